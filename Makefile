@@ -1,0 +1,42 @@
+# The commands a person needs. Each sets itself up from Python 3.11+, make and the package index.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    analyse a small shop database on an embedded PostgreSQL"
+	@echo "make test    run the tests (real servers; containers where an engine answers)"
+	@echo "make check   lint, types, import directions, spelling"
+	@echo "make docs    regenerate the documentation of rules and the example report"
+	@echo "make clean   remove what the other targets made"
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . --group test --group check
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/db-analyze demo
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+docs: $(READY)
+	$(BIN)/python -m pgwatch_wed.docs docs/rules
+
+clean:
+	rm -rf $(VENV) build dist db-analysis-results .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,44 @@
+"""The errors that a user may see: one line of what happened, one of what to do."""
+
+
+class Error(Exception):
+    """A failure with a message and a hint; the CLI prints both and no traceback.
+
+    ``exit_status`` follows the contract: 2 usage, 3 could not connect or read.
+    """
+
+    exit_status = 3
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = " ".join(message.split())
+        self.hint = " ".join(hint.split())
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(Error):
+    """The user's input cannot be taken: an option, a file, a configuration key."""
+
+    exit_status = 2
+
+
+class ConnectError(Error):
+    """The target cannot be reached or refuses us."""
+
+
+class CollectError(Error):
+    """Connected, but what is needed cannot be read."""
+
+
+class SnapshotError(Error):
+    """A snapshot file cannot be read: truncated, foreign, or from a newer version."""
+
+
+class InstallError(Error):
+    """The monitoring objects cannot be installed or removed safely."""
+
+
+class EmbeddedError(Error):
+    """The embedded server cannot be started."""
