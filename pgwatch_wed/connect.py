@@ -1,0 +1,172 @@
+"""TARGET → a read-only, guarded connection.
+
+A target is a libpq conninfo, a URI (SQLAlchemy's ``postgresql+psycopg://`` too) or a service name;
+without one ``DATABASE_URL``, then libpq's own environment.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import conninfo as libpq
+
+from pgwatch_wed.errors import ConnectError, UsageError
+
+APPLICATION_NAME = "pgwatch_wed"
+
+# `postgresql+psycopg://…`, `postgres+asyncpg://…`: SQLAlchemy names its driver in the scheme.
+_DRIVER = re.compile(r"\A(postgres(?:ql)?)\+\w+://")
+_SERVICE = re.compile(r"\A[^\s=/:]+\Z")
+_SECRET = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
+_URI_SECRET = re.compile(r"(://[^:@/\s]*):[^@/\s]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """How long we may wait and work on a user's server; milliseconds, seconds for connecting."""
+
+    connect_s: int = 10
+    lock_ms: int = 100
+    statement_ms: int = 30_000
+    idle_ms: int = 600_000
+
+
+def resolve(target: str | None) -> str:
+    """Return the libpq conninfo of a target; raise :class:`UsageError` where it is none."""
+    text = (target or os.environ.get("DATABASE_URL") or "").strip()
+    if not text:
+        return ""
+    text = _DRIVER.sub(r"\1://", text)
+    if _SERVICE.match(text):
+        return libpq.make_conninfo("", service=text)
+    try:
+        return libpq.make_conninfo(text)
+    except (psycopg.ProgrammingError, UnicodeError) as error:
+        raise UsageError(
+            f"the target is not a connection string: {redact(str(error))}",
+            "give postgresql://user@host/database, 'host=… dbname=…' or a service name",
+        ) from None
+
+
+def redact(text: str) -> str:
+    """Remove passwords from a message or conninfo."""
+    return _URI_SECRET.sub(r"\1:***@", _SECRET.sub(r"\1***", text))
+
+
+def label(conninfo: str) -> str:
+    """Name a target for reports: host, port, database; never user secrets."""
+    parts: dict[str, Any] = dict(libpq.conninfo_to_dict(conninfo)) if conninfo else {}
+    host = parts.get("host") or parts.get("hostaddr") or os.environ.get("PGHOST") or "local"
+    port = parts.get("port") or os.environ.get("PGPORT") or "5432"
+    dbname = parts.get("dbname") or os.environ.get("PGDATABASE") or parts.get("user") or ""
+    service = parts.get("service")
+    if service and not parts.get("host"):
+        return f"service {service}" + (f"/{dbname}" if dbname else "")
+    return f"{host}:{port}/{dbname}" if not str(host).startswith("/") else f"{host}/{dbname}"
+
+
+def with_database(conninfo: str, dbname: str) -> str:
+    """Return the conninfo of another database of the same server."""
+    return libpq.make_conninfo(conninfo, dbname=dbname)
+
+
+def connect(
+    conninfo: str, guards: Guards | None = None, *, application_name: str = APPLICATION_NAME
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a session that cannot write, waits for no lock and runs nothing for long.
+
+    Raises :class:`ConnectError` with libpq's reason in one line. The session is in autocommit mode;
+    callers open the transactions that they need.
+    """
+    guards = guards or Guards()
+    defaults: dict[str, Any] = {"application_name": application_name}
+    given = libpq.conninfo_to_dict(conninfo) if conninfo else {}
+    if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
+        defaults["connect_timeout"] = guards.connect_s
+    # A server whose network stalls must not hang us: the kernel gives up on unanswered data.
+    for key, value in (
+        ("keepalives_idle", 10),
+        ("keepalives_interval", 5),
+        ("keepalives_count", 3),
+        ("tcp_user_timeout", 30_000),
+    ):
+        if key not in given:
+            defaults[key] = value
+    try:
+        # Prepared statements are off: a pooler in transaction mode would mix them up.
+        connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, **defaults)
+    except (psycopg.Error, UnicodeError) as error:
+        raise ConnectError(_one_line(error), _hint(str(error))) from None
+    try:
+        _guard(connection, guards)
+    except psycopg.Error as error:
+        connection.close()
+        raise ConnectError(_one_line(error), _hint(str(error))) from None
+    return connection
+
+
+def guard_settings(guards: Guards) -> Mapping[str, str]:
+    """Name the settings that keep a session harmless."""
+    return {
+        "default_transaction_read_only": "on",
+        "lock_timeout": f"{guards.lock_ms}ms",
+        "statement_timeout": f"{guards.statement_ms}ms",
+        "idle_in_transaction_session_timeout": f"{guards.idle_ms}ms",
+        "search_path": "pg_catalog, pg_temp",
+        "client_min_messages": "error",
+        "jit": "off",
+        "max_parallel_workers_per_gather": "0",
+        "standard_conforming_strings": "on",
+        "DateStyle": "ISO",
+        "IntervalStyle": "postgres",
+        "TimeZone": "UTC",
+        "extra_float_digits": "1",
+    }
+
+
+def _guard(connection: psycopg.Connection[Any], guards: Guards) -> None:
+    names = list(guard_settings(guards).items())
+    calls = ", ".join(["set_config(%s, %s, false)"] * len(names))
+    connection.execute(
+        f"select {calls}",  # noqa: S608 - only placeholders are joined
+        [part for pair in names for part in pair],
+    )
+
+
+def cancel_after(connection: psycopg.Connection[Any], seconds: float) -> threading.Timer:
+    """Return a started timer that cancels what the connection runs; cancel the timer when done."""
+    timer = threading.Timer(seconds, connection.cancel_safe)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(redact(str(error)).split())
+    return f"cannot connect: {text}"
+
+
+def _hint(text: str) -> str:
+    hints = (
+        ("password authentication failed", "check the user and password (PGPASSWORD, ~/.pgpass)"),
+        ("no password supplied", "set PGPASSWORD or write ~/.pgpass"),
+        ("does not exist", "check the database and role names"),
+        ("Connection refused", "check host and port, and that the server accepts TCP"),
+        ("No such file or directory", "is the server running there? give host= or a URI"),
+        ("timeout expired", "check host, port and firewall"),
+        ("too many clients", "the server has no free connection; try again, or raise its limit"),
+        ("remaining connection slots", "the server has no free connection for this role"),
+        ("starting up", "the server is starting; try again in a moment"),
+        ("shutting down", "the server is going down; try again later"),
+        ("no pg_hba.conf entry", "the server's pg_hba.conf does not let this role in from here"),
+        ("certificate", "check sslrootcert, sslcert and sslmode"),
+        ("SSL", "check sslmode"),
+        ("definition of service", "check pg_service.conf (PGSERVICEFILE)"),
+        ("could not translate host name", "check the host's name"),
+        ("permission denied for database", "GRANT CONNECT ON DATABASE … TO the role"),
+    )
+    return next((hint for part, hint in hints if part in text), "check the target")

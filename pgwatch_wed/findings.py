@@ -1,0 +1,217 @@
+"""What rules yield and what a run produced: findings, verdicts, the report."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """How bad it is if true."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Severity).index(self)
+
+
+class Grade(StrEnum):
+    """How well it is proven."""
+
+    A = "A"  # proven by the planner, or measured exactly
+    B = "B"  # follows from catalog facts
+    C = "C"  # a model with a stated error
+    D = "D"  # a heuristic
+
+    @property
+    def weight(self) -> float:
+        """How much a promised gain counts in the ranking."""
+        return {"A": 1.0, "B": 0.8, "C": 0.5, "D": 0.2}[self.value]
+
+
+class Verdict(StrEnum):
+    """What a rule says of this target."""
+
+    FINDING = "finding"
+    CLEAR = "clear"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What a finding is about. ``kind``: table, index, sequence, statement, session, setting, …
+
+    Leave ``database`` None for what belongs to the whole server.
+    """
+
+    kind: str
+    name: str
+    database: str | None = None
+    schema: str | None = None
+    table: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name it for a reader."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """The gain: milliseconds a day, bytes, and in words what happens otherwise."""
+
+    ms_per_day: float | None = None
+    bytes: int | None = None
+    risk: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One step that is safe to paste.
+
+    ``lock`` names the lock level and what it holds up; ``undo`` is the way back, as SQL where
+    there is one.
+    """
+
+    sql: str
+    lock: str = "none"
+    in_transaction: bool = True
+    undo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault of one object.
+
+    ``evidence`` holds JSON values whose names carry units. ``rule``, ``area`` and ``docs`` are
+    filled in by :func:`pgwatch_wed.analyse.analyse`; a rule leaves them empty.
+    """
+
+    object: Object
+    severity: Severity
+    grade: Grade
+    title: str
+    detail: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    impact: Impact = field(default_factory=Impact)
+    remedy: tuple[Remedy, ...] = ()
+    caveats: tuple[str, ...] = ()
+    related: tuple[Object, ...] = ()
+    rule: str = ""
+    area: str = ""
+    docs: str = ""
+
+    @property
+    def id(self) -> str:
+        """A fingerprint of rule and object that later runs find again."""
+        o = self.object
+        identity = "\x1f".join(
+            (self.rule, o.kind, o.database or "", o.schema or "", o.table or "", o.name)
+        )
+        return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A rule, or one object of it, that could not be judged: why, and what would mend it."""
+
+    reason: str
+    mend: str = ""
+    object: Object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdict:
+    """The verdict of a rule over all that it looked at.
+
+    ``reason`` explains an unknown, or what a finding or clear verdict leaves out.
+    """
+
+    rule: str
+    area: str
+    verdict: Verdict
+    reason: str = ""
+    mend: str = ""
+    database: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A finding that the configuration or a baseline takes out of the report."""
+
+    id: str
+    rule: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who was analysed; never a password."""
+
+    label: str
+    database: str
+    databases: tuple[str, ...]
+    version: str
+    version_num: int
+    role: str
+    is_in_recovery: bool
+    system_identifier: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the measured load the report can see and explain.
+
+    Shares are fractions 0…1 of the execution time that pg_stat_statements holds for the database;
+    None where it cannot be told.
+    """
+
+    explained_share: float | None
+    visible_share: float | None
+    hidden_statements: int
+    evictions_per_hour: float | None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCost:
+    """What the run itself asked of the server."""
+
+    seconds: float
+    queries: int
+    slowest: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run produced: ranked findings, a verdict for every rule, and how far it could see."""
+
+    generated_at: datetime
+    tool_version: str
+    target: Target
+    window_begins: datetime | None
+    window_ends: datetime
+    window_reason: str
+    coverage: Coverage
+    verdicts: tuple[RuleVerdict, ...]
+    findings: tuple[Finding, ...]
+    ignored: tuple[Ignored, ...] = ()
+    hidden_below: Severity | None = None
+    hidden_count: int = 0
+    self_cost: SelfCost | None = None
+
+    def count(self, severity: Severity) -> int:
+        """Count findings of one severity."""
+        return sum(f.severity is severity for f in self.findings)
+
+    @property
+    def unknowns(self) -> tuple[RuleVerdict, ...]:
+        """Verdicts of rules that could not judge."""
+        return tuple(v for v in self.verdicts if v.verdict is Verdict.UNKNOWN)
