@@ -19,7 +19,7 @@ class Server:
     name: str
     version: int
     conninfo: str
-    embedded: embedded.Server | None = field(default=None, repr=False)
+    local: embedded.Server | None = field(default=None, repr=False)
 
     def dsn(self, dbname: str = "postgres", user: str | None = None) -> str:
         """Return a conninfo for a database of this server."""
