@@ -25,6 +25,14 @@ _SECRET = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
 _URI_SECRET = re.compile(r"(://[^:@/\s]*):[^@/\s]*@")
 
 
+_KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Guards:
     """How long we may wait and work on a user's server; milliseconds, seconds for connecting."""
@@ -77,10 +85,10 @@ def with_database(conninfo: str, dbname: str) -> str:
 def connect(
     conninfo: str, guards: Guards | None = None, *, application_name: str = APPLICATION_NAME
 ) -> psycopg.Connection[tuple[Any, ...]]:
-    """Open a session that cannot write, waits for no lock and runs nothing for long.
+    """Open a connection, in autocommit mode; see :func:`guard` for what makes it harmless.
 
-    Raises :class:`ConnectError` with libpq's reason in one line. The session is in autocommit mode;
-    callers open the transactions that they need.
+    Raises :class:`ConnectError` with libpq's reason in one line. Nothing is set in the session
+    itself: behind a pooler in transaction mode such settings would leak to the next client.
     """
     guards = guards or Guards()
     defaults: dict[str, Any] = {"application_name": application_name}
@@ -88,31 +96,18 @@ def connect(
     if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ:
         defaults["connect_timeout"] = guards.connect_s
     # A server whose network stalls must not hang us: the kernel gives up on unanswered data.
-    for key, value in (
-        ("keepalives_idle", 10),
-        ("keepalives_interval", 5),
-        ("keepalives_count", 3),
-        ("tcp_user_timeout", 30_000),
-    ):
-        if key not in given:
-            defaults[key] = value
+    defaults |= {key: value for key, value in _KEEPALIVE.items() if key not in given}
     try:
         # Prepared statements are off: a pooler in transaction mode would mix them up.
         connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, **defaults)
     except (psycopg.Error, UnicodeError) as error:
         raise ConnectError(_one_line(error), _hint(str(error))) from None
-    try:
-        _guard(connection, guards)
-    except psycopg.Error as error:
-        connection.close()
-        raise ConnectError(_one_line(error), _hint(str(error))) from None
     return connection
 
 
 def guard_settings(guards: Guards) -> Mapping[str, str]:
-    """Name the settings that keep a session harmless."""
+    """Name the settings that keep a transaction harmless and its answers in one form."""
     return {
-        "default_transaction_read_only": "on",
         "lock_timeout": f"{guards.lock_ms}ms",
         "statement_timeout": f"{guards.statement_ms}ms",
         "idle_in_transaction_session_timeout": f"{guards.idle_ms}ms",
@@ -120,19 +115,19 @@ def guard_settings(guards: Guards) -> Mapping[str, str]:
         "client_min_messages": "error",
         "jit": "off",
         "max_parallel_workers_per_gather": "0",
-        "standard_conforming_strings": "on",
-        "DateStyle": "ISO",
-        "IntervalStyle": "postgres",
-        "TimeZone": "UTC",
+        "datestyle": "ISO",
+        "intervalstyle": "postgres",
+        "timezone": "UTC",
         "extra_float_digits": "1",
     }
 
 
-def _guard(connection: psycopg.Connection[Any], guards: Guards) -> None:
+def guard(connection: psycopg.Connection[Any], guards: Guards) -> None:
+    """Make the current transaction wait for no lock and run nothing for long; it ends with it."""
     names = list(guard_settings(guards).items())
-    calls = ", ".join(["set_config(%s, %s, false)"] * len(names))
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(names))
     connection.execute(
-        f"select {calls}",  # noqa: S608 - only placeholders are joined
+        f"select {calls}",
         [part for pair in names for part in pair],
     )
 

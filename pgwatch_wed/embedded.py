@@ -150,7 +150,7 @@ class Server:
         """Restart, with more settings if given."""
         self._pg_ctl("stop", "-m", "fast")
         self.settings |= settings or {}
-        self._configure()
+        self.configure()
         self.boot()
 
     def boot(self) -> None:
@@ -162,7 +162,7 @@ class Server:
                 if not self._port_was_taken() or attempt == 4:
                     raise
                 self.port = free_port()
-                self._configure()
+                self.configure()
         return None
 
     def halt(self, mode: str = "fast") -> None:
@@ -194,7 +194,8 @@ class Server:
             log=self.log,
         )
 
-    def _configure(self) -> None:
+    def configure(self) -> None:
+        """Write the settings; they take effect at the next start."""
         everything = {
             **BASE_SETTINGS,
             **({"listen_addresses": "127.0.0.1"} if self.tcp else {}),
@@ -271,7 +272,7 @@ def _prepare(server: Server, options: tuple[str, ...]) -> None:
     secret.unlink()
     with (server.data / "postgresql.conf").open("a", encoding="utf-8") as conf:
         conf.write("include 'pgwed.conf'\n")
-    server._configure()
+    server.configure()
     _hand_over(server.data / "pgwed.conf")
 
 

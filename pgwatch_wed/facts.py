@@ -8,6 +8,7 @@ Identity (Table, Index, …) is kept apart from counters (TableActivity, IndexUs
 are what a delta subtracts and what a standby has its own of.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -43,6 +44,7 @@ class Server:
     backend_pid: int
     address: str | None = None
     node: str = "primary"
+    database_created_at: datetime | None = None
 
     @property
     def major(self) -> int:
@@ -472,14 +474,12 @@ class Table:
     partition_strategy: str | None
     partition_columns: tuple[int, ...]
     replica_identity: str
-    is_published: bool
     xid_age_xids: int | None
     mxid_age: int | None
     toast_xid_age_xids: int | None
     toast_mxid_age: int | None
     column_count: int
     is_in_extension: bool
-    has_rules: bool
     has_triggers: bool
     tablespace: str | None
     access_method: str | None
@@ -607,6 +607,15 @@ class ExtendedStatistics:
     is_built: bool | None
 
 
+# The only shapes of a node tree that say `a IS NOT NULL [AND b IS NOT NULL …]`.
+_NOT_NULL = re.compile(
+    r"\{NULLTEST :arg \{VAR :varno 1 :varattno (\d+) [^{}]*\} :nulltesttype 1 :argisrow false[^{}]*\}"
+)
+_CONJUNCTION = re.compile(
+    r"[\s()]*(?:\{BOOLEXPR :boolop and :args [\s()]*\}|\{AND[\s()]*\})?[\s()]*"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """An index of a user table or materialized view.
@@ -615,8 +624,7 @@ class Index:
     many are keys. ``opclasses``, ``collations`` (oids) and ``indoptions`` (bit 1 DESC, bit 2 NULLS
     FIRST) run along the keys. ``expressions`` and ``predicate`` are PostgreSQL's own node trees
     without source positions: equal trees, equal meaning. ``depends_on`` are all columns that it
-    reads, in keys, INCLUDE, expressions and predicate. ``predicate_not_null`` are the columns that
-    the predicate demands to be NOT NULL and None where it demands anything else as well.
+    reads, in keys, INCLUDE, expressions and predicate.
     """
 
     oid: int
@@ -635,7 +643,6 @@ class Index:
     indoptions: tuple[int, ...]
     expressions: str | None
     predicate: str | None
-    predicate_not_null: tuple[int, ...] | None
     depends_on: tuple[int, ...]
     options: tuple[str, ...]
     is_unique: bool
@@ -673,6 +680,20 @@ class Index:
         return self.columns[self.key_count :]
 
     @property
+    def predicate_not_null(self) -> tuple[int, ...] | None:
+        """Columns that the predicate demands to be NOT NULL; None where it demands anything else.
+
+        An index without a predicate demands nothing: ``()``.
+        """
+        if self.predicate is None:
+            return ()
+        tests = _NOT_NULL.findall(self.predicate)
+        rest = _NOT_NULL.sub("", self.predicate)
+        if not tests or not _CONJUNCTION.fullmatch(rest):
+            return None
+        return tuple(int(attnum) for attnum in tests)
+
+    @property
     def is_usable(self) -> bool:
         """The planner may use it."""
         return self.is_valid and self.is_ready and self.is_live
@@ -695,7 +716,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class IndexUsage:
-    """Counters of an index on one node."""
+    """Counters of an index on one node; ``oid`` is the same on a primary and its standbys."""
 
     oid: int
     idx_scan: int
@@ -770,6 +791,7 @@ class Publication:
     publishes_update: bool
     publishes_delete: bool
     table_oids: tuple[int, ...]
+    schemas: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -1067,18 +1089,26 @@ class Snapshot:
     def window(self) -> Window:
         """The time that this database's table and index counters stand on.
 
-        A NULL ``stats_reset`` (15+) means that nobody reset them; they may still have been lost in
-        a crash or begun with the cluster, so only the server's own start is certain.
+        Since 15 ``stats_reset`` stays NULL until somebody resets them. Then they began with the
+        cluster, with the last crash (which empties them all and dates every fixed counter), or with
+        the database, whichever was last.
         """
         if self.measured_since is not None:
             return Window(self.measured_since, self.now, "the difference of two snapshots")
         reset = self.database.stats_reset if self.database else None
-        started = self.server.started_at
-        if reset is None:
-            return Window(
-                started, self.now, "no reset is recorded; counted from the server's start"
-            )
-        return Window(reset, self.now, "since the last reset of this database's statistics")
+        born = self.server.database_created_at
+        if reset is not None:
+            begins, reason = reset, "since the last reset of this database's statistics"
+        else:
+            fixed = [r.stats_reset for r in self._fixed_counters() if r.stats_reset]
+            begins = min(fixed, default=self.server.started_at)
+            reason = "never reset; counted since the cluster began or last crashed"
+        if born is not None and born > begins:
+            begins, reason = born, "since this database was created"
+        return Window(begins, self.now, reason)
+
+    def _fixed_counters(self) -> tuple[Checkpoints | Wal | Archiver, ...]:
+        return (*self.checkpoints, *self.wal, *self.archiver)
 
     @cached_property
     def statements_window(self) -> Window:

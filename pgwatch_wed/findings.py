@@ -45,8 +45,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """What a finding is about. ``kind``: table, index, sequence, statement, session, setting, …
+    """What a finding is about.
 
+    ``kind`` is one of table, index, sequence, statement, session, setting, slot, database, ….
     Leave ``database`` None for what belongs to the whole server.
     """
 

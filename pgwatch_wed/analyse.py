@@ -1,0 +1,226 @@
+"""Snapshots + rules + config → Report. Pure: no clock, no connection, no globals."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pgwatch_wed import __version__
+from pgwatch_wed.config import Config
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import (
+    Coverage,
+    Finding,
+    Ignored,
+    Report,
+    RuleVerdict,
+    SelfCost,
+    Severity,
+    Target,
+    Unknown,
+    Verdict,
+)
+from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.workload import coverage
+
+_SEVERITY_POINTS = {Severity.CRITICAL: 60.0, Severity.WARNING: 30.0, Severity.INFO: 0.0}
+
+
+def analyse(
+    snapshots: Sequence[Snapshot], config: Config, rules: Iterable[Rule] | None = None
+) -> Report:
+    """Judge the snapshots of one server, one a database, and rank what was found."""
+    first = snapshots[0]
+    judged = [
+        judge(rule, _for_readers(snapshot, config), config)
+        for rule in (all_rules() if rules is None else rules)
+        if config.selects(rule)
+        for snapshot in (snapshots[:1] if rule.scope == "cluster" else snapshots)
+    ]
+    verdicts = tuple(_merge([v for v, _ in judged]))
+    everything = ranked({f.id: f for _, findings in judged for f in findings}.values())
+    today = first.now.date()
+    kept: list[Finding] = []
+    ignored: list[Ignored] = []
+    for finding in everything:
+        entry = next((i for i in config.ignores if i.matches(finding, today)), None)
+        if entry is None:
+            kept.append(finding)
+        else:
+            label = finding.object.label
+            ignored.append(Ignored(finding.id, finding.rule, label, entry.reason))
+    shown = [f for f in kept if f.severity.rank <= config.min_severity.rank]
+    window = first.window
+    return Report(
+        generated_at=first.now,
+        tool_version=__version__,
+        target=_target(snapshots),
+        window_begins=window.begins,
+        window_ends=window.ends,
+        window_reason=window.reason,
+        coverage=_coverage(snapshots, kept),
+        verdicts=verdicts,
+        findings=tuple(shown),
+        ignored=tuple(ignored),
+        hidden_below=config.min_severity if len(shown) < len(kept) else None,
+        hidden_count=len(kept) - len(shown),
+        self_cost=_self_cost(snapshots),
+    )
+
+
+def judge(
+    rule: Rule, snapshot: Snapshot, config: Config
+) -> tuple[RuleVerdict, tuple[Finding, ...]]:
+    """Let one rule judge one snapshot; a fact that it needs and that is missing makes it unknown."""
+    database = snapshot.server.database if rule.scope == "database" else None
+    lacking = [(n, snapshot.missing[n]) for n in rule.needs if n in snapshot.missing]
+    if lacking:
+        reason = "; ".join(f"{name.replace('_', ' ')}: {m.reason}" for name, m in lacking)
+        mend = " ".join(dict.fromkeys(m.mend for _, m in lacking if m.mend))
+        return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
+    if rule.primary_only and snapshot.server.is_in_recovery:
+        reason = "this is a standby; what the rule looks at can be judged on the primary only"
+        mend = "run it on the primary"
+        return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
+    findings: list[Finding] = []
+    unknowns: list[Unknown] = []
+    for each in rule.check(snapshot, config.limits_of(rule)):
+        if isinstance(each, Unknown):
+            unknowns.append(each)
+        else:
+            docs = f"docs/rules/{rule.id}.md"
+            findings.append(replace(each, rule=rule.id, area=rule.area, docs=docs))
+    return _verdict(rule, snapshot, findings, unknowns, database), tuple(findings)
+
+
+def _verdict(
+    rule: Rule,
+    snapshot: Snapshot,
+    findings: list[Finding],
+    unknowns: list[Unknown],
+    database: str | None,
+) -> RuleVerdict:
+    reason = _unknown_reason(unknowns)
+    mend = " ".join(dict.fromkeys(u.mend for u in unknowns if u.mend))
+    left_out = [
+        m.reason for n in rule.needs if (m := snapshot.missing.get(f"{n}:left-out")) is not None
+    ]
+    reason = "; ".join([*([reason] if reason else []), *left_out])
+    if findings:
+        verdict = Verdict.FINDING
+    elif unknowns or left_out:
+        verdict = Verdict.UNKNOWN
+    else:
+        verdict = Verdict.CLEAR
+    return RuleVerdict(rule.id, rule.area, verdict, reason, mend, database)
+
+
+def _unknown_reason(unknowns: list[Unknown], show: int = 3) -> str:
+    texts = [f"{u.object.label}: {u.reason}" if u.object else u.reason for u in unknowns]
+    texts = list(dict.fromkeys(texts))
+    more = f"; and {len(texts) - show} more" if len(texts) > show else ""
+    return "; ".join(texts[:show]) + more
+
+
+def _merge(verdicts: list[RuleVerdict]) -> Iterable[RuleVerdict]:
+    """Give one verdict a rule: a finding anywhere, else unknown anywhere, else clear."""
+    order = (Verdict.FINDING, Verdict.UNKNOWN, Verdict.CLEAR)
+    for rule_id in dict.fromkeys(v.rule for v in verdicts):
+        mine = [v for v in verdicts if v.rule == rule_id]
+        worst = min(mine, key=lambda v: order.index(v.verdict))
+        if len(mine) == 1:
+            yield worst
+            continue
+        reasons = [f"{v.database}: {v.reason}" for v in mine if v.reason]
+        mends = dict.fromkeys(v.mend for v in mine if v.mend)
+        yield replace(worst, reason="; ".join(reasons), mend=" ".join(mends), database=None)
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """Order findings by what they gain, weighed by their grade; ties by name, never by rule order."""
+    return sorted(findings, key=lambda f: (-score(f), f.object.label, f.rule, f.id))
+
+
+def score(finding: Finding) -> float:
+    """Weigh a finding: severity, and the orders of magnitude of time and bytes that it promises.
+
+    A second a day and a megabyte count about the same; ten times as much adds ten points, halved
+    at grade C.
+    """
+    ms = max(finding.impact.ms_per_day or 0.0, 0.0)
+    size = max(finding.impact.bytes or 0, 0)
+    gain = 10 * math.log10(1 + ms / 1000) + 10 * math.log10(1 + size / 1_000_000)
+    return _SEVERITY_POINTS[finding.severity] + gain * finding.grade.weight + finding.grade.weight
+
+
+def _for_readers(snapshot: Snapshot, config: Config) -> Snapshot:
+    """Leave out what belongs to extensions, hosts and other tools: its owner does not read this."""
+    hidden = {
+        t.oid
+        for t in snapshot.tables
+        if t.is_in_extension or any(fnmatchcase(t.schema, p) for p in config.skip_schemas)
+    }
+    roles = config.skip_roles
+    sessions = tuple(
+        s for s in snapshot.sessions if not any(fnmatchcase(s.user or "", p) for p in roles)
+    )
+    statements = tuple(
+        s for s in snapshot.statements if not any(fnmatchcase(s.user or "", p) for p in roles)
+    )
+    if (
+        not hidden
+        and len(sessions) == len(snapshot.sessions)
+        and len(statements) == len(snapshot.statements)
+    ):
+        return snapshot
+    own: dict[str, Any] = {
+        f.name: tuple(r for r in getattr(snapshot, f.name) if _table_of(r) not in hidden)
+        for f in fields(snapshot)
+        if f.name in _TABLE_FACTS
+    }
+    return replace(snapshot, **own, sessions=sessions, statements=statements)
+
+
+_TABLE_FACTS = frozenset(
+    ("tables", "table_activity", "columns", "column_statistics", "indexes", "constraints")
+)
+
+
+def _table_of(row: Any) -> int:
+    return int(row.table_oid if hasattr(row, "table_oid") else row.oid)
+
+
+def _target(snapshots: Sequence[Snapshot]) -> Target:
+    server = snapshots[0].server
+    return Target(
+        label=f"{server.address or 'local'}/{server.database}",
+        database=server.database,
+        databases=tuple(s.server.database for s in snapshots),
+        version=server.version,
+        version_num=server.version_num,
+        role=server.role,
+        is_in_recovery=server.is_in_recovery,
+        system_identifier=server.system_identifier,
+    )
+
+
+def _coverage(snapshots: Sequence[Snapshot], findings: list[Finding]) -> Coverage:
+    found = coverage(snapshots, findings)
+    left_out = tuple(
+        f"{s.server.database}: {m.reason}"
+        for s in snapshots
+        for name, m in s.missing.items()
+        if name.endswith(":left-out")
+    )
+    return replace(found, left_out=left_out)
+
+
+def _self_cost(snapshots: Sequence[Snapshot]) -> SelfCost:
+    costs = [c for s in snapshots for c in s.query_costs]
+    slowest = sorted(costs, key=lambda c: (-c.seconds, c.name))[:5]
+    return SelfCost(
+        seconds=round(sum(c.seconds for c in costs), 3),
+        queries=len(costs),
+        slowest=tuple((c.name, c.seconds) for c in slowest),
+    )

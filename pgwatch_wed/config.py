@@ -1,0 +1,296 @@
+"""File, environment and options → one frozen Config.
+
+``pgwatch_wed.toml`` in the working directory, or ``[tool.pgwatch_wed]`` in ``pyproject.toml``::
+
+    profile = "oltp"            # oltp, mixed or analytics
+    only = ["index", "vacuum"]  # rules or areas
+    skip_schemas = ["cron", "audit_*"]
+    skip_roles = ["rdsadmin"]
+    memory = "16GB"             # the server's RAM, which SQL cannot tell
+
+    [rules.index-unused]
+    min_size_bytes = "10MB"
+    window = "30 days"
+
+    [[ignore]]
+    finding = "0123456789abcdef"   # or rule = "index-*", object = "public.orders_*"
+    reason = "needed by the yearly audit"
+    until = 2027-01-31
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import date, datetime, timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.findings import Finding, Severity
+from pgwatch_wed.rules import Rule, all_rules, areas
+
+PROFILES = ("oltp", "mixed", "analytics")
+_SIZES = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "tb": 1024**4}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b)?\s*\Z", re.IGNORECASE)
+_SPANS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
+_SPAN = re.compile(
+    r"\s*(\d+(?:\.\d+)?)\s*(ms|s|sec|seconds?|min|minutes?|h|hours?|d|days?)\s*\Z", re.IGNORECASE
+)
+# Schemas that extensions and hosts manage: their owner is not the reader of the report.
+MANAGED_SCHEMAS = (
+    *("auth", "storage", "realtime", "supabase_functions", "supabase_migrations", "vault"),
+    *("graphql", "graphql_public", "pgsodium", "pgsodium_masks", "pgbouncer", "cron", "net"),
+    *("_timescaledb_*", "timescaledb_*", "rdsadmin", "hdb_catalog", "pglogical", "repack", "tiger"),
+    *("tiger_data", "topology", "partman", "pgagent", "squeeze", "neon", "google_ml", "azure_sys"),
+)
+MANAGED_ROLES = (
+    *("rdsadmin", "rdsrepladmin", "cloudsqladmin", "cloudsqlagent", "azuresu", "azure_pg_admin"),
+    *("azure_superuser", "supabase_admin", "supabase_*_admin", "pgsodium_*", "cloud_admin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """An entry that takes findings out of the report, with its reason and its end."""
+
+    reason: str
+    finding: str = "*"
+    rule: str = "*"
+    object: str = "*"
+    until: date | None = None
+
+    def matches(self, finding: Finding, today: date) -> bool:
+        """Tell whether it covers a finding today."""
+        if self.until is not None and today > self.until:
+            return False
+        return (
+            fnmatchcase(finding.id, self.finding)
+            and (fnmatchcase(finding.rule, self.rule) or fnmatchcase(finding.area, self.rule))
+            and fnmatchcase(finding.object.label, self.object)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that steers a run's judgement."""
+
+    profile: str = "mixed"
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    ignores: tuple[Ignore, ...] = ()
+    skip_schemas: tuple[str, ...] = MANAGED_SCHEMAS
+    skip_roles: tuple[str, ...] = MANAGED_ROLES
+    memory_bytes: int | None = None
+    window_days: float | None = None
+    min_severity: Severity = Severity.INFO
+    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def selects(self, rule: Rule) -> bool:
+        """Tell whether a rule is to run."""
+        wanted = not self.only or rule.id in self.only or rule.area in self.only
+        return wanted and rule.id not in self.ignore and rule.area not in self.ignore
+
+    def limits_of(self, rule: Rule) -> Any:
+        """Return a rule's thresholds: its defaults, the profile's, ``--window``, the file's."""
+        known = {f.name for f in fields(rule.limits)}
+        given: dict[str, Any] = dict(_profile_limits(rule, self.profile))
+        if self.window_days is not None and "window" in known:
+            given["window"] = timedelta(days=self.window_days)
+        if self.memory_bytes is not None and "memory_bytes" in known:
+            given["memory_bytes"] = self.memory_bytes
+        given |= self.limits.get(rule.id, {})
+        return rule.limits(**given)
+
+
+def _profile_limits(rule: Rule, profile: str) -> Mapping[str, Any]:
+    profiles: Mapping[str, Mapping[str, Any]] = getattr(rule.module, "PROFILES", {})
+    return profiles.get(profile, {})
+
+
+def load(path: Path | None) -> Config:
+    """Read the configuration; without a path look for the usual files. Unknown keys are errors."""
+    if path is not None:
+        return parse(_read(path), str(path))
+    own = Path("pgwatch_wed.toml")
+    if own.is_file():
+        return parse(_read(own), str(own))
+    project = Path("pyproject.toml")
+    if project.is_file():
+        table = _read(project).get("tool", {}).get("pgwatch_wed")
+        if table is not None:
+            return parse(table, "pyproject.toml [tool.pgwatch_wed]")
+    return Config()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    if path.name == "pyproject.toml" or "tool" not in data:
+        return data
+    nested = data["tool"].get("pgwatch_wed", data)
+    return dict(nested)
+
+
+def parse(table: Mapping[str, Any], source: str) -> Config:
+    """Turn a TOML table into a Config; every mistake names the key."""
+    config = Config()
+    for key, value in table.items():
+        match key:
+            case "profile":
+                if value not in PROFILES:
+                    raise _wrong(source, key, f"one of {', '.join(PROFILES)}")
+                config = replace(config, profile=value)
+            case "only" | "ignore" if key == "only" or not _is_tables(value):
+                names = tuple(_strings(value, source, key))
+                check_names(names, f"{source}: {key}")
+                if key == "only":
+                    config = replace(config, only=names)
+                else:
+                    config = replace(config, ignore=names)
+            case "ignore":
+                config = replace(config, ignores=tuple(_ignore(e, source) for e in value))
+            case "skip_schemas":
+                extra = tuple(_strings(value, source, key))
+                config = replace(config, skip_schemas=(*MANAGED_SCHEMAS, *extra))
+            case "skip_roles":
+                extra = tuple(_strings(value, source, key))
+                config = replace(config, skip_roles=(*MANAGED_ROLES, *extra))
+            case "memory":
+                config = replace(config, memory_bytes=size(value, f"{source}: {key}"))
+            case "window":
+                days = span(value, f"{source}: {key}").total_seconds() / 86400
+                config = replace(config, window_days=days)
+            case "min_severity":
+                config = replace(config, min_severity=_severity(value, source, key))
+            case "rules":
+                config = replace(config, limits=_rule_limits(value, source))
+            case _:
+                raise UsageError(
+                    f"{source}: unknown key {key!r}",
+                    "known: profile, only, ignore, skip_schemas, skip_roles, memory, window, "
+                    "min_severity, rules",
+                )
+    return config
+
+
+def check_names(names: tuple[str, ...], where: str) -> None:
+    """Raise :class:`UsageError` for a name that is neither a rule nor an area."""
+    known = {r.id for r in all_rules()} | set(areas())
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"{where}: there is no rule or area {name!r}", "db-analyze explain lists them"
+            )
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
+def _strings(value: Any, source: str, key: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise _wrong(source, key, "a list of strings")
+    return value
+
+
+def _severity(value: Any, source: str, key: str) -> Severity:
+    try:
+        return Severity(value)
+    except ValueError:
+        raise _wrong(source, key, "critical, warning or info") from None
+
+
+def _ignore(entry: Mapping[str, Any], source: str) -> Ignore:
+    known = {f.name for f in fields(Ignore)}
+    for key in entry:
+        if key not in known:
+            raise UsageError(f"{source}: ignore: unknown key {key!r}", f"known: {', '.join(known)}")
+    if not isinstance(entry.get("reason"), str) or not entry["reason"].strip():
+        raise UsageError(f"{source}: ignore: an entry needs a reason")
+    if not {"finding", "rule", "object"} & set(entry):
+        raise UsageError(f"{source}: ignore: an entry names a finding, a rule or an object")
+    until = entry.get("until")
+    if isinstance(until, str):
+        try:
+            until = date.fromisoformat(until)
+        except ValueError:
+            raise _wrong(source, "ignore.until", "a date such as 2027-01-31") from None
+    if isinstance(until, datetime):
+        until = until.date()
+    if until is not None and not isinstance(until, date):
+        raise _wrong(source, "ignore.until", "a date such as 2027-01-31")
+    return Ignore(**{**entry, "until": until})
+
+
+def _rule_limits(value: Any, source: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, dict):
+        raise _wrong(source, "rules", "tables such as [rules.index-unused]")
+    rules = {r.id: r for r in all_rules()}
+    found: dict[str, dict[str, Any]] = {}
+    for name, table in value.items():
+        where = f"{source}: rules.{name}"
+        if name not in rules:
+            raise UsageError(f"{where}: there is no such rule", "db-analyze explain lists them")
+        if not isinstance(table, dict):
+            raise _wrong(source, f"rules.{name}", "a table of limits")
+        types = get_type_hints(rules[name].limits)
+        for key in table:
+            if key not in types:
+                known = ", ".join(types) or "none"
+                raise UsageError(f"{where}: unknown limit {key!r}", f"known: {known}")
+        found[name] = {k: _limit(types[k], k, v, where) for k, v in table.items()}
+    return found
+
+
+def _limit(hint: Any, name: str, value: Any, where: str) -> Any:
+    key = f"{where}.{name}"
+    if hint is timedelta:
+        return span(value, key)
+    if name.endswith("_bytes"):
+        return size(value, key)
+    if hint is bool:
+        if not isinstance(value, bool):
+            raise UsageError(f"{key} must be true or false")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, str) and hint is str:
+            return value
+        raise UsageError(f"{key} must be a number, not {value!r}")
+    if hint is int and not isinstance(value, int):
+        raise UsageError(f"{key} must be a whole number, not {value!r}")
+    if value < 0:
+        raise UsageError(f"{key} must not be negative")
+    return hint(value) if hint in (int, float) else value
+
+
+def size(value: Any, where: str) -> int:
+    """Read ``500MB`` (powers of 1024, as PostgreSQL does) or a bare number of bytes."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _SIZE.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise UsageError(f"{where} must be a size such as '500MB', not {value!r}")
+    unit = (match[2] or "B").lower().replace("ib", "b")
+    return int(float(match[1]) * _SIZES[unit])
+
+
+def span(value: Any, where: str) -> timedelta:
+    """Read ``30 days``, ``12 h``, ``500 ms``; a bare number counts days."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return timedelta(days=float(value))
+    match = _SPAN.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise UsageError(f"{where} must be a time such as '30 days', not {value!r}")
+    unit = match[2].lower()
+    key = "ms" if unit == "ms" else "min" if unit.startswith("min") else unit[0]
+    return timedelta(seconds=float(match[1]) * _SPANS[key])
+
+
+def _wrong(source: str, key: str, wanted: str) -> UsageError:
+    return UsageError(f"{source}: {key} must be {wanted}")

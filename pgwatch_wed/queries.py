@@ -1,0 +1,93 @@
+"""Which file of ``sql/collect/`` fits a server: the file's name alone decides.
+
+``indexes.sql`` runs everywhere, ``indexes.server-15.sql`` from server 15 on,
+``statements.pg_stat_statements-1.11.sql`` from that version of the extension on. The highest
+version that fits wins.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from pgwatch_wed import assets
+
+_NAME = re.compile(r"(?P<fact>\w+?)(?:\.(?P<of>server|[a-z_]+)-(?P<version>\d+(?:\.\d+)*))?\.sql\Z")
+_TOKEN = re.compile(r"@(\w+)@")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A file of ``sql/collect/``: ``of`` is ``server``, an extension's name, or empty."""
+
+    fact: str
+    of: str
+    version: tuple[int, ...]
+    file: str
+
+    @property
+    def sql(self) -> str:
+        """The text; it begins with a comment that says what a row is."""
+        return assets.text("sql", "collect", self.file)
+
+    def render(self, values: Mapping[str, int | str]) -> str:
+        """Fill in ``@limits@`` and the quoted ``@extschema@``, and mark the query as ours."""
+        text = _TOKEN.sub(lambda m: str(values[m.group(1)]), self.sql)
+        return f"/* pgwatch_wed:{self.fact} */ {text}"
+
+
+@cache
+def all_queries() -> tuple[Query, ...]:
+    """Return every query file, in the order of names."""
+    folder = assets.asset("sql") / "collect"
+    return tuple(_parse(p.name) for p in sorted(folder.glob("*.sql")))
+
+
+def facts() -> tuple[str, ...]:
+    """Name every fact that a query file states."""
+    return tuple(sorted({q.fact for q in all_queries()}))
+
+
+def choose(fact: str, server_major: int, extensions: Mapping[str, str]) -> Query | None:
+    """Return the newest query for a fact that this server and its extensions can run."""
+    fitting = [q for q in all_queries() if q.fact == fact and _fits(q, server_major, extensions)]
+    return max(fitting, key=lambda q: (bool(q.of), q.version), default=None)
+
+
+def needs(fact: str) -> str:
+    """Say what the least demanding query of a fact needs, for messages."""
+    least = min((q for q in all_queries() if q.fact == fact), key=lambda q: (bool(q.of), q.version))
+    version = ".".join(map(str, least.version))
+    if not least.of:
+        return "a supported PostgreSQL"
+    what = "PostgreSQL" if least.of == "server" else f"the extension {least.of}"
+    return f"{what} {version} or newer"
+
+
+def extension_of(fact: str) -> str | None:
+    """Name the extension that a fact comes from, if any."""
+    return next(
+        (q.of for q in all_queries() if q.fact == fact and q.of not in ("", "server")), None
+    )
+
+
+def version_key(text: str) -> tuple[int, ...]:
+    """Return ``1.10`` as ``(1, 10)``; anything else after the numbers is ignored."""
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def _fits(query: Query, server_major: int, extensions: Mapping[str, str]) -> bool:
+    if not query.of:
+        return True
+    if query.of == "server":
+        return query.version <= (server_major,)
+    installed = extensions.get(query.of)
+    return installed is not None and query.version <= version_key(installed)
+
+
+def _parse(file: str) -> Query:
+    match = _NAME.match(file)
+    if match is None:
+        raise ValueError(f"sql/collect/{file}: the name does not say when it runs")
+    of = match["of"] or ""
+    return Query(match["fact"], of, version_key(match["version"] or ""), file)

@@ -1,0 +1,91 @@
+"""Rules: pure functions from a snapshot to findings and unknowns.
+
+A rule is one module; ``rules/index/unused.py`` is ``index-unused``. Its docstring is its
+documentation, ``NEEDS`` names the facts without which it cannot judge, ``Limits`` holds its
+thresholds, ``check`` yields. Nothing is registered: folders are discovered. A folder's area is its
+name, unless its ``__init__`` says ``AREA``.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Unknown
+
+Check = Callable[[Snapshot, Any], Iterator[Finding | Unknown]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A discovered rule module."""
+
+    id: str
+    area: str
+    module: ModuleType
+
+    @property
+    def doc(self) -> str:
+        """The module's docstring: its documentation."""
+        return self.module.__doc__ or ""
+
+    @property
+    def summary(self) -> str:
+        """The docstring's first line."""
+        return self.doc.strip().splitlines()[0] if self.doc.strip() else self.id
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The facts without which it cannot judge."""
+        return tuple(self.module.NEEDS)
+
+    @property
+    def limits(self) -> type:
+        """The dataclass of its thresholds."""
+        limits: type = self.module.Limits
+        return limits
+
+    @property
+    def scope(self) -> str:
+        """``database`` (the default), or ``cluster`` where one database's snapshot serves for all."""
+        return str(getattr(self.module, "SCOPE", "database"))
+
+    @property
+    def primary_only(self) -> bool:
+        """Its remedies are impossible on a standby, which gets ``unknown`` instead."""
+        return bool(getattr(self.module, "PRIMARY_ONLY", False))
+
+    def check(self, snapshot: Snapshot, limits: Any) -> Iterator[Finding | Unknown]:
+        """Judge a snapshot whose needed facts are all there."""
+        yield from self.module.check(snapshot, limits)
+
+
+@cache
+def all_rules() -> tuple[Rule, ...]:
+    """Return every rule, by id."""
+    found: list[Rule] = []
+    for folder in pkgutil.iter_modules(__path__):
+        if not folder.ispkg:
+            continue
+        package = importlib.import_module(f"{__name__}.{folder.name}")
+        area = str(getattr(package, "AREA", folder.name))
+        for entry in pkgutil.iter_modules(package.__path__):
+            if entry.name.startswith("_"):
+                continue
+            module = importlib.import_module(f"{package.__name__}.{entry.name}")
+            found.append(Rule(f"{folder.name}-{entry.name}".replace("_", "-"), area, module))
+    return tuple(sorted(found, key=lambda rule: rule.id))
+
+
+def rule(rule_id: str) -> Rule:
+    """Return one rule; KeyError where there is none of this name."""
+    return {r.id: r for r in all_rules()}[rule_id]
+
+
+def areas() -> tuple[str, ...]:
+    """Name every area."""
+    return tuple(sorted({r.area for r in all_rules()}))

@@ -1,0 +1,185 @@
+"""Snapshots as files: JSON in columns, compressed with zstd, readable by their owner alone.
+
+The same snapshot always gives the same bytes. A file from a newer format is refused; columns that
+this version does not know are left out, those that the file lacks must have a default.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import zstandard
+
+from pgwatch_wed import facts
+from pgwatch_wed.errors import SnapshotError
+from pgwatch_wed.facts import SNAPSHOT_FORMAT, Missing, Server, Snapshot
+
+_MAGIC = "pgwatch_wed snapshot"
+_MAX_BYTES = 4 << 30  # a hostile file must not unpack without bound
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+def dumps(snapshot: Snapshot) -> bytes:
+    """Return the file's bytes."""
+    document = {
+        "what": _MAGIC,
+        "format": SNAPSHOT_FORMAT,
+        "tool_version": snapshot.tool_version,
+        "measured_since": _plain(snapshot.measured_since),
+        "server": _row_object(snapshot.server),
+        "missing": {k: [m.reason, m.mend] for k, m in sorted(snapshot.missing.items())},
+        "facts": {
+            name: _table(getattr(snapshot, name))
+            for name in facts.fact_names()
+            if getattr(snapshot, name)
+        },
+    }
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    packer = zstandard.ZstdCompressor(level=6, write_content_size=True)
+    return packer.compress(text.encode("utf-8", "surrogatepass"))
+
+
+def loads(data: bytes, name: str = "snapshot") -> Snapshot:
+    """Return the snapshot; raise :class:`SnapshotError` for anything that is not one."""
+    try:
+        document = json.loads(_unpack(data, name).decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        raise SnapshotError(
+            f"{name} is not a snapshot, or it was cut off", "make one with db-analyze collect -o"
+        ) from error
+    if not isinstance(document, dict) or document.get("what") != _MAGIC:
+        raise SnapshotError(f"{name} is not a snapshot of db-analyze")
+    if document.get("format") != SNAPSHOT_FORMAT:
+        raise SnapshotError(
+            f"{name} has snapshot format {document.get('format')!r}; this version reads "
+            f"{SNAPSHOT_FORMAT}",
+            "use the version of db-analyze that wrote it, or a newer one",
+        )
+    try:
+        return _snapshot(document)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise SnapshotError(f"{name} is damaged: {error}") from error
+
+
+def save(snapshot: Snapshot, path: Path) -> None:
+    """Write the file whole or not at all, with mode 0600."""
+    try:
+        write_private(path, dumps(snapshot))
+    except OSError as error:
+        raise SnapshotError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def load(path: Path) -> Snapshot:
+    """Read a file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SnapshotError(f"cannot read {path}: {error.strerror or error}") from None
+    return loads(data, str(path))
+
+
+def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace a file in one step, so that a reader or a crash never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _unpack(data: bytes, name: str) -> bytes:
+    if not data.startswith(_ZSTD):
+        return data
+    try:
+        size = zstandard.frame_content_size(data)
+        if size < 0 or size > _MAX_BYTES:
+            raise SnapshotError(f"{name} is too large or does not say its size")
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES)
+    except zstandard.ZstdError as error:
+        raise SnapshotError(f"{name} is damaged or was cut off: {error}") from None
+
+
+def _table(rows: tuple[Any, ...]) -> dict[str, Any]:
+    names = [f.name for f in fields(rows[0])]
+    return {"columns": names, "rows": [[_plain(getattr(r, n)) for n in names] for r in rows]}
+
+
+def _row_object(row: Any) -> dict[str, Any]:
+    return {f.name: _plain(getattr(row, f.name)) for f in fields(row)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return _row_object(value)
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def _snapshot(document: dict[str, Any]) -> Snapshot:
+    types = fact_types()
+    return Snapshot(
+        tool_version=str(document["tool_version"]),
+        server=decode(Server, document["server"].keys(), document["server"].values()),
+        measured_since=_value(datetime | None, document.get("measured_since")),
+        missing={k: Missing(str(v[0]), str(v[1])) for k, v in document["missing"].items()},
+        **{
+            name: tuple(decode(types[name], table["columns"], row) for row in table["rows"])
+            for name, table in document["facts"].items()
+            if name in types
+        },
+    )
+
+
+@cache
+def fact_types() -> dict[str, type]:
+    """Map each collection of a snapshot to the dataclass of its rows."""
+    hints = get_type_hints(Snapshot)
+    return {name: get_args(hints[name])[0] for name in facts.fact_names()}
+
+
+@cache
+def field_types(kind: type) -> dict[str, Any]:
+    """Map a fact's fields to their types."""
+    hints = get_type_hints(kind)
+    return {f.name: hints[f.name] for f in fields(kind)}
+
+
+def decode(kind: type, names: Iterable[str], values: Iterable[Any]) -> Any:
+    """Build a fact from plain JSON values, checking each against its field's type."""
+    types = field_types(kind)
+    pairs = zip(names, values, strict=True)
+    return kind(**{n: _value(types[n], v) for n, v in pairs if n in types})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if isinstance(hint, UnionType):
+        return None if value is None else _value(get_args(hint)[0], value)
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        return tuple(_value(inner, v) for v in value)
+    if hint is datetime:
+        return datetime.fromisoformat(value)
+    if hasattr(hint, "__dataclass_fields__"):
+        return decode(hint, value.keys(), value.values())
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise TypeError(f"{value!r:.40} is not {hint.__name__}")
+    return value

@@ -1,0 +1,74 @@
+-- A row is an index of a user table or materialized view: what it is, from catalogs alone.
+select
+    i.indexrelid::int8 as oid,
+    i.indrelid::int8 as table_oid,
+    n.nspname::text as schema,
+    c.relname::text as name,
+    c.relkind::text as kind,
+    m.amname::text as access_method,
+    c.relpages as pages,
+    c.reltuples::float8 as rows,
+    i.indkey::int2[]::int[] as columns,
+    i.indnkeyatts::int as key_count,
+    i.indclass::oid[]::int8[] as opclasses,
+    (
+        select array_agg(o.opcname::text order by k.n)
+        from unnest(i.indclass::oid[]) with ordinality as k (oid, n)
+        join pg_opclass o on o.oid = k.oid
+    ) as opclass_names,
+    i.indcollation::oid[]::int8[] as collations,
+    i.indoption::int2[]::int[] as indoptions,
+    case when i.indexprs is not null
+        then regexp_replace(i.indexprs::text, ' :location -?\d+', '', 'g') end as expressions,
+    case when i.indpred is not null
+        then regexp_replace(i.indpred::text, ' :location -?\d+', '', 'g') end as predicate,
+    case when i.indexprs is not null or i.indpred is not null then
+        array(
+            select distinct d.refobjsubid
+            from pg_depend d
+            where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
+                and d.refclassid = 'pg_class'::regclass and d.refobjid = i.indrelid and d.refobjsubid > 0
+            union
+            select k from unnest(i.indkey::int2[]::int[]) k where k > 0
+            order by 1
+        ) else array(select distinct k from unnest(i.indkey::int2[]::int[]) k where k > 0 order by k)
+    end as depends_on,
+    coalesce(c.reloptions, '{}') as options,
+    i.indisunique as is_unique,
+    i.indisprimary as is_primary,
+    i.indisexclusion as is_exclusion,
+    i.indimmediate as is_immediate,
+    i.indnullsnotdistinct as nulls_not_distinct,
+    i.indisvalid as is_valid,
+    i.indisready as is_ready,
+    i.indislive as is_live,
+    i.indisclustered as is_clustered,
+    i.indisreplident as is_replica_identity,
+    c.relispartition as is_partition,
+    h.inhparent::int8 as parent_oid,
+    k.oid::int8 as constraint_oid,
+    k.conname::text as constraint_name,
+    k.contype::text as constraint_type,
+    x.objid is not null as is_in_extension,
+    coalesce(f.n, 0)::int as referenced_by_foreign_keys,
+    s.spcname::text as tablespace
+from pg_index i
+join pg_class c on c.oid = i.indexrelid
+join pg_class t on t.oid = i.indrelid
+join pg_namespace n on n.oid = c.relnamespace
+join pg_am m on m.oid = c.relam
+left join pg_inherits h on h.inhrelid = i.indexrelid
+left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
+left join (
+    select conindid, count(*) as n from pg_constraint where contype = 'f' and conindid <> 0 group by conindid
+) f on f.conindid = i.indexrelid
+left join pg_depend x
+    on x.classid = 'pg_class'::regclass and x.objid = i.indrelid and x.objsubid = 0
+    and x.deptype = 'e' and x.refclassid = 'pg_extension'::regclass
+left join pg_tablespace s on s.oid = c.reltablespace
+where t.relkind in ('r', 'p', 'm')
+    and t.relpersistence <> 't'
+    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+    and n.nspname !~ '^pg_(toast_)?temp_'
+order by c.relpages desc, i.indexrelid
+limit @max_indexes@

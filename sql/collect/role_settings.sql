@@ -1,0 +1,11 @@
+-- A row is one setting bound to a role, a database or both.
+select
+    r.rolname::text as role,
+    d.datname::text as database,
+    split_part(c.setting, '=', 1) as name,
+    substr(c.setting, strpos(c.setting, '=') + 1) as value
+from pg_db_role_setting s
+cross join lateral unnest(s.setconfig) as c (setting)
+left join pg_roles r on r.oid = s.setrole
+left join pg_database d on d.oid = s.setdatabase
+where s.setrole = 0 or r.oid is not null

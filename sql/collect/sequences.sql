@@ -1,0 +1,38 @@
+-- A row is a sequence, and every column that it feeds.
+select
+    c.oid::int8 as oid,
+    n.nspname::text as schema,
+    c.relname::text as name,
+    format_type(s.seqtypid, null) as type,
+    s.seqstart as start_value,
+    s.seqmin as min_value,
+    s.seqmax as max_value,
+    s.seqincrement as increment,
+    s.seqcycle as is_cycling,
+    s.seqcache as cache,
+    q.last_value,
+    coalesce(has_sequence_privilege(c.oid, 'SELECT,USAGE'), false) as is_readable,
+    c.relpersistence::text as persistence,
+    d.refobjid::int8 as owner_table_oid,
+    d.refobjsubid as owner_column,
+    d.deptype::text as owner_kind,
+    coalesce(f.tables, '{}') as default_tables,
+    coalesce(f.columns, '{}') as default_columns
+from pg_sequence s
+join pg_class c on c.oid = s.seqrelid
+join pg_namespace n on n.oid = c.relnamespace
+left join pg_sequences q on q.schemaname = n.nspname and q.sequencename = c.relname
+left join pg_depend d
+    on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.objsubid = 0
+    and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i')
+left join (
+    select r.refobjid, array_agg(a.adrelid::int8 order by a.oid) as tables, array_agg(a.adnum::int order by a.oid) as columns
+    from pg_depend r
+    join pg_attrdef a on a.oid = r.objid
+    where r.classid = 'pg_attrdef'::regclass and r.refclassid = 'pg_class'::regclass
+    group by r.refobjid
+) f on f.refobjid = c.oid
+where c.relpersistence <> 't'
+    and not (c.relpersistence = 'u' and pg_is_in_recovery())
+    and n.nspname not in ('pg_catalog', 'information_schema')
+limit @max_relations@

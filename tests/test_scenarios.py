@@ -1,0 +1,100 @@
+"""bad.sql makes its rule fire and the advised remedy silences it; good.sql leaves it silent."""
+
+import json
+import re
+from pathlib import Path
+
+import pglast
+import psycopg
+import pytest
+
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.collect import collect
+from pgwatch_wed.config import parse
+from pgwatch_wed.findings import Report, Verdict
+from pgwatch_wed.rules import rule
+
+FOLDER = Path(__file__).parent / "scenarios"
+BAD = sorted(p.relative_to(FOLDER).as_posix() for p in FOLDER.glob("*/bad*.sql"))
+GOOD = sorted(p.relative_to(FOLDER).as_posix() for p in FOLDER.glob("*/good*.sql"))
+
+
+def directives(path: Path, name: str) -> list[str]:
+    return re.findall(rf"^-- {name}: ?(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def fits(path: Path, version: int) -> bool:
+    operators = {">=": version.__ge__, "<": version.__lt__, "==": version.__eq__}
+    wanted = [w.split() for w in directives(path, "pg")]
+    return all(operators[sign](int(number)) for sign, number in wanted)
+
+
+def judged(db: str, path: Path) -> Report:
+    rule_id = path.parent.name
+    limits = [json.loads(text) for text in directives(path, "limits")]
+    config = parse(
+        {"only": [rule_id], "window": 0, "rules": {rule_id: limits[0]} if limits else {}}, path.name
+    )
+    return analyse([collect(db)], config)
+
+
+def run_file(pg, db: str, path: Path) -> None:
+    pg.psql(db, path.read_text(encoding="utf-8"))
+
+
+def run_remedies(db: str, report: Report) -> None:
+    with psycopg.connect(db, autocommit=True) as connection:
+        for finding in report.findings:
+            for step in finding.remedy:
+                for statement in pglast.split(step.sql):
+                    connection.execute(statement.encode())
+        connection.execute("select pg_sleep(0.01)")
+
+
+def parses(report: Report) -> None:
+    for finding in report.findings:
+        for step in finding.remedy:
+            assert pglast.parse_sql(step.sql), f"{finding.rule}: {step.sql}"
+            assert step.lock, f"{finding.rule}: {step.sql} does not name its lock"
+            if step.undo and not step.undo.startswith("--"):
+                pglast.parse_sql(step.undo)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_fault_is_found_and_the_remedy_silences_it(name: str, every_pg, every_db: str) -> None:
+    path = FOLDER / name
+    if not fits(path, every_pg.version):
+        pytest.skip("the feature is not in this server")
+    run_file(every_pg, every_db, path)
+    report = judged(every_db, path)
+    expected = sorted(directives(path, "expect"))
+    assert sorted(f.object.label for f in report.findings) == expected
+    parses(report)
+    if directives(path, "remedy"):
+        return
+    assert all(f.remedy for f in report.findings), "no remedy, and no reason why"
+    run_remedies(every_db, report)
+    after = judged(every_db, path)
+    assert [f.object.label for f in after.findings] == []
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_the_traps_stay_silent(name: str, every_pg, every_db: str) -> None:
+    path = FOLDER / name
+    if not fits(path, every_pg.version):
+        pytest.skip("the feature is not in this server")
+    run_file(every_pg, every_db, path)
+    report = judged(every_db, path)
+    assert [f.title for f in report.findings] == []
+    reasons = directives(path, "unknown")
+    verdict = report.verdicts[0]
+    if reasons:
+        assert verdict.verdict is Verdict.UNKNOWN
+        assert all(part in f"{verdict.reason} {verdict.mend}" for part in reasons)
+    else:
+        assert verdict.verdict is Verdict.CLEAR, verdict.reason
+
+
+def test_every_scenario_names_a_rule() -> None:
+    for path in FOLDER.glob("*/*.sql"):
+        assert rule(path.parent.name)
