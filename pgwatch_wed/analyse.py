@@ -28,9 +28,15 @@ _SEVERITY_POINTS = {Severity.CRITICAL: 60.0, Severity.WARNING: 30.0, Severity.IN
 
 
 def analyse(
-    snapshots: Sequence[Snapshot], config: Config, rules: Iterable[Rule] | None = None
+    snapshots: Sequence[Snapshot],
+    config: Config,
+    rules: Iterable[Rule] | None = None,
+    target: str | None = None,
 ) -> Report:
-    """Judge the snapshots of one server, one a database, and rank what was found."""
+    """Judge the snapshots of one server, one a database, and rank what was found.
+
+    ``target`` names the server for readers; without it, its address does.
+    """
     first = snapshots[0]
     judged = [
         judge(rule, _for_readers(snapshot, config), config)
@@ -55,7 +61,7 @@ def analyse(
     return Report(
         generated_at=first.now,
         tool_version=__version__,
-        target=_target(snapshots),
+        target=_target(snapshots, target),
         window_begins=window.begins,
         window_ends=window.ends,
         window_reason=window.reason,
@@ -191,10 +197,10 @@ def _table_of(row: Any) -> int:
     return int(row.table_oid if hasattr(row, "table_oid") else row.oid)
 
 
-def _target(snapshots: Sequence[Snapshot]) -> Target:
+def _target(snapshots: Sequence[Snapshot], label: str | None) -> Target:
     server = snapshots[0].server
     return Target(
-        label=f"{server.address or 'local'}/{server.database}",
+        label=label or f"{server.address or 'local'}/{server.database}",
         database=server.database,
         databases=tuple(s.server.database for s in snapshots),
         version=server.version,

@@ -27,7 +27,7 @@ Progress = Callable[[str, float], None]
 """Called with what is being read, and how much of the work is done (0…1)."""
 
 # Moving targets first: what blocks whom is soon over, catalogs stay.
-_ORDER = (
+ORDER = (
     *("sessions", "lock_waits", "relation_locks", "lock_table", "vacuums", "index_builds"),
     *("prepared_transactions", "replicas", "slots", "recovery"),
     *("databases", "checkpoints", "wal", "io", "slru", "archiver"),
@@ -151,8 +151,8 @@ def _collect(
         extensions = ()
     capabilities = Capabilities.of(server, extensions)
     _statistics_consistency(connection, capabilities)
-    wanted = set(_ORDER if only is None else only)
-    names = [name for name in _ORDER if name in wanted]
+    wanted = set(ORDER if only is None else only)
+    names = [name for name in ORDER if name in wanted]
     for place, name in enumerate(names):
         run.progress(name.replace("_", " "), place / len(names))
         if cluster is not None and name in CLUSTER_FACTS:

@@ -1,0 +1,91 @@
+"""db-analyze: one Click program, one module a command; arguments in, exit status out."""
+
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from pgwatch_wed import __version__
+from pgwatch_wed.errors import Error
+
+# Commands are imported when they are asked for: `--help` and `explain` need no parser of SQL.
+_COMMANDS = {
+    "run": "pgwatch_wed.cli.run",
+    "demo": "pgwatch_wed.cli.demo",
+    "collect": "pgwatch_wed.cli.collect",
+    "report": "pgwatch_wed.cli.report",
+    "indexes": "pgwatch_wed.cli.indexes",
+    "check": "pgwatch_wed.cli.check",
+    "explain": "pgwatch_wed.cli.explain",
+    "install": "pgwatch_wed.cli.install",
+    "uninstall": "pgwatch_wed.cli.install",
+}
+_GROUP_OPTIONS = {"--help", "-h", "--version"}
+
+
+class Commands(click.Group):
+    """A group whose default command is ``run``: ``db-analyze TARGET`` is ``db-analyze run TARGET``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
+        """Name the commands in the order of use."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``run`` before arguments that do not begin with a command."""
+        if not args or (args[0] not in _COMMANDS and args[0] not in _GROUP_OPTIONS):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="db-analyze")
+def cli() -> None:
+    """Analyse a PostgreSQL server and say what to do about it.
+
+    TARGET is a connection URI, a libpq conninfo or a service name; without one DATABASE_URL and
+    libpq's own environment count. Without a command, `run` is meant.
+    """
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the program; errors are one line, Ctrl-C and SIGTERM end it with nothing half-written."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        status: Any = cli.main(args, prog_name="db-analyze", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except Error as error:
+        _say(error)
+        sys.exit(error.exit_status)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("db-analyze: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # the reader of our output went away (`| head`); that is no error
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say(error: Error) -> None:
+    click.echo(f"db-analyze: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  hint: {error.hint}", err=True)
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # `finally` blocks run: queries are cancelled, embedded servers stopped, half files removed
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    click.echo("db-analyze: terminated", err=True)
+    sys.exit(143)

@@ -1,0 +1,74 @@
+"""db-analyze check: what this role and server allow, and what would allow more."""
+
+import sys
+
+import click
+from tabulate import tabulate
+
+from pgwatch_wed import collect as collecting
+from pgwatch_wed import connect
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.rules import Rule, all_rules
+
+# Enough to see whether a fact can be read; the answer itself is not wanted.
+_PROBE = collecting.Limits(
+    max_relations=100,
+    max_indexes=100,
+    max_columns=100,
+    max_constraints=100,
+    max_statements=10,
+    max_texts=1,
+)
+
+
+@click.command()
+@click.argument("target", required=False)
+@click.option("--verbose", "-v", is_flag=True, help="List the facts that can be read, too.")
+def check(target: str | None, verbose: bool) -> None:
+    """Say what TARGET lets this role see, and the GRANTs and settings that would show more."""
+    conninfo = connect.resolve(target)
+    snapshot = collecting.collect(conninfo, limits=_PROBE)
+    server = snapshot.server
+    kind = "standby" if server.is_in_recovery else "primary"
+    click.echo(f"{connect.label(conninfo)}: PostgreSQL {server.version}, {kind}")
+    click.echo(f"role {server.role}: {_rights(snapshot)}\n")
+    lacking = {n: m for n, m in snapshot.missing.items() if not n.endswith(":left-out")}
+    if verbose:
+        rows = [(n.replace("_", " "), _state(snapshot, n)) for n in sorted(collecting.ORDER)]
+        click.echo(tabulate(rows, headers=["fact", "state"], maxcolwidths=[24, 52]) + "\n")
+    if not lacking:
+        click.echo("Everything can be read; no rule is held back by privileges or extensions.")
+        return
+    for name, missing in lacking.items():
+        click.echo(click.style(name.replace("_", " "), bold=True) + f": {missing.reason}")
+        held = [r.id for r in all_rules() if name in r.needs]
+        if held:
+            click.echo(f"  held back: {', '.join(held)}")
+    mends = list(dict.fromkeys(m.mend for m in lacking.values() if m.mend))
+    if mends:
+        click.echo("\nWhat would allow more:\n")
+        for mend in mends:
+            click.echo(f"  {mend}")
+    judgeable = sum(_can_judge(r, snapshot) for r in all_rules())
+    click.echo(f"\n{judgeable} of {len(all_rules())} rules can judge.")
+    sys.stdout.flush()
+
+
+def _rights(snapshot: Snapshot) -> str:
+    server = snapshot.server
+    if server.is_superuser:
+        return "superuser (pg_monitor would be enough)"
+    known = [r for r in server.role_memberships if r in _USEFUL]
+    return f"member of {', '.join(known)}" if known else "no monitoring role"
+
+
+_USEFUL = ("pg_monitor", "pg_read_all_stats", "pg_read_all_settings", "pg_read_all_data")
+
+
+def _state(snapshot: Snapshot, name: str) -> str:
+    missing = snapshot.missing.get(name)
+    return missing.reason if missing else "readable"
+
+
+def _can_judge(rule: Rule, snapshot: Snapshot) -> bool:
+    return not any(need in snapshot.missing for need in rule.needs)

@@ -1,0 +1,40 @@
+"""db-analyze collect: a snapshot file, nothing judged."""
+
+from pathlib import Path
+
+import click
+
+from pgwatch_wed import connect, gather, snapshot_file
+from pgwatch_wed.cli.gathering import gathering
+from pgwatch_wed.cli.progress import Progress
+from pgwatch_wed.errors import UsageError
+
+
+@click.command()
+@click.argument("target", required=False)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The snapshot file to write, such as shop.json.zst.",
+)
+@gathering
+def collect(target: str | None, output: Path, no_progress: bool, **options: object) -> None:
+    """Write a snapshot of TARGET to a file; `db-analyze report` judges it anywhere."""
+    if output.parent and not output.parent.is_dir():
+        raise UsageError(f"there is no folder {output.parent}")
+    progress = Progress(enabled=not no_progress)
+    wanted = gather.Wanted.from_options(options)
+    snapshots = gather.gather(connect.resolve(target), wanted, progress)
+    progress.clear()
+    for path, snapshot in zip(_paths(output, snapshots), snapshots, strict=True):
+        snapshot_file.save(snapshot, path)
+        click.echo(f"written: {path}", err=True)
+
+
+def _paths(output: Path, snapshots: gather.Snapshots) -> list[Path]:
+    """Name one file a database: the first takes the name as given."""
+    stem, dot, suffix = output.name.partition(".")
+    rest = [output.with_name(f"{stem}-{s.server.database_oid}{dot}{suffix}") for s in snapshots[1:]]
+    return [output, *rest]

@@ -1,0 +1,54 @@
+"""db-analyze explain: what a rule looks at, its thresholds, its traps, its remedy."""
+
+from dataclasses import fields
+from difflib import get_close_matches
+
+import click
+
+from pgwatch_wed import queries
+from pgwatch_wed.docs import limits_table
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.rules import Rule, all_rules
+
+
+@click.command()
+@click.argument("rule", required=False)
+@click.option("--sql", is_flag=True, help="Print the queries behind the rule's facts.")
+def explain(rule: str | None, sql: bool) -> None:
+    """Explain RULE, or list all rules."""
+    rules = {r.id: r for r in all_rules()}
+    if rule is None:
+        click.echo(_listing(tuple(rules.values())))
+        return
+    if rule not in rules:
+        near = get_close_matches(rule, rules, n=3, cutoff=0.5)
+        raise UsageError(
+            f"there is no rule {rule!r}",
+            f"did you mean {' or '.join(near)}?" if near else "db-analyze explain lists them",
+        )
+    click.echo(_sql(rules[rule]) if sql else _page(rules[rule]))
+
+
+def _listing(rules: tuple[Rule, ...]) -> str:
+    lines: list[str] = []
+    width = max(len(r.id) for r in rules)
+    for area in sorted({r.area for r in rules}):
+        lines.append(click.style(area, bold=True))
+        lines += [f"  {r.id:<{width}}  {r.summary}" for r in rules if r.area == area]
+        lines.append("")
+    lines.append("db-analyze explain RULE tells more.")
+    return "\n".join(lines)
+
+
+def _page(rule: Rule) -> str:
+    parts = [click.style(rule.id, bold=True), "", rule.doc.strip(), ""]
+    if fields(rule.limits):
+        parts += ["## Limits", limits_table(rule), ""]
+    parts += ["## Facts", ", ".join(rule.needs) or "none", ""]
+    parts.append(f"db-analyze explain {rule.id} --sql prints the queries.")
+    return "\n".join(parts)
+
+
+def _sql(rule: Rule) -> str:
+    files = [q for need in rule.needs for q in queries.all_queries() if q.fact == need]
+    return "\n".join(f"-- sql/collect/{q.file}\n{q.sql}" for q in files) or "-- no query of its own"

@@ -1,0 +1,143 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pgwatch_wed import config
+from pgwatch_wed.findings import Severity
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FORMATS = ("html", "json", "text", "markdown", "sarif", "junit", "pdf")
+DEFAULT_FORMATS = ("html", "json", "text")
+FAIL_ON = ("critical", "warning", "info", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where reports go, and in which forms."""
+
+    formats: tuple[str, ...]
+    folder: Path
+    redact: bool
+    allowed_names: tuple[str, ...]
+    quiet: bool
+    verbose: bool
+    fail_on: str
+
+
+class CommaList(click.ParamType[Any]):
+    """Values separated by commas; the option may also be repeated."""
+
+    name = "list"
+
+    def __init__(self, choices: tuple[str, ...] = ()) -> None:
+        self.choices = choices
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split and check each."""
+        names = tuple(part.strip() for part in str(value).split(",") if part.strip())
+        for name in names:
+            if self.choices and name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}", param, ctx)
+        return names
+
+
+def flat(values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """Join the values of a repeated comma list, each once."""
+    return tuple(dict.fromkeys(part for value in values for part in value))
+
+
+_REPORTING = (
+    click.option(
+        "--format",
+        "formats",
+        multiple=True,
+        type=CommaList(FORMATS),
+        metavar="FORMAT[,FORMAT…]",
+        help=f"One or more of {', '.join(FORMATS)}. [default: {','.join(DEFAULT_FORMATS)}]",
+    ),
+    click.option(
+        "--output",
+        "-o",
+        "folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("db-analysis-results"),
+        show_default=True,
+        help="The folder for report files.",
+    ),
+    click.option(
+        "--only", multiple=True, type=CommaList(), metavar="RULE|AREA", help="Only these rules."
+    ),
+    click.option(
+        "--ignore", multiple=True, type=CommaList(), metavar="RULE|AREA", help="Not these rules."
+    ),
+    click.option(
+        "--min-severity",
+        type=click.Choice([s.value for s in Severity]),
+        help="Leave out findings below this severity; they are counted.",
+    ),
+    click.option(
+        "--fail-on",
+        type=click.Choice(FAIL_ON),
+        default="never",
+        show_default=True,
+        help="Exit with status 1 when there is a finding of this severity or worse.",
+    ),
+    click.option(
+        "--window",
+        type=click.FloatRange(min=0),
+        metavar="DAYS",
+        help="How long counters must have run before `unused` is said. [default: each rule's own]",
+    ),
+    click.option(
+        "--config",
+        "config_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="A pgwatch_wed.toml. [default: ./pgwatch_wed.toml, or pyproject.toml]",
+    ),
+    click.option("--redact", is_flag=True, help="Replace every name by a stand-in."),
+    click.option(
+        "--allow-name",
+        "allowed_names",
+        multiple=True,
+        metavar="GLOB",
+        help="A name that --redact may show.",
+    ),
+    click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
+    click.option("--verbose", "-v", is_flag=True, help="Print every finding in full."),
+)
+
+
+def reporting(command: F) -> F:
+    """Add the options that steer judgement and reports."""
+    for option in reversed(_REPORTING):
+        command = option(command)
+    return command
+
+
+def build_config(
+    config_file: Path | None,
+    only: tuple[tuple[str, ...], ...],
+    ignore: tuple[tuple[str, ...], ...],
+    min_severity: str | None,
+    window: float | None,
+) -> config.Config:
+    """Lay the options over the configuration file."""
+    settings = config.load(config_file)
+    chosen, ignored = flat(only), flat(ignore)
+    config.check_names(chosen, "--only")
+    config.check_names(ignored, "--ignore")
+    return replace(
+        settings,
+        only=chosen or settings.only,
+        ignore=(*settings.ignore, *ignored),
+        min_severity=Severity(min_severity) if min_severity else settings.min_severity,
+        window_days=window if window is not None else settings.window_days,
+    )

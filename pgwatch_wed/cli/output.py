@@ -1,0 +1,100 @@
+"""Write reports, print the ranked recommendations, turn findings into an exit status."""
+
+import shutil
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from pgwatch_wed import render
+from pgwatch_wed.cli.options import Output
+from pgwatch_wed.errors import Error
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Report, Severity
+from pgwatch_wed.snapshot_file import write_private
+
+# Formats that a program reads from a pipe: asked for alone, they are printed as well.
+_PIPED = frozenset({"json", "markdown", "sarif", "junit"})
+
+
+def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, again: str) -> int:
+    """Write every format, print, and return the exit status.
+
+    ``again`` is the target as typed, for the next command to type. When the folder cannot be
+    written the text is printed all the same, so that the run is not lost.
+    """
+    if output.redact:
+        report, snapshots = render.redacted(report, snapshots, output.allowed_names)
+    files = [f for f in output.formats if f != "text"]
+    documents = {f: render.document(f, report, snapshots) for f in files}
+    failure: Error | None = None
+    written: list[Path] = []
+    try:
+        written = _write(documents, output.folder, report.generated_at)
+    except OSError as error:
+        failure = Error(
+            f"cannot write to {output.folder}: {error.strerror or error}",
+            "name another folder with --output",
+        )
+    if not output.quiet:
+        _print(report, snapshots, documents, output, again)
+        for path in written:
+            click.echo(f"written: {path}", err=True)
+    if failure:
+        raise failure
+    return _status(report, output.fail_on)
+
+
+def _write(documents: dict[str, bytes], folder: Path, when: datetime) -> list[Path]:
+    if not documents:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    base = f"analysis-report-{when:%Y%m%d-%H%M%S}"
+    stem = _free(folder, base, [render.SUFFIXES[f] for f in documents])
+    paths: list[Path] = []
+    for name, data in documents.items():
+        path = folder / f"{stem}{render.SUFFIXES[name]}"
+        write_private(path, data, mode=0o640)
+        paths.append(path)
+    return paths
+
+
+def _free(folder: Path, base: str, suffixes: list[str]) -> str:
+    """Find a name that no earlier run of the same second took."""
+    stem, number = base, 2
+    while any((folder / f"{stem}{s}").exists() for s in suffixes):
+        stem, number = f"{base}-{number}", number + 1
+    return stem
+
+
+def _print(
+    report: Report,
+    snapshots: tuple[Snapshot, ...],
+    documents: dict[str, bytes],
+    output: Output,
+    again: str,
+) -> None:
+    if "text" in output.formats:
+        columns = shutil.get_terminal_size((80, 24)).columns
+        colour = sys.stdout.isatty() and _colour_wanted()
+        text = render.text(
+            report, width=columns, colour=colour, verbose=output.verbose, target=again
+        )
+        long = sys.stdout.isatty() and text.count("\n") > shutil.get_terminal_size().lines
+        click.echo_via_pager(text, color=colour) if long else click.echo(text, color=colour)
+    elif len(documents) == 1 and (name := next(iter(documents))) in _PIPED:
+        sys.stdout.buffer.write(documents[name])
+        sys.stdout.flush()
+
+
+def _colour_wanted() -> bool:
+    import os
+
+    return not os.environ.get("NO_COLOR")
+
+
+def _status(report: Report, fail_on: str) -> int:
+    if fail_on == "never":
+        return 0
+    return int(any(f.severity.rank <= Severity(fail_on).rank for f in report.findings))

@@ -1,0 +1,28 @@
+"""db-analyze report: reports from snapshot files, offline, on any machine."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pgwatch_wed import snapshot_file
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.cli import options, output
+from pgwatch_wed.cli.run import reporting_options
+from pgwatch_wed.errors import UsageError
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@options.reporting
+def report(files: tuple[Path, ...], **given: Any) -> int:
+    """Judge snapshot FILEs, one a database of the same server, and write reports."""
+    settings, wanted = reporting_options(given)
+    snapshots = tuple(snapshot_file.load(path) for path in files)
+    servers = {s.server.system_identifier for s in snapshots}
+    if len(servers) > 1:
+        raise UsageError(
+            "the snapshots are of different servers", "give a report of its own to each server"
+        )
+    judged = analyse(snapshots, settings, target=files[0].name)
+    return output.deliver(judged, snapshots, wanted, f"report {files[0]}")

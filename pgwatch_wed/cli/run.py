@@ -1,0 +1,53 @@
+"""db-analyze run: collect, judge, write reports, print the ranked recommendations."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pgwatch_wed import connect, gather
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.cli import options, output
+from pgwatch_wed.cli.gathering import gathering
+from pgwatch_wed.cli.progress import Progress
+from pgwatch_wed.config import Config
+
+
+@click.command()
+@click.argument("target", required=False)
+@options.reporting
+@gathering
+def run(target: str | None, no_progress: bool, **given: Any) -> int:
+    """Analyse TARGET: write reports, print the ranked recommendations."""
+    settings, wanted_output = reporting_options(given)
+    conninfo = connect.resolve(target)
+    progress = Progress(enabled=not no_progress and not wanted_output.quiet)
+    try:
+        snapshots = gather.gather(conninfo, gather.Wanted.from_options(given), progress)
+        progress("judging", 0.98)
+        report = analyse(snapshots, settings, target=connect.label(conninfo))
+    finally:
+        progress.clear()
+    return output.deliver(report, snapshots, wanted_output, connect.redact(target or ""))
+
+
+def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:
+    """Take the options that `run`, `report` and `demo` share out of Click's arguments."""
+    settings = options.build_config(
+        given["config_file"],
+        given["only"],
+        given["ignore"],
+        given["min_severity"],
+        given["window"],
+    )
+    folder: Path = given["folder"]
+    wanted = options.Output(
+        formats=options.flat(given["formats"]) or options.DEFAULT_FORMATS,
+        folder=folder,
+        redact=given["redact"],
+        allowed_names=given["allowed_names"],
+        quiet=given["quiet"],
+        verbose=given["verbose"],
+        fail_on=given["fail_on"],
+    )
+    return settings, wanted
