@@ -1,0 +1,108 @@
+"""db-analyze demo: a small shop with planted faults on an embedded server, analysed."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import click
+import psycopg
+
+from pgwatch_wed import assets, embedded, gather
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.cli import options, output
+from pgwatch_wed.cli.progress import Progress
+from pgwatch_wed.cli.run import reporting_options
+
+_SETTINGS = {
+    "shared_buffers": "16MB",  # smaller than the shop, so that its cache has work to do
+    "work_mem": "1MB",
+    "max_wal_size": "64MB",
+    "checkpoint_timeout": "30s",
+    "log_lock_waits": "on",
+}
+_SHARES = {"browse.sql": 60, "checkout.sql": 35, "reports.sql": 5}
+
+
+@click.command()
+@options.reporting
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, 600),
+    default=15,
+    show_default=True,
+    help="How long the workload runs.",
+)
+@click.option("--no-progress", is_flag=True, help="Show no progress.")
+def demo(seconds: int, no_progress: bool, **given: Any) -> int:
+    """Analyse a small shop on an embedded PostgreSQL; no server is needed.
+
+    The shop has faults planted in every area: indexes, vacuum, locks, cache, queries, schema.
+    """
+    settings, wanted = reporting_options(given)
+    # minutes-old counters would rightly make `unused` unknown; the demo shows the finding
+    settings = replace(settings, window_days=settings.window_days or 0.0)
+    progress = Progress(enabled=not no_progress and not wanted.quiet)
+    try:
+        progress("starting PostgreSQL", 0.02)
+        with embedded.start(_SETTINGS) as server:
+            progress("filling the shop", 0.1)
+            fill(server)
+            progress(f"running the workload for {seconds} s", 0.3)
+            work(server, seconds)
+            with trouble(server):
+                snapshots = gather.gather(
+                    server.dsn("shop"),
+                    gather.Wanted(budget_s=60),
+                    lambda what, share: progress(what, 0.6 + 0.35 * share),
+                )
+    finally:
+        progress.clear()
+    report = analyse(snapshots, settings, target="the demo shop")
+    return output.deliver(report, snapshots, wanted, "TARGET")
+
+
+def fill(server: embedded.Server) -> None:
+    """Create the shop's database and its faults."""
+    server.run("createdb", "shop")
+    script = assets.text("sql", "demo", "shop.sql")
+    server.run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", dbname="shop", stdin=script)
+
+
+def work(server: embedded.Server, seconds: int) -> None:
+    """Run the shop's customers and its back office."""
+    folder = assets.asset("sql") / "demo"
+    scripts = [f"--file={folder / name}@{share}" for name, share in _SHARES.items()]
+    clients = ("--client=4", "--jobs=2", f"--time={seconds}", "--no-vacuum")
+    server.run("pgbench", *clients, *scripts, dbname="shop")
+
+
+@contextlib.contextmanager
+def trouble(server: embedded.Server) -> Iterator[None]:
+    """Hold a lock in a forgotten transaction, and let two others wait for it."""
+    with contextlib.ExitStack() as stack:
+        holder, *waiters = [
+            stack.enter_context(psycopg.connect(server.dsn("shop"), application_name=name))
+            for name in ("back office", "checkout worker", "migration")
+        ]
+        holder.execute("update shop.products set price = price * 1.1 where id = 1")
+        pool = stack.enter_context(ThreadPoolExecutor(len(waiters)))
+        update = "update shop.products set price = price where id = 1"
+        pool.submit(_wait, waiters[0], update)
+        time.sleep(0.2)
+        pool.submit(_wait, waiters[1], "alter table shop.products add column weight int")
+        time.sleep(1.5)
+        try:
+            yield
+        finally:
+            for waiter in waiters:
+                waiter.cancel_safe()
+            holder.rollback()
+
+
+def _wait(connection: psycopg.Connection[Any], sql: str) -> None:
+    with contextlib.suppress(psycopg.Error):
+        connection.execute(sql.encode())
+    connection.rollback()
