@@ -37,6 +37,7 @@ check: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m pgwatch_wed.docs docs/rules
+	$(BIN)/python -m pgwatch_wed.render.example
 
 clean:
 	rm -rf $(VENV) build dist db-analysis-results .pytest_cache .mypy_cache .ruff_cache
