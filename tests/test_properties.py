@@ -16,14 +16,25 @@ from pgwatch_wed.findings import Verdict
 from pgwatch_wed.rules import all_rules
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2026, 11, 1), timezones=st.just(UTC))
+MOMENTS = st.datetimes(
+    datetime(2020, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone itself
+    datetime(2026, 11, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
 # Few values, so that tables, indexes and columns meet each other.
 NUMBERS = st.one_of(st.integers(0, 4), st.integers(-1, 10**12))
 WORDS = st.one_of(
     st.sampled_from(
         (
             *("r", "p", "i", "I", "a", "d", "btree", "gin", "brin", "hash", "public", "on", "off"),
-            *("active", "idle in transaction", "client backend", "integer", "bigint", "fillfactor=50"),
+            *(
+                "active",
+                "idle in transaction",
+                "client backend",
+                "integer",
+                "bigint",
+                "fillfactor=50",
+            ),
             *("autovacuum_enabled=off", "AccessExclusiveLock", "16384", "-1", "shared_buffers"),
             "update t set a = $1 where b = $2",
             "select * from t where lower(a) = $1",
@@ -89,10 +100,14 @@ def test_no_rule_raises_on_any_snapshot(snapshot: Snapshot) -> None:
 @given(snapshot=SNAPSHOTS, seed=st.randoms(use_true_random=False))
 def test_the_order_of_facts_does_not_matter(snapshot: Snapshot, seed: Any) -> None:
     distinct = replace(snapshot, **{n: _distinct(getattr(snapshot, n)) for n in fact_names()})
-    shuffled = {n: seed.sample(getattr(distinct, n), len(getattr(distinct, n))) for n in fact_names()}
+    shuffled = {
+        n: seed.sample(getattr(distinct, n), len(getattr(distinct, n))) for n in fact_names()
+    }
     other = replace(distinct, **{n: tuple(rows) for n, rows in shuffled.items()})
     one, two = analyse([distinct], Config()), analyse([other], Config())
-    assert [(v.rule, v.verdict) for v in one.verdicts] == [(v.rule, v.verdict) for v in two.verdicts]
+    assert [(v.rule, v.verdict) for v in one.verdicts] == [
+        (v.rule, v.verdict) for v in two.verdicts
+    ]
     assert sorted(f.id for f in one.findings) == sorted(f.id for f in two.findings)
 
 
@@ -105,7 +120,14 @@ def _distinct(rows: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _key(row: Any) -> Any:
-    for names in (("table_oid", "attnum"), ("index_oid",), ("oid",), ("pid",), ("query_id",), ("name",)):
+    for names in (
+        ("table_oid", "attnum"),
+        ("index_oid",),
+        ("oid",),
+        ("pid",),
+        ("query_id",),
+        ("name",),
+    ):
         if all(hasattr(row, n) for n in names):
             return tuple(getattr(row, n) for n in names)
     return 0  # one row of each other kind

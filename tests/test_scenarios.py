@@ -13,7 +13,9 @@ from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.findings import Report, Verdict
 from pgwatch_wed.rules import rule
+from tests.psql import psql
 
+PREPARE = "create extension pg_stat_statements;\n"
 FOLDER = Path(__file__).parent / "scenarios"
 BAD = sorted(p.relative_to(FOLDER).as_posix() for p in FOLDER.glob("*/bad*.sql"))
 GOOD = sorted(p.relative_to(FOLDER).as_posix() for p in FOLDER.glob("*/good*.sql"))
@@ -36,10 +38,6 @@ def judged(db: str, path: Path) -> Report:
         {"only": [rule_id], "window": 0, "rules": {rule_id: limits[0]} if limits else {}}, path.name
     )
     return analyse([collect(db)], config)
-
-
-def run_file(pg, db: str, path: Path) -> None:
-    pg.psql(db, path.read_text(encoding="utf-8"))
 
 
 def run_remedies(db: str, report: Report) -> None:
@@ -65,7 +63,7 @@ def test_the_fault_is_found_and_the_remedy_silences_it(name: str, every_pg, ever
     path = FOLDER / name
     if not fits(path, every_pg.version):
         pytest.skip("the feature is not in this server")
-    run_file(every_pg, every_db, path)
+    psql(every_db, PREPARE + path.read_text(encoding="utf-8"))
     report = judged(every_db, path)
     expected = sorted(directives(path, "expect"))
     assert sorted(f.object.label for f in report.findings) == expected
@@ -83,7 +81,7 @@ def test_the_traps_stay_silent(name: str, every_pg, every_db: str) -> None:
     path = FOLDER / name
     if not fits(path, every_pg.version):
         pytest.skip("the feature is not in this server")
-    run_file(every_pg, every_db, path)
+    psql(every_db, PREPARE + path.read_text(encoding="utf-8"))
     report = judged(every_db, path)
     assert [f.title for f in report.findings] == []
     reasons = directives(path, "unknown")
