@@ -165,6 +165,13 @@ class Server:
                 self.configure()
         return None
 
+    def adopt(self) -> None:
+        """Start on a data directory that another program put in place, such as pg_basebackup."""
+        _hand_over(self.data)
+        self.data.chmod(0o700)
+        self.configure()
+        self.boot()
+
     def halt(self, mode: str = "fast") -> None:
         """Stop the postmaster and keep the cluster; ``mode`` as in pg_ctl."""
         self._pg_ctl("stop", "-m", mode)

@@ -1,0 +1,147 @@
+"""Ranking, merging, ignoring: the pure part between facts and reports."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pgwatch_wed.analyse import analyse, ranked
+from pgwatch_wed.config import Config, Ignore
+from pgwatch_wed.facts import Missing, Server, Snapshot
+from pgwatch_wed.findings import (
+    Finding,
+    Grade,
+    Impact,
+    Object,
+    Severity,
+    Unknown,
+    Verdict,
+)
+from pgwatch_wed.rules import Rule
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+SERVER = Server(
+    taken_at=NOW,
+    started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    version_num=170004,
+    version="17.4",
+    system_identifier="1",
+    timeline=1,
+    database="shop",
+    database_oid=5,
+    role="reader",
+    is_superuser=False,
+    is_in_recovery=False,
+    encoding="UTF8",
+    block_size=8192,
+    wal_segment_bytes=16777216,
+    role_memberships=(),
+    backend_pid=1,
+)
+SNAPSHOT = Snapshot(tool_version="0", server=SERVER)
+
+
+@dataclass(frozen=True, slots=True)
+class NoLimits:
+    """A rule without thresholds."""
+
+
+def a_rule(*yields: Finding | Unknown, rule_id: str = "index-test", **attributes: Any) -> Rule:
+    module = ModuleType(rule_id)
+    module.__doc__ = "A rule."
+    module.NEEDS = attributes.pop("needs", ())  # type: ignore[attr-defined]
+    module.Limits = NoLimits  # type: ignore[attr-defined]
+    module.check = lambda _snapshot, _limits: iter(yields)  # type: ignore[attr-defined]
+    for name, value in attributes.items():
+        setattr(module, name, value)
+    return Rule(rule_id, "index", module)
+
+
+def a_finding(name: str = "a", **more: Any) -> Finding:
+    fields: dict[str, Any] = {
+        "object": Object("index", name, schema="public"),
+        "severity": Severity.INFO,
+        "grade": Grade.B,
+        "title": "t",
+        "detail": "d",
+    }
+    return Finding(**(fields | more))
+
+
+def test_gain_weighed_by_grade_orders_findings_of_one_severity() -> None:
+    proven = a_finding("proven", grade=Grade.A, impact=Impact(ms_per_day=60_000))
+    guessed = a_finding("guessed", grade=Grade.D, impact=Impact(ms_per_day=600_000))
+    large = a_finding("large", grade=Grade.A, impact=Impact(bytes=10**10))
+    assert [f.object.name for f in ranked([guessed, proven, large])] == [
+        "large",
+        "proven",
+        "guessed",
+    ]
+
+
+def test_the_order_of_rules_does_not_change_the_ranking() -> None:
+    some = [
+        a_finding(n, impact=Impact(bytes=size)) for n, size in (("b", 5), ("a", 5), ("c", 10**9))
+    ]
+    assert ranked(some) == ranked(reversed(some))
+
+
+def test_a_missing_fact_makes_a_rule_unknown_with_the_mend() -> None:
+    blind = replace(SNAPSHOT, missing={"indexes": Missing("no right", "GRANT x TO y;")})
+    report = analyse([blind], Config(), [a_rule(a_finding(), needs=("indexes",))])
+    (verdict,) = report.verdicts
+    assert (verdict.verdict, verdict.mend) == (Verdict.UNKNOWN, "GRANT x TO y;")
+    assert report.findings == ()
+
+
+def test_a_finding_beside_unknown_objects_keeps_the_reason() -> None:
+    report = analyse([SNAPSHOT], Config(), [a_rule(a_finding(), Unknown("b is locked"))])
+    (verdict,) = report.verdicts
+    assert verdict.verdict is Verdict.FINDING
+    assert "b is locked" in verdict.reason
+
+
+def test_the_worst_verdict_of_several_databases_counts() -> None:
+    other = replace(
+        SNAPSHOT,
+        server=replace(SERVER, database="logs"),
+        missing={"indexes": Missing("not read")},
+    )
+    report = analyse([SNAPSHOT, other], Config(), [a_rule(needs=("indexes",))])
+    (verdict,) = report.verdicts
+    assert verdict.verdict is Verdict.UNKNOWN
+    assert "logs: indexes: not read" in verdict.reason
+
+
+def test_a_rule_about_the_server_is_judged_once() -> None:
+    report = analyse([SNAPSHOT, SNAPSHOT], Config(), [a_rule(a_finding(), SCOPE="cluster")])
+    assert len(report.findings) == 1
+
+
+@pytest.mark.parametrize(("until", "left"), [(date(2026, 11, 1), 0), (date(2026, 10, 31), 1)])
+def test_an_ignore_ends_on_its_day(until: date, left: int) -> None:
+    config = Config(ignores=(Ignore("because", rule="index-*", until=until),))
+    report = analyse([SNAPSHOT], config, [a_rule(a_finding())])
+    assert (len(report.findings), len(report.ignored)) == (left, 1 - left)
+
+
+def test_what_is_below_the_severity_is_counted() -> None:
+    config = Config(min_severity=Severity.WARNING)
+    rule = a_rule(a_finding("a"), a_finding("b", severity=Severity.WARNING))
+    report = analyse([SNAPSHOT], config, [rule])
+    assert [f.object.name for f in report.findings] == ["b"]
+    assert report.hidden_count == 1
+
+
+def test_a_fingerprint_stays_when_the_evidence_changes() -> None:
+    one = analyse([SNAPSHOT], Config(), [a_rule(a_finding(evidence={"n": 1}))])
+    two = analyse([SNAPSHOT], Config(), [a_rule(a_finding(evidence={"n": 2}))])
+    assert one.findings[0].id == two.findings[0].id
+
+
+def test_a_standby_makes_rules_of_the_primary_unknown() -> None:
+    standby = replace(SNAPSHOT, server=replace(SERVER, is_in_recovery=True))
+    report = analyse([standby], Config(), [a_rule(a_finding(), PRIMARY_ONLY=True)])
+    assert report.verdicts[0].verdict is Verdict.UNKNOWN
