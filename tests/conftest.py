@@ -1,19 +1,158 @@
-from collections.abc import Iterator
+"""Fixtures that give tests their servers, and the promise that chosen versions really ran."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests import servers
 
+_TALLY = pytest.StashKey["Tally"]()
+_CHOSEN = pytest.StashKey[list[servers.ServerSpec]]()
+
+StartServer = Callable[..., servers.Server]
+
 
 @pytest.fixture(scope="session")
-def pg() -> Iterator[servers.Server]:
-    """A server with pg_stat_statements preloaded: ``.dsn(dbname)``, ``.version``."""
-    with servers.running() as server:
-        yield server
+def server_pool() -> Iterator[servers.Pool]:
+    """The servers of this process; use ``pg`` or ``every_pg`` instead."""
+    pool = servers.Pool()
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+@pytest.fixture(scope="session")
+def pg(request: pytest.FixtureRequest, server_pool: servers.Pool) -> servers.Server:
+    """One server with pg_stat_statements preloaded: ``.dsn(dbname)``, ``.version``.
+
+    The embedded one, unless ``@pytest.mark.pg`` states a need that it does not meet.
+    """
+    return server_pool.get(getattr(request, "param", None) or servers.default())
 
 
 @pytest.fixture
 def db(pg: servers.Server) -> Iterator[str]:
-    """The conninfo of a fresh, empty database; dropped afterwards."""
+    """The conninfo of a fresh, empty database on ``pg``; dropped afterwards."""
     with pg.database() as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def every_pg(request: pytest.FixtureRequest, server_pool: servers.Pool) -> servers.Server:
+    """Like ``pg``, once for every chosen major that meets the test's ``@pytest.mark.pg``."""
+    return server_pool.get(request.param)
+
+
+@pytest.fixture
+def every_db(every_pg: servers.Server) -> Iterator[str]:
+    """The conninfo of a fresh, empty database on ``every_pg``; dropped afterwards."""
+    with every_pg.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def start_pg() -> Iterator[StartServer]:
+    """A function that starts a server for this test alone: ``start_pg({"name": "value"}, spec)``.
+
+    ``spec`` is ``every_pg.spec`` or ``pg.spec``; without it the embedded server.
+    """
+    with ExitStack() as stack:
+
+        def start(
+            settings: dict[str, str] | None = None, spec: servers.ServerSpec | None = None
+        ) -> servers.Server:
+            server = servers.start(spec or servers.embedded_spec(), settings or {})
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the servers; the first process fetches what the others then find."""
+    tally = config.stash[_TALLY] = Tally()
+    config.pluginmanager.register(tally)
+    try:
+        chosen = servers.chosen(may_fetch=not hasattr(config, "workerinput"))
+    except servers.UnavailableError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[_CHOSEN] = chosen
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name the servers."""
+    every = ", ".join(f"{s.name} {s.image}".strip() for s in config.stash[_CHOSEN])
+    promised = ", ".join(map(str, servers.promised())) or "none"
+    return f"postgresql: pg {servers.default().name}; every_pg {every}; promised {promised}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test the servers that meet its need, or mark it as skipped."""
+    needs = [(mark.args, mark.kwargs) for mark in metafunc.definition.iter_markers("pg")]
+    fitting = [
+        spec
+        for spec in metafunc.config.stash[_CHOSEN]
+        if all(spec.fits(*args, **kwargs) for args, kwargs in needs)
+    ]
+    if "every_pg" in metafunc.fixturenames:
+        _parametrize(metafunc, "every_pg", fitting, needs)
+    if "pg" in metafunc.fixturenames and needs:
+        preferred = [s for s in (servers.default(),) if all(s.fits(*a, **k) for a, k in needs)]
+        _parametrize(metafunc, "pg", (preferred or fitting[::-1])[:1], needs)
+
+
+def _parametrize(
+    metafunc: pytest.Metafunc,
+    name: str,
+    specs: list[servers.ServerSpec],
+    needs: list[tuple[tuple[str, ...], dict[str, str]]],
+) -> None:
+    wants = " and ".join(", ".join([*map(str, a), *map(str, k.values())]) for a, k in needs)
+    missing = pytest.mark.skip(reason=f"no chosen server is PostgreSQL {wants}")
+    params = [pytest.param(spec, id=spec.name) for spec in specs]
+    metafunc.parametrize(
+        name, params or [pytest.param(None, id="none", marks=missing)], indirect=True
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Note the servers in the report, which travels from an xdist worker to the first process."""
+    for name in ("pg", "every_pg"):
+        server = getattr(item, "funcargs", {}).get(name)
+        if isinstance(server, servers.Server):
+            item.user_properties.append(("server", server.spec.name))
+
+
+class Tally:
+    """Counts the tests that ran on each server and fails the run where a promise was broken."""
+
+    def __init__(self) -> None:
+        self.ran: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and not report.skipped:
+            self.ran.update({str(v) for k, v in report.user_properties if k == "server"})
+
+    def broken(self) -> list[int]:
+        """The promised majors on which not one test ran."""
+        majors = {int(name.split("-")[0]) for name in self.ran}
+        return [major for major in servers.promised() if major not in majors]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        worker = hasattr(session.config, "workerinput")
+        if self.broken() and not worker and not session.config.option.collectonly:
+            session.exitstatus = max(session.exitstatus, pytest.ExitCode.TESTS_FAILED)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        counts = (f"{name} {n}" for name, n in sorted(self.ran.items()))
+        terminalreporter.write_line(f"postgresql: tests run on {', '.join(counts) or 'no server'}")
+        if broken := self.broken():
+            majors = ", ".join(map(str, broken))
+            terminalreporter.write_line(
+                f"postgresql: PROMISED BUT NOT RUN: {majors} ({servers.PROMISED})", red=True
+            )
