@@ -1,0 +1,16 @@
+"""${message}."""
+
+from pgwatch_wed.install import remove, run
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else 'run("<object>", 2)'}
+
+
+def downgrade() -> None:
+    ${downgrades if downgrades else 'run("<object>", 1)'}

@@ -1,0 +1,324 @@
+"""What Alembic installs: runs frozen SQL files inside migrations, and Alembic from the CLI.
+
+``sql/install/<object>.v<N>.sql`` holds the whole, re-runnable definition of one function or view,
+named as the object is. A merged file never changes: copy it to the next number, edit that, and add
+a migration that says ``run("get_table_stats", 2)`` up and ``run("get_table_stats", 1)`` down. Where
+the columns of a function change, PostgreSQL wants it dropped first, and the views on it too:
+``remove()`` them, then ``run()`` all of them again.
+
+``sql/install/steps/`` holds what surrounds these files. All of it is plain SQL that decides on the
+server, so that a script written offline does exactly what an online migration does. The schema's
+name reaches it as a setting and is quoted there.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+import sqlalchemy
+from alembic import command, op
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from pgwatch_wed import assets, connect, quote
+from pgwatch_wed.errors import Error, InstallError, UsageError
+
+VERSION_TABLE = "pgwatch_wed_alembic_version"
+DEFAULT_SCHEMA = "public"
+
+# An installation waits for no lock longer than ten seconds (steps/begin.sql); this bounds the rest.
+_STATEMENT_TIMEOUT = "60s"
+_FILE = re.compile(r"(?P<name>\w+)\.v(?P<version>\d+)\.sql")
+_MAX_NAME_BYTES = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A function or view of ours; ``max_arguments`` is -1 for a view."""
+
+    name: str
+    max_arguments: int = 0
+
+    @property
+    def is_view(self) -> bool:
+        """Whether it is a view."""
+        return self.max_arguments < 0
+
+
+# In the order in which they can be made: views come after what they read.
+OBJECTS = (
+    Installed("get_table_stats"),
+    Installed("get_index_stats"),
+    Installed("index_usage_stats", -1),
+    Installed("get_slow_queries", 2),
+    Installed("get_cache_stats"),
+    Installed("get_lock_stats"),
+    Installed("get_server_stats"),
+    Installed("wedsync_performance_summary", -1),
+)
+_BY_NAME = {each.name: each for each in OBJECTS}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an installation or removal did: revisions before and after, and the server's notices."""
+
+    schema: str
+    before: str | None = None
+    after: str | None = None
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything was done."""
+        return self.before != self.after
+
+
+# What migrations say.
+
+
+def run(name: str, version: int) -> None:
+    """Create or replace one object from its frozen file, inside a migration."""
+    _emit(statements(name, version, _schema_of_migration()))
+
+
+def remove(name: str) -> None:
+    """Drop one object, if it is ours, inside a migration."""
+    parts = [_settings(_schema_of_migration(), _BY_NAME[name]), _step("remove")]
+    _emit("\n".join([f"-- {name}: removed", *parts]))
+
+
+def statements(name: str, version: int, schema: str) -> str:
+    """Return the SQL that creates or replaces one object in a schema and sets its privileges."""
+    parts = (
+        f"-- {name}, version {version}",
+        _settings(schema, _BY_NAME[name]),
+        _step("guard"),
+        definition(name, version),
+        _step("privileges"),
+    )
+    return "\n".join(parts)
+
+
+def definition(name: str, version: int) -> str:
+    """Return the text of a frozen file."""
+    return assets.text("sql", "install", f"{name}.v{version}.sql").rstrip()
+
+
+def newest() -> dict[str, int]:
+    """Return the highest version of each object, in the order in which they can be made."""
+    found: dict[str, int] = {}
+    for path in (assets.asset("sql") / "install").iterdir():
+        if match := _FILE.fullmatch(path.name):
+            name, version = match["name"], int(match["version"])
+            found[name] = max(found.get(name, 0), version)
+    return {each.name: found[each.name] for each in OBJECTS if each.name in found}
+
+
+# What Alembic's env.py says.
+
+
+def schema_name(name: str) -> str:
+    """Return a schema's name if objects can be made there; raise :class:`UsageError` if not."""
+    reason = ""
+    if not name or "\0" in name:
+        reason = "it is empty" if not name else "it contains a zero byte"
+    elif len(name.encode("utf-8", "surrogateescape")) > _MAX_NAME_BYTES:
+        reason = f"it is longer than {_MAX_NAME_BYTES} bytes"
+    elif name.startswith("pg_") or name == "information_schema":
+        reason = "it belongs to PostgreSQL"
+    if reason:
+        raise UsageError(f"the schema cannot be {name[:80]!r}: {reason}", "give another --schema")
+    return name
+
+
+def begin(schema: str) -> str:
+    """Return the SQL that comes before the first migration: one at a time, schema there."""
+    return "\n".join((_settings(schema), _step("begin")))
+
+
+def finish(schema: str) -> str:
+    """Return the SQL that comes after the last migration: the version table is the owner's."""
+    return "\n".join((_settings(schema, Installed(VERSION_TABLE, -1)), _step("privileges")))
+
+
+def clear(schema: str) -> str:
+    """Return the SQL that removes the last traces: the version table, and the schema if ours."""
+    return "\n".join((_settings(schema), _step("end")))
+
+
+@contextmanager
+def engine(conninfo: str) -> Iterator[sqlalchemy.Connection]:
+    """Connect for writing; raise :class:`ConnectError` with a reason in one line."""
+    raw = _connect(conninfo)
+    with _sqlalchemy(raw) as connection:
+        yield connection
+
+
+def explain(error: BaseException) -> Error:
+    """Turn what the server or Alembic said into one line and a hint."""
+    if isinstance(error, Error):
+        return error
+    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
+        return _explain_server(error.orig)
+    text = str(error)
+    if "Can't locate revision" in text:
+        return InstallError(
+            "a newer pgwatch_wed has installed its objects here", "upgrade pgwatch-wed"
+        )
+    return InstallError(text)
+
+
+# What the command line says.
+
+
+def upgrade(conninfo: str, schema: str) -> Outcome:
+    """Bring a database to the newest revision."""
+    return _migrate(conninfo, schema, "head")
+
+
+def downgrade(conninfo: str, schema: str) -> Outcome:
+    """Remove everything that was installed into a schema."""
+    return _migrate(conninfo, schema, "base")
+
+
+def script(schema: str, target: str, *, conninfo: str | None = None) -> str:
+    """Return the SQL of the way to ``head`` or ``base`` as a script for psql.
+
+    From nothing (or from everything) on, or with ``conninfo`` from what that database has.
+    """
+    start = "base" if target == "head" else "head"
+    if conninfo is not None:
+        start = _revision_of(conninfo, schema) or "base"
+    buffer = io.StringIO()
+    config = _config(schema, buffer)
+    with _alembic_errors():
+        if start == target or (target == "head" and start == _head(config)):
+            return f"-- nothing to do: schema {quote.ident(schema)} is at {target}\n"
+        act = command.upgrade if target == "head" else command.downgrade
+        act(config, f"{start}:{target}", sql=True)
+    return buffer.getvalue()
+
+
+def _migrate(conninfo: str, schema: str, target: str) -> Outcome:
+    outcome = Outcome(schema_name(schema))
+    raw = _connect(conninfo)
+    raw.add_notice_handler(lambda said: outcome.notices.append(_notice(said)))
+    with _sqlalchemy(raw) as connection, _alembic_errors():
+        outcome.before = _revision(connection, schema)
+        config = _config(schema)
+        config.attributes["connection"] = connection
+        (command.upgrade if target == "head" else command.downgrade)(config, target)
+        outcome.after = _revision(connection, schema)
+    return outcome
+
+
+def _config(schema: str, output: io.StringIO | None = None) -> Config:
+    config = Config(output_buffer=output) if output else Config()
+    location = str(assets.asset("alembic")).replace("%", "%%")
+    config.set_main_option("script_location", location)
+    config.set_main_option("path_separator", "os")
+    config.attributes["schema"] = schema_name(schema)
+    return config
+
+
+def _head(config: Config) -> str | None:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+def _revision_of(conninfo: str, schema: str) -> str | None:
+    with engine(conninfo) as connection, _alembic_errors():
+        return _revision(connection, schema_name(schema))
+
+
+def _revision(connection: sqlalchemy.Connection, schema: str) -> str | None:
+    options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
+    revision = MigrationContext.configure(connection, opts=options).get_current_revision()
+    # Alembic takes part in a transaction that is open, and would not end it.
+    connection.rollback()
+    return revision
+
+
+def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
+    raw = connect.connect(conninfo, application_name="pgwatch_wed install")
+    # This session may write: back to what server, database, role and target set.
+    raw.execute("reset all")
+    raw.execute(f"set statement_timeout = '{_STATEMENT_TIMEOUT}'")
+    raw.execute("set client_encoding = 'UTF8'")
+    raw.autocommit = False
+    raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    return raw
+
+
+@contextmanager
+def _sqlalchemy(raw: psycopg.Connection[tuple[object, ...]]) -> Iterator[sqlalchemy.Connection]:
+    made = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: raw, poolclass=NullPool
+    )
+    try:
+        with made.connect() as connection:
+            yield connection
+    finally:
+        made.dispose()
+        raw.close()
+
+
+@contextmanager
+def _alembic_errors() -> Iterator[None]:
+    try:
+        yield
+    except (CommandError, DBAPIError) as error:
+        raise explain(error.__cause__ or error) from None
+
+
+def _explain_server(error: psycopg.Error) -> InstallError:
+    said = error.diag
+    message = said.message_primary or str(error)
+    if said.sqlstate == "2BP01":  # dependent objects still exist
+        return InstallError(f"{message}: {said.message_detail or ''}", "drop or change these first")
+    if said.sqlstate == "42501" and not said.message_hint:
+        return InstallError(
+            message,
+            "the role needs CREATE on the schema (and on the database, if the schema is new)",
+        )
+    return InstallError(message, said.message_hint or "")
+
+
+def _notice(said: psycopg.errors.Diagnostic) -> str:
+    hint = f" ({said.message_hint})" if said.message_hint else ""
+    return f"{said.message_primary or ''}{hint}"
+
+
+def _schema_of_migration() -> str:
+    return op.get_context().version_table_schema or DEFAULT_SCHEMA
+
+
+def _emit(sql: str) -> None:
+    context = op.get_context()
+    if context.as_sql:
+        context.impl.static_output(sql)
+        return
+    assert context.connection is not None
+    # Without this the driver would take % for a placeholder.
+    context.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+
+
+def _settings(schema: str, installed: Installed | None = None) -> str:
+    values = {"schema": schema}
+    if installed:
+        values |= {"object": installed.name, "max_arguments": str(installed.max_arguments)}
+    return "\n".join(
+        f"set local pgwatch_wed.{name} to {quote.literal(value)};" for name, value in values.items()
+    )
+
+
+def _step(name: str) -> str:
+    return assets.text("sql", "install", "steps", f"{name}.sql").rstrip()
