@@ -841,8 +841,13 @@ class StatementPlan:
 
 @dataclass(frozen=True, slots=True)
 class MissingIndex:
-    """An index that the advisor would add, with what it is worth; see ``db-analyze indexes``."""
+    """An index that the advisor would add, with what it is worth; see ``db-analyze indexes``.
 
+    ``ddl`` is CREATE INDEX CONCURRENTLY (or the script for a partitioned table) for the index
+    ``name`` in the table's schema. Costs are the planner's, of the whole workload.
+    """
+
+    name: str
     ddl: str
     schema: str
     table: str
