@@ -64,7 +64,11 @@ def _finding(snapshot: Snapshot, advice: MissingIndex, limits: Limits) -> Findin
     warns = _gain(advice) >= limits.warn_gain_share or (saved or 0) >= limits.warn_ms_per_day
     return Finding(
         object=Object(
-            "table", advice.table, database=snapshot.server.database, schema=advice.schema
+            "index",
+            advice.name,
+            database=snapshot.server.database,
+            schema=advice.schema,
+            table=advice.table,
         ),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.A,
