@@ -348,12 +348,13 @@ def _folder() -> Path:
     """Return where clusters live: the temporary folder, or /tmp if the server cannot use that."""
     wanted = Path(tempfile.gettempdir())
     enterable = os.geteuid() != 0 or _everybody_can_enter(wanted, 0o001)
-    return wanted if enterable and len(str(wanted)) <= _MAX_FOLDER_LENGTH else Path("/tmp")  # noqa: S108 - mkdtemp follows
+    return wanted if enterable and len(str(wanted)) <= _MAX_FOLDER_LENGTH else Path("/tmp")  # noqa: S108 - mkdir follows
 
 
 def _make_folder(kind: str = "") -> Path:
-    root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}", dir=_folder()))
-    _tell_reaper("+", root)
+    root = _folder() / f"{_PREFIX}{kind}{secrets.token_hex(5)}"
+    _tell_reaper("+", root)  # before it exists: a signal may come between any two lines
+    root.mkdir(mode=0o700)
     me = psutil.Process()
     owner = {"pid": me.pid, "started": me.create_time(), "namespace": _pid_namespace()}
     (root / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
