@@ -8,7 +8,9 @@ the columns of a function change, PostgreSQL wants it dropped first, and the vie
 
 ``sql/install/steps/`` holds what surrounds these files. All of it is plain SQL that decides on the
 server, so that a script written offline does exactly what an online migration does. The schema's
-name reaches it as a setting and is quoted there.
+name is ``@schema@`` in the frozen files; it reaches the steps as a setting and is quoted there. All
+runs with a pinned search_path: in a schema where others may create, an operator that fits better
+than PostgreSQL's own would end up inside our views.
 """
 
 import io
@@ -100,15 +102,16 @@ def statements(name: str, version: int, schema: str) -> str:
         f"-- {name}, version {version}",
         _settings(schema, _BY_NAME[name]),
         _step("guard"),
-        definition(name, version),
+        definition(name, version, schema),
         _step("privileges"),
     )
     return "\n".join(parts)
 
 
-def definition(name: str, version: int) -> str:
-    """Return the text of a frozen file."""
-    return assets.text("sql", "install", f"{name}.v{version}.sql").rstrip()
+def definition(name: str, version: int, schema: str) -> str:
+    """Return the text of a frozen file for a schema."""
+    text = assets.text("sql", "install", f"{name}.v{version}.sql").rstrip()
+    return text.replace("@schema@", quote.ident(schema))
 
 
 def newest() -> dict[str, int]:
@@ -168,7 +171,7 @@ def explain(error: BaseException) -> Error:
     if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
         return _explain_server(error.orig)
     text = str(error)
-    if "Can't locate revision" in text:
+    if "Can't locate revision" in text or "No such revision" in text:
         return InstallError(
             "a newer pgwatch_wed has installed its objects here", "upgrade pgwatch-wed"
         )
@@ -315,9 +318,8 @@ def _settings(schema: str, installed: Installed | None = None) -> str:
     values = {"schema": schema}
     if installed:
         values |= {"object": installed.name, "max_arguments": str(installed.max_arguments)}
-    return "\n".join(
-        f"set local pgwatch_wed.{name} to {quote.literal(value)};" for name, value in values.items()
-    )
+    lines = [f"set local pgwatch_wed.{name} to {quote.literal(v)};" for name, v in values.items()]
+    return "\n".join(["set local search_path to pg_catalog, pg_temp;", *lines])
 
 
 def _step(name: str) -> str:

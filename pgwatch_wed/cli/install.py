@@ -48,7 +48,7 @@ def install(target: str | None, schema: str, dry_run: bool) -> None:
         return
     did = "Upgraded" if outcome.before else "Installed"
     click.echo(f"{did} {len(installing.OBJECTS)} functions and views in {where}.")
-    click.echo(f"Try:  SELECT * FROM {quote.ident(schema, _EXAMPLE)};")
+    click.echo(f"Try:  TABLE {quote.ident(schema, _EXAMPLE)};")
 
 
 @click.command()

@@ -1,4 +1,4 @@
-create or replace function get_cache_stats()
+create or replace function @schema@.get_cache_stats()
 returns table (
     kind text,
     hit_ratio numeric,
@@ -62,7 +62,7 @@ begin
 end
 $get_cache_stats$;
 
-comment on function get_cache_stats() is
+comment on function @schema@.get_cache_stats() is
 $comment$How much of what this database read was found in shared buffers: four rows.
 
 kind: heap, index and toast (with its index) of the user tables; database: everything, catalogs included

@@ -1,4 +1,4 @@
-create or replace function get_index_stats()
+create or replace function @schema@.get_index_stats()
 returns table (
     schemaname name,
     relname name,
@@ -199,7 +199,7 @@ begin
 end
 $get_index_stats$;
 
-comment on function get_index_stats() is
+comment on function @schema@.get_index_stats() is
 $comment$One row an index on a user table, partition, partitioned table or materialized view of this database; never waits for a lock.
 
 schemaname, relname, indexrelname, access_method: the index and its table

@@ -1,4 +1,4 @@
-create or replace function get_lock_stats()
+create or replace function @schema@.get_lock_stats()
 returns table (
     tree text,
     root_pid integer,
@@ -104,10 +104,21 @@ begin
             from branches b join parents p on p.parent = b.pid and p.depth = b.depth + 1
         ),
         prepared as (
-            -- a prepared transaction has no session; its number is in the locks that it holds
+            -- a prepared transaction has no session: it is found by the locks that it holds
             select string_agg(x.gid, ', ' order by x.prepared) as gids, min(x.prepared) as since
             from pg_prepared_xacts x
-            where exists (select from waits w where 0 = any (w.by))
+            where exists (
+                select
+                from locks own
+                join locks held on held.virtualtransaction = own.virtualtransaction
+                join locks wanted on not wanted.granted
+                    and (wanted.locktype, wanted.database, wanted.relation, wanted.page, wanted.tuple,
+                            wanted.transactionid, wanted.classid, wanted.objid, wanted.objsubid)
+                        is not distinct from
+                        (held.locktype, held.database, held.relation, held.page, held.tuple,
+                            held.transactionid, held.classid, held.objid, held.objsubid)
+                where own.pid is null and held.pid is null
+                    and own.locktype = 'transactionid' and own.transactionid = x.transaction)
         )
         select
             repeat('  ', b.depth) || b.pid,
@@ -146,7 +157,7 @@ begin
 end
 $get_lock_stats$;
 
-comment on function get_lock_stats() is
+comment on function @schema@.get_lock_stats() is
 $comment$Who waits for whom: a row a session that waits for a lock or makes others wait, blockers first, indented in tree; no row: nobody waits.
 
 tree: the pid, indented by depth

@@ -1,4 +1,4 @@
-create or replace function get_server_stats()
+create or replace function @schema@.get_server_stats()
 returns table (
     metric text,
     value numeric,
@@ -17,10 +17,12 @@ declare
         select quote_ident(n.nspname) from pg_extension e
         join pg_namespace n on n.oid = e.extnamespace
         where e.extname = 'pg_stat_statements');
-    old_statements constant boolean := exists (
-        select from pg_extension e
+    columns constant text[] := (
+        select p.proargnames from pg_extension e
         join pg_proc p on p.pronamespace = e.extnamespace and p.proname = 'pg_stat_statements'
-        where e.extname = 'pg_stat_statements' and 'total_time' = any (p.proargnames));
+        where e.extname = 'pg_stat_statements');
+    -- what runs inside functions is in their own time already
+    outermost constant text := case when 'toplevel' = any (columns) then 'p.toplevel' else 'true' end;
     since timestamptz;
     probe record;
 begin
@@ -103,7 +105,7 @@ begin
                         else 'info' end
                     else 'ok' end,
                 coalesce((array_agg(
-                    format('%s sessions; longest: pid %s, %s in %s', a.sessions, a.pid, a.usename, a.datname)
+                    format('longest of %s: pid %s, %s in %s', a.sessions, a.pid, a.usename, a.datname)
                     order by a.state_change))[1], 'no session is idle in a transaction')
             from (
                 select i.*, count(*) over () as sessions from pg_stat_activity i
@@ -175,7 +177,7 @@ begin
                 ) s
                 where s.mean >= 100
                 $query$,
-                statements, case when old_statements then 'mean_time' else 'mean_exec_time' end)
+                statements, case when 'mean_time' = any (columns) then 'mean_time' else 'mean_exec_time' end)
             end),
         ('mean_query_time', 'ms', null,
             case when statements is null then
@@ -196,9 +198,12 @@ begin
                     select p.%2$I as total, p.calls from %1$s.pg_stat_statements(false) p
                     where p.dbid = (
                         select d.oid from pg_database d where d.datname = current_database())
+                        and %3$s
                 ) s
                 $query$,
-                statements, case when old_statements then 'total_time' else 'total_exec_time' end)
+                statements,
+                case when 'total_time' = any (columns) then 'total_time' else 'total_exec_time' end,
+                outermost)
             end),
         ('temp_files', 'bytes/h', null,
             $query$
@@ -249,7 +254,7 @@ begin
                     case when c.asked + c.timed < 20 then 'unknown'
                         when c.asked > c.timed then 'warning'
                         when c.asked * 4 > c.timed then 'info' else 'ok' end,
-                    format('%%s of %%s checkpoints came before their time; a small max_wal_size, base backups and CHECKPOINT do that%%s',
+                    format('%%s of %%s checkpoints were requested: by a small max_wal_size, base backups or CHECKPOINT%%s',
                         c.asked, c.asked + c.timed,
                         case when c.asked + c.timed < 20 then '; too few to judge' end)
                 from (select %s from %s) c
@@ -370,7 +375,7 @@ begin
 end
 $get_server_stats$;
 
-comment on function get_server_stats() is
+comment on function @schema@.get_server_stats() is
 $comment$One row a metric of the server and this database: what wedsync_performance_summary shows besides its sums over tables, indexes, cache and locks.
 
 metric, value, unit: NULL where it cannot be known

@@ -1,4 +1,4 @@
-create or replace function get_slow_queries(
+create or replace function @schema@.get_slow_queries(
     threshold_ms double precision default 100,
     max_rows integer default 50
 )
@@ -198,7 +198,7 @@ begin
 end
 $get_slow_queries$;
 
-comment on function get_slow_queries(double precision, integer) is
+comment on function @schema@.get_slow_queries(double precision, integer) is
 $comment$Statements of this database whose mean time is at or above a threshold, slowest first; from pg_stat_statements, whatever its version and schema.
 
 threshold_ms: mean execution time in ms; max_rows: at most so many rows, NULL: all

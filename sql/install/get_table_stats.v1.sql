@@ -1,4 +1,4 @@
-create or replace function get_table_stats()
+create or replace function @schema@.get_table_stats()
 returns table (
     schemaname name,
     relname name,
@@ -88,7 +88,8 @@ begin
                 c.relkind,
                 c.relispartition,
                 -- 14 and later say -1 until the first VACUUM or ANALYZE: the size is not known
-                case when c.reltuples >= 0 then c.relpages * g.block_size end as heap_bytes,
+                case when c.reltuples >= 0 then greatest(c.relpages, 0) * g.block_size end
+                    as heap_bytes,
                 (coalesce(t.relpages, 0) + coalesce(ti.pages, 0)) * g.block_size as toast_bytes,
                 coalesce(x.pages, 0) * g.block_size as index_bytes,
                 greatest(c.reltuples, 0)::float8 as rows,
@@ -253,7 +254,7 @@ begin
 end
 $get_table_stats$;
 
-comment on function get_table_stats() is
+comment on function @schema@.get_table_stats() is
 $comment$One row a user table, partition, partitioned table and materialized view of this database; never waits for a lock.
 
 schemaname, relname, kind: table, partition, partitioned table or materialized view

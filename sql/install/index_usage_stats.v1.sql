@@ -1,4 +1,4 @@
-create or replace view index_usage_stats as
+create or replace view @schema@.index_usage_stats as
 with judged as (
     select
         i.*,
@@ -8,7 +8,7 @@ with judged as (
         i.is_unique or i.is_exclusion or i.constraint_name is not null
             or i.is_replica_identity or i.parent_index is not null as is_constraint,
         i.last_idx_scan < now() - w.unused_window as is_long_ago
-    from get_index_stats() i
+    from @schema@.get_index_stats() i
     cross join (
         select coalesce(nullif(current_setting('pgwatch_wed.unused_window', true), ''), '30 days')::interval
             as unused_window
@@ -72,30 +72,30 @@ select
     s.definition
 from stated s;
 
-comment on view index_usage_stats is
+comment on view @schema@.index_usage_stats is
 $comment$One row an index on a user table: whether queries use it, on this server (a standby counts its own).
 
 The window is 30 days; SET pgwatch_wed.unused_window = '14 days' changes it for a session, ALTER DATABASE ... SET for all.
 
 Installed by pgwatch_wed: index_usage_stats v1.$comment$;
-comment on column index_usage_stats.schemaname is 'schema of the table and the index';
-comment on column index_usage_stats.relname is 'the table';
-comment on column index_usage_stats.indexrelname is 'the index';
-comment on column index_usage_stats.usage_status is
+comment on column @schema@.index_usage_stats.schemaname is 'schema of the table and the index';
+comment on column @schema@.index_usage_stats.relname is 'the table';
+comment on column @schema@.index_usage_stats.indexrelname is 'the index';
+comment on column @schema@.index_usage_stats.usage_status is
 'UNUSED: no scan since counters_since, at least a window ago. RARELY_USED: less than one scan a day, or none within the window. USED: at least one scan a day. CONSTRAINT: enforces something or is part of a partitioned index; never a candidate, whatever its scans. TOO_EARLY: the counters are younger than the window.';
-comment on column index_usage_stats.size_bytes is
+comment on column @schema@.index_usage_stats.size_bytes is
 'bytes as of the last VACUUM, ANALYZE or build; of a partitioned index the sum over its partitions';
-comment on column index_usage_stats.idx_scan is
+comment on column @schema@.index_usage_stats.idx_scan is
 'scans since counters_since; of a partitioned index the sum over its partitions';
-comment on column index_usage_stats.scans_per_day is 'idx_scan a day; a started day counts as one';
-comment on column index_usage_stats.last_idx_scan is 'time of the last scan (16 and later)';
-comment on column index_usage_stats.counters_since is 'since when scans of this index can have been counted';
-comment on column index_usage_stats.table_writes is
+comment on column @schema@.index_usage_stats.scans_per_day is 'idx_scan a day; a started day counts as one';
+comment on column @schema@.index_usage_stats.last_idx_scan is 'time of the last scan (16 and later)';
+comment on column @schema@.index_usage_stats.counters_since is 'since when scans of this index can have been counted';
+comment on column @schema@.index_usage_stats.table_writes is
 'rows inserted and updated not HOT: about the entries that this index had to take';
-comment on column index_usage_stats.is_valid is
+comment on column @schema@.index_usage_stats.is_valid is
 'false: left by a failed CREATE INDEX CONCURRENTLY, being built, or partitions still lack it';
-comment on column index_usage_stats.is_building is 'is being built now';
-comment on column index_usage_stats.is_partitioned is 'is the index of a partitioned table';
-comment on column index_usage_stats.reason is 'why usage_status is so, and what to know before dropping it';
-comment on column index_usage_stats.definition is
+comment on column @schema@.index_usage_stats.is_building is 'is being built now';
+comment on column @schema@.index_usage_stats.is_partitioned is 'is the index of a partitioned table';
+comment on column @schema@.index_usage_stats.reason is 'why usage_status is so, and what to know before dropping it';
+comment on column @schema@.index_usage_stats.definition is
 'the command that makes it; NULL while its table is locked exclusively';

@@ -6,7 +6,6 @@ declare
     marker constant text := 'Installed by pgwatch_wed: ' || object || ' v';
     found record;
 begin
-    perform set_config('search_path', quote_ident(target) || ', pg_temp', true);
     for found in
         select p.oid::regprocedure::text as name, p.proowner as owner, 'function' as kind,
             strpos(coalesce(obj_description(p.oid, 'pg_proc'), ''), marker) > 0 as is_ours
@@ -30,14 +29,14 @@ begin
         if not found.is_ours then
             raise exception using
                 errcode = 'duplicate_object',
-                message = format('the %s %s exists in schema %I and was not installed by pgwatch_wed; it is left as it is',
-                    found.kind, found.name, target),
+                message = format('the %s %s exists and was not installed by pgwatch_wed; it is left as it is',
+                    found.kind, found.name),
                 hint = 'Install into another schema (db-analyze install --schema NAME, alembic -x schema=NAME), or rename what is there.';
         elsif not pg_has_role(found.owner, 'usage') then
             raise exception using
                 errcode = 'insufficient_privilege',
-                message = format('the %s %s in schema %I belongs to role %I',
-                    found.kind, found.name, target, pg_get_userbyid(found.owner)),
+                message = format('the %s %s belongs to role %I',
+                    found.kind, found.name, pg_get_userbyid(found.owner)),
                 hint = 'Connect as that role, or as one that is a member of it.';
         end if;
     end loop;

@@ -5,7 +5,6 @@ declare
     marker constant text := 'Installed by pgwatch_wed: ' || object || ' v';
     command text;
 begin
-    perform set_config('search_path', quote_ident(target) || ', pg_temp', true);
     for command in
         select format('drop function %s', p.oid::regprocedure)
         from pg_proc p
