@@ -1,8 +1,9 @@
 """Fixtures that give tests their servers, and the promise that chosen versions really ran."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests import servers
 _TALLY = pytest.StashKey["Tally"]()
 _CHOSEN = pytest.StashKey[list[servers.ServerSpec]]()
 
+Need = tuple[tuple[Any, ...], Mapping[str, Any]]
 StartServer = Callable[..., servers.Server]
 
 
@@ -108,7 +110,7 @@ def _parametrize(
     metafunc: pytest.Metafunc,
     name: str,
     specs: list[servers.ServerSpec],
-    needs: list[tuple[tuple[str, ...], dict[str, str]]],
+    needs: list[Need],
 ) -> None:
     wants = " and ".join(", ".join([*map(str, a), *map(str, k.values())]) for a, k in needs)
     missing = pytest.mark.skip(reason=f"no chosen server is PostgreSQL {wants}")
@@ -116,6 +118,12 @@ def _parametrize(
     metafunc.parametrize(
         name, params or [pytest.param(None, id="none", marks=missing)], indirect=True
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs an engine where none answers; chosen versions that need one fail earlier."""
+    if item.get_closest_marker("container") and servers.engine() is None:
+        pytest.skip("no container engine answers")
 
 
 @pytest.hookimpl(tryfirst=True)
