@@ -1,0 +1,444 @@
+"""Snapshot → the tables behind the report's chapters: names of columns, how to print them, rows.
+
+A cell is a plain value; its column's kind says how the page prints and sorts it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pgwatch_wed import workload
+from pgwatch_wed.facts import Index, Snapshot, Table
+
+MAX_ROWS = 50_000
+MAX_TEXT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its heading, and ``text``, ``code``, ``count``, ``bytes``, ``ms``, ``share`` or ``when``."""
+
+    title: str
+    kind: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A sortable table of the report. ``bar`` names the column that is also drawn as bars."""
+
+    id: str
+    title: str
+    intro: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    left_out: int = 0
+    bar: int | None = None
+    missing: str = ""
+
+
+Maker = Callable[[Snapshot], Chapter]
+
+
+def chapters(snapshots: Sequence[Snapshot]) -> tuple[Chapter, ...]:
+    """Make every chapter, of all databases together."""
+    return tuple(_together([make(s) for s in snapshots]) for make in _MAKERS)
+
+
+def _together(parts: list[Chapter]) -> Chapter:
+    first = parts[0]
+    rows = list(dict.fromkeys(row for part in parts for row in part.rows))
+    missing = "; ".join(dict.fromkeys(p.missing for p in parts if p.missing))
+    kept = tuple(rows[:MAX_ROWS])
+    return Chapter(
+        first.id,
+        first.title,
+        first.intro,
+        first.columns,
+        kept,
+        len(rows) - len(kept),
+        first.bar,
+        missing,
+    )
+
+
+def _chapter(
+    snapshot: Snapshot,
+    fact: str,
+    head: tuple[str, str, str],
+    columns: Iterable[Column],
+    rows: Iterable[tuple[Any, ...]],
+    bar: int | None = None,
+) -> Chapter:
+    absent = snapshot.missing.get(fact)
+    why = f"{absent.reason}. {absent.mend}".strip() if absent else ""
+    return Chapter(*head, tuple(columns), tuple(rows), bar=bar, missing=why)
+
+
+def statements(s: Snapshot) -> Chapter:
+    """Statements by total time."""
+    rows = [
+        (
+            (st.text or "(text hidden or not read)")[:MAX_TEXT],
+            round(st.total_exec_ms, 3),
+            st.calls,
+            round(st.mean_exec_ms, 3),
+            st.rows,
+            st.shared_blks_read * s.server.block_size,
+            st.temp_blks_written * s.server.block_size,
+            st.wal_bytes,
+            st.user or "",
+            s.server.database,
+        )
+        for st in workload.statements(s)
+    ]
+    columns = (
+        Column("statement", "code"),
+        Column("total time", "ms"),
+        Column("calls", "count"),
+        Column("mean", "ms"),
+        Column("rows", "count"),
+        Column("read", "bytes"),
+        Column("temp", "bytes"),
+        Column("WAL", "bytes"),
+        Column("role"),
+        Column("database"),
+    )
+    head = (
+        "workload",
+        "Workload",
+        "Statements by the time they took, as pg_stat_statements counts.",
+    )
+    rows.sort(key=lambda r: -r[1])
+    return _chapter(s, "statements", head, columns, rows, bar=1)
+
+
+def tables(s: Snapshot) -> Chapter:
+    """Tables by size."""
+    rows = [_table_row(s, t) for t in s.tables]
+    columns = (
+        Column("table"),
+        Column("size", "bytes"),
+        Column("indexes", "bytes"),
+        Column("live rows", "count"),
+        Column("dead rows", "count"),
+        Column("sequential scans", "count"),
+        Column("index scans", "count"),
+        Column("writes", "count"),
+        Column("HOT share", "share"),
+        Column("last vacuum", "when"),
+        Column("last analyze", "when"),
+        Column("transaction age", "count"),
+    )
+    head = ("tables", "Tables", "Sizes are those that the last VACUUM or ANALYZE wrote down.")
+    rows.sort(key=lambda r: (-(r[1] or 0), r[0]))
+    return _chapter(s, "tables", head, columns, rows, bar=1)
+
+
+def _table_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
+    a = s.activity_by_oid.get(t.oid)
+    block = s.server.block_size
+    heap = (t.pages + (t.toast_pages or 0)) * block
+    indexes = sum(i.pages for i in s.indexes_of[t.oid]) * block
+    if a is None:
+        return (t.qualified, heap, indexes, max(t.rows, 0), *(None,) * 7, t.xid_age_xids)
+    hot = a.n_tup_hot_upd / a.n_tup_upd if a.n_tup_upd else None
+    return (
+        t.qualified,
+        heap,
+        indexes,
+        a.n_live_tup,
+        a.n_dead_tup,
+        a.seq_scan,
+        a.idx_scan,
+        a.n_tup_ins + a.n_tup_upd + a.n_tup_del,
+        None if hot is None else round(hot, 4),
+        _latest(a.last_vacuum, a.last_autovacuum),
+        _latest(a.last_analyze, a.last_autoanalyze),
+        t.xid_age_xids,
+    )
+
+
+def indexes(s: Snapshot) -> Chapter:
+    """Indexes by size, with their use."""
+    rows = [_index_row(s, i) for i in s.indexes]
+    columns = (
+        Column("index"),
+        Column("table"),
+        Column("size", "bytes"),
+        Column("scans", "count"),
+        Column("rows read", "count"),
+        Column("last use", "when"),
+        Column("kind"),
+        Column("columns"),
+    )
+    head = ("indexes", "Indexes", "Size against use; scans are those of this node alone.")
+    rows.sort(key=lambda r: (-r[2], r[0]))
+    return _chapter(s, "indexes", head, columns, rows, bar=2)
+
+
+def _index_row(s: Snapshot, i: Index) -> tuple[Any, ...]:
+    usage = s.usage_by_oid.get(i.oid)
+    table = s.table_by_oid.get(i.table_oid)
+    flags = [
+        word
+        for word, holds in (
+            ("primary key", i.is_primary),
+            ("unique", i.is_unique and not i.is_primary),
+            ("exclusion", i.is_exclusion),
+            ("invalid", not i.is_valid),
+            ("partial", i.predicate is not None),
+            ("expression", i.expressions is not None),
+        )
+        if holds
+    ]
+    return (
+        i.qualified,
+        table.qualified if table else "",
+        i.pages * s.server.block_size,
+        usage.idx_scan if usage else None,
+        usage.idx_tup_read if usage else None,
+        usage.last_idx_scan.isoformat() if usage and usage.last_idx_scan else None,
+        ", ".join([i.access_method, *flags]),
+        ", ".join(s.column_names(i.table_oid, i.keys)).replace("?", "(expression)"),
+    )
+
+
+def freeze(s: Snapshot) -> Chapter:
+    """Transaction ages against the limits."""
+    limit = s.setting_number("autovacuum_freeze_max_age") or 200_000_000
+    rows = [
+        (
+            t.qualified,
+            age,
+            round(age / limit, 4),
+            max(t.mxid_age or 0, t.toast_mxid_age or 0),
+            a.n_dead_tup if a else None,
+            _latest(a.last_vacuum, a.last_autovacuum) if a else None,
+        )
+        for t in s.tables
+        if t.xid_age_xids is not None
+        for age in (max(t.xid_age_xids, t.toast_xid_age_xids or 0),)
+        for a in (s.activity_by_oid.get(t.oid),)
+    ]
+    columns = (
+        Column("table"),
+        Column("transaction age", "count"),
+        Column("of autovacuum_freeze_max_age", "share"),
+        Column("multixact age", "count"),
+        Column("dead rows", "count"),
+        Column("last vacuum", "when"),
+    )
+    head = (
+        "vacuum",
+        "Vacuum and freezing",
+        f"An age below {limit:,.0f} transactions is normal; there autovacuum freezes by itself.",
+    )
+    rows.sort(key=lambda r: (-r[1], r[0]))
+    return _chapter(s, "tables", head, columns, rows[:2000], bar=1)
+
+
+def sessions(s: Snapshot) -> Chapter:
+    """Sessions, and who waits for whom."""
+    waits = {w.pid: w for w in s.lock_waits}
+    rows = [
+        (
+            x.pid,
+            x.user or "",
+            x.application_name or "",
+            x.state or x.backend_type or "",
+            _age_ms(s, x.xact_start),
+            ", ".join(map(str, waits[x.pid].blocked_by)) if x.pid in waits else "",
+            (waits[x.pid].relation or waits[x.pid].locktype) if x.pid in waits else "",
+            (x.query or "")[:500],
+        )
+        for x in s.sessions
+        if x.backend_type in (None, "client backend")
+    ]
+    columns = (
+        Column("pid", "count"),
+        Column("role"),
+        Column("application"),
+        Column("state"),
+        Column("transaction for", "ms"),
+        Column("waits for pid"),
+        Column("on"),
+        Column("statement", "code"),
+    )
+    head = ("locks", "Sessions and locks", "Who was connected, and who waited for whom.")
+    rows.sort(key=lambda r: -(r[4] or 0))
+    return _chapter(s, "sessions", head, columns, rows)
+
+
+def databases(s: Snapshot) -> Chapter:
+    """Databases: cache, temporary files, deadlocks."""
+    rows = [
+        (
+            d.name,
+            d.num_backends,
+            d.xact_commit,
+            d.xact_rollback,
+            (d.blks_read or 0) * s.server.block_size,
+            _ratio(d.blks_hit, d.blks_read),
+            d.temp_bytes,
+            d.deadlocks,
+            d.xid_age_xids,
+        )
+        for d in s.databases
+    ]
+    columns = (
+        Column("database"),
+        Column("sessions", "count"),
+        Column("commits", "count"),
+        Column("rollbacks", "count"),
+        Column("read", "bytes"),
+        Column("cache hits", "share"),
+        Column("temporary files", "bytes"),
+        Column("deadlocks", "count"),
+        Column("transaction age", "count"),
+    )
+    head = ("cache", "Databases and cache", "A hit ratio says little without the volume beside it.")
+    return _chapter(s, "databases", head, columns, rows)
+
+
+def io(s: Snapshot) -> Chapter:
+    """I/O by kind of backend."""
+    rows = [
+        (
+            f"{r.backend_type}, {r.object}, {r.context}",
+            r.reads,
+            r.read_bytes,
+            r.read_ms,
+            r.writes,
+            r.write_bytes,
+            r.write_ms,
+            r.hits,
+            r.evictions,
+        )
+        for r in s.io
+        if r.reads or r.writes or r.hits or r.extends
+    ]
+    columns = (
+        Column("who, what, how"),
+        Column("reads", "count"),
+        Column("read", "bytes"),
+        Column("read time", "ms"),
+        Column("writes", "count"),
+        Column("written", "bytes"),
+        Column("write time", "ms"),
+        Column("hits", "count"),
+        Column("evictions", "count"),
+    )
+    head = ("io", "I/O", "pg_stat_io; times need track_io_timing.")
+    return _chapter(s, "io", head, columns, rows)
+
+
+def wal(s: Snapshot) -> Chapter:
+    """WAL and checkpoints."""
+    rows: list[tuple[Any, ...]] = []
+    for c in s.checkpoints:
+        rows += [
+            ("checkpoints, timed", f"{c.timed:,}"),
+            ("checkpoints, requested", f"{c.requested:,}"),
+        ]
+        rows.append(("buffers written by checkpoints", f"{c.buffers_checkpoint:,}"))
+    for w in s.wal:
+        for name, value in (
+            ("WAL written, bytes", w.wal_bytes),
+            ("full-page images", w.full_page_images),
+            ("WAL buffers full", w.buffers_full),
+        ):
+            if value is not None:
+                rows.append((name, f"{value:,}"))
+    for a in s.archiver:
+        rows += [("WAL files archived", f"{a.archived_count:,}"), ("failed", f"{a.failed_count:,}")]
+    head = ("wal", "WAL and checkpoints", "Counted since their own resets.")
+    return _chapter(s, "checkpoints", head, (Column("counter"), Column("value")), rows)
+
+
+def replication(s: Snapshot) -> Chapter:
+    """Standbys and slots."""
+    rows: list[tuple[Any, ...]] = [
+        (f"standby {r.application_name}", r.state or "", r.replay_lag_bytes, r.replay_lag_ms)
+        for r in s.replicas
+    ]
+    rows += [
+        (f"slot {x.name}", "active" if x.is_active else "inactive", x.retained_bytes, None)
+        for x in s.slots
+    ]
+    columns = (
+        Column("who"),
+        Column("state"),
+        Column("behind", "bytes"),
+        Column("behind, time", "ms"),
+    )
+    head = ("replication", "Replication", "Standbys and replication slots.")
+    return _chapter(s, "replicas", head, columns, rows)
+
+
+def settings(s: Snapshot) -> Chapter:
+    """List settings that differ from their defaults."""
+    rows = [
+        (x.name, x.setting or "", x.unit or "", x.boot_val or "", x.source)
+        for x in s.settings
+        if x.source not in ("default", "override", "client", "session") and x.setting != x.boot_val
+    ]
+    columns = (
+        Column("setting"),
+        Column("value"),
+        Column("unit"),
+        Column("default"),
+        Column("set by"),
+    )
+    head = ("configuration", "Configuration", "Settings that differ from PostgreSQL's defaults.")
+    return _chapter(s, "settings", head, columns, sorted(rows))
+
+
+def sequences(s: Snapshot) -> Chapter:
+    """Sequences and how much of them is used."""
+    rows = [
+        (
+            f"{q.schema}.{q.name}",
+            q.type,
+            q.last_value,
+            q.max_value if q.increment > 0 else q.min_value,
+            _used(q.last_value, q.min_value, q.max_value, q.increment),
+        )
+        for q in s.sequences
+    ]
+    columns = (
+        Column("sequence"),
+        Column("type"),
+        Column("last value", "count"),
+        Column("end", "count"),
+        Column("used", "share"),
+    )
+    head = ("schema", "Schema clocks", "How much of each sequence is used.")
+    rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
+    return _chapter(s, "sequences", head, columns, rows, bar=4)
+
+
+_MAKERS: tuple[Maker, ...] = (
+    *(statements, tables, indexes, freeze, sessions),
+    *(databases, io, wal, replication, settings, sequences),
+)
+
+
+def _latest(*moments: Any) -> str | None:
+    known = [m for m in moments if m is not None]
+    return max(known).isoformat() if known else None
+
+
+def _age_ms(s: Snapshot, since: Any) -> float | None:
+    return None if since is None else round((s.now - since).total_seconds() * 1000)
+
+
+def _ratio(hit: int | None, read: int | None) -> float | None:
+    total = (hit or 0) + (read or 0)
+    return round((hit or 0) / total, 4) if total else None
+
+
+def _used(last: int | None, low: int, high: int, step: int) -> float | None:
+    if last is None or high <= low:
+        return None
+    done = last - low if step > 0 else high - last
+    return round(done / (high - low), 4)

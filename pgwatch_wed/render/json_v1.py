@@ -1,0 +1,155 @@
+"""JSON, ``schema_version`` 1: written field by field, so that refactoring changes nobody's parser."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Object, Remedy, Report, RuleVerdict, Severity
+
+SCHEMA_VERSION = 1
+
+
+def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: ARG001 - one form for all
+    """Return the report as JSON text."""
+    return json.dumps(as_json(report), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return the report as plain JSON values."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "pgwatch_wed", "version": report.tool_version},
+        "generated_at": report.generated_at.isoformat(),
+        "target": _target(report),
+        "window": {
+            "begins": _when(report.window_begins),
+            "ends": _when(report.window_ends),
+            "days": _days(report),
+            "reason": report.window_reason,
+        },
+        "coverage": {
+            "explained_share": report.coverage.explained_share,
+            "visible_share": report.coverage.visible_share,
+            "hidden_statements": report.coverage.hidden_statements,
+            "evictions_per_hour": report.coverage.evictions_per_hour,
+            "left_out": list(report.coverage.left_out),
+        },
+        "summary": {s.value: report.count(s) for s in Severity}
+        | {"unknown": len(report.unknowns), "ignored": len(report.ignored)},
+        "verdicts": [_verdict(v) for v in report.verdicts],
+        "findings": [finding(f) for f in report.findings],
+        "ignored": [
+            {"id": i.id, "rule": i.rule, "object": i.label, "reason": i.reason}
+            for i in report.ignored
+        ],
+        "hidden": {
+            "below": report.hidden_below.value if report.hidden_below else None,
+            "count": report.hidden_count,
+        },
+        "self_cost": _self_cost(report),
+    }
+
+
+def finding(found: Finding) -> dict[str, Any]:
+    """Return one finding."""
+    return {
+        "id": found.id,
+        "rule": found.rule,
+        "area": found.area,
+        "severity": found.severity.value,
+        "grade": found.grade.value,
+        "object": _object(found.object),
+        "related": [_object(o) for o in found.related],
+        "title": found.title,
+        "detail": found.detail,
+        "evidence": plain(found.evidence),
+        "impact": {
+            "ms_per_day": plain(found.impact.ms_per_day),
+            "bytes": found.impact.bytes,
+            "risk": found.impact.risk,
+        },
+        "remedy": [_remedy(r) for r in found.remedy],
+        "caveats": list(found.caveats),
+        "docs": found.docs,
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return a JSON value: dates as ISO 8601, no NaN, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
+
+
+def _target(report: Report) -> dict[str, Any]:
+    t = report.target
+    return {
+        "label": t.label,
+        "database": t.database,
+        "databases": list(t.databases),
+        "server_version": t.version,
+        "server_version_num": t.version_num,
+        "role": t.role,
+        "is_in_recovery": t.is_in_recovery,
+        "system_identifier": t.system_identifier,
+    }
+
+
+def _verdict(verdict: RuleVerdict) -> dict[str, Any]:
+    return {
+        "rule": verdict.rule,
+        "area": verdict.area,
+        "verdict": verdict.verdict.value,
+        "reason": verdict.reason,
+        "mend": verdict.mend,
+    }
+
+
+def _object(found: Object) -> dict[str, Any]:
+    return {
+        "kind": found.kind,
+        "database": found.database,
+        "schema": found.schema,
+        "table": found.table,
+        "name": found.name,
+    }
+
+
+def _remedy(remedy: Remedy) -> dict[str, Any]:
+    return {
+        "sql": remedy.sql,
+        "lock": remedy.lock,
+        "in_transaction": remedy.in_transaction,
+        "undo": remedy.undo,
+    }
+
+
+def _self_cost(report: Report) -> dict[str, Any] | None:
+    cost = report.self_cost
+    if cost is None:
+        return None
+    slowest = [{"query": name, "seconds": seconds} for name, seconds in cost.slowest]
+    return {"seconds": cost.seconds, "queries": cost.queries, "slowest": slowest}
+
+
+def _when(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _days(report: Report) -> float | None:
+    if report.window_begins is None:
+        return None
+    return round((report.window_ends - report.window_begins).total_seconds() / 86_400, 3)

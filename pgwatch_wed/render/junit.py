@@ -1,0 +1,58 @@
+"""JUnit XML: one test case a rule; findings fail it, unknown skips it."""
+
+import re
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Report, RuleVerdict, Severity, Verdict
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> bytes:  # noqa: ARG001 - one form for all
+    """Return the XML; informational findings are output of a passing case."""
+    suite = ET.Element(
+        "testsuite", name="db-analyze", timestamp=report.generated_at.strftime("%Y-%m-%dT%H:%M:%S")
+    )
+    for verdict in report.verdicts:
+        mine = [f for f in report.findings if f.rule == verdict.rule]
+        suite.append(_case(verdict, mine))
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    suite.set("failures", str(sum(c.find("failure") is not None for c in cases)))
+    suite.set("skipped", str(sum(c.find("skipped") is not None for c in cases)))
+    suite.set("errors", "0")
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    data: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data + b"\n"
+
+
+def _case(verdict: RuleVerdict, findings: list[Finding]) -> ET.Element:
+    case = ET.Element(
+        "testcase", classname=f"db-analyze.{verdict.area}", name=verdict.rule, time="0"
+    )
+    bad = [f for f in findings if f.severity is not Severity.INFO]
+    if bad:
+        message = clean(f"{len(bad)} findings; first: {bad[0].title}")
+        failure = ET.SubElement(case, "failure", message=message, type=bad[0].severity.value)
+        failure.text = clean("\n\n".join(_paragraph(f) for f in bad))
+    elif verdict.verdict is Verdict.UNKNOWN:
+        ET.SubElement(case, "skipped", message=clean(verdict.reason))
+    if len(bad) < len(findings):
+        rest = [f for f in findings if f.severity is Severity.INFO]
+        ET.SubElement(case, "system-out").text = clean("\n\n".join(_paragraph(f) for f in rest))
+    return case
+
+
+def _paragraph(finding: Finding) -> str:
+    steps = "\n".join(r.sql for r in finding.remedy)
+    head = f"{finding.severity.value} {finding.grade.value} {finding.title}\n{finding.detail}"
+    return f"{head}\n{steps}".strip()
+
+
+def clean(text: str) -> str:
+    """Remove what XML 1.0 cannot hold."""
+    return _FORBIDDEN.sub("�", text)

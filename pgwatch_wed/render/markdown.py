@@ -1,0 +1,85 @@
+"""Markdown for pull requests and wikis."""
+
+import re
+from collections.abc import Sequence
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Report, Severity
+from pgwatch_wed.render import numbers
+from pgwatch_wed.render.terminal import coverage_sentence, gain
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@-])")
+_IN_FULL = 20
+
+
+def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: ARG001 - one form for all
+    """Return the report as GitHub-flavoured Markdown; names and texts are escaped."""
+    t = report.target
+    counts = ", ".join(f"{report.count(s)} {s.value}" for s in Severity)
+    parts = [
+        f"# PostgreSQL analysis of {plain(t.label)}",
+        f"PostgreSQL {plain(t.version)}, {report.generated_at:%Y-%m-%d %H:%M} UTC.",
+        f"**{counts}**, {len(report.unknowns)} rules could not judge.",
+    ]
+    sentence = coverage_sentence(report)
+    if sentence:
+        parts.append(sentence)
+    if report.findings:
+        parts.append(_table(report.findings))
+    parts += [_section(f) for f in report.findings[:_IN_FULL]]
+    if len(report.findings) > _IN_FULL:
+        left = len(report.findings) - _IN_FULL
+        parts.append(f"{left} further findings are in the table above and in the JSON report.")
+    if report.unknowns:
+        rows = [f"| {v.rule} | {plain(v.reason)} | {code(v.mend)} |" for v in report.unknowns]
+        parts.append("## Could not judge")
+        parts.append("\n".join(["| rule | reason | mend |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(findings: Sequence[Finding]) -> str:
+    rows = [
+        f"| {f.severity.value} | {f.grade.value} | {f.rule} | {plain(f.object.label)} | {plain(gain(f))} |"
+        for f in findings
+    ]
+    return "\n".join(
+        ["| severity | grade | rule | object | gain |", "|---|---|---|---|---|", *rows]
+    )
+
+
+def _section(finding: Finding) -> str:
+    parts = [f"## {finding.rule}: {plain(finding.title)}", plain(finding.detail)]
+    evidence = [
+        f"- {numbers.label(k)}: {plain(numbers.measured(k, v))}"
+        for k, v in finding.evidence.items()
+    ]
+    parts.append("\n".join(evidence))
+    for remedy in finding.remedy:
+        parts.append(fenced(remedy.sql))
+        alone = "" if remedy.in_transaction else " Not inside a transaction."
+        parts.append(f"Lock: {plain(remedy.lock)}.{alone}")
+        if remedy.undo:
+            parts.append("Undo:\n\n" + fenced(remedy.undo))
+    parts += [f"> {plain(c)}" for c in finding.caveats]
+    return "\n\n".join(p for p in parts if p)
+
+
+def plain(text: str) -> str:
+    """Escape what Markdown or HTML would interpret, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """Show a text as inline code that no backtick in it can end."""
+    text = " ".join(text.split()).replace("|", "\\|")
+    if not text:
+        return ""
+    ticks = "`" * (1 + max((len(m) for m in re.findall("`+", text)), default=0))
+    pad = " " if len(ticks) > 1 else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}"
+
+
+def fenced(sql: str) -> str:
+    """Show SQL as a block that no backtick in it can end."""
+    fence = "`" * max(3, 1 + max((len(m) for m in re.findall("`+", sql)), default=0))
+    return f"{fence}sql\n{sql}\n{fence}"

@@ -1,0 +1,220 @@
+"""Stand-ins for names: a report that can be shown to anybody.
+
+Every object name that the user did not allow becomes ``table_1``, ``index_2`` and so on, the same one
+everywhere. Statement texts, session texts and free-form values are left out.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Object, Report
+from pgwatch_wed.quote import ident
+
+_KEEP = frozenset({"public", "pg_catalog", "postgres", "template0", "template1", "pg_toast"})
+_TEXTS = frozenset({"query", "queries", "text", "statement", "statements", "plan", "definition"})
+_REDACTED = "(redacted)"
+
+
+class Names:
+    """A stable stand-in for each name."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._allowed = tuple(allowed)
+        self._made: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, kind: str, name: str | None) -> None:
+        """Take up a name."""
+        if not name or name in self._made or name in _KEEP or self._is_allowed(name):
+            return
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._made[name] = f"{kind}_{self._counts[kind]}"
+        self._pattern = None
+
+    def of(self, name: str | None) -> str | None:
+        """Return the stand-in of a whole name, or the name itself where it may be shown."""
+        return name if name is None else self._made.get(name, name)
+
+    def within(self, text: str) -> str:
+        """Replace every known name inside a text, quoted or bare."""
+        if self._pattern is None:
+            spelled = {s for n in self._made for s in (n, ident(n), n.replace("'", "''"))}
+            ordered = sorted(spelled, key=len, reverse=True)
+            words = "|".join(re.escape(s) for s in ordered)
+            self._pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)" if words else r"(?!)")
+        return self._pattern.sub(self._stand_in, text)
+
+    def _stand_in(self, match: re.Match[str]) -> str:
+        found = match.group(0)
+        if found in self._made:
+            return self._made[found]
+        bare = found[1:-1].replace('""', '"') if found.startswith('"') else found
+        return self._made.get(bare) or self._made.get(bare.replace("''", "'"), _REDACTED)
+
+    def _is_allowed(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self._allowed)
+
+
+def redacted(
+    report: Report, snapshots: Sequence[Snapshot], allowed: Iterable[str] = ()
+) -> tuple[Report, tuple[Snapshot, ...]]:
+    """Return report and snapshots without names and texts."""
+    names = Names(allowed)
+    for snapshot in snapshots:
+        _learn(names, snapshot)
+    for finding in report.findings:
+        _learn_object(names, finding.object)
+        for other in finding.related:
+            _learn_object(names, other)
+    target = report.target
+    clean = replace(
+        report,
+        target=replace(
+            target,
+            label=_REDACTED,
+            database=names.of(target.database) or "",
+            databases=tuple(names.of(d) or "" for d in target.databases),
+            role=names.of(target.role) or "",
+            system_identifier=None,
+        ),
+        findings=tuple(_finding(names, f) for f in report.findings),
+        verdicts=tuple(
+            replace(
+                v,
+                reason=names.within(v.reason),
+                mend=names.within(v.mend),
+                database=names.of(v.database),
+            )
+            for v in report.verdicts
+        ),
+        ignored=tuple(
+            replace(i, label=names.within(i.label), reason=_REDACTED) for i in report.ignored
+        ),
+        coverage=replace(
+            report.coverage, left_out=tuple(names.within(t) for t in report.coverage.left_out)
+        ),
+    )
+    return clean, tuple(_snapshot(names, s) for s in snapshots)
+
+
+def _learn(names: Names, s: Snapshot) -> None:
+    names.learn("database", s.server.database)
+    names.learn("role", s.server.role)
+    for database in s.databases:
+        names.learn("database", database.name)
+        names.learn("role", database.owner)
+    for role in s.roles:
+        names.learn("role", role.name)
+    for table in s.tables:
+        names.learn("schema", table.schema)
+        names.learn("table", table.name)
+        names.learn("role", table.owner)
+    for index in s.indexes:
+        names.learn("index", index.name)
+    for kind, rows in (
+        ("constraint", s.constraints),
+        ("sequence", s.sequences),
+        ("column", s.columns),
+        ("statistics", s.extended_statistics),
+        ("publication", s.publications),
+        ("subscription", s.subscriptions),
+        ("slot", s.slots),
+    ):
+        for row in rows:
+            names.learn("schema", getattr(row, "schema", None))
+            names.learn(kind, row.name)
+    for session in s.sessions:
+        names.learn("role", session.user)
+        names.learn("application", session.application_name)
+        names.learn("client", session.client)
+    for prepared in s.prepared_transactions:
+        names.learn("transaction", prepared.gid)
+    for replica in s.replicas:
+        names.learn("application", replica.application_name)
+
+
+def _learn_object(names: Names, found: Object) -> None:
+    names.learn("database", found.database)
+    names.learn("schema", found.schema)
+    names.learn("table", found.table)
+    if found.kind not in ("setting", "server", "rule", "extension"):
+        names.learn(found.kind, found.name)
+
+
+def _finding(names: Names, finding: Finding) -> Finding:
+    return replace(
+        finding,
+        object=_object(names, finding.object),
+        related=tuple(_object(names, o) for o in finding.related),
+        title=names.within(finding.title),
+        detail=names.within(finding.detail),
+        evidence=_evidence(names, finding.evidence),
+        impact=replace(finding.impact, risk=names.within(finding.impact.risk)),
+        remedy=tuple(
+            replace(
+                r, sql=names.within(r.sql), undo=names.within(r.undo), lock=names.within(r.lock)
+            )
+            for r in finding.remedy
+        ),
+        caveats=tuple(names.within(c) for c in finding.caveats),
+    )
+
+
+def _object(names: Names, found: Object) -> Object:
+    return replace(
+        found,
+        name=names.of(found.name) or "",
+        database=names.of(found.database),
+        schema=names.of(found.schema),
+        table=names.of(found.table),
+    )
+
+
+def _evidence(names: Names, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _REDACTED if k in _TEXTS else _value(names, v) for k, v in evidence.items()}
+
+
+def _value(names: Names, value: Any) -> Any:
+    if isinstance(value, str):
+        return names.within(value)
+    if isinstance(value, list | tuple):
+        return [_value(names, v) for v in value]
+    if isinstance(value, Mapping):
+        return _evidence(names, value)
+    return value
+
+
+def _snapshot(names: Names, snapshot: Snapshot) -> Snapshot:
+    clean: dict[str, Any] = {
+        f.name: tuple(_row(names, r) for r in rows)
+        for f in fields(snapshot)
+        if isinstance(rows := getattr(snapshot, f.name), tuple)
+    }
+    server = replace(_row(names, snapshot.server), system_identifier=None, address=None)
+    missing = {
+        k: replace(m, reason=names.within(m.reason), mend=names.within(m.mend))
+        for k, m in snapshot.missing.items()
+    }
+    return replace(snapshot, server=server, missing=missing, **clean)
+
+
+# Fields that hold texts or values of the user's own making.
+_BLANK = frozenset({"query", "text", "plan", "definition", "expressions", "predicate", "queries"})
+
+
+def _row(names: Names, row: Any) -> Any:
+    if not is_dataclass(row) or isinstance(row, type):
+        return row
+    changes: dict[str, Any] = {}
+    for f in fields(row):
+        value = getattr(row, f.name)
+        if isinstance(value, str):
+            changes[f.name] = _REDACTED if f.name in _BLANK else names.of(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], str):
+            changes[f.name] = tuple(names.within(v) for v in value)
+    return replace(row, **changes)

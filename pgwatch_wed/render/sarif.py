@@ -1,0 +1,91 @@
+"""SARIF 2.1.0, as GitHub's code scanning takes it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Report, Severity
+from pgwatch_wed.render.json_v1 import plain
+from pgwatch_wed.rules import Rule, all_rules
+
+_LEVELS = {Severity.CRITICAL: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_MAX_RESULTS = 5000  # GitHub takes no more of one run
+
+
+def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: ARG001 - one form for all
+    """Return the SARIF log."""
+    rules = [r for r in all_rules() if any(f.rule == r.id for f in report.findings)]
+    places = {r.id: i for i, r in enumerate(rules)}
+    findings = report.findings[:_MAX_RESULTS]
+    run = {
+        "tool": {
+            "driver": {
+                "name": "db-analyze",
+                "semanticVersion": report.tool_version,
+                "informationUri": "https://github.com/wedsync/pgwatch_wed",
+                "rules": [_rule(r) for r in rules],
+            }
+        },
+        "invocations": [
+            {
+                "executionSuccessful": True,
+                "endTimeUtc": report.generated_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "toolExecutionNotifications": [
+                    {"level": "note", "message": {"text": f"{v.rule}: {v.reason}"}}
+                    for v in report.unknowns
+                ],
+            }
+        ],
+        "results": [_result(f, places) for f in findings],
+        "columnKind": "unicodeCodePoints",
+    }
+    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, ensure_ascii=False, indent=2) + "\n"
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "name": "".join(part.capitalize() for part in rule.id.split("-")),
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.summary},
+        "help": {"text": rule.doc.strip(), "markdown": rule.doc.strip()},
+        "properties": {"tags": [rule.area, "postgresql"]},
+    }
+
+
+def _result(finding: Finding, places: dict[str, int]) -> dict[str, Any]:
+    remedy = "\n".join(r.sql for r in finding.remedy)
+    message = f"{finding.title}. {finding.detail}" + (f"\n\n{remedy}" if remedy else "")
+    result: dict[str, Any] = {
+        "ruleId": finding.rule,
+        "level": _LEVELS[finding.severity],
+        "message": {"text": message},
+        "locations": [_location(finding)],
+        "partialFingerprints": {"pgwatchWedFingerprint/v1": finding.id},
+        "properties": {"grade": finding.grade.value, "evidence": plain(finding.evidence)},
+    }
+    if finding.rule in places:
+        result["ruleIndex"] = places[finding.rule]
+    return result
+
+
+def _location(finding: Finding) -> dict[str, Any]:
+    """Point at a file, which GitHub demands; the object itself is the logical location."""
+    o = finding.object
+    path = ".".join(part for part in (o.database, o.schema, o.name) if part)
+    return {
+        "physicalLocation": {
+            "artifactLocation": {"uri": f"postgresql/{_uri(o.database or 'server')}"},
+            "region": {"startLine": 1},
+        },
+        "logicalLocations": [{"name": o.name, "fullyQualifiedName": path, "kind": o.kind}],
+    }
+
+
+def _uri(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="", errors="replace")

@@ -1,0 +1,215 @@
+"""The report for a terminal: the same ranking at 80 columns and wider, and the next command to type."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from pgwatch_wed.findings import Finding, Remedy, Report, RuleVerdict, Severity, Verdict
+from pgwatch_wed.render import numbers
+
+_COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
+_NAMES = {Severity.CRITICAL: "CRITICAL", Severity.WARNING: "WARNING", Severity.INFO: "INFO"}
+_IN_FULL = 10
+_EVIDENCE = 6
+
+
+class _Page:
+    """Lines of one width, with or without colour."""
+
+    def __init__(self, width: int, *, colour: bool) -> None:
+        self.width = max(40, min(width, 120))
+        self._colour = colour
+        self._lines: list[str] = []
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Add a line that is known to fit."""
+        self._lines.append(self.paint(text, style))
+
+    def wrap(self, text: str, indent: str = "", style: str = "", hang: str | None = None) -> None:
+        """Add a paragraph."""
+        for each in textwrap.wrap(
+            visible(text),
+            self.width,
+            initial_indent=indent,
+            subsequent_indent=indent if hang is None else hang,
+            break_on_hyphens=False,
+        ):
+            self.line(each, style)
+
+    def code(self, sql: str, indent: str = "    ") -> None:
+        """Add SQL; long lines break at spaces only, so that pasting still works."""
+        for each in sql.splitlines():
+            text = visible(each)
+            if len(indent) + len(text) <= self.width:
+                self.line(indent + text)
+                continue
+            self._lines += textwrap.wrap(
+                text,
+                self.width,
+                initial_indent=indent,
+                subsequent_indent=indent + "  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+
+    def paint(self, text: str, style: str) -> str:
+        """Colour a text where colour is wanted."""
+        return f"\x1b[{style}m{text}\x1b[0m" if style and self._colour else text
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
+
+
+def visible(text: str) -> str:
+    """Show control characters instead of sending them to the terminal."""
+    return "".join(
+        c if c.isprintable() else " " if c in "\n\t" else f"\\x{ord(c):02x}" for c in text
+    )
+
+
+def text(
+    report: Report,
+    *,
+    width: int = 80,
+    colour: bool = False,
+    verbose: bool = False,
+    target: str = "",
+) -> str:
+    """Render the report; ``target`` is what the user typed, for the next command."""
+    page = _Page(width, colour=colour)
+    _header(page, report)
+    shown = report.findings if verbose else report.findings[:_IN_FULL]
+    for place, finding in enumerate(shown, 1):
+        _finding(page, place, finding)
+    if len(shown) < len(report.findings):
+        _rest(page, report.findings[len(shown) :], len(shown))
+    _unknowns(page, report.unknowns, verbose=verbose)
+    _footer(page, report, target, verbose=verbose)
+    return str(page)
+
+
+def _header(page: _Page, report: Report) -> None:
+    t = report.target
+    kind = "standby" if t.is_in_recovery else "primary"
+    page.wrap(f"{t.label} · PostgreSQL {t.version} · {kind}", style="1")
+    begins = report.window_begins
+    if begins is not None:
+        days = (report.window_ends - begins).total_seconds() / 86_400
+        page.wrap(f"counters of {numbers.duration(days * 86_400_000)}: {report.window_reason}")
+    explained = coverage_sentence(report)
+    if explained:
+        page.wrap(explained)
+    page.line()
+    counts = " · ".join(
+        page.paint(f"{report.count(s)} {_NAMES[s].lower()}", _COLOURS[s]) for s in Severity
+    )
+    clear = sum(v.verdict is Verdict.CLEAR for v in report.verdicts)
+    page.line(f"{counts} · {clear} rules clear · {len(report.unknowns)} could not judge")
+    page.line()
+
+
+def coverage_sentence(report: Report) -> str:
+    """Say how much of the load the report sees and explains; empty without pg_stat_statements."""
+    c = report.coverage
+    if c.visible_share is None:
+        return ""
+    said = f"{numbers.share(c.visible_share)} of the measured load is visible"
+    if c.explained_share:
+        said += f"; these findings explain {numbers.share(c.explained_share)} of it"
+    if c.evictions_per_hour:
+        said += f"; about {numbers.count(c.evictions_per_hour)} statements an hour are evicted"
+    return said + "."
+
+
+def _finding(page: _Page, place: int, finding: Finding) -> None:
+    mark = page.paint(_NAMES[finding.severity], _COLOURS[finding.severity])
+    page.line(f"{place}. {mark} {finding.grade.value}  {finding.rule}")
+    page.wrap(finding.title, "   ", "1")
+    page.wrap(finding.detail, "   ")
+    said = gain(finding)
+    if said:
+        page.wrap(f"gain: {said}", "   ", hang="         ")
+    facts = [
+        f"{numbers.label(k)} {numbers.measured(k, v)}"
+        for k, v in finding.evidence.items()
+        if _is_short(v)
+    ]
+    if facts:
+        page.wrap(f"evidence: {'; '.join(facts[:_EVIDENCE])}", "   ", hang="      ")
+    for caveat in finding.caveats:
+        page.wrap(f"but: {caveat}", "   ", hang="        ")
+    for remedy in finding.remedy:
+        _remedy(page, remedy)
+    page.line()
+
+
+def gain(finding: Finding) -> str:
+    """Say what a finding is worth."""
+    parts: list[str] = []
+    if finding.impact.ms_per_day:
+        parts.append(f"{numbers.duration(finding.impact.ms_per_day)} a day")
+    if finding.impact.bytes:
+        parts.append(numbers.size(finding.impact.bytes))
+    if finding.impact.risk:
+        parts.append(finding.impact.risk)
+    return ", ".join(parts)
+
+
+def _is_short(value: object) -> bool:
+    return value is not None and not isinstance(value, dict) and len(str(value)) <= 60
+
+
+def _remedy(page: _Page, remedy: Remedy) -> None:
+    page.line()
+    page.code(remedy.sql)
+    alone = "" if remedy.in_transaction else "; not inside a transaction"
+    page.wrap(f"lock: {remedy.lock}{alone}", "   ", "2", hang="         ")
+    if remedy.undo:
+        page.wrap(f"undo: {remedy.undo}", "   ", "2", hang="         ")
+
+
+def _rest(page: _Page, findings: Iterable[Finding], before: int) -> None:
+    page.line("Further findings", "1")
+    for place, finding in enumerate(findings, before + 1):
+        head = f"{place:>4}. {_NAMES[finding.severity]:<8} {finding.grade.value}  "
+        page.wrap(f"{finding.rule}: {finding.title}", head, hang=" " * 8)
+    page.line()
+
+
+def _unknowns(page: _Page, unknowns: tuple[RuleVerdict, ...], *, verbose: bool) -> None:
+    if not unknowns:
+        return
+    page.line("Could not judge", "1")
+    for reason, rules in _by_reason(unknowns):
+        page.wrap(f"{', '.join(rules)}", "  ", hang="  ")
+        page.wrap(reason if verbose else textwrap.shorten(reason, 240), "      ")
+    mends = list(dict.fromkeys(v.mend for v in unknowns if v.mend))
+    if mends:
+        page.line("What would allow more", "1")
+        for mend in mends:
+            page.wrap(mend, "  ", hang="    ")
+    page.line()
+
+
+def _by_reason(unknowns: tuple[RuleVerdict, ...]) -> Iterator[tuple[str, list[str]]]:
+    reasons: dict[str, list[str]] = {}
+    for verdict in unknowns:
+        reasons.setdefault(verdict.reason, []).append(verdict.rule)
+    yield from reasons.items()
+
+
+def _footer(page: _Page, report: Report, target: str, *, verbose: bool) -> None:
+    if report.ignored:
+        page.wrap(f"{len(report.ignored)} findings are ignored by the configuration.")
+    if report.hidden_count and report.hidden_below:
+        page.wrap(
+            f"{report.hidden_count} findings below {report.hidden_below.value} are not shown."
+        )
+    cost = report.self_cost
+    if cost:
+        page.wrap(f"This run asked {cost.queries} queries of the server, {cost.seconds:.1f} s.")
+    if report.findings:
+        page.wrap(f"Next: db-analyze explain {report.findings[0].rule}", style="1")
+        if not verbose and len(report.findings) > _IN_FULL and target:
+            page.wrap(f"All in full: db-analyze {target} -v")
+    elif not report.unknowns:
+        page.wrap("Nothing to do.", style="1")
