@@ -19,7 +19,10 @@ returns table (
     "rows" bigint,
     plans bigint,
     total_plan_time double precision,
+    min_plan_time double precision,
+    max_plan_time double precision,
     mean_plan_time double precision,
+    stddev_plan_time double precision,
     shared_blks_hit bigint,
     shared_blks_read bigint,
     shared_blks_dirtied bigint,
@@ -42,9 +45,13 @@ returns table (
     wal_buffers_full bigint,
     jit_functions bigint,
     jit_generation_time double precision,
+    jit_inlining_count bigint,
     jit_inlining_time double precision,
+    jit_optimization_count bigint,
     jit_optimization_time double precision,
+    jit_emission_count bigint,
     jit_emission_time double precision,
+    jit_deform_count bigint,
     jit_deform_time double precision,
     parallel_workers_to_launch bigint,
     parallel_workers_launched bigint,
@@ -83,7 +90,8 @@ declare
                 / nullif(s.shared_blks_hit + s.shared_blks_read, 0), 4),
             %4$s,
             s.toplevel, s.min_exec_time, s.max_exec_time, s.stddev_exec_time, s.rows,
-            s.plans, s.total_plan_time, s.mean_plan_time,
+            s.plans, s.total_plan_time, s.min_plan_time, s.max_plan_time, s.mean_plan_time,
+            s.stddev_plan_time,
             s.shared_blks_hit, s.shared_blks_read, s.shared_blks_dirtied, s.shared_blks_written,
             s.local_blks_hit, s.local_blks_read, s.local_blks_dirtied, s.local_blks_written,
             s.temp_blks_read, s.temp_blks_written,
@@ -91,8 +99,9 @@ declare
             s.local_blk_read_time, s.local_blk_write_time,
             s.temp_blk_read_time, s.temp_blk_write_time,
             s.wal_records, s.wal_fpi, s.wal_bytes, s.wal_buffers_full,
-            s.jit_functions, s.jit_generation_time, s.jit_inlining_time,
-            s.jit_optimization_time, s.jit_emission_time, s.jit_deform_time,
+            s.jit_functions, s.jit_generation_time, s.jit_inlining_count, s.jit_inlining_time,
+            s.jit_optimization_count, s.jit_optimization_time, s.jit_emission_count,
+            s.jit_emission_time, s.jit_deform_count, s.jit_deform_time,
             s.parallel_workers_to_launch, s.parallel_workers_launched,
             s.generic_plan_calls, s.custom_plan_calls, s.stats_since, s.minmax_stats_since
         from statements s
@@ -138,7 +147,10 @@ begin
         ('rows', null, 'bigint'),
         ('plans', null, 'bigint'),
         ('total_plan_time', null, 'float8'),
+        ('min_plan_time', null, 'float8'),
+        ('max_plan_time', null, 'float8'),
         ('mean_plan_time', null, 'float8'),
+        ('stddev_plan_time', null, 'float8'),
         ('total_exec_time', 'total_time', 'float8'),
         ('min_exec_time', 'min_time', 'float8'),
         ('max_exec_time', 'max_time', 'float8'),
@@ -166,9 +178,13 @@ begin
         ('wal_buffers_full', null, 'bigint'),
         ('jit_functions', null, 'bigint'),
         ('jit_generation_time', null, 'float8'),
+        ('jit_inlining_count', null, 'bigint'),
         ('jit_inlining_time', null, 'float8'),
+        ('jit_optimization_count', null, 'bigint'),
         ('jit_optimization_time', null, 'float8'),
+        ('jit_emission_count', null, 'bigint'),
         ('jit_emission_time', null, 'float8'),
+        ('jit_deform_count', null, 'bigint'),
         ('jit_deform_time', null, 'float8'),
         ('parallel_workers_to_launch', null, 'bigint'),
         ('parallel_workers_launched', null, 'bigint'),
@@ -209,11 +225,11 @@ rows_per_call, rows: rows returned or changed
 hit_ratio: shared_blks_hit / (shared_blks_hit + shared_blks_read), 0 to 1
 query: its text without constants
 toplevel: false: run inside a function (extension 1.9 and later)
-plans, total_plan_time, mean_plan_time: zero unless pg_stat_statements.track_planning is on; ms
+plans, *_plan_time: zero unless pg_stat_statements.track_planning is on; ms
 shared_blks_*, local_blks_*, temp_blks_*: blocks
 *_blk_read_time, *_blk_write_time: ms, zero unless track_io_timing is on
 wal_records, wal_fpi, wal_bytes, wal_buffers_full: WAL it wrote
-jit_*: functions compiled, ms
+jit_*: functions compiled, counts and ms
 parallel_workers_to_launch, parallel_workers_launched: wanted and got
 generic_plan_calls, custom_plan_calls: calls by kind of plan (1.13)
 stats_since, minmax_stats_since: since when it is counted (1.11 and later)
