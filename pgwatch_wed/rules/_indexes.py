@@ -1,0 +1,348 @@
+"""What several rules know about indexes: identity, cover, protection, and SQL to make or drop them."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Constraint, Index, Snapshot, Table
+from pgwatch_wed.findings import Object, Remedy
+from pgwatch_wed.quote import ident
+
+CONCURRENTLY = (
+    "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; it waits for transactions that are "
+    "already running"
+)
+DROP_PARENT = (
+    "ACCESS EXCLUSIVE on the partitioned table and all its partitions for a moment: everything waits; "
+    "set lock_timeout first"
+)
+# Storage parameters that change what an index can answer, not only how it is stored.
+_MEANINGFUL_OPTIONS = ("pages_per_range", "length", "col")
+
+
+def object_of(snapshot: Snapshot, index: Index) -> Object:
+    """Name an index for a finding."""
+    return Object(
+        "index",
+        index.name,
+        database=snapshot.server.database,
+        schema=index.schema,
+        table=table_name(snapshot, index.table_oid),
+    )
+
+
+def table_object(snapshot: Snapshot, table: Table) -> Object:
+    """Name a table for a finding."""
+    return Object(
+        "table",
+        table.name,
+        database=snapshot.server.database,
+        schema=table.schema,
+        table=table.name,
+    )
+
+
+def table_name(snapshot: Snapshot, oid: int) -> str | None:
+    """Return a table's bare name."""
+    table = snapshot.table_by_oid.get(oid)
+    return table.name if table else None
+
+
+def pages(snapshot: Snapshot, index: Index) -> int:
+    """Return an index's pages; of a partitioned one, its partitions' together."""
+    return index.pages + sum(pages(snapshot, c) for c in snapshot.partition_indexes_of[index.oid])
+
+
+def size_bytes(snapshot: Snapshot, index: Index) -> int:
+    """Return an index's size as VACUUM, ANALYZE or CREATE INDEX wrote it down."""
+    return pages(snapshot, index) * snapshot.server.block_size
+
+
+def leaves(snapshot: Snapshot, index: Index) -> Iterator[Index]:
+    """Yield the indexes with storage: itself, or its partitions' at every level."""
+    children = snapshot.partition_indexes_of[index.oid]
+    if not children:
+        yield index
+    for child in children:
+        yield from leaves(snapshot, child)
+
+
+def reads_like(index: Index) -> tuple[object, ...]:
+    """Return what decides which queries an index can answer; equal tuples are equal for reading."""
+    options = tuple(
+        sorted(o for o in index.options if o.startswith(_MEANINGFUL_OPTIONS))
+        if index.access_method in ("brin", "bloom")
+        else ()
+    )
+    return (
+        index.access_method,
+        index.keys,
+        index.opclasses,
+        index.collations,
+        index.indoptions,
+        index.expressions,
+        index.predicate,
+        frozenset(index.included),
+        options,
+    )
+
+
+def enforces_as_much(keeper: Index, other: Index) -> bool:
+    """Tell whether dropping ``other`` loses no uniqueness, given that both read alike."""
+    if not other.is_unique and not other.is_exclusion:
+        return True
+    return (
+        keeper.is_unique
+        and not other.is_exclusion
+        and keeper.nulls_not_distinct == other.nulls_not_distinct
+        and (keeper.is_immediate or not other.is_immediate)
+    )
+
+
+def is_bound(index: Index) -> bool:
+    """Tell whether something other than queries holds the index in place."""
+    return (
+        index.is_primary
+        or index.is_exclusion
+        or index.is_replica_identity
+        or index.is_clustered
+        or index.referenced_by_foreign_keys > 0
+        or index.parent_oid is not None
+        or index.is_in_extension
+    )
+
+
+def is_being_built(snapshot: Snapshot, index: Index) -> bool:
+    """Tell whether a session is building it now."""
+    return any(
+        b.index_oid == index.oid or (b.index_oid == 0 and b.relation_oid == index.table_oid)
+        for b in snapshot.index_builds
+    )
+
+
+def is_prefix(narrow: Index, wide: Index) -> bool:
+    """Tell whether every scan that ``narrow`` answers, ``wide`` answers too, from its first keys.
+
+    Only B-trees have such an order of keys. INCLUDE columns must be included there, too: as a key
+    they would change size and deduplication.
+    """
+    n = narrow.key_count
+    return (
+        narrow.access_method == wide.access_method == "btree"
+        and (n, set(narrow.included)) != (wide.key_count, set(wide.included))
+        and n <= wide.key_count
+        and narrow.keys == wide.keys[:n]
+        and narrow.opclasses == wide.opclasses[:n]
+        and narrow.collations == wide.collations[:n]
+        and narrow.indoptions == wide.indoptions[:n]
+        and narrow.predicate == wide.predicate
+        and set(narrow.included) <= set(wide.included)
+        and _expressions_lead(narrow.expressions, wide.expressions)
+    )
+
+
+def _expressions_lead(narrow: str | None, wide: str | None) -> bool:
+    if narrow is None:
+        return True  # equal keys: the wide one's expressions come after them
+    if wide is None:
+        return False
+    inner, longer = narrow.strip("()"), wide.strip("()")
+    return longer == inner or longer.startswith(f"{inner} {{")
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """An index that may go, and the one that stays in its place."""
+
+    index: Index
+    keeper: Index
+
+
+def duplicates(snapshot: Snapshot) -> tuple[Duplicate, ...]:
+    """Return every index that another one of the same table equals and outranks."""
+    found: list[Duplicate] = []
+    for same in _alike(snapshot):
+        ordered = sorted(same, key=lambda i: _rank(snapshot, i))
+        for place, index in enumerate(ordered):
+            keepers = (k for k in ordered[:place] if enforces_as_much(k, index))
+            keeper = next(keepers, None)
+            if keeper is not None and not is_bound(index):
+                found.append(Duplicate(index, keeper))
+    return tuple(found)
+
+
+def _alike(snapshot: Snapshot) -> Iterator[list[Index]]:
+    groups: dict[tuple[object, ...], list[Index]] = {}
+    for index in snapshot.indexes:
+        if index.is_usable and not is_being_built(snapshot, index):
+            groups.setdefault((index.table_oid, *reads_like(index)), []).append(index)
+    for same in groups.values():
+        if len(same) > 1:
+            yield same
+
+
+def _rank(snapshot: Snapshot, index: Index) -> tuple[object, ...]:
+    """Order the equal: what is bound stays, then constraints, then the most used and smallest."""
+    usage = snapshot.usage_by_oid.get(index.oid)
+    return (
+        not is_bound(index),
+        not index.is_primary,
+        index.constraint_oid is None,
+        not index.is_unique,
+        not index.is_immediate,
+        -(usage.idx_scan if usage else 0),
+        index.pages,
+        index.oid,
+    )
+
+
+def foreign_keys(snapshot: Snapshot, table_oid: int) -> Iterator[Constraint]:
+    """Yield the foreign keys that a table declares."""
+    return (c for c in snapshot.constraints_of[table_oid] if c.kind == "f")
+
+
+def covers_foreign_key(snapshot: Snapshot, index: Index, key: Constraint) -> bool:
+    """Tell whether the referential check of a foreign key can use an index.
+
+    The first keys must be the foreign key's columns, in any order; a predicate may only demand what
+    the check itself implies, that they are not NULL. PostgreSQL's check asks by equality, so B-tree
+    and, for one column, hash will do.
+    """
+    n = len(key.columns)
+    if index.access_method == "hash":
+        leads = index.keys == key.columns
+    elif index.access_method == "btree":
+        leads = len(index.keys) >= n and set(index.keys[:n]) == set(key.columns)
+    else:
+        leads = False
+    demanded = index.predicate_not_null
+    if not leads or demanded is None or not index.is_usable:
+        return False
+    columns = (snapshot.column_by_key.get((index.table_oid, a)) for a in demanded)
+    never_null = {c.attnum for c in columns if c is not None and c.is_not_null}
+    return set(demanded) <= set(key.columns) | never_null
+
+
+def drop(snapshot: Snapshot, index: Index) -> Remedy:
+    """Return the SQL that drops an index, or the constraint that owns it, and brings it back."""
+    table = snapshot.table_by_oid.get(index.table_oid)
+    definition = snapshot.definition_by_oid.get(index.oid)
+    if index.constraint_name is not None and table is not None:
+        return Remedy(
+            sql=f"ALTER TABLE {ident(table.schema, table.name)} "
+            f"DROP CONSTRAINT {ident(index.constraint_name)};",
+            lock="ACCESS EXCLUSIVE on the table for a moment: everything waits; set lock_timeout first",
+            undo=_constraint_undo(snapshot, index, table),
+        )
+    name = ident(index.schema, index.name)
+    if index.kind == "I":
+        return Remedy(
+            sql=f"DROP INDEX {name};", lock=DROP_PARENT, undo=statement(definition) or _NO_UNDO
+        )
+    return Remedy(
+        sql=f"DROP INDEX CONCURRENTLY {name};",
+        lock=CONCURRENTLY,
+        in_transaction=False,
+        undo=concurrently(definition) or _NO_UNDO,
+    )
+
+
+_NO_UNDO = "-- the definition could not be read, since the table is locked; read it before you drop"
+
+
+def _constraint_undo(snapshot: Snapshot, index: Index, table: Table) -> str:
+    kind = {"p": "PRIMARY KEY", "u": "UNIQUE"}.get(index.constraint_type or "", "")
+    columns = ", ".join(ident(c) for c in snapshot.column_names(index.table_oid, index.keys))
+    nulls = " NULLS NOT DISTINCT" if index.nulls_not_distinct else ""
+    later = "" if index.is_immediate else " DEFERRABLE"
+    return (
+        f"ALTER TABLE {ident(table.schema, table.name)} ADD CONSTRAINT "
+        f"{ident(index.constraint_name or index.name)} {kind}{nulls} ({columns}){later};"
+    )
+
+
+def statement(definition: str | None) -> str:
+    """End a definition with a semicolon."""
+    return f"{definition};" if definition else ""
+
+
+def concurrently(definition: str | None) -> str:
+    """Return CREATE INDEX text with CONCURRENTLY in it."""
+    if not definition:
+        return ""
+    return re.sub(r"\A(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition) + ";"
+
+
+def new_name(snapshot: Snapshot, table: Table, parts: Iterable[str], suffix: str = "idx") -> str:
+    """Return a name that PostgreSQL would choose, of 63 bytes at most and free in the schema."""
+    taken = {i.name for i in snapshot.indexes if i.schema == table.schema}
+    taken |= {t.name for t in snapshot.tables if t.schema == table.schema}
+    stem = "_".join((table.name, *parts))
+    number = 0
+    while True:
+        tail = f"_{suffix}{number or ''}"
+        name = _cut(stem, 63 - len(tail)) + tail
+        if name not in taken:
+            return name
+        number += 1
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode("utf-8", "ignore")
+
+
+def create(snapshot: Snapshot, table: Table, columns: tuple[str, ...]) -> Remedy:
+    """Return the SQL that makes a B-tree on columns without stopping writes, partitions included."""
+    listed = ", ".join(ident(c) for c in columns)
+    name = new_name(snapshot, table, columns)
+    where = ident(table.schema, table.name)
+    if table.kind != "p":
+        return Remedy(
+            sql=f"CREATE INDEX CONCURRENTLY {ident(name)} ON {where} ({listed});",
+            lock=CONCURRENTLY,
+            in_transaction=False,
+            undo=f"DROP INDEX CONCURRENTLY {ident(table.schema, name)};",
+        )
+    lines = list(_partition_script(snapshot, table, listed, name, columns))
+    return Remedy(
+        sql="\n".join(lines),
+        lock="SHARE on the partitioned table for a moment, then "
+        f"{CONCURRENTLY[0].lower()}{CONCURRENTLY[1:]}, one partition after the other",
+        in_transaction=False,
+        undo=f"DROP INDEX {ident(table.schema, name)};",
+    )
+
+
+def _partition_script(
+    snapshot: Snapshot, table: Table, listed: str, name: str, columns: tuple[str, ...]
+) -> Iterator[str]:
+    yield f"CREATE INDEX {ident(name)} ON ONLY {ident(table.schema, table.name)} ({listed});"
+    for part in snapshot.partitions_of[table.oid]:
+        child = new_name(snapshot, part, columns)
+        if part.kind == "p":
+            yield from _partition_script(snapshot, part, listed, child, columns)
+        else:
+            where = ident(part.schema, part.name)
+            yield f"CREATE INDEX CONCURRENTLY {ident(child)} ON {where} ({listed});"
+        parent, attached = ident(table.schema, name), ident(part.schema, child)
+        yield f"ALTER INDEX {parent} ATTACH PARTITION {attached};"
+
+
+def writes(snapshot: Snapshot, table_oid: int) -> int:
+    """Count the row versions that every index of a table had to take: inserts and non-HOT updates."""
+    a = snapshot.activity_by_oid.get(table_oid)
+    own = a.n_tup_ins + max(a.n_tup_upd - a.n_tup_hot_upd, 0) if a else 0
+    return own + sum(writes(snapshot, p.oid) for p in snapshot.partitions_of[table_oid])
+
+
+def rows(snapshot: Snapshot, table: Table) -> float:
+    """Estimate a table's rows: counters or catalog, whichever knows; partitions together."""
+    a = snapshot.activity_by_oid.get(table.oid)
+    own = max(table.rows, float(a.n_live_tup) if a else 0.0, 0.0) if table.kind != "p" else 0.0
+    return own + sum(rows(snapshot, p) for p in snapshot.partitions_of[table.oid])
+
+
+def table_bytes(snapshot: Snapshot, table: Table) -> int:
+    """Return a table's heap size; partitions together."""
+    own = table.pages * snapshot.server.block_size
+    return own + sum(table_bytes(snapshot, p) for p in snapshot.partitions_of[table.oid])

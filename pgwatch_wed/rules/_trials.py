@@ -1,0 +1,33 @@
+"""The lab's drop dry run: what hiding an index does to the workload."""
+
+from typing import Any
+
+from pgwatch_wed.facts import Index, IndexDropTrial, Snapshot
+
+# Costs of two plans of one query differ by fuzz below this.
+_TOLERANCE = 1.01
+
+
+def trial(snapshot: Snapshot, index: Index) -> IndexDropTrial | None:
+    """Return the trial of an index, if the lab made one with statements to speak of."""
+    found = (t for t in snapshot.index_drop_trials if t.index_oid == index.oid and t.statements)
+    return next(found, None)
+
+
+def veto(snapshot: Snapshot, index: Index) -> bool:
+    """Tell whether the workload would become dearer without the index."""
+    found = trial(snapshot, index)
+    return found is not None and (
+        found.cost_after > found.cost_before * _TOLERANCE or (found.worst_ratio or 1.0) > 1.1
+    )
+
+
+def evidence(found: IndexDropTrial | None) -> dict[str, Any]:
+    """Return the trial's numbers for a finding."""
+    if found is None:
+        return {}
+    return {
+        "workload_cost_with": found.cost_before,
+        "workload_cost_without": found.cost_after,
+        "statements_tried": found.statements,
+    }

@@ -1,0 +1,85 @@
+"""Indexes that another index of the same table equals in everything.
+
+## Why it matters
+Every insert, and every update that is not HOT, pays for each index; VACUUM, backups, replicas and the cache carry the
+copy. No query is faster for it.
+
+## How sure we are
+B: compared by access method, key columns in order, operator classes, collations, DESC and NULLS options, expressions,
+predicate and INCLUDE columns, from the catalogs' arrays and never from text. Storage parameters such as fillfactor are
+no difference.
+
+## Not reported
+The index that stays: a constraint's before a bare one, a unique one before a plain one, then the one that is used
+more. Never both of a pair. Nor an index that anything but queries holds in place: primary keys, exclusion
+constraints, the replica identity, the CLUSTER index, the target of a foreign key, partitions of a partitioned
+index (their parent is judged). An invalid index covers nothing. UNIQUE beside UNIQUE NULLS NOT DISTINCT enforce
+different things, and so do a deferrable and an immediate constraint.
+
+## Remedy
+DROP INDEX CONCURRENTLY, or DROP CONSTRAINT where a second constraint owns it; the way back is its own definition.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Index, Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.rules import _indexes as ix
+
+NEEDS = ("indexes", "tables", "columns")
+PRIMARY_ONLY = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # A smaller copy is reported for information only.
+    warn_size_bytes: int = 1_000_000
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each index that may go."""
+    for pair in ix.duplicates(snapshot):
+        yield _finding(snapshot, pair, limits)
+
+
+def _finding(snapshot: Snapshot, pair: ix.Duplicate, limits: Limits) -> Finding:
+    index, keeper = pair.index, pair.keeper
+    size = ix.size_bytes(snapshot, index)
+    usage = snapshot.usage_by_oid.get(index.oid)
+    return Finding(
+        object=ix.object_of(snapshot, index),
+        related=(ix.object_of(snapshot, keeper),),
+        severity=Severity.WARNING if size >= limits.warn_size_bytes else Severity.INFO,
+        grade=Grade.B,
+        title=f"{index.qualified} is a copy of {keeper.name}",
+        detail=f"Both are {index.access_method} indexes on the same columns with the same options. "
+        f"Keep {keeper.name}{_because(keeper)}; queries that use {index.name} will use it.",
+        evidence={
+            "size_bytes": size,
+            "columns": list(snapshot.column_names(index.table_oid, index.keys)),
+            "index_writes": ix.writes(snapshot, index.table_oid),
+            "scans": usage.idx_scan if usage else None,
+            "keeper": keeper.qualified,
+            "definition": snapshot.definition_by_oid.get(index.oid),
+        },
+        impact=Impact(bytes=size, risk="each write maintains the same index twice"),
+        remedy=(ix.drop(snapshot, index),),
+        caveats=_caveats(index.constraint_name),
+    )
+
+
+def _because(keeper: Index) -> str:
+    if keeper.is_primary:
+        return ", the primary key"
+    if keeper.constraint_oid is not None:
+        return ", which a constraint needs"
+    return ", which is unique" if keeper.is_unique else ""
+
+
+def _caveats(constraint: str | None) -> tuple[str, ...]:
+    if constraint is None:
+        return ()
+    return ("ON CONFLICT ON CONSTRAINT names constraints: look for this one in the application.",)

@@ -1,0 +1,106 @@
+"""Indexes whose keys are the first keys of a wider index.
+
+## Why it matters
+The wider B-tree answers every query of the narrower one. Without the narrow one each write maintains one index less.
+
+## How sure we are
+B that it is redundant for what it can answer. The wider index is larger, so a scan of a whole range reads more pages;
+the finding gives both sizes.
+
+## Not reported
+Unique indexes (a prefix of a unique key is not unique), whatever a constraint, replica identity, CLUSTER or a
+partitioned parent holds in place; other operator classes, collations, DESC or NULLS options, predicates or
+expressions; an index whose INCLUDE columns are keys of the other; access methods other than B-tree, which have no order
+of keys; exact copies, which are `index-duplicate`; a wider index that is invalid. Skip scan (18) is no cover: it makes
+the second key usable, not cheap.
+
+## Remedy
+DROP INDEX CONCURRENTLY. Where the narrow index is much smaller and much used, keep it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Index, Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules import _trials
+
+NEEDS = ("indexes", "tables", "columns")
+PRIMARY_ONLY = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # A smaller index is reported for information only.
+    warn_size_bytes: int = 10_000_000
+    # A cover this many times larger makes range scans dearer: then for information only.
+    max_size_ratio: float = 4.0
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each index that a wider one covers."""
+    copies = {d.index.oid for d in ix.duplicates(snapshot)}
+    for index in snapshot.indexes:
+        if index.oid in copies or index.is_unique or ix.is_bound(index) or not index.is_usable:
+            continue
+        cover = _cover(snapshot, index, copies)
+        if cover is not None and not _trials.veto(snapshot, index):
+            yield _finding(snapshot, index, cover, limits)
+
+
+def _cover(snapshot: Snapshot, index: Index, copies: set[int]) -> Index | None:
+    """Return the widest index that covers this one and stays itself."""
+    wider = [
+        other
+        for other in snapshot.indexes_of[index.table_oid]
+        if other.oid != index.oid
+        and other.oid not in copies
+        and other.is_usable
+        and ix.is_prefix(index, other)
+    ]
+    lasting = [w for w in wider if w.is_unique or ix.is_bound(w) or not _is_covered(w, wider)]
+    return min(lasting, key=lambda w: (w.pages, w.oid), default=None)
+
+
+def _is_covered(index: Index, others: list[Index]) -> bool:
+    return any(o.oid != index.oid and ix.is_prefix(index, o) for o in others)
+
+
+def _finding(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> Finding:
+    size, wide = ix.size_bytes(snapshot, index), ix.size_bytes(snapshot, cover)
+    ratio = wide / size if size else 1.0
+    large = size >= limits.warn_size_bytes and ratio <= limits.max_size_ratio
+    usage = snapshot.usage_by_oid.get(index.oid)
+    trial = _trials.trial(snapshot, index)
+    return Finding(
+        object=ix.object_of(snapshot, index),
+        related=(ix.object_of(snapshot, cover),),
+        severity=Severity.WARNING if large else Severity.INFO,
+        grade=Grade.A if trial else Grade.B,
+        title=f"{index.qualified} is a prefix of {cover.name}",
+        detail=f"{cover.name} begins with the same columns and answers the same queries.",
+        evidence={
+            "size_bytes": size,
+            "cover_size_bytes": wide,
+            "columns": list(snapshot.column_names(index.table_oid, index.keys)),
+            "cover_columns": list(snapshot.column_names(cover.table_oid, cover.columns)),
+            "scans": usage.idx_scan if usage else None,
+            "index_writes": ix.writes(snapshot, index.table_oid),
+            "definition": snapshot.definition_by_oid.get(index.oid),
+            **_trials.evidence(trial),
+        },
+        impact=Impact(bytes=size, risk="each write maintains an index that another one covers"),
+        remedy=(ix.drop(snapshot, index),),
+        caveats=_caveats(cover, ratio, limits),
+    )
+
+
+def _caveats(cover: Index, ratio: float, limits: Limits) -> tuple[str, ...]:
+    if ratio <= limits.max_size_ratio:
+        return ()
+    return (
+        f"{cover.name} is {ratio:.1f} times as large: scans of many rows and index-only scans read more.",
+    )
