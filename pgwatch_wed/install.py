@@ -34,6 +34,18 @@ from pgwatch_wed.errors import Error, InstallError, UsageError
 VERSION_TABLE = "pgwatch_wed_alembic_version"
 DEFAULT_SCHEMA = "public"
 
+_OURS = """
+    select p.proname::text from pg_catalog.pg_proc p
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = %s and pg_catalog.strpos(pg_catalog.obj_description(p.oid, 'pg_proc'),
+        'Installed by pgwatch_wed: ' || p.proname || ' v') > 0
+    union all
+    select c.relname::text from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = %s and pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'),
+        'Installed by pgwatch_wed: ' || c.relname || ' v') > 0
+"""
+
 # An installation waits for no lock longer than ten seconds (steps/begin.sql); this bounds the rest.
 _STATEMENT_TIMEOUT = "60s"
 _FILE = re.compile(r"(?P<name>\w+)\.v(?P<version>\d+)\.sql")
@@ -69,17 +81,21 @@ _BY_NAME = {each.name: each for each in OBJECTS}
 
 @dataclass(slots=True)
 class Outcome:
-    """What an installation or removal did: revisions before and after, and the server's notices."""
+    """What an installation or removal did: revisions before and after, and what the server said.
+
+    ``put_back`` names objects that somebody had dropped since they were installed.
+    """
 
     schema: str
     before: str | None = None
     after: str | None = None
+    put_back: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     @property
     def is_changed(self) -> bool:
         """Whether anything was done."""
-        return self.before != self.after
+        return self.before != self.after or bool(self.put_back)
 
 
 # What migrations say.
@@ -219,7 +235,21 @@ def _migrate(conninfo: str, schema: str, target: str) -> Outcome:
         config.attributes["connection"] = connection
         (command.upgrade if target == "head" else command.downgrade)(config, target)
         outcome.after = _revision(connection, schema)
+        if target == "head" and outcome.before == outcome.after:
+            outcome.put_back = _put_back(connection, schema)
     return outcome
+
+
+def _put_back(connection: sqlalchemy.Connection, schema: str) -> list[str]:
+    """Make again what was dropped behind Alembic's back."""
+    with connection.begin():
+        found = connection.exec_driver_sql(_OURS, (schema, schema)).scalars().all()
+        missing = {name: version for name, version in newest().items() if name not in found}
+        for name, version in missing.items():
+            connection.exec_driver_sql(
+                statements(name, version, schema), execution_options={"no_parameters": True}
+            )
+    return list(missing)
 
 
 def _config(schema: str, output: io.StringIO | None = None) -> Config:

@@ -148,9 +148,12 @@ def test_sizes_are_those_of_the_last_vacuum(shop: str) -> None:
     for table in table_stats(shop):
         assert table["total_bytes"] >= 0
         if table["relname"] in real:
-            parts = [table["heap_bytes"], table["index_bytes"], table["toast_bytes"]]
-            assert parts == real[table["relname"]]
-            assert table["total_bytes"] == sum(parts)
+            heap, indexes, toast = real[table["relname"]]
+            assert (table["heap_bytes"], table["index_bytes"]) == (heap, indexes)
+            # nothing analyzes a TOAST table: its index may be larger than PostgreSQL knows
+            assert table["toast_bytes"] == pytest.approx(float(toast), rel=0.03)
+            parts = ("heap_bytes", "index_bytes", "toast_bytes")
+            assert table["total_bytes"] == sum(table[part] for part in parts)
     customers = one(table_stats(shop), "customers")
     assert customers["toast_bytes"] > 0
 
@@ -441,7 +444,7 @@ def test_statuses_follow_scans_and_age(own_shop: str) -> None:
                 sql.Literal(body.format(columns)),
             )
         )
-        found = dict(
+        found: dict[str, str] = dict(
             c.execute("select indexrelname::text, usage_status from index_usage_stats").fetchall()
         )
         assert found == {

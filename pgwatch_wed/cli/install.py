@@ -46,6 +46,9 @@ def install(target: str | None, schema: str, dry_run: bool) -> None:
     if not outcome.is_changed:
         click.echo(f"Nothing to do: {where} has revision {outcome.after}, the newest.")
         return
+    if outcome.put_back:
+        click.echo(f"Put back {', '.join(outcome.put_back)} in {where}.")
+        return
     did = "Upgraded" if outcome.before else "Installed"
     click.echo(f"{did} {len(installing.OBJECTS)} functions and views in {where}.")
     click.echo(f"Try:  TABLE {quote.ident(schema, _EXAMPLE)};")
