@@ -1,0 +1,124 @@
+"""pg_stat_statements is absent, not loaded, or older than the server.
+
+## Why it matters
+Without it nobody knows which statements cost the time; half of the rules cannot judge.
+
+## How sure we are
+B: the catalogs and the settings say so.
+
+## Not reported
+An extension that works and is of the server's own version.
+
+## Remedy
+CREATE EXTENSION, ALTER EXTENSION … UPDATE, or shared_preload_libraries and a restart.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.quote import literal
+
+NEEDS = ("extensions", "settings")
+
+_NAME = "pg_stat_statements"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """No thresholds: it works, or it does not."""
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
+    """Yield one finding for whatever keeps statements from being read."""
+    extension = snapshot.extension(_NAME)
+    loaded = snapshot.setting(f"{_NAME}.max") is not None
+    if extension is None:
+        yield _absent(snapshot, loaded=loaded)
+    elif not loaded and "statements" in snapshot.missing:
+        yield _not_loaded(snapshot)
+    elif extension.default_version and _older(
+        extension.installed_version, extension.default_version
+    ):
+        yield _old(snapshot, extension.installed_version or "", extension.default_version)
+
+
+def _older(installed: str | None, default: str) -> bool:
+    def key(text: str) -> tuple[int, ...]:
+        return tuple(int(p) for p in text.split(".") if p.isdigit())
+
+    return key(installed or "") < key(default)
+
+
+def _object(snapshot: Snapshot) -> Object:
+    return Object("extension", _NAME, database=snapshot.server.database)
+
+
+def _preload(snapshot: Snapshot) -> Remedy:
+    present = [p.strip() for p in (snapshot.setting("shared_preload_libraries") or "").split(",")]
+    libraries = [p.strip('"') for p in present if p]
+    wanted = ", ".join(literal(p) for p in dict.fromkeys((*libraries, _NAME)))
+    return Remedy(
+        sql=f"ALTER SYSTEM SET shared_preload_libraries = {wanted};",
+        lock="none; it takes effect after a restart of the server",
+        in_transaction=False,
+        undo="ALTER SYSTEM RESET shared_preload_libraries;",
+    )
+
+
+def _create() -> Remedy:
+    return Remedy(
+        sql=f"CREATE EXTENSION {_NAME};",
+        lock="none on user tables",
+        undo=f"DROP EXTENSION {_NAME};",
+    )
+
+
+def _absent(snapshot: Snapshot, *, loaded: bool) -> Finding:
+    offered = any(e.name == _NAME for e in snapshot.extensions)
+    steps = (_create(),) if loaded else (_preload(snapshot), _create())
+    return Finding(
+        object=_object(snapshot),
+        severity=Severity.WARNING,
+        grade=Grade.B,
+        title=f"{_NAME} is not installed in {snapshot.server.database}",
+        detail="Which statements cost the time cannot be told."
+        + ("" if offered else " The server does not offer it: install its contrib package."),
+        evidence={"is_loaded": loaded, "is_available": offered},
+        impact=Impact(risk="no finding can name a statement"),
+        remedy=steps if offered else (),
+    )
+
+
+def _not_loaded(snapshot: Snapshot) -> Finding:
+    return Finding(
+        object=_object(snapshot),
+        severity=Severity.WARNING,
+        grade=Grade.B,
+        title=f"{_NAME} is installed, but the server does not load its library",
+        detail="It counts nothing until it is in shared_preload_libraries and the server has restarted.",
+        evidence={"shared_preload_libraries": snapshot.setting("shared_preload_libraries")},
+        impact=Impact(risk="no finding can name a statement"),
+        remedy=(_preload(snapshot),),
+    )
+
+
+def _old(snapshot: Snapshot, installed: str, default: str) -> Finding:
+    return Finding(
+        object=_object(snapshot),
+        severity=Severity.INFO,
+        grade=Grade.B,
+        title=f"{_NAME} {installed} is older than the server's {default}",
+        detail="The extension stays at its version when the server is upgraded; newer columns are missing.",
+        evidence={"installed_version": installed, "default_version": default},
+        impact=Impact(risk="columns such as JIT and temporary I/O times are not there"),
+        remedy=(
+            Remedy(
+                sql=f"ALTER EXTENSION {_NAME} UPDATE;",
+                lock="ACCESS EXCLUSIVE on the extension's own views for a moment",
+                undo=f"-- ALTER EXTENSION cannot go back; {_NAME} is dropped and made anew with its old version",
+            ),
+        ),
+        caveats=("Views of your own on it must be dropped first.",),
+    )

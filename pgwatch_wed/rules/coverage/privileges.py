@@ -1,0 +1,61 @@
+"""The role may not see everything that the rules need.
+
+## Why it matters
+What a role may not see looks like nothing at all: a tool that does not say so calls a sick database healthy.
+
+## How sure we are
+B: the server refused, or shows its placeholder.
+
+## Not reported
+Facts that need more than monitoring rights and that only some rules use, where they are there.
+
+## Remedy
+The smallest GRANT that mends it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Missing, Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.quote import ident
+
+NEEDS: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """No thresholds: a fact can be read, or it cannot."""
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
+    """Yield one finding that names what is hidden."""
+    role = snapshot.server.role
+    hidden = {n: m for n, m in snapshot.missing.items() if m.mend.startswith("GRANT")}
+    sessions = sum(
+        s.state is None and s.backend_type == "client backend" for s in snapshot.sessions
+    )
+    info = snapshot.statements_info[0] if snapshot.statements_info else None
+    if sessions or (info and info.hidden_entries):
+        parts = [f"the work of {sessions} sessions"] if sessions else []
+        parts += [f"{info.hidden_entries} statements"] if info and info.hidden_entries else []
+        grant = f"GRANT pg_read_all_stats TO {ident(role)};"
+        hidden["activity"] = Missing(f"{' and '.join(parts)} are hidden", grant)
+    if hidden:
+        yield _finding(role, hidden)
+
+
+def _finding(role: str, hidden: dict[str, Missing]) -> Finding:
+    grants = list(dict.fromkeys(m.mend for m in hidden.values()))
+    undo = [g.replace("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM ", 1) for g in grants]
+    names = sorted(n.replace("_", " ") for n in hidden)
+    return Finding(
+        object=Object("role", role),
+        severity=Severity.WARNING,
+        grade=Grade.B,
+        title=f"Role {role} cannot see {', '.join(names)}",
+        detail="Rules that need them say unknown.",
+        evidence={name: m.reason for name, m in hidden.items()},
+        impact=Impact(risk="faults in what is hidden stay unseen"),
+        remedy=(Remedy(sql="\n".join(grants), lock="none", undo="\n".join(undo)),),
+    )

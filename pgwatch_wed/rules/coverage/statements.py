@@ -1,0 +1,106 @@
+"""pg_stat_statements forgets, hides or misses part of the load.
+
+## Why it matters
+Statements are ranked by what is counted. What was evicted, hidden or never tracked is missing from every ranking.
+
+## How sure we are
+B: evictions, the settings and the placeholder texts are the server's own.
+
+## Not reported
+A few evictions: each drops the least used entries.
+
+## Remedy
+A larger pg_stat_statements.max (needs a restart), or fewer different statements: lists of changing length are squashed
+from 18 on. pg_stat_statements.track = top or all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed import workload
+from pgwatch_wed.facts import Snapshot, StatementsInfo
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+
+NEEDS = ("statements_info", "statements")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # At this pace the whole table is renewed within two days.
+    max_hours_to_renew: float = 48.0
+    # This part of the measured time must be readable.
+    min_visible_share: float = 0.9
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for evictions, for hidden texts, and for tracking that is off."""
+    for info in snapshot.statements_info:
+        if info.track == "none":
+            yield _not_tracked()
+        coverage = workload.coverage([snapshot], ())
+        rate = coverage.evictions_per_hour
+        if rate and info.max_entries and info.max_entries / rate <= limits.max_hours_to_renew:
+            yield _evicting(info, rate)
+        if coverage.visible_share is not None and coverage.visible_share < limits.min_visible_share:
+            yield _hidden(snapshot, info, coverage.visible_share)
+
+
+def _not_tracked() -> Finding:
+    return Finding(
+        object=Object("setting", "pg_stat_statements.track"),
+        severity=Severity.WARNING,
+        grade=Grade.B,
+        title="pg_stat_statements counts nothing: track is none",
+        detail="It is loaded, and its tracking is off.",
+        evidence={"pg_stat_statements.track": "none"},
+        impact=Impact(risk="no finding can name a statement"),
+        remedy=(
+            Remedy(
+                sql="ALTER SYSTEM SET pg_stat_statements.track = 'top';\nSELECT pg_reload_conf();",
+                lock="none",
+                in_transaction=False,
+                undo="ALTER SYSTEM RESET pg_stat_statements.track;",
+            ),
+        ),
+    )
+
+
+def _evicting(info: StatementsInfo, rate: float) -> Finding:
+    room = info.max_entries or 0
+    return Finding(
+        object=Object("setting", "pg_stat_statements.max"),
+        severity=Severity.INFO,
+        grade=Grade.B,
+        title=f"pg_stat_statements forgets about {rate:,.0f} statements an hour",
+        detail=f"Its {room:,} entries are renewed about every {room / rate:.0f} hours; statements that ran "
+        "between two evictions are missing from every ranking.",
+        evidence={
+            "evictions_per_hour": rate,
+            "entries": info.entries,
+            "max_entries": room,
+            "dealloc": info.dealloc,
+        },
+        impact=Impact(risk="rankings miss statements"),
+        remedy=(
+            Remedy(
+                sql=f"ALTER SYSTEM SET pg_stat_statements.max = {max(room * 2, 10_000)};",
+                lock="none; it takes effect after a restart",
+                in_transaction=False,
+                undo="ALTER SYSTEM RESET pg_stat_statements.max;",
+            ),
+        ),
+    )
+
+
+def _hidden(snapshot: Snapshot, info: StatementsInfo, visible: float) -> Finding:
+    return Finding(
+        object=Object("database", snapshot.server.database, database=snapshot.server.database),
+        severity=Severity.INFO,
+        grade=Grade.B,
+        title=f"Only {visible:.0%} of the measured load can be read",
+        detail="The rest belongs to statements whose text is hidden or was not read.",
+        evidence={"visible_share": visible, "hidden_entries": info.hidden_entries},
+        impact=Impact(risk="rankings miss statements"),
+    )
