@@ -618,11 +618,12 @@ _CONJUNCTION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index of a user table or materialized view.
+    """An index of a user table or materialized view, or an invalid one of a TOAST table.
 
     ``columns`` holds key columns, then INCLUDE columns (0: an expression); ``key_count`` says how
     many are keys. ``opclasses``, ``collations`` (oids) and ``indoptions`` (bit 1 DESC, bit 2 NULLS
-    FIRST) run along the keys. ``expressions`` and ``predicate`` are PostgreSQL's own node trees
+    FIRST) run along the keys; ``key_options`` are the operator classes' parameters, where any are set.
+    ``expressions`` and ``predicate`` are PostgreSQL's own node trees
     without source positions: equal trees, equal meaning. ``depends_on`` are all columns that it
     reads, in keys, INCLUDE, expressions and predicate.
     """
@@ -663,6 +664,7 @@ class Index:
     is_in_extension: bool
     referenced_by_foreign_keys: int
     tablespace: str | None
+    key_options: tuple[str, ...] = ()
 
     @property
     def qualified(self) -> str:
@@ -996,6 +998,24 @@ class Snapshot:
     def usage_by_oid(self) -> dict[int, IndexUsage]:
         """Index counters of this node by index oid."""
         return {u.oid: u for u in self.index_usage}
+
+    @cached_property
+    def usage_on_nodes(self) -> tuple[dict[int, IndexUsage], ...]:
+        """Index counters of the other nodes by index oid, in the order of ``nodes``."""
+        return tuple({u.oid: u for u in node.usages} for node in self.nodes)
+
+    @cached_property
+    def relation_names(self) -> Mapping[str, frozenset[str]]:
+        """The names of tables, indexes and sequences by schema: what a new index may not be called."""
+        found: dict[str, set[str]] = defaultdict(set)
+        relations: tuple[Table | Index | Sequence, ...] = (
+            *self.tables,
+            *self.indexes,
+            *self.sequences,
+        )
+        for relation in relations:
+            found[relation.schema].add(relation.name)
+        return {schema: frozenset(names) for schema, names in found.items()}
 
     @cached_property
     def definition_by_oid(self) -> dict[int, str]:

@@ -18,6 +18,7 @@ DROP_PARENT = (
 )
 # Storage parameters that change what an index can answer, not only how it is stored.
 _MEANINGFUL_OPTIONS = ("pages_per_range", "length", "col")
+_DEFAULT_OPTIONS = frozenset(("pages_per_range=128", "length=80"))
 
 
 def object_of(snapshot: Snapshot, index: Index) -> Object:
@@ -70,7 +71,11 @@ def leaves(snapshot: Snapshot, index: Index) -> Iterator[Index]:
 def reads_like(index: Index) -> tuple[object, ...]:
     """Return what decides which queries an index can answer; equal tuples are equal for reading."""
     options = tuple(
-        sorted(o for o in index.options if o.startswith(_MEANINGFUL_OPTIONS))
+        sorted(
+            o
+            for o in index.options
+            if o.startswith(_MEANINGFUL_OPTIONS) and o not in _DEFAULT_OPTIONS
+        )
         if index.access_method in ("brin", "bloom")
         else ()
     )
@@ -83,6 +88,7 @@ def reads_like(index: Index) -> tuple[object, ...]:
         index.expressions,
         index.predicate,
         frozenset(index.included),
+        index.key_options,
         options,
     )
 
@@ -95,7 +101,7 @@ def enforces_as_much(keeper: Index, other: Index) -> bool:
         keeper.is_unique
         and not other.is_exclusion
         and keeper.nulls_not_distinct == other.nulls_not_distinct
-        and (keeper.is_immediate or not other.is_immediate)
+        and keeper.is_immediate == other.is_immediate
     )
 
 
@@ -113,11 +119,14 @@ def is_bound(index: Index) -> bool:
 
 
 def is_being_built(snapshot: Snapshot, index: Index) -> bool:
-    """Tell whether a session is building it now."""
-    return any(
-        b.index_oid == index.oid or (b.index_oid == 0 and b.relation_oid == index.table_oid)
-        for b in snapshot.index_builds
-    )
+    """Tell whether a session builds, rebuilds or drops it now.
+
+    REINDEX CONCURRENTLY has several indexes of a table in hand and names one of them; DROP INDEX
+    CONCURRENTLY reports no progress, but locks the index.
+    """
+    if any(b.relation_oid == index.table_oid for b in snapshot.index_builds):
+        return not index.is_usable
+    return any(o.relation_oid == index.oid and o.is_granted for o in snapshot.relation_locks)
 
 
 def is_prefix(narrow: Index, wide: Index) -> bool:
@@ -136,6 +145,7 @@ def is_prefix(narrow: Index, wide: Index) -> bool:
         and narrow.collations == wide.collations[:n]
         and narrow.indoptions == wide.indoptions[:n]
         and narrow.predicate == wide.predicate
+        and not (narrow.key_options or wide.key_options)
         and set(narrow.included) <= set(wide.included)
         and _expressions_lead(narrow.expressions, wide.expressions)
     )
@@ -171,6 +181,37 @@ def duplicates(snapshot: Snapshot) -> tuple[Duplicate, ...]:
     return tuple(found)
 
 
+def prefixes(snapshot: Snapshot, copies: Iterable[Duplicate]) -> tuple[Duplicate, ...]:
+    """Return every plain index whose keys lead a wider one that stays."""
+    going = {copy.index.oid for copy in copies}
+    found: list[Duplicate] = []
+    for index in snapshot.indexes:
+        if index.oid in going or index.is_unique or is_bound(index) or not index.is_usable:
+            continue
+        cover = _cover(snapshot, index, going)
+        if cover is not None:
+            found.append(Duplicate(index, cover))
+    return tuple(found)
+
+
+def _cover(snapshot: Snapshot, index: Index, going: set[int]) -> Index | None:
+    """Return the smallest index that covers this one and is covered by none itself."""
+    wider = [
+        other
+        for other in snapshot.indexes_of[index.table_oid]
+        if other.oid != index.oid
+        and other.oid not in going
+        and other.is_usable
+        and is_prefix(index, other)
+    ]
+    lasting = [w for w in wider if w.is_unique or is_bound(w) or not _is_covered(w, wider)]
+    return min(lasting, key=lambda w: (w.pages, w.oid), default=None)
+
+
+def _is_covered(index: Index, others: list[Index]) -> bool:
+    return any(o.oid != index.oid and is_prefix(index, o) for o in others)
+
+
 def _alike(snapshot: Snapshot) -> Iterator[list[Index]]:
     groups: dict[tuple[object, ...], list[Index]] = {}
     for index in snapshot.indexes:
@@ -183,14 +224,13 @@ def _alike(snapshot: Snapshot) -> Iterator[list[Index]]:
 
 def _rank(snapshot: Snapshot, index: Index) -> tuple[object, ...]:
     """Order the equal: what is bound stays, then constraints, then the most used and smallest."""
-    usage = snapshot.usage_by_oid.get(index.oid)
     return (
         not is_bound(index),
         not index.is_primary,
         index.constraint_oid is None,
         not index.is_unique,
         not index.is_immediate,
-        -(usage.idx_scan if usage else 0),
+        -scans(snapshot, index),
         index.pages,
         index.oid,
     )
@@ -204,23 +244,83 @@ def foreign_keys(snapshot: Snapshot, table_oid: int) -> Iterator[Constraint]:
 def covers_foreign_key(snapshot: Snapshot, index: Index, key: Constraint) -> bool:
     """Tell whether the referential check of a foreign key can use an index.
 
-    The first keys must be the foreign key's columns, in any order; a predicate may only demand what
-    the check itself implies, that they are not NULL. PostgreSQL's check asks by equality, so B-tree
-    and, for one column, hash will do.
+    The first keys must be the foreign key's columns, in any order, under the columns' own
+    collations; a predicate may only demand what the check itself implies, that they are not NULL.
+    PostgreSQL's check asks by equality, so B-tree and, for one column, hash will do; GiST where it
+    was made for equality: by btree_gist, as exclusion constraints and temporal keys (18) are.
     """
-    n = len(key.columns)
-    if index.access_method == "hash":
-        leads = index.keys == key.columns
-    elif index.access_method == "btree":
-        leads = len(index.keys) >= n and set(index.keys[:n]) == set(key.columns)
-    else:
-        leads = False
+    wanted = _compared(snapshot, key)
     demanded = index.predicate_not_null
-    if not leads or demanded is None or not index.is_usable:
+    if demanded is None or not index.is_usable or not _leads(snapshot, index, wanted):
         return False
     columns = (snapshot.column_by_key.get((index.table_oid, a)) for a in demanded)
     never_null = {c.attnum for c in columns if c is not None and c.is_not_null}
     return set(demanded) <= set(key.columns) | never_null
+
+
+def _compared(snapshot: Snapshot, key: Constraint) -> tuple[int, ...]:
+    """Return the columns that the check compares by equality: all but a temporal key's period."""
+    target = snapshot.index_by_oid.get(key.index_oid or 0)
+    temporal = target is not None and target.access_method == "gist" and len(key.columns) > 1
+    return key.columns[:-1] if temporal else key.columns
+
+
+def _leads(snapshot: Snapshot, index: Index, wanted: tuple[int, ...]) -> bool:
+    n = len(wanted)
+    first = index.keys[:n]
+    equality = index.access_method == "btree" or (
+        index.access_method == "gist"
+        and all(o.startswith("gist_") for o in index.opclass_names[:n])
+    )
+    if index.access_method == "hash":
+        equality = n == 1
+    return (
+        equality
+        and set(first) == set(wanted)
+        and len(index.opclass_names[:n]) == n
+        and all(
+            c in (0, _collation(snapshot, index.table_oid, a))
+            for a, c in zip(first, index.collations, strict=False)
+        )
+    )
+
+
+def _collation(snapshot: Snapshot, table_oid: int, attnum: int) -> int:
+    column = snapshot.column_by_key.get((table_oid, attnum))
+    return column.collation_oid if column else 0
+
+
+def is_foreign_key_covered(snapshot: Snapshot, key: Constraint) -> bool:
+    """Tell whether an index serves a foreign key's check on its table, or on every partition."""
+    if any(covers_foreign_key(snapshot, i, key) for i in snapshot.indexes_of[key.table_oid]):
+        return True
+    parts = snapshot.partitions_of[key.table_oid]
+    table = snapshot.table_by_oid.get(key.table_oid)
+    if table is None or table.kind != "p" or not parts:
+        return False
+    own = {c.table_oid: c for p in parts for c in _inherited(snapshot, p, key)}
+    return all(p.oid in own and is_foreign_key_covered(snapshot, own[p.oid]) for p in parts)
+
+
+def _inherited(snapshot: Snapshot, part: Table, key: Constraint) -> Iterator[Constraint]:
+    return (c for c in snapshot.constraints_of[part.oid] if c.parent_oid == key.oid)
+
+
+def changes(snapshot: Snapshot, table_oid: int | None) -> tuple[int, int]:
+    """Count the deletes from and the updates of a table, partitions included."""
+    activity = snapshot.activity_by_oid.get(table_oid or 0)
+    deletes, updates = (activity.n_tup_del, activity.n_tup_upd) if activity else (0, 0)
+    for part in snapshot.partitions_of[table_oid or 0]:
+        more = changes(snapshot, part.oid)
+        deletes, updates = deletes + more[0], updates + more[1]
+    return deletes, updates
+
+
+def scans(snapshot: Snapshot, index: Index) -> int:
+    """Count the scans of an index, or of all its partitions, on every node."""
+    oids = {index.oid} | {leaf.oid for leaf in leaves(snapshot, index)}
+    nodes = (snapshot.usage_by_oid, *snapshot.usage_on_nodes)
+    return sum(u.idx_scan for usages in nodes for oid in oids if (u := usages.get(oid)))
 
 
 def drop(snapshot: Snapshot, index: Index) -> Remedy:
@@ -273,10 +373,15 @@ def concurrently(definition: str | None) -> str:
     return re.sub(r"\A(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition) + ";"
 
 
-def new_name(snapshot: Snapshot, table: Table, parts: Iterable[str], suffix: str = "idx") -> str:
+def new_name(
+    snapshot: Snapshot,
+    table: Table,
+    parts: Iterable[str],
+    suffix: str = "idx",
+    also_taken: Iterable[str] = (),
+) -> str:
     """Return a name that PostgreSQL would choose, of 63 bytes at most and free in the schema."""
-    taken = {i.name for i in snapshot.indexes if i.schema == table.schema}
-    taken |= {t.name for t in snapshot.tables if t.schema == table.schema}
+    taken = snapshot.relation_names.get(table.schema, frozenset()) | set(also_taken)
     stem = "_".join((table.name, *parts))
     number = 0
     while True:
@@ -294,18 +399,27 @@ def _cut(text: str, size: int) -> str:
 def create(snapshot: Snapshot, table: Table, columns: tuple[str, ...]) -> Remedy:
     """Return the SQL that makes a B-tree on columns without stopping writes, partitions included."""
     listed = ", ".join(ident(c) for c in columns)
-    name = new_name(snapshot, table, columns)
-    where = ident(table.schema, table.name)
+    return build(snapshot, table, f"({listed})", columns)
+
+
+def build(snapshot: Snapshot, table: Table, shape: str, parts: Iterable[str]) -> Remedy:
+    """Return the SQL that makes an index of some shape (``USING brin (at)``) without stopping writes.
+
+    ``parts`` go into its name. CONCURRENTLY is impossible on a partitioned table: there the index
+    is declared on it alone, built on each partition, and attached.
+    """
+    words = tuple(parts)
+    name = new_name(snapshot, table, words)
     if table.kind != "p":
         return Remedy(
-            sql=f"CREATE INDEX CONCURRENTLY {ident(name)} ON {where} ({listed});",
+            sql=f"CREATE INDEX CONCURRENTLY {ident(name)} ON {ident(table.schema, table.name)} {shape};",
             lock=CONCURRENTLY,
             in_transaction=False,
             undo=f"DROP INDEX CONCURRENTLY {ident(table.schema, name)};",
         )
-    lines = list(_partition_script(snapshot, table, listed, name, columns))
+    script = _PartitionScript(snapshot, shape, words, {name})
     return Remedy(
-        sql="\n".join(lines),
+        sql="\n".join(script.lines(table, name)),
         lock="SHARE on the partitioned table for a moment, then "
         f"{CONCURRENTLY[0].lower()}{CONCURRENTLY[1:]}, one partition after the other",
         in_transaction=False,
@@ -313,19 +427,26 @@ def create(snapshot: Snapshot, table: Table, columns: tuple[str, ...]) -> Remedy
     )
 
 
-def _partition_script(
-    snapshot: Snapshot, table: Table, listed: str, name: str, columns: tuple[str, ...]
-) -> Iterator[str]:
-    yield f"CREATE INDEX {ident(name)} ON ONLY {ident(table.schema, table.name)} ({listed});"
-    for part in snapshot.partitions_of[table.oid]:
-        child = new_name(snapshot, part, columns)
-        if part.kind == "p":
-            yield from _partition_script(snapshot, part, listed, child, columns)
-        else:
-            where = ident(part.schema, part.name)
-            yield f"CREATE INDEX CONCURRENTLY {ident(child)} ON {where} ({listed});"
-        parent, attached = ident(table.schema, name), ident(part.schema, child)
-        yield f"ALTER INDEX {parent} ATTACH PARTITION {attached};"
+@dataclass(frozen=True, slots=True)
+class _PartitionScript:
+    snapshot: Snapshot
+    shape: str
+    words: tuple[str, ...]
+    taken: set[str]
+
+    def lines(self, table: Table, name: str) -> Iterator[str]:
+        """Yield the statements for one level of partitions, each beneath before it is attached."""
+        yield f"CREATE INDEX {ident(name)} ON ONLY {ident(table.schema, table.name)} {self.shape};"
+        for part in self.snapshot.partitions_of[table.oid]:
+            child = new_name(self.snapshot, part, self.words, also_taken=self.taken)
+            self.taken.add(child)
+            if part.kind == "p":
+                yield from self.lines(part, child)
+            else:
+                where = ident(part.schema, part.name)
+                yield f"CREATE INDEX CONCURRENTLY {ident(child)} ON {where} {self.shape};"
+            parent, attached = ident(table.schema, name), ident(part.schema, child)
+            yield f"ALTER INDEX {parent} ATTACH PARTITION {attached};"
 
 
 def writes(snapshot: Snapshot, table_oid: int) -> int:

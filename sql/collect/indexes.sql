@@ -1,4 +1,4 @@
--- A row is an index of a user table or materialized view: what it is, from catalogs alone.
+-- A row is an index of a user table or materialized view, or an invalid one of a TOAST table: from catalogs alone.
 select
     i.indexrelid::int8 as oid,
     i.indrelid::int8 as table_oid,
@@ -51,7 +51,8 @@ select
     k.contype::text as constraint_type,
     x.objid is not null as is_in_extension,
     coalesce(f.n, 0)::int as referenced_by_foreign_keys,
-    s.spcname::text as tablespace
+    s.spcname::text as tablespace,
+    coalesce(q.options, '{}') as key_options
 from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_class t on t.oid = i.indrelid
@@ -66,9 +67,18 @@ left join pg_depend x
     on x.classid = 'pg_class'::regclass and x.objid = i.indrelid and x.objsubid = 0
     and x.deptype = 'e' and x.refclassid = 'pg_extension'::regclass
 left join pg_tablespace s on s.oid = c.reltablespace
-where t.relkind in ('r', 'p', 'm')
-    and t.relpersistence <> 't'
-    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
-    and n.nspname !~ '^pg_(toast_)?temp_'
+left join (
+    select attrelid, array_agg(attnum || ' ' || attoptions::text order by attnum) as options
+    from pg_attribute
+    where attoptions is not null
+    group by attrelid
+) q on q.attrelid = i.indexrelid
+where t.relpersistence <> 't'
+    and (
+        t.relkind in ('r', 'p', 'm')
+        and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+        and n.nspname !~ '^pg_(toast_)?temp_'
+        or t.relkind = 't' and not i.indisvalid and n.nspname = 'pg_toast'
+    )
 order by c.relpages desc, i.indexrelid
 limit @max_indexes@

@@ -14,7 +14,8 @@ The index that stays: a constraint's before a bare one, a unique one before a pl
 more. Never both of a pair. Nor an index that anything but queries holds in place: primary keys, exclusion
 constraints, the replica identity, the CLUSTER index, the target of a foreign key, partitions of a partitioned
 index (their parent is judged). An invalid index covers nothing. UNIQUE beside UNIQUE NULLS NOT DISTINCT enforce
-different things, and so do a deferrable and an immediate constraint.
+different things, and so do a deferrable and an immediate constraint. Operator classes with other parameters, and
+BRIN indexes with other ranges, are not copies.
 
 ## Remedy
 DROP INDEX CONCURRENTLY, or DROP CONSTRAINT where a second constraint owns it; the way back is its own definition.
@@ -48,7 +49,6 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _finding(snapshot: Snapshot, pair: ix.Duplicate, limits: Limits) -> Finding:
     index, keeper = pair.index, pair.keeper
     size = ix.size_bytes(snapshot, index)
-    usage = snapshot.usage_by_oid.get(index.oid)
     return Finding(
         object=ix.object_of(snapshot, index),
         related=(ix.object_of(snapshot, keeper),),
@@ -61,7 +61,7 @@ def _finding(snapshot: Snapshot, pair: ix.Duplicate, limits: Limits) -> Finding:
             "size_bytes": size,
             "columns": list(snapshot.column_names(index.table_oid, index.keys)),
             "index_writes": ix.writes(snapshot, index.table_oid),
-            "scans": usage.idx_scan if usage else None,
+            "scans": ix.scans(snapshot, index),
             "keeper": keeper.qualified,
             "definition": snapshot.definition_by_oid.get(index.oid),
         },

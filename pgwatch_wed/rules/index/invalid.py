@@ -8,8 +8,8 @@ EXISTS finds the name taken and does not mend it. An invalid unique index does n
 B: pg_index says so.
 
 ## Not reported
-Indexes that a session is building now; partitioned indexes made with ON ONLY that merely wait for partitions to be
-attached are for information.
+Indexes that a session builds, rebuilds or drops now. Partitioned indexes made with ON ONLY, which are invalid until
+every partition has its own attached: `index-incomplete`.
 
 ## Remedy
 REINDEX INDEX CONCURRENTLY where the index is wanted; DROP INDEX CONCURRENTLY for what a failed REINDEX left (names with
@@ -21,12 +21,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Index, Snapshot, Table
+from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _indexes as ix
 
-NEEDS = ("indexes", "tables", "index_builds")
+NEEDS = ("indexes", "tables", "index_builds", "relation_locks")
 PRIMARY_ONLY = True
 
 _LEFTOVER = re.compile(r"_cc(?:new|old)\d*\Z")
@@ -39,12 +39,16 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
     """Yield a finding for each invalid index that nobody is building."""
-    for index in snapshot.indexes:
-        if index.is_usable or ix.is_being_built(snapshot, index):
-            continue
-        if index.kind == "I":
-            yield from _parent(snapshot, index)
-        else:
+    broken = [i for i in snapshot.indexes if not i.is_usable and i.kind != "I"]
+    # A role without pg_read_all_stats sees that something is being built, but not what.
+    if broken and any(not b.relation_oid for b in snapshot.index_builds):
+        yield Unknown(
+            "another role builds an index, which may be one of the invalid ones",
+            f"run again when it is done, or GRANT pg_monitor TO {ident(snapshot.server.role)};",
+        )
+        return
+    for index in broken:
+        if not ix.is_being_built(snapshot, index):
             yield _finding(snapshot, index)
 
 
@@ -53,9 +57,13 @@ def _finding(snapshot: Snapshot, index: Index) -> Finding:
     leftover = _LEFTOVER.search(index.name) is not None
     size = ix.size_bytes(snapshot, index)
     maintained = "every write maintains it" if index.is_ready else "it was never completed"
+    owner = next((t for t in snapshot.tables if t.toast_oid == index.table_oid), None)
+    related = [ix.object_of(snapshot, twin)] if twin else []
+    if owner is not None:
+        related.append(ix.table_object(snapshot, owner))
     return Finding(
         object=ix.object_of(snapshot, index),
-        related=(ix.object_of(snapshot, twin),) if twin else (),
+        related=tuple(related),
         severity=Severity.WARNING,
         grade=Grade.B,
         title=f"{index.qualified} is invalid",
@@ -94,8 +102,14 @@ def _risk(index: Index) -> str:
 
 def _remedy(snapshot: Snapshot, index: Index, *, drop: bool) -> Remedy:
     name = ident(index.schema, index.name)
-    if drop and index.constraint_oid is None and index.parent_oid is None:
+    if (drop or not index.is_live) and index.constraint_oid is None and index.parent_oid is None:
         return ix.drop(snapshot, index)
+    if index.is_exclusion:
+        return Remedy(
+            sql=f"REINDEX INDEX {name};",
+            lock="SHARE on the table, ACCESS EXCLUSIVE on the index: writes wait until it is built "
+            "(exclusion constraints have no concurrent way)",
+        )
     return Remedy(
         sql=f"REINDEX INDEX CONCURRENTLY {name};",
         lock=ix.CONCURRENTLY,
@@ -108,75 +122,3 @@ def _caveats(index: Index) -> tuple[str, ...]:
     if not index.is_unique:
         return ()
     return ("If duplicates made the build fail, it fails again until they are removed.",)
-
-
-def _parent(snapshot: Snapshot, index: Index) -> Iterator[Finding]:
-    """Judge a partitioned index, which is valid once every partition has an attached, valid one."""
-    table = snapshot.table_by_oid.get(index.table_oid)
-    children = snapshot.partition_indexes_of[index.oid]
-    served = {c.table_oid for c in children if c.is_usable}
-    lacking = [p for p in snapshot.partitions_of[index.table_oid] if p.oid not in served]
-    if table is None or not lacking:
-        return
-    names = ", ".join(p.name for p in lacking[:5])
-    yield Finding(
-        object=ix.object_of(snapshot, index),
-        severity=Severity.INFO,
-        grade=Grade.B,
-        title=f"{index.qualified} is not yet valid: {len(lacking)} partitions lack it",
-        detail=f"It was made with ON ONLY. Build it on the partitions that lack it ({names}) and attach each.",
-        evidence={
-            "partitions_without": [p.qualified for p in lacking[:50]],
-            "attached": len(served),
-        },
-        impact=Impact(risk="new partitions get the index, old ones do not have it"),
-        remedy=tuple(_attach(snapshot, index, table, lacking)),
-    )
-
-
-def _attach(
-    snapshot: Snapshot, index: Index, table: Table, lacking: list[Table]
-) -> Iterator[Remedy]:
-    definition = snapshot.definition_by_oid.get(index.oid)
-    if definition is None or any(p.kind == "p" for p in lacking):
-        return
-    lines: list[str] = []
-    head, _, tail = definition.partition(" ON ONLY ")
-    unique = "UNIQUE " if head.startswith("CREATE UNIQUE") else ""
-    where = ident(table.schema, table.name)
-    shape = tail.removeprefix(where)
-    for part in lacking:
-        mine = _existing(snapshot, index, part)
-        name = mine or ix.new_name(snapshot, part, snapshot.column_names(table.oid, index.keys))
-        if mine is None:
-            lines.append(
-                f"CREATE {unique}INDEX CONCURRENTLY {ident(name)} ON {ident(part.schema, part.name)}{shape};"
-            )
-        lines.append(
-            f"ALTER INDEX {ident(index.schema, index.name)} ATTACH PARTITION {ident(part.schema, name)};"
-        )
-    yield Remedy(
-        sql="\n".join(lines),
-        lock=ix.CONCURRENTLY,
-        in_transaction=False,
-        undo=f"DROP INDEX {ident(index.schema, index.name)};",
-    )
-
-
-def _existing(snapshot: Snapshot, index: Index, part: Table) -> str | None:
-    """Return the partition's own index of the same shape, which only needs attaching."""
-    wanted = snapshot.column_names(index.table_oid, index.columns)
-    for other in snapshot.indexes_of[part.oid]:
-        same = snapshot.column_names(part.oid, other.columns) == wanted
-        if (
-            same
-            and other.is_usable
-            and other.parent_oid is None
-            and other.is_unique == index.is_unique
-            and (other.opclasses, other.collations, other.indoptions)
-            == (index.opclasses, index.collations, index.indoptions)
-            and (other.predicate is None) == (index.predicate is None)
-            and other.expressions is None is index.expressions
-        ):
-            return other.name
-    return None

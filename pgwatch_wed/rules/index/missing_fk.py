@@ -20,7 +20,7 @@ CREATE INDEX CONCURRENTLY; on a partitioned table the script that builds each pa
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Constraint, Snapshot, Table, TableActivity
+from pgwatch_wed.facts import Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
 
@@ -48,8 +48,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         table = snapshot.table_by_oid.get(key.table_oid)
         if key.kind != "f" or key.parent_oid is not None or table is None or not key.is_enforced:
             continue
-        indexes = snapshot.indexes_of[table.oid]
-        if any(ix.covers_foreign_key(snapshot, i, key) for i in indexes):
+        if ix.is_foreign_key_covered(snapshot, key):
             continue
         if ix.rows(snapshot, table) >= limits.min_rows:
             yield _finding(snapshot, key, table, limits)
@@ -58,8 +57,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) -> Finding:
     columns = snapshot.column_names(table.oid, key.columns)
     parent = snapshot.table_by_oid.get(key.referenced_oid or 0)
-    activity = _activity(snapshot, key.referenced_oid)
-    deletes = activity.n_tup_del if activity else 0
+    deletes, updates = ix.changes(snapshot, key.referenced_oid)
     rows = ix.rows(snapshot, table)
     warns = deletes >= limits.warn_parent_deletes and rows >= limits.warn_rows
     read = ix.table_bytes(snapshot, table)
@@ -83,17 +81,13 @@ def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) 
             "on_delete": _ACTIONS.get(key.on_delete, key.on_delete),
             "child_rows": round(rows),
             "child_size_bytes": read,
-            "parent_deletes": deletes if activity else None,
-            "parent_updates": activity.n_tup_upd if activity else None,
+            "parent_deletes": deletes,
+            "parent_updates": updates,
         },
         impact=Impact(risk=_risk(deletes, read)),
         remedy=(ix.create(snapshot, table, columns),),
         caveats=() if deletes else ("The parent lost no row since the counters began.",),
     )
-
-
-def _activity(snapshot: Snapshot, oid: int | None) -> TableActivity | None:
-    return snapshot.activity_by_oid.get(oid or 0)
 
 
 def _risk(deletes: int, read: int) -> str:

@@ -21,7 +21,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Index, IndexUsage, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules.index.unused import is_candidate, too_young
+from pgwatch_wed.rules.index.unused import candidates, too_young
 
 NEEDS = ("indexes", "index_usage", "tables", "table_activity", "columns")
 PRIMARY_ONLY = True
@@ -31,7 +31,7 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # The counters must cover a week and its jobs.
+    # The counters must cover the jobs of a month.
     window: timedelta = timedelta(days=30)
     # Fewer writes than these are cheap.
     min_writes: int = 10_000
@@ -45,14 +45,14 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each index whose writes dwarf its scans."""
-    candidates = [i for i in snapshot.indexes if is_candidate(snapshot, i, limits.min_size_bytes)]
-    if not candidates:
+    found = candidates(snapshot, limits.min_size_bytes)
+    if not found:
         return
     young = too_young(snapshot, limits.window)
     if young is not None:
         yield young
         return
-    for index in candidates:
+    for index in found:
         usages = _usages(snapshot, index)
         scans = sum(u.idx_scan for u in usages)
         writes = ix.writes(snapshot, index.table_oid)
@@ -67,9 +67,9 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _usages(snapshot: Snapshot, index: Index) -> list[IndexUsage]:
-    oids = {leaf.oid for leaf in ix.leaves(snapshot, index)}
-    own = [u for u in snapshot.index_usage if u.oid in oids]
-    return own + [u for n in snapshot.nodes for u in n.usages if u.oid in oids]
+    nodes = (snapshot.usage_by_oid, *snapshot.usage_on_nodes)
+    oids = [leaf.oid for leaf in ix.leaves(snapshot, index)]
+    return [u for usages in nodes for oid in oids if (u := usages.get(oid))]
 
 
 def _finding(snapshot: Snapshot, index: Index, scans: int, writes: int, read: int) -> Finding:

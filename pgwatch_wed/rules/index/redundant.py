@@ -42,38 +42,15 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each index that a wider one covers."""
-    copies = {d.index.oid for d in ix.duplicates(snapshot)}
-    for index in snapshot.indexes:
-        if index.oid in copies or index.is_unique or ix.is_bound(index) or not index.is_usable:
-            continue
-        cover = _cover(snapshot, index, copies)
-        if cover is not None and not _trials.veto(snapshot, index):
-            yield _finding(snapshot, index, cover, limits)
-
-
-def _cover(snapshot: Snapshot, index: Index, copies: set[int]) -> Index | None:
-    """Return the widest index that covers this one and stays itself."""
-    wider = [
-        other
-        for other in snapshot.indexes_of[index.table_oid]
-        if other.oid != index.oid
-        and other.oid not in copies
-        and other.is_usable
-        and ix.is_prefix(index, other)
-    ]
-    lasting = [w for w in wider if w.is_unique or ix.is_bound(w) or not _is_covered(w, wider)]
-    return min(lasting, key=lambda w: (w.pages, w.oid), default=None)
-
-
-def _is_covered(index: Index, others: list[Index]) -> bool:
-    return any(o.oid != index.oid and ix.is_prefix(index, o) for o in others)
+    for pair in ix.prefixes(snapshot, ix.duplicates(snapshot)):
+        if not _trials.veto(snapshot, pair.index):
+            yield _finding(snapshot, pair.index, pair.keeper, limits)
 
 
 def _finding(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> Finding:
     size, wide = ix.size_bytes(snapshot, index), ix.size_bytes(snapshot, cover)
     ratio = wide / size if size else 1.0
     large = size >= limits.warn_size_bytes and ratio <= limits.max_size_ratio
-    usage = snapshot.usage_by_oid.get(index.oid)
     trial = _trials.trial(snapshot, index)
     return Finding(
         object=ix.object_of(snapshot, index),
@@ -87,20 +64,29 @@ def _finding(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> 
             "cover_size_bytes": wide,
             "columns": list(snapshot.column_names(index.table_oid, index.keys)),
             "cover_columns": list(snapshot.column_names(cover.table_oid, cover.columns)),
-            "scans": usage.idx_scan if usage else None,
+            "scans": ix.scans(snapshot, index),
+            "cover_scans": ix.scans(snapshot, cover),
             "index_writes": ix.writes(snapshot, index.table_oid),
             "definition": snapshot.definition_by_oid.get(index.oid),
             **_trials.evidence(trial),
         },
         impact=Impact(bytes=size, risk="each write maintains an index that another one covers"),
         remedy=(ix.drop(snapshot, index),),
-        caveats=_caveats(cover, ratio, limits),
+        caveats=tuple(_caveats(snapshot, index, cover, limits)),
     )
 
 
-def _caveats(cover: Index, ratio: float, limits: Limits) -> tuple[str, ...]:
-    if ratio <= limits.max_size_ratio:
-        return ()
-    return (
-        f"{cover.name} is {ratio:.1f} times as large: scans of many rows and index-only scans read more.",
-    )
+def _caveats(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> Iterator[str]:
+    size = ix.size_bytes(snapshot, index)
+    ratio = ix.size_bytes(snapshot, cover) / size if size else 1.0
+    if ratio > limits.max_size_ratio:
+        yield (
+            f"{cover.name} is {ratio:.1f} times as large: scans of many rows and index-only scans read "
+            "more."
+        )
+    bound = cover.is_unique or ix.is_bound(cover)
+    if ix.scans(snapshot, index) and not ix.scans(snapshot, cover) and not bound:
+        yield (
+            f"{cover.name} itself has not been scanned: if no query needs its further columns, drop "
+            f"that one and keep {index.name}. Drop one of the two, never both."
+        )

@@ -5,7 +5,8 @@ Every write pays for an index; VACUUM, backups and replicas carry it.
 
 ## How sure we are
 B once the counters cover the window on every node given, A when the lab has also re-planned the workload
-without it. Before that the verdict is unknown: young counters never make "unused".
+without it, C while standbys are connected whose counters nobody gave (`--standby`). Before that the verdict is
+unknown: young counters never make "unused".
 
 ## Not reported
 - Indexes that enforce something: primary keys, unique indexes, exclusion constraints. Enforcing is no scan.
@@ -15,7 +16,8 @@ without it. Before that the verdict is unknown: young counters never make "unuse
   given by `--standby` reads.
 - Indexes used within the window (`last_idx_scan`, 16 and later), invalid ones (`index-invalid`), those being built, and
   those that took too few of the table's writes to have been there all the time.
-- Copies and prefixes of other indexes, which `index-duplicate` and `index-redundant` report.
+- Copies and prefixes of other indexes, which `index-duplicate` and `index-redundant` report, and the index that stays
+  in their place: judge it once they are gone, so that never both are dropped.
 - Small ones, and tables that nobody touched: nothing can be learnt from them.
 
 ## Remedy
@@ -27,13 +29,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pgwatch_wed.facts import Index, IndexUsage, Snapshot, Window
+from pgwatch_wed.facts import Index, IndexUsage, Replica, Snapshot, Window
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _trials
 
 NEEDS = ("indexes", "index_usage", "tables", "table_activity", "columns", "constraints")
 PRIMARY_ONLY = True
+
+
+# A deduplicated B-tree entry is a tuple identifier.
+_LEAST_ENTRY_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +56,32 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each index that is proven unused."""
-    candidates = [i for i in snapshot.indexes if is_candidate(snapshot, i, limits.min_size_bytes)]
-    if not candidates:
+    found = candidates(snapshot, limits.min_size_bytes)
+    if not found:
         return
     young = too_young(snapshot, limits.window)
     if young is not None:
         yield young
         return
-    for index in candidates:
+    for index in found:
         if not _used(snapshot, index, limits):
             yield from _judge(snapshot, index, limits)
+
+
+def candidates(snapshot: Snapshot, min_size_bytes: int) -> list[Index]:
+    """Return the indexes that only queries could want, and that no other finding is about.
+
+    Of a copy or a prefix and the index that stays in its place, neither: what the one answered, the
+    other will have to.
+    """
+    copies = ix.duplicates(snapshot)
+    pairs = (*copies, *ix.prefixes(snapshot, copies))
+    elsewhere = {i.oid for pair in pairs for i in (pair.index, pair.keeper)}
+    return [
+        i
+        for i in snapshot.indexes
+        if i.oid not in elsewhere and is_candidate(snapshot, i, min_size_bytes)
+    ]
 
 
 def is_candidate(snapshot: Snapshot, index: Index, min_size_bytes: int) -> bool:
@@ -69,8 +91,16 @@ def is_candidate(snapshot: Snapshot, index: Index, min_size_bytes: int) -> bool:
         and not index.is_unique
         and not ix.is_bound(index)
         and not ix.is_being_built(snapshot, index)
-        and ix.size_bytes(snapshot, index) >= min_size_bytes
+        and max(ix.size_bytes(snapshot, index), _least_bytes(snapshot, index)) >= min_size_bytes
     )
+
+
+def _least_bytes(snapshot: Snapshot, index: Index) -> int:
+    """Return what a B-tree of the table's rows takes at the least, before VACUUM wrote its size down."""
+    table = snapshot.table_by_oid.get(index.table_oid)
+    if table is None or index.predicate is not None or index.access_method != "btree":
+        return 0
+    return int(ix.rows(snapshot, table) * _LEAST_ENTRY_BYTES)
 
 
 def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
@@ -98,21 +128,14 @@ def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
 def _used(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
     """Tell whether any node used the index, or any partition of it, within the window."""
     oids = {leaf.oid for leaf in ix.leaves(snapshot, index)} | {index.oid}
-    return any(
-        _was_used(usage, since)
-        for usages, since in _nodes(snapshot, limits)
-        for usage in usages
-        if usage.oid in oids
-    )
-
-
-def _nodes(
-    snapshot: Snapshot, limits: Limits
-) -> Iterator[tuple[tuple[IndexUsage, ...], datetime | None]]:
     back = limits.window or None
-    yield snapshot.index_usage, snapshot.now - back if back else None
-    for node in snapshot.nodes:
-        yield node.usages, node.taken_at - back if back else None
+    nodes = ((n.taken_at, u) for n, u in zip(snapshot.nodes, snapshot.usage_on_nodes, strict=True))
+    return any(
+        _was_used(usages[oid], taken_at - back if back else None)
+        for taken_at, usages in ((snapshot.now, snapshot.usage_by_oid), *nodes)
+        for oid in oids
+        if oid in usages
+    )
 
 
 def _was_used(usage: IndexUsage, since: datetime | None) -> bool:
@@ -124,12 +147,17 @@ def _was_used(usage: IndexUsage, since: datetime | None) -> bool:
 
 def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding | Unknown]:
     table = snapshot.table_by_oid.get(index.table_oid)
-    if table is None or _reported_elsewhere(snapshot, index) or _trials.veto(snapshot, index):
+    if table is None or _trials.veto(snapshot, index):
         return
     if not _touched(snapshot, index.table_oid):
         yield Unknown(
             "nobody touched its table since the counters began",
             object=ix.object_of(snapshot, index),
+        )
+        return
+    if limits.window and _was_reset(snapshot, index, limits):
+        yield Unknown(
+            "its own counters were reset within the window", object=ix.object_of(snapshot, index)
         )
         return
     if limits.window and _came_later(snapshot, index, limits):
@@ -146,17 +174,17 @@ def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding
     yield _finding(snapshot, index, limits, supports=[k.name for k in parents])
 
 
-def _reported_elsewhere(snapshot: Snapshot, index: Index) -> bool:
-    if any(d.index.oid == index.oid for d in ix.duplicates(snapshot)):
-        return True
-    others = snapshot.indexes_of[index.table_oid]
-    return any(o.oid != index.oid and o.is_usable and ix.is_prefix(index, o) for o in others)
-
-
 def _touched(snapshot: Snapshot, table_oid: int) -> bool:
     a = snapshot.activity_by_oid.get(table_oid)
     own = a is not None and bool(a.seq_scan + a.idx_scan + a.n_tup_ins + a.n_tup_upd + a.n_tup_del)
     return own or any(_touched(snapshot, p.oid) for p in snapshot.partitions_of[table_oid])
+
+
+def _was_reset(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
+    """Tell whether somebody reset the counters of this index alone, which 19 and later record."""
+    usages = [snapshot.usage_by_oid.get(leaf.oid) for leaf in ix.leaves(snapshot, index)]
+    since = snapshot.now - limits.window
+    return any(u.stats_reset is not None and u.stats_reset > since for u in usages if u)
 
 
 def _came_later(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
@@ -174,16 +202,22 @@ def _came_later(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
 
 
 def _only_support(snapshot: Snapshot, index: Index, key_oid: int) -> bool:
+    """Tell whether a foreign key would be left without an index: of several idle ones, one stays."""
     key = next(c for c in snapshot.constraints_of[index.table_oid] if c.oid == key_oid)
     covers = [
         i for i in snapshot.indexes_of[index.table_oid] if ix.covers_foreign_key(snapshot, i, key)
     ]
-    return [i.oid for i in covers] == [index.oid]
+    if index not in covers:
+        return False
+    stays = min(
+        covers,
+        key=lambda i: (not (i.is_unique or ix.is_bound(i)), -ix.scans(snapshot, i), i.pages, i.oid),
+    )
+    return stays.oid == index.oid
 
 
 def _parent_changes(snapshot: Snapshot, parent_oid: int | None) -> bool:
-    a = snapshot.activity_by_oid.get(parent_oid or 0)
-    return a is not None and a.n_tup_del + a.n_tup_upd > 0
+    return any(ix.changes(snapshot, parent_oid))
 
 
 def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[str]) -> Finding:
@@ -195,10 +229,13 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
     last = max((u.last_idx_scan for u in usages if u.last_idx_scan), default=None)
     trial = _trials.trial(snapshot, index)
     length = snapshot.window.length
+    unseen = _unseen_standbys(snapshot)
     return Finding(
         object=ix.object_of(snapshot, index),
-        severity=Severity.WARNING if size >= limits.warn_size_bytes else Severity.INFO,
-        grade=Grade.A if trial else Grade.B,
+        severity=Severity.WARNING
+        if size >= limits.warn_size_bytes and not unseen
+        else Severity.INFO,
+        grade=Grade.C if unseen else Grade.A if trial else Grade.B,
         title=f"No query reads {index.qualified}",
         detail=f"It has not been scanned since {last:%Y-%m-%d}."
         if last
@@ -215,16 +252,33 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
         },
         impact=Impact(bytes=size, risk=f"{writes:,} writes maintained it" if writes else ""),
         remedy=(ix.drop(snapshot, index),),
-        caveats=tuple(_caveats(snapshot, supports)),
+        caveats=tuple(_caveats(snapshot, index, supports)),
     )
 
 
-def _caveats(snapshot: Snapshot, supports: list[str]) -> Iterator[str]:
+def _caveats(snapshot: Snapshot, index: Index, supports: list[str]) -> Iterator[str]:
     if supports:
         yield (
             f"It is the only index for the foreign key {', '.join(supports)}; deleting from the parent "
             "would then read the whole table."
         )
-    if snapshot.replicas and not snapshot.nodes:
+    if _unseen_standbys(snapshot):
         yield "Standbys are connected, and their queries count apart: give each with --standby."
+    if index.expressions is not None:
+        yield (
+            "ANALYZE keeps statistics on its expressions, which help plans that never scan it: replace "
+            "them by CREATE STATISTICS (14 and later)."
+        )
     yield "A job that runs more seldom than the window may want it."
+
+
+def _unseen_standbys(snapshot: Snapshot) -> bool:
+    """Tell whether physical standbys are connected whose counters nobody gave."""
+    return len(snapshot.nodes) < sum(_is_standby(snapshot, r) for r in snapshot.replicas)
+
+
+def _is_standby(snapshot: Snapshot, replica: Replica) -> bool:
+    logical = {s.name for s in snapshot.slots if s.slot_type == "logical"}
+    tools = ("pg_receivewal", "pg_basebackup", "pg_recvlogical", "barman", "pgbackrest")
+    name = replica.application_name or ""
+    return replica.slot_name not in logical and not name.startswith(tools)

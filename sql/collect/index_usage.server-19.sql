@@ -1,0 +1,20 @@
+-- A row is the counters of an index of a user table on this node.
+select
+    i.indexrelid::int8 as oid,
+    pg_stat_get_numscans(i.indexrelid) as idx_scan,
+    pg_stat_get_tuples_returned(i.indexrelid) as idx_tup_read,
+    pg_stat_get_tuples_fetched(i.indexrelid) as idx_tup_fetch,
+    pg_stat_get_lastscan(i.indexrelid) as last_idx_scan,
+    pg_stat_get_blocks_fetched(i.indexrelid) - pg_stat_get_blocks_hit(i.indexrelid) as blks_read,
+    pg_stat_get_blocks_hit(i.indexrelid) as blks_hit,
+    pg_stat_get_stat_reset_time(i.indexrelid) as stats_reset
+from pg_index i
+join pg_class c on c.oid = i.indexrelid
+join pg_class t on t.oid = i.indrelid
+join pg_namespace n on n.oid = c.relnamespace
+where t.relkind in ('r', 'm', 'p')
+    and t.relpersistence <> 't'
+    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+    and n.nspname !~ '^pg_(toast_)?temp_'
+order by c.relpages desc, i.indexrelid
+limit @max_indexes@

@@ -1,0 +1,15 @@
+create table p (id int, at date, primary key (id, at)) partition by range (at);
+create table p_one partition of p for values from ('2020-01-01') to ('2021-01-01');
+create index on p (id);
+create index by_hand on only p (at);
+create index p_one_at on p_one (at);
+alter index by_hand attach partition p_one_at;
+-- no partition, nothing to lack
+create table empty_parent (id int) partition by range (id);
+create index on only empty_parent (id);
+-- an ordinary table's invalid index is another rule's
+create table t (a int);
+insert into t values (1), (1);
+\set ON_ERROR_STOP off
+create unique index concurrently t_broken on t (a);
+\set ON_ERROR_STOP on
