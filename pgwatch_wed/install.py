@@ -46,8 +46,6 @@ _OURS = """
         'Installed by pgwatch_wed: ' || c.relname || ' v') > 0
 """
 
-# An installation waits for no lock longer than ten seconds (steps/begin.sql); this bounds the rest.
-_STATEMENT_TIMEOUT = "60s"
 _FILE = re.compile(r"(?P<name>\w+)\.v(?P<version>\d+)\.sql")
 _MAX_NAME_BYTES = 63
 
@@ -281,11 +279,9 @@ def _revision(connection: sqlalchemy.Connection, schema: str) -> str | None:
 
 
 def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
-    raw = connect.connect(conninfo, application_name="pgwatch_wed install")
-    # This session may write: back to what server, database, role and target set.
-    raw.execute("reset all")
-    raw.execute(f"set statement_timeout = '{_STATEMENT_TIMEOUT}'")
-    raw.execute("set client_encoding = 'UTF8'")
+    # Nothing is set in the session: behind a pooler it would stay with the next client.
+    ours = psycopg.conninfo.make_conninfo(conninfo, client_encoding="UTF8")
+    raw = connect.connect(ours, application_name="pgwatch_wed install")
     raw.autocommit = False
     raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     return raw

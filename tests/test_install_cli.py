@@ -259,3 +259,26 @@ def test_help_names_the_options(command: str) -> None:
     said = db_analyze(command, "--help").stdout
     for option in ("[TARGET]", "--schema NAME", "--dry-run"):
         assert option in said
+
+
+def test_the_manual_names_every_column_metric_and_status(db: str) -> None:
+    install.upgrade(db, "public")
+    manual = (CHECKOUT / "docs" / "sql-functions.md").read_text()
+    columns = rows(
+        db,
+        """
+        select p.proname, unnest(p.proargnames) from pg_proc p
+        where p.pronamespace = 'public'::regnamespace
+        union all
+        select c.relname, a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
+        where c.relnamespace = 'public'::regnamespace and c.relkind = 'v' and a.attnum > 0""",
+    )
+    for name, column in columns:
+        assert f"## {name}\n" in manual
+        section = manual.split(f"## {name}\n")[1].split("\n## ")[0]
+        assert f"`{column}`" in section or f"({column} " in section or f" {column} " in section, (
+            name,
+            column,
+        )
+    for (metric,) in rows(db, "select metric from wedsync_performance_summary"):
+        assert f"| `{metric}` |" in manual

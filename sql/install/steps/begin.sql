@@ -9,6 +9,7 @@ begin
             hint = 'Install on its primary; the objects arrive here by replication.';
     end if;
     perform set_config('lock_timeout', '10s', true);
+    perform set_config('statement_timeout', '60s', true);
     begin
         perform pg_advisory_xact_lock(482905679204);
     exception when lock_not_available then
