@@ -44,22 +44,51 @@ class Capabilities:
         return ident(self.extension_schemas.get(extension, "public"))
 
 
+# How reasons begin that the collector reacts to.
+NOT_OFFERED = "this server does not offer it"
+LOCKED = "somebody holds or waits for a lock"
+VANISHED = "an object vanished"
+UNEXPECTED = "unexpected error"
+
+
 def grant_stats(role: str) -> str:
     """Return the GRANT that shows all statistics to a role."""
     return f"GRANT pg_monitor TO {ident(role)};"
 
 
-def why_missing(error: BaseException, fact: str, server: Server) -> Missing | None:
-    """Turn an error that a target may rightly give into a reason; None for any other: a bug."""
-    said = str((getattr(error, "diag", None) and error.diag.message_primary) or error)  # type: ignore[attr-defined]
+def grant_data(server: Server) -> str:
+    """Return the GRANT that shows what ANALYZE found out; the data itself comes with it."""
+    if server.major >= 14:
+        return f"GRANT pg_read_all_data TO {ident(server.role)};"
+    return f"GRANT SELECT ON ALL TABLES IN SCHEMA … TO {ident(server.role)};"
+
+
+def grant_for(fact: str, server: Server) -> str:
+    """Return the GRANT that lets a role read a fact."""
+    role = ident(server.role)
+    if fact == "file_settings":
+        return (
+            f"GRANT SELECT ON pg_file_settings TO {role}; "
+            f"GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {role};"
+        )
+    if fact == "subscriptions" and server.major < 14:
+        return f"GRANT SELECT (oid, subdbid, subname, subenabled) ON pg_subscription TO {role};"
+    return grant_stats(server.role)
+
+
+def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
+    """Turn an error into a reason. One that no server should give says so, and costs no more."""
+    said = _said(error)
     match error:
         case errors.InsufficientPrivilege():
-            return Missing(f"{server.role} may not read it: {said}", grant_stats(server.role))
+            return Missing(f"{server.role} may not read it: {said}", grant_for(fact, server))
         case errors.LockNotAvailable():
             return Missing(
-                "somebody holds or waits for a lock on a table, and we do not wait in that queue",
+                f"{LOCKED} on a table, and we do not wait in that queue",
                 "run again when the lock is gone; lock-blocked and lock-ddl-queue show it",
             )
+        case errors.QueryCanceled() if "user request" in said:
+            return Missing("somebody cancelled the query", "run again")
         case errors.QueryCanceled():
             return Missing(f"it took longer than allowed: {said}", "give more time with --budget")
         case errors.ObjectNotInPrerequisiteState() if "shared_preload_libraries" in said:
@@ -68,6 +97,8 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing | No
                 f"ALTER SYSTEM SET shared_preload_libraries = '{PGSS}'; and restart "
                 "(keep the libraries that are already listed)",
             )
+        case errors.InternalError_() if "cache lookup failed" in said or "could not open" in said:
+            return Missing(f"{VANISHED} while it was read: {said}", "run again")
         case (
             errors.UndefinedTable()
             | errors.UndefinedFunction()
@@ -80,7 +111,7 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing | No
             | errors.CannotCoerce()
             | errors.UndefinedParameter()
         ):
-            return Missing(f"this server does not offer it: {said}")
+            return Missing(f"{NOT_OFFERED}: {said}")
         case (
             errors.CharacterNotInRepertoire()
             | errors.UntranslatableCharacter()
@@ -99,6 +130,15 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing | No
             | errors.ProgramLimitExceeded()
             | errors.InsufficientResources()
         ):
-            return Missing(f"{fact} could not be read: {said}")
+            return Missing(f"it could not be read: {said}")
         case _:
-            return None
+            state = getattr(error, "sqlstate", None) or type(error).__name__
+            return Missing(
+                f"{UNEXPECTED} {state} ({fact}): {said}",
+                "please report it, with the server's version",
+            )
+
+
+def _said(error: BaseException) -> str:
+    message = getattr(getattr(error, "diag", None), "message_primary", None)
+    return " ".join(str(message or error).split())

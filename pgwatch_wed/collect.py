@@ -1,28 +1,29 @@
 """Connection → Snapshot: state facts, judge nothing, wait for nobody.
 
-Everything happens in one read-only transaction of one connection, so that it also works behind a
-pooler in transaction mode. Every query has a savepoint, a deadline and a short lock timeout. What
-cannot be read is missing with a reason; what no server should answer is a bug and is raised.
+How a query is run is :mod:`pgwatch_wed.session`'s; here is which, in what order, and what becomes of
+their answers. What cannot be read is missing with a reason, and never costs the rest.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from dataclasses import fields as dataclass_fields
-from functools import cache
-from typing import Any, get_args, get_origin
-
-import psycopg
-from psycopg.types.string import TextLoader
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as Items
+from dataclasses import replace
+from typing import Any
 
 from pgwatch_wed import __version__, connect, queries, statement_text
-from pgwatch_wed.capabilities import PGSS, Capabilities, grant_stats, why_missing
+from pgwatch_wed.capabilities import (
+    LOCKED,
+    NOT_OFFERED,
+    PGSS,
+    VANISHED,
+    Capabilities,
+    grant_data,
+    grant_stats,
+)
 from pgwatch_wed.errors import CollectError
-from pgwatch_wed.facts import Missing, QueryCost, Server, Session, Snapshot, Statement
-from pgwatch_wed.snapshot_file import fact_types, field_types
+from pgwatch_wed.facts import Extension, Missing, Sequence, Server, Session, Snapshot, Statement
+from pgwatch_wed.session import Limits as Limits
+from pgwatch_wed.session import Reader, Rows, reading
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 Progress = Callable[[str, float], None]
 """Called with what is being read, and how much of the work is done (0…1)."""
 
@@ -55,43 +56,10 @@ DERIVED: Mapping[str, Missing] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much to read at the most; what is left out is said in the snapshot."""
-
-    max_relations: int = 20_000
-    max_indexes: int = 120_000
-    max_columns: int = 400_000
-    max_constraints: int = 100_000
-    max_statements: int = 5_000
-    max_texts: int = 500
-    max_text_chars: int = 10_000
-    statement_ms: int = 30_000
-    lock_ms: int = 100
-
-
-@dataclass(slots=True)
-class Run:
-    """The state of one collection: its clock, and what it has cost so far."""
-
-    limits: Limits
-    deadline: float | None
-    progress: Progress
-    costs: list[QueryCost] = field(default_factory=list)
-
-    def remaining_ms(self) -> int | None:
-        """Return what is left of the budget, or None without one."""
-        if self.deadline is None:
-            return None
-        return max(0, int((self.deadline - time.monotonic()) * 1000))
-
-
-class LenientText(TextLoader):
-    """Load text that may hold another database's bytes; a bad byte must not cost the row."""
-
-    def load(self, data: Any) -> str:
-        """Decode as UTF-8, with U+FFFD for what is not."""
-        return bytes(data).decode("utf-8", "replace")
+# Read in parts of so many objects, so that a locked or vanished one costs its neighbours nothing.
+_PART = 1000
+# An object was locked or vanished between our look and our read: the second look sees it.
+_PASSING = (LOCKED, VANISHED)
 
 
 def collect(
@@ -109,127 +77,116 @@ def collect(
     the same server whose server-wide facts are taken over. Raises ConnectError, or CollectError
     when not even the server's version can be read.
     """
-    deadline = None if budget_s is None else time.monotonic() + budget_s
-    run = Run(limits or Limits(), deadline, progress)
-    connection = connect.connect(conninfo)
-    try:
-        prepare(connection)
-        with guarded(connection, run):
-            return _collect(connection, run, only, cluster)
-    except psycopg.OperationalError as error:
-        raise CollectError(
-            f"the connection broke before anything was read: {_said(error)}",
-            "check that the server is up, and try again",
-        ) from None
-    except psycopg.errors.FeatureNotSupported as error:
-        raise CollectError(
-            f"cannot open a transaction here: {_said(error)}",
-            "a pooler in statement mode will not do; connect to the server itself",
-        ) from None
-    finally:
-        connection.close()
-
-
-def prepare(connection: Connection) -> None:
-    """Make a connection read text whatever its bytes are."""
-    for name in ("text", "varchar", "name", "bpchar", '"char"'):
-        connection.adapters.register_loader(name, LenientText)
-
-
-@contextmanager
-def guarded(connection: Connection, run: Run) -> Iterator[None]:
-    """Open the read-only transaction whose settings end with it, on whatever pooler."""
-    guards = connect.Guards(lock_ms=run.limits.lock_ms, statement_ms=run.limits.statement_ms)
-    connection.execute("begin isolation level read committed, read only")
-    try:
-        connect.guard(connection, guards)
-        yield
-    finally:
-        if not connection.closed:
-            connection.rollback()
-
-
-def _collect(
-    connection: Connection, run: Run, only: Iterable[str] | None, cluster: Snapshot | None
-) -> Snapshot:
-    server = _server(connection, run)
-    extensions = _try(connection, run, "extensions", server, {})
-    missing: dict[str, Missing] = dict(DERIVED)
-    found: dict[str, Any] = {}
-    if isinstance(extensions, Missing):
-        missing["extensions"] = extensions
-        extensions = ()
-    capabilities = Capabilities.of(server, extensions)
-    _statistics_consistency(connection, capabilities)
     wanted = set(ORDER if only is None else only)
     names = [name for name in ORDER if name in wanted]
-    for place, name in enumerate(names):
-        run.progress(name.replace("_", " "), place / len(names))
-        if cluster is not None and name in CLUSTER_FACTS:
-            rows: tuple[Any, ...] | Missing = cluster.missing.get(name) or getattr(cluster, name)
-        elif connection.broken or connection.closed:
-            rows = Missing("the connection broke during the run", "run again")
-        else:
-            rows = _fact(connection, run, name, capabilities)
-        if isinstance(rows, Missing):
-            missing[name] = rows
-        else:
-            found[name] = rows
-    run.progress("done", 1.0)
+    with reading(conninfo, limits or Limits(), budget_s) as reader:
+        server = reader.server = _server(reader)
+        extensions, missing = _extensions(reader)
+        capabilities = Capabilities.of(server, extensions)
+        found: dict[str, Rows] = {}
+        for place, name in enumerate(names):
+            progress(name.replace("_", " "), place / len(names))
+            rows = _known(cluster, name)
+            if rows is None:
+                rows = _fact(reader, name, capabilities, found)
+            if isinstance(rows, Missing):
+                missing[name] = rows
+            else:
+                found[name] = rows
+        missing |= _what_parts_lack(found)
+    progress("done", 1.0)
     snapshot = Snapshot(
         tool_version=__version__,
         server=server,
         missing=missing,
         extensions=extensions,
-        query_costs=tuple(run.costs),
-        **found,
+        query_costs=tuple(reader.costs),
+        **found,  # type: ignore[arg-type] # each holds what fact_types() says of its name
     )
-    return _tidy(snapshot, capabilities, run.limits)
+    return _tidy(snapshot, capabilities, reader.limits)
 
 
-def _server(connection: Connection, run: Run) -> Server:
-    rows = _try(connection, run, "server", None, {})
+def _server(reader: Reader) -> Server:
+    rows = reader.read(_query("server"), {})
     if isinstance(rows, Missing):
         raise CollectError(f"cannot read the server's version: {rows.reason}", rows.mend)
     server: Server = rows[0]
-    identity = _try(connection, run, "system", server, {})
+    reader.server = server
+    identity = reader.read(_query("system"), {})
     if not isinstance(identity, Missing) and identity:
         system_identifier, timeline = identity[0]
         server = replace(server, system_identifier=system_identifier, timeline=timeline)
-    birth = _try(connection, run, "birth", server, {})
+    birth = reader.read(_query("birth"), {})
     if not isinstance(birth, Missing) and birth:
         server = replace(server, database_created_at=birth[0][0])
     return server
 
 
-def _statistics_consistency(connection: Connection, capabilities: Capabilities) -> None:
-    """Ask for counters of one moment (15+), unless the copy would cost the backend its memory."""
-    if capabilities.server.major < 15:
-        return
-    row = connection.execute(
-        "select reltuples from pg_class where oid = 'pg_class'::regclass"
-    ).fetchone()
-    mode = "snapshot" if row and row[0] < 100_000 else "none"
-    connection.execute("select set_config('stats_fetch_consistency', %s, true)", [mode])
+def _extensions(reader: Reader) -> tuple[tuple[Extension, ...], dict[str, Missing]]:
+    missing = dict(DERIVED)
+    rows = reader.read(_query("extensions"), {})
+    if isinstance(rows, Missing):
+        missing["extensions"] = rows
+        installed = reader.read(_query("installed_extensions"), {})
+        rows = () if isinstance(installed, Missing) else tuple(Extension(*e) for e in installed)
+    return rows, missing
+
+
+def _query(name: str) -> queries.Query:
+    query = queries.choose(name, 0, {})
+    assert query is not None
+    return query
+
+
+def _known(cluster: Snapshot | None, name: str) -> Rows | Missing | None:
+    """Take over a fact of the whole server; it may be empty and known."""
+    if cluster is None or name not in CLUSTER_FACTS:
+        return None
+    rows: Rows = getattr(cluster, name)
+    return cluster.missing.get(name) or rows
 
 
 def _fact(
-    connection: Connection, run: Run, name: str, capabilities: Capabilities
-) -> tuple[Any, ...] | Missing:
-    remaining = run.remaining_ms()
-    if remaining is not None and remaining < 10:
-        return Missing("the time budget was used up", "give more with --budget SECONDS")
-    server = capabilities.server
-    query = queries.choose(name, server.major, capabilities.extension_versions)
-    if query is None:
-        return _no_query(name, capabilities)
-    values = (
-        {"extschema": capabilities.schema_of(query.of)} if query.of not in ("", "server") else {}
-    )
-    rows = _try(connection, run, name, server, values, query)
-    if isinstance(rows, Missing) and "cache lookup failed" in rows.reason:
-        return _try(connection, run, name, server, values, query)  # an object vanished meanwhile
+    reader: Reader, name: str, capabilities: Capabilities, found: Mapping[str, Rows]
+) -> Rows | Missing:
+    if reader.is_broken:
+        return Missing("the connection broke during the run", "run again")
+    if reader.remaining_s() < 0.01:
+        return _OUT_OF_TIME
+    if name == "index_definitions":
+        return _index_definitions(reader, found.get("indexes", ()))
+    rows = _newest(reader, name, capabilities)
+    if name == "sequences" and not isinstance(rows, Missing):
+        return _with_values(reader, rows)
     return rows
+
+
+_OUT_OF_TIME = Missing("the time budget was used up", "give more with --budget SECONDS")
+
+
+def _newest(reader: Reader, name: str, capabilities: Capabilities) -> Rows | Missing:
+    """Read with the newest query that this server can run.
+
+    A fork may lack what its version promises, and still have what an older one had.
+    """
+    fitting = queries.fitting(name, capabilities.server.major, capabilities.extension_versions)
+    first: Missing | None = None
+    for query in fitting:
+        values = {"extschema": capabilities.schema_of(query.of)}
+        rows = _twice(lambda: reader.read(query, values))  # noqa: B023 - called at once
+        if not (isinstance(rows, Missing) and rows.reason.startswith(NOT_OFFERED)):
+            return rows
+        first = first or rows
+    return first or _no_query(name, capabilities)
+
+
+def _twice(read: Callable[[], Rows | Missing]) -> Rows | Missing:
+    rows = read()
+    return read() if _has_passed(rows) else rows
+
+
+def _has_passed(rows: Rows | Missing) -> bool:
+    return isinstance(rows, Missing) and rows.reason.startswith(_PASSING)
 
 
 def _no_query(name: str, capabilities: Capabilities) -> Missing:
@@ -248,104 +205,91 @@ def _no_query(name: str, capabilities: Capabilities) -> Missing:
     )
 
 
-def _try(
-    connection: Connection,
-    run: Run,
-    name: str,
-    server: Server | None,
-    values: Mapping[str, str],
-    query: queries.Query | None = None,
-) -> tuple[Any, ...] | Missing:
-    query = query or queries.choose(name, server.major if server else 99, {})
-    assert query is not None
-    sql = query.render({**_limit_values(run.limits), **values})
-    begun = time.monotonic()
-    rows: tuple[Any, ...] = ()
-    try:
-        with connection.transaction():
-            _deadline(connection, run)
-            rows = tuple(_rows(connection, sql, name))
-    except psycopg.Error as error:
-        if server is None:
-            raise
-        reason = _broken(connection, error) or why_missing(error, name, server)
-        if reason is None:
-            raise
-        return reason
-    finally:
-        run.costs.append(QueryCost(name, len(rows), round(time.monotonic() - begun, 6)))
-    return rows
+# --- what opens the users' own objects, and therefore is read in parts ----------------------------
 
 
-def _broken(connection: Connection, error: psycopg.Error) -> Missing | None:
-    if connection.broken or connection.closed:
-        return Missing(f"the connection broke: {_said(error)}", "run again")
-    return None
+def _index_definitions(reader: Reader, indexes: Rows) -> Rows | Missing:
+    query = _query("index_definitions")
+
+    def read(oids: Items[int]) -> Rows | Missing:
+        return reader.read(query, {"oids": ",".join(map(str, oids))})
+
+    return _in_parts(reader, read, [index.oid for index in indexes])
 
 
-def _deadline(connection: Connection, run: Run) -> None:
-    remaining = run.remaining_ms()
-    if remaining is not None and remaining < run.limits.statement_ms:
-        connection.execute(
-            "select set_config('statement_timeout', %s, true)", [f"{max(remaining, 10)}ms"]
+def _with_values(reader: Reader, sequences: Rows) -> Rows:
+    """Read the sequences' values by SELECT, whose lock is the weakest and ends with the part.
+
+    pg_sequences would wait behind ALTER SEQUENCE, make it wait for us, and fill the lock table.
+    """
+    names = reader.read(_query("sequence_names"), {})
+    # a name with bytes that are no text cannot be written back
+    readable = () if isinstance(names, Missing) else [n for n in names if "\ufffd" not in n[1]]
+
+    def read(some: Items[tuple[int, str]]) -> Rows | Missing:
+        selects = (f"select {oid}::int8, last_value, is_called from {name}" for oid, name in some)  # noqa: S608 - quoted by the server's format(%I)
+        return reader.run(
+            "sequence_values", _MARK + b" union all ".join(s.encode(reader.codec) for s in selects)
         )
 
-
-def _limit_values(limits: Limits) -> dict[str, str]:
-    return {
-        f.name: str(getattr(limits, f.name))
-        for f in dataclass_fields(limits)
-        if f.name.startswith("max_")
-    }
+    rows = _in_parts(reader, read, list(readable), 200)
+    values = {} if isinstance(rows, Missing) else {oid: (v, called) for oid, v, called in rows}
+    return tuple(_valued(s, values.get(s.oid)) for s in sequences)
 
 
-def _rows(connection: Connection, sql: str, name: str) -> Iterator[Any]:
-    cursor = connection.cursor()
-    kind = _row_type(name)
-    build: Callable[[tuple[Any, ...]], Any] | None = None
-    for row in cursor.stream(sql.encode(), size=1000):
-        if build is None:
-            build = _builder(kind, tuple(c.name for c in cursor.description or ()))
-        yield build(row)
+_MARK = b"/* pgwatch_wed:sequence_values */ "
 
 
-def _row_type(name: str) -> type | None:
-    return Server if name == "server" else fact_types().get(name)
+def _valued(sequence: Sequence, value: tuple[int, bool] | None) -> Sequence:
+    if value is None:
+        return sequence
+    return replace(sequence, is_readable=True, last_value=value[0] if value[1] else None)
 
 
-def _builder(kind: type | None, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], Any]:
-    if kind is None:
-        return lambda row: row
-    arrays, floats, order = _plan(kind, names)
-
-    def build(row: tuple[Any, ...]) -> Any:
-        values = [row[i] for i in order]
-        for i in arrays:
-            values[i] = tuple(values[i] or ())
-        for i in floats:
-            if values[i] is not None:
-                values[i] = float(values[i])
-        return kind(*values)
-
-    return build
-
-
-@cache
-def _plan(
-    kind: type, names: tuple[str, ...]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    types = field_types(kind)
-    if set(names) != set(types):
-        odd = sorted(set(names) ^ set(types))
-        raise CollectError(f"the query and {kind.__name__} disagree about {', '.join(odd)}")
-    order = tuple(names.index(n) for n in types)
-    arrays = tuple(i for i, t in enumerate(types.values()) if get_origin(t) is tuple)
-    floats = tuple(i for i, t in enumerate(types.values()) if t is float or float in get_args(t))
-    return arrays, floats, order
+def _in_parts(
+    reader: Reader,
+    read: Callable[[Items[Any]], Rows | Missing],
+    objects: Items[Any],
+    size: int = _PART,
+) -> Rows | Missing:
+    """Read objects part by part; a part in which something is locked or vanished is halved."""
+    rows: list[Any] = []
+    for start in range(0, len(objects), size):
+        if reader.is_broken or reader.remaining_s() < 0.01:
+            break
+        part = _halving(read, objects[start : start + size])
+        if isinstance(part, Missing):
+            return part
+        rows += part
+    return tuple(rows)
 
 
-def _said(error: psycopg.Error) -> str:
-    return connect.redact(" ".join((error.diag.message_primary or str(error)).split()))
+def _halving(read: Callable[[Items[Any]], Rows | Missing], objects: Items[Any]) -> Rows | Missing:
+    rows = _twice(lambda: read(objects))
+    if not _has_passed(rows):
+        return rows
+    if len(objects) == 1:
+        return ()
+    middle = len(objects) // 2
+    left, right = _halving(read, objects[:middle]), _halving(read, objects[middle:])
+    if isinstance(left, Missing) or isinstance(right, Missing):
+        return left if isinstance(left, Missing) else right
+    return left + right
+
+
+def _what_parts_lack(found: Mapping[str, Rows]) -> dict[str, Missing]:
+    """Say how many of the objects that are read in parts stayed unread."""
+    lacking: dict[str, Missing] = {}
+    indexes, definitions = found.get("indexes", ()), found.get("index_definitions")
+    if definitions is not None and (n := len(indexes) - len(definitions)) > 0:
+        lacking["index_definitions:left-out"] = Missing(
+            f"{n:,} index definitions were not read: locked, gone, or out of time", "run again"
+        )
+    if n := sum(not s.is_readable for s in found.get("sequences", ())):
+        lacking["sequences:left-out"] = Missing(
+            f"the values of {n:,} sequences were not read: locked, or not this role's to read"
+        )
+    return lacking
 
 
 # --- what is put right before it is kept ----------------------------------------------------------
@@ -376,7 +320,7 @@ def _without_values(session: Session) -> Session:
 def _shortened(statement: Statement, limits: Limits) -> Statement:
     """Keep texts of a readable length; utility statements before 16 still carry their literals."""
     text = statement.text
-    if text is None or text == "<insufficient privilege>":
+    if text is None or text == _HIDDEN:
         return replace(statement, text=None)
     if statement_text.is_utility(text):
         text = statement_text.normalise(text)
@@ -386,20 +330,49 @@ def _shortened(statement: Statement, limits: Limits) -> Statement:
 def _say_what_is_hidden(
     snapshot: Snapshot, capabilities: Capabilities, missing: dict[str, Missing]
 ) -> None:
-    role = capabilities.server.role
+    """Call missing what is there, but blanked out for this role: it would read as `clear`."""
+    server = capabilities.server
     if "column_statistics" not in missing and not capabilities.reads_all_data:
         analysed = any(a.last_analyze or a.last_autoanalyze for a in snapshot.table_activity)
         if analysed and not snapshot.column_statistics:
             missing["column_statistics"] = Missing(
-                f"{role} sees no row of pg_stats, which shows only columns that the role may SELECT",
-                f"GRANT pg_read_all_data TO {role};",
+                f"{server.role} sees no row of pg_stats, which shows only columns that the role "
+                "may SELECT",
+                grant_data(server),
             )
-    info = snapshot.statements_info[0] if snapshot.statements_info else None
-    if info and info.entries and info.hidden_entries == info.entries:
+    mend = grant_stats(server.role)
+    if any(s.query == _HIDDEN for s in snapshot.sessions):
+        missing["sessions"] = Missing(f"{server.role} sees only its own sessions", mend)
+    if any(v.relation_oid is None for v in snapshot.vacuums):
+        missing["vacuums"] = Missing(f"{server.role} sees only its own vacuums", mend)
+    if any(b.relation_oid is None for b in snapshot.index_builds):
+        missing["index_builds"] = Missing(f"{server.role} sees only its own index builds", mend)
+    if any(r.state is None for r in snapshot.replicas) and not capabilities.reads_all_stats:
+        missing["replicas"] = Missing(f"{server.role} does not see how far replicas are", mend)
+    share = _hidden_share(snapshot)
+    if share is not None and share > _MAX_HIDDEN_SHARE:
         missing.setdefault(
             "statements",
-            Missing(f"{role} may not see other roles' statements", grant_stats(role)),
+            Missing(
+                f"{server.role} may not see other roles' statements, {share:.0%} of the time", mend
+            ),
         )
+
+
+_HIDDEN = "<insufficient privilege>"
+_MAX_HIDDEN_SHARE = 0.5
+
+
+def _hidden_share(snapshot: Snapshot) -> float | None:
+    """Return the share of this database's execution time whose statements the role may not see."""
+    info = snapshot.statements_info[0] if snapshot.statements_info else None
+    if info is None or not info.hidden_entries:
+        return None
+    own = [s for s in snapshot.statements if s.text is not None and statement_text.is_own(s.text)]
+    ours = sum(s.total_exec_ms for s in own)
+    seen = sum(s.total_exec_ms for s in snapshot.statements if s.is_toplevel) - ours
+    whole = info.total_exec_ms_database - ours
+    return max(0.0, 1 - seen / whole) if whole > 0 else None
 
 
 def _say_what_is_left_out(snapshot: Snapshot, limits: Limits, missing: dict[str, Missing]) -> None:

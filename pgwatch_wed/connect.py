@@ -4,10 +4,13 @@ A target is a libpq conninfo, a URI (SQLAlchemy's ``postgresql+psycopg://`` too)
 without one ``DATABASE_URL``, then libpq's own environment.
 """
 
+import logging
 import os
 import re
+import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +20,9 @@ from psycopg import conninfo as libpq
 from pgwatch_wed.errors import ConnectError, UsageError
 
 APPLICATION_NAME = "pgwatch_wed"
+
+# What libpq could not cancel is our report's to say, not a log line between its lines.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 # `postgresql+psycopg://…`, `postgres+asyncpg://…`: SQLAlchemy names its driver in the scheme.
 _DRIVER = re.compile(r"\A(postgres(?:ql)?)\+\w+://")
@@ -132,12 +138,47 @@ def guard(connection: psycopg.Connection[Any], guards: Guards) -> None:
     )
 
 
-def cancel_after(connection: psycopg.Connection[Any], seconds: float) -> threading.Timer:
-    """Return a started timer that cancels what the connection runs; cancel the timer when done."""
-    timer = threading.Timer(seconds, connection.cancel_safe)
+class Watch:
+    """Tells whether a connection had to be cut off because its server stayed silent."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self.has_cut = False
+
+    def cut(self) -> None:
+        """Shut the socket: whoever waits for an answer on it gets an error at once."""
+        with (
+            suppress(OSError, ValueError, psycopg.Error),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as other,
+        ):
+            self.has_cut = True
+            other.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def watched(connection: psycopg.Connection[Any], seconds: float) -> Iterator[Watch]:
+    """Cut the connection off where the block takes longer than ``seconds``.
+
+    The server's own timeouts end what it works on; this ends our waiting for a server or a network
+    that does not answer at all. The block then sees an OperationalError.
+    """
+    watch = Watch(connection)
+    timer = threading.Timer(seconds, watch.cut)
     timer.daemon = True
     timer.start()
-    return timer
+    try:
+        yield watch
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def end(connection: psycopg.Connection[Any]) -> None:
+    """Close a connection and leave no query of it running on the server."""
+    with suppress(psycopg.Error):
+        if connection.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
+            connection.cancel_safe(timeout=2)
+    connection.close()
 
 
 def _one_line(error: Exception) -> str:

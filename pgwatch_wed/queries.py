@@ -50,8 +50,13 @@ def facts() -> tuple[str, ...]:
 
 def choose(fact: str, server_major: int, extensions: Mapping[str, str]) -> Query | None:
     """Return the newest query for a fact that this server and its extensions can run."""
-    fitting = [q for q in all_queries() if q.fact == fact and _fits(q, server_major, extensions)]
-    return max(fitting, key=lambda q: (bool(q.of), q.version), default=None)
+    return next(iter(fitting(fact, server_major, extensions)), None)
+
+
+def fitting(fact: str, server_major: int, extensions: Mapping[str, str]) -> tuple[Query, ...]:
+    """Return every query for a fact that this server and its extensions can run, newest first."""
+    found = (q for q in all_queries() if q.fact == fact and _fits(q, server_major, extensions))
+    return tuple(sorted(found, key=lambda q: (bool(q.of), q.version), reverse=True))
 
 
 def needs(fact: str) -> str:

@@ -1,4 +1,4 @@
--- A row is a sequence, and every column that it feeds.
+-- A row is a sequence and every column that it feeds; its value is read apart, without its locks.
 select
     c.oid::int8 as oid,
     n.nspname::text as schema,
@@ -10,8 +10,8 @@ select
     s.seqincrement as increment,
     s.seqcycle as is_cycling,
     s.seqcache as cache,
-    q.last_value,
-    coalesce(has_sequence_privilege(c.oid, 'SELECT,USAGE'), false) as is_readable,
+    null::int8 as last_value,
+    false as is_readable,
     c.relpersistence::text as persistence,
     d.refobjid::int8 as owner_table_oid,
     d.refobjsubid as owner_column,
@@ -21,7 +21,6 @@ select
 from pg_sequence s
 join pg_class c on c.oid = s.seqrelid
 join pg_namespace n on n.oid = c.relnamespace
-left join pg_sequences q on q.schemaname = n.nspname and q.sequencename = c.relname
 left join pg_depend d
     on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.objsubid = 0
     and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i')

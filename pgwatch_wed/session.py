@@ -1,0 +1,271 @@
+"""One query, one read-only transaction: how every fact is read.
+
+The transaction's settings end with it, so that nothing leaks behind a pooler; no lock outlives its query;
+and on a standby a conflict with recovery costs one fact and not the connection. Each query has a
+deadline on the server, and a later one on our side for a server that does not answer at all.
+"""
+
+import codecs
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
+from functools import cache
+from typing import Any, get_args, get_origin
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.pq import TransactionStatus
+from psycopg.types.string import TextLoader
+
+from pgwatch_wed import connect
+from pgwatch_wed.capabilities import why_missing
+from pgwatch_wed.errors import CollectError
+from pgwatch_wed.facts import Missing, QueryCost, Server
+from pgwatch_wed.queries import Query
+from pgwatch_wed.snapshot_file import fact_types, field_types
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Rows = tuple[Any, ...]
+
+# How much longer than the server's own limit we wait for it before we cut the connection off.
+GRACE_S = 3.0
+# Settings that some servers refuse; the run goes on without them.
+_OPTIONAL = frozenset({"client_connection_check_interval"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much to read at the most; what is left out is said in the snapshot."""
+
+    max_relations: int = 20_000
+    max_indexes: int = 120_000
+    max_columns: int = 400_000
+    max_constraints: int = 100_000
+    max_sequences: int = 5_000
+    max_statements: int = 5_000
+    max_texts: int = 500
+    max_text_chars: int = 10_000
+    statement_ms: int = 30_000
+    lock_ms: int = 100
+
+
+class ServerText(TextLoader):
+    """Load text that may hold another database's bytes; a bad byte must not cost the row."""
+
+    codec = "utf-8"
+
+    def load(self, data: Any) -> str:
+        """Decode the server's own bytes, with U+FFFD for what is not text."""
+        return str(data, self.codec, "replace")
+
+
+@dataclass(slots=True)
+class Reader:
+    """A connection, the time that is left, and what reading has cost so far."""
+
+    connection: Connection
+    limits: Limits
+    deadline: float | None = None
+    codec: str = "utf-8"
+    server: Server | None = None
+    costs: list[QueryCost] = field(default_factory=list)
+    refused: frozenset[str] = frozenset()
+
+    @property
+    def is_broken(self) -> bool:
+        """Nothing more can be read."""
+        return self.connection.broken or self.connection.closed
+
+    def remaining_s(self) -> float:
+        """Return what is left of the budget in seconds; infinite without one."""
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+    def read(self, query: Query, values: Mapping[str, str]) -> Rows | Missing:
+        """Return a query's rows as facts, or why there are none.
+
+        Before the server is known, errors are raised: there is nothing yet that could be partial.
+        """
+        text = query.render({**_limit_values(self.limits), **values})
+        return self.run(query.fact, text.encode(self.codec, "replace"))
+
+    def run(self, name: str, text: bytes) -> Rows | Missing:
+        """Read what a query text of ours says; ``name`` is the fact that it is for."""
+        begun = time.monotonic()
+        rows: Rows = ()
+        patience = self._statement_ms() / 1000 + GRACE_S
+        with connect.watched(self.connection, patience) as watch:
+            try:
+                self._begin()
+                rows = tuple(_rows(self.connection, text, name))
+            except psycopg.Error as error:
+                if self.server is None:
+                    raise
+                return self._why(error, name, patience if watch.has_cut else None)
+            finally:
+                self._end()
+                self.costs.append(QueryCost(name, len(rows), round(time.monotonic() - begun, 6)))
+        return rows
+
+    def _why(self, error: psycopg.Error, name: str, silent_s: float | None) -> Missing:
+        assert self.server is not None
+        if silent_s is not None:
+            return Missing(
+                f"the server did not answer for {silent_s:.0f} s; the connection was cut off",
+                "check the network and the server, and run again",
+            )
+        if self.is_broken:
+            return Missing(f"the connection broke: {said(error)}", "run again")
+        return why_missing(error, name, self.server)
+
+    def _statement_ms(self) -> int:
+        return max(10, int(min(self.limits.statement_ms / 1000, self.remaining_s()) * 1000))
+
+    def _begin(self) -> None:
+        for attempt in range(3):
+            try:
+                self.connection.execute(self._opening())
+                return
+            except errors.QueryCanceled:  # by the role's own statement_timeout, before ours is set
+                if attempt == 2:
+                    raise
+            except (errors.InvalidParameterValue, errors.UndefinedObject):
+                if self.refused >= _OPTIONAL:
+                    raise
+                self.refused |= _OPTIONAL
+            self.connection.rollback()
+
+    def _opening(self) -> sql.Composed:
+        guards = connect.Guards(lock_ms=self.limits.lock_ms, statement_ms=self._statement_ms())
+        settings = {
+            **connect.guard_settings(guards),
+            # Names and texts come as they are stored: no conversion that one bad byte could fail.
+            "client_encoding": "SQL_ASCII",
+            # Sorts of big catalogs stay in memory: no temporary files on a user's server.
+            "work_mem": "64MB",
+        }
+        if self.connection.info.server_version >= 140_000:
+            settings["client_connection_check_interval"] = "5s"
+        calls = [
+            sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value)
+            for name, value in settings.items()
+            if name not in self.refused
+        ]
+        # one message, one round trip
+        return sql.SQL("begin isolation level read committed, read only; select {}").format(
+            sql.SQL(", ").join(calls)
+        )
+
+    def _end(self) -> None:
+        with suppress(psycopg.Error):
+            if self.connection.info.transaction_status is not TransactionStatus.IDLE:
+                self.connection.rollback()
+
+
+@contextmanager
+def reading(conninfo: str, limits: Limits, budget_s: float | None) -> Iterator[Reader]:
+    """Connect, and leave nothing of ours running on the server, however the block ends.
+
+    Raises ConnectError; a psycopg error that leaves the block becomes a CollectError.
+    """
+    deadline = None if budget_s is None else time.monotonic() + budget_s
+    guards = connect.Guards()
+    patience = guards.connect_s if budget_s is None else min(guards.connect_s, int(budget_s))
+    connection = connect.connect(conninfo, replace(guards, connect_s=max(2, patience)))
+    try:
+        yield Reader(connection, limits, deadline, prepare(connection))
+    except psycopg.Error as error:
+        raise _nothing_read(error) from None
+    finally:
+        connect.end(connection)
+
+
+def prepare(connection: Connection) -> str:
+    """Make a connection read text whatever its bytes are; return the codec of the server's."""
+    codec = _codec(connection.info.parameter_status("server_encoding") or "UTF8")
+    loader = type("Text", (ServerText,), {"codec": codec})
+    for name in ("text", "varchar", "name", "bpchar", '"char"'):
+        connection.adapters.register_loader(name, loader)
+    return codec
+
+
+def _codec(encoding: str) -> str:
+    """Return Python's name of a server encoding; what it does not know is read as UTF-8."""
+    name = encoding.lower().replace("win", "cp").replace("koi8", "koi8_")
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        return "utf-8"
+
+
+def _nothing_read(error: psycopg.Error) -> CollectError:
+    text = said(error)
+    if "statement pooling" in text:
+        return CollectError(
+            f"cannot open a transaction here: {text}",
+            "a pooler in statement mode will not do; connect to the server itself",
+        )
+    if isinstance(error, psycopg.OperationalError):
+        return CollectError(
+            f"the connection broke before anything was read: {text}",
+            "check that the server is up, and try again",
+        )
+    return CollectError(
+        f"cannot read the server's version: {text}", "is it PostgreSQL 13 or newer?"
+    )
+
+
+def said(error: psycopg.Error) -> str:
+    """Return an error's first line, without secrets."""
+    return connect.redact(" ".join((error.diag.message_primary or str(error)).split()))
+
+
+@cache
+def _limit_values(limits: Limits) -> dict[str, str]:
+    names = (f.name for f in dataclass_fields(limits) if f.name.startswith("max_"))
+    return {name: str(getattr(limits, name)) for name in names}
+
+
+# --- rows into facts ------------------------------------------------------------------------------
+
+
+def _rows(connection: Connection, text: bytes, name: str) -> Iterator[Any]:
+    cursor = connection.cursor()
+    kind = Server if name == "server" else fact_types().get(name)
+    build: Callable[[tuple[Any, ...]], Any] | None = None
+    for row in cursor.stream(text, size=1000):
+        if build is None:
+            build = _builder(kind, tuple(c.name for c in cursor.description or ()))
+        yield build(row)
+
+
+def _builder(kind: type | None, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], Any]:
+    if kind is None:
+        return lambda row: row
+    arrays, floats, order = _plan(kind, names)
+
+    def build(row: tuple[Any, ...]) -> Any:
+        values = [row[i] for i in order]
+        for i in arrays:
+            values[i] = tuple(values[i] or ())
+        for i in floats:
+            if values[i] is not None:
+                values[i] = float(values[i])
+        return kind(*values)
+
+    return build
+
+
+@cache
+def _plan(
+    kind: type, names: tuple[str, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    types = field_types(kind)
+    if set(names) != set(types):
+        odd = sorted(set(names) ^ set(types))
+        raise CollectError(f"the query and {kind.__name__} disagree about {', '.join(odd)}")
+    order = tuple(names.index(n) for n in types)
+    arrays = tuple(i for i, t in enumerate(types.values()) if get_origin(t) is tuple)
+    floats = tuple(i for i, t in enumerate(types.values()) if t is float or float in get_args(t))
+    return arrays, floats, order

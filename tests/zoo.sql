@@ -1,0 +1,38 @@
+-- One of everything that a fact can be about, so that no query is tested on emptiness.
+create extension pg_stat_statements;
+create schema app;
+create table app.customers (
+    id int generated always as identity primary key,
+    email text not null,
+    score numeric(6, 2),
+    tags text[],
+    constraint customers_email_key unique (email),
+    constraint score_is_positive check (score > 0) not valid
+);
+create table app.orders (
+    id bigserial primary key,
+    customer_id int references app.customers on delete cascade,
+    placed_at timestamptz not null default now(),
+    status text,
+    note text
+);
+create index orders_lower_idx on app.orders (lower(status)) where status is not null;
+create index orders_include_idx on app.orders (customer_id) include (status) with (fillfactor = 80);
+create unlogged table app.unlogged_one (id serial primary key);
+create table app.events (at timestamptz not null, kind int) partition by range (at);
+create table app.events_2024 partition of app.events for values from ('2024-01-01') to ('2025-01-01');
+create table app.events_rest partition of app.events default;
+create index events_at_idx on app.events (at);
+create table app.base (id int);
+create table app.child (more int) inherits (app.base);
+create materialized view app.totals as select status, count(*) from app.orders group by status;
+create unique index totals_status_idx on app.totals (status);
+create statistics app.order_stats (dependencies) on customer_id, status from app.orders;
+create sequence app.loose as smallint increment -1 minvalue -100 maxvalue 100 start 100 cycle;
+create table app.uses_loose (id int default nextval('app.loose'));
+create publication pub for table app.orders;
+create subscription sub connection 'host=127.0.0.1 port=1' publication pub
+    with (connect = false, enabled = false, slot_name = none);
+insert into app.customers (email, score) select g || '@x', g from generate_series(1, 300) g;
+insert into app.orders (customer_id, status) select 1 + g % 300, 'new' from generate_series(1, 500) g;
+analyze;
