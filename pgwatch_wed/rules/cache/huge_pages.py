@@ -1,0 +1,60 @@
+"""A large shared_buffers without huge pages.
+
+## Why it matters
+With pages of 4 kB each backend needs a page table for all of shared_buffers; with many connections these tables take gigabytes,
+and address translation misses more often.
+
+## How sure we are
+B that they are not in use (huge_pages_status, 17 and later; before that the setting alone is known), D for the gain.
+
+## Not reported
+A small shared_buffers; servers where they are on, or where the status is unknown and the setting is try (then
+the operating system decided).
+
+## Remedy
+Reserve them in the operating system (shared_memory_size_in_huge_pages tells how many), set huge_pages = on, restart.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+
+NEEDS = ("settings",)
+SCOPE = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # A smaller cache gains nothing worth the work.
+    min_shared_buffers_bytes: int = 8 * 1024**3
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield one finding where a large cache uses small pages."""
+    buffers = snapshot.setting_number("shared_buffers") or 0
+    if buffers < limits.min_shared_buffers_bytes:
+        return
+    wanted, status = snapshot.setting("huge_pages"), snapshot.setting("huge_pages_status")
+    if status in ("on", "unknown") or (status is None and wanted == "on"):
+        return
+    if status is None and wanted == "try":
+        yield Unknown("before 17 the server does not say whether huge pages are in use")
+        return
+    yield Finding(
+        object=Object("setting", "huge_pages"),
+        severity=Severity.INFO,
+        grade=Grade.D,
+        title=f"{buffers / 1e9:,.0f} GB of shared_buffers without huge pages",
+        detail="Each connection keeps a page table for all of it.",
+        evidence={
+            "shared_buffers_bytes": round(buffers),
+            "huge_pages": wanted,
+            "huge_pages_status": status,
+            "huge_pages_needed": snapshot.setting("shared_memory_size_in_huge_pages"),
+        },
+        impact=Impact(risk="memory and time go into page tables"),
+    )
