@@ -86,7 +86,7 @@ def _finding(snapshot: Snapshot, s: Statement, limits: Limits) -> Finding:
             ms_per_day=workload.per_day(snapshot, s.temp_blk_ms, s) if s.temp_blk_ms else None,
             risk="it waits for its own temporary files",
         ),
-        remedy=_remedy(s, wanted, current) if enough and s.user else (),
+        remedy=_remedy(s, wanted) if enough and s.user else (),
         caveats=("work_mem is taken per sort and per session: give it to the role that needs it.",),
     )
 
@@ -96,7 +96,7 @@ def _rounded(size: float) -> int:
     return int(-(-size // (8 * megabyte)) * 8 * megabyte)
 
 
-def _remedy(s: Statement, wanted: int, current: float) -> tuple[Remedy, ...]:
+def _remedy(s: Statement, wanted: int) -> tuple[Remedy, ...]:
     role = ident(s.user or "")
     return (
         Remedy(
