@@ -316,7 +316,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
-    """A session that waits for a heavyweight lock, and who stands before it."""
+    """A session that waits for a heavyweight lock, and who stands before it.
+
+    Pid 0 in ``blocked_by`` is a prepared transaction; ``blocked_by_prepared`` names it.
+    """
 
     pid: int
     blocked_by: tuple[int, ...]
@@ -326,6 +329,7 @@ class LockWait:
     relation_oid: int | None
     relation: str | None
     wait_start: datetime | None
+    blocked_by_prepared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
