@@ -260,6 +260,44 @@ def test_frozen_pages_lower_the_insert_trigger(every_db: str) -> None:
     assert one(table_stats(every_db), "frozen")["insert_threshold"] == 1000
 
 
+@pytest.mark.pg(">= 19")
+def test_postgresql_judges_the_same(every_db: str) -> None:
+    install.upgrade(every_db, "public")
+    run(
+        every_db,
+        "create table dead (a int) with (autovacuum_vacuum_threshold = 5, autovacuum_vacuum_scale_factor = 0)",
+        "create table inserted (a int) with (autovacuum_vacuum_insert_scale_factor = 0.1)",
+        "create table changed (a int) with (autovacuum_analyze_scale_factor = 0.01)",
+        "create table quiet (a int)",
+        "create table off (a int) with (autovacuum_enabled = off)",
+    )
+    for name in ("dead", "inserted", "changed", "quiet", "off"):
+        run(every_db, f"insert into {name} select generate_series(1, 900)")
+    flush(every_db)
+    run(every_db, "vacuum analyze", "delete from dead where a < 8", "delete from off")
+    run(
+        every_db,
+        "insert into inserted select generate_series(1, 1200)",
+        "delete from changed where a < 90",
+    )
+    flush(every_db)
+    scores = """
+        select relname::text, do_vacuum, do_analyze, vacuum_score, vacuum_insert_score
+        from pg_stat_autovacuum_scores where schemaname = 'public'"""
+    ours = {t["relname"]: t for t in table_stats(every_db)}
+    seen = set()
+    for name, do_vacuum, do_analyze, vacuum, insert in rows(every_db, scores):
+        due = ours[name]["autovacuum_due"] or ""
+        assert ("vacuum" in due, "analyze" in due) == (do_vacuum, do_analyze), name
+        seen.add((do_vacuum, do_analyze))
+        if ours[name]["autovacuum_enabled"]:
+            pairs = (("n_dead_tup", "vacuum", vacuum), ("n_ins_since_vacuum", "insert", insert))
+            for count, kind, score in pairs:
+                ratio = ours[name][count] / ours[name][f"{kind}_threshold"]
+                assert ratio == pytest.approx(score, rel=0.02), (name, kind)
+    assert len(seen) >= 3
+
+
 def test_autovacuum_does_what_is_said_to_be_due(start_pg: StartServer) -> None:
     server = start_pg({"autovacuum": "off", "autovacuum_naptime": "3s"})
     with server.database() as dsn:
