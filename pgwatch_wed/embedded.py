@@ -356,7 +356,7 @@ def _make_folder(kind: str = "") -> Path:
     _tell_reaper("+", root)  # before it exists: a signal may come between any two lines
     root.mkdir(mode=0o700)
     me = psutil.Process()
-    owner = {"pid": me.pid, "started": me.create_time(), "namespace": _pid_namespace()}
+    owner = {"pid": me.pid, "started": me.create_time(), "namespace": pid_namespace()}
     (root / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
     return root
 
@@ -434,11 +434,12 @@ def sweep() -> None:
 def _is_orphan(root: Path) -> bool:
     owner = json.loads((root / _OWNER).read_text(encoding="utf-8"))
     # In another container that shares the folder, pids mean other processes.
-    same_world = owner.get("namespace") == _pid_namespace()
+    same_world = owner.get("namespace") == pid_namespace()
     return same_world and not _is_alive(int(owner["pid"]), float(owner["started"]))
 
 
-def _pid_namespace() -> str:
+def pid_namespace() -> str:
+    """Return the name of the world in which this process's pid is its own, "" where there is one."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:

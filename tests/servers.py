@@ -290,6 +290,7 @@ def _testcontainers() -> Any:
     # Read when testcontainers is imported. Ports are published on loopback only, wherever the
     # engine is; Ryuk is one more image to pull, and what it does is done by sweep_containers().
     os.environ.setdefault("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
+    os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", str(not _has_ryuk()).lower())
     from testcontainers.core import container
 
@@ -303,14 +304,18 @@ def _has_ryuk() -> bool:
 
 def _owner() -> str:
     me = psutil.Process()
-    return f"{socket.gethostname()} {me.pid} {int(me.create_time())}"
+    return f"{_world()} {me.pid} {int(me.create_time())}"
+
+
+def _world() -> str:
+    return f"{socket.gethostname()}/{embedded.pid_namespace()}"  # where a pid means one process
 
 
 def sweep_containers() -> None:
     """Remove containers of earlier runs on this machine that had no chance to do it."""
     for container in engine().containers.list(all=True, filters={"label": OWNER_LABEL}):
-        host, pid, started = container.labels[OWNER_LABEL].split()
-        if host == socket.gethostname() and not _is_alive(int(pid), int(started)):
+        world, pid, started = container.labels[OWNER_LABEL].split()
+        if world == _world() and not _is_alive(int(pid), int(started)):
             import docker
 
             with contextlib.suppress(docker.errors.APIError):
@@ -351,7 +356,8 @@ def _start_container(spec: ServerSpec, settings: Mapping[str, str]) -> Server:
     container = _testcontainers().DockerContainer(spec.image)
     container.with_env("POSTGRES_PASSWORD", password)
     container.with_command([word for item in settings.items() for word in ("-c", "=".join(item))])
-    container.with_kwargs(labels={OWNER_LABEL: _owner()}, shm_size="256m")
+    # Named, since testcontainers would else guess a network when this itself is a container.
+    container.with_kwargs(labels={OWNER_LABEL: _owner()}, shm_size="256m", network="bridge")
     container.ports["5432/tcp"] = ("127.0.0.1", None)
     try:
         container.start()

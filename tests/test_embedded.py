@@ -289,7 +289,7 @@ def test_a_sweep_spares_folders_of_other_users(
 ) -> None:
     left = folder / "pgwed-left"
     left.mkdir()
-    namespace = embedded._pid_namespace()
+    namespace = embedded.pid_namespace()
     (left / "owner.json").write_text(
         f'{{"pid": {2**22 + 1}, "started": 1, "namespace": "{namespace}"}}'
     )

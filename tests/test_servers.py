@@ -230,9 +230,9 @@ def test_containers_whose_run_was_killed_are_removed_and_others_stay(image: str)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     me = servers._owner()
-    host, _, started = me.split()
+    world, _, started = me.split()
     ids = {}
-    for owner in (me, f"{host} {dead.pid} {started}", f"elsewhere {dead.pid} {started}"):
+    for owner in (me, f"{world} {dead.pid} {started}", f"elsewhere {dead.pid} {started}"):
         label = f"{servers.OWNER_LABEL}={owner}"
         ids[owner] = docker("create", "--label", label, image).stdout.strip()
     try:
