@@ -1,0 +1,79 @@
+"""Memory settings are still PostgreSQL's defaults, made to start on the smallest machine.
+
+## Why it matters
+128 MB of shared_buffers and 64 MB of maintenance_work_mem are little for a database of gigabytes.
+
+## How sure we are
+D: defaults may be right for a small database, so they are judged only where the data is larger. Judged by the setting's source,
+since hosts have defaults of their own.
+
+## Not reported
+Databases that fit into the default; values that somebody chose.
+
+## Remedy
+A quarter of the memory for shared_buffers is the documentation's start (needs a restart); effective_cache_size
+tells the planner what the operating system caches. Nothing to paste while the memory is unknown.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.rules import _memory as mem
+
+NEEDS = ("settings", "tables", "indexes")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # A smaller database is served well by the default.
+    min_database_bytes: int = 2 * 1024**3
+    # The server's RAM; 0: unknown. Set by `memory` in the configuration.
+    memory_bytes: int = 0
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield one finding where a large database runs on the defaults."""
+    data = sum(t.pages + (t.toast_pages or 0) for t in snapshot.tables)
+    data = (data + sum(i.pages for i in snapshot.indexes)) * snapshot.server.block_size
+    if data < limits.min_database_bytes or not mem.is_default(snapshot, "shared_buffers"):
+        return
+    buffers = snapshot.setting_number("shared_buffers") or 0
+    yield Finding(
+        object=Object("setting", "shared_buffers"),
+        severity=Severity.INFO,
+        grade=Grade.D,
+        title=f"shared_buffers is still the default of {buffers / 1048576:.0f} MB",
+        detail=f"This database holds {data / 1024**3:,.1f} GB.",
+        evidence={
+            "shared_buffers_bytes": round(buffers),
+            "database_bytes": data,
+            "also_default": [
+                n
+                for n in ("effective_cache_size", "maintenance_work_mem", "work_mem")
+                if mem.is_default(snapshot, n)
+            ],
+        },
+        impact=Impact(risk="the cache is small for the data"),
+        remedy=_remedy(limits),
+        caveats=()
+        if limits.memory_bytes
+        else ('Say `memory = "16GB"` in pgwatch_wed.toml for a value.',),
+    )
+
+
+def _remedy(limits: Limits) -> tuple[Remedy, ...]:
+    if not limits.memory_bytes:
+        return ()
+    quarter = limits.memory_bytes // 4 // 1048576
+    return (
+        Remedy(
+            sql=f"ALTER SYSTEM SET shared_buffers = '{quarter}MB';",
+            lock="none; it takes effect after a restart",
+            in_transaction=False,
+            undo="ALTER SYSTEM RESET shared_buffers;",
+        ),
+    )

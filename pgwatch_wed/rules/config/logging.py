@@ -1,0 +1,64 @@
+"""The log will not tell of lock waits, spills or slow vacuums.
+
+## Why it matters
+Afterwards only the log knows who waited for whom, which statement spilled, and why a vacuum took an hour.
+
+## How sure we are
+B for the settings; how much to log is the owner's choice, so it is one finding for information.
+
+## Not reported
+Settings that log already. Duration logging (log_min_duration_statement) is not asked for: pg_stat_statements
+tells more, and texts in a log hold values.
+
+## Remedy
+ALTER SYSTEM SET and a reload.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+
+NEEDS = ("settings",)
+SCOPE = "cluster"
+
+# name: (the value that logs nothing, the value to set, what it tells)
+_WANTED = {
+    "log_lock_waits": ("off", "on", "who waited for whom"),
+    "log_checkpoints": ("off", "on", "why checkpoints came and what they wrote"),
+    "log_temp_files": ("-1", "'10MB'", "which statements spilled"),
+    "log_autovacuum_min_duration": ("-1", "'1min'", "which vacuums took long, and why"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """No thresholds: a setting logs, or it does not."""
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
+    """Yield one finding that names every silent setting."""
+    silent = [n for n, (off, _, _) in _WANTED.items() if snapshot.setting(n) == off]
+    if not silent:
+        return
+    lines = [f"ALTER SYSTEM SET {n} = {_WANTED[n][1]};" for n in silent]
+    undo = [f"ALTER SYSTEM RESET {n};" for n in silent]
+    yield Finding(
+        object=Object("server", "logging"),
+        severity=Severity.INFO,
+        grade=Grade.B,
+        title=f"The log does not tell {_WANTED[silent[0]][2]}"
+        + (f", and {len(silent) - 1} more" if len(silent) > 1 else ""),
+        detail="; ".join(f"{n}: {_WANTED[n][2]}" for n in silent) + ".",
+        evidence={n: snapshot.setting(n) for n in silent},
+        impact=Impact(risk="causes cannot be found afterwards"),
+        remedy=(
+            Remedy(
+                sql="\n".join([*lines, "SELECT pg_reload_conf();"]),
+                lock="none",
+                in_transaction=False,
+                undo="\n".join([*undo, "SELECT pg_reload_conf();"]),
+            ),
+        ),
+    )

@@ -1,0 +1,97 @@
+"""A standby or subscriber is far behind.
+
+## Why it matters
+Reads on it are old, and a failover to it loses or waits for what it lacks.
+
+## How sure we are
+B: positions and times are the server's.
+
+## Not reported
+A lag of bytes alone on a busy server, or of time alone on an idle one: both must be beyond the limits, where the time
+is known. A standby that delays on purpose (recovery_min_apply_delay) is reported; ignore it in the configuration.
+
+## Remedy
+Find what holds it up: a conflict with a long query there, its disk, the network; nothing to paste here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+
+NEEDS = ("replicas", "recovery")
+SCOPE = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # Bytes of WAL behind.
+    min_lag_bytes: int = 64 * 1024 * 1024
+    # Time behind, where it is known.
+    min_lag: timedelta = timedelta(seconds=30)
+    # From here on it is a warning.
+    warn_lag: timedelta = timedelta(minutes=5)
+    # Or this many bytes.
+    warn_lag_bytes: int = 1024**3
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each follower that is behind, and for this server if it is one."""
+    for r in snapshot.replicas:
+        lag = r.replay_lag_bytes
+        late = None if r.replay_lag_ms is None else timedelta(milliseconds=r.replay_lag_ms)
+        if (
+            lag is None
+            or lag < limits.min_lag_bytes
+            or (late is not None and late < limits.min_lag)
+        ):
+            continue
+        name = r.application_name or str(r.pid)
+        yield _finding(
+            Object("standby", name),
+            lag,
+            late,
+            limits,
+            {
+                "state": r.state,
+                "sync_state": r.sync_state,
+                "sent_lag_bytes": r.sent_lag_bytes,
+                "flush_lag_bytes": r.flush_lag_bytes,
+            },
+        )
+    for own in snapshot.recovery:
+        late = snapshot.now - own.last_replayed_at if own.last_replayed_at else None
+        behind = own.replay_lag_bytes or 0
+        if own.is_paused or (behind >= limits.min_lag_bytes and late and late >= limits.min_lag):
+            yield _finding(
+                Object("standby", "this server"),
+                behind,
+                late,
+                limits,
+                {"is_paused": own.is_paused, "has_walreceiver": own.has_walreceiver},
+            )
+
+
+def _finding(
+    what: Object, lag: int, late: timedelta | None, limits: Limits, more: dict[str, object]
+) -> Finding:
+    warns = lag >= limits.warn_lag_bytes or (late is not None and late >= limits.warn_lag)
+    time = f" and {late.total_seconds():,.0f} s" if late is not None else ""
+    paused = " Its replay is paused." if more.get("is_paused") else ""
+    return Finding(
+        object=what,
+        severity=Severity.WARNING if warns else Severity.INFO,
+        grade=Grade.B,
+        title=f"{what.name} is {lag / 1e6:,.0f} MB{time} behind",
+        detail=f"What it has replayed is that far behind the WAL.{paused}",
+        evidence={
+            "replay_lag_bytes": lag,
+            "replay_lag_seconds": None if late is None else round(late.total_seconds(), 1),
+            **more,
+        },
+        impact=Impact(risk="reads there are old, and a failover loses or waits for it"),
+    )
