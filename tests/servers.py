@@ -227,7 +227,7 @@ def external() -> ServerSpec:
 @functools.cache
 def engine() -> Any:
     """Return a client of the container engine, or None where none answers."""
-    if not os.environ.get("DOCKER_HOST") and not Path("/var/run/docker.sock").exists():
+    if not _listens(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"):
         return None
     import docker
 
@@ -238,6 +238,14 @@ def engine() -> Any:
         return None
     atexit.register(client.close)
     return client
+
+
+def _listens(address: str) -> bool:
+    # The client library would leave its socket open when nobody listens, which is a warning.
+    if not address.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(address.removeprefix("unix://")) == 0
 
 
 def _from_image(major: int) -> ServerSpec | None:

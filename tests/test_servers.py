@@ -386,6 +386,13 @@ def test_a_test_that_was_only_skipped_keeps_no_promise(run_suite: Suite) -> None
     assert done.returncode == 1
 
 
+def test_an_engine_that_does_not_answer_is_none(run_suite: Suite) -> None:
+    done = run_suite(**{CHOSEN: "18", "DOCKER_HOST": "unix:///nonexistent/docker.sock"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every_pg 18-embedded" in done.stdout
+    assert done.stderr == ""
+
+
 def test_a_choice_that_cannot_be_met_is_a_usage_error(run_suite: Suite) -> None:
     done = run_suite(**{CHOSEN: "newest"})
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
