@@ -1,103 +1,285 @@
-"""When autovacuum comes to a table, as the server itself computes it.
+"""When autovacuum comes to a table, and what it would find there: known to several rules.
 
-Source: relation_needs_vacanalyze() in autovacuum.c; documentation, "The Autovacuum Daemon".
+The arithmetic is PostgreSQL's own (relation_needs_vacanalyze): storage parameters before settings, the
+TOAST table with its own parameters or, where it has none at all, its table's.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from pgwatch_wed.facts import Snapshot, Table, TableActivity
+from pgwatch_wed.findings import Object, Remedy, Unknown
+from pgwatch_wed.quote import ident
 
-_FALSE = frozenset({"off", "false", "no", "0", "f", "n", "of", "fa", "fal", "fals"})
-SUX = "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on"
+SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; other maintenance and DDL on it wait"
+ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE on the table: every reader and writer waits"
+# What a row takes beside its columns: header and line pointer.
+ROW_OVERHEAD_BYTES = 28
+# Nobody knows a column of varying length before ANALYZE did; the planner guesses as much.
+VARYING_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Triggers:
-    """Row counts at which autovacuum comes; ``inserts`` is None where inserts alone never bring it."""
+class Heap:
+    """What autovacuum treats on its own: a table, or the TOAST table behind it."""
 
-    dead: float
-    inserts: float | None
-    analyze: float
+    table: Table
+    is_toast: bool
+    options: tuple[str, ...]
+    pages: int
+    rows: float
+    live: int
+    dead: int
+    last_vacuum: datetime | None
+
+    @property
+    def label(self) -> str:
+        """Name it for a reader."""
+        return f"the TOAST of {self.table.qualified}" if self.is_toast else self.table.qualified
+
+    def option(self, name: str) -> str | None:
+        """Return a storage parameter that governs it, or None."""
+        found = dict(option.partition("=")[::2] for option in self.options)
+        return found.get(name)
 
 
-def number(snapshot: Snapshot, table: Table, name: str, *, toast: bool = False) -> float | None:
-    """Return a table's own storage parameter, or the server's setting."""
-    own = table.toast_option(name) if toast else table.option(name)
-    if own is not None:
-        try:
-            return float(own)
-        except ValueError:
-            return None
-    return snapshot.setting_number(name)
-
-
-def is_off(value: str | None) -> bool:
-    """Tell whether a storage parameter says off."""
-    return value is not None and value.lower() in _FALSE
-
-
-def autovacuum_runs(snapshot: Snapshot) -> bool:
-    """Tell whether the server runs autovacuum at all."""
-    return snapshot.setting_on("autovacuum") is not False and (
-        snapshot.setting_on("track_counts") is not False
+def heap_of(snapshot: Snapshot, table: Table) -> Heap:
+    """Return a table without its TOAST."""
+    a = snapshot.activity_by_oid.get(table.oid)
+    return Heap(
+        table=table,
+        is_toast=False,
+        options=table.options,
+        pages=table.pages,
+        rows=table.rows,
+        live=a.n_live_tup if a else 0,
+        dead=a.n_dead_tup if a else 0,
+        last_vacuum=_latest(a.last_vacuum, a.last_autovacuum) if a else None,
     )
 
 
-def autovacuum_serves(snapshot: Snapshot, table: Table) -> bool:
-    """Tell whether autovacuum looks after a table."""
-    return autovacuum_runs(snapshot) and not is_off(table.option("autovacuum_enabled"))
-
-
-def triggers(snapshot: Snapshot, table: Table) -> Triggers | None:
-    """Compute a table's own triggers; None where a setting is unknown."""
-    rows = max(table.rows, 0.0)
-    base = number(snapshot, table, "autovacuum_vacuum_threshold")
-    scale = number(snapshot, table, "autovacuum_vacuum_scale_factor")
-    analyze_base = number(snapshot, table, "autovacuum_analyze_threshold")
-    analyze_scale = number(snapshot, table, "autovacuum_analyze_scale_factor")
-    if base is None or scale is None or analyze_base is None or analyze_scale is None:
+def toast_of(snapshot: Snapshot, table: Table) -> Heap | None:
+    """Return a table's TOAST; None where it has none."""
+    if table.toast_oid is None:
         return None
-    dead = base + scale * rows
-    cap = number(snapshot, table, "autovacuum_vacuum_max_threshold")  # 18 and later
-    if cap is not None and cap >= 0:
-        dead = min(dead, cap)
-    return Triggers(
-        dead, _insert_trigger(snapshot, table, rows), analyze_base + analyze_scale * rows
+    a = snapshot.activity_by_oid.get(table.oid)
+    return Heap(
+        table=table,
+        is_toast=True,
+        options=table.toast_options or table.options,
+        pages=table.toast_pages or 0,
+        rows=table.toast_rows if table.toast_rows is not None else -1.0,
+        live=(a.toast_n_live_tup or 0) if a else 0,
+        dead=(a.toast_n_dead_tup or 0) if a else 0,
+        last_vacuum=_latest(a.toast_last_vacuum, a.toast_last_autovacuum) if a else None,
     )
 
 
-def _insert_trigger(snapshot: Snapshot, table: Table, rows: float) -> float | None:
-    base = number(snapshot, table, "autovacuum_vacuum_insert_threshold")
-    scale = number(snapshot, table, "autovacuum_vacuum_insert_scale_factor")
+def heaps(snapshot: Snapshot, table: Table) -> tuple[Heap, ...]:
+    """Return a table and its TOAST, those that have storage."""
+    if table.kind == "p":
+        return ()
+    toast = toast_of(snapshot, table)
+    return (heap_of(snapshot, table), *([toast] if toast else []))
+
+
+def vacuumable(snapshot: Snapshot) -> Iterator[Table]:
+    """Yield the tables and materialized views that autovacuum looks at."""
+    return (t for t in snapshot.tables if t.kind in ("r", "m"))
+
+
+def table_object(snapshot: Snapshot, table: Table) -> Object:
+    """Name a table for a finding."""
+    return Object("table", table.name, snapshot.server.database, table.schema, table.name)
+
+
+# Whether it comes at all
+
+
+def is_false(value: str | None) -> bool:
+    """Tell whether a boolean storage parameter, kept as somebody typed it, says no."""
+    word = (value or "").strip().lower()
+    if not word:
+        return False
+    return word == "0" or (word != "o" and any(w.startswith(word) for w in ("false", "no", "off")))
+
+
+def is_disabled(heap: Heap) -> bool:
+    """Tell whether a storage parameter keeps autovacuum away, but for wraparound."""
+    return is_false(heap.option("autovacuum_enabled"))
+
+
+def is_off(snapshot: Snapshot) -> bool:
+    """Tell whether autovacuum is off for the whole server, or blind since nothing is counted."""
+    return False in (snapshot.setting_on("autovacuum"), snapshot.setting_on("track_counts"))
+
+
+def comes(snapshot: Snapshot, heap: Heap) -> bool:
+    """Tell whether autovacuum comes when the heap's trigger is passed."""
+    return not is_off(snapshot) and not is_disabled(heap)
+
+
+def is_being_vacuumed(snapshot: Snapshot, heap: Heap) -> bool:
+    """Tell whether a vacuum works on it now."""
+    oid = heap.table.toast_oid if heap.is_toast else heap.table.oid
+    mine = (v for v in snapshot.vacuums if v.relation_oid == oid)
+    return any(v.database in (None, snapshot.server.database) for v in mine)
+
+
+# When it comes
+
+
+def vacuum_trigger(snapshot: Snapshot, heap: Heap) -> float | None:
+    """Return how many dead rows bring autovacuum; None where settings are unknown."""
+    base = _setting(snapshot, heap, "autovacuum_vacuum_threshold")
+    scale = _setting(snapshot, heap, "autovacuum_vacuum_scale_factor")
+    if base is None or scale is None:
+        return None
+    trigger = base + scale * max(heap.rows, 0.0)
+    cap = _setting(snapshot, heap, "autovacuum_vacuum_max_threshold", unset=-2)
+    return min(trigger, cap) if cap is not None and cap >= 0 else trigger
+
+
+def insert_trigger(snapshot: Snapshot, heap: Heap) -> float | None:
+    """Return how many inserted rows bring autovacuum; None where inserts never do."""
+    base = _setting(snapshot, heap, "autovacuum_vacuum_insert_threshold", unset=-2)
+    scale = _setting(snapshot, heap, "autovacuum_vacuum_insert_scale_factor")
     if base is None or scale is None or base < 0:
         return None
-    unfrozen = 1.0
-    if table.all_frozen_pages is not None and table.pages > 0:  # 18 and later
-        unfrozen = 1 - min(table.all_frozen_pages, table.pages) / table.pages
-    return base + scale * rows * unfrozen
+    return base + scale * max(heap.rows, 0.0) * _unfrozen_share(heap)
 
 
-def freeze_limit(snapshot: Snapshot, table: Table | None, setting: str) -> float | None:
-    """Return the age at which autovacuum freezes a table; a storage parameter can only lower it."""
-    limit = snapshot.setting_number(setting)
-    own = table.option(setting) if table else None
-    if limit is None or own is None:
-        return limit
+def _unfrozen_share(heap: Heap) -> float:
+    """Return the share of pages that are not frozen, which alone count since 18."""
+    frozen = heap.table.all_frozen_pages
+    if heap.is_toast or frozen is None or heap.pages <= 0:
+        return 1.0
+    return 1 - min(max(frozen, 0), heap.pages) / heap.pages
+
+
+def analyze_trigger(snapshot: Snapshot, heap: Heap) -> float | None:
+    """Return how many changed rows bring autoanalyze; None where settings are unknown."""
+    base = _setting(snapshot, heap, "autovacuum_analyze_threshold")
+    scale = _setting(snapshot, heap, "autovacuum_analyze_scale_factor")
+    if base is None or scale is None:
+        return None
+    return base + scale * max(heap.rows, 0.0)
+
+
+def freeze_trigger(snapshot: Snapshot, heap: Heap, name: str) -> float | None:
+    """Return the age at which autovacuum freezes; a storage parameter can only lower the setting.
+
+    ``name`` is ``autovacuum_freeze_max_age`` or ``autovacuum_multixact_freeze_max_age``.
+    """
+    setting = snapshot.setting_number(name)
+    own = _number(heap.option(name))
+    if setting is None or own is None or own < 0:
+        return setting
+    return min(setting, own)
+
+
+def _setting(snapshot: Snapshot, heap: Heap, name: str, unset: float = -1) -> float | None:
+    """Return a storage parameter unless it says ``unset``; else the setting of the same name."""
+    own = _number(heap.option(name))
+    return own if own is not None and own > unset else snapshot.setting_number(name)
+
+
+def _number(text: str | None) -> float | None:
     try:
-        return min(limit, float(own))
+        found = None if text is None else float(text)
     except ValueError:
-        return limit
+        return None
+    return found if found is None or abs(found) < float("inf") else None
 
 
-def is_being_vacuumed(snapshot: Snapshot, table: Table) -> bool:
-    """Tell whether a vacuum works on the table now."""
-    database = snapshot.server.database
-    return any(
-        v.relation_oid == table.oid and v.database in (None, database) for v in snapshot.vacuums
+# What it would find
+
+
+def row_bytes(snapshot: Snapshot, heap: Heap) -> float:
+    """Estimate what a row takes in the file: from its pages, else from its columns."""
+    if heap.pages > 0 and heap.rows > 0:
+        return max(heap.pages * snapshot.server.block_size / heap.rows, ROW_OVERHEAD_BYTES)
+    if heap.is_toast:
+        return 2000.0
+    columns = snapshot.columns_of[heap.table.oid]
+    return ROW_OVERHEAD_BYTES + sum(c.length if c.length > 0 else VARYING_BYTES for c in columns)
+
+
+def dead_bytes(snapshot: Snapshot, heap: Heap) -> int:
+    """Estimate what the dead rows take: their share of the file."""
+    rows = heap.live + heap.dead
+    return int(size_bytes(snapshot, heap) * heap.dead / rows) if rows else 0
+
+
+def size_bytes(snapshot: Snapshot, heap: Heap) -> int:
+    """Return a heap's size: as the catalog has it, or estimated where nobody wrote it down yet."""
+    known = heap.pages * snapshot.server.block_size
+    return max(known, int((heap.live + heap.dead) * min(row_bytes(snapshot, heap), 2000.0)))
+
+
+def _latest(*moments: datetime | None) -> datetime | None:
+    return max((m for m in moments if m is not None), default=None)
+
+
+def last_analyze(activity: TableActivity) -> datetime | None:
+    """Return when a table was last analysed, by whomever."""
+    return _latest(activity.last_analyze, activity.last_autoanalyze)
+
+
+# What young counters hide
+
+
+def forgotten(
+    snapshot: Snapshot, window: timedelta, tables: Iterable[Table], what: str
+) -> Iterator[Unknown]:
+    """Yield why dead or changed rows are not all counted: a reset or crash emptied the counters.
+
+    VACUUM and ANALYZE count anew; a database younger than its counters has forgotten nothing.
+    """
+    length, begins = snapshot.window.length, snapshot.window.begins
+    if not window or begins is None or length is None or length >= window:
+        return
+    born = snapshot.server.database_created_at
+    if born is not None and born >= begins - timedelta(minutes=10):
+        return
+    blind = [
+        t for t in tables if t.kind in ("r", "m") and t.pages > 8 and not _recounted(snapshot, t)
+    ]
+    if blind:
+        yield Unknown(
+            f"{what} of {len(blind):,} tables are counted since {begins:%Y-%m-%d %H:%M} only",
+            "ANALYZE; it counts anew. Or say that this is enough: --window 0",
+        )
+
+
+def _recounted(snapshot: Snapshot, table: Table) -> bool:
+    a = snapshot.activity_by_oid.get(table.oid)
+    moments = (a.last_vacuum, a.last_autovacuum, a.last_analyze, a.last_autoanalyze) if a else ()
+    return any(moments)
+
+
+# Remedies
+
+
+def vacuum(table: Table, options: str = "ANALYZE") -> Remedy:
+    """Return a VACUUM of one table, with its TOAST."""
+    listed = f" ({options})" if options else ""
+    return Remedy(
+        sql=f"VACUUM{listed} {ident(table.schema, table.name)};",
+        lock=SHARE_UPDATE,
+        in_transaction=False,
+        undo="-- nothing to undo: it removes only what nobody can see",
     )
 
 
-def tables_with_activity(snapshot: Snapshot) -> list[tuple[Table, TableActivity]]:
-    """Return the tables that have storage, with their counters."""
-    found = ((t, snapshot.activity_by_oid.get(t.oid)) for t in snapshot.tables if t.kind != "p")
-    return [(t, a) for t, a in found if a is not None]
+def alter_system(name: str, value: str, before: str | None, restart: bool = False) -> Remedy:
+    """Return the SQL that changes a setting of the whole server."""
+    back = f"ALTER SYSTEM SET {name} = {before};" if before else f"ALTER SYSTEM RESET {name};"
+    reload = "" if restart else " SELECT pg_reload_conf();"
+    return Remedy(
+        sql=f"ALTER SYSTEM SET {name} = {value};{reload}",
+        lock="none; it takes effect at the next restart" if restart else "none",
+        in_transaction=False,
+        undo=f"{back}{reload}",
+    )

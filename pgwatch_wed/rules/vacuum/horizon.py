@@ -1,31 +1,36 @@
-"""What keeps VACUUM from removing dead rows: a session, prepared transaction, slot or standby.
+"""Something keeps VACUUM from removing dead rows: an old transaction, a prepared one, a slot, a standby.
 
 ## Why it matters
-VACUUM removes a row only when no transaction can still see it. One forgotten transaction holds back every table
-of its database; a slot or a standby holds back the whole server.
+VACUUM may remove only rows that died before the oldest snapshot anybody still holds. One forgotten session is enough:
+vacuums run and remove nothing, tables and indexes grow, transaction ids cannot be frozen.
 
 ## How sure we are
-B: the server names each holder's horizon. Proven harm (a table that was vacuumed after the holder began and still has dead
-rows) is reported at once; otherwise the holder must be old.
+B: who holds the horizon is exact. Where a vacuum came after the holder began and left dead rows beyond a table's trigger, that
+is its work. Only what binds this database's tables is named: a session of another database does not; a slot or
+a standby with hot_standby_feedback does, wherever it is. A logical slot's catalog_xmin binds the catalogs only.
 
 ## Not reported
-Short transactions; sessions of other databases, whose snapshots do not hold back this one's tables; autovacuum workers and
-lazy VACUUM, which PostgreSQL itself leaves out; active logical slots' catalog horizon while it is young.
+- Short holders: below `min_held` and `min_age_xids`, unless vacuums already fail because of them.
+- A transaction that has neither an id nor a snapshot, however long it is idle: it holds nothing back
+  (`lock-idle-in-transaction` may still tell of it).
+- VACUUM itself and autovacuum workers, whose snapshots do not count.
 
 ## Remedy
-By kind: end the session, roll the prepared transaction back (or commit it), drop the slot or start its consumer, end
-the standby's long query or reconsider hot_standby_feedback.
+What fits the holder. Cancel a running query, terminate a session that is idle in its transaction, roll back a prepared
+transaction whose manager forgot it, bring a slot's consumer back or drop the slot, end the query on the standby. Then
+autovacuum does the rest.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import PreparedTransaction, Replica, Session, Slot, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import literal
-from pgwatch_wed.rules import _sessions as ss
+from pgwatch_wed.rules import _horizon, _locks
+from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._horizon import Holder
 
 NEEDS = ("sessions", "prepared_transactions", "slots", "replicas", "tables", "table_activity")
 PRIMARY_ONLY = True
@@ -35,173 +40,226 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # An OLTP transaction is over by then.
+    # No transaction of an application should live as long.
     min_held: timedelta = timedelta(minutes=5)
-    # From here on it is a warning even without proven harm.
-    warn_held: timedelta = timedelta(minutes=30)
-    # Transactions that passed since: old by any measure.
-    max_age_xids: int = 10_000_000
-    # Dead rows that a vacuum left behind: proof of harm.
-    min_dead_rows: int = 1_000
-
-
-PROFILES = {
-    "analytics": {"min_held": timedelta(hours=1), "warn_held": timedelta(hours=6)},
-    "mixed": {},
-    "oltp": {},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Holder:
-    object: Object
-    kind: str
-    age_xids: int
-    since: datetime | None
-    detail: str
-    evidence: dict[str, Any]
-    remedy: tuple[Remedy, ...]
-    is_stuck: bool = False
+    # As long as a report or a backup may take.
+    warn_held: timedelta = timedelta(hours=1)
+    # Where transactions are many, minutes are long; and slots have no clock before 17.
+    min_age_xids: int = 1_000_000
+    warn_age_xids: int = 10_000_000
+    # Without doing anything, and while tables wait for VACUUM: no longer than this.
+    min_idle: timedelta = timedelta(seconds=10)
+    # A vacuum within this time that left dead rows behind ran in vain.
+    recently: timedelta = timedelta(minutes=5)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each holder that is old or has done harm."""
-    for holder in (
-        *_sessions(snapshot),
-        *_prepared(snapshot),
-        *_slots(snapshot),
-        *_standbys(snapshot),
-    ):
-        held = ss.seconds_since(snapshot, holder.since)
-        harmed = _harmed(snapshot, holder.since, limits)
-        old = held is not None and held >= limits.min_held.total_seconds()
-        if old or harmed or holder.is_stuck or holder.age_xids >= limits.max_age_xids:
-            yield _finding(snapshot, holder, held, harmed, limits)
+    """Yield a finding for each that holds the horizon back too long."""
+    found = [
+        (holder, severity)
+        for holder in _horizon.holders(snapshot)
+        if (severity := _severity(snapshot, holder, limits))
+    ]
+    sessions = [h.source for h, _ in found if isinstance(h.source, Session)]
+    names = dict(zip((s.pid for s in sessions), _locks.objects(sessions), strict=True))
+    for holder, severity in found:
+        yield _finding(snapshot, holder, severity, limits, names)
+    yield from _locks.hidden(snapshot)
 
 
-def _sessions(snapshot: Snapshot) -> Iterator[_Holder]:
-    for s in ss.clients(snapshot):
-        ages = [a for a in (s.xid_age_xids, s.xmin_age_xids) if a is not None]
-        if not ages or s.database != snapshot.server.database:
-            continue
-        idle = ss.is_idle_in_transaction(s)
-        yield _Holder(
-            ss.object_of(s),
-            "session",
-            max(ages),
-            s.xact_start,
-            "It is idle inside an open transaction."
-            if idle
-            else "Its transaction is still working.",
-            dict(ss.evidence(snapshot, s)),
-            (ss.end(s),),
-        )
+def _severity(snapshot: Snapshot, holder: Holder, limits: Limits) -> Severity | None:
+    held = holder.held(snapshot.now)
+    harmed = list(_horizon.overdue(snapshot)) if holder.pins_rows else []
+    if _in_vain(snapshot, holder, harmed, limits):
+        return Severity.WARNING
+    if (held and held >= limits.warn_held) or holder.age_xids >= limits.warn_age_xids:
+        return Severity.WARNING
+    if (held and held >= limits.min_held) or holder.age_xids >= limits.min_age_xids:
+        return Severity.WARNING if harmed else Severity.INFO
+    if _is_abandoned(holder):
+        slot = isinstance(holder.source, Slot)
+        return Severity.INFO if slot or (harmed and held and held >= limits.min_idle) else None
+    return None
 
 
-def _prepared(snapshot: Snapshot) -> Iterator[_Holder]:
-    for p in snapshot.prepared_transactions:
-        if p.database != snapshot.server.database:
-            continue
-        yield _Holder(
-            Object("prepared transaction", p.gid, database=p.database),
-            "prepared transaction",
-            p.xid_age_xids,
-            p.prepared_at,
-            "It was prepared and neither committed nor rolled back. It survives restarts.",
-            {"gid": p.gid, "owner": p.owner, "prepared_at": p.prepared_at.isoformat()},
-            (
-                Remedy(
-                    sql=f"ROLLBACK PREPARED {literal(p.gid)};",
-                    lock=f"none; run it in database {p.database} as its owner or a superuser",
-                    in_transaction=False,
-                    undo="-- there is none: ask the transaction manager first; COMMIT PREPARED keeps its work",
-                ),
-            ),
-        )
+def _is_abandoned(holder: Holder) -> bool:
+    """Tell whether nothing is being done that could end by itself."""
+    match holder.source:
+        case Session() as s:
+            return _locks.is_idle_in_transaction(s)
+        case Slot() as s:
+            return not s.is_active and not s.is_temporary
+        case PreparedTransaction():
+            return True
+        case Replica():
+            return False
 
 
-def _slots(snapshot: Snapshot) -> Iterator[_Holder]:
-    for s in snapshot.slots:
-        age = s.xmin_age_xids if s.xmin_age_xids is not None else s.catalog_xmin_age_xids
-        if age is None:
-            continue
-        what = "rows of all tables" if s.xmin_age_xids is not None else "rows of the catalogs"
-        yield _Holder(
-            Object("slot", s.name),
-            f"{s.slot_type} slot",
-            age,
-            s.inactive_since,
-            f"It holds back {what}" + (", and nobody reads it." if not s.is_active else "."),
-            {
-                "slot": s.name,
-                "slot_type": s.slot_type,
-                "is_active": s.is_active,
-                "plugin": s.plugin,
-            },
-            (
-                Remedy(
-                    sql=f"SELECT pg_drop_replication_slot({literal(s.name)});",
-                    lock="none; the slot's consumer must be built anew afterwards",
-                    undo="-- there is none: start the consumer instead, if it is still wanted",
-                ),
-            ),
-            is_stuck=not s.is_active and s.xmin_age_xids is not None,
-        )
+def _in_vain(
+    snapshot: Snapshot, holder: Holder, harmed: list[vac.Heap], limits: Limits
+) -> list[vac.Heap]:
+    """Return the heaps that a vacuum left full of dead rows because of the holder.
 
-
-def _standbys(snapshot: Snapshot) -> Iterator[_Holder]:
-    for r in snapshot.replicas:
-        if r.backend_xmin_age_xids is None:
-            continue
-        name = r.application_name or str(r.pid)
-        yield _Holder(
-            Object("standby", name),
-            "standby",
-            r.backend_xmin_age_xids,
-            None,
-            "A query on the standby needs old rows, and hot_standby_feedback says so to the primary.",
-            {"standby": name, "pid": r.pid, "state": r.state},
-            (),
-        )
-
-
-def _harmed(snapshot: Snapshot, since: datetime | None, limits: Limits) -> list[str]:
-    """Name tables that were vacuumed after the holder began and still have dead rows."""
-    if since is None:
+    Only the oldest holder is to blame, and those about as old.
+    """
+    oldest = next((h.age_xids for h in _horizon.holders(snapshot) if h.pins_rows), 0)
+    if holder.age_xids < oldest / 2:
         return []
-    harmed: list[str] = []
-    for table in snapshot.tables:
-        a = snapshot.activity_by_oid.get(table.oid)
-        if a is None or a.n_dead_tup < limits.min_dead_rows:
-            continue
-        vacuumed = max((m for m in (a.last_vacuum, a.last_autovacuum) if m), default=None)
-        if vacuumed is not None and vacuumed >= since:
-            harmed.append(table.qualified)
-    return harmed
+    return [h for h in harmed if _horizon.vacuumed_in_vain(snapshot, h, holder, limits.recently)]
 
 
 def _finding(
-    snapshot: Snapshot, holder: _Holder, held: float | None, harmed: list[str], limits: Limits
+    snapshot: Snapshot,
+    holder: Holder,
+    severity: Severity,
+    limits: Limits,
+    names: dict[int, Object],
 ) -> Finding:
-    long = held is not None and held >= limits.warn_held.total_seconds()
-    ancient = holder.age_xids >= limits.max_age_xids
-    severe = bool(harmed) or long or ancient or holder.is_stuck
-    dead = sum(a.n_dead_tup for a in snapshot.table_activity)
+    held = holder.held(snapshot.now)
+    harmed = list(_horizon.overdue(snapshot)) if holder.pins_rows else []
+    vain = _in_vain(snapshot, holder, harmed, limits)
+    subject = _horizon.describe(holder)
+    length = f" for {_locks.words(held)}" if held is not None else ""
     return Finding(
-        object=holder.object,
-        severity=Severity.WARNING if severe else Severity.INFO,
+        object=_object(holder, names),
+        severity=severity,
         grade=Grade.B,
-        title=f"A {holder.kind} holds back VACUUM: {holder.object.name}",
-        detail=holder.detail
-        + (f" VACUUM ran since and left dead rows in {', '.join(harmed[:3])}." if harmed else ""),
+        title=f"{subject[0].upper()}{subject[1:]} holds back VACUUM{length}",
+        detail=_detail(holder, harmed, vain),
         evidence={
-            "kind": holder.kind,
+            "holder": _kind(holder),
             "age_xids": holder.age_xids,
-            "held_seconds": None if held is None else round(held, 1),
-            "dead_rows": dead,
-            "tables_harmed": harmed[:20],
-            **holder.evidence,
+            "held_seconds": _locks.seconds(held),
+            "pins": "rows" if holder.pins_rows else "catalogs",
+            "tables_beyond_trigger": [h.label for h in harmed[:20]],
+            "vacuumed_in_vain": [h.label for h in vain[:20]],
+            "dead_rows": sum(h.dead for h in harmed),
+            **_details(snapshot, holder),
         },
-        impact=Impact(risk="dead rows stay in every table until it ends"),
-        remedy=holder.remedy,
+        impact=Impact(
+            bytes=sum(vac.dead_bytes(snapshot, h) for h in vain) or None,
+            risk="dead rows pile up in every table, and nothing younger can be frozen",
+        ),
+        remedy=tuple(_remedies(holder)),
+        caveats=tuple(_caveats(holder)),
+        related=tuple(
+            {
+                h.table.oid: vac.table_object(snapshot, h.table) for h in (vain or harmed)[:20]
+            }.values()
+        ),
     )
+
+
+def _kind(holder: Holder) -> str:
+    match holder.source:
+        case Session():
+            return "session"
+        case PreparedTransaction():
+            return "prepared_transaction"
+        case Slot():
+            return "slot"
+        case Replica():
+            return "standby"
+
+
+def _object(holder: Holder, names: dict[int, Object]) -> Object:
+    match holder.source:
+        case Session() as s:
+            return names[s.pid]
+        case PreparedTransaction() as p:
+            return Object("prepared_transaction", p.gid)
+        case Slot() as s:
+            return Object("slot", s.name)
+        case Replica() as r:
+            return Object("standby", r.application_name or f"pid {r.pid}")
+
+
+def _detail(holder: Holder, harmed: list[vac.Heap], vain: list[vac.Heap]) -> str:
+    if vain:
+        dead = sum(h.dead for h in vain)
+        names = ", ".join(sorted({h.label for h in vain})[:5])
+        return f"A vacuum has been there since and left {dead:,} dead rows in {names}."
+    if harmed:
+        return (
+            f"{len(harmed):,} tables are beyond their trigger; what died since it began must stay."
+        )
+    what = "in any table" if holder.pins_rows else "in the catalogs"
+    return (
+        f"Whatever dies {what} after it began must stay ({holder.age_xids:,} transactions so far)."
+    )
+
+
+def _details(snapshot: Snapshot, holder: Holder) -> dict[str, object]:
+    match holder.source:
+        case Session() as s:
+            return _locks.evidence(snapshot, s)
+        case PreparedTransaction() as p:
+            return {"gid": p.gid, "owner": p.owner, "prepared_at": p.prepared_at.isoformat()}
+        case Slot() as s:
+            walsender = next((r for r in snapshot.replicas if r.slot_name == s.name), None)
+            return {
+                "slot_type": s.slot_type,
+                "is_active": s.is_active,
+                "retained_bytes": s.retained_bytes,
+                "standby": walsender.application_name if walsender else None,
+            }
+        case Replica() as r:
+            return {"pid": r.pid, "application_name": r.application_name, "state": r.state}
+
+
+def _remedies(holder: Holder) -> Iterator[Remedy]:
+    match holder.source:
+        case Session() as s:
+            yield _locks.stop(s)
+        case PreparedTransaction() as p:
+            yield _locks.rollback_prepared(p.gid)
+        case Slot() as s if not s.is_active:
+            yield _drop_slot(s)
+        case Slot() as s if s.slot_type == "logical":
+            return
+        case Slot() | Replica():
+            yield _end_query_on_standby()
+
+
+def _drop_slot(slot: Slot) -> Remedy:
+    name = literal(slot.name)
+    if slot.slot_type == "logical":
+        undo = f"SELECT pg_create_logical_replication_slot({name}, {literal(slot.plugin or '')});"
+    else:
+        undo = f"SELECT pg_create_physical_replication_slot({name}, true);"
+    return Remedy(
+        sql=f"SELECT pg_drop_replication_slot({name});",
+        lock="none; its consumer, should it come back, has to be set up anew",
+        in_transaction=slot.slot_type != "logical",
+        undo=undo,
+    )
+
+
+def _end_query_on_standby() -> Remedy:
+    return Remedy(
+        sql="SELECT pid, pg_cancel_backend(pid) FROM pg_stat_activity\n"
+        "WHERE backend_xmin IS NOT NULL AND backend_type = 'client backend'\n"
+        "ORDER BY age(backend_xmin) DESC LIMIT 1;",
+        lock="none; run it on the standby: it ends the statement with the oldest snapshot there",
+        undo="-- none; the query has to be run again",
+    )
+
+
+def _caveats(holder: Holder) -> Iterator[str]:
+    match holder.source:
+        case PreparedTransaction():
+            yield "Ask its transaction manager first: it may still want to commit it."
+        case Slot() as s if not s.is_active:
+            yield (
+                "Drop it only if its consumer is gone for good; else bring that back. "
+                "max_slot_wal_keep_size limits the WAL it keeps, not the rows."
+            )
+        case Slot() as s if s.slot_type == "logical":
+            yield "Its consumer is connected but does not confirm what it got: look there."
+        case Slot() | Replica():
+            yield (
+                "A standby reports its queries because hot_standby_feedback is on there. Off, its long "
+                "queries may be cancelled instead (max_standby_streaming_delay)."
+            )
+        case Session() as s if not _locks.is_idle_in_transaction(s):
+            yield "It is at work: a report or a backup may be worth waiting for."

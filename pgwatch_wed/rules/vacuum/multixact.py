@@ -1,18 +1,20 @@
-"""Tables or databases whose multixact age is far beyond what autovacuum allows.
+"""Tables and databases whose multixact ids grow old although autovacuum should have frozen them.
 
 ## Why it matters
-Rows locked by several transactions at once (foreign keys do that) use multixact ids, which run out as transaction ids
-do, and then the server refuses to write.
+A row that several transactions lock at once (foreign key checks, SELECT … FOR SHARE) carries a multixact id. They run out
+like transaction ids do, and their members fill a store of their own; then every such lock fails.
 
 ## How sure we are
-B: ages and limits are the server's own.
+B: ages are exact, and judged against `autovacuum_multixact_freeze_max_age` or the table's own, which can only be lower.
 
 ## Not reported
-Ages up to twice the limit, which autovacuum is about to freeze. At most the oldest twenty tables. The space of multixact
-members has no counter that SQL can read; a server that runs out of it freezes earlier by itself.
+- Ages up to twice the table's own freeze age: autovacuum comes there, all is normal.
+- The space of the members (`pg_multixact/members`): before 19 no function tells it. Autovacuum looks at it by itself and freezes
+  earlier.
+- All but the `max_tables` oldest tables of a database, and tables of other databases.
 
 ## Remedy
-First what holds the horizon (`vacuum-horizon`), then VACUUM (FREEZE) of the oldest tables.
+As for `vacuum-wraparound`: end what holds the horizon, then VACUUM (FREEZE).
 """
 
 from collections.abc import Iterator
@@ -20,33 +22,24 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Unknown
-from pgwatch_wed.rules._freezing import Clock, judge
+from pgwatch_wed.rules import _freeze
 
 NEEDS = ("tables", "databases", "settings")
 PRIMARY_ONLY = True
-
-_CLOCK = Clock(
-    word="multixacts",
-    setting="autovacuum_multixact_freeze_max_age",
-    failsafe="vacuum_multixact_failsafe_age",
-    database_age="mxid_age",
-    table_age="mxid_age",
-    toast_age="toast_mxid_age",
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # Times the effective autovacuum_multixact_freeze_max_age.
-    warn_times: float = 2.0
-    # Times it; or vacuum_multixact_failsafe_age, whichever is lower.
-    critical_times: float = 4.0
-    # The oldest tables are enough to act on.
+    # Autovacuum begins to freeze at the freeze age; at so many times it has failed.
+    warn_times_freeze_age: float = 2.0
+    # Or at vacuum_multixact_failsafe_age, whichever is lower.
+    critical_times_freeze_age: float = 4.0
+    # So many tables are named, the oldest first.
     max_tables: int = 20
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each table and database that is too old."""
-    yield from judge(snapshot, _CLOCK, limits.warn_times, limits.critical_times, limits.max_tables)
+    """Yield a finding for each table and database that is far beyond its freeze age."""
+    yield from _freeze.check(snapshot, limits, _freeze.MULTIXACTS)

@@ -1,17 +1,23 @@
-"""Tables or databases whose transaction age is far beyond what autovacuum allows.
+"""Tables and databases whose transaction ids grow old although autovacuum should have frozen them.
 
 ## Why it matters
-At two thousand million transactions without freezing PostgreSQL refuses to write, to protect the data.
+Transaction ids are used again after 2 billion. Before that PostgreSQL refuses every command that would need a new one, and
+the application stands still until somebody has vacuumed by hand. Long before, at `vacuum_failsafe_age`, vacuums
+drop all consideration for the workload.
 
 ## How sure we are
-B: ages and limits are the server's own. The limit is the table's effective one, since a storage parameter can lower it.
+B: ages are exact. At `autovacuum_freeze_max_age` (or the table's own, which can only be lower) autovacuum starts to freeze, so
+an age somewhat above it is normal; twice as much says that freezing fails or does not keep up.
 
 ## Not reported
-Ages up to twice the limit: reaching the limit is when freezing begins, a saw-tooth that every healthy server shows.
-At most the oldest twenty tables.
+- Ages up to twice the table's own freeze age: the normal sawtooth, however it looks as a share of 2 billion.
+- All but the `max_tables` oldest tables of a database. The database itself is reported then.
+- Other databases stand for their tables: `--all-databases` looks inside.
 
 ## Remedy
-First what holds the horizon (`vacuum-horizon`), then VACUUM (FREEZE) of the oldest tables.
+Look first at `vacuum-horizon`: while something holds the horizon, no vacuum can freeze past it. Then VACUUM (FREEZE) the
+oldest tables. A database that nobody can connect to (template0) is frozen by autovacuum once nothing
+holds the horizon.
 """
 
 from collections.abc import Iterator
@@ -19,33 +25,24 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Unknown
-from pgwatch_wed.rules._freezing import Clock, judge
+from pgwatch_wed.rules import _freeze
 
 NEEDS = ("tables", "databases", "settings")
 PRIMARY_ONLY = True
-
-_CLOCK = Clock(
-    word="transactions",
-    setting="autovacuum_freeze_max_age",
-    failsafe="vacuum_failsafe_age",
-    database_age="xid_age_xids",
-    table_age="xid_age_xids",
-    toast_age="toast_xid_age_xids",
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # Times the effective autovacuum_freeze_max_age: autovacuum had as long again to come.
-    warn_times: float = 2.0
-    # Times it; or vacuum_failsafe_age, whichever is lower.
-    critical_times: float = 4.0
-    # The oldest tables are enough to act on.
+    # Autovacuum begins to freeze at the freeze age; at so many times it has failed.
+    warn_times_freeze_age: float = 2.0
+    # Or at vacuum_failsafe_age, whichever is lower.
+    critical_times_freeze_age: float = 4.0
+    # So many tables are named, the oldest first.
     max_tables: int = 20
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each table and database that is too old."""
-    yield from judge(snapshot, _CLOCK, limits.warn_times, limits.critical_times, limits.max_tables)
+    """Yield a finding for each table and database that is far beyond its freeze age."""
+    yield from _freeze.check(snapshot, limits, _freeze.XIDS)

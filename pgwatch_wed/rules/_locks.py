@@ -1,0 +1,217 @@
+"""Sessions and who waits for whom: known to several rules."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from pgwatch_wed.facts import LockWait, Session, Snapshot
+from pgwatch_wed.findings import Object, Remedy, Unknown
+from pgwatch_wed.quote import literal
+
+IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
+
+
+# Sessions
+
+
+def is_client(session: Session) -> bool:
+    """Tell whether an application or a person is behind it."""
+    return session.backend_type == "client backend"
+
+
+def is_idle_in_transaction(session: Session) -> bool:
+    """Tell whether it has a transaction open and does nothing with it."""
+    return session.state in IDLE_IN_TRANSACTION
+
+
+def hidden(snapshot: Snapshot) -> list[Unknown]:
+    """Return why sessions cannot be judged: other roles' are hidden from ours, or not tracked."""
+    blind = [s for s in snapshot.sessions if s.backend_type is None and s.backend_start is None]
+    if blind:
+        role = snapshot.server.role
+        return [
+            Unknown(
+                f"{role} may not see what {len(blind)} other sessions do",
+                f"GRANT pg_read_all_stats TO {role};",
+            )
+        ]
+    if any(s.state == "disabled" for s in snapshot.sessions):
+        return [Unknown("track_activities is off", "set it on: it costs next to nothing")]
+    return []
+
+
+def since(moment: datetime | None, snapshot: Snapshot) -> timedelta | None:
+    """Return how long ago a moment was, never less than nothing."""
+    return None if moment is None else max(snapshot.now - moment, timedelta())
+
+
+def seconds(length: timedelta | None) -> float | None:
+    """Return a time in seconds for evidence."""
+    return None if length is None else round(length.total_seconds(), 3)
+
+
+def words(length: timedelta | None) -> str:
+    """Say a time for a reader."""
+    if length is None:
+        return "an unknown time"
+    total = length.total_seconds()
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if total >= 2 * size:
+            return f"{total / size:.0f} {unit}"
+    return f"{total:.1f} s"
+
+
+def label(session: Session) -> str:
+    """Name a session so that a later run finds the same trouble again: no pid, no time."""
+    who = f"{session.user or '?'}@{session.database or '-'}"
+    return f"{who} ({session.application_name})" if session.application_name else who
+
+
+def objects(sessions: Sequence[Session]) -> list[Object]:
+    """Name sessions for findings, with a number where several are called the same."""
+    found: list[Object] = []
+    taken: Counter[str] = Counter()
+    for session in sessions:
+        name = label(session)
+        taken[name] += 1
+        found.append(Object("session", f"{name} #{taken[name]}" if taken[name] > 1 else name))
+    return found
+
+
+def evidence(snapshot: Snapshot, session: Session) -> dict[str, object]:
+    """Return what is known of a session."""
+    return {
+        "pid": session.pid,
+        "user": session.user,
+        "database": session.database,
+        "application_name": session.application_name,
+        "client": session.client,
+        "state": session.state,
+        "state_seconds": seconds(since(session.state_change, snapshot)),
+        "transaction_seconds": seconds(since(session.xact_start, snapshot)),
+        "query": session.query,
+    }
+
+
+def cancel(session: Session) -> Remedy:
+    """Return the SQL that ends a session's statement, and nothing else."""
+    return _stop("pg_cancel_backend", session, "its running statement fails; the session goes on")
+
+
+def terminate(session: Session) -> Remedy:
+    """Return the SQL that ends a session; its transaction is rolled back."""
+    return _stop("pg_terminate_backend", session, "its transaction is rolled back and it is closed")
+
+
+def stop(session: Session) -> Remedy:
+    """Return the gentlest SQL that makes a session let go: an idle one has nothing to cancel."""
+    return terminate(session) if is_idle_in_transaction(session) else cancel(session)
+
+
+def _stop(function: str, session: Session, effect: str) -> Remedy:
+    begun = session.xact_start or session.backend_start
+    column = "xact_start" if session.xact_start else "backend_start"
+    # The report may be read later: whoever has the pid by then must not be hit.
+    same = f" AND {column} = {literal(begun.isoformat())}" if begun else ""
+    return Remedy(
+        sql=f"SELECT {function}({session.pid}) FROM pg_stat_activity WHERE pid = {session.pid}{same};",
+        lock=f"none; {effect}",
+        undo="-- none: what it did in this transaction is lost, and its client has to repeat it",
+    )
+
+
+def rollback_prepared(gid: str) -> Remedy:
+    """Return the SQL that ends a prepared transaction."""
+    return Remedy(
+        sql=f"ROLLBACK PREPARED {literal(gid)};",
+        lock="none; run it in its own database, as its owner or a superuser",
+        in_transaction=False,
+        undo="-- none; if the transaction manager says that it was to be committed, "
+        f"use COMMIT PREPARED {literal(gid)} instead",
+    )
+
+
+# Who waits for whom
+
+PREPARED = 0
+"""The pid that PostgreSQL gives for a prepared transaction."""
+
+Node = int | str
+"""A session's pid, or a prepared transaction's gid."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    """The graph of those who wait for heavyweight locks."""
+
+    snapshot: Snapshot
+
+    @cached_property
+    def by_pid(self) -> Mapping[int, LockWait]:
+        """Each waiting session's wait; a parallel worker's is its leader's."""
+        found: dict[int, LockWait] = {}
+        for wait in sorted(self.snapshot.lock_waits, key=lambda w: w.pid):
+            session = self.snapshot.session_by_pid.get(wait.pid)
+            leader = session.leader_pid if session else None
+            found.setdefault(leader or wait.pid, wait)
+        return found
+
+    @cached_property
+    def before(self) -> Mapping[int, tuple[Node, ...]]:
+        """Whom each waiting session waits for."""
+        return {pid: self._before(wait) for pid, wait in self.by_pid.items()}
+
+    def _before(self, wait: LockWait) -> tuple[Node, ...]:
+        found: set[Node] = {p for p in wait.blocked_by if p not in (PREPARED, wait.pid)}
+        if PREPARED in wait.blocked_by:
+            found.update(wait.blocked_by_prepared or (self._only_prepared(),))
+        return tuple(sorted(found, key=str))
+
+    def _only_prepared(self) -> str:
+        gids = [p.gid for p in self.snapshot.prepared_transactions]
+        return gids[0] if len(gids) == 1 else "?"
+
+    @cached_property
+    def behind(self) -> Mapping[Node, tuple[int, ...]]:
+        """Who waits directly for each."""
+        found: dict[Node, list[int]] = defaultdict(list)
+        for pid, blockers in self.before.items():
+            for blocker in blockers:
+                found[blocker].append(pid)
+        return {node: tuple(sorted(pids)) for node, pids in found.items()}
+
+    @cached_property
+    def roots(self) -> tuple[Node, ...]:
+        """Those that others wait for and that wait for nobody."""
+        return tuple(sorted((n for n in self.behind if n not in self.by_pid), key=str))
+
+    def depths(self, root: Node) -> dict[int, int]:
+        """Return everybody who waits for ``root``, directly (1) or behind others."""
+        found: dict[int, int] = {}
+        ring: Iterable[int] = self.behind.get(root, ())
+        depth = 1
+        while ring := [pid for pid in ring if pid not in found and pid != root]:
+            found |= dict.fromkeys(ring, depth)
+            ring = sorted({p for pid in ring for p in self.behind.get(pid, ())})
+            depth += 1
+        return found
+
+    def waited(self, pid: int) -> timedelta:
+        """Return how long a session has waited; before 14, since its statement began at most."""
+        begun = self.by_pid[pid].wait_start
+        session = self.snapshot.session_by_pid.get(pid)
+        if begun is None and self.snapshot.server.major < 14 and session is not None:
+            begun = session.query_start
+        return since(begun, self.snapshot) or timedelta()
+
+    def longest(self, node: Node) -> timedelta:
+        """Return the longest wait for somebody, direct or not."""
+        return max((self.waited(pid) for pid in self.depths(node)), default=timedelta())
+
+
+def lock_name(mode: str) -> str:
+    """Return a lock's mode as the documentation writes it: ``ACCESS EXCLUSIVE``."""
+    words = "".join(f" {c}" if c.isupper() else c for c in mode.removesuffix("Lock"))
+    return words.strip().upper()
