@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Constraint, Index, Snapshot, Table
+from pgwatch_wed.facts import Constraint, Index, Snapshot, Table, TableActivity
 from pgwatch_wed.findings import Object, Remedy
 from pgwatch_wed.quote import ident
 
@@ -49,23 +49,32 @@ def table_name(snapshot: Snapshot, oid: int) -> str | None:
     return table.name if table else None
 
 
-def pages(snapshot: Snapshot, index: Index) -> int:
-    """Return an index's pages; of a partitioned one, its partitions' together."""
-    return index.pages + sum(pages(snapshot, c) for c in snapshot.partition_indexes_of[index.oid])
-
-
-def size_bytes(snapshot: Snapshot, index: Index) -> int:
-    """Return an index's size as VACUUM, ANALYZE or CREATE INDEX wrote it down."""
-    return pages(snapshot, index) * snapshot.server.block_size
+def partitions(snapshot: Snapshot, table_oid: int) -> Iterator[int]:
+    """Yield a table's oid and those of its partitions and inheritance children, at every level."""
+    seen, open_ = {table_oid}, [table_oid]
+    while open_:
+        oid = open_.pop()
+        yield oid
+        below = [t.oid for t in snapshot.partitions_of[oid] if t.oid not in seen]
+        seen.update(below)
+        open_ += below
 
 
 def leaves(snapshot: Snapshot, index: Index) -> Iterator[Index]:
     """Yield the indexes with storage: itself, or its partitions' at every level."""
-    children = snapshot.partition_indexes_of[index.oid]
-    if not children:
-        yield index
-    for child in children:
-        yield from leaves(snapshot, child)
+    seen, open_ = {index.oid}, [index]
+    while open_:
+        one = open_.pop()
+        children = [c for c in snapshot.partition_indexes_of[one.oid] if c.oid not in seen]
+        seen.update(c.oid for c in children)
+        open_ += children
+        if not children:
+            yield one
+
+
+def size_bytes(snapshot: Snapshot, index: Index) -> int:
+    """Return an index's size as VACUUM, ANALYZE or CREATE INDEX wrote it down; partitions together."""
+    return sum(i.pages for i in leaves(snapshot, index)) * snapshot.server.block_size
 
 
 def reads_like(index: Index) -> tuple[object, ...]:
@@ -292,14 +301,25 @@ def _collation(snapshot: Snapshot, table_oid: int, attnum: int) -> int:
 
 def is_foreign_key_covered(snapshot: Snapshot, key: Constraint) -> bool:
     """Tell whether an index serves a foreign key's check on its table, or on every partition."""
-    if any(covers_foreign_key(snapshot, i, key) for i in snapshot.indexes_of[key.table_oid]):
-        return True
-    parts = snapshot.partitions_of[key.table_oid]
-    table = snapshot.table_by_oid.get(key.table_oid)
-    if table is None or table.kind != "p" or not parts:
-        return False
-    own = {c.table_oid: c for p in parts for c in _inherited(snapshot, p, key)}
-    return all(p.oid in own and is_foreign_key_covered(snapshot, own[p.oid]) for p in parts)
+    seen, open_ = {key.table_oid}, [key]
+    while open_:
+        one = open_.pop()
+        if any(covers_foreign_key(snapshot, i, one) for i in snapshot.indexes_of[one.table_oid]):
+            continue
+        parts = snapshot.partitions_of[one.table_oid]
+        table = snapshot.table_by_oid.get(one.table_oid)
+        own = {c.table_oid: c for p in parts for c in _inherited(snapshot, p, one)}
+        if (
+            table is None
+            or table.kind != "p"
+            or not parts
+            or seen & set(own)
+            or len(own) < len(parts)
+        ):
+            return False
+        seen.update(own)
+        open_ += own.values()
+    return True
 
 
 def _inherited(snapshot: Snapshot, part: Table, key: Constraint) -> Iterator[Constraint]:
@@ -308,12 +328,13 @@ def _inherited(snapshot: Snapshot, part: Table, key: Constraint) -> Iterator[Con
 
 def changes(snapshot: Snapshot, table_oid: int | None) -> tuple[int, int]:
     """Count the deletes from and the updates of a table, partitions included."""
-    activity = snapshot.activity_by_oid.get(table_oid or 0)
-    deletes, updates = (activity.n_tup_del, activity.n_tup_upd) if activity else (0, 0)
-    for part in snapshot.partitions_of[table_oid or 0]:
-        more = changes(snapshot, part.oid)
-        deletes, updates = deletes + more[0], updates + more[1]
-    return deletes, updates
+    found = _activities(snapshot, table_oid or 0)
+    return sum(a.n_tup_del for a in found), sum(a.n_tup_upd for a in found)
+
+
+def _activities(snapshot: Snapshot, table_oid: int) -> list[TableActivity]:
+    known = snapshot.activity_by_oid
+    return [known[oid] for oid in partitions(snapshot, table_oid) if oid in known]
 
 
 def scans(snapshot: Snapshot, index: Index) -> int:
@@ -417,7 +438,7 @@ def build(snapshot: Snapshot, table: Table, shape: str, parts: Iterable[str]) ->
             in_transaction=False,
             undo=f"DROP INDEX CONCURRENTLY {ident(table.schema, name)};",
         )
-    script = _PartitionScript(snapshot, shape, words, {name})
+    script = _PartitionScript(snapshot, shape, words, {name}, {table.oid})
     return Remedy(
         sql="\n".join(script.lines(table, name)),
         lock="SHARE on the partitioned table for a moment, then "
@@ -433,11 +454,15 @@ class _PartitionScript:
     shape: str
     words: tuple[str, ...]
     taken: set[str]
+    seen: set[int]
 
     def lines(self, table: Table, name: str) -> Iterator[str]:
         """Yield the statements for one level of partitions, each beneath before it is attached."""
         yield f"CREATE INDEX {ident(name)} ON ONLY {ident(table.schema, table.name)} {self.shape};"
         for part in self.snapshot.partitions_of[table.oid]:
+            if part.oid in self.seen:
+                continue
+            self.seen.add(part.oid)
             child = new_name(self.snapshot, part, self.words, also_taken=self.taken)
             self.taken.add(child)
             if part.kind == "p":
@@ -451,19 +476,37 @@ class _PartitionScript:
 
 def writes(snapshot: Snapshot, table_oid: int) -> int:
     """Count the row versions that every index of a table had to take: inserts and non-HOT updates."""
-    a = snapshot.activity_by_oid.get(table_oid)
-    own = a.n_tup_ins + max(a.n_tup_upd - a.n_tup_hot_upd, 0) if a else 0
-    return own + sum(writes(snapshot, p.oid) for p in snapshot.partitions_of[table_oid])
+    return sum(
+        a.n_tup_ins + max(a.n_tup_upd - a.n_tup_hot_upd, 0)
+        for a in _activities(snapshot, table_oid)
+    )
+
+
+def is_touched(snapshot: Snapshot, table_oid: int) -> bool:
+    """Tell whether anybody read or wrote a table or its partitions since the counters began."""
+    return any(
+        a.seq_scan + a.idx_scan + a.n_tup_ins + a.n_tup_upd + a.n_tup_del
+        for a in _activities(snapshot, table_oid)
+    )
+
+
+def _stored(snapshot: Snapshot, table: Table) -> Iterator[Table]:
+    """Yield a table and its partitions, without the partitioned ones, whose own numbers are sums."""
+    for oid in partitions(snapshot, table.oid):
+        found = table if oid == table.oid else snapshot.table_by_oid.get(oid)
+        if found is not None and found.kind != "p":
+            yield found
 
 
 def rows(snapshot: Snapshot, table: Table) -> float:
     """Estimate a table's rows: counters or catalog, whichever knows; partitions together."""
-    a = snapshot.activity_by_oid.get(table.oid)
-    own = max(table.rows, float(a.n_live_tup) if a else 0.0, 0.0) if table.kind != "p" else 0.0
-    return own + sum(rows(snapshot, p) for p in snapshot.partitions_of[table.oid])
+    known = snapshot.activity_by_oid
+    return sum(
+        max(t.rows, float(known[t.oid].n_live_tup) if t.oid in known else 0.0, 0.0)
+        for t in _stored(snapshot, table)
+    )
 
 
 def table_bytes(snapshot: Snapshot, table: Table) -> int:
     """Return a table's heap size; partitions together."""
-    own = table.pages * snapshot.server.block_size
-    return own + sum(table_bytes(snapshot, p) for p in snapshot.partitions_of[table.oid])
+    return sum(t.pages for t in _stored(snapshot, table)) * snapshot.server.block_size

@@ -149,7 +149,7 @@ def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding
     table = snapshot.table_by_oid.get(index.table_oid)
     if table is None or _trials.veto(snapshot, index):
         return
-    if not _touched(snapshot, index.table_oid):
+    if not ix.is_touched(snapshot, index.table_oid):
         yield Unknown(
             "nobody touched its table since the counters began",
             object=ix.object_of(snapshot, index),
@@ -172,12 +172,6 @@ def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding
     if any(_parent_changes(snapshot, k.referenced_oid) for k in parents):
         return
     yield _finding(snapshot, index, limits, supports=[k.name for k in parents])
-
-
-def _touched(snapshot: Snapshot, table_oid: int) -> bool:
-    a = snapshot.activity_by_oid.get(table_oid)
-    own = a is not None and bool(a.seq_scan + a.idx_scan + a.n_tup_ins + a.n_tup_upd + a.n_tup_del)
-    return own or any(_touched(snapshot, p.oid) for p in snapshot.partitions_of[table_oid])
 
 
 def _was_reset(snapshot: Snapshot, index: Index, limits: Limits) -> bool:

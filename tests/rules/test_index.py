@@ -1,0 +1,197 @@
+"""Index rules where a scenario file cannot go: time, other sessions, standbys, TOAST."""
+
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.collect import collect
+from pgwatch_wed.config import parse
+from pgwatch_wed.facts import IndexBuild, IndexDropTrial, NodeIndexUsage, Replica, Snapshot
+from pgwatch_wed.findings import Finding, Grade, Report, Severity, Verdict
+from tests.psql import psql
+from tests.servers import Server
+
+TABLE = """
+create table t (id int primary key, a int, b int);
+create index t_a on t (a);
+create index t_b on t (b);
+insert into t select g, g % 100, g from generate_series(1, 50000) g;
+analyze t;
+"""
+
+
+def report(snapshot: Snapshot, rule: str, **config: object) -> Report:
+    return analyse([snapshot], parse({"only": [rule], **config}, "test"))
+
+
+def findings(snapshot: Snapshot, rule: str, **config: object) -> dict[str, Finding]:
+    return {f.object.name: f for f in report(snapshot, rule, **config).findings}
+
+
+def later(snapshot: Snapshot, days: float) -> Snapshot:
+    """Let time pass after the counters were read."""
+    now = snapshot.now + timedelta(days=days)
+    return replace(snapshot, server=replace(snapshot.server, taken_at=now))
+
+
+@pytest.fixture
+def idle(db: str) -> Snapshot:
+    psql(db, TABLE)
+    return collect(db)
+
+
+def test_young_counters_make_nothing_unused(idle: Snapshot) -> None:
+    found = report(idle, "index-unused")
+    assert found.verdicts[0].verdict is Verdict.UNKNOWN
+    assert "30 days are wanted" in found.verdicts[0].reason
+
+
+def test_counters_of_a_month_do(idle: Snapshot) -> None:
+    assert set(findings(later(idle, 31), "index-unused")) == {"t_a", "t_b"}
+
+
+def test_a_scan_within_the_window_keeps_an_index(idle: Snapshot) -> None:
+    old, new = idle.now + timedelta(days=1), idle.now + timedelta(days=40)
+    read = {i.oid: old if i.name == "t_a" else new for i in idle.indexes}
+    usage = tuple(replace(u, idx_scan=5, last_idx_scan=read[u.oid]) for u in idle.index_usage)
+    snapshot = later(replace(idle, index_usage=usage), 50)
+    assert set(findings(snapshot, "index-unused")) == {"t_a"}
+    before_16 = replace(
+        snapshot, index_usage=tuple(replace(u, last_idx_scan=None) for u in snapshot.index_usage)
+    )
+    assert findings(before_16, "index-unused") == {}
+
+
+def test_an_index_whose_own_counters_were_reset_is_unknown(idle: Snapshot) -> None:
+    reset = idle.now + timedelta(days=30)
+    usage = tuple(replace(u, stats_reset=reset) for u in idle.index_usage)
+    found = report(later(replace(idle, index_usage=usage), 31), "index-unused")
+    assert found.verdicts[0].verdict is Verdict.UNKNOWN
+    assert "reset within the window" in found.verdicts[0].reason
+
+
+def test_an_index_that_came_after_the_writes_is_unknown(db: str) -> None:
+    psql(db, TABLE + "insert into t select g, g, g from generate_series(50001, 60000) g;")
+    snapshot = later(collect(db), 31)
+    activity = tuple(replace(a, n_tup_ins=a.n_tup_ins * 100) for a in snapshot.table_activity)
+    found = report(replace(snapshot, table_activity=activity), "index-unused")
+    assert found.verdicts[0].verdict is Verdict.UNKNOWN
+    assert "too few of the table's writes" in found.verdicts[0].reason
+
+
+def test_a_standby_that_nobody_asked_lowers_the_grade(idle: Snapshot) -> None:
+    known = dict.fromkeys(Replica.__dataclass_fields__)
+    replica = Replica(**{**known, "pid": 1, "state": "streaming"})  # type: ignore[arg-type]
+    seen = findings(replace(idle, replicas=(replica,)), "index-unused", window=0)["t_a"]
+    assert (seen.grade, seen.severity) == (Grade.C, Severity.INFO)
+    assert any("--standby" in c for c in seen.caveats)
+    backup = replace(replica, application_name="pg_basebackup")
+    unasked = findings(replace(idle, replicas=(backup,)), "index-unused", window=0)["t_a"]
+    assert unasked.grade is Grade.B
+
+
+def test_a_workload_that_gets_dearer_without_it_keeps_an_index(idle: Snapshot) -> None:
+    oid = next(i.oid for i in idle.indexes if i.name == "t_a")
+    other = next(i.oid for i in idle.indexes if i.name == "t_b")
+    trials = (
+        IndexDropTrial(oid, 1000.0, 5000.0, 1, 5.0, 3),
+        IndexDropTrial(other, 1000.0, 1000.0, None, 1.0, 3),
+    )
+    kept = replace(idle, index_drop_trials=trials, missing={})
+    found = findings(kept, "index-unused", window=0)
+    assert {name: f.grade for name, f in found.items()} == {"t_b": Grade.A}
+
+
+def test_an_unscanned_expression_index_warns_of_its_statistics(db: str) -> None:
+    psql(db, TABLE + "create index t_e on t ((a + b)); analyze t;")
+    found = findings(collect(db), "index-unused", window=0)["t_e"]
+    assert any("CREATE STATISTICS" in c for c in found.caveats)
+
+
+def test_a_running_build_is_not_invalid(every_pg: Server, every_db: str) -> None:
+    psql(every_db, TABLE)
+    with psycopg.connect(every_db) as holder:
+        holder.execute("insert into t values (0, 0, 0)")
+        builder = threading.Thread(
+            target=psql, args=(every_db, "create index concurrently t_new on t (a, b);")
+        )
+        builder.start()
+        snapshot = _wait_for_invalid(every_db)
+        seen = findings(snapshot, "index-invalid")
+        hidden = tuple(replace(b, relation_oid=0, index_oid=0) for b in snapshot.index_builds)
+        as_stranger = report(replace(snapshot, index_builds=hidden), "index-invalid")
+        holder.rollback()
+    builder.join()
+    assert seen == {}
+    assert as_stranger.verdicts[0].verdict is Verdict.UNKNOWN
+    assert findings(collect(every_db), "index-invalid") == {}
+
+
+def test_a_running_rebuild_or_drop_is_not_invalid(every_pg: Server, every_db: str) -> None:
+    psql(every_db, TABLE)
+    for command in ("reindex index concurrently t_a", "drop index concurrently t_b"):
+        with psycopg.connect(every_db) as holder:
+            holder.execute("insert into t values (0, 0, 0)")
+            worker = threading.Thread(target=psql, args=(every_db, command))
+            worker.start()
+            snapshot = _wait_for_invalid(every_db)
+            holder.rollback()
+        worker.join()
+        assert findings(snapshot, "index-invalid") == {}, command
+
+
+def _wait_for_invalid(db: str) -> Snapshot:
+    with psycopg.connect(db, autocommit=True) as watcher:
+        for _ in range(300):
+            query = "select count(*) from pg_index where not indisvalid"
+            if watcher.execute(query).fetchone() != (0,):
+                return collect(db)
+            time.sleep(0.05)
+    raise AssertionError("no index became invalid")
+
+
+def test_what_a_cancelled_rebuild_left_on_toast_is_found_and_dropped(
+    every_pg: Server, every_db: str
+) -> None:
+    psql(every_db, "create table w (id int primary key, x text); insert into w values (1, 'x');")
+    with psycopg.connect(every_db) as holder:
+        holder.execute("insert into w values (2, 'y')")
+        with psycopg.connect(every_db, autocommit=True) as worker:
+            worker.execute("set statement_timeout = '1s'")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                worker.execute("reindex table concurrently w")
+        holder.rollback()
+    found = findings(collect(every_db), "index-invalid")
+    assert set(found) >= {"w_pkey_ccnew"}
+    toast = next(f for name, f in found.items() if name.startswith("pg_toast_"))
+    assert [o.name for o in toast.related if o.kind == "table"] == ["w"]
+    with psycopg.connect(every_db, autocommit=True) as connection:
+        for finding in found.values():
+            connection.execute(finding.remedy[0].sql.encode())
+    assert findings(collect(every_db), "index-invalid") == {}
+
+
+def test_an_index_being_built_is_no_copy(idle: Snapshot) -> None:
+    t_a = next(i for i in idle.indexes if i.name == "t_a")
+    twin = replace(t_a, oid=t_a.oid + 100_000, name="t_a_ccnew", is_valid=False)
+    build = IndexBuild(1, t_a.table_oid, twin.oid, "REINDEX CONCURRENTLY", "building index")
+    snapshot = replace(idle, indexes=(*idle.indexes, twin), index_builds=(build,))
+    assert findings(snapshot, "index-duplicate") == {}
+    assert findings(snapshot, "index-invalid") == {}
+
+
+def test_of_equals_the_one_that_a_standby_reads_stays(db: str) -> None:
+    psql(db, TABLE + "create index t_a_again on t (a) with (fillfactor = 10); analyze t;")
+    snapshot = collect(db)
+    oid = {i.name: i.oid for i in snapshot.indexes}
+    usages = tuple(
+        replace(u, idx_scan=9) for u in snapshot.index_usage if u.oid == oid["t_a_again"]
+    )
+    node = NodeIndexUsage("standby", snapshot.now, None, usages)
+    assert set(findings(snapshot, "index-duplicate")) == {"t_a_again"}
+    assert set(findings(replace(snapshot, nodes=(node,)), "index-duplicate")) == {"t_a"}

@@ -1,0 +1,26 @@
+-- expect: public.child_wide
+-- expect: public.child_of_idle
+-- expect: public.expr
+-- remedy: keeps: once it is gone, the foreign key's last index is judged anew
+create table parent (id int primary key);
+create table child (id int, parent_id int references parent, note text);
+insert into parent select generate_series(1, 20000);
+insert into child select g, g, repeat('some note', 20) || g from generate_series(1, 20000) g;
+create index child_hash on child using hash (parent_id);
+create index child_wide on child (parent_id, note, id);
+create index expr on child ((upper(note) || id));
+create table idle (id int primary key);
+create table of_idle (idle_id int references idle);
+insert into idle select generate_series(1, 20000);
+insert into of_idle select g from generate_series(1, 20000) g;
+create index child_of_idle on of_idle (idle_id);
+analyze;
+set enable_indexscan = off;
+set enable_bitmapscan = off;
+set enable_indexonlyscan = off;
+delete from parent where id = 10000000;
+insert into parent values (10000001);
+set plan_cache_mode = force_generic_plan;
+update parent set id = 10000002 where id = 10000001;
+select pg_sleep(0.7);
+select 1;
