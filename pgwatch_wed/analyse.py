@@ -145,7 +145,13 @@ def _merge(verdicts: list[RuleVerdict]) -> Iterable[RuleVerdict]:
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """Order findings by what they gain, weighed by their grade; ties by name, never by rule order."""
-    return sorted(findings, key=lambda f: (-score(f), f.object.label, f.rule, f.id))
+    return sorted(findings, key=lambda f: (-score(f), -_spent(f), f.object.label, f.rule, f.id))
+
+
+def _spent(finding: Finding) -> float:
+    """Return the time measured so far: it orders what a short window says nothing a day about."""
+    spent = finding.evidence.get("total_exec_ms")
+    return float(spent) if isinstance(spent, int | float) else 0.0
 
 
 def score(finding: Finding) -> float:

@@ -17,7 +17,7 @@ SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 FAULTS = """
 create extension pg_stat_statements;
 create table orders (id int primary key, customer int, placed timestamptz);
-insert into orders select g, g % 1000, now() from generate_series(1, 20000) g;
+insert into orders select g, g % 1000, now() from generate_series(1, 200000) g;
 create index orders_customer_idx on orders (customer);
 create index orders_customer_copy on orders (customer);
 analyze;
@@ -31,7 +31,7 @@ def db_analyze(*args: str, cwd: Path | None = None, **env: str) -> subprocess.Co
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**clean, "PGPASSFILE": "/dev/null", "COLUMNS": "80", **env},
+        env={**clean, "COLUMNS": "80", **env},
         timeout=120,
         check=False,
     )

@@ -89,24 +89,29 @@ def parse(text: str) -> Parsed | None:
         relations=tuple(_relations(nodes)),
         conditions=tuple(conditions),
         joins=tuple(joins),
-        has_limit=any(isinstance(n, ast.SelectStmt) and n.limitCount is not None for n in nodes),
+        has_limit=any(_is(n, ast.SelectStmt) and n.limitCount is not None for n in nodes),
     )
+
+
+def _is(node: Any, *kinds: type) -> bool:
+    """Test a node's kind without narrowing its type: pglast's stubs call every field optional."""
+    return isinstance(node, kinds)
 
 
 def _walk(node: Any) -> Iterator[Any]:
     if isinstance(node, tuple | list):
         for each in node:
             yield from _walk(each)
-    elif isinstance(node, ast.Node):
+    elif _is(node, ast.Node):
         yield node
         for name in node:
             yield from _walk(getattr(node, name))
 
 
 def _relations(nodes: list[Any]) -> Iterator[Relation]:
-    defined = {n.ctename for n in nodes if isinstance(n, ast.CommonTableExpr)}
+    defined = {n.ctename for n in nodes if _is(n, ast.CommonTableExpr)}
     for n in nodes:
-        if isinstance(n, ast.RangeVar) and not (n.schemaname is None and n.relname in defined):
+        if _is(n, ast.RangeVar) and not (n.schemaname is None and n.relname in defined):
             alias = n.alias.aliasname if n.alias else n.relname
             yield Relation(n.schemaname, n.relname, alias)
 
@@ -114,23 +119,24 @@ def _relations(nodes: list[Any]) -> Iterator[Relation]:
 def _clauses(nodes: list[Any]) -> Iterator[Any]:
     for n in nodes:
         where = getattr(n, "whereClause", None)
-        if where is not None and isinstance(n, ast.SelectStmt | ast.UpdateStmt | ast.DeleteStmt):
+        if where is not None and _is(n, ast.SelectStmt, ast.UpdateStmt, ast.DeleteStmt):
             yield where
-        if isinstance(n, ast.JoinExpr) and n.quals is not None:
+        if _is(n, ast.JoinExpr) and n.quals is not None:
             yield n.quals
 
 
 def _conjuncts(node: Any) -> Iterator[Any]:
-    if isinstance(node, ast.BoolExpr):
+    if _is(node, ast.BoolExpr):
         for each in node.args:
             yield from _conjuncts(each)
     else:
         yield node
 
 
-def _compare(node: Any, conditions: list[Condition], joins: list[Name]) -> None:
-    if not isinstance(node, ast.A_Expr) or node.kind not in _KINDS:
+def _compare(given: Any, conditions: list[Condition], joins: list[Name]) -> None:
+    if not isinstance(given, ast.A_Expr) or given.kind not in _KINDS:
         return
+    node: Any = given
     operator = str(node.name[-1].sval)
     if node.kind is A_Expr_Kind.AEXPR_BETWEEN:
         operator = ">="
@@ -149,28 +155,29 @@ def _compare(node: Any, conditions: list[Condition], joins: list[Name]) -> None:
 
 def _names(node: Any) -> Iterator[Name]:
     for n in _walk(node):
-        if isinstance(n, ast.ColumnRef) and all(isinstance(f, ast.String) for f in n.fields):
+        if _is(n, ast.ColumnRef) and all(isinstance(f, ast.String) for f in n.fields):
             parts = [str(f.sval) for f in n.fields]
             yield Name(parts[-2] if len(parts) > 1 else None, parts[-1])
 
 
 def _condition(operator: str, node: Any, names: tuple[Name, ...]) -> Condition:
-    if isinstance(node, ast.ColumnRef):
+    if _is(node, ast.ColumnRef):
         return Condition(operator, names[0], "", names)
     return Condition(operator, None, _wrapper(node), names)
 
 
 def _wrapper(node: Any) -> str:
     """Name what stands around the column: ``lower()``, ``::date``, ``coalesce()``, ``+``."""
-    if isinstance(node, ast.FuncCall):
+    kind = type(node)
+    if kind is ast.FuncCall:
         return f"{node.funcname[-1].sval}()"
-    if isinstance(node, ast.TypeCast):
+    if kind is ast.TypeCast:
         return f"::{node.typeName.names[-1].sval}"
-    if isinstance(node, ast.CoalesceExpr):
+    if kind is ast.CoalesceExpr:
         return "coalesce()"
-    if isinstance(node, ast.A_Expr):
+    if kind is ast.A_Expr:
         return str(node.name[-1].sval)
-    return type(node).__name__
+    return kind.__name__
 
 
 def table_of(snapshot: Snapshot, parsed: Parsed, name: Name) -> Table | None:
