@@ -1,10 +1,13 @@
-"""What can be told from a statement's text without parsing it: whose it is, and its literals."""
+"""What can be told from a statement's text alone: whose it is, what it reads, its literals."""
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-from pglast.parser import ParseError, scan
+from pglast.parser import ParseError, parse_sql_json, scan
 
 _OWN = re.compile(r"\s*/\* pgwatch_wed\b")
 _LITERALS = frozenset({"ICONST", "FCONST", "SCONST", "USCONST", "BCONST", "XCONST"})
@@ -14,6 +17,7 @@ _UTILITY = re.compile(
     r"(?!(?:select|insert|update|delete|merge|with|values|table)\b|\()",
     re.IGNORECASE | re.DOTALL,
 )
+# For what does not parse: a text that was cut off in the middle.
 _SYSTEM = re.compile(
     r"\b(?:from|join|update|into)\s+(?:only\s+)?(?:lateral\s+)?"
     r"(?:\"?(?P<schema>pg_catalog|information_schema)\"?\s*\.|(?P<view>\"?pg_\w+))",
@@ -21,6 +25,31 @@ _SYSTEM = re.compile(
 )
 _RELATION = re.compile(
     r"\b(?:from|join|update|into)\s+(?!lateral\b|\(|unnest|generate_series)", re.I
+)
+_CATALOGS = frozenset({"pg_catalog", "information_schema"})
+# What this project installs for DBAs to call.
+_INSTALLED = frozenset(
+    (
+        *("get_table_stats", "get_index_stats", "index_usage_stats", "get_slow_queries"),
+        *("get_cache_stats", "get_lock_stats", "get_server_stats", "wedsync_performance_summary"),
+    )
+)
+# Functions of the server that applications work with; all other pg_… look at the server itself.
+_WORK = re.compile(r"pg_(?:try_)?advisory|pg_sleep|pg_notify|pg_logical_emit|pg_column_|pg_typeof")
+_HARMLESS = frozenset(
+    (
+        *("current_setting", "version", "now", "current_database", "current_schema", "set_config"),
+        *("inet_server_addr", "inet_server_port", "txid_current", "to_char", "date_part", "round"),
+        *("extract", "count", "sum", "max", "min", "array_agg", "string_agg", "format_type"),
+    )
+)
+# Statements that keep the server in shape or frame a transaction: nobody's query.
+_MAINTENANCE = frozenset(
+    (
+        *("VacuumStmt", "ReindexStmt", "ClusterStmt", "RepackStmt", "CheckPointStmt", "IndexStmt"),
+        *("TransactionStmt", "VariableSetStmt", "VariableShowStmt", "DiscardStmt"),
+        *("DeallocateStmt", "PrepareStmt", "ListenStmt", "UnlistenStmt", "LoadStmt", "LockStmt"),
+    )
 )
 
 
@@ -34,15 +63,42 @@ def is_utility(text: str) -> bool:
     return _UTILITY.match(text) is not None
 
 
+def is_maintenance(text: str) -> bool:
+    """Tell whether it keeps the server in shape or frames a transaction (VACUUM, BEGIN, SET, …)."""
+    shape = _shape(text) if is_utility(text) else None
+    return shape is not None and shape.kind in _MAINTENANCE
+
+
 @lru_cache(maxsize=20_000)
 def is_monitoring(text: str) -> bool:
-    """Tell whether it reads only PostgreSQL's own catalogs and statistics views.
+    """Tell whether it reads only PostgreSQL's own catalogs, statistics views and functions.
 
-    Such are the queries of monitoring tools, drivers and psql's backslash commands; advice about
-    them is of no use to the database's owner.
+    Such are the queries of monitoring tools, drivers, pg_dump and psql's backslash commands, and the
+    calls of what this project installs; advice about them is of no use to the database's owner.
+    A table of the user's that is called ``pg_…`` cannot be told here; see :func:`unqualified`.
     """
-    relations = len(_RELATION.findall(text))
-    return relations > 0 and relations <= sum(1 for _ in _SYSTEM.finditer(text))
+    shape = _shape(text)
+    if shape is None:
+        relations = len(_RELATION.findall(text))
+        return relations > 0 and relations <= sum(1 for _ in _SYSTEM.finditer(text))
+    if shape.kind == "VariableShowStmt":
+        return True
+    if shape.kind != "SelectStmt":
+        return False
+    if _calls_installed(shape):
+        return True
+    if shape.relations:
+        return all(_is_catalog(*r) for r in shape.relations)
+    return any(map(_looks_inside, shape.functions)) and all(
+        _looks_inside(f) or f[1] in _HARMLESS for f in shape.functions
+    )
+
+
+@lru_cache(maxsize=20_000)
+def unqualified(text: str) -> frozenset[str]:
+    """Return the names of the relations that it names outside of PostgreSQL's own schemas."""
+    shape = _shape(text)
+    return frozenset(n for s, n in shape.relations if s not in _CATALOGS) if shape else frozenset()
 
 
 @lru_cache(maxsize=20_000)
@@ -68,3 +124,72 @@ def _without_literals(text: str) -> Iterator[str]:
             yield text[end : token.start]
             end = token.end + 1
     yield text[end:]
+
+
+# --- what it names ------------------------------------------------------------------------------
+
+_Named = tuple[str | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    kind: str
+    relations: frozenset[_Named]
+    functions: frozenset[_Named]
+
+
+@lru_cache(maxsize=20_000)
+def _shape(text: str) -> _Shape | None:
+    """Return what one statement names; None for several and for what does not parse."""
+    try:
+        statements = json.loads(parse_sql_json(text)).get("stmts", [])
+    except (ParseError, ValueError, UnicodeError, RecursionError):
+        return None
+    if len(statements) != 1:
+        return None
+    (kind,) = statements[0]["stmt"]
+    nodes = list(_nodes(statements[0]["stmt"]))
+    queries = {n["ctename"] for name, n in nodes if name == "CommonTableExpr" and "ctename" in n}
+    relations = {(n.get("schemaname"), n["relname"]) for _, n in nodes if "relname" in n}
+    functions = {_function(n["funcname"]) for name, n in nodes if name == "FuncCall"}
+    # a cast to regclass and its kin is a look-up in a catalog
+    types = {_function(n["names"]) for _, n in nodes if "typemod" in n and "names" in n}
+    functions |= {("pg_catalog", name) for _, name in types if name.startswith("reg")}
+    return _Shape(kind, frozenset(relations - {(None, q) for q in queries}), frozenset(functions))
+
+
+def _nodes(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    stack = [("", tree)]
+    while stack:
+        name, node = stack.pop()
+        if isinstance(node, list):
+            stack += [("", each) for each in node]
+        elif isinstance(node, dict):
+            if name:
+                yield name, node
+            stack += node.items()
+
+
+def _function(parts: list[Any]) -> _Named:
+    names = [part["String"]["sval"] for part in parts]
+    return (names[-2] if len(names) > 1 else None, names[-1])
+
+
+def _is_catalog(schema: str | None, name: str) -> bool:
+    """Tell whether a relation is the server's or a monitoring extension's own."""
+    if schema is not None and schema not in _CATALOGS:
+        return name.startswith("pg_stat_") or name in _INSTALLED
+    return schema is not None or name.startswith("pg_") or name in _INSTALLED
+
+
+def _looks_inside(function: _Named) -> bool:
+    schema, name = function
+    is_servers = schema == "pg_catalog" or (schema is None and name.startswith("pg_"))
+    return is_servers and _WORK.match(name) is None
+
+
+def _calls_installed(shape: _Shape) -> bool:
+    named = shape.functions | shape.relations
+    return any(name in _INSTALLED for _, name in named) and all(
+        name in _INSTALLED or _is_catalog(*r) for r in shape.relations for name in r[1:]
+    )
