@@ -215,3 +215,104 @@ def lock_name(mode: str) -> str:
     """Return a lock's mode as the documentation writes it: ``ACCESS EXCLUSIVE``."""
     words = "".join(f" {c}" if c.isupper() else c for c in mode.removesuffix("Lock"))
     return words.strip().upper()
+
+
+# Saying it
+
+
+def subject(snapshot: Snapshot, node: Node) -> str:
+    """Name a session or prepared transaction at the beginning of a sentence."""
+    if isinstance(node, str):
+        return f"The prepared transaction {node}"
+    session = snapshot.session_by_pid.get(node)
+    return f"Session {node} ({label(session)})" if session else f"Session {node}"
+
+
+def doing(snapshot: Snapshot, node: Node) -> str:
+    """Say what somebody does who holds others up."""
+    if isinstance(node, str):
+        prepared = next((p for p in snapshot.prepared_transactions if p.gid == node), None)
+        length = since(prepared.prepared_at, snapshot) if prepared else None
+        return f"is prepared and belongs to no session any more, for {words(length)}"
+    session = snapshot.session_by_pid.get(node)
+    if session is None or session.state is None:
+        worker = session is not None and session.backend_type == "autovacuum worker"
+        return "is an autovacuum" if worker else "does what this role may not see"
+    if is_idle_in_transaction(session):
+        return f"is idle in its transaction, for {words(since(session.state_change, snapshot))}"
+    if session.wait_event_type == "Lock":
+        return "waits for a lock itself"
+    return f"has run its statement for {words(since(session.query_start, snapshot))}"
+
+
+def count(number: int, noun: str) -> str:
+    """Count in words: ``1 session``, ``2 sessions``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def held(snapshot: Snapshot, node: Node) -> list[str]:
+    """Name the strong relation locks that a session holds in this database."""
+    mine = (k for k in snapshot.relation_locks if k.pid == node and k.is_granted)
+    return sorted({f"{lock_name(k.mode)} on {k.relation}" for k in mine})[:50]
+
+
+def node_objects(snapshot: Snapshot, nodes: Iterable[Node]) -> dict[Node, Object]:
+    """Name sessions and prepared transactions for findings."""
+    nodes = list(nodes)
+    sessions = [s for n in nodes if isinstance(n, int) and (s := snapshot.session_by_pid.get(n))]
+    named: dict[Node, Object] = dict(zip((s.pid for s in sessions), objects(sessions), strict=True))
+    for node in nodes:
+        kind = "prepared_transaction" if isinstance(node, str) else "session"
+        named.setdefault(node, Object(kind, node if isinstance(node, str) else f"pid {node}"))
+    return named
+
+
+def relations(waits: Waits, pids: Iterable[int]) -> list[Object]:
+    """Name the tables that sessions wait for."""
+    wanted = {w.relation_oid: w.relation for p in pids if (w := waits.by_pid[p]).relation}
+    found = (table_object(waits.snapshot, oid, name) for oid, name in wanted.items())
+    return sorted(found, key=lambda o: o.label)
+
+
+def table_object(snapshot: Snapshot, oid: int | None, relation: str | None) -> Object:
+    """Name a locked relation; one that is no table of ours keeps the name it was locked by."""
+    table = snapshot.table_by_oid.get(oid or 0)
+    schema, _, name = (relation or "?").partition(".")
+    if table is not None:
+        schema, name = table.schema, table.name
+    return Object("table", name, snapshot.server.database, schema, name)
+
+
+# DDL in the queue
+
+_STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A session that waits for a strong lock on a relation, and those that wait for it in turn."""
+
+    pid: int
+    mode: str
+    database_oid: int | None
+    relation_oid: int
+    relation: str | None
+    behind: tuple[int, ...]
+
+
+def ddl_queues(waits: Waits) -> list[Queue]:
+    """Return waits for strong table locks with sessions queued behind them, the longest queue first."""
+    found = []
+    for pid, wait in waits.by_pid.items():
+        if wait.locktype != "relation" or wait.mode not in _STRONG or wait.relation_oid is None:
+            continue
+        behind = tuple(
+            p
+            for p in waits.behind.get(pid, ())
+            if waits.by_pid[p].relation_oid == wait.relation_oid
+        )
+        if behind:
+            found.append(
+                Queue(pid, wait.mode, wait.database_oid, wait.relation_oid, wait.relation, behind)
+            )
+    return sorted(found, key=lambda q: (-len(q.behind), q.pid))

@@ -1,172 +1,140 @@
-"""Sessions that wait for a lock, by the one that holds them all up.
+"""Sessions that wait for another's lock: who stands at the root, and how to make it let go.
 
 ## Why it matters
-Waiters pile up behind one holder until connections run out. Ending the holder frees all; ending waiters frees none.
+Whoever waits for a lock does nothing, holds its own locks meanwhile and blocks others in turn. Everybody waits for the
+root of such a tree, and ending that one transaction frees all.
 
 ## How sure we are
-B: the server itself names who waits for whom.
+A: PostgreSQL itself says who waits for whom (`pg_blocking_pids`), in that moment. Since 14 it also says since when; before, we
+take the beginning of the statement, which is the longest that the wait can be.
 
 ## Not reported
-Waits that are over within the moment of looking; waits of background processes for each other. A wait under the
-limit is for information: ordinary work waits briefly for rows all the time.
+- Waits shorter than `min_wait`: under load they come and go.
+- Waits for advisory locks and of CREATE INDEX CONCURRENTLY for old transactions are info: they are meant to wait.
+- Waits inside the server (LWLocks, I/O), which nobody holds for long.
 
 ## Remedy
-The mildest call that frees the others: cancel a working statement; terminate a session that is idle in its transaction,
-which has nothing to cancel; roll back a prepared transaction.
+If the root is idle in its transaction, terminate it: there is nothing to cancel. If it runs a statement, cancel that. If a
+waiting DDL statement holds up others, cancel the DDL first: that costs nobody anything. A prepared transaction is
+rolled back or committed. The cure is short transactions: see `lock-idle-in-transaction` and `lock-no-timeouts`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pgwatch_wed.facts import LockWait, Session, Snapshot
+from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _sessions as ss
+from pgwatch_wed.rules import _locks as locks
 
 NEEDS = ("lock_waits", "sessions")
 SCOPE = "cluster"
-
-_PREPARED = 0  # pg_blocking_pids() gives 0 for a prepared transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # A shorter longest wait is for information: rows are waited for briefly all the time.
+    # Shorter waits come and go under any load.
+    min_wait: timedelta = timedelta(milliseconds=500)
+    # Users notice; PostgreSQL itself looks for deadlocks after one second.
     warn_wait: timedelta = timedelta(seconds=5)
-    # This many waiters make it critical.
-    critical_waiters: int = 20
+    # So many sessions for so long: the application stands still.
+    critical_wait: timedelta = timedelta(seconds=60)
+    critical_sessions: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each root of the tree of waits."""
-    waits = {w.pid: w for w in snapshot.lock_waits}
-    roots = sorted({b for w in waits.values() for b in w.blocked_by} - set(waits))
+    """Yield a finding for each root that others wait for."""
+    waits = locks.Waits(snapshot)
+    roots = [r for r in waits.roots if waits.longest(r) >= limits.min_wait]
+    names = locks.node_objects(snapshot, roots)
     for root in roots:
-        victims = _below(root, waits)
-        yield _finding(snapshot, root, victims, waits, limits)
-    covered = {v for root in roots for v in _below(root, waits)}
-    for pid in sorted(set(waits) - covered):
-        if waits[pid].blocked_by and pid == min(_circle(pid, waits)):
-            yield _finding(snapshot, pid, sorted(_circle(pid, waits)), waits, limits)
+        yield _finding(waits, root, names[root], limits)
 
 
-def _below(root: int, waits: dict[int, LockWait]) -> list[int]:
-    """Return everybody who waits for root, directly or behind others."""
-    found: list[int] = []
-    queue = [root]
-    while queue:
-        pid = queue.pop(0)
-        for victim in sorted(w.pid for w in waits.values() if pid in w.blocked_by):
-            if victim not in found and victim != root:
-                found.append(victim)
-                queue.append(victim)
-    return found
-
-
-def _circle(pid: int, waits: dict[int, LockWait]) -> set[int]:
-    return {pid, *_below(pid, waits)}
-
-
-def _finding(
-    snapshot: Snapshot, root: int, victims: list[int], waits: dict[int, LockWait], limits: Limits
-) -> Finding:
-    session = snapshot.session_by_pid.get(root)
-    waited = max((_waited(snapshot, waits[v]) for v in victims if v in waits), default=0.0)
-    severity = Severity.INFO
-    if waited >= limits.warn_wait.total_seconds():
-        severity = Severity.WARNING
-    if len(victims) >= limits.critical_waiters:
-        severity = Severity.CRITICAL
+def _finding(waits: locks.Waits, root: locks.Node, name: Object, limits: Limits) -> Finding:
+    snapshot = waits.snapshot
+    depths = waits.depths(root)
+    longest = waits.longest(root)
+    queue = [_waiting(waits, pid, depth) for pid, depth in sorted(depths.items(), key=_deep_last)]
+    session = snapshot.session_by_pid.get(root) if isinstance(root, int) else None
     return Finding(
-        object=_object(root, session),
-        related=tuple(ss.object_of(s) for v in victims if (s := snapshot.session_by_pid.get(v))),
-        severity=severity,
-        grade=Grade.B,
-        title=f"{_name(root, session)} holds up {len(victims)} session{'s' * (len(victims) != 1)}",
-        detail=_doing(root, session),
+        object=name,
+        severity=_severity(waits, root, limits),
+        grade=Grade.A,
+        title=f"{locks.subject(snapshot, root)} blocks {locks.count(len(depths), 'session')}, "
+        f"for {locks.words(longest)} so far",
+        detail=f"It {locks.doing(snapshot, root)}.",
         evidence={
-            "pid": root,
-            "waiters": len(victims),
-            "longest_wait_seconds": round(waited, 1),
-            "relations": sorted({r for v in victims if v in waits and (r := waits[v].relation)}),
-            "tree": _tree(snapshot, root, waits),
-            **(ss.evidence(snapshot, session) if session else {}),
+            "root": root,
+            "root_does": locks.doing(snapshot, root),
+            **(locks.evidence(snapshot, session) if session else {}),
+            "holds": locks.held(snapshot, root),
+            "waiting": queue,
+            "waiting_sessions": len(depths),
+            "longest_wait_seconds": locks.seconds(longest),
         },
-        impact=Impact(risk=f"{len(victims)} sessions wait, the longest for {waited:.0f} s"),
-        remedy=_remedy(snapshot, root, session),
-        caveats=_caveats(session),
+        impact=Impact(risk="everybody behind it stands still, and more will queue up"),
+        remedy=tuple(_remedies(waits, root, session)),
+        caveats=tuple(_caveats(session)),
+        related=tuple(locks.relations(waits, depths)),
     )
 
 
-def _object(root: int, session: Session | None) -> Object:
-    if session is not None:
-        return ss.object_of(session)
-    return Object("prepared transaction" if root == _PREPARED else "session", _name(root, None))
+def _deep_last(item: tuple[int, int]) -> tuple[int, int]:
+    return item[1], item[0]
 
 
-def _name(root: int, session: Session | None) -> str:
-    if session is not None:
-        return ss.object_of(session).name
-    return "a prepared transaction" if root == _PREPARED else f"pid {root}"
+def _waiting(waits: locks.Waits, pid: int, depth: int) -> dict[str, object]:
+    wait = waits.by_pid[pid]
+    session = waits.snapshot.session_by_pid.get(pid)
+    return {
+        "pid": pid,
+        "depth": depth,
+        "waits_for": list(waits.before[pid]),
+        "mode": locks.lock_name(wait.mode),
+        "lock_type": wait.locktype,
+        "relation": wait.relation,
+        "waited_seconds": locks.seconds(waits.waited(pid)),
+        "since": wait.wait_start.isoformat() if wait.wait_start else None,
+        "user": session.user if session else None,
+        "application_name": session.application_name if session else None,
+        "query": session.query if session else None,
+    }
 
 
-def _waited(snapshot: Snapshot, wait: LockWait) -> float:
-    session = snapshot.session_by_pid.get(wait.pid)
-    since = wait.wait_start or (session.query_start if session else None)
-    return ss.seconds_since(snapshot, since) or 0.0
+def _severity(waits: locks.Waits, root: locks.Node, limits: Limits) -> Severity:
+    behind = waits.depths(root)
+    longest = waits.longest(root)
+    meant = all(waits.by_pid[pid].locktype in ("advisory", "virtualxid") for pid in behind)
+    if meant or longest < limits.warn_wait:
+        return Severity.INFO
+    if longest >= limits.critical_wait and len(behind) >= limits.critical_sessions:
+        return Severity.CRITICAL
+    return Severity.WARNING
 
 
-def _doing(root: int, session: Session | None) -> str:
-    if root == _PREPARED:
-        return "A prepared transaction was neither committed nor rolled back; see lock-prepared-transaction."
-    if session is None:
-        return "The holder is gone or may not be seen by this role."
-    if ss.is_idle_in_transaction(session):
-        return "It is idle inside an open transaction: its client forgot it, or is busy elsewhere."
-    if session.backend_type != "client backend":
-        return f"It is a background process ({session.backend_type})."
-    return "It runs a statement."
+def _remedies(waits: locks.Waits, root: locks.Node, session: Session | None) -> Iterator[Remedy]:
+    """Cancel DDL that waits and holds up others; else stop the root."""
+    queued = [q for q in locks.ddl_queues(waits) if q.pid in waits.behind.get(root, ())]
+    behind = waits.behind.get(root, ())
+    if queued and len(queued) == len(behind):
+        for queue in queued:
+            waiting = waits.snapshot.session_by_pid.get(queue.pid)
+            if waiting is not None:
+                yield locks.cancel(waiting)
+    elif isinstance(root, str):
+        yield locks.rollback_prepared(root)
+    elif session is not None and locks.is_client(session):
+        yield locks.stop(session)
 
 
-def _tree(snapshot: Snapshot, root: int, waits: dict[int, LockWait]) -> list[str]:
-    """Return the tree as indented lines: pid, mode, relation, time waited."""
-    lines: list[str] = []
-    seen = {root}
-
-    def walk(pid: int, depth: int) -> None:
-        for wait in sorted(waits.values(), key=lambda w: w.pid):
-            if wait.pid in seen or pid not in wait.blocked_by:
-                continue
-            # a waiter behind several is shown behind the last of the queue
-            if any(b in waits and b not in seen for b in wait.blocked_by):
-                continue
-            seen.add(wait.pid)
-            what = wait.relation or wait.locktype
-            waited = _waited(snapshot, wait)
-            lines.append(f"{'  ' * depth}{wait.pid} waits {waited:.0f} s for {wait.mode} on {what}")
-            walk(wait.pid, depth + 1)
-
-    walk(root, 0)
-    lines += [
-        f"{w.pid} waits for {w.mode} on {w.relation or w.locktype}"
-        for w in sorted(waits.values(), key=lambda w: w.pid)
-        if w.pid not in seen and w.pid in _below(root, waits)
-    ]
-    return lines
-
-
-def _remedy(snapshot: Snapshot, root: int, session: Session | None) -> tuple[Remedy, ...]:
-    if session is not None and session.backend_type == "client backend":
-        return (ss.end(session),)
+def _caveats(session: Session | None) -> Iterator[str]:
     if session is not None and session.backend_type == "autovacuum worker":
-        wraps = any(v.pid == root and v.is_wraparound for v in snapshot.vacuums)
-        return () if wraps else (ss.end(session),)
-    return ()
-
-
-def _caveats(session: Session | None) -> tuple[str, ...]:
-    if session is not None and ss.is_idle_in_transaction(session):
-        return ("Terminating it rolls its transaction back; its client must cope with that.",)
-    return ()
+        yield (
+            "An autovacuum gives way by itself after deadlock_timeout, unless it works against "
+            "wraparound: then let it finish."
+        )
+    if session is not None and session.xid_age_xids is not None:
+        yield "It has written something, which is lost when it is stopped."

@@ -1,83 +1,81 @@
-"""DDL that waits for a lock while others queue up behind it.
+"""DDL that waits for its lock while everybody else queues up behind it.
 
 ## Why it matters
-A waiting ALTER TABLE stops everybody: readers who would not be in the way of the present holder wait behind the DDL,
-and the table is as good as locked.
+ALTER TABLE needs the table for itself. While it waits for one long query, every new reader and writer waits behind it:
+a change that takes a millisecond stops the application for as long as that query runs.
 
 ## How sure we are
-B: the server names who waits for whom.
+A: PostgreSQL's own lock queue, in that moment.
 
 ## Not reported
-DDL that waits with nobody behind it, and DDL that has its lock already (`lock-blocked`).
+- DDL that waits with nobody behind it, and waits shorter than `min_wait`.
+- DDL that has its lock and works: that is `lock-blocked`.
 
 ## Remedy
-Cancel the DDL, end or wait for what it waits for, and run it again with a lock_timeout and retries.
+Cancel the DDL, not the readers: it loses nothing but its wait. Then run it again with `SET lock_timeout = '2s'` and retries, so that
+it gives up before a queue forms, at an hour without long queries.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
-from pgwatch_wed.facts import LockWait, Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _sessions as ss
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.rules import _locks as locks
 
 NEEDS = ("lock_waits", "sessions")
-SCOPE = "cluster"
-
-_STRONG = frozenset({"AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"})
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # From this many sessions behind the DDL on it is a warning.
-    warn_queue: int = 1
+    # Shorter waits come and go under any load.
+    min_wait: timedelta = timedelta(milliseconds=500)
+    # Users notice.
+    warn_wait: timedelta = timedelta(seconds=5)
+    # From so many queued sessions on it is a warning at once.
+    warn_sessions: int = 5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each waiting DDL with a queue behind it."""
-    for wait in snapshot.lock_waits:
-        if wait.locktype != "relation" or wait.mode not in _STRONG:
-            continue
-        queue = [
-            w
-            for w in snapshot.lock_waits
-            if wait.pid in w.blocked_by and w.relation_oid == wait.relation_oid
-        ]
-        if queue:
-            yield _finding(snapshot, wait, queue, limits)
+    """Yield a finding for each table with a queue behind waiting DDL."""
+    waits = locks.Waits(snapshot)
+    seen: set[int] = set()
+    for queue in locks.ddl_queues(waits):
+        ours = queue.database_oid == snapshot.server.database_oid and queue.relation is not None
+        long_enough = waits.waited(queue.pid) >= limits.min_wait
+        if ours and long_enough and queue.relation_oid not in seen:
+            seen.add(queue.relation_oid)
+            yield _finding(waits, queue, limits)
 
 
-def _finding(snapshot: Snapshot, wait: LockWait, queue: list[LockWait], limits: Limits) -> Finding:
-    session = snapshot.session_by_pid.get(wait.pid)
-    table = wait.relation or f"relation {wait.relation_oid}"
-    waited = ss.seconds_since(snapshot, wait.wait_start)
-    name = ss.object_of(session).name if session else f"pid {wait.pid}"
-    holders = [str(p) for p in wait.blocked_by]
+def _finding(waits: locks.Waits, queue: locks.Queue, limits: Limits) -> Finding:
+    snapshot = waits.snapshot
+    waited = waits.waited(queue.pid)
+    session = snapshot.session_by_pid.get(queue.pid)
+    ahead = waits.before[queue.pid]
+    late = waited >= limits.warn_wait or len(queue.behind) >= limits.warn_sessions
     return Finding(
-        object=Object("session", name),
-        severity=Severity.WARNING if len(queue) >= limits.warn_queue else Severity.INFO,
-        grade=Grade.B,
-        title=f"DDL on {table} waits, and {len(queue)} sessions queue behind it",
-        detail=f"{name} wants {wait.mode} and waits for pid {', '.join(holders)}; everybody who comes "
-        "later waits behind it, readers too.",
+        object=locks.table_object(snapshot, queue.relation_oid, queue.relation),
+        severity=Severity.WARNING if late else Severity.INFO,
+        grade=Grade.A,
+        title=f"{locks.count(len(queue.behind), 'session')} queued on {queue.relation} behind "
+        f"a statement that waits for {locks.lock_name(queue.mode)}",
+        detail=f"{locks.subject(snapshot, queue.pid)} has waited for {locks.words(waited)}, because "
+        + "; ".join(f"{locks.subject(snapshot, a)} {locks.doing(snapshot, a)}" for a in ahead)
+        + ".",
         evidence={
-            "pid": wait.pid,
-            "relation": wait.relation,
-            "mode": wait.mode,
-            "waited_seconds": None if waited is None else round(waited, 1),
-            "waits_for_pids": list(wait.blocked_by),
-            "queue": len(queue),
-            "queue_pids": [w.pid for w in queue],
-            "query": session.query if session else None,
+            **(locks.evidence(snapshot, session) if session else {}),
+            "pid": queue.pid,
+            "mode": locks.lock_name(queue.mode),
+            "relation": queue.relation,
+            "waited_seconds": locks.seconds(waited),
+            "waits_for": list(ahead),
+            "queued": list(queue.behind),
         },
-        impact=Impact(risk=f"{table} is closed to new readers and writers"),
-        remedy=(
-            Remedy(
-                sql=f"SELECT pg_cancel_backend({wait.pid});",
-                lock="none; the DDL is cancelled and its queue goes on at once",
-                undo="-- run the DDL again with: SET lock_timeout = '2s'; and retry",
-            ),
-        ),
+        impact=Impact(risk="nobody new gets at the table until it is through or gives up"),
+        remedy=(locks.cancel(session),) if session else (),
+        caveats=("Run it again with SET lock_timeout = '2s', and retry when it gives up.",),
     )

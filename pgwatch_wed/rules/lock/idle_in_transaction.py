@@ -1,17 +1,20 @@
-"""Sessions that sit idle inside an open transaction.
+"""Sessions that opened a transaction and then do nothing.
 
 ## Why it matters
-Their locks stay, VACUUM may not remove rows they could see, and a pool has one connection less.
+An open transaction keeps every lock it took and, with an id or a snapshot, keeps VACUUM from removing what died since. It is
+nearly always a bug: a missing COMMIT, an exception path, a network call or a person's lunch inside a transaction.
 
 ## How sure we are
-B: state and times are the server's.
+A: it is the session's state in that moment, and PostgreSQL says since when.
 
 ## Not reported
-Short pauses between two statements of a transaction, unless somebody waits for it; our own session.
+- Idleness shorter than `min_idle`, unless somebody waits for it: between two statements of a transaction every session is idle
+  for a moment.
+- Transactions that hold nothing (no id, no snapshot, nobody waits) for less than `warn_idle`.
 
 ## Remedy
-pg_terminate_backend (there is no statement to cancel), then the application that forgot to commit;
-idle_in_transaction_session_timeout makes the server do it.
+Terminate it: there is no statement to cancel. Then set `idle_in_transaction_session_timeout` for the application's role, and close the
+transaction in the code before doing anything slow.
 """
 
 from collections.abc import Iterator
@@ -19,8 +22,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pgwatch_wed.facts import Session, Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _sessions as ss
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules import _locks as locks
 
 NEEDS = ("sessions", "lock_waits")
 SCOPE = "cluster"
@@ -30,62 +33,83 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # Applications pause between statements, but not for this long.
-    min_idle: timedelta = timedelta(seconds=30)
-    # From here on it is a warning even if nobody waits.
+    # An application has no reason to think for longer inside a transaction.
+    min_idle: timedelta = timedelta(seconds=10)
+    # By now VACUUM and DDL feel it.
     warn_idle: timedelta = timedelta(minutes=5)
+    # It is reported at once when somebody has waited for it this long.
+    min_wait: timedelta = timedelta(milliseconds=500)
+    # And is a warning from here on.
+    warn_wait: timedelta = timedelta(seconds=5)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each session that is idle too long or holds somebody up."""
-    hidden = 0
-    for session in ss.clients(snapshot):
-        if session.state is None:
-            hidden += 1
-        if not ss.is_idle_in_transaction(session):
-            continue
-        idle = ss.seconds_since(snapshot, session.state_change) or 0.0
-        waiting = ss.blocked_by(snapshot, session.pid)
-        if waiting or idle >= limits.min_idle.total_seconds():
-            yield _finding(snapshot, session, idle, waiting, limits)
-    if hidden:
-        yield Unknown(
-            f"the state of {hidden} sessions is hidden from {snapshot.server.role}",
-            "GRANT pg_monitor TO the role",
-        )
+    """Yield a finding for each session that idles in its transaction."""
+    waits = locks.Waits(snapshot)
+    found = [s for s in _idle(snapshot) if _severity(waits, s, limits)]
+    for session, name in zip(found, locks.objects(found), strict=True):
+        yield _finding(waits, session, name, limits)
+    yield from locks.hidden(snapshot)
 
 
-def _finding(
-    snapshot: Snapshot, session: Session, idle: float, waiting: tuple[int, ...], limits: Limits
-) -> Finding:
-    warns = bool(waiting) or idle >= limits.warn_idle.total_seconds()
-    holds = [
-        k
-        for k, v in (
-            ("a snapshot", session.xmin_age_xids),
-            ("a transaction id", session.xid_age_xids),
-        )
-        if v is not None
-    ]
+def _idle(snapshot: Snapshot) -> list[Session]:
+    mine = [s for s in snapshot.sessions if locks.is_client(s) and locks.is_idle_in_transaction(s)]
+    return sorted(mine, key=lambda s: (s.xact_start or snapshot.now, s.pid))
+
+
+def _severity(waits: locks.Waits, session: Session, limits: Limits) -> Severity | None:
+    idle = locks.since(session.state_change, waits.snapshot) or timedelta()
+    waited = waits.longest(session.pid)
+    if idle >= limits.warn_idle or waited >= limits.warn_wait:
+        return Severity.WARNING
+    if waited >= limits.min_wait or (_holds(session) and idle >= limits.min_idle):
+        return Severity.INFO
+    return None
+
+
+def _holds(session: Session) -> bool:
+    return session.xid_age_xids is not None or session.xmin_age_xids is not None
+
+
+def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits) -> Finding:
+    snapshot = waits.snapshot
+    behind = waits.depths(session.pid)
+    idle = locks.since(session.state_change, snapshot)
+    blocks = f" and blocks {locks.count(len(behind), 'session')}" if behind else ""
+    severity = _severity(waits, session, limits)
+    assert severity is not None
     return Finding(
-        object=ss.object_of(session),
-        severity=Severity.WARNING if warns else Severity.INFO,
-        grade=Grade.B,
-        title=f"{ss.object_of(session).name} has been idle in a transaction for {idle:.0f} s",
-        detail=(f"{len(waiting)} sessions wait for it. " if waiting else "")
-        + (
-            f"It holds {' and '.join(holds)}." if holds else "It keeps the locks of its statements."
-        ),
+        object=name,
+        severity=severity,
+        grade=Grade.A,
+        title=f"Session {session.pid} ({locks.label(session)}) is idle in its transaction for "
+        f"{locks.words(idle)}{blocks}",
+        detail=_detail(snapshot, session),
         evidence={
-            "idle_seconds": round(idle, 1),
-            "waiters": len(waiting),
-            "waiter_pids": list(waiting),
-            "holds": holds,
-            **ss.evidence(snapshot, session),
+            **locks.evidence(snapshot, session),
+            "idle_seconds": locks.seconds(idle),
+            "has_xid": session.xid_age_xids is not None,
+            "has_snapshot": session.xmin_age_xids is not None,
+            "xid_age_xids": session.xid_age_xids,
+            "xmin_age_xids": session.xmin_age_xids,
+            "holds": locks.held(snapshot, session.pid),
+            "blocked_pids": sorted(behind),
         },
-        impact=Impact(risk="locks stay and dead rows cannot be removed"),
-        remedy=(ss.end(session),),
-        caveats=(
-            "Its transaction is rolled back; the application must cope with the lost connection.",
-        ),
+        impact=Impact(risk="its locks stay, and VACUUM cannot remove what died since it began"),
+        remedy=(locks.terminate(session),),
+        caveats=("What it has written is rolled back.",)
+        if session.xid_age_xids is not None
+        else (),
+        related=tuple(locks.relations(waits, behind)),
     )
+
+
+def _detail(snapshot: Snapshot, session: Session) -> str:
+    age = locks.words(locks.since(session.xact_start, snapshot))
+    if session.state != "idle in transaction":
+        return f"Its transaction of {age} has failed, and its application has not noticed."
+    if session.xid_age_xids is not None:
+        return f"Its transaction is {age} old and has written: its row locks stay until it ends."
+    if session.xmin_age_xids is not None:
+        return f"Its transaction is {age} old and keeps a snapshot open."
+    return f"Its transaction is {age} old and keeps at least the locks of what it read."

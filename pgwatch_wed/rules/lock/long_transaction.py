@@ -1,17 +1,18 @@
-"""Transactions that have been working for a long time.
+"""Transactions that have been at work for very long.
 
 ## Why it matters
-Dead rows of every table stay until the transaction ends, and so do its locks.
+A long transaction keeps its locks and its snapshot: DDL waits for it and queues everybody behind, VACUUM cannot remove what died
+since, and if it fails, hours of work are lost.
 
 ## How sure we are
-B for the time, D for whether it is wrong: a nightly batch may be meant to run for hours.
+A about the time. Whether it is too long for what it does is for you to say: D as a fault, hence info first.
 
 ## Not reported
-Sessions that are idle in transaction (`lock-idle-in-transaction`), background processes, walsenders, and sessions that build
-an index or vacuum.
+- Transactions shorter than `min_age`; those that idle, which `lock-idle-in-transaction` tells.
+- VACUUM, index builds, autovacuum, walsenders and parallel workers: they are long by nature.
 
 ## Remedy
-None by reflex: find its owner. pg_cancel_backend stops the statement.
+Cancel its statement if nobody needs it any more. Split batch jobs into small transactions; give reports a standby.
 """
 
 from collections.abc import Iterator
@@ -19,53 +20,79 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pgwatch_wed.facts import Session, Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _sessions as ss
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules import _locks as locks
 
 NEEDS = ("sessions", "lock_waits")
 SCOPE = "cluster"
+PROFILES = {
+    "oltp": {"min_age": timedelta(minutes=5), "warn_age": timedelta(minutes=30)},
+    "analytics": {"min_age": timedelta(hours=2), "warn_age": timedelta(hours=12)},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # An OLTP transaction takes milliseconds; a report minutes.
+    # Interactive work is over by then.
     min_age: timedelta = timedelta(minutes=10)
-    # From here on, or when somebody waits for it, it is a warning.
+    # Reports and backups are over by then.
     warn_age: timedelta = timedelta(hours=1)
-
-
-PROFILES = {"analytics": {"min_age": timedelta(hours=2), "warn_age": timedelta(hours=12)}}
+    # What idles as long is lock-idle-in-transaction's.
+    min_idle: timedelta = timedelta(seconds=10)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each transaction that is older than the limit."""
-    busy = {b.pid for b in snapshot.index_builds} | {v.pid for v in snapshot.vacuums}
-    for session in ss.clients(snapshot):
-        age = ss.seconds_since(snapshot, session.xact_start)
-        if age is None or ss.is_idle_in_transaction(session) or session.pid in busy:
-            continue
-        if session.leader_pid is None and age >= limits.min_age.total_seconds():
-            yield _finding(snapshot, session, age, limits)
+    """Yield a finding for each old transaction that is at work."""
+    waits = locks.Waits(snapshot)
+    found = [s for s in _at_work(snapshot, limits) if _age(snapshot, s) >= limits.min_age]
+    for session, name in zip(found, locks.objects(found), strict=True):
+        yield _finding(waits, session, name, limits)
+    yield from locks.hidden(snapshot)
 
 
-def _finding(snapshot: Snapshot, session: Session, age: float, limits: Limits) -> Finding:
-    waiting = ss.blocked_by(snapshot, session.pid)
-    warns = bool(waiting) or age >= limits.warn_age.total_seconds()
-    dump = (session.application_name or "").startswith("pg_dump")
+def _age(snapshot: Snapshot, session: Session) -> timedelta:
+    return locks.since(session.xact_start, snapshot) or timedelta()
+
+
+def _at_work(snapshot: Snapshot, limits: Limits) -> list[Session]:
+    natural = {v.pid for v in snapshot.vacuums} | {b.pid for b in snapshot.index_builds}
+    mine = [
+        s
+        for s in snapshot.sessions
+        if locks.is_client(s) and s.leader_pid is None and s.pid not in natural
+    ]
+    busy = [s for s in mine if not _idles(snapshot, s, limits)]
+    return sorted(busy, key=lambda s: (s.xact_start or snapshot.now, s.pid))
+
+
+def _idles(snapshot: Snapshot, session: Session, limits: Limits) -> bool:
+    idle = locks.since(session.state_change, snapshot) or timedelta()
+    return locks.is_idle_in_transaction(session) and idle >= limits.min_idle
+
+
+def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits) -> Finding:
+    snapshot = waits.snapshot
+    age = _age(snapshot, session)
+    behind = waits.depths(session.pid)
+    late = age >= limits.warn_age or bool(behind)
     return Finding(
-        object=ss.object_of(session),
-        severity=Severity.WARNING if warns and not dump else Severity.INFO,
+        object=name,
+        severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.D,
-        title=f"{ss.object_of(session).name} has had a transaction open for {age / 60:.0f} min",
-        detail="A backup reads one snapshot from start to end." if dump else "It is still working.",
+        title=f"Session {session.pid} ({locks.label(session)}) is in one transaction for "
+        f"{locks.words(age)}",
+        detail=f"It {locks.doing(snapshot, session.pid)}."
+        + (f" {locks.count(len(behind), 'session')} wait for it." if behind else ""),
         evidence={
-            "age_seconds": round(age, 1),
-            "waiters": len(waiting),
-            **ss.evidence(snapshot, session),
+            **locks.evidence(snapshot, session),
+            "xmin_age_xids": session.xmin_age_xids,
+            "holds": locks.held(snapshot, session.pid),
+            "blocked_pids": sorted(behind),
         },
-        impact=Impact(risk="dead rows of every table of its database stay until it ends"),
-        remedy=() if dump else (ss.end(session),),
-        caveats=("It may be meant to run this long; ask its owner.",),
+        impact=Impact(risk="its locks and its snapshot stay until it ends"),
+        remedy=(locks.stop(session),),
+        caveats=("A backup or a migration may have to take this long.",),
+        related=tuple(locks.relations(waits, behind)),
     )

@@ -1,16 +1,18 @@
-"""Prepared transactions that nobody finishes.
+"""Transactions prepared for two-phase commit that nobody commits or rolls back.
 
 ## Why it matters
-A prepared transaction keeps its locks and holds back VACUUM without any session to see, and survives restarts.
+A prepared transaction belongs to no session. It keeps its locks and the horizon for as long as it exists, through restarts, and no
+timeout ends it. A transaction manager that lost it will not come back for it.
 
 ## How sure we are
-B: pg_prepared_xacts lists it. Whether its transaction manager will still come, only that manager knows.
+B: it exists, and PostgreSQL says since when. Between the two phases it lives for milliseconds when all is well.
 
 ## Not reported
-Those younger than the limit: two-phase commit passes through this state in milliseconds.
+- Those younger than `min_age`, unless somebody waits for them.
 
 ## Remedy
-Ask the transaction manager; else ROLLBACK PREPARED (or COMMIT PREPARED) in the transaction's own database.
+Ask the transaction manager; if it does not know it, ROLLBACK PREPARED in its own database, as its owner or a superuser. If nothing
+uses two-phase commit, set `max_prepared_transactions = 0`.
 """
 
 from collections.abc import Iterator
@@ -18,54 +20,60 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pgwatch_wed.facts import PreparedTransaction, Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.quote import literal
-from pgwatch_wed.rules import _sessions as ss
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules import _locks as locks
 
-NEEDS = ("prepared_transactions",)
+NEEDS = ("prepared_transactions", "lock_waits")
 SCOPE = "cluster"
+PRIMARY_ONLY = True
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # A transaction manager commits within milliseconds.
-    min_age: timedelta = timedelta(seconds=2)
-    # From here on it is a warning.
+    # A healthy manager needs milliseconds between the two phases.
+    min_age: timedelta = timedelta(seconds=5)
+    # By now it is forgotten.
     warn_age: timedelta = timedelta(minutes=5)
+    # It is a warning at once when somebody has waited for it this long.
+    min_wait: timedelta = timedelta(milliseconds=500)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each prepared transaction that is older than the limit."""
-    for prepared in snapshot.prepared_transactions:
-        age = ss.seconds_since(snapshot, prepared.prepared_at) or 0.0
-        if age >= limits.min_age.total_seconds():
-            yield _finding(prepared, age, limits)
+    """Yield a finding for each prepared transaction that should be over."""
+    waits = locks.Waits(snapshot)
+    for prepared in sorted(snapshot.prepared_transactions, key=lambda p: p.gid):
+        age = locks.since(prepared.prepared_at, snapshot) or timedelta()
+        blocks = waits.longest(prepared.gid) >= limits.min_wait
+        if blocks or age >= limits.warn_age:
+            yield _finding(waits, prepared, Severity.WARNING)
+        elif age >= limits.min_age:
+            yield _finding(waits, prepared, Severity.INFO)
 
 
-def _finding(prepared: PreparedTransaction, age: float, limits: Limits) -> Finding:
-    warns = age >= limits.warn_age.total_seconds()
+def _finding(waits: locks.Waits, prepared: PreparedTransaction, severity: Severity) -> Finding:
+    age = locks.since(prepared.prepared_at, waits.snapshot)
+    behind = waits.depths(prepared.gid)
+    blocks = f" and blocks {locks.count(len(behind), 'session')}" if behind else ""
     return Finding(
-        object=Object("prepared transaction", prepared.gid, database=prepared.database),
-        severity=Severity.WARNING if warns else Severity.INFO,
+        object=Object("prepared_transaction", prepared.gid),
+        severity=severity,
         grade=Grade.B,
-        title=f"The prepared transaction {prepared.gid} has waited for {age:.0f} s",
-        detail=f"{prepared.owner} prepared it in {prepared.database}; nobody committed it or rolled it back.",
+        title=f"The prepared transaction {prepared.gid} is open for {locks.words(age)}{blocks}",
+        detail=f"{prepared.owner} prepared it in database {prepared.database}, and neither committed "
+        "nor rolled it back.",
         evidence={
             "gid": prepared.gid,
             "owner": prepared.owner,
             "database": prepared.database,
-            "age_seconds": round(age, 1),
-            "age_xids": prepared.xid_age_xids,
+            "prepared_at": prepared.prepared_at.isoformat(),
+            "age_seconds": locks.seconds(age),
+            "xid_age_xids": prepared.xid_age_xids,
+            "blocked_pids": sorted(behind),
         },
-        impact=Impact(risk="its locks stay and VACUUM is held back"),
-        remedy=(
-            Remedy(
-                sql=f"ROLLBACK PREPARED {literal(prepared.gid)};",
-                lock=f"none; run it in database {prepared.database} as its owner or a superuser",
-                in_transaction=False,
-                undo="-- there is none: ask the transaction manager first; COMMIT PREPARED keeps its work",
-            ),
-        ),
+        impact=Impact(risk="its locks stay for ever, and VACUUM removes nothing that died since"),
+        remedy=(locks.rollback_prepared(prepared.gid),),
+        caveats=("Its transaction manager may still want to commit it: ask there first.",),
+        related=tuple(locks.relations(waits, behind)),
     )
