@@ -790,7 +790,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A logical replication publication."""
+    """A logical replication publication; ``except_oids`` (19+) are what FOR ALL TABLES leaves out."""
 
     name: str
     is_all_tables: bool
@@ -798,6 +798,7 @@ class Publication:
     publishes_delete: bool
     table_oids: tuple[int, ...]
     schemas: tuple[str, ...]
+    except_oids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

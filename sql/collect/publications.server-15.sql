@@ -11,5 +11,6 @@ select
         join pg_namespace n on n.oid = s.pnnspid
         where s.pnpubid = p.oid
         order by 1
-    ) as schemas
+    ) as schemas,
+    '{}'::int8[] as except_oids
 from pg_publication p

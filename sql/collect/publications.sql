@@ -5,5 +5,6 @@ select
     p.pubupdate as publishes_update,
     p.pubdelete as publishes_delete,
     array(select r.prrelid::int8 from pg_publication_rel r where r.prpubid = p.oid order by 1) as table_oids,
-    '{}'::text[] as schemas
+    '{}'::text[] as schemas,
+    '{}'::int8[] as except_oids
 from pg_publication p

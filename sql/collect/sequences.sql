@@ -1,4 +1,4 @@
--- A row is a sequence and every column that it feeds; its value is read apart, without its locks.
+-- A row is a sequence and every column whose default it is; its value is read apart, without its locks.
 select
     c.oid::int8 as oid,
     n.nspname::text as schema,
@@ -29,6 +29,8 @@ left join (
     from pg_depend r
     join pg_attrdef a on a.oid = r.objid
     where r.classid = 'pg_attrdef'::regclass and r.refclassid = 'pg_class'::regclass
+        -- nextval() itself or cast to the column's type, but not an expression that changes its value
+        and a.adbin::text ~ '^(\{(FUNCEXPR :funcid (480|714|1781|1703) |COERCETODOMAIN )[^{]*)*\{FUNCEXPR :funcid 1574 '
     group by r.refobjid
 ) f on f.refobjid = c.oid
 where c.relpersistence <> 't'

@@ -1,0 +1,93 @@
+"""Constraints that old rows were never checked against.
+
+## Why it matters
+NOT VALID lets a constraint be added without reading the table; rows that were there before may still break it, and the
+planner may not rely on it. It is meant as the first of two steps. NOT ENFORCED (18) checks nothing at all.
+
+## How sure we are
+B: pg_constraint says so. That rows do break it is only known once it is validated.
+
+## Not reported
+Partitions and children one by one, where their parent has the constraint too.
+
+## Remedy
+VALIDATE CONSTRAINT, which reads the table while reads and writes go on. If it fails, its message names a row to mend.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Constraint, Snapshot, Table
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _indexes as ix
+
+NEEDS = ("constraints", "tables")
+PRIMARY_ONLY = True
+
+_KINDS = {"f": "foreign key", "c": "check", "n": "not-null constraint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """No thresholds: a constraint is validated, or it is not."""
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
+    """Yield a finding for each constraint that is not validated or not enforced."""
+    open_ = {(c.table_oid, c.name) for c in snapshot.constraints if not c.is_validated}
+    for constraint in snapshot.constraints:
+        table = snapshot.table_by_oid.get(constraint.table_oid)
+        if constraint.is_validated or constraint.kind not in _KINDS or table is None:
+            continue
+        inherited = (table.parent_oid, constraint.name) in open_
+        if constraint.parent_oid is None and not inherited:
+            yield _finding(snapshot, constraint, table)
+
+
+def _finding(snapshot: Snapshot, constraint: Constraint, table: Table) -> Finding:
+    kind = _KINDS[constraint.kind]
+    enforced = constraint.is_enforced
+    state = "never validated" if enforced else "not enforced"
+    return Finding(
+        object=Object(
+            "constraint",
+            constraint.name,
+            database=snapshot.server.database,
+            schema=table.schema,
+            table=table.name,
+        ),
+        related=(ix.table_object(snapshot, table),),
+        severity=Severity.WARNING if enforced else Severity.INFO,
+        grade=Grade.B,
+        title=f"The {kind} {constraint.name} on {table.qualified} is {state}",
+        detail="New rows are checked, those from before it were not."
+        if enforced
+        else "It documents a rule that PostgreSQL does not check.",
+        evidence={
+            "kind": kind,
+            "columns": list(snapshot.column_names(table.oid, constraint.columns)),
+            "rows": round(ix.rows(snapshot, table)),
+            "is_enforced": enforced,
+        },
+        impact=Impact(risk="rows may break it"),
+        remedy=tuple(_remedy(constraint, table)),
+        caveats=("If rows break it, the statement fails and changes nothing.",),
+    )
+
+
+def _remedy(constraint: Constraint, table: Table) -> Iterator[Remedy]:
+    where, name = ident(table.schema, table.name), ident(constraint.name)
+    if constraint.is_enforced:
+        also = " and ROW SHARE on the table it refers to" if constraint.kind == "f" else ""
+        yield Remedy(
+            sql=f"ALTER TABLE {where} VALIDATE CONSTRAINT {name};",
+            lock=f"SHARE UPDATE EXCLUSIVE on the table{also}: reads and writes go on",
+            undo="-- nothing to undo: a validated constraint checks no more than before",
+        )
+    elif constraint.kind == "f":
+        yield Remedy(
+            sql=f"ALTER TABLE {where} ALTER CONSTRAINT {name} ENFORCED;",
+            lock="ACCESS EXCLUSIVE on both tables while all rows are checked: everything waits",
+            undo=f"ALTER TABLE {where} ALTER CONSTRAINT {name} NOT ENFORCED;",
+        )

@@ -1,0 +1,124 @@
+"""Foreign keys whose type is not that of the key they refer to.
+
+## Why it matters
+A reference that is narrower than its key fails once the key outgrows it. Where the two types share no B-tree
+operators, such as integer and numeric, PostgreSQL converts the referring column for each check, so that no index on it
+helps, and joins suffer the same.
+
+## How sure we are
+B: the column types are in the catalogs. What it costs depends on the data.
+
+## Not reported
+Types that PostgreSQL treats as one: text and varchar of any length, a domain and its base type, numeric of any
+precision, timestamps of any precision. Partitions one by one.
+
+## Remedy
+ALTER COLUMN … TYPE on the referring column. It rewrites the table and its indexes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Column, Constraint, Snapshot, Table
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _indexes as ix
+
+NEEDS = ("constraints", "columns", "tables")
+PRIMARY_ONLY = True
+
+_WIDTH = {"int2": 2, "int4": 4, "int8": 8}
+# Types with operators among themselves that one index serves.
+_FAMILIES = (
+    frozenset(_WIDTH),
+    frozenset(("text", "varchar", "name")),
+    frozenset(("float4", "float8")),
+    frozenset(("date", "timestamp", "timestamptz")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """No thresholds: two types are the same, or they are not."""
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
+    """Yield a finding for each foreign key with a column of another type."""
+    for key in snapshot.constraints:
+        table = snapshot.table_by_oid.get(key.table_oid)
+        if key.kind == "f" and key.parent_oid is None and table is not None:
+            pairs = [p for p in _pairs(snapshot, key) if _differ(*p)]
+            if pairs:
+                yield _finding(snapshot, key, table, pairs)
+
+
+def _pairs(snapshot: Snapshot, key: Constraint) -> Iterator[tuple[Column, Column]]:
+    for own, theirs in zip(key.columns, key.referenced_columns, strict=False):
+        mine = snapshot.column_by_key.get((key.table_oid, own))
+        aim = snapshot.column_by_key.get((key.referenced_oid or 0, theirs))
+        if mine is not None and aim is not None:
+            yield mine, aim
+
+
+def _differ(own: Column, aim: Column) -> bool:
+    if own.base_type == aim.base_type:
+        return False
+    return not {own.base_type, aim.base_type} <= {"text", "varchar"}
+
+
+def _harm(own: Column, aim: Column) -> str:
+    """Say what the difference does; empty where it is only untidy."""
+    mine, theirs = _WIDTH.get(own.base_type), _WIDTH.get(aim.base_type)
+    if mine is not None and theirs is not None:
+        return "values beyond its type cannot be stored" if mine < theirs else ""
+    if any({own.base_type, aim.base_type} <= family for family in _FAMILIES):
+        return ""
+    return "it is converted for each check and join, so that no index on it helps"
+
+
+def _finding(
+    snapshot: Snapshot, key: Constraint, table: Table, pairs: list[tuple[Column, Column]]
+) -> Finding:
+    parent = snapshot.table_by_oid.get(key.referenced_oid or 0)
+    referenced = parent.qualified if parent else "its parent"
+    harms = [harm for own, aim in pairs if (harm := _harm(own, aim))]
+    own, aim = pairs[0]
+    return Finding(
+        object=Object(
+            "constraint",
+            key.name,
+            database=snapshot.server.database,
+            schema=table.schema,
+            table=table.name,
+        ),
+        related=(ix.table_object(snapshot, table),),
+        severity=Severity.WARNING if harms else Severity.INFO,
+        grade=Grade.B,
+        title=f"{table.qualified}.{own.name} is {own.type}, {referenced}.{aim.name} is {aim.type}",
+        detail=f"The foreign key {key.name} joins columns of different types"
+        + (f": {harms[0]}." if harms else "."),
+        evidence={
+            "columns": [
+                {"column": o.name, "type": o.type, "refers_to": a.name, "its_type": a.type}
+                for o, a in pairs
+            ],
+            "child_rows": round(ix.rows(snapshot, table)),
+        },
+        impact=Impact(risk=harms[0] if harms else ""),
+        remedy=(_remedy(table, pairs),),
+        caveats=("It rewrites the table and its indexes unless the types are stored alike.",),
+    )
+
+
+def _remedy(table: Table, pairs: list[tuple[Column, Column]]) -> Remedy:
+    where = ident(table.schema, table.name)
+
+    def change(types: list[tuple[str, str]]) -> str:
+        parts = ", ".join(f"ALTER COLUMN {ident(name)} TYPE {kind}" for name, kind in types)
+        return f"ALTER TABLE {where} {parts};"
+
+    return Remedy(
+        sql=change([(own.name, aim.type) for own, aim in pairs]),
+        lock="ACCESS EXCLUSIVE on the table while it and its indexes are rewritten: everything waits",
+        undo=change([(own.name, own.type) for own, _ in pairs]),
+    )

@@ -1,0 +1,216 @@
+"""Columns whose type ends before the values that they are given do.
+
+## Why it matters
+When a sequence passes the largest integer of a column, every insert fails until the type is changed, and that rewrites
+the table and its indexes while everybody waits. A foreign key that is narrower than the key it points at fails the same
+way, in another table.
+
+## How sure we are
+B: the sequence's position against the column's type. The days left are an estimate from the rows inserted since the
+counters began, and only given where these cover a week.
+
+## Not reported
+Sequences that stop or start again before the column's type ends (`schema-sequence-exhaustion` judges their own ends);
+defaults that change the sequence's value; partitions one by one; foreign keys whose type is as wide as their target's,
+since the target fails first; integer keys that no sequence feeds, whose largest value only their rows tell, and rows
+are not read. bigint does not run out.
+
+## Remedy
+ALTER COLUMN … TYPE rewrites the table: right for small ones, with a maintenance window. For a large one add a bigint
+column, keep it filled by a trigger, fill the old rows in batches, and swap the two in one short transaction.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from pgwatch_wed.facts import Column, Snapshot, Table
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _sequences as sq
+
+NEEDS = ("sequences", "columns", "tables", "constraints")
+PRIMARY_ONLY = True
+
+_WIDER: Mapping[str, str] = {"int2": "integer", "int4": "bigint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds: parts 0…1 of the column's range that are used up."""
+
+    info_share: float = 0.5
+    warn_share: float = 0.7
+    # Past this, what is left is often less than the time that the change takes.
+    critical_share: float = 0.9
+    # An end within these days at the present rate is a warning whatever the part.
+    warn_days: float = 365
+    # The rate is known once the counters cover this many days.
+    min_rate_days: float = 7
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A column with the sequence behind it; ``target`` is the key it refers to, if it is a reference."""
+
+    table: Table
+    column: Column
+    clock: sq.Clock
+    end: int
+    share: float
+    days: float | None
+    target: sq.Key | None = None
+    followers: tuple[sq.Key, ...] = field(default=())
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each column that will be too narrow."""
+    feeds = sq.Feeds(snapshot)
+    for case in (*_direct(snapshot, feeds, limits), *_references(snapshot, feeds, limits)):
+        severity = _severity(case, limits)
+        if severity is not None:
+            yield _finding(snapshot, case, severity)
+
+
+def _direct(snapshot: Snapshot, feeds: sq.Feeds, limits: Limits) -> Iterator[_Case]:
+    for key, clock in feeds.direct.items():
+        column = snapshot.column_by_key[key]
+        end = clock.end_in(column)
+        if end is None or abs(end) >= sq.BIGINT_MAX or _stops_before(clock, end):
+            continue
+        followers = tuple(_followers(snapshot, feeds, key, end))
+        yield from _case(snapshot, limits, key, clock, end, None, followers)
+
+
+def _followers(snapshot: Snapshot, feeds: sq.Feeds, key: sq.Key, end: int) -> Iterator[sq.Key]:
+    """Yield the foreign keys, at any distance, whose type ends where that of the key does."""
+    for column, (target, clock) in feeds.by_reference.items():
+        while target in feeds.by_reference:
+            target = feeds.by_reference[target][0]
+        own = snapshot.column_by_key.get(column)
+        if target == key and own is not None and clock.end_in(own) == end:
+            yield column
+
+
+def _stops_before(clock: sq.Clock, end: int) -> bool:
+    """Tell whether the sequence ends, or begins again, before the column's type does."""
+    if clock.own_end == end:
+        return clock.sequence.is_cycling
+    return clock.comes_before(clock.own_end, end)
+
+
+def _references(snapshot: Snapshot, feeds: sq.Feeds, limits: Limits) -> Iterator[_Case]:
+    for key, (target, clock) in feeds.by_reference.items():
+        end = clock.end_in(snapshot.column_by_key[key]) if key in snapshot.column_by_key else None
+        aim = snapshot.column_by_key.get(target)
+        theirs = clock.end_in(aim) if aim is not None else None
+        if end is None or abs(end) >= sq.BIGINT_MAX or not clock.comes_before(end, clock.own_end):
+            continue
+        if theirs is None or clock.comes_before(end, theirs):
+            yield from _case(snapshot, limits, key, clock, end, target, ())
+
+
+def _case(
+    snapshot: Snapshot,
+    limits: Limits,
+    key: sq.Key,
+    clock: sq.Clock,
+    end: int,
+    target: sq.Key | None,
+    followers: tuple[sq.Key, ...],
+) -> Iterator[_Case]:
+    fed = snapshot.table_by_oid.get((target or key)[0])
+    table = snapshot.table_by_oid.get(key[0])
+    if table is None or clock.position is None:
+        return
+    days = sq.days_left(snapshot, fed, clock.left(end), limits.min_rate_days) if fed else None
+    column = snapshot.column_by_key[key]
+    yield _Case(table, column, clock, end, clock.share(end), days, target, followers)
+
+
+def _severity(case: _Case, limits: Limits) -> Severity | None:
+    if case.share >= limits.critical_share:
+        return Severity.CRITICAL
+    if case.share >= limits.warn_share or (case.days is not None and case.days <= limits.warn_days):
+        return Severity.WARNING
+    return Severity.INFO if case.share >= limits.info_share else None
+
+
+def _finding(snapshot: Snapshot, case: _Case, severity: Severity) -> Finding:
+    table, column, sequence = case.table, case.column, case.clock.sequence
+    left = case.clock.left(case.end)
+    aim = snapshot.column_by_key.get(case.target) if case.target else None
+    aimed = snapshot.table_by_oid.get(case.target[0]) if case.target else None
+    role = f", a foreign key to {aimed.qualified}" if aimed is not None else ""
+    return Finding(
+        object=Object(
+            "column",
+            f"{table.name}.{column.name}",
+            database=snapshot.server.database,
+            schema=table.schema,
+            table=table.name,
+        ),
+        related=tuple(_related(snapshot, case)),
+        severity=severity,
+        grade=Grade.B,
+        title=f"{table.qualified}.{column.name} ({column.type}) has used {case.share:.0%} of its range",
+        detail=f"The column{role} gets its values from the sequence {sequence.schema}.{sequence.name}, "
+        f"now at {case.clock.position:,}; its type ends at {case.end:,}."
+        + (f" At the present rate that is in {case.days:,.0f} days." if case.days else ""),
+        evidence={
+            "column": column.name,
+            "type": column.type,
+            "sequence": f"{sequence.schema}.{sequence.name}",
+            "last_value": case.clock.position,
+            "end_of_type": case.end,
+            "used_share": round(case.share, 4),
+            "values_left": left,
+            "days_left": round(case.days, 1) if case.days is not None else None,
+            "refers_to": f"{aimed.qualified}.{aim.name}" if aim and aimed else None,
+        },
+        impact=Impact(risk="inserts fail with “integer out of range” when it ends"),
+        remedy=tuple(_remedy(snapshot, case)),
+        caveats=(
+            "It rewrites the table and its indexes; for a large one, fill a new column in batches and swap.",
+            "Views, functions and clients that know the old type must follow.",
+        ),
+    )
+
+
+def _related(snapshot: Snapshot, case: _Case) -> Iterator[Object]:
+    sequence = case.clock.sequence
+    database = snapshot.server.database
+    yield Object("sequence", sequence.name, database=database, schema=sequence.schema)
+    for oid, attnum in case.followers:
+        table, column = snapshot.table_by_oid.get(oid), snapshot.column_by_key.get((oid, attnum))
+        if table is not None and column is not None:
+            name = f"{table.name}.{column.name}"
+            yield Object("column", name, database=database, schema=table.schema, table=table.name)
+
+
+def _remedy(snapshot: Snapshot, case: _Case) -> Iterator[Remedy]:
+    """Yield the references first: a wide one may point at a narrow key, not the other way round."""
+    for oid, attnum in case.followers:
+        table = snapshot.table_by_oid.get(oid)
+        if table is not None:
+            yield _widen(table, snapshot.column_by_key[oid, attnum])
+    sequence = case.clock.sequence
+    own = _widen(case.table, case.column)
+    ends = not case.clock.comes_before(case.end, case.clock.own_end)
+    wider = _wider(case.column)
+    if ends and case.target is None and sequence.type != "bigint" and wider != "numeric":
+        change = f"ALTER SEQUENCE {ident(sequence.schema, sequence.name)} AS {wider};"
+        own = replace(own, sql=f"{own.sql}\n{change}")
+    yield own
+
+
+def _wider(column: Column) -> str:
+    return _WIDER.get(column.base_type, "numeric")
+
+
+def _widen(table: Table, column: Column) -> Remedy:
+    change = f"ALTER TABLE {ident(table.schema, table.name)} ALTER COLUMN {ident(column.name)} TYPE"
+    return Remedy(
+        sql=f"{change} {_wider(column)};",
+        lock="ACCESS EXCLUSIVE on the table while it and its indexes are rewritten: everything waits",
+        undo=f"{change} {column.type};",
+    )

@@ -1,0 +1,12 @@
+create table no_key (a int);
+create table keyed (id int primary key);
+create table whole (a int);
+alter table whole replica identity full;
+create table chosen (a int not null);
+create unique index chosen_a on chosen (a);
+alter table chosen replica identity using index chosen_a;
+create unlogged table never_published (a int);
+create table parted (id int, at date, primary key (id, at)) partition by range (at);
+create table parted_one partition of parted for values from ('2020-01-01') to ('2021-01-01');
+create publication inserts for table no_key with (publish = 'insert, truncate');
+create publication chosen_ones for table keyed, whole, chosen, parted;
