@@ -1,0 +1,1 @@
+"""What PostgreSQL's own parser (pglast) tells about statements and expressions."""

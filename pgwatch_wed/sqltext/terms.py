@@ -1,0 +1,325 @@
+"""Conditions as EXPLAIN (VERBOSE) prints them → which columns they compare, and how.
+
+The server has resolved everything by then: unqualified names, aliases, views, CTEs, partitions.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from pglast import ast, parse_sql
+from pglast.enums import A_Expr_Kind, BoolExprType, NullTestType, SortByDir, SortByNulls
+from pglast.parser import ParseError, scan
+from pglast.stream import RawStream
+
+_ONCE = re.compile(r"\b(?:InitPlan|CTE) \w+(?: \(returns [^()]*\))?")
+_EACH_ROW = re.compile(
+    r"(?:alternatives: )?(?:hashed )?\bSubPlan \d+(?: or (?:hashed )?SubPlan \d+)*"
+)
+_ROW_PARAMETER = 98
+_SUBPLAN_COLUMN = re.compile(r"\(\$(\d+)\)\.col\d+")
+_QUANTIFIED = re.compile(r"\((?:ANY|ALL) \(")
+_EXISTS = re.compile(r"\bEXISTS\(\$\d+\)")
+_RANGES = frozenset({"<", "<=", ">", ">="})
+_CONTAINS = frozenset({"@>", "<@", "&&", "?", "?|", "?&", "@?", "-|-", "<<", ">>"})
+_PATTERNS = frozenset({"~~", "~~*", "~", "~*"})
+_MATCHES = frozenset({"@@"})
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "@>": "<@", "<@": "@>"}
+_TEXT_CASTS = frozenset({"text"})
+
+
+class Kind(Enum):
+    """What a condition lets an index do."""
+
+    EQUAL = "equal"
+    IN = "in"
+    RANGE = "range"
+    PREFIX = "prefix"
+    PATTERN = "pattern"
+    IS_NULL = "is null"
+    NOT_NULL = "is not null"
+    CONTAINS = "contains"
+    MATCH = "match"
+    BOOLEAN = "boolean"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A column, or an expression over columns of one alias; ``text`` has no alias in it."""
+
+    alias: str
+    text: str
+    column: str | None
+    columns: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition on an operand. ``other`` is the operand of another alias that it is joined to."""
+
+    operand: Operand
+    kind: Kind
+    operator: str
+    is_constant: bool
+    text: str
+    other: Operand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Conditions that hold together; each of an OR's arms is a group of its own."""
+
+    terms: tuple[Term, ...]
+    arms: tuple["Group", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """An operand with its direction, as CREATE INDEX would say it."""
+
+    operand: Operand
+    order: str
+
+
+@lru_cache(maxsize=20_000)
+def conditions(text: str) -> Group:
+    """Return the conditions of a Filter, Index Cond, Hash Cond, Join Filter…"""
+    node = _parse(text)
+    return Group(()) if node is None else _group(node)
+
+
+@lru_cache(maxsize=20_000)
+def references(text: str) -> frozenset[tuple[str, str]]:
+    """Return every (alias, column) that an expression reads; the alias is empty if it has none."""
+    node = _parse(text)
+    if node is None:
+        return frozenset(_scanned(text))
+    return frozenset(_columns(node))
+
+
+@lru_cache(maxsize=20_000)
+def sort_key(text: str) -> SortKey | None:
+    """Return a key of a Sort or Group node, or None where it is not over one alias."""
+    text = _readable(text)
+    try:
+        order = parse_sql(f"select order by {text}")[0].stmt.sortClause[0]
+    except ParseError:
+        return None
+    operand = _operand(order.node)
+    return None if operand is None else SortKey(operand, _direction(order))
+
+
+@lru_cache(maxsize=20_000)
+def extremes(text: str) -> tuple[Operand, ...]:
+    """Return the operands of min() and max() in an output expression."""
+    node = _parse(text)
+    calls = (n for n in _walk(node) if isinstance(n, ast.FuncCall)) if node is not None else ()
+    found = [
+        _operand(call.args[0])
+        for call in calls
+        if call.args and len(call.args) == 1 and call.funcname[-1].sval in ("min", "max")
+    ]
+    return tuple(operand for operand in found if operand is not None)
+
+
+def _direction(order: Any) -> str:
+    is_descending = order.sortby_dir == SortByDir.SORTBY_DESC
+    words = ["DESC"] if is_descending else []
+    if order.sortby_nulls == SortByNulls.SORTBY_NULLS_FIRST and not is_descending:
+        words.append("NULLS FIRST")
+    if order.sortby_nulls == SortByNulls.SORTBY_NULLS_LAST and is_descending:
+        words.append("NULLS LAST")
+    return " ".join(words)
+
+
+def _readable(text: str) -> str:
+    """Turn what only EXPLAIN says into SQL: references to subplans become parameters."""
+    text = _EACH_ROW.sub(f"${_ROW_PARAMETER}", _ONCE.sub("$99", text))
+    text = _SUBPLAN_COLUMN.sub(r"$\1", text)
+    return _EXISTS.sub("true", _QUANTIFIED.sub("((", text))
+
+
+def _parse(text: str) -> Any:
+    try:
+        return parse_sql(f"select {_readable(text)}")[0].stmt.targetList[0].val
+    except (ParseError, IndexError, TypeError):
+        return None
+
+
+def _scanned(text: str) -> Iterator[tuple[str, str]]:
+    """Find ``alias.column`` in what does not parse."""
+    try:
+        tokens = [t for t in scan(text) if "COMMENT" not in t.name]
+    except ParseError:
+        return
+    for left, dot, right in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if dot.name == "ASCII_46":
+            alias, column = (_unquoted(text[t.start : t.end + 1]) for t in (left, right))
+            yield alias, column
+
+
+def _group(node: Any) -> Group:
+    terms: list[Term] = []
+    arms: list[Group] = []
+    for part in _conjuncts(node):
+        if isinstance(part, ast.BoolExpr) and part.boolop == BoolExprType.OR_EXPR:
+            arms += [_group(arm) for arm in part.args]
+        terms += _terms(part)
+    return Group(tuple(terms), tuple(arms))
+
+
+def _conjuncts(node: Any) -> Iterator[Any]:
+    if isinstance(node, ast.BoolExpr) and node.boolop == BoolExprType.AND_EXPR:
+        for part in node.args:
+            yield from _conjuncts(part)
+    else:
+        yield node
+
+
+def _terms(node: Any) -> Iterator[Term]:
+    match node:
+        case ast.NullTest():
+            operand = _operand(node.arg)
+            is_null = node.nulltesttype == NullTestType.IS_NULL
+            kind = Kind.IS_NULL if is_null else Kind.NOT_NULL
+            if operand is not None:
+                yield Term(operand, kind, "", True, _print(node))
+        case ast.A_Expr() if node.lexpr is not None:
+            yield from _comparison(node)
+        case ast.ColumnRef():
+            yield from _boolean(node, _print(node))
+        case ast.BoolExpr() if node.boolop == BoolExprType.NOT_EXPR:
+            if isinstance(node.args[0], ast.ColumnRef):
+                yield from _boolean(node.args[0], _print(node))
+        case _:
+            return
+
+
+def _boolean(node: Any, text: str) -> Iterator[Term]:
+    operand = _operand(node)
+    if operand is not None:
+        yield Term(operand, Kind.BOOLEAN, "", True, text)
+
+
+def _comparison(node: Any) -> Iterator[Term]:
+    operator = node.name[-1].sval
+    left, right = _operand(node.lexpr), _operand(node.rexpr)
+    text = _print(node)
+    if left is not None:
+        yield from _side(left, operator, node, right, node.rexpr, text)
+    if right is not None and operator in _FLIPPED:
+        yield from _side(right, _FLIPPED[operator], node, left, node.lexpr, text)
+
+
+def _side(
+    operand: Operand, operator: str, node: Any, other: Operand | None, comparand: Any, text: str
+) -> Iterator[Term]:
+    aliases = {alias for alias, _ in _columns(comparand)}
+    if operand.alias in aliases:
+        return  # two columns of one table: no index helps
+    is_constant = not aliases
+    if any(isinstance(n, ast.ParamRef) and n.number == _ROW_PARAMETER for n in _walk(comparand)):
+        return  # a subquery that runs for each row of this very table
+    kind = _kind(operator, node, comparand)
+    joined = other if other is not None and other.alias != operand.alias else None
+    yield Term(operand, kind, operator, is_constant, text, joined)
+
+
+def _kind(operator: str, node: Any, comparand: Any) -> Kind:
+    if node.kind == A_Expr_Kind.AEXPR_OP_ANY and operator == "=":
+        return Kind.IN
+    if node.kind != A_Expr_Kind.AEXPR_OP:
+        return Kind.OTHER
+    if operator == "=":
+        return Kind.EQUAL
+    if operator in _RANGES:
+        return Kind.RANGE
+    if operator in _PATTERNS:
+        return _pattern(operator, comparand)
+    if operator in _CONTAINS:
+        return Kind.CONTAINS
+    return Kind.MATCH if operator in _MATCHES else Kind.OTHER
+
+
+def _pattern(operator: str, comparand: Any) -> Kind:
+    value = _constant(comparand)
+    if value is None:
+        return Kind.PATTERN
+    if operator == "~~":
+        return Kind.PATTERN if value[:1] in ("%", "_", "") else Kind.PREFIX
+    return Kind.PREFIX if operator == "~" and value[:1] == "^" else Kind.PATTERN
+
+
+def _constant(node: Any) -> str | None:
+    while isinstance(node, ast.TypeCast):
+        node = node.arg
+    value = getattr(node, "val", None)
+    return value.sval if isinstance(value, ast.String) else None
+
+
+def _operand(node: Any) -> Operand | None:
+    """Return a column or expression over one alias; a cast to text of a column is transparent."""
+    if node is None:
+        return None
+    columns = set(_columns(node))
+    aliases = {alias for alias, _ in columns}
+    if len(aliases) != 1 or any(isinstance(n, ast.ParamRef) for n in _walk(node)):
+        return None
+    (alias,) = aliases
+    names = frozenset(column for _, column in columns)
+    bare = node
+    while isinstance(bare, ast.TypeCast) and _type(bare) in _TEXT_CASTS:
+        bare = bare.arg
+    if isinstance(bare, ast.ColumnRef) and len(bare.fields) == 2:
+        return Operand(alias, _print(bare), bare.fields[1].sval, names)
+    return Operand(alias, _print(node), None, names)
+
+
+def as_expression(operand: Operand, text: str) -> Operand:
+    """Return the operand with another text, as an expression."""
+    return replace(operand, text=text, column=None)
+
+
+def _type(cast: Any) -> str:
+    return str(cast.typeName.names[-1].sval)
+
+
+def _columns(node: Any) -> Iterator[tuple[str, str]]:
+    for each in _walk(node):
+        if isinstance(each, ast.ColumnRef):
+            names = [f.sval for f in each.fields if isinstance(f, ast.String)]
+            if len(names) == len(each.fields) <= 2:
+                yield names[0] if len(names) == 2 else "", names[-1]
+
+
+def _walk(node: Any) -> Iterator[Any]:
+    if isinstance(node, tuple | list):
+        for each in node:
+            yield from _walk(each)
+    elif isinstance(node, ast.Node):
+        yield node
+        for attribute in node:
+            value = getattr(node, attribute)
+            if isinstance(value, tuple | ast.Node):
+                yield from _walk(value)
+
+
+def _print(node: Any) -> str:
+    """Print a node without the aliases of its columns."""
+    text: str = RawStream()(node)
+    aliases = {alias for alias, _ in _columns(node)}
+    pieces, end = [], 0
+    tokens = scan(text)
+    for name, dot in zip(tokens, tokens[1:], strict=False):
+        if dot.name == "ASCII_46" and _unquoted(text[name.start : name.end + 1]) in aliases:
+            pieces.append(text[end : name.start])
+            end = dot.end + 1
+    return "".join([*pieces, text[end:]])
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name[:1] == '"' else name

@@ -1,0 +1,86 @@
+"""Candidates beside the indexes that are there: copies, prefixes, and what a new one makes useless."""
+
+from pgwatch_wed.quote import ident
+from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex
+from pgwatch_wed.whatif.model import Index
+
+_DESCENDING, _NULLS_FIRST = 1, 2
+
+KeyForm = tuple[str, str, bool, bool]
+
+
+def covering(catalog: Catalog, index: Index) -> ExistingIndex | None:
+    """Return an existing index that does all that a candidate could do, if there is one."""
+    table = catalog.by_name.get((index.schema, index.table))
+    if table is None:
+        return None
+    for existing in catalog.indexes_of.get(table.oid, ()):
+        if existing.is_valid and _covers(existing, index):
+            return existing
+    return None
+
+
+def made_redundant(catalog: Catalog, index: Index) -> list[ExistingIndex]:
+    """Return existing indexes that enforce nothing and that a new index could stand in for."""
+    table = catalog.by_name.get((index.schema, index.table))
+    if table is None or index.method != "btree" or index.predicate:
+        return []
+    return [
+        e
+        for e in catalog.indexes_of.get(table.oid, ())
+        if e.is_valid
+        and not (e.is_unique or e.is_constraint or e.parent is not None)
+        and e.method == "btree"
+        and (e.predicate is None)
+        and _begins(existing_form(e), candidate_form(index))
+        and set(e.include) <= stored(index)
+    ]
+
+
+def stored(index: Index) -> set[str]:
+    """Return the columns that a candidate stores, quoted."""
+    return {k.text for k in index.keys if k.column} | {ident(n) for n in index.include}
+
+
+def _covers(existing: ExistingIndex, index: Index) -> bool:
+    if existing.method != index.method or (existing.predicate or "") != index.predicate:
+        return False
+    keys, wanted = existing_form(existing), candidate_form(index)
+    if existing.method != "btree":
+        return [k[:2] for k in keys] == [k[:2] for k in wanted]
+    has = {*existing.keys, *existing.include}
+    return _begins(wanted, keys) and {ident(n) for n in index.include} <= has
+
+
+def _begins(short: list[KeyForm], long: list[KeyForm]) -> bool:
+    """Tell whether keys are the first ones of others, read forwards or backwards."""
+    head = long[: len(short)]
+    turned = [(t, o, not d, not n) for t, o, d, n in head]
+    return short in (head, turned)
+
+
+def existing_form(index: ExistingIndex) -> list[KeyForm]:
+    """Return text, operator class, direction and place of NULLs of each key."""
+    return [
+        (_core(text), opclass, bool(option & _DESCENDING), bool(option & _NULLS_FIRST))
+        for text, opclass, option in zip(
+            index.keys, index.operator_classes, index.options, strict=False
+        )
+    ]
+
+
+def candidate_form(index: Index) -> list[KeyForm]:
+    """Return the same of a candidate."""
+    found = []
+    for key in index.keys:
+        is_descending = key.order.startswith("DESC")
+        nulls_first = "NULLS FIRST" in key.order or (is_descending and "NULLS" not in key.order)
+        found.append(
+            (_core(key.text), key.operator_class.rpartition(".")[2], is_descending, nulls_first)
+        )
+    return found
+
+
+def _core(text: str) -> str:
+    """Take parentheses and spaces away, in which texts of one expression may differ."""
+    return "".join(c for c in text.lower() if c not in "() ") if not text.startswith('"') else text

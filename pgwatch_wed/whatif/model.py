@@ -1,0 +1,138 @@
+"""The words of the advisor: queries, indexes that might be, plans, and advice."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pgwatch_wed.quote import ident
+
+if TYPE_CHECKING:
+    from pgwatch_wed.whatif.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement of the workload. ``weight`` multiplies its cost.
+
+    ``calls`` and ``total_ms`` are measured where the workload comes from pg_stat_statements.
+    """
+
+    name: str
+    sql: str
+    weight: float = 1.0
+    query_id: int | None = None
+    calls: float | None = None
+    total_ms: float | None = None
+    is_write: bool = False
+    has_parameters: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """One key of an index: a quoted column or an expression, as it stands in CREATE INDEX."""
+
+    text: str
+    column: str | None = None
+    operator_class: str = ""
+    order: str = ""
+
+    @property
+    def sql(self) -> str:
+        """The key as CREATE INDEX takes it."""
+        core = self.text if self.column is not None else f"({self.text})"
+        return " ".join(part for part in (core, self.operator_class, self.order) if part)
+
+    @classmethod
+    def of(cls, column: str, operator_class: str = "", order: str = "") -> "Key":
+        """Make a key of a column."""
+        return cls(ident(column), column, operator_class, order)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Index:
+    """An index that might be built. Equal definitions are equal objects."""
+
+    schema: str
+    table: str
+    keys: tuple[Key, ...]
+    include: tuple[str, ...] = ()
+    predicate: str = ""
+    method: str = "btree"
+    options: str = ""
+
+    def ddl(self, name: str = "", *, concurrently: bool = False, only: bool = False) -> str:
+        """Return CREATE INDEX; the name is quoted here."""
+        words = ["CREATE INDEX"]
+        words += ["CONCURRENTLY"] if concurrently else []
+        words += [ident(name)] if name else []
+        words += ["ON", *(["ONLY"] if only else []), ident(self.schema, self.table)]
+        words += ["USING", self.method, f"({', '.join(k.sql for k in self.keys)})"]
+        words += [f"INCLUDE ({', '.join(map(ident, self.include))})"] if self.include else []
+        words += [f"WITH ({self.options})"] if self.options else []
+        words += [f"WHERE {self.predicate}"] if self.predicate else []
+        return " ".join(words)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys as people read them."""
+        return tuple(k.column if k.column is not None else k.text for k in self.keys)
+
+    @property
+    def width(self) -> int:
+        """The number of keys."""
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the planner said: cost, the indexes it used, and the whole tree."""
+
+    cost: float
+    used: frozenset[Index]
+    used_existing: frozenset[int]
+    tree: Mapping[str, Any] = field(hash=False, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A statement without advice, and why."""
+
+    query: str
+    reason: str
+
+
+class PlanError(Exception):
+    """The server refuses to plan a statement; the text is its message in one line."""
+
+
+Configuration = frozenset[Index]
+
+
+class Oracle(Protocol):
+    """What answers "what would this query cost with these indexes?"."""
+
+    engine: str
+    catalog: "Catalog"
+    calls: int
+    notes: list[str]
+    is_c_collation: bool
+    trigram: str | None
+
+    def add(self, indexes: Iterable[Index]) -> None:
+        """Make candidates known; what the server refuses is told by :meth:`refusal`."""
+
+    def refusal(self, index: Index) -> str | None:
+        """Return why the server does not take an index, or None."""
+
+    def size(self, index: Index) -> int:
+        """Return the bytes that it would take when really built."""
+
+    def plan(
+        self,
+        query: Query,
+        indexes: Iterable[Index] = (),
+        hidden: Iterable[int] = (),
+        *,
+        bare: bool = False,
+    ) -> Plan:
+        """Return the plan with candidates shown and existing indexes hidden."""

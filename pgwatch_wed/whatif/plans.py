@@ -1,0 +1,18 @@
+"""Reading EXPLAIN (VERBOSE, FORMAT JSON)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Node = Mapping[str, Any]
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a node and all below it, parents first."""
+    yield node
+    for child in node.get("Plans", ()):
+        yield from walk(child)
+
+
+def used_names(tree: Node) -> set[str]:
+    """Return the names of the indexes that a plan reads."""
+    return {node["Index Name"] for node in walk(tree) if "Index Name" in node}

@@ -1,0 +1,55 @@
+"""TARGET → a lab like it."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from pgwatch_wed import connect, embedded
+from pgwatch_wed.whatif import dump
+from pgwatch_wed.whatif.lab import LAB_SETTINGS, Lab
+
+_PLANNER = """
+select name, reset_val from pg_settings
+where category like 'Query Tuning%%' and name not in ('geqo', 'plan_cache_mode', 'geqo_seed')
+   or name in ('work_mem', 'hash_mem_multiplier', 'search_path', 'max_parallel_workers', 'parallel_leader_participation',
+               'max_parallel_workers_per_gather', 'effective_io_concurrency', 'timezone',
+               'datestyle', 'intervalstyle', 'standard_conforming_strings', 'array_nulls',
+               'default_text_search_config', 'temp_buffers')
+"""
+# With many tables in a FROM the genetic optimizer is a lottery; and a plan of our own is no load.
+_OURS = {"geqo": "off", "statement_timeout": "60s"}
+
+
+def planner_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Return what steers the target's planner, with the settings of its database and role."""
+    return {name: value for name, value in connection.execute(_PLANNER) if value is not None}
+
+
+def open_lab(conninfo: str) -> Lab:
+    """Build a lab of a target; close it, or use it in a ``with`` block."""
+    with connect.connect(conninfo) as connection:
+        settings = planner_settings(connection)
+        locale = _collation(connection)
+    with contextlib.ExitStack() as stack:
+        lab = stack.enter_context(_start(settings, locale))
+        with dump.dumped(conninfo) as file:
+            lab.notes += lab.load(file)
+        lab.prepare()
+        stack.pop_all()
+    return lab
+
+
+def _start(settings: Mapping[str, str], locale: str) -> Lab:
+    server = embedded.start(LAB_SETTINGS, initdb=("--no-data-checksums",))
+    lab = Lab(server, {**settings, **_OURS})
+    lab.create(locale)
+    return lab
+
+
+def _collation(connection: psycopg.Connection[Any]) -> str:
+    row = connection.execute(
+        "select datcollate from pg_database where datname = current_database()"
+    ).fetchone()
+    return str(row[0]) if row else "C.UTF-8"

@@ -1,0 +1,126 @@
+"""What indexes cost writes: entries made by the workload's own INSERT, UPDATE, DELETE and MERGE."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pglast import ast, parse_sql
+from pglast.parser import ParseError
+
+from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex, Table
+from pgwatch_wed.whatif.model import Index, Query
+from pgwatch_wed.whatif.plans import Node, walk
+
+# One entry: descend, insert, log, and now and then read a page; in units of the planner's costs.
+_ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Rows that a statement changes in a table; ``columns`` are None unless it is an UPDATE."""
+
+    table: tuple[str, str]
+    rows: float
+    kind: str
+    columns: frozenset[str] | None = None
+
+
+def writes(query: Query, tree: Node, catalog: Catalog) -> list[Write]:
+    """Return what a planned statement changes."""
+    found = []
+    for node in walk(tree):
+        if node["Node Type"] != "ModifyTable" or node.get("Operation") == "Delete":
+            continue  # DELETE leaves index entries to VACUUM
+        table = catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        if table is None:
+            continue
+        rows = max((float(c.get("Plan Rows", 1)) for c in node.get("Plans", ())), default=1.0)
+        is_update = node.get("Operation") == "Update"
+        root = catalog.root(table)
+        found.append(
+            Write(
+                (root.schema, root.name),
+                rows,
+                str(node.get("Operation")),
+                updated_columns(query.sql) if is_update else None,
+            )
+        )
+    return found
+
+
+def cost(
+    index: Index,
+    catalog: Catalog,
+    writes: Mapping[str, Iterable[Write]],
+    weights: Mapping[str, float],
+) -> float:
+    """Return the weighted cost of keeping an index up to date."""
+    total = 0.0
+    for name, each in writes.items():
+        for write in each:
+            if write.table == (index.schema, index.table):
+                total += weights[name] * write.rows * _per_row(index, catalog, write)
+    return total
+
+
+def _per_row(index: Index, catalog: Catalog, write: Write) -> float:
+    entry = _ENTRY.get(index.method, 1.0)
+    if write.columns is None:
+        return entry
+    if not columns(index) & write.columns:
+        # only where the update cannot be HOT anyway does this index get an entry
+        return 0.0 if _stays_hot(catalog, write) else entry
+    # and a HOT update that is none any more makes an entry in every other index as well
+    others = _others(catalog, write) if _stays_hot(catalog, write) else 0
+    return entry * (1 + others)
+
+
+def columns(index: Index) -> frozenset[str]:
+    """Return every column that an index stores or tests; words of expressions included."""
+    names = {k.column for k in index.keys if k.column} | set(index.include)
+    texts = [k.text for k in index.keys if k.column is None] + [index.predicate]
+    return frozenset(names | {w for text in texts for w in _words(text)})
+
+
+def _words(text: str) -> set[str]:
+    return set("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
+
+
+def _stays_hot(catalog: Catalog, write: Write) -> bool:
+    table = catalog.by_name[write.table]
+    return not any(
+        _existing_columns(table, i) & (write.columns or frozenset())
+        for i in catalog.indexes_of.get(table.oid, ())
+        if i.method != "brin"
+    )
+
+
+def _existing_columns(table: Table, index: ExistingIndex) -> set[str]:
+    texts = [*index.keys, *index.include, index.predicate or ""]
+    return {w for text in texts for w in _words(text)} & table.columns.keys()
+
+
+def _others(catalog: Catalog, write: Write) -> int:
+    return len(catalog.indexes_of.get(catalog.by_name[write.table].oid, ()))
+
+
+@lru_cache(maxsize=2000)
+def updated_columns(text: str) -> frozenset[str]:
+    """Return the columns that UPDATE, ON CONFLICT DO UPDATE or MERGE set, by name."""
+    try:
+        tree = parse_sql(text)
+    except ParseError:
+        return frozenset()
+    return frozenset(_targets(tree))
+
+
+def _targets(node: Any) -> Iterable[str]:
+    if isinstance(node, tuple | list):
+        for each in node:
+            yield from _targets(each)
+    elif isinstance(node, ast.Node):
+        if isinstance(node, ast.UpdateStmt | ast.OnConflictClause | ast.MergeWhenClause):
+            yield from (t.name for t in node.targetList or () if t.name)
+        for attribute in node:
+            yield from _targets(getattr(node, attribute))
