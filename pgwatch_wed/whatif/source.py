@@ -27,14 +27,14 @@ def planner_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return {name: value for name, value in connection.execute(_PLANNER) if value is not None}
 
 
-def open_lab(conninfo: str) -> Lab:
+def open_lab(conninfo: str, seconds: float = 120) -> Lab:
     """Build a lab of a target; close it, or use it in a ``with`` block."""
     with connect.connect(conninfo) as connection:
         settings = planner_settings(connection)
         locale = _collation(connection)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))
-        with dump.dumped(conninfo) as file:
+        with dump.dumped(conninfo, seconds=seconds) as file:
             lab.notes += lab.load(file)
         lab.prepare()
         stack.pop_all()

@@ -1,0 +1,103 @@
+"""db-analyze indexes: the what-if index advisor."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pgwatch_wed import connect
+from pgwatch_wed.cli.progress import Progress
+from pgwatch_wed.errors import UsageError
+
+_FORMATS = ("text", "json", "sql", "alembic")
+_ENGINES = ("auto", "hypopg", "lab")
+_SIZE = re.compile(r"\A\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b?|b|bytes)?\s*\Z", re.IGNORECASE)
+_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+class Size(click.ParamType[int]):
+    """A size such as ``500MB``: powers of 1000, or of 1024 with an i (``512MiB``)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return bytes."""
+        match = _SIZE.match(str(value))
+        if match is None:
+            self.fail(f"{value!r} is no size; give one such as 500MB or 2GB", param, ctx)
+        unit = (match[2] or "").lower()
+        base = 1024 if "i" in unit and unit != "bytes" else 1000
+        return int(float(match[1]) * base ** _POWERS["" if unit == "bytes" else unit[:1]])
+
+
+@click.command()
+@click.argument("target", required=False)
+@click.option(
+    "--workload",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder of .sql files, one query each, with an optional weights.json. "
+    "[default: pg_stat_statements]",
+)
+@click.option(
+    "--budget",
+    type=Size(),
+    metavar="SIZE",
+    help="Room for new indexes, in real bytes. [default: a quarter of the tables' size]",
+)
+@click.option(
+    "--max-width",
+    type=click.IntRange(1, 8),
+    default=3,
+    show_default=True,
+    help="The most key columns of an index; INCLUDE does not count.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(_ENGINES),
+    default="auto",
+    show_default=True,
+    help="Who answers what-if: a lab without data here, or HypoPG on the target.",
+)
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1),
+    default=60,
+    show_default=True,
+    help="The time for the search; the best set so far is printed when it is up.",
+)
+@click.option(
+    "--guard/--no-guard",
+    default=True,
+    show_default=True,
+    help="Keep away from plans that are cheap by estimate and risk to be slow.",
+)
+@click.option("--no-progress", is_flag=True, help="Show no progress.")
+def indexes(
+    target: str | None,
+    folder: Path | None,
+    budget: int | None,
+    max_width: int,
+    engine: str,
+    form: str,
+    seconds: float,
+    guard: bool,
+    no_progress: bool,
+) -> int:
+    """Advise indexes for TARGET's workload, proven by the planner; nothing is changed there."""
+    from pgwatch_wed.whatif import engines, output
+    from pgwatch_wed.whatif.advise import Options
+
+    if budget is not None and budget < 1:
+        raise UsageError("the budget is nothing", "give one such as --budget 500MB")
+    wanted = Options(budget, max_width, seconds, guard)
+    progress = Progress(enabled=not no_progress)
+    try:
+        advice = engines.advise_target(connect.resolve(target), folder, wanted, engine, progress)
+    finally:
+        progress.clear()
+    click.echo(output.FORMATS[form](advice), nl=form == "json")
+    return 0

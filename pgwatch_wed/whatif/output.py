@@ -1,0 +1,243 @@
+"""Advice as text, JSON, SQL or an Alembic revision."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pgwatch_wed.quote import ident
+from pgwatch_wed.whatif.advise import Advice, IndexAdvice
+
+_UNITS = {"cost": "planner cost", "ms": "ms of observed time"}
+
+
+def as_json(advice: Advice) -> str:
+    """Return the advice in the fixed form; every statement in ``indexes`` runs as it stands."""
+    return json.dumps(as_dict(advice), indent=2, ensure_ascii=False)
+
+
+def as_dict(advice: Advice) -> dict[str, Any]:
+    """Return what :func:`as_json` writes."""
+    return {
+        "indexes": [i.ddl for i in advice.indexes],
+        "cost_before": advice.cost_before,
+        "cost_after": advice.cost_after,
+        "bytes": advice.bytes,
+        "whatif_calls": advice.whatif_calls,
+        "seconds": round(advice.seconds, 3),
+        "per_query": {
+            g.name: {
+                "cost_before": g.cost_before,
+                "cost_after": g.cost_after,
+                "weight": g.weight,
+                "indexes": list(g.indexes),
+            }
+            for g in advice.per_query
+        },
+        "rejected": [{"query": r.query, "reason": r.reason} for r in advice.rejected],
+        "engine": advice.engine,
+        "unit": advice.unit,
+        "budget_bytes": advice.budget_bytes,
+        "details": [_detail(i) for i in advice.indexes],
+        "notes": list(advice.notes),
+        "hidden_statements": advice.hidden_statements,
+    }
+
+
+def _detail(advice: IndexAdvice) -> dict[str, Any]:
+    index = advice.index
+    return {
+        "name": advice.name,
+        "ddl": advice.ddl,
+        "schema": index.schema,
+        "table": index.table,
+        "columns": list(index.columns),
+        "include": list(index.include),
+        "method": index.method,
+        "predicate": index.predicate or None,
+        "bytes": advice.size_bytes,
+        "cost_without": advice.cost_without,
+        "cost_with": advice.cost_with,
+        "write_cost": advice.write_cost,
+        "queries": list(advice.queries),
+        "makes_redundant": list(advice.makes_redundant),
+        "caveats": list(advice.caveats),
+    }
+
+
+def as_text(advice: Advice) -> str:
+    """Return the advice for people."""
+    return "\n".join(_text_lines(advice)) + "\n"
+
+
+def _text_lines(advice: Advice) -> Iterable[str]:
+    yield (
+        f"{len(advice.indexes)} indexes, {human(advice.bytes)} of {human(advice.budget_bytes)}: "
+        f"{_UNITS[advice.unit]} {advice.cost_before:,.0f} → {advice.cost_after:,.0f}"
+        f" ({_change(advice.cost_before, advice.cost_after)})"
+    )
+    yield f"engine {advice.engine}, {advice.whatif_calls} what-if calls, {advice.seconds:.1f} s"
+    for each in advice.indexes:
+        yield ""
+        yield f"{each.ddl};"
+        yield (
+            f"  {human(each.size_bytes)}; without it {_change(each.cost_with, each.cost_without)}"
+            f" for the workload; used by {_few(each.queries)}"
+        )
+        yield from (f"  makes {name} redundant" for name in each.makes_redundant)
+        yield from (f"  note: {caveat}" for caveat in each.caveats)
+    yield from _query_lines(advice)
+    yield from (f"\n{note}" for note in advice.notes)
+    if advice.hidden_statements:
+        yield f"\n{advice.hidden_statements} statements are hidden from this role"
+
+
+def _query_lines(advice: Advice) -> Iterable[str]:
+    helped = [g for g in advice.per_query if g.indexes]
+    if helped:
+        yield "\nQueries"
+    for gain in helped:
+        yield f"  {_change(gain.cost_before, gain.cost_after):>8}  {gain.name}"
+    if advice.rejected:
+        yield "\nWithout advice"
+        yield from (f"  {r.query}: {r.reason}" for r in advice.rejected)
+
+
+def as_sql(advice: Advice) -> str:
+    """Return a script for psql; CONCURRENTLY, so it must not run inside a transaction."""
+    lines = [
+        "-- Advised by db-analyze indexes. Not for a transaction block: CONCURRENTLY forbids it.",
+        "-- A build that fails leaves an invalid index: drop it and try again.",
+    ]
+    for each in advice.indexes:
+        lines += ["", f"-- {human(each.size_bytes)}; used by {_comment(_few(each.queries))}"]
+        lines += [f"{statement};" for statement in statements(each)]
+        lines += [f"-- undo: {statement};" for statement in undo(each)]
+        lines += [
+            f"-- then redundant, after a test: DROP INDEX CONCURRENTLY {_comment(name)};"
+            for name in each.makes_redundant
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def statements(advice: IndexAdvice) -> list[str]:
+    """Return what builds an index without blocking writes; on partitions one by one."""
+    index = advice.index
+    if not advice.partitions:
+        return [index.ddl(advice.name, concurrently=True)]
+    made = [index.ddl(advice.name, only=True)]
+    for number, (schema, table) in enumerate(advice.partitions, start=1):
+        part = type(index)(
+            schema, table, index.keys, index.include, index.predicate, index.method, index.options
+        )
+        name = f"{advice.name[:56]}_p{number}"
+        made.append(part.ddl(name, concurrently=True))
+        made.append(
+            f"ALTER INDEX {ident(index.schema, advice.name)} ATTACH PARTITION {ident(schema, name)}"
+        )
+    return made
+
+
+def undo(advice: IndexAdvice) -> list[str]:
+    """Return what takes an index away again."""
+    # an index of a partitioned table cannot be dropped concurrently
+    how = "" if advice.partitions else "CONCURRENTLY "
+    return [f"DROP INDEX {how}IF EXISTS {ident(advice.index.schema, advice.name)}"]
+
+
+def as_alembic(advice: Advice) -> str:
+    """Return a revision for the user's own Alembic environment; set ``down_revision`` there."""
+    ups = [line for each in advice.indexes for line in _upgrade(each)]
+    downs = [line for each in reversed(advice.indexes) for line in _downgrade(each)]
+    return _REVISION.format(upgrade=_block(ups), downgrade=_block(downs))
+
+
+_REVISION = '''"""Build the indexes that db-analyze advised."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "pgwatch_wed_indexes"
+down_revision = None  # set the revision that comes before it in your history
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+{upgrade}
+
+
+def downgrade() -> None:
+{downgrade}
+'''
+
+
+def _block(calls: list[str]) -> str:
+    if not calls:
+        return "    pass"
+    return "\n".join(["    with op.get_context().autocommit_block():", *_indented(calls)])
+
+
+def _indented(calls: Iterable[str]) -> Iterable[str]:
+    return (f"        {line}" for call in calls for line in call.splitlines())
+
+
+def _upgrade(advice: IndexAdvice) -> list[str]:
+    if advice.partitions:
+        return [f"op.execute(sa.text({_escaped(s)!r}))" for s in statements(advice)]
+    index = advice.index
+    arguments = [
+        repr(advice.name),
+        repr(index.table),
+        f"[{', '.join(f'sa.text({_escaped(k.sql)!r})' for k in index.keys)}]",
+        f"schema={index.schema!r}",
+        f"postgresql_using={index.method!r}",
+        *([f"postgresql_include={list(index.include)!r}"] if index.include else []),
+        *([f"postgresql_where=sa.text({_escaped(index.predicate)!r})"] if index.predicate else []),
+        "postgresql_concurrently=True",
+    ]
+    return ["op.create_index(\n    " + ",\n    ".join(arguments) + ",\n)"]
+
+
+def _downgrade(advice: IndexAdvice) -> list[str]:
+    if advice.partitions:
+        return [f"op.execute(sa.text({_escaped(s)!r}))" for s in undo(advice)]
+    index = advice.index
+    return [
+        f"op.drop_index(\n    {advice.name!r},\n    table_name={index.table!r},\n"
+        f"    schema={index.schema!r},\n    if_exists=True,\n    postgresql_concurrently=True,\n)"
+    ]
+
+
+def _escaped(text: str) -> str:
+    """Keep SQLAlchemy from taking ``:name`` inside a literal for a parameter."""
+    return text.replace(":", "\\:")
+
+
+FORMATS: Mapping[str, Callable[[Advice], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "sql": as_sql,
+    "alembic": as_alembic,
+}
+
+
+def human(size: float) -> str:
+    """Return a size for people."""
+    for unit in ("bytes", "kB", "MB"):
+        if abs(size) < 1000 or unit == "MB":
+            break
+        size /= 1000
+    return f"{size:,.0f} {unit}"
+
+
+def _change(before: float, after: float) -> str:
+    return f"{(after / before - 1) * 100:+.1f} %" if before > 0 else "+0.0 %"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.split())
