@@ -836,14 +836,23 @@ class ExactBloat:
 
 @dataclass(frozen=True, slots=True)
 class StatementPlan:
-    """The generic plan of a statement, found without executing it."""
+    """The generic plan of a statement, found without executing it, or why there is none.
+
+    ``plan_rows`` are the rows that a call would return or, for a write, change. ``plan`` outlines
+    the nodes, with relations and without any value. ``is_cut`` and ``is_grouped``: a LIMIT, or a
+    grouping, stands on top and decides the rows. ``scanned_partitions`` are the oids of partitions
+    that it would scan.
+    """
 
     query_id: int
-    total_cost: float
-    plan_rows: float
-    plan: str
-    subplans_removed: int | None
-    scanned_partitions: tuple[int, ...]
+    total_cost: float = 0.0
+    plan_rows: float = 0.0
+    plan: str = ""
+    is_cut: bool = False
+    is_grouped: bool = False
+    subplans_removed: int | None = None
+    scanned_partitions: tuple[int, ...] = ()
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
-"""The server's memory, which SQL cannot tell, and what settings promise to take of it."""
+"""Memory: what settings promise to take, for whom, and where the server's RAM would come from."""
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Unknown
+from pgwatch_wed.quote import ident, literal
 
-DEFAULT_SOURCES = frozenset({"default"})
+MB = 1024 * 1024
+_SIZES = {"b": 1, "kb": 1024, "mb": MB, "gb": 1024 * MB, "tb": 1024 * 1024 * MB}
 
 
 def is_default(snapshot: Snapshot, name: str) -> bool:
@@ -11,10 +13,16 @@ def is_default(snapshot: Snapshot, name: str) -> bool:
     setting = snapshot.setting_by_name.get(name)
     if setting is None:
         return False
-    untouched = setting.source == "default"
-    # initdb writes shared_buffers and max_connections into the file with the built-in values
-    same = setting.setting == setting.boot_val and setting.source == "configuration file"
-    return untouched or (same and name == "shared_buffers")
+    if setting.source == "default":
+        return True
+    # initdb writes the value that it found to work into the file: 128 MB on any machine of today
+    return (
+        name == "shared_buffers"
+        and setting.source == "configuration file"
+        and setting.setting == "16384"
+        and setting.unit == "8kB"
+        and (setting.sourcefile or "postgresql.conf").endswith("postgresql.conf")
+    )
 
 
 def no_memory() -> Unknown:
@@ -25,11 +33,53 @@ def no_memory() -> Unknown:
     )
 
 
+def role_setting(snapshot: Snapshot, role: str | None, name: str) -> str | None:
+    """Return what ALTER ROLE or ALTER DATABASE says of a setting for a role's sessions here."""
+    database = snapshot.server.database
+    found = {
+        (s.role, s.database): s.value
+        for s in snapshot.role_settings
+        if s.name == name and s.role in (role, None) and s.database in (database, None)
+    }
+    for key in ((role, database), (role, None), (None, database), (None, None)):
+        if key in found:
+            return found[key]
+    return None
+
+
+def undo_role_setting(snapshot: Snapshot, role: str, name: str) -> str:
+    """Return the SQL that gives a role's own setting back."""
+    before = [
+        s.value
+        for s in snapshot.role_settings
+        if s.name == name and s.role == role and s.database is None
+    ]
+    if before:
+        return f"ALTER ROLE {ident(role)} SET {ident(name)} = {literal(before[0])};"
+    return f"ALTER ROLE {ident(role)} RESET {ident(name)};"
+
+
+def size(text: str) -> float | None:
+    """Read a size as PostgreSQL writes it; a bare number of kB, as work_mem counts."""
+    digits = text.strip().rstrip("kKmMgGtTbB ")
+    unit = text.strip()[len(digits) :].strip().lower() or "kb"
+    try:
+        return float(digits) * _SIZES[unit]
+    except (ValueError, KeyError):
+        return None
+
+
+def work_mem_of(snapshot: Snapshot, role: str | None) -> float:
+    """Return the work_mem that a role's sessions have in this database, in bytes."""
+    own = role_setting(snapshot, role, "work_mem")
+    own_bytes = size(own) if own is not None else None
+    return own_bytes or snapshot.setting_number("work_mem") or 4 * MB
+
+
 def worst_case_bytes(snapshot: Snapshot) -> float | None:
-    """Return what sorts of all connections could take at once, one each: work_mem × connections."""
+    """Return what all connections could take at once, one hash each: work_mem × connections."""
     work_mem = snapshot.setting_number("work_mem")
     connections = snapshot.setting_number("max_connections")
-    hashes = snapshot.setting_number("hash_mem_multiplier") or 1.0
     if work_mem is None or connections is None:
         return None
-    return work_mem * hashes * connections
+    return work_mem * (snapshot.setting_number("hash_mem_multiplier") or 1.0) * connections

@@ -1,13 +1,103 @@
 """What the rules about statements share: names, evidence, and how far the load can be seen."""
 
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from pgwatch_wed import workload
-from pgwatch_wed.facts import Snapshot, Statement
+from pgwatch_wed import statement_text, workload
+from pgwatch_wed.facts import Snapshot, Statement, StatementsInfo
 from pgwatch_wed.findings import Object, Unknown
 
 _SPACE = re.compile(r"\s+")
+_FIRST_WORD = re.compile(r"[\s(]*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(\w+)", re.DOTALL)
+_MAX_ROLES = 5
+
+
+@dataclass(frozen=True)
+class Load:
+    """The users' statements of a snapshot, and what they come to."""
+
+    snapshot: Snapshot
+    statements: tuple[Statement, ...]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> "Load":
+        """Take what users ran, the dearest first."""
+        found = workload.statements(snapshot)
+        return cls(snapshot, tuple(sorted(found, key=lambda s: (-s.total_exec_ms, s.query_id))))
+
+    @cached_property
+    def total_ms(self) -> float:
+        """The time of all of them together."""
+        return sum(s.total_exec_ms for s in self.statements)
+
+    @cached_property
+    def queries(self) -> tuple[Statement, ...]:
+        """All but utility statements: what reads and writes rows; hidden texts among them."""
+        return tuple(s for s in self.statements if not is_utility(s))
+
+    def share(self, statement: Statement) -> float:
+        """Return a statement's part of the time."""
+        return statement.total_exec_ms / self.total_ms if self.total_ms > 0 else 0.0
+
+    @cached_property
+    def _seen(self) -> Mapping[str, Any]:
+        coverage = workload.coverage([self.snapshot], ())
+        info = self.info
+        return {
+            "load_visible_share": coverage.visible_share,
+            "evictions_per_hour": coverage.evictions_per_hour,
+            "hidden_statements": info.hidden_entries if info else None,
+        }
+
+    @property
+    def info(self) -> StatementsInfo | None:
+        """pg_stat_statements as a whole."""
+        return next(iter(self.snapshot.statements_info), None)
+
+    def evidence(self, statement: Statement) -> dict[str, Any]:
+        """Return what every finding about a statement carries, how far the load is seen included."""
+        seconds = workload.window_seconds(self.snapshot, statement)
+        return {
+            "query_ids": [statement.query_id],
+            "query": statement.text,
+            "user": statement.user,
+            "roles": list(workload.users(self.snapshot, statement.query_id)[:_MAX_ROLES]),
+            "calls": statement.calls,
+            "total_exec_ms": round(statement.total_exec_ms, 3),
+            "mean_exec_ms": round(statement.mean_exec_ms, 3),
+            "rows": statement.rows,
+            "load_share": round(self.share(statement), 4),
+            "window_hours": None if seconds is None else round(seconds / 3600, 2),
+            **self._seen,
+        }
+
+    def object_of(self, statement: Statement) -> Object:
+        """Name a statement by its query id: the text is in the evidence."""
+        return object_of(self.snapshot, statement)
+
+    def per_day(self, amount: float | None, statement: Statement) -> float | None:
+        """Spread an amount of a statement over a day."""
+        return None if amount is None else workload.per_day(self.snapshot, amount, statement)
+
+    def unknowns(self) -> Iterator[Unknown]:
+        """Yield why there is nothing to judge, if there is nothing."""
+        if self.info is not None and self.info.track == "none":
+            yield Unknown(
+                "pg_stat_statements.track is none, so no statement is counted",
+                "ALTER SYSTEM SET pg_stat_statements.track = 'top'; SELECT pg_reload_conf();",
+            )
+
+    def texts_unknown(self, min_share: float = 0.1) -> Iterator[Unknown]:
+        """Yield an unknown where the texts that a rule has to read are hidden from this role."""
+        hidden = sum(s.total_exec_ms for s in self.statements if s.text is None)
+        if self.total_ms > 0 and hidden / self.total_ms >= min_share:
+            yield Unknown(
+                f"the texts of {hidden / self.total_ms:.0%} of the load are hidden or were not read",
+                "GRANT pg_read_all_stats TO the role",
+            )
 
 
 def object_of(snapshot: Snapshot, statement: Statement) -> Object:
@@ -23,36 +113,12 @@ def short(statement: Statement, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def evidence(snapshot: Snapshot, statement: Statement) -> dict[str, Any]:
-    """Return what every finding about a statement carries, how far the load can be seen included."""
-    coverage = workload.coverage([snapshot], ())
-    return {
-        "query_ids": [statement.query_id],
-        "query": statement.text,
-        "user": statement.user,
-        "calls": statement.calls,
-        "total_exec_ms": round(statement.total_exec_ms, 3),
-        "mean_exec_ms": round(statement.mean_exec_ms, 3),
-        "rows": statement.rows,
-        "load_visible_share": coverage.visible_share,
-        "evictions_per_hour": coverage.evictions_per_hour,
-    }
+def is_utility(statement: Statement) -> bool:
+    """Tell whether a statement is neither a query nor a change of rows."""
+    return statement.text is not None and statement_text.is_utility(statement.text)
 
 
-def load_ms(snapshot: Snapshot) -> float:
-    """Return the time of the users' own statements, all together."""
-    return sum(s.total_exec_ms for s in workload.statements(snapshot))
-
-
-def share(snapshot: Snapshot, statement: Statement) -> float:
-    """Return a statement's part of the users' load."""
-    total = load_ms(snapshot)
-    return statement.total_exec_ms / total if total > 0 else 0.0
-
-
-def nothing_counted(snapshot: Snapshot) -> Unknown | None:
-    """Return why there is no load to judge, if there is none."""
-    info = snapshot.statements_info[0] if snapshot.statements_info else None
-    if info is not None and info.track == "none":
-        return Unknown("pg_stat_statements.track is none", "SET pg_stat_statements.track = top")
-    return None
+def first_word(statement: Statement) -> str:
+    """Return the statement's first word in lower case, or nothing where the text is hidden."""
+    match = _FIRST_WORD.match(statement.text or "")
+    return match[1].lower() if match else ""

@@ -4,40 +4,35 @@
 An index on the column cannot serve `lower(email) = $1` or `created_at::date = $1`; the whole table is read.
 
 ## How sure we are
-C: read from the text by PostgreSQL's own parser, the column resolved by name. That no index has this expression is judged by the columns
-that expression indexes depend on. Casts that the server adds by itself are invisible in a text.
+B that no index has this expression: the statement and the definitions of the table's expression indexes are read by PostgreSQL's own
+parser and compared. That the statement really reads so much is measured: its blocks a call are a large part of the table.
+Casts that the server adds by itself, such as to a parameter's type, are invisible in a text.
 
 ## Not reported
-Columns that an expression index covers; small tables; casts to the column's own type; statements that take little time; names that the text alone
-cannot resolve; arithmetic on columns of any other side.
+Expressions that an index has; casts that change nothing (varchar to text, a type to itself); small tables; statements that read
+few blocks a call, since another condition or index narrows them; conditions under OR and NOT; access into a document
+(`data->>'k'`); names that the text alone cannot resolve, views among them; statements that take little time or ran once.
 
 ## Remedy
-Rewrite the condition so that the column stands bare (a range instead of a cast to date), or an index on the expression.
+An index on the expression where it surely is immutable. Otherwise rewrite the condition so that the column stands bare:
+a range instead of a cast to date, arithmetic moved to the other side.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import workload
 from pgwatch_wed.facts import Column, Snapshot, Statement, Table
-from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _parsed
 from pgwatch_wed.rules import _queries as q
 
-NEEDS = ("statements", "tables", "columns", "indexes")
+NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "index_definitions")
+PRIMARY_ONLY = True
 
-_SAME = {
-    "int4": "integer",
-    "int8": "bigint",
-    "int2": "smallint",
-    "bool": "boolean",
-    "timestamptz": "timestamp with time zone",
-    "timestamp": "timestamp without time zone",
-    "varchar": "character varying",
-    "float8": "double precision",
-}
-_TEXTS = frozenset({"text", "varchar"})
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "||"})
+_DAYS = frozenset({"date", "date_trunc", "date_part", "extract", "to_char", "timezone"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,116 +40,191 @@ class Limits:
     """Thresholds."""
 
     # A smaller table is read as fast whole.
-    min_rows: int = 10_000
+    min_rows: int = 1_000
+    # Blocks a call as a part of the table's: an index would read far fewer.
+    min_read_share: float = 0.3
     # A smaller part of the load is not worth a rewrite.
     min_load_share: float = 0.01
-    # Fewer calls are somebody's exploration.
-    min_calls: int = 5
+    # A statement that ran once is somebody's exploration.
+    min_calls: int = 2
+    # An hour a day is a warning.
+    warn_ms_per_day: float = 3_600_000.0
     # The dearest few are what people act on.
     max_statements: int = 10
 
 
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    table: Table
+    column: Column
+    condition: _parsed.Condition
+
+    @property
+    def words(self) -> str:
+        """The expression as a reader would say it."""
+        wrapper = self.condition.wrapper
+        if wrapper.startswith("::"):
+            return f"{self.column.name}{wrapper}"
+        if wrapper.endswith("()"):
+            return f"{wrapper[:-1]}{self.column.name})"
+        return f"{self.column.name} {wrapper} …"
+
+
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each statement whose condition hides a column from its index."""
+    load = q.Load.of(snapshot)
+    yield from load.unknowns()
+    yield from load.texts_unknown()
     found = 0
-    for s in sorted(workload.statements(snapshot), key=lambda s: (-s.total_exec_ms, s.query_id)):
-        if s.text is None or s.calls < limits.min_calls:
-            continue
-        if q.share(snapshot, s) < limits.min_load_share:
+    for s in load.queries:
+        if load.share(s) < limits.min_load_share or found >= limits.max_statements:
             break
-        hidden = _hidden(snapshot, s.text, limits)
-        if hidden is not None and found < limits.max_statements:
+        hidden = _hidden(snapshot, s, limits) if s.calls >= limits.min_calls else None
+        if hidden is not None:
             found += 1
-            yield _finding(snapshot, s, *hidden)
+            yield _finding(load, s, hidden, limits)
 
 
-def _hidden(snapshot: Snapshot, text: str, limits: Limits) -> tuple[Table, Column, str] | None:
-    parsed = _parsed.parse(text)
-    if parsed is None or parsed.kind == "insert":
+def _hidden(snapshot: Snapshot, s: Statement, limits: Limits) -> _Hidden | None:
+    parsed = _parsed.parse(s.text) if s.text else None
+    if parsed is None:
         return None
-    for condition in parsed.conditions:
-        if condition.column is not None or len(condition.names) != 1:
-            continue
-        table = _parsed.table_of(snapshot, parsed, condition.names[0])
-        if table is None or ix.rows(snapshot, table) < limits.min_rows:
-            continue
-        column = _parsed.column(snapshot, table, condition.names[0].column)
-        if (
-            column is None
-            or _is_noop(condition.wrapper, column)
-            or not _is_function(condition.wrapper)
-        ):
-            continue
-        if not _covered(snapshot, table, column) and not _narrowed(snapshot, parsed, table):
-            return table, column, condition.wrapper
+    for level in parsed.levels:
+        for condition in level.conditions:
+            hidden = _of(snapshot, level, condition)
+            if hidden is not None and _reads_most(snapshot, s, hidden.table, limits):
+                return hidden
     return None
 
 
-def _is_function(wrapper: str) -> bool:
-    return (
-        wrapper.endswith("()") or wrapper.startswith("::") or wrapper in ("+", "-", "*", "/", "||")
-    )
+def _of(snapshot: Snapshot, level: _parsed.Level, condition: _parsed.Condition) -> _Hidden | None:
+    """Return the column that a condition hides and no index shows."""
+    wraps = condition.wrapper.endswith("()") or condition.wrapper.startswith("::")
+    if condition.column is not None or condition.is_alternative or condition.operator == "<>":
+        return None
+    if not (wraps or condition.wrapper in _ARITHMETIC) or _parsed.reads_json(condition.node):
+        return None
+    if len(set(condition.names)) != 1:
+        return None
+    table = _parsed.table_of(snapshot, level, condition.names[0])
+    column = _parsed.column(snapshot, table, condition.names[0].column) if table else None
+    if table is None or column is None or _parsed.is_noop(condition.node, column):
+        return None
+    if _is_covered(snapshot, table, condition) or _is_narrowed(snapshot, level, table):
+        return None
+    return _Hidden(table, column, condition)
 
 
-def _is_noop(wrapper: str, column: Column) -> bool:
-    kind = wrapper.removeprefix("::")
-    own = column.base_type.removeprefix("_")
-    return wrapper.startswith("::") and (
-        kind == own or _SAME.get(kind) == column.type or {kind, own} <= _TEXTS
-    )
-
-
-def _covered(snapshot: Snapshot, table: Table, column: Column) -> bool:
+def _is_covered(snapshot: Snapshot, table: Table, condition: _parsed.Condition) -> bool:
+    wanted = _parsed.shape(condition.node)
     return any(
-        i.expressions is not None and column.attnum in i.depends_on and i.is_usable
+        wanted in _parsed.index_expressions(snapshot.definition_by_oid.get(i.oid, ""))
+        or i.oid not in snapshot.definition_by_oid
         for i in snapshot.indexes_of[table.oid]
+        if i.expressions is not None and i.is_usable
     )
 
 
-def _narrowed(snapshot: Snapshot, parsed: _parsed.Parsed, table: Table) -> bool:
-    """Tell whether another condition of the statement already uses an index of the table."""
-    leading = {i.keys[0] for i in snapshot.indexes_of[table.oid] if i.is_usable and i.keys}
-    for condition in parsed.conditions:
-        if condition.column is None:
-            continue
-        if _parsed.table_of(snapshot, parsed, condition.column) is not table:
-            continue
-        bare = _parsed.column(snapshot, table, condition.column.column)
-        if bare is not None and bare.attnum in leading:
-            return True
-    return False
-
-
-def _finding(
-    snapshot: Snapshot, s: Statement, table: Table, column: Column, wrapper: str
-) -> Finding:
-    what = (
-        f"{column.name}{wrapper}"
-        if wrapper.startswith("::")
-        else f"{wrapper.removesuffix('()')}({column.name})"
+def _is_narrowed(snapshot: Snapshot, level: _parsed.Level, table: Table) -> bool:
+    """Tell whether a whole unique key is compared by equality beside it: that finds one row."""
+    equal = {
+        c.column.column
+        for c in level.conditions
+        if c.column is not None and c.operator == "=" and not c.is_alternative
+        if _parsed.table_of(snapshot, level, c.column) is table
+    }
+    return any(
+        set(snapshot.column_names(table.oid, i.columns[: i.key_count])) <= equal
+        for i in snapshot.indexes_of[table.oid]
+        if i.is_unique and i.is_usable and i.key_count
     )
+
+
+def _reads_most(snapshot: Snapshot, s: Statement, table: Table, limits: Limits) -> bool:
+    if ix.rows(snapshot, table) < limits.min_rows:
+        return False
+    known = ix.table_bytes(snapshot, table) / snapshot.server.block_size
+    # never vacuumed or analysed: about a hundred rows a page
+    pages = known or ix.rows(snapshot, table) / 100
+    blocks = (s.shared_blks_hit + s.shared_blks_read) / max(s.calls, 1)
+    return blocks >= limits.min_read_share * pages
+
+
+def _finding(load: q.Load, s: Statement, hidden: _Hidden, limits: Limits) -> Finding:
+    snapshot, table, column = load.snapshot, hidden.table, hidden.column
+    daily = load.per_day(s.total_exec_ms, s)
     plain = [
         i.name
         for i in snapshot.indexes_of[table.oid]
         if i.is_usable and i.keys[:1] == (column.attnum,)
     ]
+    remedy = _remedy(snapshot, hidden)
+    warns = (daily or 0) >= limits.warn_ms_per_day
     return Finding(
-        object=q.object_of(snapshot, s),
+        object=load.object_of(s),
         related=(ix.table_object(snapshot, table),),
-        severity=Severity.INFO,
-        grade=Grade.C,
-        title=f"{what} keeps an index on {table.qualified} from being used: {q.short(s)}",
-        detail=f"The condition wraps the column {column.name}."
-        + (f" The index {plain[0]} cannot serve it." if plain else ""),
+        severity=Severity.WARNING if warns else Severity.INFO,
+        grade=Grade.B if plain else Grade.C,
+        title=f"{hidden.words} keeps an index on {table.qualified} from being used: {q.short(s)}",
+        detail=f"The condition wraps the column {column.name}"
+        + (f", so that the index {plain[0]} cannot serve it. " if plain else ". ")
+        + f"Each call reads {(s.shared_blks_hit + s.shared_blks_read) / s.calls:,.0f} blocks."
+        + _advice(hidden),
         evidence={
             "table": table.qualified,
             "column": column.name,
-            "wrapper": wrapper,
+            "expression": hidden.words,
             "table_rows": round(ix.rows(snapshot, table)),
+            "table_bytes": ix.table_bytes(snapshot, table),
+            "blocks_per_call": round((s.shared_blks_hit + s.shared_blks_read) / s.calls, 1),
             "plain_indexes": plain,
-            "load_share": round(q.share(snapshot, s), 4),
-            **q.evidence(snapshot, s),
+            **load.evidence(s),
         },
-        impact=Impact(ms_per_day=workload.per_day(snapshot, s.total_exec_ms, s)),
-        caveats=("An index on the expression needs an immutable function.",),
+        impact=Impact(ms_per_day=daily, risk="each call reads the table"),
+        remedy=remedy,
+        caveats=() if remedy else ("No index is given: the expression may not be immutable.",),
     )
+
+
+def _advice(hidden: _Hidden) -> str:
+    wrapper = hidden.condition.wrapper.removesuffix("()").removeprefix("::")
+    name = hidden.column.name
+    if wrapper in _DAYS and hidden.column.type_category == "D":
+        return f" Write a range instead: {name} >= the day and {name} < the next."
+    if wrapper in _ARITHMETIC:
+        return " Move the arithmetic to the other side, so that the column stands bare."
+    return ""
+
+
+def _remedy(snapshot: Snapshot, hidden: _Hidden) -> tuple[Remedy, ...]:
+    table = hidden.table
+    expression = _parsed.indexable(hidden.condition.node, hidden.column)
+    if expression is None or table.kind == "p" or not hidden.condition.is_ordered:
+        return ()
+    name = _new_name(snapshot, hidden)
+    where = ident(table.schema, table.name)
+    return (
+        Remedy(
+            sql=f"CREATE INDEX CONCURRENTLY {ident(name)} ON {where} (({expression}));",
+            lock=ix.CONCURRENTLY,
+            in_transaction=False,
+            undo=f"DROP INDEX CONCURRENTLY {ident(table.schema, name)};",
+        ),
+        Remedy(
+            sql=f"ANALYZE {where};",
+            lock="SHARE UPDATE EXCLUSIVE on the table: reads and writes go on",
+            undo="-- none is needed: statistics are only refreshed",
+        ),
+    )
+
+
+def _new_name(snapshot: Snapshot, hidden: _Hidden) -> str:
+    wrapper = hidden.condition.wrapper.removesuffix("()").removeprefix("::")
+    taken = snapshot.relation_names.get(hidden.table.schema, frozenset())
+    base = f"{hidden.table.name}_{wrapper}_{hidden.column.name}"
+    for number in range(1, 1000):
+        end = "_idx" if number == 1 else f"_idx{number}"
+        name = base.encode()[: 63 - len(end)].decode("utf-8", "ignore") + end
+        if name not in taken:
+            return name
+    return base

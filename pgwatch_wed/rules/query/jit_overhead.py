@@ -4,25 +4,26 @@
 JIT pays for long analytic statements. For others it adds its compilation to every call.
 
 ## How sure we are
-A: measured by pg_stat_statements (server 15 and later).
+A: measured by pg_stat_statements (extension 1.10, server 15 and later); before that the verdict is unknown, unless JIT is off.
 
 ## Not reported
-Little compilation in all, or a small part of the statement's time.
+Little compilation in all, or a small part of the statement's time; servers with jit = off. Compilation in
+parallel workers is counted, and may come to more than the statement's own time.
 
 ## Remedy
-A higher jit_above_cost, or jit = off for the role; both can be tried per session first.
+jit = off for the role that runs it, or a higher jit_above_cost; both can be tried in a session first.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import workload
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _memory as mem
 from pgwatch_wed.rules import _queries as q
 
-NEEDS = ("statements", "statements_info")
+NEEDS = ("statements", "statements_info", "settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,57 +33,76 @@ class Limits:
     # Part of the statement's time that goes into compiling.
     min_jit_share: float = 0.2
     # Less in all is not worth a change.
-    min_jit_ms: float = 1_000.0
+    min_jit_ms: float = 200.0
+    # Fewer calls are somebody's exploration.
+    min_calls: int = 2
     # The dearest few are what people act on.
     max_statements: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each statement that compiles too much."""
-    statements = workload.statements(snapshot)
-    if statements and all(s.jit_ms is None for s in statements):
-        yield Unknown(
-            "the installed pg_stat_statements does not count JIT",
-            "it comes with version 1.10 of the extension, server 15",
-        )
+    load = q.Load.of(snapshot)
+    yield from load.unknowns()
+    if load.queries and all(s.jit_ms is None for s in load.queries):
+        if snapshot.setting_on("jit") is not False:
+            yield Unknown(
+                "the installed pg_stat_statements does not count JIT",
+                "it comes with version 1.10 of the extension, server 15",
+            )
         return
-    found = [
-        s
-        for s in statements
-        if (s.jit_ms or 0) >= limits.min_jit_ms
-        and (s.jit_ms or 0) >= limits.min_jit_share * s.total_exec_ms
-    ]
+    found = [s for s in load.queries if _is_heavy(s, limits) and not _is_off(snapshot, s)]
     found.sort(key=lambda s: (-(s.jit_ms or 0), s.query_id))
     for s in found[: limits.max_statements]:
-        yield _finding(snapshot, s)
+        yield _finding(load, s)
 
 
-def _finding(snapshot: Snapshot, s: Statement) -> Finding:
+def _is_heavy(s: Statement, limits: Limits) -> bool:
     spent = s.jit_ms or 0.0
-    role = ident(s.user) if s.user else None
+    return (
+        s.calls >= limits.min_calls
+        and spent >= limits.min_jit_ms
+        and spent >= limits.min_jit_share * s.total_exec_ms
+    )
+
+
+def _is_off(snapshot: Snapshot, s: Statement) -> bool:
+    """Tell whether JIT has been turned off since it was counted."""
+    own = mem.role_setting(snapshot, s.user, "jit")
+    return own == "off" or (own is None and snapshot.setting_on("jit") is False)
+
+
+def _finding(load: q.Load, s: Statement) -> Finding:
+    spent = s.jit_ms or 0.0
+    part = min(spent / s.total_exec_ms, 1.0) if s.total_exec_ms > 0 else 1.0
     return Finding(
-        object=q.object_of(snapshot, s),
+        object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"{spent / s.total_exec_ms:.0%} of its time goes into compiling: {q.short(s)}",
-        detail=f"{(s.jit_functions or 0):,} functions were compiled in {s.calls:,} calls.",
+        title=f"{part:.0%} of its time goes into compiling: {q.short(s)}",
+        detail=f"{(s.jit_functions or 0):,} functions were compiled in {s.calls:,} calls, {spent / s.calls:,.3g} ms a call.",
         evidence={
             "jit_ms": round(spent, 3),
-            "jit_share": round(min(spent / s.total_exec_ms, 1.0), 4),
+            "jit_share": round(part, 4),
             "jit_functions": s.jit_functions,
-            **q.evidence(snapshot, s),
+            "jit_above_cost": load.snapshot.setting("jit_above_cost"),
+            **load.evidence(s),
         },
-        impact=Impact(ms_per_day=workload.per_day(snapshot, spent, s)),
-        remedy=(
-            Remedy(
-                sql=f"ALTER ROLE {role} SET jit = off;",
-                lock="none; new sessions of the role take it up",
-                undo=f"ALTER ROLE {role} RESET jit;",
-            ),
-        )
-        if role
-        else (),
+        impact=Impact(ms_per_day=load.per_day(spent, s), risk="each call compiles again"),
+        remedy=_remedy(load.snapshot, s),
         caveats=(
             "Without JIT the execution itself may become slower; compare in a session first.",
+        ),
+    )
+
+
+def _remedy(snapshot: Snapshot, s: Statement) -> tuple[Remedy, ...]:
+    if not s.user:
+        return ()
+    return (
+        Remedy(
+            sql=f"ALTER ROLE {ident(s.user)} SET jit = off;",
+            lock="none; new sessions of the role take it up",
+            undo=mem.undo_role_setting(snapshot, s.user, "jit"),
         ),
     )

@@ -4,27 +4,37 @@
 A plan made for ten rows and met by ten thousand nests loops that never end; the reverse sorts and hashes for nothing.
 
 ## How sure we are
-C: rows a call, as pg_stat_statements counts them, against the rows of the generic plan, made without executing anything. Parameters of
-one kind can make both right.
+C: rows a call, as pg_stat_statements counts them, against the rows of the generic plan, made without executing anything.
+The generic plan knows no values; for comparisons by equality it expects what the average value has.
 
 ## Not reported
-Ratios under the limit; statements with LIMIT; writes, whose plan has no rows; few calls or little time.
+Statements whose parameters decide how many rows there are: ranges, LIKE, lists, LIMIT; one equality on a skewed column,
+where rare and common values differ by nature and a custom plan knows which it is; groupings; few calls or little time;
+small differences; tables that were never analysed or changed much since (`analyze-never`, `analyze-stale`). Statements that
+could not be planned are named as unknown.
 
 ## Remedy
-CREATE STATISTICS on the columns that the statement compares together, a larger statistics target for skewed ones, then ANALYZE.
+CREATE STATISTICS on the columns that the statement compares together; for a single column a larger statistics target;
+then ANALYZE.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import workload
-from pgwatch_wed.facts import Snapshot, Statement, Table
+from pgwatch_wed.facts import Column, Snapshot, Statement, StatementPlan, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _parsed
 from pgwatch_wed.rules import _queries as q
 
-NEEDS = ("statements", "statement_plans", "tables", "columns", "extended_statistics")
+NEEDS = (
+    *("statements", "statements_info", "statement_plans", "tables", "columns"),
+    *("table_activity", "column_statistics", "extended_statistics"),
+)
+PRIMARY_ONLY = True
+
+_MAX_STATISTICS_COLUMNS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,88 +46,181 @@ class Limits:
     # The difference must be this many rows at least.
     min_difference: float = 100.0
     # Fewer calls have no mean to speak of.
-    min_calls: int = 10
+    min_calls: int = 20
     # A smaller part of the load is not worth it.
     min_load_share: float = 0.01
+    # Rows changed since ANALYZE, as a part of the table, that make the statistics stale.
+    max_changed_share: float = 0.3
+    # A value this many times as frequent as the average makes a column skewed.
+    max_skew: float = 10.0
+    # From this part of the load on, statements without a plan make the verdict unknown.
+    max_unplanned_share: float = 0.1
     # The dearest few are what people act on.
     max_statements: int = 10
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A table and its columns that one statement compares by equality together."""
+
+    table: Table
+    columns: tuple[Column, ...]
+
+
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each statement whose rows the planner gets wrong."""
+    load = q.Load.of(snapshot)
+    yield from load.unknowns()
     plans = {p.query_id: p for p in snapshot.statement_plans}
-    found = 0
-    for s in sorted(workload.statements(snapshot), key=lambda s: (-s.total_exec_ms, s.query_id)):
+    found, refused = 0, 0.0
+    for s in load.queries:
+        if s.calls < limits.min_calls or load.share(s) < limits.min_load_share:
+            continue
         plan = plans.get(s.query_id)
-        parsed = _parsed.parse(s.text) if s.text else None
-        if plan is None or parsed is None or parsed.kind != "select" or parsed.has_limit:
+        if plan is None or plan.refused:
+            refused += load.share(s)
             continue
-        if s.calls < limits.min_calls or q.share(snapshot, s) < limits.min_load_share:
-            continue
-        real, expected = max(s.rows / s.calls, 1.0), max(plan.plan_rows, 1.0)
-        wrong = max(real / expected, expected / real)
-        if wrong >= limits.min_ratio and abs(real - expected) >= limits.min_difference:
+        compared = _judgeable(snapshot, s, plan, limits)
+        if compared and _is_wrong(s, plan, limits) and found < limits.max_statements:
             found += 1
-            if found <= limits.max_statements:
-                yield _finding(snapshot, s, parsed, real, expected)
+            yield _finding(load, s, plan, compared)
+    if refused >= limits.max_unplanned_share:
+        yield _unplanned(snapshot, refused)
+
+
+def _unplanned(snapshot: Snapshot, share: float) -> Unknown:
+    reasons = sorted({p.refused for p in snapshot.statement_plans if p.refused})
+    why = f" ({'; '.join(reasons[:3])})" if reasons else ""
+    return Unknown(f"statements with {share:.0%} of the load were not planned{why}")
+
+
+def _judgeable(
+    snapshot: Snapshot, s: Statement, plan: StatementPlan, limits: Limits
+) -> tuple[_Compared, ...]:
+    """Return what the statement compares, if only equality decides how many rows there are."""
+    parsed = _parsed.parse(s.text) if s.text else None
+    if parsed is None or parsed.kind == "insert" or plan.is_cut or plan.is_grouped:
+        return ()
+    if parsed.has_limit or parsed.is_grouped or parsed.has_functions_in_from:
+        return ()
+    if len(parsed.levels) != 1:
+        return ()
+    level = parsed.levels[0]
+    if any(c.operator != "=" or c.column is None or c.is_alternative for c in level.conditions):
+        return ()
+    tables = [_parsed.relation(snapshot, r) for r in level.relations]
+    if any(t is None or not _is_fresh(snapshot, t, limits) for t in tables):
+        return ()
+    compared = tuple(_compared(snapshot, level))
+    if len(tables) == 1 and all(_is_skewed(snapshot, c, limits) for c in compared):
+        return ()
+    return compared
+
+
+def _is_fresh(snapshot: Snapshot, table: Table, limits: Limits) -> bool:
+    for oid in ix.partitions(snapshot, table.oid):
+        activity = snapshot.activity_by_oid.get(oid)
+        below = snapshot.table_by_oid.get(oid)
+        if activity is None or below is None or below.kind == "p":
+            continue
+        if below.rows < 0:
+            return False
+        if activity.n_mod_since_analyze > limits.max_changed_share * max(below.rows, 1.0):
+            return False
+    return True
+
+
+def _compared(snapshot: Snapshot, level: _parsed.Level) -> Iterator[_Compared]:
+    columns: dict[int, dict[int, Column]] = {}
+    for condition in level.conditions:
+        table = _parsed.table_of(snapshot, level, condition.names[0])
+        column = _parsed.column(snapshot, table, condition.names[0].column) if table else None
+        if table is not None and column is not None:
+            columns.setdefault(table.oid, {})[column.attnum] = column
+    for oid, mine in sorted(columns.items()):
+        yield _Compared(snapshot.table_by_oid[oid], tuple(mine[n] for n in sorted(mine)))
+
+
+def _is_skewed(snapshot: Snapshot, compared: _Compared, limits: Limits) -> bool:
+    """Tell whether it is one column whose values differ so much that no average fits them."""
+    if len(compared.columns) != 1:
+        return False
+    column = compared.columns[0]
+    known = snapshot.statistics_by_key.get((column.table_oid, column.attnum))
+    if known is None or not known.n_distinct:
+        return True  # nothing is known of it: no judgement
+    rows = max(compared.table.rows, 1.0)
+    distinct = known.n_distinct if known.n_distinct > 0 else -known.n_distinct * rows
+    return (known.mcv_top_fraction or 0.0) * max(distinct, 1.0) >= limits.max_skew
+
+
+def _is_wrong(s: Statement, plan: StatementPlan, limits: Limits) -> bool:
+    real, expected = s.rows / s.calls, plan.plan_rows
+    ratio = max(max(real, 1.0) / max(expected, 1.0), max(expected, 1.0) / max(real, 1.0))
+    return ratio >= limits.min_ratio and abs(real - expected) >= limits.min_difference
 
 
 def _finding(
-    snapshot: Snapshot, s: Statement, parsed: _parsed.Parsed, real: float, expected: float
+    load: q.Load, s: Statement, plan: StatementPlan, compared: tuple[_Compared, ...]
 ) -> Finding:
-    pair = _correlated(snapshot, parsed)
+    real, expected = s.rows / s.calls, plan.plan_rows
     more = real > expected
+    ratio = max(real, 1.0) / max(expected, 1.0)
+    remedies = tuple(r for c in compared if (r := _remedy(load.snapshot, c)) is not None)
     return Finding(
-        object=q.object_of(snapshot, s),
+        object=load.object_of(s),
+        related=tuple(ix.table_object(load.snapshot, c.table) for c in compared),
         severity=Severity.INFO,
         grade=Grade.C,
-        title=f"{max(real / expected, expected / real):,.0f} times {'more' if more else 'fewer'} rows than planned: {q.short(s)}",
-        detail=f"The planner expects {expected:,.0f} rows, a call returns {real:,.0f}.",
+        title=f"{max(ratio, 1 / ratio):,.0f} times {'more' if more else 'fewer'} rows than planned: {q.short(s)}",
+        detail=f"The planner expects {expected:,.0f} rows, a call has {real:,.1f}.",
         evidence={
             "planned_rows": round(expected, 1),
             "rows_per_call": round(real, 1),
-            **q.evidence(snapshot, s),
+            "plan": plan.plan,
+            "columns": {c.table.qualified: [n.name for n in c.columns] for c in compared},
+            **load.evidence(s),
         },
         impact=Impact(risk="plans are made for another number of rows"),
-        remedy=(_create(*pair),) if pair else (),
+        remedy=remedies,
         caveats=(
-            "The generic plan knows no parameter values; a custom plan may expect other rows.",
+            "The generic plan knows no values; if the application asks for some far more often than for others, both are right.",
         ),
     )
 
 
-def _correlated(snapshot: Snapshot, parsed: _parsed.Parsed) -> tuple[Table, tuple[str, ...]] | None:
-    """Return columns of one table that are compared by equality together and have no statistics."""
-    by_table: dict[int, tuple[Table, list[str]]] = {}
-    for condition in parsed.conditions:
-        if condition.column is None or condition.operator != "=":
-            continue
-        table = _parsed.table_of(snapshot, parsed, condition.column)
-        if table is not None:
-            by_table.setdefault(table.oid, (table, []))[1].append(condition.column.column)
-    for table, names in by_table.values():
-        columns = tuple(dict.fromkeys(names))
-        if len(columns) >= 2 and not _has_statistics(snapshot, table, columns):
-            return table, columns[:8]
-    return None
+def _remedy(snapshot: Snapshot, compared: _Compared) -> Remedy | None:
+    if len(compared.columns) == 1:
+        return _target(compared.table, compared.columns[0])
+    columns = compared.columns[:_MAX_STATISTICS_COLUMNS]
+    attnums = {c.attnum for c in columns}
+    present = (e for e in snapshot.extended_statistics if e.table_oid == compared.table.oid)
+    if any(attnums <= set(e.columns) for e in present):
+        return None
+    return _create(snapshot, compared.table, columns)
 
 
-def _has_statistics(snapshot: Snapshot, table: Table, columns: tuple[str, ...]) -> bool:
-    return any(
-        set(columns) <= set(snapshot.column_names(table.oid, e.columns))
-        for e in snapshot.extended_statistics
-        if e.table_oid == table.oid
-    )
-
-
-def _create(table: Table, columns: tuple[str, ...]) -> Remedy:
-    name = f"{table.name}_{'_'.join(columns)}_stat"
-    name = name.encode()[:63].decode("utf-8", "ignore")
-    listed = ", ".join(ident(c) for c in columns)
+def _create(snapshot: Snapshot, table: Table, columns: tuple[Column, ...]) -> Remedy:
+    taken = {e.name for e in snapshot.extended_statistics if e.schema == table.schema}
+    base = f"{table.name}_{'_'.join(c.name for c in columns)}"
+    ends = ("_stat", *(f"_stat{n}" for n in range(2, 1000)))
+    names = (base.encode()[: 63 - len(e)].decode("utf-8", "ignore") + e for e in ends)
+    name = next(n for n in names if n not in taken)
+    listed = ", ".join(ident(c.name) for c in columns)
     where = ident(table.schema, table.name)
     return Remedy(
-        sql=f"CREATE STATISTICS {ident(table.schema, name)} (dependencies, ndistinct, mcv) ON {listed} FROM {where};\n"
+        sql=f"CREATE STATISTICS {ident(table.schema, name)} (ndistinct, dependencies, mcv) ON {listed} FROM {where};\n"
         f"ANALYZE {where};",
         lock="SHARE UPDATE EXCLUSIVE on the table: reads and writes go on",
         undo=f"DROP STATISTICS {ident(table.schema, name)};",
+    )
+
+
+def _target(table: Table, column: Column) -> Remedy:
+    where = ident(table.schema, table.name)
+    before = column.statistics_target if column.statistics_target is not None else -1
+    return Remedy(
+        sql=f"ALTER TABLE {where} ALTER COLUMN {ident(column.name)} SET STATISTICS 1000;\nANALYZE {where};",
+        lock="SHARE UPDATE EXCLUSIVE on the table: reads and writes go on",
+        undo=f"ALTER TABLE {where} ALTER COLUMN {ident(column.name)} SET STATISTICS {before};",
     )

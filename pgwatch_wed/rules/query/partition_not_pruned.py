@@ -4,27 +4,28 @@
 Without a condition on the partition key each call plans and opens all partitions, and locks them and their indexes.
 
 ## How sure we are
-C: read from the text by PostgreSQL's own parser; A where the planner's generic plan shows the partitions that it scans.
+C: read from the text by PostgreSQL's own parser; B where the planner's generic plan scans all of them, too.
 
 ## Not reported
-Few partitions; few calls; inserts, which find their partition by the row; keys that are expressions; joins on the key, which can prune while running;
-names that the text alone cannot resolve.
+Few partitions; few calls that take little time; statements without any condition on the table, which mean to read it all;
+inserts, which find their partition by the row; keys that are expressions; a join on the key, which can prune while running;
+OR and NOT around a condition on the key; tables inside of a subquery, a CTE or a view, into which the planner may push
+conditions that the text shows elsewhere; names that the text alone cannot resolve.
 
 ## Remedy
-A condition on the partition key in the statement, or another key that the statements do have.
+A condition on the partition key in the statement, or another key that the statements do have. Nothing to paste.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import workload
 from pgwatch_wed.facts import Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _parsed
 from pgwatch_wed.rules import _queries as q
 
-NEEDS = ("statements", "tables", "columns")
+NEEDS = ("statements", "statements_info", "tables", "columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,15 @@ class Limits:
     """Thresholds."""
 
     # Fewer partitions cost little to read.
-    min_partitions: int = 4
-    # Fewer calls are a report over everything.
-    min_calls: int = 100
+    min_partitions: int = 3
+    # Fewer calls are a report over everything,
+    min_calls: int = 20
+    # unless they take this long all together.
+    min_ms: float = 60_000.0
     # A smaller part of the load is not worth a change.
     min_load_share: float = 0.01
-    # Part of the load from which on it is a warning.
-    warn_load_share: float = 0.2
+    # This much a day is a warning: half an hour.
+    warn_ms_per_day: float = 1_800_000.0
     # The dearest few are what people act on.
     max_statements: int = 10
 
@@ -47,64 +50,95 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each statement without a condition on the key."""
     if not any(t.kind == "p" for t in snapshot.tables):
         return
+    load = q.Load.of(snapshot)
+    yield from load.unknowns()
+    yield from load.texts_unknown()
     found = 0
-    for s in sorted(workload.statements(snapshot), key=lambda s: (-s.total_exec_ms, s.query_id)):
-        if s.text is None or s.calls < limits.min_calls or found >= limits.max_statements:
-            continue
-        if q.share(snapshot, s) < limits.min_load_share:
+    for s in load.queries:
+        if load.share(s) < limits.min_load_share or found >= limits.max_statements:
             break
-        table = _unpruned(snapshot, s.text, limits)
+        counts = s.calls >= limits.min_calls or s.total_exec_ms >= limits.min_ms
+        table = _unpruned(snapshot, s, limits) if counts else None
         if table is not None:
             found += 1
-            yield _finding(snapshot, s, table, limits)
+            yield _finding(load, s, table, limits)
 
 
-def _unpruned(snapshot: Snapshot, text: str, limits: Limits) -> Table | None:
-    parsed = _parsed.parse(text)
-    if parsed is None or parsed.kind == "insert":
+def _unpruned(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None:
+    parsed = _parsed.parse(s.text) if s.text else None
+    top = next((v for v in parsed.levels if v.is_top), None) if parsed else None
+    if parsed is None or top is None or parsed.kind == "insert":
         return None
-    for each in parsed.relations:
+    for each in top.relations:
         table = _parsed.relation(snapshot, each)
         if table is None or table.kind != "p" or 0 in table.partition_columns:
             continue
         if len(snapshot.partitions_of[table.oid]) < limits.min_partitions:
             continue
-        if not _has_key(snapshot, parsed, table):
+        if _is_restricted(snapshot, top, table) and not _has_key(snapshot, top, table):
             return table
     return None
 
 
-def _has_key(snapshot: Snapshot, parsed: _parsed.Parsed, table: Table) -> bool:
+def _is_restricted(snapshot: Snapshot, level: _parsed.Level, table: Table) -> bool:
+    """Tell whether the statement asks for a part of the table."""
+    named = (n for c in level.conditions for n in c.names)
+    return any(_parsed.table_of(snapshot, level, n) is table for n in (*named, *level.joins))
+
+
+def _has_key(snapshot: Snapshot, level: _parsed.Level, table: Table) -> bool:
     keys = snapshot.column_names(table.oid, table.partition_columns)
-    compared = {
-        c.column.column
-        for c in parsed.conditions
-        if c.column is not None and (table.partition_strategy != "h" or c.operator == "=")
+    by_hash = table.partition_strategy == "h"
+    pruning = {
+        name.column
+        for c in level.conditions
+        for name in c.names
+        if _is_bare(snapshot, table, c)
+        and (
+            c.operator in ("=", "in", "any")
+            or (not by_hash and c.operator not in ("~~", "~~*", "other", "is not null"))
+        )
     }
-    compared |= {n.column for n in parsed.joins}
+    pruning |= {n.column for n in level.joins}
     # a hash needs every column of its key, range and list their first
-    needed = keys if table.partition_strategy == "h" else keys[:1]
-    return set(needed) <= compared
+    return set(keys if by_hash else keys[:1]) <= pruning
 
 
-def _finding(snapshot: Snapshot, s: Statement, table: Table, limits: Limits) -> Finding:
+def _is_bare(snapshot: Snapshot, table: Table, condition: _parsed.Condition) -> bool:
+    if condition.column is not None:
+        return True
+    column = _parsed.column(snapshot, table, condition.names[0].column)
+    return column is not None and _parsed.is_noop(condition.node, column)
+
+
+def _finding(load: q.Load, s: Statement, table: Table, limits: Limits) -> Finding:
+    snapshot = load.snapshot
     keys = snapshot.column_names(table.oid, table.partition_columns)
-    part = q.share(snapshot, s)
+    daily = load.per_day(s.total_exec_ms, s)
     count = len(snapshot.partitions_of[table.oid])
-    plan = next((p for p in snapshot.statement_plans if p.query_id == s.query_id), None)
+    scanned = _scanned(snapshot, s, table)
     return Finding(
-        object=q.object_of(snapshot, s),
+        object=load.object_of(s),
         related=(ix.table_object(snapshot, table),),
-        severity=Severity.WARNING if part >= limits.warn_load_share else Severity.INFO,
-        grade=Grade.A if plan and plan.scanned_partitions else Grade.C,
+        severity=Severity.WARNING if (daily or 0) >= limits.warn_ms_per_day else Severity.INFO,
+        grade=Grade.B if scanned is not None and scanned >= count else Grade.C,
         title=f"It reads all {count} partitions of {table.qualified}: {q.short(s)}",
         detail=f"It has no condition on the partition key ({', '.join(keys)}).",
         evidence={
             "table": table.qualified,
             "partition_key": list(keys),
             "partitions": count,
-            "load_share": round(part, 4),
-            **q.evidence(snapshot, s),
+            "partitions_in_generic_plan": scanned,
+            **load.evidence(s),
         },
-        impact=Impact(ms_per_day=workload.per_day(snapshot, s.total_exec_ms, s)),
+        impact=Impact(ms_per_day=daily, risk="each call opens and locks every partition"),
     )
+
+
+def _scanned(snapshot: Snapshot, s: Statement, table: Table) -> int | None:
+    """Return how many of the table's partitions the generic plan scans; None without a plan."""
+    plan = next((p for p in snapshot.statement_plans if p.query_id == s.query_id), None)
+    if plan is None or plan.refused:
+        return None
+    below = set(ix.partitions(snapshot, table.oid))
+    return len(below & set(plan.scanned_partitions))

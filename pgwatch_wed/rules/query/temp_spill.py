@@ -4,26 +4,31 @@
 A sort or hash that does not fit into work_mem goes to disk and back, many times slower than in memory.
 
 ## How sure we are
-A for the volume, which pg_stat_statements counts; C for the memory that would hold it: about the bytes written a
-call, more for hashes, less when several nodes spill.
+A for the volume, which pg_stat_statements counts; C for the memory that would hold it. Rows on disk are packed tighter
+than in memory, so about twice the bytes written a call are assumed for one sort; less where several nodes spill, or one
+in several passes.
 
 ## Not reported
-Statements that seldom spill or spill little; utility statements such as CREATE INDEX, which use maintenance_work_mem.
+Statements that ran once, such as a load or somebody's report; statements that spill little; utility statements such as
+CREATE INDEX, which use maintenance_work_mem. Statements that failed are not counted by the server.
 
 ## Remedy
-work_mem for the role that runs it (ALTER ROLE … SET work_mem), bounded here; or an index that gives the order.
+work_mem for the role that runs it (ALTER ROLE … SET work_mem), up to a bound; beyond it none is given: an index that
+gives the order, or fewer rows sorted, is the better way. Where the role has several sessions, each may take that much.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import statement_text, workload
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _memory as mem
 from pgwatch_wed.rules import _queries as q
 
 NEEDS = ("statements", "statements_info", "settings")
+
+_MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,76 +37,96 @@ class Limits:
 
     # Less a call is within the noise of a hash's batches.
     min_bytes_per_call: int = 1_000_000
-    # Less in all is an occasional report.
-    min_bytes: int = 50_000_000
-    # Part of the load from which on it is a warning.
-    warn_share: float = 0.2
+    # Less in all costs next to nothing.
+    min_bytes: int = 10_000_000
+    # A statement that ran once was a load or somebody's report.
+    min_calls: int = 2
+    # More than this a day is a warning: it wears the disk and fills its queue.
+    warn_bytes_per_day: int = 50_000_000_000
     # More memory than this for one sort is not advised without a look at the plan.
     max_work_mem_bytes: int = 256 * 1024 * 1024
+    # The server's RAM; 0: unknown. All connections together may take half of it.
+    memory_bytes: int = 0
     # The dearest few are what people act on.
     max_statements: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each statement that spills at every call."""
-    if (nothing := q.nothing_counted(snapshot)) is not None:
-        yield nothing
-        return
+    load = q.Load.of(snapshot)
+    yield from load.unknowns()
     block = snapshot.server.block_size
     found = [
         s
-        for s in workload.statements(snapshot)
-        if s.calls
+        for s in load.queries
+        if s.calls >= limits.min_calls
         and s.temp_blks_written * block >= limits.min_bytes
-        and s.temp_blks_written * block / s.calls >= limits.min_bytes_per_call
-        and not (s.text and statement_text.is_utility(s.text))
-        and s.calls > 1
+        and s.temp_blks_written * block >= limits.min_bytes_per_call * s.calls
     ]
     found.sort(key=lambda s: (-s.temp_blks_written, s.query_id))
     for statement in found[: limits.max_statements]:
-        yield _finding(snapshot, statement, limits)
+        yield _finding(load, statement, limits)
 
 
-def _finding(snapshot: Snapshot, s: Statement, limits: Limits) -> Finding:
-    each = round(s.temp_blks_written * snapshot.server.block_size / s.calls)
-    current = snapshot.setting_number("work_mem") or 4 * 1024 * 1024
-    part = q.share(snapshot, s)
-    wanted = min(_rounded(current + 2 * each), limits.max_work_mem_bytes)
-    enough = current + 2 * each <= limits.max_work_mem_bytes
+def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
+    snapshot = load.snapshot
+    total = s.temp_blks_written * snapshot.server.block_size
+    each = round(total / s.calls)
+    daily = load.per_day(total, s)
+    current = mem.work_mem_of(snapshot, s.user)
+    wanted = _rounded(current + 2 * each)
     return Finding(
-        object=q.object_of(snapshot, s),
-        severity=Severity.WARNING if part >= limits.warn_share else Severity.INFO,
+        object=load.object_of(s),
+        severity=Severity.WARNING if (daily or 0) >= limits.warn_bytes_per_day else Severity.INFO,
         grade=Grade.A,
         title=f"{each / 1e6:,.1f} MB of temporary files at each call: {q.short(s)}",
-        detail=f"work_mem is {current / 1048576:.0f} MB; about {_rounded(current + 2 * each) / 1048576:,.0f} MB "
-        "would hold what it sorts or hashes (a model: factor of two).",
+        detail=f"work_mem is {current / _MB:,.3g} MB; about {wanted / _MB:,.0f} MB would hold "
+        "what it sorts or hashes (a model, within a factor of two).",
         evidence={
             "temp_bytes_per_call": each,
-            "temp_bytes": s.temp_blks_written * snapshot.server.block_size,
-            "work_mem_bytes": current,
-            "load_share": round(part, 4),
-            **q.evidence(snapshot, s),
+            "temp_bytes": total,
+            "temp_bytes_per_day": None if daily is None else round(daily),
+            "temp_io_ms": s.temp_blk_ms,
+            "work_mem_bytes": round(current),
+            "work_mem_needed_bytes": wanted,
+            **load.evidence(s),
         },
         impact=Impact(
-            ms_per_day=workload.per_day(snapshot, s.temp_blk_ms, s) if s.temp_blk_ms else None,
-            risk="it waits for its own temporary files",
+            ms_per_day=load.per_day(s.temp_blk_ms, s) if s.temp_blk_ms else None,
+            risk="each call writes and reads again what memory could hold",
         ),
-        remedy=_remedy(s, wanted) if enough and s.user else (),
-        caveats=("work_mem is taken per sort and per session: give it to the role that needs it.",),
+        remedy=_remedy(snapshot, s, wanted) if wanted <= _bound(snapshot, limits) else (),
+        caveats=(
+            "Each sort and hash of each session may take work_mem: give it to this role only.",
+        )
+        if wanted <= _bound(snapshot, limits)
+        else (
+            f"More than {_bound(snapshot, limits) / _MB:,.0f} MB a sort is not advised: better an index that gives the order.",
+        ),
     )
 
 
+def _bound(snapshot: Snapshot, limits: Limits) -> float:
+    """Return the most that one sort may have: less where all connections could not have it."""
+    connections = snapshot.setting_number("max_connections") or 100.0
+    if not limits.memory_bytes:
+        return limits.max_work_mem_bytes
+    return min(limits.max_work_mem_bytes, limits.memory_bytes / 2 / max(connections / 10, 1.0))
+
+
 def _rounded(size: float) -> int:
-    megabyte = 1024 * 1024
-    return int(-(-size // (8 * megabyte)) * 8 * megabyte)
+    step = _MB if size < 16 * _MB else 8 * _MB
+    return int(-(-size // step) * step)
 
 
-def _remedy(s: Statement, wanted: int) -> tuple[Remedy, ...]:
-    role = ident(s.user or "")
+def _remedy(snapshot: Snapshot, s: Statement, wanted: int) -> tuple[Remedy, ...]:
+    if not s.user:
+        return ()
+    role = ident(s.user)
     return (
         Remedy(
-            sql=f"ALTER ROLE {role} SET work_mem = '{wanted // 1048576}MB';",
+            sql=f"ALTER ROLE {role} SET work_mem = '{wanted // _MB}MB';",
             lock="none; new sessions of the role take it up",
-            undo=f"ALTER ROLE {role} RESET work_mem;",
+            undo=mem.undo_role_setting(snapshot, s.user, "work_mem"),
         ),
     )

@@ -1,4 +1,4 @@
-"""Statements that write most of the WAL.
+"""Statements that write much WAL at each call.
 
 ## Why it matters
 WAL is written, archived, sent to every standby and replayed there. Full-page images after each checkpoint
@@ -8,17 +8,17 @@ are often most of it.
 A: measured by pg_stat_statements.
 
 ## Not reported
-Little WAL; loads and index builds that ran once; a statement that writes little a call and is one among many.
+Statements that write little a call, unless they write tens of gigabytes a day and a large part of all; little WAL in all;
+loads and index builds that ran once, and other utility statements.
 
 ## Remedy
 Fewer rows or columns written (no update that changes nothing), fewer indexes on the table, longer distance between
-checkpoints (`wal-checkpoints-requested`).
+checkpoints (`wal-checkpoints-requested`). Nothing to paste.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import statement_text, workload
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _queries as q
@@ -30,10 +30,15 @@ NEEDS = ("statements", "statements_info")
 class Limits:
     """Thresholds."""
 
-    # Less WAL in all than this is no burden: 1 GB.
-    min_bytes: int = 1_000_000_000
-    # Part of the WAL of all statements.
-    min_wal_share: float = 0.2
+    # A call that changes a few rows writes a few kB; a megabyte is hundreds of pages.
+    min_bytes_per_call: int = 1_000_000
+    # Less in all is no burden.
+    min_bytes: int = 20_000_000
+    # Part of the WAL of all statements that a heavy call must come to.
+    min_wal_share: float = 0.05
+    # Light calls are reported from this much a day on, if they write this part of all WAL.
+    min_bytes_per_day: int = 20_000_000_000
+    min_wal_share_of_light: float = 0.2
     # A statement that ran once was a load.
     min_calls: int = 2
     # The first few are what people act on.
@@ -41,36 +46,43 @@ class Limits:
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each statement with a large part of the WAL."""
-    statements = workload.statements(snapshot)
-    total = sum(s.wal_bytes for s in statements)
-    found = [
-        s
-        for s in statements
-        if s.wal_bytes >= limits.min_bytes
-        and s.wal_bytes >= limits.min_wal_share * total
-        and s.calls >= limits.min_calls
-        and not (s.text and statement_text.is_utility(s.text))
-    ]
+    """Yield a finding for each statement with much WAL."""
+    load = q.Load.of(snapshot)
+    yield from load.unknowns()
+    total = sum(s.wal_bytes for s in load.statements)
+    found = [s for s in load.queries if _is_heavy(load, s, total, limits)]
     found.sort(key=lambda s: (-s.wal_bytes, s.query_id))
     for s in found[: limits.max_statements]:
-        yield _finding(snapshot, s, total)
+        yield _finding(load, s, total)
 
 
-def _finding(snapshot: Snapshot, s: Statement, total: int) -> Finding:
-    images = s.wal_fpi * snapshot.server.block_size / s.wal_bytes if s.wal_bytes else 0.0
+def _is_heavy(load: q.Load, s: Statement, total: int, limits: Limits) -> bool:
+    if s.calls < limits.min_calls or s.wal_bytes < limits.min_bytes:
+        return False
+    if s.wal_bytes >= limits.min_bytes_per_call * s.calls:
+        return s.wal_bytes >= limits.min_wal_share * total
+    daily = load.per_day(s.wal_bytes, s) or 0.0
+    return (
+        daily >= limits.min_bytes_per_day and s.wal_bytes >= limits.min_wal_share_of_light * total
+    )
+
+
+def _finding(load: q.Load, s: Statement, total: int) -> Finding:
+    images = min(s.wal_fpi * load.snapshot.server.block_size / max(s.wal_bytes, 1), 1.0)
+    each = s.wal_bytes / max(s.calls, 1)
     return Finding(
-        object=q.object_of(snapshot, s),
+        object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"{s.wal_bytes / max(total, 1):.0%} of the WAL comes from: {q.short(s)}",
-        detail=f"{s.wal_bytes / max(s.calls, 1) / 1024:,.1f} kB a call; up to {min(images, 1):.0%} of it full-page images.",
+        title=f"{each / 1e6:,.3g} MB of WAL at each call: {q.short(s)}",
+        detail=f"{s.wal_bytes / max(total, 1):.0%} of the WAL of all statements; up to {images:.0%} of it full-page images.",
         evidence={
             "wal_bytes": s.wal_bytes,
             "wal_share": round(s.wal_bytes / max(total, 1), 4),
-            "wal_bytes_per_call": round(s.wal_bytes / max(s.calls, 1)),
+            "wal_bytes_per_call": round(each),
+            "wal_bytes_per_row": round(s.wal_bytes / s.rows) if s.rows else None,
             "full_page_images": s.wal_fpi,
-            **q.evidence(snapshot, s),
+            **load.evidence(s),
         },
-        impact=Impact(risk="WAL is archived, sent and replayed"),
+        impact=Impact(risk="WAL is archived, sent to every standby and replayed there"),
     )

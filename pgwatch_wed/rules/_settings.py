@@ -1,0 +1,60 @@
+"""Settings as remedies: what ALTER SYSTEM can change, when it takes effect, and the way back."""
+
+from pgwatch_wed.facts import Setting, Snapshot
+from pgwatch_wed.findings import Remedy
+from pgwatch_wed.quote import ident, literal
+
+_BOUND = frozenset({"database", "user", "database user", "client", "session"})
+
+
+def is_global(setting: Setting) -> bool:
+    """Tell whether the value is the server's, and not only our role's or database's."""
+    return setting.source not in _BOUND
+
+
+def alter_system(snapshot: Snapshot, name: str, value: str) -> Remedy:
+    """Return ALTER SYSTEM SET with the reload or restart that it needs; ``value`` is SQL."""
+    setting = snapshot.setting_by_name.get(name)
+    needs_restart = setting is not None and setting.context == "postmaster"
+    quoted = ident(*name.split("."))
+    return Remedy(
+        sql=_reloaded(f"ALTER SYSTEM SET {quoted} = {value};", needs_restart),
+        lock=_when(setting, needs_restart),
+        in_transaction=False,
+        undo=_reloaded(_back(setting, quoted), needs_restart),
+    )
+
+
+def _reloaded(sql: str, needs_restart: bool) -> str:
+    return sql if needs_restart else f"{sql}\nSELECT pg_reload_conf();"
+
+
+def _when(setting: Setting | None, needs_restart: bool) -> str:
+    if needs_restart:
+        return "none; it takes effect after a restart of the server"
+    if setting is not None and setting.context in ("backend", "superuser-backend"):
+        return "none; new sessions take it up"
+    return "none; it takes effect at the reload"
+
+
+def _back(setting: Setting | None, quoted: str) -> str:
+    """Return what restores the value of before: RESET, unless ALTER SYSTEM itself had set it."""
+    if (
+        setting is None
+        or setting.setting is None
+        or not (setting.sourcefile or "").endswith("postgresql.auto.conf")
+        or setting.name == "shared_preload_libraries"
+    ):
+        return f"ALTER SYSTEM RESET {quoted};"
+    unit = setting.unit or ""
+    value = setting.setting
+    if unit and unit[0].isdigit():  # 8kB, 16MB: a bare number counts those
+        unit = ""
+    return f"ALTER SYSTEM SET {quoted} = {literal(value + unit)};"
+
+
+def caveats(setting: Setting | None) -> tuple[str, ...]:
+    """Return what keeps ALTER SYSTEM from working here."""
+    if setting is not None and setting.source == "command line":
+        return ("It was given on the server's command line, which ALTER SYSTEM does not override.",)
+    return ()
