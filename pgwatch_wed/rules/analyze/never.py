@@ -1,0 +1,100 @@
+"""Tables that ANALYZE has never seen.
+
+## Why it matters
+Without statistics the planner guesses: ten pages' worth of rows, one row in two hundred for every condition. Joins then choose
+nested loops over millions of rows.
+
+## How sure we are
+B: there is no row of `pg_stats` for the table, or (from 14 on) its row count was never taken. Counters alone are no proof: a reset
+empties `last_analyze`. Where the role may not see `pg_stats`, the verdict is unknown.
+
+## Not reported
+- Tables of less than `min_rows` rows: a guess does little harm there.
+- Partitioned parents (`analyze-partition-parent`), foreign and temporary tables.
+
+## Remedy
+ANALYZE. Autoanalyze does it by itself within a minute of a load where it is on, and the finding is info then. After a restore or
+pg_upgrade nothing has been counted, so autoanalyze never comes: `vacuumdb --all --analyze-in-stages`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Snapshot, Table
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.rules import _analyze
+from pgwatch_wed.rules import _vacuum as vac
+
+NEEDS = ("tables", "table_activity", "settings")
+PRIMARY_ONLY = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # In smaller tables a wrong guess costs next to nothing.
+    min_rows: int = 1000
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each table without statistics."""
+    statistics = _analyze.Statistics(snapshot)
+    hidden = 0
+    for table in vac.vacuumable(snapshot):
+        if rows(snapshot, table) < limits.min_rows:
+            continue
+        match statistics.state(table):
+            case _analyze.State.NEVER:
+                yield _finding(snapshot, table)
+            case _analyze.State.UNKNOWN:
+                hidden += 1
+    if hidden:
+        role = snapshot.server.role
+        yield Unknown(
+            f"{role} may not see whether {hidden:,} tables have statistics",
+            f"GRANT pg_read_all_data TO {role};",
+        )
+
+
+def rows(snapshot: Snapshot, table: Table) -> float:
+    """Estimate the rows of a table that may never have been counted: a full scan counts them too."""
+    a = snapshot.activity_by_oid.get(table.oid)
+    if a is None:
+        return table.rows
+    scanned = a.seq_tup_read / a.seq_scan if a.seq_scan else 0.0
+    known = max(table.rows, float(a.n_live_tup))
+    return known if table.rows >= 0 or a.n_live_tup else max(known, scanned)
+
+
+def _finding(snapshot: Snapshot, table: Table) -> Finding:
+    due = _is_due(snapshot, table)
+    found = rows(snapshot, table)
+    return Finding(
+        object=vac.table_object(snapshot, table),
+        severity=Severity.INFO if due else Severity.WARNING,
+        grade=Grade.B,
+        title=f"{table.qualified} has {found:,.0f} rows and was never analysed",
+        detail="Autoanalyze is due and should come within a minute or so."
+        if due
+        else "Autoanalyze will not come: it is off, or knows of too few changes.",
+        evidence={
+            "rows": round(found),
+            "reltuples": table.rows,
+            "changes_counted": _changes(snapshot, table),
+            "autoanalyze_due": due,
+        },
+        impact=Impact(risk="the planner guesses, and plans for a table that is not there"),
+        remedy=(_analyze.analyze(table),),
+    )
+
+
+def _changes(snapshot: Snapshot, table: Table) -> int:
+    a = snapshot.activity_by_oid.get(table.oid)
+    return a.n_mod_since_analyze if a else 0
+
+
+def _is_due(snapshot: Snapshot, table: Table) -> bool:
+    heap = vac.heap_of(snapshot, table)
+    trigger = vac.analyze_trigger(snapshot, heap)
+    return vac.comes(snapshot, heap) and trigger is not None and _changes(snapshot, table) > trigger

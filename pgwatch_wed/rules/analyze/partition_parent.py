@@ -1,0 +1,112 @@
+"""Partitioned tables, and inheritance parents, whose statistics over all partitions were never taken.
+
+## Why it matters
+Autovacuum analyses partitions, never the partitioned table. Without its statistics the planner guesses how many distinct values the
+whole has, and misjudges joins and groupings over it, however fresh the partitions' own are.
+
+## How sure we are
+B: there is no inherited row of `pg_stats` for it, or (from 14 on) its row count was never taken. Where the role may not see
+`pg_stats`, the verdict is unknown.
+
+## Not reported
+- Parents whose partitions hold less than `min_rows` rows.
+- Partitions that are partitioned themselves: ANALYZE of the whole does them too.
+- Parents analysed long ago, unless their partitions' rows have more than doubled since.
+
+## Remedy
+ANALYZE of the parent, regularly (after a new partition is filled, or from a scheduler): nothing else does it. It samples every
+partition. From 18 on `ANALYZE ONLY` leaves the partitions out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Snapshot, Table
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.rules import _analyze
+from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules.analyze.never import rows
+
+NEEDS = ("tables", "table_activity")
+PRIMARY_ONLY = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # In smaller tables a wrong guess costs next to nothing.
+    min_rows: int = 1000
+    # From here on it is a warning.
+    warn_rows: int = 10_000
+    # The partitions have grown so many times since the parent was analysed.
+    max_growth: float = 2.0
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each parent without statistics of the whole."""
+    statistics = _analyze.Statistics(snapshot)
+    hidden = 0
+    for table in snapshot.tables:
+        total = _total(snapshot, table)
+        if not _is_top(snapshot, table) or total < limits.min_rows:
+            continue
+        match statistics.state(table, with_children=True):
+            case _analyze.State.NEVER:
+                yield _finding(snapshot, table, total, limits)
+            case _analyze.State.UNKNOWN:
+                hidden += 1
+            case _ if table.kind == "p" and 0 < table.rows * limits.max_growth < total:
+                yield _outgrown(snapshot, table, total)
+    if hidden:
+        role = snapshot.server.role
+        yield Unknown(
+            f"{role} may not see whether {hidden:,} parents have statistics",
+            f"GRANT pg_read_all_data TO {role};",
+        )
+
+
+def _is_top(snapshot: Snapshot, table: Table) -> bool:
+    if table.kind == "p":
+        return not table.is_partition
+    return (
+        table.has_children and table.parent_oid is None and bool(snapshot.partitions_of[table.oid])
+    )
+
+
+def _total(snapshot: Snapshot, table: Table, depth: int = 0) -> float:
+    """Sum the rows of all children; no hierarchy is a hundred levels deep."""
+    own = max(rows(snapshot, table), 0.0) if table.kind != "p" else 0.0
+    if depth > 100:
+        return own
+    return own + sum(_total(snapshot, c, depth + 1) for c in snapshot.partitions_of[table.oid])
+
+
+def _finding(snapshot: Snapshot, table: Table, total: float, limits: Limits) -> Finding:
+    children = len(snapshot.partitions_of[table.oid])
+    return Finding(
+        object=vac.table_object(snapshot, table),
+        severity=Severity.WARNING if total >= limits.warn_rows else Severity.INFO,
+        grade=Grade.B,
+        title=f"{table.qualified} was never analysed as a whole: {total:,.0f} rows in {children:,} partitions",
+        detail="Autovacuum analyses its partitions only; nobody but you analyses the parent.",
+        evidence={"rows": round(total), "partitions": children, "reltuples": table.rows},
+        impact=Impact(risk="joins and groupings over the whole are planned by guessing"),
+        remedy=(_analyze.analyze(table),),
+        caveats=("Run it regularly: no autovacuum will do it.",),
+    )
+
+
+def _outgrown(snapshot: Snapshot, table: Table, total: float) -> Finding:
+    return Finding(
+        object=vac.table_object(snapshot, table),
+        severity=Severity.INFO,
+        grade=Grade.B,
+        title=f"{table.qualified} had {table.rows:,.0f} rows when it was analysed as a whole, and has "
+        f"{total:,.0f} now",
+        detail="Autovacuum analyses its partitions only; nobody but you analyses the parent.",
+        evidence={"rows": round(total), "reltuples": table.rows},
+        impact=Impact(risk="joins and groupings over the whole are planned for data of long ago"),
+        remedy=(_analyze.analyze(table),),
+        caveats=("Run it regularly: no autovacuum will do it.",),
+    )

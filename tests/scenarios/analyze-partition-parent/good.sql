@@ -1,0 +1,22 @@
+create table p (id int, at date) partition by range (at);
+create table p1 partition of p for values from ('2020-01-01') to ('2021-01-01');
+create table p2 partition of p for values from ('2021-01-01') to ('2022-01-01') partition by list (id);
+create table p2_rest partition of p2 default;
+insert into p select g, date '2020-01-01' + g % 700 from generate_series(1, 5000) g;
+analyze p;
+create table planned (id int, at date) partition by range (at);
+create table planned_1 partition of planned for values from ('2030-01-01') to ('2031-01-01');
+create table no_partition_yet (id int) partition by hash (id);
+create table few (id int) partition by list (id);
+create table few_rest partition of few default;
+insert into few select generate_series(1, 50);
+create table old_style (id int);
+create table old_child () inherits (old_style);
+insert into old_child select generate_series(1, 5000);
+analyze old_style;
+-- had a child once
+create table was_parent (id int);
+create table was_child () inherits (was_parent);
+drop table was_child;
+insert into was_parent select generate_series(1, 5000);
+analyze was_parent;
