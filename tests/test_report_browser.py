@@ -1,0 +1,154 @@
+"""The HTML report in a real browser: it works, it is quiet, it executes nothing of others."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pgwatch_wed import render
+from tests.reports import HOSTILE, finding, large, report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium on this machine"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM, "CI needs a Chromium"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    snapshot = large()
+    findings = (*(finding(n) for n in range(60)), finding(99, title=HOSTILE, detail=HOSTILE))
+    page = tmp_path_factory.mktemp("report") / "report.html"
+    page.write_bytes(render.document("html", report(findings, (snapshot,)), (snapshot,)))
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser, path: Path) -> Iterator[Page]:
+    """An open report; any request, dialog or error of the page fails the test."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    trouble: list[str] = []
+    opened.on("request", lambda r: trouble.append(r.url) if r.url != path.as_uri() else None)
+    opened.on("pageerror", lambda e: trouble.append(str(e)))
+    opened.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
+    opened.on("dialog", lambda d: (trouble.append(d.message), d.dismiss()))
+    opened.goto(path.as_uri())
+    opened.wait_for_selector("html[data-ready]")
+    yield opened
+    opened.close()
+    assert [t for t in trouble if not t.startswith(path.as_uri())] == []
+
+
+def test_filters_narrow_the_recommendations(page: Page) -> None:
+    page.select_option("#severity", "critical")
+    page.fill("#q", "index_3")
+    shown = page.locator("details.finding:visible")
+    assert {s.get_attribute("data-severity") for s in shown.all()} == {"critical"}
+    assert 0 < shown.count() < 60
+    assert page.text_content("#shown") == f"{shown.count()} of 61"
+
+
+def test_a_finding_opens_and_its_remedy_is_copied(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    first = page.locator("details.finding").first
+    first.locator("summary").first.click()
+    first.locator("button.copy").first.click()
+    first.locator("button.copy", has_text="Copied").wait_for()
+    assert first.locator("dl").is_visible()
+
+
+def test_a_deep_link_opens_its_finding(browser: Browser, path: Path) -> None:
+    wanted = finding(42).id
+    opened = browser.new_page()
+    opened.goto(f"{path.as_uri()}#f-{wanted}")
+    opened.wait_for_selector(f"#f-{wanted}[open]")
+    opened.close()
+
+
+def test_tables_sort_search_and_page(page: Page) -> None:
+    rows = "table.data[data-chapter=tables] tbody tr"
+    assert page.locator(rows).count() == 50
+    page.click("table.data[data-chapter=tables] th:nth-child(2) button")
+    page.click("table.data[data-chapter=tables] th:nth-child(2) button")
+    assert page.text_content(f"{rows}:first-child td:first-child") == "s0.table_0"
+    page.fill("input.search[data-chapter=tables]", "table_9999")
+    assert page.locator(rows).count() == 1
+    page.fill("input.search[data-chapter=tables]", "")
+    page.click("span.pager[data-chapter=tables] button:has-text('Next')")
+    assert "page 2" in (page.text_content("span.pager[data-chapter=tables]") or "")
+
+
+def test_it_opens_quickly_with_ten_thousand_tables(page: Page) -> None:
+    spent = page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive")
+    assert spent < 5_000  # 2 s on an idle machine; this bound only catches a page that freezes
+
+
+@pytest.mark.parametrize("width", [360, 1280, 2560])
+def test_the_page_never_scrolls_sideways(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_both_schemes(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    ratio = page.evaluate(
+        """() => {
+          const light = (c) => { const [r, g, b] = c.match(/\\d+/g).map((v) => { v /= 255;
+            return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+          const back = light(getComputedStyle(document.body).backgroundColor);
+          const worst = [...document.querySelectorAll('p, h2, summary .rule, .gain')].map((n) => {
+            const front = light(getComputedStyle(n).color);
+            return (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05); });
+          return Math.min(...worst); }"""
+    )
+    assert ratio >= 4.5
+
+
+def test_print_shows_what_was_closed_and_hides_the_tools(page: Page) -> None:
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("details.finding:not([open])").count() == 0
+    assert not page.locator("form.filter").is_visible()
+
+
+def test_every_control_has_a_name_and_every_heading_its_order(page: Page) -> None:
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('input, select, button')].filter(
+          (n) => !(n.labels && n.labels.length) && !n.textContent.trim() && !n.ariaLabel).length"""
+    )
+    assert nameless == 0
+    assert page.locator("h1").count() == 1
+    assert page.get_attribute("html", "lang") == "en"
+
+
+def test_hostile_names_are_shown_and_not_run(page: Page) -> None:
+    page.fill("#q", "onerror")
+    assert page.locator("details.finding:visible").count() == 1
+    assert page.locator("details.finding img").count() == 0
+
+
+def test_the_pdf_is_printed_by_the_same_browser() -> None:
+    data = render.document("pdf", report((finding(),)), ())
+    assert data.startswith(b"%PDF-")
+    assert len(data) > 10_000
