@@ -17,6 +17,7 @@ select count(*) from t where b = 5;
 set enable_indexscan = off;
 set enable_indexonlyscan = off;
 delete from parent where id = 10000000;
+reset all;
 -- a partitioned parent whose rows go
 create table pp (id int primary key) partition by range (id);
 create table pp_one partition of pp for values from (0) to (100000);

@@ -1,0 +1,3 @@
+-- pg: >= 18
+create table t (a text primary key);
+insert into t select g::text from generate_series(1, 1000) g;
