@@ -1,16 +1,19 @@
-"""Most connections do nothing.
+"""Connections that have been idle for long, and many of them.
 
 ## Why it matters
-Idle connections take slots and memory, and before 14 made every snapshot slower.
+An idle connection holds memory (its caches grow with every table that it has ever touched) and a place under `max_connections`, and
+before 14 it also slowed every snapshot.
 
 ## How sure we are
-D: a moment's count. Pools keep some connections warm on purpose.
+A about that moment. Whether a pool keeps them on purpose is for you to say.
 
 ## Not reported
-Few connections; connections that were busy lately.
+- Connections idle for less than `min_idle`: a pool's warm floor.
+- Fewer than `min_sessions` of them, or less than `min_share` of the connections that there may be.
 
 ## Remedy
-Smaller pools, or one pooler for all applications; idle_session_timeout (14 and later) for interactive roles.
+Smaller pools, a shorter idle time in the pool, or a pooler before the server. `idle_session_timeout` (14 and later) ends them from the
+server's side; a pool that does not check its connections takes that as an error.
 """
 
 from collections import Counter
@@ -18,9 +21,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _sessions as ss
+from pgwatch_wed.rules import _locks as locks
+from pgwatch_wed.rules.connection.usage import available
 
 NEEDS = ("sessions", "settings")
 SCOPE = "cluster"
@@ -30,39 +34,50 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # Fewer connections are no burden.
-    min_connections: int = 50
-    # Part of them that has been idle for long.
-    min_idle_share: float = 0.8
-    # A pool's connection is used more often than this.
+    # A connection that a pool uses is not idle for as long.
     min_idle: timedelta = timedelta(minutes=10)
+    # Fewer are nobody's trouble.
+    min_sessions: int = 20
+    # Shares of the connections that applications may have.
+    min_share: float = 0.25
+    warn_share: float = 0.5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding where most connections have been idle for long."""
-    clients = ss.clients(snapshot)
-    idle = [
-        s
-        for s in clients
-        if s.state == "idle"
-        and (ss.seconds_since(snapshot, s.state_change) or 0) >= limits.min_idle.total_seconds()
-    ]
-    if len(clients) < limits.min_connections or len(idle) / len(clients) < limits.min_idle_share:
-        return
-    whose = Counter(s.application_name or s.user or "?" for s in idle)
-    most = ", ".join(
-        f"{name} {n}" for name, n in sorted(whose.items(), key=lambda x: (-x[1], x[0]))[:5]
-    )
-    yield Finding(
-        object=Object("server", "connections"),
-        severity=Severity.INFO,
-        grade=Grade.D,
-        title=f"{len(idle)} of {len(clients)} connections have been idle for {limits.min_idle.total_seconds() / 60:.0f} min",
-        detail=f"Most of them: {most}.",
+    """Yield a finding when idle connections take much of the room."""
+    room = available(snapshot)
+    idle = [s for s in snapshot.sessions if _is_idle(snapshot, s, limits)]
+    if room is None:
+        yield Unknown("the setting max_connections cannot be read")
+    elif len(idle) >= limits.min_sessions and len(idle) >= limits.min_share * room:
+        yield _finding(snapshot, idle, room, limits)
+    yield from locks.hidden(snapshot)
+
+
+def _is_idle(snapshot: Snapshot, session: Session, limits: Limits) -> bool:
+    idle = locks.since(session.state_change, snapshot) or timedelta()
+    return locks.is_client(session) and session.state == "idle" and idle >= limits.min_idle
+
+
+def _finding(snapshot: Snapshot, idle: list[Session], room: int, limits: Limits) -> Finding:
+    owners = Counter(locks.label(s) for s in idle)
+    listed = sorted(owners.items(), key=lambda item: (-item[1], item[0]))
+    late = len(idle) >= limits.warn_share * room
+    return Finding(
+        object=Object("setting", "max_connections"),
+        severity=Severity.WARNING if late else Severity.INFO,
+        grade=Grade.A,
+        title=f"{len(idle)} connections have been idle for more than "
+        f"{locks.words(limits.min_idle)}, of {room} that there may be",
+        detail="Most of them: " + ", ".join(f"{n} of {who}" for who, n in listed[:3]) + ".",
         evidence={
-            "connections": len(clients),
             "idle": len(idle),
-            "idle_share": round(len(idle) / len(clients), 4),
+            "available": room,
+            "by_owner": dict(listed[:20]),
+            "longest_seconds": max(
+                locks.seconds(locks.since(s.state_change, snapshot)) or 0.0 for s in idle
+            ),
         },
-        impact=Impact(risk="slots and memory are held for nothing"),
+        impact=Impact(risk="they hold memory and places that others may need"),
+        caveats=("There is no SQL for this: make the pools smaller where they are configured.",),
     )

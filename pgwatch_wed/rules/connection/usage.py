@@ -1,92 +1,111 @@
-"""Connections are nearly used up: of the server, a database or a role.
+"""Connections near the limit of the server, a database or a role.
 
 ## Why it matters
-The next client is refused, and so may be the DBA who comes to help.
+At the limit every new connection is refused, also the one with which you wanted to find out why.
 
 ## How sure we are
-B: sessions are counted against max_connections less the reserved ones, and against CONNECTION LIMITs. It is a
-moment's count.
+A about that moment: sessions counted against the limits. It is one glance; peaks between two runs are not seen.
 
 ## Not reported
-Usage below the limit, whatever its absolute number; background processes, which take no such slot.
+- Usage below `info_share`. What is reserved for superusers and (16 and later) `pg_use_reserved_connections` is no room for
+  applications.
+- Limits of databases and roles below `min_limit`: they are there to keep a job single. Superusers have none.
 
 ## Remedy
-A pooler before a larger max_connections: each connection costs memory and snapshots time. End sessions that idle.
+A pooler (PgBouncer) or smaller pools, not more connections: each costs memory, and a few times the number of CPUs is all that can work at
+once. See `connection-idle` for who sits on them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _sessions as ss
+from pgwatch_wed.facts import Session, Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.quote import ident
 
-NEEDS = ("sessions", "settings", "databases")
+NEEDS = ("sessions", "settings", "databases", "roles")
 SCOPE = "cluster"
+_WHO = """SELECT datname, usename, application_name, client_addr, state, count(*)
+FROM pg_stat_activity WHERE backend_type = 'client backend'
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC LIMIT 20;"""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # Time to think about it.
-    min_used_share: float = 0.7
-    # The next peak may be refused.
-    warn_used_share: float = 0.85
-    # Refusals are near.
-    critical_used_share: float = 0.95
-    # A limit of a few connections is meant to be reached.
+    # Shares of the connections that applications may have.
+    info_share: float = 0.7
+    warn_share: float = 0.85
+    critical_share: float = 0.95
+    # Smaller limits of a database or role are meant to be reached.
     min_limit: int = 5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for the server and for each limited database that is nearly full."""
-    # our own session is not among the facts, but takes a slot
-    used = len(ss.clients(snapshot)) + 1
-    total = snapshot.setting_number("max_connections")
-    if total is None:
-        yield Unknown("max_connections cannot be read")
-        return
-    reserved = sum(
-        snapshot.setting_number(n) or 0
-        for n in ("superuser_reserved_connections", "reserved_connections")
-    )
-    yield from _judge(
-        snapshot, Object("server", "connections"), used, int(total - reserved), limits
-    )
+    """Yield a finding for each limit that is nearly reached."""
+    clients = [s for s in snapshot.sessions if s.backend_type in (None, "client backend")]
+    room = available(snapshot)
+    if room is None:
+        yield Unknown("the setting max_connections cannot be read")
+    else:
+        yield from _judge(Object("setting", "max_connections"), clients, room, limits)
     for database in snapshot.databases:
         if database.connection_limit >= limits.min_limit:
-            mine = sum(s.database == database.name for s in ss.clients(snapshot))
-            what = Object("database", database.name)
-            yield from _judge(snapshot, what, mine, database.connection_limit, limits)
+            mine = [s for s in clients if s.database == database.name]
+            name = Object("database", database.name)
+            yield from _judge(name, mine, database.connection_limit, limits)
     for role in snapshot.roles:
         if role.connection_limit >= limits.min_limit and not role.is_superuser:
-            mine = sum(s.user == role.name for s in ss.clients(snapshot))
-            yield from _judge(
-                snapshot, Object("role", role.name), mine, role.connection_limit, limits
-            )
+            mine = [s for s in clients if s.user == role.name]
+            yield from _judge(Object("role", role.name), mine, role.connection_limit, limits)
+
+
+def available(snapshot: Snapshot) -> int | None:
+    """Return how many connections ordinary roles may have together."""
+    most = snapshot.setting_number("max_connections")
+    if most is None:
+        return None
+    reserved = ("superuser_reserved_connections", "reserved_connections")
+    return max(int(most - sum(snapshot.setting_number(n) or 0 for n in reserved)), 1)
 
 
 def _judge(
-    snapshot: Snapshot, what: Object, used: int, room: int, limits: Limits
-) -> Iterator[Finding]:
-    share = used / room if room > 0 else 1.0
-    if share < limits.min_used_share:
+    name: Object, sessions: list[Session], room: int, limits: Limits
+) -> Iterator[Finding | Unknown]:
+    share = len(sessions) / room
+    if share < limits.info_share:
         return
-    severity = Severity.INFO
-    if share >= limits.warn_used_share:
-        severity = Severity.WARNING
-    if share >= limits.critical_used_share:
+    severity = Severity.WARNING if share >= limits.warn_share else Severity.INFO
+    if share >= limits.critical_share:
         severity = Severity.CRITICAL
-    idle = sum(s.state == "idle" for s in ss.clients(snapshot))
-    whose = "the server" if what.kind == "server" else f"{what.kind} {what.name}"
+    what = "the server" if name.kind == "setting" else f"the {name.kind} {name.name}"
+    idle = sum(s.state == "idle" for s in sessions)
     yield Finding(
-        object=what,
+        object=name,
         severity=severity,
-        grade=Grade.B,
-        title=f"{used} of {room} connections of {whose} are used",
-        detail=f"{share:.0%}; {idle} sessions of the server are idle.",
-        evidence={"used": used, "room": room, "used_share": round(share, 4), "idle": idle},
-        impact=Impact(risk="new clients are refused"),
-        caveats=("It is a moment's count; the peak may be higher.",),
+        grade=Grade.A,
+        title=f"{len(sessions)} of {room} connections of {what} are taken ({share:.0%})",
+        detail=f"{idle} of them are idle.",
+        evidence={
+            "connections": len(sessions),
+            "available": room,
+            "share": round(share, 4),
+            "idle": idle,
+            "active": sum(s.state == "active" for s in sessions),
+        },
+        impact=Impact(risk="at the limit new connections are refused"),
+        remedy=tuple(_remedies(name, room)),
+        caveats=("More connections cost memory and gain nothing while most are idle.",),
     )
+
+
+def _remedies(name: Object, room: int) -> Iterator[Remedy]:
+    yield Remedy(sql=_WHO, lock="none: it only looks", undo="-- nothing to undo")
+    if name.kind in ("database", "role"):
+        what = f"ALTER {name.kind.upper()} {ident(name.name)} CONNECTION LIMIT"
+        yield Remedy(
+            sql=f"{what} {room * 2};",
+            lock="none; only if its pools are as small as they can be",
+            undo=f"{what} {room};",
+        )

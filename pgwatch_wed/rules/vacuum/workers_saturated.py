@@ -1,0 +1,95 @@
+"""Every autovacuum worker is busy while tables wait for one.
+
+## Why it matters
+When all workers are taken, for instance by one large table each, all others wait: dead rows pile up and statistics age everywhere.
+
+## How sure we are
+C: it is one moment. All workers busy and several tables far beyond their trigger at once is more than chance; once a run for some
+days is a pattern.
+
+## Not reported
+- Busy workers without a backlog, and a backlog without busy workers (`vacuum-dead-tuples`, `vacuum-horizon`).
+
+## Remedy
+First more speed for those there are: a higher `autovacuum_vacuum_cost_limit`. All workers share it, so that more workers alone are only slower
+workers. Then `autovacuum_max_workers`; before 18 that takes a restart.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules import _horizon, _locks
+from pgwatch_wed.rules import _vacuum as vac
+
+NEEDS = ("sessions", "tables", "table_activity", "settings", "vacuums")
+PRIMARY_ONLY = True
+_COST = "autovacuum_vacuum_cost_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # So many times its trigger: the table has waited, not just become due.
+    min_times_trigger: float = 2.0
+    # So many tables wait.
+    min_waiting: int = 3
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding when nobody is free and several tables wait."""
+    most = snapshot.setting_number("autovacuum_max_workers")
+    if most is None:
+        yield Unknown("the setting autovacuum_max_workers cannot be read")
+        return
+    workers = [s for s in snapshot.sessions if s.backend_type == "autovacuum worker"]
+    waiting = list(_waiting(snapshot, limits))
+    if len(workers) >= max(most, 1) and len(waiting) >= limits.min_waiting:
+        yield _finding(snapshot, len(workers), waiting)
+    yield from _locks.hidden(snapshot)
+
+
+def _waiting(snapshot: Snapshot, limits: Limits) -> Iterator[vac.Heap]:
+    for heap in _horizon.overdue(snapshot):
+        trigger = vac.vacuum_trigger(snapshot, heap) or 0.0
+        late = heap.dead > limits.min_times_trigger * trigger
+        if late and vac.comes(snapshot, heap) and not vac.is_being_vacuumed(snapshot, heap):
+            yield heap
+
+
+def _finding(snapshot: Snapshot, workers: int, waiting: list[vac.Heap]) -> Finding:
+    busy = [v for v in snapshot.vacuums if v.is_autovacuum]
+    limit = snapshot.setting_number(_COST)
+    if limit is None or limit < 0:
+        limit = snapshot.setting_number("vacuum_cost_limit") or 200
+    names = sorted(h.label for h in waiting)
+    return Finding(
+        object=Object("setting", "autovacuum_max_workers"),
+        severity=Severity.WARNING,
+        grade=Grade.C,
+        title=f"All {workers} autovacuum workers are busy, and {len(waiting):,} tables wait",
+        detail=f"They work on {_names([v.relation or f'oid {v.relation_oid}' for v in busy])}; "
+        f"waiting: {_names(names)}.",
+        evidence={
+            "workers": workers,
+            "waiting_tables": names[:50],
+            "vacuums": [
+                {"relation": v.relation, "phase": v.phase, "is_wraparound": v.is_wraparound}
+                for v in busy
+            ],
+            "cost_limit": limit,
+        },
+        impact=Impact(
+            bytes=sum(vac.dead_bytes(snapshot, h) for h in waiting),
+            risk="dead rows pile up in all tables that wait",
+        ),
+        remedy=(vac.alter_system(_COST, str(int(limit * 5)), snapshot.setting(_COST)),),
+        caveats=("The disks must bear it: raise it step by step and watch the latency.",),
+    )
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(sorted(names)[:5]) + more if names else "other databases' tables"
