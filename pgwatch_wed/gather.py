@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -27,8 +27,7 @@ class Wanted:
     budget_s: float | None = 300
     exact_bloat: int | None = None
     advise: bool = True
-    plans: bool = True
-    limits: collecting.Limits = collecting.Limits()
+    limits: collecting.Limits = field(default_factory=collecting.Limits)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "Wanted":

@@ -28,7 +28,7 @@ def quiet(_what: str, _share: float) -> None:
 
 
 def wanted(**more: object) -> Wanted:
-    return Wanted(advise=False, plans=False, **more)  # type: ignore[arg-type]
+    return Wanted(advise=False, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

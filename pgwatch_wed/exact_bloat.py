@@ -1,0 +1,90 @@
+"""How full the largest relations really are, by pgstattuple: it reads them whole."""
+
+import time
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgwatch_wed import connect
+from pgwatch_wed.capabilities import Capabilities
+from pgwatch_wed.facts import ExactBloat, Missing, Snapshot
+
+EXTENSION = "pgstattuple"
+_MOST_SECONDS = 30.0  # for one relation
+
+_TABLE = sql.SQL(
+    "select table_len, dead_tuple_len, free_space, null::float8"
+    " from {schema}.pgstattuple({oid}::oid::regclass)"
+)
+_INDEX = sql.SQL(
+    "select index_size, (deleted_pages + empty_pages) * current_setting('block_size')::int8,"
+    " 0::int8, avg_leaf_density from {schema}.pgstatindex({oid}::oid::regclass)"
+)
+
+
+def measure(
+    conninfo: str, snapshot: Snapshot, most: int, seconds: float
+) -> tuple[ExactBloat, ...] | Missing:
+    """Measure the largest tables and B-trees until the time is up; what is locked is left out.
+
+    Raises :class:`pgwatch_wed.errors.ConnectError`.
+    """
+    capabilities = Capabilities.of(snapshot.server, snapshot.extensions)
+    if EXTENSION not in capabilities.extension_versions:
+        return Missing(f"{EXTENSION} is not installed here", f"CREATE EXTENSION {EXTENSION};")
+    schema = sql.Identifier(capabilities.extension_schemas[EXTENSION])
+    deadline = time.monotonic() + seconds
+    found: list[ExactBloat] = []
+    refusal = ""
+    with connect.connect(conninfo) as connection:
+        for kind, oid in _largest(snapshot, most):
+            left = min(deadline - time.monotonic(), _MOST_SECONDS)
+            if left < 0.1:
+                break
+            query = (_TABLE if kind == "table" else _INDEX).format(schema=schema, oid=oid)
+            try:
+                row = _ask(connection, query, left)
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                refusal = error.diag.message_primary or str(error)
+                continue
+            found.append(ExactBloat(oid, kind, *_numbers(row)))
+    if not found and refusal:
+        return Missing(refusal, f"GRANT pg_stat_scan_tables TO {snapshot.server.role};")
+    return tuple(found)
+
+
+def _largest(snapshot: Snapshot, most: int) -> list[tuple[str, int]]:
+    """Return the largest relations that pgstattuple can measure, tables and B-trees alike."""
+    sized = [(t.pages, "table", t.oid) for t in snapshot.tables if t.kind in ("r", "m")]
+    sized += [
+        (i.pages, "index", i.oid)
+        for i in snapshot.indexes
+        if i.kind == "i" and i.access_method == "btree" and i.is_valid
+    ]
+    sized.sort(key=lambda r: (-r[0], r[2]))
+    return [(kind, oid) for pages, kind, oid in sized[:most] if pages > 0]
+
+
+def _ask(
+    connection: psycopg.Connection[Any], query: sql.Composed, seconds: float
+) -> tuple[Any, ...] | None:
+    """Ask in a transaction of its own, so that no snapshot is held from one relation to the next."""
+    guards = connect.Guards(statement_ms=max(int(seconds * 1000), 1))
+    connection.execute("begin read only")
+    try:
+        connect.guard(connection, guards)
+        return connection.execute(query).fetchone()
+    finally:
+        if not connection.closed:
+            connection.rollback()
+
+
+def _numbers(row: tuple[Any, ...] | None) -> tuple[int, int, int, float | None]:
+    assert row is not None, "a set of one row"
+    total, dead, free, density = row
+    # an empty index has no leaf to be dense
+    known = density is not None and density == density
+    return int(total), int(dead), int(free), float(density) if known else None
