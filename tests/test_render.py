@@ -14,7 +14,7 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.findings import Object, RuleVerdict, Verdict
-from pgwatch_wed.render import numbers
+from pgwatch_wed.render import example, numbers
 from tests.psql import psql
 from tests.reports import HOSTILE, finding, large, report
 
@@ -174,3 +174,10 @@ def test_an_allowed_name_stays_readable() -> None:
     clean, _ = render.redacted(report((finding(7),)), (), ("index_7",))
     assert "index_7" in clean.findings[0].title
     assert "orders" not in clean.findings[0].remedy[0].undo
+
+
+def test_the_committed_example_is_fresh() -> None:
+    made = example.make()
+    for name, text in made.items():
+        committed = (example.folder() / name).read_text(encoding="utf-8")
+        assert example.comparable(text) == example.comparable(committed), f"{name}: run `make docs`"

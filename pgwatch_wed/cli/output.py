@@ -38,7 +38,7 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
             "name another folder with --output",
         )
     if not output.quiet:
-        _print(report, snapshots, documents, output, again)
+        _print(report, documents, output, again)
         for path in written:
             click.echo(f"written: {path}", err=True)
     if failure:
@@ -70,7 +70,6 @@ def _free(folder: Path, base: str, suffixes: list[str]) -> str:
 
 def _print(
     report: Report,
-    snapshots: tuple[Snapshot, ...],
     documents: dict[str, bytes],
     output: Output,
     again: str,
