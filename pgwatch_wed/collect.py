@@ -150,7 +150,7 @@ def _fact(
     reader: Reader, name: str, capabilities: Capabilities, found: Mapping[str, Rows]
 ) -> Rows | Missing:
     if reader.is_broken:
-        return Missing("the connection broke during the run", "run again")
+        return reader.why_broken()
     if reader.remaining_s() < 0.01:
         return _OUT_OF_TIME
     if name == "index_definitions":
@@ -303,6 +303,8 @@ def _tidy(snapshot: Snapshot, capabilities: Capabilities, limits: Limits) -> Sna
         snapshot,
         missing=missing,
         sessions=tuple(_without_values(s) for s in snapshot.sessions if not _is_ours(s)),
+        vacuums=tuple(v for v in snapshot.vacuums if v.relation_oid is not None),
+        index_builds=tuple(b for b in snapshot.index_builds if b.relation_oid is not None),
         statements=tuple(_shortened(s, limits) for s in snapshot.statements),
     )
 

@@ -72,6 +72,7 @@ class Reader:
     server: Server | None = None
     costs: list[QueryCost] = field(default_factory=list)
     refused: frozenset[str] = frozenset()
+    silent_s: float | None = None  # how long we waited before we cut the connection off
 
     @property
     def is_broken(self) -> bool:
@@ -102,19 +103,27 @@ class Reader:
             except psycopg.Error as error:
                 if self.server is None:
                     raise
-                return self._why(error, name, patience if watch.has_cut else None)
+                self.silent_s = patience if watch.has_cut else self.silent_s
+                return self._why(error, name)
             finally:
                 self._end()
+                self.silent_s = patience if watch.has_cut else self.silent_s
                 self.costs.append(QueryCost(name, len(rows), round(time.monotonic() - begun, 6)))
         return rows
 
-    def _why(self, error: psycopg.Error, name: str, silent_s: float | None) -> Missing:
+    def why_broken(self) -> Missing:
+        """Say why nothing more can be read."""
+        if self.silent_s is None:
+            return Missing("the connection broke during the run", "run again")
+        return Missing(
+            f"the server did not answer for {self.silent_s:.0f} s; the connection was cut off",
+            "check the network and the server, and run again",
+        )
+
+    def _why(self, error: psycopg.Error, name: str) -> Missing:
         assert self.server is not None
-        if silent_s is not None:
-            return Missing(
-                f"the server did not answer for {silent_s:.0f} s; the connection was cut off",
-                "check the network and the server, and run again",
-            )
+        if self.silent_s is not None:
+            return self.why_broken()
         if self.is_broken:
             return Missing(f"the connection broke: {said(error)}", "run again")
         return why_missing(error, name, self.server)

@@ -34,5 +34,5 @@ create publication pub for table app.orders;
 create subscription sub connection 'host=127.0.0.1 port=1' publication pub
     with (connect = false, enabled = false, slot_name = none);
 insert into app.customers (email, score) select g || '@x', g from generate_series(1, 300) g;
-insert into app.orders (customer_id, status) select 1 + g % 300, 'new' from generate_series(1, 500) g;
+insert into app.orders (customer_id, status, note) select 1 + g % 300, 'new', repeat('x', 1500) from generate_series(1, 500) g;
 analyze;
