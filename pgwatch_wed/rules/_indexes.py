@@ -394,6 +394,28 @@ def concurrently(definition: str | None) -> str:
     return re.sub(r"\A(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition) + ";"
 
 
+def shape(snapshot: Snapshot, index: Index) -> str | None:
+    """Return an index's definition from USING on, or None where it could not be read."""
+    table = snapshot.table_by_oid.get(index.table_oid)
+    definition = snapshot.definition_by_oid.get(index.oid, "")
+    if table is None:
+        return None
+    head = f"CREATE{' UNIQUE' if index.is_unique else ''} INDEX {ident(index.name)} ON "
+    for only in ("", "ONLY "):
+        start = f"{head}{only}{ident(table.schema, table.name)} "
+        if definition.startswith(start):
+            return definition.removeprefix(start)
+    return None
+
+
+def replaced_by(
+    snapshot: Snapshot, table: Table, index: Index, new_shape: str, suffix: str
+) -> tuple[Remedy, ...]:
+    """Return the steps that build an index of another shape, and then drop the old one."""
+    words = (*snapshot.column_names(index.table_oid, [a for a in index.keys if a]), suffix)
+    return (build(snapshot, table, new_shape, words), drop(snapshot, index))
+
+
 def new_name(
     snapshot: Snapshot,
     table: Table,

@@ -1,0 +1,133 @@
+"""Indexes that mostly hold NULL.
+
+## Why it matters
+A B-tree holds an entry for each NULL, which takes space and writes, although hardly a query looks for them. A partial
+index WHERE column IS NOT NULL serves the same queries.
+
+## How sure we are
+C: the part of NULLs is from ANALYZE's sample, and the saving is computed from it: from 13 on equal keys share one entry,
+so it is six bytes a row, and before 13 sixteen or more.
+
+## Not reported
+Unique and constraint indexes; indexes of several columns, INCLUDE or expressions; indexes with a predicate; those that a
+visible statement needs for IS NULL, ORDER BY, min() or max() of the column; small savings. Column statistics that the role
+may not see make the verdict unknown.
+
+## Remedy
+Build the partial index, see that plans use it, drop the old one. A query whose WHERE clause cannot prove that the column
+is not NULL does not use it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Index, Snapshot, Table
+from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules import _updates
+
+NEEDS = ("indexes", "tables", "columns", "column_statistics", "index_definitions")
+PRIMARY_ONLY = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # The part of NULLs, 0…1, from which a partial index pays.
+    min_null_share: float = 0.5
+    # Less than this is not worth a change of definition.
+    min_saved_bytes: int = 100_000
+    # From this saving on it is a warning.
+    warn_saved_bytes: int = 100_000_000
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each plain index on a column that is mostly NULL."""
+    for index in snapshot.indexes:
+        table = snapshot.table_by_oid.get(index.table_oid)
+        if table is None or not _is_plain(index):
+            continue
+        column = snapshot.column_by_key.get((table.oid, index.keys[0]))
+        statistics = snapshot.statistics_by_key.get((table.oid, index.keys[0]))
+        if column is None or statistics is None:
+            continue
+        share = statistics.null_fraction
+        saved = round(share * _entries(snapshot, index, table) * _null_bytes(snapshot, index))
+        saved = min(saved, round(share * ix.size_bytes(snapshot, index)))
+        if share < limits.min_null_share or saved < limits.min_saved_bytes:
+            continue
+        if not _updates.reads_in_order_or_null(snapshot, table, column.name):
+            yield _finding(snapshot, (index, table, column.name), share, saved, limits)
+
+
+def _is_plain(index: Index) -> bool:
+    return (
+        index.access_method == "btree"
+        and index.is_usable
+        and not index.is_unique
+        and not ix.is_bound(index)
+        and index.predicate is None
+        and len(index.columns) == 1
+        and index.keys[0] > 0
+    )
+
+
+def _entries(snapshot: Snapshot, index: Index, table: Table) -> float:
+    return max(sum(leaf.rows for leaf in ix.leaves(snapshot, index)), ix.rows(snapshot, table), 0.0)
+
+
+def _null_bytes(snapshot: Snapshot, index: Index) -> float:
+    """Return what the entry of a NULL takes: a tuple identifier, or a tuple and its pointer."""
+    shared = snapshot.server.major >= 13 and index.option("deduplicate_items") not in (
+        "off",
+        "false",
+    )
+    return 6.5 if shared else 20.0
+
+
+def _finding(
+    snapshot: Snapshot,
+    case: tuple[Index, Table, str],
+    share: float,
+    saved: int,
+    limits: Limits,
+) -> Finding:
+    index, table, column = case
+    return Finding(
+        object=ix.object_of(snapshot, index),
+        severity=Severity.WARNING if saved >= limits.warn_saved_bytes else Severity.INFO,
+        grade=Grade.C,
+        title=f"{share:.0%} of {index.qualified} is NULL",
+        detail=f"A partial index WHERE {column} IS NOT NULL serves what looks for a value of "
+        f"{table.qualified}.{column}.",
+        evidence={
+            "column": column,
+            "null_fraction": round(share, 4),
+            "size_bytes": ix.size_bytes(snapshot, index),
+            "saved_bytes": saved,
+            "definition": snapshot.definition_by_oid.get(index.oid),
+        },
+        impact=Impact(
+            bytes=saved, risk="each row with a NULL maintains an entry that nobody looks for"
+        ),
+        remedy=_remedy(snapshot, case),
+        caveats=tuple(_caveats(snapshot)),
+    )
+
+
+def _remedy(snapshot: Snapshot, case: tuple[Index, Table, str]) -> tuple[Remedy, ...]:
+    index, table, column = case
+    old = ix.shape(snapshot, index)
+    if old is None:
+        return ()
+    return ix.replaced_by(
+        snapshot, table, index, f"{old} WHERE {ident(column)} IS NOT NULL", "part"
+    )
+
+
+def _caveats(snapshot: Snapshot) -> Iterator[str]:
+    yield "See that plans use the new index before you drop the old one."
+    if "statements" in snapshot.missing:
+        yield "Whether a query looks for the NULLs is not known: pg_stat_statements could not be read."

@@ -1,0 +1,155 @@
+"""Indexes whose access method cannot serve what their column is asked for.
+
+## Why it matters
+A B-tree on an array or a JSON document only finds whole values that are equal or sort before another; what documents
+are asked for, containment and overlap, needs GIN or GiST. A BRIN on values that lie scattered excludes no block. Both cost
+writes and answer nothing.
+
+## How sure we are
+B for B-trees where a visible statement uses an operator that only GIN or GiST serve; D without such a statement, since
+somebody may compare whole values. C for BRIN: the correlation is from ANALYZE's sample.
+
+## Not reported
+Unique indexes and constraints, which enforce; indexes where the column is not the first key; BRIN with the bloom or
+minmax-multi classes, made for scattered values; small ones.
+
+## Remedy
+Build the index with the right method, see that plans use it, drop the old one.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Column, Index, Snapshot, Statement, Table
+from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.workload import statements
+
+NEEDS = ("indexes", "tables", "columns", "index_definitions")
+PRIMARY_ONLY = True
+
+# Base types, or categories, with the method that serves their operators.
+_METHODS = {"jsonb": "gin", "tsvector": "gin", "hstore": "gin"}
+_OPERATORS = re.compile(r"@>|<@|&&|@@|\?[|&]?(?!\w)|@\?|-\|-|<<|>>")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # Smaller indexes cost too little to talk about.
+    min_index_bytes: int = 100_000
+    # BRIN: below this correlation, 0…1, most block ranges overlap.
+    max_correlation: float = 0.3
+    # BRIN: smaller tables have too few block ranges to tell.
+    min_brin_table_bytes: int = 10_000_000
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each index whose method does not fit its column."""
+    if "column_statistics" in snapshot.missing and any(
+        i.access_method == "brin" for i in snapshot.indexes
+    ):
+        why = snapshot.missing["column_statistics"]
+        yield Unknown(f"whether BRIN indexes fit is not known: {why.reason}", why.mend)
+    for index in snapshot.indexes:
+        table = snapshot.table_by_oid.get(index.table_oid)
+        if table is None or not index.is_usable or index.is_unique or ix.is_bound(index):
+            continue
+        column = snapshot.column_by_key.get((table.oid, index.keys[0])) if index.keys else None
+        if column is None:
+            continue
+        if index.access_method == "btree":
+            yield from _btree(snapshot, index, table, column, limits)
+        elif index.access_method == "brin":
+            yield from _brin(snapshot, index, table, column, limits)
+
+
+def _btree(
+    snapshot: Snapshot, index: Index, table: Table, column: Column, limits: Limits
+) -> Iterator[Finding]:
+    method = _right_method(column)
+    size = ix.size_bytes(snapshot, index)
+    if method is None or size < limits.min_index_bytes or index.key_count != 1:
+        return
+    if any(
+        i.access_method in ("gin", "gist", "spgist") and index.keys[0] in i.keys and i.is_usable
+        for i in snapshot.indexes_of[table.oid]
+    ):
+        return  # served already; whether the B-tree is read is index-unused's question
+    asking = [s for s in statements(snapshot) if _asks(s, table, column)]
+    shape = f"USING {method} ({ident(column.name)})"
+    yield Finding(
+        object=ix.object_of(snapshot, index),
+        severity=Severity.WARNING if asking else Severity.INFO,
+        grade=Grade.B if asking else Grade.D,
+        title=f"{index.qualified} is a B-tree on {column.type}",
+        detail=f"It finds whole values of {column.name} only. Containment and overlap need {method}."
+        + (f" {len(asking)} statements ask for these." if asking else ""),
+        evidence={
+            "column": column.name,
+            "type": column.type,
+            "size_bytes": size,
+            "scans": ix.scans(snapshot, index),
+            "query_ids": [s.query_id for s in asking],
+            "query": asking[0].text if asking else None,
+            "definition": snapshot.definition_by_oid.get(index.oid),
+        },
+        impact=Impact(bytes=size, risk="queries for parts of the value read the whole table"),
+        remedy=_remedy(snapshot, index, table, shape, method),
+        caveats=()
+        if asking
+        else ("Somebody may compare whole values: look at the statements first.",),
+    )
+
+
+def _right_method(column: Column) -> str | None:
+    if column.base_type in _METHODS:
+        return _METHODS[column.base_type]
+    if column.type_category == "A" and column.base_type.startswith("_"):
+        return "gin"
+    return "gist" if column.type_category == "R" else None
+
+
+def _asks(statement: Statement, table: Table, column: Column) -> bool:
+    text = statement.text or ""
+    return table.name in text and column.name in text and _OPERATORS.search(text) is not None
+
+
+def _brin(
+    snapshot: Snapshot, index: Index, table: Table, column: Column, limits: Limits
+) -> Iterator[Finding]:
+    statistics = snapshot.statistics_by_key.get((table.oid, column.attnum))
+    correlation = statistics.correlation if statistics else None
+    minmax = bool(index.opclass_names) and index.opclass_names[0].endswith("_minmax_ops")
+    large = ix.table_bytes(snapshot, table) >= limits.min_brin_table_bytes
+    if correlation is None or not minmax or not large or index.key_count != 1:
+        return
+    if abs(correlation) > limits.max_correlation or index.predicate is not None:
+        return
+    yield Finding(
+        object=ix.object_of(snapshot, index),
+        severity=Severity.WARNING if ix.scans(snapshot, index) else Severity.INFO,
+        grade=Grade.C,
+        title=f"{index.qualified} is a BRIN on scattered values",
+        detail=f"The values of {column.name} lie in no order (correlation {correlation:.2f}): nearly every "
+        "range of blocks may hold any of them, so that the index excludes none.",
+        evidence={
+            "column": column.name,
+            "correlation": round(correlation, 4),
+            "table_bytes": ix.table_bytes(snapshot, table),
+            "scans": ix.scans(snapshot, index),
+            "definition": snapshot.definition_by_oid.get(index.oid),
+        },
+        impact=Impact(risk="queries read the whole table"),
+        remedy=_remedy(snapshot, index, table, f"USING btree ({ident(column.name)})", "btree"),
+        caveats=("If nothing asks for the column, drop it without a successor.",),
+    )
+
+
+def _remedy(
+    snapshot: Snapshot, index: Index, table: Table, shape: str, method: str
+) -> tuple[Remedy, ...]:
+    return ix.replaced_by(snapshot, table, index, shape, method)

@@ -1,0 +1,16 @@
+create table still (id int primary key, a int, b int, c int, d int, e int, f int, g int, h int, i int);
+create index on still (a);
+create index on still (b);
+create index on still (c);
+create index on still (d);
+create index on still (e);
+create index on still (f);
+create index on still (g);
+create index on still (h);
+create index on still (i);
+insert into still select x, x, x, x, x, x, x, x, x, x from generate_series(1, 100) x;
+create table busy (id int primary key, a int);
+create index on busy (a);
+insert into busy select x, x from generate_series(1, 20000) x;
+select pg_sleep(0.7);
+select 1;
