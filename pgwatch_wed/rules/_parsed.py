@@ -347,7 +347,12 @@ def _own_type(column_: Column) -> str:
 
 def reads_json(node: Any) -> bool:
     """Tell whether it looks into a document: an access, and no function around a column."""
-    return any(isinstance(n, ast.A_Expr) and str(n.name[-1].sval) in _JSON for n in _walk(node))
+    operators = (n for n in _walk(node) if isinstance(n, ast.A_Expr))
+    return any(str(_operator(n)) in _JSON for n in operators)
+
+
+def _operator(node: Any) -> str:
+    return str(node.name[-1].sval)
 
 
 def shape(node: Any) -> Shape:
@@ -410,7 +415,7 @@ def indexable(node: Any, of: Column) -> str | None:
     own = _own_type(of)
     kind: Any = type(node)
     if kind is ast.FuncCall:
-        args = node.args or ()
+        args: tuple[Any, ...] = tuple(node.args or ())
         plain = len(args) == 1 and (isinstance(args[0], ast.ColumnRef) or is_noop(args[0], of))
         name = str(node.funcname[-1].sval)
         fits = name in _STABLE_ANYWHERE or (name == "date" and own == "timestamp")
