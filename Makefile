@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test check audit docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    analyse a small shop database on an embedded PostgreSQL"
 	@echo "make test    run the tests (real servers; containers where an engine answers)"
 	@echo "make check   lint, types, import directions, spelling"
+	@echo "make audit   look for known holes in the dependencies (asks the package index)"
 	@echo "make docs    regenerate the documentation of rules and the example report"
 	@echo "make clean   remove what the other targets made"
 
@@ -34,6 +35,9 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+audit: $(READY)
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 docs: $(READY)
 	$(BIN)/python -m pgwatch_wed.docs docs/rules
