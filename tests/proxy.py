@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ class Proxy:
     at: int | None = None  # the client's n-th message, over all connections, from 0
     act: Callable[["Proxy"], None] = lambda proxy: proxy.cut()
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    tls: ssl.SSLContext | None = None  # speak TLS with the client, none with the server
     messages: int = 0
     flowing: threading.Event = field(default_factory=threading.Event)
     sockets: list[socket.socket] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Proxy:
             except OSError:
                 return
             try:
+                client = self._greeted(client)
                 server = self._connect()
             except OSError:
                 client.close()
@@ -62,6 +65,13 @@ class Proxy:
                 thread = threading.Thread(target=self._pump, args=(source, target, counts))
                 thread.start()
                 self.threads.append(thread)
+
+    def _greeted(self, client: socket.socket) -> socket.socket:
+        if self.tls is None:
+            return client
+        client.recv(8)  # SSLRequest
+        client.sendall(b"S")
+        return self.tls.wrap_socket(client, server_side=True)
 
     def _connect(self) -> socket.socket:
         if isinstance(self.server, str):
@@ -90,18 +100,26 @@ class Proxy:
 
 @contextmanager
 def proxied(
-    dsn: str, at: int | None = None, act: Callable[[Proxy], None] = Proxy.cut
+    dsn: str,
+    at: int | None = None,
+    act: Callable[[Proxy], None] = Proxy.cut,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[tuple[Proxy, str]]:
     """Yield a proxy and the conninfo through it; at the client's n-th message, ``act``."""
     parts = conninfo_to_dict(dsn)
     host, port = str(parts["host"]), int(str(parts["port"]))
     server = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
-    proxy = Proxy(server, at, act)
+    proxy = Proxy(server, at, act, tls=tls)
     proxy.resume()
     accepting = threading.Thread(target=proxy.accept)
     accepting.start()
     try:
-        yield proxy, make_conninfo(dsn, host="127.0.0.1", port=proxy.port, sslmode="disable")
+        yield (
+            proxy,
+            make_conninfo(
+                dsn, host="127.0.0.1", port=proxy.port, sslmode="require" if tls else "disable"
+            ),
+        )
     finally:
         proxy.listener.shutdown(socket.SHUT_RDWR)
         proxy.listener.close()

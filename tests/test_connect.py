@@ -1,0 +1,307 @@
+"""Every way to a server, and every way in which it can be refused: one line, and what to do."""
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgwatch_wed import connect, embedded
+from pgwatch_wed.collect import collect
+from pgwatch_wed.errors import ConnectError, UsageError
+from tests.proxy import Proxy, proxied
+from tests.standby import standby_of
+
+SECRET = "s3cr3t-Pa55 w'ord\\"
+
+
+@pytest.fixture(scope="module")
+def tcp() -> Iterator[embedded.Server]:
+    """A server on loopback, in both families, with SCRAM."""
+    with embedded.start({"listen_addresses": "127.0.0.1,::1"}, tcp=True) as server:
+        hba = server.data / "pg_hba.conf"
+        rules = "hostnossl all tls_only all reject\n" + hba.read_text(encoding="utf-8")
+        hba.write_text(rules, encoding="utf-8")
+        server.restart()
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            admin.execute("create role reader login in role pg_monitor")
+            admin.execute(
+                psycopg.sql.SQL("alter role reader password {}").format(psycopg.sql.Literal(SECRET))
+            )
+            admin.execute("create role tls_only login password 'x'")
+            admin.execute("create database closed")
+            admin.execute("revoke connect on database closed from public")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost that nobody but itself has signed, with its key."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    key = path.with_suffix(".key")
+    subprocess.run(
+        [
+            *("openssl", "req", "-new", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", path),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_bytes(path.read_bytes() + key.read_bytes())
+    return path
+
+
+@pytest.fixture
+def encrypted(tcp: embedded.Server, certificate: Path) -> Iterator[int]:
+    """The port of the same server behind TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with proxied(reader(tcp), tls=context) as (proxy, _):
+        yield proxy.port
+
+
+def reader(server: embedded.Server, **more: str | int) -> str:
+    return make_conninfo(
+        **{
+            "host": "127.0.0.1",
+            "port": server.port,
+            "dbname": "postgres",
+            "user": "reader",
+            "password": SECRET,
+            **more,
+        }
+    )
+
+
+def refused(dsn: str) -> ConnectError:
+    with pytest.raises(ConnectError) as caught:
+        collect(dsn, budget_s=20)
+    error = caught.value
+    assert error.exit_status == 3
+    assert "\n" not in error.message + error.hint
+    assert error.hint
+    assert SECRET not in str(error)
+    return error
+
+
+# Ways in
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_tcp_with_scram_in_both_families(tcp: embedded.Server, host: str) -> None:
+    snapshot = collect(reader(tcp, host=host), only=["settings"])
+    assert snapshot.server.role == "reader"
+    assert snapshot.settings
+
+
+@pytest.mark.parametrize("sslmode", ["prefer", "require", "verify-ca", "verify-full"])
+def test_tls(tcp: embedded.Server, certificate: Path, encrypted: int, sslmode: str) -> None:
+    known = {"sslrootcert": str(certificate)} if sslmode.startswith("verify") else {}
+    dsn = reader(tcp, host="localhost", port=encrypted, sslmode=sslmode, **known)
+    assert collect(dsn, only=["settings"]).settings
+
+
+def test_a_tls_connection_that_goes_silent_is_cut_off(
+    tcp: embedded.Server, certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    begun = time.monotonic()
+    with proxied(reader(tcp), at=20, act=Proxy.stall, tls=context) as (_, dsn):
+        snapshot = collect(dsn, budget_s=2)
+    assert time.monotonic() - begun < 20
+    assert [m for m in snapshot.missing.values() if "did not answer" in m.reason]
+
+
+def test_the_unix_socket(tcp: embedded.Server) -> None:
+    assert collect(tcp.dsn(), only=["settings"]).server.address is None
+
+
+@pytest.mark.parametrize(
+    "scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"]
+)
+def test_a_uri_with_a_quoted_password_and_ipv6(tcp: embedded.Server, scheme: str) -> None:
+    password = SECRET.replace("\\", "%5C").replace(" ", "%20").replace("'", "%27")
+    uri = f"{scheme}://reader:{password}@[::1]:{tcp.port}/postgres?sslmode=disable"
+    assert collect(connect.resolve(uri), only=["settings"]).server.role == "reader"
+    assert SECRET not in connect.redact(uri)
+    assert password not in connect.redact(uri)
+
+
+def test_a_service_and_a_password_file(
+    tcp: embedded.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, passwords = tmp_path / "services", tmp_path / "passwords"
+    services.write_text(
+        f"[shop]\nhost=127.0.0.1\nport={tcp.port}\nuser=reader\ndbname=postgres\n", encoding="utf-8"
+    )
+    escaped = SECRET.replace("\\", "\\\\").replace(":", "\\:")
+    passwords.write_text(f"127.0.0.1:{tcp.port}:*:reader:{escaped}\n", encoding="utf-8")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    conninfo = connect.resolve("shop")
+    assert collect(conninfo, only=["settings"]).server.role == "reader"
+    assert connect.label(conninfo) == "service shop"
+
+
+def test_the_environment_alone(tcp: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    for name, value in {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(tcp.port),
+        "PGUSER": "reader",
+        "PGPASSWORD": SECRET,
+        "PGDATABASE": "postgres",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert collect(connect.resolve(None), only=["settings"]).server.role == "reader"
+
+
+def test_several_hosts_of_which_one_answers(tcp: embedded.Server) -> None:
+    ports = f"{embedded.free_port()},{tcp.port}"
+    dsn = reader(tcp, host="127.0.0.1,127.0.0.1", port=ports)
+    assert collect(dsn, only=["settings"]).settings
+
+
+def test_the_target_session_decides_between_primary_and_standby() -> None:
+    with embedded.start({"wal_level": "replica"}) as primary, standby_of(primary) as follower:
+        hosts = f"{follower.root},{primary.root}"
+        both = make_conninfo(
+            host=hosts, port=f"{follower.port},{primary.port}", user="postgres", dbname="postgres"
+        )
+        for wanted, is_standby in {"read-write": False, "standby": True, "primary": False}.items():
+            dsn = make_conninfo(both, target_session_attrs=wanted)
+            assert collect(dsn, only=["settings"]).server.is_in_recovery is is_standby
+
+
+# Ways out
+
+
+def test_a_wrong_password(tcp: embedded.Server) -> None:
+    error = refused(reader(tcp, password="wr0ng-secret"))
+    assert "password authentication failed" in error.message
+    assert "wr0ng-secret" not in str(error)
+
+
+def test_no_password(tcp: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSFILE", "/nonexistent")
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    parts = conninfo_to_dict(reader(tcp))
+    del parts["password"]
+    assert "PGPASSWORD" in refused(make_conninfo(**parts)).hint
+
+
+def test_an_unknown_database_and_an_unknown_role(tcp: embedded.Server) -> None:
+    assert 'database "nowhere" does not exist' in refused(reader(tcp, dbname="nowhere")).message
+    assert "authentication failed" in refused(reader(tcp, user="nobody")).message
+
+
+def test_a_database_that_the_role_may_not_enter(tcp: embedded.Server) -> None:
+    error = refused(reader(tcp, dbname="closed"))
+    assert "permission denied for database" in error.message
+    assert "GRANT CONNECT" in error.hint
+
+
+def test_nobody_listens(tcp: embedded.Server) -> None:
+    error = refused(reader(tcp, port=embedded.free_port()))
+    assert "refused" in error.message
+    assert "host and port" in error.hint
+
+
+def test_there_is_no_socket(tmp_path: Path) -> None:
+    error = refused(make_conninfo(host=str(tmp_path), dbname="postgres"))
+    assert "No such file or directory" in error.message
+
+
+def test_a_host_that_does_not_exist(tcp: embedded.Server) -> None:
+    assert "host's name" in refused(reader(tcp, host="no-such-host.invalid")).hint
+
+
+def test_the_server_insists_on_tls(tcp: embedded.Server) -> None:
+    error = refused(reader(tcp, user="tls_only", password="x", sslmode="disable"))
+    assert "no encryption" in error.message
+    assert "pg_hba.conf" in error.hint
+
+
+def test_a_certificate_that_nobody_has_signed(
+    tcp: embedded.Server, encrypted: int, tmp_path: Path
+) -> None:
+    nothing = tmp_path / "none.crt"
+    dsn = reader(tcp, port=encrypted, host="localhost", sslmode="verify-full")
+    assert "certificate" in refused(make_conninfo(dsn, sslrootcert=str(nothing))).message
+    assert "certificate" in refused(make_conninfo(dsn, sslrootcert="system")).message
+
+
+def test_a_certificate_of_another_host(
+    tcp: embedded.Server, certificate: Path, encrypted: int
+) -> None:
+    dsn = reader(tcp, port=encrypted, sslmode="verify-full", sslrootcert=str(certificate))
+    error = refused(dsn)
+    assert '"localhost"' in error.message
+    assert "sslmode" in error.hint
+
+
+def test_a_server_that_does_not_offer_tls(tcp: embedded.Server) -> None:
+    error = refused(reader(tcp, sslmode="require"))
+    assert "sslmode" in error.hint
+
+
+def test_a_server_that_accepts_and_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        dsn = make_conninfo(host="127.0.0.1", port=port, dbname="x", user="y", sslmode="disable")
+        with pytest.raises(ConnectError, match="timeout"):
+            collect(dsn, budget_s=2)
+
+
+def test_something_else_listens_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            client, _ = listener.accept()
+            client.recv(100)
+            client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            client.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = listener.getsockname()[1]
+        refused(make_conninfo(host="127.0.0.1", port=port, dbname="x", user="y", sslmode="disable"))
+        thread.join()
+
+
+@pytest.mark.parametrize("target", ["nonsense = 'unclosed", "postgresql://[::1/x", "a=b"])
+def test_a_target_that_is_none_is_a_usage_error(target: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        connect.resolve(target)
+    assert caught.value.exit_status == 2
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("port", ["notaport", "99999999", "-1", "0x10"])
+def test_a_port_that_is_none_is_one_line(port: str) -> None:
+    refused(f"postgresql://a:b@127.0.0.1:{port}/d")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://u:{}@h/db",
+        "postgresql+psycopg://u:{}@h:5/db?sslmode=require",
+        "host=h password={} dbname=d",
+        "host=h password = '{}' dbname=d",
+        "postgresql://h/db?user=u&password={}",
+        "postgresql://h/db?sslpassword={}&x=1",
+        "invalid connection string: sslpassword={} more",
+    ],
+)
+def test_passwords_are_taken_out_of_whatever_is_printed(text: str) -> None:
+    assert "hunter2" not in connect.redact(text.format("hunter2"))
+    assert "***" in connect.redact(text.format("hunter2"))
