@@ -48,6 +48,7 @@ class Capabilities:
 NOT_OFFERED = "this server does not offer it"
 LOCKED = "somebody holds or waits for a lock"
 VANISHED = "an object vanished"
+UNDECODABLE = "a text does not fit this database's encoding"
 UNEXPECTED = "unexpected error"
 
 
@@ -99,6 +100,10 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
             )
         case errors.InternalError_() if "cache lookup failed" in said or "could not open" in said:
             return Missing(f"{VANISHED} while it was read: {said}", "run again")
+        case errors.UndefinedFunction() if "default conversion function" in said:
+            return Missing(f"{UNDECODABLE}: {said}")
+        case errors.CharacterNotInRepertoire() | errors.UntranslatableCharacter():
+            return Missing(f"{UNDECODABLE}: {said}")
         case (
             errors.UndefinedTable()
             | errors.UndefinedFunction()
@@ -113,9 +118,7 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
         ):
             return Missing(f"{NOT_OFFERED}: {said}")
         case (
-            errors.CharacterNotInRepertoire()
-            | errors.UntranslatableCharacter()
-            | errors.InvalidTextRepresentation()
+            errors.InvalidTextRepresentation()
             | errors.NumericValueOutOfRange()
             | errors.DataException()
             | errors.DataCorrupted()

@@ -14,6 +14,7 @@ from pgwatch_wed.capabilities import (
     LOCKED,
     NOT_OFFERED,
     PGSS,
+    UNDECODABLE,
     VANISHED,
     Capabilities,
     grant_data,
@@ -93,7 +94,7 @@ def collect(
                 missing[name] = rows
             else:
                 found[name] = rows
-        missing |= _what_parts_lack(found)
+        missing |= _what_parts_lack(found) | reader.notes
     progress("done", 1.0)
     snapshot = Snapshot(
         tool_version=__version__,
@@ -155,6 +156,8 @@ def _fact(
         return _OUT_OF_TIME
     if name == "index_definitions":
         return _index_definitions(reader, found.get("indexes", ()))
+    if name == "statements":
+        return _statements(reader, capabilities)
     rows = _newest(reader, name, capabilities)
     if name == "sequences" and not isinstance(rows, Missing):
         return _with_values(reader, rows)
@@ -164,7 +167,23 @@ def _fact(
 _OUT_OF_TIME = Missing("the time budget was used up", "give more with --budget SECONDS")
 
 
-def _newest(reader: Reader, name: str, capabilities: Capabilities) -> Rows | Missing:
+def _statements(reader: Reader, capabilities: Capabilities) -> Rows | Missing:
+    """Read statements; where another database's bytes stand in the way, without any text.
+
+    pg_stat_statements converts every text of the whole server, and one that it cannot fails all.
+    """
+    rows = _newest(reader, "statements", capabilities, with_texts="true")
+    if isinstance(rows, Missing) and rows.reason.startswith(UNDECODABLE):
+        reader.notes["statements:left-out"] = Missing(
+            f"no text of a statement could be read: {rows.reason}",
+            "statements of a database in another encoding stand in the way; "
+            "pg_stat_statements_reset(0, oid of that database, 0) removes them",
+        )
+        return _newest(reader, "statements", capabilities, with_texts="false")
+    return rows
+
+
+def _newest(reader: Reader, name: str, capabilities: Capabilities, **values: str) -> Rows | Missing:
     """Read with the newest query that this server can run.
 
     A fork may lack what its version promises, and still have what an older one had.
@@ -172,8 +191,8 @@ def _newest(reader: Reader, name: str, capabilities: Capabilities) -> Rows | Mis
     fitting = queries.fitting(name, capabilities.server.major, capabilities.extension_versions)
     first: Missing | None = None
     for query in fitting:
-        values = {"extschema": capabilities.schema_of(query.of)}
-        rows = _twice(lambda: reader.read(query, values))  # noqa: B023 - called at once
+        filled = {"extschema": capabilities.schema_of(query.of), **values}
+        rows = _twice(lambda: reader.read(query, filled))  # noqa: B023 - called at once
         if not (isinstance(rows, Missing) and rows.reason.startswith(NOT_OFFERED)):
             return rows
         first = first or rows

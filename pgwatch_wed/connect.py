@@ -202,7 +202,10 @@ def _hint(text: str) -> str:
         ("certificate", "check sslrootcert, sslcert and sslmode"),
         ("SSL", "check sslmode"),
         ("definition of service", "check pg_service.conf (PGSERVICEFILE)"),
-        ("pg_hba.conf rejects", "the server's pg_hba.conf refuses this role or an unencrypted line"),
+        (
+            "pg_hba.conf rejects",
+            "the server's pg_hba.conf refuses this role or an unencrypted line",
+        ),
         ("could not translate host name", "check the host's name"),
         ("failed to resolve host", "check the host's name"),
         ("permission denied for database", "GRANT CONNECT ON DATABASE … TO the role"),

@@ -72,6 +72,7 @@ class Reader:
     server: Server | None = None
     costs: list[QueryCost] = field(default_factory=list)
     refused: frozenset[str] = frozenset()
+    notes: dict[str, Missing] = field(default_factory=dict)
     silent_s: float | None = None  # how long we waited before we cut the connection off
 
     @property

@@ -129,7 +129,7 @@ def rollback_prepared(gid: str) -> Remedy:
         lock="none; run it in its own database, as its owner or a superuser",
         in_transaction=False,
         undo="-- none; if the transaction manager says that it was to be committed, "
-        f"use COMMIT PREPARED {literal(gid)} instead",
+        f"use COMMIT PREPARED {' '.join(literal(gid).splitlines())} instead",
     )
 
 

@@ -83,3 +83,9 @@ def worst_case_bytes(snapshot: Snapshot) -> float | None:
     if work_mem is None or connections is None:
         return None
     return work_mem * (snapshot.setting_number("hash_mem_multiplier") or 1.0) * connections
+
+
+def database_bytes(snapshot: Snapshot) -> int:
+    """Return the size of this database's tables and indexes, as VACUUM and ANALYZE wrote it down."""
+    pages = sum(t.pages + (t.toast_pages or 0) for t in snapshot.tables)
+    return (pages + sum(i.pages for i in snapshot.indexes)) * snapshot.server.block_size

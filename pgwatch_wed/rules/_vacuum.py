@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pgwatch_wed.facts import Snapshot, Table, TableActivity
 from pgwatch_wed.findings import Object, Remedy, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _bloat
 
 SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; other maintenance and DDL on it wait"
 ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE on the table: every reader and writer waits"
@@ -54,9 +55,57 @@ def heap_of(snapshot: Snapshot, table: Table) -> Heap:
         pages=table.pages,
         rows=table.rows,
         live=a.n_live_tup if a else 0,
-        dead=a.n_dead_tup if a else 0,
+        dead=_dead_rows(snapshot, table, a) if a else 0,
         last_vacuum=_latest(a.last_vacuum, a.last_autovacuum) if a else None,
     )
+
+
+def _dead_rows(snapshot: Snapshot, table: Table, a: TableActivity) -> int:
+    """Return a table's dead rows, less those that were counted after VACUUM had removed them.
+
+    A session hands in its counts up to a second late, even after its own VACUUM. Where a table was
+    vacuumed once, the room in its file tells how many that VACUUM removed: of all rows that ever
+    died, only the others can be dead now. Pages that were all-visible when they were counted had room,
+    and no dead rows.
+    """
+    vacuumed_once = a.vacuum_count + a.autovacuum_count == 1
+    was_clean = table.rows > 0 and table.all_visible_pages >= 0.9 * table.pages
+    if not (a.n_dead_tup and vacuumed_once and was_clean and counts_all(snapshot)):
+        return a.n_dead_tup
+    room = _bloat.estimate(snapshot, table)
+    if room is None or room.likely <= 0:
+        return a.n_dead_tup
+    removed = table.rows * max(room.pages / room.likely - 1, 0.0)
+    return min(a.n_dead_tup, max(a.n_tup_upd + a.n_tup_del - int(removed), 0))
+
+
+def changed_rows(snapshot: Snapshot, table: Table) -> int:
+    """Return the rows changed since ANALYZE, less those that it must have seen.
+
+    A session hands in its counts up to a second late, even after its own ANALYZE. But the rows that
+    ANALYZE counted were inserted before it.
+    """
+    a = snapshot.activity_by_oid.get(table.oid)
+    if a is None:
+        return 0
+    times = a.analyze_count + a.autoanalyze_count
+    if not times or table.rows <= 0 or a.n_tup_ins < table.rows:
+        return a.n_mod_since_analyze
+    ever = a.n_tup_ins + a.n_tup_upd + a.n_tup_del
+    most = max(int(ever - table.rows), 0)
+    if times == 1 and table.rows == a.n_tup_ins - a.n_tup_del:
+        most = min(most, a.n_tup_upd)  # it saw every insert and delete that there ever was
+        dead = _dead_rows(snapshot, table, a)
+        vacuumed, analysed = _latest(a.last_vacuum, a.last_autovacuum), last_analyze(a)
+        if dead < a.n_dead_tup and vacuumed and analysed and vacuumed <= analysed:
+            most = min(most, dead)  # and the updates whose dead rows were gone by then
+    return min(a.n_mod_since_analyze, most)
+
+
+def counts_all(snapshot: Snapshot) -> bool:
+    """Tell whether the counters have run since the database was made."""
+    born, begins = snapshot.server.database_created_at, snapshot.window.begins
+    return born is not None and begins is not None and born >= begins - timedelta(minutes=10)
 
 
 def toast_of(snapshot: Snapshot, table: Table) -> Heap | None:
@@ -240,8 +289,7 @@ def forgotten(
     length, begins = snapshot.window.length, snapshot.window.begins
     if not window or begins is None or length is None or length >= window:
         return
-    born = snapshot.server.database_created_at
-    if born is not None and born >= begins - timedelta(minutes=10):
+    if counts_all(snapshot):
         return
     blind = [
         t for t in tables if t.kind in ("r", "m") and t.pages > 8 and not _recounted(snapshot, t)

@@ -12,7 +12,6 @@ from pgwatch_wed.whatif.model import (
     Configuration,
     Index,
     Oracle,
-    Plan,
     PlanError,
     Query,
     Rejected,
@@ -27,7 +26,7 @@ _SEARCH_SHARE = 0.9
 _MIN_GAIN = 0.0005
 _USEFUL = 0.995
 _BUDGET_SHARE = 0.25
-_CALLS_A_QUERY = 24
+_CALLS_A_QUERY = 34
 _ROUNDS = 8
 
 Progress = Callable[[str, float], None]

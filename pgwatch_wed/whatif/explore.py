@@ -27,14 +27,13 @@ def explore(
     calls_before = pool.calls
     base = pool.plan(query, frozenset())
     found: set[Index] = set()
-    starts = _starts(everything, size, budget)
     tie = count()
-    # the cheapest plan first: what it used is then taken away
-    heap = [(0.0, next(tie), start) for start in starts]
+    # whole sets first; then parts of what was used, the cheapest plan first; then all but a part
+    heap = [(0, 0.0, next(tie), start) for start in _starts(everything, size, budget)]
     seen: set[Configuration] = set()
     while heap and pool.calls - calls_before < max_calls:
-        _, _, asked = heapq.heappop(heap)
-        if asked in seen:
+        _, _, _, asked = heapq.heappop(heap)
+        if asked in seen or not asked:
             continue
         seen.add(asked)
         known = _plan(pool, query, asked)
@@ -42,25 +41,18 @@ def explore(
             continue
         found |= known.used
         for used in sorted(known.used, key=size, reverse=True):
-            heapq.heappush(heap, (known.cost, next(tie), asked - {used}))
+            heapq.heappush(heap, (1, known.cost, next(tie), known.used - {used}))
+            heapq.heappush(heap, (2, known.cost, next(tie), asked - {used}))
     return frozenset(found)
-
-
-def alone(pool: Pool, query: Query, indexes: Iterable[Index], max_calls: int) -> None:
-    """Ask what each index is worth without any other."""
-    calls_before = pool.calls
-    for index in indexes:
-        if pool.calls - calls_before >= max_calls:
-            return
-        _plan(pool, query, frozenset((index,)))
 
 
 def _starts(
     everything: Configuration, size: Callable[[Index], int], budget: int
 ) -> Sequence[Configuration]:
-    slim = frozenset(i for i in everything if not i.include)
+    slim = frozenset(i for i in everything if not i.include and not i.predicate)
+    single = frozenset(i for i in slim if i.width == 1)
     sizes = (frozenset(i for i in everything if size(i) <= budget * part) for part in _LADDER)
-    return list(dict.fromkeys((everything, *sizes, slim)))
+    return list(dict.fromkeys((everything, slim, single, *sizes)))
 
 
 def _plan(pool: Pool, query: Query, asked: Configuration) -> Known | None:

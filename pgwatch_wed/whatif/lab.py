@@ -21,7 +21,7 @@ from psycopg import sql
 from pgwatch_wed import embedded
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates, pages, sizes
-from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex, Table
+from pgwatch_wed.whatif.catalog import Catalog, Table
 from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
 from pgwatch_wed.whatif.plans import used_names
 

@@ -20,7 +20,7 @@ with counters as materialized (
     where least(r.by_time, r.by_calls, r.by_reads, r.by_temp, r.by_wal, r.by_rows) <= @max_statements@
 ), texts as materialized (
     select s.userid, s.queryid, s.toplevel as toplevel, s.query
-    from @extschema@.pg_stat_statements(true) s
+    from @extschema@.pg_stat_statements(@with_texts@) s
     where s.dbid = (select oid from pg_database where datname = current_database())
         and s.queryid in (select queryid from chosen where place <= @max_texts@)
 )

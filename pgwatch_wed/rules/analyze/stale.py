@@ -60,12 +60,12 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 def _times(snapshot: Snapshot, table: Table, limits: Limits) -> float | None:
     """Return how many times its trigger a table has changed; None where that is all right."""
-    a = snapshot.activity_by_oid.get(table.oid)
+    changed = vac.changed_rows(snapshot, table)
     heap = vac.heap_of(snapshot, table)
     trigger = vac.analyze_trigger(snapshot, heap)
-    if a is None or trigger is None or a.n_mod_since_analyze < limits.min_changes:
+    if trigger is None or changed < limits.min_changes:
         return None
-    times = a.n_mod_since_analyze / max(trigger, 1.0)
+    times = changed / max(trigger, 1.0)
     return (
         times if times > (limits.min_times_trigger if vac.comes(snapshot, heap) else 1.0) else None
     )
@@ -75,19 +75,20 @@ def _finding(snapshot: Snapshot, table: Table, times: float, limits: Limits) -> 
     a = snapshot.activity_by_oid[table.oid]
     comes = vac.comes(snapshot, vac.heap_of(snapshot, table))
     last = vac.last_analyze(a)
+    changed = vac.changed_rows(snapshot, table)
     late = not comes or times >= limits.warn_times_trigger
     return Finding(
         object=vac.table_object(snapshot, table),
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.B,
-        title=f"{a.n_mod_since_analyze:,} rows of {table.qualified} changed since it was analysed, "
+        title=f"{changed:,} rows of {table.qualified} changed since it was analysed, "
         f"{times:.1f} times its trigger",
         detail=(
             "Autoanalyze is on and due." if comes else "Autoanalyze is off, so nobody will do it."
         )
         + (f" ANALYZE saw it last at {last:%Y-%m-%d %H:%M:%S %Z}." if last else ""),
         evidence={
-            "changed_rows": a.n_mod_since_analyze,
+            "changed_rows": changed,
             "live_rows": a.n_live_tup,
             "times_trigger": round(times, 2),
             "last_analyze": last.isoformat() if last else None,

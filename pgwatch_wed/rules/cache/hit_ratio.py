@@ -5,21 +5,23 @@ A block that is not in shared_buffers comes from the operating system's cache or
 
 ## How sure we are
 D: a miss may still have come from the operating system's cache, which PostgreSQL cannot see. The ratio alone says little,
-so it is reported only with volume, and names the tables that miss.
+so it is reported only with volume, and names the tables and statements that miss. Sequential scans of large tables and VACUUM
+miss by design: they go through a small ring and leave the cache alone; from 16 on their part of all reads is told.
 
 ## Not reported
-Few reads; a window under an hour unless the volume is large; a good ratio. Never advised: a larger shared_buffers
-from a ratio alone. Missing indexes and sequential scans are the more usual cause.
+Few reads, such as after a start; a good ratio. Never advised: a larger shared_buffers from a ratio alone. Missing indexes
+and sequential scans are the more usual cause.
 
 ## Remedy
-None to paste: look at the tables named, and at `index-missing` and `query-io-bound`.
+None to paste: look at the tables and statements named, and at `index-missing` and `query-io-bound`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed import workload
+from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 
 NEEDS = ("databases", "table_activity", "tables")
@@ -33,10 +35,8 @@ class Limits:
     min_ratio: float = 0.9
     # Fewer blocks read than these (about 400 MB) are a cold start.
     min_blocks_read: int = 50_000
-    # Read at this pace (blocks a second, about 8 MB/s) it is a warning.
-    warn_blocks_per_second: float = 1_000.0
-    # The pace is told only from windows of this length on.
-    min_window_seconds: float = 3_600.0
+    # Waiting so long a day for blocks is a warning: an hour. Known with track_io_timing.
+    warn_wait_ms_per_day: float = 3_600_000.0
 
 
 PROFILES = {"analytics": {"min_ratio": 0.5}, "oltp": {"min_ratio": 0.95}}
@@ -51,38 +51,71 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         )
         return
     read, hit = database.blks_read, database.blks_hit
-    if read < limits.min_blocks_read or hit / (hit + read) >= limits.min_ratio:
-        return
-    length = snapshot.window.length
-    seconds = length.total_seconds() if length else 0.0
-    pace = read / seconds if seconds >= limits.min_window_seconds else None
+    if read >= max(limits.min_blocks_read, 1) and hit / (hit + read) < limits.min_ratio:
+        yield _finding(snapshot, database, read, hit, limits)
+
+
+def _finding(
+    snapshot: Snapshot, database: Database, read: int, hit: int, limits: Limits
+) -> Finding:
     ratio = hit / (hit + read)
-    warns = pace is not None and pace >= limits.warn_blocks_per_second
     block = snapshot.server.block_size
-    yield Finding(
+    length = snapshot.window.length
+    seconds = length.total_seconds() if length else None
+    waited = database.blk_read_ms or 0.0
+    daily = waited * 86_400 / max(seconds, 86_400) if seconds is not None else 0.0
+    worst = _worst_statements(snapshot)
+    return Finding(
         object=Object("database", database.name, database=database.name),
-        severity=Severity.WARNING if warns else Severity.INFO,
+        severity=Severity.WARNING if daily >= limits.warn_wait_ms_per_day else Severity.INFO,
         grade=Grade.D,
         title=f"{1 - ratio:.0%} of the blocks that {database.name} wanted were not in the cache",
-        detail="A miss may have come from the operating system's cache. The tables that miss most are named.",
+        detail=f"{read * block / 1e9:,.1f} GB were read. A miss may have come from the operating system's "
+        "cache. The tables and statements that miss most are named.",
         evidence={
             "hit_ratio_share": round(ratio, 4),
             "read_bytes": read * block,
             "hit_bytes": hit * block,
-            "read_bytes_per_second": None if pace is None else round(pace * block),
-            "read_ms": database.blk_read_ms or None,
-            "tables": _worst(snapshot),
+            "window_hours": None if seconds is None else round(seconds / 3600, 2),
+            "read_bytes_per_second": round(read * block / seconds) if seconds else None,
+            "read_wait_ms": database.blk_read_ms or None,
+            "ring_read_share": _ring_share(snapshot),
+            "tables": _worst_tables(snapshot),
+            "query_ids": [s.query_id for s in worst],
+            "queries": [{"query": s.text, "read_bytes": s.shared_blks_read * block} for s in worst],
         },
-        impact=Impact(risk="queries wait for blocks"),
+        impact=Impact(ms_per_day=daily or None, risk="queries wait for blocks"),
+        caveats=(
+            "Scans of large tables miss by design; a larger shared_buffers does not help them.",
+        ),
     )
 
 
-def _worst(snapshot: Snapshot, most: int = 5) -> list[dict[str, Any]]:
+def _ring_share(snapshot: Snapshot) -> float | None:
+    """Return the part of the whole server's reads that went through rings (16 and later)."""
+    reads = [(r.context, r.reads or 0) for r in snapshot.io if r.object == "relation"]
+    everything = sum(n for _, n in reads)
+    if not everything:
+        return None
+    ring = sum(n for context, n in reads if context in ("bulkread", "vacuum"))
+    return round(ring / everything, 4)
+
+
+def _worst_tables(snapshot: Snapshot, most: int = 5) -> list[dict[str, Any]]:
     reads = [
-        (a.heap_blks_read + a.idx_blks_read + a.toast_blks_read, t.qualified)
+        (a.heap_blks_read + a.idx_blks_read + a.toast_blks_read + a.tidx_blks_read, t.qualified, a)
         for a in snapshot.table_activity
         if (t := snapshot.table_by_oid.get(a.oid)) is not None
     ]
     reads.sort(key=lambda r: (-r[0], r[1]))
     block = snapshot.server.block_size
-    return [{"table": name, "read_bytes": n * block} for n, name in reads[:most] if n]
+    return [
+        {"table": name, "read_bytes": n * block, "seq_scans": a.seq_scan}
+        for n, name, a in reads[:most]
+        if n
+    ]
+
+
+def _worst_statements(snapshot: Snapshot, most: int = 5) -> list[Statement]:
+    reading = [s for s in workload.statements(snapshot) if s.shared_blks_read]
+    return sorted(reading, key=lambda s: (-s.shared_blks_read, s.query_id))[:most]

@@ -8,7 +8,7 @@ the operating system and to sorts.
 D: the usual fraction is a rule of thumb, and is judged only where the memory is known. A hit ratio is never the reason.
 
 ## Not reported
-Servers whose memory is unknown; databases that fit into what there is; fractions between the limits.
+Servers whose memory is unknown (the verdict is unknown); databases that fit into what there is; fractions between the limits.
 
 ## Remedy
 ALTER SYSTEM SET shared_buffers, then a restart; compare the same hours before and after.
@@ -18,10 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.rules import _memory as mem
+from pgwatch_wed.rules import _settings
 
 NEEDS = ("settings", "tables", "indexes")
+SCOPE = "cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +45,39 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     buffers = snapshot.setting_number("shared_buffers")
     if not limits.memory_bytes:
         yield mem.no_memory()
-        return
-    if buffers is None:
+    elif buffers is None:
         yield Unknown("shared_buffers cannot be read")
-        return
+    else:
+        share = buffers / limits.memory_bytes
+        data = mem.database_bytes(snapshot)
+        if (share < limits.min_share and data > buffers) or share > limits.max_share:
+            yield _finding(snapshot, buffers, data, limits)
+
+
+def _finding(snapshot: Snapshot, buffers: float, data: int, limits: Limits) -> Finding:
     share = buffers / limits.memory_bytes
-    data = sum(t.pages + (t.toast_pages or 0) for t in snapshot.tables)
-    data = (data + sum(i.pages for i in snapshot.indexes)) * snapshot.server.block_size
-    if (share < limits.min_share and data > buffers) or share > limits.max_share:
-        wanted = int(limits.memory_bytes * limits.usual_share / 1048576)
-        yield Finding(
-            object=Object("setting", "shared_buffers"),
-            severity=Severity.INFO,
-            grade=Grade.D,
-            title=f"shared_buffers is {share:.0%} of the memory",
-            detail=f"{buffers / 1e9:,.2f} GB of {limits.memory_bytes / 1e9:,.1f} GB; this database holds {data / 1e9:,.2f} GB.",
-            evidence={
-                "shared_buffers_bytes": round(buffers),
-                "memory_bytes": limits.memory_bytes,
-                "memory_share": round(share, 4),
-                "database_bytes": data,
-            },
-            impact=Impact(
-                risk="blocks are fetched again and again"
-                if share < limits.min_share
-                else "little is left for sorts and the operating system"
-            ),
-            remedy=(
-                Remedy(
-                    sql=f"ALTER SYSTEM SET shared_buffers = '{wanted}MB';",
-                    lock="none; it takes effect after a restart",
-                    in_transaction=False,
-                    undo="ALTER SYSTEM RESET shared_buffers;",
-                ),
-            ),
-            caveats=("A quarter of the memory is where to start, not the answer; measure.",),
-        )
+    wanted = max(int(limits.memory_bytes * limits.usual_share / mem.MB), 1)
+    return Finding(
+        object=Object("setting", "shared_buffers"),
+        severity=Severity.INFO,
+        grade=Grade.D,
+        title=f"shared_buffers is {share:.1%} of the memory",
+        detail=f"{buffers / 1e9:,.2f} GB of {limits.memory_bytes / 1e9:,.1f} GB; "
+        f"{snapshot.server.database} holds {data / 1e9:,.2f} GB.",
+        evidence={
+            "shared_buffers_bytes": round(buffers),
+            "memory_bytes": limits.memory_bytes,
+            "memory_share": round(share, 4),
+            "database_bytes": data,
+        },
+        impact=Impact(
+            risk="blocks are fetched again and again"
+            if share < limits.min_share
+            else "little is left for sorts and the operating system"
+        ),
+        remedy=(_settings.alter_system(snapshot, "shared_buffers", f"'{wanted}MB'"),),
+        caveats=(
+            "A quarter of the memory is where to start, not the answer; measure.",
+            *_settings.caveats(snapshot.setting_by_name.get("shared_buffers")),
+        ),
+    )

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Slru, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.rules import _memory as mem
+from pgwatch_wed.rules import _settings
 
 NEEDS = ("slru", "settings")
 SCOPE = "cluster"
@@ -33,6 +35,7 @@ _SETTINGS = {
     "notify": "notify_buffers",
     "serializable": "serializable_buffers",
 }
+_MOST_MB = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +59,29 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _finding(snapshot: Snapshot, cache: Slru, misses: float) -> Finding:
-    setting = _SETTINGS.get(cache.name)
-    current = snapshot.setting_number(setting) if setting else None
-    remedy: tuple[Remedy, ...] = ()
-    if setting and current is not None:
-        megabytes = max(int((current or 1048576) * 4 / 1048576), 1)
-        remedy = (
-            Remedy(
-                sql=f"ALTER SYSTEM SET {setting} = '{megabytes}MB';",
-                lock="none; it takes effect after a restart",
-                in_transaction=False,
-                undo=f"ALTER SYSTEM RESET {setting};",
-            ),
-        )
+    name = _SETTINGS.get(cache.name)
+    setting = snapshot.setting_by_name.get(name) if name else None
+    since = f" since {cache.stats_reset:%Y-%m-%d}" if cache.stats_reset else ""
     return Finding(
         object=Object("slru", cache.name),
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"The {cache.name} cache misses {misses:.0%} of its look-ups",
-        detail=f"{cache.blks_read:,} blocks were read since {cache.stats_reset:%Y-%m-%d}."
-        if cache.stats_reset
-        else f"{cache.blks_read:,} blocks were read.",
+        detail=f"{cache.blks_read:,} blocks were read{since}.",
         evidence={
             "blocks_read": cache.blks_read,
             "blocks_hit": cache.blks_hit,
             "miss_share": round(misses, 4),
+            "setting": name if setting else None,
         },
         impact=Impact(risk="backends wait for each other on a small cache"),
-        remedy=remedy,
+        remedy=_remedy(snapshot, name or "") if setting else (),
+        caveats=_settings.caveats(setting),
     )
+
+
+def _remedy(snapshot: Snapshot, name: str) -> tuple[Remedy, ...]:
+    current = snapshot.setting_number(name) or 0.0
+    # 0 means: a part of shared_buffers, at most 8 MB
+    wanted = min(max(int(current * 4 / mem.MB), 16), _MOST_MB)
+    return (_settings.alter_system(snapshot, name, f"'{wanted}MB'"),)

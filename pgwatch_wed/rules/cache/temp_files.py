@@ -8,18 +8,18 @@ B for the volume: the server counts it. Whether more work_mem pays depends on th
 are named where pg_stat_statements knows them; it does not count statements that failed.
 
 ## Not reported
-Little volume; windows too short for a rate, unless the volume is large.
+Little volume; what utility statements wrote, such as CREATE INDEX, whose memory is maintenance_work_mem, as far as
+pg_stat_statements knows it.
 
 ## Remedy
-work_mem for the role or the statement that spills, not for the whole server: it is taken per sort and per connection.
-`cache-work-mem` bounds it by memory.
+work_mem for the role or the statement that spills, not for the whole server: it is taken per sort and per connection
+(`query-temp-spill` gives it). `cache-work-mem` bounds it by memory. Nothing to paste here.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import workload
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Database, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.rules import _queries as q
 
@@ -31,11 +31,9 @@ class Limits:
     """Thresholds."""
 
     # Less than this is an occasional report.
-    min_bytes: int = 100_000_000
-    # At this pace it is a warning: a gigabyte an hour.
-    warn_bytes_per_hour: float = 1_000_000_000
-    # The pace is told only from windows of this length on.
-    min_window_seconds: float = 3_600.0
+    min_bytes: int = 50_000_000
+    # So much a day is a warning: a gigabyte an hour.
+    warn_bytes_per_day: int = 24_000_000_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
@@ -46,34 +44,47 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             "the counters of this database cannot be read", "GRANT pg_monitor TO the role"
         )
         return
-    if database.temp_bytes < limits.min_bytes:
-        return
+    load = q.Load.of(snapshot)
+    by_utility = _written(snapshot, load, utility=True)
+    if database.temp_bytes - by_utility >= limits.min_bytes:
+        yield _finding(snapshot, load, database, by_utility, limits)
+
+
+def _written(snapshot: Snapshot, load: q.Load, *, utility: bool) -> int:
+    blocks = (s.temp_blks_written for s in load.statements if q.is_utility(s) is utility)
+    return sum(blocks) * snapshot.server.block_size
+
+
+def _finding(
+    snapshot: Snapshot, load: q.Load, database: Database, by_utility: int, limits: Limits
+) -> Finding:
+    written, files = database.temp_bytes or 0, database.temp_files or 0
     length = snapshot.window.length
-    seconds = length.total_seconds() if length else 0.0
-    pace = database.temp_bytes / seconds * 3600 if seconds >= limits.min_window_seconds else None
-    files = database.temp_files or 0
-    spilling = sorted(
-        (s for s in workload.statements(snapshot) if s.temp_blks_written),
-        key=lambda s: (-s.temp_blks_written, s.query_id),
-    )[:5]
-    yield Finding(
+    seconds = length.total_seconds() if length else None
+    daily = written * 86_400 / max(seconds, 86_400) if seconds is not None else 0.0
+    spilling = [s for s in load.queries if s.temp_blks_written]
+    spilling.sort(key=lambda s: (-s.temp_blks_written, s.query_id))
+    return Finding(
         object=Object("database", database.name, database=database.name),
-        severity=Severity.WARNING if (pace or 0) >= limits.warn_bytes_per_hour else Severity.INFO,
+        severity=Severity.WARNING if daily >= limits.warn_bytes_per_day else Severity.INFO,
         grade=Grade.B,
-        title=f"{files:,} temporary files of {database.temp_bytes / 1e6:,.0f} MB in {database.name}",
+        title=f"{files:,} temporary files of {written / 1e6:,.0f} MB in {database.name}",
         detail="Sorts and hashes did not fit into work_mem."
         + (f" Most by: {q.short(spilling[0])}" if spilling else ""),
         evidence={
             "temp_files": files,
-            "temp_bytes": database.temp_bytes,
-            "temp_bytes_per_hour": None if pace is None else round(pace),
-            "mean_file_bytes": round(database.temp_bytes / max(files, 1)),
+            "temp_bytes": written,
+            "temp_bytes_of_utilities": by_utility,
+            "temp_bytes_of_statements": _written(snapshot, load, utility=False),
+            "temp_bytes_per_day": round(daily) if seconds is not None else None,
+            "window_hours": None if seconds is None else round(seconds / 3600, 2),
+            "mean_file_bytes": round(written / max(files, 1)),
             "work_mem_bytes": snapshot.setting_number("work_mem"),
-            "query_ids": [s.query_id for s in spilling],
-            "queries": [s.text for s in spilling if s.text],
+            "query_ids": [s.query_id for s in spilling[:5]],
+            "queries": [s.text for s in spilling[:5] if s.text],
         },
         impact=Impact(risk="statements write and read again what memory could hold"),
         caveats=()
         if spilling
-        else ("No statement that is still counted spilled; the log tells with log_temp_files.",),
+        else ("No statement that is still counted spilled; log_temp_files makes the log tell.",),
     )

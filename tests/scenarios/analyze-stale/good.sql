@@ -1,19 +1,16 @@
 -- one in twenty, its trigger is one in ten
 create table below (id int, n int) with (autovacuum_enabled = off);
 insert into below select g, g from generate_series(1, 100000) g;
-select pg_sleep(1.1);
 analyze below;
 insert into below select g, g from generate_series(1, 5000) g;
 -- half of it, but its owner can wait
 create table patient (id int, n int) with (autovacuum_enabled = off, autovacuum_analyze_scale_factor = 0.9);
 insert into patient select g, g from generate_series(1, 20000) g;
-select pg_sleep(1.1);
 analyze patient;
 update patient set n = 0 where id % 2 = 0;
 -- autoanalyze is on and comes within a minute
 create table soon (id int, n int);
 insert into soon select g, g from generate_series(1, 20000) g;
-select pg_sleep(1.1);
 analyze soon;
 update soon set n = 0 where id < 3000;
 -- never analysed: another rule's

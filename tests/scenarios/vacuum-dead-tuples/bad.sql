@@ -1,7 +1,10 @@
 -- expect: public.Dead "rows"
 -- expect: public.heavily_deleted
 -- expect: public.owner_wants_it_clean
+-- expect: public.prepared_first
 -- expect: public.toasted
+-- expect: public.twice
+-- expect: public.updated_late
 -- autovacuum is off for it, and a third of its rows is dead
 create table heavily_deleted (id int primary key, filler text) with (autovacuum_enabled = off);
 insert into heavily_deleted select g, repeat('x', 100) from generate_series(1, 30000) g;
@@ -23,3 +26,17 @@ alter table toasted alter doc set storage external;
 insert into toasted select g, repeat('x', 20000) from generate_series(1, 300) g;
 vacuum analyze toasted;
 update toasted set doc = repeat('y', 20000);
+-- vacuumed while its rows were still good
+create table prepared_first (id int primary key, n int) with (autovacuum_enabled = off);
+insert into prepared_first select g, g from generate_series(1, 30000) g;
+vacuum analyze prepared_first;
+delete from prepared_first where id % 2 = 0;
+create table updated_late (id int primary key, n int, t text) with (autovacuum_enabled = off);
+insert into updated_late select g, g, md5(g::text) from generate_series(1, 30000) g;
+vacuum analyze updated_late;
+update updated_late set n = 0 where id % 2 = 0;
+create table twice (id int, t text) with (autovacuum_enabled = off);
+insert into twice select g, md5(g::text) from generate_series(1, 30000) g;
+update twice set t = md5(t);
+vacuum analyze twice;
+update twice set t = md5(t) where id % 2 = 0;

@@ -22,7 +22,7 @@ update tiny set n = n + 1; update tiny set n = n + 1; update tiny set n = n + 1;
 create table clean (id int primary key) with (autovacuum_enabled = off);
 insert into clean select generate_series(1, 30000);
 delete from clean where id % 2 = 0;
-select pg_sleep(1.1); -- what this session counted goes out before VACUUM counts anew, not after
+-- what this session counted goes out after its own VACUUM, so that the server counts the dead twice
 vacuum analyze clean;
 -- truncated: nothing is left of the dead
 create table emptied (id int) with (autovacuum_enabled = off);
@@ -33,3 +33,13 @@ truncate emptied;
 create table p (id int) partition by range (id);
 create table p1 partition of p for values from (0) to (100000);
 insert into p select generate_series(1, 20000);
+create table refreshed (id int primary key, n int, t text) with (autovacuum_enabled = off);
+insert into refreshed select g, g, md5(g::text) from generate_series(1, 30000) g;
+select pg_sleep(1.1);
+update refreshed set n = 0;
+vacuum analyze refreshed;
+create table rewritten (id int, t text) with (autovacuum_enabled = off);
+insert into rewritten select g, md5(g::text) from generate_series(1, 30000) g;
+update rewritten set t = md5(t);
+update rewritten set t = md5(t);
+vacuum analyze rewritten;

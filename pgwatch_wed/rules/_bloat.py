@@ -1,0 +1,138 @@
+"""How many pages a table's live rows need: a model of PostgreSQL's heap, with its error.
+
+A row is a line pointer of 4 bytes, a header of 23 bytes, a null bitmap where a value is NULL, and the columns, each
+aligned as its type asks; the whole is padded to 8. Widths are those of ANALYZE, as stored: compressed, and
+a pointer of 18 bytes where the value went to TOAST.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Column, ColumnStatistics, Snapshot, Table
+
+PAGE_HEADER = 24
+LINE_POINTER = 4
+TUPLE_HEADER = 23
+ALIGNMENT = {"c": 1, "s": 2, "i": 4, "d": 8}
+MAX_ALIGN = 8
+# Above it a value's header takes 4 bytes, and the value is aligned again.
+SHORT_VARLENA = 126
+# A value that went to TOAST leaves this behind.
+TOAST_POINTER = 18
+TOAST_CHUNKS_PER_PAGE = 4
+DEFAULT_FILLFACTOR = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a table's rows need, in pages; the truth lies between ``low`` and ``high``."""
+
+    pages: int
+    low: float
+    likely: float
+    high: float
+
+    @property
+    def wasted_share(self) -> float:
+        """The likely share of the file that is not needed."""
+        return max(1 - self.likely / self.pages, 0.0) if self.pages else 0.0
+
+    @property
+    def sure_share(self) -> float:
+        """The share of the file that is not needed even if the model errs against it."""
+        return max(1 - self.high / self.pages, 0.0) if self.pages else 0.0
+
+    @property
+    def most_share(self) -> float:
+        """The share of the file that is not needed if the model errs the other way."""
+        return max(1 - self.low / self.pages, 0.0) if self.pages else 0.0
+
+
+def estimate(snapshot: Snapshot, table: Table) -> Estimate | None:
+    """Reckon what a table needs; None where statistics of a column are missing."""
+    if table.pages <= 0 or table.rows < 0:
+        return None
+    if table.rows == 0:
+        return Estimate(table.pages, 0.0, 0.0, 1.0)
+    columns = snapshot.columns_of[table.oid]
+    known = [snapshot.statistics_by_key.get((table.oid, c.attnum)) for c in columns]
+    if not columns or any(s is None or s.is_inherited for s in known):
+        return None
+    width, error = _tuple_bytes(table, list(zip(columns, (s for s in known if s), strict=True)))
+    usable = _usable_bytes(snapshot, table)
+    fixed = all(
+        c.length > 0 and (s is None or s.null_fraction == 0)
+        for c, s in zip(columns, known, strict=True)
+    )
+    needs = [_pages(table.rows, width + e, usable, is_fixed=fixed) for e in (-error, 0.0, error)]
+    # Two pages in a hundred for what a sample cannot see, and one for the last, half-empty page.
+    return Estimate(table.pages, needs[0] * 0.98, needs[1], needs[2] * 1.02 + 1)
+
+
+def _usable_bytes(snapshot: Snapshot, table: Table) -> float:
+    fill = table.option("fillfactor")
+    share = float(fill) / 100 if fill and fill.isdigit() else DEFAULT_FILLFACTOR / 100
+    block = snapshot.server.block_size
+    return max(block - PAGE_HEADER - block * (1 - share), 1.0)
+
+
+def _pages(rows: float, width: float, usable: float, *, is_fixed: bool) -> float:
+    """Spread rows over pages; rows of one width leave a rest, others half a row on average."""
+    each = max(width, TUPLE_HEADER) + LINE_POINTER
+    per_page = math.floor(usable / each) if is_fixed else (usable - each / 2) / each
+    return math.ceil(rows / max(per_page, 1.0))
+
+
+def _tuple_bytes(
+    table: Table, columns: list[tuple[Column, ColumnStatistics]]
+) -> tuple[float, float]:
+    """Return the average width of a stored row, and how far the model may be off."""
+    header, unsure = _header_bytes(table, [s for _, s in columns])
+    offset, error, is_exact = 0.0, unsure, True
+    for column, statistics in columns:
+        there = 1 - min(max(statistics.null_fraction, 0.0), 1.0)
+        align = _alignment(column, statistics)
+        if is_exact:
+            padding, doubt = -offset % align, 0.0
+        else:
+            padding, doubt = (align - 1) / 2, (align - 1) / 2
+        is_exact = is_exact and column.length > 0 and there == 1
+        offset += there * (padding + _width(column, statistics))
+        error += there * doubt
+    exact = (-(header + offset)) % MAX_ALIGN
+    tail, doubt = (exact, 0.0) if is_exact else ((MAX_ALIGN - 1) / 2, (MAX_ALIGN - 1) / 2)
+    # Paddings of many columns do not all err to one side.
+    return header + offset + tail, math.hypot(error / 2, doubt)
+
+
+def _header_bytes(table: Table, statistics: Iterable[ColumnStatistics]) -> tuple[float, float]:
+    """Return a row's header: 24 bytes, and a bitmap beyond 8 columns where something is NULL."""
+    bare = _aligned(TUPLE_HEADER)
+    full = _aligned(TUPLE_HEADER + math.ceil(table.column_count / 8))
+    fractions = [min(max(s.null_fraction, 0.0), 1.0) for s in statistics]
+    together = 1 - math.prod(1 - f for f in fractions)
+    least = max(fractions, default=0.0)
+    most = min(sum(fractions), 1.0)
+    return bare + (full - bare) * together, (full - bare) * (most - least) / 2
+
+
+def _aligned(size: float) -> int:
+    return math.ceil(size / MAX_ALIGN) * MAX_ALIGN
+
+
+def _width(column: Column, statistics: ColumnStatistics) -> float:
+    return float(column.length) if column.length > 0 else float(max(statistics.avg_width, 0))
+
+
+def _alignment(column: Column, statistics: ColumnStatistics) -> int:
+    """Return what a value is aligned to: a short one of varying length to nothing."""
+    align = ALIGNMENT.get(column.type_align, MAX_ALIGN)
+    if column.length == -1 and column.type_storage != "p" and statistics.avg_width <= SHORT_VARLENA:
+        return 1
+    return align if column.length != -2 else 1
+
+
+def toast_pages(rows: float) -> float:
+    """Return the most pages that TOAST rows need: no four of them are too many for a page."""
+    return math.ceil(max(rows, 0.0) / TOAST_CHUNKS_PER_PAGE)

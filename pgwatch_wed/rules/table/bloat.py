@@ -1,0 +1,174 @@
+"""Tables whose files hold far more pages than their rows need.
+
+## Why it matters
+Every full scan, every backup and the cache carry the empty pages. VACUUM makes their space usable again for new rows, but
+seldom gives it back.
+
+## How sure we are
+C: a model of PostgreSQL's heap (alignment, headers, null bitmap, fillfactor, values in TOAST) over the widths that ANALYZE found,
+with its margin of error; only what is wasted even at the margin counts. Compared with pgstattuple on tables of many
+shapes it is off by less than five points. A with `--exact-bloat`, which asks pgstattuple.
+
+## Not reported
+- Dead rows that VACUUM has not removed yet: `vacuum-dead-tuples`.
+- What fillfactor keeps free on purpose, padding, and values in TOAST (`toast-bloat`).
+- Tables that waste less than `min_wasted_share` or `min_wasted_bytes`: an updated table needs some room to move.
+- Unknown instead of a guess: tables whose statistics are missing, hidden from the role or stale, and tables with dropped columns whose
+  remains look like free space.
+
+## Remedy
+First the cause: `vacuum-disabled`, `vacuum-horizon`, `vacuum-trigger-too-late`, or a bulk delete that will not come again. Then VACUUM,
+so that the space is filled again. If the table will never be as large again, rewrite it with pg_repack or pg_squeeze (19
+and later: REPACK), which let others work meanwhile. VACUUM FULL locks everybody out until it is done.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import ExactBloat, Snapshot, Table
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.rules import _bloat, _rewrite
+from pgwatch_wed.rules import _vacuum as vac
+
+NEEDS = ("tables", "table_activity", "columns")
+PRIMARY_ONLY = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Thresholds."""
+
+    # An updated table needs some room to move.
+    min_wasted_share: float = 0.3
+    # Less is not worth a rewrite, nor a thought.
+    min_wasted_bytes: int = 1_000_000
+    # From both of these on it is a warning.
+    warn_wasted_share: float = 0.5
+    warn_wasted_bytes: int = 50_000_000
+    # So much of a table may have changed since ANALYZE took its widths.
+    max_changed_share: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """The space of a table that holds nothing, with its bounds, as shares of the file."""
+
+    pages_bytes: int
+    sure: float
+    likely: float
+    most: float
+    is_exact: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """The likely waste in bytes."""
+        return int(self.likely * self.pages_bytes)
+
+
+def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
+    """Yield a finding for each table with far more pages than its rows need."""
+    exact = {e.oid: e for e in snapshot.exact_bloat if e.leaf_density is None}
+    blind: dict[str, list[Table]] = {}
+    for table in vac.vacuumable(snapshot):
+        if table.pages * snapshot.server.block_size < limits.min_wasted_bytes:
+            continue
+        waste = _judge(snapshot, table, exact.get(table.oid), limits)
+        if isinstance(waste, str):
+            blind.setdefault(waste, []).append(table)
+        elif waste is not None and _is_much(waste, limits):
+            yield _finding(snapshot, table, waste, limits)
+    yield from _unknowns(snapshot, blind)
+
+
+def _judge(
+    snapshot: Snapshot, table: Table, exact: ExactBloat | None, limits: Limits
+) -> Waste | str | None:
+    """Return a table's waste, or why it cannot be told."""
+    if exact is not None:
+        return _exact(table, exact)
+    if table.access_method not in (None, "heap"):
+        return f"the access method {table.access_method} is not modelled"
+    estimate = _bloat.estimate(snapshot, table)
+    if estimate is None:
+        return "no statistics of its columns can be seen"
+    if _is_stale(snapshot, table, limits):
+        return "its statistics are stale"
+    waste = _less_dead(snapshot, table, estimate)
+    dropped = table.column_count > len(snapshot.columns_of[table.oid])
+    if dropped and table.rows > 0 and _is_much(waste, limits):
+        return "what dropped columns left behind looks like free space"
+    return waste
+
+
+def _exact(table: Table, exact: ExactBloat) -> Waste:
+    fill = table.option("fillfactor")
+    reserved = (100 - int(fill)) / 100 if fill and fill.isdigit() else 0.0
+    share = max(exact.free_bytes / max(exact.total_bytes, 1) - reserved, 0.0)
+    return Waste(exact.total_bytes, share, share, share, is_exact=True)
+
+
+def _less_dead(snapshot: Snapshot, table: Table, estimate: _bloat.Estimate) -> Waste:
+    """Take off what dead rows hold: VACUUM turns it into free space, and another rule tells.
+
+    Pages that were all-visible when pages and rows were counted had no dead row.
+    """
+    heap = vac.heap_of(snapshot, table)
+    dead = heap.dead / (max(table.rows, 0.0) + heap.dead) if heap.dead else 0.0
+    # Dead rows are as wide as live ones, so that they hold their share of what is in use.
+    held = (1 - estimate.wasted_share) * dead / (1 - dead) if dead < 1 else 1.0
+    held = min(held, max(1 - table.all_visible_pages / table.pages, 0.0))
+    size = table.pages * snapshot.server.block_size
+    bounds = (estimate.sure_share, estimate.wasted_share, estimate.most_share)
+    sure, likely, most = (max(share - held, 0.0) for share in bounds)
+    return Waste(size, sure, likely, most)
+
+
+def _is_stale(snapshot: Snapshot, table: Table, limits: Limits) -> bool:
+    """Tell whether widths may have changed; those of fixed columns never do."""
+    varying = any(c.length < 0 for c in snapshot.columns_of[table.oid])
+    changed = vac.changed_rows(snapshot, table)
+    return varying and table.rows > 0 and changed > limits.max_changed_share * table.rows
+
+
+def _is_much(waste: Waste, limits: Limits) -> bool:
+    return waste.sure >= limits.min_wasted_share and waste.bytes >= limits.min_wasted_bytes
+
+
+def _finding(snapshot: Snapshot, table: Table, waste: Waste, limits: Limits) -> Finding:
+    much = waste.sure >= limits.warn_wasted_share and waste.bytes >= limits.warn_wasted_bytes
+    about = "" if waste.is_exact else "About "
+    return Finding(
+        object=vac.table_object(snapshot, table),
+        severity=Severity.WARNING if much else Severity.INFO,
+        grade=Grade.A if waste.is_exact else Grade.C,
+        title=f"{about}{waste.likely:.0%} of {table.qualified} is empty space",
+        detail=f"{waste.bytes / 1e6:,.1f} MB of {waste.pages_bytes / 1e6:,.1f} MB"
+        + ("." if waste.is_exact else f"; between {waste.sure:.0%} and {waste.most:.0%}."),
+        evidence={
+            "size_bytes": waste.pages_bytes,
+            "wasted_bytes": waste.bytes,
+            "wasted_share": round(waste.likely, 4),
+            "wasted_share_low": round(waste.sure, 4),
+            "wasted_share_high": round(waste.most, 4),
+            "rows": round(table.rows),
+            "is_exact": waste.is_exact,
+            "fillfactor": table.option("fillfactor"),
+        },
+        impact=Impact(bytes=waste.bytes, risk="scans, backups and the cache carry empty pages"),
+        remedy=_rewrite.remedies(snapshot, table),
+        caveats=("New rows fill it again: leave it if the table will grow back.",),
+    )
+
+
+def _unknowns(snapshot: Snapshot, blind: dict[str, list[Table]]) -> Iterator[Unknown]:
+    role = snapshot.server.role
+    for reason, tables in sorted(blind.items()):
+        mend = "--exact-bloat measures it"
+        if "statistics" in reason:
+            mend = (
+                f"ANALYZE, or GRANT pg_read_all_data TO {role}; or --exact-bloat, which measures it"
+            )
+        for table in tables[:10]:
+            yield Unknown(reason, mend, vac.table_object(snapshot, table))
+        if len(tables) > 10:
+            yield Unknown(f"{reason}: {len(tables) - 10:,} more tables", mend)
