@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar, cast
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
@@ -9,16 +10,18 @@ from pgwatch_wed.facts import Index, IndexUsage, Server, Snapshot, Statement, Ta
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Report, Severity
 from pgwatch_wed.snapshot_file import decode, field_types
 
+Row = TypeVar("Row")
+
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`&\u202e\x1b[31m\u0000😀"
 )
 
 
-def blank(fact: type, /, **values: object) -> object:
+def blank(fact: type[Row], /, **values: object) -> Row:
     """Build a fact with the plainest values, and those given."""
-    plain = {n: _plain(t) for n, t in field_types(fact).items()}
-    return decode(fact, (plain | values).keys(), (plain | values).values())
+    plain = {n: _plain(t) for n, t in field_types(cast("type", fact)).items()}
+    return cast("Row", decode(fact, (plain | values).keys(), (plain | values).values()))
 
 
 def _plain(hint: object) -> object:
@@ -35,7 +38,7 @@ def _plain(hint: object) -> object:
 def server(**values: object) -> Server:
     """A server of version 18."""
     base = {"version_num": 180006, "version": "18.6", "database": "shop", "block_size": 8192}
-    return blank(Server, **(base | values))  # type: ignore[return-value]
+    return blank(Server, **(base | values))
 
 
 def finding(number: int = 0, **values: object) -> Finding:

@@ -12,6 +12,7 @@ from pgwatch_wed.errors import UsageError
 from pgwatch_wed.findings import Verdict
 from pgwatch_wed.gather import Wanted, gather
 from tests.psql import psql
+from tests.servers import Server
 from tests.standby import catch_up, standby_of
 
 TABLE = """
@@ -64,18 +65,18 @@ def test_another_server_is_refused_as_a_standby(
         gather(primary.dsn(), wanted(standbys=(stranger.dsn(),)), quiet)
 
 
-def test_all_databases_are_read_and_each_is_named(db: str, pg) -> None:
+def test_all_databases_are_read_and_each_is_named(db: str, pg: Server) -> None:
     psql(db, TABLE + "create index t_a_copy on t (a);")
     snapshots = gather(pg.dsn(), wanted(all_databases=True), quiet)
-    name = psycopg.conninfo.conninfo_to_dict(db)["dbname"]
+    name = str(psycopg.conninfo.conninfo_to_dict(db)["dbname"])
     assert name in [s.server.database for s in snapshots]
     report = analyse(snapshots, parse({"only": ["index-duplicate"]}, "test"))
     found = [f for f in report.findings if f.object.database == name]
     assert len(found) == 1
 
 
-def test_a_database_that_cannot_be_read_is_unknown_and_not_clear(db: str, pg) -> None:
-    name = psycopg.conninfo.conninfo_to_dict(db)["dbname"]
+def test_a_database_that_cannot_be_read_is_unknown_and_not_clear(db: str, pg: Server) -> None:
+    name = str(psycopg.conninfo.conninfo_to_dict(db)["dbname"])
     with psycopg.connect(pg.dsn(), autocommit=True) as admin:
         admin.execute(
             psycopg.sql.SQL("alter database {} connection limit 0").format(

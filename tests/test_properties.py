@@ -104,11 +104,10 @@ def test_no_rule_raises_on_any_snapshot(snapshot: Snapshot) -> None:
 @settings(EASY, max_examples=20)
 @given(snapshot=SNAPSHOTS, seed=st.randoms(use_true_random=False))
 def test_the_order_of_facts_does_not_matter(snapshot: Snapshot, seed: Any) -> None:
-    distinct = replace(snapshot, **{n: _distinct(getattr(snapshot, n)) for n in fact_names()})
-    shuffled = {
-        n: seed.sample(getattr(distinct, n), len(getattr(distinct, n))) for n in fact_names()
-    }
-    other = replace(distinct, **{n: tuple(rows) for n, rows in shuffled.items()})
+    facts: dict[str, Any] = {n: _distinct(getattr(snapshot, n)) for n in fact_names()}
+    distinct = replace(snapshot, **facts)
+    shuffled: dict[str, Any] = {n: tuple(seed.sample(rows, len(rows))) for n, rows in facts.items()}
+    other = replace(distinct, **shuffled)
     one, two = analyse([distinct], Config()), analyse([other], Config())
     assert [(v.rule, v.verdict) for v in one.verdicts] == [
         (v.rule, v.verdict) for v in two.verdicts

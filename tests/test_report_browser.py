@@ -4,9 +4,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from pgwatch_wed import render
 from tests.reports import HOSTILE, finding, large, report
@@ -50,7 +51,12 @@ def page(browser: Browser, path: Path) -> Iterator[Page]:
     opened.on("request", lambda r: trouble.append(r.url) if r.url != path.as_uri() else None)
     opened.on("pageerror", lambda e: trouble.append(str(e)))
     opened.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
-    opened.on("dialog", lambda d: (trouble.append(d.message), d.dismiss()))
+
+    def refuse(dialog: Dialog) -> None:
+        trouble.append(dialog.message)
+        dialog.dismiss()
+
+    opened.on("dialog", refuse)
     opened.goto(path.as_uri())
     opened.wait_for_selector("html[data-ready]")
     yield opened
@@ -109,7 +115,7 @@ def test_the_page_never_scrolls_sideways(page: Page, width: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_in_both_schemes(page: Page, scheme: str) -> None:
+def test_text_stands_out_in_both_schemes(page: Page, scheme: Literal["light", "dark"]) -> None:
     page.emulate_media(color_scheme=scheme)
     ratio = page.evaluate(
         """() => {

@@ -14,6 +14,7 @@ from pgwatch_wed.config import parse
 from pgwatch_wed.findings import Report, Verdict
 from pgwatch_wed.rules import rule
 from tests.psql import psql
+from tests.servers import Server
 
 PREPARE = "create extension pg_stat_statements;\n"
 FOLDER = Path(__file__).parent / "scenarios"
@@ -59,7 +60,9 @@ def parses(report: Report) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_the_fault_is_found_and_the_remedy_silences_it(name: str, every_pg, every_db: str) -> None:
+def test_the_fault_is_found_and_the_remedy_silences_it(
+    name: str, every_pg: Server, every_db: str
+) -> None:
     path = FOLDER / name
     if not fits(path, every_pg.version):
         pytest.skip("the feature is not in this server")
@@ -77,7 +80,7 @@ def test_the_fault_is_found_and_the_remedy_silences_it(name: str, every_pg, ever
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_the_traps_stay_silent(name: str, every_pg, every_db: str) -> None:
+def test_the_traps_stay_silent(name: str, every_pg: Server, every_db: str) -> None:
     path = FOLDER / name
     if not fits(path, every_pg.version):
         pytest.skip("the feature is not in this server")

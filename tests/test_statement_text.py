@@ -5,6 +5,8 @@ import subprocess
 
 import psycopg
 import pytest
+from psycopg.types import TypeInfo
+from psycopg.types.enum import EnumInfo
 
 from pgwatch_wed import embedded, statement_text
 from pgwatch_wed.collect import collect
@@ -83,8 +85,8 @@ def test_what_a_driver_asks_is_monitoring(db: str) -> None:
     with psycopg.connect(db, autocommit=True) as connection:
         connection.execute("create extension pg_stat_statements")
         connection.execute("create type mood as enum ('sad', 'ok')")
-        psycopg.types.TypeInfo.fetch(connection, "mood")
-        psycopg.types.enum.EnumInfo.fetch(connection, "mood")
+        TypeInfo.fetch(connection, "mood")
+        EnumInfo.fetch(connection, "mood")
     statements = collect(db, only=("statements",)).statements
     asked = [s.text for s in statements if s.text and "pg_type" in s.text]
     assert asked

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import psycopg
 import pytest
@@ -88,17 +89,22 @@ def test_triggers_are_what_the_server_itself_reckons(every_db: str) -> None:
             " from pg_stat_autovacuum_scores join pg_class c on c.oid = relid where c.relname in ('plain', 'tuned', 'capped')"
         ).fetchall()
     assert len(scores) == 3
-    for oid, dead, inserted, changed in scores:
+    for oid, dead, inserted, changed in cast("list[tuple[int, float, float, float]]", scores):
         table = snapshot.table_by_oid[oid]
         activity = snapshot.activity_by_oid[oid]
         heap = vac.heap_of(snapshot, table)
-        assert heap.dead / vac.vacuum_trigger(snapshot, heap) == pytest.approx(dead, rel=0.01)
-        assert activity.n_ins_since_vacuum / vac.insert_trigger(snapshot, heap) == pytest.approx(
-            inserted, rel=0.01
-        )
-        assert activity.n_mod_since_analyze / vac.analyze_trigger(snapshot, heap) == pytest.approx(
-            changed, rel=0.01
-        )
+        dead_limit = vac.vacuum_trigger(snapshot, heap)
+        insert_limit = vac.insert_trigger(snapshot, heap)
+        change_limit = vac.analyze_trigger(snapshot, heap)
+        assert heap.dead is not None
+        assert dead_limit
+        assert insert_limit
+        assert change_limit
+        assert activity.n_ins_since_vacuum is not None
+        assert activity.n_mod_since_analyze is not None
+        assert heap.dead / dead_limit == pytest.approx(dead, rel=0.01)
+        assert activity.n_ins_since_vacuum / insert_limit == pytest.approx(inserted, rel=0.01)
+        assert activity.n_mod_since_analyze / change_limit == pytest.approx(changed, rel=0.01)
 
 
 @pytest.mark.parametrize("word", ["off", "OFF", "of", "false", "F", "fal", "no", "n", "0"])
