@@ -67,15 +67,22 @@ def _show(value: Any) -> str:
 
 
 def _comments(rule: Rule) -> dict[str, str]:
-    """Map each limit to the comment lines above it or behind it, or the string below it."""
+    """Map each limit to the comment above it or behind it, or the string below it.
+
+    Limits that stand right below one another share the comment of the first.
+    """
     source = inspect.getsource(rule.limits).splitlines()
     tree = ast.parse("\n".join(source)).body[0]
     assert isinstance(tree, ast.ClassDef)
     found: dict[str, str] = {}
+    shared, line = "", 0
     for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
             continue
-        found[node.target.id] = _beside(source, node) or _below(after)
+        said = _beside(source, node) or _below(after)
+        shared = said or (shared if node.lineno == line + 1 else "")
+        line = node.end_lineno or node.lineno
+        found[node.target.id] = shared
     return found
 
 

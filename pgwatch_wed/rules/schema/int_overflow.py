@@ -38,6 +38,7 @@ _WIDER: Mapping[str, str] = {"int2": "integer", "int4": "bigint"}
 class Limits:
     """Thresholds: parts 0…1 of the column's range that are used up."""
 
+    # Part of the column's range that is used up: time to plan, time to act.
     info_share: float = 0.5
     warn_share: float = 0.7
     # Past this, what is left is often less than the time that the change takes.

@@ -34,6 +34,7 @@ _TYPE_ENDS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 class Limits:
     """Thresholds: parts 0…1 of the sequence's range that are used up."""
 
+    # Part of the sequence's range that is used up: time to plan, time to act.
     info_share: float = 0.5
     warn_share: float = 0.7
     # Past this, the next busy day may be the last.
