@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pgwatch_wed.facts import LockWait, Session, Snapshot
 from pgwatch_wed.findings import Object, Remedy, Unknown
-from pgwatch_wed.quote import literal
+from pgwatch_wed.quote import ident, literal
 
 IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
 
@@ -21,6 +21,11 @@ def is_client(session: Session) -> bool:
     return session.backend_type == "client backend"
 
 
+def is_hidden(session: Session) -> bool:
+    """Tell whether our role may not see what it does; only its name, role and database."""
+    return session.backend_type is None and session.backend_start is None
+
+
 def is_idle_in_transaction(session: Session) -> bool:
     """Tell whether it has a transaction open and does nothing with it."""
     return session.state in IDLE_IN_TRANSACTION
@@ -28,13 +33,13 @@ def is_idle_in_transaction(session: Session) -> bool:
 
 def hidden(snapshot: Snapshot) -> list[Unknown]:
     """Return why sessions cannot be judged: other roles' are hidden from ours, or not tracked."""
-    blind = [s for s in snapshot.sessions if s.backend_type is None and s.backend_start is None]
+    blind = [s for s in snapshot.sessions if is_hidden(s)]
     if blind:
         role = snapshot.server.role
         return [
             Unknown(
                 f"{role} may not see what {len(blind)} other sessions do",
-                f"GRANT pg_read_all_stats TO {role};",
+                f"GRANT pg_read_all_stats TO {ident(role)};",
             )
         ]
     if any(s.state == "disabled" for s in snapshot.sessions):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _locks as locks
 
 NEEDS = ("sessions", "settings", "databases", "roles")
 SCOPE = "cluster"
@@ -44,7 +45,7 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each limit that is nearly reached."""
-    clients = [s for s in snapshot.sessions if s.backend_type in (None, "client backend")]
+    clients = [s for s in snapshot.sessions if _takes_room(s)]
     room = available(snapshot)
     if room is None:
         yield Unknown("the setting max_connections cannot be read")
@@ -59,6 +60,12 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if role.connection_limit >= limits.min_limit and not role.is_superuser:
             mine = [s for s in clients if s.user == role.name]
             yield from _judge(Object("role", role.name), mine, role.connection_limit, limits)
+
+
+def _takes_room(session: Session) -> bool:
+    """Tell whether it is a client; a hidden one is told from workers by having role and database."""
+    hidden = locks.is_hidden(session) and session.user is not None and session.database is not None
+    return hidden or locks.is_client(session)
 
 
 def available(snapshot: Snapshot) -> int | None:

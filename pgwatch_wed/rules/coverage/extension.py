@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import literal
+from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("extensions", "settings")
 
@@ -55,15 +56,23 @@ def _object(snapshot: Snapshot) -> Object:
     return Object("extension", _NAME, database=snapshot.server.database)
 
 
-def _preload(snapshot: Snapshot) -> Remedy:
-    present = [p.strip() for p in (snapshot.setting("shared_preload_libraries") or "").split(",")]
-    libraries = [p.strip('"') for p in present if p]
-    wanted = ", ".join(literal(p) for p in dict.fromkeys((*libraries, _NAME)))
-    return Remedy(
-        sql=f"ALTER SYSTEM SET shared_preload_libraries = {wanted};",
-        lock="none; it takes effect after a restart of the server",
-        in_transaction=False,
-        undo="ALTER SYSTEM RESET shared_preload_libraries;",
+def _preload(snapshot: Snapshot) -> tuple[Remedy, ...]:
+    """Return the step that loads it beside what is loaded; none where we may not see what is."""
+    now = snapshot.setting("shared_preload_libraries")
+    if now is None:
+        return ()
+    present = [p.strip() for p in now.split(",")]
+    libraries = [literal(p.strip('"')) for p in present if p]
+    wanted = ", ".join(dict.fromkeys((*libraries, literal(_NAME))))
+    before = ", ".join(libraries) or None
+    return (vac.alter_system("shared_preload_libraries", wanted, before, restart=True),)
+
+
+def _unseen(snapshot: Snapshot) -> tuple[str, ...]:
+    if snapshot.setting("shared_preload_libraries") is not None:
+        return ()
+    return (
+        f"This role may not see shared_preload_libraries: add {_NAME} to it, and restart.",
     )
 
 
@@ -77,7 +86,7 @@ def _create() -> Remedy:
 
 def _absent(snapshot: Snapshot, *, loaded: bool) -> Finding:
     offered = any(e.name == _NAME for e in snapshot.extensions)
-    steps = (_create(),) if loaded else (_preload(snapshot), _create())
+    steps = (_create(),) if loaded else (*_preload(snapshot), _create())
     return Finding(
         object=_object(snapshot),
         severity=Severity.WARNING,
@@ -88,6 +97,7 @@ def _absent(snapshot: Snapshot, *, loaded: bool) -> Finding:
         evidence={"is_loaded": loaded, "is_available": offered},
         impact=Impact(risk="no finding can name a statement"),
         remedy=steps if offered else (),
+        caveats=() if loaded else _unseen(snapshot),
     )
 
 
@@ -100,7 +110,8 @@ def _not_loaded(snapshot: Snapshot) -> Finding:
         detail="It counts nothing until it is in shared_preload_libraries and the server has restarted.",
         evidence={"shared_preload_libraries": snapshot.setting("shared_preload_libraries")},
         impact=Impact(risk="no finding can name a statement"),
-        remedy=(_preload(snapshot),),
+        remedy=_preload(snapshot),
+        caveats=_unseen(snapshot),
     )
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _locks as locks
 
 NEEDS: tuple[str, ...] = ()
 
@@ -32,9 +33,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
     """Yield one finding that names what is hidden."""
     role = snapshot.server.role
     hidden = {n: m for n, m in snapshot.missing.items() if m.mend.startswith("GRANT")}
-    sessions = sum(
-        s.state is None and s.backend_type == "client backend" for s in snapshot.sessions
-    )
+    sessions = sum(locks.is_hidden(s) and s.database is not None for s in snapshot.sessions)
     info = snapshot.statements_info[0] if snapshot.statements_info else None
     if sessions or (info and info.hidden_entries):
         parts = [f"the work of {sessions} sessions"] if sessions else []
