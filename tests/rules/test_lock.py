@@ -15,8 +15,9 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.facts import LockWait, Snapshot
-from pgwatch_wed.findings import Finding, Report, Severity, Verdict
+from pgwatch_wed.findings import Finding, Grade, Report, Severity, Verdict
 from pgwatch_wed.rules._locks import Waits
+from tests.conftest import StartServer
 from tests.psql import psql
 from tests.servers import Server
 
@@ -373,3 +374,169 @@ def test_a_forgotten_prepared_transaction_is_found_and_rolled_back(crowd: Crowd)
     run(crowd.dsn, found)
     assert crowd.over(0)
     assert not findings(later(collect(crowd.dsn), days=1), "lock-prepared-transaction")
+
+
+# lock-deadlocks
+
+
+def test_deadlocks_are_counted_and_the_log_is_made_to_tell_more(crowd: Crowd) -> None:
+    crowd.holds('update "T a" set n = 1 where id = 1')
+    other = psycopg.connect(crowd.dsn, application_name="other")
+    crowd.stuck.append(other)
+    other.execute('update "T a" set n = 1 where id = 2')
+    first = crowd.stuck[0]
+    thread = threading.Thread(
+        target=lambda: tolerant(first, 'update "T a" set n = 1 where id = 2'), daemon=True
+    )
+    thread.start()
+    tolerant(other, 'update "T a" set n = 1 where id = 1')
+    thread.join(10)
+    for connection in (first, other):
+        connection.rollback()
+        connection.execute("select pg_stat_force_next_flush()")
+        connection.commit()
+    (found,) = findings(collect(crowd.dsn), "lock-deadlocks")
+    assert found.severity is Severity.INFO
+    assert found.evidence["deadlocks"] == 1
+    for step in found.remedy:
+        assert "log_lock_waits" in step.sql
+        assert step.undo.startswith("ALTER SYSTEM")
+
+
+def tolerant(connection: psycopg.Connection[tuple[object, ...]], statement: str) -> None:
+    """Run a statement that may be the victim."""
+    try:
+        connection.execute(statement.encode())
+    except psycopg.errors.DeadlockDetected:
+        return
+
+
+def test_many_deadlocks_a_day_are_a_pattern_and_no_old_few(db: str) -> None:
+    snapshot = later(collect(db), days=10)
+    assert snapshot.database is not None
+
+    def severity(deadlocks: int) -> list[Severity]:
+        changed = replace(snapshot.database, deadlocks=deadlocks)  # type: ignore[type-var]
+        return [
+            f.severity for f in findings(replace(snapshot, databases=(changed,)), "lock-deadlocks")
+        ]
+
+    assert severity(0) == []
+    assert severity(30) == [Severity.INFO]
+    assert severity(300) == [Severity.WARNING]
+
+
+def test_no_deadlock_in_young_counters_says_nothing(db: str) -> None:
+    snapshot = collect(db)
+    assert report(snapshot, "lock-deadlocks").verdicts[0].verdict is Verdict.UNKNOWN
+    old = report(later(snapshot, days=2), "lock-deadlocks")
+    assert old.verdicts[0].verdict is Verdict.CLEAR
+
+
+# lock-no-timeouts
+
+TIMEOUTS = {"idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"}
+
+
+def missing_timeouts(dsn: str) -> dict[str, Finding]:
+    return {f.object.name: f for f in findings(collect(dsn), "lock-no-timeouts")}
+
+
+def test_timeouts_that_nobody_set_are_proposed_for_the_roles(start_pg: StartServer) -> None:
+    dsn = start_pg().dsn()
+    psql(dsn, 'create role "App 1" login; create role nologin_group;')
+    found = missing_timeouts(dsn)
+    assert set(found) == TIMEOUTS
+    assert all(f.severity is Severity.INFO for f in found.values())
+    for finding in found.values():
+        assert finding.evidence["roles_without"] == ["App 1"]
+        run(dsn, finding)
+    assert not missing_timeouts(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for finding in found.values():
+            for step in finding.remedy:
+                connection.execute(step.undo.encode())
+    assert set(missing_timeouts(dsn)) == TIMEOUTS
+
+
+def test_a_timeout_of_the_server_or_the_database_is_enough(start_pg: StartServer) -> None:
+    dsn = start_pg({"idle_in_transaction_session_timeout": "5min"}).dsn()
+    psql(dsn, "create role app login; alter database postgres set statement_timeout = '30s';")
+    assert not missing_timeouts(dsn), "statement_timeout bounds waiting for locks, too"
+
+
+def test_one_role_without_is_named_alone(start_pg: StartServer) -> None:
+    dsn = start_pg({"transaction_timeout": "0"}).dsn()
+    psql(dsn, "create role app login; create role batch login;")
+    psql(dsn, "alter role app set transaction_timeout = '10min';")
+    found = missing_timeouts(dsn)
+    assert {tuple(f.evidence["roles_without"]) for f in found.values()} == {("batch",)}
+    psql(dsn, "alter role batch in database postgres set transaction_timeout = '1h';")
+    assert not missing_timeouts(dsn)
+
+
+def test_our_own_roles_timeout_is_not_the_servers(start_pg: StartServer) -> None:
+    server = start_pg()
+    psql(server.dsn(), "create role app login; create role monitor login in role pg_monitor;")
+    psql(server.dsn(), "alter role monitor set statement_timeout = '5s';")
+    found = missing_timeouts(server.dsn(user="monitor"))
+    assert "app" in found["statement_timeout"].evidence["roles_without"]
+
+
+@pytest.mark.parametrize(("value", "is_set"), [("0", False), ("0ms", False), ("500ms", True)])
+def test_zero_is_no_timeout(start_pg: StartServer, value: str, is_set: bool) -> None:
+    dsn = start_pg({"statement_timeout": value}).dsn()
+    psql(dsn, "create role app login;")
+    assert ("statement_timeout" not in missing_timeouts(dsn)) is is_set
+
+
+# lock-table-pressure
+
+FEW_LOCKS = {
+    "max_connections": "10",
+    "max_locks_per_transaction": "10",
+    "max_worker_processes": "2",
+    "max_wal_senders": "0",
+    "max_prepared_transactions": "0",
+    "autovacuum": "off",
+}
+CREATE = (
+    "do $$ begin for i in {}..{} loop execute format('create table t%s ()', i); end loop; end $$"
+)
+
+
+def test_a_lock_table_that_fills_up_is_seen_before_it_is_full(start_pg: StartServer) -> None:
+    dsn = start_pg({**FEW_LOCKS, "autovacuum_worker_slots": "1"}).dsn()
+    for start in range(1, 102, 20):
+        psql(dsn, CREATE.format(start, start + 19))
+    seen = {}
+    with psycopg.connect(dsn) as greedy:
+        for number in (30, 75, 110):
+            tables = ", ".join(f"t{n}" for n in range(1, number + 1))
+            greedy.execute(f"lock table {tables} in access exclusive mode".encode())
+            seen[number] = [f.severity for f in findings(collect(dsn), "lock-table-pressure")]
+    assert seen == {30: [], 75: [Severity.INFO], 110: [Severity.WARNING]}
+    assert not findings(collect(dsn), "lock-table-pressure")
+
+
+def test_locks_on_the_fast_path_take_no_room(start_pg: StartServer) -> None:
+    dsn = start_pg({**FEW_LOCKS, "max_locks_per_transaction": "64"}).dsn()
+    psql(dsn, CREATE.format(1, 60))
+    with psycopg.connect(dsn) as reader:
+        for n in range(1, 61):
+            reader.execute(f"select from t{n}".encode())
+        (table,) = collect(dsn).lock_table
+    assert table.fastpath_entries >= 60
+    assert table.entries < 30
+
+
+def test_a_queue_at_the_lock_manager_is_a_hint(db: str) -> None:
+    with psycopg.connect(db), psycopg.connect(db), psycopg.connect(db):
+        snapshot = collect(db)
+    clients = [s for s in snapshot.sessions if s.backend_type == "client backend"][:3]
+    rest = [s for s in snapshot.sessions if s not in clients]
+    queue = [replace(s, wait_event_type="LWLock", wait_event="LockManager") for s in clients]
+    (found,) = findings(replace(snapshot, sessions=(*rest, *queue)), "lock-table-pressure")
+    assert found.grade is Grade.D
+    two = (*rest, *queue[:2])
+    assert not findings(replace(snapshot, sessions=two), "lock-table-pressure")

@@ -19,6 +19,7 @@ from pgwatch_wed.findings import Finding, Report, Severity, Verdict
 from pgwatch_wed.rules import _vacuum as vac
 from tests.conftest import StartServer
 from tests.psql import psql
+from tests.rules import judging
 from tests.servers import Server
 from tests.standby import standby_of
 
@@ -370,3 +371,100 @@ def test_an_unprivileged_role_cannot_clear_the_horizon(pg: Server, db: str) -> N
         verdict = report(collect(pg.dsn(str(dbname), role)), "vacuum-horizon").verdicts[0]
         assert verdict.verdict is Verdict.UNKNOWN
         assert "GRANT pg_" in verdict.mend
+
+
+# vacuum-multixact
+
+# A row that a transaction and its subtransaction lock in two ways carries a multixact id of its own.
+SHARE = """
+do $$ begin
+  perform 1 from shared for key share;
+  for i in 1..{} loop
+    begin perform 1 from shared where id = i for share; exception when others then raise; end;
+  end loop;
+end $$
+"""
+
+
+def test_multixacts_far_beyond_the_freeze_age_are_found_and_frozen(start_pg: StartServer) -> None:
+    server = start_pg({"autovacuum_multixact_freeze_max_age": "10000", "autovacuum_naptime": "1"})
+    dsn = server.dsn()
+    psql(
+        dsn,
+        "create table shared (id int primary key); insert into shared select generate_series(1, 13000);"
+        "create table one (id int); insert into one values (1);",
+    )
+    psql(dsn, "begin; select * from one for share; prepare transaction 'forgotten';")
+    psql(dsn, SHARE.format(13_000))
+    assert "shared" not in findings(collect(dsn), "vacuum-multixact"), "once is the sawtooth"
+    psql(dsn, SHARE.format(12_000))
+    found = findings(collect(dsn), "vacuum-multixact")
+    assert found["shared"].severity is Severity.WARNING
+    assert found["shared"].evidence["freeze_age"] == 10_000
+    assert found["shared"].evidence["age"] > 20_000
+    assert "vacuum-wraparound" not in {f.rule for f in found.values()}
+    assert not findings(collect(dsn), "vacuum-wraparound"), "transaction ids are young"
+    psql(dsn, "rollback prepared 'forgotten'")
+    run(dsn, found["shared"])
+    assert "shared" not in findings(collect(dsn), "vacuum-multixact")
+
+
+def test_multixacts_are_judged_by_the_tables_own_freeze_age(db: str) -> None:
+    psql(
+        db,
+        "create table plain (a int);"
+        "create table low (a int) with (autovacuum_multixact_freeze_max_age = 1000000);",
+    )
+    snapshot = collect(db)
+
+    def at(age: int) -> dict[str, Severity]:
+        tables = tuple(replace(t, mxid_age=age, toast_mxid_age=None) for t in snapshot.tables)
+        found = findings(replace(snapshot, tables=tables), "vacuum-multixact")
+        return {name: f.severity for name, f in found.items()}
+
+    assert at(1_900_000) == {}
+    assert at(2_100_000) == {"low": Severity.WARNING}
+    assert at(810_000_000) == {"low": Severity.CRITICAL, "plain": Severity.WARNING}
+
+
+# vacuum-workers-saturated
+
+SLOW = {
+    "autovacuum_max_workers": "1",
+    "autovacuum_naptime": "1",
+    "autovacuum_vacuum_cost_delay": "100",
+    "autovacuum_vacuum_cost_limit": "1",
+    "autovacuum_vacuum_insert_threshold": "-1",
+}
+PILE = """
+create table t{0} (id int, filler text) with (autovacuum_enabled = {1});
+insert into t{0} select g, repeat('x', 200) from generate_series(1, 5000) g;
+delete from t{0} where id > 1000;
+"""
+
+
+@pytest.mark.slow
+def test_tables_that_wait_for_the_only_worker_are_counted(start_pg: StartServer) -> None:
+    dsn = start_pg(SLOW).dsn()
+    for number in range(6):
+        psql(dsn, PILE.format(number, "on"))
+    end = time.monotonic() + 60
+    found: dict[str, Finding] = {}
+    while not found and time.monotonic() < end:
+        time.sleep(0.5)
+        found = findings(collect(dsn), "vacuum-workers-saturated")
+    (finding,) = found.values()
+    assert finding.evidence["workers"] == 1
+    assert len(finding.evidence["waiting_tables"]) >= 3
+    judging.apply(dsn, [finding])
+    with session(dsn) as connection:
+        assert connection.execute("show autovacuum_vacuum_cost_limit").fetchone() == ("5",)
+
+
+def test_a_backlog_without_busy_workers_or_by_choice_is_not_saturation(
+    start_pg: StartServer,
+) -> None:
+    dsn = start_pg({"autovacuum": "off"}).dsn()
+    for number in range(4):
+        psql(dsn, PILE.format(number, "on"))
+    assert not findings(collect(dsn), "vacuum-workers-saturated")
