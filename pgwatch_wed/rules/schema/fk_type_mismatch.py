@@ -10,7 +10,8 @@ B: the column types are in the catalogs. What it costs depends on the data.
 
 ## Not reported
 Types that PostgreSQL treats as one: text and varchar of any length, a domain and its base type, numeric of any
-precision, timestamps of any precision. Partitions one by one.
+precision, timestamps of any precision. An integer wider than the one it refers to: nothing is lost, and one index serves
+both; whether the key runs out, `schema-int-overflow` says. Partitions one by one.
 
 ## Remedy
 ALTER COLUMN … TYPE on the referring column. It rewrites the table and its indexes.
@@ -63,14 +64,16 @@ def _pairs(snapshot: Snapshot, key: Constraint) -> Iterator[tuple[Column, Column
 def _differ(own: Column, aim: Column) -> bool:
     if own.base_type == aim.base_type:
         return False
+    mine, theirs = _WIDTH.get(own.base_type), _WIDTH.get(aim.base_type)
+    if mine is not None and theirs is not None:
+        return mine < theirs
     return not {own.base_type, aim.base_type} <= {"text", "varchar"}
 
 
 def _harm(own: Column, aim: Column) -> str:
     """Say what the difference does; empty where it is only untidy."""
-    mine, theirs = _WIDTH.get(own.base_type), _WIDTH.get(aim.base_type)
-    if mine is not None and theirs is not None:
-        return "values beyond its type cannot be stored" if mine < theirs else ""
+    if {own.base_type, aim.base_type} <= _WIDTH.keys():
+        return "values beyond its type cannot be stored"
     if any({own.base_type, aim.base_type} <= family for family in _FAMILIES):
         return ""
     return "it is converted for each check and join, so that no index on it helps"

@@ -1,5 +1,4 @@
 -- expect: public.narrow_fkey
--- expect: public.wide_fkey
 -- expect: public.converted_fkey
 -- expect: public.second_fkey
 -- expect: public.blank_fkey
@@ -9,7 +8,6 @@ create table num (id numeric primary key);
 create table pair (a int, b bigint, primary key (a, b));
 create table txt (c text primary key);
 create table narrow (id int, constraint narrow_fkey foreign key (id) references big);
-create table wide (id bigint, constraint wide_fkey foreign key (id) references small);
 create table converted (id int, constraint converted_fkey foreign key (id) references num);
 create table second (x int, y int, constraint second_fkey foreign key (x, y) references pair);
 create table blank (c char(3), constraint blank_fkey foreign key (c) references txt);
