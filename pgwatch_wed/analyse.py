@@ -38,11 +38,12 @@ def analyse(
     ``target`` names the server for readers; without it, its address does.
     """
     first = snapshots[0]
+    readable = [_for_readers(snapshot, config) for snapshot in snapshots]
     judged = [
-        judge(rule, _for_readers(snapshot, config), config)
+        judge(rule, snapshot, config)
         for rule in (all_rules() if rules is None else rules)
         if config.selects(rule)
-        for snapshot in (snapshots[:1] if rule.scope == "cluster" else snapshots)
+        for snapshot in (readable[:1] if rule.scope == "cluster" else readable)
     ]
     verdicts = tuple(_merge([v for v, _ in judged]))
     everything = ranked({f.id: f for _, findings in judged for f in findings}.values())
@@ -65,7 +66,7 @@ def analyse(
         window_begins=window.begins,
         window_ends=window.ends,
         window_reason=window.reason,
-        coverage=_coverage(snapshots, kept),
+        coverage=_coverage(snapshots, kept, config),
         verdicts=verdicts,
         findings=tuple(shown),
         ignored=tuple(ignored),
@@ -168,11 +169,7 @@ def score(finding: Finding) -> float:
 
 def _for_readers(snapshot: Snapshot, config: Config) -> Snapshot:
     """Leave out what belongs to extensions, hosts and other tools: its owner does not read this."""
-    hidden = {
-        t.oid
-        for t in snapshot.tables
-        if t.is_in_extension or any(fnmatchcase(t.schema, p) for p in config.skip_schemas)
-    }
+    hidden = {t.oid for t in snapshot.tables if t.is_in_extension or config.skips(t)}
     roles = config.skip_roles
     sessions = tuple(
         s for s in snapshot.sessions if not any(fnmatchcase(s.user or "", p) for p in roles)
@@ -217,15 +214,25 @@ def _target(snapshots: Sequence[Snapshot], label: str | None) -> Target:
     )
 
 
-def _coverage(snapshots: Sequence[Snapshot], findings: list[Finding]) -> Coverage:
+def _coverage(snapshots: Sequence[Snapshot], findings: list[Finding], config: Config) -> Coverage:
     found = coverage(snapshots, findings)
-    left_out = tuple(
+    left_out = [
         f"{s.server.database}: {m.reason}"
         for s in snapshots
         for name, m in s.missing.items()
         if name.endswith(":left-out")
-    )
-    return replace(found, left_out=left_out)
+    ]
+    skipped = [f"{s.server.database}: {said}" for s in snapshots if (said := _skipped(s, config))]
+    return replace(found, left_out=(*left_out, *skipped))
+
+
+def _skipped(snapshot: Snapshot, config: Config) -> str:
+    """Say which tables were not judged because their schema is skipped."""
+    tables = [t for t in snapshot.tables if not t.is_in_extension and config.skips(t)]
+    if not tables:
+        return ""
+    schemas = ", ".join(sorted({t.schema for t in tables}))
+    return f"{len(tables):,} tables were not judged, their schemas are skipped: {schemas}"
 
 
 def _self_cost(snapshots: Sequence[Snapshot]) -> SelfCost:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.facts import Table
 from pgwatch_wed.findings import Finding, Severity
 from pgwatch_wed.rules import Rule, all_rules, areas
 
@@ -38,13 +39,14 @@ _SPANS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 _SPAN = re.compile(
     r"\s*(\d+(?:\.\d+)?)\s*(ms|s|sec|seconds?|min|minutes?|h|hours?|d|days?)\s*\Z", re.IGNORECASE
 )
-# Schemas that extensions and hosts manage: their owner is not the reader of the report.
+# Schemas that hosts and tools manage: their owner is not the reader of the report.
 MANAGED_SCHEMAS = (
-    *("auth", "storage", "realtime", "supabase_functions", "supabase_migrations", "vault"),
-    *("graphql", "graphql_public", "pgsodium", "pgsodium_masks", "pgbouncer", "cron", "net"),
-    *("_timescaledb_*", "timescaledb_*", "rdsadmin", "hdb_catalog", "pglogical", "repack", "tiger"),
-    *("tiger_data", "topology", "partman", "pgagent", "squeeze", "neon", "google_ml", "azure_sys"),
+    *("supabase_functions", "supabase_migrations", "graphql_public", "pgsodium", "pgsodium_masks"),
+    *("_timescaledb_*", "timescaledb_*", "rdsadmin", "hdb_catalog", "pglogical", "pgbouncer"),
+    *("tiger_data", "pgagent", "neon", "google_ml", "azure_sys"),
 )
+# Words that anybody may name a schema by: managed only where a host's role owns the table.
+MANAGED_WHERE_OWNED = ("auth", "storage", "realtime", "vault", "graphql", "net", "cron", "partman")
 MANAGED_ROLES = (
     *("rdsadmin", "rdsrepladmin", "cloudsqladmin", "cloudsqlagent", "azuresu", "azure_pg_admin"),
     *("azure_superuser", "supabase_admin", "supabase_*_admin", "pgsodium_*", "cloud_admin"),
@@ -86,6 +88,14 @@ class Config:
     window_days: float | None = None
     min_severity: Severity = Severity.INFO
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def skips(self, table: Table) -> bool:
+        """Tell whether a table is the host's or a tool's own, or lies in a schema to skip."""
+        if any(fnmatchcase(table.schema, p) for p in self.skip_schemas):
+            return True
+        return table.schema in MANAGED_WHERE_OWNED and any(
+            fnmatchcase(table.owner, p) for p in MANAGED_ROLES
+        )
 
     def selects(self, rule: Rule) -> bool:
         """Tell whether a rule is to run."""
