@@ -98,7 +98,7 @@ def _limit_parameters(node: Any, rows: int) -> Iterator[tuple[int, int]]:
             for part, value in ((node.limitCount, rows), (node.limitOffset, 0)):
                 while isinstance(part, ast.TypeCast):
                     part = part.arg
-                if isinstance(part, ast.ParamRef):
+                if isinstance(part, ast.ParamRef) and part.location is not None:
                     yield part.location, value
         for attribute in node:
             yield from _limit_parameters(getattr(node, attribute), rows)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from pglast import ast, parse_sql
@@ -87,7 +88,7 @@ class SortKey:
 
 @lru_cache(maxsize=20_000)
 def conditions(text: str) -> Group:
-    """Return the conditions of a Filter, Index Cond, Hash Cond, Join Filter…"""
+    """Return the conditions of a Filter, Index Cond, Hash Cond or Join Filter."""
     node = _parse(text)
     return Group(()) if node is None else _group(node)
 
@@ -106,7 +107,8 @@ def sort_key(text: str) -> SortKey | None:
     """Return a key of a Sort or Group node, or None where it is not over one alias."""
     text = _readable(text)
     try:
-        order = parse_sql(f"select order by {text}")[0].stmt.sortClause[0]
+        statement: Any = parse_sql(f"select order by {text}")[0].stmt
+        order = statement.sortClause[0]
     except ParseError:
         return None
     operand = _operand(order.node)
@@ -117,7 +119,7 @@ def sort_key(text: str) -> SortKey | None:
 def extremes(text: str) -> tuple[Operand, ...]:
     """Return the operands of min() and max() in an output expression."""
     node = _parse(text)
-    calls = (n for n in _walk(node) if isinstance(n, ast.FuncCall)) if node is not None else ()
+    calls: list[Any] = [n for n in _walk(node) if isinstance(n, ast.FuncCall)]
     found = [
         _operand(call.args[0])
         for call in calls
@@ -145,7 +147,8 @@ def _readable(text: str) -> str:
 
 def _parse(text: str) -> Any:
     try:
-        return parse_sql(f"select {_readable(text)}")[0].stmt.targetList[0].val
+        statement: Any = parse_sql(f"select {_readable(text)}")[0].stmt
+        return statement.targetList[0].val
     except (ParseError, IndexError, TypeError):
         return None
 
@@ -167,14 +170,14 @@ def _group(node: Any) -> Group:
     arms: list[Group] = []
     for part in _conjuncts(node):
         if isinstance(part, ast.BoolExpr) and part.boolop == BoolExprType.OR_EXPR:
-            arms += [_group(arm) for arm in part.args]
+            arms += [_group(arm) for arm in part.args or ()]
         terms += _terms(part)
     return Group(tuple(terms), tuple(arms))
 
 
 def _conjuncts(node: Any) -> Iterator[Any]:
     if isinstance(node, ast.BoolExpr) and node.boolop == BoolExprType.AND_EXPR:
-        for part in node.args:
+        for part in node.args or ():
             yield from _conjuncts(part)
     else:
         yield node
@@ -192,9 +195,10 @@ def _terms(node: Any) -> Iterator[Term]:
             yield from _comparison(node)
         case ast.ColumnRef():
             yield from _boolean(node, _print(node))
-        case ast.BoolExpr() if node.boolop == BoolExprType.NOT_EXPR:
-            if isinstance(node.args[0], ast.ColumnRef):
-                yield from _boolean(node.args[0], _print(node))
+        case ast.BoolExpr(args=(ast.ColumnRef() as column,)) if (
+            node.boolop == BoolExprType.NOT_EXPR
+        ):
+            yield from _boolean(column, _print(node))
         case _:
             return
 
@@ -271,11 +275,12 @@ def _operand(node: Any) -> Operand | None:
         return None
     (alias,) = aliases
     names = frozenset(column for _, column in columns)
-    bare = node
+    bare: Any = node
     while isinstance(bare, ast.TypeCast) and _type(bare) in _TEXT_CASTS:
         bare = bare.arg
-    if isinstance(bare, ast.ColumnRef) and len(bare.fields) == 2:
-        return Operand(alias, _print(bare), bare.fields[1].sval, names)
+    if isinstance(bare, ast.ColumnRef) and alias:
+        (column,) = names
+        return Operand(alias, _print(bare), column, names)
     return Operand(alias, _print(node), None, names)
 
 
@@ -291,8 +296,9 @@ def _type(cast: Any) -> str:
 def _columns(node: Any) -> Iterator[tuple[str, str]]:
     for each in _walk(node):
         if isinstance(each, ast.ColumnRef):
-            names = [f.sval for f in each.fields if isinstance(f, ast.String)]
-            if len(names) == len(each.fields) <= 2:
+            fields = each.fields or ()
+            names = [str(f.sval) for f in fields if isinstance(f, ast.String)]
+            if len(names) == len(fields) <= 2:
                 yield names[0] if len(names) == 2 else "", names[-1]
 
 
@@ -314,7 +320,7 @@ def _print(node: Any) -> str:
     aliases = {alias for alias, _ in _columns(node)}
     pieces, end = [], 0
     tokens = scan(text)
-    for name, dot in zip(tokens, tokens[1:], strict=False):
+    for name, dot in pairwise(tokens):
         if dot.name == "ASCII_46" and _unquoted(text[name.start : name.end + 1]) in aliases:
             pieces.append(text[end : name.start])
             end = dot.end + 1

@@ -301,7 +301,7 @@ class Advisor:
             whatif_calls=self._oracle.calls,
             seconds=time.monotonic() - self._began,
             per_query=tuple(gains),
-            rejected=(*self._workload.rejected, *self._reasons(chosen, gains)),
+            rejected=(*self._workload.rejected, *self._reasons(gains)),
             engine=self._oracle.engine,
             unit="ms" if self._workload.is_measured else "cost",
             notes=tuple(self._oracle.notes),
@@ -364,15 +364,13 @@ class Advisor:
     def _cost(self, query: Query, chosen: Configuration) -> float:
         return query.weight * self._ask(query, chosen)
 
-    def _reasons(self, chosen: Configuration, gains: Sequence[QueryGain]) -> list[Rejected]:
+    def _reasons(self, gains: Sequence[QueryGain]) -> list[Rejected]:
         reasons = [Rejected(name, reason) for name, reason in self._rejected.items()]
         by_name = {q.name: q for q in self._queries}
-        for gain in gains:
-            if not gain.indexes:
-                reasons.append(Rejected(gain.name, self._reason(by_name[gain.name], chosen)))
-        return reasons
+        idle = [by_name[g.name] for g in gains if not g.indexes]
+        return [*reasons, *(Rejected(q.name, self._reason(q)) for q in idle)]
 
-    def _reason(self, query: Query, chosen: Configuration) -> str:
+    def _reason(self, query: Query) -> str:
         if not self._candidates.get(query.name):
             return "it has no condition, join or order on a larger table that an index lacks"
         base = self._base[query.name]

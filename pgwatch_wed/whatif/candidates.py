@@ -21,7 +21,7 @@ _PARTIAL_SHARE = 0.3
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
 _RANGED = frozenset({Kind.RANGE, Kind.PREFIX})
 _GIN_TYPES = frozenset({"jsonb", "tsvector"})
-_TRIGRAM_TYPES = frozenset({"text", "varchar", "bpchar"})
+_TRIGRAM_TYPES = frozenset({"text", "varchar"})
 _VOLATILE = ("now()", "current_", "localtime", "clock_timestamp", "random(")
 
 
@@ -299,7 +299,11 @@ def _inverted(table: Table, term: Term, options: Options) -> Iterator[Index]:
                 yield _index(table, (Key.of(column.name, "jsonb_path_ops"),), method="gin")
         elif column.category in ("R", "G", "I"):
             yield _index(table, (Key.of(column.name),), method="gist")
-    elif term.kind is Kind.PATTERN and column.base_type in _TRIGRAM_TYPES and options.trigram:
-        if term.is_constant and column.base_type != "bpchar":
-            name = f"{ident(options.trigram)}.gin_trgm_ops"
-            yield _index(table, (Key.of(column.name, name),), method="gin")
+    elif (
+        term.kind is Kind.PATTERN
+        and term.is_constant
+        and column.base_type in _TRIGRAM_TYPES
+        and options.trigram
+    ):
+        name = f"{ident(options.trigram)}.gin_trgm_ops"
+        yield _index(table, (Key.of(column.name, name),), method="gin")

@@ -184,7 +184,7 @@ class Catalog:
 
     def root(self, table: Table) -> Table:
         """Return the partitioned table that a partition belongs to, at the top; else the table."""
-        while table.is_partition and table.parent in self.tables:
+        while table.is_partition and table.parent is not None and table.parent in self.tables:
             table = self.tables[table.parent]
         return table
 

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from psycopg import conninfo as libpq
@@ -18,6 +19,14 @@ _OPTIONS = (
     *("--no-tablespaces", "--no-table-access-method", "--no-toast-compression"),
     *("--no-password", "--encoding=UTF8"),
 )
+
+
+@cache
+def major() -> int:
+    """Return the major version of our pg_dump, the newest that it reads."""
+    command = [str(embedded.wheel_bindir() / "pg_dump"), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own binary
+    return int(done.stdout.split()[-1].partition(".")[0])
 
 
 class DumpError(CollectError):

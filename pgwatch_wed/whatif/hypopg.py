@@ -20,9 +20,10 @@ from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates
 from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
 from pgwatch_wed.whatif.plans import Node, walk
+from pgwatch_wed.whatif.sizes import Size
 
 _EXTENSION = """
-select quote_ident(n.nspname), exists (select from pg_proc p where p.pronamespace = n.oid
+select n.nspname, exists (select from pg_proc p where p.pronamespace = n.oid
        and p.proname = 'hypopg_hide_index')
 from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'hypopg'
 """
@@ -39,7 +40,7 @@ class HypoPG:
 
     def __init__(self, conninfo: str, search_path: str | None = None) -> None:
         self._connection = connect.connect(conninfo, _GUARDS)
-        self._sizes: dict[Index, estimates.Size] = {}
+        self._sizes: dict[Index, Size] = {}
         self._refused: dict[Index, str] = {}
         self._search_path = search_path
         self.calls = 0
@@ -58,7 +59,7 @@ class HypoPG:
                 "the extension hypopg is not installed in this database",
                 "CREATE EXTENSION hypopg, or use --engine lab, which needs nothing on the server",
             )
-        self._schema, self._hides = str(found[0]), bool(found[1])
+        self._schema, self._hides = sql.Identifier(str(found[0])), bool(found[1])
         self._path = self._search_path or self._one("select current_setting('search_path')")
         self._operator_cost = float(self._one("select current_setting('cpu_operator_cost')"))
         self.is_c_collation = self._one(
@@ -151,12 +152,13 @@ class HypoPG:
         if self._hides:
             for oid in oids:
                 self._connection.execute(
-                    f"select {self._schema}.hypopg_hide_index(%s::oid)".encode(), [oid]
+                    sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema), [oid]
                 )
 
     def _create(self, index: Index) -> tuple[str, Index]:
         row = self._connection.execute(
-            f"select indexname from {self._schema}.hypopg_create_index(%s)".encode(), [index.ddl()]
+            sql.SQL("select indexname from {}.hypopg_create_index(%s)").format(self._schema),
+            [index.ddl()],
         ).fetchone()
         assert row is not None
         return str(row[0]), index
@@ -213,11 +215,13 @@ class HypoPG:
 
     def _reset(self) -> None:
         if hasattr(self, "_schema"):
-            self._connection.execute(f"select {self._schema}.hypopg_reset()".encode())
+            self._call("hypopg_reset")
             if self._hides:
-                self._connection.execute(
-                    f"select {self._schema}.hypopg_unhide_all_indexes()".encode()
-                )
+                self._call("hypopg_unhide_all_indexes")
+
+    def _call(self, function: str) -> None:
+        name = sql.Identifier(function)
+        self._connection.execute(sql.SQL("select {}.{}()").format(self._schema, name))
 
     def _set(self, name: str, value: str) -> None:
         self._connection.execute("select set_config(%s, %s, true)", [name, value])

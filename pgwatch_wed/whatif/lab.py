@@ -145,6 +145,7 @@ class Lab:
                 " and not relispopulated"
             )
             self.catalog = catalogs.read(connection)
+            self.trigram = _schema_of(connection, "pg_trgm")
             paths = _paths(connection)
             self._name_apart(connection)
             # pages that building left in memory would hide what is written to the files
@@ -411,6 +412,16 @@ def _paths(
         [oids, oids],
     )
     return {oid: path for oid, path in rows if path is not None}
+
+
+def _schema_of(connection: psycopg.Connection[Any], extension: str) -> str | None:
+    """Return the schema of an extension that the target has, or None."""
+    row = connection.execute(
+        "select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace"
+        " where e.extname = %s",
+        [extension],
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _parts(connection: psycopg.Connection[Any], name: str, schema: str) -> list[_Part]:

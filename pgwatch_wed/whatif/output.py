@@ -195,17 +195,25 @@ def _upgrade(advice: IndexAdvice) -> list[str]:
         *([f"postgresql_where=sa.text({_escaped(index.predicate)!r})"] if index.predicate else []),
         "postgresql_concurrently=True",
     ]
-    return ["op.create_index(\n    " + ",\n    ".join(arguments) + ",\n)"]
+    return [_call("op.create_index", arguments)]
 
 
 def _downgrade(advice: IndexAdvice) -> list[str]:
     if advice.partitions:
         return [f"op.execute(sa.text({_escaped(s)!r}))" for s in undo(advice)]
     index = advice.index
-    return [
-        f"op.drop_index(\n    {advice.name!r},\n    table_name={index.table!r},\n"
-        f"    schema={index.schema!r},\n    if_exists=True,\n    postgresql_concurrently=True,\n)"
+    arguments = [
+        repr(advice.name),
+        f"table_name={index.table!r}",
+        f"schema={index.schema!r}",
+        "if_exists=True",
+        "postgresql_concurrently=True",
     ]
+    return [_call("op.drop_index", arguments)]
+
+
+def _call(name: str, arguments: Iterable[str]) -> str:
+    return f"{name}(\n    " + ",\n    ".join(arguments) + ",\n)"
 
 
 def _escaped(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from pgwatch_wed import connect, embedded
+from pgwatch_wed.errors import CollectError
 from pgwatch_wed.whatif import dump
 from pgwatch_wed.whatif.lab import LAB_SETTINGS, Lab
 
@@ -30,6 +31,7 @@ def planner_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
 def open_lab(conninfo: str, seconds: float = 120) -> Lab:
     """Build a lab of a target; close it, or use it in a ``with`` block."""
     with connect.connect(conninfo) as connection:
+        _check_major(connection.info.server_version // 10_000)
         settings = planner_settings(connection)
         locale = _collation(connection)
     with contextlib.ExitStack() as stack:
@@ -39,6 +41,15 @@ def open_lab(conninfo: str, seconds: float = 120) -> Lab:
         lab.prepare()
         stack.pop_all()
     return lab
+
+
+def _check_major(target: int) -> None:
+    ours = dump.major()
+    if target > ours:
+        raise CollectError(
+            f"the lab is PostgreSQL {ours} and cannot copy a server of {target}",
+            "--engine hypopg asks the extension HypoPG on the target instead",
+        )
 
 
 def _start(settings: Mapping[str, str], locale: str) -> Lab:

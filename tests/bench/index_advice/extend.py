@@ -62,11 +62,14 @@ class Extend:
             if single not in chosen and existing.covering(self._oracle.catalog, single) is None:
                 yield chosen | {single}
             for index in chosen:
-                if (index.schema, index.table) == (schema, table) and column not in index.columns:
-                    if index.width < self._max_width:
-                        longer = Index(schema, table, (*index.keys, Key.of(column)))
-                        if existing.covering(self._oracle.catalog, longer) is None:
-                            yield chosen - {index} | {longer}
+                longer = Index(schema, table, (*index.keys, Key.of(column)))
+                if (
+                    (index.schema, index.table) == (schema, table)
+                    and column not in index.columns
+                    and index.width < self._max_width
+                    and existing.covering(self._oracle.catalog, longer) is None
+                ):
+                    yield chosen - {index} | {longer}
 
     def cost(self, chosen: Configuration) -> float:
         """Return the workload's weighted cost under a set."""
