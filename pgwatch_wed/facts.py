@@ -78,6 +78,7 @@ class Setting:
     sourcefile: str | None
     sourceline: int | None
     category: str
+    enum_values: tuple[str, ...] = ()  # what this build of the server takes
 
 
 @dataclass(frozen=True, slots=True)

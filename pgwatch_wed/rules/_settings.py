@@ -1,7 +1,7 @@
 """Settings as remedies: what ALTER SYSTEM can change, when it takes effect, and the way back."""
 
 from pgwatch_wed.facts import Setting, Snapshot
-from pgwatch_wed.findings import Remedy
+from pgwatch_wed.findings import Remedy, Unknown
 from pgwatch_wed.quote import ident, literal
 
 _BOUND = frozenset({"database", "user", "database user", "client", "session"})
@@ -10,6 +10,30 @@ _BOUND = frozenset({"database", "user", "database user", "client", "session"})
 def is_global(setting: Setting) -> bool:
     """Tell whether the value is the server's, and not only our role's or database's."""
     return setting.source not in _BOUND
+
+
+def hidden(snapshot: Snapshot, *names: str) -> Unknown | None:
+    """Say which of the server's settings cannot be seen: ALTER ROLE or ALTER DATABASE hides them from us."""
+    own = [
+        n for n in names if (s := snapshot.setting_by_name.get(n)) and _is_overridden(snapshot, s)
+    ]
+    if not own:
+        return None
+    return Unknown(
+        f"a value of {', '.join(own)} that is bound to the role that looks, or to the database, hides the server's",
+        "ALTER ROLE … RESET or ALTER DATABASE … RESET it, or look as another role",
+    )
+
+
+def _is_overridden(snapshot: Snapshot, setting: Setting) -> bool:
+    if setting.source != "session":
+        return setting.source == "global" or not is_global(setting)
+    # our own guards: shown is what a new session would have, and the catalog tells from where
+    mine = (snapshot.server.role, snapshot.server.database)
+    return any(
+        o.name == setting.name and o.role in (mine[0], None) and o.database in (mine[1], None)
+        for o in snapshot.role_settings
+    )
 
 
 def alter_system(snapshot: Snapshot, name: str, value: str) -> Remedy:

@@ -12,5 +12,6 @@ select
     pending_restart,
     sourcefile,
     sourceline::int as sourceline,
-    category::text as category
+    category::text as category,
+    enumvals as enum_values
 from pg_settings

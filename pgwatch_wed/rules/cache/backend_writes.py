@@ -9,47 +9,66 @@ B for the volume from 16 on, where pg_stat_io tells bulk operations apart; D for
 of tables are counted among these writes: many make the verdict unknown.
 
 ## Not reported
-Few writes; a small part of all; loads, which write through rings of their own.
+Few writes a day; a small part of all; loads by COPY and the like, which write through rings of their own.
 
 ## Remedy
-A more eager background writer (bgwriter_lru_maxpages, bgwriter_delay); a larger shared_buffers only where the data's working set is
-known not to fit.
+A more eager background writer: bgwriter_lru_maxpages where that limit stopped it, bgwriter_lru_multiplier where it looked ahead too
+little. A larger shared_buffers only where the data's working set is known not to fit.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from pgwatch_wed.facts import IoCounters, Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _settings
+from pgwatch_wed.facts import Checkpoints, IoCounters, Snapshot
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.rules import _pace, _settings
 
 NEEDS = ("settings", "checkpoints")
 SCOPE = "cluster"
 
 _PAGES = "bgwriter_lru_maxpages"
+_AHEAD = "bgwriter_lru_multiplier"
+_USUAL_PAGES = 100
 _MOST_PAGES = 1000
+_MOST_AHEAD = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # Less than this is no pattern: about 100,000 blocks.
-    min_bytes: int = 800_000_000
+    # Less than this a day is no pattern: about 100,000 blocks.
+    min_bytes_per_day: int = 800_000_000
     # Part of all buffers written that clients wrote themselves.
     min_share: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Writes:
+    """Bytes of shared buffers that clients wrote, and that everybody wrote, since a reset."""
+
+    clients: int
+    everybody: int
+    since: datetime | None
+
+    def are_many(self, snapshot: Snapshot, limits: Limits) -> bool:
+        daily = _pace.per_day(self.clients, _pace.seconds(snapshot, self.since))
+        return (
+            daily >= limits.min_bytes_per_day and self.clients >= limits.min_share * self.everybody
+        )
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where clients write a large part."""
     if snapshot.io:
-        mine, everybody = _from_io(snapshot)
-        if mine >= limits.min_bytes and mine >= limits.min_share * everybody:
-            yield _finding(snapshot, mine, everybody)
+        writes = _from_io(snapshot)
+        if writes.are_many(snapshot, limits):
+            yield _finding(snapshot, writes)
     elif snapshot.server.major >= 16:
         missing = snapshot.missing.get("io")
         why = missing.reason if missing else "pg_stat_io is empty"
-        yield Unknown(why, "GRANT pg_monitor TO the role")
+        yield Unknown(why, missing.mend if missing else "")
     else:
         yield from _before_16(snapshot, limits)
 
@@ -58,41 +77,68 @@ def _bytes(snapshot: Snapshot, row: IoCounters) -> int:
     return row.write_bytes or (row.writes or 0) * snapshot.server.block_size
 
 
-def _from_io(snapshot: Snapshot) -> tuple[int, int]:
+def _from_io(snapshot: Snapshot) -> _Writes:
     normal = [r for r in snapshot.io if r.object == "relation" and r.context == "normal"]
     clients = [r for r in normal if r.backend_type == "client backend"]
-    return sum(_bytes(snapshot, r) for r in clients), sum(_bytes(snapshot, r) for r in normal)
+    return _Writes(
+        sum(_bytes(snapshot, r) for r in clients),
+        sum(_bytes(snapshot, r) for r in normal),
+        next((r.stats_reset for r in clients), None),
+    )
 
 
 def _before_16(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
     for c in snapshot.checkpoints:
-        mine = (c.buffers_backend or 0) * snapshot.server.block_size
-        everybody = (c.buffers_backend or 0) + c.buffers_checkpoint + (c.buffers_clean or 0)
-        if mine >= limits.min_bytes and (c.buffers_backend or 0) >= limits.min_share * everybody:
+        blocks = (c.buffers_backend or 0, c.buffers_checkpoint, c.buffers_clean or 0)
+        mine, everybody = (n * snapshot.server.block_size for n in (blocks[0], sum(blocks)))
+        if _Writes(mine, everybody, c.stats_reset).are_many(snapshot, limits):
             yield Unknown(
                 f"clients wrote {mine / 1e6:,.0f} MB, but before 16 the server does not tell queries from loads"
             )
 
 
-def _finding(snapshot: Snapshot, mine: int, everybody: int) -> Finding:
-    pages = snapshot.setting_number(_PAGES) or 0.0
-    wanted = int(min(max(pages * 4, 100), _MOST_PAGES))
-    share = mine / everybody if everybody else 1.0
+def _finding(snapshot: Snapshot, writes: _Writes) -> Finding:
+    remedy, setting = _more_eager(snapshot)
     stopped = sum(c.maxwritten_clean or 0 for c in snapshot.checkpoints)
+    share = writes.clients / max(writes.everybody, 1)
     return Finding(
         object=Object("setting", _PAGES),
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"Clients wrote {share:.0%} of the dirty buffers themselves",
-        detail=f"{mine / 1e6:,.0f} of {everybody / 1e6:,.0f} MB, loads left out.",
+        detail=f"{writes.clients / 1e6:,.0f} of {writes.everybody / 1e6:,.0f} MB, loads left out.",
         evidence={
-            "client_write_bytes": mine,
-            "all_write_bytes": everybody,
+            "client_write_bytes": writes.clients,
+            "all_write_bytes": writes.everybody,
             "client_write_share": round(share, 4),
             "background_writer_stopped": stopped,
-            _PAGES: round(pages),
+            _PAGES: snapshot.setting_number(_PAGES),
+            _AHEAD: snapshot.setting_number(_AHEAD),
         },
         impact=Impact(risk="queries wait for writes"),
-        remedy=(_settings.alter_system(snapshot, _PAGES, str(wanted)),) if wanted > pages else (),
-        caveats=_settings.caveats(snapshot.setting_by_name.get(_PAGES)),
+        remedy=remedy,
+        caveats=(
+            "One large INSERT … SELECT or UPDATE writes the same way; look whether it goes on.",
+            *_settings.caveats(snapshot.setting_by_name.get(setting)),
+        ),
     )
+
+
+def _more_eager(snapshot: Snapshot) -> tuple[tuple[Remedy, ...], str]:
+    """Return what makes the background writer write more, and the setting that it changes."""
+    pages = snapshot.setting_number(_PAGES) or 0.0
+    if any(_was_stopped(c, pages) for c in snapshot.checkpoints):
+        wanted = min(max(pages * 4, _USUAL_PAGES), _MOST_PAGES)
+        enough, name = wanted <= pages, _PAGES
+    else:
+        ahead = snapshot.setting_number(_AHEAD) or 0.0
+        wanted = min(max(ahead * 2, 2.0), _MOST_AHEAD)
+        enough, name = wanted <= ahead, _AHEAD
+    if enough:
+        return (), name
+    return (_settings.alter_system(snapshot, name, f"{wanted:g}"),), name
+
+
+def _was_stopped(c: Checkpoints, pages: float) -> bool:
+    """Tell whether the limit held the background writer back in most of what it wrote, or switched it off."""
+    return pages == 0 or (c.maxwritten_clean or 0) * pages * 2 >= max(c.buffers_clean or 0, 1)

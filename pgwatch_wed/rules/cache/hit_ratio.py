@@ -9,7 +9,8 @@ so it is reported only with volume, and names the tables and statements that mis
 miss by design: they go through a small ring and leave the cache alone; from 16 on their part of all reads is told.
 
 ## Not reported
-Few reads, such as after a start; a good ratio. Never advised: a larger shared_buffers from a ratio alone. Missing indexes
+Few reads a day, such as after a start; a good ratio; what dumps, loads, CREATE INDEX and VACUUM read, as far as
+pg_stat_statements knows it, and autovacuum (from 16 on). Never advised: a larger shared_buffers from a ratio alone. Missing indexes
 and sequential scans are the more usual cause.
 
 ## Remedy
@@ -23,6 +24,8 @@ from typing import Any
 from pgwatch_wed import workload
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules import _pace
+from pgwatch_wed.rules.cache import _maintenance as maintenance
 
 NEEDS = ("databases", "table_activity", "tables")
 
@@ -33,8 +36,8 @@ class Limits:
 
     # Below it the cache works badly for OLTP.
     min_ratio: float = 0.9
-    # Fewer blocks read than these (about 400 MB) are a cold start.
-    min_blocks_read: int = 50_000
+    # Fewer blocks read a day than these (about 400 MB) are a cold start.
+    min_blocks_read_per_day: int = 50_000
     # Waiting so long a day for blocks is a warning: an hour. Known with track_io_timing.
     warn_wait_ms_per_day: float = 3_600_000.0
 
@@ -50,34 +53,56 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             "the counters of this database cannot be read", "GRANT pg_monitor TO the role"
         )
         return
-    read, hit = database.blks_read, database.blks_hit
-    if read >= max(limits.min_blocks_read, 1) and hit / (hit + read) < limits.min_ratio:
-        yield _finding(snapshot, database, read, hit, limits)
+    blocks = _of_queries(snapshot, database)
+    daily = _pace.per_day(blocks.read, _pace.window_seconds(snapshot))
+    many = daily >= max(limits.min_blocks_read_per_day, 1)
+    if many and blocks.ratio < limits.min_ratio:
+        yield _finding(snapshot, database, blocks, limits)
 
 
-def _finding(
-    snapshot: Snapshot, database: Database, read: int, hit: int, limits: Limits
-) -> Finding:
-    ratio = hit / (hit + read)
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Blocks that queries read and found."""
+
+    read: int
+    hit: int
+    maintenance_read: int
+
+    @property
+    def ratio(self) -> float:
+        return self.hit / max(self.hit + self.read, 1)
+
+
+def _of_queries(snapshot: Snapshot, database: Database) -> _Blocks:
+    """Return what is left when maintenance is taken out: it reads tables whole, and by design."""
+    utilities = maintenance.statements(snapshot, database)
+    read, hit = database.blks_read or 0, database.blks_hit or 0
+    by_others = sum(s.shared_blks_read for s in utilities)
+    by_others = min(by_others + maintenance.autovacuum_reads(snapshot, database), read)
+    found = min(sum(s.shared_blks_hit for s in utilities), hit)
+    return _Blocks(read - by_others, hit - found, by_others)
+
+
+def _finding(snapshot: Snapshot, database: Database, blocks: _Blocks, limits: Limits) -> Finding:
     block = snapshot.server.block_size
-    length = snapshot.window.length
-    seconds = length.total_seconds() if length else None
+    seconds = _pace.window_seconds(snapshot)
     waited = database.blk_read_ms or 0.0
-    daily = waited * 86_400 / max(seconds, 86_400) if seconds is not None else 0.0
+    daily = _pace.per_day(waited, seconds) if seconds is not None else 0.0
     worst = _worst_statements(snapshot)
     return Finding(
         object=Object("database", database.name, database=database.name),
         severity=Severity.WARNING if daily >= limits.warn_wait_ms_per_day else Severity.INFO,
         grade=Grade.D,
-        title=f"{1 - ratio:.0%} of the blocks that {database.name} wanted were not in the cache",
-        detail=f"{read * block / 1e9:,.1f} GB were read. A miss may have come from the operating system's "
+        title=f"{1 - blocks.ratio:.0%} of the blocks that {database.name} wanted were not in the cache",
+        detail=f"{blocks.read * block / 1e9:,.1f} GB were read. A miss may have come from the operating system's "
         "cache. The tables and statements that miss most are named.",
         evidence={
-            "hit_ratio_share": round(ratio, 4),
-            "read_bytes": read * block,
-            "hit_bytes": hit * block,
+            "hit_ratio_share": round(blocks.ratio, 4),
+            "read_bytes": blocks.read * block,
+            "hit_bytes": blocks.hit * block,
+            "maintenance_read_bytes": blocks.maintenance_read * block,
             "window_hours": None if seconds is None else round(seconds / 3600, 2),
-            "read_bytes_per_second": round(read * block / seconds) if seconds else None,
+            "read_bytes_per_second": round(blocks.read * block / seconds) if seconds else None,
             "read_wait_ms": database.blk_read_ms or None,
             "ring_read_share": _ring_share(snapshot),
             "tables": _worst_tables(snapshot),
@@ -93,7 +118,7 @@ def _finding(
 
 def _ring_share(snapshot: Snapshot) -> float | None:
     """Return the part of the whole server's reads that went through rings (16 and later)."""
-    reads = [(r.context, r.reads or 0) for r in snapshot.io if r.object == "relation"]
+    reads = [(r.context, r.read_bytes or 0) for r in snapshot.io if r.object == "relation"]
     everything = sum(n for _, n in reads)
     if not everything:
         return None
@@ -117,5 +142,6 @@ def _worst_tables(snapshot: Snapshot, most: int = 5) -> list[dict[str, Any]]:
 
 
 def _worst_statements(snapshot: Snapshot, most: int = 5) -> list[Statement]:
-    reading = [s for s in workload.statements(snapshot) if s.shared_blks_read]
+    known = workload.statements(snapshot)
+    reading = [s for s in known if s.shared_blks_read and not maintenance.is_maintenance(s)]
     return sorted(reading, key=lambda s: (-s.shared_blks_read, s.query_id))[:most]

@@ -12,7 +12,9 @@ A small shared_buffers; servers where they are on, or where the status is unknow
 the operating system decided).
 
 ## Remedy
-Reserve them in the operating system (shared_memory_size_in_huge_pages tells how many), set huge_pages = on, restart.
+Reserve them in the operating system (vm.nr_hugepages on Linux; shared_memory_size_in_huge_pages tells how many from 15 on), then
+restart with huge_pages = try, or on where a start without them shall fail. Nothing to paste: without the reservation a server with
+huge_pages = on does not start.
 """
 
 from collections.abc import Iterator
@@ -38,6 +40,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     buffers = snapshot.setting_number("shared_buffers") or 0
     if buffers < limits.min_shared_buffers_bytes:
         return
+    needed = snapshot.setting_number("shared_memory_size_in_huge_pages")
     wanted, status = snapshot.setting("huge_pages"), snapshot.setting("huge_pages_status")
     if status in ("on", "unknown") or (status is None and wanted == "on"):
         return
@@ -49,12 +52,14 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"{buffers / 1e9:,.0f} GB of shared_buffers without huge pages",
-        detail="Each connection keeps a page table for all of it.",
+        detail="Each connection keeps a page table for all of it."
+        # -1: the operating system has none that the server could count
+        + (f" It would take {needed:,.0f} huge pages." if needed and needed > 0 else ""),
         evidence={
             "shared_buffers_bytes": round(buffers),
             "huge_pages": wanted,
             "huge_pages_status": status,
-            "huge_pages_needed": snapshot.setting("shared_memory_size_in_huge_pages"),
+            "huge_pages_needed": round(needed) if needed and needed > 0 else None,
         },
         impact=Impact(risk="memory and time go into page tables"),
     )

@@ -8,7 +8,7 @@ visibility waits on the same lock.
 D: the misses are counted; that they hurt is likely only at this volume. Wait events named SLRU confirm it.
 
 ## Not reported
-Few reads, or a good ratio. Caches have names of their own from 17 on; both are known.
+Few reads a day, or a good ratio. Caches have names of their own from 17 on; both are known.
 
 ## Remedy
 From 17 on each cache has a setting (transaction_buffers, subtransaction_buffers, multixact_offset_buffers, …), which needs a restart.
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Slru, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.rules import _memory as mem
-from pgwatch_wed.rules import _settings
+from pgwatch_wed.rules import _pace, _settings
 
 NEEDS = ("slru", "settings")
 SCOPE = "cluster"
@@ -35,15 +35,16 @@ _SETTINGS = {
     "notify": "notify_buffers",
     "serializable": "serializable_buffers",
 }
-_MOST_MB = 1024
+_LEAST_MB = 16  # next to nothing beside shared_buffers, and many times each default
+_MOST_MB = 1024  # what the server takes at most
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # Fewer blocks read are a cold start.
-    min_blocks_read: int = 100_000
+    # Fewer blocks read a day are a cold start.
+    min_blocks_read_per_day: int = 100_000
     # Part of the look-ups that miss.
     min_miss_share: float = 0.05
 
@@ -52,7 +53,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each cache that misses often."""
     for cache in snapshot.slru:
         lookups = cache.blks_hit + cache.blks_read
-        if cache.blks_read < limits.min_blocks_read or not lookups:
+        daily = _pace.per_day(cache.blks_read, _pace.seconds(snapshot, cache.stats_reset))
+        if daily < limits.min_blocks_read_per_day or not lookups:
             continue
         if cache.blks_read / lookups >= limits.min_miss_share:
             yield _finding(snapshot, cache, cache.blks_read / lookups)
@@ -81,7 +83,8 @@ def _finding(snapshot: Snapshot, cache: Slru, misses: float) -> Finding:
 
 
 def _remedy(snapshot: Snapshot, name: str) -> tuple[Remedy, ...]:
-    current = snapshot.setting_number(name) or 0.0
-    # 0 means: a part of shared_buffers, at most 8 MB
-    wanted = min(max(int(current * 4 / mem.MB), 16), _MOST_MB)
+    current = (snapshot.setting_number(name) or 0.0) / mem.MB
+    wanted = min(max(int(current * 4), _LEAST_MB), _MOST_MB)
+    if wanted <= current:
+        return ()
     return (_settings.alter_system(snapshot, name, f"'{wanted}MB'"),)

@@ -27,6 +27,7 @@ from pgwatch_wed.rules import _settings
 NEEDS = ("settings",)
 SCOPE = "cluster"
 
+_DEFAULT_MB = 4  # without the memory known, nobody is told to go below PostgreSQL's own
 _BUFFERS_OF_MEMORY = 4  # the documentation's start: a quarter of the memory
 
 
@@ -48,6 +49,10 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where the bound exceeds the memory."""
+    hidden = _settings.hidden(snapshot, "work_mem", "hash_mem_multiplier")
+    if hidden is not None:
+        yield hidden
+        return
     bound = mem.worst_case_bytes(snapshot)
     buffers = snapshot.setting_number("shared_buffers")
     if bound is None or buffers is None:
@@ -68,7 +73,8 @@ def _finding(
     connections = max(snapshot.setting_number("max_connections") or 1.0, 1.0)
     hashes = max(snapshot.setting_number("hash_mem_multiplier") or 1.0, 1.0)
     has_room = room if room is not None else buffers * (_BUFFERS_OF_MEMORY - 1)
-    fitting = max(int(has_room * 0.5 / connections / hashes / mem.MB), 1)
+    least = 1 if room is not None else _DEFAULT_MB
+    fitting = max(int(has_room * 0.5 / connections / hashes / mem.MB), least)
     current = snapshot.setting_number("work_mem") or 0.0
     spilling = [s for s in q.Load.of(snapshot).queries if s.temp_blks_written]
     spilling.sort(key=lambda s: (-s.temp_blks_written, s.query_id))

@@ -8,7 +8,7 @@ D: defaults may be right for a small database, so they are judged only where the
 since hosts have defaults of their own.
 
 ## Not reported
-Databases that fit into the default; values that somebody chose.
+Databases that fit into the default; values that somebody chose; servers whose memory is known and so small that the default fits.
 
 ## Remedy
 A quarter of the memory for shared_buffers is the documentation's start (needs a restart); effective_cache_size
@@ -21,8 +21,11 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.rules import _memory as mem
+from pgwatch_wed.rules import _settings
 
 NEEDS = ("settings", "tables", "indexes")
+
+_USUAL_SHARE = 0.25  # the documentation's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,12 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where a large database runs on the defaults."""
-    data = sum(t.pages + (t.toast_pages or 0) for t in snapshot.tables)
-    data = (data + sum(i.pages for i in snapshot.indexes)) * snapshot.server.block_size
+    data = mem.database_bytes(snapshot)
+    buffers = snapshot.setting_number("shared_buffers") or 0.0
     if data < limits.min_database_bytes or not mem.is_default(snapshot, "shared_buffers"):
         return
-    buffers = snapshot.setting_number("shared_buffers") or 0
+    if limits.memory_bytes and buffers * 2 > limits.memory_bytes * _USUAL_SHARE:
+        return
     yield Finding(
         object=Object("setting", "shared_buffers"),
         severity=Severity.INFO,
@@ -58,22 +62,15 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             ],
         },
         impact=Impact(risk="the cache is small for the data"),
-        remedy=_remedy(limits),
-        caveats=()
+        remedy=_remedy(snapshot, limits),
+        caveats=_settings.caveats(snapshot.setting_by_name.get("shared_buffers"))
         if limits.memory_bytes
         else ('Say `memory = "16GB"` in pgwatch_wed.toml for a value.',),
     )
 
 
-def _remedy(limits: Limits) -> tuple[Remedy, ...]:
+def _remedy(snapshot: Snapshot, limits: Limits) -> tuple[Remedy, ...]:
     if not limits.memory_bytes:
         return ()
-    quarter = limits.memory_bytes // 4 // 1048576
-    return (
-        Remedy(
-            sql=f"ALTER SYSTEM SET shared_buffers = '{quarter}MB';",
-            lock="none; it takes effect after a restart",
-            in_transaction=False,
-            undo="ALTER SYSTEM RESET shared_buffers;",
-        ),
-    )
+    usual = int(limits.memory_bytes * _USUAL_SHARE / mem.MB)
+    return (_settings.alter_system(snapshot, "shared_buffers", f"'{usual}MB'"),)

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules import _settings
 
 NEEDS = ("settings",)
 SCOPE = "cluster"
@@ -39,11 +40,13 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
     """Yield one finding that names every silent setting."""
-    silent = [n for n, (off, _, _) in _WANTED.items() if snapshot.setting(n) == off]
+    hidden = _settings.hidden(snapshot, *_WANTED)
+    if hidden is not None:
+        yield hidden
+    seen = [n for n in _WANTED if _settings.hidden(snapshot, n) is None]
+    silent = [n for n in seen if snapshot.setting(n) == _WANTED[n][0]]
     if not silent:
         return
-    lines = [f"ALTER SYSTEM SET {n} = {_WANTED[n][1]};" for n in silent]
-    undo = [f"ALTER SYSTEM RESET {n};" for n in silent]
     yield Finding(
         object=Object("server", "logging"),
         severity=Severity.INFO,
@@ -53,12 +56,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
         detail="; ".join(f"{n}: {_WANTED[n][2]}" for n in silent) + ".",
         evidence={n: snapshot.setting(n) for n in silent},
         impact=Impact(risk="causes cannot be found afterwards"),
-        remedy=(
-            Remedy(
-                sql="\n".join([*lines, "SELECT pg_reload_conf();"]),
-                lock="none",
-                in_transaction=False,
-                undo="\n".join([*undo, "SELECT pg_reload_conf();"]),
-            ),
+        remedy=tuple(_settings.alter_system(snapshot, n, _WANTED[n][1]) for n in silent),
+        caveats=tuple(
+            dict.fromkeys(c for n in silent for c in _settings.caveats(snapshot.setting_by_name[n]))
         ),
     )

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.quote import ident
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules import _settings
 
 NEEDS = ("settings",)
 SCOPE = "cluster"
@@ -26,8 +26,13 @@ SCOPE = "cluster"
 _WANTED = {
     "track_io_timing": ("on", "how long statements wait for blocks"),
     "track_activities": ("on", "what sessions are doing"),
-    "compute_query_id": ("auto", "which statement a session runs, by its id"),
+    "compute_query_id": (
+        "auto",
+        "which statement a session runs; pg_stat_statements counts nothing",
+    ),
 }
+_SIZE = "track_activity_query_size"
+_COSTS = {"track_io_timing": ("Measure its cost with pg_test_timing on old hardware.",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +45,19 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each setting that hides something."""
+    hidden = _settings.hidden(snapshot, *_WANTED)
+    if hidden is not None:
+        yield hidden
     for name, (wanted, what) in _WANTED.items():
-        if snapshot.setting(name) == "off":
+        if snapshot.setting(name) == "off" and _settings.hidden(snapshot, name) is None:
             yield _finding(snapshot, name, wanted, f"Nobody can tell {what}.")
-    size = snapshot.setting_number("track_activity_query_size")
+    size = snapshot.setting_number(_SIZE)
     if size is not None and size < limits.min_activity_query_bytes:
-        yield _finding(
-            snapshot, "track_activity_query_size", "4096", "Texts of running statements are cut."
-        )
+        yield _finding(snapshot, _SIZE, "4096", "Texts of running statements are cut.")
 
 
 def _finding(snapshot: Snapshot, name: str, wanted: str, detail: str) -> Finding:
     setting = snapshot.setting_by_name[name]
-    restart = setting.context == "postmaster"
     return Finding(
         object=Object("setting", name),
         severity=Severity.INFO,
@@ -61,16 +66,6 @@ def _finding(snapshot: Snapshot, name: str, wanted: str, detail: str) -> Finding
         detail=detail,
         evidence={"setting": name, "value": setting.setting, "source": setting.source},
         impact=Impact(risk="causes cannot be found afterwards"),
-        remedy=(
-            Remedy(
-                sql=f"ALTER SYSTEM SET {ident(name)} = {wanted};"
-                + ("" if restart else "\nSELECT pg_reload_conf();"),
-                lock="none; it takes effect after a restart" if restart else "none",
-                in_transaction=False,
-                undo=f"ALTER SYSTEM RESET {ident(name)};",
-            ),
-        ),
-        caveats=("Measure its cost with pg_test_timing on old hardware.",)
-        if name == "track_io_timing"
-        else (),
+        remedy=(_settings.alter_system(snapshot, name, wanted),),
+        caveats=(*_COSTS.get(name, ()), *_settings.caveats(setting)),
     )

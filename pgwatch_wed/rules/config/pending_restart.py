@@ -4,10 +4,10 @@
 What the file says is not what runs. The next restart, perhaps an unplanned one, changes the server's behaviour or fails.
 
 ## How sure we are
-B: the server says so itself. Errors in files are visible to superusers and pg_read_all_settings on some versions only.
+B: the server says so itself. Errors in files are shown to superusers alone: for others the verdict on the files is unknown.
 
 ## Not reported
-Settings whose file value is in force.
+Settings whose file value is in force; entries that a later one overrides.
 
 ## Remedy
 Restart when it suits, or take the change back. Mend entries with errors before the next restart: some stop it.
@@ -30,6 +30,11 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
     """Yield a finding for each pending setting and each error in the files."""
+    lacking = snapshot.missing.get("file_settings")
+    if lacking is not None:
+        yield Unknown(f"errors in the configuration files: {lacking.reason}", lacking.mend)
+    wanted = {(e.name or "").lower(): e for e in snapshot.file_settings}
+    pending = {s.name.lower() for s in snapshot.settings if s.pending_restart}
     for setting in snapshot.settings:
         if setting.pending_restart:
             yield Finding(
@@ -41,14 +46,17 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
                 evidence={
                     "setting": setting.name,
                     "running_value": setting.setting,
+                    "file_value": entry.setting
+                    if (entry := wanted.get(setting.name.lower()))
+                    else None,
                     "sourcefile": setting.sourcefile,
                     "sourceline": setting.sourceline,
                 },
                 impact=Impact(risk="the next restart changes the server's behaviour"),
             )
     for entry in snapshot.file_settings:
-        if entry.error == "setting could not be applied":
-            continue  # that is the pending restart itself
+        if (entry.name or "").lower() in pending:
+            continue  # that it could not be applied is the pending restart itself
         yield Finding(
             object=Object("setting", entry.name or entry.sourcefile or "configuration file"),
             severity=Severity.WARNING,

@@ -7,7 +7,8 @@ What the configuration file says is then not what the role's sessions run with, 
 B: pg_db_role_setting lists them.
 
 ## Not reported
-Overrides that are ordinary ways to work: search_path, timeouts, work_mem, logging, and what drivers and hosts set.
+Overrides that are ordinary ways to work: search_path, timeouts, work_mem, logging, isolation levels, and what drivers and hosts set;
+track_counts (`vacuum-disabled`).
 
 ## Remedy
 ALTER ROLE … RESET, where the override is not wanted.
@@ -18,23 +19,26 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import RoleSetting, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.quote import ident
+from pgwatch_wed.quote import ident, literal
 
-NEEDS = ("role_settings",)
+NEEDS = ("role_settings", "settings")
 SCOPE = "cluster"
 
-# name: (values that are suspicious; empty: any), what it does to the role's sessions
-_SUSPICIOUS: dict[str, tuple[tuple[str, ...], str]] = {
-    "synchronous_commit": (("off",), "its last commits before a crash may be lost"),
-    "zero_damaged_pages": (("on", "true", "1"), "damaged pages are silently emptied"),
-    "ignore_checksum_failure": (("on", "true", "1"), "corruption goes unnoticed"),
-    "session_replication_role": (("replica",), "triggers and foreign keys do not fire"),
-    "row_security": (("off",), "queries fail where row security applies"),
-    "constraint_exclusion": (("off",), "old-style partitions are not pruned"),
-    "plan_cache_mode": (("force_generic_plan",), "plans ignore the parameters"),
-    "default_transaction_isolation": (("serializable",), "transactions fail and must be retried"),
+# name: (the value that is suspicious, what it does to the role's sessions)
+_SUSPICIOUS = {
+    "synchronous_commit": ("off", "its last commits before a crash may be lost"),
+    "zero_damaged_pages": ("on", "damaged pages are silently emptied"),
+    "ignore_checksum_failure": ("on", "corruption goes unnoticed"),
+    "ignore_system_indexes": ("on", "every look-up in the catalogs reads them whole"),
+    "allow_system_table_mods": ("on", "one wrong statement destroys the catalogs"),
+    "session_replication_role": ("replica", "triggers and foreign keys do not fire"),
+    "row_security": ("off", "queries fail where row security applies"),
+    "constraint_exclusion": ("off", "old-style partitions are not pruned"),
+    "plan_cache_mode": ("force_generic_plan", "plans ignore the parameters"),
 }
-_OFF = ("off", "false", "0", "no")
+_METHODS = "Query Tuning / Planner Method Configuration"
+_ON = ("on", "true", "yes", "1")
+_OFF = ("off", "false", "no", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,32 @@ class Limits:
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
     """Yield a finding for each override that surprises."""
     for override in snapshot.role_settings:
-        values, effect = _SUSPICIOUS.get(override.name, ((), ""))
-        if override.name.startswith("enable_") and override.value in _OFF:
-            yield _finding(override, "the planner must do without this kind of plan")
-        elif effect and override.value in values:
+        value, effect = _SUSPICIOUS.get(override.name, ("", ""))
+        if _is_method(snapshot, override.name):
+            value, effect = "off", "the planner must do without this kind of plan"
+        if effect and _says(override.value, value):
             yield _finding(override, effect)
+
+
+def _is_method(snapshot: Snapshot, name: str) -> bool:
+    """Tell whether it is a method of the planner's that PostgreSQL has on by default."""
+    setting = snapshot.setting_by_name.get(name)
+    return (
+        setting is not None
+        and name.startswith("enable_")
+        and setting.category == _METHODS
+        and setting.boot_val == "on"
+    )
+
+
+def _says(value: str, wanted: str) -> bool:
+    """Tell whether a value, kept as somebody typed it, means what is wanted."""
+    word = value.strip().lower()
+    if wanted == "on":
+        return bool(word) and word != "o" and any(w.startswith(word) for w in _ON)
+    if wanted == "off":
+        return bool(word) and word != "o" and any(w.startswith(word) for w in _OFF)
+    return word == wanted
 
 
 def _finding(override: RoleSetting, effect: str) -> Finding:
@@ -75,6 +100,7 @@ def _finding(override: RoleSetting, effect: str) -> Finding:
         },
         impact=Impact(risk=effect),
         remedy=(_remedy(override),),
+        caveats=("It may be meant so; then ignore the finding with the reason.",),
     )
 
 
@@ -88,5 +114,5 @@ def _remedy(override: RoleSetting) -> Remedy:
     return Remedy(
         sql=f"ALTER {scope} RESET {name};",
         lock="none; new sessions take it up",
-        undo=f"ALTER {scope} SET {name} = {override.value};",
+        undo=f"ALTER {scope} SET {name} = {literal(override.value)};",
     )

@@ -1,65 +1,109 @@
-"""WAL archiving fails.
+"""WAL archiving fails, or is switched on and archives nothing.
 
 ## Why it matters
 Point-in-time recovery ends where the archive ends, and WAL that is not archived stays in pg_wal until the volume is full and the
 server stops.
 
 ## How sure we are
-B: the archiver itself counts and dates its failures.
+B: the archiver itself counts and dates its failures, and the settings say whether it has a command. How long it has been failing
+follows from the last success.
 
 ## Not reported
-A failure that a later success mended; servers that do not archive.
+A failure that a later success mended; servers that do not archive, standbys unless archive_mode is always.
 
 ## Remedy
-The server's log has the command's error. Mend the command or its target; archiving then catches up by itself.
+The server's log has the command's error. Mend the command or its target; archiving then catches up by itself. Nothing to paste.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Archiver, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 
 NEEDS = ("archiver", "settings")
 SCOPE = "cluster"
+
+_SEGMENT = re.compile(r"[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})")
+_OBJECT = Object("server", "WAL archive")
+_RISK = "no recovery beyond that file; pg_wal grows until its volume is full"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # No success for this long beside failures makes it critical.
+    # No success for this long beside failures makes it critical …
     critical_age: timedelta = timedelta(hours=1)
+    # … unless they are so few that it has only begun: a failing file is tried three times a minute.
+    critical_failures: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding while the last attempt failed."""
-    if snapshot.setting("archive_mode") in ("off", None):
+    """Yield one finding while the last attempt failed, or nothing is attempted."""
+    mode = snapshot.setting("archive_mode")
+    if mode in ("off", None) or (snapshot.server.is_in_recovery and mode != "always"):
         return
-    for a in snapshot.archiver:
-        failed, done = a.last_failed_time, a.last_archived_time
-        if failed is None or (done is not None and done >= failed):
-            continue
-        since = done or a.stats_reset
-        age = snapshot.now - since if since else timedelta()
-        critical = age >= limits.critical_age
-        yield Finding(
-            object=Object("server", "WAL archive"),
-            severity=Severity.CRITICAL if critical else Severity.WARNING,
-            grade=Grade.B,
-            title=f"Archiving of WAL fails: {a.failed_count:,} failures, the last at {failed:%Y-%m-%d %H:%M}",
-            detail=f"The last file that was archived: {a.last_archived_wal or 'none'}; the one that fails: {a.last_failed_wal}.",
-            evidence={
-                "failed": a.failed_count,
-                "last_failed_wal": a.last_failed_wal,
-                "last_failed_time": failed.isoformat(),
-                "last_archived_wal": a.last_archived_wal,
-                "last_archived_time": done.isoformat() if done else None,
-                "archived": a.archived_count,
-            },
-            impact=Impact(
-                risk="no recovery beyond that file; pg_wal grows until its volume is full"
-            ),
-            caveats=("The server's log has the error of archive_command or archive_library.",),
-        )
+    if not snapshot.setting("archive_command") and not snapshot.setting("archive_library"):
+        yield _idle(snapshot)
+        return
+    for archiver in snapshot.archiver:
+        failed, done = archiver.last_failed_time, archiver.last_archived_time
+        if failed is not None and (done is None or done < failed):
+            yield _failing(snapshot, archiver, limits)
+
+
+def _failing(snapshot: Snapshot, a: Archiver, limits: Limits) -> Finding:
+    since = a.last_archived_time or a.stats_reset
+    age = snapshot.now - since if since else timedelta()
+    critical = age >= limits.critical_age and a.failed_count >= limits.critical_failures
+    failed = a.last_failed_time
+    return Finding(
+        object=_OBJECT,
+        severity=Severity.CRITICAL if critical else Severity.WARNING,
+        grade=Grade.B,
+        title=f"Archiving of WAL fails: {a.failed_count:,} failures, the last at {failed:%Y-%m-%d %H:%M}",
+        detail=f"The last file that was archived: {a.last_archived_wal or 'none'}; the one that fails: {a.last_failed_wal}.",
+        evidence={
+            "failed": a.failed_count,
+            "last_failed_wal": a.last_failed_wal,
+            "last_failed_time": failed.isoformat() if failed else None,
+            "last_archived_wal": a.last_archived_wal,
+            "last_archived_time": a.last_archived_time.isoformat()
+            if a.last_archived_time
+            else None,
+            "archived": a.archived_count,
+            "waiting_bytes": _waiting_bytes(snapshot, a),
+        },
+        impact=Impact(risk=_RISK),
+        caveats=("The server's log has the error of archive_command or archive_library.",),
+    )
+
+
+def _waiting_bytes(snapshot: Snapshot, a: Archiver) -> int | None:
+    """Return how much WAL has been written since the last file that was archived."""
+    name = _SEGMENT.fullmatch(a.last_archived_wal or "")
+    now = next((w.lsn_bytes for w in snapshot.wal), None)
+    if name is None or now is None:
+        return None
+    archived = (int(name[1], 16) << 32) + (int(name[2], 16) + 1) * snapshot.server.wal_segment_bytes
+    return max(now - archived, 0)
+
+
+def _idle(snapshot: Snapshot) -> Finding:
+    mode = snapshot.setting("archive_mode")
+    return Finding(
+        object=_OBJECT,
+        severity=Severity.WARNING,
+        grade=Grade.B,
+        title="WAL is kept for an archive that does not exist",
+        detail=f"archive_mode is {mode}, but there is neither archive_command nor archive_library: "
+        "every WAL file waits in pg_wal for one.",
+        evidence={"archive_mode": mode, "archive_command": "", "archive_library": ""},
+        impact=Impact(risk="pg_wal grows until its volume is full"),
+        caveats=(
+            "Give it the command; /bin/true where nothing shall be archived, until a restart may set archive_mode = off.",
+        ),
+    )

@@ -10,7 +10,7 @@ B for the count (14 and later); whether it hurts depends on its pace.
 A few, such as loads cause; a slow pace.
 
 ## Remedy
-A larger wal_buffers, which needs a restart.
+A larger wal_buffers, which needs a restart; from 256 MB on none: then it is the volume of pg_wal that is slow.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,18 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.rules import _settings
+from pgwatch_wed.rules.wal import _rate
 
 NEEDS = ("wal", "settings")
 SCOPE = "cluster"
 PRIMARY_ONLY = True
+
+_MB = 1024 * 1024
+_LEAST_MB = (
+    16  # a WAL segment: what the server would choose by itself with 512 MB of shared_buffers
+)
+_MOST_MB = 256  # more is never the answer: then the volume of pg_wal is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +44,39 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where the buffers are full often."""
-    for w in snapshot.wal:
-        if w.buffers_full is None or w.stats_reset is None:
+    for wal in snapshot.wal:
+        seconds = _rate.seconds(snapshot, wal)
+        if wal.buffers_full is None or seconds is None:
             yield Unknown("full WAL buffers are counted from PostgreSQL 14 on", "upgrade")
             return
-        seconds = max((snapshot.now - w.stats_reset).total_seconds(), 1.0)
-        pace = w.buffers_full / seconds
-        if w.buffers_full < limits.min_full or pace < limits.min_per_second:
-            continue
-        current = snapshot.setting_number("wal_buffers") or 16 * 1024 * 1024
-        wanted = max(int(current * 4 / 1048576), 16)
-        yield Finding(
-            object=Object("setting", "wal_buffers"),
-            severity=Severity.INFO,
-            grade=Grade.B,
-            title=f"The WAL buffers were full {pace:.1f} times a second",
-            detail=f"{w.buffers_full:,} times a session had to write WAL in the middle of its work.",
-            evidence={
-                "buffers_full": w.buffers_full,
-                "per_second": round(pace, 2),
-                "wal_buffers_bytes": round(current),
-            },
-            impact=Impact(risk="writing statements wait for WAL"),
-            remedy=(
-                Remedy(
-                    sql=f"ALTER SYSTEM SET wal_buffers = '{wanted}MB';",
-                    lock="none; it takes effect after a restart",
-                    in_transaction=False,
-                    undo="ALTER SYSTEM RESET wal_buffers;",
-                ),
-            ),
-        )
+        pace = wal.buffers_full / seconds
+        if wal.buffers_full >= limits.min_full and pace >= limits.min_per_second:
+            yield _finding(snapshot, wal.buffers_full, pace)
+
+
+def _finding(snapshot: Snapshot, full: int, pace: float) -> Finding:
+    current = snapshot.setting_number("wal_buffers")
+    return Finding(
+        object=Object("setting", "wal_buffers"),
+        severity=Severity.INFO,
+        grade=Grade.B,
+        title=f"The WAL buffers were full {pace:.1f} times a second",
+        detail=f"{full:,} times a session had to write WAL in the middle of its work.",
+        evidence={
+            "buffers_full": full,
+            "per_second": round(pace, 2),
+            "wal_buffers_bytes": None if current is None else round(current),
+        },
+        impact=Impact(risk="writing statements wait for WAL"),
+        remedy=_remedy(snapshot, current),
+        caveats=_settings.caveats(snapshot.setting_by_name.get("wal_buffers")),
+    )
+
+
+def _remedy(snapshot: Snapshot, current: float | None) -> tuple[Remedy, ...]:
+    if current is None:
+        return ()
+    wanted = min(max(int(current * 4 / _MB), _LEAST_MB), _MOST_MB)
+    if wanted * _MB <= current:
+        return ()
+    return (_settings.alter_system(snapshot, "wal_buffers", f"'{wanted}MB'"),)

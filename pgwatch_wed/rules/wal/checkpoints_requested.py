@@ -9,7 +9,8 @@ B for the counts; C for the size advised: the WAL written between two timed chec
 much again.
 
 ## Not reported
-Few checkpoints; those that a load, a backup or CREATE DATABASE requested now and then; a WAL rate that cannot be told.
+Few checkpoints; those that backups, CREATE and DROP DATABASE, CHECKPOINT and restarts requested: the WAL written cannot have
+reached max_wal_size so often.
 
 ## Remedy
 ALTER SYSTEM SET max_wal_size to what the WAL rate needs, and a reload. Recovery after a crash reads up to that much.
@@ -20,12 +21,15 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Checkpoints, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.rules import _pace, _settings
+from pgwatch_wed.rules.wal import _rate
 
-NEEDS = ("checkpoints", "settings")
+NEEDS = ("checkpoints", "settings", "wal")
 SCOPE = "cluster"
 PRIMARY_ONLY = True
 
 _MB = 1024 * 1024
+_UNBOUNDED = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +44,50 @@ class Limits:
     warn_share: float = 0.5
     # Requested checkpoints an hour that make it a warning.
     warn_per_hour: float = 6.0
+    # More is not advised without thought: recovery would read that much.
+    max_advised_bytes: int = 128 * 1024**3
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where requested checkpoints are many."""
     for c in snapshot.checkpoints:
+        by_wal = min(c.requested, _most_by_wal(snapshot))
         total = c.timed + c.requested
-        if c.requested >= limits.min_requested and c.requested / total >= limits.min_share:
-            yield _finding(snapshot, c, limits)
+        if by_wal >= max(limits.min_requested, 1) and by_wal / total >= limits.min_share:
+            yield _finding(snapshot, c, by_wal, limits)
 
 
-def _finding(snapshot: Snapshot, c: Checkpoints, limits: Limits) -> Finding:
-    share = c.requested / (c.timed + c.requested)
-    hours = (snapshot.now - c.stats_reset).total_seconds() / 3600 if c.stats_reset else None
-    pace = c.requested / hours if hours else None
+def _most_by_wal(snapshot: Snapshot) -> int:
+    """Return how many checkpoints all the WAL written can have requested at the most.
+
+    One is due when so many segments are full since the last: max_wal_size / (1 + checkpoint_completion_target),
+    less the one that it began in.
+    """
+    size = snapshot.setting_number("max_wal_size")
+    written = [w.wal_bytes if w.wal_bytes is not None else w.lsn_bytes for w in snapshot.wal]
+    if size is None or not written or written[0] is None:
+        return _UNBOUNDED
+    segment = snapshot.server.wal_segment_bytes
+    spread = 1 + (snapshot.setting_number("checkpoint_completion_target") or 0.0)
+    return int(written[0] / (max(int(size / segment / spread) - 1, 1) * segment))
+
+
+def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) -> Finding:
+    share = by_wal / (c.timed + c.requested)
+    seconds = _pace.seconds(snapshot, c.stats_reset)
+    pace = by_wal / seconds * 3600 if seconds else None
     current = snapshot.setting_number("max_wal_size") or 0
-    rate = _wal_rate(snapshot)
     timeout = (snapshot.setting_number("checkpoint_timeout") or 300_000) / 1000
+    rate = _rate.per_second(snapshot, timeout)
     # max_wal_size holds up to two checkpoints' distance; see "WAL Configuration" in the documentation
     needed = rate * timeout * 2 * 1.5 if rate is not None else None
-    wanted = _rounded(max(needed or 0, current * 2))
+    wanted = min(_rounded(max(needed or 0, current * 2)), limits.max_advised_bytes)
     warns = share >= limits.warn_share and (pace or 0) >= limits.warn_per_hour
     return Finding(
         object=Object("setting", "max_wal_size"),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
-        title=f"{share:.0%} of the checkpoints were requested, {c.requested:,} of {c.timed + c.requested:,}",
+        title=f"{share:.0%} of the checkpoints came because the WAL was full, {by_wal:,} of {c.timed + c.requested:,}",
         detail=f"The WAL reaches max_wal_size ({current / _MB:,.0f} MB) before checkpoint_timeout ({timeout:.0f} s) is over."
         + (
             f" At {rate / _MB:,.2f} MB of WAL a second, {wanted / _MB:,.0f} MB would last."
@@ -75,23 +97,18 @@ def _finding(snapshot: Snapshot, c: Checkpoints, limits: Limits) -> Finding:
         evidence={
             "timed": c.timed,
             "requested": c.requested,
-            "requested_share": round(share, 4),
+            "requested_by_wal_at_most": by_wal,
+            "requested_by_wal_share": round(share, 4),
             "requested_per_hour": None if pace is None else round(pace, 2),
             "wal_bytes_per_second": None if rate is None else round(rate),
             "max_wal_size_bytes": round(current),
             "checkpoint_timeout_seconds": timeout,
         },
         impact=Impact(risk="full-page images and bursts of writes"),
-        remedy=(
-            Remedy(
-                sql=f"ALTER SYSTEM SET max_wal_size = '{wanted // _MB}MB';\nSELECT pg_reload_conf();",
-                lock="none",
-                in_transaction=False,
-                undo="ALTER SYSTEM RESET max_wal_size;",
-            ),
-        ),
+        remedy=_remedy(snapshot, wanted) if wanted > current else (),
         caveats=(
             "The volume of pg_wal must have room for it; recovery after a crash takes longer.",
+            *_settings.caveats(snapshot.setting_by_name.get("max_wal_size")),
         )
         + (
             ()
@@ -101,13 +118,8 @@ def _finding(snapshot: Snapshot, c: Checkpoints, limits: Limits) -> Finding:
     )
 
 
-def _wal_rate(snapshot: Snapshot) -> float | None:
-    """Return bytes of WAL a second since its counters' reset."""
-    for w in snapshot.wal:
-        if w.wal_bytes is not None and w.stats_reset is not None:
-            seconds = (snapshot.now - w.stats_reset).total_seconds()
-            return w.wal_bytes / seconds if seconds >= 1 else None
-    return None
+def _remedy(snapshot: Snapshot, wanted: int) -> tuple[Remedy, ...]:
+    return (_settings.alter_system(snapshot, "max_wal_size", f"'{wanted // _MB}MB'"),)
 
 
 def _rounded(size: float) -> int:

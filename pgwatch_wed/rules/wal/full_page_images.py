@@ -5,21 +5,23 @@ After each checkpoint the first change of a page writes the whole page. Compress
 WAL, its archive and every standby carry much less.
 
 ## How sure we are
-C: images are counted, their bytes are at most a page each; compression already in use makes them smaller.
+C: images are counted, their bytes are at most a page each, less where a page has a hole.
 
 ## Not reported
-Little WAL; a small part of images; servers that compress them already.
+Little WAL a day; a small part of images; servers that compress them already.
 
 ## Remedy
-wal_compression = lz4 (15 and later, where built with it; pglz else), and checkpoints further apart
+wal_compression = lz4 (15 and later, where the server was built with it; on, which means pglz, elsewhere), and checkpoints further apart
 (`wal-checkpoints-requested`).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.facts import Snapshot, Wal
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules import _pace, _settings
+from pgwatch_wed.rules.wal import _rate
 
 NEEDS = ("wal", "settings")
 SCOPE = "cluster"
@@ -30,44 +32,56 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # Less WAL in all is no burden: 1 GB.
-    min_wal_bytes: int = 1_000_000_000
+    # Less WAL a day is no burden: 1 GB.
+    min_wal_bytes_per_day: int = 1_000_000_000
     # Part of the WAL that images may be.
     min_image_share: float = 0.5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where images dominate and are not compressed."""
-    for w in snapshot.wal:
-        if w.wal_bytes is None or w.full_page_images is None:
+    hidden = _settings.hidden(snapshot, "wal_compression")
+    if hidden is not None:
+        yield hidden
+        return
+    for wal in snapshot.wal:
+        if wal.wal_bytes is None or wal.full_page_images is None:
             yield Unknown("WAL is counted from PostgreSQL 14 on", "upgrade")
             return
-        images = min(w.full_page_images * snapshot.server.block_size, w.wal_bytes)
-        share = images / w.wal_bytes if w.wal_bytes else 0.0
-        compressed = snapshot.setting("wal_compression") not in ("off", None)
-        if w.wal_bytes < limits.min_wal_bytes or share < limits.min_image_share or compressed:
-            continue
-        method = "lz4" if snapshot.server.major >= 15 else "on"
-        yield Finding(
-            object=Object("setting", "wal_compression"),
-            severity=Severity.INFO,
-            grade=Grade.C,
-            title=f"Up to {share:.0%} of the WAL is full-page images",
-            detail=f"{w.full_page_images:,} images in {w.wal_bytes / 1e9:,.1f} GB of WAL, not compressed.",
-            evidence={
-                "wal_bytes": w.wal_bytes,
-                "full_page_images": w.full_page_images,
-                "image_share": round(share, 4),
-                "wal_compression": snapshot.setting("wal_compression"),
-            },
-            impact=Impact(bytes=images // 2, risk="WAL, archive and standbys carry them"),
-            remedy=(
-                Remedy(
-                    sql=f"ALTER SYSTEM SET wal_compression = {method};\nSELECT pg_reload_conf();",
-                    lock="none",
-                    in_transaction=False,
-                    undo="ALTER SYSTEM RESET wal_compression;",
-                ),
-            ),
-            caveats=("Compression costs CPU; lz4 little, pglz more.",),
-        )
+        images = min(wal.full_page_images * snapshot.server.block_size, wal.wal_bytes)
+        daily = _pace.per_day(wal.wal_bytes, _rate.seconds(snapshot, wal))
+        if (
+            daily >= max(limits.min_wal_bytes_per_day, 1)
+            and images >= limits.min_image_share * wal.wal_bytes
+            and snapshot.setting("wal_compression") == "off"
+        ):
+            yield _finding(snapshot, wal, images)
+
+
+def _finding(snapshot: Snapshot, wal: Wal, images: int) -> Finding:
+    total = wal.wal_bytes or 1
+    return Finding(
+        object=Object("setting", "wal_compression"),
+        severity=Severity.INFO,
+        grade=Grade.C,
+        title=f"Up to {images / total:.0%} of the WAL is full-page images",
+        detail=f"{wal.full_page_images:,} images in {total / 1e9:,.1f} GB of WAL, not compressed.",
+        evidence={
+            "wal_bytes": wal.wal_bytes,
+            "full_page_images": wal.full_page_images,
+            "image_share": round(images / total, 4),
+            "wal_compression": snapshot.setting("wal_compression"),
+        },
+        impact=Impact(bytes=images // 2, risk="WAL, archive and standbys carry them"),
+        remedy=(_settings.alter_system(snapshot, "wal_compression", _method(snapshot)),),
+        caveats=(
+            "Compression costs CPU; lz4 little, pglz (which on means) more.",
+            *_settings.caveats(snapshot.setting_by_name.get("wal_compression")),
+        ),
+    )
+
+
+def _method(snapshot: Snapshot) -> str:
+    """Return the lightest method that this server was built with; on has always been there."""
+    setting = snapshot.setting_by_name.get("wal_compression")
+    return "lz4" if setting is not None and "lz4" in setting.enum_values else "on"

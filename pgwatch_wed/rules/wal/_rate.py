@@ -1,0 +1,18 @@
+"""How fast the server writes WAL."""
+
+from pgwatch_wed.facts import Snapshot, Wal
+from pgwatch_wed.rules import _pace
+
+
+def seconds(snapshot: Snapshot, wal: Wal) -> float | None:
+    """Return for how long the WAL's counters have run."""
+    return _pace.seconds(snapshot, wal.stats_reset)
+
+
+def per_second(snapshot: Snapshot, at_least_s: float) -> float | None:
+    """Return bytes of WAL a second; a shorter time counts as ``at_least_s``: it says nothing of a longer."""
+    for wal in snapshot.wal:
+        length = seconds(snapshot, wal)
+        if wal.wal_bytes is not None and length is not None:
+            return wal.wal_bytes / max(length, at_least_s)
+    return None
