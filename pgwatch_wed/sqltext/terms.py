@@ -102,6 +102,11 @@ def references(text: str) -> frozenset[tuple[str, str]]:
     return frozenset(_columns(node))
 
 
+def columns(text: str) -> frozenset[str]:
+    """Return the columns that an expression of a candidate reads; it has no aliases."""
+    return frozenset(column for _, column in references(text))
+
+
 @lru_cache(maxsize=20_000)
 def sort_key(text: str) -> SortKey | None:
     """Return a key of a Sort or Group node, or None where it is not over one alias."""

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
+from pgwatch_wed.sqltext import terms
 from pgwatch_wed.whatif import sizes
 from pgwatch_wed.whatif.catalog import Catalog, Column, ExistingIndex, Table
 from pgwatch_wed.whatif.model import Index, Key
@@ -50,6 +52,7 @@ def distinct(catalog: Catalog, table: Table, keys: Iterable[Key], rows: float) -
 
     Columns count as independent, except where a foreign key or a unique key says otherwise.
     """
+    keys = list(keys)
     columns = [_column(table, key) for key in keys]
     names = {c.name for c in columns if c is not None}
     if rows < 1 or _is_unique(catalog, table, names):
@@ -60,8 +63,8 @@ def distinct(catalog: Catalog, table: Table, keys: Iterable[Key], rows: float) -
             left -= cover
             combinations *= count
     combinations *= math.prod(table.columns[n].distinct for n in left)
-    combinations *= _EXPRESSION_DISTINCT ** sum(c is None for c in columns)
-    if len(columns) == 1 and columns[0] is not None:
+    combinations *= math.prod(_values(table, k) for k in keys if k.column is None)
+    if len(keys) == 1:
         return min(combinations, rows)
     return _occupied(combinations, rows)
 
@@ -105,7 +108,20 @@ def _column(table: Table, key: Key) -> Column | None:
 
 def _width(table: Table, key: Key) -> Width:
     column = _column(table, key)
-    return column.width if column is not None else _EXPRESSION
+    if column is not None:
+        return column.width
+    widths = [c.mean_width for c in _inputs(table, key)]
+    return replace(_EXPRESSION, mean=max(widths)) if widths else _EXPRESSION
+
+
+def _values(table: Table, key: Key) -> float:
+    """Return how many values an expression may have: as many as what it is made of."""
+    inputs = _inputs(table, key)
+    return math.prod(c.distinct for c in inputs) if inputs else _EXPRESSION_DISTINCT
+
+
+def _inputs(table: Table, key: Key) -> list[Column]:
+    return [table.columns[n] for n in terms.columns(key.text) & table.columns.keys()]
 
 
 def _bare(text: str) -> str:

@@ -1,0 +1,374 @@
+"""The what-if oracle and the advisor on a real server: true plans, true sizes, no folly."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgwatch_wed.whatif import advise, existing, source
+from pgwatch_wed.whatif.advise import Advice, Options
+from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.whatif.model import Index, Key, Plan, PlanError, Query, Rejected
+from pgwatch_wed.whatif.plans import Node, walk
+from pgwatch_wed.whatif.pool import Pool
+from pgwatch_wed.whatif.workload import Workload, query_of
+from tests import servers
+from tests.psql import psql
+
+pytestmark = pytest.mark.pg("== 18")  # the lab's own major: plans must be equal
+
+SHOP = """
+create extension pg_trgm;
+create table customers (id int primary key, email text not null, country text);
+insert into customers select g, 'User' || g || '@Example.org', (array['DE','FR','IT','ES'])[1 + g % 4]
+from generate_series(1, 10000) g;
+create table orders (id int primary key, customer_id int references customers, status text,
+    placed timestamptz, total numeric(10,2), archived_at timestamptz, data jsonb, note text);
+insert into orders select g, 1 + (g * 7919) % 10000, case when g % 50 = 0 then 'open' else 'done' end,
+    timestamptz '2024-01-01' + g * interval '1 minute', (g % 9973) / 7.0,
+    case when g % 100 = 0 then null else timestamptz '2025-01-01' end,
+    jsonb_build_object('k', g % 1000), md5(g::text)
+from generate_series(1, 80000) g;
+create index orders_total on orders (total, id);
+create table lines (order_id int, product_id int, quantity int, price numeric,
+    primary key (order_id, product_id));
+insert into lines select 1 + g / 3, (g * 31) % 2000, g % 10, g % 500
+from generate_series(1, 120000) g on conflict do nothing;
+create schema "Mixed Case";
+create table "Mixed Case"."Weird Table" ("Customer Id" int, "select" text, filler text);
+insert into "Mixed Case"."Weird Table" select g % 4000, 'v' || g % 30, repeat('x', 40)
+from generate_series(1, 40000) g;
+create table tiny (id int, name text);
+insert into tiny select g, 'n' || g from generate_series(1, 40) g;
+create table events (at timestamptz not null, device int, value float8) partition by range (at);
+create table events_jan partition of events for values from ('2024-01-01') to ('2024-02-01');
+create table events_feb partition of events for values from ('2024-02-01') to ('2024-03-01');
+insert into events select timestamptz '2024-01-01' + g * interval '1 minute', g % 3000, g
+from generate_series(1, 80000) g;
+create table log (id bigint, kind int, body text);
+insert into log select g, g % 500, md5(g::text) from generate_series(1, 60000) g;
+set default_statistics_target = 1000;
+vacuum analyze;
+"""
+
+BY_CUSTOMER = "select total from orders where customer_id = 7"
+QUERIES = (
+    BY_CUSTOMER,
+    "select sum(total) from orders where customer_id between 5 and 90",
+    "select * from orders where status = 'open' and placed > '2024-02-01' order by placed limit 20",
+    "select * from orders where status = 'open' order by placed desc limit 10",
+    "select * from orders where archived_at is null and placed < '2024-01-20'",
+    "select count(*) from orders where placed between '2024-02-01' and '2024-02-03'",
+    "select max(placed) from orders",
+    "select * from customers where id < 50 order by id",
+    "select sum(price) from lines where product_id = 77",
+    "select o.total, l.price from orders o join lines l on l.order_id = o.id where l.product_id = 77",
+    "select c.country, count(*) from customers c join orders o on o.customer_id = c.id group by 1",
+    'select * from "Mixed Case"."Weird Table" where "Customer Id" = 5',
+    "select * from events where device = 5",
+    "select avg(value) from events where device = 5 and at < '2024-01-20'",
+)
+CANDIDATES = {
+    "one key": Index("public", "orders", (Key.of("customer_id"),)),
+    "unique values": Index("public", "orders", (Key.of("note"),)),
+    "two keys": Index("public", "orders", (Key.of("status"), Key.of("placed"))),
+    "descending": Index("public", "orders", (Key.of("placed", order="DESC NULLS LAST"),)),
+    "covering": Index("public", "orders", (Key.of("customer_id"),), ("total",)),
+    "partial": Index("public", "orders", (Key.of("placed"),), (), "status = 'open'"),
+    "null partial": Index("public", "orders", (Key.of("placed"),), (), "archived_at IS NULL"),
+    "brin": Index("public", "orders", (Key.of("placed"),), method="brin"),
+    "few rows a key": Index("public", "lines", (Key.of("product_id"),)),
+    "covering lines": Index("public", "lines", (Key.of("product_id"),), ("quantity", "price")),
+    "quoted": Index("Mixed Case", "Weird Table", (Key.of("Customer Id"),)),
+    "partitioned": Index("public", "events", (Key.of("device"),)),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(pg: servers.Server) -> Iterator[str]:
+    with pg.database() as dsn:
+        psql(dsn, SHOP)
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def lab(shop: str) -> Iterator[Lab]:
+    with source.open_lab(shop) as lab:
+        assert lab.notes == []
+        lab.add(CANDIDATES.values())
+        yield lab
+
+
+def shape(tree: Node) -> list[str]:
+    return [f"{n['Node Type']} {n.get('Relation Name', '')}" for n in walk(tree)]
+
+
+def real_plan(connection: psycopg.Connection[Any], query: str) -> Node:
+    row = connection.execute(f"explain (verbose, format json) {query}".encode()).fetchone()
+    assert row is not None
+    tree: Node = row[0][0]["Plan"]
+    return tree
+
+
+def real_size(connection: psycopg.Connection[Any], index: str) -> int:
+    row = connection.execute(
+        "select sum(pg_relation_size(i)) from (select %s::regclass::oid union all"
+        " select relid from pg_partition_tree(%s::regclass) where isleaf) x(i)"
+        " join pg_class c on c.oid = i where c.relkind = 'i'",
+        [index, index],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def query(text: str, **more: Any) -> Query:
+    found = query_of(more.pop("name", text), text, **more)
+    assert isinstance(found, Query), found
+    return found
+
+
+def work(*texts: str, **more: Any) -> Workload:
+    return Workload(tuple(query(text, **more) for text in texts))
+
+
+def advised(lab: Lab, *texts: str, **more: Any) -> Advice:
+    options = Options(**{"seconds": 20.0, "budget_bytes": 100_000_000, **more})
+    return advise.advise(lab, work(*texts), options)
+
+
+# The oracle is true
+
+
+@pytest.mark.parametrize("text", QUERIES)
+def test_without_candidates_the_lab_plans_as_the_server_does(
+    shop: str, lab: Lab, text: str
+) -> None:
+    plan = lab.plan(query(text))
+    with psycopg.connect(shop) as connection:
+        tree = real_plan(connection, text)
+    assert shape(plan.tree) == shape(tree)
+    assert plan.cost == pytest.approx(tree["Total Cost"], rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", CANDIDATES)
+def test_a_candidate_is_what_the_real_index_is(shop: str, lab: Lab, kind: str) -> None:
+    index = CANDIDATES[kind]
+    plans = {text: lab.plan(query(text), [index]) for text in QUERIES}
+    used = [text for text, plan in plans.items() if plan.used]
+    with psycopg.connect(shop) as connection:
+        connection.execute(index.ddl("real").encode())  # rolled back
+        trees = {text: real_plan(connection, text) for text in QUERIES}
+        size = real_size(connection, f'"{index.schema}".real')
+        connection.rollback()
+    assert lab.size(index) == pytest.approx(size, rel=0.1, abs=8192)
+    assert used or kind == "unique values"
+    for text, plan in plans.items():
+        assert shape(plan.tree) == shape(trees[text]), text
+        assert plan.cost == pytest.approx(trees[text]["Total Cost"], rel=0.02), text
+
+
+def test_hiding_an_index_is_dropping_it(shop: str, lab: Lab) -> None:
+    text = "select id from orders where total = 100"
+    (oid,) = [i.oid for i in lab.catalog.indexes.values() if i.name == "orders_total"]
+    before, hidden = lab.plan(query(text)), lab.plan(query(text), hidden=[oid])
+    assert before.used_existing == {oid}
+    with psycopg.connect(shop) as connection:
+        connection.execute("drop index orders_total")  # rolled back
+        tree = real_plan(connection, text)
+        connection.rollback()
+    assert hidden.cost == pytest.approx(tree["Total Cost"], rel=1e-3)
+    assert lab.plan(query(text)).cost == before.cost
+
+
+def test_gin_and_trigrams_are_planned_and_their_method_is_known(lab: Lab) -> None:
+    data = Index("public", "orders", (Key.of("data"),), method="gin")
+    email = Index("public", "customers", (Key.of("email", "public.gin_trgm_ops"),), method="gin")
+    lab.add([data, email])
+    for index, text in (
+        (data, """select from orders where data @> '{"k": 5}'"""),
+        (email, "select from customers where email like '%ser123%'"),
+    ):
+        plan = lab.plan(query(text), [index])
+        assert plan.used == {index}
+        assert plan.cost < 0.5 * lab.plan(query(text)).cost
+
+
+def test_what_the_server_refuses_to_build_is_told(lab: Lab) -> None:
+    bad = Index("public", "orders", (Key("now() + placed::time", None),))
+    gone = Index("public", "no such table", (Key.of("a"),))
+    lab.add([bad, gone])
+    assert "IMMUTABLE" in str(lab.refusal(bad))
+    assert "no table" in str(lab.refusal(gone))
+
+
+def test_a_statement_that_does_not_plan_leaves_the_lab_usable(lab: Lab) -> None:
+    with pytest.raises(PlanError, match="does not exist"):
+        lab.plan(Query("bad", "select nothing from nowhere"))
+    assert lab.plan(query(BY_CUSTOMER)).cost > 0
+
+
+# Plans are reused
+
+
+def test_a_known_plan_answers_for_every_set_between() -> None:
+    a, b, c = (Index("public", "t", (Key.of(name),)) for name in "abc")
+    asked: list[frozenset[Index]] = []
+
+    def ask(_query: Query, shown: frozenset[Index]) -> Plan:
+        asked.append(shown)
+        return Plan(10.0, shown & {a}, frozenset(), {})
+
+    pool = Pool(ask, lambda _query, plan: plan.cost)
+    one = Query("q", "select")
+    pool.plan(one, frozenset({a, b, c}))
+    assert pool.plan(one, frozenset({a, b})).used == {a}
+    assert pool.plan(one, frozenset({a})).used == {a}
+    assert len(asked) == 1
+    pool.plan(one, frozenset({b, c}))  # without what the plan used nothing is known
+    assert len(asked) == 2
+    pool.restrict(one, [("public", "other")])
+    pool.plan(one, frozenset({a, b, c}))
+    assert len(asked) == 2  # nothing of the set is on its tables, and that plan is known
+
+
+def test_reuse_predicts_what_the_oracle_would_say(lab: Lab) -> None:
+    """Every answer that the pool gives without asking is the one that asking would give."""
+    shown = frozenset(i for i in CANDIDATES.values() if i.table in ("orders", "lines"))
+    for text in QUERIES:
+        one = query(text)
+        pool = Pool(lab.plan, lambda _query, plan: plan.cost)
+        pool.plan(one, shown)
+        for left_out in sorted(shown):
+            known = pool.exact(one, shown - {left_out})
+            if known is not None:
+                assert lab.plan(one, shown - {left_out}).cost == pytest.approx(known.cost, rel=0.01)
+
+
+# The advice is no folly
+
+
+def test_the_best_set_is_found_and_named(lab: Lab) -> None:
+    advice = advised(lab, *QUERIES)
+    assert advice.cost_after < 0.6 * advice.cost_before
+    assert advice.bytes <= advice.budget_bytes
+    assert all(i.queries for i in advice.indexes)
+    assert len({i.name for i in advice.indexes}) == len(advice.indexes)
+    told = {g.name for g in advice.per_query if g.indexes} | {r.query for r in advice.rejected}
+    assert told == set(QUERIES)
+    tables = {i.index.table for i in advice.indexes}
+    assert {"Weird Table", "events", "lines"} <= tables
+
+
+def test_the_costs_of_the_set_are_those_of_the_set_really_built(shop: str, lab: Lab) -> None:
+    advice = advised(lab, *QUERIES)
+    with psycopg.connect(shop) as connection:
+        for each in advice.indexes:
+            connection.execute(each.ddl.encode())
+        cost = sum(real_plan(connection, text)["Total Cost"] for text in QUERIES)
+        connection.rollback()
+    assert advice.cost_after == pytest.approx(cost, rel=0.01)
+
+
+def test_nothing_is_advised_that_an_existing_index_covers(lab: Lab) -> None:
+    advice = advised(
+        lab,
+        "select id from orders where total = 100",
+        "select * from orders where id = 77",
+        "select product_id from lines where order_id = 9",
+        "select * from lines where order_id = 9 and product_id = 3",
+    )
+    assert [i.ddl for i in advice.indexes if existing.covering(lab.catalog, i.index)] == []
+    assert not any(i.index.columns[0] in ("id", "order_id") for i in advice.indexes)
+    assert {r.query for r in advice.rejected} >= {"select * from orders where id = 77"}
+
+
+def test_a_tiny_table_gets_no_index(lab: Lab) -> None:
+    advice = advised(lab, "select name from tiny where id = 7")
+    assert advice.indexes == ()
+    assert "no condition" in advice.rejected[0].reason
+
+
+def test_writes_veto_an_index_that_costs_them_more_than_it_saves(lab: Lab) -> None:
+    read = query("select body from log where kind = 5", weight=1.0)
+    write = query("insert into log values (1, 2, 'x')", weight=1.0)
+    options = Options(budget_bytes=100_000_000, seconds=20)
+    alone = advise.advise(lab, Workload((read, write)), options)
+    assert [i.index.columns[0] for i in alone.indexes] == ["kind"]
+    assert alone.indexes[0].write_cost > 0
+    many = replace(write, weight=1_000_000.0)
+    assert advise.advise(lab, Workload((read, many)), options).indexes == ()
+
+
+def test_an_update_counts_only_where_it_touches_the_index(lab: Lab) -> None:
+    read = query("select body from log where kind = 5")
+    elsewhere = query("update log set body = 'x' where id = 5", weight=10.0)
+    options = Options(budget_bytes=100_000_000, seconds=20)
+    advice = advise.advise(lab, Workload((read, elsewhere)), options)
+    kinds = [i for i in advice.indexes if i.index.columns == ("kind",)]
+    assert kinds
+    assert kinds[0].index.include == ()  # storing what is updated would end HOT updates
+    assert kinds[0].write_cost == 0
+
+
+def test_an_index_that_the_new_one_replaces_is_named(lab: Lab) -> None:
+    longer = Index("public", "orders", (Key.of("total"), Key.of("id"), Key.of("placed")))
+    assert [e.name for e in existing.made_redundant(lab.catalog, longer)] == ["orders_total"]
+
+
+def test_a_budget_that_fits_nothing_gives_reasons(lab: Lab) -> None:
+    advice = advised(lab, BY_CUSTOMER, budget_bytes=8192)
+    assert advice.indexes == ()
+    assert "more than the budget" in advice.rejected[0].reason
+
+
+def test_what_cannot_be_planned_is_named_and_the_rest_is_advised(lab: Lab) -> None:
+    advice = advised(lab, BY_CUSTOMER, "select missing from orders")
+    assert [i.index.columns[0] for i in advice.indexes] == ["customer_id"]
+    (rejected,) = advice.rejected
+    assert rejected.query == "select missing from orders"
+    assert "does not exist" in rejected.reason
+
+
+def test_seconds_are_kept(lab: Lab) -> None:
+    began = time.monotonic()
+    advice = advised(lab, *QUERIES, seconds=1.0)
+    assert time.monotonic() - began < 3
+    assert {g.name for g in advice.per_query} | {r.query for r in advice.rejected} == set(QUERIES)
+
+
+def test_parameters_are_planned_generically(lab: Lab) -> None:
+    advice = advised(
+        lab,
+        "select total from orders where customer_id = $1",
+        "select * from events where device = any($1) limit $2",
+        "select * from customers where lower(email) = lower($1)",
+    )
+    assert advice.rejected == ()
+    assert "lower(email)" in {i.index.columns[0] for i in advice.indexes}
+
+
+def test_views_ctes_and_search_path_are_resolved_by_the_server(shop: str) -> None:
+    psql(
+        shop,
+        """create schema app; create table app.orders (id int, "Owner" int, pad text);
+        insert into app.orders select g, g % 3000, repeat('y', 50) from generate_series(1, 30000) g;
+        create view app.mine as select o."Owner" as who, o.id from app.orders o; analyze app.orders;""",
+    )
+    text = "with x as (select * from app.mine m) select id from x where who = 5"
+    with source.open_lab(shop) as lab:
+        advice = advised(lab, text)
+    (index,) = advice.indexes
+    assert (index.index.schema, index.index.table) == ("app", "orders")
+    assert index.index.columns[0] == "Owner"
+    psql(shop, "drop schema app cascade")
+
+
+def test_the_workload_of_a_folder_names_what_it_cannot_take() -> None:
+    found = query_of("x.sql", "create table t ()")
+    assert found == Rejected("x.sql", "CREATE is not planned")
+    assert isinstance(query_of("y.sql", "select '\0'"), Rejected)
+    assert json.dumps(query("select 1").sql) == '"select 1"'
