@@ -74,6 +74,18 @@ def _pg_dump(
             timeout=seconds,
         )
     except subprocess.TimeoutExpired:
-        raise DumpError(f"pg_dump took longer than {seconds:.0f} seconds") from None
+        raise DumpError(
+            f"pg_dump took longer than {seconds:.0f} seconds", "give it more with --seconds"
+        ) from None
     if done.returncode:
-        raise DumpError(" ".join(done.stderr.split())[-400:])
+        raise _failed(done.stderr)
+
+
+def _failed(said: str) -> DumpError:
+    text = " ".join(said.partition("pg_dump: detail:")[0].split())
+    hints = (
+        ("permission denied", "GRANT pg_read_all_data TO the role, or SELECT on these tables"),
+        ("lock timeout", "a table is locked; try again when that has passed"),
+    )
+    hint = next((hint for part, hint in hints if part in text), "")
+    return DumpError(f"the definitions cannot be read: {text[-400:]}", hint)

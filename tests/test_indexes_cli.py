@@ -1,0 +1,284 @@
+"""db-analyze indexes as a user meets it: formats that run as they stand, and bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy.engine import URL
+
+from pgwatch_wed.whatif import engines, output
+from pgwatch_wed.whatif.advise import Advice, Options
+from tests import servers
+from tests.psql import psql
+
+PROGRAM = [sys.executable, "-c", "from pgwatch_wed.cli import main; main()"]
+
+SHOP = """
+create table orders (id int primary key, customer_id int, status text, total int, pad text);
+insert into orders select g, g % 4000, case when g % 50 = 0 then 'it''s :open %' else 'done' end, g,
+    repeat('x', 50) from generate_series(1, 40000) g;
+create schema "Mixed Case";
+create table "Mixed Case"."Weird Table" ("Customer: Id" int, filler text);
+insert into "Mixed Case"."Weird Table" select g % 4000, repeat('x', 40) from generate_series(1, 40000) g;
+create table events (at date not null, device int, value float8) partition by range (at);
+create table "Events Jan" partition of events for values from ('2024-01-01') to ('2024-02-01');
+create table events_feb partition of events for values from ('2024-02-01') to ('2024-03-01');
+insert into events select date '2024-01-01' + g % 59, g % 3000, g from generate_series(1, 80000) g;
+vacuum analyze;
+"""
+WORKLOAD = {
+    "customer.sql": "select sum(total) from orders where customer_id = 7;",
+    "open.sql": "select id from orders where status = 'it''s :open %' and total > 100 -- they wait",
+    "weird.sql": 'select filler from "Mixed Case"."Weird Table" where "Customer: Id" = 5',
+    "device.sql": "select avg(value) from events where device = 5",
+    "id.sql": "select * from orders where id = 7",
+    "broken.sql": "select missing from orders",
+    "ddl.sql": "create table x ()",
+}
+
+
+def db_analyze(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PG") and k != "DATABASE_URL"}
+    return subprocess.run(
+        [*PROGRAM, "indexes", *args],
+        capture_output=True,
+        text=True,
+        env={**clean, **env},
+        timeout=120,
+        check=False,
+    )
+
+
+def failed(done: subprocess.CompletedProcess[str], status: int) -> str:
+    """Return what a failed call said: one line and a hint, no traceback, nothing on stdout."""
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert 1 <= len(done.stderr.strip().splitlines()) <= 4
+    return done.stderr
+
+
+def indexes_of(dsn: str) -> dict[str, bool]:
+    with psycopg.connect(dsn) as connection:
+        return dict(
+            connection.execute(
+                "select indexrelid::regclass::text, indisvalid from pg_index"
+                " where indrelid >= 16384 and not indisprimary"
+            ).fetchall()
+        )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("workload")
+    for name, text in WORKLOAD.items():
+        (made / name).write_text(text, encoding="utf-8")
+    (made / "weights.json").write_text('{"customer.sql": 3}', encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def shop(pg: servers.Server) -> Iterator[str]:
+    with pg.database() as dsn:
+        psql(dsn, SHOP)
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def advice(shop: str, folder: Path) -> Advice:
+    return engines.advise_target(shop, folder, Options(100_000_000, seconds=20), "lab")
+
+
+def test_text_says_what_to_build_what_it_gains_and_who_gets_nothing(
+    shop: str, folder: Path
+) -> None:
+    done = db_analyze(shop, "--workload", str(folder), "--budget", "100MB")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert 'CREATE INDEX "Weird Table_Customer_Id_idx" ON "Mixed Case"."Weird Table"' in done.stdout
+    assert "of 100 MB" in done.stdout
+    for name in ("id.sql", "broken.sql", "ddl.sql"):
+        assert f"  {name}: " in done.stdout.partition("Without advice")[2]
+
+
+def test_json_has_the_promised_form(shop: str, folder: Path) -> None:
+    done = db_analyze(shop, "--workload", str(folder), "--format", "json", "--engine", "lab")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["cost_after"] < found["cost_before"]
+    assert found["bytes"] > 0
+    assert found["whatif_calls"] > 0
+    assert found["seconds"] > 0
+    assert found["per_query"]["customer.sql"]["weight"] == 3
+    assert {r["query"] for r in found["rejected"]} >= {"id.sql", "broken.sql", "ddl.sql"}
+    assert all(r["reason"] for r in found["rejected"])
+    with psycopg.connect(shop) as connection:
+        for ddl in found["indexes"]:
+            connection.execute(ddl)
+        connection.rollback()
+
+
+def test_the_script_builds_every_index_valid_and_its_undo_takes_them_away(
+    shop: str, advice: Advice
+) -> None:
+    script = output.as_sql(advice)
+    psql(shop, script)
+    built = indexes_of(shop)
+    assert len(built) >= len(advice.indexes) >= 4
+    assert all(built.values())
+    assert '"Mixed Case"."Weird Table_Customer_Id_idx"' in built
+    undo = [line.removeprefix("-- undo: ") for line in script.splitlines() if "-- undo: " in line]
+    psql(shop, "\n".join(undo))
+    assert indexes_of(shop) == {}
+
+
+def alembic(dsn: str, folder: Path, revision: str) -> AlembicConfig:
+    versions = folder / "versions"
+    versions.mkdir(parents=True)
+    (versions / "advised.py").write_text(revision, encoding="utf-8")
+    (folder / "script.py.mako").write_text("", encoding="utf-8")
+    (folder / "env.py").write_text(
+        "from alembic import context\n"
+        "from sqlalchemy import create_engine\n"
+        "engine = create_engine(context.config.attributes['url'])\n"
+        "with engine.connect() as connection:\n"
+        "    context.configure(connection=connection, transaction_per_migration=True)\n"
+        "    with context.begin_transaction():\n"
+        "        context.run_migrations()\n"
+        "engine.dispose()\n",
+        encoding="utf-8",
+    )
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("path_separator", "os")
+    parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    config.attributes["url"] = URL.create(
+        "postgresql+psycopg", database=str(parts.pop("dbname")), query=_strings(parts)
+    )
+    return config
+
+
+def _strings(parts: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in parts.items()}
+
+
+def test_the_revision_goes_up_and_down(shop: str, advice: Advice, tmp_path: Path) -> None:
+    config = alembic(shop, tmp_path / "alembic", output.as_alembic(advice))
+    command.upgrade(config, "head")
+    built = indexes_of(shop)
+    assert len(built) >= len(advice.indexes)
+    assert all(built.values())
+    command.downgrade(config, "base")
+    assert set(indexes_of(shop)) <= {"alembic_version_pkc"}
+    psql(shop, "drop table alembic_version")
+
+
+def test_no_advice_is_a_valid_script_and_revision(shop: str, tmp_path: Path) -> None:
+    (tmp_path / "id.sql").write_text("select * from orders where id = 7", encoding="utf-8")
+    nothing = engines.advise_target(shop, tmp_path, Options(seconds=5), "lab")
+    assert nothing.indexes == ()
+    psql(shop, output.as_sql(nothing))
+    command.upgrade(alembic(shop, tmp_path / "alembic", output.as_alembic(nothing)), "head")
+    psql(shop, "drop table alembic_version")
+
+
+@pytest.mark.pg(">= 14", extension="pg_stat_statements")
+def test_the_workload_is_that_of_pg_stat_statements_by_default(db: str) -> None:
+    psql(
+        db,
+        SHOP.partition("create schema")[0] + "vacuum analyze; create extension pg_stat_statements;",
+    )
+    with psycopg.connect(db) as connection:
+        for number in range(50):
+            connection.execute("select sum(total) from orders where customer_id = %s", [number])
+    done = db_analyze(db, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["unit"] == "ms"
+    assert any("customer_id" in ddl for ddl in found["indexes"])
+    assert not any("pg_stat_statements" in name for name in found["per_query"])
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--engine", "oracle"], "'oracle' is not one of 'auto', 'hypopg', 'lab'"),
+        (["--budget", "0"], "the budget is nothing"),
+        (["--budget", "many"], "'many' is no size"),
+        (["--budget", "-5MB"], "no size"),
+        (["--seconds", "0"], "--seconds"),
+        (["--max-width", "99"], "--max-width"),
+        (["--format", "yaml"], "yaml"),
+        (["--workload", "/nowhere"], "cannot read the workload /nowhere: No such file"),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2(shop: str, args: list[str], said: str) -> None:
+    assert said in failed(db_analyze(shop, *args), 2)
+
+
+def test_bad_folders_are_one_line_and_status_2(shop: str, tmp_path: Path) -> None:
+    assert "holds no .sql file" in failed(db_analyze(shop, "--workload", str(tmp_path)), 2)
+    (tmp_path / "a.sql").write_text("select 1", encoding="utf-8")
+    for weights, said in (
+        ("{", "weights.json"),
+        ('{"b.sql": 1}', "there is no file 'b.sql'"),
+        ('{"a.sql": "much"}', "is not a number"),
+        ('{"a.sql": -1}', "is not a number"),
+        ("[]", "no object"),
+    ):
+        (tmp_path / "weights.json").write_text(weights, encoding="utf-8")
+        assert said in failed(db_analyze(shop, "--workload", str(tmp_path)), 2)
+    file = tmp_path / "a.sql"
+    assert "Not a directory" in failed(db_analyze(shop, "--workload", str(file)), 2)
+
+
+def test_files_that_are_no_query_are_named_with_their_reason(shop: str, tmp_path: Path) -> None:
+    (tmp_path / "latin.sql").write_bytes(b"select '\xe4'")
+    (tmp_path / "two.sql").write_text("select 1; select 2", encoding="utf-8")
+    (tmp_path / "empty.sql").write_text("", encoding="utf-8")
+    (tmp_path / "huge.sql").write_text("-" * 1_000_001, encoding="utf-8")
+    (tmp_path / "folder.sql").mkdir()
+    done = db_analyze(shop, "--workload", str(tmp_path), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    reasons = {r["query"]: r["reason"] for r in json.loads(done.stdout)["rejected"]}
+    assert reasons == {
+        "latin.sql": "the file is not UTF-8",
+        "two.sql": "it holds 2 statements",
+        "empty.sql": "it is empty",
+        "huge.sql": "the file is larger than 1 MB",
+        "folder.sql": "the file cannot be read: Is a directory",
+    }
+
+
+def test_a_target_that_cannot_answer_is_one_line_and_status_3(
+    shop: str, folder: Path, tmp_path: Path
+) -> None:
+    said = failed(db_analyze(shop, "--workload", str(folder), "--engine", "hypopg"), 3)
+    assert "hypopg is not installed" in said
+    assert "no pg_stat_statements" in failed(db_analyze(shop), 3)
+    nowhere = f"host={tmp_path} dbname=x"
+    assert "cannot connect" in failed(db_analyze(nowhere, "--workload", str(folder)), 3)
+
+
+def test_seconds_bound_the_search(shop: str, folder: Path) -> None:
+    done = db_analyze(shop, "--workload", str(folder), "--seconds", "1", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["seconds"] < 2
+
+
+def test_a_role_that_may_read_nothing_is_told_what_it_lacks(
+    pg: servers.Server, shop: str, folder: Path
+) -> None:
+    with pg.role() as name:
+        as_role = psycopg.conninfo.make_conninfo(shop, user=name)
+        said = failed(db_analyze(as_role, "--workload", str(folder)), 3)
+    assert "permission denied" in said
+    assert "GRANT" in said
