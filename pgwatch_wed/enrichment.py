@@ -4,14 +4,13 @@ Each is added when it is wanted and fits the budget; of each other the snapshot 
 Plans and advice come from the lab, a copy of schema and statistics: on the target nothing is planned.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgwatch_wed import exact_bloat, statement_text, workload
+from pgwatch_wed import exact_bloat, plans, statement_text, workload
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import (
     Index,
@@ -34,7 +33,9 @@ Facts = tuple[Any, ...] | Missing
 MAX_TABLES = 2_000
 _SHARE = 0.4
 _MOST_SECONDS = 60.0
+_MOST_SECONDS_THERE = 15.0
 _TRIALS = 200
+_MOST_TREES = 50
 _ADVICE = ("missing_indexes", "index_drop_trials", "statement_plans")
 
 
@@ -54,7 +55,17 @@ def enrich(
         reason = found if isinstance(found, Missing) else None
         if not isinstance(found, Missing):
             return put(snapshot, **dict(zip(_ADVICE, found, strict=True)))
-    return put(snapshot, **dict.fromkeys(_ADVICE, reason or Missing("the lab gave nothing")))
+    advised = put(snapshot, **dict.fromkeys(_ADVICE, reason or Missing("the lab gave nothing")))
+    return put(advised, statement_plans=_planned_there(conninfo, snapshot, budget))
+
+
+def _planned_there(conninfo: str, snapshot: Snapshot, budget: "Budget") -> Facts:
+    """Ask the target itself for the plans that the lab could not give."""
+    if "statements" in snapshot.missing:
+        return snapshot.missing["statements"]
+    left = budget.left(_SHARE)
+    seconds = _MOST_SECONDS_THERE if left is None else min(left, _MOST_SECONDS_THERE)
+    return attempt("planning", lambda: plans.statement_plans(conninfo, snapshot, seconds))
 
 
 def put(snapshot: Snapshot, **facts: Facts) -> Snapshot:
@@ -106,7 +117,7 @@ def _in_the_lab(
     if not queries:
         return Missing("no statement of the users' own has been counted yet", "run again later")
     with engines.oracle(conninfo, "lab", seconds) as oracle:
-        plans = tuple(_plans(oracle, queries))
+        planned = tuple(_plans(oracle, snapshot, queries))
         trials = tuple(_trials(oracle, snapshot, queries))
         advice = advise.advise(
             oracle,
@@ -114,7 +125,8 @@ def _in_the_lab(
             advise.Options(seconds=seconds / 2),
             lambda what, share: progress(what, 0.9 + 0.08 * share),
         )
-    return tuple(_missing(snapshot, advice)), trials, plans
+        trees = _trees(oracle, snapshot, queries, advice)
+    return tuple(_missing(snapshot, advice, trees)), trials, planned
 
 
 def _queries(snapshot: Snapshot, query_of: Callable[..., Any]) -> Iterator["Query"]:
@@ -134,41 +146,48 @@ def _queries(snapshot: Snapshot, query_of: Callable[..., Any]) -> Iterator["Quer
             yield found
 
 
-def _plans(oracle: "Oracle", queries: tuple["Query", ...]) -> Iterator[StatementPlan]:
+def _plans(
+    oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...]
+) -> Iterator[StatementPlan]:
     from pgwatch_wed.whatif.model import PlanError
 
+    tables = plans.by_name(snapshot)
     for query in queries:
         try:
-            plan = oracle.plan(query)
+            yield plans.described(query.query_id or 0, oracle.plan(query).tree, tables)
         except PlanError:
-            continue
-        yield StatementPlan(
-            query_id=query.query_id or 0,
-            total_cost=plan.cost,
-            plan_rows=float(plan.tree.get("Plan Rows", 0)),
-            plan=json.dumps(_shape(plan.tree), separators=(",", ":")),
-            subplans_removed=None,
-            scanned_partitions=(),
-        )
+            yield StatementPlan(query.query_id or 0, refused="the lab does not plan it")
 
 
-_KEPT = (
-    "Node Type",
-    "Relation Name",
-    "Alias",
-    "Index Name",
-    "Join Type",
-    "Plan Rows",
-    "Total Cost",
-)
+def _trees(
+    oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...], advice: "Advice"
+) -> dict[int, str]:
+    """Plan what gains anew, with the whole advised set; return the plans' trees by query."""
+    from pgwatch_wed.whatif.model import PlanError
+
+    indexes = {one.index: one.name for one in advice.indexes}
+    gaining = {q for one in advice.indexes for q in one.query_ids}
+    own = {i.name for i in snapshot.indexes}
+    found: dict[int, str] = {}
+    for query in queries:
+        if query.query_id in gaining and len(found) < _MOST_TREES:
+            try:
+                plan = oracle.plan(query, indexes)
+            except PlanError:
+                continue
+            names = [indexes[i] for i in plan.used if i in indexes]
+            found[query.query_id or 0] = plans.tree(_renamed(plan.tree, own, names))
+    return found
 
 
-def _shape(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep a plan's nodes and names; conditions may hold constants and stay in the lab."""
-    kept: dict[str, Any] = {k: tree[k] for k in _KEPT if k in tree}
-    if tree.get("Plans"):
-        kept["Plans"] = [_shape(child) for child in tree["Plans"]]
-    return kept
+def _renamed(node: Mapping[str, Any], own: set[str], names: list[str]) -> dict[str, Any]:
+    """Call the lab's index by the name that is advised, where there is but one."""
+    changed = dict(node)
+    if node.get("Index Name") not in (None, *own):
+        changed["Index Name"] = names[0] if len(names) == 1 else "one of the advised"
+    if node.get("Plans"):
+        changed["Plans"] = [_renamed(child, own, names) for child in node["Plans"]]
+    return changed
 
 
 def _trials(
@@ -212,7 +231,9 @@ def _trial(oracle: "Oracle", index: Index, oid: int, base: list[tuple[Any, Any]]
     )
 
 
-def _missing(snapshot: Snapshot, advice: "Advice") -> Iterator[MissingIndex]:
+def _missing(
+    snapshot: Snapshot, advice: "Advice", trees: Mapping[int, str]
+) -> Iterator[MissingIndex]:
     texts = {s.query_id: s.text for s in snapshot.statements if s.text}
     for one in advice.indexes:
         yield MissingIndex(
@@ -231,6 +252,7 @@ def _missing(snapshot: Snapshot, advice: "Advice") -> Iterator[MissingIndex]:
             queries=tuple(texts[q] for q in one.query_ids if q in texts),
             engine=advice.engine,
             caveats=one.caveats,
+            trees=tuple(trees.get(q, "") for q in one.query_ids),
         )
 
 

@@ -840,7 +840,7 @@ class StatementPlan:
     """The generic plan of a statement, found without executing it, or why there is none.
 
     ``plan_rows`` are the rows that a call would return or, for a write, change. ``plan`` outlines
-    the nodes, with relations and without any value. ``is_cut`` and ``is_grouped``: a LIMIT, or a
+    the nodes, with relations and without any value; ``tree`` is the same as EXPLAIN's JSON. ``is_cut`` and ``is_grouped``: a LIMIT, or a
     grouping, stands on top and decides the rows. ``scanned_partitions`` are the oids of partitions
     that it would scan.
     """
@@ -849,6 +849,7 @@ class StatementPlan:
     total_cost: float = 0.0
     plan_rows: float = 0.0
     plan: str = ""
+    tree: str = ""
     is_cut: bool = False
     is_grouped: bool = False
     subplans_removed: int | None = None
@@ -861,7 +862,8 @@ class MissingIndex:
     """An index that the advisor would add, with what it is worth; see ``db-analyze indexes``.
 
     ``ddl`` is CREATE INDEX CONCURRENTLY (or the script for a partitioned table) for the index
-    ``name`` in the table's schema. Costs are the planner's, of the whole workload.
+    ``name`` in the table's schema. Costs are the planner's, of the whole workload. ``trees`` are
+    the plans with it, as EXPLAIN's JSON without values, for each of ``query_ids``.
     """
 
     name: str
@@ -879,6 +881,7 @@ class MissingIndex:
     queries: tuple[str, ...]
     engine: str
     caveats: tuple[str, ...]
+    trees: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

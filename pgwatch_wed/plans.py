@@ -7,7 +7,7 @@ Tables that somebody has locked exclusively, or waits to, are left alone.
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,13 @@ _STATEMENT_MS = 2_000
 _LOCK_MS = 50
 _NAME = "pgwatch_wed_plan"
 _MAX_OUTLINE = 1_000
+_MAX_TREE = 30_000
+_KEPT = (
+    *("Node Type", "Strategy", "Partial Mode", "Operation", "Parent Relationship", "Subplan Name"),
+    *("Join Type", "Inner Unique", "Parallel Aware", "Scan Direction", "Workers Planned"),
+    *("Schema", "Relation Name", "Alias", "Index Name", "CTE Name", "Subplans Removed"),
+    *("Startup Cost", "Total Cost", "Plan Rows", "Plan Width"),
+)
 _GROUPING = frozenset({"Aggregate", "Group", "Unique", "SetOp", "ProjectSet", "Recursive Union"})
 # Nodes that give on as many rows as they get.
 _PASSING = frozenset(
@@ -58,7 +65,7 @@ def plan(
 ) -> tuple[StatementPlan, ...]:
     """Plan the dearest statements on an open connection in autocommit mode; see :func:`statement_plans`."""
     deadline = None if seconds is None else time.monotonic() + seconds
-    planner = _Planner(connection, snapshot, _tables(snapshot))
+    planner = _Planner(connection, snapshot, by_name(snapshot))
     chosen = [s for s in workload.statements(snapshot) if s.text is not None]
     chosen = [s for s in chosen if not statement_text.is_utility(s.text or "")]
     chosen.sort(key=lambda s: (-s.total_exec_ms, s.query_id))
@@ -71,7 +78,8 @@ def plan(
     return tuple(found)
 
 
-def _tables(snapshot: Snapshot) -> dict[str, list[Table]]:
+def by_name(snapshot: Snapshot) -> dict[str, list[Table]]:
+    """Return a snapshot's tables by name, those of all schemas together."""
     found: dict[str, list[Table]] = {}
     for table in snapshot.tables:
         found.setdefault(table.name, []).append(table)
@@ -113,7 +121,7 @@ class _Planner:
             top = self._explain(parsed.text, parsed.parameters)
         finally:
             self._end()
-        return _read(statement, top, self.tables)
+        return described(statement.query_id, top, self.tables)
 
     def _known(self, relations: Iterable[Relation]) -> list[int]:
         """Return the oids of a statement's tables and their partitions; refuse views and strangers."""
@@ -251,18 +259,20 @@ def _called(text: str) -> tuple[list[str], list[str]]:
 # --- reading a plan -----------------------------------------------------------------------------
 
 
-def _read(
-    statement: Statement, top: dict[str, Any], tables: dict[str, list[Table]]
+def described(
+    query_id: int, top: Mapping[str, Any], tables: Mapping[str, list[Table]]
 ) -> StatementPlan:
+    """Return what a plan's tree says of a statement. ``tables``: see :func:`by_name`."""
     nodes = list(_nodes(top))
     deciding = _deciding(top)
     removed = [n["Subplans Removed"] for n in nodes if "Subplans Removed" in n]
     scanned = {t.oid for n in nodes if (t := _table(n, tables)) is not None and t.is_partition}
     return StatementPlan(
-        query_id=statement.query_id,
+        query_id=query_id,
         total_cost=float(top["Total Cost"]),
         plan_rows=_rows(top),
         plan=_outline(top)[:_MAX_OUTLINE],
+        tree=tree(top),
         is_cut=deciding == "Limit",
         is_grouped=deciding in _GROUPING,
         subplans_removed=sum(removed) if removed else None,
@@ -270,19 +280,32 @@ def _read(
     )
 
 
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def tree(top: Mapping[str, Any]) -> str:
+    """Return a plan as EXPLAIN's JSON, without conditions: they may hold values; "" if it is huge."""
+    text = json.dumps([{"Plan": _shape(top)}], separators=(",", ":"))
+    return text if len(text) <= _MAX_TREE else ""
+
+
+def _shape(node: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {k: node[k] for k in _KEPT if k in node}
+    if node.get("Plans"):
+        kept["Plans"] = [_shape(child) for child in node["Plans"]]
+    return kept
+
+
+def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield node
     for child in node.get("Plans", ()):
         yield from _nodes(child)
 
 
-def _main(node: dict[str, Any]) -> dict[str, Any] | None:
+def _main(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the child whose rows a node gives on: no init plan, no subplan."""
     children = (c for c in node.get("Plans", ()) if c.get("Parent Relationship") != "InitPlan")
     return next((c for c in children if c.get("Parent Relationship") != "SubPlan"), None)
 
 
-def _deciding(top: dict[str, Any]) -> str:
+def _deciding(top: Mapping[str, Any]) -> str:
     """Return the kind of the first node from the top that changes how many rows there are."""
     node = top
     while node["Node Type"] in (*_PASSING, "ModifyTable"):
@@ -293,7 +316,7 @@ def _deciding(top: dict[str, Any]) -> str:
     return str(node["Node Type"])
 
 
-def _rows(top: dict[str, Any]) -> float:
+def _rows(top: Mapping[str, Any]) -> float:
     """Return the rows that a call returns or changes; the node of a write itself counts none."""
     if top["Node Type"] != "ModifyTable":
         return float(top["Plan Rows"])
@@ -301,12 +324,12 @@ def _rows(top: dict[str, Any]) -> float:
     return sum(float(c["Plan Rows"]) for c in below)
 
 
-def _table(node: dict[str, Any], tables: dict[str, list[Table]]) -> Table | None:
+def _table(node: Mapping[str, Any], tables: Mapping[str, list[Table]]) -> Table | None:
     named = tables.get(node.get("Relation Name", ""), [])
     return next((t for t in named if t.schema == node.get("Schema")), None)
 
 
-def _outline(node: dict[str, Any]) -> str:
+def _outline(node: Mapping[str, Any]) -> str:
     name = node.get("Relation Name")
     what = f"{node['Node Type']} {node.get('Schema')}.{name}" if name else str(node["Node Type"])
     below = ", ".join(_outline(child) for child in node.get("Plans", ()))

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from pgwatch_wed import render
+from pgwatch_wed.render import example
 from tests.reports import HOSTILE, finding, large, report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -136,6 +138,45 @@ def test_print_shows_what_was_closed_and_hides_the_tools(page: Page) -> None:
     page.emulate_media(media="print")
     assert page.locator("details.finding:not([open])").count() == 0
     assert not page.locator("form.filter").is_visible()
+
+
+def test_nothing_serious_stands_in_the_way_of_a_screen_reader(page: Page) -> None:
+    page.locator("details.finding > summary").first.click()
+    violations = Axe().run(page).response["violations"]
+    assert [v["id"] for v in violations if v["impact"] in ("serious", "critical")] == []
+
+
+def test_pictures_are_drawn_of_the_tables_below_them(page: Page) -> None:
+    for chapter in ("workload", "tables", "indexes"):
+        picture = page.locator(f"figure.picture[data-chapter={chapter}]").first
+        assert picture.locator("svg").count() == 1
+        assert picture.locator(".canvas").get_attribute("aria-label")
+        assert page.locator(f"table.data[data-chapter={chapter}]").count() == 1
+    dearest = page.text_content("table.data[data-chapter=workload] tbody td:nth-child(2)") or "?"
+    drawn = page.text_content("figure.picture[data-chapter=workload] svg")
+    assert dearest in (drawn or "")
+
+
+def test_the_example_shows_plans_before_and_after_and_who_waits_for_whom(browser: Browser) -> None:
+    opened = browser.new_page(reduced_motion="reduce")
+    trouble: list[str] = []
+    opened.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda e: trouble.append(str(e)))
+    own = (example.folder() / "report.html").as_uri()
+    opened.on("request", lambda r: trouble.append(r.url) if not r.url.startswith(own) else None)
+    opened.goto(own)
+    opened.wait_for_selector("html[data-ready]")
+    found = opened.locator("details.finding", has_text="index-missing").first
+    found.locator("> summary").click()
+    now, then = (
+        found.locator("details.plan", has_text=text).first for text in (" now", "with the advised")
+    )
+    for plan, node in ((now, "Seq Scan"), (then, "Index")):
+        plan.locator("> summary").click()
+        plan.locator(".viewer").get_by_text(node).first.wait_for(timeout=10_000)
+    assert opened.locator("ul.tree ul.tree li").count() >= 1
+    opened.close()
+    assert trouble == []
 
 
 def test_every_control_has_a_name_and_every_heading_its_order(page: Page) -> None:

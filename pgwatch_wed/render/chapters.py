@@ -9,6 +9,8 @@ from typing import Any
 
 from pgwatch_wed import workload
 from pgwatch_wed.facts import Index, Snapshot, Table
+from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import Node, Waits
 
 MAX_ROWS = 50_000
 MAX_TEXT = 2_000
@@ -23,8 +25,33 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """What is also drawn of a chapter's table, by places of columns; the first column names.
+
+    ``kind``: ``bars`` of ``x``, longest first; ``areas`` of ``x`` as a treemap, divided by
+    ``parts``; ``dots`` of ``x`` against ``y``, both logarithmic. ``limit`` is a line at that value.
+    """
+
+    kind: str
+    title: str
+    x: int
+    y: int | None = None
+    parts: tuple[int, ...] = ()
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A session or prepared transaction in the tree of who waits for whom."""
+
+    text: str
+    query: str
+    waiting: tuple["Branch", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Chapter:
-    """A sortable table of the report. ``bar`` names the column that is also drawn as bars."""
+    """A sortable table of the report, with its pictures, and a tree where there is one."""
 
     id: str
     title: str
@@ -32,8 +59,9 @@ class Chapter:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
     left_out: int = 0
-    bar: int | None = None
+    pictures: tuple[Picture, ...] = ()
     missing: str = ""
+    tree: tuple[Branch, ...] = ()
 
 
 Maker = Callable[[Snapshot], Chapter]
@@ -56,8 +84,9 @@ def _together(parts: list[Chapter]) -> Chapter:
         first.columns,
         kept,
         len(rows) - len(kept),
-        first.bar,
+        first.pictures,
         missing,
+        tuple(dict.fromkeys(branch for part in parts for branch in part.tree)),
     )
 
 
@@ -67,11 +96,12 @@ def _chapter(
     head: tuple[str, str, str],
     columns: Iterable[Column],
     rows: Iterable[tuple[Any, ...]],
-    bar: int | None = None,
+    *pictures: Picture,
+    tree: tuple[Branch, ...] = (),
 ) -> Chapter:
     absent = snapshot.missing.get(fact)
     why = f"{absent.reason}. {absent.mend}".strip() if absent else ""
-    return Chapter(*head, tuple(columns), tuple(rows), bar=bar, missing=why)
+    return Chapter(*head, tuple(columns), tuple(rows), pictures=pictures, missing=why, tree=tree)
 
 
 def statements(s: Snapshot) -> Chapter:
@@ -109,7 +139,8 @@ def statements(s: Snapshot) -> Chapter:
         "Statements by the time they took, as pg_stat_statements counts.",
     )
     rows.sort(key=lambda r: -r[1])
-    return _chapter(s, "statements", head, columns, rows, bar=1)
+    picture = Picture("bars", "Time by statement, the ten dearest", 1)
+    return _chapter(s, "statements", head, columns, rows, picture)
 
 
 def tables(s: Snapshot) -> Chapter:
@@ -131,7 +162,8 @@ def tables(s: Snapshot) -> Chapter:
     )
     head = ("tables", "Tables", "Sizes are those that the last VACUUM or ANALYZE wrote down.")
     rows.sort(key=lambda r: (-(r[1] or 0), r[0]))
-    return _chapter(s, "tables", head, columns, rows, bar=1)
+    picture = Picture("areas", "Size of tables, and of their indexes", 1, parts=(1, 2))
+    return _chapter(s, "tables", head, columns, rows, picture)
 
 
 def _table_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
@@ -173,7 +205,8 @@ def indexes(s: Snapshot) -> Chapter:
     )
     head = ("indexes", "Indexes", "Size against use; scans are those of this node alone.")
     rows.sort(key=lambda r: (-r[2], r[0]))
-    return _chapter(s, "indexes", head, columns, rows, bar=2)
+    picture = Picture("dots", "Size of indexes against their scans", 3, y=2)
+    return _chapter(s, "indexes", head, columns, rows, picture)
 
 
 def _index_row(s: Snapshot, i: Index) -> tuple[Any, ...]:
@@ -204,37 +237,42 @@ def _index_row(s: Snapshot, i: Index) -> tuple[Any, ...]:
 
 
 def freeze(s: Snapshot) -> Chapter:
-    """Transaction ages against the limits."""
-    limit = s.setting_number("autovacuum_freeze_max_age") or 200_000_000
-    rows = [
-        (
-            t.qualified,
-            age,
-            round(age / limit, 4),
-            max(t.mxid_age or 0, t.toast_mxid_age or 0),
-            a.n_dead_tup if a else None,
-            _latest(a.last_vacuum, a.last_autovacuum) if a else None,
-        )
-        for t in s.tables
-        if t.xid_age_xids is not None
-        for age in (max(t.xid_age_xids, t.toast_xid_age_xids or 0),)
-        for a in (s.activity_by_oid.get(t.oid),)
-    ]
+    """Dead rows and transaction ages, each against what brings autovacuum to that table."""
+    rows = [_freeze_row(s, t) for t in s.tables if t.xid_age_xids is not None]
     columns = (
         Column("table"),
-        Column("transaction age", "count"),
-        Column("of autovacuum_freeze_max_age", "share"),
-        Column("multixact age", "count"),
         Column("dead rows", "count"),
+        Column("of its trigger", "share"),
+        Column("transaction age", "count"),
+        Column("of its freeze age", "share"),
+        Column("multixact age", "count"),
         Column("last vacuum", "when"),
     )
     head = (
         "vacuum",
         "Vacuum and freezing",
-        f"An age below {limit:,.0f} transactions is normal; there autovacuum freezes by itself.",
+        "Each table against its own trigger and freeze age: at 100 % autovacuum comes by itself.",
     )
-    rows.sort(key=lambda r: (-r[1], r[0]))
-    return _chapter(s, "tables", head, columns, rows[:2000], bar=1)
+    rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
+    dead = Picture("bars", "Dead rows, as part of each table's trigger", 2, limit=1.0)
+    ages = Picture("bars", "Transaction age, as part of each table's freeze age", 4, limit=1.0)
+    return _chapter(s, "tables", head, columns, rows[:2000], dead, ages)
+
+
+def _freeze_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
+    heap = vac.heap_of(s, t)
+    age = max(t.xid_age_xids or 0, t.toast_xid_age_xids or 0)
+    trigger = vac.vacuum_trigger(s, heap)
+    oldest = vac.freeze_trigger(s, heap, "autovacuum_freeze_max_age")
+    return (
+        t.qualified,
+        heap.dead,
+        round(heap.dead / trigger, 4) if trigger else None,
+        age,
+        round(age / oldest, 4) if oldest else None,
+        max(t.mxid_age or 0, t.toast_mxid_age or 0),
+        heap.last_vacuum.isoformat() if heap.last_vacuum else None,
+    )
 
 
 def sessions(s: Snapshot) -> Chapter:
@@ -255,7 +293,7 @@ def sessions(s: Snapshot) -> Chapter:
         if x.backend_type in (None, "client backend")
     ]
     columns = (
-        Column("pid", "count"),
+        Column("pid", "id"),
         Column("role"),
         Column("application"),
         Column("state"),
@@ -266,7 +304,29 @@ def sessions(s: Snapshot) -> Chapter:
     )
     head = ("locks", "Sessions and locks", "Who was connected, and who waited for whom.")
     rows.sort(key=lambda r: -(r[4] or 0))
-    return _chapter(s, "sessions", head, columns, rows)
+    return _chapter(s, "sessions", head, columns, rows, tree=_tree(s))
+
+
+def _tree(s: Snapshot) -> tuple[Branch, ...]:
+    """Grow the tree of waits from those that wait for nobody."""
+    waits = Waits(s)
+    return tuple(_branch(s, waits, root, frozenset()) for root in waits.roots)
+
+
+def _branch(s: Snapshot, waits: Waits, node: Node, above: frozenset[Node]) -> Branch:
+    session = s.session_by_pid.get(node) if isinstance(node, int) else None
+    wait = waits.by_pid.get(node) if isinstance(node, int) else None
+    words = [str(node) if isinstance(node, int) else f"prepared transaction {node}"]
+    if session is not None:
+        words += [w for w in (session.user, session.application_name, session.state) if w]
+    if wait is not None:
+        words.append(f"waits for {wait.mode} on {wait.relation or wait.locktype}")
+    below = above | {node}
+    return Branch(
+        ", ".join(words),
+        (session.query or "")[:500] if session else "",
+        tuple(_branch(s, waits, p, below) for p in waits.behind.get(node, ()) if p not in below),
+    )
 
 
 def databases(s: Snapshot) -> Chapter:
@@ -297,7 +357,8 @@ def databases(s: Snapshot) -> Chapter:
         Column("transaction age", "count"),
     )
     head = ("cache", "Databases and cache", "A hit ratio says little without the volume beside it.")
-    return _chapter(s, "databases", head, columns, rows)
+    picture = Picture("bars", "Temporary files by database", 6)
+    return _chapter(s, "databases", head, columns, rows, picture)
 
 
 def io(s: Snapshot) -> Chapter:
@@ -329,7 +390,8 @@ def io(s: Snapshot) -> Chapter:
         Column("evictions", "count"),
     )
     head = ("io", "I/O", "pg_stat_io; times need track_io_timing.")
-    return _chapter(s, "io", head, columns, rows)
+    picture = Picture("bars", "Read by whom", 2)
+    return _chapter(s, "io", head, columns, rows, picture)
 
 
 def wal(s: Snapshot) -> Chapter:
@@ -337,22 +399,26 @@ def wal(s: Snapshot) -> Chapter:
     rows: list[tuple[Any, ...]] = []
     for c in s.checkpoints:
         rows += [
-            ("checkpoints, timed", f"{c.timed:,}"),
-            ("checkpoints, requested", f"{c.requested:,}"),
+            ("checkpoints, timed", c.timed, None),
+            ("checkpoints, requested", c.requested, None),
+            ("written by checkpoints", None, (c.buffers_checkpoint or 0) * s.server.block_size),
         ]
-        rows.append(("buffers written by checkpoints", f"{c.buffers_checkpoint:,}"))
     for w in s.wal:
-        for name, value in (
-            ("WAL written, bytes", w.wal_bytes),
-            ("full-page images", w.full_page_images),
-            ("WAL buffers full", w.buffers_full),
-        ):
-            if value is not None:
-                rows.append((name, f"{value:,}"))
+        rows += [
+            ("WAL written", None, w.wal_bytes),
+            ("full-page images", w.full_page_images, None),
+            ("WAL buffers full", w.buffers_full, None),
+        ]
     for a in s.archiver:
-        rows += [("WAL files archived", f"{a.archived_count:,}"), ("failed", f"{a.failed_count:,}")]
+        rows += [
+            ("WAL files archived", a.archived_count, None),
+            ("WAL files not archived, attempts that failed", a.failed_count, None),
+        ]
+    rows = [row for row in rows if row[1] is not None or row[2] is not None]
     head = ("wal", "WAL and checkpoints", "Counted since their own resets.")
-    return _chapter(s, "checkpoints", head, (Column("counter"), Column("value")), rows)
+    columns = (Column("counter"), Column("count", "count"), Column("volume", "bytes"))
+    volume = Picture("bars", "WAL, and what checkpoints wrote", 2)
+    return _chapter(s, "checkpoints", head, columns, rows, volume)
 
 
 def replication(s: Snapshot) -> Chapter:
@@ -414,7 +480,8 @@ def sequences(s: Snapshot) -> Chapter:
     )
     head = ("schema", "Schema clocks", "How much of each sequence is used.")
     rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
-    return _chapter(s, "sequences", head, columns, rows, bar=4)
+    picture = Picture("bars", "Used part of each sequence", 4, limit=1.0)
+    return _chapter(s, "sequences", head, columns, rows, picture)
 
 
 _MAKERS: tuple[Maker, ...] = (

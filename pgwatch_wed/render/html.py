@@ -8,14 +8,15 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import jinja2
 import sqlparse
 from markupsafe import Markup
 
-from pgwatch_wed import assets
+from pgwatch_wed import assets, queries
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity, Verdict
 from pgwatch_wed.render import numbers
@@ -24,13 +25,19 @@ from pgwatch_wed.render.terminal import coverage_sentence, gain
 from pgwatch_wed.rules import Rule, all_rules
 
 MAX_FINDINGS = 1000
+MAX_PLANS = 200
+_MAX_PLANS_A_FINDING = 5
 _TOP = 5
 _FORMAT_UP_TO = 2000  # sqlparse is slow on long texts
 
 
 def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
     """Return the page."""
-    css, js = _source("report.css"), _source("report.js")
+    css, js = _source("templates", "report.css"), _source("templates", "report.js")
+    found = _plans(report.findings[:MAX_FINDINGS], snapshots)
+    # about 0.6 MB and 0.9 MB: each is there only where it has something to show
+    vendored = [_source("vendor", "charts.js")] if snapshots else []
+    vendored += [_source("vendor", "plans.js")] if found else []
     template = _environment().get_template("report.html.j2")
     shown = report.findings[:MAX_FINDINGS]
     made = chapters(snapshots) if snapshots else ()
@@ -44,11 +51,14 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         clear=sum(v.verdict is Verdict.CLEAR for v in report.verdicts),
         coverage=coverage_sentence(report),
         chapters=made,
-        data=Markup(_data(made)),  # noqa: S704 - base64 of our own making
+        data=Markup(_data(made, found)),  # noqa: S704 - base64 of our own making
+        plans=lambda finding: _plans_of(finding, found),
+        vendored=[Markup(text) for text in vendored],  # noqa: S704 - our own files
         rules=_rules(report),
+        facts=_facts(report, snapshots),
         css=Markup(css),  # noqa: S704 - our own file
         js=Markup(js),  # noqa: S704 - our own file
-        policy=_policy(css, js),
+        policy=_policy(css, *vendored, js),
     )
 
 
@@ -70,10 +80,11 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _policy(css: str, js: str) -> str:
+def _policy(css: str, *scripts: str) -> str:
+    allowed = " ".join(f"'{_hash(script)}'" for script in scripts)
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-        f"style-src '{_hash(css)}'; script-src '{_hash(js)}'"
+        f"style-src '{_hash(css)}'; script-src {allowed}"
     )
 
 
@@ -82,9 +93,58 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
-def _source(name: str) -> str:
+def _source(*path: str) -> str:
     # browsers hash the element's text, which is exactly what stands between the tags
-    return assets.text("reports", "templates", name)
+    return assets.text("reports", *path)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPlan:
+    """A statement's plan as EXPLAIN's JSON: ``now``, and ``then`` with the advised indexes."""
+
+    query: str
+    now: str
+    then: str
+
+
+def _plans(
+    findings: Sequence[Finding], snapshots: Sequence[Snapshot]
+) -> dict[tuple[str, int], ShownPlan]:
+    """Return the plans of the statements that findings name, by database and query id."""
+    named = {q for f in findings for q in f.evidence.get("query_ids", ())}
+    found: dict[tuple[str, int], ShownPlan] = {}
+    for s in snapshots:
+        texts = {st.query_id: st.text or "" for st in s.statements}
+        after = {
+            query: tree
+            for index in s.missing_indexes
+            for query, tree in zip(index.query_ids, index.trees, strict=False)
+        }
+        for plan in s.statement_plans:
+            if plan.tree and plan.query_id in named and len(found) < MAX_PLANS:
+                query = texts.get(plan.query_id, "")[:_FORMAT_UP_TO]
+                shown = ShownPlan(pretty(query), plan.tree, after.get(plan.query_id, ""))
+                found[s.server.database, plan.query_id] = shown
+    return found
+
+
+def _plans_of(
+    finding: Finding, found: Mapping[tuple[str, int], ShownPlan]
+) -> list[tuple[str, str, str]]:
+    """Return (key, query id, when) of the plans to show with a finding."""
+    shown: list[tuple[str, str, str]] = []
+    for query in finding.evidence.get("query_ids", ())[:_MAX_PLANS_A_FINDING]:
+        for (database, query_id), plan in found.items():
+            if query_id == query and finding.object.database in (None, database):
+                key = _plan_key(database, query_id)
+                shown.append((f"{key}/now", str(query_id), "now"))
+                if plan.then and finding.rule == "index-missing":
+                    shown.append((f"{key}/then", str(query_id), "with the advised indexes"))
+    return shown
+
+
+def _plan_key(database: str, query_id: int) -> str:
+    return f"{database}/{query_id}"
 
 
 def _top(report: Report) -> tuple[Finding, ...]:
@@ -127,10 +187,28 @@ def pretty(sql: str) -> str:
         return sql
 
 
-def _rules(report: Report) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Return (id, summary, [(heading, text)]) of the rules that found something."""
+def _found(report: Report) -> list[Rule]:
     found = {f.rule for f in report.findings}
-    return [(r.id, r.summary, _sections(r)) for r in all_rules() if r.id in found]
+    return [r for r in all_rules() if r.id in found]
+
+
+def _rules(report: Report) -> list[tuple[str, str, list[tuple[str, str]], list[str]]]:
+    """Return (id, summary, [(heading, text)], facts with a query) of the rules that found something."""
+    read = set(queries.facts())
+    return [
+        (r.id, r.summary, _sections(r), [n for n in r.needs if n in read]) for r in _found(report)
+    ]
+
+
+def _facts(report: Report, snapshots: Sequence[Snapshot]) -> list[tuple[str, str]]:
+    """Return (fact, query) for each fact that a finding stands on, as this server was asked."""
+    if not snapshots:
+        return []
+    first = snapshots[0]
+    versions = {e.name: e.installed_version for e in first.extensions if e.installed_version}
+    names = sorted({n for r in _found(report) for n in r.needs} & set(queries.facts()))
+    chosen = ((n, queries.choose(n, first.server.major, versions)) for n in names)
+    return [(name, query.sql) for name, query in chosen if query is not None]
 
 
 def _sections(rule: Rule) -> list[tuple[str, str]]:
@@ -138,16 +216,24 @@ def _sections(rule: Rule) -> list[tuple[str, str]]:
     return [(p.partition("\n")[0].strip(), p.partition("\n")[2].strip()) for p in parts]
 
 
-def _data(made: Sequence[Chapter]) -> str:
+def _data(made: Sequence[Chapter], plans: Mapping[tuple[str, int], ShownPlan]) -> str:
     """Pack the chapters: JSON by column compresses better than by row, and gzip undoes the rest."""
-    document = {
+    tables = {
         c.id: {
             "kinds": [k.kind for k in c.columns],
-            "bar": c.bar,
+            "titles": [k.title for k in c.columns],
+            "pictures": [asdict(p) for p in c.pictures],
             "columns": [list(column) for column in zip(*c.rows, strict=True)],
         }
         for c in made
     }
+    trees = {
+        f"{_plan_key(*key)}/{when}": {"query": plan.query, "plan": tree}
+        for key, plan in plans.items()
+        for when, tree in (("now", plan.now), ("then", plan.then))
+        if tree
+    }
+    document = {"chapters": tables, "plans": trees}
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     packed = gzip.compress(text.encode("utf-8", "replace"), compresslevel=9, mtime=0)
     return base64.b64encode(packed).decode()

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import RoleSetting, Setting, Snapshot
 from pgwatch_wed.findings import Finding, Object, Report
 from pgwatch_wed.quote import ident
 
@@ -207,14 +207,36 @@ def _snapshot(names: Names, snapshot: Snapshot) -> Snapshot:
 _BLANK = frozenset({"query", "text", "plan", "definition", "expressions", "predicate", "queries"})
 
 
+# Plans' trees: names and aliases are all that they have to say.
+_DROPPED = frozenset({"tree", "trees"})
+# Fields that hold a name inside a text.
+_QUALIFIED = frozenset({"relation", "ddl", "definition"})
+_VALUES = frozenset({"setting", "reset_val", "value"})
+
+
+def _text(names: Names, row: Any, field: str, value: str) -> str:
+    if field in _BLANK:
+        return _REDACTED
+    if field in _VALUES and _is_free(row):
+        return _REDACTED if value else value
+    return names.within(value) if field in _QUALIFIED else names.of(value) or value
+
+
+def _is_free(row: Any) -> bool:
+    """Tell whether a setting's value is any text: paths, lists of hosts and names among them."""
+    return isinstance(row, RoleSetting) or (isinstance(row, Setting) and row.vartype == "string")
+
+
 def _row(names: Names, row: Any) -> Any:
     if not is_dataclass(row) or isinstance(row, type):
         return row
     changes: dict[str, Any] = {}
     for f in fields(row):
         value = getattr(row, f.name)
-        if isinstance(value, str):
-            changes[f.name] = _REDACTED if f.name in _BLANK else names.of(value)
+        if f.name in _DROPPED:
+            changes[f.name] = type(value)()
+        elif isinstance(value, str):
+            changes[f.name] = _text(names, row, f.name, value)
         elif isinstance(value, tuple) and value and isinstance(value[0], str):
             changes[f.name] = tuple(names.within(v) for v in value)
     return replace(row, **changes)

@@ -58,7 +58,7 @@
   });
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = $$("details:not([open])").filter((d) => !d.hidden);
+    closed = $$("details:not([open]):not(.plan)").filter((d) => !d.hidden);
     closed.forEach((d) => { d.open = true; });
   });
   addEventListener("afterprint", () => closed.forEach((d) => { d.open = false; }));
@@ -149,35 +149,101 @@
     draw();
   }
 
-  function bars(figure, { kinds, columns, bar }) {
-    const values = columns[bar].map((value, row) => [value ?? 0, row]).sort((a, b) => b[0] - a[0]).slice(0, 10).filter(([value]) => value > 0);
-    if (!values.length) { figure.remove(); return; }
-    const namespace = "http://www.w3.org/2000/svg";
-    const make = (name, attributes, text) => {
-      const node = document.createElementNS(namespace, name);
-      Object.entries(attributes).forEach(([key, value]) => node.setAttribute(key, value));
-      if (text !== undefined) node.textContent = text;
-      return node;
+  // --- pictures: the same numbers as in the table below, drawn by ECharts
+  const drawn = [];
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const clip = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+  const named = (value) => String(value).replace(/\s+/g, " ");
+  const base = () => ({
+    animation: false,
+    aria: { enabled: true },
+    color: [colour("--bar"), colour("--bar-2")],
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: colour("--text") },
+    tooltip: { renderMode: "richText", confine: true, backgroundColor: colour("--panel"), borderColor: colour("--line"), textStyle: { color: colour("--text"), fontSize: 13 } },
+  });
+  const axis = (kind, more) => ({
+    axisLabel: { color: colour("--soft"), formatter: (value) => shown(kind, value), hideOverlap: true },
+    nameTextStyle: { color: colour("--soft") },
+    splitLine: { lineStyle: { color: colour("--line") } },
+    ...more,
+  });
+  // parts are told apart without colour as well
+  const stripes = { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1, 7], rotation: -Math.PI / 4, color: "rgba(128, 128, 128, .35)" };
+  const makers = {
+    bars({ kinds, columns }, { x, limit }) {
+      const rows = columns[x].map((value, row) => [value ?? 0, named(columns[0][row])]).filter(([value]) => value > 0).sort((a, b) => b[0] - a[0]).slice(0, 10);
+      if (!rows.length) return null;
+      const values = rows.map(([value]) => value);
+      const line = limit === null ? undefined : { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: colour("--warning"), width: 2, type: "dashed" }, data: [{ xAxis: limit }] };
+      return [rows.length * 30 + 46, {
+        grid: { left: 8, right: 84, top: 6, bottom: 6, containLabel: true },
+        xAxis: axis(kinds[x], { type: "value", max: limit === null ? undefined : Math.max(limit, ...values), splitNumber: 4 }),
+        yAxis: { type: "category", inverse: true, data: rows.map(([, name]) => clip(name, 42)), axisLabel: { color: colour("--text"), width: 300, overflow: "truncate" }, axisTick: { show: false }, axisLine: { lineStyle: { color: colour("--line") } } },
+        tooltip: { formatter: ({ dataIndex }) => `${clip(rows[dataIndex][1], 90)}\n${shown(kinds[x], values[dataIndex])}` },
+        series: [{ type: "bar", data: values, barMaxWidth: 20, markLine: line, label: { show: true, position: "right", color: colour("--text"), formatter: ({ value }) => shown(kinds[x], value) } }],
+      }];
+    },
+    areas({ kinds, columns, titles }, { x, parts }) {
+      const size = (row) => parts.reduce((sum, part) => sum + (columns[part][row] ?? 0), 0);
+      const rows = columns[0].map((_, row) => row).filter((row) => size(row) > 0).sort((a, b) => size(b) - size(a)).slice(0, 60);
+      if (!rows.length) return null;
+      const data = rows.map((row) => ({
+        name: named(columns[0][row]),
+        children: parts.map((part, place) => ({ name: place ? titles[part] : named(columns[0][row]), value: columns[part][row] ?? 0, label: { color: colour(place ? "--on-bar-2" : "--on-bar") }, itemStyle: { color: colour(place ? "--bar-2" : "--bar"), decal: place ? stripes : undefined } })).filter(({ value }) => value > 0),
+      }));
+      return [380, {
+        tooltip: { formatter: ({ treePathInfo, value }) => `${treePathInfo.slice(1).map(({ name }) => clip(name, 80)).join("\n")}\n${shown(kinds[x], value)}` },
+        series: [{ type: "treemap", data, roam: false, nodeClick: false, breadcrumb: { show: false }, left: 0, right: 0, top: 0, bottom: 0, label: { overflow: "truncate", lineHeight: 17, formatter: ({ name, value }) => `${name}\n${shown(kinds[x], value)}` }, itemStyle: { borderColor: colour("--bg"), borderWidth: 1, gapWidth: 1 }, levels: [{ itemStyle: { gapWidth: 3 } }, { itemStyle: { gapWidth: 1 } }] }],
+      }];
+    },
+    dots({ kinds, columns, titles }, { x, y }) {
+      const rows = columns[0].map((_, row) => row).filter((row) => columns[x][row] !== null && columns[y][row] > 0).slice(0, 2000);
+      if (!rows.length) return null;
+      return [360, {
+        grid: { left: 8, right: 24, top: 34, bottom: 30, containLabel: true },
+        // a logarithm has no place for nothing: never used stands where one scan would
+        xAxis: axis(kinds[x], { type: "log", min: 1, name: `${titles[x]} (the first mark is none or one)`, nameLocation: "middle", nameGap: 28 }),
+        yAxis: axis(kinds[y], { type: "log", name: titles[y] }),
+        tooltip: { formatter: ({ dataIndex }) => `${clip(named(columns[0][rows[dataIndex]]), 80)}\n${shown(kinds[y], columns[y][rows[dataIndex]])}, ${shown(kinds[x], columns[x][rows[dataIndex]])} ${titles[x]}` },
+        series: [{ type: "scatter", symbolSize: 9, data: rows.map((row) => [Math.max(1, columns[x][row]), columns[y][row]]), itemStyle: { opacity: 0.65 } }],
+      }];
+    },
+  };
+  function draw(figure, data) {
+    const picture = data.pictures[figure.dataset.picture];
+    const made = makers[picture.kind](data, picture);
+    if (!made) { figure.remove(); return; }
+    const box = document.createElement("div");
+    box.className = "canvas";
+    box.style.height = `${made[0]}px`;
+    figure.append(box);
+    const chart = charts.init(box, null, { renderer: "svg" });
+    const paint = () => {
+      const [, options] = makers[picture.kind](data, picture);
+      const frame = base();
+      chart.setOption({ ...frame, ...options, tooltip: { ...frame.tooltip, ...options.tooltip } }, true);
+      box.setAttribute("role", "img");
+      box.setAttribute("aria-label", `${picture.title}; the table below has the same numbers`);
     };
-    const svg = make("svg", { viewBox: `0 0 900 ${values.length * 28}`, role: "img", "aria-label": `${$("figcaption", figure).textContent}; the table below has the same numbers` });
-    values.forEach(([value, row], place) => {
-      const name = String(columns[0][row]).replace(/\s+/g, " ");
-      const y = place * 28;
-      svg.append(
-        make("text", { x: 290, y: y + 18, "text-anchor": "end" }, name.length > 40 ? `${name.slice(0, 39)}…` : name),
-        make("rect", { x: 300, y: y + 5, width: Math.max(2, (value / values[0][0]) * 490), height: 17, rx: 3 }),
-        make("text", { x: 308 + (value / values[0][0]) * 490, y: y + 18, class: "value" }, shown(kinds[bar], value)),
-      );
-    });
-    figure.append(svg);
+    paint();
+    drawn.push({ chart, paint });
   }
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", () => drawn.forEach(({ paint }) => paint()));
+  addEventListener("resize", () => drawn.forEach(({ chart }) => chart.resize()));
+  addEventListener("beforeprint", () => drawn.forEach(({ chart }) => chart.resize({ width: 640 })));
+  addEventListener("afterprint", () => drawn.forEach(({ chart }) => chart.resize({ width: "auto" })));
 
   async function unpack() {
     const packed = Uint8Array.from(atob($("#data").textContent.trim()), (c) => c.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     const data = JSON.parse(await new Response(stream).text());
-    for (const node of $$("table.data")) table(node, data[node.dataset.chapter]);
-    for (const node of $$("figure.bars")) bars(node, data[node.dataset.chapter]);
+    for (const node of $$("table.data")) table(node, data.chapters[node.dataset.chapter]);
+    for (const node of $$("figure.picture")) draw(node, data.chapters[node.dataset.chapter]);
+    for (const node of $$("details.plan")) node.addEventListener("toggle", () => {
+      const { plan, query } = data.plans[node.dataset.plan];
+      if (node.open) plans.show($(".viewer", node), plan, query, dark.matches);
+    });
     document.documentElement.dataset.ready = "yes";
   }
   unpack();

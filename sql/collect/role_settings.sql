@@ -3,7 +3,12 @@ select
     r.rolname::text as role,
     d.datname::text as database,
     split_part(c.setting, '=', 1) as name,
-    substr(c.setting, strpos(c.setting, '=') + 1) as value
+    case
+        -- a parameter of the application's own may be a key
+        when split_part(c.setting, '=', 1) like '%.%'
+            and not exists (select from pg_settings k where k.name = split_part(c.setting, '=', 1)) then '(hidden)'
+        else substr(c.setting, strpos(c.setting, '=') + 1)
+    end as value
 from pg_db_role_setting s
 cross join lateral unnest(s.setconfig) as c (setting)
 left join pg_roles r on r.oid = s.setrole

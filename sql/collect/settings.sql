@@ -2,12 +2,24 @@
 select
     name::text as name,
     -- our session's own guards must not pass for the server's configuration
-    case when source = 'session' then reset_val else setting end as setting,
+    case
+        -- these hold passwords and keys: that they are set is all that anybody needs
+        when name = any (array['primary_conninfo', 'archive_command', 'restore_command', 'archive_cleanup_command',
+                'recovery_end_command', 'ssl_passphrase_command'])
+            and setting not in ('', '(disabled)') then '(set)'
+        when source = 'session' then reset_val
+        else setting
+    end as setting,
     unit::text as unit,
     vartype::text as vartype,
     source::text as source,
     boot_val,
-    reset_val,
+    case
+        when name = any (array['primary_conninfo', 'archive_command', 'restore_command', 'archive_cleanup_command',
+                'recovery_end_command', 'ssl_passphrase_command'])
+            and reset_val not in ('', '(disabled)') then '(set)'
+        else reset_val
+    end as reset_val,
     context::text as context,
     pending_restart,
     sourcefile,
