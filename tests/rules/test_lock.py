@@ -413,10 +413,11 @@ def tolerant(connection: psycopg.Connection[tuple[object, ...]], statement: str)
 
 def test_many_deadlocks_a_day_are_a_pattern_and_no_old_few(db: str) -> None:
     snapshot = later(collect(db), days=10)
-    assert snapshot.database is not None
+    database = snapshot.database
+    assert database is not None
 
     def severity(deadlocks: int) -> list[Severity]:
-        changed = replace(snapshot.database, deadlocks=deadlocks)  # type: ignore[type-var]
+        changed = replace(database, deadlocks=deadlocks)
         return [
             f.severity for f in findings(replace(snapshot, databases=(changed,)), "lock-deadlocks")
         ]
