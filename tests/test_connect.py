@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -67,16 +68,15 @@ def encrypted(tcp: embedded.Server, certificate: Path) -> Iterator[int]:
 
 
 def reader(server: embedded.Server, **more: str | int) -> str:
-    return make_conninfo(
-        **{
-            "host": "127.0.0.1",
-            "port": server.port,
-            "dbname": "postgres",
-            "user": "reader",
-            "password": SECRET,
-            **more,
-        }
-    )
+    parts: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "dbname": "postgres",
+        "user": "reader",
+        "password": SECRET,
+        **more,
+    }
+    return make_conninfo(**parts)
 
 
 def refused(dsn: str) -> ConnectError:
@@ -193,7 +193,7 @@ def test_a_wrong_password(tcp: embedded.Server) -> None:
 def test_no_password(tcp: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSFILE", "/nonexistent")
     monkeypatch.delenv("PGPASSWORD", raising=False)
-    parts = conninfo_to_dict(reader(tcp))
+    parts: dict[str, Any] = conninfo_to_dict(reader(tcp))
     del parts["password"]
     assert "PGPASSWORD" in refused(make_conninfo(**parts)).hint
 

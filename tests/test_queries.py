@@ -111,7 +111,8 @@ def test_columns_equal_fields_in_every_variant_that_runs(every_pg: Server, anima
     """Older variants that still run on this server must give the same columns as well."""
     with psycopg.connect(animals, autocommit=True) as connection:
         prepare(connection)
-        version = dict(connection.execute("select extname, extversion from pg_extension"))
+        rows = connection.execute("select extname, extversion from pg_extension")
+        version = {str(name): str(number) for name, number in rows}
         for query in queries.all_queries():
             kind = facts.Server if query.fact == "server" else fact_types().get(query.fact)
             if kind is None or not queries._fits(query, every_pg.version, version):

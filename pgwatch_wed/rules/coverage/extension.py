@@ -71,9 +71,7 @@ def _preload(snapshot: Snapshot) -> tuple[Remedy, ...]:
 def _unseen(snapshot: Snapshot) -> tuple[str, ...]:
     if snapshot.setting("shared_preload_libraries") is not None:
         return ()
-    return (
-        f"This role may not see shared_preload_libraries: add {_NAME} to it, and restart.",
-    )
+    return (f"This role may not see shared_preload_libraries: add {_NAME} to it, and restart.",)
 
 
 def _create() -> Remedy:
