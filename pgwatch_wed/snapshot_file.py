@@ -138,13 +138,20 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
         tool_version=str(document["tool_version"]),
         server=decode(Server, document["server"].keys(), document["server"].values()),
         measured_since=_value(datetime | None, document.get("measured_since")),
-        missing={k: Missing(str(v[0]), str(v[1])) for k, v in document["missing"].items()},
+        missing={k: _missing(v) for k, v in document["missing"].items()},
         **{
             name: tuple(decode(types[name], table["columns"], row) for row in table["rows"])
             for name, table in document["facts"].items()
             if name in types
         },
     )
+
+
+def _missing(value: Any) -> Missing:
+    match value:
+        case [str(reason), str(mend)]:
+            return Missing(reason, mend)
+    raise TypeError(f"{value!r:.40} is no reason")
 
 
 @cache

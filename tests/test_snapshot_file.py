@@ -1,0 +1,145 @@
+"""Snapshot files: whole or refused in one line, whatever somebody did to them."""
+
+import json
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from pgwatch_wed import snapshot_file
+from pgwatch_wed.collect import collect
+from pgwatch_wed.errors import SnapshotError
+from pgwatch_wed.facts import Snapshot
+from tests.psql import psql
+from tests.test_cli import db_analyze
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def snapshot(server_pool: Any) -> Snapshot:
+    from tests import servers
+
+    with server_pool.get(servers.default()).database() as dsn:
+        psql(dsn, "create table t (id int primary key, doc text); create index t_doc on t (doc);")
+        return collect(dsn)
+
+
+def edited(snapshot: Snapshot, edit: Edit) -> bytes:
+    document = json.loads(unpacked(snapshot_file.dumps(snapshot)))
+    edit(document)
+    return json.dumps(document).encode()
+
+
+def unpacked(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
+def test_a_file_loads_again_to_the_same_bytes(snapshot: Snapshot, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "s.json.zst"
+    snapshot_file.save(snapshot, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    again = snapshot_file.load(path)
+    assert again == snapshot
+    assert snapshot_file.dumps(again) == path.read_bytes()
+
+
+def test_a_file_that_was_cut_off_anywhere_is_refused(snapshot: Snapshot) -> None:
+    data = snapshot_file.dumps(snapshot)
+    for size in {0, 1, 4, 5, 9, 40, *range(50, len(data), max(len(data) // 60, 1))}:
+        with pytest.raises(SnapshotError, match=r"cut off|not a snapshot"):
+            snapshot_file.loads(data[:size])
+    text = unpacked(data)
+    for size in range(1, len(text), max(len(text) // 60, 1)):
+        with pytest.raises(SnapshotError):
+            snapshot_file.loads(text[:size])
+
+
+def test_a_file_with_a_flipped_byte_is_refused_or_says_the_same(snapshot: Snapshot) -> None:
+    data = bytearray(snapshot_file.dumps(snapshot))
+    for place in range(0, len(data), max(len(data) // 200, 1)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x55
+        with suppress(SnapshotError):
+            snapshot_file.loads(bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda d: d.update(format=99), "format 99"),
+        (lambda d: d.update(what="something else"), "not a snapshot"),
+        (lambda d: d.pop("server"), "damaged"),
+        (lambda d: d["server"].update(version_num="eighteen"), "damaged"),
+        (lambda d: d["server"].update(taken_at="yesterday"), "damaged"),
+        (lambda d: d["facts"]["tables"]["rows"][0].pop(), "damaged"),
+        (lambda d: d["facts"].update(tables=[1, 2]), "damaged"),
+        (lambda d: d["facts"].update(tables={"columns": ["oid"], "rows": [[1]]}), "damaged"),
+        (lambda d: d.update(facts=None), "damaged"),
+        (lambda d: d.update(missing={"tables": "no"}), "damaged"),
+    ],
+)
+def test_a_file_that_somebody_edited_wrongly_is_refused(
+    snapshot: Snapshot, edit: Edit, said: str
+) -> None:
+    with pytest.raises(SnapshotError, match=said):
+        snapshot_file.loads(edited(snapshot, edit))
+
+
+def test_what_a_newer_minor_version_adds_is_left_out(snapshot: Snapshot) -> None:
+    def add(document: dict[str, Any]) -> None:
+        table = document["facts"]["tables"]
+        table["columns"].append("invented_in_2030")
+        for row in table["rows"]:
+            row.append("something")
+        document["facts"]["inventions"] = {"columns": ["a"], "rows": [[1]]}
+
+    assert snapshot_file.loads(edited(snapshot, add)) == snapshot
+
+
+def test_a_file_that_unpacks_without_end_is_refused() -> None:
+    zeros = zstandard.ZstdCompressor(level=3).compressobj()
+    bomb = zeros.compress(bytes(1 << 20)) + zeros.flush()
+    with pytest.raises(SnapshotError, match="too large"):
+        snapshot_file.loads(bomb)
+
+
+def test_nested_beyond_measure_is_refused() -> None:
+    with pytest.raises(SnapshotError):
+        snapshot_file.loads(b"[" * 200_000)
+
+
+def test_the_program_says_it_in_one_line(snapshot: Snapshot, tmp_path: Path) -> None:
+    data = snapshot_file.dumps(snapshot)
+    (tmp_path / "cut").write_bytes(data[: len(data) // 2])
+    (tmp_path / "other").write_bytes(b"PK\x03\x04 this is no snapshot")
+    (tmp_path / "newer").write_bytes(edited(snapshot, lambda d: d.update(format=99)))
+    for name in ("cut", "other", "newer", "absent"):
+        done = db_analyze("report", str(tmp_path / name), "-o", str(tmp_path / "out"))
+        assert done.returncode == 3, name
+        assert len(done.stderr.strip().splitlines()) <= 2
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_hostile_names_stay_names(snapshot: Snapshot, tmp_path: Path) -> None:
+    hostile = "../../../escaped\n\x1b[2J<script>alert(1)</script>"
+    tables = tuple(replace(t, name=hostile, schema=hostile) for t in snapshot.tables)
+    server = replace(snapshot.server, database=hostile, address=hostile, version=hostile)
+    path = tmp_path / "s.json.zst"
+    snapshot_file.save(replace(snapshot, tables=tables, server=server), path)
+    out = tmp_path / "a" / "b" / "out"
+    formats = ("html", "json", "markdown", "sarif", "junit")
+    wanted = [word for name in formats for word in ("--format", name)]
+    done = db_analyze("report", str(path), "-o", str(out), *wanted)
+    assert done.returncode == 0, done.stderr
+    assert len(list(out.iterdir())) == len(formats)
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "s.json.zst"}
+    assert "\x1b[2J" not in done.stdout
+    (page,) = out.glob("*.html")
+    assert "<script>alert" not in page.read_text(encoding="utf-8")
