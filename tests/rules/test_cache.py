@@ -65,31 +65,27 @@ def test_a_cache_that_misses_is_found_with_who_misses(start_pg: StartServer) -> 
     assert not found(dsn, RATIO), "a hundred megabytes are a cold start"
 
 
-@pytest.mark.parametrize(
-    "maintenance",
-    [
+def test_what_maintenance_reads_is_not_held_against_the_cache(start_pg: StartServer) -> None:
+    server = start_pg({"shared_buffers": "4MB", "autovacuum": "off"})
+    dsn = server.dsn()
+    run(dsn, PGSS, ROWS)
+    for maintenance in (
         "copy t to '/dev/null'",
         "create index on t (pad)",
         "vacuum (freeze, disable_page_skipping) t",
-    ],
-)
-def test_what_maintenance_reads_is_not_held_against_the_cache(
-    start_pg: StartServer, maintenance: str
-) -> None:
-    server = start_pg({"shared_buffers": "4MB", "autovacuum": "off"})
-    dsn = server.dsn()
-    run(dsn, PGSS, ROWS, "select pg_stat_reset()", "select pg_stat_statements_reset() is null")
-    run(dsn, maintenance, times=3)
-    snapshot = collect(dsn)
-    assert snapshot.database is not None
-    assert (snapshot.database.blks_read or 0) > 8_000
-    assert judged(snapshot, RATIO, **FEW).verdicts[0].verdict is Verdict.CLEAR
-    # without their statements nobody could tell
-    assert judged(replace(snapshot, statements=()), RATIO, **FEW).findings
+    ):
+        run(dsn, "select pg_stat_reset()", "select pg_stat_statements_reset() is null")
+        run(dsn, maintenance, times=3)
+        snapshot = collect(dsn)
+        assert snapshot.database is not None
+        assert (snapshot.database.blks_read or 0) > 8_000
+        assert judged(snapshot, RATIO, **FEW).verdicts[0].verdict is Verdict.CLEAR, maintenance
+        # without their statements nobody could tell
+        assert judged(replace(snapshot, statements=()), RATIO, **FEW).findings
 
 
-def test_reads_are_judged_by_ratio_and_by_the_day(every_db: str) -> None:
-    snapshot = aged(collect(every_db), blks_read=10**7, blks_hit=10**7)
+def test_reads_are_judged_by_ratio_and_by_the_day(every_real: Snapshot) -> None:
+    snapshot = aged(every_real, blks_read=10**7, blks_hit=10**7)
     (finding,) = judged(snapshot, RATIO).findings
     assert finding.evidence["hit_ratio_share"] == pytest.approx(0.5)
     assert finding.evidence["window_hours"] >= 24
@@ -98,14 +94,14 @@ def test_reads_are_judged_by_ratio_and_by_the_day(every_db: str) -> None:
     assert not judged(aged(snapshot, blks_read=40_000, blks_hit=0), RATIO).findings
 
 
-def test_a_short_window_is_not_stretched_into_a_day(pg: Server) -> None:
-    snapshot = aged(collect(pg.dsn()), blks_read=40_000, blks_hit=0)
+def test_a_short_window_is_not_stretched_into_a_day(real: Snapshot) -> None:
+    snapshot = aged(real, blks_read=40_000, blks_hit=0)
     young = replace(snapshot, measured_since=snapshot.now - timedelta(minutes=1))
     assert not judged(young, RATIO).findings
 
 
-def test_an_hour_of_waiting_a_day_is_a_warning(pg: Server) -> None:
-    snapshot = collect(pg.dsn())
+def test_an_hour_of_waiting_a_day_is_a_warning(real: Snapshot) -> None:
+    snapshot = real
     busy = {"blks_read": 10**8, "blks_hit": 10**8}
     waits = judged(aged(snapshot, **busy, blk_read_ms=3_600_001.0 * 1.1), RATIO).findings
     assert [f.severity for f in waits] == [Severity.WARNING]
@@ -113,8 +109,8 @@ def test_an_hour_of_waiting_a_day_is_a_warning(pg: Server) -> None:
     assert [f.severity for f in quick] == [Severity.INFO]
 
 
-def test_counters_that_cannot_be_read_are_unknown(pg: Server) -> None:
-    snapshot = collect(pg.dsn())
+def test_counters_that_cannot_be_read_are_unknown(real: Snapshot) -> None:
+    snapshot = real
     for rule in (RATIO, "cache-temp-files"):
         assert judged(replace(snapshot, databases=()), rule).verdicts[0].verdict is Verdict.UNKNOWN
 
@@ -198,8 +194,8 @@ def test_queries_inside_of_utilities_are_queries(db: str, statement: str) -> Non
     assert statement[:20] in finding.evidence["queries"][0]
 
 
-def test_a_gigabyte_an_hour_is_a_warning(every_db: str) -> None:
-    snapshot = collect(every_db)
+def test_a_gigabyte_an_hour_is_a_warning(every_real: Snapshot) -> None:
+    snapshot = every_real
     for amount, severity in ((30 * 10**9, Severity.WARNING), (10**9, Severity.INFO)):
         report = judged(aged(snapshot, temp_bytes=amount, temp_files=100), TEMP)
         assert [f.severity for f in report.findings] == [severity]
@@ -227,12 +223,13 @@ def test_more_than_the_memory_is_found_and_less_silences_it(start_pg: StartServe
     assert (again.severity, worse.severity) == (Severity.INFO, Severity.WARNING)
 
 
-def test_the_default_fits_a_small_server(every_pg: Server) -> None:
-    assert verdict(every_pg.dsn(), WORK, memory_bytes=2 * GB) is Verdict.CLEAR
+def test_the_default_fits_a_small_server(every_real: Snapshot) -> None:
+    report = judged(every_real, WORK, memory_bytes=2 * GB)
+    assert report.verdicts[0].verdict is Verdict.CLEAR
 
 
-def test_an_ordinary_bound_is_unknown_where_the_memory_is(every_pg: Server) -> None:
-    report = judged(collect(every_pg.dsn()), WORK)
+def test_an_ordinary_bound_is_unknown_where_the_memory_is(every_real: Snapshot) -> None:
+    report = judged(every_real, WORK)
     assert report.verdicts[0].verdict is Verdict.UNKNOWN
     assert "memory =" in report.verdicts[0].mend
 
@@ -256,8 +253,8 @@ def test_our_own_roles_work_mem_is_not_the_servers(pg: Server) -> None:
         assert "bound" not in judged(collect(pg.dsn()), WORK).verdicts[0].reason
 
 
-def test_hashes_take_the_multiple_that_is_set(pg: Server) -> None:
-    snapshot = with_settings(collect(pg.dsn()), hash_mem_multiplier="1", work_mem="65536")
+def test_hashes_take_the_multiple_that_is_set(real: Snapshot) -> None:
+    snapshot = with_settings(real, hash_mem_multiplier="1", work_mem="65536")
     assert mem.worst_case_bytes(snapshot) == 100 * 64 * MB
     assert mem.worst_case_bytes(with_settings(snapshot, hash_mem_multiplier="2.5")) == 16_000 * MB
 
@@ -292,15 +289,15 @@ def test_a_small_fraction_of_the_memory_is_found_and_mended(start_pg: StartServe
     assert found(server.dsn(), BUFFERS, **known)
 
 
-def test_most_of_the_memory_is_found(every_pg: Server) -> None:
-    (finding,) = found(every_pg.dsn(), BUFFERS, memory_bytes=200 * MB)
+def test_most_of_the_memory_is_found(every_real: Snapshot) -> None:
+    (finding,) = judged(every_real, BUFFERS, memory_bytes=200 * MB).findings
     assert "50MB" in finding.remedy[0].sql
     assert "operating system" in finding.impact.risk
-    assert not found(every_pg.dsn(), BUFFERS, memory_bytes=256 * MB)
+    assert not judged(every_real, BUFFERS, memory_bytes=256 * MB).findings
 
 
-def test_without_the_memory_nothing_is_said_of_it(every_pg: Server) -> None:
-    assert verdict(every_pg.dsn(), BUFFERS) is Verdict.UNKNOWN
+def test_without_the_memory_nothing_is_said_of_it(every_real: Snapshot) -> None:
+    assert judged(every_real, BUFFERS).verdicts[0].verdict is Verdict.UNKNOWN
 
 
 # --- cache-huge-pages ---------------------------------------------------------------------------
@@ -309,11 +306,11 @@ HUGE = "cache-huge-pages"
 ANY: dict[str, Any] = {"min_shared_buffers_bytes": 1}
 
 
-def test_small_pages_are_found_where_the_server_says_so(every_pg: Server) -> None:
-    dsn = every_pg.dsn()
-    assert verdict(dsn, HUGE) is Verdict.CLEAR, "128 MB gain nothing"
-    report = judged(collect(dsn), HUGE, **ANY)
-    if every_pg.version < 17:
+def test_small_pages_are_found_where_the_server_says_so(every_real: Snapshot) -> None:
+    small = judged(every_real, HUGE)
+    assert small.verdicts[0].verdict is Verdict.CLEAR, "128 MB gain nothing"
+    report = judged(every_real, HUGE, **ANY)
+    if every_real.server.major < 17:
         assert report.verdicts[0].verdict is Verdict.UNKNOWN
         assert "17" in report.verdicts[0].reason
     else:
@@ -333,9 +330,9 @@ def test_small_pages_are_found_where_the_server_says_so(every_pg: Server) -> Non
     ],
 )
 def test_huge_pages_that_are_in_use_are_left_alone(
-    pg: Server, settings: dict[str, str], expected: Verdict
+    real: Snapshot, settings: dict[str, str], expected: Verdict
 ) -> None:
-    report = judged(with_settings(collect(pg.dsn()), **settings), HUGE, **ANY)
+    report = judged(with_settings(real, **settings), HUGE, **ANY)
     assert report.verdicts[0].verdict is expected
     assert all(f.evidence["huge_pages_needed"] != -1 for f in report.findings)
 
@@ -344,8 +341,8 @@ def test_huge_pages_that_are_in_use_are_left_alone(
     ("wanted", "expected"),
     [("on", Verdict.CLEAR), ("off", Verdict.FINDING), ("try", Verdict.UNKNOWN)],
 )
-def test_before_17_the_setting_alone_tells(pg: Server, wanted: str, expected: Verdict) -> None:
-    snapshot = with_settings(collect(pg.dsn()), huge_pages=wanted)
+def test_before_17_the_setting_alone_tells(real: Snapshot, wanted: str, expected: Verdict) -> None:
+    snapshot = with_settings(real, huge_pages=wanted)
     old = tuple(s for s in snapshot.settings if s.name != "huge_pages_status")
     report = judged(replace(snapshot, settings=old), HUGE, **ANY)
     assert report.verdicts[0].verdict is expected
@@ -365,8 +362,8 @@ def missing(snapshot: Snapshot, read: int, hit: int) -> Snapshot:
     return replace(snapshot, slru=tuple(replace(c, **changes) for c in snapshot.slru))
 
 
-def test_caches_that_miss_are_found_on_every_version(every_db: str) -> None:
-    snapshot = collect(every_db)
+def test_caches_that_miss_are_found_on_every_version(every_real: Snapshot) -> None:
+    snapshot = every_real
     findings = judged(missing(snapshot, 10**6, 10**7), SLRU).findings
     assert {f.object.name for f in findings} == {c.name for c in snapshot.slru}
     assert {f.severity for f in findings} == {Severity.INFO}
@@ -375,7 +372,7 @@ def test_caches_that_miss_are_found_on_every_version(every_db: str) -> None:
     for read, hit in ((90_000, 0), (10**6, 10**9), (0, 0)):
         assert not judged(missing(snapshot, read, hit), SLRU).findings
     assert not judged(later(missing(snapshot, 10**6, 10**7), days=30), SLRU).findings
-    assert verdict(every_db, SLRU) is Verdict.CLEAR
+    assert judged(snapshot, SLRU).verdicts[0].verdict is Verdict.CLEAR
 
 
 def test_the_server_starts_with_the_sizes_advised(start_pg: StartServer) -> None:
@@ -391,8 +388,8 @@ def test_the_server_starts_with_the_sizes_advised(start_pg: StartServer) -> None
     assert ask(server.dsn(), "show transaction_buffers") == "16MB", "what it was before"
 
 
-def test_the_largest_size_is_taken_and_no_more_is_advised(pg: Server) -> None:
-    snapshot = missing(collect(pg.dsn()), 10**6, 10**7)
+def test_the_largest_size_is_taken_and_no_more_is_advised(pg: Server, real: Snapshot) -> None:
+    snapshot = missing(real, 10**6, 10**7)
     names = [s.name for s in snapshot.settings if s.name.endswith("_buffers")]
     for blocks, sizes in (("100000", {"'1024MB'"}), ("131072", set())):
         full = with_settings(snapshot, **{n: blocks for n in names if n not in KEPT})
@@ -466,8 +463,8 @@ def writers(
 
 
 @pytest.mark.pg(">= 16")
-def test_writes_are_judged_by_volume_share_and_day(every_db: str) -> None:
-    snapshot = collect(every_db)
+def test_writes_are_judged_by_volume_share_and_day(every_real: Snapshot) -> None:
+    snapshot = every_real
     many = writers(snapshot, 2 * GB, 3 * GB)
     assert judged(many, WRITES).findings
     assert not judged(writers(snapshot, 2 * GB, 7 * GB), WRITES).findings
@@ -489,9 +486,9 @@ def test_writes_are_judged_by_volume_share_and_day(every_db: str) -> None:
     ],
 )
 def test_the_background_writer_is_helped_with_what_held_it_back(
-    pg: Server, stopped: int, settings: dict[str, str], advised: str | None
+    pg: Server, real: Snapshot, stopped: int, settings: dict[str, str], advised: str | None
 ) -> None:
-    snapshot = writers(collect(pg.dsn()), 2 * GB, GB, stopped, **settings)
+    snapshot = writers(real, 2 * GB, GB, stopped, **settings)
     (finding,) = judged(snapshot, WRITES).findings
     steps = [step.sql.splitlines()[0] for step in finding.remedy]
     assert steps == ([f"ALTER SYSTEM SET {advised}"] if advised else [])
@@ -502,14 +499,14 @@ def test_the_background_writer_is_helped_with_what_held_it_back(
 
 
 @pytest.mark.pg("< 16")
-def test_before_16_loads_may_be_what_is_counted(every_db: str) -> None:
-    snapshot = collect(every_db)
+def test_before_16_loads_may_be_what_is_counted(every_real: Snapshot) -> None:
+    snapshot = every_real
     report = judged(writers(snapshot, 2 * GB, GB), WRITES)
     assert report.verdicts[0].verdict is Verdict.UNKNOWN
     assert "loads" in report.verdicts[0].reason
     assert judged(writers(snapshot, GB // 2, GB), WRITES).verdicts[0].verdict is Verdict.CLEAR
 
 
-def test_without_its_view_a_newer_server_is_unknown(pg: Server) -> None:
-    report = judged(replace(collect(pg.dsn()), io=()), WRITES)
+def test_without_its_view_a_newer_server_is_unknown(real: Snapshot) -> None:
+    report = judged(replace(real, io=()), WRITES)
     assert report.verdicts[0].verdict is Verdict.UNKNOWN

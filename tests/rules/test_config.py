@@ -83,8 +83,8 @@ def test_settings_that_risk_the_data_are_found_and_mended(start_pg: StartServer)
     eventually(lambda: names(found(server.dsn(), "config-dangerous")) == {"enable_seqscan"})
 
 
-def test_a_server_as_it_comes_is_no_danger(every_pg: Server) -> None:
-    findings = {f.object.name: f for f in found(every_pg.dsn(), "config-dangerous")}
+def test_a_server_as_it_comes_is_no_danger(every_pg: Server, every_real: Snapshot) -> None:
+    findings = {f.object.name: f for f in judged(every_real, "config-dangerous").findings}
     # fsync is what the tests' servers are started with; checksums are initdb's default from 18 on
     assert set(findings) == {"fsync"} | ({"data_checksums"} if every_pg.version < 18 else set())
     if every_pg.spec.kind == "container":
@@ -107,8 +107,8 @@ def test_what_the_looking_role_has_of_its_own_is_not_the_servers(start_pg: Start
     assert names(found(server.dsn(), "config-role-override")) == {"enable_hashjoin of all roles"}
 
 
-def test_methods_that_are_off_by_default_are_no_danger(pg: Server) -> None:
-    snapshot = collect(pg.dsn())
+def test_methods_that_are_off_by_default_are_no_danger(real: Snapshot) -> None:
+    snapshot = real
     off = {s.name for s in snapshot.settings if s.name.startswith("enable_") and s.setting == "off"}
     assert "enable_partitionwise_join" in off
     assert not off & names(judged(snapshot, "config-dangerous").findings)
@@ -140,25 +140,24 @@ def test_a_restart_ends_the_wait(start_pg: StartServer) -> None:
     assert verdict(server.dsn(), "config-pending-restart") is Verdict.CLEAR
 
 
-@pytest.mark.parametrize(
-    ("line", "name"),
-    [
-        ("work_mem = 'plenty'", "work_mem"),
-        ("shared_buffers = 'plenty'", "shared_buffers"),
-        ("no_such_setting = 1", "no_such_setting"),
-    ],
-)
-def test_errors_in_the_files_are_no_pending_restart(
-    start_pg: StartServer, line: str, name: str
-) -> None:
+def test_errors_in_the_files_are_no_pending_restart(start_pg: StartServer) -> None:
     server = start_pg()
+    wrong = write_settings(server, work_mem="'plenty'", shared_buffers="'plenty'")
+    findings = found(server.dsn(), "config-pending-restart")
+    assert names(findings) == wrong
+    assert {f.severity for f in findings} == {Severity.WARNING}
+    assert all(f.evidence["sourcefile"].endswith("pgwed.conf") for f in findings)
+    unknown = write_settings(server, no_such_setting="1")
+    # the server looks no further then
+    assert names(found(server.dsn(), "config-pending-restart")) == unknown
+
+
+def write_settings(server: Server, **settings: str) -> set[str]:
+    """Append to the configuration file, and return the names."""
     assert server.local is not None
     with (server.local.data / "pgwed.conf").open("a", encoding="utf-8") as conf:
-        conf.write(line + "\n")
-    (finding,) = found(server.dsn(), "config-pending-restart")
-    assert finding.object.name == name
-    assert finding.severity is Severity.WARNING
-    assert finding.evidence["sourcefile"].endswith("pgwed.conf")
+        conf.writelines(f"{name} = {value}\n" for name, value in settings.items())
+    return set(settings)
 
 
 def test_who_may_not_read_the_files_does_not_call_them_good(every_pg: Server) -> None:
@@ -228,8 +227,8 @@ def test_ordinary_overrides_are_left_alone(every_db: str) -> None:
         assert verdict(every_db, "config-role-override") is Verdict.CLEAR
 
 
-def test_a_value_means_what_the_server_takes_it_for(pg: Server) -> None:
-    snapshot = collect(pg.dsn())
+def test_a_value_means_what_the_server_takes_it_for(real: Snapshot) -> None:
+    snapshot = real
 
     def count(value: str) -> int:
         override = RoleSetting("r", None, "synchronous_commit", value)
@@ -268,43 +267,44 @@ SUMMER = datetime(2026, 8, 1, tzinfo=UTC)
     ],
 )
 def test_config_version_knows_ends_and_minors(
-    pg: Server, number: int, day: datetime, severities: list[Severity]
+    real: Snapshot, number: int, day: datetime, severities: list[Severity]
 ) -> None:
-    report = version(collect(pg.dsn()), number, day)
+    report = version(real, number, day)
     assert [f.severity for f in report.findings] == severities
 
 
-def test_a_major_that_nobody_knows_yet_is_unknown(pg: Server) -> None:
-    report = version(collect(pg.dsn()), 260001, SUMMER)
+def test_a_major_that_nobody_knows_yet_is_unknown(real: Snapshot) -> None:
+    report = version(real, 260001, SUMMER)
     assert report.verdicts[0].verdict is Verdict.UNKNOWN
     assert "26" in report.verdicts[0].reason
 
 
 @pytest.mark.parametrize("text", ["19beta2", "19rc1 (Debian 19~rc1-1)", "20devel"])
-def test_a_version_for_trials_is_told(pg: Server, text: str) -> None:
-    report = version(collect(pg.dsn()), 190000, SUMMER, text)
+def test_a_version_for_trials_is_told(real: Snapshot, text: str) -> None:
+    report = version(real, 190000, SUMMER, text)
     (finding,) = report.findings
     assert "for trials" in finding.title
 
 
-def test_the_real_versions_are_judged(every_pg: Server) -> None:
-    snapshot = collect(every_pg.dsn())
-    snapshot = replace(snapshot, server=replace(snapshot.server, taken_at=SUMMER))
+def test_the_real_versions_are_judged(every_real: Snapshot) -> None:
+    snapshot = replace(every_real, server=replace(every_real.server, taken_at=SUMMER))
     titles = " ".join(f.title for f in judged(snapshot, "config-version").findings)
-    assert ("gets no more fixes" in titles) == (every_pg.version <= 13)
-    assert ("will get no more fixes" in titles) == (every_pg.version == 14)
+    assert ("gets no more fixes" in titles) == (every_real.server.major <= 13)
+    assert ("will get no more fixes" in titles) == (every_real.server.major == 14)
 
 
 # --- config-logging -----------------------------------------------------------------------------
 
 
-def test_the_log_tells_what_the_version_logs_by_default(every_pg: Server) -> None:
+def test_the_log_tells_what_the_version_logs_by_default(
+    every_pg: Server, every_real: Snapshot
+) -> None:
     silent = {"log_temp_files"}
     if every_pg.version < 19:
         silent |= {"log_lock_waits"}
     if every_pg.version < 15:
         silent |= {"log_checkpoints", "log_autovacuum_min_duration"}
-    (finding,) = found(every_pg.dsn(), "config-logging")
+    (finding,) = judged(every_real, "config-logging").findings
     assert set(finding.evidence) == silent
     assert finding.severity is Severity.INFO
     with psycopg.connect(every_pg.dsn(), autocommit=True) as connection:
@@ -356,8 +356,8 @@ def test_settings_that_blind_are_found_and_mended(start_pg: StartServer) -> None
     assert ask(server.dsn(), "show track_activity_query_size") == "4kB"
 
 
-def test_servers_that_tell_are_left_alone(every_pg: Server) -> None:
-    assert verdict(every_pg.dsn(), "config-observability") is Verdict.CLEAR
+def test_servers_that_tell_are_left_alone(every_real: Snapshot) -> None:
+    assert judged(every_real, "config-observability").verdicts[0].verdict is Verdict.CLEAR
 
 
 def test_a_role_that_is_not_tracked_does_not_blind_the_server(pg: Server) -> None:

@@ -100,18 +100,18 @@ def test_checkpoints_that_somebody_asks_for_are_not_the_wals_fault(start_pg: Sta
     assert verdict(server.dsn(), CHECKPOINTS) is Verdict.CLEAR
 
 
-def checkpoints(dsn: str, **changes: Any) -> list[Finding]:
-    return list(judged(aged(collect(dsn), **changes), CHECKPOINTS).findings)
+def checkpoints(snapshot: Snapshot, **changes: Any) -> list[Finding]:
+    return list(judged(aged(snapshot, **changes), CHECKPOINTS).findings)
 
 
 @counted
-def test_the_size_advised_holds_the_wal_of_two_timed_checkpoints(every_db: str) -> None:
-    (finding,) = checkpoints(every_db, timed=40, requested=260, wal_bytes=864 * GB)
+def test_the_size_advised_holds_the_wal_of_two_timed_checkpoints(every_real: Snapshot) -> None:
+    (finding,) = checkpoints(every_real, timed=40, requested=260, wal_bytes=864 * GB)
     assert finding.severity is Severity.WARNING
     assert finding.evidence["requested_per_hour"] == pytest.approx(260 / 24, rel=0.01)
     # 10 GB/1000 s over 300 s, twice, and half as much again
     assert finding.remedy[0].sql.startswith("ALTER SYSTEM SET max_wal_size = '9216MB';")
-    (slow,) = checkpoints(every_db, timed=100, requested=60, wal_bytes=60 * GB)
+    (slow,) = checkpoints(every_real, timed=100, requested=60, wal_bytes=60 * GB)
     assert slow.severity is Severity.INFO
     assert slow.remedy[0].sql.startswith("ALTER SYSTEM SET max_wal_size = '2048MB';")
 
@@ -127,20 +127,24 @@ def test_the_size_advised_holds_the_wal_of_two_timed_checkpoints(every_db: str) 
     ],
     ids=["few", "a small part", "little WAL", "nothing yet"],
 )
-def test_checkpoints_that_come_in_time_are_left_alone(pg: Server, changes: dict[str, int]) -> None:
-    assert checkpoints(pg.dsn(), **changes) == []
+def test_checkpoints_that_come_in_time_are_left_alone(
+    real: Snapshot, changes: dict[str, int]
+) -> None:
+    assert checkpoints(real, **changes) == []
 
 
 @pytest.mark.pg("< 14")
-def test_before_14_the_position_bounds_the_wal_and_the_size_is_doubled(every_db: str) -> None:
-    assert checkpoints(every_db, timed=10, requested=90, lsn_bytes=2 * GB) == []
-    (finding,) = checkpoints(every_db, timed=10, requested=90, lsn_bytes=900 * GB)
+def test_before_14_the_position_bounds_the_wal_and_the_size_is_doubled(
+    every_real: Snapshot,
+) -> None:
+    assert checkpoints(every_real, timed=10, requested=90, lsn_bytes=2 * GB) == []
+    (finding,) = checkpoints(every_real, timed=10, requested=90, lsn_bytes=900 * GB)
     assert "2048MB" in finding.remedy[0].sql
     assert any("rate is unknown" in c for c in finding.caveats)
 
 
-def test_a_short_time_is_not_stretched_into_a_rate(pg: Server) -> None:
-    snapshot = aged(collect(pg.dsn()), timed=0, requested=20, wal_bytes=20 * GB)
+def test_a_short_time_is_not_stretched_into_a_rate(real: Snapshot) -> None:
+    snapshot = aged(real, timed=0, requested=20, wal_bytes=20 * GB)
     begin = snapshot.now - timedelta(seconds=30)
     young = replace(snapshot, wal=(replace(snapshot.wal[0], stats_reset=begin),))
     (finding,) = judged(young, CHECKPOINTS).findings
@@ -148,11 +152,11 @@ def test_a_short_time_is_not_stretched_into_a_rate(pg: Server) -> None:
     assert finding.evidence["wal_bytes_per_second"] == round(20 * GB / 300)
 
 
-def test_no_size_beyond_reason_is_advised(pg: Server) -> None:
+def test_no_size_beyond_reason_is_advised(real: Snapshot) -> None:
     huge = {"timed": 0, "requested": 300, "wal_bytes": 200_000 * GB}
-    (finding,) = checkpoints(pg.dsn(), **huge)
+    (finding,) = checkpoints(real, **huge)
     assert "131072MB" in finding.remedy[0].sql
-    at_most = with_setting(aged(collect(pg.dsn()), **huge), "max_wal_size", str(128 * 1024))
+    at_most = with_setting(aged(real, **huge), "max_wal_size", str(128 * 1024))
     (finding,) = judged(at_most, CHECKPOINTS).findings
     assert finding.remedy == ()
 
@@ -205,12 +209,12 @@ def test_every_server_takes_the_method_that_it_is_told(every_pg: Server) -> None
     ],
     ids=["a small part", "little WAL", "none"],
 )
-def test_few_images_are_left_alone(pg: Server, changes: dict[str, int]) -> None:
-    assert not judged(aged(collect(pg.dsn()), **changes), IMAGES).findings
+def test_few_images_are_left_alone(real: Snapshot, changes: dict[str, int]) -> None:
+    assert not judged(aged(real, **changes), IMAGES).findings
 
 
-def test_images_of_months_are_judged_by_the_day(pg: Server) -> None:
-    snapshot = aged(collect(pg.dsn()), wal_bytes=10 * GB, full_page_images=GB // 1024)
+def test_images_of_months_are_judged_by_the_day(real: Snapshot) -> None:
+    snapshot = aged(real, wal_bytes=10 * GB, full_page_images=GB // 1024)
     assert judged(snapshot, IMAGES).findings
     assert not judged(later(snapshot, days=60), IMAGES).findings
 
@@ -239,8 +243,8 @@ def test_small_wal_buffers_are_found_and_larger_ones_take_effect(start_pg: Start
 
 
 @counted
-def test_full_buffers_are_judged_by_number_and_pace(every_db: str) -> None:
-    snapshot = collect(every_db)
+def test_full_buffers_are_judged_by_number_and_pace(every_real: Snapshot) -> None:
+    snapshot = every_real
 
     def fires(times: int) -> bool:
         return bool(judged(aged(snapshot, buffers_full=times), FULL).findings)
@@ -252,23 +256,23 @@ def test_full_buffers_are_judged_by_number_and_pace(every_db: str) -> None:
 
 @pytest.mark.parametrize(("blocks", "advised"), [(512, "16MB"), (2048, "64MB"), (16384, "256MB")])
 def test_larger_buffers_are_advised_up_to_where_they_stop_to_help(
-    pg: Server, blocks: int, advised: str
+    real: Snapshot, blocks: int, advised: str
 ) -> None:
-    snapshot = aged(collect(pg.dsn()), buffers_full=10**6)
+    snapshot = aged(real, buffers_full=10**6)
     (finding,) = judged(with_setting(snapshot, "wal_buffers", str(blocks)), FULL).findings
     assert finding.remedy[0].sql == f"ALTER SYSTEM SET wal_buffers = '{advised}';"
 
 
-def test_buffers_that_are_large_get_no_advice(pg: Server) -> None:
-    snapshot = aged(collect(pg.dsn()), buffers_full=10**6)
+def test_buffers_that_are_large_get_no_advice(real: Snapshot) -> None:
+    snapshot = aged(real, buffers_full=10**6)
     (finding,) = judged(with_setting(snapshot, "wal_buffers", "32768"), FULL).findings
     assert finding.remedy == ()
 
 
 @pytest.mark.pg("< 14")
 @pytest.mark.parametrize("rule", [IMAGES, FULL])
-def test_before_14_nothing_counts_wal(every_db: str, rule: str) -> None:
-    report = judged(collect(every_db), rule)
+def test_before_14_nothing_counts_wal(every_real: Snapshot, rule: str) -> None:
+    report = judged(every_real, rule)
     assert report.verdicts[0].verdict is Verdict.UNKNOWN
     assert "14" in report.verdicts[0].reason
 
@@ -323,12 +327,12 @@ def test_an_archive_without_a_command_keeps_all_wal(start_pg: StartServer) -> No
     eventually(lambda: verdict(server.dsn(), ARCHIVE) is Verdict.CLEAR)
 
 
-def test_servers_that_do_not_archive_have_nothing_to_fail(every_pg: Server) -> None:
-    assert verdict(every_pg.dsn(), ARCHIVE) is Verdict.CLEAR
+def test_servers_that_do_not_archive_have_nothing_to_fail(every_real: Snapshot) -> None:
+    assert judged(every_real, ARCHIVE).verdicts[0].verdict is Verdict.CLEAR
 
 
-def test_one_failure_on_a_quiet_server_is_not_an_hour_of_failures(pg: Server) -> None:
-    snapshot = with_setting(collect(pg.dsn()), "archive_mode", "on")
+def test_one_failure_on_a_quiet_server_is_not_an_hour_of_failures(real: Snapshot) -> None:
+    snapshot = with_setting(real, "archive_mode", "on")
     snapshot = with_setting(snapshot, "archive_command", "cp %p /archive/%f")
     failed = {
         "last_failed_time": snapshot.now,
@@ -343,8 +347,8 @@ def test_one_failure_on_a_quiet_server_is_not_an_hour_of_failures(pg: Server) ->
     assert not judged(archiver(snapshot, **mended), ARCHIVE).findings
 
 
-def test_a_standby_archives_only_when_told_always(pg: Server) -> None:
-    snapshot = with_setting(collect(pg.dsn()), "archive_mode", "on")
+def test_a_standby_archives_only_when_told_always(real: Snapshot) -> None:
+    snapshot = with_setting(real, "archive_mode", "on")
     snapshot = with_setting(snapshot, "archive_command", "")
     assert judged(snapshot, ARCHIVE).findings
     standby = replace(snapshot, server=replace(snapshot.server, is_in_recovery=True))
@@ -352,8 +356,8 @@ def test_a_standby_archives_only_when_told_always(pg: Server) -> None:
     assert judged(with_setting(standby, "archive_mode", "always"), ARCHIVE).findings
 
 
-def test_a_library_archives_without_a_command(pg: Server) -> None:
-    snapshot = with_setting(collect(pg.dsn()), "archive_mode", "on")
+def test_a_library_archives_without_a_command(real: Snapshot) -> None:
+    snapshot = with_setting(real, "archive_mode", "on")
     snapshot = with_setting(snapshot, "archive_command", "")
     snapshot = with_setting(snapshot, "archive_library", "basic_archive")
     assert not judged(snapshot, ARCHIVE).findings
