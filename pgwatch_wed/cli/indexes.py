@@ -75,6 +75,27 @@ class Size(click.ParamType[int]):
     show_default=True,
     help="Keep away from plans that are cheap by estimate and risk to be slow.",
 )
+@click.option(
+    "--verify",
+    "copy",
+    metavar="TARGET",
+    help="A copy of TARGET: the set is built there, the queries run, and what does not help is "
+    "taken out; everything is dropped in the end. Never the target itself.",
+)
+@click.option(
+    "--verify-seconds",
+    type=click.FloatRange(min=1),
+    default=1800,
+    show_default=True,
+    help="The time for running queries on the copy.",
+)
+@click.option(
+    "--verify-timeout",
+    type=click.FloatRange(min=0.1),
+    default=60,
+    show_default=True,
+    help="The longest that one query may run on the copy, in seconds.",
+)
 @click.option("--no-progress", is_flag=True, help="Show no progress.")
 def indexes(
     target: str | None,
@@ -85,18 +106,26 @@ def indexes(
     form: str,
     seconds: float,
     guard: bool,
+    copy: str | None,
+    verify_seconds: float,
+    verify_timeout: float,
     no_progress: bool,
 ) -> int:
     """Advise indexes for TARGET's workload, proven by the planner; nothing is changed there."""
     from pgwatch_wed.whatif import engines, output
     from pgwatch_wed.whatif.advise import Options
+    from pgwatch_wed.whatif.truth import Options as Measuring
 
     if budget is not None and budget < 1:
         raise UsageError("the budget is nothing", "give one such as --budget 500MB")
     wanted = Options(budget, max_width, seconds, guard)
+    measuring = Measuring(timeout_s=verify_timeout, seconds=verify_seconds)
+    trial = engines.Copy(connect.resolve(copy), measuring) if copy else None
     progress = Progress(enabled=not no_progress)
     try:
-        advice = engines.advise_target(connect.resolve(target), folder, wanted, engine, progress)
+        advice = engines.advise_target(
+            connect.resolve(target), folder, wanted, engine, progress, trial
+        )
     finally:
         progress.clear()
     click.echo(output.FORMATS[form](advice), nl=form == "json")

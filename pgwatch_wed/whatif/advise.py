@@ -19,6 +19,7 @@ from pgwatch_wed.whatif.model import (
 from pgwatch_wed.whatif.pool import Pool
 from pgwatch_wed.whatif.risk import Judge
 from pgwatch_wed.whatif.search import Problem, Search
+from pgwatch_wed.whatif.truth import Verified
 from pgwatch_wed.whatif.workload import Workload
 
 _EXPLORE_SHARE = 0.6
@@ -89,6 +90,7 @@ class Advice:
     unit: str
     notes: tuple[str, ...] = ()
     hidden_statements: int = 0
+    verified: Verified | None = None
 
 
 class Advisor:
@@ -125,6 +127,15 @@ class Advisor:
         chosen = self._search()
         self._progress("done", 1.0)
         return self._advice(chosen)
+
+    def told(self, indexes: Iterable[Index]) -> Advice:
+        """Return the advice as it is with only some of the indexes, after :meth:`run`."""
+        return self._advice(frozenset(indexes))
+
+    @property
+    def queries(self) -> Sequence[Query]:
+        """The queries that could be planned, with the weights that they were given."""
+        return self._queries
 
     # The workload
 

@@ -2,17 +2,31 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pgwatch_wed import connect
 from pgwatch_wed.errors import Error, UsageError
-from pgwatch_wed.whatif import source, workload
-from pgwatch_wed.whatif.advise import Advice, Options, Progress, advise
+from pgwatch_wed.whatif import copies, source, workload
+from pgwatch_wed.whatif.advise import Advice, Advisor, Options, Progress
 from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.model import Oracle
+from pgwatch_wed.whatif.truth import Options as Measuring
+from pgwatch_wed.whatif.verify import verify
 from pgwatch_wed.whatif.workload import Workload
 
 ENGINES = ("auto", "hypopg", "lab")
+
+
+_ONLY_BY_ESTIMATE = "an index lowers its estimated cost, but was taken out by the verification"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of the target to build and measure on, and how."""
+
+    conninfo: str
+    options: Measuring = field(default_factory=Measuring)
 
 
 @contextmanager
@@ -57,13 +71,47 @@ def advise_target(
     options: Options | None = None,
     engine: str = "auto",
     progress: Progress = lambda _what, _share: None,
+    copy: Copy | None = None,
 ) -> Advice:
-    """Advise a target: read the workload, open an oracle, search.
+    """Advise a target: read the workload, open an oracle, search; then verify on a copy.
 
     Raises :class:`pgwatch_wed.errors.Error` kinds; changes nothing on the target.
     """
     wanted = options or Options()
+    if copy is not None:
+        copies.check(copy.conninfo, conninfo)
     found = read_workload(conninfo, folder)
     progress("building the lab", 0.02)
     with oracle(conninfo, engine, wanted.seconds) as answers:
-        return advise(answers, found, wanted, progress)
+        advisor = Advisor(answers, found, wanted, progress)
+        advice = advisor.run()
+        if copy is None or not advice.indexes:
+            return advice
+        return _verified(advisor, advice, answers, copy, conninfo, progress)
+
+
+def _verified(
+    advisor: Advisor,
+    advice: Advice,
+    answers: Oracle,
+    copy: Copy,
+    conninfo: str,
+    progress: Progress,
+) -> Advice:
+    """Return the advice without what a copy shows to be no gain."""
+    indexes = [i.index for i in advice.indexes]
+    found = verify(
+        copy.conninfo, conninfo, indexes, advisor.queries, answers, copy.options, progress
+    )
+    kept = advisor.told(each.index for each in found.indexes) if found.losers else advice
+    lost = {g.name for g in advice.per_query if g.indexes}
+    rejected = tuple(
+        replace(r, reason=_ONLY_BY_ESTIMATE) if r.query in lost else r for r in kept.rejected
+    )
+    return replace(
+        kept,
+        rejected=rejected,
+        verified=found,
+        whatif_calls=advice.whatif_calls,
+        seconds=advice.seconds,
+    )

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from pgwatch_wed import embedded
 from pgwatch_wed.whatif import catalog as catalogs
-from pgwatch_wed.whatif import estimates, pages, sizes
+from pgwatch_wed.whatif import estimates, pages, planner, sizes
 from pgwatch_wed.whatif.catalog import Catalog, Table
 from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
 from pgwatch_wed.whatif.plans import used_names
@@ -386,7 +386,7 @@ class Lab:
     def _asking(self) -> psycopg.Connection[Any]:
         if self._session is None:
             self._session = psycopg.connect(self._server.dsn(DATABASE), prepare_threshold=None)
-            _apply(self._session, self._settings)
+            planner.apply(self._session, self._settings)
             self._session.commit()
         return self._session
 
@@ -442,16 +442,6 @@ def _estimated_rows(connection: psycopg.Connection[Any], query: str) -> float:
     row = connection.execute(f"explain (format json) {query}".encode()).fetchone()
     assert row is not None
     return float(row[0][0]["Plan"]["Plan Rows"])
-
-
-def _apply(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
-    """Set what this server knows of the settings; others belong to another major."""
-    for name, value in settings.items():
-        try:
-            with connection.transaction():
-                connection.execute("select set_config(%s, %s, false)", [name, value])
-        except psycopg.Error:
-            continue
 
 
 def _line(error: psycopg.Error) -> str:

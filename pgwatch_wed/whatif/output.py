@@ -6,6 +6,7 @@ from typing import Any
 
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif.advise import Advice, IndexAdvice
+from pgwatch_wed.whatif.truth import Verified
 
 _UNITS = {"cost": "planner cost", "ms": "ms of observed time"}
 
@@ -40,6 +41,41 @@ def as_dict(advice: Advice) -> dict[str, Any]:
         "details": [_detail(i) for i in advice.indexes],
         "notes": list(advice.notes),
         "hidden_statements": advice.hidden_statements,
+        **({"verified": _truth(advice.verified)} if advice.verified else {}),
+    }
+
+
+def _truth(found: Verified) -> dict[str, Any]:
+    return {
+        "copy": found.copy,
+        "clock": found.clock,
+        "repetitions": found.repetitions,
+        "before_ms": found.before_ms,
+        "after_ms": found.after_ms,
+        "queries": {
+            q.name: {
+                "before_ms": q.before_ms,
+                "after_ms": q.after_ms,
+                "before_buffers": q.before_buffers,
+                "after_buffers": q.after_buffers,
+                "weight": q.weight,
+                "indexes": list(q.indexes),
+            }
+            for q in found.queries
+        },
+        "indexes": [
+            {
+                "ddl": i.ddl,
+                "bytes": i.size_bytes,
+                "build_seconds": i.build_seconds,
+                "bought_ms": i.bought_ms,
+            }
+            for i in found.indexes
+        ],
+        "losers": [{"ddl": each.ddl, "reason": each.reason} for each in found.losers],
+        "not_run": [{"query": r.query, "reason": r.reason} for r in found.not_run],
+        "unchanged_queries": found.unchanged,
+        "notes": list(found.notes),
     }
 
 
@@ -83,9 +119,12 @@ def _text_lines(advice: Advice) -> Iterable[str]:
             f"  {human(each.size_bytes)}; without it {_change(each.cost_with, each.cost_without)}"
             f" for the workload; used by {_few(each.queries)}"
         )
+        yield from _truth_of(each, advice.verified)
         yield from (f"  makes {name} redundant" for name in each.makes_redundant)
         yield from (f"  note: {caveat}" for caveat in each.caveats)
     yield from _query_lines(advice)
+    if advice.verified is not None:
+        yield from _truth_lines(advice.verified)
     yield from (f"\n{note}" for note in advice.notes)
     if advice.hidden_statements:
         yield f"\n{advice.hidden_statements} statements are hidden from this role"
@@ -100,6 +139,42 @@ def _query_lines(advice: Advice) -> Iterable[str]:
     if advice.rejected:
         yield "\nWithout advice"
         yield from (f"  {r.query}: {r.reason}" for r in advice.rejected)
+
+
+def _truth_of(advice: IndexAdvice, found: Verified | None) -> Iterable[str]:
+    for each in found.indexes if found is not None else ():
+        if each.index == advice.index:
+            gain = "its gain was not measured: its queries were not run"
+            if each.bought_ms is not None:
+                gain = f"without it the queries take {_ms(each.bought_ms)} more"
+            yield f"  built on the copy: {human(each.size_bytes)} in {each.build_seconds:.1f} s; {gain}"
+
+
+def _truth_lines(found: Verified) -> Iterable[str]:
+    clock = "processor time" if found.clock == "cpu" else "elapsed time"
+    yield (
+        f"\nVerified on {found.copy}: {clock} {_ms(found.before_ms)} → {_ms(found.after_ms)}"
+        f" ({_change(found.before_ms, found.after_ms)}), best of {found.repetitions} runs"
+    )
+    for q in found.queries:
+        yield (
+            f"  {_change(q.before_ms, q.after_ms):>8}  {q.name}: {_ms(q.before_ms)} →"
+            f" {_ms(q.after_ms)}, {q.before_buffers:,} → {q.after_buffers:,} blocks"
+        )
+    if found.unchanged:
+        yield f"  {found.unchanged} more queries keep their plans"
+    yield from _named("Taken out", [(each.ddl, each.reason) for each in found.losers])
+    yield from _named("Not run", [(r.query, r.reason) for r in found.not_run])
+    yield from (f"\n{note}" for note in found.notes)
+
+
+def _named(title: str, lines: Iterable[tuple[str, str]]) -> Iterable[str]:
+    found = [f"  {name}: {reason}" for name, reason in lines]
+    return [f"\n{title}", *found] if found else []
+
+
+def _ms(value: float) -> str:
+    return f"{value / 1000:,.2f} s" if abs(value) >= 1000 else f"{value:,.2f} ms"
 
 
 def as_sql(advice: Advice) -> str:

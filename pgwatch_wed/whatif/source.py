@@ -8,31 +8,18 @@ import psycopg
 
 from pgwatch_wed import connect, embedded
 from pgwatch_wed.errors import CollectError
-from pgwatch_wed.whatif import dump
+from pgwatch_wed.whatif import dump, planner
 from pgwatch_wed.whatif.lab import LAB_SETTINGS, Lab
 
-_PLANNER = """
-select name, reset_val from pg_settings
-where category like 'Query Tuning%%' and name not in ('geqo', 'plan_cache_mode', 'geqo_seed')
-   or name in ('work_mem', 'hash_mem_multiplier', 'search_path', 'max_parallel_workers', 'parallel_leader_participation',
-               'max_parallel_workers_per_gather', 'effective_io_concurrency', 'timezone',
-               'datestyle', 'intervalstyle', 'standard_conforming_strings', 'array_nulls',
-               'default_text_search_config', 'temp_buffers')
-"""
 # With many tables in a FROM the genetic optimizer is a lottery; and a plan of our own is no load.
 _OURS = {"geqo": "off", "statement_timeout": "60s"}
-
-
-def planner_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Return what steers the target's planner, with the settings of its database and role."""
-    return {name: value for name, value in connection.execute(_PLANNER) if value is not None}
 
 
 def open_lab(conninfo: str, seconds: float = 120) -> Lab:
     """Build a lab of a target; close it, or use it in a ``with`` block."""
     with connect.connect(conninfo) as connection:
         _check_major(connection.info.server_version // 10_000)
-        settings = planner_settings(connection)
+        settings = planner.read(connection)
         locale = _collation(connection)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))

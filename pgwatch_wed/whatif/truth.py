@@ -1,0 +1,69 @@
+"""What a verification found: times and buffers of queries that really ran on a copy."""
+
+from dataclasses import dataclass
+
+from pgwatch_wed.whatif.model import Index, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to measure. ``timeout_s`` ends one run of one query, ``seconds`` the whole."""
+
+    repetitions: int = 3
+    timeout_s: float = 60.0
+    seconds: float = 1800.0
+    measure_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTruth:
+    """One query without and with the kept set: best run each, in ms, with the blocks it touched."""
+
+    name: str
+    before_ms: float
+    after_ms: float
+    before_buffers: int
+    after_buffers: int
+    weight: float
+    indexes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexTruth:
+    """One built index. ``bought_ms``: what the workload takes more without it; None: not measured."""
+
+    index: Index
+    ddl: str
+    size_bytes: int
+    build_seconds: float
+    bought_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loser:
+    """An index of the set that is not advised after all."""
+
+    index: Index
+    ddl: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The truth about a set. Totals are weighted and over ``queries`` only.
+
+    ``clock`` is ``cpu`` (of the server's process) or ``elapsed``. ``unchanged`` counts queries
+    whose plan is the same with the set, and which were therefore not run.
+    """
+
+    copy: str
+    clock: str
+    repetitions: int
+    before_ms: float
+    after_ms: float
+    queries: tuple[QueryTruth, ...]
+    indexes: tuple[IndexTruth, ...]
+    losers: tuple[Loser, ...]
+    not_run: tuple[Rejected, ...]
+    unchanged: int
+    notes: tuple[str, ...] = ()
