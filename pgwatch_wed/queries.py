@@ -59,6 +59,11 @@ def fitting(fact: str, server_major: int, extensions: Mapping[str, str]) -> tupl
     return tuple(sorted(found, key=lambda q: (bool(q.of), q.version), reverse=True))
 
 
+def tokens(query: Query) -> frozenset[str]:
+    """Return the names of the limits that a query wants filled in."""
+    return frozenset(_TOKEN.findall(query.sql))
+
+
 def needs(fact: str) -> str:
     """Say what the least demanding query of a fact needs, for messages."""
     least = min((q for q in all_queries() if q.fact == fact), key=lambda q: (bool(q.of), q.version))
