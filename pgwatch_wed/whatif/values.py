@@ -1,7 +1,7 @@
 """Values in the place of ``$1``: what statistics say is usual for the column it is compared with."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -98,7 +98,7 @@ def _value(connection: psycopg.Connection[Any], place: _Compared, *, is_pair: bo
     usual = bounds if is_spread else common
     if not usual:
         return None
-    spread = bounds or sorted(usual)
+    spread = bounds or sorted(usual, key=lambda v: (len(v), v))
     match place.term.kind:
         case Kind.EQUAL:
             return usual[len(usual) // 2 if is_spread else 0]

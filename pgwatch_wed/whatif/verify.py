@@ -129,20 +129,28 @@ def _build(connection: psycopg.Connection[Any], index: Index, name: str) -> Buil
     if any(key.column is None for key in index.keys):
         # the planner knows nothing of an expression until then
         connection.execute(sql.SQL("analyze {}").format(sql.Identifier(index.schema, index.table)))
-    return Built(index, name, _size(connection, index.schema, name), seconds)
+    return Built(index, name, _named_apart(connection, index.schema, name), seconds)
 
 
-def _size(connection: psycopg.Connection[Any], schema: str, name: str) -> int:
-    row = connection.execute(
+def _named_apart(connection: psycopg.Connection[Any], schema: str, name: str) -> int:
+    """Give the indexes of partitions names by which plans tell them; return all their bytes."""
+    parts = connection.execute(
         "with recursive parts as ("
         " select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n"
         "   on n.oid = c.relnamespace where c.relname = %s and n.nspname = %s"
         " union all select h.inhrelid from pg_catalog.pg_inherits h"
         "   join parts on parts.oid = h.inhparent)"
-        " select coalesce(sum(pg_catalog.pg_relation_size(oid)), 0)::int8 from parts",
+        " select n.nspname, c.relname, pg_catalog.pg_relation_size(c.oid)"
+        " from parts join pg_catalog.pg_class c using (oid)"
+        " join pg_catalog.pg_namespace n on n.oid = c.relnamespace",
         [name, schema],
-    ).fetchone()
-    return int(row[0]) if row else 0
+    ).fetchall()
+    rename = sql.SQL("alter index {} rename to {}")
+    for number, (namespace, part, _) in enumerate(parts):
+        if part != name:
+            new = sql.Identifier(f"{name}_{number}")
+            connection.execute(rename.format(sql.Identifier(namespace, part), new))
+    return sum(int(size) for _, _, size in parts)
 
 
 def _clear(connection: psycopg.Connection[Any]) -> None:
@@ -253,7 +261,7 @@ class _Trial:
             self._not_run[name] = f"the copy cannot plan it: {error}"
             names = frozenset(n for n, b in self._built.items() if b.index in task.expected)
             shape = Shape("", names & kept, is_parallel=False)
-        self._shapes[name, kept] = shape
+        self._shapes[name, kept] = replace(shape, used=frozenset(map(_whole, shape.used)))
 
     def _measure(self, kept: Kept, names: Sequence[str]) -> None:
         """Run queries with only some of the indexes, those whose plan was not run before."""
@@ -455,6 +463,13 @@ class _Trial:
             self._tasks[name].weight,
             tuple(self._built[n].index.ddl() for n in sorted(used)),
         )
+
+
+def _whole(name: str) -> str:
+    """Return the name of an index for that of one of its partitions'."""
+    if not name.startswith(_PREFIX):
+        return name
+    return _PREFIX + name.removeprefix(_PREFIX).partition("_")[0]
 
 
 def _line(error: psycopg.Error) -> str:

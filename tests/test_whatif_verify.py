@@ -1,0 +1,337 @@
+"""Verification on a copy: what is built, run, taken out, refused, and that nothing stays."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgwatch_wed.errors import CollectError, UsageError
+from pgwatch_wed.whatif import copies, source, values
+from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.whatif.model import Index, Key, Query
+from pgwatch_wed.whatif.truth import Options, Verified
+from pgwatch_wed.whatif.verify import verify
+from pgwatch_wed.whatif.workload import query_of
+from tests import servers
+from tests.psql import psql
+
+PROGRAM = [sys.executable, "-c", "from pgwatch_wed.cli import main; main()"]
+
+# The rows of flag 7 are a tenth, and all at the end of the order by rank: what the planner takes
+# for ten steps along an index on rank are nine tenths of it, here and there in the table.
+SHOP = """
+create table trap (id int, flag int, rank int, pad text);
+insert into trap select g, case when r > 90000 then 7 else r % 7 end, r, repeat('x', 100)
+from (select g, (g * 7919::int8 % 100003)::int as r from generate_series(1, 100000) g) x;
+create table orders (id int primary key, customer_id int, status text, total int, pad text);
+insert into orders select g, g % 4000, 's' || g % 5, g, repeat('x', 60) from generate_series(1, 80000) g;
+create table events (at date not null, device int, value float8) partition by range (at);
+create table events_jan partition of events for values from ('2024-01-01') to ('2024-02-01');
+create table events_feb partition of events for values from ('2024-02-01') to ('2024-03-01');
+insert into events select date '2024-01-01' + g % 59, g % 3000, g from generate_series(1, 60000) g;
+vacuum analyze;
+"""
+RANK = Index("public", "trap", (Key.of("rank"),))
+CUSTOMER = Index("public", "orders", (Key.of("customer_id"),))
+IDLE = Index("public", "orders", (Key.of("pad"),))
+DEVICE = Index("public", "events", (Key.of("device"),))
+UPPER = Index("public", "orders", (Key("upper(status || id)", None),))
+TRAP = "select pad from trap where flag = 7 order by rank limit 1"
+BY_CUSTOMER = "select sum(total) from orders where customer_id = 77"
+
+
+@pytest.fixture(scope="module")
+def shop(pg: servers.Server) -> Iterator[str]:
+    with pg.database() as dsn:
+        psql(dsn, SHOP)
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def copy(pg: servers.Server, shop: str) -> Iterator[str]:
+    name = f"{conninfo_to_dict(shop)['dbname']}_copy"
+    identifier, template = (
+        sql.Identifier(str(n)) for n in (name, conninfo_to_dict(shop)["dbname"])
+    )
+    pg.execute(sql.SQL("create database {} template {}").format(identifier, template))
+    yield make_conninfo(shop, dbname=name)
+    pg.execute(sql.SQL("drop database {} with (force)").format(identifier))
+
+
+@pytest.fixture(scope="module")
+def lab(shop: str) -> Iterator[Lab]:
+    with source.open_lab(shop) as lab:
+        lab.add([RANK, CUSTOMER, IDLE, DEVICE, UPPER])
+        yield lab
+
+
+def query(text: str, **more: Any) -> Query:
+    found = query_of(more.pop("name", text), text, **more)
+    assert isinstance(found, Query), found
+    return found
+
+
+def verified(
+    copy: str, shop: str, lab: Lab, indexes: list[Index], *texts: str, **more: Any
+) -> Verified:
+    options = Options(**{"seconds": 60.0, "timeout_s": 5.0, **more})
+    return verify(copy, shop, indexes, [query(t) for t in texts], lab, options)
+
+
+def left(dsn: str) -> list[str]:
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "select relname from pg_class where relkind in ('i', 'I') and oid >= 16384"
+            " and relname !~ '^pg_toast' and relname <> 'orders_pkey'"
+        )
+        return [row[0] for row in rows]
+
+
+def test_what_helps_stays_what_hurts_or_idles_goes_and_nothing_is_left(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    found = verified(copy, shop, lab, [RANK, CUSTOMER, IDLE], TRAP, BY_CUSTOMER)
+    assert [i.index for i in found.indexes] == [CUSTOMER]
+    reasons = {each.index: each.reason for each in found.losers}
+    assert "times as slow" in reasons[RANK]
+    assert reasons[IDLE] == "no plan on the copy uses it"
+    assert found.after_ms < found.before_ms
+    trap, customer = found.queries
+    assert trap.after_ms == trap.before_ms
+    assert customer.after_ms < 0.5 * customer.before_ms
+    assert customer.after_buffers < customer.before_buffers
+    assert found.indexes[0].bought_ms is not None
+    assert found.indexes[0].bought_ms > 0
+    assert left(copy) == []
+
+
+def test_an_index_that_pays_many_times_over_may_cost_a_little(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    light, heavy = query(TRAP, weight=0.00001), query("select min(rank) from trap", weight=1000.0)
+    found = verify(copy, shop, [RANK], [light, heavy], lab, Options(timeout_s=5.0))
+    assert [i.index for i in found.indexes] == [RANK]
+    assert any("slower with the set" in note for note in found.notes)
+
+
+def test_only_queries_whose_plan_changes_are_run(copy: str, shop: str, lab: Lab) -> None:
+    other = "select count(*) from trap"
+    found = verified(copy, shop, lab, [CUSTOMER], BY_CUSTOMER, other)
+    assert [q.name for q in found.queries] == [BY_CUSTOMER]
+    assert found.unchanged == 1
+    every = verified(copy, shop, lab, [CUSTOMER], BY_CUSTOMER, other, measure_all=True)
+    assert {q.name for q in every.queries} == {BY_CUSTOMER, other}
+    assert every.unchanged == 0
+
+
+def test_partitioned_tables_and_expressions_are_built_and_measured(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    device = "select avg(value) from events where device = 5"
+    upper = "select id from orders where upper(status || id) = 'S17'"
+    found = verified(copy, shop, lab, [DEVICE, UPPER], device, upper)
+    assert {i.index for i in found.indexes} == {DEVICE, UPPER}
+    assert all(i.size_bytes > 100_000 for i in found.indexes)
+    assert left(copy) == []
+
+
+def test_parameters_get_usual_values_and_what_has_none_is_told(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    usual = "select sum(total) from orders where customer_id = $1"
+    unknown = "select sum(total) from orders where customer_id = $1 and total % 7 = $2"
+    write = "update orders set pad = 'y' where customer_id = 7"
+    broken = "select 1 / (total - total) from orders where customer_id = 7"
+    locking = "select pad from orders where customer_id = 7 for update"
+    found = verified(copy, shop, lab, [CUSTOMER], usual, unknown, write, broken, locking)
+    assert [q.name for q in found.queries] == [usual]
+    assert [i.index for i in found.indexes] == [CUSTOMER]
+    reasons = {r.query: r.reason for r in found.not_run}
+    assert reasons[unknown] == "no usual value is known for $2"
+    assert "it writes" in reasons[write]
+    assert "division by zero" in reasons[broken]
+    assert "read-only" in reasons[locking]
+    with psycopg.connect(copy) as connection:
+        row = connection.execute("select count(*) from orders where pad = 'y'").fetchone()
+        assert row == (0,)
+
+
+def test_an_index_whose_queries_were_not_run_stays_unmeasured(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    found = verified(copy, shop, lab, [CUSTOMER], "delete from orders where customer_id = 7")
+    assert [(i.index, i.bought_ms) for i in found.indexes] == [(CUSTOMER, None)]
+    assert found.queries == ()
+
+
+def test_what_runs_too_long_is_given_up(copy: str, shop: str, lab: Lab) -> None:
+    slow = "select pg_sleep(30) from orders where customer_id = 7"
+    began = time.monotonic()
+    found = verified(copy, shop, lab, [CUSTOMER], slow, BY_CUSTOMER, timeout_s=0.5)
+    assert time.monotonic() - began < 10
+    assert [q.name for q in found.queries] == [BY_CUSTOMER]
+    assert "longer than" in found.not_run[0].reason
+
+
+def test_the_time_for_it_all_is_kept(copy: str, shop: str, lab: Lab) -> None:
+    found = verified(copy, shop, lab, [CUSTOMER], BY_CUSTOMER, seconds=0.0)
+    assert found.queries == ()
+    assert found.not_run[0].reason == "the time for the verification was up"
+
+
+def test_what_the_copy_cannot_build_is_a_loser(copy: str, shop: str, lab: Lab) -> None:
+    psql(copy, "alter table orders rename pad to padding")
+    found = verified(copy, shop, lab, [IDLE, CUSTOMER], BY_CUSTOMER)
+    psql(copy, "alter table orders rename padding to pad")
+    assert [i.index for i in found.indexes] == [CUSTOMER]
+    assert "cannot build it" in found.losers[0].reason
+
+
+def test_what_a_killed_verification_left_is_dropped_by_the_next(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    psql(copy, "create index pgwatch_wed_verify_9 on orders (pad);")
+    verified(copy, shop, lab, [CUSTOMER], BY_CUSTOMER)
+    assert left(copy) == []
+
+
+def test_the_target_itself_is_refused_under_any_name(shop: str, lab: Lab) -> None:
+    for same in (shop, make_conninfo(shop, application_name="x")):
+        with pytest.raises(UsageError, match="is the target itself"):
+            verified(same, shop, lab, [CUSTOMER], BY_CUSTOMER)
+    assert left(shop) == []
+
+
+def test_one_verification_at_a_time(copy: str, shop: str, lab: Lab) -> None:
+    with copies.opened(copy, shop), pytest.raises(CollectError, match="another verification"):
+        verified(copy, shop, lab, [CUSTOMER], BY_CUSTOMER)
+
+
+def test_a_copy_is_told_from_its_origin() -> None:
+    origin = copies.Place("shop", False, "monday", 5, 100, "72", 1)
+    assert copies.is_same(origin, replace(origin, start="tuesday"))  # a standby, or a clone
+    assert not copies.is_same(origin, replace(origin, start="tuesday", timeline=2))  # promoted
+    assert not copies.is_same(origin, replace(origin, start="tuesday", database="shop_copy"))
+    assert not copies.is_same(origin, replace(origin, start="tuesday", system="73"))
+    hidden = replace(origin, system=None, timeline=None)
+    assert copies.is_same(hidden, hidden)
+    assert not copies.is_same(hidden, replace(hidden, start="tuesday"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("customer_id = $1", "customer_id = '"),
+        ("customer_id = any($1)", "any('{\""),
+        ("total between $1 and $2", "total between '"),
+        ("status = $1 and total > $2", "status = 's"),
+        ("status like $1", "%'"),
+    ],
+)
+def test_values_come_from_the_statistics_of_the_column(
+    shop: str, lab: Lab, condition: str, expected: str
+) -> None:
+    text = f"select count(*) from orders where {condition}"
+    with psycopg.connect(shop) as connection:
+        filled = values.filled(text, lab.plan(query(text), bare=True).tree, lab.catalog, connection)
+        assert expected in filled
+        assert "$" not in filled
+        row = connection.execute(filled.encode()).fetchone()
+    assert row is not None
+    assert row[0] > 0
+
+
+# The command
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "customer.sql").write_text(BY_CUSTOMER, encoding="utf-8")
+    (tmp_path / "trap.sql").write_text(TRAP, encoding="utf-8")
+    return tmp_path
+
+
+def start(*args: str) -> subprocess.Popen[str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PG") and k != "DATABASE_URL"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*PROGRAM, "indexes", *args], stdout=pipe, stderr=pipe, text=True, env=env
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    with process:
+        out, err = process.communicate(timeout=90)
+    return process.returncode, out, err
+
+
+def test_the_command_tells_what_each_index_bought(shop: str, copy: str, folder: Path) -> None:
+    status, out, err = finish(start(shop, "--workload", str(folder), "--verify", copy))
+    assert (status, err) == (0, "")
+    assert "built on the copy: " in out
+    assert "Verified on " in out
+    assert left(copy) == []
+    json_args = (shop, "--workload", str(folder), "--verify", copy, "--format", "json")
+    status, out, err = finish(start(*json_args))
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    truth = found["verified"]
+    assert truth["clock"] in ("cpu", "elapsed")
+    assert len(found["indexes"]) == len(truth["indexes"])
+    assert (
+        truth["queries"]["customer.sql"]["after_ms"] < truth["queries"]["customer.sql"]["before_ms"]
+    )
+
+
+def test_the_command_refuses_the_target_as_its_copy(shop: str, folder: Path) -> None:
+    status, out, err = finish(start(shop, "--workload", str(folder), "--verify", shop))
+    assert (status, out) == (2, "")
+    assert "is the target itself" in err
+    assert "Traceback" not in err
+    nowhere = f"host={folder} dbname=x"
+    status, out, err = finish(start(shop, "--workload", str(folder), "--verify", nowhere))
+    assert (status, out) == (3, "")
+    assert "cannot connect" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_nothing(
+    shop: str, copy: str, folder: Path, number: signal.Signals
+) -> None:
+    (folder / "slow.sql").write_text(
+        "select pg_sleep(20) from orders where customer_id = 5", encoding="utf-8"
+    )
+    process = start(shop, "--workload", str(folder), "--verify", copy)
+    deadline = time.monotonic() + 60
+    while not _is_sleeping(copy):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert left(copy) != []
+    process.send_signal(number)
+    status, out, err = finish(process)
+    assert status == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    assert out == ""
+    assert "Traceback" not in err
+    assert left(copy) == []
+    assert not _is_sleeping(copy)
+
+
+def _is_sleeping(dsn: str) -> bool:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "select count(*) from pg_stat_activity where datname = current_database()"
+            " and state = 'active' and query like 'explain (analyze%pg_sleep%'"
+        ).fetchone()
+    assert row is not None
+    return bool(row[0])
