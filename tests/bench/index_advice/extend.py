@@ -13,12 +13,18 @@ _MIN_GAIN = 1.003
 
 
 class Extend:
-    """One run; ``calls`` counts EXPLAINs, with a cache by the indexes on the query's tables."""
+    """One run; ``calls`` counts EXPLAINs, with a cache by the indexes on the query's tables.
 
-    def __init__(self, oracle: Oracle, queries: tuple[Query, ...], max_width: int = 2) -> None:
+    ``strict`` keeps it from taking what an existing index covers, which as published it does.
+    """
+
+    def __init__(
+        self, oracle: Oracle, queries: tuple[Query, ...], max_width: int = 2, *, strict: bool = True
+    ) -> None:
         self._oracle = oracle
         self._queries = queries
         self._max_width = max_width
+        self._strict = strict
         self._columns: dict[str, set[tuple[str, str, str]]] = {}
         self._cache: dict[tuple[str, Configuration], float] = {}
         self.calls = 0
@@ -59,7 +65,7 @@ class Extend:
         columns = sorted({c for each in self._columns.values() for c in each})
         for schema, table, column in columns:
             single = Index(schema, table, (Key.of(column),))
-            if single not in chosen and existing.covering(self._oracle.catalog, single) is None:
+            if single not in chosen and not self._is_copy(single):
                 yield chosen | {single}
             for index in chosen:
                 longer = Index(schema, table, (*index.keys, Key.of(column)))
@@ -67,9 +73,12 @@ class Extend:
                     (index.schema, index.table) == (schema, table)
                     and column not in index.columns
                     and index.width < self._max_width
-                    and existing.covering(self._oracle.catalog, longer) is None
+                    and not self._is_copy(longer)
                 ):
                     yield chosen - {index} | {longer}
+
+    def _is_copy(self, index: Index) -> bool:
+        return self._strict and existing.covering(self._oracle.catalog, index) is not None
 
     def cost(self, chosen: Configuration) -> float:
         """Return the workload's weighted cost under a set."""

@@ -1,0 +1,85 @@
+"""Sets of indexes on a copy: really built, planned and run, and taken away by a rollback."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.whatif.model import Index, Query
+from pgwatch_wed.whatif.plans import Node, walk
+from pgwatch_wed.whatif.stopwatch import Stopwatch
+
+_NEAR = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How the lab's answers compare with those of really built indexes."""
+
+    queries: int
+    same_plans: int
+    near_costs: int
+    worst_cost: float
+    sizes: Mapping[str, float]
+
+
+@contextmanager
+def standing(copy: str, indexes: Iterable[Index]) -> Iterator[psycopg.Connection]:
+    """Build indexes for the length of a ``with`` block, in one transaction that never commits."""
+    connection = psycopg.connect(copy)
+    try:
+        for number, index in enumerate(indexes):
+            connection.execute(index.ddl(f"bench_{number}").encode())
+        yield connection
+    finally:
+        connection.rollback()
+        connection.close()
+
+
+def likeness(copy: str, lab: Lab, queries: Iterable[Query], indexes: Iterable[Index]) -> Likeness:
+    """Compare the lab's plans, costs and sizes with those of the set really built."""
+    chosen = sorted(indexes)
+    plans = {q.name: (q, lab.plan(q, chosen)) for q in queries}
+    with standing(copy, chosen) as connection:
+        trees = {name: _tree(connection, q.sql) for name, (q, _) in plans.items()}
+        sizes = {i.ddl(): lab.size(i) / _size(connection, n) for n, i in enumerate(chosen)}
+    ratios = {n: plan.cost / float(trees[n]["Total Cost"]) for n, (_, plan) in plans.items()}
+    return Likeness(
+        len(plans),
+        sum(_shape(plan.tree) == _shape(trees[n]) for n, (_, plan) in plans.items()),
+        sum(abs(ratio - 1) <= _NEAR for ratio in ratios.values()),
+        max(ratios.values(), key=lambda r: abs(r - 1)),
+        sizes,
+    )
+
+
+def cpu_ms(
+    copy: str, queries: Iterable[Query], indexes: Iterable[Index], limits_ms: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the best processor time of each query with a set; one over its limit counts as that."""
+    with standing(copy, indexes) as connection:
+        connection.execute("analyze")  # expressions have no statistics before
+        watch = Stopwatch(connection, 3)
+        runs = {q.name: watch.run(q.sql, limits_ms.get(q.name, 300_000)) for q in queries}
+    return {n: r.cpu_ms if r.cpu_ms is not None else r.elapsed_ms for n, r in runs.items()}
+
+
+def _tree(connection: psycopg.Connection, text: str) -> Node:
+    row = connection.execute(f"explain (verbose, format json) {text}".encode()).fetchone()
+    assert row is not None
+    tree: Node = row[0][0]["Plan"]
+    return tree
+
+
+def _shape(tree: Node) -> list[str]:
+    return [f"{n['Node Type']} {n.get('Relation Name', '')}" for n in walk(tree)]
+
+
+def _size(connection: psycopg.Connection, number: int) -> int:
+    row = connection.execute(
+        "select pg_relation_size(c.oid) from pg_class c where relname = %s", [f"bench_{number}"]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
