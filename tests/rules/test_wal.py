@@ -227,7 +227,7 @@ FULL = "wal-buffers-full"
 def test_small_wal_buffers_are_found_and_larger_ones_take_effect(start_pg: StartServer) -> None:
     server = start_pg({"wal_buffers": "64kB", "wal_writer_delay": "10s"})
     write(server.dsn(), 20)
-    often = {"min_full": 100, "min_per_second": 0.1}
+    often = {"min_full_per_day": 100}
     (finding,) = found(server.dsn(), FULL, **often)
     assert finding.evidence["wal_buffers_bytes"] == 65536
     assert "16MB" in finding.remedy[0].sql
@@ -243,15 +243,18 @@ def test_small_wal_buffers_are_found_and_larger_ones_take_effect(start_pg: Start
 
 
 @counted
-def test_full_buffers_are_judged_by_number_and_pace(every_real: Snapshot) -> None:
+def test_full_buffers_are_judged_by_the_day(every_real: Snapshot) -> None:
     snapshot = every_real
 
     def fires(times: int) -> bool:
         return bool(judged(aged(snapshot, buffers_full=times), FULL).findings)
 
-    assert [fires(n) for n in (0, 9_999, 80_000, 90_000)] == [False, False, False, True]
+    assert [fires(n) for n in (0, 10_000, 49_999, 50_001)] == [False, False, False, True]
     many = aged(snapshot, buffers_full=90_000)
+    assert judged(many, FULL).findings
     assert not judged(later(many, days=30), FULL).findings
+    young = replace(many.wal[0], buffers_full=20_000, stats_reset=many.now - timedelta(minutes=1))
+    assert not judged(replace(many, wal=(young,)), FULL).findings, "one load"
 
 
 @pytest.mark.parametrize(("blocks", "advised"), [(512, "16MB"), (2048, "64MB"), (16384, "256MB")])

@@ -7,7 +7,7 @@ A session that finds the buffers full writes them out itself, in the middle of i
 B for the count (14 and later); whether it hurts depends on its pace.
 
 ## Not reported
-A few, such as loads cause; a slow pace.
+A few a day, such as loads cause.
 
 ## Remedy
 A larger wal_buffers, which needs a restart; from 256 MB on none: then it is the volume of pg_wal that is slow.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _settings
+from pgwatch_wed.rules import _pace, _settings
 from pgwatch_wed.rules.wal import _rate
 
 NEEDS = ("wal", "settings")
@@ -36,10 +36,8 @@ _MOST_MB = 256  # more is never the answer: then the volume of pg_wal is slow
 class Limits:
     """Thresholds."""
 
-    # Fewer are a load's.
-    min_full: int = 10_000
-    # Times a second, over the whole window.
-    min_per_second: float = 1.0
+    # Fewer a day are a load's.
+    min_full_per_day: int = 50_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
@@ -49,9 +47,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if wal.buffers_full is None or seconds is None:
             yield Unknown("full WAL buffers are counted from PostgreSQL 14 on", "upgrade")
             return
-        pace = wal.buffers_full / seconds
-        if wal.buffers_full >= limits.min_full and pace >= limits.min_per_second:
-            yield _finding(snapshot, wal.buffers_full, pace)
+        if _pace.per_day(wal.buffers_full, seconds) >= max(limits.min_full_per_day, 1):
+            yield _finding(snapshot, wal.buffers_full, wal.buffers_full / seconds)
 
 
 def _finding(snapshot: Snapshot, full: int, pace: float) -> Finding:
