@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.quote import ident
@@ -12,6 +13,7 @@ from pgwatch_wed.whatif.model import (
     Configuration,
     Index,
     Oracle,
+    Plan,
     PlanError,
     Query,
     Rejected,
@@ -29,6 +31,7 @@ _USEFUL = 0.995
 _BUDGET_SHARE = 0.25
 _CALLS_A_QUERY = 34
 _ROUNDS = 8
+_LATE = "the time was up before it was looked at; give more with --seconds"
 
 Progress = Callable[[str, float], None]
 
@@ -111,6 +114,7 @@ class Advisor:
         self._queries: list[Query] = []
         self._writes: dict[str, list[writes.Write]] = {}
         self._candidates: dict[str, list[Index]] = {}
+        self._explored: set[str] = set()
         pages = sum(t.pages for t in oracle.catalog.tables.values())
         asked = options.budget_bytes
         self._budget = int(pages * 8192 * _BUDGET_SHARE) if asked is None else asked
@@ -142,7 +146,7 @@ class Advisor:
     def _begin(self, query: Query) -> Query | None:
         """Plan a query as things are; give a measured one the weight that makes cost time."""
         if self._left(_EXPLORE_SHARE) <= 0 and self._base:
-            self._rejected[query.name] = "the time was up before it was looked at"
+            self._rejected[query.name] = _LATE
             return None
         try:
             plan = self._oracle.plan(query)
@@ -165,21 +169,19 @@ class Advisor:
         shape = Shape(
             self._options.max_width, self._oracle.is_c_collation, trigram=self._oracle.trigram
         )
-        for query in self._queries:
-            if self._left(_EXPLORE_SHARE * 0.5) > 0:
-                self._candidates[query.name] = self._candidates_of(query, shape)
+        with closing(self._oracle.bare(self._queries)) as plans:
+            for query, plan in plans:
+                if self._left(_EXPLORE_SHARE * 0.5) <= 0:
+                    break
+                self._candidates[query.name] = self._candidates_of(query, plan, shape)
         every = [i for each in self._candidates.values() for i in each]
         self._oracle.add(every)
         for name, each in self._candidates.items():
             self._candidates[name] = [i for i in each if self._oracle.refusal(i) is None]
 
-    def _candidates_of(self, query: Query, shape: Shape) -> list[Index]:
+    def _candidates_of(self, query: Query, plan: Plan, shape: Shape) -> list[Index]:
         catalog = self._oracle.catalog
-        try:
-            tree = self._oracle.plan(query, bare=True).tree
-        except PlanError:
-            return []
-        uses = usage.uses(tree, catalog)
+        uses = usage.uses(plan.tree, catalog)
         self._pool.restrict(query, {(u.table.schema, u.table.name) for u in uses})
         found = dict.fromkeys(i for u in uses for i in candidates.candidates(u, catalog, shape))
         return [i for i in found if existing.covering(catalog, i) is None]
@@ -192,6 +194,7 @@ class Advisor:
         for number, query in enumerate(self._queries):
             if self._left(_EXPLORE_SHARE) <= 0:
                 break
+            self._explored.add(query.name)
             self._progress("asking what-if", 0.3 + 0.3 * number / len(self._queries))
             share = query.weight * self._base[query.name] / total
             calls = max(6, min(_CALLS_A_QUERY, int(_CALLS_A_QUERY * len(self._queries) * share)))
@@ -280,18 +283,40 @@ class Advisor:
     def _pruned(self, chosen: Configuration) -> Configuration:
         """Take out, the least useful first, what really earns less than it must."""
         least = _MIN_GAIN * sum(q.weight * self._base[q.name] for q in self._queries)
-        while chosen and self._left(1.0) > 0:
-            gains = {i: self._true_gain(i, chosen) for i in sorted(chosen)}
+        users = self._users(chosen)
+        gains: dict[Index, float] = {}
+        while chosen:
+            for index in sorted(chosen - gains.keys()):
+                if self._left(1.0) <= 0:
+                    return chosen
+                gains[index] = self._true_gain(index, chosen, users[index])
             worst = min(gains, key=lambda i: gains[i])
             if gains[worst] > least:
                 break
+            touched = {q.name for q in users[worst]}
             chosen = self._without_idlers(chosen - {worst})
+            users = self._users(chosen)
+            # only what serves the same queries can be worth another amount now
+            gains = {
+                i: gain
+                for i, gain in gains.items()
+                if i in chosen and touched.isdisjoint(q.name for q in users[i])
+            }
         return chosen
 
-    def _true_gain(self, index: Index, chosen: Configuration) -> float:
+    def _users(self, chosen: Configuration) -> dict[Index, list[Query]]:
+        """Return the queries that use each index of a set."""
+        found: dict[Index, list[Query]] = {index: [] for index in chosen}
+        for query in self._queries:
+            known = self._pool.exact(query, chosen)
+            for index in known.used if known is not None else ():
+                found[index].append(query)
+        return found
+
+    def _true_gain(self, index: Index, chosen: Configuration, users: Iterable[Query]) -> float:
         """Return what an index saves beside the others, less what it costs writes."""
-        users = [q for q in self._queries if self._uses(q, chosen, index)]
-        saved = sum(self._cost(q, chosen - {index}) - self._cost(q, chosen) for q in users)
+        rest = chosen - {index}
+        saved = sum(self._cost(q, rest) - self._cost(q, chosen) for q in users)
         return saved - self._write_cost(index)
 
     # Telling
@@ -301,12 +326,14 @@ class Advisor:
         gains = [self._query_gain(q, chosen, names) for q in self._queries]
         extra = sum(self._write_cost(i) for i in chosen)
         before = sum(g.cost_before for g in gains)
-        advised = [self._index_advice(i, chosen, names) for i in sorted(chosen)]
+        reads = sum(g.cost_after for g in gains)
+        users = self._users(chosen)
+        advised = [self._index_advice(i, chosen, names, reads, users[i]) for i in sorted(chosen)]
         advised.sort(key=lambda a: a.cost_with - a.cost_without)
         return Advice(
             indexes=tuple(advised),
             cost_before=before,
-            cost_after=sum(g.cost_after for g in gains) + extra,
+            cost_after=reads + extra,
             bytes=sum(a.size_bytes for a in advised),
             budget_bytes=self._budget,
             whatif_calls=self._oracle.calls,
@@ -335,14 +362,17 @@ class Advisor:
         )
 
     def _index_advice(
-        self, index: Index, chosen: Configuration, names: Mapping[Index, str]
+        self,
+        index: Index,
+        chosen: Configuration,
+        names: Mapping[Index, str],
+        cost_with: float,
+        users: Sequence[Query],
     ) -> IndexAdvice:
         catalog = self._oracle.catalog
-        users = [q for q in self._queries if self._uses(q, chosen, index)]
         rest = chosen - {index}
-        cost_with = sum(self._cost(q, chosen) for q in self._queries)
         # only those that use it can become dearer without it
-        lost = sum(self._cost(q, rest) - self._cost(q, chosen) for q in users)
+        lost = sum(q.weight * self._without(q, rest) - self._cost(q, chosen) for q in users)
         table = catalog.by_name[index.schema, index.table]
         leaves = catalog.leaves(table) if table.kind == "p" else ()
         return IndexAdvice(
@@ -368,9 +398,12 @@ class Advisor:
         if any(k.column is None for k in index.keys):
             yield "run ANALYZE after building: an expression has no statistics before"
 
-    def _uses(self, query: Query, chosen: Configuration, index: Index) -> bool:
-        known = self._pool.exact(query, chosen)
-        return known is not None and index in known.used
+    def _without(self, query: Query, rest: Configuration) -> float:
+        """Return the cost under a set; when the time is up, that of the best plan that is known."""
+        if self._left(1.0) > 0:
+            return self._ask(query, rest)
+        known = self._pool.bound(query, rest)
+        return known.cost if known is not None else self._base[query.name]
 
     def _cost(self, query: Query, chosen: Configuration) -> float:
         return query.weight * self._ask(query, chosen)
@@ -382,10 +415,14 @@ class Advisor:
         return [*reasons, *(Rejected(q.name, self._reason(q)) for q in idle)]
 
     def _reason(self, query: Query) -> str:
-        if not self._candidates.get(query.name):
+        if query.name not in self._candidates:
+            return _LATE
+        if not self._candidates[query.name]:
             return "it has no condition, join or order on a larger table that an index lacks"
         base = self._base[query.name]
         helpful = [k for k in self._pool.known(query) if k.used and k.cost < _USEFUL * base]
+        if query.name not in self._explored:
+            return _LATE
         if not helpful:
             return "no index that was tried lowers its cost"
         if all(k.value >= base for k in helpful):

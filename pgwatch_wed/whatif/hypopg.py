@@ -7,8 +7,8 @@ state survives ROLLBACK, so every question begins and ends with a reset, in one 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 import psycopg
@@ -119,6 +119,12 @@ class HypoPG:
         name = sql.Identifier(index.schema, index.table).as_string()
         tree = self._tree(f"explain (format json) select from {name} where {index.predicate}")
         return max(1.0, min(rows, float(tree["Plan Rows"])))
+
+    def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
+        """Yield queries with their plans without any index, as far as HypoPG can hide them."""
+        for query in queries:
+            with suppress(PlanError):
+                yield query, self.plan(query, bare=True)
 
     def plan(
         self,

@@ -8,8 +8,8 @@ of its own, and hiding an existing index is the drop dry run.
 
 import json
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -310,6 +310,22 @@ class Lab:
         ``bare`` hides every existing index. Raises :class:`PlanError`.
         """
         return self.plan_all([query], indexes, hidden, bare=bare)[0]
+
+    def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
+        """Yield queries with their plans without any index, all from one transaction.
+
+        Hiding hundreds of indexes takes longer than planning, so it is done once.
+        """
+        connection = self._asking()
+        try:
+            self._show(connection, [], list(self.catalog.indexes))
+            for query in queries:
+                with suppress(PlanError):
+                    with connection.transaction():
+                        plan = self._explain(connection, query)
+                    yield query, plan
+        finally:
+            connection.rollback()
 
     def plan_all(
         self,

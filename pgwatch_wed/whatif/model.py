@@ -1,6 +1,6 @@
 """The words of the advisor: queries, indexes that might be, plans, and advice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -126,6 +126,12 @@ class Oracle(Protocol):
 
     def size(self, index: Index) -> int:
         """Return the bytes that it would take when really built."""
+
+    def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
+        """Yield queries with their plans where no index hides a condition; close it when done.
+
+        Nothing else may be asked meanwhile. What cannot be planned is left out.
+        """
 
     def plan(
         self,
