@@ -1,7 +1,7 @@
 """What the advisor knows of tables, columns and existing indexes, read from the lab or a target."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, LiteralString
 
@@ -75,6 +75,37 @@ select conrelid::int8 as table_oid, confrelid::int8 as referenced_oid,
        array(select a.attname::text from unnest(conkey) k join pg_attribute a
              on a.attrelid = conrelid and a.attnum = k) as columns
 from pg_constraint where contype = 'f'
+"""
+
+
+# Values in statistics have a header of four bytes, stored ones of one. Texts are as long as they
+# read, numbers are counted by the server; what other types store is not known from their text.
+_SIZES: LiteralString = """
+with found as (
+  select a.attname as name, b.typname as type, s.null_frac, s.most_common_freqs as shares,
+         s.most_common_vals::text::text[] as common, s.histogram_bounds::text::text[] as bounds
+  from pg_attribute a
+  join pg_class c on c.oid = a.attrelid
+  join pg_namespace n on n.oid = c.relnamespace
+  join pg_type t on t.oid = a.atttypid
+  join pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
+  join lateral (
+    select * from pg_stats s where s.schemaname = n.nspname and s.tablename = c.relname
+       and s.attname = a.attname order by s.inherited = (c.relkind = 'p') desc limit 1) s on true
+  where a.attrelid = %s and b.typname in ('text', 'varchar', 'bpchar', 'numeric')
+), valued as (
+  select name, type, value, share::float8 as share from found, unnest(common, shares) u(value, share)
+  union all
+  select name, type, value,
+         greatest(0, 1 - null_frac - coalesce((select sum(x) from unnest(shares) x), 0))
+         / cardinality(bounds)
+  from found, unnest(bounds) value
+)
+select name, size, sum(share)::float8 as share
+from valued, lateral (
+  select greatest(1, case type when 'numeric' then pg_column_size(value::numeric)
+                               else octet_length(value) + 4 end - 3) as size) x
+group by name, size order by name, size
 """
 
 
@@ -159,6 +190,12 @@ class Catalog:
     tables: Mapping[int, Table]
     indexes: Mapping[int, ExistingIndex]
     foreign_keys: tuple[ForeignKey, ...]
+    value_sizes: dict[tuple[int, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
+
+    def width(self, table: Table, column: Column) -> Width:
+        """Return what a column takes in an index; exact sizes count once they were read."""
+        known = self.value_sizes.get((table.oid, column.name), ())
+        return replace(column.width, known=known)
 
     @cached_property
     def by_name(self) -> Mapping[tuple[str, str], Table]:
@@ -220,6 +257,20 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
             for row in cursor.execute(_FOREIGN_KEYS).fetchall()
         )
     return Catalog(tables, indexes, keys)
+
+
+def read_sizes(connection: psycopg.Connection[Any], catalog: Catalog, table: Table) -> None:
+    """Add the sizes that values of a table's columns have by the statistics; more than one try is free."""
+    if any(oid == table.oid for oid, _ in catalog.value_sizes):
+        return
+    found: dict[str, list[tuple[int, float]]] = {}
+    for name, size, share in connection.execute(_SIZES, [table.oid]):
+        found.setdefault(name, []).append((int(size), float(share)))
+    for name, sizes in found.items():
+        total = sum(share for _, share in sizes)
+        if total > 0:
+            shares = tuple((size, share / total) for size, share in sizes)
+            catalog.value_sizes[table.oid, name] = shares
 
 
 def _columns(rows: Iterable[dict[str, Any]], table_rows: float) -> dict[str, Column]:

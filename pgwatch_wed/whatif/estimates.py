@@ -24,7 +24,7 @@ def widths(catalog: Catalog, index: ExistingIndex) -> list[Width]:
 
 def size(catalog: Catalog, table: Table, index: Index, rows: float) -> Size:
     """Return the size of a candidate on one table with storage that holds ``rows`` entries."""
-    keys = [_width(table, key) for key in index.keys]
+    keys = [_width(catalog, table, key) for key in index.keys]
     match index.method:
         case "btree":
             columns = [_column(table, key) for key in index.keys]
@@ -32,15 +32,15 @@ def size(catalog: Catalog, table: Table, index: Index, rows: float) -> Size:
                 rows,
                 distinct(catalog, table, index.keys, rows),
                 keys,
-                [table.columns[name].width for name in index.include],
+                [catalog.width(table, table.columns[name]) for name in index.include],
                 deduplicates=all(c is None or c.deduplicates for c in columns),
             )
         case "brin":
             return sizes.brin(table.pages, BRIN_RANGE, keys)
         case "gin":
             width = sum(k.mean for k in keys)
-            per_row = gin_keys_per_row(table, index)
-            return sizes.gin(rows, per_row, gin_entries(table, index), min(width, 12.0))
+            per_row = gin_keys_per_row(catalog, table, index)
+            return sizes.gin(rows, per_row, gin_entries(catalog, table, index), min(width, 12.0))
         case "hash":
             return sizes.hash_index(rows)
         case _:
@@ -66,19 +66,21 @@ def distinct(catalog: Catalog, table: Table, keys: Iterable[Key], rows: float) -
     combinations *= math.prod(_values(table, k) for k in keys if k.column is None)
     if len(keys) == 1:
         return min(combinations, rows)
-    return _occupied(combinations, rows)
+    # at least as many as its most various column has
+    alone = max((c.distinct for c in columns if c is not None), default=1.0)
+    return min(rows, max(alone, _occupied(combinations, rows)))
 
 
-def gin_keys_per_row(table: Table, index: Index) -> float:
+def gin_keys_per_row(catalog: Catalog, table: Table, index: Index) -> float:
     """Return a guess of the entries that one row makes: trigrams, array elements or JSON keys."""
-    width = sum(_width(table, key).mean for key in index.keys)
+    width = sum(_width(catalog, table, key).mean for key in index.keys)
     is_trigram = any("trgm" in key.operator_class for key in index.keys)
     return max(1.0, width if is_trigram else width / 10)
 
 
-def gin_entries(table: Table, index: Index) -> float:
+def gin_entries(catalog: Catalog, table: Table, index: Index) -> float:
     """Return a guess of the different entries of a GIN index."""
-    return min(table.rows * gin_keys_per_row(table, index), 50_000.0)
+    return min(table.rows * gin_keys_per_row(catalog, table, index), 50_000.0)
 
 
 def _occupied(cells: float, rows: float) -> float:
@@ -106,10 +108,10 @@ def _column(table: Table, key: Key) -> Column | None:
     return table.columns.get(key.column) if key.column is not None else None
 
 
-def _width(table: Table, key: Key) -> Width:
+def _width(catalog: Catalog, table: Table, key: Key) -> Width:
     column = _column(table, key)
     if column is not None:
-        return column.width
+        return catalog.width(table, column)
     widths = [c.mean_width for c in _inputs(table, key)]
     return replace(_EXPRESSION, mean=max(widths)) if widths else _EXPRESSION
 

@@ -205,6 +205,8 @@ class Lab:
     def _build(self, tables: Mapping[Table, Sequence[Index]]) -> None:
         self._forget_session()
         with self._admin() as connection:
+            for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
+                catalogs.read_sizes(connection, self.catalog, leaf)
             with self._emptied(connection, tables):
                 created = [
                     (index, self._create(connection, index))
@@ -278,7 +280,9 @@ class Lab:
         elif index.method == "brin":
             pages.write_brin(file, table.pages // estimates.BRIN_RANGE)
         elif index.method == "gin":
-            pages.write_gin(file, size.blocks, int(estimates.gin_entries(table, index)))
+            pages.write_gin(
+                file, size.blocks, int(estimates.gin_entries(self.catalog, table, index))
+            )
         connection.execute(
             "update pg_class set relpages = %s, reltuples = %s where oid = %s",
             [size.blocks, rows, part.oid],

@@ -1,7 +1,7 @@
 """How large an index will be: PostgreSQL's own page layout, applied to statistics."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 BLOCK = 8192
@@ -21,12 +21,26 @@ _ALIGNMENTS = {"c": 1, "s": 2, "i": 4, "d": 8}
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """One attribute: its type's length (-1 varies), alignment letter, mean width, share of NULLs."""
+    """One attribute: its type's length (-1 varies), alignment letter, mean width, share of NULLs.
+
+    ``known`` are sizes of values as they are stored, with their shares.
+    """
 
     type_length: int
     alignment: str
     mean: float
     null_fraction: float = 0.0
+    known: tuple[tuple[int, float], ...] = ()
+
+    def sizes(self) -> Sequence[tuple[int, float]]:
+        """Return sizes with their shares: those of known values, else some about the mean."""
+        if self.type_length >= 0:
+            return ((self.type_length, 1.0),)
+        if self.known:
+            return self.known
+        half = 1.0 if self.mean <= 10 else max(1.0, 0.3 * self.mean)
+        share = 1 / len(_STEPS)
+        return [(max(1, round(self.mean + half * step)), share) for step in _STEPS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +62,30 @@ def maxalign(size: float) -> int:
 
 
 def tuple_bytes(widths: Sequence[Width]) -> float:
-    """Return the mean size of an index tuple, aligned, with its header and null bitmap."""
-    data, spread = 0.0, 0.0
+    """Return the mean size of an index tuple, aligned, with its header and null bitmap.
+
+    The mean of sizes rounded up is not the mean size rounded up: so every size is followed.
+    """
+    ends = {0: 1.0}
     for width in widths:
-        share = 1 - width.null_fraction
-        if width.type_length < 0:
-            spread = max(spread, _spread(width))
-            long = width.mean > _SHORT_VARLENA
-            data = math.ceil(data / 4) * 4 if long and share else data
-        else:
-            step = _ALIGNMENTS.get(width.alignment, 8)
-            data = math.ceil(data / step) * step if share else data
-        data += width.mean * share
+        ends = _followed(ends, width)
     may_be_null = 1 - math.prod(1 - w.null_fraction for w in widths)
-    size = _TUPLE_HEADER + data
-    # the mean of sizes rounded up is not the mean size rounded up, if sizes vary
-    aligned = sum(maxalign(size + spread * step) for step in _STEPS) / len(_STEPS)
-    return min(aligned + 8 * may_be_null, _MAX_KEY)
+    mean = sum(share * maxalign(_TUPLE_HEADER + end) for end, share in ends.items())
+    return min(mean + 8 * may_be_null, _MAX_KEY)
 
 
-def _spread(width: Width) -> float:
-    """Return half the range in which most values' sizes lie; numbers vary by a digit or two."""
-    return 1.0 if width.mean <= 10 else max(1.0, 0.3 * width.mean)
+def _followed(ends: Mapping[int, float], width: Width) -> dict[int, float]:
+    """Return where a tuple may end after one more attribute, with the share of each end."""
+    found: dict[int, float] = {}
+    for end, share in ends.items():
+        for size, part in width.sizes():
+            step = 4 if width.type_length < 0 and size > _SHORT_VARLENA else 1
+            step = step if width.type_length < 0 else _ALIGNMENTS.get(width.alignment, 8)
+            after = math.ceil(end / step) * step + size
+            found[after] = found.get(after, 0.0) + share * part * (1 - width.null_fraction)
+        if width.null_fraction:
+            found[end] = found.get(end, 0.0) + share * width.null_fraction
+    return found
 
 
 def btree(

@@ -167,7 +167,8 @@ def _print_likeness(like: measure.Likeness) -> None:
     near = sum(abs(r - 1) <= 0.1 for r in like.sizes.values())
     print(
         f"\nlab against the set really built: {like.same_plans} of {like.queries} plans the same,"
-        f" {like.near_costs} costs within 0.1 % (worst {like.worst_cost:.4f}),"
+        f" {like.near_costs} costs within 0.1 %, {like.close_costs} within 1 %"
+        f" (worst {like.worst_cost:.4f}),"
         f" {near} of {len(like.sizes)} sizes within 10 % (worst {worst:.2f})"
     )
 

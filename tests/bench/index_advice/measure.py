@@ -11,7 +11,7 @@ from pgwatch_wed.whatif.model import Index, Query
 from pgwatch_wed.whatif.plans import Node, walk
 from pgwatch_wed.whatif.stopwatch import Stopwatch
 
-_NEAR = 0.001
+_NEAR, _CLOSE = 0.001, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Likeness:
     queries: int
     same_plans: int
     near_costs: int
+    close_costs: int
     worst_cost: float
     sizes: Mapping[str, float]
 
@@ -50,6 +51,7 @@ def likeness(copy: str, lab: Lab, queries: Iterable[Query], indexes: Iterable[In
         len(plans),
         sum(_shape(plan.tree) == _shape(trees[n]) for n, (_, plan) in plans.items()),
         sum(abs(ratio - 1) <= _NEAR for ratio in ratios.values()),
+        sum(abs(ratio - 1) <= _CLOSE for ratio in ratios.values()),
         max(ratios.values(), key=lambda r: abs(r - 1)),
         sizes,
     )
