@@ -998,6 +998,16 @@ class Snapshot:
     # Who is who
 
     @cached_property
+    def tables_being_indexed(self) -> frozenset[int | None]:
+        """The tables for which a session builds or rebuilds an index now."""
+        return frozenset(b.relation_oid for b in self.index_builds)
+
+    @cached_property
+    def relations_in_use(self) -> frozenset[int | None]:
+        """The relations on which somebody holds a lock that is worth a row."""
+        return frozenset(o.relation_oid for o in self.relation_locks if o.is_granted)
+
+    @cached_property
     def table_by_oid(self) -> dict[int, Table]:
         """Tables by oid."""
         return {t.oid: t for t in self.tables}

@@ -253,24 +253,38 @@ def _rows(connection: Connection, text: bytes, name: str) -> Iterator[Any]:
 def _builder(kind: type | None, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], Any]:
     if kind is None:
         return lambda row: row
-    arrays, floats, order = _plan(kind, names)
+    arrays, floats, texts, order = _plan(kind, names)
+    # Most columns say the same few things: of a hundred thousand rows each is kept once.
+    kept: list[dict[Any, Any]] = [{} for _ in order]
 
     def build(row: tuple[Any, ...]) -> Any:
         values = [row[i] for i in order]
         for i in arrays:
-            values[i] = tuple(values[i] or ())
+            values[i] = _once(kept[i], tuple(values[i] or ()))
         for i in floats:
             if values[i] is not None:
                 values[i] = float(values[i])
+        for i in texts:
+            values[i] = _once(kept[i], values[i])
         return kind(*values)
 
     return build
 
 
+_MOST_KEPT = 1_000
+
+
+def _once(kept: dict[Any, Any], value: Any) -> Any:
+    """Return the equal value that is there already; columns of many different ones are let be."""
+    if len(kept) < _MOST_KEPT:
+        return kept.setdefault(value, value)
+    return kept.get(value, value)
+
+
 @cache
 def _plan(
     kind: type, names: tuple[str, ...]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     types = field_types(kind)
     if set(names) != set(types):
         odd = sorted(set(names) ^ set(types))
@@ -278,4 +292,5 @@ def _plan(
     order = tuple(names.index(n) for n in types)
     arrays = tuple(i for i, t in enumerate(types.values()) if get_origin(t) is tuple)
     floats = tuple(i for i, t in enumerate(types.values()) if t is float or float in get_args(t))
-    return arrays, floats, order
+    texts = tuple(i for i, t in enumerate(types.values()) if t is str or str in get_args(t))
+    return arrays, floats, tuple(i for i in texts if i not in arrays), order

@@ -7,10 +7,10 @@ this version does not know are left out, those that the file lacks must have a d
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -137,7 +137,7 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
     return Snapshot(
         tool_version=str(document["tool_version"]),
         server=decode(Server, document["server"].keys(), document["server"].values()),
-        measured_since=_value(datetime | None, document.get("measured_since")),
+        measured_since=_reader(datetime | None)(document.get("measured_since")),
         missing={k: _missing(v) for k, v in document["missing"].items()},
         **{
             name: tuple(decode(types[name], table["columns"], row) for row in table["rows"])
@@ -170,23 +170,38 @@ def field_types(kind: type) -> dict[str, Any]:
 
 def decode(kind: type, names: Iterable[str], values: Iterable[Any]) -> Any:
     """Build a fact from plain JSON values, checking each against its field's type."""
+    pairs = zip(_readers(kind, tuple(names)), values, strict=True)
+    return kind(**{name: read(value) for (name, read), value in pairs if read is not None})
+
+
+Read = Callable[[Any], Any]
+
+
+@cache
+def _readers(kind: type, names: tuple[str, ...]) -> tuple[tuple[str, Read | None], ...]:
+    """Say how each named column is read; a column that this version does not know is not."""
     types = field_types(kind)
-    pairs = zip(names, values, strict=True)
-    return kind(**{n: _value(types[n], v) for n, v in pairs if n in types})
+    return tuple((name, _reader(types[name]) if name in types else None) for name in names)
 
 
-def _value(hint: Any, value: Any) -> Any:
+@cache
+def _reader(hint: Any) -> Read:
     if isinstance(hint, UnionType):
-        return None if value is None else _value(get_args(hint)[0], value)
+        inner = _reader(get_args(hint)[0])
+        return lambda value: None if value is None else inner(value)
     if get_origin(hint) is tuple:
-        inner = get_args(hint)[0]
-        return tuple(_value(inner, v) for v in value)
+        each = _reader(get_args(hint)[0])
+        return lambda value: tuple(map(each, value))
     if hint is datetime:
-        return datetime.fromisoformat(value)
+        return datetime.fromisoformat
     if hasattr(hint, "__dataclass_fields__"):
-        return decode(hint, value.keys(), value.values())
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return lambda value: decode(hint, value.keys(), value.values())
+    return partial(_plain_value, hint)
+
+
+def _plain_value(hint: type, value: Any) -> Any:
+    if type(value) is hint:
+        return value
+    if hint is float and type(value) is int:
         return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise TypeError(f"{value!r:.40} is not {hint.__name__}")
-    return value
+    raise TypeError(f"{value!r:.40} is not {hint.__name__}")

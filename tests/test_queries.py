@@ -85,21 +85,9 @@ def test_the_extensions_version_decides_and_not_the_servers(
 
 
 def test_every_query_says_what_a_row_is_and_is_marked_as_ours() -> None:
-    everything = dict.fromkeys(("extschema", "oids"), "1") | {
-        f"max_{what}": "1"
-        for what in (
-            "relations",
-            "indexes",
-            "columns",
-            "constraints",
-            "sequences",
-            "statements",
-            "texts",
-        )
-    }
     for query in queries.all_queries():
         assert query.sql.startswith("-- A row is "), query.file
-        text = query.render(everything)
+        text = query.render(filled(query))
         assert text.startswith(f"/* pgwatch_wed:{query.fact} */")
         assert "@" not in text, query.file
 
@@ -117,7 +105,7 @@ def test_columns_equal_fields_in_every_variant_that_runs(every_pg: Server, anima
             kind = facts.Server if query.fact == "server" else fact_types().get(query.fact)
             if kind is None or not queries._fits(query, every_pg.version, version):
                 continue
-            text = query.render({**dict.fromkeys(_TOKENS, "1"), "extschema": "public"})
+            text = query.render(filled(query))
             try:
                 described = connection.execute(text.encode()).description
             except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction):
@@ -126,10 +114,10 @@ def test_columns_equal_fields_in_every_variant_that_runs(every_pg: Server, anima
                 assert {c.name for c in described or ()} == set(field_types(kind)), query.file
 
 
-_TOKENS = (
-    *("max_relations", "max_indexes", "max_columns", "max_constraints", "max_sequences"),
-    *("max_statements", "max_texts", "oids"),
-)
+def filled(query: queries.Query) -> dict[str, str]:
+    """Fill in every token of a query."""
+    known = {"extschema": "public", "with_texts": "true"}
+    return {name: known.get(name, "1") for name in queries.tokens(query)}
 
 
 def test_a_superuser_lacks_nothing_and_every_value_fits_its_field(

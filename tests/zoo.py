@@ -22,6 +22,8 @@ def zoo(server: Server) -> Iterator[str]:
     with server.database() as dsn:
         with psycopg.connect(dsn, autocommit=True) as admin:
             admin.execute(SCRIPT)
+        if server.version < 15:
+            time.sleep(1.5)  # the statistics collector takes its time
         try:
             yield dsn
         finally:

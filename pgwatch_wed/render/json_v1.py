@@ -13,12 +13,26 @@ SCHEMA_VERSION = 1
 
 
 def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: ARG001 - one form for all
-    """Return the report as JSON text."""
-    return json.dumps(as_json(report), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    """Return the report as JSON text; findings one by one, since there may be very many."""
+    whole = _dumps(_document(report, []))
+    if not report.findings:
+        return whole + "\n"
+    before, after = whole.split('"findings": []', 1)
+    parts = (_dumps(finding(f)).replace("\n", "\n    ") for f in report.findings)
+    findings = ",\n    ".join(parts)
+    return f'{before}"findings": [\n    {findings}\n  ]{after}\n'
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as plain JSON values."""
+    return _document(report, [finding(f) for f in report.findings])
+
+
+def _document(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "pgwatch_wed", "version": report.tool_version},
@@ -40,7 +54,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "summary": {s.value: report.count(s) for s in Severity}
         | {"unknown": len(report.unknowns), "ignored": len(report.ignored)},
         "verdicts": [_verdict(v) for v in report.verdicts],
-        "findings": [finding(f) for f in report.findings],
+        "findings": findings,
         "ignored": [
             {"id": i.id, "rule": i.rule, "object": i.label, "reason": i.reason}
             for i in report.ignored

@@ -133,9 +133,9 @@ def is_being_built(snapshot: Snapshot, index: Index) -> bool:
     REINDEX CONCURRENTLY has several indexes of a table in hand and names one of them; DROP INDEX
     CONCURRENTLY reports no progress, but locks the index.
     """
-    if any(b.relation_oid == index.table_oid for b in snapshot.index_builds):
+    if index.table_oid in snapshot.tables_being_indexed:
         return not index.is_usable
-    return any(o.relation_oid == index.oid and o.is_granted for o in snapshot.relation_locks)
+    return index.oid in snapshot.relations_in_use
 
 
 def is_prefix(narrow: Index, wide: Index) -> bool:
@@ -146,10 +146,10 @@ def is_prefix(narrow: Index, wide: Index) -> bool:
     """
     n = narrow.key_count
     return (
-        narrow.access_method == wide.access_method == "btree"
+        n <= wide.key_count
+        and narrow.columns[:n] == wide.columns[:n]
+        and narrow.access_method == wide.access_method == "btree"
         and (n, set(narrow.included)) != (wide.key_count, set(wide.included))
-        and n <= wide.key_count
-        and narrow.keys == wide.keys[:n]
         and narrow.opclasses == wide.opclasses[:n]
         and narrow.collations == wide.collations[:n]
         and narrow.indoptions == wide.indoptions[:n]

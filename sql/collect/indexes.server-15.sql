@@ -11,10 +11,10 @@ select
     i.indkey::int2[]::int[] as columns,
     i.indnkeyatts::int as key_count,
     i.indclass::oid[]::int8[] as opclasses,
-    (
-        select array_agg(o.opcname::text order by k.n)
+    array(
+        select (select o.opcname::text from pg_opclass o where o.oid = k.oid)
         from unnest(i.indclass::oid[]) with ordinality as k (oid, n)
-        join pg_opclass o on o.oid = k.oid
+        order by k.n
     ) as opclass_names,
     i.indcollation::oid[]::int8[] as collations,
     i.indoption::int2[]::int[] as indoptions,
@@ -45,12 +45,19 @@ select
     i.indisclustered as is_clustered,
     i.indisreplident as is_replica_identity,
     c.relispartition as is_partition,
-    h.inhparent::int8 as parent_oid,
+    (select h.inhparent::int8 from pg_inherits h where h.inhrelid = i.indexrelid limit 1) as parent_oid,
     k.oid::int8 as constraint_oid,
     k.conname::text as constraint_name,
     k.contype::text as constraint_type,
     x.objid is not null as is_in_extension,
-    coalesce(f.n, 0)::int as referenced_by_foreign_keys,
+    (
+        -- by way of pg_depend, which has an index for it; catalogs are often not analysed, and a join goes wrong
+        select count(*)
+        from pg_depend d
+        join pg_constraint f on f.oid = d.objid and f.contype = 'f' and f.conindid = i.indexrelid
+        where d.refclassid = 'pg_class'::regclass and d.refobjid = i.indexrelid
+            and d.classid = 'pg_constraint'::regclass
+    )::int as referenced_by_foreign_keys,
     s.spcname::text as tablespace,
     coalesce(q.options, '{}') as key_options
 from pg_index i
@@ -58,11 +65,7 @@ join pg_class c on c.oid = i.indexrelid
 join pg_class t on t.oid = i.indrelid
 join pg_namespace n on n.oid = c.relnamespace
 join pg_am m on m.oid = c.relam
-left join pg_inherits h on h.inhrelid = i.indexrelid
 left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
-left join (
-    select conindid, count(*) as n from pg_constraint where contype = 'f' and conindid <> 0 group by conindid
-) f on f.conindid = i.indexrelid
 left join pg_depend x
     on x.classid = 'pg_class'::regclass and x.objid = i.indrelid and x.objsubid = 0
     and x.deptype = 'e' and x.refclassid = 'pg_extension'::regclass

@@ -42,7 +42,7 @@ def autovacuum_reads(snapshot: Snapshot, database: Database) -> int:
     read = sum(r.read_bytes or 0 for r in workers if r.object == "relation")
     everywhere = sum(d.blks_read or 0 for d in snapshot.databases)
     mine = (database.blks_read or 0) / everywhere if everywhere else 0.0
-    return round(mine * read / snapshot.server.block_size)
+    return round(mine * read / max(snapshot.server.block_size, 1))
 
 
 def _as_young(rows: Iterable[IoCounters], snapshot: Snapshot, database: Database) -> bool:

@@ -67,7 +67,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             yield _finding(snapshot, writes)
     elif snapshot.server.major >= 16:
         missing = snapshot.missing.get("io")
-        why = missing.reason if missing else "pg_stat_io is empty"
+        why = f"pg_stat_io: {missing.reason}" if missing else "pg_stat_io is empty"
         yield Unknown(why, missing.mend if missing else "")
     else:
         yield from _before_16(snapshot, limits)

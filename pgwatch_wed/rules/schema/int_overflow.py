@@ -73,23 +73,30 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _direct(snapshot: Snapshot, feeds: sq.Feeds, limits: Limits) -> Iterator[_Case]:
+    referring = _referring(feeds)
     for key, clock in feeds.direct.items():
         column = snapshot.column_by_key[key]
         end = clock.end_in(column)
         if end is None or abs(end) >= sq.BIGINT_MAX or _stops_before(clock, end):
             continue
-        followers = tuple(_followers(snapshot, feeds, key, end))
+        followers = tuple(
+            c
+            for c in referring.get(key, ())
+            if c in snapshot.column_by_key and clock.end_in(snapshot.column_by_key[c]) == end
+        )
         yield from _case(snapshot, limits, key, clock, end, None, followers)
 
 
-def _followers(snapshot: Snapshot, feeds: sq.Feeds, key: sq.Key, end: int) -> Iterator[sq.Key]:
-    """Yield the foreign keys, at any distance, whose type ends where that of the key does."""
-    for column, (target, clock) in feeds.by_reference.items():
-        while target in feeds.by_reference:
-            target = feeds.by_reference[target][0]
-        own = snapshot.column_by_key.get(column)
-        if target == key and own is not None and clock.end_in(own) == end:
-            yield column
+def _referring(feeds: sq.Feeds) -> dict[sq.Key, list[sq.Key]]:
+    """Map each key to the foreign keys that refer to it, at any distance."""
+    found: dict[sq.Key, list[sq.Key]] = {}
+    for column in feeds.by_reference:
+        root, passed = column, set[sq.Key]()
+        while root in feeds.by_reference and root not in passed:  # they may refer in a circle
+            passed.add(root)
+            root = feeds.by_reference[root][0]
+        found.setdefault(root, []).append(column)
+    return found
 
 
 def _stops_before(clock: sq.Clock, end: int) -> bool:

@@ -48,15 +48,16 @@ def tables(dsn: str, first: int, last: int) -> None:
             connection.execute(_TABLES.format(first=start, last=end).encode())
 
 
-def statements(dsn: str, count: int, long: int = 200) -> None:
+def statements(dsn: str, count: int, long: int = 200, spread: int = 500) -> None:
     """Run so many statements that pg_stat_statements tells apart, some of them of 100 kB."""
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         connection.execute("create extension if not exists pg_stat_statements")
         for i in range(count):
-            table = f"t{1 + i % 500}"
+            table = f"t{1 + i % spread}"
             what = "coalesce(" + "name, " * (_LONG // 6) + "'')" if i < long else "id"
             connection.execute(
-                f"select {what} as c{i} from {table} where code = 'c1' and amount > {i}".encode()
+                f"select {what} from {table} where code = 'c1' and amount > {i}"
+                f" and id in ({', '.join(['1'] * (1 + i // spread))})".encode()
             )
 
 
