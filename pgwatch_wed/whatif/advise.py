@@ -134,6 +134,7 @@ class Advisor:
 
     def told(self, indexes: Iterable[Index]) -> Advice:
         """Return the advice as it is with only some of the indexes, after :meth:`run`."""
+        self._began = time.monotonic()  # to tell is not to search: it has its own time
         return self._advice(frozenset(indexes))
 
     @property

@@ -60,7 +60,8 @@ def is_same(one: Place, other: Place) -> bool:
     if one.start == other.start and one.oid == other.oid:
         return True
     if one.system is None or other.system is None:
-        return False
+        # a standby and its primary look like strangers to who may not ask
+        return one.is_standby or other.is_standby
     return (one.system, one.timeline, one.database) == (
         other.system,
         other.timeline,
@@ -97,15 +98,16 @@ def check(copy: str, target: str) -> None:
 
 
 def _check(here: Place, origin: Place) -> None:
-    if is_same(here, origin):
-        raise UsageError(
-            f"the copy given to --verify is the target itself (database {here.database})",
-            "give a copy: a restored dump, or a promoted or renamed one; nothing is built on the target",
-        )
     if here.is_standby:
         raise UsageError(
             "the copy given to --verify is a standby, on which nothing can be built",
             "promote it, or restore a dump elsewhere",
+        )
+    if is_same(here, origin):
+        raise UsageError(
+            f"the copy given to --verify is the target itself, or cannot be told from it"
+            f" (database {here.database})",
+            "give a copy: a restored dump, or a promoted or renamed one; nothing is built on the target",
         )
 
 

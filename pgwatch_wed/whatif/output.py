@@ -162,7 +162,8 @@ def _truth_lines(found: Verified) -> Iterable[str]:
             f" {_ms(q.after_ms)}, {q.before_buffers:,} → {q.after_buffers:,} blocks"
         )
     if found.unchanged:
-        yield f"  {found.unchanged} more queries keep their plans"
+        words = "queries keep their plans" if found.unchanged > 1 else "query keeps its plan"
+        yield f"  {found.unchanged} more {words}"
     yield from _named("Taken out", [(each.ddl, each.reason) for each in found.losers])
     yield from _named("Not run", [(r.query, r.reason) for r in found.not_run])
     yield from (f"\n{note}" for note in found.notes)

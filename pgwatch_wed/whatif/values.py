@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 from pglast.parser import scan
 
-from pgwatch_wed.quote import literal
+from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.sqltext.terms import Group, Kind, Term
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, Table
@@ -58,12 +58,20 @@ def _places(tree: Node, catalog: Catalog) -> Iterator[tuple[int, _Compared]]:
     for use in usage.uses(tree, catalog):
         for term in (t for group in use.groups for t in _terms(group)):
             numbers = {int(n) for n in _PARAMETER.findall(term.text)}
-            column = term.operand.column
-            if term.operand.alias != use.alias or column is None or len(numbers) != 1:
+            columns = term.operand.columns
+            if term.operand.alias != use.alias or len(columns) != 1 or len(numbers) != 1:
                 continue
-            (number,) = numbers
-            if number < _FIRST_PLACEHOLDER:
+            (number,), (column,) = numbers, columns
+            if number < _FIRST_PLACEHOLDER and _is_alike(term, number):
                 yield number, _Compared(use.table, column, term)
+
+
+def _is_alike(term: Term, number: int) -> bool:
+    """Tell whether a parameter stands for a value of the column: bare, or in the same expression."""
+    (name,) = term.operand.columns
+    if term.operand.column is not None:
+        return True
+    return term.operand.text.replace(ident(name), f"${number}") in term.text
 
 
 def _terms(group: Group) -> Iterator[Term]:
@@ -106,8 +114,10 @@ def _value(connection: psycopg.Connection[Any], place: _Compared, *, is_pair: bo
             return _array(dict.fromkeys(usual[:: max(1, len(usual) // 3)][:3]))
         case Kind.RANGE:
             return spread[int(_quantile(place.term.operator, is_pair=is_pair) * (len(spread) - 1))]
-        case Kind.PREFIX | Kind.PATTERN:
-            return f"{usual[len(usual) // 2][:3]}%"
+        case Kind.CONTAINS:
+            return usual[len(usual) // 2]
+        case Kind.PATTERN:
+            return _part(usual[len(usual) // 2])
         case _:
             return None
 
@@ -117,6 +127,12 @@ def _quantile(operator: str, *, is_pair: bool) -> float:
     if is_pair:
         return 0.45 if operator[0] == ">" else 0.55
     return 0.9 if operator[0] == ">" else 0.1
+
+
+def _part(value: str) -> str:
+    """Return a pattern that finds a value by something in its middle."""
+    start = max(0, len(value) // 2 - 3)
+    return f"%{value[start : start + 6]}%"
 
 
 def _array(values: Iterable[str]) -> str:

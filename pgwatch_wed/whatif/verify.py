@@ -409,10 +409,15 @@ class _Trial:
             kept = self._without_idle(kept - {worst})
         return kept
 
-    def _gain(self, index: str, kept: Kept, names: Sequence[str]) -> float | None:
-        """Return what an index saves beside the others, or None where that cannot be measured."""
-        users = self._users(index, kept)
-        if any(n in self._not_run for n in users) or self._is_late():
+    def _gain(
+        self, index: str, kept: Kept, names: Sequence[str], *, partly: bool = False
+    ) -> float | None:
+        """Return what an index saves beside the others, or None where that cannot be measured.
+
+        ``partly`` is content with some of the queries that use it.
+        """
+        were_run = [n not in self._not_run for n in self._users(index, kept)]
+        if self._is_late() or not (any(were_run) if partly else all(were_run)):
             return None
         rest = kept - {index}
         self._measure_smaller(rest, kept, names)
@@ -428,9 +433,10 @@ class _Trial:
     def _told(self, kept: Kept, names: Sequence[str], unchanged: int) -> Verified:
         ran = [n for n in names if n not in self._not_run]
         indexes = [
-            IndexTruth(b.index, b.index.ddl(), b.size_bytes, b.seconds, self._gain(n, kept, names))
+            IndexTruth(b.index, b.index.ddl(), b.size_bytes, b.seconds, gain)
             for n, b in self._built.items()
             if n in kept
+            for gain in [self._gain(n, kept, names, partly=True)]
         ]
         notes = (
             f"{n} is slower with the set, which others gain far more by"
