@@ -113,7 +113,9 @@ def _standing(
                 )
         yield built, failed
     except psycopg.Error as error:
-        raise CollectError(f"the copy failed: {_line(error)}", "is it running, and used by nobody else?") from None
+        raise CollectError(
+            f"the copy failed: {_line(error)}", "is it running, and used by nobody else?"
+        ) from None
     finally:
         connect.end(connection)
         _take_down(copy, [(i.schema, f"{_PREFIX}{n}") for n, i in enumerate(indexes)])
