@@ -11,6 +11,7 @@ from pglast.parser import ParseError
 from pglast.stream import RawStream
 
 from pgwatch_wed.facts import Column, Snapshot, Table
+from pgwatch_wed.sqltext.statement import with_casts
 
 Shape = tuple[Any, ...]
 
@@ -108,7 +109,7 @@ class Parsed:
 def parse(text: str) -> Parsed | None:
     """Parse one statement; None for several, for utility statements and for what does not parse."""
     try:
-        statements = parse_sql(text)
+        statements = parse_sql(with_casts(text))
     except (ParseError, ValueError, RecursionError, UnicodeError):
         return None
     if len(statements) != 1:

@@ -10,6 +10,7 @@ from pglast import ast, parse_sql
 from pglast.parser import ParseError
 
 from pgwatch_wed.facts import Snapshot, Statement, Table
+from pgwatch_wed.sqltext.statement import with_casts
 from pgwatch_wed.workload import is_tooling
 
 _MAY_UPDATE = re.compile(r"\bupdate\b|\bmerge\b", re.IGNORECASE)
@@ -43,7 +44,7 @@ def targets(text: str) -> tuple[Target, ...]:
     if not _MAY_UPDATE.search(text):
         return ()
     try:
-        statements = parse_sql(text)
+        statements = parse_sql(with_casts(text))
     except (ParseError, ValueError, RecursionError, UnicodeError):
         return ()
     return tuple(t for node in _walk(statements) if (t := _target(node)) is not None)

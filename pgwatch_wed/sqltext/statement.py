@@ -1,13 +1,14 @@
 """One statement's text → its kind, its tables and its parameters; or the reason why it is no use."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from pglast import ast, parse_sql
-from pglast.parser import ParseError, parse_sql_json, scan
+from pglast.parser import ParseError, Token, parse_sql_json, scan
 
 _KINDS: dict[str, str] = {
     "SelectStmt": "select",
@@ -51,6 +52,7 @@ def parse(text: str) -> Statement:
 
     Taken are SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE and MERGE, with or without WITH.
     """
+    text = with_casts(text)
     tree = _tree(text)
     if len(tree) != 1:
         raise UnsupportedError("it is empty" if not tree else f"it holds {len(tree)} statements")
@@ -68,6 +70,80 @@ def parse(text: str) -> Statement:
     return Statement(
         _trimmed(text), _kind(name, nodes), frozenset(relations), max(numbers, default=0)
     )
+
+
+def with_casts(text: str) -> str:
+    """Write ``interval $1`` as ``$1::interval``, and ``extract($1 from x)`` as ``date_part($1, x)``.
+
+    pg_stat_statements puts a parameter in the place of a literal also where its type or a keyword
+    stands before it, as in ``interval '1 day'``; no server takes what comes of it. (pglast does.)
+    """
+    if not _LITERAL_SYNTAX.search(text):
+        return text
+    try:
+        tokens = list(scan(text))
+    except ParseError:
+        return text
+    pieces, end = [], 0
+    for start, stop, new in _repairs(text, tokens):
+        pieces += [text[end:start], new]
+        end = stop
+    repaired = "".join([*pieces, text[end:]])
+    return repaired if pieces and _parses(repaired) else text
+
+
+_LITERAL_SYNTAX = re.compile(r"[\w\")]\s+\$\d|extract\s*\(\s*\$\d", re.IGNORECASE)
+
+
+def _repairs(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
+    """Yield (from, to, what stands there instead), in order."""
+    for place, token in enumerate(tokens):
+        if token.name != "PARAM":
+            continue
+        parameter = text[token.start : token.end + 1]
+        around = [
+            t.name for t in (*tokens[max(place - 2, 0) : place], *tokens[place + 1 : place + 2])
+        ]
+        if around == ["EXTRACT", "ASCII_40", "FROM"]:
+            yield tokens[place - 2].start, tokens[place + 1].end + 1, f"date_part({parameter},"
+            continue
+        first = _type_before(tokens, place)
+        if first is not None:
+            kind = text[first.start : token.start].rstrip()
+            yield first.start, token.end + 1, f"{parameter}::{kind}"
+
+
+_TYPES = frozenset(
+    (
+        *("IDENT", "INTERVAL", "TIMESTAMP", "TIME", "NUMERIC", "DECIMAL_P", "BOOLEAN_P", "REAL"),
+        *("INT_P", "INTEGER", "BIGINT", "SMALLINT", "FLOAT_P", "BIT", "VARCHAR", "CHARACTER"),
+        *("CHAR_P", "JSON"),
+    )
+)
+
+
+def _type_before(tokens: Sequence[Token], place: int) -> Token | None:
+    """Return the first token of the type that stands before a parameter; None where none does."""
+    at = place - 1
+    if at >= 3 and tokens[at].name == "ZONE":  # timestamp with time zone
+        at -= 3
+    if at >= 1 and tokens[at].name == "ASCII_41":  # interval(3)
+        while at > 0 and tokens[at].name != "ASCII_40":
+            at -= 1
+        at -= 1
+    if at < 0 or tokens[at].name not in _TYPES:
+        return None
+    while at >= 2 and tokens[at - 1].name == "ASCII_46" and tokens[at - 2].name == "IDENT":
+        at -= 2
+    return tokens[at]
+
+
+def _parses(text: str) -> bool:
+    try:
+        parse_sql_json(text)
+    except (ParseError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def with_constant_limits(text: str, rows: int) -> str:
