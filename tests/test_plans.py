@@ -75,8 +75,11 @@ def test_what_could_run_somebodys_code_is_refused(work: str) -> None:
     run(
         work,
         "create table ran (at timestamptz)",
+        "create function writes() returns int language sql volatile as "
+        "'insert into ran values (now()) returning 1'",
+        # what is called in good faith while a statement is planned may call what is not
         "create function trap() returns int language plpgsql immutable as "
-        "'begin insert into ran values (now()); return 1; end'",
+        "'begin perform writes(); return 1; end'",
         "create view seen as select * from cars where id = trap()",
         "create function added(int, int) returns int language sql immutable as 'select $1 + $2'",
         "create operator #+# (leftarg = int, rightarg = int, function = added)",
