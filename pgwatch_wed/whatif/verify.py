@@ -260,7 +260,7 @@ class _Trial:
         try:
             shape = self._watch.shape(text, has_parameters=is_open)
         except PlanError as error:
-            self._not_run[name] = f"the copy cannot plan it: {error}"
+            self._not_run.setdefault(name, f"the copy cannot plan it: {error}")
             names = frozenset(n for n, b in self._built.items() if b.index in task.expected)
             shape = Shape("", names & kept, is_parallel=False)
         self._shapes[name, kept] = replace(shape, used=frozenset(map(_whole, shape.used)))
