@@ -152,11 +152,14 @@ class Reader:
             **connect.guard_settings(guards),
             # Names and texts come as they are stored: no conversion that one bad byte could fail.
             "client_encoding": "SQL_ASCII",
-            # Sorts of big catalogs stay in memory: no temporary files on a user's server.
-            "work_mem": "64MB",
+            # Sorts of catalogs stay in memory, and the memory stays small.
+            "work_mem": "32MB",
         }
         if self.connection.info.server_version >= 140_000:
             settings["client_connection_check_interval"] = "5s"
+        if self.connection.info.server_version >= 150_000:
+            # Each counter is read where it is, instead of keeping all that were read once.
+            settings["stats_fetch_consistency"] = "none"
         calls = [
             sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value)
             for name, value in settings.items()
