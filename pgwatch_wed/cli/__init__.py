@@ -1,5 +1,7 @@
 """db-analyze: one Click program, one module a command; arguments in, exit status out."""
 
+import errno
+import os
 import signal
 import sys
 from importlib import import_module
@@ -23,6 +25,8 @@ _COMMANDS = {
     "install": "pgwatch_wed.cli.install",
     "uninstall": "pgwatch_wed.cli.install",
 }
+# Nothing more can be written: the disk, the quota or the file is full.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _GROUP_OPTIONS = {"--help", "-h", "--version"}
 
 
@@ -75,6 +79,13 @@ def main(args: list[str] | None = None) -> NoReturn:
         # the reader of our output went away (`| head`); that is no error
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        # what is still buffered must not fail again when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _say(Error(f"cannot write: {error.strerror}", "make room, and run again"))
+        sys.exit(3)
     sys.exit(status if isinstance(status, int) else 0)
 
 
