@@ -158,8 +158,8 @@ class Reader:
         if self.connection.info.server_version >= 140_000:
             settings["client_connection_check_interval"] = "5s"
         if self.connection.info.server_version >= 150_000:
-            # Each counter is read where it is, instead of keeping all that were read once.
-            settings["stats_fetch_consistency"] = "none"
+            # The counters of one row belong together; a snapshot of all would take more memory.
+            settings["stats_fetch_consistency"] = "cache"
         calls = [
             sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value)
             for name, value in settings.items()
