@@ -31,15 +31,20 @@ HOSTILE = (
 )
 
 
-def build(admin: psycopg.Connection[tuple[object, ...]], name: str, other: str) -> None:
-    """Give this name to everything that can have one."""
-    values = {"n": sql.Identifier(name), "o": sql.Identifier(other), "l": sql.Literal(name)}
+def build(admin: psycopg.Connection[tuple[object, ...]], name: str, other: str, third: str) -> None:
+    """Give this name to everything that can have one, beside relations of two other names."""
+    values = {
+        "n": sql.Identifier(name),
+        "o": sql.Identifier(other),
+        "t": sql.Identifier(third),
+        "l": sql.Literal(name),
+    }
     for statement in (
         "create schema {n}",
         "create table {n}.{n} ({n} bigserial primary key, {o} text)",
         "create index {o} on {n}.{n} (lower({o})) where {o} <> {l}",
-        "create table {n}.{o} (like {n}.{n} including all)",
-        "alter table {n}.{o} add constraint {n} foreign key ({n}) references {n}.{n}",
+        "create table {n}.{t} (like {n}.{n} including all)",
+        "alter table {n}.{t} add constraint {n} foreign key ({n}) references {n}.{n}",
         "create statistics {n}.{n} on {n}, {o} from {n}.{n}",
         "create publication {n} for table {n}.{n}",
         "insert into {n}.{n} ({o}) select {l} from generate_series(1, 10)",
@@ -55,7 +60,7 @@ def hostile(pg: Server) -> Iterator[str]:
         admin.execute('create schema "x"" y"; create extension pg_stat_statements schema "x"" y"')
         admin.execute("create table victim (id int)")
         for number, name in enumerate(HOSTILE):
-            build(admin, name, HOSTILE[number - 1])
+            build(admin, name, HOSTILE[number - 1], HOSTILE[number - 2])
         yield dsn
 
 
@@ -68,7 +73,7 @@ def test_every_name_comes_back_as_it_is(hostile: str) -> None:
     assert {c.name for c in snapshot.constraints} >= set(HOSTILE)
     assert {e.name for e in snapshot.extended_statistics} >= set(HOSTILE)
     assert {p.name for p in snapshot.publications} >= set(HOSTILE)
-    assert {s.last_value for s in snapshot.sequences if s.is_readable} == {10, None}
+    assert {s.last_value for s in snapshot.sequences if s.is_readable} == {10}
     assert all(s.is_readable for s in snapshot.sequences)
     assert len(snapshot.index_definitions) == len(snapshot.indexes)
     assert len(snapshot.column_statistics) == 2 * len(HOSTILE)
@@ -99,15 +104,23 @@ def test_a_database_and_a_role_of_such_a_name(pg: Server) -> None:
 
 # What is left behind: nothing
 
-CATALOG = """
-    select c.relname, pg_catalog.query_to_xml(
-        format('select count(*), md5(string_agg(t::text, %L order by t::text)) from pg_catalog.%I t', ',', c.relname),
-        false, true, '')::text
-    from pg_class c
+CATALOGS = """
+    select c.relname from pg_class c
     where c.relnamespace = 'pg_catalog'::regnamespace and c.relkind = 'r'
         and c.relname not in ('pg_statistic', 'pg_statistic_ext_data')
     order by 1
 """
+ROWS = "select count(*), md5(string_agg(t::text, ',' order by t::text)) from pg_catalog.{} t"
+
+
+def catalog_of(admin: psycopg.Connection[tuple[object, ...]]) -> dict[object, object]:
+    """Return a fingerprint of every catalog."""
+    names = [str(name) for (name,) in admin.execute(CATALOGS).fetchall()]
+    return {
+        name: admin.execute(sql.SQL(ROWS).format(sql.Identifier(name))).fetchone() for name in names
+    }
+
+
 COUNTERS = """
     select
         pg_current_xact_id_if_assigned() is null as no_xid,
@@ -124,7 +137,7 @@ def test_a_superusers_run_changes_nothing(hostile: str) -> None:
     with psycopg.connect(hostile, autocommit=True) as admin:
         admin.execute("set search_path = pg_catalog")
         admin.execute("checkpoint")
-        catalog = admin.execute(CATALOG).fetchall()
+        catalog = catalog_of(admin)
         for _ in range(3):  # another process of the server may write in between
             before = admin.execute(COUNTERS).fetchone()
             snapshot = collect(hostile)
@@ -133,7 +146,7 @@ def test_a_superusers_run_changes_nothing(hostile: str) -> None:
                 break
         assert before == after
         assert snapshot.server.is_superuser
-        assert admin.execute(CATALOG).fetchall() == catalog
+        assert catalog_of(admin) == catalog
 
 
 def test_a_transaction_of_ours_could_not_write_if_it_wanted_to(hostile: str) -> None:
@@ -144,7 +157,7 @@ def test_a_transaction_of_ours_could_not_write_if_it_wanted_to(hostile: str) -> 
             b"create table t (id int)",
             b"insert into public.victim values (1)",
             b"select nextval('public.victim_seq')",
-            b"select pg_current_xact_id()",
+            b"vacuum public.victim",
         ):
             with pytest.raises(psycopg.Error):
                 reader.run("server", statement)
@@ -168,8 +181,6 @@ create function {0}.coalesced(int, int) returns bool language plpgsql as
 create function {0}.trap(oid, oid) returns bool language plpgsql as
     $$ begin raise exception 'trapped'; end $$;
 create operator {0}.= (leftarg = oid, rightarg = oid, function = {0}.trap);
-create function {0}.pg_stat_statements(bool) returns int language plpgsql as
-    $$ begin raise exception 'trapped'; end $$;
 create function {0}.set_config(text, text, bool) returns text language plpgsql as
     $$ begin raise exception 'trapped'; end $$;
 """
@@ -181,6 +192,11 @@ def test_objects_that_shadow_the_catalogs_are_not_used(pg: Server, path: str) ->
         before = collect(dsn)
         schema = "evil" if "evil" in path else "public"
         admin.execute(SHADOWS.format(schema).encode())
+        if schema == "evil":  # the extension's own is in public
+            admin.execute(
+                "create function evil.pg_stat_statements(bool) returns int language plpgsql as"
+                " $$ begin raise exception 'trapped'; end $$"
+            )
         admin.execute(
             sql.SQL("alter database {} set search_path = {}").format(
                 sql.Identifier(admin.info.dbname), sql.SQL(path)
@@ -218,8 +234,19 @@ def encoded(pg: Server, request: pytest.FixtureRequest) -> Iterator[str]:
     try:
         yield pg.dsn(name)
     finally:
+        _forget(pg, name)
         for each in (name, "enc_other"):
             pg.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(each)))
+
+
+def _forget(pg: Server, name: str) -> None:
+    """Take both databases' statements out: they outlive them, and stand in the way of all others."""
+    with psycopg.connect(pg.dsn(name), autocommit=True) as admin:
+        admin.execute("create extension if not exists pg_stat_statements")
+        admin.execute(
+            "select pg_stat_statements_reset(0, oid, 0) from pg_database where datname in (%s, %s)",
+            (name, "enc_other"),
+        )
 
 
 def raw(dsn: str, *statements: bytes) -> None:
@@ -264,10 +291,13 @@ def test_bytes_of_any_encoding_cost_no_row(pg: Server, encoded: str) -> None:
         other.pgconn.exec_(b"select 'here \xff\xfe'")
         snapshot = collect(encoded)
     left_out = {"sequences:left-out"} if "�" in text else set()
-    assert lacking(snapshot).keys() == left_out, lacking(snapshot)
+    lost = {"statements:left-out"} & lacking(snapshot).keys()
+    assert lacking(snapshot).keys() == left_out | lost, lacking(snapshot)
     assert [t.name for t in snapshot.tables] == [text]
     assert [c.name for c in snapshot.columns] == [text]
-    assert any(text in (s.text or "") for s in snapshot.statements)
+    # pg_stat_statements converts the texts of the whole server, and one that it cannot costs all
+    assert snapshot.statements
+    assert lost or any(text in (s.text or "") for s in snapshot.statements)
     assert any("here" in (s.query or "") or "?" in (s.query or "") for s in snapshot.sessions)
     assert snapshot_file.loads(snapshot_file.dumps(snapshot)) == snapshot
 
@@ -283,4 +313,7 @@ def test_a_monitor_sees_the_statements_of_a_database_beside_a_strange_one(
     raw(encoded, b"create extension pg_stat_statements", b"select 2 as plain")
     with pg.role("pg_monitor") as role:
         snapshot: Snapshot = collect(make_conninfo(encoded, user=role))
-    assert any(s.text == "select $1 as plain" for s in snapshot.statements)
+    lost = snapshot.missing.get("statements:left-out")
+    assert snapshot.statements, "their counters are there"
+    assert lost or any(s.text == "select $1 as plain" for s in snapshot.statements)
+    assert lost is None or "encoding" in lost.reason

@@ -76,7 +76,9 @@ def _dead_rows(snapshot: Snapshot, table: Table, a: TableActivity) -> int:
     if room is None or room.likely <= 0:
         return a.n_dead_tup
     removed = table.rows * max(room.pages / room.likely - 1, 0.0)
-    return min(a.n_dead_tup, max(a.n_tup_upd + a.n_tup_del - int(removed), 0))
+    left = max(a.n_tup_upd + a.n_tup_del - int(removed), 0)
+    # the estimate has its error: it may tell that most of them are gone, not that a few are
+    return left if left < a.n_dead_tup / 2 else a.n_dead_tup
 
 
 def changed_rows(snapshot: Snapshot, table: Table) -> int:

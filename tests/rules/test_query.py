@@ -46,7 +46,6 @@ def test_the_dearest_statement_is_named_with_its_share(work: str) -> None:
     assert finding.severity is Severity.INFO
     assert finding.evidence["calls"] == 40
     assert finding.evidence["load_share"] > 0.9
-    assert finding.evidence["window_hours"] is not None
     assert finding.evidence["load_visible_share"] == 1.0
     # the counters are young, and are not stretched to a day
     if finding.impact.ms_per_day is not None:
