@@ -4,11 +4,12 @@ import time
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from pgwatch_wed import connect
 from pgwatch_wed.capabilities import Capabilities
 from pgwatch_wed.facts import ExactBloat, Missing, Snapshot
+from pgwatch_wed.quote import ident
 
 EXTENSION = "pgstattuple"
 _MOST_SECONDS = 30.0  # for one relation
@@ -45,6 +46,9 @@ def measure(
             query = (_TABLE if kind == "table" else _INDEX).format(schema=schema, oid=oid)
             try:
                 row = _ask(connection, query, left)
+            except (errors.LockNotAvailable, errors.QueryCanceled) as error:
+                refusal = error.diag.message_primary or str(error)
+                continue  # it is locked, or too large: the others are neither
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:
@@ -52,7 +56,7 @@ def measure(
                 continue
             found.append(ExactBloat(oid, kind, *_numbers(row)))
     if not found and refusal:
-        return Missing(refusal, f"GRANT pg_stat_scan_tables TO {snapshot.server.role};")
+        return Missing(refusal, f"GRANT pg_stat_scan_tables TO {ident(snapshot.server.role)};")
     return tuple(found)
 
 
