@@ -1,0 +1,33 @@
+"""The clocks of client and server may be apart: only the server's counts."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.collect import collect
+from pgwatch_wed.config import Config
+
+PACKAGE = Path(__file__).parent.parent / "pgwatch_wed"
+
+
+def test_nothing_asks_the_clients_clock() -> None:
+    asking = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"datetime\.now\(|date\.today\(|time\.time\(|utcnow\(", path.read_text())
+    }
+    assert asking == set()
+
+
+def test_a_server_years_away_is_judged_by_its_own_clock(db: str) -> None:
+    snapshot = collect(db)
+    server = snapshot.server
+    apart = replace(
+        server,
+        taken_at=server.taken_at + timedelta(days=3650),
+        started_at=server.started_at + timedelta(days=3650),
+    )
+    now, then = analyse([snapshot], Config()), analyse([replace(snapshot, server=apart)], Config())
+    assert then.generated_at == now.generated_at + timedelta(days=3650)
