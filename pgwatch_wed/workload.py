@@ -104,6 +104,11 @@ def window_seconds(snapshot: Snapshot, statement: Statement | None = None) -> fl
     return None if begins is None else max((snapshot.now - begins).total_seconds(), 0.0)
 
 
+def spread(amount: float, seconds: float) -> float:
+    """Return how much of what was counted in so many seconds falls on a day; see :func:`per_day`."""
+    return amount * 86_400 / max(seconds, 86_400)
+
+
 def per_day(snapshot: Snapshot, amount: float, statement: Statement | None = None) -> float | None:
     """Return how much of an amount falls on a day; None where the counters' beginning is unknown.
 
@@ -111,7 +116,7 @@ def per_day(snapshot: Snapshot, amount: float, statement: Statement | None = Non
     is what the day has had at the least.
     """
     seconds = window_seconds(snapshot, statement)
-    return None if seconds is None else amount * 86_400 / max(seconds, 86_400)
+    return None if seconds is None else spread(amount, seconds)
 
 
 def coverage(snapshots: Sequence[Snapshot], findings: Iterable[Finding]) -> Coverage:

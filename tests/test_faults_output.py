@@ -1,16 +1,20 @@
-"""A folder that is none, a standard output that is full, a password that nothing repeats."""
+"""Our own side fails: a folder that is none, a full disk or output; and a password that nothing repeats."""
 
 import os
+import resource
 import subprocess
-import time
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
+import pytest
 from psycopg.conninfo import make_conninfo
 
+from pgwatch_wed import embedded
+from tests.psql import psql
 from tests.servers import Server
-from tests.test_cli import PROGRAM
+from tests.test_cli import FAULTS, PROGRAM
 
 SECRET = "s3cret-of-the-title"
 
@@ -51,24 +55,81 @@ def test_a_full_standard_output_is_no_traceback(pg: Server, tmp_path: Path) -> N
     assert [n for n in left_in(tmp_path) if n.endswith(".html")]
 
 
-def test_a_password_stays_out_of_the_server_and_of_our_output(pg: Server, tmp_path: Path) -> None:
-    dsn = make_conninfo(pg.dsn("postgres"), password=SECRET)
-    process = subprocess.Popen(
-        [*PROGRAM, "run", "-v", "-o", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+def full_disk() -> None:
+    """Let no file of the child grow beyond what a full disk would take."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))
+
+
+@pytest.mark.parametrize("command", ["run", "collect"])
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(
+    db: str, tmp_path: Path, command: str
+) -> None:
+    psql(db, FAULTS + "".join(f"create table filler_{n} (a int, b int);" for n in range(400)))
+    out = tmp_path / "out"
+    out.mkdir()
+    target = str(out) if command == "run" else str(out / "s.json.zst")
+    more = ["--no-advise"] if command == "run" else []
+    done = subprocess.run(
+        [*PROGRAM, command, db, "-o", target, *more],
+        capture_output=True,
         text=True,
-        env={**os.environ, "DATABASE_URL": dsn},
+        preexec_fn=full_disk,
+        timeout=120,
+        check=False,
     )
-    titles: list[str] = []
-    while process.poll() is None and len(titles) < 200:
-        with suppress(psutil.Error):
-            family = [ours := psutil.Process(process.pid), *ours.children(recursive=True)]
-            titles += [" ".join(p.cmdline()) for p in family]
-        time.sleep(0.2)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
+    assert done.returncode == 3, done.stderr
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    if command == "run":
+        assert "orders_customer_" in done.stdout, "the text is printed all the same"
+    assert [p for p in out.rglob("*") if p.is_file() and p.stat().st_size >= 4_000] == []
+    assert [p.name for p in out.rglob(".*")] == []
+
+
+@pytest.mark.parametrize("way", ["DATABASE_URL", "PGPASSWORD"])
+def test_a_password_stays_out_of_every_command_line_and_of_our_output(
+    tmp_path: Path, way: str
+) -> None:
+    with embedded.start(tcp=True) as server:
+        psql(server.dsn(), f"create role watcher superuser login password '{SECRET}';" + FAULTS)
+        psql(server.dsn(), "select count(*) from orders where customer = 7;")
+        target = f"host=127.0.0.1 port={server.port} dbname=postgres user=watcher"
+        given = {"PGPASSWORD": SECRET, "DATABASE_URL": target}
+        if way == "DATABASE_URL":
+            given = {"DATABASE_URL": make_conninfo(target, password=SECRET)}
+        with seen_command_lines() as seen:
+            process = subprocess.run(
+                [*PROGRAM, "run", "-v", "-o", str(tmp_path)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, **given},
+                timeout=120,
+            )
+    assert process.returncode == 0, process.stdout
     written = [p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()]
     assert written
-    assert not [t for t in [*titles, output] if SECRET in t]
+    assert any("pg_dump" in line for line in seen), "the lab's dump was not seen"
+    assert not [line for line in [*seen, process.stdout] if SECRET in line]
     assert not [b for b in written if SECRET.encode() in b]
+
+
+@contextmanager
+def seen_command_lines() -> Iterator[set[str]]:
+    """Collect the command line of every process that runs meanwhile."""
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.01):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    seen.add(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()

@@ -7,6 +7,7 @@ from typing import Protocol
 from pgwatch_wed.facts import Database, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.rules import _horizon
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 # New ids are refused three million before the end.
@@ -126,7 +127,7 @@ def _table_finding(snapshot: Snapshot, old: Old, clock: Clock) -> Finding:
     table = old.table
     where = f"the TOAST of {table.qualified}" if old.in_toast else table.qualified
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=old.severity,
         grade=Grade.B,
         title=f"The oldest {clock.what} in {where} are {old.age:,} old, "

@@ -2,9 +2,8 @@
 
 from datetime import datetime
 
+from pgwatch_wed import workload
 from pgwatch_wed.facts import Snapshot
-
-_DAY_S = 86_400.0
 
 
 def seconds(snapshot: Snapshot, reset: datetime | None) -> float | None:
@@ -25,4 +24,4 @@ def per_day(amount: float, length_s: float | None) -> float:
     Younger counters are not stretched: what was counted so far is what the day has had at the least.
     So it is with counters of unknown age.
     """
-    return amount * _DAY_S / max(length_s or 0.0, _DAY_S)
+    return workload.spread(amount, length_s or 0.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgwatch_wed.facts import Snapshot, Table, TableActivity
-from pgwatch_wed.findings import Object, Remedy, Unknown
+from pgwatch_wed.findings import Remedy, Unknown
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _bloat
 
@@ -138,11 +138,6 @@ def heaps(snapshot: Snapshot, table: Table) -> tuple[Heap, ...]:
 def vacuumable(snapshot: Snapshot) -> Iterator[Table]:
     """Yield the tables and materialized views that autovacuum looks at."""
     return (t for t in snapshot.tables if t.kind in ("r", "m"))
-
-
-def table_object(snapshot: Snapshot, table: Table) -> Object:
-    """Name a table for a finding."""
-    return Object("table", table.name, snapshot.server.database, table.schema, table.name)
 
 
 # Whether it comes at all

@@ -4,9 +4,7 @@ select
     -- our session's own guards must not pass for the server's configuration
     case
         -- these hold passwords and keys: that they are set is all that anybody needs
-        when name = any (array['primary_conninfo', 'archive_command', 'restore_command', 'archive_cleanup_command',
-                'recovery_end_command', 'ssl_passphrase_command'])
-            and setting not in ('', '(disabled)') then '(set)'
+        when x.is_secret and setting not in ('', '(disabled)') then '(set)'
         when source = 'session' then reset_val
         else setting
     end as setting,
@@ -15,9 +13,7 @@ select
     source::text as source,
     boot_val,
     case
-        when name = any (array['primary_conninfo', 'archive_command', 'restore_command', 'archive_cleanup_command',
-                'recovery_end_command', 'ssl_passphrase_command'])
-            and reset_val not in ('', '(disabled)') then '(set)'
+        when x.is_secret and reset_val not in ('', '(disabled)') then '(set)'
         else reset_val
     end as reset_val,
     context::text as context,
@@ -27,3 +23,7 @@ select
     category::text as category,
     enumvals as enum_values
 from pg_settings
+cross join lateral (
+    select name = any (array['primary_conninfo', 'archive_command', 'restore_command', 'archive_cleanup_command',
+        'recovery_end_command', 'ssl_passphrase_command']) as is_secret
+) x

@@ -15,6 +15,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Severity, Verdict
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, undo
+from tests.rules.waiting import later
 from tests.servers import Server
 
 SMALL = {"max_connections": "25", "superuser_reserved_connections": "3"}
@@ -26,12 +27,6 @@ def sessions(dsn: str, number: int) -> Iterator[None]:
         for _ in range(number):
             stack.enter_context(psycopg.connect(dsn, autocommit=True))
         yield
-
-
-def later(snapshot: Snapshot, **time: float) -> Snapshot:
-    """Look at the same facts some time later."""
-    now = snapshot.now + timedelta(**time)
-    return replace(snapshot, server=replace(snapshot.server, taken_at=now))
 
 
 # --- connection-usage ---------------------------------------------------------------------------

@@ -12,18 +12,12 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Severity, Verdict
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, undo, verdict
+from tests.rules.waiting import ask
 from tests.servers import Server
 
 BARE = {"shared_preload_libraries": ""}
 SHOW = "select setting from pg_settings where name = 'shared_preload_libraries'"
 VERSION = "select extversion from pg_extension where extname = 'pg_stat_statements'"
-
-
-def ask(dsn: str, query: str) -> object:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute(query.encode()).fetchone()
-    assert row is not None
-    return row[0]
 
 
 # --- coverage-extension -------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pgwatch_wed.config import parse
 from pgwatch_wed.facts import IndexBuild, IndexDropTrial, NodeIndexUsage, Replica, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Report, Severity, Verdict
 from tests.psql import psql
+from tests.rules.waiting import later
 from tests.servers import Server
 
 TABLE = """
@@ -33,12 +34,6 @@ def findings(snapshot: Snapshot, rule: str, **config: object) -> dict[str, Findi
     return {f.object.name: f for f in report(snapshot, rule, **config).findings}
 
 
-def later(snapshot: Snapshot, days: float) -> Snapshot:
-    """Let time pass after the counters were read."""
-    now = snapshot.now + timedelta(days=days)
-    return replace(snapshot, server=replace(snapshot.server, taken_at=now))
-
-
 @pytest.fixture
 def idle(db: str) -> Snapshot:
     psql(db, TABLE)
@@ -52,14 +47,14 @@ def test_young_counters_make_nothing_unused(idle: Snapshot) -> None:
 
 
 def test_counters_of_a_month_do(idle: Snapshot) -> None:
-    assert set(findings(later(idle, 31), "index-unused")) == {"t_a", "t_b"}
+    assert set(findings(later(idle, days=31), "index-unused")) == {"t_a", "t_b"}
 
 
 def test_a_scan_within_the_window_keeps_an_index(idle: Snapshot) -> None:
     old, new = idle.now + timedelta(days=1), idle.now + timedelta(days=40)
     read = {i.oid: old if i.name == "t_a" else new for i in idle.indexes}
     usage = tuple(replace(u, idx_scan=5, last_idx_scan=read[u.oid]) for u in idle.index_usage)
-    snapshot = later(replace(idle, index_usage=usage), 50)
+    snapshot = later(replace(idle, index_usage=usage), days=50)
     assert set(findings(snapshot, "index-unused")) == {"t_a"}
     before_16 = replace(
         snapshot, index_usage=tuple(replace(u, last_idx_scan=None) for u in snapshot.index_usage)
@@ -70,14 +65,14 @@ def test_a_scan_within_the_window_keeps_an_index(idle: Snapshot) -> None:
 def test_an_index_whose_own_counters_were_reset_is_unknown(idle: Snapshot) -> None:
     reset = idle.now + timedelta(days=30)
     usage = tuple(replace(u, stats_reset=reset) for u in idle.index_usage)
-    found = report(later(replace(idle, index_usage=usage), 31), "index-unused")
+    found = report(later(replace(idle, index_usage=usage), days=31), "index-unused")
     assert found.verdicts[0].verdict is Verdict.UNKNOWN
     assert "reset within the window" in found.verdicts[0].reason
 
 
 def test_an_index_that_came_after_the_writes_is_unknown(db: str) -> None:
     psql(db, TABLE + "insert into t select g, g, g from generate_series(50001, 60000) g;")
-    snapshot = later(collect(db), 31)
+    snapshot = later(collect(db), days=31)
     activity = tuple(replace(a, n_tup_ins=a.n_tup_ins * 100) for a in snapshot.table_activity)
     found = report(replace(snapshot, table_activity=activity), "index-unused")
     assert found.verdicts[0].verdict is Verdict.UNKNOWN

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 
 import pglast
 import psycopg
@@ -19,6 +18,7 @@ from pgwatch_wed.findings import Finding, Grade, Report, Severity, Verdict
 from pgwatch_wed.rules._locks import Waits
 from tests.conftest import StartServer
 from tests.psql import psql
+from tests.rules.waiting import later
 from tests.servers import Server
 
 TABLE = """
@@ -33,12 +33,6 @@ def report(snapshot: Snapshot, rule: str, **config: object) -> Report:
 
 def findings(snapshot: Snapshot, rule: str, **config: object) -> list[Finding]:
     return list(report(snapshot, rule, **config).findings)
-
-
-def later(snapshot: Snapshot, **time: float) -> Snapshot:
-    """Look at the same facts some time later."""
-    now = snapshot.now + timedelta(**time)
-    return replace(snapshot, server=replace(snapshot.server, taken_at=now))
 
 
 class Crowd:

@@ -10,9 +10,9 @@ import pytest
 
 from pgwatch_wed import embedded
 from pgwatch_wed.collect import collect
-from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Severity, Verdict
 from tests.rules.judging import apply, found, judged, run, verdict
+from tests.rules.waiting import later
 from tests.standby import catch_up, standby_of
 
 GIB = 1024**3
@@ -24,11 +24,6 @@ def primary() -> Iterator[embedded.Server]:
     with embedded.start({"wal_level": "logical", "max_wal_size": "64MB"}) as server:
         run(server.dsn(), "create table big (doc text)")
         yield server
-
-
-def later(snapshot: Snapshot, **time: float) -> Snapshot:
-    now = snapshot.now + timedelta(**time)
-    return replace(snapshot, server=replace(snapshot.server, taken_at=now))
 
 
 # --- replication-lag ----------------------------------------------------------------------------

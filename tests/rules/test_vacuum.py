@@ -20,6 +20,7 @@ from pgwatch_wed.rules import _vacuum as vac
 from tests.conftest import StartServer
 from tests.psql import psql
 from tests.rules import judging
+from tests.rules.waiting import later
 from tests.servers import Server
 from tests.standby import standby_of
 
@@ -37,12 +38,6 @@ def report(snapshot: Snapshot, rule: str, **config: object) -> Report:
 
 def findings(snapshot: Snapshot, rule: str, **config: object) -> dict[str, Finding]:
     return {f.object.name: f for f in report(snapshot, rule, **config).findings}
-
-
-def later(snapshot: Snapshot, **time: float) -> Snapshot:
-    """Look at the same facts some time later."""
-    now = snapshot.now + timedelta(**time)
-    return replace(snapshot, server=replace(snapshot.server, taken_at=now))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _analyze
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("tables", "table_activity", "settings")
@@ -71,7 +72,7 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
     due = _is_due(snapshot, table)
     found = rows(snapshot, table)
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=Severity.INFO if due else Severity.WARNING,
         grade=Grade.B,
         title=f"{table.qualified} has {found:,.0f} rows and was never analysed",

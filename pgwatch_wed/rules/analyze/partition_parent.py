@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _analyze
-from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules.analyze.never import rows
 
 NEEDS = ("tables", "table_activity")
@@ -85,7 +85,7 @@ def _total(snapshot: Snapshot, table: Table, depth: int = 0) -> float:
 def _finding(snapshot: Snapshot, table: Table, total: float, limits: Limits) -> Finding:
     children = len(snapshot.partitions_of[table.oid])
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if total >= limits.warn_rows else Severity.INFO,
         grade=Grade.B,
         title=f"{table.qualified} was never analysed as a whole: {total:,.0f} rows in {children:,} partitions",
@@ -99,7 +99,7 @@ def _finding(snapshot: Snapshot, table: Table, total: float, limits: Limits) -> 
 
 def _outgrown(snapshot: Snapshot, table: Table, total: float) -> Finding:
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=Severity.INFO,
         grade=Grade.B,
         title=f"{table.qualified} had {table.rows:,.0f} rows when it was analysed as a whole, and has "

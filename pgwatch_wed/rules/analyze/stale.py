@@ -25,6 +25,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _analyze
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("tables", "table_activity", "settings")
@@ -78,7 +79,7 @@ def _finding(snapshot: Snapshot, table: Table, times: float, limits: Limits) -> 
     changed = vac.changed_rows(snapshot, table)
     late = not comes or times >= limits.warn_times_trigger
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.B,
         title=f"{changed:,} rows of {table.qualified} changed since it was analysed, "

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import ExactBloat, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _bloat, _rewrite
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("tables", "table_activity", "columns")
@@ -138,7 +139,7 @@ def _finding(snapshot: Snapshot, table: Table, waste: Waste, limits: Limits) -> 
     much = waste.sure >= limits.warn_wasted_share and waste.bytes >= limits.warn_wasted_bytes
     about = "" if waste.is_exact else "About "
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if much else Severity.INFO,
         grade=Grade.A if waste.is_exact else Grade.C,
         title=f"{about}{waste.likely:.0%} of {table.qualified} is empty space",
@@ -169,6 +170,6 @@ def _unknowns(snapshot: Snapshot, blind: dict[str, list[Table]]) -> Iterator[Unk
                 f"ANALYZE, or GRANT pg_read_all_data TO {role}; or --exact-bloat, which measures it"
             )
         for table in tables[:10]:
-            yield Unknown(reason, mend, vac.table_object(snapshot, table))
+            yield Unknown(reason, mend, ix.table_object(snapshot, table))
         if len(tables) > 10:
             yield Unknown(f"{reason}: {len(tables) - 10:,} more tables", mend)

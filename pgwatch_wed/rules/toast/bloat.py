@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import ExactBloat, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _bloat, _rewrite
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("tables", "table_activity")
@@ -67,7 +68,7 @@ def _never_counted(snapshot: Snapshot, table: Table) -> Unknown:
     return Unknown(
         "its TOAST was never vacuumed, and only VACUUM counts its rows",
         "VACUUM, or --exact-bloat",
-        vac.table_object(snapshot, table),
+        ix.table_object(snapshot, table),
     )
 
 
@@ -95,7 +96,7 @@ def _finding(
     wasted = int(size * share)
     much = share >= limits.warn_wasted_share and wasted >= limits.warn_wasted_bytes
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if much else Severity.INFO,
         grade=Grade.A if is_exact else Grade.C,
         title=f"{'' if is_exact else 'At least '}{share:.0%} of the TOAST of {table.qualified} is empty space",

@@ -30,6 +30,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _horizon
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("tables", "table_activity", "settings")
@@ -93,7 +94,7 @@ def _finding(snapshot: Snapshot, table: Table, pile: Pile, limits: Limits) -> Fi
     heap = pile.heap
     share = heap.dead / max(heap.live + heap.dead, 1)
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=_severity(snapshot, pile, limits),
         grade=Grade.B,
         title=f"{heap.dead:,} dead rows in {heap.label}: {share:.0%} of its rows, "

@@ -26,6 +26,7 @@ from pgwatch_wed.facts import Setting, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.rules import _horizon
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("tables", "table_activity", "settings")
@@ -121,7 +122,7 @@ def _table(snapshot: Snapshot, table: Table, limits: Limits) -> Iterator[Finding
     dead = sum(h.dead for h in judged)
     vacuums = [h.last_vacuum.isoformat() for h in judged if h.last_vacuum]
     yield Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=_severity(snapshot, table, judged, limits),
         grade=Grade.B,
         title=f"Autovacuum is off for {'' if off else 'the TOAST of '}{table.qualified}",

@@ -29,6 +29,7 @@ from pgwatch_wed.facts import PreparedTransaction, Replica, Session, Slot, Snaps
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import literal
 from pgwatch_wed.rules import _horizon, _locks
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 from pgwatch_wed.rules._horizon import Holder
 
@@ -144,7 +145,7 @@ def _finding(
         caveats=tuple(_caveats(holder)),
         related=tuple(
             {
-                h.table.oid: vac.table_object(snapshot, h.table) for h in (vain or harmed)[:20]
+                h.table.oid: ix.table_object(snapshot, h.table) for h in (vain or harmed)[:20]
             }.values()
         ),
     )

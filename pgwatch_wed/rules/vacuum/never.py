@@ -24,6 +24,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("tables", "table_activity", "settings")
@@ -99,7 +100,7 @@ def _finding(snapshot: Snapshot, heap: vac.Heap, limits: Limits, *, comes: bool)
     size = vac.size_bytes(snapshot, heap)
     inserted = _inserted(snapshot, table)
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if size >= limits.warn_size_bytes else Severity.INFO,
         grade=Grade.B,
         title=f"{table.qualified} took {inserted:,} rows and was never vacuumed",

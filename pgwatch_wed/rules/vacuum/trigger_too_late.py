@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("tables", "table_activity", "settings")
@@ -90,7 +91,7 @@ def _finding(snapshot: Snapshot, heap: vac.Heap, trigger: float, limits: Limits)
     size = _bytes(snapshot, heap, trigger)
     dirty = heap.dead > 50 + 0.2 * rows
     return Finding(
-        object=vac.table_object(snapshot, table),
+        object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if dirty else Severity.INFO,
         grade=Grade.B,
         title=f"Autovacuum comes to {table.qualified} only when {trigger:,.0f} rows are dead, "
