@@ -18,4 +18,8 @@ join pg_attribute a on a.attrelid = c.oid and a.attname = s.attname
 where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
     and n.nspname !~ '^pg_(toast_)?temp_'
     and c.relkind in ('r', 'p', 'm', 'i')
+    -- statistics that were damaged or restored wrongly are none
+    and s.null_frac between 0 and 1
+    and s.n_distinct between -1 and 1e15
+    and s.avg_width >= 0
 limit @max_columns@

@@ -8,13 +8,17 @@ select
     pg_stat_get_blocks_fetched(i.indexrelid) - pg_stat_get_blocks_hit(i.indexrelid) as blks_read,
     pg_stat_get_blocks_hit(i.indexrelid) as blks_hit,
     null::timestamptz as stats_reset
-from pg_index i
-join pg_class c on c.oid = i.indexrelid
-join pg_class t on t.oid = i.indrelid
-join pg_namespace n on n.oid = c.relnamespace
-where t.relkind in ('r', 'm', 'p')
-    and t.relpersistence <> 't'
-    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
-    and n.nspname !~ '^pg_(toast_)?temp_'
-order by c.relpages desc, i.indexrelid
-limit @max_indexes@
+from (
+    -- chosen first: every counter that is looked at stays in the server process's memory
+    select x.indexrelid
+    from pg_index x
+    join pg_class c on c.oid = x.indexrelid
+    join pg_class t on t.oid = x.indrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where t.relkind in ('r', 'm', 'p')
+        and t.relpersistence <> 't'
+        and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+        and n.nspname !~ '^pg_(toast_)?temp_'
+    order by c.relpages desc, x.indexrelid
+    limit @max_indexes@
+) i

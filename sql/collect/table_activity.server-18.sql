@@ -38,24 +38,27 @@ select
     pg_stat_get_last_vacuum_time(t.oid) as toast_last_vacuum,
     pg_stat_get_last_autovacuum_time(t.oid) as toast_last_autovacuum,
     null::timestamptz as stats_reset
-from pg_class c
-join pg_namespace n on n.oid = c.relnamespace
+from (
+    -- chosen first: every counter that is looked at stays in the server process's memory
+    select r.oid, r.reltoastrelid
+    from pg_class r
+    join pg_namespace n on n.oid = r.relnamespace
+    where r.relkind in ('r', 'm', 'p')
+        and r.relpersistence <> 't'
+        and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+        and n.nspname !~ '^pg_(toast_)?temp_'
+    order by r.relpages desc, r.oid
+    limit @max_relations@
+) c
 left join pg_class t on t.oid = c.reltoastrelid and c.reltoastrelid <> 0
 left join pg_index ti on ti.indrelid = t.oid and ti.indisvalid
-left join (
+left join lateral (
     select
-        i.indrelid,
         sum(pg_stat_get_numscans(i.indexrelid))::int8 as numscans,
         sum(pg_stat_get_tuples_fetched(i.indexrelid))::int8 as fetched,
         sum(pg_stat_get_blocks_fetched(i.indexrelid) - pg_stat_get_blocks_hit(i.indexrelid))::int8 as blks_read,
         sum(pg_stat_get_blocks_hit(i.indexrelid))::int8 as blks_hit,
         max(pg_stat_get_lastscan(i.indexrelid)) as last_scan
     from pg_index i
-    group by i.indrelid
-) x on x.indrelid = c.oid
-where c.relkind in ('r', 'm', 'p')
-    and c.relpersistence <> 't'
-    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
-    and n.nspname !~ '^pg_(toast_)?temp_'
-order by c.relpages desc, c.oid
-limit @max_relations@
+    where i.indrelid = c.oid
+) x on true
