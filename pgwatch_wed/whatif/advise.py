@@ -30,7 +30,10 @@ _MIN_GAIN = 0.0005
 _USEFUL = 0.995
 _BUDGET_SHARE = 0.25
 _CALLS_A_QUERY = 34
-_ROUNDS = 8
+_ROUNDS = 20
+_POLISHED = 3
+_WIDENING_ROUNDS = 3
+_MISSED = 20
 _LATE = "the time was up before it was looked at; give more with --seconds"
 
 Progress = Callable[[str, float], None]
@@ -236,15 +239,63 @@ class Advisor:
     def _search(self) -> Configuration:
         deadline = self._began + self._options.seconds * _SEARCH_SHARE
         best: Configuration = frozenset()
+        proven = {best: self._objective(best)}
         for round_number in range(_ROUNDS):
-            self._progress("searching", 0.7 + 0.03 * round_number)
+            self._progress("searching", 0.7 + 0.25 * round_number / _ROUNDS)
             calls = self._pool.calls
-            best = self._searcher(deadline).best(best)
+            best = self._searcher(deadline).best(
+                best, polished=_POLISHED if not round_number else 1
+            )
             for query in self._queries:
                 self._ask(query, best)
+            # what looked best by the plans that were known may be worse by those that were not
+            proven[best] = self._objective(best)
+            best = min(proven, key=lambda s: (proven[s], sorted(s)))
+            if round_number < _WIDENING_ROUNDS:
+                self._widen(best, deadline)
             if self._pool.calls == calls or time.monotonic() > deadline:
                 break
         return self._pruned(self._without_idlers(best))
+
+    def _objective(self, chosen: Configuration) -> float:
+        """Return what a set costs by plans that were asked for: reads with their risk, and writes."""
+        reads = 0.0
+        for query in self._queries:
+            known = self._pool.exact(query, chosen) or self._pool.bound(query, chosen)
+            reads += query.weight * (self._base[query.name] if known is None else known.value)
+        return reads + sum(self._write_cost(i) for i in chosen)
+
+    def _widen(self, chosen: Configuration, deadline: float) -> None:
+        """Ask what queries would do if chosen indexes served each other's queries, or those in want.
+
+        Only plans are asked for: whether it pays is the search's to say.
+        """
+        users = self._users(chosen)
+        pairs = [(a, b, users[b]) for a in chosen for b in chosen if a < b]
+        pairs += [(a, b, [q]) for q, b in self._missed(chosen) for a in chosen]
+        for index, other, others in pairs:
+            joined = candidates.merged(index, other)
+            if joined is None or joined in chosen or time.monotonic() > deadline:
+                continue
+            if existing.covering(self._oracle.catalog, joined) is None and self._fits(joined):
+                for query in dict.fromkeys([*users[index], *others]):
+                    self._ask(query, (chosen - {index, other}) | {joined})
+
+    def _missed(self, chosen: Configuration) -> list[tuple[Query, Index]]:
+        """Return the indexes that would help most but are not chosen, with the query they help."""
+        least = _MIN_GAIN * sum(q.weight * self._base[q.name] for q in self._queries)
+        found = []
+        for query in self._queries:
+            best = min(self._pool.known(query), key=lambda k: k.value)
+            gap = self._cost(query, chosen) - query.weight * best.value
+            if gap > least:
+                found += [(gap, query, index) for index in best.used - chosen]
+        found.sort(key=lambda each: (-each[0], each[2]))
+        return [(query, index) for _, query, index in found[:_MISSED]]
+
+    def _fits(self, index: Index) -> bool:
+        self._oracle.add([index])
+        return self._oracle.refusal(index) is None and self._oracle.size(index) <= self._budget
 
     def _searcher(self, deadline: float) -> Search:
         return Search(self._problem(), self._pool, deadline)

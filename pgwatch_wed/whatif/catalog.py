@@ -8,7 +8,9 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-from pgwatch_wed.whatif.sizes import Width
+from pgwatch_wed.whatif.model import Key
+from pgwatch_wed.whatif.postings import Content
+from pgwatch_wed.whatif.sizes import Width, sizes_about
 
 _TABLES: LiteralString = """
 select c.oid::int8 as oid, n.nspname as schema, c.relname as name, c.relkind::text as kind,
@@ -20,19 +22,26 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """
 
-_COLUMNS: LiteralString = """
+# whether the base type b of something lets B-trees put equal values together
+DEDUPLICATES: LiteralString = """
+exists (select from pg_opclass o join pg_am m on m.oid = o.opcmethod and m.amname = 'btree'
+               join pg_amproc p on p.amprocfamily = o.opcfamily and p.amprocnum = 4
+                    and p.amproclefttype = o.opcintype
+               where o.opcdefault and (o.opcintype = b.oid
+                     or b.typname = 'varchar' and o.opcintype = 'text'::regtype
+                     or b.typcategory = 'E' and o.opcintype = 'anyenum'::regtype))
+"""
+
+_COLUMNS: LiteralString = f"""
 select a.attrelid::int8 as table_oid, a.attname as name, a.attnum as number,
        format_type(a.atttypid, a.atttypmod) as type_name, b.typname as base_type,
        b.typcategory::text as category,
        a.attlen as type_length, a.attalign::text as alignment, a.attnotnull as is_not_null,
        to_jsonb(a) ->> 'attgenerated' = 'v' as is_virtual,
        s.avg_width, s.null_frac, s.n_distinct, s.correlation,
-       exists (select from pg_opclass o join pg_am m on m.oid = o.opcmethod and m.amname = 'btree'
-               join pg_amproc p on p.amprocfamily = o.opcfamily and p.amprocnum = 4
-                    and p.amproclefttype = o.opcintype
-               where o.opcdefault and (o.opcintype = b.oid
-                     or b.typname = 'varchar' and o.opcintype = 'text'::regtype
-                     or b.typcategory = 'E' and o.opcintype = 'anyenum'::regtype)) as deduplicates
+       coalesce(s.most_common_freqs::float8[], '{{}}') as common,
+       array_length(s.histogram_bounds, 1) - 1 as bins,
+       {DEDUPLICATES} as deduplicates
 from pg_attribute a
 join pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'p', 'm')
 join pg_namespace n on n.oid = c.relnamespace
@@ -43,7 +52,7 @@ left join lateral (
      and s.attname = a.attname order by s.inherited = (c.relkind = 'p') desc limit 1) s on true
 where a.attnum > 0 and not a.attisdropped
   and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
-"""
+"""  # noqa: S608 - of our own text alone
 
 _INDEXES: LiteralString = """
 select i.indexrelid::int8 as oid, n.nspname as schema, x.relname as name,
@@ -80,6 +89,7 @@ from pg_constraint where contype = 'f'
 
 # Values in statistics have a header of four bytes, stored ones of one. Texts are as long as they
 # read, numbers are counted by the server; what other types store is not known from their text.
+# A histogram's outermost bounds stand for half a bin.
 _SIZES: LiteralString = """
 with found as (
   select a.attname as name, b.typname as type, s.null_frac, s.most_common_freqs as shares,
@@ -98,8 +108,8 @@ with found as (
   union all
   select name, type, value,
          greatest(0, 1 - null_frac - coalesce((select sum(x) from unnest(shares) x), 0))
-         / cardinality(bounds)
-  from found, unnest(bounds) value
+         * case when place in (1, cardinality(bounds)) then 0.5 else 1 end / (cardinality(bounds) - 1)
+  from found, unnest(bounds) with ordinality u(value, place)
 )
 select name, size, sum(share)::float8 as share
 from valued, lateral (
@@ -111,7 +121,10 @@ group by name, size order by name, size
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column with what its statistics say; ``distinct`` is a number of values, never negative."""
+    """A column with what its statistics say; ``distinct`` is a number of values, never negative.
+
+    ``common`` are the shares of its most common values; ``bins`` of a histogram has the others.
+    """
 
     name: str
     number: int
@@ -127,6 +140,8 @@ class Column:
     distinct: float
     correlation: float | None
     deduplicates: bool
+    common: tuple[float, ...] = ()
+    bins: int | None = None
 
     @property
     def width(self) -> Width:
@@ -191,11 +206,19 @@ class Catalog:
     indexes: Mapping[int, ExistingIndex]
     foreign_keys: tuple[ForeignKey, ...]
     value_sizes: dict[tuple[int, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
+    expressions: dict[tuple[int, str], Column] = field(default_factory=dict)
+    contents: dict[tuple[int, Key], Content] = field(default_factory=dict)
 
     def width(self, table: Table, column: Column) -> Width:
         """Return what a column takes in an index; exact sizes count once they were read."""
         known = self.value_sizes.get((table.oid, column.name), ())
         return replace(column.width, known=known)
+
+    def column(self, table: Table, key: Key) -> Column | None:
+        """Return the column that a key is, or what is known of its expression."""
+        if key.column is not None:
+            return table.columns.get(key.column)
+        return self.expressions.get((table.oid, key.text))
 
     @cached_property
     def by_name(self) -> Mapping[tuple[str, str], Table]:
@@ -260,17 +283,20 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
 
 
 def read_sizes(connection: psycopg.Connection[Any], catalog: Catalog, table: Table) -> None:
-    """Add the sizes that values of a table's columns have by the statistics; more than one try is free."""
+    """Add the sizes that values of a table's columns have by the statistics.
+
+    More than one try is free.
+    """
     if any(oid == table.oid for oid, _ in catalog.value_sizes):
         return
     found: dict[str, list[tuple[int, float]]] = {}
     for name, size, share in connection.execute(_SIZES, [table.oid]):
         found.setdefault(name, []).append((int(size), float(share)))
     for name, sizes in found.items():
-        total = sum(share for _, share in sizes)
-        if total > 0:
-            shares = tuple((size, share / total) for size, share in sizes)
-            catalog.value_sizes[table.oid, name] = shares
+        if any(share > 0 for _, share in sizes):
+            catalog.value_sizes[table.oid, name] = sizes_about(
+                sizes, table.columns[name].mean_width
+            )
 
 
 def _columns(rows: Iterable[dict[str, Any]], table_rows: float) -> dict[str, Column]:
@@ -284,6 +310,7 @@ def _column(row: dict[str, Any], table_rows: float) -> Column:
     nulls = row.pop("null_frac") or 0.0
     # without statistics the planner assumes 200 values; a negative number is a share of the rows
     distinct = 200.0 if stated is None else stated if stated >= 0 else -stated * table_rows
+    row["common"] = tuple(row["common"])
     return Column(
         **row,
         mean_width=float(length if length > 0 else width),

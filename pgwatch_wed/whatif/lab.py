@@ -20,7 +20,7 @@ from psycopg import sql
 
 from pgwatch_wed import embedded
 from pgwatch_wed.whatif import catalog as catalogs
-from pgwatch_wed.whatif import estimates, pages, planner, sizes
+from pgwatch_wed.whatif import elements, estimates, expressions, pages, planner, sizes
 from pgwatch_wed.whatif.catalog import Catalog, Table
 from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
 from pgwatch_wed.whatif.plans import used_names
@@ -78,7 +78,7 @@ class Lab:
         self._refused: dict[Index, str] = {}
         self._index_by_name: dict[str, Index] = {}
         self._existing_by_name: dict[str, int] = {}
-        self._widths: dict[int, float] = {}
+        self._statistics: dict[expressions.Where, expressions.Statistics] = {}
         self._session: psycopg.Connection[Any] | None = None
         self.notes: list[str] = []
         self.calls = 0
@@ -207,6 +207,8 @@ class Lab:
         with self._admin() as connection:
             for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
                 catalogs.read_sizes(connection, self.catalog, leaf)
+            for table, indexes in tables.items():
+                self._read_expressions(connection, table, indexes)
             with self._emptied(connection, tables):
                 created = [
                     (index, self._create(connection, index))
@@ -216,6 +218,14 @@ class Lab:
             for index, parts in created:
                 if parts:
                     self._built[index] = self._filled(connection, index, parts)
+
+    def _read_expressions(
+        self, connection: psycopg.Connection[Any], table: Table, indexes: Iterable[Index]
+    ) -> None:
+        for leaf in self.catalog.leaves(table):
+            for index in indexes:
+                expressions.read(connection, self.catalog, leaf, index, self._statistics)
+                elements.read(connection, self.catalog, leaf, index)
 
     @contextmanager
     def _emptied(
@@ -280,13 +290,12 @@ class Lab:
         elif index.method == "brin":
             pages.write_brin(file, table.pages // estimates.BRIN_RANGE)
         elif index.method == "gin":
-            pages.write_gin(
-                file, size.blocks, int(estimates.gin_entries(self.catalog, table, index))
-            )
+            pages.write_gin(file, estimates.gin(self.catalog, table, index, rows))
         connection.execute(
             "update pg_class set relpages = %s, reltuples = %s where oid = %s",
             [size.blocks, rows, part.oid],
         )
+        expressions.restore(connection, self._statistics, table, index, part.oid)
         return size.bytes
 
     def _matching_rows(

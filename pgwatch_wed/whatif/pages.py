@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgwatch_wed.whatif.postings import Pages as GinPages
+
 BLOCK = 8192
 SEGMENT_BLOCKS = 131_072  # a file ends at 1 GiB; the next begins
 
@@ -82,12 +84,13 @@ def write_brin(path: Path, ranges: int) -> None:
         file.write(struct.pack("<I", max(1, -(-ranges // _REVMAP_ITEMS))))
 
 
-def write_gin(path: Path, pages: int, entries: int) -> None:
-    """Tell a GIN index's metapage its page counts and keys; nothing is pending."""
-    entry_pages = max(1, pages // 2)
+def write_gin(path: Path, size: GinPages) -> None:
+    """Tell a GIN index's metapage its page counts and entries; nothing is pending."""
     with path.open("r+b") as file:
         file.seek(_GIN_COUNTS_AT)
-        file.write(struct.pack("<III4xq", pages, entry_pages, pages - 1 - entry_pages, entries))
+        file.write(
+            struct.pack("<III4xq", size.total, size.entry_pages, size.data_pages, size.entries)
+        )
 
 
 def _btree_page(level: int, *, is_root: bool, child: int) -> bytes:

@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_wed.whatif.model import Configuration, Index, Query
@@ -10,6 +10,7 @@ from pgwatch_wed.whatif.pool import Pool
 
 _POWERS = (1.0, 0.5, 0.0)
 _MAX_SEEDS = 12
+_MAX_FORCED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,17 @@ class Search:
         self._touched: dict[int, tuple[int, ...]] = {}
         self._moves = self._all_moves()
 
-    def best(self, *starts: Configuration) -> Configuration:
-        """Return the best set found before the deadline, beginning also from given sets."""
+    def best(self, *starts: Configuration, polished: int = 3) -> Configuration:
+        """Return the best set found before the deadline, beginning also from given sets.
+
+        Swaps are tried on the ``polished`` best of them.
+        """
         masks = [self._mask(s) for s in starts]
         solutions = [self._fill(0, power) for power in _POWERS]
         solutions += [self._fill(seed, 1.0) for seed in self._seeds()]
         solutions += [self._fill(self._trimmed(mask), 1.0) for mask in masks]
         solutions.sort(key=self.objective)
-        improved = [self._swapped(mask) for mask in solutions[:3]]
+        improved = [self._swapped(mask) for mask in solutions[:polished]]
         best = min([*solutions, *improved], key=self.objective, default=0)
         return frozenset(self._named(self._trimmed(best)))
 
@@ -119,44 +123,53 @@ class Search:
         return mask
 
     def _swapped(self, mask: int) -> int:
-        """Take one or two indexes out, fill again, keep what is better; until nothing is."""
+        """Go to a better neighbour until there is none."""
         best = self.objective(mask)
         improved = True
         while improved and time.monotonic() < self._deadline:
             improved = False
-            for out in self._outs(mask):
+            for other in self._neighbours(mask):
                 if time.monotonic() > self._deadline:
                     break
-                for power in _POWERS[:2]:
-                    other = self._without(self._fill(mask & ~out, power))
-                    value = self.objective(other)
-                    if value < best * (1 - 1e-6):
-                        mask, best, improved = other, value, True
-                        break
-                if improved:
+                value = self.objective(other)
+                if value < best * (1 - 1e-6):
+                    mask, best, improved = other, value, True
                     break
         return mask
+
+    def _neighbours(self, mask: int) -> Iterator[int]:
+        """Yield sets without one or two of the indexes, filled again, then sets with one forced in."""
+        for out in self._outs(mask):
+            for power in _POWERS[:2]:
+                yield self._without(self._fill(mask & ~out, power))
+        gains = [(-self._gain(mask, move), move) for move in self._moves if move & ~mask]
+        for gain, move in heapq.nsmallest(_MAX_FORCED, gains):
+            if gain < 0:
+                forced = self._trimmed(mask | move, keep=move)
+                yield self._without(self._fill(forced, 1.0))
 
     def _outs(self, mask: int) -> list[int]:
         singles = [1 << bit for bit in _bits(mask)]
         pairs = [a | b for n, a in enumerate(singles) for b in singles[:n]]
         return [*singles, *(pairs if len(pairs) <= 300 else [])]
 
-    def _without(self, mask: int) -> int:
+    def _without(self, mask: int, keep: int = 0) -> int:
         """Take out what earns less than it must, the least useful first."""
-        while mask:
-            losses = [(self._loss(mask, 1 << b), 1 << b) for b in _bits(mask)]
+        while mask & ~keep:
+            losses = [(self._loss(mask, 1 << b), 1 << b) for b in _bits(mask & ~keep)]
             loss, bit = min(losses)
             if loss > self._problem.min_gain:
                 break
             mask &= ~bit
         return mask
 
-    def _trimmed(self, mask: int) -> int:
-        mask = self._without(mask)
-        while mask and self._bytes(mask) > self._problem.budget:
+    def _trimmed(self, mask: int, keep: int = 0) -> int:
+        """Take out what is useless, and what earns least for its bytes until all fit."""
+        mask = self._without(mask, keep)
+        while mask & ~keep and self._bytes(mask) > self._problem.budget:
             losses = [
-                (self._loss(mask, 1 << b) / max(1, self._sizes[b]), 1 << b) for b in _bits(mask)
+                (self._loss(mask, 1 << b) / max(1, self._sizes[b]), 1 << b)
+                for b in _bits(mask & ~keep)
             ]
             mask &= ~min(losses)[1]
         return mask

@@ -75,8 +75,8 @@ def _budgets(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
 
 
-def _queries() -> tuple[Query, ...]:
-    found = (query_of(name, text) for name, text in tpch.queries().items())
+def _queries(left_out: frozenset[int] = tpch.LEFT_OUT) -> tuple[Query, ...]:
+    found = (query_of(name, text) for name, text in tpch.queries(left_out).items())
     return tuple(q for q in found if isinstance(q, Query))
 
 
@@ -147,7 +147,8 @@ def _by_processor(
 ) -> None:
     for budget in budgets:
         ours, peer = sets[budget]
-        _print_likeness(measure.likeness(copy, lab, queries, ours.indexes))
+        every = _queries(left_out=frozenset())  # planning hurts nobody
+        _print_likeness(measure.likeness(copy, lab, every, ours.indexes))
         found = _verified(lab, queries, dsn, copy, budget, ours)
         limits = {q.name: max(1000.0, 10 * q.before_ms) for q in found.queries}
         peers = measure.cpu_ms(copy, queries, peer.indexes, limits)

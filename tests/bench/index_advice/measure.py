@@ -1,10 +1,11 @@
 """Sets of indexes on a copy: really built, planned and run, and taken away by a rollback."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
 from pgwatch_wed.whatif.lab import Lab
 from pgwatch_wed.whatif.model import Index, Query
@@ -12,6 +13,20 @@ from pgwatch_wed.whatif.plans import Node, walk
 from pgwatch_wed.whatif.stopwatch import Stopwatch
 
 _NEAR, _CLOSE = 0.001, 0.01
+_OF_INDEX = """
+    select s.schemaname, s.tablename, a.attnum, s.null_frac, s.avg_width, s.n_distinct,
+           s.most_common_vals::text, s.most_common_freqs, s.histogram_bounds::text, s.correlation
+    from pg_stats s
+    join pg_class c on c.relname = s.tablename
+    join pg_attribute a on a.attrelid = c.oid and a.attname = s.attname
+    where s.tablename = %s
+"""
+_RESTORE = """
+    select pg_restore_attribute_stats('schemaname', %s::text, 'relname', %s::text, 'attnum', %s::int2,
+        'inherited', false, 'null_frac', %s::real, 'avg_width', %s::int, 'n_distinct', %s::real,
+        'most_common_vals', %s::text, 'most_common_freqs', %s::real[], 'histogram_bounds', %s::text,
+        'correlation', %s::real)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ def likeness(copy: str, lab: Lab, queries: Iterable[Query], indexes: Iterable[In
     chosen = sorted(indexes)
     plans = {q.name: (q, lab.plan(q, chosen)) for q in queries}
     with standing(copy, chosen) as connection:
+        _analyze_expressions(connection, chosen)
         trees = {name: _tree(connection, q.sql) for name, (q, _) in plans.items()}
         sizes = {i.ddl(): lab.size(i) / _size(connection, n) for n, i in enumerate(chosen)}
     ratios = {n: plan.cost / float(trees[n]["Total Cost"]) for n, (_, plan) in plans.items()}
@@ -66,6 +82,20 @@ def cpu_ms(
         watch = Stopwatch(connection, 3)
         runs = {q.name: watch.run(q.sql, limits_ms.get(q.name, 300_000)) for q in queries}
     return {n: r.cpu_ms if r.cpu_ms is not None else r.elapsed_ms for n, r in runs.items()}
+
+
+def _analyze_expressions(connection: psycopg.Connection, indexes: Sequence[Index]) -> None:
+    """Let expressions have statistics, and columns keep theirs: ANALYZE would draw another sample."""
+    found = []
+    for number, index in enumerate(indexes):
+        if any(key.column is None for key in index.keys):
+            connection.execute("savepoint before")
+            name = sql.Identifier(index.schema, index.table)
+            connection.execute(sql.SQL("analyze {}").format(name))
+            found += connection.execute(_OF_INDEX, [f"bench_{number}"]).fetchall()
+            connection.execute("rollback to before")
+    for row in found:
+        connection.execute(_RESTORE, row)
 
 
 def _tree(connection: psycopg.Connection, text: str) -> Node:

@@ -80,8 +80,8 @@ def _copy(
     file.unlink()
 
 
-def queries() -> dict[str, str]:
-    """Return the queries that are compared, by name, with the standard's validation parameters."""
+def queries(left_out: frozenset[int] = LEFT_OUT) -> dict[str, str]:
+    """Return queries by name, with the standard's validation parameters; all 22 can be planned."""
     with duckdb.connect() as source:
         rows = source.execute("from tpch_queries()").fetchall()
-    return {f"q{n:02}.sql": text for n, text in rows if n not in LEFT_OUT}
+    return {f"q{n:02}.sql": text for n, text in rows if n not in left_out}

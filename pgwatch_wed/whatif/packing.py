@@ -1,0 +1,169 @@
+"""How full the pages of a freshly built B-tree are, after PostgreSQL's nbtsort.c and nbtdedup.c.
+
+An index is described by what it holds: entries (an index tuple, or a posting list of several rows
+with the same key) of certain sizes, each so many times.
+"""
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+BLOCK = 8192
+LINE_POINTER = 4
+_TID = 6
+# upper - lower of an empty page (header, special area, the high key's line pointer), less the
+# line pointer of the next item: what PageGetFreeSpace says
+_FREE = BLOCK - 24 - 16 - LINE_POINTER - LINE_POINTER
+_LEAF_RESERVE = BLOCK // 10
+_INNER_RESERVE = BLOCK * 3 // 10
+# sorted builds make no posting list larger than this
+_POSTING_LIMIT = BLOCK // 10 // 8 * 8 - LINE_POINTER
+_ADDRESS = 8
+_DRAWS = 4000
+_LONG = 40
+_EXACT = 30.0
+_STEPS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """So many keys, each of which so many rows share: on average (Poisson, so some have none), or exactly."""
+
+    keys: float
+    rows: float
+    is_exact: bool = False
+
+    @property
+    def occupied(self) -> float:
+        """The keys that have a row."""
+        return self.keys if self.is_exact else self.keys * -math.expm1(-self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """The leaf level: its pages, and which part of their borders lies between equal keys."""
+
+    pages: int
+    equal_borders: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One leaf entry. ``posting``: bytes of it that a high key would lose."""
+
+    size: int
+    posting: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return self.size + LINE_POINTER
+
+
+_Key = tuple[_Entry, ...]  # the entries of one key, in order
+
+
+def plain(tuples: Mapping[int, float], rows: float, keys: float) -> Leaves:
+    """Return the leaves of an index with one tuple a row; ``tuples`` are sizes with their shares."""
+    counts: dict[_Key, float] = {(_Entry(size),): rows * share for size, share in tuples.items()}
+    return Leaves(_pages(counts), max(0.0, 1 - keys / max(rows, 1.0)))
+
+
+def deduplicated(tuples: Mapping[int, float], groups: Iterable[Group]) -> Leaves:
+    """Return the leaves of an index whose equal keys share posting lists."""
+    multiples: dict[int, float] = {}
+    for group in groups:
+        for rows, share in _multiples(group):
+            if rows:
+                multiples[rows] = multiples.get(rows, 0.0) + group.keys * share
+    counts: dict[_Key, float] = {}
+    full, full_size = 0.0, 0.0
+    for size, part in tuples.items():
+        limit = _rows_a_posting(size)
+        for rows, number in multiples.items():
+            lists, rest = divmod(rows, limit)
+            if lists > _LONG:
+                # of so long a key, only the end is followed entry by entry
+                full += (lists - _LONG) * number * part
+                full_size += (lists - _LONG) * number * part * _posting(size, limit).bytes
+                lists = _LONG
+            key = (_posting(size, limit),) * lists + ((_posting(size, rest),) if rest else ())
+            counts[key] = counts.get(key, 0.0) + number * part
+    entries = full + sum(len(key) * number for key, number in counts.items())
+    pages = _pages(counts) + _pages_of_full(full, full_size)
+    return Leaves(pages, max(0.0, 1 - sum(multiples.values()) / max(entries, 1.0)))
+
+
+def fan_out(pivot: float) -> float:
+    """Return how many children an inner page has whose entries take so many bytes."""
+    return max(2.0, (_FREE - _INNER_RESERVE) / (pivot + LINE_POINTER))
+
+
+def _rows_a_posting(size: int) -> int:
+    """Return how many rows of one key share an entry at most."""
+    limit = (_POSTING_LIMIT // 8 * 8 - size) // _TID
+    return limit if limit > 1 else 1
+
+
+def _posting(size: int, rows: int) -> _Entry:
+    if rows == 1:
+        return _Entry(size)
+    whole = math.ceil((size + _TID * rows) / 8) * 8
+    return _Entry(whole, whole - size)
+
+
+def _multiples(group: Group) -> Sequence[tuple[int, float]]:
+    """Return numbers of rows with their probabilities; around a large mean, a few stand for all."""
+    mean = group.rows
+    if group.is_exact:
+        return [(max(1, round(mean)), 1.0)]
+    if mean > _EXACT:
+        law = NormalDist(mean, math.sqrt(mean))
+        return [(round(law.inv_cdf((k + 0.5) / _STEPS)), 1 / _STEPS) for k in range(_STEPS)]
+    probability = math.exp(-mean)
+    found = []
+    for number in range(int(mean + 12 + 6 * math.sqrt(mean))):
+        found.append((number, probability))
+        probability *= mean / (number + 1)
+    return found
+
+
+def _pages(counts: Mapping[_Key, float]) -> int:
+    used = sum(number * sum(e.bytes for e in key) for key, number in counts.items())
+    return max(1, math.ceil(used / _room(_drawn(counts)))) if counts else 1
+
+
+def _pages_of_full(number: float, used: float) -> int:
+    if not number:
+        return 0
+    entry = _Entry(round(used / number) - LINE_POINTER, round(used / number))
+    return math.ceil(used / _room([entry] * _DRAWS))
+
+
+def _drawn(counts: Mapping[_Key, float]) -> Iterator[_Entry]:
+    """Yield entries as they may stand in the index, the keys in any order."""
+    keys = list(counts)
+    each = sum(len(key) * number for key, number in counts.items()) / sum(counts.values())
+    number = max(_LONG, round(_DRAWS / max(each, 1.0)))
+    drawn = random.Random(0).choices(keys, [counts[k] for k in keys], k=number)  # noqa: S311 - no secret
+    return (entry for key in drawn for entry in key)
+
+
+def _room(entries: Iterable[_Entry]) -> float:
+    """Return the bytes that a leaf holds on average, found by filling some as a build does.
+
+    A page is full when a tenth is left, or the next entry does not fit beside a row's address; then
+    its last entry moves on, and stays behind as the high key, without its posting list.
+    """
+    free, last, alone, closed, kept = _FREE, _Entry(0), True, 0, 0
+    for entry in entries:
+        is_full = not alone and free + last.posting < _LEAF_RESERVE
+        if last.size and (free < entry.size + _ADDRESS or is_full):
+            closed, kept = closed + 1, kept + _FREE - free - last.bytes
+            free, alone = _FREE - last.bytes, True
+        else:
+            alone = not last.size
+        free -= entry.bytes
+        last = entry
+    return kept / closed if kept else float(_FREE - _LEAF_RESERVE)

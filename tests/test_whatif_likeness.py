@@ -1,0 +1,192 @@
+"""Is the lab like the real thing? Sizes and costs, against indexes that were really built."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from pgwatch_wed import embedded
+from pgwatch_wed.whatif import advise, source
+from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.whatif.model import Index, Key, Query
+from pgwatch_wed.whatif.workload import Workload, query_of
+from tests import servers
+from tests.psql import psql
+
+pytestmark = pytest.mark.pg("== 18")  # the lab's own major
+
+SCALE = 0.1
+MB = 1_000_000
+
+# Words by Zipf's law, numbers evenly, order lines as neighbours, and a few large groups.
+THINGS = """
+create extension pg_trgm;
+select setseed(0.5);
+create table words as
+select g as id, md5(g::text)::varchar(8) as word, 1.0 / g as weight from generate_series(1, 5000) g;
+create table documents as
+with drawn as (
+  select id, (5000 ^ random())::int as rank from generate_series(1, 30000) id,
+       lateral generate_series(1, 3 + id % 20) n
+)
+select id, array_agg(distinct 'tag' || rank % 400) as tags,
+       array_agg((random() * 50000)::int) as numbers,
+       string_agg(left(md5(rank::text), 3 + rank % 5), ' ') as body,
+       to_tsvector('simple', string_agg(left(md5(rank::text), 3 + rank % 5), ' ')) as search,
+       left(md5(id::text), 6) || '.' || left(md5((id % 900)::text), 5) || '@example.org' as email,
+       jsonb_build_object('status', (array['new', 'paid', 'sent'])[1 + id % 3],
+                          'customer', (random() * 5000)::int, 'tags', jsonb_agg(distinct rank % 200)) as data
+from drawn group by id;
+create table order_lines (order_id int, line int, product_id int, shipped timestamp, status text)
+  with (fillfactor = 10);
+insert into order_lines
+select g / 3, g % 3, (random() * 2000)::int, timestamp '2024-01-01' + g * interval '4 minutes',
+       case when g % 9 < 3 then 'open' else 'done' end
+from generate_series(1, 120000) g;
+create table people (id int, email text, town text, born date, balance numeric, note text);
+insert into people
+select g, 'Name' || g || '@Example.org', 'town ' || (900 ^ random())::int, date '1940-01-01' + g % 20000,
+       round((random() * 9999)::numeric, 2), repeat('x', (random() * 60)::int)
+from generate_series(1, 60000) g;
+vacuum analyze;
+set default_statistics_target = 10;
+analyze order_lines;
+"""
+
+GIN = {
+    "array of words": (Key.of("tags"), 0.1),
+    "array of numbers": (Key.of("numbers"), 0.1),
+    "tsvector": (Key.of("search"), 0.2),
+    "tsvector expression": (Key("to_tsvector('simple'::regconfig, body)"), 0.25),
+    "trigrams of long texts": (Key.of("body", "public.gin_trgm_ops"), 0.1),
+    "trigrams of short texts": (Key.of("email", "public.gin_trgm_ops"), 0.15),
+    # how many values stand behind a key of a document is a guess
+    "jsonb": (Key.of("data"), 0.3),
+    "jsonb paths": (Key.of("data", "jsonb_path_ops"), 0.3),
+}
+TREES = {
+    "few values": ("people", ("town",), (), "", 0.05),
+    "neighbours": ("order_lines", ("order_id",), (), "", 0.2),
+    "neighbours, a part of them": ("order_lines", ("order_id",), (), "status = 'open'", 0.3),
+    "two columns": ("people", ("town", "born"), (), "", 0.05),
+    "varying width": ("people", ("id",), ("note",), "", 0.05),
+    "numbers of many widths": ("people", ("balance",), ("town",), "", 0.05),
+    "almost unique": ("people", ("balance",), (), "", 0.05),
+}
+# An expression, the question that it answers, and how far the lab may be from what ANALYZE finds.
+EXPRESSIONS = {
+    "lower(email)": ("people", "= 'name77@example.org'", 3.0),
+    "upper(town)": ("people", "= 'TOWN 1'", 1.3),
+    "length(town)": ("people", "= 6", 1.3),
+    "date_trunc('month'::text, shipped)": ("order_lines", "= '2024-05-01'", 1.3),
+}
+
+
+@pytest.fixture(scope="module")
+def things(pg: servers.Server) -> Iterator[str]:
+    with pg.database() as dsn:
+        psql(dsn, THINGS)
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def lab(things: str) -> Iterator[Lab]:
+    with source.open_lab(things) as lab:
+        yield lab
+
+
+def assert_size(dsn: str, lab: Lab, index: Index, rel: float) -> None:
+    lab.add([index])
+    assert lab.refusal(index) is None
+    with psycopg.connect(dsn) as connection:
+        connection.execute(index.ddl("real").encode())  # rolled back
+        row = connection.execute("select pg_relation_size('public.real')").fetchone()
+        connection.rollback()
+    assert row is not None
+    assert lab.size(index) == pytest.approx(row[0], rel=rel)
+
+
+def real_rows(connection: psycopg.Connection, text: str) -> float:
+    row = connection.execute(f"explain (format json) {text}".encode()).fetchone()
+    assert row is not None
+    return float(row[0][0]["Plan"]["Plan Rows"])
+
+
+@pytest.mark.parametrize("kind", GIN)
+def test_a_gin_index_is_as_large_as_the_statistics_tell(things: str, lab: Lab, kind: str) -> None:
+    key, rel = GIN[kind]
+    assert_size(things, lab, Index("public", "documents", (key,), method="gin"), rel)
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_a_tree_is_as_large_as_the_real_one(things: str, lab: Lab, kind: str) -> None:
+    table, keys, include, predicate, rel = TREES[kind]
+    index = Index("public", table, tuple(map(Key.of, keys)), include, predicate)
+    assert_size(things, lab, index, rel)
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+def test_an_expression_has_the_statistics_that_it_will_have(
+    things: str, lab: Lab, text: str
+) -> None:
+    table, condition, factor = EXPRESSIONS[text]
+    index = Index("public", table, (Key(text),))
+    question = f"select * from {table} where {text} {condition}"
+    lab.add([index])
+    plan = lab.plan(query(question), [index])
+    with psycopg.connect(things) as connection:
+        without = real_rows(connection, question)
+        connection.execute(index.ddl("real").encode())  # rolled back
+        connection.execute(f"analyze {table}".encode())
+        real = real_rows(connection, question)
+        connection.rollback()
+    assert plan.used == {index}
+    assert real / factor <= plan.tree["Plan Rows"] <= real * factor
+    # what the planner takes for granted without statistics is far off
+    assert not real / factor <= without <= real * factor
+    assert_size(things, lab, index, 0.1)
+
+
+def test_an_expression_that_fails_for_a_value_is_left_as_it_is(things: str, lab: Lab) -> None:
+    index = Index("public", "people", (Key("(1 / (length(town) - 6))"),))
+    lab.add([index])
+    assert lab.refusal(index) is None
+    assert lab.size(index) > 0
+
+
+def query(text: str) -> Query:
+    found = query_of(text, text)
+    assert isinstance(found, Query)
+    return found
+
+
+# TPC-H: schema, data and queries of others
+
+
+@pytest.fixture(scope="module")
+def tpch() -> Iterator[str]:
+    pytest.importorskip("duckdb", reason="duckdb 0.10.3, which makes the data, has no wheel here")
+    from tests.bench.index_advice import tpch
+
+    with embedded.start(tpch.SETTINGS) as server:
+        yield tpch.load(server, SCALE)
+
+
+def test_tpch_costs_are_those_of_really_built_indexes(tpch: str) -> None:
+    from tests.bench.index_advice import measure
+    from tests.bench.index_advice.tpch import queries
+
+    every = tuple(query_of(name, text) for name, text in queries(frozenset()).items())
+    asked = tuple(q for q in every if isinstance(q, Query))
+    assert len(asked) == 22
+    with source.open_lab(tpch) as lab:
+        options = advise.Options(int(1000 * MB * SCALE), seconds=60)
+        advice = advise.advise(lab, Workload(asked), options)
+        like = measure.likeness(tpch, lab, asked, [i.index for i in advice.indexes])
+    assert len(advice.indexes) >= 5
+    assert like.same_plans >= 21
+    # 21 of 22 are usual; ANALYZE's sample decides
+    assert like.near_costs >= 19
+    assert like.close_costs >= 20
+    far = {ddl: ratio for ddl, ratio in like.sizes.items() if abs(ratio - 1) > 0.1}
+    assert len(far) <= 1, far
