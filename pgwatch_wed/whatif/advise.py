@@ -32,6 +32,8 @@ _BUDGET_SHARE = 0.25
 _CALLS_A_QUERY = 34
 _ROUNDS = 20
 _POLISHED = 3
+_SLOW = 1.0  # seconds of planning
+_BUILT_AT_ONCE = 20
 _WIDENING_ROUNDS = 3
 _MISSED = 20
 _LATE = "the time was up before it was looked at; give more with --seconds"
@@ -118,6 +120,7 @@ class Advisor:
         self._writes: dict[str, list[writes.Write]] = {}
         self._candidates: dict[str, list[Index]] = {}
         self._explored: set[str] = set()
+        self._plan_seconds: dict[str, float] = {}
         pages = sum(t.pages for t in oracle.catalog.tables.values())
         asked = options.budget_bytes
         self._budget = int(pages * 8192 * _BUDGET_SHARE) if asked is None else asked
@@ -152,11 +155,13 @@ class Advisor:
         if self._left(_EXPLORE_SHARE) <= 0 and self._base:
             self._rejected[query.name] = _LATE
             return None
+        began = time.monotonic()
         try:
             plan = self._oracle.plan(query)
         except PlanError as error:
             self._rejected[query.name] = f"it cannot be planned: {error}"
             return None
+        self._plan_seconds[query.name] = time.monotonic() - began
         self._judge.begin(query, plan)
         self._base[query.name] = plan.cost
         changes = writes.writes(query, plan.tree, self._oracle.catalog)
@@ -178,10 +183,20 @@ class Advisor:
                 if self._left(_EXPLORE_SHARE * 0.5) <= 0:
                     break
                 self._candidates[query.name] = self._candidates_of(query, plan, shape)
-        every = [i for each in self._candidates.values() for i in each]
-        self._oracle.add(every)
-        for name, each in self._candidates.items():
-            self._candidates[name] = [i for i in each if self._oracle.refusal(i) is None]
+        names = list(self._candidates)
+        for start in range(0, len(names), _BUILT_AT_ONCE):
+            self._build(names[start : start + _BUILT_AT_ONCE])
+
+    def _build(self, names: Sequence[str]) -> None:
+        """Build the candidates of some queries; none when the time to explore would be gone."""
+        if self._left(_EXPLORE_SHARE * 0.75) <= 0:
+            for name in names:
+                del self._candidates[name]
+            return
+        self._oracle.add(i for name in names for i in self._candidates[name])
+        for name in names:
+            built = self._candidates[name]
+            self._candidates[name] = [i for i in built if self._oracle.refusal(i) is None]
 
     def _candidates_of(self, query: Query, plan: Plan, shape: Shape) -> list[Index]:
         catalog = self._oracle.catalog
@@ -198,10 +213,16 @@ class Advisor:
         for number, query in enumerate(self._queries):
             if self._left(_EXPLORE_SHARE) <= 0:
                 break
+            if query.name not in self._candidates:
+                continue
             self._explored.add(query.name)
             self._progress("asking what-if", 0.3 + 0.3 * number / len(self._queries))
             share = query.weight * self._base[query.name] / total
             calls = max(6, min(_CALLS_A_QUERY, int(_CALLS_A_QUERY * len(self._queries) * share)))
+            # a query of many joins may take seconds to plan: it shall not live on others' time
+            left = self._left(_EXPLORE_SHARE)
+            fair = left * max(share, 1 / (len(self._queries) - number))
+            calls = min(calls, max(2, int(fair / max(self._plan_seconds[query.name], 1e-6))))
             found |= explore(
                 self._pool,
                 query,
@@ -221,7 +242,7 @@ class Advisor:
             if self._left(_EXPLORE_SHARE + 0.15) <= 0:
                 return
             visible = self._pool.relevant(query, everything)
-            if visible:
+            if visible and self._plan_seconds[query.name] < _SLOW:
                 explore(self._pool, query, visible, self._oracle.size, self._budget, 6)
 
     def _mergers(self, found: Configuration) -> list[Index]:
@@ -247,7 +268,8 @@ class Advisor:
                 best, polished=_POLISHED if not round_number else 1
             )
             for query in self._queries:
-                self._ask(query, best)
+                if self._left(1.0) > 0:
+                    self._ask(query, best)
             # what looked best by the plans that were known may be worse by those that were not
             proven[best] = self._objective(best)
             best = min(proven, key=lambda s: (proven[s], sorted(s)))
@@ -446,7 +468,7 @@ class Advisor:
 
     def _caveats(self, index: Index) -> Iterable[str]:
         if index.method == "gin":
-            yield "the size and the gain of a GIN index are guesses without data"
+            yield "what a GIN index saves is estimated from little; --verify measures it"
         if any(k.column is None for k in index.keys):
             yield "run ANALYZE after building: an expression has no statistics before"
 

@@ -76,6 +76,7 @@ class Lab:
         self._stack.enter_context(server)
         self._built: dict[Index, _Built] = {}
         self._refused: dict[Index, str] = {}
+        self._matching: dict[tuple[int, str], float] = {}
         self._index_by_name: dict[str, Index] = {}
         self._existing_by_name: dict[str, int] = {}
         self._statistics: dict[expressions.Where, expressions.Statistics] = {}
@@ -210,14 +211,15 @@ class Lab:
             for table, indexes in tables.items():
                 self._read_expressions(connection, table, indexes)
             with self._emptied(connection, tables):
-                created = [
-                    (index, self._create(connection, index))
-                    for indexes in tables.values()
-                    for index in indexes
-                ]
-            for index, parts in created:
-                if parts:
-                    self._built[index] = self._filled(connection, index, parts)
+                names = self._create_all(connection, tables)
+            parts = self._set_apart(connection, names)
+            # pages that building left in memory would hide what is written to the files
+            connection.execute(
+                "select public.pg_buffercache_evict_relation(x::regclass) from unnest(%s::oid[]) x",
+                [[part.oid for each in parts.values() for part in each if part.kind == "i"]],
+            )
+            for index, each in parts.items():
+                self._built[index] = self._filled(connection, index, each)
 
     def _read_expressions(
         self, connection: psycopg.Connection[Any], table: Table, indexes: Iterable[Index]
@@ -244,18 +246,42 @@ class Lab:
             for oid, file in files.items():
                 pages.resize(file, leaves[oid].pages, self._owner)
 
-    def _create(self, connection: psycopg.Connection[Any], index: Index) -> list[_Part]:
-        name = f"pgwc_{len(self._built) + len(self._index_by_name)}"
-        try:
-            with connection.transaction():
+    def _create_all(
+        self, connection: psycopg.Connection[Any], tables: Mapping[Table, Sequence[Index]]
+    ) -> dict[str, Index]:
+        """Create indexes and return them by their names; what the server refuses is remembered."""
+        found: dict[str, Index] = {}
+        for index in (index for indexes in tables.values() for index in indexes):
+            name = f"pgwc_{len(self._built) + len(self._refused) + len(found)}"
+            try:
                 connection.execute(index.ddl(name).encode())
-                parts = _parts(connection, name, index.schema)
-                self._set_apart(connection, name, [part.oid for part in parts])
-        except psycopg.Error as error:
-            self._refused[index] = _line(error)
-            return []
-        self._index_by_name |= {f"{name}_{number}": index for number in range(len(parts))}
-        return parts
+            except psycopg.Error as error:
+                self._refused[index] = _line(error)
+            else:
+                found[name] = index
+        return found
+
+    def _set_apart(
+        self, connection: psycopg.Connection[Any], names: Mapping[str, Index]
+    ) -> dict[Index, list[_Part]]:
+        """Hide what was created, give it and its partitions unique names, and return all of it."""
+        found: dict[Index, list[_Part]] = {}
+        renamed: dict[int, str] = {}
+        for name, part in _parts(connection, names):
+            parts = found.setdefault(names[name], [])
+            renamed[part.oid] = f"{name}_{len(parts)}"
+            self._index_by_name[renamed[part.oid]] = names[name]
+            parts.append(part)
+        connection.execute(
+            "update pg_class set relname = x.name"
+            " from unnest(%s::oid[], %s::text[]) x(oid, name) where pg_class.oid = x.oid",
+            [list(renamed), list(renamed.values())],
+        )
+        connection.execute(
+            "update pg_index set indislive = false, indisvalid = false where indexrelid = any(%s)",
+            [list(renamed)],
+        )
+        return found
 
     def _filled(
         self, connection: psycopg.Connection[Any], index: Index, parts: Sequence[_Part]
@@ -264,26 +290,11 @@ class Lab:
         tables = tuple({part.table_oid for part in parts})
         return _Built(tuple(part.oid for part in parts), tables, total)
 
-    def _set_apart(
-        self, connection: psycopg.Connection[Any], name: str, oids: Sequence[int]
-    ) -> None:
-        for number, oid in enumerate(oids):
-            connection.execute(
-                "update pg_class set relname = %s where oid = %s", [f"{name}_{number}", oid]
-            )
-        connection.execute(
-            "update pg_index set indislive = false, indisvalid = false where indexrelid = any(%s)",
-            [list(oids)],
-        )
-
     def _fill(self, connection: psycopg.Connection[Any], index: Index, part: _Part) -> int:
         table = self.catalog.tables[part.table_oid]
         rows = self._matching_rows(connection, table, index)
         size = estimates.size(self.catalog, table, index, rows)
         file = self._server.data / str(part.path)
-        connection.execute(
-            "select public.pg_buffercache_evict_relation(%s::oid::regclass)", [part.oid]
-        )
         pages.resize(file, max(size.blocks, file.stat().st_size // pages.BLOCK), self._owner)
         if index.method == "btree":
             pages.write_btree(file, size.height)
@@ -304,9 +315,12 @@ class Lab:
         """Return how many rows of a table a partial index holds, as the planner sees it."""
         if not index.predicate or table.rows < 1:
             return table.rows
-        name = sql.Identifier(table.schema, table.name)
-        relation = f"select from {name.as_string()} where {index.predicate}"
-        return max(1.0, min(_estimated_rows(connection, relation), table.rows))
+        known = (table.oid, index.predicate)
+        if known not in self._matching:
+            name = sql.Identifier(table.schema, table.name)
+            relation = f"select from {name.as_string()} where {index.predicate}"
+            self._matching[known] = _estimated_rows(connection, relation)
+        return max(1.0, min(self._matching[known], table.rows))
 
     # Asking
 
@@ -453,18 +467,24 @@ def _schema_of(connection: psycopg.Connection[Any], extension: str) -> str | Non
     return None if row is None else str(row[0])
 
 
-def _parts(connection: psycopg.Connection[Any], name: str, schema: str) -> list[_Part]:
-    """Return an index and, where its table is partitioned, the indexes of the partitions."""
+def _parts(
+    connection: psycopg.Connection[Any], names: Mapping[str, Index]
+) -> Iterator[tuple[str, _Part]]:
+    """Yield indexes by name, and after one on a partitioned table the indexes of the partitions."""
     rows = connection.execute(
         "with recursive parts as ("
-        " select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        " where c.relname = %s and n.nspname = %s"
-        " union all select h.inhrelid from pg_inherits h join parts on parts.oid = h.inhparent)"
-        " select c.oid::int8, i.indrelid::int8, c.relkind::text, pg_relation_filepath(c.oid)"
-        " from parts join pg_class c using (oid) join pg_index i on i.indexrelid = c.oid",
-        [name, schema],
+        " select w.name, c.oid, 0 as depth from unnest(%s::text[], %s::text[]) w(name, schema)"
+        " join pg_namespace n on n.nspname = w.schema"
+        " join pg_class c on c.relnamespace = n.oid and c.relname = w.name"
+        " union all select name, h.inhrelid, depth + 1 from pg_inherits h"
+        " join parts on parts.oid = h.inhparent)"
+        " select name, c.oid::int8, i.indrelid::int8, c.relkind::text, pg_relation_filepath(c.oid)"
+        " from parts join pg_class c using (oid) join pg_index i on i.indexrelid = c.oid"
+        " order by length(name), name, depth, c.oid",
+        [list(names), [index.schema for index in names.values()]],
     )
-    return [_Part(*row) for row in rows]
+    for name, *part in rows:
+        yield name, _Part(*part)
 
 
 def _estimated_rows(connection: psycopg.Connection[Any], query: str) -> float:

@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 
 BLOCK = 8192
@@ -21,7 +22,7 @@ _INNER_RESERVE = BLOCK * 3 // 10
 # sorted builds make no posting list larger than this
 _POSTING_LIMIT = BLOCK // 10 // 8 * 8 - LINE_POINTER
 _ADDRESS = 8
-_DRAWS = 4000
+_DRAWS = 2000
 _LONG = 40
 _EXACT = 30.0
 _STEPS = 15
@@ -66,8 +67,9 @@ _Key = tuple[_Entry, ...]  # the entries of one key, in order
 
 def plain(tuples: Mapping[int, float], rows: float, keys: float) -> Leaves:
     """Return the leaves of an index with one tuple a row; ``tuples`` are sizes with their shares."""
-    counts: dict[_Key, float] = {(_Entry(size),): rows * share for size, share in tuples.items()}
-    return Leaves(_pages(counts), max(0.0, 1 - keys / max(rows, 1.0)))
+    used = rows * sum((size + LINE_POINTER) * share for size, share in tuples.items())
+    pages = max(1, math.ceil(used / _room_of_tuples(tuple(sorted(tuples.items())))))
+    return Leaves(pages, max(0.0, 1 - keys / max(rows, 1.0)))
 
 
 def deduplicated(tuples: Mapping[int, float], groups: Iterable[Group]) -> Leaves:
@@ -132,6 +134,12 @@ def _multiples(group: Group) -> Sequence[tuple[int, float]]:
 def _pages(counts: Mapping[_Key, float]) -> int:
     used = sum(number * sum(e.bytes for e in key) for key, number in counts.items())
     return max(1, math.ceil(used / _room(_drawn(counts)))) if counts else 1
+
+
+@cache
+def _room_of_tuples(tuples: tuple[tuple[int, float], ...]) -> float:
+    """Return what :func:`_room` says of single tuples, of which many indexes have the same."""
+    return _room(_drawn({(_Entry(size),): share for size, share in tuples}))
 
 
 def _pages_of_full(number: float, used: float) -> int:

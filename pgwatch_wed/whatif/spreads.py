@@ -13,8 +13,7 @@ _UNKNOWN_VALUES = 200.0
 # ANALYZE reads this many blocks for each unit of the statistics target
 _BLOCKS_A_TARGET = 300
 _CLUSTERED = 0.9
-_MANY_CELLS = 2000
-_CELLS_A_FACTOR = 20
+_CELLS_A_FACTOR = 10  # of e
 _ALMOST_ONE = 1e-6
 
 
@@ -113,12 +112,11 @@ def _cells(table: Table, column: Column) -> list[_Cells]:
     number = max(0.0, values(table, column) - len(column.common))
     if number >= 1 and rest > 0:
         found.append(_Cells(number, rest / number))
-    return found or [_Cells(1.0, 1.0)]
+    return _merged(found) or [_Cells(1.0, 1.0)]
 
 
 def _crossed(left: Sequence[_Cells], right: Sequence[_Cells]) -> list[_Cells]:
-    found = [_Cells(a.number * b.number, a.share * b.share) for a in left for b in right]
-    return found if len(found) <= _MANY_CELLS else _merged(found)
+    return _merged(_Cells(a.number * b.number, a.share * b.share) for a in left for b in right)
 
 
 def _merged(cells: Iterable[_Cells]) -> list[_Cells]:
