@@ -4,9 +4,14 @@ Files have the target's sizes, indexes the heights of their trees, so that the p
 it would say on the target. Candidates are built once and shown to a session by setting
 ``indislive`` and ``indisvalid`` inside a transaction that is rolled back: every session sees a set
 of its own, and hiding an existing index is the drop dry run.
+
+Planning runs code of the target: functions that call themselves immutable, checks of domains. So
+everything that comes from the target is loaded, read and planned by a role that may do nothing
+else; the superuser only changes catalogs.
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -42,6 +47,26 @@ LAB_SETTINGS = {
     "log_min_error_statement": "panic",
 }
 DATABASE = "lab"
+GUEST = "pgwatch_wed_guest"
+_SCHEMA = "pgwatch_wed_lab"
+_SUPERUSER_ONLY = re.compile(r"must be superuser to create (an? [a-z ]+)")
+# A guest that may change nothing of the server, but owns whatever comes from the target.
+_CREATE_GUEST = f"create role {GUEST} login bypassrls in role pg_read_all_data, pg_write_all_data"
+_FURNISH = f"""
+create schema {_SCHEMA};
+create extension pg_buffercache schema {_SCHEMA};
+create function {_SCHEMA}.show(shown oid[], hidden oid[], of_tables oid[]) returns void
+  language sql security definer set search_path = pg_catalog as $$
+  update pg_index set indislive = x.on, indisvalid = x.on
+    from (select unnest(shown) as oid, true as on union all select unnest(hidden), false) x
+    where indexrelid = x.oid;
+  -- a table keeps its list of indexes until its own entry changes
+  update pg_class set relname = relname where oid = any (of_tables);
+$$;
+revoke all on all functions in schema {_SCHEMA} from public;
+grant usage on schema {_SCHEMA} to {GUEST};
+grant execute on function {_SCHEMA}.show to {GUEST};
+"""  # noqa: S608 - of our own names alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,7 @@ class Lab:
         self._stack.enter_context(server)
         self._built: dict[Index, _Built] = {}
         self._refused: dict[Index, str] = {}
+        self._schemas: set[str] = set()
         self._matching: dict[tuple[int, str], float] = {}
         self._index_by_name: dict[str, Index] = {}
         self._existing_by_name: dict[str, int] = {}
@@ -114,21 +140,43 @@ class Lab:
         """
         self.is_c_collation = collation in ("C", "POSIX")
         locale = "C" if self.is_c_collation else None
-        options = sql.SQL("template template0 {}").format(
-            sql.SQL("locale {}").format(locale) if locale else sql.SQL("")
+        options = sql.SQL("owner {} template template0 {}").format(
+            sql.Identifier(GUEST), sql.SQL("locale {}").format(locale) if locale else sql.SQL("")
         )
         with psycopg.connect(self._server.dsn(), autocommit=True) as connection:
+            connection.execute(_CREATE_GUEST)
             connection.execute(
                 sql.SQL("create database {} {}").format(sql.Identifier(DATABASE), options)
             )
         with self._admin() as connection:
-            connection.execute("create extension pg_buffercache schema public")
+            connection.execute(_FURNISH)
+
+    def add_extensions(self, extensions: Iterable[tuple[str, str]]) -> None:
+        """Create extensions, each in its schema, as far as there are such here.
+
+        A guest may create few of them; what is missing is told when the dump is loaded.
+        """
+        with self._admin() as connection:
+            for name, schema in extensions:
+                self._schemas.add(schema)
+                place = sql.Identifier(schema)
+                make = sql.SQL("create schema if not exists {} authorization {}")
+                extend = sql.SQL("create extension if not exists {} schema {}")
+                with suppress(psycopg.Error), connection.transaction():
+                    connection.execute(make.format(place, sql.Identifier(GUEST)))
+                    connection.execute(extend.format(sql.Identifier(name), place))
+            for (wrapper,) in connection.execute("select fdwname from pg_foreign_data_wrapper"):
+                connection.execute(
+                    sql.SQL("grant usage on foreign data wrapper {} to {}").format(
+                        sql.Identifier(wrapper), sql.Identifier(GUEST)
+                    )
+                )
 
     def load(self, file: Path) -> list[str]:
         """Load a dump; return what failed, one line each."""
         done = subprocess.run(  # noqa: S603 - our own binary, arguments are a list
             [str(self._server.bindir / "psql"), "-X", "-q", "-f", str(file)],
-            env=self._server.environment(DATABASE),
+            env=self._server.environment(DATABASE) | {"PGUSER": GUEST},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -136,7 +184,12 @@ class Lab:
             errors="replace",
             check=False,
         )
-        return _failures(done.stderr)
+        return [line for line in _failures(done.stderr) if not self._is_known(line)]
+
+    def _is_known(self, failure: str) -> bool:
+        """Tell whether a failure is our own doing, or of what no plan depends on."""
+        ours = {f'schema "{schema}" already exists' for schema in self._schemas}
+        return failure in ours or "event trigger" in failure
 
     def prepare(self) -> None:
         """Read what was loaded and give every file the size that its statistics state."""
@@ -145,12 +198,13 @@ class Lab:
                 "update pg_class set relispopulated = true where relkind = 'm'"
                 " and not relispopulated"
             )
-            self.catalog = catalogs.read(connection)
-            self.trigram = _schema_of(connection, "pg_trgm")
+            with self._guest() as guest:
+                self.catalog = catalogs.read(guest)
+                self.trigram = _schema_of(guest, "pg_trgm")
             paths = _paths(connection)
             self._name_apart(connection)
             # pages that building left in memory would hide what is written to the files
-            connection.execute("select public.pg_buffercache_evict_all()")
+            connection.execute(f"select {_SCHEMA}.pg_buffercache_evict_all()")
         self._existing_by_name = {f"pgwx_{oid}": oid for oid in self.catalog.indexes}
         for oid, path in paths.items():
             self._stretch(oid, self._server.data / path)
@@ -205,21 +259,22 @@ class Lab:
 
     def _build(self, tables: Mapping[Table, Sequence[Index]]) -> None:
         self._forget_session()
-        with self._admin() as connection:
+        with self._admin() as connection, self._guest() as guest:
             for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
-                catalogs.read_sizes(connection, self.catalog, leaf)
+                catalogs.read_sizes(guest, self.catalog, leaf)
             for table, indexes in tables.items():
-                self._read_expressions(connection, table, indexes)
+                self._read_expressions(guest, table, indexes)
             with self._emptied(connection, tables):
-                names = self._create_all(connection, tables)
+                names = self._create_all(guest, tables)
             parts = self._set_apart(connection, names)
             # pages that building left in memory would hide what is written to the files
             connection.execute(
-                "select public.pg_buffercache_evict_relation(x::regclass) from unnest(%s::oid[]) x",
+                f"select {_SCHEMA}.pg_buffercache_evict_relation(x::regclass)"  # noqa: S608 - our name
+                " from unnest(%s::oid[]) x",
                 [[part.oid for each in parts.values() for part in each if part.kind == "i"]],
             )
             for index, each in parts.items():
-                self._built[index] = self._filled(connection, index, each)
+                self._built[index] = self._filled(connection, guest, index, each)
 
     def _read_expressions(
         self, connection: psycopg.Connection[Any], table: Table, indexes: Iterable[Index]
@@ -284,15 +339,26 @@ class Lab:
         return found
 
     def _filled(
-        self, connection: psycopg.Connection[Any], index: Index, parts: Sequence[_Part]
+        self,
+        connection: psycopg.Connection[Any],
+        guest: psycopg.Connection[Any],
+        index: Index,
+        parts: Sequence[_Part],
     ) -> _Built:
-        total = sum(self._fill(connection, index, part) for part in parts if part.kind == "i")
+        files = [part for part in parts if part.kind == "i"]
+        total = sum(self._fill(connection, guest, index, part) for part in files)
         tables = tuple({part.table_oid for part in parts})
         return _Built(tuple(part.oid for part in parts), tables, total)
 
-    def _fill(self, connection: psycopg.Connection[Any], index: Index, part: _Part) -> int:
+    def _fill(
+        self,
+        connection: psycopg.Connection[Any],
+        guest: psycopg.Connection[Any],
+        index: Index,
+        part: _Part,
+    ) -> int:
         table = self.catalog.tables[part.table_oid]
-        rows = self._matching_rows(connection, table, index)
+        rows = self._matching_rows(guest, table, index)
         size = estimates.size(self.catalog, table, index, rows)
         file = self._server.data / str(part.path)
         pages.resize(file, max(size.blocks, file.stat().st_size // pages.BLOCK), self._owner)
@@ -306,7 +372,7 @@ class Lab:
             "update pg_class set relpages = %s, reltuples = %s where oid = %s",
             [size.blocks, rows, part.oid],
         )
-        expressions.restore(connection, self._statistics, table, index, part.oid)
+        expressions.restore(guest, self._statistics, table, index, part.oid)
         return size.bytes
 
     def _matching_rows(
@@ -379,15 +445,10 @@ class Lab:
         tables |= {self.catalog.indexes[oid].table_oid for oid in hidden}
         if not tables:
             return
+        oids = [oid for b in shown for oid in b.oids]
         connection.execute(
-            "update pg_index set indislive = x.on, indisvalid = x.on"
-            " from (select unnest(%s::oid[]) as oid, true as on"
-            "       union all select unnest(%s::oid[]), false) x where indexrelid = x.oid",
-            [[oid for b in shown for oid in b.oids], self._with_parts(hidden)],
-        )
-        # a table keeps its list of indexes until its own entry changes
-        connection.execute(
-            "update pg_class set relname = relname where oid = any(%s)", [sorted(tables)]
+            f"select {_SCHEMA}.show(%s::oid[], %s::oid[], %s::oid[])",
+            [oids, self._with_parts(hidden), sorted(tables)],
         )
 
     def _with_parts(self, oids: Sequence[int]) -> list[int]:
@@ -424,11 +485,18 @@ class Lab:
     # Connections
 
     def _admin(self) -> AbstractContextManager[psycopg.Connection[Any]]:
-        return psycopg.connect(self._server.dsn(DATABASE), autocommit=True)
+        """Connect as the superuser, who calls nothing of the target's."""
+        return psycopg.connect(
+            self._server.dsn(DATABASE), autocommit=True, options="-c search_path=pg_catalog"
+        )
+
+    def _guest(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return psycopg.connect(self._server.dsn(DATABASE, GUEST), autocommit=True)
 
     def _asking(self) -> psycopg.Connection[Any]:
         if self._session is None:
-            self._session = psycopg.connect(self._server.dsn(DATABASE), prepare_threshold=None)
+            dsn = self._server.dsn(DATABASE, GUEST)
+            self._session = psycopg.connect(dsn, prepare_threshold=None)
             planner.apply(self._session, self._settings)
             self._session.commit()
         return self._session
@@ -442,7 +510,9 @@ class Lab:
 def _failures(said: str) -> list[str]:
     """Return psql's errors without position and repetition."""
     lines = (line.partition("ERROR:")[2].strip() for line in said.splitlines() if "ERROR:" in line)
-    return list(dict.fromkeys(lines))
+    return list(
+        dict.fromkeys(_SUPERUSER_ONLY.sub(r"\1 of the target is not in the lab", x) for x in lines)
+    )
 
 
 def _paths(

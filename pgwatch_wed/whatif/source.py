@@ -13,6 +13,11 @@ from pgwatch_wed.whatif.lab import LAB_SETTINGS, Lab
 
 # With many tables in a FROM the genetic optimizer is a lottery; and a plan of our own is no load.
 _OURS = {"geqo": "off", "statement_timeout": "60s"}
+# after those that they need
+_EXTENSIONS = """
+select e.extname::text, n.nspname::text from pg_catalog.pg_extension e
+join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname <> 'plpgsql' order by e.oid
+"""
 
 
 def open_lab(conninfo: str, seconds: float = 120) -> Lab:
@@ -21,8 +26,10 @@ def open_lab(conninfo: str, seconds: float = 120) -> Lab:
         _check_major(connection.info.server_version // 10_000)
         settings = planner.read(connection)
         locale = _collation(connection)
+        extensions = connection.execute(_EXTENSIONS).fetchall()
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))
+        lab.add_extensions(extensions)
         with dump.dumped(conninfo, seconds=seconds) as file:
             lab.notes += lab.load(file)
         lab.prepare()

@@ -23,6 +23,7 @@ from pgwatch_wed.whatif.truth import Verified
 from pgwatch_wed.whatif.verify import verify
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests.bench.index_advice import measure, tpch
+from tests.bench.index_advice.dta import Dta
 from tests.bench.index_advice.extend import Extend
 
 MB = 1_000_000
@@ -94,16 +95,18 @@ def _copied(server: embedded.Server, dsn: str) -> str:
 def _by_planner(
     lab: Lab, queries: tuple[Query, ...], budgets: Sequence[int], seconds: float
 ) -> dict[int, tuple[Answer, Answer]]:
-    _print_row(["budget", "this advisor", "without its guard", "Extend", "Extend, no copies"])
-    _print_row(["---"] * 5)
+    names = ["budget", "this advisor", "without its guard", "Extend", "Extend, no copies"]
+    _print_row([*names, "anytime DTA, no copies"])
+    _print_row(["---"] * (len(names) + 1))
     found = {}
     for budget in budgets:
         ours = _ours(lab, queries, budget, seconds, guard=True)
-        peer = _extend(lab, queries, budget, strict=False)
+        peer = _peer(lab, Extend(lab, queries, max_width=3, strict=False), budget)
         others = [
             _ours(lab, queries, budget, seconds, guard=False),
             peer,
-            _extend(lab, queries, budget, strict=True),
+            _peer(lab, Extend(lab, queries, max_width=3), budget),
+            _peer(lab, Dta(lab, queries), budget),
         ]
         _print_row([f"{budget} MB", ours.cell(), *(o.cell() for o in others)])
         found[budget] = (ours, peer)
@@ -125,9 +128,8 @@ def _ours(
     )
 
 
-def _extend(lab: Lab, queries: tuple[Query, ...], budget: int, *, strict: bool) -> Answer:
+def _peer(lab: Lab, peer: Extend | Dta, budget: int) -> Answer:
     began = time.monotonic()
-    peer = Extend(lab, queries, max_width=3, strict=strict)
     chosen = peer.run(budget * MB)
     ratio = peer.cost(chosen) / peer.cost(frozenset())
     size = sum(map(lab.size, chosen)) / MB
