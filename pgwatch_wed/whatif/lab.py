@@ -11,8 +11,6 @@ else; the superuser only changes catalogs.
 """
 
 import json
-import re
-import subprocess
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from psycopg import sql
 
 from pgwatch_wed import embedded
 from pgwatch_wed.whatif import catalog as catalogs
-from pgwatch_wed.whatif import elements, estimates, expressions, pages, planner, sizes
+from pgwatch_wed.whatif import elements, estimates, expressions, guest, pages, planner, sizes
 from pgwatch_wed.whatif.catalog import Catalog, Table
 from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
 from pgwatch_wed.whatif.plans import used_names
@@ -47,26 +45,6 @@ LAB_SETTINGS = {
     "log_min_error_statement": "panic",
 }
 DATABASE = "lab"
-GUEST = "pgwatch_wed_guest"
-_SCHEMA = "pgwatch_wed_lab"
-_SUPERUSER_ONLY = re.compile(r"must be superuser to create (an? [a-z ]+)")
-# A guest that may change nothing of the server, but owns whatever comes from the target.
-_CREATE_GUEST = f"create role {GUEST} login bypassrls in role pg_read_all_data, pg_write_all_data"
-_FURNISH = f"""
-create schema {_SCHEMA};
-create extension pg_buffercache schema {_SCHEMA};
-create function {_SCHEMA}.show(shown oid[], hidden oid[], of_tables oid[]) returns void
-  language sql security definer set search_path = pg_catalog as $$
-  update pg_index set indislive = x.on, indisvalid = x.on
-    from (select unnest(shown) as oid, true as on union all select unnest(hidden), false) x
-    where indexrelid = x.oid;
-  -- a table keeps its list of indexes until its own entry changes
-  update pg_class set relname = relname where oid = any (of_tables);
-$$;
-revoke all on all functions in schema {_SCHEMA} from public;
-grant usage on schema {_SCHEMA} to {GUEST};
-grant execute on function {_SCHEMA}.show to {GUEST};
-"""  # noqa: S608 - of our own names alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,57 +117,16 @@ class Lab:
         In any other collation LIKE 'x%' cannot use an ordinary B-tree, so it matters.
         """
         self.is_c_collation = collation in ("C", "POSIX")
-        locale = "C" if self.is_c_collation else None
-        options = sql.SQL("owner {} template template0 {}").format(
-            sql.Identifier(GUEST), sql.SQL("locale {}").format(locale) if locale else sql.SQL("")
-        )
-        with psycopg.connect(self._server.dsn(), autocommit=True) as connection:
-            connection.execute(_CREATE_GUEST)
-            connection.execute(
-                sql.SQL("create database {} {}").format(sql.Identifier(DATABASE), options)
-            )
-        with self._admin() as connection:
-            connection.execute(_FURNISH)
+        guest.create_database(self._server, DATABASE, "C" if self.is_c_collation else None)
 
     def add_extensions(self, extensions: Iterable[tuple[str, str]]) -> None:
-        """Create extensions, each in its schema, as far as there are such here.
-
-        A guest may create few of them; what is missing is told when the dump is loaded.
-        """
+        """Create the target's extensions, each in its schema, as far as there are such here."""
         with self._admin() as connection:
-            for name, schema in extensions:
-                self._schemas.add(schema)
-                place = sql.Identifier(schema)
-                make = sql.SQL("create schema if not exists {} authorization {}")
-                extend = sql.SQL("create extension if not exists {} schema {}")
-                with suppress(psycopg.Error), connection.transaction():
-                    connection.execute(make.format(place, sql.Identifier(GUEST)))
-                    connection.execute(extend.format(sql.Identifier(name), place))
-            for (wrapper,) in connection.execute("select fdwname from pg_foreign_data_wrapper"):
-                connection.execute(
-                    sql.SQL("grant usage on foreign data wrapper {} to {}").format(
-                        sql.Identifier(wrapper), sql.Identifier(GUEST)
-                    )
-                )
+            self._schemas |= guest.add_extensions(connection, extensions)
 
     def load(self, file: Path) -> list[str]:
         """Load a dump; return what failed, one line each."""
-        done = subprocess.run(  # noqa: S603 - our own binary, arguments are a list
-            [str(self._server.bindir / "psql"), "-X", "-q", "-f", str(file)],
-            env=self._server.environment(DATABASE) | {"PGUSER": GUEST},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        return [line for line in _failures(done.stderr) if not self._is_known(line)]
-
-    def _is_known(self, failure: str) -> bool:
-        """Tell whether a failure is our own doing, or of what no plan depends on."""
-        ours = {f'schema "{schema}" already exists' for schema in self._schemas}
-        return failure in ours or "event trigger" in failure
+        return guest.load(self._server, DATABASE, file, self._schemas)
 
     def prepare(self) -> None:
         """Read what was loaded and give every file the size that its statistics state."""
@@ -198,13 +135,13 @@ class Lab:
                 "update pg_class set relispopulated = true where relkind = 'm'"
                 " and not relispopulated"
             )
-            with self._guest() as guest:
-                self.catalog = catalogs.read(guest)
-                self.trigram = _schema_of(guest, "pg_trgm")
+            with self._guest() as reader:
+                self.catalog = catalogs.read(reader)
+                self.trigram = _schema_of(reader, "pg_trgm")
             paths = _paths(connection)
             self._name_apart(connection)
             # pages that building left in memory would hide what is written to the files
-            connection.execute(f"select {_SCHEMA}.pg_buffercache_evict_all()")
+            connection.execute(f"select {guest.SCHEMA}.pg_buffercache_evict_all()")
         self._existing_by_name = {f"pgwx_{oid}": oid for oid in self.catalog.indexes}
         for oid, path in paths.items():
             self._stretch(oid, self._server.data / path)
@@ -259,22 +196,22 @@ class Lab:
 
     def _build(self, tables: Mapping[Table, Sequence[Index]]) -> None:
         self._forget_session()
-        with self._admin() as connection, self._guest() as guest:
+        with self._admin() as connection, self._guest() as builder:
             for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
-                catalogs.read_sizes(guest, self.catalog, leaf)
+                catalogs.read_sizes(builder, self.catalog, leaf)
             for table, indexes in tables.items():
-                self._read_expressions(guest, table, indexes)
+                self._read_expressions(builder, table, indexes)
             with self._emptied(connection, tables):
-                names = self._create_all(guest, tables)
+                names = self._create_all(builder, tables)
             parts = self._set_apart(connection, names)
             # pages that building left in memory would hide what is written to the files
             connection.execute(
-                f"select {_SCHEMA}.pg_buffercache_evict_relation(x::regclass)"  # noqa: S608 - our name
+                f"select {guest.SCHEMA}.pg_buffercache_evict_relation(x::regclass)"  # noqa: S608 - our name
                 " from unnest(%s::oid[]) x",
                 [[part.oid for each in parts.values() for part in each if part.kind == "i"]],
             )
             for index, each in parts.items():
-                self._built[index] = self._filled(connection, guest, index, each)
+                self._built[index] = self._filled(connection, builder, index, each)
 
     def _read_expressions(
         self, connection: psycopg.Connection[Any], table: Table, indexes: Iterable[Index]
@@ -341,24 +278,24 @@ class Lab:
     def _filled(
         self,
         connection: psycopg.Connection[Any],
-        guest: psycopg.Connection[Any],
+        builder: psycopg.Connection[Any],
         index: Index,
         parts: Sequence[_Part],
     ) -> _Built:
         files = [part for part in parts if part.kind == "i"]
-        total = sum(self._fill(connection, guest, index, part) for part in files)
+        total = sum(self._fill(connection, builder, index, part) for part in files)
         tables = tuple({part.table_oid for part in parts})
         return _Built(tuple(part.oid for part in parts), tables, total)
 
     def _fill(
         self,
         connection: psycopg.Connection[Any],
-        guest: psycopg.Connection[Any],
+        builder: psycopg.Connection[Any],
         index: Index,
         part: _Part,
     ) -> int:
         table = self.catalog.tables[part.table_oid]
-        rows = self._matching_rows(guest, table, index)
+        rows = self._matching_rows(builder, table, index)
         size = estimates.size(self.catalog, table, index, rows)
         file = self._server.data / str(part.path)
         pages.resize(file, max(size.blocks, file.stat().st_size // pages.BLOCK), self._owner)
@@ -372,7 +309,7 @@ class Lab:
             "update pg_class set relpages = %s, reltuples = %s where oid = %s",
             [size.blocks, rows, part.oid],
         )
-        expressions.restore(guest, self._statistics, table, index, part.oid)
+        expressions.restore(builder, self._statistics, table, index, part.oid)
         return size.bytes
 
     def _matching_rows(
@@ -447,7 +384,7 @@ class Lab:
             return
         oids = [oid for b in shown for oid in b.oids]
         connection.execute(
-            f"select {_SCHEMA}.show(%s::oid[], %s::oid[], %s::oid[])",
+            f"select {guest.SCHEMA}.show(%s::oid[], %s::oid[], %s::oid[])",
             [oids, self._with_parts(hidden), sorted(tables)],
         )
 
@@ -491,11 +428,11 @@ class Lab:
         )
 
     def _guest(self) -> AbstractContextManager[psycopg.Connection[Any]]:
-        return psycopg.connect(self._server.dsn(DATABASE, GUEST), autocommit=True)
+        return psycopg.connect(self._server.dsn(DATABASE, guest.ROLE), autocommit=True)
 
     def _asking(self) -> psycopg.Connection[Any]:
         if self._session is None:
-            dsn = self._server.dsn(DATABASE, GUEST)
+            dsn = self._server.dsn(DATABASE, guest.ROLE)
             self._session = psycopg.connect(dsn, prepare_threshold=None)
             planner.apply(self._session, self._settings)
             self._session.commit()
@@ -505,14 +442,6 @@ class Lab:
         if self._session is not None:
             self._session.close()
             self._session = None
-
-
-def _failures(said: str) -> list[str]:
-    """Return psql's errors without position and repetition."""
-    lines = (line.partition("ERROR:")[2].strip() for line in said.splitlines() if "ERROR:" in line)
-    return list(
-        dict.fromkeys(_SUPERUSER_ONLY.sub(r"\1 of the target is not in the lab", x) for x in lines)
-    )
 
 
 def _paths(
