@@ -40,7 +40,7 @@ def analyse(
     first = snapshots[0]
     readable = [_for_readers(snapshot, config) for snapshot in snapshots]
     judged = [
-        judge(rule, snapshot, config)
+        _attempt(rule, snapshot, config)
         for rule in (all_rules() if rules is None else rules)
         if config.selects(rule)
         for snapshot in (readable[:1] if rule.scope == "cluster" else readable)
@@ -74,6 +74,19 @@ def analyse(
         hidden_count=len(kept) - len(shown),
         self_cost=_self_cost(snapshots),
     )
+
+
+def _attempt(
+    rule: Rule, snapshot: Snapshot, config: Config
+) -> tuple[RuleVerdict, tuple[Finding, ...]]:
+    """Judge; a rule that fails, as over numbers that no server gives, costs itself and no report."""
+    try:
+        return judge(rule, snapshot, config)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other rules have judged
+        database = snapshot.server.database if rule.scope == "database" else None
+        reason = f"the rule failed: unexpected {type(error).__name__}"
+        mend = "please report it, with a snapshot (db-analyze collect)"
+        return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
 
 
 def judge(

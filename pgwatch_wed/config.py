@@ -124,14 +124,21 @@ def load(path: Path | None) -> Config:
     if path is not None:
         return parse(_read(path), str(path))
     own = Path("pgwatch_wed.toml")
-    if own.is_file():
+    if _is_file(own):
         return parse(_read(own), str(own))
     project = Path("pyproject.toml")
-    if project.is_file():
+    if _is_file(project):
         table = _read(project).get("tool", {}).get("pgwatch_wed")
         if table is not None:
             return parse(table, "pyproject.toml [tool.pgwatch_wed]")
     return Config()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:  # a working folder that this user cannot enter, as after `sudo -u`
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -27,8 +27,15 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 # `postgresql+psycopg://…`, `postgres+asyncpg://…`: SQLAlchemy names its driver in the scheme.
 _DRIVER = re.compile(r"\A(postgres(?:ql)?)\+\w+://")
 _SERVICE = re.compile(r"\A[^\s=/:]+\Z")
-_SECRET = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
-_URI_SECRET = re.compile(r"(://[^:@/\s]*):[^@/\s]*@")
+_SECRET = re.compile(
+    r"((?:passw(?:or)?d|\bpass|\bpwd|client_secret|scram_(?:client|server)_key)\s*=\s*)"
+    r"('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)",
+    re.IGNORECASE,
+)
+# Up to the last @: a password may hold what it should have been escaped for.
+_URI_SECRET = re.compile(r"(://[^:@/\s]*):[^\n]*@")
+_URI = re.compile(r"\Apostgres(?:ql)?://")
+_QUOTED = re.compile(r'".*"', re.DOTALL)  # greedy: what is quoted may hold a quote
 
 
 _KEEPALIVE = {
@@ -57,13 +64,31 @@ def resolve(target: str | None) -> str:
     text = _DRIVER.sub(r"\1://", text)
     if _SERVICE.match(text):
         return libpq.make_conninfo("", service=text)
+    _refuse_unescaped(text)
     try:
         return libpq.make_conninfo(text)
     except (psycopg.ProgrammingError, UnicodeError) as error:
+        # what libpq could not read it quotes, and that may be half a password
+        said = _QUOTED.sub('"…"', redact(str(error)))
         raise UsageError(
-            f"the target is not a connection string: {redact(str(error))}",
-            "give postgresql://user@host/database, 'host=… dbname=…' or a service name",
+            f"the target is not a connection string: {said}",
+            "give postgresql://user@host/database, 'host=… dbname=…' or a service name; in a URI "
+            "write special characters of a password as %40 (@), %2F (/), %25 (%), %20 (space)",
         ) from None
+
+
+def _refuse_unescaped(text: str) -> None:
+    """Refuse a URI in which libpq would take a part of the password for a host or a database.
+
+    It would then be in every message that names them.
+    """
+    place = text.partition("?")[0].partition("://")[2]
+    authority, _, path = place.partition("/")
+    if _URI.match(text) and ("@" in path or authority.count("@") > 1):
+        raise UsageError(
+            "the target has an @ where a URI cannot have one",
+            "write special characters of a user, password or database as %40 (@), %2F (/), %25 (%)",
+        )
 
 
 def redact(text: str) -> str:
@@ -128,9 +153,15 @@ def guard_settings(guards: Guards) -> Mapping[str, str]:
     }
 
 
+def without_limits(server_version: int) -> Mapping[str, str]:
+    """Name what lifts a role's limit that would end our whole connection, and not one query."""
+    return {"transaction_timeout": "0"} if server_version >= 170_000 else {}
+
+
 def guard(connection: psycopg.Connection[Any], guards: Guards) -> None:
     """Make the current transaction wait for no lock and run nothing for long; it ends with it."""
-    names = list(guard_settings(guards).items())
+    settings = {**guard_settings(guards), **without_limits(connection.info.server_version)}
+    names = list(settings.items())
     calls = ", ".join(["set_config(%s, %s, true)"] * len(names))
     connection.execute(
         f"select {calls}",

@@ -6,9 +6,10 @@ deadline on the server, and a later one on our side for a server that does not a
 """
 
 import codecs
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from functools import cache
@@ -32,7 +33,7 @@ Rows = tuple[Any, ...]
 # How much longer than the server's own limit we wait for it before we cut the connection off.
 GRACE_S = 3.0
 # Settings that some servers refuse; the run goes on without them.
-_OPTIONAL = frozenset({"client_connection_check_interval"})
+_OPTIONAL = frozenset({"client_connection_check_interval", "transaction_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Reader:
     refused: frozenset[str] = frozenset()
     notes: dict[str, Missing] = field(default_factory=dict)
     silent_s: float | None = None  # how long we waited before we cut the connection off
+    broke: str = ""  # what the server said when it ended the connection between two queries
 
     @property
     def is_broken(self) -> bool:
@@ -115,7 +117,8 @@ class Reader:
     def why_broken(self) -> Missing:
         """Say why nothing more can be read."""
         if self.silent_s is None:
-            return Missing("the connection broke during the run", "run again")
+            why = f": {self.broke}" if self.broke else ""
+            return Missing(f"the connection broke during the run{why}", "run again")
         return Missing(
             f"the server did not answer for {self.silent_s:.0f} s; the connection was cut off",
             "check the network and the server, and run again",
@@ -150,6 +153,7 @@ class Reader:
         guards = connect.Guards(lock_ms=self.limits.lock_ms, statement_ms=self._statement_ms())
         settings = {
             **connect.guard_settings(guards),
+            **connect.without_limits(self.connection.info.server_version),
             # Names and texts come as they are stored: no conversion that one bad byte could fail.
             "client_encoding": "SQL_ASCII",
             # Sorts of catalogs stay in memory, and the memory stays small.
@@ -171,9 +175,11 @@ class Reader:
         )
 
     def _end(self) -> None:
-        with suppress(psycopg.Error):
+        try:
             if self.connection.info.transaction_status is not TransactionStatus.IDLE:
                 self.connection.rollback()
+        except psycopg.Error as error:
+            self.broke = said(error)
 
 
 @contextmanager
@@ -266,12 +272,18 @@ def _builder(kind: type | None, names: tuple[str, ...]) -> Callable[[tuple[Any, 
             values[i] = _once(kept[i], tuple(values[i] or ()))
         for i in floats:
             if values[i] is not None:
-                values[i] = float(values[i])
+                values[i] = _number(values[i])
         for i in texts:
             values[i] = _once(kept[i], values[i])
         return kind(*values)
 
     return build
+
+
+def _number(value: Any) -> float | None:
+    """Return a number; NaN and infinity, which a damaged catalog may hold, are as good as NULL."""
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 _MOST_KEPT = 1_000

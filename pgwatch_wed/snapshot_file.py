@@ -23,6 +23,10 @@ from pgwatch_wed.facts import SNAPSHOT_FORMAT, Missing, Server, Snapshot
 
 _MAGIC = "pgwatch_wed snapshot"
 _MAX_BYTES = 4 << 30  # a hostile file must not unpack without bound
+# Beyond these no server's number or clock is; somebody wrote them, and reckoning with them would fail.
+# (The plan of many cross joins may cost 1e200.)
+_LARGEST: dict[type, float] = {bool: 1, int: 1 << 64, float: 1e300}
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -134,9 +138,12 @@ def _plain(value: Any) -> Any:
 
 def _snapshot(document: dict[str, Any]) -> Snapshot:
     types = fact_types()
+    server: Server = decode(Server, document["server"].keys(), document["server"].values())
+    if server.block_size < 1:
+        raise ValueError(f"{server.block_size} is no block size")
     return Snapshot(
         tool_version=str(document["tool_version"]),
-        server=decode(Server, document["server"].keys(), document["server"].values()),
+        server=server,
         measured_since=_reader(datetime | None)(document.get("measured_since")),
         missing={k: _missing(v) for k, v in document["missing"].items()},
         **{
@@ -193,15 +200,27 @@ def _reader(hint: Any) -> Read:
         each = _reader(get_args(hint)[0])
         return lambda value: tuple(map(each, value))
     if hint is datetime:
-        return datetime.fromisoformat
+        return _moment
     if hasattr(hint, "__dataclass_fields__"):
         return lambda value: decode(hint, value.keys(), value.values())
     return partial(_plain_value, hint)
 
 
-def _plain_value(hint: type, value: Any) -> Any:
-    if type(value) is hint:
-        return value
+def _moment(value: Any) -> datetime:
+    """Read a moment with which one can reckon: of a known zone, far from where the calendar ends."""
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"{value:.40} is no moment of a server")
+    return moment
+
+
+def _plain_value(hint: type[Any], value: Any) -> Any:
     if hint is float and type(value) is int:
-        return float(value)
-    raise TypeError(f"{value!r:.40} is not {hint.__name__}")
+        value = float(value)
+    if type(value) is not hint:
+        raise TypeError(f"{value!r:.40} is not {hint.__name__}")
+    if hint is str:
+        value.isascii() or value.encode()  # half a character could never be written again
+    elif not -_LARGEST[hint] <= value <= _LARGEST[hint]:  # nor is NaN
+        raise ValueError(f"{value!r:.40} is out of range")
+    return value

@@ -13,7 +13,7 @@ from pgwatch_wed import embedded
 @contextmanager
 def standby_of(primary: embedded.Server, slot: str | None = None) -> Iterator[embedded.Server]:
     """Run a streaming standby; ``slot`` makes it use a physical slot of that name."""
-    with embedded.start() as follower:
+    with embedded.start(primary.settings) as follower:  # some must not be lower than the primary's
         follower.halt("immediate")
         shutil.rmtree(follower.data)
         options = ["-C", "-S", slot] if slot else []

@@ -1,5 +1,6 @@
 """Ranking, merging, ignoring: the pure part between facts and reports."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from types import ModuleType
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgwatch_wed.analyse import analyse, ranked
+from pgwatch_wed.analyse import analyse, judge, ranked
 from pgwatch_wed.config import Config, Ignore
 from pgwatch_wed.facts import Missing, Server, Snapshot
 from pgwatch_wed.findings import (
@@ -94,6 +95,23 @@ def test_a_missing_fact_makes_a_rule_unknown_with_the_mend() -> None:
     (verdict,) = report.verdicts
     assert (verdict.verdict, verdict.mend) == (Verdict.UNKNOWN, "GRANT x TO y;")
     assert report.findings == ()
+
+
+def test_a_rule_that_fails_costs_itself_and_not_the_report() -> None:
+    def fail(_snapshot: Snapshot, _limits: object) -> Iterator[Finding]:
+        yield a_finding("half")
+        raise ZeroDivisionError("of orders by 'secret'")
+
+    broken = a_rule(rule_id="index-broken", check=fail)
+    report = analyse([SNAPSHOT], Config(), [broken, a_rule(a_finding())])
+    assert [f.rule for f in report.findings] == ["index-test"]
+    verdict = next(v for v in report.verdicts if v.rule == "index-broken")
+    assert verdict.verdict is Verdict.UNKNOWN
+    assert "unexpected ZeroDivisionError" in verdict.reason
+    assert "secret" not in verdict.reason, "an error's text may hold a name or a value"
+    assert "report it" in verdict.mend
+    with pytest.raises(ZeroDivisionError):
+        judge(broken, SNAPSHOT, Config())  # for tests it stays loud
 
 
 def test_a_finding_beside_unknown_objects_keeps_the_reason() -> None:

@@ -300,8 +300,58 @@ def test_a_port_that_is_none_is_one_line(port: str) -> None:
         "postgresql://h/db?user=u&password={}",
         "postgresql://h/db?sslpassword={}&x=1",
         "invalid connection string: sslpassword={} more",
+        "host=h oauth_client_secret={} user=u",
+        "host=h scram_client_key={}",
+        "host=h passwd={} dbname=d",
+        "host=h password={}\\ {} dbname=d",
+        "postgresql://u:{}/{}@h/db",
+        "postgresql://u:{}@{}@h/db",
+        "postgresql://u:{} {}@h/db",
     ],
 )
 def test_passwords_are_taken_out_of_whatever_is_printed(text: str) -> None:
-    assert "hunter2" not in connect.redact(text.format("hunter2"))
-    assert "***" in connect.redact(text.format("hunter2"))
+    redacted = connect.redact(text.format("hunter2", "hunter2"))
+    assert "hunter2" not in redacted
+    assert "***" in redacted
+
+
+@pytest.mark.parametrize("between", [*"/@#?%: &='[]\\", "//", "@@", "/@", "%zz", "%00", "?x="])
+def test_no_message_holds_a_part_of_a_password_that_was_not_escaped(between: str) -> None:
+    """Then libpq takes the half of it for a host, a port or a database, and says so."""
+    target = f"postgresql://u:hunter2{between}hunter3@127.0.0.1:{embedded.free_port()}/db"
+    with pytest.raises((UsageError, ConnectError)) as caught:
+        connect.connect(connect.resolve(target))
+    for text in (str(caught.value), connect.redact(target)):
+        assert "hunter" not in text
+        assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "host=127.0.0.1 password=hunter2 hunter3",
+        "host=127.0.0.1 password=hunter2 hunter3=x",
+        "host=127.0.0.1 passwd=hunter2",
+        "password='hunter2",
+        "postgresql://u:%22hunter2%zz@h/db",
+        'postgresql://u:hun"hunter2%zz@h/db',
+    ],
+)
+def test_no_message_holds_a_part_of_a_password_that_was_not_quoted(target: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        connect.resolve(target)
+    assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "postgresql://u:a%40b%2Fc@h:5/my%40db",
+        "postgresql://u@h/db?application_name=a@b",
+        "postgresql://h1:1,h2:2/db?target_session_attrs=standby",
+        "postgresql://u:p@%2Ftmp/db",
+        "postgresql:///db?host=/tmp&password=x@y/z",
+    ],
+)
+def test_a_target_whose_characters_are_escaped_is_taken(target: str) -> None:
+    assert conninfo_to_dict(connect.resolve(target))["dbname"] in ("db", "my@db")

@@ -302,9 +302,7 @@ def test_a_connection_that_breaks_at_any_message_costs_what_was_not_yet_read(ani
     assert_nothing_of_ours_runs(animals)
 
 
-@pytest.mark.parametrize(
-    "fact", ["sessions", "settings", "indexes", "statements", "index_definitions"]
-)
+@pytest.mark.parametrize("fact", ORDER)
 def test_a_terminated_backend_costs_the_facts_from_there_on(animals: str, fact: str) -> None:
     def kill(what: str, _share: float) -> None:
         if what == fact.replace("_", " "):

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -53,6 +54,38 @@ def test_a_full_standard_output_is_no_traceback(pg: Server, tmp_path: Path) -> N
         )
     one_line(process)
     assert [n for n in left_in(tmp_path) if n.endswith(".html")]
+
+
+EXAMPLE = Path(__file__).parent.parent / "reports" / "example" / "shop.json.zst"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status"),
+    [
+        ("| head -c 100 > /dev/null", 0),
+        (">&-", 0),
+        ("2>&-", 0),
+        ("<&- >&- 2>&-", 0),
+        ("2> /dev/full", 3),
+        ("> /dev/full 2> /dev/full", 3),
+    ],
+)
+@pytest.mark.parametrize("options", ["-v", "--format html --format text", "--format json"])
+def test_the_report_is_written_wherever_standard_output_goes(
+    tmp_path: Path, redirection: str, status: int, options: str
+) -> None:
+    command = f"{shlex.join(PROGRAM)} report {EXAMPLE} -o {tmp_path} {options}"
+    process = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} {redirection}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == status, process.stderr
+    assert "Traceback" not in process.stderr
+    assert "Exception" not in process.stderr
+    assert left_in(tmp_path)
 
 
 def full_disk() -> None:

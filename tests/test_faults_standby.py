@@ -2,18 +2,30 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 
 from pgwatch_wed import embedded
+from pgwatch_wed.analyse import analyse
 from pgwatch_wed.capabilities import UNEXPECTED
-from pgwatch_wed.collect import collect
+from pgwatch_wed.collect import DERIVED, ORDER, collect
+from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.gather import Wanted, gather
+from tests.psql import psql
 from tests.standby import catch_up, standby_of
+from tests.test_cli import FAULTS
 
 # Replay that takes ACCESS EXCLUSIVE on catalogs: each one cancels whoever reads them.
-CONFLICTS = "vacuum full pg_catalog.pg_class; vacuum full pg_catalog.pg_statistic"
+CONFLICTS = ("vacuum full pg_catalog.pg_class", "vacuum full pg_catalog.pg_statistic")
+CANCELLED = "conflict with recovery"
+# What recovery cancelled, as the standby itself counts it; deadlocks and tablespaces do not occur.
+COUNTED = """
+    select confl_lock + confl_snapshot + confl_bufferpin from pg_stat_database_conflicts
+    where datname = current_database()"""
 
 
 def outcome(dsn: str) -> Snapshot | Error:
@@ -24,33 +36,61 @@ def outcome(dsn: str) -> Snapshot | Error:
         return error
 
 
+def said(result: Snapshot | Error) -> list[str]:
+    """Return everything that a run says it could not do."""
+    if isinstance(result, Error):
+        return [str(result)]
+    return [missing.reason for missing in result.missing.values()]
+
+
+@contextmanager
+def disturbed(primary: embedded.Server) -> Iterator[None]:
+    """Rewrite catalogs on the primary all the time."""
+    done = threading.Event()
+
+    def rewrite() -> None:
+        with psycopg.connect(primary.dsn(), autocommit=True) as connection:
+            while not done.is_set():
+                for statement in CONFLICTS:
+                    connection.execute(statement.encode())
+                    done.wait(0.02)
+
+    thread = threading.Thread(target=rewrite)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def counted(follower: embedded.Server) -> int:
+    with psycopg.connect(follower.dsn(), autocommit=True) as connection:
+        row = connection.execute(COUNTED.encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def test_conflicts_with_recovery_cost_facts_or_are_one_line() -> None:
     settings = {"wal_level": "replica"}
     with embedded.start(settings) as primary, standby_of(primary) as follower:
         follower.restart({"max_standby_streaming_delay": "0"})
-        done = threading.Event()
-
-        def disturb() -> None:
-            with psycopg.connect(primary.dsn(), autocommit=True) as connection:
-                while not done.is_set():
-                    for statement in CONFLICTS.split(";"):
-                        connection.execute(statement.encode())
-                        time.sleep(0.1)
-
-        thread = threading.Thread(target=disturb)
-        thread.start()
-        try:
-            outcomes = [outcome(follower.dsn()) for _ in range(8)]
-        finally:
-            done.set()
-            thread.join()
+        assert counted(follower) == 0
+        outcomes: list[Snapshot | Error] = []
+        end = time.monotonic() + 120
+        with disturbed(primary):
+            while len(outcomes) < 8 or not any(CANCELLED in s for o in outcomes for s in said(o)):
+                assert time.monotonic() < end, "no run of ours stood in recovery's way"
+                outcomes.append(outcome(follower.dsn()))
+        catch_up(primary, follower)
+        assert counted(follower) > 0, "the standby itself knows of it"
         snapshots = [o for o in outcomes if isinstance(o, Snapshot)]
         assert snapshots
         assert all(s.server.is_in_recovery for s in snapshots)
+        assert any(set(ORDER) - s.missing.keys() for s in snapshots)
         lines = [str(o) for o in outcomes if isinstance(o, Error)]
-        assert all("conflict with recovery" in line for line in lines), lines
-        reasons = [m.reason for s in snapshots for m in s.missing.values()]
-        assert not [r for r in reasons if UNEXPECTED in r]
+        assert all(CANCELLED in line for line in lines), lines
+        assert not [s for o in outcomes for s in said(o) if UNEXPECTED in s]
 
 
 def test_a_cascading_standby_is_read_like_any_other() -> None:
@@ -61,3 +101,21 @@ def test_a_cascading_standby_is_read_like_any_other() -> None:
             snapshot = collect(last.dsn())
         assert snapshot.server.is_in_recovery
         assert not [m for m in snapshot.missing.values() if UNEXPECTED in m.reason]
+
+
+def test_a_whole_run_on_a_standby_has_plans_advice_and_measured_bloat() -> None:
+    """Nothing of it writes: neither the dump, nor the plans, nor the measuring."""
+    with embedded.start({"wal_level": "replica"}) as primary:
+        psql(primary.dsn(), FAULTS + "create extension pgstattuple;")
+        with standby_of(primary) as follower:
+            catch_up(primary, follower)
+            psql(follower.dsn(), "select count(*) from orders where id % 7 = 3;" * 20)
+            wanted = Wanted(budget_s=60, exact_bloat=5)
+            (snapshot,) = gather(follower.dsn(), wanted, lambda _what, _share: None)
+    assert snapshot.server.is_in_recovery
+    assert not DERIVED.keys() & snapshot.missing.keys()
+    assert snapshot.exact_bloat
+    report = analyse([snapshot], Config(window_days=0))
+    assert report.findings
+    verdicts = {v.rule: v for v in report.verdicts}
+    assert "this is a standby" in verdicts["index-duplicate"].reason

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 
+import pglast
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed import snapshot_file
-from pgwatch_wed.collect import collect
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed import install, plans, render, snapshot_file
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.collect import DERIVED, collect
+from pgwatch_wed.config import Config
+from pgwatch_wed.facts import Missing, Snapshot
+from pgwatch_wed.gather import Wanted, gather
 from tests.servers import Server
 from tests.test_queries import lacking
 from tests.zoo import zoo
@@ -43,6 +47,7 @@ def build(admin: psycopg.Connection[tuple[object, ...]], name: str, other: str, 
         "create schema {n}",
         "create table {n}.{n} ({n} bigserial primary key, {o} text)",
         "create index {o} on {n}.{n} (lower({o})) where {o} <> {l}",
+        "create index on {n}.{n} (lower({o})) where {o} <> {l}",  # a fault, to have a remedy
         "create table {n}.{t} (like {n}.{n} including all)",
         "alter table {n}.{t} add constraint {n} foreign key ({n}) references {n}.{n}",
         "create statistics {n}.{n} on {n}, {o} from {n}.{n}",
@@ -58,6 +63,7 @@ def build(admin: psycopg.Connection[tuple[object, ...]], name: str, other: str, 
 def hostile(pg: Server) -> Iterator[str]:
     with pg.database() as dsn, psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute('create schema "x"" y"; create extension pg_stat_statements schema "x"" y"')
+        admin.execute('create extension pgstattuple schema "x"" y"')
         admin.execute("create table victim (id int)")
         for number, name in enumerate(HOSTILE):
             build(admin, name, HOSTILE[number - 1], HOSTILE[number - 2])
@@ -147,6 +153,50 @@ def test_a_superusers_run_changes_nothing(hostile: str) -> None:
         assert before == after
         assert snapshot.server.is_superuser
         assert catalog_of(admin) == catalog
+
+
+def test_whatever_a_run_can_do_changes_nothing_and_every_remedy_can_be_pasted(hostile: str) -> None:
+    """The lab's dump, plans of the server itself, measured bloat, the check: all take those names."""
+    with psycopg.connect(hostile, autocommit=True) as admin:
+        admin.execute("set search_path = pg_catalog")
+        admin.execute("checkpoint")
+        catalog = catalog_of(admin)
+        (snapshot,) = gather(hostile, Wanted(exact_bloat=50), lambda _what, _share: None)
+        there = plans.statement_plans(hostile, snapshot, 30)
+        assert catalog_of(admin) == catalog
+    assert lacking(snapshot) == {}
+    assert not DERIVED.keys() & snapshot.missing.keys()
+    assert len(snapshot.exact_bloat) > 2 * len(HOSTILE)
+    for planned in (snapshot.statement_plans, there):
+        assert not isinstance(planned, Missing)
+        assert sum(not p.refused for p in planned) >= len(HOSTILE)
+    report = analyse([snapshot], Config(window_days=0))
+    steps = [step for finding in report.findings for step in finding.remedy]
+    assert len(steps) > len(HOSTILE)
+    for step in steps:
+        assert pglast.parse_sql(step.sql)
+        assert step.undo.startswith("--") or pglast.parse_sql(step.undo)
+    clean, snapshots = render.redacted(report, (snapshot,))
+    for document in ("html", "json", "markdown", "sarif", "junit"):
+        assert render.document(document, report, (snapshot,))
+        hidden = render.document(document, clean, snapshots).decode()
+        assert not [n for n in HOSTILE if len(n) > 20 and n in hidden]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_functions_install_into_a_schema_of_such_a_name(db: str, name: str) -> None:
+    with psycopg.connect(db, autocommit=True) as admin:
+        admin.execute("create table victim (id int)")
+        before = catalog_of(admin)
+        install.upgrade(db, name)
+        call = sql.SQL("select count(*) from {}.get_table_stats()")
+        assert admin.execute(call.format(sql.Identifier(name))).fetchone() == (2,)  # and its own
+        install.downgrade(db, name)
+        admin.execute(sql.SQL("drop schema if exists {}").format(sql.Identifier(name)))
+        after = catalog_of(admin)
+    changed = {c for c in before if before[c] != after[c]}
+    assert changed <= {"pg_class", "pg_type", "pg_attribute"}, changed
+    assert before["pg_proc"] == after["pg_proc"]
 
 
 def test_a_transaction_of_ours_could_not_write_if_it_wanted_to(hostile: str) -> None:

@@ -1,16 +1,20 @@
 """Ctrl-C and SIGTERM at any moment: no half report, no query left running, nothing left behind."""
 
 import os
+import pty
 import signal
 import subprocess
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from pgwatch_wed import embedded
+from pgwatch_wed import embedded, reaper
 from tests.psql import psql
 from tests.test_cli import PROGRAM
 
@@ -52,6 +56,16 @@ def sessions(server: embedded.Server) -> int:
     return int(row[0])
 
 
+def no_session_is_left(server: embedded.Server, seconds: float = 10) -> bool:
+    """Wait for it: a session that ends, our own last look too, may take a moment."""
+    end = time.monotonic() + seconds
+    while sessions(server):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def whole(path: Path) -> bool:
     text = path.read_text(encoding="utf-8").rstrip()
     return text.endswith("</html>") if path.suffix == ".html" else text.endswith("}")
@@ -71,10 +85,7 @@ def test_a_run_that_is_ended_leaves_nothing(
         _, said = run.communicate(timeout=30)
     assert run.returncode in (0, 130, 143), said
     assert "Traceback" not in said
-    end = time.monotonic() + 5
-    while sessions(busy) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert sessions(busy) == 0, "a session of ours is still there"
+    assert no_session_is_left(busy), "a session of ours is still there"
     written = list(out.iterdir()) if out.exists() else []
     assert all(whole(p) for p in written), [p.name for p in written]
     assert not [p.name for p in written if p.name.startswith(".")]
@@ -90,3 +101,144 @@ def test_a_killed_lab_is_swept_up_by_the_next_start(busy: embedded.Server, tmp_p
     time.sleep(1)
     left = [p for p in (tmp_path / "tmp").iterdir() if (p / "data" / "postmaster.pid").exists()]
     assert left == [], "its server outlived it"
+
+
+# The same at named moments: the progress on a terminal tells them.
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A temporary folder that servers of a service user can use."""
+    path = Path(tempfile.mkdtemp(prefix="pgt-", dir="/tmp"))
+    path.chmod(0o1777)
+    yield path
+    reaper.remove(path)
+
+
+class Terminal:
+    """The program on a terminal, in a process group of its own as a shell would start it."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.said = b""
+        self._screen, keyboard = pty.openpty()
+        self.run = subprocess.Popen(
+            [*PROGRAM, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=keyboard,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200"},
+        )
+        os.close(keyboard)
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # the end of a terminal is an error
+            while data := os.read(self._screen, 4096):
+                self.said += data
+
+    def wait_for(self, stage: str, seconds: float = 60) -> None:
+        """Wait until the progress names a stage."""
+        end = time.monotonic() + seconds
+        while f" {stage}".encode() not in self.said:
+            assert time.monotonic() < end, f"{stage} never came"
+            assert self.run.poll() is None, self.said[-500:]
+            time.sleep(0.001)
+
+    def signal(self, which: signal.Signals) -> None:
+        """Send to the group, as a terminal does."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.run.pid, which)
+
+    def finish(self) -> int:
+        """Wait for the end, and return the status."""
+        status = self.run.wait(timeout=30)
+        self._reader.join()
+        os.close(self._screen)
+        return status
+
+
+@contextmanager
+def at_stage(folder: Path, stage: str, *arguments: str) -> Iterator[Terminal]:
+    """Yield the program when it is at a stage; in the end it has left nothing behind."""
+    terminal = Terminal(folder, *arguments)
+    try:
+        terminal.wait_for(stage)
+        yield terminal
+    finally:
+        terminal.signal(signal.SIGKILL)
+        terminal.finish()
+    end = time.monotonic() + 15
+    while (left := list(folder.iterdir())) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert left == [], "temporary files or servers are left"
+
+
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+STAGES = ("sessions", "columns", "index definitions", "measuring bloat", "building the lab")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_that_is_ended_at_a_stage_leaves_nothing(
+    busy: embedded.Server,
+    folder: Path,
+    tmp_path: Path,
+    which: signal.Signals,
+    stage: str,
+    times: int,
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("run", busy.dsn(), "-o", str(out), "--exact-bloat", "50")
+    with at_stage(folder, stage, *arguments) as terminal:
+        for _ in range(times):  # who is impatient presses it twice
+            terminal.signal(which)
+            time.sleep(0.03)
+        assert terminal.run.wait(timeout=20) == STATUS[which]
+    assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
+    assert not out.exists()
+    assert no_session_is_left(busy), "a session of ours is still there"
+
+
+@pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "stage", ["starting PostgreSQL", "filling the shop", "running the workload"]
+)
+def test_a_demo_that_is_ended_takes_its_server_along(
+    folder: Path, tmp_path: Path, which: signal.Signals, stage: str
+) -> None:
+    arguments = ("demo", "--seconds", "5", "-o", str(tmp_path / "out"))
+    with at_stage(folder, stage, *arguments) as terminal:
+        time.sleep(
+            0.2
+        )  # Python's own look for a temporary folder leaves a file when it is cut short
+        terminal.signal(which)
+        assert terminal.run.wait(timeout=20) == STATUS[which]
+    assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
+def test_a_collection_that_is_ended_leaves_no_half_snapshot(
+    busy: embedded.Server, folder: Path, tmp_path: Path, which: signal.Signals
+) -> None:
+    file = tmp_path / "s.json.zst"
+    with at_stage(folder, "columns", "collect", busy.dsn(), "-o", str(file)) as terminal:
+        terminal.signal(which)
+        assert terminal.run.wait(timeout=20) == STATUS[which]
+    assert b"Traceback" not in terminal.said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("stage", ["building the lab", "planning the workload"])
+def test_an_advisor_that_is_ended_takes_its_lab_along(
+    busy: embedded.Server, folder: Path, which: signal.Signals, stage: str
+) -> None:
+    with at_stage(folder, stage, "indexes", busy.dsn()) as terminal:
+        time.sleep(0.2 if stage == "building the lab" else 0)  # see above
+        terminal.signal(which)
+        assert terminal.run.wait(timeout=20) == STATUS[which]
+    assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
+    assert no_session_is_left(busy), "a session of ours is still there"

@@ -62,7 +62,9 @@ def rows_of(kind: type) -> st.SearchStrategy[Any]:
 
 
 SERVERS = st.builds(
-    lambda server, version: replace(server, taken_at=NOW, version_num=version * 10_000),
+    lambda server, version: replace(
+        server, taken_at=NOW, version_num=version * 10_000, block_size=max(server.block_size, 1)
+    ),
     rows_of(Server),
     st.integers(13, 20),
 )

@@ -15,6 +15,7 @@ from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.findings import Report, Verdict
 from pgwatch_wed.rules import rule
+from tests import nulls
 from tests.psql import psql
 from tests.servers import Server
 
@@ -55,7 +56,11 @@ def judged(db: str, path: Path) -> Report:
     config = parse(
         {"only": [rule_id], "window": 0, "rules": {rule_id: limits[0]} if limits else {}}, path.name
     )
-    return analyse([collect(db)], config)
+    snapshot = collect(db)
+    report = analyse([snapshot], config)
+    if report.findings:
+        nulls.stands(rule_id, snapshot, config)
+    return report
 
 
 def run_remedies(db: str, report: Report) -> None:

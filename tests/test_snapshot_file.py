@@ -2,19 +2,23 @@
 
 import json
 import stat
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 import zstandard
 
-from pgwatch_wed import snapshot_file
+from pgwatch_wed import render, snapshot_file
+from pgwatch_wed.analyse import analyse
 from pgwatch_wed.collect import collect
+from pgwatch_wed.config import Config
 from pgwatch_wed.errors import SnapshotError
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.render import example
 from tests.psql import psql
 from tests.test_cli import db_analyze
 
@@ -28,6 +32,12 @@ def snapshot(server_pool: Any) -> Snapshot:
     with server_pool.get(servers.default()).database() as dsn:
         psql(dsn, "create table t (id int primary key, doc text); create index t_doc on t (doc);")
         return collect(dsn)
+
+
+@pytest.fixture(scope="module")
+def many_facts() -> Snapshot:
+    """The demo's snapshot, of which many rules have something to say."""
+    return snapshot_file.load(example.folder() / example.SNAPSHOT)
 
 
 def edited(snapshot: Snapshot, edit: Edit) -> bytes:
@@ -89,6 +99,101 @@ def test_a_file_that_somebody_edited_wrongly_is_refused(
 ) -> None:
     with pytest.raises(SnapshotError, match=said):
         snapshot_file.loads(edited(snapshot, edit))
+
+
+# Values of the right JSON type that no server ever gave: with some one can reckon, with others not.
+ODD = {
+    "int": -(2**63),
+    "float": -1e100,
+    "datetime": "1970-01-01T00:00:00+00:00",
+    "str": "\x00\x1b[2J",
+}
+IMPOSSIBLE = {
+    "int": (10**400, True, 1.5, "1", None),
+    "float": (1e308, float("nan"), float("inf"), True, None),
+    "datetime": ("9999-12-31T23:59:59+00:00", "2026-01-01T00:00:00", "soon", 0),
+    "str": ("\ud800", 1, None),
+}
+PLACES = {
+    "int": ("tables", "pages"),
+    "float": ("tables", "rows"),
+    "datetime": ("sessions", "backend_start"),
+    "str": ("tables", "name"),
+}
+
+
+def with_value(snapshot: Snapshot, fact: str, name: str, value: Any) -> bytes:
+    """Return a file in which this value stands in every row of a column."""
+
+    def write(document: dict[str, Any]) -> None:
+        table = document["facts"][fact]
+        place = table["columns"].index(name)
+        for row in table["rows"]:
+            row[place] = value
+
+    return edited(snapshot, write)
+
+
+def odd_columns(snapshot: Snapshot) -> Iterator[tuple[str, str, Any]]:
+    """Name every column that has rows, with the odd value of its type."""
+    for fact, kind in snapshot_file.fact_types().items():
+        for name, hint in snapshot_file.field_types(kind).items():
+            value = next((v for word, v in ODD.items() if word in str(hint)), None)
+            if value is not None and getattr(snapshot, fact):
+                yield fact, name, [value] if get_origin(hint) is tuple else value
+
+
+@pytest.mark.slow
+def test_a_file_with_odd_values_in_a_column_is_judged(many_facts: Snapshot) -> None:
+    """Whatever stands there: a report; no exception, neither of a rule nor of what prints it."""
+    outcomes = Counter(
+        outcome(with_value(many_facts, fact, name, value), f"{fact}.{name}")
+        for fact, name, value in odd_columns(many_facts)
+    )
+    assert outcomes.pop("judged") > 200
+    assert set(outcomes) <= {"refused"}
+
+
+@pytest.mark.parametrize(("word", "value"), [(w, v) for w, vs in IMPOSSIBLE.items() for v in vs])
+def test_a_value_that_cannot_be_is_refused(many_facts: Snapshot, word: str, value: Any) -> None:
+    fact, name = PLACES[word]
+    assert outcome(with_value(many_facts, fact, name, value), name) == "refused"
+
+
+def outcome(data: bytes, what: str) -> str:
+    """Read, judge and report a file; say how that ended."""
+    try:
+        snapshot = snapshot_file.loads(data)
+    except SnapshotError:
+        return "refused"
+    try:
+        report = analyse([snapshot], Config(window_days=0))
+        render.text(report, verbose=True)
+        render.document("html", report, (snapshot,))
+    except Exception as error:  # noqa: BLE001 - the test's own subject
+        return f"{what}: {error!r:.200}"
+    return "judged"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("taken_at", "2026-01-01T00:00:00"),
+        ("taken_at", "0001-01-01T00:00:00+00:00"),
+        ("taken_at", "9999-12-31T23:59:59+00:00"),
+        ("started_at", "9999-12-31T23:59:59+00:00"),
+        ("block_size", 0),
+        ("block_size", -8192),
+        ("version_num", -1),
+        ("version_num", 10**30),
+        ("version_num", True),
+    ],
+)
+def test_a_server_that_somebody_edited_is_refused_or_judged(
+    many_facts: Snapshot, name: str, value: Any
+) -> None:
+    data = edited(many_facts, lambda d: d["server"].update({name: value}))
+    assert outcome(data, name) in ("refused", "judged")
 
 
 def test_what_a_newer_minor_version_adds_is_left_out(snapshot: Snapshot) -> None:

@@ -4,7 +4,9 @@ import errno
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -63,7 +65,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the program; errors are one line, Ctrl-C and SIGTERM end it with nothing half-written."""
+    _open_what_is_closed()
     signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         status: Any = cli.main(args, prog_name="db-analyze", standalone_mode=False)
     except click.ClickException as error:
@@ -89,10 +93,18 @@ def main(args: list[str] | None = None) -> NoReturn:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _open_what_is_closed() -> None:
+    # a service may be started without them; the lowest descriptor that is free is the one that lacks
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+
+
 def _say(error: Error) -> None:
-    click.echo(f"db-analyze: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"  hint: {error.hint}", err=True)
+    with suppress(OSError):  # standard error may be what is full; the status tells then
+        click.echo(f"db-analyze: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  hint: {error.hint}", err=True)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -100,3 +112,9 @@ def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     click.echo("db-analyze: terminated", err=True)
     sys.exit(143)
+
+
+def _interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # who is impatient presses Ctrl-C twice; the second must not end the tidying up of the first
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -15,7 +15,7 @@ from pgwatch_wed.errors import UsageError
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, readable=False, path_type=Path),
     required=True,
     help="The snapshot file to write, such as shop.json.zst.",
 )

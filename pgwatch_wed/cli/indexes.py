@@ -36,7 +36,7 @@ class Size(click.ParamType[int]):
 @click.option(
     "--workload",
     "folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="DIR",
     help="A folder of .sql files, one query each, with an optional weights.json. "
     "[default: pg_stat_statements]",

@@ -99,7 +99,7 @@ _REPORTING = (
     click.option(
         "--config",
         "config_file",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(dir_okay=False, readable=False, path_type=Path),
         help="A pgwatch_wed.toml. [default: ./pgwatch_wed.toml, or pyproject.toml]",
     ),
     click.option("--redact", is_flag=True, help="Replace every name by a stand-in."),

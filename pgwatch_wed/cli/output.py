@@ -3,6 +3,7 @@
 import shutil
 import sys
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import click
@@ -51,21 +52,39 @@ def _write(documents: dict[str, bytes], folder: Path, when: datetime) -> list[Pa
         return []
     folder.mkdir(parents=True, exist_ok=True)
     base = f"analysis-report-{when:%Y%m%d-%H%M%S}"
-    stem = _free(folder, base, [render.SUFFIXES[f] for f in documents])
-    paths: list[Path] = []
-    for name, data in documents.items():
-        path = folder / f"{stem}{render.SUFFIXES[name]}"
-        write_private(path, data, mode=0o640)
-        paths.append(path)
-    return paths
+    paths = _reserved(folder, base, [render.SUFFIXES[f] for f in documents])
+    written: list[Path] = []
+    try:
+        for path, data in zip(paths, documents.values(), strict=True):
+            write_private(path, data, mode=0o640)
+            written.append(path)
+    finally:
+        _remove(paths[len(written) :])
+    return written
 
 
-def _free(folder: Path, base: str, suffixes: list[str]) -> str:
-    """Find a name that no earlier run of the same second took."""
-    stem, number = base, 2
-    while any((folder / f"{stem}{s}").exists() for s in suffixes):
-        stem, number = f"{base}-{number}", number + 1
-    return stem
+def _reserved(folder: Path, base: str, suffixes: list[str]) -> list[Path]:
+    """Create empty files of names that no other run took, be it of the same second and still at work."""
+    for number in count(1):
+        stem = base if number == 1 else f"{base}-{number}"
+        mine: list[Path] = []
+        try:
+            for path in (folder / f"{stem}{suffix}" for suffix in suffixes):
+                path.touch(mode=0o600, exist_ok=False)
+                mine.append(path)
+        except FileExistsError:
+            _remove(mine)
+        except BaseException:
+            _remove(mine)
+            raise
+        else:
+            return mine
+    raise AssertionError("numbers never end")
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _print(

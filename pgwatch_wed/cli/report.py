@@ -13,7 +13,13 @@ from pgwatch_wed.errors import UsageError
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(readable=False, path_type=Path),
+    metavar="FILE…",
+)
 @options.reporting
 def report(files: tuple[Path, ...], **given: Any) -> int:
     """Judge snapshot FILEs, one a database of the same server, and write reports."""

@@ -15,6 +15,7 @@ from pgwatch_wed.enrichment import put
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Verdict
 from pgwatch_wed.rules import rule
+from tests import nulls
 
 
 def run(dsn: str, *statements: str, times: int = 1, args: Sequence[Any] = ()) -> None:
@@ -38,6 +39,8 @@ def judged(snapshot: Snapshot, rule_id: str, **limits: Any) -> Report:
     assert set(limits) <= known, f"{rule_id} knows {known}"
     config = Config(only=(rule_id,), window_days=0, limits={rule_id: limits})
     report = analyse([snapshot], config)
+    if report.findings:
+        nulls.stands(rule_id, snapshot, config)
     for finding in report.findings:
         for step in finding.remedy:
             assert pglast.parse_sql(step.sql), step.sql

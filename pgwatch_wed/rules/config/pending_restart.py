@@ -42,7 +42,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
                 severity=Severity.INFO,
                 grade=Grade.B,
                 title=f"{setting.name} was changed and waits for a restart",
-                detail=f"The server still runs with {setting.setting}{setting.unit or ''}.",
+                detail=f"The server still runs with {setting.setting or 'none'}{setting.unit or ''}.",
                 evidence={
                     "setting": setting.name,
                     "running_value": setting.setting,
@@ -62,7 +62,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
             severity=Severity.WARNING,
             grade=Grade.B,
             title=f"The configuration file has an error at {entry.name or 'a line'}",
-            detail=f"{entry.error}.",
+            detail=f"{entry.error or 'the server does not say which'}.",
             evidence={
                 "sourcefile": entry.sourcefile,
                 "sourceline": entry.sourceline,

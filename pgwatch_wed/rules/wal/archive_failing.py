@@ -65,7 +65,7 @@ def _failing(snapshot: Snapshot, a: Archiver, limits: Limits) -> Finding:
         severity=Severity.CRITICAL if critical else Severity.WARNING,
         grade=Grade.B,
         title=f"Archiving of WAL fails: {a.failed_count:,} failures, the last at {failed:%Y-%m-%d %H:%M}",
-        detail=f"The last file that was archived: {a.last_archived_wal or 'none'}; the one that fails: {a.last_failed_wal}.",
+        detail=f"The last file that was archived: {a.last_archived_wal or 'none'}; the one that fails: {a.last_failed_wal or 'unknown'}.",
         evidence={
             "failed": a.failed_count,
             "last_failed_wal": a.last_failed_wal,

@@ -1,0 +1,161 @@
+"""Statistics that are not there, or cannot be: NULL wherever it is allowed, and numbers out of range.
+
+The snapshots are real ones; together they have a row of every fact. Whatever column of it is NULL, every
+rule judges, no text says "None", and every report can be made.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import UnionType
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pgwatch_wed import embedded, render, snapshot_file
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.collect import collect
+from pgwatch_wed.config import Config
+from pgwatch_wed.facts import Server, Snapshot, fact_names
+from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.render import example
+from pgwatch_wed.rules import all_rules
+from pgwatch_wed.snapshot_file import field_types
+from tests import nulls, servers
+from tests.psql import psql
+from tests.standby import catch_up, standby_of
+from tests.zoo import SCRIPT, in_motion
+
+CONFIG = Config(window_days=0)
+FORMATS = ("html", "json", "markdown", "sarif", "junit")
+OUTDATED_COLLATION = """
+    create collation app.outdated (provider = builtin, locale = 'C.UTF-8');
+    update pg_catalog.pg_collation set collversion = 'old' where collname = 'outdated';
+    create table app.sorted (x text collate app.outdated);
+    create index on app.sorted (x);
+"""
+
+
+@contextmanager
+def everything() -> Iterator[tuple[embedded.Server, embedded.Server]]:
+    """Run a primary and its standby on which there is something to say about every fact."""
+    settings = {
+        "wal_level": "logical",
+        "max_prepared_transactions": "10",
+        "allow_system_table_mods": "on",
+    }
+    with embedded.start(settings) as primary:
+        psql(primary.dsn(), SCRIPT + "create extension pgstattuple;" + OUTDATED_COLLATION)
+        with standby_of(primary, slot="follower") as follower:
+            catch_up(primary, follower)
+            with (primary.data / "pgwed.conf").open("a", encoding="utf-8") as conf:
+                conf.write("no_such_setting = 1\n")
+            yield primary, follower
+        psql(primary.dsn(), "drop subscription if exists sub;")
+
+
+@pytest.fixture(scope="module")
+def snapshots() -> tuple[Snapshot, ...]:
+    """The demo's shop with its findings, a server with one of everything, and its standby."""
+    shop = snapshot_file.load(example.folder() / example.SNAPSHOT)
+    with everything() as (primary, follower):
+        wanted = Wanted(standbys=(follower.dsn(),), exact_bloat=5, budget_s=60)
+        server = servers.Server(servers.embedded_spec(), primary.dsn(), primary.stop, local=primary)
+        with in_motion(server, primary.dsn()):
+            (zoo,) = gather(primary.dsn(), replace(wanted, advise=False), lambda _w, _s: None)
+        standby = collect(follower.dsn())
+    return shop, zoo, standby
+
+
+def judges(snapshot: Snapshot, what: str) -> None:
+    """Judge by every rule."""
+    for rule in all_rules():
+        nulls.judged(rule, snapshot, CONFIG, what)
+
+
+def reported(snapshot: Snapshot) -> None:
+    """Make every report, and the file."""
+    report = analyse([snapshot], CONFIG)
+    for name in FORMATS:
+        assert render.document(name, report, (snapshot,))
+    assert render.text(report, verbose=True)
+    assert render.redacted(report, (snapshot,))
+    assert snapshot_file.loads(snapshot_file.dumps(snapshot)) == snapshot
+
+
+def test_the_snapshots_have_rows_of_every_fact(snapshots: tuple[Snapshot, ...]) -> None:
+    """Without this, a NULL in a fact without rows would prove nothing."""
+    assert [f for f in fact_names() if not any(getattr(s, f) for s in snapshots)] == []
+
+
+def test_every_rule_judges_whatever_single_column_is_null(snapshots: tuple[Snapshot, ...]) -> None:
+    """What is found on other servers is judged so where it is found, by tests/rules/judging.py."""
+    tried = set()
+    for snapshot in snapshots:
+        for what, emptied in nulls.each(snapshot):
+            judges(emptied, what)
+            tried.add(what)
+    assert len(tried) > 150, "the other columns are NULL on all three servers"
+
+
+def test_every_report_is_made_of_a_fact_that_is_all_null(snapshots: tuple[Snapshot, ...]) -> None:
+    for snapshot in snapshots:
+        for fact in fact_names():
+            if getattr(snapshot, fact):
+                emptied = nulls.without(snapshot, fact)
+                judges(emptied, fact)
+                reported(emptied)
+
+
+def test_a_snapshot_in_which_everything_is_null_is_judged_and_reported(
+    snapshots: tuple[Snapshot, ...],
+) -> None:
+    unknown: dict[str, Any] = {
+        name: None for name, hint in field_types(Server).items() if isinstance(hint, UnionType)
+    }
+    for snapshot in snapshots:
+        emptied = replace(snapshot, server=replace(snapshot.server, **unknown))
+        for fact in fact_names():
+            emptied = nulls.without(emptied, fact)
+        judges(emptied, "anything")
+        reported(emptied)
+
+
+# What a damaged catalog can hold: PostgreSQL checks none of these numbers when it reads them.
+DAMAGE = {
+    "no number": ("NaN", 1),
+    "infinite": ("Infinity", 1),
+    "negative": ("-7", -7),
+    "huge": ("3e38", 2_147_483_647),
+    "nothing": ("0", 0),
+}
+RELATIONS = """
+    update pg_class set reltuples = {0}, relpages = {1}, relallvisible = {1}
+    where relnamespace = 'app'::regnamespace"""
+STATISTICS = """
+    update pg_statistic
+    set stanullfrac = {0}, stadistinct = {0}, stawidth = {1},
+        stanumbers1 = array[{0}::float4], stanumbers2 = array[{0}::float4],
+        stanumbers3 = array[{0}::float4]
+    where starelid >= 16384"""
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_catalog_is_read_judged_and_reported(damage: str) -> None:
+    settings = {"allow_system_table_mods": "on", "autovacuum": "off", "wal_level": "logical"}
+    count, pages = DAMAGE[damage]
+    with embedded.start(settings) as server:
+        psql(server.dsn(), SCRIPT)
+        before = collect(server.dsn())
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            for statement in (RELATIONS, STATISTICS):
+                done = admin.execute(sql.SQL(statement).format(sql.Literal(count), pages))
+                assert done.rowcount > 0
+        snapshot = collect(server.dsn())
+        psql(server.dsn(), "drop subscription if exists sub;")
+    assert snapshot.missing.keys() == before.missing.keys()
+    assert len(snapshot.tables) == len(before.tables)
+    judges(snapshot, damage)
+    reported(snapshot)
