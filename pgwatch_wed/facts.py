@@ -10,7 +10,7 @@ are what a delta subtracts and what a standby has its own of.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -1160,6 +1160,32 @@ class Snapshot:
             begins, reason = born, "since this database was created"
         return Window(begins, self.now, reason)
 
+    @cached_property
+    def proven_window(self) -> Window:
+        """The window as far as it is certain: what somebody may be accused of not having used for.
+
+        Where counters were never reset and the role cannot read how old the database is, it may be
+        younger than the cluster. Then the oldest date that its counters hold proves the least.
+        """
+        window, server = self.window, self.server
+        was_reset = self.database is not None and self.database.stats_reset is not None
+        is_the_clusters = server.database_oid < _FIRST_NORMAL_OID
+        if self.measured_since or was_reset or server.database_created_at or is_the_clusters:
+            return window
+        oldest = min(self._dates_of_counters(), default=None)
+        begins = max(filter(None, (oldest, window.begins))) if oldest else None
+        return Window(begins, self.now, "at least; the age of the database cannot be read")
+
+    def _dates_of_counters(self) -> Iterator[datetime]:
+        for a in self.table_activity:
+            dates = (
+                *(a.last_seq_scan, a.last_idx_scan, a.last_vacuum, a.last_autovacuum),
+                *(a.last_analyze, a.last_autoanalyze, a.toast_last_vacuum, a.toast_last_autovacuum),
+            )
+            yield from filter(None, dates)
+        yield from (u.last_idx_scan for u in self.index_usage if u.last_idx_scan)
+        yield from (s.stats_since for s in self.statements if s.stats_since)
+
     def _fixed_counters(self) -> tuple[Checkpoints | Wal | Archiver, ...]:
         return (*self.checkpoints, *self.wal, *self.archiver)
 
@@ -1174,6 +1200,8 @@ class Snapshot:
         return Window(info.stats_reset, self.now, "since the reset of pg_stat_statements")
 
 
+# what initdb made has a lower number
+_FIRST_NORMAL_OID = 16_384
 _UNITS = {
     "B": 1,
     "kB": 1024,

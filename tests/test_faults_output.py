@@ -13,6 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed import embedded
+from pgwatch_wed.whatif.dump import dumped
 from tests.psql import psql
 from tests.servers import Server
 from tests.test_cli import FAULTS, PROGRAM
@@ -145,6 +146,26 @@ def test_a_password_stays_out_of_every_command_line_and_of_our_output(
     assert any("pg_dump" in line for line in seen), "the lab's dump was not seen"
     assert not [line for line in [*seen, process.stdout] if SECRET in line]
     assert not [b for b in written if SECRET.encode() in b]
+
+
+def test_the_labs_dump_gets_no_secret_on_its_command_line(db: str) -> None:
+    psql(db, "create table t (id int)")
+    secrets = {"sslpassword": SECRET, "password": SECRET}
+    with seen_command_lines() as seen, dumped(make_conninfo(db, **secrets)) as file:
+        assert "CREATE TABLE public.t" in file.read_text()
+        assert not (file.parent / "pg_service.conf").stat().st_mode & 0o077
+    dumps = [line for line in seen if "pg_dump" in line]
+    assert dumps
+    assert not [line for line in dumps if SECRET in line]
+
+
+def test_the_labs_dump_needs_no_right_on_the_table_of_our_migrations(pg: Server, db: str) -> None:
+    psql(db, "create table pgwatch_wed_alembic_version (v text); create table t (id int)")
+    with pg.role() as role:
+        psql(db, f'grant select on t to "{role}"')
+        with dumped(make_conninfo(db, user=role)) as file:
+            assert "alembic_version" not in file.read_text()
+        psql(db, f'revoke select on t from "{role}"')
 
 
 @contextmanager

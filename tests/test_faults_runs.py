@@ -117,6 +117,7 @@ def test_a_lock_on_a_table_costs_the_lab_and_no_time(shop: str, table: str) -> N
     assert lacking(snapshot).keys() == {"index_definitions:left-out"}
     assert LAB & snapshot.missing.keys() >= {"missing_indexes", "index_drop_trials"}
     assert "timeout" in snapshot.missing["missing_indexes"].reason
+    assert "a table is locked" in str(snapshot.missing["missing_indexes"].mend)
     oid = next(t.oid for t in snapshot.tables if t.name == table)
     assert oid not in {b.oid for b in snapshot.exact_bloat}
     assert snapshot.exact_bloat, "the other tables were measured"
@@ -131,6 +132,7 @@ def test_a_queued_alter_table_waits_for_nobody_of_ours_in_the_end(shop: str, tab
         snapshot = whole(shop)
         assert nothing_of_ours(shop)
     assert "timeout" in snapshot.missing["missing_indexes"].reason
+    assert "a table is locked" in str(snapshot.missing["missing_indexes"].mend)
     assert len(snapshot.tables) == 3
 
 

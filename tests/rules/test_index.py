@@ -3,7 +3,8 @@
 import threading
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,7 +12,14 @@ import pytest
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
-from pgwatch_wed.facts import IndexBuild, IndexDropTrial, NodeIndexUsage, Replica, Snapshot
+from pgwatch_wed.facts import (
+    IndexBuild,
+    IndexDropTrial,
+    NodeIndexUsage,
+    Replica,
+    Snapshot,
+    TableActivity,
+)
 from pgwatch_wed.findings import Finding, Grade, Report, Severity, Verdict
 from tests.psql import psql
 from tests.rules.waiting import later
@@ -48,6 +56,43 @@ def test_young_counters_make_nothing_unused(idle: Snapshot) -> None:
 
 def test_counters_of_a_month_do(idle: Snapshot) -> None:
     assert set(findings(later(idle, days=31), "index-unused")) == {"t_a", "t_b"}
+
+
+@pytest.mark.pg(">= 15")  # before, a database's statistics have a date from their first row on
+def test_who_cannot_read_the_age_of_a_database_accuses_no_index(
+    pg: Server, db: str, idle: Snapshot
+) -> None:
+    """The cluster may be years old, and the database of today."""
+    with pg.role("pg_monitor") as role:
+        seen = collect(psycopg.conninfo.make_conninfo(db, user=role))
+        assert seen.server.database_created_at is None
+        # as old as a cluster is, whose counters have no younger date
+        old = replace(
+            later(seen, days=400),
+            checkpoints=tuple(
+                replace(c, stats_reset=seen.now - timedelta(days=400)) for c in seen.checkpoints
+            ),
+        )
+        young = later(seen, days=0)
+        for snapshot in (replace(old, table_activity=_dated(old, old.now)), young):
+            verdict = report(snapshot, "index-unused").verdicts[0]
+            assert verdict.verdict is Verdict.UNKNOWN
+            assert f"TO {role}" in str(verdict.mend)
+        # a table that was analyzed that long ago proves it
+        proven = replace(old, table_activity=_dated(old, old.now - timedelta(days=40)))
+        assert set(findings(proven, "index-unused")) == {"t_a", "t_b"}
+        psql(db, f'grant execute on function pg_stat_file(text, boolean) to "{role}"')
+        known = collect(psycopg.conninfo.make_conninfo(db, user=role))
+        assert known.server.database_created_at is not None
+        assert set(findings(later(known, days=31), "index-unused")) == {"t_a", "t_b"}
+        psql(db, f'revoke execute on function pg_stat_file(text, boolean) from "{role}"')
+
+
+def _dated(snapshot: Snapshot, when: datetime) -> tuple[TableActivity, ...]:
+    names = ("last_seq_scan", "last_idx_scan", "last_vacuum", "last_autovacuum")
+    every: dict[str, Any] = dict.fromkeys((*names, "last_analyze", "last_autoanalyze"), when)
+    toast: dict[str, Any] = {"toast_last_vacuum": None, "toast_last_autovacuum": None}
+    return tuple(replace(a, **every, **toast) for a in snapshot.table_activity)
 
 
 def test_a_scan_within_the_window_keeps_an_index(idle: Snapshot) -> None:

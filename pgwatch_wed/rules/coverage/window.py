@@ -21,6 +21,7 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.rules._window import grant_birth
 
 NEEDS = ("databases",)
 
@@ -35,9 +36,12 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where the counters are younger than the window."""
-    window = snapshot.window
+    window = snapshot.proven_window
     if window.length is None:
-        yield Unknown("the server does not say since when it counts")
+        yield Unknown(
+            "counters were never reset, and how old the database is cannot be read",
+            grant_birth(snapshot),
+        )
         return
     if window.length >= limits.window:
         return

@@ -33,6 +33,7 @@ from pgwatch_wed.facts import Index, IndexUsage, Replica, Snapshot, Window
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _trials
+from pgwatch_wed.rules._window import grant_birth
 
 NEEDS = ("indexes", "index_usage", "tables", "table_activity", "columns", "constraints")
 PRIMARY_ONLY = True
@@ -107,7 +108,7 @@ def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
     """Return why counters cannot tell yet, on this node or on a standby."""
     if not wanted:
         return None
-    nodes = [("this server", snapshot.window)]
+    nodes = [("this server", snapshot.proven_window)]
     nodes += [(n.node, Window(n.since, n.taken_at, "")) for n in snapshot.nodes]
     for node, window in nodes:
         length = window.length
@@ -117,10 +118,13 @@ def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
                 if length is None
                 else f"{length.total_seconds() / 86400:.1f} days"
             )
+            is_certain = node != "this server" or window == snapshot.window
+            doubt = "" if is_certain else f" ({window.reason})"
+            mend = "run again later, or say how many days are enough: --window DAYS"
             return Unknown(
-                f"the counters of {node} cover {known}, and {wanted.total_seconds() / 86400:g} days are "
+                f"the counters of {node} cover {known}{doubt}, and {wanted.total_seconds() / 86400:g} days are "
                 "wanted",
-                "run again later, or say how many days are enough: --window DAYS",
+                mend if is_certain else f"{grant_birth(snapshot)}; or {mend}",
             )
     return None
 
