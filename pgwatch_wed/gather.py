@@ -57,6 +57,8 @@ class Budget:
 def gather(conninfo: str, wanted: Wanted, progress: Progress) -> Snapshots:
     """Read everything that is wanted within the budget; the first snapshot is TARGET's database."""
     budget = Budget(wanted.budget_s)
+    for target in wanted.standbys:
+        connect.resolve(target)  # what cannot be one is refused before minutes are spent
     first = collecting.collect(
         conninfo, limits=wanted.limits, budget_s=budget.left(0.7), progress=progress
     )
@@ -118,12 +120,21 @@ def _unread(first: Snapshot, name: str, error: Error) -> Snapshot:
 
 
 def _with_standbys(snapshot: Snapshot, wanted: Wanted, progress: Progress) -> Snapshot:
-    nodes = tuple(_standby(target, snapshot, progress) for target in wanted.standbys)
-    return replace(snapshot, nodes=nodes) if nodes else snapshot
+    """Add standbys' index counters; without those of one that was named, nothing can be called unused."""
+    nodes: list[NodeIndexUsage] = []
+    for target in wanted.standbys:
+        try:
+            nodes.append(_standby(target, snapshot, progress))
+        except UsageError:
+            raise
+        except Error as error:
+            why = Missing(f"a standby could not be read: {error.message}", error.hint)
+            return replace(snapshot, nodes=(), missing={**snapshot.missing, "nodes": why})
+    return replace(snapshot, nodes=tuple(nodes)) if nodes else snapshot
 
 
 def _standby(target: str, primary: Snapshot, progress: Progress) -> NodeIndexUsage:
-    """Read a standby's index counters; one that cannot be read would make `unused` a lie."""
+    """Read a standby's index counters. Raises :class:`Error` where they cannot be had."""
     conninfo = connect.with_database(connect.resolve(target), primary.server.database)
     progress("standby", 0.9)
     try:

@@ -65,6 +65,27 @@ def test_another_server_is_refused_as_a_standby(
         gather(primary.dsn(), wanted(standbys=(stranger.dsn(),)), quiet)
 
 
+def test_a_standby_that_is_down_costs_what_needs_it_and_no_more(
+    pair: tuple[embedded.Server, embedded.Server],
+) -> None:
+    primary, _ = pair
+    (snapshot,) = gather(primary.dsn(), wanted(standbys=("host=127.0.0.1 port=1",)), quiet)
+    report = analyse(
+        [snapshot], parse({"only": ["index-unused", "index-rarely-used"], "window": 0}, "test")
+    )
+    assert [v.verdict for v in report.verdicts] == [Verdict.UNKNOWN] * 2
+    assert all("standby could not be read" in v.reason for v in report.verdicts)
+    assert snapshot.tables
+    assert snapshot.index_usage
+
+
+def test_a_standby_that_cannot_be_one_is_refused_at_once(pg: Server) -> None:
+    seen: list[str] = []
+    with pytest.raises(UsageError, match="not a connection string"):
+        gather(pg.dsn(), wanted(standbys=("postgresql://[",)), lambda what, _: seen.append(what))
+    assert seen == []
+
+
 def test_all_databases_are_read_and_each_is_named(db: str, pg: Server) -> None:
     psql(db, TABLE + "create index t_a_copy on t (a);")
     snapshots = gather(pg.dsn(), wanted(all_databases=True), quiet)

@@ -23,7 +23,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules.index.unused import candidates, too_young
 
-NEEDS = ("indexes", "index_usage", "tables", "table_activity", "columns")
+NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns")
 PRIMARY_ONLY = True
 
 

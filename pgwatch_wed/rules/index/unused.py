@@ -35,7 +35,7 @@ from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _trials
 from pgwatch_wed.rules._window import grant_birth
 
-NEEDS = ("indexes", "index_usage", "tables", "table_activity", "columns", "constraints")
+NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns", "constraints")
 PRIMARY_ONLY = True
 
 
