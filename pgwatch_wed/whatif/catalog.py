@@ -39,7 +39,6 @@ select a.attrelid::int8 as table_oid, a.attname as name, a.attnum as number,
        a.attlen as type_length, a.attalign::text as alignment, a.attnotnull as is_not_null,
        to_jsonb(a) ->> 'attgenerated' = 'v' as is_virtual,
        s.avg_width, s.null_frac, s.n_distinct, s.correlation,
-       coalesce(s.most_common_freqs::float8[], '{{}}') as common,
        array_length(s.histogram_bounds, 1) - 1 as bins,
        {DEDUPLICATES} as deduplicates
 from pg_attribute a
@@ -87,6 +86,13 @@ from pg_constraint where contype = 'f'
 """
 
 
+_SHARES: LiteralString = """
+select distinct on (s.attname) s.attname, s.most_common_freqs::float8[]
+from pg_stats s
+where s.schemaname = %s and s.tablename = %s and s.most_common_freqs is not null
+order by s.attname, s.inherited = %s desc
+"""
+
 # Values in statistics have a header of four bytes, stored ones of one. Texts are as long as they
 # read, numbers are counted by the server; what other types store is not known from their text.
 # A histogram's outermost bounds stand for half a bin.
@@ -123,7 +129,7 @@ group by name, size order by name, size
 class Column:
     """A column with what its statistics say; ``distinct`` is a number of values, never negative.
 
-    ``common`` are the shares of its most common values; ``bins`` of a histogram has the others.
+    ``bins`` are those of its histogram, as many as the statistics target where values abound.
     """
 
     name: str
@@ -140,7 +146,6 @@ class Column:
     distinct: float
     correlation: float | None
     deduplicates: bool
-    common: tuple[float, ...] = ()
     bins: int | None = None
 
     @property
@@ -205,7 +210,9 @@ class Catalog:
     tables: Mapping[int, Table]
     indexes: Mapping[int, ExistingIndex]
     foreign_keys: tuple[ForeignKey, ...]
+    read_tables: set[int] = field(default_factory=set)
     value_sizes: dict[tuple[int, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
+    common_shares: dict[tuple[int, str], tuple[float, ...]] = field(default_factory=dict)
     expressions: dict[tuple[int, str], Column] = field(default_factory=dict)
     contents: dict[tuple[int, Key], Content] = field(default_factory=dict)
 
@@ -213,6 +220,10 @@ class Catalog:
         """Return what a column takes in an index; exact sizes count once they were read."""
         known = self.value_sizes.get((table.oid, column.name), ())
         return replace(column.width, known=known)
+
+    def common(self, table: Table, column: Column) -> tuple[float, ...]:
+        """Return the shares of a column's most common values, as far as they were read."""
+        return self.common_shares.get((table.oid, column.name), ())
 
     def column(self, table: Table, key: Key) -> Column | None:
         """Return the column that a key is, or what is known of its expression."""
@@ -282,13 +293,16 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
     return Catalog(tables, indexes, keys)
 
 
-def read_sizes(connection: psycopg.Connection[Any], catalog: Catalog, table: Table) -> None:
-    """Add the sizes that values of a table's columns have by the statistics.
+def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: Table) -> None:
+    """Add what statistics say of the values of a table's columns: their sizes, the most common's shares.
 
-    More than one try is free.
+    Of all tables it would be too much to keep. More than one try is free.
     """
-    if any(oid == table.oid for oid, _ in catalog.value_sizes):
+    if table.oid in catalog.read_tables:
         return
+    catalog.read_tables.add(table.oid)
+    for name, shares in connection.execute(_SHARES, [table.schema, table.name, table.kind == "p"]):
+        catalog.common_shares[table.oid, name] = tuple(shares)
     found: dict[str, list[tuple[int, float]]] = {}
     for name, size, share in connection.execute(_SIZES, [table.oid]):
         found.setdefault(name, []).append((int(size), float(share)))
@@ -310,7 +324,6 @@ def _column(row: dict[str, Any], table_rows: float) -> Column:
     nulls = row.pop("null_frac") or 0.0
     # without statistics the planner assumes 200 values; a negative number is a share of the rows
     distinct = 200.0 if stated is None else stated if stated >= 0 else -stated * table_rows
-    row["common"] = tuple(row["common"])
     return Column(
         **row,
         mean_width=float(length if length > 0 else width),

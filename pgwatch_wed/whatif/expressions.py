@@ -99,6 +99,8 @@ def read(
             if found is not None:
                 catalog.expressions[table.oid, key.text] = found.column
                 catalog.value_sizes[table.oid, key.text] = found.sizes
+                shares = tuple(share for _, share in found.statistics.common)
+                catalog.common_shares[table.oid, key.text] = shares
                 statistics[table.oid, key.text] = found.statistics
 
 
@@ -179,7 +181,6 @@ def _expression(
         null_fraction=nulls,
         distinct=distinct,
         correlation=None,
-        common=tuple(share for _, share in statistics.common),
     )
     return Expression(known, sizes, statistics)
 

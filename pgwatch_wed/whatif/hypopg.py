@@ -108,7 +108,7 @@ class HypoPG:
             with self._transaction():
                 self._create(index)
                 rows = self._rows(index, table.rows)
-                catalogs.read_sizes(self._connection, self.catalog, table)
+                catalogs.read_values(self._connection, self.catalog, table)
         except psycopg.Error as error:
             self._refused[index] = _line(error)
             return

@@ -198,7 +198,7 @@ class Lab:
         self._forget_session()
         with self._admin() as connection, self._guest() as builder:
             for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
-                catalogs.read_sizes(builder, self.catalog, leaf)
+                catalogs.read_values(builder, self.catalog, leaf)
             for table, indexes in tables.items():
                 self._read_expressions(builder, table, indexes)
             with self._emptied(connection, tables):

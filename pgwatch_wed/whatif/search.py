@@ -22,7 +22,6 @@ class Problem:
     write_cost: Mapping[Index, float]
     budget: int
     min_gain: float
-    required: Configuration = frozenset()
 
 
 class Search:

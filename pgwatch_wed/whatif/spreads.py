@@ -36,7 +36,7 @@ def groups(catalog: Catalog, table: Table, keys: Sequence[Key], rows: float) -> 
         return [Group(max(rows, 1.0), 1.0, is_exact=True)]
     part = min(1.0, rows / table.rows)
     if len(keys) == 1 and columns[0] is not None:
-        return _of_column(table, columns[0], part)
+        return _of_column(catalog, table, columns[0], part)
     together = [
         Group(c.number, c.share * table.rows * part) for c in _joint(catalog, table, keys, names)
     ]
@@ -46,7 +46,7 @@ def groups(catalog: Catalog, table: Table, keys: Sequence[Key], rows: float) -> 
     if most_various is None:
         return together
     # independence would scatter rows: there are at least as many keys as its one column has values
-    alone = _of_column(table, most_various, part)
+    alone = _of_column(catalog, table, most_various, part)
     return max(together, alone, key=lambda found: sum(g.occupied for g in found))
 
 
@@ -69,12 +69,13 @@ def values(table: Table, column: Column) -> float:
     return table.rows / (read * rows_each + 1 - read)
 
 
-def _of_column(table: Table, column: Column, part: float) -> list[Group]:
-    found = [Group(1.0, table.rows * share * part, is_exact=True) for share in column.common]
+def _of_column(catalog: Catalog, table: Table, column: Column, part: float) -> list[Group]:
+    common = catalog.common(table, column)
+    found = [Group(1.0, table.rows * share * part, is_exact=True) for share in common]
     if column.null_fraction:
         found.append(Group(1.0, table.rows * column.null_fraction * part, is_exact=True))
-    rest = max(0.0, 1 - column.null_fraction - sum(column.common)) * table.rows
-    number = max(0.0, values(table, column) - len(column.common))
+    rest = max(0.0, 1 - column.null_fraction - sum(common)) * table.rows
+    number = max(0.0, values(table, column) - len(common))
     if number < 1 or rest < 1:
         return found or [Group(1.0, table.rows * part, is_exact=True)]
     rate = _rate(rest / number)
@@ -99,17 +100,18 @@ def _joint(catalog: Catalog, table: Table, keys: Iterable[Key], names: set[str])
             continue
         column = catalog.column(table, key)
         count = _expression_values(table, key)
-        one = _cells(table, column) if column is not None else [_Cells(count, 1 / count)]
+        one = _cells(catalog, table, column) if column is not None else [_Cells(count, 1 / count)]
         cells = _crossed(cells, one)
     return cells
 
 
-def _cells(table: Table, column: Column) -> list[_Cells]:
-    found = [_Cells(1.0, share) for share in column.common if share > 0]
+def _cells(catalog: Catalog, table: Table, column: Column) -> list[_Cells]:
+    common = catalog.common(table, column)
+    found = [_Cells(1.0, share) for share in common if share > 0]
     if column.null_fraction:
         found.append(_Cells(1.0, column.null_fraction))
-    rest = max(0.0, 1 - column.null_fraction - sum(column.common))
-    number = max(0.0, values(table, column) - len(column.common))
+    rest = max(0.0, 1 - column.null_fraction - sum(common))
+    number = max(0.0, values(table, column) - len(common))
     if number >= 1 and rest > 0:
         found.append(_Cells(number, rest / number))
     return _merged(found) or [_Cells(1.0, 1.0)]
