@@ -1,4 +1,4 @@
-"""python -m tests.bench.index_advice: the advisor on TPC-H, beside Extend, and verified.
+"""python -m tests.bench.index_advice: the advisor on TPC-H or TPC-DS, beside its peers, and verified.
 
 Needs duckdb (`pip install --group bench`) and, at scale 1, 8 GB of disk and half an hour.
 Prints Markdown tables: what the planner says at each budget, then what the processor says.
@@ -6,12 +6,13 @@ Prints Markdown tables: what the planner says at each budget, then what the proc
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed import embedded
 from pgwatch_wed.whatif import advise, source
@@ -22,11 +23,12 @@ from pgwatch_wed.whatif.truth import Options as Measuring
 from pgwatch_wed.whatif.truth import Verified
 from pgwatch_wed.whatif.verify import verify
 from pgwatch_wed.whatif.workload import Workload, query_of
-from tests.bench.index_advice import measure, tpch
+from tests.bench.index_advice import measure, tpcds, tpch
 from tests.bench.index_advice.dta import Dta
 from tests.bench.index_advice.extend import Extend
 
 MB = 1_000_000
+_SUITES: Mapping[str, Any] = {"tpch": tpch, "tpcds": tpcds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +54,30 @@ def main() -> None:
     wanted = _arguments()
     with embedded.start(tpch.SETTINGS) as server:
         began = time.monotonic()
-        dsn = tpch.load(server, wanted.scale)
-        print(f"TPC-H scale {wanted.scale:g}, loaded in {time.monotonic() - began:.0f} s\n")
+        suite = _SUITES[wanted.suite]
+        dsn = suite.load(server, wanted.scale)
+        print(f"{wanted.suite} {wanted.scale:g}, loaded in {time.monotonic() - began:.0f} s\n")
         with source.open_lab(dsn) as lab:
-            queries = _queries()
-            sets = _by_planner(lab, queries, wanted.budgets, wanted.seconds)
-            if wanted.verify:
-                copy = _copied(server, dsn)
-                _by_processor(lab, queries, dsn, copy, sets, wanted.verify)
+            queries = _queries(suite.queries())
+            sets = _by_planner(lab, queries, wanted.budgets, wanted.seconds, wanted.peer_seconds)
+            copy = _copied(server, dsn)
+            for budget in wanted.budgets:
+                # planning hurts nobody: also those that would run for hours
+                every = _queries(suite.queries(() if wanted.suite == "tpch" else suite.LEFT_OUT))
+                ours, _ = sets[budget]
+                _print_likeness(budget, measure.likeness(copy, lab, every, ours.indexes))
+            _by_processor(lab, queries, dsn, copy, sets, wanted.verify)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.bench.index_advice", description=__doc__)
     add = parser.add_argument
+    add("--suite", choices=_SUITES, default="tpch")
     add("--scale", type=float, default=1.0, help="TPC-H scale factor")
     add("--budgets", type=_budgets, default=(100, 250, 500, 1000, 2500), help="MB, by commas")
     add("--verify", type=_budgets, default=(1000,), help="budgets to run really; '' for none")
     add("--seconds", type=float, default=60.0, help="time of one search")
+    add("--peer-seconds", type=float, default=120.0, help="time of anytime DTA")
     return parser.parse_args()
 
 
@@ -76,24 +85,28 @@ def _budgets(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
 
 
-def _queries(left_out: frozenset[int] = tpch.LEFT_OUT) -> tuple[Query, ...]:
-    found = (query_of(name, text) for name, text in tpch.queries(left_out).items())
+def _queries(texts: Mapping[str, str]) -> tuple[Query, ...]:
+    found = (query_of(name, text) for name, text in texts.items())
     return tuple(q for q in found if isinstance(q, Query))
 
 
 def _copied(server: embedded.Server, dsn: str) -> str:
     create = "create database {} template {} strategy file_copy"
-    names = [sql.Identifier(n) for n in ("tpch_copy", "tpch")]
+    names = [sql.Identifier(n) for n in ("the_copy", str(conninfo_to_dict(dsn)["dbname"]))]
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL(create).format(*names))
-    return make_conninfo(dsn, dbname="tpch_copy")
+    return make_conninfo(dsn, dbname="the_copy")
 
 
 # What the planner says
 
 
 def _by_planner(
-    lab: Lab, queries: tuple[Query, ...], budgets: Sequence[int], seconds: float
+    lab: Lab,
+    queries: tuple[Query, ...],
+    budgets: Sequence[int],
+    seconds: float,
+    peer_seconds: float,
 ) -> dict[int, tuple[Answer, Answer]]:
     names = ["budget", "this advisor", "without its guard", "Extend", "Extend, no copies"]
     _print_row([*names, "anytime DTA, no copies"])
@@ -106,7 +119,7 @@ def _by_planner(
             _ours(lab, queries, budget, seconds, guard=False),
             peer,
             _peer(lab, Extend(lab, queries, max_width=3), budget),
-            _peer(lab, Dta(lab, queries), budget),
+            _peer(lab, Dta(lab, queries, seconds=peer_seconds), budget),
         ]
         _print_row([f"{budget} MB", ours.cell(), *(o.cell() for o in others)])
         found[budget] = (ours, peer)
@@ -149,8 +162,6 @@ def _by_processor(
 ) -> None:
     for budget in budgets:
         ours, peer = sets[budget]
-        every = _queries(left_out=frozenset())  # planning hurts nobody
-        _print_likeness(measure.likeness(copy, lab, every, ours.indexes))
         found = _verified(lab, queries, dsn, copy, budget, ours)
         limits = {q.name: max(1000.0, 10 * q.before_ms) for q in found.queries}
         peers = measure.cpu_ms(copy, queries, peer.indexes, limits)
@@ -165,11 +176,11 @@ def _verified(
     return verify(copy, dsn, ours.indexes, advisor.queries, lab, Measuring(measure_all=True))
 
 
-def _print_likeness(like: measure.Likeness) -> None:
+def _print_likeness(budget: int, like: measure.Likeness) -> None:
     worst = max(like.sizes.values(), key=lambda r: abs(r - 1))
     near = sum(abs(r - 1) <= 0.1 for r in like.sizes.values())
     print(
-        f"\nlab against the set really built: {like.same_plans} of {like.queries} plans the same,"
+        f"\n{budget} MB, lab against the set really built: {like.same_plans} of {like.queries} plans the same,"
         f" {like.near_costs} costs within 0.1 %, {like.close_costs} within 1 %"
         f" (worst {like.worst_cost:.4f}),"
         f" {near} of {len(like.sizes)} sizes within 10 % (worst {worst:.2f})"

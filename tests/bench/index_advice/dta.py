@@ -19,18 +19,25 @@ class Dta(Peer):
     """One run."""
 
     def __init__(
-        self, oracle: Oracle, queries: tuple[Query, ...], max_width: int = 2, *, strict: bool = True
+        self,
+        oracle: Oracle,
+        queries: tuple[Query, ...],
+        max_width: int = 2,
+        *,
+        strict: bool = True,
+        seconds: float = 120.0,
     ) -> None:
         super().__init__(oracle, queries, strict=strict)
+        self._seconds = seconds
         useful = {index for q in queries for index in self._used(q, max_width)}
         merged = {m for a, b in permutations(sorted(useful), 2) if (m := _merged(a, b)) is not None}
         found = [i for i in sorted(useful | merged) if not self._is_copy(i)]
         oracle.add(found)
         self._candidates = [i for i in found if oracle.refusal(i) is None]
 
-    def run(self, budget: int, seconds: float = 120.0) -> Configuration:
-        """Return the best set found within a budget in bytes and a time."""
-        deadline = time.monotonic() + seconds
+    def run(self, budget: int) -> Configuration:
+        """Return the best set found within a budget in bytes, and in time."""
+        deadline = time.monotonic() + self._seconds
         fitting = [i for i in self._candidates if self._oracle.size(i) <= budget]
         seeds: list[Configuration] = [frozenset([i]) for i in fitting]
         seeds.sort(key=self.cost)

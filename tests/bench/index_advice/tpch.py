@@ -1,6 +1,7 @@
 """TPC-H in a PostgreSQL of our own: data and queries from duckdb, which carries dbgen and qgen."""
 
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -64,14 +65,15 @@ def load(server: embedded.Server, scale: float, dbname: str = "tpch") -> str:
         source.execute(f"call dbgen(sf={scale:g})")  # it takes no parameters
         connection.execute(SCHEMA)
         for table in TABLES:
-            _copy(source, connection, table, Path(folder) / f"{table}.csv")
+            copy_table(source, connection, table, Path(folder) / f"{table}.csv")
         connection.execute("vacuum (freeze, analyze)")
     return dsn
 
 
-def _copy(
+def copy_table(
     source: duckdb.DuckDBPyConnection, connection: psycopg.Connection, table: str, file: Path
 ) -> None:
+    """Copy a table's rows by way of a file."""
     source.execute(f"copy {table} to '{file}' (header false)")
     into = sql.SQL("copy {} from stdin (format csv)").format(sql.Identifier(table))
     with file.open("rb") as rows, connection.cursor().copy(into) as copy:
@@ -80,7 +82,7 @@ def _copy(
     file.unlink()
 
 
-def queries(left_out: frozenset[int] = LEFT_OUT) -> dict[str, str]:
+def queries(left_out: Collection[int] = LEFT_OUT) -> dict[str, str]:
     """Return queries by name, with the standard's validation parameters; all 22 can be planned."""
     with duckdb.connect() as source:
         rows = source.execute("from tpch_queries()").fetchall()
