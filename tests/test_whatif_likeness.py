@@ -53,6 +53,46 @@ set default_statistics_target = 10;
 analyze order_lines;
 """
 
+# Names that formatting could take for its own, and columns that have little to tell.
+ODD = """
+create schema "s %d {x}";
+create type "s %d {x}"."mo{o}d %s" as enum ('a', 'b');
+create domain "s %d {x}".code as text check (value <> 'zz');
+create table "s %d {x}"."t{a} %s" (id int, "c{o}l %d" text, mood "s %d {x}"."mo{o}d %s", nothing text, at date,
+    pair int[], doc jsonb, code "s %d {x}".code, twice int generated always as (id * 2) stored, level float8);
+insert into "s %d {x}"."t{a} %s" (id, "c{o}l %d", mood, at, pair, doc, code, level)
+select g, 'Na' || g, (array['a', 'b'])[1 + g % 2]::"s %d {x}"."mo{o}d %s",
+       case g % 3 when 0 then 'infinity' when 1 then '-infinity' else date '2024-01-01' + g % 500 end,
+       array[g % 10, g % 77], jsonb_build_object('k{%s}', g % 100, 'l', array[1, 2]), 'd' || g % 400,
+       case g % 5 when 0 then 'NaN'::float8 else g end
+from generate_series(1, 20000) g;
+create table nothing_yet (id int, name text, tags text[]);
+create table unknown (id int, name text);
+insert into unknown select null, null from generate_series(1, 5000);
+analyze;
+"""
+HERE = ("s %d {x}", "t{a} %s")
+ODD_INDEXES = (
+    Index(*HERE, (Key('lower("c{o}l %d")'),)),
+    Index(*HERE, (Key.of("c{o}l %d"),), ("mood",)),
+    Index(*HERE, (Key.of("mood"), Key.of("code"))),
+    Index(*HERE, (Key.of("nothing"),)),
+    Index(*HERE, (Key.of("at"),)),
+    Index(*HERE, (Key("date_trunc('month'::text, (at)::timestamp)"),)),
+    Index(*HERE, (Key("upper((code)::text)"),)),
+    Index(*HERE, (Key("(level * 2)"),)),
+    Index(*HERE, (Key("(doc ->> 'k{%s}')"),)),
+    Index(*HERE, (Key.of("twice"),)),
+    Index(*HERE, (Key.of("id"),), (), "mood = 'a'"),
+    Index(*HERE, (Key.of("pair"),), method="gin"),
+    Index(*HERE, (Key.of("doc"),), method="gin"),
+    Index(*HERE, (Key.of("doc", "jsonb_path_ops"),), method="gin"),
+    Index("public", "nothing_yet", (Key("lower(name)"),)),
+    Index("public", "nothing_yet", (Key.of("tags"),), method="gin"),
+    Index("public", "unknown", (Key.of("id"), Key.of("name"))),
+    Index("public", "unknown", (Key("lower(name)"),)),
+)
+
 GIN = {
     "array of words": (Key.of("tags"), 0.1),
     "array of numbers": (Key.of("numbers"), 0.1),
@@ -152,6 +192,27 @@ def test_an_expression_that_fails_for_a_value_is_left_as_it_is(things: str, lab:
     lab.add([index])
     assert lab.refusal(index) is None
     assert lab.size(index) > 0
+
+
+def test_odd_names_types_and_statistics_make_no_difference(pg: servers.Server) -> None:
+    with pg.database() as dsn:
+        psql(dsn, ODD)
+        with source.open_lab(dsn) as lab, psycopg.connect(dsn) as connection:
+            assert lab.notes == []
+            lab.add(ODD_INDEXES)
+            for number, index in enumerate(ODD_INDEXES):
+                assert lab.refusal(index) is None, index
+                connection.execute(index.ddl(f"odd_{number}").encode())  # rolled back
+                size = connection.execute(
+                    "select pg_relation_size(oid) from pg_class where relname = %s",
+                    [f"odd_{number}"],
+                ).fetchone()
+                assert size is not None
+                assert lab.size(index) == pytest.approx(size[0], rel=0.1, abs=3 * 8192), index
+            connection.rollback()
+            for text in ("lower(\"c{o}l %d\") = 'na5'", "pair @> array[5]"):
+                asked = query(f'select * from "s %d {{x}}"."t{{a}} %s" where {text}')
+                assert advise.advise(lab, Workload((asked,))).indexes
 
 
 def query(text: str) -> Query:

@@ -114,7 +114,7 @@ with found as (
   union all
   select name, type, value,
          greatest(0, 1 - null_frac - coalesce((select sum(x) from unnest(shares) x), 0))
-         * case when place in (1, cardinality(bounds)) then 0.5 else 1 end / (cardinality(bounds) - 1)
+         * case when place in (1, cardinality(bounds)) then 0.5 else 1 end / nullif(cardinality(bounds) - 1, 0)
   from found, unnest(bounds) with ordinality u(value, place)
 )
 select name, size, sum(share)::float8 as share

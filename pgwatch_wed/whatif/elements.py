@@ -33,22 +33,24 @@ order by s.inherited = %s desc limit 1
 """
 _TAKEN_APART = """
 with recursive {sampled}, numbered as (
-  select row_number() over () as number, share, ({expression}) as value
-  from (select value as {name_as_column}, share from sampled where value is not null) as {alias}
+  select row_number() over () as number, share, is_common, ({expression}) as value
+  from (select value as {name_as_column}, share, is_common from sampled where value is not null)
+       as {alias}
 ), {parts}
-select kind, count(*), sum(share)::float8, octet_length(entry)::int
-from (select distinct number, share, kind, entry from parts where entry is not null) x
+select kind, count(*), sum(share)::float8, octet_length(entry)::int, bool_or(is_common)
+from (select distinct number, share, is_common, kind, entry
+      from parts where entry is not null) x
 group by kind, entry
 """
 _EACH = """parts as (
-  select number, share, '' as kind, entry::text as entry
+  select number, share, is_common, '' as kind, entry::text as entry
   from numbered, lateral (select {entries}) x(entry)
 )"""
 # jsonb_ops has the keys and the values of a document as entries, jsonb_path_ops values with their way
 _JSON = """walked as (
-  select number, share, '' as way, null::text as key, value as node from numbered
+  select number, share, is_common, '' as way, null::text as key, value as node from numbered
   union all
-  select number, share, way || '.' || coalesce(x.key, ''), x.key, x.node
+  select number, share, is_common, way || '.' || coalesce(x.key, ''), x.key, x.node
   from walked, lateral (
     select key, value as node
     from jsonb_each(case jsonb_typeof(walked.node) when 'object' then walked.node end)
@@ -57,17 +59,17 @@ _JSON = """walked as (
     from jsonb_array_elements(case jsonb_typeof(walked.node) when 'array' then walked.node end)
   ) x
 ), scalars as (
-  select number, share, way as kind, node #>> '{}' as text, jsonb_typeof(node) as type from walked
+  select number, share, is_common, way as kind, node #>> '{}' as text, jsonb_typeof(node) as type from walked
   where jsonb_typeof(node) not in ('object', 'array')
 ), parts as (
 """
 _JSON_OPS = f"""{_JSON}
-  select number, share, 'key' as kind, 'K' || key as entry from walked
+  select number, share, is_common, 'key' as kind, 'K' || key as entry from walked
   union all
-  select number, share, kind, left(type, 1) || text from scalars
+  select number, share, is_common, kind, left(type, 1) || text from scalars
 )"""  # noqa: S608 - of our own text alone
 _JSON_PATH_OPS = f"""{_JSON}
-  select number, share, kind, kind || ':' || text as entry from scalars
+  select number, share, is_common, kind, kind || ':' || text as entry from scalars
 )"""  # noqa: S608 - of our own text alone
 # what an operator class stores of an entry where that is not its text
 _HASHED = 4.0
@@ -77,13 +79,14 @@ _HASHED = 4.0
 class _Part:
     """An entry that was found in so many of the sampled values, and in that share of the rows.
 
-    ``kind`` tells where in a document it stands.
+    ``kind`` tells where in a document it stands; ``is_common`` that its rows were counted.
     """
 
     kind: str
     values: int
     share: float
     size: int
+    is_common: bool
 
 
 def read(
@@ -256,11 +259,13 @@ def _taken_apart(
 
 def _elements(parts: Sequence[_Part], rows: float) -> list[Elements]:
     """Return entries by rows; those that one value alone has stand for more that no value has."""
-    found = [Elements(1.0, max(1.0, part.share * rows)) for part in parts if part.values > 1]
+    known = [part for part in parts if part.values > 1 or part.is_common]
+    found = [Elements(1.0, max(1.0, part.share * rows)) for part in known]
     for kind in {part.kind for part in parts}:
-        once = [part for part in parts if part.kind == kind and part.values == 1]
+        alike = [part for part in parts if part.kind == kind and not part.is_common]
+        once = [part for part in alike if part.values == 1]
         if once:
-            twice = sum(part.kind == kind and part.values == 2 for part in parts)
+            twice = sum(part.values == 2 for part in alike)
             together = max(1.0, sum(part.share for part in once) * rows)
             number = _number_of_rare(len(once), twice, together)
             found.append(Elements(number, together / number))

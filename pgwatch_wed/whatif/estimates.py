@@ -64,7 +64,7 @@ def gin(catalog: Catalog, table: Table, index: Index, rows: float) -> postings.P
 def _guessed(catalog: Catalog, table: Table, key: Key) -> Content:
     """Return what a key may hold where no statistics tell: an entry for ten bytes of a value."""
     each = max(1.0, _width(catalog, table, key).mean / 10)
-    number = min(table.rows * each, 50_000.0)
+    number = max(1.0, min(table.rows * each, 50_000.0))
     return Content((postings.Elements(number, table.rows * each / number),), 10.0)
 
 

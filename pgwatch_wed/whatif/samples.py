@@ -23,14 +23,14 @@ _BETWEEN = {
 _MADE_UP = """
   select {between} as value, share / 30, false
   from (select value::{type} as lo, lead(value::{type}) over (order by place) as hi,
-               rest / (count(*) over () - 1) as share
+               rest / nullif(count(*) over () - 1, 0) as share
         from found, unnest(bounds) with ordinality u(value, place)) bins,
        generate_series(1, 30) k, lateral (select (k * 0.61803398875 - floor(k * 0.61803398875)) as f) x
   where hi is not null
 """
 _BOUNDS = """
   select value::{type}, rest * case when place in (1, cardinality(bounds)) then 0.5 else 1 end
-                        / (cardinality(bounds) - 1), false
+                        / nullif(cardinality(bounds) - 1, 0), false
   from found, unnest(bounds) with ordinality u(value, place)
 """
 # A row is a value, its share of the table's rows, and whether that share was counted.
