@@ -39,7 +39,8 @@ def test_the_server_itself_normalises_so_and_plans_what_we_make_of_it(every_db: 
         connection.execute("create table t (at timestamptz, d date)")
         connection.execute(asked.encode())
         row = connection.execute(
-            "select query from pg_stat_statements where query like 'select count(*) from t%'"
+            "select query from pg_stat_statements join pg_database on oid = dbid"
+            " where datname = current_database() and query like 'select count(*) from t%'"
         ).fetchone()
         assert row is not None
         parsed = parse(row[0])

@@ -26,7 +26,7 @@ def open_lab(conninfo: str, seconds: float = 120) -> Lab:
         _check_major(connection.info.server_version // 10_000)
         settings = planner.read(connection)
         locale = _collation(connection)
-        extensions = connection.execute(_EXTENSIONS).fetchall()
+        extensions = _extensions(connection)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))
         lab.add_extensions(extensions)
@@ -35,6 +35,16 @@ def open_lab(conninfo: str, seconds: float = 120) -> Lab:
         lab.prepare()
         stack.pop_all()
     return lab
+
+
+def _extensions(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+    """Return extensions with their schemas; what is no text in a SQL_ASCII database is left out."""
+    found = []
+    for row in connection.execute(_EXTENSIONS):
+        texts = [x.decode(errors="replace") if isinstance(x, bytes) else x for x in row]
+        if not any("\ufffd" in text for text in texts):
+            found.append((texts[0], texts[1]))
+    return found
 
 
 def _check_major(target: int) -> None:
@@ -57,4 +67,6 @@ def _collation(connection: psycopg.Connection[Any]) -> str:
     row = connection.execute(
         "select datcollate from pg_database where datname = current_database()"
     ).fetchone()
-    return str(row[0]) if row else "C.UTF-8"
+    if row is None:
+        return "C.UTF-8"
+    return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])
