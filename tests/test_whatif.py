@@ -13,10 +13,10 @@ from pgwatch_wed.whatif import advise, existing, source
 from pgwatch_wed.whatif.advise import Advice, Options
 from pgwatch_wed.whatif.lab import Lab
 from pgwatch_wed.whatif.model import Index, Key, Plan, PlanError, Query, Rejected
-from pgwatch_wed.whatif.plans import Node, walk
 from pgwatch_wed.whatif.pool import Pool
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests import servers
+from tests.planning import query, real_plan, shape
 from tests.psql import psql
 
 pytestmark = pytest.mark.pg("== 18")  # the lab's own major: plans must be equal
@@ -103,17 +103,6 @@ def lab(shop: str) -> Iterator[Lab]:
         yield lab
 
 
-def shape(tree: Node) -> list[str]:
-    return [f"{n['Node Type']} {n.get('Relation Name', '')}" for n in walk(tree)]
-
-
-def real_plan(connection: psycopg.Connection[Any], query: str) -> Node:
-    row = connection.execute(f"explain (verbose, format json) {query}".encode()).fetchone()
-    assert row is not None
-    tree: Node = row[0][0]["Plan"]
-    return tree
-
-
 def real_size(connection: psycopg.Connection[Any], index: str) -> int:
     row = connection.execute(
         "select sum(pg_relation_size(i)) from (select %s::regclass::oid union all"
@@ -123,12 +112,6 @@ def real_size(connection: psycopg.Connection[Any], index: str) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def query(text: str, **more: Any) -> Query:
-    found = query_of(more.pop("name", text), text, **more)
-    assert isinstance(found, Query), found
-    return found
 
 
 def work(*texts: str, **more: Any) -> Workload:

@@ -11,6 +11,7 @@ from pgwatch_wed.whatif.lab import Lab
 from pgwatch_wed.whatif.model import Index, Key, Query
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests import servers
+from tests.planning import query, real_plan
 from tests.psql import psql
 
 pytestmark = pytest.mark.pg("== 18")  # the lab's own major
@@ -146,12 +147,6 @@ def assert_size(dsn: str, lab: Lab, index: Index, rel: float) -> None:
     assert lab.size(index) == pytest.approx(row[0], rel=rel)
 
 
-def real_rows(connection: psycopg.Connection, text: str) -> float:
-    row = connection.execute(f"explain (format json) {text}".encode()).fetchone()
-    assert row is not None
-    return float(row[0][0]["Plan"]["Plan Rows"])
-
-
 @pytest.mark.parametrize("kind", GIN)
 def test_a_gin_index_is_as_large_as_the_statistics_tell(things: str, lab: Lab, kind: str) -> None:
     key, rel = GIN[kind]
@@ -175,10 +170,10 @@ def test_an_expression_has_the_statistics_that_it_will_have(
     lab.add([index])
     plan = lab.plan(query(question), [index])
     with psycopg.connect(things) as connection:
-        without = real_rows(connection, question)
+        without = real_plan(connection, question)["Plan Rows"]
         connection.execute(index.ddl("real").encode())  # rolled back
         connection.execute(f"analyze {table}".encode())
-        real = real_rows(connection, question)
+        real = real_plan(connection, question)["Plan Rows"]
         connection.rollback()
     assert plan.used == {index}
     assert real / factor <= plan.tree["Plan Rows"] <= real * factor
@@ -213,12 +208,6 @@ def test_odd_names_types_and_statistics_make_no_difference(pg: servers.Server) -
             for text in ("lower(\"c{o}l %d\") = 'na5'", "pair @> array[5]"):
                 asked = query(f'select * from "s %d {{x}}"."t{{a}} %s" where {text}')
                 assert advise.advise(lab, Workload((asked,))).indexes
-
-
-def query(text: str) -> Query:
-    found = query_of(text, text)
-    assert isinstance(found, Query)
-    return found
 
 
 # TPC-H: schema, data and queries of others

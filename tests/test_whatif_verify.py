@@ -19,11 +19,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.whatif import advise, copies, engines, output, source, values
 from pgwatch_wed.whatif.lab import Lab
-from pgwatch_wed.whatif.model import Index, Key, Query
+from pgwatch_wed.whatif.model import Index, Key
 from pgwatch_wed.whatif.truth import Options, Verified
 from pgwatch_wed.whatif.verify import verify
-from pgwatch_wed.whatif.workload import query_of
 from tests import servers
+from tests.planning import query
 from tests.psql import psql
 
 PROGRAM = [sys.executable, "-c", "from pgwatch_wed.cli import main; main()"]
@@ -74,12 +74,6 @@ def lab(shop: str) -> Iterator[Lab]:
     with source.open_lab(shop) as lab:
         lab.add([RANK, CUSTOMER, IDLE, DEVICE, UPPER])
         yield lab
-
-
-def query(text: str, **more: Any) -> Query:
-    found = query_of(more.pop("name", text), text, **more)
-    assert isinstance(found, Query), found
-    return found
 
 
 def verified(

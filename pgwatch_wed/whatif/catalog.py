@@ -1,6 +1,6 @@
 """What the advisor knows of tables, columns and existing indexes, read from the lab or a target."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, LiteralString
@@ -210,11 +210,17 @@ class Catalog:
     tables: Mapping[int, Table]
     indexes: Mapping[int, ExistingIndex]
     foreign_keys: tuple[ForeignKey, ...]
-    read_tables: set[int] = field(default_factory=set)
+    tried: set[Hashable] = field(default_factory=set)
     value_sizes: dict[tuple[int, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
     common_shares: dict[tuple[int, str], tuple[float, ...]] = field(default_factory=dict)
     expressions: dict[tuple[int, str], Column] = field(default_factory=dict)
     contents: dict[tuple[int, Key], Content] = field(default_factory=dict)
+
+    def is_first_try(self, *what: Hashable) -> bool:
+        """Tell whether something is about to be read for the first time; a failure is a try, too."""
+        is_first = what not in self.tried
+        self.tried.add(what)
+        return is_first
 
     def width(self, table: Table, column: Column) -> Width:
         """Return what a column takes in an index; exact sizes count once they were read."""
@@ -298,9 +304,8 @@ def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: Ta
 
     Of all tables it would be too much to keep. More than one try is free.
     """
-    if table.oid in catalog.read_tables:
+    if not catalog.is_first_try("values", table.oid):
         return
-    catalog.read_tables.add(table.oid)
     for name, shares in connection.execute(_SHARES, [table.schema, table.name, table.kind == "p"]):
         catalog.common_shares[table.oid, name] = tuple(shares)
     found: dict[str, list[tuple[int, float]]] = {}

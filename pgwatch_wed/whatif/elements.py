@@ -6,7 +6,6 @@ some values, which are taken apart in the lab as the operator class would.
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +17,6 @@ from pgwatch_wed.whatif.catalog import Catalog, Column, Table
 from pgwatch_wed.whatif.model import Index, Key
 from pgwatch_wed.whatif.postings import Content, Elements
 
-_TIMEOUT = "2s"
-_BLOCKS_A_TARGET = 300
 _DEFAULT_TARGET = 100
 _FLAT = 0.3
 _STEP = 1.25
@@ -97,10 +94,9 @@ def read(
 ) -> None:
     """Add what a GIN index's keys hold on a table, where statistics tell; more than one try is free."""
     for key in index.keys if index.method == "gin" else ():
-        if (table.oid, key) in catalog.contents:
+        if not catalog.is_first_try("contents", table.oid, key):
             continue
-        with suppress(psycopg.Error), connection.transaction():
-            connection.execute(f"set local statement_timeout = '{_TIMEOUT}'")
+        with samples.attempt(connection):
             content = _content(connection, catalog, table, key)
             if content is not None:
                 catalog.contents[table.oid, key] = content
@@ -210,7 +206,7 @@ def _number_if_even(common: Sequence[float], each: float, table: Table, column: 
     have at least so many rows there, by Poisson's law.
     """
     target = column.bins or _DEFAULT_TARGET
-    sampled = min(table.rows, float(_BLOCKS_A_TARGET * target))
+    sampled = min(table.rows, float(spreads.BLOCKS_A_TARGET * target))
     least = max(1, round(common[-1] * sampled))
     low, high = math.log(len(common)), math.log(max(len(common) + 1.0, table.rows * each))
     for _ in range(60):

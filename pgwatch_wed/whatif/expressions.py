@@ -21,7 +21,6 @@ from pgwatch_wed.whatif.model import Index, Key
 Where = tuple[int, str]  # a table and an expression's text
 
 _COMMON = 100
-_TIMEOUT = "2s"
 _SHORT = 130  # a stored value up to this has a header of one byte instead of four
 
 _VALUES = """
@@ -88,13 +87,12 @@ def read(
     More than one try is free.
     """
     for key in index.keys:
-        known = (table.oid, key.text) in catalog.expressions
         inputs = spreads.inputs_of(table, key) if key.column is None else []
-        if known or len(inputs) != 1 or inputs[0].category == "A":
+        if len(inputs) != 1 or inputs[0].category == "A":
             continue
-        # an expression that fails for some value stays unknown
-        with suppress(psycopg.Error), connection.transaction():
-            connection.execute(f"set local statement_timeout = '{_TIMEOUT}'")
+        if not catalog.is_first_try("expression", table.oid, key.text):
+            continue
+        with samples.attempt(connection):
             found = _evaluated(connection, table, key, inputs[0])
             if found is not None:
                 catalog.expressions[table.oid, key.text] = found.column

@@ -38,6 +38,11 @@ grant execute on function {SCHEMA}.show to {ROLE};
 """  # noqa: S608 - of our own names alone
 
 
+def call(text: str) -> sql.Composed:
+    """Return SQL in which ``{lab}`` stands for the schema of what the role was given."""
+    return sql.SQL(text).format(lab=sql.Identifier(SCHEMA))
+
+
 def create_database(server: embedded.Server, name: str, locale: str | None) -> None:
     """Create a database that the role owns, with what it needs to ask what-if."""
     owned = sql.SQL("create database {} owner {} template template0 {}").format(

@@ -141,7 +141,7 @@ class Lab:
             paths = _paths(connection)
             self._name_apart(connection)
             # pages that building left in memory would hide what is written to the files
-            connection.execute(f"select {guest.SCHEMA}.pg_buffercache_evict_all()")
+            connection.execute(guest.call("select {lab}.pg_buffercache_evict_all()"))
         self._existing_by_name = {f"pgwx_{oid}": oid for oid in self.catalog.indexes}
         for oid, path in paths.items():
             self._stretch(oid, self._server.data / path)
@@ -206,8 +206,9 @@ class Lab:
             parts = self._set_apart(connection, names)
             # pages that building left in memory would hide what is written to the files
             connection.execute(
-                f"select {guest.SCHEMA}.pg_buffercache_evict_relation(x::regclass)"  # noqa: S608 - our name
-                " from unnest(%s::oid[]) x",
+                guest.call(
+                    "select {lab}.pg_buffercache_evict_relation(x::regclass) from unnest(%s::oid[]) x"
+                ),
                 [[part.oid for each in parts.values() for part in each if part.kind == "i"]],
             )
             for index, each in parts.items():
@@ -384,7 +385,7 @@ class Lab:
             return
         oids = [oid for b in shown for oid in b.oids]
         connection.execute(
-            f"select {guest.SCHEMA}.show(%s::oid[], %s::oid[], %s::oid[])",
+            guest.call("select {lab}.show(%s::oid[], %s::oid[], %s::oid[])"),
             [oids, self._with_parts(hidden), sorted(tables)],
         )
 

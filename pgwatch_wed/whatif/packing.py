@@ -65,6 +65,11 @@ class _Entry:
 _Key = tuple[_Entry, ...]  # the entries of one key, in order
 
 
+def maxalign(size: float) -> int:
+    """Round up to eight."""
+    return math.ceil(size / 8) * 8
+
+
 def plain(tuples: Mapping[int, float], rows: float, keys: float) -> Leaves:
     """Return the leaves of an index with one tuple a row; ``tuples`` are sizes with their shares."""
     used = rows * sum((size + LINE_POINTER) * share for size, share in tuples.items())
@@ -111,7 +116,7 @@ def _rows_a_posting(size: int) -> int:
 def _posting(size: int, rows: int) -> _Entry:
     if rows == 1:
         return _Entry(size)
-    whole = math.ceil((size + _TID * rows) / 8) * 8
+    whole = maxalign(size + _TID * rows)
     return _Entry(whole, whole - size)
 
 

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-BLOCK = 8192
+from pgwatch_wed.whatif.packing import BLOCK, LINE_POINTER, maxalign
+
 _PAGE_ROOM = BLOCK - 24 - 8
-_LINE_POINTER = 4
 _TUPLE_HEADER = 8
 _LIST_HEADER = 8  # its first row and its length
 _LONGEST = (BLOCK - 40 - 8) // 3 // 8 * 8
@@ -54,21 +54,21 @@ class Pages:
 
 def pages(elements: Iterable[Elements], key_bytes: float, heap_blocks: int) -> Pages:
     """Return the pages of an index whose keys take ``key_bytes``, on a table of so many blocks."""
-    key = math.ceil((_TUPLE_HEADER + key_bytes) / 8) * 8
+    key = maxalign(_TUPLE_HEADER + key_bytes)
     entry_bytes, data_pages, entries = 0.0, 0.0, 0.0
     for each in elements:
         rows = max(1.0, each.rows)
         entries += each.number
         listed = _list_bytes(rows, max(1, heap_blocks))
-        inline = math.ceil((key + _LIST_HEADER + listed) / 8) * 8
+        inline = maxalign(key + _LIST_HEADER + listed)
         if inline <= _LONGEST:
-            entry_bytes += each.number * (inline + _LINE_POINTER)
+            entry_bytes += each.number * (inline + LINE_POINTER)
         else:
-            entry_bytes += each.number * (key + _LINE_POINTER)
+            entry_bytes += each.number * (key + LINE_POINTER)
             data_pages += each.number * _tree_pages(listed)
     leaves = math.ceil(entry_bytes / (_PAGE_ROOM * _ENTRY_FILL))
     inner = (
-        math.ceil(leaves * (key + _LINE_POINTER) / (_PAGE_ROOM * _ENTRY_FILL)) if leaves > 1 else 0
+        math.ceil(leaves * (key + LINE_POINTER) / (_PAGE_ROOM * _ENTRY_FILL)) if leaves > 1 else 0
     )
     return Pages(max(1, leaves + inner), math.ceil(data_pages), max(1, round(entries)))
 

@@ -1,11 +1,15 @@
 """Values of a column, taken from its statistics: what an expression or an operator class makes of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from pgwatch_wed.whatif.catalog import Column, Table
+
+_TIMEOUT = "2s"
 
 # Values between a histogram's bounds can be made up where values can be added and divided. Of others
 # there are the bounds alone, the outermost of which stand for half a bin.
@@ -50,6 +54,14 @@ found as (
   select null, null_frac, false from found where null_frac > 0
 )
 """
+
+
+@contextmanager
+def attempt(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Evaluate something of the target's that may fail or take long: then it stays unknown."""
+    with suppress(psycopg.Error), connection.transaction():
+        connection.execute("select set_config('statement_timeout', %s, true)", [_TIMEOUT])
+        yield
 
 
 def sampled(

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_wed.whatif import packing
-from pgwatch_wed.whatif.packing import Group
+from pgwatch_wed.whatif.packing import BLOCK, LINE_POINTER, Group, maxalign
 
-BLOCK = 8192
 _TUPLE_HEADER = 8
-_LINE_POINTER = 4
 _NULL_BITMAP = 4
 # a border between equal keys is told by the row's address
 _PIVOT_TID = 8
@@ -54,11 +52,6 @@ class Size:
     def bytes(self) -> int:
         """The size on disk."""
         return self.blocks * BLOCK
-
-
-def maxalign(size: float) -> int:
-    """Round up to eight."""
-    return math.ceil(size / 8) * 8
 
 
 def sizes_about(sizes: Sequence[tuple[int, float]], mean: float) -> tuple[tuple[int, float], ...]:
@@ -163,13 +156,13 @@ def height_of(blocks: int, keys: Sequence[Width]) -> int:
 def brin(heap_blocks: int, pages_per_range: int, keys: Sequence[Width]) -> Size:
     """Return the size of a BRIN index: its map and two values a range and column."""
     ranges = math.ceil(max(1, heap_blocks) / pages_per_range)
-    entry = maxalign(8 + 2 * sum(max(w.mean, 1) for w in keys)) + _LINE_POINTER
+    entry = maxalign(8 + 2 * sum(max(w.mean, 1) for w in keys)) + LINE_POINTER
     return Size(2 + math.ceil(ranges * entry / (BLOCK - 40)) + ranges // 1360)
 
 
 def gist(rows: float, keys: Sequence[Width]) -> Size:
     """Return the size of a GiST index, whose pages are about two thirds full."""
-    leaves = math.ceil(rows * (tuple_bytes(keys) + _LINE_POINTER) / ((BLOCK - 40) * 0.66))
+    leaves = math.ceil(rows * (tuple_bytes(keys) + LINE_POINTER) / ((BLOCK - 40) * 0.66))
     return Size(1 + leaves + levels(leaves, tuple_bytes(keys))[0])
 
 

@@ -11,7 +11,7 @@ from pgwatch_wed.whatif.packing import Group
 
 _UNKNOWN_VALUES = 200.0
 # ANALYZE reads this many blocks for each unit of the statistics target
-_BLOCKS_A_TARGET = 300
+BLOCKS_A_TARGET = 300
 _CLUSTERED = 0.9
 _CELLS_A_FACTOR = 10  # of e
 _ALMOST_ONE = 1e-6
@@ -62,7 +62,7 @@ def values(table: Table, column: Column) -> float:
     stated, pages = column.distinct, table.pages
     if column.bins is None or abs(column.correlation or 0.0) < _CLUSTERED or not pages:
         return stated
-    read = min(1.0, _BLOCKS_A_TARGET * column.bins / pages)
+    read = min(1.0, BLOCKS_A_TARGET * column.bins / pages)
     rows_each = table.rows / stated
     if rows_each > table.rows / pages:
         return stated

@@ -9,8 +9,8 @@ from psycopg import sql
 
 from pgwatch_wed.whatif.lab import Lab
 from pgwatch_wed.whatif.model import Index, Query
-from pgwatch_wed.whatif.plans import Node, walk
 from pgwatch_wed.whatif.stopwatch import Stopwatch
+from tests.planning import real_plan, shape
 
 _NEAR, _CLOSE = 0.001, 0.01
 _OF_INDEX = """
@@ -60,12 +60,12 @@ def likeness(copy: str, lab: Lab, queries: Iterable[Query], indexes: Iterable[In
     plans = {q.name: (q, lab.plan(q, chosen)) for q in queries}
     with standing(copy, chosen) as connection:
         _analyze_expressions(connection, chosen)
-        trees = {name: _tree(connection, q.sql) for name, (q, _) in plans.items()}
+        trees = {name: real_plan(connection, q.sql) for name, (q, _) in plans.items()}
         sizes = {i.ddl(): lab.size(i) / _size(connection, n) for n, i in enumerate(chosen)}
     ratios = {n: plan.cost / float(trees[n]["Total Cost"]) for n, (_, plan) in plans.items()}
     return Likeness(
         len(plans),
-        sum(_shape(plan.tree) == _shape(trees[n]) for n, (_, plan) in plans.items()),
+        sum(shape(plan.tree) == shape(trees[n]) for n, (_, plan) in plans.items()),
         sum(abs(ratio - 1) <= _NEAR for ratio in ratios.values()),
         sum(abs(ratio - 1) <= _CLOSE for ratio in ratios.values()),
         max(ratios.values(), key=lambda r: abs(r - 1)),
@@ -96,17 +96,6 @@ def _analyze_expressions(connection: psycopg.Connection, indexes: Sequence[Index
             connection.execute("rollback to before")
     for row in found:
         connection.execute(_RESTORE, row)
-
-
-def _tree(connection: psycopg.Connection, text: str) -> Node:
-    row = connection.execute(f"explain (verbose, format json) {text}".encode()).fetchone()
-    assert row is not None
-    tree: Node = row[0][0]["Plan"]
-    return tree
-
-
-def _shape(tree: Node) -> list[str]:
-    return [f"{n['Node Type']} {n.get('Relation Name', '')}" for n in walk(tree)]
 
 
 def _size(connection: psycopg.Connection, number: int) -> int:
