@@ -30,9 +30,8 @@ from typing import Any, get_type_hints
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Table
 from pgwatch_wed.findings import Finding, Severity
-from pgwatch_wed.rules import Rule, all_rules, areas
+from pgwatch_wed.rules import PROFILES, Rule, all_rules, areas
 
-PROFILES = ("oltp", "mixed", "analytics")
 _SIZES = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "tb": 1024**4}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b)?\s*\Z", re.IGNORECASE)
 _SPANS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}

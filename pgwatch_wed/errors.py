@@ -36,6 +36,10 @@ class SnapshotError(Error):
     """A snapshot file cannot be read: truncated, foreign, or from a newer version."""
 
 
+class RuleError(Error):
+    """A module among the rules is not what a rule must be."""
+
+
 class InstallError(Error):
     """The monitoring objects cannot be installed or removed safely."""
 

@@ -2,8 +2,8 @@
 
 A rule is one module; ``rules/index/unused.py`` is ``index-unused``. Its docstring is its
 documentation, ``NEEDS`` names the facts without which it cannot judge, ``Limits`` holds its
-thresholds, ``check`` yields. Nothing is registered: folders are discovered. A folder's area is its
-name, unless its ``__init__`` says ``AREA``.
+thresholds, ``check`` yields. Nothing is registered: folders are discovered, and what each module
+says is checked. A folder's area is its name, unless its ``__init__`` says ``AREA``.
 """
 
 import importlib
@@ -14,8 +14,11 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from pgwatch_wed.errors import RuleError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Unknown
+from pgwatch_wed.rules import _contract
+from pgwatch_wed.rules._contract import PROFILES as PROFILES
 
 Check = Callable[[Snapshot, Any], Iterator[Finding | Unknown]]
 
@@ -67,18 +70,35 @@ class Rule:
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """Return every rule, by id."""
+    return discover(__name__)
+
+
+def discover(parent: str) -> tuple[Rule, ...]:
+    """Return the rules below a package; raise :class:`RuleError` for a module that is not one."""
     found: list[Rule] = []
-    for folder in pkgutil.iter_modules(__path__):
-        if not folder.ispkg:
+    wrong: list[str] = []
+    for folder in _modules(importlib.import_module(parent)):
+        package = importlib.import_module(f"{parent}.{folder}")
+        wrong += _said(package, _contract.folder_faults(package))
+        if not hasattr(package, "__path__"):
             continue
-        package = importlib.import_module(f"{__name__}.{folder.name}")
-        area = str(getattr(package, "AREA", folder.name))
-        for entry in pkgutil.iter_modules(package.__path__):
-            if entry.name.startswith("_"):
-                continue
-            module = importlib.import_module(f"{package.__name__}.{entry.name}")
-            found.append(Rule(f"{folder.name}-{entry.name}".replace("_", "-"), area, module))
+        area = str(getattr(package, "AREA", folder))
+        for name in _modules(package):
+            module = importlib.import_module(f"{package.__name__}.{name}")
+            wrong += _said(module, _contract.faults(module))
+            found.append(Rule(f"{folder}-{name}".replace("_", "-"), area, module))
+    if wrong:
+        raise RuleError("; ".join(wrong), "docs/adding-a-rule.md says what a rule must have")
     return tuple(sorted(found, key=lambda rule: rule.id))
+
+
+def _modules(package: ModuleType) -> Iterator[str]:
+    names = (entry.name for entry in pkgutil.iter_modules(package.__path__))
+    return (name for name in names if not name.startswith("_"))
+
+
+def _said(module: ModuleType, faults: Iterator[str]) -> list[str]:
+    return [f"{module.__name__}: {fault}" for fault in faults]
 
 
 def rule(rule_id: str) -> Rule:
