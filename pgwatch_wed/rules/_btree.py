@@ -1,8 +1,9 @@
-"""How large a B-tree would be if it were built now: a model with its bounds.
+"""How large a B-tree would be if it were built now: an estimate with bounds.
 
-Leaves hold one tuple an entry, or since 13 one tuple an equal key with six bytes an entry; both aligned
-to eight bytes, with a line pointer of four. What the model cannot know, it puts between bounds: how far
-keys of several columns repeat together, and how the widths of a variable column spread.
+Leaf pages hold one tuple per entry or, since 13, one tuple per distinct key with six bytes per entry;
+both are aligned to eight bytes, plus a line pointer of four. The bounds allow for what the model cannot
+know: how often the keys of several columns repeat together, and how the widths of a variable-length
+column are distributed.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ _TUPLE_HEADER = 8
 _TUPLE_HEADER_WITH_NULLS = 16
 _LINE_POINTER = 4
 _TID = 6
-_MAX_POSTING = 812  # bytes that CREATE INDEX gives to a tuple of equal keys
-_SAMPLE = 30_000  # rows that ANALYZE reads at the default statistics target
-_OFTEN = 10  # times that it must meet a rare value to count it right
+_MAX_POSTING = 812  # bytes that CREATE INDEX allows for a posting list tuple
+_SAMPLE = 30_000  # rows that ANALYZE samples at the default statistics target
+_OFTEN = 10  # times that a rare value must appear in the sample to be counted correctly
 _ALIGN = {"c": 1, "s": 2, "i": 4, "d": 8}
-# Types whose equal values are the same bytes, so that their keys may be merged; of others some may.
+# Types whose equal values have the same bytes, so that their keys can be deduplicated; others may be.
 _MERGEABLE = frozenset(
     (
         *(
@@ -42,7 +43,7 @@ _NEVER_MERGED = frozenset(("numeric", "float4", "float8", "jsonb", "interval"))
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Pages of a freshly built index: the least, the likely and the most that the model allows."""
+    """Pages of a freshly built index: at least, likely and at most."""
 
     least: float
     likely: float
@@ -53,8 +54,8 @@ class Size:
 class _Key:
     """A key or INCLUDE column: its alignment, its width in bytes where it is not NULL, its values.
 
-    ``sure_share`` is the part of its values, 0…1, whose number ANALYZE cannot have mistaken: its common
-    values, and all others only where the sample saw each of them many times.
+    ``sure_share`` is the fraction of its values whose number of distinct values ANALYZE cannot have got
+    wrong: its common values, and the others only if the sample saw each of them many times.
     """
 
     align: int
@@ -67,7 +68,7 @@ class _Key:
 
 
 def expected(snapshot: Snapshot, index: Index, table: Table) -> Size | None:
-    """Return the size of a freshly built B-tree; None where statistics or types do not allow it."""
+    """Return the size of a freshly built B-tree; None if statistics or types do not allow an estimate."""
     rows = index.rows if index.predicate is not None else table.rows
     keys = [_key(snapshot, index, place, rows) for place in range(len(index.columns))]
     known = [k for k in keys if k is not None]
@@ -121,7 +122,7 @@ def _of(column: Column | None, statistics: ColumnStatistics, rows: float) -> _Ke
 
 
 def _sure_share(statistics: ColumnStatistics, distinct: float, rows: float) -> float:
-    """ANALYZE counts too few values where many are rare: its sample meets most of them never."""
+    """Allow for ANALYZE's underestimate if many values are rare: most of them are not in its sample."""
     values = 1 - statistics.null_fraction
     common = min(statistics.mcv_fraction or 0.0, values)
     others = distinct - statistics.mcv_count
@@ -141,7 +142,7 @@ def _merges(snapshot: Snapshot, index: Index, keys: list[_Key]) -> bool | None:
 
 
 def _tuple_bytes(keys: list[_Key], spread: int) -> float:
-    """Return a tuple's bytes with its line pointer; ``spread`` shifts what widths around a mean cost."""
+    """Return a tuple's bytes with its line pointer; ``spread`` shifts the cost of varying widths."""
     has_nulls = any(k.null_fraction > 0 for k in keys[1:])
     at: float = _TUPLE_HEADER_WITH_NULLS if has_nulls else _TUPLE_HEADER
     for key in keys:
@@ -167,7 +168,7 @@ def _pages(
     is_merged: bool,
     alone: float = 0.0,
 ) -> float:
-    """Return pages for rows, their part of NULLs and number of values; ``alone`` entries share nothing."""
+    """Return pages for rows, their fraction of NULLs and distinct values; ``alone`` entries are not merged."""
     rows, nulls, distinct = counts
     values = rows * (1 - nulls)
     used = (
@@ -177,7 +178,7 @@ def _pages(
     block = snapshot.server.block_size
     fill = float(_whole(index.option("fillfactor"), 90))
     run = tuple_bytes + _TID * values / max(min(distinct, values), 1.0) if is_merged else 0.0
-    last = max(tuple_bytes, min(run, _MAX_POSTING))  # about half of one does not fit any more
+    last = max(tuple_bytes, min(run, _MAX_POSTING))  # on average half of one no longer fits
     room = block - _PAGE_OVERHEAD - block * (100 - fill) / 100 - min(last, block / 4) / 2
     leaves = max(used / max(room, 100), 1.0)
     fanout = max((block - _PAGE_OVERHEAD) * 0.7 / (tuple_bytes + 4), 4)
@@ -185,7 +186,7 @@ def _pages(
 
 
 def _entries(rows: float, distinct: float, tuple_bytes: float, *, is_merged: bool) -> float:
-    """Return the bytes of entries: one tuple each, or one for each run of equal keys."""
+    """Return the bytes of entries: one tuple each, or one for each group of equal keys."""
     distinct = min(distinct, rows)
     if not is_merged or rows <= distinct or distinct <= 0:
         return rows * tuple_bytes

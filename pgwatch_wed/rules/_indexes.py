@@ -1,4 +1,4 @@
-"""What several rules know about indexes: identity, cover, protection, and SQL to make or drop them."""
+"""What several rules know about indexes: identity, coverage, protection, and SQL to create or drop them."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,12 @@ from pgwatch_wed.findings import Object, Remedy
 from pgwatch_wed.quote import ident
 
 CONCURRENTLY = (
-    "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; it waits for transactions that are "
-    "already running"
+    "SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes; waits for running "
+    "transactions to end"
 )
 DROP_PARENT = (
-    "ACCESS EXCLUSIVE on the partitioned table and all its partitions for a moment: everything waits; "
-    "set lock_timeout first"
+    "ACCESS EXCLUSIVE on the partitioned table and all its partitions: briefly blocks all reads and "
+    "writes; set lock_timeout first"
 )
 # Storage parameters that change what an index can answer, not only how it is stored.
 _MEANINGFUL_OPTIONS = ("pages_per_range", "length", "col")
@@ -73,12 +73,12 @@ def leaves(snapshot: Snapshot, index: Index) -> Iterator[Index]:
 
 
 def size_bytes(snapshot: Snapshot, index: Index) -> int:
-    """Return an index's size as VACUUM, ANALYZE or CREATE INDEX wrote it down; partitions together."""
+    """Return an index's size as recorded by VACUUM, ANALYZE or CREATE INDEX; partitions together."""
     return sum(i.pages for i in leaves(snapshot, index)) * snapshot.server.block_size
 
 
 def reads_like(index: Index) -> tuple[object, ...]:
-    """Return what decides which queries an index can answer; equal tuples are equal for reading."""
+    """Return what determines which queries an index can answer: if equal, both can answer the same."""
     options = tuple(
         sorted(
             o
@@ -103,7 +103,7 @@ def reads_like(index: Index) -> tuple[object, ...]:
 
 
 def enforces_as_much(keeper: Index, other: Index) -> bool:
-    """Tell whether dropping ``other`` loses no uniqueness, given that both read alike."""
+    """Tell whether dropping ``other`` loses no uniqueness, given that both can answer the same queries."""
     if not other.is_unique and not other.is_exclusion:
         return True
     return (
@@ -115,7 +115,7 @@ def enforces_as_much(keeper: Index, other: Index) -> bool:
 
 
 def is_bound(index: Index) -> bool:
-    """Tell whether something other than queries holds the index in place."""
+    """Tell whether something other than queries needs the index."""
     return (
         index.is_primary
         or index.is_exclusion
@@ -128,9 +128,9 @@ def is_bound(index: Index) -> bool:
 
 
 def is_being_built(snapshot: Snapshot, index: Index) -> bool:
-    """Tell whether a session builds, rebuilds or drops it now.
+    """Tell whether a session is building, rebuilding or dropping it.
 
-    REINDEX CONCURRENTLY has several indexes of a table in hand and names one of them; DROP INDEX
+    REINDEX CONCURRENTLY works on several indexes of a table but reports only one of them; DROP INDEX
     CONCURRENTLY reports no progress, but locks the index.
     """
     if index.table_oid in snapshot.tables_being_indexed:
@@ -139,10 +139,10 @@ def is_being_built(snapshot: Snapshot, index: Index) -> bool:
 
 
 def is_prefix(narrow: Index, wide: Index) -> bool:
-    """Tell whether every scan that ``narrow`` answers, ``wide`` answers too, from its first keys.
+    """Tell whether ``wide`` can answer every scan that ``narrow`` can, with its leading keys.
 
-    Only B-trees have such an order of keys. INCLUDE columns must be included there, too: as a key
-    they would change size and deduplication.
+    Only B-trees have leading keys in this sense. INCLUDE columns must be INCLUDE columns there, too: as
+    keys they would change size and deduplication.
     """
     n = narrow.key_count
     return (
@@ -162,7 +162,7 @@ def is_prefix(narrow: Index, wide: Index) -> bool:
 
 def _expressions_lead(narrow: str | None, wide: str | None) -> bool:
     if narrow is None:
-        return True  # equal keys: the wide one's expressions come after them
+        return True  # the keys are equal: the wide one's expressions come after them
     if wide is None:
         return False
     inner, longer = narrow.strip("()"), wide.strip("()")
@@ -171,14 +171,14 @@ def _expressions_lead(narrow: str | None, wide: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """An index that may go, and the one that stays in its place."""
+    """An index that can be dropped, and the one that replaces it."""
 
     index: Index
     keeper: Index
 
 
 def duplicates(snapshot: Snapshot) -> tuple[Duplicate, ...]:
-    """Return every index that another one of the same table equals and outranks."""
+    """Return every index that is identical to, and ranks below, another one of the same table."""
     found: list[Duplicate] = []
     for same in _alike(snapshot):
         ordered = sorted(same, key=lambda i: _rank(snapshot, i))
@@ -191,7 +191,7 @@ def duplicates(snapshot: Snapshot) -> tuple[Duplicate, ...]:
 
 
 def prefixes(snapshot: Snapshot, copies: Iterable[Duplicate]) -> tuple[Duplicate, ...]:
-    """Return every plain index whose keys lead a wider one that stays."""
+    """Return every plain index whose keys are the leading keys of a wider one that stays."""
     going = {copy.index.oid for copy in copies}
     found: list[Duplicate] = []
     for index in snapshot.indexes:
@@ -204,7 +204,7 @@ def prefixes(snapshot: Snapshot, copies: Iterable[Duplicate]) -> tuple[Duplicate
 
 
 def _cover(snapshot: Snapshot, index: Index, going: set[int]) -> Index | None:
-    """Return the smallest index that covers this one and is covered by none itself."""
+    """Return the smallest index that covers this one and is not itself covered."""
     wider = [
         other
         for other in snapshot.indexes_of[index.table_oid]
@@ -232,7 +232,7 @@ def _alike(snapshot: Snapshot) -> Iterator[list[Index]]:
 
 
 def _rank(snapshot: Snapshot, index: Index) -> tuple[object, ...]:
-    """Order the equal: what is bound stays, then constraints, then the most used and smallest."""
+    """Order identical indexes: needed ones first, then constraints', then the most used and smallest."""
     return (
         not is_bound(index),
         not index.is_primary,
@@ -246,17 +246,17 @@ def _rank(snapshot: Snapshot, index: Index) -> tuple[object, ...]:
 
 
 def foreign_keys(snapshot: Snapshot, table_oid: int) -> Iterator[Constraint]:
-    """Yield the foreign keys that a table declares."""
+    """Yield a table's foreign keys."""
     return (c for c in snapshot.constraints_of[table_oid] if c.kind == "f")
 
 
 def covers_foreign_key(snapshot: Snapshot, index: Index, key: Constraint) -> bool:
     """Tell whether the referential check of a foreign key can use an index.
 
-    The first keys must be the foreign key's columns, in any order, under the columns' own
-    collations; a predicate may only demand what the check itself implies, that they are not NULL.
-    PostgreSQL's check asks by equality, so B-tree and, for one column, hash will do; GiST where it
-    was made for equality: by btree_gist, as exclusion constraints and temporal keys (18) are.
+    The leading keys must be the foreign key's columns, in any order, with the columns' own
+    collations; a predicate may only require what the check itself implies, that they are not null.
+    PostgreSQL's check uses equality, so a B-tree or, for one column, a hash index will do; GiST only if
+    it supports equality, through btree_gist, as in exclusion constraints and temporal keys (18).
     """
     wanted = _compared(snapshot, key)
     demanded = index.predicate_not_null
@@ -268,7 +268,7 @@ def covers_foreign_key(snapshot: Snapshot, index: Index, key: Constraint) -> boo
 
 
 def _compared(snapshot: Snapshot, key: Constraint) -> tuple[int, ...]:
-    """Return the columns that the check compares by equality: all but a temporal key's period."""
+    """Return the columns that the check compares by equality: all except a temporal key's period."""
     target = snapshot.index_by_oid.get(key.index_oid or 0)
     temporal = target is not None and target.access_method == "gist" and len(key.columns) > 1
     return key.columns[:-1] if temporal else key.columns
@@ -300,7 +300,7 @@ def _collation(snapshot: Snapshot, table_oid: int, attnum: int) -> int:
 
 
 def is_foreign_key_covered(snapshot: Snapshot, key: Constraint) -> bool:
-    """Tell whether an index serves a foreign key's check on its table, or on every partition."""
+    """Tell whether an index supports a foreign key's check on its table, or on every partition."""
     seen, open_ = {key.table_oid}, [key]
     while open_:
         one = open_.pop()
@@ -352,7 +352,7 @@ def drop(snapshot: Snapshot, index: Index) -> Remedy:
         return Remedy(
             sql=f"ALTER TABLE {ident(table.schema, table.name)} "
             f"DROP CONSTRAINT {ident(index.constraint_name)};",
-            lock="ACCESS EXCLUSIVE on the table for a moment: everything waits; set lock_timeout first",
+            lock="ACCESS EXCLUSIVE on the table: briefly blocks all reads and writes; set lock_timeout first",
             undo=_constraint_undo(snapshot, index, table),
         )
     name = ident(index.schema, index.name)
@@ -368,7 +368,7 @@ def drop(snapshot: Snapshot, index: Index) -> Remedy:
     )
 
 
-_NO_UNDO = "-- the definition could not be read, since the table is locked; read it before you drop"
+_NO_UNDO = "-- the definition could not be read because the table is locked; save it before you drop the index"
 
 
 def _constraint_undo(snapshot: Snapshot, index: Index, table: Table) -> str:
@@ -411,7 +411,7 @@ def shape(snapshot: Snapshot, index: Index) -> str | None:
 def replaced_by(
     snapshot: Snapshot, table: Table, index: Index, new_shape: str, suffix: str
 ) -> tuple[Remedy, ...]:
-    """Return the steps that build an index of another shape, and then drop the old one."""
+    """Return the steps that create an index with another definition and then drop the old one."""
     words = (*snapshot.column_names(index.table_oid, [a for a in index.keys if a]), suffix)
     return (build(snapshot, table, new_shape, words), drop(snapshot, index))
 
@@ -423,7 +423,7 @@ def new_name(
     suffix: str = "idx",
     also_taken: Iterable[str] = (),
 ) -> str:
-    """Return a name that PostgreSQL would choose, of 63 bytes at most and free in the schema."""
+    """Return a name as PostgreSQL would choose it, of at most 63 bytes and not in use in the schema."""
     taken = snapshot.relation_names.get(table.schema, frozenset()) | set(also_taken)
     stem = "_".join((table.name, *parts))
     number = 0
@@ -440,16 +440,16 @@ def _cut(text: str, size: int) -> str:
 
 
 def create(snapshot: Snapshot, table: Table, columns: tuple[str, ...]) -> Remedy:
-    """Return the SQL that makes a B-tree on columns without stopping writes, partitions included."""
+    """Return the SQL that creates a B-tree on columns without blocking writes, partitions included."""
     listed = ", ".join(ident(c) for c in columns)
     return build(snapshot, table, f"({listed})", columns)
 
 
 def build(snapshot: Snapshot, table: Table, shape: str, parts: Iterable[str]) -> Remedy:
-    """Return the SQL that makes an index of some shape (``USING brin (at)``) without stopping writes.
+    """Return the SQL that creates an index (``USING brin (at)``) without blocking writes.
 
-    ``parts`` go into its name. CONCURRENTLY is impossible on a partitioned table: there the index
-    is declared on it alone, built on each partition, and attached.
+    ``parts`` go into its name. CONCURRENTLY is not possible on a partitioned table: there the index is
+    created on the parent alone, built on each partition, and attached.
     """
     words = tuple(parts)
     name = new_name(snapshot, table, words)
@@ -463,8 +463,7 @@ def build(snapshot: Snapshot, table: Table, shape: str, parts: Iterable[str]) ->
     script = _PartitionScript(snapshot, shape, words, {name}, {table.oid})
     return Remedy(
         sql="\n".join(script.lines(table, name)),
-        lock="SHARE on the partitioned table for a moment, then "
-        f"{CONCURRENTLY[0].lower()}{CONCURRENTLY[1:]}, one partition after the other",
+        lock=f"briefly SHARE on the partitioned table; then {CONCURRENTLY}, one partition at a time",
         in_transaction=False,
         undo=f"DROP INDEX {ident(table.schema, name)};",
     )
@@ -479,7 +478,7 @@ class _PartitionScript:
     seen: set[int]
 
     def lines(self, table: Table, name: str) -> Iterator[str]:
-        """Yield the statements for one level of partitions, each beneath before it is attached."""
+        """Yield the statements for one level of partitions; each one is completed before it is attached."""
         yield f"CREATE INDEX {ident(name)} ON ONLY {ident(table.schema, table.name)} {self.shape};"
         for part in self.snapshot.partitions_of[table.oid]:
             if part.oid in self.seen:
@@ -497,7 +496,7 @@ class _PartitionScript:
 
 
 def writes(snapshot: Snapshot, table_oid: int) -> int:
-    """Count the row versions that every index of a table had to take: inserts and non-HOT updates."""
+    """Count the row versions that went into every index of a table: inserts and non-HOT updates."""
     return sum(
         a.n_tup_ins + max(a.n_tup_upd - a.n_tup_hot_upd, 0)
         for a in _activities(snapshot, table_oid)
@@ -505,7 +504,7 @@ def writes(snapshot: Snapshot, table_oid: int) -> int:
 
 
 def is_touched(snapshot: Snapshot, table_oid: int) -> bool:
-    """Tell whether anybody read or wrote a table or its partitions since the counters began."""
+    """Tell whether a table or its partitions have been read or written since the counters began."""
     return any(
         a.seq_scan + a.idx_scan + a.n_tup_ins + a.n_tup_upd + a.n_tup_del
         for a in _activities(snapshot, table_oid)
@@ -513,7 +512,7 @@ def is_touched(snapshot: Snapshot, table_oid: int) -> bool:
 
 
 def _stored(snapshot: Snapshot, table: Table) -> Iterator[Table]:
-    """Yield a table and its partitions, without the partitioned ones, whose own numbers are sums."""
+    """Yield a table and its partitions, except for partitioned tables, whose own numbers are sums."""
     for oid in partitions(snapshot, table.oid):
         found = table if oid == table.oid else snapshot.table_by_oid.get(oid)
         if found is not None and found.kind != "p":
@@ -521,7 +520,7 @@ def _stored(snapshot: Snapshot, table: Table) -> Iterator[Table]:
 
 
 def rows(snapshot: Snapshot, table: Table) -> float:
-    """Estimate a table's rows: counters or catalog, whichever knows; partitions together."""
+    """Estimate a table's rows from the counters or the catalog; partitions together."""
     known = snapshot.activity_by_oid
     return sum(
         max(t.rows, float(known[t.oid].n_live_tup) if t.oid in known else 0.0, 0.0)

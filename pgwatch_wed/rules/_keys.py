@@ -4,7 +4,7 @@ from pgwatch_wed.facts import Index, Snapshot
 
 
 def identifies(snapshot: Snapshot, index: Index) -> bool:
-    """Tell whether a unique index names every row: checked at once, whole, over columns never NULL."""
+    """Tell whether a unique index identifies every row: immediate, not partial, on NOT NULL columns."""
     columns = [snapshot.column_by_key.get((index.table_oid, a)) for a in index.keys]
     return (
         index.is_unique

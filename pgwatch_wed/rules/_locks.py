@@ -250,9 +250,9 @@ def doing(snapshot: Snapshot, node: Node) -> str:
     return f"has run its statement for {words(since(session.query_start, snapshot))}"
 
 
-def count(number: int, noun: str) -> str:
-    """Count in words: ``1 session``, ``2 sessions``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: ``1 session``, ``2 sessions``; ``plural`` where it is not noun + s."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def held(snapshot: Snapshot, node: Node) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which columns sequences feed, directly or through foreign keys, and how far they have come."""
+"""Which columns get their values from sequences, directly or through foreign keys, and how many are left."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Key = tuple[int, int]
 
 
 def bounds(column: Column) -> tuple[int, int] | None:
-    """Return the smallest and largest whole number of a column's type; None where there is no end."""
+    """Return the smallest and largest integer of a column's type; None if it is unbounded."""
     size = _INTEGERS.get(column.base_type)
     if size is not None:
         return -size, size - 1
@@ -28,18 +28,18 @@ def bounds(column: Column) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Clock:
-    """A sequence with how far it has come."""
+    """A sequence and its position."""
 
     sequence: Sequence
 
     @property
     def is_ascending(self) -> bool:
-        """It counts upwards."""
+        """Whether it counts upwards."""
         return self.sequence.increment > 0
 
     @property
     def position(self) -> int | None:
-        """The last value given out; None before the first."""
+        """The last value returned; None before the first."""
         return self.sequence.last_value
 
     @property
@@ -59,7 +59,7 @@ class Clock:
         return one < other if self.is_ascending else one > other
 
     def share(self, end: int) -> float:
-        """Return which part of the way to ``end`` is gone, 0…1, from where its range begins."""
+        """Return the used fraction of the range from its beginning to ``end``."""
         begin = self.sequence.min_value if self.is_ascending else self.sequence.max_value
         begin = max(begin, 0) if self.is_ascending and self.sequence.start_value >= 0 else begin
         way = abs(end - begin)
@@ -68,7 +68,7 @@ class Clock:
         return min(max(gone / way, 0.0), 1.0) if way else 1.0
 
     def left(self, end: int) -> int:
-        """Count the values that are left before ``end``."""
+        """Return the number of values left before ``end``."""
         if self.position is None:
             return abs(end - self.sequence.start_value) // abs(self.sequence.increment)
         over = self.comes_before(end, self.position)
@@ -83,7 +83,7 @@ class Feeds:
 
     @cached_property
     def direct(self) -> dict[Key, Clock]:
-        """Columns with a sequence as identity, owner's column or default; partitions' with the parent."""
+        """Columns with a sequence as identity, owner or default; those of partitions with their parent."""
         found: dict[Key, Clock] = {}
         for sequence in sorted(self.snapshot.sequences, key=lambda s: s.oid):
             for key in _fed(self.snapshot, sequence):
@@ -107,7 +107,7 @@ class Feeds:
 
     @cached_property
     def by_reference(self) -> dict[Key, tuple[Key, Clock]]:
-        """Columns of foreign keys that lead to a fed column: what they refer to, and its sequence."""
+        """Foreign key columns that lead to such a column: what they refer to, and its sequence."""
         found: dict[Key, tuple[Key, Clock]] = {}
         open_ = list(self.direct.items())
         while open_:
@@ -130,7 +130,7 @@ class Feeds:
 
 
 def _fed(snapshot: Snapshot, sequence: Sequence) -> Iterator[Key]:
-    """Yield identity columns, plain defaults, and owners without a default, fed by the application."""
+    """Yield identity columns, plain defaults, and owning columns without a default, set by the application."""
     known = snapshot.column_by_key
     if sequence.owner_table_oid is not None and sequence.owner_column is not None:
         owner = known.get((sequence.owner_table_oid, sequence.owner_column))
@@ -142,7 +142,7 @@ def _fed(snapshot: Snapshot, sequence: Sequence) -> Iterator[Key]:
 
 
 def days_left(snapshot: Snapshot, table: Table, left: int, min_days: float) -> float | None:
-    """Divide what is left by the rows inserted a day; None where the counters are too young for a rate."""
+    """Divide the values left by the rows inserted per day; None if the counters are too young for a rate."""
     rows = sum(
         a.n_tup_ins
         for oid in (table.oid, *(p.oid for p in snapshot.partitions_of[table.oid]))

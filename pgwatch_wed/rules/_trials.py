@@ -1,21 +1,21 @@
-"""The lab's drop dry run: what hiding an index does to the workload."""
+"""The lab's trial drops: what the workload would cost without an index."""
 
 from typing import Any
 
 from pgwatch_wed.facts import Index, IndexDropTrial, Snapshot
 
-# Costs of two plans of one query differ by fuzz below this.
+# A smaller difference between the costs of two plans is noise.
 _TOLERANCE = 1.01
 
 
 def trial(snapshot: Snapshot, index: Index) -> IndexDropTrial | None:
-    """Return the trial of an index, if the lab made one with statements to speak of."""
+    """Return the trial of an index, if the lab made one that involves any statements."""
     found = (t for t in snapshot.index_drop_trials if t.index_oid == index.oid and t.statements)
     return next(found, None)
 
 
 def veto(snapshot: Snapshot, index: Index) -> bool:
-    """Tell whether the workload would become dearer without the index."""
+    """Tell whether the workload would cost more without the index."""
     found = trial(snapshot, index)
     return found is not None and (
         found.cost_after > found.cost_before * _TOLERANCE or (found.worst_ratio or 1.0) > 1.1

@@ -48,13 +48,13 @@ def idle(db: str) -> Snapshot:
     return collect(db)
 
 
-def test_young_counters_make_nothing_unused(idle: Snapshot) -> None:
+def test_young_counters_prove_no_index_unused(idle: Snapshot) -> None:
     found = report(idle, "index-unused")
     assert found.verdicts[0].verdict is Verdict.UNKNOWN
-    assert "30 days are wanted" in found.verdicts[0].reason
+    assert "30 days are required" in found.verdicts[0].reason
 
 
-def test_counters_of_a_month_do(idle: Snapshot) -> None:
+def test_counters_of_a_month_are_enough(idle: Snapshot) -> None:
     assert set(findings(later(idle, days=31), "index-unused")) == {"t_a", "t_b"}
 
 
@@ -135,7 +135,7 @@ def test_a_standby_that_nobody_asked_lowers_the_grade(idle: Snapshot) -> None:
     assert unasked.grade is Grade.B
 
 
-def test_a_workload_that_gets_dearer_without_it_keeps_an_index(idle: Snapshot) -> None:
+def test_an_index_stays_if_the_workload_costs_more_without_it(idle: Snapshot) -> None:
     oid = next(i.oid for i in idle.indexes if i.name == "t_a")
     other = next(i.oid for i in idle.indexes if i.name == "t_b")
     trials = (

@@ -1,24 +1,25 @@
-"""B-trees that take far more pages than their entries need.
+"""B-trees that take up far more pages than their entries need.
 
 ## Why it matters
-Scans and the cache carry half-empty pages, and so do VACUUM, backups and replicas. After a mass delete a B-tree keeps its
-size: space inside a page is only used again by keys that belong there.
+Scans, the cache, VACUUM, backups and replicas have to deal with half-empty pages. A B-tree does not shrink after a mass
+delete: space inside a page is reused only for keys that belong there.
 
 ## How sure we are
-C: the size of a freshly built index is computed from the rows, the widths and the number of values that ANALYZE found, with
-alignment, NULLs, fillfactor and, from 13 on, deduplication. On 27 indexes of all shapes it was within 6 points of a
-real REINDEX for common types, and within 17 for numeric keys and tiny partial indexes, whose bounds are wider. Only what
-is too much at the far end of the bounds is reported. A with `--exact-bloat`, which asks pgstatindex.
+C: the size of a freshly built index is computed from the rows, column widths and number of distinct values that ANALYZE
+found, allowing for alignment, NULLs, fillfactor and, from 13 on, deduplication. On 27 indexes of all kinds it was within
+6 percentage points of an actual REINDEX for common types, and within 17 for numeric keys and tiny partial indexes, which
+get wider bounds. Only an index that is bloated even at the cautious end of its bounds is reported. A with
+`--exact-bloat`, which uses pgstatindex.
 
 ## Not reported
-- Pages that are two thirds full, as keys in random order leave them: that is how B-trees live.
-- Small waste; access methods other than B-tree.
-- Unknown instead of a guess: statistics that the role may not see, that are missing or stale, and tables whose dead rows
-  VACUUM has not yet removed.
+- Pages that are two thirds full, which is normal for keys inserted in random order.
+- Small amounts of waste; access methods other than B-tree.
+- Unknown instead of a guess: column statistics that are missing, stale or not visible to the role, and tables whose dead
+  rows VACUUM has not removed yet.
 
 ## Remedy
-REINDEX INDEX CONCURRENTLY, which needs space for a second copy meanwhile. If the waste comes back, look for its cause: a
-queue whose rows are deleted in the order of the key, or VACUUM that comes too late.
+REINDEX INDEX CONCURRENTLY, which temporarily needs space for a second copy. If the bloat returns, look for its cause: a
+queue whose rows are deleted in key order, or VACUUM running too late.
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unkno
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _btree
 from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("indexes", "tables", "table_activity", "columns")
 PRIMARY_ONLY = True
@@ -38,20 +40,20 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # The part, 0…1, that is surely wasted; keys in random order alone leave 0.28.
+    # The fraction that is wasted at least; keys in random order alone leave 0.28 unused.
     min_wasted_share: float = 0.4
     # Less is not worth a rebuild.
     min_wasted_bytes: int = 1_000_000
-    # From both of these on it is a warning.
+    # At or above both of these it is a warning.
     warn_wasted_share: float = 0.5
     warn_wasted_bytes: int = 50_000_000
-    # So much of a table may have changed since ANALYZE, or wait for VACUUM.
+    # The fraction of a table that may have changed since ANALYZE, or be waiting for VACUUM.
     max_changed_share: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class _Waste:
-    """The part of an index, 0…1, that a fresh one would not have: at least, likely, at most."""
+    """The fraction of an index that a fresh one would not have: at least, likely, at most."""
 
     sure: float
     likely: float
@@ -82,7 +84,10 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             yield _finding(snapshot, index, waste, limits)
     for reason, names in sorted(unjudged.items()):
         some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
-        yield Unknown(f"{len(names)} indexes ({some}): {reason}", "ANALYZE, or --exact-bloat")
+        yield Unknown(
+            f"{count(len(names), 'index', 'indexes')} ({some}): {reason}",
+            "run ANALYZE, or use --exact-bloat",
+        )
 
 
 def _is_candidate(index: Index, size: int, limits: Limits) -> bool:
@@ -104,15 +109,15 @@ def _judge(
         return snapshot.missing["column_statistics"].reason
     activity = snapshot.activity_by_oid.get(table.oid)
     if activity is None or table.rows < 0:
-        return "the table was never analysed"
+        return "the table was never analyzed"
     allowed = max(table.rows, float(activity.n_live_tup), 1.0) * limits.max_changed_share
     if activity.n_mod_since_analyze > allowed:
         return "much of the table has changed since ANALYZE"
     if activity.n_dead_tup > allowed:
-        return "dead rows still wait for VACUUM"
+        return "many dead rows are still waiting for VACUUM"
     size = _btree.expected(snapshot, index, table)
     if size is None:
-        return "statistics of its columns are missing"
+        return "statistics on its columns are missing"
     pages = max(index.pages, 1)
     return _Waste(*(1 - s / pages for s in (size.most, size.likely, size.least)))
 
@@ -137,7 +142,7 @@ def _finding(snapshot: Snapshot, index: Index, waste: _Waste, limits: Limits) ->
         severity=Severity.WARNING if large else Severity.INFO,
         grade=Grade.A if waste.is_exact else Grade.C,
         title=f"{waste.likely:.0%} of {index.qualified} is wasted",
-        detail=f"A freshly built one would be smaller by {wasted / 1_000_000:,.1f} MB{bounds}.",
+        detail=f"A freshly built index would be {wasted / 1_000_000:,.1f} MB smaller{bounds}.",
         evidence={
             "size_bytes": size,
             "wasted_bytes": wasted,
@@ -147,9 +152,9 @@ def _finding(snapshot: Snapshot, index: Index, waste: _Waste, limits: Limits) ->
             "leaf_density_percent": waste.density,
             "rows": index.rows,
         },
-        impact=Impact(bytes=wasted, risk="scans and the cache carry empty pages"),
+        impact=Impact(bytes=wasted, risk="scans read, and the cache holds, mostly empty pages"),
         remedy=(_rebuild(index),),
-        caveats=() if waste.is_exact else ("It is a model: --exact-bloat measures it.",),
+        caveats=() if waste.is_exact else ("This is an estimate: --exact-bloat measures it.",),
     )
 
 
@@ -158,12 +163,12 @@ def _rebuild(index: Index) -> Remedy:
     if index.is_exclusion:
         return Remedy(
             sql=f"REINDEX INDEX {name};",
-            lock="SHARE on the table, ACCESS EXCLUSIVE on the index: writes wait until it is built",
-            undo="-- nothing to undo: the same index, smaller",
+            lock="SHARE on the table, ACCESS EXCLUSIVE on the index: blocks writes until it is built",
+            undo="-- nothing to undo: it is the same index, only smaller",
         )
     return Remedy(
         sql=f"REINDEX INDEX CONCURRENTLY {name};",
         lock=ix.CONCURRENTLY,
         in_transaction=False,
-        undo="-- nothing to undo: the same index, smaller",
+        undo="-- nothing to undo: it is the same index, only smaller",
     )

@@ -1,23 +1,23 @@
 """Indexes that keep updates from being HOT.
 
 ## Why it matters
-An update that changes no indexed column, and finds room on its page, writes no index at all (HOT), and its old version
-goes away without VACUUM. One index on a column that is updated all the time takes that from every such update: all
-indexes of the table get an entry, WAL and bloat grow.
+An update that changes no indexed column and finds room on the same page does not write to any index (HOT), and its old
+row version is removed without VACUUM. A single index on a column that is updated all the time defeats this for every such
+update: all indexes of the table get a new entry, and WAL and bloat grow.
 
 ## How sure we are
-C: the table's counters say how many updates were not HOT; which column was the reason follows from the columns that the
-statements of pg_stat_statements set, weighed by their rows. A statement that sets a column to the value that it has
-already does not block, and this the text does not show.
+C: the table's counters show how many updates were not HOT; which column is the cause follows from the columns that the
+statements in pg_stat_statements set, weighted by their rows. A statement that sets a column to its current value does not
+prevent HOT, but that cannot be seen in its text.
 
 ## Not reported
-Tables most of whose updates are HOT, or have few of them; updates that went to another page for want of room (counted
-from 16 on), which is a matter of fillfactor; BRIN indexes from 16 on, which no longer block. Where the updates of a table
-are not among the visible statements, the verdict is unknown.
+Tables with few updates, or whose updates are mostly HOT; updates that moved to another page for lack of room (counted
+from 16 on), which is a matter of fillfactor; BRIN indexes from 16 on, which no longer prevent HOT. If the updates of a
+table are not among the visible statements, the verdict is unknown.
 
 ## Remedy
-An index that nobody scans: drop it. Otherwise weigh what it serves against what it costs: leave the column out of its
-INCLUDE list or predicate, or move the busy column to a table of its own.
+Drop the index if nothing scans it. Otherwise weigh its benefit against its cost: remove the column from its INCLUDE list
+or predicate, or move the frequently updated column to a table of its own.
 """
 
 from collections.abc import Iterator
@@ -27,6 +27,7 @@ from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _updates
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("indexes", "tables", "table_activity", "columns", "index_usage")
 PRIMARY_ONLY = True
@@ -36,15 +37,15 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # Fewer updates than these are cheap, however they are done.
+    # Fewer updates are cheap, HOT or not.
     min_updates: int = 1_000
-    # Where more than this part of the updates, 0…1, is HOT, nothing is wrong.
+    # If more than this fraction of the updates is HOT, nothing is wrong.
     max_hot_share: float = 0.5
-    # Blocked updates that stayed on their page must be at least this part, 0…1, of all (16+).
+    # At least this fraction of all updates must stay on their page without being HOT (16 and later).
     min_blocked_share: float = 0.1
-    # An index must be set by statements with at least this part, 0…1, of the table's updated rows.
+    # Statements that set the index's columns must account for at least this fraction of the updated rows.
     min_rows_share: float = 0.1
-    # From this many blocked updates on it is a warning.
+    # At least this many updates that could have been HOT are a warning.
     warn_updates: int = 10_000
 
 
@@ -57,18 +58,18 @@ class _Case:
 
     @property
     def blocked(self) -> int:
-        """Updates that were not HOT although they may have had room."""
+        """Updates that were not HOT although there may have been room on the page."""
         return max(self.updates - self.hot - (self.new_page or 0), 0)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each index whose columns are what updates change."""
+    """Yield a finding for each index on columns that updates change."""
     cases = [c for c in _cases(snapshot) if _is_blocked(snapshot, c, limits)]
     if not cases:
         return
     if "statements" in snapshot.missing:
         why = snapshot.missing["statements"]
-        yield Unknown(f"which columns are updated is not known: {why.reason}", why.mend)
+        yield Unknown(f"the updated columns are not known: {why.reason}", why.mend)
         return
     found = _updates.updates(snapshot)
     for case in cases:
@@ -151,8 +152,8 @@ def _finding(
         severity=Severity.WARNING if blocked >= limits.warn_updates else Severity.INFO,
         grade=Grade.C,
         title=f"{index.qualified} keeps updates of {', '.join(columns)} from being HOT",
-        detail=f"{case.hot / case.updates:.0%} of {case.updates:,} updates of {case.table.qualified} "
-        f"were HOT; about {blocked:,} of the others set a column that this index holds.",
+        detail=f"Of {count(case.updates, 'update')} of {case.table.qualified}, "
+        f"{case.hot / case.updates:.0%} were HOT; about {blocked:,} of the others set a column of this index.",
         evidence={
             "columns": columns,
             "updates": case.updates,
@@ -164,7 +165,7 @@ def _finding(
             "query_ids": sorted({u.statement.query_id for u in guilty}),
             "query": worst.statement.text,
         },
-        impact=Impact(risk="each such update writes every index of the table"),
+        impact=Impact(risk="each of these updates writes to every index of the table"),
         remedy=()
         if scans or index.is_unique or ix.is_bound(index)
         else (ix.drop(snapshot, index),),
@@ -174,9 +175,16 @@ def _finding(
 
 def _caveats(index: Index, scans: int, others: list[str]) -> Iterator[str]:
     if others:
-        yield f"{', '.join(others)} block updates too: only without all of them are updates HOT."
+        also = "prevents" if len(others) == 1 else "prevent"
+        yield (
+            f"{', '.join(others)} also {also} HOT updates: they become HOT only once none of these "
+            "indexes is left."
+        )
     if scans:
-        yield f"{index.name} was scanned {scans:,} times: weigh what it serves."
+        yield f"{index.name} was scanned {count(scans, 'time')}: weigh its benefit against this cost."
     if index.is_unique:
-        yield "It enforces uniqueness; only the application can leave the column unchanged."
-    yield "Updates that set a column to the value it has do not block, and cannot be told apart here."
+        yield "It enforces uniqueness; only the application can avoid changing the column."
+    yield (
+        "Updates that set a column to its current value do not prevent HOT, but cannot be told apart "
+        "here."
+    )

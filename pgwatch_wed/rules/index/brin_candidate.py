@@ -1,20 +1,20 @@
-"""B-trees on large tables whose rows lie in the order of the column: a BRIN would do.
+"""B-trees on large tables whose rows are in column order: a BRIN index would do.
 
 ## Why it matters
-Where new rows come with ever larger values, as with the time of an event, a BRIN index of a few pages finds the same
-ranges as a B-tree of gigabytes, and costs writes next to nothing.
+If new rows always have larger values, such as the time of an event, a BRIN index of a few pages finds the same ranges as
+a B-tree of several gigabytes, at next to no cost for writes.
 
 ## How sure we are
-C: the correlation of order and value is from ANALYZE's sample. BRIN finds ranges of blocks: right for ranges of values, and
-slower for single rows.
+C: the correlation between physical order and value comes from ANALYZE's sample. BRIN finds ranges of blocks: good for
+ranges of values, slower for single rows.
 
 ## Not reported
-Small tables; tables whose rows are updated or deleted, which loses the order; unique indexes; indexes of several
-columns, INCLUDE, expressions or a predicate; indexes whose scans return few rows each; columns that a visible statement
-sorts by, or takes min() or max() of, which BRIN cannot serve; columns that have a BRIN already.
+Small tables; tables whose rows are updated or deleted, which destroys the order; unique indexes; indexes with several
+columns, INCLUDE columns, expressions or a predicate; indexes whose scans return few rows each; columns that a visible
+statement uses in ORDER BY, min() or max(), which BRIN cannot serve; columns that already have a BRIN index.
 
 ## Remedy
-Build the BRIN with autosummarize, compare the plans of your range queries, then drop the B-tree.
+Create the BRIN index with autosummarize, compare the plans of your range queries, then drop the B-tree.
 """
 
 from collections.abc import Iterator
@@ -34,22 +34,22 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # A BRIN pays where the table has many ranges of 128 pages: a megabyte each.
+    # BRIN pays off if the table has many ranges of 128 pages, which is 1 MB each.
     min_table_bytes: int = 20_000_000
-    # Smaller B-trees are not worth it.
+    # Smaller B-trees are not worth replacing.
     min_index_bytes: int = 5_000_000
-    # Order and value must nearly agree, 0…1, in either direction.
+    # The correlation of physical order and value, 0 to 1, in either direction.
     min_correlation: float = 0.99
-    # The part of rows, 0…1, that may have been updated or deleted.
+    # The fraction of rows that may have been updated or deleted.
     max_changed_share: float = 0.01
-    # Scans that return fewer rows than these look for single rows.
+    # Scans that return fewer rows look for single rows.
     min_rows_per_scan: float = 100
-    # From this saving on it is a warning.
+    # Saving at least this much is a warning.
     warn_saved_bytes: int = 1_000_000_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each B-tree that a BRIN could replace."""
+    """Yield a finding for each B-tree that a BRIN index could replace."""
     for index in snapshot.indexes:
         table = snapshot.table_by_oid.get(index.table_oid)
         if table is None or table.kind != "r" or not _is_plain(snapshot, index, limits):
@@ -121,7 +121,7 @@ def _finding(
         severity=Severity.WARNING if size >= limits.warn_saved_bytes else Severity.INFO,
         grade=Grade.C,
         title=f"{index.qualified} could be a BRIN index",
-        detail=f"The rows of {table.qualified} lie in the order of {column.name}, and are not changed.",
+        detail=f"The rows of {table.qualified} are stored in order of {column.name} and are hardly ever changed.",
         evidence={
             "column": column.name,
             "correlation": round(statistics.correlation or 0, 4),
@@ -137,6 +137,6 @@ def _finding(
 
 
 def _caveats(scans: int) -> Iterator[str]:
-    yield "BRIN serves ranges; a search for single rows, ORDER BY … LIMIT and joins need the B-tree."
+    yield "BRIN serves ranges; looking up single rows, ORDER BY … LIMIT and joins need the B-tree."
     if not scans:
-        yield "It has not been scanned: if index-unused agrees, drop it without a successor."
+        yield "It has not been scanned: if index-unused agrees, drop it without replacement."

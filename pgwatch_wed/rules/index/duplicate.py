@@ -1,24 +1,25 @@
-"""Indexes that another index of the same table equals in everything.
+"""Indexes identical to another index of the same table.
 
 ## Why it matters
-Every insert, and every update that is not HOT, pays for each index; VACUUM, backups, replicas and the cache carry the
-copy. No query is faster for it.
+Every insert, and every update that is not HOT, has to maintain each index; VACUUM, backups, replicas and the cache carry
+the duplicate as well. It makes no query faster.
 
 ## How sure we are
-B: compared by access method, key columns in order, operator classes, collations, DESC and NULLS options, expressions,
-predicate and INCLUDE columns, from the catalogs' arrays and never from text. Storage parameters such as fillfactor are
-no difference.
+B: access method, key columns in order, operator classes, collations, DESC and NULLS options, expressions, predicate and
+INCLUDE columns are compared in the catalogs, not as text. Storage parameters such as fillfactor do not make a
+difference.
 
 ## Not reported
-The index that stays: a constraint's before a bare one, a unique one before a plain one, then the one that is used
-more. Never both of a pair. Nor an index that anything but queries holds in place: primary keys, exclusion
-constraints, the replica identity, the CLUSTER index, the target of a foreign key, partitions of a partitioned
-index (their parent is judged). An invalid index covers nothing. UNIQUE beside UNIQUE NULLS NOT DISTINCT enforce
-different things, and so do a deferrable and an immediate constraint. Operator classes with other parameters, and
-BRIN indexes with other ranges, are not copies.
+The index that should stay: one that belongs to a constraint rather than one that does not, a unique one rather than a
+plain one, then the one that is used more. Never both of a pair. Indexes that something other than queries needs: primary
+keys, exclusion constraints, the replica identity, the index used by CLUSTER, indexes that foreign keys refer to,
+partitions of a partitioned index (their parent is judged). An invalid index replaces nothing. UNIQUE and UNIQUE NULLS NOT
+DISTINCT enforce different things, and so do a deferrable and an immediate constraint. Operator classes with different
+parameters, and BRIN indexes with a different pages_per_range, are not duplicates.
 
 ## Remedy
-DROP INDEX CONCURRENTLY, or DROP CONSTRAINT where a second constraint owns it; the way back is its own definition.
+DROP INDEX CONCURRENTLY, or DROP CONSTRAINT if the duplicate belongs to a second constraint; to undo it, run the index
+definition.
 """
 
 from collections.abc import Iterator
@@ -36,12 +37,12 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # A smaller copy is reported for information only.
+    # A smaller duplicate is reported as info.
     warn_size_bytes: int = 1_000_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each index that may go."""
+    """Yield a finding for each index that can be dropped."""
     for pair in ix.duplicates(snapshot):
         yield _finding(snapshot, pair, limits)
 
@@ -54,9 +55,9 @@ def _finding(snapshot: Snapshot, pair: ix.Duplicate, limits: Limits) -> Finding:
         related=(ix.object_of(snapshot, keeper),),
         severity=Severity.WARNING if size >= limits.warn_size_bytes else Severity.INFO,
         grade=Grade.B,
-        title=f"{index.qualified} is a copy of {keeper.name}",
+        title=f"{index.qualified} duplicates {keeper.name}",
         detail=f"Both are {index.access_method} indexes on the same columns with the same options. "
-        f"Keep {keeper.name}{_because(keeper)}; queries that use {index.name} will use it.",
+        f"Keep {keeper.name}{_because(keeper)}; queries that use {index.name} will use it instead.",
         evidence={
             "size_bytes": size,
             "columns": list(snapshot.column_names(index.table_oid, index.keys)),
@@ -65,7 +66,7 @@ def _finding(snapshot: Snapshot, pair: ix.Duplicate, limits: Limits) -> Finding:
             "keeper": keeper.qualified,
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
-        impact=Impact(bytes=size, risk="each write maintains the same index twice"),
+        impact=Impact(bytes=size, risk="every write maintains the same index twice"),
         remedy=(ix.drop(snapshot, index),),
         caveats=_caveats(index.constraint_name),
     )
@@ -82,4 +83,4 @@ def _because(keeper: Index) -> str:
 def _caveats(constraint: str | None) -> tuple[str, ...]:
     if constraint is None:
         return ()
-    return ("ON CONFLICT ON CONSTRAINT names constraints: look for this one in the application.",)
+    return ("Check that the application does not name it in ON CONFLICT ON CONSTRAINT.",)

@@ -1,20 +1,20 @@
-"""Partitioned indexes that some partitions lack.
+"""Partitioned indexes that are missing on some partitions.
 
 ## Why it matters
-An index made on a partitioned table with ON ONLY is a promise: new partitions get it, existing ones have it only once
-theirs is built and attached. Until then queries read the partitions that lack it from end to end, and a unique one
-guarantees nothing across partitions.
+An index created on a partitioned table with ON ONLY is only a template: new partitions get it, but existing partitions
+have it only once their own index is built and attached. Until then, queries scan partitions without it in full, and a
+unique index guarantees nothing across partitions.
 
 ## How sure we are
-B: the catalogs say which partitions have no valid index attached. That the work is still going on, and this the
-ordinary state in the middle of it, the catalogs do not say: hence it is for information.
+B: the catalogs show which partitions have no valid index attached. They do not show whether somebody is still working on
+it, in which case this is the normal state; hence info.
 
 ## Not reported
-Partitioned tables without partitions; indexes that a session builds now.
+Partitioned tables without partitions; indexes that a session is building.
 
 ## Remedy
-Build the index on each partition that lacks it with CREATE INDEX CONCURRENTLY, then attach it; an equal index that the
-partition has already is only attached.
+Create the index on each partition that lacks it with CREATE INDEX CONCURRENTLY, then attach it. If a partition already
+has an identical index, it only needs to be attached.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("indexes", "tables", "columns", "index_builds", "index_definitions")
 PRIMARY_ONLY = True
@@ -58,13 +59,13 @@ def _judge(snapshot: Snapshot, index: Index) -> Iterator[Finding]:
         object=ix.object_of(snapshot, index),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"{index.qualified} is not yet valid: {len(lacking)} partitions lack it",
-        detail=f"It was made with ON ONLY. Build it on the partitions that lack it ({names}) and attach each.",
+        title=f"{index.qualified} is not yet valid: it is missing on {count(len(lacking), 'partition')}",
+        detail=f"It was created with ON ONLY. Create it on the partitions without it ({names}) and attach each.",
         evidence={
             "partitions_without": [p.qualified for p in lacking[:50]],
             "attached": len(served),
         },
-        impact=Impact(risk="new partitions get the index, old ones do not have it"),
+        impact=Impact(risk="new partitions get the index, existing ones do not have it"),
         remedy=tuple(_attach(snapshot, index, table, lacking)),
     )
 
@@ -99,7 +100,7 @@ def _attach(
 
 
 def _existing(snapshot: Snapshot, index: Index, part: Table) -> str | None:
-    """Return the partition's own index of the same shape, which only needs attaching."""
+    """Return the partition's own identical index, which only needs to be attached."""
     wanted = snapshot.column_names(index.table_oid, index.columns)
     for other in snapshot.indexes_of[part.oid]:
         same = snapshot.column_names(part.oid, other.columns) == wanted

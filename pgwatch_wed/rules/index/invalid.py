@@ -2,19 +2,19 @@
 
 ## Why it matters
 An invalid index answers no query, yet once it is ready every write maintains it. CREATE INDEX CONCURRENTLY IF NOT
-EXISTS finds the name taken and does not mend it. An invalid unique index does not guarantee uniqueness.
+EXISTS finds the name in use and does not repair it. An invalid unique index does not guarantee uniqueness.
 
 ## How sure we are
-B: pg_index says so.
+B: pg_index marks it as invalid.
 
 ## Not reported
-Indexes that a session builds, rebuilds or drops now. Partitioned indexes made with ON ONLY, which are invalid until
-every partition has its own attached: `index-incomplete`.
+Indexes that a session is building, rebuilding or dropping. Partitioned indexes created with ON ONLY, which stay invalid
+until an index of every partition is attached: see `index-incomplete`.
 
 ## Remedy
-REINDEX INDEX CONCURRENTLY where the index is wanted; DROP INDEX CONCURRENTLY for what a failed REINDEX left (names with
-`_ccnew` or `_ccold`) and for one that a valid twin already replaces. A unique index whose build failed on duplicates
-fails again until they are gone.
+REINDEX INDEX CONCURRENTLY if the index is needed; DROP INDEX CONCURRENTLY for what a failed REINDEX left behind (names
+ending in `_ccnew` or `_ccold`) and for an index that a valid duplicate already replaces. If duplicate rows made the build
+of a unique index fail, it fails again until they are removed.
 """
 
 import re
@@ -38,12 +38,12 @@ class Limits:
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
-    """Yield a finding for each invalid index that nobody is building."""
+    """Yield a finding for each invalid index that is not being built."""
     broken = [i for i in snapshot.indexes if not i.is_usable and i.kind != "I"]
     # A role without pg_read_all_stats sees that something is being built, but not what.
     if broken and any(not b.relation_oid for b in snapshot.index_builds):
         yield Unknown(
-            "another role builds an index, which may be one of the invalid ones",
+            "another role is building an index, which may be one of the invalid ones",
             f"run again when it is done, or GRANT pg_monitor TO {ident(snapshot.server.role)};",
         )
         return
@@ -68,8 +68,8 @@ def _finding(snapshot: Snapshot, index: Index) -> Finding:
         grade=Grade.B,
         title=f"{index.qualified} is invalid",
         detail=f"Its build failed or was cancelled: no query uses it, and {maintained}."
-        + (f" {twin.name} is its valid twin." if twin else "")
-        + (" A concurrent REINDEX left it behind." if leftover else ""),
+        + (f" {twin.name} is a valid duplicate." if twin else "")
+        + (" A failed REINDEX CONCURRENTLY left it behind." if leftover else ""),
         evidence={
             "size_bytes": size,
             "is_ready": index.is_ready,
@@ -96,7 +96,9 @@ def _twin(snapshot: Snapshot, index: Index) -> Index | None:
 
 def _risk(index: Index) -> str:
     return (
-        "uniqueness is not guaranteed" if index.is_unique else "queries that need it read the table"
+        "uniqueness is not guaranteed"
+        if index.is_unique
+        else "queries that need it scan the whole table"
     )
 
 
@@ -107,8 +109,8 @@ def _remedy(snapshot: Snapshot, index: Index, *, drop: bool) -> Remedy:
     if index.is_exclusion:
         return Remedy(
             sql=f"REINDEX INDEX {name};",
-            lock="SHARE on the table, ACCESS EXCLUSIVE on the index: writes wait until it is built "
-            "(exclusion constraints have no concurrent way)",
+            lock="SHARE on the table, ACCESS EXCLUSIVE on the index: blocks writes until it is built "
+            "(indexes of exclusion constraints cannot be rebuilt concurrently)",
         )
     return Remedy(
         sql=f"REINDEX INDEX CONCURRENTLY {name};",
@@ -121,4 +123,4 @@ def _remedy(snapshot: Snapshot, index: Index, *, drop: bool) -> Remedy:
 def _caveats(index: Index) -> tuple[str, ...]:
     if not index.is_unique:
         return ()
-    return ("If duplicates made the build fail, it fails again until they are removed.",)
+    return ("If duplicate rows made the build fail, it fails again until they are removed.",)

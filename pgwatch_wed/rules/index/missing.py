@@ -1,20 +1,19 @@
-"""Indexes that the workload lacks, as proven by the planner.
+"""Indexes that the workload lacks, as confirmed by the planner.
 
 ## Why it matters
-A query that reads a whole table to return a few rows pays for it at every call, and pushes other data out of
-the cache.
+A query that reads a whole table to return a few rows does so on every call, and evicts other data from the cache.
 
 ## How sure we are
-A: the planner, given the table's own statistics and the index as it would be, chose it and lowered the cost of
-the statements named. An estimate of cost is not yet time: where pg_stat_statements allows, the gain is calibrated by
-the time that each statement really took. `db-analyze indexes --verify` on a copy measures it.
+A: given the table's own statistics and the index as it would be built, the planner chose the index and the estimated cost
+of the listed statements dropped. An estimated cost is not a time: where pg_stat_statements allows, the gain is scaled by
+the time that each statement actually took. `db-analyze indexes --verify` measures it on a copy.
 
 ## Not reported
-Indexes that an existing one covers, indexes on tiny tables, indexes whose write cost exceeds their gain, and
-indexes whose plan rests on many random probes into a large table (a typical way in which advice makes queries slower).
+Indexes that an existing one covers, indexes on tiny tables, indexes whose write cost exceeds their gain, and indexes whose
+plan relies on many random probes into a large table (a common way for index advice to make queries slower).
 
 ## Remedy
-CREATE INDEX CONCURRENTLY, one at a time; build, watch the named statements, keep or drop.
+CREATE INDEX CONCURRENTLY, one index at a time: build it, watch the listed statements, and keep or drop it.
 """
 
 from collections.abc import Iterator
@@ -31,6 +30,8 @@ from pgwatch_wed.findings import (
     Unknown,
 )
 from pgwatch_wed.quote import ident
+from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("missing_indexes",)
 
@@ -39,16 +40,16 @@ NEEDS = ("missing_indexes",)
 class Limits:
     """Thresholds."""
 
-    # Below this part of the workload's cost an index is not worth a meeting.
+    # An index that saves a smaller fraction of the workload's cost is not worth it.
     min_gain_share: float = 0.01
-    # From this part on, or from the time below, it is a warning.
+    # Saving at least this fraction, or the time below, is a warning.
     warn_gain_share: float = 0.1
-    # Time saved a day that makes it a warning: a minute.
+    # Saving at least this much time per day is a warning.
     warn_ms_per_day: float = 60_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each index of the advice that is worth it."""
+    """Yield a finding for each suggested index that is worth it."""
     for advice in snapshot.missing_indexes:
         if _gain(advice) >= limits.min_gain_share:
             yield _finding(snapshot, advice, limits)
@@ -73,9 +74,9 @@ def _finding(snapshot: Snapshot, advice: MissingIndex, limits: Limits) -> Findin
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.A,
         title=f"An index on {advice.schema}.{advice.table} ({columns}) would serve "
-        f"{len(advice.query_ids) or len(advice.queries)} statements",
-        detail=f"The planner would use it and lower the cost of these statements by "
-        f"{_gain(advice):.0%} of what the whole workload costs.",
+        f"{count(len(advice.query_ids) or len(advice.queries), 'statement')}",
+        detail="The planner would use it, which lowers the estimated cost of the whole workload by "
+        f"{_gain(advice):.0%}.",
         evidence={
             "method": advice.method,
             "columns": list(advice.columns),
@@ -91,8 +92,7 @@ def _finding(snapshot: Snapshot, advice: MissingIndex, limits: Limits) -> Findin
         remedy=(
             Remedy(
                 sql=advice.ddl,
-                lock="SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; waits for "
-                "transactions that are already running",
+                lock=ix.CONCURRENTLY,
                 in_transaction=False,
                 undo=_undo(advice),
             ),

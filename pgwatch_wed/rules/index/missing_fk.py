@@ -1,20 +1,20 @@
-"""Foreign keys without an index that serves their checks.
+"""Foreign keys without an index that supports their checks.
 
 ## Why it matters
-When a row of the parent is deleted, or its key updated, PostgreSQL looks for rows of the child that refer to it. Without
-an index it reads the whole child for each parent row, and holds locks meanwhile.
+When a row of the referenced table is deleted or its key is updated, PostgreSQL looks for rows that refer to it. Without an
+index it scans the whole referencing table for each such row, and holds locks meanwhile.
 
 ## How sure we are
-B that no index serves the check. Whether it matters depends on deletes and key updates of the parent, which decide
-the severity: without any it is for information.
+B that no index supports the check. Whether that matters depends on deletes and key updates in the referenced table, which
+determine the severity: without any, it is info.
 
 ## Not reported
-Foreign keys whose columns lead a valid B-tree in any order; a hash index on the single column; a partial index whose
-predicate demands only that the columns are not NULL. Partitions one by one: the constraint of the partitioned
-table is judged. Child tables so small that reading them whole is as fast.
+Foreign keys whose columns are the leading columns of a valid B-tree, in any order; a hash index on a single column; a
+partial index whose predicate only requires the columns to be not null. Individual partitions: the constraint of the
+partitioned table is judged. Referencing tables so small that a full scan is as fast.
 
 ## Remedy
-CREATE INDEX CONCURRENTLY; on a partitioned table the script that builds each partition's index and attaches it.
+CREATE INDEX CONCURRENTLY; on a partitioned table, a script that builds the index on each partition and attaches it.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("constraints", "indexes", "tables", "columns")
 PRIMARY_ONLY = True
@@ -34,16 +35,16 @@ _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", 
 class Limits:
     """Thresholds."""
 
-    # A child of fewer rows is read as fast whole; an index would not be used.
+    # If the referencing table has fewer rows, a full scan is as fast and an index would not be used.
     min_rows: int = 1_000
-    # A larger child makes it a warning once its parent loses rows.
+    # At least this many rows are a warning, if rows of the referenced table are deleted.
     warn_rows: int = 10_000
-    # This many deletes from the parent make it a warning.
+    # At least this many deletes from the referenced table make it a warning.
     warn_parent_deletes: int = 1
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each foreign key whose check reads the whole child."""
+    """Yield a finding for each foreign key whose check scans the whole referencing table."""
     for key in snapshot.constraints:
         table = snapshot.table_by_oid.get(key.table_oid)
         if key.kind != "f" or key.parent_oid is not None or table is None or not key.is_enforced:
@@ -61,7 +62,7 @@ def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) 
     rows = ix.rows(snapshot, table)
     warns = deletes >= limits.warn_parent_deletes and rows >= limits.warn_rows
     read = ix.table_bytes(snapshot, table)
-    referenced = parent.qualified if parent else "its parent"
+    referenced = parent.qualified if parent else "the referenced table"
     return Finding(
         object=Object(
             "constraint",
@@ -74,8 +75,8 @@ def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) 
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
         title=f"{table.qualified} ({', '.join(columns)}) refers to {referenced} without an index",
-        detail=f"Each delete from {referenced} reads all of {table.qualified}"
-        + ("." if deletes else ", once there are deletes."),
+        detail=f"Each row deleted from {referenced} {'requires' if deletes else 'would require'} a scan of all of "
+        f"{table.qualified}.",
         evidence={
             "columns": list(columns),
             "on_delete": _ACTIONS.get(key.on_delete, key.on_delete),
@@ -86,12 +87,14 @@ def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) 
         },
         impact=Impact(risk=_risk(deletes, read)),
         remedy=(ix.create(snapshot, table, columns),),
-        caveats=() if deletes else ("The parent lost no row since the counters began.",),
+        caveats=()
+        if deletes
+        else ("No row of the referenced table has been deleted since the counters began.",),
     )
 
 
 def _risk(deletes: int, read: int) -> str:
     size = f"{read / 1_000_000:,.1f} MB"
     if deletes:
-        return f"{deletes:,} parent deletes read {size} each"
-    return f"a delete from the parent would read {size}"
+        return f"{count(deletes, 'deleted row')} each required a scan of {size}"
+    return f"deleting a referenced row would scan {size}"

@@ -1,21 +1,21 @@
-"""Indexes that mostly hold NULL.
+"""Indexes that consist mostly of NULLs.
 
 ## Why it matters
-A B-tree holds an entry for each NULL, which takes space and writes, although hardly a query looks for them. A partial
-index WHERE column IS NOT NULL serves the same queries.
+A B-tree has an entry for each NULL, which costs space and writes, although few queries look for NULLs. A partial index
+WHERE column IS NOT NULL serves the same queries.
 
 ## How sure we are
-C: the part of NULLs is from ANALYZE's sample, and the saving is computed from it: from 13 on equal keys share one entry,
-so it is six bytes a row, and before 13 sixteen or more.
+C: the fraction of NULLs comes from ANALYZE's sample, and the saving is computed from it: from 13 on, equal keys share one
+entry, so it is 6 bytes per row; before 13 it is 16 or more.
 
 ## Not reported
-Unique and constraint indexes; indexes of several columns, INCLUDE or expressions; indexes with a predicate; those that a
-visible statement needs for IS NULL, ORDER BY, min() or max() of the column; small savings. Column statistics that the role
-may not see make the verdict unknown.
+Unique indexes and those of constraints; indexes with several columns, INCLUDE columns or expressions; indexes with a
+predicate; those that a visible statement needs for IS NULL, ORDER BY, min() or max() of the column; small savings. If the
+role may not see column statistics, the verdict is unknown.
 
 ## Remedy
-Build the partial index, see that plans use it, drop the old one. A query whose WHERE clause cannot prove that the column
-is not NULL does not use it.
+Create the partial index, check that plans use it, then drop the old one. It is not used for a query whose WHERE clause does
+not imply that the column is not null.
 """
 
 from collections.abc import Iterator
@@ -35,11 +35,11 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # The part of NULLs, 0…1, from which a partial index pays.
+    # The fraction of NULLs at which a partial index pays off.
     min_null_share: float = 0.5
-    # Less than this is not worth a change of definition.
+    # Saving less is not worth a change.
     min_saved_bytes: int = 100_000
-    # From this saving on it is a warning.
+    # Saving at least this much is a warning.
     warn_saved_bytes: int = 100_000_000
 
 
@@ -100,7 +100,7 @@ def _finding(
         severity=Severity.WARNING if saved >= limits.warn_saved_bytes else Severity.INFO,
         grade=Grade.C,
         title=f"{share:.0%} of {index.qualified} is NULL",
-        detail=f"A partial index WHERE {column} IS NOT NULL serves what looks for a value of "
+        detail=f"A partial index WHERE {column} IS NOT NULL serves all queries that look for a value of "
         f"{table.qualified}.{column}.",
         evidence={
             "column": column,
@@ -110,7 +110,7 @@ def _finding(
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
         impact=Impact(
-            bytes=saved, risk="each row with a NULL maintains an entry that nobody looks for"
+            bytes=saved, risk="each row with a NULL needs an index entry that no query looks for"
         ),
         remedy=_remedy(snapshot, case),
         caveats=tuple(_caveats(snapshot)),
@@ -128,6 +128,6 @@ def _remedy(snapshot: Snapshot, case: tuple[Index, Table, str]) -> tuple[Remedy,
 
 
 def _caveats(snapshot: Snapshot) -> Iterator[str]:
-    yield "See that plans use the new index before you drop the old one."
+    yield "Check that plans use the new index before you drop the old one."
     if "statements" in snapshot.missing:
-        yield "Whether a query looks for the NULLs is not known: pg_stat_statements could not be read."
+        yield "Queries that look for NULLs could not be ruled out: pg_stat_statements could not be read."

@@ -1,17 +1,17 @@
-"""Indexes that cost many writes and serve few scans.
+"""Indexes with many writes and few scans.
 
 ## Why it matters
-An index that is maintained a hundred thousand times and read a handful of times may cost more than it saves.
+An index that is written to a hundred thousand times and scanned only a few times may cost more than it saves.
 
 ## How sure we are
-D: a count of scans says nothing about what one scan saved. A report that runs once a week may need it badly.
+D: the number of scans says nothing about how much each of them saved. A weekly report may depend on the index.
 
 ## Not reported
-Whatever `index-unused` leaves out; indexes whose scans read many rows each, which a batch job lives on; indexes of
-tables that are hardly written.
+Everything that `index-unused` leaves out; indexes whose scans return many rows each, as batch jobs do; indexes of tables
+with few writes.
 
 ## Remedy
-None to paste: find the statement that uses it, then decide.
+No SQL to run: find the statement that uses the index, then decide.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Index, IndexUsage, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 from pgwatch_wed.rules.index.unused import candidates, too_young
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns")
@@ -31,20 +32,20 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # The counters must cover the jobs of a month.
+    # Long enough to cover monthly jobs.
     window: timedelta = timedelta(days=30)
-    # Fewer writes than these are cheap.
+    # Fewer writes are cheap.
     min_writes: int = 10_000
-    # This many writes for one scan make it rare.
+    # An index with at least this many writes per scan is rarely used.
     min_writes_per_scan: float = 10_000
-    # Scans that read more rows than these are a batch job's, not an accident.
+    # Scans that return more rows are likely to be a batch job that needs the index.
     max_rows_per_scan: float = 1_000
     # Smaller indexes are cheap to keep.
     min_size_bytes: int = 1_000_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each index whose writes dwarf its scans."""
+    """Yield a finding for each index with far more writes than scans."""
     found = candidates(snapshot, limits.min_size_bytes)
     if not found:
         return
@@ -78,7 +79,7 @@ def _finding(snapshot: Snapshot, index: Index, scans: int, writes: int, read: in
         object=ix.object_of(snapshot, index),
         severity=Severity.INFO,
         grade=Grade.D,
-        title=f"{index.qualified} was written {writes:,} times for {scans:,} scans",
+        title=f"{index.qualified} was written to {count(writes, 'time')} but scanned only {count(scans, 'time')}",
         detail="It may cost more than it saves. Find the statements that use it before you decide.",
         evidence={
             "size_bytes": size,
@@ -88,5 +89,5 @@ def _finding(snapshot: Snapshot, index: Index, scans: int, writes: int, read: in
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
         impact=Impact(bytes=size),
-        caveats=("A few scans may each save an hour; a count of scans does not show it.",),
+        caveats=("A few scans may each save an hour, which a count of scans does not show.",),
     )

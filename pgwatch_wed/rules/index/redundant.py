@@ -1,21 +1,22 @@
-"""Indexes whose keys are the first keys of a wider index.
+"""Indexes whose keys are the leading keys of a wider index.
 
 ## Why it matters
-The wider B-tree answers every query of the narrower one. Without the narrow one each write maintains one index less.
+The wider B-tree can answer every query that the narrower one can. Without the narrower one, every write maintains one
+index fewer.
 
 ## How sure we are
-B that it is redundant for what it can answer. The wider index is larger, so a scan of a whole range reads more pages;
-the finding gives both sizes.
+B that the wider index can answer the same queries. It is larger, so scans of large ranges read more pages; the finding
+gives both sizes.
 
 ## Not reported
-Unique indexes (a prefix of a unique key is not unique), whatever a constraint, replica identity, CLUSTER or a
-partitioned parent holds in place; other operator classes, collations, DESC or NULLS options, predicates or
-expressions; an index whose INCLUDE columns are keys of the other; access methods other than B-tree, which have no order
-of keys; exact copies, which are `index-duplicate`; a wider index that is invalid. Skip scan (18) is no cover: it makes
-the second key usable, not cheap.
+Unique indexes (a prefix of a unique key is not unique); indexes needed by a constraint, the replica identity, CLUSTER or a
+partitioned parent; indexes that differ in operator class, collation, DESC or NULLS options, predicate or expression; an
+index whose INCLUDE columns are keys of the other; access methods other than B-tree, in which the order of keys does not
+matter in this way; exact duplicates (`index-duplicate`); a wider index that is invalid. Skip scan (18) does not make an
+index redundant: it makes the second key usable, not cheap.
 
 ## Remedy
-DROP INDEX CONCURRENTLY. Where the narrow index is much smaller and much used, keep it.
+DROP INDEX CONCURRENTLY. If the narrower index is much smaller and heavily used, keep it.
 """
 
 from collections.abc import Iterator
@@ -34,9 +35,9 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # A smaller index is reported for information only.
+    # A smaller index is reported as info.
     warn_size_bytes: int = 10_000_000
-    # A cover this many times larger makes range scans dearer: then for information only.
+    # If the wider index is more than this many times larger, range scans cost more: reported as info.
     max_size_ratio: float = 4.0
 
 
@@ -58,7 +59,7 @@ def _finding(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> 
         severity=Severity.WARNING if large else Severity.INFO,
         grade=Grade.A if trial else Grade.B,
         title=f"{index.qualified} is a prefix of {cover.name}",
-        detail=f"{cover.name} begins with the same columns and answers the same queries.",
+        detail=f"{cover.name} starts with the same columns and can answer the same queries.",
         evidence={
             "size_bytes": size,
             "cover_size_bytes": wide,
@@ -70,7 +71,7 @@ def _finding(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> 
             "definition": snapshot.definition_by_oid.get(index.oid),
             **_trials.evidence(trial),
         },
-        impact=Impact(bytes=size, risk="each write maintains an index that another one covers"),
+        impact=Impact(bytes=size, risk="every write maintains an index that another one covers"),
         remedy=(ix.drop(snapshot, index),),
         caveats=tuple(_caveats(snapshot, index, cover, limits)),
     )
@@ -82,11 +83,11 @@ def _caveats(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> 
     if ratio > limits.max_size_ratio:
         yield (
             f"{cover.name} is {ratio:.1f} times as large: scans of many rows and index-only scans read "
-            "more."
+            "more pages."
         )
     bound = cover.is_unique or ix.is_bound(cover)
     if ix.scans(snapshot, index) and not ix.scans(snapshot, cover) and not bound:
         yield (
-            f"{cover.name} itself has not been scanned: if no query needs its further columns, drop "
-            f"that one and keep {index.name}. Drop one of the two, never both."
+            f"{cover.name} itself has not been scanned: if no query needs its additional columns, drop "
+            f"it and keep {index.name}. Drop one of the two, never both."
         )

@@ -1,18 +1,18 @@
-"""Tables that carry more indexes than their writes can bear.
+"""Tables with more indexes than their write load justifies.
 
 ## Why it matters
-Each insert, and each update that is not HOT, writes every index. With a dozen of them a row costs more in its indexes
-than in its table, and planning slows down.
+Every insert, and every update that is not HOT, writes to every index. With a dozen indexes, a row costs more in its indexes
+than in its table, and planning becomes slower.
 
 ## How sure we are
-D: the number is a heuristic. Which of them may go, `index-unused`, `index-duplicate` and `index-redundant` say with
-better grounds.
+D: the number is a heuristic. `index-unused`, `index-duplicate` and `index-redundant` are a better guide to which of them
+can be dropped.
 
 ## Not reported
-Tables that are read more often through their indexes than they are written.
+Tables that are read through their indexes more often than they are written.
 
 ## Remedy
-None to paste: begin with the findings about single indexes of this table.
+No SQL to run: start with the findings about individual indexes of this table.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("indexes", "tables", "table_activity", "index_usage")
 PRIMARY_ONLY = True
@@ -30,9 +31,9 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # As many indexes as these are too many where writes prevail.
+    # At least this many indexes are too many if writes predominate.
     min_indexes: int = 10
-    # Fewer row writes than these cost little in any number of indexes.
+    # Fewer row writes cost little, whatever the number of indexes.
     min_writes: int = 10_000
 
 
@@ -58,8 +59,8 @@ def _finding(
         related=tuple(ix.object_of(snapshot, i) for i in indexes[:20]),
         severity=Severity.INFO,
         grade=Grade.D,
-        title=f"{table.qualified} has {len(indexes)} indexes",
-        detail=f"{writes:,} row writes had to maintain them, for {scans:,} scans.",
+        title=f"{table.qualified} has {count(len(indexes), 'index', 'indexes')}",
+        detail=f"{count(writes, 'row write')} had to maintain them, for {count(scans, 'scan')}.",
         evidence={
             "indexes": len(indexes),
             "index_bytes": size,
@@ -68,6 +69,10 @@ def _finding(
             "scans": scans,
             "never_scanned": idle[:50],
         },
-        impact=Impact(risk=f"each row written costs up to {len(indexes)} index entries"),
-        caveats=("A count is a heuristic: look at the findings about single indexes first.",),
+        impact=Impact(
+            risk=f"each row written costs up to {count(len(indexes), 'index entry', 'index entries')}"
+        ),
+        caveats=(
+            "The number is only a heuristic: look at the findings about individual indexes first.",
+        ),
     )

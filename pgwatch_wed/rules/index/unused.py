@@ -1,28 +1,28 @@
 """Indexes that no query reads.
 
 ## Why it matters
-Every write pays for an index; VACUUM, backups and replicas carry it.
+Every write has to maintain the index; VACUUM, backups and replicas have to process it.
 
 ## How sure we are
-B once the counters cover the window on every node given, A when the lab has also re-planned the workload
-without it, C while standbys are connected whose counters nobody gave (`--standby`). Before that the verdict is
-unknown: young counters never make "unused".
+B once the counters cover the window on every node given, A if the lab has also planned the workload without the index,
+C while standbys are connected whose counters were not supplied (`--standby`). Until the window is covered the verdict is
+unknown: counters that were reset recently never prove an index unused.
 
 ## Not reported
-- Indexes that enforce something: primary keys, unique indexes, exclusion constraints. Enforcing is no scan.
-- The replica identity, the CLUSTER index, targets of foreign keys, indexes of extensions.
-- The only index that supports a foreign key whose parent is deleted from or updated.
-- Partitions one by one: the partitioned index is judged, and one used partition keeps all. Indexes that a standby
-  given by `--standby` reads.
+- Indexes that enforce something: primary keys, unique indexes, exclusion constraints. Enforcing does not count as a scan.
+- The replica identity, the index used by CLUSTER, indexes that foreign keys refer to, indexes of extensions.
+- The only index that supports a foreign key, if rows of the referenced table are deleted or updated.
+- Individual partitions: the partitioned index is judged as a whole, and one partition in use keeps it. Indexes that a
+  standby given with `--standby` uses.
 - Indexes used within the window (`last_idx_scan`, 16 and later), invalid ones (`index-invalid`), those being built, and
-  those that took too few of the table's writes to have been there all the time.
-- Copies and prefixes of other indexes, which `index-duplicate` and `index-redundant` report, and the index that stays
-  in their place: judge it once they are gone, so that never both are dropped.
-- Small ones, and tables that nobody touched: nothing can be learnt from them.
+  those that received too few of the table's writes to have existed for the whole window.
+- Duplicates and prefixes of other indexes, which `index-duplicate` and `index-redundant` report, and the index that
+  replaces them: it is judged once they are gone, so that both are never dropped.
+- Small indexes, and tables with no activity, whose counters prove nothing.
 
 ## Remedy
-DROP INDEX CONCURRENTLY; the way back is the definition. On 18 and earlier there is no way to hide an index
-first, so drop outside busy hours and keep the definition at hand.
+DROP INDEX CONCURRENTLY; to undo it, run the index definition. PostgreSQL cannot hide an index from the planner first, so
+drop it outside busy hours and keep the definition at hand.
 """
 
 from collections.abc import Iterator
@@ -33,13 +33,14 @@ from pgwatch_wed.facts import Index, IndexUsage, Replica, Snapshot, Window
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _trials
+from pgwatch_wed.rules._locks import count
 from pgwatch_wed.rules._window import grant_birth
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns", "constraints")
 PRIMARY_ONLY = True
 
 
-# A deduplicated B-tree entry is a tuple identifier.
+# In a deduplicated B-tree, an entry is just a tuple identifier.
 _LEAST_ENTRY_BYTES = 6
 
 
@@ -47,11 +48,11 @@ _LEAST_ENTRY_BYTES = 6
 class Limits:
     """Thresholds."""
 
-    # A month-end job must have had its chance to use the index.
+    # Long enough for a month-end job to have used the index.
     window: timedelta = timedelta(days=30)
-    # Smaller indexes cost less than the time to think about them.
+    # Smaller indexes are not worth the effort.
     min_size_bytes: int = 100_000
-    # From this size on it is a warning.
+    # An index of at least this size is a warning.
     warn_size_bytes: int = 10_000_000
 
 
@@ -70,10 +71,10 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def candidates(snapshot: Snapshot, min_size_bytes: int) -> list[Index]:
-    """Return the indexes that only queries could want, and that no other finding is about.
+    """Return the indexes that serve only queries and that no other rule reports.
 
-    Of a copy or a prefix and the index that stays in its place, neither: what the one answered, the
-    other will have to.
+    Leave out duplicates and prefixes, and also the index that replaces them: it will have to answer
+    their queries.
     """
     copies = ix.duplicates(snapshot)
     pairs = (*copies, *ix.prefixes(snapshot, copies))
@@ -86,7 +87,7 @@ def candidates(snapshot: Snapshot, min_size_bytes: int) -> list[Index]:
 
 
 def is_candidate(snapshot: Snapshot, index: Index, min_size_bytes: int) -> bool:
-    """Tell whether only queries could want an index."""
+    """Tell whether an index serves nothing but queries."""
     return (
         index.is_usable
         and not index.is_unique
@@ -97,7 +98,7 @@ def is_candidate(snapshot: Snapshot, index: Index, min_size_bytes: int) -> bool:
 
 
 def _least_bytes(snapshot: Snapshot, index: Index) -> int:
-    """Return what a B-tree of the table's rows takes at the least, before VACUUM wrote its size down."""
+    """Return the least size of a B-tree on the table's rows, for when VACUUM has not recorded its size yet."""
     table = snapshot.table_by_oid.get(index.table_oid)
     if table is None or index.predicate is not None or index.access_method != "btree":
         return 0
@@ -105,7 +106,7 @@ def _least_bytes(snapshot: Snapshot, index: Index) -> int:
 
 
 def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
-    """Return why counters cannot tell yet, on this node or on a standby."""
+    """Return why the counters of this node or of a standby do not prove anything yet."""
     if not wanted:
         return None
     nodes = [("this server", snapshot.proven_window)]
@@ -114,16 +115,16 @@ def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
         length = window.length
         if length is None or length < wanted:
             known = (
-                "an unknown time"
+                "an unknown period"
                 if length is None
                 else f"{length.total_seconds() / 86400:.1f} days"
             )
             is_certain = node != "this server" or window == snapshot.window
             doubt = "" if is_certain else f" ({window.reason})"
-            mend = "run again later, or say how many days are enough: --window DAYS"
+            mend = "run again later, or require fewer days with --window DAYS"
             return Unknown(
-                f"the counters of {node} cover {known}{doubt}, and {wanted.total_seconds() / 86400:g} days are "
-                "wanted",
+                f"the counters of {node} cover {known}{doubt}, but {wanted.total_seconds() / 86400:g} days are "
+                "required",
                 mend if is_certain else f"{grant_birth(snapshot)}; or {mend}",
             )
     return None
@@ -155,7 +156,7 @@ def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding
         return
     if not ix.is_touched(snapshot, index.table_oid):
         yield Unknown(
-            "nobody touched its table since the counters began",
+            "its table has not been used since the counters began",
             object=ix.object_of(snapshot, index),
         )
         return
@@ -166,7 +167,7 @@ def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding
         return
     if limits.window and _came_later(snapshot, index, limits):
         yield Unknown(
-            "it took too few of the table's writes to have existed all the time",
+            "it received too few of the table's writes to have existed for the whole window",
             object=ix.object_of(snapshot, index),
         )
         return
@@ -186,9 +187,9 @@ def _was_reset(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
 
 
 def _came_later(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
-    """Tell whether the index saw too few writes: each write of the table touches one page of it.
+    """Tell whether the index received too few writes: each write to the table accesses one of its pages.
 
-    A partial index rightly misses writes, so nothing follows for it.
+    Writes may legitimately bypass a partial index, so it cannot be judged this way.
     """
     writes = ix.writes(snapshot, index.table_oid)
     if index.predicate is not None or writes < 1000:
@@ -200,7 +201,7 @@ def _came_later(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
 
 
 def _only_support(snapshot: Snapshot, index: Index, key_oid: int) -> bool:
-    """Tell whether a foreign key would be left without an index: of several idle ones, one stays."""
+    """Tell whether a foreign key would be left without an index: of several unused ones, keep one."""
     key = next(c for c in snapshot.constraints_of[index.table_oid] if c.oid == key_oid)
     covers = [
         i for i in snapshot.indexes_of[index.table_oid] if ix.covers_foreign_key(snapshot, i, key)
@@ -237,7 +238,7 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
         title=f"No query reads {index.qualified}",
         detail=f"It has not been scanned since {last:%Y-%m-%d}."
         if last
-        else "It has never been scanned since the counters began.",
+        else "It has not been scanned since the counters began.",
         evidence={
             "size_bytes": size,
             "scans": sum(u.idx_scan for u in usages),
@@ -248,7 +249,9 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
             "definition": snapshot.definition_by_oid.get(index.oid),
             **_trials.evidence(trial),
         },
-        impact=Impact(bytes=size, risk=f"{writes:,} writes maintained it" if writes else ""),
+        impact=Impact(
+            bytes=size, risk=f"{count(writes, 'write')} had to maintain it" if writes else ""
+        ),
         remedy=(ix.drop(snapshot, index),),
         caveats=tuple(_caveats(snapshot, index, supports)),
     )
@@ -257,21 +260,21 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
 def _caveats(snapshot: Snapshot, index: Index, supports: list[str]) -> Iterator[str]:
     if supports:
         yield (
-            f"It is the only index for the foreign key {', '.join(supports)}; deleting from the parent "
-            "would then read the whole table."
+            f"It is the only index that supports the foreign key {', '.join(supports)}; without it, deleting "
+            "from the referenced table scans this whole table."
         )
     if _unseen_standbys(snapshot):
-        yield "Standbys are connected, and their queries count apart: give each with --standby."
+        yield "Standbys are connected, and their queries are counted separately: give each with --standby."
     if index.expressions is not None:
         yield (
-            "ANALYZE keeps statistics on its expressions, which help plans that never scan it: replace "
-            "them by CREATE STATISTICS (14 and later)."
+            "ANALYZE collects statistics on its expressions, which help even plans that do not scan it: "
+            "replace them using CREATE STATISTICS (14 and later)."
         )
-    yield "A job that runs more seldom than the window may want it."
+    yield "A job that runs less often than the window may need it."
 
 
 def _unseen_standbys(snapshot: Snapshot) -> bool:
-    """Tell whether physical standbys are connected whose counters nobody gave."""
+    """Tell whether physical standbys are connected whose counters were not supplied."""
     return len(snapshot.nodes) < sum(_is_standby(snapshot, r) for r in snapshot.replicas)
 
 

@@ -1,20 +1,20 @@
-"""Indexes whose access method cannot serve what their column is asked for.
+"""Indexes whose access method cannot serve the queries on their column.
 
 ## Why it matters
-A B-tree on an array or a JSON document only finds whole values that are equal or sort before another; what documents
-are asked for, containment and overlap, needs GIN or GiST. A BRIN on values that lie scattered excludes no block. Both cost
-writes and answer nothing.
+A B-tree on an array or a JSON document only finds whole values, by equality or order; the usual searches in documents,
+containment and overlap, need GIN or GiST. A BRIN index on values in random physical order excludes no blocks. Both cost
+writes and help no query.
 
 ## How sure we are
-B for B-trees where a visible statement uses an operator that only GIN or GiST serve; D without such a statement, since
-somebody may compare whole values. C for BRIN: the correlation is from ANALYZE's sample.
+B for B-trees if a visible statement uses an operator that only GIN or GiST support; D without such a statement, since some
+query may compare whole values. C for BRIN: the correlation comes from ANALYZE's sample.
 
 ## Not reported
-Unique indexes and constraints, which enforce; indexes where the column is not the first key; BRIN with the bloom or
-minmax-multi classes, made for scattered values; small ones.
+Unique indexes and those of constraints, which enforce something; indexes in which the column is not the first key; BRIN
+with bloom or minmax-multi operator classes, which are made for such values; small indexes.
 
 ## Remedy
-Build the index with the right method, see that plans use it, drop the old one.
+Create an index with the right access method, check that plans use it, then drop the old one.
 """
 
 import re
@@ -25,13 +25,15 @@ from pgwatch_wed.facts import Column, Index, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 from pgwatch_wed.workload import statements
 
 NEEDS = ("indexes", "tables", "columns", "index_definitions")
 PRIMARY_ONLY = True
 
-# Base types, or categories, with the method that serves their operators.
+# Base types with the access method that supports their operators.
 _METHODS = {"jsonb": "gin", "tsvector": "gin", "hstore": "gin"}
+_METHOD_NAMES = {"gin": "GIN", "gist": "GiST"}
 _OPERATORS = re.compile(r"@>|<@|&&|@@|\?[|&]?(?!\w)|@\?|-\|-|<<|>>")
 
 
@@ -39,21 +41,21 @@ _OPERATORS = re.compile(r"@>|<@|&&|@@|\?[|&]?(?!\w)|@\?|-\|-|<<|>>")
 class Limits:
     """Thresholds."""
 
-    # Smaller indexes cost too little to talk about.
+    # Smaller indexes cost too little to mention.
     min_index_bytes: int = 100_000
-    # BRIN: below this correlation, 0…1, most block ranges overlap.
+    # BRIN: below this correlation, 0 to 1, most block ranges overlap.
     max_correlation: float = 0.3
-    # BRIN: smaller tables have too few block ranges to tell.
+    # BRIN: smaller tables have too few block ranges to judge.
     min_brin_table_bytes: int = 10_000_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each index whose method does not fit its column."""
+    """Yield a finding for each index whose access method does not suit its column."""
     if "column_statistics" in snapshot.missing and any(
         i.access_method == "brin" for i in snapshot.indexes
     ):
         why = snapshot.missing["column_statistics"]
-        yield Unknown(f"whether BRIN indexes fit is not known: {why.reason}", why.mend)
+        yield Unknown(f"BRIN indexes cannot be judged: {why.reason}", why.mend)
     for index in snapshot.indexes:
         table = snapshot.table_by_oid.get(index.table_oid)
         if table is None or not index.is_usable or index.is_unique or ix.is_bound(index):
@@ -78,7 +80,7 @@ def _btree(
         i.access_method in ("gin", "gist", "spgist") and index.keys[0] in i.keys and i.is_usable
         for i in snapshot.indexes_of[table.oid]
     ):
-        return  # served already; whether the B-tree is read is index-unused's question
+        return  # already served; whether the B-tree is used is up to index-unused
     asking = [s for s in statements(snapshot) if _asks(s, table, column)]
     shape = f"USING {method} ({ident(column.name)})"
     yield Finding(
@@ -86,8 +88,9 @@ def _btree(
         severity=Severity.WARNING if asking else Severity.INFO,
         grade=Grade.B if asking else Grade.D,
         title=f"{index.qualified} is a B-tree on {column.type}",
-        detail=f"It finds whole values of {column.name} only. Containment and overlap need {method}."
-        + (f" {len(asking)} statements ask for these." if asking else ""),
+        detail=f"It only finds whole values of {column.name}. Containment and overlap"
+        + (f", which occur in {count(len(asking), 'statement')}," if asking else "")
+        + f" need {_METHOD_NAMES[method]}.",
         evidence={
             "column": column.name,
             "type": column.type,
@@ -97,11 +100,11 @@ def _btree(
             "query": asking[0].text if asking else None,
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
-        impact=Impact(bytes=size, risk="queries for parts of the value read the whole table"),
+        impact=Impact(bytes=size, risk="queries for parts of a value scan the whole table"),
         remedy=_remedy(snapshot, index, table, shape, method),
         caveats=()
         if asking
-        else ("Somebody may compare whole values: look at the statements first.",),
+        else ("Some query may compare whole values: look at the statements first.",),
     )
 
 
@@ -133,9 +136,9 @@ def _brin(
         object=ix.object_of(snapshot, index),
         severity=Severity.WARNING if ix.scans(snapshot, index) else Severity.INFO,
         grade=Grade.C,
-        title=f"{index.qualified} is a BRIN on scattered values",
-        detail=f"The values of {column.name} lie in no order (correlation {correlation:.2f}): nearly every "
-        "range of blocks may hold any of them, so that the index excludes none.",
+        title=f"{index.qualified} is a BRIN index on values in random order",
+        detail=f"The values of {column.name} are in no physical order (correlation {correlation:.2f}): nearly every "
+        "block range may contain any of them, so the index excludes none.",
         evidence={
             "column": column.name,
             "correlation": round(correlation, 4),
@@ -143,9 +146,9 @@ def _brin(
             "scans": ix.scans(snapshot, index),
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
-        impact=Impact(risk="queries read the whole table"),
+        impact=Impact(risk="queries scan the whole table"),
         remedy=_remedy(snapshot, index, table, f"USING btree ({ident(column.name)})", "btree"),
-        caveats=("If nothing asks for the column, drop it without a successor.",),
+        caveats=("If no query searches this column, drop the index without replacement.",),
     )
 
 

@@ -1,17 +1,17 @@
-"""Constraints that old rows were never checked against.
+"""Constraints that existing rows have not been checked against.
 
 ## Why it matters
-NOT VALID lets a constraint be added without reading the table; rows that were there before may still break it, and the
-planner may not rely on it. It is meant as the first of two steps. NOT ENFORCED (18) checks nothing at all.
+NOT VALID adds a constraint without scanning the table; rows that existed before may still violate it, and the planner
+cannot rely on it. It is meant as the first of two steps. NOT ENFORCED (18) checks nothing at all.
 
 ## How sure we are
-B: pg_constraint says so. That rows do break it is only known once it is validated.
+B: pg_constraint marks it as not validated. Whether rows actually violate it is known only once it is validated.
 
 ## Not reported
-Partitions and children one by one, where their parent has the constraint too.
+Partitions and child tables, if their parent has the constraint too.
 
 ## Remedy
-VALIDATE CONSTRAINT, which reads the table while reads and writes go on. If it fails, its message names a row to mend.
+VALIDATE CONSTRAINT, which scans the table without blocking reads or writes. If it fails, its message names a row to fix.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _KINDS = {"f": "foreign key", "c": "check", "n": "not-null constraint"}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: a constraint is validated, or it is not."""
+    """No thresholds: a constraint is either validated or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
@@ -48,7 +48,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
 def _finding(snapshot: Snapshot, constraint: Constraint, table: Table) -> Finding:
     kind = _KINDS[constraint.kind]
     enforced = constraint.is_enforced
-    state = "never validated" if enforced else "not enforced"
+    state = "not yet validated" if enforced else "not enforced"
     return Finding(
         object=Object(
             "constraint",
@@ -61,18 +61,18 @@ def _finding(snapshot: Snapshot, constraint: Constraint, table: Table) -> Findin
         severity=Severity.WARNING if enforced else Severity.INFO,
         grade=Grade.B,
         title=f"The {kind} {constraint.name} on {table.qualified} is {state}",
-        detail="New rows are checked, those from before it were not."
+        detail="New rows are checked, but rows that existed before it have not been."
         if enforced
-        else "It documents a rule that PostgreSQL does not check.",
+        else "It documents a condition that PostgreSQL does not check.",
         evidence={
             "kind": kind,
             "columns": list(snapshot.column_names(table.oid, constraint.columns)),
             "rows": round(ix.rows(snapshot, table)),
             "is_enforced": enforced,
         },
-        impact=Impact(risk="rows may break it"),
+        impact=Impact(risk="rows may violate it"),
         remedy=tuple(_remedy(constraint, table)),
-        caveats=("If rows break it, the statement fails and changes nothing.",),
+        caveats=("If rows violate it, the statement fails and changes nothing.",),
     )
 
 
@@ -82,12 +82,12 @@ def _remedy(constraint: Constraint, table: Table) -> Iterator[Remedy]:
         also = " and ROW SHARE on the table it refers to" if constraint.kind == "f" else ""
         yield Remedy(
             sql=f"ALTER TABLE {where} VALIDATE CONSTRAINT {name};",
-            lock=f"SHARE UPDATE EXCLUSIVE on the table{also}: reads and writes go on",
-            undo="-- nothing to undo: a validated constraint checks no more than before",
+            lock=f"SHARE UPDATE EXCLUSIVE on the table{also}: does not block reads or writes",
+            undo="-- nothing to undo: the constraint checks new rows as before",
         )
     elif constraint.kind == "f":
         yield Remedy(
             sql=f"ALTER TABLE {where} ALTER CONSTRAINT {name} ENFORCED;",
-            lock="ACCESS EXCLUSIVE on both tables while all rows are checked: everything waits",
+            lock="ACCESS EXCLUSIVE on both tables while all rows are checked: blocks all reads and writes",
             undo=f"ALTER TABLE {where} ALTER CONSTRAINT {name} NOT ENFORCED;",
         )

@@ -1,20 +1,20 @@
-"""Default partitions that hold rows.
+"""Default partitions that contain rows.
 
 ## Why it matters
-Rows land in the default partition when none fits: often the partition that somebody forgot to make in time. From then
-on a new partition for their range cannot be added before they are moved, adding any other partition scans the default
-one under an exclusive lock, and queries read it whatever they look for.
+Rows go to the default partition if no other partition matches: often because somebody forgot to create one in time. From
+then on, a new partition for their range cannot be added until they are moved, adding any other partition scans the default
+partition under an exclusive lock, and queries that the other partitions do not fully cover scan it too.
 
 ## How sure we are
-B that it holds rows. Whether that was meant, as with a LIST of known values and a remainder, is not in the catalogs:
-hence a warning for RANGE only.
+B that it contains rows. The catalogs do not show whether that is intended, as with LIST partitions for some values and a
+default for the rest: hence a warning for RANGE only.
 
 ## Not reported
 Empty default partitions, which are a safety net.
 
 ## Remedy
-See what is in it, then in one transaction: detach it, make the partitions that are missing, move their rows, attach it
-again. With pg_partman: partition_data_time() or partition_data_id().
+Look at what it contains; then, in one transaction, detach it, create the missing partitions, move its rows there and
+attach it again. With pg_partman: partition_data_time() or partition_data_id().
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity", "columns")
 PRIMARY_ONLY = True
@@ -53,8 +54,8 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
         related=(ix.table_object(snapshot, parent),) if parent else (),
         severity=Severity.WARNING if by_range else Severity.INFO,
         grade=Grade.B,
-        title=f"The default partition {table.qualified} holds about {rows:,.0f} rows",
-        detail=f"They fit no other partition of {parent.qualified if parent else 'its parent'}.",
+        title=f"The default partition {table.qualified} contains about {count(round(rows), 'row')}",
+        detail=f"No other partition of {parent.qualified if parent else 'its parent'} matches them.",
         evidence={
             "rows": round(rows),
             "size_bytes": ix.table_bytes(snapshot, table),
@@ -63,9 +64,11 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
             ),
             "partitions": len(snapshot.partitions_of[parent.oid]) if parent else None,
         },
-        impact=Impact(risk="partitions for these rows cannot be added before they are moved"),
+        impact=Impact(risk="partitions for these rows cannot be added until they are moved"),
         remedy=tuple(_remedy(snapshot, table, parent)),
-        caveats=("Which partitions are missing is for you to say; the query shows what is there.",),
+        caveats=(
+            "You have to decide which partitions are missing; the query shows what is in there.",
+        ),
     )
 
 
@@ -77,6 +80,6 @@ def _remedy(snapshot: Snapshot, table: Table, parent: Table | None) -> Iterator[
     yield Remedy(
         sql=f"SELECT {listed}, count(*) FROM {ident(table.schema, table.name)} "
         f"GROUP BY {listed} ORDER BY {listed} LIMIT 1000;",
-        lock="ACCESS SHARE: holds up nobody, but reads the whole partition",
-        undo="-- it only reads",
+        lock="ACCESS SHARE: blocks no reads or writes, but scans the whole partition",
+        undo="-- nothing to undo: it only reads",
     )

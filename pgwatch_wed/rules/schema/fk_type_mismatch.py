@@ -1,20 +1,20 @@
-"""Foreign keys whose type is not that of the key they refer to.
+"""Foreign keys whose type differs from that of the key they refer to.
 
 ## Why it matters
-A reference that is narrower than its key fails once the key outgrows it. Where the two types share no B-tree
-operators, such as integer and numeric, PostgreSQL converts the referring column for each check, so that no index on it
-helps, and joins suffer the same.
+A referencing column that is narrower than its key fails once the key outgrows it. If the two types have no common B-tree
+operators, such as integer and numeric, PostgreSQL converts the referencing column for each check, so that no index on it
+can be used; joins have the same problem.
 
 ## How sure we are
-B: the column types are in the catalogs. What it costs depends on the data.
+B: the column types are in the catalogs. The cost depends on the data.
 
 ## Not reported
-Types that PostgreSQL treats as one: text and varchar of any length, a domain and its base type, numeric of any
-precision, timestamps of any precision. An integer wider than the one it refers to: nothing is lost, and one index serves
-both; whether the key runs out, `schema-int-overflow` says. Partitions one by one.
+Types that PostgreSQL treats as the same: text and varchar of any length, a domain and its base type, numeric of any
+precision, timestamps of any precision. An integer that is wider than the one it refers to: nothing can be lost, and an
+index serves both types; `schema-int-overflow` tells whether the key runs out. Individual partitions.
 
 ## Remedy
-ALTER COLUMN … TYPE on the referring column. It rewrites the table and its indexes.
+ALTER COLUMN … TYPE on the referencing column. It rewrites the table and its indexes.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ NEEDS = ("constraints", "columns", "tables")
 PRIMARY_ONLY = True
 
 _WIDTH = {"int2": 2, "int4": 4, "int8": 8}
-# Types with operators among themselves that one index serves.
+# Types in one operator family, so that an index on one serves comparisons with the others.
 _FAMILIES = (
     frozenset(_WIDTH),
     frozenset(("text", "varchar", "name")),
@@ -40,7 +40,7 @@ _FAMILIES = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: two types are the same, or they are not."""
+    """No thresholds: two types are either the same or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
@@ -71,19 +71,19 @@ def _differ(own: Column, aim: Column) -> bool:
 
 
 def _harm(own: Column, aim: Column) -> str:
-    """Say what the difference does; empty where it is only untidy."""
+    """Describe the effect of the difference; empty if it is only untidy."""
     if {own.base_type, aim.base_type} <= _WIDTH.keys():
-        return "values beyond its type cannot be stored"
+        return "values out of range for the narrower type cannot be stored"
     if any({own.base_type, aim.base_type} <= family for family in _FAMILIES):
         return ""
-    return "it is converted for each check and join, so that no index on it helps"
+    return "the column is converted for each check and join, so no index on it can be used"
 
 
 def _finding(
     snapshot: Snapshot, key: Constraint, table: Table, pairs: list[tuple[Column, Column]]
 ) -> Finding:
     parent = snapshot.table_by_oid.get(key.referenced_oid or 0)
-    referenced = parent.qualified if parent else "its parent"
+    referenced = parent.qualified if parent else "the referenced table"
     harms = [harm for own, aim in pairs if (harm := _harm(own, aim))]
     own, aim = pairs[0]
     return Finding(
@@ -109,7 +109,7 @@ def _finding(
         },
         impact=Impact(risk=harms[0] if harms else ""),
         remedy=(_remedy(table, pairs),),
-        caveats=("It rewrites the table and its indexes unless the types are stored alike.",),
+        caveats=("It rewrites the table and its indexes unless the types are binary coercible.",),
     )
 
 
@@ -122,6 +122,6 @@ def _remedy(table: Table, pairs: list[tuple[Column, Column]]) -> Remedy:
 
     return Remedy(
         sql=change([(own.name, aim.type) for own, aim in pairs]),
-        lock="ACCESS EXCLUSIVE on the table while it and its indexes are rewritten: everything waits",
+        lock="ACCESS EXCLUSIVE on the table while it and its indexes are rewritten: blocks all reads and writes",
         undo=change([(own.name, own.type) for own, _ in pairs]),
     )

@@ -1,23 +1,23 @@
-"""Columns whose type ends before the values that they are given do.
+"""Columns that are running out of values for their type.
 
 ## Why it matters
-When a sequence passes the largest integer of a column, every insert fails until the type is changed, and that rewrites
-the table and its indexes while everybody waits. A foreign key that is narrower than the key it points at fails the same
-way, in another table.
+When a sequence passes the largest integer of its column, every insert fails until the type is changed, and that rewrites
+the table and its indexes while all reads and writes are blocked. A foreign key that is narrower than the key it refers to
+fails the same way, in another table.
 
 ## How sure we are
-B: the sequence's position against the column's type. The days left are an estimate from the rows inserted since the
-counters began, and only given where these cover a week.
+B: the sequence's position compared with the column's type. The days left are estimated from the rows inserted since the
+counters began, and given only if the counters cover a week.
 
 ## Not reported
-Sequences that stop or start again before the column's type ends (`schema-sequence-exhaustion` judges their own ends);
-defaults that change the sequence's value; partitions one by one; foreign keys whose type is as wide as their target's,
-since the target fails first; integer keys that no sequence feeds, whose largest value only their rows tell, and rows
+Sequences that end or cycle before the column's type ends (`schema-sequence-exhaustion` judges their own limits); defaults
+that change the sequence's value; individual partitions; foreign keys whose type is as wide as that of the key they refer
+to, since the key fails first; integer keys without a sequence, whose largest value is known only from their rows, which
 are not read. bigint does not run out.
 
 ## Remedy
-ALTER COLUMN … TYPE rewrites the table: right for small ones, with a maintenance window. For a large one add a bigint
-column, keep it filled by a trigger, fill the old rows in batches, and swap the two in one short transaction.
+ALTER COLUMN … TYPE rewrites the table: fine for small tables in a maintenance window. For a large one, add a bigint column,
+keep it up to date with a trigger, fill existing rows in batches, and swap the two columns in one short transaction.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,6 +27,7 @@ from pgwatch_wed.facts import Column, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _sequences as sq
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("sequences", "columns", "tables", "constraints")
 PRIMARY_ONLY = True
@@ -36,22 +37,22 @@ _WIDER: Mapping[str, str] = {"int2": "integer", "int4": "bigint"}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Thresholds: parts 0…1 of the column's range that are used up."""
+    """Thresholds: used fractions of the column's range."""
 
-    # Part of the column's range that is used up: time to plan, time to act.
+    # The used fraction of the column's range: time to plan (info), time to act (warning).
     info_share: float = 0.5
     warn_share: float = 0.7
-    # Past this, what is left is often less than the time that the change takes.
+    # Above this, the time left is often shorter than the change takes.
     critical_share: float = 0.9
-    # An end within these days at the present rate is a warning whatever the part.
+    # Running out within this many days at the current rate is a warning, whatever the fraction.
     warn_days: float = 365
-    # The rate is known once the counters cover this many days.
+    # The rate is used only if the counters cover at least this many days.
     min_rate_days: float = 7
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A column with the sequence behind it; ``target`` is the key it refers to, if it is a reference."""
+    """A column with its sequence; ``target`` is the key that it refers to, for a foreign key."""
 
     table: Table
     column: Column
@@ -88,11 +89,11 @@ def _direct(snapshot: Snapshot, feeds: sq.Feeds, limits: Limits) -> Iterator[_Ca
 
 
 def _referring(feeds: sq.Feeds) -> dict[sq.Key, list[sq.Key]]:
-    """Map each key to the foreign keys that refer to it, at any distance."""
+    """Map each key to the foreign keys that refer to it, directly or indirectly."""
     found: dict[sq.Key, list[sq.Key]] = {}
     for column in feeds.by_reference:
         root, passed = column, set[sq.Key]()
-        while root in feeds.by_reference and root not in passed:  # they may refer in a circle
+        while root in feeds.by_reference and root not in passed:  # references may be circular
             passed.add(root)
             root = feeds.by_reference[root][0]
         found.setdefault(root, []).append(column)
@@ -100,7 +101,7 @@ def _referring(feeds: sq.Feeds) -> dict[sq.Key, list[sq.Key]]:
 
 
 def _stops_before(clock: sq.Clock, end: int) -> bool:
-    """Tell whether the sequence ends, or begins again, before the column's type does."""
+    """Tell whether the sequence ends, or cycles, before the column's type ends."""
     if clock.own_end == end:
         return clock.sequence.is_cycling
     return clock.comes_before(clock.own_end, end)
@@ -163,7 +164,11 @@ def _finding(snapshot: Snapshot, case: _Case, severity: Severity) -> Finding:
         title=f"{table.qualified}.{column.name} ({column.type}) has used {case.share:.0%} of its range",
         detail=f"The column{role} gets its values from the sequence {sequence.schema}.{sequence.name}, "
         f"now at {case.clock.position:,}; its type ends at {case.end:,}."
-        + (f" At the present rate that is in {case.days:,.0f} days." if case.days else ""),
+        + (
+            f" At the current rate that is in {count(round(case.days), 'day')}."
+            if case.days
+            else ""
+        ),
         evidence={
             "column": column.name,
             "type": column.type,
@@ -175,11 +180,11 @@ def _finding(snapshot: Snapshot, case: _Case, severity: Severity) -> Finding:
             "days_left": round(case.days, 1) if case.days is not None else None,
             "refers_to": f"{aimed.qualified}.{aim.name}" if aim and aimed else None,
         },
-        impact=Impact(risk="inserts fail with “integer out of range” when it ends"),
+        impact=Impact(risk="inserts fail with “integer out of range” once the type is exhausted"),
         remedy=tuple(_remedy(snapshot, case)),
         caveats=(
-            "It rewrites the table and its indexes; for a large one, fill a new column in batches and swap.",
-            "Views, functions and clients that know the old type must follow.",
+            "It rewrites the table and its indexes; for a large table, fill a new column in batches and swap.",
+            "Views, functions and clients that depend on the old type must be changed as well.",
         ),
     )
 
@@ -196,7 +201,7 @@ def _related(snapshot: Snapshot, case: _Case) -> Iterator[Object]:
 
 
 def _remedy(snapshot: Snapshot, case: _Case) -> Iterator[Remedy]:
-    """Yield the references first: a wide one may point at a narrow key, not the other way round."""
+    """Yield the foreign keys first: a wide one may refer to a narrow key, but not vice versa."""
     for oid, attnum in case.followers:
         table = snapshot.table_by_oid.get(oid)
         if table is not None:
@@ -219,6 +224,6 @@ def _widen(table: Table, column: Column) -> Remedy:
     change = f"ALTER TABLE {ident(table.schema, table.name)} ALTER COLUMN {ident(column.name)} TYPE"
     return Remedy(
         sql=f"{change} {_wider(column)};",
-        lock="ACCESS EXCLUSIVE on the table while it and its indexes are rewritten: everything waits",
+        lock="ACCESS EXCLUSIVE on the table while it and its indexes are rewritten: blocks all reads and writes",
         undo=f"{change} {column.type};",
     )

@@ -1,19 +1,19 @@
-"""Tables whose rows nothing identifies.
+"""Tables without anything that identifies a row.
 
 ## Why it matters
-Without a key duplicates creep in, one of them cannot be deleted alone, logical replication cannot tell which row an
-update meant, and ORMs and tools that compare or copy tables stop.
+Without a key, duplicate rows creep in and cannot be deleted individually, logical replication cannot replicate updates and
+deletes, and ORMs and tools that compare or copy tables fail.
 
 ## How sure we are
-B: neither a primary key nor a unique index over columns that are never NULL. Whether the table needs one is for its
-owner to say, which is why this is for information.
+B: there is neither a primary key nor a unique index on NOT NULL columns. Only the table's owner knows whether it needs one,
+so this is info.
 
 ## Not reported
-Tables with a unique index over NOT NULL columns, which is a key in all but name; partitions, whose parent is judged;
+Tables with a unique index on NOT NULL columns, which is a key in all but name; partitions, whose parent is judged;
 materialized views.
 
 ## Remedy
-Make the columns that identify a row the primary key. Where there are none, an identity column; on a large table that
+Make the columns that identify a row the primary key. If there are none, add an identity column; on a large table, that
 rewrites it.
 """
 
@@ -32,7 +32,7 @@ PRIMARY_ONLY = True
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: a table has a key, or it has none."""
+    """No thresholds: a table either has a key or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
@@ -55,7 +55,7 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
         severity=Severity.INFO,
         grade=Grade.B,
         title=f"{table.qualified} has no primary key",
-        detail="No constraint and no unique index over NOT NULL columns tells its rows apart.",
+        detail="No constraint and no unique index on NOT NULL columns identifies its rows.",
         evidence={
             "rows": round(rows),
             "size_bytes": ix.table_bytes(snapshot, table),
@@ -63,12 +63,12 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
         },
         impact=Impact(risk="duplicate rows; no logical replication of updates and deletes"),
         remedy=tuple(_remedy(snapshot, table)),
-        caveats=("Where columns identify a row already, make them the key instead.",),
+        caveats=("If some columns already identify a row, make them the primary key instead.",),
     )
 
 
 def _remedy(snapshot: Snapshot, table: Table) -> Iterator[Remedy]:
-    """Yield an identity column as key; a partitioned table's key must hold the partition columns."""
+    """Yield an identity column as key; a partitioned table's key must include the partition columns."""
     partition_columns = snapshot.column_names(table.oid, table.partition_columns)
     if table.kind == "p" and (snapshot.server.major < 17 or 0 in table.partition_columns):
         return
@@ -81,7 +81,7 @@ def _remedy(snapshot: Snapshot, table: Table) -> Iterator[Remedy]:
     yield Remedy(
         sql=f"ALTER TABLE {where} ADD COLUMN {ident(name)} bigint GENERATED ALWAYS AS IDENTITY, "
         f"ADD PRIMARY KEY ({columns});",
-        lock="ACCESS EXCLUSIVE on the table while it is rewritten: everything waits",
+        lock="ACCESS EXCLUSIVE on the table while it is rewritten: blocks all reads and writes",
         undo=f"ALTER TABLE {where} DROP COLUMN {ident(name)};",
     )
 

@@ -1,20 +1,20 @@
-"""Published tables whose updates and deletes fail for want of a replica identity.
+"""Published tables on which UPDATE and DELETE fail for lack of a replica identity.
 
 ## Why it matters
-A publication that publishes updates or deletes makes PostgreSQL refuse them on a table whose rows it cannot name to the
+If a publication publishes updates or deletes, PostgreSQL rejects them on a table whose rows it cannot identify for the
 subscriber: the application gets an error on the publisher.
 
 ## How sure we are
-B: publications, replica identity and keys are in the catalogs. A table that is only ever inserted into does not notice;
-where no update and no delete was counted it is for information.
+B: publications, replica identities and keys are in the catalogs. A table that only receives inserts is not affected; if no
+update or delete has been counted, it is info.
 
 ## Not reported
-Tables outside any publication, and those that publish neither updates nor deletes; unlogged tables, which are never
-published; REPLICA IDENTITY FULL. Partitions are judged, each by its own identity, and reported with their parent.
+Tables that are not published, or whose publications publish neither updates nor deletes; unlogged tables, which are never
+published; REPLICA IDENTITY FULL. Partitions are judged by their own replica identity and reported with their parent.
 
 ## Remedy
-A primary key, or REPLICA IDENTITY USING INDEX with a unique index over NOT NULL columns. FULL works at once, but writes
-whole old rows to the WAL, and a subscriber before 16 reads its whole table for each change.
+A primary key, or REPLICA IDENTITY USING INDEX with a unique index on NOT NULL columns. FULL works at once, but writes whole
+old rows to WAL, and a subscriber before 16 scans its whole table for each change.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unkno
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _keys
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("publications", "tables", "indexes", "columns")
 PRIMARY_ONLY = True
@@ -32,11 +33,11 @@ PRIMARY_ONLY = True
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: an identity is there, or it is not."""
+    """No thresholds: a table either has a replica identity or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
-    """Yield a finding for each published table, or partitioned parent, that lacks an identity."""
+    """Yield a finding for each published table, or partitioned parent, without a replica identity."""
     publications = [p for p in snapshot.publications if p.publishes_update or p.publishes_delete]
     if not publications:
         return
@@ -72,7 +73,7 @@ def _publishes(publication: Publication, lineage: list[Table]) -> bool:
 
 
 def _has_identity(snapshot: Snapshot, table: Table) -> bool:
-    """Follow PostgreSQL: the primary key unless deferrable, the chosen index, or the whole row."""
+    """Do as PostgreSQL does: the primary key unless deferrable, the chosen index, or the whole row."""
     indexes = snapshot.indexes_of[table.oid]
     if table.replica_identity == "d":
         return any(i.is_primary and i.is_immediate and i.is_usable for i in indexes)
@@ -92,8 +93,8 @@ def _finding(
         severity=Severity.WARNING if deletes + updates else Severity.INFO,
         grade=Grade.B,
         title=f"{table.qualified} is published without a replica identity",
-        detail="UPDATE and DELETE fail on it while a publication publishes them."
-        + (f" It concerns {len(parts)} partitions." if parts else ""),
+        detail="UPDATE and DELETE fail on it as long as a publication publishes them."
+        + (f" {count(len(parts), 'partition')} affected." if parts else ""),
         evidence={
             "publications": sorted(
                 p.name for p in publications if _publishes(p, _lineage(snapshot, lacking[0]))
@@ -103,9 +104,9 @@ def _finding(
             "deletes": deletes,
             "partitions": [t.qualified for t in parts[:50]],
         },
-        impact=Impact(risk="updates and deletes are refused with an error"),
+        impact=Impact(risk="updates and deletes fail with an error"),
         remedy=tuple(_remedy(snapshot, t) for t in lacking[:50]),
-        caveats=("FULL writes whole old rows to the WAL; a primary key is better.",),
+        caveats=("FULL writes whole old rows to WAL; a primary key is better.",),
     )
 
 
@@ -116,7 +117,7 @@ def _remedy(snapshot: Snapshot, table: Table) -> Remedy:
     before = "NOTHING" if table.replica_identity == "n" else "DEFAULT"
     return Remedy(
         sql=f"ALTER TABLE {where} REPLICA IDENTITY {how};",
-        lock="ACCESS EXCLUSIVE on the table for a moment: everything waits; set lock_timeout first",
+        lock="ACCESS EXCLUSIVE on the table: briefly blocks all reads and writes; set lock_timeout first",
         undo=f"ALTER TABLE {where} REPLICA IDENTITY {before};",
     )
 

@@ -1,19 +1,18 @@
-"""Sequences that come to their own end.
+"""Sequences that are approaching their own limit.
 
 ## Why it matters
-nextval() fails once a sequence has reached its last value, and with it every insert that asks for one.
+Once a sequence has reached its last value, nextval() fails, and so does every insert that uses it.
 
 ## How sure we are
-B: the sequence's position against its own MAXVALUE, or MINVALUE where it counts down.
+B: the sequence's position compared with its own MAXVALUE, or MINVALUE if it is descending.
 
 ## Not reported
-Sequences that begin again (CYCLE); those whose column's type ends with them or earlier, which `schema-int-overflow`
-reports together with the column; sequences never called. A position that the role may not read makes the verdict
-unknown.
+Sequences with CYCLE; those whose column's type ends at the same value or earlier, which `schema-int-overflow` reports with
+the column; sequences that have not been used. If the role may not read a sequence's position, the verdict is unknown.
 
 ## Remedy
-ALTER SEQUENCE … NO MAXVALUE, or AS bigint where the sequence's own type is what ends. A limit that somebody chose on
-purpose, such as a range shared between servers, needs another range instead.
+ALTER SEQUENCE … NO MAXVALUE, or AS bigint if the sequence's own type is the limit. A limit that was set on purpose, such as
+a range shared between servers, calls for another range instead.
 """
 
 from collections.abc import Iterator
@@ -32,17 +31,17 @@ _TYPE_ENDS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Thresholds: parts 0…1 of the sequence's range that are used up."""
+    """Thresholds: used fractions of the sequence's range."""
 
-    # Part of the sequence's range that is used up: time to plan, time to act.
+    # The used fraction of the sequence's range: time to plan (info), time to act (warning).
     info_share: float = 0.5
     warn_share: float = 0.7
-    # Past this, the next busy day may be the last.
+    # Above this, the sequence may run out on the next busy day.
     critical_share: float = 0.9
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each sequence that ends of itself."""
+    """Yield a finding for each sequence that is close to its own limit."""
     fed: dict[int, list[sq.Key]] = {}
     for key, clock in sq.Feeds(snapshot).direct.items():
         fed.setdefault(clock.sequence.oid, []).append(key)
@@ -77,7 +76,11 @@ def _finding(
         grade=Grade.B,
         title=f"{sequence.schema}.{sequence.name} has used {share:.0%} of its range",
         detail=f"It is at {clock.position:,} and ends at {clock.own_end:,}; "
-        + (f"{', '.join(names)} could hold more." if names else "no column's default uses it."),
+        + (
+            f"the type of {', '.join(names)} allows larger values."
+            if names
+            else "no column default uses it."
+        ),
         evidence={
             "last_value": clock.position,
             "end": clock.own_end,
@@ -87,10 +90,10 @@ def _finding(
             "values_left": clock.left(clock.own_end),
             "columns": names,
         },
-        impact=Impact(risk="nextval() fails when it ends"),
+        impact=Impact(risk="nextval() fails once the sequence has ended"),
         remedy=tuple(_remedy(clock)),
         caveats=(
-            "Somebody may have set its end on purpose, such as a range of its own per server.",
+            "The limit may have been set on purpose, for example to give each server a range of its own.",
         ),
     )
 
@@ -119,6 +122,6 @@ def _remedy(clock: sq.Clock) -> Iterator[Remedy]:
         return
     yield Remedy(
         sql=f"ALTER SEQUENCE {name} {change};",
-        lock="SHARE ROW EXCLUSIVE on the sequence for a moment: nextval() waits",
+        lock="SHARE ROW EXCLUSIVE on the sequence: briefly blocks nextval()",
         undo=f"ALTER SEQUENCE {name} AS {sequence.type} {word} {clock.own_end};",
     )

@@ -21,7 +21,7 @@ create index on t (i8) where few = 3;
 create index on t (lower(txt));
 create index on t ((id || txt));
 create index on t (few, txt) include (wide);
--- keys that came in random order
+-- keys inserted in random order
 create table r (id int, u uuid, few int, txt text);
 create index on r (id);
 create index on r (u);

@@ -3,7 +3,7 @@
 -- expect: public.t_include
 -- expect: public.t_expr
 -- expect: public.p_seen
--- remedy: keeps: counters do not go back when an index is dropped
+-- remedy: keeps: counters are not reset when an index is dropped
 create table t (id int primary key, state int, touched int, note text, x int, never int) with (fillfactor = 30);
 insert into t select g, g % 5, 0, 'x', g, g from generate_series(1, 3000) g;
 create index t_state on t (state);

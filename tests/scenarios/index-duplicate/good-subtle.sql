@@ -10,10 +10,10 @@ create index on t using gist (c gist_trgm_ops (siglen = 12));
 create index on t using gist (c gist_trgm_ops (siglen = 64));
 create index on t using gin (d gin_trgm_ops);
 create index on t using gist (d gist_trgm_ops);
--- GIN's order of columns is no difference to it, but nobody proves that here
+-- the order of columns does not matter to GIN, but that is not checked here
 create index on t using gin (c gin_trgm_ops, d gin_trgm_ops);
 create index on t using gin (d gin_trgm_ops, c gin_trgm_ops);
--- an exclusion constraint beside a GiST index with one column more
+-- an exclusion constraint and a GiST index with one more column
 create index on t using gist (r, e);
 alter table t add constraint t_excl exclude using gist (r with &&);
 -- weaker and stronger predicates
@@ -29,10 +29,10 @@ create schema other;
 create function other.upper(text) returns text immutable language sql as 'select pg_catalog.lower($1)';
 create index on t (upper(c));
 create index on t (other.upper(c));
--- mirrored orders read alike only together; one of two columns is mirrored here
+-- reversed orders are equivalent only if all columns are reversed; here one of two is
 create index on t (a, e desc);
 create index on t (a desc, e desc nulls last);
--- the CLUSTER index and the one of the replica identity stay, whatever equals them
+-- the indexes of CLUSTER and the replica identity stay, even if others are identical
 create table cl (a int not null);
 create index cl_first on cl (a);
 cluster cl using cl_first;

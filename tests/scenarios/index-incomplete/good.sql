@@ -4,10 +4,10 @@ create index on p (id);
 create index by_hand on only p (at);
 create index p_one_at on p_one (at);
 alter index by_hand attach partition p_one_at;
--- no partition, nothing to lack
+-- no partition that could lack it
 create table empty_parent (id int) partition by range (id);
 create index on only empty_parent (id);
--- an ordinary table's invalid index is another rule's
+-- an invalid index of an ordinary table: index-invalid
 create table t (a int);
 insert into t values (1), (1);
 \set ON_ERROR_STOP off

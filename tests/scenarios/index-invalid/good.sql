@@ -5,5 +5,5 @@ create table p_one partition of p for values from ('2020-01-01') to ('2021-01-01
 create index on p (id);
 create table empty_parent (id int) partition by range (id);
 create index on only empty_parent (id);
--- made with ON ONLY: the ordinary state before partitions are attached
+-- created with ON ONLY: the normal state before partitions are attached
 create index on only p (at);

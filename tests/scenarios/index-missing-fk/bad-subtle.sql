@@ -8,7 +8,7 @@
 create extension btree_gin;
 create table code (c text primary key, n int unique);
 insert into code select 'c' || g, g from generate_series(0, 100) g;
--- the check compares under the column's own collation
+-- the check compares with the column's own collation
 create table coll (c text, constraint coll_fkey foreign key (c) references code);
 insert into coll select 'c' || g % 100 from generate_series(1, 20000) g;
 create index on coll (c collate "C");
@@ -31,7 +31,7 @@ create index on gin using gin (n);
 create table orr (n int, m int, constraint or_fkey foreign key (n) references code (n));
 insert into orr select g % 100, g from generate_series(1, 20000) g;
 create index on orr (n) where n is not null or m is not null;
--- names that are cut to the same 63 bytes
+-- names that are truncated to the same 63 bytes
 create table long_name_of_a_partitioned_table_that_leaves_no_room_for_more (n int, at date,
     constraint long_fkey foreign key (n) references code (n)) partition by range (at);
 create table long_name_of_a_partitioned_table_that_leaves_no_room_for_mor_1

@@ -1,14 +1,14 @@
 create extension btree_gist;
 create table room (id int primary key);
 insert into room select generate_series(1, 20000);
--- an exclusion constraint by btree_gist serves the check
+-- an exclusion constraint with btree_gist supports the check
 create table booking (
     room_id int references room,
     during int4range,
     exclude using gist (room_id with =, during with &&)
 );
 insert into booking select g, int4range(g, g + 1) from generate_series(1, 20000) g;
--- pattern operator classes know equality, too
+-- pattern operator classes support equality, too
 create table code (c text primary key);
 insert into code select 'c' || g from generate_series(1, 20000) g;
 create table coded (c text references code);
@@ -26,7 +26,7 @@ create index on part_two (id, at);
 create table sure (room_id int not null references room, note text not null);
 insert into sure select g, 'x' from generate_series(1, 20000) g;
 create index on sure (room_id) where note is not null and room_id is not null;
--- descending, unique, with more behind
+-- descending, unique, with more columns after it
 create table d (room_id int references room, x int, unique (room_id, x));
 insert into d select g, g from generate_series(1, 20000) g;
 -- refers to itself

@@ -5,7 +5,7 @@ insert into price select g, daterange('2020-01-01', '2021-01-01') from generate_
 create table sale (id int, valid daterange, foreign key (id, period valid) references price (id, period valid));
 insert into sale select g, daterange('2020-02-01', '2020-03-01') from generate_series(1, 20000) g;
 create index on sale (id);
--- not enforced: nothing is looked up
+-- not enforced: nothing is checked
 create table loose (id int, valid daterange, n int);
 create table n (id int primary key);
 insert into n values (1);

@@ -17,14 +17,14 @@ create index on child (a, b);
 create index on child (b) include (a);
 create index on child using hash (h);
 create index on child (n) where n is not null;
--- both orders of the columns serve
+-- either order of the columns will do
 create table two (a int, b int, x int, foreign key (a, b) references parent2);
 insert into two select g % 100, g % 100, g from generate_series(1, 20000) g;
 create index on two (b, a, x);
--- read whole as fast
+-- small: a full scan is as fast
 create table tiny (id int references parent);
 insert into tiny select generate_series(1, 50);
--- partitions are served by the partitioned index
+-- the partitioned index supports the partitions
 create table part (id int references parent, at date) partition by range (at);
 create table part_one partition of part for values from ('2020-01-01') to ('2021-01-01');
 insert into part select g, '2020-03-03' from generate_series(1, 20000) g;

@@ -1,10 +1,10 @@
 create table t (id int primary key, a int, b int, c text, c4 int, c5 int, c6 int, c7 int, c8 int, c9 int, c10 int, c11 int, c12 int);
 insert into t select g, g, g % 10, 'x' || g from generate_series(1, 20000) g;
--- a unique index is no prefix of a wider one, and a wider one on other columns is no cover
+-- a unique index as prefix, and a wider index on different columns
 create unique index on t (a);
 create index on t (a, b);
 create index on t (b, a);
--- other collation, operator class, order, predicate
+-- different collation, operator class, order, predicate
 create index on t (c collate "C");
 create index on t (c, b);
 create index on t (c4 desc);
@@ -22,19 +22,19 @@ create index on t (c8, a);
 create index on t (id, c12);
 create index on t (c10);
 create index on t (c12, c11);
--- other access methods have no order of keys
+-- other access methods have no leading keys
 create index on t using brin (c9);
 create index on t using brin (c9, c10);
 create index on t using hash (c11);
 create index on t (c11, c9);
--- the cover is invalid
+-- the wider index is invalid
 create table v (a int, b int);
 insert into v values (1, 1), (1, 1);
 create index v_narrow on v (a);
 \set ON_ERROR_STOP off
 create unique index concurrently v_wide on v (a, b);
 \set ON_ERROR_STOP on
--- bound by the replica identity or CLUSTER
+-- needed by the replica identity or CLUSTER
 create table cl (a int, b int);
 create index cl_a on cl (a);
 create index cl_ab on cl (a, b);

@@ -1,5 +1,5 @@
 -- expect: public.t
--- remedy: keeps: which index may go is the question of other rules
+-- remedy: keeps: other rules tell which index can be dropped
 create table t (id int primary key, a int, b int, c int, d int, e int, f int, g int, h int, i int);
 create index on t (a);
 create index on t (b);

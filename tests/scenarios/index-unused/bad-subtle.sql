@@ -1,7 +1,7 @@
 -- expect: public.child_wide
 -- expect: public.child_of_idle
 -- expect: public.expr
--- remedy: keeps: once it is gone, the foreign key's last index is judged anew
+-- remedy: keeps: once it is dropped, the foreign key's last index is judged again
 create table parent (id int primary key);
 create table child (id int, parent_id int references parent, note text);
 insert into parent select generate_series(1, 20000);

@@ -1,4 +1,4 @@
--- of a copy, a prefix and what stays in their place, others report; of two idle indexes for a busy parent one must stay
+-- other rules report a duplicate, a prefix and what replaces them; of two unused indexes, the check of a busy parent needs one
 create table t (id int primary key, a int, b int, c int);
 insert into t select g, g, g, g from generate_series(1, 50000) g;
 create index copy_one on t (a);
@@ -18,7 +18,7 @@ set enable_indexscan = off;
 set enable_indexonlyscan = off;
 delete from parent where id = 10000000;
 reset all;
--- a partitioned parent whose rows go
+-- a partitioned parent whose rows are deleted
 create table pp (id int primary key) partition by range (id);
 create table pp_one partition of pp for values from (0) to (100000);
 insert into pp select generate_series(1, 20000);

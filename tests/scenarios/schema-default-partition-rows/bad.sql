@@ -1,7 +1,7 @@
 -- expect: public.of_range
 -- expect: public.of_list
 -- expect: public.deep
--- remedy: keeps: which partitions are missing is a decision
+-- remedy: keeps: somebody has to decide which partitions are missing
 create table by_range (id int, "a t" date) partition by range ("a t");
 create table range_one partition of by_range for values from ('2020-01-01') to ('2021-01-01');
 create table of_range partition of by_range default;

@@ -33,7 +33,7 @@ create table parent (id bigint generated always as identity primary key);
 select setval('parent_id_seq', 2000000000);
 create table child (parent_id int primary key references parent);
 create table grandchild (child_parent_id int references parent);
--- the application asks the sequence itself
+-- the application calls nextval() itself
 create table owned_only (id int primary key);
 create sequence own owned by owned_only.id;
 select setval('own', 1900000000);

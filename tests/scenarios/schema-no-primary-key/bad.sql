@@ -16,6 +16,6 @@ create table deferred_unique (a int not null unique deferrable);
 create table has_id (id int, row_id int);
 create table "Ta ""ble" (a int);
 create table parent (id int primary key);
--- a child by inheritance has no key of its parent's
+-- inheritance children do not inherit the parent's key
 create table kid () inherits (parent);
 insert into plain select generate_series(1, 100);

@@ -3,7 +3,7 @@ select setval('young', 100);
 create sequence never maxvalue 10;
 create sequence turns maxvalue 1000 cycle;
 select setval('turns', 999);
--- the column ends with it: schema-int-overflow
+-- the column's type ends at the same value: schema-int-overflow
 create table t (id serial primary key, small smallserial);
 select setval('t_id_seq', 2147480000), setval('t_small_seq', 32000);
 create sequence big;
