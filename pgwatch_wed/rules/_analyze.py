@@ -1,4 +1,4 @@
-"""What is known about tables' planner statistics."""
+"""What is known about the planner statistics of tables."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,7 +11,7 @@ from pgwatch_wed.rules import _vacuum as vac
 
 
 class State(Enum):
-    """Whether ANALYZE has ever been at a table."""
+    """Whether a table has ever been analyzed."""
 
     NEVER = "never"
     ANALYSED = "analysed"
@@ -30,7 +30,7 @@ class Statistics:
 
     @cached_property
     def is_complete(self) -> bool:
-        """The role sees every table's statistics, so that their absence proves something."""
+        """Whether the role can see all tables' statistics, so that their absence proves something."""
         server = self.snapshot.server
         missing = self.snapshot.missing
         sees = server.is_superuser or "pg_read_all_data" in server.role_memberships
@@ -38,10 +38,10 @@ class Statistics:
         return sees and not cut and "column_statistics" not in missing
 
     def state(self, table: Table, *, with_children: bool = False) -> State:
-        """Tell whether a table has statistics of its own rows, or of all its children's.
+        """Tell whether a table has statistics on its own rows, or on those of all its children.
 
-        Counters forget at a reset; statistics do not, but may be hidden. From 14 on reltuples of
-        -1 says that neither VACUUM nor ANALYZE nor an index build has counted the rows.
+        Counters are lost at a reset; statistics are not, but may be hidden. From 14 on, reltuples = -1
+        means that no VACUUM, ANALYZE or index build has counted the rows.
         """
         if (table.oid, with_children) in self._present:
             return State.ANALYSED
@@ -58,9 +58,9 @@ class Statistics:
 
 
 def analyze(table: Table) -> Remedy:
-    """Return an ANALYZE of one table, its partitions included."""
+    """Return an ANALYZE of one table, including its partitions."""
     return Remedy(
         sql=f"ANALYZE {ident(table.schema, table.name)};",
         lock=vac.SHARE_UPDATE,
-        undo="-- nothing to undo: the planner only gets to know the data as it is",
+        undo="-- nothing to undo: it only refreshes the planner's statistics",
     )

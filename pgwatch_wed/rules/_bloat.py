@@ -1,8 +1,8 @@
-"""How many pages a table's live rows need: a model of PostgreSQL's heap, with its error.
+"""How many pages a table's live rows need: a model of PostgreSQL's heap, with its margin of error.
 
-A row is a line pointer of 4 bytes, a header of 23 bytes, a null bitmap where a value is NULL, and the columns, each
-aligned as its type asks; the whole is padded to 8. Widths are those of ANALYZE, as stored: compressed, and
-a pointer of 18 bytes where the value went to TOAST.
+A row consists of a line pointer of 4 bytes, a header of 23 bytes, a null bitmap if a value is NULL, and the columns,
+each aligned as its type requires; the whole is padded to 8 bytes. Widths are those found by ANALYZE, as stored:
+compressed, and a pointer of 18 bytes if the value was moved to TOAST.
 """
 
 import math
@@ -16,9 +16,9 @@ LINE_POINTER = 4
 TUPLE_HEADER = 23
 ALIGNMENT = {"c": 1, "s": 2, "i": 4, "d": 8}
 MAX_ALIGN = 8
-# Above it a value's header takes 4 bytes, and the value is aligned again.
+# Longer values have a header of 4 bytes and are aligned.
 SHORT_VARLENA = 126
-# A value that went to TOAST leaves this behind.
+# The size of the pointer to a value in TOAST.
 TOAST_POINTER = 18
 TOAST_CHUNKS_PER_PAGE = 4
 DEFAULT_FILLFACTOR = 100
@@ -26,7 +26,7 @@ DEFAULT_FILLFACTOR = 100
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a table's rows need, in pages; the truth lies between ``low`` and ``high``."""
+    """What a table's rows need, in pages; the true number is between ``low`` and ``high``."""
 
     pages: int
     low: float
@@ -40,17 +40,17 @@ class Estimate:
 
     @property
     def sure_share(self) -> float:
-        """The share of the file that is not needed even if the model errs against it."""
+        """The share of the file that is not needed even if the model is too low."""
         return max(1 - self.high / self.pages, 0.0) if self.pages else 0.0
 
     @property
     def most_share(self) -> float:
-        """The share of the file that is not needed if the model errs the other way."""
+        """The share of the file that is not needed if the model is too high."""
         return max(1 - self.low / self.pages, 0.0) if self.pages else 0.0
 
 
 def estimate(snapshot: Snapshot, table: Table) -> Estimate | None:
-    """Reckon what a table needs; None where statistics of a column are missing."""
+    """Estimate what a table needs; None if statistics on a column are missing."""
     if table.pages <= 0 or table.rows < 0:
         return None
     if table.rows == 0:
@@ -66,7 +66,7 @@ def estimate(snapshot: Snapshot, table: Table) -> Estimate | None:
         for c, s in zip(columns, known, strict=True)
     )
     needs = [_pages(table.rows, width + e, usable, is_fixed=fixed) for e in (-error, 0.0, error)]
-    # Two pages in a hundred for what a sample cannot see, and one for the last, half-empty page.
+    # 2% for what a sample misses, and one page for the last one, which is partly empty.
     return Estimate(table.pages, needs[0] * 0.98, needs[1], needs[2] * 1.02 + 1)
 
 
@@ -78,7 +78,7 @@ def _usable_bytes(snapshot: Snapshot, table: Table) -> float:
 
 
 def _pages(rows: float, width: float, usable: float, *, is_fixed: bool) -> float:
-    """Spread rows over pages; rows of one width leave a rest, others half a row on average."""
+    """Spread rows over pages; fixed-width rows leave a remainder, others half a row on average."""
     each = max(width, TUPLE_HEADER) + LINE_POINTER
     per_page = math.floor(usable / each) if is_fixed else (usable - each / 2) / each
     return math.ceil(rows / max(per_page, 1.0))
@@ -102,12 +102,12 @@ def _tuple_bytes(
         error += there * doubt
     exact = (-(header + offset)) % MAX_ALIGN
     tail, doubt = (exact, 0.0) if is_exact else ((MAX_ALIGN - 1) / 2, (MAX_ALIGN - 1) / 2)
-    # Paddings of many columns do not all err to one side.
+    # The errors of many paddings partly cancel out.
     return header + offset + tail, math.hypot(error / 2, doubt)
 
 
 def _header_bytes(table: Table, statistics: Iterable[ColumnStatistics]) -> tuple[float, float]:
-    """Return a row's header: 24 bytes, and a bitmap beyond 8 columns where something is NULL."""
+    """Return a row's header: 24 bytes, more if it has NULLs and over 8 columns."""
     bare = _aligned(TUPLE_HEADER)
     full = _aligned(TUPLE_HEADER + math.ceil(table.column_count / 8))
     fractions = [min(max(s.null_fraction, 0.0), 1.0) for s in statistics]
@@ -126,7 +126,7 @@ def _width(column: Column, statistics: ColumnStatistics) -> float:
 
 
 def _alignment(column: Column, statistics: ColumnStatistics) -> int:
-    """Return what a value is aligned to: a short one of varying length to nothing."""
+    """Return a value's alignment: a short one of variable length is not aligned."""
     align = ALIGNMENT.get(column.type_align, MAX_ALIGN)
     if column.length == -1 and column.type_storage != "p" and statistics.avg_width <= SHORT_VARLENA:
         return 1
@@ -134,5 +134,5 @@ def _alignment(column: Column, statistics: ColumnStatistics) -> int:
 
 
 def toast_pages(rows: float) -> float:
-    """Return the most pages that TOAST rows need: no four of them are too many for a page."""
+    """Return the most pages that TOAST rows need: any four of them fit on a page."""
     return math.ceil(max(rows, 0.0) / TOAST_CHUNKS_PER_PAGE)

@@ -1,4 +1,4 @@
-"""Ages against freeze ages: the same for transaction ids and multixact ids."""
+"""Ages compared with freeze ages: the same for transaction IDs and multixact IDs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,15 +9,16 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severit
 from pgwatch_wed.rules import _horizon
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
-# New ids are refused three million before the end.
+# The server stops assigning new IDs three million before the end.
 LAST_AGE = 2**31 - 3_000_000
 FAILSAFE_AGE = 1_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """One of the two counters that run out."""
+    """One of the two counters that can wrap around."""
 
     what: str
     setting: str
@@ -28,7 +29,7 @@ class Clock:
 
 
 XIDS = Clock(
-    "transaction ids",
+    "transaction IDs",
     "autovacuum_freeze_max_age",
     "vacuum_failsafe_age",
     "xid_age_xids",
@@ -36,7 +37,7 @@ XIDS = Clock(
     "xid_age_xids",
 )
 MULTIXACTS = Clock(
-    "multixact ids",
+    "multixact IDs",
     "autovacuum_multixact_freeze_max_age",
     "vacuum_multixact_failsafe_age",
     "mxid_age",
@@ -63,7 +64,7 @@ class Limits(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Something beyond its freeze age."""
+    """Something that has passed its freeze age."""
 
     age: int
     freeze_age: float
@@ -73,7 +74,7 @@ class Old:
 
 
 def check(snapshot: Snapshot, limits: Limits, clock: Clock) -> Iterator[Finding | Unknown]:
-    """Yield tables of this database, and databases, that are far beyond their freeze age."""
+    """Yield tables of this database, and databases, that are far past their freeze age."""
     if snapshot.setting_number(clock.setting) is None:
         yield Unknown(f"the setting {clock.setting} cannot be read")
         return
@@ -111,9 +112,9 @@ def _database(snapshot: Snapshot, database: Database, limits: Limits, clock: Clo
 def _severity(
     snapshot: Snapshot, age: int, freeze_age: float, limits: Limits, clock: Clock
 ) -> Severity | None:
-    """Judge an age; where the freeze age is set so high that twice is too late, warn half-way."""
+    """Judge an age; if the freeze age is so high that twice is too late, warn halfway to critical."""
     failsafe = snapshot.setting_number(clock.failsafe) or FAILSAFE_AGE
-    # PostgreSQL itself never takes the failsafe to be nearer than this.
+    # PostgreSQL itself never uses a lower failsafe age than this.
     failsafe = max(failsafe, 1.05 * (snapshot.setting_number(clock.setting) or 0.0))
     critical = min(limits.critical_times_freeze_age * freeze_age, failsafe, LAST_AGE)
     warn = min(limits.warn_times_freeze_age * freeze_age, (freeze_age + critical) / 2)
@@ -125,12 +126,12 @@ def _severity(
 def _table_finding(snapshot: Snapshot, old: Old, clock: Clock) -> Finding:
     assert old.table is not None
     table = old.table
-    where = f"the TOAST of {table.qualified}" if old.in_toast else table.qualified
+    where = f"the TOAST table of {table.qualified}" if old.in_toast else table.qualified
     return Finding(
         object=ix.table_object(snapshot, table),
         severity=old.severity,
         grade=Grade.B,
-        title=f"The oldest {clock.what} in {where} are {old.age:,} old, "
+        title=f"The oldest {clock.what} in {where} have an age of {old.age:,}, "
         f"{old.age / max(old.freeze_age, 1.0):.1f} times its freeze age",
         detail=_why(snapshot),
         evidence={**_evidence(snapshot, old), "in_toast": old.in_toast},
@@ -144,7 +145,7 @@ def _database_finding(snapshot: Snapshot, database: Database, old: Old, clock: C
         object=Object("database", database.name),
         severity=old.severity,
         grade=Grade.B,
-        title=f"The oldest {clock.what} in database {database.name} are {old.age:,} old, "
+        title=f"The oldest {clock.what} in database {database.name} have an age of {old.age:,}, "
         f"{old.age / max(old.freeze_age, 1.0):.1f} times the freeze age",
         detail=_why(snapshot),
         evidence={**_evidence(snapshot, old), "allows_connections": database.allows_connections},
@@ -152,7 +153,9 @@ def _database_finding(snapshot: Snapshot, database: Database, old: Old, clock: C
         remedy=_vacuum_database(database),
         caveats=()
         if database.allows_connections
-        else ("Nobody can connect to it: autovacuum freezes it as soon as nothing prevents that.",),
+        else (
+            "It does not allow connections: autovacuum freezes it as soon as nothing prevents that.",
+        ),
     )
 
 
@@ -162,7 +165,7 @@ def _vacuum_database(database: Database) -> tuple[Remedy, ...]:
     return (
         Remedy(
             sql="VACUUM (FREEZE);",
-            lock=f"{vac.SHARE_UPDATE}; run it connected to {database.name}",
+            lock=f"{vac.SHARE_UPDATE}; run it while connected to {database.name}",
             in_transaction=False,
             undo="-- nothing to undo",
         ),
@@ -172,14 +175,15 @@ def _vacuum_database(database: Database) -> tuple[Remedy, ...]:
 def _why(snapshot: Snapshot) -> str:
     oldest = next((h for h in _horizon.holders(snapshot) if h.pins_rows), None)
     if oldest is not None and oldest.age_xids > 100_000:
+        who = _horizon.describe(oldest)
         return (
-            f"{_horizon.describe(oldest)} holds the horizon {oldest.age_xids:,} transactions back, and "
-            "nothing can be frozen past it: see vacuum-horizon."
+            f"{who[0].upper()}{who[1:]} holds back the horizon by {count(oldest.age_xids, 'transaction')}, "
+            "and nothing newer can be frozen: see vacuum-horizon."
         )
     if vac.is_off(snapshot):
-        return "Autovacuum is off; its vacuum against wraparound should come nevertheless."
+        return "Autovacuum is off, but it should run anyway to prevent wraparound."
     return (
-        "The vacuum against wraparound is due, and has failed, was cancelled or does not keep up."
+        "A vacuum to prevent wraparound is due, but has failed, was canceled or does not keep up."
     )
 
 
@@ -195,4 +199,4 @@ def _evidence(snapshot: Snapshot, old: Old) -> dict[str, int | float | str | Non
 
 
 def _risk(old: Old, clock: Clock) -> str:
-    return f"PostgreSQL stops handing out {clock.what} in {max(LAST_AGE - old.age, 0):,}"
+    return f"PostgreSQL stops assigning {clock.what} after another {max(LAST_AGE - old.age, 0):,}"

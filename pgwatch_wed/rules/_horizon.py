@@ -1,4 +1,4 @@
-"""Who keeps old row versions alive: sessions, prepared transactions, slots, standbys."""
+"""What keeps old row versions from being removed: sessions, prepared transactions, slots, standbys."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from pgwatch_wed.rules._locks import label
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One that keeps VACUUM from removing rows that died after it began.
+    """Something that keeps VACUUM from removing rows that died after it began.
 
-    ``since`` is None where the server does not say when it began. ``pins_rows`` is False for a
-    logical slot's catalog_xmin, which keeps only dead rows of the catalogs.
+    ``since`` is None if the server does not show when it began. ``pins_rows`` is False for a logical
+    slot's catalog_xmin, which only keeps dead rows in the catalogs.
     """
 
     source: Session | PreparedTransaction | Slot | Replica
@@ -23,12 +23,12 @@ class Holder:
     pins_rows: bool = True
 
     def held(self, now: datetime) -> timedelta | None:
-        """Return how long it has stood, or None where that is unknown."""
+        """Return how long it has existed, or None if that is unknown."""
         return None if self.since is None else max(now - self.since, timedelta())
 
 
 def holders(snapshot: Snapshot) -> list[Holder]:
-    """Return all that hold back VACUUM in this database's tables or catalogs, oldest first."""
+    """Return everything that holds back VACUUM in this database's tables or catalogs, oldest first."""
     found = [
         *_sessions(snapshot),
         *_prepared(snapshot),
@@ -39,10 +39,10 @@ def holders(snapshot: Snapshot) -> list[Holder]:
 
 
 def _sessions(snapshot: Snapshot) -> Iterator[Holder]:
-    """Yield sessions of this database; others' snapshots do not bind its tables.
+    """Yield sessions of this database; snapshots in other databases do not affect its tables.
 
-    VACUUM's own snapshots bind nobody, autovacuum is the server's own affair, a walsender stands
-    among the standbys and a parallel worker is its leader's.
+    VACUUM's own snapshots hold back nothing, autovacuum belongs to the server, WAL senders are covered
+    by their standbys and parallel workers by their leaders.
     """
     vacuums = {v.pid for v in snapshot.vacuums}
     for s in snapshot.sessions:
@@ -59,7 +59,7 @@ def _prepared(snapshot: Snapshot) -> Iterator[Holder]:
 
 
 def _slots(snapshot: Snapshot) -> Iterator[Holder]:
-    """Yield slots: one of any database binds every database."""
+    """Yield slots: a slot of any database affects every database."""
     for s in snapshot.slots:
         if s.invalidation_reason is not None or s.wal_status == "lost":
             continue
@@ -70,14 +70,14 @@ def _slots(snapshot: Snapshot) -> Iterator[Holder]:
 
 
 def _standbys(snapshot: Snapshot) -> Iterator[Holder]:
-    """Yield standbys that report their queries' horizon; with a slot, the slot holds it for them."""
+    """Yield standbys that report the horizon of their queries; if they use a slot, the slot holds it."""
     for r in snapshot.replicas:
         if r.backend_xmin_age_xids is not None and r.slot_name is None:
             yield Holder(r, r.backend_xmin_age_xids, None)
 
 
 def overdue(snapshot: Snapshot) -> Iterator[vac.Heap]:
-    """Yield heaps with more dead rows than their own trigger allows."""
+    """Yield heaps with more dead rows than their own autovacuum trigger allows."""
     for table in vac.vacuumable(snapshot):
         for heap in vac.heaps(snapshot, table):
             trigger = vac.vacuum_trigger(snapshot, heap)
@@ -88,9 +88,9 @@ def overdue(snapshot: Snapshot) -> Iterator[vac.Heap]:
 def vacuumed_in_vain(
     snapshot: Snapshot, heap: vac.Heap, holder: Holder, recently: timedelta
 ) -> bool:
-    """Tell whether a vacuum came after the holder and yet left the dead rows.
+    """Tell whether a vacuum ran after the holder began, but left the dead rows.
 
-    Where the holder's beginning is unknown, a vacuum within ``recently`` says the same.
+    If it is unknown when the holder began, a vacuum within ``recently`` counts instead.
     """
     if heap.last_vacuum is None:
         return False
@@ -104,8 +104,8 @@ def describe(holder: Holder) -> str:
         case Session() as s:
             return f"session {s.pid} ({label(s)})"
         case PreparedTransaction() as p:
-            return f"the prepared transaction {p.gid}"
+            return f"prepared transaction {p.gid}"
         case Slot() as s:
-            return f"the replication slot {s.name}"
+            return f"replication slot {s.name}"
         case Replica() as r:
-            return f"the standby {r.application_name or r.pid}"
+            return f"standby {r.application_name or r.pid}"

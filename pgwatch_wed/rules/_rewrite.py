@@ -1,4 +1,4 @@
-"""How to give a table's empty space back, the gentlest way first."""
+"""How to return a table's empty space to the operating system, the least disruptive way first."""
 
 from collections.abc import Iterator
 
@@ -7,28 +7,30 @@ from pgwatch_wed.findings import Remedy
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _vacuum as vac
 
+_BRIEFLY = "does not block reads or writes, except for a brief ACCESS EXCLUSIVE lock at the end"
+
 
 def remedies(snapshot: Snapshot, table: Table) -> tuple[Remedy, ...]:
-    """Return VACUUM, with the rewrites that give space back as comments: they want a decision."""
-    # A comment ends with its line, a name may hold a line's end.
+    """Return VACUUM, with the rewrites that return space as comments: they call for a decision."""
+    # A comment ends at the end of the line, and a name may contain a newline.
     name = " ".join(ident(table.schema, table.name).splitlines())
     lines = [f"VACUUM (ANALYZE) {ident(table.schema, table.name)};", *_rewrites(snapshot, name)]
     return (
         Remedy(
             sql="\n".join(lines),
-            lock=f"{vac.SHARE_UPDATE}. The rewrites below it: as said there",
+            lock=f"{vac.SHARE_UPDATE}. For the rewrites in comments, see there",
             in_transaction=False,
-            undo="-- nothing to undo: it removes only what nobody can see",
+            undo=vac.NOTHING_VISIBLE,
         ),
     )
 
 
 def _rewrites(snapshot: Snapshot, name: str) -> Iterator[str]:
-    yield "-- It makes the space usable again. Only if the table will never need it, give it back:"
+    yield "-- VACUUM makes the space available for reuse. Only if the table will never need it again, rewrite it:"
     if snapshot.server.major >= 19:
-        yield f"-- REPACK (CONCURRENTLY) {name};  (others go on; a short ACCESS EXCLUSIVE at its end)"
+        yield f"-- REPACK (CONCURRENTLY) {name};  ({_BRIEFLY})"
     else:
         tools = [e.name for e in snapshot.extensions if e.name in ("pg_repack", "pg_squeeze")]
         with_what = " or ".join(sorted(tools)) or "pg_repack or pg_squeeze"
-        yield f"-- {with_what} on {name}  (others go on; a short ACCESS EXCLUSIVE at its end)"
-    yield f"-- Last choice, ACCESS EXCLUSIVE, nobody reads or writes until it is done: VACUUM FULL {name};"
+        yield f"-- {with_what} on {name}  ({_BRIEFLY})"
+    yield f"-- Last resort, ACCESS EXCLUSIVE, blocks all reads and writes until it is done: VACUUM FULL {name};"

@@ -1,7 +1,7 @@
-"""When autovacuum comes to a table, and what it would find there: known to several rules.
+"""When autovacuum processes a table, and what it would find there: shared by several rules.
 
-The arithmetic is PostgreSQL's own (relation_needs_vacanalyze): storage parameters before settings, the
-TOAST table with its own parameters or, where it has none at all, its table's.
+The arithmetic is PostgreSQL's own (relation_needs_vacanalyze): storage parameters take precedence over
+settings; the TOAST table uses its own parameters or, if it has none at all, those of its table.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,18 +12,20 @@ from pgwatch_wed.facts import Snapshot, Table, TableActivity
 from pgwatch_wed.findings import Remedy, Unknown
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _bloat
+from pgwatch_wed.rules._locks import count
 
-SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE on the table: reads and writes go on; other maintenance and DDL on it wait"
-ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE on the table: every reader and writer waits"
-# What a row takes beside its columns: header and line pointer.
+SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes, only other maintenance and DDL"
+NOTHING_VISIBLE = "-- nothing to undo: it removes only row versions that no transaction can see"
+ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE on the table: blocks all reads and writes"
+# What a row takes in addition to its columns: header and line pointer.
 ROW_OVERHEAD_BYTES = 28
-# Nobody knows a column of varying length before ANALYZE did; the planner guesses as much.
+# The planner's guess for the width of a variable-length column without statistics.
 VARYING_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Heap:
-    """What autovacuum treats on its own: a table, or the TOAST table behind it."""
+    """What autovacuum processes separately: a table, or its TOAST table."""
 
     table: Table
     is_toast: bool
@@ -37,16 +39,18 @@ class Heap:
     @property
     def label(self) -> str:
         """Name it for a reader."""
-        return f"the TOAST of {self.table.qualified}" if self.is_toast else self.table.qualified
+        return (
+            f"the TOAST table of {self.table.qualified}" if self.is_toast else self.table.qualified
+        )
 
     def option(self, name: str) -> str | None:
-        """Return a storage parameter that governs it, or None."""
+        """Return a storage parameter that applies to it, or None."""
         found = dict(option.partition("=")[::2] for option in self.options)
         return found.get(name)
 
 
 def heap_of(snapshot: Snapshot, table: Table) -> Heap:
-    """Return a table without its TOAST."""
+    """Return a table without its TOAST table."""
     a = snapshot.activity_by_oid.get(table.oid)
     return Heap(
         table=table,
@@ -61,12 +65,12 @@ def heap_of(snapshot: Snapshot, table: Table) -> Heap:
 
 
 def _dead_rows(snapshot: Snapshot, table: Table, a: TableActivity) -> int:
-    """Return a table's dead rows, less those that were counted after VACUUM had removed them.
+    """Return a table's dead rows, except for those counted after VACUUM had already removed them.
 
-    A session hands in its counts up to a second late, even after its own VACUUM. Where a table was
-    vacuumed once, the room in its file tells how many that VACUUM removed: of all rows that ever
-    died, only the others can be dead now. Pages that were all-visible when they were counted had room,
-    and no dead rows.
+    A session reports its counts up to a second late, even after its own VACUUM. If a table has been
+    vacuumed once, the free space in its file shows how many dead rows that VACUUM removed: of all rows
+    that ever died, only the others can be dead now. Pages that were all-visible when they were counted
+    had free space, but no dead rows.
     """
     vacuumed_once = a.vacuum_count + a.autovacuum_count == 1
     was_clean = table.rows > 0 and table.all_visible_pages >= 0.9 * table.pages
@@ -77,14 +81,14 @@ def _dead_rows(snapshot: Snapshot, table: Table, a: TableActivity) -> int:
         return a.n_dead_tup
     removed = table.rows * max(room.pages / room.likely - 1, 0.0)
     left = max(a.n_tup_upd + a.n_tup_del - int(removed), 0)
-    # the estimate has its error: it may tell that most of them are gone, not that a few are
+    # the estimate is only good enough to tell that most of them are gone, not that a few are
     return left if left < a.n_dead_tup / 2 else a.n_dead_tup
 
 
 def changed_rows(snapshot: Snapshot, table: Table) -> int:
-    """Return the rows changed since ANALYZE, less those that it must have seen.
+    """Return the rows changed since ANALYZE, except for those that it must have seen.
 
-    A session hands in its counts up to a second late, even after its own ANALYZE. But the rows that
+    A session reports its counts up to a second late, even after its own ANALYZE. But the rows that
     ANALYZE counted were inserted before it.
     """
     a = snapshot.activity_by_oid.get(table.oid)
@@ -96,22 +100,22 @@ def changed_rows(snapshot: Snapshot, table: Table) -> int:
     ever = a.n_tup_ins + a.n_tup_upd + a.n_tup_del
     most = max(int(ever - table.rows), 0)
     if times == 1 and table.rows == a.n_tup_ins - a.n_tup_del:
-        most = min(most, a.n_tup_upd)  # it saw every insert and delete that there ever was
+        most = min(most, a.n_tup_upd)  # it has seen every insert and delete so far
         dead = _dead_rows(snapshot, table, a)
         vacuumed, analysed = _latest(a.last_vacuum, a.last_autovacuum), last_analyze(a)
         if dead < a.n_dead_tup and vacuumed and analysed and vacuumed <= analysed:
-            most = min(most, dead)  # and the updates whose dead rows were gone by then
+            most = min(most, dead)  # and the updates whose dead rows were already gone
     return min(a.n_mod_since_analyze, most)
 
 
 def counts_all(snapshot: Snapshot) -> bool:
-    """Tell whether the counters have run since the database was made."""
+    """Tell whether the counters have run since the database was created."""
     born, begins = snapshot.server.database_created_at, snapshot.window.begins
     return born is not None and begins is not None and born >= begins - timedelta(minutes=10)
 
 
 def toast_of(snapshot: Snapshot, table: Table) -> Heap | None:
-    """Return a table's TOAST; None where it has none."""
+    """Return a table's TOAST table; None if it has none."""
     if table.toast_oid is None:
         return None
     a = snapshot.activity_by_oid.get(table.oid)
@@ -128,7 +132,7 @@ def toast_of(snapshot: Snapshot, table: Table) -> Heap | None:
 
 
 def heaps(snapshot: Snapshot, table: Table) -> tuple[Heap, ...]:
-    """Return a table and its TOAST, those that have storage."""
+    """Return a table and its TOAST table, if they have storage."""
     if table.kind == "p":
         return ()
     toast = toast_of(snapshot, table)
@@ -136,15 +140,15 @@ def heaps(snapshot: Snapshot, table: Table) -> tuple[Heap, ...]:
 
 
 def vacuumable(snapshot: Snapshot) -> Iterator[Table]:
-    """Yield the tables and materialized views that autovacuum looks at."""
+    """Yield the tables and materialized views that autovacuum considers."""
     return (t for t in snapshot.tables if t.kind in ("r", "m"))
 
 
-# Whether it comes at all
+# Whether it runs at all
 
 
 def is_false(value: str | None) -> bool:
-    """Tell whether a boolean storage parameter, kept as somebody typed it, says no."""
+    """Tell whether a boolean storage parameter, which is stored as it was typed, is false."""
     word = (value or "").strip().lower()
     if not word:
         return False
@@ -152,32 +156,32 @@ def is_false(value: str | None) -> bool:
 
 
 def is_disabled(heap: Heap) -> bool:
-    """Tell whether a storage parameter keeps autovacuum away, but for wraparound."""
+    """Tell whether a storage parameter disables autovacuum, except to prevent wraparound."""
     return is_false(heap.option("autovacuum_enabled"))
 
 
 def is_off(snapshot: Snapshot) -> bool:
-    """Tell whether autovacuum is off for the whole server, or blind since nothing is counted."""
+    """Tell whether autovacuum is off for the whole server, or without effect since nothing is counted."""
     return False in (snapshot.setting_on("autovacuum"), snapshot.setting_on("track_counts"))
 
 
 def comes(snapshot: Snapshot, heap: Heap) -> bool:
-    """Tell whether autovacuum comes when the heap's trigger is passed."""
+    """Tell whether autovacuum runs once the heap's trigger is exceeded."""
     return not is_off(snapshot) and not is_disabled(heap)
 
 
 def is_being_vacuumed(snapshot: Snapshot, heap: Heap) -> bool:
-    """Tell whether a vacuum works on it now."""
+    """Tell whether it is being vacuumed."""
     oid = heap.table.toast_oid if heap.is_toast else heap.table.oid
     mine = (v for v in snapshot.vacuums if v.relation_oid == oid)
     return any(v.database in (None, snapshot.server.database) for v in mine)
 
 
-# When it comes
+# When it runs
 
 
 def vacuum_trigger(snapshot: Snapshot, heap: Heap) -> float | None:
-    """Return how many dead rows bring autovacuum; None where settings are unknown."""
+    """Return how many dead rows trigger autovacuum; None if settings are unknown."""
     base = _setting(snapshot, heap, "autovacuum_vacuum_threshold")
     scale = _setting(snapshot, heap, "autovacuum_vacuum_scale_factor")
     if base is None or scale is None:
@@ -188,7 +192,7 @@ def vacuum_trigger(snapshot: Snapshot, heap: Heap) -> float | None:
 
 
 def insert_trigger(snapshot: Snapshot, heap: Heap) -> float | None:
-    """Return how many inserted rows bring autovacuum; None where inserts never do."""
+    """Return how many inserted rows trigger autovacuum; None if inserts never do."""
     base = _setting(snapshot, heap, "autovacuum_vacuum_insert_threshold", unset=-2)
     scale = _setting(snapshot, heap, "autovacuum_vacuum_insert_scale_factor")
     if base is None or scale is None or base < 0:
@@ -197,7 +201,7 @@ def insert_trigger(snapshot: Snapshot, heap: Heap) -> float | None:
 
 
 def _unfrozen_share(heap: Heap) -> float:
-    """Return the share of pages that are not frozen, which alone count since 18."""
+    """Return the fraction of pages that are not frozen: since 18, only these count."""
     frozen = heap.table.all_frozen_pages
     if heap.is_toast or frozen is None or heap.pages <= 0:
         return 1.0
@@ -205,7 +209,7 @@ def _unfrozen_share(heap: Heap) -> float:
 
 
 def analyze_trigger(snapshot: Snapshot, heap: Heap) -> float | None:
-    """Return how many changed rows bring autoanalyze; None where settings are unknown."""
+    """Return how many changed rows trigger autoanalyze; None if settings are unknown."""
     base = _setting(snapshot, heap, "autovacuum_analyze_threshold")
     scale = _setting(snapshot, heap, "autovacuum_analyze_scale_factor")
     if base is None or scale is None:
@@ -226,7 +230,7 @@ def freeze_trigger(snapshot: Snapshot, heap: Heap, name: str) -> float | None:
 
 
 def _setting(snapshot: Snapshot, heap: Heap, name: str, unset: float = -1) -> float | None:
-    """Return a storage parameter unless it says ``unset``; else the setting of the same name."""
+    """Return a storage parameter unless it is ``unset``, else the setting of the same name."""
     own = _number(heap.option(name))
     return own if own is not None and own > unset else snapshot.setting_number(name)
 
@@ -243,7 +247,7 @@ def _number(text: str | None) -> float | None:
 
 
 def row_bytes(snapshot: Snapshot, heap: Heap) -> float:
-    """Estimate what a row takes in the file: from its pages, else from its columns."""
+    """Estimate the size of a row on disk: from its pages, else from its columns."""
     if heap.pages > 0 and heap.rows > 0:
         return max(heap.pages * snapshot.server.block_size / heap.rows, ROW_OVERHEAD_BYTES)
     if heap.is_toast:
@@ -253,13 +257,13 @@ def row_bytes(snapshot: Snapshot, heap: Heap) -> float:
 
 
 def dead_bytes(snapshot: Snapshot, heap: Heap) -> int:
-    """Estimate what the dead rows take: their share of the file."""
+    """Estimate the size of the dead rows: their share of the file."""
     rows = heap.live + heap.dead
     return int(size_bytes(snapshot, heap) * heap.dead / rows) if rows else 0
 
 
 def size_bytes(snapshot: Snapshot, heap: Heap) -> int:
-    """Return a heap's size: as the catalog has it, or estimated where nobody wrote it down yet."""
+    """Return a heap's size: from the catalog, or estimated if it has not been recorded yet."""
     known = heap.pages * snapshot.server.block_size
     return max(known, int((heap.live + heap.dead) * min(row_bytes(snapshot, heap), 2000.0)))
 
@@ -269,19 +273,19 @@ def _latest(*moments: datetime | None) -> datetime | None:
 
 
 def last_analyze(activity: TableActivity) -> datetime | None:
-    """Return when a table was last analysed, by whomever."""
+    """Return when a table was last analyzed, manually or by autovacuum."""
     return _latest(activity.last_analyze, activity.last_autoanalyze)
 
 
-# What young counters hide
+# What young counters miss
 
 
 def forgotten(
     snapshot: Snapshot, window: timedelta, tables: Iterable[Table], what: str
 ) -> Iterator[Unknown]:
-    """Yield why dead or changed rows are not all counted: a reset or crash emptied the counters.
+    """Yield why not all dead or changed rows are counted: a reset or crash discarded the counters.
 
-    VACUUM and ANALYZE count anew; a database younger than its counters has forgotten nothing.
+    VACUUM and ANALYZE count again; a database younger than its counters has lost none.
     """
     length, begins = snapshot.window.length, snapshot.window.begins
     if not window or begins is None or length is None or length >= window:
@@ -293,8 +297,8 @@ def forgotten(
     ]
     if blind:
         yield Unknown(
-            f"{what} of {len(blind):,} tables are counted since {begins:%Y-%m-%d %H:%M} only",
-            "ANALYZE; it counts anew. Or say that this is enough: --window 0",
+            f"{what} of {count(len(blind), 'table')} have been counted only since {begins:%Y-%m-%d %H:%M}",
+            "run ANALYZE, which counts them again, or accept the shorter period with --window 0",
         )
 
 
@@ -308,13 +312,13 @@ def _recounted(snapshot: Snapshot, table: Table) -> bool:
 
 
 def vacuum(table: Table, options: str = "ANALYZE") -> Remedy:
-    """Return a VACUUM of one table, with its TOAST."""
+    """Return a VACUUM of one table, including its TOAST table."""
     listed = f" ({options})" if options else ""
     return Remedy(
         sql=f"VACUUM{listed} {ident(table.schema, table.name)};",
         lock=SHARE_UPDATE,
         in_transaction=False,
-        undo="-- nothing to undo: it removes only what nobody can see",
+        undo=NOTHING_VISIBLE,
     )
 
 
@@ -324,7 +328,7 @@ def alter_system(name: str, value: str, before: str | None, restart: bool = Fals
     reload = "" if restart else " SELECT pg_reload_conf();"
     return Remedy(
         sql=f"ALTER SYSTEM SET {name} = {value};{reload}",
-        lock="none; it takes effect at the next restart" if restart else "none",
+        lock="none; takes effect at the next restart" if restart else "none",
         in_transaction=False,
         undo=f"{back}{reload}",
     )

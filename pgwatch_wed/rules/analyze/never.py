@@ -1,20 +1,20 @@
-"""Tables that ANALYZE has never seen.
+"""Tables that have never been analyzed.
 
 ## Why it matters
-Without statistics the planner guesses: ten pages' worth of rows, one row in two hundred for every condition. Joins then choose
-nested loops over millions of rows.
+Without statistics the planner guesses: a number of rows from the size of the file, and one row in two hundred for a
+condition. Joins may then use nested loops over millions of rows.
 
 ## How sure we are
-B: there is no row of `pg_stats` for the table, or (from 14 on) its row count was never taken. Counters alone are no proof: a reset
-empties `last_analyze`. Where the role may not see `pg_stats`, the verdict is unknown.
+B: `pg_stats` has no row for the table, or (from 14 on) its rows have never been counted. Counters alone are no proof: a
+reset clears `last_analyze`. If the role may not see `pg_stats`, the verdict is unknown.
 
 ## Not reported
-- Tables of less than `min_rows` rows: a guess does little harm there.
-- Partitioned parents (`analyze-partition-parent`), foreign and temporary tables.
+- Tables with fewer than `min_rows` rows, for which a guess does little harm.
+- Partitioned tables (`analyze-partition-parent`), foreign and temporary tables.
 
 ## Remedy
-ANALYZE. Autoanalyze does it by itself within a minute of a load where it is on, and the finding is info then. After a restore or
-pg_upgrade nothing has been counted, so autoanalyze never comes: `vacuumdb --all --analyze-in-stages`.
+ANALYZE. If autoanalyze is on, it runs by itself within a minute of loading data, and the finding is info. After a restore or
+pg_upgrade no changes have been counted, so autoanalyze does not run: use `vacuumdb --all --analyze-in-stages`.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _analyze
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -34,7 +35,7 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # In smaller tables a wrong guess costs next to nothing.
+    # In smaller tables, a wrong guess costs next to nothing.
     min_rows: int = 1000
 
 
@@ -53,13 +54,13 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     if hidden:
         role = snapshot.server.role
         yield Unknown(
-            f"{role} may not see whether {hidden:,} tables have statistics",
+            f"{role} may not see whether {'1 table has' if hidden == 1 else f'{hidden:,} tables have'} statistics",
             f"GRANT pg_read_all_data TO {role};",
         )
 
 
 def rows(snapshot: Snapshot, table: Table) -> float:
-    """Estimate the rows of a table that may never have been counted: a full scan counts them too."""
+    """Estimate the rows of a table that may never have been counted: a full scan counts them, too."""
     a = snapshot.activity_by_oid.get(table.oid)
     if a is None:
         return table.rows
@@ -75,17 +76,17 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
         object=ix.table_object(snapshot, table),
         severity=Severity.INFO if due else Severity.WARNING,
         grade=Grade.B,
-        title=f"{table.qualified} has {found:,.0f} rows and was never analysed",
-        detail="Autoanalyze is due and should come within a minute or so."
+        title=f"{table.qualified} has {count(round(found), 'row')} but was never analyzed",
+        detail="Autoanalyze is due and should run within a minute or so."
         if due
-        else "Autoanalyze will not come: it is off, or knows of too few changes.",
+        else "Autoanalyze will not run: it is off, or too few changes have been counted.",
         evidence={
             "rows": round(found),
             "reltuples": table.rows,
             "changes_counted": _changes(snapshot, table),
             "autoanalyze_due": due,
         },
-        impact=Impact(risk="the planner guesses, and plans for a table that is not there"),
+        impact=Impact(risk="the planner has to guess, and may choose bad plans"),
         remedy=(_analyze.analyze(table),),
     )
 

@@ -1,21 +1,21 @@
-"""Partitioned tables, and inheritance parents, whose statistics over all partitions were never taken.
+"""Partitioned tables and inheritance parents without statistics on the whole hierarchy.
 
 ## Why it matters
-Autovacuum analyses partitions, never the partitioned table. Without its statistics the planner guesses how many distinct values the
-whole has, and misjudges joins and groupings over it, however fresh the partitions' own are.
+Autovacuum analyzes partitions, but never the partitioned table. Without its statistics, the planner guesses how many distinct
+values the whole table has, and misestimates joins and grouping over it, however fresh the statistics of the partitions are.
 
 ## How sure we are
-B: there is no inherited row of `pg_stats` for it, or (from 14 on) its row count was never taken. Where the role may not see
+B: `pg_stats` has no inherited row for it, or (from 14 on) its rows have never been counted. If the role may not see
 `pg_stats`, the verdict is unknown.
 
 ## Not reported
-- Parents whose partitions hold less than `min_rows` rows.
-- Partitions that are partitioned themselves: ANALYZE of the whole does them too.
-- Parents analysed long ago, unless their partitions' rows have more than doubled since.
+- Parents whose partitions have fewer than `min_rows` rows.
+- Partitions that are partitioned themselves: ANALYZE of the topmost table includes them.
+- Parents that were analyzed long ago, unless the number of rows has more than doubled since.
 
 ## Remedy
-ANALYZE of the parent, regularly (after a new partition is filled, or from a scheduler): nothing else does it. It samples every
-partition. From 18 on `ANALYZE ONLY` leaves the partitions out.
+ANALYZE the parent regularly (after a new partition is filled, or from a scheduler): nothing else does it. It samples every
+partition. From 18 on, `ANALYZE ONLY` skips the partitions.
 """
 
 from collections.abc import Iterator
@@ -25,26 +25,32 @@ from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _analyze
 from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.rules._locks import count
 from pgwatch_wed.rules.analyze.never import rows
 
 NEEDS = ("tables", "table_activity")
 PRIMARY_ONLY = True
+
+_ONLY_PARTITIONS = (
+    "Autovacuum analyzes only its partitions; the parent has to be analyzed manually."
+)
+_REGULARLY = "Run it regularly: autovacuum will not."
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # In smaller tables a wrong guess costs next to nothing.
+    # In smaller tables, a wrong guess costs next to nothing.
     min_rows: int = 1000
-    # From here on it is a warning.
+    # At least this many rows are a warning.
     warn_rows: int = 10_000
-    # The partitions have grown so many times since the parent was analysed.
+    # The factor by which the partitions may have grown since the parent was analyzed.
     max_growth: float = 2.0
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each parent without statistics of the whole."""
+    """Yield a finding for each parent without statistics on the whole hierarchy."""
     statistics = _analyze.Statistics(snapshot)
     hidden = 0
     for table in snapshot.tables:
@@ -61,7 +67,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     if hidden:
         role = snapshot.server.role
         yield Unknown(
-            f"{role} may not see whether {hidden:,} parents have statistics",
+            f"{role} may not see whether {'1 parent table has' if hidden == 1 else f'{hidden:,} parent tables have'} "
+            "statistics",
             f"GRANT pg_read_all_data TO {role};",
         )
 
@@ -88,12 +95,13 @@ def _finding(snapshot: Snapshot, table: Table, total: float, limits: Limits) -> 
         object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if total >= limits.warn_rows else Severity.INFO,
         grade=Grade.B,
-        title=f"{table.qualified} was never analysed as a whole: {total:,.0f} rows in {children:,} partitions",
-        detail="Autovacuum analyses its partitions only; nobody but you analyses the parent.",
+        title=f"{table.qualified} was never analyzed as a whole: {count(round(total), 'row')} in "
+        f"{count(children, 'partition')}",
+        detail=_ONLY_PARTITIONS,
         evidence={"rows": round(total), "partitions": children, "reltuples": table.rows},
-        impact=Impact(risk="joins and groupings over the whole are planned by guessing"),
+        impact=Impact(risk="joins and grouping over the whole table are planned by guessing"),
         remedy=(_analyze.analyze(table),),
-        caveats=("Run it regularly: no autovacuum will do it.",),
+        caveats=(_REGULARLY,),
     )
 
 
@@ -102,11 +110,11 @@ def _outgrown(snapshot: Snapshot, table: Table, total: float) -> Finding:
         object=ix.table_object(snapshot, table),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"{table.qualified} had {table.rows:,.0f} rows when it was analysed as a whole, and has "
-        f"{total:,.0f} now",
-        detail="Autovacuum analyses its partitions only; nobody but you analyses the parent.",
+        title=f"{table.qualified} had {count(round(table.rows), 'row')} when it was last analyzed as a whole, "
+        f"and has {total:,.0f} now",
+        detail=_ONLY_PARTITIONS,
         evidence={"rows": round(total), "reltuples": table.rows},
-        impact=Impact(risk="joins and groupings over the whole are planned for data of long ago"),
+        impact=Impact(risk="joins and grouping over the whole table are planned for outdated data"),
         remedy=(_analyze.analyze(table),),
-        caveats=("Run it regularly: no autovacuum will do it.",),
+        caveats=(_REGULARLY,),
     )

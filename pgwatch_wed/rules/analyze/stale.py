@@ -1,21 +1,23 @@
-"""Tables that have changed much since ANALYZE saw them.
+"""Tables that have changed a lot since they were last analyzed.
 
 ## Why it matters
-The planner believes what the last ANALYZE found. After a table has changed, it expects values that are gone and does not
-know those that came: worst for dates and counters, where the newest are asked for most.
+The planner relies on what the last ANALYZE found. After a table has changed, it expects values that are gone and does not
+know new ones: this is worst for dates and sequence numbers, where the newest values are queried most.
 
 ## How sure we are
-B: the server's own count of changed rows against the table's own trigger (storage parameters before settings).
+B: the server's own count of changed rows compared with the table's own trigger (storage parameters take precedence over
+settings).
 
 ## Not reported
 - Tables below their own trigger.
-- Tables up to `min_times_trigger` beyond it while autoanalyze is on: it comes within a minute.
-- Tables that were never analysed (`analyze-never`), and changes of less than `min_changes` rows.
-- Nothing is called clear while the counters are younger than `window`, since a reset or a crash forgets changes.
+- Tables up to `min_times_trigger` times the trigger while autoanalyze is on: it runs within a minute.
+- Tables that were never analyzed (`analyze-never`), and fewer than `min_changes` changes.
+- The verdict is never clear while the counters are younger than `window`, since a reset or a crash discards the counts of
+  changed rows.
 
 ## Remedy
-ANALYZE; it reads a sample and holds up nobody. If autoanalyze is off for the table, see `vacuum-disabled`; if it comes too seldom,
-lower `autovacuum_analyze_scale_factor` for it.
+ANALYZE, which reads a sample and blocks neither reads nor writes. If autoanalyze is off for the table, see `vacuum-disabled`;
+if it runs too rarely, lower the table's `autovacuum_analyze_scale_factor`.
 """
 
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _analyze
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -36,18 +39,18 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # Autoanalyze is on, and yet so many times its trigger has changed.
+    # If autoanalyze is on, a table must be past this multiple of its trigger.
     min_times_trigger: float = 2.0
-    # By then it cannot have come for a long time.
+    # At this multiple, autoanalyze has not run for a long time.
     warn_times_trigger: float = 10.0
-    # Fewer changes do not move a plan.
+    # Fewer changes do not affect plans.
     min_changes: int = 1000
-    # Younger counters may have forgotten changes.
+    # Counters that began later may have missed changes.
     window: timedelta = timedelta(days=1)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each table that has outgrown its statistics."""
+    """Yield a finding for each table with outdated statistics."""
     statistics = _analyze.Statistics(snapshot)
     clear = []
     for table in vac.vacuumable(snapshot):
@@ -60,7 +63,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _times(snapshot: Snapshot, table: Table, limits: Limits) -> float | None:
-    """Return how many times its trigger a table has changed; None where that is all right."""
+    """Return a table's changed rows as a multiple of its trigger; None if that is all right."""
     changed = vac.changed_rows(snapshot, table)
     heap = vac.heap_of(snapshot, table)
     trigger = vac.analyze_trigger(snapshot, heap)
@@ -82,12 +85,14 @@ def _finding(snapshot: Snapshot, table: Table, times: float, limits: Limits) -> 
         object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.B,
-        title=f"{changed:,} rows of {table.qualified} changed since it was analysed, "
-        f"{times:.1f} times its trigger",
+        title=f"{count(changed, 'row')} of {table.qualified} changed since it was last analyzed, "
+        f"{times:.1f} times its autoanalyze trigger",
         detail=(
-            "Autoanalyze is on and due." if comes else "Autoanalyze is off, so nobody will do it."
+            "Autoanalyze is on and due."
+            if comes
+            else "Autoanalyze is off, so it has to be analyzed manually."
         )
-        + (f" ANALYZE saw it last at {last:%Y-%m-%d %H:%M:%S %Z}." if last else ""),
+        + (f" It was last analyzed at {last:%Y-%m-%d %H:%M:%S %Z}." if last else ""),
         evidence={
             "changed_rows": changed,
             "live_rows": a.n_live_tup,
@@ -95,6 +100,6 @@ def _finding(snapshot: Snapshot, table: Table, times: float, limits: Limits) -> 
             "last_analyze": last.isoformat() if last else None,
             "autoanalyze_comes": comes,
         },
-        impact=Impact(risk="plans are made for data that is no longer there"),
+        impact=Impact(risk="plans are based on outdated data"),
         remedy=(_analyze.analyze(table),),
     )

@@ -1,25 +1,25 @@
-"""Tables whose files hold far more pages than their rows need.
+"""Tables whose files have far more pages than their rows need.
 
 ## Why it matters
-Every full scan, every backup and the cache carry the empty pages. VACUUM makes their space usable again for new rows, but
-seldom gives it back.
+Sequential scans, backups and the cache have to deal with the empty pages. VACUUM makes their space available for reuse, but
+seldom returns it to the operating system.
 
 ## How sure we are
-C: a model of PostgreSQL's heap (alignment, headers, null bitmap, fillfactor, values in TOAST) over the widths that ANALYZE found,
-with its margin of error; only what is wasted even at the margin counts. Compared with pgstattuple on tables of many
-shapes it is off by less than five points. A with `--exact-bloat`, which asks pgstattuple.
+C: a model of PostgreSQL's heap (alignment, headers, null bitmap, fillfactor, values in TOAST), based on the column widths that
+ANALYZE found, with a margin of error; only what is wasted at the cautious end of the margin counts. Compared with pgstattuple
+on tables of many kinds, it is off by less than five percentage points. A with `--exact-bloat`, which uses pgstattuple.
 
 ## Not reported
 - Dead rows that VACUUM has not removed yet: `vacuum-dead-tuples`.
-- What fillfactor keeps free on purpose, padding, and values in TOAST (`toast-bloat`).
-- Tables that waste less than `min_wasted_share` or `min_wasted_bytes`: an updated table needs some room to move.
-- Unknown instead of a guess: tables whose statistics are missing, hidden from the role or stale, and tables with dropped columns whose
-  remains look like free space.
+- Space that fillfactor leaves free on purpose, padding, and values in TOAST (`toast-bloat`).
+- Tables that waste less than `min_wasted_share` or `min_wasted_bytes`: an updated table needs some free space.
+- Unknown instead of a guess: tables whose statistics are missing, stale or not visible to the role, and tables with dropped
+  columns whose remaining data looks like free space.
 
 ## Remedy
-First the cause: `vacuum-disabled`, `vacuum-horizon`, `vacuum-trigger-too-late`, or a bulk delete that will not come again. Then VACUUM,
-so that the space is filled again. If the table will never be as large again, rewrite it with pg_repack or pg_squeeze (19
-and later: REPACK), which let others work meanwhile. VACUUM FULL locks everybody out until it is done.
+Find the cause first: `vacuum-disabled`, `vacuum-horizon`, `vacuum-trigger-too-late`, or a one-time bulk delete. Then VACUUM, so
+that the space can be reused. If the table will never be as large again, rewrite it with pg_repack or pg_squeeze (19 and
+later: REPACK), which do not block reads and writes meanwhile. VACUUM FULL blocks all reads and writes until it is done.
 """
 
 from collections.abc import Iterator
@@ -30,6 +30,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _bloat, _rewrite
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity", "columns")
 PRIMARY_ONLY = True
@@ -39,20 +40,20 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # An updated table needs some room to move.
+    # An updated table needs some free space.
     min_wasted_share: float = 0.3
-    # Less is not worth a rewrite, nor a thought.
+    # Less is not worth a rewrite.
     min_wasted_bytes: int = 1_000_000
-    # From both of these on it is a warning.
+    # At or above both of these it is a warning.
     warn_wasted_share: float = 0.5
     warn_wasted_bytes: int = 50_000_000
-    # So much of a table may have changed since ANALYZE took its widths.
+    # The fraction of a table that may have changed since ANALYZE measured its column widths.
     max_changed_share: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Waste:
-    """The space of a table that holds nothing, with its bounds, as shares of the file."""
+    """The empty space of a table, with bounds, as fractions of the file."""
 
     pages_bytes: int
     sure: float
@@ -84,20 +85,20 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _judge(
     snapshot: Snapshot, table: Table, exact: ExactBloat | None, limits: Limits
 ) -> Waste | str | None:
-    """Return a table's waste, or why it cannot be told."""
+    """Return a table's waste, or why it is unknown."""
     if exact is not None:
         return _exact(table, exact)
     if table.access_method not in (None, "heap"):
-        return f"the access method {table.access_method} is not modelled"
+        return f"the table access method {table.access_method} is not supported"
     estimate = _bloat.estimate(snapshot, table)
     if estimate is None:
-        return "no statistics of its columns can be seen"
+        return "no statistics on its columns are visible"
     if _is_stale(snapshot, table, limits):
         return "its statistics are stale"
     waste = _less_dead(snapshot, table, estimate)
     dropped = table.column_count > len(snapshot.columns_of[table.oid])
     if dropped and table.rows > 0 and _is_much(waste, limits):
-        return "what dropped columns left behind looks like free space"
+        return "the data of dropped columns looks like free space"
     return waste
 
 
@@ -109,13 +110,13 @@ def _exact(table: Table, exact: ExactBloat) -> Waste:
 
 
 def _less_dead(snapshot: Snapshot, table: Table, estimate: _bloat.Estimate) -> Waste:
-    """Take off what dead rows hold: VACUUM turns it into free space, and another rule tells.
+    """Subtract what dead rows take up: VACUUM will free it, and another rule reports it.
 
-    Pages that were all-visible when pages and rows were counted had no dead row.
+    Pages that were all-visible when pages and rows were counted had no dead rows.
     """
     heap = vac.heap_of(snapshot, table)
     dead = heap.dead / (max(table.rows, 0.0) + heap.dead) if heap.dead else 0.0
-    # Dead rows are as wide as live ones, so that they hold their share of what is in use.
+    # Dead rows are as wide as live ones, so they take up a proportional share of the used space.
     held = (1 - estimate.wasted_share) * dead / (1 - dead) if dead < 1 else 1.0
     held = min(held, max(1 - table.all_visible_pages / table.pages, 0.0))
     size = table.pages * snapshot.server.block_size
@@ -125,7 +126,7 @@ def _less_dead(snapshot: Snapshot, table: Table, estimate: _bloat.Estimate) -> W
 
 
 def _is_stale(snapshot: Snapshot, table: Table, limits: Limits) -> bool:
-    """Tell whether widths may have changed; those of fixed columns never do."""
+    """Tell whether column widths may have changed; those of fixed-length columns never do."""
     varying = any(c.length < 0 for c in snapshot.columns_of[table.oid])
     changed = vac.changed_rows(snapshot, table)
     return varying and table.rows > 0 and changed > limits.max_changed_share * table.rows
@@ -155,21 +156,21 @@ def _finding(snapshot: Snapshot, table: Table, waste: Waste, limits: Limits) -> 
             "is_exact": waste.is_exact,
             "fillfactor": table.option("fillfactor"),
         },
-        impact=Impact(bytes=waste.bytes, risk="scans, backups and the cache carry empty pages"),
+        impact=Impact(
+            bytes=waste.bytes, risk="scans and backups read, and the cache holds, empty pages"
+        ),
         remedy=_rewrite.remedies(snapshot, table),
-        caveats=("New rows fill it again: leave it if the table will grow back.",),
+        caveats=("New rows will reuse the space: do nothing if the table will grow again.",),
     )
 
 
 def _unknowns(snapshot: Snapshot, blind: dict[str, list[Table]]) -> Iterator[Unknown]:
     role = snapshot.server.role
     for reason, tables in sorted(blind.items()):
-        mend = "--exact-bloat measures it"
+        mend = "use --exact-bloat, which measures it"
         if "statistics" in reason:
-            mend = (
-                f"ANALYZE, or GRANT pg_read_all_data TO {role}; or --exact-bloat, which measures it"
-            )
+            mend = f"run ANALYZE, or GRANT pg_read_all_data TO {role}; or use --exact-bloat, which measures it"
         for table in tables[:10]:
             yield Unknown(reason, mend, ix.table_object(snapshot, table))
         if len(tables) > 10:
-            yield Unknown(f"{reason}: {len(tables) - 10:,} more tables", mend)
+            yield Unknown(f"{reason}: {count(len(tables) - 10, 'more table')}", mend)

@@ -1,21 +1,22 @@
-"""TOAST tables whose files hold far more pages than their values need.
+"""TOAST tables whose files have far more pages than their values need.
 
 ## Why it matters
-Long values live in a table of their own behind each table. After many updates of them it may be mostly empty, several times larger than the
-table itself, and no tool that looks at the table alone sees it.
+Long values are stored in a separate TOAST table. After many updates of these values it may be mostly empty and several times
+larger than the table itself, and tools that only look at the table do not notice.
 
 ## How sure we are
-C, as a lower bound: a value's pieces are at most a quarter of a page each, so that four of them always fit. What is there beyond
-a page for every four pieces is empty for certain; with short last pieces more of it is. A with `--exact-bloat`.
+C, as a lower bound: each chunk of a value takes at most a quarter of a page, so four of them always fit. Whatever exceeds one
+page for every four chunks is certainly empty; as the last chunk of a value is often shorter, there is more. A with
+`--exact-bloat`.
 
 ## Not reported
-- Pieces that died since VACUUM counted them: `vacuum-dead-tuples`.
-- TOAST tables that were never vacuumed: only VACUUM counts their rows. Unknown, if they are large.
+- Chunks that died since VACUUM counted them: `vacuum-dead-tuples`.
+- TOAST tables that were never vacuumed, since only VACUUM counts their rows. Unknown, if they are large.
 - Less than `min_wasted_share` or `min_wasted_bytes`.
 
 ## Remedy
-As for `table-bloat`: the cause first, then VACUUM (it does the TOAST too), then a rewrite if the space is not needed again. Do not update
-long columns that did not change.
+As for `table-bloat`: find the cause first, then VACUUM (which includes the TOAST table), then a rewrite if the space is not
+needed again. Avoid updating long columns with the same value.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _bloat, _rewrite
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity")
 PRIMARY_ONLY = True
@@ -36,14 +38,14 @@ _PIECE_BYTES = 2000
 class Limits:
     """Thresholds."""
 
-    # Values come and go; some room is normal.
+    # Some free space is normal.
     min_wasted_share: float = 0.3
-    # Less is not worth a rewrite, nor a thought.
+    # Less is not worth a rewrite.
     min_wasted_bytes: int = 1_000_000
-    # From both of these on it is a warning.
+    # At or above both of these it is a warning.
     warn_wasted_share: float = 0.5
     warn_wasted_bytes: int = 50_000_000
-    # TOAST that nobody has counted yet and that may be this large makes the verdict unknown.
+    # A TOAST table that may be this large and has never been counted makes the verdict unknown.
     unknown_bytes: int = 100_000_000
 
 
@@ -66,8 +68,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 def _never_counted(snapshot: Snapshot, table: Table) -> Unknown:
     return Unknown(
-        "its TOAST was never vacuumed, and only VACUUM counts its rows",
-        "VACUUM, or --exact-bloat",
+        "its TOAST table was never vacuumed, and only VACUUM counts its rows",
+        "run VACUUM, or use --exact-bloat",
         ix.table_object(snapshot, table),
     )
 
@@ -77,7 +79,7 @@ def _measured(exact: ExactBloat) -> tuple[int, float]:
 
 
 def _estimated(snapshot: Snapshot, toast: vac.Heap) -> tuple[int, float]:
-    """Return the size, and the share that was surely empty when VACUUM counted the rows."""
+    """Return the size, and the share that was certainly empty when VACUUM counted the rows."""
     held = _bloat.toast_pages(toast.rows) + 1
     size = toast.pages * snapshot.server.block_size
     return size, max(1 - held / toast.pages, 0.0)
@@ -99,9 +101,9 @@ def _finding(
         object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if much else Severity.INFO,
         grade=Grade.A if is_exact else Grade.C,
-        title=f"{'' if is_exact else 'At least '}{share:.0%} of the TOAST of {table.qualified} is empty space",
+        title=f"{'' if is_exact else 'At least '}{share:.0%} of the TOAST table of {table.qualified} is empty space",
         detail=f"{wasted / 1e6:,.1f} MB of {size / 1e6:,.1f} MB; "
-        f"{toast.rows:,.0f} pieces lie on {toast.pages:,} pages.",
+        f"{count(round(toast.rows), 'chunk')} on {count(toast.pages, 'page')}.",
         evidence={
             "toast_bytes": size,
             "wasted_bytes": wasted,
@@ -110,7 +112,7 @@ def _finding(
             "toast_pages": toast.pages,
             "is_exact": is_exact,
         },
-        impact=Impact(bytes=wasted, risk="backups and the cache carry empty pages"),
+        impact=Impact(bytes=wasted, risk="backups read, and the cache holds, empty pages"),
         remedy=_rewrite.remedies(snapshot, table),
-        caveats=("New values fill it again: leave it if they will come.",),
+        caveats=("New values will reuse the space: do nothing if they are expected.",),
     )

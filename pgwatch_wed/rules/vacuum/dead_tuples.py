@@ -1,26 +1,26 @@
 """Tables with more dead rows than autovacuum should ever leave.
 
 ## Why it matters
-Dead rows are read by every scan, fill the cache, and make the file grow. A table beyond its own trigger
-is one that autovacuum was due for and has not cleaned: it is off, it does not keep up, or
-something keeps the rows alive.
+Every scan reads dead rows, they take up cache, and they make the file grow. A table past its own trigger is due for
+autovacuum but has not been cleaned: autovacuum is off, it does not keep up, or something keeps it from removing the rows.
 
 ## How sure we are
-B: the server's own count of dead rows against the table's own trigger. Storage parameters come before
-settings, TOAST has its own, and from 18 on `autovacuum_vacuum_max_threshold` caps it. The bytes are an estimate
-(the rows' share of the file).
+B: the server's own count of dead rows compared with the table's own trigger. Storage parameters take precedence over
+settings, a TOAST table has its own, and from 18 on `autovacuum_vacuum_max_threshold` caps it. The size is an estimate (the
+rows' share of the file).
 
 ## Not reported
-- Tables below their own trigger, however many rows are dead: autovacuum was told to wait. A trigger that is set
-  too far away is `vacuum-trigger-too-late`.
-- Tables that a vacuum is working on now.
-- Piles of less than `min_dead_rows` rows or `min_dead_bytes`, which one scan does not notice.
-- Nothing is called clear while the counters are younger than `window`, since a reset or a crash forgets dead rows.
+- Tables below their own trigger, however many rows are dead: autovacuum is configured to wait. For a trigger that is too
+  high, see `vacuum-trigger-too-late`.
+- Tables that are being vacuumed.
+- Fewer than `min_dead_rows` dead rows, or less than `min_dead_bytes`, which a scan hardly notices.
+- The verdict is never clear while the counters are younger than `window`, since a reset or a crash discards the counts of
+  dead rows.
 
 ## Remedy
-First the cause: `vacuum-disabled`, `vacuum-horizon` and `vacuum-workers-saturated` say which it is. Then a plain
-VACUUM, which holds up neither reads nor writes. It does not shrink the file but lets it be filled again.
-VACUUM FULL is not needed for this.
+Find the cause first: see `vacuum-disabled`, `vacuum-horizon` and `vacuum-workers-saturated`. Then a plain VACUUM, which blocks
+neither reads nor writes. It does not shrink the file, but makes the space available for reuse. VACUUM FULL is not needed for
+this.
 """
 
 from collections.abc import Iterator
@@ -32,6 +32,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _horizon
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -41,21 +42,21 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # Dead rows beyond so many times the trigger: autovacuum is due and did not come.
+    # Above this multiple of its trigger, a table is due for autovacuum but has not been vacuumed.
     min_times_trigger: float = 1.0
-    # From here on it is a warning even where autovacuum is on: it comes too late or in vain.
+    # At or above this multiple it is a warning even if autovacuum is on: it runs too late or in vain.
     warn_times_trigger: float = 2.0
-    # Smaller piles are gone before anybody notices.
+    # Fewer dead rows do not matter.
     min_dead_rows: int = 1000
     min_dead_bytes: int = 100_000
-    # Smaller piles are never more than info.
+    # Fewer are reported as info at most.
     warn_dead_bytes: int = 1_000_000
-    # Younger counters may have forgotten dead rows.
+    # Counters that began later may have missed dead rows.
     window: timedelta = timedelta(days=1)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each table beyond its trigger."""
+    """Yield a finding for each table past its trigger."""
     clear = []
     for table in vac.vacuumable(snapshot):
         piles = [p for p in (_pile(snapshot, h, limits) for h in vac.heaps(snapshot, table)) if p]
@@ -68,7 +69,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 @dataclass(frozen=True, slots=True)
 class Pile:
-    """The dead rows of a heap beyond its trigger."""
+    """The dead rows of a heap past its trigger."""
 
     heap: vac.Heap
     trigger: float
@@ -76,7 +77,7 @@ class Pile:
 
     @property
     def times(self) -> float:
-        """How many times the trigger there are."""
+        """The multiple of the trigger."""
         return self.heap.dead / max(self.trigger, 1.0)
 
 
@@ -97,8 +98,8 @@ def _finding(snapshot: Snapshot, table: Table, pile: Pile, limits: Limits) -> Fi
         object=ix.table_object(snapshot, table),
         severity=_severity(snapshot, pile, limits),
         grade=Grade.B,
-        title=f"{heap.dead:,} dead rows in {heap.label}: {share:.0%} of its rows, "
-        f"{pile.times:.1f} times its trigger",
+        title=f"{count(heap.dead, 'dead row')} in {heap.label}: {share:.0%} of its rows, "
+        f"{pile.times:.1f} times its autovacuum trigger",
         detail=_cause(snapshot, heap),
         evidence={
             "dead_rows": heap.dead,
@@ -110,7 +111,7 @@ def _finding(snapshot: Snapshot, table: Table, pile: Pile, limits: Limits) -> Fi
             "autovacuum_comes": vac.comes(snapshot, heap),
             "last_vacuum": heap.last_vacuum.isoformat() if heap.last_vacuum else None,
         },
-        impact=Impact(bytes=pile.bytes, risk="scans read dead rows, and the file grows"),
+        impact=Impact(bytes=pile.bytes, risk="scans read the dead rows, and the file grows"),
         remedy=(vac.vacuum(table, "ANALYZE"),),
         caveats=tuple(_caveats(snapshot)),
     )
@@ -125,10 +126,10 @@ def _cause(snapshot: Snapshot, heap: vac.Heap) -> str:
     if vac.is_off(snapshot):
         return "Autovacuum is off for the whole server, so nothing will remove them."
     if vac.is_disabled(heap):
-        return "Autovacuum is off for it (autovacuum_enabled), so nothing will remove them."
+        return "Autovacuum is off for this table (autovacuum_enabled), so nothing will remove them."
     if heap.last_vacuum is None:
-        return "Autovacuum is on and due, and has not been there since the counters began."
-    return f"It was vacuumed last at {heap.last_vacuum:%Y-%m-%d %H:%M:%S %Z}, and is due again."
+        return "Autovacuum is on and due, but has not run on it since the counters began."
+    return f"It was last vacuumed at {heap.last_vacuum:%Y-%m-%d %H:%M:%S %Z}, and is due again."
 
 
 def _caveats(snapshot: Snapshot) -> Iterator[str]:
@@ -137,5 +138,5 @@ def _caveats(snapshot: Snapshot) -> Iterator[str]:
     if held is not None and held >= timedelta(minutes=1):
         yield (
             "VACUUM cannot remove rows that died after the oldest transaction began, "
-            f"{held.total_seconds() / 60:.0f} minutes ago: see vacuum-horizon first."
+            f"{count(round(held.total_seconds() / 60), 'minute')} ago: see vacuum-horizon first."
         )

@@ -1,22 +1,22 @@
-"""Autovacuum is switched off: for the server, for a table, or for its TOAST.
+"""Autovacuum is switched off: for the server, a table, or its TOAST table.
 
 ## Why it matters
-Nobody removes dead rows, nobody refreshes the planner's statistics, nobody keeps the visibility map that
-index-only scans live on. Only the vacuum against wraparound still comes, at the worst moment.
+Dead rows are not removed, the planner's statistics are not refreshed, and the visibility map, which index-only scans depend
+on, is not maintained. Autovacuum still runs to prevent wraparound, at the worst possible time.
 
 ## How sure we are
-B: it is what the server's settings and the table's storage parameters say. With `track_counts` off autovacuum is on but
-blind, so it does nothing either.
+B: it follows from the server's settings and the table's storage parameters. With `track_counts` off, autovacuum does nothing
+either, since it knows of no changes.
 
 ## Not reported
-- Nothing that is off is kept back, but only tables of `warn_size_bytes` that change are warnings. Tiny tables, unlogged
-  (staging) tables, tables that nobody changes and archives that VACUUM has finished with are info.
-- A TOAST table whose own table is switched off: it follows, and one finding tells both.
-- Inserts alone switched off (`autovacuum_vacuum_insert_threshold = -1`): see `vacuum-never`.
+- Everything that is off is reported, but only tables of at least `warn_size_bytes` with changes are warnings. Tiny tables,
+  unlogged (staging) tables, tables without changes and archives that need no more vacuuming are info.
+- A TOAST table, if autovacuum is off for its table: the setting applies to both, and one finding covers them.
+- Autovacuum switched off for inserts only (`autovacuum_vacuum_insert_threshold = -1`): see `vacuum-never`.
 
 ## Remedy
-Take the storage parameter back. A table that was taken out because autovacuum disturbed it wants a better
-`autovacuum_vacuum_cost_delay` or a vacuum at a quiet hour, not none.
+Reset the storage parameter. If autovacuum was switched off because it disturbed the workload, use a higher
+`autovacuum_vacuum_cost_delay` or a scheduled VACUUM at a quiet hour instead.
 """
 
 from collections.abc import Iterator
@@ -28,6 +28,7 @@ from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.rules import _horizon
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -37,12 +38,12 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # From this size on a table that changes, and that nobody vacuums, is a warning.
+    # A table of at least this size that has changes is a warning.
     warn_size_bytes: int = 1_000_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for the server's switches, and for each table that is taken out."""
+    """Yield a finding for the server's settings, and for each table that autovacuum is off for."""
     for name in ("autovacuum", "track_counts"):
         setting = snapshot.setting_by_name.get(name)
         if setting is None:
@@ -57,31 +58,32 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 def _global(snapshot: Snapshot, setting: Setting) -> Finding:
     waiting = sum(1 for _ in _horizon.overdue(snapshot))
+    past = "1 table is past its" if waiting == 1 else f"{waiting:,} tables are past their"
     what = "Autovacuum is off" if setting.name == "autovacuum" else "Changes are not counted"
     return Finding(
         object=Object("setting", setting.name),
         severity=Severity.CRITICAL if waiting else Severity.WARNING,
         grade=Grade.B,
         title=f"{what} for the whole server ({setting.name} = off)",
-        detail=f"{waiting:,} tables of {snapshot.server.database} are beyond their trigger and wait for it."
+        detail=f"In {snapshot.server.database}, {past} autovacuum trigger."
         if waiting
-        else "Nothing removes dead rows or refreshes statistics unless somebody runs VACUUM.",
+        else "Dead rows are not removed and statistics are not refreshed unless VACUUM and ANALYZE are run manually.",
         evidence={
             "setting": setting.setting,
             "source": setting.source,
             "overdue_tables": waiting,
             "sourcefile": setting.sourcefile,
         },
-        impact=Impact(risk="tables grow without end, and plans go bad as statistics age"),
+        impact=Impact(risk="tables grow without limit, and plans get worse as statistics age"),
         remedy=(vac.alter_system(setting.name, "on", "off"),),
-        caveats=("It was given on the command line, which ALTER SYSTEM does not override.",)
+        caveats=("It was set on the server's command line, which ALTER SYSTEM does not override.",)
         if setting.source == "command line"
         else (),
     )
 
 
 def _blind_roles(snapshot: Snapshot) -> Iterator[Finding]:
-    """Yield roles and databases whose sessions count nothing, so that autovacuum never hears of them."""
+    """Yield roles and databases whose changes are not counted, so that autovacuum ignores them."""
     for each in snapshot.role_settings:
         if each.name != "track_counts" or not vac.is_false(each.value):
             continue
@@ -90,10 +92,10 @@ def _blind_roles(snapshot: Snapshot) -> Iterator[Finding]:
             object=Object("setting", f"track_counts of {subject}"),
             severity=Severity.WARNING,
             grade=Grade.B,
-            title=f"What {subject} changes is not counted, and autovacuum never hears of it",
-            detail="track_counts is off by ALTER ROLE or ALTER DATABASE.",
+            title=f"Changes by {subject} are not counted, so autovacuum ignores them",
+            detail="track_counts was set to off by ALTER ROLE or ALTER DATABASE.",
             evidence={"role": each.role, "database": each.database, "setting": "off"},
-            impact=Impact(risk="its tables are neither vacuumed nor analysed"),
+            impact=Impact(risk="the changed tables are neither vacuumed nor analyzed"),
             remedy=(_count_again(each.role, each.database),),
         )
 
@@ -105,7 +107,7 @@ def _count_again(role: str | None, database: str | None) -> Remedy:
         who = f"ROLE {ident(role)}" + (f" IN DATABASE {ident(database)}" if database else "")
     return Remedy(
         sql=f"ALTER {who} RESET track_counts;",
-        lock="none; new sessions follow it",
+        lock="none; takes effect in new sessions",
         undo=f"ALTER {who} SET track_counts = {literal('off')};",
     )
 
@@ -125,8 +127,8 @@ def _table(snapshot: Snapshot, table: Table, limits: Limits) -> Iterator[Finding
         object=ix.table_object(snapshot, table),
         severity=_severity(snapshot, table, judged, limits),
         grade=Grade.B,
-        title=f"Autovacuum is off for {'' if off else 'the TOAST of '}{table.qualified}",
-        detail=f"{dead:,} dead rows are in it, and nothing but the vacuum against wraparound comes.",
+        title=f"Autovacuum is off for {'' if off else 'the TOAST table of '}{table.qualified}",
+        detail=f"It contains {count(dead, 'dead row')} and is vacuumed only to prevent wraparound.",
         evidence={
             "storage_parameters": options,
             "size_bytes": sum(vac.size_bytes(snapshot, h) for h in judged),
@@ -136,10 +138,12 @@ def _table(snapshot: Snapshot, table: Table, limits: Limits) -> Iterator[Finding
         },
         impact=Impact(
             bytes=sum(vac.dead_bytes(snapshot, h) for h in judged) or None,
-            risk="dead rows stay, and statistics age",
+            risk="dead rows accumulate, and statistics become stale",
         ),
         remedy=(_take_back(table, options),),
-        caveats=("A job may vacuum it at a fixed hour; then ignore this with that reason.",),
+        caveats=(
+            "If a scheduled job vacuums it, ignore this finding and state that as the reason.",
+        ),
     )
 
 
@@ -160,7 +164,7 @@ def _severity(snapshot: Snapshot, table: Table, judged: list[vac.Heap], limits: 
 
 
 def _changes(snapshot: Snapshot, table: Table) -> bool:
-    """Tell whether anything is left to do, or was changed, since it was vacuumed last."""
+    """Tell whether it has changed since it was last vacuumed, or VACUUM has work left."""
     a = snapshot.activity_by_oid.get(table.oid)
     if a is None:
         return True

@@ -1,24 +1,24 @@
-"""Something keeps VACUUM from removing dead rows: an old transaction, a prepared one, a slot, a standby.
+"""Something keeps VACUUM from removing dead rows: an old transaction, a prepared transaction, a slot, a standby.
 
 ## Why it matters
-VACUUM may remove only rows that died before the oldest snapshot anybody still holds. One forgotten session is enough:
-vacuums run and remove nothing, tables and indexes grow, transaction ids cannot be frozen.
+VACUUM can only remove rows that died before the oldest snapshot still in use. A single forgotten session is enough: vacuums
+run but remove nothing, tables and indexes grow, and transaction IDs cannot be frozen.
 
 ## How sure we are
-B: who holds the horizon is exact. Where a vacuum came after the holder began and left dead rows beyond a table's trigger, that
-is its work. Only what binds this database's tables is named: a session of another database does not; a slot or
-a standby with hot_standby_feedback does, wherever it is. A logical slot's catalog_xmin binds the catalogs only.
+B: what holds back the horizon is known exactly. If a vacuum ran after it began and left dead rows past a table's trigger, it
+is the cause. Only what affects this database's tables is reported: a session of another database does not; a slot, or a
+standby with hot_standby_feedback, does, wherever it is. The catalog_xmin of a logical slot affects only the catalogs.
 
 ## Not reported
-- Short holders: below `min_held` and `min_age_xids`, unless vacuums already fail because of them.
-- A transaction that has neither an id nor a snapshot, however long it is idle: it holds nothing back
-  (`lock-idle-in-transaction` may still tell of it).
+- Anything younger than `min_held` and `min_age_xids`, unless vacuums already fail because of it.
+- A transaction that has neither an ID nor a snapshot, however long it has been idle: it holds back nothing
+  (`lock-idle-in-transaction` may still report it).
 - VACUUM itself and autovacuum workers, whose snapshots do not count.
 
 ## Remedy
-What fits the holder. Cancel a running query, terminate a session that is idle in its transaction, roll back a prepared
-transaction whose manager forgot it, bring a slot's consumer back or drop the slot, end the query on the standby. Then
-autovacuum does the rest.
+It depends on the cause. Cancel a running query; terminate a session that is idle in transaction; roll back a prepared
+transaction that its transaction manager has forgotten; restart a slot's consumer or drop the slot; cancel the query on the
+standby. Autovacuum then does the rest.
 """
 
 from collections.abc import Iterator
@@ -32,6 +32,7 @@ from pgwatch_wed.rules import _horizon, _locks
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
 from pgwatch_wed.rules._horizon import Holder
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("sessions", "prepared_transactions", "slots", "replicas", "tables", "table_activity")
 PRIMARY_ONLY = True
@@ -41,21 +42,21 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # No transaction of an application should live as long.
+    # No application transaction should take this long.
     min_held: timedelta = timedelta(minutes=5)
-    # As long as a report or a backup may take.
+    # Long enough for a report or a backup.
     warn_held: timedelta = timedelta(hours=1)
-    # Where transactions are many, minutes are long; and slots have no clock before 17.
+    # On a busy server, time alone is not enough; and before 17 the age of a slot is unknown.
     min_age_xids: int = 1_000_000
     warn_age_xids: int = 10_000_000
-    # Without doing anything, and while tables wait for VACUUM: no longer than this.
+    # The longest time to be idle in transaction while tables need VACUUM.
     min_idle: timedelta = timedelta(seconds=10)
     # A vacuum within this time that left dead rows behind ran in vain.
     recently: timedelta = timedelta(minutes=5)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each that holds the horizon back too long."""
+    """Yield a finding for everything that holds back the horizon for too long."""
     found = [
         (holder, severity)
         for holder in _horizon.holders(snapshot)
@@ -84,7 +85,7 @@ def _severity(snapshot: Snapshot, holder: Holder, limits: Limits) -> Severity | 
 
 
 def _is_abandoned(holder: Holder) -> bool:
-    """Tell whether nothing is being done that could end by itself."""
+    """Tell whether nothing is running that would end by itself."""
     match holder.source:
         case Session() as s:
             return _locks.is_idle_in_transaction(s)
@@ -99,9 +100,9 @@ def _is_abandoned(holder: Holder) -> bool:
 def _in_vain(
     snapshot: Snapshot, holder: Holder, harmed: list[vac.Heap], limits: Limits
 ) -> list[vac.Heap]:
-    """Return the heaps that a vacuum left full of dead rows because of the holder.
+    """Return the heaps in which a vacuum left dead rows because of the holder.
 
-    Only the oldest holder is to blame, and those about as old.
+    Only the oldest holder is to blame, and others of similar age.
     """
     oldest = next((h.age_xids for h in _horizon.holders(snapshot) if h.pins_rows), 0)
     if holder.age_xids < oldest / 2:
@@ -139,7 +140,7 @@ def _finding(
         },
         impact=Impact(
             bytes=sum(vac.dead_bytes(snapshot, h) for h in vain) or None,
-            risk="dead rows pile up in every table, and nothing younger can be frozen",
+            risk="dead rows accumulate in every table, and nothing newer can be frozen",
         ),
         remedy=tuple(_remedies(holder)),
         caveats=tuple(_caveats(holder)),
@@ -179,14 +180,14 @@ def _detail(holder: Holder, harmed: list[vac.Heap], vain: list[vac.Heap]) -> str
     if vain:
         dead = sum(h.dead for h in vain)
         names = ", ".join(sorted({h.label for h in vain})[:5])
-        return f"A vacuum has been there since and left {dead:,} dead rows in {names}."
+        return f"A vacuum has run since, but had to leave {count(dead, 'dead row')} in {names}."
     if harmed:
-        return (
-            f"{len(harmed):,} tables are beyond their trigger; what died since it began must stay."
-        )
+        past = "table is past its" if len(harmed) == 1 else "tables are past their"
+        return f"{len(harmed):,} {past} autovacuum trigger; rows that died after it began cannot be removed."
     what = "in any table" if holder.pins_rows else "in the catalogs"
     return (
-        f"Whatever dies {what} after it began must stay ({holder.age_xids:,} transactions so far)."
+        f"Rows that died {what} after it began cannot be removed "
+        f"({count(holder.age_xids, 'transaction')} so far)."
     )
 
 
@@ -230,7 +231,7 @@ def _drop_slot(slot: Slot) -> Remedy:
         undo = f"SELECT pg_create_physical_replication_slot({name}, true);"
     return Remedy(
         sql=f"SELECT pg_drop_replication_slot({name});",
-        lock="none; its consumer, should it come back, has to be set up anew",
+        lock="none; if its consumer returns, it has to be set up again",
         in_transaction=slot.slot_type != "logical",
         undo=undo,
     )
@@ -241,7 +242,7 @@ def _end_query_on_standby() -> Remedy:
         sql="SELECT pid, pg_cancel_backend(pid) FROM pg_stat_activity\n"
         "WHERE backend_xmin IS NOT NULL AND backend_type = 'client backend'\n"
         "ORDER BY age(backend_xmin) DESC LIMIT 1;",
-        lock="none; run it on the standby: it ends the statement with the oldest snapshot there",
+        lock="none; run it on the standby: it cancels the query with the oldest snapshot there",
         undo="-- none; the query has to be run again",
     )
 
@@ -249,18 +250,18 @@ def _end_query_on_standby() -> Remedy:
 def _caveats(holder: Holder) -> Iterator[str]:
     match holder.source:
         case PreparedTransaction():
-            yield "Ask its transaction manager first: it may still want to commit it."
+            yield "Check with its transaction manager first: it may still intend to commit it."
         case Slot() as s if not s.is_active:
             yield (
-                "Drop it only if its consumer is gone for good; else bring that back. "
-                "max_slot_wal_keep_size limits the WAL it keeps, not the rows."
+                "Drop it only if its consumer is gone for good; otherwise restart the consumer. "
+                "max_slot_wal_keep_size limits the WAL that it retains, but not the rows."
             )
         case Slot() as s if s.slot_type == "logical":
-            yield "Its consumer is connected but does not confirm what it got: look there."
+            yield "Its consumer is connected but does not confirm what it has received: look there."
         case Slot() | Replica():
             yield (
-                "A standby reports its queries because hot_standby_feedback is on there. Off, its long "
-                "queries may be cancelled instead (max_standby_streaming_delay)."
+                "The standby reports its queries because hot_standby_feedback is on there. If it is off, long "
+                "queries may be canceled instead (max_standby_streaming_delay)."
             )
         case Session() as s if not _locks.is_idle_in_transaction(s):
-            yield "It is at work: a report or a backup may be worth waiting for."
+            yield "It is running a query: a report or a backup may be worth waiting for."

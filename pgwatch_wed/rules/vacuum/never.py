@@ -1,20 +1,20 @@
-"""Tables that VACUUM has never visited although there is work for it.
+"""Tables that have never been vacuumed although they need it.
 
 ## Why it matters
-VACUUM keeps the visibility map: without it index-only scans read the table for every row. And it freezes: a table that is only
-inserted into, and never vacuumed, is frozen all at once at the worst moment.
+VACUUM maintains the visibility map: without it, index-only scans visit the table for every row. It also freezes rows: an
+insert-only table that is never vacuumed is frozen all at once, at the worst possible time.
 
 ## How sure we are
-B: no page is all-visible by the catalog, no vacuum was counted, and more rows came in than the table's own trigger for inserts
-allows (before 13 there is none). Counters that were reset are no proof, but the visibility map is.
+B: according to the catalog no page is all-visible, no vacuum has been counted, and more rows have been inserted than the
+table's own insert trigger allows (before 13 there is none). Counters may have been reset, but the visibility map is proof.
 
 ## Not reported
-- Tables of less than `min_rows` rows, and those below their trigger.
-- Tables that autovacuum is due for: it comes by itself. Once the counters cover `min_counted` and it still has not been there,
+- Tables with fewer than `min_rows` rows, and those below their trigger.
+- Tables that are due for autovacuum, which will process them. Once the counters cover `min_counted` and it still has not run,
   they are reported.
 
 ## Remedy
-VACUUM (ANALYZE) once, and give autovacuum back its trigger (`autovacuum_vacuum_insert_threshold`, `autovacuum_enabled`).
+VACUUM (ANALYZE) once, and restore the autovacuum trigger (`autovacuum_vacuum_insert_threshold`, `autovacuum_enabled`).
 """
 
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unkno
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -36,11 +37,11 @@ _SWITCHES = ("autovacuum_enabled", "autovacuum_vacuum_insert_threshold")
 class Limits:
     """Thresholds."""
 
-    # Smaller tables are read whole, and frozen in an instant.
+    # Smaller tables are scanned in full anyway, and are frozen in an instant.
     min_rows: int = 10_000
-    # From this size on freezing it all at once is felt.
+    # Freezing a table of at least this size all at once is noticeable.
     warn_size_bytes: int = 100_000_000
-    # Where autovacuum is on, it had its chance in this time.
+    # If autovacuum is on, it should have run within this time.
     min_counted: timedelta = timedelta(days=1)
 
 
@@ -63,7 +64,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             due += _is_due(snapshot, heap)
     if due:
         yield Unknown(
-            f"autovacuum is due for {due:,} new tables, and the counters are too young to blame it",
+            f"autovacuum is due for {count(due, 'new table')}, but may not have had time to run yet",
             "run again tomorrow",
         )
 
@@ -81,12 +82,12 @@ def _is_untouched(snapshot: Snapshot, heap: vac.Heap) -> bool:
 
 
 def _would_come(snapshot: Snapshot, heap: vac.Heap) -> bool:
-    """Tell whether autovacuum comes to a table that only grows."""
+    """Tell whether autovacuum processes an insert-only table."""
     return vac.comes(snapshot, heap) and vac.insert_trigger(snapshot, heap) is not None
 
 
 def _usual_trigger(heap: vac.Heap) -> float:
-    """Return PostgreSQL's own default: what somebody who switched it off gave up."""
+    """Return the trigger by PostgreSQL's default settings, for a table that autovacuum is off for."""
     return 1000 + 0.2 * max(heap.rows, 0.0)
 
 
@@ -103,10 +104,10 @@ def _finding(snapshot: Snapshot, heap: vac.Heap, limits: Limits, *, comes: bool)
         object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if size >= limits.warn_size_bytes else Severity.INFO,
         grade=Grade.B,
-        title=f"{table.qualified} took {inserted:,} rows and was never vacuumed",
-        detail="Autovacuum is on and due, and has not been there since the counters began."
+        title=f"{table.qualified} has had {count(inserted, 'insert')} but was never vacuumed",
+        detail="Autovacuum is on and due, but has not run on it since the counters began."
         if comes
-        else "Autovacuum does not come for inserts here: it is switched off.",
+        else "Autovacuum is switched off for this table, or for its inserts.",
         evidence={
             "inserted_rows": inserted,
             "all_visible_pages": table.all_visible_pages,
@@ -115,7 +116,9 @@ def _finding(snapshot: Snapshot, heap: vac.Heap, limits: Limits, *, comes: bool)
             "autovacuum_comes": comes,
             "storage_parameters": list(table.options),
         },
-        impact=Impact(risk="no index-only scans, and all of it has to be frozen at once one day"),
+        impact=Impact(
+            risk="no true index-only scans, and one day all of it has to be frozen at once"
+        ),
         remedy=(vac.vacuum(table), *_give_back(table)),
     )
 

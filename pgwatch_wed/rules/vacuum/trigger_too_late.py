@@ -1,20 +1,20 @@
-"""Tables for which autovacuum was told to wait until very much is dead.
+"""Tables for which autovacuum waits until too many rows are dead.
 
 ## Why it matters
-A fifth of a small table is nothing; a fifth of a billion rows is two hundred million dead rows, and a vacuum that takes a day. And
-a trigger that somebody set to half of a table means a file of twice the size.
+A fifth of a small table is nothing; a fifth of a billion rows is two hundred million dead rows, and a vacuum that takes a
+day. A trigger that was raised to half of a table lets its file become far larger than it needs to be.
 
 ## How sure we are
-B about where the trigger lies; C about the bytes, which are the rows' share of the file.
+B for the trigger; C for the size, which is the rows' share of the file.
 
 ## Not reported
-- Tables of less than `min_rows` rows, and those that nobody updates or deletes from.
-- Triggers up to `max_share` of the rows that are worth less than `max_dead_bytes`.
+- Tables with fewer than `min_rows` rows, and those without updates or deletes.
+- Triggers up to `max_share` of the rows that amount to less than `max_dead_bytes`.
 - Tables that autovacuum is off for (`vacuum-disabled`).
 
 ## Remedy
-Take back the storage parameter that raised the trigger. For a large table set a scale factor of its own: more vacuums, each with less
-to do. From 18 on `autovacuum_vacuum_max_threshold` caps all at once.
+Reset the storage parameter that raised the trigger. For a large table, set a lower scale factor: vacuums become more
+frequent, but each has less to do. From 18 on, `autovacuum_vacuum_max_threshold` caps the trigger for all tables.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severit
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _indexes as ix
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -36,18 +37,18 @@ _RAISING = (_SCALE, "autovacuum_vacuum_threshold", "autovacuum_vacuum_max_thresh
 class Limits:
     """Thresholds."""
 
-    # Below it shares mean little, and the fixed 50 rows of the default much.
+    # In smaller tables the fraction means little, because of the default threshold of 50 rows.
     min_rows: int = 10_000
-    # The default is a fifth; a third and more was set by somebody.
+    # The default is 0.2; a higher fraction was configured.
     max_share: float = 0.3
-    # So much may be dead before autovacuum comes, whatever the share.
+    # At most this much may be dead before autovacuum runs, whatever the fraction.
     max_dead_bytes: int = 10_000_000_000
-    # A server-wide scale factor from here on is reported by itself.
+    # A server-wide scale factor of at least this is reported.
     max_scale_factor: float = 0.4
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each table whose trigger lies too far away."""
+    """Yield a finding for each table whose trigger is too high."""
     if vac.is_off(snapshot):
         return
     scale = snapshot.setting_number(_SCALE)
@@ -94,10 +95,14 @@ def _finding(snapshot: Snapshot, heap: vac.Heap, trigger: float, limits: Limits)
         object=ix.table_object(snapshot, table),
         severity=Severity.WARNING if dirty else Severity.INFO,
         grade=Grade.B,
-        title=f"Autovacuum comes to {table.qualified} only when {trigger:,.0f} rows are dead, "
-        f"{trigger / max(rows, 1.0):.0%} of what it holds",
-        detail=f"{heap.dead:,} are dead now."
-        + (" By PostgreSQL's own default it would have come already." if dirty else ""),
+        title=f"Autovacuum waits until {count(round(trigger), 'row')} of {table.qualified} are dead, "
+        f"{trigger / max(rows, 1.0):.0%} of its rows",
+        detail=f"It has {count(heap.dead, 'dead row')} now."
+        + (
+            " With PostgreSQL's default settings it would have been vacuumed by now."
+            if dirty
+            else ""
+        ),
         evidence={
             "trigger_rows": round(trigger),
             "live_rows": round(rows),
@@ -107,7 +112,7 @@ def _finding(snapshot: Snapshot, heap: vac.Heap, trigger: float, limits: Limits)
         },
         impact=Impact(
             bytes=vac.dead_bytes(snapshot, heap) if dirty else None,
-            risk="the file grows by what is dead, and each vacuum takes longer",
+            risk="the file grows by the dead rows, and each vacuum takes longer",
         ),
         remedy=(_remedy(snapshot, heap, trigger, limits),),
     )
@@ -124,7 +129,7 @@ def _remedy(snapshot: Snapshot, heap: vac.Heap, trigger: float, limits: Limits) 
             lock=vac.SHARE_UPDATE,
             undo=f"ALTER TABLE {name} SET ({before});",
         )
-    # Half the limit, so that the table may grow before this is said again.
+    # Half the limit, so that the table can grow before it is reported again.
     share = 0.5 * limits.max_dead_bytes / max(vac.size_bytes(snapshot, heap), 1)
     before = table.option(_SCALE) or ""
     undo = f"SET ({_SCALE} = {before})" if before else f"RESET ({_SCALE})"
@@ -140,9 +145,9 @@ def _server(snapshot: Snapshot, scale: float) -> Finding:
         object=Object("setting", _SCALE),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"Autovacuum waits everywhere until {scale:.0%} of a table is dead",
-        detail="PostgreSQL's default is a fifth; large tables want less, not more.",
+        title=f"Autovacuum waits until {scale:.0%} of a table is dead, for all tables",
+        detail="PostgreSQL's default is 20%; large tables need less, not more.",
         evidence={"setting": snapshot.setting(_SCALE)},
-        impact=Impact(risk="every table may grow by what is dead before anything is done"),
+        impact=Impact(risk="every table may grow by its dead rows before it is vacuumed"),
         remedy=(vac.alter_system(_SCALE, "0.2", snapshot.setting(_SCALE)),),
     )

@@ -1,18 +1,19 @@
-"""Every autovacuum worker is busy while tables wait for one.
+"""All autovacuum workers are busy while tables are waiting.
 
 ## Why it matters
-When all workers are taken, for instance by one large table each, all others wait: dead rows pile up and statistics age everywhere.
+If all workers are busy, for instance with one large table each, all other tables wait: dead rows accumulate and statistics
+become stale everywhere.
 
 ## How sure we are
-C: it is one moment. All workers busy and several tables far beyond their trigger at once is more than chance; once a run for some
-days is a pattern.
+C: it is a single point in time. It is unlikely to be chance if all workers are busy and several tables are far past their
+trigger at the same time; if it recurs on several days, it is a pattern.
 
 ## Not reported
 - Busy workers without a backlog, and a backlog without busy workers (`vacuum-dead-tuples`, `vacuum-horizon`).
 
 ## Remedy
-First more speed for those there are: a higher `autovacuum_vacuum_cost_limit`. All workers share it, so that more workers alone are only slower
-workers. Then `autovacuum_max_workers`; before 18 that takes a restart.
+First speed up the existing workers with a higher `autovacuum_vacuum_cost_limit`. The limit is shared, so more workers alone
+are only slower workers. Then raise `autovacuum_max_workers`, which requires a restart before 18.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.rules import _horizon, _locks
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.rules._locks import count
 
 NEEDS = ("sessions", "tables", "table_activity", "settings", "vacuums")
 PRIMARY_ONLY = True
@@ -32,14 +34,14 @@ _COST = "autovacuum_vacuum_cost_limit"
 class Limits:
     """Thresholds."""
 
-    # So many times its trigger: the table has waited, not just become due.
+    # Past this multiple of its trigger, a table has been waiting and has not just become due.
     min_times_trigger: float = 2.0
-    # So many tables wait.
+    # The least number of waiting tables.
     min_waiting: int = 3
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding when nobody is free and several tables wait."""
+    """Yield a finding if no worker is free and several tables are waiting."""
     most = snapshot.setting_number("autovacuum_max_workers")
     if most is None:
         yield Unknown("the setting autovacuum_max_workers cannot be read")
@@ -69,8 +71,9 @@ def _finding(snapshot: Snapshot, workers: int, waiting: list[vac.Heap]) -> Findi
         object=Object("setting", "autovacuum_max_workers"),
         severity=Severity.WARNING,
         grade=Grade.C,
-        title=f"All {workers} autovacuum workers are busy, and {len(waiting):,} tables wait",
-        detail=f"They work on {_names([v.relation or f'oid {v.relation_oid}' for v in busy])}; "
+        title=f"{'The only autovacuum worker is' if workers == 1 else f'All {workers} autovacuum workers are'} "
+        f"busy while {count(len(waiting), 'table')} {'is' if len(waiting) == 1 else 'are'} waiting",
+        detail=f"Being vacuumed: {_names([v.relation or f'OID {v.relation_oid}' for v in busy])}; "
         f"waiting: {_names(names)}.",
         evidence={
             "workers": workers,
@@ -83,13 +86,13 @@ def _finding(snapshot: Snapshot, workers: int, waiting: list[vac.Heap]) -> Findi
         },
         impact=Impact(
             bytes=sum(vac.dead_bytes(snapshot, h) for h in waiting),
-            risk="dead rows pile up in all tables that wait",
+            risk="dead rows accumulate in all waiting tables",
         ),
         remedy=(vac.alter_system(_COST, str(int(limit * 5)), snapshot.setting(_COST)),),
-        caveats=("The disks must bear it: raise it step by step and watch the latency.",),
+        caveats=("It means more I/O: raise it step by step and watch the latency.",),
     )
 
 
 def _names(names: list[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(sorted(names)[:5]) + more if names else "other databases' tables"
+    return ", ".join(sorted(names)[:5]) + more if names else "tables of other databases"

@@ -1,23 +1,23 @@
-"""Tables and databases whose transaction ids grow old although autovacuum should have frozen them.
+"""Tables and databases with old transaction IDs that autovacuum should have frozen.
 
 ## Why it matters
-Transaction ids are used again after 2 billion. Before that PostgreSQL refuses every command that would need a new one, and
-the application stands still until somebody has vacuumed by hand. Long before, at `vacuum_failsafe_age`, vacuums
-drop all consideration for the workload.
+Transaction IDs wrap around after 2 billion. Before that, PostgreSQL refuses all commands that need a new one, and the
+application is down until the tables have been vacuumed manually. Long before, at `vacuum_failsafe_age`, vacuums stop taking
+the workload into consideration.
 
 ## How sure we are
-B: ages are exact. At `autovacuum_freeze_max_age` (or the table's own, which can only be lower) autovacuum starts to freeze, so
-an age somewhat above it is normal; twice as much says that freezing fails or does not keep up.
+B: ages are exact. Autovacuum starts freezing at `autovacuum_freeze_max_age` (or the table's own value, which can only be
+lower), so a somewhat higher age is normal; twice that age means that freezing fails or does not keep up.
 
 ## Not reported
-- Ages up to twice the table's own freeze age: the normal sawtooth, however it looks as a share of 2 billion.
-- All but the `max_tables` oldest tables of a database. The database itself is reported then.
-- Other databases stand for their tables: `--all-databases` looks inside.
+- Ages up to twice the table's own freeze age, which is the normal sawtooth, whatever fraction of 2 billion it is.
+- More than the `max_tables` oldest tables of a database; in that case the database itself is reported.
+- Tables of other databases, which are reported as a whole: use `--all-databases` to look inside.
 
 ## Remedy
-Look first at `vacuum-horizon`: while something holds the horizon, no vacuum can freeze past it. Then VACUUM (FREEZE) the
-oldest tables. A database that nobody can connect to (template0) is frozen by autovacuum once nothing
-holds the horizon.
+See `vacuum-horizon` first: as long as something holds back the horizon, no vacuum can freeze anything newer. Then VACUUM
+(FREEZE) the oldest tables. A database that does not allow connections (template0) is frozen by autovacuum once nothing holds
+back the horizon.
 """
 
 from collections.abc import Iterator
@@ -35,14 +35,14 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # Autovacuum begins to freeze at the freeze age; at so many times it has failed.
+    # Autovacuum starts freezing at the freeze age; at this multiple of it, it has failed.
     warn_times_freeze_age: float = 2.0
-    # Or at vacuum_failsafe_age, whichever is lower.
+    # Or vacuum_failsafe_age, whichever is lower.
     critical_times_freeze_age: float = 4.0
-    # So many tables are named, the oldest first.
+    # The number of tables to report, oldest first.
     max_tables: int = 20
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each table and database that is far beyond its freeze age."""
+    """Yield a finding for each table and database that is far past its freeze age."""
     yield from _freeze.check(snapshot, limits, _freeze.XIDS)

@@ -3,7 +3,7 @@
 -- expect: public.mv
 create table "Loaded" (id int, doc text);
 insert into "Loaded" select g, 'x' from generate_series(1, 5000) g;
--- an index build counts the rows, and takes no statistics
+-- an index build counts the rows, but collects no statistics
 create table indexed (id int, doc text) with (autovacuum_enabled = off);
 insert into indexed select g, 'x' from generate_series(1, 5000) g;
 create index on indexed (id);

@@ -11,7 +11,7 @@ create table p (id int) partition by range (id);
 create table p1 partition of p for values from (0) to (100000);
 insert into p select generate_series(1, 5000);
 analyze p;
--- the counters forget, the statistics do not
+-- a reset clears the counters, but not the statistics
 select pg_sleep(1.1);
 select pg_stat_reset();
 select pg_sleep(0.6);

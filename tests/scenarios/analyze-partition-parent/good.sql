@@ -14,7 +14,7 @@ create table old_style (id int);
 create table old_child () inherits (old_style);
 insert into old_child select generate_series(1, 5000);
 analyze old_style;
--- had a child once
+-- used to have a child
 create table was_parent (id int);
 create table was_child () inherits (was_parent);
 drop table was_child;

@@ -2,7 +2,7 @@
 -- expect: public.emptied
 -- expect: public.half_full_on_purpose
 -- expect: public.rewritten
--- remedy: keeps — VACUUM makes the space usable again, and only a rewrite gives it back
+-- remedy: keeps: VACUUM makes the space available for reuse, only a rewrite returns it
 create table "Half" (id int, t text) with (autovacuum_enabled = off);
 insert into "Half" select g, md5(g::text) from generate_series(1, 60000) g;
 delete from "Half" where id % 2 = 0;
@@ -13,7 +13,7 @@ create table rewritten (id int, t text) with (autovacuum_enabled = off);
 insert into rewritten select g, md5(g::text) from generate_series(1, 30000) g;
 update rewritten set t = md5(t);
 update rewritten set t = md5(t);
--- half of each page is free by fillfactor, half of the rest by deletes
+-- fillfactor leaves half of each page free, deletes half of the rest
 create table half_full_on_purpose (id int, t text) with (autovacuum_enabled = off, fillfactor = 50);
 insert into half_full_on_purpose select g, md5(g::text) from generate_series(1, 60000) g;
 delete from half_full_on_purpose where id % 2 = 0;

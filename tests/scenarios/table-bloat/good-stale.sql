@@ -1,5 +1,5 @@
 -- unknown: its statistics are stale
--- narrow rows when ANALYZE saw them, wide ones now
+-- the rows were narrow when they were analyzed, and are wide now
 create table widened (id int, t text) with (autovacuum_enabled = off);
 insert into widened select g, 'x' from generate_series(1, 30000) g;
 analyze widened;

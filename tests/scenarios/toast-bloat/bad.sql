@@ -1,6 +1,6 @@
 -- expect: public.Docs
 -- expect: public.emptied
--- remedy: keeps — VACUUM makes the space usable again, and only a rewrite gives it back
+-- remedy: keeps: VACUUM makes the space available for reuse, only a rewrite returns it
 create table "Docs" (id int primary key, doc text) with (autovacuum_enabled = off);
 alter table "Docs" alter doc set storage external;
 insert into "Docs" select g, repeat('x', 8000) from generate_series(1, 1000) g;

@@ -9,7 +9,7 @@ alter table mixed alter doc set storage external;
 insert into mixed select g, repeat('x', 2000 + (g * 37) % 9000) from generate_series(1, 2000) g;
 create table no_long_values (id int, doc text);
 insert into no_long_values select g, 'x' from generate_series(1, 20000) g;
--- not vacuumed yet: another rule's
+-- not vacuumed yet: vacuum-dead-tuples
 create table dead (id int primary key, doc text) with (autovacuum_enabled = off);
 alter table dead alter doc set storage external;
 insert into dead select g, repeat('x', 8000) from generate_series(1, 1000) g;

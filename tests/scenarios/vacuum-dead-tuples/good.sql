@@ -1,9 +1,9 @@
--- one row in ten is dead, its trigger is one in five
+-- 10% of the rows are dead, its trigger is 20%
 create table below_trigger (id int primary key, filler text) with (autovacuum_enabled = off);
 insert into below_trigger select g, repeat('x', 100) from generate_series(1, 30000) g;
 analyze below_trigger;
 delete from below_trigger where id % 10 = 0;
--- half of it is dead, but its owner set the trigger further away
+-- half of the rows are dead, but its own trigger is higher
 create table owner_can_wait (id int primary key, filler text)
 with (autovacuum_enabled = off, autovacuum_vacuum_scale_factor = 0.6);
 insert into owner_can_wait select g, repeat('x', 100) from generate_series(1, 30000) g;
@@ -14,7 +14,7 @@ with (autovacuum_enabled = off, autovacuum_vacuum_scale_factor = 0, autovacuum_v
 insert into absolute_trigger select generate_series(1, 30000);
 analyze absolute_trigger;
 delete from absolute_trigger;
--- tiny, all of it dead over and over
+-- tiny, all rows dead again and again
 create table tiny (id int primary key, n int) with (autovacuum_enabled = off);
 insert into tiny select g, 0 from generate_series(1, 10) g;
 update tiny set n = n + 1; update tiny set n = n + 1; update tiny set n = n + 1;
@@ -22,14 +22,14 @@ update tiny set n = n + 1; update tiny set n = n + 1; update tiny set n = n + 1;
 create table clean (id int primary key) with (autovacuum_enabled = off);
 insert into clean select generate_series(1, 30000);
 delete from clean where id % 2 = 0;
--- what this session counted goes out after its own VACUUM, so that the server counts the dead twice
+-- this session reports its counts after its own VACUUM, so the server counts the dead rows although they are gone
 vacuum analyze clean;
--- truncated: nothing is left of the dead
+-- truncated: no dead rows are left
 create table emptied (id int) with (autovacuum_enabled = off);
 insert into emptied select generate_series(1, 30000);
 delete from emptied;
 truncate emptied;
--- partitioned parents hold no rows
+-- partitioned tables contain no rows themselves
 create table p (id int) partition by range (id);
 create table p1 partition of p for values from (0) to (100000);
 insert into p select generate_series(1, 20000);

@@ -1,6 +1,6 @@
--- said to be on
+-- explicitly on
 create table explicit (id int, doc text) with (autovacuum_enabled = on, toast.autovacuum_enabled = 'true');
--- other parameters of autovacuum are not a switch
+-- other autovacuum parameters do not switch it off
 create table tuned (id int, doc text)
 with (autovacuum_vacuum_scale_factor = 0.5, autovacuum_vacuum_cost_delay = 20, autovacuum_vacuum_insert_threshold = -1);
 create table p (id int) partition by range (id);

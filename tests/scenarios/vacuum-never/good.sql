@@ -9,7 +9,7 @@ insert into below_trigger select generate_series(1, 20000);
 create table p (id int) partition by range (id);
 create table p1 partition of p for values from (0) to (100000) with (autovacuum_vacuum_insert_scale_factor = 10, autovacuum_vacuum_insert_threshold = 30000);
 insert into p select generate_series(1, 20000);
--- the counters forget; the visibility map does not
+-- a reset clears the counters, but not the visibility map
 create table reset (id int) with (autovacuum_enabled = off);
 insert into reset select generate_series(1, 20000);
 vacuum reset;
