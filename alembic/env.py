@@ -14,8 +14,9 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from pgwatch_wed import connect, install
+from pgwatch_wed import install
 from pgwatch_wed.errors import Error
+from pgwatch_wed.target import connect
 
 
 def options(schema: str) -> dict[str, Any]:

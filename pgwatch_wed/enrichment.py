@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgwatch_wed import exact_bloat, plans, statement_text, workload
+from pgwatch_wed import statement_text, workload
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import (
     Index,
@@ -21,6 +21,7 @@ from pgwatch_wed.facts import (
     StatementPlan,
 )
 from pgwatch_wed.quote import ident
+from pgwatch_wed.target import exact_bloat, plans
 
 if TYPE_CHECKING:
     from pgwatch_wed.gather import Budget, Progress, Wanted

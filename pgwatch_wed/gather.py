@@ -7,10 +7,10 @@ from typing import Any
 
 import psycopg
 
-from pgwatch_wed import collect as collecting
-from pgwatch_wed import connect
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.facts import Missing, NodeIndexUsage, Snapshot
+from pgwatch_wed.target import collect as collecting
+from pgwatch_wed.target import connect
 
 Snapshots = tuple[Snapshot, ...]
 Progress = Callable[[str, float], None]

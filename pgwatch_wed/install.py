@@ -28,8 +28,9 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from pgwatch_wed import assets, connect, quote
+from pgwatch_wed import assets, quote
 from pgwatch_wed.errors import Error, InstallError, UsageError
+from pgwatch_wed.target import connect
 
 VERSION_TABLE = "pgwatch_wed_alembic_version"
 DEFAULT_SCHEMA = "public"

@@ -15,9 +15,9 @@ import psycopg
 
 from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import Config
 from pgwatch_wed.findings import Report
+from pgwatch_wed.target.collect import collect
 
 AREAS = ("index", "schema", "integrity")
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import Config
+from pgwatch_wed.target.collect import collect
 
 PACKAGE = Path(__file__).parent.parent / "pgwatch_wed"
 

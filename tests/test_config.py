@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import Config, parse
 from pgwatch_wed.findings import Report
 from pgwatch_wed.rules import rule
+from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.servers import Server
 

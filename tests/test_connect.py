@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgwatch_wed import connect, embedded
-from pgwatch_wed.collect import collect
+from pgwatch_wed import embedded
 from pgwatch_wed.errors import ConnectError, UsageError
+from pgwatch_wed.target import connect
+from pgwatch_wed.target.collect import collect
 from tests.proxy import Proxy, proxied
 from tests.standby import standby_of
 

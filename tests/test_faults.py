@@ -10,11 +10,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed.capabilities import UNEXPECTED
-from pgwatch_wed.collect import DERIVED, ORDER, collect
-from pgwatch_wed.connect import APPLICATION_NAME
 from pgwatch_wed.errors import CollectError, ConnectError, Error
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.target.capabilities import UNEXPECTED
+from pgwatch_wed.target.collect import DERIVED, ORDER, collect
+from pgwatch_wed.target.connect import APPLICATION_NAME
 from tests.conftest import StartServer
 from tests.proxy import Proxy, proxied
 from tests.servers import Server

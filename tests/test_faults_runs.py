@@ -19,13 +19,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed import embedded, render
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.capabilities import UNEXPECTED
 from pgwatch_wed.cli import output
-from pgwatch_wed.collect import DERIVED, ORDER
 from pgwatch_wed.config import Config
-from pgwatch_wed.connect import APPLICATION_NAME
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.target.capabilities import UNEXPECTED
+from pgwatch_wed.target.collect import DERIVED, ORDER
+from pgwatch_wed.target.connect import APPLICATION_NAME
 from tests.proxy import Proxy, proxied
 from tests.psql import psql
 from tests.servers import Server

@@ -9,12 +9,12 @@ import psycopg
 
 from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.capabilities import UNEXPECTED
-from pgwatch_wed.collect import DERIVED, ORDER, collect
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.target.capabilities import UNEXPECTED
+from pgwatch_wed.target.collect import DERIVED, ORDER, collect
 from tests.psql import psql
 from tests.standby import catch_up, standby_of
 from tests.test_cli import FAULTS

@@ -6,11 +6,11 @@ import pytest
 
 from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Verdict
 from pgwatch_wed.rules import all_rules
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.psql import psql
 

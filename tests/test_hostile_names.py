@@ -8,12 +8,13 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed import install, plans, render, snapshot_file
+from pgwatch_wed import install, render, snapshot_file
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import DERIVED, collect
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.target import plans
+from pgwatch_wed.target.collect import DERIVED, collect
 from tests.servers import Server
 from tests.test_queries import lacking
 from tests.zoo import zoo
@@ -200,7 +201,7 @@ def test_the_functions_install_into_a_schema_of_such_a_name(db: str, name: str) 
 
 
 def test_a_transaction_of_ours_could_not_write_if_it_wanted_to(hostile: str) -> None:
-    from pgwatch_wed.session import Limits, reading
+    from pgwatch_wed.target.session import Limits, reading
 
     with reading(hostile, Limits(), None) as reader:
         for statement in (

@@ -15,9 +15,9 @@ import pytest
 
 from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.errors import Error
+from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.test_cli import db_analyze
 

@@ -5,9 +5,9 @@ import time
 import psycopg
 import pytest
 
-from pgwatch_wed import plans
-from pgwatch_wed.collect import collect
 from pgwatch_wed.facts import StatementPlan
+from pgwatch_wed.target import plans
+from pgwatch_wed.target.collect import collect
 from tests.rules.judging import run
 from tests.servers import Server
 

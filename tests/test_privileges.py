@@ -11,11 +11,12 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgwatch_wed import exact_bloat, install
-from pgwatch_wed.collect import collect
+from pgwatch_wed import install
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Missing
 from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.target import exact_bloat
+from pgwatch_wed.target.collect import collect
 from pgwatch_wed.whatif import dump, engines
 from tests.psql import psql
 from tests.servers import MAJORS, Server

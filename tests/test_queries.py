@@ -7,12 +7,13 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed import facts, queries, snapshot_file
-from pgwatch_wed.capabilities import UNEXPECTED
-from pgwatch_wed.collect import DERIVED, ORDER, collect
+from pgwatch_wed import facts, snapshot_file
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.session import ServerText, prepare
 from pgwatch_wed.snapshot_file import fact_types, field_types
+from pgwatch_wed.target import queries
+from pgwatch_wed.target.capabilities import UNEXPECTED
+from pgwatch_wed.target.collect import DERIVED, ORDER, collect
+from pgwatch_wed.target.session import ServerText, prepare
 from tests.servers import MAJORS, Server
 from tests.zoo import in_motion, zoo
 

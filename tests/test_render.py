@@ -11,10 +11,10 @@ import pytest
 
 from pgwatch_wed import embedded, render
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.findings import Object, RuleVerdict, Verdict
 from pgwatch_wed.render import example, numbers
+from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.reports import HOSTILE, finding, large, report
 

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.findings import Report, Verdict
 from pgwatch_wed.rules import rule
+from pgwatch_wed.target.collect import collect
 from tests import nulls
 from tests.psql import psql
 from tests.servers import Server

@@ -6,9 +6,9 @@ import zstandard
 
 from pgwatch_wed import embedded, render
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.snapshot_file import dumps
+from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 
 PLANTED = {

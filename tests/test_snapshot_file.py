@@ -14,11 +14,11 @@ import zstandard
 
 from pgwatch_wed import render, snapshot_file
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import SnapshotError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.render import example
+from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.test_cli import db_analyze
 

@@ -9,7 +9,7 @@ from psycopg.types import TypeInfo
 from psycopg.types.enum import EnumInfo
 
 from pgwatch_wed import embedded, statement_text
-from pgwatch_wed.collect import collect
+from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.servers import Server
 

@@ -5,10 +5,10 @@ import sys
 import click
 from tabulate import tabulate
 
-from pgwatch_wed import collect as collecting
-from pgwatch_wed import connect
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.target import collect as collecting
+from pgwatch_wed.target import connect
 
 # Enough to see whether a fact can be read; the answer itself is not wanted.
 _PROBE = collecting.Limits(

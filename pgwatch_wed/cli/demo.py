@@ -11,11 +11,11 @@ import click
 import psycopg
 
 from pgwatch_wed import assets, embedded, gather
-from pgwatch_wed import collect as collecting
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import options, output
 from pgwatch_wed.cli.progress import Progress
 from pgwatch_wed.cli.run import reporting_options
+from pgwatch_wed.target import collect as collecting
 
 _SETTINGS = {
     "fsync": "on",  # as on a server that one would analyse

@@ -5,10 +5,10 @@ from difflib import get_close_matches
 
 import click
 
-from pgwatch_wed import queries
 from pgwatch_wed.docs import limits_table
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.target import queries
 
 
 @click.command()

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from pgwatch_wed import connect
 from pgwatch_wed.cli.progress import Progress
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.target import connect
 
 _FORMATS = ("text", "json", "sql", "alembic")
 _ENGINES = ("auto", "hypopg", "lab")

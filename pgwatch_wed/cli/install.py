@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from pgwatch_wed import connect, quote
 from pgwatch_wed import install as installing
+from pgwatch_wed import quote
+from pgwatch_wed.target import connect
 
 _EXAMPLE = "wedsync_performance_summary"
 

@@ -16,13 +16,14 @@ import jinja2
 import sqlparse
 from markupsafe import Markup
 
-from pgwatch_wed import assets, queries
+from pgwatch_wed import assets
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity, Verdict
 from pgwatch_wed.render import numbers
 from pgwatch_wed.render.chapters import Chapter, chapters
 from pgwatch_wed.render.terminal import coverage_sentence, gain
 from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.target import queries
 
 MAX_FINDINGS = 1000
 MAX_PLANS = 200

@@ -7,8 +7,8 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from pgwatch_wed import connect
 from pgwatch_wed.errors import CollectError, UsageError
+from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import planner
 
 _LOCK = 7_203_441_865_231  # any number that only we use

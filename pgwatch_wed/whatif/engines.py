@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pgwatch_wed import connect
 from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import copies, source, workload
 from pgwatch_wed.whatif.advise import Advice, Advisor, Options, Progress
 from pgwatch_wed.whatif.hypopg import HypoPG

@@ -14,8 +14,8 @@ from types import TracebackType
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed import connect
 from pgwatch_wed.errors import CollectError
+from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates
 from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query

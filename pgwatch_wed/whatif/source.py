@@ -6,8 +6,9 @@ from typing import Any
 
 import psycopg
 
-from pgwatch_wed import connect, embedded
+from pgwatch_wed import embedded
 from pgwatch_wed.errors import CollectError
+from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import dump, planner
 from pgwatch_wed.whatif.lab import LAB_SETTINGS, Lab
 

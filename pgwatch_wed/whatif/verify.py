@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed import connect
 from pgwatch_wed.errors import CollectError, Error
+from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import copies, values
 from pgwatch_wed.whatif.model import Index, Oracle, PlanError, Query, Rejected
 from pgwatch_wed.whatif.stopwatch import NotRunError, Run, Shape, Stopwatch

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pgwatch_wed.collect import collect
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.target.collect import collect
 from tests.servers import Server
 
 

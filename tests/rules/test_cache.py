@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgwatch_wed.collect import collect
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Grade, Severity, Verdict
 from pgwatch_wed.rules import _memory as mem
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, settle, undo, verdict
 from tests.rules.waiting import ask, eventually, later

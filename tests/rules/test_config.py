@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pgwatch_wed.collect import collect
 from pgwatch_wed.facts import RoleSetting, Setting, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Report, Severity, Verdict
 from pgwatch_wed.quote import ident
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, undo, verdict
 from tests.rules.waiting import ask, eventually

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pgwatch_wed.collect import collect
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Severity, Verdict
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, undo
 from tests.rules.waiting import later

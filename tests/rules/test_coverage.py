@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from pgwatch_wed import embedded
-from pgwatch_wed.collect import collect
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Severity, Verdict
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, undo, verdict
 from tests.rules.waiting import ask

@@ -5,11 +5,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed import exact_bloat
-from pgwatch_wed.collect import collect
 from pgwatch_wed.enrichment import put
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.findings import Grade, Verdict
+from pgwatch_wed.target import exact_bloat
+from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.rules.judging import apply, judged
 from tests.servers import Server

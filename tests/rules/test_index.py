@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.facts import (
     IndexBuild,
@@ -21,6 +20,7 @@ from pgwatch_wed.facts import (
     TableActivity,
 )
 from pgwatch_wed.findings import Finding, Grade, Report, Severity, Verdict
+from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.rules.waiting import later
 from tests.servers import Server

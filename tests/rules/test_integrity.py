@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Grade, Report, Severity, Verdict
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.psql import psql
 from tests.servers import Server

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Missing
 from pgwatch_wed.findings import Grade, Severity, Verdict
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import (
     apply,

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from pgwatch_wed import embedded
-from pgwatch_wed.collect import collect
 from pgwatch_wed.findings import Severity, Verdict
+from pgwatch_wed.target.collect import collect
 from tests.rules.judging import apply, found, judged, run, verdict
 from tests.rules.waiting import later
 from tests.standby import catch_up, standby_of

@@ -12,11 +12,11 @@ import pytest
 
 from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.collect import collect
 from pgwatch_wed.config import parse
 from pgwatch_wed.facts import Database, Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity, Verdict
 from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.psql import psql
 from tests.rules import judging

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pgwatch_wed import embedded
-from pgwatch_wed.collect import collect
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Severity, Verdict
+from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, undo, verdict
 from tests.rules.waiting import ask, eventually, later

@@ -20,9 +20,10 @@ from pathlib import Path
 import psycopg
 from tabulate import tabulate
 
-from pgwatch_wed import embedded, queries
-from pgwatch_wed.collect import collect
-from pgwatch_wed.connect import APPLICATION_NAME
+from pgwatch_wed import embedded
+from pgwatch_wed.target import queries
+from pgwatch_wed.target.collect import collect
+from pgwatch_wed.target.connect import APPLICATION_NAME
 from tests.bench.scale import generate
 
 PROGRAM = [sys.executable, "-c", "from pgwatch_wed.cli import main; main()"]

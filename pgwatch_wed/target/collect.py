@@ -1,6 +1,6 @@
 """Connection → Snapshot: state facts, judge nothing, wait for nobody.
 
-How a query is run is :mod:`pgwatch_wed.session`'s; here is which, in what order, and what becomes of
+How a query is run is :mod:`pgwatch_wed.target.session`'s; here is which, in what order, and what becomes of
 their answers. What cannot be read is missing with a reason, and never costs the rest.
 """
 
@@ -9,8 +9,11 @@ from collections.abc import Sequence as Items
 from dataclasses import replace
 from typing import Any
 
-from pgwatch_wed import __version__, connect, queries, statement_text
-from pgwatch_wed.capabilities import (
+from pgwatch_wed import __version__, statement_text
+from pgwatch_wed.errors import CollectError
+from pgwatch_wed.facts import Extension, Missing, Sequence, Server, Session, Snapshot, Statement
+from pgwatch_wed.target import connect, queries
+from pgwatch_wed.target.capabilities import (
     LOCKED,
     NOT_OFFERED,
     PGSS,
@@ -20,10 +23,8 @@ from pgwatch_wed.capabilities import (
     grant_data,
     grant_stats,
 )
-from pgwatch_wed.errors import CollectError
-from pgwatch_wed.facts import Extension, Missing, Sequence, Server, Session, Snapshot, Statement
-from pgwatch_wed.session import Limits as Limits
-from pgwatch_wed.session import Reader, Rows, reading
+from pgwatch_wed.target.session import Limits as Limits
+from pgwatch_wed.target.session import Reader, Rows, reading
 
 Progress = Callable[[str, float], None]
 """Called with what is being read, and how much of the work is done (0…1)."""

@@ -6,10 +6,10 @@ from typing import Any
 import psycopg
 from psycopg import errors, sql
 
-from pgwatch_wed import connect
-from pgwatch_wed.capabilities import Capabilities
 from pgwatch_wed.facts import ExactBloat, Missing, Snapshot
 from pgwatch_wed.quote import ident
+from pgwatch_wed.target import connect
+from pgwatch_wed.target.capabilities import Capabilities
 
 EXTENSION = "pgstattuple"
 _MOST_SECONDS = 30.0  # for one relation

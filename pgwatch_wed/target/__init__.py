@@ -1,0 +1,1 @@
+"""The user's server: one guarded way in, and what is read there."""
