@@ -8,9 +8,9 @@ from typing import Any, get_origin
 from pgwatch_wed.analyse import judge
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.fields import fact_types, field_types
 from pgwatch_wed.findings import Finding, Verdict
 from pgwatch_wed.rules import Rule, rule
-from pgwatch_wed.snapshot_file import fact_types, field_types
 
 # What a NULL becomes in each column that may have one: nothing, or an array of nothing.
 COLUMNS: dict[tuple[str, str], Any] = {

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 
 
 def psql(dsn: str, script: str) -> str:

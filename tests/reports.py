@@ -7,8 +7,9 @@ from typing import TypeVar, cast
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Index, IndexUsage, Server, Snapshot, Statement, Table, TableActivity
+from pgwatch_wed.facts.fields import field_types
+from pgwatch_wed.facts.file import decode
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Report, Severity
-from pgwatch_wed.snapshot_file import decode, field_types
 
 Row = TypeVar("Row")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psycopg
 
-from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.findings import Report
 from pgwatch_wed.target.collect import collect
 

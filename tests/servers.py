@@ -23,7 +23,7 @@ import psycopg
 from packaging.specifiers import SpecifierSet
 from psycopg import conninfo, sql
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 
 EXTERNAL = "PGWATCH_WED_TEST_DSN"
 CHOSEN = "PGWATCH_WED_PG_VERSIONS"

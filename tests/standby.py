@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import ConnectError, UsageError
 from pgwatch_wed.target import connect
 from pgwatch_wed.target.collect import collect

@@ -14,14 +14,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pgwatch_wed import embedded, render, snapshot_file
+from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Server, Snapshot, fact_names
-from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.facts.fields import field_types
+from pgwatch_wed.gather.run import Wanted, gather
 from pgwatch_wed.render import example
 from pgwatch_wed.rules import all_rules
-from pgwatch_wed.snapshot_file import field_types
 from pgwatch_wed.target.collect import collect
 from tests import nulls, servers
 from tests.psql import psql

@@ -20,7 +20,8 @@ import psycopg
 import pytest
 import typing_extensions
 
-from pgwatch_wed import embedded, reaper
+from pgwatch_wed.embedded import reaper
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import EmbeddedError
 
 PROJECT = Path(__file__).parent.parent

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed import embedded
-from pgwatch_wed.whatif.dump import dumped
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.whatif.lab.dump import dumped
 from tests.psql import psql
 from tests.servers import Server
 from tests.test_cli import FAULTS, PROGRAM

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 from tests.psql import psql
 from tests.test_cli import FAULTS, PROGRAM
 from tests.test_embedded import PROJECT, python_for_everybody

@@ -17,12 +17,13 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgwatch_wed import embedded, render
+from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import output
 from pgwatch_wed.config import Config
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.gather.run import Wanted, gather
 from pgwatch_wed.target.capabilities import UNEXPECTED
 from pgwatch_wed.target.collect import DERIVED, ORDER
 from pgwatch_wed.target.connect import APPLICATION_NAME

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import psycopg
 
-from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.gather.run import Wanted, gather
 from pgwatch_wed.target.capabilities import UNEXPECTED
 from pgwatch_wed.target.collect import DERIVED, ORDER, collect
 from tests.psql import psql

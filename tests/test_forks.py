@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Verdict
 from pgwatch_wed.rules import all_rules

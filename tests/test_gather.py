@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config, parse
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.findings import Verdict
-from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.gather.run import Wanted, gather
 from tests.psql import psql
 from tests.servers import Server
 from tests.standby import catch_up, standby_of

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.findings import Severity
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql

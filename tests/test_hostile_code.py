@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgwatch_wed.whatif import source
-from pgwatch_wed.whatif.lab import DATABASE, Lab
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import DATABASE, Lab
 from pgwatch_wed.whatif.model import Index, Key, Query
 from tests import servers
 from tests.psql import psql

@@ -15,7 +15,7 @@ from alembic.config import Config as AlembicConfig
 from sqlalchemy.engine import URL
 
 from pgwatch_wed.whatif import engines, output
-from pgwatch_wed.whatif.advise import Advice, Options
+from pgwatch_wed.whatif.choose.advise import Advice, Options
 from tests import servers
 from tests.psql import psql
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from psycopg import conninfo, sql
 
-from pgwatch_wed import embedded, install
+from pgwatch_wed import install
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.target import connect
 from tests import servers
 from tests.installing import everything, objects, rows, run

@@ -14,7 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgwatch_wed import embedded, reaper
+from pgwatch_wed.embedded import reaper
+from pgwatch_wed.embedded import server as embedded
 from tests.psql import psql
 from tests.test_cli import PROGRAM
 

@@ -17,7 +17,8 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from psycopg import conninfo, sql
 
-from pgwatch_wed import assets, embedded, install
+from pgwatch_wed import assets, install
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import InstallError, UsageError
 from tests import servers
 from tests.installing import GUIDE, call, connect, everything, objects, rows, run

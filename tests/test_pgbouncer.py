@@ -13,9 +13,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import Error
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql

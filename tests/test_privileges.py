@@ -14,10 +14,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pgwatch_wed import install
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Missing
-from pgwatch_wed.gather import Wanted, gather
+from pgwatch_wed.gather.run import Wanted, gather
 from pgwatch_wed.target import exact_bloat
 from pgwatch_wed.target.collect import collect
-from pgwatch_wed.whatif import dump, engines
+from pgwatch_wed.whatif import engines
+from pgwatch_wed.whatif.lab import dump
 from tests.psql import psql
 from tests.servers import MAJORS, Server
 from tests.test_queries import lacking

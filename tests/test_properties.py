@@ -8,10 +8,10 @@ from typing import Any, get_args, get_origin
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pgwatch_wed import snapshot_file
 from pgwatch_wed.analyse import analyse, judge
 from pgwatch_wed.config import Config
-from pgwatch_wed.facts import Missing, Server, Snapshot, fact_names
+from pgwatch_wed.facts import Missing, Server, Snapshot, fact_names, fields
+from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.findings import Verdict
 from pgwatch_wed.rules import all_rules
 
@@ -56,9 +56,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
 
 
 def rows_of(kind: type) -> st.SearchStrategy[Any]:
-    return st.builds(
-        kind, **{n: values_of(hint) for n, hint in snapshot_file.field_types(kind).items()}
-    )
+    return st.builds(kind, **{n: values_of(hint) for n, hint in fields.field_types(kind).items()})
 
 
 SERVERS = st.builds(
@@ -78,7 +76,7 @@ SNAPSHOTS = st.builds(
     measured_since=st.none() | MOMENTS,
     **{
         name: st.lists(rows_of(kind), max_size=4).map(tuple)
-        for name, kind in snapshot_file.fact_types().items()
+        for name, kind in fields.fact_types().items()
     },
 )
 EASY = settings(

@@ -7,9 +7,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed import facts, snapshot_file
+from pgwatch_wed import facts
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.snapshot_file import fact_types, field_types
+from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.facts.fields import fact_types, field_types
 from pgwatch_wed.target import queries
 from pgwatch_wed.target.capabilities import UNEXPECTED
 from pgwatch_wed.target.collect import DERIVED, ORDER, collect

@@ -9,9 +9,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pgwatch_wed import embedded, render
+from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.findings import Object, RuleVerdict, Verdict
 from pgwatch_wed.render import example, numbers
 from pgwatch_wed.target.collect import collect

@@ -4,10 +4,11 @@ import psycopg
 import pytest
 import zstandard
 
-from pgwatch_wed import embedded, render
+from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
-from pgwatch_wed.snapshot_file import dumps
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.facts.file import dumps
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 

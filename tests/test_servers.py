@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 from tests import servers
 from tests.servers import CHOSEN, EXTERNAL, PROMISED, ServerSpec, UnavailableError
 

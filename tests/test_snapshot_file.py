@@ -12,11 +12,12 @@ from typing import Any, get_origin
 import pytest
 import zstandard
 
-from pgwatch_wed import render, snapshot_file
+from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import SnapshotError
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Snapshot, fields
+from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.render import example
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql
@@ -136,8 +137,8 @@ def with_value(snapshot: Snapshot, fact: str, name: str, value: Any) -> bytes:
 
 def odd_columns(snapshot: Snapshot) -> Iterator[tuple[str, str, Any]]:
     """Name every column that has rows, with the odd value of its type."""
-    for fact, kind in snapshot_file.fact_types().items():
-        for name, hint in snapshot_file.field_types(kind).items():
+    for fact, kind in fields.fact_types().items():
+        for name, hint in fields.field_types(kind).items():
             value = next((v for word, v in ODD.items() if word in str(hint)), None)
             if value is not None and getattr(snapshot, fact):
                 yield fact, name, [value] if get_origin(hint) is tuple else value

@@ -12,7 +12,8 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import dict_row
 
-from pgwatch_wed import embedded, install
+from pgwatch_wed import install
+from pgwatch_wed.embedded import server as embedded
 from tests import servers
 from tests.conftest import StartServer
 from tests.installing import GUIDE, call, connect, rows, run

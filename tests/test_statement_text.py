@@ -8,7 +8,8 @@ import pytest
 from psycopg.types import TypeInfo
 from psycopg.types.enum import EnumInfo
 
-from pgwatch_wed import embedded, statement_text
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.servers import Server

@@ -9,11 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgwatch_wed.whatif import advise, existing, source
-from pgwatch_wed.whatif.advise import Advice, Options
-from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.whatif.choose import advise, existing
+from pgwatch_wed.whatif.choose.advise import Advice, Options
+from pgwatch_wed.whatif.choose.pool import Pool
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Index, Key, Plan, PlanError, Query, Rejected
-from pgwatch_wed.whatif.pool import Pool
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests import servers
 from tests.planning import query, real_plan, shape

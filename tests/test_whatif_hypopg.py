@@ -6,9 +6,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed.whatif import advise, dump, engines
-from pgwatch_wed.whatif.advise import Options
+from pgwatch_wed.whatif import engines
+from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.choose.advise import Options
 from pgwatch_wed.whatif.hypopg import HypoPG
+from pgwatch_wed.whatif.lab import dump
 from pgwatch_wed.whatif.model import Index, Key, PlanError, Query
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests import servers

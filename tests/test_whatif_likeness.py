@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pgwatch_wed import embedded
-from pgwatch_wed.whatif import advise, source
-from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Index, Key, Query
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests import servers

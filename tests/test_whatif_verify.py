@@ -17,11 +17,14 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed.errors import CollectError, UsageError
-from pgwatch_wed.whatif import advise, copies, engines, output, source, values
-from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.whatif import engines, output
+from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Index, Key
-from pgwatch_wed.whatif.truth import Options, Verified
-from pgwatch_wed.whatif.verify import verify
+from pgwatch_wed.whatif.proof import copies, values
+from pgwatch_wed.whatif.proof.truth import Options, Verified
+from pgwatch_wed.whatif.proof.verify import verify
 from tests import servers
 from tests.planning import query
 from tests.psql import psql

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 from tests import servers
 
 _WHEEL = "/opt/wheel"

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
-from pgwatch_wed import gather, snapshot_file
 from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress import Progress
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.gather import run as gather
 from pgwatch_wed.target import connect
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import click
 import psycopg
 
-from pgwatch_wed import assets, embedded, gather
+from pgwatch_wed import assets
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import options, output
 from pgwatch_wed.cli.progress import Progress
 from pgwatch_wed.cli.run import reporting_options
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.gather import run as gather
 from pgwatch_wed.target import collect as collecting
 
 _SETTINGS = {

@@ -113,8 +113,8 @@ def indexes(
 ) -> int:
     """Advise indexes for TARGET's workload, proven by the planner; nothing is changed there."""
     from pgwatch_wed.whatif import engines, output
-    from pgwatch_wed.whatif.advise import Options
-    from pgwatch_wed.whatif.truth import Options as Measuring
+    from pgwatch_wed.whatif.choose.advise import Options
+    from pgwatch_wed.whatif.proof.truth import Options as Measuring
 
     if budget is not None and budget < 1:
         raise UsageError("the budget is nothing", "give one such as --budget 500MB")

@@ -12,8 +12,8 @@ from pgwatch_wed import render
 from pgwatch_wed.cli.options import Output
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.file import write_private
 from pgwatch_wed.findings import Report, Severity
-from pgwatch_wed.snapshot_file import write_private
 
 # Formats that a program reads from a pipe: asked for alone, they are printed as well.
 _PIPED = frozenset({"json", "markdown", "sarif", "junit"})

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from pgwatch_wed import snapshot_file
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import options, output
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.facts import file as snapshot_file
 
 
 @click.command()

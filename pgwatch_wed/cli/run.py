@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from pgwatch_wed import gather
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import options, output
 from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress import Progress
 from pgwatch_wed.config import Config
+from pgwatch_wed.gather import run as gather
 from pgwatch_wed.target import connect
 
 

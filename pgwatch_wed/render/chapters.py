@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pgwatch_wed import workload
 from pgwatch_wed.facts import Index, Snapshot, Table
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import Node, Waits
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import workload
+from pgwatch_wed.postgres.waits import Node, Waits
 
 MAX_ROWS = 50_000
 MAX_TEXT = 2_000

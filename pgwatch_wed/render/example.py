@@ -6,9 +6,10 @@ A change of the report then shows as a diff, and a test compares.
 import re
 from pathlib import Path
 
-from pgwatch_wed import assets, render, snapshot_file
+from pgwatch_wed import assets, render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
+from pgwatch_wed.facts import file as snapshot_file
 
 SNAPSHOT = "shop.json.zst"
 # zlib's versions compress alike, but not to the same bytes

@@ -6,10 +6,12 @@ from typing import Protocol
 
 from pgwatch_wed.facts import Database, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _horizon
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import horizon
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.remedies import maintenance
 
 # The server stops assigning new IDs three million before the end.
 LAST_AGE = 2**31 - 3_000_000
@@ -136,7 +138,7 @@ def _table_finding(snapshot: Snapshot, old: Old, clock: Clock) -> Finding:
         detail=_why(snapshot),
         evidence={**_evidence(snapshot, old), "in_toast": old.in_toast},
         impact=Impact(risk=_risk(old, clock)),
-        remedy=(vac.vacuum(table, "FREEZE"),),
+        remedy=(maintenance.vacuum(table, "FREEZE"),),
     )
 
 
@@ -165,7 +167,7 @@ def _vacuum_database(database: Database) -> tuple[Remedy, ...]:
     return (
         Remedy(
             sql="VACUUM (FREEZE);",
-            lock=f"{vac.SHARE_UPDATE}; run it while connected to {database.name}",
+            lock=f"{held.SHARE_UPDATE}; run it while connected to {database.name}",
             in_transaction=False,
             undo="-- nothing to undo",
         ),
@@ -173,9 +175,9 @@ def _vacuum_database(database: Database) -> tuple[Remedy, ...]:
 
 
 def _why(snapshot: Snapshot) -> str:
-    oldest = next((h for h in _horizon.holders(snapshot) if h.pins_rows), None)
+    oldest = next((h for h in horizon.holders(snapshot) if h.pins_rows), None)
     if oldest is not None and oldest.age_xids > 100_000:
-        who = _horizon.describe(oldest)
+        who = horizon.describe(oldest)
         return (
             f"{who[0].upper()}{who[1:]} holds back the horizon by {count(oldest.age_xids, 'transaction')}, "
             "and nothing newer can be frozen: see vacuum-horizon."
@@ -188,7 +190,7 @@ def _why(snapshot: Snapshot) -> str:
 
 
 def _evidence(snapshot: Snapshot, old: Old) -> dict[str, int | float | str | None]:
-    oldest = next((h for h in _horizon.holders(snapshot) if h.pins_rows), None)
+    oldest = next((h for h in horizon.holders(snapshot) if h.pins_rows), None)
     return {
         "age": old.age,
         "freeze_age": round(old.freeze_age),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pgwatch_wed import statement_text, workload
 from pgwatch_wed.facts import Snapshot, Statement, StatementsInfo
 from pgwatch_wed.findings import Object, Unknown
+from pgwatch_wed.postgres import workload
+from pgwatch_wed.sqltext import text as statement_text
 
 _SPACE = re.compile(r"\s+")
 _FIRST_WORD = re.compile(r"[\s(]*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(\w+)", re.DOTALL)

@@ -9,9 +9,10 @@ from collections.abc import Sequence as Items
 from dataclasses import replace
 from typing import Any
 
-from pgwatch_wed import __version__, statement_text
+from pgwatch_wed import __version__
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.facts import Extension, Missing, Sequence, Server, Session, Snapshot, Statement
+from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import connect, queries
 from pgwatch_wed.target.capabilities import (
     LOCKED,

@@ -16,8 +16,9 @@ import psycopg
 from pglast.parser import ParseError, parse_sql_json
 from psycopg import sql
 
-from pgwatch_wed import statement_text, workload
 from pgwatch_wed.facts import Snapshot, Statement, StatementPlan, Table
+from pgwatch_wed.postgres import workload
+from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.statement import Relation, UnsupportedError, parse
 from pgwatch_wed.target import connect
 

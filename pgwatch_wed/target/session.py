@@ -22,7 +22,7 @@ from psycopg.types.string import TextLoader
 
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.facts import Missing, QueryCost, Server
-from pgwatch_wed.snapshot_file import fact_types, field_types
+from pgwatch_wed.facts.fields import fact_types, field_types
 from pgwatch_wed.target import connect
 from pgwatch_wed.target.capabilities import why_missing
 from pgwatch_wed.target.queries import Query

@@ -9,8 +9,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pgwatch_wed.whatif.model import Key
-from pgwatch_wed.whatif.postings import Content
-from pgwatch_wed.whatif.sizes import Width, sizes_about
+from pgwatch_wed.whatif.sizes.model import Width, sizes_about
+from pgwatch_wed.whatif.sizes.postings import Content
 
 _TABLES: LiteralString = """
 select c.oid::int8 as oid, n.nspname as schema, c.relname as name, c.relkind::text as kind,

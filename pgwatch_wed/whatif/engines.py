@@ -7,12 +7,14 @@ from pathlib import Path
 
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.target import connect
-from pgwatch_wed.whatif import copies, source, workload
-from pgwatch_wed.whatif.advise import Advice, Advisor, Options, Progress
+from pgwatch_wed.whatif import workload
+from pgwatch_wed.whatif.choose.advise import Advice, Advisor, Options, Progress
 from pgwatch_wed.whatif.hypopg import HypoPG
+from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.model import Oracle
-from pgwatch_wed.whatif.truth import Options as Measuring
-from pgwatch_wed.whatif.verify import verify
+from pgwatch_wed.whatif.proof import copies
+from pgwatch_wed.whatif.proof.truth import Options as Measuring
+from pgwatch_wed.whatif.proof.verify import verify
 from pgwatch_wed.whatif.workload import Workload
 
 ENGINES = ("auto", "hypopg", "lab")

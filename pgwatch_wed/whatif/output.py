@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pgwatch_wed.quote import ident
-from pgwatch_wed.whatif.advise import Advice, IndexAdvice
-from pgwatch_wed.whatif.truth import Verified
+from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice
+from pgwatch_wed.whatif.proof.truth import Verified
 
 _UNITS = {"cost": "planner cost", "ms": "ms of observed time"}
 

@@ -9,9 +9,9 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-from pgwatch_wed import statement_text
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.sqltext import statement
+from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.statement import UnsupportedError
 from pgwatch_wed.whatif.model import Query, Rejected
 

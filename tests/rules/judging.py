@@ -9,9 +9,9 @@ import psycopg
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
-from pgwatch_wed.enrichment import put
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Verdict
+from pgwatch_wed.gather.enrichment import put
 from pgwatch_wed.rules import rule
 from pgwatch_wed.target import plans
 from pgwatch_wed.target.collect import collect

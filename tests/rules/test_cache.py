@@ -9,7 +9,7 @@ import pytest
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Grade, Severity, Verdict
-from pgwatch_wed.rules import _memory as mem
+from pgwatch_wed.postgres import memory as mem
 from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, settle, undo, verdict

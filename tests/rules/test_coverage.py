@@ -6,7 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Severity, Verdict
 from pgwatch_wed.target.collect import collect

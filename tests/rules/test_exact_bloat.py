@@ -5,9 +5,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed.enrichment import put
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.findings import Grade, Verdict
+from pgwatch_wed.gather.enrichment import put
 from pgwatch_wed.target import exact_bloat
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql

@@ -14,7 +14,7 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
 from pgwatch_wed.facts import LockWait, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Report, Severity, Verdict
-from pgwatch_wed.rules._locks import Waits
+from pgwatch_wed.postgres.waits import Waits
 from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.psql import psql

@@ -10,12 +10,12 @@ from typing import cast
 import psycopg
 import pytest
 
-from pgwatch_wed import embedded
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Database, Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity, Verdict
-from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.psql import psql

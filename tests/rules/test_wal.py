@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Severity, Verdict
 from pgwatch_wed.target.collect import collect

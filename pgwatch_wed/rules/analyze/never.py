@@ -22,10 +22,11 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _analyze
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import statistics as stats
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import maintenance
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -41,15 +42,15 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each table without statistics."""
-    statistics = _analyze.Statistics(snapshot)
+    statistics = stats.Statistics(snapshot)
     hidden = 0
     for table in vac.vacuumable(snapshot):
         if rows(snapshot, table) < limits.min_rows:
             continue
         match statistics.state(table):
-            case _analyze.State.NEVER:
+            case stats.State.NEVER:
                 yield _finding(snapshot, table)
-            case _analyze.State.UNKNOWN:
+            case stats.State.UNKNOWN:
                 hidden += 1
     if hidden:
         role = snapshot.server.role
@@ -87,7 +88,7 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
             "autoanalyze_due": due,
         },
         impact=Impact(risk="the planner has to guess, and may choose bad plans"),
-        remedy=(_analyze.analyze(table),),
+        remedy=(maintenance.analyze(table),),
     )
 
 

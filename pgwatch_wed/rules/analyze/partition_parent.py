@@ -23,9 +23,10 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _analyze
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import statistics as stats
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.rules.analyze.never import rows
 
 NEEDS = ("tables", "table_activity")
@@ -51,16 +52,16 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each parent without statistics on the whole hierarchy."""
-    statistics = _analyze.Statistics(snapshot)
+    statistics = stats.Statistics(snapshot)
     hidden = 0
     for table in snapshot.tables:
         total = _total(snapshot, table)
         if not _is_top(snapshot, table) or total < limits.min_rows:
             continue
         match statistics.state(table, with_children=True):
-            case _analyze.State.NEVER:
+            case stats.State.NEVER:
                 yield _finding(snapshot, table, total, limits)
-            case _analyze.State.UNKNOWN:
+            case stats.State.UNKNOWN:
                 hidden += 1
             case _ if table.kind == "p" and 0 < table.rows * limits.max_growth < total:
                 yield _outgrown(snapshot, table, total)
@@ -100,7 +101,7 @@ def _finding(snapshot: Snapshot, table: Table, total: float, limits: Limits) -> 
         detail=_ONLY_PARTITIONS,
         evidence={"rows": round(total), "partitions": children, "reltuples": table.rows},
         impact=Impact(risk="joins and grouping over the whole table are planned by guessing"),
-        remedy=(_analyze.analyze(table),),
+        remedy=(maintenance.analyze(table),),
         caveats=(_REGULARLY,),
     )
 
@@ -115,6 +116,6 @@ def _outgrown(snapshot: Snapshot, table: Table, total: float) -> Finding:
         detail=_ONLY_PARTITIONS,
         evidence={"rows": round(total), "reltuples": table.rows},
         impact=Impact(risk="joins and grouping over the whole table are planned for outdated data"),
-        remedy=(_analyze.analyze(table),),
+        remedy=(maintenance.analyze(table),),
         caveats=(_REGULARLY,),
     )

@@ -26,10 +26,11 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _analyze
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import statistics as stats
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import maintenance
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -51,13 +52,13 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each table with outdated statistics."""
-    statistics = _analyze.Statistics(snapshot)
+    statistics = stats.Statistics(snapshot)
     clear = []
     for table in vac.vacuumable(snapshot):
         times = _times(snapshot, table, limits)
         if times is None:
             clear.append(table)
-        elif statistics.state(table) is not _analyze.State.NEVER:
+        elif statistics.state(table) is not stats.State.NEVER:
             yield _finding(snapshot, table, times, limits)
     yield from vac.forgotten(snapshot, limits.window, clear, "changed rows")
 
@@ -101,5 +102,5 @@ def _finding(snapshot: Snapshot, table: Table, times: float, limits: Limits) -> 
             "autoanalyze_comes": comes,
         },
         impact=Impact(risk="plans are based on outdated data"),
-        remedy=(_analyze.analyze(table),),
+        remedy=(maintenance.analyze(table),),
     )

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 
-from pgwatch_wed import statement_text
 from pgwatch_wed.facts import Database, IoCounters, Snapshot, Statement
 from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.sqltext import text as statement_text
 
 # COPY of a query is a query
 _DUMP_OR_DDL = re.compile(r"\s*(copy\s+[^(\s]|alter\s+table\b)", re.IGNORECASE)

@@ -22,7 +22,8 @@ from datetime import datetime
 
 from pgwatch_wed.facts import Checkpoints, IoCounters, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _pace, _settings
+from pgwatch_wed.postgres import pace
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("settings", "checkpoints")
 SCOPE = "cluster"
@@ -53,7 +54,7 @@ class _Writes:
     since: datetime | None
 
     def are_many(self, snapshot: Snapshot, limits: Limits) -> bool:
-        daily = _pace.per_day(self.clients, _pace.seconds(snapshot, self.since))
+        daily = pace.per_day(self.clients, pace.seconds(snapshot, self.since))
         return (
             daily >= limits.min_bytes_per_day and self.clients >= limits.min_share * self.everybody
         )
@@ -119,7 +120,7 @@ def _finding(snapshot: Snapshot, writes: _Writes) -> Finding:
         remedy=remedy,
         caveats=(
             "One large INSERT … SELECT or UPDATE writes the same way; look whether it goes on.",
-            *_settings.caveats(snapshot.setting_by_name.get(setting)),
+            *settings.caveats(snapshot.setting_by_name.get(setting)),
         ),
     )
 
@@ -136,7 +137,7 @@ def _more_eager(snapshot: Snapshot) -> tuple[tuple[Remedy, ...], str]:
         enough, name = wanted <= ahead, _AHEAD
     if enough:
         return (), name
-    return (_settings.alter_system(snapshot, name, f"{wanted:g}"),), name
+    return (settings.alter_system(snapshot, name, f"{wanted:g}"),), name
 
 
 def _was_stopped(c: Checkpoints, pages: float) -> bool:

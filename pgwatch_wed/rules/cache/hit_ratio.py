@@ -21,10 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pgwatch_wed import workload
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _pace
+from pgwatch_wed.postgres import pace, workload
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
 NEEDS = ("databases", "table_activity", "tables")
@@ -54,7 +53,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         )
         return
     blocks = _of_queries(snapshot, database)
-    daily = _pace.per_day(blocks.read, _pace.window_seconds(snapshot))
+    daily = pace.per_day(blocks.read, pace.window_seconds(snapshot))
     many = daily >= max(limits.min_blocks_read_per_day, 1)
     if many and blocks.ratio < limits.min_ratio:
         yield _finding(snapshot, database, blocks, limits)
@@ -85,9 +84,9 @@ def _of_queries(snapshot: Snapshot, database: Database) -> _Blocks:
 
 def _finding(snapshot: Snapshot, database: Database, blocks: _Blocks, limits: Limits) -> Finding:
     block = snapshot.server.block_size
-    seconds = _pace.window_seconds(snapshot)
+    seconds = pace.window_seconds(snapshot)
     waited = database.blk_read_ms or 0.0
-    daily = _pace.per_day(waited, seconds) if seconds is not None else 0.0
+    daily = pace.per_day(waited, seconds) if seconds is not None else 0.0
     worst = _worst_statements(snapshot)
     return Finding(
         object=Object("database", database.name, database=database.name),

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _memory as mem
-from pgwatch_wed.rules import _settings
+from pgwatch_wed.postgres import memory as mem
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("settings", "tables", "indexes")
 SCOPE = "cluster"
@@ -75,9 +75,9 @@ def _finding(snapshot: Snapshot, buffers: float, data: int, limits: Limits) -> F
             if share < limits.min_share
             else "little is left for sorts and the operating system"
         ),
-        remedy=(_settings.alter_system(snapshot, "shared_buffers", f"'{wanted}MB'"),),
+        remedy=(settings.alter_system(snapshot, "shared_buffers", f"'{wanted}MB'"),),
         caveats=(
             "A quarter of the memory is where to start, not the answer; measure.",
-            *_settings.caveats(snapshot.setting_by_name.get("shared_buffers")),
+            *settings.caveats(snapshot.setting_by_name.get("shared_buffers")),
         ),
     )

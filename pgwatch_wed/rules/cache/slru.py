@@ -20,8 +20,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Slru, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _memory as mem
-from pgwatch_wed.rules import _pace, _settings
+from pgwatch_wed.postgres import memory as mem
+from pgwatch_wed.postgres import pace
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("slru", "settings")
 SCOPE = "cluster"
@@ -53,7 +54,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each cache that misses often."""
     for cache in snapshot.slru:
         lookups = cache.blks_hit + cache.blks_read
-        daily = _pace.per_day(cache.blks_read, _pace.seconds(snapshot, cache.stats_reset))
+        daily = pace.per_day(cache.blks_read, pace.seconds(snapshot, cache.stats_reset))
         if daily < limits.min_blocks_read_per_day or not lookups:
             continue
         if cache.blks_read / lookups >= limits.min_miss_share:
@@ -78,7 +79,7 @@ def _finding(snapshot: Snapshot, cache: Slru, misses: float) -> Finding:
         },
         impact=Impact(risk="backends wait for each other on a small cache"),
         remedy=_remedy(snapshot, name or "") if setting else (),
-        caveats=_settings.caveats(setting),
+        caveats=settings.caveats(setting),
     )
 
 
@@ -87,4 +88,4 @@ def _remedy(snapshot: Snapshot, name: str) -> tuple[Remedy, ...]:
     wanted = min(max(int(current * 4), _LEAST_MB), _MOST_MB)
     if wanted <= current:
         return ()
-    return (_settings.alter_system(snapshot, name, f"'{wanted}MB'"),)
+    return (settings.alter_system(snapshot, name, f"'{wanted}MB'"),)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _pace
+from pgwatch_wed.postgres import pace
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
@@ -47,7 +47,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         )
         return
     by_utility = min(_by_maintenance(snapshot, database), database.temp_bytes)
-    daily = _pace.per_day(database.temp_bytes - by_utility, _pace.window_seconds(snapshot))
+    daily = pace.per_day(database.temp_bytes - by_utility, pace.window_seconds(snapshot))
     if daily >= max(limits.min_bytes_per_day, 1):
         yield _finding(snapshot, database, by_utility, limits)
 
@@ -60,8 +60,8 @@ def _by_maintenance(snapshot: Snapshot, database: Database) -> int:
 def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Limits) -> Finding:
     load = q.Load.of(snapshot)
     written, files = (database.temp_bytes or 0) - by_utility, database.temp_files or 0
-    seconds = _pace.window_seconds(snapshot)
-    daily = _pace.per_day(written, seconds) if seconds is not None else 0.0
+    seconds = pace.window_seconds(snapshot)
+    daily = pace.per_day(written, seconds) if seconds is not None else 0.0
     spilling = [s for s in load.statements if _spills(s)]
     spilling.sort(key=lambda s: (-s.temp_blks_written, s.query_id))
     block = snapshot.server.block_size

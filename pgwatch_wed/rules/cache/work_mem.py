@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _memory as mem
+from pgwatch_wed.postgres import memory as mem
+from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules import _queries as q
-from pgwatch_wed.rules import _settings
 
 NEEDS = ("settings",)
 SCOPE = "cluster"
@@ -49,7 +49,7 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where the bound exceeds the memory."""
-    hidden = _settings.hidden(snapshot, "work_mem", "hash_mem_multiplier")
+    hidden = settings.hidden(snapshot, "work_mem", "hash_mem_multiplier")
     if hidden is not None:
         yield hidden
         return
@@ -100,7 +100,7 @@ def _finding(
             "queries": [s.text for s in spilling[:5] if s.text],
         },
         impact=Impact(risk="the server may run out of memory"),
-        remedy=(_settings.alter_system(snapshot, "work_mem", f"'{fitting}MB'"),)
+        remedy=(settings.alter_system(snapshot, "work_mem", f"'{fitting}MB'"),)
         if fitting * mem.MB < current
         else (),
         caveats=(

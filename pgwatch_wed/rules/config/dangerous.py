@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Setting, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _settings
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("settings",)
 SCOPE = "cluster"
@@ -106,7 +106,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
         setting = snapshot.setting_by_name.get(danger.name)
         if setting is None or setting.setting is None:
             continue
-        hidden = _settings.hidden(snapshot, danger.name)
+        hidden = settings.hidden(snapshot, danger.name)
         if hidden is not None:
             yield hidden
         elif setting.setting != danger.safe and setting.setting in (
@@ -125,7 +125,7 @@ def _crippled(snapshot: Snapshot) -> Iterator[_Danger]:
 
 def _finding(snapshot: Snapshot, setting: Setting, danger: _Danger) -> Finding:
     risk = danger.risk
-    remedy = _settings.alter_system(snapshot, setting.name, danger.safe)
+    remedy = settings.alter_system(snapshot, setting.name, danger.safe)
     return Finding(
         object=Object("setting", setting.name),
         severity=danger.severity,
@@ -141,5 +141,5 @@ def _finding(snapshot: Snapshot, setting: Setting, danger: _Danger) -> Finding:
         },
         impact=Impact(risk=risk),
         remedy=(remedy,) if danger.can_set else (),
-        caveats=(*((danger.caveat,) if danger.caveat else ()), *_settings.caveats(setting)),
+        caveats=(*((danger.caveat,) if danger.caveat else ()), *settings.caveats(setting)),
     )

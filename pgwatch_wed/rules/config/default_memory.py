@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _memory as mem
-from pgwatch_wed.rules import _settings
+from pgwatch_wed.postgres import memory as mem
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("settings", "tables", "indexes")
 
@@ -63,7 +63,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         },
         impact=Impact(risk="the cache is small for the data"),
         remedy=_remedy(snapshot, limits),
-        caveats=_settings.caveats(snapshot.setting_by_name.get("shared_buffers"))
+        caveats=settings.caveats(snapshot.setting_by_name.get("shared_buffers"))
         if limits.memory_bytes
         else ('Say `memory = "16GB"` in pgwatch_wed.toml for a value.',),
     )
@@ -73,4 +73,4 @@ def _remedy(snapshot: Snapshot, limits: Limits) -> tuple[Remedy, ...]:
     if not limits.memory_bytes:
         return ()
     usual = int(limits.memory_bytes * _USUAL_SHARE / mem.MB)
-    return (_settings.alter_system(snapshot, "shared_buffers", f"'{usual}MB'"),)
+    return (settings.alter_system(snapshot, "shared_buffers", f"'{usual}MB'"),)

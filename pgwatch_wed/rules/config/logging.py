@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _settings
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("settings",)
 SCOPE = "cluster"
@@ -40,10 +40,10 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
     """Yield one finding that names every silent setting."""
-    hidden = _settings.hidden(snapshot, *_WANTED)
+    hidden = settings.hidden(snapshot, *_WANTED)
     if hidden is not None:
         yield hidden
-    seen = [n for n in _WANTED if _settings.hidden(snapshot, n) is None]
+    seen = [n for n in _WANTED if settings.hidden(snapshot, n) is None]
     silent = [n for n in seen if snapshot.setting(n) == _WANTED[n][0]]
     if not silent:
         return
@@ -56,8 +56,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
         detail="; ".join(f"{n}: {_WANTED[n][2]}" for n in silent) + ".",
         evidence={n: snapshot.setting(n) for n in silent},
         impact=Impact(risk="causes cannot be found afterwards"),
-        remedy=tuple(_settings.alter_system(snapshot, n, _WANTED[n][1]) for n in silent),
+        remedy=tuple(settings.alter_system(snapshot, n, _WANTED[n][1]) for n in silent),
         caveats=tuple(
-            dict.fromkeys(c for n in silent for c in _settings.caveats(snapshot.setting_by_name[n]))
+            dict.fromkeys(c for n in silent for c in settings.caveats(snapshot.setting_by_name[n]))
         ),
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _settings
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("settings",)
 SCOPE = "cluster"
@@ -45,11 +45,11 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each setting that hides something."""
-    hidden = _settings.hidden(snapshot, *_WANTED)
+    hidden = settings.hidden(snapshot, *_WANTED)
     if hidden is not None:
         yield hidden
     for name, (wanted, what) in _WANTED.items():
-        if snapshot.setting(name) == "off" and _settings.hidden(snapshot, name) is None:
+        if snapshot.setting(name) == "off" and settings.hidden(snapshot, name) is None:
             yield _finding(snapshot, name, wanted, f"Nobody can tell {what}.")
     size = snapshot.setting_number(_SIZE)
     if size is not None and size < limits.min_activity_query_bytes:
@@ -66,6 +66,6 @@ def _finding(snapshot: Snapshot, name: str, wanted: str, detail: str) -> Finding
         detail=detail,
         evidence={"setting": name, "value": setting.setting, "source": setting.source},
         impact=Impact(risk="causes cannot be found afterwards"),
-        remedy=(_settings.alter_system(snapshot, name, wanted),),
-        caveats=(*_COSTS.get(name, ()), *_settings.caveats(setting)),
+        remedy=(settings.alter_system(snapshot, name, wanted),),
+        caveats=(*_COSTS.get(name, ()), *settings.caveats(setting)),
     )

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.quote import literal
-from pgwatch_wed.rules import _vacuum as vac
 
 NEEDS = ("extensions", "settings")
 

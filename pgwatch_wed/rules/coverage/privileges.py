@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import waits as locks
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _locks as locks
 
 NEEDS: tuple[str, ...] = ()
 

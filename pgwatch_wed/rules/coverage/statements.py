@@ -17,9 +17,9 @@ from 18 on. pg_stat_statements.track = top or all.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import workload
 from pgwatch_wed.facts import Snapshot, StatementsInfo
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import workload
 
 NEEDS = ("statements_info", "statements")
 

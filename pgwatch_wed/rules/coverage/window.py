@@ -21,7 +21,7 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules._window import grant_birth
+from pgwatch_wed.remedies.grants import grant_birth
 
 NEEDS = ("databases",)
 

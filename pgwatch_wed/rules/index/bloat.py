@@ -27,10 +27,11 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import ExactBloat, Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import btree
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _btree
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.remedies import locks as held
 
 NEEDS = ("indexes", "tables", "table_activity", "columns")
 PRIMARY_ONLY = True
@@ -115,7 +116,7 @@ def _judge(
         return "much of the table has changed since ANALYZE"
     if activity.n_dead_tup > allowed:
         return "many dead rows are still waiting for VACUUM"
-    size = _btree.expected(snapshot, index, table)
+    size = btree.expected(snapshot, index, table)
     if size is None:
         return "statistics on its columns are missing"
     pages = max(index.pages, 1)
@@ -168,7 +169,7 @@ def _rebuild(index: Index) -> Remedy:
         )
     return Remedy(
         sql=f"REINDEX INDEX CONCURRENTLY {name};",
-        lock=ix.CONCURRENTLY,
+        lock=held.CONCURRENTLY,
         in_transaction=False,
         undo="-- nothing to undo: it is the same index, only smaller",
     )

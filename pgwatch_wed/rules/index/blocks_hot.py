@@ -25,9 +25,10 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _updates
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import updates as changes
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import indexes as rebuild
 
 NEEDS = ("indexes", "tables", "table_activity", "columns", "index_usage")
 PRIMARY_ONLY = True
@@ -71,7 +72,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         why = snapshot.missing["statements"]
         yield Unknown(f"the updated columns are not known: {why.reason}", why.mend)
         return
-    found = _updates.updates(snapshot)
+    found = changes.updates(snapshot)
     for case in cases:
         mine = [u for oid in ix.partitions(snapshot, case.table.oid) for u in found.get(oid, ())]
         if mine:
@@ -117,10 +118,10 @@ def _indexes(snapshot: Snapshot, table: Table) -> Iterator[Index]:
 
 
 def _blockers(
-    snapshot: Snapshot, case: _Case, updates: list[_updates.Update], limits: Limits
+    snapshot: Snapshot, case: _Case, updates: list[changes.Update], limits: Limits
 ) -> Iterator[Finding]:
     total = sum(u.rows for u in updates)
-    blocking: list[tuple[Index, list[_updates.Update]]] = []
+    blocking: list[tuple[Index, list[changes.Update]]] = []
     for index in _indexes(snapshot, case.table):
         columns = set(snapshot.column_names(index.table_oid, index.depends_on))
         guilty = [u for u in updates if u.columns & columns]
@@ -136,7 +137,7 @@ def _finding(
     snapshot: Snapshot,
     case: _Case,
     index: Index,
-    guilty: list[_updates.Update],
+    guilty: list[changes.Update],
     context: tuple[float, list[str]],
     limits: Limits,
 ) -> Finding:
@@ -168,7 +169,7 @@ def _finding(
         impact=Impact(risk="each of these updates writes to every index of the table"),
         remedy=()
         if scans or index.is_unique or ix.is_bound(index)
-        else (ix.drop(snapshot, index),),
+        else (rebuild.drop(snapshot, index),),
         caveats=tuple(_caveats(index, scans, others)),
     )
 

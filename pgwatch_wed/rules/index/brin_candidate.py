@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Column, ColumnStatistics, Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import updates
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _updates
 
 NEEDS = ("indexes", "tables", "table_activity", "columns", "column_statistics", "index_usage")
 PRIMARY_ONLY = True
@@ -101,7 +101,7 @@ def _is_read_by_range(
     return (
         not single
         and not served
-        and not _updates.reads_in_order_or_null(snapshot, table, column.name)
+        and not updates.reads_in_order_or_null(snapshot, table, column.name)
     )
 
 

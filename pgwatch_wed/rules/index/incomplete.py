@@ -22,9 +22,11 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.remedies import locks as held
 
 NEEDS = ("indexes", "tables", "columns", "index_builds", "index_definitions")
 PRIMARY_ONLY = True
@@ -83,7 +85,9 @@ def _attach(
     shape = tail.removeprefix(where)
     for part in lacking:
         mine = _existing(snapshot, index, part)
-        name = mine or ix.new_name(snapshot, part, snapshot.column_names(table.oid, index.keys))
+        name = mine or rebuild.new_name(
+            snapshot, part, snapshot.column_names(table.oid, index.keys)
+        )
         if mine is None:
             lines.append(
                 f"CREATE {unique}INDEX CONCURRENTLY {ident(name)} ON {ident(part.schema, part.name)}{shape};"
@@ -93,7 +97,7 @@ def _attach(
         )
     yield Remedy(
         sql="\n".join(lines),
-        lock=ix.CONCURRENTLY,
+        lock=held.CONCURRENTLY,
         in_transaction=False,
         undo=f"DROP INDEX {ident(index.schema, index.name)};",
     )

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
 
 NEEDS = ("indexes", "tables", "index_builds", "relation_locks")
 PRIMARY_ONLY = True

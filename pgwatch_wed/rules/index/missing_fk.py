@@ -22,8 +22,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import indexes as rebuild
 
 NEEDS = ("constraints", "indexes", "tables", "columns")
 PRIMARY_ONLY = True
@@ -86,7 +87,7 @@ def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) 
             "parent_updates": updates,
         },
         impact=Impact(risk=_risk(deletes, read)),
-        remedy=(ix.create(snapshot, table, columns),),
+        remedy=(rebuild.create(snapshot, table, columns),),
         caveats=()
         if deletes
         else ("No row of the referenced table has been deleted since the counters began.",),

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import updates
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _updates
 
 NEEDS = ("indexes", "tables", "columns", "column_statistics", "index_definitions")
 PRIMARY_ONLY = True
@@ -58,7 +58,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         saved = min(saved, round(share * ix.size_bytes(snapshot, index)))
         if share < limits.min_null_share or saved < limits.min_saved_bytes:
             continue
-        if not _updates.reads_in_order_or_null(snapshot, table, column.name):
+        if not updates.reads_in_order_or_null(snapshot, table, column.name):
             yield _finding(snapshot, (index, table, column.name), share, saved, limits)
 
 

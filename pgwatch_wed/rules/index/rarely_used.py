@@ -20,8 +20,8 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Index, IndexUsage, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.rules.index.unused import candidates, too_young
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns")

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.rules import _trials
 
 NEEDS = ("indexes", "tables", "columns")

@@ -31,10 +31,11 @@ from datetime import datetime, timedelta
 
 from pgwatch_wed.facts import Index, IndexUsage, Replica, Snapshot, Window
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _indexes as ix
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.remedies.grants import grant_birth
 from pgwatch_wed.rules import _trials
-from pgwatch_wed.rules._locks import count
-from pgwatch_wed.rules._window import grant_birth
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns", "constraints")
 PRIMARY_ONLY = True
@@ -252,7 +253,7 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
         impact=Impact(
             bytes=size, risk=f"{count(writes, 'write')} had to maintain it" if writes else ""
         ),
-        remedy=(ix.drop(snapshot, index),),
+        remedy=(rebuild.drop(snapshot, index),),
         caveats=tuple(_caveats(snapshot, index, supports)),
     )
 

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Column, Index, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.postgres.workload import statements
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules._locks import count
-from pgwatch_wed.workload import statements
+from pgwatch_wed.remedies import indexes as rebuild
 
 NEEDS = ("indexes", "tables", "columns", "index_definitions")
 PRIMARY_ONLY = True
@@ -155,4 +156,4 @@ def _brin(
 def _remedy(
     snapshot: Snapshot, index: Index, table: Table, shape: str, method: str
 ) -> tuple[Remedy, ...]:
-    return ix.replaced_by(snapshot, table, index, shape, method)
+    return rebuild.replaced_by(snapshot, table, index, shape, method)

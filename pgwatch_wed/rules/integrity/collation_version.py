@@ -24,8 +24,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import CollationVersion, Database, Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
 
 NEEDS = ("databases", "collation_versions", "indexes")
 PRIMARY_ONLY = True

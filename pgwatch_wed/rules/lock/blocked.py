@@ -25,7 +25,7 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _locks as locks
+from pgwatch_wed.postgres import waits as locks
 
 NEEDS = ("lock_waits", "sessions")
 SCOPE = "cluster"

@@ -22,7 +22,7 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.postgres import autovacuum as vac
 
 NEEDS = ("databases",)
 

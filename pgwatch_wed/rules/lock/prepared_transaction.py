@@ -21,7 +21,7 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import PreparedTransaction, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _locks as locks
+from pgwatch_wed.postgres import waits as locks
 
 NEEDS = ("prepared_transactions", "lock_waits")
 SCOPE = "cluster"

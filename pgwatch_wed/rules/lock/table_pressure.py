@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import LockTable, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _vacuum as vac
+from pgwatch_wed.postgres import autovacuum as vac
 
 NEEDS = ("lock_table", "sessions", "settings")
 SCOPE = "cluster"

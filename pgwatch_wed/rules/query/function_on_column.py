@@ -23,10 +23,10 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Column, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _parsed
 from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.sqltext import parsed as texts
 
 NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "index_definitions")
 PRIMARY_ONLY = True
@@ -57,7 +57,7 @@ class Limits:
 class _Hidden:
     table: Table
     column: Column
-    condition: _parsed.Condition
+    condition: texts.Condition
 
     @property
     def words(self) -> str:
@@ -86,7 +86,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _hidden(snapshot: Snapshot, s: Statement, limits: Limits) -> _Hidden | None:
-    parsed = _parsed.parse(s.text) if s.text else None
+    parsed = texts.parse(s.text) if s.text else None
     if parsed is None:
         return None
     for level in parsed.levels:
@@ -97,41 +97,41 @@ def _hidden(snapshot: Snapshot, s: Statement, limits: Limits) -> _Hidden | None:
     return None
 
 
-def _of(snapshot: Snapshot, level: _parsed.Level, condition: _parsed.Condition) -> _Hidden | None:
+def _of(snapshot: Snapshot, level: texts.Level, condition: texts.Condition) -> _Hidden | None:
     """Return the column that a condition hides and no index shows."""
     wraps = condition.wrapper.endswith("()") or condition.wrapper.startswith("::")
     if condition.column is not None or condition.is_alternative or condition.operator == "<>":
         return None
-    if not (wraps or condition.wrapper in _ARITHMETIC) or _parsed.reads_json(condition.node):
+    if not (wraps or condition.wrapper in _ARITHMETIC) or texts.reads_json(condition.node):
         return None
     if len(set(condition.names)) != 1:
         return None
-    table = _parsed.table_of(snapshot, level, condition.names[0])
-    column = _parsed.column(snapshot, table, condition.names[0].column) if table else None
-    if table is None or column is None or _parsed.is_noop(condition.node, column):
+    table = texts.table_of(snapshot, level, condition.names[0])
+    column = texts.column(snapshot, table, condition.names[0].column) if table else None
+    if table is None or column is None or texts.is_noop(condition.node, column):
         return None
     if _is_covered(snapshot, table, condition) or _is_narrowed(snapshot, level, table):
         return None
     return _Hidden(table, column, condition)
 
 
-def _is_covered(snapshot: Snapshot, table: Table, condition: _parsed.Condition) -> bool:
-    wanted = _parsed.shape(condition.node)
+def _is_covered(snapshot: Snapshot, table: Table, condition: texts.Condition) -> bool:
+    wanted = texts.shape(condition.node)
     return any(
-        wanted in _parsed.index_expressions(snapshot.definition_by_oid.get(i.oid, ""))
+        wanted in texts.index_expressions(snapshot.definition_by_oid.get(i.oid, ""))
         or i.oid not in snapshot.definition_by_oid
         for i in snapshot.indexes_of[table.oid]
         if i.expressions is not None and i.is_usable
     )
 
 
-def _is_narrowed(snapshot: Snapshot, level: _parsed.Level, table: Table) -> bool:
+def _is_narrowed(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
     """Tell whether a whole unique key is compared by equality beside it: that finds one row."""
     equal = {
         c.column.column
         for c in level.conditions
         if c.column is not None and c.operator == "=" and not c.is_alternative
-        if _parsed.table_of(snapshot, level, c.column) is table
+        if texts.table_of(snapshot, level, c.column) is table
     }
     return any(
         set(snapshot.column_names(table.oid, i.columns[: i.key_count])) <= equal
@@ -198,7 +198,7 @@ def _advice(hidden: _Hidden) -> str:
 
 def _remedy(snapshot: Snapshot, hidden: _Hidden) -> tuple[Remedy, ...]:
     table = hidden.table
-    expression = _parsed.indexable(hidden.condition.node, hidden.column)
+    expression = texts.indexable(hidden.condition.node, hidden.column)
     if expression is None or table.kind == "p" or not hidden.condition.is_ordered:
         return ()
     name = _new_name(snapshot, hidden)

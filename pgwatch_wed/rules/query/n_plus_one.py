@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _parsed
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.sqltext import parsed as texts
 
 NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "constraints")
 
@@ -80,15 +80,15 @@ def _looked_up(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None
         or s.text is None
     ):
         return None
-    parsed = _parsed.parse(s.text)
+    parsed = texts.parse(s.text)
     if parsed is None or len(parsed.levels) != 1 or len(parsed.relations) != 1:
         return None
     if not _equal_columns(parsed):
         return None
-    return _parsed.relation(snapshot, parsed.relations[0])
+    return texts.relation(snapshot, parsed.relations[0])
 
 
-def _equal_columns(parsed: _parsed.Parsed) -> set[str]:
+def _equal_columns(parsed: texts.Parsed) -> set[str]:
     return {c.column.column for c in parsed.conditions if c.column and c.operator == "="}
 
 
@@ -111,11 +111,9 @@ def _lister(
 
 def _is_tied(snapshot: Snapshot, other: Statement, table: Table) -> bool:
     """Tell whether a foreign key ties a table of the other statement to this one's, either way."""
-    parsed = _parsed.parse(other.text) if other.text else None
+    parsed = texts.parse(other.text) if other.text else None
     theirs = (
-        {t.oid for r in parsed.relations if (t := _parsed.relation(snapshot, r))}
-        if parsed
-        else set()
+        {t.oid for r in parsed.relations if (t := texts.relation(snapshot, r))} if parsed else set()
     )
     return any(
         k.kind == "f"
@@ -130,7 +128,7 @@ def _is_tied(snapshot: Snapshot, other: Statement, table: Table) -> bool:
 def _stands_alone(
     snapshot: Snapshot, s: Statement, table: Table, calls: int, limits: Limits
 ) -> bool:
-    parsed = _parsed.parse(s.text or "")
+    parsed = texts.parse(s.text or "")
     if s.calls < max(limits.min_calls_alone, limits.min_call_share_alone * calls) or not parsed:
         return False
     equal = _equal_columns(parsed)

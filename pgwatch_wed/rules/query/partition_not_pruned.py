@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _parsed
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.sqltext import parsed as texts
 
 NEEDS = ("statements", "statements_info", "tables", "columns")
 
@@ -65,12 +65,12 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _unpruned(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None:
-    parsed = _parsed.parse(s.text) if s.text else None
+    parsed = texts.parse(s.text) if s.text else None
     top = next((v for v in parsed.levels if v.is_top), None) if parsed else None
     if parsed is None or top is None or parsed.kind == "insert":
         return None
     for each in top.relations:
-        table = _parsed.relation(snapshot, each)
+        table = texts.relation(snapshot, each)
         if table is None or table.kind != "p" or 0 in table.partition_columns:
             continue
         if len(snapshot.partitions_of[table.oid]) < limits.min_partitions:
@@ -80,13 +80,13 @@ def _unpruned(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None:
     return None
 
 
-def _is_restricted(snapshot: Snapshot, level: _parsed.Level, table: Table) -> bool:
+def _is_restricted(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
     """Tell whether the statement asks for a part of the table."""
     named = (n for c in level.conditions for n in c.names)
-    return any(_parsed.table_of(snapshot, level, n) is table for n in (*named, *level.joins))
+    return any(texts.table_of(snapshot, level, n) is table for n in (*named, *level.joins))
 
 
-def _has_key(snapshot: Snapshot, level: _parsed.Level, table: Table) -> bool:
+def _has_key(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
     keys = snapshot.column_names(table.oid, table.partition_columns)
     by_hash = table.partition_strategy == "h"
     pruning = {
@@ -104,11 +104,11 @@ def _has_key(snapshot: Snapshot, level: _parsed.Level, table: Table) -> bool:
     return set(keys if by_hash else keys[:1]) <= pruning
 
 
-def _is_bare(snapshot: Snapshot, table: Table, condition: _parsed.Condition) -> bool:
+def _is_bare(snapshot: Snapshot, table: Table, condition: texts.Condition) -> bool:
     if condition.column is not None:
         return True
-    column = _parsed.column(snapshot, table, condition.names[0].column)
-    return column is not None and _parsed.is_noop(condition.node, column)
+    column = texts.column(snapshot, table, condition.names[0].column)
+    return column is not None and texts.is_noop(condition.node, column)
 
 
 def _finding(load: q.Load, s: Statement, table: Table, limits: Limits) -> Finding:

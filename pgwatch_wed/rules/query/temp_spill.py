@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import memory as mem
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _memory as mem
 from pgwatch_wed.rules import _queries as q
 
 NEEDS = ("statements", "statements_info", "settings")

@@ -19,10 +19,10 @@ Look at its plan: EXPLAIN (GENERIC_PLAN) needs no parameters from 16 on. Nothing
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed import statement_text
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.sqltext import text as statement_text
 
 NEEDS = ("statements", "statements_info")
 

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Column, Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
 
 NEEDS = ("constraints", "columns", "tables")
 PRIMARY_ONLY = True

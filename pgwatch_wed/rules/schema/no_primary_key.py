@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import keys
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _keys
 
 NEEDS = ("tables", "columns", "indexes", "constraints")
 PRIMARY_ONLY = True
@@ -44,7 +44,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
 
 def _has_key(snapshot: Snapshot, table: Table) -> bool:
     return any(
-        i.is_primary or _keys.identifies(snapshot, i) for i in snapshot.indexes_of[table.oid]
+        i.is_primary or keys.identifies(snapshot, i) for i in snapshot.indexes_of[table.oid]
     ) or any(c.kind == "p" for c in snapshot.constraints_of[table.oid])
 
 

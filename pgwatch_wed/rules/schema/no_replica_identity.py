@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Index, Publication, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import keys
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _keys
-from pgwatch_wed.rules._locks import count
 
 NEEDS = ("publications", "tables", "indexes", "columns")
 PRIMARY_ONLY = True
@@ -123,5 +123,5 @@ def _remedy(snapshot: Snapshot, table: Table) -> Remedy:
 
 
 def _candidate(snapshot: Snapshot, table: Table) -> Index | None:
-    fitting = (i for i in snapshot.indexes_of[table.oid] if _keys.identifies(snapshot, i))
+    fitting = (i for i in snapshot.indexes_of[table.oid] if keys.identifies(snapshot, i))
     return min(fitting, key=lambda i: (not i.is_primary, i.key_count, i.oid), default=None)

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import sequences as sq
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _sequences as sq
 
 NEEDS = ("sequences", "columns", "tables")
 PRIMARY_ONLY = True

@@ -27,10 +27,11 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import ExactBloat, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _bloat, _rewrite
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import heap as bloat
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import maintenance
 
 NEEDS = ("tables", "table_activity", "columns")
 PRIMARY_ONLY = True
@@ -90,7 +91,7 @@ def _judge(
         return _exact(table, exact)
     if table.access_method not in (None, "heap"):
         return f"the table access method {table.access_method} is not supported"
-    estimate = _bloat.estimate(snapshot, table)
+    estimate = bloat.estimate(snapshot, table)
     if estimate is None:
         return "no statistics on its columns are visible"
     if _is_stale(snapshot, table, limits):
@@ -109,7 +110,7 @@ def _exact(table: Table, exact: ExactBloat) -> Waste:
     return Waste(exact.total_bytes, share, share, share, is_exact=True)
 
 
-def _less_dead(snapshot: Snapshot, table: Table, estimate: _bloat.Estimate) -> Waste:
+def _less_dead(snapshot: Snapshot, table: Table, estimate: bloat.Estimate) -> Waste:
     """Subtract what dead rows take up: VACUUM will free it, and another rule reports it.
 
     Pages that were all-visible when pages and rows were counted had no dead rows.
@@ -159,7 +160,7 @@ def _finding(snapshot: Snapshot, table: Table, waste: Waste, limits: Limits) -> 
         impact=Impact(
             bytes=waste.bytes, risk="scans and backups read, and the cache holds, empty pages"
         ),
-        remedy=_rewrite.remedies(snapshot, table),
+        remedy=maintenance.remedies(snapshot, table),
         caveats=("New rows will reuse the space: do nothing if the table will grow again.",),
     )
 

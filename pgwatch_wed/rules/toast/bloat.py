@@ -24,10 +24,11 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import ExactBloat, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _bloat, _rewrite
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import heap as bloat
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import maintenance
 
 NEEDS = ("tables", "table_activity")
 PRIMARY_ONLY = True
@@ -80,7 +81,7 @@ def _measured(exact: ExactBloat) -> tuple[int, float]:
 
 def _estimated(snapshot: Snapshot, toast: vac.Heap) -> tuple[int, float]:
     """Return the size, and the share that was certainly empty when VACUUM counted the rows."""
-    held = _bloat.toast_pages(toast.rows) + 1
+    held = bloat.toast_pages(toast.rows) + 1
     size = toast.pages * snapshot.server.block_size
     return size, max(1 - held / toast.pages, 0.0)
 
@@ -113,6 +114,6 @@ def _finding(
             "is_exact": is_exact,
         },
         impact=Impact(bytes=wasted, risk="backups read, and the cache holds, empty pages"),
-        remedy=_rewrite.remedies(snapshot, table),
+        remedy=maintenance.remedies(snapshot, table),
         caveats=("New values will reuse the space: do nothing if they are expected.",),
     )

@@ -29,10 +29,11 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.rules import _horizon
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import horizon
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import maintenance
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -112,7 +113,7 @@ def _finding(snapshot: Snapshot, table: Table, pile: Pile, limits: Limits) -> Fi
             "last_vacuum": heap.last_vacuum.isoformat() if heap.last_vacuum else None,
         },
         impact=Impact(bytes=pile.bytes, risk="scans read the dead rows, and the file grows"),
-        remedy=(vac.vacuum(table, "ANALYZE"),),
+        remedy=(maintenance.vacuum(table, "ANALYZE"),),
         caveats=tuple(_caveats(snapshot)),
     )
 
@@ -133,7 +134,7 @@ def _cause(snapshot: Snapshot, heap: vac.Heap) -> str:
 
 
 def _caveats(snapshot: Snapshot) -> Iterator[str]:
-    oldest = next((h for h in _horizon.holders(snapshot) if h.pins_rows), None)
+    oldest = next((h for h in horizon.holders(snapshot) if h.pins_rows), None)
     held = oldest.held(snapshot.now) if oldest else None
     if held is not None and held >= timedelta(minutes=1):
         yield (

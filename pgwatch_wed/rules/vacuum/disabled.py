@@ -24,11 +24,13 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Setting, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import horizon
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident, literal
-from pgwatch_wed.rules import _horizon
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -57,7 +59,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _global(snapshot: Snapshot, setting: Setting) -> Finding:
-    waiting = sum(1 for _ in _horizon.overdue(snapshot))
+    waiting = sum(1 for _ in horizon.overdue(snapshot))
     past = "1 table is past its" if waiting == 1 else f"{waiting:,} tables are past their"
     what = "Autovacuum is off" if setting.name == "autovacuum" else "Changes are not counted"
     return Finding(
@@ -75,7 +77,7 @@ def _global(snapshot: Snapshot, setting: Setting) -> Finding:
             "sourcefile": setting.sourcefile,
         },
         impact=Impact(risk="tables grow without limit, and plans get worse as statistics age"),
-        remedy=(vac.alter_system(setting.name, "on", "off"),),
+        remedy=(settings.alter_system(snapshot, setting.name, "on", "off"),),
         caveats=("It was set on the server's command line, which ALTER SYSTEM does not override.",)
         if setting.source == "command line"
         else (),
@@ -151,7 +153,7 @@ def _take_back(table: Table, options: list[str]) -> Remedy:
     name = ident(table.schema, table.name)
     return Remedy(
         sql=f"ALTER TABLE {name} RESET ({', '.join(options)});",
-        lock=vac.SHARE_UPDATE,
+        lock=held.SHARE_UPDATE,
         undo=f"ALTER TABLE {name} SET ({', '.join(f'{o} = off' for o in options)});",
     )
 

@@ -27,12 +27,14 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import PreparedTransaction, Replica, Session, Slot, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import horizon
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.postgres.horizon import Holder
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import literal
-from pgwatch_wed.rules import _horizon, _locks
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._horizon import Holder
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.remedies import sessions as release
 
 NEEDS = ("sessions", "prepared_transactions", "slots", "replicas", "tables", "table_activity")
 PRIMARY_ONLY = True
@@ -59,19 +61,19 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for everything that holds back the horizon for too long."""
     found = [
         (holder, severity)
-        for holder in _horizon.holders(snapshot)
+        for holder in horizon.holders(snapshot)
         if (severity := _severity(snapshot, holder, limits))
     ]
     sessions = [h.source for h, _ in found if isinstance(h.source, Session)]
-    names = dict(zip((s.pid for s in sessions), _locks.objects(sessions), strict=True))
+    names = dict(zip((s.pid for s in sessions), locks.objects(sessions), strict=True))
     for holder, severity in found:
         yield _finding(snapshot, holder, severity, limits, names)
-    yield from _locks.hidden(snapshot)
+    yield from locks.hidden(snapshot)
 
 
 def _severity(snapshot: Snapshot, holder: Holder, limits: Limits) -> Severity | None:
     held = holder.held(snapshot.now)
-    harmed = list(_horizon.overdue(snapshot)) if holder.pins_rows else []
+    harmed = list(horizon.overdue(snapshot)) if holder.pins_rows else []
     if _in_vain(snapshot, holder, harmed, limits):
         return Severity.WARNING
     if (held and held >= limits.warn_held) or holder.age_xids >= limits.warn_age_xids:
@@ -88,7 +90,7 @@ def _is_abandoned(holder: Holder) -> bool:
     """Tell whether nothing is running that would end by itself."""
     match holder.source:
         case Session() as s:
-            return _locks.is_idle_in_transaction(s)
+            return locks.is_idle_in_transaction(s)
         case Slot() as s:
             return not s.is_active and not s.is_temporary
         case PreparedTransaction():
@@ -104,10 +106,10 @@ def _in_vain(
 
     Only the oldest holder is to blame, and others of similar age.
     """
-    oldest = next((h.age_xids for h in _horizon.holders(snapshot) if h.pins_rows), 0)
+    oldest = next((h.age_xids for h in horizon.holders(snapshot) if h.pins_rows), 0)
     if holder.age_xids < oldest / 2:
         return []
-    return [h for h in harmed if _horizon.vacuumed_in_vain(snapshot, h, holder, limits.recently)]
+    return [h for h in harmed if horizon.vacuumed_in_vain(snapshot, h, holder, limits.recently)]
 
 
 def _finding(
@@ -118,10 +120,10 @@ def _finding(
     names: dict[int, Object],
 ) -> Finding:
     held = holder.held(snapshot.now)
-    harmed = list(_horizon.overdue(snapshot)) if holder.pins_rows else []
+    harmed = list(horizon.overdue(snapshot)) if holder.pins_rows else []
     vain = _in_vain(snapshot, holder, harmed, limits)
-    subject = _horizon.describe(holder)
-    length = f" for {_locks.words(held)}" if held is not None else ""
+    subject = horizon.describe(holder)
+    length = f" for {locks.words(held)}" if held is not None else ""
     return Finding(
         object=_object(holder, names),
         severity=severity,
@@ -131,7 +133,7 @@ def _finding(
         evidence={
             "holder": _kind(holder),
             "age_xids": holder.age_xids,
-            "held_seconds": _locks.seconds(held),
+            "held_seconds": locks.seconds(held),
             "pins": "rows" if holder.pins_rows else "catalogs",
             "tables_beyond_trigger": [h.label for h in harmed[:20]],
             "vacuumed_in_vain": [h.label for h in vain[:20]],
@@ -194,7 +196,7 @@ def _detail(holder: Holder, harmed: list[vac.Heap], vain: list[vac.Heap]) -> str
 def _details(snapshot: Snapshot, holder: Holder) -> dict[str, object]:
     match holder.source:
         case Session() as s:
-            return _locks.evidence(snapshot, s)
+            return locks.evidence(snapshot, s)
         case PreparedTransaction() as p:
             return {"gid": p.gid, "owner": p.owner, "prepared_at": p.prepared_at.isoformat()}
         case Slot() as s:
@@ -212,9 +214,9 @@ def _details(snapshot: Snapshot, holder: Holder) -> dict[str, object]:
 def _remedies(holder: Holder) -> Iterator[Remedy]:
     match holder.source:
         case Session() as s:
-            yield _locks.stop(s)
+            yield release.stop(s)
         case PreparedTransaction() as p:
-            yield _locks.rollback_prepared(p.gid)
+            yield release.rollback_prepared(p.gid)
         case Slot() as s if not s.is_active:
             yield _drop_slot(s)
         case Slot() as s if s.slot_type == "logical":
@@ -263,5 +265,5 @@ def _caveats(holder: Holder) -> Iterator[str]:
                 "The standby reports its queries because hot_standby_feedback is on there. If it is off, long "
                 "queries may be canceled instead (max_standby_streaming_delay)."
             )
-        case Session() as s if not _locks.is_idle_in_transaction(s):
+        case Session() as s if not locks.is_idle_in_transaction(s):
             yield "It is running a query: a report or a backup may be worth waiting for."

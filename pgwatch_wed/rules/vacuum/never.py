@@ -23,10 +23,12 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.remedies import maintenance
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -119,7 +121,7 @@ def _finding(snapshot: Snapshot, heap: vac.Heap, limits: Limits, *, comes: bool)
         impact=Impact(
             risk="no true index-only scans, and one day all of it has to be frozen at once"
         ),
-        remedy=(vac.vacuum(table), *_give_back(table)),
+        remedy=(maintenance.vacuum(table), *_give_back(table)),
     )
 
 
@@ -132,7 +134,7 @@ def _give_back(table: Table) -> tuple[Remedy, ...]:
     return (
         Remedy(
             sql=f"ALTER TABLE {name} RESET ({', '.join(own)});",
-            lock=vac.SHARE_UPDATE,
+            lock=held.SHARE_UPDATE,
             undo=f"ALTER TABLE {name} SET ({before});",
         ),
     )

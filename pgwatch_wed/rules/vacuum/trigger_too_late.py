@@ -22,10 +22,12 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True
@@ -126,7 +128,7 @@ def _remedy(snapshot: Snapshot, heap: vac.Heap, trigger: float, limits: Limits) 
         before = ", ".join(f"{o} = {table.option(o)}" for o in raised)
         return Remedy(
             sql=f"ALTER TABLE {name} RESET ({', '.join(raised)});",
-            lock=vac.SHARE_UPDATE,
+            lock=held.SHARE_UPDATE,
             undo=f"ALTER TABLE {name} SET ({before});",
         )
     # Half the limit, so that the table can grow before it is reported again.
@@ -135,7 +137,7 @@ def _remedy(snapshot: Snapshot, heap: vac.Heap, trigger: float, limits: Limits) 
     undo = f"SET ({_SCALE} = {before})" if before else f"RESET ({_SCALE})"
     return Remedy(
         sql=f"ALTER TABLE {name} SET ({_SCALE} = {max(share, 0.0001):.4f});",
-        lock=vac.SHARE_UPDATE,
+        lock=held.SHARE_UPDATE,
         undo=f"ALTER TABLE {name} {undo};",
     )
 
@@ -149,5 +151,5 @@ def _server(snapshot: Snapshot, scale: float) -> Finding:
         detail="PostgreSQL's default is 20%; large tables need less, not more.",
         evidence={"setting": snapshot.setting(_SCALE)},
         impact=Impact(risk="every table may grow by its dead rows before it is vacuumed"),
-        remedy=(vac.alter_system(_SCALE, "0.2", snapshot.setting(_SCALE)),),
+        remedy=(settings.alter_system(snapshot, _SCALE, "0.2", snapshot.setting(_SCALE)),),
     )

@@ -21,9 +21,11 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _horizon, _locks
-from pgwatch_wed.rules import _vacuum as vac
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import horizon
+from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("sessions", "tables", "table_activity", "settings", "vacuums")
 PRIMARY_ONLY = True
@@ -50,11 +52,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     waiting = list(_waiting(snapshot, limits))
     if len(workers) >= max(most, 1) and len(waiting) >= limits.min_waiting:
         yield _finding(snapshot, len(workers), waiting)
-    yield from _locks.hidden(snapshot)
+    yield from locks.hidden(snapshot)
 
 
 def _waiting(snapshot: Snapshot, limits: Limits) -> Iterator[vac.Heap]:
-    for heap in _horizon.overdue(snapshot):
+    for heap in horizon.overdue(snapshot):
         trigger = vac.vacuum_trigger(snapshot, heap) or 0.0
         late = heap.dead > limits.min_times_trigger * trigger
         if late and vac.comes(snapshot, heap) and not vac.is_being_vacuumed(snapshot, heap):
@@ -88,7 +90,9 @@ def _finding(snapshot: Snapshot, workers: int, waiting: list[vac.Heap]) -> Findi
             bytes=sum(vac.dead_bytes(snapshot, h) for h in waiting),
             risk="dead rows accumulate in all waiting tables",
         ),
-        remedy=(vac.alter_system(_COST, str(int(limit * 5)), snapshot.setting(_COST)),),
+        remedy=(
+            settings.alter_system(snapshot, _COST, str(int(limit * 5)), snapshot.setting(_COST)),
+        ),
         caveats=("It means more I/O: raise it step by step and watch the latency.",),
     )
 

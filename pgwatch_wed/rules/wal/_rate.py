@@ -1,12 +1,12 @@
 """How fast the server writes WAL."""
 
 from pgwatch_wed.facts import Snapshot, Wal
-from pgwatch_wed.rules import _pace
+from pgwatch_wed.postgres import pace
 
 
 def seconds(snapshot: Snapshot, wal: Wal) -> float | None:
     """Return for how long the WAL's counters have run."""
-    return _pace.seconds(snapshot, wal.stats_reset)
+    return pace.seconds(snapshot, wal.stats_reset)
 
 
 def per_second(snapshot: Snapshot, at_least_s: float) -> float | None:

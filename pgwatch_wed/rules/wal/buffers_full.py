@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _pace, _settings
+from pgwatch_wed.postgres import pace
+from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules.wal import _rate
 
 NEEDS = ("wal", "settings")
@@ -47,7 +48,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if wal.buffers_full is None or seconds is None:
             yield Unknown("full WAL buffers are counted from PostgreSQL 14 on", "upgrade")
             return
-        if _pace.per_day(wal.buffers_full, seconds) >= max(limits.min_full_per_day, 1):
+        if pace.per_day(wal.buffers_full, seconds) >= max(limits.min_full_per_day, 1):
             yield _finding(snapshot, wal.buffers_full, wal.buffers_full / seconds)
 
 
@@ -66,7 +67,7 @@ def _finding(snapshot: Snapshot, full: int, pace: float) -> Finding:
         },
         impact=Impact(risk="writing statements wait for WAL"),
         remedy=_remedy(snapshot, current),
-        caveats=_settings.caveats(snapshot.setting_by_name.get("wal_buffers")),
+        caveats=settings.caveats(snapshot.setting_by_name.get("wal_buffers")),
     )
 
 
@@ -76,4 +77,4 @@ def _remedy(snapshot: Snapshot, current: float | None) -> tuple[Remedy, ...]:
     wanted = min(max(int(current * 4 / _MB), _LEAST_MB), _MOST_MB)
     if wanted * _MB <= current:
         return ()
-    return (_settings.alter_system(snapshot, "wal_buffers", f"'{wanted}MB'"),)
+    return (settings.alter_system(snapshot, "wal_buffers", f"'{wanted}MB'"),)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Checkpoints, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.rules import _pace, _settings
+from pgwatch_wed.postgres import pace
+from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules.wal import _rate
 
 NEEDS = ("checkpoints", "settings", "wal")
@@ -74,15 +75,15 @@ def _most_by_wal(snapshot: Snapshot) -> int:
 
 def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) -> Finding:
     share = by_wal / (c.timed + c.requested)
-    seconds = _pace.seconds(snapshot, c.stats_reset)
-    pace = by_wal / seconds * 3600 if seconds else None
+    seconds = pace.seconds(snapshot, c.stats_reset)
+    per_hour = by_wal / seconds * 3600 if seconds else None
     current = snapshot.setting_number("max_wal_size") or 0
     timeout = (snapshot.setting_number("checkpoint_timeout") or 300_000) / 1000
     rate = _rate.per_second(snapshot, timeout)
     # max_wal_size holds up to two checkpoints' distance; see "WAL Configuration" in the documentation
     needed = rate * timeout * 2 * 1.5 if rate is not None else None
     wanted = min(_rounded(max(needed or 0, current * 2)), limits.max_advised_bytes)
-    warns = share >= limits.warn_share and (pace or 0) >= limits.warn_per_hour
+    warns = share >= limits.warn_share and (per_hour or 0) >= limits.warn_per_hour
     return Finding(
         object=Object("setting", "max_wal_size"),
         severity=Severity.WARNING if warns else Severity.INFO,
@@ -99,7 +100,7 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
             "requested": c.requested,
             "requested_by_wal_at_most": by_wal,
             "requested_by_wal_share": round(share, 4),
-            "requested_per_hour": None if pace is None else round(pace, 2),
+            "requested_per_hour": None if per_hour is None else round(per_hour, 2),
             "wal_bytes_per_second": None if rate is None else round(rate),
             "max_wal_size_bytes": round(current),
             "checkpoint_timeout_seconds": timeout,
@@ -108,7 +109,7 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
         remedy=_remedy(snapshot, wanted) if wanted > current else (),
         caveats=(
             "The volume of pg_wal must have room for it; recovery after a crash takes longer.",
-            *_settings.caveats(snapshot.setting_by_name.get("max_wal_size")),
+            *settings.caveats(snapshot.setting_by_name.get("max_wal_size")),
         )
         + (
             ()
@@ -119,7 +120,7 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
 
 
 def _remedy(snapshot: Snapshot, wanted: int) -> tuple[Remedy, ...]:
-    return (_settings.alter_system(snapshot, "max_wal_size", f"'{wanted // _MB}MB'"),)
+    return (settings.alter_system(snapshot, "max_wal_size", f"'{wanted // _MB}MB'"),)
 
 
 def _rounded(size: float) -> int:

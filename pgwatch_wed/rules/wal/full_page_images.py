@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Wal
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.rules import _pace, _settings
+from pgwatch_wed.postgres import pace
+from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules.wal import _rate
 
 NEEDS = ("wal", "settings")
@@ -40,7 +41,7 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding where images dominate and are not compressed."""
-    hidden = _settings.hidden(snapshot, "wal_compression")
+    hidden = settings.hidden(snapshot, "wal_compression")
     if hidden is not None:
         yield hidden
         return
@@ -49,7 +50,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             yield Unknown("WAL is counted from PostgreSQL 14 on", "upgrade")
             return
         images = min(wal.full_page_images * snapshot.server.block_size, wal.wal_bytes)
-        daily = _pace.per_day(wal.wal_bytes, _rate.seconds(snapshot, wal))
+        daily = pace.per_day(wal.wal_bytes, _rate.seconds(snapshot, wal))
         if (
             daily >= max(limits.min_wal_bytes_per_day, 1)
             and images >= limits.min_image_share * wal.wal_bytes
@@ -73,10 +74,10 @@ def _finding(snapshot: Snapshot, wal: Wal, images: int) -> Finding:
             "wal_compression": snapshot.setting("wal_compression"),
         },
         impact=Impact(bytes=images // 2, risk="WAL, archive and standbys carry them"),
-        remedy=(_settings.alter_system(snapshot, "wal_compression", _method(snapshot)),),
+        remedy=(settings.alter_system(snapshot, "wal_compression", _method(snapshot)),),
         caveats=(
             "Compression costs CPU; lz4 little, pglz (which on means) more.",
-            *_settings.caveats(snapshot.setting_by_name.get("wal_compression")),
+            *settings.caveats(snapshot.setting_by_name.get("wal_compression")),
         ),
     )
 

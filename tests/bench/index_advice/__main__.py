@@ -14,14 +14,15 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgwatch_wed import embedded
-from pgwatch_wed.whatif import advise, source
-from pgwatch_wed.whatif.advise import Advisor, Options
-from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.choose.advise import Advisor, Options
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Index, Query
-from pgwatch_wed.whatif.truth import Options as Measuring
-from pgwatch_wed.whatif.truth import Verified
-from pgwatch_wed.whatif.verify import verify
+from pgwatch_wed.whatif.proof.truth import Options as Measuring
+from pgwatch_wed.whatif.proof.truth import Verified
+from pgwatch_wed.whatif.proof.verify import verify
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests.bench.index_advice import measure, tpcds, tpch
 from tests.bench.index_advice.dta import Dta

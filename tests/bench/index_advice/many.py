@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import psycopg
 
-from pgwatch_wed import embedded
-from pgwatch_wed.whatif import advise, source
-from pgwatch_wed.whatif.advise import Options
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.choose.advise import Options
+from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.model import Query
 from pgwatch_wed.whatif.workload import Workload, query_of
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.whatif.lab import Lab
+from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Index, Query
-from pgwatch_wed.whatif.stopwatch import Stopwatch
+from pgwatch_wed.whatif.proof.stopwatch import Stopwatch
 from tests.planning import real_plan, shape
 
 _NEAR, _CLOSE = 0.001, 0.01

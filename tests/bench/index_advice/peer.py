@@ -1,6 +1,6 @@
 """What other advisors have in common here: the columns of queries, and costs that are remembered."""
 
-from pgwatch_wed.whatif import existing, usage
+from pgwatch_wed.whatif.choose import existing, usage
 from pgwatch_wed.whatif.model import Configuration, Index, Oracle, Query
 
 _UNBUILDABLE = 1 << 60

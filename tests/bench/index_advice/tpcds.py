@@ -8,7 +8,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 from tests.bench.index_advice.tpch import copy_table
 
 # 18 tables in one FROM: each plan takes seconds, and peers ask for thousands

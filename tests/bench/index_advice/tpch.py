@@ -8,7 +8,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 
 SETTINGS = {
     "shared_buffers": "2GB",

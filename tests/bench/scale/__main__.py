@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 from tabulate import tabulate
 
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.target import queries
 from pgwatch_wed.target.collect import collect
 from pgwatch_wed.target.connect import APPLICATION_NAME

@@ -1,0 +1,144 @@
+"""Facts about a PostgreSQL server and one of its databases, frozen and savable."""
+
+from pgwatch_wed.facts.fields import fact_names as fact_names
+from pgwatch_wed.facts.rows import (
+    Archiver as Archiver,
+)
+from pgwatch_wed.facts.rows import (
+    Checkpoints as Checkpoints,
+)
+from pgwatch_wed.facts.rows import (
+    CollationVersion as CollationVersion,
+)
+from pgwatch_wed.facts.rows import (
+    Column as Column,
+)
+from pgwatch_wed.facts.rows import (
+    ColumnStatistics as ColumnStatistics,
+)
+from pgwatch_wed.facts.rows import (
+    Constraint as Constraint,
+)
+from pgwatch_wed.facts.rows import (
+    Database as Database,
+)
+from pgwatch_wed.facts.rows import (
+    ExactBloat as ExactBloat,
+)
+from pgwatch_wed.facts.rows import (
+    ExtendedStatistics as ExtendedStatistics,
+)
+from pgwatch_wed.facts.rows import (
+    Extension as Extension,
+)
+from pgwatch_wed.facts.rows import (
+    FileSetting as FileSetting,
+)
+from pgwatch_wed.facts.rows import (
+    Index as Index,
+)
+from pgwatch_wed.facts.rows import (
+    IndexBuild as IndexBuild,
+)
+from pgwatch_wed.facts.rows import (
+    IndexDefinition as IndexDefinition,
+)
+from pgwatch_wed.facts.rows import (
+    IndexDropTrial as IndexDropTrial,
+)
+from pgwatch_wed.facts.rows import (
+    IndexUsage as IndexUsage,
+)
+from pgwatch_wed.facts.rows import (
+    IoCounters as IoCounters,
+)
+from pgwatch_wed.facts.rows import (
+    LockTable as LockTable,
+)
+from pgwatch_wed.facts.rows import (
+    LockWait as LockWait,
+)
+from pgwatch_wed.facts.rows import (
+    MissingIndex as MissingIndex,
+)
+from pgwatch_wed.facts.rows import (
+    NodeIndexUsage as NodeIndexUsage,
+)
+from pgwatch_wed.facts.rows import (
+    PreparedTransaction as PreparedTransaction,
+)
+from pgwatch_wed.facts.rows import (
+    Publication as Publication,
+)
+from pgwatch_wed.facts.rows import (
+    QueryCost as QueryCost,
+)
+from pgwatch_wed.facts.rows import (
+    Recovery as Recovery,
+)
+from pgwatch_wed.facts.rows import (
+    RelationLock as RelationLock,
+)
+from pgwatch_wed.facts.rows import (
+    Replica as Replica,
+)
+from pgwatch_wed.facts.rows import (
+    Role as Role,
+)
+from pgwatch_wed.facts.rows import (
+    RoleSetting as RoleSetting,
+)
+from pgwatch_wed.facts.rows import (
+    Sequence as Sequence,
+)
+from pgwatch_wed.facts.rows import (
+    Server as Server,
+)
+from pgwatch_wed.facts.rows import (
+    Session as Session,
+)
+from pgwatch_wed.facts.rows import (
+    Setting as Setting,
+)
+from pgwatch_wed.facts.rows import (
+    Slot as Slot,
+)
+from pgwatch_wed.facts.rows import (
+    Slru as Slru,
+)
+from pgwatch_wed.facts.rows import (
+    Statement as Statement,
+)
+from pgwatch_wed.facts.rows import (
+    StatementPlan as StatementPlan,
+)
+from pgwatch_wed.facts.rows import (
+    StatementsInfo as StatementsInfo,
+)
+from pgwatch_wed.facts.rows import (
+    Subscription as Subscription,
+)
+from pgwatch_wed.facts.rows import (
+    Table as Table,
+)
+from pgwatch_wed.facts.rows import (
+    TableActivity as TableActivity,
+)
+from pgwatch_wed.facts.rows import (
+    VacuumProgress as VacuumProgress,
+)
+from pgwatch_wed.facts.rows import (
+    Wal as Wal,
+)
+from pgwatch_wed.facts.snapshot import (
+    SNAPSHOT_FORMAT as SNAPSHOT_FORMAT,
+)
+from pgwatch_wed.facts.snapshot import (
+    Missing as Missing,
+)
+from pgwatch_wed.facts.snapshot import (
+    Snapshot as Snapshot,
+)
+from pgwatch_wed.facts.snapshot import (
+    Window as Window,
+)

@@ -1,0 +1,909 @@
+"""Facts about a PostgreSQL server and one of its databases, frozen and savable.
+
+A dataclass here is a row of the query of the same purpose in ``sql/collect/``; its fields are
+the query's columns. Units are in names: ``_ms`` milliseconds, ``_bytes`` bytes, ``_pages`` blocks
+of ``block_size`` bytes, ``_xids`` transactions. ``None`` means that the server could not say.
+
+Identity (Table, Index, …) is kept apart from counters (TableActivity, IndexUsage, …): counters
+are what a delta subtracts and what a standby has its own of.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+# --- the server ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server and the session that looked at it."""
+
+    taken_at: datetime
+    started_at: datetime
+    version_num: int
+    version: str
+    system_identifier: str | None
+    timeline: int | None
+    database: str
+    database_oid: int
+    role: str
+    is_superuser: bool
+    is_in_recovery: bool
+    encoding: str
+    block_size: int
+    wal_segment_bytes: int
+    role_memberships: tuple[str, ...]
+    backend_pid: int
+    address: str | None = None
+    node: str = "primary"
+    database_created_at: datetime | None = None
+
+    @property
+    def major(self) -> int:
+        """The major version, such as 17."""
+        return self.version_num // 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """An extension that is installed in this database or available to it."""
+
+    name: str
+    installed_version: str | None
+    default_version: str | None
+    schema: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of pg_settings."""
+
+    name: str
+    setting: str | None
+    unit: str | None
+    vartype: str
+    source: str
+    boot_val: str | None
+    reset_val: str | None
+    context: str
+    pending_restart: bool
+    sourcefile: str | None
+    sourceline: int | None
+    category: str
+    enum_values: tuple[str, ...] = ()  # what this build of the server takes
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSetting:
+    """A setting bound to a role, a database or both (ALTER ROLE … SET)."""
+
+    role: str | None
+    database: str | None
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSetting:
+    """An entry of the configuration files that could not be applied."""
+
+    name: str | None
+    setting: str | None
+    sourcefile: str | None
+    sourceline: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role that can log in."""
+
+    name: str
+    is_superuser: bool
+    can_login: bool
+    connection_limit: int
+    is_replication: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database with its cumulative counters (pg_database and pg_stat_database)."""
+
+    oid: int
+    name: str
+    owner: str
+    allows_connections: bool
+    is_template: bool
+    connection_limit: int
+    encoding: str
+    xid_age_xids: int
+    mxid_age: int
+    collation_version: str | None
+    actual_collation_version: str | None
+    num_backends: int | None
+    xact_commit: int | None
+    xact_rollback: int | None
+    blks_read: int | None
+    blks_hit: int | None
+    blk_read_ms: float | None
+    blk_write_ms: float | None
+    tup_returned: int | None
+    tup_fetched: int | None
+    tup_inserted: int | None
+    tup_updated: int | None
+    tup_deleted: int | None
+    conflicts: int | None
+    temp_files: int | None
+    temp_bytes: int | None
+    deadlocks: int | None
+    checksum_failures: int | None
+    checksum_last_failure: datetime | None
+    session_ms: float | None
+    active_ms: float | None
+    idle_in_transaction_ms: float | None
+    sessions: int | None
+    sessions_abandoned: int | None
+    sessions_fatal: int | None
+    sessions_killed: int | None
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """The checkpointer and the background writer since their reset."""
+
+    timed: int
+    requested: int
+    write_ms: float
+    sync_ms: float
+    buffers_checkpoint: int
+    buffers_clean: int | None
+    maxwritten_clean: int | None
+    buffers_backend: int | None
+    buffers_backend_fsync: int | None
+    buffers_alloc: int | None
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wal:
+    """WAL written since the reset of pg_stat_wal (14+) and the position now."""
+
+    records: int | None
+    full_page_images: int | None
+    wal_bytes: int | None
+    buffers_full: int | None
+    lsn_bytes: int | None
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IoCounters:
+    """A row of pg_stat_io (16+). Times need track_io_timing."""
+
+    backend_type: str
+    object: str
+    context: str
+    reads: int | None
+    read_bytes: int | None
+    read_ms: float | None
+    writes: int | None
+    write_bytes: int | None
+    write_ms: float | None
+    extends: int | None
+    hits: int | None
+    evictions: int | None
+    reuses: int | None
+    fsyncs: int | None
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slru:
+    """A row of pg_stat_slru."""
+
+    name: str
+    blks_zeroed: int
+    blks_hit: int
+    blks_read: int
+    blks_written: int
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Archiver:
+    """pg_stat_archiver."""
+
+    archived_count: int
+    last_archived_wal: str | None
+    last_archived_time: datetime | None
+    failed_count: int
+    last_failed_wal: str | None
+    last_failed_time: datetime | None
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A walsender (pg_stat_replication). Lags in bytes behind the server's current position."""
+
+    pid: int
+    user: str | None
+    application_name: str | None
+    state: str | None
+    sync_state: str | None
+    sent_lag_bytes: int | None
+    flush_lag_bytes: int | None
+    replay_lag_bytes: int | None
+    replay_lag_ms: float | None
+    backend_xmin_age_xids: int | None
+    slot_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A replication slot."""
+
+    name: str
+    plugin: str | None
+    slot_type: str
+    database: str | None
+    is_temporary: bool
+    is_active: bool
+    active_pid: int | None
+    xmin_age_xids: int | None
+    catalog_xmin_age_xids: int | None
+    retained_bytes: int | None
+    confirmed_lag_bytes: int | None
+    wal_status: str | None
+    safe_wal_bytes: int | None
+    inactive_since: datetime | None
+    invalidation_reason: str | None
+    is_synced: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A standby's own view of its replay."""
+
+    replay_lag_bytes: int | None
+    last_replayed_at: datetime | None
+    is_paused: bool | None
+    has_walreceiver: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTransaction:
+    """A row of pg_prepared_xacts."""
+
+    gid: str
+    owner: str
+    database: str
+    prepared_at: datetime
+    xid_age_xids: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A row of pg_stat_activity. ``query`` has its literals replaced before it is stored."""
+
+    pid: int
+    leader_pid: int | None
+    database: str | None
+    user: str | None
+    application_name: str | None
+    client: str | None
+    backend_type: str | None
+    state: str | None
+    wait_event_type: str | None
+    wait_event: str | None
+    backend_start: datetime | None
+    xact_start: datetime | None
+    query_start: datetime | None
+    state_change: datetime | None
+    xid_age_xids: int | None
+    xmin_age_xids: int | None
+    query_id: int | None
+    query: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """A session that waits for a heavyweight lock, and who stands before it.
+
+    Pid 0 in ``blocked_by`` is a prepared transaction; ``blocked_by_prepared`` names it.
+    """
+
+    pid: int
+    blocked_by: tuple[int, ...]
+    locktype: str
+    mode: str
+    database_oid: int | None
+    relation_oid: int | None
+    relation: str | None
+    wait_start: datetime | None
+    blocked_by_prepared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RelationLock:
+    """A granted lock that conflicts with others' (SHARE UPDATE EXCLUSIVE and above), by session."""
+
+    pid: int
+    mode: str
+    relation_oid: int
+    relation: str | None
+    is_granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LockTable:
+    """How full the shared lock table is."""
+
+    entries: int
+    fastpath_entries: int
+    max_locks_per_transaction: int
+    max_connections: int
+    max_prepared_transactions: int
+
+
+@dataclass(frozen=True, slots=True)
+class VacuumProgress:
+    """A running vacuum (pg_stat_progress_vacuum)."""
+
+    pid: int
+    database: str | None
+    relation_oid: int
+    relation: str | None
+    phase: str
+    heap_pages_total: int
+    heap_pages_scanned: int
+    index_vacuum_count: int
+    started_at: datetime | None
+    is_autovacuum: bool
+    is_wraparound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexBuild:
+    """A running CREATE INDEX or REINDEX (pg_stat_progress_create_index)."""
+
+    pid: int
+    relation_oid: int
+    index_oid: int
+    command: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatementsInfo:
+    """pg_stat_statements as a whole."""
+
+    entries: int
+    max_entries: int | None
+    track: str | None
+    track_planning: bool | None
+    dealloc: int | None
+    stats_reset: datetime | None
+    hidden_entries: int
+    unreadable_entries: int
+    total_exec_ms: float
+    total_exec_ms_database: float
+    calls_database: int
+    text_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A normalised statement of this database (pg_stat_statements), counters since ``stats_since``.
+
+    ``text`` is None where it was hidden from the role or not read. Columns that the installed
+    extension version lacks are None.
+    """
+
+    user_oid: int
+    user: str | None
+    query_id: int
+    is_toplevel: bool
+    text: str | None
+    calls: int
+    plans: int
+    total_plan_ms: float
+    total_exec_ms: float
+    min_exec_ms: float
+    max_exec_ms: float
+    mean_exec_ms: float
+    stddev_exec_ms: float
+    rows: int
+    shared_blks_hit: int
+    shared_blks_read: int
+    shared_blks_dirtied: int
+    shared_blks_written: int
+    local_blks_hit: int
+    local_blks_read: int
+    temp_blks_read: int
+    temp_blks_written: int
+    blk_read_ms: float
+    blk_write_ms: float
+    temp_blk_ms: float | None
+    wal_records: int
+    wal_fpi: int
+    wal_bytes: int
+    jit_functions: int | None
+    jit_ms: float | None
+    parallel_workers_to_launch: int | None
+    parallel_workers_launched: int | None
+    generic_plan_calls: int | None
+    custom_plan_calls: int | None
+    stats_since: datetime | None
+
+
+# --- one database -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A user table, partition, partitioned parent or materialized view.
+
+    ``kind``: r table, p partitioned, m materialized view. TOAST is folded in. Ages in
+    transactions; None for relations without storage.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    persistence: str
+    owner: str
+    pages: int
+    rows: float
+    all_visible_pages: int
+    all_frozen_pages: int | None
+    toast_oid: int | None
+    toast_pages: int | None
+    toast_rows: float | None
+    options: tuple[str, ...]
+    toast_options: tuple[str, ...]
+    is_partition: bool
+    parent_oid: int | None
+    has_children: bool
+    is_default_partition: bool
+    partition_strategy: str | None
+    partition_columns: tuple[int, ...]
+    replica_identity: str
+    xid_age_xids: int | None
+    mxid_age: int | None
+    toast_xid_age_xids: int | None
+    toast_mxid_age: int | None
+    column_count: int
+    is_in_extension: bool
+    has_triggers: bool
+    tablespace: str | None
+    access_method: str | None
+
+    @property
+    def qualified(self) -> str:
+        """``schema.name`` for messages; SQL uses :mod:`pgwatch_wed.quote`."""
+        return f"{self.schema}.{self.name}"
+
+    def option(self, name: str) -> str | None:
+        """Return a storage parameter's value, or None where it is not set."""
+        return _option(self.options, name)
+
+    def toast_option(self, name: str) -> str | None:
+        """Return a storage parameter of the TOAST table."""
+        return _option(self.toast_options, name)
+
+
+def _option(options: Iterable[str], name: str) -> str | None:
+    for each in options:
+        key, _, value = each.partition("=")
+        if key == name:
+            return value
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class TableActivity:
+    """Counters of a table (pg_stat_user_tables, pg_statio_user_tables and its TOAST's)."""
+
+    oid: int
+    seq_scan: int
+    seq_tup_read: int
+    idx_scan: int
+    idx_tup_fetch: int
+    last_seq_scan: datetime | None
+    last_idx_scan: datetime | None
+    n_tup_ins: int
+    n_tup_upd: int
+    n_tup_del: int
+    n_tup_hot_upd: int
+    n_tup_newpage_upd: int | None
+    n_live_tup: int
+    n_dead_tup: int
+    n_mod_since_analyze: int
+    n_ins_since_vacuum: int | None
+    last_vacuum: datetime | None
+    last_autovacuum: datetime | None
+    last_analyze: datetime | None
+    last_autoanalyze: datetime | None
+    vacuum_count: int
+    autovacuum_count: int
+    analyze_count: int
+    autoanalyze_count: int
+    total_autovacuum_ms: float | None
+    heap_blks_read: int
+    heap_blks_hit: int
+    idx_blks_read: int
+    idx_blks_hit: int
+    toast_blks_read: int
+    toast_blks_hit: int
+    tidx_blks_read: int
+    tidx_blks_hit: int
+    toast_n_live_tup: int | None
+    toast_n_dead_tup: int | None
+    toast_last_vacuum: datetime | None
+    toast_last_autovacuum: datetime | None
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A live column of a user table."""
+
+    table_oid: int
+    attnum: int
+    name: str
+    type_oid: int
+    type: str
+    base_type: str
+    length: int
+    type_align: str
+    type_storage: str
+    type_category: str
+    is_not_null: bool
+    identity: str
+    generated: str
+    has_default: bool
+    collation_oid: int
+    statistics_target: int | None
+    n_distinct_option: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnStatistics:
+    """What ANALYZE found out, without any value: fractions 0…1, widths in bytes.
+
+    ``n_distinct`` as in pg_stats (negative: a fraction of the rows). ``mcv_top_fraction`` is the
+    frequency of the most common value, ``mcv_fraction`` that of all common values together.
+    """
+
+    table_oid: int
+    attnum: int
+    is_inherited: bool
+    null_fraction: float
+    avg_width: int
+    n_distinct: float
+    correlation: float | None
+    mcv_top_fraction: float | None
+    mcv_fraction: float | None
+    mcv_count: int
+    has_histogram: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedStatistics:
+    """A CREATE STATISTICS object."""
+
+    table_oid: int
+    schema: str
+    name: str
+    columns: tuple[int, ...]
+    kinds: tuple[str, ...]
+    has_expressions: bool
+    is_built: bool | None
+
+
+# The only shapes of a node tree that say `a IS NOT NULL [AND b IS NOT NULL …]`.
+_NOT_NULL = re.compile(
+    r"\{NULLTEST :arg \{VAR :varno 1 :varattno (\d+) [^{}]*\} :nulltesttype 1 :argisrow false[^{}]*\}"
+)
+_CONJUNCTION = re.compile(
+    r"[\s()]*(?:\{BOOLEXPR :boolop and :args [\s()]*\}|\{AND[\s()]*\})?[\s()]*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index of a user table or materialized view, or an invalid one of a TOAST table.
+
+    ``columns`` holds key columns, then INCLUDE columns (0: an expression); ``key_count`` says how
+    many are keys. ``opclasses``, ``collations`` (oids) and ``indoptions`` (bit 1 DESC, bit 2 NULLS
+    FIRST) run along the keys; ``key_options`` are the operator classes' parameters, where any are set.
+    ``expressions`` and ``predicate`` are PostgreSQL's own node trees
+    without source positions: equal trees, equal meaning. ``depends_on`` are all columns that it
+    reads, in keys, INCLUDE, expressions and predicate.
+    """
+
+    oid: int
+    table_oid: int
+    schema: str
+    name: str
+    kind: str
+    access_method: str
+    pages: int
+    rows: float
+    columns: tuple[int, ...]
+    key_count: int
+    opclasses: tuple[int, ...]
+    opclass_names: tuple[str, ...]
+    collations: tuple[int, ...]
+    indoptions: tuple[int, ...]
+    expressions: str | None
+    predicate: str | None
+    depends_on: tuple[int, ...]
+    options: tuple[str, ...]
+    is_unique: bool
+    is_primary: bool
+    is_exclusion: bool
+    is_immediate: bool
+    nulls_not_distinct: bool
+    is_valid: bool
+    is_ready: bool
+    is_live: bool
+    is_clustered: bool
+    is_replica_identity: bool
+    is_partition: bool
+    parent_oid: int | None
+    constraint_oid: int | None
+    constraint_name: str | None
+    constraint_type: str | None
+    is_in_extension: bool
+    referenced_by_foreign_keys: int
+    tablespace: str | None
+    key_options: tuple[str, ...] = ()
+
+    @property
+    def qualified(self) -> str:
+        """``schema.name`` for messages."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """Key columns in order (0: an expression)."""
+        return self.columns[: self.key_count]
+
+    @property
+    def included(self) -> tuple[int, ...]:
+        """INCLUDE columns."""
+        return self.columns[self.key_count :]
+
+    @property
+    def predicate_not_null(self) -> tuple[int, ...] | None:
+        """Columns that the predicate demands to be NOT NULL; None where it demands anything else.
+
+        An index without a predicate demands nothing: ``()``.
+        """
+        if self.predicate is None:
+            return ()
+        tests = _NOT_NULL.findall(self.predicate)
+        rest = _NOT_NULL.sub("", self.predicate)
+        if not tests or not _CONJUNCTION.fullmatch(rest):
+            return None
+        return tuple(int(attnum) for attnum in tests)
+
+    @property
+    def is_usable(self) -> bool:
+        """The planner may use it."""
+        return self.is_valid and self.is_ready and self.is_live
+
+    @property
+    def backs_constraint(self) -> bool:
+        """It enforces something: a constraint or uniqueness."""
+        return (
+            self.is_primary
+            or self.is_unique
+            or self.is_exclusion
+            or self.constraint_oid is not None
+            or self.referenced_by_foreign_keys > 0
+        )
+
+    def option(self, name: str) -> str | None:
+        """Return a storage parameter's value, or None where it is not set."""
+        return _option(self.options, name)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexUsage:
+    """Counters of an index on one node; ``oid`` is the same on a primary and its standbys."""
+
+    oid: int
+    idx_scan: int
+    idx_tup_read: int
+    idx_tup_fetch: int
+    last_idx_scan: datetime | None
+    blks_read: int
+    blks_hit: int
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDefinition:
+    """CREATE INDEX as PostgreSQL prints it; absent for relations that somebody has locked."""
+
+    oid: int
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A constraint: p primary key, u unique, f foreign key, x exclusion, c check, n not null."""
+
+    oid: int
+    schema: str
+    name: str
+    table_oid: int
+    kind: str
+    columns: tuple[int, ...]
+    referenced_oid: int | None
+    referenced_columns: tuple[int, ...]
+    on_delete: str
+    on_update: str
+    match: str
+    is_validated: bool
+    is_enforced: bool
+    is_deferrable: bool
+    index_oid: int | None
+    parent_oid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A sequence. ``last_value`` is None when never called, or unreadable (``is_readable``)."""
+
+    oid: int
+    schema: str
+    name: str
+    type: str
+    start_value: int
+    min_value: int
+    max_value: int
+    increment: int
+    is_cycling: bool
+    cache: int
+    last_value: int | None
+    is_readable: bool
+    persistence: str
+    owner_table_oid: int | None
+    owner_column: int | None
+    owner_kind: str | None
+    default_tables: tuple[int, ...]
+    default_columns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A logical replication publication; ``except_oids`` (19+) are what FOR ALL TABLES leaves out."""
+
+    name: str
+    is_all_tables: bool
+    publishes_update: bool
+    publishes_delete: bool
+    table_oids: tuple[int, ...]
+    schemas: tuple[str, ...]
+    except_oids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A logical replication subscription with its error counters (15+)."""
+
+    name: str
+    is_enabled: bool
+    apply_errors: int | None
+    sync_errors: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollationVersion:
+    """A collation (or the database's default) whose library version changed."""
+
+    name: str
+    provider: str
+    recorded: str | None
+    actual: str | None
+    index_oids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExactBloat:
+    """pgstattuple's measure of one relation (`--exact-bloat`)."""
+
+    oid: int
+    kind: str
+    total_bytes: int
+    dead_bytes: int
+    free_bytes: int
+    leaf_density: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementPlan:
+    """The generic plan of a statement, found without executing it, or why there is none.
+
+    ``plan_rows`` are the rows that a call would return or, for a write, change. ``plan`` outlines
+    the nodes, with relations and without any value; ``tree`` is the same as EXPLAIN's JSON. ``is_cut`` and ``is_grouped``: a LIMIT, or a
+    grouping, stands on top and decides the rows. ``scanned_partitions`` are the oids of partitions
+    that it would scan.
+    """
+
+    query_id: int
+    total_cost: float = 0.0
+    plan_rows: float = 0.0
+    plan: str = ""
+    tree: str = ""
+    is_cut: bool = False
+    is_grouped: bool = False
+    subplans_removed: int | None = None
+    scanned_partitions: tuple[int, ...] = ()
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingIndex:
+    """An index that the advisor would add, with what it is worth; see ``db-analyze indexes``.
+
+    ``ddl`` is CREATE INDEX CONCURRENTLY (or the script for a partitioned table) for the index
+    ``name`` in the table's schema. Costs are the planner's, of the whole workload. ``trees`` are
+    the plans with it, as EXPLAIN's JSON without values, for each of ``query_ids``.
+    """
+
+    name: str
+    ddl: str
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    method: str
+    size_bytes: int
+    cost_before: float
+    cost_after: float
+    ms_per_day: float | None
+    write_ms_per_day: float | None
+    query_ids: tuple[int, ...]
+    queries: tuple[str, ...]
+    engine: str
+    caveats: tuple[str, ...]
+    trees: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDropTrial:
+    """What hiding an existing index does to the workload's cost in the lab."""
+
+    index_oid: int
+    cost_before: float
+    cost_after: float
+    worst_query_id: int | None
+    worst_ratio: float | None
+    statements: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIndexUsage:
+    """Index counters of another node (a standby) with the window they stand on."""
+
+    node: str
+    taken_at: datetime
+    since: datetime | None
+    usages: tuple[IndexUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryCost:
+    """What one of our own queries cost the server."""
+
+    name: str
+    rows: int
+    seconds: float

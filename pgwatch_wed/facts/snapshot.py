@@ -1,0 +1,365 @@
+"""Everything that was read of one server and one database, and what may be looked up in it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from pgwatch_wed.facts.rows import (
+    Archiver,
+    Checkpoints,
+    CollationVersion,
+    Column,
+    ColumnStatistics,
+    Constraint,
+    Database,
+    ExactBloat,
+    ExtendedStatistics,
+    Extension,
+    FileSetting,
+    Index,
+    IndexBuild,
+    IndexDefinition,
+    IndexDropTrial,
+    IndexUsage,
+    IoCounters,
+    LockTable,
+    LockWait,
+    MissingIndex,
+    NodeIndexUsage,
+    PreparedTransaction,
+    Publication,
+    QueryCost,
+    Recovery,
+    RelationLock,
+    Replica,
+    Role,
+    RoleSetting,
+    Sequence,
+    Server,
+    Session,
+    Setting,
+    Slot,
+    Slru,
+    Statement,
+    StatementPlan,
+    StatementsInfo,
+    Subscription,
+    Table,
+    TableActivity,
+    VacuumProgress,
+    Wal,
+)
+
+SNAPSHOT_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a fact is absent, and the GRANT or setting that mends it."""
+
+    reason: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time that cumulative counters stand on."""
+
+    begins: datetime | None
+    ends: datetime
+    reason: str
+
+    @property
+    def length(self) -> timedelta | None:
+        """How long the counters have run, or None where that is unknown."""
+        return self.ends - self.begins if self.begins else None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that was read of one server and one database.
+
+    ``missing`` maps a fact's name (a field here) to why it is absent; a fact that is neither
+    missing nor filled is truly empty. Lookups below are derived and never stored.
+    """
+
+    tool_version: str
+    server: Server
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+    extensions: tuple[Extension, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    role_settings: tuple[RoleSetting, ...] = ()
+    file_settings: tuple[FileSetting, ...] = ()
+    roles: tuple[Role, ...] = ()
+    databases: tuple[Database, ...] = ()
+    checkpoints: tuple[Checkpoints, ...] = ()
+    wal: tuple[Wal, ...] = ()
+    io: tuple[IoCounters, ...] = ()
+    slru: tuple[Slru, ...] = ()
+    archiver: tuple[Archiver, ...] = ()
+    replicas: tuple[Replica, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    recovery: tuple[Recovery, ...] = ()
+    prepared_transactions: tuple[PreparedTransaction, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    lock_waits: tuple[LockWait, ...] = ()
+    relation_locks: tuple[RelationLock, ...] = ()
+    lock_table: tuple[LockTable, ...] = ()
+    vacuums: tuple[VacuumProgress, ...] = ()
+    index_builds: tuple[IndexBuild, ...] = ()
+    statements_info: tuple[StatementsInfo, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    tables: tuple[Table, ...] = ()
+    table_activity: tuple[TableActivity, ...] = ()
+    columns: tuple[Column, ...] = ()
+    column_statistics: tuple[ColumnStatistics, ...] = ()
+    extended_statistics: tuple[ExtendedStatistics, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    index_usage: tuple[IndexUsage, ...] = ()
+    index_definitions: tuple[IndexDefinition, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    sequences: tuple[Sequence, ...] = ()
+    publications: tuple[Publication, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    collation_versions: tuple[CollationVersion, ...] = ()
+    exact_bloat: tuple[ExactBloat, ...] = ()
+    statement_plans: tuple[StatementPlan, ...] = ()
+    missing_indexes: tuple[MissingIndex, ...] = ()
+    index_drop_trials: tuple[IndexDropTrial, ...] = ()
+    nodes: tuple[NodeIndexUsage, ...] = ()
+    query_costs: tuple[QueryCost, ...] = ()
+    measured_since: datetime | None = None
+
+    # Who is who
+
+    @cached_property
+    def tables_being_indexed(self) -> frozenset[int | None]:
+        """The tables for which a session builds or rebuilds an index now."""
+        return frozenset(b.relation_oid for b in self.index_builds)
+
+    @cached_property
+    def relations_in_use(self) -> frozenset[int | None]:
+        """The relations on which somebody holds a lock that is worth a row."""
+        return frozenset(o.relation_oid for o in self.relation_locks if o.is_granted)
+
+    @cached_property
+    def table_by_oid(self) -> dict[int, Table]:
+        """Tables by oid."""
+        return {t.oid: t for t in self.tables}
+
+    @cached_property
+    def activity_by_oid(self) -> dict[int, TableActivity]:
+        """Table counters by table oid."""
+        return {a.oid: a for a in self.table_activity}
+
+    @cached_property
+    def index_by_oid(self) -> dict[int, Index]:
+        """Indexes by oid."""
+        return {i.oid: i for i in self.indexes}
+
+    @cached_property
+    def usage_by_oid(self) -> dict[int, IndexUsage]:
+        """Index counters of this node by index oid."""
+        return {u.oid: u for u in self.index_usage}
+
+    @cached_property
+    def usage_on_nodes(self) -> tuple[dict[int, IndexUsage], ...]:
+        """Index counters of the other nodes by index oid, in the order of ``nodes``."""
+        return tuple({u.oid: u for u in node.usages} for node in self.nodes)
+
+    @cached_property
+    def relation_names(self) -> Mapping[str, frozenset[str]]:
+        """The names of tables, indexes and sequences by schema: what a new index may not be called."""
+        found: dict[str, set[str]] = defaultdict(set)
+        relations: tuple[Table | Index | Sequence, ...] = (
+            *self.tables,
+            *self.indexes,
+            *self.sequences,
+        )
+        for relation in relations:
+            found[relation.schema].add(relation.name)
+        return {schema: frozenset(names) for schema, names in found.items()}
+
+    @cached_property
+    def definition_by_oid(self) -> dict[int, str]:
+        """CREATE INDEX text by index oid."""
+        return {d.oid: d.definition for d in self.index_definitions}
+
+    @cached_property
+    def indexes_of(self) -> Mapping[int, tuple[Index, ...]]:
+        """Indexes by table oid."""
+        return _group(self.indexes, "table_oid")
+
+    @cached_property
+    def constraints_of(self) -> Mapping[int, tuple[Constraint, ...]]:
+        """Constraints by table oid."""
+        return _group(self.constraints, "table_oid")
+
+    @cached_property
+    def columns_of(self) -> Mapping[int, tuple[Column, ...]]:
+        """Columns by table oid, in order."""
+        return _group(self.columns, "table_oid")
+
+    @cached_property
+    def column_by_key(self) -> dict[tuple[int, int], Column]:
+        """Columns by (table oid, attnum)."""
+        return {(c.table_oid, c.attnum): c for c in self.columns}
+
+    @cached_property
+    def statistics_by_key(self) -> dict[tuple[int, int], ColumnStatistics]:
+        """Column statistics by (table oid, attnum); of the table itself before the inherited ones."""
+        found = {(s.table_oid, s.attnum): s for s in self.column_statistics if s.is_inherited}
+        found |= {(s.table_oid, s.attnum): s for s in self.column_statistics if not s.is_inherited}
+        return found
+
+    @cached_property
+    def partitions_of(self) -> Mapping[int, tuple[Table, ...]]:
+        """Direct partitions and inheritance children by parent oid."""
+        return _group((t for t in self.tables if t.parent_oid is not None), "parent_oid")
+
+    @cached_property
+    def partition_indexes_of(self) -> Mapping[int, tuple[Index, ...]]:
+        """Attached partition indexes by parent index oid."""
+        return _group((i for i in self.indexes if i.parent_oid is not None), "parent_oid")
+
+    @cached_property
+    def setting_by_name(self) -> dict[str, Setting]:
+        """Settings by name."""
+        return {s.name: s for s in self.settings}
+
+    @cached_property
+    def session_by_pid(self) -> dict[int, Session]:
+        """Sessions by process id."""
+        return {s.pid: s for s in self.sessions}
+
+    @cached_property
+    def database(self) -> Database | None:
+        """The counters of the database that was connected to."""
+        return next((d for d in self.databases if d.oid == self.server.database_oid), None)
+
+    # What they say
+
+    @property
+    def now(self) -> datetime:
+        """The server's clock when the snapshot was taken."""
+        return self.server.taken_at
+
+    def column_names(self, table_oid: int, attnums: Iterable[int]) -> tuple[str, ...]:
+        """Name columns; ``?`` for one that is not among the facts."""
+        keys = ((table_oid, n) for n in attnums)
+        return tuple(self.column_by_key[k].name if k in self.column_by_key else "?" for k in keys)
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting as the server prints it, or None where it is unknown to it."""
+        found = self.setting_by_name.get(name)
+        return found.setting if found else None
+
+    def setting_number(self, name: str) -> float | None:
+        """Return a setting in its base unit: bytes, milliseconds, or the bare number."""
+        found = self.setting_by_name.get(name)
+        if found is None or found.setting is None:
+            return None
+        try:
+            return float(found.setting) * _UNITS.get(found.unit or "", 1)
+        except ValueError:
+            return None
+
+    def setting_on(self, name: str) -> bool | None:
+        """Return a boolean setting, or None where the server does not know it."""
+        value = self.setting(name)
+        return None if value is None else value == "on"
+
+    def extension(self, name: str) -> Extension | None:
+        """Return an installed extension."""
+        return next((e for e in self.extensions if e.name == name and e.installed_version), None)
+
+    @cached_property
+    def window(self) -> Window:
+        """The time that this database's table and index counters stand on.
+
+        Since 15 ``stats_reset`` stays NULL until somebody resets them. Then they began with the
+        cluster, with the last crash (which empties them all and dates every fixed counter), or with
+        the database, whichever was last.
+        """
+        if self.measured_since is not None:
+            return Window(self.measured_since, self.now, "the difference of two snapshots")
+        reset = self.database.stats_reset if self.database else None
+        born = self.server.database_created_at
+        if reset is not None:
+            begins, reason = reset, "since the last reset of this database's statistics"
+        else:
+            fixed = [r.stats_reset for r in self._fixed_counters() if r.stats_reset]
+            begins = min(fixed, default=self.server.started_at)
+            reason = "never reset; counted since the cluster began or last crashed"
+        if born is not None and born > begins:
+            begins, reason = born, "since this database was created"
+        return Window(begins, self.now, reason)
+
+    @cached_property
+    def proven_window(self) -> Window:
+        """The window as far as it is certain: what somebody may be accused of not having used for.
+
+        Where counters were never reset and the role cannot read how old the database is, it may be
+        younger than the cluster. Then the oldest date that its counters hold proves the least.
+        """
+        window, server = self.window, self.server
+        was_reset = self.database is not None and self.database.stats_reset is not None
+        is_the_clusters = server.database_oid < _FIRST_NORMAL_OID
+        if self.measured_since or was_reset or server.database_created_at or is_the_clusters:
+            return window
+        oldest = min(self._dates_of_counters(), default=None)
+        begins = max(filter(None, (oldest, window.begins))) if oldest else None
+        return Window(begins, self.now, "at least; the age of the database cannot be read")
+
+    def _dates_of_counters(self) -> Iterator[datetime]:
+        for a in self.table_activity:
+            dates = (
+                *(a.last_seq_scan, a.last_idx_scan, a.last_vacuum, a.last_autovacuum),
+                *(a.last_analyze, a.last_autoanalyze, a.toast_last_vacuum, a.toast_last_autovacuum),
+            )
+            yield from filter(None, dates)
+        yield from (u.last_idx_scan for u in self.index_usage if u.last_idx_scan)
+        yield from (s.stats_since for s in self.statements if s.stats_since)
+
+    def _fixed_counters(self) -> tuple[Checkpoints | Wal | Archiver, ...]:
+        return (*self.checkpoints, *self.wal, *self.archiver)
+
+    @cached_property
+    def statements_window(self) -> Window:
+        """The time that the statement counters stand on."""
+        if self.measured_since is not None:
+            return Window(self.measured_since, self.now, "the difference of two snapshots")
+        info = self.statements_info[0] if self.statements_info else None
+        if info is None or info.stats_reset is None:
+            return Window(None, self.now, "pg_stat_statements does not say when it was reset")
+        return Window(info.stats_reset, self.now, "since the reset of pg_stat_statements")
+
+
+# what initdb made has a lower number
+_FIRST_NORMAL_OID = 16_384
+_UNITS = {
+    "B": 1,
+    "kB": 1024,
+    "8kB": 8192,
+    "16kB": 16384,
+    "32kB": 32768,
+    "4kB": 4096,
+    "MB": 1024**2,
+    "16MB": 16 * 1024**2,
+    "GB": 1024**3,
+    "ms": 1,
+    "s": 1000,
+    "min": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+}
+
+
+def _group(rows: Iterable[Any], key: str) -> Mapping[int, tuple[Any, ...]]:
+    found: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[getattr(row, key)].append(row)
+    return defaultdict(tuple, {k: tuple(v) for k, v in found.items()})

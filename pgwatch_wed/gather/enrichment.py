@@ -1,0 +1,280 @@
+"""Facts that take more than reading catalogs: plans, exact bloat, index advice.
+
+Each is added when it is wanted and fits the budget; of each other the snapshot says why it is absent.
+Plans and advice come from the lab, a copy of schema and statistics: on the target nothing is planned.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from pgwatch_wed.errors import Error
+from pgwatch_wed.facts import (
+    Index,
+    IndexDropTrial,
+    Missing,
+    MissingIndex,
+    Snapshot,
+    StatementPlan,
+)
+from pgwatch_wed.postgres import workload
+from pgwatch_wed.quote import ident
+from pgwatch_wed.sqltext import text as statement_text
+from pgwatch_wed.target import exact_bloat, plans
+
+if TYPE_CHECKING:
+    from pgwatch_wed.gather.run import Budget, Progress, Wanted
+    from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice
+    from pgwatch_wed.whatif.model import Oracle, Query
+
+Facts = tuple[Any, ...] | Missing
+
+# A dump of schema and statistics locks every table (ACCESS SHARE) for as long as it takes.
+MAX_TABLES = 2_000
+_SHARE = 0.4
+_MOST_SECONDS = 60.0
+_MOST_SECONDS_THERE = 15.0
+_TRIALS = 200
+_MOST_TREES = 50
+_ADVICE = ("missing_indexes", "index_drop_trials", "statement_plans")
+
+
+def enrich(
+    conninfo: str, snapshot: Snapshot, wanted: "Wanted", budget: "Budget", progress: "Progress"
+) -> Snapshot:
+    """Add what is wanted; a failure of one addition costs that addition alone."""
+    if wanted.exact_bloat:
+        progress("measuring bloat", 0.9)
+        snapshot = put(snapshot, exact_bloat=_exact_bloat(conninfo, snapshot, wanted, budget))
+    if not wanted.advise:
+        return snapshot
+    reason = _why_not(snapshot)
+    if reason is None:
+        progress("building the lab", 0.9)
+        found = attempt("the lab", lambda: _in_the_lab(conninfo, snapshot, budget, progress))
+        reason = found if isinstance(found, Missing) else None
+        if not isinstance(found, Missing):
+            return put(snapshot, **dict(zip(_ADVICE, found, strict=True)))
+    advised = put(snapshot, **dict.fromkeys(_ADVICE, reason or Missing("the lab gave nothing")))
+    return put(advised, statement_plans=_planned_there(conninfo, snapshot, budget))
+
+
+def _planned_there(conninfo: str, snapshot: Snapshot, budget: "Budget") -> Facts:
+    """Ask the target itself for the plans that the lab could not give."""
+    if "statements" in snapshot.missing:
+        return snapshot.missing["statements"]
+    left = budget.left(_SHARE)
+    seconds = _MOST_SECONDS_THERE if left is None else min(left, _MOST_SECONDS_THERE)
+    return attempt("planning", lambda: plans.statement_plans(conninfo, snapshot, seconds))
+
+
+def put(snapshot: Snapshot, **facts: Facts) -> Snapshot:
+    """Return the snapshot with facts filled in, or with the reason why they are absent."""
+    absent = {name: value for name, value in facts.items() if isinstance(value, Missing)}
+    found: dict[str, Any] = {n: v for n, v in facts.items() if not isinstance(v, Missing)}
+    missing = {n: m for n, m in snapshot.missing.items() if n not in found} | absent
+    return replace(snapshot, missing=missing, **found)
+
+
+def attempt(what: str, work: Callable[[], Facts]) -> Facts:
+    """Run one addition; what a target or this machine may rightly refuse becomes a reason."""
+    try:
+        return work()
+    except Error as error:
+        return Missing(f"{what}: {error.message}", error.hint)
+    except psycopg.Error as error:
+        said = error.diag.message_primary or str(error)
+        return Missing(f"{what}: {' '.join(said.split())}")
+    except OSError as error:
+        return Missing(f"{what}: {error.strerror or error}")
+
+
+def _why_not(snapshot: Snapshot) -> Missing | None:
+    for fact in ("statements", "tables", "column_statistics"):
+        if fact in snapshot.missing:
+            lacking = snapshot.missing[fact]
+            return Missing(f"{fact.replace('_', ' ')}: {lacking.reason}", lacking.mend)
+    if len(snapshot.tables) > MAX_TABLES:
+        return Missing(
+            f"the database has more than {MAX_TABLES:,} tables, and reading their definitions locks "
+            "each for a while (ACCESS SHARE)",
+            "run db-analyze indexes in a quiet hour, or on a copy",
+        )
+    return None
+
+
+def _in_the_lab(
+    conninfo: str, snapshot: Snapshot, budget: "Budget", progress: "Progress"
+) -> tuple[Facts, Facts, Facts] | Missing:
+    from pgwatch_wed.whatif import engines
+    from pgwatch_wed.whatif.choose import advise
+    from pgwatch_wed.whatif.workload import Workload, query_of
+
+    left = budget.left(_SHARE)
+    seconds = _MOST_SECONDS if left is None else min(left, _MOST_SECONDS)
+    if seconds < 2:
+        return Missing("the time budget was used up", "give more with --budget SECONDS")
+    queries = tuple(_queries(snapshot, query_of))
+    if not queries:
+        return Missing("no statement of the users' own has been counted yet", "run again later")
+    with engines.oracle(conninfo, "lab", seconds) as oracle:
+        planned = tuple(_plans(oracle, snapshot, queries))
+        trials = tuple(_trials(oracle, snapshot, queries))
+        advice = advise.advise(
+            oracle,
+            Workload(queries, source="pg_stat_statements", is_measured=True),
+            advise.Options(seconds=seconds / 2),
+            lambda what, share: progress(what, 0.9 + 0.08 * share),
+        )
+        trees = _trees(oracle, snapshot, queries, advice)
+    return tuple(_missing(snapshot, advice, trees)), trials, planned
+
+
+def _queries(snapshot: Snapshot, query_of: Callable[..., Any]) -> Iterator["Query"]:
+    from pgwatch_wed.whatif.model import Query
+
+    for s in workload.statements(snapshot):
+        if s.text is None or statement_text.is_utility(s.text) or not s.calls:
+            continue
+        found = query_of(
+            str(s.query_id),
+            s.text,
+            query_id=s.query_id,
+            calls=float(s.calls),
+            total_ms=s.total_exec_ms,
+        )
+        if isinstance(found, Query):
+            yield found
+
+
+def _plans(
+    oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...]
+) -> Iterator[StatementPlan]:
+    from pgwatch_wed.whatif.model import PlanError
+
+    tables = plans.by_name(snapshot)
+    for query in queries:
+        try:
+            yield plans.described(query.query_id or 0, oracle.plan(query).tree, tables)
+        except PlanError:
+            yield StatementPlan(query.query_id or 0, refused="the lab does not plan it")
+
+
+def _trees(
+    oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...], advice: "Advice"
+) -> dict[int, str]:
+    """Plan what gains anew, with the whole advised set; return the plans' trees by query."""
+    from pgwatch_wed.whatif.model import PlanError
+
+    indexes = {one.index: one.name for one in advice.indexes}
+    gaining = {q for one in advice.indexes for q in one.query_ids}
+    own = {i.name for i in snapshot.indexes}
+    found: dict[int, str] = {}
+    for query in queries:
+        if query.query_id in gaining and len(found) < _MOST_TREES:
+            try:
+                plan = oracle.plan(query, indexes)
+            except PlanError:
+                continue
+            names = [indexes[i] for i in plan.used if i in indexes]
+            found[query.query_id or 0] = plans.tree(_renamed(plan.tree, own, names))
+    return found
+
+
+def _renamed(node: Mapping[str, Any], own: set[str], names: list[str]) -> dict[str, Any]:
+    """Call the lab's index by the name that is advised, where there is but one."""
+    changed = dict(node)
+    if node.get("Index Name") not in (None, *own):
+        changed["Index Name"] = names[0] if len(names) == 1 else "one of the advised"
+    if node.get("Plans"):
+        changed["Plans"] = [_renamed(child, own, names) for child in node["Plans"]]
+    return changed
+
+
+def _trials(
+    oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...]
+) -> Iterator[IndexDropTrial]:
+    """Hide each index that only queries could want, and plan again the statements that use it."""
+    from pgwatch_wed.whatif.model import PlanError
+
+    by_name = {(e.schema, e.name): oid for oid, e in oracle.catalog.indexes.items()}
+    base: dict[str, Any] = {}
+    for query in queries:
+        try:
+            base[query.name] = (query, oracle.plan(query))
+        except PlanError:
+            continue
+    candidates = [i for i in snapshot.indexes if _might_go(i) and (i.schema, i.name) in by_name]
+    for index in candidates[:_TRIALS]:
+        yield _trial(oracle, index, by_name[index.schema, index.name], list(base.values()))
+
+
+def _might_go(index: Index) -> bool:
+    return index.is_usable and not index.is_unique and index.parent_oid is None
+
+
+def _trial(oracle: "Oracle", index: Index, oid: int, base: list[tuple[Any, Any]]) -> IndexDropTrial:
+    before = after = 0.0
+    worst: tuple[float, int | None] = (1.0, None)
+    for query, plan in base:
+        weight = (query.total_ms or 0.0) / max(plan.cost, 0.01)
+        cost = oracle.plan(query, (), (oid,)).cost if oid in plan.used_existing else plan.cost
+        before += plan.cost * weight
+        after += cost * weight
+        worst = max(worst, (cost / max(plan.cost, 0.01), query.query_id), key=lambda w: w[0])
+    return IndexDropTrial(
+        index_oid=index.oid,
+        cost_before=round(before, 3),
+        cost_after=round(after, 3),
+        worst_query_id=worst[1],
+        worst_ratio=round(worst[0], 3),
+        statements=len(base),
+    )
+
+
+def _missing(
+    snapshot: Snapshot, advice: "Advice", trees: Mapping[int, str]
+) -> Iterator[MissingIndex]:
+    texts = {s.query_id: s.text for s in snapshot.statements if s.text}
+    for one in advice.indexes:
+        yield MissingIndex(
+            name=one.name,
+            ddl=_script(one),
+            schema=one.index.schema,
+            table=one.index.table,
+            columns=one.index.columns,
+            method=one.index.method,
+            size_bytes=one.size_bytes,
+            cost_before=round(one.cost_without, 3),
+            cost_after=round(one.cost_with, 3),
+            ms_per_day=workload.per_day(snapshot, one.cost_without - one.cost_with),
+            write_ms_per_day=workload.per_day(snapshot, one.write_cost),
+            query_ids=one.query_ids,
+            queries=tuple(texts[q] for q in one.query_ids if q in texts),
+            engine=advice.engine,
+            caveats=one.caveats,
+            trees=tuple(trees.get(q, "") for q in one.query_ids),
+        )
+
+
+def _script(one: "IndexAdvice") -> str:
+    """Return what builds the index without stopping writes, on partitions one after the other."""
+    if not one.partitions:
+        return f"{one.index.ddl(one.name, concurrently=True)};"
+    lines = [f"{one.index.ddl(one.name, only=True)};"]
+    for number, (schema, table) in enumerate(one.partitions, 1):
+        part = replace(one.index, schema=schema, table=table)
+        name = f"{one.name[:52]}_{number}"
+        lines.append(f"{part.ddl(name, concurrently=True)};")
+        whole, piece = ident(one.index.schema, one.name), ident(schema, name)
+        lines.append(f"ALTER INDEX {whole} ATTACH PARTITION {piece};")
+    return "\n".join(lines)
+
+
+def _exact_bloat(conninfo: str, snapshot: Snapshot, wanted: "Wanted", budget: "Budget") -> Facts:
+    left = budget.left(_SHARE)
+    seconds = 600.0 if left is None else left
+    most = wanted.exact_bloat or 0
+    return attempt("pgstattuple", lambda: exact_bloat.measure(conninfo, snapshot, most, seconds))

@@ -1,0 +1,157 @@
+"""TARGET and its standbys → snapshots, one a database, with what only a server can add to them."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+
+from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.facts import Missing, NodeIndexUsage, Snapshot
+from pgwatch_wed.target import collect as collecting
+from pgwatch_wed.target import connect
+
+Snapshots = tuple[Snapshot, ...]
+Progress = Callable[[str, float], None]
+
+_STANDBY_FACTS = ("index_usage", "databases", "checkpoints", "wal", "archiver")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How much to read."""
+
+    standbys: tuple[str, ...] = ()
+    all_databases: bool = False
+    budget_s: float | None = 300
+    exact_bloat: int | None = None
+    advise: bool = True
+    limits: collecting.Limits = field(default_factory=collecting.Limits)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "Wanted":
+        """Take what the command line says."""
+        return cls(
+            standbys=tuple(options.get("standbys", ())),
+            all_databases=bool(options.get("all_databases")),
+            budget_s=options.get("budget_s"),
+            exact_bloat=options.get("exact_bloat"),
+            advise=bool(options.get("advise", True)),
+        )
+
+
+class Budget:
+    """The time that is left of a run."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    def left(self, share: float = 1.0) -> float | None:
+        """Return a share of the seconds that are left, or None without a budget."""
+        if self._deadline is None:
+            return None
+        return max(0.0, (self._deadline - time.monotonic()) * share)
+
+
+def gather(conninfo: str, wanted: Wanted, progress: Progress) -> Snapshots:
+    """Read everything that is wanted within the budget; the first snapshot is TARGET's database."""
+    budget = Budget(wanted.budget_s)
+    for target in wanted.standbys:
+        connect.resolve(target)  # what cannot be one is refused before minutes are spent
+    first = collecting.collect(
+        conninfo, limits=wanted.limits, budget_s=budget.left(0.7), progress=progress
+    )
+    snapshots = [(conninfo, first)]
+    if wanted.all_databases:
+        for name in _other_databases(first):
+            other = connect.with_database(conninfo, name)
+            snapshots.append((other, _other(other, name, first, wanted, budget, progress)))
+    return tuple(
+        enrich(target, _with_standbys(snapshot, wanted, progress), wanted, budget, progress)
+        for target, snapshot in snapshots
+    )
+
+
+def enrich(
+    conninfo: str, snapshot: Snapshot, wanted: Wanted, budget: Budget, progress: Progress
+) -> Snapshot:
+    """Add what needs more than reading catalogs: plans, exact bloat, index advice."""
+    from pgwatch_wed.gather import enrichment
+
+    return enrichment.enrich(conninfo, snapshot, wanted, budget, progress)
+
+
+def _other_databases(first: Snapshot) -> list[str]:
+    return [
+        d.name
+        for d in first.databases
+        if d.allows_connections and not d.is_template and d.name != first.server.database
+    ]
+
+
+def _other(
+    conninfo: str, name: str, first: Snapshot, wanted: Wanted, budget: Budget, progress: Progress
+) -> Snapshot:
+    try:
+        return collecting.collect(
+            conninfo,
+            limits=wanted.limits,
+            budget_s=budget.left(0.7),
+            progress=progress,
+            cluster=first,
+        )
+    except Error as error:
+        return _unread(first, name, error)
+
+
+def _unread(first: Snapshot, name: str, error: Error) -> Snapshot:
+    """Stand in for a database that could not be read, so that the report says so."""
+    oid = next(d.oid for d in first.databases if d.name == name)
+    lost = {
+        fact: Missing(f"database {name} could not be read: {error.message}", error.hint)
+        for fact in collecting.ORDER
+    }
+    return Snapshot(
+        tool_version=first.tool_version,
+        server=replace(first.server, database=name, database_oid=oid),
+        missing=lost,
+    )
+
+
+def _with_standbys(snapshot: Snapshot, wanted: Wanted, progress: Progress) -> Snapshot:
+    """Add standbys' index counters; without those of one that was named, nothing can be called unused."""
+    nodes: list[NodeIndexUsage] = []
+    for target in wanted.standbys:
+        try:
+            nodes.append(_standby(target, snapshot, progress))
+        except UsageError:
+            raise
+        except Error as error:
+            why = Missing(f"a standby could not be read: {error.message}", error.hint)
+            return replace(snapshot, nodes=(), missing={**snapshot.missing, "nodes": why})
+    return replace(snapshot, nodes=tuple(nodes)) if nodes else snapshot
+
+
+def _standby(target: str, primary: Snapshot, progress: Progress) -> NodeIndexUsage:
+    """Read a standby's index counters. Raises :class:`Error` where they cannot be had."""
+    conninfo = connect.with_database(connect.resolve(target), primary.server.database)
+    progress("standby", 0.9)
+    try:
+        standby = collecting.collect(conninfo, only=_STANDBY_FACTS)
+    except psycopg.Error as error:
+        raise Error(f"standby: {connect.redact(str(error))}") from None
+    theirs, ours = standby.server.system_identifier, primary.server.system_identifier
+    if theirs and ours and theirs != ours:
+        raise UsageError(
+            f"{connect.label(conninfo)} is not a standby of the target",
+            "their system identifiers differ",
+        )
+    if "index_usage" in standby.missing:
+        raise Error(
+            f"standby {connect.label(conninfo)}: {standby.missing['index_usage'].reason}",
+            standby.missing["index_usage"].mend,
+        )
+    return NodeIndexUsage(
+        connect.label(conninfo), standby.now, standby.window.begins, standby.index_usage
+    )

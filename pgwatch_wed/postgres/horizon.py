@@ -1,0 +1,111 @@
+"""What keeps old row versions from being removed: sessions, prepared transactions, slots, standbys."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pgwatch_wed.facts import PreparedTransaction, Replica, Session, Slot, Snapshot
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres.waits import label
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Something that keeps VACUUM from removing rows that died after it began.
+
+    ``since`` is None if the server does not show when it began. ``pins_rows`` is False for a logical
+    slot's catalog_xmin, which only keeps dead rows in the catalogs.
+    """
+
+    source: Session | PreparedTransaction | Slot | Replica
+    age_xids: int
+    since: datetime | None
+    pins_rows: bool = True
+
+    def held(self, now: datetime) -> timedelta | None:
+        """Return how long it has existed, or None if that is unknown."""
+        return None if self.since is None else max(now - self.since, timedelta())
+
+
+def holders(snapshot: Snapshot) -> list[Holder]:
+    """Return everything that holds back VACUUM in this database's tables or catalogs, oldest first."""
+    found = [
+        *_sessions(snapshot),
+        *_prepared(snapshot),
+        *_slots(snapshot),
+        *_standbys(snapshot),
+    ]
+    return sorted(found, key=lambda h: (-h.age_xids, str(h.source)))
+
+
+def _sessions(snapshot: Snapshot) -> Iterator[Holder]:
+    """Yield sessions of this database; snapshots in other databases do not affect its tables.
+
+    VACUUM's own snapshots hold back nothing, autovacuum belongs to the server, WAL senders are covered
+    by their standbys and parallel workers by their leaders.
+    """
+    vacuums = {v.pid for v in snapshot.vacuums}
+    for s in snapshot.sessions:
+        ages = [a for a in (s.xid_age_xids, s.xmin_age_xids) if a is not None]
+        skipped = s.backend_type in ("autovacuum worker", "walsender") or s.leader_pid is not None
+        if ages and s.database == snapshot.server.database and s.pid not in vacuums and not skipped:
+            yield Holder(s, max(ages), s.xact_start)
+
+
+def _prepared(snapshot: Snapshot) -> Iterator[Holder]:
+    for p in snapshot.prepared_transactions:
+        if p.database == snapshot.server.database:
+            yield Holder(p, p.xid_age_xids, p.prepared_at)
+
+
+def _slots(snapshot: Snapshot) -> Iterator[Holder]:
+    """Yield slots: a slot of any database affects every database."""
+    for s in snapshot.slots:
+        if s.invalidation_reason is not None or s.wal_status == "lost":
+            continue
+        if s.xmin_age_xids is not None:
+            yield Holder(s, s.xmin_age_xids, s.inactive_since)
+        elif s.catalog_xmin_age_xids is not None:
+            yield Holder(s, s.catalog_xmin_age_xids, s.inactive_since, pins_rows=False)
+
+
+def _standbys(snapshot: Snapshot) -> Iterator[Holder]:
+    """Yield standbys that report the horizon of their queries; if they use a slot, the slot holds it."""
+    for r in snapshot.replicas:
+        if r.backend_xmin_age_xids is not None and r.slot_name is None:
+            yield Holder(r, r.backend_xmin_age_xids, None)
+
+
+def overdue(snapshot: Snapshot) -> Iterator[vac.Heap]:
+    """Yield heaps with more dead rows than their own autovacuum trigger allows."""
+    for table in vac.vacuumable(snapshot):
+        for heap in vac.heaps(snapshot, table):
+            trigger = vac.vacuum_trigger(snapshot, heap)
+            if trigger is not None and heap.dead > max(trigger, 1000):
+                yield heap
+
+
+def vacuumed_in_vain(
+    snapshot: Snapshot, heap: vac.Heap, holder: Holder, recently: timedelta
+) -> bool:
+    """Tell whether a vacuum ran after the holder began, but left the dead rows.
+
+    If it is unknown when the holder began, a vacuum within ``recently`` counts instead.
+    """
+    if heap.last_vacuum is None:
+        return False
+    since = holder.since or snapshot.now - recently
+    return heap.last_vacuum > since
+
+
+def describe(holder: Holder) -> str:
+    """Name a holder in a sentence."""
+    match holder.source:
+        case Session() as s:
+            return f"session {s.pid} ({label(s)})"
+        case PreparedTransaction() as p:
+            return f"prepared transaction {p.gid}"
+        case Slot() as s:
+            return f"replication slot {s.name}"
+        case Replica() as r:
+            return f"standby {r.application_name or r.pid}"

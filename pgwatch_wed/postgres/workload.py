@@ -1,0 +1,164 @@
+"""The statements that are the users' own, and how much of the load they and the findings cover."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pgwatch_wed.facts import Snapshot, Statement
+from pgwatch_wed.findings import Coverage, Finding
+from pgwatch_wed.sqltext import text as statement_text
+
+MS_PER_DAY = 86_400_000.0
+
+
+def statements(snapshot: Snapshot) -> tuple[Statement, ...]:
+    """Return the top-level statements of users, one a query id: no tool's, no catalog reader's.
+
+    What several roles run is added up; ``user`` is then the one who spends the most on it.
+    Statements whose text is hidden stay: their cost is real even if nobody may read them. Statements
+    inside functions stay out, since their callers' time has theirs in it already.
+    """
+    own = _own_relations(snapshot)
+    by_id: dict[int, list[Statement]] = defaultdict(list)
+    for s in snapshot.statements:
+        if s.is_toplevel and not _is_tooling(s, own):
+            by_id[s.query_id].append(s)
+    return tuple(_together(same) for same in by_id.values())
+
+
+def is_tooling(statement: Statement, snapshot: Snapshot | None = None) -> bool:
+    """Tell whether a statement is ours or reads nothing but catalogs.
+
+    With the snapshot, a user's table that is called like a catalog is known for what it is.
+    """
+    return _is_tooling(statement, _own_relations(snapshot) if snapshot else frozenset())
+
+
+def _is_tooling(statement: Statement, own: frozenset[str]) -> bool:
+    text = statement.text
+    if text is None:
+        return False
+    if statement_text.is_own(text):
+        return True
+    return statement_text.is_monitoring(text) and not (own & statement_text.unqualified(text))
+
+
+def _own_relations(snapshot: Snapshot) -> frozenset[str]:
+    """Name the users' tables that look like PostgreSQL's own."""
+    return frozenset(
+        t.name for t in snapshot.tables if t.name.startswith("pg_") and not t.is_in_extension
+    )
+
+
+_SUMMED = (
+    *("calls", "plans", "total_plan_ms", "total_exec_ms", "rows", "shared_blks_hit"),
+    *("shared_blks_read", "shared_blks_dirtied", "shared_blks_written", "local_blks_hit"),
+    *("local_blks_read", "temp_blks_read", "temp_blks_written", "blk_read_ms", "blk_write_ms"),
+    *("temp_blk_ms", "wal_records", "wal_fpi", "wal_bytes", "jit_functions", "jit_ms"),
+    *("parallel_workers_to_launch", "parallel_workers_launched"),
+    *("generic_plan_calls", "custom_plan_calls"),
+)
+
+
+def _together(same: list[Statement]) -> Statement:
+    """Add up what several roles did with one statement."""
+    if len(same) == 1:
+        return same[0]
+    first = max(same, key=lambda s: (s.total_exec_ms, -s.user_oid))
+    sums: dict[str, Any] = {name: _sum(getattr(s, name) for s in same) for name in _SUMMED}
+    calls = max(sum(s.calls for s in same), 1)
+    mean = sum(s.total_exec_ms for s in same) / calls
+    square = sum(s.calls * (s.stddev_exec_ms**2 + s.mean_exec_ms**2) for s in same) / calls
+    began = [s.stats_since for s in same if s.stats_since is not None]
+    texts = sorted(s.text for s in same if s.text is not None)
+    together: Statement = replace(
+        first,
+        **sums,
+        text=first.text if first.text is not None else next(iter(texts), None),
+        min_exec_ms=min(s.min_exec_ms for s in same),
+        max_exec_ms=max(s.max_exec_ms for s in same),
+        mean_exec_ms=mean,
+        stddev_exec_ms=math.sqrt(max(square - mean**2, 0.0)),
+        stats_since=min(began) if len(began) == len(same) else None,
+    )
+    return together
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) if known else None
+
+
+def users(snapshot: Snapshot, query_id: int) -> tuple[str, ...]:
+    """Name the roles that run a statement, who spends the most on it first."""
+    same = [s for s in snapshot.statements if s.query_id == query_id and s.user is not None]
+    same.sort(key=lambda s: (-s.total_exec_ms, s.user or ""))
+    return tuple(dict.fromkeys(s.user or "" for s in same))
+
+
+def window_seconds(snapshot: Snapshot, statement: Statement | None = None) -> float | None:
+    """Return how long a statement's counters have run; None where their beginning is unknown."""
+    begins = (statement.stats_since if statement else None) or snapshot.statements_window.begins
+    return None if begins is None else max((snapshot.now - begins).total_seconds(), 0.0)
+
+
+def spread(amount: float, seconds: float) -> float:
+    """Return how much of what was counted in so many seconds falls on a day; see :func:`per_day`."""
+    return amount * 86_400 / max(seconds, 86_400)
+
+
+def per_day(snapshot: Snapshot, amount: float, statement: Statement | None = None) -> float | None:
+    """Return how much of an amount falls on a day; None where the counters' beginning is unknown.
+
+    Counters older than a day are averaged. Younger ones are not stretched: what was counted so far
+    is what the day has had at the least.
+    """
+    seconds = window_seconds(snapshot, statement)
+    return None if seconds is None else spread(amount, seconds)
+
+
+def coverage(snapshots: Sequence[Snapshot], findings: Iterable[Finding]) -> Coverage:
+    """Say how much of the measured execution time can be read, and how much the findings explain."""
+    total = sum(i.total_exec_ms_database for s in snapshots for i in s.statements_info)
+    tooling = sum(_tooling_ms(s) for s in snapshots)
+    load = total - tooling
+    visible = sum(
+        st.total_exec_ms for s in snapshots for st in statements(s) if st.text is not None
+    )
+    named = {q for f in findings for q in f.evidence.get("query_ids", ())}
+    explained = sum(
+        st.total_exec_ms for s in snapshots for st in statements(s) if st.query_id in named
+    )
+    infos = [i for s in snapshots[:1] for i in s.statements_info]
+    return Coverage(
+        explained_share=_share(explained, load),
+        visible_share=_share(visible, load),
+        hidden_statements=sum(i.hidden_entries for i in infos),
+        evictions_per_hour=_evictions(snapshots[0]),
+    )
+
+
+def _tooling_ms(snapshot: Snapshot) -> float:
+    own = _own_relations(snapshot)
+    return sum(
+        s.total_exec_ms for s in snapshot.statements if s.is_toplevel and _is_tooling(s, own)
+    )
+
+
+def _share(part: float, whole: float) -> float | None:
+    return round(min(part / whole, 1.0), 4) if whole > 0 else None
+
+
+def _evictions(snapshot: Snapshot) -> float | None:
+    """Return evicted entries an hour; each dealloc drops 5 % of the table, ten at the least.
+
+    A window under an hour is not stretched to one.
+    """
+    info = snapshot.statements_info[0] if snapshot.statements_info else None
+    seconds = window_seconds(snapshot)
+    if info is None or info.dealloc is None or seconds is None or not info.max_entries:
+        return None
+    dropped = info.dealloc * max(10, info.max_entries * 0.05)
+    return round(dropped / max(seconds / 3600, 1.0), 2)

@@ -1,0 +1,36 @@
+"""How to return a table's empty space to the operating system, the least disruptive way first."""
+
+from collections.abc import Iterator
+
+from pgwatch_wed.facts import Snapshot, Table
+from pgwatch_wed.findings import Remedy
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.quote import ident
+
+_BRIEFLY = "does not block reads or writes, except for a brief ACCESS EXCLUSIVE lock at the end"
+
+
+def remedies(snapshot: Snapshot, table: Table) -> tuple[Remedy, ...]:
+    """Return VACUUM, with the rewrites that return space as comments: they call for a decision."""
+    # A comment ends at the end of the line, and a name may contain a newline.
+    name = " ".join(ident(table.schema, table.name).splitlines())
+    lines = [f"VACUUM (ANALYZE) {ident(table.schema, table.name)};", *_rewrites(snapshot, name)]
+    return (
+        Remedy(
+            sql="\n".join(lines),
+            lock=f"{vac.SHARE_UPDATE}. For the rewrites in comments, see there",
+            in_transaction=False,
+            undo=vac.NOTHING_VISIBLE,
+        ),
+    )
+
+
+def _rewrites(snapshot: Snapshot, name: str) -> Iterator[str]:
+    yield "-- VACUUM makes the space available for reuse. Only if the table will never need it again, rewrite it:"
+    if snapshot.server.major >= 19:
+        yield f"-- REPACK (CONCURRENTLY) {name};  ({_BRIEFLY})"
+    else:
+        tools = [e.name for e in snapshot.extensions if e.name in ("pg_repack", "pg_squeeze")]
+        with_what = " or ".join(sorted(tools)) or "pg_repack or pg_squeeze"
+        yield f"-- {with_what} on {name}  ({_BRIEFLY})"
+    yield f"-- Last resort, ACCESS EXCLUSIVE, blocks all reads and writes until it is done: VACUUM FULL {name};"

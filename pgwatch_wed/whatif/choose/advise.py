@@ -1,0 +1,520 @@
+"""A target and a workload → the best set of indexes within a budget, with reasons."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from pgwatch_wed.quote import ident
+from pgwatch_wed.whatif.choose import candidates, existing, naming, usage, writes
+from pgwatch_wed.whatif.choose.candidates import Options as Shape
+from pgwatch_wed.whatif.choose.explore import explore
+from pgwatch_wed.whatif.choose.pool import Pool
+from pgwatch_wed.whatif.choose.risk import Judge
+from pgwatch_wed.whatif.choose.search import Problem, Search
+from pgwatch_wed.whatif.model import (
+    Configuration,
+    Index,
+    Oracle,
+    Plan,
+    PlanError,
+    Query,
+    Rejected,
+)
+from pgwatch_wed.whatif.proof.truth import Verified
+from pgwatch_wed.whatif.workload import Workload
+
+_EXPLORE_SHARE = 0.6
+_SEARCH_SHARE = 0.9
+_MIN_GAIN = 0.0005
+_USEFUL = 0.995
+_BUDGET_SHARE = 0.25
+_CALLS_A_QUERY = 34
+_ROUNDS = 20
+_POLISHED = 3
+_SLOW = 1.0  # seconds of planning
+_BUILT_AT_ONCE = 20
+_WIDENING_ROUNDS = 3
+_MISSED = 20
+_LATE = "the time was up before it was looked at; give more with --seconds"
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user allows. ``budget_bytes`` None: a quarter of the tables' size."""
+
+    budget_bytes: int | None = None
+    max_width: int = 3
+    seconds: float = 60.0
+    guard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class QueryGain:
+    """A query's cost, weighted, without and with the advised set, and the indexes it then uses."""
+
+    name: str
+    query_id: int | None
+    cost_before: float
+    cost_after: float
+    weight: float
+    indexes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAdvice:
+    """One advised index. Costs are the workload's without it and with it, beside the others."""
+
+    index: Index
+    name: str
+    ddl: str
+    size_bytes: int
+    cost_without: float
+    cost_with: float
+    write_cost: float
+    queries: tuple[str, ...]
+    query_ids: tuple[int, ...]
+    makes_redundant: tuple[str, ...]
+    partitions: tuple[tuple[str, str], ...]
+    caveats: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The set, what it changes, and why the other queries get none."""
+
+    indexes: tuple[IndexAdvice, ...]
+    cost_before: float
+    cost_after: float
+    bytes: int
+    budget_bytes: int
+    whatif_calls: int
+    seconds: float
+    per_query: tuple[QueryGain, ...]
+    rejected: tuple[Rejected, ...]
+    engine: str
+    unit: str
+    notes: tuple[str, ...] = ()
+    hidden_statements: int = 0
+    verified: Verified | None = None
+
+
+class Advisor:
+    """One run over one oracle. Use :func:`advise`."""
+
+    def __init__(
+        self, oracle: Oracle, workload: Workload, options: Options, progress: Progress
+    ) -> None:
+        self._oracle = oracle
+        self._workload = workload
+        self._options = options
+        self._progress = progress
+        self._began = time.monotonic()
+        self._judge = Judge(oracle.catalog, is_on=options.guard)
+        self._pool = Pool(lambda q, s: oracle.plan(q, s), self._judge)
+        self._rejected: dict[str, str] = {}
+        self._base: dict[str, float] = {}
+        self._queries: list[Query] = []
+        self._writes: dict[str, list[writes.Write]] = {}
+        self._candidates: dict[str, list[Index]] = {}
+        self._explored: set[str] = set()
+        self._plan_seconds: dict[str, float] = {}
+        pages = sum(t.pages for t in oracle.catalog.tables.values())
+        asked = options.budget_bytes
+        self._budget = int(pages * 8192 * _BUDGET_SHARE) if asked is None else asked
+
+    def run(self) -> Advice:
+        """Work until done or out of time, and return the best set found so far."""
+        self._progress("planning the workload", 0.1)
+        self._queries = [q for each in self._workload.queries if (q := self._begin(each))]
+        self._queries.sort(key=lambda q: -q.weight * self._base[q.name])
+        self._progress("building candidates", 0.2)
+        self._make_candidates()
+        found = self._explore()
+        self._share(found)
+        chosen = self._search()
+        self._progress("done", 1.0)
+        return self._advice(chosen)
+
+    def told(self, indexes: Iterable[Index]) -> Advice:
+        """Return the advice as it is with only some of the indexes, after :meth:`run`."""
+        self._began = time.monotonic()  # to tell is not to search: it has its own time
+        return self._advice(frozenset(indexes))
+
+    @property
+    def queries(self) -> Sequence[Query]:
+        """The queries that could be planned, with the weights that they were given."""
+        return self._queries
+
+    # The workload
+
+    def _begin(self, query: Query) -> Query | None:
+        """Plan a query as things are; give a measured one the weight that makes cost time."""
+        if self._left(_EXPLORE_SHARE) <= 0 and self._base:
+            self._rejected[query.name] = _LATE
+            return None
+        began = time.monotonic()
+        try:
+            plan = self._oracle.plan(query)
+        except PlanError as error:
+            self._rejected[query.name] = f"it cannot be planned: {error}"
+            return None
+        self._plan_seconds[query.name] = time.monotonic() - began
+        self._judge.begin(query, plan)
+        self._base[query.name] = plan.cost
+        changes = writes.writes(query, plan.tree, self._oracle.catalog)
+        if changes:
+            self._writes[query.name] = changes
+        weight = query.weight
+        if query.total_ms is not None:
+            weight = query.total_ms / max(plan.cost, 0.01)
+        query = replace(query, weight=weight)
+        self._pool.put(query, frozenset(), plan)
+        return query
+
+    def _make_candidates(self) -> None:
+        shape = Shape(
+            self._options.max_width, self._oracle.is_c_collation, trigram=self._oracle.trigram
+        )
+        with closing(self._oracle.bare(self._queries)) as plans:
+            for query, plan in plans:
+                if self._left(_EXPLORE_SHARE * 0.5) <= 0:
+                    break
+                self._candidates[query.name] = self._candidates_of(query, plan, shape)
+        names = list(self._candidates)
+        for start in range(0, len(names), _BUILT_AT_ONCE):
+            self._build(names[start : start + _BUILT_AT_ONCE])
+
+    def _build(self, names: Sequence[str]) -> None:
+        """Build the candidates of some queries; none when the time to explore would be gone."""
+        if self._left(_EXPLORE_SHARE * 0.75) <= 0:
+            for name in names:
+                del self._candidates[name]
+            return
+        self._oracle.add(i for name in names for i in self._candidates[name])
+        for name in names:
+            built = self._candidates[name]
+            self._candidates[name] = [i for i in built if self._oracle.refusal(i) is None]
+
+    def _candidates_of(self, query: Query, plan: Plan, shape: Shape) -> list[Index]:
+        catalog = self._oracle.catalog
+        uses = usage.uses(plan.tree, catalog)
+        self._pool.restrict(query, {(u.table.schema, u.table.name) for u in uses})
+        found = dict.fromkeys(i for u in uses for i in candidates.candidates(u, catalog, shape))
+        return [i for i in found if existing.covering(catalog, i) is None]
+
+    # Filling the pool
+
+    def _explore(self) -> Configuration:
+        found: set[Index] = set()
+        total = sum(q.weight * self._base[q.name] for q in self._queries) or 1.0
+        for number, query in enumerate(self._queries):
+            if self._left(_EXPLORE_SHARE) <= 0:
+                break
+            if query.name not in self._candidates:
+                continue
+            self._explored.add(query.name)
+            self._progress("asking what-if", 0.3 + 0.3 * number / len(self._queries))
+            share = query.weight * self._base[query.name] / total
+            calls = max(6, min(_CALLS_A_QUERY, int(_CALLS_A_QUERY * len(self._queries) * share)))
+            # a query of many joins may take seconds to plan: it shall not live on others' time
+            left = self._left(_EXPLORE_SHARE)
+            fair = left * max(share, 1 / (len(self._queries) - number))
+            calls = min(calls, max(2, int(fair / max(self._plan_seconds[query.name], 1e-6))))
+            found |= explore(
+                self._pool,
+                query,
+                self._candidates.get(query.name, ()),
+                self._oracle.size,
+                self._budget,
+                calls,
+            )
+        return frozenset(found)
+
+    def _share(self, found: Configuration) -> None:
+        """Let every query see what others use, and what merging such indexes gives."""
+        new = self._mergers(found)
+        self._oracle.add(new)
+        everything = found | {i for i in new if self._oracle.refusal(i) is None}
+        for query in self._queries:
+            if self._left(_EXPLORE_SHARE + 0.15) <= 0:
+                return
+            visible = self._pool.relevant(query, everything)
+            if visible and self._plan_seconds[query.name] < _SLOW:
+                explore(self._pool, query, visible, self._oracle.size, self._budget, 6)
+
+    def _mergers(self, found: Configuration) -> list[Index]:
+        made = {
+            merged
+            for one in found
+            for other in found
+            if one < other and (merged := candidates.merged(one, other)) is not None
+        }
+        catalog = self._oracle.catalog
+        return sorted(i for i in made if existing.covering(catalog, i) is None)
+
+    # Choosing
+
+    def _search(self) -> Configuration:
+        deadline = self._began + self._options.seconds * _SEARCH_SHARE
+        best: Configuration = frozenset()
+        proven = {best: self._objective(best)}
+        for round_number in range(_ROUNDS):
+            self._progress("searching", 0.7 + 0.25 * round_number / _ROUNDS)
+            calls = self._pool.calls
+            best = self._searcher(deadline).best(
+                best, polished=_POLISHED if not round_number else 1
+            )
+            for query in self._queries:
+                if self._left(1.0) > 0:
+                    self._ask(query, best)
+            # what looked best by the plans that were known may be worse by those that were not
+            proven[best] = self._objective(best)
+            best = min(proven, key=lambda s: (proven[s], sorted(s)))
+            if round_number < _WIDENING_ROUNDS:
+                self._widen(best, deadline)
+            if self._pool.calls == calls or time.monotonic() > deadline:
+                break
+        return self._pruned(self._without_idlers(best))
+
+    def _objective(self, chosen: Configuration) -> float:
+        """Return what a set costs by plans that were asked for: reads with their risk, and writes."""
+        reads = 0.0
+        for query in self._queries:
+            known = self._pool.exact(query, chosen) or self._pool.bound(query, chosen)
+            reads += query.weight * (self._base[query.name] if known is None else known.value)
+        return reads + sum(self._write_cost(i) for i in chosen)
+
+    def _widen(self, chosen: Configuration, deadline: float) -> None:
+        """Ask what queries would do if chosen indexes served each other's queries, or those in want.
+
+        Only plans are asked for: whether it pays is the search's to say.
+        """
+        users = self._users(chosen)
+        pairs = [(a, b, users[b]) for a in chosen for b in chosen if a < b]
+        pairs += [(a, b, [q]) for q, b in self._missed(chosen) for a in chosen]
+        for index, other, others in pairs:
+            joined = candidates.merged(index, other)
+            if joined is None or joined in chosen or time.monotonic() > deadline:
+                continue
+            if existing.covering(self._oracle.catalog, joined) is None and self._fits(joined):
+                for query in dict.fromkeys([*users[index], *others]):
+                    self._ask(query, (chosen - {index, other}) | {joined})
+
+    def _missed(self, chosen: Configuration) -> list[tuple[Query, Index]]:
+        """Return the indexes that would help most but are not chosen, with the query they help."""
+        least = _MIN_GAIN * sum(q.weight * self._base[q.name] for q in self._queries)
+        found = []
+        for query in self._queries:
+            best = min(self._pool.known(query), key=lambda k: k.value)
+            gap = self._cost(query, chosen) - query.weight * best.value
+            if gap > least:
+                found += [(gap, query, index) for index in best.used - chosen]
+        found.sort(key=lambda each: (-each[0], each[2]))
+        return [(query, index) for _, query, index in found[:_MISSED]]
+
+    def _fits(self, index: Index) -> bool:
+        self._oracle.add([index])
+        return self._oracle.refusal(index) is None and self._oracle.size(index) <= self._budget
+
+    def _searcher(self, deadline: float) -> Search:
+        return Search(self._problem(), self._pool, deadline)
+
+    def _problem(self) -> Problem:
+        used = {i for q in self._queries for k in self._pool.known(q) for i in k.used}
+        total = sum(q.weight * self._base[q.name] for q in self._queries)
+        return Problem(
+            self._queries,
+            {i: self._oracle.size(i) for i in used},
+            {i: self._write_cost(i) for i in used},
+            self._budget,
+            _MIN_GAIN * total,
+        )
+
+    def _write_cost(self, index: Index) -> float:
+        weights = {q.name: q.weight for q in self._queries}
+        return writes.cost(index, self._oracle.catalog, self._writes, weights)
+
+    def _ask(self, query: Query, chosen: Configuration) -> float:
+        """Return the cost of a query under a set; where it cannot be planned, what it was."""
+        try:
+            return self._pool.plan(query, chosen).cost
+        except PlanError:
+            return self._base[query.name]
+
+    def _without_idlers(self, chosen: Configuration) -> Configuration:
+        """Take out indexes that no plan uses."""
+        used = {
+            i
+            for q in self._queries
+            if (known := self._pool.exact(q, chosen)) is not None
+            for i in known.used
+        }
+        return chosen & used
+
+    def _pruned(self, chosen: Configuration) -> Configuration:
+        """Take out, the least useful first, what really earns less than it must."""
+        least = _MIN_GAIN * sum(q.weight * self._base[q.name] for q in self._queries)
+        users = self._users(chosen)
+        gains: dict[Index, float] = {}
+        while chosen:
+            for index in sorted(chosen - gains.keys()):
+                if self._left(1.0) <= 0:
+                    return chosen
+                gains[index] = self._true_gain(index, chosen, users[index])
+            worst = min(gains, key=lambda i: gains[i])
+            if gains[worst] > least:
+                break
+            touched = {q.name for q in users[worst]}
+            chosen = self._without_idlers(chosen - {worst})
+            users = self._users(chosen)
+            # only what serves the same queries can be worth another amount now
+            gains = {
+                i: gain
+                for i, gain in gains.items()
+                if i in chosen and touched.isdisjoint(q.name for q in users[i])
+            }
+        return chosen
+
+    def _users(self, chosen: Configuration) -> dict[Index, list[Query]]:
+        """Return the queries that use each index of a set."""
+        found: dict[Index, list[Query]] = {index: [] for index in chosen}
+        for query in self._queries:
+            known = self._pool.exact(query, chosen)
+            for index in known.used if known is not None else ():
+                found[index].append(query)
+        return found
+
+    def _true_gain(self, index: Index, chosen: Configuration, users: Iterable[Query]) -> float:
+        """Return what an index saves beside the others, less what it costs writes."""
+        rest = chosen - {index}
+        saved = sum(self._cost(q, rest) - self._cost(q, chosen) for q in users)
+        return saved - self._write_cost(index)
+
+    # Telling
+
+    def _advice(self, chosen: Configuration) -> Advice:
+        names = naming.names(self._oracle.catalog, sorted(chosen))
+        gains = [self._query_gain(q, chosen, names) for q in self._queries]
+        extra = sum(self._write_cost(i) for i in chosen)
+        before = sum(g.cost_before for g in gains)
+        reads = sum(g.cost_after for g in gains)
+        users = self._users(chosen)
+        advised = [self._index_advice(i, chosen, names, reads, users[i]) for i in sorted(chosen)]
+        advised.sort(key=lambda a: a.cost_with - a.cost_without)
+        return Advice(
+            indexes=tuple(advised),
+            cost_before=before,
+            cost_after=reads + extra,
+            bytes=sum(a.size_bytes for a in advised),
+            budget_bytes=self._budget,
+            whatif_calls=self._oracle.calls,
+            seconds=time.monotonic() - self._began,
+            per_query=tuple(gains),
+            rejected=(*self._workload.rejected, *self._reasons(gains)),
+            engine=self._oracle.engine,
+            unit="ms" if self._workload.is_measured else "cost",
+            notes=tuple(self._oracle.notes),
+            hidden_statements=self._workload.hidden,
+        )
+
+    def _query_gain(
+        self, query: Query, chosen: Configuration, names: Mapping[Index, str]
+    ) -> QueryGain:
+        cost = self._ask(query, chosen)
+        known = self._pool.exact(query, chosen)
+        used = sorted(names[i] for i in known.used) if known is not None else []
+        return QueryGain(
+            query.name,
+            query.query_id,
+            self._base[query.name] * query.weight,
+            cost * query.weight,
+            query.weight,
+            tuple(used),
+        )
+
+    def _index_advice(
+        self,
+        index: Index,
+        chosen: Configuration,
+        names: Mapping[Index, str],
+        cost_with: float,
+        users: Sequence[Query],
+    ) -> IndexAdvice:
+        catalog = self._oracle.catalog
+        rest = chosen - {index}
+        # only those that use it can become dearer without it
+        lost = sum(q.weight * self._without(q, rest) - self._cost(q, chosen) for q in users)
+        table = catalog.by_name[index.schema, index.table]
+        leaves = catalog.leaves(table) if table.kind == "p" else ()
+        return IndexAdvice(
+            index=index,
+            name=names[index],
+            ddl=index.ddl(names[index]),
+            size_bytes=self._oracle.size(index),
+            cost_without=cost_with + lost,
+            cost_with=cost_with,
+            write_cost=self._write_cost(index),
+            queries=tuple(q.name for q in users),
+            query_ids=tuple(q.query_id for q in users if q.query_id is not None),
+            makes_redundant=tuple(
+                ident(e.schema, e.name) for e in existing.made_redundant(catalog, index)
+            ),
+            partitions=tuple((leaf.schema, leaf.name) for leaf in leaves),
+            caveats=tuple(self._caveats(index)),
+        )
+
+    def _caveats(self, index: Index) -> Iterable[str]:
+        if index.method == "gin":
+            yield "what a GIN index saves is estimated from little; --verify measures it"
+        if any(k.column is None for k in index.keys):
+            yield "run ANALYZE after building: an expression has no statistics before"
+
+    def _without(self, query: Query, rest: Configuration) -> float:
+        """Return the cost under a set; when the time is up, that of the best plan that is known."""
+        if self._left(1.0) > 0:
+            return self._ask(query, rest)
+        known = self._pool.bound(query, rest)
+        return known.cost if known is not None else self._base[query.name]
+
+    def _cost(self, query: Query, chosen: Configuration) -> float:
+        return query.weight * self._ask(query, chosen)
+
+    def _reasons(self, gains: Sequence[QueryGain]) -> list[Rejected]:
+        reasons = [Rejected(name, reason) for name, reason in self._rejected.items()]
+        by_name = {q.name: q for q in self._queries}
+        idle = [by_name[g.name] for g in gains if not g.indexes]
+        return [*reasons, *(Rejected(q.name, self._reason(q)) for q in idle)]
+
+    def _reason(self, query: Query) -> str:
+        if query.name not in self._candidates:
+            return _LATE
+        if not self._candidates[query.name]:
+            return "it has no condition, join or order on a larger table that an index lacks"
+        base = self._base[query.name]
+        helpful = [k for k in self._pool.known(query) if k.used and k.cost < _USEFUL * base]
+        if query.name not in self._explored:
+            return _LATE
+        if not helpful:
+            return "no index that was tried lowers its cost"
+        if all(k.value >= base for k in helpful):
+            return "indexes would lower its estimated cost, but their plans risk to be slower"
+        least = min(sum(self._oracle.size(i) for i in k.used) for k in helpful)
+        if least > self._budget:
+            return f"the smallest index that helps it takes {least} bytes, more than the budget"
+        return "indexes that would help it gain less than others in the same budget, or too little"
+
+    def _left(self, share: float) -> float:
+        return self._began + self._options.seconds * share - time.monotonic()
+
+
+def advise(
+    oracle: Oracle,
+    workload: Workload,
+    options: Options | None = None,
+    progress: Progress = lambda _what, _share: None,
+) -> Advice:
+    """Return the best set of indexes that was found in the time and budget that were given."""
+    return Advisor(oracle, workload, options or Options(), progress).run()

@@ -1,0 +1,279 @@
+"""What a GIN index will hold, from statistics: its entries, and how many rows hold each.
+
+Of arrays and tsvectors ANALYZE counts the elements. Of texts and JSON documents the statistics have
+some values, which are taken apart in the lab as the operator class would.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgwatch_wed.whatif.catalog import Catalog, Column, Table
+from pgwatch_wed.whatif.lab import samples
+from pgwatch_wed.whatif.model import Index, Key
+from pgwatch_wed.whatif.sizes import spreads
+from pgwatch_wed.whatif.sizes.postings import Content, Elements
+
+_DEFAULT_TARGET = 100
+_FLAT = 0.3
+_STEP = 1.25
+
+_COUNTED = """
+select s.most_common_elem_freqs::float8[], s.elem_count_histogram::float8[],
+       (select avg(octet_length(e))::float8 from unnest(s.most_common_elems::text::text[]) e)
+from pg_stats s
+where s.schemaname = %s and s.tablename = %s and s.attname = %s and s.most_common_elem_freqs is not null
+order by s.inherited = %s desc limit 1
+"""
+_TAKEN_APART = """
+with recursive {sampled}, numbered as (
+  select row_number() over () as number, share, is_common, ({expression}) as value
+  from (select value as {name_as_column}, share, is_common from sampled where value is not null)
+       as {alias}
+), {parts}
+select kind, count(*), sum(share)::float8, octet_length(entry)::int, bool_or(is_common)
+from (select distinct number, share, is_common, kind, entry
+      from parts where entry is not null) x
+group by kind, entry
+"""
+_EACH = """parts as (
+  select number, share, is_common, '' as kind, entry::text as entry
+  from numbered, lateral (select {entries}) x(entry)
+)"""
+# jsonb_ops has the keys and the values of a document as entries, jsonb_path_ops values with their way
+_JSON = """walked as (
+  select number, share, is_common, '' as way, null::text as key, value as node from numbered
+  union all
+  select number, share, is_common, way || '.' || coalesce(x.key, ''), x.key, x.node
+  from walked, lateral (
+    select key, value as node
+    from jsonb_each(case jsonb_typeof(walked.node) when 'object' then walked.node end)
+    union all
+    select null, value
+    from jsonb_array_elements(case jsonb_typeof(walked.node) when 'array' then walked.node end)
+  ) x
+), scalars as (
+  select number, share, is_common, way as kind, node #>> '{}' as text, jsonb_typeof(node) as type from walked
+  where jsonb_typeof(node) not in ('object', 'array')
+), parts as (
+"""
+_JSON_OPS = f"""{_JSON}
+  select number, share, is_common, 'key' as kind, 'K' || key as entry from walked
+  union all
+  select number, share, is_common, kind, left(type, 1) || text from scalars
+)"""  # noqa: S608 - of our own text alone
+_JSON_PATH_OPS = f"""{_JSON}
+  select number, share, is_common, kind, kind || ':' || text as entry from scalars
+)"""  # noqa: S608 - of our own text alone
+# what an operator class stores of an entry where that is not its text
+_HASHED = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An entry that was found in so many of the sampled values, and in that share of the rows.
+
+    ``kind`` tells where in a document it stands; ``is_common`` that its rows were counted.
+    """
+
+    kind: str
+    values: int
+    share: float
+    size: int
+    is_common: bool
+
+
+def read(
+    connection: psycopg.Connection[Any],
+    catalog: Catalog,
+    table: Table,
+    index: Index,
+) -> None:
+    """Add what a GIN index's keys hold on a table, where statistics tell; more than one try is free."""
+    for key in index.keys if index.method == "gin" else ():
+        if not catalog.is_first_try("contents", table.oid, key):
+            continue
+        with samples.attempt(connection):
+            content = _content(connection, catalog, table, key)
+            if content is not None:
+                catalog.contents[table.oid, key] = content
+
+
+def _content(
+    connection: psycopg.Connection[Any], catalog: Catalog, table: Table, key: Key
+) -> Content | None:
+    column = catalog.column(table, key)
+    source = column if key.column is not None else next(iter(spreads.inputs_of(table, key)), None)
+    if column is None or source is None or (key.column is None and source.category == "A"):
+        return None
+    if key.column is not None and "trgm" not in key.operator_class:
+        counted = _counted(connection, table, column)
+        if counted is not None:
+            return counted
+    parts = _parts_of(column, key)
+    return _taken_apart(connection, table, key, source, parts) if parts else None
+
+
+def _parts_of(column: Column, key: Key) -> str | None:
+    """Return SQL that takes values apart, or None where it is not known how."""
+    if "trgm" in key.operator_class:
+        schema = key.operator_class.rpartition(".")[0]
+        function = f"{schema}.show_trgm" if schema else "show_trgm"
+        return _EACH.format(entries=f"unnest({function}(value::text))")
+    if column.base_type == "tsvector":
+        return _EACH.format(entries="unnest(tsvector_to_array(value))")
+    if column.category == "A":
+        return _EACH.format(entries="unnest(value)")
+    if column.base_type == "jsonb":
+        return _JSON_PATH_OPS if "path" in key.operator_class else _JSON_OPS
+    return None
+
+
+# Elements that ANALYZE counted
+
+
+def _counted(connection: psycopg.Connection[Any], table: Table, column: Column) -> Content | None:
+    row = connection.execute(
+        _COUNTED, [table.schema, table.name, column.name, table.kind == "p"]
+    ).fetchone()
+    if row is None:
+        return None
+    frequencies, counts, width = row
+    # after the elements' own come the least and the greatest, and for arrays the share of NULL
+    common = sorted(frequencies[: -3 if counts else -2], reverse=True)
+    if not common:
+        return None
+    each = counts[-1] if counts else _words_a_row(column, width)
+    size = float(width) if column.base_type in ("tsvector", "_text", "_varchar") else 8.0
+    return Content(tuple(_spread(common, each, table, column)), size + 1)
+
+
+def _words_a_row(column: Column, word: float) -> float:
+    """Return how many words a tsvector has: each has four bytes of header, and a position of four."""
+    return max(1.0, column.mean_width / (4 + word + 4.5))
+
+
+def _spread(common: Sequence[float], each: float, table: Table, column: Column) -> list[Elements]:
+    """Return all elements, from the shares of the most common and the mean number in a row."""
+    rows = table.rows * (1 - column.null_fraction)
+    found = [Elements(1.0, rows * share) for share in common]
+    rest = each - sum(common)
+    if rest <= 0.01 * each:
+        return found
+    slope = _slope(common)
+    if slope < _FLAT:
+        number = _number_if_even(common, each, table, column)
+        return [Elements(number, max(1.0, rows * each / number))]
+    return [*found, *_tail(common, slope, rest, rows)]
+
+
+def _slope(common: Sequence[float]) -> float:
+    """Return the exponent of Zipf's law that fits the shares; the least are left out as noise."""
+    ranks = range(max(1, len(common) // 20), max(3, len(common) // 2))
+    points = [(math.log(r), math.log(common[r - 1])) for r in ranks if r <= len(common)]
+    if len(points) < 3:
+        return 0.0
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return -sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+def _tail(common: Sequence[float], slope: float, rest: float, rows: float) -> list[Elements]:
+    """Continue Zipf's law behind the last share until the rest is used up."""
+    middle = max(1, len(common) // 2)
+    scale = common[middle - 1] * middle**slope
+    found, rank = [], float(len(common))
+    while rest > 0 and rank < 1e9:
+        number = max(1.0, rank * (_STEP - 1))
+        share = scale * (rank + number / 2) ** -slope
+        number = min(number, rest / share)
+        rest -= number * share
+        rank += number
+        # of very rare ones only some are there
+        there = number * -math.expm1(-rows * share)
+        found.append(Elements(there, number * share * rows / there))
+    return found
+
+
+def _number_if_even(common: Sequence[float], each: float, table: Table, column: Column) -> float:
+    """Return how many elements there are if all are equally frequent.
+
+    Then ANALYZE's most common ones are those that chance put into its sample most often: so many
+    have at least so many rows there, by Poisson's law.
+    """
+    target = column.bins or _DEFAULT_TARGET
+    sampled = min(table.rows, float(spreads.BLOCKS_A_TARGET * target))
+    least = max(1, round(common[-1] * sampled))
+    low, high = math.log(len(common)), math.log(max(len(common) + 1.0, table.rows * each))
+    for _ in range(60):
+        middle = (low + high) / 2
+        number = math.exp(middle)
+        expected = number * _at_least(least, sampled * each / number)
+        low, high = (middle, high) if expected > len(common) else (low, middle)
+    return math.exp(low)
+
+
+def _at_least(count: int, mean: float) -> float:
+    probability, total = math.exp(-mean), 0.0
+    for number in range(count):
+        total += probability
+        probability *= mean / (number + 1)
+    return max(0.0, 1 - total)
+
+
+# Values taken apart
+
+
+def _taken_apart(
+    connection: psycopg.Connection[Any],
+    table: Table,
+    key: Key,
+    source: Column,
+    parts: str,
+) -> Content | None:
+    text = key.text if key.column is None else sql.Identifier(source.name).as_string()
+    query = sql.SQL(_TAKEN_APART).format(
+        sampled=samples.sampled(connection, table, source),
+        expression=sql.SQL(text),
+        name_as_column=sql.Identifier(source.name),
+        alias=sql.Identifier(table.name),
+        parts=sql.SQL(parts),
+    )
+    with connection.cursor() as cursor:
+        rows = cursor.execute(query).fetchall()
+    found = [_Part(*row) for row in rows]
+    if not found:
+        return None
+    is_hashed = "trgm" in key.operator_class or "path" in key.operator_class
+    size = _HASHED if is_hashed else 1 + sum(part.size for part in found) / len(found)
+    return Content(tuple(_elements(found, table.rows)), size)
+
+
+def _elements(parts: Sequence[_Part], rows: float) -> list[Elements]:
+    """Return entries by rows; those that one value alone has stand for more that no value has."""
+    known = [part for part in parts if part.values > 1 or part.is_common]
+    found = [Elements(1.0, max(1.0, part.share * rows)) for part in known]
+    for kind in {part.kind for part in parts}:
+        alike = [part for part in parts if part.kind == kind and not part.is_common]
+        once = [part for part in alike if part.values == 1]
+        if once:
+            twice = sum(part.values == 2 for part in alike)
+            together = max(1.0, sum(part.share for part in once) * rows)
+            number = _number_of_rare(len(once), twice, together)
+            found.append(Elements(number, together / number))
+    return found
+
+
+def _number_of_rare(once: int, twice: int, most: float) -> float:
+    """Return how many entries there are of which a sample shows ``once`` a single time.
+
+    Chao's estimator; without a pair it is a lower bound, and the middle to the upper is taken.
+    """
+    if twice:
+        return min(most, max(float(once), once * once / (2 * twice)))
+    return min(most, max(float(once), math.sqrt(once * once / 2 * most)))

@@ -1,0 +1,243 @@
+"""What statistics an expression will have once it is indexed, from those of its column.
+
+PostgreSQL knows nothing of ``lower(email)`` before an index on it is built and analyzed: the
+planner takes one value in 200 for granted, and a candidate looks useless that is not. But the
+column's statistics hold some of its values. In the lab the expression is evaluated for them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from pgwatch_wed.whatif.catalog import DEDUPLICATES, Catalog, Column, Table
+from pgwatch_wed.whatif.lab import samples
+from pgwatch_wed.whatif.model import Index, Key
+from pgwatch_wed.whatif.sizes import spreads
+
+Where = tuple[int, str]  # a table and an expression's text
+
+_COMMON = 100
+_SHORT = 130  # a stored value up to this has a header of one byte instead of four
+
+_VALUES = """
+with {sampled}, results as (
+  select result, max(size) as size, count(*) as times, sum(share)::float8 as share,
+         count(*) filter (where is_common) as common
+  from (select value as {name_as_column}, share, is_common from sampled) as {alias},
+       lateral (select ({expression}) as result) pgwatch_wed_evaluated,
+       lateral pg_column_size(result) as size  -- sorting would give it a short header
+  group by result
+)
+select result::text as value, size, times, share, common,
+       pg_typeof(result)::oid::int8 as type
+from results order by result
+"""
+_TYPE = f"""
+select b.typname as base_type, b.typcategory::text as category, t.typlen as type_length,
+       t.typalign::text as alignment, format_type(t.oid, null) as type_name,
+       {DEDUPLICATES} as deduplicates
+from pg_type t
+join pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
+where t.oid = %s
+"""  # noqa: S608 - of our own text alone
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What ANALYZE would store, with values as text."""
+
+    null_fraction: float
+    width: int
+    distinct: float
+    common: tuple[tuple[str, float], ...]
+    bounds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression as if it were a column, and its statistics."""
+
+    column: Column
+    sizes: tuple[tuple[int, float], ...]
+    statistics: Statistics
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    value: str | None
+    size: int | None
+    times: int
+    share: float
+    common: int  # how many of the column's most common values have it
+
+
+def read(
+    connection: psycopg.Connection[Any],
+    catalog: Catalog,
+    table: Table,
+    index: Index,
+    statistics: dict[Where, "Statistics"],
+) -> None:
+    """Add what an index's expressions would be to the catalog, where one column tells it.
+
+    More than one try is free.
+    """
+    for key in index.keys:
+        inputs = spreads.inputs_of(table, key) if key.column is None else []
+        if len(inputs) != 1 or inputs[0].category == "A":
+            continue
+        if not catalog.is_first_try("expression", table.oid, key.text):
+            continue
+        with samples.attempt(connection):
+            found = _evaluated(connection, table, key, inputs[0])
+            if found is not None:
+                catalog.expressions[table.oid, key.text] = found.column
+                catalog.value_sizes[table.oid, key.text] = found.sizes
+                shares = tuple(share for _, share in found.statistics.common)
+                catalog.common_shares[table.oid, key.text] = shares
+                statistics[table.oid, key.text] = found.statistics
+
+
+def restore(
+    connection: psycopg.Connection[Any],
+    statistics: Mapping[Where, "Statistics"],
+    table: Table,
+    index: Index,
+    oid: int,
+) -> None:
+    """Give the expressions of an empty index of the lab the statistics that they would have."""
+    for number, key in enumerate(index.keys, 1):
+        found = statistics.get((table.oid, key.text))
+        if found is not None:
+            with suppress(psycopg.Error), connection.transaction():
+                _restore(connection, oid, number, found)
+
+
+def _restore(connection: psycopg.Connection[Any], oid: int, number: int, found: Statistics) -> None:
+    connection.execute(
+        "select pg_restore_attribute_stats('schemaname', n.nspname::text, 'relname', c.relname::text,"
+        " 'attnum', %s::int2, 'inherited', false, 'null_frac', %s::real, 'avg_width', %s::int,"
+        " 'n_distinct', %s::real, 'most_common_vals', %s::text[]::text,"
+        " 'most_common_freqs', %s::real[], 'histogram_bounds', %s::text[]::text)"
+        " from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = %s",
+        [
+            *(number, found.null_fraction, found.width, found.distinct),
+            *([v for v, _ in found.common] or None, [f for _, f in found.common] or None),
+            *(list(found.bounds) or None, oid),
+        ],
+    )
+
+
+def _evaluated(
+    connection: psycopg.Connection[Any], table: Table, key: Key, column: Column
+) -> Expression | None:
+    values = {
+        "sampled": samples.sampled(connection, table, column, between=True),
+        "name_as_column": sql.Identifier(column.name),
+        "alias": sql.Identifier(table.name),
+        "expression": sql.SQL(key.text),
+    }
+    with connection.cursor() as cursor:
+        rows = cursor.execute(sql.SQL(_VALUES).format(**values)).fetchall()
+    if not rows:
+        return None
+    results = [_Result(*row[:5]) for row in rows]
+    return _expression(connection, table, key, column, results, int(rows[0][5]))
+
+
+def _expression(
+    connection: psycopg.Connection[Any],
+    table: Table,
+    key: Key,
+    column: Column,
+    results: Sequence[_Result],
+    type_oid: int,
+) -> Expression | None:
+    total = sum(r.share for r in results)
+    there = [r for r in results if r.value is not None]
+    if not there or total <= 0:
+        return None
+    with connection.cursor(row_factory=dict_row) as cursor:
+        kind = cursor.execute(_TYPE, [type_oid]).fetchone()
+    assert kind is not None
+    sizes = _sizes(there, kind["type_length"])
+    width = sum(size * share for size, share in sizes)
+    nulls = 1 - sum(r.share for r in there) / total
+    distinct = _distinct(there, column)
+    statistics = _statistics(there, total, nulls, width, distinct, table)
+    known = Column(
+        name=key.text,
+        number=0,
+        **kind,
+        is_not_null=False,
+        is_virtual=False,
+        mean_width=width,
+        null_fraction=nulls,
+        distinct=distinct,
+        correlation=None,
+    )
+    return Expression(known, sizes, statistics)
+
+
+def _sizes(results: Iterable[_Result], type_length: int) -> tuple[tuple[int, float], ...]:
+    found: dict[int, float] = {}
+    for each in results:
+        size = each.size or 1
+        stored = size - 3 if type_length < 0 and size <= _SHORT else size
+        found[stored] = found.get(stored, 0.0) + each.share
+    total = sum(found.values())
+    return tuple((size, share / total) for size, share in sorted(found.items()))
+
+
+def _distinct(results: Sequence[_Result], column: Column) -> float:
+    """Return how many results the column's values have: ANALYZE's estimator, on values for rows.
+
+    It is for those that are not among the most common, which are all known.
+    """
+    rest = [r for r in results if not r.common]
+    tried, seen = sum(r.times for r in rest), len(rest)
+    once = sum(r.times == 1 for r in rest)
+    most = column.distinct - sum(r.common for r in results)
+    if not once or most <= tried:
+        return float(len(results))
+    estimate = tried * seen / (tried - once + once * tried / most)
+    return len(results) - seen + min(max(estimate, float(seen)), most)
+
+
+def _statistics(
+    results: Sequence[_Result],
+    total: float,
+    nulls: float,
+    width: float,
+    distinct: float,
+    table: Table,
+) -> Statistics:
+    often = sorted((r for r in results if r.times > 1 or r.common), key=lambda r: -r.share)[
+        :_COMMON
+    ]
+    is_complete = distinct <= len(results)
+    if is_complete and len(results) <= _COMMON:
+        often = sorted(results, key=lambda r: -r.share)
+    common = {r.value: r.share / total for r in often if r.value is not None}
+    bounds = [r.value for r in results if r.value is not None and r.value not in common]
+    stated = -distinct / table.rows if distinct > 0.1 * table.rows else distinct
+    return Statistics(
+        max(0.0, nulls),
+        max(1, round(width)),
+        stated,
+        tuple(common.items()),
+        tuple(_thinned(bounds)) if len(bounds) > 1 else (),
+    )
+
+
+def _thinned(bounds: Sequence[str]) -> Sequence[str]:
+    """Keep at most a hundred bins."""
+    if len(bounds) <= _COMMON + 1:
+        return bounds
+    last = len(bounds) - 1
+    return [bounds[round(k * last / _COMMON)] for k in range(_COMMON + 1)]

@@ -1,0 +1,107 @@
+"""Who owns what comes from a target: a role of the lab that may do nothing else.
+
+Loading and planning run code of the target: functions that call themselves immutable, checks of
+domains, expressions of indexes. As a superuser it could reach files and programs of this machine.
+"""
+
+import re
+import subprocess
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgwatch_wed.embedded import server as embedded
+
+ROLE = "pgwatch_wed_guest"
+SCHEMA = "pgwatch_wed_lab"
+_SUPERUSER_ONLY = re.compile(r"must be superuser to create (an? [a-z ]+)")
+# A guest that may change nothing of the server, but owns whatever comes from the target.
+_CREATE_GUEST = f"create role {ROLE} login bypassrls in role pg_read_all_data, pg_write_all_data"
+_FURNISH = f"""
+create schema {SCHEMA};
+create extension pg_buffercache schema {SCHEMA};
+create function {SCHEMA}.show(shown oid[], hidden oid[], of_tables oid[]) returns void
+  language sql security definer set search_path = pg_catalog as $$
+  update pg_index set indislive = x.on, indisvalid = x.on
+    from (select unnest(shown) as oid, true as on union all select unnest(hidden), false) x
+    where indexrelid = x.oid;
+  -- a table keeps its list of indexes until its own entry changes
+  update pg_class set relname = relname where oid = any (of_tables);
+$$;
+revoke all on all functions in schema {SCHEMA} from public;
+grant usage on schema {SCHEMA} to {ROLE};
+grant execute on function {SCHEMA}.show to {ROLE};
+"""  # noqa: S608 - of our own names alone
+
+
+def call(text: str) -> sql.Composed:
+    """Return SQL in which ``{lab}`` stands for the schema of what the role was given."""
+    return sql.SQL(text).format(lab=sql.Identifier(SCHEMA))
+
+
+def create_database(server: embedded.Server, name: str, locale: str | None) -> None:
+    """Create a database that the role owns, with what it needs to ask what-if."""
+    owned = sql.SQL("create database {} owner {} template template0 {}").format(
+        sql.Identifier(name),
+        sql.Identifier(ROLE),
+        sql.SQL("locale {}").format(locale) if locale else sql.SQL(""),
+    )
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(_CREATE_GUEST)
+        connection.execute(owned)
+    with psycopg.connect(server.dsn(name), autocommit=True) as connection:
+        connection.execute(_FURNISH)
+
+
+def add_extensions(
+    admin: psycopg.Connection[Any], extensions: Iterable[tuple[str, str]]
+) -> set[str]:
+    """Create extensions, by name and schema, and return the schemas.
+
+    The role may create few of them; what is missing is told when the dump is loaded.
+    """
+    schemas: set[str] = set()
+    role = sql.Identifier(ROLE)
+    for name, schema in extensions:
+        schemas.add(schema)
+        place = sql.Identifier(schema)
+        make = sql.SQL("create schema if not exists {} authorization {}")
+        extend = sql.SQL("create extension if not exists {} schema {}")
+        with suppress(psycopg.Error), admin.transaction():
+            admin.execute(make.format(place, role))
+            admin.execute(extend.format(sql.Identifier(name), place))
+    grant = sql.SQL("grant usage on foreign data wrapper {} to {}")
+    for (wrapper,) in admin.execute("select fdwname from pg_foreign_data_wrapper"):
+        admin.execute(grant.format(sql.Identifier(wrapper), role))
+    return schemas
+
+
+def load(server: embedded.Server, name: str, file: Path, schemas: Collection[str]) -> list[str]:
+    """Load a dump as the role; return what failed, one line each.
+
+    That ``schemas`` are there already is no failure, nor is what no plan depends on.
+    """
+    done = subprocess.run(  # noqa: S603 - our own binary, arguments are a list
+        [str(server.bindir / "psql"), "-X", "-q", "-f", str(file)],
+        env=server.environment(name) | {"PGUSER": ROLE},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    known = {f'schema "{schema}" already exists' for schema in schemas}
+    return [x for x in _failures(done.stderr) if x not in known and "event trigger" not in x]
+
+
+def _failures(said: str) -> list[str]:
+    """Return psql's errors without position and repetition."""
+    lines = (line.partition("ERROR:")[2].strip() for line in said.splitlines() if "ERROR:" in line)
+    return list(
+        dict.fromkeys(_SUPERUSER_ONLY.sub(r"\1 of the target is not in the lab", x) for x in lines)
+    )

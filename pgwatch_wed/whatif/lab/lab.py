@@ -1,0 +1,499 @@
+"""The lab: a target's schema and statistics in a PostgreSQL of our own, without a row of data.
+
+Files have the target's sizes, indexes the heights of their trees, so that the planner says what
+it would say on the target. Candidates are built once and shown to a session by setting
+``indislive`` and ``indisvalid`` inside a transaction that is rolled back: every session sees a set
+of its own, and hiding an existing index is the drop dry run.
+
+Planning runs code of the target: functions that call themselves immutable, checks of domains. So
+everything that comes from the target is loaded, read and planned by a role that may do nothing
+else; the superuser only changes catalogs.
+"""
+
+import json
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.whatif import catalog as catalogs
+from pgwatch_wed.whatif.catalog import Catalog, Table
+from pgwatch_wed.whatif.lab import elements, expressions, guest, pages, planner
+from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
+from pgwatch_wed.whatif.plans import used_names
+from pgwatch_wed.whatif.sizes import estimates
+from pgwatch_wed.whatif.sizes import model as sizes
+
+LAB_SETTINGS = {
+    "autovacuum": "off",
+    "shared_buffers": "32MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_connections": "20",
+    "max_locks_per_transaction": "4096",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_preload_libraries": "",
+    "max_worker_processes": "64",
+    "event_triggers": "off",
+    "allow_system_table_mods": "on",
+    "log_min_messages": "fatal",
+    "log_min_error_statement": "panic",
+}
+DATABASE = "lab"
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """A candidate in the lab: its own oid and its partitions', where it stands, how large it is."""
+
+    oids: tuple[int, ...]
+    tables: tuple[int, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An index relation: of a table, a partitioned table, or a partition."""
+
+    oid: int
+    table_oid: int
+    kind: str
+    path: str | None
+
+
+class Lab:
+    """An oracle on a database without data. Use as a context manager; see :func:`build`."""
+
+    engine = "lab"
+
+    def __init__(self, server: embedded.Server, settings: Mapping[str, str]) -> None:
+        self._server = server
+        self._owner = pages.Owner.named(embedded.service_user())
+        self._settings = dict(settings)
+        self._stack = ExitStack()
+        self._stack.enter_context(server)
+        self._built: dict[Index, _Built] = {}
+        self._refused: dict[Index, str] = {}
+        self._schemas: set[str] = set()
+        self._matching: dict[tuple[int, str], float] = {}
+        self._index_by_name: dict[str, Index] = {}
+        self._existing_by_name: dict[str, int] = {}
+        self._statistics: dict[expressions.Where, expressions.Statistics] = {}
+        self._session: psycopg.Connection[Any] | None = None
+        self.notes: list[str] = []
+        self.calls = 0
+        self.is_c_collation = False
+        self.trigram: str | None = None
+        self.catalog = Catalog({}, {}, ())
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the server and remove every trace."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        self._stack.close()
+
+    # Making it like the target
+
+    def create(self, collation: str) -> None:
+        """Create the lab's database; with ``C`` as its collation where the target has that.
+
+        In any other collation LIKE 'x%' cannot use an ordinary B-tree, so it matters.
+        """
+        self.is_c_collation = collation in ("C", "POSIX")
+        guest.create_database(self._server, DATABASE, "C" if self.is_c_collation else None)
+
+    def add_extensions(self, extensions: Iterable[tuple[str, str]]) -> None:
+        """Create the target's extensions, each in its schema, as far as there are such here."""
+        with self._admin() as connection:
+            self._schemas |= guest.add_extensions(connection, extensions)
+
+    def load(self, file: Path) -> list[str]:
+        """Load a dump; return what failed, one line each."""
+        return guest.load(self._server, DATABASE, file, self._schemas)
+
+    def prepare(self) -> None:
+        """Read what was loaded and give every file the size that its statistics state."""
+        with self._admin() as connection:
+            connection.execute(
+                "update pg_class set relispopulated = true where relkind = 'm'"
+                " and not relispopulated"
+            )
+            with self._guest() as reader:
+                self.catalog = catalogs.read(reader)
+                self.trigram = _schema_of(reader, "pg_trgm")
+            paths = _paths(connection)
+            self._name_apart(connection)
+            # pages that building left in memory would hide what is written to the files
+            connection.execute(guest.call("select {lab}.pg_buffercache_evict_all()"))
+        self._existing_by_name = {f"pgwx_{oid}": oid for oid in self.catalog.indexes}
+        for oid, path in paths.items():
+            self._stretch(oid, self._server.data / path)
+
+    def _name_apart(self, connection: psycopg.Connection[Any]) -> None:
+        """Give indexes names that are unique across schemas: EXPLAIN does not tell the schema."""
+        connection.execute(
+            "update pg_class set relname = 'pgwx_' || oid where oid = any(%s)",
+            [list(self.catalog.indexes)],
+        )
+
+    def _stretch(self, oid: int, path: Path) -> None:
+        table = self.catalog.tables.get(oid)
+        if table is not None:
+            pages.resize(path, table.pages, self._owner)
+            return
+        index = self.catalog.indexes.get(oid)
+        if index is None:
+            return
+        if index.method == "btree":
+            keys = estimates.widths(self.catalog, index)
+            pages.resize(path, max(1, index.pages), self._owner)
+            pages.write_btree(path, sizes.height_of(index.pages, keys))
+        elif index.pages > 1:
+            pages.resize(path, index.pages, self._owner)
+
+    # Candidates
+
+    def add(self, indexes: Iterable[Index]) -> None:
+        """Build candidates, empty but with the size that they would have; unknown ones only.
+
+        What the server refuses is remembered: see :meth:`refusal`.
+        """
+        new = [i for i in dict.fromkeys(indexes) if i not in self._built and i not in self._refused]
+        tables: dict[Table, list[Index]] = {}
+        for index in new:
+            table = self.catalog.by_name.get((index.schema, index.table))
+            if table is None:
+                self._refused[index] = f"there is no table {index.schema}.{index.table}"
+            else:
+                tables.setdefault(table, []).append(index)
+        if tables:
+            self._build(tables)
+
+    def refusal(self, index: Index) -> str | None:
+        """Return why the server does not take an index, or None."""
+        return self._refused.get(index)
+
+    def size(self, index: Index) -> int:
+        """Return the bytes that a candidate would take when really built."""
+        return self._built[index].size_bytes
+
+    def _build(self, tables: Mapping[Table, Sequence[Index]]) -> None:
+        self._forget_session()
+        with self._admin() as connection, self._guest() as builder:
+            for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
+                catalogs.read_values(builder, self.catalog, leaf)
+            for table, indexes in tables.items():
+                self._read_expressions(builder, table, indexes)
+            with self._emptied(connection, tables):
+                names = self._create_all(builder, tables)
+            parts = self._set_apart(connection, names)
+            # pages that building left in memory would hide what is written to the files
+            connection.execute(
+                guest.call(
+                    "select {lab}.pg_buffercache_evict_relation(x::regclass) from unnest(%s::oid[]) x"
+                ),
+                [[part.oid for each in parts.values() for part in each if part.kind == "i"]],
+            )
+            for index, each in parts.items():
+                self._built[index] = self._filled(connection, builder, index, each)
+
+    def _read_expressions(
+        self, connection: psycopg.Connection[Any], table: Table, indexes: Iterable[Index]
+    ) -> None:
+        for leaf in self.catalog.leaves(table):
+            for index in indexes:
+                expressions.read(connection, self.catalog, leaf, index, self._statistics)
+                elements.read(connection, self.catalog, leaf, index)
+
+    @contextmanager
+    def _emptied(
+        self, connection: psycopg.Connection[Any], tables: Iterable[Table]
+    ) -> Iterator[None]:
+        """Make tables look empty: building an index would read every zero of their files."""
+        leaves = {leaf.oid: leaf for table in tables for leaf in self.catalog.leaves(table)}
+        files = {
+            oid: self._server.data / path for oid, path in _paths(connection, list(leaves)).items()
+        }
+        for file in files.values():
+            pages.empty(file)
+        try:
+            yield
+        finally:
+            for oid, file in files.items():
+                pages.resize(file, leaves[oid].pages, self._owner)
+
+    def _create_all(
+        self, connection: psycopg.Connection[Any], tables: Mapping[Table, Sequence[Index]]
+    ) -> dict[str, Index]:
+        """Create indexes and return them by their names; what the server refuses is remembered."""
+        found: dict[str, Index] = {}
+        for index in (index for indexes in tables.values() for index in indexes):
+            name = f"pgwc_{len(self._built) + len(self._refused) + len(found)}"
+            try:
+                connection.execute(index.ddl(name).encode())
+            except psycopg.Error as error:
+                self._refused[index] = _line(error)
+            else:
+                found[name] = index
+        return found
+
+    def _set_apart(
+        self, connection: psycopg.Connection[Any], names: Mapping[str, Index]
+    ) -> dict[Index, list[_Part]]:
+        """Hide what was created, give it and its partitions unique names, and return all of it."""
+        found: dict[Index, list[_Part]] = {}
+        renamed: dict[int, str] = {}
+        for name, part in _parts(connection, names):
+            parts = found.setdefault(names[name], [])
+            renamed[part.oid] = f"{name}_{len(parts)}"
+            self._index_by_name[renamed[part.oid]] = names[name]
+            parts.append(part)
+        connection.execute(
+            "update pg_class set relname = x.name"
+            " from unnest(%s::oid[], %s::text[]) x(oid, name) where pg_class.oid = x.oid",
+            [list(renamed), list(renamed.values())],
+        )
+        connection.execute(
+            "update pg_index set indislive = false, indisvalid = false where indexrelid = any(%s)",
+            [list(renamed)],
+        )
+        return found
+
+    def _filled(
+        self,
+        connection: psycopg.Connection[Any],
+        builder: psycopg.Connection[Any],
+        index: Index,
+        parts: Sequence[_Part],
+    ) -> _Built:
+        files = [part for part in parts if part.kind == "i"]
+        total = sum(self._fill(connection, builder, index, part) for part in files)
+        tables = tuple({part.table_oid for part in parts})
+        return _Built(tuple(part.oid for part in parts), tables, total)
+
+    def _fill(
+        self,
+        connection: psycopg.Connection[Any],
+        builder: psycopg.Connection[Any],
+        index: Index,
+        part: _Part,
+    ) -> int:
+        table = self.catalog.tables[part.table_oid]
+        rows = self._matching_rows(builder, table, index)
+        size = estimates.size(self.catalog, table, index, rows)
+        file = self._server.data / str(part.path)
+        pages.resize(file, max(size.blocks, file.stat().st_size // pages.BLOCK), self._owner)
+        if index.method == "btree":
+            pages.write_btree(file, size.height)
+        elif index.method == "brin":
+            pages.write_brin(file, table.pages // estimates.BRIN_RANGE)
+        elif index.method == "gin":
+            pages.write_gin(file, estimates.gin(self.catalog, table, index, rows))
+        connection.execute(
+            "update pg_class set relpages = %s, reltuples = %s where oid = %s",
+            [size.blocks, rows, part.oid],
+        )
+        expressions.restore(builder, self._statistics, table, index, part.oid)
+        return size.bytes
+
+    def _matching_rows(
+        self, connection: psycopg.Connection[Any], table: Table, index: Index
+    ) -> float:
+        """Return how many rows of a table a partial index holds, as the planner sees it."""
+        if not index.predicate or table.rows < 1:
+            return table.rows
+        known = (table.oid, index.predicate)
+        if known not in self._matching:
+            name = sql.Identifier(table.schema, table.name)
+            relation = f"select from {name.as_string()} where {index.predicate}"
+            self._matching[known] = _estimated_rows(connection, relation)
+        return max(1.0, min(self._matching[known], table.rows))
+
+    # Asking
+
+    def plan(
+        self,
+        query: Query,
+        indexes: Iterable[Index] = (),
+        hidden: Iterable[int] = (),
+        *,
+        bare: bool = False,
+    ) -> Plan:
+        """Return the plan of a query with candidates shown and existing indexes hidden.
+
+        ``bare`` hides every existing index. Raises :class:`PlanError`.
+        """
+        return self.plan_all([query], indexes, hidden, bare=bare)[0]
+
+    def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
+        """Yield queries with their plans without any index, all from one transaction.
+
+        Hiding hundreds of indexes takes longer than planning, so it is done once.
+        """
+        connection = self._asking()
+        try:
+            self._show(connection, [], list(self.catalog.indexes))
+            for query in queries:
+                with suppress(PlanError):
+                    with connection.transaction():
+                        plan = self._explain(connection, query)
+                    yield query, plan
+        finally:
+            connection.rollback()
+
+    def plan_all(
+        self,
+        queries: Sequence[Query],
+        indexes: Iterable[Index] = (),
+        hidden: Iterable[int] = (),
+        *,
+        bare: bool = False,
+    ) -> list[Plan]:
+        """Return the plans of queries under one configuration."""
+        connection = self._asking()
+        shown = [self._built[i] for i in indexes]
+        gone = list(self.catalog.indexes) if bare else list(hidden)
+        try:
+            self._show(connection, shown, gone)
+            return [self._explain(connection, query) for query in queries]
+        finally:
+            connection.rollback()
+
+    def _show(
+        self, connection: psycopg.Connection[Any], shown: Sequence[_Built], hidden: Sequence[int]
+    ) -> None:
+        tables = {t for b in shown for t in b.tables}
+        tables |= {self.catalog.indexes[oid].table_oid for oid in hidden}
+        if not tables:
+            return
+        oids = [oid for b in shown for oid in b.oids]
+        connection.execute(
+            guest.call("select {lab}.show(%s::oid[], %s::oid[], %s::oid[])"),
+            [oids, self._with_parts(hidden), sorted(tables)],
+        )
+
+    def _with_parts(self, oids: Sequence[int]) -> list[int]:
+        wanted, found = set(oids), list(oids)
+        for index in self.catalog.indexes.values():
+            above = index.parent
+            while above is not None and above not in wanted:
+                above = (
+                    self.catalog.indexes[above].parent if above in self.catalog.indexes else None
+                )
+            if above is not None and index.oid not in wanted:
+                found.append(index.oid)
+        return found
+
+    def _explain(self, connection: psycopg.Connection[Any], query: Query) -> Plan:
+        generic = "generic_plan, " if query.has_parameters else ""
+        self.calls += 1
+        try:
+            row = connection.execute(
+                f"explain ({generic}verbose, format json) {query.sql}".encode()
+            ).fetchone()
+        except psycopg.Error as error:
+            raise PlanError(_line(error)) from None
+        assert row is not None
+        tree = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
+        names = used_names(tree)
+        return Plan(
+            float(tree["Total Cost"]),
+            frozenset(self._index_by_name[n] for n in names if n in self._index_by_name),
+            frozenset(self._existing_by_name[n] for n in names if n in self._existing_by_name),
+            tree,
+        )
+
+    # Connections
+
+    def _admin(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        """Connect as the superuser, who calls nothing of the target's."""
+        return psycopg.connect(
+            self._server.dsn(DATABASE), autocommit=True, options="-c search_path=pg_catalog"
+        )
+
+    def _guest(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return psycopg.connect(self._server.dsn(DATABASE, guest.ROLE), autocommit=True)
+
+    def _asking(self) -> psycopg.Connection[Any]:
+        if self._session is None:
+            dsn = self._server.dsn(DATABASE, guest.ROLE)
+            self._session = psycopg.connect(dsn, prepare_threshold=None)
+            planner.apply(self._session, self._settings)
+            self._session.commit()
+        return self._session
+
+    def _forget_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _paths(
+    connection: psycopg.Connection[Any], oids: Sequence[int] | None = None
+) -> dict[int, str]:
+    rows = connection.execute(
+        "select oid::int8, pg_relation_filepath(oid) from pg_class"
+        " where relkind in ('r', 'm', 'i') and relnamespace <> 'pg_catalog'::regnamespace"
+        " and (%s::oid[] is null or oid = any(%s::oid[]))",
+        [oids, oids],
+    )
+    return {oid: path for oid, path in rows if path is not None}
+
+
+def _schema_of(connection: psycopg.Connection[Any], extension: str) -> str | None:
+    """Return the schema of an extension that the target has, or None."""
+    row = connection.execute(
+        "select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace"
+        " where e.extname = %s",
+        [extension],
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _parts(
+    connection: psycopg.Connection[Any], names: Mapping[str, Index]
+) -> Iterator[tuple[str, _Part]]:
+    """Yield indexes by name, and after one on a partitioned table the indexes of the partitions."""
+    rows = connection.execute(
+        "with recursive parts as ("
+        " select w.name, c.oid, 0 as depth from unnest(%s::text[], %s::text[]) w(name, schema)"
+        " join pg_namespace n on n.nspname = w.schema"
+        " join pg_class c on c.relnamespace = n.oid and c.relname = w.name"
+        " union all select name, h.inhrelid, depth + 1 from pg_inherits h"
+        " join parts on parts.oid = h.inhparent)"
+        " select name, c.oid::int8, i.indrelid::int8, c.relkind::text, pg_relation_filepath(c.oid)"
+        " from parts join pg_class c using (oid) join pg_index i on i.indexrelid = c.oid"
+        " order by length(name), name, depth, c.oid",
+        [list(names), [index.schema for index in names.values()]],
+    )
+    for name, *part in rows:
+        yield name, _Part(*part)
+
+
+def _estimated_rows(connection: psycopg.Connection[Any], query: str) -> float:
+    row = connection.execute(f"explain (format json) {query}".encode()).fetchone()
+    assert row is not None
+    return float(row[0][0]["Plan"]["Plan Rows"])
+
+
+def _line(error: psycopg.Error) -> str:
+    return " ".join((error.diag.message_primary or str(error)).split())

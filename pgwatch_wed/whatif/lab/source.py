@@ -1,0 +1,73 @@
+"""TARGET → a lab like it."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.errors import CollectError
+from pgwatch_wed.target import connect
+from pgwatch_wed.whatif.lab import dump, planner
+from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
+
+# With many tables in a FROM the genetic optimizer is a lottery; and a plan of our own is no load.
+_OURS = {"geqo": "off", "statement_timeout": "60s"}
+# after those that they need
+_EXTENSIONS = """
+select e.extname::text, n.nspname::text from pg_catalog.pg_extension e
+join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname <> 'plpgsql' order by e.oid
+"""
+
+
+def open_lab(conninfo: str, seconds: float = 120) -> Lab:
+    """Build a lab of a target; close it, or use it in a ``with`` block."""
+    with connect.connect(conninfo) as connection:
+        _check_major(connection.info.server_version // 10_000)
+        settings = planner.read(connection)
+        locale = _collation(connection)
+        extensions = _extensions(connection)
+    with contextlib.ExitStack() as stack:
+        lab = stack.enter_context(_start(settings, locale))
+        lab.add_extensions(extensions)
+        with dump.dumped(conninfo, seconds=seconds) as file:
+            lab.notes += lab.load(file)
+        lab.prepare()
+        stack.pop_all()
+    return lab
+
+
+def _extensions(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+    """Return extensions with their schemas; what is no text in a SQL_ASCII database is left out."""
+    found = []
+    for row in connection.execute(_EXTENSIONS):
+        texts = [x.decode(errors="replace") if isinstance(x, bytes) else x for x in row]
+        if not any("\ufffd" in text for text in texts):
+            found.append((texts[0], texts[1]))
+    return found
+
+
+def _check_major(target: int) -> None:
+    ours = dump.major()
+    if target > ours:
+        raise CollectError(
+            f"the lab is PostgreSQL {ours} and cannot copy a server of {target}",
+            "--engine hypopg asks the extension HypoPG on the target instead",
+        )
+
+
+def _start(settings: Mapping[str, str], locale: str) -> Lab:
+    server = embedded.start(LAB_SETTINGS, initdb=("--no-data-checksums",))
+    lab = Lab(server, {**settings, **_OURS})
+    lab.create(locale)
+    return lab
+
+
+def _collation(connection: psycopg.Connection[Any]) -> str:
+    row = connection.execute(
+        "select datcollate from pg_database where datname = current_database()"
+    ).fetchone()
+    if row is None:
+        return "C.UTF-8"
+    return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])

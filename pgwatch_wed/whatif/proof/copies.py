@@ -1,0 +1,122 @@
+"""A copy of the target, to build and measure on: which one it is, and that it is not the target."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+
+from pgwatch_wed.errors import CollectError, UsageError
+from pgwatch_wed.target import connect
+from pgwatch_wed.whatif.lab import planner
+
+_LOCK = 7_203_441_865_231  # any number that only we use
+_FEW_PAGES = 0.5
+_GUARDS = connect.Guards(lock_ms=10_000)
+
+_SERVER: LiteralString = """
+select current_database(), pg_catalog.pg_is_in_recovery(),
+       pg_catalog.pg_postmaster_start_time()::text || coalesce(pg_catalog.inet_server_port()::text, ''),
+       (select d.oid::int8 from pg_catalog.pg_database d where d.datname = current_database()),
+       (select coalesce(sum(c.relpages), 0)::int8 from pg_catalog.pg_class c
+        where c.relkind in ('r', 'm') and c.oid >= 16384)
+"""
+_SYSTEM: LiteralString = """
+select s.system_identifier::text, c.timeline_id
+from pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database of a server. ``system`` and ``timeline`` are None where the role may not ask."""
+
+    database: str
+    is_standby: bool
+    start: str
+    oid: int
+    pages: int
+    system: str | None = None
+    timeline: int | None = None
+
+
+def place(connection: psycopg.Connection[Any]) -> Place:
+    """Return where a connection leads."""
+    row = connection.execute(_SERVER).fetchone()
+    assert row is not None
+    try:
+        system = connection.execute(_SYSTEM).fetchone()
+    except psycopg.Error:
+        system = None
+    return Place(*row, *(system or (None, None)))
+
+
+def is_same(one: Place, other: Place) -> bool:
+    """Tell whether two places are one database, or cannot be told apart.
+
+    A promoted copy has the identifier of its origin, but a timeline of its own.
+    """
+    if one.start == other.start and one.oid == other.oid:
+        return True
+    if one.system is None or other.system is None:
+        # a standby and its primary look like strangers to who may not ask
+        return one.is_standby or other.is_standby
+    return (one.system, one.timeline, one.database) == (
+        other.system,
+        other.timeline,
+        other.database,
+    )
+
+
+@contextmanager
+def opened(copy: str, target: str) -> Iterator[tuple[psycopg.Connection[Any], list[str]]]:
+    """Yield a session on a copy that plans as the target does, and notes about the copy.
+
+    Raises :class:`UsageError` where the copy is the target itself, or cannot be written to.
+    """
+    check(copy, target)
+    with connect.connect(target) as production:
+        origin = place(production)
+        settings = planner.read(production)
+    connection = connect.connect(copy, _GUARDS)
+    try:
+        here = place(connection)
+        if not _one(connection, "select pg_catalog.pg_try_advisory_lock(%s)", _LOCK):
+            raise CollectError("another verification runs on this copy", "wait until it has ended")
+        planner.apply(connection, settings)
+        connection.execute("select pg_catalog.set_config('lock_timeout', '10s', false)")
+        yield connection, list(_notes(here, origin))
+    finally:
+        connect.end(connection)
+
+
+def check(copy: str, target: str) -> None:
+    """Raise :class:`UsageError` where a copy is the target itself, or cannot be written to."""
+    with connect.connect(target) as production, connect.connect(copy, _GUARDS) as connection:
+        _check(place(connection), place(production))
+
+
+def _check(here: Place, origin: Place) -> None:
+    if here.is_standby:
+        raise UsageError(
+            "the copy given to --verify is a standby, on which nothing can be built",
+            "promote it, or restore a dump elsewhere",
+        )
+    if is_same(here, origin):
+        raise UsageError(
+            f"the copy given to --verify is the target itself, or cannot be told from it"
+            f" (database {here.database})",
+            "give a copy: a restored dump, or a promoted or renamed one; nothing is built on the target",
+        )
+
+
+def _notes(here: Place, origin: Place) -> Iterator[str]:
+    if here.pages < _FEW_PAGES * origin.pages:
+        share = 100 * here.pages / max(1, origin.pages)
+        yield f"the copy has {share:.0f} % of the target's pages; there, times may differ"
+
+
+def _one(connection: psycopg.Connection[Any], query: LiteralString, *args: Any) -> Any:
+    row = connection.execute(query, args).fetchone()
+    return None if row is None else row[0]

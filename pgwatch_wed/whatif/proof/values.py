@@ -1,0 +1,152 @@
+"""Values in the place of ``$1``: what statistics say is usual for the column it is compared with."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from pglast.parser import scan
+
+from pgwatch_wed.quote import ident, literal
+from pgwatch_wed.sqltext.terms import Group, Kind, Term
+from pgwatch_wed.whatif.catalog import Catalog, Table
+from pgwatch_wed.whatif.choose import usage
+from pgwatch_wed.whatif.plans import Node
+
+_PARAMETER = re.compile(r"\$(\d+)")
+_FIRST_PLACEHOLDER = 98  # from here on numbers stand for what only EXPLAIN says
+_VALUES: LiteralString = """
+select most_common_vals::text::text[], histogram_bounds::text::text[],
+       coalesce((select sum(f) from unnest(most_common_freqs) f), 0)::float8
+from pg_catalog.pg_stats where schemaname = %s and tablename = %s and attname = %s
+order by inherited desc limit 1
+"""
+
+
+class NoValueError(Exception):
+    """A parameter is compared with nothing whose values are known; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A parameter's place: the column and the condition."""
+
+    table: Table
+    column: str
+    term: Term
+
+
+def filled(text: str, tree: Node, catalog: Catalog, connection: psycopg.Connection[Any]) -> str:
+    """Return a statement with usual values instead of its parameters.
+
+    ``tree`` is its plan where no index hides a condition. Raises :class:`NoValueError`.
+    """
+    places = dict(_places(tree, catalog))
+    pairs = _pairs(places.values())
+    values: dict[int, str] = {}
+    for number in sorted({int(text[t.start + 1 : t.end + 1]) for t in _parameters(text)}):
+        place = places.get(number)
+        value = None if place is None else _value(connection, place, is_pair=_key(place) in pairs)
+        if value is None:
+            raise NoValueError(f"no usual value is known for ${number}")
+        values[number] = literal(value)
+    return _substituted(text, values)
+
+
+def _places(tree: Node, catalog: Catalog) -> Iterator[tuple[int, _Compared]]:
+    for use in usage.uses(tree, catalog):
+        for term in (t for group in use.groups for t in _terms(group)):
+            numbers = {int(n) for n in _PARAMETER.findall(term.text)}
+            columns = term.operand.columns
+            if term.operand.alias != use.alias or len(columns) != 1 or len(numbers) != 1:
+                continue
+            (number,), (column,) = numbers, columns
+            if number < _FIRST_PLACEHOLDER and _is_alike(term, number):
+                yield number, _Compared(use.table, column, term)
+
+
+def _is_alike(term: Term, number: int) -> bool:
+    """Tell whether a parameter stands for a value of the column: bare, or in the same expression."""
+    (name,) = term.operand.columns
+    if term.operand.column is not None:
+        return True
+    return term.operand.text.replace(ident(name), f"${number}") in term.text
+
+
+def _terms(group: Group) -> Iterator[Term]:
+    yield from group.terms
+    for arm in group.arms:
+        yield from _terms(arm)
+
+
+def _key(place: _Compared) -> tuple[int, str]:
+    return place.table.oid, place.column
+
+
+def _pairs(places: Iterable[_Compared]) -> set[tuple[int, str]]:
+    """Return the columns that a range with both ends is asked of."""
+    ends: dict[tuple[int, str], set[str]] = {}
+    for place in places:
+        if place.term.kind is Kind.RANGE:
+            ends.setdefault(_key(place), set()).add(place.term.operator[0])
+    return {key for key, each in ends.items() if len(each) > 1}
+
+
+def _value(connection: psycopg.Connection[Any], place: _Compared, *, is_pair: bool) -> str | None:
+    try:
+        row = connection.execute(
+            _VALUES, [place.table.schema, place.table.name, place.column]
+        ).fetchone()
+    except psycopg.Error:
+        return None
+    common: list[str] = list(row[0] or ()) if row is not None else []
+    bounds: list[str] = list(row[1] or ()) if row is not None else []
+    is_spread = bool(bounds) and (not common or (row is not None and row[2] < 0.5))
+    usual = bounds if is_spread else common
+    if not usual:
+        return None
+    spread = bounds or sorted(usual, key=lambda v: (len(v), v))
+    match place.term.kind:
+        case Kind.EQUAL:
+            return usual[len(usual) // 2 if is_spread else 0]
+        case Kind.IN:
+            return _array(dict.fromkeys(usual[:: max(1, len(usual) // 3)][:3]))
+        case Kind.RANGE:
+            return spread[int(_quantile(place.term.operator, is_pair=is_pair) * (len(spread) - 1))]
+        case Kind.CONTAINS:
+            return usual[len(usual) // 2]
+        case Kind.PATTERN:
+            return _part(usual[len(usual) // 2])
+        case _:
+            return None
+
+
+def _quantile(operator: str, *, is_pair: bool) -> float:
+    """Return where in a column's values a bound lies: a tenth of the rows is asked for."""
+    if is_pair:
+        return 0.45 if operator[0] == ">" else 0.55
+    return 0.9 if operator[0] == ">" else 0.1
+
+
+def _part(value: str) -> str:
+    """Return a pattern that finds a value by something in its middle."""
+    start = max(0, len(value) // 2 - 3)
+    return f"%{value[start : start + 6]}%"
+
+
+def _array(values: Iterable[str]) -> str:
+    quoted = ('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values)
+    return "{" + ",".join(quoted) + "}"
+
+
+def _parameters(text: str) -> list[Any]:
+    return [token for token in scan(text) if token.name == "PARAM"]
+
+
+def _substituted(text: str, values: dict[int, str]) -> str:
+    pieces, end = [], 0
+    for token in _parameters(text):
+        pieces += [text[end : token.start], values[int(text[token.start + 1 : token.end + 1])]]
+        end = token.end + 1
+    return "".join([*pieces, text[end:]])

@@ -1,0 +1,484 @@
+"""The truth about an advised set: built on a copy, run there, and its losers taken out.
+
+Nothing stays: the indexes are dropped however the verification ends, and those of one that was
+killed by the next. Subsets are tried without building anything twice, by dropping the rest in a
+transaction that is rolled back; a plan that was measured once is not run again.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgwatch_wed.errors import CollectError, Error
+from pgwatch_wed.target import connect
+from pgwatch_wed.whatif.model import Index, Oracle, PlanError, Query, Rejected
+from pgwatch_wed.whatif.proof import copies, values
+from pgwatch_wed.whatif.proof.stopwatch import NotRunError, Run, Shape, Stopwatch
+from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, Options, QueryTruth, Verified
+
+_PREFIX = "pgwatch_wed_verify_"
+_HURT = 1.2  # a query that takes longer than this part of its time before is hurt
+_LEAST_LOSS_MS = 0.2
+_PAYS = 20.0  # an index may hurt a query where others save so many times as much
+_NOISE = 0.002  # of the whole workload's time: less is no gain
+_GRACE = 3.0  # a query that takes so many times as long as before is not waited for
+_LEAST_LIMIT_MS = 250.0
+_BUILD_MS = 3_600_000
+
+Progress = Callable[[str, float], None]
+Kept = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An index that stands on the copy under a name of its own."""
+
+    index: Index
+    name: str
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A query as it runs on the copy; without ``text`` it is only planned.
+
+    ``expected`` are the indexes that the oracle's plan uses, for where the copy cannot plan it.
+    """
+
+    query: Query
+    weight: float
+    text: str | None
+    expected: frozenset[Index]
+    reason: str = ""
+
+
+def verify(
+    copy: str,
+    target: str,
+    indexes: Sequence[Index],
+    queries: Sequence[Query],
+    oracle: Oracle,
+    options: Options | None = None,
+    progress: Progress = lambda _what, _share: None,
+) -> Verified:
+    """Build indexes on a copy of the target, run the queries, and tell which were worth it.
+
+    The queries must plan on the oracle. Raises :class:`pgwatch_wed.errors.Error` kinds; a query
+    that fails there is named in ``not_run``, and an index that cannot be built in ``losers``.
+    """
+    wanted = options or Options()
+    with copies.opened(copy, target) as (connection, notes):
+        _clear(connection)
+        tasks = [_task(q, oracle, indexes, connection) for q in queries]
+        with _standing(copy, connection, indexes, progress) as (built, failed):
+            trial = _Trial(connection, built, tasks, wanted, progress)
+            found = trial.run()
+    return replace(
+        found,
+        copy=connect.label(copy),
+        losers=(*failed, *found.losers),
+        notes=(*notes, *found.notes),
+    )
+
+
+# Building
+
+
+@contextmanager
+def _standing(
+    copy: str,
+    connection: psycopg.Connection[Any],
+    indexes: Sequence[Index],
+    progress: Progress,
+) -> Iterator[tuple[list[Built], list[Loser]]]:
+    """Build indexes for the length of a ``with`` block."""
+    built: list[Built] = []
+    failed: list[Loser] = []
+    try:
+        for number, index in enumerate(indexes):
+            progress(f"building index {number + 1} of {len(indexes)}", 0.4 * number / len(indexes))
+            try:
+                built.append(_build(connection, index, f"{_PREFIX}{number}"))
+            except psycopg.Error as error:
+                if connection.closed:
+                    raise
+                failed.append(
+                    Loser(index, index.ddl(), f"the copy cannot build it: {_line(error)}")
+                )
+        yield built, failed
+    except psycopg.Error as error:
+        raise CollectError(
+            f"the copy failed: {_line(error)}", "is it running, and used by nobody else?"
+        ) from None
+    finally:
+        connect.end(connection)
+        _take_down(copy, [(i.schema, f"{_PREFIX}{n}") for n, i in enumerate(indexes)])
+
+
+def _build(connection: psycopg.Connection[Any], index: Index, name: str) -> Built:
+    connection.execute(
+        "select pg_catalog.set_config('statement_timeout', %s, false)", [f"{_BUILD_MS}ms"]
+    )
+    began = time.monotonic()
+    connection.execute(index.ddl(name).encode())
+    seconds = time.monotonic() - began
+    if any(key.column is None for key in index.keys):
+        # the planner knows nothing of an expression until then
+        connection.execute(sql.SQL("analyze {}").format(sql.Identifier(index.schema, index.table)))
+    return Built(index, name, _named_apart(connection, index.schema, name), seconds)
+
+
+def _named_apart(connection: psycopg.Connection[Any], schema: str, name: str) -> int:
+    """Give the indexes of partitions names by which plans tell them; return all their bytes."""
+    parts = connection.execute(
+        "with recursive parts as ("
+        " select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n"
+        "   on n.oid = c.relnamespace where c.relname = %s and n.nspname = %s"
+        " union all select h.inhrelid from pg_catalog.pg_inherits h"
+        "   join parts on parts.oid = h.inhparent)"
+        " select n.nspname, c.relname, pg_catalog.pg_relation_size(c.oid)"
+        " from parts join pg_catalog.pg_class c using (oid)"
+        " join pg_catalog.pg_namespace n on n.oid = c.relnamespace",
+        [name, schema],
+    ).fetchall()
+    rename = sql.SQL("alter index {} rename to {}")
+    for number, (namespace, part, _) in enumerate(parts):
+        if part != name:
+            new = sql.Identifier(f"{name}_{number}")
+            connection.execute(rename.format(sql.Identifier(namespace, part), new))
+    return sum(int(size) for _, _, size in parts)
+
+
+def _clear(connection: psycopg.Connection[Any]) -> None:
+    """Drop what a verification left that was killed; only one runs at a time."""
+    rows = connection.execute(
+        "select n.nspname, c.relname from pg_catalog.pg_class c"
+        " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+        " where c.relkind in ('i', 'I') and not c.relispartition"
+        " and pg_catalog.starts_with(c.relname, %s)",
+        [_PREFIX],
+    ).fetchall()
+    for schema, name in rows:
+        connection.execute(sql.SQL("drop index {}").format(sql.Identifier(schema, name)))
+
+
+def _take_down(copy: str, names: Sequence[tuple[str, str]]) -> None:
+    """Drop the indexes in a session of its own: the other may be in any state."""
+    try:
+        with connect.connect(copy) as connection:
+            for schema, name in names:
+                drop = sql.SQL("drop index if exists {}").format(sql.Identifier(schema, name))
+                connection.execute(drop)
+    except (psycopg.Error, Error) as error:
+        raise CollectError(
+            f"indexes named {_PREFIX}… could not be dropped from the copy: {error}",
+            "the next verification drops them, or do it by hand",
+        ) from None
+
+
+def _task(
+    query: Query, oracle: Oracle, indexes: Iterable[Index], connection: psycopg.Connection[Any]
+) -> Task:
+    # what costs were weighed with is no weight of times: a measured query counts by its calls
+    weight = query.calls if query.calls is not None else query.weight
+    task = Task(query, weight, query.sql, frozenset())
+    try:
+        task = replace(task, expected=oracle.plan(query, indexes).used)
+        if query.is_write:
+            return replace(task, text=None, reason="it writes, and is only planned")
+        if query.has_parameters:
+            tree = oracle.plan(query, bare=True).tree
+            task = replace(task, text=values.filled(query.sql, tree, oracle.catalog, connection))
+    except (PlanError, values.NoValueError) as error:
+        return replace(task, text=None, reason=str(error))
+    return task
+
+
+# Measuring
+
+
+class _Trial:
+    """The search for the subset that really helps."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        built: Sequence[Built],
+        tasks: Sequence[Task],
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        self._watch = Stopwatch(connection, options.repetitions)
+        self._built = {b.name: b for b in built}
+        self._tasks = {t.query.name: t for t in tasks}
+        self._options = options
+        self._progress = progress
+        self._deadline = time.monotonic() + options.seconds
+        self._not_run = {t.query.name: t.reason for t in tasks if t.text is None}
+        self._shapes: dict[tuple[str, Kept], Shape] = {}
+        self._runs: dict[tuple[str, str], Run] = {}
+        self._forgiven: set[str] = set()
+        self._losers: list[Loser] = []
+
+    def run(self) -> Verified:
+        """Measure, drop losers, and tell."""
+        everything = frozenset(self._built)
+        self._look(everything, self._tasks)
+        self._look(frozenset(), self._tasks)
+        moved = {n for n in self._tasks if self._is_moved(n, everything)}
+        runnable = [n for n in self._tasks if n not in self._not_run]
+        measured = runnable if self._options.measure_all else [n for n in runnable if n in moved]
+        self._measure(frozenset(), measured)
+        self._measure(everything, measured)
+        kept = self._without_idle(everything)
+        kept = self._without_hurt(kept, measured)
+        kept = self._without_useless(kept, measured)
+        unchanged = len([n for n in runnable if n not in measured and n not in self._not_run])
+        return self._told(kept, measured, unchanged)
+
+    # Looking and running
+
+    def _look(self, kept: Kept, names: Iterable[str]) -> None:
+        """Plan queries with only some of the indexes; what cannot be planned is noted."""
+        missing = [n for n in names if (n, kept) not in self._shapes]
+        if not missing:
+            return
+        with self._only(kept):
+            for name in missing:
+                self._look_at(kept, name)
+
+    def _look_at(self, kept: Kept, name: str) -> None:
+        task = self._tasks[name]
+        text = task.text if task.text is not None else task.query.sql
+        is_open = task.text is None and task.query.has_parameters
+        try:
+            shape = self._watch.shape(text, has_parameters=is_open)
+        except PlanError as error:
+            self._not_run.setdefault(name, f"the copy cannot plan it: {error}")
+            names = frozenset(n for n, b in self._built.items() if b.index in task.expected)
+            shape = Shape("", names & kept, is_parallel=False)
+        self._shapes[name, kept] = replace(shape, used=frozenset(map(_whole, shape.used)))
+
+    def _measure(self, kept: Kept, names: Sequence[str]) -> None:
+        """Run queries with only some of the indexes, those whose plan was not run before."""
+        self._look(kept, names)
+        new = [n for n in names if (n, self._shape(n, kept).text) not in self._runs]
+        new = [n for n in new if n not in self._not_run]
+        if not new:
+            return
+        with self._only(kept):
+            for number, name in enumerate(new):
+                self._progress(f"running {name}", 0.4 + 0.6 * number / len(new))
+                self._run(kept, name)
+
+    def _run(self, kept: Kept, name: str) -> None:
+        text = self._tasks[name].text
+        assert text is not None
+        if self._is_late():
+            self._not_run[name] = "the time for the verification was up"
+            return
+        try:
+            run = self._watch.run(text, self._limit_ms(name))
+        except NotRunError as error:
+            self._not_run[name] = f"it fails on the copy: {error}"
+            return
+        if not run.is_complete and not kept:
+            self._not_run[name] = f"it takes longer than {self._options.timeout_s:.0f} s"
+            return
+        self._runs[name, self._shape(name, kept).text] = run
+
+    def _limit_ms(self, name: str) -> float:
+        most = self._options.timeout_s * 1000
+        before = self._runs.get((name, self._shape(name, frozenset()).text))
+        if before is None:
+            return most
+        return min(most, max(_LEAST_LIMIT_MS, _GRACE * before.elapsed_ms))
+
+    @contextmanager
+    def _only(self, kept: Kept) -> Iterator[None]:
+        gone = [b for name, b in self._built.items() if name not in kept]
+        with self._watch.without((b.index.schema, b.name) for b in gone):
+            yield
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    # What is known
+
+    def _shape(self, name: str, kept: Kept) -> Shape:
+        return self._shapes[name, kept]
+
+    def _is_moved(self, name: str, kept: Kept) -> bool:
+        return self._shape(name, kept).text != self._shape(name, frozenset()).text
+
+    def _users(self, index: str, kept: Kept) -> list[str]:
+        return [n for n in self._tasks if index in self._shape(n, kept).used]
+
+    def _ms(self, name: str, kept: Kept) -> float:
+        """Return the time of a query under a set: of the processor, unless others helped it."""
+        shapes = (self._shape(name, frozenset()), self._shape(name, kept))
+        run = self._runs[name, shapes[1].text]
+        if run.cpu_ms is None or any(s.is_parallel for s in shapes):
+            return run.elapsed_ms
+        return run.cpu_ms
+
+    def _total(self, kept: Kept, names: Iterable[str]) -> float:
+        return sum(
+            self._tasks[n].weight * self._ms(n, kept) for n in names if n not in self._not_run
+        )
+
+    # Choosing
+
+    def _without_idle(self, kept: Kept) -> Kept:
+        """Take out what no plan uses."""
+        used = {i for n in self._tasks for i in self._shape(n, kept).used}
+        for name in sorted(kept - used):
+            self._lose(name, "no plan on the copy uses it")
+        smaller = kept & used
+        for name in self._tasks:  # an index that no plan used can change none
+            self._shapes[name, smaller] = self._shape(name, kept)
+        return smaller
+
+    def _without_hurt(self, kept: Kept, names: Sequence[str]) -> Kept:
+        """Take out what makes a query slower, unless it saves others far more."""
+        while not self._is_late():
+            hurt = self._worst(kept, names)
+            if hurt is None:
+                return kept
+            kept = self._cured(kept, names, hurt)
+        return kept
+
+    def _worst(self, kept: Kept, names: Sequence[str]) -> str | None:
+        losses = {
+            n: self._tasks[n].weight * self._loss_ms(n, kept)
+            for n in names
+            if n not in self._not_run and n not in self._forgiven and self._is_hurt(n, kept)
+        }
+        return max(losses, key=lambda n: losses[n], default=None)
+
+    def _loss_ms(self, name: str, kept: Kept) -> float:
+        return self._ms(name, kept) - self._ms(name, frozenset())
+
+    def _is_hurt(self, name: str, kept: Kept) -> bool:
+        before, after = self._ms(name, frozenset()), self._ms(name, kept)
+        return after > _HURT * before and after - before > _LEAST_LOSS_MS
+
+    def _cured(self, kept: Kept, names: Sequence[str], hurt: str) -> Kept:
+        """Return the set without what hurts a query, at the least loss for the others."""
+        used = self._shape(hurt, kept).used & kept
+        trials = list(dict.fromkeys([*(kept - {i} for i in sorted(used)), kept - used]))
+        for trial in trials:
+            self._measure_smaller(trial, kept, names)
+        cures = [t for t in trials if not self._is_hurt(hurt, t)]
+        if not cures:
+            self._forgiven.add(hurt)
+            return kept
+        best = min(cures, key=lambda t: self._total(t, names))
+        price = self._total(best, names) - self._total(kept, names)
+        loss = self._tasks[hurt].weight * self._loss_ms(hurt, kept)
+        if price > _PAYS * loss:
+            self._forgiven.add(hurt)
+            return kept
+        factor = self._ms(hurt, kept) / max(self._ms(hurt, frozenset()), 0.01)
+        for name in sorted(kept - best):
+            self._lose(name, f"it makes {hurt} {factor:.1f} times as slow")
+        return self._without_idle(best)
+
+    def _measure_smaller(self, smaller: Kept, kept: Kept, names: Sequence[str]) -> None:
+        """Measure a smaller set, where only the queries can differ that used what is gone."""
+        gone = kept - smaller
+        for name in self._tasks:
+            if not self._shape(name, kept).used & gone:
+                self._shapes[name, smaller] = self._shape(name, kept)
+        self._look(smaller, self._tasks)
+        self._measure(smaller, names)
+
+    def _without_useless(self, kept: Kept, names: Sequence[str]) -> Kept:
+        """Take out, the least useful first, what saves nothing beside the others."""
+        least = _NOISE * self._total(frozenset(), names)
+        while not self._is_late():
+            gains = {i: gain for i in kept if (gain := self._gain(i, kept, names)) is not None}
+            worst = min(gains, key=lambda i: gains[i], default=None)
+            if worst is None or gains[worst] > least:
+                return kept
+            self._lose(worst, "it saves no measurable time beside the others")
+            kept = self._without_idle(kept - {worst})
+        return kept
+
+    def _gain(
+        self, index: str, kept: Kept, names: Sequence[str], *, partly: bool = False
+    ) -> float | None:
+        """Return what an index saves beside the others, or None where that cannot be measured.
+
+        ``partly`` is content with some of the queries that use it.
+        """
+        were_run = [n not in self._not_run for n in self._users(index, kept)]
+        if self._is_late() or not (any(were_run) if partly else all(were_run)):
+            return None
+        rest = kept - {index}
+        self._measure_smaller(rest, kept, names)
+        known = [n for n in names if n not in self._not_run]
+        return self._total(rest, known) - self._total(kept, known)
+
+    def _lose(self, name: str, reason: str) -> None:
+        index = self._built[name].index
+        self._losers.append(Loser(index, index.ddl(), reason))
+
+    # Telling
+
+    def _told(self, kept: Kept, names: Sequence[str], unchanged: int) -> Verified:
+        ran = [n for n in names if n not in self._not_run]
+        indexes = [
+            IndexTruth(b.index, b.index.ddl(), b.size_bytes, b.seconds, gain)
+            for n, b in self._built.items()
+            if n in kept
+            for gain in [self._gain(n, kept, names, partly=True)]
+        ]
+        notes = (
+            f"{n} is slower with the set, which others gain far more by"
+            for n in sorted(self._forgiven)
+            if n in ran and self._is_hurt(n, kept)
+        )
+        return Verified(
+            copy="",
+            clock="cpu" if self._watch.has_cpu else "elapsed",
+            repetitions=self._options.repetitions,
+            before_ms=self._total(frozenset(), ran),
+            after_ms=self._total(kept, ran),
+            queries=tuple(self._query_truth(n, kept) for n in ran),
+            indexes=tuple(indexes),
+            losers=tuple(self._losers),
+            not_run=tuple(Rejected(n, r) for n, r in self._not_run.items()),
+            unchanged=unchanged,
+            notes=tuple(notes),
+        )
+
+    def _query_truth(self, name: str, kept: Kept) -> QueryTruth:
+        before, after = (self._runs[name, self._shape(name, k).text] for k in (frozenset(), kept))
+        used = self._shape(name, kept).used & kept
+        return QueryTruth(
+            name,
+            self._ms(name, frozenset()),
+            self._ms(name, kept),
+            before.buffers,
+            after.buffers,
+            self._tasks[name].weight,
+            tuple(self._built[n].index.ddl() for n in sorted(used)),
+        )
+
+
+def _whole(name: str) -> str:
+    """Return the name of an index for that of one of its partitions'."""
+    if not name.startswith(_PREFIX):
+        return name
+    return _PREFIX + name.removeprefix(_PREFIX).partition("_")[0]
+
+
+def _line(error: psycopg.Error) -> str:
+    return " ".join((error.diag.message_primary or str(error)).split())

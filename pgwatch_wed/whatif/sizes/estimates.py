@@ -1,0 +1,77 @@
+"""How large a candidate would be: rows, distinct keys and widths from the catalog's statistics."""
+
+import math
+from dataclasses import replace
+
+from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex, Table
+from pgwatch_wed.whatif.model import Index, Key
+from pgwatch_wed.whatif.sizes import model as sizes
+from pgwatch_wed.whatif.sizes import postings, spreads
+from pgwatch_wed.whatif.sizes.model import Size, Width
+from pgwatch_wed.whatif.sizes.postings import Content
+
+BRIN_RANGE = 128
+_EXPRESSION = Width(-1, "i", 16.0)
+
+
+def widths(catalog: Catalog, index: ExistingIndex) -> list[Width]:
+    """Return the widths of an existing index's attributes."""
+    table = catalog.tables[index.table_oid]
+    names = [*index.keys, *index.include]
+    return [c.width if (c := table.columns.get(spreads.bare(n))) else _EXPRESSION for n in names]
+
+
+def size(catalog: Catalog, table: Table, index: Index, rows: float) -> Size:
+    """Return the size of a candidate on one table with storage that holds ``rows`` entries."""
+    keys = [_width(catalog, table, key) for key in index.keys]
+    match index.method:
+        case "btree":
+            columns = [catalog.column(table, key) for key in index.keys]
+            return sizes.btree(
+                rows,
+                spreads.groups(catalog, table, index.keys, rows),
+                keys,
+                [catalog.width(table, table.columns[name]) for name in index.include],
+                deduplicates=all(c is None or c.deduplicates for c in columns),
+            )
+        case "brin":
+            return sizes.brin(table.pages, BRIN_RANGE, keys)
+        case "gin":
+            return Size(gin(catalog, table, index, rows).total)
+        case "hash":
+            return sizes.hash_index(rows)
+        case _:
+            return sizes.gist(rows, keys)
+
+
+def gin(catalog: Catalog, table: Table, index: Index, rows: float) -> postings.Pages:
+    """Return the pages of a GIN index on ``rows`` rows of a table, and its number of entries."""
+    part = min(1.0, rows / max(table.rows, 1.0))
+    contents = [
+        catalog.contents.get((table.oid, key)) or _guessed(catalog, table, key)
+        for key in index.keys
+    ]
+    entries = [
+        postings.Elements(
+            e.number * -math.expm1(-e.rows * part) if part < 1 else e.number, e.rows * part
+        )
+        for content in contents
+        for e in content.elements
+    ]
+    width = max(content.key_bytes for content in contents)
+    return postings.pages(entries, width + (2 if len(contents) > 1 else 0), table.pages)
+
+
+def _guessed(catalog: Catalog, table: Table, key: Key) -> Content:
+    """Return what a key may hold where no statistics tell: an entry for ten bytes of a value."""
+    each = max(1.0, _width(catalog, table, key).mean / 10)
+    number = max(1.0, min(table.rows * each, 50_000.0))
+    return Content((postings.Elements(number, table.rows * each / number),), 10.0)
+
+
+def _width(catalog: Catalog, table: Table, key: Key) -> Width:
+    column = catalog.column(table, key)
+    if column is not None:
+        return catalog.width(table, column)
+    widths = [c.mean_width for c in spreads.inputs_of(table, key)]
+    return replace(_EXPRESSION, mean=max(widths)) if widths else _EXPRESSION
