@@ -21,7 +21,8 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Server, Snapshot, fact_names
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.fields import field_types
-from pgwatch_wed.gather.run import Wanted, gather
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.render import example
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect

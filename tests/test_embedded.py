@@ -28,7 +28,7 @@ PROJECT = Path(__file__).parent.parent
 
 OWNER = """
 import sys, time
-from pgwatch_wed import embedded
+from pgwatch_wed.embedded import server as embedded
 server = embedded.start()
 print(server.root, flush=True)
 {then}

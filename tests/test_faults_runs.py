@@ -23,7 +23,8 @@ from pgwatch_wed.cli import output
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.gather.run import Wanted, gather
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target.capabilities import UNEXPECTED
 from pgwatch_wed.target.collect import DERIVED, ORDER
 from pgwatch_wed.target.connect import APPLICATION_NAME

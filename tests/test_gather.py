@@ -10,7 +10,8 @@ from pgwatch_wed.config import Config, parse
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.findings import Verdict
-from pgwatch_wed.gather.run import Wanted, gather
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from tests.psql import psql
 from tests.servers import Server
 from tests.standby import catch_up, standby_of

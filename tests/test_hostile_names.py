@@ -13,7 +13,8 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.facts import file as snapshot_file
-from pgwatch_wed.gather.run import Wanted, gather
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target import plans
 from pgwatch_wed.target.collect import DERIVED, collect
 from tests.servers import Server

@@ -14,7 +14,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pgwatch_wed import install
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Missing
-from pgwatch_wed.gather.run import Wanted, gather
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target import exact_bloat
 from pgwatch_wed.target.collect import collect
 from pgwatch_wed.whatif import engines

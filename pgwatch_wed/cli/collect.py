@@ -9,6 +9,7 @@ from pgwatch_wed.cli.progress import Progress
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.gather import run as gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target import connect
 
 
@@ -27,7 +28,7 @@ def collect(target: str | None, output: Path, no_progress: bool, **options: obje
     if output.parent and not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent}")
     progress = Progress(enabled=not no_progress)
-    wanted = gather.Wanted.from_options(options)
+    wanted = Wanted.from_options(options)
     snapshots = gather.gather(connect.resolve(target), wanted, progress)
     progress.clear()
     for path, snapshot in zip(_paths(output, snapshots), snapshots, strict=True):

@@ -16,7 +16,8 @@ from pgwatch_wed.cli import options, output
 from pgwatch_wed.cli.progress import Progress
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.embedded import server as embedded
-from pgwatch_wed.gather import run as gather
+from pgwatch_wed.gather.enrichment import enrich
+from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.target import collect as collecting
 
 _SETTINGS = {
@@ -57,15 +58,15 @@ def demo(seconds: int, no_progress: bool, **given: Any) -> int:
             fill(server)
             progress(f"running the workload for {seconds} s", 0.3)
             work(server, seconds)
-            wanted_facts = gather.Wanted(budget_s=45)
-            budget = gather.Budget(wanted_facts.budget_s)
+            wanted_facts = Wanted(budget_s=45)
+            budget = Budget(wanted_facts.budget_s)
             dsn = server.dsn("shop")
             with trouble(server):
                 snapshot = collecting.collect(
                     dsn, progress=lambda what, share: progress(what, 0.6 + 0.1 * share)
                 )
             # the lab reads definitions, which the trouble's queue of locks would keep it from
-            snapshots = (gather.enrich(dsn, snapshot, wanted_facts, budget, progress),)
+            snapshots = (enrich(dsn, snapshot, wanted_facts, budget, progress),)
     finally:
         progress.clear()
     report = analyse(snapshots, settings, target="the demo shop")

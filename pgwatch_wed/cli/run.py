@@ -11,6 +11,7 @@ from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress import Progress
 from pgwatch_wed.config import Config
 from pgwatch_wed.gather import run as gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target import connect
 
 
@@ -24,7 +25,7 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
     conninfo = connect.resolve(target)
     progress = Progress(enabled=not no_progress and not wanted_output.quiet)
     try:
-        snapshots = gather.gather(conninfo, gather.Wanted.from_options(given), progress)
+        snapshots = gather.gather(conninfo, Wanted.from_options(given), progress)
         progress("judging", 0.98)
         report = analyse(snapshots, settings, target=connect.label(conninfo))
     finally:

@@ -19,15 +19,16 @@ from pgwatch_wed.facts import (
     Snapshot,
     StatementPlan,
 )
+from pgwatch_wed.gather.wanted import Budget, Progress, Wanted
 from pgwatch_wed.postgres import workload
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import exact_bloat, plans
 
 if TYPE_CHECKING:
-    from pgwatch_wed.gather.run import Budget, Progress, Wanted
     from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice
-    from pgwatch_wed.whatif.model import Oracle, Query
+    from pgwatch_wed.whatif.model import Query
+    from pgwatch_wed.whatif.oracle import Oracle
 
 Facts = tuple[Any, ...] | Missing
 
@@ -42,7 +43,7 @@ _ADVICE = ("missing_indexes", "index_drop_trials", "statement_plans")
 
 
 def enrich(
-    conninfo: str, snapshot: Snapshot, wanted: "Wanted", budget: "Budget", progress: "Progress"
+    conninfo: str, snapshot: Snapshot, wanted: Wanted, budget: Budget, progress: Progress
 ) -> Snapshot:
     """Add what is wanted; a failure of one addition costs that addition alone."""
     if wanted.exact_bloat:
@@ -61,7 +62,7 @@ def enrich(
     return put(advised, statement_plans=_planned_there(conninfo, snapshot, budget))
 
 
-def _planned_there(conninfo: str, snapshot: Snapshot, budget: "Budget") -> Facts:
+def _planned_there(conninfo: str, snapshot: Snapshot, budget: Budget) -> Facts:
     """Ask the target itself for the plans that the lab could not give."""
     if "statements" in snapshot.missing:
         return snapshot.missing["statements"]
@@ -106,7 +107,7 @@ def _why_not(snapshot: Snapshot) -> Missing | None:
 
 
 def _in_the_lab(
-    conninfo: str, snapshot: Snapshot, budget: "Budget", progress: "Progress"
+    conninfo: str, snapshot: Snapshot, budget: Budget, progress: Progress
 ) -> tuple[Facts, Facts, Facts] | Missing:
     from pgwatch_wed.whatif import engines
     from pgwatch_wed.whatif.choose import advise
@@ -273,7 +274,7 @@ def _script(one: "IndexAdvice") -> str:
     return "\n".join(lines)
 
 
-def _exact_bloat(conninfo: str, snapshot: Snapshot, wanted: "Wanted", budget: "Budget") -> Facts:
+def _exact_bloat(conninfo: str, snapshot: Snapshot, wanted: Wanted, budget: Budget) -> Facts:
     left = budget.left(_SHARE)
     seconds = 600.0 if left is None else left
     most = wanted.exact_bloat or 0

@@ -1,57 +1,19 @@
 """TARGET and its standbys → snapshots, one a database, with what only a server can add to them."""
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import psycopg
 
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.facts import Missing, NodeIndexUsage, Snapshot
+from pgwatch_wed.gather.enrichment import enrich
+from pgwatch_wed.gather.wanted import Budget, Progress, Wanted
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
 
 Snapshots = tuple[Snapshot, ...]
-Progress = Callable[[str, float], None]
 
 _STANDBY_FACTS = ("index_usage", "databases", "checkpoints", "wal", "archiver")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How much to read."""
-
-    standbys: tuple[str, ...] = ()
-    all_databases: bool = False
-    budget_s: float | None = 300
-    exact_bloat: int | None = None
-    advise: bool = True
-    limits: collecting.Limits = field(default_factory=collecting.Limits)
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> "Wanted":
-        """Take what the command line says."""
-        return cls(
-            standbys=tuple(options.get("standbys", ())),
-            all_databases=bool(options.get("all_databases")),
-            budget_s=options.get("budget_s"),
-            exact_bloat=options.get("exact_bloat"),
-            advise=bool(options.get("advise", True)),
-        )
-
-
-class Budget:
-    """The time that is left of a run."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self._deadline = None if seconds is None else time.monotonic() + seconds
-
-    def left(self, share: float = 1.0) -> float | None:
-        """Return a share of the seconds that are left, or None without a budget."""
-        if self._deadline is None:
-            return None
-        return max(0.0, (self._deadline - time.monotonic()) * share)
 
 
 def gather(conninfo: str, wanted: Wanted, progress: Progress) -> Snapshots:
@@ -71,15 +33,6 @@ def gather(conninfo: str, wanted: Wanted, progress: Progress) -> Snapshots:
         enrich(target, _with_standbys(snapshot, wanted, progress), wanted, budget, progress)
         for target, snapshot in snapshots
     )
-
-
-def enrich(
-    conninfo: str, snapshot: Snapshot, wanted: Wanted, budget: Budget, progress: Progress
-) -> Snapshot:
-    """Add what needs more than reading catalogs: plans, exact bloat, index advice."""
-    from pgwatch_wed.gather import enrichment
-
-    return enrichment.enrich(conninfo, snapshot, wanted, budget, progress)
 
 
 def _other_databases(first: Snapshot) -> list[str]:

@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgwatch_wed.facts import Snapshot, Table, TableActivity
-from pgwatch_wed.findings import Remedy, Unknown
+from pgwatch_wed.findings import Unknown
 from pgwatch_wed.postgres import heap as bloat
 from pgwatch_wed.postgres.waits import count
-from pgwatch_wed.quote import ident
 
-SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes, only other maintenance and DDL"
-NOTHING_VISIBLE = "-- nothing to undo: it removes only row versions that no transaction can see"
-ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE on the table: blocks all reads and writes"
 # What a row takes in addition to its columns: header and line pointer.
 ROW_OVERHEAD_BYTES = 28
 # The planner's guess for the width of a variable-length column without statistics.
@@ -309,26 +305,3 @@ def _recounted(snapshot: Snapshot, table: Table) -> bool:
 
 
 # Remedies
-
-
-def vacuum(table: Table, options: str = "ANALYZE") -> Remedy:
-    """Return a VACUUM of one table, including its TOAST table."""
-    listed = f" ({options})" if options else ""
-    return Remedy(
-        sql=f"VACUUM{listed} {ident(table.schema, table.name)};",
-        lock=SHARE_UPDATE,
-        in_transaction=False,
-        undo=NOTHING_VISIBLE,
-    )
-
-
-def alter_system(name: str, value: str, before: str | None, restart: bool = False) -> Remedy:
-    """Return the SQL that changes a setting of the whole server."""
-    back = f"ALTER SYSTEM SET {name} = {before};" if before else f"ALTER SYSTEM RESET {name};"
-    reload = "" if restart else " SELECT pg_reload_conf();"
-    return Remedy(
-        sql=f"ALTER SYSTEM SET {name} = {value};{reload}",
-        lock="none; takes effect at the next restart" if restart else "none",
-        in_transaction=False,
-        undo=f"{back}{reload}",
-    )

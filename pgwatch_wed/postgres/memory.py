@@ -2,7 +2,6 @@
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Unknown
-from pgwatch_wed.quote import ident, literal
 
 MB = 1024 * 1024
 _SIZES = {"b": 1, "kb": 1024, "mb": MB, "gb": 1024 * MB, "tb": 1024 * 1024 * MB}
@@ -45,18 +44,6 @@ def role_setting(snapshot: Snapshot, role: str | None, name: str) -> str | None:
         if key in found:
             return found[key]
     return None
-
-
-def undo_role_setting(snapshot: Snapshot, role: str, name: str) -> str:
-    """Return the SQL that gives a role's own setting back."""
-    before = [
-        s.value
-        for s in snapshot.role_settings
-        if s.name == name and s.role == role and s.database is None
-    ]
-    if before:
-        return f"ALTER ROLE {ident(role)} SET {ident(name)} = {literal(before[0])};"
-    return f"ALTER ROLE {ident(role)} RESET {ident(name)};"
 
 
 def size(text: str) -> float | None:

@@ -5,9 +5,7 @@ from enum import Enum
 from functools import cached_property
 
 from pgwatch_wed.facts import Snapshot, Table
-from pgwatch_wed.findings import Remedy
 from pgwatch_wed.postgres import autovacuum as vac
-from pgwatch_wed.quote import ident
 
 
 class State(Enum):
@@ -55,12 +53,3 @@ class Statistics:
     def _was_analysed(self, table: Table) -> bool:
         a = self.snapshot.activity_by_oid.get(table.oid)
         return a is not None and bool(vac.last_analyze(a) or a.analyze_count or a.autoanalyze_count)
-
-
-def analyze(table: Table) -> Remedy:
-    """Return an ANALYZE of one table, including its partitions."""
-    return Remedy(
-        sql=f"ANALYZE {ident(table.schema, table.name)};",
-        lock=vac.SHARE_UPDATE,
-        undo="-- nothing to undo: it only refreshes the planner's statistics",
-    )

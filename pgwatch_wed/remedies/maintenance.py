@@ -1,12 +1,13 @@
-"""How to return a table's empty space to the operating system, the least disruptive way first."""
+"""VACUUM and ANALYZE, and how to return a table's empty space, the least disruptive way first."""
 
 from collections.abc import Iterator
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Remedy
-from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import locks as held
 
+NOTHING_VISIBLE = "-- nothing to undo: it removes only row versions that no transaction can see"
 _BRIEFLY = "does not block reads or writes, except for a brief ACCESS EXCLUSIVE lock at the end"
 
 
@@ -18,9 +19,9 @@ def remedies(snapshot: Snapshot, table: Table) -> tuple[Remedy, ...]:
     return (
         Remedy(
             sql="\n".join(lines),
-            lock=f"{vac.SHARE_UPDATE}. For the rewrites in comments, see there",
+            lock=f"{held.SHARE_UPDATE}. For the rewrites in comments, see there",
             in_transaction=False,
-            undo=vac.NOTHING_VISIBLE,
+            undo=NOTHING_VISIBLE,
         ),
     )
 
@@ -34,3 +35,23 @@ def _rewrites(snapshot: Snapshot, name: str) -> Iterator[str]:
         with_what = " or ".join(sorted(tools)) or "pg_repack or pg_squeeze"
         yield f"-- {with_what} on {name}  ({_BRIEFLY})"
     yield f"-- Last resort, ACCESS EXCLUSIVE, blocks all reads and writes until it is done: VACUUM FULL {name};"
+
+
+def vacuum(table: Table, options: str = "ANALYZE") -> Remedy:
+    """Return a VACUUM of one table, including its TOAST table."""
+    listed = f" ({options})" if options else ""
+    return Remedy(
+        sql=f"VACUUM{listed} {ident(table.schema, table.name)};",
+        lock=held.SHARE_UPDATE,
+        in_transaction=False,
+        undo=NOTHING_VISIBLE,
+    )
+
+
+def analyze(table: Table) -> Remedy:
+    """Return an ANALYZE of one table, including its partitions."""
+    return Remedy(
+        sql=f"ANALYZE {ident(table.schema, table.name)};",
+        lock=held.SHARE_UPDATE,
+        undo="-- nothing to undo: it only refreshes the planner's statistics",
+    )

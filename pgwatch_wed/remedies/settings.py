@@ -4,6 +4,8 @@ from pgwatch_wed.facts import Setting, Snapshot
 from pgwatch_wed.findings import Remedy, Unknown
 from pgwatch_wed.quote import ident, literal
 
+# Lists whose members are quoted one by one.
+_LISTS = frozenset({"shared_preload_libraries", "search_path", "session_preload_libraries"})
 _BOUND = frozenset({"database", "user", "database user", "client", "session"})
 
 
@@ -67,9 +69,11 @@ def _back(setting: Setting | None, quoted: str) -> str:
         setting is None
         or setting.setting is None
         or not (setting.sourcefile or "").endswith("postgresql.auto.conf")
-        or setting.name == "shared_preload_libraries"
     ):
         return f"ALTER SYSTEM RESET {quoted};"
+    if setting.name in _LISTS:
+        values = (v.strip().strip('"') for v in setting.setting.split(","))
+        return f"ALTER SYSTEM SET {quoted} = {', '.join(literal(v) for v in values)};"
     unit = setting.unit or ""
     value = setting.setting
     if unit and unit[0].isdigit():  # 8kB, 16MB: a bare number counts those
@@ -82,3 +86,15 @@ def caveats(setting: Setting | None) -> tuple[str, ...]:
     if setting is not None and setting.source == "command line":
         return ("It was given on the server's command line, which ALTER SYSTEM does not override.",)
     return ()
+
+
+def undo_role_setting(snapshot: Snapshot, role: str, name: str) -> str:
+    """Return the SQL that gives a role's own setting back."""
+    before = [
+        s.value
+        for s in snapshot.role_settings
+        if s.name == name and s.role == role and s.database is None
+    ]
+    if before:
+        return f"ALTER ROLE {ident(role)} SET {ident(name)} = {literal(before[0])};"
+    return f"ALTER ROLE {ident(role)} RESET {ident(name)};"

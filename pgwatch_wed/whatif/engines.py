@@ -11,7 +11,7 @@ from pgwatch_wed.whatif import workload
 from pgwatch_wed.whatif.choose.advise import Advice, Advisor, Options, Progress
 from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.lab import source
-from pgwatch_wed.whatif.model import Oracle
+from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies
 from pgwatch_wed.whatif.proof.truth import Options as Measuring
 from pgwatch_wed.whatif.proof.verify import verify

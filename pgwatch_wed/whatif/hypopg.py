@@ -17,9 +17,9 @@ from psycopg import sql
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import catalog as catalogs
+from pgwatch_wed.whatif import estimates
 from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
 from pgwatch_wed.whatif.plans import Node, walk
-from pgwatch_wed.whatif.sizes import estimates
 from pgwatch_wed.whatif.sizes.model import Size
 
 _EXTENSION = """

@@ -1,13 +1,10 @@
 """The words of the advisor: queries, indexes that might be, plans, and advice."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from pgwatch_wed.quote import ident
-
-if TYPE_CHECKING:
-    from pgwatch_wed.whatif.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,39 +103,3 @@ class PlanError(Exception):
 
 
 Configuration = frozenset[Index]
-
-
-class Oracle(Protocol):
-    """What answers "what would this query cost with these indexes?"."""
-
-    engine: str
-    catalog: "Catalog"
-    calls: int
-    notes: list[str]
-    is_c_collation: bool
-    trigram: str | None
-
-    def add(self, indexes: Iterable[Index]) -> None:
-        """Make candidates known; what the server refuses is told by :meth:`refusal`."""
-
-    def refusal(self, index: Index) -> str | None:
-        """Return why the server does not take an index, or None."""
-
-    def size(self, index: Index) -> int:
-        """Return the bytes that it would take when really built."""
-
-    def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
-        """Yield queries with their plans where no index hides a condition; close it when done.
-
-        Nothing else may be asked meanwhile. What cannot be planned is left out.
-        """
-
-    def plan(
-        self,
-        query: Query,
-        indexes: Iterable[Index] = (),
-        hidden: Iterable[int] = (),
-        *,
-        bare: bool = False,
-    ) -> Plan:
-        """Return the plan with candidates shown and existing indexes hidden."""

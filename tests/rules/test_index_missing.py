@@ -7,7 +7,8 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Grade, Report, Verdict
-from pgwatch_wed.gather.run import Wanted, gather
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from tests.rules.judging import apply, run, undo
 
 SCHEMA = """

@@ -162,7 +162,7 @@ def test_a_server_that_counts_nothing_is_found(start_pg: StartServer) -> None:
     found = findings(collect(server.dsn()), "vacuum-disabled")
     assert list(found) == ["track_counts"]
     with session(server.dsn()) as connection:
-        for statement in found["track_counts"].remedy[0].sql.split("; "):
+        for statement in found["track_counts"].remedy[0].sql.splitlines():
             connection.execute(statement.encode())
         time.sleep(0.2)
     assert not findings(collect(server.dsn()), "vacuum-disabled")

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.quote import literal
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("extensions", "settings")
 
@@ -64,8 +64,7 @@ def _preload(snapshot: Snapshot) -> tuple[Remedy, ...]:
     present = [p.strip() for p in now.split(",")]
     libraries = [literal(p.strip('"')) for p in present if p]
     wanted = ", ".join(dict.fromkeys((*libraries, literal(_NAME))))
-    before = ", ".join(libraries) or None
-    return (vac.alter_system("shared_preload_libraries", wanted, before, restart=True),)
+    return (settings.alter_system(snapshot, "shared_preload_libraries", wanted),)
 
 
 def _unseen(snapshot: Snapshot) -> tuple[str, ...]:

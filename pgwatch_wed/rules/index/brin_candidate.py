@@ -25,6 +25,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import updates
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import indexes as rebuild
 
 NEEDS = ("indexes", "tables", "table_activity", "columns", "column_statistics", "index_usage")
 PRIMARY_ONLY = True
@@ -131,7 +132,7 @@ def _finding(
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
         impact=Impact(bytes=size),
-        remedy=ix.replaced_by(snapshot, table, index, shape, "brin"),
+        remedy=rebuild.replaced_by(snapshot, table, index, shape, "brin"),
         caveats=tuple(_caveats(scans)),
     )
 

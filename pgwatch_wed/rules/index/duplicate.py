@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.remedies import indexes as rebuild
 
 NEEDS = ("indexes", "tables", "columns")
 PRIMARY_ONLY = True
@@ -67,7 +68,7 @@ def _finding(snapshot: Snapshot, pair: ix.Duplicate, limits: Limits) -> Finding:
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
         impact=Impact(bytes=size, risk="every write maintains the same index twice"),
-        remedy=(ix.drop(snapshot, index),),
+        remedy=(rebuild.drop(snapshot, index),),
         caveats=_caveats(index.constraint_name),
     )
 

@@ -25,6 +25,8 @@ from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.remedies import locks as held
 
 NEEDS = ("indexes", "tables", "index_builds", "relation_locks")
 PRIMARY_ONLY = True
@@ -105,7 +107,7 @@ def _risk(index: Index) -> str:
 def _remedy(snapshot: Snapshot, index: Index, *, drop: bool) -> Remedy:
     name = ident(index.schema, index.name)
     if (drop or not index.is_live) and index.constraint_oid is None and index.parent_oid is None:
-        return ix.drop(snapshot, index)
+        return rebuild.drop(snapshot, index)
     if index.is_exclusion:
         return Remedy(
             sql=f"REINDEX INDEX {name};",
@@ -114,7 +116,7 @@ def _remedy(snapshot: Snapshot, index: Index, *, drop: bool) -> Remedy:
         )
     return Remedy(
         sql=f"REINDEX INDEX CONCURRENTLY {name};",
-        lock=ix.CONCURRENTLY,
+        lock=held.CONCURRENTLY,
         in_transaction=False,
         undo=f"DROP INDEX CONCURRENTLY {name};",
     )

@@ -29,9 +29,9 @@ from pgwatch_wed.findings import (
     Severity,
     Unknown,
 )
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
-from pgwatch_wed.rules import _indexes as ix
-from pgwatch_wed.rules._locks import count
+from pgwatch_wed.remedies import locks as held
 
 NEEDS = ("missing_indexes",)
 
@@ -92,7 +92,7 @@ def _finding(snapshot: Snapshot, advice: MissingIndex, limits: Limits) -> Findin
         remedy=(
             Remedy(
                 sql=advice.ddl,
-                lock=ix.CONCURRENTLY,
+                lock=held.CONCURRENTLY,
                 in_transaction=False,
                 undo=_undo(advice),
             ),

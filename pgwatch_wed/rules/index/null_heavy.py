@@ -26,6 +26,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unkno
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import updates
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import indexes as rebuild
 
 NEEDS = ("indexes", "tables", "columns", "column_statistics", "index_definitions")
 PRIMARY_ONLY = True
@@ -119,10 +120,10 @@ def _finding(
 
 def _remedy(snapshot: Snapshot, case: tuple[Index, Table, str]) -> tuple[Remedy, ...]:
     index, table, column = case
-    old = ix.shape(snapshot, index)
+    old = rebuild.shape(snapshot, index)
     if old is None:
         return ()
-    return ix.replaced_by(
+    return rebuild.replaced_by(
         snapshot, table, index, f"{old} WHERE {ident(column)} IS NOT NULL", "part"
     )
 

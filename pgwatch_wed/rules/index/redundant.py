@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.remedies import indexes as rebuild
 from pgwatch_wed.rules import _trials
 
 NEEDS = ("indexes", "tables", "columns")
@@ -72,7 +73,7 @@ def _finding(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> 
             **_trials.evidence(trial),
         },
         impact=Impact(bytes=size, risk="every write maintains an index that another one covers"),
-        remedy=(ix.drop(snapshot, index),),
+        remedy=(rebuild.drop(snapshot, index),),
         caveats=tuple(_caveats(snapshot, index, cover, limits)),
     )
 

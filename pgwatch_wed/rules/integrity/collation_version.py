@@ -26,6 +26,7 @@ from pgwatch_wed.facts import CollationVersion, Database, Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import locks as held
 
 NEEDS = ("databases", "collation_versions", "indexes")
 PRIMARY_ONLY = True
@@ -148,7 +149,7 @@ def _rebuild(snapshot: Snapshot, affected: list[Index], limits: Limits) -> Itera
     if lines:
         yield Remedy(
             sql="\n".join(lines),
-            lock=ix.CONCURRENTLY
+            lock=held.CONCURRENTLY
             + "; exclusion constraints are rebuilt under SHARE, which stops writes",
             in_transaction=False,
             undo="-- nothing to undo: the same indexes, in order",

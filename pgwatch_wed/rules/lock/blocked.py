@@ -26,6 +26,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.remedies import sessions as release
 
 NEEDS = ("lock_waits", "sessions")
 SCOPE = "cluster"
@@ -123,11 +124,11 @@ def _remedies(waits: locks.Waits, root: locks.Node, session: Session | None) -> 
         for queue in queued:
             waiting = waits.snapshot.session_by_pid.get(queue.pid)
             if waiting is not None:
-                yield locks.cancel(waiting)
+                yield release.cancel(waiting)
     elif isinstance(root, str):
-        yield locks.rollback_prepared(root)
+        yield release.rollback_prepared(root)
     elif session is not None and locks.is_client(session):
-        yield locks.stop(session)
+        yield release.stop(session)
 
 
 def _caveats(session: Session | None) -> Iterator[str]:

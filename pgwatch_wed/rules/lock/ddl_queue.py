@@ -23,6 +23,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.remedies import sessions as release
 
 NEEDS = ("lock_waits", "sessions")
 
@@ -76,6 +77,6 @@ def _finding(waits: locks.Waits, queue: locks.Queue, limits: Limits) -> Finding:
             "queued": list(queue.behind),
         },
         impact=Impact(risk="nobody new gets at the table until it is through or gives up"),
-        remedy=(locks.cancel(session),) if session else (),
+        remedy=(release.cancel(session),) if session else (),
         caveats=("Run it again with SET lock_timeout = '2s', and retry when it gives up.",),
     )

@@ -22,7 +22,7 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("databases",)
 
@@ -80,4 +80,4 @@ def _finding(
 def _log_more(snapshot: Snapshot) -> tuple[Remedy, ...]:
     if snapshot.setting("log_lock_waits") != "off":
         return ()
-    return (vac.alter_system("log_lock_waits", "on", "off"),)
+    return (settings.alter_system(snapshot, "log_lock_waits", "on"),)

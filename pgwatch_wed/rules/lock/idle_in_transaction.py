@@ -24,6 +24,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.remedies import sessions as release
 
 NEEDS = ("sessions", "lock_waits")
 SCOPE = "cluster"
@@ -96,7 +97,7 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
             "blocked_pids": sorted(behind),
         },
         impact=Impact(risk="its locks stay, and VACUUM cannot remove what died since it began"),
-        remedy=(locks.terminate(session),),
+        remedy=(release.terminate(session),),
         caveats=("What it has written is rolled back.",)
         if session.xid_age_xids is not None
         else (),

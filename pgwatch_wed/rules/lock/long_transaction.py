@@ -22,6 +22,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.remedies import sessions as release
 
 NEEDS = ("sessions", "lock_waits")
 SCOPE = "cluster"
@@ -92,7 +93,7 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
             "blocked_pids": sorted(behind),
         },
         impact=Impact(risk="its locks and its snapshot stay until it ends"),
-        remedy=(locks.stop(session),),
+        remedy=(release.stop(session),),
         caveats=("A backup or a migration may have to take this long.",),
         related=tuple(locks.relations(waits, behind)),
     )

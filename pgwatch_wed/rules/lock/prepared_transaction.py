@@ -22,6 +22,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import PreparedTransaction, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.remedies import sessions as release
 
 NEEDS = ("prepared_transactions", "lock_waits")
 SCOPE = "cluster"
@@ -73,7 +74,7 @@ def _finding(waits: locks.Waits, prepared: PreparedTransaction, severity: Severi
             "blocked_pids": sorted(behind),
         },
         impact=Impact(risk="its locks stay for ever, and VACUUM removes nothing that died since"),
-        remedy=(locks.rollback_prepared(prepared.gid),),
+        remedy=(release.rollback_prepared(prepared.gid),),
         caveats=("Its transaction manager may still want to commit it: ask there first.",),
         related=tuple(locks.relations(waits, behind)),
     )

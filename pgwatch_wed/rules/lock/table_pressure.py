@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import LockTable, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("lock_table", "sessions", "settings")
 SCOPE = "cluster"
@@ -46,9 +46,9 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         room = capacity(snapshot, table)
         fill = table.entries / max(room, 1)
         if fill >= limits.info_fill:
-            yield _full(table, room, late=fill >= limits.warn_fill)
+            yield _full(snapshot, table, room, late=fill >= limits.warn_fill)
         elif len(queueing) >= limits.min_queueing:
-            yield _contended(table, queueing)
+            yield _contended(snapshot, table, queueing)
 
 
 def capacity(snapshot: Snapshot, table: LockTable) -> int:
@@ -62,7 +62,7 @@ def capacity(snapshot: Snapshot, table: LockTable) -> int:
     return table.max_locks_per_transaction * processes
 
 
-def _full(table: LockTable, room: int, *, late: bool) -> Finding:
+def _full(snapshot: Snapshot, table: LockTable, room: int, *, late: bool) -> Finding:
     return Finding(
         object=Object("setting", _SETTING),
         severity=Severity.WARNING if late else Severity.INFO,
@@ -76,14 +76,14 @@ def _full(table: LockTable, room: int, *, late: bool) -> Finding:
             _SETTING: table.max_locks_per_transaction,
         },
         impact=Impact(risk="when it is full, any session may fail with 'out of shared memory'"),
-        remedy=(_raise(table),),
+        remedy=(_raise(snapshot, table),),
         caveats=(
             "Who takes them: SELECT pid, count(*) FROM pg_locks GROUP BY pid ORDER BY 2 DESC;",
         ),
     )
 
 
-def _contended(table: LockTable, queueing: list[int]) -> Finding:
+def _contended(snapshot: Snapshot, table: LockTable, queueing: list[int]) -> Finding:
     return Finding(
         object=Object("setting", _SETTING),
         severity=Severity.WARNING,
@@ -92,13 +92,13 @@ def _contended(table: LockTable, queueing: list[int]) -> Finding:
         detail="They lock more relations than fit their fast path: many partitions, or many indexes.",
         evidence={"pids": sorted(queueing), _SETTING: table.max_locks_per_transaction},
         impact=Impact(risk="short queries spend their time waiting for each other's bookkeeping"),
-        remedy=(_raise(table),),
+        remedy=(_raise(snapshot, table),),
         caveats=(
             "Before 18 the fast path holds 16 locks whatever is set: prune partitions instead.",
         ),
     )
 
 
-def _raise(table: LockTable) -> Remedy:
+def _raise(snapshot: Snapshot, table: LockTable) -> Remedy:
     now = table.max_locks_per_transaction
-    return vac.alter_system(_SETTING, str(max(now * 4, 64)), str(now), restart=True)
+    return settings.alter_system(snapshot, _SETTING, str(max(now * 4, 64)))

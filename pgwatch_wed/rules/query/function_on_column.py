@@ -25,6 +25,7 @@ from pgwatch_wed.facts import Column, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import locks as held
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import parsed as texts
 
@@ -206,7 +207,7 @@ def _remedy(snapshot: Snapshot, hidden: _Hidden) -> tuple[Remedy, ...]:
     return (
         Remedy(
             sql=f"CREATE INDEX CONCURRENTLY {ident(name)} ON {where} (({expression}));",
-            lock=ix.CONCURRENTLY,
+            lock=held.CONCURRENTLY,
             in_transaction=False,
             undo=f"DROP INDEX CONCURRENTLY {ident(table.schema, name)};",
         ),

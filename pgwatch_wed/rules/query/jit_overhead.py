@@ -21,6 +21,7 @@ from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules import _queries as q
 
 NEEDS = ("statements", "statements_info", "settings")
@@ -103,6 +104,6 @@ def _remedy(snapshot: Snapshot, s: Statement) -> tuple[Remedy, ...]:
         Remedy(
             sql=f"ALTER ROLE {ident(s.user)} SET jit = off;",
             lock="none; new sessions of the role take it up",
-            undo=mem.undo_role_setting(snapshot, s.user, "jit"),
+            undo=settings.undo_role_setting(snapshot, s.user, "jit"),
         ),
     )

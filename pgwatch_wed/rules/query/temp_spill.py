@@ -24,6 +24,7 @@ from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules import _queries as q
 
 NEEDS = ("statements", "statements_info", "settings")
@@ -127,6 +128,6 @@ def _remedy(snapshot: Snapshot, s: Statement, wanted: int) -> tuple[Remedy, ...]
         Remedy(
             sql=f"ALTER ROLE {role} SET work_mem = '{wanted // _MB}MB';",
             lock="none; new sessions of the role take it up",
-            undo=mem.undo_role_setting(snapshot, s.user, "work_mem"),
+            undo=settings.undo_role_setting(snapshot, s.user, "work_mem"),
         ),
     )

@@ -77,7 +77,7 @@ def _global(snapshot: Snapshot, setting: Setting) -> Finding:
             "sourcefile": setting.sourcefile,
         },
         impact=Impact(risk="tables grow without limit, and plans get worse as statistics age"),
-        remedy=(settings.alter_system(snapshot, setting.name, "on", "off"),),
+        remedy=(settings.alter_system(snapshot, setting.name, "on"),),
         caveats=("It was set on the server's command line, which ALTER SYSTEM does not override.",)
         if setting.source == "command line"
         else (),

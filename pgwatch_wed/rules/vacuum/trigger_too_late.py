@@ -151,5 +151,5 @@ def _server(snapshot: Snapshot, scale: float) -> Finding:
         detail="PostgreSQL's default is 20%; large tables need less, not more.",
         evidence={"setting": snapshot.setting(_SCALE)},
         impact=Impact(risk="every table may grow by its dead rows before it is vacuumed"),
-        remedy=(settings.alter_system(snapshot, _SCALE, "0.2", snapshot.setting(_SCALE)),),
+        remedy=(settings.alter_system(snapshot, _SCALE, "0.2"),),
     )

@@ -90,9 +90,7 @@ def _finding(snapshot: Snapshot, workers: int, waiting: list[vac.Heap]) -> Findi
             bytes=sum(vac.dead_bytes(snapshot, h) for h in waiting),
             risk="dead rows accumulate in all waiting tables",
         ),
-        remedy=(
-            settings.alter_system(snapshot, _COST, str(int(limit * 5)), snapshot.setting(_COST)),
-        ),
+        remedy=(settings.alter_system(snapshot, _COST, str(int(limit * 5))),),
         caveats=("It means more I/O: raise it step by step and watch the latency.",),
     )
 

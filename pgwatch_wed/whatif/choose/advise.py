@@ -6,21 +6,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.quote import ident
-from pgwatch_wed.whatif.choose import candidates, existing, naming, usage, writes
+from pgwatch_wed.whatif import usage
+from pgwatch_wed.whatif.choose import candidates, existing, naming, writes
 from pgwatch_wed.whatif.choose.candidates import Options as Shape
 from pgwatch_wed.whatif.choose.explore import explore
 from pgwatch_wed.whatif.choose.pool import Pool
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.choose.search import Problem, Search
-from pgwatch_wed.whatif.model import (
-    Configuration,
-    Index,
-    Oracle,
-    Plan,
-    PlanError,
-    Query,
-    Rejected,
-)
+from pgwatch_wed.whatif.model import Configuration, Index, Plan, PlanError, Query, Rejected
+from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof.truth import Verified
 from pgwatch_wed.whatif.workload import Workload
 

@@ -8,8 +8,8 @@ from itertools import permutations
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext.terms import Group, Kind, Operand, SortKey, Term
 from pgwatch_wed.whatif.catalog import Catalog, Column, Table
-from pgwatch_wed.whatif.choose.usage import TableUse
 from pgwatch_wed.whatif.model import Index, Key
+from pgwatch_wed.whatif.usage import TableUse
 
 _MIN_PAGES = 10
 _BRIN_PAGES = 1024

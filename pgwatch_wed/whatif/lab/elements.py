@@ -12,10 +12,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from pgwatch_wed.whatif import spreads
 from pgwatch_wed.whatif.catalog import Catalog, Column, Table
 from pgwatch_wed.whatif.lab import samples
 from pgwatch_wed.whatif.model import Index, Key
-from pgwatch_wed.whatif.sizes import spreads
 from pgwatch_wed.whatif.sizes.postings import Content, Elements
 
 _DEFAULT_TARGET = 100

@@ -14,10 +14,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from pgwatch_wed.whatif import spreads
 from pgwatch_wed.whatif.catalog import DEDUPLICATES, Catalog, Column, Table
 from pgwatch_wed.whatif.lab import samples
 from pgwatch_wed.whatif.model import Index, Key
-from pgwatch_wed.whatif.sizes import spreads
 
 Where = tuple[int, str]  # a table and an expression's text
 

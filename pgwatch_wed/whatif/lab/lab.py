@@ -23,11 +23,11 @@ from psycopg import sql
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.whatif import catalog as catalogs
+from pgwatch_wed.whatif import estimates, planner
 from pgwatch_wed.whatif.catalog import Catalog, Table
-from pgwatch_wed.whatif.lab import elements, expressions, guest, pages, planner
+from pgwatch_wed.whatif.lab import elements, expressions, guest, pages
 from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
 from pgwatch_wed.whatif.plans import used_names
-from pgwatch_wed.whatif.sizes import estimates
 from pgwatch_wed.whatif.sizes import model as sizes
 
 LAB_SETTINGS = {

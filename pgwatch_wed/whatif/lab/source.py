@@ -9,7 +9,8 @@ import psycopg
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.target import connect
-from pgwatch_wed.whatif.lab import dump, planner
+from pgwatch_wed.whatif import planner
+from pgwatch_wed.whatif.lab import dump
 from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
 
 # With many tables in a FROM the genetic optimizer is a lottery; and a plan of our own is no load.

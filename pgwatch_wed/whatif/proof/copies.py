@@ -9,7 +9,7 @@ import psycopg
 
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.target import connect
-from pgwatch_wed.whatif.lab import planner
+from pgwatch_wed.whatif import planner
 
 _LOCK = 7_203_441_865_231  # any number that only we use
 _FEW_PAGES = 0.5

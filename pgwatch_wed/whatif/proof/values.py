@@ -10,8 +10,8 @@ from pglast.parser import scan
 
 from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.sqltext.terms import Group, Kind, Term
+from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, Table
-from pgwatch_wed.whatif.choose import usage
 from pgwatch_wed.whatif.plans import Node
 
 _PARAMETER = re.compile(r"\$(\d+)")

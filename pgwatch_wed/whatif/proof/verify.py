@@ -16,7 +16,8 @@ from psycopg import sql
 
 from pgwatch_wed.errors import CollectError, Error
 from pgwatch_wed.target import connect
-from pgwatch_wed.whatif.model import Index, Oracle, PlanError, Query, Rejected
+from pgwatch_wed.whatif.model import Index, PlanError, Query, Rejected
+from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies, values
 from pgwatch_wed.whatif.proof.stopwatch import NotRunError, Run, Shape, Stopwatch
 from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, Options, QueryTruth, Verified

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import combinations, permutations
 
-from pgwatch_wed.whatif.model import Configuration, Index, Key, Oracle, PlanError, Query
+from pgwatch_wed.whatif.model import Configuration, Index, Key, PlanError, Query
+from pgwatch_wed.whatif.oracle import Oracle
 from tests.bench.index_advice.peer import Peer
 
 _MERGED_WIDTH = 4

@@ -6,7 +6,8 @@ of one column or one column to a chosen index, whichever saves most for each byt
 
 from collections.abc import Iterator
 
-from pgwatch_wed.whatif.model import Configuration, Index, Key, Oracle, Query
+from pgwatch_wed.whatif.model import Configuration, Index, Key, Query
+from pgwatch_wed.whatif.oracle import Oracle
 from tests.bench.index_advice.peer import Peer
 
 _MIN_GAIN = 1.003

@@ -1,7 +1,9 @@
 """What other advisors have in common here: the columns of queries, and costs that are remembered."""
 
-from pgwatch_wed.whatif.choose import existing, usage
-from pgwatch_wed.whatif.model import Configuration, Index, Oracle, Query
+from pgwatch_wed.whatif import usage
+from pgwatch_wed.whatif.choose import existing
+from pgwatch_wed.whatif.model import Configuration, Index, Query
+from pgwatch_wed.whatif.oracle import Oracle
 
 _UNBUILDABLE = 1 << 60
 

@@ -3,10 +3,11 @@
 import math
 from dataclasses import replace
 
+from pgwatch_wed.whatif import spreads
 from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex, Table
 from pgwatch_wed.whatif.model import Index, Key
 from pgwatch_wed.whatif.sizes import model as sizes
-from pgwatch_wed.whatif.sizes import postings, spreads
+from pgwatch_wed.whatif.sizes import postings
 from pgwatch_wed.whatif.sizes.model import Size, Width
 from pgwatch_wed.whatif.sizes.postings import Content
 

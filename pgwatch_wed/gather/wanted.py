@@ -1,0 +1,46 @@
+"""What a run is to read, and the time that it has."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pgwatch_wed.target import collect as collecting
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How much to read."""
+
+    standbys: tuple[str, ...] = ()
+    all_databases: bool = False
+    budget_s: float | None = 300
+    exact_bloat: int | None = None
+    advise: bool = True
+    limits: collecting.Limits = field(default_factory=collecting.Limits)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "Wanted":
+        """Take what the command line says."""
+        return cls(
+            standbys=tuple(options.get("standbys", ())),
+            all_databases=bool(options.get("all_databases")),
+            budget_s=options.get("budget_s"),
+            exact_bloat=options.get("exact_bloat"),
+            advise=bool(options.get("advise", True)),
+        )
+
+
+class Budget:
+    """The time that is left of a run."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    def left(self, share: float = 1.0) -> float | None:
+        """Return a share of the seconds that are left, or None without a budget."""
+        if self._deadline is None:
+            return None
+        return max(0.0, (self._deadline - time.monotonic()) * share)

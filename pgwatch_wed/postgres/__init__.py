@@ -1,0 +1,1 @@
+"""What PostgreSQL itself reckons, from facts alone: triggers, waits, horizons, sizes."""

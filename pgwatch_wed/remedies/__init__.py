@@ -1,0 +1,1 @@
+"""SQL that mends, with the lock that it takes and the way back."""

@@ -1,0 +1,1 @@
+"""Which indexes to try, and which set of them to advise."""

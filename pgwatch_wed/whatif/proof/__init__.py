@@ -1,0 +1,1 @@
+"""The truth about advice: queries that really run on a copy."""
