@@ -1,27 +1,32 @@
 """Every query on every server: columns equal fields, values fit them, for every kind of role."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed import facts
+from pgwatch_wed.cli.explain import explain
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.fields import fact_types, field_types
+from pgwatch_wed.rules import all_rules
+from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import queries
-from pgwatch_wed.target.capabilities import UNEXPECTED
+from pgwatch_wed.target.capabilities import UNEXPECTED, Capabilities
 from pgwatch_wed.target.collect import DERIVED, ORDER, collect
-from pgwatch_wed.target.session import ServerText, prepare
+from pgwatch_wed.target.session import Limits, Reader, ServerText, prepare
 from tests.servers import MAJORS, Server
 from tests.zoo import in_motion, zoo
 
 # What is read before the facts, or to complete one.
 HELPERS = {
     *("server", "system", "birth", "extensions", "installed_extensions", "sequence_names"),
-    *("index_definitions",),
+    *("index_definitions", "statement_texts"),
 }
 PGSS = ("1.8", "1.9", "1.10", "1.11", "1.12", "1.13")
 # Empty in a zoo that moves: a standby's, a cascade's, what nobody broke, what only standbys add.
@@ -116,9 +121,21 @@ def test_columns_equal_fields_in_every_variant_that_runs(every_pg: Server, anima
                 assert {c.name for c in described or ()} == set(field_types(kind)), query.file
 
 
+def test_explain_prints_every_query_that_is_run_for_a_fact(animals: str) -> None:
+    before = {c.name for c in collect(animals, only=[]).query_costs}
+    for fact in ORDER:
+        run = {c.name for c in collect(animals, only=[fact]).query_costs} - before
+        assert run <= {*queries.behind(fact), "sequence_values"}, "its text has every name in it"
+    rule = next(r for r in all_rules() if r.id == "query-top-time")
+    printed = CliRunner().invoke(explain, [rule.id, "--sql"]).output
+    for query in queries.all_queries():
+        if query.fact in ("statements", "statement_texts"):
+            assert query.sql in printed, query.file
+
+
 def filled(query: queries.Query) -> dict[str, str]:
     """Fill in every token of a query."""
-    known = {"extschema": "public", "with_texts": "true"}
+    known = {"extschema": "public"}
     return {name: known.get(name, "1") for name in queries.tokens(query)}
 
 
@@ -214,6 +231,48 @@ def test_an_old_extension_on_a_new_server(every_pg: Server, every_db: str, versi
     assert extension is not None
     assert extension.installed_version == version
     assert extension.schema == 'Odd " schema'
+
+
+def test_a_statement_that_is_evicted_between_the_readings_keeps_its_counters(
+    every_pg: Server, every_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = collecting._newest
+    with psycopg.connect(every_db, autocommit=True) as admin:
+        admin.execute("create extension pg_stat_statements")
+        admin.execute("select 1 as a_statement_that_stays")
+        admin.execute("select 1, 2 as a_statement_that_goes")
+
+        def evicting(reader: Reader, name: str, capabilities: Capabilities, **values: str) -> Any:
+            if name == "statement_texts":
+                admin.execute(
+                    "select pg_stat_statements_reset(0, 0, queryid) from pg_stat_statements"
+                    " where query like '%that_goes%' and query not like '%pgwatch_wed%'"
+                )
+            return read(reader, name, capabilities, **values)
+
+        monkeypatch.setattr(collecting, "_newest", evicting)
+        snapshot = collect(every_db, only=["statements"])
+    assert lacking(snapshot) == {}
+    texts = [s.text for s in snapshot.statements]
+    assert "select $1 as a_statement_that_stays" in texts
+    assert None in texts
+    assert not [t for t in texts if t and "that_goes" in t and "reset" not in t]
+
+
+def test_only_statements_that_stand_out_have_a_text(every_pg: Server, every_db: str) -> None:
+    with psycopg.connect(every_db, autocommit=True) as admin:
+        admin.execute("create extension pg_stat_statements")
+        for columns in range(2, 30):
+            admin.execute(f"select {', '.join(['1'] * columns)} as many".encode())
+        for _ in range(50):
+            admin.execute("select 1 as often")
+    all_texts = collect(every_db, only=["statements"]).statements
+    assert all(s.text for s in all_texts)
+    snapshot = collect(every_db, only=["statements"], limits=Limits(max_texts=1))
+    assert len(snapshot.statements) >= len(all_texts)
+    texts = [s.text for s in snapshot.statements if s.text is not None]
+    assert len(texts) <= 6
+    assert "select $1 as often" in texts
 
 
 @pytest.mark.pg(">= 18")

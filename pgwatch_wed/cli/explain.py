@@ -50,5 +50,6 @@ def _page(rule: Rule) -> str:
 
 
 def _sql(rule: Rule) -> str:
-    files = [q for need in rule.needs for q in queries.all_queries() if q.fact == need]
+    names = [name for need in rule.needs for name in queries.behind(need)]
+    files = [q for name in names for q in queries.all_queries() if q.fact == name]
     return "\n".join(f"-- sql/collect/{q.file}\n{q.sql}" for q in files) or "-- no query of its own"

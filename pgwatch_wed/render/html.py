@@ -208,8 +208,12 @@ def _facts(report: Report, snapshots: Sequence[Snapshot]) -> list[tuple[str, str
     first = snapshots[0]
     versions = {e.name: e.installed_version for e in first.extensions if e.installed_version}
     names = sorted({n for r in _found(report) for n in r.needs} & set(queries.facts()))
-    chosen = ((n, queries.choose(n, first.server.major, versions)) for n in names)
-    return [(name, query.sql) for name, query in chosen if query is not None]
+    return [(name, sql) for name in names if (sql := _asked(name, first.server.major, versions))]
+
+
+def _asked(fact: str, server_major: int, versions: Mapping[str, str]) -> str:
+    chosen = (queries.choose(n, server_major, versions) for n in queries.behind(fact))
+    return "\n".join(query.sql for query in chosen if query is not None)
 
 
 def _sections(rule: Rule) -> list[tuple[str, str]]:

@@ -7,6 +7,8 @@ their answers. What cannot be read is missing with a reason, and never costs the
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Items
 from dataclasses import replace
+from heapq import nlargest
+from operator import attrgetter
 from typing import Any
 
 from pgwatch_wed import __version__
@@ -170,19 +172,46 @@ _OUT_OF_TIME = Missing("the time budget was used up", "give more with --budget S
 
 
 def _statements(reader: Reader, capabilities: Capabilities) -> Rows | Missing:
-    """Read statements; where another database's bytes stand in the way, without any text.
+    """Read statements' counters, then the texts of those that stand out, and put them together.
 
-    pg_stat_statements converts every text of the whole server, and one that it cannot fails all.
+    The server would join its two lists row by row: it expects a handful, and there are thousands.
+    What was evicted or hidden in between keeps its counters and has no text.
     """
-    rows = _newest(reader, "statements", capabilities, with_texts="true")
-    if isinstance(rows, Missing) and rows.reason.startswith(UNDECODABLE):
-        reader.notes["statements:left-out"] = Missing(
-            f"no text of a statement could be read: {rows.reason}",
-            "statements of a database in another encoding stand in the way; "
-            "pg_stat_statements_reset(0, oid of that database, 0) removes them",
-        )
-        return _newest(reader, "statements", capabilities, with_texts="false")
-    return rows
+    rows = _newest(reader, "statements", capabilities)
+    if isinstance(rows, Missing) or not rows:
+        return rows
+    ids = sorted(_standing_out(rows, reader.limits.max_texts))
+    texts = _newest(reader, "statement_texts", capabilities, query_ids=",".join(map(str, ids)))
+    if isinstance(texts, Missing):
+        reader.notes["statements:left-out"] = _no_text(texts)
+        return rows
+    known = {(user, query_id, toplevel): text for user, query_id, toplevel, text in texts}
+    return tuple(replace(s, text=known.get((s.user_oid, s.query_id, s.is_toplevel))) for s in rows)
+
+
+# The rankings of the statements query; each column is a field of Statement.
+_RANKINGS = (
+    *("total_exec_ms", "calls", "shared_blks_read"),
+    *("temp_blks_written", "wal_bytes", "rows"),
+)
+
+
+def _standing_out(statements: Iterable[Statement], most: int) -> set[int]:
+    """Return the query ids of those that are the first of some ranking."""
+    return {
+        s.query_id for name in _RANKINGS for s in nlargest(most, statements, key=attrgetter(name))
+    }
+
+
+def _no_text(why: Missing) -> Missing:
+    """Say that texts are lost; one that the server cannot convert, of any database, costs all."""
+    return Missing(
+        f"no text of a statement could be read: {why.reason}",
+        "statements of a database in another encoding stand in the way; "
+        "pg_stat_statements_reset(0, oid of that database, 0) removes them"
+        if why.reason.startswith(UNDECODABLE)
+        else why.mend,
+    )
 
 
 def _newest(reader: Reader, name: str, capabilities: Capabilities, **values: str) -> Rows | Missing:

@@ -14,6 +14,8 @@ from pgwatch_wed import assets
 
 _NAME = re.compile(r"(?P<fact>\w+?)(?:\.(?P<of>server|[a-z_]+)-(?P<version>\d+(?:\.\d+)*))?\.sql\Z")
 _TOKEN = re.compile(r"@(\w+)@")
+# What completes a fact that one query cannot state well.
+_COMPLETED_BY = {"statements": ("statement_texts",), "sequences": ("sequence_names",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,11 @@ def all_queries() -> tuple[Query, ...]:
 def facts() -> tuple[str, ...]:
     """Name every fact that a query file states."""
     return tuple(sorted({q.fact for q in all_queries()}))
+
+
+def behind(fact: str) -> tuple[str, ...]:
+    """Name what is read for a fact: itself, and what completes it."""
+    return (fact, *_COMPLETED_BY.get(fact, ()))
 
 
 def choose(fact: str, server_major: int, extensions: Mapping[str, str]) -> Query | None:

@@ -6,4 +6,4 @@ select
     command,
     phase
 from pg_stat_progress_create_index
-where datname = current_database()
+where datid = (select oid from pg_database where datname = current_database())

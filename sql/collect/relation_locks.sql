@@ -6,10 +6,10 @@ select
     n.nspname || '.' || c.relname as relation,
     l.granted as is_granted
 from pg_locks l
-join pg_database d on d.datname = current_database() and l.database = d.oid
 join pg_class c on c.oid = l.relation
 join pg_namespace n on n.oid = c.relnamespace
 where l.locktype = 'relation'
+    and l.database = (select d.oid from pg_database d where d.datname = current_database())
     and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
     and n.nspname not in ('pg_catalog', 'information_schema')
     and l.pid <> pg_backend_pid()

@@ -6,7 +6,7 @@ select
     case
         -- a parameter of the application's own may be a key
         when split_part(c.setting, '=', 1) like '%.%'
-            and not exists (select from pg_settings k where k.name = split_part(c.setting, '=', 1)) then '(hidden)'
+            and split_part(c.setting, '=', 1) not in (select k.name from pg_settings k) then '(hidden)'
         else substr(c.setting, strpos(c.setting, '=') + 1)
     end as value
 from pg_db_role_setting s

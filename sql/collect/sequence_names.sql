@@ -1,4 +1,11 @@
 -- A row is a sequence that may be read and that nobody has locked; those that end soonest first.
+-- Then last_value and is_called are read of each by its name, some hundred at a time.
+with locked as materialized (
+    select l.relation
+    from pg_locks l
+    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.relation is not null
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+)
 select s.oid, s.name
 from (
     select c.oid::int8 as oid, n.oid as schema_oid, format('%I.%I', n.nspname, c.relname) as name
@@ -8,12 +15,7 @@ from (
     where c.relpersistence <> 't'
         and not (c.relpersistence = 'u' and pg_is_in_recovery())
         and n.nspname not in ('pg_catalog', 'information_schema')
-        and c.oid not in (
-            select l.relation
-            from pg_locks l
-            where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.relation is not null
-                and l.database = (select d.oid from pg_database d where d.datname = current_database())
-        )
+        and c.oid not in (select relation from locked)
     order by s.seqmax = 9223372036854775807, c.oid
     -- what a role may do is asked only until enough are found: the answers stay in the server's memory
     offset 0

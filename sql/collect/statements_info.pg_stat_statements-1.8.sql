@@ -9,8 +9,7 @@ select
     count(*) filter (where s.queryid is null)::int8 as hidden_entries,
     0::int8 as unreadable_entries,
     coalesce(sum(s.total_exec_time) filter (where true), 0)::float8 as total_exec_ms,
-    coalesce(sum(s.total_exec_time) filter (where true and s.dbid = d.oid), 0)::float8 as total_exec_ms_database,
-    coalesce(sum(s.calls) filter (where true and s.dbid = d.oid), 0)::int8 as calls_database,
+    coalesce(sum(s.total_exec_time) filter (where true and s.dbid = (select oid from pg_database where datname = current_database())), 0)::float8 as total_exec_ms_database,
+    coalesce(sum(s.calls) filter (where true and s.dbid = (select oid from pg_database where datname = current_database())), 0)::int8 as calls_database,
     null::int8 as text_bytes
 from @extschema@.pg_stat_statements(false) s
-cross join (select oid from pg_database where datname = current_database()) d

@@ -53,15 +53,18 @@ class Row:
 
 def plain(dsn: str) -> float:
     """Read what a run reads, with its own queries, and do nothing with it."""
-    texts = [c.name for c in collect(dsn).query_costs]
-    wanted = [queries.choose(n, 18, {"pg_stat_statements": "1.12"}) for n in dict.fromkeys(texts)]
+    snapshot = collect(dsn)
+    installed = {e.name: e.installed_version for e in snapshot.extensions if e.installed_version}
+    names = dict.fromkeys(c.name for c in snapshot.query_costs)
+    wanted = [queries.choose(name, snapshot.server.major, installed) for name in names]
+    ids = {str(s.query_id) for s in snapshot.statements if s.text is not None}
+    known = {"extschema": "public", "query_ids": ",".join(ids)}
     with psycopg.connect(dsn, autocommit=True) as connection:
         begun = time.monotonic()
         for query in wanted:
             if query is None or query.fact in ("index_definitions", "relation_locks"):
                 continue
-            values = dict.fromkeys(queries.tokens(query), "1000000")
-            values |= {"extschema": "public", "with_texts": "true"}
+            values = dict.fromkeys(queries.tokens(query), "1000000") | known
             connection.execute(query.render(values).encode()).fetchall()
         return time.monotonic() - begun
 

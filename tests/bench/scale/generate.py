@@ -48,17 +48,53 @@ def tables(dsn: str, first: int, last: int) -> None:
             connection.execute(_TABLES.format(first=start, last=end).encode())
 
 
+_COLUMNS = ("id", "parent_id", "code", "name", "at", "amount")
+_CONDITIONS = (
+    "code = 'c{i}' and amount > {i}",
+    "parent_id = {i} and amount < {i}",
+    "at > '2020-01-01' and parent_id <> {i}",
+    "lower(name) = 'n{i}' and amount > 0",
+)
+
+
 def statements(dsn: str, count: int, long: int = 200, spread: int = 500) -> None:
-    """Run so many statements that pg_stat_statements tells apart, some of them of 100 kB."""
+    """Run so many statements that pg_stat_statements tells apart, some of them of 100 kB.
+
+    What tells them apart is what every version looks at: the table, the columns that are read, and
+    the operators. Constants, names of output columns and lengths of lists are not.
+    """
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         connection.execute("create extension if not exists pg_stat_statements")
+        before = _entries(connection)
         for i in range(count):
-            table = f"t{1 + i % spread}"
-            what = "coalesce(" + "name, " * (_LONG // 6) + "'')" if i < long else "id"
-            connection.execute(
-                f"select {what} from {table} where code = 'c1' and amount > {i}"
-                f" and id in ({', '.join(['1'] * (1 + i // spread))})".encode()
+            connection.execute(_statement(i, i < long, spread).encode())
+        if (made := _entries(connection) - before) != count:
+            raise SystemExit(
+                f"pg_stat_statements counts {made:,} of {count:,} statements: is its max too small, "
+                "or does this version take some of them for the same?"
             )
+
+
+def _statement(i: int, is_long: bool, spread: int) -> str:
+    shape, place = divmod(i, spread)
+    condition, columns = divmod(shape, 2 ** len(_COLUMNS) - 1)
+    if condition >= len(_CONDITIONS):
+        raise SystemExit(f"statement {i:,} is one too many for {spread} tables")
+    what = [c for bit, c in enumerate(_COLUMNS) if columns + 1 & 1 << bit]
+    if is_long:
+        what = ["coalesce(" + "name, " * (_LONG // 6) + "'')"]
+    where = _CONDITIONS[condition].format(i=i)
+    return f"select {', '.join(what)} from t{1 + place} where {where}"
+
+
+def _entries(connection: psycopg.Connection[tuple[object, ...]]) -> int:
+    row = connection.execute(
+        "select count(*) from pg_stat_statements"
+        " where dbid = (select oid from pg_database where datname = current_database())"
+        " and query like 'select % from t% where %'"
+    ).fetchone()
+    assert row is not None
+    return int(str(row[0]))
 
 
 def main() -> None:
