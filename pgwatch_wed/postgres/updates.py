@@ -1,4 +1,4 @@
-"""Which columns statements change, how often, and which they read in ways that bind an index."""
+"""Which columns statements change and how often, and which they read in a way that needs a full B-tree."""
 
 import re
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class Update:
 
 @lru_cache(maxsize=4096)
 def targets(text: str) -> tuple[Target, ...]:
-    """Return what a statement updates: UPDATE, ON CONFLICT DO UPDATE, MERGE, also within WITH."""
+    """Return what a statement updates: UPDATE, ON CONFLICT DO UPDATE, MERGE, also inside WITH."""
     if not _MAY_UPDATE.search(text):
         return ()
     try:
@@ -82,9 +82,9 @@ def _of(relation: Any, sets: Any) -> Target | None:
 
 
 def updates(snapshot: Snapshot) -> dict[int, list[Update]]:
-    """Return the visible updates by the oid of the table that they name.
+    """Return the visible updates by the OID of the table that they name.
 
-    Nested statements count: what a function updates is an update like any other.
+    Nested statements count: an update in a function is like any other.
     """
     known = _tables(snapshot)
     found: dict[int, list[Update]] = {}
@@ -106,15 +106,15 @@ def _tables(snapshot: Snapshot) -> dict[str, list[Table]]:
 
 
 def _resolve(known: dict[str, list[Table]], target: Target) -> Table | None:
-    """Find the table that a text names; an unqualified name of several schemas stays open."""
+    """Find the table that a text names; None if an unqualified name exists in several schemas."""
     named = [t for t in known.get(target.table, ()) if target.schema in (None, t.schema)]
     return named[0] if len(named) == 1 else None
 
 
 def reads_in_order_or_null(snapshot: Snapshot, table: Table, column: str) -> bool:
-    """Tell whether a visible statement on a table asks for a column's NULLs, its order or its ends.
+    """Tell whether a visible statement on a table needs a column's NULLs, order, minimum or maximum.
 
-    By words, and so rather once too often: such statements need the whole B-tree.
+    Such statements need a full B-tree. The text is only searched for words, which errs on the safe side.
     """
     name = re.escape(column)
     wanted = re.compile(

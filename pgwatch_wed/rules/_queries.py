@@ -1,4 +1,4 @@
-"""What the rules about statements share: names, evidence, and how far the load can be seen."""
+"""What the rules about statements share: names, evidence, and how much of the load is visible."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from typing import Any
 from pgwatch_wed.facts import Snapshot, Statement, StatementsInfo
 from pgwatch_wed.findings import Object, Unknown
 from pgwatch_wed.postgres import workload
+from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import text as statement_text
 
 _SPACE = re.compile(r"\s+")
@@ -18,29 +19,29 @@ _MAX_ROLES = 5
 
 @dataclass(frozen=True)
 class Load:
-    """The users' statements of a snapshot, and what they come to."""
+    """The users' statements of a snapshot, and their totals."""
 
     snapshot: Snapshot
     statements: tuple[Statement, ...]
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> "Load":
-        """Take what users ran, the dearest first."""
+        """Take the statements that users ran, costliest first."""
         found = workload.statements(snapshot)
         return cls(snapshot, tuple(sorted(found, key=lambda s: (-s.total_exec_ms, s.query_id))))
 
     @cached_property
     def total_ms(self) -> float:
-        """The time of all of them together."""
+        """The total time of all statements."""
         return sum(s.total_exec_ms for s in self.statements)
 
     @cached_property
     def queries(self) -> tuple[Statement, ...]:
-        """All but utility statements: what reads and writes rows; hidden texts among them."""
+        """All statements that read or write rows, even if their text is hidden: no utility statements."""
         return tuple(s for s in self.statements if not is_utility(s))
 
     def share(self, statement: Statement) -> float:
-        """Return a statement's part of the time."""
+        """Return a statement's share of the total time."""
         return statement.total_exec_ms / self.total_ms if self.total_ms > 0 else 0.0
 
     @cached_property
@@ -59,7 +60,7 @@ class Load:
         return next(iter(self.snapshot.statements_info), None)
 
     def evidence(self, statement: Statement) -> dict[str, Any]:
-        """Return what every finding about a statement carries, how far the load is seen included."""
+        """Return the evidence common to all findings about statements, including the visible share of the load."""
         seconds = workload.window_seconds(self.snapshot, statement)
         return {
             "query_ids": [statement.query_id],
@@ -84,20 +85,20 @@ class Load:
         return None if amount is None else workload.per_day(self.snapshot, amount, statement)
 
     def unknowns(self) -> Iterator[Unknown]:
-        """Yield why there is nothing to judge, if there is nothing."""
+        """Yield the reason if there is nothing to judge."""
         if self.info is not None and self.info.track == "none":
             yield Unknown(
-                "pg_stat_statements.track is none, so no statement is counted",
+                "pg_stat_statements.track is none, so statements are not counted",
                 "ALTER SYSTEM SET pg_stat_statements.track = 'top'; SELECT pg_reload_conf();",
             )
 
     def texts_unknown(self, min_share: float = 0.1) -> Iterator[Unknown]:
-        """Yield an unknown where the texts that a rule has to read are hidden from this role."""
+        """Yield an unknown if the texts that a rule has to read are not visible to this role."""
         hidden = sum(s.total_exec_ms for s in self.statements if s.text is None)
         if self.total_ms > 0 and hidden / self.total_ms >= min_share:
             yield Unknown(
-                f"the texts of {hidden / self.total_ms:.0%} of the load are hidden or were not read",
-                "GRANT pg_read_all_stats TO the role",
+                f"the statement texts for {hidden / self.total_ms:.0%} of the load are hidden or were not read",
+                f"GRANT pg_read_all_stats TO {ident(self.snapshot.server.role)};",
             )
 
 
@@ -107,7 +108,7 @@ def object_of(snapshot: Snapshot, statement: Statement) -> Object:
 
 
 def short(statement: Statement, length: int = 60) -> str:
-    """Return the beginning of the text on one line."""
+    """Return the beginning of the text as one line."""
     if statement.text is None:
         return f"statement {statement.query_id}"
     text = _SPACE.sub(" ", statement.text).strip()
@@ -115,7 +116,7 @@ def short(statement: Statement, length: int = 60) -> str:
 
 
 def is_utility(statement: Statement) -> bool:
-    """Tell whether a statement is neither a query nor a change of rows."""
+    """Tell whether a statement neither reads nor writes rows."""
     return statement.text is not None and statement_text.is_utility(statement.text)
 
 

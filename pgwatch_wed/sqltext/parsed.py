@@ -1,4 +1,4 @@
-"""A statement's conditions, as PostgreSQL's own parser reads them, on columns of known tables."""
+"""A statement's conditions on columns of known tables, found by PostgreSQL's own parser."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _JSON = frozenset({"->", "->>", "#>", "#>>"})
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table in a FROM clause: how the statement names it, and by which alias."""
+    """A table in a FROM clause, with the name and the alias that the statement uses."""
 
     schema: str | None
     name: str
@@ -42,7 +42,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A column as written: with its table's alias, or alone."""
+    """A column as written: qualified with a table's alias, or alone."""
 
     alias: str | None
     column: str
@@ -50,11 +50,11 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A comparison of one side that reads columns with one that reads none.
+    """A comparison of one side that contains columns with one that does not.
 
-    ``column`` is set where the column stands bare. Otherwise ``wrapper`` names what stands around
-    it, ``names`` are the columns inside, and ``node`` is the whole side. ``is_alternative``: an arm
-    of an OR, or under a NOT. ``compares_parameter``: the other side depends on a parameter.
+    ``column`` is set if that side is just a column. Otherwise ``wrapper`` names the function or operator
+    around it, ``names`` are the columns inside, and ``node`` is the whole side. ``is_alternative``: an
+    arm of an OR, or inside NOT. ``compares_parameter``: the other side depends on a parameter.
     """
 
     operator: str
@@ -67,13 +67,13 @@ class Condition:
 
     @property
     def is_ordered(self) -> bool:
-        """A B-tree on the column could serve it: equality or a range."""
+        """Whether a B-tree on the column could serve it: equality or a range."""
         return self.operator in _ORDERED or self.operator in ("in", "any", "between", "is null")
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One SELECT, UPDATE or DELETE of a statement: its own tables and what it demands of them.
+    """One SELECT, UPDATE or DELETE of a statement: its own tables and conditions.
 
     ``joins`` are columns compared with other columns.
     """
@@ -107,7 +107,7 @@ class Parsed:
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Parsed | None:
-    """Parse one statement; None for several, for utility statements and for what does not parse."""
+    """Parse one statement; None if there are several, for utility statements and syntax errors."""
     try:
         statements = parse_sql(with_casts(text))
     except (ParseError, ValueError, RecursionError, UnicodeError):
@@ -170,7 +170,7 @@ def _from(node: Any) -> Iterator[Any]:
 def _source(
     item: Any, relations: list[Relation], clauses: list[Any], queries: frozenset[str]
 ) -> None:
-    """Note the tables and join conditions of a FROM item; subqueries are levels of their own."""
+    """Collect the tables and join conditions of a FROM item; subqueries are separate levels."""
     if type(item) is ast.RangeVar:
         if item.schemaname is not None or item.relname not in queries:
             alias = item.alias.aliasname if item.alias else item.relname
@@ -183,7 +183,7 @@ def _source(
 
 
 def _using(column: Any) -> Any:
-    """Return what ``USING (column)`` says: the column compared with its namesake."""
+    """Return the meaning of ``USING (column)``: the column compared with the one of the same name."""
     name = ast.ColumnRef(fields=(column,))
     return ast.A_Expr(
         kind=A_Expr_Kind.AEXPR_OP, name=(ast.String(sval="="),), lexpr=name, rexpr=name
@@ -232,7 +232,7 @@ def _compare(
 
 
 def _parts(side: Any) -> Iterator[tuple[Any, tuple[Name, ...]]]:
-    """Yield a side, or the members of a row: ``(a, b) > ($1, $2)`` is about both."""
+    """Yield one side, or the members of a row: ``(a, b) > ($1, $2)`` concerns both columns."""
     members = side.args if isinstance(side, ast.RowExpr) else (side,)
     for member in members or ():
         if names := tuple(_names(member)):
@@ -240,7 +240,7 @@ def _parts(side: Any) -> Iterator[tuple[Any, tuple[Name, ...]]]:
 
 
 def _names(node: Any) -> Iterator[Name]:
-    """Yield the columns in an expression; those inside of a subquery are the subquery's."""
+    """Yield the columns in an expression, except for those inside a subquery."""
     if isinstance(node, tuple | list):
         for each in node:
             yield from _names(each)
@@ -272,7 +272,7 @@ def _condition(
 
 
 def _wrapper(node: Any) -> str:
-    """Name what stands around the column: ``lower()``, ``::date``, ``coalesce()``, ``+``."""
+    """Name the function or operator around a column: ``lower()``, ``::date``, ``coalesce()``, ``+``."""
     kind = type(node)
     if kind is ast.FuncCall:
         return f"{node.funcname[-1].sval}()"
@@ -289,10 +289,10 @@ def _wrapper(node: Any) -> str:
 
 
 def table_of(snapshot: Snapshot, level: Level, name: Name) -> Table | None:
-    """Return the table that a column belongs to; None where the text alone cannot tell.
+    """Return the table that a column belongs to; None if that does not follow from the text.
 
-    An unqualified table is taken where only one schema has one of its name, an unqualified column
-    where only one of the level's tables has it.
+    An unqualified table must exist in only one schema, and an unqualified column in only one of the
+    level's tables.
     """
     candidates = [r for r in level.relations if name.alias in (None, r.alias)]
     found = {
@@ -320,7 +320,7 @@ def column(snapshot: Snapshot, table: Table, name: str) -> Column | None:
 
 
 def is_noop(node: Any, of: Column) -> bool:
-    """Tell whether a cast around a column changes nothing that an index would notice."""
+    """Tell whether a cast around a column makes no difference to an index."""
     if not isinstance(node, ast.TypeCast):
         return isinstance(node, ast.ColumnRef)
     cast: Any = node
@@ -347,7 +347,7 @@ def _own_type(column_: Column) -> str:
 
 
 def reads_json(node: Any) -> bool:
-    """Tell whether it looks into a document: an access, and no function around a column."""
+    """Tell whether an expression extracts something from a JSON document."""
     operators = (n for n in _walk(node) if isinstance(n, ast.A_Expr))
     return any(str(_operator(n)) in _JSON for n in operators)
 
@@ -359,8 +359,8 @@ def _operator(node: Any) -> str:
 def shape(node: Any) -> Shape:
     """Return an expression's form: equal forms match, and any constant matches any parameter.
 
-    A cast is the function of its type's name, as it is for the planner; casts to text inside are
-    what the server adds by itself when it prints an index.
+    A cast is treated as the function named like its type, as in the planner; the server itself adds
+    casts to text when it prints an index definition.
     """
     return _shape(node, is_outermost=True)
 
@@ -393,7 +393,7 @@ def _shape(node: Any, *, is_outermost: bool = False) -> Shape:
 
 @lru_cache(maxsize=4096)
 def index_expressions(definition: str) -> tuple[Shape, ...]:
-    """Return the forms of the expressions among an index's keys, from its CREATE INDEX."""
+    """Return the forms of an index's key expressions, from its CREATE INDEX."""
     try:
         statement: Any = parse_sql(definition)[0].stmt
     except (ParseError, IndexError):
@@ -408,9 +408,9 @@ _STABLE_ANYWHERE = frozenset(
 
 
 def indexable(node: Any, of: Column) -> str | None:
-    """Return an expression as CREATE INDEX takes it, or None unless it surely is immutable.
+    """Return an expression as CREATE INDEX accepts it, or None unless it is certainly immutable.
 
-    Only well-known functions of the column alone count; what a parameter or a time zone decides
+    Only well-known functions of the column alone count; what depends on a parameter or a time zone
     cannot be indexed.
     """
     own = _own_type(of)

@@ -1,21 +1,22 @@
-"""Statements that wrap a column in a function or cast before comparing it.
+"""Statements with conditions on a function or cast of a column.
 
 ## Why it matters
-An index on the column cannot serve `lower(email) = $1` or `created_at::date = $1`; the whole table is read.
+An index on the column cannot be used for `lower(email) = $1` or `created_at::date = $1`; the whole table is read.
 
 ## How sure we are
-B that no index has this expression: the statement and the definitions of the table's expression indexes are read by PostgreSQL's own
-parser and compared. That the statement really reads so much is measured: its blocks a call are a large part of the table.
-Casts that the server adds by itself, such as to a parameter's type, are invisible in a text.
+B that no index has this expression: the statement and the definitions of the table's expression indexes are parsed by
+PostgreSQL's own parser and compared. That the statement reads that much is measured: its blocks per call are a large part of
+the table. Casts that the server adds by itself, such as to a parameter's type, do not appear in the text.
 
 ## Not reported
-Expressions that an index has; casts that change nothing (varchar to text, a type to itself); small tables; statements that read
-few blocks a call, since another condition or index narrows them; conditions under OR and NOT; access into a document
-(`data->>'k'`); names that the text alone cannot resolve, views among them; statements that take little time or ran once.
+Expressions that an index has; casts that make no difference (varchar to text, a type to itself); small tables; statements
+that read few blocks per call, because another condition or index narrows them down; conditions inside OR and NOT; access to
+parts of a document (`data->>'k'`); names that cannot be resolved from the text alone, such as views; statements that take
+little time or ran once.
 
 ## Remedy
-An index on the expression where it surely is immutable. Otherwise rewrite the condition so that the column stands bare:
-a range instead of a cast to date, arithmetic moved to the other side.
+An index on the expression if it is certainly immutable. Otherwise rewrite the condition so that the column stands alone on its
+side: a range instead of a cast to date, arithmetic moved to the other side.
 """
 
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Column, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
 from pgwatch_wed.rules import _queries as q
@@ -40,17 +42,17 @@ _DAYS = frozenset({"date", "date_trunc", "date_part", "extract", "to_char", "tim
 class Limits:
     """Thresholds."""
 
-    # A smaller table is read as fast whole.
+    # For smaller tables a full scan is as fast.
     min_rows: int = 1_000
-    # Blocks a call as a part of the table's: an index would read far fewer.
+    # Blocks read per call, as a fraction of the table: an index would read far fewer.
     min_read_share: float = 0.3
-    # A smaller part of the load is not worth a rewrite.
+    # A smaller share of the load is not worth rewriting a statement.
     min_load_share: float = 0.01
-    # A statement that ran once is somebody's exploration.
+    # A statement that ran only once is probably ad hoc.
     min_calls: int = 2
-    # An hour a day is a warning.
+    # At least this much time per day (1 hour) is a warning.
     warn_ms_per_day: float = 3_600_000.0
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 10
 
 
@@ -62,7 +64,7 @@ class _Hidden:
 
     @property
     def words(self) -> str:
-        """The expression as a reader would say it."""
+        """The expression as a user would write it."""
         wrapper = self.condition.wrapper
         if wrapper.startswith("::"):
             return f"{self.column.name}{wrapper}"
@@ -72,7 +74,7 @@ class _Hidden:
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each statement whose condition hides a column from its index."""
+    """Yield a finding for each statement whose condition prevents the use of an index."""
     load = q.Load.of(snapshot)
     yield from load.unknowns()
     yield from load.texts_unknown()
@@ -99,7 +101,7 @@ def _hidden(snapshot: Snapshot, s: Statement, limits: Limits) -> _Hidden | None:
 
 
 def _of(snapshot: Snapshot, level: texts.Level, condition: texts.Condition) -> _Hidden | None:
-    """Return the column that a condition hides and no index shows."""
+    """Return the column that a condition wraps in an expression that no index has."""
     wraps = condition.wrapper.endswith("()") or condition.wrapper.startswith("::")
     if condition.column is not None or condition.is_alternative or condition.operator == "<>":
         return None
@@ -127,7 +129,7 @@ def _is_covered(snapshot: Snapshot, table: Table, condition: texts.Condition) ->
 
 
 def _is_narrowed(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
-    """Tell whether a whole unique key is compared by equality beside it: that finds one row."""
+    """Tell whether all columns of a unique key are compared by equality as well: that finds one row."""
     equal = {
         c.column.column
         for c in level.conditions
@@ -145,7 +147,7 @@ def _reads_most(snapshot: Snapshot, s: Statement, table: Table, limits: Limits) 
     if ix.rows(snapshot, table) < limits.min_rows:
         return False
     known = ix.table_bytes(snapshot, table) / snapshot.server.block_size
-    # never vacuumed or analysed: about a hundred rows a page
+    # if never vacuumed or analyzed, assume a hundred rows per page
     pages = known or ix.rows(snapshot, table) / 100
     blocks = (s.shared_blks_hit + s.shared_blks_read) / max(s.calls, 1)
     return blocks >= limits.min_read_share * pages
@@ -166,10 +168,10 @@ def _finding(load: q.Load, s: Statement, hidden: _Hidden, limits: Limits) -> Fin
         related=(ix.table_object(snapshot, table),),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B if plain else Grade.C,
-        title=f"{hidden.words} keeps an index on {table.qualified} from being used: {q.short(s)}",
-        detail=f"The condition wraps the column {column.name}"
-        + (f", so that the index {plain[0]} cannot serve it. " if plain else ". ")
-        + f"Each call reads {(s.shared_blks_hit + s.shared_blks_read) / s.calls:,.0f} blocks."
+        title=f"{hidden.words} prevents the use of an index on {table.qualified}: {q.short(s)}",
+        detail=f"The condition compares an expression, not the column {column.name} itself"
+        + (f", so the index {plain[0]} cannot be used. " if plain else ". ")
+        + f"Each call reads {count(round((s.shared_blks_hit + s.shared_blks_read) / s.calls), 'block')}."
         + _advice(hidden),
         evidence={
             "table": table.qualified,
@@ -181,9 +183,9 @@ def _finding(load: q.Load, s: Statement, hidden: _Hidden, limits: Limits) -> Fin
             "plain_indexes": plain,
             **load.evidence(s),
         },
-        impact=Impact(ms_per_day=daily, risk="each call reads the table"),
+        impact=Impact(ms_per_day=daily, risk="every call scans the table"),
         remedy=remedy,
-        caveats=() if remedy else ("No index is given: the expression may not be immutable.",),
+        caveats=() if remedy else ("No index is suggested: the expression may not be immutable.",),
     )
 
 
@@ -191,9 +193,9 @@ def _advice(hidden: _Hidden) -> str:
     wrapper = hidden.condition.wrapper.removesuffix("()").removeprefix("::")
     name = hidden.column.name
     if wrapper in _DAYS and hidden.column.type_category == "D":
-        return f" Write a range instead: {name} >= the day and {name} < the next."
+        return f" Use a range instead: {name} >= the day AND {name} < the next day."
     if wrapper in _ARITHMETIC:
-        return " Move the arithmetic to the other side, so that the column stands bare."
+        return " Move the arithmetic to the other side, so that the column stands alone."
     return ""
 
 
@@ -213,8 +215,8 @@ def _remedy(snapshot: Snapshot, hidden: _Hidden) -> tuple[Remedy, ...]:
         ),
         Remedy(
             sql=f"ANALYZE {where};",
-            lock="SHARE UPDATE EXCLUSIVE on the table: reads and writes go on",
-            undo="-- none is needed: statistics are only refreshed",
+            lock="SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes",
+            undo="-- nothing to undo: it only refreshes the planner's statistics",
         ),
     )
 

@@ -1,17 +1,18 @@
-"""Statements that spend their time waiting for blocks.
+"""Statements that spend most of their time waiting for I/O.
 
 ## Why it matters
-Faster CPUs and better plans of the same blocks do not help them; fewer blocks do: an index, a smaller table, more cache.
+Faster CPUs do not help them, nor do plans that read the same blocks; reading fewer blocks does: an index, a smaller table, a
+larger cache.
 
 ## How sure we are
-A: measured, where track_io_timing is on. With it off nothing is known, and the verdict is unknown. Parallel workers read at
-the same time, so that their waits may add up to more than the statement's time.
+A: measured, if track_io_timing is on. If it is off, the verdict is unknown. Parallel workers read at the same time, so their
+waits may add up to more than the statement's time.
 
 ## Not reported
-Statements with a small part of the load, or that wait little; utility statements; statements that ran once.
+Statements with a small share of the load or little waiting; utility statements; statements that ran once.
 
 ## Remedy
-Read fewer blocks: see `index-missing`, `table-bloat` and `cache-hit-ratio`. Nothing to paste.
+Read fewer blocks: see `index-missing`, `table-bloat` and `cache-hit-ratio`. No SQL to run.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.rules import _queries as q
 
 NEEDS = ("statements", "statements_info", "settings")
@@ -28,25 +30,25 @@ NEEDS = ("statements", "statements_info", "settings")
 class Limits:
     """Thresholds."""
 
-    # Waiting for half of its time makes it I/O-bound.
+    # A statement that waits for at least this fraction of its time is I/O-bound.
     min_io_share: float = 0.5
-    # A smaller part of the load is not worth the work.
+    # A smaller share of the load is not worth the effort.
     min_load_share: float = 0.02
-    # Waiting for less in all says nothing.
+    # A shorter total wait is not significant.
     min_io_ms: float = 500.0
-    # A statement that ran once found a cold cache.
+    # A statement that ran only once probably found a cold cache.
     min_calls: int = 2
-    # Waiting for an hour a day it is a warning.
+    # Waiting for at least this long per day (1 hour) is a warning.
     warn_io_ms_per_day: float = 3_600_000.0
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each statement that mostly waits for blocks."""
+    """Yield a finding for each statement that mostly waits for I/O."""
     if snapshot.setting_on("track_io_timing") is not True:
         yield Unknown(
-            "track_io_timing is off, so nobody measures the wait for blocks",
+            "track_io_timing is off, so I/O times are not measured",
             "ALTER SYSTEM SET track_io_timing = on; SELECT pg_reload_conf();",
         )
         return
@@ -76,8 +78,9 @@ def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
         object=load.object_of(s),
         severity=Severity.WARNING if (daily or 0) >= limits.warn_io_ms_per_day else Severity.INFO,
         grade=Grade.A,
-        title=f"{part:.0%} of its time it waits for blocks: {q.short(s)}",
-        detail=f"Each call reads {s.shared_blks_read / s.calls:,.0f} blocks from outside the cache.",
+        title=f"It waits for I/O {part:.0%} of its time: {q.short(s)}",
+        detail=f"Each call reads {count(round(s.shared_blks_read / s.calls), 'block')} that "
+        f"{'is' if round(s.shared_blks_read / s.calls) == 1 else 'are'} not in shared buffers.",
         evidence={
             "io_ms": round(_io_ms(s), 3),
             "io_share": round(part, 4),
@@ -88,5 +91,5 @@ def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
             ),
             **load.evidence(s),
         },
-        impact=Impact(ms_per_day=daily, risk="each call waits for the disk"),
+        impact=Impact(ms_per_day=daily, risk="every call waits for the disk"),
     )

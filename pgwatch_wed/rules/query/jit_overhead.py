@@ -1,14 +1,14 @@
-"""Statements for which compiling (JIT) costs a large part of their time.
+"""Statements that spend a large part of their time on JIT compilation.
 
 ## Why it matters
-JIT pays for long analytic statements. For others it adds its compilation to every call.
+JIT compilation pays off for long-running analytical statements. For others it only adds time to every call.
 
 ## How sure we are
 A: measured by pg_stat_statements (extension 1.10, server 15 and later); before that the verdict is unknown, unless JIT is off.
 
 ## Not reported
-Little compilation in all, or a small part of the statement's time; servers with jit = off. Compilation in
-parallel workers is counted, and may come to more than the statement's own time.
+Little compilation in total, or a small part of the statement's time; servers with jit = off. Compilation in parallel workers
+is counted, and may add up to more than the statement's own time.
 
 ## Remedy
 jit = off for the role that runs it, or a higher jit_above_cost; both can be tried in a session first.
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules import _queries as q
@@ -31,13 +32,13 @@ NEEDS = ("statements", "statements_info", "settings")
 class Limits:
     """Thresholds."""
 
-    # Part of the statement's time that goes into compiling.
+    # The fraction of the statement's time spent on JIT compilation.
     min_jit_share: float = 0.2
-    # Less in all is not worth a change.
+    # Less in total is not worth a change.
     min_jit_ms: float = 200.0
-    # Fewer calls are somebody's exploration.
+    # A statement that ran only once is probably ad hoc.
     min_calls: int = 2
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 10
 
 
@@ -48,8 +49,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     if load.queries and all(s.jit_ms is None for s in load.queries):
         if snapshot.setting_on("jit") is not False:
             yield Unknown(
-                "the installed pg_stat_statements does not count JIT",
-                "it comes with version 1.10 of the extension, server 15",
+                "the installed version of pg_stat_statements does not track JIT compilation",
+                "version 1.10 of the extension does (server 15 and later)",
             )
         return
     found = [s for s in load.queries if _is_heavy(s, limits) and not _is_off(snapshot, s)]
@@ -68,7 +69,7 @@ def _is_heavy(s: Statement, limits: Limits) -> bool:
 
 
 def _is_off(snapshot: Snapshot, s: Statement) -> bool:
-    """Tell whether JIT has been turned off since it was counted."""
+    """Tell whether JIT has been turned off in the meantime."""
     own = mem.role_setting(snapshot, s.user, "jit")
     return own == "off" or (own is None and snapshot.setting_on("jit") is False)
 
@@ -80,8 +81,9 @@ def _finding(load: q.Load, s: Statement) -> Finding:
         object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"{part:.0%} of its time goes into compiling: {q.short(s)}",
-        detail=f"{(s.jit_functions or 0):,} functions were compiled in {s.calls:,} calls, {spent / s.calls:,.3g} ms a call.",
+        title=f"It spends {part:.0%} of its time on JIT compilation: {q.short(s)}",
+        detail=f"{count(s.jit_functions or 0, 'function')} compiled in {count(s.calls, 'call')}, "
+        f"taking {spent / s.calls:,.3g} ms per call.",
         evidence={
             "jit_ms": round(spent, 3),
             "jit_share": round(part, 4),
@@ -89,11 +91,9 @@ def _finding(load: q.Load, s: Statement) -> Finding:
             "jit_above_cost": load.snapshot.setting("jit_above_cost"),
             **load.evidence(s),
         },
-        impact=Impact(ms_per_day=load.per_day(spent, s), risk="each call compiles again"),
+        impact=Impact(ms_per_day=load.per_day(spent, s), risk="every call compiles again"),
         remedy=_remedy(load.snapshot, s),
-        caveats=(
-            "Without JIT the execution itself may become slower; compare in a session first.",
-        ),
+        caveats=("Without JIT, execution itself may become slower; compare in a session first.",),
     )
 
 
@@ -103,7 +103,7 @@ def _remedy(snapshot: Snapshot, s: Statement) -> tuple[Remedy, ...]:
     return (
         Remedy(
             sql=f"ALTER ROLE {ident(s.user)} SET jit = off;",
-            lock="none; new sessions of the role take it up",
+            lock="none; takes effect in new sessions of the role",
             undo=settings.undo_role_setting(snapshot, s.user, "jit"),
         ),
     )

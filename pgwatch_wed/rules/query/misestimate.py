@@ -1,21 +1,22 @@
 """Statements that return far more or fewer rows than the planner expects.
 
 ## Why it matters
-A plan made for ten rows and met by ten thousand nests loops that never end; the reverse sorts and hashes for nothing.
+A nested loop that was planned for ten rows never ends with ten thousand; in the opposite case, the planner sorts and hashes
+for nothing.
 
 ## How sure we are
-C: rows a call, as pg_stat_statements counts them, against the rows of the generic plan, made without executing anything.
-The generic plan knows no values; for comparisons by equality it expects what the average value has.
+C: the rows per call counted by pg_stat_statements are compared with the rows of the generic plan, which is created without
+executing anything. The generic plan does not know parameter values; for equality it assumes an average value.
 
 ## Not reported
-Statements whose parameters decide how many rows there are: ranges, LIKE, lists, LIMIT; one equality on a skewed column,
-where rare and common values differ by nature and a custom plan knows which it is; groupings; few calls or little time;
-small differences; tables that were never analysed or changed much since (`analyze-never`, `analyze-stale`). Statements that
-could not be planned are named as unknown.
+Statements whose number of rows depends on the parameters: ranges, LIKE, lists, LIMIT; a single equality condition on a skewed
+column, for which rare and common values naturally differ and custom plans take that into account; grouping; few calls or
+little time; small differences; tables that were never analyzed or have changed a lot since (`analyze-never`,
+`analyze-stale`). Statements that could not be planned are reported as unknown.
 
 ## Remedy
-CREATE STATISTICS on the columns that the statement compares together; for a single column a larger statistics target;
-then ANALYZE.
+CREATE STATISTICS on the columns that the statement compares together, or a higher statistics target for a single column; then
+ANALYZE.
 """
 
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Column, Snapshot, Statement, StatementPlan, Table, TableActivity
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import parsed as texts
@@ -41,34 +43,34 @@ _MAX_STATISTICS_COLUMNS = 8
 class Limits:
     """Thresholds."""
 
-    # Times too many or too few.
+    # The factor between actual and expected rows, in either direction.
     min_ratio: float = 10.0
-    # The difference must be this many rows at least.
+    # The difference must be at least this many rows.
     min_difference: float = 100.0
-    # Fewer calls have no mean to speak of.
+    # With fewer calls the mean is not meaningful.
     min_calls: int = 20
-    # A smaller part of the load is not worth it.
+    # A smaller share of the load is not worth the effort.
     min_load_share: float = 0.01
-    # Rows changed since ANALYZE, as a part of the table, that make the statistics stale.
+    # The fraction of a table that may have changed since ANALYZE before its statistics are stale.
     max_changed_share: float = 0.3
-    # A value this many times as frequent as the average makes a column skewed.
+    # A column is skewed if a value is this many times as frequent as the average.
     max_skew: float = 10.0
-    # From this part of the load on, statements without a plan make the verdict unknown.
+    # If statements with this share of the load have no plan, the verdict is unknown.
     max_unplanned_share: float = 0.1
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A table and its columns that one statement compares by equality together."""
+    """A table and those of its columns that a statement compares by equality."""
 
     table: Table
     columns: tuple[Column, ...]
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each statement whose rows the planner gets wrong."""
+    """Yield a finding for each statement whose number of rows the planner misestimates."""
     load = q.Load.of(snapshot)
     yield from load.unknowns()
     plans = {p.query_id: p for p in snapshot.statement_plans}
@@ -91,13 +93,13 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _unplanned(snapshot: Snapshot, share: float) -> Unknown:
     reasons = sorted({p.refused for p in snapshot.statement_plans if p.refused})
     why = f" ({'; '.join(reasons[:3])})" if reasons else ""
-    return Unknown(f"statements with {share:.0%} of the load were not planned{why}")
+    return Unknown(f"statements with {share:.0%} of the load could not be planned{why}")
 
 
 def _judgeable(
     snapshot: Snapshot, s: Statement, plan: StatementPlan, limits: Limits
 ) -> tuple[_Compared, ...]:
-    """Return what the statement compares, if only equality decides how many rows there are."""
+    """Return what the statement compares, if only equality determines the number of rows."""
     parsed = texts.parse(s.text) if s.text else None
     if parsed is None or parsed.kind == "insert" or plan.is_cut or plan.is_grouped:
         return ()
@@ -134,7 +136,7 @@ def _is_fresh(snapshot: Snapshot, table: Table, limits: Limits) -> bool:
 def _saw_all(activity: TableActivity, table: Table, allowed: float) -> bool:
     """Tell whether ANALYZE saw every row, although changes were counted after it.
 
-    A session reports its changes up to a second late, and so after an ANALYZE of its own.
+    A session reports its changes up to a second late, even after its own ANALYZE.
     """
     present = activity.n_tup_ins - activity.n_tup_del
     return abs(present - table.rows) <= allowed / 3 and activity.n_tup_upd <= allowed
@@ -152,13 +154,13 @@ def _compared(snapshot: Snapshot, level: texts.Level) -> Iterator[_Compared]:
 
 
 def _is_skewed(snapshot: Snapshot, compared: _Compared, limits: Limits) -> bool:
-    """Tell whether it is one column whose values differ so much that no average fits them."""
+    """Tell whether it is a single column with values too unevenly distributed for an average."""
     if len(compared.columns) != 1:
         return False
     column = compared.columns[0]
     known = snapshot.statistics_by_key.get((column.table_oid, column.attnum))
     if known is None or not known.n_distinct:
-        return True  # nothing is known of it: no judgement
+        return True  # nothing is known about it: do not judge
     rows = max(compared.table.rows, 1.0)
     distinct = known.n_distinct if known.n_distinct > 0 else -known.n_distinct * rows
     return (known.mcv_top_fraction or 0.0) * max(distinct, 1.0) >= limits.max_skew
@@ -174,7 +176,6 @@ def _finding(
     load: q.Load, s: Statement, plan: StatementPlan, compared: tuple[_Compared, ...]
 ) -> Finding:
     real, expected = s.rows / s.calls, plan.plan_rows
-    more = real > expected
     ratio = max(real, 1.0) / max(expected, 1.0)
     remedies = tuple(r for c in compared if (r := _remedy(load.snapshot, c)) is not None)
     return Finding(
@@ -182,8 +183,9 @@ def _finding(
         related=tuple(ix.table_object(load.snapshot, c.table) for c in compared),
         severity=Severity.INFO,
         grade=Grade.C,
-        title=f"{max(ratio, 1 / ratio):,.0f} times {'more' if more else 'fewer'} rows than planned: {q.short(s)}",
-        detail=f"The planner expects {expected:,.0f} rows, a call has {real:,.1f}.",
+        title=f"The planner {'under' if ratio >= 1 else 'over'}estimates its rows by a factor of "
+        f"{max(ratio, 1 / ratio):,.0f}: {q.short(s)}",
+        detail=f"The planner expects {count(round(expected), 'row')}; on average, a call returns {real:,.1f}.",
         evidence={
             "planned_rows": round(expected, 1),
             "rows_per_call": round(real, 1),
@@ -191,10 +193,13 @@ def _finding(
             "columns": {c.table.qualified: [n.name for n in c.columns] for c in compared},
             **load.evidence(s),
         },
-        impact=Impact(risk="plans are made for another number of rows"),
+        impact=Impact(risk="the plan is chosen for the wrong number of rows"),
         remedy=remedies,
         caveats=(
-            "The generic plan knows no values; if the application asks for some far more often than for others, both are right.",
+            (
+                "The generic plan does not know parameter values: if some are used far more often than others, the "
+                "estimate may still be right."
+            ),
         ),
     )
 
@@ -221,7 +226,7 @@ def _create(snapshot: Snapshot, table: Table, columns: tuple[Column, ...]) -> Re
     return Remedy(
         sql=f"CREATE STATISTICS {ident(table.schema, name)} (ndistinct, dependencies, mcv) ON {listed} FROM {where};\n"
         f"ANALYZE {where};",
-        lock="SHARE UPDATE EXCLUSIVE on the table: reads and writes go on",
+        lock="SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes",
         undo=f"DROP STATISTICS {ident(table.schema, name)};",
     )
 
@@ -231,6 +236,6 @@ def _target(table: Table, column: Column) -> Remedy:
     before = column.statistics_target if column.statistics_target is not None else -1
     return Remedy(
         sql=f"ALTER TABLE {where} ALTER COLUMN {ident(column.name)} SET STATISTICS 1000;\nANALYZE {where};",
-        lock="SHARE UPDATE EXCLUSIVE on the table: reads and writes go on",
+        lock="SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes",
         undo=f"ALTER TABLE {where} ALTER COLUMN {ident(column.name)} SET STATISTICS {before};",
     )

@@ -1,19 +1,20 @@
 """Cheap statements that are called once for each row of another one: a loop in the application.
 
 ## Why it matters
-A thousand look-ups of a row each cost a thousand round trips; one statement with a list costs one. The server's
-time is the smaller part of it.
+A thousand single-row lookups take a thousand round trips; one statement with a list takes one. The time on the server is the
+smaller part of the cost.
 
 ## How sure we are
-C where another statement returned about as many rows as this one was called, from a table that a foreign key ties to it
-(or from any table, with no more than a tenth of the calls); D where only the numbers say so. The loop itself is never seen.
+C if another statement returned about as many rows as this one had calls, and reads a table that a foreign key relates to this
+one's (or any table, if it had at most a tenth of the calls); D if only the numbers suggest it. The loop itself is never
+seen.
 
 ## Not reported
-Look-ups by a whole primary or unique key that no such statement goes with: that is what a healthy application does. Statements that
-return many rows or take long; writes; few calls; a small part of all calls.
+Lookups by a complete primary or unique key without such a statement, which are normal for an application. Statements that
+return many rows or take long; writes; few calls; a small share of all calls.
 
 ## Remedy
-In the application: one query with = ANY(…) or a join, eager loading in the ORM. Nothing to paste.
+In the application: one query with = ANY(…) or a join; eager loading in the ORM. No SQL to run.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import parsed as texts
 
@@ -32,27 +34,27 @@ NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "const
 class Limits:
     """Thresholds."""
 
-    # Fewer calls are no loop worth a change.
+    # Fewer calls are not worth a change.
     min_calls: int = 1_000
-    # Without a statement that goes with it, so many calls and this part of all calls.
+    # The number and share of calls required if no listing statement is found.
     min_calls_alone: int = 5_000
     min_call_share_alone: float = 0.3
-    # Part of all calls, where a statement goes with it.
+    # The share of calls required if a listing statement is found.
     min_call_share: float = 0.05
-    # The statement that goes with it was called this many times less often, at least.
+    # The listing statement must have been called at least this many times less often.
     min_fan_out: float = 10.0
-    # Its rows differ from the calls by no more than this part.
+    # Its rows may differ from the calls by at most this fraction.
     max_row_difference: float = 0.25
-    # A look-up by key takes less.
+    # A lookup by key takes less time.
     max_mean_ms: float = 5.0
-    # Rows a call: a look-up returns a few.
+    # A lookup returns only a few rows per call.
     max_rows_per_call: float = 10.0
-    # The most called few are what people act on.
+    # Only the most frequent statements are reported.
     max_statements: int = 5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each look-up that a loop seems to make."""
+    """Yield a finding for each lookup that seems to be called in a loop."""
     load = q.Load.of(snapshot)
     yield from load.unknowns()
     yield from load.texts_unknown()
@@ -72,7 +74,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _looked_up(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None:
-    """Return the one table that a cheap look-up by equality reads."""
+    """Return the one table that a cheap lookup by equality reads."""
     if (
         s.calls < limits.min_calls
         or s.mean_exec_ms > limits.max_mean_ms
@@ -95,7 +97,7 @@ def _equal_columns(parsed: texts.Parsed) -> set[str]:
 def _lister(
     snapshot: Snapshot, s: Statement, table: Table, reads: list[Statement], limits: Limits
 ) -> Statement | None:
-    """Return a statement whose rows were about as many as this one's calls."""
+    """Return a statement that returned about as many rows as this one had calls."""
     fitting = [
         o
         for o in reads
@@ -110,7 +112,7 @@ def _lister(
 
 
 def _is_tied(snapshot: Snapshot, other: Statement, table: Table) -> bool:
-    """Tell whether a foreign key ties a table of the other statement to this one's, either way."""
+    """Tell whether a foreign key, in either direction, relates a table of the other statement to this one's."""
     parsed = texts.parse(other.text) if other.text else None
     theirs = (
         {t.oid for r in parsed.relations if (t := texts.relation(snapshot, r))} if parsed else set()
@@ -156,12 +158,12 @@ def _finding(
         related=related,
         severity=Severity.INFO,
         grade=Grade.C if tied else Grade.D,
-        title=f"{share:.0%} of all calls are: {q.short(s)}",
-        detail=f"{s.calls:,} calls, {s.rows / s.calls:.1f} rows and {s.mean_exec_ms:.3g} ms each. "
+        title=f"{share:.0%} of all calls: {q.short(s)}",
+        detail=f"{count(s.calls, 'call')}, with an average of {s.rows / s.calls:.1f} rows and {s.mean_exec_ms:.3g} ms. "
         + (
-            f"About as many rows came from: {q.short(lister)}"
+            f"About as many rows were returned by: {q.short(lister)}"
             if lister is not None
-            else "If a loop in the application makes them, one statement with a list would do."
+            else "If the application calls it in a loop, one statement with a list would do."
         ),
         evidence={
             "call_share": round(share, 4),
@@ -173,7 +175,7 @@ def _finding(
             **seen,
         },
         impact=Impact(
-            ms_per_day=load.per_day(s.total_exec_ms, s), risk="each call is a round trip"
+            ms_per_day=load.per_day(s.total_exec_ms, s), risk="every call is a round trip"
         ),
-        caveats=("Look-ups by key are also what a healthy application does.",),
+        caveats=("Lookups by key are also normal for an application.",),
     )

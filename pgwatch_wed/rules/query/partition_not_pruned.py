@@ -1,19 +1,19 @@
 """Statements that read every partition of a partitioned table.
 
 ## Why it matters
-Without a condition on the partition key each call plans and opens all partitions, and locks them and their indexes.
+Without a condition on the partition key, every call plans, opens and locks all partitions and their indexes.
 
 ## How sure we are
-C: read from the text by PostgreSQL's own parser; B where the planner's generic plan scans all of them, too.
+C: the text is parsed by PostgreSQL's own parser; B if the planner's generic plan scans all partitions as well.
 
 ## Not reported
-Few partitions; few calls that take little time; statements without any condition on the table, which mean to read it all;
-inserts, which find their partition by the row; keys that are expressions; a join on the key, which can prune while running;
-OR and NOT around a condition on the key; tables inside of a subquery, a CTE or a view, into which the planner may push
-conditions that the text shows elsewhere; names that the text alone cannot resolve.
+Few partitions; few calls that take little time; statements without any condition on the table, which are meant to read all of
+it; inserts, which are routed to a partition; keys that are expressions; a join on the key, which allows pruning during
+execution; OR and NOT around a condition on the key; tables inside a subquery, a CTE or a view, into which the planner may push
+conditions from elsewhere; names that cannot be resolved from the text alone.
 
 ## Remedy
-A condition on the partition key in the statement, or another key that the statements do have. Nothing to paste.
+A condition on the partition key in the statement, or another key for which the statements have a condition. No SQL to run.
 """
 
 from collections.abc import Iterator
@@ -34,15 +34,15 @@ class Limits:
 
     # Fewer partitions cost little to read.
     min_partitions: int = 3
-    # Fewer calls are a report over everything,
+    # Fewer calls are probably a report on the whole table,
     min_calls: int = 20
-    # unless they take this long all together.
+    # unless they take at least this long in total.
     min_ms: float = 60_000.0
-    # A smaller part of the load is not worth a change.
+    # A smaller share of the load is not worth a change.
     min_load_share: float = 0.01
-    # This much a day is a warning: half an hour.
+    # At least this much time per day (half an hour) is a warning.
     warn_ms_per_day: float = 1_800_000.0
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 10
 
 
@@ -81,7 +81,7 @@ def _unpruned(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None:
 
 
 def _is_restricted(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
-    """Tell whether the statement asks for a part of the table."""
+    """Tell whether the statement has a condition on the table."""
     named = (n for c in level.conditions for n in c.names)
     return any(texts.table_of(snapshot, level, n) is table for n in (*named, *level.joins))
 
@@ -100,7 +100,7 @@ def _has_key(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
         )
     }
     pruning |= {n.column for n in level.joins}
-    # a hash needs every column of its key, range and list their first
+    # hash partitioning needs all columns of the key, range and list the first
     return set(keys if by_hash else keys[:1]) <= pruning
 
 
@@ -122,7 +122,7 @@ def _finding(load: q.Load, s: Statement, table: Table, limits: Limits) -> Findin
         related=(ix.table_object(snapshot, table),),
         severity=Severity.WARNING if (daily or 0) >= limits.warn_ms_per_day else Severity.INFO,
         grade=Grade.B if scanned is not None and scanned >= count else Grade.C,
-        title=f"It reads all {count} partitions of {table.qualified}: {q.short(s)}",
+        title=f"It reads all {count:,} partitions of {table.qualified}: {q.short(s)}",
         detail=f"It has no condition on the partition key ({', '.join(keys)}).",
         evidence={
             "table": table.qualified,
@@ -131,12 +131,12 @@ def _finding(load: q.Load, s: Statement, table: Table, limits: Limits) -> Findin
             "partitions_in_generic_plan": scanned,
             **load.evidence(s),
         },
-        impact=Impact(ms_per_day=daily, risk="each call opens and locks every partition"),
+        impact=Impact(ms_per_day=daily, risk="every call opens and locks all partitions"),
     )
 
 
 def _scanned(snapshot: Snapshot, s: Statement, table: Table) -> int | None:
-    """Return how many of the table's partitions the generic plan scans; None without a plan."""
+    """Return how many of the table's partitions the generic plan scans; None if there is no plan."""
     plan = next((p for p in snapshot.statement_plans if p.query_id == s.query_id), None)
     if plan is None or plan.refused:
         return None

@@ -1,18 +1,18 @@
-"""Statements that take longer to plan than to run.
+"""Statements that take longer to plan than to execute.
 
 ## Why it matters
-Planning is paid at every call; a prepared statement pays once.
+Every call is planned again; a prepared statement is planned only once.
 
 ## How sure we are
-A: measured, where pg_stat_statements.track_planning is on. It is off by default; then nothing is known, and the counters
-are zero, which is not the same as fast.
+A: measured, if pg_stat_statements.track_planning is on. It is off by default; then the counters are zero, which means that
+nothing is known.
 
 ## Not reported
-Statements with little planning in all or a small part of the load, or whose execution is longer; utility statements.
+Statements with little planning in total or a small share of the load, or whose execution takes longer; utility statements.
 
 ## Remedy
-Prepared statements in the driver (with plan_cache_mode = auto), fewer joins or partitions in one statement, a lower
-statistics target where it was raised far. Nothing to paste.
+Prepared statements in the driver (with plan_cache_mode = auto), fewer joins or partitions in one statement, a lower statistics
+target if it was raised a lot. No SQL to run.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.rules import _queries as q
 
 NEEDS = ("statements", "statements_info")
@@ -29,27 +30,27 @@ NEEDS = ("statements", "statements_info")
 class Limits:
     """Thresholds."""
 
-    # Less planning in all is not worth a change.
+    # Less planning time in total is not worth a change.
     min_plan_ms: float = 200.0
-    # Fewer plans are an accident of a cold cache.
+    # With fewer plans, a cold cache may be the reason.
     min_plans: int = 50
-    # Planning longer than execution.
+    # The ratio of planning time to execution time.
     min_plan_to_exec: float = 1.0
-    # A smaller part of planning and execution of all statements is not worth a change.
+    # A smaller share of the planning and execution time of all statements is not worth a change.
     min_load_share: float = 0.02
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each statement whose planning dominates."""
+    """Yield a finding for each statement that is dominated by planning."""
     load = q.Load.of(snapshot)
     found = [s for s in load.queries if _is_heavy(load, s, limits)]
     if not any(i.track_planning for i in snapshot.statements_info) and not found:
         yield Unknown(
-            "pg_stat_statements.track_planning is off, so nobody measures planning",
+            "pg_stat_statements.track_planning is off, so planning times are not measured",
             "ALTER SYSTEM SET pg_stat_statements.track_planning = on; SELECT pg_reload_conf(); "
-            "(it costs a little on servers with many cores)",
+            "(it has a small cost on servers with many cores)",
         )
         return
     found.sort(key=lambda s: (-s.total_plan_ms, s.query_id))
@@ -73,8 +74,9 @@ def _finding(load: q.Load, s: Statement) -> Finding:
         object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"Planned for {each:,.3g} ms, run for {s.mean_exec_ms:,.3g} ms: {q.short(s)}",
-        detail=f"It was planned {s.plans:,} times in {s.calls:,} calls. A prepared statement would plan it once.",
+        title=f"Planning takes {each:,.3g} ms, execution {s.mean_exec_ms:,.3g} ms: {q.short(s)}",
+        detail=f"It was planned {count(s.plans, 'time')} in {count(s.calls, 'call')}. "
+        "A prepared statement would be planned once.",
         evidence={
             "plans": s.plans,
             "total_plan_ms": round(s.total_plan_ms, 3),
@@ -82,6 +84,6 @@ def _finding(load: q.Load, s: Statement) -> Finding:
             **load.evidence(s),
         },
         impact=Impact(
-            ms_per_day=load.per_day(s.total_plan_ms, s), risk="each call pays for a plan again"
+            ms_per_day=load.per_day(s.total_plan_ms, s), risk="every call is planned again"
         ),
     )

@@ -1,20 +1,20 @@
-"""Statements that write temporary files at each call.
+"""Statements that write temporary files on every call.
 
 ## Why it matters
-A sort or hash that does not fit into work_mem goes to disk and back, many times slower than in memory.
+A sort or hash that does not fit into work_mem is written to disk and read back, which is many times slower than memory.
 
 ## How sure we are
-A for the volume, which pg_stat_statements counts; C for the memory that would hold it. Rows on disk are packed tighter
-than in memory, so about twice the bytes written a call are assumed for one sort; less where several nodes spill, or one
-in several passes.
+A for the volume, which pg_stat_statements counts; C for the memory required. Rows on disk are more compact than in memory, so
+about twice the bytes written per call are assumed for one sort; less is needed if several plan nodes spill, or one spills in
+several passes.
 
 ## Not reported
-Statements that ran once, such as a load or somebody's report; statements that spill little; utility statements such as
-CREATE INDEX, which use maintenance_work_mem. Statements that failed are not counted by the server.
+Statements that ran once, such as a data load or an ad hoc report; statements that spill little; utility statements such as
+CREATE INDEX, which use maintenance_work_mem. The server does not count statements that failed.
 
 ## Remedy
-work_mem for the role that runs it (ALTER ROLE … SET work_mem), up to a bound; beyond it none is given: an index that
-gives the order, or fewer rows sorted, is the better way. Where the role has several sessions, each may take that much.
+work_mem for the role that runs it (ALTER ROLE … SET work_mem), up to a limit; beyond that none is suggested: an index that
+provides the order, or sorting fewer rows, is the better way. Each session of the role may use that much.
 """
 
 from collections.abc import Iterator
@@ -36,24 +36,24 @@ _MB = 1024 * 1024
 class Limits:
     """Thresholds."""
 
-    # Less a call is within the noise of a hash's batches.
+    # Less per call may just be the batches of a hash.
     min_bytes_per_call: int = 1_000_000
-    # Less in all costs next to nothing.
+    # Less in total costs next to nothing.
     min_bytes: int = 10_000_000
-    # A statement that ran once was a load or somebody's report.
+    # A statement that ran only once was probably a data load or an ad hoc report.
     min_calls: int = 2
-    # More than this a day is a warning: it wears the disk and fills its queue.
+    # At least this much per day is a warning.
     warn_bytes_per_day: int = 50_000_000_000
-    # More memory than this for one sort is not advised without a look at the plan.
+    # More memory for one sort is not suggested without looking at the plan.
     max_work_mem_bytes: int = 256 * 1024 * 1024
-    # The server's RAM; 0: unknown. All connections together may take half of it.
+    # The server's RAM (0: unknown). All connections together may use half of it.
     memory_bytes: int = 0
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each statement that spills at every call."""
+    """Yield a finding for each statement that spills on every call."""
     load = q.Load.of(snapshot)
     yield from load.unknowns()
     block = snapshot.server.block_size
@@ -80,9 +80,9 @@ def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
         object=load.object_of(s),
         severity=Severity.WARNING if (daily or 0) >= limits.warn_bytes_per_day else Severity.INFO,
         grade=Grade.A,
-        title=f"{each / 1e6:,.1f} MB of temporary files at each call: {q.short(s)}",
-        detail=f"work_mem is {current / _MB:,.3g} MB; about {wanted / _MB:,.0f} MB would hold "
-        "what it sorts or hashes (a model, within a factor of two).",
+        title=f"{each / 1e6:,.1f} MB of temporary files per call: {q.short(s)}",
+        detail=f"work_mem is {current / _MB:,.3g} MB; about {wanted / _MB:,.0f} MB would be needed to sort or "
+        "hash in memory (an estimate, within a factor of two).",
         evidence={
             "temp_bytes_per_call": each,
             "temp_bytes": total,
@@ -94,21 +94,21 @@ def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
         },
         impact=Impact(
             ms_per_day=load.per_day(s.temp_blk_ms, s) if s.temp_blk_ms else None,
-            risk="each call writes and reads again what memory could hold",
+            risk="every call writes data to disk and reads it back",
         ),
         remedy=_remedy(snapshot, s, wanted) if wanted <= _bound(snapshot, limits) else (),
         caveats=(
-            "Each sort and hash of each session may take work_mem: give it to this role only.",
+            "Each sort and hash of each session may use that much: set it for this role only.",
         )
         if wanted <= _bound(snapshot, limits)
         else (
-            f"More than {_bound(snapshot, limits) / _MB:,.0f} MB a sort is not advised: better an index that gives the order.",
+            f"More than {_bound(snapshot, limits) / _MB:,.0f} MB per sort is not advised: use an index that provides the order.",
         ),
     )
 
 
 def _bound(snapshot: Snapshot, limits: Limits) -> float:
-    """Return the most that one sort may have: less where all connections could not have it."""
+    """Return the most memory for one sort: less if there is not enough for all connections."""
     connections = snapshot.setting_number("max_connections") or 100.0
     if not limits.memory_bytes:
         return limits.max_work_mem_bytes
@@ -127,7 +127,7 @@ def _remedy(snapshot: Snapshot, s: Statement, wanted: int) -> tuple[Remedy, ...]
     return (
         Remedy(
             sql=f"ALTER ROLE {role} SET work_mem = '{wanted // _MB}MB';",
-            lock="none; new sessions of the role take it up",
+            lock="none; takes effect in new sessions of the role",
             undo=settings.undo_role_setting(snapshot, s.user, "work_mem"),
         ),
     )

@@ -1,19 +1,19 @@
 """Statements that take a large part of the server's time.
 
 ## Why it matters
-Making the statement that takes half of the time twice as fast frees a quarter of the server; no other change does.
+Making a statement that takes half of the time twice as fast frees a quarter of the server; no other change has that effect.
 
 ## How sure we are
-A for the time: pg_stat_statements measured it. That it can be made faster is not claimed; `index-missing`, the other
-`query-` rules and the plan say. Counters younger than a day are not stretched to one.
+A for the time, which pg_stat_statements measured. Whether it can be made faster is another question; see `index-missing`, the
+other `query-` rules and the plan. Counters that cover less than a day are not extrapolated to one.
 
 ## Not reported
-Statements of this tool and of others that read only catalogs; statements inside functions, whose time their caller has
-already; BEGIN, COMMIT, VACUUM, CREATE INDEX and other housekeeping; writes and utility statements that ran once, such as a
-load; loads so small that their shares mean nothing. What several roles run is one statement.
+Statements of this tool and others that read only catalogs; statements inside functions, whose time is included in their
+caller's; BEGIN, COMMIT, VACUUM, CREATE INDEX and other maintenance; writes and utility statements that ran once, such as a
+data load; loads so small that shares are meaningless. The same statement run by several roles counts as one.
 
 ## Remedy
-Look at its plan: EXPLAIN (GENERIC_PLAN) needs no parameters from 16 on. Nothing to paste.
+Look at its plan: from 16 on, EXPLAIN (GENERIC_PLAN) needs no parameters. No SQL to run.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import text as statement_text
 
@@ -31,15 +32,15 @@ NEEDS = ("statements", "statements_info")
 class Limits:
     """Thresholds."""
 
-    # Below this part of the load a statement is one among many, unless it is among the first.
+    # Statements with a smaller share are not reported, unless they are among the costliest.
     min_share: float = 0.1
-    # So many are shown whatever their part, if they have this part and this time at least.
+    # This many of the costliest are reported if they have at least this share and time.
     first: int = 5
     min_share_of_first: float = 0.02
     min_ms_of_first: float = 60_000.0
-    # A load below this says nothing.
+    # A smaller total load is not significant.
     min_total_ms: float = 1_000.0
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 10
 
 
@@ -79,8 +80,9 @@ def _finding(load: q.Load, s: Statement, place: int) -> Finding:
         object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"{load.share(s):.0%} of the time goes into: {q.short(s)}",
-        detail=f"{s.calls:,} calls of {s.mean_exec_ms:,.3g} ms each, {s.total_exec_ms / 1000:,.1f} s in all.",
+        title=f"{load.share(s):.0%} of the execution time: {q.short(s)}",
+        detail=f"{count(s.calls, 'call')} with an average of {s.mean_exec_ms:,.3g} ms, "
+        f"{s.total_exec_ms / 1000:,.1f} s in total.",
         evidence={"place": place, **load.evidence(s)},
         impact=Impact(ms_per_day=load.per_day(s.total_exec_ms, s)),
     )

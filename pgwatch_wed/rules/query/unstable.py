@@ -1,19 +1,19 @@
-"""Statements whose time varies wildly from call to call.
+"""Statements whose execution time varies widely.
 
 ## Why it matters
-The mean hides them: most calls are fast, and a few take seconds. Skewed values, changing plans, lock waits and cold caches are
-the usual causes.
+The mean hides it: most calls are fast, but some take seconds. The usual causes are skewed values, changing plans, lock waits
+and cold caches.
 
 ## How sure we are
-A for the spread, which is measured; D for its cause, which is not named.
+A for the variation, which is measured; D for its cause, which is not given.
 
 ## Not reported
-Few calls; a worst call that is still short; little time in all; a spread that one single call made, such as the first
-after a start; utility statements, writes among them that only wait for the disk at COMMIT.
+Few calls; a slowest call that is still fast; little time in total; variation caused by a single call, such as the first one
+after a restart; utility statements, including COMMIT, which may only wait for the disk.
 
 ## Remedy
-auto_explain with log_min_duration between the mean and the worst time catches the slow calls and their plans;
-log_lock_waits tells waits apart. Nothing to paste.
+auto_explain with log_min_duration between the mean and the maximum time records the slow calls and their plans; log_lock_waits
+shows lock waits. No SQL to run.
 """
 
 import math
@@ -31,20 +31,20 @@ NEEDS = ("statements", "statements_info")
 class Limits:
     """Thresholds."""
 
-    # Fewer calls have no spread to speak of.
+    # With fewer calls the variation is not meaningful.
     min_calls: int = 50
-    # Standard deviation in means, the worst call left out. Ordinary waiting in queues makes one.
+    # Standard deviation divided by mean, without the slowest call. Ordinary queueing results in 1.
     min_stddev_to_mean: float = 2.0
-    # The worst call in ms that somebody notices.
+    # Users do not notice if the slowest call takes less.
     min_max_ms: float = 100.0
-    # A smaller part of the load is not worth the search.
+    # A smaller share of the load is not worth investigating.
     min_load_share: float = 0.02
-    # The dearest few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each statement with a wide spread."""
+    """Yield a finding for each statement with a widely varying time."""
     load = q.Load.of(snapshot)
     yield from load.unknowns()
     found = [
@@ -61,7 +61,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def spread_without_worst(s: Statement) -> float:
-    """Return the standard deviation in means over all calls but the slowest."""
+    """Return the standard deviation divided by the mean, over all calls except for the slowest."""
     n = s.calls - 1
     mean = (s.calls * s.mean_exec_ms - s.max_exec_ms) / n if n > 0 else 0.0
     if mean <= 0:
@@ -76,8 +76,8 @@ def _finding(load: q.Load, s: Statement) -> Finding:
         object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"{s.min_exec_ms:,.3g} to {s.max_exec_ms:,.0f} ms a call: {q.short(s)}",
-        detail=f"The mean is {s.mean_exec_ms:,.3g} ms, the standard deviation {ratio:.1f} times that.",
+        title=f"{s.min_exec_ms:,.3g} to {s.max_exec_ms:,.0f} ms per call: {q.short(s)}",
+        detail=f"The mean is {s.mean_exec_ms:,.3g} ms; the standard deviation is {ratio:.1f} times that.",
         evidence={
             "min_exec_ms": round(s.min_exec_ms, 3),
             "max_exec_ms": round(s.max_exec_ms, 3),
@@ -86,5 +86,5 @@ def _finding(load: q.Load, s: Statement) -> Finding:
             **load.evidence(s),
         },
         impact=Impact(risk="some calls take far longer than users expect"),
-        caveats=("Lock waits count as execution: the cause may be a blocker and not the plan.",),
+        caveats=("Execution time includes lock waits: the cause may be a lock and not the plan.",),
     )

@@ -1,19 +1,18 @@
-"""Statements that write much WAL at each call.
+"""Statements that write a lot of WAL on every call.
 
 ## Why it matters
-WAL is written, archived, sent to every standby and replayed there. Full-page images after each checkpoint
-are often most of it.
+WAL is written, archived, sent to every standby and replayed there. Often most of it is full-page images after a checkpoint.
 
 ## How sure we are
 A: measured by pg_stat_statements.
 
 ## Not reported
-Statements that write little a call, unless they write tens of gigabytes a day and a large part of all; little WAL in all;
-loads and index builds that ran once, and other utility statements.
+Statements that write little per call, unless they write tens of gigabytes per day and a large share of all WAL; little WAL in
+total; data loads and index builds that ran once, and other utility statements.
 
 ## Remedy
-Fewer rows or columns written (no update that changes nothing), fewer indexes on the table, longer distance between
-checkpoints (`wal-checkpoints-requested`). Nothing to paste.
+Write fewer rows or columns (no updates that change nothing), have fewer indexes on the table, and space checkpoints further
+apart (`wal-checkpoints-requested`). No SQL to run.
 """
 
 from collections.abc import Iterator
@@ -32,21 +31,21 @@ class Limits:
 
     # A call that changes a few rows writes a few kB; a megabyte is hundreds of pages.
     min_bytes_per_call: int = 1_000_000
-    # Less in all is no burden.
+    # Less in total does not matter.
     min_bytes: int = 20_000_000
-    # Part of the WAL of all statements that a heavy call must come to.
+    # The least share of the WAL of all statements.
     min_wal_share: float = 0.05
-    # Light calls are reported from this much a day on, if they write this part of all WAL.
+    # Statements with less per call are reported if they write at least this much per day and this share.
     min_bytes_per_day: int = 20_000_000_000
     min_wal_share_of_light: float = 0.2
-    # A statement that ran once was a load.
+    # A statement that ran only once was probably a data load.
     min_calls: int = 2
-    # The first few are what people act on.
+    # Only the costliest statements are reported.
     max_statements: int = 5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each statement with much WAL."""
+    """Yield a finding for each statement that writes a lot of WAL."""
     load = q.Load.of(snapshot)
     yield from load.unknowns()
     total = sum(s.wal_bytes for s in load.statements)
@@ -74,8 +73,9 @@ def _finding(load: q.Load, s: Statement, total: int) -> Finding:
         object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"{each / 1e6:,.3g} MB of WAL at each call: {q.short(s)}",
-        detail=f"{s.wal_bytes / max(total, 1):.0%} of the WAL of all statements; up to {images:.0%} of it full-page images.",
+        title=f"{each / 1e6:,.3g} MB of WAL per call: {q.short(s)}",
+        detail=f"{s.wal_bytes / max(total, 1):.0%} of the WAL of all statements; up to {images:.0%} of it is "
+        "full-page images.",
         evidence={
             "wal_bytes": s.wal_bytes,
             "wal_share": round(s.wal_bytes / max(total, 1), 4),
