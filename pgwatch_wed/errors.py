@@ -1,5 +1,15 @@
 """The errors that a user may see: one line of what happened, one of what to do."""
 
+import re
+
+_SECRET = re.compile(
+    r"((?:passw(?:or)?d|\bpass|\bpwd|client_secret|scram_(?:client|server)_key)\s*=\s*)"
+    r"('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)",
+    re.IGNORECASE,
+)
+# Up to the last @: a password may hold what it should have been escaped for.
+_URI_SECRET = re.compile(r"(://[^:@/\s]*):[^\n]*@")
+
 
 class Error(Exception):
     """A failure with a message and a hint; the CLI prints both and no traceback.
@@ -46,3 +56,14 @@ class InstallError(Error):
 
 class EmbeddedError(Error):
     """The embedded server cannot be started."""
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says in one line, without secrets; of a server's, its primary message."""
+    message = getattr(getattr(error, "diag", None), "message_primary", None)
+    return redact(" ".join(str(message or error).split()))
+
+
+def redact(text: str) -> str:
+    """Remove passwords from a message or conninfo."""
+    return _URI_SECRET.sub(r"\1:***@", _SECRET.sub(r"\1***", text))

@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed.embedded import server as embedded
-from pgwatch_wed.errors import ConnectError, UsageError
+from pgwatch_wed.errors import ConnectError, UsageError, redact
 from pgwatch_wed.target import connect
 from pgwatch_wed.target.collect import collect
 from tests.proxy import Proxy, proxied
@@ -131,8 +131,8 @@ def test_a_uri_with_a_quoted_password_and_ipv6(tcp: embedded.Server, scheme: str
     password = SECRET.replace("\\", "%5C").replace(" ", "%20").replace("'", "%27")
     uri = f"{scheme}://reader:{password}@[::1]:{tcp.port}/postgres?sslmode=disable"
     assert collect(connect.resolve(uri), only=["settings"]).server.role == "reader"
-    assert SECRET not in connect.redact(uri)
-    assert password not in connect.redact(uri)
+    assert SECRET not in redact(uri)
+    assert password not in redact(uri)
 
 
 def test_a_service_and_a_password_file(
@@ -311,7 +311,7 @@ def test_a_port_that_is_none_is_one_line(port: str) -> None:
     ],
 )
 def test_passwords_are_taken_out_of_whatever_is_printed(text: str) -> None:
-    redacted = connect.redact(text.format("hunter2", "hunter2"))
+    redacted = redact(text.format("hunter2", "hunter2"))
     assert "hunter2" not in redacted
     assert "***" in redacted
 
@@ -322,7 +322,7 @@ def test_no_message_holds_a_part_of_a_password_that_was_not_escaped(between: str
     target = f"postgresql://u:hunter2{between}hunter3@127.0.0.1:{embedded.free_port()}/db"
     with pytest.raises((UsageError, ConnectError)) as caught:
         connect.connect(connect.resolve(target))
-    for text in (str(caught.value), connect.redact(target)):
+    for text in (str(caught.value), redact(target)):
         assert "hunter" not in text
         assert "\n" not in text
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from pgwatch_wed.cli.gathering import gathering
-from pgwatch_wed.cli.progress import Progress
+from pgwatch_wed.cli.progress import ProgressBar
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.gather import run as gather
@@ -27,7 +27,7 @@ def collect(target: str | None, output: Path, no_progress: bool, **options: obje
     """Write a snapshot of TARGET to a file; `db-analyze report` judges it anywhere."""
     if output.parent and not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent}")
-    progress = Progress(enabled=not no_progress)
+    progress = ProgressBar(enabled=not no_progress)
     wanted = Wanted.from_options(options)
     snapshots = gather.gather(connect.resolve(target), wanted, progress)
     progress.clear()

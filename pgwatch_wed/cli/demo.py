@@ -13,7 +13,7 @@ import psycopg
 from pgwatch_wed import assets
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import options, output
-from pgwatch_wed.cli.progress import Progress
+from pgwatch_wed.cli.progress import ProgressBar
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.gather.enrichment import enrich
@@ -50,7 +50,7 @@ def demo(seconds: int, no_progress: bool, **given: Any) -> int:
     settings, wanted = reporting_options(given)
     # minutes-old counters would rightly make `unused` unknown; the demo shows the finding
     settings = replace(settings, window_days=settings.window_days or 0.0)
-    progress = Progress(enabled=not no_progress and not wanted.quiet)
+    progress = ProgressBar(enabled=not no_progress and not wanted.quiet)
     try:
         progress("starting PostgreSQL", 0.02)
         with embedded.start(_SETTINGS) as server:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pgwatch_wed.cli.progress import Progress
+from pgwatch_wed.cli.progress import ProgressBar
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.target import connect
 
@@ -121,7 +121,7 @@ def indexes(
     wanted = Options(budget, max_width, seconds, guard)
     measuring = Measuring(timeout_s=verify_timeout, seconds=verify_seconds)
     trial = engines.Copy(connect.resolve(copy), measuring) if copy else None
-    progress = Progress(enabled=not no_progress)
+    progress = ProgressBar(enabled=not no_progress)
     try:
         advice = engines.advise_target(
             connect.resolve(target), folder, wanted, engine, progress, trial

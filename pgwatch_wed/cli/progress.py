@@ -7,7 +7,7 @@ import time
 _WIDTH = 24
 
 
-class Progress:
+class ProgressBar:
     """One line that says what is being done, how far it is and how long is left."""
 
     def __init__(self, *, enabled: bool) -> None:

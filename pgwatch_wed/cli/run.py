@@ -8,8 +8,9 @@ import click
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import options, output
 from pgwatch_wed.cli.gathering import gathering
-from pgwatch_wed.cli.progress import Progress
+from pgwatch_wed.cli.progress import ProgressBar
 from pgwatch_wed.config import Config
+from pgwatch_wed.errors import redact
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target import connect
@@ -23,14 +24,14 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
     """Analyse TARGET: write reports, print the ranked recommendations."""
     settings, wanted_output = reporting_options(given)
     conninfo = connect.resolve(target)
-    progress = Progress(enabled=not no_progress and not wanted_output.quiet)
+    progress = ProgressBar(enabled=not no_progress and not wanted_output.quiet)
     try:
         snapshots = gather.gather(conninfo, Wanted.from_options(given), progress)
         progress("judging", 0.98)
         report = analyse(snapshots, settings, target=connect.label(conninfo))
     finally:
         progress.clear()
-    return output.deliver(report, snapshots, wanted_output, connect.redact(target or ""))
+    return output.deliver(report, snapshots, wanted_output, redact(target or ""))
 
 
 def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:

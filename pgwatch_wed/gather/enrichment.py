@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgwatch_wed.errors import Error
+from pgwatch_wed.errors import Error, said
 from pgwatch_wed.facts import (
     Index,
     IndexDropTrial,
@@ -19,8 +19,9 @@ from pgwatch_wed.facts import (
     Snapshot,
     StatementPlan,
 )
-from pgwatch_wed.gather.wanted import Budget, Progress, Wanted
+from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.postgres import workload
+from pgwatch_wed.progress import Progress
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import exact_bloat, plans
@@ -86,8 +87,7 @@ def attempt(what: str, work: Callable[[], Facts]) -> Facts:
     except Error as error:
         return Missing(f"{what}: {error.message}", error.hint)
     except psycopg.Error as error:
-        said = error.diag.message_primary or str(error)
-        return Missing(f"{what}: {' '.join(said.split())}")
+        return Missing(f"{what}: {said(error)}")
     except OSError as error:
         return Missing(f"{what}: {error.strerror or error}")
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import psycopg
 
-from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.errors import Error, UsageError, redact
 from pgwatch_wed.facts import Missing, NodeIndexUsage, Snapshot
 from pgwatch_wed.gather.enrichment import enrich
-from pgwatch_wed.gather.wanted import Budget, Progress, Wanted
+from pgwatch_wed.gather.wanted import Budget, Wanted
+from pgwatch_wed.progress import Progress
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
 
@@ -93,7 +94,7 @@ def _standby(target: str, primary: Snapshot, progress: Progress) -> NodeIndexUsa
     try:
         standby = collecting.collect(conninfo, only=_STANDBY_FACTS)
     except psycopg.Error as error:
-        raise Error(f"standby: {connect.redact(str(error))}") from None
+        raise Error(f"standby: {redact(str(error))}") from None
     theirs, ours = standby.server.system_identifier, primary.server.system_identifier
     if theirs and ours and theirs != ours:
         raise UsageError(

@@ -1,13 +1,11 @@
 """What a run is to read, and the time that it has."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pgwatch_wed.target import collect as collecting
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from psycopg import errors
 
+from pgwatch_wed.errors import said
 from pgwatch_wed.facts import Extension, Missing, Server
 from pgwatch_wed.quote import ident
 
@@ -79,31 +80,31 @@ def grant_for(fact: str, server: Server) -> str:
 
 def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
     """Turn an error into a reason. One that no server should give says so, and costs no more."""
-    said = _said(error)
+    text = said(error)
     match error:
         case errors.InsufficientPrivilege():
-            return Missing(f"{server.role} may not read it: {said}", grant_for(fact, server))
+            return Missing(f"{server.role} may not read it: {text}", grant_for(fact, server))
         case errors.LockNotAvailable():
             return Missing(
                 f"{LOCKED} on a table, and we do not wait in that queue",
                 "run again when the lock is gone; lock-blocked and lock-ddl-queue show it",
             )
-        case errors.QueryCanceled() if "user request" in said:
+        case errors.QueryCanceled() if "user request" in text:
             return Missing("somebody cancelled the query", "run again")
         case errors.QueryCanceled():
-            return Missing(f"it took longer than allowed: {said}", "give more time with --budget")
-        case errors.ObjectNotInPrerequisiteState() if "shared_preload_libraries" in said:
+            return Missing(f"it took longer than allowed: {text}", "give more time with --budget")
+        case errors.ObjectNotInPrerequisiteState() if "shared_preload_libraries" in text:
             return Missing(
-                f"the server does not load the library: {said}",
+                f"the server does not load the library: {text}",
                 f"ALTER SYSTEM SET shared_preload_libraries = '{PGSS}'; and restart "
                 "(keep the libraries that are already listed)",
             )
-        case errors.InternalError_() if "cache lookup failed" in said or "could not open" in said:
-            return Missing(f"{VANISHED} while it was read: {said}", "run again")
-        case errors.UndefinedFunction() if "default conversion function" in said:
-            return Missing(f"{UNDECODABLE}: {said}")
+        case errors.InternalError_() if "cache lookup failed" in text or "could not open" in text:
+            return Missing(f"{VANISHED} while it was read: {text}", "run again")
+        case errors.UndefinedFunction() if "default conversion function" in text:
+            return Missing(f"{UNDECODABLE}: {text}")
         case errors.CharacterNotInRepertoire() | errors.UntranslatableCharacter():
-            return Missing(f"{UNDECODABLE}: {said}")
+            return Missing(f"{UNDECODABLE}: {text}")
         case (
             errors.UndefinedTable()
             | errors.UndefinedFunction()
@@ -116,7 +117,7 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
             | errors.CannotCoerce()
             | errors.UndefinedParameter()
         ):
-            return Missing(f"{NOT_OFFERED}: {said}")
+            return Missing(f"{NOT_OFFERED}: {text}")
         case (
             errors.InvalidTextRepresentation()
             | errors.NumericValueOutOfRange()
@@ -133,15 +134,10 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
             | errors.ProgramLimitExceeded()
             | errors.InsufficientResources()
         ):
-            return Missing(f"it could not be read: {said}")
+            return Missing(f"it could not be read: {text}")
         case _:
             state = getattr(error, "sqlstate", None) or type(error).__name__
             return Missing(
-                f"{UNEXPECTED} {state} ({fact}): {said}",
+                f"{UNEXPECTED} {state} ({fact}): {text}",
                 "please report it, with the server's version",
             )
-
-
-def _said(error: BaseException) -> str:
-    message = getattr(getattr(error, "diag", None), "message_primary", None)
-    return " ".join(str(message or error).split())

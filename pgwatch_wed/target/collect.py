@@ -14,6 +14,7 @@ from typing import Any
 from pgwatch_wed import __version__
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.facts import Extension, Missing, Sequence, Server, Session, Snapshot, Statement
+from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import connect, queries
 from pgwatch_wed.target.capabilities import (
@@ -28,9 +29,6 @@ from pgwatch_wed.target.capabilities import (
 )
 from pgwatch_wed.target.session import Limits as Limits
 from pgwatch_wed.target.session import Reader, Rows, reading
-
-Progress = Callable[[str, float], None]
-"""Called with what is being read, and how much of the work is done (0…1)."""
 
 # Moving targets first: what blocks whom is soon over, catalogs stay.
 ORDER = (
@@ -72,7 +70,7 @@ def collect(
     *,
     limits: Limits | None = None,
     budget_s: float | None = None,
-    progress: Progress = lambda _what, _share: None,
+    progress: Progress = silent,
     only: Iterable[str] | None = None,
     cluster: Snapshot | None = None,
 ) -> Snapshot:

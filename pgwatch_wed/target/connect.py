@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import conninfo as libpq
 
-from pgwatch_wed.errors import ConnectError, UsageError
+from pgwatch_wed.errors import ConnectError, UsageError, redact
 
 APPLICATION_NAME = "pgwatch_wed"
 
@@ -27,13 +27,6 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 # `postgresql+psycopg://…`, `postgres+asyncpg://…`: SQLAlchemy names its driver in the scheme.
 _DRIVER = re.compile(r"\A(postgres(?:ql)?)\+\w+://")
 _SERVICE = re.compile(r"\A[^\s=/:]+\Z")
-_SECRET = re.compile(
-    r"((?:passw(?:or)?d|\bpass|\bpwd|client_secret|scram_(?:client|server)_key)\s*=\s*)"
-    r"('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)",
-    re.IGNORECASE,
-)
-# Up to the last @: a password may hold what it should have been escaped for.
-_URI_SECRET = re.compile(r"(://[^:@/\s]*):[^\n]*@")
 _URI = re.compile(r"\Apostgres(?:ql)?://")
 _QUOTED = re.compile(r'".*"', re.DOTALL)  # greedy: what is quoted may hold a quote
 
@@ -89,11 +82,6 @@ def _refuse_unescaped(text: str) -> None:
             "the target has an @ where a URI cannot have one",
             "write special characters of a user, password or database as %40 (@), %2F (/), %25 (%)",
         )
-
-
-def redact(text: str) -> str:
-    """Remove passwords from a message or conninfo."""
-    return _URI_SECRET.sub(r"\1:***@", _SECRET.sub(r"\1***", text))
 
 
 def label(conninfo: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import errors, sql
 
+from pgwatch_wed.errors import said
 from pgwatch_wed.facts import ExactBloat, Missing, Snapshot
 from pgwatch_wed.quote import ident
 from pgwatch_wed.target import connect
@@ -47,12 +48,12 @@ def measure(
             try:
                 row = _ask(connection, query, left)
             except (errors.LockNotAvailable, errors.QueryCanceled) as error:
-                refusal = error.diag.message_primary or str(error)
+                refusal = said(error)
                 continue  # it is locked, or too large: the others are neither
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:
-                refusal = error.diag.message_primary or str(error)
+                refusal = said(error)
                 continue
             found.append(ExactBloat(oid, kind, *_numbers(row)))
     if not found and refusal:

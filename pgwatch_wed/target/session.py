@@ -20,7 +20,7 @@ from psycopg import errors, sql
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
-from pgwatch_wed.errors import CollectError
+from pgwatch_wed.errors import CollectError, said
 from pgwatch_wed.facts import Missing, QueryCost, Server
 from pgwatch_wed.facts.fields import fact_types, field_types
 from pgwatch_wed.target import connect
@@ -233,11 +233,6 @@ def _nothing_read(error: psycopg.Error) -> CollectError:
     return CollectError(
         f"cannot read the server's version: {text}", "is it PostgreSQL 13 or newer?"
     )
-
-
-def said(error: psycopg.Error) -> str:
-    """Return an error's first line, without secrets."""
-    return connect.redact(" ".join((error.diag.message_primary or str(error)).split()))
 
 
 @cache

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import workload
-from pgwatch_wed.whatif.choose.advise import Advice, Advisor, Options, Progress
+from pgwatch_wed.whatif.choose.advise import Advice, Advisor, Options
 from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.oracle import Oracle
@@ -72,7 +73,7 @@ def advise_target(
     folder: Path | None = None,
     options: Options | None = None,
     engine: str = "auto",
-    progress: Progress = lambda _what, _share: None,
+    progress: Progress = silent,
     copy: Copy | None = None,
 ) -> Advice:
     """Advise a target: read the workload, open an oracle, search; then verify on a copy.

@@ -14,7 +14,7 @@ from types import TracebackType
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.errors import CollectError
+from pgwatch_wed.errors import CollectError, said
 from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates
@@ -110,7 +110,7 @@ class HypoPG:
                 rows = self._rows(index, table.rows)
                 catalogs.read_values(self._connection, self.catalog, table)
         except psycopg.Error as error:
-            self._refused[index] = _line(error)
+            self._refused[index] = said(error)
             return
         self._sizes[index] = estimates.size(self.catalog, table, index, rows)
 
@@ -145,7 +145,7 @@ class HypoPG:
                 self._set("search_path", self._path)
                 tree = self._explained(query)
         except psycopg.Error as error:
-            raise PlanError(_line(error)) from None
+            raise PlanError(said(error)) from None
         used = {n["Index Name"] for n in walk(tree) if "Index Name" in n}
         existing = {i.name: oid for oid, i in self.catalog.indexes.items()}
         return Plan(
@@ -253,7 +253,3 @@ def _with_loops(node: Node, loops: float) -> Iterator[tuple[Node, float]]:
         if child["Node Type"] == "Materialize":
             times = loops
         yield from _with_loops(child, times)
-
-
-def _line(error: psycopg.Error) -> str:
-    return " ".join((error.diag.message_primary or str(error)).split())

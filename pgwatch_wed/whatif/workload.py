@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-from pgwatch_wed.errors import CollectError, UsageError
+from pgwatch_wed.errors import CollectError, UsageError, said
 from pgwatch_wed.sqltext import statement
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.statement import UnsupportedError
@@ -76,7 +76,7 @@ def from_statements(connection: psycopg.Connection[Any], limit: int = MAX_STATEM
             rows = cursor.execute(query, [limit]).fetchall()
     except psycopg.Error as error:
         raise CollectError(
-            f"pg_stat_statements cannot be read: {error.diag.message_primary or error}",
+            f"pg_stat_statements cannot be read: {said(error)}",
             "give --workload DIR, or GRANT pg_read_all_stats to the role",
         ) from None
     visible = [r for r in rows if r["queryid"] is not None and r["query"] is not None]

@@ -1,10 +1,11 @@
 """A target and a workload → the best set of indexes within a budget, with reasons."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import candidates, existing, naming, writes
@@ -31,8 +32,6 @@ _BUILT_AT_ONCE = 20
 _WIDENING_ROUNDS = 3
 _MISSED = 20
 _LATE = "the time was up before it was looked at; give more with --seconds"
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,7 +507,7 @@ def advise(
     oracle: Oracle,
     workload: Workload,
     options: Options | None = None,
-    progress: Progress = lambda _what, _share: None,
+    progress: Progress = silent,
 ) -> Advice:
     """Return the best set of indexes that was found in the time and budget that were given."""
     return Advisor(oracle, workload, options or Options(), progress).run()

@@ -22,6 +22,7 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.errors import said
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates, planner
 from pgwatch_wed.whatif.catalog import Catalog, Table
@@ -251,7 +252,7 @@ class Lab:
             try:
                 connection.execute(index.ddl(name).encode())
             except psycopg.Error as error:
-                self._refused[index] = _line(error)
+                self._refused[index] = said(error)
             else:
                 found[name] = index
         return found
@@ -411,7 +412,7 @@ class Lab:
                 f"explain ({generic}verbose, format json) {query.sql}".encode()
             ).fetchone()
         except psycopg.Error as error:
-            raise PlanError(_line(error)) from None
+            raise PlanError(said(error)) from None
         assert row is not None
         tree = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
         names = used_names(tree)
@@ -493,7 +494,3 @@ def _estimated_rows(connection: psycopg.Connection[Any], query: str) -> float:
     row = connection.execute(f"explain (format json) {query}".encode()).fetchone()
     assert row is not None
     return float(row[0][0]["Plan"]["Plan Rows"])
-
-
-def _line(error: psycopg.Error) -> str:
-    return " ".join((error.diag.message_primary or str(error)).split())

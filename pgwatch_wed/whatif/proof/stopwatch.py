@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from pgwatch_wed.errors import said
 from pgwatch_wed.whatif.model import PlanError
 from pgwatch_wed.whatif.plans import Node, used_names, walk
 
@@ -83,7 +84,7 @@ class Stopwatch:
         except psycopg.Error as error:
             if self._connection.closed:
                 raise
-            raise PlanError(_line(error)) from None
+            raise PlanError(said(error)) from None
         is_parallel = any("Gather" in node["Node Type"] for node in walk(tree))
         return Shape(json.dumps(tree), frozenset(used_names(tree)), is_parallel)
 
@@ -118,7 +119,7 @@ class Stopwatch:
         except psycopg.Error as error:
             if connection.closed:
                 raise
-            raise NotRunError(_line(error)) from None
+            raise NotRunError(said(error)) from None
         elapsed = float(found["Execution Time"])
         return Run(elapsed, self._since(before), _blocks(found["Plan"]))
 
@@ -176,7 +177,3 @@ def _blocks(plan: Node) -> int:
     kinds = ("Shared", "Local", "Temp")
     verbs = ("Hit", "Read")
     return sum(int(plan.get(f"{kind} {verb} Blocks", 0)) for kind in kinds for verb in verbs)
-
-
-def _line(error: psycopg.Error) -> str:
-    return " ".join((error.diag.message_primary or str(error)).split())

@@ -6,7 +6,7 @@ transaction that is rolled back; a plan that was measured once is not run again.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.errors import CollectError, Error
+from pgwatch_wed.errors import CollectError, Error, said
+from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.target import connect
 from pgwatch_wed.whatif.model import Index, PlanError, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
@@ -31,7 +32,6 @@ _GRACE = 3.0  # a query that takes so many times as long as before is not waited
 _LEAST_LIMIT_MS = 250.0
 _BUILD_MS = 3_600_000
 
-Progress = Callable[[str, float], None]
 Kept = frozenset[str]
 
 
@@ -66,7 +66,7 @@ def verify(
     queries: Sequence[Query],
     oracle: Oracle,
     options: Options | None = None,
-    progress: Progress = lambda _what, _share: None,
+    progress: Progress = silent,
 ) -> Verified:
     """Build indexes on a copy of the target, run the queries, and tell which were worth it.
 
@@ -109,13 +109,11 @@ def _standing(
             except psycopg.Error as error:
                 if connection.closed:
                     raise
-                failed.append(
-                    Loser(index, index.ddl(), f"the copy cannot build it: {_line(error)}")
-                )
+                failed.append(Loser(index, index.ddl(), f"the copy cannot build it: {said(error)}"))
         yield built, failed
     except psycopg.Error as error:
         raise CollectError(
-            f"the copy failed: {_line(error)}", "is it running, and used by nobody else?"
+            f"the copy failed: {said(error)}", "is it running, and used by nobody else?"
         ) from None
     finally:
         connect.end(connection)
@@ -479,7 +477,3 @@ def _whole(name: str) -> str:
     if not name.startswith(_PREFIX):
         return name
     return _PREFIX + name.removeprefix(_PREFIX).partition("_")[0]
-
-
-def _line(error: psycopg.Error) -> str:
-    return " ".join((error.diag.message_primary or str(error)).split())
