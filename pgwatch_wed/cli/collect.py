@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from pgwatch_wed import redaction
+from pgwatch_wed.cli import options
 from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress import ProgressBar
 from pgwatch_wed.errors import UsageError
@@ -22,14 +24,24 @@ from pgwatch_wed.target import connect
     required=True,
     help="The snapshot file to write, such as shop.json.zst.",
 )
+@options.redacting
 @gathering
-def collect(target: str | None, output: Path, no_progress: bool, **options: object) -> None:
+def collect(
+    target: str | None,
+    output: Path,
+    redact: bool,
+    allowed_names: tuple[str, ...],
+    no_progress: bool,
+    **given: object,
+) -> None:
     """Write a snapshot of TARGET to a file; `db-analyze report` judges it anywhere."""
     if output.parent and not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent}")
     progress = ProgressBar(enabled=not no_progress)
-    wanted = Wanted.from_options(options)
+    wanted = Wanted.from_options(given)
     snapshots = gather.gather(connect.resolve(target), wanted, progress)
+    if redact:
+        snapshots = redaction.redacted(snapshots, allowed_names)
     progress.clear()
     for path, snapshot in zip(_paths(output, snapshots), snapshots, strict=True):
         snapshot_file.save(snapshot, path)

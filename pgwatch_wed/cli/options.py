@@ -54,6 +54,16 @@ def flat(values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for value in values for part in value))
 
 
+_REDACTING = (
+    click.option("--redact", is_flag=True, help="Replace every name by a stand-in."),
+    click.option(
+        "--allow-name",
+        "allowed_names",
+        multiple=True,
+        metavar="GLOB",
+        help="A name that --redact may show (repeatable).",
+    ),
+)
 _REPORTING = (
     click.option(
         "--format",
@@ -102,14 +112,7 @@ _REPORTING = (
         type=click.Path(dir_okay=False, readable=False, path_type=Path),
         help="A pgwatch_wed.toml. [default: ./pgwatch_wed.toml, or pyproject.toml]",
     ),
-    click.option("--redact", is_flag=True, help="Replace every name by a stand-in."),
-    click.option(
-        "--allow-name",
-        "allowed_names",
-        multiple=True,
-        metavar="GLOB",
-        help="A name that --redact may show.",
-    ),
+    *_REDACTING,
     click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
     click.option("--verbose", "-v", is_flag=True, help="Print every finding in full."),
 )
@@ -141,3 +144,10 @@ def build_config(
         min_severity=Severity(min_severity) if min_severity else settings.min_severity,
         window_days=window if window is not None else settings.window_days,
     )
+
+
+def redacting(command: F) -> F:
+    """Add the options that replace names."""
+    for option in reversed(_REDACTING):
+        command = option(command)
+    return command

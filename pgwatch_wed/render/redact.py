@@ -4,60 +4,15 @@ Every object name that the user did not allow becomes ``table_1``, ``index_2`` a
 everywhere. Statement texts, session texts and free-form values are left out.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 from pgwatch_wed.facts import RoleSetting, Setting, Snapshot
 from pgwatch_wed.findings import Finding, Object, Report
-from pgwatch_wed.quote import ident
+from pgwatch_wed.redaction import REDACTED, Names
 
-_KEEP = frozenset({"public", "pg_catalog", "postgres", "template0", "template1", "pg_toast"})
 _TEXTS = frozenset({"query", "queries", "text", "statement", "statements", "plan", "definition"})
-_REDACTED = "(redacted)"
-
-
-class Names:
-    """A stable stand-in for each name."""
-
-    def __init__(self, allowed: Iterable[str]) -> None:
-        self._allowed = tuple(allowed)
-        self._made: dict[str, str] = {}
-        self._counts: dict[str, int] = {}
-        self._pattern: re.Pattern[str] | None = None
-
-    def learn(self, kind: str, name: str | None) -> None:
-        """Take up a name."""
-        if not name or name in self._made or name in _KEEP or self._is_allowed(name):
-            return
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        self._made[name] = f"{kind}_{self._counts[kind]}"
-        self._pattern = None
-
-    def of(self, name: str | None) -> str | None:
-        """Return the stand-in of a whole name, or the name itself where it may be shown."""
-        return name if name is None else self._made.get(name, name)
-
-    def within(self, text: str) -> str:
-        """Replace every known name inside a text, quoted or bare."""
-        if self._pattern is None:
-            spelled = {s for n in self._made for s in (n, ident(n), n.replace("'", "''"))}
-            ordered = sorted(spelled, key=len, reverse=True)
-            words = "|".join(re.escape(s) for s in ordered)
-            self._pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)" if words else r"(?!)")
-        return self._pattern.sub(self._stand_in, text)
-
-    def _stand_in(self, match: re.Match[str]) -> str:
-        found = match.group(0)
-        if found in self._made:
-            return self._made[found]
-        bare = found[1:-1].replace('""', '"') if found.startswith('"') else found
-        return self._made.get(bare) or self._made.get(bare.replace("''", "'"), _REDACTED)
-
-    def _is_allowed(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self._allowed)
 
 
 def redacted(
@@ -76,7 +31,7 @@ def redacted(
         report,
         target=replace(
             target,
-            label=_REDACTED,
+            label=REDACTED,
             database=names.of(target.database) or "",
             databases=tuple(names.of(d) or "" for d in target.databases),
             role=names.of(target.role) or "",
@@ -93,7 +48,7 @@ def redacted(
             for v in report.verdicts
         ),
         ignored=tuple(
-            replace(i, label=names.within(i.label), reason=_REDACTED) for i in report.ignored
+            replace(i, label=names.within(i.label), reason=REDACTED) for i in report.ignored
         ),
         coverage=replace(
             report.coverage, left_out=tuple(names.within(t) for t in report.coverage.left_out)
@@ -176,7 +131,7 @@ def _object(names: Names, found: Object) -> Object:
 
 
 def _evidence(names: Names, evidence: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _REDACTED if k in _TEXTS else _value(names, v) for k, v in evidence.items()}
+    return {k: REDACTED if k in _TEXTS else _value(names, v) for k, v in evidence.items()}
 
 
 def _value(names: Names, value: Any) -> Any:
@@ -216,9 +171,9 @@ _VALUES = frozenset({"setting", "reset_val", "value"})
 
 def _text(names: Names, row: Any, field: str, value: str) -> str:
     if field in _BLANK:
-        return _REDACTED
+        return REDACTED
     if field in _VALUES and _is_free(row):
-        return _REDACTED if value else value
+        return REDACTED if value else value
     return names.within(value) if field in _QUALIFIED else names.of(value) or value
 
 

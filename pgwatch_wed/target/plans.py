@@ -19,6 +19,7 @@ from psycopg import sql
 from pgwatch_wed.facts import Snapshot, Statement, StatementPlan, Table
 from pgwatch_wed.postgres import workload
 from pgwatch_wed.sqltext import text as statement_text
+from pgwatch_wed.sqltext.plan import outline
 from pgwatch_wed.sqltext.statement import Relation, UnsupportedError, parse
 from pgwatch_wed.target import connect
 
@@ -273,7 +274,7 @@ def described(
         query_id=query_id,
         total_cost=float(top["Total Cost"]),
         plan_rows=_rows(top),
-        plan=_outline(top)[:_MAX_OUTLINE],
+        plan=outline(top)[:_MAX_OUTLINE],
         tree=tree(top),
         is_cut=deciding == "Limit",
         is_grouped=deciding in _GROUPING,
@@ -329,10 +330,3 @@ def _rows(top: Mapping[str, Any]) -> float:
 def _table(node: Mapping[str, Any], tables: Mapping[str, list[Table]]) -> Table | None:
     named = tables.get(node.get("Relation Name", ""), [])
     return next((t for t in named if t.schema == node.get("Schema")), None)
-
-
-def _outline(node: Mapping[str, Any]) -> str:
-    name = node.get("Relation Name")
-    what = f"{node['Node Type']} {node.get('Schema')}.{name}" if name else str(node["Node Type"])
-    below = ", ".join(_outline(child) for child in node.get("Plans", ()))
-    return f"{what}({below})" if below else what

@@ -1,0 +1,10 @@
+"""Stand-ins for names: snapshots and reports that can be shown to anybody.
+
+Every name that somebody chose becomes ``table_1``, ``column_2`` and so on, the same one everywhere;
+PostgreSQL's own words stay. It fails closed: what is not known to be PostgreSQL's own is replaced.
+"""
+
+from pgwatch_wed.redaction.names import REDACTED, Names
+from pgwatch_wed.redaction.snapshot import redacted
+
+__all__ = ["REDACTED", "Names", "redacted"]
