@@ -18,7 +18,6 @@
     until = 2027-01-31
 """
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -27,17 +26,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from pgwatch_wed import units
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Table
 from pgwatch_wed.findings import Finding, Severity
 from pgwatch_wed.rules import PROFILES, Rule, all_rules, areas
 
-_SIZES = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "tb": 1024**4}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b)?\s*\Z", re.IGNORECASE)
-_SPANS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
-_SPAN = re.compile(
-    r"\s*(\d+(?:\.\d+)?)\s*(ms|s|sec|seconds?|min|minutes?|h|hours?|d|days?)\s*\Z", re.IGNORECASE
-)
 # Schemas that hosts and tools manage: their owner is not the reader of the report.
 MANAGED_SCHEMAS = (
     *("supabase_functions", "supabase_migrations", "graphql_public", "pgsodium", "pgsodium_masks"),
@@ -286,26 +280,23 @@ def _limit(hint: Any, name: str, value: Any, where: str) -> Any:
 
 
 def size(value: Any, where: str) -> int:
-    """Read ``500MB`` (powers of 1024, as PostgreSQL does) or a bare number of bytes."""
+    """Read ``500MB`` or a bare number of bytes."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    match = _SIZE.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise UsageError(f"{where} must be a size such as '500MB', not {value!r}")
-    unit = (match[2] or "B").lower().replace("ib", "b")
-    return int(float(match[1]) * _SIZES[unit])
+    try:
+        return units.read_size(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{where} must be a size such as '500MB', not {value!r}") from None
 
 
 def span(value: Any, where: str) -> timedelta:
     """Read ``30 days``, ``12 h``, ``500 ms``; a bare number counts days."""
     if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
         return timedelta(days=float(value))
-    match = _SPAN.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise UsageError(f"{where} must be a time such as '30 days', not {value!r}")
-    unit = match[2].lower()
-    key = "ms" if unit == "ms" else "min" if unit.startswith("min") else unit[0]
-    return timedelta(seconds=float(match[1]) * _SPANS[key])
+    try:
+        return units.read_span(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{where} must be a time such as '30 days', not {value!r}") from None
 
 
 def _wrong(source: str, key: str, wanted: str) -> UsageError:

@@ -121,7 +121,7 @@ def test_markdown_leaves_nothing_to_interpret() -> None:
     [
         ("size_bytes", 1536, "1.5 kB"),
         ("mean_exec_ms", 90_000, "1.5 min"),
-        ("dead_share", 0.071, "7.1 %"),
+        ("dead_share", 0.071, "7.1%"),
         ("rows", 1_234_567, "1,234,567"),
         ("query_ids", [123456789], "123456789"),
         ("is_ready", False, "no"),

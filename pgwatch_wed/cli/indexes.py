@@ -1,34 +1,30 @@
 """db-analyze indexes: the what-if index advisor."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pgwatch_wed import units
 from pgwatch_wed.cli.progress import ProgressBar
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.target import connect
 
 _FORMATS = ("text", "json", "sql", "alembic")
 _ENGINES = ("auto", "hypopg", "lab")
-_SIZE = re.compile(r"\A\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b?|b|bytes)?\s*\Z", re.IGNORECASE)
-_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 class Size(click.ParamType[int]):
-    """A size such as ``500MB``: powers of 1000, or of 1024 with an i (``512MiB``)."""
+    """A size such as ``500MB``, in the units of postgresql.conf."""
 
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return bytes."""
-        match = _SIZE.match(str(value))
-        if match is None:
+        try:
+            return units.read_size(str(value))
+        except ValueError:
             self.fail(f"{value!r} is no size; give one such as 500MB or 2GB", param, ctx)
-        unit = (match[2] or "").lower()
-        base = 1024 if "i" in unit and unit != "bytes" else 1000
-        return int(float(match[1]) * base ** _POWERS["" if unit == "bytes" else unit[:1]])
 
 
 @click.command()
@@ -45,7 +41,7 @@ class Size(click.ParamType[int]):
     "--budget",
     type=Size(),
     metavar="SIZE",
-    help="Room for new indexes, in real bytes. [default: a quarter of the tables' size]",
+    help="Room for new indexes, such as 500MB (powers of 1024). [default: a quarter of the tables' size]",
 )
 @click.option(
     "--max-width",

@@ -52,6 +52,7 @@ from pgwatch_wed.facts.rows import (
     VacuumProgress,
     Wal,
 )
+from pgwatch_wed.units import setting_factor
 
 SNAPSHOT_FORMAT = 1
 
@@ -263,7 +264,7 @@ class Snapshot:
         if found is None or found.setting is None:
             return None
         try:
-            return float(found.setting) * _UNITS.get(found.unit or "", 1)
+            return float(found.setting) * setting_factor(found.unit or "")
         except ValueError:
             return None
 
@@ -340,22 +341,6 @@ class Snapshot:
 
 # what initdb made has a lower number
 _FIRST_NORMAL_OID = 16_384
-_UNITS = {
-    "B": 1,
-    "kB": 1024,
-    "8kB": 8192,
-    "16kB": 16384,
-    "32kB": 32768,
-    "4kB": 4096,
-    "MB": 1024**2,
-    "16MB": 16 * 1024**2,
-    "GB": 1024**3,
-    "ms": 1,
-    "s": 1000,
-    "min": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-}
 
 
 def _group(rows: Iterable[Any], key: str) -> Mapping[int, tuple[Any, ...]]:

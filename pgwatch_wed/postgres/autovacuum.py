@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pgwatch_wed.facts import Snapshot, Table, TableActivity
 from pgwatch_wed.findings import Unknown
 from pgwatch_wed.postgres import heap as bloat
-from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.units import count
 
 # What a row takes in addition to its columns: header and line pointer.
 ROW_OVERHEAD_BYTES = 28

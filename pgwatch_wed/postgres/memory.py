@@ -2,9 +2,9 @@
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Unknown
+from pgwatch_wed.units import read_size
 
 MB = 1024 * 1024
-_SIZES = {"b": 1, "kb": 1024, "mb": MB, "gb": 1024 * MB, "tb": 1024 * 1024 * MB}
 
 
 def is_default(snapshot: Snapshot, name: str) -> bool:
@@ -47,12 +47,10 @@ def role_setting(snapshot: Snapshot, role: str | None, name: str) -> str | None:
 
 
 def size(text: str) -> float | None:
-    """Read a size as PostgreSQL writes it; a bare number of kB, as work_mem counts."""
-    digits = text.strip().rstrip("kKmMgGtTbB ")
-    unit = text.strip()[len(digits) :].strip().lower() or "kb"
+    """Read a size as PostgreSQL writes it; a bare number counts kB, as in work_mem."""
     try:
-        return float(digits) * _SIZES[unit]
-    except (ValueError, KeyError):
+        return float(read_size(text, bare="kB"))
+    except ValueError:
         return None
 
 

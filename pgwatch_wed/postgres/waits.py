@@ -9,6 +9,7 @@ from functools import cached_property
 from pgwatch_wed.facts import LockWait, Session, Snapshot
 from pgwatch_wed.findings import Object, Unknown
 from pgwatch_wed.quote import ident
+from pgwatch_wed.units import words
 
 IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
 
@@ -55,17 +56,6 @@ def since(moment: datetime | None, snapshot: Snapshot) -> timedelta | None:
 def seconds(length: timedelta | None) -> float | None:
     """Return a time in seconds for evidence."""
     return None if length is None else round(length.total_seconds(), 3)
-
-
-def words(length: timedelta | None) -> str:
-    """Say a time for a reader."""
-    if length is None:
-        return "an unknown time"
-    total = length.total_seconds()
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if total >= 2 * size:
-            return f"{total / size:.0f} {unit}"
-    return f"{total:.1f} s"
 
 
 def label(session: Session) -> str:
@@ -210,11 +200,6 @@ def doing(snapshot: Snapshot, node: Node) -> str:
     if session.wait_event_type == "Lock":
         return "waits for a lock itself"
     return f"has run its statement for {words(since(session.query_start, snapshot))}"
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: ``1 session``, ``2 sessions``; ``plural`` where it is not noun + s."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def held(snapshot: Snapshot, node: Node) -> list[str]:

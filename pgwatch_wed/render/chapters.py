@@ -251,7 +251,7 @@ def freeze(s: Snapshot) -> Chapter:
     head = (
         "vacuum",
         "Vacuum and freezing",
-        "Each table against its own trigger and freeze age: at 100 % autovacuum comes by itself.",
+        "Each table against its own trigger and freeze age: at 100% autovacuum comes by itself.",
     )
     rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
     dead = Picture("bars", "Dead rows, as part of each table's trigger", 2, limit=1.0)

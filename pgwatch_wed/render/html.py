@@ -16,7 +16,7 @@ import jinja2
 import sqlparse
 from markupsafe import Markup
 
-from pgwatch_wed import assets
+from pgwatch_wed import assets, units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity, Verdict
 from pgwatch_wed.render import numbers
@@ -75,7 +75,7 @@ def _environment() -> jinja2.Environment:
         "label": numbers.label,
         "gain": gain,
         "sql": pretty,
-        "days": lambda seconds: numbers.duration(seconds * 1000),
+        "days": lambda seconds: units.duration(seconds * 1000),
     }
     environment.globals["evidence"] = evidence
     return environment

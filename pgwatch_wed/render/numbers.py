@@ -1,33 +1,11 @@
-"""Numbers as people read them: sizes, times, shares, ages."""
+"""Evidence as people read it."""
 
 from typing import Any
 
-_SIZES = (("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10))
-_TIMES = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+from pgwatch_wed import units
 
 
-def size(value: float) -> str:
-    """``14 MB``: powers of 1024, as PostgreSQL prints them."""
-    for unit, scale in _SIZES:
-        if abs(value) >= scale:
-            return f"{_short(value / scale)} {unit}"
-    return f"{value:.0f} B"
-
-
-def duration(ms: float) -> str:
-    """``3.4 min`` out of milliseconds."""
-    for unit, scale in _TIMES:
-        if abs(ms) >= scale:
-            return f"{_short(ms / scale)} {unit}"
-    return f"{_short(ms)} ms"
-
-
-def share(value: float) -> str:
-    """``71 %`` out of 0.71."""
-    return f"{value * 100:.0f} %" if value >= 0.0995 or value == 0 else f"{value * 100:.1f} %"
-
-
-def count(value: float) -> str:
+def number(value: float) -> str:
     """``1,234,567``."""
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.4g}"
 
@@ -56,17 +34,13 @@ def label(name: str) -> str:
 
 def _number(name: str, value: float) -> str:
     if name.endswith(("bytes", "_size")):
-        return size(value)
+        return units.size(value)
     if name.endswith("_ms") or "_ms_" in name or name.startswith("ms_"):
-        return duration(value)
+        return units.duration(value)
     if name.endswith(("_seconds", "_s")):
-        return duration(value * 1000)
+        return units.duration(value * 1000)
     if name.endswith(("_share", "_fraction")) and 0 <= value <= 1:
-        return share(value)
+        return units.share(value)
     if name.endswith(("_id", "_ids", "pid", "oid")):
         return str(value)
-    return count(value)
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")
+    return number(value)

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from pgwatch_wed import units
 from pgwatch_wed.findings import Finding, Remedy, Report, RuleVerdict, Severity, Verdict
 from pgwatch_wed.render import numbers
 
@@ -94,7 +95,7 @@ def _header(page: _Page, report: Report) -> None:
     begins = report.window_begins
     if begins is not None:
         days = (report.window_ends - begins).total_seconds() / 86_400
-        page.wrap(f"counters of {numbers.duration(days * 86_400_000)}: {report.window_reason}")
+        page.wrap(f"counters of {units.duration(days * 86_400_000)}: {report.window_reason}")
     explained = coverage_sentence(report)
     if explained:
         page.wrap(explained)
@@ -112,11 +113,11 @@ def coverage_sentence(report: Report) -> str:
     c = report.coverage
     if c.visible_share is None:
         return ""
-    said = f"{numbers.share(c.visible_share)} of the measured load is visible"
+    said = f"{units.share(c.visible_share)} of the measured load is visible"
     if c.explained_share:
-        said += f"; these findings explain {numbers.share(c.explained_share)} of it"
+        said += f"; these findings explain {units.share(c.explained_share)} of it"
     if c.evictions_per_hour:
-        said += f"; about {numbers.count(c.evictions_per_hour)} statements an hour are evicted"
+        said += f"; about {numbers.number(c.evictions_per_hour)} statements an hour are evicted"
     return said + "."
 
 
@@ -146,9 +147,9 @@ def gain(finding: Finding) -> str:
     """Say what a finding is worth."""
     parts: list[str] = []
     if finding.impact.ms_per_day:
-        parts.append(f"{numbers.duration(finding.impact.ms_per_day)} a day")
+        parts.append(f"{units.duration(finding.impact.ms_per_day)} a day")
     if finding.impact.bytes:
-        parts.append(numbers.size(finding.impact.bytes))
+        parts.append(units.size(finding.impact.bytes))
     if finding.impact.risk:
         parts.append(finding.impact.risk)
     return ", ".join(parts)

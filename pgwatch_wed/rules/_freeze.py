@@ -9,9 +9,9 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severit
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import horizon
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.remedies import locks as held
 from pgwatch_wed.remedies import maintenance
+from pgwatch_wed.units import count
 
 # The server stops assigning new IDs three million before the end.
 LAST_AGE = 2**31 - 3_000_000

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from pgwatch_wed import units
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice
 from pgwatch_wed.whatif.proof.truth import Verified
@@ -107,7 +108,7 @@ def as_text(advice: Advice) -> str:
 
 def _text_lines(advice: Advice) -> Iterable[str]:
     yield (
-        f"{len(advice.indexes)} indexes, {human(advice.bytes)} of {human(advice.budget_bytes)}: "
+        f"{len(advice.indexes)} indexes, {units.size(advice.bytes)} of {units.size(advice.budget_bytes)}: "
         f"{_UNITS[advice.unit]} {advice.cost_before:,.0f} → {advice.cost_after:,.0f}"
         f" ({_change(advice.cost_before, advice.cost_after)})"
     )
@@ -116,7 +117,7 @@ def _text_lines(advice: Advice) -> Iterable[str]:
         yield ""
         yield f"{each.ddl};"
         yield (
-            f"  {human(each.size_bytes)}; without it {_change(each.cost_with, each.cost_without)}"
+            f"  {units.size(each.size_bytes)}; without it {_change(each.cost_with, each.cost_without)}"
             f" for the workload; used by {_few(each.queries)}"
         )
         yield from _truth_of(each, advice.verified)
@@ -147,7 +148,7 @@ def _truth_of(advice: IndexAdvice, found: Verified | None) -> Iterable[str]:
             gain = "its gain was not measured: its queries were not run"
             if each.bought_ms is not None:
                 gain = f"without it the queries take {_ms(each.bought_ms)} more"
-            yield f"  built on the copy: {human(each.size_bytes)} in {each.build_seconds:.1f} s; {gain}"
+            yield f"  built on the copy: {units.size(each.size_bytes)} in {each.build_seconds:.1f} s; {gain}"
 
 
 def _truth_lines(found: Verified) -> Iterable[str]:
@@ -185,7 +186,7 @@ def as_sql(advice: Advice) -> str:
         "-- A build that fails leaves an invalid index: drop it and try again.",
     ]
     for each in advice.indexes:
-        lines += ["", f"-- {human(each.size_bytes)}; used by {_comment(_few(each.queries))}"]
+        lines += ["", f"-- {units.size(each.size_bytes)}; used by {_comment(_few(each.queries))}"]
         lines += [f"{statement};" for statement in statements(each)]
         lines += [f"-- undo: {statement};" for statement in undo(each)]
         lines += [
@@ -305,17 +306,8 @@ FORMATS: Mapping[str, Callable[[Advice], str]] = {
 }
 
 
-def human(size: float) -> str:
-    """Return a size for people."""
-    for unit in ("bytes", "kB", "MB"):
-        if abs(size) < 1000 or unit == "MB":
-            break
-        size /= 1000
-    return f"{size:,.0f} {unit}"
-
-
 def _change(before: float, after: float) -> str:
-    return f"{(after / before - 1) * 100:+.1f} %" if before > 0 else "+0.0 %"
+    return f"{(after / before - 1) * 100:+.1f}%" if before > 0 else "+0.0%"
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -73,7 +73,7 @@
   const print = {
     bytes: scaled([["TB", 2 ** 40], ["GB", 2 ** 30], ["MB", 2 ** 20], ["kB", 1024], ["B", 1]]),
     ms: scaled([["d", 864e5], ["h", 36e5], ["min", 6e4], ["s", 1e3], ["ms", 1]]),
-    share: (value) => `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`,
+    share: (value) => `${(value * 100).toFixed(value < 0.1 ? 1 : 0)}%`,
     count: (value) => number.format(value),
     when: (value) => value.slice(0, 16).replace("T", " "),
   };

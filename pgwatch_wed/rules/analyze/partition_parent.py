@@ -25,9 +25,9 @@ from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import statistics as stats
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.rules.analyze.never import rows
+from pgwatch_wed.units import count
 
 NEEDS = ("tables", "table_activity")
 PRIMARY_ONLY = True

@@ -18,6 +18,7 @@ tells the planner what the operating system caches. Nothing to paste while the m
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
@@ -51,7 +52,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"shared_buffers is still the default of {buffers / 1048576:.0f} MB",
-        detail=f"This database holds {data / 1024**3:,.1f} GB.",
+        detail=f"This database holds {units.size(data)}.",
         evidence={
             "shared_buffers_bytes": round(buffers),
             "database_bytes": data,

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
@@ -68,7 +69,7 @@ def _finding(snapshot: Snapshot, idle: list[Session], room: int, limits: Limits)
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.A,
         title=f"{len(idle)} connections have been idle for more than "
-        f"{locks.words(limits.min_idle)}, of {room} that there may be",
+        f"{units.words(limits.min_idle)}, of {room} that there may be",
         detail="Most of them: " + ", ".join(f"{n} of {who}" for who, n in listed[:3]) + ".",
         evidence={
             "idle": len(idle),

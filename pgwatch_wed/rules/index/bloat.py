@@ -29,9 +29,9 @@ from pgwatch_wed.facts import ExactBloat, Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import btree
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "tables", "table_activity", "columns")
 PRIMARY_ONLY = True

@@ -29,9 +29,9 @@ from pgwatch_wed.findings import (
     Severity,
     Unknown,
 )
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.units import count
 
 NEEDS = ("missing_indexes",)
 

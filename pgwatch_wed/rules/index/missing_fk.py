@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.units import count
 
 NEEDS = ("constraints", "indexes", "tables", "columns")
 PRIMARY_ONLY = True

@@ -21,8 +21,8 @@ from datetime import timedelta
 from pgwatch_wed.facts import Index, IndexUsage, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.rules.index.unused import candidates, too_young
+from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns")
 PRIMARY_ONLY = True

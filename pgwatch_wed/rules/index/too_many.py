@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
+from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "tables", "table_activity", "index_usage")
 PRIMARY_ONLY = True

@@ -32,10 +32,10 @@ from datetime import datetime, timedelta
 from pgwatch_wed.facts import Index, IndexUsage, Replica, Snapshot, Window
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.remedies import indexes as rebuild
 from pgwatch_wed.remedies.grants import grant_birth
 from pgwatch_wed.rules import _trials
+from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns", "constraints")
 PRIMARY_ONLY = True

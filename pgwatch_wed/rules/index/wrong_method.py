@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Column, Index, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.postgres.workload import statements
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "tables", "columns", "index_definitions")
 PRIMARY_ONLY = True

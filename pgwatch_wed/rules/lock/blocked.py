@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
@@ -64,8 +65,8 @@ def _finding(waits: locks.Waits, root: locks.Node, name: Object, limits: Limits)
         object=name,
         severity=_severity(waits, root, limits),
         grade=Grade.A,
-        title=f"{locks.subject(snapshot, root)} blocks {locks.count(len(depths), 'session')}, "
-        f"for {locks.words(longest)} so far",
+        title=f"{locks.subject(snapshot, root)} blocks {units.count(len(depths), 'session')}, "
+        f"for {units.words(longest)} so far",
         detail=f"It {locks.doing(snapshot, root)}.",
         evidence={
             "root": root,

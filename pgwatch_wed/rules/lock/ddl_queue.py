@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
@@ -62,9 +63,9 @@ def _finding(waits: locks.Waits, queue: locks.Queue, limits: Limits) -> Finding:
         object=locks.table_object(snapshot, queue.relation_oid, queue.relation),
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.A,
-        title=f"{locks.count(len(queue.behind), 'session')} queued on {queue.relation} behind "
+        title=f"{units.count(len(queue.behind), 'session')} queued on {queue.relation} behind "
         f"a statement that waits for {locks.lock_name(queue.mode)}",
-        detail=f"{locks.subject(snapshot, queue.pid)} has waited for {locks.words(waited)}, because "
+        detail=f"{locks.subject(snapshot, queue.pid)} has waited for {units.words(waited)}, because "
         + "; ".join(f"{locks.subject(snapshot, a)} {locks.doing(snapshot, a)}" for a in ahead)
         + ".",
         evidence={

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
@@ -76,7 +77,7 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
     snapshot = waits.snapshot
     behind = waits.depths(session.pid)
     idle = locks.since(session.state_change, snapshot)
-    blocks = f" and blocks {locks.count(len(behind), 'session')}" if behind else ""
+    blocks = f" and blocks {units.count(len(behind), 'session')}" if behind else ""
     severity = _severity(waits, session, limits)
     assert severity is not None
     return Finding(
@@ -84,7 +85,7 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
         severity=severity,
         grade=Grade.A,
         title=f"Session {session.pid} ({locks.label(session)}) is idle in its transaction for "
-        f"{locks.words(idle)}{blocks}",
+        f"{units.words(idle)}{blocks}",
         detail=_detail(snapshot, session),
         evidence={
             **locks.evidence(snapshot, session),
@@ -106,7 +107,7 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
 
 
 def _detail(snapshot: Snapshot, session: Session) -> str:
-    age = locks.words(locks.since(session.xact_start, snapshot))
+    age = units.words(locks.since(session.xact_start, snapshot))
     if session.state != "idle in transaction":
         return f"Its transaction of {age} has failed, and its application has not noticed."
     if session.xid_age_xids is not None:

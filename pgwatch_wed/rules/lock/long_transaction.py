@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
@@ -83,9 +84,9 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.D,
         title=f"Session {session.pid} ({locks.label(session)}) is in one transaction for "
-        f"{locks.words(age)}",
+        f"{units.words(age)}",
         detail=f"It {locks.doing(snapshot, session.pid)}."
-        + (f" {locks.count(len(behind), 'session')} wait for it." if behind else ""),
+        + (f" {units.count(len(behind), 'session')} wait for it." if behind else ""),
         evidence={
             **locks.evidence(snapshot, session),
             "xmin_age_xids": session.xmin_age_xids,

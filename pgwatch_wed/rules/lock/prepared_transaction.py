@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import PreparedTransaction, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
@@ -56,12 +57,12 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _finding(waits: locks.Waits, prepared: PreparedTransaction, severity: Severity) -> Finding:
     age = locks.since(prepared.prepared_at, waits.snapshot)
     behind = waits.depths(prepared.gid)
-    blocks = f" and blocks {locks.count(len(behind), 'session')}" if behind else ""
+    blocks = f" and blocks {units.count(len(behind), 'session')}" if behind else ""
     return Finding(
         object=Object("prepared_transaction", prepared.gid),
         severity=severity,
         grade=Grade.B,
-        title=f"The prepared transaction {prepared.gid} is open for {locks.words(age)}{blocks}",
+        title=f"The prepared transaction {prepared.gid} is open for {units.words(age)}{blocks}",
         detail=f"{prepared.owner} prepared it in database {prepared.database}, and neither committed "
         "nor rolled it back.",
         evidence={

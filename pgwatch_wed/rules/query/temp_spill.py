@@ -20,6 +20,7 @@ provides the order, or sorting fewer rows, is the better way. Each session of th
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
@@ -80,8 +81,8 @@ def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
         object=load.object_of(s),
         severity=Severity.WARNING if (daily or 0) >= limits.warn_bytes_per_day else Severity.INFO,
         grade=Grade.A,
-        title=f"{each / 1e6:,.1f} MB of temporary files per call: {q.short(s)}",
-        detail=f"work_mem is {current / _MB:,.3g} MB; about {wanted / _MB:,.0f} MB would be needed to sort or "
+        title=f"{units.size(each)} of temporary files per call: {q.short(s)}",
+        detail=f"work_mem is {units.size(current)}; about {units.size(wanted)} would be needed to sort or "
         "hash in memory (an estimate, within a factor of two).",
         evidence={
             "temp_bytes_per_call": each,
@@ -102,7 +103,7 @@ def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
         )
         if wanted <= _bound(snapshot, limits)
         else (
-            f"More than {_bound(snapshot, limits) / _MB:,.0f} MB per sort is not advised: use an index that provides the order.",
+            f"More than {units.size(_bound(snapshot, limits))} per sort is not advised: use an index that provides the order.",
         ),
     )
 

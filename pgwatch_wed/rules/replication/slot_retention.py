@@ -17,6 +17,7 @@ Start the consumer, or drop the slot; max_slot_wal_keep_size bounds what a slot 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Slot, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import literal
@@ -75,7 +76,7 @@ def _keeping(
         object=Object("slot", slot.name),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
-        title=f"Slot {slot.name} keeps {retained / 1024**3:,.1f} GB of WAL",
+        title=f"Slot {slot.name} keeps {units.size(retained)} of WAL",
         detail=("Its consumer is connected and behind." if slot.is_active else "Nobody reads it.")
         + (" It is about to be lost." if endangered else ""),
         evidence=_evidence(slot),

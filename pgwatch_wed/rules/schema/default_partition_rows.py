@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
+from pgwatch_wed.units import count
 
 NEEDS = ("tables", "table_activity", "columns")
 PRIMARY_ONLY = True

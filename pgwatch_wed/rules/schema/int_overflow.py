@@ -26,8 +26,8 @@ from dataclasses import dataclass, field, replace
 from pgwatch_wed.facts import Column, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import sequences as sq
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
+from pgwatch_wed.units import count
 
 NEEDS = ("sequences", "columns", "tables", "constraints")
 PRIMARY_ONLY = True

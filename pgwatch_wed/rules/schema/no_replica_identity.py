@@ -24,8 +24,8 @@ from pgwatch_wed.facts import Index, Publication, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import keys
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
+from pgwatch_wed.units import count
 
 NEEDS = ("publications", "tables", "indexes", "columns")
 PRIMARY_ONLY = True

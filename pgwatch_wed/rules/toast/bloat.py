@@ -27,8 +27,8 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import heap as bloat
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.remedies import maintenance
+from pgwatch_wed.units import count
 
 NEEDS = ("tables", "table_activity")
 PRIMARY_ONLY = True

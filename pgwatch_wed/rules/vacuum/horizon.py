@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import PreparedTransaction, Replica, Session, Slot, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
@@ -32,9 +33,9 @@ from pgwatch_wed.postgres import horizon
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import waits as locks
 from pgwatch_wed.postgres.horizon import Holder
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import literal
 from pgwatch_wed.remedies import sessions as release
+from pgwatch_wed.units import count
 
 NEEDS = ("sessions", "prepared_transactions", "slots", "replicas", "tables", "table_activity")
 PRIMARY_ONLY = True
@@ -123,7 +124,7 @@ def _finding(
     harmed = list(horizon.overdue(snapshot)) if holder.pins_rows else []
     vain = _in_vain(snapshot, holder, harmed, limits)
     subject = horizon.describe(holder)
-    length = f" for {locks.words(held)}" if held is not None else ""
+    length = f" for {units.words(held)}" if held is not None else ""
     return Finding(
         object=_object(holder, names),
         severity=severity,

@@ -25,10 +25,10 @@ from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
 from pgwatch_wed.remedies import maintenance
+from pgwatch_wed.units import count
 
 NEEDS = ("tables", "table_activity", "settings")
 PRIMARY_ONLY = True

@@ -24,8 +24,8 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unkno
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import horizon
 from pgwatch_wed.postgres import waits as locks
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.remedies import settings
+from pgwatch_wed.units import count
 
 NEEDS = ("sessions", "tables", "table_activity", "settings", "vacuums")
 PRIMARY_ONLY = True

@@ -19,6 +19,7 @@ ALTER SYSTEM SET max_wal_size to what the WAL rate needs, and a reload. Recovery
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Checkpoints, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import pace
@@ -89,9 +90,9 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
         title=f"{share:.0%} of the checkpoints came because the WAL was full, {by_wal:,} of {c.timed + c.requested:,}",
-        detail=f"The WAL reaches max_wal_size ({current / _MB:,.0f} MB) before checkpoint_timeout ({timeout:.0f} s) is over."
+        detail=f"The WAL reaches max_wal_size ({units.size(current)}) before checkpoint_timeout ({timeout:.0f} s) is over."
         + (
-            f" At {rate / _MB:,.2f} MB of WAL a second, {wanted / _MB:,.0f} MB would last."
+            f" At {units.size(rate)} of WAL a second, {units.size(wanted)} would last."
             if rate
             else ""
         ),
