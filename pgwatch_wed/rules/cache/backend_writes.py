@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Checkpoints, IoCounters, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import pace
@@ -94,7 +95,7 @@ def _before_16(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
         mine, everybody = (n * snapshot.server.block_size for n in (blocks[0], sum(blocks)))
         if _Writes(mine, everybody, c.stats_reset).are_many(snapshot, limits):
             yield Unknown(
-                f"clients wrote {mine / 1e6:,.0f} MB, but before 16 the server does not tell queries from loads"
+                f"clients wrote {units.size(mine)}, but before 16 the server does not tell queries from loads"
             )
 
 
@@ -107,7 +108,7 @@ def _finding(snapshot: Snapshot, writes: _Writes) -> Finding:
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"Clients wrote {share:.0%} of the dirty buffers themselves",
-        detail=f"{writes.clients / 1e6:,.0f} of {writes.everybody / 1e6:,.0f} MB, loads left out.",
+        detail=f"{units.size(writes.clients)} of {units.size(writes.everybody)}, loads left out.",
         evidence={
             "client_write_bytes": writes.clients,
             "all_write_bytes": writes.everybody,

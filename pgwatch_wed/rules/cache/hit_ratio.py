@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import pace, workload
@@ -93,7 +94,7 @@ def _finding(snapshot: Snapshot, database: Database, blocks: _Blocks, limits: Li
         severity=Severity.WARNING if daily >= limits.warn_wait_ms_per_day else Severity.INFO,
         grade=Grade.D,
         title=f"{1 - blocks.ratio:.0%} of the blocks that {database.name} wanted were not in the cache",
-        detail=f"{blocks.read * block / 1e9:,.1f} GB were read. A miss may have come from the operating system's "
+        detail=f"{units.size(blocks.read * block)} were read. A miss may have come from the operating system's "
         "cache. The tables and statements that miss most are named.",
         evidence={
             "hit_ratio_share": round(blocks.ratio, 4),

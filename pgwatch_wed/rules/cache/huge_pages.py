@@ -20,6 +20,7 @@ huge_pages = on does not start.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 
@@ -51,7 +52,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         object=Object("setting", "huge_pages"),
         severity=Severity.INFO,
         grade=Grade.D,
-        title=f"{buffers / 1e9:,.0f} GB of shared_buffers without huge pages",
+        title=f"{units.size(buffers)} of shared_buffers without huge pages",
         detail="Each connection keeps a page table for all of it."
         # -1: the operating system has none that the server could count
         + (f" It would take {needed:,.0f} huge pages." if needed and needed > 0 else ""),

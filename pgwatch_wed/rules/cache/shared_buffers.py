@@ -17,6 +17,7 @@ ALTER SYSTEM SET shared_buffers, then a restart; compare the same hours before a
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
@@ -62,8 +63,8 @@ def _finding(snapshot: Snapshot, buffers: float, data: int, limits: Limits) -> F
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"shared_buffers is {share:.1%} of the memory",
-        detail=f"{buffers / 1e9:,.2f} GB of {limits.memory_bytes / 1e9:,.1f} GB; "
-        f"{snapshot.server.database} holds {data / 1e9:,.2f} GB.",
+        detail=f"{units.size(buffers)} of {units.size(limits.memory_bytes)}; "
+        f"{snapshot.server.database} holds {units.size(data)}.",
         evidence={
             "shared_buffers_bytes": round(buffers),
             "memory_bytes": limits.memory_bytes,

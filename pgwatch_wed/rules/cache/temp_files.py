@@ -19,6 +19,7 @@ work_mem for the role or the statement that spills, not for the whole server: it
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import pace
@@ -69,7 +70,7 @@ def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Li
         object=Object("database", database.name, database=database.name),
         severity=Severity.WARNING if daily >= limits.warn_bytes_per_day else Severity.INFO,
         grade=Grade.B,
-        title=f"Queries wrote {written / 1e6:,.0f} MB to temporary files in {database.name}",
+        title=f"Queries wrote {units.size(written)} to temporary files in {database.name}",
         detail="What they sort, hash or keep did not fit into work_mem."
         + (f" Most by: {q.short(spilling[0])}" if spilling else ""),
         evidence={

@@ -18,6 +18,7 @@ the size), or fewer connections through a pooler.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
@@ -83,12 +84,12 @@ def _finding(
         object=Object("setting", "work_mem"),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.C if room is not None else Grade.D,
-        title=f"work_mem of all connections could take {bound / 1e9:,.0f} GB",
+        title=f"work_mem of all connections could take {units.size(bound)}",
         detail=f"{connections:,.0f} connections with one hash of {current * hashes / mem.MB:,.0f} MB each; "
         + (
-            f"beside shared_buffers there are {room / 1e9:,.1f} GB."
+            f"beside shared_buffers there are {units.size(room)}."
             if room is not None
-            else f"shared_buffers has {buffers / 1e9:,.1f} GB, so that the server hardly has that much."
+            else f"shared_buffers has {units.size(buffers)}, so that the server hardly has that much."
         ),
         evidence={
             "bound_bytes": round(bound),

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Column, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import parsed as texts
+from pgwatch_wed.units import count
 
 NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "index_definitions")
 PRIMARY_ONLY = True

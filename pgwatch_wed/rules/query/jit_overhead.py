@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.units import count
 
 NEEDS = ("statements", "statements_info", "settings")
 

@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Column, Snapshot, Statement, StatementPlan, Table, TableActivity
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import parsed as texts
+from pgwatch_wed.units import count
 
 NEEDS = (
     *("statements", "statements_info", "statement_plans", "tables", "columns"),

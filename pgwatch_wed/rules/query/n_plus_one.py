@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import parsed as texts
+from pgwatch_wed.units import count
 
 NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "constraints")
 

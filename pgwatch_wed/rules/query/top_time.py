@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
-from pgwatch_wed.postgres.waits import count
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import text as statement_text
+from pgwatch_wed.units import count
 
 NEEDS = ("statements", "statements_info")
 

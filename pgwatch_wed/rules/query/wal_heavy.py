@@ -18,6 +18,7 @@ apart (`wal-checkpoints-requested`). No SQL to run.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _queries as q
@@ -73,7 +74,7 @@ def _finding(load: q.Load, s: Statement, total: int) -> Finding:
         object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"{each / 1e6:,.3g} MB of WAL per call: {q.short(s)}",
+        title=f"{units.size(each)} of WAL per call: {q.short(s)}",
         detail=f"{s.wal_bytes / max(total, 1):.0%} of the WAL of all statements; up to {images:.0%} of it is "
         "full-page images.",
         evidence={

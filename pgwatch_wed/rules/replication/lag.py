@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 
@@ -86,7 +87,7 @@ def _finding(
         object=what,
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
-        title=f"{what.name} is {lag / 1e6:,.0f} MB{time} behind",
+        title=f"{what.name} is {units.size(lag)}{time} behind",
         detail=f"What it has replayed is that far behind the WAL.{paused}",
         evidence={
             "replay_lag_bytes": lag,

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Slot, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import literal
@@ -60,7 +61,7 @@ def _finding(slot: Slot, idle: timedelta | None, limits: Limits) -> Finding:
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
         title=f"Nobody has read slot {slot.name}{since}",
-        detail=f"It keeps {retained / 1e6:,.1f} MB of WAL"
+        detail=f"It keeps {units.size(retained)} of WAL"
         + (" and holds back VACUUM." if slot.xmin_age_xids is not None else "."),
         evidence={
             "slot_type": slot.slot_type,

@@ -25,6 +25,7 @@ later: REPACK), which do not block reads and writes meanwhile. VACUUM FULL block
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import ExactBloat, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
@@ -145,7 +146,7 @@ def _finding(snapshot: Snapshot, table: Table, waste: Waste, limits: Limits) -> 
         severity=Severity.WARNING if much else Severity.INFO,
         grade=Grade.A if waste.is_exact else Grade.C,
         title=f"{about}{waste.likely:.0%} of {table.qualified} is empty space",
-        detail=f"{waste.bytes / 1e6:,.1f} MB of {waste.pages_bytes / 1e6:,.1f} MB"
+        detail=f"{units.size(waste.bytes)} of {units.size(waste.pages_bytes)}"
         + ("." if waste.is_exact else f"; between {waste.sure:.0%} and {waste.most:.0%}."),
         evidence={
             "size_bytes": waste.pages_bytes,

@@ -22,6 +22,7 @@ needed again. Avoid updating long columns with the same value.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import ExactBloat, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
@@ -103,7 +104,7 @@ def _finding(
         severity=Severity.WARNING if much else Severity.INFO,
         grade=Grade.A if is_exact else Grade.C,
         title=f"{'' if is_exact else 'At least '}{share:.0%} of the TOAST table of {table.qualified} is empty space",
-        detail=f"{wasted / 1e6:,.1f} MB of {size / 1e6:,.1f} MB; "
+        detail=f"{units.size(wasted)} of {units.size(size)}; "
         f"{count(round(toast.rows), 'chunk')} on {count(toast.pages, 'page')}.",
         evidence={
             "toast_bytes": size,

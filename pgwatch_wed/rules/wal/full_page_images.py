@@ -18,6 +18,7 @@ wal_compression = lz4 (15 and later, where the server was built with it; on, whi
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Wal
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import pace
@@ -66,7 +67,7 @@ def _finding(snapshot: Snapshot, wal: Wal, images: int) -> Finding:
         severity=Severity.INFO,
         grade=Grade.C,
         title=f"Up to {images / total:.0%} of the WAL is full-page images",
-        detail=f"{wal.full_page_images:,} images in {total / 1e9:,.1f} GB of WAL, not compressed.",
+        detail=f"{wal.full_page_images:,} images in {units.size(total)} of WAL, not compressed.",
         evidence={
             "wal_bytes": wal.wal_bytes,
             "full_page_images": wal.full_page_images,
