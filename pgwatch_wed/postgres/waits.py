@@ -1,4 +1,4 @@
-"""Sessions and who waits for whom: known to several rules."""
+"""Sessions, and which of them wait for which locks: shared by several rules."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from functools import cached_property
 from pgwatch_wed.facts import LockWait, Session, Snapshot
 from pgwatch_wed.findings import Object, Unknown
 from pgwatch_wed.quote import ident
-from pgwatch_wed.units import words
+from pgwatch_wed.units import count, words
 
 IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
 
@@ -18,54 +18,54 @@ IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
 
 
 def is_client(session: Session) -> bool:
-    """Tell whether an application or a person is behind it."""
+    """Tell whether it is a client's session, not a background process."""
     return session.backend_type == "client backend"
 
 
 def is_hidden(session: Session) -> bool:
-    """Tell whether our role may not see what it does; only its name, role and database."""
+    """Tell whether our role may see only its application name, role and database."""
     return session.backend_type is None and session.backend_start is None
 
 
 def is_idle_in_transaction(session: Session) -> bool:
-    """Tell whether it has a transaction open and does nothing with it."""
+    """Tell whether it is idle in transaction."""
     return session.state in IDLE_IN_TRANSACTION
 
 
 def hidden(snapshot: Snapshot) -> list[Unknown]:
-    """Return why sessions cannot be judged: other roles' are hidden from ours, or not tracked."""
+    """Return why sessions cannot be judged: those of other roles are hidden, or activity is not tracked."""
     blind = [s for s in snapshot.sessions if is_hidden(s)]
     if blind:
         role = snapshot.server.role
         return [
             Unknown(
-                f"{role} may not see what {len(blind)} other sessions do",
+                f"{role} may not see the activity of {count(len(blind), 'other session')}",
                 f"GRANT pg_read_all_stats TO {ident(role)};",
             )
         ]
     if any(s.state == "disabled" for s in snapshot.sessions):
-        return [Unknown("track_activities is off", "set it on: it costs next to nothing")]
+        return [Unknown("track_activities is off", "turn it on: it costs next to nothing")]
     return []
 
 
 def since(moment: datetime | None, snapshot: Snapshot) -> timedelta | None:
-    """Return how long ago a moment was, never less than nothing."""
+    """Return the time elapsed since a moment, never negative."""
     return None if moment is None else max(snapshot.now - moment, timedelta())
 
 
 def seconds(length: timedelta | None) -> float | None:
-    """Return a time in seconds for evidence."""
+    """Return a length of time in seconds, for evidence."""
     return None if length is None else round(length.total_seconds(), 3)
 
 
 def label(session: Session) -> str:
-    """Name a session so that a later run finds the same trouble again: no pid, no time."""
+    """Name a session so that a later run recognizes the same problem: no PID, no time."""
     who = f"{session.user or '?'}@{session.database or '-'}"
     return f"{who} ({session.application_name})" if session.application_name else who
 
 
 def objects(sessions: Sequence[Session]) -> list[Object]:
-    """Name sessions for findings, with a number where several are called the same."""
+    """Name sessions for findings, with a number if several have the same name."""
     found: list[Object] = []
     taken: Counter[str] = Counter()
     for session in sessions:
@@ -76,7 +76,7 @@ def objects(sessions: Sequence[Session]) -> list[Object]:
 
 
 def evidence(snapshot: Snapshot, session: Session) -> dict[str, object]:
-    """Return what is known of a session."""
+    """Return what is known about a session."""
     return {
         "pid": session.pid,
         "user": session.user,
@@ -90,24 +90,24 @@ def evidence(snapshot: Snapshot, session: Session) -> dict[str, object]:
     }
 
 
-# Who waits for whom
+# Which sessions wait for which
 
 PREPARED = 0
-"""The pid that PostgreSQL gives for a prepared transaction."""
+"""The PID that PostgreSQL reports for a prepared transaction."""
 
 Node = int | str
-"""A session's pid, or a prepared transaction's gid."""
+"""A session's PID, or a prepared transaction's GID."""
 
 
 @dataclass(frozen=True)
 class Waits:
-    """The graph of those who wait for heavyweight locks."""
+    """The graph of waits for heavyweight locks."""
 
     snapshot: Snapshot
 
     @cached_property
     def by_pid(self) -> Mapping[int, LockWait]:
-        """Each waiting session's wait; a parallel worker's is its leader's."""
+        """The wait of each waiting session; that of a parallel worker counts as its leader's."""
         found: dict[int, LockWait] = {}
         for wait in sorted(self.snapshot.lock_waits, key=lambda w: w.pid):
             session = self.snapshot.session_by_pid.get(wait.pid)
@@ -117,7 +117,7 @@ class Waits:
 
     @cached_property
     def before(self) -> Mapping[int, tuple[Node, ...]]:
-        """Whom each waiting session waits for."""
+        """What each waiting session waits for."""
         return {pid: self._before(wait) for pid, wait in self.by_pid.items()}
 
     def _before(self, wait: LockWait) -> tuple[Node, ...]:
@@ -132,7 +132,7 @@ class Waits:
 
     @cached_property
     def behind(self) -> Mapping[Node, tuple[int, ...]]:
-        """Who waits directly for each."""
+        """The sessions that wait directly for each."""
         found: dict[Node, list[int]] = defaultdict(list)
         for pid, blockers in self.before.items():
             for blocker in blockers:
@@ -141,11 +141,11 @@ class Waits:
 
     @cached_property
     def roots(self) -> tuple[Node, ...]:
-        """Those that others wait for and that wait for nobody."""
+        """Those that others wait for and that are not waiting themselves."""
         return tuple(sorted((n for n in self.behind if n not in self.by_pid), key=str))
 
     def depths(self, root: Node) -> dict[int, int]:
-        """Return everybody who waits for ``root``, directly (1) or behind others."""
+        """Return all sessions that wait for ``root``, directly (1) or behind others."""
         found: dict[int, int] = {}
         ring: Iterable[int] = self.behind.get(root, ())
         depth = 1
@@ -156,7 +156,7 @@ class Waits:
         return found
 
     def waited(self, pid: int) -> timedelta:
-        """Return how long a session has waited; before 14, since its statement began at most."""
+        """Return how long a session has been waiting; before 14, at most since its statement began."""
         begun = self.by_pid[pid].wait_start
         session = self.snapshot.session_by_pid.get(pid)
         if begun is None and self.snapshot.server.major < 14 and session is not None:
@@ -164,7 +164,7 @@ class Waits:
         return since(begun, self.snapshot) or timedelta()
 
     def longest(self, node: Node) -> timedelta:
-        """Return the longest wait for somebody, direct or not."""
+        """Return the longest direct or indirect wait for a session or prepared transaction."""
         return max((self.waited(pid) for pid in self.depths(node)), default=timedelta())
 
 
@@ -174,32 +174,32 @@ def lock_name(mode: str) -> str:
     return words.strip().upper()
 
 
-# Saying it
+# Wording
 
 
 def subject(snapshot: Snapshot, node: Node) -> str:
     """Name a session or prepared transaction at the beginning of a sentence."""
     if isinstance(node, str):
-        return f"The prepared transaction {node}"
+        return f"Prepared transaction {node}"
     session = snapshot.session_by_pid.get(node)
     return f"Session {node} ({label(session)})" if session else f"Session {node}"
 
 
 def doing(snapshot: Snapshot, node: Node) -> str:
-    """Say what somebody does who holds others up."""
+    """Say what a session or prepared transaction that blocks others is doing."""
     if isinstance(node, str):
         prepared = next((p for p in snapshot.prepared_transactions if p.gid == node), None)
         length = since(prepared.prepared_at, snapshot) if prepared else None
-        return f"is prepared and belongs to no session any more, for {words(length)}"
+        return f"was prepared {words(length)} ago and does not belong to a session"
     session = snapshot.session_by_pid.get(node)
     if session is None or session.state is None:
         worker = session is not None and session.backend_type == "autovacuum worker"
-        return "is an autovacuum" if worker else "does what this role may not see"
+        return "is an autovacuum worker" if worker else "is not visible to this role"
     if is_idle_in_transaction(session):
-        return f"is idle in its transaction, for {words(since(session.state_change, snapshot))}"
+        return f"has been idle in transaction for {words(since(session.state_change, snapshot))}"
     if session.wait_event_type == "Lock":
-        return "waits for a lock itself"
-    return f"has run its statement for {words(since(session.query_start, snapshot))}"
+        return "is itself waiting for a lock"
+    return f"has been running its statement for {words(since(session.query_start, snapshot))}"
 
 
 def held(snapshot: Snapshot, node: Node) -> list[str]:
@@ -220,14 +220,14 @@ def node_objects(snapshot: Snapshot, nodes: Iterable[Node]) -> dict[Node, Object
 
 
 def relations(waits: Waits, pids: Iterable[int]) -> list[Object]:
-    """Name the tables that sessions wait for."""
+    """Name the tables that sessions are waiting for."""
     wanted = {w.relation_oid: w.relation for p in pids if (w := waits.by_pid[p]).relation}
     found = (table_object(waits.snapshot, oid, name) for oid, name in wanted.items())
     return sorted(found, key=lambda o: o.label)
 
 
 def table_object(snapshot: Snapshot, oid: int | None, relation: str | None) -> Object:
-    """Name a locked relation; one that is no table of ours keeps the name it was locked by."""
+    """Name a locked relation; if it is not a known table, by its name in the lock."""
     table = snapshot.table_by_oid.get(oid or 0)
     schema, _, name = (relation or "?").partition(".")
     if table is not None:
@@ -242,7 +242,7 @@ _STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusi
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A session that waits for a strong lock on a relation, and those that wait for it in turn."""
+    """A session that waits for a strong lock on a relation, and the sessions behind it."""
 
     pid: int
     mode: str
@@ -253,7 +253,7 @@ class Queue:
 
 
 def ddl_queues(waits: Waits) -> list[Queue]:
-    """Return waits for strong table locks with sessions queued behind them, the longest queue first."""
+    """Return waits for strong table locks with sessions queued behind them, longest queue first."""
     found = []
     for pid, wait in waits.by_pid.items():
         if wait.locktype != "relation" or wait.mode not in _STRONG or wait.relation_oid is None:

@@ -1,1 +1,1 @@
-"""SQL that mends, with the lock that it takes and the way back."""
+"""SQL remedies, with the locks that they take and how to undo them."""

@@ -1,4 +1,4 @@
-"""SQL that builds, replaces and drops indexes without stopping anybody, and the way back."""
+"""SQL that creates, replaces and drops indexes without blocking reads or writes, and how to undo it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from pgwatch_wed.remedies import locks as held
 
 
 def drop(snapshot: Snapshot, index: Index) -> Remedy:
-    """Return the SQL that drops an index, or the constraint that owns it, and brings it back."""
+    """Return the SQL that drops an index, or the constraint that owns it, with the SQL to recreate it."""
     table = snapshot.table_by_oid.get(index.table_oid)
     definition = snapshot.definition_by_oid.get(index.oid)
     if index.constraint_name is not None and table is not None:
@@ -61,7 +61,7 @@ def concurrently(definition: str | None) -> str:
 
 
 def shape(snapshot: Snapshot, index: Index) -> str | None:
-    """Return an index's definition from USING on, or None where it could not be read."""
+    """Return an index's definition from USING on, or None if it could not be read."""
     table = snapshot.table_by_oid.get(index.table_oid)
     definition = snapshot.definition_by_oid.get(index.oid, "")
     if table is None:

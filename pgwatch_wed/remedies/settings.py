@@ -1,4 +1,4 @@
-"""Settings as remedies: what ALTER SYSTEM can change, when it takes effect, and the way back."""
+"""Settings as remedies: what ALTER SYSTEM can change, when it takes effect, and how to undo it."""
 
 from pgwatch_wed.facts import Setting, Snapshot
 from pgwatch_wed.findings import Remedy, Unknown
@@ -10,27 +10,27 @@ _BOUND = frozenset({"database", "user", "database user", "client", "session"})
 
 
 def is_global(setting: Setting) -> bool:
-    """Tell whether the value is the server's, and not only our role's or database's."""
+    """Tell whether the value is that of the server, not just of our role or database."""
     return setting.source not in _BOUND
 
 
 def hidden(snapshot: Snapshot, *names: str) -> Unknown | None:
-    """Say which of the server's settings cannot be seen: ALTER ROLE or ALTER DATABASE hides them from us."""
+    """Say which of the server's settings cannot be seen because ALTER ROLE or ALTER DATABASE overrides them."""
     own = [
         n for n in names if (s := snapshot.setting_by_name.get(n)) and _is_overridden(snapshot, s)
     ]
     if not own:
         return None
     return Unknown(
-        f"a value of {', '.join(own)} that is bound to the role that looks, or to the database, hides the server's",
-        "ALTER ROLE … RESET or ALTER DATABASE … RESET it, or look as another role",
+        f"the server's value of {', '.join(own)} is hidden by one set for the role that connects, or for the database",
+        "ALTER ROLE … RESET or ALTER DATABASE … RESET it, or connect as another role",
     )
 
 
 def _is_overridden(snapshot: Snapshot, setting: Setting) -> bool:
     if setting.source != "session":
         return setting.source == "global" or not is_global(setting)
-    # our own guards: shown is what a new session would have, and the catalog tells from where
+    # set by us: the value of a new session is shown, and the catalog tells where it comes from
     mine = (snapshot.server.role, snapshot.server.database)
     return any(
         o.name == setting.name and o.role in (mine[0], None) and o.database in (mine[1], None)
@@ -57,14 +57,14 @@ def _reloaded(sql: str, needs_restart: bool) -> str:
 
 def _when(setting: Setting | None, needs_restart: bool) -> str:
     if needs_restart:
-        return "none; it takes effect after a restart of the server"
+        return "none; takes effect after a server restart"
     if setting is not None and setting.context in ("backend", "superuser-backend"):
-        return "none; new sessions take it up"
-    return "none; it takes effect at the reload"
+        return "none; takes effect in new sessions"
+    return "none; takes effect on reload"
 
 
 def _back(setting: Setting | None, quoted: str) -> str:
-    """Return what restores the value of before: RESET, unless ALTER SYSTEM itself had set it."""
+    """Return the SQL that restores the old value: RESET, unless ALTER SYSTEM had set it."""
     if (
         setting is None
         or setting.setting is None
@@ -76,20 +76,20 @@ def _back(setting: Setting | None, quoted: str) -> str:
         return f"ALTER SYSTEM SET {quoted} = {', '.join(literal(v) for v in values)};"
     unit = setting.unit or ""
     value = setting.setting
-    if unit and unit[0].isdigit():  # 8kB, 16MB: a bare number counts those
+    if unit and unit[0].isdigit():  # 8kB, 16MB: the unit of a number without one
         unit = ""
     return f"ALTER SYSTEM SET {quoted} = {literal(value + unit)};"
 
 
 def caveats(setting: Setting | None) -> tuple[str, ...]:
-    """Return what keeps ALTER SYSTEM from working here."""
+    """Return what prevents ALTER SYSTEM from working here."""
     if setting is not None and setting.source == "command line":
-        return ("It was given on the server's command line, which ALTER SYSTEM does not override.",)
+        return ("It was set on the server's command line, which ALTER SYSTEM does not override.",)
     return ()
 
 
 def undo_role_setting(snapshot: Snapshot, role: str, name: str) -> str:
-    """Return the SQL that gives a role's own setting back."""
+    """Return the SQL that restores a role's own setting."""
     before = [
         s.value
         for s in snapshot.role_settings

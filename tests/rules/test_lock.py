@@ -146,7 +146,7 @@ def test_the_root_of_the_tree_is_named_and_stopped(every_crowd: Crowd) -> None:
     assert {w["relation"] for w in found.evidence["waiting"]} == {"public.T a"}
     assert [o.name for o in found.related] == ["T a"]
     assert found.severity is Severity.INFO
-    assert "idle in its transaction" in found.detail
+    assert "idle in transaction" in found.detail
     assert f"pg_terminate_backend({root})" in found.remedy[0].sql
     run(crowd.dsn, found)
     assert crowd.over(0)

@@ -1,20 +1,20 @@
 """Connections that are opened and closed all the time.
 
 ## Why it matters
-A connection costs a process, authentication, TLS and cold caches: milliseconds before the first query. A thousand short ones a minute
-cost more than their queries.
+A connection costs a process, authentication, TLS and cold caches: milliseconds before the first query. A thousand short ones per
+minute cost more than their queries.
 
 ## How sure we are
-B: the database's own counters of sessions (14 and later), spread over the time that they stand on. Sessions that ended
-without saying good-bye, killed ones among them, are counted too.
+B: the database's own session counters (14 and later), over the time that they cover. Sessions that were lost or killed are
+counted as well.
 
 ## Not reported
-- Fewer than `min_per_second` new sessions, or sessions that live longer than `max_seconds` on average.
-- Other databases: `--all-databases`. Peaks within the window.
-- Counters younger than `window` say nothing, and before 14 there are none: unknown.
+- Fewer than `min_per_second` new sessions, or sessions that last longer than `max_seconds` on average.
+- Other databases: use `--all-databases`. Peaks within the window.
+- Unknown if the counters cover less than `window`, and before 14, which has none.
 
 ## Remedy
-A pool in the application, or a pooler before the server (PgBouncer in transaction mode).
+A connection pool in the application, or a pooler in front of the server (PgBouncer in transaction mode).
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from datetime import timedelta
 
 from pgwatch_wed.facts import Database, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.units import count
 
 NEEDS = ("databases",)
 
@@ -31,27 +32,27 @@ NEEDS = ("databases",)
 class Limits:
     """Thresholds."""
 
-    # New sessions a second, on average over the window.
+    # New sessions per second, on average over the window.
     min_per_second: float = 1.0
     warn_per_second: float = 5.0
-    # A session that lives longer than this was worth opening.
+    # A session that lasts longer on average was worth opening.
     max_seconds: float = 60.0
-    # Too few to be a habit.
+    # Fewer are not a pattern.
     min_sessions: int = 500
-    # A share of sessions that broke off, of at least so many.
+    # The fraction of sessions that may have ended abnormally, and their least number.
     max_broken_share: float = 0.07
     min_broken: int = 100
-    # Rates over less are chance.
+    # Over a shorter time, a rate is not meaningful.
     window: timedelta = timedelta(hours=1)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding when sessions come and go too fast, or break off."""
+    """Yield a finding if sessions are too short, or too many end abnormally."""
     database, length = snapshot.database, snapshot.window.length
     if database is None or database.sessions is None:
-        yield Unknown("sessions are counted from 14 on", "upgrade, or look at log_connections")
+        yield Unknown("sessions are counted only from 14 on", "upgrade, or use log_connections")
     elif length is None or length < limits.window:
-        yield Unknown("the counters are too young for a rate", "run again later")
+        yield Unknown("the counters do not cover enough time for a rate", "run again later")
     else:
         seconds = max(length.total_seconds(), 1.0)
         churns = _churns(database, seconds, limits)
@@ -85,15 +86,15 @@ def _finding(
 ) -> Finding:
     opened, rate = database.sessions or 0, (database.sessions or 0) / seconds
     name = snapshot.server.database
-    title = f"{rate:.1f} new connections a second to {name}, each {_lifetime(database):.1f} s long"
+    title = f"{rate:.1f} new connections per second to {name}, which last {_lifetime(database):.1f} s on average"
     if not churns:
-        title = f"{_broken(database):,} of {opened:,} connections to {name} broke off"
+        title = f"{_broken(database):,} of {count(opened, 'connection')} to {name} ended abnormally"
     return Finding(
         object=Object("database", name, name),
         severity=Severity.WARNING if churns and rate >= limits.warn_per_second else Severity.INFO,
         grade=Grade.B,
         title=title,
-        detail=f"{opened:,} sessions began within {seconds / 3600:.1f} hours.",
+        detail=f"{count(opened, 'session')} started within {seconds / 3600:.1f} hours.",
         evidence={
             "sessions": opened,
             "per_second": round(rate, 3),
@@ -104,7 +105,5 @@ def _finding(
             "window_hours": round(seconds / 3600, 2),
         },
         impact=Impact(risk="connecting costs more than querying"),
-        caveats=(
-            "There is no SQL for this: it takes a pool in the application or before the server.",
-        ),
+        caveats=("SQL cannot fix this: use a pool in the application or in front of the server.",),
     )

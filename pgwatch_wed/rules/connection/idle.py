@@ -1,19 +1,19 @@
-"""Connections that have been idle for long, and many of them.
+"""Many connections that have been idle for a long time.
 
 ## Why it matters
-An idle connection holds memory (its caches grow with every table that it has ever touched) and a place under `max_connections`, and
-before 14 it also slowed every snapshot.
+An idle connection uses memory (its caches grow with every table that it has accessed) and one of `max_connections`; before 14 it
+also slowed down every snapshot.
 
 ## How sure we are
-A about that moment. Whether a pool keeps them on purpose is for you to say.
+A for that moment. Whether a pool keeps them on purpose is up to you.
 
 ## Not reported
-- Connections idle for less than `min_idle`: a pool's warm floor.
-- Fewer than `min_sessions` of them, or less than `min_share` of the connections that there may be.
+- Connections idle for less than `min_idle`, which a pool keeps ready.
+- Fewer than `min_sessions` of them, or less than `min_share` of the available connections.
 
 ## Remedy
-Smaller pools, a shorter idle time in the pool, or a pooler before the server. `idle_session_timeout` (14 and later) ends them from the
-server's side; a pool that does not check its connections takes that as an error.
+Smaller pools, a shorter idle timeout in the pool, or a pooler in front of the server. `idle_session_timeout` (14 and later) ends
+them on the server; a pool that does not check its connections then gets errors.
 """
 
 from collections import Counter
@@ -35,17 +35,17 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # A connection that a pool uses is not idle for as long.
+    # A connection in regular use is not idle for this long.
     min_idle: timedelta = timedelta(minutes=10)
-    # Fewer are nobody's trouble.
+    # Fewer do not matter.
     min_sessions: int = 20
-    # Shares of the connections that applications may have.
+    # Fractions of the connections available to applications.
     min_share: float = 0.25
     warn_share: float = 0.5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding when idle connections take much of the room."""
+    """Yield a finding if idle connections take up a large part of those available."""
     room = available(snapshot)
     idle = [s for s in snapshot.sessions if _is_idle(snapshot, s, limits)]
     if room is None:
@@ -68,9 +68,11 @@ def _finding(snapshot: Snapshot, idle: list[Session], room: int, limits: Limits)
         object=Object("setting", "max_connections"),
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.A,
-        title=f"{len(idle)} connections have been idle for more than "
-        f"{units.words(limits.min_idle)}, of {room} that there may be",
-        detail="Most of them: " + ", ".join(f"{n} of {who}" for who, n in listed[:3]) + ".",
+        title=f"{len(idle):,} of {room:,} available connections have been idle for more than "
+        f"{units.words(limits.min_idle)}",
+        detail="Most of them belong to "
+        + ", ".join(f"{who} ({n:,})" for who, n in listed[:3])
+        + ".",
         evidence={
             "idle": len(idle),
             "available": room,
@@ -79,6 +81,6 @@ def _finding(snapshot: Snapshot, idle: list[Session], room: int, limits: Limits)
                 locks.seconds(locks.since(s.state_change, snapshot)) or 0.0 for s in idle
             ),
         },
-        impact=Impact(risk="they hold memory and places that others may need"),
-        caveats=("There is no SQL for this: make the pools smaller where they are configured.",),
+        impact=Impact(risk="they use memory and connection slots that others may need"),
+        caveats=("SQL cannot fix this: make the pools smaller in their configuration.",),
     )

@@ -1,19 +1,19 @@
-"""Connections near the limit of the server, a database or a role.
+"""Connections close to the limit of the server, a database or a role.
 
 ## Why it matters
-At the limit every new connection is refused, also the one with which you wanted to find out why.
+At the limit, every new connection is refused, including yours when you try to find out why.
 
 ## How sure we are
-A about that moment: sessions counted against the limits. It is one glance; peaks between two runs are not seen.
+A for that moment: sessions are counted and compared with the limits. Peaks between two runs are not seen.
 
 ## Not reported
-- Usage below `info_share`. What is reserved for superusers and (16 and later) `pg_use_reserved_connections` is no room for
-  applications.
-- Limits of databases and roles below `min_limit`: they are there to keep a job single. Superusers have none.
+- Usage below `info_share`. Connections reserved for superusers and (16 and later) `pg_use_reserved_connections` are not available
+  to applications.
+- Limits of databases and roles below `min_limit`, which are meant to keep a job from running twice. Superusers have none.
 
 ## Remedy
-A pooler (PgBouncer) or smaller pools, not more connections: each costs memory, and a few times the number of CPUs is all that can work at
-once. See `connection-idle` for who sits on them.
+A pooler (PgBouncer) or smaller pools, not more connections: each one uses memory, and only a few times the number of CPUs can work
+at the same time. See `connection-idle` for idle ones.
 """
 
 from collections.abc import Iterator
@@ -35,16 +35,16 @@ GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC LIMIT 20;"""
 class Limits:
     """Thresholds."""
 
-    # Shares of the connections that applications may have.
+    # Fractions of the connections available to applications.
     info_share: float = 0.7
     warn_share: float = 0.85
     critical_share: float = 0.95
-    # Smaller limits of a database or role are meant to be reached.
+    # Lower limits of a database or role are meant to be reached.
     min_limit: int = 5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each limit that is nearly reached."""
+    """Yield a finding for each limit that has almost been reached."""
     clients = [s for s in snapshot.sessions if _takes_room(s)]
     room = available(snapshot)
     if room is None:
@@ -63,13 +63,13 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _takes_room(session: Session) -> bool:
-    """Tell whether it is a client; a hidden one is told from workers by having role and database."""
+    """Tell whether it is a client; a hidden one differs from workers by its role and database."""
     hidden = locks.is_hidden(session) and session.user is not None and session.database is not None
     return hidden or locks.is_client(session)
 
 
 def available(snapshot: Snapshot) -> int | None:
-    """Return how many connections ordinary roles may have together."""
+    """Return the number of connections available to ordinary roles."""
     most = snapshot.setting_number("max_connections")
     if most is None:
         return None
@@ -92,8 +92,8 @@ def _judge(
         object=name,
         severity=severity,
         grade=Grade.A,
-        title=f"{len(sessions)} of {room} connections of {what} are taken ({share:.0%})",
-        detail=f"{idle} of them are idle.",
+        title=f"{len(sessions):,} of {room:,} connections of {what} are in use ({share:.0%})",
+        detail=f"Of these, {'1 is' if idle == 1 else f'{idle:,} are'} idle.",
         evidence={
             "connections": len(sessions),
             "available": room,
@@ -101,18 +101,18 @@ def _judge(
             "idle": idle,
             "active": sum(s.state == "active" for s in sessions),
         },
-        impact=Impact(risk="at the limit new connections are refused"),
+        impact=Impact(risk="at the limit, new connections are refused"),
         remedy=tuple(_remedies(name, room)),
-        caveats=("More connections cost memory and gain nothing while most are idle.",),
+        caveats=("More connections cost memory and do not help as long as most are idle.",),
     )
 
 
 def _remedies(name: Object, room: int) -> Iterator[Remedy]:
-    yield Remedy(sql=_WHO, lock="none: it only looks", undo="-- nothing to undo")
+    yield Remedy(sql=_WHO, lock="none", undo="-- nothing to undo: it only reads")
     if name.kind in ("database", "role"):
         what = f"ALTER {name.kind.upper()} {ident(name.name)} CONNECTION LIMIT"
         yield Remedy(
             sql=f"{what} {room * 2};",
-            lock="none; only if its pools are as small as they can be",
+            lock="none; only if its pools cannot be made smaller",
             undo=f"{what} {room};",
         )

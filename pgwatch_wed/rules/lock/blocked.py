@@ -1,22 +1,22 @@
-"""Sessions that wait for another's lock: who stands at the root, and how to make it let go.
+"""Sessions that wait for another session's lock: the root of the queue, and how to make it release the lock.
 
 ## Why it matters
-Whoever waits for a lock does nothing, holds its own locks meanwhile and blocks others in turn. Everybody waits for the
-root of such a tree, and ending that one transaction frees all.
+A session that waits for a lock does nothing, but holds its own locks and blocks others in turn. All of them wait for the root
+of the tree, and ending that one transaction releases them all.
 
 ## How sure we are
-A: PostgreSQL itself says who waits for whom (`pg_blocking_pids`), in that moment. Since 14 it also says since when; before, we
-take the beginning of the statement, which is the longest that the wait can be.
+A: PostgreSQL itself shows which session waits for which (`pg_blocking_pids`), at that moment. From 14 on it also shows since
+when; before, the start of the statement is used, which is the longest that the wait can have lasted.
 
 ## Not reported
-- Waits shorter than `min_wait`: under load they come and go.
-- Waits for advisory locks and of CREATE INDEX CONCURRENTLY for old transactions are info: they are meant to wait.
-- Waits inside the server (LWLocks, I/O), which nobody holds for long.
+- Waits shorter than `min_wait`, which come and go under load.
+- Waits for advisory locks, and those of CREATE INDEX CONCURRENTLY for old transactions, are info: they wait on purpose.
+- Waits inside the server (LWLocks, I/O), which do not last long.
 
 ## Remedy
-If the root is idle in its transaction, terminate it: there is nothing to cancel. If it runs a statement, cancel that. If a
-waiting DDL statement holds up others, cancel the DDL first: that costs nobody anything. A prepared transaction is
-rolled back or committed. The cure is short transactions: see `lock-idle-in-transaction` and `lock-no-timeouts`.
+If the root is idle in transaction, terminate it: there is nothing to cancel. If it runs a statement, cancel that. If a waiting
+DDL statement blocks others, cancel the DDL first: nothing is lost. Roll back or commit a prepared transaction. The lasting
+solution is short transactions: see `lock-idle-in-transaction` and `lock-no-timeouts`.
 """
 
 from collections.abc import Iterator
@@ -39,15 +39,15 @@ class Limits:
 
     # Shorter waits come and go under any load.
     min_wait: timedelta = timedelta(milliseconds=500)
-    # Users notice; PostgreSQL itself looks for deadlocks after one second.
+    # Users notice; PostgreSQL itself checks for deadlocks after one second.
     warn_wait: timedelta = timedelta(seconds=5)
-    # So many sessions for so long: the application stands still.
+    # With this many sessions waiting for this long, the application is down.
     critical_wait: timedelta = timedelta(seconds=60)
     critical_sessions: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each root that others wait for."""
+    """Yield a finding for each root that other sessions wait for."""
     waits = locks.Waits(snapshot)
     roots = [r for r in waits.roots if waits.longest(r) >= limits.min_wait]
     names = locks.node_objects(snapshot, roots)
@@ -65,8 +65,8 @@ def _finding(waits: locks.Waits, root: locks.Node, name: Object, limits: Limits)
         object=name,
         severity=_severity(waits, root, limits),
         grade=Grade.A,
-        title=f"{locks.subject(snapshot, root)} blocks {units.count(len(depths), 'session')}, "
-        f"for {units.words(longest)} so far",
+        title=f"{locks.subject(snapshot, root)} has been blocking {units.count(len(depths), 'session')} "
+        f"for up to {units.words(longest)}",
         detail=f"It {locks.doing(snapshot, root)}.",
         evidence={
             "root": root,
@@ -77,7 +77,7 @@ def _finding(waits: locks.Waits, root: locks.Node, name: Object, limits: Limits)
             "waiting_sessions": len(depths),
             "longest_wait_seconds": locks.seconds(longest),
         },
-        impact=Impact(risk="everybody behind it stands still, and more will queue up"),
+        impact=Impact(risk="the sessions behind it make no progress, and more will queue up"),
         remedy=tuple(_remedies(waits, root, session)),
         caveats=tuple(_caveats(session)),
         related=tuple(locks.relations(waits, depths)),
@@ -118,7 +118,7 @@ def _severity(waits: locks.Waits, root: locks.Node, limits: Limits) -> Severity:
 
 
 def _remedies(waits: locks.Waits, root: locks.Node, session: Session | None) -> Iterator[Remedy]:
-    """Cancel DDL that waits and holds up others; else stop the root."""
+    """Cancel waiting DDL that blocks others; otherwise stop the root."""
     queued = [q for q in locks.ddl_queues(waits) if q.pid in waits.behind.get(root, ())]
     behind = waits.behind.get(root, ())
     if queued and len(queued) == len(behind):
@@ -135,8 +135,8 @@ def _remedies(waits: locks.Waits, root: locks.Node, session: Session | None) -> 
 def _caveats(session: Session | None) -> Iterator[str]:
     if session is not None and session.backend_type == "autovacuum worker":
         yield (
-            "An autovacuum gives way by itself after deadlock_timeout, unless it works against "
+            "An autovacuum worker is canceled automatically after deadlock_timeout, unless it is preventing "
             "wraparound: then let it finish."
         )
     if session is not None and session.xid_age_xids is not None:
-        yield "It has written something, which is lost when it is stopped."
+        yield "Its transaction has written data, which is rolled back if it is stopped."

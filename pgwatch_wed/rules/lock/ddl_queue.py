@@ -1,19 +1,19 @@
-"""DDL that waits for its lock while everybody else queues up behind it.
+"""DDL that waits for its lock while other sessions queue up behind it.
 
 ## Why it matters
-ALTER TABLE needs the table for itself. While it waits for one long query, every new reader and writer waits behind it:
-a change that takes a millisecond stops the application for as long as that query runs.
+ALTER TABLE needs an exclusive lock. While it waits for one long query, all new reads and writes of the table wait behind it: a
+change that takes a millisecond stops the application for as long as that query runs.
 
 ## How sure we are
-A: PostgreSQL's own lock queue, in that moment.
+A: PostgreSQL's own lock queue, at that moment.
 
 ## Not reported
-- DDL that waits with nobody behind it, and waits shorter than `min_wait`.
-- DDL that has its lock and works: that is `lock-blocked`.
+- DDL that waits with no session behind it, and waits shorter than `min_wait`.
+- DDL that has its lock and is running: that is `lock-blocked`.
 
 ## Remedy
-Cancel the DDL, not the readers: it loses nothing but its wait. Then run it again with `SET lock_timeout = '2s'` and retries, so that
-it gives up before a queue forms, at an hour without long queries.
+Cancel the DDL, not the queries: nothing is lost but its wait. Then run it again with `SET lock_timeout = '2s'` and retries, so
+that it gives up before a queue builds up, at a time without long queries.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class Limits:
     min_wait: timedelta = timedelta(milliseconds=500)
     # Users notice.
     warn_wait: timedelta = timedelta(seconds=5)
-    # From so many queued sessions on it is a warning at once.
+    # At least this many queued sessions are a warning at once.
     warn_sessions: int = 5
 
 
@@ -65,9 +65,8 @@ def _finding(waits: locks.Waits, queue: locks.Queue, limits: Limits) -> Finding:
         grade=Grade.A,
         title=f"{units.count(len(queue.behind), 'session')} queued on {queue.relation} behind "
         f"a statement that waits for {locks.lock_name(queue.mode)}",
-        detail=f"{locks.subject(snapshot, queue.pid)} has waited for {units.words(waited)}, because "
-        + "; ".join(f"{locks.subject(snapshot, a)} {locks.doing(snapshot, a)}" for a in ahead)
-        + ".",
+        detail=f"{locks.subject(snapshot, queue.pid)} has been waiting for {units.words(waited)}. "
+        + " ".join(f"{locks.subject(snapshot, a)} {locks.doing(snapshot, a)}." for a in ahead),
         evidence={
             **(locks.evidence(snapshot, session) if session else {}),
             "pid": queue.pid,
@@ -77,7 +76,7 @@ def _finding(waits: locks.Waits, queue: locks.Queue, limits: Limits) -> Finding:
             "waits_for": list(ahead),
             "queued": list(queue.behind),
         },
-        impact=Impact(risk="nobody new gets at the table until it is through or gives up"),
+        impact=Impact(risk="new queries cannot access the table until it finishes or gives up"),
         remedy=(release.cancel(session),) if session else (),
-        caveats=("Run it again with SET lock_timeout = '2s', and retry when it gives up.",),
+        caveats=("Run it again with SET lock_timeout = '2s', and retry if it gives up.",),
     )

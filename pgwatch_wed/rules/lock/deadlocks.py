@@ -1,19 +1,20 @@
-"""Transactions that were killed because they waited for each other.
+"""Transactions that were rolled back because they waited for each other.
 
 ## Why it matters
-Each deadlock costs one transaction its work and all of them a second of waiting (`deadlock_timeout`). Many of them mean that two pieces
-of code lock the same rows in different order.
+Each deadlock costs one transaction its work, and all transactions involved a wait of one second (`deadlock_timeout`). If there
+are many, two pieces of code lock the same rows in a different order.
 
 ## How sure we are
-B: the database's own counter over the time that it stands on. Who it was stands only in the server's log.
+B: the database's own counter, over the time that it covers. Only the server log shows which statements were involved.
 
 ## Not reported
-- Deadlocks of other databases: `--all-databases`.
-- No deadlock counted is called clear only when the counters cover `window`.
+- Deadlocks in other databases: use `--all-databases`.
+- If no deadlock has been counted, the verdict is clear only once the counters cover `window`.
 
 ## Remedy
-Lock rows in one order everywhere (`ORDER BY id FOR UPDATE`), update parents before children, keep transactions short, repeat those that
-failed with 40P01. The log holds both statements of each deadlock; `log_lock_waits` also tells the near misses.
+Lock rows in the same order everywhere (`ORDER BY id FOR UPDATE`), update parents before children, keep transactions short, and
+retry those that failed with SQLSTATE 40P01. The log contains both statements of each deadlock; `log_lock_waits` also shows near
+misses.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from datetime import timedelta
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.remedies import settings
+from pgwatch_wed.units import count
 
 NEEDS = ("databases",)
 
@@ -31,16 +33,16 @@ NEEDS = ("databases",)
 class Limits:
     """Thresholds."""
 
-    # So many a day are a pattern.
+    # At least this many per day are a pattern,
     warn_per_day: float = 24.0
-    # And so many at all, so that a young counter does not shout.
+    # if there are at least this many in total.
     warn_deadlocks: int = 10
-    # None within this time says that there are none.
+    # The counters must cover this time to show that there are none.
     window: timedelta = timedelta(days=1)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding when the database has counted deadlocks."""
+    """Yield a finding if deadlocks have been counted for the database."""
     database = snapshot.database
     length = snapshot.window.length
     if database is None or database.deadlocks is None:
@@ -48,7 +50,10 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     elif database.deadlocks > 0:
         yield _finding(snapshot, database.deadlocks, length, limits)
     elif limits.window and (length is None or length < limits.window):
-        yield Unknown("no deadlock was counted, but the counters are young", "run again later")
+        yield Unknown(
+            "no deadlocks were counted, but the counters do not cover enough time",
+            "run again later",
+        )
 
 
 def _finding(
@@ -63,16 +68,16 @@ def _finding(
         object=Object("database", name, name),
         severity=Severity.WARNING if many else Severity.INFO,
         grade=Grade.B,
-        title=f"{deadlocks:,} deadlocks in {name}"
+        title=f"{count(deadlocks, 'deadlock')} in {name}"
         + (f" since {begins:%Y-%m-%d}" if begins else ""),
-        detail="PostgreSQL ended one transaction of each; both statements are in the server's log.",
+        detail="PostgreSQL rolled back one transaction of each; both statements are in the server log.",
         evidence={
             "deadlocks": deadlocks,
             "per_day": round(rate, 2),
             "window_days": round(length.total_seconds() / 86_400, 2) if length else None,
             "log_lock_waits": snapshot.setting("log_lock_waits"),
         },
-        impact=Impact(risk="each costs a transaction, and a second of waiting for all in it"),
+        impact=Impact(risk="each deadlock costs a transaction, and all involved a wait"),
         remedy=_log_more(snapshot),
     )
 

@@ -1,20 +1,21 @@
-"""Sessions that opened a transaction and then do nothing.
+"""Sessions that are idle in transaction.
 
 ## Why it matters
-An open transaction keeps every lock it took and, with an id or a snapshot, keeps VACUUM from removing what died since. It is
-nearly always a bug: a missing COMMIT, an exception path, a network call or a person's lunch inside a transaction.
+An open transaction keeps all locks that it has taken and, if it has an ID or a snapshot, keeps VACUUM from removing rows that
+died since. It is nearly always a bug: a missing COMMIT, an unhandled exception, a network call or a person's lunch break inside
+a transaction.
 
 ## How sure we are
-A: it is the session's state in that moment, and PostgreSQL says since when.
+A: it is the session's state at that moment, and PostgreSQL shows since when.
 
 ## Not reported
-- Idleness shorter than `min_idle`, unless somebody waits for it: between two statements of a transaction every session is idle
-  for a moment.
-- Transactions that hold nothing (no id, no snapshot, nobody waits) for less than `warn_idle`.
+- Sessions idle for less than `min_idle`, unless another session waits for them: between two statements of a transaction, every
+  session is briefly idle.
+- Transactions without an ID or a snapshot that no session waits for, for less than `warn_idle`.
 
 ## Remedy
-Terminate it: there is no statement to cancel. Then set `idle_in_transaction_session_timeout` for the application's role, and close the
-transaction in the code before doing anything slow.
+Terminate it: there is no statement to cancel. Then set `idle_in_transaction_session_timeout` for the application's role, and
+change the application to end transactions before doing anything slow.
 """
 
 from collections.abc import Iterator
@@ -35,18 +36,18 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # An application has no reason to think for longer inside a transaction.
+    # An application should not need longer between two statements.
     min_idle: timedelta = timedelta(seconds=10)
-    # By now VACUUM and DDL feel it.
+    # By now it affects VACUUM and DDL.
     warn_idle: timedelta = timedelta(minutes=5)
-    # It is reported at once when somebody has waited for it this long.
+    # It is reported at once if another session has been waiting for it for this long,
     min_wait: timedelta = timedelta(milliseconds=500)
-    # And is a warning from here on.
+    # and is a warning after this long.
     warn_wait: timedelta = timedelta(seconds=5)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each session that idles in its transaction."""
+    """Yield a finding for each session that is idle in transaction."""
     waits = locks.Waits(snapshot)
     found = [s for s in _idle(snapshot) if _severity(waits, s, limits)]
     for session, name in zip(found, locks.objects(found), strict=True):
@@ -84,7 +85,7 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
         object=name,
         severity=severity,
         grade=Grade.A,
-        title=f"Session {session.pid} ({locks.label(session)}) is idle in its transaction for "
+        title=f"Session {session.pid} ({locks.label(session)}) has been idle in transaction for "
         f"{units.words(idle)}{blocks}",
         detail=_detail(snapshot, session),
         evidence={
@@ -97,9 +98,11 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
             "holds": locks.held(snapshot, session.pid),
             "blocked_pids": sorted(behind),
         },
-        impact=Impact(risk="its locks stay, and VACUUM cannot remove what died since it began"),
+        impact=Impact(
+            risk="its locks are kept, and VACUUM cannot remove rows that died since it began"
+        ),
         remedy=(release.terminate(session),),
-        caveats=("What it has written is rolled back.",)
+        caveats=("The data that it has written is rolled back.",)
         if session.xid_age_xids is not None
         else (),
         related=tuple(locks.relations(waits, behind)),
@@ -109,9 +112,13 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
 def _detail(snapshot: Snapshot, session: Session) -> str:
     age = units.words(locks.since(session.xact_start, snapshot))
     if session.state != "idle in transaction":
-        return f"Its transaction of {age} has failed, and its application has not noticed."
+        return (
+            f"Its transaction began {age} ago and has failed, but the application has not ended it."
+        )
     if session.xid_age_xids is not None:
-        return f"Its transaction is {age} old and has written: its row locks stay until it ends."
+        return f"Its transaction began {age} ago and has written data: its row locks are kept until it ends."
     if session.xmin_age_xids is not None:
-        return f"Its transaction is {age} old and keeps a snapshot open."
-    return f"Its transaction is {age} old and keeps at least the locks of what it read."
+        return f"Its transaction began {age} ago and holds a snapshot."
+    return (
+        f"Its transaction began {age} ago and holds at least locks on the tables that it has read."
+    )

@@ -1,18 +1,18 @@
-"""Transactions that have been at work for very long.
+"""Transactions that have been running for a very long time.
 
 ## Why it matters
-A long transaction keeps its locks and its snapshot: DDL waits for it and queues everybody behind, VACUUM cannot remove what died
-since, and if it fails, hours of work are lost.
+A long transaction keeps its locks and its snapshot: DDL waits for it and makes other sessions queue up, VACUUM cannot remove
+rows that died since, and if it fails, hours of work are lost.
 
 ## How sure we are
-A about the time. Whether it is too long for what it does is for you to say: D as a fault, hence info first.
+A for the time. Whether it is too long for what it does is up to you: D as a problem, hence info at first.
 
 ## Not reported
-- Transactions shorter than `min_age`; those that idle, which `lock-idle-in-transaction` tells.
-- VACUUM, index builds, autovacuum, walsenders and parallel workers: they are long by nature.
+- Transactions younger than `min_age`; those that are idle, which `lock-idle-in-transaction` reports.
+- VACUUM, index builds, autovacuum, WAL senders and parallel workers, which naturally take long.
 
 ## Remedy
-Cancel its statement if nobody needs it any more. Split batch jobs into small transactions; give reports a standby.
+Cancel its statement if it is no longer needed. Split batch jobs into small transactions; run reports on a standby.
 """
 
 from collections.abc import Iterator
@@ -37,16 +37,16 @@ PROFILES = {
 class Limits:
     """Thresholds."""
 
-    # Interactive work is over by then.
+    # Interactive work does not take this long.
     min_age: timedelta = timedelta(minutes=10)
-    # Reports and backups are over by then.
+    # Reports and backups do not take this long.
     warn_age: timedelta = timedelta(hours=1)
-    # What idles as long is lock-idle-in-transaction's.
+    # Sessions idle for this long are left to lock-idle-in-transaction.
     min_idle: timedelta = timedelta(seconds=10)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each old transaction that is at work."""
+    """Yield a finding for each old transaction that is not idle."""
     waits = locks.Waits(snapshot)
     found = [s for s in _at_work(snapshot, limits) if _age(snapshot, s) >= limits.min_age]
     for session, name in zip(found, locks.objects(found), strict=True):
@@ -83,17 +83,17 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
         object=name,
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.D,
-        title=f"Session {session.pid} ({locks.label(session)}) is in one transaction for "
+        title=f"Session {session.pid} ({locks.label(session)}) has been in one transaction for "
         f"{units.words(age)}",
         detail=f"It {locks.doing(snapshot, session.pid)}."
-        + (f" {units.count(len(behind), 'session')} wait for it." if behind else ""),
+        + (f" It blocks {units.count(len(behind), 'session')}." if behind else ""),
         evidence={
             **locks.evidence(snapshot, session),
             "xmin_age_xids": session.xmin_age_xids,
             "holds": locks.held(snapshot, session.pid),
             "blocked_pids": sorted(behind),
         },
-        impact=Impact(risk="its locks and its snapshot stay until it ends"),
+        impact=Impact(risk="its locks and its snapshot are kept until it ends"),
         remedy=(release.stop(session),),
         caveats=("A backup or a migration may have to take this long.",),
         related=tuple(locks.relations(waits, behind)),

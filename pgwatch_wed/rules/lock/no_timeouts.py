@@ -1,20 +1,21 @@
-"""Nothing ends a session that idles in its transaction, runs for ever or waits for a lock for ever.
+"""No timeout ends sessions that are idle in transaction, run forever or wait for a lock forever.
 
 ## Why it matters
-One forgotten transaction or one ALTER TABLE in a queue stops an application until somebody finds it. A timeout ends it by itself.
+A single forgotten transaction, or one ALTER TABLE waiting in a queue, stops an application until somebody finds it. A timeout
+ends it automatically.
 
 ## How sure we are
-B: it is what the server's settings, and those bound to roles and databases, say. An application may also set them in its sessions,
-which nobody sees from outside.
+B: it follows from the settings of the server, its roles and databases. An application may also set timeouts in its sessions,
+which cannot be seen.
 
 ## Not reported
-- Timeouts that are set for the server, for this database, or for every role that may log in and is no superuser.
-- `transaction_timeout` (17 and later) bounds idleness and statements too; `statement_timeout` bounds waiting for locks too.
-- It is never more than info: PostgreSQL ships like this.
+- Timeouts that are set for the server, for this database, or for all roles with the LOGIN attribute that are not superusers.
+- `transaction_timeout` (17 and later) also limits idle time and statements; `statement_timeout` also limits lock waits.
+- It is never more than info, since these are PostgreSQL's defaults.
 
 ## Remedy
-Set them for the application's roles rather than for the server: backups and migrations need longer. The values below are a
-start.
+Set them for the application's roles rather than for the server: backups and migrations need more time. The values below are a
+starting point.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident, literal
+from pgwatch_wed.units import count
 
 NEEDS = ("settings", "role_settings", "roles")
 
@@ -31,7 +33,7 @@ NEEDS = ("settings", "role_settings", "roles")
 class Limits:
     """Thresholds."""
 
-    # What is proposed for each, in seconds.
+    # The suggested values, in seconds.
     idle_seconds: int = 60
     statement_seconds: int = 300
     lock_seconds: int = 10
@@ -39,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
-    """A timeout, what else would do its work, and what happens without."""
+    """A timeout, other settings that can replace it, and what happens without it."""
 
     name: str
     substitutes: tuple[str, ...]
@@ -50,23 +52,23 @@ TIMEOUTS = (
     Timeout(
         "idle_in_transaction_session_timeout",
         ("transaction_timeout",),
-        "a session that idles in its transaction keeps its locks and the horizon for ever",
+        "a session that is idle in transaction can keep its locks and hold back VACUUM forever",
     ),
     Timeout(
         "statement_timeout",
         ("transaction_timeout",),
-        "a statement may run, and hold what it holds, for ever",
+        "a statement can run, and keep its locks, forever",
     ),
     Timeout(
         "lock_timeout",
         ("statement_timeout", "transaction_timeout"),
-        "whoever waits for a lock waits for ever, with everybody else behind",
+        "a session can wait for a lock forever, while others queue up behind it",
     ),
 )
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each timeout that is set nowhere, or not for every role."""
+    """Yield a finding for each timeout that is not set, or not for all roles."""
     seconds = (limits.idle_seconds, limits.statement_seconds, limits.lock_seconds)
     for timeout, value in zip(TIMEOUTS, seconds, strict=True):
         bare = _uncovered(snapshot, (timeout.name, *timeout.substitutes))
@@ -75,7 +77,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _uncovered(snapshot: Snapshot, names: tuple[str, ...]) -> list[str]:
-    """Return the roles for which none of these is set; () where the server or database sets one."""
+    """Return the roles for which none of these is set; () if one is set for the server or the database."""
     if any(_is_set_for_all(snapshot, name) for name in names):
         return []
     roles = [r.name for r in snapshot.roles if r.can_login and not r.is_superuser]
@@ -90,7 +92,7 @@ def _uncovered(snapshot: Snapshot, names: tuple[str, ...]) -> list[str]:
 
 
 def _is_set_for_all(snapshot: Snapshot, name: str) -> bool:
-    """Tell whether the server or this database sets it; our own role's setting is not the server's."""
+    """Tell whether it is set for the server or this database, not just for our own role."""
     setting = snapshot.setting_by_name.get(name)
     here = snapshot.server.database
     mine = [s for s in snapshot.role_settings if s.name == name]
@@ -107,17 +109,18 @@ def _is_on(value: str | None) -> bool:
 def _finding(snapshot: Snapshot, timeout: Timeout, bare: list[str], seconds: int) -> Finding:
     roles = [r for r in bare if r]
     everybody = len(roles) == sum(r.can_login and not r.is_superuser for r in snapshot.roles)
-    who = "for nobody" if everybody else f"not for {', '.join(roles[:5])}"
+    more = f" and {count(len(roles) - 5, 'more role')}" if len(roles) > 5 else ""
+    who = "" if everybody else f" for {', '.join(roles[:5])}{more}"
     return Finding(
         object=Object("setting", timeout.name),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"{timeout.name} is set {who}",
-        detail=f"Without it {timeout.without}.",
+        title=f"{timeout.name} is not set{who}",
+        detail=f"Without it, {timeout.without}.",
         evidence={"roles_without": roles[:50], "roles_without_count": len(roles)},
         impact=Impact(risk=timeout.without),
         remedy=_remedies(timeout.name, roles, f"{seconds}s"),
-        caveats=("An application may set it in its own sessions; that is not seen from outside.",),
+        caveats=("The application may set it in its own sessions, which cannot be seen.",),
     )
 
 
@@ -126,7 +129,7 @@ def _remedies(name: str, roles: list[str], value: str) -> tuple[Remedy, ...]:
         return tuple(
             Remedy(
                 sql=f"ALTER ROLE {ident(role)} SET {name} = {literal(value)};",
-                lock="none; new sessions follow it",
+                lock="none; takes effect in new sessions",
                 undo=f"ALTER ROLE {ident(role)} RESET {name};",
             )
             for role in roles
@@ -134,7 +137,7 @@ def _remedies(name: str, roles: list[str], value: str) -> tuple[Remedy, ...]:
     return (
         Remedy(
             sql=f"ALTER SYSTEM SET {name} = {literal(value)}; SELECT pg_reload_conf();",
-            lock="none; give backup and migration roles longer ones first",
+            lock="none; first set longer timeouts for backup and migration roles",
             in_transaction=False,
             undo=f"ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();",
         ),

@@ -1,18 +1,18 @@
-"""Transactions prepared for two-phase commit that nobody commits or rolls back.
+"""Transactions prepared for two-phase commit that are neither committed nor rolled back.
 
 ## Why it matters
-A prepared transaction belongs to no session. It keeps its locks and the horizon for as long as it exists, through restarts, and no
-timeout ends it. A transaction manager that lost it will not come back for it.
+A prepared transaction does not belong to a session. It keeps its locks and holds back the horizon for as long as it exists, even
+across restarts, and no timeout ends it. A transaction manager that has lost track of it will never finish it.
 
 ## How sure we are
-B: it exists, and PostgreSQL says since when. Between the two phases it lives for milliseconds when all is well.
+B: it exists, and PostgreSQL shows since when. Normally a transaction stays prepared for milliseconds.
 
 ## Not reported
-- Those younger than `min_age`, unless somebody waits for them.
+- Those younger than `min_age`, unless another session waits for them.
 
 ## Remedy
-Ask the transaction manager; if it does not know it, ROLLBACK PREPARED in its own database, as its owner or a superuser. If nothing
-uses two-phase commit, set `max_prepared_transactions = 0`.
+Check with the transaction manager; if it does not know the transaction, ROLLBACK PREPARED in its own database, as its owner or
+a superuser. If nothing uses two-phase commit, set `max_prepared_transactions = 0`.
 """
 
 from collections.abc import Iterator
@@ -34,16 +34,16 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # A healthy manager needs milliseconds between the two phases.
+    # A working transaction manager needs milliseconds between the two phases.
     min_age: timedelta = timedelta(seconds=5)
-    # By now it is forgotten.
+    # By now it has been forgotten.
     warn_age: timedelta = timedelta(minutes=5)
-    # It is a warning at once when somebody has waited for it this long.
+    # It is a warning at once if another session has been waiting for it for this long.
     min_wait: timedelta = timedelta(milliseconds=500)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each prepared transaction that should be over."""
+    """Yield a finding for each prepared transaction that should have ended."""
     waits = locks.Waits(snapshot)
     for prepared in sorted(snapshot.prepared_transactions, key=lambda p: p.gid):
         age = locks.since(prepared.prepared_at, snapshot) or timedelta()
@@ -62,9 +62,9 @@ def _finding(waits: locks.Waits, prepared: PreparedTransaction, severity: Severi
         object=Object("prepared_transaction", prepared.gid),
         severity=severity,
         grade=Grade.B,
-        title=f"The prepared transaction {prepared.gid} is open for {units.words(age)}{blocks}",
-        detail=f"{prepared.owner} prepared it in database {prepared.database}, and neither committed "
-        "nor rolled it back.",
+        title=f"Prepared transaction {prepared.gid} has been open for {units.words(age)}{blocks}",
+        detail=f"It was prepared by {prepared.owner} in database {prepared.database}, and has been neither "
+        "committed nor rolled back.",
         evidence={
             "gid": prepared.gid,
             "owner": prepared.owner,
@@ -74,8 +74,10 @@ def _finding(waits: locks.Waits, prepared: PreparedTransaction, severity: Severi
             "xid_age_xids": prepared.xid_age_xids,
             "blocked_pids": sorted(behind),
         },
-        impact=Impact(risk="its locks stay for ever, and VACUUM removes nothing that died since"),
+        impact=Impact(
+            risk="its locks are kept forever, and VACUUM cannot remove rows that died since"
+        ),
         remedy=(release.rollback_prepared(prepared.gid),),
-        caveats=("Its transaction manager may still want to commit it: ask there first.",),
+        caveats=("Check with its transaction manager first: it may still intend to commit it.",),
         related=tuple(locks.relations(waits, behind)),
     )

@@ -1,19 +1,19 @@
-"""The shared lock table fills up, or sessions queue for its partitions.
+"""The shared lock table is filling up, or sessions wait for its partitions.
 
 ## Why it matters
-The lock table has room for `max_locks_per_transaction` locks times all connections. When it is full, whoever wants one more lock fails
-with "out of shared memory", however innocent: usually because somebody else touches thousands of partitions at once. Well
-before that, queries over many partitions or indexes leave the fast path and queue at the LockManager.
+The lock table has space for about `max_locks_per_transaction` locks for each connection. Once it is full, any session that needs
+another lock fails with "out of shared memory", whether or not it is to blame: usually another session locks thousands of
+partitions at once. Well before that, queries on many partitions or indexes exceed the fast path and wait for the LockManager.
 
 ## How sure we are
-B about the fill in that moment, counted by pg_locks. D about the queue at the LockManager, which is one glance.
+B for the fill level at that moment, counted from pg_locks. D for waits on the LockManager, which are seen only at one moment.
 
 ## Not reported
-- A fill below `info_fill`. Locks on the fast path do not count: they take no room here.
+- A fill level below `info_fill`. Fast-path locks do not count, since they are not in the lock table.
 
 ## Remedy
-Raise `max_locks_per_transaction` (restart); from 18 on it also widens each session's fast path. Better: prune partitions in the query, drop
-in smaller transactions, dump in parts.
+Raise `max_locks_per_transaction` (requires a restart); from 18 on, that also enlarges each session's fast path. Better: make
+queries prune partitions, drop objects in smaller transactions, dump in parts.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import LockTable, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.remedies import settings
+from pgwatch_wed.units import count
 
 NEEDS = ("lock_table", "sessions", "settings")
 SCOPE = "cluster"
@@ -32,15 +33,15 @@ _SETTING = "max_locks_per_transaction"
 class Limits:
     """Thresholds."""
 
-    # Fill of the shared lock table.
+    # The used fraction of the shared lock table.
     info_fill: float = 0.5
     warn_fill: float = 0.75
-    # So many sessions waiting at the LockManager at one glance.
+    # The number of sessions waiting for the LockManager at the same time.
     min_queueing: int = 3
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding when the lock table is filling up or contended."""
+    """Yield a finding if the lock table is filling up or contended."""
     queueing = [s.pid for s in snapshot.sessions if s.wait_event in ("LockManager", "lock_manager")]
     for table in snapshot.lock_table[:1]:
         room = capacity(snapshot, table)
@@ -52,7 +53,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def capacity(snapshot: Snapshot, table: LockTable) -> int:
-    """Return how many locks there is room for: PostgreSQL counts every process that may lock."""
+    """Return the capacity of the lock table: PostgreSQL counts every process that may take locks."""
     workers = "autovacuum_worker_slots", "autovacuum_max_workers"
     others = [next((n for w in workers if (n := snapshot.setting_number(w)) is not None), 3.0)]
     others += [
@@ -68,17 +69,17 @@ def _full(snapshot: Snapshot, table: LockTable, room: int, *, late: bool) -> Fin
         severity=Severity.WARNING if late else Severity.INFO,
         grade=Grade.B,
         title=f"The shared lock table is {table.entries / max(room, 1):.0%} full",
-        detail=f"{table.entries:,} of about {room:,} locks are taken in this moment.",
+        detail=f"It contains {count(table.entries, 'lock')}, with space for about {room:,}.",
         evidence={
             "entries": table.entries,
             "capacity": room,
             "fastpath_entries": table.fastpath_entries,
             _SETTING: table.max_locks_per_transaction,
         },
-        impact=Impact(risk="when it is full, any session may fail with 'out of shared memory'"),
+        impact=Impact(risk="once it is full, any session may fail with “out of shared memory”"),
         remedy=(_raise(snapshot, table),),
         caveats=(
-            "Who takes them: SELECT pid, count(*) FROM pg_locks GROUP BY pid ORDER BY 2 DESC;",
+            "To see which sessions hold them: SELECT pid, count(*) FROM pg_locks GROUP BY pid ORDER BY 2 DESC;",
         ),
     )
 
@@ -88,13 +89,13 @@ def _contended(snapshot: Snapshot, table: LockTable, queueing: list[int]) -> Fin
         object=Object("setting", _SETTING),
         severity=Severity.WARNING,
         grade=Grade.D,
-        title=f"{len(queueing)} sessions queue at the lock manager",
-        detail="They lock more relations than fit their fast path: many partitions, or many indexes.",
+        title=f"Lock manager contention: {count(len(queueing), 'session')} waiting",
+        detail="They lock more relations than fit into the fast path: many partitions, or many indexes.",
         evidence={"pids": sorted(queueing), _SETTING: table.max_locks_per_transaction},
-        impact=Impact(risk="short queries spend their time waiting for each other's bookkeeping"),
+        impact=Impact(risk="short queries spend their time waiting for the lock manager"),
         remedy=(_raise(snapshot, table),),
         caveats=(
-            "Before 18 the fast path holds 16 locks whatever is set: prune partitions instead.",
+            "Before 18, the fast path has 16 locks, whatever the setting: prune partitions instead.",
         ),
     )
 

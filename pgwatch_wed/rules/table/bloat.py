@@ -32,7 +32,6 @@ from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import heap as bloat
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies import maintenance
-from pgwatch_wed.units import count
 
 NEEDS = ("tables", "table_activity", "columns")
 PRIMARY_ONLY = True
@@ -175,4 +174,4 @@ def _unknowns(snapshot: Snapshot, blind: dict[str, list[Table]]) -> Iterator[Unk
         for table in tables[:10]:
             yield Unknown(reason, mend, ix.table_object(snapshot, table))
         if len(tables) > 10:
-            yield Unknown(f"{reason}: {count(len(tables) - 10, 'more table')}", mend)
+            yield Unknown(f"{reason}: {units.count(len(tables) - 10, 'more table')}", mend)

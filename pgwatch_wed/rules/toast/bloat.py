@@ -29,7 +29,6 @@ from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import heap as bloat
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies import maintenance
-from pgwatch_wed.units import count
 
 NEEDS = ("tables", "table_activity")
 PRIMARY_ONLY = True
@@ -105,7 +104,7 @@ def _finding(
         grade=Grade.A if is_exact else Grade.C,
         title=f"{'' if is_exact else 'At least '}{share:.0%} of the TOAST table of {table.qualified} is empty space",
         detail=f"{units.size(wasted)} of {units.size(size)}; "
-        f"{count(round(toast.rows), 'chunk')} on {count(toast.pages, 'page')}.",
+        f"{units.count(round(toast.rows), 'chunk')} on {units.count(toast.pages, 'page')}.",
         evidence={
             "toast_bytes": size,
             "wasted_bytes": wasted,

@@ -35,7 +35,6 @@ from pgwatch_wed.postgres import waits as locks
 from pgwatch_wed.postgres.horizon import Holder
 from pgwatch_wed.quote import literal
 from pgwatch_wed.remedies import sessions as release
-from pgwatch_wed.units import count
 
 NEEDS = ("sessions", "prepared_transactions", "slots", "replicas", "tables", "table_activity")
 PRIMARY_ONLY = True
@@ -183,14 +182,16 @@ def _detail(holder: Holder, harmed: list[vac.Heap], vain: list[vac.Heap]) -> str
     if vain:
         dead = sum(h.dead for h in vain)
         names = ", ".join(sorted({h.label for h in vain})[:5])
-        return f"A vacuum has run since, but had to leave {count(dead, 'dead row')} in {names}."
+        return (
+            f"A vacuum has run since, but had to leave {units.count(dead, 'dead row')} in {names}."
+        )
     if harmed:
         past = "table is past its" if len(harmed) == 1 else "tables are past their"
         return f"{len(harmed):,} {past} autovacuum trigger; rows that died after it began cannot be removed."
     what = "in any table" if holder.pins_rows else "in the catalogs"
     return (
         f"Rows that died {what} after it began cannot be removed "
-        f"({count(holder.age_xids, 'transaction')} so far)."
+        f"({units.count(holder.age_xids, 'transaction')} so far)."
     )
 
 
