@@ -21,7 +21,7 @@ from pgwatch_wed.findings import (
     Unknown,
     Verdict,
 )
-from pgwatch_wed.postgres.workload import coverage
+from pgwatch_wed.postgres.statements import coverage
 from pgwatch_wed.rules import Rule, all_rules
 
 _SEVERITY_POINTS = {Severity.CRITICAL: 60.0, Severity.WARNING: 30.0, Severity.INFO: 0.0}

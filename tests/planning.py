@@ -4,8 +4,8 @@ from typing import Any
 
 import psycopg
 
+from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.whatif.model import Query
-from pgwatch_wed.whatif.plans import Node, walk
 from pgwatch_wed.whatif.workload import query_of
 
 
@@ -16,14 +16,14 @@ def query(text: str, **more: Any) -> Query:
     return found
 
 
-def real_plan(connection: psycopg.Connection[Any], text: str) -> Node:
+def real_plan(connection: psycopg.Connection[Any], text: str) -> PlanNode:
     """Return the root of a statement's plan on a real server."""
     row = connection.execute(f"explain (verbose, format json) {text}".encode()).fetchone()
     assert row is not None
-    tree: Node = row[0][0]["Plan"]
+    tree: PlanNode = row[0][0]["Plan"]
     return tree
 
 
-def shape(tree: Node) -> list[str]:
+def shape(tree: PlanNode) -> list[str]:
     """Return a plan's nodes with their tables, by which plans are compared."""
     return [f"{n['Node Type']} {n.get('Relation Name', '')}" for n in walk(tree)]

@@ -22,7 +22,7 @@ from pgwatch_wed.target.collect import collect
 AREAS = ("index", "schema", "integrity")
 
 
-def load(server: embedded.Server, name: str, script: Path) -> int:
+def load(server: embedded.EmbeddedServer, name: str, script: Path) -> int:
     """Run a script as psql does, going on after errors; return how many tables came of it."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(f'create database "{name}"'.encode())
@@ -36,7 +36,7 @@ def load(server: embedded.Server, name: str, script: Path) -> int:
     return int(row[0]) if row else 0
 
 
-def judge(server: embedded.Server, name: str) -> Report:
+def judge(server: embedded.EmbeddedServer, name: str) -> Report:
     """Judge one database by every rule about what its schema is, or what a fresh one shows."""
     return analyse([collect(server.dsn(name))], Config(only=AREAS))
 

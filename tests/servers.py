@@ -80,7 +80,7 @@ class Server:
     spec: ServerSpec
     conninfo: str
     stop: Callable[[], None]
-    local: embedded.Server | None = None  # the embedded one: restart, log, client programs
+    local: embedded.EmbeddedServer | None = None  # the embedded one: restart, log, client programs
     container: Any = None  # testcontainers' object: exec, logs
     password: str = field(default="", repr=False)
 

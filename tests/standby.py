@@ -11,7 +11,9 @@ from pgwatch_wed.embedded import server as embedded
 
 
 @contextmanager
-def standby_of(primary: embedded.Server, slot: str | None = None) -> Iterator[embedded.Server]:
+def standby_of(
+    primary: embedded.EmbeddedServer, slot: str | None = None
+) -> Iterator[embedded.EmbeddedServer]:
     """Run a streaming standby; ``slot`` makes it use a physical slot of that name."""
     with embedded.start(primary.settings) as follower:  # some must not be lower than the primary's
         follower.halt("immediate")
@@ -24,7 +26,9 @@ def standby_of(primary: embedded.Server, slot: str | None = None) -> Iterator[em
         yield follower
 
 
-def catch_up(primary: embedded.Server, follower: embedded.Server, seconds: float = 20) -> None:
+def catch_up(
+    primary: embedded.EmbeddedServer, follower: embedded.EmbeddedServer, seconds: float = 20
+) -> None:
     """Wait until the standby has replayed what the primary has written."""
     with psycopg.connect(primary.dsn(), autocommit=True) as p:
         row = p.execute("select pg_current_wal_lsn()::text").fetchone()

@@ -24,7 +24,7 @@ SECRET = "s3cr3t-Pa55 w'ord\\"
 
 
 @pytest.fixture(scope="module")
-def tcp() -> Iterator[embedded.Server]:
+def tcp() -> Iterator[embedded.EmbeddedServer]:
     """A server on loopback, in both families, with SCRAM."""
     with embedded.start({"listen_addresses": "127.0.0.1,::1"}, tcp=True) as server:
         hba = server.data / "pg_hba.conf"
@@ -60,7 +60,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def encrypted(tcp: embedded.Server, certificate: Path) -> Iterator[int]:
+def encrypted(tcp: embedded.EmbeddedServer, certificate: Path) -> Iterator[int]:
     """The port of the same server behind TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -68,7 +68,7 @@ def encrypted(tcp: embedded.Server, certificate: Path) -> Iterator[int]:
         yield proxy.port
 
 
-def reader(server: embedded.Server, **more: str | int) -> str:
+def reader(server: embedded.EmbeddedServer, **more: str | int) -> str:
     parts: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": server.port,
@@ -95,21 +95,21 @@ def refused(dsn: str) -> ConnectError:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-def test_tcp_with_scram_in_both_families(tcp: embedded.Server, host: str) -> None:
+def test_tcp_with_scram_in_both_families(tcp: embedded.EmbeddedServer, host: str) -> None:
     snapshot = collect(reader(tcp, host=host), only=["settings"])
     assert snapshot.server.role == "reader"
     assert snapshot.settings
 
 
 @pytest.mark.parametrize("sslmode", ["prefer", "require", "verify-ca", "verify-full"])
-def test_tls(tcp: embedded.Server, certificate: Path, encrypted: int, sslmode: str) -> None:
+def test_tls(tcp: embedded.EmbeddedServer, certificate: Path, encrypted: int, sslmode: str) -> None:
     known = {"sslrootcert": str(certificate)} if sslmode.startswith("verify") else {}
     dsn = reader(tcp, host="localhost", port=encrypted, sslmode=sslmode, **known)
     assert collect(dsn, only=["settings"]).settings
 
 
 def test_a_tls_connection_that_goes_silent_is_cut_off(
-    tcp: embedded.Server, certificate: Path
+    tcp: embedded.EmbeddedServer, certificate: Path
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -120,14 +120,14 @@ def test_a_tls_connection_that_goes_silent_is_cut_off(
     assert [m for m in snapshot.missing.values() if "did not answer" in m.reason]
 
 
-def test_the_unix_socket(tcp: embedded.Server) -> None:
+def test_the_unix_socket(tcp: embedded.EmbeddedServer) -> None:
     assert collect(tcp.dsn(), only=["settings"]).server.address is None
 
 
 @pytest.mark.parametrize(
     "scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"]
 )
-def test_a_uri_with_a_quoted_password_and_ipv6(tcp: embedded.Server, scheme: str) -> None:
+def test_a_uri_with_a_quoted_password_and_ipv6(tcp: embedded.EmbeddedServer, scheme: str) -> None:
     password = SECRET.replace("\\", "%5C").replace(" ", "%20").replace("'", "%27")
     uri = f"{scheme}://reader:{password}@[::1]:{tcp.port}/postgres?sslmode=disable"
     assert collect(connect.resolve(uri), only=["settings"]).server.role == "reader"
@@ -136,7 +136,7 @@ def test_a_uri_with_a_quoted_password_and_ipv6(tcp: embedded.Server, scheme: str
 
 
 def test_a_service_and_a_password_file(
-    tcp: embedded.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tcp: embedded.EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services, passwords = tmp_path / "services", tmp_path / "passwords"
     services.write_text(
@@ -152,7 +152,9 @@ def test_a_service_and_a_password_file(
     assert connect.label(conninfo) == "service shop"
 
 
-def test_the_environment_alone(tcp: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_alone(
+    tcp: embedded.EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     for name, value in {
         "PGHOST": "127.0.0.1",
@@ -165,7 +167,7 @@ def test_the_environment_alone(tcp: embedded.Server, monkeypatch: pytest.MonkeyP
     assert collect(connect.resolve(None), only=["settings"]).server.role == "reader"
 
 
-def test_several_hosts_of_which_one_answers(tcp: embedded.Server) -> None:
+def test_several_hosts_of_which_one_answers(tcp: embedded.EmbeddedServer) -> None:
     ports = f"{embedded.free_port()},{tcp.port}"
     dsn = reader(tcp, host="127.0.0.1,127.0.0.1", port=ports)
     assert collect(dsn, only=["settings"]).settings
@@ -185,13 +187,13 @@ def test_the_target_session_decides_between_primary_and_standby() -> None:
 # Ways out
 
 
-def test_a_wrong_password(tcp: embedded.Server) -> None:
+def test_a_wrong_password(tcp: embedded.EmbeddedServer) -> None:
     error = refused(reader(tcp, password="wr0ng-secret"))
     assert "password authentication failed" in error.message
     assert "wr0ng-secret" not in str(error)
 
 
-def test_no_password(tcp: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_password(tcp: embedded.EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSFILE", "/nonexistent")
     monkeypatch.delenv("PGPASSWORD", raising=False)
     parts: dict[str, Any] = conninfo_to_dict(reader(tcp))
@@ -199,18 +201,18 @@ def test_no_password(tcp: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> N
     assert "PGPASSWORD" in refused(make_conninfo(**parts)).hint
 
 
-def test_an_unknown_database_and_an_unknown_role(tcp: embedded.Server) -> None:
+def test_an_unknown_database_and_an_unknown_role(tcp: embedded.EmbeddedServer) -> None:
     assert 'database "nowhere" does not exist' in refused(reader(tcp, dbname="nowhere")).message
     assert "authentication failed" in refused(reader(tcp, user="nobody")).message
 
 
-def test_a_database_that_the_role_may_not_enter(tcp: embedded.Server) -> None:
+def test_a_database_that_the_role_may_not_enter(tcp: embedded.EmbeddedServer) -> None:
     error = refused(reader(tcp, dbname="closed"))
     assert "permission denied for database" in error.message
     assert "GRANT CONNECT" in error.hint
 
 
-def test_nobody_listens(tcp: embedded.Server) -> None:
+def test_nobody_listens(tcp: embedded.EmbeddedServer) -> None:
     error = refused(reader(tcp, port=embedded.free_port()))
     assert "refused" in error.message
     assert "host and port" in error.hint
@@ -221,18 +223,18 @@ def test_there_is_no_socket(tmp_path: Path) -> None:
     assert "No such file or directory" in error.message
 
 
-def test_a_host_that_does_not_exist(tcp: embedded.Server) -> None:
+def test_a_host_that_does_not_exist(tcp: embedded.EmbeddedServer) -> None:
     assert "host's name" in refused(reader(tcp, host="no-such-host.invalid")).hint
 
 
-def test_the_server_insists_on_tls(tcp: embedded.Server) -> None:
+def test_the_server_insists_on_tls(tcp: embedded.EmbeddedServer) -> None:
     error = refused(reader(tcp, user="tls_only", password="x", sslmode="disable"))
     assert "no encryption" in error.message
     assert "pg_hba.conf" in error.hint
 
 
 def test_a_certificate_that_nobody_has_signed(
-    tcp: embedded.Server, encrypted: int, tmp_path: Path
+    tcp: embedded.EmbeddedServer, encrypted: int, tmp_path: Path
 ) -> None:
     nothing = tmp_path / "none.crt"
     dsn = reader(tcp, port=encrypted, host="localhost", sslmode="verify-full")
@@ -241,7 +243,7 @@ def test_a_certificate_that_nobody_has_signed(
 
 
 def test_a_certificate_of_another_host(
-    tcp: embedded.Server, certificate: Path, encrypted: int
+    tcp: embedded.EmbeddedServer, certificate: Path, encrypted: int
 ) -> None:
     dsn = reader(tcp, port=encrypted, sslmode="verify-full", sslrootcert=str(certificate))
     error = refused(dsn)
@@ -249,7 +251,7 @@ def test_a_certificate_of_another_host(
     assert "sslmode" in error.hint
 
 
-def test_a_server_that_does_not_offer_tls(tcp: embedded.Server) -> None:
+def test_a_server_that_does_not_offer_tls(tcp: embedded.EmbeddedServer) -> None:
     error = refused(reader(tcp, sslmode="require"))
     assert "sslmode" in error.hint
 

@@ -42,7 +42,7 @@ OUTDATED_COLLATION = """
 
 
 @contextmanager
-def everything() -> Iterator[tuple[embedded.Server, embedded.Server]]:
+def everything() -> Iterator[tuple[embedded.EmbeddedServer, embedded.EmbeddedServer]]:
     """Run a primary and its standby on which there is something to say about every fact."""
     settings = {
         "wal_level": "logical",

@@ -45,7 +45,7 @@ def said(result: Snapshot | Error) -> list[str]:
 
 
 @contextmanager
-def disturbed(primary: embedded.Server) -> Iterator[None]:
+def disturbed(primary: embedded.EmbeddedServer) -> Iterator[None]:
     """Rewrite catalogs on the primary all the time."""
     done = threading.Event()
 
@@ -65,7 +65,7 @@ def disturbed(primary: embedded.Server) -> Iterator[None]:
         thread.join()
 
 
-def counted(follower: embedded.Server) -> int:
+def counted(follower: embedded.EmbeddedServer) -> int:
     with psycopg.connect(follower.dsn(), autocommit=True) as connection:
         row = connection.execute(COUNTED.encode()).fetchone()
     assert row is not None

@@ -24,14 +24,14 @@ analyze t;
 
 
 @pytest.fixture(scope="module")
-def surgery() -> Iterator[embedded.Server]:
+def surgery() -> Iterator[embedded.EmbeddedServer]:
     """A server whose catalogs may be cut, each test in a database of its own."""
     with embedded.start({"allow_system_table_mods": "on"}) as server:
         yield server
 
 
 @pytest.fixture
-def patient(surgery: embedded.Server, request: pytest.FixtureRequest) -> Iterator[str]:
+def patient(surgery: embedded.EmbeddedServer, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"fork_{abs(hash(request.node.name)) % 10**9}"
     psql(surgery.dsn(), f"create database {name}")
     psql(surgery.dsn(name), FAULT)

@@ -34,7 +34,7 @@ def wanted(**more: object) -> Wanted:
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[embedded.Server, embedded.Server]]:
+def pair() -> Iterator[tuple[embedded.EmbeddedServer, embedded.EmbeddedServer]]:
     with embedded.start({"wal_level": "replica"}) as primary:
         psql(primary.dsn(), TABLE)
         with standby_of(primary) as follower:
@@ -43,7 +43,7 @@ def pair() -> Iterator[tuple[embedded.Server, embedded.Server]]:
 
 
 def test_an_index_that_only_a_standby_reads_is_not_unused(
-    pair: tuple[embedded.Server, embedded.Server],
+    pair: tuple[embedded.EmbeddedServer, embedded.EmbeddedServer],
 ) -> None:
     primary, follower = pair
     with psycopg.connect(follower.dsn(), autocommit=True) as reader:
@@ -59,7 +59,7 @@ def test_an_index_that_only_a_standby_reads_is_not_unused(
 
 
 def test_another_server_is_refused_as_a_standby(
-    pair: tuple[embedded.Server, embedded.Server],
+    pair: tuple[embedded.EmbeddedServer, embedded.EmbeddedServer],
 ) -> None:
     primary, _ = pair
     with embedded.start() as stranger, pytest.raises(UsageError, match="not a standby"):
@@ -67,7 +67,7 @@ def test_another_server_is_refused_as_a_standby(
 
 
 def test_a_standby_that_is_down_costs_what_needs_it_and_no_more(
-    pair: tuple[embedded.Server, embedded.Server],
+    pair: tuple[embedded.EmbeddedServer, embedded.EmbeddedServer],
 ) -> None:
     primary, _ = pair
     (snapshot,) = gather(primary.dsn(), wanted(standbys=("host=127.0.0.1 port=1",)), quiet)

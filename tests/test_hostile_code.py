@@ -8,7 +8,7 @@ import pytest
 
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import DATABASE, Lab
-from pgwatch_wed.whatif.model import Index, Key, Query
+from pgwatch_wed.whatif.model import Candidate, Key, Query
 from tests import servers
 from tests.psql import psql
 
@@ -64,8 +64,8 @@ def is_superuser(lab: Lab) -> bool:
 
 def test_code_of_the_target_does_no_harm_in_the_lab(hostile: str, tmp_path: Path) -> None:
     with source.open_lab(hostile) as lab:
-        expression = Index("public", "things", (Key("of_value(name)"),))
-        partial = Index("public", "things", (Key.of("id"),), (), "of_plan(1) = 1")
+        expression = Candidate("public", "things", (Key("of_value(name)"),))
+        partial = Candidate("public", "things", (Key.of("id"),), (), "of_plan(1) = 1")
         lab.add([expression, partial])
         plan = lab.plan(Query("q", "select * from things where id = of_plan(7)"), [])
         lab.plan(Query("r", "select * from things where of_value(name) = 'n1'"), [expression])

@@ -203,9 +203,9 @@ def test_the_functions_install_into_a_schema_of_such_a_name(db: str, name: str) 
 
 
 def test_a_transaction_of_ours_could_not_write_if_it_wanted_to(hostile: str) -> None:
-    from pgwatch_wed.target.session import Limits, reading
+    from pgwatch_wed.target.session import CollectLimits, reading
 
-    with reading(hostile, Limits(), None) as reader:
+    with reading(hostile, CollectLimits(), None) as reader:
         for statement in (
             b"create table t (id int)",
             b"insert into public.victim values (1)",

@@ -15,7 +15,7 @@ from alembic.config import Config as AlembicConfig
 from sqlalchemy.engine import URL
 
 from pgwatch_wed.whatif import engines, output
-from pgwatch_wed.whatif.choose.advise import Advice, Options
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from tests import servers
 from tests.psql import psql
 
@@ -94,7 +94,7 @@ def shop(pg: servers.Server) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def advice(shop: str, folder: Path) -> Advice:
-    return engines.advise_target(shop, folder, Options(100_000_000, seconds=20), "lab")
+    return engines.advise_target(shop, folder, AdviceOptions(100_000_000, seconds=20), "lab")
 
 
 def test_text_says_what_to_build_what_it_gains_and_who_gets_nothing(
@@ -183,7 +183,7 @@ def test_the_revision_goes_up_and_down(shop: str, advice: Advice, tmp_path: Path
 
 def test_no_advice_is_a_valid_script_and_revision(shop: str, tmp_path: Path) -> None:
     (tmp_path / "id.sql").write_text("select * from orders where id = 7", encoding="utf-8")
-    nothing = engines.advise_target(shop, tmp_path, Options(seconds=5), "lab")
+    nothing = engines.advise_target(shop, tmp_path, AdviceOptions(seconds=5), "lab")
     assert nothing.indexes == ()
     psql(shop, output.as_sql(nothing))
     command.upgrade(alembic(shop, tmp_path / "alembic", output.as_alembic(nothing)), "head")

@@ -34,13 +34,13 @@ OURS = "select count(*) from pg_stat_activity where backend_type = 'client backe
 
 
 @pytest.fixture(scope="module")
-def busy() -> Iterator[embedded.Server]:
+def busy() -> Iterator[embedded.EmbeddedServer]:
     with embedded.start() as server:
         psql(server.dsn(), WORK)
         yield server
 
 
-def started(server: embedded.Server, out: Path, *options: str) -> subprocess.Popen[str]:
+def started(server: embedded.EmbeddedServer, out: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*PROGRAM, "run", server.dsn(), "-o", str(out), *options],
         stdout=subprocess.PIPE,
@@ -50,14 +50,14 @@ def started(server: embedded.Server, out: Path, *options: str) -> subprocess.Pop
     )
 
 
-def sessions(server: embedded.Server) -> int:
+def sessions(server: embedded.EmbeddedServer) -> int:
     with psycopg.connect(server.dsn()) as connection:
         row = connection.execute(OURS).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def no_session_is_left(server: embedded.Server, seconds: float = 10) -> bool:
+def no_session_is_left(server: embedded.EmbeddedServer, seconds: float = 10) -> bool:
     """Wait for it: a session that ends, our own last look too, may take a moment."""
     end = time.monotonic() + seconds
     while sessions(server):
@@ -75,7 +75,7 @@ def whole(path: Path) -> bool:
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 @pytest.mark.parametrize("after", [0.4, 0.9, 1.4, 2.0, 3.0])
 def test_a_run_that_is_ended_leaves_nothing(
-    busy: embedded.Server, tmp_path: Path, which: signal.Signals, after: float
+    busy: embedded.EmbeddedServer, tmp_path: Path, which: signal.Signals, after: float
 ) -> None:
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp").chmod(0o777)
@@ -92,7 +92,9 @@ def test_a_run_that_is_ended_leaves_nothing(
     assert not [p.name for p in written if p.name.startswith(".")]
 
 
-def test_a_killed_lab_is_swept_up_by_the_next_start(busy: embedded.Server, tmp_path: Path) -> None:
+def test_a_killed_lab_is_swept_up_by_the_next_start(
+    busy: embedded.EmbeddedServer, tmp_path: Path
+) -> None:
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp").chmod(0o777)
     with started(busy, tmp_path / "out") as run:
@@ -183,7 +185,7 @@ STAGES = ("sessions", "columns", "index definitions", "measuring bloat", "buildi
 @pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_run_that_is_ended_at_a_stage_leaves_nothing(
-    busy: embedded.Server,
+    busy: embedded.EmbeddedServer,
     folder: Path,
     tmp_path: Path,
     which: signal.Signals,
@@ -222,7 +224,7 @@ def test_a_demo_that_is_ended_takes_its_server_along(
 
 @pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
 def test_a_collection_that_is_ended_leaves_no_half_snapshot(
-    busy: embedded.Server, folder: Path, tmp_path: Path, which: signal.Signals
+    busy: embedded.EmbeddedServer, folder: Path, tmp_path: Path, which: signal.Signals
 ) -> None:
     file = tmp_path / "s.json.zst"
     with at_stage(folder, "columns", "collect", busy.dsn(), "-o", str(file)) as terminal:
@@ -235,7 +237,7 @@ def test_a_collection_that_is_ended_leaves_no_half_snapshot(
 @pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
 @pytest.mark.parametrize("stage", ["building the lab", "planning the workload"])
 def test_an_advisor_that_is_ended_takes_its_lab_along(
-    busy: embedded.Server, folder: Path, which: signal.Signals, stage: str
+    busy: embedded.EmbeddedServer, folder: Path, which: signal.Signals, stage: str
 ) -> None:
     with at_stage(folder, stage, "indexes", busy.dsn()) as terminal:
         time.sleep(0.2 if stage == "building the lab" else 0)  # see above

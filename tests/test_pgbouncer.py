@@ -44,14 +44,14 @@ analyze t;
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[embedded.Server]:
+def server() -> Iterator[embedded.EmbeddedServer]:
     with embedded.start(tcp=True) as found:
         psql(found.dsn(), "create extension pg_stat_statements;" + FAULTS)
         yield found
 
 
 @contextmanager
-def pooled(server: embedded.Server, mode: str) -> Iterator[str]:
+def pooled(server: embedded.EmbeddedServer, mode: str) -> Iterator[str]:
     """Run a pooler before the server; as root it runs as nobody, as it demands."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
@@ -81,7 +81,7 @@ def wait(port: int) -> None:
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_everything_is_read_and_nothing_stays_in_the_pooled_sessions(
-    server: embedded.Server, mode: str
+    server: embedded.EmbeddedServer, mode: str
 ) -> None:
     with pooled(server, mode) as dsn:
         snapshot = collect(dsn)
@@ -97,7 +97,9 @@ def test_everything_is_read_and_nothing_stays_in_the_pooled_sessions(
                     assert now == fresh.execute(f"show {name}".encode()).fetchone(), name
 
 
-def test_where_transactions_are_forbidden_it_is_one_clear_line(server: embedded.Server) -> None:
+def test_where_transactions_are_forbidden_it_is_one_clear_line(
+    server: embedded.EmbeddedServer,
+) -> None:
     with pooled(server, "statement") as dsn:
         with pytest.raises(Error) as caught:
             collect(dsn)
@@ -109,7 +111,7 @@ def test_where_transactions_are_forbidden_it_is_one_clear_line(server: embedded.
 
 
 def test_a_whole_run_goes_through_a_transaction_pooler(
-    server: embedded.Server, tmp_path: Path
+    server: embedded.EmbeddedServer, tmp_path: Path
 ) -> None:
     with pooled(server, "transaction") as dsn:
         done = db_analyze("run", dsn, "-o", str(tmp_path))

@@ -19,7 +19,7 @@ from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import queries
 from pgwatch_wed.target.capabilities import UNEXPECTED, Capabilities
 from pgwatch_wed.target.collect import DERIVED, ORDER, collect
-from pgwatch_wed.target.session import Limits, Reader, ServerText, prepare
+from pgwatch_wed.target.session import CollectLimits, Reader, ServerText, prepare
 from tests.servers import MAJORS, Server
 from tests.zoo import in_motion, zoo
 
@@ -133,7 +133,7 @@ def test_explain_prints_every_query_that_is_run_for_a_fact(animals: str) -> None
             assert query.sql in printed, query.file
 
 
-def filled(query: queries.Query) -> dict[str, str]:
+def filled(query: queries.QueryFile) -> dict[str, str]:
     """Fill in every token of a query."""
     known = {"extschema": "public"}
     return {name: known.get(name, "1") for name in queries.tokens(query)}
@@ -268,7 +268,7 @@ def test_only_statements_that_stand_out_have_a_text(every_pg: Server, every_db: 
             admin.execute("select 1 as often")
     all_texts = collect(every_db, only=["statements"]).statements
     assert all(s.text for s in all_texts)
-    snapshot = collect(every_db, only=["statements"], limits=Limits(max_texts=1))
+    snapshot = collect(every_db, only=["statements"], limits=CollectLimits(max_texts=1))
     assert len(snapshot.statements) >= len(all_texts)
     texts = [s.text for s in snapshot.statements if s.text is not None]
     assert len(texts) <= 6

@@ -15,8 +15,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed.target import queries
-from pgwatch_wed.target.queries import Query
-from pgwatch_wed.target.session import Limits, Reader, reading
+from pgwatch_wed.target.queries import QueryFile
+from pgwatch_wed.target.session import CollectLimits, Reader, reading
 from tests.servers import Server
 from tests.zoo import zoo
 
@@ -66,7 +66,7 @@ def animals(every_pg: Server) -> Iterator[str]:
 
 def test_no_query_scans_a_function_for_each_row_of_another(every_pg: Server, animals: str) -> None:
     found: dict[str, list[str]] = {}
-    with reading(animals, Limits(), None) as reader:
+    with reading(animals, CollectLimits(), None) as reader:
         installed = reader.run("versions", b"select extname, extversion from pg_extension")
         assert isinstance(installed, tuple)
         version = dict(installed)
@@ -89,13 +89,13 @@ def test_the_test_sees_a_join_of_what_a_function_returns(animals: str) -> None:
             t as materialized (select * from public.pg_stat_statements(true) where dbid = 1)
         select (select count(*) from c o where o.userid = c.userid)
         from c left join t on t.queryid = c.queryid and t.userid = c.userid"""
-    with reading(animals, Limits(), None) as reader:
+    with reading(animals, CollectLimits(), None) as reader:
         plan = _explained(reader, joined)
     assert {r.what for r in _rescans(plan, str(plan))} == {"c", "t"}
 
 
-def _plan(reader: Reader, query: Query) -> Node:
-    values = {f.name: str(getattr(reader.limits, f.name)) for f in fields(Limits)}
+def _plan(reader: Reader, query: QueryFile) -> Node:
+    values = {f.name: str(getattr(reader.limits, f.name)) for f in fields(CollectLimits)}
     values |= {"extschema": "public", "oids": "1,2,3", "query_ids": "1,2,3"}
     return _explained(reader, query.render(values))
 

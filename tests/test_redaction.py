@@ -20,8 +20,8 @@ from pgwatch_wed.facts import Missing, Server, Snapshot
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.fields import fact_types
 from pgwatch_wed.redaction import Names, own, redacted
-from pgwatch_wed.redaction import snapshot as redaction
-from pgwatch_wed.redaction.statements import Statements
+from pgwatch_wed.redaction import snapshot_names as redaction
+from pgwatch_wed.redaction.sql_names import Statements
 from pgwatch_wed.render import example
 from pgwatch_wed.target.collect import collect
 from tests import servers
@@ -188,7 +188,7 @@ def test_names_that_may_be_shown_stay(hushed: Snapshot) -> None:
 
 
 def test_every_text_of_every_fact_was_thought_of() -> None:
-    """One that was not is replaced whole, and rules may judge otherwise; see redaction/snapshot.py."""
+    """One that was not is replaced whole, and rules may judge otherwise; see redaction/snapshot_names.py."""
     known = {
         *(redaction.NAMES.keys() | redaction.CHANGED.keys() | redaction.WORDS | redaction.EMPTIED),
         "name",

@@ -42,7 +42,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def foreign(
     choose: Callable[..., None],
-) -> Iterator[embedded.Server]:
+) -> Iterator[embedded.EmbeddedServer]:
     """A server that is external: all that is known of it is its conninfo."""
     servers.external.cache_clear()
     with embedded.start(tcp=True) as server:
@@ -176,7 +176,7 @@ def test_without_an_engine_the_embedded_server_stands_for_its_major(
 
 
 def test_an_external_server_is_used_alone_unless_majors_are_chosen(
-    foreign: embedded.Server, choose: Callable[..., None]
+    foreign: embedded.EmbeddedServer, choose: Callable[..., None]
 ) -> None:
     assert servers.default().kind == "external"
     assert [spec.kind for spec in servers.chosen()] == ["external"]
@@ -185,7 +185,7 @@ def test_an_external_server_is_used_alone_unless_majors_are_chosen(
 
 
 def test_an_external_server_gives_databases_and_keeps_its_settings(
-    foreign: embedded.Server,
+    foreign: embedded.EmbeddedServer,
 ) -> None:
     server = servers.start(servers.default())
     with server.database() as dsn:

@@ -3,7 +3,7 @@
 import pytest
 
 from pgwatch_wed.sqltext import statement, terms
-from pgwatch_wed.sqltext.statement import Relation, UnsupportedError, parse
+from pgwatch_wed.sqltext.statement import RelationName, UnsupportedError, parse
 from pgwatch_wed.sqltext.terms import Kind
 
 
@@ -52,7 +52,11 @@ def test_relations_are_those_of_the_text_without_its_ctes() -> None:
     found = parse(
         'with c as (select from "My t") select from c, s.u union select from c join v on true'
     )
-    assert found.relations == {Relation(None, "My t"), Relation("s", "u"), Relation(None, "v")}
+    assert found.relations == {
+        RelationName(None, "My t"),
+        RelationName("s", "u"),
+        RelationName(None, "v"),
+    }
 
 
 def test_parameters_are_counted() -> None:

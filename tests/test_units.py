@@ -4,7 +4,7 @@ import click
 import pytest
 
 from pgwatch_wed import config, units
-from pgwatch_wed.cli.indexes import Size
+from pgwatch_wed.cli.indexes import SizeType
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.postgres import memory
 
@@ -29,7 +29,7 @@ NO_SIZES = ["", "MB", "-1MB", "5XB", "1e3MB", "1MB2", "500 MBit", "five MB"]
 def test_every_reader_of_sizes_reads_the_same(text: str, size: int) -> None:
     assert units.read_size(text) == size
     assert config.size(text, "key") == size
-    assert Size().convert(text, None, None) == size
+    assert SizeType().convert(text, None, None) == size
     if not text.isdigit():  # work_mem = 1000 counts kB
         assert memory.size(text) == size
 
@@ -41,7 +41,7 @@ def test_what_is_no_size_is_refused_by_every_reader(text: str) -> None:
     with pytest.raises(UsageError, match="must be a size"):
         config.size(text, "key")
     with pytest.raises(click.BadParameter, match="no size"):
-        Size().convert(text, None, None)
+        SizeType().convert(text, None, None)
     assert memory.size(text) is None
 
 

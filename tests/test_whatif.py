@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from pgwatch_wed.whatif.choose import advise, existing
-from pgwatch_wed.whatif.choose.advise import Advice, Options
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from pgwatch_wed.whatif.choose.pool import Pool
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Index, Key, Plan, PlanError, Query, Rejected
+from pgwatch_wed.whatif.model import Candidate, Key, Plan, PlanError, Query, Rejected
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests import servers
 from tests.planning import query, real_plan, shape
@@ -74,18 +74,18 @@ QUERIES = (
     "select avg(value) from events where device = 5 and at < '2024-01-20'",
 )
 CANDIDATES = {
-    "one key": Index("public", "orders", (Key.of("customer_id"),)),
-    "unique values": Index("public", "orders", (Key.of("note"),)),
-    "two keys": Index("public", "orders", (Key.of("status"), Key.of("placed"))),
-    "descending": Index("public", "orders", (Key.of("placed", order="DESC NULLS LAST"),)),
-    "covering": Index("public", "orders", (Key.of("customer_id"),), ("total",)),
-    "partial": Index("public", "orders", (Key.of("placed"),), (), "status = 'open'"),
-    "null partial": Index("public", "orders", (Key.of("placed"),), (), "archived_at IS NULL"),
-    "brin": Index("public", "orders", (Key.of("placed"),), method="brin"),
-    "few rows a key": Index("public", "lines", (Key.of("product_id"),)),
-    "covering lines": Index("public", "lines", (Key.of("product_id"),), ("quantity", "price")),
-    "quoted": Index("Mixed Case", "Weird Table", (Key.of("Customer Id"),)),
-    "partitioned": Index("public", "events", (Key.of("device"),)),
+    "one key": Candidate("public", "orders", (Key.of("customer_id"),)),
+    "unique values": Candidate("public", "orders", (Key.of("note"),)),
+    "two keys": Candidate("public", "orders", (Key.of("status"), Key.of("placed"))),
+    "descending": Candidate("public", "orders", (Key.of("placed", order="DESC NULLS LAST"),)),
+    "covering": Candidate("public", "orders", (Key.of("customer_id"),), ("total",)),
+    "partial": Candidate("public", "orders", (Key.of("placed"),), (), "status = 'open'"),
+    "null partial": Candidate("public", "orders", (Key.of("placed"),), (), "archived_at IS NULL"),
+    "brin": Candidate("public", "orders", (Key.of("placed"),), method="brin"),
+    "few rows a key": Candidate("public", "lines", (Key.of("product_id"),)),
+    "covering lines": Candidate("public", "lines", (Key.of("product_id"),), ("quantity", "price")),
+    "quoted": Candidate("Mixed Case", "Weird Table", (Key.of("Customer Id"),)),
+    "partitioned": Candidate("public", "events", (Key.of("device"),)),
 }
 
 
@@ -120,7 +120,7 @@ def work(*texts: str, **more: Any) -> Workload:
 
 
 def advised(lab: Lab, *texts: str, **more: Any) -> Advice:
-    options = Options(**{"seconds": 20.0, "budget_bytes": 100_000_000, **more})
+    options = AdviceOptions(**{"seconds": 20.0, "budget_bytes": 100_000_000, **more})
     return advise.advise(lab, work(*texts), options)
 
 
@@ -169,8 +169,10 @@ def test_hiding_an_index_is_dropping_it(shop: str, lab: Lab) -> None:
 
 
 def test_gin_and_trigrams_are_planned_and_their_method_is_known(lab: Lab) -> None:
-    data = Index("public", "orders", (Key.of("data"),), method="gin")
-    email = Index("public", "customers", (Key.of("email", "public.gin_trgm_ops"),), method="gin")
+    data = Candidate("public", "orders", (Key.of("data"),), method="gin")
+    email = Candidate(
+        "public", "customers", (Key.of("email", "public.gin_trgm_ops"),), method="gin"
+    )
     lab.add([data, email])
     for index, text in (
         (data, """select from orders where data @> '{"k": 5}'"""),
@@ -182,8 +184,8 @@ def test_gin_and_trigrams_are_planned_and_their_method_is_known(lab: Lab) -> Non
 
 
 def test_what_the_server_refuses_to_build_is_told(lab: Lab) -> None:
-    bad = Index("public", "orders", (Key("now() + placed::time", None),))
-    gone = Index("public", "no such table", (Key.of("a"),))
+    bad = Candidate("public", "orders", (Key("now() + placed::time", None),))
+    gone = Candidate("public", "no such table", (Key.of("a"),))
     lab.add([bad, gone])
     assert "IMMUTABLE" in str(lab.refusal(bad))
     assert "no table" in str(lab.refusal(gone))
@@ -199,10 +201,10 @@ def test_a_statement_that_does_not_plan_leaves_the_lab_usable(lab: Lab) -> None:
 
 
 def test_a_known_plan_answers_for_every_set_between() -> None:
-    a, b, c = (Index("public", "t", (Key.of(name),)) for name in "abc")
-    asked: list[frozenset[Index]] = []
+    a, b, c = (Candidate("public", "t", (Key.of(name),)) for name in "abc")
+    asked: list[frozenset[Candidate]] = []
 
-    def ask(_query: Query, shown: frozenset[Index]) -> Plan:
+    def ask(_query: Query, shown: frozenset[Candidate]) -> Plan:
         asked.append(shown)
         return Plan(10.0, shown & {a}, frozenset(), {})
 
@@ -279,7 +281,7 @@ def test_a_tiny_table_gets_no_index(lab: Lab) -> None:
 def test_writes_veto_an_index_that_costs_them_more_than_it_saves(lab: Lab) -> None:
     read = query("select body from log where kind = 5", weight=1.0)
     write = query("insert into log values (1, 2, 'x')", weight=1.0)
-    options = Options(budget_bytes=100_000_000, seconds=20)
+    options = AdviceOptions(budget_bytes=100_000_000, seconds=20)
     alone = advise.advise(lab, Workload((read, write)), options)
     assert [i.index.columns[0] for i in alone.indexes] == ["kind"]
     assert alone.indexes[0].write_cost > 0
@@ -290,7 +292,7 @@ def test_writes_veto_an_index_that_costs_them_more_than_it_saves(lab: Lab) -> No
 def test_an_update_counts_only_where_it_touches_the_index(lab: Lab) -> None:
     read = query("select body from log where kind = 5")
     elsewhere = query("update log set body = 'x' where id = 5", weight=10.0)
-    options = Options(budget_bytes=100_000_000, seconds=20)
+    options = AdviceOptions(budget_bytes=100_000_000, seconds=20)
     advice = advise.advise(lab, Workload((read, elsewhere)), options)
     kinds = [i for i in advice.indexes if i.index.columns == ("kind",)]
     assert kinds
@@ -299,7 +301,7 @@ def test_an_update_counts_only_where_it_touches_the_index(lab: Lab) -> None:
 
 
 def test_an_index_that_the_new_one_replaces_is_named(lab: Lab) -> None:
-    longer = Index("public", "orders", (Key.of("total"), Key.of("id"), Key.of("placed")))
+    longer = Candidate("public", "orders", (Key.of("total"), Key.of("id"), Key.of("placed")))
     assert [e.name for e in existing.made_redundant(lab.catalog, longer)] == ["orders_total"]
 
 

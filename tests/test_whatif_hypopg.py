@@ -8,10 +8,10 @@ from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed.whatif import engines
 from pgwatch_wed.whatif.choose import advise
-from pgwatch_wed.whatif.choose.advise import Options
+from pgwatch_wed.whatif.choose.advise import AdviceOptions
 from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.lab import dump
-from pgwatch_wed.whatif.model import Index, Key, PlanError, Query
+from pgwatch_wed.whatif.model import Candidate, Key, PlanError, Query
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests import servers
 from tests.psql import psql
@@ -28,7 +28,7 @@ create table "Mixed Case"."Weird Table" ("Customer Id" int, filler text);
 insert into "Mixed Case"."Weird Table" select g % 4000, repeat('x', 40) from generate_series(1, 30000) g;
 vacuum analyze;
 """
-CUSTOMER = Index("public", "orders", (Key.of("customer_id"),))
+CUSTOMER = Candidate("public", "orders", (Key.of("customer_id"),))
 BY_CUSTOMER = "select total from orders where customer_id = 7"
 
 
@@ -60,7 +60,7 @@ def test_costs_and_sizes_are_those_of_the_real_index(shop: str, oracle: HypoPG) 
 
 
 def test_a_copy_of_the_primary_key_looks_no_better_than_it(oracle: HypoPG) -> None:
-    copy = Index("public", "orders", (Key.of("id"),))
+    copy = Candidate("public", "orders", (Key.of("id"),))
     oracle.add([copy])
     query = Query("q", "select total from orders where id = 7")
     assert oracle.plan(query, [copy]).cost == pytest.approx(oracle.plan(query).cost, rel=0.02)
@@ -74,7 +74,7 @@ def test_nothing_is_left_even_after_an_error(oracle: HypoPG) -> None:
 
 
 def test_what_it_does_not_know_is_refused(oracle: HypoPG) -> None:
-    gin = Index("public", "orders", (Key.of("pad"),), method="gin")
+    gin = Candidate("public", "orders", (Key.of("pad"),), method="gin")
     oracle.add([gin])
     assert "gin" in str(oracle.refusal(gin))
 
@@ -88,7 +88,7 @@ def test_it_advises_with_parameters_on_every_version(every_db: str) -> None:
     )
     queries = tuple(q for q in map(query_of, texts, texts) if isinstance(q, Query))
     with HypoPG(every_db) as oracle:
-        advice = advise.advise(oracle, Workload(queries), Options(50_000_000, seconds=20))
+        advice = advise.advise(oracle, Workload(queries), AdviceOptions(50_000_000, seconds=20))
     found = {(i.index.table, i.index.columns[0]) for i in advice.indexes}
     assert found == {("orders", "customer_id"), ("Weird Table", "Customer Id")}
     assert [r.query for r in advice.rejected] == [texts[2]]

@@ -9,7 +9,7 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.whatif.choose import advise
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Index, Key, Query
+from pgwatch_wed.whatif.model import Candidate, Key, Query
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests import servers
 from tests.planning import query, real_plan
@@ -75,24 +75,24 @@ analyze;
 """
 HERE = ("s %d {x}", "t{a} %s")
 ODD_INDEXES = (
-    Index(*HERE, (Key('lower("c{o}l %d")'),)),
-    Index(*HERE, (Key.of("c{o}l %d"),), ("mood",)),
-    Index(*HERE, (Key.of("mood"), Key.of("code"))),
-    Index(*HERE, (Key.of("nothing"),)),
-    Index(*HERE, (Key.of("at"),)),
-    Index(*HERE, (Key("date_trunc('month'::text, (at)::timestamp)"),)),
-    Index(*HERE, (Key("upper((code)::text)"),)),
-    Index(*HERE, (Key("(level * 2)"),)),
-    Index(*HERE, (Key("(doc ->> 'k{%s}')"),)),
-    Index(*HERE, (Key.of("twice"),)),
-    Index(*HERE, (Key.of("id"),), (), "mood = 'a'"),
-    Index(*HERE, (Key.of("pair"),), method="gin"),
-    Index(*HERE, (Key.of("doc"),), method="gin"),
-    Index(*HERE, (Key.of("doc", "jsonb_path_ops"),), method="gin"),
-    Index("public", "nothing_yet", (Key("lower(name)"),)),
-    Index("public", "nothing_yet", (Key.of("tags"),), method="gin"),
-    Index("public", "unknown", (Key.of("id"), Key.of("name"))),
-    Index("public", "unknown", (Key("lower(name)"),)),
+    Candidate(*HERE, (Key('lower("c{o}l %d")'),)),
+    Candidate(*HERE, (Key.of("c{o}l %d"),), ("mood",)),
+    Candidate(*HERE, (Key.of("mood"), Key.of("code"))),
+    Candidate(*HERE, (Key.of("nothing"),)),
+    Candidate(*HERE, (Key.of("at"),)),
+    Candidate(*HERE, (Key("date_trunc('month'::text, (at)::timestamp)"),)),
+    Candidate(*HERE, (Key("upper((code)::text)"),)),
+    Candidate(*HERE, (Key("(level * 2)"),)),
+    Candidate(*HERE, (Key("(doc ->> 'k{%s}')"),)),
+    Candidate(*HERE, (Key.of("twice"),)),
+    Candidate(*HERE, (Key.of("id"),), (), "mood = 'a'"),
+    Candidate(*HERE, (Key.of("pair"),), method="gin"),
+    Candidate(*HERE, (Key.of("doc"),), method="gin"),
+    Candidate(*HERE, (Key.of("doc", "jsonb_path_ops"),), method="gin"),
+    Candidate("public", "nothing_yet", (Key("lower(name)"),)),
+    Candidate("public", "nothing_yet", (Key.of("tags"),), method="gin"),
+    Candidate("public", "unknown", (Key.of("id"), Key.of("name"))),
+    Candidate("public", "unknown", (Key("lower(name)"),)),
 )
 
 GIN = {
@@ -137,7 +137,7 @@ def lab(things: str) -> Iterator[Lab]:
         yield lab
 
 
-def assert_size(dsn: str, lab: Lab, index: Index, rel: float) -> None:
+def assert_size(dsn: str, lab: Lab, index: Candidate, rel: float) -> None:
     lab.add([index])
     assert lab.refusal(index) is None
     with psycopg.connect(dsn) as connection:
@@ -151,13 +151,13 @@ def assert_size(dsn: str, lab: Lab, index: Index, rel: float) -> None:
 @pytest.mark.parametrize("kind", GIN)
 def test_a_gin_index_is_as_large_as_the_statistics_tell(things: str, lab: Lab, kind: str) -> None:
     key, rel = GIN[kind]
-    assert_size(things, lab, Index("public", "documents", (key,), method="gin"), rel)
+    assert_size(things, lab, Candidate("public", "documents", (key,), method="gin"), rel)
 
 
 @pytest.mark.parametrize("kind", TREES)
 def test_a_tree_is_as_large_as_the_real_one(things: str, lab: Lab, kind: str) -> None:
     table, keys, include, predicate, rel = TREES[kind]
-    index = Index("public", table, tuple(map(Key.of, keys)), include, predicate)
+    index = Candidate("public", table, tuple(map(Key.of, keys)), include, predicate)
     assert_size(things, lab, index, rel)
 
 
@@ -166,7 +166,7 @@ def test_an_expression_has_the_statistics_that_it_will_have(
     things: str, lab: Lab, text: str
 ) -> None:
     table, condition, factor = EXPRESSIONS[text]
-    index = Index("public", table, (Key(text),))
+    index = Candidate("public", table, (Key(text),))
     question = f"select * from {table} where {text} {condition}"
     lab.add([index])
     plan = lab.plan(query(question), [index])
@@ -184,7 +184,7 @@ def test_an_expression_has_the_statistics_that_it_will_have(
 
 
 def test_an_expression_that_fails_for_a_value_is_left_as_it_is(things: str, lab: Lab) -> None:
-    index = Index("public", "people", (Key("(1 / (length(town) - 6))"),))
+    index = Candidate("public", "people", (Key("(1 / (length(town) - 6))"),))
     lab.add([index])
     assert lab.refusal(index) is None
     assert lab.size(index) > 0
@@ -231,7 +231,7 @@ def test_tpch_costs_are_those_of_really_built_indexes(tpch: str) -> None:
     asked = tuple(q for q in every if isinstance(q, Query))
     assert len(asked) == 22
     with source.open_lab(tpch) as lab:
-        options = advise.Options(int(1000 * MB * SCALE), seconds=60)
+        options = advise.AdviceOptions(int(1000 * MB * SCALE), seconds=60)
         advice = advise.advise(lab, Workload(asked), options)
         like = measure.likeness(tpch, lab, asked, [i.index for i in advice.indexes])
     assert len(advice.indexes) >= 5

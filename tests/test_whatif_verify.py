@@ -21,9 +21,9 @@ from pgwatch_wed.whatif import engines, output
 from pgwatch_wed.whatif.choose import advise
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Index, Key
+from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.proof import copies, values
-from pgwatch_wed.whatif.proof.truth import Options, Verified
+from pgwatch_wed.whatif.proof.truth import Verified, VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
 from tests import servers
 from tests.planning import query
@@ -45,11 +45,11 @@ create table events_feb partition of events for values from ('2024-02-01') to ('
 insert into events select date '2024-01-01' + g % 59, g % 3000, g from generate_series(1, 60000) g;
 vacuum analyze;
 """
-RANK = Index("public", "trap", (Key.of("rank"),))
-CUSTOMER = Index("public", "orders", (Key.of("customer_id"),))
-IDLE = Index("public", "orders", (Key.of("pad"),))
-DEVICE = Index("public", "events", (Key.of("device"),))
-UPPER = Index("public", "orders", (Key("upper(status || id)", None),))
+RANK = Candidate("public", "trap", (Key.of("rank"),))
+CUSTOMER = Candidate("public", "orders", (Key.of("customer_id"),))
+IDLE = Candidate("public", "orders", (Key.of("pad"),))
+DEVICE = Candidate("public", "events", (Key.of("device"),))
+UPPER = Candidate("public", "orders", (Key("upper(status || id)", None),))
 TRAP = "select pad from trap where flag = 7 order by rank limit 1"
 BY_CUSTOMER = "select sum(total) from orders where customer_id = 77"
 
@@ -80,9 +80,9 @@ def lab(shop: str) -> Iterator[Lab]:
 
 
 def verified(
-    copy: str, shop: str, lab: Lab, indexes: list[Index], *texts: str, **more: Any
+    copy: str, shop: str, lab: Lab, indexes: list[Candidate], *texts: str, **more: Any
 ) -> Verified:
-    options = Options(**{"seconds": 60.0, "timeout_s": 5.0, **more})
+    options = VerifyOptions(**{"seconds": 60.0, "timeout_s": 5.0, **more})
     return verify(copy, shop, indexes, [query(t) for t in texts], lab, options)
 
 
@@ -117,7 +117,7 @@ def test_an_index_that_pays_many_times_over_may_cost_a_little(
     copy: str, shop: str, lab: Lab
 ) -> None:
     light, heavy = query(TRAP, weight=0.00001), query("select min(rank) from trap", weight=1000.0)
-    found = verify(copy, shop, [RANK], [light, heavy], lab, Options(timeout_s=5.0))
+    found = verify(copy, shop, [RANK], [light, heavy], lab, VerifyOptions(timeout_s=5.0))
     assert [i.index for i in found.indexes] == [RANK]
     assert any("slower with the set" in note for note in found.notes)
 
@@ -284,7 +284,7 @@ def test_the_command_tells_what_each_index_bought(shop: str, copy: str, folder: 
 
 
 def test_the_outputs_hold_the_truth(shop: str, copy: str, folder: Path) -> None:
-    options = advise.Options(50_000_000, seconds=10)
+    options = advise.AdviceOptions(50_000_000, seconds=10)
     advice = engines.advise_target(shop, folder, options, copy=engines.Copy(copy))
     found = json.loads(output.as_json(advice))
     truth = found["verified"]

@@ -11,7 +11,7 @@ from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
 
 # Enough to see whether a fact can be read; the answer itself is not wanted.
-_PROBE = collecting.Limits(
+_PROBE = collecting.CollectLimits(
     max_relations=100,
     max_indexes=100,
     max_columns=100,

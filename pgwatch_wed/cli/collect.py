@@ -7,7 +7,7 @@ import click
 from pgwatch_wed import redaction
 from pgwatch_wed.cli import options
 from pgwatch_wed.cli.gathering import gathering
-from pgwatch_wed.cli.progress import ProgressBar
+from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.gather import run as gather

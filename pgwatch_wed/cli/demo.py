@@ -12,8 +12,8 @@ import psycopg
 
 from pgwatch_wed import assets
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.cli import options, output
-from pgwatch_wed.cli.progress import ProgressBar
+from pgwatch_wed.cli import delivery, options
+from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.gather.enrichment import enrich
@@ -70,10 +70,10 @@ def demo(seconds: int, no_progress: bool, **given: Any) -> int:
     finally:
         progress.clear()
     report = analyse(snapshots, settings, target="the demo shop")
-    return output.deliver(report, snapshots, wanted, "TARGET")
+    return delivery.deliver(report, snapshots, wanted, "TARGET")
 
 
-def fill(server: embedded.Server) -> None:
+def fill(server: embedded.EmbeddedServer) -> None:
     """Create the shop's database and its faults."""
     server.run("createdb", "shop")
     script = assets.text("sql", "demo", "shop.sql")
@@ -82,7 +82,7 @@ def fill(server: embedded.Server) -> None:
     server.run("psql", "-X", "-q", "-c", "select pg_stat_statements_reset()", dbname="shop")
 
 
-def work(server: embedded.Server, seconds: int) -> None:
+def work(server: embedded.EmbeddedServer, seconds: int) -> None:
     """Run the shop's customers and its back office."""
     folder = assets.asset("sql") / "demo"
     scripts = [f"--file={folder / name}@{share}" for name, share in _SHARES.items()]
@@ -91,7 +91,7 @@ def work(server: embedded.Server, seconds: int) -> None:
 
 
 @contextlib.contextmanager
-def trouble(server: embedded.Server) -> Iterator[None]:
+def trouble(server: embedded.EmbeddedServer) -> Iterator[None]:
     """Hold a lock in a forgotten transaction, and let two others wait for it."""
     with contextlib.ExitStack() as stack:
         holder, *waiters = [

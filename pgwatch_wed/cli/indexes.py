@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pgwatch_wed import units
-from pgwatch_wed.cli.progress import ProgressBar
+from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.target import connect
 
@@ -14,7 +14,7 @@ _FORMATS = ("text", "json", "sql", "alembic")
 _ENGINES = ("auto", "hypopg", "lab")
 
 
-class Size(click.ParamType[int]):
+class SizeType(click.ParamType[int]):
     """A size such as ``500MB``, in the units of postgresql.conf."""
 
     name = "size"
@@ -39,7 +39,7 @@ class Size(click.ParamType[int]):
 )
 @click.option(
     "--budget",
-    type=Size(),
+    type=SizeType(),
     metavar="SIZE",
     help="Room for new indexes, such as 500MB (powers of 1024). [default: a quarter of the tables' size]",
 )
@@ -109,13 +109,13 @@ def indexes(
 ) -> int:
     """Advise indexes for TARGET's workload, proven by the planner; nothing is changed there."""
     from pgwatch_wed.whatif import engines, output
-    from pgwatch_wed.whatif.choose.advise import Options
-    from pgwatch_wed.whatif.proof.truth import Options as Measuring
+    from pgwatch_wed.whatif.choose.advise import AdviceOptions
+    from pgwatch_wed.whatif.proof.truth import VerifyOptions
 
     if budget is not None and budget < 1:
         raise UsageError("the budget is nothing", "give one such as --budget 500MB")
-    wanted = Options(budget, max_width, seconds, guard)
-    measuring = Measuring(timeout_s=verify_timeout, seconds=verify_seconds)
+    wanted = AdviceOptions(budget, max_width, seconds, guard)
+    measuring = VerifyOptions(timeout_s=verify_timeout, seconds=verify_seconds)
     trial = engines.Copy(connect.resolve(copy), measuring) if copy else None
     progress = ProgressBar(enabled=not no_progress)
     try:

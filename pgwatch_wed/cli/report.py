@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.cli import options, output
+from pgwatch_wed.cli import delivery, options
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import file as snapshot_file
@@ -31,4 +31,4 @@ def report(files: tuple[Path, ...], **given: Any) -> int:
             "the snapshots are of different servers", "give a report of its own to each server"
         )
     judged = analyse(snapshots, settings, target=files[0].name)
-    return output.deliver(judged, snapshots, wanted, f"report {files[0]}")
+    return delivery.deliver(judged, snapshots, wanted, f"report {files[0]}")

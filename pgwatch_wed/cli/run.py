@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.cli import options, output
+from pgwatch_wed.cli import delivery, options
 from pgwatch_wed.cli.gathering import gathering
-from pgwatch_wed.cli.progress import ProgressBar
+from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import redact
 from pgwatch_wed.gather import run as gather
@@ -31,7 +31,7 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
         report = analyse(snapshots, settings, target=connect.label(conninfo))
     finally:
         progress.clear()
-    return output.deliver(report, snapshots, wanted_output, redact(target or ""))
+    return delivery.deliver(report, snapshots, wanted_output, redact(target or ""))
 
 
 def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:

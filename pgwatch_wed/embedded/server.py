@@ -109,14 +109,14 @@ def service_user() -> str | None:
 
 
 # What this process has to remove when it ends.
-_running: dict[Path, "Server"] = {}
+_running: dict[Path, "EmbeddedServer"] = {}
 _copies: list[Path] = []
 _reaper: subprocess.Popen[str] | None = None
 _reaper_lock = threading.Lock()
 
 
 @dataclass(slots=True)
-class Server:
+class EmbeddedServer:
     """A running cluster of our own. Use :func:`start`; ``stop`` removes every trace."""
 
     root: Path
@@ -204,7 +204,7 @@ class Server:
         _discard(self.root)
         _running.pop(self.root, None)
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> "EmbeddedServer":
         return self
 
     def __exit__(
@@ -247,7 +247,7 @@ def start(
     tcp: bool = False,
     initdb: tuple[str, ...] = (),
     binaries: Path | None = None,
-) -> Server:
+) -> EmbeddedServer:
     """Make a cluster in a temporary folder, start it and return it.
 
     ``settings`` go into the configuration, ``initdb`` to initdb, ``binaries`` names another
@@ -256,7 +256,9 @@ def start(
     sweep()
     programs = binaries or bindir()
     root = _make_folder()
-    server = Server(root, programs, free_port(), tcp, secrets.token_hex(16), dict(settings or {}))
+    server = EmbeddedServer(
+        root, programs, free_port(), tcp, secrets.token_hex(16), dict(settings or {})
+    )
     _running[root] = server
     try:
         _prepare(server, initdb)
@@ -268,7 +270,9 @@ def start(
 
 
 @contextlib.contextmanager
-def running(settings: Mapping[str, str] | None = None, *, tcp: bool = False) -> Iterator[Server]:
+def running(
+    settings: Mapping[str, str] | None = None, *, tcp: bool = False
+) -> Iterator[EmbeddedServer]:
     """Run a cluster for the length of a ``with`` block."""
     with start(settings, tcp=tcp) as server:
         yield server
@@ -281,7 +285,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _prepare(server: Server, options: tuple[str, ...]) -> None:
+def _prepare(server: EmbeddedServer, options: tuple[str, ...]) -> None:
     secret = server.root / "password"
     secret.touch(mode=0o600)
     secret.write_text(server.password, encoding="ascii")

@@ -20,7 +20,7 @@ from pgwatch_wed.facts import (
     StatementPlan,
 )
 from pgwatch_wed.gather.wanted import Budget, Wanted
-from pgwatch_wed.postgres import workload
+from pgwatch_wed.postgres import statements
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import text as statement_text
@@ -126,7 +126,7 @@ def _in_the_lab(
         advice = advise.advise(
             oracle,
             Workload(queries, source="pg_stat_statements", is_measured=True),
-            advise.Options(seconds=seconds / 2),
+            advise.AdviceOptions(seconds=seconds / 2),
             lambda what, share: progress(what, 0.9 + 0.08 * share),
         )
         trees = _trees(oracle, snapshot, queries, advice)
@@ -136,7 +136,7 @@ def _in_the_lab(
 def _queries(snapshot: Snapshot, query_of: Callable[..., Any]) -> Iterator["Query"]:
     from pgwatch_wed.whatif.model import Query
 
-    for s in workload.statements(snapshot):
+    for s in statements.of_users(snapshot):
         if s.text is None or statement_text.is_utility(s.text) or not s.calls:
             continue
         found = query_of(
@@ -250,8 +250,8 @@ def _missing(
             size_bytes=one.size_bytes,
             cost_before=round(one.cost_without, 3),
             cost_after=round(one.cost_with, 3),
-            ms_per_day=workload.per_day(snapshot, one.cost_without - one.cost_with),
-            write_ms_per_day=workload.per_day(snapshot, one.write_cost),
+            ms_per_day=statements.per_day(snapshot, one.cost_without - one.cost_with),
+            write_ms_per_day=statements.per_day(snapshot, one.write_cost),
             query_ids=one.query_ids,
             queries=tuple(texts[q] for q in one.query_ids if q in texts),
             engine=advice.engine,

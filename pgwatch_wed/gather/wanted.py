@@ -17,7 +17,7 @@ class Wanted:
     budget_s: float | None = 300
     exact_bloat: int | None = None
     advise: bool = True
-    limits: collecting.Limits = field(default_factory=collecting.Limits)
+    limits: collecting.CollectLimits = field(default_factory=collecting.CollectLimits)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "Wanted":

@@ -42,7 +42,7 @@ _NEVER_MERGED = frozenset(("numeric", "float4", "float8", "jsonb", "interval"))
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class PageEstimate:
     """Pages of a freshly built index: at least, likely and at most."""
 
     least: float
@@ -67,7 +67,7 @@ class _Key:
     sure_share: float
 
 
-def expected(snapshot: Snapshot, index: Index, table: Table) -> Size | None:
+def expected(snapshot: Snapshot, index: Index, table: Table) -> PageEstimate | None:
     """Return the size of a freshly built B-tree; None if statistics or types do not allow an estimate."""
     rows = index.rows if index.predicate is not None else table.rows
     keys = [_key(snapshot, index, place, rows) for place in range(len(index.columns))]
@@ -85,7 +85,7 @@ def expected(snapshot: Snapshot, index: Index, table: Table) -> Size | None:
     nulls = parts[0].null_fraction if len(parts) == 1 else 0.0
     sure = parts[0].sure_share if len(parts) == 1 else 1.0
     alone = rows * (1 - nulls) * (1 - sure)
-    return Size(
+    return PageEstimate(
         _pages(snapshot, index, (rows, nulls, few), narrow, is_merged=merged is not False),
         _pages(snapshot, index, (rows, nulls, many), usual, is_merged=merged is not False),
         _pages(snapshot, index, (rows, nulls, many), wide, is_merged=merged is True, alone=alone)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.postgres import workload
+from pgwatch_wed.postgres import statements
 
 
 def seconds(snapshot: Snapshot, reset: datetime | None) -> float | None:
@@ -24,4 +24,4 @@ def per_day(amount: float, length_s: float | None) -> float:
     Younger counters are not stretched: what was counted so far is what the day has had at the least.
     So it is with counters of unknown age.
     """
-    return workload.spread(amount, length_s or 0.0)
+    return statements.spread(amount, length_s or 0.0)

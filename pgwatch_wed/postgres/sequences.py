@@ -11,7 +11,7 @@ _INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
 _NUMERIC = re.compile(r"numeric\((\d+)(?:,(-?\d+))?\)\Z")
 BIGINT_MAX = 2**63 - 1
 
-Key = tuple[int, int]
+ColumnId = tuple[int, int]
 
 
 def bounds(column: Column) -> tuple[int, int] | None:
@@ -27,7 +27,7 @@ def bounds(column: Column) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class Clock:
+class SequencePosition:
     """A sequence and its position."""
 
     sequence: Sequence
@@ -82,15 +82,15 @@ class Feeds:
     snapshot: Snapshot
 
     @cached_property
-    def direct(self) -> dict[Key, Clock]:
+    def direct(self) -> dict[ColumnId, SequencePosition]:
         """Columns with a sequence as identity, owner or default; those of partitions with their parent."""
-        found: dict[Key, Clock] = {}
+        found: dict[ColumnId, SequencePosition] = {}
         for sequence in sorted(self.snapshot.sequences, key=lambda s: s.oid):
             for key in _fed(self.snapshot, sequence):
-                found.setdefault(key, Clock(sequence))
+                found.setdefault(key, SequencePosition(sequence))
         return {key: clock for key, clock in found.items() if not self._is_inherited(key, found)}
 
-    def _is_inherited(self, key: Key, found: dict[Key, Clock]) -> bool:
+    def _is_inherited(self, key: ColumnId, found: dict[ColumnId, SequencePosition]) -> bool:
         table = self.snapshot.table_by_oid.get(key[0])
         if table is None or table.parent_oid is None:
             return False
@@ -106,9 +106,9 @@ class Feeds:
         )
 
     @cached_property
-    def by_reference(self) -> dict[Key, tuple[Key, Clock]]:
+    def by_reference(self) -> dict[ColumnId, tuple[ColumnId, SequencePosition]]:
         """Foreign key columns that lead to such a column: what they refer to, and its sequence."""
-        found: dict[Key, tuple[Key, Clock]] = {}
+        found: dict[ColumnId, tuple[ColumnId, SequencePosition]] = {}
         open_ = list(self.direct.items())
         while open_:
             target, clock = open_.pop()
@@ -119,8 +119,8 @@ class Feeds:
         return found
 
     @cached_property
-    def _references(self) -> dict[Key, list[Key]]:
-        found: dict[Key, list[Key]] = {}
+    def _references(self) -> dict[ColumnId, list[ColumnId]]:
+        found: dict[ColumnId, list[ColumnId]] = {}
         for key in sorted(self.snapshot.constraints, key=lambda c: c.oid):
             if key.kind != "f" or key.parent_oid is not None or key.referenced_oid is None:
                 continue
@@ -129,7 +129,7 @@ class Feeds:
         return found
 
 
-def _fed(snapshot: Snapshot, sequence: Sequence) -> Iterator[Key]:
+def _fed(snapshot: Snapshot, sequence: Sequence) -> Iterator[ColumnId]:
     """Yield identity columns, plain defaults, and owning columns without a default, set by the application."""
     known = snapshot.column_by_key
     if sequence.owner_table_oid is not None and sequence.owner_column is not None:

@@ -10,14 +10,14 @@ from pglast import ast, parse_sql
 from pglast.parser import ParseError
 
 from pgwatch_wed.facts import Snapshot, Statement, Table
-from pgwatch_wed.postgres.workload import is_tooling
+from pgwatch_wed.postgres.statements import is_tooling
 from pgwatch_wed.sqltext.statement import with_casts
 
 _MAY_UPDATE = re.compile(r"\bupdate\b|\bmerge\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class UpdateTarget:
     """A table as a statement names it, and the columns that it sets."""
 
     schema: str | None
@@ -39,7 +39,7 @@ class Update:
 
 
 @lru_cache(maxsize=4096)
-def targets(text: str) -> tuple[Target, ...]:
+def targets(text: str) -> tuple[UpdateTarget, ...]:
     """Return what a statement updates: UPDATE, ON CONFLICT DO UPDATE, MERGE, also inside WITH."""
     if not _MAY_UPDATE.search(text):
         return ()
@@ -60,7 +60,7 @@ def _walk(node: Any) -> Iterator[Any]:
             yield from _walk(getattr(node, name))
 
 
-def _target(node: Any) -> Target | None:
+def _target(node: Any) -> UpdateTarget | None:
     if isinstance(node, ast.UpdateStmt):
         return _of(node.relation, node.targetList)
     if isinstance(node, ast.InsertStmt) and node.onConflictClause is not None:
@@ -74,11 +74,11 @@ def _target(node: Any) -> Target | None:
     return None
 
 
-def _of(relation: Any, sets: Any) -> Target | None:
+def _of(relation: Any, sets: Any) -> UpdateTarget | None:
     columns = frozenset(str(t.name) for t in sets or () if t.name)
     if relation is None or not columns:
         return None
-    return Target(relation.schemaname, str(relation.relname), columns)
+    return UpdateTarget(relation.schemaname, str(relation.relname), columns)
 
 
 def updates(snapshot: Snapshot) -> dict[int, list[Update]]:
@@ -105,7 +105,7 @@ def _tables(snapshot: Snapshot) -> dict[str, list[Table]]:
     return found
 
 
-def _resolve(known: dict[str, list[Table]], target: Target) -> Table | None:
+def _resolve(known: dict[str, list[Table]], target: UpdateTarget) -> Table | None:
     """Find the table that a text names; None if an unqualified name exists in several schemas."""
     named = [t for t in known.get(target.table, ()) if target.schema in (None, t.schema)]
     return named[0] if len(named) == 1 else None

@@ -95,7 +95,7 @@ def evidence(snapshot: Snapshot, session: Session) -> dict[str, object]:
 PREPARED = 0
 """The PID that PostgreSQL reports for a prepared transaction."""
 
-Node = int | str
+Participant = int | str
 """A session's PID, or a prepared transaction's GID."""
 
 
@@ -116,12 +116,12 @@ class Waits:
         return found
 
     @cached_property
-    def before(self) -> Mapping[int, tuple[Node, ...]]:
+    def before(self) -> Mapping[int, tuple[Participant, ...]]:
         """What each waiting session waits for."""
         return {pid: self._before(wait) for pid, wait in self.by_pid.items()}
 
-    def _before(self, wait: LockWait) -> tuple[Node, ...]:
-        found: set[Node] = {p for p in wait.blocked_by if p not in (PREPARED, wait.pid)}
+    def _before(self, wait: LockWait) -> tuple[Participant, ...]:
+        found: set[Participant] = {p for p in wait.blocked_by if p not in (PREPARED, wait.pid)}
         if PREPARED in wait.blocked_by:
             found.update(wait.blocked_by_prepared or (self._only_prepared(),))
         return tuple(sorted(found, key=str))
@@ -131,20 +131,20 @@ class Waits:
         return gids[0] if len(gids) == 1 else "?"
 
     @cached_property
-    def behind(self) -> Mapping[Node, tuple[int, ...]]:
+    def behind(self) -> Mapping[Participant, tuple[int, ...]]:
         """The sessions that wait directly for each."""
-        found: dict[Node, list[int]] = defaultdict(list)
+        found: dict[Participant, list[int]] = defaultdict(list)
         for pid, blockers in self.before.items():
             for blocker in blockers:
                 found[blocker].append(pid)
         return {node: tuple(sorted(pids)) for node, pids in found.items()}
 
     @cached_property
-    def roots(self) -> tuple[Node, ...]:
+    def roots(self) -> tuple[Participant, ...]:
         """Those that others wait for and that are not waiting themselves."""
         return tuple(sorted((n for n in self.behind if n not in self.by_pid), key=str))
 
-    def depths(self, root: Node) -> dict[int, int]:
+    def depths(self, root: Participant) -> dict[int, int]:
         """Return all sessions that wait for ``root``, directly (1) or behind others."""
         found: dict[int, int] = {}
         ring: Iterable[int] = self.behind.get(root, ())
@@ -163,7 +163,7 @@ class Waits:
             begun = session.query_start
         return since(begun, self.snapshot) or timedelta()
 
-    def longest(self, node: Node) -> timedelta:
+    def longest(self, node: Participant) -> timedelta:
         """Return the longest direct or indirect wait for a session or prepared transaction."""
         return max((self.waited(pid) for pid in self.depths(node)), default=timedelta())
 
@@ -177,7 +177,7 @@ def lock_name(mode: str) -> str:
 # Wording
 
 
-def subject(snapshot: Snapshot, node: Node) -> str:
+def subject(snapshot: Snapshot, node: Participant) -> str:
     """Name a session or prepared transaction at the beginning of a sentence."""
     if isinstance(node, str):
         return f"Prepared transaction {node}"
@@ -185,7 +185,7 @@ def subject(snapshot: Snapshot, node: Node) -> str:
     return f"Session {node} ({label(session)})" if session else f"Session {node}"
 
 
-def doing(snapshot: Snapshot, node: Node) -> str:
+def doing(snapshot: Snapshot, node: Participant) -> str:
     """Say what a session or prepared transaction that blocks others is doing."""
     if isinstance(node, str):
         prepared = next((p for p in snapshot.prepared_transactions if p.gid == node), None)
@@ -202,17 +202,19 @@ def doing(snapshot: Snapshot, node: Node) -> str:
     return f"has been running its statement for {words(since(session.query_start, snapshot))}"
 
 
-def held(snapshot: Snapshot, node: Node) -> list[str]:
+def held(snapshot: Snapshot, node: Participant) -> list[str]:
     """Name the strong relation locks that a session holds in this database."""
     mine = (k for k in snapshot.relation_locks if k.pid == node and k.is_granted)
     return sorted({f"{lock_name(k.mode)} on {k.relation}" for k in mine})[:50]
 
 
-def node_objects(snapshot: Snapshot, nodes: Iterable[Node]) -> dict[Node, Object]:
+def node_objects(snapshot: Snapshot, nodes: Iterable[Participant]) -> dict[Participant, Object]:
     """Name sessions and prepared transactions for findings."""
     nodes = list(nodes)
     sessions = [s for n in nodes if isinstance(n, int) and (s := snapshot.session_by_pid.get(n))]
-    named: dict[Node, Object] = dict(zip((s.pid for s in sessions), objects(sessions), strict=True))
+    named: dict[Participant, Object] = dict(
+        zip((s.pid for s in sessions), objects(sessions), strict=True)
+    )
     for node in nodes:
         kind = "prepared_transaction" if isinstance(node, str) else "session"
         named.setdefault(node, Object(kind, node if isinstance(node, str) else f"pid {node}"))

@@ -9,16 +9,16 @@ from typing import Any
 
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.postgres import autovacuum as vac
-from pgwatch_wed.postgres import workload
-from pgwatch_wed.postgres.waits import Node, Waits
+from pgwatch_wed.postgres.statements import of_users
+from pgwatch_wed.postgres.waits import Participant, Waits
 
 MAX_ROWS = 50_000
 MAX_TEXT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its heading, and ``text``, ``code``, ``count``, ``bytes``, ``ms``, ``share`` or ``when``."""
+class Heading:
+    """What stands over a column, and how it is printed: ``text``, ``code``, ``count``, ``bytes``, ``ms``, ``share`` or ``when``."""
 
     title: str
     kind: str = "text"
@@ -56,7 +56,7 @@ class Chapter:
     id: str
     title: str
     intro: str
-    columns: tuple[Column, ...]
+    columns: tuple[Heading, ...]
     rows: tuple[tuple[Any, ...], ...]
     left_out: int = 0
     pictures: tuple[Picture, ...] = ()
@@ -94,7 +94,7 @@ def _chapter(
     snapshot: Snapshot,
     fact: str,
     head: tuple[str, str, str],
-    columns: Iterable[Column],
+    columns: Iterable[Heading],
     rows: Iterable[tuple[Any, ...]],
     *pictures: Picture,
     tree: tuple[Branch, ...] = (),
@@ -119,19 +119,19 @@ def statements(s: Snapshot) -> Chapter:
             st.user or "",
             s.server.database,
         )
-        for st in workload.statements(s)
+        for st in of_users(s)
     ]
     columns = (
-        Column("statement", "code"),
-        Column("total time", "ms"),
-        Column("calls", "count"),
-        Column("mean", "ms"),
-        Column("rows", "count"),
-        Column("read", "bytes"),
-        Column("temp", "bytes"),
-        Column("WAL", "bytes"),
-        Column("role"),
-        Column("database"),
+        Heading("statement", "code"),
+        Heading("total time", "ms"),
+        Heading("calls", "count"),
+        Heading("mean", "ms"),
+        Heading("rows", "count"),
+        Heading("read", "bytes"),
+        Heading("temp", "bytes"),
+        Heading("WAL", "bytes"),
+        Heading("role"),
+        Heading("database"),
     )
     head = (
         "workload",
@@ -147,18 +147,18 @@ def tables(s: Snapshot) -> Chapter:
     """Tables by size."""
     rows = [_table_row(s, t) for t in s.tables]
     columns = (
-        Column("table"),
-        Column("size", "bytes"),
-        Column("indexes", "bytes"),
-        Column("live rows", "count"),
-        Column("dead rows", "count"),
-        Column("sequential scans", "count"),
-        Column("index scans", "count"),
-        Column("writes", "count"),
-        Column("HOT share", "share"),
-        Column("last vacuum", "when"),
-        Column("last analyze", "when"),
-        Column("transaction age", "count"),
+        Heading("table"),
+        Heading("size", "bytes"),
+        Heading("indexes", "bytes"),
+        Heading("live rows", "count"),
+        Heading("dead rows", "count"),
+        Heading("sequential scans", "count"),
+        Heading("index scans", "count"),
+        Heading("writes", "count"),
+        Heading("HOT share", "share"),
+        Heading("last vacuum", "when"),
+        Heading("last analyze", "when"),
+        Heading("transaction age", "count"),
     )
     head = ("tables", "Tables", "Sizes are those that the last VACUUM or ANALYZE wrote down.")
     rows.sort(key=lambda r: (-(r[1] or 0), r[0]))
@@ -194,14 +194,14 @@ def indexes(s: Snapshot) -> Chapter:
     """Indexes by size, with their use."""
     rows = [_index_row(s, i) for i in s.indexes]
     columns = (
-        Column("index"),
-        Column("table"),
-        Column("size", "bytes"),
-        Column("scans", "count"),
-        Column("rows read", "count"),
-        Column("last use", "when"),
-        Column("kind"),
-        Column("columns"),
+        Heading("index"),
+        Heading("table"),
+        Heading("size", "bytes"),
+        Heading("scans", "count"),
+        Heading("rows read", "count"),
+        Heading("last use", "when"),
+        Heading("kind"),
+        Heading("columns"),
     )
     head = ("indexes", "Indexes", "Size against use; scans are those of this node alone.")
     rows.sort(key=lambda r: (-r[2], r[0]))
@@ -240,13 +240,13 @@ def freeze(s: Snapshot) -> Chapter:
     """Dead rows and transaction ages, each against what brings autovacuum to that table."""
     rows = [_freeze_row(s, t) for t in s.tables if t.xid_age_xids is not None]
     columns = (
-        Column("table"),
-        Column("dead rows", "count"),
-        Column("of its trigger", "share"),
-        Column("transaction age", "count"),
-        Column("of its freeze age", "share"),
-        Column("multixact age", "count"),
-        Column("last vacuum", "when"),
+        Heading("table"),
+        Heading("dead rows", "count"),
+        Heading("of its trigger", "share"),
+        Heading("transaction age", "count"),
+        Heading("of its freeze age", "share"),
+        Heading("multixact age", "count"),
+        Heading("last vacuum", "when"),
     )
     head = (
         "vacuum",
@@ -293,14 +293,14 @@ def sessions(s: Snapshot) -> Chapter:
         if x.backend_type in (None, "client backend")
     ]
     columns = (
-        Column("pid", "id"),
-        Column("role"),
-        Column("application"),
-        Column("state"),
-        Column("transaction for", "ms"),
-        Column("waits for pid"),
-        Column("on"),
-        Column("statement", "code"),
+        Heading("pid", "id"),
+        Heading("role"),
+        Heading("application"),
+        Heading("state"),
+        Heading("transaction for", "ms"),
+        Heading("waits for pid"),
+        Heading("on"),
+        Heading("statement", "code"),
     )
     head = ("locks", "Sessions and locks", "Who was connected, and who waited for whom.")
     rows.sort(key=lambda r: -(r[4] or 0))
@@ -313,7 +313,7 @@ def _tree(s: Snapshot) -> tuple[Branch, ...]:
     return tuple(_branch(s, waits, root, frozenset()) for root in waits.roots)
 
 
-def _branch(s: Snapshot, waits: Waits, node: Node, above: frozenset[Node]) -> Branch:
+def _branch(s: Snapshot, waits: Waits, node: Participant, above: frozenset[Participant]) -> Branch:
     session = s.session_by_pid.get(node) if isinstance(node, int) else None
     wait = waits.by_pid.get(node) if isinstance(node, int) else None
     words = [str(node) if isinstance(node, int) else f"prepared transaction {node}"]
@@ -346,15 +346,15 @@ def databases(s: Snapshot) -> Chapter:
         for d in s.databases
     ]
     columns = (
-        Column("database"),
-        Column("sessions", "count"),
-        Column("commits", "count"),
-        Column("rollbacks", "count"),
-        Column("read", "bytes"),
-        Column("cache hits", "share"),
-        Column("temporary files", "bytes"),
-        Column("deadlocks", "count"),
-        Column("transaction age", "count"),
+        Heading("database"),
+        Heading("sessions", "count"),
+        Heading("commits", "count"),
+        Heading("rollbacks", "count"),
+        Heading("read", "bytes"),
+        Heading("cache hits", "share"),
+        Heading("temporary files", "bytes"),
+        Heading("deadlocks", "count"),
+        Heading("transaction age", "count"),
     )
     head = ("cache", "Databases and cache", "A hit ratio says little without the volume beside it.")
     picture = Picture("bars", "Temporary files by database", 6)
@@ -379,15 +379,15 @@ def io(s: Snapshot) -> Chapter:
         if r.reads or r.writes or r.hits or r.extends
     ]
     columns = (
-        Column("who, what, how"),
-        Column("reads", "count"),
-        Column("read", "bytes"),
-        Column("read time", "ms"),
-        Column("writes", "count"),
-        Column("written", "bytes"),
-        Column("write time", "ms"),
-        Column("hits", "count"),
-        Column("evictions", "count"),
+        Heading("who, what, how"),
+        Heading("reads", "count"),
+        Heading("read", "bytes"),
+        Heading("read time", "ms"),
+        Heading("writes", "count"),
+        Heading("written", "bytes"),
+        Heading("write time", "ms"),
+        Heading("hits", "count"),
+        Heading("evictions", "count"),
     )
     head = ("io", "I/O", "pg_stat_io; times need track_io_timing.")
     picture = Picture("bars", "Read by whom", 2)
@@ -416,7 +416,7 @@ def wal(s: Snapshot) -> Chapter:
         ]
     rows = [row for row in rows if row[1] is not None or row[2] is not None]
     head = ("wal", "WAL and checkpoints", "Counted since their own resets.")
-    columns = (Column("counter"), Column("count", "count"), Column("volume", "bytes"))
+    columns = (Heading("counter"), Heading("count", "count"), Heading("volume", "bytes"))
     volume = Picture("bars", "WAL, and what checkpoints wrote", 2)
     return _chapter(s, "checkpoints", head, columns, rows, volume)
 
@@ -432,10 +432,10 @@ def replication(s: Snapshot) -> Chapter:
         for x in s.slots
     ]
     columns = (
-        Column("who"),
-        Column("state"),
-        Column("behind", "bytes"),
-        Column("behind, time", "ms"),
+        Heading("who"),
+        Heading("state"),
+        Heading("behind", "bytes"),
+        Heading("behind, time", "ms"),
     )
     head = ("replication", "Replication", "Standbys and replication slots.")
     return _chapter(s, "replicas", head, columns, rows)
@@ -449,11 +449,11 @@ def settings(s: Snapshot) -> Chapter:
         if x.source not in ("default", "override", "client", "session") and x.setting != x.boot_val
     ]
     columns = (
-        Column("setting"),
-        Column("value"),
-        Column("unit"),
-        Column("default"),
-        Column("set by"),
+        Heading("setting"),
+        Heading("value"),
+        Heading("unit"),
+        Heading("default"),
+        Heading("set by"),
     )
     head = ("configuration", "Configuration", "Settings that differ from PostgreSQL's defaults.")
     return _chapter(s, "settings", head, columns, sorted(rows))
@@ -472,11 +472,11 @@ def sequences(s: Snapshot) -> Chapter:
         for q in s.sequences
     ]
     columns = (
-        Column("sequence"),
-        Column("type"),
-        Column("last value", "count"),
-        Column("end", "count"),
-        Column("used", "share"),
+        Heading("sequence"),
+        Heading("type"),
+        Heading("last value", "count"),
+        Heading("end", "count"),
+        Heading("used", "share"),
     )
     head = ("schema", "Schema clocks", "How much of each sequence is used.")
     rows.sort(key=lambda r: (-(r[4] or 0), r[0]))

@@ -19,7 +19,7 @@ FAILSAFE_AGE = 1_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class WraparoundCounter:
     """One of the two counters that can wrap around."""
 
     what: str
@@ -30,7 +30,7 @@ class Clock:
     database_age: str
 
 
-XIDS = Clock(
+XIDS = WraparoundCounter(
     "transaction IDs",
     "autovacuum_freeze_max_age",
     "vacuum_failsafe_age",
@@ -38,7 +38,7 @@ XIDS = Clock(
     "toast_xid_age_xids",
     "xid_age_xids",
 )
-MULTIXACTS = Clock(
+MULTIXACTS = WraparoundCounter(
     "multixact IDs",
     "autovacuum_multixact_freeze_max_age",
     "vacuum_multixact_failsafe_age",
@@ -75,7 +75,9 @@ class Old:
     in_toast: bool = False
 
 
-def check(snapshot: Snapshot, limits: Limits, clock: Clock) -> Iterator[Finding | Unknown]:
+def check(
+    snapshot: Snapshot, limits: Limits, clock: WraparoundCounter
+) -> Iterator[Finding | Unknown]:
     """Yield tables of this database, and databases, that are far past their freeze age."""
     if snapshot.setting_number(clock.setting) is None:
         yield Unknown(f"the setting {clock.setting} cannot be read")
@@ -91,7 +93,9 @@ def check(snapshot: Snapshot, limits: Limits, clock: Clock) -> Iterator[Finding 
             yield _database_finding(snapshot, database, found, clock)
 
 
-def _table(snapshot: Snapshot, table: Table, limits: Limits, clock: Clock) -> Old | None:
+def _table(
+    snapshot: Snapshot, table: Table, limits: Limits, clock: WraparoundCounter
+) -> Old | None:
     found = []
     for heap in vac.heaps(snapshot, table):
         age = getattr(table, clock.toast_age if heap.is_toast else clock.table_age)
@@ -104,7 +108,9 @@ def _table(snapshot: Snapshot, table: Table, limits: Limits, clock: Clock) -> Ol
     return max(found, key=lambda o: (o.age / max(o.freeze_age, 1.0), o.age), default=None)
 
 
-def _database(snapshot: Snapshot, database: Database, limits: Limits, clock: Clock) -> Old | None:
+def _database(
+    snapshot: Snapshot, database: Database, limits: Limits, clock: WraparoundCounter
+) -> Old | None:
     age = getattr(database, clock.database_age)
     freeze_age = snapshot.setting_number(clock.setting) or 0.0
     severity = _severity(snapshot, age, freeze_age, limits, clock)
@@ -112,7 +118,7 @@ def _database(snapshot: Snapshot, database: Database, limits: Limits, clock: Clo
 
 
 def _severity(
-    snapshot: Snapshot, age: int, freeze_age: float, limits: Limits, clock: Clock
+    snapshot: Snapshot, age: int, freeze_age: float, limits: Limits, clock: WraparoundCounter
 ) -> Severity | None:
     """Judge an age; if the freeze age is so high that twice is too late, warn halfway to critical."""
     failsafe = snapshot.setting_number(clock.failsafe) or FAILSAFE_AGE
@@ -125,7 +131,7 @@ def _severity(
     return Severity.WARNING if age >= warn else None
 
 
-def _table_finding(snapshot: Snapshot, old: Old, clock: Clock) -> Finding:
+def _table_finding(snapshot: Snapshot, old: Old, clock: WraparoundCounter) -> Finding:
     assert old.table is not None
     table = old.table
     where = f"the TOAST table of {table.qualified}" if old.in_toast else table.qualified
@@ -142,7 +148,9 @@ def _table_finding(snapshot: Snapshot, old: Old, clock: Clock) -> Finding:
     )
 
 
-def _database_finding(snapshot: Snapshot, database: Database, old: Old, clock: Clock) -> Finding:
+def _database_finding(
+    snapshot: Snapshot, database: Database, old: Old, clock: WraparoundCounter
+) -> Finding:
     return Finding(
         object=Object("database", database.name),
         severity=old.severity,
@@ -200,5 +208,5 @@ def _evidence(snapshot: Snapshot, old: Old) -> dict[str, int | float | str | Non
     }
 
 
-def _risk(old: Old, clock: Clock) -> str:
+def _risk(old: Old, clock: WraparoundCounter) -> str:
     return f"PostgreSQL stops assigning {clock.what} after another {max(LAST_AGE - old.age, 0):,}"

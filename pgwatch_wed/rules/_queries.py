@@ -8,7 +8,7 @@ from typing import Any
 
 from pgwatch_wed.facts import Snapshot, Statement, StatementsInfo
 from pgwatch_wed.findings import Object, Unknown
-from pgwatch_wed.postgres import workload
+from pgwatch_wed.postgres import statements
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import text as statement_text
 
@@ -27,7 +27,7 @@ class Load:
     @classmethod
     def of(cls, snapshot: Snapshot) -> "Load":
         """Take the statements that users ran, costliest first."""
-        found = workload.statements(snapshot)
+        found = statements.of_users(snapshot)
         return cls(snapshot, tuple(sorted(found, key=lambda s: (-s.total_exec_ms, s.query_id))))
 
     @cached_property
@@ -46,7 +46,7 @@ class Load:
 
     @cached_property
     def _seen(self) -> Mapping[str, Any]:
-        coverage = workload.coverage([self.snapshot], ())
+        coverage = statements.coverage([self.snapshot], ())
         info = self.info
         return {
             "load_visible_share": coverage.visible_share,
@@ -61,12 +61,12 @@ class Load:
 
     def evidence(self, statement: Statement) -> dict[str, Any]:
         """Return the evidence common to all findings about statements, including the visible share of the load."""
-        seconds = workload.window_seconds(self.snapshot, statement)
+        seconds = statements.window_seconds(self.snapshot, statement)
         return {
             "query_ids": [statement.query_id],
             "query": statement.text,
             "user": statement.user,
-            "roles": list(workload.users(self.snapshot, statement.query_id)[:_MAX_ROLES]),
+            "roles": list(statements.users(self.snapshot, statement.query_id)[:_MAX_ROLES]),
             "calls": statement.calls,
             "total_exec_ms": round(statement.total_exec_ms, 3),
             "mean_exec_ms": round(statement.mean_exec_ms, 3),
@@ -82,7 +82,7 @@ class Load:
 
     def per_day(self, amount: float | None, statement: Statement) -> float | None:
         """Spread an amount of a statement over a day."""
-        return None if amount is None else workload.per_day(self.snapshot, amount, statement)
+        return None if amount is None else statements.per_day(self.snapshot, amount, statement)
 
     def unknowns(self) -> Iterator[Unknown]:
         """Yield the reason if there is nothing to judge."""

@@ -13,7 +13,7 @@ from pglast.stream import RawStream
 from pgwatch_wed.facts import Column, Snapshot, Table
 from pgwatch_wed.sqltext.statement import with_casts
 
-Shape = tuple[Any, ...]
+ExpressionShape = tuple[Any, ...]
 
 _COMPARISONS = frozenset({"=", "<", "<=", ">", ">=", "~~", "~~*", "<>"})
 _ORDERED = frozenset({"=", "<", "<=", ">", ">="})
@@ -356,7 +356,7 @@ def _operator(node: Any) -> str:
     return str(node.name[-1].sval)
 
 
-def shape(node: Any) -> Shape:
+def shape(node: Any) -> ExpressionShape:
     """Return an expression's form: equal forms match, and any constant matches any parameter.
 
     A cast is treated as the function named like its type, as in the planner; the server itself adds
@@ -365,7 +365,7 @@ def shape(node: Any) -> Shape:
     return _shape(node, is_outermost=True)
 
 
-def _shape(node: Any, *, is_outermost: bool = False) -> Shape:
+def _shape(node: Any, *, is_outermost: bool = False) -> ExpressionShape:
     kind: Any = type(node)
     if kind is ast.ColumnRef:
         return ("column", str(node.fields[-1].sval) if hasattr(node.fields[-1], "sval") else "*")
@@ -392,7 +392,7 @@ def _shape(node: Any, *, is_outermost: bool = False) -> Shape:
 
 
 @lru_cache(maxsize=4096)
-def index_expressions(definition: str) -> tuple[Shape, ...]:
+def index_expressions(definition: str) -> tuple[ExpressionShape, ...]:
     """Return the forms of an index's key expressions, from its CREATE INDEX."""
     try:
         statement: Any = parse_sql(definition)[0].stmt

@@ -24,7 +24,7 @@ class UnsupportedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class RelationName:
     """A table or view as the text names it."""
 
     schema: str | None
@@ -32,12 +32,12 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class ParsedStatement:
     """A statement that the planner takes: ``text`` without a trailing semicolon."""
 
     text: str
     kind: str
-    relations: frozenset[Relation]
+    relations: frozenset[RelationName]
     parameters: int
 
     @property
@@ -47,7 +47,7 @@ class Statement:
 
 
 @lru_cache(maxsize=5000)
-def parse(text: str) -> Statement:
+def parse(text: str) -> ParsedStatement:
     """Return what the text holds; raise :class:`UnsupportedError` unless it is one statement.
 
     Taken are SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE and MERGE, with or without WITH.
@@ -64,10 +64,10 @@ def parse(text: str) -> Statement:
     nodes = list(_nodes(tree[0]["stmt"]))
     hidden = {n["ctename"] for kind, n in nodes if kind == "CommonTableExpr"}
     relations = {
-        Relation(n.get("schemaname"), n["relname"]) for kind, n in nodes if kind == "RangeVar"
-    } - {Relation(None, name) for name in hidden}
+        RelationName(n.get("schemaname"), n["relname"]) for kind, n in nodes if kind == "RangeVar"
+    } - {RelationName(None, name) for name in hidden}
     numbers = [n.get("number", 0) for kind, n in nodes if kind == "ParamRef"]
-    return Statement(
+    return ParsedStatement(
         _trimmed(text), _kind(name, nodes), frozenset(relations), max(numbers, default=0)
     )
 

@@ -71,11 +71,11 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Conjunction:
     """Conditions that hold together; each of an OR's arms is a group of its own."""
 
     terms: tuple[Term, ...]
-    arms: tuple["Group", ...] = ()
+    arms: tuple["Conjunction", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ class SortKey:
 
 
 @lru_cache(maxsize=20_000)
-def conditions(text: str) -> Group:
+def conditions(text: str) -> Conjunction:
     """Return the conditions of a Filter, Index Cond, Hash Cond or Join Filter."""
     node = _parse(text)
-    return Group(()) if node is None else _group(node)
+    return Conjunction(()) if node is None else _group(node)
 
 
 @lru_cache(maxsize=20_000)
@@ -170,14 +170,14 @@ def _scanned(text: str) -> Iterator[tuple[str, str]]:
             yield alias, column
 
 
-def _group(node: Any) -> Group:
+def _group(node: Any) -> Conjunction:
     terms: list[Term] = []
-    arms: list[Group] = []
+    arms: list[Conjunction] = []
     for part in _conjuncts(node):
         if isinstance(part, ast.BoolExpr) and part.boolop == BoolExprType.OR_EXPR:
             arms += [_group(arm) for arm in part.args or ()]
         terms += _terms(part)
-    return Group(tuple(terms), tuple(arms))
+    return Conjunction(tuple(terms), tuple(arms))
 
 
 def _conjuncts(node: Any) -> Iterator[Any]:

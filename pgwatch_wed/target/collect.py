@@ -27,7 +27,7 @@ from pgwatch_wed.target.capabilities import (
     grant_data,
     grant_stats,
 )
-from pgwatch_wed.target.session import Limits as Limits
+from pgwatch_wed.target.session import CollectLimits as CollectLimits
 from pgwatch_wed.target.session import Reader, Rows, reading
 
 # Moving targets first: what blocks whom is soon over, catalogs stay.
@@ -68,7 +68,7 @@ _PASSING = (LOCKED, VANISHED)
 def collect(
     conninfo: str,
     *,
-    limits: Limits | None = None,
+    limits: CollectLimits | None = None,
     budget_s: float | None = None,
     progress: Progress = silent,
     only: Iterable[str] | None = None,
@@ -82,7 +82,7 @@ def collect(
     """
     wanted = set(ORDER if only is None else only)
     names = [name for name in ORDER if name in wanted]
-    with reading(conninfo, limits or Limits(), budget_s) as reader:
+    with reading(conninfo, limits or CollectLimits(), budget_s) as reader:
         server = reader.server = _server(reader)
         extensions, missing = _extensions(reader)
         capabilities = Capabilities.of(server, extensions)
@@ -135,7 +135,7 @@ def _extensions(reader: Reader) -> tuple[tuple[Extension, ...], dict[str, Missin
     return rows, missing
 
 
-def _query(name: str) -> queries.Query:
+def _query(name: str) -> queries.QueryFile:
     query = queries.choose(name, 0, {})
     assert query is not None
     return query
@@ -343,7 +343,7 @@ def _what_parts_lack(found: Mapping[str, Rows]) -> dict[str, Missing]:
 # --- what is put right before it is kept ----------------------------------------------------------
 
 
-def _tidy(snapshot: Snapshot, capabilities: Capabilities, limits: Limits) -> Snapshot:
+def _tidy(snapshot: Snapshot, capabilities: Capabilities, limits: CollectLimits) -> Snapshot:
     missing = dict(snapshot.missing)
     _say_what_is_hidden(snapshot, capabilities, missing)
     _say_what_is_left_out(snapshot, limits, missing)
@@ -367,7 +367,7 @@ def _without_values(session: Session) -> Session:
     return replace(session, query=statement_text.normalise(session.query)[:2000])
 
 
-def _shortened(statement: Statement, limits: Limits) -> Statement:
+def _shortened(statement: Statement, limits: CollectLimits) -> Statement:
     """Keep texts of a readable length; utility statements before 16 still carry their literals."""
     text = statement.text
     if text is None or text == _HIDDEN:
@@ -425,7 +425,9 @@ def _hidden_share(snapshot: Snapshot) -> float | None:
     return max(0.0, 1 - seen / whole) if whole > 0 else None
 
 
-def _say_what_is_left_out(snapshot: Snapshot, limits: Limits, missing: dict[str, Missing]) -> None:
+def _say_what_is_left_out(
+    snapshot: Snapshot, limits: CollectLimits, missing: dict[str, Missing]
+) -> None:
     caps = {
         "tables": limits.max_relations,
         "indexes": limits.max_indexes,

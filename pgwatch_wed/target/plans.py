@@ -17,10 +17,10 @@ from pglast.parser import ParseError, parse_sql_json
 from psycopg import sql
 
 from pgwatch_wed.facts import Snapshot, Statement, StatementPlan, Table
-from pgwatch_wed.postgres import workload
+from pgwatch_wed.postgres import statements
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.plan import outline
-from pgwatch_wed.sqltext.statement import Relation, UnsupportedError, parse
+from pgwatch_wed.sqltext.statement import RelationName, UnsupportedError, parse
 from pgwatch_wed.target import connect
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -69,7 +69,7 @@ def plan(
     """Plan the dearest statements on an open connection in autocommit mode; see :func:`statement_plans`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     planner = _Planner(connection, snapshot, by_name(snapshot))
-    chosen = [s for s in workload.statements(snapshot) if s.text is not None]
+    chosen = [s for s in statements.of_users(snapshot) if s.text is not None]
     chosen = [s for s in chosen if not statement_text.is_utility(s.text or "")]
     chosen.sort(key=lambda s: (-s.total_exec_ms, s.query_id))
     found: list[StatementPlan] = []
@@ -126,7 +126,7 @@ class _Planner:
             self._end()
         return described(statement.query_id, top, self.tables)
 
-    def _known(self, relations: Iterable[Relation]) -> list[int]:
+    def _known(self, relations: Iterable[RelationName]) -> list[int]:
         """Return the oids of a statement's tables and their partitions; refuse views and strangers."""
         oids: list[int] = []
         for relation in relations:

@@ -19,7 +19,7 @@ _COMPLETED_BY = {"statements": ("statement_texts",), "sequences": ("sequence_nam
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class QueryFile:
     """A file of ``sql/collect/``: ``of`` is ``server``, an extension's name, or empty."""
 
     fact: str
@@ -39,7 +39,7 @@ class Query:
 
 
 @cache
-def all_queries() -> tuple[Query, ...]:
+def all_queries() -> tuple[QueryFile, ...]:
     """Return every query file, in the order of names."""
     folder = assets.asset("sql") / "collect"
     return tuple(_parse(p.name) for p in sorted(folder.glob("*.sql")))
@@ -55,18 +55,18 @@ def behind(fact: str) -> tuple[str, ...]:
     return (fact, *_COMPLETED_BY.get(fact, ()))
 
 
-def choose(fact: str, server_major: int, extensions: Mapping[str, str]) -> Query | None:
+def choose(fact: str, server_major: int, extensions: Mapping[str, str]) -> QueryFile | None:
     """Return the newest query for a fact that this server and its extensions can run."""
     return next(iter(fitting(fact, server_major, extensions)), None)
 
 
-def fitting(fact: str, server_major: int, extensions: Mapping[str, str]) -> tuple[Query, ...]:
+def fitting(fact: str, server_major: int, extensions: Mapping[str, str]) -> tuple[QueryFile, ...]:
     """Return every query for a fact that this server and its extensions can run, newest first."""
     found = (q for q in all_queries() if q.fact == fact and _fits(q, server_major, extensions))
     return tuple(sorted(found, key=lambda q: (bool(q.of), q.version), reverse=True))
 
 
-def tokens(query: Query) -> frozenset[str]:
+def tokens(query: QueryFile) -> frozenset[str]:
     """Return the names of the limits that a query wants filled in."""
     return frozenset(_TOKEN.findall(query.sql))
 
@@ -93,7 +93,7 @@ def version_key(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
-def _fits(query: Query, server_major: int, extensions: Mapping[str, str]) -> bool:
+def _fits(query: QueryFile, server_major: int, extensions: Mapping[str, str]) -> bool:
     if not query.of:
         return True
     if query.of == "server":
@@ -102,9 +102,9 @@ def _fits(query: Query, server_major: int, extensions: Mapping[str, str]) -> boo
     return installed is not None and query.version <= version_key(installed)
 
 
-def _parse(file: str) -> Query:
+def _parse(file: str) -> QueryFile:
     match = _NAME.match(file)
     if match is None:
         raise ValueError(f"sql/collect/{file}: the name does not say when it runs")
     of = match["of"] or ""
-    return Query(match["fact"], of, version_key(match["version"] or ""), file)
+    return QueryFile(match["fact"], of, version_key(match["version"] or ""), file)

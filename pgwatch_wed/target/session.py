@@ -25,7 +25,7 @@ from pgwatch_wed.facts import Missing, QueryCost, Server
 from pgwatch_wed.facts.fields import fact_types, field_types
 from pgwatch_wed.target import connect
 from pgwatch_wed.target.capabilities import why_missing
-from pgwatch_wed.target.queries import Query
+from pgwatch_wed.target.queries import QueryFile
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = tuple[Any, ...]
@@ -37,7 +37,7 @@ _OPTIONAL = frozenset({"client_connection_check_interval", "transaction_timeout"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CollectLimits:
     """How much to read at the most; what is left out is said in the snapshot."""
 
     max_relations: int = 20_000
@@ -67,7 +67,7 @@ class Reader:
     """A connection, the time that is left, and what reading has cost so far."""
 
     connection: Connection
-    limits: Limits
+    limits: CollectLimits
     deadline: float | None = None
     codec: str = "utf-8"
     server: Server | None = None
@@ -86,7 +86,7 @@ class Reader:
         """Return what is left of the budget in seconds; infinite without one."""
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
-    def read(self, query: Query, values: Mapping[str, str]) -> Rows | Missing:
+    def read(self, query: QueryFile, values: Mapping[str, str]) -> Rows | Missing:
         """Return a query's rows as facts, or why there are none.
 
         Before the server is known, errors are raised: there is nothing yet that could be partial.
@@ -183,7 +183,7 @@ class Reader:
 
 
 @contextmanager
-def reading(conninfo: str, limits: Limits, budget_s: float | None) -> Iterator[Reader]:
+def reading(conninfo: str, limits: CollectLimits, budget_s: float | None) -> Iterator[Reader]:
     """Connect, and leave nothing of ours running on the server, however the block ends.
 
     Raises ConnectError; a psycopg error that leaves the block becomes a CollectError.
@@ -236,7 +236,7 @@ def _nothing_read(error: psycopg.Error) -> CollectError:
 
 
 @cache
-def _limit_values(limits: Limits) -> dict[str, str]:
+def _limit_values(limits: CollectLimits) -> dict[str, str]:
     names = (f.name for f in dataclass_fields(limits) if f.name.startswith("max_"))
     return {name: str(getattr(limits, name)) for name in names}
 

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pgwatch_wed.whatif.model import Key
-from pgwatch_wed.whatif.sizes.model import Width, sizes_about
+from pgwatch_wed.whatif.sizes.layout import Width, sizes_about
 from pgwatch_wed.whatif.sizes.postings import Content
 
 _TABLES: LiteralString = """
@@ -126,7 +126,7 @@ group by name, size order by name, size
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class CatalogColumn:
     """A column with what its statistics say; ``distinct`` is a number of values, never negative.
 
     ``bins`` are those of its histogram, as many as the statistics target where values abound.
@@ -155,7 +155,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CatalogTable:
     """A table, partitioned table or materialized view."""
 
     oid: int
@@ -167,7 +167,7 @@ class Table:
     parent: int | None
     is_partition: bool
     is_temporary: bool
-    columns: Mapping[str, Column] = field(default_factory=dict, hash=False, repr=False)
+    columns: Mapping[str, CatalogColumn] = field(default_factory=dict, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +207,13 @@ class ForeignKey:
 class Catalog:
     """Tables, indexes and foreign keys of a database."""
 
-    tables: Mapping[int, Table]
+    tables: Mapping[int, CatalogTable]
     indexes: Mapping[int, ExistingIndex]
     foreign_keys: tuple[ForeignKey, ...]
     tried: set[Hashable] = field(default_factory=set)
     value_sizes: dict[tuple[int, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
     common_shares: dict[tuple[int, str], tuple[float, ...]] = field(default_factory=dict)
-    expressions: dict[tuple[int, str], Column] = field(default_factory=dict)
+    expressions: dict[tuple[int, str], CatalogColumn] = field(default_factory=dict)
     contents: dict[tuple[int, Key], Content] = field(default_factory=dict)
 
     def is_first_try(self, *what: Hashable) -> bool:
@@ -222,23 +222,23 @@ class Catalog:
         self.tried.add(what)
         return is_first
 
-    def width(self, table: Table, column: Column) -> Width:
+    def width(self, table: CatalogTable, column: CatalogColumn) -> Width:
         """Return what a column takes in an index; exact sizes count once they were read."""
         known = self.value_sizes.get((table.oid, column.name), ())
         return replace(column.width, known=known)
 
-    def common(self, table: Table, column: Column) -> tuple[float, ...]:
+    def common(self, table: CatalogTable, column: CatalogColumn) -> tuple[float, ...]:
         """Return the shares of a column's most common values, as far as they were read."""
         return self.common_shares.get((table.oid, column.name), ())
 
-    def column(self, table: Table, key: Key) -> Column | None:
+    def column(self, table: CatalogTable, key: Key) -> CatalogColumn | None:
         """Return the column that a key is, or what is known of its expression."""
         if key.column is not None:
             return table.columns.get(key.column)
         return self.expressions.get((table.oid, key.text))
 
     @cached_property
-    def by_name(self) -> Mapping[tuple[str, str], Table]:
+    def by_name(self) -> Mapping[tuple[str, str], CatalogTable]:
         """Tables by schema and name."""
         return {(t.schema, t.name): t for t in self.tables.values()}
 
@@ -251,32 +251,32 @@ class Catalog:
         return {oid: tuple(each) for oid, each in found.items()}
 
     @cached_property
-    def children(self) -> Mapping[int, tuple[Table, ...]]:
+    def children(self) -> Mapping[int, tuple[CatalogTable, ...]]:
         """Partitions or inheriting tables by parent."""
-        found: dict[int, list[Table]] = {}
+        found: dict[int, list[CatalogTable]] = {}
         for table in self.tables.values():
             if table.parent is not None:
                 found.setdefault(table.parent, []).append(table)
         return {oid: tuple(each) for oid, each in found.items()}
 
-    def root(self, table: Table) -> Table:
+    def root(self, table: CatalogTable) -> CatalogTable:
         """Return the partitioned table that a partition belongs to, at the top; else the table."""
         while table.is_partition and table.parent is not None and table.parent in self.tables:
             table = self.tables[table.parent]
         return table
 
-    def leaves(self, table: Table) -> tuple[Table, ...]:
+    def leaves(self, table: CatalogTable) -> tuple[CatalogTable, ...]:
         """Return the tables with storage below a partitioned table, or the table itself."""
         if table.kind != "p":
             return (table,)
         below = self.children.get(table.oid, ())
         return tuple(leaf for child in below for leaf in self.leaves(child))
 
-    def rows(self, table: Table) -> float:
+    def rows(self, table: CatalogTable) -> float:
         """Return the rows of a table with its partitions."""
         return sum(max(leaf.rows, 0.0) for leaf in self.leaves(table))
 
-    def pages(self, table: Table) -> int:
+    def pages(self, table: CatalogTable) -> int:
         """Return the blocks of a table with its partitions."""
         return sum(leaf.pages for leaf in self.leaves(table))
 
@@ -288,7 +288,9 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
         for row in cursor.execute(_COLUMNS):
             columns.setdefault(row.pop("table_oid"), []).append(row)
         tables = {
-            row["oid"]: Table(**row, columns=_columns(columns.get(row["oid"], ()), row["rows"]))
+            row["oid"]: CatalogTable(
+                **row, columns=_columns(columns.get(row["oid"], ()), row["rows"])
+            )
             for row in cursor.execute(_TABLES).fetchall()
         }
         indexes = {row["oid"]: _index(row) for row in cursor.execute(_INDEXES).fetchall()}
@@ -299,7 +301,7 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
     return Catalog(tables, indexes, keys)
 
 
-def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: Table) -> None:
+def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: CatalogTable) -> None:
     """Add what statistics say of the values of a table's columns: their sizes, the most common's shares.
 
     Of all tables it would be too much to keep. More than one try is free.
@@ -318,18 +320,18 @@ def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: Ta
             )
 
 
-def _columns(rows: Iterable[dict[str, Any]], table_rows: float) -> dict[str, Column]:
+def _columns(rows: Iterable[dict[str, Any]], table_rows: float) -> dict[str, CatalogColumn]:
     return {row["name"]: _column(row, table_rows) for row in rows}
 
 
-def _column(row: dict[str, Any], table_rows: float) -> Column:
+def _column(row: dict[str, Any], table_rows: float) -> CatalogColumn:
     length = row["type_length"]
     width = row.pop("avg_width") or (length if length > 0 else 32)
     stated = row.pop("n_distinct")
     nulls = row.pop("null_frac") or 0.0
     # without statistics the planner assumes 200 values; a negative number is a share of the rows
     distinct = 200.0 if stated is None else stated if stated >= 0 else -stated * table_rows
-    return Column(
+    return CatalogColumn(
         **row,
         mean_width=float(length if length > 0 else width),
         null_fraction=float(nulls),

@@ -9,12 +9,12 @@ from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import workload
-from pgwatch_wed.whatif.choose.advise import Advice, Advisor, Options
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor
 from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies
-from pgwatch_wed.whatif.proof.truth import Options as Measuring
+from pgwatch_wed.whatif.proof.truth import VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
 from pgwatch_wed.whatif.workload import Workload
 
@@ -29,7 +29,7 @@ class Copy:
     """A copy of the target to build and measure on, and how."""
 
     conninfo: str
-    options: Measuring = field(default_factory=Measuring)
+    options: VerifyOptions = field(default_factory=VerifyOptions)
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def read_workload(conninfo: str, folder: Path | None) -> Workload:
 def advise_target(
     conninfo: str,
     folder: Path | None = None,
-    options: Options | None = None,
+    options: AdviceOptions | None = None,
     engine: str = "auto",
     progress: Progress = silent,
     copy: Copy | None = None,
@@ -80,7 +80,7 @@ def advise_target(
 
     Raises :class:`pgwatch_wed.errors.Error` kinds; changes nothing on the target.
     """
-    wanted = options or Options()
+    wanted = options or AdviceOptions()
     if copy is not None:
         copies.check(copy.conninfo, conninfo)
     found = read_workload(conninfo, folder)

@@ -4,11 +4,10 @@ import math
 from dataclasses import replace
 
 from pgwatch_wed.whatif import spreads
-from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex, Table
-from pgwatch_wed.whatif.model import Index, Key
-from pgwatch_wed.whatif.sizes import model as sizes
-from pgwatch_wed.whatif.sizes import postings
-from pgwatch_wed.whatif.sizes.model import Size, Width
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
+from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.sizes import layout, postings
+from pgwatch_wed.whatif.sizes.layout import IndexSize, Width
 from pgwatch_wed.whatif.sizes.postings import Content
 
 BRIN_RANGE = 128
@@ -22,13 +21,13 @@ def widths(catalog: Catalog, index: ExistingIndex) -> list[Width]:
     return [c.width if (c := table.columns.get(spreads.bare(n))) else _EXPRESSION for n in names]
 
 
-def size(catalog: Catalog, table: Table, index: Index, rows: float) -> Size:
+def size(catalog: Catalog, table: CatalogTable, index: Candidate, rows: float) -> IndexSize:
     """Return the size of a candidate on one table with storage that holds ``rows`` entries."""
     keys = [_width(catalog, table, key) for key in index.keys]
     match index.method:
         case "btree":
             columns = [catalog.column(table, key) for key in index.keys]
-            return sizes.btree(
+            return layout.btree(
                 rows,
                 spreads.groups(catalog, table, index.keys, rows),
                 keys,
@@ -36,16 +35,16 @@ def size(catalog: Catalog, table: Table, index: Index, rows: float) -> Size:
                 deduplicates=all(c is None or c.deduplicates for c in columns),
             )
         case "brin":
-            return sizes.brin(table.pages, BRIN_RANGE, keys)
+            return layout.brin(table.pages, BRIN_RANGE, keys)
         case "gin":
-            return Size(gin(catalog, table, index, rows).total)
+            return IndexSize(gin(catalog, table, index, rows).total)
         case "hash":
-            return sizes.hash_index(rows)
+            return layout.hash_index(rows)
         case _:
-            return sizes.gist(rows, keys)
+            return layout.gist(rows, keys)
 
 
-def gin(catalog: Catalog, table: Table, index: Index, rows: float) -> postings.Pages:
+def gin(catalog: Catalog, table: CatalogTable, index: Candidate, rows: float) -> postings.Pages:
     """Return the pages of a GIN index on ``rows`` rows of a table, and its number of entries."""
     part = min(1.0, rows / max(table.rows, 1.0))
     contents = [
@@ -63,14 +62,14 @@ def gin(catalog: Catalog, table: Table, index: Index, rows: float) -> postings.P
     return postings.pages(entries, width + (2 if len(contents) > 1 else 0), table.pages)
 
 
-def _guessed(catalog: Catalog, table: Table, key: Key) -> Content:
+def _guessed(catalog: Catalog, table: CatalogTable, key: Key) -> Content:
     """Return what a key may hold where no statistics tell: an entry for ten bytes of a value."""
     each = max(1.0, _width(catalog, table, key).mean / 10)
     number = max(1.0, min(table.rows * each, 50_000.0))
     return Content((postings.Elements(number, table.rows * each / number),), 10.0)
 
 
-def _width(catalog: Catalog, table: Table, key: Key) -> Width:
+def _width(catalog: Catalog, table: CatalogTable, key: Key) -> Width:
     column = catalog.column(table, key)
     if column is not None:
         return catalog.width(table, column)

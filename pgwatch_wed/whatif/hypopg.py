@@ -15,12 +15,12 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.errors import CollectError, said
+from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates
-from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
-from pgwatch_wed.whatif.plans import Node, walk
-from pgwatch_wed.whatif.sizes.model import Size
+from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
+from pgwatch_wed.whatif.sizes.layout import IndexSize
 
 _EXTENSION = """
 select n.nspname, exists (select from pg_proc p where p.pronamespace = n.oid
@@ -40,8 +40,8 @@ class HypoPG:
 
     def __init__(self, conninfo: str, search_path: str | None = None) -> None:
         self._connection = connect.connect(conninfo, _GUARDS)
-        self._sizes: dict[Index, Size] = {}
-        self._refused: dict[Index, str] = {}
+        self._sizes: dict[Candidate, IndexSize] = {}
+        self._refused: dict[Candidate, str] = {}
         self._search_path = search_path
         self.calls = 0
         self.trigram: str | None = None
@@ -82,21 +82,21 @@ class HypoPG:
     ) -> None:
         self._connection.close()
 
-    def add(self, indexes: Iterable[Index]) -> None:
+    def add(self, indexes: Iterable[Candidate]) -> None:
         """Try candidates; what HypoPG refuses is remembered."""
         for index in dict.fromkeys(indexes):
             if index not in self._sizes and index not in self._refused:
                 self._try(index)
 
-    def refusal(self, index: Index) -> str | None:
+    def refusal(self, index: Candidate) -> str | None:
         """Return why HypoPG does not take an index, or None."""
         return self._refused.get(index)
 
-    def size(self, index: Index) -> int:
+    def size(self, index: Candidate) -> int:
         """Return the bytes that it would take when really built."""
         return self._sizes[index].bytes
 
-    def _try(self, index: Index) -> None:
+    def _try(self, index: Candidate) -> None:
         if index.method not in _KNOWN_METHODS:
             self._refused[index] = f"hypopg knows no {index.method} indexes"
             return
@@ -114,7 +114,7 @@ class HypoPG:
             return
         self._sizes[index] = estimates.size(self.catalog, table, index, rows)
 
-    def _rows(self, index: Index, rows: float) -> float:
+    def _rows(self, index: Candidate, rows: float) -> float:
         if not index.predicate:
             return rows
         name = sql.Identifier(index.schema, index.table).as_string()
@@ -130,7 +130,7 @@ class HypoPG:
     def plan(
         self,
         query: Query,
-        indexes: Iterable[Index] = (),
+        indexes: Iterable[Candidate] = (),
         hidden: Iterable[int] = (),
         *,
         bare: bool = False,
@@ -162,7 +162,7 @@ class HypoPG:
                     sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema), [oid]
                 )
 
-    def _create(self, index: Index) -> tuple[str, Index]:
+    def _create(self, index: Candidate) -> tuple[str, Candidate]:
         row = self._connection.execute(
             sql.SQL("select indexname from {}.hypopg_create_index(%s)").format(self._schema),
             [index.ddl()],
@@ -170,14 +170,14 @@ class HypoPG:
         assert row is not None
         return str(row[0]), index
 
-    def _explained(self, query: Query) -> Node:
+    def _explained(self, query: Query) -> PlanNode:
         if not query.has_parameters:
             return self._tree(f"explain (verbose, format json) {query.sql}")
         if self._connection.info.server_version >= _FIRST_WITH_GENERIC:
             return self._tree(f"explain (generic_plan, verbose, format json) {query.sql}")
         return self._prepared(query)
 
-    def _prepared(self, query: Query) -> Node:
+    def _prepared(self, query: Query) -> PlanNode:
         """Plan a statement with parameters before 16: prepared, forced to be generic, with NULLs."""
         self._set("plan_cache_mode", "force_generic_plan")
         self._connection.execute(f"prepare pgwatch_wed_plan as {query.sql}".encode())
@@ -190,14 +190,14 @@ class HypoPG:
             if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
                 self._connection.execute("deallocate pgwatch_wed_plan")
 
-    def _tree(self, statement: str) -> Node:
+    def _tree(self, statement: str) -> PlanNode:
         row = self._connection.execute(statement.encode()).fetchone()
         assert row is not None
         found = row[0] if isinstance(row[0], list) else json.loads(row[0])
-        tree: Node = found[0]["Plan"]
+        tree: PlanNode = found[0]["Plan"]
         return tree
 
-    def _missing_descents(self, tree: Node, by_name: Mapping[str, Index]) -> float:
+    def _missing_descents(self, tree: PlanNode, by_name: Mapping[str, Candidate]) -> float:
         """Return the cost of descending hypothetical B-trees, which HypoPG leaves out."""
         total = 0.0
         for node, loops in _with_loops(tree, 1.0):
@@ -239,7 +239,7 @@ class HypoPG:
         return str(row[0])
 
 
-def _with_loops(node: Node, loops: float) -> Iterator[tuple[Node, float]]:
+def _with_loops(node: PlanNode, loops: float) -> Iterator[tuple[PlanNode, float]]:
     """Yield nodes with how often the plan runs them."""
     yield node, loops
     children = node.get("Plans", ())

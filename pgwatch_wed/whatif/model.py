@@ -46,7 +46,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Index:
+class Candidate:
     """An index that might be built. Equal definitions are equal objects."""
 
     schema: str
@@ -85,7 +85,7 @@ class Plan:
     """What the planner said: cost, the indexes it used, and the whole tree."""
 
     cost: float
-    used: frozenset[Index]
+    used: frozenset[Candidate]
     used_existing: frozenset[int]
     tree: Mapping[str, Any] = field(hash=False, compare=False, repr=False)
 
@@ -102,4 +102,4 @@ class PlanError(Exception):
     """The server refuses to plan a statement; the text is its message in one line."""
 
 
-Configuration = frozenset[Index]
+Configuration = frozenset[Candidate]

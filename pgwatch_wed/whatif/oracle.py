@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
 from pgwatch_wed.whatif.catalog import Catalog
-from pgwatch_wed.whatif.model import Index, Plan, Query
+from pgwatch_wed.whatif.model import Candidate, Plan, Query
 
 
 class Oracle(Protocol):
@@ -17,13 +17,13 @@ class Oracle(Protocol):
     is_c_collation: bool
     trigram: str | None
 
-    def add(self, indexes: Iterable[Index]) -> None:
+    def add(self, indexes: Iterable[Candidate]) -> None:
         """Make candidates known; what the server refuses is told by :meth:`refusal`."""
 
-    def refusal(self, index: Index) -> str | None:
+    def refusal(self, index: Candidate) -> str | None:
         """Return why the server does not take an index, or None."""
 
-    def size(self, index: Index) -> int:
+    def size(self, index: Candidate) -> int:
         """Return the bytes that it would take when really built."""
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
@@ -35,7 +35,7 @@ class Oracle(Protocol):
     def plan(
         self,
         query: Query,
-        indexes: Iterable[Index] = (),
+        indexes: Iterable[Candidate] = (),
         hidden: Iterable[int] = (),
         *,
         bare: bool = False,

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.whatif.catalog import Catalog, Column, Table
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.model import Key
-from pgwatch_wed.whatif.sizes.packing import Group
+from pgwatch_wed.whatif.sizes.packing import KeyGroup
 
 _UNKNOWN_VALUES = 200.0
 # ANALYZE reads this many blocks for each unit of the statistics target
@@ -25,7 +25,9 @@ class _Cells:
     share: float
 
 
-def groups(catalog: Catalog, table: Table, keys: Sequence[Key], rows: float) -> list[Group]:
+def groups(
+    catalog: Catalog, table: CatalogTable, keys: Sequence[Key], rows: float
+) -> list[KeyGroup]:
     """Return how many keys ``rows`` rows of a table have, and how many rows each.
 
     Columns count as independent, except where a foreign key or a unique key says otherwise.
@@ -33,12 +35,12 @@ def groups(catalog: Catalog, table: Table, keys: Sequence[Key], rows: float) -> 
     columns = [catalog.column(table, key) for key in keys]
     names = {k.column for k in keys if k.column is not None}
     if rows < 1 or table.rows < 1 or _is_unique(catalog, table, names):
-        return [Group(max(rows, 1.0), 1.0, is_exact=True)]
+        return [KeyGroup(max(rows, 1.0), 1.0, is_exact=True)]
     part = min(1.0, rows / table.rows)
     if len(keys) == 1 and columns[0] is not None:
         return _of_column(catalog, table, columns[0], part)
     together = [
-        Group(c.number, c.share * table.rows * part) for c in _joint(catalog, table, keys, names)
+        KeyGroup(c.number, c.share * table.rows * part) for c in _joint(catalog, table, keys, names)
     ]
     most_various = max(
         (c for c in columns if c is not None), key=lambda c: values(table, c), default=None
@@ -50,7 +52,7 @@ def groups(catalog: Catalog, table: Table, keys: Sequence[Key], rows: float) -> 
     return max(together, alone, key=lambda found: sum(g.occupied for g in found))
 
 
-def values(table: Table, column: Column) -> float:
+def values(table: CatalogTable, column: CatalogColumn) -> float:
     """Return how many values a column has; more than ANALYZE says where it misses neighbours.
 
     ANALYZE takes its rows from a few blocks. Where equal values are neighbours (the lines of an
@@ -69,27 +71,31 @@ def values(table: Table, column: Column) -> float:
     return table.rows / (read * rows_each + 1 - read)
 
 
-def _of_column(catalog: Catalog, table: Table, column: Column, part: float) -> list[Group]:
+def _of_column(
+    catalog: Catalog, table: CatalogTable, column: CatalogColumn, part: float
+) -> list[KeyGroup]:
     common = catalog.common(table, column)
-    found = [Group(1.0, table.rows * share * part, is_exact=True) for share in common]
+    found = [KeyGroup(1.0, table.rows * share * part, is_exact=True) for share in common]
     if column.null_fraction:
-        found.append(Group(1.0, table.rows * column.null_fraction * part, is_exact=True))
+        found.append(KeyGroup(1.0, table.rows * column.null_fraction * part, is_exact=True))
     rest = max(0.0, 1 - column.null_fraction - sum(common)) * table.rows
     number = max(0.0, values(table, column) - len(common))
     if number < 1 or rest < 1:
-        return found or [Group(1.0, table.rows * part, is_exact=True)]
+        return found or [KeyGroup(1.0, table.rows * part, is_exact=True)]
     rate = _rate(rest / number)
     if rate < _ALMOST_ONE:
-        return [*found, Group(rest * part, 1.0, is_exact=True)]
+        return [*found, KeyGroup(rest * part, 1.0, is_exact=True)]
     # as many more keys as would have no row, since these are known to have one
     all_keys = number / -math.expm1(-rate)
     if part < 1 and abs(column.correlation or 0.0) > _CLUSTERED:
         # neighbours may share what a partial index asks for, or not: between the two
-        return [*found, Group(all_keys / 2, rate * part), Group(all_keys * part / 2, rate)]
-    return [*found, Group(all_keys, rate * part)]
+        return [*found, KeyGroup(all_keys / 2, rate * part), KeyGroup(all_keys * part / 2, rate)]
+    return [*found, KeyGroup(all_keys, rate * part)]
 
 
-def _joint(catalog: Catalog, table: Table, keys: Iterable[Key], names: set[str]) -> list[_Cells]:
+def _joint(
+    catalog: Catalog, table: CatalogTable, keys: Iterable[Key], names: set[str]
+) -> list[_Cells]:
     left, cells = set(names), [_Cells(1.0, 1.0)]
     for cover, count in sorted(_references(catalog, table, names), key=lambda c: -len(c[0])):
         if cover <= left and len(cover) > 1:
@@ -105,7 +111,7 @@ def _joint(catalog: Catalog, table: Table, keys: Iterable[Key], names: set[str])
     return cells
 
 
-def _cells(catalog: Catalog, table: Table, column: Column) -> list[_Cells]:
+def _cells(catalog: Catalog, table: CatalogTable, column: CatalogColumn) -> list[_Cells]:
     common = catalog.common(table, column)
     found = [_Cells(1.0, share) for share in common if share > 0]
     if column.null_fraction:
@@ -131,7 +137,7 @@ def _merged(cells: Iterable[_Cells]) -> list[_Cells]:
     return [_Cells(number, mass / number) for number, mass in found.values()]
 
 
-def _is_unique(catalog: Catalog, table: Table, names: set[str]) -> bool:
+def _is_unique(catalog: Catalog, table: CatalogTable, names: set[str]) -> bool:
     return any(
         i.is_unique and i.predicate is None and {bare(k) for k in i.keys} <= names
         for i in catalog.indexes_of.get(table.oid, ())
@@ -139,7 +145,7 @@ def _is_unique(catalog: Catalog, table: Table, names: set[str]) -> bool:
 
 
 def _references(
-    catalog: Catalog, table: Table, names: set[str]
+    catalog: Catalog, table: CatalogTable, names: set[str]
 ) -> Iterable[tuple[frozenset[str], float]]:
     for key in catalog.foreign_keys:
         referenced = catalog.tables.get(key.referenced_oid)
@@ -147,13 +153,13 @@ def _references(
             yield key.columns, max(1.0, referenced.rows)
 
 
-def _expression_values(table: Table, key: Key) -> float:
+def _expression_values(table: CatalogTable, key: Key) -> float:
     """Return how many values an expression may have: as many as what it is made of."""
     inputs = inputs_of(table, key)
     return math.prod(c.distinct for c in inputs) if inputs else _UNKNOWN_VALUES
 
 
-def inputs_of(table: Table, key: Key) -> list[Column]:
+def inputs_of(table: CatalogTable, key: Key) -> list[CatalogColumn]:
     """Return the columns of an expression."""
     return [table.columns[n] for n in terms.columns(key.text) & table.columns.keys()]
 

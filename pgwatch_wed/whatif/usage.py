@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.terms import Group, Operand, SortKey, Term
-from pgwatch_wed.whatif.catalog import Catalog, Table
-from pgwatch_wed.whatif.plans import Node, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.sqltext.terms import Conjunction, Operand, SortKey, Term
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 
 _CONDITIONS = (
     *("Filter", "Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter"),
@@ -27,20 +27,20 @@ _EXACT_BELOW = frozenset(
 class TableUse:
     """What one appearance of a table in a query asks for."""
 
-    table: Table
+    table: CatalogTable
     alias: str
-    groups: list[Group] = field(default_factory=list)
+    groups: list[Conjunction] = field(default_factory=list)
     sorts: list[tuple[SortKey, ...]] = field(default_factory=list)
     grouped: list[tuple[SortKey, ...]] = field(default_factory=list)
     needed: set[str] = field(default_factory=set)
     is_target: bool = False
 
-    def mine(self, group: Group) -> list[Term]:
+    def mine(self, group: Conjunction) -> list[Term]:
         """Return the conditions of a group that are on this table."""
         return [t for t in group.terms if t.operand.alias == self.alias]
 
 
-def uses(tree: Node, catalog: Catalog) -> list[TableUse]:
+def uses(tree: PlanNode, catalog: Catalog) -> list[TableUse]:
     """Return the uses of tables of the catalog in a plan, partitions counted as their root."""
     found = dict(_scans(tree, catalog))
     for node in walk(tree):
@@ -56,7 +56,7 @@ def uses(tree: Node, catalog: Catalog) -> list[TableUse]:
     return list(_merged(found.values()))
 
 
-def _scans(tree: Node, catalog: Catalog) -> Iterator[tuple[str, TableUse]]:
+def _scans(tree: PlanNode, catalog: Catalog) -> Iterator[tuple[str, TableUse]]:
     targets = {
         n.get("Alias") for n in walk(tree) if n["Node Type"] == "ModifyTable" and "Alias" in n
     }
@@ -68,7 +68,7 @@ def _scans(tree: Node, catalog: Catalog) -> Iterator[tuple[str, TableUse]]:
             yield alias, TableUse(catalog.root(table), alias, is_target=alias in targets)
 
 
-def _add_conditions(node: Node, found: Mapping[str, TableUse]) -> None:
+def _add_conditions(node: PlanNode, found: Mapping[str, TableUse]) -> None:
     if node["Node Type"] in ("Aggregate", "WindowAgg", "Group"):
         return  # HAVING: on groups, not on rows
     for text in _texts(node, _CONDITIONS):
@@ -77,12 +77,12 @@ def _add_conditions(node: Node, found: Mapping[str, TableUse]) -> None:
             found[alias].groups.append(group)
 
 
-def _aliases(group: Group) -> set[str]:
+def _aliases(group: Conjunction) -> set[str]:
     below = (alias for arm in group.arms for alias in _aliases(arm))
     return {t.operand.alias for t in group.terms} | set(below)
 
 
-def _add_orders(node: Node, found: Mapping[str, TableUse]) -> None:
+def _add_orders(node: PlanNode, found: Mapping[str, TableUse]) -> None:
     match node["Node Type"]:
         case "Sort" | "Incremental Sort":
             _add_order(node.get("Sort Key", ()), found, is_sort=True)
@@ -105,7 +105,7 @@ def _add_order(texts: Iterable[str], found: Mapping[str, TableUse], *, is_sort: 
         (use.sorts if is_sort else use.grouped).append(tuple(keys))
 
 
-def _add_extremes(node: Node, found: Mapping[str, TableUse]) -> None:
+def _add_extremes(node: PlanNode, found: Mapping[str, TableUse]) -> None:
     """Note min(x) and max(x) without groups: the first entry of an index on x answers them."""
     if node.get("Group Key"):
         return
@@ -115,7 +115,7 @@ def _add_extremes(node: Node, found: Mapping[str, TableUse]) -> None:
                 found[operand.alias].sorts.append((SortKey(operand, ""),))
 
 
-def _read(tree: Node) -> Iterator[tuple[str, str]]:
+def _read(tree: PlanNode) -> Iterator[tuple[str, str]]:
     """Yield every column that something above or in a scan really reads."""
     for node, is_exact in _with_parents(tree):
         texts = list(_texts(node, (*_CONDITIONS, *_LISTS)))
@@ -125,9 +125,9 @@ def _read(tree: Node) -> Iterator[tuple[str, str]]:
             yield from terms.references(text)
 
 
-def _with_parents(tree: Node) -> Iterator[tuple[Node, bool]]:
+def _with_parents(tree: PlanNode) -> Iterator[tuple[PlanNode, bool]]:
     """Yield nodes, and whether their output is just what is asked of them."""
-    stack: list[tuple[Node, bool]] = [(tree, True)]
+    stack: list[tuple[PlanNode, bool]] = [(tree, True)]
     while stack:
         node, is_exact = stack.pop()
         yield node, is_exact
@@ -138,7 +138,7 @@ def _with_parents(tree: Node) -> Iterator[tuple[Node, bool]]:
         ]
 
 
-def _texts(node: Node, names: Iterable[str]) -> Iterator[str]:
+def _texts(node: PlanNode, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         value: Any = node.get(name)
         if isinstance(value, str):

@@ -20,7 +20,7 @@ WRITE = "insert into big select repeat('x', 1000) from generate_series(1, 20000)
 
 
 @pytest.fixture(scope="module")
-def primary() -> Iterator[embedded.Server]:
+def primary() -> Iterator[embedded.EmbeddedServer]:
     with embedded.start({"wal_level": "logical", "max_wal_size": "64MB"}) as server:
         run(server.dsn(), "create table big (doc text)")
         yield server
@@ -31,7 +31,7 @@ def primary() -> Iterator[embedded.Server]:
 
 @pytest.mark.slow
 def test_a_standby_that_stands_still_is_behind_and_one_that_follows_is_not(
-    primary: embedded.Server,
+    primary: embedded.EmbeddedServer,
 ) -> None:
     with standby_of(primary) as follower:
         catch_up(primary, follower)
@@ -59,7 +59,7 @@ def test_a_standby_that_stands_still_is_behind_and_one_that_follows_is_not(
 
 
 @pytest.mark.slow
-def test_lag_is_judged_by_bytes_and_time_together(primary: embedded.Server) -> None:
+def test_lag_is_judged_by_bytes_and_time_together(primary: embedded.EmbeddedServer) -> None:
     with standby_of(primary) as follower:
         catch_up(primary, follower)
         snapshot = collect(primary.dsn())
@@ -82,7 +82,7 @@ def test_lag_is_judged_by_bytes_and_time_together(primary: embedded.Server) -> N
 
 
 @pytest.fixture
-def slot(primary: embedded.Server) -> Iterator[str]:
+def slot(primary: embedded.EmbeddedServer) -> Iterator[str]:
     """An abandoned slot whose name wants quoting care."""
     name = "left_behind"
     run(primary.dsn(), f"select pg_create_logical_replication_slot('{name}', 'pgoutput')")
@@ -94,7 +94,9 @@ def slot(primary: embedded.Server) -> Iterator[str]:
     )
 
 
-def test_a_slot_that_nobody_reads_is_found_and_dropped(primary: embedded.Server, slot: str) -> None:
+def test_a_slot_that_nobody_reads_is_found_and_dropped(
+    primary: embedded.EmbeddedServer, slot: str
+) -> None:
     snapshot = collect(primary.dsn())
     assert not judged(snapshot, "replication-slot-inactive").findings, "it may be restarting"
     (finding,) = judged(later(snapshot, hours=1), "replication-slot-inactive").findings
@@ -107,7 +109,9 @@ def test_a_slot_that_nobody_reads_is_found_and_dropped(primary: embedded.Server,
     assert not judged(later(collect(primary.dsn()), days=2), "replication-slot-inactive").findings
 
 
-def test_before_17_inactive_now_is_all_that_is_known(primary: embedded.Server, slot: str) -> None:
+def test_before_17_inactive_now_is_all_that_is_known(
+    primary: embedded.EmbeddedServer, slot: str
+) -> None:
     snapshot = collect(primary.dsn())
     unknown = tuple(replace(s, inactive_since=None) for s in snapshot.slots)
     (finding,) = judged(replace(snapshot, slots=unknown), "replication-slot-inactive").findings
@@ -118,7 +122,7 @@ def test_before_17_inactive_now_is_all_that_is_known(primary: embedded.Server, s
     assert finding.severity is Severity.WARNING
 
 
-def test_slots_that_are_inactive_by_nature_are_left_alone(primary: embedded.Server) -> None:
+def test_slots_that_are_inactive_by_nature_are_left_alone(primary: embedded.EmbeddedServer) -> None:
     # a physical slot that never reserved anything keeps nothing; a temporary one goes with its session
     run(primary.dsn(), "select pg_create_physical_replication_slot('unused')")
     with psycopg.connect(primary.dsn(), autocommit=True) as owner:
@@ -130,7 +134,7 @@ def test_slots_that_are_inactive_by_nature_are_left_alone(primary: embedded.Serv
 
 
 @pytest.mark.slow
-def test_a_slot_that_is_read_is_not_inactive(primary: embedded.Server) -> None:
+def test_a_slot_that_is_read_is_not_inactive(primary: embedded.EmbeddedServer) -> None:
     with standby_of(primary, "follower") as follower:
         catch_up(primary, follower)
         snapshot = later(collect(primary.dsn()), days=3)
@@ -149,7 +153,7 @@ def test_a_slot_that_is_read_is_not_inactive(primary: embedded.Server) -> None:
 
 
 def test_retained_wal_is_measured_and_judged_by_its_size(
-    primary: embedded.Server, slot: str
+    primary: embedded.EmbeddedServer, slot: str
 ) -> None:
     run(primary.dsn(), WRITE)
     snapshot = collect(primary.dsn())
@@ -177,7 +181,7 @@ def test_retained_wal_is_measured_and_judged_by_its_size(
     assert severities(retained_bytes=2 * GIB, is_active=True, active_pid=1) == [Severity.INFO]
 
 
-def test_who_reads_a_slot_keeps_it(primary: embedded.Server, slot: str) -> None:
+def test_who_reads_a_slot_keeps_it(primary: embedded.EmbeddedServer, slot: str) -> None:
     snapshot = collect(primary.dsn())
     reader = tuple(replace(s, is_active=True, retained_bytes=9 * GIB) for s in snapshot.slots)
     (finding,) = judged(replace(snapshot, slots=reader), "replication-slot-retention").findings

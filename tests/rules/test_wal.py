@@ -60,14 +60,14 @@ CHECKPOINTS = "wal-checkpoints-requested"
 
 
 @contextmanager
-def tiny_wal() -> Iterator[embedded.Server]:
+def tiny_wal() -> Iterator[embedded.EmbeddedServer]:
     """Start a server whose WAL is full after a megabyte."""
     small = {"max_wal_size": "2MB", "min_wal_size": "2MB", "checkpoint_timeout": "1h"}
     with embedded.start(small, initdb=("--wal-segsize=1",)) as server:
         yield server
 
 
-def wait_for_checkpoint(server: embedded.Server, done: int) -> None:
+def wait_for_checkpoint(server: embedded.EmbeddedServer, done: int) -> None:
     """Wait until more than so many were requested: while one runs, the next requests are one."""
     count = "select num_requested from pg_stat_checkpointer"
     eventually(lambda: ask(server.dsn(), count) > done)

@@ -24,7 +24,7 @@ from typing import Any
 from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.postgres import pace, workload
+from pgwatch_wed.postgres import pace, statements
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
 NEEDS = ("databases", "table_activity", "tables")
@@ -142,6 +142,6 @@ def _worst_tables(snapshot: Snapshot, most: int = 5) -> list[dict[str, Any]]:
 
 
 def _worst_statements(snapshot: Snapshot, most: int = 5) -> list[Statement]:
-    known = workload.statements(snapshot)
+    known = statements.of_users(snapshot)
     reading = [s for s in known if s.shared_blks_read and not maintenance.is_maintenance(s)]
     return sorted(reading, key=lambda s: (-s.shared_blks_read, s.query_id))[:most]

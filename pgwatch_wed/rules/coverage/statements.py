@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, StatementsInfo
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
-from pgwatch_wed.postgres import workload
+from pgwatch_wed.postgres import statements
 
 NEEDS = ("statements_info", "statements")
 
@@ -39,7 +39,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     for info in snapshot.statements_info:
         if info.track == "none":
             yield _not_tracked()
-        coverage = workload.coverage([snapshot], ())
+        coverage = statements.coverage([snapshot], ())
         rate = coverage.evictions_per_hour
         if rate and info.max_entries and info.max_entries / rate <= limits.max_hours_to_renew:
             yield _evicting(info, rate)

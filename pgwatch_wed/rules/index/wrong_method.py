@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Column, Index, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.workload import statements
+from pgwatch_wed.postgres.statements import of_users
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import indexes as rebuild
 from pgwatch_wed.units import count
@@ -82,7 +82,7 @@ def _btree(
         for i in snapshot.indexes_of[table.oid]
     ):
         return  # already served; whether the B-tree is used is up to index-unused
-    asking = [s for s in statements(snapshot) if _asks(s, table, column)]
+    asking = [s for s in of_users(snapshot) if _asks(s, table, column)]
     shape = f"USING {method} ({ident(column.name)})"
     yield Finding(
         object=ix.object_of(snapshot, index),

@@ -55,7 +55,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         yield _finding(waits, root, names[root], limits)
 
 
-def _finding(waits: locks.Waits, root: locks.Node, name: Object, limits: Limits) -> Finding:
+def _finding(waits: locks.Waits, root: locks.Participant, name: Object, limits: Limits) -> Finding:
     snapshot = waits.snapshot
     depths = waits.depths(root)
     longest = waits.longest(root)
@@ -106,7 +106,7 @@ def _waiting(waits: locks.Waits, pid: int, depth: int) -> dict[str, object]:
     }
 
 
-def _severity(waits: locks.Waits, root: locks.Node, limits: Limits) -> Severity:
+def _severity(waits: locks.Waits, root: locks.Participant, limits: Limits) -> Severity:
     behind = waits.depths(root)
     longest = waits.longest(root)
     meant = all(waits.by_pid[pid].locktype in ("advisory", "virtualxid") for pid in behind)
@@ -117,7 +117,9 @@ def _severity(waits: locks.Waits, root: locks.Node, limits: Limits) -> Severity:
     return Severity.WARNING
 
 
-def _remedies(waits: locks.Waits, root: locks.Node, session: Session | None) -> Iterator[Remedy]:
+def _remedies(
+    waits: locks.Waits, root: locks.Participant, session: Session | None
+) -> Iterator[Remedy]:
     """Cancel waiting DDL that blocks others; otherwise stop the root."""
     queued = [q for q in locks.ddl_queues(waits) if q.pid in waits.behind.get(root, ())]
     behind = waits.behind.get(root, ())

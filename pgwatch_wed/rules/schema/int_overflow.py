@@ -56,12 +56,12 @@ class _Case:
 
     table: Table
     column: Column
-    clock: sq.Clock
+    clock: sq.SequencePosition
     end: int
     share: float
     days: float | None
-    target: sq.Key | None = None
-    followers: tuple[sq.Key, ...] = field(default=())
+    target: sq.ColumnId | None = None
+    followers: tuple[sq.ColumnId, ...] = field(default=())
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
@@ -88,11 +88,11 @@ def _direct(snapshot: Snapshot, feeds: sq.Feeds, limits: Limits) -> Iterator[_Ca
         yield from _case(snapshot, limits, key, clock, end, None, followers)
 
 
-def _referring(feeds: sq.Feeds) -> dict[sq.Key, list[sq.Key]]:
+def _referring(feeds: sq.Feeds) -> dict[sq.ColumnId, list[sq.ColumnId]]:
     """Map each key to the foreign keys that refer to it, directly or indirectly."""
-    found: dict[sq.Key, list[sq.Key]] = {}
+    found: dict[sq.ColumnId, list[sq.ColumnId]] = {}
     for column in feeds.by_reference:
-        root, passed = column, set[sq.Key]()
+        root, passed = column, set[sq.ColumnId]()
         while root in feeds.by_reference and root not in passed:  # references may be circular
             passed.add(root)
             root = feeds.by_reference[root][0]
@@ -100,7 +100,7 @@ def _referring(feeds: sq.Feeds) -> dict[sq.Key, list[sq.Key]]:
     return found
 
 
-def _stops_before(clock: sq.Clock, end: int) -> bool:
+def _stops_before(clock: sq.SequencePosition, end: int) -> bool:
     """Tell whether the sequence ends, or cycles, before the column's type ends."""
     if clock.own_end == end:
         return clock.sequence.is_cycling
@@ -121,11 +121,11 @@ def _references(snapshot: Snapshot, feeds: sq.Feeds, limits: Limits) -> Iterator
 def _case(
     snapshot: Snapshot,
     limits: Limits,
-    key: sq.Key,
-    clock: sq.Clock,
+    key: sq.ColumnId,
+    clock: sq.SequencePosition,
     end: int,
-    target: sq.Key | None,
-    followers: tuple[sq.Key, ...],
+    target: sq.ColumnId | None,
+    followers: tuple[sq.ColumnId, ...],
 ) -> Iterator[_Case]:
     fed = snapshot.table_by_oid.get((target or key)[0])
     table = snapshot.table_by_oid.get(key[0])

@@ -42,11 +42,11 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each sequence that is close to its own limit."""
-    fed: dict[int, list[sq.Key]] = {}
+    fed: dict[int, list[sq.ColumnId]] = {}
     for key, clock in sq.Feeds(snapshot).direct.items():
         fed.setdefault(clock.sequence.oid, []).append(key)
     for sequence in snapshot.sequences:
-        clock = sq.Clock(sequence)
+        clock = sq.SequencePosition(sequence)
         if sequence.is_cycling or clock.position is None or not sequence.increment:
             continue
         columns = fed.get(sequence.oid, [])
@@ -55,7 +55,9 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             yield _finding(snapshot, clock, columns, share, limits)
 
 
-def _type_ends_first(snapshot: Snapshot, clock: sq.Clock, columns: list[sq.Key]) -> bool:
+def _type_ends_first(
+    snapshot: Snapshot, clock: sq.SequencePosition, columns: list[sq.ColumnId]
+) -> bool:
     ends = [clock.end_in(snapshot.column_by_key[key]) for key in columns]
     return any(
         end is not None and abs(end) < sq.BIGINT_MAX and not clock.comes_before(clock.own_end, end)
@@ -64,7 +66,11 @@ def _type_ends_first(snapshot: Snapshot, clock: sq.Clock, columns: list[sq.Key])
 
 
 def _finding(
-    snapshot: Snapshot, clock: sq.Clock, columns: list[sq.Key], share: float, limits: Limits
+    snapshot: Snapshot,
+    clock: sq.SequencePosition,
+    columns: list[sq.ColumnId],
+    share: float,
+    limits: Limits,
 ) -> Finding:
     sequence = clock.sequence
     names = [_column(snapshot, key) for key in columns]
@@ -104,12 +110,12 @@ def _severity(share: float, limits: Limits) -> Severity:
     return Severity.WARNING if share >= limits.warn_share else Severity.INFO
 
 
-def _column(snapshot: Snapshot, key: sq.Key) -> str:
+def _column(snapshot: Snapshot, key: sq.ColumnId) -> str:
     table = snapshot.table_by_oid.get(key[0])
     return f"{table.qualified if table else '?'}.{snapshot.column_by_key[key].name}"
 
 
-def _remedy(clock: sq.Clock) -> Iterator[Remedy]:
+def _remedy(clock: sq.SequencePosition) -> Iterator[Remedy]:
     sequence = clock.sequence
     name = ident(sequence.schema, sequence.name)
     word = "MAXVALUE" if clock.is_ascending else "MINVALUE"

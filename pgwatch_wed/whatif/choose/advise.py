@@ -9,12 +9,12 @@ from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import candidates, existing, naming, writes
-from pgwatch_wed.whatif.choose.candidates import Options as Shape
+from pgwatch_wed.whatif.choose.candidates import CandidateOptions
 from pgwatch_wed.whatif.choose.explore import explore
 from pgwatch_wed.whatif.choose.pool import Pool
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.choose.search import Problem, Search
-from pgwatch_wed.whatif.model import Configuration, Index, Plan, PlanError, Query, Rejected
+from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof.truth import Verified
 from pgwatch_wed.whatif.workload import Workload
@@ -35,7 +35,7 @@ _LATE = "the time was up before it was looked at; give more with --seconds"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class AdviceOptions:
     """What the user allows. ``budget_bytes`` None: a quarter of the tables' size."""
 
     budget_bytes: int | None = None
@@ -60,7 +60,7 @@ class QueryGain:
 class IndexAdvice:
     """One advised index. Costs are the workload's without it and with it, beside the others."""
 
-    index: Index
+    index: Candidate
     name: str
     ddl: str
     size_bytes: int
@@ -98,7 +98,7 @@ class Advisor:
     """One run over one oracle. Use :func:`advise`."""
 
     def __init__(
-        self, oracle: Oracle, workload: Workload, options: Options, progress: Progress
+        self, oracle: Oracle, workload: Workload, options: AdviceOptions, progress: Progress
     ) -> None:
         self._oracle = oracle
         self._workload = workload
@@ -111,7 +111,7 @@ class Advisor:
         self._base: dict[str, float] = {}
         self._queries: list[Query] = []
         self._writes: dict[str, list[writes.Write]] = {}
-        self._candidates: dict[str, list[Index]] = {}
+        self._candidates: dict[str, list[Candidate]] = {}
         self._explored: set[str] = set()
         self._plan_seconds: dict[str, float] = {}
         pages = sum(t.pages for t in oracle.catalog.tables.values())
@@ -131,7 +131,7 @@ class Advisor:
         self._progress("done", 1.0)
         return self._advice(chosen)
 
-    def told(self, indexes: Iterable[Index]) -> Advice:
+    def told(self, indexes: Iterable[Candidate]) -> Advice:
         """Return the advice as it is with only some of the indexes, after :meth:`run`."""
         self._began = time.monotonic()  # to tell is not to search: it has its own time
         return self._advice(frozenset(indexes))
@@ -168,14 +168,14 @@ class Advisor:
         return query
 
     def _make_candidates(self) -> None:
-        shape = Shape(
+        allowed = CandidateOptions(
             self._options.max_width, self._oracle.is_c_collation, trigram=self._oracle.trigram
         )
         with closing(self._oracle.bare(self._queries)) as plans:
             for query, plan in plans:
                 if self._left(_EXPLORE_SHARE * 0.5) <= 0:
                     break
-                self._candidates[query.name] = self._candidates_of(query, plan, shape)
+                self._candidates[query.name] = self._candidates_of(query, plan, allowed)
         names = list(self._candidates)
         for start in range(0, len(names), _BUILT_AT_ONCE):
             self._build(names[start : start + _BUILT_AT_ONCE])
@@ -191,17 +191,19 @@ class Advisor:
             built = self._candidates[name]
             self._candidates[name] = [i for i in built if self._oracle.refusal(i) is None]
 
-    def _candidates_of(self, query: Query, plan: Plan, shape: Shape) -> list[Index]:
+    def _candidates_of(
+        self, query: Query, plan: Plan, allowed: CandidateOptions
+    ) -> list[Candidate]:
         catalog = self._oracle.catalog
         uses = usage.uses(plan.tree, catalog)
         self._pool.restrict(query, {(u.table.schema, u.table.name) for u in uses})
-        found = dict.fromkeys(i for u in uses for i in candidates.candidates(u, catalog, shape))
+        found = dict.fromkeys(i for u in uses for i in candidates.candidates(u, catalog, allowed))
         return [i for i in found if existing.covering(catalog, i) is None]
 
     # Filling the pool
 
     def _explore(self) -> Configuration:
-        found: set[Index] = set()
+        found: set[Candidate] = set()
         total = sum(q.weight * self._base[q.name] for q in self._queries) or 1.0
         for number, query in enumerate(self._queries):
             if self._left(_EXPLORE_SHARE) <= 0:
@@ -238,7 +240,7 @@ class Advisor:
             if visible and self._plan_seconds[query.name] < _SLOW:
                 explore(self._pool, query, visible, self._oracle.size, self._budget, 6)
 
-    def _mergers(self, found: Configuration) -> list[Index]:
+    def _mergers(self, found: Configuration) -> list[Candidate]:
         made = {
             merged
             for one in found
@@ -296,7 +298,7 @@ class Advisor:
                 for query in dict.fromkeys([*users[index], *others]):
                     self._ask(query, (chosen - {index, other}) | {joined})
 
-    def _missed(self, chosen: Configuration) -> list[tuple[Query, Index]]:
+    def _missed(self, chosen: Configuration) -> list[tuple[Query, Candidate]]:
         """Return the indexes that would help most but are not chosen, with the query they help."""
         least = _MIN_GAIN * sum(q.weight * self._base[q.name] for q in self._queries)
         found = []
@@ -308,7 +310,7 @@ class Advisor:
         found.sort(key=lambda each: (-each[0], each[2]))
         return [(query, index) for _, query, index in found[:_MISSED]]
 
-    def _fits(self, index: Index) -> bool:
+    def _fits(self, index: Candidate) -> bool:
         self._oracle.add([index])
         return self._oracle.refusal(index) is None and self._oracle.size(index) <= self._budget
 
@@ -326,7 +328,7 @@ class Advisor:
             _MIN_GAIN * total,
         )
 
-    def _write_cost(self, index: Index) -> float:
+    def _write_cost(self, index: Candidate) -> float:
         weights = {q.name: q.weight for q in self._queries}
         return writes.cost(index, self._oracle.catalog, self._writes, weights)
 
@@ -351,7 +353,7 @@ class Advisor:
         """Take out, the least useful first, what really earns less than it must."""
         least = _MIN_GAIN * sum(q.weight * self._base[q.name] for q in self._queries)
         users = self._users(chosen)
-        gains: dict[Index, float] = {}
+        gains: dict[Candidate, float] = {}
         while chosen:
             for index in sorted(chosen - gains.keys()):
                 if self._left(1.0) <= 0:
@@ -371,16 +373,16 @@ class Advisor:
             }
         return chosen
 
-    def _users(self, chosen: Configuration) -> dict[Index, list[Query]]:
+    def _users(self, chosen: Configuration) -> dict[Candidate, list[Query]]:
         """Return the queries that use each index of a set."""
-        found: dict[Index, list[Query]] = {index: [] for index in chosen}
+        found: dict[Candidate, list[Query]] = {index: [] for index in chosen}
         for query in self._queries:
             known = self._pool.exact(query, chosen)
             for index in known.used if known is not None else ():
                 found[index].append(query)
         return found
 
-    def _true_gain(self, index: Index, chosen: Configuration, users: Iterable[Query]) -> float:
+    def _true_gain(self, index: Candidate, chosen: Configuration, users: Iterable[Query]) -> float:
         """Return what an index saves beside the others, less what it costs writes."""
         rest = chosen - {index}
         saved = sum(self._cost(q, rest) - self._cost(q, chosen) for q in users)
@@ -414,7 +416,7 @@ class Advisor:
         )
 
     def _query_gain(
-        self, query: Query, chosen: Configuration, names: Mapping[Index, str]
+        self, query: Query, chosen: Configuration, names: Mapping[Candidate, str]
     ) -> QueryGain:
         cost = self._ask(query, chosen)
         known = self._pool.exact(query, chosen)
@@ -430,9 +432,9 @@ class Advisor:
 
     def _index_advice(
         self,
-        index: Index,
+        index: Candidate,
         chosen: Configuration,
-        names: Mapping[Index, str],
+        names: Mapping[Candidate, str],
         cost_with: float,
         users: Sequence[Query],
     ) -> IndexAdvice:
@@ -459,7 +461,7 @@ class Advisor:
             caveats=tuple(self._caveats(index)),
         )
 
-    def _caveats(self, index: Index) -> Iterable[str]:
+    def _caveats(self, index: Candidate) -> Iterable[str]:
         if index.method == "gin":
             yield "what a GIN index saves is estimated from little; --verify measures it"
         if any(k.column is None for k in index.keys):
@@ -506,8 +508,8 @@ class Advisor:
 def advise(
     oracle: Oracle,
     workload: Workload,
-    options: Options | None = None,
+    options: AdviceOptions | None = None,
     progress: Progress = silent,
 ) -> Advice:
     """Return the best set of indexes that was found in the time and budget that were given."""
-    return Advisor(oracle, workload, options or Options(), progress).run()
+    return Advisor(oracle, workload, options or AdviceOptions(), progress).run()

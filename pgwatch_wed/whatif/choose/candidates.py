@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 from pgwatch_wed.quote import ident
-from pgwatch_wed.sqltext.terms import Group, Kind, Operand, SortKey, Term
-from pgwatch_wed.whatif.catalog import Catalog, Column, Table
-from pgwatch_wed.whatif.model import Index, Key
+from pgwatch_wed.sqltext.terms import Conjunction, Kind, Operand, SortKey, Term
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.usage import TableUse
 
 _MIN_PAGES = 10
@@ -26,7 +26,7 @@ _VOLATILE = ("now()", "current_", "localtime", "clock_timestamp", "random(")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class CandidateOptions:
     """What candidates may look like."""
 
     max_width: int = 3
@@ -52,12 +52,12 @@ class _Asked:
         return list(dict.fromkeys([*self.equal, *self.joined, *self.ranged]))
 
 
-def candidates(use: TableUse, catalog: Catalog, options: Options) -> list[Index]:
+def candidates(use: TableUse, catalog: Catalog, options: CandidateOptions) -> list[Candidate]:
     """Return indexes that could serve this use of a table, plain ones first."""
     table = use.table
     if table.is_temporary or catalog.pages(table) < _MIN_PAGES:
         return []
-    found: dict[Index, None] = {}
+    found: dict[Candidate, None] = {}
     for terms in _conjunctions(use):
         asked = _asked(table, terms, options)
         sequences = list(dict.fromkeys(_sequences(asked, _orders(use, asked), options.max_width)))
@@ -69,7 +69,7 @@ def candidates(use: TableUse, catalog: Catalog, options: Options) -> list[Index]
     return list(found)
 
 
-def merged(one: Index, other: Index) -> Index | None:
+def merged(one: Candidate, other: Candidate) -> Candidate | None:
     """Return an index that serves what both serve, if the keys of one begin the other's."""
     same = (one.schema, one.table, one.method, one.predicate, one.options)
     if same != (other.schema, other.table, other.method, other.predicate, other.options):
@@ -80,7 +80,7 @@ def merged(one: Index, other: Index) -> Index | None:
     columns = {k.column for k in long.keys}
     include = dict.fromkeys([*long.include, *short.include])
     rest = tuple(name for name in include if name not in columns)
-    joined = Index(long.schema, long.table, long.keys, rest, long.predicate)
+    joined = Candidate(long.schema, long.table, long.keys, rest, long.predicate)
     return None if joined in (one, other) else joined
 
 
@@ -93,7 +93,7 @@ def _conjunctions(use: TableUse) -> Iterator[list[Term]]:
                 yield [*terms, *base]
 
 
-def _arm_terms(use: TableUse, arm: Group) -> Iterator[list[Term]]:
+def _arm_terms(use: TableUse, arm: Conjunction) -> Iterator[list[Term]]:
     mine = use.mine(arm)
     if mine:
         yield mine
@@ -101,7 +101,7 @@ def _arm_terms(use: TableUse, arm: Group) -> Iterator[list[Term]]:
         yield from _arm_terms(use, inner)
 
 
-def _asked(table: Table, terms: Iterable[Term], options: Options) -> _Asked:
+def _asked(table: CatalogTable, terms: Iterable[Term], options: CandidateOptions) -> _Asked:
     asked = _Asked()
     sets: dict[str, list[Key]] = {}
     for term in terms:
@@ -122,7 +122,7 @@ def _asked(table: Table, terms: Iterable[Term], options: Options) -> _Asked:
     return asked
 
 
-def _key(table: Table, term: Term, options: Options) -> Key | None:
+def _key(table: CatalogTable, term: Term, options: CandidateOptions) -> Key | None:
     operand = term.operand
     if operand.column is not None:
         column = table.columns.get(operand.column)
@@ -139,7 +139,7 @@ def _may_be_indexed(operand: Operand) -> bool:
     return not any(word in operand.text.lower() for word in _VOLATILE)
 
 
-def _prefix_class(term: Term, column: Column, options: Options) -> str:
+def _prefix_class(term: Term, column: CatalogColumn, options: CandidateOptions) -> str:
     """Return the operator class that LIKE 'x%' needs outside the collation C."""
     if term.kind is not Kind.PREFIX or options.is_c_collation:
         return ""
@@ -147,11 +147,11 @@ def _prefix_class(term: Term, column: Column, options: Options) -> str:
     return classes.get(column.base_type, "text_pattern_ops")
 
 
-def _by_distinct(table: Table, keys: Iterable[Key]) -> list[Key]:
+def _by_distinct(table: CatalogTable, keys: Iterable[Key]) -> list[Key]:
     return sorted(dict.fromkeys(keys), key=lambda k: (-_distinct(table, k), k.text))
 
 
-def _distinct(table: Table, key: Key) -> float:
+def _distinct(table: CatalogTable, key: Key) -> float:
     column = table.columns.get(key.column) if key.column is not None else None
     return column.distinct if column is not None else 200.0
 
@@ -196,7 +196,7 @@ def _orders(use: TableUse, asked: _Asked) -> list[Keys]:
     return [keys for keys in dict.fromkeys(found) if keys]
 
 
-def _sorted_keys(table: Table, keys: Sequence[SortKey]) -> Keys:
+def _sorted_keys(table: CatalogTable, keys: Sequence[SortKey]) -> Keys:
     # an index can be read backwards: all directions turned round are the same order
     orders = {k.order for k in keys}
     plain = orders in ({""}, {"DESC"})
@@ -215,11 +215,11 @@ def _sorted_keys(table: Table, keys: Sequence[SortKey]) -> Keys:
     return tuple(made)
 
 
-def _index(table: Table, keys: Keys, **more: object) -> Index:
-    return Index(table.schema, table.name, keys, **more)  # type: ignore[arg-type]
+def _index(table: CatalogTable, keys: Keys, **more: object) -> Candidate:
+    return Candidate(table.schema, table.name, keys, **more)  # type: ignore[arg-type]
 
 
-def _covering(use: TableUse, catalog: Catalog, plain: Sequence[Index]) -> Iterator[Index]:
+def _covering(use: TableUse, catalog: Catalog, plain: Sequence[Candidate]) -> Iterator[Candidate]:
     """Yield plain candidates with the other columns that the query reads, where that is slim."""
     table = use.table
     if use.is_target or catalog.rows(table) < 1:
@@ -236,8 +236,8 @@ def _covering(use: TableUse, catalog: Catalog, plain: Sequence[Index]) -> Iterat
 
 
 def _partial(
-    table: Table, terms: Sequence[Term], plain: Sequence[Index], asked: _Asked
-) -> Iterator[Index]:
+    table: CatalogTable, terms: Sequence[Term], plain: Sequence[Candidate], asked: _Asked
+) -> Iterator[Candidate]:
     """Yield candidates that leave out the rows which a constant condition excludes."""
     for term in terms:
         if not _is_worth_a_predicate(table, term):
@@ -249,7 +249,7 @@ def _partial(
             yield _index(table, tuple(keys), predicate=term.text)
 
 
-def _is_worth_a_predicate(table: Table, term: Term) -> bool:
+def _is_worth_a_predicate(table: CatalogTable, term: Term) -> bool:
     if not term.is_constant or "$" in term.text or not _may_be_indexed(term.operand):
         return False
     if any(word in term.text.lower() for word in _VOLATILE):
@@ -270,8 +270,12 @@ def _is_worth_a_predicate(table: Table, term: Term) -> bool:
 
 
 def _other_methods(
-    table: Table, catalog: Catalog, terms: Sequence[Term], asked: _Asked, options: Options
-) -> Iterator[Index]:
+    table: CatalogTable,
+    catalog: Catalog,
+    terms: Sequence[Term],
+    asked: _Asked,
+    options: CandidateOptions,
+) -> Iterator[Candidate]:
     pages = catalog.pages(table)
     for key in (*asked.ranged, *asked.equal):
         column = table.columns.get(key.column) if key.column is not None else None
@@ -281,11 +285,11 @@ def _other_methods(
         yield from _inverted(table, term, options)
 
 
-def _is_correlated(column: Column) -> bool:
+def _is_correlated(column: CatalogColumn) -> bool:
     return math.fabs(column.correlation or 0.0) >= _BRIN_CORRELATION
 
 
-def _inverted(table: Table, term: Term, options: Options) -> Iterator[Index]:
+def _inverted(table: CatalogTable, term: Term, options: CandidateOptions) -> Iterator[Candidate]:
     operand = term.operand
     column = table.columns.get(operand.column or "")
     if column is None:

@@ -2,14 +2,14 @@
 
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex
-from pgwatch_wed.whatif.model import Index
+from pgwatch_wed.whatif.model import Candidate
 
 _DESCENDING, _NULLS_FIRST = 1, 2
 
 KeyForm = tuple[str, str, bool, bool]
 
 
-def covering(catalog: Catalog, index: Index) -> ExistingIndex | None:
+def covering(catalog: Catalog, index: Candidate) -> ExistingIndex | None:
     """Return an existing index that does all that a candidate could do, if there is one."""
     table = catalog.by_name.get((index.schema, index.table))
     if table is None:
@@ -20,7 +20,7 @@ def covering(catalog: Catalog, index: Index) -> ExistingIndex | None:
     return None
 
 
-def made_redundant(catalog: Catalog, index: Index) -> list[ExistingIndex]:
+def made_redundant(catalog: Catalog, index: Candidate) -> list[ExistingIndex]:
     """Return existing indexes that enforce nothing and that a new index could stand in for."""
     table = catalog.by_name.get((index.schema, index.table))
     if table is None or index.method != "btree" or index.predicate:
@@ -37,12 +37,12 @@ def made_redundant(catalog: Catalog, index: Index) -> list[ExistingIndex]:
     ]
 
 
-def stored(index: Index) -> set[str]:
+def stored(index: Candidate) -> set[str]:
     """Return the columns that a candidate stores, quoted."""
     return {k.text for k in index.keys if k.column} | {ident(n) for n in index.include}
 
 
-def _covers(existing: ExistingIndex, index: Index) -> bool:
+def _covers(existing: ExistingIndex, index: Candidate) -> bool:
     if existing.method != index.method or (existing.predicate or "") != index.predicate:
         return False
     keys, wanted = existing_form(existing), candidate_form(index)
@@ -69,7 +69,7 @@ def existing_form(index: ExistingIndex) -> list[KeyForm]:
     ]
 
 
-def candidate_form(index: Index) -> list[KeyForm]:
+def candidate_form(index: Candidate) -> list[KeyForm]:
     """Return the same of a candidate."""
     found = []
     for key in index.keys:

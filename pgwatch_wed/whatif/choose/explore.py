@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from pgwatch_wed.whatif.choose.pool import Known, Pool
-from pgwatch_wed.whatif.model import Configuration, Index, PlanError, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
 
 _USEFUL = 0.995  # a plan must be cheaper than this part of the cost without candidates
 _LADDER = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03)
@@ -14,8 +14,8 @@ _LADDER = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03)
 def explore(
     pool: Pool,
     query: Query,
-    candidates: Iterable[Index],
-    size: Callable[[Index], int],
+    candidates: Iterable[Candidate],
+    size: Callable[[Candidate], int],
     budget: int,
     max_calls: int,
 ) -> Configuration:
@@ -26,7 +26,7 @@ def explore(
     everything = frozenset(candidates)
     calls_before = pool.calls
     base = pool.plan(query, frozenset())
-    found: set[Index] = set()
+    found: set[Candidate] = set()
     tie = count()
     # whole sets first; then parts of what was used, the cheapest plan first; then all but a part
     heap = [(0, 0.0, next(tie), start) for start in _starts(everything, size, budget)]
@@ -47,7 +47,7 @@ def explore(
 
 
 def _starts(
-    everything: Configuration, size: Callable[[Index], int], budget: int
+    everything: Configuration, size: Callable[[Candidate], int], budget: int
 ) -> Sequence[Configuration]:
     slim = frozenset(i for i in everything if not i.include and not i.predicate)
     single = frozenset(i for i in slim if i.width == 1)

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 
 from pgwatch_wed.whatif.catalog import Catalog
-from pgwatch_wed.whatif.model import Index
+from pgwatch_wed.whatif.model import Candidate
 
 _MAX_BYTES = 63
 
 
-def names(catalog: Catalog, indexes: Iterable[Index]) -> dict[Index, str]:
+def names(catalog: Catalog, indexes: Iterable[Candidate]) -> dict[Candidate, str]:
     """Return a name for each index that nothing in its schema has."""
     taken = {(i.schema, i.name) for i in catalog.indexes.values()} | set(catalog.by_name)
-    found: dict[Index, str] = {}
+    found: dict[Candidate, str] = {}
     for index in indexes:
         stem = "_".join([index.table, *map(_word, index.columns)])
         suffix, number = _kind(index), 0
@@ -22,7 +22,7 @@ def names(catalog: Catalog, indexes: Iterable[Index]) -> dict[Index, str]:
     return found
 
 
-def _kind(index: Index) -> str:
+def _kind(index: Candidate) -> str:
     method = "" if index.method == "btree" else f"_{index.method}"
     part = "_part" if index.predicate else ""
     return f"{method}{part}{'_incl' if index.include else ''}_idx"

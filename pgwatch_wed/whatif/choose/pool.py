@@ -8,7 +8,7 @@ every set that contains the indexes it used: an upper bound.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pgwatch_wed.whatif.model import Configuration, Index, Plan, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Pool:
         self._tables: dict[str, frozenset[tuple[str, str]]] = {}
         self.calls = 0
 
-    def relevant(self, query: Query, indexes: Iterable[Index]) -> Configuration:
+    def relevant(self, query: Query, indexes: Iterable[Candidate]) -> Configuration:
         """Return the indexes on tables that a query reads."""
         tables = self._tables.get(query.name)
         if tables is None:

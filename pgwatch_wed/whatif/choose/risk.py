@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
-from pgwatch_wed.whatif.catalog import Catalog, Table
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.model import Plan, Query
-from pgwatch_wed.whatif.plans import Node
 
 _SUSPECT = 1.3  # from this part of the present cost on, a plan is valued by its real risk
 _FORBIDDEN = 1.5  # from this part on, no gain of other queries shall pay for it
@@ -33,7 +33,7 @@ _JOINS = frozenset({"Nested Loop", "Hash Join", "Merge Join"})
 class _Probe:
     """The inner side of a nested loop: a scan, how often it runs, how many joins feed it."""
 
-    node: Node
+    node: PlanNode
     loops: float
     joins: int
 
@@ -88,7 +88,7 @@ class Judge:
         """Return by how much the rows of the outer side may be underestimated."""
         return min(_MAX_DOUBT, _DOUBT_PER_JOIN ** max(0, probe.joins - 2))
 
-    def _fetched(self, node: Node, table: Table) -> tuple[float, float]:
+    def _fetched(self, node: PlanNode, table: CatalogTable) -> tuple[float, float]:
         """Return the rows that one loop fetches, and which share of them lies scattered."""
         text = node.get("Index Cond") or node.get("Recheck Cond") or ""
         share, correlation = 1.0, 0.0
@@ -101,7 +101,7 @@ class Judge:
         return rows, 1 - correlation**2
 
 
-def _probes(node: Node, loops: float) -> Iterator[_Probe]:
+def _probes(node: PlanNode, loops: float) -> Iterator[_Probe]:
     """Yield the fetching scans on the inner sides of nested loops."""
     children = node.get("Plans", ())
     for child in children:
@@ -115,7 +115,7 @@ def _probes(node: Node, loops: float) -> Iterator[_Probe]:
         yield from _probes(child, times)
 
 
-def _joins(node: Node) -> int:
+def _joins(node: PlanNode) -> int:
     below = sum(_joins(child) for child in node.get("Plans", ()))
     return below + (node["Node Type"] in _JOINS)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_wed.whatif.choose.pool import Pool
-from pgwatch_wed.whatif.model import Configuration, Index, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, Query
 
 _POWERS = (1.0, 0.5, 0.0)
 _MAX_SEEDS = 12
@@ -18,8 +18,8 @@ class Problem:
     """What is minimised: weighted cost of all queries plus what the indexes cost writes."""
 
     queries: Sequence[Query]
-    sizes: Mapping[Index, int]
-    write_cost: Mapping[Index, float]
+    sizes: Mapping[Candidate, int]
+    write_cost: Mapping[Candidate, float]
     budget: int
     min_gain: float
 
@@ -65,7 +65,7 @@ class Search:
     # Preparing
 
     @staticmethod
-    def _used(problem: Problem, pool: Pool) -> set[Index]:
+    def _used(problem: Problem, pool: Pool) -> set[Candidate]:
         return {
             index
             for query in problem.queries
@@ -216,10 +216,10 @@ class Search:
             self._bytes_of[mask] = found
         return found
 
-    def _mask(self, indexes: Iterable[Index]) -> int:
+    def _mask(self, indexes: Iterable[Candidate]) -> int:
         return sum(self._bit.get(i, 0) for i in set(indexes))
 
-    def _named(self, mask: int) -> list[Index]:
+    def _named(self, mask: int) -> list[Candidate]:
         return [self._indexes[bit] for bit in _bits(mask)]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from pglast import ast, parse_sql
 from pglast.parser import ParseError
 
-from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex, Table
-from pgwatch_wed.whatif.model import Index, Query
-from pgwatch_wed.whatif.plans import Node, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
+from pgwatch_wed.whatif.model import Candidate, Query
 
 # One entry: descend, insert, log, and now and then read a page; in units of the planner's costs.
 _ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
@@ -26,7 +26,7 @@ class Write:
     columns: frozenset[str] | None = None
 
 
-def writes(query: Query, tree: Node, catalog: Catalog) -> list[Write]:
+def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
     """Return what a planned statement changes."""
     found = []
     for node in walk(tree):
@@ -50,7 +50,7 @@ def writes(query: Query, tree: Node, catalog: Catalog) -> list[Write]:
 
 
 def cost(
-    index: Index,
+    index: Candidate,
     catalog: Catalog,
     writes: Mapping[str, Iterable[Write]],
     weights: Mapping[str, float],
@@ -64,7 +64,7 @@ def cost(
     return total
 
 
-def _per_row(index: Index, catalog: Catalog, write: Write) -> float:
+def _per_row(index: Candidate, catalog: Catalog, write: Write) -> float:
     entry = _ENTRY.get(index.method, 1.0)
     if write.columns is None:
         return entry
@@ -76,7 +76,7 @@ def _per_row(index: Index, catalog: Catalog, write: Write) -> float:
     return entry * (1 + others)
 
 
-def columns(index: Index) -> frozenset[str]:
+def columns(index: Candidate) -> frozenset[str]:
     """Return every column that an index stores or tests; words of expressions included."""
     names = {k.column for k in index.keys if k.column} | set(index.include)
     texts = [k.text for k in index.keys if k.column is None] + [index.predicate]
@@ -96,7 +96,7 @@ def _stays_hot(catalog: Catalog, write: Write) -> bool:
     )
 
 
-def _existing_columns(table: Table, index: ExistingIndex) -> set[str]:
+def _existing_columns(table: CatalogTable, index: ExistingIndex) -> set[str]:
     texts = [*index.keys, *index.include, index.predicate or ""]
     return {w for text in texts for w in _words(text)} & table.columns.keys()
 

@@ -13,9 +13,9 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.whatif import spreads
-from pgwatch_wed.whatif.catalog import Catalog, Column, Table
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.lab import samples
-from pgwatch_wed.whatif.model import Index, Key
+from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.sizes.postings import Content, Elements
 
 _DEFAULT_TARGET = 100
@@ -90,8 +90,8 @@ class _Part:
 def read(
     connection: psycopg.Connection[Any],
     catalog: Catalog,
-    table: Table,
-    index: Index,
+    table: CatalogTable,
+    index: Candidate,
 ) -> None:
     """Add what a GIN index's keys hold on a table, where statistics tell; more than one try is free."""
     for key in index.keys if index.method == "gin" else ():
@@ -104,7 +104,7 @@ def read(
 
 
 def _content(
-    connection: psycopg.Connection[Any], catalog: Catalog, table: Table, key: Key
+    connection: psycopg.Connection[Any], catalog: Catalog, table: CatalogTable, key: Key
 ) -> Content | None:
     column = catalog.column(table, key)
     source = column if key.column is not None else next(iter(spreads.inputs_of(table, key)), None)
@@ -118,7 +118,7 @@ def _content(
     return _taken_apart(connection, table, key, source, parts) if parts else None
 
 
-def _parts_of(column: Column, key: Key) -> str | None:
+def _parts_of(column: CatalogColumn, key: Key) -> str | None:
     """Return SQL that takes values apart, or None where it is not known how."""
     if "trgm" in key.operator_class:
         schema = key.operator_class.rpartition(".")[0]
@@ -136,7 +136,9 @@ def _parts_of(column: Column, key: Key) -> str | None:
 # Elements that ANALYZE counted
 
 
-def _counted(connection: psycopg.Connection[Any], table: Table, column: Column) -> Content | None:
+def _counted(
+    connection: psycopg.Connection[Any], table: CatalogTable, column: CatalogColumn
+) -> Content | None:
     row = connection.execute(
         _COUNTED, [table.schema, table.name, column.name, table.kind == "p"]
     ).fetchone()
@@ -152,12 +154,14 @@ def _counted(connection: psycopg.Connection[Any], table: Table, column: Column) 
     return Content(tuple(_spread(common, each, table, column)), size + 1)
 
 
-def _words_a_row(column: Column, word: float) -> float:
+def _words_a_row(column: CatalogColumn, word: float) -> float:
     """Return how many words a tsvector has: each has four bytes of header, and a position of four."""
     return max(1.0, column.mean_width / (4 + word + 4.5))
 
 
-def _spread(common: Sequence[float], each: float, table: Table, column: Column) -> list[Elements]:
+def _spread(
+    common: Sequence[float], each: float, table: CatalogTable, column: CatalogColumn
+) -> list[Elements]:
     """Return all elements, from the shares of the most common and the mean number in a row."""
     rows = table.rows * (1 - column.null_fraction)
     found = [Elements(1.0, rows * share) for share in common]
@@ -200,7 +204,9 @@ def _tail(common: Sequence[float], slope: float, rest: float, rows: float) -> li
     return found
 
 
-def _number_if_even(common: Sequence[float], each: float, table: Table, column: Column) -> float:
+def _number_if_even(
+    common: Sequence[float], each: float, table: CatalogTable, column: CatalogColumn
+) -> float:
     """Return how many elements there are if all are equally frequent.
 
     Then ANALYZE's most common ones are those that chance put into its sample most often: so many
@@ -231,9 +237,9 @@ def _at_least(count: int, mean: float) -> float:
 
 def _taken_apart(
     connection: psycopg.Connection[Any],
-    table: Table,
+    table: CatalogTable,
     key: Key,
-    source: Column,
+    source: CatalogColumn,
     parts: str,
 ) -> Content | None:
     text = key.text if key.column is None else sql.Identifier(source.name).as_string()

@@ -15,9 +15,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from pgwatch_wed.whatif import spreads
-from pgwatch_wed.whatif.catalog import DEDUPLICATES, Catalog, Column, Table
+from pgwatch_wed.whatif.catalog import DEDUPLICATES, Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.lab import samples
-from pgwatch_wed.whatif.model import Index, Key
+from pgwatch_wed.whatif.model import Candidate, Key
 
 Where = tuple[int, str]  # a table and an expression's text
 
@@ -48,7 +48,7 @@ where t.oid = %s
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class ExpressionStatistics:
     """What ANALYZE would store, with values as text."""
 
     null_fraction: float
@@ -62,9 +62,9 @@ class Statistics:
 class Expression:
     """An expression as if it were a column, and its statistics."""
 
-    column: Column
+    column: CatalogColumn
     sizes: tuple[tuple[int, float], ...]
-    statistics: Statistics
+    statistics: ExpressionStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ class _Result:
 def read(
     connection: psycopg.Connection[Any],
     catalog: Catalog,
-    table: Table,
-    index: Index,
-    statistics: dict[Where, "Statistics"],
+    table: CatalogTable,
+    index: Candidate,
+    statistics: dict[Where, "ExpressionStatistics"],
 ) -> None:
     """Add what an index's expressions would be to the catalog, where one column tells it.
 
@@ -105,9 +105,9 @@ def read(
 
 def restore(
     connection: psycopg.Connection[Any],
-    statistics: Mapping[Where, "Statistics"],
-    table: Table,
-    index: Index,
+    statistics: Mapping[Where, "ExpressionStatistics"],
+    table: CatalogTable,
+    index: Candidate,
     oid: int,
 ) -> None:
     """Give the expressions of an empty index of the lab the statistics that they would have."""
@@ -118,7 +118,9 @@ def restore(
                 _restore(connection, oid, number, found)
 
 
-def _restore(connection: psycopg.Connection[Any], oid: int, number: int, found: Statistics) -> None:
+def _restore(
+    connection: psycopg.Connection[Any], oid: int, number: int, found: ExpressionStatistics
+) -> None:
     connection.execute(
         "select pg_restore_attribute_stats('schemaname', n.nspname::text, 'relname', c.relname::text,"
         " 'attnum', %s::int2, 'inherited', false, 'null_frac', %s::real, 'avg_width', %s::int,"
@@ -134,7 +136,7 @@ def _restore(connection: psycopg.Connection[Any], oid: int, number: int, found: 
 
 
 def _evaluated(
-    connection: psycopg.Connection[Any], table: Table, key: Key, column: Column
+    connection: psycopg.Connection[Any], table: CatalogTable, key: Key, column: CatalogColumn
 ) -> Expression | None:
     values = {
         "sampled": samples.sampled(connection, table, column, between=True),
@@ -152,9 +154,9 @@ def _evaluated(
 
 def _expression(
     connection: psycopg.Connection[Any],
-    table: Table,
+    table: CatalogTable,
     key: Key,
-    column: Column,
+    column: CatalogColumn,
     results: Sequence[_Result],
     type_oid: int,
 ) -> Expression | None:
@@ -170,7 +172,7 @@ def _expression(
     nulls = 1 - sum(r.share for r in there) / total
     distinct = _distinct(there, column)
     statistics = _statistics(there, total, nulls, width, distinct, table)
-    known = Column(
+    known = CatalogColumn(
         name=key.text,
         number=0,
         **kind,
@@ -194,7 +196,7 @@ def _sizes(results: Iterable[_Result], type_length: int) -> tuple[tuple[int, flo
     return tuple((size, share / total) for size, share in sorted(found.items()))
 
 
-def _distinct(results: Sequence[_Result], column: Column) -> float:
+def _distinct(results: Sequence[_Result], column: CatalogColumn) -> float:
     """Return how many results the column's values have: ANALYZE's estimator, on values for rows.
 
     It is for those that are not among the most common, which are all known.
@@ -215,8 +217,8 @@ def _statistics(
     nulls: float,
     width: float,
     distinct: float,
-    table: Table,
-) -> Statistics:
+    table: CatalogTable,
+) -> ExpressionStatistics:
     often = sorted((r for r in results if r.times > 1 or r.common), key=lambda r: -r.share)[
         :_COMMON
     ]
@@ -226,7 +228,7 @@ def _statistics(
     common = {r.value: r.share / total for r in often if r.value is not None}
     bounds = [r.value for r in results if r.value is not None and r.value not in common]
     stated = -distinct / table.rows if distinct > 0.1 * table.rows else distinct
-    return Statistics(
+    return ExpressionStatistics(
         max(0.0, nulls),
         max(1, round(width)),
         stated,

@@ -43,7 +43,7 @@ def call(text: str) -> sql.Composed:
     return sql.SQL(text).format(lab=sql.Identifier(SCHEMA))
 
 
-def create_database(server: embedded.Server, name: str, locale: str | None) -> None:
+def create_database(server: embedded.EmbeddedServer, name: str, locale: str | None) -> None:
     """Create a database that the role owns, with what it needs to ask what-if."""
     owned = sql.SQL("create database {} owner {} template template0 {}").format(
         sql.Identifier(name),
@@ -80,7 +80,9 @@ def add_extensions(
     return schemas
 
 
-def load(server: embedded.Server, name: str, file: Path, schemas: Collection[str]) -> list[str]:
+def load(
+    server: embedded.EmbeddedServer, name: str, file: Path, schemas: Collection[str]
+) -> list[str]:
     """Load a dump as the role; return what failed, one line each.
 
     That ``schemas`` are there already is no failure, nor is what no plan depends on.

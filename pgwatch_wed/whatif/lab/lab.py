@@ -23,13 +23,13 @@ from psycopg import sql
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import said
+from pgwatch_wed.sqltext.plan_trees import used_names
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates, planner
-from pgwatch_wed.whatif.catalog import Catalog, Table
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.lab import elements, expressions, guest, pages
-from pgwatch_wed.whatif.model import Index, Plan, PlanError, Query
-from pgwatch_wed.whatif.plans import used_names
-from pgwatch_wed.whatif.sizes import model as sizes
+from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
+from pgwatch_wed.whatif.sizes import layout
 
 LAB_SETTINGS = {
     "autovacuum": "off",
@@ -74,19 +74,19 @@ class Lab:
 
     engine = "lab"
 
-    def __init__(self, server: embedded.Server, settings: Mapping[str, str]) -> None:
+    def __init__(self, server: embedded.EmbeddedServer, settings: Mapping[str, str]) -> None:
         self._server = server
         self._owner = pages.Owner.named(embedded.service_user())
         self._settings = dict(settings)
         self._stack = ExitStack()
         self._stack.enter_context(server)
-        self._built: dict[Index, _Built] = {}
-        self._refused: dict[Index, str] = {}
+        self._built: dict[Candidate, _Built] = {}
+        self._refused: dict[Candidate, str] = {}
         self._schemas: set[str] = set()
         self._matching: dict[tuple[int, str], float] = {}
-        self._index_by_name: dict[str, Index] = {}
+        self._index_by_name: dict[str, Candidate] = {}
         self._existing_by_name: dict[str, int] = {}
-        self._statistics: dict[expressions.Where, expressions.Statistics] = {}
+        self._statistics: dict[expressions.Where, expressions.ExpressionStatistics] = {}
         self._session: psycopg.Connection[Any] | None = None
         self.notes: list[str] = []
         self.calls = 0
@@ -167,19 +167,19 @@ class Lab:
         if index.method == "btree":
             keys = estimates.widths(self.catalog, index)
             pages.resize(path, max(1, index.pages), self._owner)
-            pages.write_btree(path, sizes.height_of(index.pages, keys))
+            pages.write_btree(path, layout.height_of(index.pages, keys))
         elif index.pages > 1:
             pages.resize(path, index.pages, self._owner)
 
     # Candidates
 
-    def add(self, indexes: Iterable[Index]) -> None:
+    def add(self, indexes: Iterable[Candidate]) -> None:
         """Build candidates, empty but with the size that they would have; unknown ones only.
 
         What the server refuses is remembered: see :meth:`refusal`.
         """
         new = [i for i in dict.fromkeys(indexes) if i not in self._built and i not in self._refused]
-        tables: dict[Table, list[Index]] = {}
+        tables: dict[CatalogTable, list[Candidate]] = {}
         for index in new:
             table = self.catalog.by_name.get((index.schema, index.table))
             if table is None:
@@ -189,15 +189,15 @@ class Lab:
         if tables:
             self._build(tables)
 
-    def refusal(self, index: Index) -> str | None:
+    def refusal(self, index: Candidate) -> str | None:
         """Return why the server does not take an index, or None."""
         return self._refused.get(index)
 
-    def size(self, index: Index) -> int:
+    def size(self, index: Candidate) -> int:
         """Return the bytes that a candidate would take when really built."""
         return self._built[index].size_bytes
 
-    def _build(self, tables: Mapping[Table, Sequence[Index]]) -> None:
+    def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
         self._forget_session()
         with self._admin() as connection, self._guest() as builder:
             for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
@@ -218,7 +218,7 @@ class Lab:
                 self._built[index] = self._filled(connection, builder, index, each)
 
     def _read_expressions(
-        self, connection: psycopg.Connection[Any], table: Table, indexes: Iterable[Index]
+        self, connection: psycopg.Connection[Any], table: CatalogTable, indexes: Iterable[Candidate]
     ) -> None:
         for leaf in self.catalog.leaves(table):
             for index in indexes:
@@ -227,7 +227,7 @@ class Lab:
 
     @contextmanager
     def _emptied(
-        self, connection: psycopg.Connection[Any], tables: Iterable[Table]
+        self, connection: psycopg.Connection[Any], tables: Iterable[CatalogTable]
     ) -> Iterator[None]:
         """Make tables look empty: building an index would read every zero of their files."""
         leaves = {leaf.oid: leaf for table in tables for leaf in self.catalog.leaves(table)}
@@ -243,10 +243,12 @@ class Lab:
                 pages.resize(file, leaves[oid].pages, self._owner)
 
     def _create_all(
-        self, connection: psycopg.Connection[Any], tables: Mapping[Table, Sequence[Index]]
-    ) -> dict[str, Index]:
+        self,
+        connection: psycopg.Connection[Any],
+        tables: Mapping[CatalogTable, Sequence[Candidate]],
+    ) -> dict[str, Candidate]:
         """Create indexes and return them by their names; what the server refuses is remembered."""
-        found: dict[str, Index] = {}
+        found: dict[str, Candidate] = {}
         for index in (index for indexes in tables.values() for index in indexes):
             name = f"pgwc_{len(self._built) + len(self._refused) + len(found)}"
             try:
@@ -258,10 +260,10 @@ class Lab:
         return found
 
     def _set_apart(
-        self, connection: psycopg.Connection[Any], names: Mapping[str, Index]
-    ) -> dict[Index, list[_Part]]:
+        self, connection: psycopg.Connection[Any], names: Mapping[str, Candidate]
+    ) -> dict[Candidate, list[_Part]]:
         """Hide what was created, give it and its partitions unique names, and return all of it."""
-        found: dict[Index, list[_Part]] = {}
+        found: dict[Candidate, list[_Part]] = {}
         renamed: dict[int, str] = {}
         for name, part in _parts(connection, names):
             parts = found.setdefault(names[name], [])
@@ -283,7 +285,7 @@ class Lab:
         self,
         connection: psycopg.Connection[Any],
         builder: psycopg.Connection[Any],
-        index: Index,
+        index: Candidate,
         parts: Sequence[_Part],
     ) -> _Built:
         files = [part for part in parts if part.kind == "i"]
@@ -295,7 +297,7 @@ class Lab:
         self,
         connection: psycopg.Connection[Any],
         builder: psycopg.Connection[Any],
-        index: Index,
+        index: Candidate,
         part: _Part,
     ) -> int:
         table = self.catalog.tables[part.table_oid]
@@ -317,7 +319,7 @@ class Lab:
         return size.bytes
 
     def _matching_rows(
-        self, connection: psycopg.Connection[Any], table: Table, index: Index
+        self, connection: psycopg.Connection[Any], table: CatalogTable, index: Candidate
     ) -> float:
         """Return how many rows of a table a partial index holds, as the planner sees it."""
         if not index.predicate or table.rows < 1:
@@ -334,7 +336,7 @@ class Lab:
     def plan(
         self,
         query: Query,
-        indexes: Iterable[Index] = (),
+        indexes: Iterable[Candidate] = (),
         hidden: Iterable[int] = (),
         *,
         bare: bool = False,
@@ -364,7 +366,7 @@ class Lab:
     def plan_all(
         self,
         queries: Sequence[Query],
-        indexes: Iterable[Index] = (),
+        indexes: Iterable[Candidate] = (),
         hidden: Iterable[int] = (),
         *,
         bare: bool = False,
@@ -471,7 +473,7 @@ def _schema_of(connection: psycopg.Connection[Any], extension: str) -> str | Non
 
 
 def _parts(
-    connection: psycopg.Connection[Any], names: Mapping[str, Index]
+    connection: psycopg.Connection[Any], names: Mapping[str, Candidate]
 ) -> Iterator[tuple[str, _Part]]:
     """Yield indexes by name, and after one on a partitioned table the indexes of the partitions."""
     rows = connection.execute(

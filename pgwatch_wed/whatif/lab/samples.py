@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.whatif.catalog import Column, Table
+from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable
 
 _TIMEOUT = "2s"
 
@@ -65,7 +65,11 @@ def attempt(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def sampled(
-    connection: psycopg.Connection[Any], table: Table, column: Column, *, between: bool = False
+    connection: psycopg.Connection[Any],
+    table: CatalogTable,
+    column: CatalogColumn,
+    *,
+    between: bool = False,
 ) -> sql.Composed:
     """Return common table expressions that end in ``sampled(value, share, is_common)``; WITH is not part of it.
 
@@ -84,7 +88,7 @@ def sampled(
     )
 
 
-def _type(connection: psycopg.Connection[Any], table: Table, column: Column) -> str:
+def _type(connection: psycopg.Connection[Any], table: CatalogTable, column: CatalogColumn) -> str:
     row = connection.execute(
         "select format_type(atttypid, -1) from pg_attribute where attrelid = %s and attname = %s",
         [table.oid, column.name],

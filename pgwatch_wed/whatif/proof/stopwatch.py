@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.errors import said
+from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names, walk
 from pgwatch_wed.whatif.model import PlanError
-from pgwatch_wed.whatif.plans import Node, used_names, walk
 
 _FIRST_WITH_GENERIC = 160_000
 _ENOUGH_MS = 100.0  # short queries run again until they have taken this long together
@@ -173,7 +173,7 @@ def _better(one: Run, other: Run) -> Run:
     )
 
 
-def _blocks(plan: Node) -> int:
+def _blocks(plan: PlanNode) -> int:
     kinds = ("Shared", "Local", "Temp")
     verbs = ("Hit", "Read")
     return sum(int(plan.get(f"{kind} {verb} Blocks", 0)) for kind in kinds for verb in verbs)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from pgwatch_wed.whatif.model import Index, Rejected
+from pgwatch_wed.whatif.model import Candidate, Rejected
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class VerifyOptions:
     """How to measure. ``timeout_s`` ends one run of one query, ``seconds`` the whole."""
 
     repetitions: int = 3
@@ -32,7 +32,7 @@ class QueryTruth:
 class IndexTruth:
     """One built index. ``bought_ms``: what the workload takes more without it; None: not measured."""
 
-    index: Index
+    index: Candidate
     ddl: str
     size_bytes: int
     build_seconds: float
@@ -43,7 +43,7 @@ class IndexTruth:
 class Loser:
     """An index of the set that is not advised after all."""
 
-    index: Index
+    index: Candidate
     ddl: str
     reason: str
 

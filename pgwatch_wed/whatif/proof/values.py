@@ -9,10 +9,10 @@ import psycopg
 from pglast.parser import scan
 
 from pgwatch_wed.quote import ident, literal
-from pgwatch_wed.sqltext.terms import Group, Kind, Term
+from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.terms import Conjunction, Kind, Term
 from pgwatch_wed.whatif import usage
-from pgwatch_wed.whatif.catalog import Catalog, Table
-from pgwatch_wed.whatif.plans import Node
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 
 _PARAMETER = re.compile(r"\$(\d+)")
 _FIRST_PLACEHOLDER = 98  # from here on numbers stand for what only EXPLAIN says
@@ -32,12 +32,12 @@ class NoValueError(Exception):
 class _Compared:
     """A parameter's place: the column and the condition."""
 
-    table: Table
+    table: CatalogTable
     column: str
     term: Term
 
 
-def filled(text: str, tree: Node, catalog: Catalog, connection: psycopg.Connection[Any]) -> str:
+def filled(text: str, tree: PlanNode, catalog: Catalog, connection: psycopg.Connection[Any]) -> str:
     """Return a statement with usual values instead of its parameters.
 
     ``tree`` is its plan where no index hides a condition. Raises :class:`NoValueError`.
@@ -54,7 +54,7 @@ def filled(text: str, tree: Node, catalog: Catalog, connection: psycopg.Connecti
     return _substituted(text, values)
 
 
-def _places(tree: Node, catalog: Catalog) -> Iterator[tuple[int, _Compared]]:
+def _places(tree: PlanNode, catalog: Catalog) -> Iterator[tuple[int, _Compared]]:
     for use in usage.uses(tree, catalog):
         for term in (t for group in use.groups for t in _terms(group)):
             numbers = {int(n) for n in _PARAMETER.findall(term.text)}
@@ -74,7 +74,7 @@ def _is_alike(term: Term, number: int) -> bool:
     return term.operand.text.replace(ident(name), f"${number}") in term.text
 
 
-def _terms(group: Group) -> Iterator[Term]:
+def _terms(group: Conjunction) -> Iterator[Term]:
     yield from group.terms
     for arm in group.arms:
         yield from _terms(arm)

@@ -17,11 +17,11 @@ from psycopg import sql
 from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.target import connect
-from pgwatch_wed.whatif.model import Index, PlanError, Query, Rejected
+from pgwatch_wed.whatif.model import Candidate, PlanError, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies, values
 from pgwatch_wed.whatif.proof.stopwatch import NotRunError, Run, Shape, Stopwatch
-from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, Options, QueryTruth, Verified
+from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, QueryTruth, Verified, VerifyOptions
 
 _PREFIX = "pgwatch_wed_verify_"
 _HURT = 1.2  # a query that takes longer than this part of its time before is hurt
@@ -39,7 +39,7 @@ Kept = frozenset[str]
 class Built:
     """An index that stands on the copy under a name of its own."""
 
-    index: Index
+    index: Candidate
     name: str
     size_bytes: int
     seconds: float
@@ -55,17 +55,17 @@ class Task:
     query: Query
     weight: float
     text: str | None
-    expected: frozenset[Index]
+    expected: frozenset[Candidate]
     reason: str = ""
 
 
 def verify(
     copy: str,
     target: str,
-    indexes: Sequence[Index],
+    indexes: Sequence[Candidate],
     queries: Sequence[Query],
     oracle: Oracle,
-    options: Options | None = None,
+    options: VerifyOptions | None = None,
     progress: Progress = silent,
 ) -> Verified:
     """Build indexes on a copy of the target, run the queries, and tell which were worth it.
@@ -73,7 +73,7 @@ def verify(
     The queries must plan on the oracle. Raises :class:`pgwatch_wed.errors.Error` kinds; a query
     that fails there is named in ``not_run``, and an index that cannot be built in ``losers``.
     """
-    wanted = options or Options()
+    wanted = options or VerifyOptions()
     with copies.opened(copy, target) as (connection, notes):
         _clear(connection)
         tasks = [_task(q, oracle, indexes, connection) for q in queries]
@@ -95,7 +95,7 @@ def verify(
 def _standing(
     copy: str,
     connection: psycopg.Connection[Any],
-    indexes: Sequence[Index],
+    indexes: Sequence[Candidate],
     progress: Progress,
 ) -> Iterator[tuple[list[Built], list[Loser]]]:
     """Build indexes for the length of a ``with`` block."""
@@ -120,7 +120,7 @@ def _standing(
         _take_down(copy, [(i.schema, f"{_PREFIX}{n}") for n, i in enumerate(indexes)])
 
 
-def _build(connection: psycopg.Connection[Any], index: Index, name: str) -> Built:
+def _build(connection: psycopg.Connection[Any], index: Candidate, name: str) -> Built:
     connection.execute(
         "select pg_catalog.set_config('statement_timeout', %s, false)", [f"{_BUILD_MS}ms"]
     )
@@ -182,7 +182,7 @@ def _take_down(copy: str, names: Sequence[tuple[str, str]]) -> None:
 
 
 def _task(
-    query: Query, oracle: Oracle, indexes: Iterable[Index], connection: psycopg.Connection[Any]
+    query: Query, oracle: Oracle, indexes: Iterable[Candidate], connection: psycopg.Connection[Any]
 ) -> Task:
     # what costs were weighed with is no weight of times: a measured query counts by its calls
     weight = query.calls if query.calls is not None else query.weight
@@ -210,7 +210,7 @@ class _Trial:
         connection: psycopg.Connection[Any],
         built: Sequence[Built],
         tasks: Sequence[Task],
-        options: Options,
+        options: VerifyOptions,
         progress: Progress,
     ) -> None:
         self._watch = Stopwatch(connection, options.repetitions)

@@ -29,7 +29,7 @@ _STEPS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class KeyGroup:
     """So many keys, each of which so many rows share: on average (Poisson, so some have none), or exactly."""
 
     keys: float
@@ -77,7 +77,7 @@ def plain(tuples: Mapping[int, float], rows: float, keys: float) -> Leaves:
     return Leaves(pages, max(0.0, 1 - keys / max(rows, 1.0)))
 
 
-def deduplicated(tuples: Mapping[int, float], groups: Iterable[Group]) -> Leaves:
+def deduplicated(tuples: Mapping[int, float], groups: Iterable[KeyGroup]) -> Leaves:
     """Return the leaves of an index whose equal keys share posting lists."""
     multiples: dict[int, float] = {}
     for group in groups:
@@ -120,7 +120,7 @@ def _posting(size: int, rows: int) -> _Entry:
     return _Entry(whole, whole - size)
 
 
-def _multiples(group: Group) -> Sequence[tuple[int, float]]:
+def _multiples(group: KeyGroup) -> Sequence[tuple[int, float]]:
     """Return numbers of rows with their probabilities; around a large mean, a few stand for all."""
     mean = group.rows
     if group.is_exact:

@@ -16,12 +16,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.whatif.choose import advise
-from pgwatch_wed.whatif.choose.advise import Advisor, Options
+from pgwatch_wed.whatif.choose.advise import AdviceOptions, Advisor
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Index, Query
-from pgwatch_wed.whatif.proof.truth import Options as Measuring
-from pgwatch_wed.whatif.proof.truth import Verified
+from pgwatch_wed.whatif.model import Candidate, Query
+from pgwatch_wed.whatif.proof.truth import Verified, VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
 from pgwatch_wed.whatif.workload import Workload, query_of
 from tests.bench.index_advice import measure, tpcds, tpch
@@ -40,7 +39,7 @@ class Answer:
     calls: int
     seconds: float
     size_mb: float
-    indexes: tuple[Index, ...]
+    indexes: tuple[Candidate, ...]
 
     def cell(self) -> str:
         """A cell of the table."""
@@ -91,7 +90,7 @@ def _queries(texts: Mapping[str, str]) -> tuple[Query, ...]:
     return tuple(q for q in found if isinstance(q, Query))
 
 
-def _copied(server: embedded.Server, dsn: str) -> str:
+def _copied(server: embedded.EmbeddedServer, dsn: str) -> str:
     create = "create database {} template {} strategy file_copy"
     names = [sql.Identifier(n) for n in ("the_copy", str(conninfo_to_dict(dsn)["dbname"]))]
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
@@ -131,7 +130,7 @@ def _ours(
     lab: Lab, queries: tuple[Query, ...], budget: int, seconds: float, *, guard: bool
 ) -> Answer:
     calls = lab.calls
-    options = Options(budget * MB, seconds=seconds, guard=guard)
+    options = AdviceOptions(budget * MB, seconds=seconds, guard=guard)
     advice = advise.advise(lab, Workload(queries), options)
     return Answer(
         advice.cost_after / advice.cost_before,
@@ -172,9 +171,11 @@ def _by_processor(
 def _verified(
     lab: Lab, queries: tuple[Query, ...], dsn: str, copy: str, budget: int, ours: Answer
 ) -> Verified:
-    advisor = Advisor(lab, Workload(queries), Options(budget * MB), lambda _what, _share: None)
+    advisor = Advisor(
+        lab, Workload(queries), AdviceOptions(budget * MB), lambda _what, _share: None
+    )
     advisor.run()
-    return verify(copy, dsn, ours.indexes, advisor.queries, lab, Measuring(measure_all=True))
+    return verify(copy, dsn, ours.indexes, advisor.queries, lab, VerifyOptions(measure_all=True))
 
 
 def _print_likeness(budget: int, like: measure.Likeness) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import combinations, permutations
 
-from pgwatch_wed.whatif.model import Configuration, Index, Key, PlanError, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, Key, PlanError, Query
 from pgwatch_wed.whatif.oracle import Oracle
 from tests.bench.index_advice.peer import Peer
 
@@ -42,7 +42,7 @@ class Dta(Peer):
         fitting = [i for i in self._candidates if self._oracle.size(i) <= budget]
         seeds: list[Configuration] = [frozenset([i]) for i in fitting]
         seeds.sort(key=self.cost)
-        best = min([frozenset[Index](), *seeds], key=self.cost)
+        best = min([frozenset[Candidate](), *seeds], key=self.cost)
         for seed in seeds:
             if time.monotonic() > deadline:
                 break
@@ -50,7 +50,7 @@ class Dta(Peer):
         return best
 
     def _greedy(
-        self, chosen: Configuration, fitting: Iterable[Index], budget: int, deadline: float
+        self, chosen: Configuration, fitting: Iterable[Candidate], budget: int, deadline: float
     ) -> Configuration:
         while time.monotonic() < deadline:
             room = budget - self._bytes(chosen)
@@ -73,7 +73,7 @@ class Dta(Peer):
         except PlanError:
             return frozenset()
 
-    def _possible(self, query: Query, max_width: int) -> Iterator[Index]:
+    def _possible(self, query: Query, max_width: int) -> Iterator[Candidate]:
         tables: dict[tuple[str, str], list[str]] = {}
         for schema, table, column in sorted(self._columns[query.name]):
             tables.setdefault((schema, table), []).append(column)
@@ -81,14 +81,14 @@ class Dta(Peer):
             for width in range(1, max_width + 1):
                 for subset in combinations(columns, width):
                     for order in permutations(subset):
-                        yield Index(schema, table, tuple(map(Key.of, order)))
+                        yield Candidate(schema, table, tuple(map(Key.of, order)))
 
 
-def _merged(one: Index, other: Index) -> Index | None:
+def _merged(one: Candidate, other: Candidate) -> Candidate | None:
     """Return an index of the keys of one and then what the other has more."""
     if (one.schema, one.table) != (other.schema, other.table):
         return None
     more = tuple(key for key in other.keys if key not in one.keys)
     if not more or one.width + len(more) > _MERGED_WIDTH:
         return None
-    return Index(one.schema, one.table, (*one.keys, *more))
+    return Candidate(one.schema, one.table, (*one.keys, *more))

@@ -6,7 +6,7 @@ of one column or one column to a chosen index, whichever saves most for each byt
 
 from collections.abc import Iterator
 
-from pgwatch_wed.whatif.model import Configuration, Index, Key, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, Key, Query
 from pgwatch_wed.whatif.oracle import Oracle
 from tests.bench.index_advice.peer import Peer
 
@@ -44,11 +44,11 @@ class Extend(Peer):
     def _steps(self, chosen: Configuration) -> Iterator[Configuration]:
         columns = sorted({c for each in self._columns.values() for c in each})
         for schema, table, column in columns:
-            single = Index(schema, table, (Key.of(column),))
+            single = Candidate(schema, table, (Key.of(column),))
             if single not in chosen and not self._is_copy(single):
                 yield chosen | {single}
             for index in chosen:
-                longer = Index(schema, table, (*index.keys, Key.of(column)))
+                longer = Candidate(schema, table, (*index.keys, Key.of(column)))
                 if (
                     (index.schema, index.table) == (schema, table)
                     and column not in index.columns

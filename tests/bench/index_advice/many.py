@@ -11,7 +11,7 @@ import psycopg
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.whatif.choose import advise
-from pgwatch_wed.whatif.choose.advise import Options
+from pgwatch_wed.whatif.choose.advise import AdviceOptions
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.model import Query
 from pgwatch_wed.whatif.workload import Workload, query_of
@@ -46,7 +46,7 @@ def main() -> None:
         _make(dsn, wanted.tables)
         queries = tuple(_queries(wanted.tables, wanted.statements))
         with source.open_lab(dsn) as lab:
-            advice = advise.advise(lab, Workload(queries), Options(seconds=wanted.seconds))
+            advice = advise.advise(lab, Workload(queries), AdviceOptions(seconds=wanted.seconds))
             late = sum("time" in each.reason for each in advice.rejected)
             print(
                 f"{len(queries)} statements, {wanted.tables} tables: {advice.whatif_calls:,} calls,"

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Index, Query
+from pgwatch_wed.whatif.model import Candidate, Query
 from pgwatch_wed.whatif.proof.stopwatch import Stopwatch
 from tests.planning import real_plan, shape
 
@@ -42,7 +42,7 @@ class Likeness:
 
 
 @contextmanager
-def standing(copy: str, indexes: Iterable[Index]) -> Iterator[psycopg.Connection]:
+def standing(copy: str, indexes: Iterable[Candidate]) -> Iterator[psycopg.Connection]:
     """Build indexes for the length of a ``with`` block, in one transaction that never commits."""
     connection = psycopg.connect(copy)
     try:
@@ -54,7 +54,9 @@ def standing(copy: str, indexes: Iterable[Index]) -> Iterator[psycopg.Connection
         connection.close()
 
 
-def likeness(copy: str, lab: Lab, queries: Iterable[Query], indexes: Iterable[Index]) -> Likeness:
+def likeness(
+    copy: str, lab: Lab, queries: Iterable[Query], indexes: Iterable[Candidate]
+) -> Likeness:
     """Compare the lab's plans, costs and sizes with those of the set really built."""
     chosen = sorted(indexes)
     plans = {q.name: (q, lab.plan(q, chosen)) for q in queries}
@@ -74,7 +76,10 @@ def likeness(copy: str, lab: Lab, queries: Iterable[Query], indexes: Iterable[In
 
 
 def cpu_ms(
-    copy: str, queries: Iterable[Query], indexes: Iterable[Index], limits_ms: Mapping[str, float]
+    copy: str,
+    queries: Iterable[Query],
+    indexes: Iterable[Candidate],
+    limits_ms: Mapping[str, float],
 ) -> dict[str, float]:
     """Return the best processor time of each query with a set; one over its limit counts as that."""
     with standing(copy, indexes) as connection:
@@ -84,7 +89,7 @@ def cpu_ms(
     return {n: r.cpu_ms if r.cpu_ms is not None else r.elapsed_ms for n, r in runs.items()}
 
 
-def _analyze_expressions(connection: psycopg.Connection, indexes: Sequence[Index]) -> None:
+def _analyze_expressions(connection: psycopg.Connection, indexes: Sequence[Candidate]) -> None:
     """Let expressions have statistics, and columns keep theirs: ANALYZE would draw another sample."""
     found = []
     for number, index in enumerate(indexes):

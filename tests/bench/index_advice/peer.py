@@ -2,7 +2,7 @@
 
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import existing
-from pgwatch_wed.whatif.model import Configuration, Index, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, Query
 from pgwatch_wed.whatif.oracle import Oracle
 
 _UNBUILDABLE = 1 << 60
@@ -50,5 +50,5 @@ class Peer:
             for i in chosen
         )
 
-    def _is_copy(self, index: Index) -> bool:
+    def _is_copy(self, index: Candidate) -> bool:
         return self._strict and existing.covering(self._oracle.catalog, index) is not None

@@ -46,7 +46,7 @@ _COLUMNS = (
 )
 
 
-def load(server: embedded.Server, scale: float, dbname: str = "tpcds") -> str:
+def load(server: embedded.EmbeddedServer, scale: float, dbname: str = "tpcds") -> str:
     """Make the database at a scale and return its conninfo."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(dbname)))

@@ -52,7 +52,7 @@ create table lineitem (l_orderkey int not null, l_partkey int not null, l_suppke
 TABLES = ("region", "nation", "part", "supplier", "partsupp", "customer", "orders", "lineitem")
 
 
-def load(server: embedded.Server, scale: float, dbname: str = "tpch") -> str:
+def load(server: embedded.EmbeddedServer, scale: float, dbname: str = "tpch") -> str:
     """Make the database at a scale and return its conninfo."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(dbname)))

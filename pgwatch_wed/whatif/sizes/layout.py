@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_wed.whatif.sizes import packing
-from pgwatch_wed.whatif.sizes.packing import BLOCK, LINE_POINTER, Group, maxalign
+from pgwatch_wed.whatif.sizes.packing import BLOCK, LINE_POINTER, KeyGroup, maxalign
 
 _TUPLE_HEADER = 8
 _NULL_BITMAP = 4
@@ -42,7 +42,7 @@ class Width:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class IndexSize:
     """Blocks of the whole index (with its metapage) and the height of its tree."""
 
     blocks: int
@@ -119,22 +119,22 @@ def _followed(
 
 def btree(
     rows: float,
-    groups: Sequence[Group],
+    groups: Sequence[KeyGroup],
     keys: Sequence[Width],
     include: Sequence[Width] = (),
     *,
     deduplicates: bool = True,
-) -> Size:
+) -> IndexSize:
     """Return the size of a freshly built B-tree of ``rows`` entries, whose keys form ``groups``."""
     if rows < 1:
-        return Size(1)
+        return IndexSize(1)
     tuples = tuple_sizes([*keys, *include])
     if deduplicates and not include:
         leaves = packing.deduplicated(tuples, groups)
     else:
         leaves = packing.plain(tuples, rows, sum(group.occupied for group in groups))
     inner, height = levels(leaves.pages, tuple_bytes(keys) + _PIVOT_TID * leaves.equal_borders)
-    return Size(1 + leaves.pages + inner, height)
+    return IndexSize(1 + leaves.pages + inner, height)
 
 
 def levels(leaves: int, pivot: float) -> tuple[int, int]:
@@ -153,19 +153,19 @@ def height_of(blocks: int, keys: Sequence[Width]) -> int:
     return levels(max(1, blocks - 1), tuple_bytes(keys))[1]
 
 
-def brin(heap_blocks: int, pages_per_range: int, keys: Sequence[Width]) -> Size:
+def brin(heap_blocks: int, pages_per_range: int, keys: Sequence[Width]) -> IndexSize:
     """Return the size of a BRIN index: its map and two values a range and column."""
     ranges = math.ceil(max(1, heap_blocks) / pages_per_range)
     entry = maxalign(8 + 2 * sum(max(w.mean, 1) for w in keys)) + LINE_POINTER
-    return Size(2 + math.ceil(ranges * entry / (BLOCK - 40)) + ranges // 1360)
+    return IndexSize(2 + math.ceil(ranges * entry / (BLOCK - 40)) + ranges // 1360)
 
 
-def gist(rows: float, keys: Sequence[Width]) -> Size:
+def gist(rows: float, keys: Sequence[Width]) -> IndexSize:
     """Return the size of a GiST index, whose pages are about two thirds full."""
     leaves = math.ceil(rows * (tuple_bytes(keys) + LINE_POINTER) / ((BLOCK - 40) * 0.66))
-    return Size(1 + leaves + levels(leaves, tuple_bytes(keys))[0])
+    return IndexSize(1 + leaves + levels(leaves, tuple_bytes(keys))[0])
 
 
-def hash_index(rows: float) -> Size:
+def hash_index(rows: float) -> IndexSize:
     """Return the size of a hash index at its fill factor of 75 %."""
-    return Size(3 + math.ceil(rows * 20 / ((BLOCK - 40) * 0.75)))
+    return IndexSize(3 + math.ceil(rows * 20 / ((BLOCK - 40) * 0.75)))

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pgwatch_wed.facts import Missing, RoleSetting, Setting, Snapshot
 from pgwatch_wed.facts.fields import field_types
 from pgwatch_wed.redaction.names import REDACTED, Names
-from pgwatch_wed.redaction.statements import Statements
+from pgwatch_wed.redaction.sql_names import Statements
 from pgwatch_wed.sqltext.plan import outline
 
 # What the name of a row is the name of.

@@ -13,7 +13,7 @@ from pgwatch_wed.sqltext import text as statement_text
 MS_PER_DAY = 86_400_000.0
 
 
-def statements(snapshot: Snapshot) -> tuple[Statement, ...]:
+def of_users(snapshot: Snapshot) -> tuple[Statement, ...]:
     """Return the top-level statements of users, one a query id: no tool's, no catalog reader's.
 
     What several roles run is added up; ``user`` is then the one who spends the most on it.
@@ -124,12 +124,10 @@ def coverage(snapshots: Sequence[Snapshot], findings: Iterable[Finding]) -> Cove
     total = sum(i.total_exec_ms_database for s in snapshots for i in s.statements_info)
     tooling = sum(_tooling_ms(s) for s in snapshots)
     load = total - tooling
-    visible = sum(
-        st.total_exec_ms for s in snapshots for st in statements(s) if st.text is not None
-    )
+    visible = sum(st.total_exec_ms for s in snapshots for st in of_users(s) if st.text is not None)
     named = {q for f in findings for q in f.evidence.get("query_ids", ())}
     explained = sum(
-        st.total_exec_ms for s in snapshots for st in statements(s) if st.query_id in named
+        st.total_exec_ms for s in snapshots for st in of_users(s) if st.query_id in named
     )
     infos = [i for s in snapshots[:1] for i in s.statements_info]
     return Coverage(

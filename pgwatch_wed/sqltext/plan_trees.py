@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Node = Mapping[str, Any]
+PlanNode = Mapping[str, Any]
 
 
-def walk(node: Node) -> Iterator[Node]:
+def walk(node: PlanNode) -> Iterator[PlanNode]:
     """Yield a node and all below it, parents first."""
     yield node
     for child in node.get("Plans", ()):
         yield from walk(child)
 
 
-def used_names(tree: Node) -> set[str]:
+def used_names(tree: PlanNode) -> set[str]:
     """Return the names of the indexes that a plan reads."""
     return {node["Index Name"] for node in walk(tree) if "Index Name" in node}
