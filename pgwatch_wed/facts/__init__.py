@@ -134,6 +134,9 @@ from pgwatch_wed.facts.snapshot import (
     SNAPSHOT_FORMAT as SNAPSHOT_FORMAT,
 )
 from pgwatch_wed.facts.snapshot import (
+    Cause as Cause,
+)
+from pgwatch_wed.facts.snapshot import (
     Missing as Missing,
 )
 from pgwatch_wed.facts.snapshot import (

@@ -20,7 +20,7 @@ import zstandard
 from pgwatch_wed.errors import SnapshotError
 from pgwatch_wed.facts.fields import fact_names, fact_types, field_types
 from pgwatch_wed.facts.rows import Server
-from pgwatch_wed.facts.snapshot import SNAPSHOT_FORMAT, Missing, Snapshot
+from pgwatch_wed.facts.snapshot import SNAPSHOT_FORMAT, Cause, Missing, Snapshot
 
 _MAGIC = "pgwatch_wed snapshot"
 _MAX_BYTES = 4 << 30  # a hostile file must not unpack without bound
@@ -40,6 +40,7 @@ def dumps(snapshot: Snapshot) -> bytes:
         "measured_since": _plain(snapshot.measured_since),
         "server": _row_object(snapshot.server),
         "missing": {k: [m.reason, m.mend] for k, m in sorted(snapshot.missing.items())},
+        "causes": {k: [m.cause, m.said] for k, m in sorted(snapshot.missing.items())},
         "facts": {
             name: _table(getattr(snapshot, name))
             for name in fact_names()
@@ -146,7 +147,7 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
         tool_version=str(document["tool_version"]),
         server=server,
         measured_since=_reader(datetime | None)(document.get("measured_since")),
-        missing={k: _missing(v) for k, v in document["missing"].items()},
+        missing=_missing(document["missing"], document.get("causes", {})),
         **{
             name: tuple(decode(types[name], table["columns"], row) for row in table["rows"])
             for name, table in document["facts"].items()
@@ -155,10 +156,18 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
     )
 
 
-def _missing(value: Any) -> Missing:
-    match value:
-        case [str(reason), str(mend)]:
-            return Missing(reason, mend)
+def _missing(reasons: Any, causes: Any) -> dict[str, Missing]:
+    return {fact: _reason(value, causes.get(fact)) for fact, value in reasons.items()}
+
+
+def _reason(value: Any, cause: Any) -> Missing:
+    match value, cause:
+        case [str(reason), str(mend)], [str(kind), str(said)]:
+            known = kind in Cause.__members__.values()
+            return Missing(reason, mend, Cause(kind) if known else Cause.OTHER, said)
+        case [str(reason), str(mend)], None:  # a file from before causes were written
+            denied = mend.startswith("GRANT ")
+            return Missing(reason, mend, Cause.DENIED if denied else Cause.OTHER)
     raise TypeError(f"{value!r:.40} is no reason")
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from pgwatch_wed.facts.features import Features
+
 # --- the server ---------------------------------------------------------------------------------
 
 
@@ -44,6 +46,11 @@ class Server:
     def major(self) -> int:
         """The major version, such as 17."""
         return self.version_num // 10_000
+
+    @property
+    def features(self) -> Features:
+        """What a server of this version can do."""
+        return Features.of(self.version_num)
 
 
 @dataclass(frozen=True, slots=True)

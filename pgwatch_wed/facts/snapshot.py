@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -57,12 +58,34 @@ from pgwatch_wed.units import setting_factor
 SNAPSHOT_FORMAT = 1
 
 
+class Cause(StrEnum):
+    """What kind of thing keeps a fact away: code asks for this, people read the reason."""
+
+    NOT_OFFERED = "not offered"  # this server, or its version of an extension, has no such thing
+    DENIED = "denied"  # the role may not read it, or sees only a part
+    LOCKED = "locked"
+    VANISHED = "vanished"
+    UNDECODABLE = "undecodable"  # a text that does not fit the database's encoding
+    OUT_OF_TIME = "out of time"
+    BROKEN = "broken"  # the connection ended, or there was none
+    NOT_ASKED = "not asked"
+    LEFT_OUT = "left out"  # more of it than is read
+    FAILED = "failed"
+    UNEXPECTED = "unexpected"  # an error that no server should give
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why a fact is absent, and the GRANT or setting that mends it."""
+    """Why a fact is absent, and the GRANT or setting that mends it.
+
+    ``said`` is the part of the reason that is somebody else's words: a server's, the system's.
+    """
 
     reason: str
     mend: str = ""
+    cause: Cause = Cause.OTHER
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import psycopg
 
 from pgwatch_wed.errors import Error, said
 from pgwatch_wed.facts import (
+    Cause,
     Index,
     IndexDropTrial,
     Missing,
@@ -85,23 +86,25 @@ def attempt(what: str, work: Callable[[], Facts]) -> Facts:
     try:
         return work()
     except Error as error:
-        return Missing(f"{what}: {error.message}", error.hint)
+        text, mend = error.message, error.hint
     except psycopg.Error as error:
-        return Missing(f"{what}: {said(error)}")
+        text, mend = said(error), ""
     except OSError as error:
-        return Missing(f"{what}: {error.strerror or error}")
+        text, mend = error.strerror or str(error), ""
+    return Missing(f"{what}: {text}", mend, Cause.FAILED, text)
 
 
 def _why_not(snapshot: Snapshot) -> Missing | None:
     for fact in ("statements", "tables", "column_statistics"):
         if fact in snapshot.missing:
             lacking = snapshot.missing[fact]
-            return Missing(f"{fact.replace('_', ' ')}: {lacking.reason}", lacking.mend)
+            return replace(lacking, reason=f"{fact.replace('_', ' ')}: {lacking.reason}")
     if len(snapshot.tables) > MAX_TABLES:
         return Missing(
             f"the database has more than {MAX_TABLES:,} tables, and reading their definitions locks "
             "each for a while (ACCESS SHARE)",
             "run db-analyze indexes in a quiet hour, or on a copy",
+            Cause.LEFT_OUT,
         )
     return None
 
@@ -116,7 +119,9 @@ def _in_the_lab(
     left = budget.left(_SHARE)
     seconds = _MOST_SECONDS if left is None else min(left, _MOST_SECONDS)
     if seconds < 2:
-        return Missing("the time budget was used up", "give more with --budget SECONDS")
+        return Missing(
+            "the time budget was used up", "give more with --budget SECONDS", Cause.OUT_OF_TIME
+        )
     queries = tuple(_queries(snapshot, query_of))
     if not queries:
         return Missing("no statement of the users' own has been counted yet", "run again later")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import psycopg
 
 from pgwatch_wed.errors import Error, UsageError, redact
-from pgwatch_wed.facts import Missing, NodeIndexUsage, Snapshot
+from pgwatch_wed.facts import Cause, Missing, NodeIndexUsage, Snapshot
 from pgwatch_wed.gather.enrichment import enrich
 from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.progress import Progress
@@ -62,10 +62,8 @@ def _other(
 def _unread(first: Snapshot, name: str, error: Error) -> Snapshot:
     """Stand in for a database that could not be read, so that the report says so."""
     oid = next(d.oid for d in first.databases if d.name == name)
-    lost = {
-        fact: Missing(f"database {name} could not be read: {error.message}", error.hint)
-        for fact in collecting.ORDER
-    }
+    reason = f"database {name} could not be read: {error.message}"
+    lost = dict.fromkeys(collecting.ORDER, Missing(reason, error.hint, Cause.BROKEN, error.message))
     return Snapshot(
         tool_version=first.tool_version,
         server=replace(first.server, database=name, database_oid=oid),
@@ -82,7 +80,8 @@ def _with_standbys(snapshot: Snapshot, wanted: Wanted, progress: Progress) -> Sn
         except UsageError:
             raise
         except Error as error:
-            why = Missing(f"a standby could not be read: {error.message}", error.hint)
+            reason = f"a standby could not be read: {error.message}"
+            why = Missing(reason, error.hint, Cause.BROKEN, error.message)
             return replace(snapshot, nodes=(), missing={**snapshot.missing, "nodes": why})
     return replace(snapshot, nodes=tuple(nodes)) if nodes else snapshot
 

@@ -79,7 +79,7 @@ def expected(snapshot: Snapshot, index: Index, table: Table) -> PageEstimate | N
     product = 1.0
     for each in distinct:
         product = min(product * each, rows)
-    merged = _merges(snapshot, index, parts)
+    merged = _merges(index, parts)
     narrow, usual, wide = (_tuple_bytes(known, spread) for spread in (-1, 0, 1))
     few, many = max(distinct), max(product, max(distinct))
     nulls = parts[0].null_fraction if len(parts) == 1 else 0.0
@@ -132,9 +132,9 @@ def _sure_share(statistics: ColumnStatistics, distinct: float, rows: float) -> f
     return common / values
 
 
-def _merges(snapshot: Snapshot, index: Index, keys: list[_Key]) -> bool | None:
+def _merges(index: Index, keys: list[_Key]) -> bool | None:
     off = index.option("deduplicate_items") in ("off", "false", "no", "0")
-    if snapshot.server.major < 13 or off or index.included or index.is_unique:
+    if off or index.included or index.is_unique:
         return False
     if any(k.merges is False for k in keys):
         return False

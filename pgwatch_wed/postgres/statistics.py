@@ -43,7 +43,8 @@ class Statistics:
         """
         if (table.oid, with_children) in self._present:
             return State.ANALYSED
-        never_counted = self.snapshot.server.major >= 14 and table.rows < 0
+        tells = self.snapshot.server.features.has_uncounted_rows()
+        never_counted = tells and table.rows < 0
         if never_counted:
             return State.NEVER
         if not (with_children and table.kind == "r") and self._was_analysed(table):

@@ -159,7 +159,8 @@ class Waits:
         """Return how long a session has been waiting; before 14, at most since its statement began."""
         begun = self.by_pid[pid].wait_start
         session = self.snapshot.session_by_pid.get(pid)
-        if begun is None and self.snapshot.server.major < 14 and session is not None:
+        is_told = self.snapshot.server.features.has_wait_start()
+        if begun is None and not is_told and session is not None:
             begun = session.query_start
         return since(begun, self.snapshot) or timedelta()
 

@@ -7,11 +7,11 @@ from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, get_args
 
-from pgwatch_wed.facts import Missing, RoleSetting, Setting, Snapshot
+from pgwatch_wed.facts import Cause, Missing, RoleSetting, Setting, Snapshot
 from pgwatch_wed.facts.fields import field_types
 from pgwatch_wed.redaction.names import REDACTED, Names
 from pgwatch_wed.redaction.sql_names import Statements
-from pgwatch_wed.sqltext.plan import outline
+from pgwatch_wed.sqltext.plan_trees import outline
 
 # What the name of a row is the name of.
 ROWS = {
@@ -186,7 +186,15 @@ class _Redactor:
         return replace(given, server=self._row("", given.server), missing=missing, **changed)
 
     def _missing(self, why: Missing) -> Missing:
-        return replace(why, reason=self._prose(why.reason), mend=self._names.within(why.mend))
+        """Keep what this tool says, and not what a server said, which may name anything."""
+        if not why.said and why.cause is not Cause.OTHER:
+            reason = self._names.within(why.reason)
+        elif why.said and why.said in why.reason:
+            reason = REDACTED.join(map(self._names.within, why.reason.split(why.said)))
+        else:
+            reason = self._prose(why.reason)
+        said = REDACTED if why.said else ""
+        return replace(why, reason=reason, mend=self._names.within(why.mend), said=said)
 
     def _row(self, fact: str, row: Any) -> Any:
         changes: dict[str, Any] = {}

@@ -28,7 +28,7 @@ def remedies(snapshot: Snapshot, table: Table) -> tuple[Remedy, ...]:
 
 def _rewrites(snapshot: Snapshot, name: str) -> Iterator[str]:
     yield "-- VACUUM makes the space available for reuse. Only if the table will never need it again, rewrite it:"
-    if snapshot.server.major >= 19:
+    if snapshot.server.features.has_repack():
         yield f"-- REPACK (CONCURRENTLY) {name};  ({_BRIEFLY})"
     else:
         tools = [e.name for e in snapshot.extensions if e.name in ("pg_repack", "pg_squeeze")]

@@ -16,3 +16,11 @@ def walk(node: PlanNode) -> Iterator[PlanNode]:
 def used_names(tree: PlanNode) -> set[str]:
     """Return the names of the indexes that a plan reads."""
     return {node["Index Name"] for node in walk(tree) if "Index Name" in node}
+
+
+def outline(node: PlanNode) -> str:
+    """Return a plan's nodes and relations in one line."""
+    name = node.get("Relation Name")
+    what = f"{node['Node Type']} {node.get('Schema')}.{name}" if name else str(node["Node Type"])
+    below = ", ".join(outline(child) for child in node.get("Plans", ()))
+    return f"{what}({below})" if below else what

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from psycopg import errors
 
 from pgwatch_wed.errors import said
-from pgwatch_wed.facts import Extension, Missing, Server
+from pgwatch_wed.facts import Cause, Extension, Missing, Server
 from pgwatch_wed.quote import ident
 
 PGSS = "pg_stat_statements"
@@ -45,11 +45,7 @@ class Capabilities:
         return ident(self.extension_schemas.get(extension, "public"))
 
 
-# How reasons begin that the collector reacts to.
-NOT_OFFERED = "this server does not offer it"
-LOCKED = "somebody holds or waits for a lock"
-VANISHED = "an object vanished"
-UNDECODABLE = "a text does not fit this database's encoding"
+# How the reason for what no server should say begins.
 UNEXPECTED = "unexpected error"
 
 
@@ -60,7 +56,7 @@ def grant_stats(role: str) -> str:
 
 def grant_data(server: Server) -> str:
     """Return the GRANT that shows what ANALYZE found out; the data itself comes with it."""
-    if server.major >= 14:
+    if server.features.has_read_all_data():
         return f"GRANT pg_read_all_data TO {ident(server.role)};"
     return f"GRANT SELECT ON ALL TABLES IN SCHEMA … TO {ident(server.role)};"
 
@@ -73,7 +69,7 @@ def grant_for(fact: str, server: Server) -> str:
             f"GRANT SELECT ON pg_file_settings TO {role}; "
             f"GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {role};"
         )
-    if fact == "subscriptions" and server.major < 14:
+    if fact == "subscriptions" and not server.features.has_readable_subscriptions():
         return f"GRANT SELECT (oid, subdbid, subname, subenabled) ON pg_subscription TO {role};"
     return grant_stats(server.role)
 
@@ -83,28 +79,34 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
     text = said(error)
     match error:
         case errors.InsufficientPrivilege():
-            return Missing(f"{server.role} may not read it: {text}", grant_for(fact, server))
+            grant = grant_for(fact, server)
+            return Missing(f"{server.role} may not read it: {text}", grant, Cause.DENIED, text)
         case errors.LockNotAvailable():
             return Missing(
-                f"{LOCKED} on a table, and we do not wait in that queue",
+                "somebody holds or waits for a lock on a table, and we do not wait in that queue",
                 "run again when the lock is gone; lock-blocked and lock-ddl-queue show it",
+                Cause.LOCKED,
             )
         case errors.QueryCanceled() if "user request" in text:
-            return Missing("somebody cancelled the query", "run again")
+            return Missing("somebody cancelled the query", "run again", Cause.FAILED)
         case errors.QueryCanceled():
-            return Missing(f"it took longer than allowed: {text}", "give more time with --budget")
+            reason = f"it took longer than allowed: {text}"
+            return Missing(reason, "give more time with --budget", Cause.OUT_OF_TIME, text)
         case errors.ObjectNotInPrerequisiteState() if "shared_preload_libraries" in text:
             return Missing(
                 f"the server does not load the library: {text}",
                 f"ALTER SYSTEM SET shared_preload_libraries = '{PGSS}'; and restart "
                 "(keep the libraries that are already listed)",
+                Cause.NOT_OFFERED,
+                text,
             )
         case errors.InternalError_() if "cache lookup failed" in text or "could not open" in text:
-            return Missing(f"{VANISHED} while it was read: {text}", "run again")
+            reason = f"an object vanished while it was read: {text}"
+            return Missing(reason, "run again", Cause.VANISHED, text)
         case errors.UndefinedFunction() if "default conversion function" in text:
-            return Missing(f"{UNDECODABLE}: {text}")
+            return _undecodable(text)
         case errors.CharacterNotInRepertoire() | errors.UntranslatableCharacter():
-            return Missing(f"{UNDECODABLE}: {text}")
+            return _undecodable(text)
         case (
             errors.UndefinedTable()
             | errors.UndefinedFunction()
@@ -117,7 +119,7 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
             | errors.CannotCoerce()
             | errors.UndefinedParameter()
         ):
-            return Missing(f"{NOT_OFFERED}: {text}")
+            return Missing(f"this server does not offer it: {text}", "", Cause.NOT_OFFERED, text)
         case (
             errors.InvalidTextRepresentation()
             | errors.NumericValueOutOfRange()
@@ -134,10 +136,17 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
             | errors.ProgramLimitExceeded()
             | errors.InsufficientResources()
         ):
-            return Missing(f"it could not be read: {text}")
+            return Missing(f"it could not be read: {text}", "", Cause.FAILED, text)
         case _:
             state = getattr(error, "sqlstate", None) or type(error).__name__
             return Missing(
                 f"{UNEXPECTED} {state} ({fact}): {text}",
                 "please report it, with the server's version",
+                Cause.UNEXPECTED,
+                text,
             )
+
+
+def _undecodable(text: str) -> Missing:
+    reason = f"a text does not fit this database's encoding: {text}"
+    return Missing(reason, "", Cause.UNDECODABLE, text)

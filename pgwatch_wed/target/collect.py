@@ -13,16 +13,21 @@ from typing import Any
 
 from pgwatch_wed import __version__
 from pgwatch_wed.errors import CollectError
-from pgwatch_wed.facts import Extension, Missing, Sequence, Server, Session, Snapshot, Statement
+from pgwatch_wed.facts import (
+    Cause,
+    Extension,
+    Missing,
+    Sequence,
+    Server,
+    Session,
+    Snapshot,
+    Statement,
+)
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import connect, queries
 from pgwatch_wed.target.capabilities import (
-    LOCKED,
-    NOT_OFFERED,
     PGSS,
-    UNDECODABLE,
-    VANISHED,
     Capabilities,
     grant_data,
     grant_stats,
@@ -48,21 +53,26 @@ CLUSTER_FACTS = frozenset(
     )
 )
 
+
+def _not_asked(reason: str, mend: str) -> Missing:
+    return Missing(reason, mend, Cause.NOT_ASKED)
+
+
 # Facts that take more than reading catalogs; see enrichment.py. Until somebody asked, they are absent.
 DERIVED: Mapping[str, Missing] = {
-    "missing_indexes": Missing(
+    "missing_indexes": _not_asked(
         "the index advisor did not run", "db-analyze indexes TARGET, or run without --no-advise"
     ),
-    "index_drop_trials": Missing("the index advisor did not run", "run without --no-advise"),
-    "statement_plans": Missing("no statement was planned", "run against the server itself"),
-    "exact_bloat": Missing("bloat was not measured", "--exact-bloat measures it"),
+    "index_drop_trials": _not_asked("the index advisor did not run", "run without --no-advise"),
+    "statement_plans": _not_asked("no statement was planned", "run against the server itself"),
+    "exact_bloat": _not_asked("bloat was not measured", "--exact-bloat measures it"),
 }
 
 
 # Read in parts of so many objects, so that a locked or vanished one costs its neighbours nothing.
 _PART = 1000
 # An object was locked or vanished between our look and our read: the second look sees it.
-_PASSING = (LOCKED, VANISHED)
+_PASSING = frozenset((Cause.LOCKED, Cause.VANISHED))
 
 
 def collect(
@@ -166,7 +176,9 @@ def _fact(
     return rows
 
 
-_OUT_OF_TIME = Missing("the time budget was used up", "give more with --budget SECONDS")
+_OUT_OF_TIME = Missing(
+    "the time budget was used up", "give more with --budget SECONDS", Cause.OUT_OF_TIME
+)
 
 
 def _statements(reader: Reader, capabilities: Capabilities) -> Rows | Missing:
@@ -207,8 +219,10 @@ def _no_text(why: Missing) -> Missing:
         f"no text of a statement could be read: {why.reason}",
         "statements of a database in another encoding stand in the way; "
         "pg_stat_statements_reset(0, oid of that database, 0) removes them"
-        if why.reason.startswith(UNDECODABLE)
+        if why.cause is Cause.UNDECODABLE
         else why.mend,
+        why.cause,
+        why.said,
     )
 
 
@@ -222,7 +236,7 @@ def _newest(reader: Reader, name: str, capabilities: Capabilities, **values: str
     for query in fitting:
         filled = {"extschema": capabilities.schema_of(query.of), **values}
         rows = _twice(lambda: reader.read(query, filled))  # noqa: B023 - called at once
-        if not (isinstance(rows, Missing) and rows.reason.startswith(NOT_OFFERED)):
+        if not (isinstance(rows, Missing) and rows.cause is Cause.NOT_OFFERED):
             return rows
         first = first or rows
     return first or _no_query(name, capabilities)
@@ -234,22 +248,24 @@ def _twice(read: Callable[[], Rows | Missing]) -> Rows | Missing:
 
 
 def _has_passed(rows: Rows | Missing) -> bool:
-    return isinstance(rows, Missing) and rows.reason.startswith(_PASSING)
+    return isinstance(rows, Missing) and rows.cause in _PASSING
 
 
 def _no_query(name: str, capabilities: Capabilities) -> Missing:
     extension = queries.extension_of(name)
     if extension is None:
-        return Missing(f"it comes with {queries.needs(name)}")
+        return Missing(f"it comes with {queries.needs(name)}", "", Cause.NOT_OFFERED)
     if extension not in capabilities.extension_versions:
         return Missing(
             f"the extension {extension} is not installed in this database",
             f"CREATE EXTENSION {extension}; (and {extension} in shared_preload_libraries)",
+            Cause.NOT_OFFERED,
         )
     return Missing(
         f"{extension} {capabilities.extension_versions[extension]} is too old; it comes with "
         f"{queries.needs(name)}",
         f"ALTER EXTENSION {extension} UPDATE;",
+        Cause.NOT_OFFERED,
     )
 
 
@@ -331,11 +347,15 @@ def _what_parts_lack(found: Mapping[str, Rows]) -> dict[str, Missing]:
     indexes, definitions = found.get("indexes", ()), found.get("index_definitions")
     if definitions is not None and (n := len(indexes) - len(definitions)) > 0:
         lacking["index_definitions:left-out"] = Missing(
-            f"{n:,} index definitions were not read: locked, gone, or out of time", "run again"
+            f"{n:,} index definitions were not read: locked, gone, or out of time",
+            "run again",
+            Cause.LEFT_OUT,
         )
     if n := sum(not s.is_readable for s in found.get("sequences", ())):
         lacking["sequences:left-out"] = Missing(
-            f"the values of {n:,} sequences were not read: locked, or not this role's to read"
+            f"the values of {n:,} sequences were not read: locked, or not this role's to read",
+            "",
+            Cause.LEFT_OUT,
         )
     return lacking
 
@@ -389,24 +409,23 @@ def _say_what_is_hidden(
                 f"{server.role} sees no row of pg_stats, which shows only columns that the role "
                 "may SELECT",
                 grant_data(server),
+                Cause.DENIED,
             )
-    mend = grant_stats(server.role)
+    role, mend = server.role, grant_stats(server.role)
     if any(s.query == _HIDDEN for s in snapshot.sessions):
-        missing["sessions"] = Missing(f"{server.role} sees only its own sessions", mend)
+        missing["sessions"] = Missing(f"{role} sees only its own sessions", mend, Cause.DENIED)
     if any(v.relation_oid is None for v in snapshot.vacuums):
-        missing["vacuums"] = Missing(f"{server.role} sees only its own vacuums", mend)
+        missing["vacuums"] = Missing(f"{role} sees only its own vacuums", mend, Cause.DENIED)
     if any(b.relation_oid is None for b in snapshot.index_builds):
-        missing["index_builds"] = Missing(f"{server.role} sees only its own index builds", mend)
+        why = f"{role} sees only its own index builds"
+        missing["index_builds"] = Missing(why, mend, Cause.DENIED)
     if any(r.state is None for r in snapshot.replicas) and not capabilities.reads_all_stats:
-        missing["replicas"] = Missing(f"{server.role} does not see how far replicas are", mend)
+        why = f"{role} does not see how far replicas are"
+        missing["replicas"] = Missing(why, mend, Cause.DENIED)
     share = _hidden_share(snapshot)
     if share is not None and share > _MAX_HIDDEN_SHARE:
-        missing.setdefault(
-            "statements",
-            Missing(
-                f"{server.role} may not see other roles' statements, {share:.0%} of the time", mend
-            ),
-        )
+        why = f"{role} may not see other roles' statements, {share:.0%} of the time"
+        missing.setdefault("statements", Missing(why, mend, Cause.DENIED))
 
 
 _HIDDEN = "<insufficient privilege>"
@@ -437,7 +456,7 @@ def _say_what_is_left_out(
     for name, cap in caps.items():
         if len(getattr(snapshot, name)) >= cap:
             missing[f"{name}:left-out"] = Missing(
-                f"only the {cap:,} largest {name.replace('_', ' ')} were read"
+                f"only the {cap:,} largest {name.replace('_', ' ')} were read", "", Cause.LEFT_OUT
             )
 
 

@@ -18,6 +18,7 @@ import psycopg
 from psycopg import conninfo as libpq
 
 from pgwatch_wed.errors import ConnectError, UsageError, redact
+from pgwatch_wed.facts.features import Features
 
 APPLICATION_NAME = "pgwatch_wed"
 
@@ -143,7 +144,8 @@ def guard_settings(guards: Guards) -> Mapping[str, str]:
 
 def without_limits(server_version: int) -> Mapping[str, str]:
     """Name what lifts a role's limit that would end our whole connection, and not one query."""
-    return {"transaction_timeout": "0"} if server_version >= 170_000 else {}
+    has_it = Features.of(server_version).has_transaction_timeout()
+    return {"transaction_timeout": "0"} if has_it else {}
 
 
 def guard(connection: psycopg.Connection[Any], guards: Guards) -> None:

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import errors, sql
 
 from pgwatch_wed.errors import said
-from pgwatch_wed.facts import ExactBloat, Missing, Snapshot
+from pgwatch_wed.facts import Cause, ExactBloat, Missing, Snapshot
 from pgwatch_wed.quote import ident
 from pgwatch_wed.target import connect
 from pgwatch_wed.target.capabilities import Capabilities
@@ -34,11 +34,15 @@ def measure(
     """
     capabilities = Capabilities.of(snapshot.server, snapshot.extensions)
     if EXTENSION not in capabilities.extension_versions:
-        return Missing(f"{EXTENSION} is not installed here", f"CREATE EXTENSION {EXTENSION};")
+        return Missing(
+            f"{EXTENSION} is not installed here",
+            f"CREATE EXTENSION {EXTENSION};",
+            Cause.NOT_OFFERED,
+        )
     schema = sql.Identifier(capabilities.extension_schemas[EXTENSION])
     deadline = time.monotonic() + seconds
     found: list[ExactBloat] = []
-    refusal = ""
+    refusal: psycopg.Error | None = None
     with connect.connect(conninfo) as connection:
         for kind, oid in _largest(snapshot, most):
             left = min(deadline - time.monotonic(), _MOST_SECONDS)
@@ -48,17 +52,25 @@ def measure(
             try:
                 row = _ask(connection, query, left)
             except (errors.LockNotAvailable, errors.QueryCanceled) as error:
-                refusal = said(error)
+                refusal = error
                 continue  # it is locked, or too large: the others are neither
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:
-                refusal = said(error)
+                refusal = error
                 continue
             found.append(ExactBloat(oid, kind, *_numbers(row)))
     if not found and refusal:
-        return Missing(refusal, f"GRANT pg_stat_scan_tables TO {ident(snapshot.server.role)};")
+        return _why(refusal, snapshot.server.role)
     return tuple(found)
+
+
+def _why(error: psycopg.Error, role: str) -> Missing:
+    text = said(error)
+    reason = f"{EXTENSION} could not measure anything: {text}"
+    if isinstance(error, errors.InsufficientPrivilege):
+        return Missing(reason, f"GRANT pg_stat_scan_tables TO {ident(role)};", Cause.DENIED, text)
+    return Missing(reason, "run again, with more time or in a quiet hour", Cause.FAILED, text)
 
 
 def _largest(snapshot: Snapshot, most: int) -> list[tuple[str, int]]:

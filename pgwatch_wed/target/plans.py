@@ -19,7 +19,7 @@ from psycopg import sql
 from pgwatch_wed.facts import Snapshot, Statement, StatementPlan, Table
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.sqltext import text as statement_text
-from pgwatch_wed.sqltext.plan import outline
+from pgwatch_wed.sqltext.plan_trees import outline
 from pgwatch_wed.sqltext.statement import RelationName, UnsupportedError, parse
 from pgwatch_wed.target import connect
 
@@ -213,7 +213,7 @@ class _Planner:
     def _explain(self, text: str, parameters: int) -> dict[str, Any]:
         # Without arguments psycopg speaks the simple protocol, which leaves $1 alone.
         mark = "/* pgwatch_wed:plan */ "
-        if self.snapshot.server.major >= 16:
+        if self.snapshot.server.features.has_generic_plans():
             return self._answer(f"{mark}explain (generic_plan, verbose, format json) {text}")
         self.connection.execute(f"{mark}prepare {_NAME} as {text}".encode())
         try:

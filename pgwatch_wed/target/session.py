@@ -21,7 +21,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
 from pgwatch_wed.errors import CollectError, said
-from pgwatch_wed.facts import Missing, QueryCost, Server
+from pgwatch_wed.facts import Cause, Missing, QueryCost, Server
+from pgwatch_wed.facts.features import Features
 from pgwatch_wed.facts.fields import fact_types, field_types
 from pgwatch_wed.target import connect
 from pgwatch_wed.target.capabilities import why_missing
@@ -118,10 +119,12 @@ class Reader:
         """Say why nothing more can be read."""
         if self.silent_s is None:
             why = f": {self.broke}" if self.broke else ""
-            return Missing(f"the connection broke during the run{why}", "run again")
+            reason = f"the connection broke during the run{why}"
+            return Missing(reason, "run again", Cause.BROKEN, self.broke)
         return Missing(
             f"the server did not answer for {self.silent_s:.0f} s; the connection was cut off",
             "check the network and the server, and run again",
+            Cause.BROKEN,
         )
 
     def _why(self, error: psycopg.Error, name: str) -> Missing:
@@ -129,7 +132,8 @@ class Reader:
         if self.silent_s is not None:
             return self.why_broken()
         if self.is_broken:
-            return Missing(f"the connection broke: {said(error)}", "run again")
+            text = said(error)
+            return Missing(f"the connection broke: {text}", "run again", Cause.BROKEN, text)
         return why_missing(error, name, self.server)
 
     def _statement_ms(self) -> int:
@@ -159,9 +163,10 @@ class Reader:
             # Sorts of catalogs stay in memory, and the memory stays small.
             "work_mem": "32MB",
         }
-        if self.connection.info.server_version >= 140_000:
+        features = Features.of(self.connection.info.server_version)
+        if features.has_connection_checks():
             settings["client_connection_check_interval"] = "5s"
-        if self.connection.info.server_version >= 150_000:
+        if features.has_consistent_statistics():
             # The counters of one row belong together; a snapshot of all would take more memory.
             settings["stats_fetch_consistency"] = "cache"
         calls = [

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.errors import CollectError, said
+from pgwatch_wed.facts.features import Features
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import catalog as catalogs
@@ -29,7 +30,6 @@ from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extnam
 """
 _GUARDS = connect.Guards(lock_ms=500, statement_ms=30_000)
 _PAGE_MULTIPLIER = 50  # what the planner charges for a page of descent, in operator costs
-_FIRST_WITH_GENERIC = 160_000
 _KNOWN_METHODS = frozenset({"btree", "brin", "hash"})
 
 
@@ -173,7 +173,7 @@ class HypoPG:
     def _explained(self, query: Query) -> PlanNode:
         if not query.has_parameters:
             return self._tree(f"explain (verbose, format json) {query.sql}")
-        if self._connection.info.server_version >= _FIRST_WITH_GENERIC:
+        if Features.of(self._connection.info.server_version).has_generic_plans():
             return self._tree(f"explain (generic_plan, verbose, format json) {query.sql}")
         return self._prepared(query)
 

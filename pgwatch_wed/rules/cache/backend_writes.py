@@ -67,7 +67,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         writes = _from_io(snapshot)
         if writes.are_many(snapshot, limits):
             yield _finding(snapshot, writes)
-    elif snapshot.server.major >= 16:
+    elif snapshot.server.features.has_io_statistics():
         missing = snapshot.missing.get("io")
         why = f"pg_stat_io: {missing.reason}" if missing else "pg_stat_io is empty"
         yield Unknown(why, missing.mend if missing else "")

@@ -16,7 +16,7 @@ The smallest GRANT that mends it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Missing, Snapshot
+from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
 from pgwatch_wed.quote import ident
@@ -32,14 +32,14 @@ class Limits:
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
     """Yield one finding that names what is hidden."""
     role = snapshot.server.role
-    hidden = {n: m for n, m in snapshot.missing.items() if m.mend.startswith("GRANT")}
+    hidden = {n: m for n, m in snapshot.missing.items() if m.cause is Cause.DENIED}
     sessions = sum(locks.is_hidden(s) and s.database is not None for s in snapshot.sessions)
     info = snapshot.statements_info[0] if snapshot.statements_info else None
     if sessions or (info and info.hidden_entries):
         parts = [f"the work of {sessions} sessions"] if sessions else []
         parts += [f"{info.hidden_entries} statements"] if info and info.hidden_entries else []
         grant = f"GRANT pg_read_all_stats TO {ident(role)};"
-        hidden["activity"] = Missing(f"{' and '.join(parts)} are hidden", grant)
+        hidden["activity"] = Missing(f"{' and '.join(parts)} are hidden", grant, Cause.DENIED)
     if hidden:
         yield _finding(role, hidden)
 

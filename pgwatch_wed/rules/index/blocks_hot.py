@@ -110,9 +110,10 @@ def _is_blocked(snapshot: Snapshot, case: _Case, limits: Limits) -> bool:
 
 def _indexes(snapshot: Snapshot, table: Table) -> Iterator[Index]:
     """Yield the indexes that updates must maintain, each partitioned one once."""
+    may_skip_brin = snapshot.server.features.has_hot_updates_beside_brin()
     for oid in ix.partitions(snapshot, table.oid):
         for index in snapshot.indexes_of[oid]:
-            summarizes = index.access_method == "brin" and snapshot.server.major >= 16
+            summarizes = index.access_method == "brin" and may_skip_brin
             if index.is_ready and index.parent_oid is None and not summarizes:
                 yield index
 

@@ -55,7 +55,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if column is None or statistics is None:
             continue
         share = statistics.null_fraction
-        saved = round(share * _entries(snapshot, index, table) * _null_bytes(snapshot, index))
+        saved = round(share * _entries(snapshot, index, table) * _null_bytes(index))
         saved = min(saved, round(share * ix.size_bytes(snapshot, index)))
         if share < limits.min_null_share or saved < limits.min_saved_bytes:
             continue
@@ -79,12 +79,9 @@ def _entries(snapshot: Snapshot, index: Index, table: Table) -> float:
     return max(sum(leaf.rows for leaf in ix.leaves(snapshot, index)), ix.rows(snapshot, table), 0.0)
 
 
-def _null_bytes(snapshot: Snapshot, index: Index) -> float:
+def _null_bytes(index: Index) -> float:
     """Return what the entry of a NULL takes: a tuple identifier, or a tuple and its pointer."""
-    shared = snapshot.server.major >= 13 and index.option("deduplicate_items") not in (
-        "off",
-        "false",
-    )
+    shared = index.option("deduplicate_items") not in ("off", "false")
     return 6.5 if shared else 20.0
 
 

@@ -49,9 +49,10 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         yield _default(snapshot, database, limits)
     for collation in snapshot.collation_versions:
         yield _named(snapshot, collation, limits)
-    if snapshot.server.major < 15 and (database is None or database.collation_version is None):
+    recorded = snapshot.server.features.has_database_collation_version()
+    if not recorded and (database is None or database.collation_version is None):
         yield Unknown(
-            "before 15 PostgreSQL does not record the version of a database's default collation",
+            recorded.why_not,
             "after an upgrade of the operating system, check with amcheck",
         )
 

@@ -70,7 +70,8 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
 def _remedy(snapshot: Snapshot, table: Table) -> Iterator[Remedy]:
     """Yield an identity column as key; a partitioned table's key must include the partition columns."""
     partition_columns = snapshot.column_names(table.oid, table.partition_columns)
-    if table.kind == "p" and (snapshot.server.major < 17 or 0 in table.partition_columns):
+    may_have_identity = snapshot.server.features.has_identity_of_partitioned_tables()
+    if table.kind == "p" and (not may_have_identity or 0 in table.partition_columns):
         return
     taken = {c.name for c in snapshot.columns_of[table.oid]}
     for child in ix.partitions(snapshot, table.oid):

@@ -12,10 +12,10 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.errors import said
+from pgwatch_wed.facts.features import Features
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names, walk
 from pgwatch_wed.whatif.model import PlanError
 
-_FIRST_WITH_GENERIC = 160_000
 _ENOUGH_MS = 100.0  # short queries run again until they have taken this long together
 _MOST_RUNS = 10
 
@@ -75,8 +75,9 @@ class Stopwatch:
 
     def shape(self, text: str, *, has_parameters: bool = False) -> Shape:
         """Return how a query is planned now; raise :class:`PlanError`."""
-        if has_parameters and self._connection.info.server_version < _FIRST_WITH_GENERIC:
-            raise PlanError("before PostgreSQL 16 a statement with parameters cannot be explained")
+        possible = Features.of(self._connection.info.server_version).has_generic_plans()
+        if has_parameters and not possible:
+            raise PlanError(f"a statement with parameters is not explained: {possible.why_not}")
         generic = "generic_plan, " if has_parameters else ""
         try:
             with self._connection.transaction():  # a savepoint: what fails must not end the whole

@@ -1,3 +1,3 @@
 -- pg: < 15
--- unknown: before 15
+-- unknown: comes with PostgreSQL 15
 create table t (a text primary key);
