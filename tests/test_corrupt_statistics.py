@@ -27,12 +27,12 @@ from pgwatch_wed.render import example
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
 from tests import nulls, servers
+from tests.formats import TEXTUAL
 from tests.psql import psql
 from tests.standby import catch_up, standby_of
 from tests.zoo import SCRIPT, in_motion
 
 CONFIG = Config(window_days=0)
-FORMATS = ("html", "json", "markdown", "sarif", "junit")
 OUTDATED_COLLATION = """
     create collation app.outdated (provider = builtin, locale = 'C.UTF-8');
     update pg_catalog.pg_collation set collversion = 'old' where collname = 'outdated';
@@ -81,7 +81,7 @@ def judges(snapshot: Snapshot, what: str) -> None:
 def reported(snapshot: Snapshot) -> None:
     """Make every report, and the file."""
     report = analyse([snapshot], CONFIG)
-    for name in FORMATS:
+    for name in TEXTUAL:
         assert render.document(name, report, (snapshot,))
     assert render.text(report, verbose=True)
     assert render.redacted(report, (snapshot,))

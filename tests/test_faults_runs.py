@@ -28,6 +28,7 @@ from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target.capabilities import UNEXPECTED
 from pgwatch_wed.target.collect import DERIVED, ORDER
 from pgwatch_wed.target.connect import APPLICATION_NAME
+from tests.formats import TEXTUAL
 from tests.proxy import Proxy, proxied
 from tests.psql import psql
 from tests.servers import Server
@@ -76,7 +77,7 @@ def whole(
     with timed(PROMPT_S):
         first, *others = gather(dsn, wanted, progress)
     report = analyse([first, *others], Config(window_days=0))
-    for form in ("html", "json", "markdown", "sarif", "junit"):
+    for form in TEXTUAL:
         assert render.document(form, report, (first, *others))
     assert not [m for s in (first, *others) for m in s.missing.values() if UNEXPECTED in m.reason]
     return first

@@ -17,6 +17,7 @@ from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target import plans
 from pgwatch_wed.target.collect import DERIVED, collect
+from tests.formats import TEXTUAL
 from tests.servers import Server
 from tests.test_queries import lacking
 from tests.zoo import zoo
@@ -180,7 +181,7 @@ def test_whatever_a_run_can_do_changes_nothing_and_every_remedy_can_be_pasted(ho
         assert pglast.parse_sql(step.sql)
         assert step.undo.startswith("--") or pglast.parse_sql(step.undo)
     clean, snapshots = render.redacted(report, (snapshot,))
-    for document in ("html", "json", "markdown", "sarif", "junit"):
+    for document in TEXTUAL:
         assert render.document(document, report, (snapshot,))
         hidden = render.document(document, clean, snapshots).decode()
         assert not [n for n in HOSTILE if len(n) > 20 and n in hidden]

@@ -13,16 +13,16 @@ from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
 from pgwatch_wed.embedded import server as embedded
-from pgwatch_wed.findings import Object, RuleVerdict, Verdict
+from pgwatch_wed.findings import Object, Report, RuleVerdict, Verdict
 from pgwatch_wed.render import example, numbers
 from pgwatch_wed.target.collect import collect
+from tests import formats
 from tests.psql import psql
 from tests.reports import HOSTILE, finding, large, report
 
 SCHEMA = json.loads(
     (Path(__file__).parent.parent / "docs" / "report.schema.json").read_text(encoding="utf-8")
 )
-TEXTUAL = ("html", "json", "markdown", "sarif", "junit")
 HOSTILE_FINDING = finding(
     1,
     object=Object("table", HOSTILE, HOSTILE, HOSTILE, HOSTILE),
@@ -59,6 +59,43 @@ def test_a_report_of_ten_thousand_tables_stays_below_five_megabytes() -> None:
     page = render.document("html", report(findings, (snapshot,)), (snapshot,))
     assert len(page) < 5_000_000
     assert b"1000 further findings" in page
+
+
+def hostile_report() -> Report:
+    """A report in which everything that users can name has a hostile name."""
+    verdicts = (
+        RuleVerdict("index-duplicate", "index", Verdict.FINDING),
+        RuleVerdict("index-unused", "index", Verdict.UNKNOWN, HOSTILE, HOSTILE),
+    )
+    return replace(report((finding(1), HOSTILE_FINDING)), verdicts=verdicts)
+
+
+@pytest.mark.parametrize("name", formats.ALL_TEXT)
+def test_no_format_sends_a_control_character(name: str) -> None:
+    assert not formats.FORBIDDEN.findall(formats.document(name, hostile_report()))
+
+
+@pytest.mark.parametrize("name", formats.ALL_TEXT)
+def test_every_format_gives_names_back_to_its_reader_as_they_are(name: str) -> None:
+    """What is not escaped breaks the document; what is escaped twice comes back as something else."""
+    said = list(formats.strings(name, formats.document(name, hostile_report())))
+    plain = "img src=x onerror=alert(2)>"
+    assert any(plain in each for each in said)
+    assert not any("&lt;img" in each for each in said)
+    if render.FORMATS[name].suffix in formats.SPREADSHEETS:
+        assert not [cell for cell in said if formats.FORMULA.match(cell)]
+
+
+def test_the_documentation_lists_the_formats() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "report.md").read_text(encoding="utf-8")
+    rows = [f"| `{f.name}` | {f.purpose} |" for f in render.FORMATS.values()]
+    assert re.findall(r"^\| `\w+` \| .*\|$", page, re.MULTILINE) == rows
+
+
+def test_formats_differ_by_suffix() -> None:
+    suffixes = [f.suffix for f in render.FILES]
+    assert len(set(suffixes)) == len(suffixes)
+    assert all(name == f.name for name, f in render.FORMATS.items())
 
 
 @pytest.mark.parametrize("width", [80, 100, 132])
@@ -144,7 +181,7 @@ analyze;
 """
 
 
-@pytest.mark.parametrize("name", TEXTUAL)
+@pytest.mark.parametrize("name", formats.TEXTUAL)
 def test_redacted_reports_hold_no_name_and_no_literal(name: str) -> None:
     with embedded.start() as server:
         psql(
@@ -167,7 +204,7 @@ def test_literals_are_out_even_without_redaction(db: str) -> None:
     psql(db, SECRETS)
     snapshot = collect(db)
     full = analyse([snapshot], parse({"window": 0}, "test"))
-    for name in TEXTUAL:
+    for name in formats.TEXTUAL:
         assert b"4711471" not in render.document(name, full, (snapshot,))
 
 

@@ -10,6 +10,7 @@ from pgwatch_wed.config import parse
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts.file import dumps
 from pgwatch_wed.target.collect import collect
+from tests.formats import TEXTUAL
 from tests.psql import psql
 
 PLANTED = {
@@ -33,7 +34,7 @@ def test_settings_that_hold_passwords_are_only_said_to_be_set() -> None:
         assert snapshot.setting("archive_command") == "(set)"
         assert [s.value for s in snapshot.role_settings] == ["(hidden)"]
         report = analyse([snapshot], parse({"window": 0}, "test"))
-        for name in ("html", "json", "markdown", "sarif", "junit"):
+        for name in TEXTUAL:
             assert b"planted-secret" not in render.document(name, report, (snapshot,))
 
 
@@ -42,7 +43,7 @@ def test_what_is_not_set_is_not_said_to_be(db: str) -> None:
     assert snapshot.setting("primary_conninfo") == ""
 
 
-@pytest.mark.parametrize("name", ["html", "json", "markdown", "sarif", "junit"])
+@pytest.mark.parametrize("name", TEXTUAL)
 def test_a_redacted_report_names_no_session_no_lock_and_no_path(db: str, name: str) -> None:
     psql(
         db,

@@ -20,6 +20,7 @@ from pgwatch_wed.facts import Snapshot, fields
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.render import example
 from pgwatch_wed.target.collect import collect
+from tests.formats import TEXTUAL
 from tests.psql import psql
 from tests.test_cli import db_analyze
 
@@ -240,11 +241,10 @@ def test_hostile_names_stay_names(snapshot: Snapshot, tmp_path: Path) -> None:
     path = tmp_path / "s.json.zst"
     snapshot_file.save(replace(snapshot, tables=tables, server=server), path)
     out = tmp_path / "a" / "b" / "out"
-    formats = ("html", "json", "markdown", "sarif", "junit")
-    wanted = [word for name in formats for word in ("--format", name)]
+    wanted = [word for name in TEXTUAL for word in ("--format", name)]
     done = db_analyze("report", str(path), "-o", str(out), *wanted)
     assert done.returncode == 0, done.stderr
-    assert len(list(out.iterdir())) == len(formats)
+    assert len(list(out.iterdir())) == len(TEXTUAL)
     assert {p.name for p in tmp_path.iterdir()} == {"a", "s.json.zst"}
     assert "\x1b[2J" not in done.stdout
     (page,) = out.glob("*.html")

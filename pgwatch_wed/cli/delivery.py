@@ -15,9 +15,6 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.file import write_private
 from pgwatch_wed.findings import Report, Severity
 
-# Formats that a program reads from a pipe: asked for alone, they are printed as well.
-_PIPED = frozenset({"json", "markdown", "sarif", "junit"})
-
 
 def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, again: str) -> int:
     """Write every format, print, and return the exit status.
@@ -27,7 +24,7 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
     """
     if output.redact:
         report, snapshots = render.redacted(report, snapshots, output.allowed_names)
-    files = [f for f in output.formats if f != "text"]
+    files = [f for f in output.formats if render.FORMATS[f].is_file]
     documents = {f: render.document(f, report, snapshots) for f in files}
     failure: Error | None = None
     written: list[Path] = []
@@ -52,7 +49,7 @@ def _write(documents: dict[str, bytes], folder: Path, when: datetime) -> list[Pa
         return []
     folder.mkdir(parents=True, exist_ok=True)
     base = f"analysis-report-{when:%Y%m%d-%H%M%S}"
-    paths = _reserved(folder, base, [render.SUFFIXES[f] for f in documents])
+    paths = _reserved(folder, base, [render.FORMATS[f].suffix for f in documents])
     written: list[Path] = []
     try:
         for path, data in zip(paths, documents.values(), strict=True):
@@ -101,7 +98,7 @@ def _print(
         )
         long = sys.stdout.isatty() and text.count("\n") > shutil.get_terminal_size().lines
         click.echo_via_pager(text, color=colour) if long else click.echo(text, color=colour)
-    elif len(documents) == 1 and (name := next(iter(documents))) in _PIPED:
+    elif len(documents) == 1 and render.FORMATS[name := next(iter(documents))].is_piped:
         sys.stdout.buffer.write(documents[name])
         sys.stdout.flush()
 

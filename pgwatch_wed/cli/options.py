@@ -9,11 +9,10 @@ import click
 
 from pgwatch_wed import config
 from pgwatch_wed.findings import Severity
+from pgwatch_wed.render import formats
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FORMATS = ("html", "json", "text", "markdown", "sarif", "junit", "pdf")
-DEFAULT_FORMATS = ("html", "json", "text")
 FAIL_ON = ("critical", "warning", "info", "never")
 
 
@@ -69,9 +68,9 @@ _REPORTING = (
         "--format",
         "formats",
         multiple=True,
-        type=CommaList(FORMATS),
+        type=CommaList(tuple(formats.FORMATS)),
         metavar="FORMAT[,FORMAT…]",
-        help=f"One or more of {', '.join(FORMATS)}. [default: {','.join(DEFAULT_FORMATS)}]",
+        help=f"One or more of {', '.join(formats.FORMATS)}. [default: {','.join(formats.DEFAULT)}]",
     ),
     click.option(
         "--output",

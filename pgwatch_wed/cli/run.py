@@ -13,6 +13,7 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.errors import redact
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.render import formats
 from pgwatch_wed.target import connect
 
 
@@ -45,7 +46,7 @@ def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:
     )
     folder: Path = given["folder"]
     wanted = options.Output(
-        formats=options.flat(given["formats"]) or options.DEFAULT_FORMATS,
+        formats=options.flat(given["formats"]) or formats.DEFAULT,
         folder=folder,
         redact=given["redact"],
         allowed_names=given["allowed_names"],

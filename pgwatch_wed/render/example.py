@@ -26,8 +26,9 @@ def make() -> dict[str, str]:
     snapshot = snapshot_file.load(folder() / SNAPSHOT)
     report = analyse([snapshot], Config(window_days=0), target="the demo shop")
     made = {
-        f"report{render.SUFFIXES[name]}": render.document(name, report, (snapshot,)).decode()
-        for name in ("html", "json", "markdown", "sarif", "junit")
+        f"report{form.suffix}": render.document(form.name, report, (snapshot,)).decode()
+        for form in render.FILES
+        if form.is_text
     }
     made["report.txt"] = render.text(report, width=80, verbose=True) + "\n"
     return made

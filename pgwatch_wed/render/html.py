@@ -21,6 +21,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity, Verdict
 from pgwatch_wed.render import numbers
 from pgwatch_wed.render.chapters import Chapter, chapters
+from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.terminal import coverage_sentence, gain
 from pgwatch_wed.rules import Rule, all_rules
 from pgwatch_wed.target import queries
@@ -63,6 +64,10 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
     )
 
 
+def _finalized(value: Any) -> Any:
+    return visible(value) if type(value) is str else value
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(assets.asset("reports") / "templates"),
@@ -70,6 +75,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_finalized,
     )
     environment.filters |= {
         "label": numbers.label,

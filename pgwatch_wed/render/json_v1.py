@@ -8,6 +8,7 @@ from typing import Any
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Object, Remedy, Report, RuleVerdict, Severity
+from pgwatch_wed.render.characters import in_json
 
 SCHEMA_VERSION = 1
 
@@ -24,7 +25,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    return in_json(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """JUnit XML: one test case a rule; findings fail it, unknown skips it."""
 
-import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, RuleVerdict, Severity, Verdict
-
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from pgwatch_wed.render.characters import visible
 
 
 def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> bytes:  # noqa: ARG001 - one form for all
@@ -36,14 +34,14 @@ def _case(verdict: RuleVerdict, findings: list[Finding]) -> ET.Element:
     )
     bad = [f for f in findings if f.severity is not Severity.INFO]
     if bad:
-        message = clean(f"{len(bad)} findings; first: {bad[0].title}")
+        message = visible(f"{len(bad)} findings; first: {bad[0].title}")
         failure = ET.SubElement(case, "failure", message=message, type=bad[0].severity.value)
-        failure.text = clean("\n\n".join(_paragraph(f) for f in bad))
+        failure.text = visible("\n\n".join(_paragraph(f) for f in bad))
     elif verdict.verdict is Verdict.UNKNOWN:
-        ET.SubElement(case, "skipped", message=clean(verdict.reason))
+        ET.SubElement(case, "skipped", message=visible(verdict.reason))
     if len(bad) < len(findings):
         rest = [f for f in findings if f.severity is Severity.INFO]
-        ET.SubElement(case, "system-out").text = clean("\n\n".join(_paragraph(f) for f in rest))
+        ET.SubElement(case, "system-out").text = visible("\n\n".join(_paragraph(f) for f in rest))
     return case
 
 
@@ -51,8 +49,3 @@ def _paragraph(finding: Finding) -> str:
     steps = "\n".join(r.sql for r in finding.remedy)
     head = f"{finding.severity.value} {finding.grade.value} {finding.title}\n{finding.detail}"
     return f"{head}\n{steps}".strip()
-
-
-def clean(text: str) -> str:
-    """Remove what XML 1.0 cannot hold."""
-    return _FORBIDDEN.sub("�", text)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity
 from pgwatch_wed.render import numbers
+from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.terminal import coverage_sentence, gain
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@-])")
@@ -50,7 +51,7 @@ def _table(findings: Sequence[Finding]) -> str:
 def _section(finding: Finding) -> str:
     parts = [f"## {finding.rule}: {plain(finding.title)}", plain(finding.detail)]
     evidence = [
-        f"- {numbers.label(k)}: {plain(numbers.measured(k, v))}"
+        f"- {plain(numbers.label(k))}: {plain(numbers.measured(k, v))}"
         for k, v in finding.evidence.items()
     ]
     parts.append("\n".join(evidence))
@@ -66,12 +67,12 @@ def _section(finding: Finding) -> str:
 
 def plain(text: str) -> str:
     """Escape what Markdown or HTML would interpret, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", " ".join(visible(text).split()))
 
 
 def code(text: str) -> str:
     """Show a text as inline code that no backtick in it can end."""
-    text = " ".join(text.split()).replace("|", "\\|")
+    text = " ".join(visible(text).split()).replace("|", "\\|")
     if not text:
         return ""
     ticks = "`" * (1 + max((len(m) for m in re.findall("`+", text)), default=0))
@@ -82,4 +83,4 @@ def code(text: str) -> str:
 def fenced(sql: str) -> str:
     """Show SQL as a block that no backtick in it can end."""
     fence = "`" * max(3, 1 + max((len(m) for m in re.findall("`+", sql)), default=0))
-    return f"{fence}sql\n{sql}\n{fence}"
+    return f"{fence}sql\n{visible(sql)}\n{fence}"

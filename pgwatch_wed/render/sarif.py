@@ -6,6 +6,7 @@ from typing import Any
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity
+from pgwatch_wed.render.characters import in_json
 from pgwatch_wed.render.json_v1 import plain
 from pgwatch_wed.rules import Rule, all_rules
 
@@ -42,7 +43,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
         "columnKind": "unicodeCodePoints",
     }
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(log, ensure_ascii=False, indent=2) + "\n"
+    return in_json(json.dumps(log, ensure_ascii=False, indent=2)) + "\n"
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

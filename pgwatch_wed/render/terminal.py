@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pgwatch_wed import units
 from pgwatch_wed.findings import Finding, Remedy, Report, RuleVerdict, Severity, Verdict
 from pgwatch_wed.render import numbers
+from pgwatch_wed.render.characters import visible_line
 
 _COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
 _NAMES = {Severity.CRITICAL: "CRITICAL", Severity.WARNING: "WARNING", Severity.INFO: "INFO"}
@@ -28,7 +29,7 @@ class _Page:
     def wrap(self, text: str, indent: str = "", style: str = "", hang: str | None = None) -> None:
         """Add a paragraph."""
         for each in textwrap.wrap(
-            visible(text),
+            visible_line(text),
             self.width,
             initial_indent=indent,
             subsequent_indent=indent if hang is None else hang,
@@ -39,7 +40,7 @@ class _Page:
     def code(self, sql: str, indent: str = "    ") -> None:
         """Add SQL; long lines break at spaces only, so that pasting still works."""
         for each in sql.splitlines():
-            text = visible(each)
+            text = visible_line(each)
             if len(indent) + len(text) <= self.width:
                 self.line(indent + text)
                 continue
@@ -58,13 +59,6 @@ class _Page:
 
     def __str__(self) -> str:
         return "\n".join(self._lines)
-
-
-def visible(text: str) -> str:
-    """Show control characters instead of sending them to the terminal."""
-    return "".join(
-        c if c.isprintable() else " " if c in "\n\t" else f"\\x{ord(c):02x}" for c in text
-    )
 
 
 def text(
