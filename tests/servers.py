@@ -45,7 +45,7 @@ SETTINGS: Mapping[str, str] = {
     "wal_level": "logical",
 }
 
-Kind = Literal["external", "embedded", "container"]
+Kind = Literal["external", "embedded", "container", "system"]
 
 
 class UnavailableError(Exception):
@@ -58,7 +58,7 @@ class ServerSpec:
 
     major: int
     kind: Kind
-    image: str = ""
+    image: str = ""  # a container's; the folder of the system's programs
     extensions: frozenset[str] = frozenset()
 
     @property
@@ -221,6 +221,26 @@ def external() -> ServerSpec:
     return ServerSpec(major, "external", extensions=frozenset(row[0] for row in rows))
 
 
+def with_tls(newest: int) -> ServerSpec | None:
+    """Return a server that is built with TLS, up to a major: the embedded one is not.
+
+    A chosen container, else PostgreSQL as this machine has it installed.
+    """
+    found = [s for s in chosen() if s.kind == "container"] or system()
+    return max((s for s in found if s.major <= newest), key=_by_major, default=None)
+
+
+@functools.cache
+def system() -> list[ServerSpec]:
+    """Return the servers that packages of Debian or Fedora have installed here."""
+    folders = [
+        *Path("/usr/lib/postgresql").glob("*/bin"),
+        *Path("/usr").glob("pgsql-*/bin"),
+    ]
+    majors = {f: f.parent.name.removeprefix("pgsql-") for f in folders if (f / "initdb").exists()}
+    return [ServerSpec(int(m), "system", str(f)) for f, m in majors.items() if m.isdigit()]
+
+
 # Containers
 
 
@@ -347,14 +367,16 @@ def start(spec: ServerSpec, settings: Mapping[str, str] | None = None) -> Server
         return _start_embedded(spec, both)
     if spec.kind == "container":
         return _start_container(spec, both)
+    if spec.kind == "system":
+        return _start_embedded(spec, both, tcp=True, binaries=Path(spec.image))
     if settings:
         raise UnavailableError("the external server's settings are not ours to change")
     password = conninfo.conninfo_to_dict(os.environ[EXTERNAL]).get("password") or "secret"
     return Server(spec, os.environ[EXTERNAL], lambda: None, password=str(password))
 
 
-def _start_embedded(spec: ServerSpec, settings: Mapping[str, str]) -> Server:
-    local = embedded.start(settings)
+def _start_embedded(spec: ServerSpec, settings: Mapping[str, str], **more: Any) -> Server:
+    local = embedded.start(settings, **more)
     return Server(spec, local.dsn(), local.stop, local=local, password=local.password)
 
 

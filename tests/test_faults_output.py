@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.target import programs
 from pgwatch_wed.whatif.lab.dump import dumped
 from tests.psql import psql
 from tests.servers import Server
@@ -153,10 +155,23 @@ def test_the_labs_dump_gets_no_secret_on_its_command_line(db: str) -> None:
     secrets = {"sslpassword": SECRET, "password": SECRET}
     with seen_command_lines() as seen, dumped(make_conninfo(db, **secrets)) as file:
         assert "CREATE TABLE public.t" in file.read_text()
-        assert not (file.parent / "pg_service.conf").stat().st_mode & 0o077
     dumps = [line for line in seen if "pg_dump" in line]
     assert dumps
     assert not [line for line in dumps if SECRET in line]
+
+
+def test_secrets_reach_a_program_by_what_only_we_can_read(db: str) -> None:
+    with (
+        psycopg.connect(db, sslpassword=SECRET, password=SECRET) as connection,
+        programs.client(
+            embedded.wheel_bindir() / "pg_dump", connection, application_name="pgwatch_wed"
+        ) as program,
+    ):
+        service = Path(program.environment["PGSERVICEFILE"])
+        assert SECRET not in program.conninfo
+        assert f"sslpassword={SECRET}" in service.read_text()
+        assert not service.stat().st_mode & 0o077
+    assert not service.exists()
 
 
 def test_the_labs_dump_needs_no_right_on_the_table_of_our_migrations(pg: Server, db: str) -> None:

@@ -5,7 +5,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,9 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import Error
+from pgwatch_wed.target import pooler
 from pgwatch_wed.target.collect import collect
+from pgwatch_wed.whatif.lab.dump import dumped
 from tests.psql import psql
 from tests.test_cli import db_analyze
 
@@ -118,3 +122,65 @@ def test_a_whole_run_goes_through_a_transaction_pooler(
     assert done.returncode == 0, done.stderr
     assert "t_a_copy" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def busy(dsn: str) -> Iterator[Counter[str]]:
+    """Let four clients ask for their table meanwhile; yield what they were told instead."""
+    told: Counter[str] = Counter()
+    done = threading.Event()
+
+    def work() -> None:
+        with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as client:
+            while not done.is_set():
+                try:
+                    client.execute("select a from t where id = 3")
+                except psycopg.Error as error:
+                    told[str(error)] += 1
+
+    clients = [threading.Thread(target=work) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        yield told
+    finally:
+        done.set()
+        for client in clients:
+            client.join()
+
+
+def test_no_dump_goes_where_its_settings_would_reach_other_clients(
+    server: embedded.Server, tmp_path: Path
+) -> None:
+    """It empties the search_path of its session, which here is the next client's."""
+    with pooled(server, "transaction") as dsn, busy(dsn) as told:
+        for _ in range(5):
+            with pytest.raises(Error, match="pooler") as caught, dumped(dsn):
+                pass
+            assert "session mode" in caught.value.hint
+        done = db_analyze("run", dsn, "-o", str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        (path,) = tmp_path.glob("*.json")
+        assert "pg_dump would leave its settings" in path.read_text(encoding="utf-8")
+    assert told == {}
+
+
+def test_an_idle_pool_of_transactions_is_recognised_too(server: embedded.Server) -> None:
+    with pooled(server, "transaction") as dsn:
+        for _ in range(10):
+            assert pooler.shares_sessions(dsn)
+
+
+def test_in_session_mode_the_dump_has_a_session_for_itself(server: embedded.Server) -> None:
+    with pooled(server, "session") as dsn:
+        for _ in range(3):
+            assert not pooler.shares_sessions(dsn)
+            with dumped(dsn) as file:
+                assert "CREATE TABLE public.t" in file.read_text()
+        with psycopg.connect(dsn, autocommit=True) as next_client:
+            assert next_client.execute("select a from t where id = 3").fetchone() == (3,)
+
+
+def test_no_pooler_is_seen_where_none_is(server: embedded.Server) -> None:
+    with psycopg.connect(server.dsn(tcp=True)) as connection:
+        assert not pooler.is_between(connection)

@@ -9,7 +9,8 @@ from typing import Any
 
 from pglast.parser import ParseError, parse_sql_json, scan
 
-_OWN = re.compile(r"\s*/\* pgwatch_wed\b")
+# From 18 on, pg_stat_statements leaves out what comes before the first word.
+_OWN = re.compile(r"\s*(?:select\s+)?/\* pgwatch_wed\b")
 _LITERALS = frozenset({"ICONST", "FCONST", "SCONST", "USCONST", "BCONST", "XCONST"})
 _FALLBACK = re.compile(r"'(?:[^']|'')*'?|\$(\w*)\$.*?(?:\$\1\$|\Z)|\b\d+(?:\.\d+)?\b", re.DOTALL)
 _UTILITY = re.compile(

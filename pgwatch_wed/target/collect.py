@@ -378,7 +378,8 @@ def _tidy(snapshot: Snapshot, capabilities: Capabilities, limits: CollectLimits)
 
 
 def _is_ours(session: Session) -> bool:
-    return session.application_name == connect.APPLICATION_NAME
+    name = session.application_name or ""
+    return name == connect.APPLICATION_NAME or name.startswith(f"{connect.APPLICATION_NAME} ")
 
 
 def _without_values(session: Session) -> Session:

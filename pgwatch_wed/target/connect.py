@@ -154,7 +154,7 @@ def guard(connection: psycopg.Connection[Any], guards: Guards) -> None:
     names = list(settings.items())
     calls = ", ".join(["set_config(%s, %s, true)"] * len(names))
     connection.execute(
-        f"select {calls}",
+        f"select /* pgwatch_wed:guard */ {calls}",
         [part for pair in names for part in pair],
     )
 

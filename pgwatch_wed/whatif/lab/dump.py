@@ -1,17 +1,25 @@
-"""The target's schema and statistics → statements that load them into the lab."""
+"""The target's schema and statistics → statements that load them into the lab.
 
-import os
+pg_dump reads them in a session of its own: one snapshot and ACCESS SHARE on every table, from its
+first statement to its last. Nothing on the server bounds that, since pg_dump sets all timeouts to
+zero; so a session of ours ends it there, and we here.
+"""
+
+import secrets
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
+from typing import Any
 
-from psycopg import conninfo as libpq
+import psycopg
 
 from pgwatch_wed.embedded import server as embedded
-from pgwatch_wed.errors import CollectError
+from pgwatch_wed.errors import CollectError, said
+from pgwatch_wed.target import connect, pooler, programs
+from pgwatch_wed.target.deadline import GRACE_S, Deadline
 
 _OPTIONS = (
     *("--no-data", "--statistics", "--no-owner", "--no-privileges", "--no-comments"),
@@ -19,22 +27,24 @@ _OPTIONS = (
     *("--no-tablespaces", "--no-table-access-method", "--no-toast-compression"),
     *("--no-password", "--encoding=UTF8"),
 )
-_SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 # no plan depends on it, and a role that reads statistics need not be able to read it
 _OUR_OWN = "*.pgwatch_wed_alembic_version"
 _LOCKED = "a table is locked; try again when that has passed"
 
 
-@cache
-def major() -> int:
-    """Return the major version of our pg_dump, the newest that it reads."""
-    command = [str(embedded.wheel_bindir() / "pg_dump"), "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own binary
-    return int(done.stdout.split()[-1].partition(".")[0])
-
-
 class DumpError(CollectError):
     """pg_dump could not read the target; the message is its own."""
+
+
+def major() -> int:
+    """Return the major version of our pg_dump, the newest that it reads."""
+    found = programs.major_of(_ours())
+    assert found is not None
+    return found
+
+
+def _ours() -> Path:
+    return embedded.wheel_bindir() / "pg_dump"
 
 
 @contextmanager
@@ -43,65 +53,84 @@ def dumped(
 ) -> Iterator[Path]:
     """Yield a file with the target's schema and statistics, for psql; removed afterwards.
 
-    ``exclude`` are patterns as pg_dump takes them. Raises :class:`DumpError`.
+    ``exclude`` are patterns as pg_dump takes them. Raises :class:`CollectError` and
+    :class:`ConnectError`.
     """
     with tempfile.TemporaryDirectory(prefix="pgwed-dump-") as folder:
         file = Path(folder) / "target.sql"
-        _pg_dump(conninfo, file, exclude, lock_ms, seconds)
+        options = [
+            *_OPTIONS,
+            f"--lock-wait-timeout={lock_ms}",
+            f"--file={file}",
+            *(f"--exclude-table={pattern}" for pattern in (_OUR_OWN, *exclude)),
+        ]
+        try:
+            _dump(conninfo, options, seconds)
+        except psycopg.Error as error:
+            raise DumpError(f"the definitions cannot be read: {said(error)}") from None
         yield file
 
 
-def _pg_dump(
-    conninfo: str, file: Path, exclude: tuple[str, ...], lock_ms: int, seconds: float
-) -> None:
-    place, env = _without_secrets(conninfo, file.parent)
-    command = [
-        str(embedded.wheel_bindir() / "pg_dump"),
-        *_OPTIONS,
-        f"--lock-wait-timeout={lock_ms}",
-        f"--file={file}",
-        *(f"--exclude-table={pattern}" for pattern in (_OUR_OWN, *exclude)),
-        f"--dbname={place}",
-    ]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own binary, arguments are a list
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=seconds,
-        )
-    except subprocess.TimeoutExpired:
+def _dump(conninfo: str, options: list[str], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    name = f"{connect.APPLICATION_NAME} pg_dump {secrets.token_hex(8)}"
+    with (
+        _session(conninfo, seconds) as connection,
+        programs.client(_ours(), connection, application_name=name, major=major()) as program,
+    ):
+        left = max(0.1, end - time.monotonic())
+        with Deadline(connection, name, left) as deadline:
+            _run(program, options, left, deadline)
+
+
+@contextmanager
+def _session(conninfo: str, seconds: float) -> Iterator[psycopg.Connection[Any]]:
+    """Connect to a server or to a pool whose sessions are nobody else's."""
+    guards = connect.Guards(statement_ms=int((seconds + 3 * GRACE_S) * 1000))
+    with _asking(conninfo, guards) as connection:
+        if not pooler.is_between(connection):
+            yield connection
+            return
+    if pooler.shares_sessions(conninfo):
         raise DumpError(
-            f"pg_dump took longer than {seconds:.0f} seconds", "give it more with --seconds"
-        ) from None
-    if done.returncode:
-        raise _failed(done.stderr)
+            "a connection pooler shares sessions between its clients, and pg_dump would leave its "
+            "settings to them",
+            "give the address of the server itself, or of a pool in session mode",
+        )
+    with _asking(conninfo, guards) as connection:
+        yield connection
 
 
-def _without_secrets(conninfo: str, folder: Path) -> tuple[str, dict[str, str]]:
-    """Return a conninfo for the command line, which every user of this machine can read.
+@contextmanager
+def _asking(conninfo: str, guards: connect.Guards) -> Iterator[psycopg.Connection[Any]]:
+    with connect.connect(conninfo, guards) as connection:
+        connection.execute("begin read only")
+        connect.guard(connection, guards)
+        yield connection
 
-    The password goes by the environment, other secrets by a service file of our own.
-    """
-    parts = libpq.conninfo_to_dict(conninfo) if conninfo else {}
-    env = dict(os.environ)
-    password = parts.pop("password", None)
-    if password is not None:
-        env["PGPASSWORD"] = str(password)
-    secrets = {name: parts.pop(name) for name in _SECRETS & parts.keys()}
-    # a service file cannot name a service; then they are dropped, and the server asks in vain
-    if secrets and "service" not in parts:
-        service = folder / "pg_service.conf"
-        service.touch(mode=0o600)
-        lines = [f"{name}={value}" for name, value in sorted(secrets.items())]
-        service.write_text("\n".join(["[pgwatch_wed]", *lines, ""]), encoding="utf-8")
-        parts["service"] = "pgwatch_wed"
-        env["PGSERVICEFILE"] = str(service)
-    return libpq.make_conninfo("", **parts), env
+
+def _run(program: programs.Client, options: list[str], seconds: float, deadline: Deadline) -> None:
+    with subprocess.Popen(  # noqa: S603 - a program of PostgreSQL's, arguments are a list
+        [str(program.path), *options, f"--dbname={program.conninfo}"],
+        env=program.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            _, words = process.communicate(timeout=seconds)
+        except BaseException as error:
+            process.kill()
+            deadline.end_now()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise DumpError(
+                f"pg_dump took longer than {seconds:.0f} seconds", "give it more with --seconds"
+            ) from None
+    if process.returncode:
+        raise _failed(words)
 
 
 def _failed(said: str) -> DumpError:

@@ -1,0 +1,279 @@
+"""A session of ours → how a client program of PostgreSQL's reaches the same server, no less safely.
+
+pg_dump, psql and pgbench of the wheel know no TLS. Where the line has to be encrypted, they run with
+the libpq that psycopg has loaded, or those on PATH are taken; each is asked before it is believed.
+What a program is told makes it refuse a weaker line by itself, so a wrong choice costs the program.
+"""
+
+import ctypes
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import pq
+
+from pgwatch_wed.errors import CollectError
+
+# What is secret besides the password, which has a variable of its own.
+_SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
+# Said anew, or resolved already: what a service says is part of what the session says.
+_OURS = frozenset({"password", "service", "servicefile", "application_name"})
+_OURS_TOO = frozenset({"fallback_application_name", "host", "hostaddr", "port"})
+_WEAK = frozenset({"disable", "allow", "prefer"})
+# Nobody listens there. A libpq that lacks what it is told to use says so before it tries.
+_NOWHERE = {"host": "/nonexistent", "port": "1", "connect_timeout": "2"}
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
+_ABLE = ("connection to server on socket", "is not supported over a local socket")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """How to start a program: its path, and a conninfo and environment for the session's server."""
+
+    path: Path
+    major: int
+    conninfo: str  # for the command line, which everybody may read: it holds no secret
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A program, and the libpq to put in place of its own."""
+
+    path: Path
+    library: Path | None = None
+
+
+@contextmanager
+def client(
+    own: Path,
+    connection: psycopg.Connection[Any],
+    *,
+    application_name: str,
+    major: int | None = None,
+) -> Iterator[Client]:
+    """Yield how to start a program on the server that a session of ours is connected to.
+
+    ``own`` is the one that comes with us, ``major`` the version that it must have, if any. Raises :class:`CollectError` where no program
+    can be had whose line is as safe as the session's.
+    """
+    place = {**parameters(connection), "application_name": application_name}
+    secrets = {key: place.pop(key) for key in _SECRETS & place.keys()}
+    with tempfile.TemporaryDirectory(prefix="pgwed-client-") as folder:
+        path, version, libraries = _chosen(own, place, major, Path(folder))
+        environment = _environment(connection, libraries)
+        if secrets:
+            environment["PGSERVICEFILE"] = str(_service_file(secrets, Path(folder)))
+            place["service"] = "pgwatch_wed"
+        yield Client(path, version, conninfo_of(place), environment)
+
+
+def parameters(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    """Return what makes another client reach the server of a session, on a line as safe as its own.
+
+    Everything that was in force when the session was opened counts, be it from the conninfo, the
+    environment or a service file, except for the password.
+    """
+    found = {
+        option.keyword.decode(): os.fsdecode(option.val)
+        for option in connection.pgconn.info
+        if option.val and option.val != option.compiled
+    }
+    found = {key: value for key, value in found.items() if key not in _OURS | _OURS_TOO}
+    info = connection.info
+    # Of several hosts the one that answered; with a host's address its name still is what is verified.
+    place = {"host": info.host, "hostaddr": info.hostaddr, "port": str(info.port)}
+    found |= {key: value for key, value in place.items() if value}
+    return found | _no_weaker(found, tls=connection.pgconn.ssl_in_use, gss=_by_gss(connection))
+
+
+def _no_weaker(found: Mapping[str, str], *, tls: bool, gss: bool) -> dict[str, str]:
+    """Return what turns an encryption that was only preferred into one that is demanded."""
+    if gss:
+        return {"gssencmode": "require"}
+    if not tls:
+        return {}
+    mode = found.get("sslmode", "prefer")
+    return {"sslmode": "require" if mode in _WEAK else mode, "gssencmode": "disable"}
+
+
+def _by_gss(connection: psycopg.Connection[Any]) -> bool:
+    """Tell whether GSSAPI encrypts the session; psycopg has no name for that."""
+    try:
+        encrypts = _libpq().PQgssEncInUse
+    except (AttributeError, OSError):  # a libpq before 12, or built without a shared one
+        return False
+    encrypts.argtypes = [ctypes.c_void_p]
+    pgconn: Any = connection.pgconn  # its type does not tell of the pointer
+    return bool(encrypts(pgconn.pgconn_ptr))
+
+
+def conninfo_of(parts: Mapping[str, str]) -> str:
+    """Write a conninfo. Unlike psycopg's own function it takes names that are no text."""
+    quoted = ((k, v.replace("\\", "\\\\").replace("'", "\\'")) for k, v in parts.items())
+    return " ".join(f"{key}='{value}'" for key, value in quoted)
+
+
+def _environment(
+    connection: psycopg.Connection[Any], libraries: Mapping[str, str]
+) -> dict[str, str]:
+    """Return an environment in which libpq finds nothing but what it is told."""
+    known = {os.fsdecode(o.envvar) for o in connection.pgconn.info if o.envvar}
+    known |= {"PGSERVICE", "PGSERVICEFILE", "PGREQUIRESSL"}
+    kept = {key: value for key, value in os.environ.items() if key not in known}
+    password = connection.info.password
+    return kept | dict(libraries) | ({"PGPASSWORD": password} if password else {})
+
+
+def _service_file(secrets: Mapping[str, str], folder: Path) -> Path:
+    service = folder / "pg_service.conf"
+    service.touch(mode=0o600)
+    lines = [f"{name}={value}" for name, value in sorted(secrets.items())]
+    service.write_text("\n".join(["[pgwatch_wed]", *lines, ""]), encoding="utf-8")
+    return service
+
+
+# --- which program --------------------------------------------------------------------------------
+
+
+def _chosen(
+    own: Path, place: Mapping[str, str], major: int | None, folder: Path
+) -> tuple[Path, int, dict[str, str]]:
+    """Return a program that does what the parameters demand, its major, and what it is loaded with."""
+    demands = {key: place[key] for key in ("sslmode", "gssencmode") if key in place}
+    asks_nothing = (
+        demands.get("sslmode", "prefer") in _WEAK and demands.get("gssencmode") != "require"
+    )
+    for choice in _choices(own):
+        version = major_of(choice.path)
+        if version is None or (major is not None and version != major):
+            continue
+        libraries = _libraries(choice, version, folder)
+        if libraries is not None and (asks_nothing or _is_able(choice.path, libraries, demands)):
+            return choice.path, version, libraries
+    raise _none(own.name, demands, major)
+
+
+def _choices(own: Path) -> Iterator[_Choice]:
+    yield _Choice(own)
+    library = loaded_libpq()
+    if library is not None:
+        yield _Choice(own, library)
+    found = shutil.which(own.name)
+    if found is not None:
+        yield _Choice(Path(found))
+
+
+def _none(name: str, demands: Mapping[str, str], major: int | None) -> CollectError:
+    kind = "GSSAPI" if demands.get("gssencmode") == "require" else "TLS"
+    version = f" of PostgreSQL {major}" if major else ""
+    return CollectError(
+        f"the connection has to be encrypted with {kind}, and no {name} here is able to",
+        f"pip install 'psycopg[binary]', or put a {name}{version} that supports {kind} on PATH",
+    )
+
+
+@cache
+def major_of(path: Path) -> int | None:
+    """Return a program's major version, or None where it does not start."""
+    try:
+        done = _asked([str(path), "--version"], {})
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    said = _VERSION.search(done.stdout)
+    return int(said[1]) if said else None
+
+
+def _is_able(path: Path, libraries: Mapping[str, str], demands: Mapping[str, str]) -> bool:
+    """Ask a program whether its libpq can do what is demanded; it is sent where nobody listens."""
+    try:
+        done = _asked([str(path), conninfo_of({**_NOWHERE, **demands})], libraries)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return any(sign in done.stderr for sign in _ABLE)
+
+
+def _asked(command: list[str], libraries: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
+    return subprocess.run(  # noqa: S603 - a program of PostgreSQL's, arguments are a list
+        command,
+        env={**bare, **libraries, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=10,
+    )
+
+
+# --- the libpq of this process --------------------------------------------------------------------
+
+
+class _Place(ctypes.Structure):
+    """Where the dynamic linker found an address: dlfcn.h's Dl_info."""
+
+    _fields_ = (
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("symbol", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+def _libpq() -> Any:
+    """Return a handle that finds the functions of the libpq that psycopg calls."""
+    if pq.__impl__ == "python":
+        return importlib.import_module("psycopg.pq._pq_ctypes").pq
+    return ctypes.CDLL(sys.modules[pq.PGconn.__module__].__file__)
+
+
+@cache
+def loaded_libpq() -> Path | None:
+    """Return the file of the libpq that psycopg calls, asked of the dynamic linker; None if unknown."""
+    place = _Place()
+    try:
+        address = ctypes.cast(_libpq().PQlibVersion, ctypes.c_void_p)
+        find = ctypes.CDLL(None).dladdr
+        find.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Place)]
+        found = find(address, ctypes.byref(place))
+    except (AttributeError, OSError):
+        return None
+    if not found or not place.file:
+        return None
+    # the folder's real name; the file's own is what programs for macOS look for
+    file = Path(os.fsdecode(place.file))
+    return file.parent.resolve() / file.name
+
+
+def _libraries(choice: _Choice, major: int, folder: Path) -> dict[str, str] | None:
+    """Return the variables that load a choice's libpq, or None where that is older than the program."""
+    if choice.library is None:
+        return {}
+    if pq.version() // 10_000 < major:
+        return None
+    if sys.platform == "darwin":
+        return {"DYLD_LIBRARY_PATH": str(choice.library.parent)}
+    library = _without_separators(choice.library, folder)
+    others = os.environ.get("LD_PRELOAD")
+    return {"LD_PRELOAD": f"{library}:{others}" if others else str(library)}
+
+
+def _without_separators(library: Path, folder: Path) -> Path:
+    """Return a way to a library that LD_PRELOAD can hold: it knows no quotes."""
+    if not set(str(library)) & set(" :$"):
+        return library
+    link = folder / "lib"
+    link.symlink_to(library.parent)
+    return link / library.name
