@@ -99,6 +99,13 @@ def test_a_server_without_tls_gives_a_lab_nevertheless(sslmode: str) -> None:
         assert "CREATE TABLE public.orders" in text(f"{plain.dsn(tcp=True)} sslmode={sslmode}")
 
 
+@pytest.mark.parametrize("sslmode", ["require", "verify-full"])
+def test_a_unix_socket_needs_no_tls_whatever_is_demanded(db: str, sslmode: str) -> None:
+    """So it is to libpq; one without TLS does not even know these words."""
+    psql(db, "create table orders (id int)")
+    assert "CREATE TABLE public.orders" in text(f"{db} sslmode={sslmode}")
+
+
 def test_the_name_is_verified_though_the_address_is_fixed(server: TlsServer) -> None:
     at = {"hostaddr": "127.0.0.1", **authority(server)}
     assert "CREATE TABLE" in text(server.dsn(host="db.test", **at))
@@ -162,7 +169,9 @@ def test_without_a_program_that_has_tls_there_is_a_reason_and_no_unencrypted_lin
     server: TlsServer, dbname: str
 ) -> None:
     server.mark()
-    with pytest.raises(CollectError, match="encrypted with TLS, and no pg_dump here") as caught:
+    with pytest.raises(
+        CollectError, match="encrypted with TLS, and no pg_dump on this machine"
+    ) as caught:
         text(server.dsn(dbname))
     assert "psycopg[binary]" in caught.value.hint
     assert all_encrypted(server.authorized())
@@ -191,7 +200,7 @@ def test_a_program_on_path_is_taken_if_it_has_tls(
         script.write_text(f'#!/bin/sh\n{loading}exec "{wheel}" "$@"\n')
         script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "without"))
-    with pytest.raises(CollectError, match="no pg_dump here"):
+    with pytest.raises(CollectError, match="no pg_dump on this machine"):
         text(server.dsn())
     monkeypatch.setenv("PATH", str(tmp_path / "with"))
     assert "CREATE TABLE" in text(server.dsn())
@@ -213,7 +222,7 @@ def test_a_libpq_that_is_older_than_the_program_is_not_put_in_its_place(
 ) -> None:
     monkeypatch.setattr("psycopg.pq.version", lambda: 170_009)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(CollectError, match="no pg_dump here"):
+    with pytest.raises(CollectError, match="no pg_dump on this machine"):
         text(server.dsn())
 
 
@@ -279,7 +288,7 @@ def test_a_certificate_of_somebody_else_ends_in_one_line(
 def test_without_tls_hypopg_is_asked_and_its_absence_does_not_hide_the_reason(
     server: TlsServer,
 ) -> None:
-    with pytest.raises(CollectError, match="no pg_dump here"):
+    with pytest.raises(CollectError, match="no pg_dump on this machine"):
         engines.advise_target(server.dsn())
 
 

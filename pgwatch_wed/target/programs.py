@@ -65,8 +65,8 @@ def client(
 ) -> Iterator[Client]:
     """Yield how to start a program on the server that a session of ours is connected to.
 
-    ``own`` is the one that comes with us, ``major`` the version that it must have, if any. Raises :class:`CollectError` where no program
-    can be had whose line is as safe as the session's.
+    ``own`` is the one that comes with us, ``major`` the version that it must have, if any. Raises
+    :class:`CollectError` where none can be had whose line is as safe as the session's.
     """
     place = {**parameters(connection), "application_name": application_name}
     secrets = {key: place.pop(key) for key in _SECRETS & place.keys()}
@@ -112,8 +112,8 @@ def _by_gss(connection: psycopg.Connection[Any]) -> bool:
     """Tell whether GSSAPI encrypts the session; psycopg has no name for that."""
     try:
         encrypts = _libpq().PQgssEncInUse
-    except (AttributeError, OSError):  # a libpq before 12, or built without a shared one
-        return False
+    except (AttributeError, OSError):  # no libpq of its own to ask: who came in by GSSAPI may be
+        return connection.pgconn.used_gssapi
     encrypts.argtypes = [ctypes.c_void_p]
     pgconn: Any = connection.pgconn  # its type does not tell of the pointer
     return bool(encrypts(pgconn.pgconn_ptr))
@@ -179,7 +179,7 @@ def _none(name: str, demands: Mapping[str, str], major: int | None) -> CollectEr
     kind = "GSSAPI" if demands.get("gssencmode") == "require" else "TLS"
     version = f" of PostgreSQL {major}" if major else ""
     return CollectError(
-        f"the connection has to be encrypted with {kind}, and no {name} here is able to",
+        f"the connection must be encrypted with {kind}, and no {name} on this machine supports that",
         f"pip install 'psycopg[binary]', or put a {name}{version} that supports {kind} on PATH",
     )
 

@@ -94,7 +94,7 @@ def _session(conninfo: str, seconds: float) -> Iterator[psycopg.Connection[Any]]
     if pooler.shares_sessions(conninfo):
         raise DumpError(
             "a connection pooler shares sessions between its clients, and pg_dump would leave its "
-            "settings to them",
+            "settings behind in them",
             "give the address of the server itself, or of a pool in session mode",
         )
     with _asking(conninfo, guards) as connection:
