@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from pgwatch_wed.embedded import server as embedded
-from pgwatch_wed.postgres import workload
+from pgwatch_wed.postgres import statements
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target.collect import collect
 from pgwatch_wed.target.deadline import GRACE_S
@@ -163,7 +163,7 @@ def test_a_dump_is_nobodys_session_and_nobodys_workload(every_db: str) -> None:
     snapshot = collect(every_db)
     texts = [s.text or "" for s in snapshot.statements]
     assert [t for t in texts if "pg_catalog.pg_class" in t], "pg_dump's queries were counted"
-    mine = [s.text for s in workload.statements(snapshot) if "'t'" not in (s.text or "")]
+    mine = [s.text for s in statements.of_users(snapshot) if "'t'" not in (s.text or "")]
     left = [t for t in mine if t and not statement_text.is_utility(t)]
     assert [t for t in left if "insert into t" not in t] == []
     assert not [t for t in mine if t and "pgwatch_wed" in t]

@@ -150,7 +150,7 @@ def busy(dsn: str) -> Iterator[Counter[str]]:
 
 
 def test_no_dump_goes_where_its_settings_would_reach_other_clients(
-    server: embedded.Server, tmp_path: Path
+    server: embedded.EmbeddedServer, tmp_path: Path
 ) -> None:
     """It empties the search_path of its session, which here is the next client's."""
     with pooled(server, "transaction") as dsn, busy(dsn) as told:
@@ -165,13 +165,13 @@ def test_no_dump_goes_where_its_settings_would_reach_other_clients(
     assert told == {}
 
 
-def test_an_idle_pool_of_transactions_is_recognised_too(server: embedded.Server) -> None:
+def test_an_idle_pool_of_transactions_is_recognised_too(server: embedded.EmbeddedServer) -> None:
     with pooled(server, "transaction") as dsn:
         for _ in range(10):
             assert pooler.shares_sessions(dsn)
 
 
-def test_in_session_mode_the_dump_has_a_session_for_itself(server: embedded.Server) -> None:
+def test_in_session_mode_the_dump_has_a_session_for_itself(server: embedded.EmbeddedServer) -> None:
     with pooled(server, "session") as dsn:
         for _ in range(3):
             assert not pooler.shares_sessions(dsn)
@@ -181,6 +181,6 @@ def test_in_session_mode_the_dump_has_a_session_for_itself(server: embedded.Serv
             assert next_client.execute("select a from t where id = 3").fetchone() == (3,)
 
 
-def test_no_pooler_is_seen_where_none_is(server: embedded.Server) -> None:
+def test_no_pooler_is_seen_where_none_is(server: embedded.EmbeddedServer) -> None:
     with psycopg.connect(server.dsn(tcp=True)) as connection:
         assert not pooler.is_between(connection)
