@@ -32,8 +32,9 @@ PROBES = {
     "has_transaction_timeout": "show transaction_timeout",
     "has_repack": "create table r (id int primary key); repack r; drop table r",
     "has_read_all_data": "select 'pg_read_all_data'::regrole",
-    "has_identity_of_partitioned_tables": "create table p (id int generated always as identity) "
-    "partition by range (id)",
+    "has_identity_of_partitioned_tables": "create table p (at int) partition by range (at); "
+    "create table p_1 partition of p default; "
+    "alter table p add column id int generated always as identity",
 }
 
 

@@ -78,7 +78,7 @@ class Features:
         return self._since(16, "HOT updates of columns that only BRIN indexes have")
 
     def has_identity_of_partitioned_tables(self) -> Feature:
-        """Tell whether a partitioned table may have an identity column."""
+        """Tell whether ALTER TABLE may give a partitioned table and its partitions an identity column."""
         return self._since(17, "identity columns of partitioned tables")
 
     def has_transaction_timeout(self) -> Feature:
