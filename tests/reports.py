@@ -15,7 +15,8 @@ Row = TypeVar("Row")
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOSTILE = (
-    "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`&\u202e\x1b[31m\u0000😀"
+    '=HYPERLINK("http://x"),\n</script><script>alert(1)</script><img src=x onerror=alert(2)>'
+    "\"'`&|\u202e\x1b[31m\u0000😀"
 )
 
 
