@@ -1,18 +1,19 @@
 """Snapshots + rules + config → Report. Pure: no clock, no connection, no globals."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from pgwatch_wed import __version__
 from pgwatch_wed.config import Config
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import (
     Coverage,
     Finding,
     Ignored,
+    Object,
     Report,
     RuleVerdict,
     SelfCost,
@@ -22,7 +23,11 @@ from pgwatch_wed.findings import (
     Verdict,
 )
 from pgwatch_wed.postgres.statements import coverage
+from pgwatch_wed.redaction import REDACTED, with_names
 from pgwatch_wed.rules import Rule, all_rules
+
+Original = Callable[[str], str]
+"""Gives the name that a stand-in is for; see :func:`analyse_redacted`."""
 
 _SEVERITY_POINTS = {Severity.CRITICAL: 60.0, Severity.WARNING: 30.0, Severity.INFO: 0.0}
 
@@ -32,13 +37,15 @@ def analyse(
     config: Config,
     rules: Iterable[Rule] | None = None,
     target: str | None = None,
+    original: Original = str,
 ) -> Report:
     """Judge the snapshots of one server, one a database, and rank what was found.
 
-    ``target`` names the server for readers; without it, its address does.
+    ``target`` names the server for readers; without it, its address does. The patterns of the
+    configuration are matched with what ``original`` returns of a name.
     """
     first = snapshots[0]
-    readable = [_for_readers(snapshot, config) for snapshot in snapshots]
+    readable = [_for_readers(snapshot, config, original) for snapshot in snapshots]
     judged = [
         _attempt(rule, snapshot, config)
         for rule in (all_rules() if rules is None else rules)
@@ -51,7 +58,8 @@ def analyse(
     kept: list[Finding] = []
     ignored: list[Ignored] = []
     for finding in everything:
-        entry = next((i for i in config.ignores if i.matches(finding, today)), None)
+        meant = replace(finding, object=_original_object(finding.object, original))
+        entry = next((i for i in config.ignores if i.matches(meant, today)), None)
         if entry is None:
             kept.append(finding)
         else:
@@ -66,13 +74,43 @@ def analyse(
         window_begins=window.begins,
         window_ends=window.ends,
         window_reason=window.reason,
-        coverage=_coverage(snapshots, kept, config),
+        coverage=_coverage(snapshots, kept, config, original),
         verdicts=verdicts,
         findings=tuple(shown),
         ignored=tuple(ignored),
         hidden_below=config.min_severity if len(shown) < len(kept) else None,
         hidden_count=len(kept) - len(shown),
         self_cost=_self_cost(snapshots),
+    )
+
+
+def analyse_redacted(
+    snapshots: Sequence[Snapshot],
+    config: Config,
+    allowed: Iterable[str] = (),
+    rules: Iterable[Rule] | None = None,
+) -> tuple[Report, tuple[Snapshot, ...]]:
+    """Judge snapshots in which every name has a stand-in; return the report with them.
+
+    Names go before rules judge: what no rule has seen, none can tell. ``allowed`` are patterns of
+    names that may be shown.
+    """
+    clean, names = with_names(snapshots, allowed)
+    report = analyse(clean, config, rules, REDACTED, names.restored)
+    ignored = tuple(replace(entry, reason=REDACTED) for entry in report.ignored)
+    return replace(report, ignored=ignored), clean
+
+
+def _original_object(given: Object, original: Original) -> Object:
+    def name(text: str | None) -> str | None:
+        return None if text is None else original(text)
+
+    return Object(
+        given.kind,
+        original(given.name),
+        name(given.database),
+        name(given.schema),
+        name(given.table),
     )
 
 
@@ -180,16 +218,15 @@ def score(finding: Finding) -> float:
     return _SEVERITY_POINTS[finding.severity] + gain * finding.grade.weight + finding.grade.weight
 
 
-def _for_readers(snapshot: Snapshot, config: Config) -> Snapshot:
+def _for_readers(snapshot: Snapshot, config: Config, original: Original) -> Snapshot:
     """Leave out what belongs to extensions, hosts and other tools: its owner does not read this."""
-    hidden = {t.oid for t in snapshot.tables if t.is_in_extension or config.skips(t)}
-    roles = config.skip_roles
-    sessions = tuple(
-        s for s in snapshot.sessions if not any(fnmatchcase(s.user or "", p) for p in roles)
-    )
-    statements = tuple(
-        s for s in snapshot.statements if not any(fnmatchcase(s.user or "", p) for p in roles)
-    )
+    hidden = {t.oid for t in snapshot.tables if t.is_in_extension or _skips(config, t, original)}
+
+    def is_skipped(role: str | None) -> bool:
+        return any(fnmatchcase(original(role or ""), p) for p in config.skip_roles)
+
+    sessions = tuple(s for s in snapshot.sessions if not is_skipped(s.user))
+    statements = tuple(s for s in snapshot.statements if not is_skipped(s.user))
     if (
         not hidden
         and len(sessions) == len(snapshot.sessions)
@@ -202,6 +239,10 @@ def _for_readers(snapshot: Snapshot, config: Config) -> Snapshot:
         if f.name in _TABLE_FACTS
     }
     return replace(snapshot, **own, sessions=sessions, statements=statements)
+
+
+def _skips(config: Config, table: Table, original: Original) -> bool:
+    return config.skips(original(table.schema), original(table.owner))
 
 
 _TABLE_FACTS = frozenset(
@@ -227,7 +268,9 @@ def _target(snapshots: Sequence[Snapshot], label: str | None) -> Target:
     )
 
 
-def _coverage(snapshots: Sequence[Snapshot], findings: list[Finding], config: Config) -> Coverage:
+def _coverage(
+    snapshots: Sequence[Snapshot], findings: list[Finding], config: Config, original: Original
+) -> Coverage:
     found = coverage(snapshots, findings)
     left_out = [
         f"{s.server.database}: {m.reason}"
@@ -235,13 +278,15 @@ def _coverage(snapshots: Sequence[Snapshot], findings: list[Finding], config: Co
         for name, m in s.missing.items()
         if name.endswith(":left-out")
     ]
-    skipped = [f"{s.server.database}: {said}" for s in snapshots if (said := _skipped(s, config))]
+    skipped = [
+        f"{s.server.database}: {said}" for s in snapshots if (said := _skipped(s, config, original))
+    ]
     return replace(found, left_out=(*left_out, *skipped))
 
 
-def _skipped(snapshot: Snapshot, config: Config) -> str:
+def _skipped(snapshot: Snapshot, config: Config, original: Original) -> str:
     """Say which tables were not judged because their schema is skipped."""
-    tables = [t for t in snapshot.tables if not t.is_in_extension and config.skips(t)]
+    tables = [t for t in snapshot.tables if not t.is_in_extension and _skips(config, t, original)]
     if not tables:
         return ""
     schemas = ", ".join(sorted({t.schema for t in tables}))

@@ -28,7 +28,6 @@ from typing import Any, get_type_hints
 
 from pgwatch_wed import units
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.facts import Table
 from pgwatch_wed.findings import Finding, Severity
 from pgwatch_wed.rules import PROFILES, Rule, all_rules, areas
 
@@ -82,13 +81,11 @@ class Config:
     min_severity: Severity = Severity.INFO
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def skips(self, table: Table) -> bool:
+    def skips(self, schema: str, owner: str) -> bool:
         """Tell whether a table is the host's or a tool's own, or lies in a schema to skip."""
-        if any(fnmatchcase(table.schema, p) for p in self.skip_schemas):
+        if any(fnmatchcase(schema, p) for p in self.skip_schemas):
             return True
-        return table.schema in MANAGED_WHERE_OWNED and any(
-            fnmatchcase(table.owner, p) for p in MANAGED_ROLES
-        )
+        return schema in MANAGED_WHERE_OWNED and any(fnmatchcase(owner, p) for p in MANAGED_ROLES)
 
     def selects(self, rule: Rule) -> bool:
         """Tell whether a rule is to run."""

@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from pgwatch_wed import render
-from pgwatch_wed.analyse import analyse
+from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Server, Snapshot, fact_names
@@ -84,7 +84,7 @@ def reported(snapshot: Snapshot) -> None:
     for name in TEXTUAL:
         assert render.document(name, report, (snapshot,))
     assert render.text(report, verbose=True)
-    assert render.redacted(report, (snapshot,))
+    assert analyse_redacted([snapshot], CONFIG)
     assert snapshot_file.loads(snapshot_file.dumps(snapshot)) == snapshot
 
 

@@ -9,7 +9,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed import install, render
-from pgwatch_wed.analyse import analyse
+from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.facts import file as snapshot_file
@@ -180,7 +180,7 @@ def test_whatever_a_run_can_do_changes_nothing_and_every_remedy_can_be_pasted(ho
     for step in steps:
         assert pglast.parse_sql(step.sql)
         assert step.undo.startswith("--") or pglast.parse_sql(step.undo)
-    clean, snapshots = render.redacted(report, (snapshot,))
+    clean, snapshots = analyse_redacted([snapshot], Config(window_days=0))
     for document in TEXTUAL:
         assert render.document(document, report, (snapshot,))
         hidden = render.document(document, clean, snapshots).decode()

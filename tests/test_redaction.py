@@ -3,8 +3,8 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -13,18 +13,21 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from pgwatch_wed.analyse import analyse
+from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.cli import cli
-from pgwatch_wed.config import Config
+from pgwatch_wed.config import Config, parse
 from pgwatch_wed.facts import Missing, Server, Snapshot
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.fields import fact_types
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.redaction import Names, own, redacted
 from pgwatch_wed.redaction import snapshot_names as redaction
 from pgwatch_wed.redaction.sql_names import Statements
 from pgwatch_wed.render import example
+from pgwatch_wed.rules import Rule
 from pgwatch_wed.target.collect import collect
-from tests import servers
+from tests import formats, servers
+from tests.psql import psql
 from tests.test_hostile_names import HOSTILE, build
 from tests.zoo import in_motion, zoo
 from tools import own_names
@@ -306,3 +309,95 @@ def test_the_command_writes_such_a_file_and_the_report_takes_it(
     done = CliRunner().invoke(cli, ["report", str(file), "--format", "text"])
     assert done.exit_code == 0, done.output
     assert "schema-no-primary-key" in done.output
+
+
+# Reports: names go before rules judge
+
+
+class Leak:
+    """A rule that puts every text of a snapshot into every field of a finding."""
+
+    NEEDS = ()
+
+    @dataclass(frozen=True, slots=True)
+    class Limits:
+        """None."""
+
+    @staticmethod
+    def check(snapshot: Snapshot, _limits: object) -> Iterator[Finding | Unknown]:
+        texts = " ".join(dict.fromkeys(words_in(snapshot)))
+        yield Unknown(texts, texts, Object("table", texts, texts, texts, texts))
+        yield Finding(
+            object=Object("table", texts, texts, texts, texts),
+            severity=Severity.WARNING,
+            grade=Grade.A,
+            title=texts,
+            detail=texts,
+            evidence={"names": [texts], "nested": {"name": texts}},
+            impact=Impact(risk=texts),
+            remedy=(Remedy(sql=texts, lock=texts, undo=texts),),
+            caveats=(texts,),
+            related=(Object("index", texts, texts, texts, texts),),
+        )
+
+
+def words_in(value: Any) -> Iterator[str]:
+    """Yield every text of a snapshot, also those that no rule reads."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from (str(key), *words_in(each))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from words_in(each)
+    elif is_dataclass(value):
+        for each in fields(value):
+            yield from words_in(getattr(value, each.name))
+
+
+@pytest.mark.parametrize("name", formats.ALL_TEXT)
+def test_a_rule_cannot_tell_a_name_that_it_never_saw(hushed: Snapshot, name: str) -> None:
+    leak: Any = Leak
+    rule = Rule("leak-everything", "schema", leak)
+    told = analyse([hushed], Config(), [rule])
+    assert "hush" in formats.document(name, told, (hushed,))
+    report, snapshots = analyse_redacted([hushed], Config(), rules=[rule])
+    assert "hush" not in formats.document(name, report, snapshots)
+    assert "hush" not in repr((report, snapshots))
+
+
+def test_what_the_configuration_says_of_names_holds_in_a_redacted_report(db: str) -> None:
+    psql(
+        db,
+        "create schema kept; create schema skipped; create table kept.one (a int); create table kept.two (a int);"
+        "create table skipped.three (a int); insert into kept.one values (1);",
+    )
+    settings = parse(
+        {
+            "only": ["schema-no-primary-key"],
+            "skip_schemas": ["skip*"],
+            "ignore": [{"rule": "schema-no-primary-key", "object": "kept.on*", "reason": "kept"}],
+        },
+        "test",
+    )
+    snapshot = collect(db)
+    plain = analyse([snapshot], settings)
+    report, _ = analyse_redacted([snapshot], settings)
+    assert len(plain.ignored) == len(report.ignored) == 1
+    assert len(plain.findings) == len(report.findings)
+    assert [i.reason for i in report.ignored] == ["(redacted)"]
+    said = repr(report)
+    assert not any(word in said for word in ("kept", "skipped.", "three"))
+    shown, _ = analyse_redacted([snapshot], replace(settings, ignores=()), ["kept", "one"])
+    assert "kept.one" in [f.object.label for f in shown.findings]
+
+
+def test_the_terminal_names_no_target_when_redacted(tmp_path: Path, db: str) -> None:
+    arguments = ["run", db, "--redact", "--no-advise", "--format", "text", "-o", str(tmp_path)]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert "db-analyze explain" in done.stdout or "TARGET" in done.stdout
+    with psycopg.connect(db) as connection:
+        assert connection.info.dbname not in done.stdout
+        assert connection.info.host not in done.stdout

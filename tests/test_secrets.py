@@ -5,7 +5,7 @@ import pytest
 import zstandard
 
 from pgwatch_wed import render
-from pgwatch_wed.analyse import analyse
+from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.config import parse
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts.file import dumps
@@ -57,8 +57,7 @@ def test_a_redacted_report_names_no_session_no_lock_and_no_path(db: str, name: s
         with psycopg.connect(db, application_name="planted_app_d") as holder:
             holder.execute("lock table planted_table_a in access exclusive mode")
             snapshot = collect(db)
-        report = analyse([snapshot], parse({"window": 0}, "test"))
-        clean, snapshots = render.redacted(report, (snapshot,))
+        clean, snapshots = analyse_redacted([snapshot], parse({"window": 0}, "test"))
         assert b"planted" not in render.document(name, clean, snapshots)
         assert "planted" not in render.text(clean, verbose=True)
     finally:

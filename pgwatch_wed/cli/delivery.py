@@ -9,11 +9,22 @@ from pathlib import Path
 import click
 
 from pgwatch_wed import render
+from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.cli.options import Output
+from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.file import write_private
 from pgwatch_wed.findings import Report, Severity
+
+
+def judged(
+    snapshots: tuple[Snapshot, ...], settings: Config, output: Output, target: str
+) -> tuple[Report, tuple[Snapshot, ...]]:
+    """Judge, with stand-ins for names where that is wanted; return what to :func:`deliver`."""
+    if output.redact:
+        return analyse_redacted(snapshots, settings, output.allowed_names)
+    return analyse(snapshots, settings, target=target), snapshots
 
 
 def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, again: str) -> int:
@@ -22,8 +33,6 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
     ``again`` is the target as typed, for the next command to type. When the folder cannot be
     written the text is printed all the same, so that the run is not lost.
     """
-    if output.redact:
-        report, snapshots = render.redacted(report, snapshots, output.allowed_names)
     files = [f for f in output.formats if render.FORMATS[f].is_file]
     documents = {f: render.document(f, report, snapshots) for f in files}
     failure: Error | None = None
@@ -36,7 +45,7 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
             "name another folder with --output",
         )
     if not output.quiet:
-        _print(report, documents, output, again)
+        _print(report, documents, output, "TARGET" if output.redact else again)
         for path in written:
             click.echo(f"written: {path}", err=True)
     if failure:

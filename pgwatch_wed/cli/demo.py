@@ -11,11 +11,11 @@ import click
 import psycopg
 
 from pgwatch_wed import assets
-from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import delivery, options
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather.enrichment import enrich
 from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.target import collect as collecting
@@ -66,10 +66,12 @@ def demo(seconds: int, no_progress: bool, **given: Any) -> int:
                     dsn, progress=lambda what, share: progress(what, 0.6 + 0.1 * share)
                 )
             # the lab reads definitions, which the trouble's queue of locks would keep it from
-            snapshots = (enrich(dsn, snapshot, wanted_facts, budget, progress),)
+            snapshots: tuple[Snapshot, ...] = (
+                enrich(dsn, snapshot, wanted_facts, budget, progress),
+            )
     finally:
         progress.clear()
-    report = analyse(snapshots, settings, target="the demo shop")
+    report, snapshots = delivery.judged(snapshots, settings, wanted, "the demo shop")
     return delivery.deliver(report, snapshots, wanted, "TARGET")
 
 

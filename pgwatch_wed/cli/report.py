@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import delivery, options
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.errors import UsageError
@@ -30,5 +29,5 @@ def report(files: tuple[Path, ...], **given: Any) -> int:
         raise UsageError(
             "the snapshots are of different servers", "give a report of its own to each server"
         )
-    judged = analyse(snapshots, settings, target=files[0].name)
-    return delivery.deliver(judged, snapshots, wanted, f"report {files[0]}")
+    found, snapshots = delivery.judged(snapshots, settings, wanted, files[0].name)
+    return delivery.deliver(found, snapshots, wanted, f"report {files[0]}")

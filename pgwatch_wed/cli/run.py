@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import delivery, options
 from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress_bar import ProgressBar
@@ -29,7 +28,8 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
     try:
         snapshots = gather.gather(conninfo, Wanted.from_options(given), progress)
         progress("judging", 0.98)
-        report = analyse(snapshots, settings, target=connect.label(conninfo))
+        label = connect.label(conninfo)
+        report, snapshots = delivery.judged(snapshots, settings, wanted_output, label)
     finally:
         progress.clear()
     return delivery.deliver(report, snapshots, wanted_output, redact(target or ""))

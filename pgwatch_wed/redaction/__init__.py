@@ -5,6 +5,6 @@ PostgreSQL's own words stay. It fails closed: what is not known to be PostgreSQL
 """
 
 from pgwatch_wed.redaction.names import REDACTED, Names
-from pgwatch_wed.redaction.snapshot_names import redacted
+from pgwatch_wed.redaction.snapshot_names import redacted, with_names
 
-__all__ = ["REDACTED", "Names", "redacted"]
+__all__ = ["REDACTED", "Names", "redacted", "with_names"]

@@ -90,6 +90,7 @@ class Names:
         self._made: dict[str, dict[str, str]] = {"": {}}
         self._counts: dict[str, int] = {}
         self._pattern: re.Pattern[str] | None = None
+        self._given: dict[str, str] | None = None
         self._is_sealed = False
         self._is_shown = cache(self._may_show)
 
@@ -121,8 +122,16 @@ class Names:
         made = space.get(name)
         if made is None:
             made = space[name] = self._new(kind, name)
-            self._pattern = None
+            self._pattern = self._given = None
         return made
+
+    def restored(self, text: str) -> str:
+        """Return a text with names in place of the stand-ins in it: what patterns of the user's match."""
+        if self._given is None:
+            spaces = self._made.values()
+            self._given = {made: name for space in spaces for name, made in space.items()}
+        given = self._given
+        return given.get(text) or _WORD.sub(lambda m: given.get(m[0], m[0]), text)
 
     def within(self, text: str) -> str:
         """Replace every name that was learnt inside a text, quoted or bare."""

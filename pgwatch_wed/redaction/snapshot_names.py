@@ -129,10 +129,17 @@ _VALUE = re.compile(r"(:constbyval false [^{}]*?:constvalue )(\d+ \[ [-\d ]*\])"
 
 def redacted(snapshots: Sequence[Snapshot], allowed: Iterable[str] = ()) -> tuple[Snapshot, ...]:
     """Return the snapshots of one server with stand-ins for all names, the same in each."""
+    return with_names(snapshots, allowed)[0]
+
+
+def with_names(
+    snapshots: Sequence[Snapshot], allowed: Iterable[str] = ()
+) -> tuple[tuple[Snapshot, ...], Names]:
+    """Return the snapshots with stand-ins, and what each stands for."""
     counted = _learnt(Names(allowed), snapshots)
     names = _learnt(Names(allowed, digits=len(str(counted.most))), snapshots)
     names.seal()
-    return tuple(_Redactor(names, s).snapshot() for s in snapshots)
+    return tuple(_Redactor(names, s).snapshot() for s in snapshots), names
 
 
 def _learnt(names: Names, snapshots: Sequence[Snapshot]) -> Names:

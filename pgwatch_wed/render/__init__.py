@@ -11,10 +11,9 @@ from importlib import import_module
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Report
 from pgwatch_wed.render.formats import FILES, FORMATS, Format
-from pgwatch_wed.render.redact import redacted
 from pgwatch_wed.render.terminal import text
 
-__all__ = ["FILES", "FORMATS", "Format", "document", "redacted", "text"]
+__all__ = ["FILES", "FORMATS", "Format", "document", "text"]
 
 
 def document(format_name: str, report: Report, snapshots: Sequence[Snapshot]) -> bytes:
