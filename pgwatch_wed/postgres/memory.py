@@ -1,4 +1,4 @@
-"""Memory: what settings promise to take, for whom, and where the server's RAM would come from."""
+"""Memory: how much the settings allow, for which roles, and how much the server has."""
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Unknown
@@ -8,13 +8,13 @@ MB = 1024 * 1024
 
 
 def is_default(snapshot: Snapshot, name: str) -> bool:
-    """Tell whether nobody set it: judged by its source, since hosts have defaults of their own."""
+    """Tell whether a setting was not set: judged by its source, since hosting providers have defaults of their own."""
     setting = snapshot.setting_by_name.get(name)
     if setting is None:
         return False
     if setting.source == "default":
         return True
-    # initdb writes the value that it found to work into the file: 128 MB on any machine of today
+    # initdb writes the value that it found to work into the file: 128 MB on any modern machine
     return (
         name == "shared_buffers"
         and setting.source == "configuration file"
@@ -25,15 +25,15 @@ def is_default(snapshot: Snapshot, name: str) -> bool:
 
 
 def no_memory() -> Unknown:
-    """Say that RAM is not known."""
+    """Say that the amount of memory is not known."""
     return Unknown(
-        "SQL cannot tell how much memory the server has",
-        'put memory = "16GB" (what the server has) into pgwatch_wed.toml',
+        "the amount of the server's memory cannot be queried with SQL",
+        'set memory = "16GB" (the server\'s RAM) in pgwatch_wed.toml',
     )
 
 
 def role_setting(snapshot: Snapshot, role: str | None, name: str) -> str | None:
-    """Return what ALTER ROLE or ALTER DATABASE says of a setting for a role's sessions here."""
+    """Return the value that ALTER ROLE or ALTER DATABASE gives a setting in a role's sessions here."""
     database = snapshot.server.database
     found = {
         (s.role, s.database): s.value
@@ -62,7 +62,7 @@ def work_mem_of(snapshot: Snapshot, role: str | None) -> float:
 
 
 def worst_case_bytes(snapshot: Snapshot) -> float | None:
-    """Return what all connections could take at once, one hash each: work_mem × connections."""
+    """Return what all connections could use at the same time, with one hash each: work_mem × connections."""
     work_mem = snapshot.setting_number("work_mem")
     connections = snapshot.setting_number("max_connections")
     if work_mem is None or connections is None:
@@ -71,6 +71,6 @@ def worst_case_bytes(snapshot: Snapshot) -> float | None:
 
 
 def database_bytes(snapshot: Snapshot) -> int:
-    """Return the size of this database's tables and indexes, as VACUUM and ANALYZE wrote it down."""
+    """Return the size of this database's tables and indexes, as recorded by VACUUM and ANALYZE."""
     pages = sum(t.pages + (t.toast_pages or 0) for t in snapshot.tables)
     return (pages + sum(i.pages for i in snapshot.indexes)) * snapshot.server.block_size

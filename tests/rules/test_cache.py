@@ -248,9 +248,9 @@ def test_our_own_roles_work_mem_is_not_the_servers(pg: Server) -> None:
         run(pg.dsn(), f"alter role {name} set work_mem = '2GB'")
         report = judged(collect(pg.dsn(user=name)), WORK)
         assert report.findings == ()
-        assert "bound to the role" in report.verdicts[0].reason
+        assert "set for the role" in report.verdicts[0].reason
         # our own session sets it, too, and that is nobody's configuration
-        assert "bound" not in judged(collect(pg.dsn()), WORK).verdicts[0].reason
+        assert "set for the role" not in judged(collect(pg.dsn()), WORK).verdicts[0].reason
 
 
 def test_hashes_take_the_multiple_that_is_set(real: Snapshot) -> None:

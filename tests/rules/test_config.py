@@ -280,17 +280,17 @@ def test_a_major_that_nobody_knows_yet_is_unknown(real: Snapshot) -> None:
 
 
 @pytest.mark.parametrize("text", ["19beta2", "19rc1 (Debian 19~rc1-1)", "20devel"])
-def test_a_version_for_trials_is_told(real: Snapshot, text: str) -> None:
+def test_a_prerelease_version_is_reported(real: Snapshot, text: str) -> None:
     report = version(real, 190000, SUMMER, text)
     (finding,) = report.findings
-    assert "for trials" in finding.title
+    assert "pre-release" in finding.title
 
 
 def test_the_real_versions_are_judged(every_real: Snapshot) -> None:
     snapshot = replace(every_real, server=replace(every_real.server, taken_at=SUMMER))
     titles = " ".join(f.title for f in judged(snapshot, "config-version").findings)
-    assert ("gets no more fixes" in titles) == (every_real.server.major <= 13)
-    assert ("will get no more fixes" in titles) == (every_real.server.major == 14)
+    assert ("reached its end of life" in titles) == (every_real.server.major <= 13)
+    assert ("reaches its end of life" in titles) == (every_real.server.major == 14)
 
 
 # --- config-logging -----------------------------------------------------------------------------

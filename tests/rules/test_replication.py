@@ -165,7 +165,7 @@ def test_retained_wal_is_measured_and_judged_by_its_size(
         snapshot, "replication-slot-retention", min_retained_bytes=20_000_000
     ).findings
     assert finding.impact.bytes == real.retained_bytes
-    assert finding.impact.risk == "pg_wal grows until its volume is full"
+    assert finding.impact.risk == "pg_wal grows until the disk is full"
 
     def severities(**changes: object) -> list[Severity]:
         slots = (replace(real, **changes),)  # type: ignore[arg-type]

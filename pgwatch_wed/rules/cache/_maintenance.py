@@ -1,4 +1,4 @@
-"""What maintenance and dumps did to a database's counters: they read all there is, with other memory."""
+"""What maintenance and dumps contribute to a database's counters: they read whole tables, with other memory."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _DUMP_OR_DDL = re.compile(r"\s*(copy\s+[^(\s]|alter\s+table\b)", re.IGNORECASE)
 def statements(snapshot: Snapshot, database: Database) -> list[Statement]:
     """Return the maintenance, dumps, loads and DDL that the database's counters include.
 
-    Nothing where statements are counted since before the database's counters were reset.
+    Return nothing unless statements have been counted only since the database's counters were reset.
     """
     reset = snapshot.measured_since or database.stats_reset
     begins = snapshot.statements_window.begins
@@ -24,7 +24,7 @@ def statements(snapshot: Snapshot, database: Database) -> list[Statement]:
 
 
 def is_maintenance(statement: Statement) -> bool:
-    """Tell whether a statement is no query: it reads a whole table, and sorts in maintenance_work_mem."""
+    """Tell whether a statement is not a query: it reads a whole table, and sorts in maintenance_work_mem."""
     text = statement.text
     if text is None:
         return False
@@ -34,7 +34,7 @@ def is_maintenance(statement: Statement) -> bool:
 def autovacuum_reads(snapshot: Snapshot, database: Database) -> int:
     """Return the blocks that autovacuum read here, from 16 on.
 
-    The server counts its databases together; each has the part that it has of all reads.
+    The server counts all databases together; each is assumed to have its share of all reads.
     """
     workers = [r for r in snapshot.io if r.backend_type == "autovacuum worker"]
     if not _as_young(workers, snapshot, database):
@@ -46,7 +46,7 @@ def autovacuum_reads(snapshot: Snapshot, database: Database) -> int:
 
 
 def _as_young(rows: Iterable[IoCounters], snapshot: Snapshot, database: Database) -> bool:
-    """Tell whether the server's counters have nothing in them from before the database's."""
+    """Tell whether the server's counters are not older than the database's."""
     reset = snapshot.measured_since or database.stats_reset
     return reset is None or all(
         snapshot.measured_since or (r.stats_reset and r.stats_reset >= reset) for r in rows

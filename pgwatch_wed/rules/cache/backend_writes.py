@@ -1,19 +1,19 @@
-"""Client sessions write dirty blocks themselves.
+"""Client sessions write dirty buffers themselves.
 
 ## Why it matters
-A query that needs a free buffer and finds only dirty ones writes one out first, and waits. The checkpointer and
-the background writer are there to do that.
+A query that needs a free buffer and finds only dirty ones has to write one out first, and waits. That is the job of the
+checkpointer and the background writer.
 
 ## How sure we are
-B for the volume from 16 on, where pg_stat_io tells bulk operations apart; D for the advice. Before 16 loads and the growth
-of tables are counted among these writes: many make the verdict unknown.
+B for the volume from 16 on, where pg_stat_io counts bulk operations separately; D for the advice. Before 16, these writes
+include data loads and table extension: if there are many, the verdict is unknown.
 
 ## Not reported
-Few writes a day; a small part of all; loads by COPY and the like, which write through rings of their own.
+Few writes per day; a small share of all writes; COPY and other bulk loads, which write through their own ring buffers.
 
 ## Remedy
-A more eager background writer: bgwriter_lru_maxpages where that limit stopped it, bgwriter_lru_multiplier where it looked ahead too
-little. A larger shared_buffers only where the data's working set is known not to fit.
+A more active background writer: bgwriter_lru_maxpages if that limit stopped it, bgwriter_lru_multiplier if it did not look
+ahead far enough. A larger shared_buffers only if the working set is known not to fit.
 """
 
 from collections.abc import Iterator
@@ -40,15 +40,15 @@ _MOST_AHEAD = 10.0
 class Limits:
     """Thresholds."""
 
-    # Less than this a day is no pattern: about 100,000 blocks.
+    # Less per day (about 100,000 blocks) is not a pattern.
     min_bytes_per_day: int = 800_000_000
-    # Part of all buffers written that clients wrote themselves.
+    # The share of all written buffers that clients wrote themselves.
     min_share: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class _Writes:
-    """Bytes of shared buffers that clients wrote, and that everybody wrote, since a reset."""
+    """Bytes of shared buffers written by clients, and in total, since a reset."""
 
     clients: int
     everybody: int
@@ -62,7 +62,7 @@ class _Writes:
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding where clients write a large part."""
+    """Yield one finding if clients write a large share."""
     if snapshot.io:
         writes = _from_io(snapshot)
         if writes.are_many(snapshot, limits):
@@ -95,7 +95,7 @@ def _before_16(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
         mine, everybody = (n * snapshot.server.block_size for n in (blocks[0], sum(blocks)))
         if _Writes(mine, everybody, c.stats_reset).are_many(snapshot, limits):
             yield Unknown(
-                f"clients wrote {units.size(mine)}, but before 16 the server does not tell queries from loads"
+                f"clients wrote {units.size(mine)}, but before 16 the server does not distinguish queries from data loads"
             )
 
 
@@ -108,7 +108,7 @@ def _finding(snapshot: Snapshot, writes: _Writes) -> Finding:
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"Clients wrote {share:.0%} of the dirty buffers themselves",
-        detail=f"{units.size(writes.clients)} of {units.size(writes.everybody)}, loads left out.",
+        detail=f"{units.size(writes.clients)} of {units.size(writes.everybody)}, not counting bulk loads.",
         evidence={
             "client_write_bytes": writes.clients,
             "all_write_bytes": writes.everybody,
@@ -120,14 +120,14 @@ def _finding(snapshot: Snapshot, writes: _Writes) -> Finding:
         impact=Impact(risk="queries wait for writes"),
         remedy=remedy,
         caveats=(
-            "One large INSERT … SELECT or UPDATE writes the same way; look whether it goes on.",
+            "A single large INSERT … SELECT or UPDATE has the same effect; check whether it continues.",
             *settings.caveats(snapshot.setting_by_name.get(setting)),
         ),
     )
 
 
 def _more_eager(snapshot: Snapshot) -> tuple[tuple[Remedy, ...], str]:
-    """Return what makes the background writer write more, and the setting that it changes."""
+    """Return a remedy that makes the background writer more active, and the setting that it changes."""
     pages = snapshot.setting_number(_PAGES) or 0.0
     if any(_was_stopped(c, pages) for c in snapshot.checkpoints):
         wanted = min(max(pages * 4, _USUAL_PAGES), _MOST_PAGES)
@@ -142,5 +142,5 @@ def _more_eager(snapshot: Snapshot) -> tuple[tuple[Remedy, ...], str]:
 
 
 def _was_stopped(c: Checkpoints, pages: float) -> bool:
-    """Tell whether the limit held the background writer back in most of what it wrote, or switched it off."""
+    """Tell whether the limit stopped the background writer for most of what it wrote, or disabled it."""
     return pages == 0 or (c.maxwritten_clean or 0) * pages * 2 >= max(c.buffers_clean or 0, 1)

@@ -1,20 +1,21 @@
-"""The cache misses often, and the misses are many.
+"""Many blocks are not found in the cache.
 
 ## Why it matters
-A block that is not in shared_buffers comes from the operating system's cache or from the disk.
+A block that is not in shared_buffers has to be read from the operating system's cache or from disk.
 
 ## How sure we are
-D: a miss may still have come from the operating system's cache, which PostgreSQL cannot see. The ratio alone says little,
-so it is reported only with volume, and names the tables and statements that miss. Sequential scans of large tables and VACUUM
-miss by design: they go through a small ring and leave the cache alone; from 16 on their part of all reads is told.
+D: a miss may still have been served from the operating system's cache, which PostgreSQL cannot see. The ratio alone means
+little, so it is reported only together with the volume and the tables and statements with the most misses. Sequential scans of
+large tables and VACUUM miss by design: they use a small ring buffer and leave the cache alone; from 16 on, their share of all
+reads is given.
 
 ## Not reported
-Few reads a day, such as after a start; a good ratio; what dumps, loads, CREATE INDEX and VACUUM read, as far as
-pg_stat_statements knows it, and autovacuum (from 16 on). Never advised: a larger shared_buffers from a ratio alone. Missing indexes
-and sequential scans are the more usual cause.
+Few reads per day, such as after a restart; a good ratio; reads by dumps, data loads, CREATE INDEX and VACUUM, as far as
+pg_stat_statements has counted them, and by autovacuum (from 16 on). A larger shared_buffers is never advised because of a
+ratio: missing indexes and sequential scans are the more common cause.
 
 ## Remedy
-None to paste: look at the tables and statements named, and at `index-missing` and `query-io-bound`.
+No SQL to run: look at the tables and statements given, and at `index-missing` and `query-io-bound`.
 """
 
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import pace, statements
+from pgwatch_wed.quote import ident
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
 NEEDS = ("databases", "table_activity", "tables")
@@ -34,11 +36,11 @@ NEEDS = ("databases", "table_activity", "tables")
 class Limits:
     """Thresholds."""
 
-    # Below it the cache works badly for OLTP.
+    # A lower hit ratio is bad for OLTP.
     min_ratio: float = 0.9
-    # Fewer blocks read a day than these (about 400 MB) are a cold start.
+    # Fewer blocks read per day (about 400 MB) may just be a cold start.
     min_blocks_read_per_day: int = 50_000
-    # Waiting so long a day for blocks is a warning: an hour. Known with track_io_timing.
+    # Waiting for I/O for at least this long per day (1 hour) is a warning. Requires track_io_timing.
     warn_wait_ms_per_day: float = 3_600_000.0
 
 
@@ -46,11 +48,12 @@ PROFILES = {"analytics": {"min_ratio": 0.5}, "oltp": {"min_ratio": 0.95}}
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding for the database where misses are many."""
+    """Yield one finding if the database has many misses."""
     database = snapshot.database
     if database is None or database.blks_read is None or database.blks_hit is None:
         yield Unknown(
-            "the counters of this database cannot be read", "GRANT pg_monitor TO the role"
+            "the counters of this database cannot be read",
+            f"GRANT pg_monitor TO {ident(snapshot.server.role)};",
         )
         return
     blocks = _of_queries(snapshot, database)
@@ -62,7 +65,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """Blocks that queries read and found."""
+    """Blocks that queries read from outside and found in the cache."""
 
     read: int
     hit: int
@@ -74,7 +77,7 @@ class _Blocks:
 
 
 def _of_queries(snapshot: Snapshot, database: Database) -> _Blocks:
-    """Return what is left when maintenance is taken out: it reads tables whole, and by design."""
+    """Return the blocks without maintenance, which reads whole tables by design."""
     utilities = maintenance.statements(snapshot, database)
     read, hit = database.blks_read or 0, database.blks_hit or 0
     by_others = sum(s.shared_blks_read for s in utilities)
@@ -93,9 +96,9 @@ def _finding(snapshot: Snapshot, database: Database, blocks: _Blocks, limits: Li
         object=Object("database", database.name, database=database.name),
         severity=Severity.WARNING if daily >= limits.warn_wait_ms_per_day else Severity.INFO,
         grade=Grade.D,
-        title=f"{1 - blocks.ratio:.0%} of the blocks that {database.name} wanted were not in the cache",
-        detail=f"{units.size(blocks.read * block)} were read. A miss may have come from the operating system's "
-        "cache. The tables and statements that miss most are named.",
+        title=f"{1 - blocks.ratio:.0%} of the blocks that {database.name} needed were not in shared buffers",
+        detail=f"{units.size(blocks.read * block)} had to be read, possibly from the operating system's cache. "
+        "The tables and statements with the most misses are listed.",
         evidence={
             "hit_ratio_share": round(blocks.ratio, 4),
             "read_bytes": blocks.read * block,
@@ -109,15 +112,15 @@ def _finding(snapshot: Snapshot, database: Database, blocks: _Blocks, limits: Li
             "query_ids": [s.query_id for s in worst],
             "queries": [{"query": s.text, "read_bytes": s.shared_blks_read * block} for s in worst],
         },
-        impact=Impact(ms_per_day=daily or None, risk="queries wait for blocks"),
+        impact=Impact(ms_per_day=daily or None, risk="queries wait for I/O"),
         caveats=(
-            "Scans of large tables miss by design; a larger shared_buffers does not help them.",
+            "Scans of large tables miss by design; a larger shared_buffers does not change that.",
         ),
     )
 
 
 def _ring_share(snapshot: Snapshot) -> float | None:
-    """Return the part of the whole server's reads that went through rings (16 and later)."""
+    """Return the share of the whole server's reads that used ring buffers (16 and later)."""
     reads = [(r.context, r.read_bytes or 0) for r in snapshot.io if r.object == "relation"]
     everything = sum(n for _, n in reads)
     if not everything:

@@ -1,17 +1,17 @@
-"""shared_buffers does not fit the server's memory.
+"""shared_buffers is unusually small or large for the server's memory.
 
 ## Why it matters
-A small fraction of the memory leaves PostgreSQL without a cache of its own; most of it leaves none to
-the operating system and to sorts.
+With a tiny fraction of the memory, PostgreSQL has hardly any cache of its own; with most of it, too little is left for the
+operating system and for sorts.
 
 ## How sure we are
-D: the usual fraction is a rule of thumb, and is judged only where the memory is known. A hit ratio is never the reason.
+D: the usual fraction is a rule of thumb, and is judged only if the amount of memory is known. A hit ratio is never the reason.
 
 ## Not reported
-Servers whose memory is unknown (the verdict is unknown); databases that fit into what there is; fractions between the limits.
+Servers whose memory is unknown (the verdict is unknown); databases that fit into shared_buffers; fractions within the limits.
 
 ## Remedy
-ALTER SYSTEM SET shared_buffers, then a restart; compare the same hours before and after.
+ALTER SYSTEM SET shared_buffers, then a restart; compare the same time of day before and after.
 """
 
 from collections.abc import Iterator
@@ -31,18 +31,18 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # The server's RAM; 0: unknown. Set by `memory` in the configuration.
+    # The server's RAM (0: unknown). Set by `memory` in the configuration.
     memory_bytes: int = 0
-    # A smaller part of the memory is unusual.
+    # A smaller fraction of the memory is unusual.
     min_share: float = 0.1
-    # A larger part leaves too little to everything else.
+    # A larger fraction leaves too little for everything else.
     max_share: float = 0.6
-    # What the documentation names as a start.
+    # The starting value recommended by the documentation.
     usual_share: float = 0.25
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding where the fraction is unusual and the data would need more."""
+    """Yield one finding if the fraction is too large, or too small for the data."""
     buffers = snapshot.setting_number("shared_buffers")
     if not limits.memory_bytes:
         yield mem.no_memory()
@@ -62,9 +62,9 @@ def _finding(snapshot: Snapshot, buffers: float, data: int, limits: Limits) -> F
         object=Object("setting", "shared_buffers"),
         severity=Severity.INFO,
         grade=Grade.D,
-        title=f"shared_buffers is {share:.1%} of the memory",
+        title=f"shared_buffers is {share:.1%} of the server's memory",
         detail=f"{units.size(buffers)} of {units.size(limits.memory_bytes)}; "
-        f"{snapshot.server.database} holds {units.size(data)}.",
+        f"the size of {snapshot.server.database} is {units.size(data)}.",
         evidence={
             "shared_buffers_bytes": round(buffers),
             "memory_bytes": limits.memory_bytes,
@@ -72,13 +72,13 @@ def _finding(snapshot: Snapshot, buffers: float, data: int, limits: Limits) -> F
             "database_bytes": data,
         },
         impact=Impact(
-            risk="blocks are fetched again and again"
+            risk="blocks are read again and again"
             if share < limits.min_share
-            else "little is left for sorts and the operating system"
+            else "little memory is left for sorts and the operating system"
         ),
         remedy=(settings.alter_system(snapshot, "shared_buffers", f"'{wanted}MB'"),),
         caveats=(
-            "A quarter of the memory is where to start, not the answer; measure.",
+            "A quarter of the memory is only a starting point; measure the effect.",
             *settings.caveats(snapshot.setting_by_name.get("shared_buffers")),
         ),
     )

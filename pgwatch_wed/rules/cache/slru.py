@@ -1,23 +1,24 @@
-"""One of the small caches (SLRU) misses often.
+"""One of the small caches (SLRU) has many misses.
 
 ## Why it matters
-Transaction status, subtransactions and multixacts have small caches of their own. When they miss, every backend that looks up a row's
-visibility waits on the same lock.
+Transaction status, subtransactions and multixacts have small caches of their own. On a miss, all backends that check the
+visibility of rows wait for the same lock.
 
 ## How sure we are
-D: the misses are counted; that they hurt is likely only at this volume. Wait events named SLRU confirm it.
+D: misses are counted; whether they hurt is likely only at this volume. Wait events named after an SLRU confirm it.
 
 ## Not reported
-Few reads a day, or a good ratio. Caches have names of their own from 17 on; both are known.
+Few reads per day, or a good hit ratio. The caches were renamed in 17; both sets of names are known.
 
 ## Remedy
-From 17 on each cache has a setting (transaction_buffers, subtransaction_buffers, multixact_offset_buffers, …), which needs a restart.
-Before that: fewer subtransactions (SAVEPOINT, exception blocks) and long transactions.
+From 17 on, each cache has a setting (transaction_buffers, subtransaction_buffers, multixact_offset_buffers, …), which requires a
+restart. Before that: fewer subtransactions (SAVEPOINT, exception blocks) and fewer long transactions.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Slru, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
@@ -36,22 +37,22 @@ _SETTINGS = {
     "notify": "notify_buffers",
     "serializable": "serializable_buffers",
 }
-_LEAST_MB = 16  # next to nothing beside shared_buffers, and many times each default
-_MOST_MB = 1024  # what the server takes at most
+_LEAST_MB = 16  # next to nothing compared with shared_buffers, but many times each default
+_MOST_MB = 1024  # the maximum that the server accepts
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # Fewer blocks read a day are a cold start.
+    # Fewer blocks read per day may just be a cold start.
     min_blocks_read_per_day: int = 100_000
-    # Part of the look-ups that miss.
+    # The fraction of lookups that miss.
     min_miss_share: float = 0.05
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each cache that misses often."""
+    """Yield a finding for each cache with many misses."""
     for cache in snapshot.slru:
         lookups = cache.blks_hit + cache.blks_read
         daily = pace.per_day(cache.blks_read, pace.seconds(snapshot, cache.stats_reset))
@@ -69,15 +70,15 @@ def _finding(snapshot: Snapshot, cache: Slru, misses: float) -> Finding:
         object=Object("slru", cache.name),
         severity=Severity.INFO,
         grade=Grade.D,
-        title=f"The {cache.name} cache misses {misses:.0%} of its look-ups",
-        detail=f"{cache.blks_read:,} blocks were read{since}.",
+        title=f"{misses:.0%} of lookups in the {cache.name} cache are misses",
+        detail=f"{units.count(cache.blks_read, 'block')} had to be read{since}.",
         evidence={
             "blocks_read": cache.blks_read,
             "blocks_hit": cache.blks_hit,
             "miss_share": round(misses, 4),
             "setting": name if setting else None,
         },
-        impact=Impact(risk="backends wait for each other on a small cache"),
+        impact=Impact(risk="backends wait for each other to access a small cache"),
         remedy=_remedy(snapshot, name or "") if setting else (),
         caveats=settings.caveats(setting),
     )

@@ -1,19 +1,19 @@
 """Sorts and hashes spill to temporary files.
 
 ## Why it matters
-What does not fit into work_mem is written to disk and read again, on the volume that the data lives on.
+What does not fit into work_mem is written to disk and read back, on the volume that also holds the data.
 
 ## How sure we are
-B for the volume: the server counts it. Whether more work_mem pays depends on the statements, which
-are named where pg_stat_statements knows them; it does not count statements that failed.
+B for the volume, which the server counts. Whether a higher work_mem helps depends on the statements, which are listed if
+pg_stat_statements has counted them; it does not count statements that failed.
 
 ## Not reported
-Little volume a day; what CREATE INDEX and other maintenance wrote, whose memory is maintenance_work_mem, as far as
-pg_stat_statements knows it.
+Little volume per day; what CREATE INDEX and other maintenance wrote, which use maintenance_work_mem, as far as
+pg_stat_statements has counted it.
 
 ## Remedy
-work_mem for the role or the statement that spills, not for the whole server: it is taken per sort and per connection
-(`query-temp-spill` gives it). `cache-work-mem` bounds it by memory. Nothing to paste here.
+work_mem for the role or the statement that spills, not for the whole server: it applies per sort and per connection
+(`query-temp-spill` suggests a value). `cache-work-mem` checks it against the server's memory. No SQL to run here.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import pace
+from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
@@ -33,18 +34,19 @@ NEEDS = ("databases", "settings")
 class Limits:
     """Thresholds."""
 
-    # Less than this a day is an occasional report.
+    # Less per day may just be an occasional report.
     min_bytes_per_day: int = 50_000_000
-    # So much a day is a warning: a gigabyte an hour.
+    # At least this much per day (1 GB per hour) is a warning.
     warn_bytes_per_day: int = 24_000_000_000
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding for the database where temporary files are many."""
+    """Yield one finding if the database has a large volume of temporary files."""
     database = snapshot.database
     if database is None or database.temp_bytes is None:
         yield Unknown(
-            "the counters of this database cannot be read", "GRANT pg_monitor TO the role"
+            "the counters of this database cannot be read",
+            f"GRANT pg_monitor TO {ident(snapshot.server.role)};",
         )
         return
     by_utility = min(_by_maintenance(snapshot, database), database.temp_bytes)
@@ -71,8 +73,8 @@ def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Li
         severity=Severity.WARNING if daily >= limits.warn_bytes_per_day else Severity.INFO,
         grade=Grade.B,
         title=f"Queries wrote {units.size(written)} to temporary files in {database.name}",
-        detail="What they sort, hash or keep did not fit into work_mem."
-        + (f" Most by: {q.short(spilling[0])}" if spilling else ""),
+        detail="Their sorts, hashes or intermediate results did not fit into work_mem."
+        + (f" Most were written by: {q.short(spilling[0])}" if spilling else ""),
         evidence={
             "temp_files": files,
             "temp_bytes": written,
@@ -85,10 +87,12 @@ def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Li
             "query_ids": [s.query_id for s in spilling[:5]],
             "queries": [s.text for s in spilling[:5] if s.text],
         },
-        impact=Impact(risk="statements write and read again what memory could hold"),
+        impact=Impact(risk="statements write data to disk and read it back"),
         caveats=()
         if spilling
-        else ("No statement that is still counted spilled; log_temp_files makes the log tell.",),
+        else (
+            "None of the statements that are still counted spilled; set log_temp_files to log them.",
+        ),
     )
 
 

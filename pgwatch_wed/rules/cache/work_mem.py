@@ -1,18 +1,20 @@
-"""work_mem times connections exceeds the server's memory.
+"""work_mem for all connections exceeds the server's memory.
 
 ## Why it matters
-Each sort and each hash of each session may take work_mem. If all did at once, the operating system would kill the server.
+Each sort and each hash of each session may use work_mem. If all of them did so at the same time, the operating system would kill
+the server.
 
 ## How sure we are
-C where the memory is known (`memory` in the configuration tells it): a bound, one hash a connection. Statements use several or none; the peak
-is rarely near the bound. D where it is not: then only a bound that few servers could meet is reported.
+C if the amount of memory is known (`memory` in the configuration): it is an upper bound, with one hash per connection. Statements
+use several or none; actual peaks are rarely close to the bound. D if it is unknown: then only a bound that few servers could
+satisfy is reported.
 
 ## Not reported
-A bound that fits; with the memory unknown, an ordinary bound: the verdict is unknown then.
+A bound that fits; an ordinary bound if the memory is unknown, in which case the verdict is unknown.
 
 ## Remedy
-A smaller work_mem for all, with more for the roles that sort (the statements that spill are named, `query-temp-spill` gives
-the size), or fewer connections through a pooler.
+A lower work_mem for all, with more for the roles that need it (the statements that spill are listed, `query-temp-spill` suggests a
+value), or fewer connections through a pooler.
 """
 
 from collections.abc import Iterator
@@ -28,28 +30,30 @@ from pgwatch_wed.rules import _queries as q
 NEEDS = ("settings",)
 SCOPE = "cluster"
 
-_DEFAULT_MB = 4  # without the memory known, nobody is told to go below PostgreSQL's own
-_BUFFERS_OF_MEMORY = 4  # the documentation's start: a quarter of the memory
+_DEFAULT_MB = 4  # if the memory is unknown, never suggest less than PostgreSQL's default
+_BUFFERS_OF_MEMORY = (
+    4  # the starting value recommended by the documentation: a quarter of the memory
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # The server's RAM; 0: unknown. Set by `memory` in the configuration.
+    # The server's RAM (0: unknown). Set by `memory` in the configuration.
     memory_bytes: int = 0
-    # Part of the memory beside shared_buffers that sorts of all connections may promise to take.
+    # The fraction of the memory without shared_buffers that all connections may use at most.
     max_share: float = 1.0
-    # From this part on it is a warning.
+    # At least this fraction is a warning.
     warn_share: float = 2.0
-    # With the memory unknown: a bound that only the largest servers meet.
+    # If the memory is unknown, a bound that only the largest servers satisfy,
     max_bound_bytes: int = 64 * 1024**3
-    # And this many times shared_buffers, which on such a server would be large, too.
+    # and this multiple of shared_buffers, which would be large on such a server.
     max_times_shared_buffers: float = 16.0
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding where the bound exceeds the memory."""
+    """Yield one finding if the bound exceeds the memory."""
     hidden = settings.hidden(snapshot, "work_mem", "hash_mem_multiplier")
     if hidden is not None:
         yield hidden
@@ -84,12 +88,12 @@ def _finding(
         object=Object("setting", "work_mem"),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.C if room is not None else Grade.D,
-        title=f"work_mem of all connections could take {units.size(bound)}",
-        detail=f"{connections:,.0f} connections with one hash of {current * hashes / mem.MB:,.0f} MB each; "
+        title=f"All connections together could use {units.size(bound)} of work_mem",
+        detail=f"{units.count(round(connections), 'connection')} with one hash of {units.size(current * hashes)} each; "
         + (
-            f"beside shared_buffers there are {units.size(room)}."
+            f"the memory without shared_buffers is {units.size(room)}."
             if room is not None
-            else f"shared_buffers has {units.size(buffers)}, so that the server hardly has that much."
+            else f"shared_buffers is {units.size(buffers)}, so the server is unlikely to have that much memory."
         ),
         evidence={
             "bound_bytes": round(bound),
@@ -105,7 +109,11 @@ def _finding(
         if fitting * mem.MB < current
         else (),
         caveats=(
-            "It is a bound, not a measure; statements may begin to spill with less.",
-            *(() if room is not None else ("memory = in pgwatch_wed.toml gives a surer answer.",)),
+            "This is an upper bound, not a measurement; with a lower work_mem, statements may start to spill.",
+            *(
+                ()
+                if room is not None
+                else ("Set memory = in pgwatch_wed.toml for a more reliable answer.",)
+            ),
         ),
     )

@@ -1,18 +1,18 @@
-"""Settings that risk the data, or cripple the planner, for the whole server.
+"""Server-wide settings that endanger the data or cripple the planner.
 
 ## Why it matters
-fsync or full_page_writes off: a crash of the machine destroys the cluster. enable_* off: the planner chooses bad plans for
-everybody.
+With fsync or full_page_writes off, a system crash can destroy the cluster. With an enable_* setting off, the planner chooses bad
+plans for all queries.
 
 ## How sure we are
-B: pg_settings says so. What the role that looks has of its own hides the server's value; then the verdict on it is unknown.
+B: pg_settings shows it. If the role that connects has its own value, it hides the server's, and the verdict on it is unknown.
 
 ## Not reported
-Values set by a role or for a session alone (`config-role-override`); autovacuum (`vacuum-disabled`); kinds of plans that are off by
-default; settings that are merely unusual.
+Values set for a role or a session only (`config-role-override`); autovacuum (`vacuum-disabled`); plan types that are off by default;
+settings that are merely unusual.
 
 ## Remedy
-ALTER SYSTEM SET to the safe value, and a reload.
+ALTER SYSTEM SET to the safe value, and reload.
 """
 
 from collections.abc import Iterator
@@ -28,61 +28,61 @@ SCOPE = "cluster"
 
 @dataclass(frozen=True, slots=True)
 class _Danger:
-    """A setting with its safe value, and what the others do."""
+    """A setting with its safe value, and the risk of other values."""
 
     name: str
     safe: str
     severity: Severity
     risk: str
     caveat: str = ""
-    bad: tuple[str, ...] = ()  # empty: all but the safe one
+    bad: tuple[str, ...] = ()  # empty: all except for the safe one
     can_set: bool = True
 
 
 _DANGERS = (
-    _Danger("fsync", "on", Severity.CRITICAL, "a crash of the machine destroys the cluster"),
+    _Danger("fsync", "on", Severity.CRITICAL, "a system crash can destroy the cluster"),
     _Danger(
         *("full_page_writes", "on", Severity.CRITICAL),
-        "a crash in the middle of a write corrupts pages",
-        caveat="Only a file system that never writes a part of a page, such as ZFS, makes it safe.",
+        "a system crash in the middle of a write corrupts pages",
+        caveat="It is safe only on a file system that prevents partial page writes, such as ZFS.",
     ),
-    _Danger("zero_damaged_pages", "off", Severity.CRITICAL, "damaged pages are silently emptied"),
+    _Danger("zero_damaged_pages", "off", Severity.CRITICAL, "damaged pages are silently zeroed"),
     _Danger("ignore_checksum_failure", "off", Severity.CRITICAL, "corruption goes unnoticed"),
     _Danger(
         *("ignore_invalid_pages", "off", Severity.CRITICAL),
-        "recovery hides corruption and goes on without the pages",
+        "recovery ignores missing or corrupted pages and continues without them",
     ),
     _Danger(
         *("session_replication_role", "origin", Severity.CRITICAL),
-        "triggers and foreign keys do not fire for anybody",
+        "triggers do not fire and foreign keys are not checked, for all sessions",
         bad=("replica",),
     ),
     _Danger(
         *("data_sync_retry", "off", Severity.WARNING),
-        "after a failed fsync the operating system may have dropped what was to be written",
+        "after a failed fsync, the operating system may already have discarded the data",
     ),
     _Danger(
         *("ignore_system_indexes", "off", Severity.WARNING),
-        "every look-up in the catalogs reads them whole",
+        "every lookup in a system catalog scans the whole catalog",
     ),
     _Danger(
         *("allow_system_table_mods", "off", Severity.WARNING),
-        "one wrong statement destroys the catalogs",
+        "a single wrong statement can destroy the system catalogs",
     ),
     _Danger(
         *("synchronous_commit", "on", Severity.INFO),
-        "the last commits before a crash may be lost",
+        "the last transactions committed before a crash may be lost",
         bad=("off",),
     ),
     _Danger(
         *("data_checksums", "on", Severity.INFO),
-        "corruption of blocks goes unnoticed",
-        caveat="pg_checksums turns them on while the server is stopped; 18 makes them the default of initdb.",
+        "corruption of data pages goes unnoticed",
+        caveat="pg_checksums enables them while the server is stopped; from 18 on, initdb enables them by default.",
         bad=("off",),
         can_set=False,
     ),
     *(
-        _Danger(name, safe, Severity.INFO, "a developer's setting, which costs time")
+        _Danger(name, safe, Severity.INFO, "it is a developer option, which costs time")
         for name, safe in (
             ("allow_in_place_tablespaces", "off"),
             ("debug_discard_caches", "0"),
@@ -97,7 +97,7 @@ _METHODS = "Query Tuning / Planner Method Configuration"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: a setting is safe, or it is not."""
+    """No thresholds: a setting is either safe or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
@@ -116,8 +116,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
 
 
 def _crippled(snapshot: Snapshot) -> Iterator[_Danger]:
-    """Yield the planner's methods that PostgreSQL has on by default."""
-    risk = "the planner must do without this kind of plan, for everybody"
+    """Yield the planner methods that are enabled by default."""
+    risk = "the planner avoids this type of plan for all queries"
     for s in snapshot.settings:
         if s.name.startswith("enable_") and s.category == _METHODS and s.boot_val == "on":
             yield _Danger(s.name, "on", Severity.WARNING, risk)

@@ -1,18 +1,18 @@
-"""Memory settings are still PostgreSQL's defaults, made to start on the smallest machine.
+"""Memory settings still have PostgreSQL's defaults, which suit the smallest machines.
 
 ## Why it matters
-128 MB of shared_buffers and 64 MB of maintenance_work_mem are little for a database of gigabytes.
+128 MB of shared_buffers and 64 MB of maintenance_work_mem are little for a database of several gigabytes.
 
 ## How sure we are
-D: defaults may be right for a small database, so they are judged only where the data is larger. Judged by the setting's source,
-since hosts have defaults of their own.
+D: defaults may be right for a small database, so they are judged only if the data is larger. The source of the setting counts,
+since hosting providers have defaults of their own.
 
 ## Not reported
-Databases that fit into the default; values that somebody chose; servers whose memory is known and so small that the default fits.
+Databases that fit into the default; values that were set; servers whose memory is known and so small that the default is right.
 
 ## Remedy
-A quarter of the memory for shared_buffers is the documentation's start (needs a restart); effective_cache_size
-tells the planner what the operating system caches. Nothing to paste while the memory is unknown.
+The documentation recommends a quarter of the memory as a starting value for shared_buffers (requires a restart);
+effective_cache_size tells the planner how much the operating system caches. No SQL to run while the memory is unknown.
 """
 
 from collections.abc import Iterator
@@ -26,21 +26,21 @@ from pgwatch_wed.remedies import settings
 
 NEEDS = ("settings", "tables", "indexes")
 
-_USUAL_SHARE = 0.25  # the documentation's start
+_USUAL_SHARE = 0.25  # the starting value recommended by the documentation
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # A smaller database is served well by the default.
+    # For a smaller database the default is fine.
     min_database_bytes: int = 2 * 1024**3
-    # The server's RAM; 0: unknown. Set by `memory` in the configuration.
+    # The server's RAM (0: unknown). Set by `memory` in the configuration.
     memory_bytes: int = 0
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding where a large database runs on the defaults."""
+    """Yield one finding if a large database runs with the defaults."""
     data = mem.database_bytes(snapshot)
     buffers = snapshot.setting_number("shared_buffers") or 0.0
     if data < limits.min_database_bytes or not mem.is_default(snapshot, "shared_buffers"):
@@ -52,7 +52,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"shared_buffers is still the default of {buffers / 1048576:.0f} MB",
-        detail=f"This database holds {units.size(data)}.",
+        detail=f"The size of this database is {units.size(data)}.",
         evidence={
             "shared_buffers_bytes": round(buffers),
             "database_bytes": data,
@@ -66,7 +66,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         remedy=_remedy(snapshot, limits),
         caveats=settings.caveats(snapshot.setting_by_name.get("shared_buffers"))
         if limits.memory_bytes
-        else ('Say `memory = "16GB"` in pgwatch_wed.toml for a value.',),
+        else ('Set memory = "16GB" (the server\'s RAM) in pgwatch_wed.toml to get a value.',),
     )
 
 

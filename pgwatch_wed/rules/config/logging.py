@@ -1,17 +1,17 @@
-"""The log will not tell of lock waits, spills or slow vacuums.
+"""Lock waits, temporary files or slow vacuums are not logged.
 
 ## Why it matters
-Afterwards only the log knows who waited for whom, which statement spilled, and why a vacuum took an hour.
+Afterwards, only the log shows which session waited for which, which statement spilled, and why a vacuum took an hour.
 
 ## How sure we are
-B for the settings; how much to log is the owner's choice, so it is one finding for information.
+B for the settings; how much to log is the owner's choice, so it is a single info finding.
 
 ## Not reported
-Settings that log already. Duration logging (log_min_duration_statement) is not asked for: pg_stat_statements
-tells more, and texts in a log hold values.
+Settings that are already on. Logging of statement durations (log_min_duration_statement) is not suggested: pg_stat_statements
+shows more, and statement texts in a log contain values.
 
 ## Remedy
-ALTER SYSTEM SET and a reload.
+ALTER SYSTEM SET, and reload.
 """
 
 from collections.abc import Iterator
@@ -24,22 +24,22 @@ from pgwatch_wed.remedies import settings
 NEEDS = ("settings",)
 SCOPE = "cluster"
 
-# name: (the value that logs nothing, the value to set, what it tells)
+# name: (the value that logs nothing, the value to set, what it shows)
 _WANTED = {
-    "log_lock_waits": ("off", "on", "who waited for whom"),
-    "log_checkpoints": ("off", "on", "why checkpoints came and what they wrote"),
-    "log_temp_files": ("-1", "'10MB'", "which statements spilled"),
+    "log_lock_waits": ("off", "on", "which sessions waited for which locks"),
+    "log_checkpoints": ("off", "on", "why checkpoints occurred and what they wrote"),
+    "log_temp_files": ("-1", "'10MB'", "which statements wrote temporary files"),
     "log_autovacuum_min_duration": ("-1", "'1min'", "which vacuums took long, and why"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: a setting logs, or it does not."""
+    """No thresholds: logging is either on or off."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
-    """Yield one finding that names every silent setting."""
+    """Yield one finding that lists all settings that log nothing."""
     hidden = settings.hidden(snapshot, *_WANTED)
     if hidden is not None:
         yield hidden
@@ -51,11 +51,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
         object=Object("server", "logging"),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"The log does not tell {_WANTED[silent[0]][2]}"
-        + (f", and {len(silent) - 1} more" if len(silent) > 1 else ""),
-        detail="; ".join(f"{n}: {_WANTED[n][2]}" for n in silent) + ".",
+        title=f"The log does not show {_WANTED[silent[0]][2]}"
+        + (f" (and {len(silent) - 1} more)" if len(silent) > 1 else ""),
+        detail=" ".join(f"{n} would log {_WANTED[n][2]}." for n in silent),
         evidence={n: snapshot.setting(n) for n in silent},
-        impact=Impact(risk="causes cannot be found afterwards"),
+        impact=Impact(risk="the cause of a problem cannot be found afterwards"),
         remedy=tuple(settings.alter_system(snapshot, n, _WANTED[n][1]) for n in silent),
         caveats=tuple(
             dict.fromkeys(c for n in silent for c in settings.caveats(snapshot.setting_by_name[n]))

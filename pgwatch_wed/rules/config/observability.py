@@ -1,16 +1,16 @@
-"""Settings that keep the server from telling what it does.
+"""Settings that hide what the server is doing.
 
 ## Why it matters
-Without them nobody can say afterwards what was slow, and rules that need them say unknown.
+Without them nobody can find out afterwards what was slow, and rules that need them say unknown.
 
 ## How sure we are
-B for the settings. That they cost little is PostgreSQL's own documentation's word, except where a caveat says otherwise.
+B for the settings. According to PostgreSQL's documentation they cost little, except where a caveat says otherwise.
 
 ## Not reported
-Settings that are on; those whose cost is a matter of taste (track_functions, track_planning).
+Settings that are on; those whose cost is debatable (track_functions, track_planning).
 
 ## Remedy
-ALTER SYSTEM SET and a reload.
+ALTER SYSTEM SET, and reload.
 """
 
 from collections.abc import Iterator
@@ -24,22 +24,22 @@ NEEDS = ("settings",)
 SCOPE = "cluster"
 
 _WANTED = {
-    "track_io_timing": ("on", "how long statements wait for blocks"),
-    "track_activities": ("on", "what sessions are doing"),
+    "track_io_timing": ("on", "The time that statements wait for I/O is not measured."),
+    "track_activities": ("on", "The activity of sessions is not shown."),
     "compute_query_id": (
         "auto",
-        "which statement a session runs; pg_stat_statements counts nothing",
+        "The query ID of a session's statement is not shown, and pg_stat_statements counts nothing.",
     ),
 }
 _SIZE = "track_activity_query_size"
-_COSTS = {"track_io_timing": ("Measure its cost with pg_test_timing on old hardware.",)}
+_COSTS = {"track_io_timing": ("On old hardware, measure its cost with pg_test_timing.",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # Shorter texts of running statements are cut in the middle.
+    # With a lower value, texts of running statements are truncated.
     min_activity_query_bytes: int = 1024
 
 
@@ -50,10 +50,10 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         yield hidden
     for name, (wanted, what) in _WANTED.items():
         if snapshot.setting(name) == "off" and settings.hidden(snapshot, name) is None:
-            yield _finding(snapshot, name, wanted, f"Nobody can tell {what}.")
+            yield _finding(snapshot, name, wanted, what)
     size = snapshot.setting_number(_SIZE)
     if size is not None and size < limits.min_activity_query_bytes:
-        yield _finding(snapshot, _SIZE, "4096", "Texts of running statements are cut.")
+        yield _finding(snapshot, _SIZE, "4096", "Texts of running statements are truncated.")
 
 
 def _finding(snapshot: Snapshot, name: str, wanted: str, detail: str) -> Finding:
@@ -65,7 +65,7 @@ def _finding(snapshot: Snapshot, name: str, wanted: str, detail: str) -> Finding
         title=f"{name} is {setting.setting}",
         detail=detail,
         evidence={"setting": name, "value": setting.setting, "source": setting.source},
-        impact=Impact(risk="causes cannot be found afterwards"),
+        impact=Impact(risk="the cause of a problem cannot be found afterwards"),
         remedy=(settings.alter_system(snapshot, name, wanted),),
         caveats=(*_COSTS.get(name, ()), *settings.caveats(setting)),
     )

@@ -1,16 +1,16 @@
-"""Settings that wait for a restart, or that the configuration files get wrong.
+"""Settings that are pending a restart, and errors in the configuration files.
 
 ## Why it matters
-What the file says is not what runs. The next restart, perhaps an unplanned one, changes the server's behaviour or fails.
+The server does not run with what the files say. The next restart, which may be unplanned, changes its behavior or fails.
 
 ## How sure we are
-B: the server says so itself. Errors in files are shown to superusers alone: for others the verdict on the files is unknown.
+B: the server itself shows it. Errors in files are visible only to superusers: for other roles the verdict on the files is unknown.
 
 ## Not reported
-Settings whose file value is in force; entries that a later one overrides.
+Settings whose value in the files is in effect; entries that are overridden by a later one.
 
 ## Remedy
-Restart when it suits, or take the change back. Mend entries with errors before the next restart: some stop it.
+Restart at a convenient time, or revert the change. Fix erroneous entries before the next restart: some of them prevent it.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ SCOPE = "cluster"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: a restart is pending, or it is not."""
+    """No thresholds: a restart is either pending or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
@@ -41,8 +41,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
                 object=Object("setting", setting.name),
                 severity=Severity.INFO,
                 grade=Grade.B,
-                title=f"{setting.name} was changed and waits for a restart",
-                detail=f"The server still runs with {setting.setting or 'none'}{setting.unit or ''}.",
+                title=f"{setting.name} was changed, and a restart is pending",
+                detail=f"The server is still running with {setting.setting or 'none'}{setting.unit or ''}.",
                 evidence={
                     "setting": setting.name,
                     "running_value": setting.setting,
@@ -52,17 +52,18 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
                     "sourcefile": setting.sourcefile,
                     "sourceline": setting.sourceline,
                 },
-                impact=Impact(risk="the next restart changes the server's behaviour"),
+                impact=Impact(risk="the next restart changes the server's behavior"),
             )
     for entry in snapshot.file_settings:
         if (entry.name or "").lower() in pending:
-            continue  # that it could not be applied is the pending restart itself
+            continue  # it could not be applied because the restart is pending
         yield Finding(
             object=Object("setting", entry.name or entry.sourcefile or "configuration file"),
             severity=Severity.WARNING,
             grade=Grade.B,
-            title=f"The configuration file has an error at {entry.name or 'a line'}",
-            detail=f"{entry.error or 'the server does not say which'}.",
+            title="The configuration file has an error"
+            + (f" in {entry.name}" if entry.name else ""),
+            detail=f"The server reports: {entry.error or 'no details'}.",
             evidence={
                 "sourcefile": entry.sourcefile,
                 "sourceline": entry.sourceline,

@@ -1,17 +1,17 @@
-"""Settings bound to a role or a database override the server's.
+"""Settings of a role or a database that override the server's.
 
 ## Why it matters
-What the configuration file says is then not what the role's sessions run with, and nobody looks there first.
+The role's sessions then do not run with what the configuration file says, and few people look there first.
 
 ## How sure we are
 B: pg_db_role_setting lists them.
 
 ## Not reported
-Overrides that are ordinary ways to work: search_path, timeouts, work_mem, logging, isolation levels, and what drivers and hosts set;
-track_counts (`vacuum-disabled`).
+Overrides that are common practice: search_path, timeouts, work_mem, logging, isolation levels, and what drivers and hosting
+providers set; track_counts (`vacuum-disabled`).
 
 ## Remedy
-ALTER ROLE … RESET, where the override is not wanted.
+ALTER ROLE … RESET, if the override is not intended.
 """
 
 from collections.abc import Iterator
@@ -26,15 +26,18 @@ SCOPE = "cluster"
 
 # name: (the value that is suspicious, what it does to the role's sessions)
 _SUSPICIOUS = {
-    "synchronous_commit": ("off", "its last commits before a crash may be lost"),
-    "zero_damaged_pages": ("on", "damaged pages are silently emptied"),
+    "synchronous_commit": ("off", "the last transactions committed before a crash may be lost"),
+    "zero_damaged_pages": ("on", "damaged pages are silently zeroed"),
     "ignore_checksum_failure": ("on", "corruption goes unnoticed"),
-    "ignore_system_indexes": ("on", "every look-up in the catalogs reads them whole"),
-    "allow_system_table_mods": ("on", "one wrong statement destroys the catalogs"),
-    "session_replication_role": ("replica", "triggers and foreign keys do not fire"),
-    "row_security": ("off", "queries fail where row security applies"),
-    "constraint_exclusion": ("off", "old-style partitions are not pruned"),
-    "plan_cache_mode": ("force_generic_plan", "plans ignore the parameters"),
+    "ignore_system_indexes": ("on", "every lookup in a system catalog scans the whole catalog"),
+    "allow_system_table_mods": ("on", "a single wrong statement can destroy the system catalogs"),
+    "session_replication_role": (
+        "replica",
+        "triggers do not fire and foreign keys are not checked",
+    ),
+    "row_security": ("off", "queries fail if row-level security applies"),
+    "constraint_exclusion": ("off", "inheritance children cannot be excluded by their constraints"),
+    "plan_cache_mode": ("force_generic_plan", "plans do not depend on parameter values"),
 }
 _METHODS = "Query Tuning / Planner Method Configuration"
 _ON = ("on", "true", "yes", "1")
@@ -43,21 +46,21 @@ _OFF = ("off", "false", "no", "0")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: an override is on the list, or it is not."""
+    """No thresholds: an override is either on the list or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
-    """Yield a finding for each override that surprises."""
+    """Yield a finding for each suspicious override."""
     for override in snapshot.role_settings:
         value, effect = _SUSPICIOUS.get(override.name, ("", ""))
         if _is_method(snapshot, override.name):
-            value, effect = "off", "the planner must do without this kind of plan"
+            value, effect = "off", "the planner avoids this type of plan"
         if effect and _says(override.value, value):
             yield _finding(override, effect)
 
 
 def _is_method(snapshot: Snapshot, name: str) -> bool:
-    """Tell whether it is a method of the planner's that PostgreSQL has on by default."""
+    """Tell whether it is a planner method that is enabled by default."""
     setting = snapshot.setting_by_name.get(name)
     return (
         setting is not None
@@ -68,7 +71,7 @@ def _is_method(snapshot: Snapshot, name: str) -> bool:
 
 
 def _says(value: str, wanted: str) -> bool:
-    """Tell whether a value, kept as somebody typed it, means what is wanted."""
+    """Tell whether a value, which is stored as it was typed, has a given meaning."""
     word = value.strip().lower()
     if wanted == "on":
         return bool(word) and word != "o" and any(w.startswith(word) for w in _ON)
@@ -91,7 +94,7 @@ def _finding(override: RoleSetting, effect: str) -> Finding:
         severity=Severity.INFO,
         grade=Grade.B,
         title=f"{override.name} = {override.value} for {where or 'all roles'}",
-        detail=f"In its sessions {effect}.",
+        detail=f"In the sessions concerned, {effect}.",
         evidence={
             "setting": override.name,
             "value": override.value,
@@ -100,7 +103,7 @@ def _finding(override: RoleSetting, effect: str) -> Finding:
         },
         impact=Impact(risk=effect),
         remedy=(_remedy(override),),
-        caveats=("It may be meant so; then ignore the finding with the reason.",),
+        caveats=("If it is intended, ignore this finding and state the reason.",),
     )
 
 
@@ -113,6 +116,6 @@ def _remedy(override: RoleSetting) -> Remedy:
         scope = f"DATABASE {ident(override.database)}" if override.database else "ROLE ALL"
     return Remedy(
         sql=f"ALTER {scope} RESET {name};",
-        lock="none; new sessions take it up",
+        lock="none; takes effect in new sessions",
         undo=f"ALTER {scope} SET {name} = {literal(override.value)};",
     )

@@ -1,18 +1,18 @@
-"""The server's version gets no more fixes, or misses known ones.
+"""The server's version is out of support, or lacks known fixes.
 
 ## Why it matters
-Minor releases fix data corruption and security holes; they need a restart and nothing else. A major version is maintained for five
-years.
+Minor releases fix data corruption and security vulnerabilities; they require a restart and nothing else. A major version is
+supported for five years.
 
 ## How sure we are
-B for the end of life, which PostgreSQL announces; for minor releases only those known when this tool was released. Of a major version
-that this tool does not know the verdict is unknown.
+B for the end of life, which PostgreSQL announces; for minor releases, only those known when this tool was released. For a major
+version that this tool does not know, the verdict is unknown.
 
 ## Not reported
-The newest minor known to this tool, or a newer one.
+The newest minor release known to this tool, or a newer one.
 
 ## Remedy
-Install the packages and restart; for a major version pg_upgrade or logical replication.
+Install the packages and restart; for a major version, use pg_upgrade or logical replication.
 """
 
 import re
@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Server, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 
 NEEDS: tuple[str, ...] = ()
 SCOPE = "cluster"
 
-# major: (the day of the last fixes, the newest minor release known to this tool)
+# major: (the date of the final release, the newest minor release known to this tool)
 # Source: https://www.postgresql.org/support/versioning/
 _RELEASES = {
     10: (date(2022, 11, 10), 23),
@@ -49,18 +50,18 @@ _TRIAL = re.compile(r"\d+(devel|alpha|beta|rc)", re.IGNORECASE)
 class Limits:
     """Thresholds."""
 
-    # A major upgrade takes months to plan.
+    # A major upgrade takes months of planning.
     warn_before_end: timedelta = timedelta(days=180)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for an ending major version, and for missing minor releases."""
+    """Yield a finding for a major version near its end of life, and for missing minor releases."""
     server = snapshot.server
     if _TRIAL.search(server.version):
         yield _trial(server)
     elif server.major not in _RELEASES:
         yield Unknown(
-            f"this version of the tool does not know PostgreSQL {server.major}", "take a newer one"
+            f"this version of the tool does not know PostgreSQL {server.major}", "use a newer one"
         )
     else:
         end, newest = _RELEASES[server.major]
@@ -76,10 +77,10 @@ def _trial(server: Server) -> Finding:
         object=Object("server", f"PostgreSQL {server.major}"),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"PostgreSQL {server.version} is a version for trials",
-        detail="It gets no fixes of its own; a release may need its data dumped and restored.",
+        title=f"PostgreSQL {server.version} is a pre-release version",
+        detail="It gets no fixes; moving to a release may require a dump and restore.",
         evidence={"version": server.version},
-        impact=Impact(risk="bugs and holes stay open"),
+        impact=Impact(risk="bugs and security vulnerabilities are not fixed"),
     )
 
 
@@ -88,10 +89,10 @@ def _ending(server: Server, end: date, newest: int, *, is_over: bool) -> Finding
         object=Object("server", f"PostgreSQL {server.major}"),
         severity=Severity.WARNING if is_over else Severity.INFO,
         grade=Grade.B,
-        title=f"PostgreSQL {server.major} {'gets' if is_over else 'will get'} no more fixes after {end:%d %B %Y}",
-        detail="Plan the upgrade to a maintained major version.",
+        title=f"PostgreSQL {server.major} {'reached' if is_over else 'reaches'} its end of life on {end:%Y-%m-%d}",
+        detail="It gets no more fixes after that. Plan the upgrade to a supported major version.",
         evidence=_evidence(server, end, newest),
-        impact=Impact(risk="holes and corruption bugs stay open"),
+        impact=Impact(risk="security vulnerabilities and corruption bugs are no longer fixed"),
     )
 
 
@@ -102,10 +103,10 @@ def _behind(server: Server, end: date, newest: int) -> Finding:
         object=Object("server", f"PostgreSQL {server.major}.{minor}"),
         severity=Severity.WARNING if missed >= _MANY else Severity.INFO,
         grade=Grade.B,
-        title=f"PostgreSQL {server.major}.{minor} is {missed} minor release{'s' if missed > 1 else ''} behind",
-        detail=f"{server.major}.{newest} is the newest that this version of the tool knows; there may be newer ones.",
+        title=f"PostgreSQL {server.major}.{minor} is {units.count(missed, 'minor release')} behind",
+        detail=f"{server.major}.{newest} is the newest release that this version of the tool knows; there may be newer ones.",
         evidence=_evidence(server, end, newest),
-        impact=Impact(risk="fixed bugs and holes are still in this server"),
+        impact=Impact(risk="this server still has bugs and vulnerabilities that have been fixed"),
     )
 
 

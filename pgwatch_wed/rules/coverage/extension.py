@@ -1,13 +1,13 @@
-"""pg_stat_statements is absent, not loaded, or older than the server.
+"""pg_stat_statements is missing, not loaded, or outdated.
 
 ## Why it matters
-Without it nobody knows which statements cost the time; half of the rules cannot judge.
+Without it, nobody knows which statements take the time, and half of the rules cannot judge.
 
 ## How sure we are
-B: the catalogs and the settings say so.
+B: it follows from the catalogs and the settings.
 
 ## Not reported
-An extension that works and is of the server's own version.
+An extension that works and has the server's own version.
 
 ## Remedy
 CREATE EXTENSION, ALTER EXTENSION … UPDATE, or shared_preload_libraries and a restart.
@@ -28,11 +28,11 @@ _NAME = "pg_stat_statements"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: it works, or it does not."""
+    """No thresholds: it either works or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
-    """Yield one finding for whatever keeps statements from being read."""
+    """Yield one finding for whatever prevents statements from being read."""
     extension = snapshot.extension(_NAME)
     loaded = snapshot.setting(f"{_NAME}.max") is not None
     if extension is None:
@@ -57,7 +57,7 @@ def _object(snapshot: Snapshot) -> Object:
 
 
 def _preload(snapshot: Snapshot) -> tuple[Remedy, ...]:
-    """Return the step that loads it beside what is loaded; none where we may not see what is."""
+    """Return the step that loads it in addition to what is loaded; none if that is not visible."""
     now = snapshot.setting("shared_preload_libraries")
     if now is None:
         return ()
@@ -70,7 +70,7 @@ def _preload(snapshot: Snapshot) -> tuple[Remedy, ...]:
 def _unseen(snapshot: Snapshot) -> tuple[str, ...]:
     if snapshot.setting("shared_preload_libraries") is not None:
         return ()
-    return (f"This role may not see shared_preload_libraries: add {_NAME} to it, and restart.",)
+    return (f"This role may not see shared_preload_libraries: add {_NAME} to it and restart.",)
 
 
 def _create() -> Remedy:
@@ -89,10 +89,14 @@ def _absent(snapshot: Snapshot, *, loaded: bool) -> Finding:
         severity=Severity.WARNING,
         grade=Grade.B,
         title=f"{_NAME} is not installed in {snapshot.server.database}",
-        detail="Which statements cost the time cannot be told."
-        + ("" if offered else " The server does not offer it: install its contrib package."),
+        detail="It is not known which statements take the time."
+        + (
+            ""
+            if offered
+            else " It is not available on the server: install the contrib package first."
+        ),
         evidence={"is_loaded": loaded, "is_available": offered},
-        impact=Impact(risk="no finding can name a statement"),
+        impact=Impact(risk="findings cannot refer to statements"),
         remedy=steps if offered else (),
         caveats=() if loaded else _unseen(snapshot),
     )
@@ -104,9 +108,9 @@ def _not_loaded(snapshot: Snapshot) -> Finding:
         severity=Severity.WARNING,
         grade=Grade.B,
         title=f"{_NAME} is installed, but the server does not load its library",
-        detail="It counts nothing until it is in shared_preload_libraries and the server has restarted.",
+        detail="It counts nothing until it is in shared_preload_libraries and the server is restarted.",
         evidence={"shared_preload_libraries": snapshot.setting("shared_preload_libraries")},
-        impact=Impact(risk="no finding can name a statement"),
+        impact=Impact(risk="findings cannot refer to statements"),
         remedy=_preload(snapshot),
         caveats=_unseen(snapshot),
     )
@@ -118,15 +122,15 @@ def _old(snapshot: Snapshot, installed: str, default: str) -> Finding:
         severity=Severity.INFO,
         grade=Grade.B,
         title=f"{_NAME} {installed} is older than the server's {default}",
-        detail="The extension stays at its version when the server is upgraded; newer columns are missing.",
+        detail="A server upgrade does not update the extension; newer columns are missing.",
         evidence={"installed_version": installed, "default_version": default},
-        impact=Impact(risk="columns such as JIT and temporary I/O times are not there"),
+        impact=Impact(risk="columns such as JIT and temporary I/O times are missing"),
         remedy=(
             Remedy(
                 sql=f"ALTER EXTENSION {_NAME} UPDATE;",
-                lock="ACCESS EXCLUSIVE on the extension's own views for a moment",
-                undo=f"-- ALTER EXTENSION cannot go back; {_NAME} is dropped and made anew with its old version",
+                lock="briefly ACCESS EXCLUSIVE on the extension's own views",
+                undo=f"-- ALTER EXTENSION cannot downgrade: drop {_NAME} and create it with the old version",
             ),
         ),
-        caveats=("Views of your own on it must be dropped first.",),
+        caveats=("Your own views that use it have to be dropped first.",),
     )

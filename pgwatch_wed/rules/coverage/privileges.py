@@ -1,21 +1,22 @@
 """The role may not see everything that the rules need.
 
 ## Why it matters
-What a role may not see looks like nothing at all: a tool that does not say so calls a sick database healthy.
+What a role may not see looks as if it did not exist: a tool that does not say so calls a sick database healthy.
 
 ## How sure we are
-B: the server refused, or shows its placeholder.
+B: the server denied access, or shows a placeholder.
 
 ## Not reported
-Facts that need more than monitoring rights and that only some rules use, where they are there.
+Facts that require more than monitoring privileges and are used by only some rules, if they are available.
 
 ## Remedy
-The smallest GRANT that mends it.
+The smallest GRANT that is sufficient.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
@@ -26,20 +27,22 @@ NEEDS: tuple[str, ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """No thresholds: a fact can be read, or it cannot."""
+    """No thresholds: a fact can either be read or not."""
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
-    """Yield one finding that names what is hidden."""
+    """Yield one finding that lists what is hidden."""
     role = snapshot.server.role
     hidden = {n: m for n, m in snapshot.missing.items() if m.cause is Cause.DENIED}
     sessions = sum(locks.is_hidden(s) and s.database is not None for s in snapshot.sessions)
     info = snapshot.statements_info[0] if snapshot.statements_info else None
     if sessions or (info and info.hidden_entries):
-        parts = [f"the work of {sessions} sessions"] if sessions else []
-        parts += [f"{info.hidden_entries} statements"] if info and info.hidden_entries else []
+        parts = [f"the activity of {units.count(sessions, 'session')}"] if sessions else []
+        if info and info.hidden_entries:
+            parts.append(f"the text of {units.count(info.hidden_entries, 'statement')}")
         grant = f"GRANT pg_read_all_stats TO {ident(role)};"
-        hidden["activity"] = Missing(f"{' and '.join(parts)} are hidden", grant, Cause.DENIED)
+        are = "is" if len(parts) == 1 else "are"
+        hidden["activity"] = Missing(f"{' and '.join(parts)} {are} hidden", grant, Cause.DENIED)
     if hidden:
         yield _finding(role, hidden)
 
@@ -55,6 +58,6 @@ def _finding(role: str, hidden: dict[str, Missing]) -> Finding:
         title=f"Role {role} cannot see {', '.join(names)}",
         detail="Rules that need them say unknown.",
         evidence={name: m.reason for name, m in hidden.items()},
-        impact=Impact(risk="faults in what is hidden stay unseen"),
+        impact=Impact(risk="problems in what is hidden are not found"),
         remedy=(Remedy(sql="\n".join(grants), lock="none", undo="\n".join(undo)),),
     )

@@ -1,22 +1,23 @@
-"""pg_stat_statements forgets, hides or misses part of the load.
+"""pg_stat_statements discards, hides or misses part of the load.
 
 ## Why it matters
-Statements are ranked by what is counted. What was evicted, hidden or never tracked is missing from every ranking.
+Statements are ranked by what has been counted. What was discarded, hidden or never tracked is missing from every ranking.
 
 ## How sure we are
-B: evictions, the settings and the placeholder texts are the server's own.
+B: evictions, settings and placeholder texts come from the server.
 
 ## Not reported
-A few evictions: each drops the least used entries.
+A few evictions: each discards the least-executed statements.
 
 ## Remedy
-A larger pg_stat_statements.max (needs a restart), or fewer different statements: lists of changing length are squashed
-from 18 on. pg_stat_statements.track = top or all.
+A larger pg_stat_statements.max (requires a restart), or fewer distinct statements: from 18 on, lists of varying length count as
+one. pg_stat_statements.track = top or all.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, StatementsInfo
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import statements
@@ -28,14 +29,14 @@ NEEDS = ("statements_info", "statements")
 class Limits:
     """Thresholds."""
 
-    # At this pace the whole table is renewed within two days.
+    # If all entries are replaced within this time, too much is lost.
     max_hours_to_renew: float = 48.0
-    # This part of the measured time must be readable.
+    # At least this fraction of the measured time must be visible.
     min_visible_share: float = 0.9
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for evictions, for hidden texts, and for tracking that is off."""
+    """Yield a finding for evictions, for hidden texts, and if tracking is off."""
     for info in snapshot.statements_info:
         if info.track == "none":
             yield _not_tracked()
@@ -53,9 +54,9 @@ def _not_tracked() -> Finding:
         severity=Severity.WARNING,
         grade=Grade.B,
         title="pg_stat_statements counts nothing: track is none",
-        detail="It is loaded, and its tracking is off.",
+        detail="It is loaded, but its tracking is off.",
         evidence={"pg_stat_statements.track": "none"},
-        impact=Impact(risk="no finding can name a statement"),
+        impact=Impact(risk="findings cannot refer to statements"),
         remedy=(
             Remedy(
                 sql="ALTER SYSTEM SET pg_stat_statements.track = 'top';\nSELECT pg_reload_conf();",
@@ -73,9 +74,9 @@ def _evicting(info: StatementsInfo, rate: float) -> Finding:
         object=Object("setting", "pg_stat_statements.max"),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"pg_stat_statements forgets about {rate:,.0f} statements an hour",
-        detail=f"Its {room:,} entries are renewed about every {room / rate:.0f} hours; statements that ran "
-        "between two evictions are missing from every ranking.",
+        title=f"pg_stat_statements discards about {units.count(round(rate), 'statement')} per hour",
+        detail=f"Its {units.count(room, 'entry', 'entries')} are replaced about every "
+        f"{units.count(round(room / rate), 'hour')}; discarded statements are missing from every ranking.",
         evidence={
             "evictions_per_hour": rate,
             "entries": info.entries,
@@ -86,7 +87,7 @@ def _evicting(info: StatementsInfo, rate: float) -> Finding:
         remedy=(
             Remedy(
                 sql=f"ALTER SYSTEM SET pg_stat_statements.max = {max(room * 2, 10_000)};",
-                lock="none; it takes effect after a restart",
+                lock="none; takes effect after a server restart",
                 in_transaction=False,
                 undo="ALTER SYSTEM RESET pg_stat_statements.max;",
             ),
@@ -100,7 +101,7 @@ def _hidden(snapshot: Snapshot, info: StatementsInfo, visible: float) -> Finding
         severity=Severity.INFO,
         grade=Grade.B,
         title=f"Only {visible:.0%} of the measured load can be read",
-        detail="The rest belongs to statements whose text is hidden or was not read.",
+        detail="The rest is due to statements whose text is hidden or was not read.",
         evidence={"visible_share": visible, "hidden_entries": info.hidden_entries},
         impact=Impact(risk="rankings miss statements"),
     )

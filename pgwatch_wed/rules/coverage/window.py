@@ -1,24 +1,25 @@
-"""The counters are too young for some verdicts.
+"""The counters do not cover enough time for some verdicts.
 
 ## Why it matters
-"Never used" and "so often a day" mean little an hour after a reset, a crash or a restore.
+"Never used" and "so many times per day" mean little one hour after a reset, a crash or a restore.
 
 ## How sure we are
-B: the server dates its resets. From 15 on a database that was never reset has no date; then its counters began with
-the cluster, the last crash, or the database's creation where this role may see it.
+B: the server records when statistics were reset. From 15 on, a database that was never reset has no date; its counters then began
+with the cluster, the last crash, or the creation of the database if this role may see it.
 
 ## Not reported
 A window that covers the limit.
 
 ## Remedy
-Wait, or say how many days are enough for you with `--window DAYS`. Never reset statistics to "start fresh": every tool
-on the server loses its memory.
+Wait, or require fewer days with `--window DAYS`. Never reset statistics to "start fresh": every tool that uses them loses its
+history.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.remedies.grants import grant_birth
@@ -30,16 +31,16 @@ NEEDS = ("databases",)
 class Limits:
     """Thresholds."""
 
-    # A month-end job must have had its chance.
+    # Long enough for a month-end job to have run.
     window: timedelta = timedelta(days=30)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding where the counters are younger than the window."""
+    """Yield one finding if the counters cover less than the window."""
     window = snapshot.proven_window
     if window.length is None:
         yield Unknown(
-            "counters were never reset, and how old the database is cannot be read",
+            "counters were never reset, and the age of the database cannot be read",
             grant_birth(snapshot),
         )
         return
@@ -51,12 +52,13 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         severity=Severity.INFO,
         grade=Grade.B,
         title=f"The counters of {snapshot.server.database} cover {days:.1f} days",
-        detail=f"They run {window.reason}. Rules that wait for {limits.window.days} days, such as index-unused, cannot judge yet.",
+        detail=f"Window: {window.reason}. Rules that require {units.count(limits.window.days, 'day')}, such as index-unused, "
+        "cannot judge yet.",
         evidence={
             "since": window.begins.isoformat() if window.begins else None,
             "days": round(days, 3),
             "wanted_days": limits.window.total_seconds() / 86_400,
             "server_started_at": snapshot.server.started_at.isoformat(),
         },
-        impact=Impact(risk="unused and rarely used indexes cannot be told yet"),
+        impact=Impact(risk="unused and rarely used indexes cannot be identified yet"),
     )

@@ -25,13 +25,13 @@ queue whose rows are deleted in key order, or VACUUM running too late.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import ExactBloat, Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import btree
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
-from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "tables", "table_activity", "columns")
 PRIMARY_ONLY = True
@@ -86,7 +86,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     for reason, names in sorted(unjudged.items()):
         some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
         yield Unknown(
-            f"{count(len(names), 'index', 'indexes')} ({some}): {reason}",
+            f"{units.count(len(names), 'index', 'indexes')} ({some}): {reason}",
             "run ANALYZE, or use --exact-bloat",
         )
 
@@ -143,7 +143,7 @@ def _finding(snapshot: Snapshot, index: Index, waste: _Waste, limits: Limits) ->
         severity=Severity.WARNING if large else Severity.INFO,
         grade=Grade.A if waste.is_exact else Grade.C,
         title=f"{waste.likely:.0%} of {index.qualified} is wasted",
-        detail=f"A freshly built index would be {wasted / 1_000_000:,.1f} MB smaller{bounds}.",
+        detail=f"A freshly built index would be {units.size(wasted)} smaller{bounds}.",
         evidence={
             "size_bytes": size,
             "wasted_bytes": wasted,

@@ -20,11 +20,11 @@ CREATE INDEX CONCURRENTLY; on a partitioned table, a script that builds the inde
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies import indexes as rebuild
-from pgwatch_wed.units import count
 
 NEEDS = ("constraints", "indexes", "tables", "columns")
 PRIMARY_ONLY = True
@@ -95,7 +95,6 @@ def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) 
 
 
 def _risk(deletes: int, read: int) -> str:
-    size = f"{read / 1_000_000:,.1f} MB"
     if deletes:
-        return f"{count(deletes, 'deleted row')} each required a scan of {size}"
-    return f"deleting a referenced row would scan {size}"
+        return f"{units.count(deletes, 'deleted row')}, each of which required a scan of {units.size(read)}"
+    return f"deleting a referenced row would scan {units.size(read)}"

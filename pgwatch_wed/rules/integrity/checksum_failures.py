@@ -1,26 +1,27 @@
 """Pages whose checksum did not match when they were read.
 
 ## Why it matters
-Storage, memory or a program other than PostgreSQL changed data. A query that meets the page fails, or worse, has read
-from another copy before it was noticed; backups and standbys may carry it on.
+Storage, memory or a program other than PostgreSQL has changed data. Queries that read the page fail, or may have returned wrong
+results before it was noticed; backups and standbys may have copied it.
 
 ## How sure we are
-A: PostgreSQL counts each mismatch. The count stays until statistics are reset or the server crashes, also after the page
-was repaired or its table dropped; the time of the last failure tells.
+A: PostgreSQL counts each mismatch. The counter is kept until statistics are reset or the server crashes, even after the page has
+been repaired or its table dropped; see the time of the last failure.
 
 ## Not reported
 Clusters without data checksums count nothing, and the verdict is unknown.
 
 ## Remedy
-Do not write to it further than you must. Take a file-level copy, find the relation in the server log ("page verification
-failed"), check the others with pg_amcheck, restore from a backup that verifies (pg_verifybackup), replace the
-hardware. An index alone can be rebuilt by REINDEX.
+Write to it as little as possible. Take a file-level copy, find the relation in the server log ("page verification failed"), check
+the others with pg_amcheck, restore from a verified backup (pg_verifybackup), and replace the hardware. If only an index is
+affected, REINDEX rebuilds it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 
@@ -32,9 +33,9 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # One page is enough.
+    # A single page is enough.
     min_failures: int = 1
-    # A last failure longer ago than this may have been dealt with: a warning instead of critical.
+    # If the last failure is older, it may have been dealt with: a warning instead of critical.
     recent: timedelta = timedelta(days=30)
 
 
@@ -45,8 +46,8 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             yield _finding(snapshot, database, limits)
     if snapshot.setting_on("data_checksums") is False:
         yield Unknown(
-            "data checksums are off, so that nothing would be noticed",
-            "stop the server and run pg_checksums --enable; new clusters: initdb --data-checksums",
+            "data checksums are off, so corruption would not be noticed",
+            "stop the server and run pg_checksums --enable; for new clusters, initdb --data-checksums",
         )
     elif all(d.checksum_failures is None for d in snapshot.databases):
         yield Unknown("the server does not count checksum failures")
@@ -59,21 +60,21 @@ def _finding(snapshot: Snapshot, database: Database, limits: Limits) -> Finding:
         object=Object("database", database.name),
         severity=Severity.WARNING if old else Severity.CRITICAL,
         grade=Grade.A,
-        title=f"{database.checksum_failures:,} pages of {database.name} failed their checksum",
+        title=f"{units.count(database.checksum_failures or 0, 'page checksum failure')} in {database.name}",
         detail="Data on disk is not what PostgreSQL wrote."
-        + (f" The last time was {last:%Y-%m-%d %H:%M %Z}." if last else ""),
+        + (f" The last failure was at {last:%Y-%m-%d %H:%M %Z}." if last else ""),
         evidence={
             "checksum_failures": database.checksum_failures,
             "last_failure": last.isoformat() if last else None,
         },
-        impact=Impact(risk="lost or wrong data, which backups and standbys may carry on"),
+        impact=Impact(risk="lost or wrong data, which backups and standbys may have copied"),
         remedy=(
             Remedy(
                 sql="SELECT datname, checksum_failures, checksum_last_failure FROM pg_stat_database "
                 "WHERE checksum_failures > 0;",
-                lock="none: it shows the counters; the server log names the files",
-                undo="-- it only reads",
+                lock="none; shows the counters, while the server log names the files",
+                undo="-- nothing to undo: it only reads",
             ),
         ),
-        caveats=("The counter does not go back when the damage is repaired.",),
+        caveats=("The counter is not reset when the damage is repaired.",),
     )

@@ -1,27 +1,28 @@
-"""Collations whose library changed under indexes that rely on their order.
+"""Collations whose version changed while indexes rely on their order.
 
 ## Why it matters
-A B-tree on text is sorted by the rules of glibc or ICU. When an upgrade of the operating system, or of an image, changes
-those rules, the tree is out of order: searches miss rows that exist, and unique indexes admit duplicates.
+A B-tree on text is sorted by the rules of glibc or ICU. If an upgrade of the operating system or of a container image changes
+these rules, the index is no longer in order: searches miss existing rows, and unique indexes allow duplicates.
 
 ## How sure we are
-B that the version differs from the one recorded. Whether the order of your strings changed only a check tells (amcheck's
-bt_index_check with heapallindexed), which reads the whole index.
+B that the version differs from the recorded one. Only a check (amcheck's bt_index_check with heapallindexed), which reads the whole
+index, shows whether the order of your strings has changed.
 
 ## Not reported
-Collations that do not depend on a library (C, POSIX, C.UTF-8, PostgreSQL's builtin provider); indexes of the `…_pattern_ops`
-classes, which compare bytes, and hash indexes; collations that no index uses are for information. Before 15 the version
-of a database's default collation is not recorded, and the verdict is unknown.
+Collations that do not depend on a library (C, POSIX, C.UTF-8, PostgreSQL's builtin provider); indexes with `…_pattern_ops`
+operator classes, which compare bytes, and hash indexes. Collations that no index uses are info. Before 15 the version of a
+database's default collation is not recorded, and the verdict is unknown.
 
 ## Remedy
-REINDEX INDEX CONCURRENTLY for each index named, then REFRESH VERSION so that the warning ends. In that order: the refresh
-alone only hides it. A unique index that fails to rebuild has met duplicates: remove them first. Partitions by ranges of
-text and CHECK constraints on its order may also be wrong.
+REINDEX INDEX CONCURRENTLY for each index listed, then REFRESH VERSION to end the warning. In that order: the refresh alone only
+hides it. If a unique index fails to rebuild, it has duplicates: remove them first. Range partitions by text and CHECK constraints
+that depend on the order may also be wrong.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import CollationVersion, Database, Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
@@ -38,12 +39,12 @@ _DEFAULT_COLLATION = 100
 class Limits:
     """Thresholds."""
 
-    # More indexes than these are rebuilt by one REINDEX DATABASE.
+    # If there are more indexes, use a single REINDEX DATABASE.
     max_listed: int = 50
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for the database's default collation, and for each other one."""
+    """Yield a finding for the database's default collation, and for each other collation."""
     database = snapshot.database
     if database is not None and _changed(database):
         yield _default(snapshot, database, limits)
@@ -53,7 +54,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     if not recorded and (database is None or database.collation_version is None):
         yield Unknown(
             recorded.why_not,
-            "after an upgrade of the operating system, check with amcheck",
+            "after an operating system upgrade, check indexes with amcheck",
         )
 
 
@@ -82,7 +83,7 @@ def _named(snapshot: Snapshot, collation: CollationVersion, limits: Limits) -> F
     return _finding(
         snapshot,
         Object("collation", name, database=snapshot.server.database, schema=schema),
-        f"The collation {collation.name}",
+        f"Collation {collation.name}",
         (collation.recorded, collation.actual),
         [i for i in indexes if i.access_method != "hash"],
         f"ALTER COLLATION {ident(schema, name)} REFRESH VERSION;",
@@ -120,9 +121,8 @@ def _finding(
         related=tuple(ix.object_of(snapshot, i) for i in affected[: limits.max_listed]),
         severity=Severity.CRITICAL if affected else Severity.INFO,
         grade=Grade.B,
-        title=f"{who} changed its version; {len(affected)} indexes rely on its order",
-        detail=f"They were built under version {recorded or 'unknown'}; the library is now at "
-        f"{actual or 'unknown'}.",
+        title=f"{who} has a different version now; {_relying(len(affected))} on its order",
+        detail=f"The recorded version is {recorded or 'unknown'}; the library's version is {actual or 'unknown'}.",
         evidence={
             "recorded_version": recorded,
             "actual_version": actual,
@@ -131,15 +131,21 @@ def _finding(
             "size_bytes": sum(i.pages for i in affected) * snapshot.server.block_size,
         },
         impact=Impact(
-            risk="searches miss rows and unique indexes admit duplicates" if affected else ""
+            risk="searches miss rows and unique indexes allow duplicates" if affected else ""
         ),
         remedy=(*_rebuild(snapshot, affected, limits), _refresh(refresh)),
         caveats=(
-            "Until the indexes are rebuilt, do not refresh the version: it only hides the warning.",
+            "Do not refresh the version before the indexes are rebuilt: that only hides the warning.",
         )
         if affected
         else (),
     )
+
+
+def _relying(number: int) -> str:
+    if not number:
+        return "no index relies"
+    return f"{units.count(number, 'index', 'indexes')} {'relies' if number == 1 else 'rely'}"
 
 
 def _rebuild(snapshot: Snapshot, affected: list[Index], limits: Limits) -> Iterator[Remedy]:
@@ -151,9 +157,9 @@ def _rebuild(snapshot: Snapshot, affected: list[Index], limits: Limits) -> Itera
         yield Remedy(
             sql="\n".join(lines),
             lock=held.CONCURRENTLY
-            + "; exclusion constraints are rebuilt under SHARE, which stops writes",
+            + "; indexes of exclusion constraints are rebuilt with a SHARE lock, which blocks writes",
             in_transaction=False,
-            undo="-- nothing to undo: the same indexes, in order",
+            undo="-- nothing to undo: they are the same indexes, in order",
         )
 
 
@@ -165,6 +171,6 @@ def _reindex(index: Index) -> str:
 def _refresh(sql: str) -> Remedy:
     return Remedy(
         sql=sql,
-        lock="ROW EXCLUSIVE on a catalog: holds up nobody",
-        undo="-- the recorded version cannot be set back",
+        lock="ROW EXCLUSIVE on a system catalog: does not block reads or writes",
+        undo="-- none: the recorded version cannot be restored",
     )

@@ -1,17 +1,17 @@
 """A standby or subscriber is far behind.
 
 ## Why it matters
-Reads on it are old, and a failover to it loses or waits for what it lacks.
+Queries on it return old data, and a failover to it loses what is missing or has to wait for it.
 
 ## How sure we are
-B: positions and times are the server's.
+B: positions and times come from the server.
 
 ## Not reported
-A lag of bytes alone on a busy server, or of time alone on an idle one: both must be beyond the limits, where the time
-is known. A standby that delays on purpose (recovery_min_apply_delay) is reported; ignore it in the configuration.
+A lag in bytes only on a busy server, or in time only on an idle one: both must exceed the limits, if the time is known. A
+standby that delays replay on purpose (recovery_min_apply_delay) is reported; ignore it in the configuration.
 
 ## Remedy
-Find what holds it up: a conflict with a long query there, its disk, the network; nothing to paste here.
+Find out what holds it up: a conflict with a long query on it, its storage, the network. No SQL to run.
 """
 
 from collections.abc import Iterator
@@ -30,18 +30,18 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # Bytes of WAL behind.
+    # The lag in bytes of WAL,
     min_lag_bytes: int = 64 * 1024 * 1024
-    # Time behind, where it is known.
+    # and in time, if it is known.
     min_lag: timedelta = timedelta(seconds=30)
-    # From here on it is a warning.
+    # At least this lag is a warning,
     warn_lag: timedelta = timedelta(minutes=5)
-    # Or this many bytes.
+    # or this many bytes.
     warn_lag_bytes: int = 1024**3
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each follower that is behind, and for this server if it is one."""
+    """Yield a finding for each standby or subscriber that is behind, and for this server if it is one."""
     for r in snapshot.replicas:
         lag = r.replay_lag_bytes
         late = None if r.replay_lag_ms is None else timedelta(milliseconds=r.replay_lag_ms)
@@ -82,17 +82,17 @@ def _finding(
 ) -> Finding:
     warns = lag >= limits.warn_lag_bytes or (late is not None and late >= limits.warn_lag)
     time = f" and {late.total_seconds():,.0f} s" if late is not None else ""
-    paused = " Its replay is paused." if more.get("is_paused") else ""
+    paused = " Replay is paused." if more.get("is_paused") else ""
     return Finding(
         object=what,
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
         title=f"{what.name} is {units.size(lag)}{time} behind",
-        detail=f"What it has replayed is that far behind the WAL.{paused}",
+        detail=f"That is how far its replay is behind.{paused}",
         evidence={
             "replay_lag_bytes": lag,
             "replay_lag_seconds": None if late is None else round(late.total_seconds(), 1),
             **more,
         },
-        impact=Impact(risk="reads there are old, and a failover loses or waits for it"),
+        impact=Impact(risk="queries there return old data, and a failover loses it or has to wait"),
     )

@@ -1,17 +1,17 @@
-"""A replication slot that nobody reads.
+"""A replication slot without a consumer.
 
 ## Why it matters
-It keeps WAL, and may hold back VACUUM, for a consumer that may never come back.
+It retains WAL, and may hold back VACUUM, for a consumer that may never return.
 
 ## How sure we are
-B that nobody reads it now; since when is known from 17 on. A standby that restarts is inactive for a moment.
+B that it is inactive now; since when is known from 17 on. The slot of a standby that restarts is briefly inactive.
 
 ## Not reported
-Temporary slots; slots synchronised from a primary, which are inactive by nature; slots inactive for less than the limit where that is
+Temporary slots; slots synchronized from a primary, which are always inactive; slots inactive for less than the limit, if that is
 known; lost ones, which `replication-slot-retention` reports.
 
 ## Remedy
-Start the consumer; drop the slot when the consumer is gone for good.
+Start the consumer; drop the slot if the consumer is gone for good.
 """
 
 from collections.abc import Iterator
@@ -31,11 +31,11 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # A restart of the consumer takes less; known from 17 on.
+    # Longer than a restart of the consumer takes; known from 17 on.
     min_inactive: timedelta = timedelta(minutes=10)
-    # Inactive for this long it is a warning.
+    # Being inactive for this long is a warning,
     warn_inactive: timedelta = timedelta(days=1)
-    # Or when it keeps this much WAL.
+    # or retaining this much WAL.
     warn_retained_bytes: int = 1024**3
 
 
@@ -60,8 +60,10 @@ def _finding(slot: Slot, idle: timedelta | None, limits: Limits) -> Finding:
         object=Object("slot", slot.name),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
-        title=f"Nobody has read slot {slot.name}{since}",
-        detail=f"It keeps {units.size(retained)} of WAL"
+        title=f"Replication slot {slot.name} has been inactive{since}"
+        if since
+        else f"Replication slot {slot.name} is inactive",
+        detail=f"It retains {units.size(retained)} of WAL"
         + (" and holds back VACUUM." if slot.xmin_age_xids is not None else "."),
         evidence={
             "slot_type": slot.slot_type,
@@ -73,14 +75,14 @@ def _finding(slot: Slot, idle: timedelta | None, limits: Limits) -> Finding:
             "catalog_xmin_age_xids": slot.catalog_xmin_age_xids,
         },
         impact=Impact(
-            bytes=retained or None, risk="WAL is kept for a consumer that may not come back"
+            bytes=retained or None, risk="WAL is retained for a consumer that may not return"
         ),
         remedy=(
             Remedy(
                 sql=f"SELECT pg_drop_replication_slot({literal(slot.name)});",
-                lock="none; its consumer cannot go on from where it was",
-                undo="-- there is none: start the consumer instead, if it is still wanted",
+                lock="none; its consumer cannot continue from where it was",
+                undo="-- none: if the consumer is still needed, start it instead",
             ),
         ),
-        caveats=("Ask who made it: a consumer may be stopped on purpose.",),
+        caveats=("Check with its owner: the consumer may have been stopped on purpose.",),
     )

@@ -1,17 +1,17 @@
-"""A replication slot keeps much WAL, or has lost what its consumer needs.
+"""A replication slot retains a lot of WAL, or has lost what its consumer needs.
 
 ## Why it matters
-WAL that a slot needs is never removed (unless max_slot_wal_keep_size bounds it), until the volume is full and the server stops. A
-slot that is lost leaves its consumer to be built anew.
+WAL that a slot needs is never removed (unless max_slot_wal_keep_size limits it), until the disk is full and the server stops. If a
+slot is lost, its consumer has to be rebuilt.
 
 ## How sure we are
-B: positions and status are the server's.
+B: positions and status come from the server.
 
 ## Not reported
-Slots that keep little; a consumer that is merely a few files behind.
+Slots that retain little; a consumer that is only a few files behind.
 
 ## Remedy
-Start the consumer, or drop the slot; max_slot_wal_keep_size bounds what a slot may keep (and then loses it).
+Start the consumer, or drop the slot; max_slot_wal_keep_size limits what a slot may retain (beyond that, it is lost).
 """
 
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ class Limits:
 
     # A consumer that is this far behind is worth a look.
     min_retained_bytes: int = 1024**3
-    # From here on it is a warning.
+    # At least this much is a warning.
     warn_retained_bytes: int = 5 * 1024**3
-    # Less than this left before the slot is lost is a warning, too.
+    # If less than this is left before the slot is lost, it is a warning, too.
     min_safe_bytes: int = 1024**3
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each slot that keeps too much, is about to be lost, or is lost."""
+    """Yield a finding for each slot that retains too much, is about to be lost, or is lost."""
     for slot in snapshot.slots:
         if slot.wal_status == "lost" or slot.invalidation_reason:
             yield _lost(slot)
@@ -59,10 +59,10 @@ def _lost(slot: Slot) -> Finding:
         object=Object("slot", slot.name),
         severity=Severity.WARNING,
         grade=Grade.B,
-        title=f"Slot {slot.name} is lost",
-        detail=f"The WAL that its consumer needs is gone ({slot.invalidation_reason or slot.wal_status}).",
+        title=f"Replication slot {slot.name} is lost",
+        detail=f"It has been invalidated ({slot.invalidation_reason or slot.wal_status}): its consumer cannot continue.",
         evidence=_evidence(slot),
-        impact=Impact(risk="its standby or subscriber must be built anew"),
+        impact=Impact(risk="its standby or subscriber has to be rebuilt"),
         remedy=(_drop(slot),),
     )
 
@@ -77,25 +77,29 @@ def _keeping(
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
         title=f"Slot {slot.name} keeps {units.size(retained)} of WAL",
-        detail=("Its consumer is connected and behind." if slot.is_active else "Nobody reads it.")
+        detail=(
+            "Its consumer is connected but behind."
+            if slot.is_active
+            else "Its consumer is not connected."
+        )
         + (" It is about to be lost." if endangered else ""),
         evidence=_evidence(slot),
         impact=Impact(
             bytes=retained,
             risk="the slot is lost at max_slot_wal_keep_size"
             if bounded
-            else "pg_wal grows until its volume is full",
+            else "pg_wal grows until the disk is full",
         ),
         remedy=() if slot.is_active else (_drop(slot),),
-        caveats=("Drop a slot only when its consumer is gone for good.",),
+        caveats=("Drop a slot only if its consumer is gone for good.",),
     )
 
 
 def _drop(slot: Slot) -> Remedy:
     return Remedy(
         sql=f"SELECT pg_drop_replication_slot({literal(slot.name)});",
-        lock="none; its consumer cannot go on from where it was",
-        undo="-- there is none: the consumer must be built anew",
+        lock="none; its consumer cannot continue from where it was",
+        undo="-- none: the consumer has to be rebuilt",
     )
 
 

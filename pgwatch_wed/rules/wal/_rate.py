@@ -5,12 +5,12 @@ from pgwatch_wed.postgres import pace
 
 
 def seconds(snapshot: Snapshot, wal: Wal) -> float | None:
-    """Return for how long the WAL's counters have run."""
+    """Return how long the WAL counters have run."""
     return pace.seconds(snapshot, wal.stats_reset)
 
 
 def per_second(snapshot: Snapshot, at_least_s: float) -> float | None:
-    """Return bytes of WAL a second; a shorter time counts as ``at_least_s``: it says nothing of a longer."""
+    """Return bytes of WAL per second; a time below ``at_least_s`` counts as that, since it may not be typical."""
     for wal in snapshot.wal:
         length = seconds(snapshot, wal)
         if wal.wal_bytes is not None and length is not None:

@@ -1,18 +1,19 @@
-"""WAL archiving fails, or is switched on and archives nothing.
+"""WAL archiving fails, or is enabled but archives nothing.
 
 ## Why it matters
-Point-in-time recovery ends where the archive ends, and WAL that is not archived stays in pg_wal until the volume is full and the
-server stops.
+Point-in-time recovery is possible only as far as the archive goes, and WAL that is not archived stays in pg_wal until the disk is
+full and the server stops.
 
 ## How sure we are
-B: the archiver itself counts and dates its failures, and the settings say whether it has a command. How long it has been failing
+B: the archiver itself counts and dates its failures, and the settings show whether it has a command. How long it has been failing
 follows from the last success.
 
 ## Not reported
-A failure that a later success mended; servers that do not archive, standbys unless archive_mode is always.
+A failure followed by a success; servers that do not archive; standbys unless archive_mode is always.
 
 ## Remedy
-The server's log has the command's error. Mend the command or its target; archiving then catches up by itself. Nothing to paste.
+The server log contains the error of the command. Fix the command or its target; archiving then catches up by itself. No SQL to
+run.
 """
 
 import re
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Archiver, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 
@@ -28,21 +30,21 @@ SCOPE = "cluster"
 
 _SEGMENT = re.compile(r"[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})")
 _OBJECT = Object("server", "WAL archive")
-_RISK = "no recovery beyond that file; pg_wal grows until its volume is full"
+_RISK = "recovery is not possible beyond that file; pg_wal grows until the disk is full"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds."""
 
-    # No success for this long beside failures makes it critical …
+    # Failures without a success for this long are critical,
     critical_age: timedelta = timedelta(hours=1)
-    # … unless they are so few that it has only begun: a failing file is tried three times a minute.
+    # if there are at least this many: a failing file is retried three times per minute.
     critical_failures: int = 10
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding while the last attempt failed, or nothing is attempted."""
+    """Yield one finding if the last attempt failed, or there are no attempts."""
     mode = snapshot.setting("archive_mode")
     if mode in ("off", None) or (snapshot.server.is_in_recovery and mode != "always"):
         return
@@ -64,8 +66,8 @@ def _failing(snapshot: Snapshot, a: Archiver, limits: Limits) -> Finding:
         object=_OBJECT,
         severity=Severity.CRITICAL if critical else Severity.WARNING,
         grade=Grade.B,
-        title=f"Archiving of WAL fails: {a.failed_count:,} failures, the last at {failed:%Y-%m-%d %H:%M}",
-        detail=f"The last file that was archived: {a.last_archived_wal or 'none'}; the one that fails: {a.last_failed_wal or 'unknown'}.",
+        title=f"WAL archiving fails: {units.count(a.failed_count, 'failure')}, the last at {failed:%Y-%m-%d %H:%M}",
+        detail=f"Last archived file: {a.last_archived_wal or 'none'}; failing file: {a.last_failed_wal or 'unknown'}.",
         evidence={
             "failed": a.failed_count,
             "last_failed_wal": a.last_failed_wal,
@@ -78,12 +80,12 @@ def _failing(snapshot: Snapshot, a: Archiver, limits: Limits) -> Finding:
             "waiting_bytes": _waiting_bytes(snapshot, a),
         },
         impact=Impact(risk=_RISK),
-        caveats=("The server's log has the error of archive_command or archive_library.",),
+        caveats=("The server log contains the error of archive_command or archive_library.",),
     )
 
 
 def _waiting_bytes(snapshot: Snapshot, a: Archiver) -> int | None:
-    """Return how much WAL has been written since the last file that was archived."""
+    """Return how much WAL has been written since the last archived file."""
     name = _SEGMENT.fullmatch(a.last_archived_wal or "")
     now = next((w.lsn_bytes for w in snapshot.wal), None)
     if name is None or now is None:
@@ -98,12 +100,12 @@ def _idle(snapshot: Snapshot) -> Finding:
         object=_OBJECT,
         severity=Severity.WARNING,
         grade=Grade.B,
-        title="WAL is kept for an archive that does not exist",
-        detail=f"archive_mode is {mode}, but there is neither archive_command nor archive_library: "
-        "every WAL file waits in pg_wal for one.",
+        title="WAL is retained for an archive that does not exist",
+        detail=f"archive_mode is {mode}, but neither archive_command nor archive_library is set: "
+        "all WAL files remain in pg_wal.",
         evidence={"archive_mode": mode, "archive_command": "", "archive_library": ""},
-        impact=Impact(risk="pg_wal grows until its volume is full"),
+        impact=Impact(risk="pg_wal grows until the disk is full"),
         caveats=(
-            "Give it the command; /bin/true where nothing shall be archived, until a restart may set archive_mode = off.",
+            "Set archive_command; if nothing should be archived, use /bin/true until a restart with archive_mode = off.",
         ),
     )

@@ -1,19 +1,19 @@
-"""Checkpoints come because the WAL is full, not because it is time.
+"""Checkpoints are triggered by WAL volume, not by time.
 
 ## Why it matters
-Each checkpoint makes the next change of every page write the whole page to the WAL, and writes all dirty buffers in a hurry.
-Spaced by checkpoint_timeout they cost a fraction.
+After a checkpoint, the first change of every page writes the whole page to WAL, and all dirty buffers have to be written in a
+shorter time. Spaced by checkpoint_timeout, checkpoints cost a fraction.
 
 ## How sure we are
-B for the counts; C for the size advised: the WAL written between two timed checkpoints at the measured rate, and half as
-much again.
+B for the counts; C for the suggested size: the WAL written between two timed checkpoints at the measured rate, plus half as much
+again.
 
 ## Not reported
-Few checkpoints; those that backups, CREATE and DROP DATABASE, CHECKPOINT and restarts requested: the WAL written cannot have
-reached max_wal_size so often.
+Few checkpoints; checkpoints requested by backups, CREATE and DROP DATABASE, CHECKPOINT and restarts: too little WAL was written
+for max_wal_size to be reached that often.
 
 ## Remedy
-ALTER SYSTEM SET max_wal_size to what the WAL rate needs, and a reload. Recovery after a crash reads up to that much.
+ALTER SYSTEM SET max_wal_size to what the WAL rate requires, and reload. Crash recovery has to replay up to that much.
 """
 
 from collections.abc import Iterator
@@ -38,20 +38,20 @@ _UNBOUNDED = 2**63
 class Limits:
     """Thresholds."""
 
-    # Fewer requested ones are accidents: loads, backups, CREATE DATABASE.
+    # Fewer may just be data loads, backups or CREATE DATABASE.
     min_requested: int = 10
-    # Part of all checkpoints that were requested.
+    # The share of all checkpoints that were requested.
     min_share: float = 0.2
-    # From this part on it is a warning, when they also come this often.
+    # At least this share is a warning, if there are also this many
     warn_share: float = 0.5
-    # Requested checkpoints an hour that make it a warning.
+    # requested checkpoints per hour.
     warn_per_hour: float = 6.0
-    # More is not advised without thought: recovery would read that much.
+    # More is not suggested automatically: recovery would have to replay that much.
     max_advised_bytes: int = 128 * 1024**3
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding where requested checkpoints are many."""
+    """Yield one finding if there are many requested checkpoints."""
     for c in snapshot.checkpoints:
         by_wal = min(c.requested, _most_by_wal(snapshot))
         total = c.timed + c.requested
@@ -60,10 +60,10 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _most_by_wal(snapshot: Snapshot) -> int:
-    """Return how many checkpoints all the WAL written can have requested at the most.
+    """Return how many checkpoints the WAL written so far can have triggered at most.
 
-    One is due when so many segments are full since the last: max_wal_size / (1 + checkpoint_completion_target),
-    less the one that it began in.
+    One is triggered once max_wal_size / (1 + checkpoint_completion_target) of WAL has been written since the
+    last, less the segment in which it began.
     """
     size = snapshot.setting_number("max_wal_size")
     written = [w.wal_bytes if w.wal_bytes is not None else w.lsn_bytes for w in snapshot.wal]
@@ -81,7 +81,7 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
     current = snapshot.setting_number("max_wal_size") or 0
     timeout = (snapshot.setting_number("checkpoint_timeout") or 300_000) / 1000
     rate = _rate.per_second(snapshot, timeout)
-    # max_wal_size holds up to two checkpoints' distance; see "WAL Configuration" in the documentation
+    # max_wal_size covers up to two checkpoint intervals; see "WAL Configuration" in the documentation
     needed = rate * timeout * 2 * 1.5 if rate is not None else None
     wanted = min(_rounded(max(needed or 0, current * 2)), limits.max_advised_bytes)
     warns = share >= limits.warn_share and (per_hour or 0) >= limits.warn_per_hour
@@ -89,10 +89,10 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
         object=Object("setting", "max_wal_size"),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
-        title=f"{share:.0%} of the checkpoints came because the WAL was full, {by_wal:,} of {c.timed + c.requested:,}",
-        detail=f"The WAL reaches max_wal_size ({units.size(current)}) before checkpoint_timeout ({timeout:.0f} s) is over."
+        title=f"{share:.0%} of the checkpoints were triggered by WAL volume: {by_wal:,} of {c.timed + c.requested:,}",
+        detail=f"max_wal_size ({units.size(current)}) is reached before checkpoint_timeout ({timeout:.0f} s)."
         + (
-            f" At {units.size(rate)} of WAL a second, {units.size(wanted)} would last."
+            f" At {units.size(rate)} of WAL per second, {units.size(wanted)} would be enough."
             if rate
             else ""
         ),
@@ -109,7 +109,7 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
         impact=Impact(risk="full-page images and bursts of writes"),
         remedy=_remedy(snapshot, wanted) if wanted > current else (),
         caveats=(
-            "The volume of pg_wal must have room for it; recovery after a crash takes longer.",
+            "The disk needs space for it; crash recovery takes longer.",
             *settings.caveats(snapshot.setting_by_name.get("max_wal_size")),
         )
         + (

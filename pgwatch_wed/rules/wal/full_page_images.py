@@ -1,17 +1,17 @@
 """Most of the WAL is full-page images.
 
 ## Why it matters
-After each checkpoint the first change of a page writes the whole page. Compressed, or with checkpoints further apart, the
-WAL, its archive and every standby carry much less.
+After each checkpoint, the first change of a page writes the whole page. If these images are compressed, or checkpoints are further
+apart, the WAL, its archive and all standbys have to handle much less.
 
 ## How sure we are
-C: images are counted, their bytes are at most a page each, less where a page has a hole.
+C: images are counted; each takes at most one page, less if the page has a hole.
 
 ## Not reported
-Little WAL a day; a small part of images; servers that compress them already.
+Little WAL per day; a small share of images; servers that already compress them.
 
 ## Remedy
-wal_compression = lz4 (15 and later, where the server was built with it; on, which means pglz, elsewhere), and checkpoints further apart
+wal_compression = lz4 (15 and later, if the server was built with it; otherwise on, which means pglz), and checkpoints further apart
 (`wal-checkpoints-requested`).
 """
 
@@ -34,21 +34,21 @@ PRIMARY_ONLY = True
 class Limits:
     """Thresholds."""
 
-    # Less WAL a day is no burden: 1 GB.
+    # Less WAL per day does not matter.
     min_wal_bytes_per_day: int = 1_000_000_000
-    # Part of the WAL that images may be.
+    # The share of the WAL that may be images.
     min_image_share: float = 0.5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield one finding where images dominate and are not compressed."""
+    """Yield one finding if images predominate and are not compressed."""
     hidden = settings.hidden(snapshot, "wal_compression")
     if hidden is not None:
         yield hidden
         return
     for wal in snapshot.wal:
         if wal.wal_bytes is None or wal.full_page_images is None:
-            yield Unknown("WAL is counted from PostgreSQL 14 on", "upgrade")
+            yield Unknown("WAL is counted only from PostgreSQL 14 on", "upgrade")
             return
         images = min(wal.full_page_images * snapshot.server.block_size, wal.wal_bytes)
         daily = pace.per_day(wal.wal_bytes, _rate.seconds(snapshot, wal))
@@ -67,23 +67,23 @@ def _finding(snapshot: Snapshot, wal: Wal, images: int) -> Finding:
         severity=Severity.INFO,
         grade=Grade.C,
         title=f"Up to {images / total:.0%} of the WAL is full-page images",
-        detail=f"{wal.full_page_images:,} images in {units.size(total)} of WAL, not compressed.",
+        detail=f"{units.count(wal.full_page_images or 0, 'image')} in {units.size(total)} of WAL, not compressed.",
         evidence={
             "wal_bytes": wal.wal_bytes,
             "full_page_images": wal.full_page_images,
             "image_share": round(images / total, 4),
             "wal_compression": snapshot.setting("wal_compression"),
         },
-        impact=Impact(bytes=images // 2, risk="WAL, archive and standbys carry them"),
+        impact=Impact(bytes=images // 2, risk="WAL, archive and standbys have to store them"),
         remedy=(settings.alter_system(snapshot, "wal_compression", _method(snapshot)),),
         caveats=(
-            "Compression costs CPU; lz4 little, pglz (which on means) more.",
+            "Compression costs CPU time: little with lz4, more with pglz (on).",
             *settings.caveats(snapshot.setting_by_name.get("wal_compression")),
         ),
     )
 
 
 def _method(snapshot: Snapshot) -> str:
-    """Return the lightest method that this server was built with; on has always been there."""
+    """Return the cheapest method that this server was built with; on is always available."""
     setting = snapshot.setting_by_name.get("wal_compression")
     return "lz4" if setting is not None and "lz4" in setting.enum_values else "on"
