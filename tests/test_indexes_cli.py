@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy.engine import URL
 
+from pgwatch_wed.cli import indexes
 from pgwatch_wed.whatif import engines, output
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from tests import servers
@@ -282,3 +283,9 @@ def test_a_role_that_may_read_nothing_is_told_what_it_lacks(
         said = failed(db_analyze(as_role, "--workload", str(folder)), 3)
     assert "permission denied" in said
     assert "GRANT" in said
+
+
+def test_the_command_line_offers_what_there_is() -> None:
+    """The lists stand in the command too, so that --help need not import the advisor."""
+    assert tuple(output.FORMATS) == indexes._FORMATS
+    assert engines.ENGINES == indexes._ENGINES
