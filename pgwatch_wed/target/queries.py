@@ -1,14 +1,16 @@
-"""Which file of ``sql/collect/`` fits a server: the file's name alone decides.
+"""Our queries: which file of ``sql/collect/`` fits a server, and those of the other folders by name.
 
 ``indexes.sql`` runs everywhere, ``indexes.server-15.sql`` from server 15 on,
 ``statements.pg_stat_statements-1.11.sql`` from that version of the extension on. The highest
-version that fits wins.
+version that fits wins: the name alone decides.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+
+from psycopg import sql
 
 from pgwatch_wed import assets
 
@@ -91,6 +93,28 @@ def extension_of(fact: str) -> str | None:
 def version_key(text: str) -> tuple[int, ...]:
     """Return ``1.10`` as ``(1, 10)``; anything else after the numbers is ignored."""
     return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def composed(folder: str, name: str, **parts: sql.Composable) -> sql.Composed:
+    """Return the query ``sql/<folder>/<name>.sql``, marked as ours; each ``@part@`` is replaced.
+
+    Values are psycopg's named parameters in it: ``%(oid)s``.
+    """
+    mark = sql.SQL("/* pgwatch_wed:{} */ ").format(sql.SQL(f"{folder}_{name}"))
+    return mark + _filled((folder, f"{name}.sql"), parts)
+
+
+def fragment(folder: str, name: str, **parts: sql.Composable) -> sql.Composed:
+    """Return a part of queries, ``sql/<folder>/fragments/<name>.sql``; see :func:`composed`."""
+    return _filled((folder, "fragments", f"{name}.sql"), parts)
+
+
+def _filled(path: tuple[str, ...], parts: Mapping[str, sql.Composable]) -> sql.Composed:
+    text = assets.text("sql", *path)
+    if wrong := parts.keys() ^ set(_TOKEN.findall(text)):
+        raise ValueError(f"sql/{'/'.join(path)}: {', '.join(sorted(wrong))}")
+    pieces = enumerate(_TOKEN.split(text))
+    return sql.Composed([parts[x] if place % 2 else sql.SQL(x) for place, x in pieces])
 
 
 def _fits(query: QueryFile, server_major: int, extensions: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import spreads
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.lab import samples
@@ -22,53 +23,6 @@ _DEFAULT_TARGET = 100
 _FLAT = 0.3
 _STEP = 1.25
 
-_COUNTED = """
-select s.most_common_elem_freqs::float8[], s.elem_count_histogram::float8[],
-       (select avg(octet_length(e))::float8 from unnest(s.most_common_elems::text::text[]) e)
-from pg_stats s
-where s.schemaname = %s and s.tablename = %s and s.attname = %s and s.most_common_elem_freqs is not null
-order by s.inherited = %s desc limit 1
-"""
-_TAKEN_APART = """
-with recursive {sampled}, numbered as (
-  select row_number() over () as number, share, is_common, ({expression}) as value
-  from (select value as {name_as_column}, share, is_common from sampled where value is not null)
-       as {alias}
-), {parts}
-select kind, count(*), sum(share)::float8, octet_length(entry)::int, bool_or(is_common)
-from (select distinct number, share, is_common, kind, entry
-      from parts where entry is not null) x
-group by kind, entry
-"""
-_EACH = """parts as (
-  select number, share, is_common, '' as kind, entry::text as entry
-  from numbered, lateral (select {entries}) x(entry)
-)"""
-# jsonb_ops has the keys and the values of a document as entries, jsonb_path_ops values with their way
-_JSON = """walked as (
-  select number, share, is_common, '' as way, null::text as key, value as node from numbered
-  union all
-  select number, share, is_common, way || '.' || coalesce(x.key, ''), x.key, x.node
-  from walked, lateral (
-    select key, value as node
-    from jsonb_each(case jsonb_typeof(walked.node) when 'object' then walked.node end)
-    union all
-    select null, value
-    from jsonb_array_elements(case jsonb_typeof(walked.node) when 'array' then walked.node end)
-  ) x
-), scalars as (
-  select number, share, is_common, way as kind, node #>> '{}' as text, jsonb_typeof(node) as type from walked
-  where jsonb_typeof(node) not in ('object', 'array')
-), parts as (
-"""
-_JSON_OPS = f"""{_JSON}
-  select number, share, is_common, 'key' as kind, 'K' || key as entry from walked
-  union all
-  select number, share, is_common, kind, left(type, 1) || text from scalars
-)"""  # noqa: S608 - of our own text alone
-_JSON_PATH_OPS = f"""{_JSON}
-  select number, share, is_common, kind, kind || ':' || text as entry from scalars
-)"""  # noqa: S608 - of our own text alone
 # what an operator class stores of an entry where that is not its text
 _HASHED = 4.0
 
@@ -118,19 +72,26 @@ def _content(
     return _taken_apart(connection, table, key, source, parts) if parts else None
 
 
-def _parts_of(column: CatalogColumn, key: Key) -> str | None:
+def _parts_of(column: CatalogColumn, key: Key) -> sql.Composed | None:
     """Return SQL that takes values apart, or None where it is not known how."""
     if "trgm" in key.operator_class:
         schema = key.operator_class.rpartition(".")[0]
         function = f"{schema}.show_trgm" if schema else "show_trgm"
-        return _EACH.format(entries=f"unnest({function}(value::text))")
+        return _entries(f"unnest({function}(value::text))")
     if column.base_type == "tsvector":
-        return _EACH.format(entries="unnest(tsvector_to_array(value))")
+        return _entries("unnest(tsvector_to_array(value))")
     if column.category == "A":
-        return _EACH.format(entries="unnest(value)")
+        return _entries("unnest(value)")
     if column.base_type == "jsonb":
-        return _JSON_PATH_OPS if "path" in key.operator_class else _JSON_OPS
+        scalars, is_path = queries.fragment("lab", "json_scalars"), "path" in key.operator_class
+        return queries.fragment(
+            "lab", "jsonb_path_ops" if is_path else "jsonb_ops", scalars=scalars
+        )
     return None
+
+
+def _entries(text: str) -> sql.Composed:
+    return queries.fragment("lab", "entries_of_values", entries=sql.SQL(text))
 
 
 # Elements that ANALYZE counted
@@ -139,9 +100,13 @@ def _parts_of(column: CatalogColumn, key: Key) -> str | None:
 def _counted(
     connection: psycopg.Connection[Any], table: CatalogTable, column: CatalogColumn
 ) -> Content | None:
-    row = connection.execute(
-        _COUNTED, [table.schema, table.name, column.name, table.kind == "p"]
-    ).fetchone()
+    wanted = {
+        "schema": table.schema,
+        "table": table.name,
+        "column": column.name,
+        "is_parent": table.kind == "p",
+    }
+    row = connection.execute(queries.composed("lab", "counted_elements"), wanted).fetchone()
     if row is None:
         return None
     frequencies, counts, width = row
@@ -240,15 +205,17 @@ def _taken_apart(
     table: CatalogTable,
     key: Key,
     source: CatalogColumn,
-    parts: str,
+    parts: sql.Composed,
 ) -> Content | None:
     text = key.text if key.column is None else sql.Identifier(source.name).as_string()
-    query = sql.SQL(_TAKEN_APART).format(
+    query = queries.composed(
+        "lab",
+        "entries",
         sampled=samples.sampled(connection, table, source),
         expression=sql.SQL(text),
         name_as_column=sql.Identifier(source.name),
         alias=sql.Identifier(table.name),
-        parts=sql.SQL(parts),
+        parts=parts,
     )
     with connection.cursor() as cursor:
         rows = cursor.execute(query).fetchall()

@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import spreads
-from pgwatch_wed.whatif.catalog import DEDUPLICATES, Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable, deduplicates
 from pgwatch_wed.whatif.lab import samples
 from pgwatch_wed.whatif.model import Candidate, Key
 
@@ -23,28 +24,6 @@ Where = tuple[int, str]  # a table and an expression's text
 
 _COMMON = 100
 _SHORT = 130  # a stored value up to this has a header of one byte instead of four
-
-_VALUES = """
-with {sampled}, results as (
-  select result, max(size) as size, count(*) as times, sum(share)::float8 as share,
-         count(*) filter (where is_common) as common
-  from (select value as {name_as_column}, share, is_common from sampled) as {alias},
-       lateral (select ({expression}) as result) pgwatch_wed_evaluated,
-       lateral pg_column_size(result) as size  -- sorting would give it a short header
-  group by result
-)
-select result::text as value, size, times, share, common,
-       pg_typeof(result)::oid::int8 as type
-from results order by result
-"""
-_TYPE = f"""
-select b.typname as base_type, b.typcategory::text as category, t.typlen as type_length,
-       t.typalign::text as alignment, format_type(t.oid, null) as type_name,
-       {DEDUPLICATES} as deduplicates
-from pg_type t
-join pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
-where t.oid = %s
-"""  # noqa: S608 - of our own text alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +100,17 @@ def restore(
 def _restore(
     connection: psycopg.Connection[Any], oid: int, number: int, found: ExpressionStatistics
 ) -> None:
-    connection.execute(
-        "select pg_restore_attribute_stats('schemaname', n.nspname::text, 'relname', c.relname::text,"
-        " 'attnum', %s::int2, 'inherited', false, 'null_frac', %s::real, 'avg_width', %s::int,"
-        " 'n_distinct', %s::real, 'most_common_vals', %s::text[]::text,"
-        " 'most_common_freqs', %s::real[], 'histogram_bounds', %s::text[]::text)"
-        " from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = %s",
-        [
-            *(number, found.null_fraction, found.width, found.distinct),
-            *([v for v, _ in found.common] or None, [f for _, f in found.common] or None),
-            *(list(found.bounds) or None, oid),
-        ],
-    )
+    stated = {
+        "index": oid,
+        "number": number,
+        "null_fraction": found.null_fraction,
+        "width": found.width,
+        "distinct": found.distinct,
+        "common": [value for value, _ in found.common] or None,
+        "shares": [share for _, share in found.common] or None,
+        "bounds": list(found.bounds) or None,
+    }
+    connection.execute(queries.composed("lab", "restore_statistics"), stated)
 
 
 def _evaluated(
@@ -145,7 +123,7 @@ def _evaluated(
         "expression": sql.SQL(key.text),
     }
     with connection.cursor() as cursor:
-        rows = cursor.execute(sql.SQL(_VALUES).format(**values)).fetchall()
+        rows = cursor.execute(queries.composed("lab", "expression_values", **values)).fetchall()
     if not rows:
         return None
     results = [_Result(*row[:5]) for row in rows]
@@ -165,7 +143,8 @@ def _expression(
     if not there or total <= 0:
         return None
     with connection.cursor(row_factory=dict_row) as cursor:
-        kind = cursor.execute(_TYPE, [type_oid]).fetchone()
+        query = queries.composed("lab", "expression_type", deduplicates=deduplicates())
+        kind = cursor.execute(query, {"type": type_oid}).fetchone()
     assert kind is not None
     sizes = _sizes(there, kind["type_length"])
     width = sum(size * share for size, share in sizes)

@@ -15,27 +15,13 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.target import queries
 
 ROLE = "pgwatch_wed_guest"
 SCHEMA = "pgwatch_wed_lab"
 _SUPERUSER_ONLY = re.compile(r"must be superuser to create (an? [a-z ]+)")
 # A guest that may change nothing of the server, but owns whatever comes from the target.
 _CREATE_GUEST = f"create role {ROLE} login bypassrls in role pg_read_all_data, pg_write_all_data"
-_FURNISH = f"""
-create schema {SCHEMA};
-create extension pg_buffercache schema {SCHEMA};
-create function {SCHEMA}.show(shown oid[], hidden oid[], of_tables oid[]) returns void
-  language sql security definer set search_path = pg_catalog as $$
-  update pg_index set indislive = x.on, indisvalid = x.on
-    from (select unnest(shown) as oid, true as on union all select unnest(hidden), false) x
-    where indexrelid = x.oid;
-  -- a table keeps its list of indexes until its own entry changes
-  update pg_class set relname = relname where oid = any (of_tables);
-$$;
-revoke all on all functions in schema {SCHEMA} from public;
-grant usage on schema {SCHEMA} to {ROLE};
-grant execute on function {SCHEMA}.show to {ROLE};
-"""  # noqa: S608 - of our own names alone
 
 
 def call(text: str) -> sql.Composed:
@@ -54,7 +40,8 @@ def create_database(server: embedded.EmbeddedServer, name: str, locale: str | No
         connection.execute(_CREATE_GUEST)
         connection.execute(owned)
     with psycopg.connect(server.dsn(name), autocommit=True) as connection:
-        connection.execute(_FURNISH)
+        names = {"schema": sql.Identifier(SCHEMA), "guest": sql.Identifier(ROLE)}
+        connection.execute(queries.composed("lab", "furnish", **names))
 
 
 def add_extensions(

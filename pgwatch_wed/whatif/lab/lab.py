@@ -24,6 +24,7 @@ from psycopg import sql
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import said
 from pgwatch_wed.sqltext.plan_trees import used_names
+from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates, planner
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
@@ -453,12 +454,7 @@ class Lab:
 def _paths(
     connection: psycopg.Connection[Any], oids: Sequence[int] | None = None
 ) -> dict[int, str]:
-    rows = connection.execute(
-        "select oid::int8, pg_relation_filepath(oid) from pg_class"
-        " where relkind in ('r', 'm', 'i') and relnamespace <> 'pg_catalog'::regnamespace"
-        " and (%s::oid[] is null or oid = any(%s::oid[]))",
-        [oids, oids],
-    )
+    rows = connection.execute(queries.composed("lab", "paths"), {"oids": oids})
     return {oid: path for oid, path in rows if path is not None}
 
 
@@ -476,18 +472,8 @@ def _parts(
     connection: psycopg.Connection[Any], names: Mapping[str, Candidate]
 ) -> Iterator[tuple[str, _Part]]:
     """Yield indexes by name, and after one on a partitioned table the indexes of the partitions."""
-    rows = connection.execute(
-        "with recursive parts as ("
-        " select w.name, c.oid, 0 as depth from unnest(%s::text[], %s::text[]) w(name, schema)"
-        " join pg_namespace n on n.nspname = w.schema"
-        " join pg_class c on c.relnamespace = n.oid and c.relname = w.name"
-        " union all select name, h.inhrelid, depth + 1 from pg_inherits h"
-        " join parts on parts.oid = h.inhparent)"
-        " select name, c.oid::int8, i.indrelid::int8, c.relkind::text, pg_relation_filepath(c.oid)"
-        " from parts join pg_class c using (oid) join pg_index i on i.indexrelid = c.oid"
-        " order by length(name), name, depth, c.oid",
-        [list(names), [index.schema for index in names.values()]],
-    )
+    wanted = {"names": list(names), "schemas": [index.schema for index in names.values()]}
+    rows = connection.execute(queries.composed("lab", "index_parts"), wanted)
     for name, *part in rows:
         yield name, _Part(*part)
 

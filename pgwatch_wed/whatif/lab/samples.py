@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from pgwatch_wed.target import queries
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable
 
 _TIMEOUT = "2s"
@@ -24,36 +25,6 @@ _BETWEEN = {
     "timestamp": "lo + (hi - lo) * f",
     "timestamptz": "lo + (hi - lo) * f",
 }
-_MADE_UP = """
-  select {between} as value, share / 30, false
-  from (select value::{type} as lo, lead(value::{type}) over (order by place) as hi,
-               rest / nullif(count(*) over () - 1, 0) as share
-        from found, unnest(bounds) with ordinality u(value, place)) bins,
-       generate_series(1, 30) k, lateral (select (k * 0.61803398875 - floor(k * 0.61803398875)) as f) x
-  where hi is not null
-"""
-_BOUNDS = """
-  select value::{type}, rest * case when place in (1, cardinality(bounds)) then 0.5 else 1 end
-                        / nullif(cardinality(bounds) - 1, 0), false
-  from found, unnest(bounds) with ordinality u(value, place)
-"""
-# A row is a value, its share of the table's rows, and whether that share was counted.
-_SAMPLED = """
-found as (
-  select s.null_frac, s.most_common_freqs::float8[] as shares,
-         s.most_common_vals::text::text[] as common, s.histogram_bounds::text::text[] as bounds,
-         greatest(0, 1 - s.null_frac - coalesce((select sum(x) from unnest(s.most_common_freqs) x), 0))
-           as rest
-  from pg_stats s where s.schemaname = {schema} and s.tablename = {table} and s.attname = {name}
-  order by s.inherited = {is_parent} desc limit 1
-), sampled(value, share, is_common) as (
-  select value::{type}, share, true from found, unnest(common, shares) u(value, share)
-  union all
-  {rest}
-  union all
-  select null, null_frac, false from found where null_frac > 0
-)
-"""
 
 
 @contextmanager
@@ -76,15 +47,19 @@ def sampled(
     ``between`` makes values up inside a histogram's bins, where the type allows.
     """
     made_up = _BETWEEN.get(column.base_type) if between else None
-    type_name = _type(connection, table, column)
-    rest = _MADE_UP.format(between=made_up, type=type_name) if made_up else _BOUNDS
-    return sql.SQL(_SAMPLED).format(
-        type=sql.SQL(type_name),
+    kind = sql.SQL(_type(connection, table, column))
+    rest = queries.fragment("lab", "bounds", type=kind)
+    if made_up is not None:
+        rest = queries.fragment("lab", "between_bounds", type=kind, between=sql.SQL(made_up))
+    return queries.fragment(
+        "lab",
+        "sampled",
         schema=sql.Literal(table.schema),
         table=sql.Literal(table.name),
-        name=sql.Literal(column.name),
+        column=sql.Literal(column.name),
         is_parent=sql.Literal(table.kind == "p"),
-        rest=sql.SQL(rest.replace("{type}", type_name)),
+        type=kind,
+        rest=rest,
     )
 
 

@@ -1,0 +1,22 @@
+-- A row is a result of an expression over a column's sampled values: its size, of how many values, share of rows, how many of them common.
+with @sampled@, results as (
+    select
+        result,
+        max(size) as size,
+        count(*) as times,
+        sum(share)::float8 as share,
+        count(*) filter (where is_common) as common
+    from (select value as @name_as_column@, share, is_common from sampled) as @alias@,
+        lateral (select (@expression@) as result) pgwatch_wed_evaluated,
+        lateral pg_column_size(result) as size  -- sorting would give it a short header
+    group by result
+)
+select
+    result::text as value,
+    size,
+    times,
+    share,
+    common,
+    pg_typeof(result)::oid::int8 as type
+from results
+order by result

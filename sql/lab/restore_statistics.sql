@@ -1,0 +1,16 @@
+-- A row says that a key of an index got statistics.
+select pg_restore_attribute_stats(
+    'schemaname', n.nspname::text,
+    'relname', c.relname::text,
+    'attnum', %(number)s::int2,
+    'inherited', false,
+    'null_frac', %(null_fraction)s::real,
+    'avg_width', %(width)s::int,
+    'n_distinct', %(distinct)s::real,
+    'most_common_vals', %(common)s::text[]::text,
+    'most_common_freqs', %(shares)s::real[],
+    'histogram_bounds', %(bounds)s::text[]::text
+) as is_restored
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where c.oid = %(index)s

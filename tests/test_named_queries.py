@@ -1,0 +1,276 @@
+"""Queries beside the facts': every file is asked for, parses, runs, and has the columns that its reader takes."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pglast import parse_sql
+from psycopg import sql
+
+import pgwatch_wed
+from pgwatch_wed import assets
+from pgwatch_wed.sqltext.text import is_own
+from pgwatch_wed.target.queries import composed, fragment
+from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
+from tests.servers import Server
+
+FOLDERS = ("whatif", "lab")
+TABLES = """
+create table town (id int primary key, name text unique);
+insert into town select g, 'town ' || g from generate_series(1, 500) g;
+create table person (id int primary key, town_id int references town, email varchar(80), born date,
+    tags text[], data jsonb, words tsvector);
+insert into person select g, 1 + g % 500, 'p' || g % 90 || '@example.org', date '1980-01-01' + g,
+    array['t' || g % 7, 'all'], jsonb_build_object('k', g % 5, 'deep', jsonb_build_array(g % 3)),
+    to_tsvector('simple', 'word' || g % 9 || ' every')
+from generate_series(1, 2000) g;
+create index person_lower on person (lower(email)) where born > '1981-01-01';
+analyze;
+"""
+
+
+def names(kind: type, *left_out: str) -> set[str]:
+    return {f.name for f in fields(kind)} - set(left_out)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a query is run with, and what it must return."""
+
+    columns: set[str]
+    parts: Mapping[str, sql.Composable] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    is_empty: bool = False
+
+
+PERSON = {"schema": "public", "table": "person", "is_parent": False}
+DEDUPLICATES = {"deduplicates": fragment("whatif", "deduplicates")}
+
+
+def sampled(column: str, kind: str, between: str = "") -> sql.Composed:
+    type_ = sql.SQL(kind)
+    rest = fragment("lab", "bounds", type=type_)
+    if between:
+        rest = fragment("lab", "between_bounds", type=type_, between=sql.SQL(between))
+    place = {name: sql.Literal(value) for name, value in PERSON.items()}
+    return fragment("lab", "sampled", column=sql.Literal(column), type=type_, rest=rest, **place)
+
+
+def evaluated(
+    column: str, kind: str, expression: str, between: str = ""
+) -> dict[str, sql.Composable]:
+    return {
+        "sampled": sampled(column, kind, between),
+        "expression": sql.SQL(expression),
+        "name_as_column": sql.Identifier(column),
+        "alias": sql.Identifier("person"),
+    }
+
+
+SCALARS = fragment("lab", "json_scalars")
+ENTRIES = {"kind", "values", "share", "size", "is_common"}
+RESULTS = {"value", "size", "times", "share", "common", "type"}
+EACH = fragment("lab", "entries_of_values", entries=sql.SQL("unnest(value)"))
+JSONB = evaluated("data", "jsonb", "data")
+CASES: dict[tuple[str, str], tuple[Case, ...]] = {
+    ("whatif", "tables"): (Case(names(CatalogTable, "columns")),),
+    ("whatif", "columns"): (
+        Case(
+            names(CatalogColumn, "mean_width", "null_fraction", "distinct")
+            | {"table_oid", "avg_width", "null_frac", "n_distinct"},
+            DEDUPLICATES,
+        ),
+    ),
+    ("whatif", "indexes"): (Case(names(ExistingIndex)),),
+    ("whatif", "foreign_keys"): (Case(names(ForeignKey)),),
+    ("whatif", "common_shares"): (Case({"name", "shares"}, values=PERSON),),
+    ("whatif", "value_sizes"): (Case({"name", "size", "share"}, values={"table_oid": "person"}),),
+    ("lab", "furnish"): (
+        Case(
+            set(),
+            {"schema": sql.Identifier("a lab"), "guest": sql.Identifier("postgres")},
+            is_empty=True,
+        ),
+    ),
+    ("lab", "paths"): (
+        Case({"oid", "path"}, values={"oids": None}),
+        Case({"oid", "path"}, values={"oids": ["person"]}),
+    ),
+    ("lab", "index_parts"): (
+        Case(
+            {"name", "oid", "table_oid", "kind", "path"},
+            values={"names": ["person_lower"], "schemas": ["public"]},
+        ),
+    ),
+    ("lab", "counted_elements"): (
+        Case({"frequencies", "counts", "width"}, values=PERSON | {"column": "tags"}),
+        Case({"frequencies", "counts", "width"}, values=PERSON | {"column": "words"}),
+    ),
+    ("lab", "entries"): (
+        Case(ENTRIES, evaluated("tags", "text[]", "tags") | {"parts": EACH}),
+        Case(ENTRIES, JSONB | {"parts": fragment("lab", "jsonb_ops", scalars=SCALARS)}),
+        Case(ENTRIES, JSONB | {"parts": fragment("lab", "jsonb_path_ops", scalars=SCALARS)}),
+    ),
+    ("lab", "expression_values"): (
+        Case(RESULTS, evaluated("email", "varchar", "lower(email)")),
+        Case(RESULTS, evaluated("born", "date", "born + 1", "lo + round((hi - lo) * f)::int4")),
+    ),
+    ("lab", "expression_type"): (
+        Case(
+            {"base_type", "category", "type_length", "alignment", "type_name", "deduplicates"},
+            DEDUPLICATES,
+            {"type": "person"},
+        ),
+    ),
+    ("lab", "restore_statistics"): (
+        Case(
+            {"is_restored"},
+            values={
+                "index": "person_lower",
+                "number": 1,
+                "null_fraction": 0.1,
+                "width": 12,
+                "distinct": 90.0,
+                "common": ["a"],
+                "shares": [0.1],
+                "bounds": ["b", "c"],
+            },
+        ),
+    ),
+}
+EACH_CASE = [
+    pytest.param(folder, name, case, id=f"{folder}/{name}-{number}")
+    for (folder, name), cases in CASES.items()
+    for number, case in enumerate(cases)
+]
+
+
+# The files
+
+
+def files(*under: str) -> set[tuple[str, str]]:
+    folders = (assets.asset("sql").joinpath(folder, *under) for folder in FOLDERS)
+    return {
+        (f.parent.relative_to(assets.asset("sql")).parts[0], f.stem)
+        for d in folders
+        for f in d.glob("*.sql")
+    }
+
+
+def test_every_query_has_a_case() -> None:
+    assert files() == CASES.keys()
+
+
+@pytest.mark.parametrize(("function", "under"), [("composed", ()), ("fragment", ("fragments",))])
+def test_every_file_is_asked_for_and_every_call_has_a_file(
+    function: str, under: tuple[str, ...]
+) -> None:
+    assert set(calls(function)) == files(*under)
+
+
+def calls(function: str) -> Iterator[tuple[str, str]]:
+    """Yield the folders and names that the package asks for."""
+    for path in Path(pgwatch_wed.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr=called),
+                    args=[ast.Constant(value=str(folder)), name],
+                ) if called == function:
+                    yield from ((folder, each) for each in texts(name))
+
+
+def texts(node: ast.expr) -> list[str]:
+    return [
+        n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    ]
+
+
+def test_every_file_begins_with_what_it_is() -> None:
+    for folder, name in files():
+        first = assets.text("sql", folder, f"{name}.sql").partition("\n")[0]
+        assert re.match("-- (A row (is|says) |Gives ).*[.]$", first), (folder, name)
+    for folder, name in files("fragments"):
+        text = assets.text("sql", folder, "fragments", f"{name}.sql")
+        assert re.match("-- [A-Z].*[.]\n", text), (folder, name)
+
+
+@pytest.mark.parametrize(("folder", "name", "case"), EACH_CASE)
+def test_a_query_parses_and_is_marked_as_ours(folder: str, name: str, case: Case) -> None:
+    text = composed(folder, name, **case.parts).as_string()
+    assert is_own(text)
+    assert parse_sql(re.sub(r"%\((\w+)\)s", "null", text))
+
+
+def test_a_part_too_many_or_too_few_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"sql/whatif/columns\.sql: deduplicates"):
+        composed("whatif", "columns")
+    with pytest.raises(ValueError, match=r"sql/whatif/tables\.sql: more"):
+        composed("whatif", "tables", more=sql.SQL("1"))
+
+
+# On servers
+
+
+@pytest.fixture
+def people(every_pg: Server, every_db: str) -> str:
+    with psycopg.connect(every_db, autocommit=True) as connection:
+        connection.execute(TABLES)
+    return every_db
+
+
+@pytest.fixture
+def lab_of_people(db: str) -> str:
+    with psycopg.connect(db, autocommit=True) as connection:
+        connection.execute(TABLES)
+    return db
+
+
+def test_queries_of_targets_run_read_only_for_a_role_that_may_read(
+    every_pg: Server, people: str
+) -> None:
+    with every_pg.role("pg_monitor") as role, psycopg.connect(people) as admin:
+        admin.execute(sql.SQL("grant select on town, person to {}").format(sql.Identifier(role)))
+        admin.commit()
+        with psycopg.connect(people, user=role) as connection:
+            connection.read_only = True
+            connection.execute("set search_path = pg_catalog, pg_temp")
+            for (folder, name), cases in CASES.items():
+                for case in cases if folder == "whatif" else ():
+                    check(connection, folder, name, case)
+
+
+@pytest.mark.pg(">= 18")
+def test_queries_of_the_lab_run_there(lab_of_people: str) -> None:
+    with psycopg.connect(lab_of_people) as connection:
+        for (folder, name), cases in CASES.items():
+            for case in cases:
+                check(connection, folder, name, case)
+
+
+def check(connection: psycopg.Connection[Any], folder: str, name: str, case: Case) -> None:
+    """Run a query and compare its columns; names of relations among the values become oids."""
+    values = {key: of(connection, key, value) for key, value in case.values.items()}
+    cursor = connection.execute(composed(folder, name, **case.parts), values or None)
+    assert {c.name for c in cursor.description or ()} == case.columns, (folder, name)
+    if not case.is_empty:
+        assert cursor.fetchall(), (folder, name)
+
+
+def of(connection: psycopg.Connection[Any], key: str, value: Any) -> Any:
+    if key == "oids" and value is not None:
+        return [of(connection, "index", each) for each in value]
+    if key in ("table_oid", "index"):
+        return scalar(connection, "select %s::regclass::oid::int8", f"public.{value}")
+    return scalar(connection, "select 'text'::regtype::oid::int8") if key == "type" else value
+
+
+def scalar(connection: psycopg.Connection[Any], query: str, *values: Any) -> Any:
+    row = connection.execute(query.encode(), values or None).fetchone()
+    assert row is not None
+    return row[0]
