@@ -43,7 +43,7 @@ audit: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m pgwatch_wed.docs docs/rules
-	$(BIN)/python -m pgwatch_wed.render.example
+	$(BIN)/python -m tools.example
 
 clean:
 	rm -rf $(VENV) build dist db-analysis-results .pytest_cache .mypy_cache .ruff_cache

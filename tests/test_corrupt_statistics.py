@@ -23,7 +23,6 @@ from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.fields import field_types
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
-from pgwatch_wed.render import example
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
 from tests import nulls, servers
@@ -31,6 +30,7 @@ from tests.formats import TEXTUAL
 from tests.psql import psql
 from tests.standby import catch_up, standby_of
 from tests.zoo import SCRIPT, in_motion
+from tools import example
 
 CONFIG = Config(window_days=0)
 OUTDATED_COLLATION = """
@@ -62,7 +62,7 @@ def everything() -> Iterator[tuple[embedded.EmbeddedServer, embedded.EmbeddedSer
 @pytest.fixture(scope="module")
 def snapshots() -> tuple[Snapshot, ...]:
     """The demo's shop with its findings, a server with one of everything, and its standby."""
-    shop = snapshot_file.load(example.folder() / example.SNAPSHOT)
+    shop = example.snapshot()
     with everything() as (primary, follower):
         wanted = Wanted(standbys=(follower.dsn(),), exact_bloat=5, budget_s=60)
         server = servers.Server(servers.embedded_spec(), primary.dsn(), primary.stop, local=primary)

@@ -23,14 +23,13 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severit
 from pgwatch_wed.redaction import Names, own, redacted
 from pgwatch_wed.redaction import snapshot_names as redaction
 from pgwatch_wed.redaction.sql_names import Statements
-from pgwatch_wed.render import example
 from pgwatch_wed.rules import Rule
 from pgwatch_wed.target.collect import collect
 from tests import formats, servers
 from tests.psql import psql
 from tests.test_hostile_names import HOSTILE, build
 from tests.zoo import in_motion, zoo
-from tools import own_names
+from tools import example, own_names
 
 NAMES_OF_USERS = """
     select relname::text from pg_class where oid >= 16384 and relnamespace <> 'pg_toast'::regnamespace
@@ -97,7 +96,7 @@ def test_no_name_of_the_zoo_is_left_and_every_rule_says_the_same(every_pg: serve
 
 
 def test_the_shop_is_judged_alike_with_plans_and_advised_indexes() -> None:
-    given = snapshot_file.load(example.folder() / example.SNAPSHOT)
+    given = example.snapshot()
     (clean,) = redacted([given])
     assert judged(clean) == judged(given)
     assert clean.missing_indexes
@@ -276,7 +275,7 @@ def test_types(given: str, becomes: str) -> None:
 def test_what_a_server_said_is_not_kept() -> None:
     names = Names()
     names.learn("role", "boss")
-    server = snapshot_file.load(example.folder() / example.SNAPSHOT).server
+    server = example.snapshot().server
     why = Missing('boss may not read it: permission denied for table "secret"', "GRANT x TO boss;")
     (clean,) = redacted([Snapshot(tool_version="1", server=server, missing={"wal": why})])
     assert "secret" not in clean.missing["wal"].reason

@@ -5,6 +5,7 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import jsonschema
 import pytest
@@ -14,11 +15,13 @@ from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.config import parse
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.findings import Object, Report, RuleVerdict, Verdict
-from pgwatch_wed.render import example, numbers
+from pgwatch_wed.render import numbers
+from pgwatch_wed.rules import Rule, all_rules, rule
 from pgwatch_wed.target.collect import collect
 from tests import formats
 from tests.psql import psql
 from tests.reports import HOSTILE, finding, large, report
+from tools import example
 
 SCHEMA = json.loads(
     (Path(__file__).parent.parent / "docs" / "report.schema.json").read_text(encoding="utf-8")
@@ -209,7 +212,13 @@ def test_literals_are_out_even_without_redaction(db: str) -> None:
 
 
 def test_the_committed_example_is_fresh() -> None:
-    made = example.make()
-    for name, text in made.items():
-        committed = (example.folder() / name).read_text(encoding="utf-8")
-        assert example.comparable(text) == example.comparable(committed), f"{name}: run `make docs`"
+    committed = (example.folder() / "report.md").read_bytes()
+    assert example.document() == committed, "run `make docs`"
+
+
+def test_a_rule_that_finds_nothing_in_the_example_leaves_it_as_it_is() -> None:
+    silent = ModuleType("silent", "A rule that finds nothing.")
+    vars(silent).update(NEEDS=("tables",), Limits=rule("schema-int-overflow").limits)
+    vars(silent).update(check=lambda _snapshot, _limits: iter(()))
+    more = (*all_rules(), Rule("index-silent", "index", silent))
+    assert example.document(rules=more) == example.document()

@@ -11,8 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from pgwatch_wed import render
-from pgwatch_wed.render import example
 from tests.reports import HOSTILE, finding, large, report
+from tools import example
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 OPTIONS = [
@@ -157,12 +157,15 @@ def test_pictures_are_drawn_of_the_tables_below_them(page: Page) -> None:
     assert dearest in (drawn or "")
 
 
-def test_the_example_shows_plans_before_and_after_and_who_waits_for_whom(browser: Browser) -> None:
+def test_the_example_shows_plans_before_and_after_and_who_waits_for_whom(
+    browser: Browser, tmp_path: Path
+) -> None:
     opened = browser.new_page(reduced_motion="reduce")
     trouble: list[str] = []
     opened.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
     opened.on("pageerror", lambda e: trouble.append(str(e)))
-    own = (example.folder() / "report.html").as_uri()
+    example.write(tmp_path, ["html"])
+    own = (tmp_path / "report.html").as_uri()
     opened.on("request", lambda r: trouble.append(r.url) if not r.url.startswith(own) else None)
     opened.goto(own)
     opened.wait_for_selector("html[data-ready]")

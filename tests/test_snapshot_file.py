@@ -18,11 +18,11 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.errors import SnapshotError
 from pgwatch_wed.facts import Snapshot, fields
 from pgwatch_wed.facts import file as snapshot_file
-from pgwatch_wed.render import example
 from pgwatch_wed.target.collect import collect
 from tests.formats import TEXTUAL
 from tests.psql import psql
 from tests.test_cli import db_analyze
+from tools import example
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -39,7 +39,7 @@ def snapshot(server_pool: Any) -> Snapshot:
 @pytest.fixture(scope="module")
 def many_facts() -> Snapshot:
     """The demo's snapshot, of which many rules have something to say."""
-    return snapshot_file.load(example.folder() / example.SNAPSHOT)
+    return example.snapshot()
 
 
 def edited(snapshot: Snapshot, edit: Edit) -> bytes:
