@@ -19,7 +19,7 @@ from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
 from tests.servers import Server
 
-FOLDERS = ("whatif", "lab")
+FOLDERS = ("whatif", "lab", "copy")
 TABLES = """
 create table town (id int primary key, name text unique);
 insert into town select g, 'town ' || g from generate_series(1, 500) g;
@@ -142,6 +142,16 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             },
         ),
     ),
+    ("copy", "usual_values"): (
+        Case(
+            {"common", "bounds", "common_share"},
+            values={"schema": "public", "table": "person", "column": "email"},
+        ),
+    ),
+    ("copy", "index_sizes"): (
+        Case({"schema", "name", "bytes"}, values={"schema": "public", "name": "person_lower"}),
+    ),
+    ("copy", "left_over"): (Case({"schema", "name"}, values={"prefix": "person_l"}),),
 }
 EACH_CASE = [
     pytest.param(folder, name, case, id=f"{folder}/{name}-{number}")
@@ -179,7 +189,7 @@ def calls(function: str) -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(
-                    func=ast.Attribute(attr=called),
+                    func=ast.Attribute(attr=called) | ast.Name(id=called),
                     args=[ast.Constant(value=str(folder)), name],
                 ) if called == function:
                     yield from ((folder, each) for each in texts(name))
@@ -241,7 +251,7 @@ def test_queries_of_targets_run_read_only_for_a_role_that_may_read(
             connection.read_only = True
             connection.execute("set search_path = pg_catalog, pg_temp")
             for (folder, name), cases in CASES.items():
-                for case in cases if folder == "whatif" else ():
+                for case in cases if folder != "lab" else ():
                     check(connection, folder, name, case)
 
 

@@ -9,7 +9,7 @@ select
     a.attlen as type_length,
     a.attalign::text as alignment,
     a.attnotnull as is_not_null,
-    to_jsonb(a) ->> 'attgenerated' = 'v' as is_virtual,
+    a.attgenerated = 'v' as is_virtual,
     s.avg_width,
     s.null_frac,
     s.n_distinct,

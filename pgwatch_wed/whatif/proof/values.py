@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from pglast.parser import scan
@@ -11,17 +11,12 @@ from pglast.parser import scan
 from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Conjunction, Kind, Term
+from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 
 _PARAMETER = re.compile(r"\$(\d+)")
 _FIRST_PLACEHOLDER = 98  # from here on numbers stand for what only EXPLAIN says
-_VALUES: LiteralString = """
-select most_common_vals::text::text[], histogram_bounds::text::text[],
-       coalesce((select sum(f) from unnest(most_common_freqs) f), 0)::float8
-from pg_catalog.pg_stats where schemaname = %s and tablename = %s and attname = %s
-order by inherited desc limit 1
-"""
 
 
 class NoValueError(Exception):
@@ -94,10 +89,10 @@ def _pairs(places: Iterable[_Compared]) -> set[tuple[int, str]]:
 
 
 def _value(connection: psycopg.Connection[Any], place: _Compared, *, is_pair: bool) -> str | None:
+    table = place.table
+    wanted = {"schema": table.schema, "table": table.name, "column": place.column}
     try:
-        row = connection.execute(
-            _VALUES, [place.table.schema, place.table.name, place.column]
-        ).fetchone()
+        row = connection.execute(queries.composed("copy", "usual_values"), wanted).fetchone()
     except psycopg.Error:
         return None
     common: list[str] = list(row[0] or ()) if row is not None else []

@@ -17,6 +17,7 @@ from psycopg import sql
 from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.target import connect
+from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.model import Candidate, PlanError, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies, values
@@ -135,17 +136,8 @@ def _build(connection: psycopg.Connection[Any], index: Candidate, name: str) -> 
 
 def _named_apart(connection: psycopg.Connection[Any], schema: str, name: str) -> int:
     """Give the indexes of partitions names by which plans tell them; return all their bytes."""
-    parts = connection.execute(
-        "with recursive parts as ("
-        " select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n"
-        "   on n.oid = c.relnamespace where c.relname = %s and n.nspname = %s"
-        " union all select h.inhrelid from pg_catalog.pg_inherits h"
-        "   join parts on parts.oid = h.inhparent)"
-        " select n.nspname, c.relname, pg_catalog.pg_relation_size(c.oid)"
-        " from parts join pg_catalog.pg_class c using (oid)"
-        " join pg_catalog.pg_namespace n on n.oid = c.relnamespace",
-        [name, schema],
-    ).fetchall()
+    wanted = {"schema": schema, "name": name}
+    parts = connection.execute(composed("copy", "index_sizes"), wanted).fetchall()
     rename = sql.SQL("alter index {} rename to {}")
     for number, (namespace, part, _) in enumerate(parts):
         if part != name:
@@ -156,13 +148,7 @@ def _named_apart(connection: psycopg.Connection[Any], schema: str, name: str) ->
 
 def _clear(connection: psycopg.Connection[Any]) -> None:
     """Drop what a verification left that was killed; only one runs at a time."""
-    rows = connection.execute(
-        "select n.nspname, c.relname from pg_catalog.pg_class c"
-        " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
-        " where c.relkind in ('i', 'I') and not c.relispartition"
-        " and pg_catalog.starts_with(c.relname, %s)",
-        [_PREFIX],
-    ).fetchall()
+    rows = connection.execute(composed("copy", "left_over"), {"prefix": _PREFIX}).fetchall()
     for schema, name in rows:
         connection.execute(sql.SQL("drop index {}").format(sql.Identifier(schema, name)))
 
