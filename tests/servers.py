@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import functools
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -232,13 +233,14 @@ def with_tls(newest: int) -> ServerSpec | None:
 
 @functools.cache
 def system() -> list[ServerSpec]:
-    """Return the servers that packages of Debian or Fedora have installed here."""
+    """Return the servers that packages of Debian, Fedora or Homebrew have installed here."""
     folders = [
         *Path("/usr/lib/postgresql").glob("*/bin"),
         *Path("/usr").glob("pgsql-*/bin"),
+        *Path("/opt/homebrew/opt").glob("postgresql@*/bin"),
     ]
-    majors = {f: f.parent.name.removeprefix("pgsql-") for f in folders if (f / "initdb").exists()}
-    return [ServerSpec(int(m), "system", str(f)) for f, m in majors.items() if m.isdigit()]
+    found = [(f, re.search(r"\d+\Z", f.parent.name)) for f in folders if (f / "initdb").exists()]
+    return [ServerSpec(int(m[0]), "system", str(f)) for f, m in found if m]
 
 
 # Containers

@@ -11,6 +11,8 @@ import pytest
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import CollectError
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target import programs
 from pgwatch_wed.whatif import engines
 from pgwatch_wed.whatif.lab.dump import dumped
@@ -179,6 +181,14 @@ def test_without_a_program_that_has_tls_there_is_a_reason_and_no_unencrypted_lin
 
 
 @pytest.mark.usefixtures("no_tls")
+def test_a_run_without_a_lab_says_why(server: TlsServer) -> None:
+    (snapshot,) = gather(server.dsn(), Wanted(), lambda _what, _share: None)
+    assert "no pg_dump on this machine" in snapshot.missing["missing_indexes"].reason
+    assert "psycopg[binary]" in str(snapshot.missing["missing_indexes"].mend)
+    assert [p for p in snapshot.statement_plans if not p.refused], "the server itself plans"
+
+
+@pytest.mark.usefixtures("no_tls")
 def test_a_program_that_is_wrongly_believed_refuses_by_itself(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +234,14 @@ def test_a_libpq_that_is_older_than_the_program_is_not_put_in_its_place(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(CollectError, match="no pg_dump on this machine"):
         text(server.dsn())
+
+
+def test_macos_is_told_of_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """There both files have the same name; the linker looks for that in this folder first."""
+    library = tmp_path / "libpq.5.dylib"
+    monkeypatch.setattr("sys.platform", "darwin")
+    choice = programs._Choice(PROGRAMS / "pg_dump", library)
+    assert programs._libraries(choice, 18, tmp_path) == {"DYLD_LIBRARY_PATH": str(tmp_path)}
 
 
 @pytest.mark.parametrize("name", ["psql", "pgbench", "pg_dump"])
