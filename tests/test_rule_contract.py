@@ -1,4 +1,4 @@
-"""A module that is not quite a rule is refused when it is discovered, and told what is meant."""
+"""A module that is not quite a rule is rejected when it is discovered, with a suggestion."""
 
 import itertools
 import subprocess
@@ -76,28 +76,44 @@ def test_a_whole_rule_is_taken(found: Discover) -> None:
 @pytest.mark.parametrize(
     ("was", "becomes", "said"),
     [
-        ('"missing_indexes"', '"indices"', "NEEDS names 'indices', which is no fact; 'indexes'"),
-        ('"missing_indexes"', '"table_by_oid"', "NEEDS names 'table_by_oid', which is no fact"),
-        ('("tables", "missing_indexes")', '("tables")', "NEEDS must be a tuple of texts"),
-        ("NEEDS =", "NEED =", "NEED means nothing to db-analyze; NEEDS is meant?"),
+        (
+            '"missing_indexes"',
+            '"indices"',
+            "NEEDS names 'indices', which is not a fact; did you mean 'indexes'",
+        ),
+        ('"missing_indexes"', '"table_by_oid"', "NEEDS names 'table_by_oid', which is not a fact"),
+        ('("tables", "missing_indexes")', '("tables")', "NEEDS must be a tuple of strings"),
+        ("NEEDS =", "NEED =", "NEED means nothing to db-analyze; did you mean NEEDS?"),
         ("NEEDS =", "_NEEDS =", "it has no NEEDS"),
-        ("NEEDS =", 'SCOPES = "cluster"\nNEEDS =', "SCOPES means nothing to db-analyze; SCOPE is"),
+        (
+            "NEEDS =",
+            'SCOPES = "cluster"\nNEEDS =',
+            "SCOPES means nothing to db-analyze; did you mean SCOPE",
+        ),
         ("NEEDS =", 'SCOPE = "server"\nNEEDS =', "SCOPE must be one of database, cluster"),
-        ("NEEDS =", "PRIMARY = True\nNEEDS =", "PRIMARY means nothing to db-analyze; PRIMARY_ONLY"),
+        (
+            "NEEDS =",
+            "PRIMARY = True\nNEEDS =",
+            "PRIMARY means nothing to db-analyze; did you mean PRIMARY_ONLY",
+        ),
         ("NEEDS =", "PRIMARY_ONLY = 'yes'\nNEEDS =", "PRIMARY_ONLY must be True or False"),
-        ("NEEDS =", "PROFILE = {}\nNEEDS =", "PROFILE means nothing to db-analyze; PROFILES is"),
+        (
+            "NEEDS =",
+            "PROFILE = {}\nNEEDS =",
+            "PROFILE means nothing to db-analyze; did you mean PROFILES",
+        ),
         ("NEEDS =", "AREA = 'vacuum'\nNEEDS =", "AREA belongs in the __init__ of its folder"),
         (
             "NEEDS =",
             "PROFILES = {'olap': {}}\nNEEDS =",
-            "PROFILES has no profile 'olap'; 'oltp' is meant?",
+            "PROFILES has no profile 'olap'; did you mean 'oltp'?",
         ),
         (
             "NEEDS =",
             "PROFILES = {'oltp': {'min_size': 1}}\nNEEDS =",
-            "PROFILES['oltp'] sets 'min_size', which is no limit; 'min_size_bytes' is meant?",
+            "PROFILES['oltp'] sets 'min_size', which is not a limit; did you mean 'min_size_bytes'?",
         ),
-        ("Limits", "Limit", "Limit means nothing to db-analyze; Limits is meant?"),
+        ("Limits", "Limit", "Limit means nothing to db-analyze; did you mean Limits?"),
         ("frozen=True, ", "", "Limits must be frozen"),
         ("@dataclass(frozen=True, slots=True)\n", "", "it has no frozen dataclass Limits"),
         ("int = 1_000_000", "int", "every limit needs a default"),
@@ -120,13 +136,15 @@ def test_what_is_nearly_a_rule_is_refused_with_what_was_meant(
 
 def test_all_faults_of_all_modules_are_said_at_once(found: Discover) -> None:
     message = found.refused(RULE.replace('"tables"', '"table"').replace("check(", "judge("))
-    assert "'tables' is meant?" in message
+    assert "did you mean 'tables'?" in message
     assert "it has no function check" in message
 
 
 def test_a_folder_and_a_rule_beside_the_folders_are_checked_too(found: Discover) -> None:
-    assert "AREAS means nothing to db-analyze; AREA" in found.refused(RULE, area='AREAS = "x"\n')
-    assert "a rule lies in the folder of its area" in found.refused(RULE, where="odd.py")
+    assert "AREAS means nothing to db-analyze; did you mean AREA?" in found.refused(
+        RULE, area='AREAS = "x"\n'
+    )
+    assert "a rule belongs in the folder of its area" in found.refused(RULE, where="odd.py")
 
 
 def test_private_names_and_imported_ones_are_the_modules_own_business(found: Discover) -> None:

@@ -1,1 +1,1 @@
-"""What PostgreSQL itself reckons, from facts alone: triggers, waits, horizons, sizes."""
+"""What PostgreSQL itself computes, derived from facts alone: triggers, waits, horizons, sizes."""

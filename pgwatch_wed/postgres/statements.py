@@ -1,4 +1,4 @@
-"""The statements that are the users' own, and how much of the load they and the findings cover."""
+"""The users' own statements, and how much of the load they and the findings cover."""
 
 import math
 from collections import defaultdict
@@ -14,11 +14,11 @@ MS_PER_DAY = 86_400_000.0
 
 
 def of_users(snapshot: Snapshot) -> tuple[Statement, ...]:
-    """Return the top-level statements of users, one a query id: no tool's, no catalog reader's.
+    """Return the top-level statements of users, one per query ID, without those of monitoring tools.
 
-    What several roles run is added up; ``user`` is then the one who spends the most on it.
-    Statements whose text is hidden stay: their cost is real even if nobody may read them. Statements
-    inside functions stay out, since their callers' time has theirs in it already.
+    Statements run by several roles are added up; ``user`` is then the role that spends the most time on
+    it. Statements whose text is hidden are included: their cost is real. Statements inside functions are
+    not, since the time of their callers includes theirs.
     """
     own = _own_relations(snapshot)
     by_id: dict[int, list[Statement]] = defaultdict(list)
@@ -31,7 +31,7 @@ def of_users(snapshot: Snapshot) -> tuple[Statement, ...]:
 def is_tooling(statement: Statement, snapshot: Snapshot | None = None) -> bool:
     """Tell whether a statement is ours or reads nothing but catalogs.
 
-    With the snapshot, a user's table that is called like a catalog is known for what it is.
+    With the snapshot, a user's table that is named like a catalog is recognized as such.
     """
     return _is_tooling(statement, _own_relations(snapshot) if snapshot else frozenset())
 
@@ -46,7 +46,7 @@ def _is_tooling(statement: Statement, own: frozenset[str]) -> bool:
 
 
 def _own_relations(snapshot: Snapshot) -> frozenset[str]:
-    """Name the users' tables that look like PostgreSQL's own."""
+    """Name the users' tables whose names look like PostgreSQL's own."""
     return frozenset(
         t.name for t in snapshot.tables if t.name.startswith("pg_") and not t.is_in_extension
     )
@@ -63,7 +63,7 @@ _SUMMED = (
 
 
 def _together(same: list[Statement]) -> Statement:
-    """Add up what several roles did with one statement."""
+    """Add up the counters of one statement for several roles."""
     if len(same) == 1:
         return same[0]
     first = max(same, key=lambda s: (s.total_exec_ms, -s.user_oid))
@@ -92,35 +92,35 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def users(snapshot: Snapshot, query_id: int) -> tuple[str, ...]:
-    """Name the roles that run a statement, who spends the most on it first."""
+    """Name the roles that run a statement, the one that spends the most time on it first."""
     same = [s for s in snapshot.statements if s.query_id == query_id and s.user is not None]
     same.sort(key=lambda s: (-s.total_exec_ms, s.user or ""))
     return tuple(dict.fromkeys(s.user or "" for s in same))
 
 
 def window_seconds(snapshot: Snapshot, statement: Statement | None = None) -> float | None:
-    """Return how long a statement's counters have run; None where their beginning is unknown."""
+    """Return how long a statement's counters have run; None if that is unknown."""
     begins = (statement.stats_since if statement else None) or snapshot.statements_window.begins
     return None if begins is None else max((snapshot.now - begins).total_seconds(), 0.0)
 
 
 def spread(amount: float, seconds: float) -> float:
-    """Return how much of what was counted in so many seconds falls on a day; see :func:`per_day`."""
+    """Return the amount per day, given what was counted in some seconds; see :func:`per_day`."""
     return amount * 86_400 / max(seconds, 86_400)
 
 
 def per_day(snapshot: Snapshot, amount: float, statement: Statement | None = None) -> float | None:
-    """Return how much of an amount falls on a day; None where the counters' beginning is unknown.
+    """Return the amount per day; None if it is unknown when the counters began.
 
-    Counters older than a day are averaged. Younger ones are not stretched: what was counted so far
-    is what the day has had at the least.
+    Counters that cover more than a day are averaged. Others are not extrapolated: what has been counted so
+    far is the least amount for that day.
     """
     seconds = window_seconds(snapshot, statement)
     return None if seconds is None else spread(amount, seconds)
 
 
 def coverage(snapshots: Sequence[Snapshot], findings: Iterable[Finding]) -> Coverage:
-    """Say how much of the measured execution time can be read, and how much the findings explain."""
+    """Return how much of the measured execution time is visible, and how much the findings explain."""
     total = sum(i.total_exec_ms_database for s in snapshots for i in s.statements_info)
     tooling = sum(_tooling_ms(s) for s in snapshots)
     load = total - tooling
@@ -150,9 +150,9 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def _evictions(snapshot: Snapshot) -> float | None:
-    """Return evicted entries an hour; each dealloc drops 5 % of the table, ten at the least.
+    """Return evicted entries per hour; each dealloc discards 5% of the entries, but at least ten.
 
-    A window under an hour is not stretched to one.
+    A window of less than an hour is not extrapolated.
     """
     info = snapshot.statements_info[0] if snapshot.statements_info else None
     seconds = window_seconds(snapshot)

@@ -195,7 +195,9 @@ def doing(snapshot: Snapshot, node: Participant) -> str:
     session = snapshot.session_by_pid.get(node)
     if session is None or session.state is None:
         worker = session is not None and session.backend_type == "autovacuum worker"
-        return "is an autovacuum worker" if worker else "is not visible to this role"
+        return (
+            "is an autovacuum worker" if worker else "is doing something that this role may not see"
+        )
     if is_idle_in_transaction(session):
         return f"has been idle in transaction for {words(since(session.state_change, snapshot))}"
     if session.wait_event_type == "Lock":

@@ -19,7 +19,7 @@ def remedies(snapshot: Snapshot, table: Table) -> tuple[Remedy, ...]:
     return (
         Remedy(
             sql="\n".join(lines),
-            lock=f"{held.SHARE_UPDATE}. For the rewrites in comments, see there",
+            lock=f"{held.SHARE_UPDATE}; the comments give the locks of the rewrites",
             in_transaction=False,
             undo=NOTHING_VISIBLE,
         ),

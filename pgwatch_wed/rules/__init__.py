@@ -1,9 +1,9 @@
 """Rules: pure functions from a snapshot to findings and unknowns.
 
 A rule is one module; ``rules/index/unused.py`` is ``index-unused``. Its docstring is its
-documentation, ``NEEDS`` names the facts without which it cannot judge, ``Limits`` holds its
-thresholds, ``check`` yields. Nothing is registered: folders are discovered, and what each module
-says is checked. A folder's area is its name, unless its ``__init__`` says ``AREA``.
+documentation, ``NEEDS`` names the facts that it requires, ``Limits`` holds its thresholds, ``check``
+yields. Nothing is registered: folders are discovered, and what each module defines is checked. A
+folder's area is its name, unless its ``__init__`` defines ``AREA``.
 """
 
 import importlib
@@ -43,7 +43,7 @@ class Rule:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The facts without which it cannot judge."""
+        """The facts that it requires."""
         return tuple(self.module.NEEDS)
 
     @property
@@ -54,16 +54,16 @@ class Rule:
 
     @property
     def scope(self) -> str:
-        """``database`` (the default), or ``cluster`` where one database's snapshot serves for all."""
+        """``database`` (the default), or ``cluster`` if the snapshot of one database is enough."""
         return str(getattr(self.module, "SCOPE", "database"))
 
     @property
     def primary_only(self) -> bool:
-        """Its remedies are impossible on a standby, which gets ``unknown`` instead."""
+        """Whether its remedies are impossible on a standby, for which the verdict is ``unknown``."""
         return bool(getattr(self.module, "PRIMARY_ONLY", False))
 
     def check(self, snapshot: Snapshot, limits: Any) -> Iterator[Finding | Unknown]:
-        """Judge a snapshot whose needed facts are all there."""
+        """Judge a snapshot that has all the required facts."""
         yield from self.module.check(snapshot, limits)
 
 
@@ -88,7 +88,7 @@ def discover(parent: str) -> tuple[Rule, ...]:
             wrong += _said(module, _contract.faults(module))
             found.append(Rule(f"{folder}-{name}".replace("_", "-"), area, module))
     if wrong:
-        raise RuleError("; ".join(wrong), "docs/adding-a-rule.md says what a rule must have")
+        raise RuleError("; ".join(wrong), "see docs/adding-a-rule.md for what a rule must have")
     return tuple(sorted(found, key=lambda rule: rule.id))
 
 
@@ -102,7 +102,7 @@ def _said(module: ModuleType, faults: Iterator[str]) -> list[str]:
 
 
 def rule(rule_id: str) -> Rule:
-    """Return one rule; KeyError where there is none of this name."""
+    """Return one rule; raise KeyError if there is no such rule."""
     return {r.id: r for r in all_rules()}[rule_id]
 
 

@@ -1,7 +1,7 @@
-"""What a rule module must say, checked when it is discovered.
+"""What a rule module must define, checked when it is discovered.
 
-A misspelt fact in ``NEEDS`` would never be missing, and the rule would say `clear` where it cannot
-look; types and lint see nothing of it. So every word of the contract is checked, once, before any
+A misspelled fact in ``NEEDS`` would never be missing, and the rule would say `clear` although it cannot
+look; type checks and linters do not notice. So every name of the contract is checked, once, before any
 rule judges.
 """
 
@@ -18,7 +18,7 @@ from pgwatch_wed.facts import fact_names
 
 SCOPES = ("database", "cluster")
 PROFILES = ("oltp", "mixed", "analytics")
-# What the configuration file can say.
+# What the configuration file supports.
 _LIMIT_TYPES = (int, float, bool, str, timedelta)
 _IN_A_RULE = ("NEEDS", "Limits", "check", "SCOPE", "PRIMARY_ONLY", "PROFILES")
 _IN_A_FOLDER = ("AREA",)
@@ -26,7 +26,7 @@ _MISSING = object()
 
 
 def faults(module: ModuleType) -> Iterator[str]:
-    """Say what is wrong with a rule module, and what was probably meant."""
+    """Yield what is wrong with a rule module, and what was probably meant."""
     if not (module.__doc__ or "").strip():
         yield "it has no docstring, which is the rule's documentation"
     if "AREA" in vars(module):
@@ -39,25 +39,25 @@ def faults(module: ModuleType) -> Iterator[str]:
 
 
 def folder_faults(package: ModuleType) -> Iterator[str]:
-    """Say what is wrong with a folder of rules."""
+    """Yield what is wrong with a folder of rules."""
     if not hasattr(package, "__path__"):
-        yield "a rule lies in the folder of its area, such as index/; a helper's name begins with _"
+        yield "a rule belongs in the folder of its area, such as index/; a helper's name starts with _"
     if not isinstance(getattr(package, "AREA", ""), str):
-        yield "AREA must be a text, such as 'vacuum'"
+        yield "AREA must be a string, such as 'vacuum'"
     yield from _near_misses(package, _IN_A_FOLDER)
 
 
 def _needs(module: ModuleType) -> Iterator[str]:
     needs = getattr(module, "NEEDS", _MISSING)
     if needs is _MISSING:
-        yield "it has no NEEDS: a tuple of the facts without which it cannot judge, perhaps ()"
+        yield "it has no NEEDS: a tuple of the facts that it requires, or ()"
         return
     if not isinstance(needs, tuple) or not all(isinstance(n, str) for n in needs):
-        yield f"NEEDS must be a tuple of texts, not {needs!r}; of one fact: ('tables',)"
+        yield f"NEEDS must be a tuple of strings, not {needs!r}; for a single fact: ('tables',)"
         return
     for name in needs:
         if name not in _facts():
-            yield f"NEEDS names {name!r}, which is no fact{_meant(name, _facts())}"
+            yield f"NEEDS names {name!r}, which is not a fact{_meant(name, _facts())}"
 
 
 def _scope(module: ModuleType) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _check(module: ModuleType) -> Iterator[str]:
 
 
 def _takes_two(check: Any) -> bool:
-    """Tell whether it can be called with two values, as every rule is."""
+    """Tell whether it can be called with two arguments, like every rule."""
     try:
         inspect.signature(check).bind(None, None)
     except TypeError:
@@ -97,7 +97,7 @@ def _limits(module: ModuleType) -> Iterator[str]:
         return
     for name, hint in get_type_hints(limits).items():
         if hint not in _LIMIT_TYPES:
-            yield f"Limits.{name} must be {_one_of(_LIMIT_TYPES)}, which the configuration can say"
+            yield f"Limits.{name} must be {_one_of(_LIMIT_TYPES)}, which the configuration supports"
     yield from _profiles(limits, getattr(module, "PROFILES", {}))
 
 
@@ -113,7 +113,7 @@ def _profiles(limits: type, profiles: Any) -> Iterator[str]:
         else:
             names = [f.name for f in fields(limits)]
             for name in values.keys() - set(names):
-                yield f"PROFILES[{profile!r}] sets {name!r}, which is no limit{_meant(name, names)}"
+                yield f"PROFILES[{profile!r}] sets {name!r}, which is not a limit{_meant(name, names)}"
 
 
 def _unmade(limits: type, values: Mapping[str, Any]) -> str | None:
@@ -125,11 +125,11 @@ def _unmade(limits: type, values: Mapping[str, Any]) -> str | None:
 
 
 def _near_misses(module: ModuleType, known: tuple[str, ...]) -> Iterator[str]:
-    """Say which of its own capitalised names look like a word of the contract, and are none."""
+    """Yield which of its own capitalized names look like a name of the contract, but are not."""
     for name, value in vars(module).items():
         own = getattr(value, "__module__", module.__name__) == module.__name__
         if name[0].isupper() and name not in known and own and (meant := _nearest(name, known)):
-            yield f"{name} means nothing to db-analyze; {meant} is meant? (else begin it with _)"
+            yield f"{name} means nothing to db-analyze; did you mean {meant}? (otherwise start it with _)"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
@@ -140,7 +140,7 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
 
 def _meant(name: Any, known: Iterable[str]) -> str:
     nearest = _nearest(str(name), known)
-    return f"; {nearest!r} is meant?" if nearest else f"; known: {', '.join(known)}"
+    return f"; did you mean {nearest!r}?" if nearest else f"; known: {', '.join(known)}"
 
 
 def _one_of(types: Iterable[type]) -> str:

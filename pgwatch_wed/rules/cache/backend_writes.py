@@ -51,14 +51,12 @@ class _Writes:
     """Bytes of shared buffers written by clients, and in total, since a reset."""
 
     clients: int
-    everybody: int
+    total: int
     since: datetime | None
 
     def are_many(self, snapshot: Snapshot, limits: Limits) -> bool:
         daily = pace.per_day(self.clients, pace.seconds(snapshot, self.since))
-        return (
-            daily >= limits.min_bytes_per_day and self.clients >= limits.min_share * self.everybody
-        )
+        return daily >= limits.min_bytes_per_day and self.clients >= limits.min_share * self.total
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
@@ -92,8 +90,8 @@ def _from_io(snapshot: Snapshot) -> _Writes:
 def _before_16(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
     for c in snapshot.checkpoints:
         blocks = (c.buffers_backend or 0, c.buffers_checkpoint, c.buffers_clean or 0)
-        mine, everybody = (n * snapshot.server.block_size for n in (blocks[0], sum(blocks)))
-        if _Writes(mine, everybody, c.stats_reset).are_many(snapshot, limits):
+        mine, total = (n * snapshot.server.block_size for n in (blocks[0], sum(blocks)))
+        if _Writes(mine, total, c.stats_reset).are_many(snapshot, limits):
             yield Unknown(
                 f"clients wrote {units.size(mine)}, but before 16 the server does not distinguish queries from data loads"
             )
@@ -102,16 +100,16 @@ def _before_16(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
 def _finding(snapshot: Snapshot, writes: _Writes) -> Finding:
     remedy, setting = _more_eager(snapshot)
     stopped = sum(c.maxwritten_clean or 0 for c in snapshot.checkpoints)
-    share = writes.clients / max(writes.everybody, 1)
+    share = writes.clients / max(writes.total, 1)
     return Finding(
         object=Object("setting", _PAGES),
         severity=Severity.INFO,
         grade=Grade.D,
         title=f"Clients wrote {share:.0%} of the dirty buffers themselves",
-        detail=f"{units.size(writes.clients)} of {units.size(writes.everybody)}, not counting bulk loads.",
+        detail=f"{units.size(writes.clients)} of {units.size(writes.total)}, not counting bulk loads.",
         evidence={
             "client_write_bytes": writes.clients,
-            "all_write_bytes": writes.everybody,
+            "all_write_bytes": writes.total,
             "client_write_share": round(share, 4),
             "background_writer_stopped": stopped,
             _PAGES: snapshot.setting_number(_PAGES),

@@ -46,9 +46,9 @@ class Limits:
     max_share: float = 1.0
     # At least this fraction is a warning.
     warn_share: float = 2.0
-    # If the memory is unknown, a bound that only the largest servers satisfy,
+    # If the memory is unknown, a bound that only the largest servers satisfy.
     max_bound_bytes: int = 64 * 1024**3
-    # and this multiple of shared_buffers, which would be large on such a server.
+    # The bound must also exceed this multiple of shared_buffers, which is large on such a server.
     max_times_shared_buffers: float = 16.0
 
 

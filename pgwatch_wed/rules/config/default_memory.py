@@ -51,7 +51,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         object=Object("setting", "shared_buffers"),
         severity=Severity.INFO,
         grade=Grade.D,
-        title=f"shared_buffers is still the default of {buffers / 1048576:.0f} MB",
+        title=f"shared_buffers is still the default of {units.size(buffers)}",
         detail=f"The size of this database is {units.size(data)}.",
         evidence={
             "shared_buffers_bytes": round(buffers),

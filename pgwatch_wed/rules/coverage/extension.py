@@ -121,7 +121,7 @@ def _old(snapshot: Snapshot, installed: str, default: str) -> Finding:
         object=_object(snapshot),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"{_NAME} {installed} is older than the server's {default}",
+        title=f"{_NAME} {installed} is older than the server's version {default}",
         detail="A server upgrade does not update the extension; newer columns are missing.",
         evidence={"installed_version": installed, "default_version": default},
         impact=Impact(risk="columns such as JIT and temporary I/O times are missing"),

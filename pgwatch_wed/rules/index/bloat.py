@@ -103,7 +103,7 @@ def _is_candidate(index: Index, size: int, limits: Limits) -> bool:
 def _judge(
     snapshot: Snapshot, index: Index, table: Table, exact: ExactBloat | None, limits: Limits
 ) -> _Waste | str:
-    """Return the waste, or why it cannot be told."""
+    """Return the waste, or why it is unknown."""
     if exact is not None:
         return _measured(index, exact)
     if "column_statistics" in snapshot.missing:

@@ -69,7 +69,7 @@ def _finding(snapshot: Snapshot, index: Index) -> Finding:
         severity=Severity.WARNING,
         grade=Grade.B,
         title=f"{index.qualified} is invalid",
-        detail=f"Its build failed or was cancelled: no query uses it, and {maintained}."
+        detail=f"Its build failed or was canceled: no query uses it, and {maintained}."
         + (f" {twin.name} is a valid duplicate." if twin else "")
         + (" A failed REINDEX CONCURRENTLY left it behind." if leftover else ""),
         evidence={

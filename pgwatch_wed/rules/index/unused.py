@@ -123,9 +123,10 @@ def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
             is_certain = node != "this server" or window == snapshot.window
             doubt = "" if is_certain else f" ({window.reason})"
             mend = "run again later, or require fewer days with --window DAYS"
+            days = f"{wanted.total_seconds() / 86400:g}"
             return Unknown(
-                f"the counters of {node} cover {known}{doubt}, but {wanted.total_seconds() / 86400:g} days are "
-                "required",
+                f"the counters of {node} cover {known}{doubt}, but "
+                f"{'1 day is' if days == '1' else f'{days} days are'} required",
                 mend if is_certain else f"{grant_birth(snapshot)}; or {mend}",
             )
     return None

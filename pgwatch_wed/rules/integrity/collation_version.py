@@ -68,7 +68,7 @@ def _default(snapshot: Snapshot, database: Database, limits: Limits) -> Finding:
     return _finding(
         snapshot,
         Object("database", database.name, database=database.name),
-        f"The default collation of {database.name}",
+        f"the default collation of {database.name}",
         (database.collation_version, database.actual_collation_version),
         affected,
         f"ALTER DATABASE {ident(database.name)} REFRESH COLLATION VERSION;",
@@ -83,7 +83,7 @@ def _named(snapshot: Snapshot, collation: CollationVersion, limits: Limits) -> F
     return _finding(
         snapshot,
         Object("collation", name, database=snapshot.server.database, schema=schema),
-        f"Collation {collation.name}",
+        f"collation {collation.name}",
         (collation.recorded, collation.actual),
         [i for i in indexes if i.access_method != "hash"],
         f"ALTER COLLATION {ident(schema, name)} REFRESH VERSION;",
@@ -121,7 +121,7 @@ def _finding(
         related=tuple(ix.object_of(snapshot, i) for i in affected[: limits.max_listed]),
         severity=Severity.CRITICAL if affected else Severity.INFO,
         grade=Grade.B,
-        title=f"{who} has a different version now; {_relying(len(affected))} on its order",
+        title=f"The version of {who} has changed; {_relying(len(affected))} on its order",
         detail=f"The recorded version is {recorded or 'unknown'}; the library's version is {actual or 'unknown'}.",
         evidence={
             "recorded_version": recorded,

@@ -33,9 +33,9 @@ NEEDS = ("databases",)
 class Limits:
     """Thresholds."""
 
-    # At least this many per day are a pattern,
+    # At least this many per day are a warning, if there are also warn_deadlocks.
     warn_per_day: float = 24.0
-    # if there are at least this many in total.
+    # The total number required for a warning.
     warn_deadlocks: int = 10
     # The counters must cover this time to show that there are none.
     window: timedelta = timedelta(days=1)

@@ -40,9 +40,9 @@ class Limits:
     min_idle: timedelta = timedelta(seconds=10)
     # By now it affects VACUUM and DDL.
     warn_idle: timedelta = timedelta(minutes=5)
-    # It is reported at once if another session has been waiting for it for this long,
+    # It is reported at once if another session has been waiting for it for this long.
     min_wait: timedelta = timedelta(milliseconds=500)
-    # and is a warning after this long.
+    # It is a warning if another session has been waiting for it for this long.
     warn_wait: timedelta = timedelta(seconds=5)
 
 

@@ -108,9 +108,9 @@ def _is_on(value: str | None) -> bool:
 
 def _finding(snapshot: Snapshot, timeout: Timeout, bare: list[str], seconds: int) -> Finding:
     roles = [r for r in bare if r]
-    everybody = len(roles) == sum(r.can_login and not r.is_superuser for r in snapshot.roles)
+    all_of_them = len(roles) == sum(r.can_login and not r.is_superuser for r in snapshot.roles)
     more = f" and {count(len(roles) - 5, 'more role')}" if len(roles) > 5 else ""
-    who = "" if everybody else f" for {', '.join(roles[:5])}{more}"
+    who = "" if all_of_them else f" for {', '.join(roles[:5])}{more}"
     return Finding(
         object=Object("setting", timeout.name),
         severity=Severity.INFO,

@@ -34,9 +34,9 @@ class Limits:
 
     # Fewer partitions cost little to read.
     min_partitions: int = 3
-    # Fewer calls are probably a report on the whole table,
+    # Fewer calls are probably a report on the whole table, unless they take min_ms.
     min_calls: int = 20
-    # unless they take at least this long in total.
+    # Statements that take at least this long in total are judged even with fewer calls.
     min_ms: float = 60_000.0
     # A smaller share of the load is not worth a change.
     min_load_share: float = 0.01

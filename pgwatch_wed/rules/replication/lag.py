@@ -30,13 +30,13 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # The lag in bytes of WAL,
+    # The lag in bytes of WAL.
     min_lag_bytes: int = 64 * 1024 * 1024
-    # and in time, if it is known.
+    # The lag in time, if it is known.
     min_lag: timedelta = timedelta(seconds=30)
-    # At least this lag is a warning,
+    # At least this lag is a warning.
     warn_lag: timedelta = timedelta(minutes=5)
-    # or this many bytes.
+    # At least this lag in bytes is a warning, too.
     warn_lag_bytes: int = 1024**3
 
 
@@ -87,7 +87,7 @@ def _finding(
         object=what,
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
-        title=f"{what.name} is {units.size(lag)}{time} behind",
+        title=f"{'This server' if what.name == 'this server' else what.name} is {units.size(lag)}{time} behind",
         detail=f"That is how far its replay is behind.{paused}",
         evidence={
             "replay_lag_bytes": lag,

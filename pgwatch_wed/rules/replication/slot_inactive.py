@@ -33,9 +33,9 @@ class Limits:
 
     # Longer than a restart of the consumer takes; known from 17 on.
     min_inactive: timedelta = timedelta(minutes=10)
-    # Being inactive for this long is a warning,
+    # Being inactive for this long is a warning.
     warn_inactive: timedelta = timedelta(days=1)
-    # or retaining this much WAL.
+    # Retaining this much WAL is a warning, too.
     warn_retained_bytes: int = 1024**3
 
 

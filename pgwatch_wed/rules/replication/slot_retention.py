@@ -76,7 +76,7 @@ def _keeping(
         object=Object("slot", slot.name),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
-        title=f"Slot {slot.name} keeps {units.size(retained)} of WAL",
+        title=f"Replication slot {slot.name} retains {units.size(retained)} of WAL",
         detail=(
             "Its consumer is connected but behind."
             if slot.is_active

@@ -31,6 +31,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import heap as bloat
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import maintenance
 
 NEEDS = ("tables", "table_activity", "columns")
@@ -170,7 +171,7 @@ def _unknowns(snapshot: Snapshot, blind: dict[str, list[Table]]) -> Iterator[Unk
     for reason, tables in sorted(blind.items()):
         mend = "use --exact-bloat, which measures it"
         if "statistics" in reason:
-            mend = f"run ANALYZE, or GRANT pg_read_all_data TO {role}; or use --exact-bloat, which measures it"
+            mend = f"run ANALYZE, or GRANT pg_read_all_data TO {ident(role)}; or use --exact-bloat, which measures it"
         for table in tables[:10]:
             yield Unknown(reason, mend, ix.table_object(snapshot, table))
         if len(tables) > 10:

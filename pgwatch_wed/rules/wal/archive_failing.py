@@ -37,9 +37,9 @@ _RISK = "recovery is not possible beyond that file; pg_wal grows until the disk 
 class Limits:
     """Thresholds."""
 
-    # Failures without a success for this long are critical,
+    # Having no success for this long is critical, if there are also critical_failures.
     critical_age: timedelta = timedelta(hours=1)
-    # if there are at least this many: a failing file is retried three times per minute.
+    # Fewer failures may be temporary: a failing file is retried three times per minute.
     critical_failures: int = 10
 
 

@@ -42,9 +42,9 @@ class Limits:
     min_requested: int = 10
     # The share of all checkpoints that were requested.
     min_share: float = 0.2
-    # At least this share is a warning, if there are also this many
+    # At least this share is a warning, if there are also warn_per_hour.
     warn_share: float = 0.5
-    # requested checkpoints per hour.
+    # Requested checkpoints per hour that are a warning, together with warn_share.
     warn_per_hour: float = 6.0
     # More is not suggested automatically: recovery would have to replay that much.
     max_advised_bytes: int = 128 * 1024**3
