@@ -1,4 +1,4 @@
-"""The documentation of rules, made from the rules themselves: ``python -m pgwatch_wed.docs FOLDER``."""
+"""The documentation of the rules, generated from the rules: ``python -m pgwatch_wed.docs FOLDER``."""
 
 import ast
 import inspect
@@ -10,9 +10,10 @@ from typing import Any
 
 from tabulate import tabulate
 
+from pgwatch_wed import units
 from pgwatch_wed.rules import Rule, all_rules
 
-_HEADER = "<!-- Made from the rule by `make docs`; edit the rule's docstring instead. -->\n\n"
+_HEADER = "<!-- Generated from the rule by `make docs`; edit the rule's docstring instead. -->\n\n"
 
 
 def page(rule: Rule) -> str:
@@ -44,7 +45,7 @@ def pages() -> dict[str, str]:
 
 
 def limits_table(rule: Rule, style: str = "plain") -> str:
-    """Tabulate a rule's thresholds, with the comment that stands above each."""
+    """Tabulate a rule's thresholds, with the comment above each."""
     comments = _comments(rule)
     rows = [(f.name, _show(_default(f)), comments.get(f.name, "")) for f in fields(rule.limits)]
     return tabulate(
@@ -59,17 +60,19 @@ def _default(spec: Any) -> Any:
 def _show(value: Any) -> str:
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
-        for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
             if seconds >= size and seconds % size == 0:
-                return f"{seconds / size:g} {unit}"
+                return units.count(int(seconds / size), unit)
         return f"{seconds:g} s"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}".removesuffix(".0")
+    return str(value)
 
 
 def _comments(rule: Rule) -> dict[str, str]:
-    """Map each limit to the comment above it or behind it, or the string below it.
+    """Map each limit to the comment above or next to it, or to the string below it.
 
-    Limits that stand right below one another share the comment of the first.
+    Limits on consecutive lines share the comment of the first.
     """
     source = inspect.getsource(rule.limits).splitlines()
     tree = ast.parse("\n".join(source)).body[0]
@@ -103,7 +106,7 @@ def _below(node: ast.stmt | None) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write every page, and remove pages of rules that are gone."""
+    """Write every page, and remove the pages of rules that no longer exist."""
     folder.mkdir(parents=True, exist_ok=True)
     made = pages()
     for stale in {p.name for p in folder.glob("*.md")} - set(made):
