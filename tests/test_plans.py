@@ -84,16 +84,20 @@ def test_what_could_run_somebodys_code_is_refused(work: str) -> None:
         "create view seen as select * from cars where id = trap()",
         "create function added(int, int) returns int language sql immutable as 'select $1 + $2'",
         "create operator #+# (leftarg = int, rightarg = int, function = added)",
+        "create function upto(text, int) returns bool language sql immutable as 'select true'",
+        "create operator <= (leftarg = text, rightarg = int, function = upto)",
     )
     with psycopg.connect(work, autocommit=True) as connection:
         connection.execute("select * from cars where id = trap()")
         connection.execute("select * from seen")
         connection.execute("select * from cars where id = 1 #+# 1")
+        connection.execute("select * from cars where maker between 1 and 2")
     run(work, "truncate ran")
     found = planned(work)
     assert "function" in str(found["select * from cars where id = trap()"].refused)
     assert "view" in str(found["select * from seen"].refused)
     assert "operator" in str(found["select * from cars where id = $1 #+# $2"].refused)
+    assert "operator" in str(found["select * from cars where maker between $1 and $2"].refused)
     with psycopg.connect(work) as connection:
         assert connection.execute("select count(*) from ran").fetchone() == (0,)
 

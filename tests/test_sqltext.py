@@ -2,8 +2,9 @@
 
 import pytest
 
-from pgwatch_wed.sqltext import statement, terms
-from pgwatch_wed.sqltext.statement import RelationName, UnsupportedError, parse
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.reading import QualifiedName
+from pgwatch_wed.sqltext.statement import UnsupportedError, parse
 from pgwatch_wed.sqltext.terms import Kind
 
 
@@ -53,9 +54,9 @@ def test_relations_are_those_of_the_text_without_its_ctes() -> None:
         'with c as (select from "My t") select from c, s.u union select from c join v on true'
     )
     assert found.relations == {
-        RelationName(None, "My t"),
-        RelationName("s", "u"),
-        RelationName(None, "v"),
+        QualifiedName(None, "My t"),
+        QualifiedName("s", "u"),
+        QualifiedName(None, "v"),
     }
 
 
@@ -80,7 +81,7 @@ def test_parameters_are_counted() -> None:
     ],
 )
 def test_a_limit_by_parameter_becomes_a_typical_one(text: str, expected: str) -> None:
-    assert statement.with_constant_limits(text, 100) == expected
+    assert parse(text, 100).text == expected
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import psycopg
 import pytest
 
-from pgwatch_wed.sqltext.statement import parse, with_casts
+from pgwatch_wed.sqltext.repairs import with_casts
+from pgwatch_wed.sqltext.statement import parse
 
 NORMALISED = [
     ("select now() - $1 * interval $2", "select now() - $1 * $2::interval"),

@@ -175,6 +175,11 @@ class Snapshot:
         return {t.oid: t for t in self.tables}
 
     @cached_property
+    def tables_named(self) -> Mapping[str, tuple[Table, ...]]:
+        """Tables by name, those of all schemas together."""
+        return _group(self.tables, "name")
+
+    @cached_property
     def activity_by_oid(self) -> dict[int, TableActivity]:
         """Table counters by table oid."""
         return {a.oid: a for a in self.table_activity}
@@ -366,8 +371,8 @@ class Snapshot:
 _FIRST_NORMAL_OID = 16_384
 
 
-def _group(rows: Iterable[Any], key: str) -> Mapping[int, tuple[Any, ...]]:
-    found: dict[int, list[Any]] = defaultdict(list)
+def _group(rows: Iterable[Any], key: str) -> Mapping[Any, tuple[Any, ...]]:
+    found: dict[Any, list[Any]] = defaultdict(list)
     for row in rows:
         found[getattr(row, key)].append(row)
     return defaultdict(tuple, {k: tuple(v) for k, v in found.items()})

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from pglast import ast, parse_sql
+from pglast import ast
 from pglast.parser import ParseError, scan
 from pglast.stream import RawStream
 
 from pgwatch_wed.redaction.names import REDACTED, Names
-from pgwatch_wed.sqltext.statement import with_casts
+from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext.repairs import with_casts
 
 # The mark of this tool's own statements, by which they are known.
 _MARK = re.compile(r"\s*(/\* pgwatch_wed(?::[a-z_]{1,40})? \*/)\s*")
@@ -54,10 +55,10 @@ class Statements:
         if vacuum is not None:
             return f"{vacuum[1]}{self.dotted(vacuum[2])}{vacuum[3]}"
         try:
-            tree = parse_sql(with_casts(text))
+            tree = trees.parse(with_casts(text))
             self._rename(tree)
             printed = str(RawStream()(tree))
-            is_same = _plain(parse_sql(printed)) == _plain(tree)
+            is_same = _plain(trees.parse(printed)) == _plain(tree)
         except Exception:  # noqa: BLE001 - whatever the parser or the printer makes of it, nothing leaks
             is_same = False
         return printed if is_same else self._by_tokens(text)
@@ -78,11 +79,11 @@ class Statements:
     def _type(self, text: str) -> str:
         """Replace the names inside of a type as format_type prints it."""
         try:
-            (statement,) = parse_sql(f"select null::{text}")
-            named: Any = statement.stmt.targetList[0].val.typeName  # type: ignore[union-attr]
+            (statement,) = trees.parse(f"select null::{text}")
+            named: Any = statement.targetList[0].val.typeName
             before = _plain(named)
             self._rename(named)
-        except (ParseError, AttributeError, IndexError, ValueError):
+        except (AttributeError, IndexError, ValueError):
             return self._names.stand_in("type", text)
         return text if _plain(named) == before else str(RawStream()(named))
 

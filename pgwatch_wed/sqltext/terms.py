@@ -5,16 +5,18 @@ The server has resolved everything by then: unqualified names, aliases, views, C
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from pglast import ast, parse_sql
+from pglast import ast
 from pglast.enums import A_Expr_Kind, BoolExprType, NullTestType, SortByDir, SortByNulls
 from pglast.parser import ParseError, scan
 from pglast.stream import RawStream
+
+from pgwatch_wed.sqltext import trees
 
 _ONCE = re.compile(r"\b(?:InitPlan|CTE) \w+(?: \(returns [^()]*\))?")
 _EACH_ROW = re.compile(
@@ -112,9 +114,8 @@ def sort_key(text: str) -> SortKey | None:
     """Return a key of a Sort or Group node, or None where it is not over one alias."""
     text = _readable(text)
     try:
-        statement: Any = parse_sql(f"select order by {text}")[0].stmt
-        order = statement.sortClause[0]
-    except ParseError:
+        order = trees.parse(f"select order by {text}")[0].sortClause[0]
+    except ValueError:
         return None
     operand = _operand(order.node)
     return None if operand is None else SortKey(operand, _direction(order))
@@ -124,7 +125,7 @@ def sort_key(text: str) -> SortKey | None:
 def extremes(text: str) -> tuple[Operand, ...]:
     """Return the operands of min() and max() in an output expression."""
     node = _parse(text)
-    calls: list[Any] = [n for n in _walk(node) if isinstance(n, ast.FuncCall)]
+    calls: list[Any] = [n for n in trees.walk(node) if isinstance(n, ast.FuncCall)]
     found = [
         _operand(call.args[0])
         for call in calls
@@ -152,9 +153,9 @@ def _readable(text: str) -> str:
 
 def _parse(text: str) -> Any:
     try:
-        statement: Any = parse_sql(f"select {_readable(text)}")[0].stmt
+        (statement,) = trees.parse(f"select {_readable(text)}")
         return statement.targetList[0].val
-    except (ParseError, IndexError, TypeError):
+    except (ValueError, IndexError, TypeError):
         return None
 
 
@@ -231,7 +232,9 @@ def _side(
     if operand.alias in aliases:
         return  # two columns of one table: no index helps
     is_constant = not aliases
-    if any(isinstance(n, ast.ParamRef) and n.number == _ROW_PARAMETER for n in _walk(comparand)):
+    if any(
+        isinstance(n, ast.ParamRef) and n.number == _ROW_PARAMETER for n in trees.walk(comparand)
+    ):
         return  # a subquery that runs for each row of this very table
     kind = _kind(operator, node, comparand)
     joined = other if other is not None and other.alias != operand.alias else None
@@ -264,9 +267,7 @@ def _pattern(operator: str, comparand: Any) -> Kind:
 
 
 def _constant(node: Any) -> str | None:
-    while isinstance(node, ast.TypeCast):
-        node = node.arg
-    value = getattr(node, "val", None)
+    value = getattr(trees.without_casts(node), "val", None)
     return value.sval if isinstance(value, ast.String) else None
 
 
@@ -276,7 +277,7 @@ def _operand(node: Any) -> Operand | None:
         return None
     columns = set(_columns(node))
     aliases = {alias for alias, _ in columns}
-    if len(aliases) != 1 or any(isinstance(n, ast.ParamRef) for n in _walk(node)):
+    if len(aliases) != 1 or any(isinstance(n, ast.ParamRef) for n in trees.walk(node)):
         return None
     (alias,) = aliases
     names = frozenset(column for _, column in columns)
@@ -289,34 +290,16 @@ def _operand(node: Any) -> Operand | None:
     return Operand(alias, _print(node), None, names)
 
 
-def as_expression(operand: Operand, text: str) -> Operand:
-    """Return the operand with another text, as an expression."""
-    return replace(operand, text=text, column=None)
-
-
 def _type(cast: Any) -> str:
     return str(cast.typeName.names[-1].sval)
 
 
 def _columns(node: Any) -> Iterator[tuple[str, str]]:
-    for each in _walk(node):
+    for each in trees.walk(node):
         if isinstance(each, ast.ColumnRef):
-            fields = each.fields or ()
-            names = [str(f.sval) for f in fields if isinstance(f, ast.String)]
-            if len(names) == len(fields) <= 2:
+            names = trees.names(each.fields)
+            if len(names) == len(each.fields or ()) <= 2:
                 yield names[0] if len(names) == 2 else "", names[-1]
-
-
-def _walk(node: Any) -> Iterator[Any]:
-    if isinstance(node, tuple | list):
-        for each in node:
-            yield from _walk(each)
-    elif isinstance(node, ast.Node):
-        yield node
-        for attribute in node:
-            value = getattr(node, attribute)
-            if isinstance(value, tuple | ast.Node):
-                yield from _walk(value)
 
 
 def _print(node: Any) -> str:

@@ -1,13 +1,11 @@
 """What can be told from a statement's text alone: whose it is, what it reads, its literals."""
 
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-from pglast.parser import ParseError, parse_sql_json, scan
+from pglast.parser import ParseError, scan
+
+from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
 
 # From 18 on, pg_stat_statements leaves out what comes before the first word.
 _OWN = re.compile(r"\s*(?:select\s+)?/\* pgwatch_wed\b")
@@ -66,11 +64,9 @@ def is_utility(text: str) -> bool:
 
 def is_maintenance(text: str) -> bool:
     """Tell whether it keeps the server in shape or frames a transaction (VACUUM, BEGIN, SET, …)."""
-    shape = _shape(text) if is_utility(text) else None
-    return shape is not None and shape.kind in _MAINTENANCE
+    return is_utility(text) and read(text).kind in _MAINTENANCE
 
 
-@lru_cache(maxsize=20_000)
 def is_monitoring(text: str) -> bool:
     """Tell whether it reads only PostgreSQL's own catalogs, statistics views and functions.
 
@@ -78,31 +74,28 @@ def is_monitoring(text: str) -> bool:
     calls of what this project installs; advice about them is of no use to the database's owner.
     A table of the user's that is called ``pg_…`` cannot be told here; see :func:`unqualified`.
     """
-    shape = _shape(text)
-    if shape is None:
+    found = read(text)
+    if found.why_not:
         relations = len(_RELATION.findall(text))
         return relations > 0 and relations <= sum(1 for _ in _SYSTEM.finditer(text))
-    if shape.kind == "VariableShowStmt":
+    if found.kind == "VariableShowStmt":
         return True
-    if shape.kind != "SelectStmt":
+    if found.kind != "SelectStmt":
         return False
-    if _calls_installed(shape):
+    if _calls_installed(found):
         return True
-    if shape.relations:
-        return all(_is_catalog(*r) for r in shape.relations)
-    return any(map(_looks_inside, shape.functions)) and all(
-        _looks_inside(f) or f[1] in _HARMLESS for f in shape.functions
+    if found.relations:
+        return all(map(_is_catalog, found.relations))
+    return any(map(_looks_inside, found.functions)) and all(
+        _looks_inside(f) or f.name in _HARMLESS for f in found.functions
     )
 
 
-@lru_cache(maxsize=20_000)
 def unqualified(text: str) -> frozenset[str]:
     """Return the names of the relations that it names outside of PostgreSQL's own schemas."""
-    shape = _shape(text)
-    return frozenset(n for s, n in shape.relations if s not in _CATALOGS) if shape else frozenset()
+    return frozenset(r.name for r in read(text).relations if r.schema not in _CATALOGS)
 
 
-@lru_cache(maxsize=20_000)
 def normalise(text: str) -> str:
     """Replace every literal by ``?``, so that no value of the user's leaves the server with us."""
     try:
@@ -127,70 +120,21 @@ def _without_literals(text: str) -> Iterator[str]:
     yield text[end:]
 
 
-# --- what it names ------------------------------------------------------------------------------
-
-_Named = tuple[str | None, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    kind: str
-    relations: frozenset[_Named]
-    functions: frozenset[_Named]
-
-
-@lru_cache(maxsize=20_000)
-def _shape(text: str) -> _Shape | None:
-    """Return what one statement names; None for several and for what does not parse."""
-    try:
-        statements = json.loads(parse_sql_json(text)).get("stmts", [])
-    except (ParseError, ValueError, UnicodeError, RecursionError):
-        return None
-    if len(statements) != 1:
-        return None
-    (kind,) = statements[0]["stmt"]
-    nodes = list(_nodes(statements[0]["stmt"]))
-    queries = {n["ctename"] for name, n in nodes if name == "CommonTableExpr" and "ctename" in n}
-    relations = {(n.get("schemaname"), n["relname"]) for _, n in nodes if "relname" in n}
-    functions = {_function(n["funcname"]) for name, n in nodes if name == "FuncCall"}
-    # a cast to regclass and its kin is a look-up in a catalog
-    types = {_function(n["names"]) for _, n in nodes if "typemod" in n and "names" in n}
-    functions |= {("pg_catalog", name) for _, name in types if name.startswith("reg")}
-    return _Shape(kind, frozenset(relations - {(None, q) for q in queries}), frozenset(functions))
-
-
-def _nodes(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    stack = [("", tree)]
-    while stack:
-        name, node = stack.pop()
-        if isinstance(node, list):
-            stack += [("", each) for each in node]
-        elif isinstance(node, dict):
-            if name:
-                yield name, node
-            stack += node.items()
-
-
-def _function(parts: list[Any]) -> _Named:
-    names = [part["String"]["sval"] for part in parts]
-    return (names[-2] if len(names) > 1 else None, names[-1])
-
-
-def _is_catalog(schema: str | None, name: str) -> bool:
+def _is_catalog(relation: QualifiedName) -> bool:
     """Tell whether a relation is the server's or a monitoring extension's own."""
+    schema, name = relation.schema, relation.name
     if schema is not None and schema not in _CATALOGS:
         return name.startswith("pg_stat_") or name in _INSTALLED
     return schema is not None or name.startswith("pg_") or name in _INSTALLED
 
 
-def _looks_inside(function: _Named) -> bool:
-    schema, name = function
+def _looks_inside(function: QualifiedName) -> bool:
+    schema, name = function.schema, function.name
     is_servers = schema == "pg_catalog" or (schema is None and name.startswith("pg_"))
     return is_servers and _WORK.match(name) is None
 
 
-def _calls_installed(shape: _Shape) -> bool:
-    named = shape.functions | shape.relations
-    return any(name in _INSTALLED for _, name in named) and all(
-        name in _INSTALLED or _is_catalog(*r) for r in shape.relations for name in r[1:]
-    )
+def _calls_installed(found: Reading) -> bool:
+    """Tell whether it calls what this project installs, on nothing but catalogs."""
+    named = found.functions | found.relations
+    return any(n.name in _INSTALLED for n in named) and all(map(_is_catalog, found.relations))

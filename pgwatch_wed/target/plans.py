@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from pglast.parser import ParseError, parse_sql_json
 from psycopg import sql
 
 from pgwatch_wed.facts import Snapshot, Statement, StatementPlan, Table
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.plan_trees import outline
-from pgwatch_wed.sqltext.statement import RelationName, UnsupportedError, parse
+from pgwatch_wed.sqltext.reading import QualifiedName, read
+from pgwatch_wed.sqltext.statement import UnsupportedError, parse
 from pgwatch_wed.target import connect
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -126,7 +126,7 @@ class _Planner:
             self._end()
         return described(statement.query_id, top, self.tables)
 
-    def _known(self, relations: Iterable[RelationName]) -> list[int]:
+    def _known(self, relations: Iterable[QualifiedName]) -> list[int]:
         """Return the oids of a statement's tables and their partitions; refuse views and strangers."""
         oids: list[int] = []
         for relation in relations:
@@ -172,7 +172,7 @@ class _Planner:
 
     def _check_calls(self, text: str) -> None:
         """Refuse what could run somebody's own code while it is planned, with our rights."""
-        functions, operators = _called(text)
+        found = read(text)
         row = self.connection.execute(
             """
             select exists (
@@ -189,7 +189,7 @@ class _Planner:
                             and d.deptype = 'e')
             )
             """,
-            (functions, operators),
+            (sorted(f.name for f in found.functions), sorted(found.operators)),
         ).fetchone()
         if row is None or row[0]:
             raise _RefusedError("it calls a function or an operator of the users' own")
@@ -235,28 +235,6 @@ class _Planner:
         answer = json.loads(row[0]) if isinstance(row[0], str) else row[0]
         found: dict[str, Any] = answer[0]["Plan"]
         return found
-
-
-def _called(text: str) -> tuple[list[str], list[str]]:
-    """Name the functions that a statement calls, and its operators."""
-    try:
-        tree = json.loads(parse_sql_json(text))
-    except (ParseError, ValueError) as error:
-        raise _RefusedError(f"it cannot be parsed: {type(error).__name__}") from None
-    functions: set[str] = set()
-    operators: set[str] = set()
-    stack: list[Any] = [tree]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, list):
-            stack += node
-        elif isinstance(node, dict):
-            if call := node.get("FuncCall"):
-                functions.add(call["funcname"][-1]["String"]["sval"])
-            if isinstance(names := node.get("name"), list):
-                operators |= {n["String"]["sval"] for n in names[-1:] if "String" in n}
-            stack += node.values()
-    return sorted(functions), sorted(operators)
 
 
 # --- reading a plan -----------------------------------------------------------------------------

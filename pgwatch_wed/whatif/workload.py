@@ -117,14 +117,11 @@ def query_of(name: str, text: str, **more: Any) -> Query | Rejected:
     try:
         if "\0" in text:
             raise UnsupportedError("it holds a zero byte")
-        parsed = statement.parse(text)
-        sql = parsed.text
-        if parsed.parameters:
-            sql = statement.with_constant_limits(sql, _TYPICAL_LIMIT)
-            parsed = statement.parse(sql)
+        parsed = statement.parse(text, _TYPICAL_LIMIT)
     except UnsupportedError as error:
         return Rejected(name, str(error))
-    return Query(name, sql, is_write=parsed.is_write, has_parameters=parsed.parameters > 0, **more)
+    is_open = parsed.parameters > 0
+    return Query(name, parsed.text, is_write=parsed.is_write, has_parameters=is_open, **more)
 
 
 def _weights(file: Path, names: set[str]) -> dict[str, float]:

@@ -25,10 +25,13 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Column, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import named
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
 from pgwatch_wed.rules import _queries as q
-from pgwatch_wed.sqltext import parsed as texts
+from pgwatch_wed.sqltext import forms
+from pgwatch_wed.sqltext.levels import Condition, Level
+from pgwatch_wed.sqltext.reading import query
 from pgwatch_wed.units import count
 
 NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "index_definitions")
@@ -60,7 +63,7 @@ class Limits:
 class _Hidden:
     table: Table
     column: Column
-    condition: texts.Condition
+    condition: Condition
 
     @property
     def words(self) -> str:
@@ -89,7 +92,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _hidden(snapshot: Snapshot, s: Statement, limits: Limits) -> _Hidden | None:
-    parsed = texts.parse(s.text) if s.text else None
+    parsed = query(s.text)
     if parsed is None:
         return None
     for level in parsed.levels:
@@ -100,41 +103,41 @@ def _hidden(snapshot: Snapshot, s: Statement, limits: Limits) -> _Hidden | None:
     return None
 
 
-def _of(snapshot: Snapshot, level: texts.Level, condition: texts.Condition) -> _Hidden | None:
+def _of(snapshot: Snapshot, level: Level, condition: Condition) -> _Hidden | None:
     """Return the column that a condition wraps in an expression that no index has."""
     wraps = condition.wrapper.endswith("()") or condition.wrapper.startswith("::")
     if condition.column is not None or condition.is_alternative or condition.operator == "<>":
         return None
-    if not (wraps or condition.wrapper in _ARITHMETIC) or texts.reads_json(condition.node):
+    if not (wraps or condition.wrapper in _ARITHMETIC) or forms.reads_json(condition.node):
         return None
     if len(set(condition.names)) != 1:
         return None
-    table = texts.table_of(snapshot, level, condition.names[0])
-    column = texts.column(snapshot, table, condition.names[0].column) if table else None
-    if table is None or column is None or texts.is_noop(condition.node, column):
+    table = named.table_of(snapshot, level, condition.names[0])
+    column = named.column(snapshot, table, condition.names[0].column) if table else None
+    if table is None or column is None or forms.is_noop(condition.node, column):
         return None
     if _is_covered(snapshot, table, condition) or _is_narrowed(snapshot, level, table):
         return None
     return _Hidden(table, column, condition)
 
 
-def _is_covered(snapshot: Snapshot, table: Table, condition: texts.Condition) -> bool:
-    wanted = texts.shape(condition.node)
+def _is_covered(snapshot: Snapshot, table: Table, condition: Condition) -> bool:
+    wanted = forms.shape(condition.node)
     return any(
-        wanted in texts.index_expressions(snapshot.definition_by_oid.get(i.oid, ""))
+        wanted in forms.index_expressions(snapshot.definition_by_oid.get(i.oid, ""))
         or i.oid not in snapshot.definition_by_oid
         for i in snapshot.indexes_of[table.oid]
         if i.expressions is not None and i.is_usable
     )
 
 
-def _is_narrowed(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
+def _is_narrowed(snapshot: Snapshot, level: Level, table: Table) -> bool:
     """Tell whether all columns of a unique key are compared by equality as well: that finds one row."""
     equal = {
         c.column.column
         for c in level.conditions
         if c.column is not None and c.operator == "=" and not c.is_alternative
-        if texts.table_of(snapshot, level, c.column) is table
+        if named.table_of(snapshot, level, c.column) is table
     }
     return any(
         set(snapshot.column_names(table.oid, i.columns[: i.key_count])) <= equal
@@ -201,7 +204,7 @@ def _advice(hidden: _Hidden) -> str:
 
 def _remedy(snapshot: Snapshot, hidden: _Hidden) -> tuple[Remedy, ...]:
     table = hidden.table
-    expression = texts.indexable(hidden.condition.node, hidden.column)
+    expression = forms.indexable(hidden.condition.node, hidden.column)
     if expression is None or table.kind == "p" or not hidden.condition.is_ordered:
         return ()
     name = _new_name(snapshot, hidden)

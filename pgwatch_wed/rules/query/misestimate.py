@@ -25,9 +25,11 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Column, Snapshot, Statement, StatementPlan, Table, TableActivity
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import named
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _queries as q
-from pgwatch_wed.sqltext import parsed as texts
+from pgwatch_wed.sqltext.levels import Level
+from pgwatch_wed.sqltext.reading import query
 from pgwatch_wed.units import count
 
 NEEDS = (
@@ -100,8 +102,8 @@ def _judgeable(
     snapshot: Snapshot, s: Statement, plan: StatementPlan, limits: Limits
 ) -> tuple[_Compared, ...]:
     """Return what the statement compares, if only equality determines the number of rows."""
-    parsed = texts.parse(s.text) if s.text else None
-    if parsed is None or parsed.kind == "insert" or plan.is_cut or plan.is_grouped:
+    parsed = query(s.text)
+    if parsed is None or parsed.kind == "InsertStmt" or plan.is_cut or plan.is_grouped:
         return ()
     if parsed.has_limit or parsed.is_grouped or parsed.has_functions_in_from:
         return ()
@@ -110,7 +112,7 @@ def _judgeable(
     level = parsed.levels[0]
     if any(c.operator != "=" or c.column is None or c.is_alternative for c in level.conditions):
         return ()
-    tables = [texts.relation(snapshot, r) for r in level.relations]
+    tables = [named.relation(snapshot, r) for r in level.relations]
     if any(t is None or not _is_fresh(snapshot, t, limits) for t in tables):
         return ()
     compared = tuple(_compared(snapshot, level))
@@ -142,11 +144,11 @@ def _saw_all(activity: TableActivity, table: Table, allowed: float) -> bool:
     return abs(present - table.rows) <= allowed / 3 and activity.n_tup_upd <= allowed
 
 
-def _compared(snapshot: Snapshot, level: texts.Level) -> Iterator[_Compared]:
+def _compared(snapshot: Snapshot, level: Level) -> Iterator[_Compared]:
     columns: dict[int, dict[int, Column]] = {}
     for condition in level.conditions:
-        table = texts.table_of(snapshot, level, condition.names[0])
-        column = texts.column(snapshot, table, condition.names[0].column) if table else None
+        table = named.table_of(snapshot, level, condition.names[0])
+        column = named.column(snapshot, table, condition.names[0].column) if table else None
         if table is not None and column is not None:
             columns.setdefault(table.oid, {})[column.attnum] = column
     for oid, mine in sorted(columns.items()):

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import named
 from pgwatch_wed.rules import _queries as q
-from pgwatch_wed.sqltext import parsed as texts
+from pgwatch_wed.sqltext.reading import Reading, query
 from pgwatch_wed.units import count
 
 NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "constraints")
@@ -82,15 +83,15 @@ def _looked_up(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None
         or s.text is None
     ):
         return None
-    parsed = texts.parse(s.text)
-    if parsed is None or len(parsed.levels) != 1 or len(parsed.relations) != 1:
+    parsed = query(s.text)
+    if parsed is None or len(parsed.levels) != 1 or len(parsed.sources) != 1:
         return None
     if not _equal_columns(parsed):
         return None
-    return texts.relation(snapshot, parsed.relations[0])
+    return named.relation(snapshot, parsed.sources[0])
 
 
-def _equal_columns(parsed: texts.Parsed) -> set[str]:
+def _equal_columns(parsed: Reading) -> set[str]:
     return {c.column.column for c in parsed.conditions if c.column and c.operator == "="}
 
 
@@ -113,9 +114,9 @@ def _lister(
 
 def _is_tied(snapshot: Snapshot, other: Statement, table: Table) -> bool:
     """Tell whether a foreign key, in either direction, relates a table of the other statement to this one's."""
-    parsed = texts.parse(other.text) if other.text else None
+    parsed = query(other.text)
     theirs = (
-        {t.oid for r in parsed.relations if (t := texts.relation(snapshot, r))} if parsed else set()
+        {t.oid for r in parsed.sources if (t := named.relation(snapshot, r))} if parsed else set()
     )
     return any(
         k.kind == "f"
@@ -130,7 +131,7 @@ def _is_tied(snapshot: Snapshot, other: Statement, table: Table) -> bool:
 def _stands_alone(
     snapshot: Snapshot, s: Statement, table: Table, calls: int, limits: Limits
 ) -> bool:
-    parsed = texts.parse(s.text or "")
+    parsed = query(s.text)
     if s.calls < max(limits.min_calls_alone, limits.min_call_share_alone * calls) or not parsed:
         return False
     equal = _equal_columns(parsed)

@@ -22,8 +22,11 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import named
 from pgwatch_wed.rules import _queries as q
-from pgwatch_wed.sqltext import parsed as texts
+from pgwatch_wed.sqltext import forms
+from pgwatch_wed.sqltext.levels import Condition, Level
+from pgwatch_wed.sqltext.reading import query
 
 NEEDS = ("statements", "statements_info", "tables", "columns")
 
@@ -65,12 +68,12 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _unpruned(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None:
-    parsed = texts.parse(s.text) if s.text else None
+    parsed = query(s.text)
     top = next((v for v in parsed.levels if v.is_top), None) if parsed else None
-    if parsed is None or top is None or parsed.kind == "insert":
+    if parsed is None or top is None or parsed.kind == "InsertStmt":
         return None
     for each in top.relations:
-        table = texts.relation(snapshot, each)
+        table = named.relation(snapshot, each)
         if table is None or table.kind != "p" or 0 in table.partition_columns:
             continue
         if len(snapshot.partitions_of[table.oid]) < limits.min_partitions:
@@ -80,13 +83,13 @@ def _unpruned(snapshot: Snapshot, s: Statement, limits: Limits) -> Table | None:
     return None
 
 
-def _is_restricted(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
+def _is_restricted(snapshot: Snapshot, level: Level, table: Table) -> bool:
     """Tell whether the statement has a condition on the table."""
-    named = (n for c in level.conditions for n in c.names)
-    return any(texts.table_of(snapshot, level, n) is table for n in (*named, *level.joins))
+    compared = (n for c in level.conditions for n in c.names)
+    return any(named.table_of(snapshot, level, n) is table for n in (*compared, *level.joins))
 
 
-def _has_key(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
+def _has_key(snapshot: Snapshot, level: Level, table: Table) -> bool:
     keys = snapshot.column_names(table.oid, table.partition_columns)
     by_hash = table.partition_strategy == "h"
     pruning = {
@@ -104,11 +107,11 @@ def _has_key(snapshot: Snapshot, level: texts.Level, table: Table) -> bool:
     return set(keys if by_hash else keys[:1]) <= pruning
 
 
-def _is_bare(snapshot: Snapshot, table: Table, condition: texts.Condition) -> bool:
+def _is_bare(snapshot: Snapshot, table: Table, condition: Condition) -> bool:
     if condition.column is not None:
         return True
-    column = texts.column(snapshot, table, condition.names[0].column)
-    return column is not None and texts.is_noop(condition.node, column)
+    column = named.column(snapshot, table, condition.names[0].column)
+    return column is not None and forms.is_noop(condition.node, column)
 
 
 def _finding(load: q.Load, s: Statement, table: Table, limits: Limits) -> Finding:

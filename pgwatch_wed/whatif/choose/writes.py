@@ -2,13 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
-
-from pglast import ast, parse_sql
-from pglast.parser import ParseError
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.sqltext.reading import read
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
 from pgwatch_wed.whatif.model import Candidate, Query
 
@@ -105,22 +101,6 @@ def _others(catalog: Catalog, write: Write) -> int:
     return len(catalog.indexes_of.get(catalog.by_name[write.table].oid, ()))
 
 
-@lru_cache(maxsize=2000)
 def updated_columns(text: str) -> frozenset[str]:
     """Return the columns that UPDATE, ON CONFLICT DO UPDATE or MERGE set, by name."""
-    try:
-        tree = parse_sql(text)
-    except ParseError:
-        return frozenset()
-    return frozenset(_targets(tree))
-
-
-def _targets(node: Any) -> Iterable[str]:
-    if isinstance(node, tuple | list):
-        for each in node:
-            yield from _targets(each)
-    elif isinstance(node, ast.Node):
-        if isinstance(node, ast.UpdateStmt | ast.OnConflictClause | ast.MergeWhenClause):
-            yield from (t.name for t in node.targetList or () if t.name)
-        for attribute in node:
-            yield from _targets(getattr(node, attribute))
+    return frozenset(c for target in read(text).targets for c in target.columns)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from pglast.parser import scan
 
 from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.repairs import parameters, with_values
 from pgwatch_wed.sqltext.terms import Conjunction, Kind, Term
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import usage
@@ -40,13 +40,13 @@ def filled(text: str, tree: PlanNode, catalog: Catalog, connection: psycopg.Conn
     places = dict(_places(tree, catalog))
     pairs = _pairs(places.values())
     values: dict[int, str] = {}
-    for number in sorted({int(text[t.start + 1 : t.end + 1]) for t in _parameters(text)}):
+    for number in sorted(parameters(text)):
         place = places.get(number)
         value = None if place is None else _value(connection, place, is_pair=_key(place) in pairs)
         if value is None:
             raise NoValueError(f"no usual value is known for ${number}")
         values[number] = literal(value)
-    return _substituted(text, values)
+    return with_values(text, lambda number, _start: values[number])
 
 
 def _places(tree: PlanNode, catalog: Catalog) -> Iterator[tuple[int, _Compared]]:
@@ -133,15 +133,3 @@ def _part(value: str) -> str:
 def _array(values: Iterable[str]) -> str:
     quoted = ('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values)
     return "{" + ",".join(quoted) + "}"
-
-
-def _parameters(text: str) -> list[Any]:
-    return [token for token in scan(text) if token.name == "PARAM"]
-
-
-def _substituted(text: str, values: dict[int, str]) -> str:
-    pieces, end = [], 0
-    for token in _parameters(text):
-        pieces += [text[end : token.start], values[int(text[token.start + 1 : token.end + 1])]]
-        end = token.end + 1
-    return "".join([*pieces, text[end:]])

@@ -1,0 +1,107 @@
+"""Texts as pg_stat_statements normalises them → texts that a server takes."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from pglast.parser import ParseError, Token, scan
+
+from pgwatch_wed.sqltext import trees
+
+
+def with_casts(text: str) -> str:
+    """Write ``interval $1`` as ``$1::interval``, and ``extract($1 from x)`` as ``date_part($1, x)``.
+
+    pg_stat_statements puts a parameter in the place of a literal also where its type or a keyword
+    stands before it, as in ``interval '1 day'``; no server takes what comes of it. (pglast does.)
+    """
+    if not _LITERAL_SYNTAX.search(text):
+        return text
+    try:
+        tokens = list(scan(text))
+    except ParseError:
+        return text
+    pieces, end = [], 0
+    for start, stop, new in _repairs(text, tokens):
+        pieces += [text[end:start], new]
+        end = stop
+    repaired = "".join([*pieces, text[end:]])
+    return repaired if pieces and _parses(repaired) else text
+
+
+_LITERAL_SYNTAX = re.compile(r"[\w\")]\s+\$\d|extract\s*\(\s*\$\d", re.IGNORECASE)
+
+
+def _repairs(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
+    """Yield (from, to, what stands there instead), in order."""
+    for place, token in enumerate(tokens):
+        if token.name != "PARAM":
+            continue
+        parameter = text[token.start : token.end + 1]
+        around = [
+            t.name for t in (*tokens[max(place - 2, 0) : place], *tokens[place + 1 : place + 2])
+        ]
+        if around == ["EXTRACT", "ASCII_40", "FROM"]:
+            yield tokens[place - 2].start, tokens[place + 1].end + 1, f"date_part({parameter},"
+            continue
+        first = _type_before(tokens, place)
+        if first is not None:
+            kind = text[first.start : token.start].rstrip()
+            yield first.start, token.end + 1, f"{parameter}::{kind}"
+
+
+_TYPES = frozenset(
+    (
+        *("IDENT", "INTERVAL", "TIMESTAMP", "TIME", "NUMERIC", "DECIMAL_P", "BOOLEAN_P", "REAL"),
+        *("INT_P", "INTEGER", "BIGINT", "SMALLINT", "FLOAT_P", "BIT", "VARCHAR", "CHARACTER"),
+        *("CHAR_P", "JSON"),
+    )
+)
+
+
+def _type_before(tokens: Sequence[Token], place: int) -> Token | None:
+    """Return the first token of the type that stands before a parameter; None where none does."""
+    at = place - 1
+    if at >= 3 and tokens[at].name == "ZONE":  # timestamp with time zone
+        at -= 3
+    if at >= 1 and tokens[at].name == "ASCII_41":  # interval(3)
+        while at > 0 and tokens[at].name != "ASCII_40":
+            at -= 1
+        at -= 1
+    if at < 0 or tokens[at].name not in _TYPES:
+        return None
+    while at >= 2 and tokens[at - 1].name == "ASCII_46" and tokens[at - 2].name == "IDENT":
+        at -= 2
+    return tokens[at]
+
+
+def _parses(text: str) -> bool:
+    try:
+        trees.parse(text)
+    except trees.UnreadableError:
+        return False
+    return True
+
+
+def with_values(text: str, value_of: Callable[[int, int], str | None]) -> str:
+    """Write values in the place of parameters, except where ``value_of`` returns None.
+
+    It is called with a parameter's number and the place where it begins.
+    """
+    pieces, end = [], 0
+    for number, token in _parameters(text):
+        value = value_of(number, token.start)
+        if value is not None:
+            pieces += [text[end : token.start], value]
+            end = token.end + 1
+    return "".join([*pieces, text[end:]])
+
+
+def parameters(text: str) -> set[int]:
+    """Return the numbers of a text's parameters."""
+    return {number for number, _ in _parameters(text)}
+
+
+def _parameters(text: str) -> Iterator[tuple[int, Token]]:
+    for token in scan(text):
+        if token.name == "PARAM":
+            yield int(text[token.start + 1 : token.end + 1]), token

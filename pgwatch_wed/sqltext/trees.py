@@ -1,0 +1,59 @@
+"""One parse of SQL by PostgreSQL's own parser, and one walk over what comes of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pglast import ast, parse_sql
+from pglast.parser import ParseError, parse_sql_json
+
+# Shorter texts cannot nest so deeply that building the tree overruns the stack.
+_LONG = 10_000
+
+
+class UnreadableError(ValueError):
+    """The parser does not take the text; the message says why."""
+
+
+def parse(text: str) -> tuple[Any, ...]:
+    """Return the statements of a text; raise :class:`UnreadableError` where it is not SQL."""
+    try:
+        if len(text) > _LONG:
+            parse_sql_json(
+                text
+            )  # this one checks the depth; what is too deep would crash the other
+        return tuple(raw.stmt for raw in parse_sql(text))
+    except ParseError as error:
+        raise UnreadableError(f"PostgreSQL's parser does not take it: {error.args[0]}") from None
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"it cannot be parsed: {error}") from None
+
+
+def walk(node: Any, *closed: type) -> Iterator[Any]:
+    """Yield a node and all below it, parents first; what is below a ``closed`` one stays out.
+
+    It takes a node, a tuple of nodes or None.
+    """
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, tuple):
+            stack.extend(reversed(node))
+        elif isinstance(node, ast.Node):
+            yield node
+            if not isinstance(node, closed):
+                for attribute in reversed(list(node)):
+                    value = getattr(node, attribute)
+                    if isinstance(value, tuple | ast.Node):
+                        stack.append(value)
+
+
+def names(parts: Any) -> tuple[str, ...]:
+    """Return the names in a qualified name; a ``*`` is none."""
+    return tuple(str(part.sval) for part in parts or () if isinstance(part, ast.String))
+
+
+def without_casts(node: Any) -> Any:
+    """Return what stands inside of any casts."""
+    while isinstance(node, ast.TypeCast):
+        node = node.arg
+    return node
