@@ -45,7 +45,8 @@ class Limits:
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each statement that is dominated by planning."""
     load = q.Load.of(snapshot)
-    found = [s for s in load.queries if _is_heavy(load, s, limits)]
+    whole_ms = load.total_ms + sum(s.total_plan_ms for s in load.queries)
+    found = [s for s in load.queries if _is_heavy(s, whole_ms, limits)]
     if not any(i.track_planning for i in snapshot.statements_info) and not found:
         yield Unknown(
             "pg_stat_statements.track_planning is off, so planning times are not measured",
@@ -58,13 +59,12 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         yield _finding(load, s)
 
 
-def _is_heavy(load: q.Load, s: Statement, limits: Limits) -> bool:
-    whole = load.total_ms + sum(o.total_plan_ms for o in load.queries)
+def _is_heavy(s: Statement, whole_ms: float, limits: Limits) -> bool:
     return (
         s.plans >= limits.min_plans
         and s.total_plan_ms >= limits.min_plan_ms
         and s.total_plan_ms >= limits.min_plan_to_exec * s.total_exec_ms
-        and s.total_plan_ms + s.total_exec_ms >= limits.min_load_share * whole
+        and s.total_plan_ms + s.total_exec_ms >= limits.min_load_share * whole_ms
     )
 
 

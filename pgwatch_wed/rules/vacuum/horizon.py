@@ -21,7 +21,7 @@ transaction that its transaction manager has forgotten; restart a slot's consume
 standby. Autovacuum then does the rest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -57,24 +57,41 @@ class Limits:
     recently: timedelta = timedelta(minutes=5)
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What all holders together hold back: found once, however many they are."""
+
+    overdue: tuple[vac.Heap, ...]
+    oldest_xids: int
+
+    def harmed(self, holder: Holder) -> tuple[vac.Heap, ...]:
+        """Return the heaps that need the VACUUM which a holder holds back."""
+        return self.overdue if holder.pins_rows else ()
+
+
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for everything that holds back the horizon for too long."""
+    holders = horizon.holders(snapshot)
+    oldest = next((h.age_xids for h in holders if h.pins_rows), 0)
+    held_back = _Held(tuple(horizon.overdue(snapshot)) if holders else (), oldest)
     found = [
         (holder, severity)
-        for holder in horizon.holders(snapshot)
-        if (severity := _severity(snapshot, holder, limits))
+        for holder in holders
+        if (severity := _severity(snapshot, holder, held_back, limits))
     ]
     sessions = [h.source for h, _ in found if isinstance(h.source, Session)]
     names = dict(zip((s.pid for s in sessions), locks.objects(sessions), strict=True))
     for holder, severity in found:
-        yield _finding(snapshot, holder, severity, limits, names)
+        yield _finding(snapshot, holder, severity, held_back, limits, names)
     yield from locks.hidden(snapshot)
 
 
-def _severity(snapshot: Snapshot, holder: Holder, limits: Limits) -> Severity | None:
+def _severity(
+    snapshot: Snapshot, holder: Holder, held_back: _Held, limits: Limits
+) -> Severity | None:
     held = holder.held(snapshot.now)
-    harmed = list(horizon.overdue(snapshot)) if holder.pins_rows else []
-    if _in_vain(snapshot, holder, harmed, limits):
+    harmed = held_back.harmed(holder)
+    if _in_vain(snapshot, holder, held_back, limits):
         return Severity.WARNING
     if (held and held >= limits.warn_held) or holder.age_xids >= limits.warn_age_xids:
         return Severity.WARNING
@@ -100,15 +117,15 @@ def _is_abandoned(holder: Holder) -> bool:
 
 
 def _in_vain(
-    snapshot: Snapshot, holder: Holder, harmed: list[vac.Heap], limits: Limits
+    snapshot: Snapshot, holder: Holder, held_back: _Held, limits: Limits
 ) -> list[vac.Heap]:
     """Return the heaps in which a vacuum left dead rows because of the holder.
 
     Only the oldest holder is to blame, and others of similar age.
     """
-    oldest = next((h.age_xids for h in horizon.holders(snapshot) if h.pins_rows), 0)
-    if holder.age_xids < oldest / 2:
+    if holder.age_xids < held_back.oldest_xids / 2:
         return []
+    harmed = held_back.harmed(holder)
     return [h for h in harmed if horizon.vacuumed_in_vain(snapshot, h, holder, limits.recently)]
 
 
@@ -116,12 +133,13 @@ def _finding(
     snapshot: Snapshot,
     holder: Holder,
     severity: Severity,
+    held_back: _Held,
     limits: Limits,
     names: dict[int, Object],
 ) -> Finding:
     held = holder.held(snapshot.now)
-    harmed = list(horizon.overdue(snapshot)) if holder.pins_rows else []
-    vain = _in_vain(snapshot, holder, harmed, limits)
+    harmed = held_back.harmed(holder)
+    vain = _in_vain(snapshot, holder, held_back, limits)
     subject = horizon.describe(holder)
     length = f" for {units.words(held)}" if held is not None else ""
     return Finding(
@@ -178,7 +196,7 @@ def _object(holder: Holder, names: dict[int, Object]) -> Object:
             return Object("standby", r.application_name or f"pid {r.pid}")
 
 
-def _detail(holder: Holder, harmed: list[vac.Heap], vain: list[vac.Heap]) -> str:
+def _detail(holder: Holder, harmed: Sequence[vac.Heap], vain: Sequence[vac.Heap]) -> str:
     if vain:
         dead = sum(h.dead for h in vain)
         names = ", ".join(sorted({h.label for h in vain})[:5])
