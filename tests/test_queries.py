@@ -271,8 +271,22 @@ def test_only_statements_that_stand_out_have_a_text(every_pg: Server, every_db: 
     snapshot = collect(every_db, only=["statements"], limits=CollectLimits(max_texts=1))
     assert len(snapshot.statements) >= len(all_texts)
     texts = [s.text for s in snapshot.statements if s.text is not None]
-    assert len(texts) <= 6
+    assert len(texts) <= 6 + 10
     assert "select $1 as often" in texts
+
+
+def test_texts_are_read_of_nearly_all_the_load_even_if_nothing_stands_out(
+    every_pg: Server, every_db: str
+) -> None:
+    with psycopg.connect(every_db, autocommit=True) as admin:
+        admin.execute("create extension pg_stat_statements")
+        for columns in range(1, 100):
+            admin.execute(f"select {', '.join(['1'] * columns)}, pg_sleep(0.002)".encode())
+    snapshot = collect(every_db, only=["statements"], limits=CollectLimits(max_texts=20))
+    texts = [s for s in snapshot.statements if s.text is not None]
+    whole = sum(s.total_exec_ms for s in snapshot.statements)
+    assert sum(s.total_exec_ms for s in texts) >= 0.95 * whole
+    assert len(texts) < len(snapshot.statements)
 
 
 @pytest.mark.pg(">= 18")
