@@ -1,15 +1,22 @@
 """The documentation cannot drift: it is made from the code, or compared with it."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from pgwatch_wed import docs
+from pgwatch_wed.analyse import judge
 from pgwatch_wed.config import Config
-from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.facts.features import Features
+from pgwatch_wed.rules import Rule, all_rules, discover
+from pgwatch_wed.target.collect import CLUSTER_FACTS, collect
+from tests.psql import psql
+from tests.servers import Server
 
 ROOT = Path(__file__).parent.parent
+ADDING = (ROOT / "docs" / "adding-a-rule.md").read_text(encoding="utf-8")
 HEADINGS = ("## Why it matters", "## How sure we are", "## Not reported", "## Remedy")
 CATALOGUE = {
     "query": "query-top-time query-temp-spill query-io-bound query-planning-heavy query-jit-overhead "
@@ -80,3 +87,47 @@ def test_every_rule_has_a_test_of_its_own() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+# The page for those who add to it
+
+
+def test_the_rule_on_the_page_is_one_and_its_remedy_silences_it(
+    pg: Server, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", ADDING, re.DOTALL)
+    folder = tmp_path / "rules_of_the_page" / "schema"
+    folder.mkdir(parents=True)
+    for place, text in (("../__init__", ""), ("__init__", ""), ("unlogged_table", code)):
+        (folder / f"{place}.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (rule,) = discover("rules_of_the_page")
+    psql(db, "create unlogged table carts as select generate_series(1, 2000) id; analyze carts")
+    (finding,) = judge(rule, collect(db), Config())[1]
+    assert (finding.rule, finding.object.label) == ("schema-unlogged-table", "public.carts")
+    for heading in HEADINGS:
+        assert heading in rule.doc
+    psql(db, finding.remedy[0].sql)
+    assert judge(rule, collect(db), Config())[1] == ()
+
+
+def test_the_helpers_on_the_page_exist() -> None:
+    named = 0
+    for cell in re.findall(r"^\| [^|]+ \| (`.*) \|$", ADDING, re.MULTILINE):
+        for part in (p for p in cell.split(";") if "`" in p):
+            place, *names = re.findall(r"`([\w.]+)`", part)
+            if place == "snapshot.server.features":
+                module: object = Features
+            else:
+                module = import_module(f"pgwatch_wed.{place}")
+            assert [n for n in names if not hasattr(module, n)] == [], place
+            named += len(names)
+    assert named > 50
+
+
+def test_the_files_on_the_page_exist_and_its_facts_of_the_cluster_are_all() -> None:
+    paths = re.findall(r"`((?:pgwatch_wed|tests|docs|reports)/[\w/.-]+?)/?`", ADDING)
+    assert len(paths) > 10
+    assert [p for p in paths if not (ROOT / p).exists()] == []
+    listed = ADDING.partition("The facts of the cluster are")[2].partition(".\n")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == CLUSTER_FACTS
