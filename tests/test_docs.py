@@ -1,6 +1,7 @@
 """The documentation cannot drift: it is made from the code, or compared with it."""
 
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -131,3 +132,14 @@ def test_the_files_on_the_page_exist_and_its_facts_of_the_cluster_are_all() -> N
     assert [p for p in paths if not (ROOT / p).exists()] == []
     listed = ADDING.partition("The facts of the cluster are")[2].partition(".\n")[0]
     assert set(re.findall(r"`(\w+)`", listed)) == CLUSTER_FACTS
+
+
+def test_the_table_of_rooms_is_that_of_the_layers() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \|", text.partition("| room |")[2], re.MULTILINE)
+    told = [[name.split(".")[0] for name in re.findall(r"`(\w+)(?:/|\.py)`", row)] for row in rows]
+    assert told == [layer.split(" | ") for layer in layers]
+    for place in re.findall(r"`((?:\w+/)+\w+\.py)`", text):
+        assert (ROOT / place).exists() or (ROOT / "pgwatch_wed" / place).exists(), place
