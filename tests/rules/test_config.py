@@ -135,7 +135,11 @@ def test_a_change_that_waits_for_a_restart_is_found(every_pg: Server) -> None:
 def test_a_restart_ends_the_wait(start_pg: StartServer) -> None:
     server = start_pg()
     run(server.dsn(), "alter system set shared_buffers = '64MB'", "select pg_reload_conf()")
-    assert eventually(lambda: found(server.dsn(), "config-pending-restart"))
+    running = ask(
+        server.dsn(), "select pg_size_pretty(pg_size_bytes(current_setting('shared_buffers')))"
+    )
+    (finding,) = eventually(lambda: found(server.dsn(), "config-pending-restart"))
+    assert f"running with {running}." in finding.detail
     restart(server)
     assert verdict(server.dsn(), "config-pending-restart") is Verdict.CLEAR
 

@@ -16,7 +16,8 @@ Restart at a convenient time, or revert the change. Fix erroneous entries before
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed import units
+from pgwatch_wed.facts import Setting, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 
 NEEDS = ("settings",)
@@ -42,7 +43,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
                 severity=Severity.INFO,
                 grade=Grade.B,
                 title=f"{setting.name} was changed, and a restart is pending",
-                detail=f"The server is still running with {setting.setting or 'none'}{setting.unit or ''}.",
+                detail=f"The server is still running with {_value(snapshot, setting)}.",
                 evidence={
                     "setting": setting.name,
                     "running_value": setting.setting,
@@ -71,3 +72,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
             },
             impact=Impact(risk="the entry is ignored, and the next restart may fail"),
         )
+
+
+def _value(snapshot: Snapshot, setting: Setting) -> str:
+    """Return the running value with its unit; a unit such as 8kB counts blocks."""
+    number = snapshot.setting_number(setting.name)
+    if number is not None and (setting.unit or "").endswith("B"):
+        return units.size(number) if number >= 0 else str(setting.setting)
+    return f"{setting.setting or 'none'} {setting.unit or ''}".strip()

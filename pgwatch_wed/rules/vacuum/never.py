@@ -109,7 +109,7 @@ def _finding(snapshot: Snapshot, heap: vac.Heap, limits: Limits, *, comes: bool)
         title=f"{table.qualified} has had {count(inserted, 'insert')} but was never vacuumed",
         detail="Autovacuum is on and due, but has not run on it since the counters began."
         if comes
-        else "Autovacuum is switched off for this table, or for its inserts.",
+        else "Autovacuum is off for this table, or for inserts into it.",
         evidence={
             "inserted_rows": inserted,
             "all_visible_pages": table.all_visible_pages,
