@@ -1,3 +1,3 @@
-"""PostgreSQL performance analysis whose advice is right."""
+"""PostgreSQL performance analysis whose advice you can trust."""
 
 __version__ = "0.1.0"

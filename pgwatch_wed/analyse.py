@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pgwatch_wed import __version__
+from pgwatch_wed import __version__, units
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import (
@@ -27,7 +27,7 @@ from pgwatch_wed.redaction import REDACTED, with_names
 from pgwatch_wed.rules import Rule, all_rules
 
 Original = Callable[[str], str]
-"""Gives the name that a stand-in is for; see :func:`analyse_redacted`."""
+"""Returns the name behind a placeholder; see :func:`analyse_redacted`."""
 
 _SEVERITY_POINTS = {Severity.CRITICAL: 60.0, Severity.WARNING: 30.0, Severity.INFO: 0.0}
 
@@ -39,10 +39,10 @@ def analyse(
     target: str | None = None,
     original: Original = str,
 ) -> Report:
-    """Judge the snapshots of one server, one a database, and rank what was found.
+    """Judge the snapshots of one server, one per database, and rank the findings.
 
-    ``target`` names the server for readers; without it, its address does. The patterns of the
-    configuration are matched with what ``original`` returns of a name.
+    ``target`` names the server for readers; the default is its address. The patterns of the
+    configuration are matched against what ``original`` returns for a name.
     """
     first = snapshots[0]
     readable = [_for_readers(snapshot, config, original) for snapshot in snapshots]
@@ -90,10 +90,10 @@ def analyse_redacted(
     allowed: Iterable[str] = (),
     rules: Iterable[Rule] | None = None,
 ) -> tuple[Report, tuple[Snapshot, ...]]:
-    """Judge snapshots in which every name has a stand-in; return the report with them.
+    """Judge snapshots in which every name is a placeholder; return the report with them.
 
-    Names go before rules judge: what no rule has seen, none can tell. ``allowed`` are patterns of
-    names that may be shown.
+    Names are replaced before the rules judge: what no rule has seen, none can reveal. ``allowed``
+    are patterns of names that may be shown.
     """
     clean, names = with_names(snapshots, allowed)
     report = analyse(clean, config, rules, REDACTED, names.restored)
@@ -117,20 +117,20 @@ def _original_object(given: Object, original: Original) -> Object:
 def _attempt(
     rule: Rule, snapshot: Snapshot, config: Config
 ) -> tuple[RuleVerdict, tuple[Finding, ...]]:
-    """Judge; a rule that fails, as over numbers that no server gives, costs itself and no report."""
+    """Judge; a rule that fails, for example over impossible numbers, does not cost the report."""
     try:
         return judge(rule, snapshot, config)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other rules have judged
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other rules can judge
         database = snapshot.server.database if rule.scope == "database" else None
-        reason = f"the rule failed: unexpected {type(error).__name__}"
-        mend = "please report it, with a snapshot (db-analyze collect)"
+        reason = f"the rule failed with an unexpected {type(error).__name__}"
+        mend = "please report this, with a snapshot (db-analyze collect)"
         return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
 
 
 def judge(
     rule: Rule, snapshot: Snapshot, config: Config
 ) -> tuple[RuleVerdict, tuple[Finding, ...]]:
-    """Let one rule judge one snapshot; a fact that it needs and that is missing makes it unknown."""
+    """Let one rule judge one snapshot; if a fact that it needs is missing, the verdict is unknown."""
     database = snapshot.server.database if rule.scope == "database" else None
     lacking = [(n, snapshot.missing[n]) for n in rule.needs if n in snapshot.missing]
     if lacking:
@@ -138,7 +138,7 @@ def judge(
         mend = " ".join(dict.fromkeys(m.mend for _, m in lacking if m.mend))
         return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
     if rule.primary_only and snapshot.server.is_in_recovery:
-        reason = "this is a standby; what the rule looks at can be judged on the primary only"
+        reason = "this is a standby, and the rule can be evaluated only on the primary"
         mend = "run it on the primary"
         return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
     findings: list[Finding] = []
@@ -182,7 +182,7 @@ def _unknown_reason(unknowns: list[Unknown], show: int = 3) -> str:
 
 
 def _merge(verdicts: list[RuleVerdict]) -> Iterable[RuleVerdict]:
-    """Give one verdict a rule: a finding anywhere, else unknown anywhere, else clear."""
+    """Return one verdict per rule: a finding in any database, else unknown in any, else clear."""
     order = (Verdict.FINDING, Verdict.UNKNOWN, Verdict.CLEAR)
     for rule_id in dict.fromkeys(v.rule for v in verdicts):
         mine = [v for v in verdicts if v.rule == rule_id]
@@ -196,21 +196,21 @@ def _merge(verdicts: list[RuleVerdict]) -> Iterable[RuleVerdict]:
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
-    """Order findings by what they gain, weighed by their grade; ties by name, never by rule order."""
+    """Order findings by gain, weighted by grade; ties by name, never by the order of rules."""
     return sorted(findings, key=lambda f: (-score(f), -_spent(f), f.object.label, f.rule, f.id))
 
 
 def _spent(finding: Finding) -> float:
-    """Return the time measured so far: it orders what a short window says nothing a day about."""
+    """Return the time measured so far; it orders findings whose window is too short for a daily rate."""
     spent = finding.evidence.get("total_exec_ms")
     return float(spent) if isinstance(spent, int | float) else 0.0
 
 
 def score(finding: Finding) -> float:
-    """Weigh a finding: severity, and the orders of magnitude of time and bytes that it promises.
+    """Score a finding: severity, and the orders of magnitude of the time and bytes it promises.
 
-    A second a day and a megabyte count about the same; ten times as much adds ten points, halved
-    at grade C.
+    A second per day and a megabyte count about the same; ten times as much adds ten points, or
+    half that at grade C.
     """
     ms = max(finding.impact.ms_per_day or 0.0, 0.0)
     size = max(finding.impact.bytes or 0, 0)
@@ -219,7 +219,7 @@ def score(finding: Finding) -> float:
 
 
 def _for_readers(snapshot: Snapshot, config: Config, original: Original) -> Snapshot:
-    """Leave out what belongs to extensions, hosts and other tools: its owner does not read this."""
+    """Leave out what belongs to extensions, hosting providers and other tools: not the reader's to change."""
     hidden = {t.oid for t in snapshot.tables if t.is_in_extension or _skips(config, t, original)}
 
     def is_skipped(role: str | None) -> bool:
@@ -285,12 +285,13 @@ def _coverage(
 
 
 def _skipped(snapshot: Snapshot, config: Config, original: Original) -> str:
-    """Say which tables were not judged because their schema is skipped."""
+    """Describe which tables were not judged because their schema is skipped."""
     tables = [t for t in snapshot.tables if not t.is_in_extension and _skips(config, t, original)]
     if not tables:
         return ""
     schemas = ", ".join(sorted({t.schema for t in tables}))
-    return f"{len(tables):,} tables were not judged, their schemas are skipped: {schemas}"
+    were = f"{units.count(len(tables), 'table')} {'was' if len(tables) == 1 else 'were'}"
+    return f"{were} not evaluated because of skipped schemas: {schemas}"
 
 
 def _self_cost(snapshots: Sequence[Snapshot]) -> SelfCost:

@@ -6,7 +6,7 @@
     only = ["index", "vacuum"]  # rules or areas
     skip_schemas = ["cron", "audit_*"]
     skip_roles = ["rdsadmin"]
-    memory = "16GB"             # the server's RAM, which SQL cannot tell
+    memory = "16GB"             # the server's RAM, which SQL cannot query
 
     [rules.index-unused]
     min_size_bytes = "10MB"
@@ -31,13 +31,13 @@ from pgwatch_wed.errors import UsageError
 from pgwatch_wed.findings import Finding, Severity
 from pgwatch_wed.rules import PROFILES, Rule, all_rules, areas
 
-# Schemas that hosts and tools manage: their owner is not the reader of the report.
+# Schemas managed by hosting providers and tools, not by the reader of the report.
 MANAGED_SCHEMAS = (
     *("supabase_functions", "supabase_migrations", "graphql_public", "pgsodium", "pgsodium_masks"),
     *("_timescaledb_*", "timescaledb_*", "rdsadmin", "hdb_catalog", "pglogical", "pgbouncer"),
     *("tiger_data", "pgagent", "neon", "google_ml", "azure_sys"),
 )
-# Words that anybody may name a schema by: managed only where a host's role owns the table.
+# Common words that anyone may use for a schema: managed only if a provider's role owns the table.
 MANAGED_WHERE_OWNED = ("auth", "storage", "realtime", "vault", "graphql", "net", "cron", "partman")
 MANAGED_ROLES = (
     *("rdsadmin", "rdsrepladmin", "cloudsqladmin", "cloudsqlagent", "azuresu", "azure_pg_admin"),
@@ -47,7 +47,7 @@ MANAGED_ROLES = (
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """An entry that takes findings out of the report, with its reason and its end."""
+    """An entry that removes findings from the report, with a reason and an expiry date."""
 
     reason: str
     finding: str = "*"
@@ -56,7 +56,7 @@ class Ignore:
     until: date | None = None
 
     def matches(self, finding: Finding, today: date) -> bool:
-        """Tell whether it covers a finding today."""
+        """Tell whether it applies to a finding today."""
         if self.until is not None and today > self.until:
             return False
         return (
@@ -68,7 +68,7 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that steers a run's judgement."""
+    """Everything that controls how a run judges."""
 
     profile: str = "mixed"
     only: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class Config:
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def skips(self, schema: str, owner: str) -> bool:
-        """Tell whether a table is the host's or a tool's own, or lies in a schema to skip."""
+        """Tell whether a table belongs to the provider or a tool, or is in a schema to skip."""
         if any(fnmatchcase(schema, p) for p in self.skip_schemas):
             return True
         return schema in MANAGED_WHERE_OWNED and any(fnmatchcase(owner, p) for p in MANAGED_ROLES)
@@ -110,7 +110,7 @@ def _profile_limits(rule: Rule, profile: str) -> Mapping[str, Any]:
 
 
 def load(path: Path | None) -> Config:
-    """Read the configuration; without a path look for the usual files. Unknown keys are errors."""
+    """Read the configuration; without a path, look for the usual files. Unknown keys are errors."""
     if path is not None:
         return parse(_read(path), str(path))
     own = Path("pgwatch_wed.toml")
@@ -127,7 +127,7 @@ def load(path: Path | None) -> Config:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except PermissionError:  # a working folder that this user cannot enter, as after `sudo -u`
+    except PermissionError:  # a working directory that this user cannot enter, as after `sudo -u`
         return False
 
 
@@ -135,7 +135,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+        raise UsageError(f"could not read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     if path.name == "pyproject.toml" or "tool" not in data:
@@ -145,7 +145,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def parse(table: Mapping[str, Any], source: str) -> Config:
-    """Turn a TOML table into a Config; every mistake names the key."""
+    """Turn a TOML table into a Config; every error names the key."""
     config = Config()
     for key, value in table.items():
         match key:
@@ -180,7 +180,7 @@ def parse(table: Mapping[str, Any], source: str) -> Config:
             case _:
                 raise UsageError(
                     f"{source}: unknown key {key!r}",
-                    "known: profile, only, ignore, skip_schemas, skip_roles, memory, window, "
+                    "valid keys: profile, only, ignore, skip_schemas, skip_roles, memory, window, "
                     "min_severity, rules",
                 )
     return config
@@ -192,7 +192,8 @@ def check_names(names: tuple[str, ...], where: str) -> None:
     for name in names:
         if name not in known:
             raise UsageError(
-                f"{where}: there is no rule or area {name!r}", "db-analyze explain lists them"
+                f"{where}: rule or area {name!r} does not exist",
+                "db-analyze explain lists all rules",
             )
 
 
@@ -217,11 +218,13 @@ def _ignore(entry: Mapping[str, Any], source: str) -> Ignore:
     known = {f.name for f in fields(Ignore)}
     for key in entry:
         if key not in known:
-            raise UsageError(f"{source}: ignore: unknown key {key!r}", f"known: {', '.join(known)}")
+            raise UsageError(
+                f"{source}: ignore: unknown key {key!r}", f"valid keys: {', '.join(known)}"
+            )
     if not isinstance(entry.get("reason"), str) or not entry["reason"].strip():
-        raise UsageError(f"{source}: ignore: an entry needs a reason")
+        raise UsageError(f"{source}: ignore: each entry must have a reason")
     if not {"finding", "rule", "object"} & set(entry):
-        raise UsageError(f"{source}: ignore: an entry names a finding, a rule or an object")
+        raise UsageError(f"{source}: ignore: each entry must name a finding, a rule or an object")
     until = entry.get("until")
     if isinstance(until, str):
         try:
@@ -243,14 +246,14 @@ def _rule_limits(value: Any, source: str) -> dict[str, dict[str, Any]]:
     for name, table in value.items():
         where = f"{source}: rules.{name}"
         if name not in rules:
-            raise UsageError(f"{where}: there is no such rule", "db-analyze explain lists them")
+            raise UsageError(f"{where}: no such rule", "db-analyze explain lists all rules")
         if not isinstance(table, dict):
             raise _wrong(source, f"rules.{name}", "a table of limits")
         types = get_type_hints(rules[name].limits)
         for key in table:
             if key not in types:
                 known = ", ".join(types) or "none"
-                raise UsageError(f"{where}: unknown limit {key!r}", f"known: {known}")
+                raise UsageError(f"{where}: unknown limit {key!r}", f"valid limits: {known}")
         found[name] = {k: _limit(types[k], k, v, where) for k, v in table.items()}
     return found
 
@@ -270,7 +273,7 @@ def _limit(hint: Any, name: str, value: Any, where: str) -> Any:
             return value
         raise UsageError(f"{key} must be a number, not {value!r}")
     if hint is int and not isinstance(value, int):
-        raise UsageError(f"{key} must be a whole number, not {value!r}")
+        raise UsageError(f"{key} must be an integer, not {value!r}")
     if value < 0:
         raise UsageError(f"{key} must not be negative")
     return hint(value) if hint in (int, float) else value

@@ -1,4 +1,4 @@
-"""The errors that a user may see: one line of what happened, one of what to do."""
+"""The errors that a user may see: one line on what happened, one on what to do."""
 
 import re
 
@@ -7,7 +7,7 @@ _SECRET = re.compile(
     r"('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)",
     re.IGNORECASE,
 )
-# Up to the last @: a password may hold what it should have been escaped for.
+# Up to the last @: a password may contain one that should have been escaped.
 _URI_SECRET = re.compile(r"(://[^:@/\s]*):[^\n]*@")
 
 
@@ -29,13 +29,13 @@ class Error(Exception):
 
 
 class UsageError(Error):
-    """The user's input cannot be taken: an option, a file, a configuration key."""
+    """The user's input is not valid: an option, a file, a configuration key."""
 
     exit_status = 2
 
 
 class ConnectError(Error):
-    """The target cannot be reached or refuses us."""
+    """The target cannot be reached or refuses the connection."""
 
 
 class CollectError(Error):
@@ -47,7 +47,7 @@ class SnapshotError(Error):
 
 
 class RuleError(Error):
-    """A module among the rules is not what a rule must be."""
+    """A module in the rules' folder is not a valid rule."""
 
 
 class InstallError(Error):
@@ -59,7 +59,7 @@ class EmbeddedError(Error):
 
 
 def said(error: BaseException) -> str:
-    """Return what an error says in one line, without secrets; of a server's, its primary message."""
+    """Return an error's message on one line, without secrets; for a server's error, the primary message."""
     message = getattr(getattr(error, "diag", None), "message_primary", None)
     return redact(" ".join(str(message or error).split()))
 

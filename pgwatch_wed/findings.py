@@ -1,4 +1,4 @@
-"""What rules yield and what a run produced: findings, verdicts, the report."""
+"""What rules yield and what a run produces: findings, verdicts, the report."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the worst."""
+        """Return 0 for the worst."""
         return list(Severity).index(self)
 
 
 class Grade(StrEnum):
-    """How well it is proven."""
+    """How well it is established."""
 
     A = "A"  # proven by the planner, or measured exactly
     B = "B"  # follows from catalog facts
@@ -36,7 +36,7 @@ class Grade(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a rule says of this target."""
+    """What a rule concludes about this target."""
 
     FINDING = "finding"
     CLEAR = "clear"
@@ -48,7 +48,7 @@ class Object:
     """What a finding is about.
 
     ``kind`` is one of table, index, sequence, statement, session, setting, slot, database, ….
-    Leave ``database`` None for what belongs to the whole server.
+    ``database`` is None for what belongs to the whole server.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """The gain: milliseconds a day, bytes, and in words what happens otherwise."""
+    """The gain: milliseconds per day, bytes, and in words what happens otherwise."""
 
     ms_per_day: float | None = None
     bytes: int | None = None
@@ -76,8 +76,8 @@ class Impact:
 class Remedy:
     """One step that is safe to paste.
 
-    ``lock`` names the lock level and what it holds up; ``undo`` is the way back, as SQL where
-    there is one.
+    ``lock`` names the lock level and what it blocks; ``undo`` reverses the step, in SQL if that
+    is possible.
     """
 
     sql: str
@@ -90,7 +90,7 @@ class Remedy:
 class Finding:
     """One fault of one object.
 
-    ``evidence`` holds JSON values whose names carry units. ``rule``, ``area`` and ``docs`` are
+    ``evidence`` contains JSON values; their names end in units. ``rule``, ``area`` and ``docs`` are
     filled in by :func:`pgwatch_wed.analyse.analyse`; a rule leaves them empty.
     """
 
@@ -110,7 +110,7 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """A fingerprint of rule and object that later runs find again."""
+        """A fingerprint of rule and object that is the same in later runs."""
         o = self.object
         identity = "\x1f".join(
             (self.rule, o.kind, o.database or "", o.schema or "", o.table or "", o.name)
@@ -120,7 +120,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A rule, or one object of it, that could not be judged: why, and what would mend it."""
+    """A rule, or one object of it, that could not be judged: why, and what would allow it."""
 
     reason: str
     mend: str = ""
@@ -129,7 +129,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class RuleVerdict:
-    """The verdict of a rule over all that it looked at.
+    """The verdict of a rule on everything that it looked at.
 
     ``reason`` explains an unknown, or what a finding or clear verdict leaves out.
     """
@@ -144,7 +144,7 @@ class RuleVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A finding that the configuration or a baseline takes out of the report."""
+    """A finding that the configuration or a baseline removes from the report."""
 
     id: str
     rule: str
@@ -154,7 +154,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Who was analysed; never a password."""
+    """The server that was analyzed; never a password."""
 
     label: str
     database: str
@@ -170,8 +170,8 @@ class Target:
 class Coverage:
     """How much of the measured load the report can see and explain.
 
-    Shares are fractions 0…1 of the execution time that pg_stat_statements holds for the database;
-    None where it cannot be told.
+    Shares are fractions 0…1 of the execution time in pg_stat_statements for the database; None if
+    they are not known.
     """
 
     explained_share: float | None
@@ -183,7 +183,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class SelfCost:
-    """What the run itself asked of the server."""
+    """What the run itself cost the server."""
 
     seconds: float
     queries: int
@@ -192,7 +192,7 @@ class SelfCost:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run produced: ranked findings, a verdict for every rule, and how far it could see."""
+    """What a run produces: ranked findings, a verdict for every rule, and how much was visible."""
 
     generated_at: datetime
     tool_version: str

@@ -1,16 +1,16 @@
 """What Alembic installs: runs frozen SQL files inside migrations, and Alembic from the CLI.
 
-``sql/install/<object>.v<N>.sql`` holds the whole, re-runnable definition of one function or view,
-named as the object is. A merged file never changes: copy it to the next number, edit that, and add
-a migration that says ``run("get_table_stats", 2)`` up and ``run("get_table_stats", 1)`` down. Where
-the columns of a function change, PostgreSQL wants it dropped first, and the views on it too:
+``sql/install/<object>.v<N>.sql`` contains the complete, re-runnable definition of one function or
+view, and is named after it. A merged file never changes: copy it to the next number, edit that, and
+add a migration with ``run("get_table_stats", 2)`` up and ``run("get_table_stats", 1)`` down. If the
+columns of a function change, PostgreSQL requires it to be dropped first, and the views on it, too:
 ``remove()`` them, then ``run()`` all of them again.
 
-``sql/install/steps/`` holds what surrounds these files. All of it is plain SQL that decides on the
-server, so that a script written offline does exactly what an online migration does. The schema's
-name is ``@schema@`` in the frozen files; it reaches the steps as a setting and is quoted there. All
-runs with a pinned search_path: in a schema where others may create, an operator that fits better
-than PostgreSQL's own would end up inside our views.
+``sql/install/steps/`` contains what surrounds these files. All of it is plain SQL that decides on
+the server, so that a script generated offline does exactly what an online migration does. The
+schema's name is ``@schema@`` in the frozen files; the steps get it as a setting and quote it.
+Everything runs with a pinned search_path: in a schema where others may create objects, an operator
+that matches better than PostgreSQL's own would end up in our views.
 """
 
 import io
@@ -64,7 +64,7 @@ class Installed:
         return self.max_arguments < 0
 
 
-# In the order in which they can be made: views come after what they read.
+# In the order in which they can be created: views come after what they read.
 OBJECTS = (
     Installed("get_table_stats"),
     Installed("get_index_stats"),
@@ -82,7 +82,7 @@ _BY_NAME = {each.name: each for each in OBJECTS}
 class Outcome:
     """What an installation or removal did: revisions before and after, and what the server said.
 
-    ``put_back`` names objects that somebody had dropped since they were installed.
+    ``put_back`` names objects that had been dropped since they were installed.
     """
 
     schema: str
@@ -97,7 +97,7 @@ class Outcome:
         return self.before != self.after or bool(self.put_back)
 
 
-# What migrations say.
+# Called by migrations.
 
 
 def run(name: str, version: int) -> None:
@@ -130,7 +130,7 @@ def definition(name: str, version: int, schema: str) -> str:
 
 
 def newest() -> dict[str, int]:
-    """Return the highest version of each object, in the order in which they can be made."""
+    """Return the highest version of each object, in the order in which they can be created."""
     found: dict[str, int] = {}
     for path in (assets.asset("sql") / "install").iterdir():
         if match := _FILE.fullmatch(path.name):
@@ -139,48 +139,48 @@ def newest() -> dict[str, int]:
     return {each.name: found[each.name] for each in OBJECTS if each.name in found}
 
 
-# What Alembic's env.py says.
+# Called by Alembic's env.py.
 
 
 def schema_name(name: str) -> str:
-    """Return a schema's name if objects can be made there; raise :class:`UsageError` if not."""
+    """Return a schema's name if objects can be created there; raise :class:`UsageError` if not."""
     reason = ""
     if not name or "\0" in name:
-        reason = "it is empty" if not name else "it contains a zero byte"
+        reason = "it is empty" if not name else "it contains a null byte"
     elif len(name.encode("utf-8", "surrogateescape")) > _MAX_NAME_BYTES:
         reason = f"it is longer than {_MAX_NAME_BYTES} bytes"
     elif name.startswith("pg_") or name == "information_schema":
-        reason = "it belongs to PostgreSQL"
+        reason = "it is reserved for PostgreSQL"
     if reason:
-        raise UsageError(f"the schema cannot be {name[:80]!r}: {reason}", "give another --schema")
+        raise UsageError(f"invalid schema name {name[:80]!r}: {reason}", "specify another --schema")
     return name
 
 
 def begin(schema: str) -> str:
-    """Return the SQL that comes before the first migration: one at a time, schema there."""
+    """Return the SQL that comes before the first migration: take the lock, create the schema."""
     return "\n".join((_settings(schema), _step("begin")))
 
 
 def finish(schema: str) -> str:
-    """Return the SQL that comes after the last migration: the version table is the owner's."""
+    """Return the SQL that comes after the last migration: the version table's privileges."""
     return "\n".join((_settings(schema, Installed(VERSION_TABLE, -1)), _step("privileges")))
 
 
 def clear(schema: str) -> str:
-    """Return the SQL that removes the last traces: the version table, and the schema if ours."""
+    """Return the SQL that drops the rest: the version table, and the schema if we created it."""
     return "\n".join((_settings(schema), _step("end")))
 
 
 @contextmanager
 def engine(conninfo: str) -> Iterator[sqlalchemy.Connection]:
-    """Connect for writing; raise :class:`ConnectError` with a reason in one line."""
+    """Connect for writing; raise :class:`ConnectError` with a one-line reason."""
     raw = _connect(conninfo)
     with _sqlalchemy(raw) as connection:
         yield connection
 
 
 def explain(error: BaseException) -> Error:
-    """Turn what the server or Alembic said into one line and a hint."""
+    """Turn an error of the server or Alembic into one line and a hint."""
     if isinstance(error, Error):
         return error
     if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
@@ -188,12 +188,12 @@ def explain(error: BaseException) -> Error:
     text = str(error)
     if "Can't locate revision" in text or "No such revision" in text:
         return InstallError(
-            "a newer pgwatch_wed has installed its objects here", "upgrade pgwatch-wed"
+            "the objects were installed by a newer pgwatch_wed", "upgrade pgwatch-wed"
         )
     return InstallError(text)
 
 
-# What the command line says.
+# Called by the command line.
 
 
 def upgrade(conninfo: str, schema: str) -> Outcome:
@@ -207,9 +207,9 @@ def downgrade(conninfo: str, schema: str) -> Outcome:
 
 
 def script(schema: str, target: str, *, conninfo: str | None = None) -> str:
-    """Return the SQL of the way to ``head`` or ``base`` as a script for psql.
+    """Return the SQL that leads to ``head`` or ``base`` as a script for psql.
 
-    From nothing (or from everything) on, or with ``conninfo`` from what that database has.
+    It starts from nothing (or from everything), or with ``conninfo`` from what that database has.
     """
     start = "base" if target == "head" else "head"
     if conninfo is not None:
@@ -240,7 +240,7 @@ def _migrate(conninfo: str, schema: str, target: str) -> Outcome:
 
 
 def _put_back(connection: sqlalchemy.Connection, schema: str) -> list[str]:
-    """Make again what was dropped behind Alembic's back."""
+    """Re-create what was dropped behind Alembic's back."""
     with connection.begin():
         found = connection.exec_driver_sql(_OURS, (schema, schema)).scalars().all()
         missing = {name: version for name, version in newest().items() if name not in found}
@@ -274,13 +274,13 @@ def _revision_of(conninfo: str, schema: str) -> str | None:
 def _revision(connection: sqlalchemy.Connection, schema: str) -> str | None:
     options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
     revision = MigrationContext.configure(connection, opts=options).get_current_revision()
-    # Alembic takes part in a transaction that is open, and would not end it.
+    # Alembic would join an open transaction and not end it.
     connection.rollback()
     return revision
 
 
 def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
-    # Nothing is set in the session: behind a pooler it would stay with the next client.
+    # Set nothing in the session: behind a pooler, the next client would inherit it.
     ours = psycopg.conninfo.make_conninfo(conninfo, client_encoding="UTF8")
     raw = connect.connect(ours, application_name="pgwatch_wed install")
     raw.autocommit = False
@@ -313,11 +313,13 @@ def _explain_server(error: psycopg.Error) -> InstallError:
     said = error.diag
     message = said.message_primary or str(error)
     if said.sqlstate == "2BP01":  # dependent objects still exist
-        return InstallError(f"{message}: {said.message_detail or ''}", "drop or change these first")
+        return InstallError(
+            f"{message}: {said.message_detail or ''}", "drop or change these objects first"
+        )
     if said.sqlstate == "42501" and not said.message_hint:
         return InstallError(
             message,
-            "the role needs CREATE on the schema (and on the database, if the schema is new)",
+            "the role needs CREATE on the schema (and on the database, if the schema does not exist)",
         )
     return InstallError(message, said.message_hint or "")
 
@@ -337,7 +339,7 @@ def _emit(sql: str) -> None:
         context.impl.static_output(sql)
         return
     assert context.connection is not None
-    # Without this the driver would take % for a placeholder.
+    # Otherwise the driver would take % for a placeholder.
     context.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 

@@ -1,4 +1,4 @@
-"""Sizes, times and counts, read and printed in one way: PostgreSQL's.
+"""Sizes, times and counts, read and printed the way PostgreSQL does.
 
 As in postgresql.conf and pg_size_pretty, kB, MB, GB and TB are powers of 1024; kiB, MiB and so on
 mean the same.
@@ -23,7 +23,7 @@ _TIMES_MS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
 def read_size(text: str, bare: str = "B") -> int:
     """Return the bytes of a size such as ``500MB``; ``bare`` is the unit of a number without one.
 
-    Raises ValueError for what is not a size.
+    Raises ValueError if the text is not a size.
     """
     match = _SIZE.match(text)
     if match is None:
@@ -43,7 +43,7 @@ def read_span(text: str) -> timedelta:
 
 
 def setting_factor(unit: str) -> float:
-    """Return what the unit of a setting in pg_settings counts: bytes, or milliseconds.
+    """Return the factor of a unit in pg_settings: to bytes, or to milliseconds.
 
     A unit such as ``8kB`` counts blocks of that size; an unknown one counts 1.
     """
@@ -78,7 +78,7 @@ def duration(ms: float) -> str:
 
 
 def words(length: timedelta | None) -> str:
-    """Print a time in a sentence: ``3 hours``."""
+    """Print a time for use in a sentence: ``3 hours``."""
     if length is None:
         return "an unknown time"
     total = length.total_seconds()
@@ -89,7 +89,7 @@ def words(length: timedelta | None) -> str:
 
 
 def count(number: float, noun: str, plural: str = "") -> str:
-    """Print a number of things: ``1 session``, ``2 sessions``; ``plural`` where it is not noun + s."""
+    """Print a number of things: ``1 session``, ``2 sessions``; ``plural`` if it is not noun + s."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
@@ -99,5 +99,5 @@ def share(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """Print a number in two or three digits."""
+    """Print a number with two or three digits."""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")

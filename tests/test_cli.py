@@ -112,7 +112,7 @@ def test_explain_lists_every_rule_and_tells_of_one() -> None:
     ("arguments", "status", "said"),
     [
         (("explain", "index-unusd"), 2, "index-unused"),
-        (("run", "host=/nowhere dbname=x"), 3, "cannot connect"),
+        (("run", "host=/nowhere dbname=x"), 3, "could not connect"),
         (("run", "this is = = no target"), 2, "not a connection string"),
         (("run", "--only", "index-nonsense"), 2, "index-nonsense"),
         (("run", "--format", "docx"), 2, "docx"),
@@ -137,7 +137,7 @@ def test_the_report_is_printed_even_if_it_cannot_be_written(faulty: str, tmp_pat
     done = db_analyze("run", faulty, "--no-advise", "-o", str(tmp_path / "file" / "folder"))
     assert done.returncode == 3
     assert "orders_customer_" in done.stdout
-    assert "cannot write" in done.stderr
+    assert "could not write" in done.stderr
 
 
 def test_the_configuration_ignores_with_a_reason_and_counts_it(faulty: str, tmp_path: Path) -> None:

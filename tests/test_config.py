@@ -51,7 +51,7 @@ def test_a_hosts_own_schema_is_not_judged_and_that_is_said(shop: str, hosts_role
     found = report(shop)
     assert schemas(found) == ["audit_1", "shop"]
     (said,) = found.coverage.left_out
-    assert "1 tables were not judged" in said
+    assert "1 table was not evaluated" in said
     assert "auth" in said
 
 

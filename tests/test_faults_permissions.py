@@ -133,7 +133,7 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(
     target: dict[str, str], folder: Path, below: str
 ) -> None:
     done = run(target, "run", "--no-advise", "-o", str(folder / below))
-    one_line(done, f"cannot write to {folder / below}: Permission denied")
+    one_line(done, f"could not write to {folder / below}: Permission denied")
     assert "orders_customer_" in done.stdout
     assert untouched(folder)
 
@@ -142,7 +142,7 @@ def test_the_folder_that_is_taken_without_an_option_may_be_closed_too(
     target: dict[str, str], folder: Path
 ) -> None:
     done = run(target, "run", "--no-advise", cwd=folder)
-    one_line(done, "cannot write to db-analysis-results: Permission denied")
+    one_line(done, "could not write to db-analysis-results: Permission denied")
     assert "orders_customer_" in done.stdout
     assert untouched(folder)
 
@@ -152,7 +152,7 @@ def test_a_snapshot_that_cannot_be_written_is_one_line(
     target: dict[str, str], folder: Path, name: str
 ) -> None:
     done = run(target, "collect", "--no-advise", "-o", str(folder / name))
-    one_line(done, f"cannot write {folder / name}: Permission denied")
+    one_line(done, f"could not write {folder / name}: Permission denied")
     assert untouched(folder)
 
 
@@ -170,11 +170,11 @@ def test_a_folder_that_cannot_be_entered_is_one_line(target: dict[str, str], fol
 def test_files_that_cannot_be_read_are_one_line(target: dict[str, str], folder: Path) -> None:
     file = folder / "file"
     file.chmod(0o000)
-    one_line(run({}, "report", str(file)), f"cannot read {file}: Permission denied")
+    one_line(run({}, "report", str(file)), f"could not read {file}: Permission denied")
     done = run(target, "run", "--no-advise", "--config", str(file))
-    one_line(done, f"cannot read {file}", status=2)
+    one_line(done, f"could not read {file}", status=2)
     folder.chmod(0o000)
-    one_line(run({}, "report", str(file)), f"cannot read {file}: Permission denied")
+    one_line(run({}, "report", str(file)), f"could not read {file}: Permission denied")
     done = run(target, "indexes", "--workload", str(folder))
     one_line(done, str(folder), status=2)
 
@@ -186,7 +186,7 @@ def test_a_configuration_that_cannot_be_read_is_not_passed_over(
     (folder / "pgwatch_wed.toml").touch(mode=0o000)
     folder.chmod(0o555)
     done = run(target, "run", "--no-advise", cwd=folder)
-    one_line(done, "cannot read pgwatch_wed.toml", status=2)
+    one_line(done, "could not read pgwatch_wed.toml", status=2)
 
 
 def test_a_working_folder_that_cannot_be_entered_is_no_trouble(

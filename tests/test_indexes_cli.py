@@ -212,13 +212,13 @@ def test_the_workload_is_that_of_pg_stat_statements_by_default(db: str) -> None:
     ("args", "said"),
     [
         (["--engine", "oracle"], "'oracle' is not one of 'auto', 'hypopg', 'lab'"),
-        (["--budget", "0"], "the budget is nothing"),
-        (["--budget", "many"], "'many' is no size"),
-        (["--budget", "-5MB"], "no size"),
+        (["--budget", "0"], "the budget is zero"),
+        (["--budget", "many"], "'many' is not a valid size"),
+        (["--budget", "-5MB"], "not a valid size"),
         (["--seconds", "0"], "--seconds"),
         (["--max-width", "99"], "--max-width"),
         (["--format", "yaml"], "yaml"),
-        (["--workload", "/nowhere"], "cannot read the workload /nowhere: No such file"),
+        (["--workload", "/nowhere"], "could not read the workload /nowhere: No such file"),
     ],
 )
 def test_bad_options_are_one_line_and_status_2(shop: str, args: list[str], said: str) -> None:
@@ -266,7 +266,7 @@ def test_a_target_that_cannot_answer_is_one_line_and_status_3(
     assert "hypopg is not installed" in said
     assert "no pg_stat_statements" in failed(db_analyze(shop), 3)
     nowhere = f"host={tmp_path} dbname=x"
-    assert "cannot connect" in failed(db_analyze(nowhere, "--workload", str(folder)), 3)
+    assert "could not connect" in failed(db_analyze(nowhere, "--workload", str(folder)), 3)
 
 
 def test_seconds_bound_the_search(shop: str, folder: Path) -> None:

@@ -31,13 +31,14 @@ def test_install_and_uninstall(db: str) -> None:
     assert done.stderr == ""
     again = db_analyze("install", db)
     assert (
-        again.stdout == f"Nothing to do: schema public of {where} has revision 0008, the newest.\n"
+        again.stdout
+        == f"Nothing to do: schema public of {where} is at revision 0008, the latest.\n"
     )
     done = db_analyze("uninstall", db)
     assert done.stdout == f"Removed the functions and views from schema public of {where}.\n"
     assert everything(db) == before
     again = db_analyze("uninstall", db)
-    assert again.stdout == f"Nothing to do: nothing was installed in schema public of {where}.\n"
+    assert again.stdout == f"Nothing to do: nothing is installed in schema public of {where}.\n"
 
 
 def test_what_somebody_dropped_comes_back(db: str) -> None:
@@ -46,7 +47,7 @@ def test_what_somebody_dropped_comes_back(db: str) -> None:
     run(db, "drop function public.get_index_stats() cascade", "drop function get_slow_queries")
     done = db_analyze("install", db)
     assert done.stdout.startswith(
-        "Put back get_index_stats, index_usage_stats, get_slow_queries, wedsync_performance_summary"
+        "Re-created get_index_stats, index_usage_stats, get_slow_queries, wedsync_performance_summary"
     )
     assert objects(db) == before
 
@@ -91,12 +92,12 @@ def test_a_dry_run_without_a_target_needs_no_server() -> None:
 
 def test_failures_are_one_line_and_a_hint(pg: servers.Server, db: str) -> None:
     failed = db_analyze("install", "postgresql://nobody@127.0.0.1:1/none", status=3)
-    assert failed.stderr.startswith("db-analyze: cannot connect: ")
+    assert failed.stderr.startswith("db-analyze: could not connect: ")
     assert "Traceback" not in failed.stderr
     failed = db_analyze("install", db, "--schema", "pg_ours", status=2)
     assert failed.stderr == (
-        "db-analyze: the schema cannot be 'pg_ours': it belongs to PostgreSQL\n"
-        "  hint: give another --schema\n"
+        "db-analyze: invalid schema name 'pg_ours': it is reserved for PostgreSQL\n"
+        "  hint: specify another --schema\n"
     )
     run(db, "create function public.get_cache_stats() returns int language sql as 'select 1'")
     failed = db_analyze("install", db, status=3)
@@ -186,7 +187,7 @@ def test_alembic_says_refusals_without_a_traceback(db: str) -> None:
     assert "FAILED: the relation public.index_usage_stats exists" in said
     assert "Traceback" not in said
     refused = alembic("-x", "url=postgresql://nobody@127.0.0.1:1/none", "current", status=255)
-    assert "FAILED: cannot connect" in refused.stdout + refused.stderr
+    assert "FAILED: could not connect" in refused.stdout + refused.stderr
 
 
 def test_alembic_writes_a_new_migration(tmp_path: Path) -> None:

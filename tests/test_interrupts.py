@@ -206,7 +206,7 @@ def test_a_run_that_is_ended_at_a_stage_leaves_nothing(
 
 @pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
 @pytest.mark.parametrize(
-    "stage", ["starting PostgreSQL", "filling the shop", "running the workload"]
+    "stage", ["starting PostgreSQL", "loading the shop", "running the workload"]
 )
 def test_a_demo_that_is_ended_takes_its_server_along(
     folder: Path, tmp_path: Path, which: signal.Signals, stage: str

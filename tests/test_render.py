@@ -61,7 +61,7 @@ def test_a_report_of_ten_thousand_tables_stays_below_five_megabytes() -> None:
     findings = tuple(finding(n) for n in range(2000))
     page = render.document("html", report(findings, (snapshot,)), (snapshot,))
     assert len(page) < 5_000_000
-    assert b"1000 further findings" in page
+    assert b"1,000 further findings" in page
 
 
 def hostile_report() -> Report:

@@ -172,7 +172,8 @@ def test_the_example_shows_plans_before_and_after_and_who_waits_for_whom(
     found = opened.locator("details.finding", has_text="index-missing").first
     found.locator("> summary").click()
     now, then = (
-        found.locator("details.plan", has_text=text).first for text in (" now", "with the advised")
+        found.locator("details.plan", has_text=text).first
+        for text in (" now", "with the recommended")
     )
     for plan, node in ((now, "Seq Scan"), (then, "Index")):
         plan.locator("> summary").click()

@@ -1,4 +1,4 @@
-"""db-analyze: one Click program, one module a command; arguments in, exit status out."""
+"""db-analyze: one Click program, one module per command; arguments in, exit status out."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ import click
 from pgwatch_wed import __version__
 from pgwatch_wed.errors import Error
 
-# Commands are imported when they are asked for: `--help` and `explain` need no parser of SQL.
+# Commands are imported when they are called: `--help` and `explain` do not need the SQL parser.
 _COMMANDS = {
     "run": "pgwatch_wed.cli.run",
     "demo": "pgwatch_wed.cli.demo",
@@ -27,7 +27,7 @@ _COMMANDS = {
     "install": "pgwatch_wed.cli.install",
     "uninstall": "pgwatch_wed.cli.install",
 }
-# Nothing more can be written: the disk, the quota or the file is full.
+# Nothing more can be written: the disk is full, or a quota or a maximum file size is reached.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _GROUP_OPTIONS = {"--help", "-h", "--version"}
 
@@ -36,7 +36,7 @@ class Commands(click.Group):
     """A group whose default command is ``run``: ``db-analyze TARGET`` is ``db-analyze run TARGET``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
-        """Name the commands in the order of use."""
+        """Return the names of the commands in the order of use."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -47,7 +47,7 @@ class Commands(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put ``run`` before arguments that do not begin with a command."""
+        """Prepend ``run`` to arguments that do not begin with a command."""
         if not args or (args[0] not in _COMMANDS and args[0] not in _GROUP_OPTIONS):
             args = ["run", *args]
         return super().parse_args(ctx, args)
@@ -56,15 +56,15 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="db-analyze")
 def cli() -> None:
-    """Analyse a PostgreSQL server and say what to do about it.
+    """Analyze a PostgreSQL server and recommend what to do.
 
-    TARGET is a connection URI, a libpq conninfo or a service name; without one DATABASE_URL and
-    libpq's own environment count. Without a command, `run` is meant.
+    TARGET is a connection URI, a libpq connection string or a service name. It defaults to
+    DATABASE_URL, then to libpq's environment variables. The default command is `run`.
     """
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Run the program; errors are one line, Ctrl-C and SIGTERM end it with nothing half-written."""
+    """Run the program; errors take one line, and Ctrl-C and SIGTERM leave nothing half-written."""
     _open_what_is_closed()
     signal.signal(signal.SIGTERM, _terminated)
     signal.signal(signal.SIGINT, _interrupted)
@@ -80,41 +80,41 @@ def main(args: list[str] | None = None) -> NoReturn:
         click.echo("db-analyze: interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        # the reader of our output went away (`| head`); that is no error
+        # the reader of our output is gone (`| head`), which is not an error
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        # what is still buffered must not fail again when the interpreter ends
+        # what is still buffered must not fail again when the interpreter exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        _say(Error(f"cannot write: {error.strerror}", "make room, and run again"))
+        _say(Error(f"could not write output: {error.strerror}", "free some space and try again"))
         sys.exit(3)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _open_what_is_closed() -> None:
-    # a service may be started without them; the lowest descriptor that is free is the one that lacks
+    # a service may be started without them; open() takes the lowest free descriptor, the closed one
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _say(error: Error) -> None:
-    with suppress(OSError):  # standard error may be what is full; the status tells then
+    with suppress(OSError):  # standard error may itself be full; the exit status is enough then
         click.echo(f"db-analyze: {error.message}", err=True)
         if error.hint:
             click.echo(f"  hint: {error.hint}", err=True)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # `finally` blocks run: queries are cancelled, embedded servers stopped, half files removed
+    # `finally` blocks run: queries are canceled, embedded servers stopped, incomplete files removed
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     click.echo("db-analyze: terminated", err=True)
     sys.exit(143)
 
 
 def _interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # who is impatient presses Ctrl-C twice; the second must not end the tidying up of the first
+    # users may press Ctrl-C twice; the second must not interrupt the cleanup of the first
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from pgwatch_wed.rules import Rule, all_rules
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
 
-# Enough to see whether a fact can be read; the answer itself is not wanted.
+# Enough to see whether a fact can be read; the rows themselves are not needed.
 _PROBE = collecting.CollectLimits(
     max_relations=100,
     max_indexes=100,
@@ -23,9 +23,12 @@ _PROBE = collecting.CollectLimits(
 
 @click.command()
 @click.argument("target", required=False)
-@click.option("--verbose", "-v", is_flag=True, help="List the facts that can be read, too.")
+@click.option("--verbose", "-v", is_flag=True, help="Also list the facts that can be read.")
 def check(target: str | None, verbose: bool) -> None:
-    """Say what TARGET lets this role see, and the GRANTs and settings that would show more."""
+    """Show what this role can read, and what would allow more.
+
+    The latter are GRANTs, extensions and settings.
+    """
     conninfo = connect.resolve(target)
     snapshot = collecting.collect(conninfo, limits=_PROBE)
     server = snapshot.server
@@ -37,20 +40,20 @@ def check(target: str | None, verbose: bool) -> None:
         rows = [(n.replace("_", " "), _state(snapshot, n)) for n in sorted(collecting.ORDER)]
         click.echo(tabulate(rows, headers=["fact", "state"], maxcolwidths=[24, 52]) + "\n")
     if not lacking:
-        click.echo("Everything can be read; no rule is held back by privileges or extensions.")
+        click.echo("Everything can be read: no rule lacks privileges or extensions.")
         return
     for name, missing in lacking.items():
         click.echo(click.style(name.replace("_", " "), bold=True) + f": {missing.reason}")
         held = [r.id for r in all_rules() if name in r.needs]
         if held:
-            click.echo(f"  held back: {', '.join(held)}")
+            click.echo(f"  rules affected: {', '.join(held)}")
     mends = list(dict.fromkeys(m.mend for m in lacking.values() if m.mend))
     if mends:
-        click.echo("\nWhat would allow more:\n")
+        click.echo("\nTo allow more:\n")
         for mend in mends:
             click.echo(f"  {mend}")
     judgeable = sum(_can_judge(r, snapshot) for r in all_rules())
-    click.echo(f"\n{judgeable} of {len(all_rules())} rules can judge.")
+    click.echo(f"\n{judgeable} of {len(all_rules())} rules can be evaluated.")
     sys.stdout.flush()
 
 

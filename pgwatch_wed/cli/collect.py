@@ -1,4 +1,4 @@
-"""db-analyze collect: a snapshot file, nothing judged."""
+"""db-analyze collect: write a snapshot file without evaluating it."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pgwatch_wed.target import connect
     "-o",
     type=click.Path(dir_okay=False, readable=False, path_type=Path),
     required=True,
-    help="The snapshot file to write, such as shop.json.zst.",
+    help="The snapshot file to write, for example shop.json.zst.",
 )
 @options.redacting
 @gathering
@@ -34,9 +34,12 @@ def collect(
     no_progress: bool,
     **given: object,
 ) -> None:
-    """Write a snapshot of TARGET to a file; `db-analyze report` judges it anywhere."""
+    """Write a snapshot of TARGET to a file.
+
+    `db-analyze report` evaluates it, on any machine.
+    """
     if output.parent and not output.parent.is_dir():
-        raise UsageError(f"there is no folder {output.parent}")
+        raise UsageError(f"directory {output.parent} does not exist")
     progress = ProgressBar(enabled=not no_progress)
     wanted = Wanted.from_options(given)
     snapshots = gather.gather(connect.resolve(target), wanted, progress)
@@ -49,7 +52,7 @@ def collect(
 
 
 def _paths(output: Path, snapshots: gather.Snapshots) -> list[Path]:
-    """Name one file a database: the first takes the name as given."""
+    """Return one file name per database; the first keeps the given name."""
     stem, dot, suffix = output.name.partition(".")
     rest = [output.with_name(f"{stem}-{s.server.database_oid}{dot}{suffix}") for s in snapshots[1:]]
     return [output, *rest]

@@ -21,7 +21,7 @@ from pgwatch_wed.findings import Report, Severity
 def judged(
     snapshots: tuple[Snapshot, ...], settings: Config, output: Output, target: str
 ) -> tuple[Report, tuple[Snapshot, ...]]:
-    """Judge, with stand-ins for names where that is wanted; return what to :func:`deliver`."""
+    """Judge, with placeholders for names if requested; return what to :func:`deliver`."""
     if output.redact:
         return analyse_redacted(snapshots, settings, output.allowed_names)
     return analyse(snapshots, settings, target=target), snapshots
@@ -30,8 +30,8 @@ def judged(
 def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, again: str) -> int:
     """Write every format, print, and return the exit status.
 
-    ``again`` is the target as typed, for the next command to type. When the folder cannot be
-    written the text is printed all the same, so that the run is not lost.
+    ``again`` is the target as typed, for the next command to type. If the directory is not
+    writable, the text is printed all the same, so that the run is not lost.
     """
     files = [f for f in output.formats if render.FORMATS[f].is_file]
     documents = {f: render.document(f, report, snapshots) for f in files}
@@ -41,8 +41,8 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
         written = _write(documents, output.folder, report.generated_at)
     except OSError as error:
         failure = Error(
-            f"cannot write to {output.folder}: {error.strerror or error}",
-            "name another folder with --output",
+            f"could not write to {output.folder}: {error.strerror or error}",
+            "choose another directory with --output",
         )
     if not output.quiet:
         _print(report, documents, output, "TARGET" if output.redact else again)
@@ -70,7 +70,7 @@ def _write(documents: dict[str, bytes], folder: Path, when: datetime) -> list[Pa
 
 
 def _reserved(folder: Path, base: str, suffixes: list[str]) -> list[Path]:
-    """Create empty files of names that no other run took, be it of the same second and still at work."""
+    """Create empty files under names that no other run uses, not even one of the same second."""
     for number in count(1):
         stem = base if number == 1 else f"{base}-{number}"
         mine: list[Path] = []
@@ -85,7 +85,7 @@ def _reserved(folder: Path, base: str, suffixes: list[str]) -> list[Path]:
             raise
         else:
             return mine
-    raise AssertionError("numbers never end")
+    raise AssertionError("unreachable")
 
 
 def _remove(paths: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""db-analyze demo: a small shop with planted faults on an embedded server, analysed."""
+"""db-analyze demo: analyze a small shop with planted faults on an embedded server."""
 
 import contextlib
 import time
@@ -21,9 +21,9 @@ from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.target import collect as collecting
 
 _SETTINGS = {
-    "fsync": "on",  # as on a server that one would analyse
+    "fsync": "on",  # as on a production server
     "synchronous_commit": "on",
-    "shared_buffers": "16MB",  # smaller than the shop, so that its cache has work to do
+    "shared_buffers": "16MB",  # smaller than the data, so that the cache matters
     "work_mem": "1MB",
     "max_wal_size": "64MB",
     "checkpoint_timeout": "30s",
@@ -39,22 +39,23 @@ _SHARES = {"browse.sql": 60, "checkout.sql": 35, "reports.sql": 5}
     type=click.IntRange(1, 600),
     default=15,
     show_default=True,
-    help="How long the workload runs.",
+    help="How long to run the workload, in seconds.",
 )
-@click.option("--no-progress", is_flag=True, help="Show no progress.")
+@click.option("--no-progress", is_flag=True, help="Do not show progress.")
 def demo(seconds: int, no_progress: bool, **given: Any) -> int:
-    """Analyse a small shop on an embedded PostgreSQL; no server is needed.
+    """Analyze a small shop on an embedded PostgreSQL server.
 
-    The shop has faults planted in every area: indexes, vacuum, locks, cache, queries, schema.
+    No server of your own is needed. The shop has planted faults in every area: indexes, vacuum,
+    locks, cache, queries, schema.
     """
     settings, wanted = reporting_options(given)
-    # minutes-old counters would rightly make `unused` unknown; the demo shows the finding
+    # `unused` would rightly be unknown after a few minutes; the demo is to show the finding
     settings = replace(settings, window_days=settings.window_days or 0.0)
     progress = ProgressBar(enabled=not no_progress and not wanted.quiet)
     try:
         progress("starting PostgreSQL", 0.02)
         with embedded.start(_SETTINGS) as server:
-            progress("filling the shop", 0.1)
+            progress("loading the shop", 0.1)
             fill(server)
             progress(f"running the workload for {seconds} s", 0.3)
             work(server, seconds)
@@ -65,7 +66,7 @@ def demo(seconds: int, no_progress: bool, **given: Any) -> int:
                 snapshot = collecting.collect(
                     dsn, progress=lambda what, share: progress(what, 0.6 + 0.1 * share)
                 )
-            # the lab reads definitions, which the trouble's queue of locks would keep it from
+            # the lab reads definitions, and would have to wait in this queue for locks
             snapshots: tuple[Snapshot, ...] = (
                 enrich(dsn, snapshot, wanted_facts, budget, progress),
             )
@@ -76,11 +77,11 @@ def demo(seconds: int, no_progress: bool, **given: Any) -> int:
 
 
 def fill(server: embedded.EmbeddedServer) -> None:
-    """Create the shop's database and its faults."""
+    """Create the shop's database with its faults."""
     server.run("createdb", "shop")
     script = assets.text("sql", "demo", "shop.sql")
     server.run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", dbname="shop", stdin=script)
-    # the server is the demo's own: loading the shop is not its workload
+    # loading the shop is not part of its workload
     server.run("psql", "-X", "-q", "-c", "select pg_stat_statements_reset()", dbname="shop")
 
 
@@ -94,7 +95,7 @@ def work(server: embedded.EmbeddedServer, seconds: int) -> None:
 
 @contextlib.contextmanager
 def trouble(server: embedded.EmbeddedServer) -> Iterator[None]:
-    """Hold a lock in a forgotten transaction, and let two others wait for it."""
+    """Hold a lock in a forgotten transaction, and make two sessions wait for it."""
     with contextlib.ExitStack() as stack:
         holder, *waiters = [
             stack.enter_context(psycopg.connect(server.dsn("shop"), application_name=name))

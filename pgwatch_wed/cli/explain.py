@@ -1,4 +1,4 @@
-"""db-analyze explain: what a rule looks at, its thresholds, its traps, its remedy."""
+"""db-analyze explain: what a rule looks at, its thresholds, its pitfalls, its remedy."""
 
 from dataclasses import fields
 from difflib import get_close_matches
@@ -23,8 +23,8 @@ def explain(rule: str | None, sql: bool) -> None:
     if rule not in rules:
         near = get_close_matches(rule, rules, n=3, cutoff=0.5)
         raise UsageError(
-            f"there is no rule {rule!r}",
-            f"did you mean {' or '.join(near)}?" if near else "db-analyze explain lists them",
+            f"rule {rule!r} does not exist",
+            f"did you mean {' or '.join(near)}?" if near else "db-analyze explain lists all rules",
         )
     click.echo(_sql(rules[rule]) if sql else _page(rules[rule]))
 
@@ -36,7 +36,7 @@ def _listing(rules: tuple[Rule, ...]) -> str:
         lines.append(click.style(area, bold=True))
         lines += [f"  {r.id:<{width}}  {r.summary}" for r in rules if r.area == area]
         lines.append("")
-    lines.append("db-analyze explain RULE tells more.")
+    lines.append("db-analyze explain RULE shows the details.")
     return "\n".join(lines)
 
 
@@ -52,4 +52,7 @@ def _page(rule: Rule) -> str:
 def _sql(rule: Rule) -> str:
     names = [name for need in rule.needs for name in queries.behind(need)]
     files = [q for name in names for q in queries.all_queries() if q.fact == name]
-    return "\n".join(f"-- sql/collect/{q.file}\n{q.sql}" for q in files) or "-- no query of its own"
+    return (
+        "\n".join(f"-- sql/collect/{q.file}\n{q.sql}" for q in files)
+        or "-- this rule has no query of its own"
+    )

@@ -13,9 +13,9 @@ _GATHERING = (
         "standbys",
         multiple=True,
         metavar="TARGET",
-        help="A standby of TARGET, whose index use counts too (repeatable).",
+        help="A standby of TARGET; index scans on it are counted, too (repeatable).",
     ),
-    click.option("--all-databases", is_flag=True, help="Read every database of the server."),
+    click.option("--all-databases", is_flag=True, help="Read all databases of the server."),
     click.option(
         "--budget",
         "budget_s",
@@ -23,7 +23,7 @@ _GATHERING = (
         default=300,
         show_default=True,
         metavar="SECONDS",
-        help="The time for the whole run; what did not fit is said in the report.",
+        help="Time limit for the whole run; the report lists what was left out.",
     ),
     click.option(
         "--exact-bloat",
@@ -31,20 +31,20 @@ _GATHERING = (
         is_flag=False,
         flag_value=20,
         metavar="[N]",
-        help="Measure the N largest relations with pgstattuple, which reads them. [default: 20]",
+        help="Measure the N largest relations with pgstattuple, which reads all of them. [default: 20]",
     ),
     click.option(
         "--advise/--no-advise",
         default=True,
         show_default=True,
-        help="Look for missing indexes in a lab without data (see `db-analyze indexes`).",
+        help="Search for missing indexes in a lab without data (see `db-analyze indexes`).",
     ),
-    click.option("--no-progress", is_flag=True, help="Show no progress."),
+    click.option("--no-progress", is_flag=True, help="Do not show progress."),
 )
 
 
 def gathering(command: F) -> F:
-    """Add them."""
+    """Add the options."""
     for option in reversed(_GATHERING):
         command = option(command)
     return command

@@ -24,7 +24,7 @@ class SizeType(click.ParamType[int]):
         try:
             return units.read_size(str(value))
         except ValueError:
-            self.fail(f"{value!r} is no size; give one such as 500MB or 2GB", param, ctx)
+            self.fail(f"{value!r} is not a valid size; use for example 500MB or 2GB", param, ctx)
 
 
 @click.command()
@@ -34,28 +34,28 @@ class SizeType(click.ParamType[int]):
     "folder",
     type=click.Path(readable=False, path_type=Path),
     metavar="DIR",
-    help="A folder of .sql files, one query each, with an optional weights.json. "
+    help="A directory of .sql files, one query each, with an optional weights.json. "
     "[default: pg_stat_statements]",
 )
 @click.option(
     "--budget",
     type=SizeType(),
     metavar="SIZE",
-    help="Room for new indexes, such as 500MB (powers of 1024). [default: a quarter of the tables' size]",
+    help="Maximum total size of the new indexes, such as 500MB (powers of 1024). [default: a quarter of the tables' size]",
 )
 @click.option(
     "--max-width",
     type=click.IntRange(1, 8),
     default=3,
     show_default=True,
-    help="The most key columns of an index; INCLUDE does not count.",
+    help="Maximum number of key columns of an index; INCLUDE columns do not count.",
 )
 @click.option(
     "--engine",
     type=click.Choice(_ENGINES),
     default="auto",
     show_default=True,
-    help="Who answers what-if: a lab without data here, or HypoPG on the target.",
+    help="Where to try hypothetical indexes: in a lab without data on this machine, or with HypoPG on the target.",
 )
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
 @click.option(
@@ -63,36 +63,36 @@ class SizeType(click.ParamType[int]):
     type=click.FloatRange(min=1),
     default=60,
     show_default=True,
-    help="The time for the search; the best set so far is printed when it is up.",
+    help="Time limit for the search; the best set found by then is printed.",
 )
 @click.option(
     "--guard/--no-guard",
     default=True,
     show_default=True,
-    help="Keep away from plans that are cheap by estimate and risk to be slow.",
+    help="Avoid plans whose estimated cost is low but which risk being slow.",
 )
 @click.option(
     "--verify",
     "copy",
     metavar="TARGET",
-    help="A copy of TARGET: the set is built there, the queries run, and what does not help is "
-    "taken out; everything is dropped in the end. Never the target itself.",
+    help="A copy of TARGET, never TARGET itself: the indexes are built and the queries run there; "
+    "indexes that do not help are rejected. All of them are dropped at the end.",
 )
 @click.option(
     "--verify-seconds",
     type=click.FloatRange(min=1),
     default=1800,
     show_default=True,
-    help="The time for running queries on the copy.",
+    help="Time limit for running queries on the copy.",
 )
 @click.option(
     "--verify-timeout",
     type=click.FloatRange(min=0.1),
     default=60,
     show_default=True,
-    help="The longest that one query may run on the copy, in seconds.",
+    help="Time limit for each query on the copy, in seconds.",
 )
-@click.option("--no-progress", is_flag=True, help="Show no progress.")
+@click.option("--no-progress", is_flag=True, help="Do not show progress.")
 def indexes(
     target: str | None,
     folder: Path | None,
@@ -107,13 +107,16 @@ def indexes(
     verify_timeout: float,
     no_progress: bool,
 ) -> int:
-    """Advise indexes for TARGET's workload, proven by the planner; nothing is changed there."""
+    """Recommend indexes for TARGET's workload, proven by the planner.
+
+    Nothing is changed on the server.
+    """
     from pgwatch_wed.whatif import engines, output
     from pgwatch_wed.whatif.choose.advise import AdviceOptions
     from pgwatch_wed.whatif.proof.truth import VerifyOptions
 
     if budget is not None and budget < 1:
-        raise UsageError("the budget is nothing", "give one such as --budget 500MB")
+        raise UsageError("the budget is zero", "specify one such as --budget 500MB")
     wanted = AdviceOptions(budget, max_width, seconds, guard)
     measuring = VerifyOptions(timeout_s=verify_timeout, seconds=verify_seconds)
     trial = engines.Copy(connect.resolve(copy), measuring) if copy else None

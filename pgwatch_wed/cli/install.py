@@ -14,13 +14,15 @@ _EXAMPLE = "wedsync_performance_summary"
 
 def _arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     for add in (
-        click.option("--dry-run", is_flag=True, help="Print the SQL for psql; change nothing."),
+        click.option(
+            "--dry-run", is_flag=True, help="Print an SQL script for psql; change nothing."
+        ),
         click.option(
             "--schema",
             default=installing.DEFAULT_SCHEMA,
             show_default=True,
             metavar="NAME",
-            help="The schema that holds the objects.",
+            help="The schema for the objects.",
         ),
         click.argument("target", required=False),
     ):
@@ -33,9 +35,9 @@ def _arguments(command: Callable[..., Any]) -> Callable[..., Any]:
 def install(target: str | None, schema: str, dry_run: bool) -> None:
     """Install monitoring functions and views into TARGET's database.
 
-    They read statistics with the caller's own rights, and only pg_monitor may call them. A schema
-    that does not exist is made. With --dry-run and no TARGET the whole script is printed; with a
-    TARGET, what that database still lacks.
+    They read statistics with the privileges of the caller, and only pg_monitor may call them. The
+    schema is created if it does not exist. With --dry-run and no TARGET, the whole script is
+    printed; with a TARGET, only what is missing in that database.
     """
     if dry_run:
         _print(installing.script(schema, "head", conninfo=_asked(target)))
@@ -45,10 +47,10 @@ def install(target: str | None, schema: str, dry_run: bool) -> None:
     _warn(outcome)
     where = f"schema {quote.ident(schema)} of {connect.label(conninfo)}"
     if not outcome.is_changed:
-        click.echo(f"Nothing to do: {where} has revision {outcome.after}, the newest.")
+        click.echo(f"Nothing to do: {where} is at revision {outcome.after}, the latest.")
         return
     if outcome.put_back:
-        click.echo(f"Put back {', '.join(outcome.put_back)} in {where}.")
+        click.echo(f"Re-created {', '.join(outcome.put_back)} in {where}.")
         return
     did = "Upgraded" if outcome.before else "Installed"
     click.echo(f"{did} {len(installing.OBJECTS)} functions and views in {where}.")
@@ -58,10 +60,10 @@ def install(target: str | None, schema: str, dry_run: bool) -> None:
 @click.command()
 @_arguments
 def uninstall(target: str | None, schema: str, dry_run: bool) -> None:
-    """Remove what `install` made, and nothing else.
+    """Remove what `install` created, and nothing else.
 
-    A schema that `install` made goes too, if nothing else is in it. With --dry-run and no TARGET
-    the whole script is printed; with a TARGET, what that database has.
+    The schema is dropped, too, if `install` created it and nothing else is in it. With --dry-run
+    and no TARGET, the whole script is printed; with a TARGET, only what applies to that database.
     """
     if dry_run:
         _print(installing.script(schema, "base", conninfo=_asked(target)))
@@ -71,13 +73,13 @@ def uninstall(target: str | None, schema: str, dry_run: bool) -> None:
     _warn(outcome)
     where = f"schema {quote.ident(schema)} of {connect.label(conninfo)}"
     if not outcome.is_changed:
-        click.echo(f"Nothing to do: nothing was installed in {where}.")
+        click.echo(f"Nothing to do: nothing is installed in {where}.")
         return
     click.echo(f"Removed the functions and views from {where}.")
 
 
 def _asked(target: str | None) -> str | None:
-    # a script needs no server: only one that is named is asked what it has
+    # a script needs no server; if one is given, the script depends on what it has
     return connect.resolve(target) if target else None
 
 

@@ -18,7 +18,7 @@ FAIL_ON = ("critical", "warning", "info", "never")
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where reports go, and in which forms."""
+    """Where reports go, and in which formats."""
 
     formats: tuple[str, ...]
     folder: Path
@@ -40,7 +40,7 @@ class CommaList(click.ParamType[Any]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """Split and check each."""
+        """Split the list and check each value."""
         names = tuple(part.strip() for part in str(value).split(",") if part.strip())
         for name in names:
             if self.choices and name not in self.choices:
@@ -49,18 +49,18 @@ class CommaList(click.ParamType[Any]):
 
 
 def flat(values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """Join the values of a repeated comma list, each once."""
+    """Join the values of a repeated comma list, without duplicates."""
     return tuple(dict.fromkeys(part for value in values for part in value))
 
 
 _REDACTING = (
-    click.option("--redact", is_flag=True, help="Replace every name by a stand-in."),
+    click.option("--redact", is_flag=True, help="Replace all names with placeholders."),
     click.option(
         "--allow-name",
         "allowed_names",
         multiple=True,
         metavar="GLOB",
-        help="A name that --redact may show (repeatable).",
+        help="Names that --redact keeps (repeatable).",
     ),
 )
 _REPORTING = (
@@ -79,46 +79,54 @@ _REPORTING = (
         type=click.Path(file_okay=False, path_type=Path),
         default=Path("db-analysis-results"),
         show_default=True,
-        help="The folder for report files.",
+        help="The directory for report files.",
     ),
     click.option(
-        "--only", multiple=True, type=CommaList(), metavar="RULE|AREA", help="Only these rules."
+        "--only",
+        multiple=True,
+        type=CommaList(),
+        metavar="RULE|AREA",
+        help="Only these rules or areas.",
     ),
     click.option(
-        "--ignore", multiple=True, type=CommaList(), metavar="RULE|AREA", help="Not these rules."
+        "--ignore",
+        multiple=True,
+        type=CommaList(),
+        metavar="RULE|AREA",
+        help="Skip these rules or areas.",
     ),
     click.option(
         "--min-severity",
         type=click.Choice([s.value for s in Severity]),
-        help="Leave out findings below this severity; they are counted.",
+        help="Hide findings below this severity; they are still counted.",
     ),
     click.option(
         "--fail-on",
         type=click.Choice(FAIL_ON),
         default="never",
         show_default=True,
-        help="Exit with status 1 when there is a finding of this severity or worse.",
+        help="Exit with status 1 if there is a finding of this severity or worse.",
     ),
     click.option(
         "--window",
         type=click.FloatRange(min=0),
         metavar="DAYS",
-        help="How long counters must have run before `unused` is said. [default: each rule's own]",
+        help="How long the counters must cover before anything is called unused. [default: each rule's own]",
     ),
     click.option(
         "--config",
         "config_file",
         type=click.Path(dir_okay=False, readable=False, path_type=Path),
-        help="A pgwatch_wed.toml. [default: ./pgwatch_wed.toml, or pyproject.toml]",
+        help="The configuration file. [default: ./pgwatch_wed.toml, or pyproject.toml]",
     ),
     *_REDACTING,
-    click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
-    click.option("--verbose", "-v", is_flag=True, help="Print every finding in full."),
+    click.option("--quiet", "-q", is_flag=True, help="Print only errors."),
+    click.option("--verbose", "-v", is_flag=True, help="Print all findings in full."),
 )
 
 
 def reporting(command: F) -> F:
-    """Add the options that steer judgement and reports."""
+    """Add the options that control evaluation and reports."""
     for option in reversed(_REPORTING):
         command = option(command)
     return command
@@ -131,7 +139,7 @@ def build_config(
     min_severity: str | None,
     window: float | None,
 ) -> config.Config:
-    """Lay the options over the configuration file."""
+    """Return the configuration; options take precedence over the file."""
     settings = config.load(config_file)
     chosen, ignored = flat(only), flat(ignore)
     config.check_names(chosen, "--only")

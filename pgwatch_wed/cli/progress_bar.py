@@ -8,7 +8,7 @@ _WIDTH = 24
 
 
 class ProgressBar:
-    """One line that says what is being done, how far it is and how long is left."""
+    """One line that shows the current step, the progress and the time left."""
 
     def __init__(self, *, enabled: bool) -> None:
         self._enabled = enabled and sys.stderr.isatty()
@@ -28,14 +28,14 @@ class ProgressBar:
         self._drawn = True
 
     def say(self, text: str) -> None:
-        """Write a line of its own that stays."""
+        """Write a separate line that stays."""
         self.clear()
         if self._enabled:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
     def clear(self) -> None:
-        """Remove the line, so that other output begins on a clean one."""
+        """Remove the line, so that other output starts on a clean one."""
         if self._drawn:
             sys.stderr.write("\r\x1b[2K")
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""db-analyze report: reports from snapshot files, offline, on any machine."""
+"""db-analyze report: write reports from snapshot files, offline, on any machine."""
 
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,16 @@ from pgwatch_wed.facts import file as snapshot_file
 )
 @options.reporting
 def report(files: tuple[Path, ...], **given: Any) -> int:
-    """Judge snapshot FILEs, one a database of the same server, and write reports."""
+    """Write reports from snapshots, one per database of a server.
+
+    No server is needed.
+    """
     settings, wanted = reporting_options(given)
     snapshots = tuple(snapshot_file.load(path) for path in files)
     servers = {s.server.system_identifier for s in snapshots}
     if len(servers) > 1:
         raise UsageError(
-            "the snapshots are of different servers", "give a report of its own to each server"
+            "the snapshots are from different servers", "run a separate report for each server"
         )
     found, snapshots = delivery.judged(snapshots, settings, wanted, files[0].name)
     return delivery.deliver(found, snapshots, wanted, f"report {files[0]}")

@@ -21,13 +21,13 @@ from pgwatch_wed.target import connect
 @options.reporting
 @gathering
 def run(target: str | None, no_progress: bool, **given: Any) -> int:
-    """Analyse TARGET: write reports, print the ranked recommendations."""
+    """Analyze TARGET, write reports and print recommendations."""
     settings, wanted_output = reporting_options(given)
     conninfo = connect.resolve(target)
     progress = ProgressBar(enabled=not no_progress and not wanted_output.quiet)
     try:
         snapshots = gather.gather(conninfo, Wanted.from_options(given), progress)
-        progress("judging", 0.98)
+        progress("evaluating the rules", 0.98)
         label = connect.label(conninfo)
         report, snapshots = delivery.judged(snapshots, settings, wanted_output, label)
     finally:
@@ -36,7 +36,7 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
 
 
 def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:
-    """Take the options that `run`, `report` and `demo` share out of Click's arguments."""
+    """Extract the options shared by `run`, `report` and `demo` from Click's arguments."""
     settings = options.build_config(
         given["config_file"],
         given["only"],

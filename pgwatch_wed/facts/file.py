@@ -79,7 +79,7 @@ def save(snapshot: Snapshot, path: Path) -> None:
     try:
         write_private(path, dumps(snapshot))
     except OSError as error:
-        raise SnapshotError(f"cannot write {path}: {error.strerror or error}") from None
+        raise SnapshotError(f"could not write {path}: {error.strerror or error}") from None
 
 
 def load(path: Path) -> Snapshot:
@@ -87,7 +87,7 @@ def load(path: Path) -> Snapshot:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SnapshotError(f"cannot read {path}: {error.strerror or error}") from None
+        raise SnapshotError(f"could not read {path}: {error.strerror or error}") from None
     return loads(data, str(path))
 
 

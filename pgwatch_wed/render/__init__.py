@@ -2,7 +2,7 @@
 
 ``document(format, report, snapshots)`` gives a file's bytes, ``text`` the terminal's report.
 Each format is a module of its own, named in :mod:`pgwatch_wed.render.formats` and imported when it
-is asked for.
+is requested.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ __all__ = ["FILES", "FORMATS", "Format", "document", "text"]
 
 
 def document(format_name: str, report: Report, snapshots: Sequence[Snapshot]) -> bytes:
-    """Render a format that is a file."""
+    """Render a format that is written to a file."""
     module = import_module(f"{__name__}.{FORMATS[format_name].module}")
     data: bytes | str = module.render(report, tuple(snapshots))
     return data if isinstance(data, bytes) else data.encode("utf-8", "replace")

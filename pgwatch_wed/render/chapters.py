@@ -1,6 +1,6 @@
-"""Snapshot → the tables behind the report's chapters: names of columns, how to print them, rows.
+"""Snapshot → the tables in the report's chapters: column names, how to print them, rows.
 
-A cell is a plain value; its column's kind says how the page prints and sorts it.
+A cell is a plain value; the kind of its column determines how the page prints and sorts it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ MAX_TEXT = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What stands over a column, and how it is printed: ``text``, ``code``, ``count``, ``bytes``, ``ms``, ``share`` or ``when``."""
+    """The title of a column, and how the column is printed: ``text``, ``code``, ``count``, ``bytes``, ``ms``, ``share`` or ``when``."""
 
     title: str
     kind: str = "text"
@@ -26,7 +26,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What is also drawn of a chapter's table, by places of columns; the first column names.
+    """A chart of a chapter's table, by column positions; the first column has the names.
 
     ``kind``: ``bars`` of ``x``, longest first; ``areas`` of ``x`` as a treemap, divided by
     ``parts``; ``dots`` of ``x`` against ``y``, both logarithmic. ``limit`` is a line at that value.
@@ -42,7 +42,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A session or prepared transaction in the tree of who waits for whom."""
+    """A session or prepared transaction in the tree of lock waits."""
 
     text: str
     query: str
@@ -51,7 +51,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A sortable table of the report, with its pictures, and a tree where there is one."""
+    """A sortable table of the report, with its charts, and a tree if there is one."""
 
     id: str
     title: str
@@ -68,7 +68,7 @@ Maker = Callable[[Snapshot], Chapter]
 
 
 def chapters(snapshots: Sequence[Snapshot]) -> tuple[Chapter, ...]:
-    """Make every chapter, of all databases together."""
+    """Build every chapter from all databases together."""
     return tuple(_together([make(s) for s in snapshots]) for make in _MAKERS)
 
 
@@ -108,7 +108,7 @@ def statements(s: Snapshot) -> Chapter:
     """Statements by total time."""
     rows = [
         (
-            (st.text or "(text hidden or not read)")[:MAX_TEXT],
+            (st.text or "(text not visible)")[:MAX_TEXT],
             round(st.total_exec_ms, 3),
             st.calls,
             round(st.mean_exec_ms, 3),
@@ -136,10 +136,10 @@ def statements(s: Snapshot) -> Chapter:
     head = (
         "workload",
         "Workload",
-        "Statements by the time they took, as pg_stat_statements counts.",
+        "Statements by total execution time, from pg_stat_statements.",
     )
     rows.sort(key=lambda r: -r[1])
-    picture = Picture("bars", "Time by statement, the ten dearest", 1)
+    picture = Picture("bars", "Execution time of the ten costliest statements", 1)
     return _chapter(s, "statements", head, columns, rows, picture)
 
 
@@ -160,9 +160,9 @@ def tables(s: Snapshot) -> Chapter:
         Heading("last analyze", "when"),
         Heading("transaction age", "count"),
     )
-    head = ("tables", "Tables", "Sizes are those that the last VACUUM or ANALYZE wrote down.")
+    head = ("tables", "Tables", "Sizes as of the last VACUUM or ANALYZE.")
     rows.sort(key=lambda r: (-(r[1] or 0), r[0]))
-    picture = Picture("areas", "Size of tables, and of their indexes", 1, parts=(1, 2))
+    picture = Picture("areas", "Size of tables and their indexes", 1, parts=(1, 2))
     return _chapter(s, "tables", head, columns, rows, picture)
 
 
@@ -191,7 +191,7 @@ def _table_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
 
 
 def indexes(s: Snapshot) -> Chapter:
-    """Indexes by size, with their use."""
+    """Indexes by size, with their usage."""
     rows = [_index_row(s, i) for i in s.indexes]
     columns = (
         Heading("index"),
@@ -199,13 +199,13 @@ def indexes(s: Snapshot) -> Chapter:
         Heading("size", "bytes"),
         Heading("scans", "count"),
         Heading("rows read", "count"),
-        Heading("last use", "when"),
+        Heading("last used", "when"),
         Heading("kind"),
         Heading("columns"),
     )
-    head = ("indexes", "Indexes", "Size against use; scans are those of this node alone.")
+    head = ("indexes", "Indexes", "Size and usage; only scans on this server are counted.")
     rows.sort(key=lambda r: (-r[2], r[0]))
-    picture = Picture("dots", "Size of indexes against their scans", 3, y=2)
+    picture = Picture("dots", "Size of indexes and number of scans", 3, y=2)
     return _chapter(s, "indexes", head, columns, rows, picture)
 
 
@@ -237,25 +237,25 @@ def _index_row(s: Snapshot, i: Index) -> tuple[Any, ...]:
 
 
 def freeze(s: Snapshot) -> Chapter:
-    """Dead rows and transaction ages, each against what brings autovacuum to that table."""
+    """Dead rows and transaction ages, relative to what triggers autovacuum for each table."""
     rows = [_freeze_row(s, t) for t in s.tables if t.xid_age_xids is not None]
     columns = (
         Heading("table"),
         Heading("dead rows", "count"),
-        Heading("of its trigger", "share"),
+        Heading("share of trigger", "share"),
         Heading("transaction age", "count"),
-        Heading("of its freeze age", "share"),
+        Heading("share of freeze age", "share"),
         Heading("multixact age", "count"),
         Heading("last vacuum", "when"),
     )
     head = (
         "vacuum",
         "Vacuum and freezing",
-        "Each table against its own trigger and freeze age: at 100% autovacuum comes by itself.",
+        "Each table relative to its own trigger and freeze age; autovacuum starts at 100%.",
     )
     rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
-    dead = Picture("bars", "Dead rows, as part of each table's trigger", 2, limit=1.0)
-    ages = Picture("bars", "Transaction age, as part of each table's freeze age", 4, limit=1.0)
+    dead = Picture("bars", "Dead rows relative to each table's autovacuum trigger", 2, limit=1.0)
+    ages = Picture("bars", "Transaction age relative to each table's freeze age", 4, limit=1.0)
     return _chapter(s, "tables", head, columns, rows[:2000], dead, ages)
 
 
@@ -276,7 +276,7 @@ def _freeze_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
 
 
 def sessions(s: Snapshot) -> Chapter:
-    """Sessions, and who waits for whom."""
+    """Sessions and lock waits."""
     waits = {w.pid: w for w in s.lock_waits}
     rows = [
         (
@@ -297,18 +297,22 @@ def sessions(s: Snapshot) -> Chapter:
         Heading("role"),
         Heading("application"),
         Heading("state"),
-        Heading("transaction for", "ms"),
-        Heading("waits for pid"),
-        Heading("on"),
+        Heading("transaction duration", "ms"),
+        Heading("blocked by"),
+        Heading("lock on"),
         Heading("statement", "code"),
     )
-    head = ("locks", "Sessions and locks", "Who was connected, and who waited for whom.")
+    head = (
+        "locks",
+        "Sessions and locks",
+        "Client sessions, and which of them were waiting for locks.",
+    )
     rows.sort(key=lambda r: -(r[4] or 0))
     return _chapter(s, "sessions", head, columns, rows, tree=_tree(s))
 
 
 def _tree(s: Snapshot) -> tuple[Branch, ...]:
-    """Grow the tree of waits from those that wait for nobody."""
+    """Build the tree of waits from those that are not waiting themselves."""
     waits = Waits(s)
     return tuple(_branch(s, waits, root, frozenset()) for root in waits.roots)
 
@@ -320,7 +324,7 @@ def _branch(s: Snapshot, waits: Waits, node: Participant, above: frozenset[Parti
     if session is not None:
         words += [w for w in (session.user, session.application_name, session.state) if w]
     if wait is not None:
-        words.append(f"waits for {wait.mode} on {wait.relation or wait.locktype}")
+        words.append(f"is waiting for {wait.mode} on {wait.relation or wait.locktype}")
     below = above | {node}
     return Branch(
         ", ".join(words),
@@ -356,13 +360,13 @@ def databases(s: Snapshot) -> Chapter:
         Heading("deadlocks", "count"),
         Heading("transaction age", "count"),
     )
-    head = ("cache", "Databases and cache", "A hit ratio says little without the volume beside it.")
-    picture = Picture("bars", "Temporary files by database", 6)
+    head = ("cache", "Databases and cache", "A hit ratio means little without the volume.")
+    picture = Picture("bars", "Size of temporary files by database", 6)
     return _chapter(s, "databases", head, columns, rows, picture)
 
 
 def io(s: Snapshot) -> Chapter:
-    """I/O by kind of backend."""
+    """I/O by backend type."""
     rows = [
         (
             f"{r.backend_type}, {r.object}, {r.context}",
@@ -379,7 +383,7 @@ def io(s: Snapshot) -> Chapter:
         if r.reads or r.writes or r.hits or r.extends
     ]
     columns = (
-        Heading("who, what, how"),
+        Heading("backend, object, context"),
         Heading("reads", "count"),
         Heading("read", "bytes"),
         Heading("read time", "ms"),
@@ -389,8 +393,8 @@ def io(s: Snapshot) -> Chapter:
         Heading("hits", "count"),
         Heading("evictions", "count"),
     )
-    head = ("io", "I/O", "pg_stat_io; times need track_io_timing.")
-    picture = Picture("bars", "Read by whom", 2)
+    head = ("io", "I/O", "From pg_stat_io; times require track_io_timing.")
+    picture = Picture("bars", "Amount read", 2)
     return _chapter(s, "io", head, columns, rows, picture)
 
 
@@ -399,8 +403,8 @@ def wal(s: Snapshot) -> Chapter:
     rows: list[tuple[Any, ...]] = []
     for c in s.checkpoints:
         rows += [
-            ("checkpoints, timed", c.timed, None),
-            ("checkpoints, requested", c.requested, None),
+            ("timed checkpoints", c.timed, None),
+            ("requested checkpoints", c.requested, None),
             ("written by checkpoints", None, (c.buffers_checkpoint or 0) * s.server.block_size),
         ]
     for w in s.wal:
@@ -412,12 +416,12 @@ def wal(s: Snapshot) -> Chapter:
     for a in s.archiver:
         rows += [
             ("WAL files archived", a.archived_count, None),
-            ("WAL files not archived, attempts that failed", a.failed_count, None),
+            ("failed attempts to archive a WAL file", a.failed_count, None),
         ]
     rows = [row for row in rows if row[1] is not None or row[2] is not None]
-    head = ("wal", "WAL and checkpoints", "Counted since their own resets.")
+    head = ("wal", "WAL and checkpoints", "Each counted since its own statistics reset.")
     columns = (Heading("counter"), Heading("count", "count"), Heading("volume", "bytes"))
-    volume = Picture("bars", "WAL, and what checkpoints wrote", 2)
+    volume = Picture("bars", "Volume of WAL and of checkpoint writes", 2)
     return _chapter(s, "checkpoints", head, columns, rows, volume)
 
 
@@ -432,10 +436,10 @@ def replication(s: Snapshot) -> Chapter:
         for x in s.slots
     ]
     columns = (
-        Heading("who"),
+        Heading("standby or slot"),
         Heading("state"),
-        Heading("behind", "bytes"),
-        Heading("behind, time", "ms"),
+        Heading("lag", "bytes"),
+        Heading("lag in time", "ms"),
     )
     head = ("replication", "Replication", "Standbys and replication slots.")
     return _chapter(s, "replicas", head, columns, rows)
@@ -460,7 +464,7 @@ def settings(s: Snapshot) -> Chapter:
 
 
 def sequences(s: Snapshot) -> Chapter:
-    """Sequences and how much of them is used."""
+    """Sequences, and how much of each is used."""
     rows = [
         (
             f"{q.schema}.{q.name}",
@@ -475,12 +479,12 @@ def sequences(s: Snapshot) -> Chapter:
         Heading("sequence"),
         Heading("type"),
         Heading("last value", "count"),
-        Heading("end", "count"),
+        Heading("limit", "count"),
         Heading("used", "share"),
     )
-    head = ("schema", "Schema clocks", "How much of each sequence is used.")
+    head = ("schema", "Sequences", "How much of each sequence is used.")
     rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
-    picture = Picture("bars", "Used part of each sequence", 4, limit=1.0)
+    picture = Picture("bars", "Used share of each sequence", 4, limit=1.0)
     return _chapter(s, "sequences", head, columns, rows, picture)
 
 

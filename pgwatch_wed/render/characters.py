@@ -1,8 +1,8 @@
-"""Characters that a document must not send as they are: names may hold any."""
+"""Characters that a document must not contain as they are; names may contain any."""
 
 import re
 
-# C0 and C1 controls (tabs and line ends apart), what turns the direction of writing, half characters.
+# C0 and C1 controls (except tabs and line ends), bidirectional controls, surrogates.
 _HARMFUL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
@@ -14,7 +14,7 @@ def visible(text: str) -> str:
 
 
 def visible_line(text: str) -> str:
-    """Show on one line whatever a terminal would not print as a character."""
+    """Show on one line, with escapes for whatever a terminal would not print as a character."""
     return "".join(c if c.isprintable() else " " if c in "\n\t" else escape(c) for c in text)
 
 
@@ -31,5 +31,5 @@ def escape(character: str) -> str:
 
 
 def in_json(text: str) -> str:
-    """Escape such characters in a JSON document, in which they can stand in strings only."""
+    """Escape such characters in a JSON document, in which they can occur only in strings."""
     return _HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

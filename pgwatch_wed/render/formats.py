@@ -1,4 +1,4 @@
-"""The formats of a report: the one table that the command line, the documentation and the tests go by."""
+"""The formats of a report: one table for the command line, the documentation and the tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format: the module that renders it, and what becomes of the document.
+    """A format: the module that renders it, and what happens to the document.
 
     ``suffix`` is the file's; a format without one is only printed. ``is_text``: the document is
-    UTF-8, and what holds for text holds for it (no control characters, names escaped).
-    ``is_piped``: asked for alone it is printed as well. ``purpose`` stands in docs/report.md.
+    UTF-8, so it must not contain control characters and has to escape names. ``is_piped``: it is
+    also printed if it is the only format. ``purpose`` is shown in docs/report.md.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Format:
 
     @property
     def is_file(self) -> bool:
-        """It is written to the output folder."""
+        """Whether it is written to the output directory."""
         return bool(self.suffix)
 
 
@@ -33,7 +33,7 @@ FORMATS: Mapping[str, Format] = {
             "html",
             "html",
             ".html",
-            "people: one file, no request leaves it, light and dark, prints",
+            "people: one file, no network requests, light and dark, printable",
         ),
         Format(
             "json",
@@ -46,7 +46,7 @@ FORMATS: Mapping[str, Format] = {
             "text",
             "terminal",
             "",
-            "terminals: the ranking at 80 columns and wider, through `$PAGER` when long",
+            "terminals: the ranking at 80 columns and wider, through `$PAGER` if it is long",
         ),
         Format("markdown", "markdown", ".md", "pull requests and wikis", is_piped=True),
         Format("sarif", "sarif", ".sarif", "GitHub code scanning (SARIF 2.1.0)", is_piped=True),
@@ -54,14 +54,14 @@ FORMATS: Mapping[str, Format] = {
             "junit",
             "junit",
             ".xml",
-            "CI: a case per rule; warnings and worse fail it, `unknown` skips it",
+            "CI: one test case per rule; a warning or worse fails it, `unknown` skips it",
             is_piped=True,
         ),
         Format(
             "pdf",
             "pdf",
             ".pdf",
-            "mail and archives: the HTML printed by a headless Chromium on this machine",
+            "mail and archives: the HTML report printed by a headless Chromium on this machine",
             is_text=False,
         ),
     )

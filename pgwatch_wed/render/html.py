@@ -1,7 +1,7 @@
-"""One self-contained HTML file: no request leaves it, everything user-made is escaped.
+"""One self-contained HTML file: no network requests, and all user data is escaped.
 
-Findings are HTML, so that the file reads without scripts, prints, and can be searched. The chapters' tables
-are compressed data that the page's own script unpacks, sorts, searches and pages.
+Findings are HTML, so that the file can be read without scripts, printed and searched. The chapters'
+tables are compressed data that the page's own script unpacks, sorts, searches and pages.
 """
 
 import base64
@@ -37,7 +37,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
     """Return the page."""
     css, js = _source("templates", "report.css"), _source("templates", "report.js")
     found = _plans(report.findings[:MAX_FINDINGS], snapshots)
-    # about 0.6 MB and 0.9 MB: each is there only where it has something to show
+    # about 0.6 MB and 0.9 MB: each is included only if it has something to show
     vendored = [_source("vendor", "charts.js")] if snapshots else []
     vendored += [_source("vendor", "plans.js")] if found else []
     template = _environment().get_template("report.html.j2")
@@ -82,6 +82,7 @@ def _environment() -> jinja2.Environment:
         "gain": gain,
         "sql": pretty,
         "days": lambda seconds: units.duration(seconds * 1000),
+        "count": units.count,
     }
     environment.globals["evidence"] = evidence
     return environment
@@ -101,13 +102,13 @@ def _hash(text: str) -> str:
 
 
 def _source(*path: str) -> str:
-    # browsers hash the element's text, which is exactly what stands between the tags
+    # browsers hash the element's text, which is exactly what is between the tags
     return assets.text("reports", *path)
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPlan:
-    """A statement's plan as EXPLAIN's JSON: ``now``, and ``then`` with the advised indexes."""
+    """A statement's plan as EXPLAIN's JSON: ``now``, and ``then`` with the recommended indexes."""
 
     query: str
     now: str
@@ -144,9 +145,9 @@ def _plans_of(
         for (database, query_id), plan in found.items():
             if query_id == query and finding.object.database in (None, database):
                 key = _plan_key(database, query_id)
-                shown.append((f"{key}/now", str(query_id), "now"))
+                shown.append((f"{key}/now", str(query_id), "as it is now"))
                 if plan.then and finding.rule == "index-missing":
-                    shown.append((f"{key}/then", str(query_id), "with the advised indexes"))
+                    shown.append((f"{key}/then", str(query_id), "with the recommended indexes"))
     return shown
 
 
@@ -185,7 +186,7 @@ def _is_code(name: str) -> bool:
 
 
 def pretty(sql: str) -> str:
-    """Lay SQL out over lines; long texts stay as they are."""
+    """Format SQL on several lines; long texts are left as they are."""
     if len(sql) > _FORMAT_UP_TO or "\n" in sql.strip():
         return sql
     try:
@@ -200,7 +201,7 @@ def _found(report: Report) -> list[Rule]:
 
 
 def _rules(report: Report) -> list[tuple[str, str, list[tuple[str, str]], list[str]]]:
-    """Return (id, summary, [(heading, text)], facts with a query) of the rules that found something."""
+    """Return (id, summary, [(heading, text)], facts with a query) of the rules with findings."""
     read = set(queries.facts())
     return [
         (r.id, r.summary, _sections(r), [n for n in r.needs if n in read]) for r in _found(report)
@@ -208,7 +209,7 @@ def _rules(report: Report) -> list[tuple[str, str, list[tuple[str, str]], list[s
 
 
 def _facts(report: Report, snapshots: Sequence[Snapshot]) -> list[tuple[str, str]]:
-    """Return (fact, query) for each fact that a finding stands on, as this server was asked."""
+    """Return (fact, query) for each fact that a finding is based on, as sent to this server."""
     if not snapshots:
         return []
     first = snapshots[0]
@@ -228,7 +229,7 @@ def _sections(rule: Rule) -> list[tuple[str, str]]:
 
 
 def _data(made: Sequence[Chapter], plans: Mapping[tuple[str, int], ShownPlan]) -> str:
-    """Pack the chapters: JSON by column compresses better than by row, and gzip undoes the rest."""
+    """Pack the chapters: JSON by column compresses better than by row, and gzip does the rest."""
     tables = {
         c.id: {
             "kinds": [k.kind for k in c.columns],

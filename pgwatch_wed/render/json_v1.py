@@ -1,4 +1,4 @@
-"""JSON, ``schema_version`` 1: written field by field, so that refactoring changes nobody's parser."""
+"""JSON, ``schema_version`` 1: written field by field, so that refactoring breaks no parser."""
 
 import json
 import math
@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 
 
 def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: ARG001 - one form for all
-    """Return the report as JSON text; findings one by one, since there may be very many."""
+    """Return the report as JSON text; findings one by one, since there may be a great many."""
     whole = _dumps(_document(report, []))
     if not report.findings:
         return whole + "\n"

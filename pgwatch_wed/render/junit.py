@@ -1,8 +1,9 @@
-"""JUnit XML: one test case a rule; findings fail it, unknown skips it."""
+"""JUnit XML: one test case per rule; findings fail it, unknown skips it."""
 
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, RuleVerdict, Severity, Verdict
 from pgwatch_wed.render.characters import visible
@@ -34,7 +35,7 @@ def _case(verdict: RuleVerdict, findings: list[Finding]) -> ET.Element:
     )
     bad = [f for f in findings if f.severity is not Severity.INFO]
     if bad:
-        message = visible(f"{len(bad)} findings; first: {bad[0].title}")
+        message = visible(f"{units.count(len(bad), 'finding')}; the first: {bad[0].title}")
         failure = ET.SubElement(case, "failure", message=message, type=bad[0].severity.value)
         failure.text = visible("\n\n".join(_paragraph(f) for f in bad))
     elif verdict.verdict is Verdict.UNKNOWN:

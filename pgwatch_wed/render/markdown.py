@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity
 from pgwatch_wed.render import numbers
@@ -14,13 +15,13 @@ _IN_FULL = 20
 
 
 def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: ARG001 - one form for all
-    """Return the report as GitHub-flavoured Markdown; names and texts are escaped."""
+    """Return the report as GitHub-flavored Markdown; names and texts are escaped."""
     t = report.target
     counts = ", ".join(f"{report.count(s)} {s.value}" for s in Severity)
     parts = [
         f"# PostgreSQL analysis of {plain(t.label)}",
         f"PostgreSQL {plain(t.version)}, {report.generated_at:%Y-%m-%d %H:%M} UTC.",
-        f"**{counts}**, {len(report.unknowns)} rules could not judge.",
+        f"**{counts}**, {units.count(len(report.unknowns), 'rule')} not evaluated.",
     ]
     sentence = coverage_sentence(report)
     if sentence:
@@ -29,12 +30,12 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
         parts.append(_table(report.findings))
     parts += [_section(f) for f in report.findings[:_IN_FULL]]
     if len(report.findings) > _IN_FULL:
-        left = len(report.findings) - _IN_FULL
-        parts.append(f"{left} further findings are in the table above and in the JSON report.")
+        left = units.count(len(report.findings) - _IN_FULL, "further finding")
+        parts.append(f"See the table above and the JSON report for {left}.")
     if report.unknowns:
         rows = [f"| {v.rule} | {plain(v.reason)} | {code(v.mend)} |" for v in report.unknowns]
-        parts.append("## Could not judge")
-        parts.append("\n".join(["| rule | reason | mend |", "|---|---|---|", *rows]))
+        parts.append("## Not evaluated")
+        parts.append("\n".join(["| rule | reason | to allow it |", "|---|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,7 +45,7 @@ def _table(findings: Sequence[Finding]) -> str:
         for f in findings
     ]
     return "\n".join(
-        ["| severity | grade | rule | object | gain |", "|---|---|---|---|---|", *rows]
+        ["| severity | grade | rule | object | impact |", "|---|---|---|---|---|", *rows]
     )
 
 
@@ -57,7 +58,7 @@ def _section(finding: Finding) -> str:
     parts.append("\n".join(evidence))
     for remedy in finding.remedy:
         parts.append(fenced(remedy.sql))
-        alone = "" if remedy.in_transaction else " Not inside a transaction."
+        alone = "" if remedy.in_transaction else " Cannot run inside a transaction block."
         parts.append(f"Lock: {plain(remedy.lock)}.{alone}")
         if remedy.undo:
             parts.append("Undo:\n\n" + fenced(remedy.undo))
@@ -66,7 +67,7 @@ def _section(finding: Finding) -> str:
 
 
 def plain(text: str) -> str:
-    """Escape what Markdown or HTML would interpret, on one line."""
+    """Return the text on one line, escaping what Markdown or HTML would interpret."""
     return _SPECIAL.sub(r"\\\1", " ".join(visible(text).split()))
 
 

@@ -26,7 +26,7 @@ def measured(name: str, value: Any) -> str:
 
 
 def label(name: str) -> str:
-    """Turn an evidence key into words, its unit aside."""
+    """Turn an evidence key into words, without its unit."""
     for unit in ("_bytes", "_ms", "_share", "_fraction", "_xids", "_seconds", "_s"):
         name = name.removesuffix(unit)
     return name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""PDF: the HTML report printed by a headless Chromium of the machine."""
+"""PDF: the HTML report printed by a headless Chromium on this machine."""
 
 import os
 import shutil
@@ -17,10 +17,10 @@ _SECONDS = 120
 
 
 def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> bytes:
-    """Return the PDF; raise :class:`Error` where no browser is found or it fails."""
+    """Return the PDF; raise :class:`Error` if no browser is found or if it fails."""
     browser = next((b for name in _BROWSERS if (b := shutil.which(name))), None)
     if browser is None:
-        raise Error("no Chromium is installed, which prints the PDF", "apt-get install chromium")
+        raise Error("Chromium, which prints the PDF, is not installed", "apt-get install chromium")
     with tempfile.TemporaryDirectory(prefix="pgwed-pdf-") as folder:
         page, target = Path(folder, "report.html"), Path(folder, "report.pdf")
         page.write_text(html.render(report, snapshots), encoding="utf-8")
@@ -35,7 +35,9 @@ def _print(browser: str, page: Path, target: Path, profile: Path) -> None:
         *(f"--user-data-dir={profile}", "--virtual-time-budget=5000", f"--print-to-pdf={target}"),
     ]
     if os.geteuid() == 0:
-        options.append("--no-sandbox")  # Chromium refuses root otherwise; the page is our own
+        options.append(
+            "--no-sandbox"
+        )  # Chromium refuses to run as root otherwise; the page is our own
     try:
         done = subprocess.run(  # noqa: S603 - a browser found on PATH, arguments are a list
             [browser, *options, page.as_uri()],
@@ -45,6 +47,6 @@ def _print(browser: str, page: Path, target: Path, profile: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Error(f"{browser} did not finish the PDF within {_SECONDS} s") from None
+        raise Error(f"{browser} did not print the PDF within {_SECONDS} s") from None
     if done.returncode or not target.exists():
         raise Error(f"{browser} could not print the PDF: {done.stderr.strip()[-300:]}")

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, as GitHub's code scanning takes it."""
+"""SARIF 2.1.0, as accepted by GitHub code scanning."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pgwatch_wed.rules import Rule, all_rules
 
 _LEVELS = {Severity.CRITICAL: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_MAX_RESULTS = 5000  # GitHub takes no more of one run
+_MAX_RESULTS = 5000  # GitHub accepts no more per run
 
 
 def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: ARG001 - one form for all
@@ -74,7 +74,7 @@ def _result(finding: Finding, places: dict[str, int]) -> dict[str, Any]:
 
 
 def _location(finding: Finding) -> dict[str, Any]:
-    """Point at a file, which GitHub demands; the object itself is the logical location."""
+    """Point at a file, which GitHub requires; the object itself is the logical location."""
     o = finding.object
     path = ".".join(part for part in (o.database, o.schema, o.name) if part)
     return {

@@ -1,4 +1,4 @@
-"""The report for a terminal: the same ranking at 80 columns and wider, and the next command to type."""
+"""The report for a terminal: the same ranking at 80 columns or more, and the next command to type."""
 
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ _EVIDENCE = 6
 
 
 class _Page:
-    """Lines of one width, with or without colour."""
+    """Lines of one width, with or without color."""
 
     def __init__(self, width: int, *, colour: bool) -> None:
         self.width = max(40, min(width, 120))
@@ -38,7 +38,7 @@ class _Page:
             self.line(each, style)
 
     def code(self, sql: str, indent: str = "    ") -> None:
-        """Add SQL; long lines break at spaces only, so that pasting still works."""
+        """Add SQL; long lines are broken only at spaces, so that they can still be pasted."""
         for each in sql.splitlines():
             text = visible_line(each)
             if len(indent) + len(text) <= self.width:
@@ -54,7 +54,7 @@ class _Page:
             )
 
     def paint(self, text: str, style: str) -> str:
-        """Colour a text where colour is wanted."""
+        """Color a text if color is wanted."""
         return f"\x1b[{style}m{text}\x1b[0m" if style and self._colour else text
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ def _header(page: _Page, report: Report) -> None:
     begins = report.window_begins
     if begins is not None:
         days = (report.window_ends - begins).total_seconds() / 86_400
-        page.wrap(f"counters of {units.duration(days * 86_400_000)}: {report.window_reason}")
+        page.wrap(f"counters cover {units.duration(days * 86_400_000)}: {report.window_reason}")
     explained = coverage_sentence(report)
     if explained:
         page.wrap(explained)
@@ -98,12 +98,14 @@ def _header(page: _Page, report: Report) -> None:
         page.paint(f"{report.count(s)} {_NAMES[s].lower()}", _COLOURS[s]) for s in Severity
     )
     clear = sum(v.verdict is Verdict.CLEAR for v in report.verdicts)
-    page.line(f"{counts} · {clear} rules clear · {len(report.unknowns)} could not judge")
+    page.line(
+        f"{counts} · {units.count(clear, 'rule')} clear · {len(report.unknowns)} not evaluated"
+    )
     page.line()
 
 
 def coverage_sentence(report: Report) -> str:
-    """Say how much of the load the report sees and explains; empty without pg_stat_statements."""
+    """Return how much of the load the report sees and explains; empty without pg_stat_statements."""
     c = report.coverage
     if c.visible_share is None:
         return ""
@@ -111,7 +113,7 @@ def coverage_sentence(report: Report) -> str:
     if c.explained_share:
         said += f"; these findings explain {units.share(c.explained_share)} of it"
     if c.evictions_per_hour:
-        said += f"; about {numbers.number(c.evictions_per_hour)} statements an hour are evicted"
+        said += f"; about {numbers.number(c.evictions_per_hour)} statements per hour are evicted"
     return said + "."
 
 
@@ -122,7 +124,7 @@ def _finding(page: _Page, place: int, finding: Finding) -> None:
     page.wrap(finding.detail, "   ")
     said = gain(finding)
     if said:
-        page.wrap(f"gain: {said}", "   ", hang="         ")
+        page.wrap(f"impact: {said}", "   ", hang="      ")
     facts = [
         f"{numbers.label(k)} {numbers.measured(k, v)}"
         for k, v in finding.evidence.items()
@@ -131,17 +133,17 @@ def _finding(page: _Page, place: int, finding: Finding) -> None:
     if facts:
         page.wrap(f"evidence: {'; '.join(facts[:_EVIDENCE])}", "   ", hang="      ")
     for caveat in finding.caveats:
-        page.wrap(f"but: {caveat}", "   ", hang="        ")
+        page.wrap(f"note: {caveat}", "   ", hang="      ")
     for remedy in finding.remedy:
         _remedy(page, remedy)
     page.line()
 
 
 def gain(finding: Finding) -> str:
-    """Say what a finding is worth."""
+    """Describe the impact of a finding."""
     parts: list[str] = []
     if finding.impact.ms_per_day:
-        parts.append(f"{units.duration(finding.impact.ms_per_day)} a day")
+        parts.append(f"{units.duration(finding.impact.ms_per_day)} per day")
     if finding.impact.bytes:
         parts.append(units.size(finding.impact.bytes))
     if finding.impact.risk:
@@ -156,14 +158,14 @@ def _is_short(value: object) -> bool:
 def _remedy(page: _Page, remedy: Remedy) -> None:
     page.line()
     page.code(remedy.sql)
-    alone = "" if remedy.in_transaction else "; not inside a transaction"
-    page.wrap(f"lock: {remedy.lock}{alone}", "   ", "2", hang="         ")
+    alone = "" if remedy.in_transaction else "; cannot run inside a transaction block"
+    page.wrap(f"lock: {remedy.lock}{alone}", "   ", "2", hang="      ")
     if remedy.undo:
-        page.wrap(f"undo: {remedy.undo}", "   ", "2", hang="         ")
+        page.wrap(f"undo: {remedy.undo}", "   ", "2", hang="      ")
 
 
 def _rest(page: _Page, findings: Iterable[Finding], before: int) -> None:
-    page.line("Further findings", "1")
+    page.line("More findings", "1")
     for place, finding in enumerate(findings, before + 1):
         head = f"{place:>4}. {_NAMES[finding.severity]:<8} {finding.grade.value}  "
         page.wrap(f"{finding.rule}: {finding.title}", head, hang=" " * 8)
@@ -173,13 +175,13 @@ def _rest(page: _Page, findings: Iterable[Finding], before: int) -> None:
 def _unknowns(page: _Page, unknowns: tuple[RuleVerdict, ...], *, verbose: bool) -> None:
     if not unknowns:
         return
-    page.line("Could not judge", "1")
+    page.line("Not evaluated", "1")
     for reason, rules in _by_reason(unknowns):
         page.wrap(f"{', '.join(rules)}", "  ", hang="  ")
         page.wrap(reason if verbose else textwrap.shorten(reason, 240), "      ")
     mends = list(dict.fromkeys(v.mend for v in unknowns if v.mend))
     if mends:
-        page.line("What would allow more", "1")
+        page.line("To allow more", "1")
         for mend in mends:
             page.wrap(mend, "  ", hang="    ")
     page.line()
@@ -194,17 +196,18 @@ def _by_reason(unknowns: tuple[RuleVerdict, ...]) -> Iterator[tuple[str, list[st
 
 def _footer(page: _Page, report: Report, target: str, *, verbose: bool) -> None:
     if report.ignored:
-        page.wrap(f"{len(report.ignored)} findings are ignored by the configuration.")
+        ignored = units.count(len(report.ignored), "finding")
+        page.wrap(f"{ignored} ignored by the configuration.")
     if report.hidden_count and report.hidden_below:
-        page.wrap(
-            f"{report.hidden_count} findings below {report.hidden_below.value} are not shown."
-        )
+        hidden = units.count(report.hidden_count, "finding")
+        page.wrap(f"{hidden} below severity {report.hidden_below.value} not shown.")
     cost = report.self_cost
     if cost:
-        page.wrap(f"This run asked {cost.queries} queries of the server, {cost.seconds:.1f} s.")
+        sent = units.count(cost.queries, "query", "queries")
+        page.wrap(f"This run sent {sent} to the server, which took {cost.seconds:.1f} s.")
     if report.findings:
         page.wrap(f"Next: db-analyze explain {report.findings[0].rule}", style="1")
         if not verbose and len(report.findings) > _IN_FULL and target:
-            page.wrap(f"All in full: db-analyze {target} -v")
+            page.wrap(f"To show all in full: db-analyze {target} -v")
     elif not report.unknowns:
         page.wrap("Nothing to do.", style="1")

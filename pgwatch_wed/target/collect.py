@@ -122,7 +122,7 @@ def collect(
 def _server(reader: Reader) -> Server:
     rows = reader.read(_query("server"), {})
     if isinstance(rows, Missing):
-        raise CollectError(f"cannot read the server's version: {rows.reason}", rows.mend)
+        raise CollectError(f"could not read the server's version: {rows.reason}", rows.mend)
     server: Server = rows[0]
     reader.server = server
     identity = reader.read(_query("system"), {})

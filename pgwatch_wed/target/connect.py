@@ -204,7 +204,7 @@ def end(connection: psycopg.Connection[Any]) -> None:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(redact(str(error)).split())
-    return f"cannot connect: {text}"
+    return f"could not connect: {text}"
 
 
 def _hint(text: str) -> str:

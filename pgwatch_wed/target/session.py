@@ -236,7 +236,7 @@ def _nothing_read(error: psycopg.Error) -> CollectError:
             "check that the server is up, and try again",
         )
     return CollectError(
-        f"cannot read the server's version: {text}", "is it PostgreSQL 13 or newer?"
+        f"could not read the server's version: {text}", "is it PostgreSQL 13 or newer?"
     )
 
 

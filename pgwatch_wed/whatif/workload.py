@@ -53,7 +53,7 @@ def from_folder(folder: Path) -> Workload:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".sql")
     except OSError as error:
         raise UsageError(
-            f"cannot read the workload {folder}: {error.strerror}",
+            f"could not read the workload {folder}: {error.strerror}",
             "--workload takes a folder of .sql files, one statement each",
         ) from None
     if not files:

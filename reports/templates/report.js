@@ -46,7 +46,7 @@
     try {
       await navigator.clipboard.writeText(code.textContent);
     } catch {
-      // no clipboard API on file: pages of some browsers; the old command still works there
+      // some browsers have no clipboard API on file: pages; the old command still works there
       const range = document.createRange();
       range.selectNodeContents(code);
       getSelection().removeAllRanges();
@@ -63,7 +63,7 @@
   });
   addEventListener("afterprint", () => closed.forEach((d) => { d.open = false; }));
 
-  // --- chapters: numbers as people read them
+  // --- chapters: human-readable numbers
   const number = new Intl.NumberFormat("en");
   const brief = (value) => (Math.abs(value) >= 10 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, ""));
   const scaled = (units) => (value) => {
@@ -149,7 +149,7 @@
     draw();
   }
 
-  // --- pictures: the same numbers as in the table below, drawn by ECharts
+  // --- charts: the same numbers as in the table below, drawn by ECharts
   const drawn = [];
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const clip = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
@@ -167,7 +167,7 @@
     splitLine: { lineStyle: { color: colour("--line") } },
     ...more,
   });
-  // parts are told apart without colour as well
+  // distinguishable without color, too
   const stripes = { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1, 7], rotation: -Math.PI / 4, color: "rgba(128, 128, 128, .35)" };
   const makers = {
     bars({ kinds, columns }, { x, limit }) {
@@ -201,8 +201,8 @@
       if (!rows.length) return null;
       return [360, {
         grid: { left: 8, right: 24, top: 34, bottom: 30, containLabel: true },
-        // a logarithm has no place for nothing: never used stands where one scan would
-        xAxis: axis(kinds[x], { type: "log", min: 1, name: `${titles[x]} (the first mark is none or one)`, nameLocation: "middle", nameGap: 28 }),
+        // zero has no logarithm: an unused index is drawn where one scan would be
+        xAxis: axis(kinds[x], { type: "log", min: 1, name: `${titles[x]} (the first mark is 0 or 1)`, nameLocation: "middle", nameGap: 28 }),
         yAxis: axis(kinds[y], { type: "log", name: titles[y] }),
         tooltip: { formatter: ({ dataIndex }) => `${clip(named(columns[0][rows[dataIndex]]), 80)}\n${shown(kinds[y], columns[y][rows[dataIndex]])}, ${shown(kinds[x], columns[x][rows[dataIndex]])} ${titles[x]}` },
         series: [{ type: "scatter", symbolSize: 9, data: rows.map((row) => [Math.max(1, columns[x][row]), columns[y][row]]), itemStyle: { opacity: 0.65 } }],
@@ -223,7 +223,7 @@
       const frame = base();
       chart.setOption({ ...frame, ...options, tooltip: { ...frame.tooltip, ...options.tooltip } }, true);
       box.setAttribute("role", "img");
-      box.setAttribute("aria-label", `${picture.title}; the table below has the same numbers`);
+      box.setAttribute("aria-label", `${picture.title}; the table below contains the same numbers`);
     };
     paint();
     drawn.push({ chart, paint });
