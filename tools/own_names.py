@@ -21,6 +21,7 @@ QUERY = """
     union select 'opclass', opcname from pg_opclass where opcnamespace = 'pg_catalog'::regnamespace
     union select 'access_method', amname from pg_am
     union select 'extension', name from pg_available_extensions
+    union select 'setting', name from pg_settings where name not like '%.%'
     union select 'configuration', cfgname from pg_ts_config
         where cfgnamespace = 'pg_catalog'::regnamespace
     order by 1, 2"""

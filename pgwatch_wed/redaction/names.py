@@ -61,8 +61,10 @@ _KNOWN: Mapping[str, Callable[[str], bool]] = {
     "plugin": _PLUGINS.__contains__,
     "tablespace": frozenset(("pg_default", "pg_global")).__contains__,
     "node": frozenset(("primary",)).__contains__,
-    # only an extension's parameter, or one that nobody defined, has a dot
-    "setting": lambda name: "." not in name or own.is_own("extension", name.split(".")[0]),
+    "option": _owns("option"),
+    "setting": lambda name: (
+        own.is_own("setting", name) or ("." in name and own.is_own("extension", name.split(".")[0]))
+    ),
 }
 
 

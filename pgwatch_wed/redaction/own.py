@@ -16,7 +16,8 @@ _SECTION = re.compile(r"^\[(\w+)\]$", re.MULTILINE)
 def is_own(kind: str, name: str) -> bool:
     """Tell whether PostgreSQL, or an extension that everybody knows, calls something so.
 
-    ``kind``: function, type, relation, opclass, access_method, extension, configuration.
+    ``kind``: function, type, relation, opclass, access_method, extension, configuration, setting,
+    option (a storage parameter).
     """
     return name in sections().get(kind, frozenset())
 

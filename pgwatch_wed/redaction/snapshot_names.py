@@ -11,7 +11,7 @@ from pgwatch_wed.facts import Cause, Missing, RoleSetting, Setting, Snapshot
 from pgwatch_wed.facts.fields import field_types
 from pgwatch_wed.redaction.names import REDACTED, Names
 from pgwatch_wed.redaction.sql_names import Statements
-from pgwatch_wed.sqltext.plan_trees import outline
+from pgwatch_wed.sqltext import plan_trees
 
 # What the name of a row is the name of.
 ROWS = {
@@ -295,9 +295,14 @@ class _Redactor:
     # --- plans ------------------------------------------------------------------------------
 
     def plan_tree(self, _row: Any, tree: str) -> str:
-        if not tree:
-            return tree
-        return json.dumps(self._plan_node(json.loads(tree)), separators=(",", ":"))
+        found = self._plan(tree)
+        return json.dumps(found, separators=(",", ":")) if found else ""
+
+    def _plan(self, tree: str) -> Any:
+        try:
+            return self._plan_node(json.loads(tree)) if tree else None
+        except (ValueError, RecursionError):  # what nobody could show either
+            return None
 
     def _plan_node(self, node: Any) -> Any:
         if isinstance(node, list):
@@ -316,14 +321,16 @@ class _Redactor:
         return self._names.stand_in(_PLAN_NAMES.get(key, "name"), value)
 
     def outline(self, row: Any, text: str) -> str:
-        tree = json.loads(self.plan_tree(row, row.tree)) if row.tree else []
-        return outline(tree[0]["Plan"])[: len(text)] if tree else REDACTED
+        match self._plan(row.tree):
+            case [{"Plan": {"Node Type": _} as top}, *_]:
+                return plan_trees.outline(top)[: len(text)]
+        return REDACTED if text else ""
 
     # --- settings ---------------------------------------------------------------------------
 
     def option(self, _row: Any, option: str) -> str:
         key, equals, value = option.partition("=")
-        return f"{key}{equals}{self.measure(_row, value)}"
+        return f"{self._names.stand_in('option', key)}{equals}{self.measure(_row, value)}"
 
     def measure(self, _row: Any, value: str) -> str:
         is_plain = not value or _NUMBER.fullmatch(value) or _SWITCH.fullmatch(value)
