@@ -25,6 +25,7 @@ create table app.events_rest partition of app.events default;
 create index events_at_idx on app.events (at);
 create table app.base (id int);
 create table app.child (more int) inherits (app.base);
+create view app.paying as select * from app.customers;
 create materialized view app.totals as select status, count(*) from app.orders group by status;
 create unique index totals_status_idx on app.totals (status);
 create statistics app.order_stats (dependencies) on customer_id, status from app.orders;

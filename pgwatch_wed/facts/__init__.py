@@ -65,6 +65,9 @@ from pgwatch_wed.facts.rows import (
     NodeIndexUsage as NodeIndexUsage,
 )
 from pgwatch_wed.facts.rows import (
+    OtherRelation as OtherRelation,
+)
+from pgwatch_wed.facts.rows import (
     PreparedTransaction as PreparedTransaction,
 )
 from pgwatch_wed.facts.rows import (

@@ -513,6 +513,22 @@ def _option(options: Iterable[str], name: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherRelation:
+    """A view, foreign table, composite type or the like: its name is taken, and it may be a partition."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    parent_oid: int | None
+
+    @property
+    def qualified(self) -> str:
+        """``schema.name`` for messages."""
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class TableActivity:
     """Counters of a table (pg_stat_user_tables, pg_statio_user_tables and its TOAST's)."""
 
@@ -738,10 +754,18 @@ class IndexUsage:
 
 @dataclass(frozen=True, slots=True)
 class IndexDefinition:
-    """CREATE INDEX as PostgreSQL prints it; absent for relations that somebody has locked."""
+    """CREATE INDEX as PostgreSQL prints it; absent for relations that somebody has locked.
+
+    Beside it, what the text does not say and DROP INDEX takes away, too; the statistics' targets are those of
+    ``statistics_columns``.
+    """
 
     oid: int
     definition: str
+    comment: str | None = None
+    constraint_comment: str | None = None
+    statistics_columns: tuple[int, ...] = ()
+    statistics_targets: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -764,6 +788,7 @@ class Constraint:
     is_deferrable: bool
     index_oid: int | None
     parent_oid: int | None
+    is_deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -862,8 +887,7 @@ class StatementPlan:
 class MissingIndex:
     """An index that the advisor would add, with what it is worth; see ``db-analyze indexes``.
 
-    ``ddl`` is CREATE INDEX CONCURRENTLY (or the script for a partitioned table) for the index
-    ``name`` in the table's schema. Costs are the planner's, of the whole workload. ``trees`` are
+    ``ddl`` is CREATE INDEX for the index ``name`` in the table's schema. Costs are the planner's, of the whole workload. ``trees`` are
     the plans with it, as EXPLAIN's JSON without values, for each of ``query_ids``.
     """
 

@@ -30,6 +30,7 @@ from pgwatch_wed.facts.rows import (
     LockWait,
     MissingIndex,
     NodeIndexUsage,
+    OtherRelation,
     PreparedTransaction,
     Publication,
     QueryCost,
@@ -137,6 +138,7 @@ class Snapshot:
     statements_info: tuple[StatementsInfo, ...] = ()
     statements: tuple[Statement, ...] = ()
     tables: tuple[Table, ...] = ()
+    other_relations: tuple[OtherRelation, ...] = ()
     table_activity: tuple[TableActivity, ...] = ()
     columns: tuple[Column, ...] = ()
     column_statistics: tuple[ColumnStatistics, ...] = ()
@@ -201,12 +203,13 @@ class Snapshot:
 
     @cached_property
     def relation_names(self) -> Mapping[str, frozenset[str]]:
-        """The names of tables, indexes and sequences by schema: what a new index may not be called."""
+        """The names of relations by schema: what a new index may not be called."""
         found: dict[str, set[str]] = defaultdict(set)
-        relations: tuple[Table | Index | Sequence, ...] = (
+        relations: tuple[Table | Index | Sequence | OtherRelation, ...] = (
             *self.tables,
             *self.indexes,
             *self.sequences,
+            *self.other_relations,
         )
         for relation in relations:
             found[relation.schema].add(relation.name)
@@ -216,6 +219,11 @@ class Snapshot:
     def definition_by_oid(self) -> dict[int, str]:
         """CREATE INDEX text by index oid."""
         return {d.oid: d.definition for d in self.index_definitions}
+
+    @cached_property
+    def index_definition_by_oid(self) -> dict[int, IndexDefinition]:
+        """CREATE INDEX, and what else belongs to an index, by index oid."""
+        return {d.oid: d for d in self.index_definitions}
 
     @cached_property
     def indexes_of(self) -> Mapping[int, tuple[Index, ...]]:
@@ -248,6 +256,12 @@ class Snapshot:
     def partitions_of(self) -> Mapping[int, tuple[Table, ...]]:
         """Direct partitions and inheritance children by parent oid."""
         return _group((t for t in self.tables if t.parent_oid is not None), "parent_oid")
+
+    @cached_property
+    def foreign_partitions_of(self) -> Mapping[int, tuple[OtherRelation, ...]]:
+        """Partitions that are foreign tables by parent oid."""
+        foreign = (o for o in self.other_relations if o.kind == "f" and o.parent_oid is not None)
+        return _group(foreign, "parent_oid")
 
     @cached_property
     def partition_indexes_of(self) -> Mapping[int, tuple[Index, ...]]:

@@ -41,7 +41,15 @@ ORDER = (
     *("prepared_transactions", "replicas", "slots", "recovery"),
     *("databases", "checkpoints", "wal", "io", "slru", "archiver"),
     *("settings", "role_settings", "file_settings", "roles"),
-    *("tables", "table_activity", "indexes", "index_usage", "constraints", "columns"),
+    *(
+        "tables",
+        "other_relations",
+        "table_activity",
+        "indexes",
+        "index_usage",
+        "constraints",
+        "columns",
+    ),
     *("column_statistics", "extended_statistics", "sequences", "publications", "subscriptions"),
     *("collation_versions", "statements_info", "statements", "index_definitions"),
 )

@@ -15,7 +15,8 @@ select
     true as is_enforced,
     k.condeferrable as is_deferrable,
     nullif(k.conindid, 0)::int8 as index_oid,
-    nullif(k.conparentid, 0)::int8 as parent_oid
+    nullif(k.conparentid, 0)::int8 as parent_oid,
+    k.condeferred as is_deferred
 from pg_constraint k
 join pg_class c on c.oid = k.conrelid
 join pg_namespace n on n.oid = c.relnamespace

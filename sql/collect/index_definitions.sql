@@ -5,8 +5,22 @@ with locked as materialized (
     where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.relation is not null
         and l.database = (select d.oid from pg_database d where d.datname = current_database())
 )
-select i.indexrelid::int8 as oid, pg_get_indexdef(i.indexrelid) as definition
+select
+    i.indexrelid::int8 as oid,
+    pg_get_indexdef(i.indexrelid) as definition,
+    obj_description(i.indexrelid, 'pg_class') as comment,
+    case when k.oid is not null then obj_description(k.oid, 'pg_constraint') end as constraint_comment,
+    array(
+        select a.attnum::int from pg_attribute a
+        where a.attrelid = i.indexrelid and a.attstattarget >= 0 order by a.attnum
+    ) as statistics_columns,
+    array(
+        select a.attstattarget::int from pg_attribute a
+        where a.attrelid = i.indexrelid and a.attstattarget >= 0 order by a.attnum
+    ) as statistics_targets
 from pg_index i
+left join pg_constraint k
+    on k.conrelid = i.indrelid and k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
 where i.indexrelid = any ('{@oids@}'::oid[])
     -- printing opens the table, and would wait behind who wants it for himself
     and i.indrelid not in (select relation from locked)
