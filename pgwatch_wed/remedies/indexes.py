@@ -1,161 +1,209 @@
-"""SQL that creates, replaces and drops indexes without blocking reads or writes, and how to undo it."""
+"""SQL that builds, replaces and drops indexes without stopping anybody, and the way back."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Index, Snapshot, Table
+from pgwatch_wed.facts import Constraint, Index, MissingIndex, Snapshot, Table
 from pgwatch_wed.findings import Remedy
-from pgwatch_wed.quote import ident
+from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.remedies import locks as held
-
-
-def drop(snapshot: Snapshot, index: Index) -> Remedy:
-    """Return the SQL that drops an index, or the constraint that owns it, with the SQL to recreate it."""
-    table = snapshot.table_by_oid.get(index.table_oid)
-    definition = snapshot.definition_by_oid.get(index.oid)
-    if index.constraint_name is not None and table is not None:
-        return Remedy(
-            sql=f"ALTER TABLE {ident(table.schema, table.name)} "
-            f"DROP CONSTRAINT {ident(index.constraint_name)};",
-            lock="ACCESS EXCLUSIVE on the table: briefly blocks all reads and writes; set lock_timeout first",
-            undo=_constraint_undo(snapshot, index, table),
-        )
-    name = ident(index.schema, index.name)
-    if index.kind == "I":
-        return Remedy(
-            sql=f"DROP INDEX {name};", lock=held.DROP_PARENT, undo=statement(definition) or _NO_UNDO
-        )
-    return Remedy(
-        sql=f"DROP INDEX CONCURRENTLY {name};",
-        lock=held.CONCURRENTLY,
-        in_transaction=False,
-        undo=concurrently(definition) or _NO_UNDO,
-    )
-
+from pgwatch_wed.remedies import partitions
+from pgwatch_wed.remedies.free_names import FreeNames
+from pgwatch_wed.remedies.partitions import IndexedTable, OldIndex, OwnedBy
+from pgwatch_wed.remedies.script import Script, Step, lines
+from pgwatch_wed.sqltext import definitions
+from pgwatch_wed.sqltext.definitions import IndexText
 
 _NO_UNDO = "-- the definition could not be read because the table is locked; save it before you drop the index"
-
-
-def _constraint_undo(snapshot: Snapshot, index: Index, table: Table) -> str:
-    kind = {"p": "PRIMARY KEY", "u": "UNIQUE"}.get(index.constraint_type or "", "")
-    columns = ", ".join(ident(c) for c in snapshot.column_names(index.table_oid, index.keys))
-    nulls = " NULLS NOT DISTINCT" if index.nulls_not_distinct else ""
-    later = "" if index.is_immediate else " DEFERRABLE"
-    return (
-        f"ALTER TABLE {ident(table.schema, table.name)} ADD CONSTRAINT "
-        f"{ident(index.constraint_name or index.name)} {kind}{nulls} ({columns}){later};"
-    )
-
-
-def statement(definition: str | None) -> str:
-    """End a definition with a semicolon."""
-    return f"{definition};" if definition else ""
-
-
-def concurrently(definition: str | None) -> str:
-    """Return CREATE INDEX text with CONCURRENTLY in it."""
-    if not definition:
-        return ""
-    return re.sub(r"\A(CREATE (?:UNIQUE )?INDEX) ", r"\1 CONCURRENTLY ", definition) + ";"
-
-
-def shape(snapshot: Snapshot, index: Index) -> str | None:
-    """Return an index's definition from USING on, or None if it could not be read."""
-    table = snapshot.table_by_oid.get(index.table_oid)
-    definition = snapshot.definition_by_oid.get(index.oid, "")
-    if table is None:
-        return None
-    head = f"CREATE{' UNIQUE' if index.is_unique else ''} INDEX {ident(index.name)} ON "
-    for only in ("", "ONLY "):
-        start = f"{head}{only}{ident(table.schema, table.name)} "
-        if definition.startswith(start):
-            return definition.removeprefix(start)
-    return None
-
-
-def replaced_by(
-    snapshot: Snapshot, table: Table, index: Index, new_shape: str, suffix: str
-) -> tuple[Remedy, ...]:
-    """Return the steps that create an index with another definition and then drop the old one."""
-    words = (*snapshot.column_names(index.table_oid, [a for a in index.keys if a]), suffix)
-    return (build(snapshot, table, new_shape, words), drop(snapshot, index))
-
-
-def new_name(
-    snapshot: Snapshot,
-    table: Table,
-    parts: Iterable[str],
-    suffix: str = "idx",
-    also_taken: Iterable[str] = (),
-) -> str:
-    """Return a name as PostgreSQL would choose it, of at most 63 bytes and not in use in the schema."""
-    taken = snapshot.relation_names.get(table.schema, frozenset()) | set(also_taken)
-    stem = "_".join((table.name, *parts))
-    number = 0
-    while True:
-        tail = f"_{suffix}{number or ''}"
-        name = _cut(stem, 63 - len(tail)) + tail
-        if name not in taken:
-            return name
-        number += 1
-
-
-def _cut(text: str, size: int) -> str:
-    return text.encode()[:size].decode("utf-8", "ignore")
-
-
-def create(snapshot: Snapshot, table: Table, columns: tuple[str, ...]) -> Remedy:
-    """Return the SQL that creates a B-tree on columns without blocking writes, partitions included."""
-    listed = ", ".join(ident(c) for c in columns)
-    return build(snapshot, table, f"({listed})", columns)
-
-
-def build(snapshot: Snapshot, table: Table, shape: str, parts: Iterable[str]) -> Remedy:
-    """Return the SQL that creates an index (``USING brin (at)``) without blocking writes.
-
-    ``parts`` go into its name. CONCURRENTLY is not possible on a partitioned table: there the index is
-    created on the parent alone, built on each partition, and attached.
-    """
-    words = tuple(parts)
-    name = new_name(snapshot, table, words)
-    if table.kind != "p":
-        return Remedy(
-            sql=f"CREATE INDEX CONCURRENTLY {ident(name)} ON {ident(table.schema, table.name)} {shape};",
-            lock=held.CONCURRENTLY,
-            in_transaction=False,
-            undo=f"DROP INDEX CONCURRENTLY {ident(table.schema, name)};",
-        )
-    script = _PartitionScript(snapshot, shape, words, {name}, {table.oid})
-    return Remedy(
-        sql="\n".join(script.lines(table, name)),
-        lock=f"briefly SHARE on the partitioned table; then {held.CONCURRENTLY}, one partition at a time",
-        in_transaction=False,
-        undo=f"DROP INDEX {ident(table.schema, name)};",
-    )
+_KINDS = {"p": "PRIMARY KEY", "u": "UNIQUE"}
 
 
 @dataclass(frozen=True, slots=True)
-class _PartitionScript:
-    snapshot: Snapshot
-    shape: str
-    words: tuple[str, ...]
-    taken: set[str]
-    seen: set[int]
+class AdvisedIndex:
+    """What the advisor would add, and the script that builds it."""
 
-    def lines(self, table: Table, name: str) -> Iterator[str]:
-        """Yield the statements for one level of partitions; each one is completed before it is attached."""
-        yield f"CREATE INDEX {ident(name)} ON ONLY {ident(table.schema, table.name)} {self.shape};"
-        for part in self.snapshot.partitions_of[table.oid]:
-            if part.oid in self.seen:
-                continue
-            self.seen.add(part.oid)
-            child = new_name(self.snapshot, part, self.words, also_taken=self.taken)
-            self.taken.add(child)
-            if part.kind == "p":
-                yield from self.lines(part, child)
-            else:
-                where = ident(part.schema, part.name)
-                yield f"CREATE INDEX CONCURRENTLY {ident(child)} ON {where} {self.shape};"
-            parent, attached = ident(table.schema, name), ident(part.schema, child)
-            yield f"ALTER INDEX {parent} ATTACH PARTITION {attached};"
+    advice: MissingIndex
+    script: Script
+
+    def begins_with(self, columns: Iterable[str]) -> bool:
+        """Tell whether it is a B-tree of every row, led by these columns in any order."""
+        text = definitions.read(self.advice.ddl)
+        is_btree = self.advice.method == "btree"
+        return is_btree and text is not None and text.begins_with(frozenset(columns))
+
+
+class IndexBuilder:
+    """Builds the indexes of one report: an index that is advised twice is the same, and no name is given twice."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._names = FreeNames(snapshot.relation_names)
+        self._made: dict[tuple[str, str, object], Script] = {}
+        # first, since its names were given before
+        self.advised = tuple(self._of_the_advisor())
+
+    def build(self, table: Table, shape: str) -> Script:
+        """Return the script for an index of this shape (``USING brin (at)``) on a table and its partitions."""
+        text = definitions.of_shape(shape)
+        if text is None:  # a column that is not among the facts
+            sql = f"CREATE INDEX CONCURRENTLY ON {ident(table.schema, table.name)} {shape}"
+            return Script((Step(sql, held.CONCURRENTLY, in_transaction=False),))
+        return self._script(_tree(self._snapshot, table), text)
+
+    def named(self, schema: str, table: str, ddl: str, name: str) -> Script:
+        """Return the script for an index that has a name already; ``ddl`` is its CREATE INDEX."""
+        text = definitions.read(ddl)
+        if text is None:
+            return Script((Step(ddl.removesuffix(";"), held.SHARE),))
+        found = next(
+            (t for t in self._snapshot.tables if (t.schema, t.name) == (schema, table)), None
+        )
+        tree = _tree(self._snapshot, found) if found else IndexedTable(schema, table, "r")
+        return self._script(tree, text, name)
+
+    def advised_for(self, table: Table, columns: tuple[str, ...]) -> Script | None:
+        """Return the script of an advised index that begins with these columns, if there is one."""
+        for each in self.advised:
+            here = (each.advice.schema, each.advice.table) == (table.schema, table.name)
+            if here and each.begins_with(columns):
+                return each.script
+        return None
+
+    def replaced(self, table: Table, index: Index, shape: str) -> tuple[Remedy, Remedy]:
+        """Return the steps that create an index of another shape and then drop the old one."""
+        return self.build(table, shape).remedy, drop(self._snapshot, index)
+
+    def completed(self, table: Table, index: Index) -> Remedy | None:
+        """Return what makes a partitioned index valid; None where its definition could not be read."""
+        old = _old(self._snapshot, index)
+        if old.text is None:
+            return None
+        tree = _tree(self._snapshot, table)
+        script = partitions.complete(tree, old, self._names, words_of(old.text))
+        return script.remedy if script is not None else None
+
+    def _of_the_advisor(self) -> Iterator[AdvisedIndex]:
+        for advice in self._snapshot.missing_indexes:
+            self._names.take(advice.schema, advice.name)
+        for advice in self._snapshot.missing_indexes:
+            script = self.named(advice.schema, advice.table, advice.ddl, advice.name)
+            yield AdvisedIndex(advice, script)
+
+    def _script(self, tree: IndexedTable, text: IndexText, name: str = "") -> Script:
+        key = (*tree.path, (text.form, text.order))
+        if key not in self._made:
+            words = words_of(text)
+            name = name or self._names.new(tree.schema, tree.name, words)
+            self._made[key] = partitions.build(tree, text, name, self._names, words)
+        return self._made[key]
+
+
+def words_of(text: IndexText) -> tuple[str, ...]:
+    """Return the words that name an index of this kind."""
+    method = text.form[0]
+    return (
+        *(key or "expr" for key in text.keys),
+        *(() if method == "btree" else (str(method),)),
+        *(("part",) if text.where else ()),
+        *(("incl",) if text.include else ()),
+    )
+
+
+def drop(snapshot: Snapshot, index: Index) -> Remedy:
+    """Return the SQL that drops an index, or the constraint that owns it, and brings it back."""
+    table = snapshot.table_by_oid.get(index.table_oid)
+    undo = _undo(snapshot, index, table)
+    if index.constraint_name is not None and table is not None:
+        name = ident(table.schema, table.name)
+        sql = f"ALTER TABLE {name} DROP CONSTRAINT {ident(index.constraint_name)};"
+        lock = held.DROP_PARENT if index.kind == "I" else held.BRIEF_EXCLUSIVE
+        return Remedy(sql=sql, lock=lock, undo=undo)
+    name = ident(index.schema, index.name)
+    if index.kind == "I":
+        return Remedy(sql=f"DROP INDEX {name};", lock=held.DROP_PARENT, undo=undo)
+    sql = f"DROP INDEX CONCURRENTLY {name};"
+    return Remedy(sql=sql, lock=held.CONCURRENTLY, in_transaction=False, undo=undo)
+
+
+def _undo(snapshot: Snapshot, index: Index, table: Table | None) -> str:
+    if table is None:
+        return _NO_UNDO
+    steps = partitions.restored(_tree(snapshot, table), _old(snapshot, index))
+    return "\n".join(lines(steps)) if steps is not None else _NO_UNDO
+
+
+def shape(snapshot: Snapshot, index: Index) -> str | None:
+    """Return an index's definition from USING on, or None where it could not be read."""
+    text = definitions.read(snapshot.definition_by_oid.get(index.oid, ""))
+    return text.shape if text is not None else None
+
+
+# What the script builder looks at
+
+
+def _tree(snapshot: Snapshot, table: Table, above: tuple[int, ...] = ()) -> IndexedTable:
+    """Return a table with its partitions at every level; what inherits from another table is a table of its own."""
+    foreign = snapshot.foreign_partitions_of[table.oid] if table.kind == "p" else ()
+    below = snapshot.partitions_of[table.oid] if table.kind == "p" else ()
+    path = (*above, table.oid)
+    return IndexedTable(
+        table.schema,
+        table.name,
+        table.kind,
+        (
+            *(_tree(snapshot, part, path) for part in below if part.oid not in path),
+            *(IndexedTable(part.schema, part.name, part.kind) for part in foreign),
+        ),
+        tuple(_old(snapshot, i) for i in snapshot.indexes_of[table.oid] if i.is_live),
+    )
+
+
+def _old(snapshot: Snapshot, index: Index) -> OldIndex:
+    # an exclusion constraint is more than its index tells
+    definition = "" if index.is_exclusion else snapshot.definition_by_oid.get(index.oid, "")
+    return OldIndex(
+        oid=index.oid,
+        schema=index.schema,
+        name=index.name,
+        text=definitions.read(definition) if definition else None,
+        is_valid=index.is_usable,
+        parent_oid=index.parent_oid,
+        constraint=_owner(snapshot, index),
+        tablespace=index.tablespace,
+        after=tuple(_after(snapshot, index)),
+    )
+
+
+def _owner(snapshot: Snapshot, index: Index) -> OwnedBy | None:
+    if index.constraint_name is None:
+        return None
+    deferral = "" if index.is_immediate else " DEFERRABLE"
+    if deferral and any(c.is_deferred for c in _constraints(snapshot, index)):
+        deferral += " INITIALLY DEFERRED"
+    return OwnedBy(index.constraint_name, _KINDS.get(index.constraint_type or "", ""), deferral)
+
+
+def _constraints(snapshot: Snapshot, index: Index) -> Iterator[Constraint]:
+    of_table = snapshot.constraints_of[index.table_oid]
+    return (c for c in of_table if c.oid == index.constraint_oid)
+
+
+def _after(snapshot: Snapshot, index: Index) -> Iterator[Step]:
+    """Yield what an index has beside its definition."""
+    name = ident(index.schema, index.name)
+    table = snapshot.table_by_oid.get(index.table_oid)
+    found = snapshot.index_definition_by_oid.get(index.oid)
+    if found is not None:
+        targets = zip(found.statistics_columns, found.statistics_targets, strict=False)
+        for column, target in targets:
+            sql = f"ALTER INDEX {name} ALTER COLUMN {column} SET STATISTICS {target}"
+            yield Step(sql, held.ON_INDEX)
+        if found.comment is not None:
+            yield Step(f"COMMENT ON INDEX {name} IS {literal(found.comment)}", held.ON_INDEX)
+        if found.constraint_comment is not None and table is not None:
+            what = f"{ident(index.constraint_name or '')} ON {ident(table.schema, table.name)}"
+            text = literal(found.constraint_comment)
+            yield Step(f"COMMENT ON CONSTRAINT {what} IS {text}", held.SHARE_UPDATE)
+    if index.is_clustered and table is not None:
+        sql = f"ALTER TABLE {ident(table.schema, table.name)} CLUSTER ON {ident(index.name)}"
+        yield Step(sql, held.SHARE_UPDATE)

@@ -25,7 +25,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import updates
 from pgwatch_wed.quote import ident
-from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.remedies.indexes import IndexBuilder
 
 NEEDS = ("indexes", "tables", "table_activity", "columns", "column_statistics", "index_usage")
 PRIMARY_ONLY = True
@@ -51,6 +51,7 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each B-tree that a BRIN index could replace."""
+    builder = IndexBuilder(snapshot)
     for index in snapshot.indexes:
         table = snapshot.table_by_oid.get(index.table_oid)
         if table is None or table.kind != "r" or not _is_plain(snapshot, index, limits):
@@ -62,7 +63,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if abs(statistics.correlation or 0) >= limits.min_correlation and _is_read_by_range(
             snapshot, index, table, column, limits
         ):
-            yield _finding(snapshot, index, table, (column, statistics), limits)
+            yield _finding(builder, snapshot, (index, table, column, statistics), limits)
 
 
 def _is_plain(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
@@ -107,13 +108,12 @@ def _is_read_by_range(
 
 
 def _finding(
+    builder: IndexBuilder,
     snapshot: Snapshot,
-    index: Index,
-    table: Table,
-    case: tuple[Column, ColumnStatistics],
+    case: tuple[Index, Table, Column, ColumnStatistics],
     limits: Limits,
 ) -> Finding:
-    column, statistics = case
+    index, table, column, statistics = case
     size = ix.size_bytes(snapshot, index)
     scans = ix.scans(snapshot, index)
     shape = f"USING brin ({ident(column.name)}) WITH (autosummarize = on)"
@@ -132,7 +132,7 @@ def _finding(
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
         impact=Impact(bytes=size),
-        remedy=rebuild.replaced_by(snapshot, table, index, shape, "brin"),
+        remedy=builder.replaced(table, index, shape),
         caveats=tuple(_caveats(scans)),
     )
 

@@ -13,7 +13,8 @@ Indexes that an existing one covers, indexes on tiny tables, indexes whose write
 plan relies on many random probes into a large table (a common way for index advice to make queries slower).
 
 ## Remedy
-CREATE INDEX CONCURRENTLY, one index at a time: build it, watch the listed statements, and keep or drop it.
+CREATE INDEX CONCURRENTLY, one index at a time: build it, watch the listed statements, and keep or drop it. On a partitioned
+table, a script that builds the index on each partition and attaches it.
 """
 
 from collections.abc import Iterator
@@ -25,12 +26,10 @@ from pgwatch_wed.findings import (
     Grade,
     Impact,
     Object,
-    Remedy,
     Severity,
     Unknown,
 )
-from pgwatch_wed.quote import ident
-from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.remedies.indexes import AdvisedIndex, IndexBuilder
 from pgwatch_wed.units import count
 
 NEEDS = ("missing_indexes",)
@@ -50,16 +49,17 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each suggested index that is worth it."""
-    for advice in snapshot.missing_indexes:
-        if _gain(advice) >= limits.min_gain_share:
-            yield _finding(snapshot, advice, limits)
+    for advised in IndexBuilder(snapshot).advised:
+        if _gain(advised.advice) >= limits.min_gain_share:
+            yield _finding(snapshot, advised, limits)
 
 
 def _gain(advice: MissingIndex) -> float:
     return 1 - advice.cost_after / advice.cost_before if advice.cost_before > 0 else 0.0
 
 
-def _finding(snapshot: Snapshot, advice: MissingIndex, limits: Limits) -> Finding:
+def _finding(snapshot: Snapshot, advised: AdvisedIndex, limits: Limits) -> Finding:
+    advice = advised.advice
     columns = ", ".join(advice.columns)
     saved = advice.ms_per_day
     warns = _gain(advice) >= limits.warn_gain_share or (saved or 0) >= limits.warn_ms_per_day
@@ -89,17 +89,6 @@ def _finding(snapshot: Snapshot, advice: MissingIndex, limits: Limits) -> Findin
             "engine": advice.engine,
         },
         impact=Impact(ms_per_day=saved, risk=""),
-        remedy=(
-            Remedy(
-                sql=advice.ddl,
-                lock=held.CONCURRENTLY,
-                in_transaction=False,
-                undo=_undo(advice),
-            ),
-        ),
+        remedy=(advised.script.remedy,),
         caveats=advice.caveats,
     )
-
-
-def _undo(advice: MissingIndex) -> str:
-    return f"DROP INDEX CONCURRENTLY IF EXISTS {ident(advice.schema, advice.name)};"

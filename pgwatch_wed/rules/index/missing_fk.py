@@ -14,7 +14,8 @@ partial index whose predicate only requires the columns to be not null. Individu
 partitioned table is judged. Referencing tables so small that a full scan is as fast.
 
 ## Remedy
-CREATE INDEX CONCURRENTLY; on a partitioned table, a script that builds the index on each partition and attaches it.
+CREATE INDEX CONCURRENTLY; on a partitioned table, a script that builds the index on each partition and attaches it. Where the
+index advisor suggests one that begins with the same columns, it is that one.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ from pgwatch_wed import units
 from pgwatch_wed.facts import Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies.indexes import IndexBuilder
 
 NEEDS = ("constraints", "indexes", "tables", "columns")
 PRIMARY_ONLY = True
@@ -46,6 +48,7 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each foreign key whose check scans the whole referencing table."""
+    builder = IndexBuilder(snapshot)
     for key in snapshot.constraints:
         table = snapshot.table_by_oid.get(key.table_oid)
         if key.kind != "f" or key.parent_oid is not None or table is None or not key.is_enforced:
@@ -53,16 +56,20 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if ix.is_foreign_key_covered(snapshot, key):
             continue
         if ix.rows(snapshot, table) >= limits.min_rows:
-            yield _finding(snapshot, key, table, limits)
+            yield _finding(snapshot, key, table, builder, limits)
 
 
-def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) -> Finding:
+def _finding(
+    snapshot: Snapshot, key: Constraint, table: Table, builder: IndexBuilder, limits: Limits
+) -> Finding:
     columns = snapshot.column_names(table.oid, key.columns)
     parent = snapshot.table_by_oid.get(key.referenced_oid or 0)
     deletes, updates = ix.changes(snapshot, key.referenced_oid)
     rows = ix.rows(snapshot, table)
     warns = deletes >= limits.warn_parent_deletes and rows >= limits.warn_rows
     read = ix.table_bytes(snapshot, table)
+    advised = builder.advised_for(table, columns)
+    script = advised or builder.build(table, f"({', '.join(map(ident, columns))})")
     referenced = parent.qualified if parent else "the referenced table"
     return Finding(
         object=Object(
@@ -87,11 +94,16 @@ def _finding(snapshot: Snapshot, key: Constraint, table: Table, limits: Limits) 
             "parent_updates": updates,
         },
         impact=Impact(risk=_risk(deletes, read)),
-        remedy=(rebuild.create(snapshot, table, columns),),
-        caveats=()
-        if deletes
-        else ("No row of the referenced table has been deleted since the counters began.",),
+        remedy=(script.remedy,),
+        caveats=tuple(_caveats(deletes, is_advised=advised is not None)),
     )
+
+
+def _caveats(deletes: int, *, is_advised: bool) -> Iterator[str]:
+    if not deletes:
+        yield "No row of the referenced table has been deleted since the counters began."
+    if is_advised:
+        yield "It is the same index as in the finding of index-missing: build it once."
 
 
 def _risk(deletes: int, read: int) -> str:

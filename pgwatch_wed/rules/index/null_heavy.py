@@ -26,7 +26,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unkno
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import updates
 from pgwatch_wed.quote import ident
-from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.remedies.indexes import IndexBuilder, shape
 
 NEEDS = ("indexes", "tables", "columns", "column_statistics", "index_definitions")
 PRIMARY_ONLY = True
@@ -46,6 +46,7 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each plain index on a column that is mostly NULL."""
+    builder = IndexBuilder(snapshot)
     for index in snapshot.indexes:
         table = snapshot.table_by_oid.get(index.table_oid)
         if table is None or not _is_plain(index):
@@ -60,7 +61,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if share < limits.min_null_share or saved < limits.min_saved_bytes:
             continue
         if not updates.reads_in_order_or_null(snapshot, table, column.name):
-            yield _finding(snapshot, (index, table, column.name), share, saved, limits)
+            yield _finding(builder, snapshot, (index, table, column.name), share, saved, limits)
 
 
 def _is_plain(index: Index) -> bool:
@@ -86,6 +87,7 @@ def _null_bytes(index: Index) -> float:
 
 
 def _finding(
+    builder: IndexBuilder,
     snapshot: Snapshot,
     case: tuple[Index, Table, str],
     share: float,
@@ -110,19 +112,19 @@ def _finding(
         impact=Impact(
             bytes=saved, risk="each row with a NULL needs an index entry that no query looks for"
         ),
-        remedy=_remedy(snapshot, case),
+        remedy=_remedy(builder, snapshot, case),
         caveats=tuple(_caveats(snapshot)),
     )
 
 
-def _remedy(snapshot: Snapshot, case: tuple[Index, Table, str]) -> tuple[Remedy, ...]:
+def _remedy(
+    builder: IndexBuilder, snapshot: Snapshot, case: tuple[Index, Table, str]
+) -> tuple[Remedy, ...]:
     index, table, column = case
-    old = rebuild.shape(snapshot, index)
+    old = shape(snapshot, index)
     if old is None:
         return ()
-    return rebuild.replaced_by(
-        snapshot, table, index, f"{old} WHERE {ident(column)} IS NOT NULL", "part"
-    )
+    return builder.replaced(table, index, f"{old} WHERE {ident(column)} IS NOT NULL")
 
 
 def _caveats(snapshot: Snapshot) -> Iterator[str]:

@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Column, Index, Snapshot, Statement, Table
-from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres.statements import of_users
 from pgwatch_wed.quote import ident
-from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.remedies.indexes import IndexBuilder
 from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "tables", "columns", "index_definitions")
@@ -57,6 +57,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     ):
         why = snapshot.missing["column_statistics"]
         yield Unknown(f"BRIN indexes cannot be judged: {why.reason}", why.mend)
+    builder = IndexBuilder(snapshot)
     for index in snapshot.indexes:
         table = snapshot.table_by_oid.get(index.table_oid)
         if table is None or not index.is_usable or index.is_unique or ix.is_bound(index):
@@ -65,13 +66,18 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if column is None:
             continue
         if index.access_method == "btree":
-            yield from _btree(snapshot, index, table, column, limits)
+            yield from _btree(builder, snapshot, index, table, column, limits)
         elif index.access_method == "brin":
-            yield from _brin(snapshot, index, table, column, limits)
+            yield from _brin(builder, snapshot, index, table, column, limits)
 
 
 def _btree(
-    snapshot: Snapshot, index: Index, table: Table, column: Column, limits: Limits
+    builder: IndexBuilder,
+    snapshot: Snapshot,
+    index: Index,
+    table: Table,
+    column: Column,
+    limits: Limits,
 ) -> Iterator[Finding]:
     method = _right_method(column)
     size = ix.size_bytes(snapshot, index)
@@ -102,7 +108,7 @@ def _btree(
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
         impact=Impact(bytes=size, risk="queries for parts of a value scan the whole table"),
-        remedy=_remedy(snapshot, index, table, shape, method),
+        remedy=builder.replaced(table, index, shape),
         caveats=()
         if asking
         else ("Some query may compare whole values: look at the statements first.",),
@@ -123,7 +129,12 @@ def _asks(statement: Statement, table: Table, column: Column) -> bool:
 
 
 def _brin(
-    snapshot: Snapshot, index: Index, table: Table, column: Column, limits: Limits
+    builder: IndexBuilder,
+    snapshot: Snapshot,
+    index: Index,
+    table: Table,
+    column: Column,
+    limits: Limits,
 ) -> Iterator[Finding]:
     statistics = snapshot.statistics_by_key.get((table.oid, column.attnum))
     correlation = statistics.correlation if statistics else None
@@ -148,12 +159,6 @@ def _brin(
             "definition": snapshot.definition_by_oid.get(index.oid),
         },
         impact=Impact(risk="queries scan the whole table"),
-        remedy=_remedy(snapshot, index, table, f"USING btree ({ident(column.name)})", "btree"),
+        remedy=builder.replaced(table, index, f"USING btree ({ident(column.name)})"),
         caveats=("If no query searches this column, drop the index without replacement.",),
     )
-
-
-def _remedy(
-    snapshot: Snapshot, index: Index, table: Table, shape: str, method: str
-) -> tuple[Remedy, ...]:
-    return rebuild.replaced_by(snapshot, table, index, shape, method)

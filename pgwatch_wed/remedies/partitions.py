@@ -1,0 +1,452 @@
+"""The one script that builds an index on a table with partitions, and the way back.
+
+PostgreSQL has no CREATE INDEX CONCURRENTLY for a partitioned table. So the index is created on the
+partitioned tables alone, built on each partition, and attached; it becomes valid with the last one.
+A foreign table can have no index, and that way ends with an index that never becomes valid; there the
+partitions' indexes are built first, and CREATE INDEX on the parent attaches what it finds.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.remedies.free_names import FreeNames
+from pgwatch_wed.remedies.script import Script, Step
+from pgwatch_wed.sqltext.definitions import IndexText
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedBy:
+    """The constraint that an index belongs to: its kind (``UNIQUE``), and what may be deferred."""
+
+    name: str
+    kind: str
+    deferral: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OldIndex:
+    """An index that a table has already. ``after`` are statements that complete its definition."""
+
+    oid: int
+    schema: str
+    name: str
+    text: IndexText | None
+    is_valid: bool = True
+    parent_oid: int | None = None
+    constraint: OwnedBy | None = None
+    tablespace: str | None = None
+    after: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedTable:
+    """A table with its partitions and its indexes; ``kind`` as in pg_class: r, p, m or f."""
+
+    schema: str
+    name: str
+    kind: str
+    parts: tuple["IndexedTable", ...] = ()
+    indexes: tuple[OldIndex, ...] = ()
+
+    @property
+    def path(self) -> tuple[str, str]:
+        """Schema and name."""
+        return self.schema, self.name
+
+    @property
+    def foreign(self) -> tuple["IndexedTable", ...]:
+        """The foreign tables among its partitions, at every level."""
+        if self.kind == "f":
+            return (self,)
+        return tuple(each for part in self.parts for each in part.foreign)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The index of one table: ``old`` is taken where there is one, else it is created."""
+
+    table: IndexedTable
+    name: str
+    text: IndexText
+    old: OldIndex | None = None
+    parts: tuple["_Piece", ...] = ()
+    constraint: OwnedBy | None = None
+    tablespace: str | None = None
+
+    @property
+    def index(self) -> str:
+        """The index's name with its schema, quoted."""
+        return ident(self.table.schema, self.name)
+
+    @property
+    def is_partitioned(self) -> bool:
+        """It has no storage; the partitions' indexes have."""
+        return self.table.kind == "p"
+
+    @property
+    def is_new(self) -> bool:
+        """It is not there yet."""
+        return self.old is None
+
+    @property
+    def is_done(self) -> bool:
+        """It is there, and complete."""
+        return self.old is not None and self.old.is_valid
+
+    def hangs_on(self, parent: "_Piece") -> bool:
+        """Tell whether it is attached to the parent already."""
+        return (
+            parent.old is not None
+            and self.old is not None
+            and self.old.parent_oid == parent.old.oid
+        )
+
+
+def build(
+    table: IndexedTable, text: IndexText, name: str, names: FreeNames, words: Sequence[str]
+) -> Script:
+    """Return the script that builds an index on a table and all its partitions.
+
+    ``words`` go into the names of the partitions' indexes. An equal index that is there already is
+    taken: attached if it is valid, repaired first if it is not.
+    """
+    if table.foreign:
+        planner = _Planner(text, names, words, is_left_to_postgres=True)
+        piece = planner.piece(table, None, name)
+        broken = _in_the_way(planner, table)
+        return broken or Script(tuple(_gathered(piece)), _undone(names, piece), _notes(piece))
+    planner = _Planner(text, names, words)
+    unfinished = (i for i in planner.alike(table) if not i.is_valid and i.parent_oid is None)
+    piece = planner.piece(table, next(unfinished, None), name)
+    return Script(tuple(_raised(piece)), _undone(names, piece), _notes(piece))
+
+
+def complete(
+    table: IndexedTable, old: OldIndex, names: FreeNames, words: Sequence[str]
+) -> Script | None:
+    """Return the script that makes a partitioned index valid; None where its definition is unknown."""
+    if old.text is None:
+        return None
+    if table.foreign:
+        return _renewed(table, old, _Planner(old.text, names, words, is_left_to_postgres=True))
+    piece = _Planner(old.text, names, words).piece(table, old, old.name)
+    # two primary keys there cannot be, not even for a moment
+    undo = () if old.constraint else _undone(names, piece)
+    return Script(tuple(_raised(piece)), undo, _notes(piece), _NO_DETACH)
+
+
+def restored(table: IndexedTable, old: OldIndex) -> tuple[Step, ...] | None:
+    """Return the steps that bring an index back as it is now, with those of its partitions."""
+    piece = _as_it_is(table, old)
+    return None if piece is None else (*_made(piece, old), *_finished(table, old))
+
+
+# What is to be done for which table
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Decides which of the indexes that are there is taken, and how the others are called."""
+
+    text: IndexText
+    names: FreeNames
+    words: Sequence[str]
+    # CREATE INDEX on a parent attaches the oldest equal one, and does not look at DESC and NULLS FIRST
+    is_left_to_postgres: bool = False
+
+    def alike(self, table: IndexedTable, constraint: OwnedBy | None = None) -> list[OldIndex]:
+        """Return what could be the table's part. With an index of a constraint, its parent could not be dropped."""
+        wanted = constraint and (constraint.kind, constraint.deferral)
+        return [
+            i
+            for i in table.indexes
+            if i.text is not None
+            and i.text.form == self.text.form
+            and (self.is_left_to_postgres or i.text.order == self.text.order)
+            and (i.constraint and (i.constraint.kind, i.constraint.deferral)) == wanted
+        ]
+
+    def piece(
+        self,
+        table: IndexedTable,
+        old: OldIndex | None,
+        name: str,
+        constraint: OwnedBy | None = None,
+    ) -> _Piece:
+        """Plan a table's index and those of its partitions."""
+        constraint = old.constraint if old else constraint and replace(constraint, name=name)
+        parts = []
+        for part in table.parts if old is None or not old.is_valid else ():
+            if part.kind != "f":
+                theirs = self._taken(part, old, constraint)
+                new = "" if theirs else self.names.new(part.schema, part.name, self.words)
+                parts.append(self.piece(part, theirs, new, constraint))
+        own = old.name if old is not None else name
+        return _Piece(table, own, self.text, old, tuple(parts), constraint)
+
+    def _taken(
+        self, part: IndexedTable, parent: OldIndex | None, constraint: OwnedBy | None
+    ) -> OldIndex | None:
+        """Return the partition's index that is attached already or can be, a valid one first."""
+        if parent is not None:
+            for index in part.indexes:
+                if index.parent_oid == parent.oid:
+                    return index
+        free = [i for i in self.alike(part, constraint) if i.parent_oid is None]
+        return min(free, key=lambda i: (not i.is_valid, i.oid), default=None)
+
+
+def _as_it_is(table: IndexedTable, old: OldIndex) -> _Piece | None:
+    """Return an index with what is attached to it, all to be created anew."""
+    if old.text is None:
+        return None
+    parts = []
+    for part, index in _attached_to(table, old):
+        piece = _as_it_is(part, index)
+        if piece is None:
+            return None
+        parts.append(piece)
+    return _Piece(table, old.name, old.text, None, tuple(parts), old.constraint, old.tablespace)
+
+
+def _attached_to(table: IndexedTable, old: OldIndex) -> Iterator[tuple[IndexedTable, OldIndex]]:
+    for part in table.parts:
+        for index in part.indexes:
+            # one that a build left invalid is not worth being built again
+            if index.parent_oid == old.oid and (index.is_valid or part.kind == "p"):
+                yield part, index
+
+
+# The usual way: the partitioned tables first
+
+
+def _raised(piece: _Piece) -> Iterator[Step]:
+    """Yield the steps for a piece and all below it; what is made hangs on the top as soon as it can."""
+    yield from _own(piece)
+    yield from _below(piece)
+
+
+def _below(piece: _Piece) -> Iterator[Step]:
+    for part in piece.parts:
+        if part.hangs_on(piece) and (part.is_done or part.is_partitioned):
+            yield from _below(part)
+            continue
+        yield from _own(part)
+        yield _attached(piece, part)
+        yield from _below(part)
+    if _lacks_nothing(piece):
+        yield _attached(piece, piece.parts[0])
+
+
+def _lacks_nothing(piece: _Piece) -> bool:
+    """Tell whether it is invalid although all are attached and valid: one became so after it was attached."""
+    return bool(piece.parts) and all(p.hangs_on(piece) and p.is_done for p in piece.parts)
+
+
+def _attaches_again(piece: _Piece) -> bool:
+    broken = (p for p in piece.parts if not p.is_partitioned and not p.is_done)
+    return _lacks_nothing(piece) or any(p.hangs_on(piece) for p in broken)
+
+
+def _all_pieces(piece: _Piece) -> Iterator[_Piece]:
+    yield piece
+    for part in piece.parts:
+        yield from _all_pieces(part)
+
+
+def _own(piece: _Piece) -> Iterator[Step]:
+    """Yield the steps that make the index of this one table."""
+    if piece.old is not None:
+        if not piece.old.is_valid and not piece.is_partitioned:
+            yield Step(f"REINDEX INDEX CONCURRENTLY {piece.index}", held.CONCURRENTLY, False)
+    elif piece.is_partitioned and piece.constraint is not None:
+        kind = piece.text.constraint(piece.constraint.kind, piece.tablespace)
+        yield _constrained(piece, piece.constraint, kind, only="ONLY ")
+    elif piece.is_partitioned:
+        yield Step(_create(piece, only=True), held.ON_ONLY)
+    else:
+        yield Step(_create(piece, concurrently=True), held.CONCURRENTLY, False)
+        if piece.constraint is not None:
+            using = f"{piece.constraint.kind} USING INDEX {ident(piece.name)}"
+            yield _constrained(piece, piece.constraint, using)
+
+
+def _create(piece: _Piece, *, concurrently: bool = False, only: bool = False) -> str:
+    return piece.text.create(
+        piece.name,
+        piece.table.path,
+        concurrently=concurrently,
+        only=only,
+        tablespace=piece.tablespace,
+    )
+
+
+def _constrained(piece: _Piece, constraint: OwnedBy, what: str, only: str = "") -> Step:
+    table, name = ident(*piece.table.path), ident(constraint.name)
+    return Step(
+        f"ALTER TABLE {only}{table} ADD CONSTRAINT {name} {what}{constraint.deferral}",
+        held.BRIEF_EXCLUSIVE,
+    )
+
+
+def _attached(parent: _Piece, part: _Piece) -> Step:
+    return Step(f"ALTER INDEX {parent.index} ATTACH PARTITION {part.index}", held.ATTACH)
+
+
+# Where a partition is a foreign table: the partitions first
+
+
+def _in_the_way(planner: _Planner, table: IndexedTable) -> Script | None:
+    """Say which invalid indexes CREATE INDEX on the parent would attach: it would be invalid for ever."""
+    found = [
+        f"CREATE INDEX on {ident(*table.path)} would attach the invalid index "
+        f"{ident(index.schema, index.name)} of {ident(*part.path)}, and be invalid itself: rebuild or "
+        "drop that one first, and analyse again"
+        for part in _all_parts(table)
+        for index in planner.alike(part)
+        if index.parent_oid is None and not index.is_valid
+    ]
+    return Script((), notes=tuple(found)) if found else None
+
+
+def _all_parts(table: IndexedTable) -> Iterator[IndexedTable]:
+    for part in table.parts:
+        yield part
+        yield from _all_parts(part)
+
+
+def _gathered(piece: _Piece) -> Iterator[Step]:
+    """Yield the steps for all below a piece, then for itself: it attaches what it finds."""
+    for part in piece.parts:
+        yield from _gathered(part)
+    if piece.is_new and piece.is_partitioned:
+        yield Step(_create(piece), held.ATTACH_ALL)
+    elif not piece.is_partitioned:
+        yield from _own(piece)
+
+
+def _renewed(table: IndexedTable, old: OldIndex, planner: _Planner) -> Script:
+    """Replace an index that can never become valid by one that is."""
+    broken = _in_the_way(planner, table)
+    if broken is not None:
+        return broken
+    new = planner.piece(table, None, planner.names.new(table.schema, old.name, (), "new"))
+    before = _Piece(table, old.name, planner.text, old)
+    renamed = (_dropped(before), _renamed(table.schema, new.name, old.name), *old.after)
+    undo = _undone(planner.names, before, *new.parts)
+    return Script((*_gathered(new), *renamed), undo, _notes(new))
+
+
+# The way back
+
+
+_NO_DETACH = "none: an index cannot be detached from that of its partitioned table"
+
+
+def _undone(names: FreeNames, top: _Piece, *parts: _Piece) -> tuple[Step, ...]:
+    """Return the steps that take the top and its parts away, and leave what was there before.
+
+    An index cannot be detached, and goes with its parent. So a copy of it is built before that.
+    """
+    copies: list[Step] = []
+    renamed: list[Step] = []
+    for table, old in (found for piece in (top, *parts) for found in _attached_here(piece)):
+        copy = _as_it_is(table, old)
+        if copy is not None:
+            copy, back = _called_otherwise(copy, names)
+            copies += _made(copy, old)
+            renamed += [*back, *_finished(table, old)]
+    return (*copies, _dropped(top), *renamed)
+
+
+def _attached_here(
+    piece: _Piece, parent: _Piece | None = None
+) -> Iterator[tuple[IndexedTable, OldIndex]]:
+    """Yield the indexes of before that will go with the top, each with what hangs on it."""
+    old, hangs = piece.old, parent is not None and piece.hangs_on(parent)
+    if old is not None and not hangs and (old.is_valid or piece.is_partitioned):
+        yield piece.table, old
+    for part in piece.parts:
+        yield from _attached_here(part, piece)
+
+
+def _called_otherwise(piece: _Piece, names: FreeNames) -> tuple[_Piece, list[Step]]:
+    """Return a piece under names that are free, and the steps that give it its own."""
+    name = names.new(piece.table.schema, piece.name, (), "copy")
+    found = [_called_otherwise(part, names) for part in piece.parts]
+    constraint = piece.constraint and replace(piece.constraint, name=name)
+    copy = replace(piece, name=name, constraint=constraint, parts=tuple(part for part, _ in found))
+    steps = [_renamed(piece.table.schema, name, piece.name)]
+    return copy, steps + [step for _, each in found for step in each]
+
+
+def _made(piece: _Piece, old: OldIndex) -> Iterator[Step]:
+    return _gathered(piece) if piece.table.foreign and old.is_valid else _raised(piece)
+
+
+def _renamed(schema: str, name: str, other: str) -> Step:
+    return Step(f"ALTER INDEX {ident(schema, name)} RENAME TO {ident(other)}", held.ON_INDEX)
+
+
+def _dropped(piece: _Piece) -> Step:
+    if piece.constraint is not None:
+        table = ident(*piece.table.path)
+        lock = held.DROP_PARENT if piece.is_partitioned else held.BRIEF_EXCLUSIVE
+        return Step(f"ALTER TABLE {table} DROP CONSTRAINT {ident(piece.constraint.name)}", lock)
+    if piece.is_partitioned:
+        return Step(f"DROP INDEX {piece.index}", held.DROP_PARENT)
+    return Step(f"DROP INDEX CONCURRENTLY {piece.index}", held.CONCURRENTLY, False)
+
+
+def _finished(table: IndexedTable, old: OldIndex) -> Iterator[Step]:
+    """Yield what completes the definition of an index and of those that hang on it."""
+    yield from old.after
+    for part, index in _attached_to(table, old):
+        yield from _finished(part, index)
+
+
+# What is said with it
+
+
+def _notes(piece: _Piece) -> tuple[str, ...]:
+    if not piece.is_partitioned:
+        return ()
+    return tuple(_said(piece))
+
+
+def _said(piece: _Piece) -> Iterator[str]:
+    yield (
+        "Not inside a transaction. If a statement fails, drop the invalid index that CONCURRENTLY may leave "
+        "behind, and continue with that statement."
+    )
+    yield (
+        "Statements without CONCURRENTLY take no time, but wait for their locks while others wait behind them: "
+        "set lock_timeout for those, and reset it for the others, which may have to wait."
+    )
+    if any(_attaches_again(each) for each in _all_pieces(piece)):
+        yield (
+            "To attach an index again lets PostgreSQL see that all are valid, from the minor releases of 2026 on; "
+            "an older server does not look: there the index must be dropped and built anew."
+        )
+    foreign = [ident(*each.path) for each in piece.table.foreign]
+    if foreign:
+        are = "is a foreign table" if len(foreign) == 1 else "are foreign tables"
+        yield (
+            f"{', '.join(foreign)} {are}, which can have no index: CREATE INDEX on the parent attaches the indexes of "
+            "the others. Run it only when all of them are built: it would build what is missing and block writes."
+        )
+    for part in _reused(piece):
+        is_alike = (
+            part.old is None or part.old.text is None or part.old.text.order == piece.text.order
+        )
+        but = "" if is_alike else ", although its order differs: PostgreSQL does not look at it"
+        yield f"{part.index} is there already and becomes a part of {piece.index}{but}."
+
+
+def _reused(piece: _Piece) -> Iterator[_Piece]:
+    for part in piece.parts:
+        if part.old is not None and not part.hangs_on(piece):
+            yield part
+        yield from _reused(part)
