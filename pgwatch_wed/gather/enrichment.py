@@ -23,12 +23,11 @@ from pgwatch_wed.facts import (
 from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.progress import Progress
-from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import exact_bloat, plans
 
 if TYPE_CHECKING:
-    from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice
+    from pgwatch_wed.whatif.choose.advise import Advice
     from pgwatch_wed.whatif.model import Query
     from pgwatch_wed.whatif.oracle import Oracle
 
@@ -133,6 +132,7 @@ def _in_the_lab(
             Workload(queries, source="pg_stat_statements", is_measured=True),
             advise.AdviceOptions(seconds=seconds / 2),
             lambda what, share: progress(what, 0.9 + 0.08 * share),
+            snapshot.relation_names,
         )
         trees = _trees(oracle, snapshot, queries, advice)
     return tuple(_missing(snapshot, advice, trees)), trials, planned
@@ -247,7 +247,7 @@ def _missing(
     for one in advice.indexes:
         yield MissingIndex(
             name=one.name,
-            ddl=_script(one),
+            ddl=one.ddl,
             schema=one.index.schema,
             table=one.index.table,
             columns=one.index.columns,
@@ -263,20 +263,6 @@ def _missing(
             caveats=one.caveats,
             trees=tuple(trees.get(q, "") for q in one.query_ids),
         )
-
-
-def _script(one: "IndexAdvice") -> str:
-    """Return what builds the index without stopping writes, on partitions one after the other."""
-    if not one.partitions:
-        return f"{one.index.ddl(one.name, concurrently=True)};"
-    lines = [f"{one.index.ddl(one.name, only=True)};"]
-    for number, (schema, table) in enumerate(one.partitions, 1):
-        part = replace(one.index, schema=schema, table=table)
-        name = f"{one.name[:52]}_{number}"
-        lines.append(f"{part.ddl(name, concurrently=True)};")
-        whole, piece = ident(one.index.schema, one.name), ident(schema, name)
-        lines.append(f"ALTER INDEX {whole} ATTACH PARTITION {piece};")
-    return "\n".join(lines)
 
 
 def _exact_bloat(conninfo: str, snapshot: Snapshot, wanted: Wanted, budget: Budget) -> Facts:

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.progress import Progress, silent
+from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies.indexes import IndexBuilder, drop
 from pgwatch_wed.target import connect
+from pgwatch_wed.target.collect import collect
 from pgwatch_wed.whatif import workload
-from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor, IndexAdvice
 from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.oracle import Oracle
@@ -19,6 +23,9 @@ from pgwatch_wed.whatif.proof.verify import verify
 from pgwatch_wed.whatif.workload import Workload
 
 ENGINES = ("auto", "hypopg", "lab")
+
+# What scripts depend on: partitions, their indexes, and the names that are taken.
+_FACTS = ("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions")
 
 
 _ONLY_BY_ESTIMATE = "an index lowers its estimated cost, but was taken out by the verification"
@@ -84,13 +91,30 @@ def advise_target(
     if copy is not None:
         copies.check(copy.conninfo, conninfo)
     found = read_workload(conninfo, folder)
+    here = collect(conninfo, only=_FACTS)
     progress("building the lab", 0.02)
     with oracle(conninfo, engine, wanted.seconds) as answers:
-        advisor = Advisor(answers, found, wanted, progress)
+        advisor = Advisor(answers, found, wanted, progress, here.relation_names)
         advice = advisor.run()
-        if copy is None or not advice.indexes:
-            return advice
-        return _verified(advisor, advice, answers, copy, conninfo, progress)
+        if copy is not None and advice.indexes:
+            advice = _verified(advisor, advice, answers, copy, conninfo, progress)
+    return scripted(advice, here)
+
+
+def scripted(advice: Advice, here: Snapshot) -> Advice:
+    """Add the scripts that build each index on the target, and drop what is redundant then."""
+    builder = IndexBuilder(here)
+    existing = {ident(i.schema, i.name): i for i in here.indexes}
+
+    def with_script(one: IndexAdvice) -> IndexAdvice:
+        dropped = [existing[name] for name in one.makes_redundant if name in existing]
+        return replace(
+            one,
+            script=builder.named(one.index.schema, one.index.table, one.ddl, one.name),
+            drops=tuple(drop(here, index).sql for index in dropped),
+        )
+
+    return replace(advice, indexes=tuple(map(with_script, advice.indexes)))
 
 
 def _verified(

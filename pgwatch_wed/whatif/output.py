@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pgwatch_wed import units
-from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies.script import Script, Step, comment
 from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice
 from pgwatch_wed.whatif.proof.truth import Verified
 
+_MOST_LINES = 12
 _UNITS = {"cost": "planner cost", "ms": "ms of observed time"}
 
 
@@ -115,7 +116,7 @@ def _text_lines(advice: Advice) -> Iterable[str]:
     yield f"engine {advice.engine}, {advice.whatif_calls} what-if calls, {advice.seconds:.1f} s"
     for each in advice.indexes:
         yield ""
-        yield f"{each.ddl};"
+        yield from _few_lines(script_of(each).sql.splitlines())
         yield (
             f"  {units.size(each.size_bytes)}; without it {_change(each.cost_with, each.cost_without)}"
             f" for the workload; used by {_few(each.queries)}"
@@ -179,46 +180,32 @@ def _ms(value: float) -> str:
     return f"{value / 1000:,.2f} s" if abs(value) >= 1000 else f"{value:,.2f} ms"
 
 
+def _few_lines(lines: list[str]) -> Iterable[str]:
+    """Yield the lines of a script; of one for many partitions so many that the form is seen."""
+    yield from lines[:_MOST_LINES]
+    if len(lines) > _MOST_LINES:
+        yield f"… {len(lines) - _MOST_LINES} more lines: --format sql prints all"
+
+
+def script_of(advice: IndexAdvice) -> Script:
+    """Return the statements that build an index on the target."""
+    assert advice.script is not None, "engines.scripted() adds it"
+    return advice.script
+
+
 def as_sql(advice: Advice) -> str:
     """Return a script for psql; CONCURRENTLY, so it must not run inside a transaction."""
     lines = [
-        "-- Advised by db-analyze indexes. Not for a transaction block: CONCURRENTLY forbids it.",
-        "-- A build that fails leaves an invalid index: drop it and try again.",
+        "-- Advised by db-analyze indexes. Run it with psql -v ON_ERROR_STOP=1, and not inside a transaction.",
+        "-- A build that fails leaves an invalid index: drop it, and continue with that statement.",
     ]
     for each in advice.indexes:
-        lines += ["", f"-- {units.size(each.size_bytes)}; used by {_comment(_few(each.queries))}"]
-        lines += [f"{statement};" for statement in statements(each)]
-        lines += [f"-- undo: {statement};" for statement in undo(each)]
-        lines += [
-            f"-- then redundant, after a test: DROP INDEX CONCURRENTLY {_comment(name)};"
-            for name in each.makes_redundant
-        ]
+        script = script_of(each)
+        lines += ["", comment(f"{units.size(each.size_bytes)}; used by {_few(each.queries)}")]
+        lines += [script.sql]
+        lines += [f"-- undo: {line}" for line in script.undo_sql.splitlines()]
+        lines += [comment(f"then redundant, after a test: {sql}") for sql in each.drops]
     return "\n".join(lines) + "\n"
-
-
-def statements(advice: IndexAdvice) -> list[str]:
-    """Return what builds an index without blocking writes; on partitions one by one."""
-    index = advice.index
-    if not advice.partitions:
-        return [index.ddl(advice.name, concurrently=True)]
-    made = [index.ddl(advice.name, only=True)]
-    for number, (schema, table) in enumerate(advice.partitions, start=1):
-        part = type(index)(
-            schema, table, index.keys, index.include, index.predicate, index.method, index.options
-        )
-        name = f"{advice.name[:56]}_p{number}"
-        made.append(part.ddl(name, concurrently=True))
-        made.append(
-            f"ALTER INDEX {ident(index.schema, advice.name)} ATTACH PARTITION {ident(schema, name)}"
-        )
-    return made
-
-
-def undo(advice: IndexAdvice) -> list[str]:
-    """Return what takes an index away again."""
-    # an index of a partitioned table cannot be dropped concurrently
-    how = "" if advice.partitions else "CONCURRENTLY "
-    return [f"DROP INDEX {how}IF EXISTS {ident(advice.index.schema, advice.name)}"]
 
 
 def as_alembic(advice: Advice) -> str:
@@ -259,8 +246,8 @@ def _indented(calls: Iterable[str]) -> Iterable[str]:
 
 
 def _upgrade(advice: IndexAdvice) -> list[str]:
-    if advice.partitions:
-        return [f"op.execute(sa.text({_escaped(s)!r}))" for s in statements(advice)]
+    if not _is_alembics(advice):
+        return [_executed(step) for step in script_of(advice).steps]
     index = advice.index
     arguments = [
         repr(advice.name),
@@ -276,8 +263,8 @@ def _upgrade(advice: IndexAdvice) -> list[str]:
 
 
 def _downgrade(advice: IndexAdvice) -> list[str]:
-    if advice.partitions:
-        return [f"op.execute(sa.text({_escaped(s)!r}))" for s in undo(advice)]
+    if not _is_alembics(advice):
+        return [_executed(step) for step in script_of(advice).undo]
     index = advice.index
     arguments = [
         repr(advice.name),
@@ -287,6 +274,16 @@ def _downgrade(advice: IndexAdvice) -> list[str]:
         "postgresql_concurrently=True",
     ]
     return [_call("op.drop_index", arguments)]
+
+
+def _is_alembics(advice: IndexAdvice) -> bool:
+    """Tell whether Alembic's own operation does it: one statement that creates the index under its name."""
+    ours = advice.index.ddl(advice.name, concurrently=True)
+    return not advice.index.options and [s.sql for s in script_of(advice).steps] == [ours]
+
+
+def _executed(step: Step) -> str:
+    return f"op.execute(sa.text({_escaped(step.sql)!r}))"
 
 
 def _call(name: str, arguments: Iterable[str]) -> str:
@@ -313,7 +310,3 @@ def _change(before: float, after: float) -> str:
 def _few(names: tuple[str, ...]) -> str:
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + rest
-
-
-def _comment(text: str) -> str:
-    return " ".join(text.split())

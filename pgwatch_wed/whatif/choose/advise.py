@@ -1,12 +1,13 @@
 """A target and a workload → the best set of indexes within a budget, with reasons."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies.script import Script
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import candidates, existing, naming, writes
 from pgwatch_wed.whatif.choose.candidates import CandidateOptions
@@ -58,7 +59,11 @@ class QueryGain:
 
 @dataclass(frozen=True, slots=True)
 class IndexAdvice:
-    """One advised index. Costs are the workload's without it and with it, beside the others."""
+    """One advised index. Costs are the workload's without it and with it, beside the others.
+
+    ``script`` builds it on the target, and ``drops`` take away what it makes redundant: :mod:`engines`
+    adds them, since they depend on what the target has and the lab has not.
+    """
 
     index: Candidate
     name: str
@@ -70,8 +75,9 @@ class IndexAdvice:
     queries: tuple[str, ...]
     query_ids: tuple[int, ...]
     makes_redundant: tuple[str, ...]
-    partitions: tuple[tuple[str, str], ...]
     caveats: tuple[str, ...]
+    script: Script | None = None
+    drops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +104,18 @@ class Advisor:
     """One run over one oracle. Use :func:`advise`."""
 
     def __init__(
-        self, oracle: Oracle, workload: Workload, options: AdviceOptions, progress: Progress
+        self,
+        oracle: Oracle,
+        workload: Workload,
+        options: AdviceOptions,
+        progress: Progress,
+        taken: Mapping[str, Set[str]] | None = None,
     ) -> None:
         self._oracle = oracle
         self._workload = workload
         self._options = options
         self._progress = progress
+        self._taken = taken or {}
         self._began = time.monotonic()
         self._judge = Judge(oracle.catalog, is_on=options.guard)
         self._pool = Pool(lambda q, s: oracle.plan(q, s), self._judge)
@@ -391,7 +403,7 @@ class Advisor:
     # Telling
 
     def _advice(self, chosen: Configuration) -> Advice:
-        names = naming.names(self._oracle.catalog, sorted(chosen))
+        names = naming.names(self._oracle.catalog, sorted(chosen), self._taken)
         gains = [self._query_gain(q, chosen, names) for q in self._queries]
         extra = sum(self._write_cost(i) for i in chosen)
         before = sum(g.cost_before for g in gains)
@@ -442,8 +454,6 @@ class Advisor:
         rest = chosen - {index}
         # only those that use it can become dearer without it
         lost = sum(q.weight * self._without(q, rest) - self._cost(q, chosen) for q in users)
-        table = catalog.by_name[index.schema, index.table]
-        leaves = catalog.leaves(table) if table.kind == "p" else ()
         return IndexAdvice(
             index=index,
             name=names[index],
@@ -457,7 +467,6 @@ class Advisor:
             makes_redundant=tuple(
                 ident(e.schema, e.name) for e in existing.made_redundant(catalog, index)
             ),
-            partitions=tuple((leaf.schema, leaf.name) for leaf in leaves),
             caveats=tuple(self._caveats(index)),
         )
 
@@ -510,6 +519,10 @@ def advise(
     workload: Workload,
     options: AdviceOptions | None = None,
     progress: Progress = silent,
+    taken: Mapping[str, Set[str]] | None = None,
 ) -> Advice:
-    """Return the best set of indexes that was found in the time and budget that were given."""
-    return Advisor(oracle, workload, options or AdviceOptions(), progress).run()
+    """Return the best set of indexes that was found in the time and budget that were given.
+
+    ``taken`` are names by schema that no index may get, beside those that the oracle knows.
+    """
+    return Advisor(oracle, workload, options or AdviceOptions(), progress, taken).run()
