@@ -4,11 +4,11 @@ The arithmetic is PostgreSQL's own (relation_needs_vacanalyze): storage paramete
 settings; the TOAST table uses its own parameters or, if it has none at all, those of its table.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pgwatch_wed.facts import Snapshot, Table, TableActivity
+from pgwatch_wed.facts import Column, Snapshot, Table, TableActivity
 from pgwatch_wed.findings import Unknown
 from pgwatch_wed.postgres import heap as bloat
 from pgwatch_wed.units import count
@@ -31,6 +31,12 @@ class Heap:
     live: int
     dead: int
     last_vacuum: datetime | None
+    # When autovacuum last had reason to look at it, or it was vacuumed manually.
+    last_visit: datetime | None = None
+    # Rows inserted since its pages were counted.
+    inserted: int = 0
+    # The server's counts contradict each other: ``dead`` is 0, and says nothing.
+    is_doubtful: bool = False
 
     @property
     def label(self) -> str:
@@ -48,6 +54,7 @@ class Heap:
 def heap_of(snapshot: Snapshot, table: Table) -> Heap:
     """Return a table without its TOAST table."""
     a = snapshot.activity_by_oid.get(table.oid)
+    doubtful = a is not None and is_doubtful(snapshot, table, a)
     return Heap(
         table=table,
         is_toast=False,
@@ -55,9 +62,62 @@ def heap_of(snapshot: Snapshot, table: Table) -> Heap:
         pages=table.pages,
         rows=table.rows,
         live=a.n_live_tup if a else 0,
-        dead=_dead_rows(snapshot, table, a) if a else 0,
+        dead=_dead_rows(snapshot, table, a) if a and not doubtful else 0,
         last_vacuum=_latest(a.last_vacuum, a.last_autovacuum) if a else None,
+        last_visit=_latest(a.last_vacuum, a.last_autovacuum, a.last_autoanalyze) if a else None,
+        inserted=_inserted(snapshot, table, a) if a else 0,
+        is_doubtful=doubtful,
     )
+
+
+def is_doubtful(snapshot: Snapshot, table: Table, a: TableActivity) -> bool:
+    """Tell whether a table's dead rows may have been counted after VACUUM had already removed them.
+
+    A session reports its counts up to a second late, even after its own VACUUM.
+    """
+    vacuumed = _latest(a.last_vacuum, a.last_autovacuum)
+    if vacuumed is None or table.rows <= 0 or not a.n_dead_tup:
+        return False
+    return _contradicts(table, a, vacuumed) or _may_be_gone(snapshot, table, a, vacuumed)
+
+
+def _contradicts(table: Table, a: TableActivity, vacuumed: datetime) -> bool:
+    """Tell whether more rows have died since the rows were counted than there were."""
+    balance = a.n_tup_ins - a.n_tup_del
+    if abs(balance - table.rows) <= 0.01 * table.rows:
+        # as many rows as were left over when they were counted: nothing was deleted since
+        return a.n_live_tup < 0.9 * table.rows
+    there = table.rows + (a.n_ins_since_vacuum or 0) + a.n_tup_upd
+    analyzed = last_analyze(a)
+    deleted_since = a.n_mod_since_analyze if analyzed and analyzed >= vacuumed else 0
+    return a.n_live_tup == 0 and a.n_dead_tup > there and deleted_since > there
+
+
+def _may_be_gone(snapshot: Snapshot, table: Table, a: TableActivity, vacuumed: datetime) -> bool:
+    """Tell whether a VACUUM of a moment ago left room for all rows that are counted as dead."""
+    if _vacuumed_once(snapshot, a) or snapshot.now - vacuumed > timedelta(minutes=1):
+        return False
+    room = bloat.estimate(snapshot, table) if _was_clean(table) else None
+    if room is None or room.likely <= 0:
+        return False
+    return table.rows * (room.pages / room.likely - 1) >= 0.8 * a.n_dead_tup
+
+
+def _vacuumed_once(snapshot: Snapshot, a: TableActivity) -> bool:
+    return a.vacuum_count + a.autovacuum_count == 1 and counts_all(snapshot)
+
+
+def _was_clean(table: Table) -> bool:
+    """Tell whether it had no dead rows when its pages were counted: all were visible to everybody."""
+    return table.rows > 0 and table.all_visible_pages >= 0.9 * table.pages
+
+
+def _inserted(snapshot: Snapshot, table: Table, a: TableActivity) -> int:
+    """Return the most rows that can have been inserted since the table's pages were counted."""
+    since = min(a.n_mod_since_analyze, a.n_ins_since_vacuum or a.n_mod_since_analyze)
+    if counts_all(snapshot) and table.rows > 0:
+        since = min(since, int(a.n_tup_ins - table.rows))
+    return max(since, 0)
 
 
 def _dead_rows(snapshot: Snapshot, table: Table, a: TableActivity) -> int:
@@ -68,9 +128,7 @@ def _dead_rows(snapshot: Snapshot, table: Table, a: TableActivity) -> int:
     that ever died, only the others can be dead now. Pages that were all-visible when they were counted
     had free space, but no dead rows.
     """
-    vacuumed_once = a.vacuum_count + a.autovacuum_count == 1
-    was_clean = table.rows > 0 and table.all_visible_pages >= 0.9 * table.pages
-    if not (a.n_dead_tup and vacuumed_once and was_clean and counts_all(snapshot)):
+    if not (a.n_dead_tup and _vacuumed_once(snapshot, a) and _was_clean(table)):
         return a.n_dead_tup
     room = bloat.estimate(snapshot, table)
     if room is None or room.likely <= 0:
@@ -124,6 +182,7 @@ def toast_of(snapshot: Snapshot, table: Table) -> Heap | None:
         live=(a.toast_n_live_tup or 0) if a else 0,
         dead=(a.toast_n_dead_tup or 0) if a else 0,
         last_vacuum=_latest(a.toast_last_vacuum, a.toast_last_autovacuum) if a else None,
+        last_visit=_latest(a.toast_last_vacuum, a.toast_last_autovacuum) if a else None,
     )
 
 
@@ -164,6 +223,27 @@ def is_off(snapshot: Snapshot) -> bool:
 def comes(snapshot: Snapshot, heap: Heap) -> bool:
     """Tell whether autovacuum runs once the heap's trigger is exceeded."""
     return not is_off(snapshot) and not is_disabled(heap)
+
+
+def had_time(snapshot: Snapshot, heap: Heap, last_visit: datetime | None, naptimes: float) -> bool:
+    """Tell whether autovacuum should have processed a heap by now, if it has been due since its last visit.
+
+    A heap past its trigger is not overdue: autovacuum looks at each database once per
+    autovacuum_naptime. One naptime is enough if all workers are busy, none if autovacuum does not come.
+    """
+    if not comes(snapshot, heap):
+        return True
+    begins = _latest(last_visit or snapshot.window.begins, snapshot.server.started_at)
+    nap = timedelta(milliseconds=snapshot.setting_number("autovacuum_naptime") or 60_000)
+    patience = nap * (min(naptimes, 1.0) if are_workers_busy(snapshot) else naptimes)
+    return begins is None or snapshot.now - begins >= patience
+
+
+def are_workers_busy(snapshot: Snapshot) -> bool:
+    """Tell whether no autovacuum worker is free."""
+    most = snapshot.setting_number("autovacuum_max_workers")
+    workers = sum(s.backend_type == "autovacuum worker" for s in snapshot.sessions)
+    return most is not None and workers >= max(most, 1)
 
 
 def is_being_vacuumed(snapshot: Snapshot, heap: Heap) -> bool:
@@ -243,25 +323,34 @@ def _number(text: str | None) -> float | None:
 
 
 def row_bytes(snapshot: Snapshot, heap: Heap) -> float:
-    """Estimate the size of a row on disk: from its pages, else from its columns."""
-    if heap.pages > 0 and heap.rows > 0:
-        return max(heap.pages * snapshot.server.block_size / heap.rows, ROW_OVERHEAD_BYTES)
+    """Estimate the size of a row on disk from its columns."""
     if heap.is_toast:
         return 2000.0
     columns = snapshot.columns_of[heap.table.oid]
-    return ROW_OVERHEAD_BYTES + sum(c.length if c.length > 0 else VARYING_BYTES for c in columns)
+    return ROW_OVERHEAD_BYTES + sum(_column_bytes(snapshot, c) for c in columns)
+
+
+def _column_bytes(snapshot: Snapshot, column: Column) -> float:
+    found = snapshot.statistics_by_key.get((column.table_oid, column.attnum))
+    if column.length > 0:
+        return column.length
+    return found.avg_width * (1 - found.null_fraction) if found else VARYING_BYTES
 
 
 def dead_bytes(snapshot: Snapshot, heap: Heap) -> int:
-    """Estimate the size of the dead rows: their share of the file."""
-    rows = heap.live + heap.dead
-    return int(size_bytes(snapshot, heap) * heap.dead / rows) if rows else 0
+    """Estimate the size of the dead rows, which is never more than that of the file."""
+    return min(size_bytes(snapshot, heap), int(heap.dead * row_bytes(snapshot, heap)))
 
 
 def size_bytes(snapshot: Snapshot, heap: Heap) -> int:
-    """Return a heap's size: from the catalog, or estimated if it has not been recorded yet."""
+    """Return a heap's size: its pages when they were last counted, and the rows inserted since.
+
+    Dead rows do not add to it: pruning reuses the space of a row that was updated. If its pages have
+    never been counted, its rows are all that is known.
+    """
     known = heap.pages * snapshot.server.block_size
-    return max(known, int((heap.live + heap.dead) * min(row_bytes(snapshot, heap), 2000.0)))
+    rows = max(heap.rows, 0.0) + heap.inserted if known else heap.live + heap.dead
+    return max(known, int(rows * min(row_bytes(snapshot, heap), 2000.0)))
 
 
 def _latest(*moments: datetime | None) -> datetime | None:
@@ -295,6 +384,17 @@ def forgotten(
         yield Unknown(
             f"{what} of {count(len(blind), 'table')} have been counted only since {begins:%Y-%m-%d %H:%M}",
             "run ANALYZE, which counts them again, or accept the shorter period with --window 0",
+        )
+
+
+def unsure(tables: Sequence[Table], what: str, command: str) -> Iterator[Unknown]:
+    """Yield that the counts of tables contradict each other."""
+    if tables:
+        names = ", ".join(sorted(t.qualified for t in tables)[:5])
+        yield Unknown(
+            f"the server's counts of {what} contradict each other for {count(len(tables), 'table')} "
+            f"({names}): the session that ran {command} counted its changes afterward",
+            f"run {command} again in another session, which counts them correctly",
         )
 
 

@@ -125,11 +125,67 @@ def test_a_toast_without_parameters_of_its_own_follows_its_table(db: str) -> Non
 # vacuum-dead-tuples, vacuum-disabled
 
 
-def test_dead_rows_are_info_while_autovacuum_may_still_come(db: str) -> None:
-    psql(db, HALF_DEAD.replace("off", "on") + "delete from t where id % 4 = 0;")
-    found = findings(collect(db), "vacuum-dead-tuples")
-    assert found["t"].severity is Severity.INFO
-    assert "autovacuum" in found["t"].detail.lower()
+def test_a_table_past_its_trigger_is_overdue_after_several_naptimes(start_pg: StartServer) -> None:
+    dsn = start_pg({"autovacuum_naptime": "1h"}).dsn()
+    psql(dsn, HALF_DEAD.replace("off", "on") + "delete from t where id % 2 = 0;")
+    snapshot = collect(dsn)
+    for rule in ("vacuum-dead-tuples", "analyze-stale"):
+        assert not findings(later(snapshot, hours=4), rule)
+        found = findings(later(snapshot, hours=6), rule)
+        assert found["t"].severity is Severity.INFO, "nobody knows when it became due"
+        assert (
+            "autoanalyze is on" in found["t"].detail.lower()
+            or "autovacuum is on" in found["t"].detail.lower()
+        )
+
+
+def test_a_visit_long_ago_makes_a_table_overdue(start_pg: StartServer) -> None:
+    dsn = start_pg({"autovacuum_naptime": "1h"}).dsn()
+    psql(dsn, HALF_DEAD.replace("off", "on") + "vacuum analyze t;")
+    psql(dsn, "update t set filler = repeat('y', 200); delete from t where id % 2 = 0;")
+    snapshot = collect(dsn)
+    for rule in ("vacuum-dead-tuples", "analyze-stale"):
+        assert not findings(later(snapshot, minutes=30), rule)
+        assert findings(later(snapshot, days=2), rule)["t"].severity is Severity.WARNING
+
+
+def test_busy_workers_make_a_table_overdue_sooner(start_pg: StartServer) -> None:
+    dsn = start_pg({"autovacuum_naptime": "1h"}).dsn()
+    psql(dsn, HALF_DEAD.replace("off", "on") + "vacuum analyze t;")
+    psql(dsn, "update t set filler = repeat('y', 200); delete from t where id % 2 = 0;")
+    snapshot = later(collect(dsn), hours=2)
+    assert not findings(snapshot, "vacuum-dead-tuples")
+    worker = next(s for s in snapshot.sessions if s.backend_type == "checkpointer")
+    busy = (replace(worker, pid=n, backend_type="autovacuum worker") for n in range(3))
+    snapshot = replace(snapshot, sessions=(*snapshot.sessions, *busy))
+    assert findings(snapshot, "vacuum-dead-tuples")["t"].severity is Severity.WARNING
+
+
+def test_a_tiny_table_is_never_a_warning(db: str) -> None:
+    psql(db, "create table t (id int primary key, n int) with (autovacuum_enabled = off);")
+    psql(db, "insert into t select g, 0 from generate_series(1, 5) g; analyze t;")
+    psql(db, "do $$ begin for i in 1..400 loop update t set n = n + 1; end loop; end $$")
+    assert findings(collect(db), "analyze-stale")["t"].severity is Severity.INFO
+
+
+def test_dead_rows_take_no_more_than_the_file_has(db: str) -> None:
+    psql(db, HALF_DEAD)
+    psql(db, "do $$ begin for i in 1..20 loop update t set filler = i; end loop; end $$")
+    snapshot = collect(db)
+    (table,) = snapshot.tables
+    found = findings(snapshot, "vacuum-dead-tuples")["t"]
+    assert found.evidence["dead_rows"] == 400_000
+    assert found.impact.bytes is not None
+    assert found.impact.bytes <= table.pages * 8192
+
+
+def test_what_was_inserted_since_makes_the_file_larger(db: str) -> None:
+    psql(db, HALF_DEAD.replace("20000", "100"))
+    psql(db, "insert into t select g, repeat('x', 100) from generate_series(1000, 50000) g;")
+    psql(db, "delete from t where id > 1000")
+    found = findings(collect(db), "vacuum-dead-tuples")["t"]
+    assert found.impact.bytes is not None
+    assert 5_000_000 < found.impact.bytes < 8_000_000
 
 
 def test_counters_that_were_reset_make_dead_rows_unknown(db: str) -> None:

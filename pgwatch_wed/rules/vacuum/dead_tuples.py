@@ -1,18 +1,20 @@
 """Tables with more dead rows than autovacuum should ever leave.
 
 ## Why it matters
-Every scan reads dead rows, they take up cache, and they make the file grow. A table past its own trigger is due for
-autovacuum but has not been cleaned: autovacuum is off, it does not keep up, or something keeps it from removing the rows.
+Every scan reads dead rows, they take up cache, and they make the file grow. A table that stays past its own trigger has not
+been cleaned: autovacuum is off, it does not keep up, or something keeps it from removing the rows.
 
 ## How sure we are
 B: the server's own count of dead rows compared with the table's own trigger. Storage parameters take precedence over
-settings, a TOAST table has its own, and from 18 on `autovacuum_vacuum_max_threshold` caps it. The size is an estimate (the
-rows' share of the file).
+settings, a TOAST table has its own, and from 18 on `autovacuum_vacuum_max_threshold` caps it. The size is an
+estimate from the width of the columns, and never more than that of the file. A session reports its counts late, even after
+its own VACUUM; if a table's counts contradict each other, its dead rows are unknown.
 
 ## Not reported
 - Tables below their own trigger, however many rows are dead: autovacuum is configured to wait. For a trigger that is too
   high, see `vacuum-trigger-too-late`.
-- Tables that are being vacuumed.
+- Tables that are being vacuumed, and those that autovacuum has not had `min_naptimes` times `autovacuum_naptime` to process
+  since its last visit (one, if all workers are busy), unless it ran in vain.
 - Fewer than `min_dead_rows` dead rows, or less than `min_dead_bytes`, which a scan hardly notices.
 - The verdict is never clear while the counters are younger than `window`, since a reset or a crash discards the counts of
   dead rows.
@@ -45,6 +47,8 @@ class Limits:
 
     # Above this multiple of its trigger, a table is due for autovacuum but has not been vacuumed.
     min_times_trigger: float = 1.0
+    # If autovacuum is on, it has this many times autovacuum_naptime to process a table.
+    min_naptimes: float = 5.0
     # At or above this multiple it is a warning even if autovacuum is on: it runs too late or in vain.
     warn_times_trigger: float = 2.0
     # Fewer dead rows do not matter.
@@ -58,13 +62,17 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each table past its trigger."""
-    clear = []
+    clear, doubtful = [], []
     for table in vac.vacuumable(snapshot):
-        piles = [p for p in (_pile(snapshot, h, limits) for h in vac.heaps(snapshot, table)) if p]
+        heaps = vac.heaps(snapshot, table)
+        piles = [p for p in (_pile(snapshot, h, limits) for h in heaps) if p]
         if piles:
             yield _finding(snapshot, table, max(piles, key=lambda p: p.bytes), limits)
+        elif any(_may_be_due(snapshot, h, limits) for h in heaps):
+            doubtful.append(table)
         else:
             clear.append(table)
+    yield from vac.unsure(doubtful, "dead rows", "VACUUM")
     yield from vac.forgotten(snapshot, limits.window, clear, "dead rows")
 
 
@@ -89,7 +97,25 @@ def _pile(snapshot: Snapshot, heap: vac.Heap, limits: Limits) -> Pile | None:
     pile = Pile(heap, trigger, vac.dead_bytes(snapshot, heap))
     if heap.dead <= trigger * limits.min_times_trigger or pile.bytes < limits.min_dead_bytes:
         return None
-    return None if vac.is_being_vacuumed(snapshot, heap) else pile
+    if vac.is_being_vacuumed(snapshot, heap):
+        return None
+    late = vac.had_time(snapshot, heap, heap.last_visit, limits.min_naptimes)
+    return pile if late or _in_vain(snapshot, heap) else None
+
+
+def _may_be_due(snapshot: Snapshot, heap: vac.Heap, limits: Limits) -> bool:
+    """Tell whether doubtful counts would make it due for autovacuum if they were right."""
+    counted = snapshot.activity_by_oid[heap.table.oid].n_dead_tup if heap.is_doubtful else 0
+    trigger = vac.vacuum_trigger(snapshot, heap)
+    return trigger is not None and counted > max(trigger, limits.min_dead_rows)
+
+
+def _in_vain(snapshot: Snapshot, heap: vac.Heap) -> bool:
+    """Tell whether something kept the last vacuum from removing the rows."""
+    return any(
+        h.pins_rows and h.since and horizon.vacuumed_in_vain(snapshot, heap, h, timedelta())
+        for h in horizon.holders(snapshot)
+    )
 
 
 def _finding(snapshot: Snapshot, table: Table, pile: Pile, limits: Limits) -> Finding:
@@ -119,7 +145,8 @@ def _finding(snapshot: Snapshot, table: Table, pile: Pile, limits: Limits) -> Fi
 
 
 def _severity(snapshot: Snapshot, pile: Pile, limits: Limits) -> Severity:
-    late = pile.times >= limits.warn_times_trigger or not vac.comes(snapshot, pile.heap)
+    seen = pile.heap.last_visit is not None  # otherwise it may just have been created
+    late = (seen and pile.times >= limits.warn_times_trigger) or not vac.comes(snapshot, pile.heap)
     return Severity.WARNING if late and pile.bytes >= limits.warn_dead_bytes else Severity.INFO
 
 
@@ -129,7 +156,7 @@ def _cause(snapshot: Snapshot, heap: vac.Heap) -> str:
     if vac.is_disabled(heap):
         return "Autovacuum is off for this table (autovacuum_enabled), so nothing will remove them."
     if heap.last_vacuum is None:
-        return "Autovacuum is on and due, but has not run on it since the counters began."
+        return "Autovacuum is on and due, but has not vacuumed it since the counters began."
     return f"It was last vacuumed at {heap.last_vacuum:%Y-%m-%d %H:%M:%S %Z}, and is due again."
 
 
