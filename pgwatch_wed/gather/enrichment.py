@@ -21,7 +21,7 @@ from pgwatch_wed.facts import (
     StatementPlan,
 )
 from pgwatch_wed.gather.wanted import Budget, Wanted
-from pgwatch_wed.postgres import statements
+from pgwatch_wed.postgres import planned, statements
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import exact_bloat, plans
@@ -160,10 +160,9 @@ def _plans(
 ) -> Iterator[StatementPlan]:
     from pgwatch_wed.whatif.model import PlanError
 
-    tables = plans.by_name(snapshot)
     for query in queries:
         try:
-            yield plans.described(query.query_id or 0, oracle.plan(query).tree, tables)
+            yield planned.described(query.query_id or 0, oracle.plan(query).tree, snapshot)
         except PlanError:
             yield StatementPlan(query.query_id or 0, refused="the lab does not plan it")
 
@@ -185,7 +184,7 @@ def _trees(
             except PlanError:
                 continue
             names = [indexes[i] for i in plan.used if i in indexes]
-            found[query.query_id or 0] = plans.tree(_renamed(plan.tree, own, names))
+            found[query.query_id or 0] = planned.tree(_renamed(plan.tree, own, names))
     return found
 
 

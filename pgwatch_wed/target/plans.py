@@ -7,7 +7,7 @@ Tables that somebody has locked exclusively, or waits to, are left alone.
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.facts import Snapshot, Statement, StatementPlan, Table
+from pgwatch_wed.facts import Snapshot, Statement, StatementPlan
 from pgwatch_wed.postgres import statements
+from pgwatch_wed.postgres.planned import described
 from pgwatch_wed.sqltext import text as statement_text
-from pgwatch_wed.sqltext.plan_trees import outline
 from pgwatch_wed.sqltext.reading import QualifiedName, read
 from pgwatch_wed.sqltext.statement import UnsupportedError, parse
 from pgwatch_wed.target import connect
@@ -29,22 +29,6 @@ MOST = 100
 _STATEMENT_MS = 2_000
 _LOCK_MS = 50
 _NAME = "pgwatch_wed_plan"
-_MAX_OUTLINE = 1_000
-_MAX_TREE = 30_000
-_KEPT = (
-    *("Node Type", "Strategy", "Partial Mode", "Operation", "Parent Relationship", "Subplan Name"),
-    *("Join Type", "Inner Unique", "Parallel Aware", "Scan Direction", "Workers Planned"),
-    *("Schema", "Relation Name", "Alias", "Index Name", "CTE Name", "Subplans Removed"),
-    *("Startup Cost", "Total Cost", "Plan Rows", "Plan Width"),
-)
-_GROUPING = frozenset({"Aggregate", "Group", "Unique", "SetOp", "ProjectSet", "Recursive Union"})
-# Nodes that give on as many rows as they get.
-_PASSING = frozenset(
-    (
-        *("Sort", "Incremental Sort", "Gather", "Gather Merge", "LockRows", "Subquery Scan"),
-        *("Materialize", "Memoize", "WindowAgg", "Result", "CTE Scan"),
-    )
-)
 _OUT_OF_TIME = "the time for planning was used up"
 _LOCKED = "somebody holds or waits for an exclusive lock on its table"
 
@@ -68,7 +52,7 @@ def plan(
 ) -> tuple[StatementPlan, ...]:
     """Plan the dearest statements on an open connection in autocommit mode; see :func:`statement_plans`."""
     deadline = None if seconds is None else time.monotonic() + seconds
-    planner = _Planner(connection, snapshot, by_name(snapshot))
+    planner = _Planner(connection, snapshot)
     chosen = [s for s in statements.of_users(snapshot) if s.text is not None]
     chosen = [s for s in chosen if not statement_text.is_utility(s.text or "")]
     chosen.sort(key=lambda s: (-s.total_exec_ms, s.query_id))
@@ -81,14 +65,6 @@ def plan(
     return tuple(found)
 
 
-def by_name(snapshot: Snapshot) -> dict[str, list[Table]]:
-    """Return a snapshot's tables by name, those of all schemas together."""
-    found: dict[str, list[Table]] = {}
-    for table in snapshot.tables:
-        found.setdefault(table.name, []).append(table)
-    return found
-
-
 class _RefusedError(Exception):
     """A statement that is not planned; the message says why."""
 
@@ -97,7 +73,6 @@ class _RefusedError(Exception):
 class _Planner:
     connection: Connection
     snapshot: Snapshot
-    tables: dict[str, list[Table]]
 
     def plan(self, statement: Statement) -> StatementPlan:
         """Return a statement's plan, or the reason why there is none."""
@@ -124,7 +99,7 @@ class _Planner:
             top = self._explain(parsed.text, parsed.parameters)
         finally:
             self._end()
-        return described(statement.query_id, top, self.tables)
+        return described(statement.query_id, top, self.snapshot)
 
     def _known(self, relations: Iterable[QualifiedName]) -> list[int]:
         """Return the oids of a statement's tables and their partitions; refuse views and strangers."""
@@ -132,7 +107,7 @@ class _Planner:
         for relation in relations:
             if relation.schema in ("pg_catalog", "information_schema"):
                 continue
-            named = self.tables.get(relation.name, [])
+            named = self.snapshot.tables_named[relation.name]
             if not any(relation.schema in (None, t.schema) for t in named):
                 raise _RefusedError("it reads a view, a foreign table or what is no longer there")
             open_ = [t.oid for t in named if relation.schema in (None, t.schema)]
@@ -235,76 +210,3 @@ class _Planner:
         answer = json.loads(row[0]) if isinstance(row[0], str) else row[0]
         found: dict[str, Any] = answer[0]["Plan"]
         return found
-
-
-# --- reading a plan -----------------------------------------------------------------------------
-
-
-def described(
-    query_id: int, top: Mapping[str, Any], tables: Mapping[str, list[Table]]
-) -> StatementPlan:
-    """Return what a plan's tree says of a statement. ``tables``: see :func:`by_name`."""
-    nodes = list(_nodes(top))
-    deciding = _deciding(top)
-    removed = [n["Subplans Removed"] for n in nodes if "Subplans Removed" in n]
-    scanned = {t.oid for n in nodes if (t := _table(n, tables)) is not None and t.is_partition}
-    return StatementPlan(
-        query_id=query_id,
-        total_cost=float(top["Total Cost"]),
-        plan_rows=_rows(top),
-        plan=outline(top)[:_MAX_OUTLINE],
-        tree=tree(top),
-        is_cut=deciding == "Limit",
-        is_grouped=deciding in _GROUPING,
-        subplans_removed=sum(removed) if removed else None,
-        scanned_partitions=tuple(sorted(scanned)),
-    )
-
-
-def tree(top: Mapping[str, Any]) -> str:
-    """Return a plan as EXPLAIN's JSON, without conditions: they may hold values; "" if it is huge."""
-    text = json.dumps([{"Plan": _shape(top)}], separators=(",", ":"))
-    return text if len(text) <= _MAX_TREE else ""
-
-
-def _shape(node: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {k: node[k] for k in _KEPT if k in node}
-    if node.get("Plans"):
-        kept["Plans"] = [_shape(child) for child in node["Plans"]]
-    return kept
-
-
-def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from _nodes(child)
-
-
-def _main(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the child whose rows a node gives on: no init plan, no subplan."""
-    children = (c for c in node.get("Plans", ()) if c.get("Parent Relationship") != "InitPlan")
-    return next((c for c in children if c.get("Parent Relationship") != "SubPlan"), None)
-
-
-def _deciding(top: Mapping[str, Any]) -> str:
-    """Return the kind of the first node from the top that changes how many rows there are."""
-    node = top
-    while node["Node Type"] in (*_PASSING, "ModifyTable"):
-        below = _main(node)
-        if below is None:
-            break
-        node = below
-    return str(node["Node Type"])
-
-
-def _rows(top: Mapping[str, Any]) -> float:
-    """Return the rows that a call returns or changes; the node of a write itself counts none."""
-    if top["Node Type"] != "ModifyTable":
-        return float(top["Plan Rows"])
-    below = [c for c in top.get("Plans", ()) if c.get("Parent Relationship") in ("Outer", "Member")]
-    return sum(float(c["Plan Rows"]) for c in below)
-
-
-def _table(node: Mapping[str, Any], tables: Mapping[str, list[Table]]) -> Table | None:
-    named = tables.get(node.get("Relation Name", ""), [])
-    return next((t for t in named if t.schema == node.get("Schema")), None)
