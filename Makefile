@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 help:
 	@echo "make demo    analyse a small shop database on an embedded PostgreSQL"
 	@echo "make test    run the tests (real servers; containers where an engine answers)"
-	@echo "make check   lint, types, import directions, dependencies, spelling"
+	@echo "make check   lint, types, import directions, dependencies, dead code, spelling"
 	@echo "make audit   look for known holes in the dependencies (asks the package index)"
 	@echo "make docs    regenerate the documentation of rules and the example report"
 	@echo "make clean   remove what the other targets made"
@@ -36,6 +36,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/deptry tests --config pyproject.toml --exclude '^$$' --ignore DEP002,DEP004
+	$(BIN)/vulture
 	$(BIN)/codespell
 
 audit: $(READY)

@@ -31,7 +31,7 @@ def test_an_action_has_one_commit_everywhere() -> None:
 
 def test_every_dependency_has_one_version() -> None:
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()[1:]
-    pinned = {canonicalize_name(name) for name, exactly, _ in (p.partition("==") for p in pins)}
+    pinned = {canonicalize_name(name) for name, _, _ in (p.partition("==") for p in pins)}
     assert all("==" in pin for pin in pins)
     wanted = [Requirement(text) for text in _declared()]
     loose = [r for r in wanted if not any(s.operator == "==" for s in r.specifier)]

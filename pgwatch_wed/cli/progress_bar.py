@@ -27,13 +27,6 @@ class ProgressBar:
         sys.stderr.flush()
         self._drawn = True
 
-    def say(self, text: str) -> None:
-        """Write a separate line that stays."""
-        self.clear()
-        if self._enabled:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-
     def clear(self) -> None:
         """Remove the line, so that other output starts on a clean one."""
         if self._drawn:

@@ -722,17 +722,6 @@ class Index:
         """The planner may use it."""
         return self.is_valid and self.is_ready and self.is_live
 
-    @property
-    def backs_constraint(self) -> bool:
-        """It enforces something: a constraint or uniqueness."""
-        return (
-            self.is_primary
-            or self.is_unique
-            or self.is_exclusion
-            or self.constraint_oid is not None
-            or self.referenced_by_foreign_keys > 0
-        )
-
     def option(self, name: str) -> str | None:
         """Return a storage parameter's value, or None where it is not set."""
         return _option(self.options, name)

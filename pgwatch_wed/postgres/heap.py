@@ -18,8 +18,6 @@ ALIGNMENT = {"c": 1, "s": 2, "i": 4, "d": 8}
 MAX_ALIGN = 8
 # Longer values have a header of 4 bytes and are aligned.
 SHORT_VARLENA = 126
-# The size of the pointer to a value in TOAST.
-TOAST_POINTER = 18
 TOAST_CHUNKS_PER_PAGE = 4
 DEFAULT_FILLFACTOR = 100
 

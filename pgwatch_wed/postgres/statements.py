@@ -10,8 +10,6 @@ from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Coverage, Finding
 from pgwatch_wed.sqltext import text as statement_text
 
-MS_PER_DAY = 86_400_000.0
-
 
 def of_users(snapshot: Snapshot) -> tuple[Statement, ...]:
     """Return the top-level statements of users, one per query ID, without those of monitoring tools.

@@ -8,7 +8,7 @@ folder's area is its name, unless its ``__init__`` defines ``AREA``.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -19,8 +19,6 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Unknown
 from pgwatch_wed.rules import _contract
 from pgwatch_wed.rules._contract import PROFILES as PROFILES
-
-Check = Callable[[Snapshot, Any], Iterator[Finding | Unknown]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import connect, queries
 from pgwatch_wed.target.capabilities import (
-    PGSS,
     Capabilities,
     grant_data,
     grant_stats,
@@ -482,8 +481,3 @@ def _say_what_is_left_out(
             missing[f"{name}:left-out"] = Missing(
                 f"only the {cap:,} largest {name.replace('_', ' ')} were read", "", Cause.LEFT_OUT
             )
-
-
-def has_statements(snapshot: Snapshot) -> bool:
-    """Tell whether pg_stat_statements could be read at all."""
-    return "statements" not in snapshot.missing and snapshot.extension(PGSS) is not None

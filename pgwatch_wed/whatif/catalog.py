@@ -69,7 +69,6 @@ class ExistingIndex:
     name: str
     table_oid: int
     method: str
-    is_partitioned: bool
     keys: tuple[str, ...]
     include: tuple[str, ...]
     operator_classes: tuple[str, ...]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
-from pgwatch_wed.sqltext.terms import Conjunction, Operand, SortKey, Term
+from pgwatch_wed.sqltext.terms import Conjunction, SortKey, Term
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 
 _CONDITIONS = (
@@ -161,8 +161,3 @@ def _merged(found: Iterable[TableUse]) -> Iterator[TableUse]:
 
 def _signature(use: TableUse) -> set[str]:
     return {t.text for g in use.groups for t in use.mine(g)} or {use.alias}
-
-
-def operands(use: TableUse) -> set[Operand]:
-    """Return every operand of a table that conditions compare."""
-    return {t.operand for g in use.groups for t in use.mine(g)}

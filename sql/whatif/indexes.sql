@@ -5,7 +5,6 @@ select
     x.relname as name,
     i.indrelid::int8 as table_oid,
     m.amname as method,
-    x.relkind = 'I' as is_partitioned,
     array(
         select pg_get_indexdef(i.indexrelid, k, true) from generate_series(1, i.indnkeyatts) k
     ) as keys,

@@ -15,7 +15,6 @@ from tests.rules.judging import apply, found, judged, run, undo, verdict
 from tests.rules.waiting import ask
 from tests.servers import Server
 
-BARE = {"shared_preload_libraries": ""}
 SHOW = "select setting from pg_settings where name = 'shared_preload_libraries'"
 VERSION = "select extversion from pg_extension where extname = 'pg_stat_statements'"
 

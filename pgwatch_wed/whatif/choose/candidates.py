@@ -31,7 +31,6 @@ class CandidateOptions:
 
     max_width: int = 3
     is_c_collation: bool = False
-    operator_class_of: dict[str, str] = field(default_factory=dict, hash=False)
     trigram: str | None = None
 
 
