@@ -1,203 +1,157 @@
-"""How large a B-tree would be if it were built now: an estimate with bounds.
+"""How large a B-tree is when it is built: PostgreSQL's own page layout, applied to statistics."""
 
-Leaf pages hold one tuple per entry or, since 13, one tuple per distinct key with six bytes per entry;
-both are aligned to eight bytes, plus a line pointer of four. The bounds allow for what the model cannot
-know: how often the keys of several columns repeat together, and how the widths of a variable-length
-column are distributed.
-"""
-
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Column, ColumnStatistics, Index, Snapshot, Table
+from pgwatch_wed.postgres import packing
+from pgwatch_wed.postgres.packing import STANDARD, KeyGroup, TreePage
+from pgwatch_wed.postgres.storage import ALIGNMENTS, BLOCK, SHORT_VARLENA, maxalign
 
-_PAGE_OVERHEAD = 24 + 16  # header; special space
 _TUPLE_HEADER = 8
-_TUPLE_HEADER_WITH_NULLS = 16
-_LINE_POINTER = 4
-_TID = 6
-_MAX_POSTING = 812  # bytes that CREATE INDEX allows for a posting list tuple
-_SAMPLE = 30_000  # rows that ANALYZE samples at the default statistics target
-_OFTEN = 10  # times that a rare value must appear in the sample to be counted correctly
-_ALIGN = {"c": 1, "s": 2, "i": 4, "d": 8}
-# Types whose equal values have the same bytes, so that their keys can be deduplicated; others may be.
-_MERGEABLE = frozenset(
-    (
-        *(
-            "bool",
-            "int2",
-            "int4",
-            "int8",
-            "oid",
-            "text",
-            "varchar",
-            "bpchar",
-            "uuid",
-            "date",
-            "time",
-        ),
-        *("timestamp", "timestamptz", "bytea", "char", "macaddr", "macaddr8"),
-    )
-)
-_NEVER_MERGED = frozenset(("numeric", "float4", "float8", "jsonb", "interval"))
+_NULL_BITMAP = 4
+# a border between equal keys is told by the row's address
+_PIVOT_TID = 8
+_MAX_KEY = 2704
+_STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class PageEstimate:
-    """Pages of a freshly built index: at least, likely and at most."""
+class Width:
+    """One attribute: its type's length (-1 varies), alignment letter, mean width, share of NULLs.
 
-    least: float
-    likely: float
-    most: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """A key or INCLUDE column: its alignment, its width in bytes where it is not NULL, its values.
-
-    ``sure_share`` is the fraction of its values whose number of distinct values ANALYZE cannot have got
-    wrong: its common values, and the others only if the sample saw each of them many times.
+    ``known`` are sizes of values as they are stored, with their shares.
     """
 
-    align: int
-    width: float
-    is_variable: bool
-    null_fraction: float
-    distinct: float
-    merges: bool | None
-    sure_share: float
+    type_length: int
+    alignment: str
+    mean: float
+    null_fraction: float = 0.0
+    known: tuple[tuple[int, float], ...] = ()
+
+    def sizes(self) -> Sequence[tuple[int, float]]:
+        """Return sizes with their shares: those of known values, else some about the mean."""
+        if self.type_length >= 0:
+            return ((self.type_length, 1.0),)
+        if self.known:
+            return self.known
+        half = 1.0 if self.mean <= 10 else max(1.0, 0.3 * self.mean)
+        share = 1 / len(_STEPS)
+        return [(max(1, round(self.mean + half * step)), share) for step in _STEPS]
 
 
-def expected(snapshot: Snapshot, index: Index, table: Table) -> PageEstimate | None:
-    """Return the size of a freshly built B-tree; None if statistics or types do not allow an estimate."""
-    rows = index.rows if index.predicate is not None else table.rows
-    keys = [_key(snapshot, index, place, rows) for place in range(len(index.columns))]
-    known = [k for k in keys if k is not None]
-    if rows < 0 or len(known) < len(keys) or not known:
-        return None
-    parts = known[: index.key_count]
-    distinct = [max(1.0, min(k.distinct, rows)) for k in parts]
-    product = 1.0
-    for each in distinct:
-        product = min(product * each, rows)
-    merged = _merges(index, parts)
-    narrow, usual, wide = (_tuple_bytes(known, spread) for spread in (-1, 0, 1))
-    few, many = max(distinct), max(product, max(distinct))
-    nulls = parts[0].null_fraction if len(parts) == 1 else 0.0
-    sure = parts[0].sure_share if len(parts) == 1 else 1.0
-    alone = rows * (1 - nulls) * (1 - sure)
-    return PageEstimate(
-        _pages(snapshot, index, (rows, nulls, few), narrow, is_merged=merged is not False),
-        _pages(snapshot, index, (rows, nulls, many), usual, is_merged=merged is not False),
-        _pages(snapshot, index, (rows, nulls, many), wide, is_merged=merged is True, alone=alone)
-        * 1.03
-        + 2,
-    )
+@dataclass(frozen=True, slots=True)
+class IndexSize:
+    """Blocks of the whole index (with its metapage) and the height of its tree."""
+
+    blocks: int
+    height: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """The size on disk."""
+        return self.blocks * BLOCK
 
 
-def _key(snapshot: Snapshot, index: Index, place: int, rows: float) -> _Key | None:
-    attnum = index.columns[place]
-    if attnum == 0:
-        statistics = snapshot.statistics_by_key.get((index.oid, place + 1))
-        return _of(None, statistics, rows) if statistics else None
-    column = snapshot.column_by_key.get((index.table_oid, attnum))
-    statistics = snapshot.statistics_by_key.get((index.table_oid, attnum))
-    if column is None or statistics is None or column.base_type == "name":
-        return None
-    return _of(column, statistics, rows)
+def tuple_sizes(widths: Sequence[Width]) -> dict[int, float]:
+    """Return the sizes of index tuples, aligned, with header and null bitmap, and their shares."""
+    ends = {(0, False): 1.0}
+    for width in widths:
+        ends = _followed(ends, width)
+    found: dict[int, float] = {}
+    for (end, has_null), share in ends.items():
+        header = maxalign(_TUPLE_HEADER + _NULL_BITMAP) if has_null else _TUPLE_HEADER
+        size = min(maxalign(header + end), _MAX_KEY)
+        found[size] = found.get(size, 0.0) + share
+    return found
 
 
-def _of(column: Column | None, statistics: ColumnStatistics, rows: float) -> _Key:
-    fixed = column is not None and column.length > 0
-    width = float(column.length) if column is not None and fixed else float(statistics.avg_width)
-    share = statistics.n_distinct
-    distinct = -share * rows if share < 0 else share
-    kind = column.base_type if column is not None else ""
-    merges = True if kind in _MERGEABLE else None
-    if kind in _NEVER_MERGED or (column is not None and column.type_category in "AR"):
-        merges = False
-    long = not fixed and width > 126
-    align = _ALIGN.get(column.type_align, 4) if column is not None and (fixed or long) else 1
-    sure = _sure_share(statistics, distinct, rows)
-    return _Key(align, width, not fixed, statistics.null_fraction, distinct, merges, sure)
+def tuple_bytes(widths: Sequence[Width]) -> float:
+    """Return the mean size of an index tuple.
+
+    The mean of sizes rounded up is not the mean size rounded up: so every size is followed.
+    """
+    return sum(size * share for size, share in tuple_sizes(widths).items())
 
 
-def _sure_share(statistics: ColumnStatistics, distinct: float, rows: float) -> float:
-    """Allow for ANALYZE's underestimate if many values are rare: most of them are not in its sample."""
-    values = 1 - statistics.null_fraction
-    common = min(statistics.mcv_fraction or 0.0, values)
-    others = distinct - statistics.mcv_count
-    seen = min(rows, _SAMPLE) * (values - common)
-    if values <= 0 or rows <= _SAMPLE or others <= 0 or seen >= _OFTEN * others:
-        return 1.0
-    return common / values
+def unpadded_bytes(widths: Sequence[Width]) -> float:
+    """Return about where an index tuple ends, before it is padded."""
+    has_nulls = any(width.null_fraction > 0 for width in widths[1:])
+    end: float = maxalign(_TUPLE_HEADER + _NULL_BITMAP) if has_nulls else _TUPLE_HEADER
+    for width in widths:
+        there = 1 - width.null_fraction if len(widths) > 1 else 1.0
+        if width.type_length < 0:
+            step = 4 if width.mean > SHORT_VARLENA else 1
+            size = width.mean
+        else:
+            step = ALIGNMENTS.get(width.alignment, 8)
+            size = float(width.type_length)
+        end = math.ceil(end / step) * step + size * there
+    return min(end, _MAX_KEY)
 
 
-def _merges(index: Index, keys: list[_Key]) -> bool | None:
-    off = index.option("deduplicate_items") in ("off", "false", "no", "0")
-    if off or index.included or index.is_unique:
-        return False
-    if any(k.merges is False for k in keys):
-        return False
-    return True if all(k.merges for k in keys) else None
+def _followed(
+    ends: Mapping[tuple[int, bool], float], width: Width
+) -> dict[tuple[int, bool], float]:
+    """Return where a tuple may end after one more attribute, with the share of each end."""
+    found: dict[tuple[int, bool], float] = {}
+    for (end, has_null), share in ends.items():
+        for size, part in width.sizes():
+            step = 4 if width.type_length < 0 and size > SHORT_VARLENA else 1
+            step = step if width.type_length < 0 else ALIGNMENTS.get(width.alignment, 8)
+            after = (math.ceil(end / step) * step + size, has_null)
+            found[after] = found.get(after, 0.0) + share * part * (1 - width.null_fraction)
+        if width.null_fraction:
+            after = (end, True)
+            found[after] = found.get(after, 0.0) + share * width.null_fraction
+    return found
 
 
-def _tuple_bytes(keys: list[_Key], spread: int) -> float:
-    """Return a tuple's bytes with its line pointer; ``spread`` shifts the cost of varying widths."""
-    has_nulls = any(k.null_fraction > 0 for k in keys[1:])
-    at: float = _TUPLE_HEADER_WITH_NULLS if has_nulls else _TUPLE_HEADER
-    for key in keys:
-        share = 1 - key.null_fraction if len(keys) > 1 else 1.0
-        at = _up(at, key.align) + key.width * share
-    variable = any(k.is_variable for k in keys)
-    if variable and spread < 0:
-        return at + _LINE_POINTER
-    return _up(at + (4 * spread if variable else 0), 8) + _LINE_POINTER
-
-
-def _up(size: float, align: int) -> float:
-    whole = int(size) if size == int(size) else int(size) + 1
-    return float(-(-whole // align) * align)
-
-
-def _pages(
-    snapshot: Snapshot,
-    index: Index,
-    counts: tuple[float, float, float],
-    tuple_bytes: float,
+def btree(
+    rows: float,
+    groups: Sequence[KeyGroup],
+    keys: Sequence[Width],
+    include: Sequence[Width] = (),
     *,
-    is_merged: bool,
-    alone: float = 0.0,
-) -> float:
-    """Return pages for rows, their fraction of NULLs and distinct values; ``alone`` entries are not merged."""
-    rows, nulls, distinct = counts
-    values = rows * (1 - nulls)
-    used = (
-        _entries(values - alone, distinct, tuple_bytes, is_merged=is_merged) + alone * tuple_bytes
-    )
-    used += _entries(rows * nulls, 1, _TUPLE_HEADER_WITH_NULLS + _LINE_POINTER, is_merged=is_merged)
-    block = snapshot.server.block_size
-    fill = float(_whole(index.option("fillfactor"), 90))
-    run = tuple_bytes + _TID * values / max(min(distinct, values), 1.0) if is_merged else 0.0
-    last = max(tuple_bytes, min(run, _MAX_POSTING))  # on average half of one no longer fits
-    room = block - _PAGE_OVERHEAD - block * (100 - fill) / 100 - min(last, block / 4) / 2
-    leaves = max(used / max(room, 100), 1.0)
-    fanout = max((block - _PAGE_OVERHEAD) * 0.7 / (tuple_bytes + 4), 4)
-    return leaves * (1 + 1 / (fanout - 1)) + 1
+    deduplicates: bool = True,
+) -> IndexSize:
+    """Return the size of a freshly built B-tree of ``rows`` entries, whose keys form ``groups``."""
+    tuples = tuple_sizes([*keys, *include])
+    deduplicates = deduplicates and not include
+    return of_tuples(rows, groups, tuples, tuple_bytes(keys), deduplicates=deduplicates)
 
 
-def _entries(rows: float, distinct: float, tuple_bytes: float, *, is_merged: bool) -> float:
-    """Return the bytes of entries: one tuple each, or one for each group of equal keys."""
-    distinct = min(distinct, rows)
-    if not is_merged or rows <= distinct or distinct <= 0:
-        return rows * tuple_bytes
-    in_one = max((_MAX_POSTING - tuple_bytes) / _TID, 1)
-    tuples = distinct * max(1.0, rows / distinct / in_one)
-    merged = tuples * tuple_bytes + (rows - distinct if rows < 2 * distinct else rows) * _TID
-    return min(merged, rows * tuple_bytes)
+def of_tuples(
+    rows: float,
+    groups: Sequence[KeyGroup],
+    tuples: Mapping[int, float],
+    pivot: float,
+    *,
+    deduplicates: bool,
+    page: TreePage = STANDARD,
+) -> IndexSize:
+    """Return the size of a B-tree whose index tuples have these sizes, and its pivots that mean one."""
+    if rows < 1:
+        return IndexSize(1)
+    if deduplicates:
+        leaves = packing.deduplicated(tuples, groups, page)
+    else:
+        leaves = packing.plain(tuples, rows, sum(group.occupied for group in groups), page)
+    inner, height = levels(leaves.pages, pivot + _PIVOT_TID * leaves.equal_borders, page)
+    return IndexSize(1 + leaves.pages + inner, height)
 
 
-def _whole(text: str | None, default: int) -> int:
-    try:
-        return min(max(int(text), 10), 100) if text is not None else default
-    except ValueError:
-        return default
+def levels(leaves: int, pivot: float, page: TreePage = STANDARD) -> tuple[int, int]:
+    """Return how many inner pages stand above so many leaves, and the height of the root."""
+    fan_out = packing.fan_out(pivot, page)
+    pages, height, level = 0, 0, leaves
+    while level > 1:
+        level = math.ceil(level / fan_out)
+        pages += level
+        height += 1
+    return pages, height
+
+
+def height_of(blocks: int, keys: Sequence[Width]) -> int:
+    """Return the height of an existing tree of this size."""
+    return levels(max(1, blocks - 1), tuple_bytes(keys))[1]

@@ -10,14 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Column, ColumnStatistics, Snapshot, Table
+from pgwatch_wed.postgres.storage import (
+    ALIGNMENTS,
+    LINE_POINTER,
+    MAX_ALIGN,
+    PAGE_HEADER,
+    SHORT_VARLENA,
+    maxalign,
+)
 
-PAGE_HEADER = 24
-LINE_POINTER = 4
 TUPLE_HEADER = 23
-ALIGNMENT = {"c": 1, "s": 2, "i": 4, "d": 8}
-MAX_ALIGN = 8
-# Longer values have a header of 4 bytes and are aligned.
-SHORT_VARLENA = 126
 TOAST_CHUNKS_PER_PAGE = 4
 DEFAULT_FILLFACTOR = 100
 
@@ -106,17 +108,13 @@ def _tuple_bytes(
 
 def _header_bytes(table: Table, statistics: Iterable[ColumnStatistics]) -> tuple[float, float]:
     """Return a row's header: 24 bytes, more if it has NULLs and over 8 columns."""
-    bare = _aligned(TUPLE_HEADER)
-    full = _aligned(TUPLE_HEADER + math.ceil(table.column_count / 8))
+    bare = maxalign(TUPLE_HEADER)
+    full = maxalign(TUPLE_HEADER + math.ceil(table.column_count / 8))
     fractions = [min(max(s.null_fraction, 0.0), 1.0) for s in statistics]
     together = 1 - math.prod(1 - f for f in fractions)
     least = max(fractions, default=0.0)
     most = min(sum(fractions), 1.0)
     return bare + (full - bare) * together, (full - bare) * (most - least) / 2
-
-
-def _aligned(size: float) -> int:
-    return math.ceil(size / MAX_ALIGN) * MAX_ALIGN
 
 
 def _width(column: Column, statistics: ColumnStatistics) -> float:
@@ -125,7 +123,7 @@ def _width(column: Column, statistics: ColumnStatistics) -> float:
 
 def _alignment(column: Column, statistics: ColumnStatistics) -> int:
     """Return a value's alignment: a short one of variable length is not aligned."""
-    align = ALIGNMENT.get(column.type_align, MAX_ALIGN)
+    align = ALIGNMENTS.get(column.type_align, MAX_ALIGN)
     if column.length == -1 and column.type_storage != "p" and statistics.avg_width <= SHORT_VARLENA:
         return 1
     return align if column.length != -2 else 1

@@ -9,9 +9,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from pgwatch_wed.postgres.btree import Width
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif.model import Key
-from pgwatch_wed.whatif.sizes.layout import Width, sizes_about
+from pgwatch_wed.whatif.sizes.layout import sizes_about
 from pgwatch_wed.whatif.sizes.postings import Content
 
 

@@ -3,11 +3,12 @@
 import math
 from dataclasses import replace
 
+from pgwatch_wed.postgres import btree
+from pgwatch_wed.postgres.btree import IndexSize, Width
 from pgwatch_wed.whatif import spreads
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
 from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.sizes import layout, postings
-from pgwatch_wed.whatif.sizes.layout import IndexSize, Width
 from pgwatch_wed.whatif.sizes.postings import Content
 
 BRIN_RANGE = 128
@@ -27,7 +28,7 @@ def size(catalog: Catalog, table: CatalogTable, index: Candidate, rows: float) -
     match index.method:
         case "btree":
             columns = [catalog.column(table, key) for key in index.keys]
-            return layout.btree(
+            return btree.btree(
                 rows,
                 spreads.groups(catalog, table, index.keys, rows),
                 keys,

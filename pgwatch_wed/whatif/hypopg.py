@@ -16,12 +16,12 @@ from psycopg import sql
 
 from pgwatch_wed.errors import CollectError, said
 from pgwatch_wed.facts.features import Features
+from pgwatch_wed.postgres.btree import IndexSize
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.target import connect
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates
 from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
-from pgwatch_wed.whatif.sizes.layout import IndexSize
 
 _EXTENSION = """
 select n.nspname, exists (select from pg_proc p where p.pronamespace = n.oid

@@ -6,9 +6,9 @@ delete: space inside a page is reused only for keys that belong there.
 
 ## How sure we are
 C: the size of a freshly built index is computed from the rows, column widths and number of distinct values that ANALYZE
-found, allowing for alignment, NULLs, fillfactor and, from 13 on, deduplication. On 27 indexes of all kinds it was within
-6 percentage points of an actual REINDEX for common types, and within 17 for numeric keys and tiny partial indexes, which
-get wider bounds. Only an index that is bloated even at the cautious end of its bounds is reported. A with
+found, filling pages as PostgreSQL does: alignment, NULLs, fillfactor and deduplication included. On 61 freshly built
+indexes of all kinds the error was 1% in the median and at most 13% for nine in ten; keys of several columns whose values
+go together are overestimated. Only an index that is bloated even at the cautious end of its bounds is reported. A with
 `--exact-bloat`, which uses pgstatindex.
 
 ## Not reported
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pgwatch_wed import units
 from pgwatch_wed.facts import ExactBloat, Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
-from pgwatch_wed.postgres import btree
+from pgwatch_wed.postgres import fresh
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
@@ -79,7 +79,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         waste = _judge(snapshot, index, table, measured.get(index.oid), limits)
         if isinstance(waste, str):
             unjudged.setdefault(waste, []).append(index.qualified)
-        elif (
+        elif waste is not None and (
             waste.sure >= limits.min_wasted_share and waste.likely * size >= limits.min_wasted_bytes
         ):
             yield _finding(snapshot, index, waste, limits)
@@ -102,8 +102,8 @@ def _is_candidate(index: Index, size: int, limits: Limits) -> bool:
 
 def _judge(
     snapshot: Snapshot, index: Index, table: Table, exact: ExactBloat | None, limits: Limits
-) -> _Waste | str:
-    """Return the waste, or why it is unknown."""
+) -> _Waste | str | None:
+    """Return the waste, None where it is too little, or why it is unknown."""
     if exact is not None:
         return _measured(index, exact)
     if "column_statistics" in snapshot.missing:
@@ -116,11 +116,14 @@ def _judge(
         return "much of the table has changed since ANALYZE"
     if activity.n_dead_tup > allowed:
         return "many dead rows are still waiting for VACUUM"
-    size = btree.expected(snapshot, index, table)
+    size = fresh.expected(snapshot, index, table)
     if size is None:
         return "statistics on its columns are missing"
     pages = max(index.pages, 1)
-    return _Waste(*(1 - s / pages for s in (size.most, size.likely, size.least)))
+    sure = 1 - size.most / pages
+    if sure < limits.min_wasted_share:
+        return None
+    return _Waste(sure, 1 - size.likely / pages, 1 - size.least / pages)
 
 
 def _measured(index: Index, exact: ExactBloat) -> _Waste:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from pgwatch_wed.postgres import key_groups
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import spreads
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
@@ -178,7 +179,7 @@ def _number_if_even(
     have at least so many rows there, by Poisson's law.
     """
     target = column.bins or _DEFAULT_TARGET
-    sampled = min(table.rows, float(spreads.BLOCKS_A_TARGET * target))
+    sampled = min(table.rows, float(key_groups.BLOCKS_A_TARGET * target))
     least = max(1, round(common[-1] * sampled))
     low, high = math.log(len(common)), math.log(max(len(common) + 1.0, table.rows * each))
     for _ in range(60):

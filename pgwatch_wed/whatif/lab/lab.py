@@ -23,6 +23,7 @@ from psycopg import sql
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import said
+from pgwatch_wed.postgres import btree
 from pgwatch_wed.sqltext.plan_trees import used_names
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
@@ -30,7 +31,6 @@ from pgwatch_wed.whatif import estimates, planner
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.lab import elements, expressions, guest, pages
 from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
-from pgwatch_wed.whatif.sizes import layout
 
 LAB_SETTINGS = {
     "autovacuum": "off",
@@ -168,7 +168,7 @@ class Lab:
         if index.method == "btree":
             keys = estimates.widths(self.catalog, index)
             pages.resize(path, max(1, index.pages), self._owner)
-            pages.write_btree(path, layout.height_of(index.pages, keys))
+            pages.write_btree(path, btree.height_of(index.pages, keys))
         elif index.pages > 1:
             pages.resize(path, index.pages, self._owner)
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pgwatch_wed.whatif.sizes.packing import BLOCK, LINE_POINTER, maxalign
+from pgwatch_wed.postgres.storage import BLOCK, LINE_POINTER, maxalign
 
 _PAGE_ROOM = BLOCK - 24 - 8
 _TUPLE_HEADER = 8

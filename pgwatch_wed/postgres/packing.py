@@ -11,21 +11,51 @@ from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
 
-BLOCK = 8192
-LINE_POINTER = 4
-_TID = 6
-# upper - lower of an empty page (header, special area, the high key's line pointer), less the
-# line pointer of the next item: what PageGetFreeSpace says
-_FREE = BLOCK - 24 - 16 - LINE_POINTER - LINE_POINTER
-_LEAF_RESERVE = BLOCK // 10
-_INNER_RESERVE = BLOCK * 3 // 10
-# sorted builds make no posting list larger than this
-_POSTING_LIMIT = BLOCK // 10 // 8 * 8 - LINE_POINTER
-_ADDRESS = 8
+from pgwatch_wed.postgres.storage import BLOCK, LINE_POINTER, PAGE_HEADER, TID, maxalign
+
 _DRAWS = 2000
 _LONG = 40
 _EXACT = 30.0
 _STEPS = 15
+
+
+_ADDRESS = 8
+_SPECIAL = 16
+_INNER_FILL = 70
+
+
+@dataclass(frozen=True, slots=True)
+class TreePage:
+    """A page of a B-tree: its size, and how full in percent a build makes a leaf."""
+
+    block: int = BLOCK
+    fillfactor: int = 90
+
+    @property
+    def free(self) -> int:
+        """What PageGetFreeSpace says of an empty page: the high key's line pointer is there already.
+
+        The line pointer of the next item is taken off.
+        """
+        return self.block - PAGE_HEADER - _SPECIAL - LINE_POINTER - LINE_POINTER
+
+    @property
+    def leaf_reserve(self) -> int:
+        """What stays free on a leaf."""
+        return self.block * (100 - self.fillfactor) // 100
+
+    @property
+    def inner_reserve(self) -> int:
+        """What stays free on a page above the leaves."""
+        return self.block * (100 - _INNER_FILL) // 100
+
+    @property
+    def posting_limit(self) -> int:
+        """The most bytes of a posting list that a sorted build makes."""
+        return self.block // 10 // 8 * 8 - LINE_POINTER
+
+
+STANDARD = TreePage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +95,18 @@ class _Entry:
 _Key = tuple[_Entry, ...]  # the entries of one key, in order
 
 
-def maxalign(size: float) -> int:
-    """Round up to eight."""
-    return math.ceil(size / 8) * 8
-
-
-def plain(tuples: Mapping[int, float], rows: float, keys: float) -> Leaves:
+def plain(
+    tuples: Mapping[int, float], rows: float, keys: float, page: TreePage = STANDARD
+) -> Leaves:
     """Return the leaves of an index with one tuple a row; ``tuples`` are sizes with their shares."""
     used = rows * sum((size + LINE_POINTER) * share for size, share in tuples.items())
-    pages = max(1, math.ceil(used / _room_of_tuples(tuple(sorted(tuples.items())))))
+    pages = max(1, math.ceil(used / _room_of_tuples(tuple(sorted(tuples.items())), page)))
     return Leaves(pages, max(0.0, 1 - keys / max(rows, 1.0)))
 
 
-def deduplicated(tuples: Mapping[int, float], groups: Iterable[KeyGroup]) -> Leaves:
+def deduplicated(
+    tuples: Mapping[int, float], groups: Iterable[KeyGroup], page: TreePage = STANDARD
+) -> Leaves:
     """Return the leaves of an index whose equal keys share posting lists."""
     multiples: dict[int, float] = {}
     for group in groups:
@@ -87,7 +116,7 @@ def deduplicated(tuples: Mapping[int, float], groups: Iterable[KeyGroup]) -> Lea
     counts: dict[_Key, float] = {}
     full, full_size = 0.0, 0.0
     for size, part in tuples.items():
-        limit = _rows_a_posting(size)
+        limit = _rows_a_posting(size, page)
         for rows, number in multiples.items():
             lists, rest = divmod(rows, limit)
             if lists > _LONG:
@@ -98,25 +127,25 @@ def deduplicated(tuples: Mapping[int, float], groups: Iterable[KeyGroup]) -> Lea
             key = (_posting(size, limit),) * lists + ((_posting(size, rest),) if rest else ())
             counts[key] = counts.get(key, 0.0) + number * part
     entries = full + sum(len(key) * number for key, number in counts.items())
-    pages = _pages(counts) + _pages_of_full(full, full_size)
+    pages = _pages(counts, page) + _pages_of_full(full, full_size, page)
     return Leaves(pages, max(0.0, 1 - sum(multiples.values()) / max(entries, 1.0)))
 
 
-def fan_out(pivot: float) -> float:
+def fan_out(pivot: float, page: TreePage = STANDARD) -> float:
     """Return how many children an inner page has whose entries take so many bytes."""
-    return max(2.0, (_FREE - _INNER_RESERVE) / (pivot + LINE_POINTER))
+    return max(2.0, (page.free - page.inner_reserve) / (pivot + LINE_POINTER))
 
 
-def _rows_a_posting(size: int) -> int:
+def _rows_a_posting(size: int, page: TreePage) -> int:
     """Return how many rows of one key share an entry at most."""
-    limit = (_POSTING_LIMIT // 8 * 8 - size) // _TID
+    limit = (page.posting_limit // 8 * 8 - size) // TID
     return limit if limit > 1 else 1
 
 
 def _posting(size: int, rows: int) -> _Entry:
     if rows == 1:
         return _Entry(size)
-    whole = maxalign(size + _TID * rows)
+    whole = maxalign(size + TID * rows)
     return _Entry(whole, whole - size)
 
 
@@ -136,22 +165,22 @@ def _multiples(group: KeyGroup) -> Sequence[tuple[int, float]]:
     return found
 
 
-def _pages(counts: Mapping[_Key, float]) -> int:
+def _pages(counts: Mapping[_Key, float], page: TreePage) -> int:
     used = sum(number * sum(e.bytes for e in key) for key, number in counts.items())
-    return max(1, math.ceil(used / _room(_drawn(counts)))) if counts else 1
+    return max(1, math.ceil(used / _room(_drawn(counts), page))) if counts else 1
 
 
 @cache
-def _room_of_tuples(tuples: tuple[tuple[int, float], ...]) -> float:
+def _room_of_tuples(tuples: tuple[tuple[int, float], ...], page: TreePage) -> float:
     """Return what :func:`_room` says of single tuples, of which many indexes have the same."""
-    return _room(_drawn({(_Entry(size),): share for size, share in tuples}))
+    return _room(_drawn({(_Entry(size),): share for size, share in tuples}), page)
 
 
-def _pages_of_full(number: float, used: float) -> int:
+def _pages_of_full(number: float, used: float, page: TreePage) -> int:
     if not number:
         return 0
     entry = _Entry(round(used / number) - LINE_POINTER, round(used / number))
-    return math.ceil(used / _room([entry] * _DRAWS))
+    return math.ceil(used / _room([entry] * _DRAWS, page))
 
 
 def _drawn(counts: Mapping[_Key, float]) -> Iterator[_Entry]:
@@ -163,20 +192,21 @@ def _drawn(counts: Mapping[_Key, float]) -> Iterator[_Entry]:
     return (entry for key in drawn for entry in key)
 
 
-def _room(entries: Iterable[_Entry]) -> float:
+def _room(entries: Iterable[_Entry], page: TreePage) -> float:
     """Return the bytes that a leaf holds on average, found by filling some as a build does.
 
     A page is full when a tenth is left, or the next entry does not fit beside a row's address; then
     its last entry moves on, and stays behind as the high key, without its posting list.
     """
-    free, last, alone, closed, kept = _FREE, _Entry(0), True, 0, 0
+    empty, reserve = page.free, page.leaf_reserve
+    free, last, alone, closed, kept = empty, _Entry(0), True, 0, 0
     for entry in entries:
-        is_full = not alone and free + last.posting < _LEAF_RESERVE
+        is_full = not alone and free + last.posting < reserve
         if last.size and (free < entry.size + _ADDRESS or is_full):
-            closed, kept = closed + 1, kept + _FREE - free - last.bytes
-            free, alone = _FREE - last.bytes, True
+            closed, kept = closed + 1, kept + empty - free - last.bytes
+            free, alone = empty - last.bytes, True
         else:
             alone = not last.size
         free -= entry.bytes
         last = entry
-    return kept / closed if kept else float(_FREE - _LEAF_RESERVE)
+    return kept / closed if kept else float(empty - reserve)
