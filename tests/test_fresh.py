@@ -35,13 +35,13 @@ INDEXES = {
 
 
 @pytest.fixture(scope="module")
-def built(pg: servers.Server) -> Iterator[Snapshot]:
+def built(every_pg: servers.Server) -> Iterator[Snapshot]:
     columns = (
         "g as id, md5(g::text)::uuid as u, 'key-' || md5(g::text) as txt, g % 100 as few, g % 3 = 0 as b,"
         " case when g % 10 = 0 then g end as nul, g % 1000 as two_a, g as two_b, g * 1.5 as num,"
         " (power(random(), 6) * 50000)::int as skew, g / 3 as near"
     )
-    with pg.database() as dsn:
+    with every_pg.database() as dsn:
         script = [
             f"select setseed(0.5); create table t as select {columns} from generate_series(1, 100000) g",
             *(f"create index {index}" for index in INDEXES),
