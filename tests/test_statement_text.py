@@ -42,6 +42,7 @@ WORK = [
     "select pg_sleep($1)",
     "select pg_notify($1, $2)",
     "select $1",
+    "select trim($1), extract($2 from $3)",
     "select count(*), max($1)",
     "select my_report(pg_backend_pid())",
     "insert into size_log select now(), pg_database_size($1)",

@@ -159,6 +159,11 @@ class Snapshot:
     query_costs: tuple[QueryCost, ...] = ()
     measured_since: datetime | None = None
 
+    @cached_property
+    def derived(self) -> dict[Any, Any]:
+        """What was worked out of it; see :func:`pgwatch_wed.facts.derived.derived`."""
+        return {}
+
     # Who is who
 
     @cached_property

@@ -2,39 +2,60 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pgwatch_wed.facts import Snapshot, Statement
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import Coverage, Finding
 from pgwatch_wed.sqltext import text as statement_text
 
 
+@derived
 def of_users(snapshot: Snapshot) -> tuple[Statement, ...]:
     """Return the top-level statements of users, one per query ID, without those of monitoring tools.
+
+    The costliest come first.
 
     Statements run by several roles are added up; ``user`` is then the role that spends the most time on
     it. Statements whose text is hidden are included: their cost is real. Statements inside functions are
     not, since the time of their callers includes theirs.
     """
-    own = _own_relations(snapshot)
     by_id: dict[int, list[Statement]] = defaultdict(list)
-    for s in snapshot.statements:
-        if s.is_toplevel and not _is_tooling(s, own):
+    for s in _without_tools(snapshot):
+        if s.is_toplevel:
             by_id[s.query_id].append(s)
-    return tuple(_together(same) for same in by_id.values())
+    found = map(_together, by_id.values())
+    return tuple(sorted(found, key=lambda s: (-s.total_exec_ms, s.query_id)))
 
 
-def is_tooling(statement: Statement, snapshot: Snapshot | None = None) -> bool:
-    """Tell whether a statement is ours or reads nothing but catalogs.
+@derived
+def queries(snapshot: Snapshot) -> tuple[Statement, ...]:
+    """Return those of :func:`of_users` that read or write rows; hidden ones may do."""
+    return tuple(
+        s for s in of_users(snapshot) if s.text is None or not statement_text.is_utility(s.text)
+    )
 
-    With the snapshot, a user's table that is named like a catalog is recognized as such.
-    """
-    return _is_tooling(statement, _own_relations(snapshot) if snapshot else frozenset())
+
+def readable(snapshot: Snapshot) -> Iterator[tuple[Statement, str]]:
+    """Yield users' statements with their texts, where these are known: nested ones too, role by role."""
+    for s in _without_tools(snapshot):
+        if s.text is not None:
+            yield s, s.text
+
+
+@derived
+def _without_tools(snapshot: Snapshot) -> tuple[Statement, ...]:
+    own = _own_relations(snapshot)
+    return tuple(s for s in snapshot.statements if not _is_tooling(s, own))
 
 
 def _is_tooling(statement: Statement, own: frozenset[str]) -> bool:
+    """Tell whether a statement is ours or reads nothing but catalogs.
+
+    A user's table that is named like a catalog is recognized as such.
+    """
     text = statement.text
     if text is None:
         return False
@@ -137,10 +158,8 @@ def coverage(snapshots: Sequence[Snapshot], findings: Iterable[Finding]) -> Cove
 
 
 def _tooling_ms(snapshot: Snapshot) -> float:
-    own = _own_relations(snapshot)
-    return sum(
-        s.total_exec_ms for s in snapshot.statements if s.is_toplevel and _is_tooling(s, own)
-    )
+    ran = (s.total_exec_ms for s in snapshot.statements if s.is_toplevel)
+    return sum(ran) - sum(s.total_exec_ms for s in _without_tools(snapshot) if s.is_toplevel)
 
 
 def _share(part: float, whole: float) -> float | None:

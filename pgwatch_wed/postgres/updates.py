@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement, Table
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.postgres import named
-from pgwatch_wed.postgres.statements import is_tooling
-from pgwatch_wed.sqltext.reading import read
+from pgwatch_wed.postgres.statements import readable
+from pgwatch_wed.sqltext.reading import updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,15 @@ class Update:
         return self.statement.rows
 
 
+@derived
 def updates(snapshot: Snapshot) -> dict[int, list[Update]]:
     """Return the visible updates by the OID of the table that they name.
 
     Nested statements count: an update in a function is like any other.
     """
     found: dict[int, list[Update]] = {}
-    for statement in snapshot.statements:
-        if statement.text is None or is_tooling(statement) or not statement.rows:
-            continue
-        for target in read(statement.text).targets:
+    for statement, text in readable(snapshot):
+        for target in updated(text) if statement.rows else ():
             table = named.table(snapshot, target.schema, target.table)
             if table is not None:
                 found.setdefault(table.oid, []).append(Update(statement, target.columns))
@@ -50,7 +50,5 @@ def reads_in_order_or_null(snapshot: Snapshot, table: Table, column: str) -> boo
         re.IGNORECASE,
     )
     return any(
-        table.name in s.text and wanted.search(s.text) is not None
-        for s in snapshot.statements
-        if s.text is not None and not is_tooling(s)
+        table.name in text and wanted.search(text) is not None for _, text in readable(snapshot)
     )

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from pgwatch_wed.facts import Snapshot, Statement, StatementsInfo
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import Object, Unknown
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.quote import ident
-from pgwatch_wed.sqltext import text as statement_text
 
 _SPACE = re.compile(r"\s+")
 _FIRST_WORD = re.compile(r"[\s(]*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(\w+)", re.DOTALL)
@@ -27,8 +27,7 @@ class Load:
     @classmethod
     def of(cls, snapshot: Snapshot) -> "Load":
         """Take the statements that users ran, costliest first."""
-        found = statements.of_users(snapshot)
-        return cls(snapshot, tuple(sorted(found, key=lambda s: (-s.total_exec_ms, s.query_id))))
+        return _load(snapshot)
 
     @cached_property
     def total_ms(self) -> float:
@@ -38,7 +37,7 @@ class Load:
     @cached_property
     def queries(self) -> tuple[Statement, ...]:
         """All statements that read or write rows, even if their text is hidden: no utility statements."""
-        return tuple(s for s in self.statements if not is_utility(s))
+        return statements.queries(self.snapshot)
 
     def share(self, statement: Statement) -> float:
         """Return a statement's share of the total time."""
@@ -102,6 +101,11 @@ class Load:
             )
 
 
+@derived
+def _load(snapshot: Snapshot) -> Load:
+    return Load(snapshot, statements.of_users(snapshot))
+
+
 def object_of(snapshot: Snapshot, statement: Statement) -> Object:
     """Name a statement by its query id: the text is in the evidence."""
     return Object("statement", str(statement.query_id), database=snapshot.server.database)
@@ -113,11 +117,6 @@ def short(statement: Statement, length: int = 60) -> str:
         return f"statement {statement.query_id}"
     text = _SPACE.sub(" ", statement.text).strip()
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def is_utility(statement: Statement) -> bool:
-    """Tell whether a statement neither reads nor writes rows."""
-    return statement.text is not None and statement_text.is_utility(statement.text)
 
 
 def first_word(statement: Statement) -> str:

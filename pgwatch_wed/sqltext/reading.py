@@ -1,5 +1,6 @@
 """What a statement's text says, read once: what it names, its parameters, its levels, its updates."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from pgwatch_wed.sqltext.repairs import with_casts
 # More than a snapshot holds of statements; what was read takes a few kilobytes.
 _MOST = 10_000
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"})
+_MAY_UPDATE = re.compile(r"\bupdate\b|\bmerge\b", re.IGNORECASE)
 _BOUNDS = frozenset({"<", "<=", ">", ">="})
 
 
@@ -90,6 +92,11 @@ def query(text: str | None) -> Reading | None:
     """Read a SELECT, INSERT, UPDATE or DELETE; None if it is anything else, or hidden."""
     found = read(text) if text else None
     return found if found is not None and found.kind in _QUERIES else None
+
+
+def updated(text: str) -> tuple[UpdateTarget, ...]:
+    """Return what a statement updates; most texts need not be read for that."""
+    return read(text).targets if _MAY_UPDATE.search(text) else ()
 
 
 def _read(text: str, statement: Any) -> Reading:

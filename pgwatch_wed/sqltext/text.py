@@ -33,6 +33,10 @@ _INSTALLED = frozenset(
         *("get_cache_stats", "get_lock_stats", "get_server_stats", "wedsync_performance_summary"),
     )
 )
+# Whatever monitors has one of these words.
+_MAY_LOOK_INSIDE = re.compile(
+    rf"pg_|information_schema|\breg[a-z]+\b|\bshow\b|{'|'.join(sorted(_INSTALLED))}", re.IGNORECASE
+)
 # Functions of the server that applications work with; all other pg_… look at the server itself.
 _WORK = re.compile(r"pg_(?:try_)?advisory|pg_sleep|pg_notify|pg_logical_emit|pg_column_|pg_typeof")
 _HARMLESS = frozenset(
@@ -74,6 +78,8 @@ def is_monitoring(text: str) -> bool:
     calls of what this project installs; advice about them is of no use to the database's owner.
     A table of the user's that is called ``pg_…`` cannot be told here; see :func:`unqualified`.
     """
+    if not _MAY_LOOK_INSIDE.search(text):
+        return False
     found = read(text)
     if found.why_not:
         relations = len(_RELATION.findall(text))

@@ -18,7 +18,6 @@ from psycopg import sql
 from pgwatch_wed.facts import Snapshot, Statement, StatementPlan
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.postgres.planned import described
-from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.reading import QualifiedName, read
 from pgwatch_wed.sqltext.statement import UnsupportedError, parse
 from pgwatch_wed.target import connect
@@ -53,9 +52,7 @@ def plan(
     """Plan the dearest statements on an open connection in autocommit mode; see :func:`statement_plans`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     planner = _Planner(connection, snapshot)
-    chosen = [s for s in statements.of_users(snapshot) if s.text is not None]
-    chosen = [s for s in chosen if not statement_text.is_utility(s.text or "")]
-    chosen.sort(key=lambda s: (-s.total_exec_ms, s.query_id))
+    chosen = [s for s in statements.queries(snapshot) if s.text is not None]
     found: list[StatementPlan] = []
     for statement in chosen[:most]:
         if deadline is not None and time.monotonic() >= deadline:

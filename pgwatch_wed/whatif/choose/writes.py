@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
-from pgwatch_wed.sqltext.reading import read
+from pgwatch_wed.sqltext.reading import updated
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
 from pgwatch_wed.whatif.model import Candidate, Query
 
@@ -103,4 +103,4 @@ def _others(catalog: Catalog, write: Write) -> int:
 
 def updated_columns(text: str) -> frozenset[str]:
     """Return the columns that UPDATE, ON CONFLICT DO UPDATE or MERGE set, by name."""
-    return frozenset(c for target in read(text).targets for c in target.columns)
+    return frozenset(c for target in updated(text) for c in target.columns)
