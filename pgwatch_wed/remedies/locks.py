@@ -1,6 +1,7 @@
 """What the locks of a remedy mean for others."""
 
 SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes, only other maintenance and DDL"
+ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE on the table: blocks all reads and writes"
 SHARE = "SHARE on the table: blocks writes, but not reads, until it is built"
 BRIEF_EXCLUSIVE = (
     "ACCESS EXCLUSIVE on the table: briefly blocks all reads and writes; set lock_timeout first"
