@@ -33,6 +33,17 @@ def table_object(snapshot: Snapshot, table: Table) -> Object:
     )
 
 
+def constraint_object(snapshot: Snapshot, constraint: Constraint, table: Table) -> Object:
+    """Name a table's constraint for a finding."""
+    return Object(
+        "constraint",
+        constraint.name,
+        database=snapshot.server.database,
+        schema=table.schema,
+        table=table.name,
+    )
+
+
 def table_name(snapshot: Snapshot, oid: int) -> str | None:
     """Return a table's bare name."""
     table = snapshot.table_by_oid.get(oid)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Constraint, Snapshot, Table
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies.indexes import IndexBuilder
@@ -72,13 +72,7 @@ def _finding(
     script = advised or builder.build(table, f"({', '.join(map(ident, columns))})")
     referenced = parent.qualified if parent else "the referenced table"
     return Finding(
-        object=Object(
-            "constraint",
-            key.name,
-            database=snapshot.server.database,
-            schema=table.schema,
-            table=table.name,
-        ),
+        object=ix.constraint_object(snapshot, key, table),
         related=(ix.table_object(snapshot, table),),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Constraint, Snapshot, Table
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
 
@@ -50,13 +50,7 @@ def _finding(snapshot: Snapshot, constraint: Constraint, table: Table) -> Findin
     enforced = constraint.is_enforced
     state = "not yet validated" if enforced else "not enforced"
     return Finding(
-        object=Object(
-            "constraint",
-            constraint.name,
-            database=snapshot.server.database,
-            schema=table.schema,
-            table=table.name,
-        ),
+        object=ix.constraint_object(snapshot, constraint, table),
         related=(ix.table_object(snapshot, table),),
         severity=Severity.WARNING if enforced else Severity.INFO,
         grade=Grade.B,

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Column, Constraint, Snapshot, Table
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
 
@@ -87,13 +87,7 @@ def _finding(
     harms = [harm for own, aim in pairs if (harm := _harm(own, aim))]
     own, aim = pairs[0]
     return Finding(
-        object=Object(
-            "constraint",
-            key.name,
-            database=snapshot.server.database,
-            schema=table.schema,
-            table=table.name,
-        ),
+        object=ix.constraint_object(snapshot, key, table),
         related=(ix.table_object(snapshot, table),),
         severity=Severity.WARNING if harms else Severity.INFO,
         grade=Grade.B,
