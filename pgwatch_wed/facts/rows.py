@@ -247,6 +247,7 @@ class Replica:
     replay_lag_ms: float | None
     backend_xmin_age_xids: int | None
     slot_name: str | None
+    backend_xmin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,7 @@ class Slot:
     inactive_since: datetime | None
     invalidation_reason: str | None
     is_synced: bool | None
+    xmin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """What keeps old row versions from being removed: sessions, prepared transactions, slots, standbys."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pgwatch_wed.facts import PreparedTransaction, Replica, Session, Slot, Snapshot
 from pgwatch_wed.postgres import autovacuum as vac
-from pgwatch_wed.postgres.waits import label
+from pgwatch_wed.postgres.waits import Participant, Waits, label
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +14,16 @@ class Holder:
     """Something that keeps VACUUM from removing rows that died after it began.
 
     ``since`` is None if the server does not show when it began. ``pins_rows`` is False for a logical
-    slot's catalog_xmin, which only keeps dead rows in the catalogs.
+    slot's catalog_xmin, which only keeps dead rows in the catalogs. ``waiters`` are the sessions that
+    would hold back VACUUM too, but only wait for its locks; if ``is_indirect``, only they do.
     """
 
     source: Session | PreparedTransaction | Slot | Replica
     age_xids: int
     since: datetime | None
     pins_rows: bool = True
+    waiters: tuple[int, ...] = ()
+    is_indirect: bool = False
 
     def held(self, now: datetime) -> timedelta | None:
         """Return how long it has existed, or None if that is unknown."""
@@ -28,9 +31,12 @@ class Holder:
 
 
 def holders(snapshot: Snapshot) -> list[Holder]:
-    """Return everything that holds back VACUUM in this database's tables or catalogs, oldest first."""
+    """Return everything that holds back VACUUM in this database's tables or catalogs, oldest first.
+
+    Whoever waits for a lock cannot help it: what it waits for is the holder.
+    """
     found = [
-        *_sessions(snapshot),
+        *_without_waiters(snapshot, list(_sessions(snapshot))),
         *_prepared(snapshot),
         *_slots(snapshot),
         *_standbys(snapshot),
@@ -45,11 +51,54 @@ def _sessions(snapshot: Snapshot) -> Iterator[Holder]:
     by their standbys and parallel workers by their leaders.
     """
     vacuums = {v.pid for v in snapshot.vacuums}
+    oldest = _oldest_ids(snapshot)
     for s in snapshot.sessions:
         ages = [a for a in (s.xid_age_xids, s.xmin_age_xids) if a is not None]
         skipped = s.backend_type in ("autovacuum worker", "walsender") or s.leader_pid is not None
         if ages and s.database == snapshot.server.database and s.pid not in vacuums and not skipped:
-            yield Holder(s, max(ages), s.xact_start)
+            began = next((since for since, age in oldest if age >= max(ages)), None)
+            inherits = began is not None and s.xact_start is not None and began < s.xact_start
+            yield Holder(s, (s.xid_age_xids or 0) if inherits else max(ages), s.xact_start)
+
+
+def _oldest_ids(snapshot: Snapshot) -> list[tuple[datetime, int]]:
+    """Return the transactions that have an ID, of any database, by when they began.
+
+    Every snapshot that is taken while one of them runs is as old as it is, and not to blame for that.
+    """
+    sessions = [(s.xact_start, s.xid_age_xids) for s in snapshot.sessions]
+    prepared = [(p.prepared_at, p.xid_age_xids) for p in snapshot.prepared_transactions]
+    found: list[tuple[datetime, int]] = []
+    for since, age in sorted((t, a) for t, a in (*sessions, *prepared) if t and a is not None):
+        if not found or age > found[-1][1]:
+            found.append((since, age))
+    return found
+
+
+def _without_waiters(snapshot: Snapshot, found: list[Holder]) -> Iterator[Holder]:
+    waits = Waits(snapshot)
+    by_pid = {h.source.pid: h for h in found if isinstance(h.source, Session)}
+    roots = {} if "lock_waits" in snapshot.missing else _roots(waits, by_pid)
+    for pid, holder in by_pid.items():
+        if pid not in waits.by_pid:
+            yield replace(holder, waiters=tuple(sorted(roots.pop(pid, ()))))
+    for root, pids in roots.items():
+        source = snapshot.session_by_pid.get(root) if isinstance(root, int) else None
+        if source is not None:  # a prepared transaction is a holder itself
+            oldest = max((by_pid[p] for p in pids), key=lambda h: h.age_xids)
+            yield replace(oldest, source=source, waiters=tuple(sorted(pids)), is_indirect=True)
+
+
+def _roots(waits: Waits, stuck: Collection[int]) -> dict[Participant, list[int]]:
+    """Return who is to blame for sessions that wait, each session once."""
+    found: dict[Participant, list[int]] = {}
+    left = {pid for pid in stuck if pid in waits.by_pid}
+    for root in sorted(waits.roots, key=lambda r: (r not in stuck, str(r))):
+        behind = left & waits.depths(root).keys()
+        left -= behind
+        if behind:
+            found[root] = list(behind)
+    return found
 
 
 def _prepared(snapshot: Snapshot) -> Iterator[Holder]:

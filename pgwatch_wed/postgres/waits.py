@@ -32,6 +32,11 @@ def is_idle_in_transaction(session: Session) -> bool:
     return session.state in IDLE_IN_TRANSACTION
 
 
+def holds_back(session: Session) -> bool:
+    """Tell whether it has a transaction ID or a snapshot: only then it holds back VACUUM."""
+    return session.xid_age_xids is not None or session.xmin_age_xids is not None
+
+
 def hidden(snapshot: Snapshot) -> list[Unknown]:
     """Return why sessions cannot be judged: those of other roles are hidden, or activity is not tracked."""
     blind = [s for s in snapshot.sessions if is_hidden(s)]
@@ -202,6 +207,9 @@ def doing(snapshot: Snapshot, node: Participant) -> str:
         return f"has been idle in transaction for {words(since(session.state_change, snapshot))}"
     if session.wait_event_type == "Lock":
         return "is itself waiting for a lock"
+    if session.state == "idle":
+        idle = words(since(session.state_change, snapshot))
+        return f"has been idle for {idle}, but keeps a lock until its connection ends"
     return f"has been running its statement for {words(since(session.query_start, snapshot))}"
 
 

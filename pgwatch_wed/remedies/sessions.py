@@ -2,7 +2,6 @@
 
 from pgwatch_wed.facts import Session
 from pgwatch_wed.findings import Remedy
-from pgwatch_wed.postgres.waits import is_idle_in_transaction
 from pgwatch_wed.quote import literal
 
 
@@ -13,14 +12,36 @@ def cancel(session: Session) -> Remedy:
 
 def terminate(session: Session) -> Remedy:
     """Return the SQL that ends a session; its transaction is rolled back."""
-    return _stop(
-        "pg_terminate_backend", session, "its transaction is rolled back and its connection closed"
-    )
+    rolled_back = "its transaction is rolled back and " if session.xact_start else ""
+    return _stop("pg_terminate_backend", session, f"{rolled_back}its connection is closed")
 
 
 def stop(session: Session) -> Remedy:
     """Return the mildest SQL that makes a session release its locks: an idle one has nothing to cancel."""
-    return terminate(session) if is_idle_in_transaction(session) else cancel(session)
+    return cancel(session) if can_be_canceled(session) else terminate(session)
+
+
+def can_be_canceled(session: Session) -> bool:
+    """Tell whether it runs a statement that reacts: one that waits for its client (COPY) does not."""
+    runs = session.state in ("active", "fastpath function call")
+    return runs and session.wait_event_type != "Client"
+
+
+def end_on_standby(xmin: int) -> Remedy:
+    """Return the SQL that stops, on a standby, whoever holds the horizon that the standby has reported.
+
+    What is as new as a new snapshot there holds nothing back, and next to a slot no session is to blame.
+    """
+    return Remedy(
+        sql="SELECT pid, CASE WHEN state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'\n"
+        "    THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END\n"
+        f"FROM pg_stat_activity WHERE backend_xmin = '{xmin}'\n"
+        "    AND backend_type = 'client backend' AND pid <> pg_backend_pid()\n"
+        "    AND age(backend_xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)\n"
+        f"    AND NOT EXISTS (SELECT FROM pg_replication_slots WHERE xmin = '{xmin}');",
+        lock="none; run it on the standby: it cancels the statement, or terminates the session if it is idle",
+        undo="-- none; the query has to be run again",
+    )
 
 
 def _stop(function: str, session: Session, effect: str) -> Remedy:
@@ -31,7 +52,9 @@ def _stop(function: str, session: Session, effect: str) -> Remedy:
     return Remedy(
         sql=f"SELECT {function}({session.pid}) FROM pg_stat_activity WHERE pid = {session.pid}{same};",
         lock=f"none; {effect}",
-        undo="-- none: the work of this transaction is lost, and the client has to repeat it",
+        undo="-- none: the work of this transaction is lost, and the client has to repeat it"
+        if session.xact_start
+        else "-- none; the client has to connect again",
     )
 
 

@@ -9,6 +9,7 @@ select
     pg_wal_lsn_diff(p.lsn, r.flush_lsn)::int8 as flush_lag_bytes,
     pg_wal_lsn_diff(p.lsn, r.replay_lsn)::int8 as replay_lag_bytes,
     extract(epoch from r.replay_lag)::float8 * 1000 as replay_lag_ms,
+    r.backend_xmin::text::int8 as backend_xmin,
     age(r.backend_xmin)::int8 as backend_xmin_age_xids,
     s.slot_name::text as slot_name
 from pg_stat_replication r

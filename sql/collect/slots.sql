@@ -7,6 +7,7 @@ select
     s.temporary as is_temporary,
     s.active as is_active,
     s.active_pid,
+    s.xmin::text::int8 as xmin,
     age(s.xmin)::int8 as xmin_age_xids,
     age(s.catalog_xmin)::int8 as catalog_xmin_age_xids,
     pg_wal_lsn_diff(p.lsn, s.restart_lsn)::int8 as retained_bytes,

@@ -1,5 +1,6 @@
 """Lock rules: they need several sessions, so no scenario file can hold them."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -204,6 +205,101 @@ def test_advisory_locks_are_meant_to_be_waited_for(crowd: Crowd) -> None:
     assert found.severity is Severity.INFO
 
 
+def test_an_idle_session_with_an_advisory_lock_is_terminated(every_crowd: Crowd) -> None:
+    crowd = every_crowd
+    root = crowd.holds("select pg_advisory_lock(1)", name="leader")
+    crowd.stuck[0].commit()
+    crowd.waits("select pg_advisory_lock(1)")
+    (found,) = findings(later(collect(crowd.dsn), hours=1), "lock-blocked")
+    assert f"pg_terminate_backend({root})" in found.remedy[0].sql
+    assert "has been idle" in found.detail
+    assert "transaction" not in found.remedy[0].lock
+    run(crowd.dsn, found)
+    assert crowd.over(0)
+
+
+def test_a_session_that_waits_for_its_client_is_terminated(crowd: Crowd) -> None:
+    root = crowd.holds('lock table "T a"', name="loader")
+    with pytest.raises(psycopg.OperationalError):
+        load_and_be_stopped(crowd, root)
+    assert crowd.over(0)
+
+
+def load_and_be_stopped(crowd: Crowd, root: int) -> None:
+    with crowd.stuck[0].cursor().copy('copy "T a" from stdin') as copy:
+        copy.write("1001\t1\n" * 10_000)
+        crowd.waits('select 1 from "T a"')
+        (found,) = findings(later(collect(crowd.dsn), hours=1), "lock-blocked")
+        assert f"pg_terminate_backend({root})" in found.remedy[0].sql
+        run(crowd.dsn, found)
+
+
+# A pile-up
+
+
+def pile_up(crowd: Crowd, how_many: int) -> list[int]:
+    """Let sessions that have written something wait for one row."""
+    row = 'update "T a" set n = 2 where id = 1'
+    return [
+        crowd.waits(f"do $$ begin perform txid_current(); {row}; end $$") for _ in range(how_many)
+    ]
+
+
+@pytest.mark.parametrize("rule", ["vacuum-horizon", "lock-blocked", "lock-idle-in-transaction"])
+def test_a_pile_up_is_one_finding_about_the_session_it_waits_for(
+    every_crowd: Crowd, rule: str
+) -> None:
+    crowd = every_crowd
+    root = crowd.holds('update "T a" set n = 1 where id = 1', name="shop")
+    waiting = pile_up(crowd, 5)
+    snapshot = later(collect(crowd.dsn), hours=2)
+    (found,) = findings(snapshot, rule)
+    assert found.object.name.endswith("(shop)")
+    assert found.severity is not Severity.INFO
+    assert f"pg_terminate_backend({root})" in found.remedy[0].sql
+    listed = json.dumps(found.evidence, default=str)
+    assert all(str(pid) in listed for pid in waiting)
+    assert not findings(snapshot, "lock-long-transaction")
+
+
+def test_a_pile_up_behind_a_statement_accuses_that_statement(crowd: Crowd) -> None:
+    work = """do $$ begin update "T a" set n = 1 where id = 1; perform pg_sleep(60); end $$"""
+    root = crowd.waits(work, "batch")
+    pile_up(crowd, 3)
+    snapshot = later(collect(crowd.dsn), hours=2)
+    for rule in ("vacuum-horizon", "lock-blocked", "lock-long-transaction"):
+        (found,) = findings(snapshot, rule)
+        assert f"pg_cancel_backend({root})" in found.remedy[0].sql
+
+
+def test_who_makes_others_hold_back_vacuum_is_named_although_it_holds_nothing_itself(
+    crowd: Crowd,
+) -> None:
+    root = crowd.holds('select count(*) from "T a"', name="report")
+    crowd.waits('alter table "T a" add column x int', "migration")
+    crowd.waits('select * from "T a"')
+    snapshot = later(collect(crowd.dsn), hours=2)
+    assert snapshot.session_by_pid[root].xmin_age_xids is None
+    (found,) = findings(snapshot, "vacuum-horizon")
+    assert "waiting for session" in found.title
+    assert found.object.name.endswith("(report)")
+    assert f"pg_terminate_backend({root})" in found.remedy[0].sql
+
+
+def test_a_snapshot_that_is_as_old_as_anothers_transaction_is_not_to_blame(crowd: Crowd) -> None:
+    crowd.holds("select txid_current()", name="old")
+    burn = "do $$ begin for i in 1..3000 loop perform txid_current(); commit; end loop; end $$"
+    psql(crowd.dsn, burn)
+    time.sleep(0.1)
+    crowd.waits("select pg_sleep(60)", "young")
+    few = {"vacuum-horizon": {"min_age_xids": 2000, "warn_age_xids": 2000}}
+    (found,) = findings(collect(crowd.dsn), "vacuum-horizon", rules=few)
+    assert found.object.name.endswith("(old)")
+    assert found.evidence["age_xids"] >= 3000
+    both = findings(later(collect(crowd.dsn), hours=2), "vacuum-horizon")
+    assert len(both) == 2, "it keeps its own snapshot, once the other has ended"
+
+
 def test_two_roots_of_one_application_are_two_findings(crowd: Crowd) -> None:
     for key in (1, 2):
         crowd.holds(f'update "T a" set n = 1 where id = {key}')
@@ -298,7 +394,9 @@ def test_an_idle_transaction_that_holds_nothing_is_found_later(crowd: Crowd) -> 
     crowd.holds("select 1")
     snapshot = collect(crowd.dsn)
     assert not findings(later(snapshot, minutes=4), "lock-idle-in-transaction")
-    assert findings(later(snapshot, minutes=6), "lock-idle-in-transaction")
+    (found,) = findings(later(snapshot, hours=6), "lock-idle-in-transaction")
+    assert found.severity is Severity.INFO
+    assert "VACUUM" not in (found.impact.risk or "")
 
 
 def test_idle_sessions_without_transaction_are_no_finding(crowd: Crowd, db: str) -> None:

@@ -22,7 +22,7 @@ from tests.psql import psql
 from tests.rules import judging
 from tests.rules.waiting import later
 from tests.servers import Server
-from tests.standby import standby_of
+from tests.standby import catch_up, standby_of
 
 HALF_DEAD = """
 create table t (id int primary key, filler text) with (autovacuum_enabled = off);
@@ -398,22 +398,61 @@ def test_a_logical_slot_binds_the_catalogs_only(pg: Server, db: str) -> None:
     assert not findings(collect(db), "vacuum-horizon")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("slot", [None, "follower"])
-def test_a_query_on_a_standby_is_named(slot: str | None) -> None:
-    with embedded.start() as primary, standby_of(primary, slot) as follower:
+@contextmanager
+def feedback_of(slot: str | None) -> Iterator[tuple[str, str]]:
+    """Run a primary and a standby that reports its horizon."""
+    with embedded.start({"wal_level": "logical"}) as primary, standby_of(primary, slot) as follower:
         with session(follower.dsn()) as connection:
             connection.execute("alter system set hot_standby_feedback = on")
             connection.execute("alter system set wal_receiver_status_interval = '1s'")
             connection.execute("select pg_reload_conf()")
         psql(primary.dsn(), HALF_DEAD)
-        with open_snapshot(follower.dsn()):
-            time.sleep(2.5)
-            psql(primary.dsn(), "delete from t where id % 2 = 0; select pg_sleep(1.1); vacuum t;")
-            (found,) = findings(collect(primary.dsn()), "vacuum-horizon").values()
-            assert found.object.kind == ("slot" if slot else "standby")
-            assert found.severity is Severity.WARNING
-            assert "run it on the standby" in found.remedy[0].lock
+        catch_up(primary, follower)
+        yield primary.dsn(), follower.dsn()
+
+
+HELD = "delete from t where id % 2 = 0; select pg_sleep(1.1); vacuum t;"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slot", [None, "follower"])
+def test_a_query_on_a_standby_is_named_and_ended_there(slot: str | None) -> None:
+    with (
+        feedback_of(slot) as (primary, follower),
+        open_snapshot(follower) as idle,
+        session(follower) as innocent,
+    ):
+        time.sleep(2.5)
+        psql(primary, HELD + BURN.format(10))
+        (found,) = findings(collect(primary), "vacuum-horizon").values()
+        assert found.object.kind == ("slot" if slot else "standby")
+        assert found.severity is Severity.WARNING
+        assert "run it on the standby" in found.remedy[0].lock
+        innocent.execute("begin isolation level repeatable read")
+        innocent.execute("select 1")
+        run(follower, found)
+        assert innocent.execute("select 2").fetchone() == (2,)
+        with pytest.raises(psycopg.OperationalError):
+            idle.execute("select 1")
+        innocent.execute("rollback")
+        time.sleep(2.5)
+        psql(primary, "vacuum t")
+        assert not findings(collect(primary), "vacuum-dead-tuples")
+
+
+@pytest.mark.slow
+def test_a_query_is_not_ended_for_what_a_slot_of_the_standby_or_its_replay_holds() -> None:
+    with feedback_of("follower") as (primary, follower), session(follower) as innocent:
+        psql(follower, "select pg_wal_replay_pause(); select pg_sleep(1.5)")
+        psql(primary, HELD + BURN.format(10))
+        innocent.execute("begin isolation level repeatable read")
+        innocent.execute("select 1")
+        time.sleep(1.5)
+        (found,) = findings(collect(primary), "vacuum-horizon").values()
+        assert found.evidence["pins"] == "rows"
+        assert any("delay of its replay" in c for c in found.caveats)
+        run(follower, found)
+        assert innocent.execute("select 2").fetchone() == (2,)
 
 
 def test_an_unprivileged_role_cannot_clear_the_horizon(pg: Server, db: str) -> None:

@@ -14,9 +14,10 @@ when; before, the start of the statement is used, which is the longest that the 
 - Waits inside the server (LWLocks, I/O), which do not last long.
 
 ## Remedy
-If the root is idle in transaction, terminate it: there is nothing to cancel. If it runs a statement, cancel that. If a waiting
-DDL statement blocks others, cancel the DDL first: nothing is lost. Roll back or commit a prepared transaction. The lasting
-solution is short transactions: see `lock-idle-in-transaction` and `lock-no-timeouts`.
+If the root is idle, in transaction or with an advisory lock, terminate it: there is nothing to cancel. The same applies if it
+waits for its client, as in COPY. If it runs any other statement, cancel that. If a waiting DDL statement blocks others, cancel
+the DDL first: nothing is lost. Roll back or commit a prepared transaction. The lasting solution is short transactions: see
+`lock-idle-in-transaction` and `lock-no-timeouts`.
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,8 @@ A: it is the session's state at that moment, and PostgreSQL shows since when.
 ## Not reported
 - Sessions idle for less than `min_idle`, unless another session waits for them: between two statements of a transaction, every
   session is briefly idle.
-- Transactions without an ID or a snapshot that no session waits for, for less than `warn_idle`.
+- Transactions without an ID or a snapshot that no session waits for, for less than `warn_idle`. They hold back nothing, and
+  are info at most.
 
 ## Remedy
 Terminate it: there is no statement to cancel. Then set `idle_in_transaction_session_timeout` for the application's role, and
@@ -63,15 +64,12 @@ def _idle(snapshot: Snapshot) -> list[Session]:
 def _severity(waits: locks.Waits, session: Session, limits: Limits) -> Severity | None:
     idle = locks.since(session.state_change, waits.snapshot) or timedelta()
     waited = waits.longest(session.pid)
-    if idle >= limits.warn_idle or waited >= limits.warn_wait:
+    holds = locks.holds_back(session)
+    if (holds and idle >= limits.warn_idle) or waited >= limits.warn_wait:
         return Severity.WARNING
-    if waited >= limits.min_wait or (_holds(session) and idle >= limits.min_idle):
+    if waited >= limits.min_wait or idle >= (limits.min_idle if holds else limits.warn_idle):
         return Severity.INFO
     return None
-
-
-def _holds(session: Session) -> bool:
-    return session.xid_age_xids is not None or session.xmin_age_xids is not None
 
 
 def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits) -> Finding:
@@ -100,6 +98,8 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
         },
         impact=Impact(
             risk="its locks are kept, and VACUUM cannot remove rows that died since it began"
+            if locks.holds_back(session)
+            else "the locks on the tables that it has used are kept: DDL has to wait for it"
         ),
         remedy=(release.terminate(session),),
         caveats=("The data that it has written is rolled back.",)
@@ -119,6 +119,4 @@ def _detail(snapshot: Snapshot, session: Session) -> str:
         return f"Its transaction began {age} ago and has written data: its row locks are kept until it ends."
     if session.xmin_age_xids is not None:
         return f"Its transaction began {age} ago and holds a snapshot."
-    return (
-        f"Its transaction began {age} ago and holds at least locks on the tables that it has read."
-    )
+    return f"Its transaction began {age} ago. It has no ID and no snapshot, so it does not hold back VACUUM."

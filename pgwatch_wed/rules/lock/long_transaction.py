@@ -8,7 +8,8 @@ rows that died since, and if it fails, hours of work are lost.
 A for the time. Whether it is too long for what it does is up to you: D as a problem, hence info at first.
 
 ## Not reported
-- Transactions younger than `min_age`; those that are idle, which `lock-idle-in-transaction` reports.
+- Transactions younger than `min_age`; those that are idle, which `lock-idle-in-transaction` reports; those that wait for a
+  lock, since what they wait for is to blame (`lock-blocked`).
 - VACUUM, index builds, autovacuum, WAL senders and parallel workers, which naturally take long.
 
 ## Remedy
@@ -48,7 +49,8 @@ class Limits:
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each old transaction that is not idle."""
     waits = locks.Waits(snapshot)
-    found = [s for s in _at_work(snapshot, limits) if _age(snapshot, s) >= limits.min_age]
+    working = (s for s in _at_work(snapshot, limits) if s.pid not in waits.by_pid)
+    found = [s for s in working if _age(snapshot, s) >= limits.min_age]
     for session, name in zip(found, locks.objects(found), strict=True):
         yield _finding(waits, session, name, limits)
     yield from locks.hidden(snapshot)
@@ -92,8 +94,11 @@ def _finding(waits: locks.Waits, session: Session, name: Object, limits: Limits)
             "xmin_age_xids": session.xmin_age_xids,
             "holds": locks.held(snapshot, session.pid),
             "blocked_pids": sorted(behind),
+            "has_snapshot": locks.holds_back(session),
         },
-        impact=Impact(risk="its locks and its snapshot are kept until it ends"),
+        impact=Impact(
+            risk=f"its locks{' and its snapshot' if locks.holds_back(session) else ''} are kept until it ends"
+        ),
         remedy=(release.stop(session),),
         caveats=("A backup or a migration may have to take this long.",),
         related=tuple(locks.relations(waits, behind)),

@@ -63,9 +63,10 @@ class Limits:
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each table past its trigger."""
     clear, doubtful = [], []
+    holders = [h for h in horizon.holders(snapshot) if h.pins_rows and h.since]
     for table in vac.vacuumable(snapshot):
         heaps = vac.heaps(snapshot, table)
-        piles = [p for p in (_pile(snapshot, h, limits) for h in heaps) if p]
+        piles = [p for p in (_pile(snapshot, h, holders, limits) for h in heaps) if p]
         if piles:
             yield _finding(snapshot, table, max(piles, key=lambda p: p.bytes), limits)
         elif any(_may_be_due(snapshot, h, limits) for h in heaps):
@@ -90,7 +91,9 @@ class Pile:
         return self.heap.dead / max(self.trigger, 1.0)
 
 
-def _pile(snapshot: Snapshot, heap: vac.Heap, limits: Limits) -> Pile | None:
+def _pile(
+    snapshot: Snapshot, heap: vac.Heap, holders: list[horizon.Holder], limits: Limits
+) -> Pile | None:
     trigger = vac.vacuum_trigger(snapshot, heap)
     if trigger is None or heap.dead < limits.min_dead_rows:
         return None
@@ -100,7 +103,8 @@ def _pile(snapshot: Snapshot, heap: vac.Heap, limits: Limits) -> Pile | None:
     if vac.is_being_vacuumed(snapshot, heap):
         return None
     late = vac.had_time(snapshot, heap, heap.last_visit, limits.min_naptimes)
-    return pile if late or _in_vain(snapshot, heap) else None
+    in_vain = any(horizon.vacuumed_in_vain(snapshot, heap, h, timedelta()) for h in holders)
+    return pile if late or in_vain else None
 
 
 def _may_be_due(snapshot: Snapshot, heap: vac.Heap, limits: Limits) -> bool:
@@ -108,14 +112,6 @@ def _may_be_due(snapshot: Snapshot, heap: vac.Heap, limits: Limits) -> bool:
     counted = snapshot.activity_by_oid[heap.table.oid].n_dead_tup if heap.is_doubtful else 0
     trigger = vac.vacuum_trigger(snapshot, heap)
     return trigger is not None and counted > max(trigger, limits.min_dead_rows)
-
-
-def _in_vain(snapshot: Snapshot, heap: vac.Heap) -> bool:
-    """Tell whether something kept the last vacuum from removing the rows."""
-    return any(
-        h.pins_rows and h.since and horizon.vacuumed_in_vain(snapshot, heap, h, timedelta())
-        for h in horizon.holders(snapshot)
-    )
 
 
 def _finding(snapshot: Snapshot, table: Table, pile: Pile, limits: Limits) -> Finding:

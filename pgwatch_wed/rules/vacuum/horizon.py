@@ -6,19 +6,22 @@ run but remove nothing, tables and indexes grow, and transaction IDs cannot be f
 
 ## How sure we are
 B: what holds back the horizon is known exactly. If a vacuum ran after it began and left dead rows past a table's trigger, it
-is the cause. Only what affects this database's tables is reported: a session of another database does not; a slot, or a
-standby with hot_standby_feedback, does, wherever it is. The catalog_xmin of a logical slot affects only the catalogs.
+is the cause. A session that waits for a lock is not to blame: what it waits for is reported instead, once. Only what affects
+this database's tables is reported: a session of another database does not; a slot, or a standby with hot_standby_feedback,
+does, wherever it is. The catalog_xmin of a slot affects only the catalogs.
 
 ## Not reported
 - Anything younger than `min_held` and `min_age_xids`, unless vacuums already fail because of it.
 - A transaction that has neither an ID nor a snapshot, however long it has been idle: it holds back nothing
   (`lock-idle-in-transaction` may still report it).
 - VACUUM itself and autovacuum workers, whose snapshots do not count.
+- Sessions whose snapshot is only as old as another's transaction that was running when it was taken.
 
 ## Remedy
 It depends on the cause. Cancel a running query; terminate a session that is idle in transaction; roll back a prepared
-transaction that its transaction manager has forgotten; restart a slot's consumer or drop the slot; cancel the query on the
-standby. Autovacuum then does the rest.
+transaction that its transaction manager has forgotten; restart a slot's consumer or drop the slot. A standby reports the
+oldest horizon of its queries and of its own slots, or of what it has not yet replayed: the remedy, to be run there, stops a
+query only if its snapshot is the one that was reported. Autovacuum then does the rest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -140,13 +143,12 @@ def _finding(
     held = holder.held(snapshot.now)
     harmed = held_back.harmed(holder)
     vain = _in_vain(snapshot, holder, held_back, limits)
-    subject = horizon.describe(holder)
     length = f" for {units.words(held)}" if held is not None else ""
     return Finding(
         object=_object(holder, names),
         severity=severity,
         grade=Grade.B,
-        title=f"{subject[0].upper()}{subject[1:]} holds back VACUUM{length}",
+        title=f"{_subject(holder)} back VACUUM{length}",
         detail=_detail(holder, harmed, vain),
         evidence={
             "holder": _kind(holder),
@@ -156,11 +158,14 @@ def _finding(
             "tables_beyond_trigger": [h.label for h in harmed[:20]],
             "vacuumed_in_vain": [h.label for h in vain[:20]],
             "dead_rows": sum(h.dead for h in harmed),
+            "waiting_pids": list(holder.waiters[:100]),
             **_details(snapshot, holder),
         },
         impact=Impact(
             bytes=sum(vac.dead_bytes(snapshot, h) for h in vain) or None,
-            risk="dead rows accumulate in every table, and nothing newer can be frozen",
+            risk="dead rows accumulate in every table, and nothing newer can be frozen"
+            if holder.pins_rows
+            else "dead rows accumulate in the system catalogs only, and they cannot be frozen further",
         ),
         remedy=tuple(_remedies(holder)),
         caveats=tuple(_caveats(holder)),
@@ -170,6 +175,14 @@ def _finding(
             }.values()
         ),
     )
+
+
+def _subject(holder: Holder) -> str:
+    name = horizon.describe(holder)
+    if holder.is_indirect:
+        waiters = units.count(len(holder.waiters), "session")
+        return f"{waiters} waiting for {name} {'holds' if len(holder.waiters) == 1 else 'hold'}"
+    return f"{name[0].upper()}{name[1:]} holds"
 
 
 def _kind(holder: Holder) -> str:
@@ -206,11 +219,12 @@ def _detail(holder: Holder, harmed: Sequence[vac.Heap], vain: Sequence[vac.Heap]
     if harmed:
         past = "table is past its" if len(harmed) == 1 else "tables are past their"
         return f"{len(harmed):,} {past} autovacuum trigger; rows that died after it began cannot be removed."
-    what = "in any table" if holder.pins_rows else "in the catalogs"
-    return (
+    what = "in any table" if holder.pins_rows else "in the system catalogs"
+    said = (
         f"Rows that died {what} after it began cannot be removed "
         f"({units.count(holder.age_xids, 'transaction')} so far)."
     )
+    return said if holder.pins_rows else f"{said} Those of user tables can."
 
 
 def _details(snapshot: Snapshot, holder: Holder) -> dict[str, object]:
@@ -239,10 +253,8 @@ def _remedies(holder: Holder) -> Iterator[Remedy]:
             yield release.rollback_prepared(p.gid)
         case Slot() as s if not s.is_active:
             yield _drop_slot(s)
-        case Slot() as s if s.slot_type == "logical":
-            return
-        case Slot() | Replica():
-            yield _end_query_on_standby()
+        case Slot(slot_type="physical", xmin=int(xmin)) | Replica(backend_xmin=int(xmin)):
+            yield release.end_on_standby(xmin)
 
 
 def _drop_slot(slot: Slot) -> Remedy:
@@ -259,16 +271,6 @@ def _drop_slot(slot: Slot) -> Remedy:
     )
 
 
-def _end_query_on_standby() -> Remedy:
-    return Remedy(
-        sql="SELECT pid, pg_cancel_backend(pid) FROM pg_stat_activity\n"
-        "WHERE backend_xmin IS NOT NULL AND backend_type = 'client backend'\n"
-        "ORDER BY age(backend_xmin) DESC LIMIT 1;",
-        lock="none; run it on the standby: it cancels the query with the oldest snapshot there",
-        undo="-- none; the query has to be run again",
-    )
-
-
 def _caveats(holder: Holder) -> Iterator[str]:
     match holder.source:
         case PreparedTransaction():
@@ -280,10 +282,19 @@ def _caveats(holder: Holder) -> Iterator[str]:
             )
         case Slot() as s if s.slot_type == "logical":
             yield "Its consumer is connected but does not confirm what it has received: look there."
+        case Slot() if not holder.pins_rows:
+            yield (
+                "A logical slot on the standby holds it, not a query: see catalog_xmin in "
+                "pg_replication_slots there."
+            )
         case Slot() | Replica():
+            yield (
+                "If the statement returns no row on the standby, no query there is to blame, but a slot of the "
+                "standby (xmin in pg_replication_slots) or a delay of its replay."
+            )
             yield (
                 "The standby reports its queries because hot_standby_feedback is on there. If it is off, long "
                 "queries may be canceled instead (max_standby_streaming_delay)."
             )
-        case Session() as s if not locks.is_idle_in_transaction(s):
+        case Session() as s if release.can_be_canceled(s):
             yield "It is running a query: a report or a backup may be worth waiting for."
