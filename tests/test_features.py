@@ -47,7 +47,7 @@ def test_a_feature_is_there_from_its_version_on_and_says_why_not_before() -> Non
     for name, feature in features(13).items():
         assert not feature, name
         assert feature.why_not == (
-            f"{feature.name} comes with PostgreSQL {feature.since}; this server is 13"
+            f"PostgreSQL {feature.since} or later is required for {feature.name}; this server is 13"
         )
     assert all(features(19).values())
     assert {f.why_not for f in features(19).values()} == {""}

@@ -109,7 +109,7 @@ def test_text_says_what_to_build_what_it_gains_and_who_gets_nothing(
     assert "ATTACH PARTITION" in done.stdout
     assert "of 100 MB" in done.stdout
     for name in ("id.sql", "broken.sql", "ddl.sql"):
-        assert f"  {name}: " in done.stdout.partition("Without advice")[2]
+        assert f"  {name}: " in done.stdout.partition("Queries without recommended indexes")[2]
 
 
 def test_json_has_the_promised_form(shop: str, folder: Path) -> None:

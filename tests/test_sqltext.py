@@ -32,10 +32,10 @@ def test_one_statement_that_can_be_planned_is_taken(text: str, kind: str) -> Non
         ("", "empty"),
         ("-- nothing", "empty"),
         ("select 1; select 2", "2 statements"),
-        ("create table t ()", "CREATE is not planned"),
-        ("select 1 into t", "makes a table"),
-        ("selec 1", "parser does not take it"),
-        ("explain select 1", "EXPLAIN is not planned"),
+        ("create table t ()", "CREATE statements are not planned"),
+        ("select 1 into t", "creates a table"),
+        ("selec 1", "parser rejects it"),
+        ("explain select 1", "EXPLAIN statements are not planned"),
     ],
 )
 def test_anything_else_is_refused_with_its_reason(text: str, reason: str) -> None:

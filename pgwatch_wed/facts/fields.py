@@ -1,4 +1,4 @@
-"""The names and types of facts and of their fields, as the dataclasses declare them."""
+"""The names and types of facts and their fields, as declared by the dataclasses."""
 
 from dataclasses import fields
 from functools import cache
@@ -8,7 +8,7 @@ from pgwatch_wed.facts.snapshot import Snapshot
 
 
 def fact_names() -> tuple[str, ...]:
-    """Name every collection of facts in a snapshot."""
+    """Return the names of all collections of facts in a snapshot."""
     own = {"tool_version", "server", "missing", "measured_since"}
     return tuple(f.name for f in fields(Snapshot) if f.name not in own)
 

@@ -1,7 +1,7 @@
-"""Snapshots as files: JSON in columns, compressed with zstd, readable by their owner alone.
+"""Snapshots as files: JSON in columns, compressed with zstd, readable only by their owner.
 
-The same snapshot always gives the same bytes. A file from a newer format is refused; columns that
-this version does not know are left out, those that the file lacks must have a default.
+The same snapshot always gives the same bytes. A file in a newer format is refused; columns that
+this version does not know are ignored, and columns that the file lacks must have a default.
 """
 
 import json
@@ -23,8 +23,8 @@ from pgwatch_wed.facts.rows import Server
 from pgwatch_wed.facts.snapshot import SNAPSHOT_FORMAT, Cause, Missing, Snapshot
 
 _MAGIC = "pgwatch_wed snapshot"
-_MAX_BYTES = 4 << 30  # a hostile file must not unpack without bound
-# Beyond these no server's number or clock is; somebody wrote them, and reckoning with them would fail.
+_MAX_BYTES = 4 << 30  # a malicious file must not unpack without limit
+# No server's numbers or clock exceed these; larger values were made up, and arithmetic with them would fail.
 # (The plan of many cross joins may cost 1e200.)
 _LARGEST: dict[type, float] = {bool: 1, int: 1 << 64, float: 1e300}
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
@@ -58,24 +58,25 @@ def loads(data: bytes, name: str = "snapshot") -> Snapshot:
         document = json.loads(_unpack(data, name).decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise SnapshotError(
-            f"{name} is not a snapshot, or it was cut off", "make one with db-analyze collect -o"
+            f"{name} is not a snapshot, or it is truncated",
+            "create one with db-analyze collect -o FILE",
         ) from error
     if not isinstance(document, dict) or document.get("what") != _MAGIC:
-        raise SnapshotError(f"{name} is not a snapshot of db-analyze")
+        raise SnapshotError(f"{name} is not a db-analyze snapshot")
     if document.get("format") != SNAPSHOT_FORMAT:
         raise SnapshotError(
-            f"{name} has snapshot format {document.get('format')!r}; this version reads "
-            f"{SNAPSHOT_FORMAT}",
-            "use the version of db-analyze that wrote it, or a newer one",
+            f"{name} has snapshot format {document.get('format')!r}, but this version reads "
+            f"format {SNAPSHOT_FORMAT}",
+            "use the version of db-analyze that wrote it, or a later one",
         )
     try:
         return _snapshot(document)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise SnapshotError(f"{name} is damaged: {error}") from error
+        raise SnapshotError(f"{name} is corrupted: {error}") from error
 
 
 def save(snapshot: Snapshot, path: Path) -> None:
-    """Write the file whole or not at all, with mode 0600."""
+    """Write the file completely or not at all, with mode 0600."""
     try:
         write_private(path, dumps(snapshot))
     except OSError as error:
@@ -92,7 +93,7 @@ def load(path: Path) -> Snapshot:
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file in one step, so that a reader or a crash never sees half of it."""
+    """Replace a file in one step, so that neither a reader nor a crash sees an incomplete one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -111,10 +112,10 @@ def _unpack(data: bytes, name: str) -> bytes:
     try:
         size = zstandard.frame_content_size(data)
         if size < 0 or size > _MAX_BYTES:
-            raise SnapshotError(f"{name} is too large or does not say its size")
+            raise SnapshotError(f"{name} is too large or does not state its size")
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES)
     except zstandard.ZstdError as error:
-        raise SnapshotError(f"{name} is damaged or was cut off: {error}") from None
+        raise SnapshotError(f"{name} is corrupted or truncated: {error}") from None
 
 
 def _table(rows: tuple[Any, ...]) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def _snapshot(document: dict[str, Any]) -> Snapshot:
     types = fact_types()
     server: Server = decode(Server, document["server"].keys(), document["server"].values())
     if server.block_size < 1:
-        raise ValueError(f"{server.block_size} is no block size")
+        raise ValueError(f"invalid block size: {server.block_size}")
     return Snapshot(
         tool_version=str(document["tool_version"]),
         server=server,
@@ -165,10 +166,10 @@ def _reason(value: Any, cause: Any) -> Missing:
         case [str(reason), str(mend)], [str(kind), str(said)]:
             known = kind in Cause.__members__.values()
             return Missing(reason, mend, Cause(kind) if known else Cause.OTHER, said)
-        case [str(reason), str(mend)], None:  # a file from before causes were written
+        case [str(reason), str(mend)], None:  # a file written before causes were added
             denied = mend.startswith("GRANT ")
             return Missing(reason, mend, Cause.DENIED if denied else Cause.OTHER)
-    raise TypeError(f"{value!r:.40} is no reason")
+    raise TypeError(f"invalid reason: {value!r:.40}")
 
 
 def decode(kind: type, names: Iterable[str], values: Iterable[Any]) -> Any:
@@ -182,7 +183,7 @@ Read = Callable[[Any], Any]
 
 @cache
 def _readers(kind: type, names: tuple[str, ...]) -> tuple[tuple[str, Read | None], ...]:
-    """Say how each named column is read; a column that this version does not know is not."""
+    """Return how to read each named column; a column that this version does not know is not read."""
     types = field_types(kind)
     return tuple((name, _reader(types[name]) if name in types else None) for name in names)
 
@@ -203,10 +204,10 @@ def _reader(hint: Any) -> Read:
 
 
 def _moment(value: Any) -> datetime:
-    """Read a moment with which one can reckon: of a known zone, far from where the calendar ends."""
+    """Read a timestamp that is safe for arithmetic: with a time zone, and not near the ends of the calendar."""
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise ValueError(f"{value:.40} is no moment of a server")
+        raise ValueError(f"invalid timestamp: {value:.40}")
     return moment
 
 
@@ -216,7 +217,7 @@ def _plain_value(hint: type[Any], value: Any) -> Any:
     if type(value) is not hint:
         raise TypeError(f"{value!r:.40} is not {hint.__name__}")
     if hint is str:
-        value.isascii() or value.encode()  # half a character could never be written again
+        value.isascii() or value.encode()  # a lone surrogate could not be written back
     elif not -_LARGEST[hint] <= value <= _LARGEST[hint]:  # nor is NaN
         raise ValueError(f"{value!r:.40} is out of range")
     return value

@@ -1,11 +1,11 @@
 """Facts about a PostgreSQL server and one of its databases, frozen and savable.
 
-A dataclass here is a row of the query of the same purpose in ``sql/collect/``; its fields are
-the query's columns. Units are in names: ``_ms`` milliseconds, ``_bytes`` bytes, ``_pages`` blocks
-of ``block_size`` bytes, ``_xids`` transactions. ``None`` means that the server could not say.
+Each dataclass is a row of the corresponding query in ``sql/collect/``; its fields are the query's
+columns. Units are in names: ``_ms`` milliseconds, ``_bytes`` bytes, ``_pages`` blocks of
+``block_size`` bytes, ``_xids`` transactions. ``None`` means that the value is not known.
 
-Identity (Table, Index, …) is kept apart from counters (TableActivity, IndexUsage, …): counters
-are what a delta subtracts and what a standby has its own of.
+Identity (Table, Index, …) is separate from counters (TableActivity, IndexUsage, …): counters are
+what a delta subtracts, and a standby has its own.
 """
 
 import re
@@ -20,7 +20,7 @@ from pgwatch_wed.facts.features import Features
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The server and the session that looked at it."""
+    """The server, and the session that read it."""
 
     taken_at: datetime
     started_at: datetime
@@ -79,7 +79,7 @@ class Setting:
     sourcefile: str | None
     sourceline: int | None
     category: str
-    enum_values: tuple[str, ...] = ()  # what this build of the server takes
+    enum_values: tuple[str, ...] = ()  # what this build of the server accepts
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """The checkpointer and the background writer since their reset."""
+    """The counters of the checkpointer and the background writer since their reset."""
 
     timed: int
     requested: int
@@ -320,7 +320,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
-    """A session that waits for a heavyweight lock, and who stands before it.
+    """A session that waits for a heavyweight lock, and the sessions ahead of it.
 
     Pid 0 in ``blocked_by`` is a prepared transaction; ``blocked_by_prepared`` names it.
     """
@@ -338,7 +338,7 @@ class LockWait:
 
 @dataclass(frozen=True, slots=True)
 class RelationLock:
-    """A granted lock that conflicts with others' (SHARE UPDATE EXCLUSIVE and above), by session."""
+    """A granted lock that conflicts with those of others (SHARE UPDATE EXCLUSIVE and above), by session."""
 
     pid: int
     mode: str
@@ -406,10 +406,10 @@ class StatementsInfo:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A normalised statement of this database (pg_stat_statements), counters since ``stats_since``.
+    """A normalized statement of this database (pg_stat_statements), counters since ``stats_since``.
 
-    ``text`` is None where it was hidden from the role or not read. Columns that the installed
-    extension version lacks are None.
+    ``text`` is None if it is hidden from the role or was not read. Columns that the installed
+    version of the extension does not have are None.
     """
 
     user_oid: int
@@ -456,8 +456,8 @@ class Statement:
 class Table:
     """A user table, partition, partitioned parent or materialized view.
 
-    ``kind``: r table, p partitioned, m materialized view. TOAST is folded in. Ages in
-    transactions; None for relations without storage.
+    ``kind``: r table, p partitioned, m materialized view. Includes its TOAST table. Ages are
+    in transactions; None for relations without storage.
     """
 
     oid: int
@@ -498,7 +498,7 @@ class Table:
         return f"{self.schema}.{self.name}"
 
     def option(self, name: str) -> str | None:
-        """Return a storage parameter's value, or None where it is not set."""
+        """Return a storage parameter's value, or None if it is not set."""
         return _option(self.options, name)
 
     def toast_option(self, name: str) -> str | None:
@@ -532,7 +532,7 @@ class OtherRelation:
 
 @dataclass(frozen=True, slots=True)
 class TableActivity:
-    """Counters of a table (pg_stat_user_tables, pg_statio_user_tables and its TOAST's)."""
+    """Counters of a table (pg_stat_user_tables, pg_statio_user_tables), and of its TOAST table."""
 
     oid: int
     seq_scan: int
@@ -599,7 +599,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ColumnStatistics:
-    """What ANALYZE found out, without any value: fractions 0…1, widths in bytes.
+    """What ANALYZE collected, without any values: fractions 0…1, widths in bytes.
 
     ``n_distinct`` as in pg_stats (negative: a fraction of the rows). ``mcv_top_fraction`` is the
     frequency of the most common value, ``mcv_fraction`` that of all common values together.
@@ -631,7 +631,7 @@ class ExtendedStatistics:
     is_built: bool | None
 
 
-# The only shapes of a node tree that say `a IS NOT NULL [AND b IS NOT NULL …]`.
+# The only shapes of a node tree that mean `a IS NOT NULL [AND b IS NOT NULL …]`.
 _NOT_NULL = re.compile(
     r"\{NULLTEST :arg \{VAR :varno 1 :varattno (\d+) [^{}]*\} :nulltesttype 1 :argisrow false[^{}]*\}"
 )
@@ -644,12 +644,12 @@ _CONJUNCTION = re.compile(
 class Index:
     """An index of a user table or materialized view, or an invalid one of a TOAST table.
 
-    ``columns`` holds key columns, then INCLUDE columns (0: an expression); ``key_count`` says how
-    many are keys. ``opclasses``, ``collations`` (oids) and ``indoptions`` (bit 1 DESC, bit 2 NULLS
-    FIRST) run along the keys; ``key_options`` are the operator classes' parameters, where any are set.
-    ``expressions`` and ``predicate`` are PostgreSQL's own node trees
-    without source positions: equal trees, equal meaning. ``depends_on`` are all columns that it
-    reads, in keys, INCLUDE, expressions and predicate.
+    ``columns`` are the key columns, then the INCLUDE columns (0: an expression); ``key_count`` is
+    the number of keys. ``opclasses``, ``collations`` (oids) and ``indoptions`` (bit 1 DESC, bit 2
+    NULLS FIRST) are parallel to the keys; ``key_options`` are the operator classes' parameters, if
+    any are set. ``expressions`` and ``predicate`` are PostgreSQL's own node trees without source
+    positions: equal trees have equal meaning. ``depends_on`` are all columns that the index reads, in
+    keys, INCLUDE, expressions and predicate.
     """
 
     oid: int
@@ -707,9 +707,9 @@ class Index:
 
     @property
     def predicate_not_null(self) -> tuple[int, ...] | None:
-        """Columns that the predicate demands to be NOT NULL; None where it demands anything else.
+        """The columns that the predicate requires to be NOT NULL; None if it requires anything else.
 
-        An index without a predicate demands nothing: ``()``.
+        An index without a predicate requires nothing: ``()``.
         """
         if self.predicate is None:
             return ()
@@ -721,17 +721,17 @@ class Index:
 
     @property
     def is_usable(self) -> bool:
-        """The planner may use it."""
+        """Whether the planner may use it."""
         return self.is_valid and self.is_ready and self.is_live
 
     def option(self, name: str) -> str | None:
-        """Return a storage parameter's value, or None where it is not set."""
+        """Return a storage parameter's value, or None if it is not set."""
         return _option(self.options, name)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexUsage:
-    """Counters of an index on one node; ``oid`` is the same on a primary and its standbys."""
+    """Counters of an index on one server; ``oid`` is the same on a primary and its standbys."""
 
     oid: int
     idx_scan: int
@@ -745,7 +745,7 @@ class IndexUsage:
 
 @dataclass(frozen=True, slots=True)
 class IndexDefinition:
-    """CREATE INDEX as PostgreSQL prints it; absent for relations that somebody has locked.
+    """CREATE INDEX as PostgreSQL prints it; absent for relations that were locked.
 
     Beside it, what the text does not say and DROP INDEX takes away, too; the statistics' targets are those of
     ``statistics_columns``.
@@ -784,7 +784,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence. ``last_value`` is None when never called, or unreadable (``is_readable``)."""
+    """A sequence. ``last_value`` is None if it was never called, or is unreadable (``is_readable``)."""
 
     oid: int
     schema: str
@@ -808,7 +808,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A logical replication publication; ``except_oids`` (19+) are what FOR ALL TABLES leaves out."""
+    """A logical replication publication; ``except_oids`` (19+) are the tables excluded from FOR ALL TABLES."""
 
     name: str
     is_all_tables: bool
@@ -842,7 +842,7 @@ class CollationVersion:
 
 @dataclass(frozen=True, slots=True)
 class ExactBloat:
-    """pgstattuple's measure of one relation (`--exact-bloat`)."""
+    """One relation as measured by pgstattuple (`--exact-bloat`)."""
 
     oid: int
     kind: str
@@ -857,9 +857,9 @@ class StatementPlan:
     """The generic plan of a statement, found without executing it, or why there is none.
 
     ``plan_rows`` are the rows that a call would return or, for a write, change. ``plan`` outlines
-    the nodes, with relations and without any value; ``tree`` is the same as EXPLAIN's JSON. ``is_cut`` and ``is_grouped``: a LIMIT, or a
-    grouping, stands on top and decides the rows. ``scanned_partitions`` are the oids of partitions
-    that it would scan.
+    the nodes, with relations and without any values; ``tree`` is the same as EXPLAIN's JSON.
+    ``is_cut`` and ``is_grouped``: a LIMIT, or a grouping, is on top and determines the number of rows.
+    ``scanned_partitions`` are the oids of the partitions that it would scan.
     """
 
     query_id: int
@@ -876,7 +876,7 @@ class StatementPlan:
 
 @dataclass(frozen=True, slots=True)
 class MissingIndex:
-    """An index that the advisor would add, with what it is worth; see ``db-analyze indexes``.
+    """An index that the advisor recommends, with its benefit; see ``db-analyze indexes``.
 
     ``ddl`` is CREATE INDEX for the index ``name`` in the table's schema. Costs are the planner's, of the whole workload. ``trees`` are
     the plans with it, as EXPLAIN's JSON without values, for each of ``query_ids``.
@@ -902,7 +902,7 @@ class MissingIndex:
 
 @dataclass(frozen=True, slots=True)
 class IndexDropTrial:
-    """What hiding an existing index does to the workload's cost in the lab."""
+    """What hiding an existing index does to the cost of the workload in the lab."""
 
     index_oid: int
     cost_before: float
@@ -914,7 +914,7 @@ class IndexDropTrial:
 
 @dataclass(frozen=True, slots=True)
 class NodeIndexUsage:
-    """Index counters of another node (a standby) with the window they stand on."""
+    """Index counters of another server (a standby), with the window that they cover."""
 
     node: str
     taken_at: datetime

@@ -1,4 +1,4 @@
-"""Everything that was read of one server and one database, and what may be looked up in it."""
+"""Everything that was read from one server and one database, and lookups in it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -60,27 +60,27 @@ SNAPSHOT_FORMAT = 1
 
 
 class Cause(StrEnum):
-    """What kind of thing keeps a fact away: code asks for this, people read the reason."""
+    """Why a fact is missing, by kind: code uses this, people read the reason."""
 
-    NOT_OFFERED = "not offered"  # this server, or its version of an extension, has no such thing
-    DENIED = "denied"  # the role may not read it, or sees only a part
+    NOT_OFFERED = "not offered"  # not supported by this server or its version of an extension
+    DENIED = "denied"  # the role may not read it, or sees only a part of it
     LOCKED = "locked"
     VANISHED = "vanished"
-    UNDECODABLE = "undecodable"  # a text that does not fit the database's encoding
+    UNDECODABLE = "undecodable"  # a text that is not valid in the database's encoding
     OUT_OF_TIME = "out of time"
-    BROKEN = "broken"  # the connection ended, or there was none
+    BROKEN = "broken"  # the connection was lost, or there was none
     NOT_ASKED = "not asked"
-    LEFT_OUT = "left out"  # more of it than is read
+    LEFT_OUT = "left out"  # there is more of it than is read
     FAILED = "failed"
-    UNEXPECTED = "unexpected"  # an error that no server should give
+    UNEXPECTED = "unexpected"  # an error that no server should raise
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why a fact is absent, and the GRANT or setting that mends it.
+    """Why a fact is absent, and the GRANT or setting that would provide it.
 
-    ``said`` is the part of the reason that is somebody else's words: a server's, the system's.
+    ``said`` is the part of the reason that is not our own wording: an error of the server or system.
     """
 
     reason: str
@@ -91,7 +91,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time that cumulative counters stand on."""
+    """The time that cumulative counters cover."""
 
     begins: datetime | None
     ends: datetime
@@ -99,16 +99,16 @@ class Window:
 
     @property
     def length(self) -> timedelta | None:
-        """How long the counters have run, or None where that is unknown."""
+        """How long the counters have been running, or None if unknown."""
         return self.ends - self.begins if self.begins else None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that was read of one server and one database.
+    """Everything that was read from one server and one database.
 
     ``missing`` maps a fact's name (a field here) to why it is absent; a fact that is neither
-    missing nor filled is truly empty. Lookups below are derived and never stored.
+    missing nor filled is in fact empty. The lookups below are derived and never stored.
     """
 
     tool_version: str
@@ -164,16 +164,16 @@ class Snapshot:
         """What was worked out of it; see :func:`pgwatch_wed.facts.derived.derived`."""
         return {}
 
-    # Who is who
+    # Lookups
 
     @cached_property
     def tables_being_indexed(self) -> frozenset[int | None]:
-        """The tables for which a session builds or rebuilds an index now."""
+        """The tables on which a session is building or rebuilding an index."""
         return frozenset(b.relation_oid for b in self.index_builds)
 
     @cached_property
     def relations_in_use(self) -> frozenset[int | None]:
-        """The relations on which somebody holds a lock that is worth a row."""
+        """The relations on which a session holds a lock that is reported."""
         return frozenset(o.relation_oid for o in self.relation_locks if o.is_granted)
 
     @cached_property
@@ -198,17 +198,17 @@ class Snapshot:
 
     @cached_property
     def usage_by_oid(self) -> dict[int, IndexUsage]:
-        """Index counters of this node by index oid."""
+        """Index counters of this server by index oid."""
         return {u.oid: u for u in self.index_usage}
 
     @cached_property
     def usage_on_nodes(self) -> tuple[dict[int, IndexUsage], ...]:
-        """Index counters of the other nodes by index oid, in the order of ``nodes``."""
+        """Index counters of the other servers by index oid, in the order of ``nodes``."""
         return tuple({u.oid: u for u in node.usages} for node in self.nodes)
 
     @cached_property
     def relation_names(self) -> Mapping[str, frozenset[str]]:
-        """The names of relations by schema: what a new index may not be called."""
+        """The names of relations by schema: what a new index must not have."""
         found: dict[str, set[str]] = defaultdict(set)
         relations: tuple[Table | Index | Sequence | OtherRelation, ...] = (
             *self.tables,
@@ -285,10 +285,10 @@ class Snapshot:
 
     @cached_property
     def database(self) -> Database | None:
-        """The counters of the database that was connected to."""
+        """The counters of the database that we are connected to."""
         return next((d for d in self.databases if d.oid == self.server.database_oid), None)
 
-    # What they say
+    # Derived values
 
     @property
     def now(self) -> datetime:
@@ -296,12 +296,12 @@ class Snapshot:
         return self.server.taken_at
 
     def column_names(self, table_oid: int, attnums: Iterable[int]) -> tuple[str, ...]:
-        """Name columns; ``?`` for one that is not among the facts."""
+        """Return the names of columns; ``?`` for one that is not among the facts."""
         keys = ((table_oid, n) for n in attnums)
         return tuple(self.column_by_key[k].name if k in self.column_by_key else "?" for k in keys)
 
     def setting(self, name: str) -> str | None:
-        """Return a setting as the server prints it, or None where it is unknown to it."""
+        """Return a setting as the server prints it, or None if the server does not know it."""
         found = self.setting_by_name.get(name)
         return found.setting if found else None
 
@@ -316,7 +316,7 @@ class Snapshot:
             return None
 
     def setting_on(self, name: str) -> bool | None:
-        """Return a boolean setting, or None where the server does not know it."""
+        """Return a boolean setting, or None if the server does not know it."""
         value = self.setting(name)
         return None if value is None else value == "on"
 
@@ -326,11 +326,11 @@ class Snapshot:
 
     @cached_property
     def window(self) -> Window:
-        """The time that this database's table and index counters stand on.
+        """The time that this database's table and index counters cover.
 
-        Since 15 ``stats_reset`` stays NULL until somebody resets them. Then they began with the
-        cluster, with the last crash (which empties them all and dates every fixed counter), or with
-        the database, whichever was last.
+        Since 15, ``stats_reset`` is NULL until they are reset explicitly. Then they began with the
+        cluster, with the last crash (which empties all of them, and sets the reset time of every
+        fixed counter), or with the database, whichever was last.
         """
         if self.measured_since is not None:
             return Window(self.measured_since, self.now, "the difference of two snapshots")
@@ -341,17 +341,17 @@ class Snapshot:
         else:
             fixed = [r.stats_reset for r in self._fixed_counters() if r.stats_reset]
             begins = min(fixed, default=self.server.started_at)
-            reason = "never reset; counted since the cluster began or last crashed"
+            reason = "never reset; counted since the cluster was initialized or last crashed"
         if born is not None and born > begins:
             begins, reason = born, "since this database was created"
         return Window(begins, self.now, reason)
 
     @cached_property
     def proven_window(self) -> Window:
-        """The window as far as it is certain: what somebody may be accused of not having used for.
+        """The window as far as it is certain: for how long something is known to be unused.
 
-        Where counters were never reset and the role cannot read how old the database is, it may be
-        younger than the cluster. Then the oldest date that its counters hold proves the least.
+        If the counters were never reset and the role cannot read the age of the database, it may be
+        younger than the cluster. Then the oldest date in its counters is the lower limit.
         """
         window, server = self.window, self.server
         was_reset = self.database is not None and self.database.stats_reset is not None
@@ -377,16 +377,16 @@ class Snapshot:
 
     @cached_property
     def statements_window(self) -> Window:
-        """The time that the statement counters stand on."""
+        """The time that the statement counters cover."""
         if self.measured_since is not None:
             return Window(self.measured_since, self.now, "the difference of two snapshots")
         info = self.statements_info[0] if self.statements_info else None
         if info is None or info.stats_reset is None:
-            return Window(None, self.now, "pg_stat_statements does not say when it was reset")
+            return Window(None, self.now, "it is not known when pg_stat_statements was reset")
         return Window(info.stats_reset, self.now, "since the reset of pg_stat_statements")
 
 
-# what initdb made has a lower number
+# objects created by initdb have lower numbers
 _FIRST_NORMAL_OID = 16_384
 
 

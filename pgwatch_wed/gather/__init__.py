@@ -1,1 +1,1 @@
-"""A target and its standbys become snapshots, with what only a server can add to them."""
+"""A target and its standbys → snapshots, with what only a server can add to them."""

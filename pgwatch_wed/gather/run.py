@@ -1,4 +1,4 @@
-"""TARGET and its standbys → snapshots, one a database, with what only a server can add to them."""
+"""TARGET and its standbys → snapshots, one per database, with what only a server can add to them."""
 
 from dataclasses import replace
 
@@ -18,10 +18,10 @@ _STANDBY_FACTS = ("index_usage", "databases", "checkpoints", "wal", "archiver")
 
 
 def gather(conninfo: str, wanted: Wanted, progress: Progress) -> Snapshots:
-    """Read everything that is wanted within the budget; the first snapshot is TARGET's database."""
+    """Read everything requested within the budget; the first snapshot is of TARGET's database."""
     budget = Budget(wanted.budget_s)
     for target in wanted.standbys:
-        connect.resolve(target)  # what cannot be one is refused before minutes are spent
+        connect.resolve(target)  # an invalid one is refused before minutes are spent
     first = collecting.collect(
         conninfo, limits=wanted.limits, budget_s=budget.left(0.7), progress=progress
     )
@@ -60,7 +60,7 @@ def _other(
 
 
 def _unread(first: Snapshot, name: str, error: Error) -> Snapshot:
-    """Stand in for a database that could not be read, so that the report says so."""
+    """Return a placeholder for a database that could not be read, so that the report says so."""
     oid = next(d.oid for d in first.databases if d.name == name)
     reason = f"database {name} could not be read: {error.message}"
     lost = dict.fromkeys(collecting.ORDER, Missing(reason, error.hint, Cause.BROKEN, error.message))
@@ -72,7 +72,7 @@ def _unread(first: Snapshot, name: str, error: Error) -> Snapshot:
 
 
 def _with_standbys(snapshot: Snapshot, wanted: Wanted, progress: Progress) -> Snapshot:
-    """Add standbys' index counters; without those of one that was named, nothing can be called unused."""
+    """Add the standbys' index counters; if those of one are missing, nothing can be called unused."""
     nodes: list[NodeIndexUsage] = []
     for target in wanted.standbys:
         try:
@@ -87,7 +87,7 @@ def _with_standbys(snapshot: Snapshot, wanted: Wanted, progress: Progress) -> Sn
 
 
 def _standby(target: str, primary: Snapshot, progress: Progress) -> NodeIndexUsage:
-    """Read a standby's index counters. Raises :class:`Error` where they cannot be had."""
+    """Read a standby's index counters. Raises :class:`Error` if they cannot be read."""
     conninfo = connect.with_database(connect.resolve(target), primary.server.database)
     progress("standby", 0.9)
     try:
@@ -98,7 +98,7 @@ def _standby(target: str, primary: Snapshot, progress: Progress) -> NodeIndexUsa
     if theirs and ours and theirs != ours:
         raise UsageError(
             f"{connect.label(conninfo)} is not a standby of the target",
-            "their system identifiers differ",
+            "the system identifiers differ",
         )
     if "index_usage" in standby.missing:
         raise Error(

@@ -1,4 +1,4 @@
-"""What a run is to read, and the time that it has."""
+"""What a run is to read, and how much time it has."""
 
 import time
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Wanted:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "Wanted":
-        """Take what the command line says."""
+        """Return what the command line requests."""
         return cls(
             standbys=tuple(options.get("standbys", ())),
             all_databases=bool(options.get("all_databases")),
@@ -32,7 +32,7 @@ class Wanted:
 
 
 class Budget:
-    """The time that is left of a run."""
+    """The time that a run has left."""
 
     def __init__(self, seconds: float | None) -> None:
         self._deadline = None if seconds is None else time.monotonic() + seconds

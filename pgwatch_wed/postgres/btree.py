@@ -1,4 +1,4 @@
-"""How large a B-tree is when it is built: PostgreSQL's own page layout, applied to statistics."""
+"""How large a freshly built B-tree is: PostgreSQL's page layout, applied to statistics."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from pgwatch_wed.postgres.storage import ALIGNMENTS, BLOCK, SHORT_VARLENA, maxal
 
 _TUPLE_HEADER = 8
 _NULL_BITMAP = 4
-# a border between equal keys is told by the row's address
+# equal keys on both sides of a page boundary are distinguished by the row's address
 _PIVOT_TID = 8
 _MAX_KEY = 2704
 _STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
@@ -18,9 +18,9 @@ _STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """One attribute: its type's length (-1 varies), alignment letter, mean width, share of NULLs.
+    """An attribute: its type's length (-1: variable), alignment, mean width, and share of NULLs.
 
-    ``known`` are sizes of values as they are stored, with their shares.
+    ``known`` are sizes of stored values, with their shares.
     """
 
     type_length: int
@@ -30,7 +30,7 @@ class Width:
     known: tuple[tuple[int, float], ...] = ()
 
     def sizes(self) -> Sequence[tuple[int, float]]:
-        """Return sizes with their shares: those of known values, else some about the mean."""
+        """Return sizes with their shares: those of known values, else some around the mean."""
         if self.type_length >= 0:
             return ((self.type_length, 1.0),)
         if self.known:
@@ -42,7 +42,7 @@ class Width:
 
 @dataclass(frozen=True, slots=True)
 class IndexSize:
-    """Blocks of the whole index (with its metapage) and the height of its tree."""
+    """The blocks of the whole index (including the metapage), and the height of its tree."""
 
     blocks: int
     height: int = 0
@@ -69,13 +69,13 @@ def tuple_sizes(widths: Sequence[Width]) -> dict[int, float]:
 def tuple_bytes(widths: Sequence[Width]) -> float:
     """Return the mean size of an index tuple.
 
-    The mean of sizes rounded up is not the mean size rounded up: so every size is followed.
+    The mean of sizes rounded up is not the mean size rounded up, so every size is tracked.
     """
     return sum(size * share for size, share in tuple_sizes(widths).items())
 
 
 def unpadded_bytes(widths: Sequence[Width]) -> float:
-    """Return about where an index tuple ends, before it is padded."""
+    """Return the approximate end of an index tuple, before padding."""
     has_nulls = any(width.null_fraction > 0 for width in widths[1:])
     end: float = maxalign(_TUPLE_HEADER + _NULL_BITMAP) if has_nulls else _TUPLE_HEADER
     for width in widths:
@@ -93,7 +93,7 @@ def unpadded_bytes(widths: Sequence[Width]) -> float:
 def _followed(
     ends: Mapping[tuple[int, bool], float], width: Width
 ) -> dict[tuple[int, bool], float]:
-    """Return where a tuple may end after one more attribute, with the share of each end."""
+    """Return at which offsets a tuple may end after one more attribute, with their shares."""
     found: dict[tuple[int, bool], float] = {}
     for (end, has_null), share in ends.items():
         for size, part in width.sizes():
@@ -115,7 +115,7 @@ def btree(
     *,
     deduplicates: bool = True,
 ) -> IndexSize:
-    """Return the size of a freshly built B-tree of ``rows`` entries, whose keys form ``groups``."""
+    """Return the size of a freshly built B-tree with ``rows`` entries whose keys form ``groups``."""
     tuples = tuple_sizes([*keys, *include])
     deduplicates = deduplicates and not include
     return of_tuples(rows, groups, tuples, tuple_bytes(keys), deduplicates=deduplicates)
@@ -130,7 +130,7 @@ def of_tuples(
     deduplicates: bool,
     page: TreePage = STANDARD,
 ) -> IndexSize:
-    """Return the size of a B-tree whose index tuples have these sizes, and its pivots that mean one."""
+    """Return the size of a B-tree whose index tuples have these sizes, and its pivots that average size."""
     if rows < 1:
         return IndexSize(1)
     if deduplicates:
@@ -142,7 +142,7 @@ def of_tuples(
 
 
 def levels(leaves: int, pivot: float, page: TreePage = STANDARD) -> tuple[int, int]:
-    """Return how many inner pages stand above so many leaves, and the height of the root."""
+    """Return how many inner pages are above this number of leaves, and the height of the root."""
     fan_out = packing.fan_out(pivot, page)
     pages, height, level = 0, 0, leaves
     while level > 1:

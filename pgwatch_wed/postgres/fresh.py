@@ -1,8 +1,8 @@
 """How large a B-tree would be if it were built now: an estimate with bounds.
 
-The bounds allow for what the statistics do not say: how often the keys of several columns repeat together,
-how the widths of a variable-length column are distributed, whether rows of the same value are in a partial
-index together, and how many rare values ANALYZE has missed.
+The bounds allow for what the statistics do not show: how often the keys of several columns repeat together,
+how the widths of a variable-length column are distributed, whether rows with the same value are in a
+partial index together, and how many rare values ANALYZE has missed.
 """
 
 import math
@@ -46,7 +46,7 @@ _NEVER_MERGED = frozenset(("numeric", "float4", "float8", "jsonb", "interval"))
 class _KeyColumn:
     """A key or INCLUDE column: its width, its values, and whether equal ones share an entry.
 
-    ``is_counted``: ANALYZE cannot have got the number of its values wrong.
+    ``is_counted``: the number of its values found by ANALYZE is certain.
     """
 
     width: Width
@@ -60,7 +60,7 @@ class _KeyColumn:
 class FreshTree:
     """The pages of a freshly built index: at least, likely and at most.
 
-    It holds a share ``part`` of a table's ``rows``. ``merges``: equal keys share entries; None where
+    It contains the share ``part`` of a table's ``rows``. ``merges``: equal keys share entries; None if
     that is not known.
     """
 
@@ -74,14 +74,14 @@ class FreshTree:
 
     @cached_property
     def least(self) -> float:
-        """As few keys as the most various column has values, and no padding."""
+        """Only as many keys as the column with the most values has, and no padding."""
         groups = self._of(self._most_various, together=1.0)
         pages = self._pages(groups, _narrow(self._widths), merges=self.merges is not False)
         return pages * (1 - _MARGIN_BELOW)
 
     @cached_property
     def likely(self) -> float:
-        """Columns that know nothing of each other."""
+        """Independent columns."""
         first = self.keys[0]
         if len(self.keys) == 1:
             groups = self._of(first, together=0.5 if first.is_clustered else 0.0)
@@ -94,7 +94,7 @@ class FreshTree:
 
     @cached_property
     def most(self) -> float:
-        """As many keys as the columns together can have, what was not counted without an equal."""
+        """As many keys as the columns together can have; uncounted values are all distinct."""
         first = self.keys[0]
         if len(self.keys) > 1:
             values = math.prod(max(k.spread.values, 1.0) for k in self.keys)
@@ -210,7 +210,7 @@ def _spread(
 
 
 def _common(statistics: ColumnStatistics, share: float) -> Iterator[Cells]:
-    """Yield the common values: the most common one, and the others as if they were alike."""
+    """Yield the common values: the most common one, and the others as if they were equally common."""
     count, top = statistics.mcv_count, min(max(statistics.mcv_top_fraction or 0.0, 0.0), share)
     if count > 0 and top > 0:
         yield Cells(1.0, top)
@@ -219,7 +219,7 @@ def _common(statistics: ColumnStatistics, share: float) -> Iterator[Cells]:
 
 
 def _is_counted(spread: Spread, rows: float) -> bool:
-    """Tell whether ANALYZE saw each of the values often; of rare ones, most are not in its sample."""
+    """Tell whether ANALYZE saw each value often; most rare values are not in its sample."""
     if rows <= _SAMPLE or not spread.rest_values:
         return True
     return _SAMPLE * spread.rest_share >= _OFTEN * spread.rest_values
@@ -243,7 +243,7 @@ def _merges(index: Index, keys: Sequence[_KeyColumn]) -> bool | None:
 
 
 def _narrow(widths: Sequence[Width]) -> Mapping[int, float]:
-    """Return the sizes of tuples of which none is padded at its end, on average."""
+    """Return the average sizes of tuples without padding at the end."""
     if all(w.type_length > 0 for w in widths):
         return btree.tuple_sizes(widths)
     end = btree.unpadded_bytes(widths)
@@ -253,7 +253,7 @@ def _narrow(widths: Sequence[Width]) -> Mapping[int, float]:
 
 
 def _wide(widths: Sequence[Width]) -> Mapping[int, float]:
-    """Return the size of tuples that are padded by half of the most, and more."""
+    """Return the sizes of tuples with at least half of the maximum padding."""
     if all(w.type_length > 0 for w in widths):
         return btree.tuple_sizes(widths)
     return {math.ceil((btree.unpadded_bytes(widths) + 4) / 8) * 8: 1.0}

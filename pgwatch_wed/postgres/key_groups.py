@@ -1,4 +1,4 @@
-"""How rows fall on the keys of an index, by what ANALYZE says of the values of its columns."""
+"""How rows are distributed over the keys of an index, from the statistics on its columns."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed.postgres.packing import KeyGroup
 
-# ANALYZE reads this many blocks for each unit of the statistics target
+# ANALYZE reads this many blocks per unit of the statistics target
 BLOCKS_A_TARGET = 300
 _CLUSTERED = 0.9
 _CELLS_A_FACTOR = 10  # of e
@@ -15,7 +15,7 @@ _ALMOST_ONE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """So many values, each of which has this share of the rows."""
+    """A number of values, each with this share of the rows."""
 
     number: float
     share: float
@@ -23,7 +23,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The values of a column: the most common ones, NULL, and how many there are but for NULL."""
+    """The values of a column: the most common ones, NULL, and how many there are except for NULL."""
 
     common: tuple[Cells, ...]
     null_fraction: float
@@ -43,13 +43,13 @@ class Spread:
 def values(
     stated: float, rows: float, pages: float, correlation: float | None, bins: int | None
 ) -> float:
-    """Return how many values a column has; more than ANALYZE says where it misses neighbours.
+    """Return how many values a column has; more than ANALYZE finds if equal values are clustered.
 
-    ANALYZE takes its rows from a few blocks. Where equal values are neighbours (the lines of an
-    order), rows of one block look like rows of the whole table that repeat, and values seem to
-    be fewer by as much as blocks were left out. With s the share of blocks read, the mean number of
-    rows of a value is s times the one stated, plus 1 - s: Haas and Stokes' estimator, which ANALYZE
-    uses, solved for a sample from that share alone. ``bins`` are those of the histogram.
+    ANALYZE samples rows from a few blocks. If equal values are next to each other (such as the lines
+    of an order), rows of one block look like repetitions in the whole table, and the number of values
+    is underestimated in proportion to the blocks not read. With s the share of blocks read, the mean
+    number of rows per value is s times the one stated, plus 1 - s: the estimator of Haas and Stokes,
+    which ANALYZE uses, solved for a sample from only that share. ``bins`` are those of the histogram.
     """
     if bins is None or not is_clustered(correlation) or not pages or not rows:
         return stated
@@ -61,16 +61,16 @@ def values(
 
 
 def is_clustered(correlation: float | None) -> bool:
-    """Tell whether rows of the same value are neighbours."""
+    """Tell whether rows with the same value are close together."""
     return abs(correlation or 0.0) >= _CLUSTERED
 
 
 def of_column(
     spread: Spread, rows: float, part: float = 1.0, *, together: float = 0.0
 ) -> list[KeyGroup]:
-    """Return the keys of one column, of a share ``part`` of a table's rows.
+    """Return the keys of one column, for the share ``part`` of a table's rows.
 
-    ``together`` is the share of the values whose rows are in that part, or left out, all at once.
+    ``together`` is the share of the values whose rows are either all in that part or all outside it.
     """
     found = [KeyGroup(c.number, rows * c.share * part, is_exact=True) for c in spread.common]
     if spread.null_fraction:
@@ -81,7 +81,7 @@ def of_column(
     rate = _rate(rest / number)
     if rate < _ALMOST_ONE:
         return [*found, KeyGroup(rest * part, 1.0, is_exact=True)]
-    # as many more keys as would have no row, since these are known to have one
+    # as many more keys as would have no rows, since these are known to have one
     keys = number / -math.expm1(-rate)
     together = together if part < 1 else 0.0
     split = [KeyGroup(keys * (1 - together), rate * part), KeyGroup(keys * part * together, rate)]
@@ -89,7 +89,7 @@ def of_column(
 
 
 def cells(spread: Spread) -> list[Cells]:
-    """Return the values of a column by their shares."""
+    """Return the values of a column with their shares."""
     found = [c for c in spread.common if c.share > 0]
     if spread.null_fraction:
         found.append(Cells(1.0, spread.null_fraction))
@@ -99,12 +99,12 @@ def cells(spread: Spread) -> list[Cells]:
 
 
 def crossed(left: Sequence[Cells], right: Sequence[Cells]) -> list[Cells]:
-    """Return the pairs of values of two columns that know nothing of each other."""
+    """Return the pairs of values of two independent columns."""
     return _merged(Cells(a.number * b.number, a.share * b.share) for a in left for b in right)
 
 
 def _merged(given: Iterable[Cells]) -> list[Cells]:
-    """Put cells of about the same share together."""
+    """Merge cells with about the same share."""
     found: dict[int, tuple[float, float]] = {}
     for cell in given:
         place = round(math.log(cell.share) * _CELLS_A_FACTOR)
@@ -114,12 +114,12 @@ def _merged(given: Iterable[Cells]) -> list[Cells]:
 
 
 def fuller(first: Sequence[KeyGroup], second: Sequence[KeyGroup]) -> list[KeyGroup]:
-    """Return those groups that have more keys; the first if they have as many."""
+    """Return the groups with more keys; the first if they have equally many."""
     return list(max(first, second, key=lambda found: sum(g.occupied for g in found)))
 
 
 def _rate(mean: float) -> float:
-    """Return the rate whose Poisson law, given at least one, has this mean."""
+    """Return the rate of the Poisson distribution that, given at least one, has this mean."""
     rate = max(mean - 1, 0.0) * 1.5
     for _ in range(50):
         if rate < _ALMOST_ONE:

@@ -1,7 +1,7 @@
-"""How full the pages of a freshly built B-tree are, after PostgreSQL's nbtsort.c and nbtdedup.c.
+"""How full the pages of a freshly built B-tree are, following PostgreSQL's nbtsort.c and nbtdedup.c.
 
-An index is described by what it holds: entries (an index tuple, or a posting list of several rows
-with the same key) of certain sizes, each so many times.
+An index is described by its contents: entries (an index tuple, or a posting list of several rows with
+the same key) of certain sizes, and how many of each there are.
 """
 
 import math
@@ -26,32 +26,32 @@ _INNER_FILL = 70
 
 @dataclass(frozen=True, slots=True)
 class TreePage:
-    """A page of a B-tree: its size, and how full in percent a build makes a leaf."""
+    """A page of a B-tree: its size, and the percentage to which a build fills a leaf."""
 
     block: int = BLOCK
     fillfactor: int = 90
 
     @property
     def free(self) -> int:
-        """What PageGetFreeSpace says of an empty page: the high key's line pointer is there already.
+        """What PageGetFreeSpace returns for an empty page, which already has the high key's line pointer.
 
-        The line pointer of the next item is taken off.
+        The line pointer of the next item is subtracted.
         """
         return self.block - PAGE_HEADER - _SPECIAL - LINE_POINTER - LINE_POINTER
 
     @property
     def leaf_reserve(self) -> int:
-        """What stays free on a leaf."""
+        """The free space that is left on a leaf page."""
         return self.block * (100 - self.fillfactor) // 100
 
     @property
     def inner_reserve(self) -> int:
-        """What stays free on a page above the leaves."""
+        """The free space that is left on a page above the leaves."""
         return self.block * (100 - _INNER_FILL) // 100
 
     @property
     def posting_limit(self) -> int:
-        """The most bytes of a posting list that a sorted build makes."""
+        """The maximum size of a posting list that a sorted build creates."""
         return self.block // 10 // 8 * 8 - LINE_POINTER
 
 
@@ -60,7 +60,7 @@ STANDARD = TreePage()
 
 @dataclass(frozen=True, slots=True)
 class KeyGroup:
-    """So many keys, each of which so many rows share: on average (Poisson, so some have none), or exactly."""
+    """A number of keys, and of rows with each: on average (Poisson distribution, so some have none) or exactly."""
 
     keys: float
     rows: float
@@ -68,13 +68,13 @@ class KeyGroup:
 
     @property
     def occupied(self) -> float:
-        """The keys that have a row."""
+        """The number of keys that have rows."""
         return self.keys if self.is_exact else self.keys * -math.expm1(-self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Leaves:
-    """The leaf level: its pages, and which part of their borders lies between equal keys."""
+    """The leaf level: its pages, and the share of page boundaries between equal keys."""
 
     pages: int
     equal_borders: float
@@ -82,7 +82,7 @@ class Leaves:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One leaf entry. ``posting``: bytes of it that a high key would lose."""
+    """A leaf entry. ``posting``: the bytes that a high key would not have."""
 
     size: int
     posting: int = 0
@@ -98,7 +98,7 @@ _Key = tuple[_Entry, ...]  # the entries of one key, in order
 def plain(
     tuples: Mapping[int, float], rows: float, keys: float, page: TreePage = STANDARD
 ) -> Leaves:
-    """Return the leaves of an index with one tuple a row; ``tuples`` are sizes with their shares."""
+    """Return the leaves of an index with one tuple per row; ``tuples`` are sizes with their shares."""
     used = rows * sum((size + LINE_POINTER) * share for size, share in tuples.items())
     pages = max(1, math.ceil(used / _room_of_tuples(tuple(sorted(tuples.items())), page)))
     return Leaves(pages, max(0.0, 1 - keys / max(rows, 1.0)))
@@ -120,7 +120,7 @@ def deduplicated(
         for rows, number in multiples.items():
             lists, rest = divmod(rows, limit)
             if lists > _LONG:
-                # of so long a key, only the end is followed entry by entry
+                # for such long keys, only the end is tracked entry by entry
                 full += (lists - _LONG) * number * part
                 full_size += (lists - _LONG) * number * part * _posting(size, limit).bytes
                 lists = _LONG
@@ -132,12 +132,12 @@ def deduplicated(
 
 
 def fan_out(pivot: float, page: TreePage = STANDARD) -> float:
-    """Return how many children an inner page has whose entries take so many bytes."""
+    """Return how many children an inner page has if its entries take this many bytes."""
     return max(2.0, (page.free - page.inner_reserve) / (pivot + LINE_POINTER))
 
 
 def _rows_a_posting(size: int, page: TreePage) -> int:
-    """Return how many rows of one key share an entry at most."""
+    """Return the maximum number of rows of one key that share an entry."""
     limit = (page.posting_limit // 8 * 8 - size) // TID
     return limit if limit > 1 else 1
 
@@ -150,7 +150,7 @@ def _posting(size: int, rows: int) -> _Entry:
 
 
 def _multiples(group: KeyGroup) -> Sequence[tuple[int, float]]:
-    """Return numbers of rows with their probabilities; around a large mean, a few stand for all."""
+    """Return numbers of rows with their probabilities; around a large mean, a few represent all."""
     mean = group.rows
     if group.is_exact:
         return [(max(1, round(mean)), 1.0)]
@@ -172,7 +172,7 @@ def _pages(counts: Mapping[_Key, float], page: TreePage) -> int:
 
 @cache
 def _room_of_tuples(tuples: tuple[tuple[int, float], ...], page: TreePage) -> float:
-    """Return what :func:`_room` says of single tuples, of which many indexes have the same."""
+    """Return :func:`_room` for single tuples, which many indexes have in common."""
     return _room(_drawn({(_Entry(size),): share for size, share in tuples}), page)
 
 
@@ -184,7 +184,7 @@ def _pages_of_full(number: float, used: float, page: TreePage) -> int:
 
 
 def _drawn(counts: Mapping[_Key, float]) -> Iterator[_Entry]:
-    """Yield entries as they may stand in the index, the keys in any order."""
+    """Yield entries as they may occur in the index, with the keys in random order."""
     keys = list(counts)
     each = sum(len(key) * number for key, number in counts.items()) / sum(counts.values())
     number = max(_LONG, round(_DRAWS / max(each, 1.0)))
@@ -193,10 +193,10 @@ def _drawn(counts: Mapping[_Key, float]) -> Iterator[_Entry]:
 
 
 def _room(entries: Iterable[_Entry], page: TreePage) -> float:
-    """Return the bytes that a leaf holds on average, found by filling some as a build does.
+    """Return the average number of bytes in a leaf, found by filling some as a build does.
 
-    A page is full when a tenth is left, or the next entry does not fit beside a row's address; then
-    its last entry moves on, and stays behind as the high key, without its posting list.
+    A page is full when a tenth is left, or if the next entry and a row's address do not fit; then its
+    last entry moves to the next page, and remains as the high key, without its posting list.
     """
     empty, reserve = page.free, page.leaf_reserve
     free, last, alone, closed, kept = empty, _Entry(0), True, 0, 0

@@ -1,4 +1,4 @@
-"""What the plan of a statement says of it: facts out of EXPLAIN's JSON."""
+"""What the plan of a statement tells about it: facts from EXPLAIN's JSON."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ _KEPT = (
     *("Startup Cost", "Total Cost", "Plan Rows", "Plan Width"),
 )
 _GROUPING = frozenset({"Aggregate", "Group", "Unique", "SetOp", "ProjectSet", "Recursive Union"})
-# Nodes that give on as many rows as they get.
+# Nodes that return as many rows as they read.
 _PASSING = frozenset(
     (
         *("Sort", "Incremental Sort", "Gather", "Gather Merge", "LockRows", "Subquery Scan"),
@@ -25,7 +25,7 @@ _PASSING = frozenset(
 
 
 def described(query_id: int, top: PlanNode, snapshot: Snapshot) -> StatementPlan:
-    """Return what a plan's tree says of a statement."""
+    """Return what a plan's tree tells about a statement."""
     nodes = list(walk(top))
     deciding = _deciding(top)
     removed = [n["Subplans Removed"] for n in nodes if "Subplans Removed" in n]
@@ -44,7 +44,7 @@ def described(query_id: int, top: PlanNode, snapshot: Snapshot) -> StatementPlan
 
 
 def tree(top: PlanNode) -> str:
-    """Return a plan as EXPLAIN's JSON, without conditions: they may hold values; "" if it is huge."""
+    """Return a plan as EXPLAIN's JSON, without conditions, which may contain values; "" if it is huge."""
     text = json.dumps([{"Plan": _shape(top)}], separators=(",", ":"))
     return text if len(text) <= _MAX_TREE else ""
 
@@ -57,13 +57,13 @@ def _shape(node: PlanNode) -> dict[str, Any]:
 
 
 def _main(node: PlanNode) -> PlanNode | None:
-    """Return the child whose rows a node gives on: no init plan, no subplan."""
+    """Return the child whose rows a node passes on: not an init plan or a subplan."""
     children = (c for c in node.get("Plans", ()) if c.get("Parent Relationship") != "InitPlan")
     return next((c for c in children if c.get("Parent Relationship") != "SubPlan"), None)
 
 
 def _deciding(top: PlanNode) -> str:
-    """Return the kind of the first node from the top that changes how many rows there are."""
+    """Return the type of the first node from the top that changes the number of rows."""
     node = top
     while node["Node Type"] in (*_PASSING, "ModifyTable"):
         below = _main(node)
@@ -74,7 +74,7 @@ def _deciding(top: PlanNode) -> str:
 
 
 def _rows(top: PlanNode) -> float:
-    """Return the rows that a call returns or changes; the node of a write itself counts none."""
+    """Return the rows that a call returns or changes; the node of a write itself has no rows."""
     if top["Node Type"] != "ModifyTable":
         return float(top["Plan Rows"])
     below = [c for c in top.get("Plans", ()) if c.get("Parent Relationship") in ("Outer", "Member")]

@@ -5,11 +5,11 @@ import math
 BLOCK = 8192
 PAGE_HEADER = 24
 LINE_POINTER = 4
-# a row's address: its block and its number there
+# a row's address: its block, and its number in the block
 TID = 6
 ALIGNMENTS = {"c": 1, "s": 2, "i": 4, "d": 8}
 MAX_ALIGN = 8
-# a longer value of variable length has a header of four bytes, and is aligned
+# longer values of variable length have a header of four bytes, and are aligned
 SHORT_VARLENA = 127
 
 

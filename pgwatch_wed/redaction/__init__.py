@@ -1,7 +1,7 @@
-"""Stand-ins for names: snapshots and reports that can be shown to anybody.
+"""Placeholders for names: snapshots and reports that can be shown to anyone.
 
-Every name that somebody chose becomes ``table_1``, ``column_2`` and so on, the same one everywhere;
-PostgreSQL's own words stay. It fails closed: what is not known to be PostgreSQL's own is replaced.
+Every user-chosen name becomes ``table_1``, ``column_2`` and so on, the same one everywhere;
+PostgreSQL's own names stay. It fails closed: what is not known to be PostgreSQL's own is replaced.
 """
 
 from pgwatch_wed.redaction.names import REDACTED, Names

@@ -1,4 +1,4 @@
-"""A stable stand-in for each name."""
+"""A stable placeholder for each name."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from pgwatch_wed.redaction import own
 
 REDACTED = "(redacted)"
 
-# The databases and roles that every server of a kind has.
+# The databases and roles that all servers of a kind have.
 _DATABASES = frozenset(("postgres", "template0", "template1", "rdsadmin", "cloudsqladmin"))
 _ROLES = ("postgres", "public", *MANAGED_ROLES)
 _SCHEMAS = ("public", "information_schema", *MANAGED_SCHEMAS, *MANAGED_WHERE_OWNED)
@@ -25,9 +25,9 @@ _APPLICATIONS = frozenset(
 )
 _PLUGINS = frozenset(("pgoutput", "test_decoding", "wal2json", "decoderbufs"))
 _TOAST = re.compile(r"pg_toast_\d+(?:_index)?(?:_cc(?:new|old)\d*)?")
-# What REINDEX CONCURRENTLY leaves behind ends so, and rules know it by that.
+# What REINDEX CONCURRENTLY leaves behind has these suffixes, by which rules recognize it.
 _LEFTOVER = re.compile(r"(.+?)(_cc(?:new|old)\d*)")
-# Functions and views of monitoring extensions are known by how their names begin.
+# Functions and views of monitoring extensions are recognized by the prefixes of their names.
 _SYSTEMS = re.compile(r"pg_stat_|pg_")
 _WORD = re.compile(r"[^\W\d][\w$]*")
 
@@ -40,8 +40,8 @@ def _owns(kind: str) -> Callable[[str], bool]:
     return lambda name: own.is_own(kind, name)
 
 
-# By kind: may it be shown, since PostgreSQL, a host or a tool calls it so on every server? No role
-# and no schema of a user's begins with pg_.
+# By kind: may it be shown, since PostgreSQL, a provider or a tool uses the name on every server? No
+# user's role or schema begins with pg_.
 _KNOWN: Mapping[str, Callable[[str], bool]] = {
     "database": _DATABASES.__contains__,
     "role": lambda name: name.startswith("pg_") or _any_of(_ROLES)(name),
@@ -68,7 +68,7 @@ _KNOWN: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-# What cannot be mistaken for another thing in a statement: a database and a schema of one name are two.
+# What cannot be confused with anything else in a statement: a database and a schema of the same name differ.
 _APART = frozenset(
     (
         *("schema", "database", "role", "application", "client", "transaction", "slot", "node"),
@@ -79,11 +79,11 @@ _APART = frozenset(
 
 
 class Names:
-    """A stable stand-in for each name that somebody chose.
+    """A stable placeholder for each user-chosen name.
 
-    Tables, columns, aliases and whatever else a statement may name without saying what it is share
-    one: ``orders`` is ``table_1`` wherever it stands. ``digits`` pads the numbers, so that no
-    stand-in is the beginning of another one.
+    Tables, columns, aliases and whatever else a statement may name without telling what it is share
+    one: ``orders`` is ``table_1`` everywhere. ``digits`` pads the numbers, so that no placeholder is
+    the beginning of another one.
     """
 
     def __init__(self, allowed: Iterable[str] = (), digits: int = 1) -> None:
@@ -98,28 +98,28 @@ class Names:
 
     @property
     def most(self) -> int:
-        """How many names of one kind there are at the most."""
+        """The largest number of names of one kind."""
         return max(self._counts.values(), default=0)
 
     def learn(self, kind: str, name: str | None) -> None:
-        """Take up a name."""
+        """Add a name."""
         if name:
             self.stand_in(kind, name)
 
     def seal(self) -> None:
-        """Say that all is learnt: what is found from now on is no table, column or index we know."""
+        """End learning: names found from now on are not those of known tables, columns or indexes."""
         self._is_sealed = True
 
     def of(self, name: str | None) -> str | None:
-        """Return the stand-in of a name that was learnt, or the name itself."""
+        """Return the placeholder of a name that was learned, or the name itself."""
         return name if name is None else self._found(name) or name
 
     def stand_in(self, kind: str, name: str) -> str:
-        """Return a name's stand-in; one that was not learnt gets its own now."""
+        """Return a name's placeholder; a name that was not learned gets one now."""
         return name if not name or self._is_shown(kind, name) else self.replaced(kind, name)
 
     def replaced(self, kind: str, name: str) -> str:
-        """Return a name's stand-in, though PostgreSQL may call something else so."""
+        """Return a name's placeholder, even if PostgreSQL uses the name for something else."""
         space = self._made.setdefault(kind if kind in _APART else "", {})
         made = space.get(name)
         if made is None:
@@ -128,7 +128,7 @@ class Names:
         return made
 
     def restored(self, text: str) -> str:
-        """Return a text with names in place of the stand-ins in it: what patterns of the user's match."""
+        """Replace the placeholders in a text with the names, against which the user's patterns are matched."""
         if self._given is None:
             spaces = self._made.values()
             self._given = {made: name for space in spaces for name, made in space.items()}
@@ -136,13 +136,13 @@ class Names:
         return given.get(text) or _WORD.sub(lambda m: given.get(m[0], m[0]), text)
 
     def within(self, text: str) -> str:
-        """Replace every name that was learnt inside a text, quoted or bare."""
+        """Replace every learned name in a text, quoted or not."""
         if self._pattern is None:
             self._pattern = self._built()
         return self._pattern.sub(self._replaced, text)
 
     def knows(self, name: str) -> bool:
-        """Tell whether a table, a column or the like is called so."""
+        """Tell whether a table, a column or the like has this name."""
         return name in self._made[""]
 
     def _found(self, name: str) -> str | None:
@@ -165,7 +165,7 @@ class Names:
         )
 
     def _built(self) -> re.Pattern[str]:
-        """Build a pattern of the names that are more than a word, and of all words."""
+        """Build a pattern of the names that are more than one word, and of all words."""
         odd = {n for space in self._made.values() for n in space if not _WORD.fullmatch(n)}
         spelled = {s for n in odd for s in (n, ident(n), n.replace("'", "''"))}
         words = [re.escape(s) for s in sorted(spelled, key=len, reverse=True)]
@@ -182,5 +182,5 @@ class Names:
         return self._found(found.replace("''", "'")) or found
 
 
-# Kinds of what has a row among the facts.
+# Kinds of objects that have a row among the facts.
 _STORED = frozenset(("table", "column", "index", "constraint", "sequence", "statistics"))

@@ -1,7 +1,7 @@
-"""PostgreSQL's own names, of all supported versions: what they say about a database is nothing.
+"""PostgreSQL's own names, of all supported versions, which reveal nothing about a database.
 
-``own.txt`` grows by ``python -m tools.own_names CONNINFO…``; beside PostgreSQL's names it has those of
-extensions that everybody knows.
+``own.txt`` is extended by ``python -m tools.own_names CONNINFO…``; besides PostgreSQL's names it
+contains those of well-known extensions.
 """
 
 import re
@@ -14,7 +14,7 @@ _SECTION = re.compile(r"^\[(\w+)\]$", re.MULTILINE)
 
 
 def is_own(kind: str, name: str) -> bool:
-    """Tell whether PostgreSQL, or an extension that everybody knows, calls something so.
+    """Tell whether PostgreSQL, or a well-known extension, uses a name.
 
     ``kind``: function, type, relation, opclass, access_method, extension, configuration, setting,
     option (a storage parameter).

@@ -1,4 +1,4 @@
-"""A snapshot in which every name has a stand-in; rules judge it as they judge the original."""
+"""A snapshot in which every name is a placeholder; rules judge it like the original."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from pgwatch_wed.redaction.names import REDACTED, Names
 from pgwatch_wed.redaction.sql_names import Statements
 from pgwatch_wed.sqltext import plan_trees
 
-# What the name of a row is the name of.
+# The kind of object that a row's name denotes.
 ROWS = {
     "extensions": "extension",
     "settings": "setting",
@@ -33,7 +33,7 @@ ROWS = {
     "subscriptions": "subscription",
     "missing_indexes": "index",
 }
-# Fields that hold one name, or several.
+# Fields that contain one or more names.
 NAMES = {
     "schema": "schema",
     "schemas": "schema",
@@ -56,7 +56,7 @@ NAMES = {
     "client": "client",
     "node": "node",
 }
-# Fields that hold nothing but words of PostgreSQL's, of this tool's, versions and numbers.
+# Fields that contain only words of PostgreSQL or of this tool, versions and numbers.
 WORDS = frozenset(
     (
         *("actual", "actual_collation_version", "category", "collation_version", "command"),
@@ -82,7 +82,7 @@ _BACKENDS = frozenset(
         *("stats collector", "checksums launcher", "checksums worker"),
     )
 )
-# Texts of settings that say nothing of a database: a locale, a format, a version.
+# Settings whose text reveals nothing about a database: a locale, a format, a version.
 _HARMLESS = frozenset(
     (
         *("DateStyle", "TimeZone", "log_timezone", "timezone_abbreviations", "server_version"),
@@ -106,7 +106,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\s*(?:B|kB|MB|GB|TB|us|ms
 _CONFIGURATION_FILES = frozenset(("postgresql.conf", "postgresql.auto.conf"))
 _WAL_FILE = re.compile(r"[0-9A-F]{8,24}(?:\.[0-9A-F]{8})?(?:\.(?:history|backup|partial))?")
 _PREFIX_PART = re.compile(r"%-?\d*[a-zA-Z%]|[^\w%]+")
-# Nodes of a plan whose values are names, and those whose values are PostgreSQL's words.
+# Properties of a plan node whose values are names, and those whose values are PostgreSQL's words.
 _PLAN_NAMES = {
     "Schema": "schema",
     "Relation Name": "table",
@@ -129,14 +129,14 @@ _VALUE = re.compile(r"(:constbyval false [^{}]*?:constvalue )(\d+ \[ [-\d ]*\])"
 
 
 def redacted(snapshots: Sequence[Snapshot], allowed: Iterable[str] = ()) -> tuple[Snapshot, ...]:
-    """Return the snapshots of one server with stand-ins for all names, the same in each."""
+    """Return the snapshots of one server with placeholders for all names, the same in each."""
     return with_names(snapshots, allowed)[0]
 
 
 def with_names(
     snapshots: Sequence[Snapshot], allowed: Iterable[str] = ()
 ) -> tuple[tuple[Snapshot, ...], Names]:
-    """Return the snapshots with stand-ins, and what each stands for."""
+    """Return the snapshots with placeholders, and the names behind them."""
     counted = _learnt(Names(allowed), snapshots)
     names = _learnt(Names(allowed, digits=len(str(counted.most))), snapshots)
     names.seal()
@@ -150,7 +150,7 @@ def _learnt(names: Names, snapshots: Sequence[Snapshot]) -> Names:
 
 
 def learn(names: Names, s: Snapshot) -> None:
-    """Take up every name that stands in a field of its own."""
+    """Learn every name that is in a field of its own."""
     names.learn("database", s.server.database)
     names.learn("role", s.server.role)
     for field in _facts(s):
@@ -184,7 +184,7 @@ class _Redactor:
         self._values: dict[str, int] = {}
 
     def snapshot(self) -> Snapshot:
-        """Return it with stand-ins."""
+        """Return it with placeholders."""
         given = self._given
         changed: dict[str, Any] = {
             f.name: tuple(self._row(f.name, row) for row in getattr(given, f.name))
@@ -194,7 +194,7 @@ class _Redactor:
         return replace(given, server=self._row("", given.server), missing=missing, **changed)
 
     def _missing(self, why: Missing) -> Missing:
-        """Keep what this tool says, and not what a server said, which may name anything."""
+        """Keep this tool's words, but not the server's, which may contain any name."""
         if not why.said and why.cause is not Cause.OTHER:
             reason = self._names.within(why.reason)
         elif why.said and why.said in why.reason:
@@ -220,7 +220,7 @@ class _Redactor:
         return replace(row, **changes) if changes else row
 
     def _text(self, fact: str, row: Any, field: str, value: str) -> str:
-        """Replace one text; of a field that nobody has thought of nothing is kept."""
+        """Replace one text; nothing is kept of a field that is not listed."""
         if field == "name":
             return self._name(fact, value)
         if field in NAMES:
@@ -255,7 +255,7 @@ class _Redactor:
         return self._prose(text)
 
     def _prose(self, text: str) -> str:
-        """Keep what this tool says; what a server said after the colon may name anything."""
+        """Keep this tool's words; those of the server after the colon may contain any name."""
         ours, colon, _ = text.partition(": ")
         return f"{self._names.within(ours)}{': ' + REDACTED if colon else ''}"
 
@@ -264,7 +264,7 @@ class _Redactor:
         return array + self._names.stand_in("type", name.removeprefix("_"))
 
     def relation(self, row: Any, text: str) -> str:
-        """Name a relation by its oid, since a dot may be part of a name."""
+        """Look a relation up by its oid, since a dot may be part of a name."""
         oid, given = row.relation_oid, self._given
         found: Any = given.table_by_oid.get(oid) or given.index_by_oid.get(oid)
         if found is None or found.qualified != text:
@@ -283,7 +283,7 @@ class _Redactor:
         return name if _WAL_FILE.fullmatch(name) else REDACTED
 
     def node_tree(self, _row: Any, tree: str) -> str:
-        """Keep the tree, so that equal trees stay equal; no name and no text of a constant."""
+        """Keep the tree, so that equal trees stay equal, but no names and no texts of constants."""
         numbered = _VALUE.sub(lambda m: f"{m[1]}4 [ {self._number(m[2])} ]", tree)
         return "".join(
             token if _TREE_KEPT.fullmatch(token) else self._names.replaced("name", token.strip('"'))
@@ -302,7 +302,7 @@ class _Redactor:
     def _plan(self, tree: str) -> Any:
         try:
             return self._plan_node(json.loads(tree)) if tree else None
-        except (ValueError, RecursionError):  # what nobody could show either
+        except (ValueError, RecursionError):  # which could not be shown anyway
             return None
 
     def _plan_node(self, node: Any) -> Any:
@@ -342,7 +342,7 @@ class _Redactor:
         return name if name in _CONFIGURATION_FILES else self._names.stand_in("file", path)
 
     def setting(self, row: Any, value: str) -> str:
-        """Keep numbers, switches and words that PostgreSQL offers; of free text what is harmless."""
+        """Keep numbers, booleans and enum values; of free text, what is harmless."""
         name = row.name or ""
         known = row if isinstance(row, Setting) else self._given.setting_by_name.get(name)
         if value in _UNSET or self.measure(row, value) == value:
@@ -385,7 +385,7 @@ class _Redactor:
 
 @cache
 def _with_texts(kind: Any) -> tuple[str, ...]:
-    """Name a fact's fields that can hold a text, or rows that do."""
+    """Return a fact's fields that can contain text, or rows that do."""
     return tuple(name for name, hint in field_types(kind).items() if _can_hold_text(hint))
 
 
@@ -394,7 +394,7 @@ def _can_hold_text(hint: Any) -> bool:
     return hint is str or is_dataclass(hint) or any(map(_can_hold_text, parts))
 
 
-# What becomes of a text that is more than a name or a word, by the field that holds it.
+# How to rewrite a text that is more than a name or a word, by its field.
 CHANGED: Mapping[str, Callable[[_Redactor, Any, str], str]] = {
     "text": _Redactor.statement,
     "query": _Redactor.statement,

@@ -1,8 +1,8 @@
-"""Names inside SQL: a statement that means the same, on tables of other names.
+"""Names inside SQL: a statement that means the same, on tables with other names.
 
-A statement is parsed, its names are replaced and it is printed again; what was printed must parse
-into what was meant. A text that does not parse, such as a session's with its literals taken out or
-one that was cut off, is replaced token by token. No comment and no literal text is kept.
+A statement is parsed, its names are replaced, and it is printed again; the result must parse into
+what was meant. A text that cannot be parsed, such as a session's whose literals were removed or a
+truncated one, is replaced token by token. No comment and no literal text is kept.
 """
 
 import re
@@ -18,7 +18,7 @@ from pgwatch_wed.redaction.names import REDACTED, Names
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.repairs import with_casts
 
-# The mark of this tool's own statements, by which they are known.
+# The mark by which this tool's own statements are recognized.
 _MARK = re.compile(r"\s*(/\* pgwatch_wed(?::[a-z_]{1,40})? \*/)\s*")
 _AUTOVACUUM = re.compile(
     r"(autovacuum: (?:VACUUM ANALYZE|VACUUM|ANALYZE|BRIN summarize) )(.*?)"
@@ -34,13 +34,13 @@ _COMMANDS = frozenset(
 _SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
 _OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+|(?:NOT )?BETWEEN(?: SYMMETRIC)?")
 _OPTION = re.compile(r"[a-z_]{1,40}")
-# What no printed SQL can do without, or what says more of PostgreSQL than of a database.
+# What printed SQL cannot do without, or what is about PostgreSQL rather than a database.
 _LITERALS = frozenset(("SCONST", "USCONST", "BCONST", "XCONST"))
 _COMMENTS = frozenset(("SQL_COMMENT", "C_COMMENT"))
 
 
 class Statements:
-    """Replace the names inside of statements."""
+    """Replace the names in statements."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -59,12 +59,12 @@ class Statements:
             self._rename(tree)
             printed = str(RawStream()(tree))
             is_same = _plain(trees.parse(printed)) == _plain(tree)
-        except Exception:  # noqa: BLE001 - whatever the parser or the printer makes of it, nothing leaks
+        except Exception:  # noqa: BLE001 - whatever the parser or the printer raises, nothing leaks
             is_same = False
         return printed if is_same else self._by_tokens(text)
 
     def expression(self, text: str) -> str:
-        """Replace the names inside of a column's name or an index's expression."""
+        """Replace the names in a column name or an index expression."""
         if self._names.knows(text):
             return self._names.stand_in("column", text)
         return self.of(f"select {text}").removeprefix("SELECT ").removeprefix("select ")
@@ -77,7 +77,7 @@ class Statements:
         return f"{self._names.stand_in('schema', schema)}.{self._relation(schema, name)}"
 
     def _type(self, text: str) -> str:
-        """Replace the names inside of a type as format_type prints it."""
+        """Replace the names in a type as format_type prints it."""
         try:
             (statement,) = trees.parse(f"select null::{text}")
             named: Any = statement.targetList[0].val.typeName
@@ -87,10 +87,10 @@ class Statements:
             return self._names.stand_in("type", text)
         return text if _plain(named) == before else str(RawStream()(named))
 
-    # --- what a name stands for -------------------------------------------------------------
+    # --- what a name denotes -------------------------------------------------------------
 
     def _rename(self, node: Any) -> None:
-        """Replace the names of a node and of all below it."""
+        """Replace the names in a node and all below it."""
         if isinstance(node, tuple | list):
             for each in node:
                 self._rename(each)
@@ -104,7 +104,7 @@ class Statements:
                     self._rename(value)
 
     def _known(self, node: Any) -> tuple[str, ...]:
-        """Replace what is known to be more than just a name; return the fields that are done."""
+        """Replace what is more than just a name; return the fields that are done."""
         match node:
             case ast.RangeVar():
                 node.relname = self._relation(node.schemaname, str(node.relname))
@@ -145,7 +145,7 @@ class Statements:
         return self._names.stand_in(kind, name)
 
     def _relation(self, schema: str | None, name: str) -> str:
-        """Keep PostgreSQL's own relations, where they are meant."""
+        """Keep PostgreSQL's own relations, if they are meant."""
         if schema not in _SYSTEM_SCHEMAS and (
             self._names.knows(name) or not name.startswith("pg_")
         ):
@@ -175,12 +175,12 @@ class Statements:
         kept = last if _OPERATOR.fullmatch(last) else self._name("name", last)
         return _strings((*schemas, kept))
 
-    # --- what does not parse ------------------------------------------------------------------
+    # --- what cannot be parsed ------------------------------------------------------------------
 
     def _by_tokens(self, text: str) -> str:
         try:
             return "".join(self._tokens(text))
-        except (ParseError, ValueError, UnicodeError):  # cut off inside of a literal, or no SQL
+        except (ParseError, ValueError, UnicodeError):  # truncated inside a literal, or not SQL
             return REDACTED
 
     def _tokens(self, text: str) -> Iterator[str]:
@@ -198,7 +198,7 @@ class Statements:
                 yield self._keyword(written, token.kind)
             before = token.name
         if text[end:].strip():
-            raise ValueError("what follows the last token is no comment of ours")
+            raise ValueError("the text after the last token is not a comment of ours")
 
     def _identifier(self, written: str, before: str, rest: str) -> str:
         if written in _COMMANDS:
@@ -212,7 +212,7 @@ class Statements:
         return self._relation(None, name)
 
     def _keyword(self, written: str, kind: str) -> str:
-        """Replace a word of SQL's that is a name as well."""
+        """Replace an SQL keyword that is also a name."""
         name = written.lower()
         is_name = kind in ("UNRESERVED_KEYWORD", "COL_NAME_KEYWORD") and self._names.knows(name)
         return self._name("name", name) if is_name else written
@@ -234,7 +234,7 @@ _KINDS = {
 }
 
 
-# Where something stands in the text, and in which of two ways it is written.
+# Positions in the text, and which of two spellings is used.
 _PLACES = re.compile(r"location|_start$|_end$|^stmt_len$|^funcformat$")
 
 
@@ -244,20 +244,20 @@ def _strings(names: Any) -> tuple[Any, ...]:
 
 @cache
 def _texts(kind: str) -> tuple[str, ...]:
-    """Name the fields of a kind of node that hold a text, rather than a word for a choice."""
+    """Return the fields of a node type that contain text, rather than an enum value."""
     slots: Any = getattr(ast, kind).__slots__
     return tuple(n for n, slot in dict(slots).items() if slot.c_type == "char*")
 
 
 @cache
 def _said(kind: str) -> tuple[str, ...]:
-    """Name the fields of a kind of node that make its meaning."""
+    """Return the fields of a node type that determine its meaning."""
     slots: Any = getattr(ast, kind).__slots__
     return tuple(n for n in slots if not _PLACES.search(n))
 
 
 def _plain(node: Any) -> Any:
-    """Return a tree as values that compare, without places in the text."""
+    """Return a tree as comparable values, without positions in the text."""
     if isinstance(node, tuple | list):
         return [_plain(each) for each in node]
     if isinstance(node, ast.Node):

@@ -19,7 +19,7 @@ class UpdateTarget:
 
 
 def targets(nodes: Iterable[Any]) -> Iterator[UpdateTarget]:
-    """Yield what a statement updates: by UPDATE, ON CONFLICT DO UPDATE and MERGE, also within WITH."""
+    """Yield what a statement updates: with UPDATE, ON CONFLICT DO UPDATE or MERGE, including within WITH."""
     for node in nodes:
         if isinstance(node, ast.UpdateStmt):
             yield from _target(node.relation, node.targetList)

@@ -1,4 +1,4 @@
-"""Texts as pg_stat_statements normalises them → texts that a server takes."""
+"""Texts as normalized by pg_stat_statements → texts that a server accepts."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +11,8 @@ from pgwatch_wed.sqltext import trees
 def with_casts(text: str) -> str:
     """Write ``interval $1`` as ``$1::interval``, and ``extract($1 from x)`` as ``date_part($1, x)``.
 
-    pg_stat_statements puts a parameter in the place of a literal also where its type or a keyword
-    stands before it, as in ``interval '1 day'``; no server takes what comes of it. (pglast does.)
+    pg_stat_statements replaces a literal with a parameter even if its type or a keyword precedes it,
+    as in ``interval '1 day'``; no server accepts the result. (pglast does.)
     """
     if not _LITERAL_SYNTAX.search(text):
         return text
@@ -32,7 +32,7 @@ _LITERAL_SYNTAX = re.compile(r"[\w\")]\s+\$\d|extract\s*\(\s*\$\d", re.IGNORECAS
 
 
 def _repairs(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
-    """Yield (from, to, what stands there instead), in order."""
+    """Yield (from, to, replacement), in order."""
     for place, token in enumerate(tokens):
         if token.name != "PARAM":
             continue
@@ -59,7 +59,7 @@ _TYPES = frozenset(
 
 
 def _type_before(tokens: Sequence[Token], place: int) -> Token | None:
-    """Return the first token of the type that stands before a parameter; None where none does."""
+    """Return the first token of the type that precedes a parameter, or None."""
     at = place - 1
     if at >= 3 and tokens[at].name == "ZONE":  # timestamp with time zone
         at -= 3
@@ -83,9 +83,9 @@ def _parses(text: str) -> bool:
 
 
 def with_values(text: str, value_of: Callable[[int, int], str | None]) -> str:
-    """Write values in the place of parameters, except where ``value_of`` returns None.
+    """Replace parameters with values, except where ``value_of`` returns None.
 
-    It is called with a parameter's number and the place where it begins.
+    It is called with the number of a parameter and the position where it begins.
     """
     pieces, end = [], 0
     for number, token in _parameters(text):

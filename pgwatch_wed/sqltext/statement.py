@@ -1,4 +1,4 @@
-"""A statement's text that the planner takes, or the reason why it does not."""
+"""A statement's text as the planner accepts it, or the reason why it does not."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class UnsupportedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ParsedStatement:
-    """A statement that the planner takes: ``text`` without a trailing semicolon."""
+    """A statement that the planner accepts: ``text`` without a trailing semicolon."""
 
     text: str
     kind: str
@@ -31,24 +31,24 @@ class ParsedStatement:
 
     @property
     def is_write(self) -> bool:
-        """It changes rows of a table."""
+        """Whether it changes rows of a table."""
         return self.kind != "select"
 
 
 def parse(text: str, typical_limit: int | None = None) -> ParsedStatement:
-    """Return what the text holds; raise :class:`UnsupportedError` unless it is one statement.
+    """Return the statement in the text; raise :class:`UnsupportedError` unless there is exactly one.
 
-    Taken are SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE and MERGE, with or without WITH.
-    A ``typical_limit`` takes the place of a parameter in LIMIT, and zero that of one in OFFSET: a
-    generic plan takes an unknown LIMIT for a tenth of the rows, which no user asks for.
+    Supported are SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE and MERGE, with or without WITH.
+    ``typical_limit`` replaces a parameter in LIMIT, and zero one in OFFSET: a generic plan assumes
+    that an unknown LIMIT is a tenth of the rows, which no user requests.
     """
     found = read(text)
     if found.why_not:
         raise UnsupportedError(found.why_not)
     if found.kind not in _KINDS:
-        raise UnsupportedError(f"{_words(found.kind)} is not planned")
+        raise UnsupportedError(f"{_words(found.kind)} statements are not planned")
     if found.makes_table:
-        raise UnsupportedError("SELECT INTO makes a table")
+        raise UnsupportedError("SELECT INTO creates a table")
     limits = [] if typical_limit is None else [p for p in found.parameters if p.bounds]
     values = {p.start: str(typical_limit if p.bounds == "limit" else 0) for p in limits}
     numbers = (p.number for p in found.parameters if p.start not in values)
@@ -65,7 +65,7 @@ def _kind(found: Reading) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Cut off semicolons and comments at the end; what follows the last token is neither."""
+    """Remove semicolons and comments at the end: whatever follows the last token."""
     tokens = [t for t in scan(text) if t.name not in ("SQL_COMMENT", "C_COMMENT")]
     while tokens and tokens[-1].name == "ASCII_59":
         tokens.pop()

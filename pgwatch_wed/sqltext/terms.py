@@ -1,6 +1,6 @@
 """Conditions as EXPLAIN (VERBOSE) prints them → which columns they compare, and how.
 
-The server has resolved everything by then: unqualified names, aliases, views, CTEs, partitions.
+By then, the server has resolved everything: unqualified names, aliases, views, CTEs, partitions.
 """
 
 import re
@@ -35,7 +35,7 @@ _TEXT_CASTS = frozenset({"text"})
 
 
 class Kind(Enum):
-    """What a condition lets an index do."""
+    """How an index can serve a condition."""
 
     EQUAL = "equal"
     IN = "in"
@@ -52,7 +52,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A column, or an expression over columns of one alias; ``text`` has no alias in it."""
+    """A column, or an expression over columns of one alias; ``text`` contains no alias."""
 
     alias: str
     text: str
@@ -62,7 +62,7 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition on an operand. ``other`` is the operand of another alias that it is joined to."""
+    """One condition on an operand. ``other`` is the operand of another alias to which it is joined."""
 
     operand: Operand
     kind: Kind
@@ -74,7 +74,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Conjunction:
-    """Conditions that hold together; each of an OR's arms is a group of its own."""
+    """Conditions that all hold; each arm of an OR is a separate group."""
 
     terms: tuple[Term, ...]
     arms: tuple["Conjunction", ...] = ()
@@ -82,7 +82,7 @@ class Conjunction:
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """An operand with its direction, as CREATE INDEX would say it."""
+    """An operand with its direction, as in CREATE INDEX."""
 
     operand: Operand
     order: str
@@ -111,7 +111,7 @@ def columns(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=20_000)
 def sort_key(text: str) -> SortKey | None:
-    """Return a key of a Sort or Group node, or None where it is not over one alias."""
+    """Return a key of a Sort or Group node, or None if it is not over one alias."""
     text = _readable(text)
     try:
         order = trees.parse(f"select order by {text}")[0].sortClause[0]
@@ -145,7 +145,7 @@ def _direction(order: Any) -> str:
 
 
 def _readable(text: str) -> str:
-    """Turn what only EXPLAIN says into SQL: references to subplans become parameters."""
+    """Turn what only EXPLAIN prints into SQL: references to subplans become parameters."""
     text = _EACH_ROW.sub(f"${_ROW_PARAMETER}", _ONCE.sub("$99", text))
     text = _SUBPLAN_COLUMN.sub(r"$\1", text)
     return _EXISTS.sub("true", _QUANTIFIED.sub("((", text))
@@ -160,7 +160,7 @@ def _parse(text: str) -> Any:
 
 
 def _scanned(text: str) -> Iterator[tuple[str, str]]:
-    """Find ``alias.column`` in what does not parse."""
+    """Find ``alias.column`` in a text that cannot be parsed."""
     try:
         tokens = [t for t in scan(text) if "COMMENT" not in t.name]
     except ParseError:

@@ -1,4 +1,4 @@
-"""One parse of SQL by PostgreSQL's own parser, and one walk over what comes of it."""
+"""The one place that parses SQL, with PostgreSQL's own parser, and walks the result."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,32 +6,30 @@ from typing import Any
 from pglast import ast, parse_sql
 from pglast.parser import ParseError, parse_sql_json
 
-# Shorter texts cannot nest so deeply that building the tree overruns the stack.
+# Shorter texts cannot be nested so deeply that building the tree overflows the stack.
 _LONG = 10_000
 
 
 class UnreadableError(ValueError):
-    """The parser does not take the text; the message says why."""
+    """The parser rejects the text; the message says why."""
 
 
 def parse(text: str) -> tuple[Any, ...]:
-    """Return the statements of a text; raise :class:`UnreadableError` where it is not SQL."""
+    """Return the statements of a text; raise :class:`UnreadableError` if it is not SQL."""
     try:
         if len(text) > _LONG:
-            parse_sql_json(
-                text
-            )  # this one checks the depth; what is too deep would crash the other
+            parse_sql_json(text)  # this one checks the depth, which would crash the other
         return tuple(raw.stmt for raw in parse_sql(text))
     except ParseError as error:
-        raise UnreadableError(f"PostgreSQL's parser does not take it: {error.args[0]}") from None
+        raise UnreadableError(f"PostgreSQL's parser rejects it: {error.args[0]}") from None
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"it cannot be parsed: {error}") from None
 
 
 def walk(node: Any, *closed: type) -> Iterator[Any]:
-    """Yield a node and all below it, parents first; what is below a ``closed`` one stays out.
+    """Yield a node and all below it, parents first, except for what is below a ``closed`` node.
 
-    It takes a node, a tuple of nodes or None.
+    ``node`` may also be a tuple of nodes, or None.
     """
     stack = [node]
     while stack:
@@ -48,12 +46,12 @@ def walk(node: Any, *closed: type) -> Iterator[Any]:
 
 
 def names(parts: Any) -> tuple[str, ...]:
-    """Return the names in a qualified name; a ``*`` is none."""
+    """Return the names in a qualified name, except for ``*``."""
     return tuple(str(part.sval) for part in parts or () if isinstance(part, ast.String))
 
 
 def without_casts(node: Any) -> Any:
-    """Return what stands inside of any casts."""
+    """Return the node inside any casts."""
     while isinstance(node, ast.TypeCast):
         node = node.arg
     return node

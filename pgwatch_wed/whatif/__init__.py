@@ -1,1 +1,1 @@
-"""What would a query cost with these indexes? Oracles, candidates and the search for the best set."""
+"""What would a query cost with these indexes? Oracles, candidates, and the search for the best set."""

@@ -1,4 +1,4 @@
-"""What the advisor knows of tables, columns and existing indexes, read from the lab or a target."""
+"""What the advisor knows about tables, columns and existing indexes, from the lab or a target."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,9 +18,9 @@ from pgwatch_wed.whatif.sizes.postings import Content
 
 @dataclass(frozen=True, slots=True)
 class CatalogColumn:
-    """A column with what its statistics say; ``distinct`` is a number of values, never negative.
+    """A column and its statistics; ``distinct`` is a number of values, never negative.
 
-    ``bins`` are those of its histogram, as many as the statistics target where values abound.
+    ``bins`` are those of its histogram: as many as the statistics target, if there are enough values.
     """
 
     name: str
@@ -41,7 +41,7 @@ class CatalogColumn:
 
     @property
     def width(self) -> Width:
-        """What it takes in an index."""
+        """The space that it takes in an index."""
         return Width(self.type_length, self.alignment, self.mean_width, self.null_fraction)
 
 
@@ -63,7 +63,7 @@ class CatalogTable:
 
 @dataclass(frozen=True, slots=True)
 class ExistingIndex:
-    """An index that the target has. ``keys`` are deparsed columns or expressions."""
+    """An existing index of the target. ``keys`` are deparsed columns or expressions."""
 
     oid: int
     schema: str
@@ -86,7 +86,7 @@ class ExistingIndex:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """Columns whose combinations are at most the referenced table's rows."""
+    """Columns with at most as many combinations as the referenced table has rows."""
 
     table_oid: int
     referenced_oid: int
@@ -107,22 +107,22 @@ class Catalog:
     contents: dict[tuple[int, Key], Content] = field(default_factory=dict)
 
     def is_first_try(self, *what: Hashable) -> bool:
-        """Tell whether something is about to be read for the first time; a failure is a try, too."""
+        """Tell whether something is read for the first time; a failure counts, too."""
         is_first = what not in self.tried
         self.tried.add(what)
         return is_first
 
     def width(self, table: CatalogTable, column: CatalogColumn) -> Width:
-        """Return what a column takes in an index; exact sizes count once they were read."""
+        """Return the space that a column takes in an index; exact sizes once they have been read."""
         known = self.value_sizes.get((table.oid, column.name), ())
         return replace(column.width, known=known)
 
     def common(self, table: CatalogTable, column: CatalogColumn) -> tuple[float, ...]:
-        """Return the shares of a column's most common values, as far as they were read."""
+        """Return the shares of a column's most common values, if they have been read."""
         return self.common_shares.get((table.oid, column.name), ())
 
     def column(self, table: CatalogTable, key: Key) -> CatalogColumn | None:
-        """Return the column that a key is, or what is known of its expression."""
+        """Return the column of a key, or what is known about its expression."""
         if key.column is not None:
             return table.columns.get(key.column)
         return self.expressions.get((table.oid, key.text))
@@ -150,7 +150,7 @@ class Catalog:
         return {oid: tuple(each) for oid, each in found.items()}
 
     def root(self, table: CatalogTable) -> CatalogTable:
-        """Return the partitioned table that a partition belongs to, at the top; else the table."""
+        """Return the topmost partitioned table that a partition belongs to, or the table itself."""
         while table.is_partition and table.parent is not None and table.parent in self.tables:
             table = self.tables[table.parent]
         return table
@@ -163,16 +163,16 @@ class Catalog:
         return tuple(leaf for child in below for leaf in self.leaves(child))
 
     def rows(self, table: CatalogTable) -> float:
-        """Return the rows of a table with its partitions."""
+        """Return the rows of a table including its partitions."""
         return sum(max(leaf.rows, 0.0) for leaf in self.leaves(table))
 
     def pages(self, table: CatalogTable) -> int:
-        """Return the blocks of a table with its partitions."""
+        """Return the blocks of a table including its partitions."""
         return sum(leaf.pages for leaf in self.leaves(table))
 
 
 def read(connection: psycopg.Connection[Any]) -> Catalog:
-    """Read the catalog of the connection's database, leaving out PostgreSQL's own schemas."""
+    """Read the catalog of the connection's database, except for PostgreSQL's own schemas."""
     with connection.cursor(row_factory=dict_row) as cursor:
         columns: dict[int, list[dict[str, Any]]] = {}
         for row in cursor.execute(
@@ -195,9 +195,9 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
 
 
 def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: CatalogTable) -> None:
-    """Add what statistics say of the values of a table's columns: their sizes, the most common's shares.
+    """Add what statistics tell about the values in a table's columns: sizes, and shares of the most common.
 
-    Of all tables it would be too much to keep. More than one try is free.
+    For all tables, it would be too much to keep. Repeated calls do nothing.
     """
     if not catalog.is_first_try("values", table.oid):
         return
@@ -217,7 +217,7 @@ def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: Ca
 
 
 def deduplicates() -> sql.Composable:
-    """Return SQL that tells whether B-trees put equal values of the base type ``b`` together."""
+    """Return SQL that tells whether B-trees deduplicate equal values of the base type ``b``."""
     return queries.fragment("whatif", "deduplicates")
 
 
@@ -230,7 +230,7 @@ def _column(row: dict[str, Any], table_rows: float) -> CatalogColumn:
     width = row.pop("avg_width") or (length if length > 0 else 32)
     stated = row.pop("n_distinct")
     nulls = row.pop("null_frac") or 0.0
-    # without statistics the planner assumes 200 values; a negative number is a share of the rows
+    # without statistics, the planner assumes 200 values; a negative number is a share of the rows
     distinct = 200.0 if stated is None else stated if stated >= 0 else -stated * table_rows
     return CatalogColumn(
         **row,

@@ -23,7 +23,7 @@ def widths(catalog: Catalog, index: ExistingIndex) -> list[Width]:
 
 
 def size(catalog: Catalog, table: CatalogTable, index: Candidate, rows: float) -> IndexSize:
-    """Return the size of a candidate on one table with storage that holds ``rows`` entries."""
+    """Return the size of a candidate with ``rows`` entries on one table with storage."""
     keys = [_width(catalog, table, key) for key in index.keys]
     match index.method:
         case "btree":
@@ -64,7 +64,7 @@ def gin(catalog: Catalog, table: CatalogTable, index: Candidate, rows: float) ->
 
 
 def _guessed(catalog: Catalog, table: CatalogTable, key: Key) -> Content:
-    """Return what a key may hold where no statistics tell: an entry for ten bytes of a value."""
+    """Guess the contents of a key without statistics: one entry per ten bytes of a value."""
     each = max(1.0, _width(catalog, table, key).mean / 10)
     number = max(1.0, min(table.rows * each, 50_000.0))
     return Content((postings.Elements(number, table.rows * each / number),), 10.0)

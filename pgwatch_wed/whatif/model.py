@@ -1,4 +1,4 @@
-"""The words of the advisor: queries, indexes that might be, plans, and advice."""
+"""The advisor's data: queries, candidates, plans and advice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pgwatch_wed.quote import ident
 class Query:
     """A statement of the workload. ``weight`` multiplies its cost.
 
-    ``calls`` and ``total_ms`` are measured where the workload comes from pg_stat_statements.
+    ``calls`` and ``total_ms`` are measured values if the workload comes from pg_stat_statements.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """One key of an index: a quoted column or an expression, as it stands in CREATE INDEX."""
+    """One key of an index: a quoted column or an expression, as in CREATE INDEX."""
 
     text: str
     column: str | None = None
@@ -35,19 +35,19 @@ class Key:
 
     @property
     def sql(self) -> str:
-        """The key as CREATE INDEX takes it."""
+        """The key in the syntax of CREATE INDEX."""
         core = self.text if self.column is not None else f"({self.text})"
         return " ".join(part for part in (core, self.operator_class, self.order) if part)
 
     @classmethod
     def of(cls, column: str, operator_class: str = "", order: str = "") -> "Key":
-        """Make a key of a column."""
+        """Return a key that is a column."""
         return cls(ident(column), column, operator_class, order)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Candidate:
-    """An index that might be built. Equal definitions are equal objects."""
+    """An index that might be built. Objects with equal definitions are equal."""
 
     schema: str
     table: str
@@ -71,7 +71,7 @@ class Candidate:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The keys as people read them."""
+        """The keys in readable form."""
         return tuple(k.column if k.column is not None else k.text for k in self.keys)
 
     @property
@@ -82,7 +82,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the planner said: cost, the indexes it used, and the whole tree."""
+    """The planner's result: cost, indexes used, and the whole tree."""
 
     cost: float
     used: frozenset[Candidate]
@@ -92,14 +92,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A statement without advice, and why."""
+    """A statement without recommended indexes, and why."""
 
     query: str
     reason: str
 
 
 class PlanError(Exception):
-    """The server refuses to plan a statement; the text is its message in one line."""
+    """The server refuses to plan a statement; the text is its message on one line."""
 
 
 Configuration = frozenset[Candidate]

@@ -1,4 +1,4 @@
-"""What answers "what would this query cost with these indexes?": the lab and hypopg do."""
+"""What answers the question "what would this query cost with these indexes?": the lab or HypoPG."""
 
 from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from pgwatch_wed.whatif.model import Candidate, Plan, Query
 
 
 class Oracle(Protocol):
-    """What answers "what would this query cost with these indexes?"."""
+    """What answers the question "what would this query cost with these indexes?"."""
 
     engine: str
     catalog: Catalog
@@ -18,18 +18,18 @@ class Oracle(Protocol):
     trigram: str | None
 
     def add(self, indexes: Iterable[Candidate]) -> None:
-        """Make candidates known; what the server refuses is told by :meth:`refusal`."""
+        """Add candidates; :meth:`refusal` tells which of them the server refuses."""
 
     def refusal(self, index: Candidate) -> str | None:
-        """Return why the server does not take an index, or None."""
+        """Return why the server refuses an index, or None."""
 
     def size(self, index: Candidate) -> int:
-        """Return the bytes that it would take when really built."""
+        """Return the size that it would have if it were really built."""
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
-        """Yield queries with their plans where no index hides a condition; close it when done.
+        """Yield queries with their plans without indexes, which would hide conditions; close it when done.
 
-        Nothing else may be asked meanwhile. What cannot be planned is left out.
+        Nothing else may be requested in the meantime. Queries that cannot be planned are left out.
         """
 
     def plan(
@@ -40,4 +40,4 @@ class Oracle(Protocol):
         *,
         bare: bool = False,
     ) -> Plan:
-        """Return the plan with candidates shown and existing indexes hidden."""
+        """Return the plan with candidates visible and existing indexes hidden."""

@@ -14,7 +14,7 @@ _UNITS = {"cost": "planner cost", "ms": "ms of observed time"}
 
 
 def as_json(advice: Advice) -> str:
-    """Return the advice in the fixed form; every statement in ``indexes`` runs as it stands."""
+    """Return the advice in its documented form; every statement in ``indexes`` can be run as it is."""
     return json.dumps(as_dict(advice), indent=2, ensure_ascii=False)
 
 
@@ -109,7 +109,8 @@ def as_text(advice: Advice) -> str:
 
 def _text_lines(advice: Advice) -> Iterable[str]:
     yield (
-        f"{len(advice.indexes)} indexes, {units.size(advice.bytes)} of {units.size(advice.budget_bytes)}: "
+        f"{units.count(len(advice.indexes), 'index', 'indexes')}, {units.size(advice.bytes)} of a budget of "
+        f"{units.size(advice.budget_bytes)}: "
         f"{_UNITS[advice.unit]} {advice.cost_before:,.0f} → {advice.cost_after:,.0f}"
         f" ({_change(advice.cost_before, advice.cost_after)})"
     )
@@ -118,8 +119,8 @@ def _text_lines(advice: Advice) -> Iterable[str]:
         yield ""
         yield from _few_lines(script_of(each).sql.splitlines())
         yield (
-            f"  {units.size(each.size_bytes)}; without it {_change(each.cost_with, each.cost_without)}"
-            f" for the workload; used by {_few(each.queries)}"
+            f"  {units.size(each.size_bytes)}; without it, the workload would cost "
+            f"{_change(each.cost_with, each.cost_without)}; used by {_few(each.queries)}"
         )
         yield from _truth_of(each, advice.verified)
         yield from (f"  makes {name} redundant" for name in each.makes_redundant)
@@ -129,7 +130,7 @@ def _text_lines(advice: Advice) -> Iterable[str]:
         yield from _truth_lines(advice.verified)
     yield from (f"\n{note}" for note in advice.notes)
     if advice.hidden_statements:
-        yield f"\n{advice.hidden_statements} statements are hidden from this role"
+        yield f"\n{units.count(advice.hidden_statements, 'statement')} hidden from this role"
 
 
 def _query_lines(advice: Advice) -> Iterable[str]:
@@ -139,21 +140,21 @@ def _query_lines(advice: Advice) -> Iterable[str]:
     for gain in helped:
         yield f"  {_change(gain.cost_before, gain.cost_after):>8}  {gain.name}"
     if advice.rejected:
-        yield "\nWithout advice"
+        yield "\nQueries without recommended indexes"
         yield from (f"  {r.query}: {r.reason}" for r in advice.rejected)
 
 
 def _truth_of(advice: IndexAdvice, found: Verified | None) -> Iterable[str]:
     for each in found.indexes if found is not None else ():
         if each.index == advice.index:
-            gain = "its gain was not measured: its queries were not run"
+            gain = "gain not measured, since its queries were not run"
             if each.bought_ms is not None:
-                gain = f"without it the queries take {_ms(each.bought_ms)} more"
+                gain = f"without it, the queries take {_ms(each.bought_ms)} longer"
             yield f"  built on the copy: {units.size(each.size_bytes)} in {each.build_seconds:.1f} s; {gain}"
 
 
 def _truth_lines(found: Verified) -> Iterable[str]:
-    clock = "processor time" if found.clock == "cpu" else "elapsed time"
+    clock = "CPU time" if found.clock == "cpu" else "elapsed time"
     yield (
         f"\nVerified on {found.copy}: {clock} {_ms(found.before_ms)} → {_ms(found.after_ms)}"
         f" ({_change(found.before_ms, found.after_ms)}), best of {found.repetitions} runs"
@@ -166,7 +167,7 @@ def _truth_lines(found: Verified) -> Iterable[str]:
     if found.unchanged:
         words = "queries keep their plans" if found.unchanged > 1 else "query keeps its plan"
         yield f"  {found.unchanged} more {words}"
-    yield from _named("Taken out", [(each.ddl, each.reason) for each in found.losers])
+    yield from _named("Rejected", [(each.ddl, each.reason) for each in found.losers])
     yield from _named("Not run", [(r.query, r.reason) for r in found.not_run])
     yield from (f"\n{note}" for note in found.notes)
 
@@ -181,10 +182,10 @@ def _ms(value: float) -> str:
 
 
 def _few_lines(lines: list[str]) -> Iterable[str]:
-    """Yield the lines of a script; of one for many partitions so many that the form is seen."""
+    """Yield the lines of a script; if there are many partitions, only enough to show the pattern."""
     yield from lines[:_MOST_LINES]
     if len(lines) > _MOST_LINES:
-        yield f"… {len(lines) - _MOST_LINES} more lines: --format sql prints all"
+        yield f"… {len(lines) - _MOST_LINES} more lines; use --format sql to print all"
 
 
 def script_of(advice: IndexAdvice) -> Script:
@@ -196,15 +197,15 @@ def script_of(advice: IndexAdvice) -> Script:
 def as_sql(advice: Advice) -> str:
     """Return a script for psql; CONCURRENTLY, so it must not run inside a transaction."""
     lines = [
-        "-- Advised by db-analyze indexes. Run it with psql -v ON_ERROR_STOP=1, and not inside a transaction.",
-        "-- A build that fails leaves an invalid index: drop it, and continue with that statement.",
+        "-- Recommended by db-analyze indexes. Run with psql -v ON_ERROR_STOP=1, outside a transaction block.",
+        "-- A failed build leaves an invalid index: drop it, and continue with that statement.",
     ]
     for each in advice.indexes:
         script = script_of(each)
         lines += ["", comment(f"{units.size(each.size_bytes)}; used by {_few(each.queries)}")]
         lines += [script.sql]
         lines += [f"-- undo: {line}" for line in script.undo_sql.splitlines()]
-        lines += [comment(f"then redundant, after a test: {sql}") for sql in each.drops]
+        lines += [comment(f"then redundant (test first): {sql}") for sql in each.drops]
     return "\n".join(lines) + "\n"
 
 
@@ -215,13 +216,13 @@ def as_alembic(advice: Advice) -> str:
     return _REVISION.format(upgrade=_block(ups), downgrade=_block(downs))
 
 
-_REVISION = '''"""Build the indexes that db-analyze advised."""
+_REVISION = '''"""Create the indexes recommended by db-analyze."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "pgwatch_wed_indexes"
-down_revision = None  # set the revision that comes before it in your history
+down_revision = None  # set this to the preceding revision in your history
 branch_labels = None
 depends_on = None
 
@@ -277,7 +278,7 @@ def _downgrade(advice: IndexAdvice) -> list[str]:
 
 
 def _is_alembics(advice: IndexAdvice) -> bool:
-    """Tell whether Alembic's own operation does it: one statement that creates the index under its name."""
+    """Tell whether Alembic's own operation is sufficient: one statement that creates the index by its name."""
     ours = advice.index.ddl(advice.name, concurrently=True)
     return not advice.index.options and [s.sql for s in script_of(advice).steps] == [ours]
 

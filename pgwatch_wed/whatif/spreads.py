@@ -1,4 +1,4 @@
-"""How a table's rows fall on the keys of an index, by its columns' statistics."""
+"""How a table's rows are distributed over the keys of an index, from its columns' statistics."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,9 +16,9 @@ _UNKNOWN_VALUES = 200.0
 def groups(
     catalog: Catalog, table: CatalogTable, keys: Sequence[Key], rows: float
 ) -> list[KeyGroup]:
-    """Return how many keys ``rows`` rows of a table have, and how many rows each.
+    """Return how many keys ``rows`` rows of a table have, and how many rows each key has.
 
-    Columns count as independent, except where a foreign key or a unique key says otherwise.
+    Columns are assumed to be independent, unless a foreign key or a unique key says otherwise.
     """
     columns = [catalog.column(table, key) for key in keys]
     names = {k.column for k in keys if k.column is not None}
@@ -35,7 +35,7 @@ def groups(
     )
     if most_various is None:
         return together
-    # independence would scatter rows: there are at least as many keys as its one column has values
+    # independence would scatter rows: there are at least as many keys as one column has values
     alone = _of_column(catalog, table, most_various, part)
     return key_groups.fuller(together, alone)
 
@@ -55,7 +55,7 @@ def _spread(catalog: Catalog, table: CatalogTable, column: CatalogColumn) -> Spr
 def _of_column(
     catalog: Catalog, table: CatalogTable, column: CatalogColumn, part: float
 ) -> list[KeyGroup]:
-    # neighbours may share what a partial index asks for, or not: between the two
+    # clustered rows may all match a partial index's predicate, or not: between the two
     together = 0.5 if key_groups.is_clustered(column.correlation) else 0.0
     spread = _spread(catalog, table, column)
     return key_groups.of_column(spread, table.rows, part, together=together)
@@ -100,7 +100,7 @@ def _references(
 
 
 def _expression_values(table: CatalogTable, key: Key) -> float:
-    """Return how many values an expression may have: as many as what it is made of."""
+    """Return how many values an expression may have: as many as its columns."""
     inputs = inputs_of(table, key)
     return math.prod(c.distinct for c in inputs) if inputs else _UNKNOWN_VALUES
 

@@ -1,4 +1,4 @@
-"""A plan → what each table of it is asked: conditions, joins, order, and the columns that are read."""
+"""A plan → how each of its tables is used: conditions, joins, sort orders, and the columns read."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _CONDITIONS = (
     *("TID Cond", "One-Time Filter", "Conflict Filter", "Rows Removed by Filter"),
 )
 _LISTS = ("Sort Key", "Group Key", "Presorted Key", "Hash Key", "Cache Key")
-# Nodes that compute their output; all others pass on what they get.
+# Nodes that compute their output; all others pass on their input.
 _PROJECTING = frozenset(
     {"Nested Loop", "Hash Join", "Merge Join", "Aggregate", "WindowAgg", "Group", "Result"}
 ) | {"ProjectSet", "ModifyTable", "SetOp"}
@@ -25,7 +25,7 @@ _EXACT_BELOW = frozenset(
 
 @dataclass(slots=True)
 class TableUse:
-    """What one appearance of a table in a query asks for."""
+    """What one occurrence of a table in a query requires."""
 
     table: CatalogTable
     alias: str
@@ -36,19 +36,19 @@ class TableUse:
     is_target: bool = False
 
     def mine(self, group: Conjunction) -> list[Term]:
-        """Return the conditions of a group that are on this table."""
+        """Return the conditions in a group that are on this table."""
         return [t for t in group.terms if t.operand.alias == self.alias]
 
 
 def uses(tree: PlanNode, catalog: Catalog) -> list[TableUse]:
-    """Return the uses of tables of the catalog in a plan, partitions counted as their root."""
+    """Return the uses of the catalog's tables in a plan; partitions count as their root."""
     found = dict(_scans(tree, catalog))
     for node in walk(tree):
         _add_conditions(node, found)
         _add_orders(node, found)
     only = next(iter(found)) if len(found) == 1 else ""
     for alias, column in _read(tree):
-        # where there is one table EXPLAIN writes output columns without an alias
+        # with only one table, EXPLAIN prints output columns without an alias
         if (alias or only) in found:
             found[alias or only].needed.add(column)
     for use in found.values():
@@ -70,7 +70,7 @@ def _scans(tree: PlanNode, catalog: Catalog) -> Iterator[tuple[str, TableUse]]:
 
 def _add_conditions(node: PlanNode, found: Mapping[str, TableUse]) -> None:
     if node["Node Type"] in ("Aggregate", "WindowAgg", "Group"):
-        return  # HAVING: on groups, not on rows
+        return  # HAVING: applies to groups, not to rows
     for text in _texts(node, _CONDITIONS):
         group = terms.conditions(text)
         for alias in _aliases(group) & found.keys():
@@ -106,7 +106,7 @@ def _add_order(texts: Iterable[str], found: Mapping[str, TableUse], *, is_sort: 
 
 
 def _add_extremes(node: PlanNode, found: Mapping[str, TableUse]) -> None:
-    """Note min(x) and max(x) without groups: the first entry of an index on x answers them."""
+    """Note min(x) and max(x) without GROUP BY: the first entry of an index on x provides them."""
     if node.get("Group Key"):
         return
     for text in node.get("Output", ()):
@@ -116,7 +116,7 @@ def _add_extremes(node: PlanNode, found: Mapping[str, TableUse]) -> None:
 
 
 def _read(tree: PlanNode) -> Iterator[tuple[str, str]]:
-    """Yield every column that something above or in a scan really reads."""
+    """Yield every column that is really read in or above a scan."""
     for node, is_exact in _with_parents(tree):
         texts = list(_texts(node, (*_CONDITIONS, *_LISTS)))
         if is_exact or node["Node Type"] in _PROJECTING:
@@ -126,7 +126,7 @@ def _read(tree: PlanNode) -> Iterator[tuple[str, str]]:
 
 
 def _with_parents(tree: PlanNode) -> Iterator[tuple[PlanNode, bool]]:
-    """Yield nodes, and whether their output is just what is asked of them."""
+    """Yield nodes, and whether their output is exactly what is required of them."""
     stack: list[tuple[PlanNode, bool]] = [(tree, True)]
     while stack:
         node, is_exact = stack.pop()
@@ -148,7 +148,7 @@ def _texts(node: PlanNode, names: Iterable[str]) -> Iterator[str]:
 
 
 def _merged(found: Iterable[TableUse]) -> Iterator[TableUse]:
-    """Yield each use once: partitions of one table are asked the same."""
+    """Yield each use once: all partitions of a table are used alike."""
     seen: dict[tuple[int, tuple[str, ...]], TableUse] = {}
     for use in found:
         key = (use.table.oid, tuple(sorted(_signature(use))))

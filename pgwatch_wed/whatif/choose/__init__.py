@@ -1,1 +1,1 @@
-"""Which indexes to try, and which set of them to advise."""
+"""Which indexes to try, and which set of them to recommend."""

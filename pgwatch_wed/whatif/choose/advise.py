@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from pgwatch_wed import units
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies.script import Script
@@ -32,12 +33,12 @@ _SLOW = 1.0  # seconds of planning
 _BUILT_AT_ONCE = 20
 _WIDENING_ROUNDS = 3
 _MISSED = 20
-_LATE = "the time was up before it was looked at; give more with --seconds"
+_LATE = "out of time before it was considered; increase --seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class AdviceOptions:
-    """What the user allows. ``budget_bytes`` None: a quarter of the tables' size."""
+    """The user's options. ``budget_bytes`` None means a quarter of the tables' size."""
 
     budget_bytes: int | None = None
     max_width: int = 3
@@ -47,7 +48,7 @@ class AdviceOptions:
 
 @dataclass(frozen=True, slots=True)
 class QueryGain:
-    """A query's cost, weighted, without and with the advised set, and the indexes it then uses."""
+    """A query's weighted cost without and with the recommended set, and the indexes it then uses."""
 
     name: str
     query_id: int | None
@@ -59,10 +60,10 @@ class QueryGain:
 
 @dataclass(frozen=True, slots=True)
 class IndexAdvice:
-    """One advised index. Costs are the workload's without it and with it, beside the others.
+    """A recommended index. Costs are those of the workload without and with it, given the others.
 
-    ``script`` builds it on the target, and ``drops`` take away what it makes redundant: :mod:`engines`
-    adds them, since they depend on what the target has and the lab has not.
+    ``script`` builds it on the target, and ``drops`` remove what it makes redundant: :mod:`engines`
+    adds them, since they depend on what exists on the target but not in the lab.
     """
 
     index: Candidate
@@ -82,7 +83,7 @@ class IndexAdvice:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The set, what it changes, and why the other queries get none."""
+    """The set, what it changes, and why the other queries do not benefit."""
 
     indexes: tuple[IndexAdvice, ...]
     cost_before: float
@@ -101,7 +102,7 @@ class Advice:
 
 
 class Advisor:
-    """One run over one oracle. Use :func:`advise`."""
+    """One run with one oracle. Use :func:`advise`."""
 
     def __init__(
         self,
@@ -131,11 +132,11 @@ class Advisor:
         self._budget = int(pages * 8192 * _BUDGET_SHARE) if asked is None else asked
 
     def run(self) -> Advice:
-        """Work until done or out of time, and return the best set found so far."""
+        """Run until done or out of time, and return the best set found."""
         self._progress("planning the workload", 0.1)
         self._queries = [q for each in self._workload.queries if (q := self._begin(each))]
         self._queries.sort(key=lambda q: -q.weight * self._base[q.name])
-        self._progress("building candidates", 0.2)
+        self._progress("generating candidates", 0.2)
         self._make_candidates()
         found = self._explore()
         self._share(found)
@@ -144,19 +145,19 @@ class Advisor:
         return self._advice(chosen)
 
     def told(self, indexes: Iterable[Candidate]) -> Advice:
-        """Return the advice as it is with only some of the indexes, after :meth:`run`."""
-        self._began = time.monotonic()  # to tell is not to search: it has its own time
+        """Return the advice with only some of the indexes, after :meth:`run`."""
+        self._began = time.monotonic()  # this is not part of the search: it has its own time
         return self._advice(frozenset(indexes))
 
     @property
     def queries(self) -> Sequence[Query]:
-        """The queries that could be planned, with the weights that they were given."""
+        """The queries that could be planned, with their weights."""
         return self._queries
 
     # The workload
 
     def _begin(self, query: Query) -> Query | None:
-        """Plan a query as things are; give a measured one the weight that makes cost time."""
+        """Plan a query without changes; weight a measured one so that cost equals time."""
         if self._left(_EXPLORE_SHARE) <= 0 and self._base:
             self._rejected[query.name] = _LATE
             return None
@@ -193,7 +194,7 @@ class Advisor:
             self._build(names[start : start + _BUILT_AT_ONCE])
 
     def _build(self, names: Sequence[str]) -> None:
-        """Build the candidates of some queries; none when the time to explore would be gone."""
+        """Build the candidates of some queries; none if no time would be left to explore."""
         if self._left(_EXPLORE_SHARE * 0.75) <= 0:
             for name in names:
                 del self._candidates[name]
@@ -223,10 +224,10 @@ class Advisor:
             if query.name not in self._candidates:
                 continue
             self._explored.add(query.name)
-            self._progress("asking what-if", 0.3 + 0.3 * number / len(self._queries))
+            self._progress("trying indexes", 0.3 + 0.3 * number / len(self._queries))
             share = query.weight * self._base[query.name] / total
             calls = max(6, min(_CALLS_A_QUERY, int(_CALLS_A_QUERY * len(self._queries) * share)))
-            # a query of many joins may take seconds to plan: it shall not live on others' time
+            # a query with many joins may take seconds to plan, and must not use up the time of others
             left = self._left(_EXPLORE_SHARE)
             fair = left * max(share, 1 / (len(self._queries) - number))
             calls = min(calls, max(2, int(fair / max(self._plan_seconds[query.name], 1e-6))))
@@ -241,7 +242,7 @@ class Advisor:
         return frozenset(found)
 
     def _share(self, found: Configuration) -> None:
-        """Let every query see what others use, and what merging such indexes gives."""
+        """Try for every query the indexes that others use, and those merged from them."""
         new = self._mergers(found)
         self._oracle.add(new)
         everything = found | {i for i in new if self._oracle.refusal(i) is None}
@@ -277,7 +278,7 @@ class Advisor:
             for query in self._queries:
                 if self._left(1.0) > 0:
                     self._ask(query, best)
-            # what looked best by the plans that were known may be worse by those that were not
+            # what looked best by the known plans may be worse by plans that were not yet known
             proven[best] = self._objective(best)
             best = min(proven, key=lambda s: (proven[s], sorted(s)))
             if round_number < _WIDENING_ROUNDS:
@@ -287,7 +288,7 @@ class Advisor:
         return self._pruned(self._without_idlers(best))
 
     def _objective(self, chosen: Configuration) -> float:
-        """Return what a set costs by plans that were asked for: reads with their risk, and writes."""
+        """Return the cost of a set by plans that were requested: reads including risk, and writes."""
         reads = 0.0
         for query in self._queries:
             known = self._pool.exact(query, chosen) or self._pool.bound(query, chosen)
@@ -295,9 +296,9 @@ class Advisor:
         return reads + sum(self._write_cost(i) for i in chosen)
 
     def _widen(self, chosen: Configuration, deadline: float) -> None:
-        """Ask what queries would do if chosen indexes served each other's queries, or those in want.
+        """Plan queries with chosen indexes that serve other queries, and with the most useful of the others.
 
-        Only plans are asked for: whether it pays is the search's to say.
+        This only requests plans; the search decides whether it pays off.
         """
         users = self._users(chosen)
         pairs = [(a, b, users[b]) for a in chosen for b in chosen if a < b]
@@ -311,7 +312,7 @@ class Advisor:
                     self._ask(query, (chosen - {index, other}) | {joined})
 
     def _missed(self, chosen: Configuration) -> list[tuple[Query, Candidate]]:
-        """Return the indexes that would help most but are not chosen, with the query they help."""
+        """Return the indexes that would help most but are not chosen, each with the query that it helps."""
         least = _MIN_GAIN * sum(q.weight * self._base[q.name] for q in self._queries)
         found = []
         for query in self._queries:
@@ -345,14 +346,14 @@ class Advisor:
         return writes.cost(index, self._oracle.catalog, self._writes, weights)
 
     def _ask(self, query: Query, chosen: Configuration) -> float:
-        """Return the cost of a query under a set; where it cannot be planned, what it was."""
+        """Return the cost of a query with a set; if it cannot be planned, the original cost."""
         try:
             return self._pool.plan(query, chosen).cost
         except PlanError:
             return self._base[query.name]
 
     def _without_idlers(self, chosen: Configuration) -> Configuration:
-        """Take out indexes that no plan uses."""
+        """Remove indexes that no plan uses."""
         used = {
             i
             for q in self._queries
@@ -362,7 +363,7 @@ class Advisor:
         return chosen & used
 
     def _pruned(self, chosen: Configuration) -> Configuration:
-        """Take out, the least useful first, what really earns less than it must."""
+        """Remove, least useful first, indexes whose real gain is below the minimum."""
         least = _MIN_GAIN * sum(q.weight * self._base[q.name] for q in self._queries)
         users = self._users(chosen)
         gains: dict[Candidate, float] = {}
@@ -377,7 +378,7 @@ class Advisor:
             touched = {q.name for q in users[worst]}
             chosen = self._without_idlers(chosen - {worst})
             users = self._users(chosen)
-            # only what serves the same queries can be worth another amount now
+            # only the gain of indexes that serve the same queries can have changed
             gains = {
                 i: gain
                 for i, gain in gains.items()
@@ -386,7 +387,7 @@ class Advisor:
         return chosen
 
     def _users(self, chosen: Configuration) -> dict[Candidate, list[Query]]:
-        """Return the queries that use each index of a set."""
+        """Return the queries that use each index in a set."""
         found: dict[Candidate, list[Query]] = {index: [] for index in chosen}
         for query in self._queries:
             known = self._pool.exact(query, chosen)
@@ -395,12 +396,12 @@ class Advisor:
         return found
 
     def _true_gain(self, index: Candidate, chosen: Configuration, users: Iterable[Query]) -> float:
-        """Return what an index saves beside the others, less what it costs writes."""
+        """Return what an index saves in addition to the others, minus its cost for writes."""
         rest = chosen - {index}
         saved = sum(self._cost(q, rest) - self._cost(q, chosen) for q in users)
         return saved - self._write_cost(index)
 
-    # Telling
+    # Results
 
     def _advice(self, chosen: Configuration) -> Advice:
         names = naming.names(self._oracle.catalog, sorted(chosen), self._taken)
@@ -452,7 +453,7 @@ class Advisor:
     ) -> IndexAdvice:
         catalog = self._oracle.catalog
         rest = chosen - {index}
-        # only those that use it can become dearer without it
+        # only queries that use it can become more expensive without it
         lost = sum(q.weight * self._without(q, rest) - self._cost(q, chosen) for q in users)
         return IndexAdvice(
             index=index,
@@ -472,12 +473,12 @@ class Advisor:
 
     def _caveats(self, index: Candidate) -> Iterable[str]:
         if index.method == "gin":
-            yield "what a GIN index saves is estimated from little; --verify measures it"
+            yield "The benefit of a GIN index is only a rough estimate; use --verify to measure it."
         if any(k.column is None for k in index.keys):
-            yield "run ANALYZE after building: an expression has no statistics before"
+            yield "Run ANALYZE after building it: until then, the expression has no statistics."
 
     def _without(self, query: Query, rest: Configuration) -> float:
-        """Return the cost under a set; when the time is up, that of the best plan that is known."""
+        """Return the cost with a set; when out of time, that of the best known plan."""
         if self._left(1.0) > 0:
             return self._ask(query, rest)
         known = self._pool.bound(query, rest)
@@ -496,19 +497,23 @@ class Advisor:
         if query.name not in self._candidates:
             return _LATE
         if not self._candidates[query.name]:
-            return "it has no condition, join or order on a larger table that an index lacks"
+            return (
+                "it has no condition, join or sort order on a larger table that is not indexed yet"
+            )
         base = self._base[query.name]
         helpful = [k for k in self._pool.known(query) if k.used and k.cost < _USEFUL * base]
         if query.name not in self._explored:
             return _LATE
         if not helpful:
-            return "no index that was tried lowers its cost"
+            return "none of the indexes tried lowers its cost"
         if all(k.value >= base for k in helpful):
-            return "indexes would lower its estimated cost, but their plans risk to be slower"
+            return "indexes would lower its estimated cost, but the plans risk being slower"
         least = min(sum(self._oracle.size(i) for i in k.used) for k in helpful)
         if least > self._budget:
-            return f"the smallest index that helps it takes {least} bytes, more than the budget"
-        return "indexes that would help it gain less than others in the same budget, or too little"
+            return (
+                f"the smallest index that helps it takes {units.size(least)}, more than the budget"
+            )
+        return "indexes that would help it gain less than others within the budget, or too little"
 
     def _left(self, share: float) -> float:
         return self._began + self._options.seconds * share - time.monotonic()
@@ -521,7 +526,7 @@ def advise(
     progress: Progress = silent,
     taken: Mapping[str, Set[str]] | None = None,
 ) -> Advice:
-    """Return the best set of indexes that was found in the time and budget that were given.
+    """Return the best set of indexes found within the given time and budget.
 
     ``taken`` are names by schema that no index may get, beside those that the oracle knows.
     """

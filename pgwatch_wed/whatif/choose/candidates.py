@@ -1,4 +1,4 @@
-"""Indexes that might help a query: from what its plan asks of each table."""
+"""Indexes that might help a query, from how its plan uses each table."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ _VOLATILE = ("now()", "current_", "localtime", "clock_timestamp", "random(")
 
 @dataclass(frozen=True, slots=True)
 class CandidateOptions:
-    """What candidates may look like."""
+    """Which kinds of candidates are allowed."""
 
     max_width: int = 3
     is_c_collation: bool = False
@@ -39,7 +39,7 @@ Keys = tuple[Key, ...]
 
 @dataclass(slots=True)
 class _Asked:
-    """Keys of a conjunction, by what is asked of them; the most selective first."""
+    """Keys of a conjunction, by kind of condition; the most selective first."""
 
     equal: list[Key] = field(default_factory=list)
     joined: list[Key] = field(default_factory=list)
@@ -52,7 +52,7 @@ class _Asked:
 
 
 def candidates(use: TableUse, catalog: Catalog, options: CandidateOptions) -> list[Candidate]:
-    """Return indexes that could serve this use of a table, plain ones first."""
+    """Return indexes that could support this use of a table, plain ones first."""
     table = use.table
     if table.is_temporary or catalog.pages(table) < _MIN_PAGES:
         return []
@@ -69,7 +69,7 @@ def candidates(use: TableUse, catalog: Catalog, options: CandidateOptions) -> li
 
 
 def merged(one: Candidate, other: Candidate) -> Candidate | None:
-    """Return an index that serves what both serve, if the keys of one begin the other's."""
+    """Return an index that replaces both, if the keys of one are the leading keys of the other."""
     same = (one.schema, one.table, one.method, one.predicate, one.options)
     if same != (other.schema, other.table, other.method, other.predicate, other.options):
         return None
@@ -134,12 +134,12 @@ def _key(table: CatalogTable, term: Term, options: CandidateOptions) -> Key | No
 
 
 def _may_be_indexed(operand: Operand) -> bool:
-    """Tell whether an expression could be immutable; the server has the last word."""
+    """Tell whether an expression could be immutable; the server decides."""
     return not any(word in operand.text.lower() for word in _VOLATILE)
 
 
 def _prefix_class(term: Term, column: CatalogColumn, options: CandidateOptions) -> str:
-    """Return the operator class that LIKE 'x%' needs outside the collation C."""
+    """Return the operator class that LIKE 'x%' requires, except in the collation C."""
     if term.kind is not Kind.PREFIX or options.is_c_collation:
         return ""
     classes = {"bpchar": "bpchar_pattern_ops", "varchar": "varchar_pattern_ops"}
@@ -156,7 +156,7 @@ def _distinct(table: CatalogTable, key: Key) -> float:
 
 
 def _sequences(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Keys]:
-    """Yield orders of keys: singles, all pairs, then equality, join, range and sort keys."""
+    """Yield sequences of keys: single keys, all pairs, then equality, join, range and sort keys."""
     everything = asked.all[:_MAX_PERMUTED]
     yield from ((key,) for key in asked.all)
     if width >= 2:
@@ -179,7 +179,7 @@ def _cut(sequences: Iterable[Keys], width: int) -> Iterator[Keys]:
 
 
 def _joined(*parts: Keys) -> Keys:
-    """Join keys, each column once."""
+    """Join keys, using each column only once."""
     found: dict[str, Key] = {}
     for key in (k for part in parts for k in part):
         found.setdefault(key.text, key)
@@ -187,7 +187,7 @@ def _joined(*parts: Keys) -> Keys:
 
 
 def _orders(use: TableUse, asked: _Asked) -> list[Keys]:
-    """Return what the table is sorted and grouped by; group keys that are asked for come first."""
+    """Return what the table is sorted and grouped by; group keys with conditions come first."""
     found = [_sorted_keys(use.table, keys) for keys in use.sorts]
     grouped = [_sorted_keys(use.table, keys) for keys in use.grouped]
     wanted = {k.text for k in asked.all}
@@ -196,7 +196,7 @@ def _orders(use: TableUse, asked: _Asked) -> list[Keys]:
 
 
 def _sorted_keys(table: CatalogTable, keys: Sequence[SortKey]) -> Keys:
-    # an index can be read backwards: all directions turned round are the same order
+    # an index can be read backward: reversing all directions gives the same order
     orders = {k.order for k in keys}
     plain = orders in ({""}, {"DESC"})
     made: list[Key] = []
@@ -219,7 +219,7 @@ def _index(table: CatalogTable, keys: Keys, **more: object) -> Candidate:
 
 
 def _covering(use: TableUse, catalog: Catalog, plain: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Yield plain candidates with the other columns that the query reads, where that is slim."""
+    """Yield plain candidates with the other columns that the query reads, if they are narrow."""
     table = use.table
     if use.is_target or catalog.rows(table) < 1:
         return
@@ -237,7 +237,7 @@ def _covering(use: TableUse, catalog: Catalog, plain: Sequence[Candidate]) -> It
 def _partial(
     table: CatalogTable, terms: Sequence[Term], plain: Sequence[Candidate], asked: _Asked
 ) -> Iterator[Candidate]:
-    """Yield candidates that leave out the rows which a constant condition excludes."""
+    """Yield partial candidates, without the rows that a constant condition excludes."""
     for term in terms:
         if not _is_worth_a_predicate(table, term):
             continue
@@ -262,7 +262,7 @@ def _is_worth_a_predicate(table: CatalogTable, term: Term) -> bool:
         case Kind.NOT_NULL:
             return column.null_fraction > 1 - _PARTIAL_SHARE
         case Kind.EQUAL | Kind.BOOLEAN:
-            # of many values each would need an index of its own
+            # with many values, each would need its own index
             return column.distinct <= 20
         case _:
             return False

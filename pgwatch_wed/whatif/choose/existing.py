@@ -1,4 +1,4 @@
-"""Candidates beside the indexes that are there: copies, prefixes, and what a new one makes useless."""
+"""Candidates compared with existing indexes: copies, prefixes, and what a new one makes redundant."""
 
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif.catalog import Catalog, ExistingIndex
@@ -10,7 +10,7 @@ KeyForm = tuple[str, str, bool, bool]
 
 
 def covering(catalog: Catalog, index: Candidate) -> ExistingIndex | None:
-    """Return an existing index that does all that a candidate could do, if there is one."""
+    """Return an existing index that can do everything that a candidate could, if there is one."""
     table = catalog.by_name.get((index.schema, index.table))
     if table is None:
         return None
@@ -21,7 +21,7 @@ def covering(catalog: Catalog, index: Candidate) -> ExistingIndex | None:
 
 
 def made_redundant(catalog: Catalog, index: Candidate) -> list[ExistingIndex]:
-    """Return existing indexes that enforce nothing and that a new index could stand in for."""
+    """Return existing indexes that enforce nothing and that a new index could replace."""
     table = catalog.by_name.get((index.schema, index.table))
     if table is None or index.method != "btree" or index.predicate:
         return []
@@ -53,14 +53,14 @@ def _covers(existing: ExistingIndex, index: Candidate) -> bool:
 
 
 def _begins(short: list[KeyForm], long: list[KeyForm]) -> bool:
-    """Tell whether keys are the first ones of others, read forwards or backwards."""
+    """Tell whether keys are the leading keys of others, read forward or backward."""
     head = long[: len(short)]
     turned = [(t, o, not d, not n) for t, o, d, n in head]
     return short in (head, turned)
 
 
 def existing_form(index: ExistingIndex) -> list[KeyForm]:
-    """Return text, operator class, direction and place of NULLs of each key."""
+    """Return the text, operator class, direction and position of NULLs of each key."""
     return [
         (_core(text), opclass, bool(option & _DESCENDING), bool(option & _NULLS_FIRST))
         for text, opclass, option in zip(
@@ -70,7 +70,7 @@ def existing_form(index: ExistingIndex) -> list[KeyForm]:
 
 
 def candidate_form(index: Candidate) -> list[KeyForm]:
-    """Return the same of a candidate."""
+    """Return the same for a candidate."""
     found = []
     for key in index.keys:
         is_descending = key.order.startswith("DESC")
@@ -82,5 +82,5 @@ def candidate_form(index: Candidate) -> list[KeyForm]:
 
 
 def _core(text: str) -> str:
-    """Take parentheses and spaces away, in which texts of one expression may differ."""
+    """Remove parentheses and spaces, in which texts of the same expression may differ."""
     return "".join(c for c in text.lower() if c not in "() ") if not text.startswith('"') else text

@@ -1,4 +1,4 @@
-"""Filling the pool: for each query the plans that its candidates allow, large and small."""
+"""Filling the pool: for each query, the plans that its candidates allow, large and small."""
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
@@ -7,7 +7,7 @@ from itertools import count
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
 
-_USEFUL = 0.995  # a plan must be cheaper than this part of the cost without candidates
+_USEFUL = 0.995  # a plan must be cheaper than this fraction of the cost without candidates
 _LADDER = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03)
 
 
@@ -19,16 +19,16 @@ def explore(
     budget: int,
     max_calls: int,
 ) -> Configuration:
-    """Ask for plans with all candidates, with smaller ones, and without those that were used.
+    """Request plans with all candidates, with smaller ones, and without those that were used.
 
-    Returns the indexes that some cheaper plan used.
+    Returns the indexes that a cheaper plan used.
     """
     everything = frozenset(candidates)
     calls_before = pool.calls
     base = pool.plan(query, frozenset())
     found: set[Candidate] = set()
     tie = count()
-    # whole sets first; then parts of what was used, the cheapest plan first; then all but a part
+    # whole sets first; then parts of what was used, cheapest plan first; then everything except a part
     heap = [(0, 0.0, next(tie), start) for start in _starts(everything, size, budget)]
     seen: set[Configuration] = set()
     while heap and pool.calls - calls_before < max_calls:

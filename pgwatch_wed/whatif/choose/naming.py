@@ -1,4 +1,4 @@
-"""Names for candidates: what PostgreSQL itself would choose, but free."""
+"""Names for candidates: as PostgreSQL itself would choose them, but not in use."""
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 
@@ -10,7 +10,7 @@ from pgwatch_wed.whatif.model import Candidate
 def names(
     catalog: Catalog, indexes: Iterable[Candidate], taken: Mapping[str, Set[str]]
 ) -> dict[Candidate, str]:
-    """Return a name for each index that nothing in its schema has, as far as catalog and ``taken`` know."""
+    """Return a name for each index that is not in use in its schema, according to the catalog and ``taken``."""
     free = FreeNames(taken)
     for schema, name in (*((i.schema, i.name) for i in catalog.indexes.values()), *catalog.by_name):
         free.take(schema, name)

@@ -1,8 +1,8 @@
-"""Plans that are known, and what they tell of configurations that were never asked for.
+"""Known plans, and what they tell about configurations that were never planned.
 
-A plan computed for a set holds for every subset that contains the indexes it used: exactly, since
-the planner would find the same best plan among fewer. And a plan is available, at its cost, to
-every set that contains the indexes it used: an upper bound.
+A plan computed for a set is also the plan for every subset that contains the indexes it uses: the
+planner would find the same best plan among fewer. And it is available, at its cost, to every set that
+contains the indexes it uses, which gives an upper bound.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, Query
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A plan with the set it was asked for; ``value`` is its cost with the penalty for its risk."""
+    """A plan and the set it was requested for; ``value`` is its cost including the penalty for its risk."""
 
     asked: Configuration
     used: Configuration
@@ -43,15 +43,15 @@ class Pool:
         return frozenset(i for i in indexes if (i.schema, i.table) in tables)
 
     def restrict(self, query: Query, tables: Iterable[tuple[str, str]]) -> None:
-        """Say which tables a query reads."""
+        """Set the tables that a query reads."""
         self._tables[query.name] = frozenset(tables)
 
     def known(self, query: Query) -> Sequence[Known]:
-        """Return every plan of a query, the cheapest first."""
+        """Return all plans of a query, cheapest first."""
         return self._known.get(query.name, ())
 
     def exact(self, query: Query, asked: Configuration) -> Known | None:
-        """Return the plan for a set if it follows from what is known."""
+        """Return the plan for a set if it follows from known plans."""
         asked = self.relevant(query, asked)
         for known in self._known.get(query.name, ()):
             if known.used <= asked <= known.asked:
@@ -59,7 +59,7 @@ class Pool:
         return None
 
     def plan(self, query: Query, asked: Configuration) -> Known:
-        """Return the plan for a set, asking the oracle only where nothing known tells."""
+        """Return the plan for a set, calling the oracle only if known plans do not tell."""
         found = self.exact(query, asked)
         if found is not None:
             return found
@@ -68,7 +68,7 @@ class Pool:
         return self.put(query, relevant, self._ask(query, relevant))
 
     def put(self, query: Query, relevant: Configuration, plan: Plan) -> Known:
-        """Remember a plan that was asked for."""
+        """Store a plan that was requested."""
         known = Known(relevant, plan.used, plan.cost, self._judge(query, plan))
         every = self._known.setdefault(query.name, [])
         every.append(known)
@@ -76,5 +76,5 @@ class Pool:
         return known
 
     def bound(self, query: Query, asked: Configuration) -> Known | None:
-        """Return the cheapest known plan that a set certainly allows."""
+        """Return the cheapest known plan that is certainly possible with a set."""
         return next((k for k in self._known.get(query.name, ()) if k.used <= asked), None)

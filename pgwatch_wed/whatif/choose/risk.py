@@ -1,10 +1,10 @@
-"""Plans that look cheap and may be slow: what the planner leaves out of nested loops.
+"""Plans that look cheap but may be slow: what the planner underestimates in nested loops.
 
 The planner spreads the pages that an inner index scan reads over as many loops as the outer table
-has rows, even where joins let only a few of them through. So a few hundred probes that fetch
-hundreds of scattered rows each are charged a tenth of what they cost. Here they are charged anew,
-by the same formula (Mackert and Lohman) and the loops that the plan itself expects. Measured on
-cached data, half of ``random_page_cost`` for a page tells real processor time best.
+has rows, even if joins let only a few of them through. So a few hundred probes that each fetch
+hundreds of scattered rows are charged a tenth of what they cost. Here they are charged again, with
+the same formula (Mackert and Lohman) but the number of loops that the plan itself expects. As measured
+on cached data, half of ``random_page_cost`` per page predicts the real CPU time best.
 """
 
 import math
@@ -17,8 +17,8 @@ from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.model import Plan, Query
 
-_SUSPECT = 1.3  # from this part of the present cost on, a plan is valued by its real risk
-_FORBIDDEN = 1.5  # from this part on, no gain of other queries shall pay for it
+_SUSPECT = 1.3  # above this ratio to the present cost, a plan is valued by its real risk
+_FORBIDDEN = 1.5  # above this ratio, no gain in other queries compensates for it
 _VETO = 5.0
 _PAGE_SHARE = 0.5
 _ROW_COST = 0.02
@@ -39,7 +39,7 @@ class _Probe:
 
 
 class Judge:
-    """Values plans; one that risks to be slower than today's is worth less than its cost says."""
+    """Values plans; one that risks being slower than the present plan is worth less than its cost says."""
 
     def __init__(self, catalog: Catalog, *, page_cost: float = 4.0, is_on: bool = True) -> None:
         self._catalog = catalog
@@ -48,11 +48,11 @@ class Judge:
         self._base: dict[str, tuple[float, float]] = {}
 
     def begin(self, query: Query, plan: Plan) -> None:
-        """Remember the plan without candidates, which others are compared with."""
+        """Store the plan without candidates, with which others are compared."""
         self._base[query.name] = (plan.cost, self.real_cost(plan))
 
     def __call__(self, query: Query, plan: Plan) -> float:
-        """Return the cost that the search shall reckon with."""
+        """Return the cost that the search uses."""
         if not self._is_on or not plan.used:
             return plan.cost
         risk = self.risk(query, plan)
@@ -62,12 +62,12 @@ class Judge:
         return max(plan.cost, base * risk * (_VETO if risk > _FORBIDDEN else 1.0))
 
     def risk(self, query: Query, plan: Plan) -> float:
-        """Return how a plan's cost, charged anew, compares with that of today's plan."""
+        """Return the ratio of a plan's corrected cost to that of the present plan."""
         _, base = self._base[query.name]
         return self.real_cost(plan) / max(base, 0.01)
 
     def real_cost(self, plan: Plan) -> float:
-        """Return a plan's cost with scattered fetches charged by the loops that it expects."""
+        """Return a plan's cost with scattered fetches charged for the loops that it expects."""
         return plan.cost + sum(map(self._hidden, _probes(plan.tree, 1.0)))
 
     def _hidden(self, probe: _Probe) -> float:
@@ -85,11 +85,11 @@ class Judge:
 
     @staticmethod
     def _doubt(probe: _Probe) -> float:
-        """Return by how much the rows of the outer side may be underestimated."""
+        """Return the factor by which the rows of the outer side may be underestimated."""
         return min(_MAX_DOUBT, _DOUBT_PER_JOIN ** max(0, probe.joins - 2))
 
     def _fetched(self, node: PlanNode, table: CatalogTable) -> tuple[float, float]:
-        """Return the rows that one loop fetches, and which share of them lies scattered."""
+        """Return the rows that one loop fetches, and the share of them that are scattered."""
         text = node.get("Index Cond") or node.get("Recheck Cond") or ""
         share, correlation = 1.0, 0.0
         for term in terms.conditions(text).terms if isinstance(text, str) else ():
@@ -111,7 +111,7 @@ def _probes(node: PlanNode, loops: float) -> Iterator[_Probe]:
             if child["Node Type"] in _FETCHING:
                 yield _Probe(child, times, _joins(children[0]))
         if child["Node Type"] in ("Materialize", "Memoize"):
-            times = loops  # it remembers: how often it really asks is not told
+            times = loops  # it caches: how often it really fetches is not known
         yield from _probes(child, times)
 
 
@@ -121,5 +121,5 @@ def _joins(node: PlanNode) -> int:
 
 
 def _pages_fetched(pages: float, tuples: float) -> float:
-    """Return how many of ``pages`` blocks so many scattered tuples touch."""
+    """Return how many of ``pages`` blocks are touched by this number of scattered tuples."""
     return min(pages, 2 * pages * tuples / (2 * pages + tuples))

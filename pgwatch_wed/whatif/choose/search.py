@@ -1,4 +1,4 @@
-"""The best set of indexes within a budget, over the plans that are known."""
+"""The best set of indexes within a budget, according to the known plans."""
 
 import heapq
 import time
@@ -15,7 +15,7 @@ _MAX_FORCED = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is minimised: weighted cost of all queries plus what the indexes cost writes."""
+    """What is minimized: the weighted cost of all queries plus the cost of the indexes for writes."""
 
     queries: Sequence[Query]
     sizes: Mapping[Candidate, int]
@@ -25,7 +25,7 @@ class Problem:
 
 
 class Search:
-    """Greedy from several seeds, then swaps, on bit masks of the pool's plans. Asks no oracle."""
+    """Greedy from several seeds, then swaps, on bit masks of the pool's plans. Does not call the oracle."""
 
     def __init__(self, problem: Problem, pool: Pool, deadline: float) -> None:
         self._problem = problem
@@ -44,7 +44,7 @@ class Search:
         self._moves = self._all_moves()
 
     def best(self, *starts: Configuration, polished: int = 3) -> Configuration:
-        """Return the best set found before the deadline, beginning also from given sets.
+        """Return the best set found before the deadline, also starting from the given sets.
 
         Swaps are tried on the ``polished`` best of them.
         """
@@ -58,7 +58,7 @@ class Search:
         return frozenset(self._named(self._trimmed(best)))
 
     def objective(self, mask: int) -> float:
-        """Return what a set costs: reads and writes."""
+        """Return the cost of a set for reads and writes."""
         reads = (weight * self._value(q, mask) for q, weight in enumerate(self._weights))
         return sum(reads) + self._write(mask)
 
@@ -83,7 +83,7 @@ class Search:
         ]
 
     def _all_moves(self) -> list[int]:
-        """Return the sets that some plan uses: single indexes, and pairs that only help together."""
+        """Return the sets that plans use: single indexes, and pairs that only help together."""
         moves = {used for plans in self._plans for used, _ in plans if used}
         return sorted(m for m in moves if self._bytes(m) <= self._problem.budget)
 
@@ -95,12 +95,12 @@ class Search:
     # Searching
 
     def _fill(self, mask: int, power: float) -> int:
-        """Add moves, the best gain for its bytes first, until none fits or helps."""
+        """Add moves, best gain per byte first, until none fits or helps."""
         while True:
             filled = self._filled_once(mask, power)
             if filled == mask:
                 return mask
-            mask = filled  # what was useless before may help beside the new ones
+            mask = filled  # what was useless before may help together with the new ones
 
     def _filled_once(self, mask: int, power: float) -> int:
         heap = [(-float("inf"), -1, move) for move in self._moves if move & ~mask]
@@ -122,7 +122,7 @@ class Search:
         return mask
 
     def _swapped(self, mask: int) -> int:
-        """Go to a better neighbour until there is none."""
+        """Move to a better neighbor until there is none."""
         best = self.objective(mask)
         improved = True
         while improved and time.monotonic() < self._deadline:
@@ -153,7 +153,7 @@ class Search:
         return [*singles, *(pairs if len(pairs) <= 300 else [])]
 
     def _without(self, mask: int, keep: int = 0) -> int:
-        """Take out what earns less than it must, the least useful first."""
+        """Remove what gains less than the minimum, least useful first."""
         while mask & ~keep:
             losses = [(self._loss(mask, 1 << b), 1 << b) for b in _bits(mask & ~keep)]
             loss, bit = min(losses)
@@ -163,7 +163,7 @@ class Search:
         return mask
 
     def _trimmed(self, mask: int, keep: int = 0) -> int:
-        """Take out what is useless, and what earns least for its bytes until all fit."""
+        """Remove what is useless, then what gains least per byte, until the rest fits."""
         mask = self._without(mask, keep)
         while mask & ~keep and self._bytes(mask) > self._problem.budget:
             losses = [
@@ -197,7 +197,7 @@ class Search:
         return found
 
     def _value(self, query: int, mask: int) -> float:
-        """Return what the planner would choose for a query under a set, as far as is known."""
+        """Return the cost of the plan that the planner would choose for a query with a set, as far as known."""
         seen = mask & self._reads[query]
         value = self._values[query].get(seen)
         if value is None:

@@ -1,4 +1,4 @@
-"""What indexes cost writes: entries made by the workload's own INSERT, UPDATE, DELETE and MERGE."""
+"""The cost of indexes for writes: entries added by the workload's own INSERT, UPDATE and MERGE."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pgwatch_wed.sqltext.reading import updated
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
 from pgwatch_wed.whatif.model import Candidate, Query
 
-# One entry: descend, insert, log, and now and then read a page; in units of the planner's costs.
+# One entry: descend, insert, write WAL, and sometimes read a page; in planner cost units.
 _ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
 
 
@@ -65,15 +65,15 @@ def _per_row(index: Candidate, catalog: Catalog, write: Write) -> float:
     if write.columns is None:
         return entry
     if not columns(index) & write.columns:
-        # only where the update cannot be HOT anyway does this index get an entry
+        # this index gets an entry only if the update cannot be HOT anyway
         return 0.0 if _stays_hot(catalog, write) else entry
-    # and a HOT update that is none any more makes an entry in every other index as well
+    # and an update that is no longer HOT adds an entry to every other index as well
     others = _others(catalog, write) if _stays_hot(catalog, write) else 0
     return entry * (1 + others)
 
 
 def columns(index: Candidate) -> frozenset[str]:
-    """Return every column that an index stores or tests; words of expressions included."""
+    """Return every column that an index stores or tests, including words in expressions."""
     names = {k.column for k in index.keys if k.column} | set(index.include)
     texts = [k.text for k in index.keys if k.column is None] + [index.predicate]
     return frozenset(names | {w for text in texts for w in _words(text)})

@@ -1,1 +1,1 @@
-"""The lab: a target's schema and statistics in a PostgreSQL of our own, without a row of data."""
+"""The lab: a target's schema and statistics in our own PostgreSQL server, without any data."""

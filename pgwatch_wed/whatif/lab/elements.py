@@ -1,7 +1,7 @@
-"""What a GIN index will hold, from statistics: its entries, and how many rows hold each.
+"""What a GIN index will contain, from statistics: its entries, and how many rows contain each.
 
-Of arrays and tsvectors ANALYZE counts the elements. Of texts and JSON documents the statistics have
-some values, which are taken apart in the lab as the operator class would.
+ANALYZE counts the elements of arrays and tsvectors. For texts and JSON documents, the statistics contain
+some values, which are split in the lab as the operator class would.
 """
 
 import math
@@ -24,15 +24,15 @@ _DEFAULT_TARGET = 100
 _FLAT = 0.3
 _STEP = 1.25
 
-# what an operator class stores of an entry where that is not its text
+# what an operator class stores for an entry if that is not its text
 _HASHED = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """An entry that was found in so many of the sampled values, and in that share of the rows.
+    """An entry, the number of sampled values that contain it, and the share of rows.
 
-    ``kind`` tells where in a document it stands; ``is_common`` that its rows were counted.
+    ``kind`` is its place in a document; ``is_common`` means that its rows were counted.
     """
 
     kind: str
@@ -48,7 +48,7 @@ def read(
     table: CatalogTable,
     index: Candidate,
 ) -> None:
-    """Add what a GIN index's keys hold on a table, where statistics tell; more than one try is free."""
+    """Add the contents of a GIN index's keys, if known from statistics; repeated calls do nothing."""
     for key in index.keys if index.method == "gin" else ():
         if not catalog.is_first_try("contents", table.oid, key):
             continue
@@ -74,7 +74,7 @@ def _content(
 
 
 def _parts_of(column: CatalogColumn, key: Key) -> sql.Composed | None:
-    """Return SQL that takes values apart, or None where it is not known how."""
+    """Return SQL that splits values, or None if it is not known how."""
     if "trgm" in key.operator_class:
         schema = key.operator_class.rpartition(".")[0]
         function = f"{schema}.show_trgm" if schema else "show_trgm"
@@ -111,7 +111,7 @@ def _counted(
     if row is None:
         return None
     frequencies, counts, width = row
-    # after the elements' own come the least and the greatest, and for arrays the share of NULL
+    # followed by the lowest and highest frequency, and for arrays that of NULL elements
     common = sorted(frequencies[: -3 if counts else -2], reverse=True)
     if not common:
         return None
@@ -121,14 +121,14 @@ def _counted(
 
 
 def _words_a_row(column: CatalogColumn, word: float) -> float:
-    """Return how many words a tsvector has: each has four bytes of header, and a position of four."""
+    """Return how many words a tsvector has: each takes four bytes of header, and four for a position."""
     return max(1.0, column.mean_width / (4 + word + 4.5))
 
 
 def _spread(
     common: Sequence[float], each: float, table: CatalogTable, column: CatalogColumn
 ) -> list[Elements]:
-    """Return all elements, from the shares of the most common and the mean number in a row."""
+    """Return all elements, from the shares of the most common and the mean number per row."""
     rows = table.rows * (1 - column.null_fraction)
     found = [Elements(1.0, rows * share) for share in common]
     rest = each - sum(common)
@@ -142,7 +142,7 @@ def _spread(
 
 
 def _slope(common: Sequence[float]) -> float:
-    """Return the exponent of Zipf's law that fits the shares; the least are left out as noise."""
+    """Return the exponent of Zipf's law that fits the shares; the lowest are ignored as noise."""
     ranks = range(max(1, len(common) // 20), max(3, len(common) // 2))
     points = [(math.log(r), math.log(common[r - 1])) for r in ranks if r <= len(common)]
     if len(points) < 3:
@@ -154,7 +154,7 @@ def _slope(common: Sequence[float]) -> float:
 
 
 def _tail(common: Sequence[float], slope: float, rest: float, rows: float) -> list[Elements]:
-    """Continue Zipf's law behind the last share until the rest is used up."""
+    """Continue Zipf's law after the last share until the rest is used up."""
     middle = max(1, len(common) // 2)
     scale = common[middle - 1] * middle**slope
     found, rank = [], float(len(common))
@@ -164,7 +164,7 @@ def _tail(common: Sequence[float], slope: float, rest: float, rows: float) -> li
         number = min(number, rest / share)
         rest -= number * share
         rank += number
-        # of very rare ones only some are there
+        # only some of the very rare ones are present
         there = number * -math.expm1(-rows * share)
         found.append(Elements(there, number * share * rows / there))
     return found
@@ -175,8 +175,8 @@ def _number_if_even(
 ) -> float:
     """Return how many elements there are if all are equally frequent.
 
-    Then ANALYZE's most common ones are those that chance put into its sample most often: so many
-    have at least so many rows there, by Poisson's law.
+    Then ANALYZE's most common elements are those that happened to be sampled most often: by the Poisson
+    distribution, a certain number have at least that many rows in the sample.
     """
     target = column.bins or _DEFAULT_TARGET
     sampled = min(table.rows, float(key_groups.BLOCKS_A_TARGET * target))
@@ -198,7 +198,7 @@ def _at_least(count: int, mean: float) -> float:
     return max(0.0, 1 - total)
 
 
-# Values taken apart
+# Split values
 
 
 def _taken_apart(
@@ -229,7 +229,7 @@ def _taken_apart(
 
 
 def _elements(parts: Sequence[_Part], rows: float) -> list[Elements]:
-    """Return entries by rows; those that one value alone has stand for more that no value has."""
+    """Return entries by rows; those in only one value stand for others that are in none of the values."""
     known = [part for part in parts if part.values > 1 or part.is_common]
     found = [Elements(1.0, max(1.0, part.share * rows)) for part in known]
     for kind in {part.kind for part in parts}:
@@ -244,9 +244,9 @@ def _elements(parts: Sequence[_Part], rows: float) -> list[Elements]:
 
 
 def _number_of_rare(once: int, twice: int, most: float) -> float:
-    """Return how many entries there are of which a sample shows ``once`` a single time.
+    """Return how many entries there are if ``once`` of them appear a single time in the sample.
 
-    Chao's estimator; without a pair it is a lower bound, and the middle to the upper is taken.
+    Chao's estimator; without pairs it is a lower bound, and the middle to the upper one is used.
     """
     if twice:
         return min(most, max(float(once), once * once / (2 * twice)))

@@ -1,8 +1,8 @@
-"""What statistics an expression will have once it is indexed, from those of its column.
+"""The statistics that an expression will have once it is indexed, from those of its column.
 
-PostgreSQL knows nothing of ``lower(email)`` before an index on it is built and analyzed: the
-planner takes one value in 200 for granted, and a candidate looks useless that is not. But the
-column's statistics hold some of its values. In the lab the expression is evaluated for them.
+PostgreSQL knows nothing about ``lower(email)`` until an index on it is built and analyzed: the planner
+assumes that there are 200 values, and a useful candidate looks useless. But the column's statistics
+contain some of its values. In the lab, the expression is evaluated for them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +20,10 @@ from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable, ded
 from pgwatch_wed.whatif.lab import samples
 from pgwatch_wed.whatif.model import Candidate, Key
 
-Where = tuple[int, str]  # a table and an expression's text
+Where = tuple[int, str]  # a table, and the text of an expression
 
 _COMMON = 100
-_SHORT = 130  # a stored value up to this has a header of one byte instead of four
+_SHORT = 130  # stored values up to this length have a header of one byte instead of four
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _Result:
     size: int | None
     times: int
     share: float
-    common: int  # how many of the column's most common values have it
+    common: int  # how many of the column's most common values have this result
 
 
 def read(
@@ -62,9 +62,9 @@ def read(
     index: Candidate,
     statistics: dict[Where, "ExpressionStatistics"],
 ) -> None:
-    """Add what an index's expressions would be to the catalog, where one column tells it.
+    """Add an index's expressions to the catalog, if they depend on one column.
 
-    More than one try is free.
+    Repeated calls do nothing.
     """
     for key in index.keys:
         inputs = spreads.inputs_of(table, key) if key.column is None else []
@@ -89,7 +89,7 @@ def restore(
     index: Candidate,
     oid: int,
 ) -> None:
-    """Give the expressions of an empty index of the lab the statistics that they would have."""
+    """Give the expressions of an empty index in the lab the statistics that they would have."""
     for number, key in enumerate(index.keys, 1):
         found = statistics.get((table.oid, key.text))
         if found is not None:
@@ -176,9 +176,9 @@ def _sizes(results: Iterable[_Result], type_length: int) -> tuple[tuple[int, flo
 
 
 def _distinct(results: Sequence[_Result], column: CatalogColumn) -> float:
-    """Return how many results the column's values have: ANALYZE's estimator, on values for rows.
+    """Return how many results the column's values have: ANALYZE's estimator, applied to values instead of rows.
 
-    It is for those that are not among the most common, which are all known.
+    It is applied to those that are not among the most common, all of which are known.
     """
     rest = [r for r in results if not r.common]
     tried, seen = sum(r.times for r in rest), len(rest)

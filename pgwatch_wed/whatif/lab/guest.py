@@ -1,7 +1,7 @@
-"""Who owns what comes from a target: a role of the lab that may do nothing else.
+"""The role that owns everything from a target in the lab, and may do nothing else.
 
-Loading and planning run code of the target: functions that call themselves immutable, checks of
-domains, expressions of indexes. As a superuser it could reach files and programs of this machine.
+Loading and planning run code from the target: functions declared IMMUTABLE, domain constraints, index
+expressions. As a superuser, it could access files and programs on this machine.
 """
 
 import re
@@ -20,17 +20,17 @@ from pgwatch_wed.target import queries
 ROLE = "pgwatch_wed_guest"
 SCHEMA = "pgwatch_wed_lab"
 _SUPERUSER_ONLY = re.compile(r"must be superuser to create (an? [a-z ]+)")
-# A guest that may change nothing of the server, but owns whatever comes from the target.
+# A guest that cannot change the server, but owns whatever comes from the target.
 _CREATE_GUEST = f"create role {ROLE} login bypassrls in role pg_read_all_data, pg_write_all_data"
 
 
 def call(text: str) -> sql.Composed:
-    """Return SQL in which ``{lab}`` stands for the schema of what the role was given."""
+    """Return SQL in which ``{lab}`` is the schema of what the role was given."""
     return sql.SQL(text).format(lab=sql.Identifier(SCHEMA))
 
 
 def create_database(server: embedded.EmbeddedServer, name: str, locale: str | None) -> None:
-    """Create a database that the role owns, with what it needs to ask what-if."""
+    """Create a database that the role owns, with what it needs for what-if requests."""
     owned = sql.SQL("create database {} owner {} template template0 {}").format(
         sql.Identifier(name),
         sql.Identifier(ROLE),
@@ -49,7 +49,7 @@ def add_extensions(
 ) -> set[str]:
     """Create extensions, by name and schema, and return the schemas.
 
-    The role may create few of them; what is missing is told when the dump is loaded.
+    The role itself may create few of them; loading the dump tells what is missing.
     """
     schemas: set[str] = set()
     role = sql.Identifier(ROLE)
@@ -72,7 +72,7 @@ def load(
 ) -> list[str]:
     """Load a dump as the role; return what failed, one line each.
 
-    That ``schemas`` are there already is no failure, nor is what no plan depends on.
+    Existing ``schemas`` are not failures, nor is what no plan depends on.
     """
     done = subprocess.run(  # noqa: S603 - our own binary, arguments are a list
         [str(server.bindir / "psql"), "-X", "-q", "-f", str(file)],

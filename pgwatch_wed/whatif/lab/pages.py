@@ -1,8 +1,8 @@
-"""Relation files without data: the right number of blocks, and trees that can be walked.
+"""Relation files without data: the right number of blocks, and trees that can be descended.
 
-The planner reads a relation's size from its file, a B-tree's height from its metapage, and, for
-inequalities near the ends of a histogram, really descends the tree. So an empty index of the lab
-gets one page a level down to an empty leaf, and every file is extended, sparse, to its size.
+The planner gets a relation's size from its file and a B-tree's height from its metapage and, for
+inequalities near the ends of a histogram, really descends the tree. So an empty index in the lab
+gets one page per level down to an empty leaf, and every file is extended to its size as a sparse file.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from pgwatch_wed.whatif.sizes.postings import Pages as GinPages
 
 BLOCK = 8192
-SEGMENT_BLOCKS = 131_072  # a file ends at 1 GiB; the next begins
+SEGMENT_BLOCKS = 131_072  # a file ends at 1 GB, where the next one begins
 
 _META_AT = 24
 _SPECIAL_AT = BLOCK - 16
@@ -27,7 +27,7 @@ _GIN_COUNTS_AT = _META_AT + 24
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The user whose server must be able to open the files; None: ourselves."""
+    """The user whose server must be able to open the files; None if it is us."""
 
     uid: int
     gid: int
@@ -42,14 +42,14 @@ class Owner:
 
 
 def resize(path: Path, blocks: int, owner: Owner | None) -> None:
-    """Make a relation ``blocks`` long in segments of 1 GiB, with holes instead of pages."""
+    """Extend a relation to ``blocks`` in segments of 1 GB, with holes instead of pages."""
     last, rest = divmod(blocks, SEGMENT_BLOCKS)
     for number in range(last):
         _truncate(_segment(path, number), SEGMENT_BLOCKS, owner)
     _truncate(_segment(path, last), rest, owner)
     number = last + 1
     while (stale := _segment(path, number)).exists():
-        # emptied, not removed: a session may have it open
+        # truncated, not removed: a session may have it open
         _truncate(stale, 0, owner)
         number += 1
 
@@ -60,15 +60,15 @@ def empty(path: Path) -> None:
 
 
 def write_btree(path: Path, height: int) -> None:
-    """Turn the metapage of an empty B-tree into the head of a tree of this height, and write it.
+    """Make an empty B-tree one of this height, by changing the metapage and writing its pages.
 
-    The server must not have read the file yet. Height 0 is a root that is a leaf.
+    The server must not have read the file yet. Height 0 means that the root is a leaf.
     """
     with path.open("r+b") as file:
         file.seek(_META_AT)
         magic, version = struct.unpack("<II", file.read(8))
         if magic != _BTREE_MAGIC:
-            raise ValueError(f"{path} is no B-tree")
+            raise ValueError(f"{path} is not a B-tree")
         file.seek(_META_AT)
         file.write(struct.pack("<IIIIII", magic, version, 1, height, 1, height))
         for level in range(height, -1, -1):
@@ -78,14 +78,14 @@ def write_btree(path: Path, height: int) -> None:
 
 
 def write_brin(path: Path, ranges: int) -> None:
-    """Tell a BRIN index's metapage how many pages its range map has."""
+    """Write to a BRIN index's metapage how many pages its range map has."""
     with path.open("r+b") as file:
         file.seek(_BRIN_LAST_REVMAP_AT)
         file.write(struct.pack("<I", max(1, -(-ranges // _REVMAP_ITEMS))))
 
 
 def write_gin(path: Path, size: GinPages) -> None:
-    """Tell a GIN index's metapage its page counts and entries; nothing is pending."""
+    """Write to a GIN index's metapage its page counts and entries, with an empty pending list."""
     with path.open("r+b") as file:
         file.seek(_GIN_COUNTS_AT)
         file.write(

@@ -1,1 +1,1 @@
-"""The truth about advice: queries that really run on a copy."""
+"""Verification of advice: queries that really run on a copy."""

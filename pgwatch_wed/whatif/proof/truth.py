@@ -7,7 +7,7 @@ from pgwatch_wed.whatif.model import Candidate, Rejected
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """How to measure. ``timeout_s`` ends one run of one query, ``seconds`` the whole."""
+    """How to measure. ``timeout_s`` limits one run of one query, ``seconds`` all of them."""
 
     repetitions: int = 3
     timeout_s: float = 60.0
@@ -17,7 +17,7 @@ class VerifyOptions:
 
 @dataclass(frozen=True, slots=True)
 class QueryTruth:
-    """One query without and with the kept set: best run each, in ms, with the blocks it touched."""
+    """A query without and with the kept set: the best run of each, in ms, and the blocks touched."""
 
     name: str
     before_ms: float
@@ -30,7 +30,7 @@ class QueryTruth:
 
 @dataclass(frozen=True, slots=True)
 class IndexTruth:
-    """One built index. ``bought_ms``: what the workload takes more without it; None: not measured."""
+    """A built index. ``bought_ms``: how much longer the workload takes without it; None: not measured."""
 
     index: Candidate
     ddl: str
@@ -41,7 +41,7 @@ class IndexTruth:
 
 @dataclass(frozen=True, slots=True)
 class Loser:
-    """An index of the set that is not advised after all."""
+    """An index of the set that is not recommended after all."""
 
     index: Candidate
     ddl: str
@@ -50,9 +50,9 @@ class Loser:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The truth about a set. Totals are weighted and over ``queries`` only.
+    """The results for a set. Totals are weighted, and only over ``queries``.
 
-    ``clock`` is ``cpu`` (of the server's process) or ``elapsed``. ``unchanged`` counts queries
+    ``clock`` is ``cpu`` (of the server process) or ``elapsed``. ``unchanged`` counts queries
     whose plan is the same with the set, and which were therefore not run.
     """
 

@@ -1,4 +1,4 @@
-"""Values in the place of ``$1``: what statistics say is usual for the column it is compared with."""
+"""Values in place of ``$1``: typical ones, from the statistics of the column it is compared with."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,16 +16,16 @@ from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 
 _PARAMETER = re.compile(r"\$(\d+)")
-_FIRST_PLACEHOLDER = 98  # from here on numbers stand for what only EXPLAIN says
+_FIRST_PLACEHOLDER = 98  # higher numbers represent what only EXPLAIN prints
 
 
 class NoValueError(Exception):
-    """A parameter is compared with nothing whose values are known; the text says which."""
+    """No typical value of a parameter is known; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A parameter's place: the column and the condition."""
+    """Where a parameter is used: the column and the condition."""
 
     table: CatalogTable
     column: str
@@ -33,9 +33,9 @@ class _Compared:
 
 
 def filled(text: str, tree: PlanNode, catalog: Catalog, connection: psycopg.Connection[Any]) -> str:
-    """Return a statement with usual values instead of its parameters.
+    """Return a statement with typical values instead of its parameters.
 
-    ``tree`` is its plan where no index hides a condition. Raises :class:`NoValueError`.
+    ``tree`` is its plan without indexes, which would hide conditions. Raises :class:`NoValueError`.
     """
     places = dict(_places(tree, catalog))
     pairs = _pairs(places.values())
@@ -44,7 +44,7 @@ def filled(text: str, tree: PlanNode, catalog: Catalog, connection: psycopg.Conn
         place = places.get(number)
         value = None if place is None else _value(connection, place, is_pair=_key(place) in pairs)
         if value is None:
-            raise NoValueError(f"no usual value is known for ${number}")
+            raise NoValueError(f"no typical value is known for ${number}")
         values[number] = literal(value)
     return with_values(text, lambda number, _start: values[number])
 
@@ -62,7 +62,7 @@ def _places(tree: PlanNode, catalog: Catalog) -> Iterator[tuple[int, _Compared]]
 
 
 def _is_alike(term: Term, number: int) -> bool:
-    """Tell whether a parameter stands for a value of the column: bare, or in the same expression."""
+    """Tell whether a parameter is compared with the column itself, or with the same expression of it."""
     (name,) = term.operand.columns
     if term.operand.column is not None:
         return True
@@ -80,7 +80,7 @@ def _key(place: _Compared) -> tuple[int, str]:
 
 
 def _pairs(places: Iterable[_Compared]) -> set[tuple[int, str]]:
-    """Return the columns that a range with both ends is asked of."""
+    """Return the columns that are compared with both ends of a range."""
     ends: dict[tuple[int, str], set[str]] = {}
     for place in places:
         if place.term.kind is Kind.RANGE:
@@ -118,14 +118,14 @@ def _value(connection: psycopg.Connection[Any], place: _Compared, *, is_pair: bo
 
 
 def _quantile(operator: str, *, is_pair: bool) -> float:
-    """Return where in a column's values a bound lies: a tenth of the rows is asked for."""
+    """Return the quantile of a bound in a column's values, so that a tenth of the rows is selected."""
     if is_pair:
         return 0.45 if operator[0] == ">" else 0.55
     return 0.9 if operator[0] == ">" else 0.1
 
 
 def _part(value: str) -> str:
-    """Return a pattern that finds a value by something in its middle."""
+    """Return a pattern that matches part of a value in its middle."""
     start = max(0, len(value) // 2 - 3)
     return f"%{value[start : start + 6]}%"
 

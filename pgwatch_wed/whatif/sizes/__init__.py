@@ -1,1 +1,1 @@
-"""How large an index would be: how entries fill its pages."""
+"""How large an index would be, and how entries fill its pages."""

@@ -1,4 +1,4 @@
-"""How large an index of another kind than B-tree will be, and how wide its values are."""
+"""How large an index of a type other than B-tree will be, and how wide its values are."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from pgwatch_wed.postgres.storage import BLOCK, LINE_POINTER, maxalign
 
 
 def sizes_about(sizes: Sequence[tuple[int, float]], mean: float) -> tuple[tuple[int, float], ...]:
-    """Return sizes with shares that add up to one, and a mean of ``mean`` up to one more.
+    """Return sizes with shares that add up to one, and whose mean is ``mean`` or up to one more.
 
-    A histogram shows a hundred values, avg_width is a mean of thirty thousand, cut to a whole number.
-    Shares are tilted (times the same factor for every byte more) until both agree.
+    A histogram has a hundred values; avg_width is the mean of thirty thousand, rounded down. Shares are
+    tilted (multiplied by the same factor for every additional byte) until both agree.
     """
     low, high, tilt = -1.0, 1.0, 0.0
     found = _tilted(sizes, tilt)
@@ -33,7 +33,7 @@ def _tilted(sizes: Sequence[tuple[int, float]], tilt: float) -> tuple[tuple[int,
 
 
 def brin(heap_blocks: int, pages_per_range: int, keys: Sequence[Width]) -> IndexSize:
-    """Return the size of a BRIN index: its map and two values a range and column."""
+    """Return the size of a BRIN index: its map, and two values per range and column."""
     ranges = math.ceil(max(1, heap_blocks) / pages_per_range)
     entry = maxalign(8 + 2 * sum(max(w.mean, 1) for w in keys)) + LINE_POINTER
     return IndexSize(2 + math.ceil(ranges * entry / (BLOCK - 40)) + ranges // 1360)
@@ -46,5 +46,5 @@ def gist(rows: float, keys: Sequence[Width]) -> IndexSize:
 
 
 def hash_index(rows: float) -> IndexSize:
-    """Return the size of a hash index at its fill factor of 75 %."""
+    """Return the size of a hash index at its fill factor of 75%."""
     return IndexSize(3 + math.ceil(rows * 20 / ((BLOCK - 40) * 0.75)))

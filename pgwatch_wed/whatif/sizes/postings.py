@@ -1,7 +1,7 @@
-"""How large a freshly built GIN index is, after PostgreSQL's ginpostinglist.c and gindatapage.c.
+"""How large a freshly built GIN index is, following PostgreSQL's ginpostinglist.c and gindatapage.c.
 
-Such an index is a tree of entries (array elements, words, trigrams, parts of a JSON document). An
-entry has the rows that hold it in its posting list, or, when that grows too long, in a tree of its own.
+A GIN index is a tree of entries (array elements, words, trigrams, parts of a JSON document). The rows
+that contain an entry are in its posting list or, if that becomes too long, in a separate tree.
 """
 
 import math
@@ -14,17 +14,17 @@ _PAGE_ROOM = BLOCK - 24 - 8
 _TUPLE_HEADER = 8
 _LIST_HEADER = 8  # its first row and its length
 _LONGEST = (BLOCK - 40 - 8) // 3 // 8 * 8
-# lists in a posting tree are cut into segments of about this many bytes
+# lists in a posting tree are split into segments of about this many bytes
 _SEGMENT = 256
-# entries come in order, and a full page is halved: its left half stays as it is
+# entries arrive in order, and a full page is split in half: the left half stays as it is
 _ENTRY_FILL = 0.56
-# one row's distance to the next is told in seven bits a byte; a block has 2 to the 11 row numbers
+# the distance to the next row is stored in seven bits per byte; a block has 2^11 row numbers
 _NEAR_BLOCKS = (8, 1024, 131_072)
 
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """So many entries, each of which so many rows hold."""
+    """A number of entries, and the number of rows that contain each."""
 
     number: float
     rows: float
@@ -32,7 +32,7 @@ class Elements:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The entries of one key, and the mean bytes of an entry's key as it is stored."""
+    """The entries of one key, and the mean size of an entry's key as stored."""
 
     elements: tuple[Elements, ...]
     key_bytes: float
@@ -48,12 +48,12 @@ class Pages:
 
     @property
     def total(self) -> int:
-        """All blocks, with the metapage and the pending list's."""
+        """All blocks, including the metapage and the pending list."""
         return self.entry_pages + self.data_pages + 1
 
 
 def pages(elements: Iterable[Elements], key_bytes: float, heap_blocks: int) -> Pages:
-    """Return the pages of an index whose keys take ``key_bytes``, on a table of so many blocks."""
+    """Return the pages of an index whose keys take ``key_bytes``, on a table with this many blocks."""
     key = maxalign(_TUPLE_HEADER + key_bytes)
     entry_bytes, data_pages, entries = 0.0, 0.0, 0.0
     for each in elements:
@@ -74,7 +74,7 @@ def pages(elements: Iterable[Elements], key_bytes: float, heap_blocks: int) -> P
 
 
 def _list_bytes(rows: float, blocks: int) -> float:
-    """Return the bytes of a compressed list of rows that are spread evenly over the table."""
+    """Return the size of a compressed list of rows that are spread evenly over the table."""
     touched = blocks * -math.expm1(-rows / blocks)
     gap = blocks / touched
     first = 1.0 + sum(math.exp(-limit / gap) for limit in _NEAR_BLOCKS) + 1.0
