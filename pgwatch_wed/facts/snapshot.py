@@ -307,13 +307,11 @@ class Snapshot:
 
     def setting_number(self, name: str) -> float | None:
         """Return a setting in its base unit: bytes, milliseconds, or the bare number."""
-        found = self.setting_by_name.get(name)
-        if found is None or found.setting is None:
-            return None
-        try:
-            return float(found.setting) * setting_factor(found.unit or "")
-        except ValueError:
-            return None
+        return self._number_by_setting.get(name)
+
+    @cached_property
+    def _number_by_setting(self) -> dict[str, float | None]:
+        return {s.name: _number(s) for s in self.settings}
 
     def setting_on(self, name: str) -> bool | None:
         """Return a boolean setting, or None if the server does not know it."""
@@ -395,3 +393,10 @@ def _group(rows: Iterable[Any], key: str) -> Mapping[Any, tuple[Any, ...]]:
     for row in rows:
         found[getattr(row, key)].append(row)
     return defaultdict(tuple, {k: tuple(v) for k, v in found.items()})
+
+
+def _number(setting: Setting) -> float | None:
+    try:
+        return float(setting.setting or "") * setting_factor(setting.unit or "")
+    except ValueError:
+        return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pgwatch_wed.facts import PreparedTransaction, Replica, Session, Slot, Snapshot
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres.waits import Participant, Waits, label
 
@@ -30,7 +31,8 @@ class Holder:
         return None if self.since is None else max(now - self.since, timedelta())
 
 
-def holders(snapshot: Snapshot) -> list[Holder]:
+@derived
+def holders(snapshot: Snapshot) -> tuple[Holder, ...]:
     """Return everything that holds back VACUUM in this database's tables or catalogs, oldest first.
 
     Whoever waits for a lock cannot help it: what it waits for is the holder.
@@ -41,7 +43,7 @@ def holders(snapshot: Snapshot) -> list[Holder]:
         *_slots(snapshot),
         *_standbys(snapshot),
     ]
-    return sorted(found, key=lambda h: (-h.age_xids, str(h.source)))
+    return tuple(sorted(found, key=lambda h: (-h.age_xids, str(h.source))))
 
 
 def _sessions(snapshot: Snapshot) -> Iterator[Holder]:
@@ -125,13 +127,21 @@ def _standbys(snapshot: Snapshot) -> Iterator[Holder]:
             yield Holder(r, r.backend_xmin_age_xids, None)
 
 
-def overdue(snapshot: Snapshot) -> Iterator[vac.Heap]:
-    """Yield heaps with more dead rows than their own autovacuum trigger allows."""
-    for table in vac.vacuumable(snapshot):
-        for heap in vac.heaps(snapshot, table):
-            trigger = vac.vacuum_trigger(snapshot, heap)
-            if trigger is not None and heap.dead > max(trigger, 1000):
-                yield heap
+_FEW_DEAD = 1000
+
+
+@derived
+def overdue(snapshot: Snapshot) -> tuple[vac.Heap, ...]:
+    """Return heaps with more dead rows than their own autovacuum trigger allows."""
+    heaps = (h for table in vac.vacuumable(snapshot) for h in vac.heaps(snapshot, table))
+    return tuple(h for h in heaps if _is_overdue(snapshot, h))
+
+
+def _is_overdue(snapshot: Snapshot, heap: vac.Heap) -> bool:
+    if heap.dead <= _FEW_DEAD:
+        return False
+    trigger = vac.vacuum_trigger(snapshot, heap)
+    return trigger is not None and heap.dead > trigger
 
 
 def vacuumed_in_vain(

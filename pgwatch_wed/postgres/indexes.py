@@ -1,9 +1,10 @@
 """What several rules know about indexes: identity, coverage and protection."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Constraint, Index, Snapshot, Table, TableActivity
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import Object
 
 # Storage parameters that change what an index can answer, not only how it is stored.
@@ -178,6 +179,7 @@ class Duplicate:
     keeper: Index
 
 
+@derived
 def duplicates(snapshot: Snapshot) -> tuple[Duplicate, ...]:
     """Return every index that is identical to, and ranks below, another one of the same table."""
     found: list[Duplicate] = []
@@ -191,9 +193,10 @@ def duplicates(snapshot: Snapshot) -> tuple[Duplicate, ...]:
     return tuple(found)
 
 
-def prefixes(snapshot: Snapshot, copies: Iterable[Duplicate]) -> tuple[Duplicate, ...]:
+@derived
+def prefixes(snapshot: Snapshot) -> tuple[Duplicate, ...]:
     """Return every plain index whose keys are the leading keys of a wider one that stays."""
-    going = {copy.index.oid for copy in copies}
+    going = {copy.index.oid for copy in duplicates(snapshot)}
     found: list[Duplicate] = []
     for index in snapshot.indexes:
         if index.oid in going or index.is_unique or is_bound(index) or not index.is_usable:

@@ -30,6 +30,7 @@ MAX_FINDINGS = 1000
 MAX_PLANS = 200
 _MAX_PLANS_A_FINDING = 5
 _TOP = 5
+_ONE_LINE = 80
 _FORMAT_UP_TO = 2000  # sqlparse is slow on long texts
 
 
@@ -186,8 +187,8 @@ def _is_code(name: str) -> bool:
 
 
 def pretty(sql: str) -> str:
-    """Format SQL on several lines; long texts are left as they are."""
-    if len(sql) > _FORMAT_UP_TO or "\n" in sql.strip():
+    """Format SQL on several lines; short and long texts are left as they are."""
+    if not _ONE_LINE < len(sql) <= _FORMAT_UP_TO or "\n" in sql.strip():
         return sql
     try:
         return str(sqlparse.format(sql, reindent=True))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from functools import cache
+from operator import itemgetter
 from typing import Any, get_args, get_origin
 
 import psycopg
@@ -263,18 +264,20 @@ def _builder(kind: type | None, names: tuple[str, ...]) -> Callable[[tuple[Any, 
     if kind is None:
         return lambda row: row
     arrays, floats, texts, order = _plan(kind, names)
+    in_order = itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
     # Most columns say the same few things: of a hundred thousand rows each is kept once.
-    kept: list[dict[Any, Any]] = [{} for _ in order]
+    kept_arrays = [(i, _Kept()) for i in arrays]
+    kept_texts = [(i, _Kept()) for i in texts]
 
     def build(row: tuple[Any, ...]) -> Any:
-        values = [row[i] for i in order]
-        for i in arrays:
-            values[i] = _once(kept[i], tuple(values[i] or ()))
+        values = list(in_order(row))
+        for i, kept in kept_arrays:
+            values[i] = kept[tuple(values[i] or ())]
         for i in floats:
             if values[i] is not None:
                 values[i] = _number(values[i])
-        for i in texts:
-            values[i] = _once(kept[i], values[i])
+        for i, kept in kept_texts:
+            values[i] = kept[values[i]]
         return kind(*values)
 
     return build
@@ -289,11 +292,13 @@ def _number(value: Any) -> float | None:
 _MOST_KEPT = 1_000
 
 
-def _once(kept: dict[Any, Any], value: Any) -> Any:
-    """Return the equal value that is there already; columns of many different ones are let be."""
-    if len(kept) < _MOST_KEPT:
-        return kept.setdefault(value, value)
-    return kept.get(value, value)
+class _Kept(dict[Any, Any]):
+    """Gives the equal value that is there already; columns of many different ones are let be."""
+
+    def __missing__(self, value: Any) -> Any:
+        if len(self) < _MOST_KEPT:
+            self[value] = value
+        return value
 
 
 @cache

@@ -12,7 +12,7 @@ select
     i.indnkeyatts::int as key_count,
     i.indclass::oid[]::int8[] as opclasses,
     array(
-        select (select o.opcname::text from pg_opclass o where o.oid = k.oid)
+        select (select jsonb_object_agg(o.oid, o.opcname) from pg_opclass o) ->> k.oid::text
         from unnest(i.indclass::oid[]) with ordinality as k (oid, n)
         order by k.n
     ) as opclass_names,
@@ -50,13 +50,13 @@ select
     k.conname::text as constraint_name,
     k.contype::text as constraint_type,
     x.objid is not null as is_in_extension,
-    (
-        -- by way of pg_depend, which has an index for it; catalogs are often not analysed, and a join goes wrong
-        select count(*)
-        from pg_depend d
-        join pg_constraint f on f.oid = d.objid and f.contype = 'f' and f.conindid = i.indexrelid
-        where d.refclassid = 'pg_class'::regclass and d.refobjid = i.indexrelid
-            and d.classid = 'pg_constraint'::regclass
+    coalesce(
+        -- looked up by key: catalogs are often not analysed, and a join goes wrong
+        (
+            select jsonb_object_agg(f.conindid, f.keys)
+            from (select conindid, count(*) as keys from pg_constraint where contype = 'f' group by conindid) f
+        ) ->> i.indexrelid::text,
+        '0'
     )::int as referenced_by_foreign_keys,
     s.spcname::text as tablespace,
     coalesce(q.options, '{}') as key_options

@@ -44,7 +44,7 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each index that a wider one covers."""
-    for pair in ix.prefixes(snapshot, ix.duplicates(snapshot)):
+    for pair in ix.prefixes(snapshot):
         if not _trials.veto(snapshot, pair.index):
             yield _finding(snapshot, pair.index, pair.keeper, limits)
 

@@ -77,8 +77,7 @@ def candidates(snapshot: Snapshot, min_size_bytes: int) -> list[Index]:
     Leave out duplicates and prefixes, and also the index that replaces them: it will have to answer
     their queries.
     """
-    copies = ix.duplicates(snapshot)
-    pairs = (*copies, *ix.prefixes(snapshot, copies))
+    pairs = (*ix.duplicates(snapshot), *ix.prefixes(snapshot))
     elsewhere = {i.oid for pair in pairs for i in (pair.index, pair.keeper)}
     return [
         i

@@ -59,7 +59,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _global(snapshot: Snapshot, setting: Setting) -> Finding:
-    waiting = sum(1 for _ in horizon.overdue(snapshot))
+    waiting = len(horizon.overdue(snapshot))
     past = "1 table is past its" if waiting == 1 else f"{waiting:,} tables are past their"
     what = "Autovacuum is off" if setting.name == "autovacuum" else "Changes are not counted"
     return Finding(

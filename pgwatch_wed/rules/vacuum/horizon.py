@@ -76,7 +76,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for everything that holds back the horizon for too long."""
     holders = horizon.holders(snapshot)
     oldest = next((h.age_xids for h in holders if h.pins_rows), 0)
-    held_back = _Held(tuple(horizon.overdue(snapshot)) if holders else (), oldest)
+    held_back = _Held(horizon.overdue(snapshot) if holders else (), oldest)
     found = [
         (holder, severity)
         for holder in holders
