@@ -15,6 +15,9 @@ from pgwatch_wed.sqltext import definitions
 from pgwatch_wed.sqltext.definitions import IndexText
 
 _NO_UNDO = "-- the definition could not be read because the table is locked; save it before you drop the index"
+_NO_TABLE = (
+    "-- none: its table is not among the facts; PostgreSQL itself makes the index of a TOAST table"
+)
 _KINDS = {"p": "PRIMARY KEY", "u": "UNIQUE"}
 
 
@@ -102,7 +105,7 @@ def words_of(text: IndexText) -> tuple[str, ...]:
     """Return the words that name an index of this kind."""
     method = text.form[0]
     return (
-        *(key or "expr" for key in text.keys),
+        *text.labels,
         *(() if method == "btree" else (str(method),)),
         *(("part",) if text.where else ()),
         *(("incl",) if text.include else ()),
@@ -127,7 +130,7 @@ def drop(snapshot: Snapshot, index: Index) -> Remedy:
 
 def _undo(snapshot: Snapshot, index: Index, table: Table | None) -> str:
     if table is None:
-        return _NO_UNDO
+        return _NO_TABLE
     steps = partitions.restored(_tree(snapshot, table), _old(snapshot, index))
     return "\n".join(lines(steps)) if steps is not None else _NO_UNDO
 

@@ -27,7 +27,7 @@ _CLAUSES = {
 class IndexText:
     """An index without its name and its table; each clause is kept as it was written.
 
-    ``form`` is equal where PostgreSQL takes two indexes for the same and lets one be the partition of the
+    ``keys`` are columns, None for an expression. ``form`` is equal where PostgreSQL takes two indexes for the same and lets one be the partition of the
     other. ``order`` is what it does not look at then: DESC and NULLS FIRST.
     """
 
@@ -39,6 +39,7 @@ class IndexText:
     options: str
     where: str
     keys: tuple[str | None, ...]
+    labels: tuple[str, ...]
     form: Form
     order: Form
 
@@ -106,6 +107,7 @@ def _text(definition: str, statement: Any, tokens: list[Token]) -> IndexText:
         is_unique=bool(statement.unique),
         **{name: clauses.get(name, "") for name in _TEXTS},
         keys=tuple(key.name for key in statement.indexParams),
+        labels=tuple(_label(key) for key in statement.indexParams),
         form=_form(statement),
         order=tuple(_order(key) for key in statement.indexParams),
     )
@@ -141,6 +143,14 @@ def _starts(tokens: list[Token]) -> Iterator[tuple[str, int]]:
             has_on = True
         elif depth == 0 and token.name == "USING" and not has_columns:
             yield "using", token.start
+
+
+def _label(key: Any) -> str:
+    """Return what PostgreSQL calls a key in the name of an index: its column, its function, or ``expr``."""
+    inner = trees.without_casts(key.expr)
+    if isinstance(inner, ast.FuncCall):
+        return _last(inner.funcname) or "expr"
+    return str(key.name) if key.name else "expr"
 
 
 # What makes two of them equal

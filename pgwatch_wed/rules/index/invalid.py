@@ -118,7 +118,9 @@ def _remedy(snapshot: Snapshot, index: Index, *, drop: bool) -> Remedy:
         sql=f"REINDEX INDEX CONCURRENTLY {name};",
         lock=held.CONCURRENTLY,
         in_transaction=False,
-        undo=f"DROP INDEX CONCURRENTLY {name};",
+        undo=f"DROP INDEX CONCURRENTLY {name};"
+        if index.parent_oid is None and index.constraint_oid is None
+        else "-- nothing to undo: as it is, no query can use it",
     )
 
 

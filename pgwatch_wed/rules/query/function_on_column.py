@@ -26,8 +26,8 @@ from pgwatch_wed.facts import Column, Snapshot, Statement, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import named
-from pgwatch_wed.quote import ident
-from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.remedies import maintenance
+from pgwatch_wed.remedies.indexes import IndexBuilder
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import forms
 from pgwatch_wed.sqltext.levels import Condition, Level
@@ -81,14 +81,14 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     load = q.Load.of(snapshot)
     yield from load.unknowns()
     yield from load.texts_unknown()
-    found = 0
+    builder, found = IndexBuilder(snapshot), 0
     for s in load.queries:
         if load.share(s) < limits.min_load_share or found >= limits.max_statements:
             break
         hidden = _hidden(snapshot, s, limits) if s.calls >= limits.min_calls else None
         if hidden is not None:
             found += 1
-            yield _finding(load, s, hidden, limits)
+            yield _finding(builder, load, s, hidden, limits)
 
 
 def _hidden(snapshot: Snapshot, s: Statement, limits: Limits) -> _Hidden | None:
@@ -156,7 +156,9 @@ def _reads_most(snapshot: Snapshot, s: Statement, table: Table, limits: Limits) 
     return blocks >= limits.min_read_share * pages
 
 
-def _finding(load: q.Load, s: Statement, hidden: _Hidden, limits: Limits) -> Finding:
+def _finding(
+    builder: IndexBuilder, load: q.Load, s: Statement, hidden: _Hidden, limits: Limits
+) -> Finding:
     snapshot, table, column = load.snapshot, hidden.table, hidden.column
     daily = load.per_day(s.total_exec_ms, s)
     plain = [
@@ -164,7 +166,7 @@ def _finding(load: q.Load, s: Statement, hidden: _Hidden, limits: Limits) -> Fin
         for i in snapshot.indexes_of[table.oid]
         if i.is_usable and i.keys[:1] == (column.attnum,)
     ]
-    remedy = _remedy(snapshot, hidden)
+    remedy = _remedy(builder, hidden)
     warns = (daily or 0) >= limits.warn_ms_per_day
     return Finding(
         object=load.object_of(s),
@@ -202,35 +204,9 @@ def _advice(hidden: _Hidden) -> str:
     return ""
 
 
-def _remedy(snapshot: Snapshot, hidden: _Hidden) -> tuple[Remedy, ...]:
+def _remedy(builder: IndexBuilder, hidden: _Hidden) -> tuple[Remedy, ...]:
     table = hidden.table
     expression = forms.indexable(hidden.condition.node, hidden.column)
-    if expression is None or table.kind == "p" or not hidden.condition.is_ordered:
+    if expression is None or not hidden.condition.is_ordered:
         return ()
-    name = _new_name(snapshot, hidden)
-    where = ident(table.schema, table.name)
-    return (
-        Remedy(
-            sql=f"CREATE INDEX CONCURRENTLY {ident(name)} ON {where} (({expression}));",
-            lock=held.CONCURRENTLY,
-            in_transaction=False,
-            undo=f"DROP INDEX CONCURRENTLY {ident(table.schema, name)};",
-        ),
-        Remedy(
-            sql=f"ANALYZE {where};",
-            lock="SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes",
-            undo="-- nothing to undo: it only refreshes the planner's statistics",
-        ),
-    )
-
-
-def _new_name(snapshot: Snapshot, hidden: _Hidden) -> str:
-    wrapper = hidden.condition.wrapper.removesuffix("()").removeprefix("::")
-    taken = snapshot.relation_names.get(hidden.table.schema, frozenset())
-    base = f"{hidden.table.name}_{wrapper}_{hidden.column.name}"
-    for number in range(1, 1000):
-        end = "_idx" if number == 1 else f"_idx{number}"
-        name = base.encode()[: 63 - len(end)].decode("utf-8", "ignore") + end
-        if name not in taken:
-            return name
-    return base
+    return builder.build(table, f"(({expression}))").remedy, maintenance.analyze(table)
