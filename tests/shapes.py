@@ -1,6 +1,7 @@
 """Tables of every shape for an index: ordinary, with partitions at several levels, with odd names."""
 
 from dataclasses import dataclass
+from random import Random
 
 LONG = "ä" * 30  # sixty bytes
 
@@ -380,3 +381,66 @@ comment on constraint i on t is 'top';
 """,
     ),
 }
+
+
+def tree(rng: Random, foreign: float = 0.0) -> str:
+    """Return a table ``t`` of random partitions, some of which have an index on ``k`` of some sort.
+
+    ``foreign`` is the share of foreign tables among the partitions, beside one that there is then.
+    """
+    made = ["create schema a;", "create table public.t (id int, k int) partition by hash (id);"]
+    if foreign:
+        made = [
+            "create foreign data wrapper dummy; create server far foreign data wrapper dummy;",
+            "create schema a; create table public.t (id int, k int) partition by hash (id);",
+        ]
+    return "\n".join([*made, *_below(rng, "public.t", "t", 1, foreign)])
+
+
+_SORTS = (
+    *(["create index {name} on {table} (k);"] * 3),
+    "create index {name} on {table} (k desc);",
+    "create index {name} on {table} (k) include (id);",
+    "alter table {table} add constraint {name} unique (k, id);",
+)
+# CREATE INDEX on the parent attaches the older one, and so may the way back
+_TWINS = "create index {name} on {table} (k); create index {name}_too on {table} (k);"
+_BROKEN = (
+    "create index {name} on {table} (k);"
+    "update pg_index set indisvalid = false where indexrelid = '{schema}.{name}'::regclass;"
+)
+
+
+def _below(rng: Random, parent: str, stem: str, depth: int, foreign: float) -> list[str]:
+    made, parts = [], rng.randint(1, 3)
+    if foreign and depth == 1:
+        made.append(
+            f"create foreign table f partition of {parent} for values with (modulus 4, remainder 3) server far;"
+        )
+    for number in range(parts):
+        schema, name = rng.choice(("public", "public", "a")), f"{stem}{number}"
+        table = f"{schema}.{name}"
+        if rng.random() < foreign and depth > 1:
+            made.append(
+                f"create foreign table {table} partition of {parent} for values with"
+                f" (modulus {parts}, remainder {number}) server far;"
+            )
+            continue
+        is_parted = depth < 3 and rng.random() < 0.35
+        by = " partition by hash (k)" if is_parted else ""
+        made.append(
+            f"create table {table} partition of {parent} for values with"
+            f" (modulus {4 if foreign and depth == 1 else parts}, remainder {number}){by};"
+        )
+        if is_parted:
+            made += _below(rng, table, name, depth + 1, foreign)
+            sort = rng.choice(
+                ("", "", "create index {name} on {table} (k);", "" if foreign else _HALF)
+            )
+        else:
+            sort = rng.choice(("", *_SORTS, *([] if foreign else [_TWINS, _BROKEN])))
+        made.append(sort.format(name=f"mine_{name}", table=table, schema=schema))
+    return made
+
+
+_HALF = "create index {name} on only {table} (k);"

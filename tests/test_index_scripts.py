@@ -1,7 +1,11 @@
 """Scripts for indexes on tables with partitions: run as printed, valid at every level, and undone to the letter."""
 
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from random import Random
 
 import psycopg
 import pytest
@@ -15,7 +19,7 @@ from pgwatch_wed.remedies.script import Step
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.servers import Server
-from tests.shapes import DROPPED, INCOMPLETE, SHAPES
+from tests.shapes import DROPPED, INCOMPLETE, SHAPES, tree
 
 FACTS = ("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions")
 
@@ -140,6 +144,23 @@ def test_it_becomes_valid_at_every_level_and_the_undo_brings_back_what_was(
     assert schema(every_db, every_pg) == before
 
 
+@pytest.mark.parametrize("foreign", [0, 0.3])
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_partitions_have_the_whole_becomes_valid_and_can_be_undone(
+    seed: int, foreign: float, pg: Server, db: str
+) -> None:
+    psql(db, tree(Random(seed), foreign))
+    before, snapshot = schema(db, pg), facts(db)
+    here = table(snapshot, "t")
+    script = IndexBuilder(snapshot).build(here, "(k)")
+    take(db, script.steps)
+    assert lacking(db, here, built(db, snapshot, here)) == []
+    if not foreign:
+        assert_used(db, here, "k = 5")
+    take(db, script.undo)
+    assert schema(db, pg) == before
+
+
 @pytest.mark.parametrize("shape", INCOMPLETE)
 def test_an_incomplete_index_becomes_valid_and_the_undo_brings_back_what_was(
     shape: str, every_pg: Server, every_db: str, owner: str
@@ -212,3 +233,176 @@ alter table t add constraint t_id unique nulls not distinct (id) using index tab
         psql(every_db, "drop table t, u")
         with psycopg.connect(every_db, autocommit=True) as admin:
             admin.execute(sql.SQL("drop tablespace {}").format(sql.Identifier(space)))
+
+
+# Locks
+
+
+def modes(dsn: str, pid: int) -> dict[str, set[str]]:
+    """Return the locks that a session holds on relations of users."""
+    found: dict[str, set[str]] = {}
+    with psycopg.connect(dsn) as other:
+        for name, mode in other.execute(
+            "select c.relname, l.mode from pg_locks l join pg_class c on c.oid = l.relation"
+            " where l.pid = %s and l.granted and c.oid >= 16384",
+            [pid],
+        ):
+            found.setdefault(name, set()).add(mode)
+    return found
+
+
+def held_by(dsn: str, step: Step) -> dict[str, set[str]]:
+    """Take a step, and return what it holds before it is committed."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(step.sql.encode())
+        return modes(dsn, connection.info.backend_pid)
+
+
+def held_while_waiting(dsn: str, step: Step, table: str) -> dict[str, set[str]]:
+    """Begin a step beside a session that writes; return what it holds, once others read and wrote beside it."""
+    with psycopg.connect(dsn) as writer, psycopg.connect(dsn, autocommit=True) as other:
+        writer.execute(f"delete from {table}".encode())
+        with ThreadPoolExecutor() as pool, psycopg.connect(dsn, autocommit=True) as builder:
+            running = pool.submit(builder.execute, step.sql.encode())
+            while not waits(dsn, pid := builder.info.backend_pid):
+                assert not running.done()
+            other.execute("set lock_timeout = '5s'")
+            other.execute(f"delete from {table}".encode())
+            other.execute(f"select count(*) from {table}".encode())
+            found = modes(dsn, pid)
+            writer.rollback()
+            running.result(timeout=30)
+    return found
+
+
+def waits(dsn: str, pid: int) -> bool:
+    time.sleep(0.02)
+    return bool(rows(dsn, "select 1 from unnest(pg_blocking_pids(%s)) limit 1", pid))
+
+
+def strongest(found: dict[str, set[str]], *names: str) -> set[str]:
+    return {mode for name in names for mode in found.get(name, ())}
+
+
+LEVELS = SHAPES["three levels"].sql
+WEAK = {"AccessShareLock"}
+
+
+def test_locks_are_as_the_statements_say(every_pg: Server, every_db: str) -> None:
+    psql(every_db, LEVELS)
+    tables = {"t", "t1", "t2", "t2a", "t2a0", "t2a1", "t2b"}
+    snapshot = facts(every_db)
+    script = IndexBuilder(snapshot).build(table(snapshot, "t"), "(k)")
+    for step in (*script.steps, *script.undo):
+        words = step.sql.replace("public.", "").split()
+        if "CONCURRENTLY" in words:
+            name = words[words.index("ON") + 1]
+            found = held_while_waiting(every_db, step, name)
+            assert step.lock.startswith(
+                "SHARE UPDATE EXCLUSIVE on the table: does not block reads or"
+            )
+            assert strongest(found, *tables) == {"ShareUpdateExclusiveLock"}
+        elif "ONLY" in words:
+            found = held_by(every_db, step)
+            assert step.lock.startswith("SHARE on the partitioned table")
+            assert strongest(found, words[words.index("ONLY") + 1]) == {"ShareLock"}
+            assert strongest(found, *tables) == {"ShareLock"}
+        elif "ATTACH" in words:
+            found = held_by(every_db, step)
+            assert step.lock.startswith("ACCESS EXCLUSIVE on the index that is attached")
+            assert found[words[-1]] == {"AccessExclusiveLock"}
+            assert found[words[2]] == {"ShareUpdateExclusiveLock"}
+            assert strongest(found, *tables) == WEAK
+        else:
+            found = held_by(every_db, step)
+            assert step.lock.startswith("ACCESS EXCLUSIVE on the partitioned table and all its")
+            assert all("AccessExclusiveLock" in found[name] for name in tables)
+
+
+def test_locks_beside_a_foreign_table_and_of_the_way_back(every_pg: Server, every_db: str) -> None:
+    far = "create foreign data wrapper dummy; create server far foreign data wrapper dummy;"
+    psql(every_db, far + SHAPES["foreign tables"].sql)
+    snapshot = facts(every_db)
+    script = IndexBuilder(snapshot).build(table(snapshot, "t"), "(k)")
+    *below, top = script.steps
+    take(every_db, below)
+    found = held_by(every_db, top)
+    assert top.lock.startswith("SHARE on the table and all its partitions")
+    assert strongest(found, "t", "t1", "t2", "t2a", "t3", "t4", "t4a") == {"ShareLock"}
+    (renamed, *_) = (step for step in script.undo if "RENAME" in step.sql)
+    take(every_db, script.undo[: script.undo.index(renamed)])
+    assert renamed.lock.startswith("SHARE UPDATE EXCLUSIVE on the index")
+    assert set().union(*held_by(every_db, renamed).values()) == {"ShareUpdateExclusiveLock"}
+
+
+def test_an_attachment_waits_for_readers_and_on_only_for_writers(pg: Server, db: str) -> None:
+    psql(db, SHAPES["partitions with a default"].sql)
+    snapshot = facts(db)
+    only, build, attach, *_ = IndexBuilder(snapshot).build(table(snapshot, "t"), "(k)").steps
+    with psycopg.connect(db) as other:
+        other.execute("insert into t values (1, 1)")
+        assert "lock timeout" in refused(db, only)
+        other.rollback()
+        other.execute("select count(*) from t")
+        take(db, [only])
+        take(db, [build])
+        other.execute("select count(*) from t1")
+        assert "lock timeout" in refused(db, attach)
+        other.rollback()
+    take(db, [attach])
+
+
+def refused(dsn: str, step: Step) -> str:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("set lock_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable) as error:
+            connection.execute(step.sql.encode())
+    return str(error.value)
+
+
+# What is said instead
+
+
+def test_an_invalid_index_that_create_index_would_attach_is_named(pg: Server, db: str) -> None:
+    psql(
+        db,
+        """
+create foreign data wrapper dummy; create server far foreign data wrapper dummy;
+create table t (id int, k int) partition by range (id);
+create table t1 partition of t for values from (0) to (9);
+create foreign table f partition of t default server far;
+create index mine on t1 (k);
+update pg_index set indisvalid = false where indexrelid = 'mine'::regclass;
+""",
+    )
+    snapshot = facts(db)
+    remedy = IndexBuilder(snapshot).build(table(snapshot, "t"), "(k)").remedy
+    assert remedy.sql.startswith(
+        "-- CREATE INDEX on public.t would attach the invalid index public.mine"
+    )
+    assert remedy.sql.count("\n") == 0
+    assert remedy.undo == "-- nothing to undo"
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("t", ["a"]),
+        ("t" * 63, ["a", "b"]),
+        ("t", ["a" * 60, "b" * 40]),
+        ("t" * 50, ["a" * 40]),
+        ("ä" * 30, ["ö" * 30, "é"]),
+        ("T: 1", ["a b"]),
+    ],
+)
+def test_names_are_those_that_postgresql_would_choose(
+    name: str, columns: list[str], pg: Server, db: str
+) -> None:
+    listed = ", ".join(f'"{c}"' for c in columns)
+    typed = ", ".join(f'"{c}" int' for c in columns)
+    psql(db, f'create table "{name}" ({typed}); create index on "{name}" ({listed});')
+    (chosen,) = rows(db, "select indexrelid::regclass::text from pg_index where indrelid >= 16384")
+    script = IndexBuilder(replace(facts(db), indexes=())).build(
+        table(facts(db), name), f"({listed})"
+    )
+    assert script.sql.startswith(f"CREATE INDEX CONCURRENTLY {chosen} ON ")

@@ -5,11 +5,15 @@ import pytest
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import MissingIndex, Snapshot
 from pgwatch_wed.findings import Grade, Report, Verdict
+from pgwatch_wed.gather.enrichment import put
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
+from tests.psql import psql
 from tests.rules.judging import apply, run, undo
+from tests.servers import Server
+from tests.test_index_scripts import schema
 
 SCHEMA = """
 create extension if not exists pg_stat_statements;
@@ -70,6 +74,80 @@ def test_what_an_index_cannot_help_gets_none(shop: str) -> None:
     found, snapshot = report(shop)
     assert "missing_indexes" not in snapshot.missing
     assert [f.title for f in found.findings] == []
+
+
+PARTED = """
+create extension if not exists pg_stat_statements;
+create table customers (id int primary key, name text);
+insert into customers select g, 'n' || g from generate_series(1, 5000) g;
+create table orders (id int, at date not null, customer int references customers, total int, state text)
+    partition by range (at);
+create table orders_24 partition of orders for values from ('2024-01-01') to ('2025-01-01');
+create table orders_25 partition of orders for values from ('2025-01-01') to ('2026-01-01') partition by hash (id);
+create table orders_25_0 partition of orders_25 for values with (modulus 2, remainder 0);
+create table orders_25_1 partition of orders_25 for values with (modulus 2, remainder 1);
+insert into orders select g, date '2024-01-01' + g % 700, 1 + g % 5000, g % 97, repeat('x', 40)
+    from generate_series(1, 80000) g;
+create index mine on orders_25_1 (customer);
+"""
+OF_CUSTOMER = "select * from orders where customer = %s"
+
+
+@pytest.mark.pg("< 19")
+def test_a_partitioned_table_gets_it_at_every_level_and_its_foreign_key_the_same(
+    every_pg: Server, every_db: str
+) -> None:
+    run(every_db, *PARTED.strip().split(";\n"))
+    run(every_db, "vacuum analyze customers", "analyze orders")
+    before = schema(every_db, every_pg)
+    run(every_db, OF_CUSTOMER, times=60, args=(7,))
+    both = Config(only=("index-missing", "index-missing-fk"), window_days=0)
+    first, second = analyse(gather(every_db, Wanted(), quiet), both).findings
+    assert {first.rule, second.rule} == set(both.only)
+    assert first.remedy == second.remedy, "one index, advised twice, is one script"
+    assert "build it once" in "".join(first.caveats + second.caveats)
+    (step,) = first.remedy
+    assert "ATTACH PARTITION public.mine;" in step.sql
+    psql(every_db, step.sql)
+    with psycopg.connect(every_db) as connection:
+        invalid = connection.execute("select 1 from pg_index where not indisvalid").fetchall()
+        plan = connection.execute(f"explain {OF_CUSTOMER}".encode(), [7]).fetchall()
+    assert invalid == []
+    assert not any("Seq Scan" in row[0] for row in plan)
+    assert analyse(gather(every_db, Wanted(), quiet), both).findings == ()
+    psql(every_db, step.undo)
+    assert schema(every_db, every_pg) == before
+
+
+@pytest.mark.pg("< 19")
+def test_different_indexes_of_one_report_have_different_names(every_db: str) -> None:
+    run(every_db, *PARTED.strip().split(";\n"))
+    run(every_db, "vacuum analyze customers", "analyze orders")
+    (snapshot,) = gather(every_db, Wanted(advise=False), quiet)
+    advised = MissingIndex(
+        name="orders_customer_idx",
+        ddl="CREATE INDEX orders_customer_idx ON public.orders USING btree (customer) WHERE (total > 90)",
+        schema="public",
+        table="orders",
+        columns=("customer",),
+        method="btree",
+        size_bytes=1,
+        cost_before=2.0,
+        cost_after=1.0,
+        ms_per_day=None,
+        write_ms_per_day=None,
+        query_ids=(),
+        queries=(),
+        engine="lab",
+        caveats=(),
+    )
+    both = Config(only=("index-missing", "index-missing-fk"), window_days=0)
+    findings = analyse([put(snapshot, missing_indexes=(advised,))], both).findings
+    assert len(findings) == 2
+    made = [line for f in findings for line in f.remedy[0].sql.splitlines()]
+    names = [line.split(" ON ")[0].split()[-1] for line in made if line.startswith("CREATE INDEX")]
+    assert len(names) == len(set(names)) == 9
+    apply(every_db, findings)
 
 
 def test_without_the_lab_it_is_unknown_and_not_clear(shop: str) -> None:

@@ -13,3 +13,10 @@ insert into t values (1), (1);
 \set ON_ERROR_STOP off
 create unique index concurrently t_broken on t (a);
 \set ON_ERROR_STOP on
+-- without ONLY, PostgreSQL passes foreign tables over
+create foreign data wrapper none;
+create server far foreign data wrapper none;
+create table f (id int, k int) partition by range (id);
+create table f_1 partition of f for values from (0) to (9);
+create foreign table f_far partition of f default server far;
+create index f_k_idx on f (k);
