@@ -131,7 +131,10 @@ def drop(snapshot: Snapshot, index: Index) -> Remedy:
 def _undo(snapshot: Snapshot, index: Index, table: Table | None) -> str:
     if table is None:
         return _NO_TABLE
-    steps = partitions.restored(_tree(snapshot, table), _old(snapshot, index))
+    # reading the definitions of all other indexes takes its time, and only partitions' are needed
+    alone = IndexedTable(table.schema, table.name, table.kind)
+    top = _tree(snapshot, table) if index.kind == "I" else alone
+    steps = partitions.restored(top, _old(snapshot, index))
     return "\n".join(lines(steps)) if steps is not None else _NO_UNDO
 
 

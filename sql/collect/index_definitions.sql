@@ -8,16 +8,24 @@ with locked as materialized (
 select
     i.indexrelid::int8 as oid,
     pg_get_indexdef(i.indexrelid) as definition,
-    obj_description(i.indexrelid, 'pg_class') as comment,
-    case when k.oid is not null then obj_description(k.oid, 'pg_constraint') end as constraint_comment,
-    array(
+    -- obj_description() would start a query for each
+    (
+        select d.description from pg_description d
+        where d.classoid = 'pg_class'::regclass and d.objoid = i.indexrelid and d.objsubid = 0
+    ) as comment,
+    (
+        select d.description from pg_description d
+        where d.classoid = 'pg_constraint'::regclass and d.objoid = k.oid and d.objsubid = 0
+    ) as constraint_comment,
+    -- only expressions have targets of their own
+    case when i.indexprs is not null then array(
         select a.attnum::int from pg_attribute a
         where a.attrelid = i.indexrelid and a.attstattarget >= 0 order by a.attnum
-    ) as statistics_columns,
-    array(
+    ) else '{}' end as statistics_columns,
+    case when i.indexprs is not null then array(
         select a.attstattarget::int from pg_attribute a
         where a.attrelid = i.indexrelid and a.attstattarget >= 0 order by a.attnum
-    ) as statistics_targets
+    ) else '{}' end as statistics_targets
 from pg_index i
 left join pg_constraint k
     on k.conrelid = i.indrelid and k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
