@@ -1,4 +1,4 @@
-# The commands a person needs. Each sets itself up from Python 3.11+, make and the package index.
+# The main commands. Each sets itself up; Python 3.11 or later, make and a package index are required.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -9,15 +9,15 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    analyse a small shop database on an embedded PostgreSQL"
-	@echo "make test    run the tests (real servers; containers where an engine answers)"
+	@echo "make demo    analyze a small shop database on an embedded PostgreSQL server"
+	@echo "make test    run the tests (on real servers; in containers if an engine is available)"
 	@echo "make check   lint, types, import directions, dependencies, dead code, spelling"
-	@echo "make audit   look for known holes in the dependencies (asks the package index)"
+	@echo "make audit   look for known vulnerabilities in the dependencies (queries the package index)"
 	@echo "make docs    regenerate the documentation of rules and the example report"
-	@echo "make clean   remove what the other targets made"
+	@echo "make clean   remove what the other targets created"
 
 $(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is required; set PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" -c constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . --group test --group check

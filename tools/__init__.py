@@ -1,1 +1,1 @@
-"""What makes parts of this repository; not shipped."""
+"""Generators of parts of this repository; not shipped."""

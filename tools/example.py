@@ -1,7 +1,7 @@
-"""The example report, made from its snapshot: ``python -m tools.example [FOLDER]``.
+"""The example report, created from its snapshot: ``python -m tools.example [FOLDER]``.
 
-Without a folder it writes the committed one, in Markdown: a change of the report then shows as a
-diff, and a test compares. With a folder it writes every format there.
+Without a folder, it writes the committed report in Markdown: changes to the report appear as a diff,
+and a test compares it. With a folder, it writes every format there.
 """
 
 import sys
@@ -19,12 +19,12 @@ COMMITTED = "markdown"
 
 
 def folder() -> Path:
-    """Return where the example lives."""
+    """Return the directory of the example."""
     return assets.asset("reports") / "example"
 
 
 def snapshot() -> Snapshot:
-    """Return the demo's shop as it was read."""
+    """Return the snapshot of the demo's shop."""
     return snapshot_file.load(folder() / "shop.json.zst")
 
 
@@ -36,7 +36,7 @@ def document(form: str = COMMITTED, rules: Iterable[Rule] | None = None) -> byte
 
 
 def write(target: Path, forms: Iterable[str]) -> None:
-    """Write documents into a folder."""
+    """Write documents to a directory."""
     for form in forms:
         path = target / f"report{render.FORMATS[form].suffix}"
         path.write_bytes(document(form))

@@ -1,6 +1,6 @@
 """Add a server's own names to ``redaction/own.txt``: ``python -m tools.own_names CONNINFO…``.
 
-Nothing is taken out: what one version had and the next one lacks still says nothing of a database.
+Nothing is removed: a name that only older versions have still reveals nothing about a database.
 """
 
 import sys
@@ -28,13 +28,13 @@ QUERY = """
 
 
 def names(conninfo: str) -> list[tuple[str, str]]:
-    """Return what a server calls its own, by kind."""
+    """Return a server's own names by kind."""
     with psycopg.connect(conninfo) as connection:
         return [(kind, name) for kind, name in connection.execute(QUERY)]
 
 
 def merged(added: Iterable[tuple[str, str]]) -> str:
-    """Return the file's text with more names."""
+    """Return the text of the file with added names."""
     sections = {kind: set(words) for kind, words in own.sections().items()}
     for kind, name in added:
         sections.setdefault(kind, set()).add(name)

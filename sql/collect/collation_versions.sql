@@ -1,4 +1,4 @@
--- A row is a collation whose library version is not the one that it was created with.
+-- A row is a collation whose library version differs from the one that it was created with.
 select
     n.nspname || '.' || c.collname as name,
     c.collprovider::text as provider,
@@ -10,7 +10,7 @@ from (
         c.*,
         pg_collation_actual_version(c.oid) as actual,
         (
-            -- one pass over the indexes for all of them: after an upgrade of ICU hundreds differ
+            -- one pass over the indexes for all collations: after an upgrade of ICU, hundreds may differ
             select jsonb_object_agg(u.oid, u.indexes)
             from (
                 select k.oid, (array_agg(distinct i.indexrelid::int8 order by i.indexrelid::int8))[:1000] as indexes

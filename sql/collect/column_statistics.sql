@@ -1,4 +1,4 @@
--- A row is what ANALYZE found out about a column, without any value of it.
+-- A row is what ANALYZE collected about a column, without any of its values.
 select
     c.oid::int8 as table_oid,
     a.attnum::int as attnum,
@@ -18,7 +18,7 @@ join pg_attribute a on a.attrelid = c.oid and a.attname = s.attname
 where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
     and n.nspname !~ '^pg_(toast_)?temp_'
     and c.relkind in ('r', 'p', 'm', 'i')
-    -- statistics that were damaged or restored wrongly are none
+    -- corrupted or incorrectly restored statistics count as missing
     and s.null_frac between 0 and 1
     and s.n_distinct between -1 and 1e15
     and s.avg_width >= 0

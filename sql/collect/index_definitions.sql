@@ -1,4 +1,4 @@
--- A row is CREATE INDEX as PostgreSQL prints it, of tables that nobody has locked or wants to lock.
+-- A row is CREATE INDEX as PostgreSQL prints it, for tables on which no session holds or awaits a strong lock.
 with locked as materialized (
     select l.relation
     from pg_locks l
@@ -30,7 +30,7 @@ from pg_index i
 left join pg_constraint k
     on k.conrelid = i.indrelid and k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
 where i.indexrelid = any ('{@oids@}'::oid[])
-    -- printing opens the table, and would wait behind who wants it for himself
+    -- printing opens the table, and would wait for sessions that hold or await an exclusive lock
     and i.indrelid not in (select relation from locked)
     and i.indexrelid not in (select relation from locked)
 order by i.indexrelid

@@ -1,4 +1,4 @@
--- A row is the counters of an index of a user table on this node.
+-- A row is the counters of an index of a user table on this server.
 select
     i.indexrelid::int8 as oid,
     pg_stat_get_numscans(i.indexrelid) as idx_scan,
@@ -9,7 +9,7 @@ select
     pg_stat_get_blocks_hit(i.indexrelid) as blks_hit,
     null::timestamptz as stats_reset
 from (
-    -- chosen first: every counter that is looked at stays in the server process's memory
+    -- selected first: every counter that is looked up stays in the server process's memory
     select x.indexrelid
     from pg_index x
     join pg_class c on c.oid = x.indexrelid

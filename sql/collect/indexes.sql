@@ -1,4 +1,4 @@
--- A row is an index of a user table or materialized view, or an invalid one of a TOAST table: from catalogs alone.
+-- A row is an index of a user table or materialized view, or an invalid one of a TOAST table: from the catalogs only.
 select
     i.indexrelid::int8 as oid,
     i.indrelid::int8 as table_oid,
@@ -51,7 +51,7 @@ select
     k.contype::text as constraint_type,
     x.objid is not null as is_in_extension,
     coalesce(
-        -- looked up by key: catalogs are often not analysed, and a join goes wrong
+        -- looked up by key: catalogs are often not analyzed, which leads to bad join plans
         (
             select jsonb_object_agg(f.conindid, f.keys)
             from (select conindid, count(*) as keys from pg_constraint where contype = 'f' group by conindid) f
@@ -61,7 +61,7 @@ select
     s.spcname::text as tablespace,
     coalesce(q.options, '{}') as key_options
 from (
-    -- chosen first: what a row says takes ten times as long as which rows there are
+    -- selected first: computing a row takes ten times as long as finding it
     select x.indexrelid
     from pg_index x
     join pg_class c on c.oid = x.indexrelid

@@ -1,4 +1,4 @@
--- A row is an installed extension; for servers that do not list the available ones.
+-- A row is an installed extension; for servers that do not show the available ones.
 select
     e.extname::text as name,
     e.extversion as installed_version,

@@ -1,4 +1,4 @@
--- A row is the I/O of one kind of backend on one kind of object in one context.
+-- A row is the I/O of one backend type on one kind of object in one context.
 select
     backend_type, object, context,
     reads, reads * op_bytes as read_bytes, read_time as read_ms,

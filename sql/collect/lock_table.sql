@@ -1,4 +1,4 @@
--- A row is the shared lock table's fill.
+-- A row is how full the shared lock table is.
 select
     count(*) filter (where not fastpath)::int as entries,
     count(*) filter (where fastpath)::int as fastpath_entries,

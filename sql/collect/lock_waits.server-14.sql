@@ -1,18 +1,18 @@
--- A row is a session that waits for a heavyweight lock; a wait for a row's lock names the row's table.
+-- A row is a session that waits for a heavyweight lock; for a row lock, the relation is the row's table.
 with l as materialized (
     select
         l.*,
-        -- who waits for a row's transaction holds the row's place in the queue
+        -- a session that waits for the transaction holding a row lock also holds the row's tuple lock
         max(l.database) filter (where l.locktype = 'tuple' and l.granted) over process as row_database,
         max(l.relation) filter (where l.locktype = 'tuple' and l.granted) over process as row_relation,
-        -- what a prepared transaction holds has no process, but an owner that has locked its own number
+        -- the locks of a prepared transaction have no process, but an owner that has locked its own transaction ID
         max(l.transactionid::text) filter (where l.locktype = 'transactionid' and l.granted) over (
             partition by l.pid, l.virtualtransaction
         ) as owner
     from pg_locks l
     window process as (partition by l.pid)
 ), prepared as materialized (
-    -- looked up by key and not joined: the planner expects a handful of each, and there may be thousands
+    -- looked up by key, not joined: the planner expects only a few of each, and there may be thousands
     select jsonb_object_agg(h.object, h.gids) as holders
     from (
         select

@@ -1,4 +1,4 @@
--- A row is a view, foreign table, composite type or other relation that is neither table, index nor sequence.
+-- A row is a view, foreign table, composite type or other relation that is not a table, index or sequence.
 select
     c.oid::int8 as oid,
     n.nspname::text as schema,

@@ -1,4 +1,4 @@
--- A row is a prepared transaction of any database.
+-- A row is a prepared transaction in any database.
 select
     gid,
     owner::text as owner,

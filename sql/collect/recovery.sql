@@ -1,4 +1,4 @@
--- A row is a standby's own replay; none on a primary.
+-- A row is the state of replay on a standby; there is none on a primary.
 select
     pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::int8 as replay_lag_bytes,
     pg_last_xact_replay_timestamp() as last_replayed_at,

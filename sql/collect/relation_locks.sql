@@ -1,4 +1,4 @@
--- A row is a lock on a user table of this database that holds up others' work, held or waited for.
+-- A row is a lock on a user table of this database that blocks the work of others, held or awaited.
 select
     l.pid,
     l.mode,

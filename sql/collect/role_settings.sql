@@ -1,10 +1,10 @@
--- A row is one setting bound to a role, a database or both.
+-- A row is one setting for a role, a database or both.
 select
     r.rolname::text as role,
     d.datname::text as database,
     split_part(c.setting, '=', 1) as name,
     case
-        -- a parameter of the application's own may be a key
+        -- an application's own parameter may be a secret key
         when split_part(c.setting, '=', 1) like '%.%'
             and split_part(c.setting, '=', 1) not in (select k.name from pg_settings k) then '(hidden)'
         else substr(c.setting, strpos(c.setting, '=') + 1)

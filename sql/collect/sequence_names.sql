@@ -1,5 +1,5 @@
--- A row is a sequence that may be read and that nobody has locked; those that end soonest first.
--- Then last_value and is_called are read of each by its name, some hundred at a time.
+-- A row is a sequence that is readable and not locked; those closest to their end first.
+-- Then last_value and is_called are read from each by name, a few hundred at a time.
 with locked as materialized (
     select l.relation
     from pg_locks l
@@ -17,7 +17,7 @@ from (
         and n.nspname not in ('pg_catalog', 'information_schema')
         and c.oid not in (select relation from locked)
     order by s.seqmax = 9223372036854775807, c.oid
-    -- what a role may do is asked only until enough are found: the answers stay in the server's memory
+    -- privileges are checked only until enough are found: the results stay in the server process's memory
     offset 0
 ) s
 where has_table_privilege(s.oid::oid, 'SELECT') and has_schema_privilege(s.schema_oid, 'USAGE')

@@ -1,4 +1,4 @@
--- A row is a sequence and every column whose default it is; its value is read apart, without its locks.
+-- A row is a sequence and the columns that use it as default; its value is read separately, because of the locks.
 select
     c.oid::int8 as oid,
     n.nspname::text as schema,

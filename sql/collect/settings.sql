@@ -1,9 +1,9 @@
--- A row is a configuration parameter as a new session would see it, our own guards aside.
+-- A row is a configuration parameter as a new session would see it, regardless of our own guards.
 select
     name::text as name,
-    -- our session's own guards must not pass for the server's configuration
+    -- the guards of our own session must not be mistaken for the server's configuration
     case
-        -- these hold passwords and keys: that they are set is all that anybody needs
+        -- these may contain passwords and keys: only whether they are set is needed
         when x.is_secret and setting not in ('', '(disabled)') then '(set)'
         when source = 'session' then reset_val
         else setting

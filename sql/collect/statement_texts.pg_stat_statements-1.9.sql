@@ -1,10 +1,10 @@
--- A row is the text of a statement of this database that stands out, its beginning where it is very long.
+-- A row is the text of a statement of this database, for the costliest ones; truncated if it is very long.
 select
     s.userid::int8 as user_oid,
     s.queryid as query_id,
     s.toplevel as is_toplevel,
     case
-        -- all others may hold values before 16, and of half a text nobody knows where they are
+        -- before 16, all others may contain values, which cannot be located in a truncated text
         when s.query ~* '^\s*(select|insert|update|delete|merge|with|values)\y' then left(s.query, @max_text_chars@)
         else s.query
     end as text

@@ -1,7 +1,7 @@
--- A row is a statement of this database; see statement_texts for the texts of those that stand out.
+-- A row is a statement of this database; see statement_texts for the texts of the costliest.
 select
     s.userid::int8 as user_oid,
-    -- a look at each role of its own: the planner expects a handful of statements
+    -- a separate lookup for each role: the planner expects only a few statements
     nullif(pg_get_userbyid(s.userid)::text, format('unknown (OID=%s)', s.userid)) as "user",
     s.queryid as query_id,
     s.toplevel as is_toplevel,

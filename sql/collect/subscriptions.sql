@@ -1,4 +1,4 @@
--- A row is a subscription of this database; its error counters come with 15.
+-- A row is a subscription of this database; error counters are available from 15 on.
 select
     s.subname::text as name,
     true as is_enabled,

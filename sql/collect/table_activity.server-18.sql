@@ -1,4 +1,4 @@
--- A row is the counters of a user table; those of its TOAST table are folded in.
+-- A row is the counters of a user table; including those of its TOAST table.
 select
     c.oid::int8 as oid,
     pg_stat_get_numscans(c.oid) as seq_scan,
@@ -39,7 +39,7 @@ select
     pg_stat_get_last_autovacuum_time(t.oid) as toast_last_autovacuum,
     null::timestamptz as stats_reset
 from (
-    -- chosen first: every counter that is looked at stays in the server process's memory
+    -- selected first: every counter that is looked up stays in the server process's memory
     select r.oid, r.reltoastrelid
     from pg_class r
     join pg_namespace n on n.oid = r.relnamespace

@@ -7,7 +7,7 @@ select
     c.relpersistence::text as persistence,
     coalesce(o.rolname::text, c.relowner::text) as owner,
     c.relpages as pages,
-    -- nothing checks it on its way in: what is no count is as good as none, which is -1
+    -- reltuples is not checked when it is written: an invalid count is treated as missing, which is -1
     case when c.reltuples between 0 and 1e15 then c.reltuples else -1 end::float8 as rows,
     c.relallvisible as all_visible_pages,
     null::int as all_frozen_pages,

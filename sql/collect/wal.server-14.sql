@@ -1,4 +1,4 @@
--- A row is the WAL written since the reset, and the position now.
+-- A row is the WAL written since the reset, and the current position.
 select
     w.wal_records as records,
     w.wal_fpi as full_page_images,

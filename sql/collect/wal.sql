@@ -1,4 +1,4 @@
--- A row is the WAL position; before 14 nothing counts WAL.
+-- A row is the WAL position; before 14, WAL is not counted.
 select
     null::int8 as records,
     null::int8 as full_page_images,

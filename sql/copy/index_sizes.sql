@@ -1,4 +1,4 @@
--- A row is an index that was built, or its index on a partition, and the bytes that it takes.
+-- A row is an index that was built, or its index on a partition, and its size.
 with recursive parts as (
     select c.oid
     from pg_catalog.pg_class c

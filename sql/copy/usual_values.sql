@@ -1,4 +1,4 @@
--- A row is what statistics say of a column's values: the most common, a histogram's bounds, the share of rows that the common have.
+-- A row is the statistics on a column's values: the most common, the histogram's bounds, and the share of rows with common values.
 select
     most_common_vals::text::text[] as common,
     histogram_bounds::text::text[] as bounds,

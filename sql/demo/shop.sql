@@ -1,4 +1,4 @@
--- A small shop with the faults that shops grow: one or more in every area that db-analyze judges.
+-- A small shop with typical faults: at least one in every area that db-analyze judges.
 create extension if not exists pg_stat_statements;
 create schema shop;
 set search_path = shop;
@@ -35,7 +35,7 @@ create table sessions (
     customer_id bigint,
     seen_at timestamptz not null default now()
 );
--- fault: a key that is nearly used up
+-- fault: a key that is almost exhausted
 create table audit_log (
     id serial primary key,
     what text not null,
@@ -72,7 +72,7 @@ insert into page_views (path, session_id) select '/p/' || g % 2000, g from gener
 select setval('audit_log_id_seq', 2040000000);
 insert into audit_log (what) select 'login ' || g from generate_series(1, 5000) g;
 
--- faults: the same index twice, a prefix of another, one that nobody reads, one that failed to build
+-- faults: the same index twice, a prefix of another one, an unused one, a failed build
 create index orders_placed_at_idx on orders (placed_at);
 create index orders_placed_at_copy on orders (placed_at);
 create index orders_status_idx on orders (status);

@@ -1,4 +1,4 @@
--- A row is what ANALYZE counted in the arrays or tsvectors of a column: the most common elements' shares, elements a row, their mean length.
+-- A row is what ANALYZE counted in the arrays or tsvectors of a column: the shares of the most common elements, elements per row, and their mean length.
 select
     s.most_common_elem_freqs::float8[] as frequencies,
     s.elem_count_histogram::float8[] as counts,

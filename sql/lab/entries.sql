@@ -1,4 +1,4 @@
--- A row is an entry that a GIN index makes of a column's sampled values: where in a document, in how many, share of rows, bytes.
+-- A row is an entry that a GIN index creates from a column's sampled values: its place in a document, number of values, share of rows, bytes.
 with recursive @sampled@, numbered as (
     select row_number() over () as number, share, is_common, (@expression@) as value
     from (

@@ -1,4 +1,4 @@
--- A row is the type that an expression has, as columns.sql says it of a column.
+-- A row is the type of an expression, in the format of columns.sql.
 select
     b.typname as base_type,
     b.typcategory::text as category,

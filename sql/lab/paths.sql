@@ -1,4 +1,4 @@
--- A row is a relation with storage that came from the target, and the path of its file; of some of them if they are given.
+-- A row is a relation with storage that came from the target, and the path of its file; optionally only for some of them.
 select oid::int8 as oid, pg_relation_filepath(oid) as path
 from pg_class
 where relkind in ('r', 'm', 'i') and relnamespace <> 'pg_catalog'::regnamespace

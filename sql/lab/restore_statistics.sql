@@ -1,4 +1,4 @@
--- A row says that a key of an index got statistics.
+-- A row is a key of an index that got statistics.
 select pg_restore_attribute_stats(
     'schemaname', n.nspname::text,
     'relname', c.relname::text,

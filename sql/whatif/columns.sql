@@ -1,4 +1,4 @@
--- A row is a column of a user table, with its type's storage and what its statistics say.
+-- A row is a column of a user table, with its type's storage and its statistics.
 select
     a.attrelid::int8 as table_oid,
     a.attname as name,

@@ -1,4 +1,4 @@
--- A row is a foreign key: the table that it is on, the one that it refers to, and its columns.
+-- A row is a foreign key: its table, the referenced table, and its columns.
 select
     conrelid::int8 as table_oid,
     confrelid::int8 as referenced_oid,

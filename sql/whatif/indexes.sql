@@ -1,4 +1,4 @@
--- A row is an index of a user table, its keys and condition as CREATE INDEX takes them.
+-- A row is an index of a user table, with its keys and predicate in the syntax of CREATE INDEX.
 select
     i.indexrelid::int8 as oid,
     n.nspname as schema,

@@ -1,4 +1,4 @@
--- A row is a table, partitioned table or materialized view of users, with what the planner believes of its size.
+-- A row is a table, partitioned table or materialized view of users, with its size as the planner sees it.
 select
     c.oid::int8 as oid,
     n.nspname as schema,

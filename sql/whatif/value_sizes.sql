@@ -1,4 +1,4 @@
--- A row is a size that values of a column of one table have as they are stored, and the share of rows that have it.
+-- A row is a size of the stored values in a column of one table, and the share of rows with that size.
 with found as (
     select
         a.attname as name,
@@ -19,13 +19,13 @@ with found as (
         order by s.inherited = (c.relkind = 'p') desc
         limit 1
     ) s on true
-    -- texts are as long as they read, numbers are counted by the server; what other types store is not known from text
+    -- the size of texts is their length, that of numbers is computed by the server; that of other types is not known from text
     where a.attrelid = %(table_oid)s and b.typname in ('text', 'varchar', 'bpchar', 'numeric')
 ), valued as (
     select name, type, value, share::float8 as share
     from found, unnest(common, shares) u (value, share)
     union all
-    -- a histogram's outermost bounds stand for half a bin
+    -- a histogram's outermost bounds represent half a bin
     select
         name,
         type,
@@ -37,7 +37,7 @@ with found as (
 )
 select name, size, sum(share)::float8 as share
 from valued, lateral (
-    -- values in statistics have a header of four bytes, stored ones of one
+    -- values in statistics have a header of four bytes, stored ones a header of one byte
     select greatest(
         1,
         case type when 'numeric' then pg_column_size(value::numeric) else octet_length(value) + 4 end - 3

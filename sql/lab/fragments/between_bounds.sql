@@ -1,4 +1,4 @@
--- A row is a value made up between two bounds of a column's histogram.
+-- A row is a value interpolated between two bounds of a column's histogram.
 select @between@ as value, share / 30, false
 from (
     select

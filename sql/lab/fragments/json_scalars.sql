@@ -1,4 +1,4 @@
--- Of numbered JSON documents: walked, a row a node with its key; and scalars, a row a value with the way to it.
+-- For numbered JSON documents: walked, one row per node with its key; and scalars, one row per value with its path.
 walked as (
     select number, share, is_common, '' as way, null::text as key, value as node
     from numbered

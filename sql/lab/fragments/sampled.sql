@@ -1,4 +1,4 @@
--- Of a column's statistics: sampled, a row a value, its share of the table's rows, and whether that share was counted.
+-- From a column's statistics: sampled, one row per value, its share of the table's rows, and whether that share was counted.
 found as (
     select
         s.null_frac,

@@ -1,4 +1,4 @@
--- Whether B-trees put equal values of the base type b together.
+-- Whether B-trees deduplicate equal values of the base type b.
 exists (
     select
     from pg_opclass o
