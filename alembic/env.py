@@ -58,6 +58,8 @@ def online(schema: str, connection: sqlalchemy.Connection) -> None:
     """Migrate; leave nothing behind at base."""
     context.configure(connection=connection, **options(schema))
     migration = context.get_context()
+    execute(connection, install.check(schema))
+    connection.rollback()
     if migration.opts.get("dont_mutate"):
         context.run_migrations()
         return

@@ -25,12 +25,14 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
+from psycopg import sql
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from pgwatch_wed import assets, quote
 from pgwatch_wed.errors import Error, InstallError, UsageError
-from pgwatch_wed.target import connect
+from pgwatch_wed.target import door, wire
 
 VERSION_TABLE = "pgwatch_wed_alembic_version"
 DEFAULT_SCHEMA = "public"
@@ -47,6 +49,8 @@ _OURS = """
         'Installed by pgwatch_wed: ' || c.relname || ' v') > 0
 """
 
+_PIN = "select /* pgwatch_wed:install */ pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"
+_IS_TABLE = "select from pg_class c where c.oid = to_regclass(%s::text) and c.relkind = 'r'"
 _FILE = re.compile(r"(?P<name>\w+)\.v(?P<version>\d+)\.sql")
 _MAX_NAME_BYTES = 63
 
@@ -158,7 +162,13 @@ def schema_name(name: str) -> str:
 
 def begin(schema: str) -> str:
     """Return the SQL that comes before the first migration: take the lock, create the schema."""
-    return "\n".join((_settings(schema), _step("begin")))
+    return "\n".join((_settings(schema), _step("begin"), _step("version_table")))
+
+
+def check(schema: str) -> str:
+    """Return the SQL that refuses a version table of somebody else's making, before it is read."""
+    patience = "set local lock_timeout to '10s';"
+    return "\n".join((_settings(schema), patience, _step("version_table")))
 
 
 def finish(schema: str) -> str:
@@ -267,12 +277,20 @@ def _head(config: Config) -> str | None:
 
 
 def _revision_of(conninfo: str, schema: str) -> str | None:
-    with engine(conninfo) as connection, _alembic_errors():
-        return _revision(connection, schema_name(schema))
+    name = sql.Identifier(schema_name(schema), VERSION_TABLE)
+    try:
+        with door.asking(conninfo, "install") as connection:
+            if connection.execute(_IS_TABLE, [name.as_string()]).fetchone() is None:
+                return None
+            row = connection.execute(sql.SQL("select version_num from {}").format(name)).fetchone()
+            return None if row is None else str(row[0])
+    except psycopg.Error as error:
+        raise _explain_server(error) from None
 
 
 def _revision(connection: sqlalchemy.Connection, schema: str) -> str | None:
     options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
+    connection.exec_driver_sql(check(schema), execution_options={"no_parameters": True})
     revision = MigrationContext.configure(connection, opts=options).get_current_revision()
     # Alembic would join an open transaction and not end it.
     connection.rollback()
@@ -282,17 +300,21 @@ def _revision(connection: sqlalchemy.Connection, schema: str) -> str | None:
 def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
     # Set nothing in the session: behind a pooler, the next client would inherit it.
     ours = psycopg.conninfo.make_conninfo(conninfo, client_encoding="UTF8")
-    raw = connect.connect(ours, application_name="pgwatch_wed install")
+    kind = psycopg.Connection[tuple[object, ...]]
+    raw = wire.connect(ours, kind, application_name="pgwatch_wed install")
     raw.autocommit = False
     raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    raw.execute(_PIN)  # for what SQLAlchemy asks first, of its own
     return raw
 
 
 @contextmanager
 def _sqlalchemy(raw: psycopg.Connection[tuple[object, ...]]) -> Iterator[sqlalchemy.Connection]:
     made = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: raw, poolclass=NullPool
+        "postgresql+psycopg://", creator=lambda: raw, poolclass=NullPool, use_native_hstore=False
     )
+    # SQLAlchemy and Alembic name no schema either, when they ask what is there
+    event.listen(made, "begin", lambda connection: connection.exec_driver_sql(_PIN))
     try:
         with made.connect() as connection:
             yield connection
@@ -333,14 +355,14 @@ def _schema_of_migration() -> str:
     return op.get_context().version_table_schema or DEFAULT_SCHEMA
 
 
-def _emit(sql: str) -> None:
+def _emit(text: str) -> None:
     context = op.get_context()
     if context.as_sql:
-        context.impl.static_output(sql)
+        context.impl.static_output(text)
         return
     assert context.connection is not None
     # Otherwise the driver would take % for a placeholder.
-    context.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+    context.connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
 def _settings(schema: str, installed: Installed | None = None) -> str:

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import ConnectError, UsageError, redact
-from pgwatch_wed.target import connect
+from pgwatch_wed.target import connect, wire
 from pgwatch_wed.target.collect import collect
 from tests.proxy import Proxy, proxied
 from tests.standby import standby_of
@@ -323,7 +323,7 @@ def test_no_message_holds_a_part_of_a_password_that_was_not_escaped(between: str
     """Then libpq takes the half of it for a host, a port or a database, and says so."""
     target = f"postgresql://u:hunter2{between}hunter3@127.0.0.1:{embedded.free_port()}/db"
     with pytest.raises((UsageError, ConnectError)) as caught:
-        connect.connect(connect.resolve(target))
+        wire.connect(connect.resolve(target), psycopg.Connection)
     for text in (str(caught.value), redact(target)):
         assert "hunter" not in text
         assert "\n" not in text

@@ -19,7 +19,7 @@ from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
 from tests.servers import Server
 
-FOLDERS = ("whatif", "lab", "copy")
+FOLDERS = ("whatif", "lab", "copy", "plan")
 TABLES = """
 create table town (id int primary key, name text unique);
 insert into town select g, 'town ' || g from generate_series(1, 500) g;
@@ -152,6 +152,19 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         Case({"schema", "name", "bytes"}, values={"schema": "public", "name": "person_lower"}),
     ),
     ("copy", "left_over"): (Case({"schema", "name"}, values={"prefix": "person_l"}),),
+    ("plan", "foreign_code"): (
+        Case(
+            {"reason"},
+            values={
+                "oids": ["person"],
+                "functions": ["lower"],
+                "operators": ["="],
+                "types": ["person"],
+                "fields": ["email"],
+            },
+            is_empty=True,
+        ),
+    ),
 }
 EACH_CASE = [
     pytest.param(folder, name, case, id=f"{folder}/{name}-{number}")

@@ -8,6 +8,7 @@ import pytest
 from pgwatch_wed.facts import StatementPlan
 from pgwatch_wed.target import plans
 from pgwatch_wed.target.collect import collect
+from pgwatch_wed.target.door import Door, opened
 from tests.rules.judging import run
 from tests.servers import Server
 
@@ -135,16 +136,18 @@ def _wait_for_waiter(connection: psycopg.Connection) -> None:
 def test_nothing_is_left_behind(work: str) -> None:
     run(work, "select * from cars where maker = 5", "select id, count(*) from cars group by 1")
     snapshot = collect(work)
-    connection = psycopg.connect(work, autocommit=True)
-    try:
-        before = connection.execute("select name, setting from pg_settings order by 1").fetchall()
-        plans.plan(connection, snapshot, 30)
-        after = connection.execute("select name, setting from pg_settings order by 1").fetchall()
-        assert before == after
-        assert connection.execute("select count(*) from pg_prepared_statements").fetchone() == (0,)
-        assert connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
-    finally:
-        connection.close()
+    with opened(work) as door:
+        before = settings_of(door)
+        plans.plan(door, snapshot, 30)
+        assert settings_of(door) == before
+        assert door.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+
+
+def settings_of(door: Door) -> list[tuple[object, ...]]:
+    """Return what is set in a session outside of our transactions, and what is prepared there."""
+    cursor = psycopg.Cursor(door._connection)
+    rows = cursor.execute("select name, setting from pg_settings order by 1").fetchall()
+    return rows + cursor.execute("select name, '' from pg_prepared_statements").fetchall()
 
 
 def test_the_owners_search_path_finds_the_tables(every_pg: Server, work: str) -> None:

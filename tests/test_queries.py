@@ -15,6 +15,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.fields import fact_types, field_types
 from pgwatch_wed.rules import all_rules
+from pgwatch_wed.sqltext import text as sql_text
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import queries
 from pgwatch_wed.target.capabilities import UNEXPECTED, Capabilities
@@ -95,8 +96,10 @@ def test_every_query_says_what_a_row_is_and_is_marked_as_ours() -> None:
     for query in queries.all_queries():
         assert query.sql.startswith("-- A row is "), query.file
         text = query.render(filled(query))
-        assert text.startswith(f"/* pgwatch_wed:{query.fact} */")
         assert "@" not in text, query.file
+        sent = sql_text.marked(text, query.fact)
+        assert sql_text.is_own(sent), query.file
+        assert f"/* pgwatch_wed:{query.fact} */" in sent
 
 
 # On servers

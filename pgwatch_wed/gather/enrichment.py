@@ -23,7 +23,6 @@ from pgwatch_wed.facts import (
 from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.postgres import planned, statements
 from pgwatch_wed.progress import Progress
-from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import exact_bloat, plans
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def _in_the_lab(
 ) -> tuple[Facts, Facts, Facts] | Missing:
     from pgwatch_wed.whatif import engines
     from pgwatch_wed.whatif.choose import advise
-    from pgwatch_wed.whatif.workload import Workload, query_of
+    from pgwatch_wed.whatif.workload import from_snapshot
 
     left = budget.left(_SHARE)
     seconds = _MOST_SECONDS if left is None else min(left, _MOST_SECONDS)
@@ -121,7 +120,8 @@ def _in_the_lab(
         return Missing(
             "the time budget was used up", "give more with --budget SECONDS", Cause.OUT_OF_TIME
         )
-    queries = tuple(_queries(snapshot, query_of))
+    found = from_snapshot(snapshot)
+    queries = found.queries
     if not queries:
         return Missing("no statement of the users' own has been counted yet", "run again later")
     with engines.oracle(conninfo, "lab", seconds) as oracle:
@@ -129,30 +129,13 @@ def _in_the_lab(
         trials = tuple(_trials(oracle, snapshot, queries))
         advice = advise.advise(
             oracle,
-            Workload(queries, source="pg_stat_statements", is_measured=True),
+            found,
             advise.AdviceOptions(seconds=seconds / 2),
             lambda what, share: progress(what, 0.9 + 0.08 * share),
             snapshot.relation_names,
         )
         trees = _trees(oracle, snapshot, queries, advice)
     return tuple(_missing(snapshot, advice, trees)), trials, planned
-
-
-def _queries(snapshot: Snapshot, query_of: Callable[..., Any]) -> Iterator["Query"]:
-    from pgwatch_wed.whatif.model import Query
-
-    for s in statements.of_users(snapshot):
-        if s.text is None or statement_text.is_utility(s.text) or not s.calls:
-            continue
-        found = query_of(
-            str(s.query_id),
-            s.text,
-            query_id=s.query_id,
-            calls=float(s.calls),
-            total_ms=s.total_exec_ms,
-        )
-        if isinstance(found, Query):
-            yield found
 
 
 def _plans(

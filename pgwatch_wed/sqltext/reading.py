@@ -43,7 +43,8 @@ class Reading:
 
     ``text`` is as a server takes it: see :mod:`pgwatch_wed.sqltext.repairs`. ``kind`` is the
     parser's word, as ``SelectStmt``; ``kinds`` are those of all statements within. ``relations``
-    are without what WITH names.
+    are without what WITH names, which are ``queries``. ``fields`` are names of columns, or of
+    functions, since ``t.f`` may mean ``f(t)``.
     """
 
     text: str
@@ -53,6 +54,9 @@ class Reading:
     relations: frozenset[QualifiedName] = frozenset()
     functions: frozenset[QualifiedName] = frozenset()
     operators: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+    queries: frozenset[str] = frozenset()
     parameters: tuple[ParameterPlace, ...] = ()
     targets: tuple[UpdateTarget, ...] = ()
     levels: tuple[Level, ...] = ()
@@ -112,6 +116,11 @@ def _read(text: str, statement: Any) -> Reading:
         relations=frozenset(_relations(nodes)) - hidden,
         functions=frozenset(_functions(nodes)),
         operators=frozenset(_operators(nodes)),
+        types=frozenset(
+            t for n in nodes if isinstance(n, ast.TypeName) for t in trees.names(n.names)
+        ),
+        fields=frozenset(_fields(nodes)),
+        queries=frozenset(query.name for query in hidden),
         parameters=tuple(_parameters(nodes)),
         targets=tuple(targets(nodes)),
         levels=levels(statement, nodes),
@@ -138,11 +147,21 @@ def _functions(nodes: Sequence[Any]) -> Iterator[QualifiedName]:
     for node in nodes:
         if isinstance(node, ast.FuncCall):
             yield _named(node.funcname)
+        elif isinstance(node, ast.RangeTableSample):
+            yield _named(node.method)
         elif isinstance(node, ast.TypeName) and node.names:
             name = _named(node.names).name
             if name.startswith("reg"):
                 # a cast to regclass and its kin is a look-up in a catalog
                 yield QualifiedName("pg_catalog", name)
+
+
+def _fields(nodes: Sequence[Any]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.ColumnRef):
+            yield from trees.names(node.fields)
+        elif isinstance(node, ast.A_Indirection):
+            yield from trees.names(node.indirection)
 
 
 def _named(parts: Any) -> QualifiedName:

@@ -8,7 +8,8 @@ from pglast.parser import ParseError, scan
 from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
 
 # From 18 on, pg_stat_statements leaves out what comes before the first word.
-_OWN = re.compile(r"\s*(?:select\s+)?/\* pgwatch_wed\b")
+_OWN = re.compile(r"\s*(?:\w+\s+)?/\* pgwatch_wed\b")
+_FIRST_WORD = re.compile(r"(?:--[^\n]*\n|\s)*(\w+)")
 _LITERALS = frozenset({"ICONST", "FCONST", "SCONST", "USCONST", "BCONST", "XCONST"})
 _FALLBACK = re.compile(r"'(?:[^']|'')*'?|\$(\w*)\$.*?(?:\$\1\$|\Z)|\b\d+(?:\.\d+)?\b", re.DOTALL)
 _UTILITY = re.compile(
@@ -54,11 +55,26 @@ _MAINTENANCE = frozenset(
         *("DeallocateStmt", "PrepareStmt", "ListenStmt", "UnlistenStmt", "LoadStmt", "LockStmt"),
     )
 )
+# Utility statements that hold a query, or may; without their literals many do not parse.
+_QUERYING = re.compile(
+    r"(?>\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*)"
+    r"(?:(?:copy|declare|explain|refresh|call|do|execute)\b"
+    r"|create\b.*?\b(?:table|materialized\s+view)\b.*?\bas\s+(?:select|with|values|table|execute)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def is_own(text: str) -> bool:
     """Tell whether this tool wrote the statement."""
     return _OWN.match(text) is not None
+
+
+def marked(text: str, purpose: str) -> str:
+    """Return a query of ours with the mark by which :func:`is_own` knows it."""
+    word = _FIRST_WORD.match(text)
+    if word is None or is_own(text):
+        return text
+    return f"{word[1]} /* pgwatch_wed:{purpose} */{text[word.end() :]}"
 
 
 def is_utility(text: str) -> bool:
@@ -69,6 +85,11 @@ def is_utility(text: str) -> bool:
 def is_maintenance(text: str) -> bool:
     """Tell whether it keeps the server in shape or frames a transaction (VACUUM, BEGIN, SET, …)."""
     return is_utility(text) and read(text).kind in _MAINTENANCE
+
+
+def holds_query(text: str) -> bool:
+    """Tell whether a statement reads or writes rows as a query does."""
+    return not is_utility(text) or _QUERYING.match(text) is not None
 
 
 def is_monitoring(text: str) -> bool:

@@ -315,15 +315,12 @@ def _with_values(reader: Reader, sequences: Rows) -> Rows:
     def read(some: Items[tuple[int, str]]) -> Rows | Missing:
         selects = (f"select {oid}::int8, last_value, is_called from {name}" for oid, name in some)  # noqa: S608 - quoted by the server's format(%I)
         return reader.run(
-            "sequence_values", _MARK + b" union all ".join(s.encode(reader.codec) for s in selects)
+            "sequence_values", b" union all ".join(s.encode(reader.codec) for s in selects)
         )
 
     rows = _in_parts(reader, read, list(readable), 200)
     values = {} if isinstance(rows, Missing) else {oid: (v, called) for oid, v, called in rows}
     return tuple(_valued(s, values.get(s.oid)) for s in sequences)
-
-
-_MARK = b"/* pgwatch_wed:sequence_values */ "
 
 
 def _valued(sequence: Sequence, value: tuple[int, bool] | None) -> Sequence:
@@ -415,7 +412,8 @@ def _shortened(statement: Statement, limits: CollectLimits) -> Statement:
     text = statement.text
     if text is None or text == _HIDDEN:
         return replace(statement, text=None)
-    if statement_text.is_utility(text):
+    # our own keep their mark, which is a comment
+    if statement_text.is_utility(text) and not statement_text.is_own(text):
         text = statement_text.normalise(text)
     return replace(statement, text=text[: limits.max_text_chars])
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.target import connect
+from pgwatch_wed.target import wire
 
 # The client's own deadline comes first: the server's is for a client that is not there any more.
 GRACE_S = 3
@@ -76,7 +76,7 @@ class Deadline:
     def end_now(self) -> None:
         """End the sessions at once: their client was killed, and a backend may not notice for long."""
         self._stop()
-        with suppress(psycopg.Error), connect.watched(self._connection, _PATIENCE_S):
+        with suppress(psycopg.Error), wire.watched(self._connection, _PATIENCE_S):
             self._connection.execute(self._end)
 
     def _keep(self) -> None:
@@ -84,7 +84,7 @@ class Deadline:
             self._connection.execute(self._wait)
 
     def _stop(self) -> None:
-        with connect.watched(self._connection, _PATIENCE_S):
+        with wire.watched(self._connection, _PATIENCE_S):
             while self._thread.is_alive():
                 with suppress(psycopg.Error):
                     self._connection.cancel_safe(timeout=2)

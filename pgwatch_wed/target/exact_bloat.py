@@ -9,8 +9,8 @@ from psycopg import errors, sql
 from pgwatch_wed.errors import said
 from pgwatch_wed.facts import Cause, ExactBloat, Missing, Snapshot
 from pgwatch_wed.quote import ident
-from pgwatch_wed.target import connect
 from pgwatch_wed.target.capabilities import Capabilities
+from pgwatch_wed.target.door import Door, Guards, opened
 
 EXTENSION = "pgstattuple"
 _MOST_SECONDS = 30.0  # for one relation
@@ -43,14 +43,14 @@ def measure(
     deadline = time.monotonic() + seconds
     found: list[ExactBloat] = []
     refusal: psycopg.Error | None = None
-    with connect.connect(conninfo) as connection:
+    with opened(conninfo) as door:
         for kind, oid in _largest(snapshot, most):
             left = min(deadline - time.monotonic(), _MOST_SECONDS)
             if left < 0.1:
                 break
             query = (_TABLE if kind == "table" else _INDEX).format(schema=schema, oid=oid)
             try:
-                row = _ask(connection, query, left)
+                row = _ask(door, query, left)
             except (errors.LockNotAvailable, errors.QueryCanceled) as error:
                 refusal = error
                 continue  # it is locked, or too large: the others are neither
@@ -85,18 +85,11 @@ def _largest(snapshot: Snapshot, most: int) -> list[tuple[str, int]]:
     return [(kind, oid) for pages, kind, oid in sized[:most] if pages > 0]
 
 
-def _ask(
-    connection: psycopg.Connection[Any], query: sql.Composed, seconds: float
-) -> tuple[Any, ...] | None:
+def _ask(door: Door, query: sql.Composed, seconds: float) -> tuple[Any, ...] | None:
     """Ask in a transaction of its own, so that no snapshot is held from one relation to the next."""
-    guards = connect.Guards(statement_ms=max(int(seconds * 1000), 1))
-    connection.execute("begin read only")
-    try:
-        connect.guard(connection, guards)
+    guards = Guards(statement_ms=max(int(seconds * 1000), 1))
+    with door.asking("exact_bloat", guards) as connection:
         return connection.execute(query).fetchone()
-    finally:
-        if not connection.closed:
-            connection.rollback()
 
 
 def _numbers(row: tuple[Any, ...] | None) -> tuple[int, int, int, float | None]:

@@ -13,6 +13,7 @@ from functools import cache
 from psycopg import sql
 
 from pgwatch_wed import assets
+from pgwatch_wed.sqltext.text import marked
 
 _NAME = re.compile(r"(?P<fact>\w+?)(?:\.(?P<of>server|[a-z_]+)-(?P<version>\d+(?:\.\d+)*))?\.sql\Z")
 _TOKEN = re.compile(r"@(\w+)@")
@@ -35,9 +36,8 @@ class QueryFile:
         return assets.text("sql", "collect", self.file)
 
     def render(self, values: Mapping[str, int | str]) -> str:
-        """Fill in ``@limits@`` and the quoted ``@extschema@``, and mark the query as ours."""
-        text = _TOKEN.sub(lambda m: str(values[m.group(1)]), self.sql)
-        return f"/* pgwatch_wed:{self.fact} */ {text}"
+        """Fill in ``@limits@`` and the quoted ``@extschema@``."""
+        return _TOKEN.sub(lambda m: str(values[m.group(1)]), self.sql)
 
 
 @cache
@@ -100,8 +100,7 @@ def composed(folder: str, name: str, **parts: sql.Composable) -> sql.Composed:
 
     Values are psycopg's named parameters in it: ``%(oid)s``.
     """
-    mark = sql.SQL("/* pgwatch_wed:{} */ ").format(sql.SQL(f"{folder}_{name}"))
-    return mark + _filled((folder, f"{name}.sql"), parts)
+    return _filled((folder, f"{name}.sql"), parts, f"{folder}_{name}")
 
 
 def fragment(folder: str, name: str, **parts: sql.Composable) -> sql.Composed:
@@ -109,8 +108,11 @@ def fragment(folder: str, name: str, **parts: sql.Composable) -> sql.Composed:
     return _filled((folder, "fragments", f"{name}.sql"), parts)
 
 
-def _filled(path: tuple[str, ...], parts: Mapping[str, sql.Composable]) -> sql.Composed:
+def _filled(
+    path: tuple[str, ...], parts: Mapping[str, sql.Composable], purpose: str = ""
+) -> sql.Composed:
     text = assets.text("sql", *path)
+    text = marked(text, purpose) if purpose else text
     if wrong := parts.keys() ^ set(_TOKEN.findall(text)):
         raise ValueError(f"sql/{'/'.join(path)}: {', '.join(sorted(wrong))}")
     pieces = enumerate(_TOKEN.split(text))

@@ -17,25 +17,18 @@ from operator import itemgetter
 from typing import Any, get_args, get_origin
 
 import psycopg
-from psycopg import errors, sql
-from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
 from pgwatch_wed.errors import CollectError, said
 from pgwatch_wed.facts import Cause, Missing, QueryCost, Server
 from pgwatch_wed.facts.features import Features
 from pgwatch_wed.facts.fields import fact_types, field_types
-from pgwatch_wed.target import connect
 from pgwatch_wed.target.capabilities import why_missing
+from pgwatch_wed.target.door import Door, Guards, opened
 from pgwatch_wed.target.queries import QueryFile
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = tuple[Any, ...]
-
-# How much longer than the server's own limit we wait for it before we cut the connection off.
-GRACE_S = 3.0
-# Settings that some servers refuse; the run goes on without them.
-_OPTIONAL = frozenset({"client_connection_check_interval", "transaction_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +59,20 @@ class ServerText(TextLoader):
 
 @dataclass(slots=True)
 class Reader:
-    """A connection, the time that is left, and what reading has cost so far."""
+    """A server's door, the time that is left, and what reading has cost so far."""
 
-    connection: Connection
+    door: Door
     limits: CollectLimits
     deadline: float | None = None
     codec: str = "utf-8"
     server: Server | None = None
     costs: list[QueryCost] = field(default_factory=list)
-    refused: frozenset[str] = frozenset()
     notes: dict[str, Missing] = field(default_factory=dict)
-    silent_s: float | None = None  # how long we waited before we cut the connection off
-    broke: str = ""  # what the server said when it ended the connection between two queries
 
     @property
     def is_broken(self) -> bool:
         """Nothing more can be read."""
-        return self.connection.broken or self.connection.closed
+        return self.door.is_broken
 
     def remaining_s(self) -> float:
         """Return what is left of the budget in seconds; infinite without one."""
@@ -100,92 +90,53 @@ class Reader:
         """Read what a query text of ours says; ``name`` is the fact that it is for."""
         begun = time.monotonic()
         rows: Rows = ()
-        patience = self._statement_ms() / 1000 + GRACE_S
-        with connect.watched(self.connection, patience) as watch:
-            try:
-                self._begin()
-                rows = tuple(_rows(self.connection, text, name))
-            except psycopg.Error as error:
-                if self.server is None:
-                    raise
-                self.silent_s = patience if watch.has_cut else self.silent_s
-                return self._why(error, name)
-            finally:
-                self._end()
-                self.silent_s = patience if watch.has_cut else self.silent_s
-                self.costs.append(QueryCost(name, len(rows), round(time.monotonic() - begun, 6)))
+        try:
+            with self.door.asking(name, self._guards(), self._settings()) as connection:
+                rows = tuple(_rows(connection, text, name))
+        except psycopg.Error as error:
+            if self.server is None:
+                raise
+            return self._why(error, name)
+        finally:
+            self.costs.append(QueryCost(name, len(rows), round(time.monotonic() - begun, 6)))
         return rows
 
     def why_broken(self) -> Missing:
         """Say why nothing more can be read."""
-        if self.silent_s is None:
-            why = f": {self.broke}" if self.broke else ""
+        if self.door.silent_s is None:
+            why = f": {self.door.broke}" if self.door.broke else ""
             reason = f"the connection broke during the run{why}"
-            return Missing(reason, "run again", Cause.BROKEN, self.broke)
+            return Missing(reason, "run again", Cause.BROKEN, self.door.broke)
         return Missing(
-            f"the server did not answer for {self.silent_s:.0f} s; the connection was cut off",
+            f"the server did not answer for {self.door.silent_s:.0f} s; the connection was cut off",
             "check the network and the server, and run again",
             Cause.BROKEN,
         )
 
     def _why(self, error: psycopg.Error, name: str) -> Missing:
         assert self.server is not None
-        if self.silent_s is not None:
+        if self.door.silent_s is not None:
             return self.why_broken()
         if self.is_broken:
             text = said(error)
             return Missing(f"the connection broke: {text}", "run again", Cause.BROKEN, text)
         return why_missing(error, name, self.server)
 
-    def _statement_ms(self) -> int:
-        return max(10, int(min(self.limits.statement_ms / 1000, self.remaining_s()) * 1000))
+    def _guards(self) -> Guards:
+        seconds = min(self.limits.statement_ms / 1000, self.remaining_s())
+        return Guards(lock_ms=self.limits.lock_ms, statement_ms=max(10, int(seconds * 1000)))
 
-    def _begin(self) -> None:
-        for attempt in range(3):
-            try:
-                self.connection.execute(self._opening())
-                return
-            except errors.QueryCanceled:  # by the role's own statement_timeout, before ours is set
-                if attempt == 2:
-                    raise
-            except (errors.InvalidParameterValue, errors.UndefinedObject):
-                if self.refused >= _OPTIONAL:
-                    raise
-                self.refused |= _OPTIONAL
-            self.connection.rollback()
-
-    def _opening(self) -> sql.Composed:
-        guards = connect.Guards(lock_ms=self.limits.lock_ms, statement_ms=self._statement_ms())
+    def _settings(self) -> dict[str, str]:
         settings = {
-            **connect.guard_settings(guards),
-            **connect.without_limits(self.connection.info.server_version),
             # Names and texts come as they are stored: no conversion that one bad byte could fail.
             "client_encoding": "SQL_ASCII",
             # Sorts of catalogs stay in memory, and the memory stays small.
             "work_mem": "32MB",
         }
-        features = Features.of(self.connection.info.server_version)
-        if features.has_connection_checks():
-            settings["client_connection_check_interval"] = "5s"
-        if features.has_consistent_statistics():
+        if Features.of(self.door.info.server_version).has_consistent_statistics():
             # The counters of one row belong together; a snapshot of all would take more memory.
             settings["stats_fetch_consistency"] = "cache"
-        calls = [
-            sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value)
-            for name, value in settings.items()
-            if name not in self.refused
-        ]
-        # one message, one round trip
-        return sql.SQL("begin isolation level read committed, read only; select {}").format(
-            sql.SQL(", ").join(calls)
-        )
-
-    def _end(self) -> None:
-        try:
-            if self.connection.info.transaction_status is not TransactionStatus.IDLE:
-                self.connection.rollback()
-        except psycopg.Error as error:
-            self.broke = said(error)
+        return settings
 
 
 @contextmanager
@@ -195,23 +146,21 @@ def reading(conninfo: str, limits: CollectLimits, budget_s: float | None) -> Ite
     Raises ConnectError; a psycopg error that leaves the block becomes a CollectError.
     """
     deadline = None if budget_s is None else time.monotonic() + budget_s
-    guards = connect.Guards()
+    guards = Guards()
     patience = guards.connect_s if budget_s is None else min(guards.connect_s, int(budget_s))
-    connection = connect.connect(conninfo, replace(guards, connect_s=max(2, patience)))
     try:
-        yield Reader(connection, limits, deadline, prepare(connection))
+        with opened(conninfo, replace(guards, connect_s=max(2, patience))) as door:
+            yield Reader(door, limits, deadline, prepare(door))
     except psycopg.Error as error:
         raise _nothing_read(error) from None
-    finally:
-        connect.end(connection)
 
 
-def prepare(connection: Connection) -> str:
-    """Make a connection read text whatever its bytes are; return the codec of the server's."""
-    codec = _codec(connection.info.parameter_status("server_encoding") or "UTF8")
+def prepare(door: Door | psycopg.Connection[Any]) -> str:
+    """Make a session read text whatever its bytes are; return the codec of the server's."""
+    codec = _codec(door.info.parameter_status("server_encoding") or "UTF8")
     loader = type("Text", (ServerText,), {"codec": codec})
     for name in ("text", "varchar", "name", "bpchar", '"char"'):
-        connection.adapters.register_loader(name, loader)
+        door.adapters.register_loader(name, loader)
     return codec
 
 

@@ -10,8 +10,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies.indexes import IndexBuilder, drop
-from pgwatch_wed.target import connect
-from pgwatch_wed.target.collect import collect
+from pgwatch_wed.target.collect import CollectLimits, collect
 from pgwatch_wed.whatif import workload
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor, IndexAdvice
 from pgwatch_wed.whatif.hypopg import HypoPG
@@ -26,8 +25,8 @@ ENGINES = ("auto", "hypopg", "lab")
 
 # What scripts depend on: partitions, their indexes, and the names that are taken.
 _FACTS = ("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions")
-
-
+_STATEMENTS = ("statements_info", "statements")
+_LIMITS = CollectLimits(max_texts=workload.MAX_STATEMENTS, max_text_chars=1_000_000)
 _ONLY_BY_ESTIMATE = "an index lowers its estimated cost, but was taken out by the verification"
 
 
@@ -67,12 +66,13 @@ def _opened(stack: ExitStack, conninfo: str, engine: str, seconds: float) -> Ora
         return found
 
 
-def read_workload(conninfo: str, folder: Path | None) -> Workload:
-    """Return the workload of a folder, or that of pg_stat_statements without one."""
+def _read(conninfo: str, folder: Path | None) -> tuple[Workload, Snapshot]:
+    """Return the workload of a folder, or that of pg_stat_statements without one, and the target."""
     if folder is not None:
-        return workload.from_folder(folder)
-    with connect.connect(conninfo) as connection:
-        return workload.from_statements(connection)
+        found = workload.from_folder(folder)
+        return found, collect(conninfo, only=_FACTS)
+    here = collect(conninfo, limits=_LIMITS, only=(*_FACTS, *_STATEMENTS))
+    return workload.from_snapshot(here, workload.MAX_STATEMENTS), here
 
 
 def advise_target(
@@ -90,8 +90,7 @@ def advise_target(
     wanted = options or AdviceOptions()
     if copy is not None:
         copies.check(copy.conninfo, conninfo)
-    found = read_workload(conninfo, folder)
-    here = collect(conninfo, only=_FACTS)
+    found, here = _read(conninfo, folder)
     progress("building the lab", 0.02)
     with oracle(conninfo, engine, wanted.seconds) as answers:
         advisor = Advisor(answers, found, wanted, progress, here.relation_names)

@@ -2,33 +2,37 @@
 
 HypoPG leaves out what descending a B-tree costs, so that copies of a primary key look useful, and
 its sizes are three to four times too large; costs are corrected here and sizes are our own. Its
-state survives ROLLBACK, so every question begins and ends with a reset, in one transaction.
+state survives ROLLBACK, so every question begins and ends with a reset, in one transaction. A
+statement whose planning could run somebody's own code on the server is refused.
 """
 
-import json
-import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from pgwatch_wed.errors import CollectError, said
-from pgwatch_wed.facts.features import Features
 from pgwatch_wed.postgres.btree import IndexSize
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
-from pgwatch_wed.target import connect
+from pgwatch_wed.sqltext.statement import UnsupportedError, parse
+from pgwatch_wed.target import planning
+from pgwatch_wed.target.door import Guards, opened
+from pgwatch_wed.target.planning import RefusedError
 from pgwatch_wed.whatif import catalog as catalogs
-from pgwatch_wed.whatif import estimates
+from pgwatch_wed.whatif import estimates, planner
 from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
+
+Connection = psycopg.Connection[Any]
 
 _EXTENSION = """
 select n.nspname, exists (select from pg_proc p where p.pronamespace = n.oid
        and p.proname = 'hypopg_hide_index')
 from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'hypopg'
 """
-_GUARDS = connect.Guards(lock_ms=500, statement_ms=30_000)
+_GUARDS = Guards()
 _PAGE_MULTIPLIER = 50  # what the planner charges for a page of descent, in operator costs
 _KNOWN_METHODS = frozenset({"btree", "brin", "hash"})
 
@@ -39,7 +43,8 @@ class HypoPG:
     engine = "hypopg"
 
     def __init__(self, conninfo: str, search_path: str | None = None) -> None:
-        self._connection = connect.connect(conninfo, _GUARDS)
+        self._stack = ExitStack()
+        self._door = self._stack.enter_context(opened(conninfo, _GUARDS))
         self._sizes: dict[Candidate, IndexSize] = {}
         self._refused: dict[Candidate, str] = {}
         self._search_path = search_path
@@ -47,27 +52,25 @@ class HypoPG:
         self.trigram: str | None = None
         self.notes: list[str] = []
         try:
-            self._begin()
+            with self._door.asking("hypopg") as connection:
+                self._begin(connection)
         except BaseException:
-            self._connection.close()
+            self._stack.close()
             raise
 
-    def _begin(self) -> None:
-        found = self._connection.execute(_EXTENSION).fetchone()
+    def _begin(self, connection: Connection) -> None:
+        found = connection.execute(_EXTENSION).fetchone()
         if found is None:
             raise CollectError(
                 "the extension hypopg is not installed in this database",
                 "CREATE EXTENSION hypopg, or use --engine lab, which needs nothing on the server",
             )
         self._schema, self._hides = sql.Identifier(str(found[0])), bool(found[1])
-        self._path = self._search_path or self._one("select current_setting('search_path')")
-        self._operator_cost = float(self._one("select current_setting('cpu_operator_cost')"))
-        self.is_c_collation = self._one(
-            "select datcollate from pg_database where datname = current_database()"
-        ) in ("C", "POSIX")
-        with self._transaction():
-            self._set("search_path", "pg_catalog")
-            self.catalog = catalogs.read(self._connection)
+        settings = planner.read(connection)
+        self._path = self._search_path or settings["search_path"]
+        self._operator_cost = float(settings["cpu_operator_cost"])
+        self.is_c_collation = planner.collation(connection) in ("C", "POSIX")
+        self.catalog = catalogs.read(connection)
         if not self._hides:
             self.notes.append("this hypopg cannot hide existing indexes (1.4 can)")
 
@@ -80,7 +83,7 @@ class HypoPG:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._connection.close()
+        self._stack.close()
 
     def add(self, indexes: Iterable[Candidate]) -> None:
         """Try candidates; what HypoPG refuses is remembered."""
@@ -105,20 +108,25 @@ class HypoPG:
             self._refused[index] = "hypopg knows no indexes on partitioned tables"
             return
         try:
-            with self._transaction():
-                self._create(index)
-                rows = self._rows(index, table.rows)
-                catalogs.read_values(self._connection, self.catalog, table)
-        except psycopg.Error as error:
+            with self._asking() as connection:
+                rows = self._rows(connection, index, table.rows)
+                self._create(connection, index)
+                catalogs.read_values(connection, self.catalog, table)
+        except (psycopg.Error, RefusedError, UnsupportedError) as error:
             self._refused[index] = said(error)
             return
         self._sizes[index] = estimates.size(self.catalog, table, index, rows)
 
-    def _rows(self, index: Candidate, rows: float) -> float:
+    def _rows(self, connection: Connection, index: Candidate, rows: float) -> float:
+        """Return how many rows an index holds; refuse one that could run somebody's own code."""
+        name = sql.Identifier(index.schema, index.table).as_string()
+        keys = ", ".join(key.text for key in index.keys)
+        where = f" where {index.predicate}" if index.predicate else ""
+        asked = f"select {keys} from {name}{where}"  # noqa: S608 - never run, and the name is quoted
+        planning.refuse_foreign_code(connection, asked, self._path)
         if not index.predicate:
             return rows
-        name = sql.Identifier(index.schema, index.table).as_string()
-        tree = self._tree(f"explain (format json) select from {name} where {index.predicate}")
+        tree = planning.explained(connection, f"select from {name}{where}", 0, self._path)
         return max(1.0, min(rows, float(tree["Plan Rows"])))
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
@@ -138,13 +146,14 @@ class HypoPG:
         """Return the plan with candidates shown and, from HypoPG 1.4 on, existing ones hidden."""
         self.calls += 1
         try:
-            with self._transaction():
-                by_name = dict(self._create(index) for index in indexes)
-                self._hide(self.catalog.indexes if bare else hidden)
-                self._set("geqo", "off")
-                self._set("search_path", self._path)
-                tree = self._explained(query)
-        except psycopg.Error as error:
+            with self._asking() as connection:
+                planning.refuse_foreign_code(connection, query.sql, self._path)
+                by_name = dict(self._create(connection, index) for index in indexes)
+                self._hide(connection, self.catalog.indexes if bare else hidden)
+                tree = planning.explained(
+                    connection, query.sql, parse(query.sql).parameters, self._path
+                )
+        except (psycopg.Error, RefusedError, UnsupportedError) as error:
             raise PlanError(said(error)) from None
         used = {n["Index Name"] for n in walk(tree) if "Index Name" in n}
         existing = {i.name: oid for oid, i in self.catalog.indexes.items()}
@@ -155,47 +164,16 @@ class HypoPG:
             tree,
         )
 
-    def _hide(self, oids: Iterable[int]) -> None:
-        if self._hides:
-            for oid in oids:
-                self._connection.execute(
-                    sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema), [oid]
-                )
+    def _hide(self, connection: Connection, oids: Iterable[int]) -> None:
+        hide = sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema)
+        for oid in oids if self._hides else ():
+            connection.execute(hide, [oid])
 
-    def _create(self, index: Candidate) -> tuple[str, Candidate]:
-        row = self._connection.execute(
-            sql.SQL("select indexname from {}.hypopg_create_index(%s)").format(self._schema),
-            [index.ddl()],
-        ).fetchone()
+    def _create(self, connection: Connection, index: Candidate) -> tuple[str, Candidate]:
+        create = sql.SQL("select indexname from {}.hypopg_create_index(%s::text)")
+        row = connection.execute(create.format(self._schema), [index.ddl()]).fetchone()
         assert row is not None
         return str(row[0]), index
-
-    def _explained(self, query: Query) -> PlanNode:
-        if not query.has_parameters:
-            return self._tree(f"explain (verbose, format json) {query.sql}")
-        if Features.of(self._connection.info.server_version).has_generic_plans():
-            return self._tree(f"explain (generic_plan, verbose, format json) {query.sql}")
-        return self._prepared(query)
-
-    def _prepared(self, query: Query) -> PlanNode:
-        """Plan a statement with parameters before 16: prepared, forced to be generic, with NULLs."""
-        self._set("plan_cache_mode", "force_generic_plan")
-        self._connection.execute(f"prepare pgwatch_wed_plan as {query.sql}".encode())
-        try:
-            count = max(map(int, re.findall(r"\$(\d+)", query.sql)), default=0)
-            values = f"({', '.join(['null'] * count)})" if count else ""
-            return self._tree(f"explain (verbose, format json) execute pgwatch_wed_plan{values}")
-        finally:
-            # in a failed transaction this would fail too; the statement then never was made
-            if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
-                self._connection.execute("deallocate pgwatch_wed_plan")
-
-    def _tree(self, statement: str) -> PlanNode:
-        row = self._connection.execute(statement.encode()).fetchone()
-        assert row is not None
-        found = row[0] if isinstance(row[0], list) else json.loads(row[0])
-        tree: PlanNode = found[0]["Plan"]
-        return tree
 
     def _missing_descents(self, tree: PlanNode, by_name: Mapping[str, Candidate]) -> float:
         """Return the cost of descending hypothetical B-trees, which HypoPG leaves out."""
@@ -208,35 +186,25 @@ class HypoPG:
         return total
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Ask in one read-only transaction that leaves nothing, not even after an error."""
-        connection = self._connection
-        connection.execute("begin read only")
+    def _asking(self) -> Iterator[Connection]:
+        """Ask in one guarded transaction that leaves nothing, not even after an error."""
+        is_clean = False
         try:
-            connect.guard(connection, _GUARDS)
-            self._reset()
-            yield
+            with self._door.asking("hypopg", settings={"geqo": "off"}) as connection:
+                self._reset(connection)
+                yield connection
+                self._reset(connection)
+                is_clean = True
         finally:
-            connection.rollback()
-            self._reset()
+            if not is_clean:
+                with suppress(psycopg.Error), self._door.asking("hypopg") as connection:
+                    self._reset(connection)
 
-    def _reset(self) -> None:
-        if hasattr(self, "_schema"):
-            self._call("hypopg_reset")
-            if self._hides:
-                self._call("hypopg_unhide_all_indexes")
-
-    def _call(self, function: str) -> None:
-        name = sql.Identifier(function)
-        self._connection.execute(sql.SQL("select {}.{}()").format(self._schema, name))
-
-    def _set(self, name: str, value: str) -> None:
-        self._connection.execute("select set_config(%s, %s, true)", [name, value])
-
-    def _one(self, query: str) -> str:
-        row = self._connection.execute(query.encode()).fetchone()
-        assert row is not None
-        return str(row[0])
+    def _reset(self, connection: Connection) -> None:
+        names = ("hypopg_reset", *(["hypopg_unhide_all_indexes"] if self._hides else []))
+        for name in names:
+            call = sql.SQL("select {}.{}()").format(self._schema, sql.Identifier(name))
+            connection.execute(call)
 
 
 def _with_loops(node: PlanNode, loops: float) -> Iterator[tuple[PlanNode, float]]:

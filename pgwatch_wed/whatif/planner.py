@@ -20,11 +20,21 @@ def read(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return {name: value for name, value in connection.execute(_PLANNER) if value is not None}
 
 
+def collation(connection: psycopg.Connection[Any]) -> str:
+    """Return the collation of the connection's database."""
+    row = connection.execute(
+        "select datcollate from pg_database where datname = current_database()"
+    ).fetchone()
+    if row is None:
+        return "C.UTF-8"
+    return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])
+
+
 def apply(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
     """Set what this server knows of the settings; others belong to another major."""
     for name, value in settings.items():
         try:
             with connection.transaction():
-                connection.execute("select set_config(%s, %s, false)", [name, value])
+                connection.execute("select pg_catalog.set_config(%s, %s, false)", [name, value])
         except psycopg.Error:
             continue

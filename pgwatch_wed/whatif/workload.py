@@ -1,15 +1,14 @@
 """The statements that advice is for: a folder of ``.sql`` files, or pg_stat_statements."""
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
-
-from pgwatch_wed.errors import CollectError, UsageError, said
+from pgwatch_wed.errors import CollectError, UsageError
+from pgwatch_wed.facts import Snapshot, Statement
+from pgwatch_wed.postgres import statements
 from pgwatch_wed.sqltext import statement
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.statement import UnsupportedError
@@ -20,17 +19,6 @@ MAX_STATEMENTS = 1000
 _TYPICAL_LIMIT = 100
 _MAX_FILE_BYTES = 1_000_000
 _MAX_NAME = 60
-
-_STATEMENTS: LiteralString = """
-/* pgwatch_wed index advice */
-select s.queryid, convert_to(s.query, 'UTF8') as query, s.calls,
-       coalesce((to_jsonb(s) - 'query') ->> 'total_exec_time',
-                (to_jsonb(s) - 'query') ->> 'total_time')::float8 as total_ms
-from {schema}.pg_stat_statements s
-where s.dbid = (select oid from pg_database where datname = current_database())
-  and coalesce((to_jsonb(s) - 'query') ->> 'toplevel', 'true')::bool
-order by 4 desc limit %s
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +49,37 @@ def from_folder(folder: Path) -> Workload:
             f"the workload {folder} holds no .sql file", "put one statement into each file"
         )
     weights = _weights(folder / WEIGHTS, {p.name for p in files})
-    return _workload((_read_file(p, weights.get(p.name, 1.0)) for p in files), str(folder))
+    queries, rejected = _parted(_read_file(p, weights.get(p.name, 1.0)) for p in files)
+    return Workload(queries, rejected, str(folder))
 
 
-def from_statements(connection: psycopg.Connection[Any], limit: int = MAX_STATEMENTS) -> Workload:
-    """Read pg_stat_statements: the database's own top-level statements, the dearest first.
+def from_snapshot(snapshot: Snapshot, most: int | None = None) -> Workload:
+    """Take the users' own statements of a snapshot, the costliest first.
 
-    Raises :class:`CollectError` where the extension is missing or may not be read.
+    Raises :class:`CollectError` where the snapshot has none because they could not be read.
     """
-    schema = _extension_schema(connection)
-    query = psycopg.sql.SQL(_STATEMENTS).format(schema=psycopg.sql.Identifier(schema))
-    try:
-        with connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(query, [limit]).fetchall()
-    except psycopg.Error as error:
+    if "statements" in snapshot.missing and not snapshot.statements:
+        lacking = snapshot.missing["statements"]
         raise CollectError(
-            f"pg_stat_statements cannot be read: {said(error)}",
-            "give --workload DIR, or GRANT pg_read_all_stats to the role",
-        ) from None
-    visible = [r for r in rows if r["queryid"] is not None and r["query"] is not None]
-    found = _workload(map(_from_row, _summed(visible)), "pg_stat_statements")
-    return replace(found, is_measured=True, hidden=len(rows) - len(visible))
+            f"the workload cannot be taken from pg_stat_statements: {lacking.reason}",
+            f"give --workload DIR, or {lacking.mend}" if lacking.mend else "give --workload DIR",
+        )
+    known = [s for s in statements.of_users(snapshot) if s.text is not None and s.calls]
+    own = [s for s in known if statement_text.holds_query(s.text or "")]
+    own.sort(key=lambda s: (-s.total_exec_ms, s.query_id))
+    queries, rejected = _parted(_of_statement(s) for s in own[:most])
+    hidden = sum(info.hidden_entries for info in snapshot.statements_info)
+    return Workload(queries, rejected, "pg_stat_statements", is_measured=True, hidden=hidden)
 
 
-def _workload(found: Iterable[Query | Rejected], source: str) -> Workload:
-    queries: list[Query] = []
-    rejected: list[Rejected] = []
-    for each in found:
-        if isinstance(each, Rejected):
-            rejected.append(each)
-        elif not _is_foreign(each.sql):
-            queries.append(each)
-    return Workload(tuple(queries), tuple(rejected), source)
-
-
-def _is_foreign(text: str) -> bool:
-    """Tell whether a statement is ours or a monitoring tool's."""
-    return statement_text.is_own(text) or statement_text.is_monitoring(text)
+def _parted(
+    found: Iterable[Query | Rejected],
+) -> tuple[tuple[Query, ...], tuple[Rejected, ...]]:
+    each = tuple(found)
+    return (
+        tuple(q for q in each if isinstance(q, Query)),
+        tuple(r for r in each if isinstance(r, Rejected)),
+    )
 
 
 def _read_file(path: Path, weight: float) -> Query | Rejected:
@@ -146,43 +128,17 @@ def _weight(name: str, value: Any, names: set[str]) -> float:
     return float(value)
 
 
-def _extension_schema(connection: psycopg.Connection[Any]) -> str:
-    row = connection.execute(
-        "select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace"
-        " where e.extname = 'pg_stat_statements'"
-    ).fetchone()
-    if row is None:
-        raise CollectError(
-            "this database has no pg_stat_statements to take the workload from",
-            "give --workload DIR, or CREATE EXTENSION pg_stat_statements and let it run",
-        )
-    return str(row[0])
-
-
-def _summed(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Add up what several roles ran."""
-    merged: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        known = merged.setdefault(row["queryid"], row)
-        if known is not row:
-            known["calls"] += row["calls"]
-            known["total_ms"] += row["total_ms"]
-    return iter(merged.values())
-
-
-def _from_row(row: dict[str, Any]) -> Query | Rejected:
-    text = bytes(row["query"]).decode("utf-8", "replace")
-    name = _name(text, row["queryid"])
+def _of_statement(found: Statement) -> Query | Rejected:
+    text = found.text or ""
+    name = _name(text, found.query_id)
     if statement_text.is_utility(text):
         return Rejected(name, "it is a utility statement")
-    if "<insufficient privilege>" in text[:30]:
-        return Rejected(name, "its text is hidden from this role")
     return query_of(
         name,
         text,
-        query_id=row["queryid"],
-        calls=float(row["calls"]),
-        total_ms=float(row["total_ms"]),
+        query_id=found.query_id,
+        calls=float(found.calls),
+        total_ms=found.total_exec_ms,
     )
 
 

@@ -18,7 +18,7 @@ import psycopg
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import CollectError, said
-from pgwatch_wed.target import connect, pooler, programs
+from pgwatch_wed.target import connect, door, pooler, programs
 from pgwatch_wed.target.deadline import GRACE_S, Deadline
 
 _OPTIONS = (
@@ -86,8 +86,9 @@ def _dump(conninfo: str, options: list[str], seconds: float) -> None:
 @contextmanager
 def _session(conninfo: str, seconds: float) -> Iterator[psycopg.Connection[Any]]:
     """Connect to a server or to a pool whose sessions are nobody else's."""
-    guards = connect.Guards(statement_ms=int((seconds + 3 * GRACE_S) * 1000))
-    with _asking(conninfo, guards) as connection:
+    # the session that ends the dump has to outlive us
+    guards = door.Guards(statement_ms=int((seconds + 3 * GRACE_S) * 1000), client_check_s=0)
+    with door.asking(conninfo, "pg_dump", guards) as connection:
         if not pooler.is_between(connection):
             yield connection
             return
@@ -97,15 +98,7 @@ def _session(conninfo: str, seconds: float) -> Iterator[psycopg.Connection[Any]]
             "settings behind in them",
             "give the address of the server itself, or of a pool in session mode",
         )
-    with _asking(conninfo, guards) as connection:
-        yield connection
-
-
-@contextmanager
-def _asking(conninfo: str, guards: connect.Guards) -> Iterator[psycopg.Connection[Any]]:
-    with connect.connect(conninfo, guards) as connection:
-        connection.execute("begin read only")
-        connect.guard(connection, guards)
+    with door.asking(conninfo, "pg_dump", guards) as connection:
         yield connection
 
 

@@ -221,10 +221,11 @@ class Lab:
     def _read_expressions(
         self, connection: psycopg.Connection[Any], table: CatalogTable, indexes: Iterable[Candidate]
     ) -> None:
-        for leaf in self.catalog.leaves(table):
-            for index in indexes:
-                expressions.read(connection, self.catalog, leaf, index, self._statistics)
-                elements.read(connection, self.catalog, leaf, index)
+        with self._searching(connection):
+            for leaf in self.catalog.leaves(table):
+                for index in indexes:
+                    expressions.read(connection, self.catalog, leaf, index, self._statistics)
+                    elements.read(connection, self.catalog, leaf, index)
 
     @contextmanager
     def _emptied(
@@ -253,7 +254,8 @@ class Lab:
         for index in (index for indexes in tables.values() for index in indexes):
             name = f"pgwc_{len(self._built) + len(self._refused) + len(found)}"
             try:
-                connection.execute(index.ddl(name).encode())
+                with self._searching(connection):
+                    connection.execute(index.ddl(name).encode())
             except psycopg.Error as error:
                 self._refused[index] = said(error)
             else:
@@ -329,7 +331,8 @@ class Lab:
         if known not in self._matching:
             name = sql.Identifier(table.schema, table.name)
             relation = f"select from {name.as_string()} where {index.predicate}"
-            self._matching[known] = _estimated_rows(connection, relation)
+            with self._searching(connection):
+                self._matching[known] = _estimated_rows(connection, relation)
         return max(1.0, min(self._matching[known], table.rows))
 
     # Asking
@@ -435,7 +438,22 @@ class Lab:
         )
 
     def _guest(self) -> AbstractContextManager[psycopg.Connection[Any]]:
-        return psycopg.connect(self._server.dsn(DATABASE, guest.ROLE), autocommit=True)
+        """Connect as who owns what is the target's; see :meth:`_searching` for the names of that."""
+        return psycopg.connect(
+            self._server.dsn(DATABASE, guest.ROLE),
+            autocommit=True,
+            options="-c search_path=pg_catalog",
+        )
+
+    @contextmanager
+    def _searching(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
+        """Find what the target's own texts name as the target does."""
+        query = "select pg_catalog.set_config('search_path', %s, false)"
+        connection.execute(query, [self._settings.get("search_path", "public")])
+        try:
+            yield
+        finally:
+            connection.execute(query, ["pg_catalog"])
 
     def _asking(self) -> psycopg.Connection[Any]:
         if self._session is None:

@@ -31,7 +31,9 @@ _BETWEEN = {
 def attempt(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """Evaluate something of the target's that may fail or take long: then it stays unknown."""
     with suppress(psycopg.Error), connection.transaction():
-        connection.execute("select set_config('statement_timeout', %s, true)", [_TIMEOUT])
+        connection.execute(
+            "select pg_catalog.set_config('statement_timeout', %s, true)", [_TIMEOUT]
+        )
         yield
 
 

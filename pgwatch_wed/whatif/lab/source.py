@@ -8,7 +8,7 @@ import psycopg
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import CollectError
-from pgwatch_wed.target import connect
+from pgwatch_wed.target import door
 from pgwatch_wed.whatif import planner
 from pgwatch_wed.whatif.lab import dump
 from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
@@ -24,10 +24,10 @@ join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname <> 'plp
 
 def open_lab(conninfo: str, seconds: float = 120) -> Lab:
     """Build a lab of a target; close it, or use it in a ``with`` block."""
-    with connect.connect(conninfo) as connection:
+    with door.asking(conninfo, "lab") as connection:
         _check_major(connection.info.server_version // 10_000)
         settings = planner.read(connection)
-        locale = _collation(connection)
+        locale = planner.collation(connection)
         extensions = _extensions(connection)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))
@@ -63,12 +63,3 @@ def _start(settings: Mapping[str, str], locale: str) -> Lab:
     lab = Lab(server, {**settings, **_OURS})
     lab.create(locale)
     return lab
-
-
-def _collation(connection: psycopg.Connection[Any]) -> str:
-    row = connection.execute(
-        "select datcollate from pg_database where datname = current_database()"
-    ).fetchone()
-    if row is None:
-        return "C.UTF-8"
-    return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])

@@ -8,12 +8,14 @@ from typing import Any, LiteralString
 import psycopg
 
 from pgwatch_wed.errors import CollectError, UsageError
-from pgwatch_wed.target import connect
+from pgwatch_wed.target import door, wire
 from pgwatch_wed.whatif import planner
 
 _LOCK = 7_203_441_865_231  # any number that only we use
 _FEW_PAGES = 0.5
-_GUARDS = connect.Guards(lock_ms=10_000)
+_PIN: LiteralString = """
+select pg_catalog.set_config('search_path', %s, false), pg_catalog.set_config('lock_timeout', '10s', false)
+"""
 
 _SERVER: LiteralString = """
 select current_database(), pg_catalog.pg_is_in_recovery(),
@@ -21,6 +23,11 @@ select current_database(), pg_catalog.pg_is_in_recovery(),
        (select d.oid::int8 from pg_catalog.pg_database d where d.datname = current_database()),
        (select coalesce(sum(c.relpages), 0)::int8 from pg_catalog.pg_class c
         where c.relkind in ('r', 'm') and c.oid >= 16384)
+"""
+_MAY_ASK: LiteralString = """
+select coalesce(pg_catalog.bool_and(pg_catalog.has_function_privilege(f::oid, 'execute')), false)
+from pg_catalog.unnest(array[pg_catalog.to_regprocedure('pg_catalog.pg_control_system()'),
+                             pg_catalog.to_regprocedure('pg_catalog.pg_control_checkpoint()')]) f
 """
 _SYSTEM: LiteralString = """
 select s.system_identifier::text, c.timeline_id
@@ -45,10 +52,8 @@ def place(connection: psycopg.Connection[Any]) -> Place:
     """Return where a connection leads."""
     row = connection.execute(_SERVER).fetchone()
     assert row is not None
-    try:
-        system = connection.execute(_SYSTEM).fetchone()
-    except psycopg.Error:
-        system = None
+    may_ask = _one(connection, _MAY_ASK)
+    system = connection.execute(_SYSTEM).fetchone() if may_ask else None
     return Place(*row, *(system or (None, None)))
 
 
@@ -69,31 +74,52 @@ def is_same(one: Place, other: Place) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class CopySession:
+    """A session on a copy that plans as the target does, except for the names that it finds.
+
+    What is the workload's is run under ``path``, the search path that the target has; what is our own
+    is not. ``notes`` are about the copy.
+    """
+
+    connection: psycopg.Connection[Any]
+    path: str
+    notes: tuple[str, ...]
+
+
 @contextmanager
-def opened(copy: str, target: str) -> Iterator[tuple[psycopg.Connection[Any], list[str]]]:
-    """Yield a session on a copy that plans as the target does, and notes about the copy.
+def opened(copy: str, target: str) -> Iterator[CopySession]:
+    """Yield a session on a copy.
 
     Raises :class:`UsageError` where the copy is the target itself, or cannot be written to.
     """
-    check(copy, target)
-    with connect.connect(target) as production:
-        origin = place(production)
+    with door.asking(target, "copy") as production:
         settings = planner.read(production)
-    connection = connect.connect(copy, _GUARDS)
-    try:
+        origin = place(production)
+    path = settings.pop("search_path", "")
+    with connected(copy) as connection:
         here = place(connection)
+        _check(here, origin)
         if not _one(connection, "select pg_catalog.pg_try_advisory_lock(%s)", _LOCK):
             raise CollectError("another verification runs on this copy", "wait until it has ended")
         planner.apply(connection, settings)
-        connection.execute("select pg_catalog.set_config('lock_timeout', '10s', false)")
-        yield connection, list(_notes(here, origin))
+        yield CopySession(connection, path, tuple(_notes(here, origin)))
+
+
+@contextmanager
+def connected(copy: str) -> Iterator[psycopg.Connection[Any]]:
+    """Connect to a copy, for writing; what is called there is PostgreSQL's own."""
+    connection = wire.connect(copy, psycopg.Connection[Any])
+    try:
+        connection.execute(_PIN, [door.PINNED])
+        yield connection
     finally:
-        connect.end(connection)
+        wire.end(connection)
 
 
 def check(copy: str, target: str) -> None:
     """Raise :class:`UsageError` where a copy is the target itself, or cannot be written to."""
-    with connect.connect(target) as production, connect.connect(copy, _GUARDS) as connection:
+    with door.asking(target, "copy") as production, connected(copy) as connection:
         _check(place(connection), place(production))
 
 

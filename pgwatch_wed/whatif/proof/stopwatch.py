@@ -49,8 +49,9 @@ class Stopwatch:
     An index is made absent by dropping it in a transaction that is rolled back.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], repetitions: int) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], repetitions: int, path: str) -> None:
         self._connection = connection
+        self._path = path
         self._repetitions = repetitions
         self._clock = _Clock.of(connection)
 
@@ -69,6 +70,7 @@ class Stopwatch:
                 name = sql.Identifier(*names)
                 connection.execute(sql.SQL("drop index {}").format(name))
             connection.execute("set transaction read only")
+            self._set("search_path", self._path)
             yield
         finally:
             connection.rollback()

@@ -16,11 +16,12 @@ from psycopg import sql
 
 from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.progress import Progress, silent
-from pgwatch_wed.target import connect
+from pgwatch_wed.target import connect, wire
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.model import Candidate, PlanError, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies, values
+from pgwatch_wed.whatif.proof.copies import CopySession
 from pgwatch_wed.whatif.proof.stopwatch import NotRunError, Run, Shape, Stopwatch
 from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, QueryTruth, Verified, VerifyOptions
 
@@ -75,17 +76,17 @@ def verify(
     that fails there is named in ``not_run``, and an index that cannot be built in ``losers``.
     """
     wanted = options or VerifyOptions()
-    with copies.opened(copy, target) as (connection, notes):
-        _clear(connection)
-        tasks = [_task(q, oracle, indexes, connection) for q in queries]
-        with _standing(copy, connection, indexes, progress) as (built, failed):
-            trial = _Trial(connection, built, tasks, wanted, progress)
+    with copies.opened(copy, target) as session:
+        _clear(session.connection)
+        tasks = [_task(q, oracle, indexes, session.connection) for q in queries]
+        with _standing(copy, session, indexes, progress) as (built, failed):
+            trial = _Trial(session, built, tasks, wanted, progress)
             found = trial.run()
     return replace(
         found,
         copy=connect.label(copy),
         losers=(*failed, *found.losers),
-        notes=(*notes, *found.notes),
+        notes=(*session.notes, *found.notes),
     )
 
 
@@ -94,10 +95,7 @@ def verify(
 
 @contextmanager
 def _standing(
-    copy: str,
-    connection: psycopg.Connection[Any],
-    indexes: Sequence[Candidate],
-    progress: Progress,
+    copy: str, session: CopySession, indexes: Sequence[Candidate], progress: Progress
 ) -> Iterator[tuple[list[Built], list[Loser]]]:
     """Build indexes for the length of a ``with`` block."""
     built: list[Built] = []
@@ -106,9 +104,9 @@ def _standing(
         for number, index in enumerate(indexes):
             progress(f"building index {number + 1} of {len(indexes)}", 0.4 * number / len(indexes))
             try:
-                built.append(_build(connection, index, f"{_PREFIX}{number}"))
+                built.append(_build(session, index, f"{_PREFIX}{number}"))
             except psycopg.Error as error:
-                if connection.closed:
+                if session.connection.closed:
                     raise
                 failed.append(Loser(index, index.ddl(), f"the copy cannot build it: {said(error)}"))
         yield built, failed
@@ -117,16 +115,19 @@ def _standing(
             f"the copy failed: {said(error)}", "is it running, and used by nobody else?"
         ) from None
     finally:
-        connect.end(connection)
+        wire.end(session.connection)
         _take_down(copy, [(i.schema, f"{_PREFIX}{n}") for n, i in enumerate(indexes)])
 
 
-def _build(connection: psycopg.Connection[Any], index: Candidate, name: str) -> Built:
+def _build(session: CopySession, index: Candidate, name: str) -> Built:
+    connection = session.connection
     connection.execute(
         "select pg_catalog.set_config('statement_timeout', %s, false)", [f"{_BUILD_MS}ms"]
     )
     began = time.monotonic()
-    connection.execute(index.ddl(name).encode())
+    with connection.transaction():
+        connection.execute("select pg_catalog.set_config('search_path', %s, true)", [session.path])
+        connection.execute(index.ddl(name).encode())
     seconds = time.monotonic() - began
     if any(key.column is None for key in index.keys):
         # the planner knows nothing of an expression until then
@@ -156,7 +157,7 @@ def _clear(connection: psycopg.Connection[Any]) -> None:
 def _take_down(copy: str, names: Sequence[tuple[str, str]]) -> None:
     """Drop the indexes in a session of its own: the other may be in any state."""
     try:
-        with connect.connect(copy) as connection:
+        with copies.connected(copy) as connection:
             for schema, name in names:
                 drop = sql.SQL("drop index if exists {}").format(sql.Identifier(schema, name))
                 connection.execute(drop)
@@ -193,13 +194,13 @@ class _Trial:
 
     def __init__(
         self,
-        connection: psycopg.Connection[Any],
+        session: CopySession,
         built: Sequence[Built],
         tasks: Sequence[Task],
         options: VerifyOptions,
         progress: Progress,
     ) -> None:
-        self._watch = Stopwatch(connection, options.repetitions)
+        self._watch = Stopwatch(session.connection, options.repetitions, session.path)
         self._built = {b.name: b for b in built}
         self._tasks = {t.query.name: t for t in tasks}
         self._options = options

@@ -84,7 +84,7 @@ def cpu_ms(
     """Return the best processor time of each query with a set; one over its limit counts as that."""
     with standing(copy, indexes) as connection:
         connection.execute("analyze")  # expressions have no statistics before
-        watch = Stopwatch(connection, 3)
+        watch = Stopwatch(connection, 3, '"$user", public')
         runs = {q.name: watch.run(q.sql, limits_ms.get(q.name, 300_000)) for q in queries}
     return {n: r.cpu_ms if r.cpu_ms is not None else r.elapsed_ms for n, r in runs.items()}
 

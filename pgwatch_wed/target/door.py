@@ -1,0 +1,232 @@
+"""The one way into a user's server: a session that is asked inside guarded transactions only.
+
+Each transaction is read-only, and has time limits and a search_path of its own; they end with it, so that
+nothing leaks behind a pooler, and no lock outlives the question. Each query says that it is ours.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.pq import TransactionStatus
+from psycopg.rows import Row
+
+from pgwatch_wed.errors import said
+from pgwatch_wed.facts.features import Features
+from pgwatch_wed.sqltext.text import marked
+from pgwatch_wed.target import wire
+
+# How much longer than the server's own limit we wait for it before we cut the connection off.
+GRACE_S = 3.0
+PINNED = "pg_catalog, pg_temp"
+_BEGIN = sql.SQL(
+    "begin /* pgwatch_wed:begin */ isolation level read committed, read only;"
+    " select /* pgwatch_wed:guard */ {}"
+)
+# Settings that some servers refuse; the run goes on without them.
+_OPTIONAL = frozenset(
+    {
+        "client_connection_check_interval",
+        "transaction_timeout",
+        "restrict_nonsystem_relation_kind",
+    }
+)
+# The releases from which on a session can do without the views of users, by major version.
+_FIRST_WITHOUT_VIEWS = {13: 130_016, 14: 140_013, 15: 150_008, 16: 160_004}
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """How long we may wait and work on a user's server.
+
+    ``client_check_s``: how often the server looks whether we are still there; never with 0.
+    """
+
+    connect_s: int = 10
+    lock_ms: int = 100
+    statement_ms: int = 30_000
+    idle_ms: int = 600_000
+    client_check_s: int = 5
+
+    def settings(self, server_version: int) -> dict[str, str]:
+        """Name the settings that keep a transaction harmless and its answers in one form."""
+        settings = {
+            "lock_timeout": f"{self.lock_ms}ms",
+            "statement_timeout": f"{self.statement_ms}ms",
+            "idle_in_transaction_session_timeout": f"{self.idle_ms}ms",
+            "search_path": PINNED,
+            "row_security": "off",  # an error in place of policies, which call their authors' code
+            "client_min_messages": "error",
+            "jit": "off",
+            "max_parallel_workers_per_gather": "0",
+            "datestyle": "ISO",
+            "intervalstyle": "postgres",
+            "timezone": "UTC",
+            "extra_float_digits": "1",
+            "quote_all_identifiers": "off",
+            "standard_conforming_strings": "on",
+        }
+        features = Features.of(server_version)
+        if features.has_connection_checks():
+            settings["client_connection_check_interval"] = f"{self.client_check_s}s"
+        if server_version >= _FIRST_WITHOUT_VIEWS.get(server_version // 10_000, 170_000):
+            # A view that takes the place of a table between two of our queries calls its owner's code.
+            settings["restrict_nonsystem_relation_kind"] = "view, foreign-table"
+        if features.has_transaction_timeout():
+            # A role's limit would end our whole connection, and not one query.
+            settings["transaction_timeout"] = "0"
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a transaction is for, as the mark of its queries says, and who waits for the answers."""
+
+    purpose: str
+    watch: wire.Watch
+
+
+class Connection(psycopg.Connection[Row]):
+    """A connection that is asked by way of a :class:`Door`."""
+
+    question: _Question | None = None
+
+
+class Cursor(psycopg.Cursor[Row]):
+    """A cursor that marks its queries, and refuses those outside of a guarded transaction."""
+
+    def execute(
+        self,
+        query: Any,
+        params: Any = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> Self:
+        """Execute a query."""
+        return super().execute(self._marked(query), params, prepare=prepare, binary=binary)
+
+    def stream(
+        self, query: Any, params: Any = None, *, binary: bool | None = None, size: int = 1
+    ) -> Iterator[Row]:
+        """Yield a query's rows as they come."""
+        return super().stream(self._marked(query), params, binary=binary, size=size)
+
+    def _marked(self, query: Any) -> bytes:
+        question: _Question | None = getattr(self.connection, "question", None)
+        if question is None:
+            raise RuntimeError("a target is asked inside a guarded transaction only")
+        question.watch.renew()
+        if isinstance(query, sql.Composable):
+            text = query.as_bytes(self)
+        else:
+            text = query if isinstance(query, bytes) else str(query).encode()
+        # whatever the encoding, the words of SQL are ASCII
+        return marked(text.decode("latin-1"), question.purpose).encode("latin-1")
+
+
+@dataclass(slots=True)
+class Door:
+    """A session on a target. See :func:`opened`."""
+
+    _connection: Connection[tuple[Any, ...]]
+    guards: Guards
+    refused: frozenset[str] = frozenset()
+    silent_s: float | None = None  # how long we waited before we cut the connection off
+    broke: str = ""  # what the server said when it ended the connection between two queries
+
+    @property
+    def is_broken(self) -> bool:
+        """Nothing more can be asked."""
+        return self._connection.broken or self._connection.closed
+
+    @property
+    def info(self) -> psycopg.ConnectionInfo:
+        """What is known of the server without asking."""
+        return self._connection.info
+
+    @property
+    def adapters(self) -> psycopg.adapt.AdaptersMap:
+        """How values are read."""
+        return self._connection.adapters
+
+    @contextmanager
+    def asking(
+        self, purpose: str, guards: Guards | None = None, settings: Mapping[str, str] | None = None
+    ) -> Iterator[Connection[tuple[Any, ...]]]:
+        """Yield a connection inside a read-only transaction with all guards, and end that.
+
+        ``settings`` are further ones for this transaction alone.
+        """
+        guards = guards or self.guards
+        patience = guards.statement_ms / 1000 + GRACE_S
+        with wire.watched(self._connection, patience) as watch:
+            self._connection.question = _Question(purpose, watch)
+            try:
+                self._begin(guards, settings or {})
+                yield self._connection
+            finally:
+                self._end()
+                self._connection.question = None
+                self.silent_s = patience if watch.has_cut else self.silent_s
+
+    def _begin(self, guards: Guards, settings: Mapping[str, str]) -> None:
+        for attempt in range(3):
+            try:
+                self._connection.execute(self._opening(guards, settings))
+                return
+            except errors.QueryCanceled:  # by the role's own statement_timeout, before ours is set
+                if attempt == 2:
+                    raise
+            except (errors.InvalidParameterValue, errors.UndefinedObject):
+                if self.refused >= _OPTIONAL:
+                    raise
+                self.refused |= _OPTIONAL
+            self._connection.rollback()
+
+    def _opening(self, guards: Guards, settings: Mapping[str, str]) -> sql.Composed:
+        wanted = {**guards.settings(self.info.server_version), **settings}
+        calls = [
+            sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value)
+            for name, value in wanted.items()
+            if name not in self.refused
+        ]
+        # one message, one round trip
+        return _BEGIN.format(sql.SQL(", ").join(calls))
+
+    def _end(self) -> None:
+        status = self.info.transaction_status
+        try:
+            if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                self._connection.execute("rollback")
+            elif status is not TransactionStatus.IDLE:
+                self._connection.rollback()
+        except psycopg.Error as error:
+            self.broke = said(error)
+
+
+@contextmanager
+def opened(conninfo: str, guards: Guards | None = None) -> Iterator[Door]:
+    """Connect, and leave nothing of ours running on the server, however the block ends.
+
+    Raises :class:`pgwatch_wed.errors.ConnectError`.
+    """
+    guards = guards or Guards()
+    connection = wire.connect(conninfo, Connection[tuple[Any, ...]], connect_s=guards.connect_s)
+    connection.cursor_factory = Cursor
+    try:
+        yield Door(connection, guards)
+    finally:
+        wire.end(connection)
+
+
+@contextmanager
+def asking(
+    conninfo: str, purpose: str, guards: Guards | None = None
+) -> Iterator[Connection[tuple[Any, ...]]]:
+    """Connect for the length of one guarded transaction; see :meth:`Door.asking`."""
+    with opened(conninfo, guards) as door, door.asking(purpose) as connection:
+        yield connection

@@ -1,0 +1,128 @@
+"""A statement's plan on a user's server: not executed, and asked for only where that runs nobody's code.
+
+Planning calls functions: those that say of themselves that they are immutable, in the statement and in
+whatever its tables have: expressions of indexes, defaults, checks, policies, partition keys, domains.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from pgwatch_wed.facts.features import Features
+from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
+from pgwatch_wed.sqltext.statement import UnsupportedError
+from pgwatch_wed.target.door import PINNED
+from pgwatch_wed.target.queries import composed
+
+Connection = psycopg.Connection[Any]
+Node = Mapping[str, Any]
+
+_NAME = "pgwatch_wed_plan"
+_NOT_THERE = "it reads a view, a foreign table or what is no longer there"
+
+
+class RefusedError(Exception):
+    """A statement that is not planned; the message says why."""
+
+
+def refuse_foreign_code(connection: Connection, text: str, path: str) -> None:
+    """Raise :class:`RefusedError` where planning a statement could run somebody's own code.
+
+    Allowed is what is PostgreSQL's own, and members of extensions that a superuser or our own role
+    made. ``path`` is the search path under which the statement is planned. Raises
+    :class:`pgwatch_wed.sqltext.statement.UnsupportedError` where it does not parse.
+    """
+    found = read(text)
+    if found.why_not:
+        raise UnsupportedError(found.why_not)
+    wanted = {
+        "oids": _relations(connection, found, path),
+        "functions": sorted({f.name for f in found.functions}),
+        "operators": sorted(found.operators),
+        "types": sorted(found.types),
+        "fields": sorted(found.fields),
+    }
+    row = connection.execute(composed("plan", "foreign_code"), wanted).fetchone()
+    if row is not None:
+        raise RefusedError(str(row[0]))
+
+
+def _relations(connection: Connection, found: Reading, path: str) -> list[int]:
+    """Return the oids of what a statement reads; a name in its WITH may be that of a relation, too."""
+    named = found.relations | {QualifiedName(None, name) for name in found.queries}
+    relations = sorted(named, key=lambda r: (r.schema or "", r.name))
+    if not relations:
+        return []
+    quoted = (sql.Identifier(*filter(None, (r.schema, r.name))).as_string() for r in relations)
+    calls = [
+        sql.SQL("pg_catalog.to_regclass({}::pg_catalog.text)::pg_catalog.oid").format(q)
+        for q in quoted
+    ]
+    with _searching(connection, path):
+        row = connection.execute(sql.SQL("select {}").format(sql.SQL(", ").join(calls))).fetchone()
+    oids: list[int | None] = list(row or ())
+    for relation, oid in zip(relations, oids, strict=True):
+        if oid is None and (relation.schema or relation.name not in found.queries):
+            raise RefusedError(_NOT_THERE)
+    return [oid for oid in oids if oid is not None]
+
+
+def explained(connection: Connection, text: str, parameters: int, path: str) -> Node:
+    """Return a statement's generic plan; :func:`refuse_foreign_code` comes first."""
+    with _searching(connection, path):
+        if not parameters:
+            return _answer(connection, f"explain (verbose, format json) {text}")
+        if Features.of(connection.info.server_version).has_generic_plans():
+            return _answer(connection, f"explain (generic_plan, verbose, format json) {text}")
+        return _prepared(connection, text, parameters)
+
+
+def _prepared(connection: Connection, text: str, parameters: int) -> Node:
+    connection.execute(f"prepare {_NAME} as {text}".encode())
+    try:
+        connection.execute(f"savepoint {_NAME}".encode())
+        values = ", ".join(["null"] * parameters)
+        return _answer(connection, f"explain (verbose, format json) execute {_NAME}({values})")
+    finally:
+        _forget(connection)
+
+
+def _forget(connection: Connection) -> None:
+    """Take back what was prepared: it would outlive the transaction, and behind a pooler our session."""
+    with suppress(psycopg.Error):
+        if connection.info.transaction_status is TransactionStatus.INERROR:
+            connection.execute(f"rollback to savepoint {_NAME}".encode())
+        connection.execute(f"deallocate {_NAME}".encode())
+
+
+@contextmanager
+def _searching(connection: Connection, path: str) -> Iterator[None]:
+    """Look names up as the statement's role does; nothing of our own is asked meanwhile."""
+    connection.execute(
+        sql.SQL(
+            "select pg_catalog.set_config('search_path', {}, true),"
+            " pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true)"
+        ).format(path)
+    )
+    try:
+        yield
+    finally:
+        if connection.info.transaction_status is TransactionStatus.INTRANS:
+            connection.execute(
+                sql.SQL("select pg_catalog.set_config('search_path', {}, true)").format(PINNED)
+            )
+
+
+def _answer(connection: Connection, text: str) -> Node:
+    # without arguments psycopg speaks the simple protocol, which leaves $1 alone
+    row = connection.execute(text.encode()).fetchone()
+    if row is None:
+        raise RefusedError("the server gave no plan")
+    answer = json.loads(row[0]) if isinstance(row[0], str) else row[0]
+    found: Node = answer[0]["Plan"]
+    return found
