@@ -122,6 +122,9 @@ from pgwatch_wed.facts.rows import (
     Subscription as Subscription,
 )
 from pgwatch_wed.facts.rows import (
+    SystemTable as SystemTable,
+)
+from pgwatch_wed.facts.rows import (
     Table as Table,
 )
 from pgwatch_wed.facts.rows import (

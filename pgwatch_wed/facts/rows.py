@@ -531,6 +531,34 @@ class OtherRelation:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemTable:
+    """A system catalog, or a temporary table of any session: what ``tables`` leaves out.
+
+    ``pid`` is that of the session which a temporary table belongs to, from 16 on.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    is_shared: bool
+    is_temporary: bool
+    pid: int | None
+    owner: str
+    pages: int
+    rows: float
+    xid_age_xids: int
+    mxid_age: int
+    n_live_tup: int
+    n_dead_tup: int
+    last_vacuum: datetime | None
+
+    @property
+    def qualified(self) -> str:
+        """``schema.name`` for messages."""
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class TableActivity:
     """Counters of a table (pg_stat_user_tables, pg_statio_user_tables), and of its TOAST table."""
 

@@ -49,6 +49,7 @@ from pgwatch_wed.facts.rows import (
     StatementPlan,
     StatementsInfo,
     Subscription,
+    SystemTable,
     Table,
     TableActivity,
     VacuumProgress,
@@ -139,6 +140,7 @@ class Snapshot:
     statements: tuple[Statement, ...] = ()
     tables: tuple[Table, ...] = ()
     other_relations: tuple[OtherRelation, ...] = ()
+    system_tables: tuple[SystemTable, ...] = ()
     table_activity: tuple[TableActivity, ...] = ()
     columns: tuple[Column, ...] = ()
     column_statistics: tuple[ColumnStatistics, ...] = ()

@@ -46,8 +46,25 @@ def holders(snapshot: Snapshot) -> tuple[Holder, ...]:
     return tuple(sorted(found, key=lambda h: (-h.age_xids, str(h.source))))
 
 
-def _sessions(snapshot: Snapshot) -> Iterator[Holder]:
-    """Yield sessions of this database; snapshots in other databases do not affect its tables.
+def holders_of_all(snapshot: Snapshot) -> list[Holder]:
+    """Return everything that holds back VACUUM in the shared catalogs: sessions of any database count."""
+    found = [
+        *_without_waiters(snapshot, list(_sessions(snapshot, everywhere=True))),
+        *_prepared(snapshot, everywhere=True),
+        *_slots(snapshot),
+        *_standbys(snapshot),
+    ]
+    return sorted(found, key=lambda h: (-catalog_age(h), str(h.source)))
+
+
+def catalog_age(holder: Holder) -> int:
+    """Return how far a holder holds back the catalogs: a slot may hold them further than the tables."""
+    slot = holder.source if isinstance(holder.source, Slot) else None
+    return max(holder.age_xids, (slot.catalog_xmin_age_xids or 0) if slot else 0)
+
+
+def _sessions(snapshot: Snapshot, *, everywhere: bool = False) -> Iterator[Holder]:
+    """Yield sessions of this database; snapshots in other databases only affect shared catalogs.
 
     VACUUM's own snapshots hold back nothing, autovacuum belongs to the server, WAL senders are covered
     by their standbys and parallel workers by their leaders.
@@ -57,7 +74,8 @@ def _sessions(snapshot: Snapshot) -> Iterator[Holder]:
     for s in snapshot.sessions:
         ages = [a for a in (s.xid_age_xids, s.xmin_age_xids) if a is not None]
         skipped = s.backend_type in ("autovacuum worker", "walsender") or s.leader_pid is not None
-        if ages and s.database == snapshot.server.database and s.pid not in vacuums and not skipped:
+        here = everywhere or s.database == snapshot.server.database
+        if ages and here and s.pid not in vacuums and not skipped:
             began = next((since for since, age in oldest if age >= max(ages)), None)
             inherits = began is not None and s.xact_start is not None and began < s.xact_start
             yield Holder(s, (s.xid_age_xids or 0) if inherits else max(ages), s.xact_start)
@@ -103,9 +121,9 @@ def _roots(waits: Waits, stuck: Collection[int]) -> dict[Participant, list[int]]
     return found
 
 
-def _prepared(snapshot: Snapshot) -> Iterator[Holder]:
+def _prepared(snapshot: Snapshot, *, everywhere: bool = False) -> Iterator[Holder]:
     for p in snapshot.prepared_transactions:
-        if p.database == snapshot.server.database:
+        if everywhere or p.database == snapshot.server.database:
             yield Holder(p, p.xid_age_xids, p.prepared_at)
 
 
@@ -157,11 +175,16 @@ def vacuumed_in_vain(
     return heap.last_vacuum > since
 
 
+def describe_session(session: Session) -> str:
+    """Name a session in a sentence."""
+    return f"session {session.pid} ({label(session)})"
+
+
 def describe(holder: Holder) -> str:
     """Name a holder in a sentence."""
     match holder.source:
         case Session() as s:
-            return f"session {s.pid} ({label(s)})"
+            return describe_session(s)
         case PreparedTransaction() as p:
             return f"prepared transaction {p.gid}"
         case Slot() as s:

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, get_args
 
-from pgwatch_wed.facts import Cause, Missing, RoleSetting, Setting, Snapshot
+from pgwatch_wed.facts import Cause, Missing, RoleSetting, Setting, Snapshot, SystemTable
 from pgwatch_wed.facts.fields import field_types
 from pgwatch_wed.redaction.names import REDACTED, Names
 from pgwatch_wed.redaction.sql_names import Statements
@@ -24,6 +24,7 @@ ROWS = {
     "slots": "slot",
     "tables": "table",
     "other_relations": "table",
+    "system_tables": "table",
     "columns": "column",
     "extended_statistics": "statistics",
     "indexes": "index",
@@ -156,9 +157,18 @@ def learn(names: Names, s: Snapshot) -> None:
     for field in _facts(s):
         kind = ROWS.get(field.name)
         for row in getattr(s, field.name):
-            if kind is not None:
+            if kind is not None and not _is_catalog(row):
                 names.learn(kind, row.name)
             _learn_fields(names, row)
+
+
+def _is_catalog(row: Any) -> bool:
+    """Tell whether a row is about a system catalog, whose name says nothing of a database."""
+    return (
+        isinstance(row, SystemTable)
+        and row.schema in ("pg_catalog", "pg_toast", "information_schema")
+        and re.fullmatch(r"(pg|sql)_[a-z0-9_]+", row.name) is not None
+    )
 
 
 def _learn_fields(names: Names, row: Any) -> None:
@@ -221,6 +231,8 @@ class _Redactor:
 
     def _text(self, fact: str, row: Any, field: str, value: str) -> str:
         """Replace one text; nothing is kept of a field that is not listed."""
+        if field in ("schema", "name") and _is_catalog(row):
+            return value
         if field == "name":
             return self._name(fact, value)
         if field in NAMES:

@@ -43,6 +43,7 @@ ORDER = (
     *(
         "tables",
         "other_relations",
+        "system_tables",
         "table_activity",
         "indexes",
         "index_usage",

@@ -83,6 +83,17 @@ def test_settings_that_risk_the_data_are_found_and_mended(start_pg: StartServer)
     eventually(lambda: names(found(server.dsn(), "config-dangerous")) == {"enable_seqscan"})
 
 
+def test_a_freeze_age_near_the_end_is_found_and_lowered(start_pg: StartServer) -> None:
+    name = "autovacuum_freeze_max_age"
+    server = start_pg({name: "2000000000", "autovacuum_multixact_freeze_max_age": "1000000000"})
+    (finding,) = (f for f in found(server.dsn(), "config-dangerous") if name in f.object.name)
+    assert finding.severity is Severity.WARNING
+    assert "restart" in finding.remedy[0].lock
+    apply(server.dsn(), [finding])
+    restart(server)
+    assert name not in names(found(server.dsn(), "config-dangerous"))
+
+
 def test_a_server_as_it_comes_is_no_danger(every_pg: Server, every_real: Snapshot) -> None:
     findings = {f.object.name: f for f in judged(every_real, "config-dangerous").findings}
     # fsync is what the tests' servers are started with; checksums are initdb's default from 18 on

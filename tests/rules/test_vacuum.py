@@ -9,6 +9,7 @@ from typing import cast
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
@@ -260,13 +261,79 @@ def test_ages_far_beyond_the_freeze_age_are_found_and_frozen(start_pg: StartServ
     assert {"t", "young", "lower", "template0"} <= set(found)
     assert found["t"].severity is Severity.WARNING
     assert "forgotten" in found["t"].detail
-    assert not found["template0"].remedy
+    assert [s.sql for s in found["template0"].remedy] == ["ROLLBACK PREPARED 'forgotten';"]
     holder = findings(
         snapshot, "vacuum-horizon", rules={"vacuum-horizon": {"min_age_xids": 200_000}}
     )
-    run(dsn, holder["forgotten"])
+    assert holder["forgotten"].remedy[0] == found["t"].remedy[0], (
+        "first of all, release the horizon"
+    )
     run(dsn, found["t"])
     assert "t" not in findings(collect(dsn), "vacuum-wraparound")
+
+
+FROZEN = {
+    "autovacuum_freeze_max_age": "100000",
+    "wal_level": "logical",
+    "max_prepared_transactions": "2",
+}
+
+
+@contextmanager
+def held_by(what: str, dsn: str) -> Iterator[str]:
+    """Hold back freezing, but not that of the user's tables; yield what is to be named."""
+    if what == "slot":
+        psql(dsn, "select pg_create_logical_replication_slot('consumer', 'test_decoding')")
+        yield "replication slot consumer"
+        return
+    if what == "prepared":
+        psql(dsn, "create database other")
+        other = conninfo.make_conninfo(dsn, dbname="other")
+        psql(other, "begin; select txid_current(); prepare transaction 'elsewhere'")
+        yield "prepared transaction elsewhere"
+        return
+    where = conninfo.make_conninfo(dsn, dbname="template1" if what == "elsewhere" else "postgres")
+    with psycopg.connect(where, autocommit=True, application_name=what) as holder:
+        if what == "temporary":
+            holder.execute("create temporary table scratch as select 1")
+        else:
+            holder.execute("begin isolation level repeatable read")
+            holder.execute("select txid_current()")
+        yield f"session {holder.info.backend_pid}"
+        holder.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["slot", "temporary", "elsewhere", "prepared"])
+def test_what_keeps_a_database_from_being_frozen_is_named_and_released(
+    start_pg: StartServer, what: str
+) -> None:
+    dsn = start_pg({**FROZEN, "autovacuum": "off"}).dsn()
+    psql(dsn, "create table t (a int); insert into t values (1)")
+    with held_by(what, dsn) as name:
+        psql(dsn, BURN.format(220_000))
+        psql(dsn, "vacuum (freeze)")
+        found = findings(collect(dsn), "vacuum-wraparound")
+        assert "t" not in found
+        assert name in found["postgres"].detail.lower()
+        if what == "prepared":
+            run(conninfo.make_conninfo(dsn, dbname="other"), found["postgres"])
+            psql(dsn, "vacuum (freeze)")
+        else:
+            run(dsn, found["postgres"])
+        time.sleep(0.5)
+        psql(dsn, "vacuum (freeze)")
+        assert "postgres" not in findings(collect(dsn), "vacuum-wraparound")
+
+
+def test_few_ids_left_are_found_whatever_the_freeze_age(db: str) -> None:
+    psql(db, "create table t (a int);")
+    far = {"autovacuum_freeze_max_age": "2000000000"}
+    assert not aged(db, 1_600_000_000, **far)
+    found = aged(db, 1_900_000_000, **far)["t"]
+    assert found.severity is Severity.WARNING
+    assert "autovacuum_freeze_max_age is too high" in found.detail
+    assert aged(db, 1_960_000_000, **far)["t"].severity is Severity.CRITICAL
 
 
 def aged(db: str, age: int, **settings: str) -> dict[str, Finding]:

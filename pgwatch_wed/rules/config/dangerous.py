@@ -2,7 +2,7 @@
 
 ## Why it matters
 With fsync or full_page_writes off, a system crash can destroy the cluster. With an enable_* setting off, the planner chooses bad
-plans for all queries.
+plans for all queries. With a freeze age near 2 billion, autovacuum starts to prevent wraparound when it is too late.
 
 ## How sure we are
 B: pg_settings shows it. If the role that connects has its own value, it hides the server's, and the verdict on it is unknown.
@@ -37,6 +37,7 @@ class _Danger:
     caveat: str = ""
     bad: tuple[str, ...] = ()  # empty: all except for the safe one
     can_set: bool = True
+    most: float = float("inf")  # a number that is only dangerous above this
 
 
 _DANGERS = (
@@ -82,6 +83,15 @@ _DANGERS = (
         can_set=False,
     ),
     *(
+        _Danger(
+            *(name, "1000000000", Severity.WARNING),
+            "autovacuum starts to prevent wraparound so late that large tables may not be frozen in time",
+            caveat="After the restart, autovacuum freezes all tables beyond the new age.",
+            most=1_400_000_000,
+        )
+        for name in ("autovacuum_freeze_max_age", "autovacuum_multixact_freeze_max_age")
+    ),
+    *(
         _Danger(name, safe, Severity.INFO, "it is a developer option, which costs time")
         for name, safe in (
             ("allow_in_place_tablespaces", "off"),
@@ -109,10 +119,14 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
         hidden = settings.hidden(snapshot, danger.name)
         if hidden is not None:
             yield hidden
-        elif setting.setting != danger.safe and setting.setting in (
-            danger.bad or (setting.setting,)
-        ):
+        elif _is_bad(snapshot, setting.setting, danger):
             yield _finding(snapshot, setting, danger)
+
+
+def _is_bad(snapshot: Snapshot, value: str, danger: _Danger) -> bool:
+    if danger.most < float("inf"):
+        return (snapshot.setting_number(danger.name) or 0.0) > danger.most
+    return value != danger.safe and value in (danger.bad or (value,))
 
 
 def _crippled(snapshot: Snapshot) -> Iterator[_Danger]:

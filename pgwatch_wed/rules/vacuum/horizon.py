@@ -30,14 +30,14 @@ from datetime import timedelta
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import PreparedTransaction, Replica, Session, Slot, Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import horizon
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import waits as locks
 from pgwatch_wed.postgres.horizon import Holder
-from pgwatch_wed.quote import literal
-from pgwatch_wed.remedies import sessions as release
+from pgwatch_wed.remedies import holders
+from pgwatch_wed.remedies.sessions import can_be_canceled
 
 NEEDS = ("sessions", "prepared_transactions", "slots", "replicas", "tables", "table_activity")
 PRIMARY_ONLY = True
@@ -74,12 +74,12 @@ class _Held:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for everything that holds back the horizon for too long."""
-    holders = horizon.holders(snapshot)
-    oldest = next((h.age_xids for h in holders if h.pins_rows), 0)
-    held_back = _Held(horizon.overdue(snapshot) if holders else (), oldest)
+    found_holders = horizon.holders(snapshot)
+    oldest = next((h.age_xids for h in found_holders if h.pins_rows), 0)
+    held_back = _Held(horizon.overdue(snapshot) if found_holders else (), oldest)
     found = [
         (holder, severity)
-        for holder in holders
+        for holder in found_holders
         if (severity := _severity(snapshot, holder, held_back, limits))
     ]
     sessions = [h.source for h, _ in found if isinstance(h.source, Session)]
@@ -167,7 +167,7 @@ def _finding(
             if holder.pins_rows
             else "dead rows accumulate in the system catalogs only, and they cannot be frozen further",
         ),
-        remedy=tuple(_remedies(holder)),
+        remedy=tuple(holders.release(holder)),
         caveats=tuple(_caveats(holder)),
         related=tuple(
             {
@@ -245,32 +245,6 @@ def _details(snapshot: Snapshot, holder: Holder) -> dict[str, object]:
             return {"pid": r.pid, "application_name": r.application_name, "state": r.state}
 
 
-def _remedies(holder: Holder) -> Iterator[Remedy]:
-    match holder.source:
-        case Session() as s:
-            yield release.stop(s)
-        case PreparedTransaction() as p:
-            yield release.rollback_prepared(p.gid)
-        case Slot() as s if not s.is_active:
-            yield _drop_slot(s)
-        case Slot(slot_type="physical", xmin=int(xmin)) | Replica(backend_xmin=int(xmin)):
-            yield release.end_on_standby(xmin)
-
-
-def _drop_slot(slot: Slot) -> Remedy:
-    name = literal(slot.name)
-    if slot.slot_type == "logical":
-        undo = f"SELECT pg_create_logical_replication_slot({name}, {literal(slot.plugin or '')});"
-    else:
-        undo = f"SELECT pg_create_physical_replication_slot({name}, true);"
-    return Remedy(
-        sql=f"SELECT pg_drop_replication_slot({name});",
-        lock="none; if its consumer returns, it has to be set up again",
-        in_transaction=slot.slot_type != "logical",
-        undo=undo,
-    )
-
-
 def _caveats(holder: Holder) -> Iterator[str]:
     match holder.source:
         case PreparedTransaction():
@@ -296,5 +270,5 @@ def _caveats(holder: Holder) -> Iterator[str]:
                 "The standby reports its queries because hot_standby_feedback is on there. If it is off, long "
                 "queries may be canceled instead (max_standby_streaming_delay)."
             )
-        case Session() as s if release.can_be_canceled(s):
+        case Session() as s if can_be_canceled(s):
             yield "It is running a query: a report or a backup may be worth waiting for."

@@ -9,7 +9,8 @@ B: ages are exact, and are compared with `autovacuum_multixact_freeze_max_age` o
 lower.
 
 ## Not reported
-- Ages up to twice the table's own freeze age, which are normal: autovacuum is at work.
+- Ages up to twice the table's own freeze age, which are normal: autovacuum is at work, as long as more than `warn_left` IDs
+  are left.
 - The size of the member storage (`pg_multixact/members`), which no function returns before 19. Autovacuum checks it by itself
   and freezes earlier.
 - More than the `max_tables` oldest tables of a database, and tables of other databases.
@@ -37,6 +38,9 @@ class Limits:
     warn_times_freeze_age: float = 2.0
     # Or vacuum_multixact_failsafe_age, whichever is lower.
     critical_times_freeze_age: float = 4.0
+    # Whatever the freeze age: with fewer IDs left than this, little time remains to freeze large tables.
+    warn_left: int = 500_000_000
+    critical_left: int = 200_000_000
     # The number of tables to report, oldest first.
     max_tables: int = 20
 

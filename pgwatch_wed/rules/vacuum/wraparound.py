@@ -7,15 +7,17 @@ the workload into consideration.
 
 ## How sure we are
 B: ages are exact. Autovacuum starts freezing at `autovacuum_freeze_max_age` (or the table's own value, which can only be
-lower), so a somewhat higher age is normal; twice that age means that freezing fails or does not keep up.
+lower), so a somewhat higher age is normal; twice that age means that freezing fails or does not keep up. What prevents it is
+named if it is old enough to be the cause: for the system catalogs that may be a slot's catalog_xmin, for the shared ones a
+session of any database, and nobody but its own session can vacuum a temporary table.
 
 ## Not reported
-- Ages up to twice the table's own freeze age, which is the normal sawtooth, whatever fraction of 2 billion it is.
+- Ages up to twice the table's own freeze age, which is the normal sawtooth, as long as more than `warn_left` IDs are left.
 - More than the `max_tables` oldest tables of a database; in that case the database itself is reported.
 - Tables of other databases, which are reported as a whole: use `--all-databases` to look inside.
 
 ## Remedy
-See `vacuum-horizon` first: as long as something holds back the horizon, no vacuum can freeze anything newer. Then VACUUM
+First release what holds back the horizon (see `vacuum-horizon`): until then, no vacuum can freeze anything newer. Then VACUUM
 (FREEZE) the oldest tables. A database that does not allow connections (template0) is frozen by autovacuum once nothing holds
 back the horizon.
 """
@@ -39,6 +41,9 @@ class Limits:
     warn_times_freeze_age: float = 2.0
     # Or vacuum_failsafe_age, whichever is lower.
     critical_times_freeze_age: float = 4.0
+    # Whatever the freeze age: with fewer IDs left than this, little time remains to freeze large tables.
+    warn_left: int = 500_000_000
+    critical_left: int = 200_000_000
     # The number of tables to report, oldest first.
     max_tables: int = 20
 
