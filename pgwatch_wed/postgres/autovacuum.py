@@ -231,8 +231,11 @@ def had_time(snapshot: Snapshot, heap: Heap, last_visit: datetime | None, naptim
     A heap past its trigger is not overdue: autovacuum looks at each database once per
     autovacuum_naptime. One naptime is enough if all workers are busy, none if autovacuum does not come.
     """
-    if not comes(snapshot, heap):
-        return True
+    return not comes(snapshot, heap) or waited(snapshot, last_visit, naptimes)
+
+
+def waited(snapshot: Snapshot, last_visit: datetime | None, naptimes: float) -> bool:
+    """Tell whether several naptimes have passed since autovacuum's last visit."""
     begins = _latest(last_visit or snapshot.window.begins, snapshot.server.started_at)
     nap = timedelta(milliseconds=snapshot.setting_number("autovacuum_naptime") or 60_000)
     patience = nap * (min(naptimes, 1.0) if are_workers_busy(snapshot) else naptimes)

@@ -625,3 +625,41 @@ def test_a_backlog_without_busy_workers_or_by_choice_is_not_saturation(
     for number in range(4):
         psql(dsn, PILE.format(number, "on"))
     assert not findings(collect(dsn), "vacuum-workers-saturated")
+
+
+# vacuum-catalogs
+
+COLUMNS = """
+do $$ begin for i in 1..{} loop
+  execute format('create temporary table x%s (a int, b int, c int, d int, e int, f int)', i % 10);
+  execute format('drop table x%s', i % 10);
+  commit;
+end loop; end $$
+"""
+
+
+def test_catalogs_that_a_slot_keeps_full_of_dead_rows_are_found_and_cleaned(
+    start_pg: StartServer,
+) -> None:
+    dsn = start_pg({"wal_level": "logical", "autovacuum_naptime": "1h"}).dsn()
+    psql(dsn, "select pg_create_logical_replication_slot('consumer', 'test_decoding')")
+    psql(dsn, COLUMNS.format(1500) + "; select pg_sleep(1.1); vacuum pg_attribute;")
+    snapshot = collect(dsn)
+    found = findings(snapshot, "vacuum-catalogs")
+    assert found["pg_attribute"].severity is Severity.WARNING
+    assert "replication slot consumer" in found["pg_attribute"].detail
+    assert not findings(snapshot, "vacuum-dead-tuples")
+    (slot,) = findings(snapshot, "vacuum-horizon").values()
+    assert "catalogs only" in slot.impact.risk
+    run(dsn, found["pg_attribute"])
+    assert "pg_attribute" not in findings(collect(dsn), "vacuum-catalogs")
+
+
+def test_catalogs_are_overdue_after_several_naptimes_only(start_pg: StartServer) -> None:
+    dsn = start_pg({"autovacuum_naptime": "1h"}).dsn()
+    psql(dsn, COLUMNS.format(1500))
+    snapshot = collect(dsn)
+    assert not findings(snapshot, "vacuum-catalogs")
+    found = findings(later(snapshot, hours=6), "vacuum-catalogs")
+    run(dsn, found["pg_attribute"])
+    assert "pg_attribute" not in findings(later(collect(dsn), hours=6), "vacuum-catalogs")
