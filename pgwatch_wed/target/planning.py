@@ -5,7 +5,7 @@ whatever its tables have: expressions of indexes, defaults, checks, policies, pa
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,13 +14,13 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from pgwatch_wed.facts.features import Features
+from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
 from pgwatch_wed.sqltext.statement import UnsupportedError
 from pgwatch_wed.target.door import PINNED
 from pgwatch_wed.target.queries import composed
 
 Connection = psycopg.Connection[Any]
-Node = Mapping[str, Any]
 
 _NAME = "pgwatch_wed_plan"
 _NOT_THERE = "it reads a view, a foreign table or what is no longer there"
@@ -72,7 +72,7 @@ def _relations(connection: Connection, found: Reading, path: str) -> list[int]:
     return [oid for oid in oids if oid is not None]
 
 
-def explained(connection: Connection, text: str, parameters: int, path: str) -> Node:
+def explained(connection: Connection, text: str, parameters: int, path: str) -> PlanNode:
     """Return a statement's generic plan; :func:`refuse_foreign_code` comes first."""
     with _searching(connection, path):
         if not parameters:
@@ -82,7 +82,7 @@ def explained(connection: Connection, text: str, parameters: int, path: str) -> 
         return _prepared(connection, text, parameters)
 
 
-def _prepared(connection: Connection, text: str, parameters: int) -> Node:
+def _prepared(connection: Connection, text: str, parameters: int) -> PlanNode:
     connection.execute(f"prepare {_NAME} as {text}".encode())
     try:
         connection.execute(f"savepoint {_NAME}".encode())
@@ -118,11 +118,11 @@ def _searching(connection: Connection, path: str) -> Iterator[None]:
             )
 
 
-def _answer(connection: Connection, text: str) -> Node:
+def _answer(connection: Connection, text: str) -> PlanNode:
     # without arguments psycopg speaks the simple protocol, which leaves $1 alone
     row = connection.execute(text.encode()).fetchone()
     if row is None:
         raise RefusedError("the server gave no plan")
     answer = json.loads(row[0]) if isinstance(row[0], str) else row[0]
-    found: Node = answer[0]["Plan"]
+    found: PlanNode = answer[0]["Plan"]
     return found

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import conninfo as libpq
 
-from pgwatch_wed.errors import ConnectError, redact
+from pgwatch_wed.errors import ConnectError, said
 from pgwatch_wed.target.connect import APPLICATION_NAME
 
 C = TypeVar("C", bound=psycopg.Connection[Any])
@@ -53,7 +53,7 @@ def connect(
         # Prepared statements are off: a pooler in transaction mode would mix them up.
         return kind.connect(conninfo, autocommit=True, prepare_threshold=None, **defaults)
     except (psycopg.Error, UnicodeError) as error:
-        raise ConnectError(_one_line(error), _hint(str(error))) from None
+        raise ConnectError(f"could not connect: {said(error)}", _hint(str(error))) from None
 
 
 class Watch:
@@ -114,11 +114,6 @@ def end(connection: psycopg.Connection[Any]) -> None:
         if connection.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
             connection.cancel_safe(timeout=2)
     connection.close()
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(redact(str(error)).split())
-    return f"could not connect: {text}"
 
 
 def _hint(text: str) -> str:

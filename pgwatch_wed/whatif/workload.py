@@ -66,7 +66,6 @@ def from_snapshot(snapshot: Snapshot, most: int | None = None) -> Workload:
         )
     known = [s for s in statements.of_users(snapshot) if s.text is not None and s.calls]
     own = [s for s in known if statement_text.holds_query(s.text or "")]
-    own.sort(key=lambda s: (-s.total_exec_ms, s.query_id))
     queries, rejected = _parted(_of_statement(s) for s in own[:most])
     hidden = sum(info.hidden_entries for info in snapshot.statements_info)
     return Workload(queries, rejected, "pg_stat_statements", is_measured=True, hidden=hidden)
