@@ -17,10 +17,21 @@ from pgwatch_wed import assets
 from pgwatch_wed.sqltext.text import is_own
 from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
+from pgwatch_wed.whatif.proof.copies import Place
 from tests.servers import Server
 
-FOLDERS = ("whatif", "lab", "copy", "plan")
+FOLDERS = ("target", "plan", "whatif", "copy", "lab")
+# Where servers are asked. Longer SQL than this stands in files.
+ROOMS = ("target", "gather", "whatif", "embedded")
+MAX_LINES = 2
+SQL = re.compile(
+    r"\s*(/\*.*?\*/\s*)?(select|with|insert|update|delete|create|alter|drop|do|explain)\s",
+    re.IGNORECASE,
+)
+PACKAGE = Path(pgwatch_wed.__file__).parent
+
 TABLES = """
+create extension pgstattuple schema public;
 create table town (id int primary key, name text unique);
 insert into town select g, 'town ' || g from generate_series(1, 500) g;
 create table person (id int primary key, town_id int references town, email varchar(80), born date,
@@ -72,6 +83,9 @@ def evaluated(
     }
 
 
+NOBODY = {"sessions": fragment("target", "our_sessions", name=sql.Literal("nobody"))}
+PUBLIC = {"schema": sql.Identifier("public")}
+BLOAT = {"total_bytes", "dead_bytes", "free_bytes", "density"}
 SCALARS = fragment("lab", "json_scalars")
 ENTRIES = {"kind", "values", "share", "size", "is_common"}
 RESULTS = {"value", "size", "times", "share", "common", "type"}
@@ -165,6 +179,19 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             is_empty=True,
         ),
     ),
+    ("plan", "locked"): (Case({"is_locked"}, values={"oids": ["person"]}),),
+    ("target", "deadline"): (
+        Case(set(), NOBODY | {n: sql.Literal(1) for n in ("seconds", "connecting")}, is_empty=True),
+    ),
+    ("target", "end_deadline"): (Case({"pg_stat_clear_snapshot"}, NOBODY),),
+    ("target", "exact_bloat_table"): (Case(BLOAT, PUBLIC, {"oid": "person"}),),
+    ("target", "exact_bloat_index"): (Case(BLOAT, PUBLIC, {"oid": "person_lower"}),),
+    ("whatif", "planner_settings"): (Case({"name", "value"}),),
+    ("whatif", "extensions"): (Case({"name", "schema"}),),
+    ("whatif", "hypopg"): (Case({"schema", "can_hide"}, is_empty=True),),
+    ("whatif", "place"): (Case(names(Place, "system", "timeline")),),
+    ("whatif", "may_read_system"): (Case({"may"}),),
+    ("whatif", "system"): (Case({"system", "timeline"}),),
 }
 EACH_CASE = [
     pytest.param(folder, name, case, id=f"{folder}/{name}-{number}")
@@ -198,7 +225,7 @@ def test_every_file_is_asked_for_and_every_call_has_a_file(
 
 def calls(function: str) -> Iterator[tuple[str, str]]:
     """Yield the folders and names that the package asks for."""
-    for path in Path(pgwatch_wed.__file__).parent.rglob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(
@@ -209,15 +236,40 @@ def calls(function: str) -> Iterator[tuple[str, str]]:
 
 
 def texts(node: ast.expr) -> list[str]:
-    return [
-        n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)
-    ]
+    match node:
+        case ast.IfExp(body=one, orelse=other):
+            return [*texts(one), *texts(other)]
+        case ast.Constant(value=str(text)):
+            return [text]
+    raise AssertionError(f"{ast.unparse(node)} is no name of a file")
+
+
+def test_sql_of_more_than_two_lines_stands_in_files() -> None:
+    paths = [path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")]
+    assert [
+        f"{path.relative_to(PACKAGE)}:{line}" for path in paths for line in long_sql(path)
+    ] == []
+
+
+def long_sql(path: Path) -> Iterator[int]:
+    """Yield the lines of a module where SQL of many lines begins; docstrings are none."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in docstrings:
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MAX_LINES and SQL.match(text_of(node)):
+                yield node.lineno
+
+
+def text_of(node: ast.expr) -> str:
+    return "".join(str(n.value) for n in ast.walk(node) if isinstance(n, ast.Constant))
 
 
 def test_every_file_begins_with_what_it_is() -> None:
     for folder, name in files():
         first = assets.text("sql", folder, f"{name}.sql").partition("\n")[0]
-        assert re.match("-- (A row (is|says) |Gives ).*[.]$", first), (folder, name)
+        assert re.match("-- (A row (is|says) |Gives |Ends ).*[.]$", first), (folder, name)
     for folder, name in files("fragments"):
         text = assets.text("sql", folder, "fragments", f"{name}.sql")
         assert re.match("-- [A-Z].*[.]\n", text), (folder, name)
@@ -288,7 +340,7 @@ def check(connection: psycopg.Connection[Any], folder: str, name: str, case: Cas
 def of(connection: psycopg.Connection[Any], key: str, value: Any) -> Any:
     if key == "oids" and value is not None:
         return [of(connection, "index", each) for each in value]
-    if key in ("table_oid", "index"):
+    if key in ("oid", "table_oid", "index"):
         return scalar(connection, "select %s::regclass::oid::int8", f"public.{value}")
     return scalar(connection, "select 'text'::regtype::oid::int8") if key == "type" else value
 

@@ -14,34 +14,12 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.target import wire
+from pgwatch_wed.target.queries import composed, fragment
 
 # The client's own deadline comes first: the server's is for a client that is not there any more.
 GRACE_S = 3
 _CONNECTING_S = 5
 _PATIENCE_S = 5.0
-_THEIRS = "pg_catalog.pg_stat_activity where application_name = {name} and usename = session_user"
-# An error that is caught is not in the server's log: being cancelled is how this ends as a rule.
-# With the sessions gone nobody needs it, though we may be cut off and cannot say so.
-_WAIT = f"""do $pgwatch_wed$ /* pgwatch_wed:deadline */
-declare
-    seen boolean := false;
-begin
-    for second in 1 .. {{seconds}} loop
-        perform pg_catalog.pg_sleep(1);
-        perform pg_catalog.pg_stat_clear_snapshot();
-        if exists (select from {_THEIRS}) then
-            seen := true;
-        elsif seen or second >= {_CONNECTING_S} then
-            return;
-        end if;
-    end loop;
-    perform pg_catalog.pg_terminate_backend(pid) from {_THEIRS};
-exception when query_canceled then
-    null;
-end
-$pgwatch_wed$"""  # noqa: S608 - of our own words alone
-_END = f"""select /* pgwatch_wed:deadline */ pg_catalog.pg_stat_clear_snapshot();
-select /* pgwatch_wed:deadline */ pg_catalog.pg_terminate_backend(pid) from {_THEIRS}"""  # noqa: S608
 
 
 class Deadline:
@@ -55,10 +33,15 @@ class Deadline:
         self, connection: psycopg.Connection[Any], application_name: str, seconds: float
     ) -> None:
         self._connection = connection
-        self._wait = sql.SQL(_WAIT).format(
-            name=application_name, seconds=math.ceil(seconds) + GRACE_S
+        sessions = fragment("target", "our_sessions", name=sql.Literal(application_name))
+        self._wait = composed(
+            "target",
+            "deadline",
+            sessions=sessions,
+            seconds=sql.Literal(math.ceil(seconds) + GRACE_S),
+            connecting=sql.Literal(_CONNECTING_S),
         )
-        self._end = sql.SQL(_END).format(name=application_name)
+        self._end = composed("target", "end_deadline", sessions=sessions)
         self._thread = threading.Thread(target=self._keep, daemon=True)
 
     def __enter__(self) -> "Deadline":

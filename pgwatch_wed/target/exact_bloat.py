@@ -11,18 +11,10 @@ from pgwatch_wed.facts import Cause, ExactBloat, Missing, Snapshot
 from pgwatch_wed.quote import ident
 from pgwatch_wed.target.capabilities import Capabilities
 from pgwatch_wed.target.door import Door, Guards, opened
+from pgwatch_wed.target.queries import composed
 
 EXTENSION = "pgstattuple"
 _MOST_SECONDS = 30.0  # for one relation
-
-_TABLE = sql.SQL(
-    "select table_len, dead_tuple_len, free_space, null::float8"
-    " from {schema}.pgstattuple({oid}::oid::regclass)"
-)
-_INDEX = sql.SQL(
-    "select index_size, (deleted_pages + empty_pages) * current_setting('block_size')::int8,"
-    " 0::int8, avg_leaf_density from {schema}.pgstatindex({oid}::oid::regclass)"
-)
 
 
 def measure(
@@ -48,9 +40,12 @@ def measure(
             left = min(deadline - time.monotonic(), _MOST_SECONDS)
             if left < 0.1:
                 break
-            query = (_TABLE if kind == "table" else _INDEX).format(schema=schema, oid=oid)
+            is_table = kind == "table"
+            query = composed(
+                "target", "exact_bloat_table" if is_table else "exact_bloat_index", schema=schema
+            )
             try:
-                row = _ask(door, query, left)
+                row = _ask(door, query, oid, left)
             except (errors.LockNotAvailable, errors.QueryCanceled) as error:
                 refusal = error
                 continue  # it is locked, or too large: the others are neither
@@ -85,11 +80,11 @@ def _largest(snapshot: Snapshot, most: int) -> list[tuple[str, int]]:
     return [(kind, oid) for pages, kind, oid in sized[:most] if pages > 0]
 
 
-def _ask(door: Door, query: sql.Composed, seconds: float) -> tuple[Any, ...] | None:
+def _ask(door: Door, query: sql.Composed, oid: int, seconds: float) -> tuple[Any, ...] | None:
     """Ask in a transaction of its own, so that no snapshot is held from one relation to the next."""
     guards = Guards(statement_ms=max(int(seconds * 1000), 1))
     with door.asking("exact_bloat", guards) as connection:
-        return connection.execute(query).fetchone()
+        return connection.execute(query, {"oid": oid}).fetchone()
 
 
 def _numbers(row: tuple[Any, ...] | None) -> tuple[int, int, int, float | None]:

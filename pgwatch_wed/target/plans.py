@@ -19,6 +19,7 @@ from pgwatch_wed.sqltext.statement import UnsupportedError, parse
 from pgwatch_wed.target import planning
 from pgwatch_wed.target.door import Door, Guards, opened
 from pgwatch_wed.target.planning import RefusedError
+from pgwatch_wed.target.queries import composed
 
 MOST = 100
 _GUARDS = Guards(lock_ms=50, statement_ms=2_000)
@@ -114,17 +115,6 @@ class _Planner:
 
 
 def _check_locks(connection: psycopg.Connection[Any], oids: list[int]) -> None:
-    row = connection.execute(
-        """
-        select exists (
-            select from pg_catalog.pg_locks l
-            where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
-                and l.relation = any(%s::oid[])
-                and l.database = (select d.oid from pg_catalog.pg_database d
-                    where d.datname = current_database())
-        )
-        """,
-        (oids,),
-    ).fetchone()
+    row = connection.execute(composed("plan", "locked"), {"oids": oids}).fetchone()
     if row is None or row[0]:
         raise RefusedError(_LOCKED)

@@ -95,7 +95,7 @@ def version_key(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
-def composed(folder: str, name: str, **parts: sql.Composable) -> sql.Composed:
+def composed(folder: str, name: str, /, **parts: sql.Composable) -> sql.Composed:
     """Return the query ``sql/<folder>/<name>.sql``, marked as ours; each ``@part@`` is replaced.
 
     Values are psycopg's named parameters in it: ``%(oid)s``.
@@ -103,7 +103,7 @@ def composed(folder: str, name: str, **parts: sql.Composable) -> sql.Composed:
     return _filled((folder, f"{name}.sql"), parts, f"{folder}_{name}")
 
 
-def fragment(folder: str, name: str, **parts: sql.Composable) -> sql.Composed:
+def fragment(folder: str, name: str, /, **parts: sql.Composable) -> sql.Composed:
     """Return a part of queries, ``sql/<folder>/fragments/<name>.sql``; see :func:`composed`."""
     return _filled((folder, "fragments", f"{name}.sql"), parts)
 

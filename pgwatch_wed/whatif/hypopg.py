@@ -21,17 +21,13 @@ from pgwatch_wed.sqltext.statement import UnsupportedError, parse
 from pgwatch_wed.target import planning
 from pgwatch_wed.target.door import Guards, opened
 from pgwatch_wed.target.planning import RefusedError
+from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates, planner
 from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
 
 Connection = psycopg.Connection[Any]
 
-_EXTENSION = """
-select n.nspname, exists (select from pg_proc p where p.pronamespace = n.oid
-       and p.proname = 'hypopg_hide_index')
-from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'hypopg'
-"""
 _GUARDS = Guards()
 _PAGE_MULTIPLIER = 50  # what the planner charges for a page of descent, in operator costs
 _KNOWN_METHODS = frozenset({"btree", "brin", "hash"})
@@ -59,7 +55,7 @@ class HypoPG:
             raise
 
     def _begin(self, connection: Connection) -> None:
-        found = connection.execute(_EXTENSION).fetchone()
+        found = connection.execute(composed("whatif", "hypopg")).fetchone()
         if found is None:
             raise CollectError(
                 "the extension hypopg is not installed in this database",

@@ -5,19 +5,13 @@ from typing import Any
 
 import psycopg
 
-_PLANNER = """
-select name, reset_val from pg_settings
-where category like 'Query Tuning%%' and name not in ('geqo', 'plan_cache_mode', 'geqo_seed')
-   or name in ('work_mem', 'hash_mem_multiplier', 'search_path', 'max_parallel_workers', 'parallel_leader_participation',
-               'max_parallel_workers_per_gather', 'effective_io_concurrency', 'timezone',
-               'datestyle', 'intervalstyle', 'standard_conforming_strings', 'array_nulls',
-               'default_text_search_config', 'temp_buffers')
-"""
+from pgwatch_wed.target.queries import composed
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Return what steers the target's planner, with the settings of its database and role."""
-    return {name: value for name, value in connection.execute(_PLANNER) if value is not None}
+    rows = connection.execute(composed("whatif", "planner_settings"))
+    return {name: value for name, value in rows if value is not None}
 
 
 def collation(connection: psycopg.Connection[Any]) -> str:

@@ -9,17 +9,13 @@ import psycopg
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.target import door
+from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import planner
 from pgwatch_wed.whatif.lab import dump
 from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
 
 # With many tables in a FROM the genetic optimizer is a lottery; and a plan of our own is no load.
 _OURS = {"geqo": "off", "statement_timeout": "60s"}
-# after those that they need
-_EXTENSIONS = """
-select e.extname::text, n.nspname::text from pg_catalog.pg_extension e
-join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname <> 'plpgsql' order by e.oid
-"""
 
 
 def open_lab(conninfo: str, seconds: float = 120) -> Lab:
@@ -42,7 +38,7 @@ def open_lab(conninfo: str, seconds: float = 120) -> Lab:
 def _extensions(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
     """Return extensions with their schemas; what is no text in a SQL_ASCII database is left out."""
     found = []
-    for row in connection.execute(_EXTENSIONS):
+    for row in connection.execute(composed("whatif", "extensions")):
         texts = [x.decode(errors="replace") if isinstance(x, bytes) else x for x in row]
         if not any("\ufffd" in text for text in texts):
             found.append((texts[0], texts[1]))

@@ -9,30 +9,15 @@ import psycopg
 
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.target import door, wire
+from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import planner
 
 _LOCK = 7_203_441_865_231  # any number that only we use
 _FEW_PAGES = 0.5
-_PIN: LiteralString = """
-select pg_catalog.set_config('search_path', %s, false), pg_catalog.set_config('lock_timeout', '10s', false)
-"""
-
-_SERVER: LiteralString = """
-select current_database(), pg_catalog.pg_is_in_recovery(),
-       pg_catalog.pg_postmaster_start_time()::text || coalesce(pg_catalog.inet_server_port()::text, ''),
-       (select d.oid::int8 from pg_catalog.pg_database d where d.datname = current_database()),
-       (select coalesce(sum(c.relpages), 0)::int8 from pg_catalog.pg_class c
-        where c.relkind in ('r', 'm') and c.oid >= 16384)
-"""
-_MAY_ASK: LiteralString = """
-select coalesce(pg_catalog.bool_and(pg_catalog.has_function_privilege(f::oid, 'execute')), false)
-from pg_catalog.unnest(array[pg_catalog.to_regprocedure('pg_catalog.pg_control_system()'),
-                             pg_catalog.to_regprocedure('pg_catalog.pg_control_checkpoint()')]) f
-"""
-_SYSTEM: LiteralString = """
-select s.system_identifier::text, c.timeline_id
-from pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c
-"""
+_PIN = (
+    "select pg_catalog.set_config('search_path', %s, false),"
+    " pg_catalog.set_config('lock_timeout', '10s', false)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +35,12 @@ class Place:
 
 def place(connection: psycopg.Connection[Any]) -> Place:
     """Return where a connection leads."""
-    row = connection.execute(_SERVER).fetchone()
+    row = connection.execute(composed("whatif", "place")).fetchone()
     assert row is not None
-    may_ask = _one(connection, _MAY_ASK)
-    system = connection.execute(_SYSTEM).fetchone() if may_ask else None
+    may_ask = connection.execute(composed("whatif", "may_read_system")).fetchone()
+    system = None
+    if may_ask is not None and may_ask[0]:
+        system = connection.execute(composed("whatif", "system")).fetchone()
     return Place(*row, *(system or (None, None)))
 
 

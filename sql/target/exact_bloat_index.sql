@@ -1,0 +1,7 @@
+-- A row is what pgstatindex measured in a B-tree: bytes, those of empty pages, how full its leaves are.
+select
+    index_size as total_bytes,
+    (deleted_pages + empty_pages) * current_setting('block_size')::int8 as dead_bytes,
+    0::int8 as free_bytes,
+    avg_leaf_density as density
+from @schema@.pgstatindex(%(oid)s::oid::regclass)
