@@ -1,7 +1,7 @@
-"""Alembic's environment: which server, which schema, and a version table of our own.
+"""Alembic's environment: which server, which schema, and our own version table.
 
-``-x url=TARGET`` or ``DATABASE_URL`` or libpq's environment names the server, ``-x schema=NAME`` the
-schema. The objects, the version table and its rows are made in one transaction, one installation
+``-x url=TARGET``, ``DATABASE_URL`` or libpq's environment variables specify the server, ``-x schema=NAME``
+the schema. The objects, the version table and its rows are created in one transaction, one installation
 at a time.
 """
 
@@ -20,7 +20,7 @@ from pgwatch_wed.target import connect
 
 
 def options(schema: str) -> dict[str, Any]:
-    """Name the version table, which lies beside the objects."""
+    """Return the options for the version table, which is in the schema of the objects."""
     return {
         "version_table": install.VERSION_TABLE,
         "version_table_schema": schema,
@@ -29,7 +29,7 @@ def options(schema: str) -> dict[str, Any]:
 
 
 def offline(schema: str) -> None:
-    """Write a script; it makes its decisions where it runs."""
+    """Write a script; it makes its decisions on the server where it is run."""
     reached: list[Any] = []
 
     def remember(
@@ -42,7 +42,7 @@ def offline(schema: str) -> None:
 
     context.configure(
         dialect_name="postgresql",
-        # the default would double every % of a name, for a driver that is not there
+        # the default would double every % in a name, for a driver that is not used
         dialect_opts={"paramstyle": "named"},
         literal_binds=True,
         on_version_apply=remember,
@@ -75,19 +75,19 @@ def online(schema: str, connection: sqlalchemy.Connection) -> None:
 
 
 def has_version_table(connection: sqlalchemy.Connection, schema: str) -> bool:
-    """Say whether anything was installed into the schema."""
+    """Tell whether anything was installed into the schema."""
     found = sqlalchemy.inspect(connection).has_table(install.VERSION_TABLE, schema=schema)
     connection.rollback()
     return found
 
 
 def execute(connection: sqlalchemy.Connection, sql: str) -> None:
-    """Run a script as it is; a % in it is no placeholder."""
+    """Run a script as it is; a % in it is not a placeholder."""
     connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
 def said_in_one_line(act: Callable[[], None]) -> None:
-    """Let ``alembic`` say what went wrong without a traceback."""
+    """Make ``alembic`` report errors without a traceback."""
     try:
         act()
     except (DBAPIError, Error) as error:
@@ -96,7 +96,7 @@ def said_in_one_line(act: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    """Run what the command asked for."""
+    """Run the requested command."""
     given = context.get_x_argument(as_dictionary=True)
     attributes = context.config.attributes
     schema = install.schema_name(

@@ -166,7 +166,7 @@ def begin(schema: str) -> str:
 
 
 def check(schema: str) -> str:
-    """Return the SQL that refuses a version table of somebody else's making, before it is read."""
+    """Return the SQL that refuses a version table that is not ours, before it is read."""
     patience = "set local lock_timeout to '10s';"
     return "\n".join((_settings(schema), patience, _step("version_table")))
 
@@ -304,7 +304,7 @@ def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
     raw = wire.connect(ours, kind, application_name="pgwatch_wed install")
     raw.autocommit = False
     raw.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-    raw.execute(_PIN)  # for what SQLAlchemy asks first, of its own
+    raw.execute(_PIN)  # for SQLAlchemy's own initial queries
     return raw
 
 
@@ -313,7 +313,7 @@ def _sqlalchemy(raw: psycopg.Connection[tuple[object, ...]]) -> Iterator[sqlalch
     made = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: raw, poolclass=NullPool, use_native_hstore=False
     )
-    # SQLAlchemy and Alembic name no schema either, when they ask what is there
+    # SQLAlchemy and Alembic do not qualify names either when they inspect the database
     event.listen(made, "begin", lambda connection: connection.exec_driver_sql(_PIN))
     try:
         with made.connect() as connection:

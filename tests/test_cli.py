@@ -113,7 +113,7 @@ def test_explain_lists_every_rule_and_tells_of_one() -> None:
     [
         (("explain", "index-unusd"), 2, "index-unused"),
         (("run", "host=/nowhere dbname=x"), 3, "could not connect"),
-        (("run", "this is = = no target"), 2, "not a connection string"),
+        (("run", "this is = = no target"), 2, "invalid connection string"),
         (("run", "--only", "index-nonsense"), 2, "index-nonsense"),
         (("run", "--format", "docx"), 2, "docx"),
         (("run", "--config", "missing.toml"), 2, "missing.toml"),

@@ -117,7 +117,7 @@ def test_a_tls_connection_that_goes_silent_is_cut_off(
     with proxied(reader(tcp), at=20, act=Proxy.stall, tls=context) as (_, dsn):
         snapshot = collect(dsn, budget_s=2)
     assert time.monotonic() - begun < 20
-    assert [m for m in snapshot.missing.values() if "did not answer" in m.reason]
+    assert [m for m in snapshot.missing.values() if "did not respond" in m.reason]
 
 
 def test_the_unix_socket(tcp: embedded.EmbeddedServer) -> None:
@@ -224,7 +224,7 @@ def test_there_is_no_socket(tmp_path: Path) -> None:
 
 
 def test_a_host_that_does_not_exist(tcp: embedded.EmbeddedServer) -> None:
-    assert "host's name" in refused(reader(tcp, host="no-such-host.invalid")).hint
+    assert "host name" in refused(reader(tcp, host="no-such-host.invalid")).hint
 
 
 def test_the_server_insists_on_tls(tcp: embedded.EmbeddedServer) -> None:

@@ -355,7 +355,7 @@ def test_a_network_that_stalls_for_a_minute_costs_one_fact_and_what_follows(shop
         took = time.monotonic() - begun
         resumed[0].cancel()
     assert took < 45
-    assert [m for m in snapshot.missing.values() if "did not answer for 33 s" in m.reason]
+    assert [m for m in snapshot.missing.values() if "did not respond for 33 s" in m.reason]
     assert set(ORDER) - snapshot.missing.keys(), "what was read before is kept"
     assert nothing_of_ours(shop)
 

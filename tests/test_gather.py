@@ -82,7 +82,7 @@ def test_a_standby_that_is_down_costs_what_needs_it_and_no_more(
 
 def test_a_standby_that_cannot_be_one_is_refused_at_once(pg: Server) -> None:
     seen: list[str] = []
-    with pytest.raises(UsageError, match="not a connection string"):
+    with pytest.raises(UsageError, match="invalid connection string"):
         gather(pg.dsn(), wanted(standbys=("postgresql://[",)), lambda what, _: seen.append(what))
     assert seen == []
 

@@ -263,14 +263,14 @@ def test_bad_options_are_one_line_and_status_2(shop: str, args: list[str], said:
 
 
 def test_bad_folders_are_one_line_and_status_2(shop: str, tmp_path: Path) -> None:
-    assert "holds no .sql file" in failed(db_analyze(shop, "--workload", str(tmp_path)), 2)
+    assert "contains no .sql files" in failed(db_analyze(shop, "--workload", str(tmp_path)), 2)
     (tmp_path / "a.sql").write_text("select 1", encoding="utf-8")
     for weights, said in (
         ("{", "weights.json"),
-        ('{"b.sql": 1}', "there is no file 'b.sql'"),
-        ('{"a.sql": "much"}', "is not a number"),
-        ('{"a.sql": -1}', "is not a number"),
-        ("[]", "no object"),
+        ('{"b.sql": 1}', "file 'b.sql' does not exist"),
+        ('{"a.sql": "much"}', "must be a non-negative number"),
+        ('{"a.sql": -1}', "must be a non-negative number"),
+        ("[]", "it is not a JSON object"),
     ):
         (tmp_path / "weights.json").write_text(weights, encoding="utf-8")
         assert said in failed(db_analyze(shop, "--workload", str(tmp_path)), 2)
@@ -289,10 +289,10 @@ def test_files_that_are_no_query_are_named_with_their_reason(shop: str, tmp_path
     reasons = {r["query"]: r["reason"] for r in json.loads(done.stdout)["rejected"]}
     assert reasons == {
         "latin.sql": "the file is not UTF-8",
-        "two.sql": "it holds 2 statements",
+        "two.sql": "it contains 2 statements",
         "empty.sql": "it is empty",
         "huge.sql": "the file is larger than 1 MB",
-        "folder.sql": "the file cannot be read: Is a directory",
+        "folder.sql": "the file could not be read: Is a directory",
     }
 
 

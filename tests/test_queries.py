@@ -45,7 +45,7 @@ def lacking(snapshot: Snapshot) -> dict[str, str]:
     return {
         name: missing.reason
         for name, missing in snapshot.missing.items()
-        if name not in DERIVED and not missing.reason.startswith("it comes with PostgreSQL")
+        if name not in DERIVED and not missing.reason.startswith("it requires PostgreSQL")
     }
 
 

@@ -27,7 +27,7 @@ _PROBE = collecting.CollectLimits(
 def check(target: str | None, verbose: bool) -> None:
     """Show what this role can read, and what would allow more.
 
-    The latter are GRANTs, extensions and settings.
+    Lists the GRANTs, extensions and settings that are missing.
     """
     conninfo = connect.resolve(target)
     snapshot = collecting.collect(conninfo, limits=_PROBE)

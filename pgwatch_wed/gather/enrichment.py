@@ -1,7 +1,7 @@
 """Facts that take more than reading catalogs: plans, exact bloat, index advice.
 
-Each is added when it is wanted and fits the budget; of each other the snapshot says why it is absent.
-Plans and advice come from the lab, a copy of schema and statistics: on the target nothing is planned.
+Each is added if it is requested and fits the budget; otherwise the snapshot says why it is absent.
+Plans and advice come from the lab, a copy of schema and statistics: nothing is planned on the target.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Facts = tuple[Any, ...] | Missing
 
-# A dump of schema and statistics locks every table (ACCESS SHARE) for as long as it takes.
+# A dump of schema and statistics locks every table (ACCESS SHARE) for its duration.
 MAX_TABLES = 2_000
 _SHARE = 0.4
 _MOST_SECONDS = 60.0
@@ -45,7 +45,7 @@ _ADVICE = ("missing_indexes", "index_drop_trials", "statement_plans")
 def enrich(
     conninfo: str, snapshot: Snapshot, wanted: Wanted, budget: Budget, progress: Progress
 ) -> Snapshot:
-    """Add what is wanted; a failure of one addition costs that addition alone."""
+    """Add what is requested; if one addition fails, only that one is missing."""
     if wanted.exact_bloat:
         progress("measuring bloat", 0.9)
         snapshot = put(snapshot, exact_bloat=_exact_bloat(conninfo, snapshot, wanted, budget))
@@ -58,12 +58,14 @@ def enrich(
         reason = found if isinstance(found, Missing) else None
         if not isinstance(found, Missing):
             return put(snapshot, **dict(zip(_ADVICE, found, strict=True)))
-    advised = put(snapshot, **dict.fromkeys(_ADVICE, reason or Missing("the lab gave nothing")))
+    advised = put(
+        snapshot, **dict.fromkeys(_ADVICE, reason or Missing("the lab produced no result"))
+    )
     return put(advised, statement_plans=_planned_there(conninfo, snapshot, budget))
 
 
 def _planned_there(conninfo: str, snapshot: Snapshot, budget: Budget) -> Facts:
-    """Ask the target itself for the plans that the lab could not give."""
+    """Get the plans from the target itself if the lab could not provide them."""
     if "statements" in snapshot.missing:
         return snapshot.missing["statements"]
     left = budget.left(_SHARE)
@@ -80,7 +82,7 @@ def put(snapshot: Snapshot, **facts: Facts) -> Snapshot:
 
 
 def attempt(what: str, work: Callable[[], Facts]) -> Facts:
-    """Run one addition; what a target or this machine may rightly refuse becomes a reason."""
+    """Run one addition; an error that a target or this machine may raise becomes a reason."""
     try:
         return work()
     except Error as error:
@@ -99,9 +101,9 @@ def _why_not(snapshot: Snapshot) -> Missing | None:
             return replace(lacking, reason=f"{fact.replace('_', ' ')}: {lacking.reason}")
     if len(snapshot.tables) > MAX_TABLES:
         return Missing(
-            f"the database has more than {MAX_TABLES:,} tables, and reading their definitions locks "
-            "each for a while (ACCESS SHARE)",
-            "run db-analyze indexes in a quiet hour, or on a copy",
+            f"the database has more than {MAX_TABLES:,} tables, and reading their definitions would "
+            "lock each of them (ACCESS SHARE) for a while",
+            "run db-analyze indexes during off-peak hours, or on a copy",
             Cause.LEFT_OUT,
         )
     return None
@@ -117,13 +119,11 @@ def _in_the_lab(
     left = budget.left(_SHARE)
     seconds = _MOST_SECONDS if left is None else min(left, _MOST_SECONDS)
     if seconds < 2:
-        return Missing(
-            "the time budget was used up", "give more with --budget SECONDS", Cause.OUT_OF_TIME
-        )
+        return Missing("the time budget was exhausted", "increase --budget", Cause.OUT_OF_TIME)
     found = from_snapshot(snapshot)
     queries = found.queries
     if not queries:
-        return Missing("no statement of the users' own has been counted yet", "run again later")
+        return Missing("no user statement has been recorded yet", "run again later")
     with engines.oracle(conninfo, "lab", seconds) as oracle:
         planned = tuple(_plans(oracle, snapshot, queries))
         trials = tuple(_trials(oracle, snapshot, queries))
@@ -147,13 +147,13 @@ def _plans(
         try:
             yield planned.described(query.query_id or 0, oracle.plan(query).tree, snapshot)
         except PlanError:
-            yield StatementPlan(query.query_id or 0, refused="the lab does not plan it")
+            yield StatementPlan(query.query_id or 0, refused="the lab cannot plan it")
 
 
 def _trees(
     oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...], advice: "Advice"
 ) -> dict[int, str]:
-    """Plan what gains anew, with the whole advised set; return the plans' trees by query."""
+    """Plan the statements that gain again, with the whole recommended set; return plan trees by query."""
     from pgwatch_wed.whatif.model import PlanError
 
     indexes = {one.index: one.name for one in advice.indexes}
@@ -172,10 +172,10 @@ def _trees(
 
 
 def _renamed(node: Mapping[str, Any], own: set[str], names: list[str]) -> dict[str, Any]:
-    """Call the lab's index by the name that is advised, where there is but one."""
+    """Use the recommended name for the lab's index, if there is only one."""
     changed = dict(node)
     if node.get("Index Name") not in (None, *own):
-        changed["Index Name"] = names[0] if len(names) == 1 else "one of the advised"
+        changed["Index Name"] = names[0] if len(names) == 1 else "one of the recommended"
     if node.get("Plans"):
         changed["Plans"] = [_renamed(child, own, names) for child in node["Plans"]]
     return changed
@@ -184,7 +184,7 @@ def _renamed(node: Mapping[str, Any], own: set[str], names: list[str]) -> dict[s
 def _trials(
     oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...]
 ) -> Iterator[IndexDropTrial]:
-    """Hide each index that only queries could want, and plan again the statements that use it."""
+    """Hide each index that only queries could need, and plan the statements that use it again."""
     from pgwatch_wed.whatif.model import PlanError
 
     by_name = {(e.schema, e.name): oid for oid, e in oracle.catalog.indexes.items()}

@@ -1,4 +1,4 @@
-"""What a statement's text says, read once: what it names, its parameters, its levels, its updates."""
+"""What a statement's text contains, read once: names, parameters, levels, updates."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from pgwatch_wed.sqltext.assignments import UpdateTarget, targets
 from pgwatch_wed.sqltext.levels import Condition, Level, Relation, levels
 from pgwatch_wed.sqltext.repairs import with_casts
 
-# More than a snapshot holds of statements; what was read takes a few kilobytes.
+# More than the statements in a snapshot; each entry takes a few kilobytes.
 _MOST = 10_000
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"})
 _MAY_UPDATE = re.compile(r"\bupdate\b|\bmerge\b", re.IGNORECASE)
@@ -22,7 +22,7 @@ _BOUNDS = frozenset({"<", "<=", ">", ">="})
 
 @dataclass(frozen=True, slots=True)
 class QualifiedName:
-    """A relation or a function as the text names it."""
+    """A relation or function as named in the text."""
 
     schema: str | None
     name: str
@@ -30,7 +30,7 @@ class QualifiedName:
 
 @dataclass(frozen=True, slots=True)
 class ParameterPlace:
-    """``$number`` at a place in the text. ``bounds``: LIMIT or OFFSET, if it stands there, else nothing."""
+    """``$number`` at a position in the text. ``bounds``: LIMIT or OFFSET if it is there, else empty."""
 
     number: int
     start: int
@@ -39,12 +39,12 @@ class ParameterPlace:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one text holds. Unless it is one statement, ``why_not`` says so and the rest is empty.
+    """The contents of one text. If it is not a single statement, ``why_not`` says so and the rest is empty.
 
-    ``text`` is as a server takes it: see :mod:`pgwatch_wed.sqltext.repairs`. ``kind`` is the
-    parser's word, as ``SelectStmt``; ``kinds`` are those of all statements within. ``relations``
-    are without what WITH names, which are ``queries``. ``fields`` are names of columns, or of
-    functions, since ``t.f`` may mean ``f(t)``.
+    ``text`` is in the form that a server accepts: see :mod:`pgwatch_wed.sqltext.repairs`. ``kind`` is
+    the parser's node type, such as ``SelectStmt``; ``kinds`` are those of all statements within.
+    ``relations`` excludes names defined by WITH, which are ``queries``. ``fields`` are names of columns
+    or functions, since ``t.f`` may mean ``f(t)``.
     """
 
     text: str
@@ -84,7 +84,7 @@ def read(text: str) -> Reading:
         statements = trees.parse(text)
         if len(statements) != 1:
             count = len(statements)
-            return Reading(text, f"it holds {count} statements" if count else "it is empty")
+            return Reading(text, f"it contains {count} statements" if count else "it is empty")
         return _read(text, statements[0])
     except trees.UnreadableError as error:
         return Reading(text, str(error))
@@ -99,7 +99,7 @@ def query(text: str | None) -> Reading | None:
 
 
 def updated(text: str) -> tuple[UpdateTarget, ...]:
-    """Return what a statement updates; most texts need not be read for that."""
+    """Return what a statement updates; most texts need not be parsed for that."""
     return read(text).targets if _MAY_UPDATE.search(text) else ()
 
 
@@ -152,7 +152,7 @@ def _functions(nodes: Sequence[Any]) -> Iterator[QualifiedName]:
         elif isinstance(node, ast.TypeName) and node.names:
             name = _named(node.names).name
             if name.startswith("reg"):
-                # a cast to regclass and its kin is a look-up in a catalog
+                # a cast to regclass and similar types is a catalog lookup
                 yield QualifiedName("pg_catalog", name)
 
 
@@ -170,7 +170,7 @@ def _named(parts: Any) -> QualifiedName:
 
 
 def _operators(nodes: Sequence[Any]) -> Iterator[str]:
-    """Yield the operators, also those that a statement means without naming them."""
+    """Yield the operators, including those that a statement implies without naming them."""
     for node in nodes:
         match node:
             case ast.A_Expr():

@@ -1,4 +1,4 @@
-"""What can be told from a statement's text alone: whose it is, what it reads, its literals."""
+"""What a statement's text alone tells: whose it is, what it reads, its literals."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pglast.parser import ParseError, scan
 
 from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
 
-# From 18 on, pg_stat_statements leaves out what comes before the first word.
+# From 18 on, pg_stat_statements omits what precedes the first word.
 _OWN = re.compile(r"\s*(?:\w+\s+)?/\* pgwatch_wed\b")
 _FIRST_WORD = re.compile(r"(?:--[^\n]*\n|\s)*(\w+)")
 _LITERALS = frozenset({"ICONST", "FCONST", "SCONST", "USCONST", "BCONST", "XCONST"})
@@ -17,7 +17,7 @@ _UTILITY = re.compile(
     r"(?!(?:select|insert|update|delete|merge|with|values|table)\b|\()",
     re.IGNORECASE | re.DOTALL,
 )
-# For what does not parse: a text that was cut off in the middle.
+# For texts that cannot be parsed because they are truncated.
 _SYSTEM = re.compile(
     r"\b(?:from|join|update|into)\s+(?:only\s+)?(?:lateral\s+)?"
     r"(?:\"?(?P<schema>pg_catalog|information_schema)\"?\s*\.|(?P<view>\"?pg_\w+))",
@@ -34,11 +34,11 @@ _INSTALLED = frozenset(
         *("get_cache_stats", "get_lock_stats", "get_server_stats", "wedsync_performance_summary"),
     )
 )
-# Whatever monitors has one of these words.
+# Every monitoring statement contains one of these words.
 _MAY_LOOK_INSIDE = re.compile(
     rf"pg_|information_schema|\breg[a-z]+\b|\bshow\b|{'|'.join(sorted(_INSTALLED))}", re.IGNORECASE
 )
-# Functions of the server that applications work with; all other pg_… look at the server itself.
+# Server functions that applications use; all other pg_… functions inspect the server itself.
 _WORK = re.compile(r"pg_(?:try_)?advisory|pg_sleep|pg_notify|pg_logical_emit|pg_column_|pg_typeof")
 _HARMLESS = frozenset(
     (
@@ -47,7 +47,7 @@ _HARMLESS = frozenset(
         *("extract", "count", "sum", "max", "min", "array_agg", "string_agg", "format_type"),
     )
 )
-# Statements that keep the server in shape or frame a transaction: nobody's query.
+# Statements that maintain the server or control a transaction: not a user's query.
 _MAINTENANCE = frozenset(
     (
         *("VacuumStmt", "ReindexStmt", "ClusterStmt", "RepackStmt", "CheckPointStmt", "IndexStmt"),
@@ -55,7 +55,7 @@ _MAINTENANCE = frozenset(
         *("DeallocateStmt", "PrepareStmt", "ListenStmt", "UnlistenStmt", "LoadStmt", "LockStmt"),
     )
 )
-# Utility statements that hold a query, or may; without their literals many do not parse.
+# Utility commands that contain or may contain a query; without their literals, many cannot be parsed.
 _QUERYING = re.compile(
     r"(?>\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*)"
     r"(?:(?:copy|declare|explain|refresh|call|do|execute)\b"
@@ -65,12 +65,12 @@ _QUERYING = re.compile(
 
 
 def is_own(text: str) -> bool:
-    """Tell whether this tool wrote the statement."""
+    """Tell whether the statement is one of this tool's own."""
     return _OWN.match(text) is not None
 
 
 def marked(text: str, purpose: str) -> str:
-    """Return a query of ours with the mark by which :func:`is_own` knows it."""
+    """Return a query of ours with the mark by which :func:`is_own` recognizes it."""
     word = _FIRST_WORD.match(text)
     if word is None or is_own(text):
         return text
@@ -83,21 +83,21 @@ def is_utility(text: str) -> bool:
 
 
 def is_maintenance(text: str) -> bool:
-    """Tell whether it keeps the server in shape or frames a transaction (VACUUM, BEGIN, SET, …)."""
+    """Tell whether it maintains the server or controls a transaction (VACUUM, BEGIN, SET, …)."""
     return is_utility(text) and read(text).kind in _MAINTENANCE
 
 
 def holds_query(text: str) -> bool:
-    """Tell whether a statement reads or writes rows as a query does."""
+    """Tell whether a statement reads or writes rows like a query."""
     return not is_utility(text) or _QUERYING.match(text) is not None
 
 
 def is_monitoring(text: str) -> bool:
     """Tell whether it reads only PostgreSQL's own catalogs, statistics views and functions.
 
-    Such are the queries of monitoring tools, drivers, pg_dump and psql's backslash commands, and the
-    calls of what this project installs; advice about them is of no use to the database's owner.
-    A table of the user's that is called ``pg_…`` cannot be told here; see :func:`unqualified`.
+    These are the queries of monitoring tools, drivers, pg_dump and psql's backslash commands, and calls
+    of what this project installs; advice about them is of no use to the owner of the database. A user's
+    table named ``pg_…`` cannot be recognized here; see :func:`unqualified`.
     """
     if not _MAY_LOOK_INSIDE.search(text):
         return False
@@ -119,16 +119,16 @@ def is_monitoring(text: str) -> bool:
 
 
 def unqualified(text: str) -> frozenset[str]:
-    """Return the names of the relations that it names outside of PostgreSQL's own schemas."""
+    """Return the names of the relations that it uses outside of PostgreSQL's own schemas."""
     return frozenset(r.name for r in read(text).relations if r.schema not in _CATALOGS)
 
 
 def normalise(text: str) -> str:
-    """Replace every literal by ``?``, so that no value of the user's leaves the server with us."""
+    """Replace every literal with ``?``, so that none of the users' values leave the server."""
     try:
         pieces = list(_without_literals(text))
     except (ParseError, ValueError, UnicodeError):
-        # cut off in the middle, or not SQL at all
+        # truncated, or not SQL at all
         return _FALLBACK.sub("?", text)
     return "".join(pieces)
 
@@ -141,14 +141,14 @@ def _without_literals(text: str) -> Iterator[str]:
             yield "?"
             end = token.end + 1
         elif token.name in ("SQL_COMMENT", "C_COMMENT"):
-            # comments carry request ids, user names and other values
+            # comments contain request IDs, user names and other values
             yield text[end : token.start]
             end = token.end + 1
     yield text[end:]
 
 
 def _is_catalog(relation: QualifiedName) -> bool:
-    """Tell whether a relation is the server's or a monitoring extension's own."""
+    """Tell whether a relation belongs to the server or a monitoring extension."""
     schema, name = relation.schema, relation.name
     if schema is not None and schema not in _CATALOGS:
         return name.startswith("pg_stat_") or name in _INSTALLED
@@ -162,6 +162,6 @@ def _looks_inside(function: QualifiedName) -> bool:
 
 
 def _calls_installed(found: Reading) -> bool:
-    """Tell whether it calls what this project installs, on nothing but catalogs."""
+    """Tell whether it calls what this project installs, and reads only catalogs."""
     named = found.functions | found.relations
     return any(n.name in _INSTALLED for n in named) and all(map(_is_catalog, found.relations))

@@ -1,1 +1,1 @@
-"""The user's server: one guarded way in, and what is read there."""
+"""The user's server: one guarded way to connect, and what is read there."""

@@ -1,4 +1,4 @@
-"""What this server and this role can tell us, and what would mend the rest."""
+"""What this server and this role let us read, and what would allow the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ PGSS = "pg_stat_statements"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """The versions that decide which queries run, and the rights that decide what they show."""
+    """The versions that determine which queries run, and the privileges that determine what they show."""
 
     server: Server
     extension_versions: Mapping[str, str]
@@ -22,7 +22,7 @@ class Capabilities:
 
     @classmethod
     def of(cls, server: Server, extensions: tuple[Extension, ...]) -> "Capabilities":
-        """Derive them from what was read of the server."""
+        """Derive them from what was read from the server."""
         installed = [e for e in extensions if e.installed_version]
         return cls(
             server,
@@ -45,7 +45,7 @@ class Capabilities:
         return ident(self.extension_schemas.get(extension, "public"))
 
 
-# How the reason for what no server should say begins.
+# The beginning of the reason for an error that no server should raise.
 UNEXPECTED = "unexpected error"
 
 
@@ -55,7 +55,7 @@ def grant_stats(role: str) -> str:
 
 
 def grant_data(server: Server) -> str:
-    """Return the GRANT that shows what ANALYZE found out; the data itself comes with it."""
+    """Return the GRANT that shows what ANALYZE collected; it also allows reading the data."""
     if server.features.has_read_all_data():
         return f"GRANT pg_read_all_data TO {ident(server.role)};"
     return f"GRANT SELECT ON ALL TABLES IN SCHEMA … TO {ident(server.role)};"
@@ -75,7 +75,7 @@ def grant_for(fact: str, server: Server) -> str:
 
 
 def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
-    """Turn an error into a reason. One that no server should give says so, and costs no more."""
+    """Turn an error into a reason; an unexpected one says so, and has no other consequences."""
     text = said(error)
     match error:
         case errors.InsufficientPrivilege():
@@ -83,25 +83,25 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
             return Missing(f"{server.role} may not read it: {text}", grant, Cause.DENIED, text)
         case errors.LockNotAvailable():
             return Missing(
-                "somebody holds or waits for a lock on a table, and we do not wait in that queue",
-                "run again when the lock is gone; lock-blocked and lock-ddl-queue show it",
+                "another session holds or awaits a lock on a table, and this run does not wait for it",
+                "run again once the lock is released; lock-blocked and lock-ddl-queue show it",
                 Cause.LOCKED,
             )
         case errors.QueryCanceled() if "user request" in text:
-            return Missing("somebody cancelled the query", "run again", Cause.FAILED)
+            return Missing("the query was canceled", "run again", Cause.FAILED)
         case errors.QueryCanceled():
-            reason = f"it took longer than allowed: {text}"
-            return Missing(reason, "give more time with --budget", Cause.OUT_OF_TIME, text)
+            reason = f"the query took too long: {text}"
+            return Missing(reason, "increase --budget", Cause.OUT_OF_TIME, text)
         case errors.ObjectNotInPrerequisiteState() if "shared_preload_libraries" in text:
             return Missing(
-                f"the server does not load the library: {text}",
+                f"the library is not loaded: {text}",
                 f"ALTER SYSTEM SET shared_preload_libraries = '{PGSS}'; and restart "
                 "(keep the libraries that are already listed)",
                 Cause.NOT_OFFERED,
                 text,
             )
         case errors.InternalError_() if "cache lookup failed" in text or "could not open" in text:
-            reason = f"an object vanished while it was read: {text}"
+            reason = f"an object was dropped while it was being read: {text}"
             return Missing(reason, "run again", Cause.VANISHED, text)
         case errors.UndefinedFunction() if "default conversion function" in text:
             return _undecodable(text)
@@ -119,7 +119,7 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
             | errors.CannotCoerce()
             | errors.UndefinedParameter()
         ):
-            return Missing(f"this server does not offer it: {text}", "", Cause.NOT_OFFERED, text)
+            return Missing(f"this server does not support it: {text}", "", Cause.NOT_OFFERED, text)
         case (
             errors.InvalidTextRepresentation()
             | errors.NumericValueOutOfRange()
@@ -141,12 +141,12 @@ def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
             state = getattr(error, "sqlstate", None) or type(error).__name__
             return Missing(
                 f"{UNEXPECTED} {state} ({fact}): {text}",
-                "please report it, with the server's version",
+                "please report this, with the server version",
                 Cause.UNEXPECTED,
                 text,
             )
 
 
 def _undecodable(text: str) -> Missing:
-    reason = f"a text does not fit this database's encoding: {text}"
+    reason = f"a text is not valid in this database's encoding: {text}"
     return Missing(reason, "", Cause.UNDECODABLE, text)

@@ -1,7 +1,7 @@
-"""Connection → Snapshot: state facts, judge nothing, wait for nobody.
+"""Connection → Snapshot: collect facts, judge nothing, wait for no lock.
 
-How a query is run is :mod:`pgwatch_wed.target.session`'s; here is which, in what order, and what becomes of
-their answers. What cannot be read is missing with a reason, and never costs the rest.
+:mod:`pgwatch_wed.target.session` runs the queries; this module decides which, in what order, and what
+happens to the results. What cannot be read is missing with a reason, and does not affect the rest.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import Any
 
-from pgwatch_wed import __version__
+from pgwatch_wed import __version__, units
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.facts import (
     Cause,
@@ -34,7 +34,7 @@ from pgwatch_wed.target.capabilities import (
 from pgwatch_wed.target.session import CollectLimits as CollectLimits
 from pgwatch_wed.target.session import Reader, Rows, reading
 
-# Moving targets first: what blocks whom is soon over, catalogs stay.
+# What changes quickly first: lock waits are soon over, catalogs stay.
 ORDER = (
     *("sessions", "lock_waits", "relation_locks", "lock_table", "vacuums", "index_builds"),
     *("prepared_transactions", "replicas", "slots", "recovery"),
@@ -66,20 +66,20 @@ def _not_asked(reason: str, mend: str) -> Missing:
     return Missing(reason, mend, Cause.NOT_ASKED)
 
 
-# Facts that take more than reading catalogs; see enrichment.py. Until somebody asked, they are absent.
+# Facts that take more than reading catalogs; see enrichment.py. They are absent unless requested.
 DERIVED: Mapping[str, Missing] = {
     "missing_indexes": _not_asked(
-        "the index advisor did not run", "db-analyze indexes TARGET, or run without --no-advise"
+        "the index advisor did not run", "omit --no-advise, or run db-analyze indexes TARGET"
     ),
-    "index_drop_trials": _not_asked("the index advisor did not run", "run without --no-advise"),
-    "statement_plans": _not_asked("no statement was planned", "run against the server itself"),
-    "exact_bloat": _not_asked("bloat was not measured", "--exact-bloat measures it"),
+    "index_drop_trials": _not_asked("the index advisor did not run", "omit --no-advise"),
+    "statement_plans": _not_asked("statements were not planned", "run against the server itself"),
+    "exact_bloat": _not_asked("bloat was not measured", "use --exact-bloat"),
 }
 
 
-# Read in parts of so many objects, so that a locked or vanished one costs its neighbours nothing.
+# The number of objects read at a time, so that a locked or dropped one does not affect all others.
 _PART = 1000
-# An object was locked or vanished between our look and our read: the second look sees it.
+# An object was locked or dropped between our check and our read: the second check notices it.
 _PASSING = frozenset((Cause.LOCKED, Cause.VANISHED))
 
 
@@ -94,9 +94,9 @@ def collect(
 ) -> Snapshot:
     """Read a target.
 
-    ``only`` names the facts wanted (default all); ``cluster`` is a snapshot of another database of
-    the same server whose server-wide facts are taken over. Raises ConnectError, or CollectError
-    when not even the server's version can be read.
+    ``only`` names the facts to read (default: all); ``cluster`` is a snapshot of another database of
+    the same server, whose server-wide facts are reused. Raises ConnectError, or CollectError if not
+    even the server's version can be read.
     """
     wanted = set(ORDER if only is None else only)
     names = [name for name in ORDER if name in wanted]
@@ -122,7 +122,7 @@ def collect(
         missing=missing,
         extensions=extensions,
         query_costs=tuple(reader.costs),
-        **found,  # type: ignore[arg-type] # each holds what fact_types() says of its name
+        **found,  # type: ignore[arg-type] # each has the type that fact_types() returns for its name
     )
     return _tidy(snapshot, capabilities, reader.limits)
 
@@ -160,7 +160,7 @@ def _query(name: str) -> queries.QueryFile:
 
 
 def _known(cluster: Snapshot | None, name: str) -> Rows | Missing | None:
-    """Take over a fact of the whole server; it may be empty and known."""
+    """Reuse a fact of the whole server; it may be known to be empty."""
     if cluster is None or name not in CLUSTER_FACTS:
         return None
     rows: Rows = getattr(cluster, name)
@@ -184,9 +184,7 @@ def _fact(
     return rows
 
 
-_OUT_OF_TIME = Missing(
-    "the time budget was used up", "give more with --budget SECONDS", Cause.OUT_OF_TIME
-)
+_OUT_OF_TIME = Missing("the time budget was exhausted", "increase --budget", Cause.OUT_OF_TIME)
 
 
 def _statements(reader: Reader, capabilities: Capabilities) -> Rows | Missing:
@@ -237,10 +235,10 @@ def _standing_out(statements: Iterable[Statement], most: int) -> set[int]:
 
 
 def _no_text(why: Missing) -> Missing:
-    """Say that texts are lost; one that the server cannot convert, of any database, costs all."""
+    """Return why texts are missing; one that the server cannot convert, of any database, costs all."""
     return Missing(
-        f"no text of a statement could be read: {why.reason}",
-        "statements of a database in another encoding stand in the way; "
+        f"statement texts could not be read: {why.reason}",
+        "the cause is statements of a database with another encoding; "
         "pg_stat_statements_reset(0, oid of that database, 0) removes them"
         if why.cause is Cause.UNDECODABLE
         else why.mend,
@@ -252,7 +250,7 @@ def _no_text(why: Missing) -> Missing:
 def _newest(reader: Reader, name: str, capabilities: Capabilities, **values: str) -> Rows | Missing:
     """Read with the newest query that this server can run.
 
-    A fork may lack what its version promises, and still have what an older one had.
+    A fork may lack a feature of its version, but still have what an older version had.
     """
     fitting = queries.fitting(name, capabilities.server.major, capabilities.extension_versions)
     first: Missing | None = None
@@ -277,22 +275,22 @@ def _has_passed(rows: Rows | Missing) -> bool:
 def _no_query(name: str, capabilities: Capabilities) -> Missing:
     extension = queries.extension_of(name)
     if extension is None:
-        return Missing(f"it comes with {queries.needs(name)}", "", Cause.NOT_OFFERED)
+        return Missing(f"it requires {queries.needs(name)}", "", Cause.NOT_OFFERED)
     if extension not in capabilities.extension_versions:
         return Missing(
-            f"the extension {extension} is not installed in this database",
-            f"CREATE EXTENSION {extension}; (and {extension} in shared_preload_libraries)",
+            f"extension {extension} is not installed in this database",
+            f"CREATE EXTENSION {extension}; (requires {extension} in shared_preload_libraries)",
             Cause.NOT_OFFERED,
         )
     return Missing(
-        f"{extension} {capabilities.extension_versions[extension]} is too old; it comes with "
+        f"{extension} {capabilities.extension_versions[extension]} is too old; this requires "
         f"{queries.needs(name)}",
         f"ALTER EXTENSION {extension} UPDATE;",
         Cause.NOT_OFFERED,
     )
 
 
-# --- what opens the users' own objects, and therefore is read in parts ----------------------------
+# --- what opens the users' own objects, and is therefore read in parts ----------------------------
 
 
 def _index_definitions(reader: Reader, indexes: Rows) -> Rows | Missing:
@@ -305,12 +303,12 @@ def _index_definitions(reader: Reader, indexes: Rows) -> Rows | Missing:
 
 
 def _with_values(reader: Reader, sequences: Rows) -> Rows:
-    """Read the sequences' values by SELECT, whose lock is the weakest and ends with the part.
+    """Read the sequences' values with SELECT, whose lock is the weakest and ends with each part.
 
-    pg_sequences would wait behind ALTER SEQUENCE, make it wait for us, and fill the lock table.
+    pg_sequences would wait for ALTER SEQUENCE, make it wait for us, and fill the lock table.
     """
     names = reader.read(_query("sequence_names"), {})
-    # a name with bytes that are no text cannot be written back
+    # a name with bytes that are not valid text cannot be written back
     readable = () if isinstance(names, Missing) else [n for n in names if "\ufffd" not in n[1]]
 
     def read(some: Items[tuple[int, str]]) -> Rows | Missing:
@@ -336,7 +334,7 @@ def _in_parts(
     objects: Items[Any],
     size: int = _PART,
 ) -> Rows | Missing:
-    """Read objects part by part; a part in which something is locked or vanished is halved."""
+    """Read objects part by part; a part in which something was locked or dropped is halved."""
     rows: list[Any] = []
     for start in range(0, len(objects), size):
         if reader.is_broken or reader.remaining_s() < 0.01:
@@ -362,25 +360,25 @@ def _halving(read: Callable[[Items[Any]], Rows | Missing], objects: Items[Any]) 
 
 
 def _what_parts_lack(found: Mapping[str, Rows]) -> dict[str, Missing]:
-    """Say how many of the objects that are read in parts stayed unread."""
+    """Return how many of the objects that are read in parts could not be read."""
     lacking: dict[str, Missing] = {}
     indexes, definitions = found.get("indexes", ()), found.get("index_definitions")
     if definitions is not None and (n := len(indexes) - len(definitions)) > 0:
         lacking["index_definitions:left-out"] = Missing(
-            f"{n:,} index definitions were not read: locked, gone, or out of time",
+            f"{units.count(n, 'index definition')} not read: locked, dropped, or out of time",
             "run again",
             Cause.LEFT_OUT,
         )
     if n := sum(not s.is_readable for s in found.get("sequences", ())):
         lacking["sequences:left-out"] = Missing(
-            f"the values of {n:,} sequences were not read: locked, or not this role's to read",
+            f"{units.count(n, 'sequence value')} not read: locked, or not readable by this role",
             "",
             Cause.LEFT_OUT,
         )
     return lacking
 
 
-# --- what is put right before it is kept ----------------------------------------------------------
+# --- what is corrected before the snapshot is kept ----------------------------------------------------------
 
 
 def _tidy(snapshot: Snapshot, capabilities: Capabilities, limits: CollectLimits) -> Snapshot:
@@ -409,7 +407,7 @@ def _without_values(session: Session) -> Session:
 
 
 def _shortened(statement: Statement, limits: CollectLimits) -> Statement:
-    """Keep texts of a readable length; utility statements before 16 still carry their literals."""
+    """Keep texts to a readable length; before 16, utility statements still contain their literals."""
     text = statement.text
     if text is None or text == _HIDDEN:
         return replace(statement, text=None)
@@ -422,14 +420,14 @@ def _shortened(statement: Statement, limits: CollectLimits) -> Statement:
 def _say_what_is_hidden(
     snapshot: Snapshot, capabilities: Capabilities, missing: dict[str, Missing]
 ) -> None:
-    """Call missing what is there, but blanked out for this role: it would read as `clear`."""
+    """Mark as missing what is hidden from this role: otherwise rules would say `clear`."""
     server = capabilities.server
     if "column_statistics" not in missing and not capabilities.reads_all_data:
         analysed = any(a.last_analyze or a.last_autoanalyze for a in snapshot.table_activity)
         if analysed and not snapshot.column_statistics:
             missing["column_statistics"] = Missing(
-                f"{server.role} sees no row of pg_stats, which shows only columns that the role "
-                "may SELECT",
+                f"{server.role} sees no rows in pg_stats, which shows only columns on which the role "
+                "has the SELECT privilege",
                 grant_data(server),
                 Cause.DENIED,
             )
@@ -442,11 +440,12 @@ def _say_what_is_hidden(
         why = f"{role} sees only its own index builds"
         missing["index_builds"] = Missing(why, mend, Cause.DENIED)
     if any(r.state is None for r in snapshot.replicas) and not capabilities.reads_all_stats:
-        why = f"{role} does not see how far replicas are"
+        why = f"{role} does not see the progress of replicas"
         missing["replicas"] = Missing(why, mend, Cause.DENIED)
     share = _hidden_share(snapshot)
     if share is not None and share > _MAX_HIDDEN_SHARE:
-        why = f"{role} may not see other roles' statements, {share:.0%} of the time"
+        spent = units.share(share)
+        why = f"{role} may not see other roles' statements, {spent} of the execution time"
         missing.setdefault("statements", Missing(why, mend, Cause.DENIED))
 
 

@@ -1,7 +1,7 @@
 """TARGET → a libpq conninfo, and how messages and reports name it.
 
-A target is a libpq conninfo, a URI (SQLAlchemy's ``postgresql+psycopg://`` too) or a service name;
-without one ``DATABASE_URL``, then libpq's own environment.
+A target is a libpq conninfo, a URI (including SQLAlchemy's ``postgresql+psycopg://``) or a service name;
+the default is ``DATABASE_URL``, then libpq's environment variables.
 """
 
 import os
@@ -19,11 +19,11 @@ APPLICATION_NAME = "pgwatch_wed"
 _DRIVER = re.compile(r"\A(postgres(?:ql)?)\+\w+://")
 _SERVICE = re.compile(r"\A[^\s=/:]+\Z")
 _URI = re.compile(r"\Apostgres(?:ql)?://")
-_QUOTED = re.compile(r'".*"', re.DOTALL)  # greedy: what is quoted may hold a quote
+_QUOTED = re.compile(r'".*"', re.DOTALL)  # greedy: what is quoted may contain a quote
 
 
 def resolve(target: str | None) -> str:
-    """Return the libpq conninfo of a target; raise :class:`UsageError` where it is none."""
+    """Return the libpq conninfo of a target; raise :class:`UsageError` if it is invalid."""
     text = (target or os.environ.get("DATABASE_URL") or "").strip()
     if not text:
         return ""
@@ -34,31 +34,31 @@ def resolve(target: str | None) -> str:
     try:
         return libpq.make_conninfo(text)
     except (psycopg.ProgrammingError, UnicodeError) as error:
-        # what libpq could not read it quotes, and that may be half a password
+        # libpq quotes what it could not parse, and that may be part of a password
         said = _QUOTED.sub('"…"', redact(str(error)))
         raise UsageError(
-            f"the target is not a connection string: {said}",
-            "give postgresql://user@host/database, 'host=… dbname=…' or a service name; in a URI "
+            f"invalid connection string: {said}",
+            "use postgresql://user@host/database, 'host=… dbname=…' or a service name; in a URI, "
             "write special characters of a password as %40 (@), %2F (/), %25 (%), %20 (space)",
         ) from None
 
 
 def _refuse_unescaped(text: str) -> None:
-    """Refuse a URI in which libpq would take a part of the password for a host or a database.
+    """Refuse a URI in which libpq would take part of the password for a host or database name.
 
-    It would then be in every message that names them.
+    It would then appear in every message that contains these.
     """
     place = text.partition("?")[0].partition("://")[2]
     authority, _, path = place.partition("/")
     if _URI.match(text) and ("@" in path or authority.count("@") > 1):
         raise UsageError(
-            "the target has an @ where a URI cannot have one",
-            "write special characters of a user, password or database as %40 (@), %2F (/), %25 (%)",
+            "the connection URI has an @ where none is allowed",
+            "write special characters of user, password and database as %40 (@), %2F (/), %25 (%)",
         )
 
 
 def label(conninfo: str) -> str:
-    """Name a target for reports: host, port, database; never user secrets."""
+    """Name a target for reports: host, port, database; never secrets."""
     parts: dict[str, Any] = dict(libpq.conninfo_to_dict(conninfo)) if conninfo else {}
     host = parts.get("host") or parts.get("hostaddr") or os.environ.get("PGHOST") or "local"
     port = parts.get("port") or os.environ.get("PGPORT") or "5432"

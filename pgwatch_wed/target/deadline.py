@@ -1,7 +1,7 @@
-"""A deadline that the server itself keeps, for sessions whose timeouts are not ours to set.
+"""A deadline that the server itself enforces, for sessions whose timeouts we cannot set.
 
-pg_dump sets every timeout of its session to zero. A client that is stopped (Ctrl-Z), suspended with
-its machine or whose parent was killed would keep its locks for as long as that lasts.
+pg_dump sets every timeout of its session to zero. If it is stopped (Ctrl-Z), suspended with its
+machine, or orphaned because its parent was killed, it would keep its locks for as long as that lasts.
 """
 
 import math
@@ -16,17 +16,17 @@ from psycopg import sql
 from pgwatch_wed.target import wire
 from pgwatch_wed.target.queries import composed, fragment
 
-# The client's own deadline comes first: the server's is for a client that is not there any more.
+# The client's own deadline comes first: the server's is for a client that no longer exists.
 GRACE_S = 3
 _CONNECTING_S = 5
 _PATIENCE_S = 5.0
 
 
 class Deadline:
-    """Ends other sessions of our role after a time, even if this process can do nothing any more.
+    """Ends other sessions of our role after some time, even if this process no longer can.
 
-    ``connection`` stays busy for the length of the ``with`` block. It has to be in a transaction
-    whose statement timeout is longer than the time and :data:`GRACE_S`.
+    ``connection`` is busy for the duration of the ``with`` block. It must be in a transaction whose
+    statement timeout is longer than this time plus :data:`GRACE_S`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Deadline:
         self._stop()
 
     def end_now(self) -> None:
-        """End the sessions at once: their client was killed, and a backend may not notice for long."""
+        """End the sessions now: their client was killed, which a backend may not notice for a long time."""
         self._stop()
         with suppress(psycopg.Error), wire.watched(self._connection, _PATIENCE_S):
             self._connection.execute(self._end)

@@ -1,7 +1,7 @@
-"""The one way into a user's server: a session that is asked inside guarded transactions only.
+"""The one way to connect to a user's server: a session that runs queries only in guarded transactions.
 
-Each transaction is read-only, and has time limits and a search_path of its own; they end with it, so that
-nothing leaks behind a pooler, and no lock outlives the question. Each query says that it is ours.
+Each transaction is read-only, with its own time limits and search_path; they end with it, so that
+nothing leaks behind a pooler, and no lock outlives the query. Each query is marked as ours.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,14 +19,14 @@ from pgwatch_wed.facts.features import Features
 from pgwatch_wed.sqltext.text import marked
 from pgwatch_wed.target import wire
 
-# How much longer than the server's own limit we wait for it before we cut the connection off.
+# How much longer than the server's own limit we wait before we close the connection.
 GRACE_S = 3.0
 PINNED = "pg_catalog, pg_temp"
 _BEGIN = sql.SQL(
     "begin /* pgwatch_wed:begin */ isolation level read committed, read only;"
     " select /* pgwatch_wed:guard */ {}"
 )
-# Settings that some servers refuse; the run goes on without them.
+# Settings that some servers refuse; the run continues without them.
 _OPTIONAL = frozenset(
     {
         "client_connection_check_interval",
@@ -34,7 +34,7 @@ _OPTIONAL = frozenset(
         "restrict_nonsystem_relation_kind",
     }
 )
-# The releases from which on a session can do without the views of users, by major version.
+# The first minor releases in which a session can refuse user-defined views, by major version.
 _FIRST_WITHOUT_VIEWS = {13: 130_016, 14: 140_013, 15: 150_008, 16: 160_004}
 
 
@@ -42,7 +42,7 @@ _FIRST_WITHOUT_VIEWS = {13: 130_016, 14: 140_013, 15: 150_008, 16: 160_004}
 class Guards:
     """How long we may wait and work on a user's server.
 
-    ``client_check_s``: how often the server looks whether we are still there; never with 0.
+    ``client_check_s``: how often the server checks whether we are still connected; 0 for never.
     """
 
     connect_s: int = 10
@@ -52,13 +52,13 @@ class Guards:
     client_check_s: int = 5
 
     def settings(self, server_version: int) -> dict[str, str]:
-        """Name the settings that keep a transaction harmless and its answers in one form."""
+        """Return the settings that make a transaction harmless and its results uniform."""
         settings = {
             "lock_timeout": f"{self.lock_ms}ms",
             "statement_timeout": f"{self.statement_ms}ms",
             "idle_in_transaction_session_timeout": f"{self.idle_ms}ms",
             "search_path": PINNED,
-            "row_security": "off",  # an error in place of policies, which call their authors' code
+            "row_security": "off",  # an error instead of policies, which would call user-defined code
             "client_min_messages": "error",
             "jit": "off",
             "max_parallel_workers_per_gather": "0",
@@ -73,24 +73,24 @@ class Guards:
         if features.has_connection_checks():
             settings["client_connection_check_interval"] = f"{self.client_check_s}s"
         if server_version >= _FIRST_WITHOUT_VIEWS.get(server_version // 10_000, 170_000):
-            # A view that takes the place of a table between two of our queries calls its owner's code.
+            # A view that replaces a table between two of our queries would call its owner's code.
             settings["restrict_nonsystem_relation_kind"] = "view, foreign-table"
         if features.has_transaction_timeout():
-            # A role's limit would end our whole connection, and not one query.
+            # A role's limit would end our connection, not just one query.
             settings["transaction_timeout"] = "0"
         return settings
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a transaction is for, as the mark of its queries says, and who waits for the answers."""
+    """The purpose of a transaction, with which its queries are marked, and the watch on its results."""
 
     purpose: str
     watch: wire.Watch
 
 
 class Connection(psycopg.Connection[Row]):
-    """A connection that is asked by way of a :class:`Door`."""
+    """A connection that is used through a :class:`Door`."""
 
     question: _Question | None = None
 
@@ -112,19 +112,19 @@ class Cursor(psycopg.Cursor[Row]):
     def stream(
         self, query: Any, params: Any = None, *, binary: bool | None = None, size: int = 1
     ) -> Iterator[Row]:
-        """Yield a query's rows as they come."""
+        """Yield a query's rows as they arrive."""
         return super().stream(self._marked(query), params, binary=binary, size=size)
 
     def _marked(self, query: Any) -> bytes:
         question: _Question | None = getattr(self.connection, "question", None)
         if question is None:
-            raise RuntimeError("a target is asked inside a guarded transaction only")
+            raise RuntimeError("a target may be queried only in a guarded transaction")
         question.watch.renew()
         if isinstance(query, sql.Composable):
             text = query.as_bytes(self)
         else:
             text = query if isinstance(query, bytes) else str(query).encode()
-        # whatever the encoding, the words of SQL are ASCII
+        # SQL keywords are ASCII in every encoding
         return marked(text.decode("latin-1"), question.purpose).encode("latin-1")
 
 
@@ -135,31 +135,31 @@ class Door:
     _connection: Connection[tuple[Any, ...]]
     guards: Guards
     refused: frozenset[str] = frozenset()
-    silent_s: float | None = None  # how long we waited before we cut the connection off
-    broke: str = ""  # what the server said when it ended the connection between two queries
+    silent_s: float | None = None  # how long we waited before we closed the connection
+    broke: str = ""  # the server's message when it ended the connection between two queries
 
     @property
     def is_broken(self) -> bool:
-        """Nothing more can be asked."""
+        """Whether no more queries are possible."""
         return self._connection.broken or self._connection.closed
 
     @property
     def info(self) -> psycopg.ConnectionInfo:
-        """What is known of the server without asking."""
+        """What is known about the server without a query."""
         return self._connection.info
 
     @property
     def adapters(self) -> psycopg.adapt.AdaptersMap:
-        """How values are read."""
+        """How values are converted."""
         return self._connection.adapters
 
     @contextmanager
     def asking(
         self, purpose: str, guards: Guards | None = None, settings: Mapping[str, str] | None = None
     ) -> Iterator[Connection[tuple[Any, ...]]]:
-        """Yield a connection inside a read-only transaction with all guards, and end that.
+        """Yield a connection in a read-only transaction with all guards, and end the transaction.
 
-        ``settings`` are further ones for this transaction alone.
+        ``settings`` are additional ones, only for this transaction.
         """
         guards = guards or self.guards
         patience = guards.statement_ms / 1000 + GRACE_S
@@ -210,7 +210,7 @@ class Door:
 
 @contextmanager
 def opened(conninfo: str, guards: Guards | None = None) -> Iterator[Door]:
-    """Connect, and leave nothing of ours running on the server, however the block ends.
+    """Connect, and leave nothing of ours running on the server, even if the block fails.
 
     Raises :class:`pgwatch_wed.errors.ConnectError`.
     """
@@ -227,6 +227,6 @@ def opened(conninfo: str, guards: Guards | None = None) -> Iterator[Door]:
 def asking(
     conninfo: str, purpose: str, guards: Guards | None = None
 ) -> Iterator[Connection[tuple[Any, ...]]]:
-    """Connect for the length of one guarded transaction; see :meth:`Door.asking`."""
+    """Connect for the duration of one guarded transaction; see :meth:`Door.asking`."""
     with opened(conninfo, guards) as door, door.asking(purpose) as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""How full the largest relations really are, by pgstattuple: it reads them whole."""
+"""How full the largest relations really are, by pgstattuple, which reads all of them."""
 
 import time
 from typing import Any
@@ -14,20 +14,20 @@ from pgwatch_wed.target.door import Door, Guards, opened
 from pgwatch_wed.target.queries import composed
 
 EXTENSION = "pgstattuple"
-_MOST_SECONDS = 30.0  # for one relation
+_MOST_SECONDS = 30.0  # per relation
 
 
 def measure(
     conninfo: str, snapshot: Snapshot, most: int, seconds: float
 ) -> tuple[ExactBloat, ...] | Missing:
-    """Measure the largest tables and B-trees until the time is up; what is locked is left out.
+    """Measure the largest tables and B-tree indexes until the time is up; locked ones are left out.
 
     Raises :class:`pgwatch_wed.errors.ConnectError`.
     """
     capabilities = Capabilities.of(snapshot.server, snapshot.extensions)
     if EXTENSION not in capabilities.extension_versions:
         return Missing(
-            f"{EXTENSION} is not installed here",
+            f"extension {EXTENSION} is not installed in this database",
             f"CREATE EXTENSION {EXTENSION};",
             Cause.NOT_OFFERED,
         )
@@ -48,7 +48,7 @@ def measure(
                 row = _ask(door, query, oid, left)
             except (errors.LockNotAvailable, errors.QueryCanceled) as error:
                 refusal = error
-                continue  # it is locked, or too large: the others are neither
+                continue  # it is locked or too large; the others may not be
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:
@@ -65,11 +65,13 @@ def _why(error: psycopg.Error, role: str) -> Missing:
     reason = f"{EXTENSION} could not measure anything: {text}"
     if isinstance(error, errors.InsufficientPrivilege):
         return Missing(reason, f"GRANT pg_stat_scan_tables TO {ident(role)};", Cause.DENIED, text)
-    return Missing(reason, "run again, with more time or in a quiet hour", Cause.FAILED, text)
+    return Missing(
+        reason, "run again with a larger --budget, or during off-peak hours", Cause.FAILED, text
+    )
 
 
 def _largest(snapshot: Snapshot, most: int) -> list[tuple[str, int]]:
-    """Return the largest relations that pgstattuple can measure, tables and B-trees alike."""
+    """Return the largest relations that pgstattuple can measure, both tables and B-tree indexes."""
     sized = [(t.pages, "table", t.oid) for t in snapshot.tables if t.kind in ("r", "m")]
     sized += [
         (i.pages, "index", i.oid)
@@ -81,15 +83,15 @@ def _largest(snapshot: Snapshot, most: int) -> list[tuple[str, int]]:
 
 
 def _ask(door: Door, query: sql.Composed, oid: int, seconds: float) -> tuple[Any, ...] | None:
-    """Ask in a transaction of its own, so that no snapshot is held from one relation to the next."""
+    """Run a query in its own transaction, so that no snapshot is held from one relation to the next."""
     guards = Guards(statement_ms=max(int(seconds * 1000), 1))
     with door.asking("exact_bloat", guards) as connection:
         return connection.execute(query, {"oid": oid}).fetchone()
 
 
 def _numbers(row: tuple[Any, ...] | None) -> tuple[int, int, int, float | None]:
-    assert row is not None, "a set of one row"
+    assert row is not None, "exactly one row"
     total, dead, free, density = row
-    # an empty index has no leaf to be dense
+    # an empty index has no leaf density
     known = density is not None and density == density
     return int(total), int(dead), int(free), float(density) if known else None

@@ -1,7 +1,7 @@
-"""A statement's plan on a user's server: not executed, and asked for only where that runs nobody's code.
+"""A statement's plan on a user's server: not executed, and only if planning runs no user-defined code.
 
-Planning calls functions: those that say of themselves that they are immutable, in the statement and in
-whatever its tables have: expressions of indexes, defaults, checks, policies, partition keys, domains.
+Planning calls functions that are declared IMMUTABLE, both in the statement and in its tables' index
+expressions, defaults, check constraints, policies, partition keys and domains.
 """
 
 import json
@@ -23,7 +23,7 @@ from pgwatch_wed.target.queries import composed
 Connection = psycopg.Connection[Any]
 
 _NAME = "pgwatch_wed_plan"
-_NOT_THERE = "it reads a view, a foreign table or what is no longer there"
+_NOT_THERE = "it reads a view, a foreign table, or a table that no longer exists"
 
 
 class RefusedError(Exception):
@@ -31,11 +31,11 @@ class RefusedError(Exception):
 
 
 def refuse_foreign_code(connection: Connection, text: str, path: str) -> None:
-    """Raise :class:`RefusedError` where planning a statement could run somebody's own code.
+    """Raise :class:`RefusedError` if planning a statement could run user-defined code.
 
-    Allowed is what is PostgreSQL's own, and members of extensions that a superuser or our own role
-    made. ``path`` is the search path under which the statement is planned. Raises
-    :class:`pgwatch_wed.sqltext.statement.UnsupportedError` where it does not parse.
+    PostgreSQL's own functions are allowed, and members of extensions created by a superuser or our own
+    role. ``path`` is the search path with which the statement is planned. Raises
+    :class:`pgwatch_wed.sqltext.statement.UnsupportedError` if it cannot be parsed.
     """
     found = read(text)
     if found.why_not:
@@ -53,7 +53,7 @@ def refuse_foreign_code(connection: Connection, text: str, path: str) -> None:
 
 
 def _relations(connection: Connection, found: Reading, path: str) -> list[int]:
-    """Return the oids of what a statement reads; a name in its WITH may be that of a relation, too."""
+    """Return the oids of what a statement reads; a name defined by WITH may also be that of a relation."""
     named = found.relations | {QualifiedName(None, name) for name in found.queries}
     relations = sorted(named, key=lambda r: (r.schema or "", r.name))
     if not relations:
@@ -73,7 +73,7 @@ def _relations(connection: Connection, found: Reading, path: str) -> list[int]:
 
 
 def explained(connection: Connection, text: str, parameters: int, path: str) -> PlanNode:
-    """Return a statement's generic plan; :func:`refuse_foreign_code` comes first."""
+    """Return a statement's generic plan; call :func:`refuse_foreign_code` first."""
     with _searching(connection, path):
         if not parameters:
             return _answer(connection, f"explain (verbose, format json) {text}")
@@ -93,7 +93,7 @@ def _prepared(connection: Connection, text: str, parameters: int) -> PlanNode:
 
 
 def _forget(connection: Connection) -> None:
-    """Take back what was prepared: it would outlive the transaction, and behind a pooler our session."""
+    """Deallocate what was prepared: it would outlive the transaction and, behind a pooler, our session."""
     with suppress(psycopg.Error):
         if connection.info.transaction_status is TransactionStatus.INERROR:
             connection.execute(f"rollback to savepoint {_NAME}".encode())
@@ -102,7 +102,7 @@ def _forget(connection: Connection) -> None:
 
 @contextmanager
 def _searching(connection: Connection, path: str) -> Iterator[None]:
-    """Look names up as the statement's role does; nothing of our own is asked meanwhile."""
+    """Look names up as the statement's role does; our own queries must not run in the meantime."""
     connection.execute(
         sql.SQL(
             "select pg_catalog.set_config('search_path', {}, true),"
@@ -119,10 +119,10 @@ def _searching(connection: Connection, path: str) -> Iterator[None]:
 
 
 def _answer(connection: Connection, text: str) -> PlanNode:
-    # without arguments psycopg speaks the simple protocol, which leaves $1 alone
+    # without arguments, psycopg uses the simple protocol, which leaves $1 alone
     row = connection.execute(text.encode()).fetchone()
     if row is None:
-        raise RefusedError("the server gave no plan")
+        raise RefusedError("the server returned no plan")
     answer = json.loads(row[0]) if isinstance(row[0], str) else row[0]
     found: PlanNode = answer[0]["Plan"]
     return found

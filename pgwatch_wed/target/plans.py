@@ -1,7 +1,8 @@
-"""Generic plans of the dearest statements, without executing them and without waiting for anybody.
+"""Generic plans of the costliest statements, without executing them and without waiting for locks.
 
-A statement is planned only where nobody's code can run while we plan (:mod:`pgwatch_wed.target.planning`): one
-SELECT, INSERT, UPDATE, DELETE or MERGE on known tables. Tables that somebody has locked exclusively, or waits to, are left alone.
+A statement is planned only if no user-defined code can run during planning (:mod:`pgwatch_wed.target.planning`):
+a SELECT, INSERT, UPDATE, DELETE or MERGE on known tables. Tables on which a session holds or awaits an exclusive
+lock are left alone.
 """
 
 import time
@@ -23,16 +24,16 @@ from pgwatch_wed.target.queries import composed
 
 MOST = 100
 _GUARDS = Guards(lock_ms=50, statement_ms=2_000)
-_OUT_OF_TIME = "the time for planning was used up"
-_LOCKED = "somebody holds or waits for an exclusive lock on its table"
+_OUT_OF_TIME = "the time for planning was exhausted"
+_LOCKED = "another session holds or awaits an exclusive lock on one of its tables"
 
 
 def statement_plans(
     conninfo: str, snapshot: Snapshot, seconds: float | None, most: int = MOST
 ) -> tuple[StatementPlan, ...]:
-    """Connect and plan the dearest statements of a snapshot's database.
+    """Connect and plan the costliest statements of a snapshot's database.
 
-    ``seconds`` bounds the work. Raises ConnectError; whatever else fails is said in the plans.
+    ``seconds`` limits the work. Raises ConnectError; any other failure is recorded in the plans.
     """
     with opened(conninfo, _GUARDS) as door:
         return plan(door, snapshot, seconds, most)
@@ -41,7 +42,7 @@ def statement_plans(
 def plan(
     door: Door, snapshot: Snapshot, seconds: float | None, most: int = MOST
 ) -> tuple[StatementPlan, ...]:
-    """Plan the dearest statements by a door that is open; see :func:`statement_plans`."""
+    """Plan the costliest statements through an open door; see :func:`statement_plans`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     planner = _Planner(door, snapshot)
     chosen = [s for s in statements.queries(snapshot) if s.text is not None]
@@ -62,7 +63,7 @@ class _Planner:
     def plan(self, statement: Statement) -> StatementPlan:
         """Return a statement's plan, or the reason why there is none."""
         if self.door.is_broken:
-            return StatementPlan(statement.query_id, refused="the connection broke")
+            return StatementPlan(statement.query_id, refused="the connection was lost")
         try:
             return self._plan(statement)
         except (RefusedError, UnsupportedError) as error:
@@ -70,8 +71,8 @@ class _Planner:
         except psycopg.errors.LockNotAvailable:
             return StatementPlan(statement.query_id, refused=_LOCKED)
         except (psycopg.Error, UnicodeError) as error:
-            # The message may quote a value; its class does not.
-            why = f"the server does not plan it ({type(error).__name__})"
+            # The message may contain a value; its class does not.
+            why = f"the server cannot plan it ({type(error).__name__})"
             return StatementPlan(statement.query_id, refused=why)
 
     def _plan(self, statement: Statement) -> StatementPlan:
@@ -85,14 +86,16 @@ class _Planner:
         return described(statement.query_id, top, self.snapshot)
 
     def _known(self, relations: Iterable[QualifiedName]) -> list[int]:
-        """Return the oids of a statement's tables and their partitions; refuse views and strangers."""
+        """Return the oids of a statement's tables and their partitions; refuse views and unknown relations."""
         oids: list[int] = []
         for relation in relations:
             if relation.schema in ("pg_catalog", "information_schema"):
                 continue
             named = self.snapshot.tables_named[relation.name]
             if not any(relation.schema in (None, t.schema) for t in named):
-                raise RefusedError("it reads a view, a foreign table or what is no longer there")
+                raise RefusedError(
+                    "it reads a view, a foreign table, or a table that no longer exists"
+                )
             open_ = [t.oid for t in named if relation.schema in (None, t.schema)]
             while open_:
                 oid = open_.pop()
@@ -101,7 +104,7 @@ class _Planner:
         return oids
 
     def _search_path(self, statement: Statement) -> str:
-        """Return where the statement's role finds its unqualified names."""
+        """Return the search_path in which the statement's role finds unqualified names."""
         database = self.snapshot.server.database
         bound = {
             (s.role, s.database): s.value

@@ -1,7 +1,7 @@
-"""A connection pooler between us and the server, which may give one session to several clients.
+"""A connection pooler between us and the server, which may share one session between several clients.
 
-A program that sets anything for its session then sets it for somebody else. pg_dump empties the
-search_path: behind a pooler in transaction mode, applications no longer find their tables.
+A program that changes its session then changes it for others. pg_dump empties the search_path: behind
+a pooler in transaction mode, applications would no longer find their tables.
 """
 
 import random
@@ -12,23 +12,23 @@ import psycopg
 
 from pgwatch_wed.target import door
 
-# Each round tells by chance of one half at the least, whatever the pooler's order.
+# Each round detects sharing with a probability of at least one half, whatever the pooler's order.
 _ROUNDS = 12
-# A client that waits for a free session, since we ourselves hold the last one, cannot tell.
+# If a client waits for a free session because we hold the last one, nothing can be concluded.
 _GUARDS = door.Guards(statement_ms=1_000)
 _PID = "select pg_catalog.pg_backend_pid()"
 
 
 def is_between(connection: psycopg.Connection[Any]) -> bool:
-    """Tell whether a session is with another process than the one that it was told of."""
+    """Tell whether a session is served by a process other than the one that it was announced."""
     return _process(connection) != connection.info.backend_pid
 
 
 def shares_sessions(conninfo: str) -> bool:
-    """Tell whether a pooler may give one session to several clients; True where it cannot be told.
+    """Tell whether a pooler may share one session between several clients; True if unknown.
 
-    Two clients begin and end transactions in random order. Where each keeps its own session, each
-    always meets the same process; where sessions are shared, one takes what the other has left.
+    Two clients begin and end transactions in random order. If each keeps its own session, each always
+    gets the same process; if sessions are shared, one gets what the other has left.
     """
     with ExitStack() as stack:
         two = [stack.enter_context(door.opened(conninfo, _GUARDS)) for _ in range(2)]
@@ -44,7 +44,7 @@ def shares_sessions(conninfo: str) -> bool:
 
 
 def _meet(two: list[door.Door], met: list[set[int]]) -> None:
-    """Note the process that each client meets in a transaction, while the other has one, too."""
+    """Record the process that each client gets in a transaction, while the other has one, too."""
     with ExitStack() as first, ExitStack() as second:
         for number in random.sample((0, 1), 2):
             asking = two[number].asking("pooler")

@@ -1,8 +1,8 @@
-"""A session of ours → how a client program of PostgreSQL's reaches the same server, no less safely.
+"""A session of ours → how a PostgreSQL client program connects to the same server, no less safely.
 
-pg_dump, psql and pgbench of the wheel know no TLS. Where the line has to be encrypted, they run with
-the libpq that psycopg has loaded, or those on PATH are taken; each is asked before it is believed.
-What a program is told makes it refuse a weaker line by itself, so a wrong choice costs the program.
+pg_dump, psql and pgbench in the wheel are built without TLS. If the connection must be encrypted, they
+run with the libpq that psycopg has loaded, or those in PATH are used; each is tested first. Their
+parameters make them refuse a weaker connection, so a wrong choice makes only the program fail.
 """
 
 import ctypes
@@ -25,13 +25,13 @@ from psycopg import pq
 
 from pgwatch_wed.errors import CollectError
 
-# What is secret besides the password, which has a variable of its own.
+# Secrets other than the password, which has its own variable.
 _SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
-# Said anew, or resolved already: what a service says is part of what the session says.
+# Set anew, or already resolved: the session's parameters include those of a service.
 _OURS = frozenset({"password", "service", "servicefile", "application_name"})
 _OURS_TOO = frozenset({"fallback_application_name", "host", "hostaddr", "port"})
 _WEAK = frozenset({"disable", "allow", "prefer"})
-# Nobody listens there. A libpq that lacks what it is told to use says so before it tries.
+# Nothing listens there. A libpq that lacks a required feature reports that before it tries.
 _NOWHERE = {"host": "/nonexistent", "port": "1", "connect_timeout": "2"}
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 _ABLE = ("connection to server on socket", "is not supported over a local socket")
@@ -43,13 +43,13 @@ class Client:
 
     path: Path
     major: int
-    conninfo: str  # for the command line, which everybody may read: it holds no secret
+    conninfo: str  # for the command line, which is public: it contains no secrets
     environment: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A program, and the libpq to put in place of its own."""
+    """A program, and the libpq to replace its own."""
 
     path: Path
     library: Path | None = None
@@ -65,8 +65,8 @@ def client(
 ) -> Iterator[Client]:
     """Yield how to start a program on the server that a session of ours is connected to.
 
-    ``own`` is the one that comes with us, ``major`` the version that it must have, if any. Raises
-    :class:`CollectError` where none can be had whose line is as safe as the session's.
+    ``own`` is the one shipped with us, ``major`` the version that it must have, if any. Raises
+    :class:`CollectError` if there is none whose connection is as safe as the session's.
     """
     place = {**parameters(connection), "application_name": application_name}
     secrets = {key: place.pop(key) for key in _SECRETS & place.keys()}
@@ -80,10 +80,10 @@ def client(
 
 
 def parameters(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Return what makes another client reach the server of a session, on a line as safe as its own.
+    """Return the parameters for another client to connect to a session's server, equally safely.
 
-    Everything that was in force when the session was opened counts, be it from the conninfo, the
-    environment or a service file, except for the password.
+    They are all that were in effect when the session was opened, from the conninfo, the environment or
+    a service file, except for the password.
     """
     found = {
         option.keyword.decode(): os.fsdecode(option.val)
@@ -92,14 +92,14 @@ def parameters(connection: psycopg.Connection[Any]) -> dict[str, str]:
     }
     found = {key: value for key, value in found.items() if key not in _OURS | _OURS_TOO}
     info = connection.info
-    # Of several hosts the one that answered; with a host's address its name still is what is verified.
+    # Of several hosts, the one that answered; with an address, the host name is still what is verified.
     place = {"host": info.host, "hostaddr": info.hostaddr, "port": str(info.port)}
     found |= {key: value for key, value in place.items() if value}
     return found | _no_weaker(found, tls=connection.pgconn.ssl_in_use, gss=_by_gss(connection))
 
 
 def _no_weaker(found: Mapping[str, str], *, tls: bool, gss: bool) -> dict[str, str]:
-    """Return what turns an encryption that was only preferred into one that is demanded."""
+    """Return the parameters that require an encryption which was only preferred."""
     if gss:
         return {"gssencmode": "require"}
     if not tls:
@@ -112,15 +112,18 @@ def _by_gss(connection: psycopg.Connection[Any]) -> bool:
     """Tell whether GSSAPI encrypts the session; psycopg has no name for that."""
     try:
         encrypts = _libpq().PQgssEncInUse
-    except (AttributeError, OSError):  # no libpq of its own to ask: who came in by GSSAPI may be
+    except (
+        AttributeError,
+        OSError,
+    ):  # no libpq of its own to call: with GSSAPI authentication, it may be
         return connection.pgconn.used_gssapi
     encrypts.argtypes = [ctypes.c_void_p]
-    pgconn: Any = connection.pgconn  # its type does not tell of the pointer
+    pgconn: Any = connection.pgconn  # its type does not declare the pointer
     return bool(encrypts(pgconn.pgconn_ptr))
 
 
 def conninfo_of(parts: Mapping[str, str]) -> str:
-    """Write a conninfo. Unlike psycopg's own function it takes names that are no text."""
+    """Write a conninfo. Unlike psycopg's own function, it accepts names that are not valid text."""
     quoted = ((k, v.replace("\\", "\\\\").replace("'", "\\'")) for k, v in parts.items())
     return " ".join(f"{key}='{value}'" for key, value in quoted)
 
@@ -128,7 +131,7 @@ def conninfo_of(parts: Mapping[str, str]) -> str:
 def _environment(
     connection: psycopg.Connection[Any], libraries: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return an environment in which libpq finds nothing but what it is told."""
+    """Return an environment in which libpq finds only these parameters."""
     known = {os.fsdecode(o.envvar) for o in connection.pgconn.info if o.envvar}
     known |= {"PGSERVICE", "PGSERVICEFILE", "PGREQUIRESSL"}
     kept = {key: value for key, value in os.environ.items() if key not in known}
@@ -150,7 +153,7 @@ def _service_file(secrets: Mapping[str, str], folder: Path) -> Path:
 def _chosen(
     own: Path, place: Mapping[str, str], major: int | None, folder: Path
 ) -> tuple[Path, int, dict[str, str]]:
-    """Return a program that does what the parameters demand, its major, and what it is loaded with."""
+    """Return a program that meets the parameters' requirements, its major, and its libraries."""
     demands = {key: place[key] for key in ("sslmode", "gssencmode") if key in place}
     asks_nothing = (
         demands.get("sslmode", "prefer") in _WEAK and demands.get("gssencmode") != "require"
@@ -180,13 +183,13 @@ def _none(name: str, demands: Mapping[str, str], major: int | None) -> CollectEr
     version = f" of PostgreSQL {major}" if major else ""
     return CollectError(
         f"the connection must be encrypted with {kind}, and no {name} on this machine supports that",
-        f"pip install 'psycopg[binary]', or put a {name}{version} that supports {kind} on PATH",
+        f"pip install 'psycopg[binary]', or put a {name}{version} that supports {kind} in PATH",
     )
 
 
 @cache
 def major_of(path: Path) -> int | None:
-    """Return a program's major version, or None where it does not start."""
+    """Return a program's major version, or None if it does not start."""
     try:
         done = _asked([str(path), "--version"], {})
     except (OSError, subprocess.TimeoutExpired):
@@ -196,7 +199,7 @@ def major_of(path: Path) -> int | None:
 
 
 def _is_able(path: Path, libraries: Mapping[str, str], demands: Mapping[str, str]) -> bool:
-    """Ask a program whether its libpq can do what is demanded; it is sent where nobody listens."""
+    """Test whether a program's libpq meets the requirements, by connecting where nothing listens."""
     try:
         done = _asked([str(path), conninfo_of({**_NOWHERE, **demands})], libraries)
     except (OSError, subprocess.TimeoutExpired):
@@ -206,7 +209,7 @@ def _is_able(path: Path, libraries: Mapping[str, str], demands: Mapping[str, str
 
 def _asked(command: list[str], libraries: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     bare = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
-    return subprocess.run(  # noqa: S603 - a program of PostgreSQL's, arguments are a list
+    return subprocess.run(  # noqa: S603 - a PostgreSQL program, arguments are a list
         command,
         env={**bare, **libraries, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
@@ -222,7 +225,7 @@ def _asked(command: list[str], libraries: Mapping[str, str]) -> subprocess.Compl
 
 
 class _Place(ctypes.Structure):
-    """Where the dynamic linker found an address: dlfcn.h's Dl_info."""
+    """Where the dynamic linker found an address: Dl_info in dlfcn.h."""
 
     _fields_ = (
         ("file", ctypes.c_char_p),
@@ -241,7 +244,7 @@ def _libpq() -> Any:
 
 @cache
 def loaded_libpq() -> Path | None:
-    """Return the file of the libpq that psycopg calls, asked of the dynamic linker; None if unknown."""
+    """Return the file of the libpq that psycopg calls, from the dynamic linker; None if unknown."""
     place = _Place()
     try:
         address = ctypes.cast(_libpq().PQlibVersion, ctypes.c_void_p)
@@ -252,13 +255,13 @@ def loaded_libpq() -> Path | None:
         return None
     if not found or not place.file:
         return None
-    # the folder's real name; the file's own is what programs for macOS look for
+    # the directory's real name; the file name is what programs for macOS look for
     file = Path(os.fsdecode(place.file))
     return file.parent.resolve() / file.name
 
 
 def _libraries(choice: _Choice, major: int, folder: Path) -> dict[str, str] | None:
-    """Return the variables that load a choice's libpq, or None where that is older than the program."""
+    """Return the variables that load a choice's libpq, or None if it is older than the program."""
     if choice.library is None:
         return {}
     if pq.version() // 10_000 < major:
@@ -271,7 +274,7 @@ def _libraries(choice: _Choice, major: int, folder: Path) -> dict[str, str] | No
 
 
 def _without_separators(library: Path, folder: Path) -> Path:
-    """Return a way to a library that LD_PRELOAD can hold: it knows no quotes."""
+    """Return a path to a library without separators, since LD_PRELOAD has no quoting."""
     if not set(str(library)) & set(" :$"):
         return library
     link = folder / "lib"

@@ -1,8 +1,8 @@
 """Our queries: which file of ``sql/collect/`` fits a server, and those of the other folders by name.
 
-``indexes.sql`` runs everywhere, ``indexes.server-15.sql`` from server 15 on,
-``statements.pg_stat_statements-1.11.sql`` from that version of the extension on. The highest
-version that fits wins: the name alone decides.
+``indexes.sql`` runs everywhere, ``indexes.server-15.sql`` on server version 15 and later,
+``statements.pg_stat_statements-1.11.sql`` with that version of the extension and later. The highest
+version that fits is used: the file name alone decides.
 """
 
 import re
@@ -17,7 +17,7 @@ from pgwatch_wed.sqltext.text import marked
 
 _NAME = re.compile(r"(?P<fact>\w+?)(?:\.(?P<of>server|[a-z_]+)-(?P<version>\d+(?:\.\d+)*))?\.sql\Z")
 _TOKEN = re.compile(r"@(\w+)@")
-# What completes a fact that one query cannot state well.
+# What completes a fact that one query cannot provide.
 _COMPLETED_BY = {"statements": ("statement_texts",), "sequences": ("sequence_names",)}
 
 
@@ -32,7 +32,7 @@ class QueryFile:
 
     @property
     def sql(self) -> str:
-        """The text; it begins with a comment that says what a row is."""
+        """The text; it begins with a comment that describes a row."""
         return assets.text("sql", "collect", self.file)
 
     def render(self, values: Mapping[str, int | str]) -> str:
@@ -48,12 +48,12 @@ def all_queries() -> tuple[QueryFile, ...]:
 
 
 def facts() -> tuple[str, ...]:
-    """Name every fact that a query file states."""
+    """Return every fact for which there is a query file."""
     return tuple(sorted({q.fact for q in all_queries()}))
 
 
 def behind(fact: str) -> tuple[str, ...]:
-    """Name what is read for a fact: itself, and what completes it."""
+    """Return what is read for a fact: itself, and what completes it."""
     return (fact, *_COMPLETED_BY.get(fact, ()))
 
 
@@ -69,22 +69,22 @@ def fitting(fact: str, server_major: int, extensions: Mapping[str, str]) -> tupl
 
 
 def tokens(query: QueryFile) -> frozenset[str]:
-    """Return the names of the limits that a query wants filled in."""
+    """Return the names of the limits that have to be filled in."""
     return frozenset(_TOKEN.findall(query.sql))
 
 
 def needs(fact: str) -> str:
-    """Say what the least demanding query of a fact needs, for messages."""
+    """Return what the least demanding query for a fact needs, for messages."""
     least = min((q for q in all_queries() if q.fact == fact), key=lambda q: (bool(q.of), q.version))
     version = ".".join(map(str, least.version))
     if not least.of:
-        return "a supported PostgreSQL"
-    what = "PostgreSQL" if least.of == "server" else f"the extension {least.of}"
-    return f"{what} {version} or newer"
+        return "a supported version of PostgreSQL"
+    what = "PostgreSQL" if least.of == "server" else f"extension {least.of}"
+    return f"{what} {version} or later"
 
 
 def extension_of(fact: str) -> str | None:
-    """Name the extension that a fact comes from, if any."""
+    """Return the extension that a fact comes from, if any."""
     return next(
         (q.of for q in all_queries() if q.fact == fact and q.of not in ("", "server")), None
     )
@@ -131,6 +131,6 @@ def _fits(query: QueryFile, server_major: int, extensions: Mapping[str, str]) ->
 def _parse(file: str) -> QueryFile:
     match = _NAME.match(file)
     if match is None:
-        raise ValueError(f"sql/collect/{file}: the name does not say when it runs")
+        raise ValueError(f"sql/collect/{file}: the name does not tell where it runs")
     of = match["of"] or ""
     return QueryFile(match["fact"], of, version_key(match["version"] or ""), file)

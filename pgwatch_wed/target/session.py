@@ -1,8 +1,8 @@
 """One query, one read-only transaction: how every fact is read.
 
-The transaction's settings end with it, so that nothing leaks behind a pooler; no lock outlives its query;
-and on a standby a conflict with recovery costs one fact and not the connection. Each query has a
-deadline on the server, and a later one on our side for a server that does not answer at all.
+Settings are local to the transaction, so that nothing leaks behind a pooler; no lock outlives its
+query; and on a standby, a conflict with recovery costs one fact and not the connection. Each query has
+a deadline on the server, and a later one on our side for a server that does not respond at all.
 """
 
 import codecs
@@ -33,7 +33,7 @@ Rows = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class CollectLimits:
-    """How much to read at the most; what is left out is said in the snapshot."""
+    """How much to read at most; the snapshot says what is left out."""
 
     max_relations: int = 20_000
     max_indexes: int = 120_000
@@ -48,18 +48,18 @@ class CollectLimits:
 
 
 class ServerText(TextLoader):
-    """Load text that may hold another database's bytes; a bad byte must not cost the row."""
+    """Load text that may contain bytes of another database; a bad byte must not cost the row."""
 
     codec = "utf-8"
 
     def load(self, data: Any) -> str:
-        """Decode the server's own bytes, with U+FFFD for what is not text."""
+        """Decode the server's bytes, with U+FFFD for what is not valid text."""
         return str(data, self.codec, "replace")
 
 
 @dataclass(slots=True)
 class Reader:
-    """A server's door, the time that is left, and what reading has cost so far."""
+    """A server's door, the time left, and what reading has cost so far."""
 
     door: Door
     limits: CollectLimits
@@ -71,23 +71,23 @@ class Reader:
 
     @property
     def is_broken(self) -> bool:
-        """Nothing more can be read."""
+        """Whether nothing more can be read."""
         return self.door.is_broken
 
     def remaining_s(self) -> float:
-        """Return what is left of the budget in seconds; infinite without one."""
+        """Return the rest of the budget in seconds; infinite without one."""
         return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
     def read(self, query: QueryFile, values: Mapping[str, str]) -> Rows | Missing:
         """Return a query's rows as facts, or why there are none.
 
-        Before the server is known, errors are raised: there is nothing yet that could be partial.
+        Until the server is known, errors are raised: there is no partial result yet.
         """
         text = query.render({**_limit_values(self.limits), **values})
         return self.run(query.fact, text.encode(self.codec, "replace"))
 
     def run(self, name: str, text: bytes) -> Rows | Missing:
-        """Read what a query text of ours says; ``name`` is the fact that it is for."""
+        """Return the rows of a query of ours; ``name`` is its fact."""
         begun = time.monotonic()
         rows: Rows = ()
         try:
@@ -102,13 +102,13 @@ class Reader:
         return rows
 
     def why_broken(self) -> Missing:
-        """Say why nothing more can be read."""
+        """Return why nothing more can be read."""
         if self.door.silent_s is None:
             why = f": {self.door.broke}" if self.door.broke else ""
-            reason = f"the connection broke during the run{why}"
+            reason = f"the connection was lost during the run{why}"
             return Missing(reason, "run again", Cause.BROKEN, self.door.broke)
         return Missing(
-            f"the server did not answer for {self.door.silent_s:.0f} s; the connection was cut off",
+            f"the server did not respond for {self.door.silent_s:.0f} s; the connection was closed",
             "check the network and the server, and run again",
             Cause.BROKEN,
         )
@@ -119,7 +119,7 @@ class Reader:
             return self.why_broken()
         if self.is_broken:
             text = said(error)
-            return Missing(f"the connection broke: {text}", "run again", Cause.BROKEN, text)
+            return Missing(f"the connection was lost: {text}", "run again", Cause.BROKEN, text)
         return why_missing(error, name, self.server)
 
     def _guards(self) -> Guards:
@@ -128,22 +128,22 @@ class Reader:
 
     def _settings(self) -> dict[str, str]:
         settings = {
-            # Names and texts come as they are stored: no conversion that one bad byte could fail.
+            # Names and texts arrive as they are stored: no conversion that could fail on a bad byte.
             "client_encoding": "SQL_ASCII",
-            # Sorts of catalogs stay in memory, and the memory stays small.
+            # Sorts of catalogs fit in memory, and use little of it.
             "work_mem": "32MB",
         }
         if Features.of(self.door.info.server_version).has_consistent_statistics():
-            # The counters of one row belong together; a snapshot of all would take more memory.
+            # The counters of a row must be consistent; a snapshot of all would take more memory.
             settings["stats_fetch_consistency"] = "cache"
         return settings
 
 
 @contextmanager
 def reading(conninfo: str, limits: CollectLimits, budget_s: float | None) -> Iterator[Reader]:
-    """Connect, and leave nothing of ours running on the server, however the block ends.
+    """Connect, and leave nothing of ours running on the server, even if the block fails.
 
-    Raises ConnectError; a psycopg error that leaves the block becomes a CollectError.
+    Raises ConnectError; a psycopg error raised in the block becomes a CollectError.
     """
     deadline = None if budget_s is None else time.monotonic() + budget_s
     guards = Guards()
@@ -156,7 +156,7 @@ def reading(conninfo: str, limits: CollectLimits, budget_s: float | None) -> Ite
 
 
 def prepare(door: Door | psycopg.Connection[Any]) -> str:
-    """Make a session read text whatever its bytes are; return the codec of the server's."""
+    """Make a session accept text with any bytes; return the codec of the server's encoding."""
     codec = _codec(door.info.parameter_status("server_encoding") or "UTF8")
     loader = type("Text", (ServerText,), {"codec": codec})
     for name in ("text", "varchar", "name", "bpchar", '"char"'):
@@ -165,7 +165,7 @@ def prepare(door: Door | psycopg.Connection[Any]) -> str:
 
 
 def _codec(encoding: str) -> str:
-    """Return Python's name of a server encoding; what it does not know is read as UTF-8."""
+    """Return Python's name for a server encoding; unknown ones are read as UTF-8."""
     name = encoding.lower().replace("win", "cp").replace("koi8", "koi8_")
     try:
         return codecs.lookup(name).name
@@ -177,16 +177,16 @@ def _nothing_read(error: psycopg.Error) -> CollectError:
     text = said(error)
     if "statement pooling" in text:
         return CollectError(
-            f"cannot open a transaction here: {text}",
-            "a pooler in statement mode will not do; connect to the server itself",
+            f"could not start a transaction: {text}",
+            "a pooler in statement mode is not supported; connect to the server directly",
         )
     if isinstance(error, psycopg.OperationalError):
         return CollectError(
-            f"the connection broke before anything was read: {text}",
+            f"the connection was lost before anything was read: {text}",
             "check that the server is up, and try again",
         )
     return CollectError(
-        f"could not read the server's version: {text}", "is it PostgreSQL 13 or newer?"
+        f"could not read the server's version: {text}", "is it PostgreSQL 13 or later?"
     )
 
 
@@ -214,7 +214,7 @@ def _builder(kind: type | None, names: tuple[str, ...]) -> Callable[[tuple[Any, 
         return lambda row: row
     arrays, floats, texts, order = _plan(kind, names)
     in_order = itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
-    # Most columns say the same few things: of a hundred thousand rows each is kept once.
+    # Most columns have few distinct values: each is kept only once for a hundred thousand rows.
     kept_arrays = [(i, _Kept()) for i in arrays]
     kept_texts = [(i, _Kept()) for i in texts]
 
@@ -233,7 +233,7 @@ def _builder(kind: type | None, names: tuple[str, ...]) -> Callable[[tuple[Any, 
 
 
 def _number(value: Any) -> float | None:
-    """Return a number; NaN and infinity, which a damaged catalog may hold, are as good as NULL."""
+    """Return a number; NaN and infinity, as in a corrupted catalog, are treated as NULL."""
     number = float(value)
     return number if math.isfinite(number) else None
 
@@ -242,7 +242,7 @@ _MOST_KEPT = 1_000
 
 
 class _Kept(dict[Any, Any]):
-    """Gives the equal value that is there already; columns of many different ones are let be."""
+    """Returns an equal value that is already kept; columns with many distinct values are left alone."""
 
     def __missing__(self, value: Any) -> Any:
         if len(self) < _MOST_KEPT:
@@ -257,7 +257,7 @@ def _plan(
     types = field_types(kind)
     if set(names) != set(types):
         odd = sorted(set(names) ^ set(types))
-        raise CollectError(f"the query and {kind.__name__} disagree about {', '.join(odd)}")
+        raise CollectError(f"the columns of the query and {kind.__name__} differ: {', '.join(odd)}")
     order = tuple(names.index(n) for n in types)
     arrays = tuple(i for i, t in enumerate(types.values()) if get_origin(t) is tuple)
     floats = tuple(i for i, t in enumerate(types.values()) if t is float or float in get_args(t))

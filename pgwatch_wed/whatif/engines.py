@@ -1,4 +1,4 @@
-"""Which oracle answers for a target."""
+"""Which oracle is used for a target."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,11 +23,11 @@ from pgwatch_wed.whatif.workload import Workload
 
 ENGINES = ("auto", "hypopg", "lab")
 
-# What scripts depend on: partitions, their indexes, and the names that are taken.
+# What scripts depend on: partitions, their indexes, and the names in use.
 _FACTS = ("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions")
 _STATEMENTS = ("statements_info", "statements")
 _LIMITS = CollectLimits(max_texts=workload.MAX_STATEMENTS, max_text_chars=1_000_000)
-_ONLY_BY_ESTIMATE = "an index lowers its estimated cost, but was taken out by the verification"
+_ONLY_BY_ESTIMATE = "an index lowers its estimated cost, but was rejected by the verification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Copy:
 
 @contextmanager
 def oracle(conninfo: str, engine: str = "auto", seconds: float = 120) -> Iterator[Oracle]:
-    """Yield the oracle of a target: the lab where statistics can be read, else hypopg.
+    """Yield the oracle for a target: the lab if statistics can be read, else HypoPG.
 
     Raises :class:`UsageError` for an unknown engine, and the engine's own errors.
     """
     if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}", f"one of {', '.join(ENGINES)}")
+        raise UsageError(f"unknown engine {engine!r}", f"use one of {', '.join(ENGINES)}")
     with ExitStack() as stack:
         yield _opened(stack, conninfo, engine, seconds)
 
@@ -62,12 +62,12 @@ def _opened(stack: ExitStack, conninfo: str, engine: str, seconds: float) -> Ora
             found = stack.enter_context(HypoPG(conninfo))
         except Error:
             raise error from None
-        found.notes.append(f"no lab could be built ({error.message}); hypopg answers instead")
+        found.notes.append(f"the lab could not be built ({error.message}); HypoPG was used instead")
         return found
 
 
 def _read(conninfo: str, folder: Path | None) -> tuple[Workload, Snapshot]:
-    """Return the workload of a folder, or that of pg_stat_statements without one, and the target."""
+    """Return the workload of a directory, or by default of pg_stat_statements, and the target's snapshot."""
     if folder is not None:
         found = workload.from_folder(folder)
         return found, collect(conninfo, only=_FACTS)
@@ -83,7 +83,7 @@ def advise_target(
     progress: Progress = silent,
     copy: Copy | None = None,
 ) -> Advice:
-    """Advise a target: read the workload, open an oracle, search; then verify on a copy.
+    """Find indexes for a target: read the workload, open an oracle, search; then verify on a copy.
 
     Raises :class:`pgwatch_wed.errors.Error` kinds; changes nothing on the target.
     """
@@ -101,7 +101,7 @@ def advise_target(
 
 
 def scripted(advice: Advice, here: Snapshot) -> Advice:
-    """Add the scripts that build each index on the target, and drop what is redundant then."""
+    """Add the scripts that build each index on the target and drop what is then redundant."""
     builder = IndexBuilder(here)
     existing = {ident(i.schema, i.name): i for i in here.indexes}
 
@@ -124,7 +124,7 @@ def _verified(
     conninfo: str,
     progress: Progress,
 ) -> Advice:
-    """Return the advice without what a copy shows to be no gain."""
+    """Return the advice without the indexes that bring no gain on a copy."""
     indexes = [i.index for i in advice.indexes]
     found = verify(
         copy.conninfo, conninfo, indexes, advisor.queries, answers, copy.options, progress

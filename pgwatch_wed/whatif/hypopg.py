@@ -1,9 +1,9 @@
-"""The oracle on the target itself, by the extension HypoPG, with its known errors put right.
+"""The oracle on the target itself, using the extension HypoPG, with its known errors corrected.
 
-HypoPG leaves out what descending a B-tree costs, so that copies of a primary key look useful, and
-its sizes are three to four times too large; costs are corrected here and sizes are our own. Its
-state survives ROLLBACK, so every question begins and ends with a reset, in one transaction. A
-statement whose planning could run somebody's own code on the server is refused.
+HypoPG omits the cost of descending a B-tree, so that copies of a primary key look useful, and its
+sizes are three to four times too large; costs are corrected here, and sizes are our own. Its state
+survives ROLLBACK, so every request begins and ends with a reset, in one transaction. A statement is
+refused if planning it could run user-defined code on the server.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
 Connection = psycopg.Connection[Any]
 
 _GUARDS = Guards()
-_PAGE_MULTIPLIER = 50  # what the planner charges for a page of descent, in operator costs
+_PAGE_MULTIPLIER = 50  # what the planner charges per page of descent, in operator costs
 _KNOWN_METHODS = frozenset({"btree", "brin", "hash"})
 
 
@@ -58,7 +58,7 @@ class HypoPG:
         found = connection.execute(composed("whatif", "hypopg")).fetchone()
         if found is None:
             raise CollectError(
-                "the extension hypopg is not installed in this database",
+                "extension hypopg is not installed in this database",
                 "CREATE EXTENSION hypopg, or use --engine lab, which needs nothing on the server",
             )
         self._schema, self._hides = sql.Identifier(str(found[0])), bool(found[1])
@@ -68,7 +68,9 @@ class HypoPG:
         self.is_c_collation = planner.collation(connection) in ("C", "POSIX")
         self.catalog = catalogs.read(connection)
         if not self._hides:
-            self.notes.append("this hypopg cannot hide existing indexes (1.4 can)")
+            self.notes.append(
+                "this version of HypoPG cannot hide existing indexes (1.4 and later can)"
+            )
 
     def __enter__(self) -> "HypoPG":
         return self
@@ -82,26 +84,26 @@ class HypoPG:
         self._stack.close()
 
     def add(self, indexes: Iterable[Candidate]) -> None:
-        """Try candidates; what HypoPG refuses is remembered."""
+        """Try candidates; those that HypoPG refuses are remembered."""
         for index in dict.fromkeys(indexes):
             if index not in self._sizes and index not in self._refused:
                 self._try(index)
 
     def refusal(self, index: Candidate) -> str | None:
-        """Return why HypoPG does not take an index, or None."""
+        """Return why HypoPG refuses an index, or None."""
         return self._refused.get(index)
 
     def size(self, index: Candidate) -> int:
-        """Return the bytes that it would take when really built."""
+        """Return the size that it would have if it were really built."""
         return self._sizes[index].bytes
 
     def _try(self, index: Candidate) -> None:
         if index.method not in _KNOWN_METHODS:
-            self._refused[index] = f"hypopg knows no {index.method} indexes"
+            self._refused[index] = f"HypoPG does not support {index.method} indexes"
             return
         table = self.catalog.by_name[index.schema, index.table]
         if table.kind == "p":
-            self._refused[index] = "hypopg knows no indexes on partitioned tables"
+            self._refused[index] = "HypoPG does not support indexes on partitioned tables"
             return
         try:
             with self._asking() as connection:
@@ -114,7 +116,7 @@ class HypoPG:
         self._sizes[index] = estimates.size(self.catalog, table, index, rows)
 
     def _rows(self, connection: Connection, index: Candidate, rows: float) -> float:
-        """Return how many rows an index holds; refuse one that could run somebody's own code."""
+        """Return the number of rows in an index; refuse one that could run user-defined code."""
         name = sql.Identifier(index.schema, index.table).as_string()
         keys = ", ".join(key.text for key in index.keys)
         where = f" where {index.predicate}" if index.predicate else ""
@@ -126,7 +128,7 @@ class HypoPG:
         return max(1.0, min(rows, float(tree["Plan Rows"])))
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
-        """Yield queries with their plans without any index, as far as HypoPG can hide them."""
+        """Yield queries with their plans without any indexes, as far as HypoPG can hide them."""
         for query in queries:
             with suppress(PlanError):
                 yield query, self.plan(query, bare=True)
@@ -139,7 +141,7 @@ class HypoPG:
         *,
         bare: bool = False,
     ) -> Plan:
-        """Return the plan with candidates shown and, from HypoPG 1.4 on, existing ones hidden."""
+        """Return the plan with candidates visible and, from HypoPG 1.4 on, existing indexes hidden."""
         self.calls += 1
         try:
             with self._asking() as connection:
@@ -172,7 +174,7 @@ class HypoPG:
         return str(row[0]), index
 
     def _missing_descents(self, tree: PlanNode, by_name: Mapping[str, Candidate]) -> float:
-        """Return the cost of descending hypothetical B-trees, which HypoPG leaves out."""
+        """Return the cost of descending hypothetical B-trees, which HypoPG omits."""
         total = 0.0
         for node, loops in _with_loops(tree, 1.0):
             index = by_name.get(node.get("Index Name", ""))
@@ -183,7 +185,7 @@ class HypoPG:
 
     @contextmanager
     def _asking(self) -> Iterator[Connection]:
-        """Ask in one guarded transaction that leaves nothing, not even after an error."""
+        """Work in one guarded transaction that leaves nothing behind, not even after an error."""
         is_clean = False
         try:
             with self._door.asking("hypopg", settings={"geqo": "off"}) as connection:
@@ -204,7 +206,7 @@ class HypoPG:
 
 
 def _with_loops(node: PlanNode, loops: float) -> Iterator[tuple[PlanNode, float]]:
-    """Yield nodes with how often the plan runs them."""
+    """Yield nodes, and how often the plan runs them."""
     yield node, loops
     children = node.get("Plans", ())
     is_join = node["Node Type"] == "Nested Loop"

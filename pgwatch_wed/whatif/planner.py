@@ -1,4 +1,4 @@
-"""What steers the planner: read from the target, applied where its plans are asked for."""
+"""The settings that influence the planner: read from the target, and applied where it is imitated."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from pgwatch_wed.target.queries import composed
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Return what steers the target's planner, with the settings of its database and role."""
+    """Return the target's planner settings, including those of its database and role."""
     rows = connection.execute(composed("whatif", "planner_settings"))
     return {name: value for name, value in rows if value is not None}
 
@@ -25,7 +25,7 @@ def collation(connection: psycopg.Connection[Any]) -> str:
 
 
 def apply(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
-    """Set what this server knows of the settings; others belong to another major."""
+    """Apply the settings that this server knows; others belong to another major version."""
     for name, value in settings.items():
         try:
             with connection.transaction():

@@ -1,4 +1,4 @@
-"""The statements that advice is for: a folder of ``.sql`` files, or pg_stat_statements."""
+"""The statements to optimize: a directory of ``.sql`` files, or pg_stat_statements."""
 
 import json
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ _MAX_NAME = 60
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Queries that can be planned, those that cannot, and where they come from."""
+    """Queries that can be planned, those that cannot, and their source."""
 
     queries: tuple[Query, ...]
     rejected: tuple[Rejected, ...] = ()
@@ -33,20 +33,20 @@ class Workload:
 
 
 def from_folder(folder: Path) -> Workload:
-    """Read a folder: one statement a ``.sql`` file, weights in ``weights.json`` if there is one.
+    """Read a directory: one statement per ``.sql`` file, and weights from ``weights.json`` if it exists.
 
-    Raises :class:`UsageError` where the folder or the weights cannot be read.
+    Raises :class:`UsageError` if the directory or the weights cannot be read.
     """
     try:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".sql")
     except OSError as error:
         raise UsageError(
             f"could not read the workload {folder}: {error.strerror}",
-            "--workload takes a folder of .sql files, one statement each",
+            "--workload expects a directory of .sql files, one statement each",
         ) from None
     if not files:
         raise UsageError(
-            f"the workload {folder} holds no .sql file", "put one statement into each file"
+            f"the workload {folder} contains no .sql files", "put one statement in each file"
         )
     weights = _weights(folder / WEIGHTS, {p.name for p in files})
     queries, rejected = _parted(_read_file(p, weights.get(p.name, 1.0)) for p in files)
@@ -54,15 +54,15 @@ def from_folder(folder: Path) -> Workload:
 
 
 def from_snapshot(snapshot: Snapshot, most: int | None = None) -> Workload:
-    """Take the users' own statements of a snapshot, the costliest first.
+    """Return the users' own statements in a snapshot, costliest first.
 
-    Raises :class:`CollectError` where the snapshot has none because they could not be read.
+    Raises :class:`CollectError` if the snapshot has none because they could not be read.
     """
     if "statements" in snapshot.missing and not snapshot.statements:
         lacking = snapshot.missing["statements"]
         raise CollectError(
-            f"the workload cannot be taken from pg_stat_statements: {lacking.reason}",
-            f"give --workload DIR, or {lacking.mend}" if lacking.mend else "give --workload DIR",
+            f"the workload could not be read from pg_stat_statements: {lacking.reason}",
+            f"use --workload DIR, or {lacking.mend}" if lacking.mend else "use --workload DIR",
         )
     known = [s for s in statements.of_users(snapshot) if s.text is not None and s.calls]
     own = [s for s in known if statement_text.holds_query(s.text or "")]
@@ -89,15 +89,15 @@ def _read_file(path: Path, weight: float) -> Query | Rejected:
     except UnicodeDecodeError:
         return Rejected(path.name, "the file is not UTF-8")
     except OSError as error:
-        return Rejected(path.name, f"the file cannot be read: {error.strerror}")
+        return Rejected(path.name, f"the file could not be read: {error.strerror}")
     return query_of(path.name, text, weight=weight)
 
 
 def query_of(name: str, text: str, **more: Any) -> Query | Rejected:
-    """Return a query of a text, or why it is none."""
+    """Return the query in a text, or why there is none."""
     try:
         if "\0" in text:
-            raise UnsupportedError("it holds a zero byte")
+            raise UnsupportedError("it contains a null byte")
         parsed = statement.parse(text, _TYPICAL_LIMIT)
     except UnsupportedError as error:
         return Rejected(name, str(error))
@@ -111,19 +111,19 @@ def _weights(file: Path, names: set[str]) -> dict[str, float]:
     try:
         weights = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(weights, dict):
-            raise TypeError("it is no object")
+            raise TypeError("it is not a JSON object")
         return {name: _weight(name, value, names) for name, value in weights.items()}
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
-            f"{file}: {error}", 'it maps file names to weights: {"orders.sql": 12.5}'
+            f"{file}: {error}", 'it must map file names to weights: {"orders.sql": 12.5}'
         ) from None
 
 
 def _weight(name: str, value: Any, names: set[str]) -> float:
     if name not in names:
-        raise ValueError(f"there is no file {name!r}")
+        raise ValueError(f"file {name!r} does not exist")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e18:
-        raise ValueError(f"the weight of {name!r} is not a number from 0 on")
+        raise ValueError(f"the weight of {name!r} must be a non-negative number")
     return float(value)
 
 
@@ -131,7 +131,7 @@ def _of_statement(found: Statement) -> Query | Rejected:
     text = found.text or ""
     name = _name(text, found.query_id)
     if statement_text.is_utility(text):
-        return Rejected(name, "it is a utility statement")
+        return Rejected(name, "it is a utility command")
     return query_of(
         name,
         text,

@@ -1,8 +1,8 @@
--- A row says why a statement is not planned: planning it could run code that is neither PostgreSQL's nor an extension's.
+-- A row says why a statement is not planned: planning it could run code that belongs neither to PostgreSQL nor to an extension.
 with recursive tables as (
     select c.oid, c.relkind, c.relhasrules
     from pg_class c
-    where c.oid = any (%(oids)s::oid[]) and c.oid >= 16384  -- PostgreSQL's own are below
+    where c.oid = any (%(oids)s::oid[]) and c.oid >= 16384  -- lower ones are PostgreSQL's own
     union
     select c.oid, c.relkind, c.relhasrules
     from tables t
@@ -36,7 +36,7 @@ with recursive tables as (
     ) part
     join pg_type y on y.oid = part.oid
     where y.typnamespace <> 'pg_catalog'::regnamespace
--- everything that the planner may look into: expressions, defaults, conditions, checks
+-- everything that the planner may evaluate: expressions, defaults, conditions, checks
 ), looked_into as (
     select 'pg_class'::regclass as class, t.oid
     from tables t
@@ -71,7 +71,7 @@ with recursive tables as (
     select p.oid
     from pg_proc p
     where p.proname = any (%(functions)s::name[])
-        -- t.f calls f(t) where t has no such column
+        -- t.f calls f(t) if t has no such column
         or p.proname = any (%(fields)s::name[]) and p.pronargs > 0
             and exists (select from pg_type y where y.oid = p.proargtypes[0] and y.typtype in ('c', 'p'))
     union
@@ -89,15 +89,15 @@ with recursive tables as (
     join pg_depend d on d.classid = l.class and d.objid = l.oid
     where d.refclassid = 'pg_operator'::regclass
 )
-select 'it reads a view, a foreign table or what is no longer there' as reason
+select 'it reads a view, a foreign table, or a table that no longer exists' as reason
 from tables t
 where t.relkind not in ('r', 'p', 'm', 'S') or t.relhasrules and t.relkind <> 'm'
 union all
-select 'row-level security applies to what it reads'
+select 'row-level security applies to one of its tables'
 from tables t
 where row_security_active(t.oid)
 union all
-select 'it calls a function or an operator of the users'' own'
+select 'it calls a user-defined function or operator'
 from (
     select 'pg_proc'::regclass as class, p.oid, p.proowner as owner
     from functions f
@@ -109,7 +109,7 @@ from (
     join pg_operator o on o.oid = f.oid
     where o.oprnamespace <> 'pg_catalog'::regnamespace
 ) used
--- who owns an extension may add to it, so its members count only where somebody as mighty as we made them
+-- the owner of an extension may add to it, so its members count only if created by a superuser or our own role
 where not exists (
         select from pg_depend d
         where d.classid = used.class and d.objid = used.oid and d.deptype = 'e'

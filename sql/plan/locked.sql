@@ -1,4 +1,4 @@
--- A row says whether somebody holds or waits for an exclusive lock on one of the tables.
+-- A row says whether a session holds or awaits an exclusive lock on one of the tables.
 select exists (
     select
     from pg_locks l

@@ -1,4 +1,4 @@
--- Ends our sessions of one name when the time is up; it is over earlier when there are none any more.
+-- Ends our sessions with a certain name when the time is up; returns earlier if there are none left.
 do $pgwatch_wed$
 declare
     seen boolean := false;
@@ -13,8 +13,8 @@ begin
         end if;
     end loop;
     perform pg_catalog.pg_terminate_backend(pid) from @sessions@;
--- An error that is caught is not in the server's log: being cancelled is how this ends as a rule.
--- With the sessions gone nobody needs it, though we may be cut off and cannot say so.
+-- An error that is caught is not logged by the server, and this is usually ended by being canceled.
+-- Once the sessions are gone it is not needed any more, even if we are disconnected and cannot end it.
 exception when query_canceled then
     null;
 end

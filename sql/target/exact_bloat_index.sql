@@ -1,4 +1,4 @@
--- A row is what pgstatindex measured in a B-tree: bytes, those of empty pages, how full its leaves are.
+-- A row is what pgstatindex measured in a B-tree: its size, the size of empty pages, and the density of its leaves.
 select
     index_size as total_bytes,
     (deleted_pages + empty_pages) * current_setting('block_size')::int8 as dead_bytes,

@@ -1,4 +1,4 @@
--- A row is what pgstattuple measured in a table: bytes, those of dead rows, those that are free.
+-- A row is what pgstattuple measured in a table: its size, the size of dead rows, and free space.
 select
     table_len as total_bytes,
     dead_tuple_len as dead_bytes,

@@ -1,4 +1,4 @@
--- A row is the schema of the extension hypopg, and whether it can hide indexes that are there.
+-- A row is the schema of the extension hypopg, and whether it can hide existing indexes.
 select
     n.nspname as schema,
     exists (

@@ -1,4 +1,4 @@
--- A row is a database on a server, by what tells it from a copy.
+-- A row is a database on a server, with what distinguishes it from a copy.
 select
     current_database() as database,
     pg_is_in_recovery() as is_standby,

@@ -1,4 +1,4 @@
--- A row is a setting that steers the planner, as a new session of this role has it.
+-- A row is a setting that influences the planner, as in a new session of this role.
 select name, reset_val as value
 from pg_settings
 where category like 'Query Tuning%' and name not in ('geqo', 'plan_cache_mode', 'geqo_seed')

@@ -1,8 +1,8 @@
 """The target's schema and statistics → statements that load them into the lab.
 
-pg_dump reads them in a session of its own: one snapshot and ACCESS SHARE on every table, from its
-first statement to its last. Nothing on the server bounds that, since pg_dump sets all timeouts to
-zero; so a session of ours ends it there, and we here.
+pg_dump reads them in a separate session: with one snapshot and ACCESS SHARE on every table, from its
+first statement to its last. Nothing on the server limits that, since pg_dump sets all timeouts to
+zero; so a session of ours ends it there, and this process ends it here.
 """
 
 import secrets
@@ -27,9 +27,9 @@ _OPTIONS = (
     *("--no-tablespaces", "--no-table-access-method", "--no-toast-compression"),
     *("--no-password", "--encoding=UTF8"),
 )
-# no plan depends on it, and a role that reads statistics need not be able to read it
+# no plan depends on it, and a role that reads statistics may lack privileges for it
 _OUR_OWN = "*.pgwatch_wed_alembic_version"
-_LOCKED = "a table is locked; try again when that has passed"
+_LOCKED = "a table is locked; try again later"
 
 
 class DumpError(CollectError):
@@ -37,7 +37,7 @@ class DumpError(CollectError):
 
 
 def major() -> int:
-    """Return the major version of our pg_dump, the newest that it reads."""
+    """Return the major version of our pg_dump, the latest that it can dump."""
     found = programs.major_of(_ours())
     assert found is not None
     return found
@@ -53,7 +53,7 @@ def dumped(
 ) -> Iterator[Path]:
     """Yield a file with the target's schema and statistics, for psql; removed afterwards.
 
-    ``exclude`` are patterns as pg_dump takes them. Raises :class:`CollectError` and
+    ``exclude`` are patterns in pg_dump's syntax. Raises :class:`CollectError` and
     :class:`ConnectError`.
     """
     with tempfile.TemporaryDirectory(prefix="pgwed-dump-") as folder:
@@ -67,7 +67,7 @@ def dumped(
         try:
             _dump(conninfo, options, seconds)
         except psycopg.Error as error:
-            raise DumpError(f"the definitions cannot be read: {said(error)}") from None
+            raise DumpError(f"the definitions could not be read: {said(error)}") from None
         yield file
 
 
@@ -85,7 +85,7 @@ def _dump(conninfo: str, options: list[str], seconds: float) -> None:
 
 @contextmanager
 def _session(conninfo: str, seconds: float) -> Iterator[psycopg.Connection[Any]]:
-    """Connect to a server or to a pool whose sessions are nobody else's."""
+    """Connect to a server, or to a pool that does not share sessions."""
     # the session that ends the dump has to outlive us
     guards = door.Guards(statement_ms=int((seconds + 3 * GRACE_S) * 1000), client_check_s=0)
     with door.asking(conninfo, "pg_dump", guards) as connection:
@@ -94,16 +94,16 @@ def _session(conninfo: str, seconds: float) -> Iterator[psycopg.Connection[Any]]
             return
     if pooler.shares_sessions(conninfo):
         raise DumpError(
-            "a connection pooler shares sessions between its clients, and pg_dump would leave its "
-            "settings behind in them",
-            "give the address of the server itself, or of a pool in session mode",
+            "the connection pooler shares sessions between its clients, and pg_dump would leave its "
+            "settings in them",
+            "connect to the server directly, or to a pool in session mode",
         )
     with door.asking(conninfo, "pg_dump", guards) as connection:
         yield connection
 
 
 def _run(program: programs.Client, options: list[str], seconds: float, deadline: Deadline) -> None:
-    with subprocess.Popen(  # noqa: S603 - a program of PostgreSQL's, arguments are a list
+    with subprocess.Popen(  # noqa: S603 - a PostgreSQL program, arguments are a list
         [str(program.path), *options, f"--dbname={program.conninfo}"],
         env=program.environment,
         stdin=subprocess.DEVNULL,
@@ -120,7 +120,7 @@ def _run(program: programs.Client, options: list[str], seconds: float, deadline:
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise DumpError(
-                f"pg_dump took longer than {seconds:.0f} seconds", "give it more with --seconds"
+                f"pg_dump took longer than {seconds:.0f} s", "increase --seconds"
             ) from None
     if process.returncode:
         raise _failed(words)
@@ -134,4 +134,4 @@ def _failed(said: str) -> DumpError:
         ("statement timeout", _LOCKED),  # how pg_dump waits for a lock
     )
     hint = next((hint for part, hint in hints if part in text), "")
-    return DumpError(f"the definitions cannot be read: {text[-400:]}", hint)
+    return DumpError(f"the definitions could not be read: {text[-400:]}", hint)

@@ -1,13 +1,13 @@
-"""The lab: a target's schema and statistics in a PostgreSQL of our own, without a row of data.
+"""The lab: a target's schema and statistics in our own PostgreSQL server, without any data.
 
-Files have the target's sizes, indexes the heights of their trees, so that the planner says what
-it would say on the target. Candidates are built once and shown to a session by setting
-``indislive`` and ``indisvalid`` inside a transaction that is rolled back: every session sees a set
-of its own, and hiding an existing index is the drop dry run.
+Files have the same sizes as on the target, and indexes the same tree heights, so that the planner
+behaves as it would on the target. Candidates are built once and made visible to a session by setting
+``indislive`` and ``indisvalid`` in a transaction that is rolled back: every session sees its own set,
+and hiding an existing index simulates dropping it.
 
-Planning runs code of the target: functions that call themselves immutable, checks of domains. So
-everything that comes from the target is loaded, read and planned by a role that may do nothing
-else; the superuser only changes catalogs.
+Planning runs code from the target: functions declared IMMUTABLE, domain constraints. So everything from
+the target is loaded, read and planned by a role that may do nothing else; the superuser only changes
+catalogs.
 """
 
 import json
@@ -53,7 +53,7 @@ DATABASE = "lab"
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A candidate in the lab: its own oid and its partitions', where it stands, how large it is."""
+    """A candidate in the lab: its oid and those of its partitions, its files, and its size."""
 
     oids: tuple[int, ...]
     tables: tuple[int, ...]
@@ -107,16 +107,16 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        """Stop the server and remove every trace."""
+        """Stop the server and remove it completely."""
         if self._session is not None:
             self._session.close()
             self._session = None
         self._stack.close()
 
-    # Making it like the target
+    # Imitating the target
 
     def create(self, collation: str) -> None:
-        """Create the lab's database; with ``C`` as its collation where the target has that.
+        """Create the lab's database, with the collation ``C`` if the target has it.
 
         In any other collation LIKE 'x%' cannot use an ordinary B-tree, so it matters.
         """
@@ -124,7 +124,7 @@ class Lab:
         guest.create_database(self._server, DATABASE, "C" if self.is_c_collation else None)
 
     def add_extensions(self, extensions: Iterable[tuple[str, str]]) -> None:
-        """Create the target's extensions, each in its schema, as far as there are such here."""
+        """Create the target's extensions, each in its schema, if they are available here."""
         with self._admin() as connection:
             self._schemas |= guest.add_extensions(connection, extensions)
 
@@ -133,7 +133,7 @@ class Lab:
         return guest.load(self._server, DATABASE, file, self._schemas)
 
     def prepare(self) -> None:
-        """Read what was loaded and give every file the size that its statistics state."""
+        """Read what was loaded, and give every file the size recorded in the statistics."""
         with self._admin() as connection:
             connection.execute(
                 "update pg_class set relispopulated = true where relkind = 'm'"
@@ -144,14 +144,14 @@ class Lab:
                 self.trigram = _schema_of(reader, "pg_trgm")
             paths = _paths(connection)
             self._name_apart(connection)
-            # pages that building left in memory would hide what is written to the files
+            # pages that the build left in shared buffers would hide what is written to the files
             connection.execute(guest.call("select {lab}.pg_buffercache_evict_all()"))
         self._existing_by_name = {f"pgwx_{oid}": oid for oid in self.catalog.indexes}
         for oid, path in paths.items():
             self._stretch(oid, self._server.data / path)
 
     def _name_apart(self, connection: psycopg.Connection[Any]) -> None:
-        """Give indexes names that are unique across schemas: EXPLAIN does not tell the schema."""
+        """Give indexes names that are unique across schemas: EXPLAIN does not show the schema."""
         connection.execute(
             "update pg_class set relname = 'pgwx_' || oid where oid = any(%s)",
             [list(self.catalog.indexes)],
@@ -175,27 +175,27 @@ class Lab:
     # Candidates
 
     def add(self, indexes: Iterable[Candidate]) -> None:
-        """Build candidates, empty but with the size that they would have; unknown ones only.
+        """Build the candidates that are new: empty, but with the size that they would have.
 
-        What the server refuses is remembered: see :meth:`refusal`.
+        Those that the server refuses are remembered: see :meth:`refusal`.
         """
         new = [i for i in dict.fromkeys(indexes) if i not in self._built and i not in self._refused]
         tables: dict[CatalogTable, list[Candidate]] = {}
         for index in new:
             table = self.catalog.by_name.get((index.schema, index.table))
             if table is None:
-                self._refused[index] = f"there is no table {index.schema}.{index.table}"
+                self._refused[index] = f"table {index.schema}.{index.table} does not exist"
             else:
                 tables.setdefault(table, []).append(index)
         if tables:
             self._build(tables)
 
     def refusal(self, index: Candidate) -> str | None:
-        """Return why the server does not take an index, or None."""
+        """Return why the server refuses an index, or None."""
         return self._refused.get(index)
 
     def size(self, index: Candidate) -> int:
-        """Return the bytes that a candidate would take when really built."""
+        """Return the size that a candidate would have if it were really built."""
         return self._built[index].size_bytes
 
     def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
@@ -208,7 +208,7 @@ class Lab:
             with self._emptied(connection, tables):
                 names = self._create_all(builder, tables)
             parts = self._set_apart(connection, names)
-            # pages that building left in memory would hide what is written to the files
+            # pages that the build left in shared buffers would hide what is written to the files
             connection.execute(
                 guest.call(
                     "select {lab}.pg_buffercache_evict_relation(x::regclass) from unnest(%s::oid[]) x"
@@ -231,7 +231,7 @@ class Lab:
     def _emptied(
         self, connection: psycopg.Connection[Any], tables: Iterable[CatalogTable]
     ) -> Iterator[None]:
-        """Make tables look empty: building an index would read every zero of their files."""
+        """Make tables look empty: otherwise building an index would read all the zeros in their files."""
         leaves = {leaf.oid: leaf for table in tables for leaf in self.catalog.leaves(table)}
         files = {
             oid: self._server.data / path for oid, path in _paths(connection, list(leaves)).items()
@@ -249,7 +249,7 @@ class Lab:
         connection: psycopg.Connection[Any],
         tables: Mapping[CatalogTable, Sequence[Candidate]],
     ) -> dict[str, Candidate]:
-        """Create indexes and return them by their names; what the server refuses is remembered."""
+        """Create indexes and return them by name; those that the server refuses are remembered."""
         found: dict[str, Candidate] = {}
         for index in (index for indexes in tables.values() for index in indexes):
             name = f"pgwc_{len(self._built) + len(self._refused) + len(found)}"
@@ -265,7 +265,7 @@ class Lab:
     def _set_apart(
         self, connection: psycopg.Connection[Any], names: Mapping[str, Candidate]
     ) -> dict[Candidate, list[_Part]]:
-        """Hide what was created, give it and its partitions unique names, and return all of it."""
+        """Hide what was created, give it and its partitions unique names, and return everything."""
         found: dict[Candidate, list[_Part]] = {}
         renamed: dict[int, str] = {}
         for name, part in _parts(connection, names):
@@ -324,7 +324,7 @@ class Lab:
     def _matching_rows(
         self, connection: psycopg.Connection[Any], table: CatalogTable, index: Candidate
     ) -> float:
-        """Return how many rows of a table a partial index holds, as the planner sees it."""
+        """Return how many rows of a table are in a partial index, as estimated by the planner."""
         if not index.predicate or table.rows < 1:
             return table.rows
         known = (table.oid, index.predicate)
@@ -335,7 +335,7 @@ class Lab:
                 self._matching[known] = _estimated_rows(connection, relation)
         return max(1.0, min(self._matching[known], table.rows))
 
-    # Asking
+    # Planning
 
     def plan(
         self,
@@ -345,16 +345,16 @@ class Lab:
         *,
         bare: bool = False,
     ) -> Plan:
-        """Return the plan of a query with candidates shown and existing indexes hidden.
+        """Return the plan of a query with candidates visible and existing indexes hidden.
 
         ``bare`` hides every existing index. Raises :class:`PlanError`.
         """
         return self.plan_all([query], indexes, hidden, bare=bare)[0]
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
-        """Yield queries with their plans without any index, all from one transaction.
+        """Yield queries with their plans without any indexes, all in one transaction.
 
-        Hiding hundreds of indexes takes longer than planning, so it is done once.
+        Hiding hundreds of indexes takes longer than planning, so it is done only once.
         """
         connection = self._asking()
         try:
@@ -432,7 +432,7 @@ class Lab:
     # Connections
 
     def _admin(self) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """Connect as the superuser, who calls nothing of the target's."""
+        """Connect as the superuser, who runs no code from the target."""
         return psycopg.connect(
             self._server.dsn(DATABASE), autocommit=True, options="-c search_path=pg_catalog"
         )
@@ -477,7 +477,7 @@ def _paths(
 
 
 def _schema_of(connection: psycopg.Connection[Any], extension: str) -> str | None:
-    """Return the schema of an extension that the target has, or None."""
+    """Return the schema of one of the target's extensions, or None."""
     row = connection.execute(
         "select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace"
         " where e.extname = %s",
@@ -489,7 +489,7 @@ def _schema_of(connection: psycopg.Connection[Any], extension: str) -> str | Non
 def _parts(
     connection: psycopg.Connection[Any], names: Mapping[str, Candidate]
 ) -> Iterator[tuple[str, _Part]]:
-    """Yield indexes by name, and after one on a partitioned table the indexes of the partitions."""
+    """Yield indexes by name, each one on a partitioned table followed by those on the partitions."""
     wanted = {"names": list(names), "schemas": [index.schema for index in names.values()]}
     rows = connection.execute(queries.composed("lab", "index_parts"), wanted)
     for name, *part in rows:

@@ -1,4 +1,4 @@
-"""Values of a column, taken from its statistics: what an expression or an operator class makes of them."""
+"""Values of a column from its statistics, to which expressions and operator classes are applied."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +12,8 @@ from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable
 
 _TIMEOUT = "2s"
 
-# Values between a histogram's bounds can be made up where values can be added and divided. Of others
-# there are the bounds alone, the outermost of which stand for half a bin.
+# Values between a histogram's bounds can be interpolated if the type supports it. Of other types, there
+# are only the bounds, the outermost of which represent half a bin.
 _BETWEEN = {
     "int2": "lo + round((hi - lo) * f)::int2",
     "int4": "lo + round((hi::int8 - lo) * f)::int4",
@@ -29,7 +29,7 @@ _BETWEEN = {
 
 @contextmanager
 def attempt(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Evaluate something of the target's that may fail or take long: then it stays unknown."""
+    """Evaluate something from the target that may fail or take long: then it stays unknown."""
     with suppress(psycopg.Error), connection.transaction():
         connection.execute(
             "select pg_catalog.set_config('statement_timeout', %s, true)", [_TIMEOUT]
@@ -44,9 +44,9 @@ def sampled(
     *,
     between: bool = False,
 ) -> sql.Composed:
-    """Return common table expressions that end in ``sampled(value, share, is_common)``; WITH is not part of it.
+    """Return common table expressions that end in ``sampled(value, share, is_common)``, without WITH.
 
-    ``between`` makes values up inside a histogram's bins, where the type allows.
+    ``between`` interpolates values inside a histogram's bins, if the type allows it.
     """
     made_up = _BETWEEN.get(column.base_type) if between else None
     kind = sql.SQL(_type(connection, table, column))

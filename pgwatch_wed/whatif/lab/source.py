@@ -1,4 +1,4 @@
-"""TARGET → a lab like it."""
+"""TARGET → a lab that imitates it."""
 
 import contextlib
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from pgwatch_wed.whatif import planner
 from pgwatch_wed.whatif.lab import dump
 from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
 
-# With many tables in a FROM the genetic optimizer is a lottery; and a plan of our own is no load.
+# With many tables in FROM, the genetic optimizer is random; and our own plans are not load.
 _OURS = {"geqo": "off", "statement_timeout": "60s"}
 
 
 def open_lab(conninfo: str, seconds: float = 120) -> Lab:
-    """Build a lab of a target; close it, or use it in a ``with`` block."""
+    """Build a lab for a target; close it, or use it in a ``with`` block."""
     with door.asking(conninfo, "lab") as connection:
         _check_major(connection.info.server_version // 10_000)
         settings = planner.read(connection)
@@ -36,7 +36,7 @@ def open_lab(conninfo: str, seconds: float = 120) -> Lab:
 
 
 def _extensions(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
-    """Return extensions with their schemas; what is no text in a SQL_ASCII database is left out."""
+    """Return extensions with their schemas, except for names in a SQL_ASCII database that are not valid text."""
     found = []
     for row in connection.execute(composed("whatif", "extensions")):
         texts = [x.decode(errors="replace") if isinstance(x, bytes) else x for x in row]
@@ -49,8 +49,8 @@ def _check_major(target: int) -> None:
     ours = dump.major()
     if target > ours:
         raise CollectError(
-            f"the lab is PostgreSQL {ours} and cannot copy a server of {target}",
-            "--engine hypopg asks the extension HypoPG on the target instead",
+            f"the lab is PostgreSQL {ours} and cannot imitate PostgreSQL {target}",
+            "use --engine hypopg, which requires the extension HypoPG on the target",
         )
 
 

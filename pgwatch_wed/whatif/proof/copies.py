@@ -1,4 +1,4 @@
-"""A copy of the target, to build and measure on: which one it is, and that it is not the target."""
+"""A copy of the target on which to build and measure: what it is, and that it is not the target."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from pgwatch_wed.target import door, wire
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import planner
 
-_LOCK = 7_203_441_865_231  # any number that only we use
+_LOCK = 7_203_441_865_231  # an arbitrary number of our own
 _FEW_PAGES = 0.5
 _PIN = (
     "select pg_catalog.set_config('search_path', %s, false),"
@@ -22,7 +22,7 @@ _PIN = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A database of a server. ``system`` and ``timeline`` are None where the role may not ask."""
+    """A database on a server. ``system`` and ``timeline`` are None if the role may not read them."""
 
     database: str
     is_standby: bool
@@ -34,7 +34,7 @@ class Place:
 
 
 def place(connection: psycopg.Connection[Any]) -> Place:
-    """Return where a connection leads."""
+    """Return the database of a connection."""
     row = connection.execute(composed("whatif", "place")).fetchone()
     assert row is not None
     may_ask = connection.execute(composed("whatif", "may_read_system")).fetchone()
@@ -45,14 +45,14 @@ def place(connection: psycopg.Connection[Any]) -> Place:
 
 
 def is_same(one: Place, other: Place) -> bool:
-    """Tell whether two places are one database, or cannot be told apart.
+    """Tell whether two places are the same database, or cannot be distinguished.
 
-    A promoted copy has the identifier of its origin, but a timeline of its own.
+    A promoted copy has the system identifier of its origin, but its own timeline.
     """
     if one.start == other.start and one.oid == other.oid:
         return True
     if one.system is None or other.system is None:
-        # a standby and its primary look like strangers to who may not ask
+        # without the privilege, a standby and its primary look unrelated
         return one.is_standby or other.is_standby
     return (one.system, one.timeline, one.database) == (
         other.system,
@@ -78,7 +78,7 @@ class CopySession:
 def opened(copy: str, target: str) -> Iterator[CopySession]:
     """Yield a session on a copy.
 
-    Raises :class:`UsageError` where the copy is the target itself, or cannot be written to.
+    Raises :class:`UsageError` if the copy is the target itself, or cannot be written to.
     """
     with door.asking(target, "copy") as production:
         settings = planner.read(production)
@@ -88,7 +88,9 @@ def opened(copy: str, target: str) -> Iterator[CopySession]:
         here = place(connection)
         _check(here, origin)
         if not _one(connection, "select pg_catalog.pg_try_advisory_lock(%s)", _LOCK):
-            raise CollectError("another verification runs on this copy", "wait until it has ended")
+            raise CollectError(
+                "another verification is running on this copy", "wait until it has finished"
+            )
         planner.apply(connection, settings)
         yield CopySession(connection, path, tuple(_notes(here, origin)))
 
@@ -105,7 +107,7 @@ def connected(copy: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def check(copy: str, target: str) -> None:
-    """Raise :class:`UsageError` where a copy is the target itself, or cannot be written to."""
+    """Raise :class:`UsageError` if a copy is the target itself, or cannot be written to."""
     with door.asking(target, "copy") as production, connected(copy) as connection:
         _check(place(connection), place(production))
 
@@ -113,21 +115,21 @@ def check(copy: str, target: str) -> None:
 def _check(here: Place, origin: Place) -> None:
     if here.is_standby:
         raise UsageError(
-            "the copy given to --verify is a standby, on which nothing can be built",
+            "the copy given to --verify is a standby, on which indexes cannot be built",
             "promote it, or restore a dump elsewhere",
         )
     if is_same(here, origin):
         raise UsageError(
-            f"the copy given to --verify is the target itself, or cannot be told from it"
+            f"the copy given to --verify is the target itself, or cannot be distinguished from it"
             f" (database {here.database})",
-            "give a copy: a restored dump, or a promoted or renamed one; nothing is built on the target",
+            "specify a copy: a restored dump, or a promoted or renamed copy; nothing is built on the target",
         )
 
 
 def _notes(here: Place, origin: Place) -> Iterator[str]:
     if here.pages < _FEW_PAGES * origin.pages:
         share = 100 * here.pages / max(1, origin.pages)
-        yield f"the copy has {share:.0f} % of the target's pages; there, times may differ"
+        yield f"the copy has {share:.0f}% of the target's pages; times on the target may differ"
 
 
 def _one(connection: psycopg.Connection[Any], query: LiteralString, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One session on a copy that runs queries and measures them; see :class:`Stopwatch`."""
+"""A session on a copy that runs queries and measures them; see :class:`Stopwatch`."""
 
 import json
 import time
@@ -16,13 +16,13 @@ from pgwatch_wed.facts.features import Features
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names, walk
 from pgwatch_wed.whatif.model import PlanError
 
-_ENOUGH_MS = 100.0  # short queries run again until they have taken this long together
+_ENOUGH_MS = 100.0  # short queries are repeated until they have taken this long in total
 _MOST_RUNS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The best of some runs: elapsed ms, CPU ms of the backend where known, blocks touched."""
+    """The best of several runs: elapsed ms, CPU ms of the backend if known, blocks touched."""
 
     elapsed_ms: float
     cpu_ms: float | None
@@ -32,7 +32,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A plan without its numbers: equal texts mean equal work."""
+    """A plan without numbers: equal texts mean equal work."""
 
     text: str
     used: frozenset[str]
@@ -40,11 +40,11 @@ class Shape:
 
 
 class NotRunError(Exception):
-    """The copy refuses to run a query; the text is its message in one line."""
+    """The copy refuses to run a query; the text is its message on one line."""
 
 
 class Stopwatch:
-    """Plans and runs queries with some of the new indexes absent, and leaves no trace of it.
+    """Plans and runs queries with some of the new indexes absent, and leaves nothing behind.
 
     An index is made absent by dropping it in a transaction that is rolled back.
     """
@@ -57,12 +57,12 @@ class Stopwatch:
 
     @property
     def has_cpu(self) -> bool:
-        """The server's process can be seen from here."""
+        """Whether the server process is visible to this process."""
         return self._clock is not None
 
     @contextmanager
     def without(self, indexes: Iterable[tuple[str, str]]) -> Iterator[None]:
-        """Take indexes (schema and name) away for the length of a ``with`` block; read-only."""
+        """Remove indexes (schema and name) for the duration of a ``with`` block; read-only."""
         connection = self._connection
         connection.execute("begin")
         try:
@@ -79,10 +79,10 @@ class Stopwatch:
         """Return how a query is planned now; raise :class:`PlanError`."""
         possible = Features.of(self._connection.info.server_version).has_generic_plans()
         if has_parameters and not possible:
-            raise PlanError(f"a statement with parameters is not explained: {possible.why_not}")
+            raise PlanError(f"a statement with parameters cannot be planned: {possible.why_not}")
         generic = "generic_plan, " if has_parameters else ""
         try:
-            with self._connection.transaction():  # a savepoint: what fails must not end the whole
+            with self._connection.transaction():  # a savepoint: a failure must not abort everything
                 tree = self._explain(f"{generic}costs off, verbose", text)["Plan"]
         except psycopg.Error as error:
             if self._connection.closed:
@@ -92,10 +92,10 @@ class Stopwatch:
         return Shape(json.dumps(tree), frozenset(used_names(tree)), is_parallel)
 
     def run(self, text: str, limit_ms: float) -> Run:
-        """Run a query some times and return its best run.
+        """Run a query several times and return the best run.
 
-        One that takes longer than ``limit_ms`` counts as that long and incomplete. Raises
-        :class:`NotRunError` where the query fails.
+        A query that takes longer than ``limit_ms`` counts as that long and incomplete. Raises
+        :class:`NotRunError` if the query fails.
         """
         best: Run | None = None
         spent, count = 0.0, 0
@@ -150,7 +150,7 @@ class _Clock:
 
     @classmethod
     def of(cls, connection: psycopg.Connection[Any]) -> "_Clock | None":
-        """Find the connection's process, or None where it is not (surely) one of this machine."""
+        """Return the connection's process, or None if it is not certainly on this machine."""
         folder = Path("/proc") / str(connection.info.backend_pid)
         try:
             title = (folder / "cmdline").read_bytes().decode("utf-8", "replace")
@@ -158,12 +158,12 @@ class _Clock:
             clock.read_ms()
         except (OSError, ValueError, IndexError):
             return None
-        # another machine or container may have a process of this number too
+        # another machine or container may have a process with this number, too
         expected = f"{connection.info.user} {connection.info.dbname}"
         return clock if title.startswith("postgres") and expected in title else None
 
     def read_ms(self) -> float:
-        """Return how long it has been on a processor."""
+        """Return the CPU time that it has used."""
         return int(self.path.read_text(encoding="ascii").split()[0]) / 1e6
 
 

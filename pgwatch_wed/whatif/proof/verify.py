@@ -1,8 +1,8 @@
-"""The truth about an advised set: built on a copy, run there, and its losers taken out.
+"""Verification of a recommended set: it is built on a copy, run there, and losers are rejected.
 
-Nothing stays: the indexes are dropped however the verification ends, and those of one that was
-killed by the next. Subsets are tried without building anything twice, by dropping the rest in a
-transaction that is rolled back; a plan that was measured once is not run again.
+Nothing is left behind: the indexes are dropped even if the verification fails, and those of a killed
+one by the next. Subsets are tried without building anything twice, by dropping the rest in a
+transaction that is rolled back; a plan that has been measured is not run again.
 """
 
 import time
@@ -26,11 +26,11 @@ from pgwatch_wed.whatif.proof.stopwatch import NotRunError, Run, Shape, Stopwatc
 from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, QueryTruth, Verified, VerifyOptions
 
 _PREFIX = "pgwatch_wed_verify_"
-_HURT = 1.2  # a query that takes longer than this part of its time before is hurt
+_HURT = 1.2  # a query that takes longer than this multiple of its original time is hurt
 _LEAST_LOSS_MS = 0.2
-_PAYS = 20.0  # an index may hurt a query where others save so many times as much
-_NOISE = 0.002  # of the whole workload's time: less is no gain
-_GRACE = 3.0  # a query that takes so many times as long as before is not waited for
+_PAYS = 20.0  # an index may hurt a query if others save this many times as much
+_NOISE = 0.002  # of the whole workload's time; less is not a gain
+_GRACE = 3.0  # a query that takes this many times as long as before is canceled
 _LEAST_LIMIT_MS = 250.0
 _BUILD_MS = 3_600_000
 
@@ -39,7 +39,7 @@ Kept = frozenset[str]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An index that stands on the copy under a name of its own."""
+    """An index that exists on the copy, under a temporary name."""
 
     index: Candidate
     name: str
@@ -49,9 +49,9 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A query as it runs on the copy; without ``text`` it is only planned.
+    """A query as it is run on the copy; without ``text``, it is only planned.
 
-    ``expected`` are the indexes that the oracle's plan uses, for where the copy cannot plan it.
+    ``expected`` are the indexes that the oracle's plan uses, in case the copy cannot plan it.
     """
 
     query: Query
@@ -70,10 +70,10 @@ def verify(
     options: VerifyOptions | None = None,
     progress: Progress = silent,
 ) -> Verified:
-    """Build indexes on a copy of the target, run the queries, and tell which were worth it.
+    """Build indexes on a copy of the target, run the queries, and report which were worth it.
 
     The queries must plan on the oracle. Raises :class:`pgwatch_wed.errors.Error` kinds; a query
-    that fails there is named in ``not_run``, and an index that cannot be built in ``losers``.
+    that fails there is listed in ``not_run``, and an index that cannot be built in ``losers``.
     """
     wanted = options or VerifyOptions()
     with copies.opened(copy, target) as session:
@@ -97,7 +97,7 @@ def verify(
 def _standing(
     copy: str, session: CopySession, indexes: Sequence[Candidate], progress: Progress
 ) -> Iterator[tuple[list[Built], list[Loser]]]:
-    """Build indexes for the length of a ``with`` block."""
+    """Build indexes for the duration of a ``with`` block."""
     built: list[Built] = []
     failed: list[Loser] = []
     try:
@@ -108,11 +108,14 @@ def _standing(
             except psycopg.Error as error:
                 if session.connection.closed:
                     raise
-                failed.append(Loser(index, index.ddl(), f"the copy cannot build it: {said(error)}"))
+                failed.append(
+                    Loser(index, index.ddl(), f"it could not be built on the copy: {said(error)}")
+                )
         yield built, failed
     except psycopg.Error as error:
         raise CollectError(
-            f"the copy failed: {said(error)}", "is it running, and used by nobody else?"
+            f"the copy failed: {said(error)}",
+            "check that it is running and not used by anyone else",
         ) from None
     finally:
         wire.end(session.connection)
@@ -130,13 +133,13 @@ def _build(session: CopySession, index: Candidate, name: str) -> Built:
         connection.execute(index.ddl(name).encode())
     seconds = time.monotonic() - began
     if any(key.column is None for key in index.keys):
-        # the planner knows nothing of an expression until then
+        # the planner knows nothing about an expression until then
         connection.execute(sql.SQL("analyze {}").format(sql.Identifier(index.schema, index.table)))
     return Built(index, name, _named_apart(connection, index.schema, name), seconds)
 
 
 def _named_apart(connection: psycopg.Connection[Any], schema: str, name: str) -> int:
-    """Give the indexes of partitions names by which plans tell them; return all their bytes."""
+    """Give the indexes of partitions names by which plans identify them; return their total size."""
     wanted = {"schema": schema, "name": name}
     parts = connection.execute(composed("copy", "index_sizes"), wanted).fetchall()
     rename = sql.SQL("alter index {} rename to {}")
@@ -148,14 +151,14 @@ def _named_apart(connection: psycopg.Connection[Any], schema: str, name: str) ->
 
 
 def _clear(connection: psycopg.Connection[Any]) -> None:
-    """Drop what a verification left that was killed; only one runs at a time."""
+    """Drop what a killed verification left behind; only one runs at a time."""
     rows = connection.execute(composed("copy", "left_over"), {"prefix": _PREFIX}).fetchall()
     for schema, name in rows:
         connection.execute(sql.SQL("drop index {}").format(sql.Identifier(schema, name)))
 
 
 def _take_down(copy: str, names: Sequence[tuple[str, str]]) -> None:
-    """Drop the indexes in a session of its own: the other may be in any state."""
+    """Drop the indexes in a separate session: the other may be in any state."""
     try:
         with copies.connected(copy) as connection:
             for schema, name in names:
@@ -164,20 +167,20 @@ def _take_down(copy: str, names: Sequence[tuple[str, str]]) -> None:
     except (psycopg.Error, Error) as error:
         raise CollectError(
             f"indexes named {_PREFIX}… could not be dropped from the copy: {error}",
-            "the next verification drops them, or do it by hand",
+            "the next verification will drop them, or drop them manually",
         ) from None
 
 
 def _task(
     query: Query, oracle: Oracle, indexes: Iterable[Candidate], connection: psycopg.Connection[Any]
 ) -> Task:
-    # what costs were weighed with is no weight of times: a measured query counts by its calls
+    # weights of costs are not weights of times: a measured query is weighted by its calls
     weight = query.calls if query.calls is not None else query.weight
     task = Task(query, weight, query.sql, frozenset())
     try:
         task = replace(task, expected=oracle.plan(query, indexes).used)
         if query.is_write:
-            return replace(task, text=None, reason="it writes, and is only planned")
+            return replace(task, text=None, reason="it changes data, so it is only planned")
         if query.has_parameters:
             tree = oracle.plan(query, bare=True).tree
             task = replace(task, text=values.filled(query.sql, tree, oracle.catalog, connection))
@@ -213,7 +216,7 @@ class _Trial:
         self._losers: list[Loser] = []
 
     def run(self) -> Verified:
-        """Measure, drop losers, and tell."""
+        """Measure, drop losers, and return the result."""
         everything = frozenset(self._built)
         self._look(everything, self._tasks)
         self._look(frozenset(), self._tasks)
@@ -228,7 +231,7 @@ class _Trial:
         unchanged = len([n for n in runnable if n not in measured and n not in self._not_run])
         return self._told(kept, measured, unchanged)
 
-    # Looking and running
+    # Planning and running
 
     def _look(self, kept: Kept, names: Iterable[str]) -> None:
         """Plan queries with only some of the indexes; what cannot be planned is noted."""
@@ -267,7 +270,7 @@ class _Trial:
         text = self._tasks[name].text
         assert text is not None
         if self._is_late():
-            self._not_run[name] = "the time for the verification was up"
+            self._not_run[name] = "the time for the verification was exhausted"
             return
         try:
             run = self._watch.run(text, self._limit_ms(name))
@@ -295,7 +298,7 @@ class _Trial:
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
 
-    # What is known
+    # Results so far
 
     def _shape(self, name: str, kept: Kept) -> Shape:
         return self._shapes[name, kept]
@@ -307,7 +310,7 @@ class _Trial:
         return [n for n in self._tasks if index in self._shape(n, kept).used]
 
     def _ms(self, name: str, kept: Kept) -> float:
-        """Return the time of a query under a set: of the processor, unless others helped it."""
+        """Return the time of a query with a set: CPU time, unless parallel workers helped."""
         shapes = (self._shape(name, frozenset()), self._shape(name, kept))
         run = self._runs[name, shapes[1].text]
         if run.cpu_ms is None or any(s.is_parallel for s in shapes):
@@ -322,17 +325,17 @@ class _Trial:
     # Choosing
 
     def _without_idle(self, kept: Kept) -> Kept:
-        """Take out what no plan uses."""
+        """Remove what no plan uses."""
         used = {i for n in self._tasks for i in self._shape(n, kept).used}
         for name in sorted(kept - used):
             self._lose(name, "no plan on the copy uses it")
         smaller = kept & used
-        for name in self._tasks:  # an index that no plan used can change none
+        for name in self._tasks:  # removing an index that no plan used changes no plan
             self._shapes[name, smaller] = self._shape(name, kept)
         return smaller
 
     def _without_hurt(self, kept: Kept, names: Sequence[str]) -> Kept:
-        """Take out what makes a query slower, unless it saves others far more."""
+        """Remove what makes a query slower, unless it saves others far more."""
         while not self._is_late():
             hurt = self._worst(kept, names)
             if hurt is None:
@@ -356,7 +359,7 @@ class _Trial:
         return after > _HURT * before and after - before > _LEAST_LOSS_MS
 
     def _cured(self, kept: Kept, names: Sequence[str], hurt: str) -> Kept:
-        """Return the set without what hurts a query, at the least loss for the others."""
+        """Return the set without what hurts a query, at the lowest loss for the others."""
         used = self._shape(hurt, kept).used & kept
         trials = list(dict.fromkeys([*(kept - {i} for i in sorted(used)), kept - used]))
         for trial in trials:
@@ -373,11 +376,11 @@ class _Trial:
             return kept
         factor = self._ms(hurt, kept) / max(self._ms(hurt, frozenset()), 0.01)
         for name in sorted(kept - best):
-            self._lose(name, f"it makes {hurt} {factor:.1f} times as slow")
+            self._lose(name, f"{hurt} takes {factor:.1f} times as long with it")
         return self._without_idle(best)
 
     def _measure_smaller(self, smaller: Kept, kept: Kept, names: Sequence[str]) -> None:
-        """Measure a smaller set, where only the queries can differ that used what is gone."""
+        """Measure a smaller set, in which only queries that used what is removed can differ."""
         gone = kept - smaller
         for name in self._tasks:
             if not self._shape(name, kept).used & gone:
@@ -386,23 +389,23 @@ class _Trial:
         self._measure(smaller, names)
 
     def _without_useless(self, kept: Kept, names: Sequence[str]) -> Kept:
-        """Take out, the least useful first, what saves nothing beside the others."""
+        """Remove, least useful first, what saves nothing in addition to the others."""
         least = _NOISE * self._total(frozenset(), names)
         while not self._is_late():
             gains = {i: gain for i in kept if (gain := self._gain(i, kept, names)) is not None}
             worst = min(gains, key=lambda i: gains[i], default=None)
             if worst is None or gains[worst] > least:
                 return kept
-            self._lose(worst, "it saves no measurable time beside the others")
+            self._lose(worst, "it saves no measurable time in addition to the others")
             kept = self._without_idle(kept - {worst})
         return kept
 
     def _gain(
         self, index: str, kept: Kept, names: Sequence[str], *, partly: bool = False
     ) -> float | None:
-        """Return what an index saves beside the others, or None where that cannot be measured.
+        """Return what an index saves in addition to the others, or None if that cannot be measured.
 
-        ``partly`` is content with some of the queries that use it.
+        ``partly`` allows that only some of the queries that use it were run.
         """
         were_run = [n not in self._not_run for n in self._users(index, kept)]
         if self._is_late() or not (any(were_run) if partly else all(were_run)):
@@ -416,7 +419,7 @@ class _Trial:
         index = self._built[name].index
         self._losers.append(Loser(index, index.ddl(), reason))
 
-    # Telling
+    # Results
 
     def _told(self, kept: Kept, names: Sequence[str], unchanged: int) -> Verified:
         ran = [n for n in names if n not in self._not_run]
@@ -427,7 +430,7 @@ class _Trial:
             for gain in [self._gain(n, kept, names, partly=True)]
         ]
         notes = (
-            f"{n} is slower with the set, which others gain far more by"
+            f"{n} is slower with these indexes, but others gain far more"
             for n in sorted(self._forgiven)
             if n in ran and self._is_hurt(n, kept)
         )
@@ -460,7 +463,7 @@ class _Trial:
 
 
 def _whole(name: str) -> str:
-    """Return the name of an index for that of one of its partitions'."""
+    """Return the name of the whole index for that of one of its partitions."""
     if not name.startswith(_PREFIX):
         return name
     return _PREFIX + name.removeprefix(_PREFIX).partition("_")[0]
