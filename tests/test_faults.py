@@ -101,7 +101,10 @@ LOCKED = {
     "partition": ("lock table only app.events_2024 in access exclusive mode", {"app.events_2024"}),
     "parent": ("lock table app.events in access exclusive mode", {"app.events"}),
     "index": ("drop index app.orders_lower_idx", {"app.orders"}),
-    "rewrite": ("alter table app.customers alter score type numeric(9, 3)", {"app.customers"}),
+    "rewrite": (
+        "alter table app.customers add column drawn float8 default random()",
+        {"app.customers"},
+    ),
     "matview": ("refresh materialized view app.totals", {"app.totals"}),
     "sequence": ("drop sequence app.loose cascade", {"app.uses_loose"}),
     "vacuum full": ("truncate app.unlogged_one restart identity", {"app.unlogged_one"}),
