@@ -1,5 +1,6 @@
 """Fixtures that give tests their servers, and the promise that chosen versions really ran."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -11,6 +12,9 @@ from tests import servers
 
 _TALLY = pytest.StashKey["Tally"]()
 _CHOSEN = pytest.StashKey[list[servers.ServerSpec]]()
+
+# Set, tests marked as `edges` run on every chosen server, too.
+_ALL = "PGWATCH_WED_ALL_VERSIONS"
 
 Need = tuple[tuple[Any, ...], Mapping[str, Any]]
 StartServer = Callable[..., servers.Server]
@@ -100,10 +104,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if all(spec.fits(*args, **kwargs) for args, kwargs in needs)
     ]
     if "every_pg" in metafunc.fixturenames:
+        if any(metafunc.definition.iter_markers("edges")):
+            fitting = _edges(fitting)
         _parametrize(metafunc, "every_pg", fitting, needs)
     if "pg" in metafunc.fixturenames and needs:
         preferred = [s for s in (servers.default(),) if all(s.fits(*a, **k) for a, k in needs)]
         _parametrize(metafunc, "pg", (preferred or fitting[::-1])[:1], needs)
+
+
+def _edges(specs: list[servers.ServerSpec]) -> list[servers.ServerSpec]:
+    """Return the oldest and the newest of the servers, and one in between."""
+    ordered = sorted(specs, key=lambda s: s.major)
+    places = sorted({0, len(ordered) // 3, len(ordered) - 1})
+    return ordered if os.environ.get(_ALL) else [ordered[i] for i in places if i < len(ordered)]
 
 
 def _parametrize(
