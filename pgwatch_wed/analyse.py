@@ -1,14 +1,14 @@
 """Snapshots + rules + config → Report. Pure: no clock, no connection, no globals."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from pgwatch_wed import __version__, units
 from pgwatch_wed.config import Config
-from pgwatch_wed.facts import Snapshot, Table
+from pgwatch_wed.facts import OtherRelation, Snapshot, Table
 from pgwatch_wed.findings import (
     Coverage,
     Finding,
@@ -238,7 +238,20 @@ def _for_readers(snapshot: Snapshot, config: Config, original: Original) -> Snap
         for f in fields(snapshot)
         if f.name in _TABLE_FACTS
     }
-    return replace(snapshot, **own, sessions=sessions, statements=statements)
+    others = (*snapshot.other_relations, *_left_out(snapshot, hidden))
+    return replace(
+        snapshot, **own, other_relations=others, sessions=sessions, statements=statements
+    )
+
+
+def _left_out(snapshot: Snapshot, hidden: Set[int]) -> Iterator[OtherRelation]:
+    """Yield what keeps its name, and stays a partition, though no rule looks at it."""
+    for t in snapshot.tables:
+        if t.oid in hidden:
+            yield OtherRelation(t.oid, t.schema, t.name, t.kind, t.parent_oid)
+    for i in snapshot.indexes:
+        if i.table_oid in hidden:
+            yield OtherRelation(i.oid, i.schema, i.name, i.kind, None)
 
 
 def _skips(config: Config, table: Table, original: Original) -> bool:

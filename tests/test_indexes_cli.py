@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from alembic.config import Config as AlembicConfig
 from sqlalchemy.engine import URL
 
 from pgwatch_wed.cli import indexes
+from pgwatch_wed.target.collect import collect
 from pgwatch_wed.whatif import engines, output
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from tests import servers
@@ -150,6 +152,21 @@ def test_the_script_builds_every_index_valid_and_its_undo_takes_them_away(
     undo = [line.removeprefix("-- undo: ") for line in script.splitlines() if "-- undo: " in line]
     psql(shop, "\n".join(undo))
     assert schema(shop, pg) == before
+
+
+def test_what_becomes_redundant_is_dropped_as_it_can_be(db: str, advice: Advice) -> None:
+    psql(
+        db,
+        "create table p (a int) partition by range (a); create index p_a on p (a);"
+        "create table t (a int); create index t_a on t (a); alter table t add constraint t_u unique (a);",
+    )
+    one = replace(advice.indexes[0], makes_redundant=("public.p_a", "public.t_a", "public.gone"))
+    told = engines.scripted(replace(advice, indexes=(one,)), collect(db))
+    drops = [line for line in output.as_sql(told).splitlines() if "then redundant" in line]
+    assert [line.partition(": ")[2] for line in drops] == [
+        "DROP INDEX public.p_a;",
+        "DROP INDEX CONCURRENTLY public.t_a;",
+    ]
 
 
 def alembic(dsn: str, folder: Path, revision: str) -> AlembicConfig:

@@ -516,7 +516,10 @@ def _option(options: Iterable[str], name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class OtherRelation:
-    """A view, foreign table, composite type or the like: its name is taken, and it may be a partition."""
+    """A view, foreign table, composite type or the like: its name is taken, and it may be a partition.
+
+    For rules, what the configuration leaves out is one, too.
+    """
 
     oid: int
     schema: str

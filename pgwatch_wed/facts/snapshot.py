@@ -265,10 +265,9 @@ class Snapshot:
         return _group((t for t in self.tables if t.parent_oid is not None), "parent_oid")
 
     @cached_property
-    def foreign_partitions_of(self) -> Mapping[int, tuple[OtherRelation, ...]]:
-        """Partitions that are foreign tables by parent oid."""
-        foreign = (o for o in self.other_relations if o.kind == "f" and o.parent_oid is not None)
-        return _group(foreign, "parent_oid")
+    def other_partitions_of(self) -> Mapping[int, tuple[OtherRelation, ...]]:
+        """Partitions that are foreign tables, or in a schema that is left out, by parent oid."""
+        return _group((o for o in self.other_relations if o.parent_oid is not None), "parent_oid")
 
     @cached_property
     def partition_indexes_of(self) -> Mapping[int, tuple[Index, ...]]:

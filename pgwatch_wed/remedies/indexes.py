@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Constraint, Index, MissingIndex, Snapshot, Table
+from pgwatch_wed.facts import Constraint, Index, MissingIndex, OtherRelation, Snapshot, Table
 from pgwatch_wed.findings import Remedy
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.remedies import locks as held
 from pgwatch_wed.remedies import partitions
@@ -18,6 +19,8 @@ _NO_UNDO = "-- the definition could not be read because the table is locked; sav
 _NO_TABLE = (
     "-- none: its table is not among the facts; PostgreSQL itself makes the index of a TOAST table"
 )
+_NO_EXCLUSION = "-- none from the facts: save what pg_get_constraintdef() says before you drop it"
+_NO_PARTS = "-- none from the facts: partitions of it are in schemas that are left out"
 _KINDS = {"p": "PRIMARY KEY", "u": "UNIQUE"}
 
 
@@ -131,11 +134,21 @@ def drop(snapshot: Snapshot, index: Index) -> Remedy:
 def _undo(snapshot: Snapshot, index: Index, table: Table | None) -> str:
     if table is None:
         return _NO_TABLE
+    if index.is_exclusion:
+        return _NO_EXCLUSION
+    if has_unseen_parts(snapshot, table):
+        return _NO_PARTS
     # reading the definitions of all other indexes takes its time, and only partitions' are needed
     alone = IndexedTable(table.schema, table.name, table.kind)
     top = _tree(snapshot, table) if index.kind == "I" else alone
     steps = partitions.restored(top, _old(snapshot, index))
     return "\n".join(lines(steps)) if steps is not None else _NO_UNDO
+
+
+def has_unseen_parts(snapshot: Snapshot, table: Table) -> bool:
+    """Tell whether some partition, which may have indexes, is among what is left out."""
+    oids = ix.partitions(snapshot, table.oid) if table.kind == "p" else ()
+    return any(part.kind != "f" for oid in oids for part in snapshot.other_partitions_of[oid])
 
 
 def shape(snapshot: Snapshot, index: Index) -> str | None:
@@ -149,19 +162,29 @@ def shape(snapshot: Snapshot, index: Index) -> str | None:
 
 def _tree(snapshot: Snapshot, table: Table, above: tuple[int, ...] = ()) -> IndexedTable:
     """Return a table with its partitions at every level; what inherits from another table is a table of its own."""
-    foreign = snapshot.foreign_partitions_of[table.oid] if table.kind == "p" else ()
-    below = snapshot.partitions_of[table.oid] if table.kind == "p" else ()
-    path = (*above, table.oid)
     return IndexedTable(
         table.schema,
         table.name,
         table.kind,
-        (
-            *(_tree(snapshot, part, path) for part in below if part.oid not in path),
-            *(IndexedTable(part.schema, part.name, part.kind) for part in foreign),
-        ),
+        tuple(_parts(snapshot, table, above)),
         tuple(_old(snapshot, i) for i in snapshot.indexes_of[table.oid] if i.is_live),
     )
+
+
+def _parts(
+    snapshot: Snapshot, table: Table | OtherRelation, above: tuple[int, ...]
+) -> Iterator[IndexedTable]:
+    if table.kind != "p":
+        return
+    path = (*above, table.oid)
+    for part in snapshot.partitions_of[table.oid]:
+        if part.oid not in path:
+            yield _tree(snapshot, part, path)
+    # foreign tables, and what is left out: of their indexes nothing is known
+    for other in snapshot.other_partitions_of[table.oid]:
+        if other.oid not in path:
+            parts = tuple(_parts(snapshot, other, path))
+            yield IndexedTable(other.schema, other.name, other.kind, parts)
 
 
 def _old(snapshot: Snapshot, index: Index) -> OldIndex:

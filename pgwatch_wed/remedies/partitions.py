@@ -418,12 +418,12 @@ def _notes(piece: _Piece) -> tuple[str, ...]:
 
 def _said(piece: _Piece) -> Iterator[str]:
     yield (
-        "Not inside a transaction. If a statement fails, drop the invalid index that CONCURRENTLY may leave "
+        "Run outside a transaction block. If a statement fails, drop the invalid index that it may have left "
         "behind, and continue with that statement."
     )
     yield (
-        "Statements without CONCURRENTLY take no time, but wait for their locks while others wait behind them: "
-        "set lock_timeout for those, and reset it for the others, which may have to wait."
+        "Statements without CONCURRENTLY are quick, but have to wait for their locks, and others queue behind "
+        "them: set lock_timeout for these alone, since the others may have to wait long."
     )
     if any(_attaches_again(each) for each in _all_pieces(piece)):
         yield (

@@ -57,12 +57,12 @@ class Candidate:
     method: str = "btree"
     options: str = ""
 
-    def ddl(self, name: str = "", *, concurrently: bool = False, only: bool = False) -> str:
+    def ddl(self, name: str = "", *, concurrently: bool = False) -> str:
         """Return CREATE INDEX; the name is quoted here."""
         words = ["CREATE INDEX"]
         words += ["CONCURRENTLY"] if concurrently else []
         words += [ident(name)] if name else []
-        words += ["ON", *(["ONLY"] if only else []), ident(self.schema, self.table)]
+        words += ["ON", ident(self.schema, self.table)]
         words += ["USING", self.method, f"({', '.join(k.sql for k in self.keys)})"]
         words += [f"INCLUDE ({', '.join(map(ident, self.include))})"] if self.include else []
         words += [f"WITH ({self.options})"] if self.options else []

@@ -235,3 +235,42 @@ def test_of_equals_the_one_that_a_standby_reads_stays(db: str) -> None:
     node = NodeIndexUsage("standby", snapshot.now, None, usages)
     assert set(findings(snapshot, "index-duplicate")) == {"t_a_again"}
     assert set(findings(replace(snapshot, nodes=(node,)), "index-duplicate")) == {"t_a"}
+
+
+LEFT_OUT = """
+create schema archive;
+create table customers (id int primary key);
+create table orders (id int, at date, customer int references customers, k int) partition by range (at);
+create table orders_25 partition of orders for values from ('2025-01-01') to ('2026-01-01');
+create table archive.orders partition of orders for values from ('2020-01-01') to ('2025-01-01') partition by hash (id);
+create table archive.orders_0 partition of archive.orders for values with (modulus 1, remainder 0);
+create view archive.orders_customer_idx as select 1;
+insert into customers select generate_series(1, 100);
+insert into orders select g, date '2024-06-01' + g % 500, 1 + g % 100, g from generate_series(1, 20000) g;
+create index orders_k on orders (k);
+create index orders_k_too on orders (k);
+create index half on only orders (id);
+analyze;
+"""
+
+
+def test_partitions_in_schemas_that_are_left_out_are_partitions(db: str) -> None:
+    psql(db, LEFT_OUT)
+    snapshot = collect(db)
+    (found,) = report(snapshot, "index-missing-fk", skip_schemas=["archive"]).findings
+    psql(db, found.remedy[0].sql)
+    with psycopg.connect(db) as connection:
+        valid = connection.execute(
+            "select indrelid::regclass::text, indisvalid from pg_index"
+            " where pg_get_indexdef(indexrelid) like '%(customer)' order by 1"
+        ).fetchall()
+    assert valid == [
+        (name, True) for name in ("archive.orders", "archive.orders_0", "orders", "orders_25")
+    ]
+    half = report(snapshot, "index-incomplete", skip_schemas=["archive"])
+    assert half.verdicts[0].verdict is Verdict.UNKNOWN
+    assert "schemas that are left out" in half.verdicts[0].reason
+    (twin,) = report(snapshot, "index-duplicate", skip_schemas=["archive"]).findings
+    assert twin.remedy[0].undo.startswith("-- none from the facts")
+    (twin,) = report(snapshot, "index-duplicate").findings
+    assert twin.remedy[0].undo.startswith("CREATE INDEX orders_k_too ON ONLY")

@@ -11,7 +11,7 @@ it, in which case this is the normal state; hence info.
 
 ## Not reported
 Partitioned tables without partitions; indexes that a session is building; a part of a larger partitioned index, which is
-reported as a whole.
+reported as a whole. If some partitions are in schemas that the configuration skips, the verdict is unknown.
 
 ## Remedy
 Create the index on each partition that lacks it with CREATE INDEX CONCURRENTLY, then attach it. If a partition already
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Index, OtherRelation, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.remedies.indexes import IndexBuilder
+from pgwatch_wed.remedies.indexes import IndexBuilder, has_unseen_parts
 from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "tables", "columns", "index_builds", "index_definitions")
@@ -52,8 +52,14 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
 
 def _judge(
     builder: IndexBuilder, snapshot: Snapshot, index: Index, table: Table
-) -> Iterator[Finding]:
+) -> Iterator[Finding | Unknown]:
     """Judge a partitioned index, which is valid once every partition has an attached, valid one."""
+    if has_unseen_parts(snapshot, table):
+        yield Unknown(
+            "partitions of it are in schemas that are left out, so whether they have the index is not known",
+            object=ix.object_of(snapshot, index),
+        )
+        return
     lacking = list(_lacking(snapshot, index, table))
     if not lacking and not snapshot.partition_indexes_of[index.oid]:
         return  # there is no partition that could lack it
@@ -82,7 +88,7 @@ def _lacking(snapshot: Snapshot, index: Index, table: Table) -> Iterator[Table |
             yield from _lacking(snapshot, child, part)
         elif child is None or not child.is_usable:
             yield part
-    yield from snapshot.foreign_partitions_of[table.oid]
+    yield from (part for part in snapshot.other_partitions_of[table.oid] if part.kind == "f")
 
 
 def _title(index: Index, lacking: list[Table | OtherRelation]) -> str:
