@@ -354,6 +354,33 @@ def test_an_attachment_waits_for_readers_and_on_only_for_writers(pg: Server, db:
     take(db, [attach])
 
 
+def test_a_level_that_hangs_already_locks_the_tables_above(every_pg: Server, every_db: str) -> None:
+    psql(every_db, INCOMPLETE["a level below"].sql)
+    snapshot = facts(every_db)
+    index = next(i for i in snapshot.indexes if i.name == "i")
+    remedy = IndexBuilder(snapshot).completed(table(snapshot, "t"), index)
+    assert remedy is not None
+    build, attach = remedy.sql.splitlines()[-2:]
+    assert "also ACCESS EXCLUSIVE on the partitioned tables above" in remedy.lock
+    psql(every_db, build)
+    with psycopg.connect(every_db) as other:
+        other.execute("lock table only t in access share mode")
+        assert "lock timeout" in refused(every_db, Step(attach, ""))
+
+
+def test_levels_from_below_upwards_lock_no_table_above(every_pg: Server, every_db: str) -> None:
+    psql(every_db, LEVELS)
+    snapshot = facts(every_db)
+    script = IndexBuilder(snapshot).build(table(snapshot, "t"), "(k)")
+    for step in script.steps:
+        with psycopg.connect(every_db) as other:
+            if "ATTACH" in step.sql:
+                other.execute("lock table only t, only t2, only t2a in access share mode")
+                psql(every_db, f"set lock_timeout = '2s'; {step.sql}")
+            else:
+                psql(every_db, step.sql)
+
+
 def refused(dsn: str, step: Step) -> str:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("set lock_timeout = '200ms'")

@@ -194,7 +194,7 @@ def _old(snapshot: Snapshot, index: Index) -> OldIndex:
         oid=index.oid,
         schema=index.schema,
         name=index.name,
-        text=definitions.read(definition) if definition else None,
+        definition=definition,
         is_valid=index.is_usable,
         parent_oid=index.parent_oid,
         constraint=_owner(snapshot, index),

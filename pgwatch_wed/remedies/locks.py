@@ -24,6 +24,7 @@ ATTACH = (
     "ACCESS EXCLUSIVE on the index that is attached: waits for running queries of its partition and "
     "briefly blocks new ones"
 )
+ATTACH_BELOW = f"{ATTACH}; where it makes its parent valid, also ACCESS EXCLUSIVE on the partitioned tables above"
 ATTACH_ALL = (
     "SHARE on the table and all its partitions: builds nothing, but waits for running writes and "
     "briefly blocks new ones"

@@ -13,6 +13,7 @@ from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
 from pgwatch_wed.remedies.free_names import FreeNames
 from pgwatch_wed.remedies.script import Script, Step
+from pgwatch_wed.sqltext import definitions
 from pgwatch_wed.sqltext.definitions import IndexText
 
 
@@ -32,12 +33,21 @@ class OldIndex:
     oid: int
     schema: str
     name: str
-    text: IndexText | None
+    definition: str = ""
     is_valid: bool = True
     parent_oid: int | None = None
     constraint: OwnedBy | None = None
     tablespace: str | None = None
     after: tuple[Step, ...] = ()
+
+    @property
+    def text(self) -> IndexText | None:
+        """Its definition, read only now: a partitioned table has thousands of them."""
+        return definitions.read(self.definition) if self.definition else None
+
+    def might_be(self, text: IndexText) -> bool:
+        """Tell whether all columns of an index occur in the definition."""
+        return all(key.replace('"', '""') in self.definition for key in text.keys if key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +172,8 @@ class _Planner:
         return [
             i
             for i in table.indexes
-            if i.text is not None
+            if i.might_be(self.text)
+            and i.text is not None
             and i.text.form == self.text.form
             and (self.is_left_to_postgres or i.text.order == self.text.order)
             and (i.constraint and (i.constraint.kind, i.constraint.deferral)) == wanted
@@ -222,22 +233,20 @@ def _attached_to(table: IndexedTable, old: OldIndex) -> Iterator[tuple[IndexedTa
 # The usual way: the partitioned tables first
 
 
-def _raised(piece: _Piece) -> Iterator[Step]:
-    """Yield the steps for a piece and all below it; what is made hangs on the top as soon as it can."""
+def _raised(piece: _Piece, *, hangs: bool = False) -> Iterator[Step]:
+    """Yield the steps for a piece, and for each of its parts before that is attached.
+
+    A level that hangs on a higher one when it becomes valid locks the tables above it.
+    """
     yield from _own(piece)
-    yield from _below(piece)
-
-
-def _below(piece: _Piece) -> Iterator[Step]:
     for part in piece.parts:
         if part.hangs_on(piece) and (part.is_done or part.is_partitioned):
-            yield from _below(part)
-            continue
-        yield from _own(part)
-        yield _attached(piece, part)
-        yield from _below(part)
+            yield from _raised(part, hangs=True)
+        else:
+            yield from _raised(part)
+            yield _attached(piece, part, hangs=hangs)
     if _lacks_nothing(piece):
-        yield _attached(piece, piece.parts[0])
+        yield _attached(piece, piece.parts[0], hangs=hangs)
 
 
 def _lacks_nothing(piece: _Piece) -> bool:
@@ -291,8 +300,9 @@ def _constrained(piece: _Piece, constraint: OwnedBy, what: str, only: str = "") 
     )
 
 
-def _attached(parent: _Piece, part: _Piece) -> Step:
-    return Step(f"ALTER INDEX {parent.index} ATTACH PARTITION {part.index}", held.ATTACH)
+def _attached(parent: _Piece, part: _Piece, *, hangs: bool) -> Step:
+    lock = held.ATTACH_BELOW if hangs else held.ATTACH
+    return Step(f"ALTER INDEX {parent.index} ATTACH PARTITION {part.index}", lock)
 
 
 # Where a partition is a foreign table: the partitions first
