@@ -19,6 +19,8 @@ from tests import nulls
 from tests.psql import psql
 from tests.servers import Server
 
+pytestmark = pytest.mark.edges
+
 PREPARE = "create extension pg_stat_statements;\n"
 FOLDER = Path(__file__).parent / "scenarios"
 BAD = sorted(p.relative_to(FOLDER).as_posix() for p in FOLDER.glob("*/bad*.sql"))
