@@ -245,7 +245,7 @@ def _for_readers(snapshot: Snapshot, config: Config, original: Original) -> Snap
 
 
 def _left_out(snapshot: Snapshot, hidden: Set[int]) -> Iterator[OtherRelation]:
-    """Yield what keeps its name, and stays a partition, though no rule looks at it."""
+    """Yield what keeps its name, and remains a partition, although no rule looks at it."""
     for t in snapshot.tables:
         if t.oid in hidden:
             yield OtherRelation(t.oid, t.schema, t.name, t.kind, t.parent_oid)

@@ -67,7 +67,7 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the program; errors take one line, and Ctrl-C and SIGTERM leave nothing half-written."""
     _open_what_is_closed()
-    # Facts are hundreds of thousands of objects without a cycle: looking for one took a fifth of a run.
+    # Facts are hundreds of thousands of objects without cycles: looking for cycles took a fifth of a run.
     gc.set_threshold(100_000, 50, 100)
     signal.signal(signal.SIGTERM, _terminated)
     signal.signal(signal.SIGINT, _interrupted)

@@ -1,4 +1,4 @@
-"""What follows from a snapshot and is asked for again and again: worked out once, and kept with it."""
+"""What is derived from a snapshot and needed repeatedly: computed once, and kept with it."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 def derived(work: Callable[[Snapshot], Result]) -> Callable[[Snapshot], Result]:
-    """Call a function once a snapshot; what it returns must not be changed."""
+    """Call a function once per snapshot; its result must not be modified."""
 
     @wraps(work)
     def kept(snapshot: Snapshot) -> Result:

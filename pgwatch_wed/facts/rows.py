@@ -518,7 +518,7 @@ def _option(options: Iterable[str], name: str) -> str | None:
 class OtherRelation:
     """A view, foreign table, composite type or the like: its name is taken, and it may be a partition.
 
-    For rules, what the configuration leaves out is one, too.
+    For rules, this includes what the configuration leaves out.
     """
 
     oid: int
@@ -535,9 +535,9 @@ class OtherRelation:
 
 @dataclass(frozen=True, slots=True)
 class SystemTable:
-    """A system catalog, or a temporary table of any session: what ``tables`` leaves out.
+    """A system catalog, or a temporary table of any session, which ``tables`` does not include.
 
-    ``pid`` is that of the session which a temporary table belongs to, from 16 on.
+    ``pid`` is that of the session that owns a temporary table, from 16 on.
     """
 
     oid: int
@@ -778,8 +778,8 @@ class IndexUsage:
 class IndexDefinition:
     """CREATE INDEX as PostgreSQL prints it; absent for relations that were locked.
 
-    Beside it, what the text does not say and DROP INDEX takes away, too; the statistics' targets are those of
-    ``statistics_columns``.
+    In addition, what is not in the text but is also lost with DROP INDEX; the statistics targets are those
+    of ``statistics_columns``.
     """
 
     oid: int

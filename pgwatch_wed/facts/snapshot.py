@@ -163,7 +163,7 @@ class Snapshot:
 
     @cached_property
     def derived(self) -> dict[Any, Any]:
-        """What was worked out of it; see :func:`pgwatch_wed.facts.derived.derived`."""
+        """What was computed from it; see :func:`pgwatch_wed.facts.derived.derived`."""
         return {}
 
     # Lookups
@@ -185,7 +185,7 @@ class Snapshot:
 
     @cached_property
     def tables_named(self) -> Mapping[str, tuple[Table, ...]]:
-        """Tables by name, those of all schemas together."""
+        """Tables by name, from all schemas."""
         return _group(self.tables, "name")
 
     @cached_property
@@ -229,7 +229,7 @@ class Snapshot:
 
     @cached_property
     def index_definition_by_oid(self) -> dict[int, IndexDefinition]:
-        """CREATE INDEX, and what else belongs to an index, by index oid."""
+        """CREATE INDEX, and other properties of an index, by index oid."""
         return {d.oid: d for d in self.index_definitions}
 
     @cached_property

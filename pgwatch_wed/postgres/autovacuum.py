@@ -31,11 +31,11 @@ class Heap:
     live: int
     dead: int
     last_vacuum: datetime | None
-    # When autovacuum last had reason to look at it, or it was vacuumed manually.
+    # When autovacuum last had a reason to check it, or it was vacuumed manually.
     last_visit: datetime | None = None
     # Rows inserted since its pages were counted.
     inserted: int = 0
-    # The server's counts contradict each other: ``dead`` is 0, and says nothing.
+    # The server's counts contradict each other: ``dead`` is 0 and meaningless.
     is_doubtful: bool = False
 
     @property
@@ -94,7 +94,7 @@ def _contradicts(table: Table, a: TableActivity, vacuumed: datetime) -> bool:
 
 
 def _may_be_gone(snapshot: Snapshot, table: Table, a: TableActivity, vacuumed: datetime) -> bool:
-    """Tell whether a VACUUM of a moment ago left room for all rows that are counted as dead."""
+    """Tell whether a very recent VACUUM left free space for all rows that are counted as dead."""
     if _vacuumed_once(snapshot, a) or snapshot.now - vacuumed > timedelta(minutes=1):
         return False
     room = bloat.estimate(snapshot, table) if _was_clean(table) else None
@@ -108,7 +108,7 @@ def _vacuumed_once(snapshot: Snapshot, a: TableActivity) -> bool:
 
 
 def _was_clean(table: Table) -> bool:
-    """Tell whether it had no dead rows when its pages were counted: all were visible to everybody."""
+    """Tell whether it had no dead rows when its pages were counted: all were visible to all transactions."""
     return table.rows > 0 and table.all_visible_pages >= 0.9 * table.pages
 
 
@@ -229,7 +229,7 @@ def had_time(snapshot: Snapshot, heap: Heap, last_visit: datetime | None, naptim
     """Tell whether autovacuum should have processed a heap by now, if it has been due since its last visit.
 
     A heap past its trigger is not overdue: autovacuum looks at each database once per
-    autovacuum_naptime. One naptime is enough if all workers are busy, none if autovacuum does not come.
+    autovacuum_naptime. One naptime is enough if all workers are busy, none if autovacuum does not run.
     """
     return not comes(snapshot, heap) or waited(snapshot, last_visit, naptimes)
 

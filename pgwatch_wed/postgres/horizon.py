@@ -35,7 +35,7 @@ class Holder:
 def holders(snapshot: Snapshot) -> tuple[Holder, ...]:
     """Return everything that holds back VACUUM in this database's tables or catalogs, oldest first.
 
-    Whoever waits for a lock cannot help it: what it waits for is the holder.
+    A session that waits for a lock is not the cause: what it waits for is the holder.
     """
     found = [
         *_without_waiters(snapshot, list(_sessions(snapshot))),
@@ -84,7 +84,7 @@ def _sessions(snapshot: Snapshot, *, everywhere: bool = False) -> Iterator[Holde
 def _oldest_ids(snapshot: Snapshot) -> list[tuple[datetime, int]]:
     """Return the transactions that have an ID, of any database, by when they began.
 
-    Every snapshot that is taken while one of them runs is as old as it is, and not to blame for that.
+    Every snapshot taken while one of them runs is as old as that transaction, but is not the cause.
     """
     sessions = [(s.xact_start, s.xid_age_xids) for s in snapshot.sessions]
     prepared = [(p.prepared_at, p.xid_age_xids) for p in snapshot.prepared_transactions]
@@ -110,7 +110,7 @@ def _without_waiters(snapshot: Snapshot, found: list[Holder]) -> Iterator[Holder
 
 
 def _roots(waits: Waits, stuck: Collection[int]) -> dict[Participant, list[int]]:
-    """Return who is to blame for sessions that wait, each session once."""
+    """Return the causes for which sessions wait, each session only once."""
     found: dict[Participant, list[int]] = {}
     left = {pid for pid in stuck if pid in waits.by_pid}
     for root in sorted(waits.roots, key=lambda r: (r not in stuck, str(r))):

@@ -32,14 +32,14 @@ def of_users(snapshot: Snapshot) -> tuple[Statement, ...]:
 
 @derived
 def queries(snapshot: Snapshot) -> tuple[Statement, ...]:
-    """Return those of :func:`of_users` that read or write rows; hidden ones may do."""
+    """Return those of :func:`of_users` that read or write rows, or whose text is hidden."""
     return tuple(
         s for s in of_users(snapshot) if s.text is None or not statement_text.is_utility(s.text)
     )
 
 
 def readable(snapshot: Snapshot) -> Iterator[tuple[Statement, str]]:
-    """Yield users' statements with their texts, where these are known: nested ones too, role by role."""
+    """Yield users' statements with known texts, including nested ones, separately for each role."""
     for s in _without_tools(snapshot):
         if s.text is not None:
             yield s, s.text

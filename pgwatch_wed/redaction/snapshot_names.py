@@ -163,7 +163,7 @@ def learn(names: Names, s: Snapshot) -> None:
 
 
 def _is_catalog(row: Any) -> bool:
-    """Tell whether a row is about a system catalog, whose name says nothing of a database."""
+    """Tell whether a row is about a system catalog, whose name reveals nothing about a database."""
     return (
         isinstance(row, SystemTable)
         and row.schema in ("pg_catalog", "pg_toast", "information_schema")

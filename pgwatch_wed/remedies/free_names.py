@@ -1,4 +1,4 @@
-"""Names for new indexes: as PostgreSQL would choose them, and free."""
+"""Names for new indexes: as PostgreSQL would choose them, and not in use."""
 
 from collections.abc import Iterable, Mapping, Set
 
@@ -6,18 +6,18 @@ _MAX_BYTES = 63
 
 
 class FreeNames:
-    """Gives each name once, and none that something in the schema has."""
+    """Returns each name only once, and none that is in use in the schema."""
 
     def __init__(self, taken: Mapping[str, Set[str]]) -> None:
         self._taken = taken
         self._given: dict[str, set[str]] = {}
 
     def take(self, schema: str, name: str) -> None:
-        """Say that a name is somebody's."""
+        """Mark a name as used."""
         self._given.setdefault(schema, set()).add(name)
 
     def is_free(self, schema: str, name: str) -> bool:
-        """Tell whether nothing in the schema is called so."""
+        """Tell whether a name is not in use in the schema."""
         return name not in self._taken.get(schema, ()) and name not in self._given.get(schema, ())
 
     def new(self, schema: str, table: str, words: Iterable[str], suffix: str = "idx") -> str:
@@ -38,6 +38,6 @@ def fitted(table: str, stem: str, suffix: str) -> str:
             one = one[:-1]
         else:
             other = other[:-1]
-    # a character that was cut in two goes as a whole
+    # a truncated character is removed completely
     parts = (part.decode("utf-8", "ignore") for part in (one, other))
     return "_".join([*filter(None, parts), suffix])

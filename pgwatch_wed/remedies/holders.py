@@ -1,4 +1,4 @@
-"""SQL that makes what holds back VACUUM let go of it."""
+"""SQL that releases what holds back VACUUM."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""SQL that builds, replaces and drops indexes without stopping anybody, and the way back."""
+"""SQL that creates, replaces and drops indexes without blocking reads or writes, and how to undo it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from pgwatch_wed.sqltext.definitions import IndexText
 
 _NO_UNDO = "-- the definition could not be read because the table is locked; save it before you drop the index"
 _NO_TABLE = (
-    "-- none: its table is not among the facts; PostgreSQL itself makes the index of a TOAST table"
+    "-- none: its table was not read; the index of a TOAST table is created by PostgreSQL itself"
 )
-_NO_EXCLUSION = "-- none from the facts: save what pg_get_constraintdef() says before you drop it"
-_NO_PARTS = "-- none from the facts: partitions of it are in schemas that are left out"
+_NO_EXCLUSION = "-- not known: save the output of pg_get_constraintdef() before you drop it"
+_NO_PARTS = "-- not known: some of its partitions are in skipped schemas"
 _KINDS = {"p": "PRIMARY KEY", "u": "UNIQUE"}
 
 
 @dataclass(frozen=True, slots=True)
 class AdvisedIndex:
-    """What the advisor would add, and the script that builds it."""
+    """An index recommended by the advisor, and the script that builds it."""
 
     advice: MissingIndex
     script: Script
@@ -39,25 +39,25 @@ class AdvisedIndex:
 
 
 class IndexBuilder:
-    """Builds the indexes of one report: an index that is advised twice is the same, and no name is given twice."""
+    """Builds the indexes of one report: an index recommended twice is the same, and no name is used twice."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._names = FreeNames(snapshot.relation_names)
         self._made: dict[tuple[str, str, object], Script] = {}
-        # first, since its names were given before
+        # first, since its names are already chosen
         self.advised = tuple(self._of_the_advisor())
 
     def build(self, table: Table, shape: str) -> Script:
         """Return the script for an index of this shape (``USING brin (at)``) on a table and its partitions."""
         text = definitions.of_shape(shape)
-        if text is None:  # a column that is not among the facts
+        if text is None:  # a column that was not read
             sql = f"CREATE INDEX CONCURRENTLY ON {ident(table.schema, table.name)} {shape}"
             return Script((Step(sql, held.CONCURRENTLY, in_transaction=False),))
         return self._script(_tree(self._snapshot, table), text)
 
     def named(self, schema: str, table: str, ddl: str, name: str) -> Script:
-        """Return the script for an index that has a name already; ``ddl`` is its CREATE INDEX."""
+        """Return the script for an index that already has a name; ``ddl`` is its CREATE INDEX."""
         text = definitions.read(ddl)
         if text is None:
             return Script((Step(ddl.removesuffix(";"), held.SHARE),))
@@ -68,7 +68,7 @@ class IndexBuilder:
         return self._script(tree, text, name)
 
     def advised_for(self, table: Table, columns: tuple[str, ...]) -> Script | None:
-        """Return the script of an advised index that begins with these columns, if there is one."""
+        """Return the script of a recommended index that begins with these columns, if there is one."""
         for each in self.advised:
             here = (each.advice.schema, each.advice.table) == (table.schema, table.name)
             if here and each.begins_with(columns):
@@ -80,7 +80,7 @@ class IndexBuilder:
         return self.build(table, shape).remedy, drop(self._snapshot, index)
 
     def completed(self, table: Table, index: Index) -> Remedy | None:
-        """Return what makes a partitioned index valid; None where its definition could not be read."""
+        """Return what makes a partitioned index valid; None if its definition could not be read."""
         old = _old(self._snapshot, index)
         if old.text is None:
             return None
@@ -116,7 +116,7 @@ def words_of(text: IndexText) -> tuple[str, ...]:
 
 
 def drop(snapshot: Snapshot, index: Index) -> Remedy:
-    """Return the SQL that drops an index, or the constraint that owns it, and brings it back."""
+    """Return the SQL that drops an index, or the constraint that owns it, and that re-creates it."""
     table = snapshot.table_by_oid.get(index.table_oid)
     undo = _undo(snapshot, index, table)
     if index.constraint_name is not None and table is not None:
@@ -138,7 +138,7 @@ def _undo(snapshot: Snapshot, index: Index, table: Table | None) -> str:
         return _NO_EXCLUSION
     if has_unseen_parts(snapshot, table):
         return _NO_PARTS
-    # reading the definitions of all other indexes takes its time, and only partitions' are needed
+    # reading the definitions of all other indexes takes time, and only partitions' are needed
     alone = IndexedTable(table.schema, table.name, table.kind)
     top = _tree(snapshot, table) if index.kind == "I" else alone
     steps = partitions.restored(top, _old(snapshot, index))
@@ -146,22 +146,22 @@ def _undo(snapshot: Snapshot, index: Index, table: Table | None) -> str:
 
 
 def has_unseen_parts(snapshot: Snapshot, table: Table) -> bool:
-    """Tell whether some partition, which may have indexes, is among what is left out."""
+    """Tell whether a partition that may have indexes was left out."""
     oids = ix.partitions(snapshot, table.oid) if table.kind == "p" else ()
     return any(part.kind != "f" for oid in oids for part in snapshot.other_partitions_of[oid])
 
 
 def shape(snapshot: Snapshot, index: Index) -> str | None:
-    """Return an index's definition from USING on, or None where it could not be read."""
+    """Return an index's definition from USING on, or None if it could not be read."""
     text = definitions.read(snapshot.definition_by_oid.get(index.oid, ""))
     return text.shape if text is not None else None
 
 
-# What the script builder looks at
+# Input of the script builder
 
 
 def _tree(snapshot: Snapshot, table: Table, above: tuple[int, ...] = ()) -> IndexedTable:
-    """Return a table with its partitions at every level; what inherits from another table is a table of its own."""
+    """Return a table with its partitions at every level; inheritance children are separate tables."""
     return IndexedTable(
         table.schema,
         table.name,
@@ -180,7 +180,7 @@ def _parts(
     for part in snapshot.partitions_of[table.oid]:
         if part.oid not in path:
             yield _tree(snapshot, part, path)
-    # foreign tables, and what is left out: of their indexes nothing is known
+    # foreign tables, and partitions left out: nothing is known about their indexes
     for other in snapshot.other_partitions_of[table.oid]:
         if other.oid not in path:
             parts = tuple(_parts(snapshot, other, path))
@@ -188,7 +188,7 @@ def _parts(
 
 
 def _old(snapshot: Snapshot, index: Index) -> OldIndex:
-    # an exclusion constraint is more than its index tells
+    # the index of an exclusion constraint does not tell everything
     definition = "" if index.is_exclusion else snapshot.definition_by_oid.get(index.oid, "")
     return OldIndex(
         oid=index.oid,
@@ -218,7 +218,7 @@ def _constraints(snapshot: Snapshot, index: Index) -> Iterator[Constraint]:
 
 
 def _after(snapshot: Snapshot, index: Index) -> Iterator[Step]:
-    """Yield what an index has beside its definition."""
+    """Yield what an index has in addition to its definition."""
     name = ident(index.schema, index.name)
     table = snapshot.table_by_oid.get(index.table_oid)
     found = snapshot.index_definition_by_oid.get(index.oid)

@@ -1,4 +1,4 @@
-"""What the locks of a remedy mean for others."""
+"""The effects of a remedy's locks on other sessions."""
 
 SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE on the table: does not block reads or writes, only other maintenance and DDL"
 ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE on the table: blocks all reads and writes"

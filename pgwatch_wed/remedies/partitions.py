@@ -1,9 +1,9 @@
-"""The one script that builds an index on a table with partitions, and the way back.
+"""The one script that builds an index on a table with partitions, and how to undo it.
 
-PostgreSQL has no CREATE INDEX CONCURRENTLY for a partitioned table. So the index is created on the
-partitioned tables alone, built on each partition, and attached; it becomes valid with the last one.
-A foreign table can have no index, and that way ends with an index that never becomes valid; there the
-partitions' indexes are built first, and CREATE INDEX on the parent attaches what it finds.
+PostgreSQL does not support CREATE INDEX CONCURRENTLY on partitioned tables. So the index is created on
+the partitioned tables alone, built on each partition, and attached; it becomes valid with the last one.
+A foreign table cannot have an index, so that such an index would never become valid; in that case, the
+partitions' indexes are built first, and CREATE INDEX on the parent attaches them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from pgwatch_wed.sqltext.definitions import IndexText
 
 @dataclass(frozen=True, slots=True)
 class OwnedBy:
-    """The constraint that an index belongs to: its kind (``UNIQUE``), and what may be deferred."""
+    """The constraint that an index belongs to: its kind (``UNIQUE``), and whether it is deferrable."""
 
     name: str
     kind: str
@@ -28,7 +28,7 @@ class OwnedBy:
 
 @dataclass(frozen=True, slots=True)
 class OldIndex:
-    """An index that a table has already. ``after`` are statements that complete its definition."""
+    """An existing index of a table. ``after`` are statements that complete its definition."""
 
     oid: int
     schema: str
@@ -75,7 +75,7 @@ class IndexedTable:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """The index of one table: ``old`` is taken where there is one, else it is created."""
+    """The index of one table: ``old`` is used if there is one, otherwise it is created."""
 
     table: IndexedTable
     name: str
@@ -87,26 +87,26 @@ class _Piece:
 
     @property
     def index(self) -> str:
-        """The index's name with its schema, quoted."""
+        """The quoted name of the index, with its schema."""
         return ident(self.table.schema, self.name)
 
     @property
     def is_partitioned(self) -> bool:
-        """It has no storage; the partitions' indexes have."""
+        """Whether it has no storage; its partitions' indexes do."""
         return self.table.kind == "p"
 
     @property
     def is_new(self) -> bool:
-        """It is not there yet."""
+        """Whether it does not exist yet."""
         return self.old is None
 
     @property
     def is_done(self) -> bool:
-        """It is there, and complete."""
+        """Whether it exists and is complete."""
         return self.old is not None and self.old.is_valid
 
     def hangs_on(self, parent: "_Piece") -> bool:
-        """Tell whether it is attached to the parent already."""
+        """Tell whether it is already attached to the parent."""
         return (
             parent.old is not None
             and self.old is not None
@@ -119,8 +119,8 @@ def build(
 ) -> Script:
     """Return the script that builds an index on a table and all its partitions.
 
-    ``words`` go into the names of the partitions' indexes. An equal index that is there already is
-    taken: attached if it is valid, repaired first if it is not.
+    ``words`` go into the names of the partitions' indexes. An equal existing index is used: it is
+    attached if it is valid, and repaired first if it is not.
     """
     if table.foreign:
         planner = _Planner(text, names, words, is_left_to_postgres=True)
@@ -136,38 +136,38 @@ def build(
 def complete(
     table: IndexedTable, old: OldIndex, names: FreeNames, words: Sequence[str]
 ) -> Script | None:
-    """Return the script that makes a partitioned index valid; None where its definition is unknown."""
+    """Return the script that makes a partitioned index valid; None if its definition is unknown."""
     if old.text is None:
         return None
     if table.foreign:
         return _renewed(table, old, _Planner(old.text, names, words, is_left_to_postgres=True))
     piece = _Planner(old.text, names, words).piece(table, old, old.name)
-    # two primary keys there cannot be, not even for a moment
+    # there cannot be two primary keys, not even for a moment
     undo = () if old.constraint else _undone(names, piece)
     return Script(tuple(_raised(piece)), undo, _notes(piece), _NO_DETACH)
 
 
 def restored(table: IndexedTable, old: OldIndex) -> tuple[Step, ...] | None:
-    """Return the steps that bring an index back as it is now, with those of its partitions."""
+    """Return the steps that re-create an index as it is now, with those of its partitions."""
     piece = _as_it_is(table, old)
     return None if piece is None else (*_made(piece, old), *_finished(table, old))
 
 
-# What is to be done for which table
+# What to do for each table
 
 
 @dataclass(frozen=True, slots=True)
 class _Planner:
-    """Decides which of the indexes that are there is taken, and how the others are called."""
+    """Decides which existing indexes are used, and the names of the others."""
 
     text: IndexText
     names: FreeNames
     words: Sequence[str]
-    # CREATE INDEX on a parent attaches the oldest equal one, and does not look at DESC and NULLS FIRST
+    # CREATE INDEX on a parent attaches the oldest equal one, and does not compare DESC and NULLS FIRST
     is_left_to_postgres: bool = False
 
     def alike(self, table: IndexedTable, constraint: OwnedBy | None = None) -> list[OldIndex]:
-        """Return what could be the table's part. With an index of a constraint, its parent could not be dropped."""
+        """Return the indexes that could be used for the table. With a constraint's index, the parent could not be dropped."""
         wanted = constraint and (constraint.kind, constraint.deferral)
         return [
             i
@@ -200,7 +200,7 @@ class _Planner:
     def _taken(
         self, part: IndexedTable, parent: OldIndex | None, constraint: OwnedBy | None
     ) -> OldIndex | None:
-        """Return the partition's index that is attached already or can be, a valid one first."""
+        """Return the partition's index that is or can be attached, preferably a valid one."""
         if parent is not None:
             for index in part.indexes:
                 if index.parent_oid == parent.oid:
@@ -210,7 +210,7 @@ class _Planner:
 
 
 def _as_it_is(table: IndexedTable, old: OldIndex) -> _Piece | None:
-    """Return an index with what is attached to it, all to be created anew."""
+    """Return an index and what is attached to it, to be created again."""
     if old.text is None:
         return None
     parts = []
@@ -225,12 +225,12 @@ def _as_it_is(table: IndexedTable, old: OldIndex) -> _Piece | None:
 def _attached_to(table: IndexedTable, old: OldIndex) -> Iterator[tuple[IndexedTable, OldIndex]]:
     for part in table.parts:
         for index in part.indexes:
-            # one that a build left invalid is not worth being built again
+            # one that a failed build left invalid need not be built again
             if index.parent_oid == old.oid and (index.is_valid or part.kind == "p"):
                 yield part, index
 
 
-# The usual way: the partitioned tables first
+# In general: the partitioned tables first
 
 
 def _raised(piece: _Piece, *, hangs: bool = False) -> Iterator[Step]:
@@ -250,7 +250,7 @@ def _raised(piece: _Piece, *, hangs: bool = False) -> Iterator[Step]:
 
 
 def _lacks_nothing(piece: _Piece) -> bool:
-    """Tell whether it is invalid although all are attached and valid: one became so after it was attached."""
+    """Tell whether it is invalid although all parts are attached and valid: one became valid after being attached."""
     return bool(piece.parts) and all(p.hangs_on(piece) and p.is_done for p in piece.parts)
 
 
@@ -266,7 +266,7 @@ def _all_pieces(piece: _Piece) -> Iterator[_Piece]:
 
 
 def _own(piece: _Piece) -> Iterator[Step]:
-    """Yield the steps that make the index of this one table."""
+    """Yield the steps that create the index of this table alone."""
     if piece.old is not None:
         if not piece.old.is_valid and not piece.is_partitioned:
             yield Step(f"REINDEX INDEX CONCURRENTLY {piece.index}", held.CONCURRENTLY, False)
@@ -305,15 +305,15 @@ def _attached(parent: _Piece, part: _Piece, *, hangs: bool) -> Step:
     return Step(f"ALTER INDEX {parent.index} ATTACH PARTITION {part.index}", lock)
 
 
-# Where a partition is a foreign table: the partitions first
+# If a partition is a foreign table: the partitions first
 
 
 def _in_the_way(planner: _Planner, table: IndexedTable) -> Script | None:
-    """Say which invalid indexes CREATE INDEX on the parent would attach: it would be invalid for ever."""
+    """Describe which invalid indexes CREATE INDEX on the parent would attach: it would never become valid."""
     found = [
         f"CREATE INDEX on {ident(*table.path)} would attach the invalid index "
         f"{ident(index.schema, index.name)} of {ident(*part.path)}, and be invalid itself: rebuild or "
-        "drop that one first, and analyse again"
+        "drop that one first, then run the analysis again"
         for part in _all_parts(table)
         for index in planner.alike(part)
         if index.parent_oid is None and not index.is_valid
@@ -328,7 +328,7 @@ def _all_parts(table: IndexedTable) -> Iterator[IndexedTable]:
 
 
 def _gathered(piece: _Piece) -> Iterator[Step]:
-    """Yield the steps for all below a piece, then for itself: it attaches what it finds."""
+    """Yield the steps for all below a piece, then for the piece itself, which attaches them."""
     for part in piece.parts:
         yield from _gathered(part)
     if piece.is_new and piece.is_partitioned:
@@ -338,7 +338,7 @@ def _gathered(piece: _Piece) -> Iterator[Step]:
 
 
 def _renewed(table: IndexedTable, old: OldIndex, planner: _Planner) -> Script:
-    """Replace an index that can never become valid by one that is."""
+    """Replace an index that can never become valid with one that is."""
     broken = _in_the_way(planner, table)
     if broken is not None:
         return broken
@@ -349,16 +349,16 @@ def _renewed(table: IndexedTable, old: OldIndex, planner: _Planner) -> Script:
     return Script((*_gathered(new), *renamed), undo, _notes(new))
 
 
-# The way back
+# Undo
 
 
 _NO_DETACH = "none: an index cannot be detached from that of its partitioned table"
 
 
 def _undone(names: FreeNames, top: _Piece, *parts: _Piece) -> tuple[Step, ...]:
-    """Return the steps that take the top and its parts away, and leave what was there before.
+    """Return the steps that remove the top and its parts, and leave what existed before.
 
-    An index cannot be detached, and goes with its parent. So a copy of it is built before that.
+    An index cannot be detached, and is dropped with its parent. So a copy of it is built first.
     """
     copies: list[Step] = []
     renamed: list[Step] = []
@@ -374,7 +374,7 @@ def _undone(names: FreeNames, top: _Piece, *parts: _Piece) -> tuple[Step, ...]:
 def _attached_here(
     piece: _Piece, parent: _Piece | None = None
 ) -> Iterator[tuple[IndexedTable, OldIndex]]:
-    """Yield the indexes of before that will go with the top, each with what hangs on it."""
+    """Yield the previous indexes that will be dropped with the top, each with what is attached to it."""
     old, hangs = piece.old, parent is not None and piece.hangs_on(parent)
     if old is not None and not hangs and (old.is_valid or piece.is_partitioned):
         yield piece.table, old
@@ -383,7 +383,7 @@ def _attached_here(
 
 
 def _called_otherwise(piece: _Piece, names: FreeNames) -> tuple[_Piece, list[Step]]:
-    """Return a piece under names that are free, and the steps that give it its own."""
+    """Return a piece under free names, and the steps that rename it."""
     name = names.new(piece.table.schema, piece.name, (), "copy")
     found = [_called_otherwise(part, names) for part in piece.parts]
     constraint = piece.constraint and replace(piece.constraint, name=name)
@@ -411,13 +411,13 @@ def _dropped(piece: _Piece) -> Step:
 
 
 def _finished(table: IndexedTable, old: OldIndex) -> Iterator[Step]:
-    """Yield what completes the definition of an index and of those that hang on it."""
+    """Yield what completes the definition of an index and of those attached to it."""
     yield from old.after
     for part, index in _attached_to(table, old):
         yield from _finished(part, index)
 
 
-# What is said with it
+# Notes
 
 
 def _notes(piece: _Piece) -> tuple[str, ...]:
@@ -437,22 +437,24 @@ def _said(piece: _Piece) -> Iterator[str]:
     )
     if any(_attaches_again(each) for each in _all_pieces(piece)):
         yield (
-            "To attach an index again lets PostgreSQL see that all are valid, from the minor releases of 2026 on; "
-            "an older server does not look: there the index must be dropped and built anew."
+            "Attaching an index again makes PostgreSQL check that all are valid, since the minor releases of 2026; "
+            "on an older server, the index must be dropped and created again."
         )
     foreign = [ident(*each.path) for each in piece.table.foreign]
     if foreign:
         are = "is a foreign table" if len(foreign) == 1 else "are foreign tables"
         yield (
-            f"{', '.join(foreign)} {are}, which can have no index: CREATE INDEX on the parent attaches the indexes of "
-            "the others. Run it only when all of them are built: it would build what is missing and block writes."
+            f"{', '.join(foreign)} {are}, which cannot have an index: CREATE INDEX on the parent attaches the indexes of "
+            "the others. Run it only after all of them have been built: it would build missing ones and block writes."
         )
     for part in _reused(piece):
         is_alike = (
             part.old is None or part.old.text is None or part.old.text.order == piece.text.order
         )
-        but = "" if is_alike else ", although its order differs: PostgreSQL does not look at it"
-        yield f"{part.index} is there already and becomes a part of {piece.index}{but}."
+        but = (
+            "" if is_alike else ", although its sort order differs, which PostgreSQL does not check"
+        )
+        yield f"{part.index} already exists and is attached to {piece.index}{but}."
 
 
 def _reused(piece: _Piece) -> Iterator[_Piece]:

@@ -1,4 +1,4 @@
-"""A change as statements in their order, each with its lock, and the way back."""
+"""A change as a sequence of statements, each with its lock, and how to undo it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pgwatch_wed.findings import Remedy
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One statement, without a semicolon; ``lock`` says what it holds up."""
+    """One statement, without a semicolon; ``lock`` says what it blocks."""
 
     sql: str
     lock: str
@@ -17,7 +17,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Steps to take in this order. ``undo`` leads back after the last of them; ``no_undo`` says why nothing does."""
+    """Steps to run in this order. ``undo`` reverses all of them; ``no_undo`` says why that is not possible."""
 
     steps: tuple[Step, ...]
     undo: tuple[Step, ...] = ()
@@ -26,12 +26,12 @@ class Script:
 
     @property
     def sql(self) -> str:
-        """The statements with the notes as comments in front of them."""
+        """The statements, preceded by the notes as comments."""
         return "\n".join((*(comment(note) for note in self.notes), *lines(self.steps)))
 
     @property
     def undo_sql(self) -> str:
-        """The statements of the way back, or as a comment why there is none."""
+        """The statements that undo it, or a comment that says why there are none."""
         return "\n".join(lines(self.undo)) or comment(self.no_undo)
 
     @property
@@ -46,10 +46,10 @@ class Script:
 
 
 def lines(steps: Iterable[Step]) -> list[str]:
-    """Return the statements, ended by semicolons."""
+    """Return the statements, terminated by semicolons."""
     return [f"{step.sql};" for step in steps]
 
 
 def comment(text: str) -> str:
-    """Return a comment of one line: a name may hold a newline, which would end it."""
+    """Return a comment on one line: a name may contain a newline, which would end it."""
     return f"-- {' '.join(text.split())}"

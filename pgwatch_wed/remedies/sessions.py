@@ -28,9 +28,9 @@ def can_be_canceled(session: Session) -> bool:
 
 
 def end_on_standby(xmin: int) -> Remedy:
-    """Return the SQL that stops, on a standby, whoever holds the horizon that the standby has reported.
+    """Return the SQL that stops, on a standby, the sessions that hold the horizon reported by it.
 
-    What is as new as a new snapshot there holds nothing back, and next to a slot no session is to blame.
+    Sessions as recent as a new snapshot hold nothing back, and with a slot, no session is the cause.
     """
     return Remedy(
         sql="SELECT pid, CASE WHEN state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'\n"

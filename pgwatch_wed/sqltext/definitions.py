@@ -1,4 +1,4 @@
-"""CREATE INDEX as text: taken apart, compared and written anew."""
+"""CREATE INDEX as text: split, compared and rewritten."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ _CLAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class IndexText:
-    """An index without its name and its table; each clause is kept as it was written.
+    """An index without its name and table; each clause is kept as written.
 
-    ``keys`` are columns, None for an expression. ``form`` is equal where PostgreSQL takes two indexes for the same and lets one be the partition of the
-    other. ``order`` is what it does not look at then: DESC and NULLS FIRST.
+    ``keys`` are columns, or None for an expression. ``form`` is equal if PostgreSQL considers two indexes
+    equivalent, so that one can be attached to the other. ``order`` is what it ignores: DESC and NULLS FIRST.
     """
 
     is_unique: bool
@@ -64,7 +64,7 @@ class IndexText:
         return " ".join([*words, self._joined(tablespace)])
 
     def constraint(self, kind: str, tablespace: str | None = None) -> str:
-        """Return the constraint of this kind (``UNIQUE``) that has such an index."""
+        """Return the constraint of this kind (``UNIQUE``) with such an index."""
         place = f"USING INDEX TABLESPACE {ident(tablespace)}" if tablespace else ""
         return _spaced(kind, self.nulls, self.columns, self.include, self.options, place)
 
@@ -75,7 +75,7 @@ class IndexText:
         )
 
     def begins_with(self, columns: frozenset[str]) -> bool:
-        """Tell whether the leading keys are these columns, in any order, and every row is in it."""
+        """Tell whether the leading keys are these columns, in any order, and all rows are in it."""
         lead = self.keys[: len(columns)]
         return not self.where and len(lead) == len(columns) and set(lead) == columns
 
@@ -85,13 +85,13 @@ def _spaced(*parts: str) -> str:
 
 
 def of_shape(shape: str) -> IndexText | None:
-    """Read what stands behind the table's name: ``USING brin (at)``, ``(a, b)``."""
+    """Read what follows the table's name: ``USING brin (at)``, ``(a, b)``."""
     return read(f"CREATE INDEX ON t {shape}")
 
 
 @lru_cache(maxsize=20_000)
 def read(definition: str) -> IndexText | None:
-    """Read CREATE INDEX; None for what is none, or not in a form that the parser knows."""
+    """Read CREATE INDEX; None if it is something else, or not in a form that the parser knows."""
     try:
         statements = trees.parse(definition)
     except trees.UnreadableError:
@@ -117,9 +117,9 @@ _TEXTS = ("using", "columns", "include", "nulls", "options", "where")
 
 
 def _clauses(text: str, tokens: list[Token]) -> dict[str, str]:
-    """Cut the text where a clause begins outside of parentheses."""
+    """Split the text where a clause begins outside of parentheses."""
     starts = list(_starts(tokens))
-    # only the last statement's end is the text's
+    # only the last statement ends where the text ends
     ends = [start for _, start in starts[1:]] + [len(text)]
     return {
         name: text[start:end].strip().removesuffix(";").strip()
@@ -146,14 +146,14 @@ def _starts(tokens: list[Token]) -> Iterator[tuple[str, int]]:
 
 
 def _label(key: Any) -> str:
-    """Return what PostgreSQL calls a key in the name of an index: its column, its function, or ``expr``."""
+    """Return what PostgreSQL uses for a key in the name of an index: its column, its function, or ``expr``."""
     inner = trees.without_casts(key.expr)
     if isinstance(inner, ast.FuncCall):
         return _last(inner.funcname) or "expr"
     return str(key.name) if key.name else "expr"
 
 
-# What makes two of them equal
+# Equality
 
 
 def _form(statement: Any) -> Form:
@@ -168,7 +168,7 @@ def _form(statement: Any) -> Form:
 
 
 def _key(key: Any) -> Form:
-    """Return column or expression, collation and operator class, each of the latter by its last name."""
+    """Return column or expression, collation and operator class, the latter two without schema."""
     return (key.name, _plain(key.expr), _last(key.collation), _last(key.opclass))
 
 
@@ -184,7 +184,7 @@ def _order(key: Any) -> tuple[bool, bool]:
 
 
 def _plain(node: Any) -> Any:
-    """Return an expression without positions, and without the type of a constant that is text anyway."""
+    """Return an expression without positions, and without the type of constants that are text anyway."""
     if isinstance(node, ast.TypeCast) and isinstance(node.arg, ast.A_Const):
         type_: Any = node.typeName
         if _last(type_.names) == "text":

@@ -1,4 +1,4 @@
-"""Expressions over columns: what form they have, whether an index could hold them."""
+"""Expressions over columns: their form, and whether they could be indexed."""
 
 from functools import lru_cache
 from typing import Any

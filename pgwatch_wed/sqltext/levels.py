@@ -76,7 +76,7 @@ class Level:
 
 
 def levels(statement: Any, nodes: Sequence[Any]) -> tuple[Level, ...]:
-    """Return the levels of a statement that consists of these nodes; a name of its WITH is no table."""
+    """Return the levels of a statement that consists of these nodes; a name defined by WITH is not a table."""
     found = [n for n in nodes if isinstance(n, _READING)]
     queries = frozenset(str(n.ctename) for n in nodes if isinstance(n, ast.CommonTableExpr))
     return tuple(_level(n, queries, is_top=n is statement) for n in found)

@@ -212,15 +212,15 @@ _RANKINGS = (
 )
 
 
-# How much of the time the texts stand for: rules say unknown where they see less than nine tenths.
+# The share of the time for which texts are read: rules say unknown if they see less than 90%.
 _TEXTS_OF_LOAD = 0.95
-_MOST_TEXTS = 10  # times as many as a ranking has
+_MOST_TEXTS = 10  # as a multiple of the length of a ranking
 
 
 def _standing_out(statements: Iterable[Statement], most: int) -> set[int]:
-    """Return the query ids of the first of each ranking, and of those that the time goes to.
+    """Return the query ids of the first in each ranking, and of those that take most of the time.
 
-    A few statements take most of the time on most servers, and thousands take a little each on others.
+    On most servers, a few statements take most of the time; on others, thousands take a little each.
     """
     ids = {
         s.query_id for name in _RANKINGS for s in nlargest(most, statements, key=attrgetter(name))

@@ -40,7 +40,7 @@ _FIRST_WITHOUT_VIEWS = {13: 130_016, 14: 140_013, 15: 150_008, 16: 160_004}
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """How long we may wait and work on a user's server.
+    """How long we may wait for and work on a user's server.
 
     ``client_check_s``: how often the server checks whether we are still connected; 0 for never.
     """

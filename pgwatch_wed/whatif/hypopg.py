@@ -120,7 +120,7 @@ class HypoPG:
         name = sql.Identifier(index.schema, index.table).as_string()
         keys = ", ".join(key.text for key in index.keys)
         where = f" where {index.predicate}" if index.predicate else ""
-        asked = f"select {keys} from {name}{where}"  # noqa: S608 - never run, and the name is quoted
+        asked = f"select {keys} from {name}{where}"  # noqa: S608 - never executed, and the name is quoted
         planning.refuse_foreign_code(connection, asked, self._path)
         if not index.predicate:
             return rows

@@ -56,7 +56,7 @@ def _judge(
     """Judge a partitioned index, which is valid once every partition has an attached, valid one."""
     if has_unseen_parts(snapshot, table):
         yield Unknown(
-            "partitions of it are in schemas that are left out, so whether they have the index is not known",
+            "some of its partitions are in skipped schemas, so it is not known whether they have the index",
             object=ix.object_of(snapshot, index),
         )
         return

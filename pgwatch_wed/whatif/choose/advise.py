@@ -528,6 +528,6 @@ def advise(
 ) -> Advice:
     """Return the best set of indexes found within the given time and budget.
 
-    ``taken`` are names by schema that no index may get, beside those that the oracle knows.
+    ``taken`` are names by schema that are not available, in addition to those that the oracle knows.
     """
     return Advisor(oracle, workload, options or AdviceOptions(), progress, taken).run()

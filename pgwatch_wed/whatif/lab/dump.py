@@ -86,7 +86,7 @@ def _dump(conninfo: str, options: list[str], seconds: float) -> None:
 @contextmanager
 def _session(conninfo: str, seconds: float) -> Iterator[psycopg.Connection[Any]]:
     """Connect to a server, or to a pool that does not share sessions."""
-    # the session that ends the dump has to outlive us
+    # the session that ends the dump must outlive this process
     guards = door.Guards(statement_ms=int((seconds + 3 * GRACE_S) * 1000), client_check_s=0)
     with door.asking(conninfo, "pg_dump", guards) as connection:
         if not pooler.is_between(connection):

@@ -438,7 +438,7 @@ class Lab:
         )
 
     def _guest(self) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """Connect as who owns what is the target's; see :meth:`_searching` for the names of that."""
+        """Connect as the owner of what comes from the target; see :meth:`_searching` for its names."""
         return psycopg.connect(
             self._server.dsn(DATABASE, guest.ROLE),
             autocommit=True,
@@ -447,7 +447,7 @@ class Lab:
 
     @contextmanager
     def _searching(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
-        """Find what the target's own texts name as the target does."""
+        """Look up names in the target's texts as the target does."""
         query = "select pg_catalog.set_config('search_path', %s, false)"
         connection.execute(query, [self._settings.get("search_path", "public")])
         try:

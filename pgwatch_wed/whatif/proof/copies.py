@@ -63,10 +63,10 @@ def is_same(one: Place, other: Place) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CopySession:
-    """A session on a copy that plans as the target does, except for the names that it finds.
+    """A session on a copy that plans like the target, except for the search path.
 
-    What is the workload's is run under ``path``, the search path that the target has; what is our own
-    is not. ``notes`` are about the copy.
+    The workload is run with ``path``, the target's search path; our own queries are not. ``notes`` are
+    about the copy.
     """
 
     connection: psycopg.Connection[Any]
@@ -97,7 +97,7 @@ def opened(copy: str, target: str) -> Iterator[CopySession]:
 
 @contextmanager
 def connected(copy: str) -> Iterator[psycopg.Connection[Any]]:
-    """Connect to a copy, for writing; what is called there is PostgreSQL's own."""
+    """Connect to a copy for writing, with only PostgreSQL's own functions in the search path."""
     connection = wire.connect(copy, psycopg.Connection[Any])
     try:
         connection.execute(_PIN, [door.PINNED])
