@@ -23,7 +23,6 @@ from tests.servers import Server
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPTS = Path(__file__).parent
-MALLORY = "mallory"
 EXTENSIONS = ("pg_stat_statements", "pgstattuple", "hypopg")
 _AVAILABLE = "select name from pg_available_extensions where name = any (%s)"
 
@@ -61,7 +60,7 @@ class Planted:
     dsn: str
     admin: str
     copy: str
-    owner: str
+    mallory: str
 
     def can(self, engine: str) -> bool:
         """Tell whether an engine of what-if answers for this server."""
@@ -90,10 +89,13 @@ class Planted:
 
     def made_superuser(self) -> bool:
         """Tell whether the attacker has become a superuser, and end that."""
-        name = sql.Identifier(MALLORY)
-        (is_super,) = _one(self.admin, "select rolsuper from pg_authid where rolname = 'mallory'")
-        self.server.execute(sql.SQL("alter role {} nosuperuser").format(name))
-        return bool(is_super)
+        with psycopg.connect(self.admin, autocommit=True) as admin:
+            admin.execute("set search_path = pg_catalog")
+            query = "select rolsuper from pg_authid where rolname = %s"
+            is_super = admin.execute(query, [self.mallory]).fetchone() == (True,)
+            name = sql.Identifier(self.mallory)
+            admin.execute(sql.SQL("alter role {} nosuperuser").format(name))
+        return is_super
 
 
 _HARM = (
@@ -145,24 +147,21 @@ def _rows(catalog: str) -> sql.Composed:
 @contextmanager
 def planted(server: Server, world: World) -> Iterator[Planted]:
     """Yield a hostile database, and drop it and its roles afterwards."""
-    with server.role() as owner, server.database() as admin, server.database() as copy:
+    with (
+        server.role() as owner,
+        server.role() as mallory,  # goes first, with everything that is in her name
+        server.database() as admin,
+        server.database() as copy,
+    ):
         role = "postgres" if world.reader == "superuser" else owner
         name = str(psycopg.conninfo.conninfo_to_dict(admin)["dbname"])
-        server.execute(sql.SQL(f"create role {MALLORY} login"))
-        try:
-            for dsn in (admin, copy):
-                _plant(server, world, dsn, owner, role)
-            reader = server.dsn(name, owner) if world.reader == "owner" else admin
-            yield Planted(server, world, reader, admin, copy, owner)
-        finally:
-            for dsn in (admin, copy):
-                with psycopg.connect(dsn, autocommit=True) as connection:
-                    connection.execute("set search_path = pg_catalog")
-                    connection.execute(f"drop owned by {MALLORY} cascade")
-            server.execute(sql.SQL(f"drop role {MALLORY}"))
+        for dsn in (admin, copy):
+            _plant(server, world, dsn, owner, role, mallory)
+        reader = server.dsn(name, owner) if world.reader == "owner" else admin
+        yield Planted(server, world, reader, admin, copy, mallory)
 
 
-def _plant(server: Server, world: World, dsn: str, owner: str, role: str) -> None:
+def _plant(server: Server, world: World, dsn: str, owner: str, role: str, mallory: str) -> None:
     schema = world.schema_of(role)
     values = {
         "database": sql.Identifier(str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])),
@@ -170,7 +169,7 @@ def _plant(server: Server, world: World, dsn: str, owner: str, role: str) -> Non
         "schema": sql.Identifier(schema),
         "schema_name": sql.Literal(schema),
         "functions": sql.Literal(sorted(named())),
-        "mallory": sql.Identifier(MALLORY),
+        "mallory": sql.Identifier(mallory),
     }
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(_script("house.sql", values))

@@ -13,7 +13,10 @@ create table trap.things (
 insert into trap.things select g, g, 'k' from generate_series(1, 3000) g;
 create index things_expression on trap.things ((id + trap.marked('index', 1)));
 create index things_predicate on trap.things (n) where n > trap.marked('predicate', 100);
-create statistics trap.things_statistics on (id + trap.marked('statistics', 1)), n from trap.things;
+do $$ begin
+  execute $e$ create statistics trap.things_statistics on (id + trap.marked('statistics', 1)), n from trap.things $e$;
+exception when feature_not_supported then null;  -- expressions came with 14
+end $$;
 create table trap.parts (id int, n int) partition by range ((id + trap.marked('partition key', 1)));
 create table trap.parts_1 partition of trap.parts for values from (1) to (1000) with (autovacuum_enabled = off);
 insert into trap.parts select g, g from generate_series(1, 900) g;
