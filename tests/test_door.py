@@ -194,6 +194,16 @@ def test_a_door_is_not_to_be_asked_outside_of_its_transactions(db: str) -> None:
             connection.execute("select 1")
         with pytest.raises(RuntimeError, match="guarded"):
             next(connection.cursor().stream("select 1"))
+        with pytest.raises(RuntimeError, match="guarded"):
+            connection.cursor().executemany("select %s", [(1,)])
+        with pytest.raises(RuntimeError, match="guarded"):
+            connection.cursor().copy("copy (select 1) to stdout")
+        with (
+            target.asking("test"),
+            pytest.raises(RuntimeError, match="at a time"),
+            target.asking("test"),
+        ):
+            pass
 
 
 def test_what_is_asked_cannot_write_and_waits_for_nobody(db: str) -> None:

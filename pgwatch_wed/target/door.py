@@ -115,6 +115,14 @@ class Cursor(psycopg.Cursor[Row]):
         """Yield a query's rows as they arrive."""
         return super().stream(self._marked(query), params, binary=binary, size=size)
 
+    def executemany(self, query: Any, params_seq: Any, *, returning: bool = False) -> None:
+        """Execute a query for each of several sets of parameters."""
+        super().executemany(self._marked(query), params_seq, returning=returning)
+
+    def copy(self, statement: Any, params: Any = None, **more: Any) -> Any:
+        """Start a COPY."""
+        return super().copy(self._marked(statement), params, **more)
+
     def _marked(self, query: Any) -> bytes:
         question: _Question | None = getattr(self.connection, "question", None)
         if question is None:
@@ -161,6 +169,8 @@ class Door:
 
         ``settings`` are additional ones, only for this transaction.
         """
+        if self._connection.question is not None:
+            raise RuntimeError("one question at a time: the last transaction has not ended")
         guards = guards or self.guards
         patience = guards.statement_ms / 1000 + GRACE_S
         with wire.watched(self._connection, patience) as watch:
