@@ -48,7 +48,7 @@ NAMES_OF_USERS = """
     union select rolname from pg_roles where oid >= 16384
     union select datname from pg_database where oid >= 16384
     union select gid from pg_prepared_xacts union select slot_name from pg_replication_slots
-    union select application_name from pg_stat_activity where application_name <> ''
+    union select application_name from pg_stat_activity where application_name !~ '^(pgwatch_wed|$)'
 """
 # Columns that PostgreSQL itself named after its functions, and a sequence's.
 OF_POSTGRESQL = {"count", "lower"}
