@@ -161,7 +161,10 @@ def _run(dsn: str, tables: int, statements: int) -> Row:
         with watched(dsn, peak):
             begun = time.monotonic()
             formats = ["--format", "html", "--format", "json"]
-            process = subprocess.Popen([*PROGRAM, "run", dsn, "-q", "-o", folder, *formats])
+            process = subprocess.Popen(
+                [*PROGRAM, "run", dsn, "-q", "-o", folder, *formats],
+                env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+            )
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.monotonic() - begun
         if status:
