@@ -202,7 +202,11 @@ def _statements(reader: Reader, capabilities: Capabilities) -> Rows | Missing:
         reader.notes["statements:left-out"] = _no_text(texts)
         return rows
     known = {(user, query_id, toplevel): text for user, query_id, toplevel, text in texts}
-    return tuple(replace(s, text=known.get((s.user_oid, s.query_id, s.is_toplevel))) for s in rows)
+    return tuple(_with_text(s, known.get((s.user_oid, s.query_id, s.is_toplevel))) for s in rows)
+
+
+def _with_text(statement: Statement, text: str | None) -> Statement:
+    return statement if statement.text == text else replace(statement, text=text)
 
 
 # The rankings of the statements query; each column is a field of Statement.
@@ -410,11 +414,11 @@ def _shortened(statement: Statement, limits: CollectLimits) -> Statement:
     """Keep texts to a readable length; before 16, utility statements still contain their literals."""
     text = statement.text
     if text is None or text == _HIDDEN:
-        return replace(statement, text=None)
+        return _with_text(statement, None)
     # our own keep their mark, which is a comment
     if statement_text.is_utility(text) and not statement_text.is_own(text):
         text = statement_text.normalise(text)
-    return replace(statement, text=text[: limits.max_text_chars])
+    return _with_text(statement, text[: limits.max_text_chars])
 
 
 def _say_what_is_hidden(
