@@ -196,13 +196,18 @@ def _statements(reader: Reader, capabilities: Capabilities) -> Rows | Missing:
     rows = _newest(reader, "statements", capabilities)
     if isinstance(rows, Missing) or not rows:
         return rows
-    ids = sorted(_standing_out(rows, reader.limits.max_texts))
-    texts = _newest(reader, "statement_texts", capabilities, query_ids=",".join(map(str, ids)))
-    if isinstance(texts, Missing):
-        reader.notes["statements:left-out"] = _no_text(texts)
-        return rows
-    known = {(user, query_id, toplevel): text for user, query_id, toplevel, text in texts}
-    return tuple(_with_text(s, known.get((s.user_oid, s.query_id, s.is_toplevel))) for s in rows)
+    most = reader.limits.max_texts
+    for wanted in (_standing_out, _taking_the_time):
+        ids = ",".join(map(str, sorted(wanted(rows, most))))
+        texts = _newest(reader, "statement_texts", capabilities, query_ids=ids) if ids else ()
+        if isinstance(texts, Missing):
+            reader.notes["statements:left-out"] = _no_text(texts)
+            return rows
+        known = {(user, query_id, toplevel): text for user, query_id, toplevel, text in texts}
+        rows = tuple(
+            _with_text(s, known.get((s.user_oid, s.query_id, s.is_toplevel), s.text)) for s in rows
+        )
+    return rows
 
 
 def _with_text(statement: Statement, text: str | None) -> Statement:
@@ -216,26 +221,39 @@ _RANKINGS = (
 )
 
 
+def _standing_out(statements: Iterable[Statement], most: int) -> set[int]:
+    """Return the query ids of the first in each ranking."""
+    return {
+        s.query_id for name in _RANKINGS for s in nlargest(most, statements, key=attrgetter(name))
+    }
+
+
 # The share of the time for which texts are read: rules say unknown if they see less than 90%.
 _TEXTS_OF_LOAD = 0.95
 _MOST_TEXTS = 10  # as a multiple of the length of a ranking
 
 
-def _standing_out(statements: Iterable[Statement], most: int) -> set[int]:
-    """Return the query ids of the first in each ranking, and of those that take most of the time.
+def _taking_the_time(statements: Iterable[Statement], most: int) -> set[int]:
+    """Return the query ids of more statements if the first in each ranking are not nearly all of the load.
 
-    On most servers, a few statements take most of the time; on others, thousands take a little each.
+    On most servers, a few statements take most of the time; on others, thousands take a little each. What
+    this tool and others took is not counted, and only texts tell.
     """
-    ids = {
-        s.query_id for name in _RANKINGS for s in nlargest(most, statements, key=attrgetter(name))
-    }
-    left = _TEXTS_OF_LOAD * sum(s.total_exec_ms for s in statements)
-    for s in nlargest(_MOST_TEXTS * most, statements, key=attrgetter("total_exec_ms")):
+    theirs = [s for s in statements if s.text is None or not _is_tooling(s.text)]
+    unread = [s for s in theirs if s.text is None]
+    left = sum(s.total_exec_ms for s in unread)
+    left -= (1 - _TEXTS_OF_LOAD) * sum(s.total_exec_ms for s in theirs)
+    ids: set[int] = set()
+    for s in nlargest(_MOST_TEXTS * most, unread, key=attrgetter("total_exec_ms")):
         if left <= 0:
             break
         ids.add(s.query_id)
         left -= s.total_exec_ms
     return ids
+
+
+def _is_tooling(text: str) -> bool:
+    return statement_text.is_own(text) or statement_text.is_monitoring(text)
 
 
 def _no_text(why: Missing) -> Missing:
