@@ -109,7 +109,7 @@ def test_a_rule_that_fails_costs_itself_and_not_the_report() -> None:
     assert verdict.verdict is Verdict.UNKNOWN
     assert "unexpected ZeroDivisionError" in verdict.reason
     assert "secret" not in verdict.reason, "an error's text may hold a name or a value"
-    assert "report it" in verdict.mend
+    assert "report this" in verdict.mend
     with pytest.raises(ZeroDivisionError):
         judge(broken, SNAPSHOT, Config())  # for tests it stays loud
 

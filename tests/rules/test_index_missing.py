@@ -163,5 +163,5 @@ def test_a_server_newer_than_the_lab_is_unknown_with_its_reason(shop: str) -> No
     run(shop, ASK, times=60, args=(7,))
     found, _ = report(shop)
     assert found.verdicts[0].verdict is Verdict.UNKNOWN
-    assert "cannot copy" in found.verdicts[0].reason
+    assert "cannot imitate" in found.verdicts[0].reason
     assert "hypopg" in found.verdicts[0].mend

@@ -1,3 +1,3 @@
 -- pg: < 15
--- unknown: comes with PostgreSQL 15
+-- unknown: PostgreSQL 15 or later
 create table t (a text primary key);
