@@ -8,6 +8,10 @@ from tests.bench.scale import generate
 
 def test_its_statements_are_distinct_on_every_version(every_db: str) -> None:
     generate.tables(every_db, 1, 4)
+    with psycopg.connect(every_db, autocommit=True) as connection:
+        # Entries of other tests are in the same shared memory; when it is full, some of ours are evicted.
+        connection.execute("create extension pg_stat_statements")
+        connection.execute("select pg_stat_statements_reset()")
     generate.statements(every_db, 1000, long=4, spread=4)  # or ends
 
 

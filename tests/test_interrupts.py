@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import tempfile
@@ -143,7 +144,7 @@ class Terminal:
     def wait_for(self, stage: str, seconds: float = 60) -> None:
         """Wait until the progress names a stage."""
         end = time.monotonic() + seconds
-        while f" {stage}".encode() not in self.said:
+        while not re.search(rf"\s{stage}".encode(), self.said):
             assert time.monotonic() < end, f"{stage} never came"
             assert self.run.poll() is None, self.said[-500:]
             time.sleep(0.001)
@@ -202,6 +203,24 @@ def test_a_run_that_is_ended_at_a_stage_leaves_nothing(
     assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
     assert not out.exists()
     assert no_session_is_left(busy), "a session of ours is still there"
+
+
+@pytest.mark.parametrize("pause", [0, 0.02, 0.1, 0.2, 0.4])
+@pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])
+def test_a_run_that_has_written_its_report_ends_as_it_would_have(
+    busy: embedded.EmbeddedServer,
+    folder: Path,
+    tmp_path: Path,
+    which: signal.Signals,
+    pause: float,
+) -> None:
+    out = tmp_path / "out"
+    with at_stage(folder, "written: .*json", "run", busy.dsn(), "-o", str(out)) as terminal:
+        time.sleep(pause)  # servers of ours are stopped, and the interpreter ends
+        terminal.signal(which)
+        assert terminal.run.wait(timeout=20) in (0, STATUS[which])
+    assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
+    assert all(whole(p) for p in out.iterdir())
 
 
 @pytest.mark.parametrize("which", STATUS, ids=["ctrl-c", "sigterm"])

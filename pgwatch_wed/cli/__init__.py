@@ -93,6 +93,8 @@ def main(args: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         _say(Error(f"could not write output: {error.strerror}", "free some space and try again"))
         sys.exit(3)
+    finally:
+        _ignore_signals()
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -108,6 +110,13 @@ def _say(error: Error) -> None:
         click.echo(f"db-analyze: {error.message}", err=True)
         if error.hint:
             click.echo(f"  hint: {error.hint}", err=True)
+
+
+def _ignore_signals() -> None:
+    # The work is done, what remains is to stop servers of ours. A handler would raise within that, and
+    # while the interpreter ends, Python puts the default action, death, in the place of its handlers.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -445,7 +445,8 @@ def _say_what_is_hidden(
     """Mark as missing what is hidden from this role: otherwise rules would say `clear`."""
     server = capabilities.server
     if "column_statistics" not in missing and not capabilities.reads_all_data:
-        analysed = any(a.last_analyze or a.last_autoanalyze for a in snapshot.table_activity)
+        # Not by the dates of ANALYZE: a crash and pg_stat_reset() lose them.
+        analysed = any(t.rows > 0 for t in snapshot.tables)
         if analysed and not snapshot.column_statistics:
             missing["column_statistics"] = Missing(
                 f"{server.role} sees no rows in pg_stats, which shows only columns on which the role "

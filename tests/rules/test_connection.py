@@ -15,7 +15,7 @@ from pgwatch_wed.findings import Finding, Severity, Verdict
 from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, undo
-from tests.rules.waiting import later
+from tests.rules.waiting import eventually, later
 from tests.servers import Server
 
 SMALL = {"max_connections": "25", "superuser_reserved_connections": "3"}
@@ -147,7 +147,12 @@ def test_real_sessions_that_come_and_go_are_counted(every_db: str) -> None:
     for _ in range(20):
         with sessions(every_db, 1):
             pass
-    snapshot = later(collect(every_db), seconds=2)
+
+    def counted_ones() -> Snapshot | None:
+        seen = collect(every_db)
+        return seen if seen.database and (seen.database.sessions or 0) >= 20 else None
+
+    snapshot = later(eventually(counted_ones), seconds=2)
     rates = {"min_sessions": 15, "min_per_second": 0.001, "window": timedelta()}
     (finding,) = judged(snapshot, "connection-churn", **rates).findings
     assert 20 <= finding.evidence["sessions"] <= 25
