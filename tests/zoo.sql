@@ -34,6 +34,7 @@ create table app.uses_loose (id int default nextval('app.loose'));
 create publication pub for table app.orders;
 create subscription sub connection 'host=127.0.0.1 port=1' publication pub
     with (connect = false, enabled = false, slot_name = none);
+select lo_from_bytea(0, decode(md5('zoo'), 'hex'));
 insert into app.customers (email, score) select g || '@x', g from generate_series(1, 300) g;
 insert into app.orders (customer_id, status, note) select 1 + g % 300, 'new', repeat('x', 1500) from generate_series(1, 500) g;
 analyze;

@@ -53,6 +53,9 @@ from pgwatch_wed.facts.rows import (
     IoCounters as IoCounters,
 )
 from pgwatch_wed.facts.rows import (
+    LargeObjects as LargeObjects,
+)
+from pgwatch_wed.facts.rows import (
     LockTable as LockTable,
 )
 from pgwatch_wed.facts.rows import (

@@ -562,6 +562,21 @@ class SystemTable:
 
 
 @dataclass(frozen=True, slots=True)
+class LargeObjects:
+    """The large objects of the database together.
+
+    ``number_types`` are the oids of oid and of the domains over it (such as lo), which hold the number of a
+    large object; ``array_types`` are the arrays of these.
+    """
+
+    objects: int
+    is_counted: bool
+    size_bytes: int
+    number_types: tuple[int, ...]
+    array_types: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TableActivity:
     """Counters of a table (pg_stat_user_tables, pg_statio_user_tables), and of its TOAST table."""
 

@@ -26,6 +26,7 @@ from pgwatch_wed.facts.rows import (
     IndexDropTrial,
     IndexUsage,
     IoCounters,
+    LargeObjects,
     LockTable,
     LockWait,
     MissingIndex,
@@ -141,6 +142,7 @@ class Snapshot:
     tables: tuple[Table, ...] = ()
     other_relations: tuple[OtherRelation, ...] = ()
     system_tables: tuple[SystemTable, ...] = ()
+    large_objects: tuple[LargeObjects, ...] = ()
     table_activity: tuple[TableActivity, ...] = ()
     columns: tuple[Column, ...] = ()
     column_statistics: tuple[ColumnStatistics, ...] = ()

@@ -44,6 +44,7 @@ ORDER = (
         "tables",
         "other_relations",
         "system_tables",
+        "large_objects",
         "table_activity",
         "indexes",
         "index_usage",
