@@ -905,7 +905,8 @@ class StatementPlan:
     ``plan_rows`` are the rows that a call would return or, for a write, change. ``plan`` outlines
     the nodes, with relations and without any values; ``tree`` is the same as EXPLAIN's JSON.
     ``is_cut`` and ``is_grouped``: a LIMIT, or a grouping, is on top and determines the number of rows.
-    ``scanned_partitions`` are the oids of the partitions that it would scan.
+    ``scanned_partitions`` are the oids of the partitions that it would scan. ``doubts`` say why the server may
+    plan it otherwise: what the lab lacks of what the server has. Then neither rows nor costs prove anything.
     """
 
     query_id: int
@@ -918,6 +919,7 @@ class StatementPlan:
     subplans_removed: int | None = None
     scanned_partitions: tuple[int, ...] = ()
     refused: str | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -925,7 +927,8 @@ class MissingIndex:
     """An index that the advisor recommends, with its benefit; see ``db-analyze indexes``.
 
     ``ddl`` is CREATE INDEX for the index ``name`` in the table's schema. Costs are the planner's, of the whole workload. ``trees`` are
-    the plans with it, as EXPLAIN's JSON without values, for each of ``query_ids``.
+    the plans with it, as EXPLAIN's JSON without values, for each of ``query_ids``. ``doubts`` say why the server may
+    plan otherwise than the lab: nothing is proven then.
     """
 
     name: str
@@ -944,11 +947,12 @@ class MissingIndex:
     engine: str
     caveats: tuple[str, ...]
     trees: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class IndexDropTrial:
-    """What hiding an existing index does to the cost of the workload in the lab."""
+    """What hiding an existing index does to the cost of the workload in the lab; ``doubts`` as of a plan."""
 
     index_oid: int
     cost_before: float
@@ -956,6 +960,7 @@ class IndexDropTrial:
     worst_query_id: int | None
     worst_ratio: float | None
     statements: int
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -427,6 +427,7 @@ CHANGED: Mapping[str, Callable[[_Redactor, Any, str], str]] = {
     "key_options": _Redactor.option,
     "n_distinct_option": _Redactor.measure,
     "caveats": _Redactor.said,
+    "doubts": _Redactor.said,
     "refused": _Redactor.said,
     "error": _Redactor.hidden,
     "comment": _Redactor.hidden,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pgwatch_wed.facts import Index, IndexDropTrial, Snapshot
+from pgwatch_wed.findings import Grade
 
 # A smaller difference between the costs of two plans is noise.
 _TOLERANCE = 1.01
@@ -20,6 +21,11 @@ def veto(snapshot: Snapshot, index: Index) -> bool:
     return found is not None and (
         found.cost_after > found.cost_before * _TOLERANCE or (found.worst_ratio or 1.0) > 1.1
     )
+
+
+def grade(found: IndexDropTrial | None) -> Grade:
+    """Return A if the lab tried it and plans as the server does, otherwise B."""
+    return Grade.A if found is not None and not found.doubts else Grade.B
 
 
 def evidence(found: IndexDropTrial | None) -> dict[str, Any]:

@@ -145,6 +145,9 @@ def test_an_index_stays_if_the_workload_costs_more_without_it(idle: Snapshot) ->
     kept = replace(idle, index_drop_trials=trials, missing={})
     found = findings(kept, "index-unused", window=0)
     assert {name: f.grade for name, f in found.items()} == {"t_b": Grade.A}
+    doubted = tuple(replace(t, doubts=("the lab lacks something",)) for t in trials)
+    found = findings(replace(kept, index_drop_trials=doubted), "index-unused", window=0)
+    assert {name: f.grade for name, f in found.items()} == {"t_b": Grade.B}
 
 
 def test_an_unscanned_expression_index_warns_of_its_statistics(db: str) -> None:

@@ -6,7 +6,8 @@ A query that reads a whole table to return a few rows does so on every call, and
 ## How sure we are
 A: given the table's own statistics and the index as it would be built, the planner chose the index and the estimated cost
 of the listed statements dropped. An estimated cost is not a time: where pg_stat_statements allows, the gain is scaled by
-the time that each statement actually took. `db-analyze indexes --verify` measures it on a copy.
+the time that each statement actually took. `db-analyze indexes --verify` measures it on a copy. B if the server may plan
+otherwise than the lab, because it has something that the lab lacks; the reasons are listed.
 
 ## Not reported
 Indexes that an existing one covers, indexes on tiny tables, indexes whose write cost exceeds their gain, and indexes whose
@@ -72,7 +73,7 @@ def _finding(snapshot: Snapshot, advised: AdvisedIndex, limits: Limits) -> Findi
             table=advice.table,
         ),
         severity=Severity.WARNING if warns else Severity.INFO,
-        grade=Grade.A,
+        grade=Grade.B if advice.doubts else Grade.A,
         title=f"An index on {advice.schema}.{advice.table} ({columns}) would serve "
         f"{count(len(advice.query_ids) or len(advice.queries), 'statement')}",
         detail="The planner would use it, which lowers the estimated cost of the whole workload by "
@@ -90,5 +91,5 @@ def _finding(snapshot: Snapshot, advised: AdvisedIndex, limits: Limits) -> Findi
         },
         impact=Impact(ms_per_day=saved, risk=""),
         remedy=(advised.script.remedy,),
-        caveats=advice.caveats,
+        caveats=(*advice.caveats, *advice.doubts),
     )

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Index, Snapshot
-from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.findings import Finding, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies import indexes as rebuild
 from pgwatch_wed.rules import _trials
@@ -58,7 +58,7 @@ def _finding(snapshot: Snapshot, index: Index, cover: Index, limits: Limits) -> 
         object=ix.object_of(snapshot, index),
         related=(ix.object_of(snapshot, cover),),
         severity=Severity.WARNING if large else Severity.INFO,
-        grade=Grade.A if trial else Grade.B,
+        grade=_trials.grade(trial),
         title=f"{index.qualified} is a prefix of {cover.name}",
         detail=f"{cover.name} starts with the same columns and can answer the same queries.",
         evidence={

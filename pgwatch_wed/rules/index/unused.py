@@ -235,7 +235,7 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
         severity=Severity.WARNING
         if size >= limits.warn_size_bytes and not unseen
         else Severity.INFO,
-        grade=Grade.C if unseen else Grade.A if trial else Grade.B,
+        grade=Grade.C if unseen else _trials.grade(trial),
         title=f"No query reads {index.qualified}",
         detail=f"It has not been scanned since {last:%Y-%m-%d}."
         if last
