@@ -80,6 +80,8 @@ class Setting:
     sourceline: int | None
     category: str
     enum_values: tuple[str, ...] = ()  # what this build of the server accepts
+    min_value: float | None = None
+    max_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

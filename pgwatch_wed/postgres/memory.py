@@ -74,3 +74,13 @@ def database_bytes(snapshot: Snapshot) -> int:
     """Return the size of this database's tables and indexes, as recorded by VACUUM and ANALYZE."""
     pages = sum(t.pages + (t.toast_pages or 0) for t in snapshot.tables)
     return (pages + sum(i.pages for i in snapshot.indexes)) * snapshot.server.block_size
+
+
+def most_data_bytes(snapshot: Snapshot) -> int:
+    """Return how much data of the whole server there is to cache, at most.
+
+    The sizes of other databases are not known, but all that was needed of them has been read.
+    """
+    others = (d for d in snapshot.databases if d.oid != snapshot.server.database_oid)
+    read = sum(d.blks_read or 0 for d in others)
+    return database_bytes(snapshot) + read * snapshot.server.block_size

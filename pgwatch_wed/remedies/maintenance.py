@@ -12,7 +12,12 @@ _BRIEFLY = "does not block reads or writes, except for a brief ACCESS EXCLUSIVE 
 
 
 def remedies(snapshot: Snapshot, table: Table) -> tuple[Remedy, ...]:
-    """Return VACUUM, with the rewrites that return space as comments: they call for a decision."""
+    """Return VACUUM, with the rewrites that return space as comments: they call for a decision.
+
+    A materialized view is rewritten by refreshing it, which has to be done from time to time anyway.
+    """
+    if table.kind == "m":
+        return (_refresh(table),)
     # A comment ends at the end of the line, and a name may contain a newline.
     name = " ".join(ident(table.schema, table.name).splitlines())
     lines = [f"VACUUM (ANALYZE) {ident(table.schema, table.name)};", *_rewrites(snapshot, name)]
@@ -23,6 +28,17 @@ def remedies(snapshot: Snapshot, table: Table) -> tuple[Remedy, ...]:
             in_transaction=False,
             undo=NOTHING_VISIBLE,
         ),
+    )
+
+
+def _refresh(table: Table) -> Remedy:
+    name = ident(table.schema, table.name)
+    return Remedy(
+        sql="-- CONCURRENTLY would not block reads, but would not shrink it: it is what leaves empty space.\n"
+        f"REFRESH MATERIALIZED VIEW {name};\nVACUUM (ANALYZE) {name};",
+        lock=f"{held.ACCESS_EXCLUSIVE} while its query runs",
+        in_transaction=False,
+        undo="-- nothing to undo: its query has been run again",
     )
 
 

@@ -21,7 +21,10 @@ select
     sourcefile,
     sourceline::int as sourceline,
     category::text as category,
-    enumvals as enum_values
+    enumvals as enum_values,
+    -- a larger one is no limit
+    case when abs(min_val::float8) < 1e15 then min_val::float8 end as min_value,
+    case when abs(max_val::float8) < 1e15 then max_val::float8 end as max_value
 from pg_settings
 cross join lateral (
     select name = any (array['primary_conninfo', 'archive_command', 'restore_command', 'archive_cleanup_command',

@@ -282,11 +282,30 @@ def test_a_small_fraction_of_the_memory_is_found_and_mended(start_pg: StartServe
     assert "restart" in finding.remedy[0].lock
     apply(server.dsn(), [finding])
     restart(server)
-    assert ask(server.dsn(), "show shared_buffers") == "100MB"
+    # not a quarter of the memory: the data is smaller
+    mebibytes = int(ask(server.dsn(), "show shared_buffers").removesuffix("MB"))
+    assert finding.evidence["database_bytes"] < mebibytes * MB < 100 * MB
     assert verdict(server.dsn(), BUFFERS, **known) is Verdict.CLEAR
     undo(server.dsn(), [finding])
     restart(server)
     assert found(server.dsn(), BUFFERS, **known)
+
+
+def test_a_small_database_gets_no_large_cache(start_pg: StartServer) -> None:
+    server = start_pg({"shared_buffers": "8MB"})
+    run(server.dsn(), ROWS, "analyze t")
+    snapshot = collect(server.dsn())
+    (finding,) = judged(snapshot, BUFFERS, memory_bytes=24 * GB).findings
+    data = finding.evidence["database_bytes"]
+    advised = int(finding.remedy[0].sql.split("'")[1].removesuffix("MB")) * MB
+    assert data < advised < 5 * data
+    # what is read in another database counts, too
+    busy = tuple(
+        d if d.oid == snapshot.server.database_oid else replace(d, blks_read=10**7)
+        for d in snapshot.databases
+    )
+    (more,) = judged(replace(snapshot, databases=busy), BUFFERS, memory_bytes=24 * GB).findings
+    assert more.remedy[0].sql == "ALTER SYSTEM SET shared_buffers = '6144MB';"
 
 
 def test_most_of_the_memory_is_found(every_real: Snapshot) -> None:

@@ -1,5 +1,6 @@
 """Configuration rules: real servers with the settings in question, and their remedies at work."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -75,8 +76,14 @@ def test_settings_that_risk_the_data_are_found_and_mended(start_pg: StartServer)
     assert {f.grade for f in findings} == {Grade.B}
     (pages,) = (f for f in findings if f.object.name == "full_page_writes")
     assert any("ZFS" in c for c in pages.caveats)
+    (sync,) = (f for f in findings if f.object.name == "fsync")
+    assert any("synchronized" in c for c in sync.caveats)
     apply(server.dsn(), findings)
     eventually(lambda: names(found(server.dsn(), "config-dangerous")) == {"data_sync_retry"})
+    # what remains to be done on the server works as printed, while fsync is on
+    program, *arguments = shlex.split(sync.remedy[0].sql.splitlines()[-1].partition("off: ")[2])
+    assert server.local is not None
+    assert server.local.run(program, *arguments).returncode == 0
     restart(server)
     assert verdict(server.dsn(), "config-dangerous") is Verdict.CLEAR
     undo(server.dsn(), [f for f in findings if f.object.name == "enable_seqscan"])
@@ -153,6 +160,49 @@ def test_a_restart_ends_the_wait(start_pg: StartServer) -> None:
     assert f"running with {running}." in finding.detail
     restart(server)
     assert verdict(server.dsn(), "config-pending-restart") is Verdict.CLEAR
+
+
+def test_before_the_reload_a_change_is_pending_and_no_error(every_pg: Server) -> None:
+    dsn = every_pg.dsn()
+    changes = ("max_connections = 78", "shared_buffers = '100MB'", "wal_level = minimal")
+    try:
+        run(dsn, *(f"alter system set {change}" for change in changes))
+        findings = found(dsn, "config-pending-restart")
+        assert names(findings) == {change.split()[0] for change in changes}
+        assert {f.severity for f in findings} == {Severity.INFO}
+        assert all("a restart is pending" in f.title for f in findings)
+    finally:
+        run(dsn, *(f"alter system reset {change.split()[0]}" for change in changes))
+        run(dsn, "select pg_reload_conf()")
+    eventually(lambda: not found(dsn, "config-pending-restart"))
+
+
+def test_a_setting_that_was_taken_out_of_the_files_is_pending(start_pg: StartServer) -> None:
+    server = start_pg()
+    run(server.dsn(), "alter system set max_worker_processes = 9")
+    restart(server)
+    run(server.dsn(), "alter system reset max_worker_processes")
+    (before,) = found(server.dsn(), "config-pending-restart")
+    assert (before.severity, before.object.name) == (Severity.INFO, "configuration file")
+    assert "max_worker_processes" in before.detail
+    run(server.dsn(), "select pg_reload_conf()")
+    eventually(
+        lambda: names(found(server.dsn(), "config-pending-restart")) == {"max_worker_processes"}
+    )
+
+
+def test_a_wrong_value_is_an_error_even_if_it_needs_a_restart(start_pg: StartServer) -> None:
+    server = start_pg()
+    wrong = {"max_connections": "0", "wal_level": "much", "hot_standby": "maybe", "port": "99999"}
+    right = {"max_wal_senders": "0x0B", "shared_memory_type": "sysv", "wal_log_hints": "ye"}
+    write_settings(server, **wrong, **right)
+    findings = found(server.dsn(), "config-pending-restart")
+    by_severity = {s: {f.object.name for f in findings if f.severity is s} for s in Severity}
+    assert by_severity == {
+        Severity.CRITICAL: set(),
+        Severity.WARNING: set(wrong),
+        Severity.INFO: set(right),
+    }
 
 
 def test_errors_in_the_files_are_no_pending_restart(start_pg: StartServer) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Severity, Verdict
+from pgwatch_wed.findings import Finding, Grade, Severity, Verdict
 from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.rules.judging import apply, found, judged, run, undo, verdict
@@ -57,12 +57,14 @@ def with_setting(snapshot: Snapshot, name: str, value: str) -> Snapshot:
 # --- wal-checkpoints-requested ------------------------------------------------------------------
 
 CHECKPOINTS = "wal-checkpoints-requested"
+# less than triggers a checkpoint
+SOME_WAL = ("select pg_logical_emit_message(false, 'x', repeat('x', 1500000))",)
 
 
 @contextmanager
-def tiny_wal() -> Iterator[embedded.EmbeddedServer]:
+def tiny_wal(size: str = "2MB") -> Iterator[embedded.EmbeddedServer]:
     """Start a server whose WAL is full after a megabyte."""
-    small = {"max_wal_size": "2MB", "min_wal_size": "2MB", "checkpoint_timeout": "1h"}
+    small = {"max_wal_size": size, "min_wal_size": "2MB", "checkpoint_timeout": "1h"}
     with embedded.start(small, initdb=("--wal-segsize=1",)) as server:
         yield server
 
@@ -80,7 +82,7 @@ def test_a_small_max_wal_size_is_found_and_a_larger_one_silences_it() -> None:
             wait_for_checkpoint(server, done)
         (finding,) = found(server.dsn(), CHECKPOINTS)
         assert finding.object.name == "max_wal_size"
-        assert finding.severity is Severity.WARNING
+        assert (finding.severity, finding.grade) == (Severity.WARNING, Grade.C)
         assert finding.evidence["requested_by_wal_share"] > 0.8
         apply(server.dsn(), [finding])
         eventually(lambda: verdict(server.dsn(), CHECKPOINTS) is Verdict.CLEAR)
@@ -98,6 +100,30 @@ def test_checkpoints_that_somebody_asks_for_are_not_the_wals_fault(start_pg: Sta
     snapshot = collect(server.dsn())
     assert snapshot.checkpoints[0].requested >= 10
     assert verdict(server.dsn(), CHECKPOINTS) is Verdict.CLEAR
+
+
+def test_a_number_that_is_a_bound_is_called_one() -> None:
+    with tiny_wal("8MB") as server:
+        dsn = server.dsn()
+        run(dsn, "create table t ()", "create extension pg_stat_statements")
+        for _ in range(25):
+            run(dsn, *SOME_WAL, "checkpoint")
+        snapshot = collect(dsn)
+        assert judged(snapshot, CHECKPOINTS).findings == (), "the commands are counted"
+        unseen = replace(snapshot, statements=())
+        (finding,) = judged(unseen, CHECKPOINTS).findings
+        assert (finding.severity, finding.grade) == (Severity.INFO, Grade.D)
+        assert finding.title.startswith("At most ")
+        assert "log_checkpoints" in finding.detail
+
+
+@counted
+def test_wal_that_was_counted_for_a_shorter_time_is_no_bound(real: Snapshot) -> None:
+    snapshot = aged(real, timed=100, requested=100, wal_bytes=GB)
+    assert judged(snapshot, CHECKPOINTS).findings == ()
+    reset = replace(snapshot.wal[0], stats_reset=snapshot.now - timedelta(hours=1))
+    (finding,) = judged(replace(snapshot, wal=(reset,)), CHECKPOINTS).findings
+    assert (finding.severity, finding.grade) == (Severity.INFO, Grade.D)
 
 
 def checkpoints(snapshot: Snapshot, **changes: Any) -> list[Finding]:

@@ -11,9 +11,11 @@ D: the usual fraction is a rule of thumb, and is judged only if the amount of me
 Servers whose memory is unknown (the verdict is unknown); databases that fit into shared_buffers; fractions within the limits.
 
 ## Remedy
-ALTER SYSTEM SET shared_buffers, then a restart; compare the same time of day before and after.
+ALTER SYSTEM SET shared_buffers, then a restart: a quarter of the memory, but not more than this database, all that has been read in
+others, and room to grow. Compare the same time of day before and after.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,6 +41,8 @@ class Limits:
     max_share: float = 0.6
     # The starting value recommended by the documentation.
     usual_share: float = 0.25
+    # More than the data, with this much room to grow, is never used.
+    growth: float = 1.25
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
@@ -57,7 +61,10 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 def _finding(snapshot: Snapshot, buffers: float, data: int, limits: Limits) -> Finding:
     share = buffers / limits.memory_bytes
-    wanted = max(int(limits.memory_bytes * limits.usual_share / mem.MB), 1)
+    usual = limits.memory_bytes * limits.usual_share
+    if share < limits.min_share:
+        usual = min(usual, mem.most_data_bytes(snapshot) * limits.growth)
+    wanted = max(math.ceil(usual / mem.MB), 1)
     return Finding(
         object=Object("setting", "shared_buffers"),
         severity=Severity.INFO,
@@ -70,6 +77,7 @@ def _finding(snapshot: Snapshot, buffers: float, data: int, limits: Limits) -> F
             "memory_bytes": limits.memory_bytes,
             "memory_share": round(share, 4),
             "database_bytes": data,
+            "most_data_bytes": mem.most_data_bytes(snapshot),
         },
         impact=Impact(
             risk="blocks are read again and again"
@@ -78,7 +86,7 @@ def _finding(snapshot: Snapshot, buffers: float, data: int, limits: Limits) -> F
         ),
         remedy=(settings.alter_system(snapshot, "shared_buffers", f"'{wanted}MB'"),),
         caveats=(
-            "A quarter of the memory is only a starting point; measure the effect.",
+            "This size is only a starting point; measure the effect.",
             *settings.caveats(snapshot.setting_by_name.get("shared_buffers")),
         ),
     )

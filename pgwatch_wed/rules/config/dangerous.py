@@ -12,15 +12,17 @@ Values set for a role or a session only (`config-role-override`); autovacuum (`v
 settings that are merely unusual.
 
 ## Remedy
-ALTER SYSTEM SET to the safe value, and reload.
+ALTER SYSTEM SET to the safe value, and reload. After fsync, the files have to be synchronized once (`initdb --sync-only`).
 """
 
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgwatch_wed.facts import Setting, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.remedies import settings
+from pgwatch_wed.remedies.script import comment
 
 NEEDS = ("settings",)
 SCOPE = "cluster"
@@ -35,13 +37,20 @@ class _Danger:
     severity: Severity
     risk: str
     caveat: str = ""
+    then: str = ""  # what remains to be done after the remedy
     bad: tuple[str, ...] = ()  # empty: all except for the safe one
     can_set: bool = True
     most: float = float("inf")  # a number that is only dangerous above this
 
 
 _DANGERS = (
-    _Danger("fsync", "on", Severity.CRITICAL, "a system crash can destroy the cluster"),
+    _Danger(
+        *("fsync", "on", Severity.CRITICAL, "a system crash can destroy the cluster"),
+        # see fsync in the documentation
+        caveat="What was written while it was off is safe only after all files have been synchronized: run initdb "
+        "--sync-only (or sync) on the server once fsync is on.",
+        then="on the server, to make durable what was written while it was off: initdb --sync-only -D {data_directory}",
+    ),
     _Danger(
         *("full_page_writes", "on", Severity.CRITICAL),
         "a system crash in the middle of a write corrupts pages",
@@ -129,6 +138,11 @@ def _is_bad(snapshot: Snapshot, value: str, danger: _Danger) -> bool:
     return value != danger.safe and value in (danger.bad or (value,))
 
 
+def _then(snapshot: Snapshot, danger: _Danger) -> str:
+    directory = snapshot.setting("data_directory") or "DATA_DIRECTORY"
+    return f"Then, {danger.then.format(data_directory=shlex.quote(directory))}"
+
+
 def _crippled(snapshot: Snapshot) -> Iterator[_Danger]:
     """Yield the planner methods that are enabled by default."""
     risk = "the planner avoids this type of plan for all queries"
@@ -140,6 +154,8 @@ def _crippled(snapshot: Snapshot) -> Iterator[_Danger]:
 def _finding(snapshot: Snapshot, setting: Setting, danger: _Danger) -> Finding:
     risk = danger.risk
     remedy = settings.alter_system(snapshot, setting.name, danger.safe)
+    if danger.then:
+        remedy = replace(remedy, sql=f"{remedy.sql}\n{comment(_then(snapshot, danger))}")
     return Finding(
         object=Object("setting", setting.name),
         severity=danger.severity,

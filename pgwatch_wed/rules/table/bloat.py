@@ -20,6 +20,8 @@ on tables of many kinds, it is off by less than five percentage points. A with `
 Find the cause first: `vacuum-disabled`, `vacuum-horizon`, `vacuum-trigger-too-late`, or a one-time bulk delete. Then VACUUM, so
 that the space can be reused. If the table will never be as large again, rewrite it with pg_repack or pg_squeeze (19 and
 later: REPACK), which do not block reads and writes meanwhile. VACUUM FULL blocks all reads and writes until it is done.
+A materialized view is rewritten by REFRESH MATERIALIZED VIEW, which blocks reads; CONCURRENTLY, which does not, is what leaves the
+empty space.
 """
 
 from collections.abc import Iterator

@@ -5,19 +5,22 @@ After a checkpoint, the first change of every page writes the whole page to WAL,
 shorter time. Spaced by checkpoint_timeout, checkpoints cost a fraction.
 
 ## How sure we are
-B for the counts; C for the suggested size: the WAL written between two timed checkpoints at the measured rate, plus half as much
-again.
+The server counts requested checkpoints, but not why they were requested: the number is an upper bound, limited by the WAL written
+and without the CHECKPOINT commands that pg_stat_statements has counted here. C if the WAL between two checkpoints is on average
+as much as triggers one; D and info otherwise: the log tells (log_checkpoints). C for the suggested size: the WAL written between two
+timed checkpoints at the measured rate, plus half as much again.
 
 ## Not reported
-Few checkpoints; checkpoints requested by backups, CREATE and DROP DATABASE, CHECKPOINT and restarts: too little WAL was written
-for max_wal_size to be reached that often.
+Few checkpoints; checkpoints requested by backups, CREATE and DROP DATABASE, CHECKPOINT and restarts, as far as the WAL written or
+pg_stat_statements shows it.
 
 ## Remedy
 ALTER SYSTEM SET max_wal_size to what the WAL rate requires, and reload. Crash recovery has to replay up to that much.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Checkpoints, Snapshot
@@ -31,7 +34,7 @@ SCOPE = "cluster"
 PRIMARY_ONLY = True
 
 _MB = 1024 * 1024
-_UNBOUNDED = 2**63
+_TOGETHER = timedelta(minutes=1)  # of counters that are reset one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +53,89 @@ class Limits:
     max_advised_bytes: int = 128 * 1024**3
 
 
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """How many checkpoints WAL volume has triggered at most, and whether that much WAL was written between them."""
+
+    at_most: int
+    commands: int
+    trigger_bytes: int | None
+    mean_bytes: float | None
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether the WAL between two checkpoints is, on average, as much as triggers one."""
+        if self.trigger_bytes is None or self.mean_bytes is None:
+            return False
+        return self.mean_bytes >= self.trigger_bytes
+
+
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield one finding if there are many requested checkpoints."""
     for c in snapshot.checkpoints:
-        by_wal = min(c.requested, _most_by_wal(snapshot))
-        total = c.timed + c.requested
-        if by_wal >= max(limits.min_requested, 1) and by_wal / total >= limits.min_share:
-            yield _finding(snapshot, c, by_wal, limits)
+        cause, total = _cause(snapshot, c), c.timed + c.requested
+        enough = cause.at_most >= max(limits.min_requested, 1)
+        if enough and cause.at_most / total >= limits.min_share:
+            yield _finding(snapshot, c, cause, limits)
 
 
-def _most_by_wal(snapshot: Snapshot) -> int:
-    """Return how many checkpoints the WAL written so far can have triggered at most.
+def _cause(snapshot: Snapshot, c: Checkpoints) -> _Cause:
+    trigger, written = _trigger_bytes(snapshot), _written(snapshot, c)
+    counts_the_same = snapshot.wal and snapshot.wal[0].wal_bytes is not None
+    total = max(c.timed + c.requested, 1)
+    mean = written / total if written is not None and counts_the_same else None
+    commands = _commands(snapshot, c)
+    by_volume = c.requested if trigger is None or written is None else int(written / trigger)
+    cause = _Cause(min(c.requested, by_volume), commands, trigger, mean)
+    if cause.is_likely:  # several commands at the same time are one checkpoint
+        return cause
+    return replace(cause, at_most=min(max(c.requested - commands, 0), by_volume))
 
-    One is triggered once max_wal_size / (1 + checkpoint_completion_target) of WAL has been written since the
-    last, less the segment in which it began.
+
+def _trigger_bytes(snapshot: Snapshot) -> int | None:
+    """Return how much WAL triggers a checkpoint.
+
+    That is max_wal_size / (1 + checkpoint_completion_target), less the segment in which the last one began.
     """
     size = snapshot.setting_number("max_wal_size")
-    written = [w.wal_bytes if w.wal_bytes is not None else w.lsn_bytes for w in snapshot.wal]
-    if size is None or not written or written[0] is None:
-        return _UNBOUNDED
+    if size is None:
+        return None
     segment = snapshot.server.wal_segment_bytes
     spread = 1 + (snapshot.setting_number("checkpoint_completion_target") or 0.0)
-    return int(written[0] / (max(int(size / segment / spread) - 1, 1) * segment))
+    return max(int(size / segment / spread) - 1, 1) * segment
 
 
-def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) -> Finding:
-    share = by_wal / (c.timed + c.requested)
+def _written(snapshot: Snapshot, c: Checkpoints) -> int | None:
+    """Return the WAL written since the checkpoints are counted, or more; None if it may be less."""
+    for wal in snapshot.wal:
+        if wal.wal_bytes is None:
+            return wal.lsn_bytes  # all that was ever written
+        resets = (wal.stats_reset, c.stats_reset)
+        if snapshot.measured_since or None in resets or _is_not_later(*resets):
+            return wal.wal_bytes
+    return None
+
+
+def _is_not_later(wal: datetime | None, checkpoints: datetime | None) -> bool:
+    return wal is None or checkpoints is None or wal <= checkpoints + _TOGETHER
+
+
+def _commands(snapshot: Snapshot, c: Checkpoints) -> int:
+    """Return how many CHECKPOINT commands were counted in this database, not longer than the checkpoints."""
+    begins = snapshot.measured_since or c.stats_reset
+    return sum(
+        s.calls
+        for s in snapshot.statements
+        if (s.text or "").strip(" ;\n").lower() == "checkpoint"
+        and (since := s.stats_since or snapshot.statements_window.begins) is not None
+        and (snapshot.measured_since or begins is None or since >= begins)
+    )
+
+
+def _finding(snapshot: Snapshot, c: Checkpoints, cause: _Cause, limits: Limits) -> Finding:
+    share = cause.at_most / (c.timed + c.requested)
     seconds = pace.seconds(snapshot, c.stats_reset)
-    per_hour = by_wal / seconds * 3600 if seconds else None
+    per_hour = cause.at_most / seconds * 3600 if seconds else None
     current = snapshot.setting_number("max_wal_size") or 0
     timeout = (snapshot.setting_number("checkpoint_timeout") or 300_000) / 1000
     rate = _rate.per_second(snapshot, timeout)
@@ -87,19 +145,25 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
     warns = share >= limits.warn_share and (per_hour or 0) >= limits.warn_per_hour
     return Finding(
         object=Object("setting", "max_wal_size"),
-        severity=Severity.WARNING if warns else Severity.INFO,
-        grade=Grade.B,
-        title=f"{share:.0%} of the checkpoints were triggered by WAL volume: {by_wal:,} of {c.timed + c.requested:,}",
-        detail=f"max_wal_size ({units.size(current)}) is reached before checkpoint_timeout ({timeout:.0f} s)."
+        severity=Severity.WARNING if warns and cause.is_likely else Severity.INFO,
+        grade=Grade.C if cause.is_likely else Grade.D,
+        title=f"At most {share:.0%} of the checkpoints were triggered by WAL volume: {cause.at_most:,} of "
+        f"{c.timed + c.requested:,}",
+        detail=_why(cause)
         + (
-            f" At {units.size(rate)} of WAL per second, {units.size(wanted)} would be enough."
+            f" At {units.size(rate)} of WAL per second, {units.size(wanted)} of max_wal_size would be enough."
             if rate
             else ""
         ),
         evidence={
             "timed": c.timed,
             "requested": c.requested,
-            "requested_by_wal_at_most": by_wal,
+            "requested_by_wal_at_most": cause.at_most,
+            "checkpoint_commands": cause.commands,
+            "wal_bytes_between_checkpoints": None
+            if cause.mean_bytes is None
+            else round(cause.mean_bytes),
+            "wal_bytes_that_trigger": cause.trigger_bytes,
             "requested_by_wal_share": round(share, 4),
             "requested_per_hour": None if per_hour is None else round(per_hour, 2),
             "wal_bytes_per_second": None if rate is None else round(rate),
@@ -117,6 +181,18 @@ def _finding(snapshot: Snapshot, c: Checkpoints, by_wal: int, limits: Limits) ->
             if rate
             else ("The WAL rate is unknown (pg_stat_wal, 14 and later); the size is doubled.",)
         ),
+    )
+
+
+def _why(cause: _Cause) -> str:
+    if cause.is_likely:
+        return (
+            f"Between two checkpoints, {units.size(cause.mean_bytes or 0)} of WAL is written on average, and "
+            f"{units.size(cause.trigger_bytes or 0)} triggers one."
+        )
+    return (
+        "They were requested, but the server does not count why: backups, CHECKPOINT and CREATE DATABASE request them, "
+        "too. With log_checkpoints, the log tells: “checkpoint starting: wal”."
     )
 
 
