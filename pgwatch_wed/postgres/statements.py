@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +36,16 @@ def queries(snapshot: Snapshot) -> tuple[Statement, ...]:
     return tuple(
         s for s in of_users(snapshot) if s.text is None or not statement_text.is_utility(s.text)
     )
+
+
+@derived
+def by_role(snapshot: Snapshot) -> Mapping[int, tuple[Statement, ...]]:
+    """Map each query ID of :func:`of_users` to its counters for each role, which are not added up."""
+    found: dict[int, tuple[Statement, ...]] = {}
+    for s in _without_tools(snapshot):
+        if s.is_toplevel:
+            found[s.query_id] = (*found.get(s.query_id, ()), s)
+    return found
 
 
 def readable(snapshot: Snapshot) -> Iterator[tuple[Statement, str]]:

@@ -158,6 +158,30 @@ def test_sorts_that_spill_are_found_and_named(every_db: str) -> None:
     assert not judged(later(snapshot, days=90), TEMP, **SOME).findings
 
 
+def test_who_wrote_most_is_named_with_the_share(every_pg: Server, every_db: str) -> None:
+    run(every_db, PGSS)
+    with every_pg.role() as role:
+        name = str(psycopg.conninfo.conninfo_to_dict(every_db)["dbname"])
+        spill(every_db, SORT.format(60_000))
+        spill(every_pg.dsn(name, role), *[SORT.format(100_000)] * 4)
+        (finding,) = eventually(lambda: found(every_db, TEMP, **SOME))
+        first, second = finding.evidence["writers"]
+        assert first["user"] == role
+        assert first["query_id"] == second["query_id"], "one statement of two roles"
+        assert first["written_share"] > 0.8 > 0.2 > second["written_share"]
+        assert f"{first['written_share']:.0%} of it was written by {role} with: " in finding.detail
+
+
+def test_a_small_part_does_not_stand_for_the_whole(every_db: str) -> None:
+    run(every_db, PGSS)
+    spill(every_db, SORT.format(300_000), "select pg_stat_statements_reset()")
+    spill(every_db, SORT.format(20_000))
+    (finding,) = eventually(lambda: found(every_db, TEMP, **SOME))
+    assert finding.evidence["writers"][0]["written_share"] < 0.2
+    assert "is not known" in finding.detail
+    assert "written by" not in finding.detail
+
+
 def test_enough_memory_does_not_spill(db: str) -> None:
     run(db, PGSS)
     spill(db, SORT.format(200_000), work_mem="64MB")
@@ -199,7 +223,7 @@ def test_a_gigabyte_an_hour_is_a_warning(every_real: Snapshot) -> None:
     for amount, severity in ((30 * 10**9, Severity.WARNING), (10**9, Severity.INFO)):
         report = judged(aged(snapshot, temp_bytes=amount, temp_files=100), TEMP)
         assert [f.severity for f in report.findings] == [severity]
-    assert any("log_temp_files" in c for c in report.findings[0].caveats)
+    assert "log_temp_files" in report.findings[0].detail
 
 
 # --- cache-work-mem -----------------------------------------------------------------------------

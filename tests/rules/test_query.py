@@ -133,6 +133,32 @@ def test_a_spilling_statement_is_named_and_more_memory_for_its_role_mends_it(
             assert connection.execute("show work_mem").fetchone() == ("128kB",)
 
 
+def test_memory_is_advised_to_the_role_that_spills_and_to_no_other(
+    every_pg: Server, work: str
+) -> None:
+    with every_pg.role() as small, every_pg.role() as large:
+        dbname = str(psycopg.conninfo.conninfo_to_dict(work)["dbname"])
+        run(
+            work,
+            f"alter role {small} set work_mem = '128kB'",
+            f"alter role {large} set work_mem = '64MB'",
+            "create table sold as select g as id, md5(g::text) as note from generate_series(1, 60000) g",
+            f"grant select on sold to {small}, {large}",
+            "analyze sold",
+        )
+        sort = "select note from sold order by note offset 59999"
+        run(every_pg.dsn(dbname, large), sort, times=12)
+        run(every_pg.dsn(dbname, small), sort, times=3)
+        (finding,) = found(work, "query-temp-spill")
+        assert finding.evidence["user"] == large, "who spends the most time on it"
+        assert [r["user"] for r in finding.evidence["roles_that_spill"]] == [small]
+        assert finding.evidence["roles_that_spill"][0]["calls"] == 3
+        assert finding.evidence["temp_bytes_per_call"] > 1_000_000
+        assert finding.evidence["work_mem_bytes"] == 128 * 1024
+        (step,) = finding.remedy
+        assert step.sql.startswith(f"ALTER ROLE {small} SET")
+
+
 def test_a_load_and_an_index_build_that_spill_once_are_no_findings(work: str) -> None:
     with psycopg.connect(work, autocommit=True) as connection:
         connection.execute("set work_mem = '64kB'")

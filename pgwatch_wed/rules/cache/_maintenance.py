@@ -16,11 +16,16 @@ def statements(snapshot: Snapshot, database: Database) -> list[Statement]:
 
     Return nothing unless statements have been counted only since the database's counters were reset.
     """
-    reset = snapshot.measured_since or database.stats_reset
-    begins = snapshot.statements_window.begins
-    if reset is not None and (begins is None or begins < reset):
+    if not counted_within(snapshot, database):
         return []
     return [s for s in q.Load.of(snapshot).statements if is_maintenance(s)]
+
+
+def counted_within(snapshot: Snapshot, database: Database) -> bool:
+    """Tell whether the database's counters include all that statements have counted."""
+    reset = snapshot.measured_since or database.stats_reset
+    begins = snapshot.statements_window.begins
+    return reset is None or (begins is not None and begins >= reset)
 
 
 def is_maintenance(statement: Statement) -> bool:

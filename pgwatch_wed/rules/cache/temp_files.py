@@ -4,8 +4,9 @@
 What does not fit into work_mem is written to disk and read back, on the volume that also holds the data.
 
 ## How sure we are
-B for the volume, which the server counts. Whether a higher work_mem helps depends on the statements, which are listed if
-pg_stat_statements has counted them; it does not count statements that failed.
+B for the volume, which the server counts. Whether a higher work_mem helps depends on the statements, which are listed with the
+roles that run them and their shares, if pg_stat_statements has counted them; it does not count statements that failed, and
+forgets the rarest ones. If those that it has counted wrote the smaller part, none is named in the summary.
 
 ## Not reported
 Little volume per day; what CREATE INDEX and other maintenance wrote, which use maintenance_work_mem, as far as
@@ -18,16 +19,19 @@ work_mem for the role or the statement that spills, not for the whole server: it
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.postgres import pace
+from pgwatch_wed.postgres import pace, statements
 from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
 NEEDS = ("databases", "settings")
+
+_MOST = 0.5  # below this, what is not known may be more than what is
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,39 +64,95 @@ def _by_maintenance(snapshot: Snapshot, database: Database) -> int:
     return blocks * snapshot.server.block_size
 
 
+@dataclass(frozen=True, slots=True)
+class _Writers:
+    """The statements that wrote temporary files, by role, those that wrote most first.
+
+    ``written`` is what all statements wrote; None if the counters of statements began earlier.
+    """
+
+    rows: tuple[Statement, ...]
+    block_size: int
+    written: int | None
+
+    @property
+    def bytes(self) -> int:
+        return sum(s.temp_blks_written for s in self.rows) * self.block_size
+
+    @property
+    def whole(self) -> int:
+        """What shares are of: blocks that are written twice make the sum larger than the files."""
+        return max(self.written or 0, self.bytes, 1)
+
+    def share(self, statement: Statement) -> float:
+        return statement.temp_blks_written * self.block_size / self.whole
+
+    def evidence(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "query_id": s.query_id,
+                "user": s.user,
+                "temp_bytes": s.temp_blks_written * self.block_size,
+                "written_share": round(self.share(s), 4),
+            }
+            for s in self.rows[:5]
+        ]
+
+
+def _writers(snapshot: Snapshot, database: Database, written: int) -> _Writers:
+    by_role = statements.by_role(snapshot)
+    ids = [s.query_id for s in q.Load.of(snapshot).statements if _spills(s)]
+    rows = [s for i in ids for s in by_role[i] if s.temp_blks_written]
+    rows.sort(key=lambda s: (-s.temp_blks_written, s.query_id, s.user_oid))
+    is_part = maintenance.counted_within(snapshot, database)
+    return _Writers(tuple(rows), snapshot.server.block_size, written if is_part else None)
+
+
+def _who(writers: _Writers) -> str:
+    """Name who wrote most, unless too little of it is known."""
+    if not writers.rows:
+        return (
+            "None of the statements that are still counted spilled; set log_temp_files to log them."
+        )
+    known, worst = writers.bytes / writers.whole, writers.rows[0]
+    if known < _MOST:
+        return (
+            f"Who wrote most of it is not known: the statements that are still counted wrote only {known:.0%}. Set "
+            "log_temp_files to log them."
+        )
+    role = f" {worst.user} with" if worst.user else ""
+    of_what = "it" if writers.written is not None else "what the counted statements wrote"
+    return f"{writers.share(worst):.0%} of {of_what} was written by{role}: {q.short(worst)}"
+
+
 def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Limits) -> Finding:
-    load = q.Load.of(snapshot)
     written, files = (database.temp_bytes or 0) - by_utility, database.temp_files or 0
     seconds = pace.window_seconds(snapshot)
     daily = pace.per_day(written, seconds) if seconds is not None else 0.0
-    spilling = [s for s in load.statements if _spills(s)]
-    spilling.sort(key=lambda s: (-s.temp_blks_written, s.query_id))
-    block = snapshot.server.block_size
+    writers = _writers(snapshot, database, written)
+    named = list(dict.fromkeys(s.query_id for s in writers.rows))[:5]
+    texts = {s.query_id: s.text for s in writers.rows if s.text}
     return Finding(
         object=Object("database", database.name, database=database.name),
         severity=Severity.WARNING if daily >= limits.warn_bytes_per_day else Severity.INFO,
         grade=Grade.B,
         title=f"Queries wrote {units.size(written)} to temporary files in {database.name}",
-        detail="Their sorts, hashes or intermediate results did not fit into work_mem."
-        + (f" Most were written by: {q.short(spilling[0])}" if spilling else ""),
+        detail="Their sorts, hashes or intermediate results did not fit into work_mem. "
+        + _who(writers),
         evidence={
             "temp_files": files,
             "temp_bytes": written,
             "temp_bytes_of_utilities": by_utility,
-            "temp_bytes_of_statements": sum(s.temp_blks_written for s in spilling) * block,
+            "temp_bytes_of_statements": writers.bytes,
             "temp_bytes_per_day": round(daily) if seconds is not None else None,
             "window_hours": None if seconds is None else round(seconds / 3600, 2),
             "mean_file_bytes": round((database.temp_bytes or 0) / max(files, 1)),
             "work_mem_bytes": snapshot.setting_number("work_mem"),
-            "query_ids": [s.query_id for s in spilling[:5]],
-            "queries": [s.text for s in spilling[:5] if s.text],
+            "writers": writers.evidence(),
+            "query_ids": named,
+            "queries": [texts[i] for i in named if i in texts],
         },
         impact=Impact(risk="statements write data to disk and read it back"),
-        caveats=()
-        if spilling
-        else (
-            "None of the statements that are still counted spilled; set log_temp_files to log them.",
-        ),
     )
 
 
