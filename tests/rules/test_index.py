@@ -124,6 +124,90 @@ def test_an_index_that_came_after_the_writes_is_unknown(db: str) -> None:
     assert "too few of the table's writes" in found.verdicts[0].reason
 
 
+def _read(db: str) -> None:
+    """Read a table without its indexes, so that it is known to be in use."""
+    psql(db, "select count(*) from r where b > 0; select pg_sleep(0.1);")
+
+
+READ_MOSTLY = """
+create table r (id int primary key, a int, b int);
+insert into r select g, g % 100, g from generate_series(1, 50000) g;
+analyze r;
+"""
+LATER = """
+select pg_stat_reset();
+create index r_a on r (a);
+create index r_partial on r (b) where a is not null;
+"""
+
+
+def test_a_new_index_on_a_table_with_few_writes_is_not_unused(db: str) -> None:
+    psql(db, READ_MOSTLY)
+    psql(db, LATER)
+    _read(db)
+    snapshot = later(collect(db), days=31)
+    verdict = report(snapshot, "index-unused").verdicts[0]
+    assert verdict.verdict is Verdict.UNKNOWN
+    assert "too few writes to tell whether it has existed" in verdict.reason
+    assert "--window 0" in str(verdict.mend)
+    accepted = findings(snapshot, "index-unused", window=0)
+    assert set(accepted) == {"r_a", "r_partial"}
+
+
+@pytest.mark.pg(">= 16")  # last_seq_scan
+def test_a_table_that_was_created_later_proves_the_age_of_an_index(db: str) -> None:
+    psql(db, READ_MOSTLY)
+    psql(db, f"{LATER} create table younger (id int); create index r_late on r (b, a);")
+    _read(db)
+    psql(db, "select * from younger;")
+    now = later(collect(db), days=31)
+    old = {t.oid for t in now.tables if t.name == "younger"}
+    then = now.now - timedelta(days=30, hours=1)
+    used = [replace(a, last_seq_scan=then if a.oid in old else now.now) for a in now.table_activity]
+    proven = replace(now, table_activity=tuple(used))
+    assert set(findings(proven, "index-unused")) == {"r_a", "r_partial"}
+    since = [replace(a, last_seq_scan=now.now, last_analyze=None) for a in now.table_activity]
+    assert findings(replace(now, table_activity=tuple(since)), "index-unused") == {}
+
+
+def test_what_vacuum_read_does_not_make_an_index_older(db: str) -> None:
+    psql(db, TABLE + "create index t_late on t (b, a);")
+    snapshot = later(collect(db), days=31)
+    late = next(i for i in snapshot.indexes if i.name == "t_late")
+    vacuumed = replace(
+        snapshot,
+        table_activity=tuple(replace(a, vacuum_count=400) for a in snapshot.table_activity),
+        index_usage=tuple(
+            replace(u, blks_hit=400 * late.pages) if u.oid == late.oid else u
+            for u in snapshot.index_usage
+        ),
+    )
+    assert "t_late" not in findings(vacuumed, "index-unused")
+
+
+def test_an_index_that_blocks_hot_updates_is_dropped_only_if_it_is_proven_unused(db: str) -> None:
+    psql(
+        db,
+        "create extension pg_stat_statements;"
+        "create table h (id int primary key, state int) with (fillfactor = 30);"
+        "create index h_state on h (state);"
+        "insert into h select g, g from generate_series(1, 20000) g;"
+        "update h set state = state + 1;"
+        "update h set state = state + 1 where id > 0;",
+    )
+    young = collect(db)
+    kept = findings(young, "index-blocks-hot")["h_state"]
+    assert kept.remedy == ()
+    assert any("days are required" in c and "does not prove it unused" in c for c in kept.caveats)
+    dropped = findings(later(young, days=31), "index-blocks-hot")["h_state"]
+    assert "DROP INDEX" in dropped.remedy[0].sql
+    assert findings(later(young, days=31), "index-unused")["h_state"].remedy == dropped.remedy
+    known = dict.fromkeys(Replica.__dataclass_fields__)
+    standby = Replica(**{**known, "pid": 1, "state": "streaming"})  # type: ignore[arg-type]
+    seen = replace(later(young, days=31), replicas=(standby,))
+    assert findings(seen, "index-blocks-hot")["h_state"].remedy == ()
+
+
 def test_a_standby_that_nobody_asked_lowers_the_grade(idle: Snapshot) -> None:
     known = dict.fromkeys(Replica.__dataclass_fields__)
     replica = Replica(**{**known, "pid": 1, "state": "streaming"})  # type: ignore[arg-type]

@@ -16,18 +16,20 @@ from 16 on), which is a matter of fillfactor; BRIN indexes from 16 on, which no 
 table are not among the visible statements, the verdict is unknown.
 
 ## Remedy
-Drop the index if nothing scans it. Otherwise weigh its benefit against its cost: remove the column from its INCLUDE list
+Drop the index if it is proven unused, by the same standard as in `index-unused`. Otherwise weigh its benefit against its cost: remove the column from its INCLUDE list
 or predicate, or move the frequently updated column to a table of its own.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import updates as changes
 from pgwatch_wed.remedies import indexes as rebuild
+from pgwatch_wed.rules import _use
 from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "tables", "table_activity", "columns", "index_usage")
@@ -48,6 +50,8 @@ class Limits:
     min_rows_share: float = 0.1
     # At least this many updates that could have been HOT are a warning.
     warn_updates: int = 10_000
+    # The counters must cover this time to show that nothing scans the index.
+    window: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,7 @@ def _finding(
     columns = sorted({c for u in guilty for c in u.columns} & depends)
     worst = max(guilty, key=lambda u: u.rows)
     scans = ix.scans(snapshot, index)
+    keeps = _why_kept(snapshot, index, limits)
     return Finding(
         object=ix.object_of(snapshot, index),
         related=(ix.table_object(snapshot, case.table),),
@@ -168,14 +173,19 @@ def _finding(
             "query": worst.statement.text,
         },
         impact=Impact(risk="each of these updates writes to every index of the table"),
-        remedy=()
-        if scans or index.is_unique or ix.is_bound(index)
-        else (rebuild.drop(snapshot, index),),
-        caveats=tuple(_caveats(index, scans, others)),
+        remedy=() if keeps else (rebuild.drop(snapshot, index),),
+        caveats=tuple(_caveats(index, scans, others, keeps)),
     )
 
 
-def _caveats(index: Index, scans: int, others: list[str]) -> Iterator[str]:
+def _why_kept(snapshot: Snapshot, index: Index, limits: Limits) -> str | None:
+    """Return why the index must not simply be dropped; None if it is proven unused."""
+    if index.is_unique or ix.is_bound(index):
+        return "it enforces something, or something else depends on it"
+    return _use.never_used(snapshot, index, limits.window)
+
+
+def _caveats(index: Index, scans: int, others: list[str], keeps: str | None) -> Iterator[str]:
     if others:
         also = "prevents" if len(others) == 1 else "prevent"
         yield (
@@ -184,6 +194,8 @@ def _caveats(index: Index, scans: int, others: list[str]) -> Iterator[str]:
         )
     if scans:
         yield f"{index.name} was scanned {count(scans, 'time')}: weigh its benefit against this cost."
+    elif keeps is not None and not index.is_unique:
+        yield f"It has not been scanned since the counters began, but that does not prove it unused: {keeps}."
     if index.is_unique:
         yield "It enforces uniqueness; only the application can avoid changing the column."
     yield (

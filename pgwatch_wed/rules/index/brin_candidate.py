@@ -12,13 +12,15 @@ ranges of values, slower for single rows.
 Small tables; tables whose rows are updated or deleted, which destroys the order; unique indexes; indexes with several
 columns, INCLUDE columns, expressions or a predicate; indexes whose scans return few rows each; columns that a visible
 statement uses in ORDER BY, min() or max(), which BRIN cannot serve; columns that already have a BRIN index.
+Until statements have been recorded for the whole window, the verdict is unknown.
 
 ## Remedy
 Create the BRIN index with autosummarize, compare the plans of your range queries, then drop the B-tree.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from pgwatch_wed.facts import Column, ColumnStatistics, Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
@@ -26,6 +28,7 @@ from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import updates
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies.indexes import IndexBuilder
+from pgwatch_wed.rules import _use
 
 NEEDS = ("indexes", "tables", "table_activity", "columns", "column_statistics", "index_usage")
 PRIMARY_ONLY = True
@@ -47,11 +50,14 @@ class Limits:
     min_rows_per_scan: float = 100
     # Saving at least this much is a warning.
     warn_saved_bytes: int = 1_000_000_000
+    # Statements must have been recorded for this time to show which queries there are.
+    window: timedelta = timedelta(days=30)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each B-tree that a BRIN index could replace."""
     builder = IndexBuilder(snapshot)
+    young = _use.statements_too_young(snapshot, limits.window)
     for index in snapshot.indexes:
         table = snapshot.table_by_oid.get(index.table_oid)
         if table is None or table.kind != "r" or not _is_plain(snapshot, index, limits):
@@ -63,6 +69,9 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if abs(statistics.correlation or 0) >= limits.min_correlation and _is_read_by_range(
             snapshot, index, table, column, limits
         ):
+            if young is not None:
+                yield replace(young, object=ix.object_of(snapshot, index))
+                continue
             yield _finding(builder, snapshot, (index, table, column, statistics), limits)
 
 

@@ -11,7 +11,7 @@ entry, so it is 6 bytes per row; before 13 it is 16 or more.
 ## Not reported
 Unique indexes and those of constraints; indexes with several columns, INCLUDE columns or expressions; indexes with a
 predicate; those that a visible statement needs for IS NULL, ORDER BY, min() or max() of the column; small savings. If the
-role may not see column statistics, the verdict is unknown.
+role may not see column statistics, or statements have not been recorded for the whole window, the verdict is unknown.
 
 ## Remedy
 Create the partial index, check that plans use it, then drop the old one. It is not used for a query whose WHERE clause does
@@ -19,7 +19,8 @@ not imply that the column is not null.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
@@ -27,6 +28,7 @@ from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import updates
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies.indexes import IndexBuilder, shape
+from pgwatch_wed.rules import _use
 
 NEEDS = ("indexes", "tables", "columns", "column_statistics", "index_definitions")
 PRIMARY_ONLY = True
@@ -42,11 +44,14 @@ class Limits:
     min_saved_bytes: int = 100_000
     # Saving at least this much is a warning.
     warn_saved_bytes: int = 100_000_000
+    # Statements must have been recorded for this time to show which queries there are.
+    window: timedelta = timedelta(days=30)
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each plain index on a column that is mostly NULL."""
     builder = IndexBuilder(snapshot)
+    young = _use.statements_too_young(snapshot, limits.window)
     for index in snapshot.indexes:
         table = snapshot.table_by_oid.get(index.table_oid)
         if table is None or not _is_plain(index):
@@ -60,7 +65,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         saved = min(saved, round(share * ix.size_bytes(snapshot, index)))
         if share < limits.min_null_share or saved < limits.min_saved_bytes:
             continue
-        if not updates.reads_in_order_or_null(snapshot, table, column.name):
+        if updates.reads_in_order_or_null(snapshot, table, column.name):
+            continue
+        if young is not None:
+            yield replace(young, object=ix.object_of(snapshot, index))
+        else:
             yield _finding(builder, snapshot, (index, table, column.name), share, saved, limits)
 
 

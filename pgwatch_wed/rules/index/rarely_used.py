@@ -21,7 +21,8 @@ from datetime import timedelta
 from pgwatch_wed.facts import Index, IndexUsage, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.rules.index.unused import candidates, too_young
+from pgwatch_wed.rules import _use
+from pgwatch_wed.rules.index.unused import candidates
 from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns")
@@ -49,7 +50,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     found = candidates(snapshot, limits.min_size_bytes)
     if not found:
         return
-    young = too_young(snapshot, limits.window)
+    young = _use.too_young(snapshot, limits.window)
     if young is not None:
         yield young
         return

@@ -14,8 +14,9 @@ unknown: counters that were reset recently never prove an index unused.
 - The only index that supports a foreign key, if rows of the referenced table are deleted or updated.
 - Individual partitions: the partitioned index is judged as a whole, and one partition in use keeps it. Indexes that a
   standby given with `--standby` uses.
-- Indexes used within the window (`last_idx_scan`, 16 and later), invalid ones (`index-invalid`), those being built, and
-  those that received too few of the table's writes to have existed for the whole window.
+- Indexes used within the window (`last_idx_scan`, 16 and later), invalid ones (`index-invalid`), and those being built.
+- Indexes that may be younger than the window, where the verdict is unknown: they neither received the table's writes, nor was a
+  table that was created later in use before. PostgreSQL does not record when an index was created.
 - Duplicates and prefixes of other indexes, which `index-duplicate` and `index-redundant` report, and the index that
   replaces them: it is judged once they are gone, so that both are never dropped.
 - Small indexes, and tables with no activity, whose counters prove nothing.
@@ -27,14 +28,13 @@ drop it outside busy hours and keep the definition at hand.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from pgwatch_wed.facts import Index, IndexUsage, Replica, Snapshot, Window
+from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies import indexes as rebuild
-from pgwatch_wed.remedies.grants import grant_birth
-from pgwatch_wed.rules import _trials
+from pgwatch_wed.rules import _trials, _use
 from pgwatch_wed.units import count
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns", "constraints")
@@ -62,12 +62,12 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     found = candidates(snapshot, limits.min_size_bytes)
     if not found:
         return
-    young = too_young(snapshot, limits.window)
+    young = _use.too_young(snapshot, limits.window)
     if young is not None:
         yield young
         return
     for index in found:
-        if not _used(snapshot, index, limits):
+        if not _use.used(snapshot, index, limits.window):
             yield from _judge(snapshot, index, limits)
 
 
@@ -105,72 +105,14 @@ def _least_bytes(snapshot: Snapshot, index: Index) -> int:
     return int(ix.rows(snapshot, table) * _LEAST_ENTRY_BYTES)
 
 
-def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
-    """Return why the counters of this node or of a standby do not prove anything yet."""
-    if not wanted:
-        return None
-    nodes = [("this server", snapshot.proven_window)]
-    nodes += [(n.node, Window(n.since, n.taken_at, "")) for n in snapshot.nodes]
-    for node, window in nodes:
-        length = window.length
-        if length is None or length < wanted:
-            known = (
-                "an unknown period"
-                if length is None
-                else f"{length.total_seconds() / 86400:.1f} days"
-            )
-            is_certain = node != "this server" or window == snapshot.window
-            doubt = "" if is_certain else f" ({window.reason})"
-            mend = "run again later, or require fewer days with --window DAYS"
-            days = f"{wanted.total_seconds() / 86400:g}"
-            return Unknown(
-                f"the counters of {node} cover {known}{doubt}, but "
-                f"{'1 day is' if days == '1' else f'{days} days are'} required",
-                mend if is_certain else f"{grant_birth(snapshot)}; or {mend}",
-            )
-    return None
-
-
-def _used(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
-    """Tell whether any node used the index, or any partition of it, within the window."""
-    oids = {leaf.oid for leaf in ix.leaves(snapshot, index)} | {index.oid}
-    back = limits.window or None
-    nodes = ((n.taken_at, u) for n, u in zip(snapshot.nodes, snapshot.usage_on_nodes, strict=True))
-    return any(
-        _was_used(usages[oid], taken_at - back if back else None)
-        for taken_at, usages in ((snapshot.now, snapshot.usage_by_oid), *nodes)
-        for oid in oids
-        if oid in usages
-    )
-
-
-def _was_used(usage: IndexUsage, since: datetime | None) -> bool:
-    """Count a scan unless it is known to be older than the window."""
-    if usage.idx_scan == 0:
-        return False
-    return since is None or usage.last_idx_scan is None or usage.last_idx_scan >= since
-
-
 def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding | Unknown]:
     table = snapshot.table_by_oid.get(index.table_oid)
     if table is None or _trials.veto(snapshot, index):
         return
-    if not ix.is_touched(snapshot, index.table_oid):
-        yield Unknown(
-            "its table has not been used since the counters began",
-            object=ix.object_of(snapshot, index),
-        )
-        return
-    if limits.window and _was_reset(snapshot, index, limits):
-        yield Unknown(
-            "its own counters were reset within the window", object=ix.object_of(snapshot, index)
-        )
-        return
-    if limits.window and _came_later(snapshot, index, limits):
-        yield Unknown(
-            "it received too few of the table's writes to have existed for the whole window",
-            object=ix.object_of(snapshot, index),
-        )
+    doubt = _use.unproven(snapshot, index, limits.window)
+    if doubt is not None:
+        mend = "--window 0 evaluates it, whatever its age" if limits.window else ""
+        yield Unknown(doubt, mend, ix.object_of(snapshot, index))
         return
     parents = [
         k for k in ix.foreign_keys(snapshot, table.oid) if _only_support(snapshot, index, k.oid)
@@ -178,27 +120,6 @@ def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding
     if any(_parent_changes(snapshot, k.referenced_oid) for k in parents):
         return
     yield _finding(snapshot, index, limits, supports=[k.name for k in parents])
-
-
-def _was_reset(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
-    """Tell whether somebody reset the counters of this index alone, which 19 and later record."""
-    usages = [snapshot.usage_by_oid.get(leaf.oid) for leaf in ix.leaves(snapshot, index)]
-    since = snapshot.now - limits.window
-    return any(u.stats_reset is not None and u.stats_reset > since for u in usages if u)
-
-
-def _came_later(snapshot: Snapshot, index: Index, limits: Limits) -> bool:
-    """Tell whether the index received too few writes: each write to the table accesses one of its pages.
-
-    Writes may legitimately bypass a partial index, so it cannot be judged this way.
-    """
-    writes = ix.writes(snapshot, index.table_oid)
-    if index.predicate is not None or writes < 1000:
-        return False
-    usages = [snapshot.usage_by_oid.get(leaf.oid) for leaf in ix.leaves(snapshot, index)]
-    seen = sum(u.blks_hit + u.blks_read for u in usages if u)
-    length = snapshot.window.length or timedelta()
-    return seen < 0.9 * writes and length * (seen / writes) < limits.window
 
 
 def _only_support(snapshot: Snapshot, index: Index, key_oid: int) -> bool:
@@ -229,7 +150,7 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
     last = max((u.last_idx_scan for u in usages if u.last_idx_scan), default=None)
     trial = _trials.trial(snapshot, index)
     length = snapshot.window.length
-    unseen = _unseen_standbys(snapshot)
+    unseen = _use.unseen_standbys(snapshot)
     return Finding(
         object=ix.object_of(snapshot, index),
         severity=Severity.WARNING
@@ -264,7 +185,7 @@ def _caveats(snapshot: Snapshot, index: Index, supports: list[str]) -> Iterator[
             f"It is the only index that supports the foreign key {', '.join(supports)}; without it, deleting "
             "from the referenced table scans this whole table."
         )
-    if _unseen_standbys(snapshot):
+    if _use.unseen_standbys(snapshot):
         yield "Standbys are connected, and their queries are counted separately: give each with --standby."
     if index.expressions is not None:
         yield (
@@ -272,15 +193,3 @@ def _caveats(snapshot: Snapshot, index: Index, supports: list[str]) -> Iterator[
             "replace them using CREATE STATISTICS (14 and later)."
         )
     yield "A job that runs less often than the window may need it."
-
-
-def _unseen_standbys(snapshot: Snapshot) -> bool:
-    """Tell whether physical standbys are connected whose counters were not supplied."""
-    return len(snapshot.nodes) < sum(_is_standby(snapshot, r) for r in snapshot.replicas)
-
-
-def _is_standby(snapshot: Snapshot, replica: Replica) -> bool:
-    logical = {s.name for s in snapshot.slots if s.slot_type == "logical"}
-    tools = ("pg_receivewal", "pg_basebackup", "pg_recvlogical", "barman", "pgbackrest")
-    name = replica.application_name or ""
-    return replica.slot_name not in logical and not name.startswith(tools)
