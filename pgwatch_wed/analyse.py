@@ -160,11 +160,11 @@ def _verdict(
     database: str | None,
 ) -> RuleVerdict:
     reason = _unknown_reason(unknowns)
-    mend = " ".join(dict.fromkeys(u.mend for u in unknowns if u.mend))
-    left_out = [
-        m.reason for n in rule.needs if (m := snapshot.missing.get(f"{n}:left-out")) is not None
-    ]
-    reason = "; ".join([*([reason] if reason else []), *left_out])
+    parts = (snapshot.missing.get(f"{name}:left-out") for name in rule.needs)
+    left_out = [part for part in parts if part is not None]
+    mends = (*(u.mend for u in unknowns), *(part.mend for part in left_out))
+    mend = " ".join(dict.fromkeys(filter(None, mends)))
+    reason = "; ".join([*([reason] if reason else []), *(part.reason for part in left_out)])
     if findings:
         verdict = Verdict.FINDING
     elif unknowns or left_out:

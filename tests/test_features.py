@@ -32,6 +32,7 @@ PROBES = {
     "has_transaction_timeout": "show transaction_timeout",
     "has_repack": "create table r (id int primary key); repack r; drop table r",
     "has_read_all_data": "select 'pg_read_all_data'::regrole",
+    "has_membership_options": "select inherit_option from pg_auth_members",
     "has_identity_of_partitioned_tables": "create table p (at int) partition by range (at); "
     "create table p_1 partition of p default; "
     "alter table p add column id int generated always as identity",

@@ -91,6 +91,13 @@ ENTRIES = {"kind", "values", "share", "size", "is_common"}
 RESULTS = {"value", "size", "times", "share", "common", "type"}
 EACH = fragment("lab", "entries_of_values", entries=sql.SQL("unnest(value)"))
 JSONB = evaluated("data", "jsonb", "data")
+USED = {
+    "schemas": sql.Literal(["pg_catalog", "public"]),
+    "relations": sql.Literal(["pg_file_settings", None]),
+    "functions": sql.Literal([None, "pgstattuple"]),
+    "arguments": sql.Literal([None, 1]),
+}
+
 CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("whatif", "tables"): (Case(names(CatalogTable, "columns")),),
     ("whatif", "columns"): (
@@ -186,6 +193,10 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("target", "end_deadline"): (Case({"pg_stat_clear_snapshot"}, NOBODY),),
     ("target", "exact_bloat_table"): (Case(BLOAT, PUBLIC, {"oid": "person"}),),
     ("target", "exact_bloat_index"): (Case(BLOAT, PUBLIC, {"oid": "person_lower"}),),
+    ("target", "lacking"): (
+        # a superuser lacks nothing
+        Case({"statement", "schema", "place"}, USED, is_empty=True),
+    ),
     ("whatif", "planner_settings"): (Case({"name", "value"}),),
     ("whatif", "extensions"): (Case({"name", "schema"}),),
     ("whatif", "hypopg"): (Case({"schema", "can_hide"}, is_empty=True),),

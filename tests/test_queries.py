@@ -28,7 +28,7 @@ from tests.zoo import in_motion, zoo
 # What is read before the facts, or to complete one.
 HELPERS = {
     *("server", "system", "birth", "extensions", "installed_extensions", "sequence_names"),
-    *("index_definitions", "statement_texts"),
+    *("index_definitions", "statement_texts", "all_column_statistics"),
 }
 PGSS = ("1.8", "1.9", "1.10", "1.11", "1.12", "1.13")
 # Empty in a zoo that moves: a standby's, a cascade's, what nobody broke, what only standbys add.
@@ -173,7 +173,6 @@ def test_a_role_lacks_only_what_it_may_not_see(
     assert len(snapshot.index_definitions) == len(snapshot.indexes)
 
 
-@pytest.mark.pg(">= 14")
 def test_what_is_said_to_mend_a_lack_does(every_pg: Server, animals: str) -> None:
     with every_pg.role() as role:
         dsn = make_conninfo(animals, user=role)
@@ -181,7 +180,24 @@ def test_what_is_said_to_mend_a_lack_does(every_pg: Server, animals: str) -> Non
             for missing in collect(dsn).missing.values():
                 if "GRANT" in missing.mend:
                     admin.execute(missing.mend.encode())
-        assert lacking(collect(dsn)) == {}
+        # the values of sequences take a right to each of them
+        assert set(lacking(collect(dsn))) <= {"sequences:left-out"}
+
+
+def test_what_is_known_of_columns_is_the_same_from_either_source(animals: str) -> None:
+    """pg_stats and the catalog behind it, read by a superuser."""
+    found = []
+    with psycopg.connect(animals, autocommit=True) as connection:
+        prepare(connection)
+        for query in queries.all_queries():
+            if query.fact in ("column_statistics", "all_column_statistics"):
+                values = dict.fromkeys(queries.tokens(query), "1000000")
+                cursor = connection.execute(query.render(values).encode())
+                names = [c.name for c in cursor.description or ()]
+                found.append((names, sorted(map(str, cursor.fetchall()))))
+    catalog, view = found
+    assert catalog == view
+    assert len(view[1]) >= 10
 
 
 def test_the_owner_of_a_database_sees_her_own_objects_statistics(every_pg: Server, db: str) -> None:

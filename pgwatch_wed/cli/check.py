@@ -5,7 +5,8 @@ import sys
 import click
 from tabulate import tabulate
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Cause, Snapshot
+from pgwatch_wed.postgres import privileges
 from pgwatch_wed.rules import Rule, all_rules
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
@@ -35,7 +36,7 @@ def check(target: str | None, verbose: bool) -> None:
     kind = "standby" if server.is_in_recovery else "primary"
     click.echo(f"{connect.label(conninfo)}: PostgreSQL {server.version}, {kind}")
     click.echo(f"role {server.role}: {_rights(snapshot)}\n")
-    lacking = {n: m for n, m in snapshot.missing.items() if not n.endswith(":left-out")}
+    lacking = {n: m for n, m in snapshot.missing.items() if m.cause is not Cause.LEFT_OUT}
     if verbose:
         rows = [(n.replace("_", " "), _state(snapshot, n)) for n in sorted(collecting.ORDER)]
         click.echo(tabulate(rows, headers=["fact", "state"], maxcolwidths=[24, 52]) + "\n")
@@ -43,15 +44,20 @@ def check(target: str | None, verbose: bool) -> None:
         click.echo("Everything can be read: no rule lacks privileges or extensions.")
         return
     for name, missing in lacking.items():
-        click.echo(click.style(name.replace("_", " "), bold=True) + f": {missing.reason}")
-        held = [r.id for r in all_rules() if name in r.needs]
+        fact, _, some = name.partition(":")
+        words = f"{'some ' if some else ''}{fact.replace('_', ' ')}"
+        click.echo(click.style(words, bold=True) + f": {missing.reason}")
+        held = [r.id for r in all_rules() if fact in r.needs]
         if held:
             click.echo(f"  rules affected: {', '.join(held)}")
-    mends = list(dict.fromkeys(m.mend for m in lacking.values() if m.mend))
+    mends = dict.fromkeys(line for m in lacking.values() for line in m.mend.splitlines())
     if mends:
         click.echo("\nTo allow more:\n")
         for mend in mends:
             click.echo(f"  {mend}")
+    granted = (m.mend for m in lacking.values() if m.cause is Cause.DENIED)
+    for warning in privileges.warnings("\n".join(dict.fromkeys(granted))):
+        click.echo(f"\n{warning}")
     judgeable = sum(_can_judge(r, snapshot) for r in all_rules())
     click.echo(f"\n{judgeable} of {len(all_rules())} rules can be evaluated.")
     sys.stdout.flush()

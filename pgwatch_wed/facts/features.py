@@ -76,6 +76,10 @@ class Features:
         """Tell whether reads and writes are counted by backend type and context."""
         return self._since(16, "pg_stat_io")
 
+    def has_membership_options(self) -> Feature:
+        """Tell whether each membership, not the role, says whether privileges are inherited."""
+        return self._since(16, "GRANT … WITH INHERIT")
+
     def has_hot_updates_beside_brin(self) -> Feature:
         """Tell whether an update that changes a column of a BRIN index may be HOT."""
         return self._since(16, "HOT updates of columns that are only in BRIN indexes")

@@ -41,6 +41,12 @@ class Server:
     address: str | None = None
     node: str = "primary"
     database_created_at: datetime | None = None
+    provider: str | None = None  # of a managed service
+    inherits: bool = True  # the role has the privileges of roles that it is a member of
+    unused_memberships: tuple[
+        str, ...
+    ] = ()  # of predefined roles, whose privileges it does not have
+    hidden_statistic_columns: tuple[str, ...] = ()  # of pg_statistic, apart from the values
 
     @property
     def major(self) -> int:

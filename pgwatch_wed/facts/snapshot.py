@@ -66,6 +66,7 @@ class Cause(StrEnum):
 
     NOT_OFFERED = "not offered"  # not supported by this server or its version of an extension
     DENIED = "denied"  # the role may not read it, or sees only a part of it
+    CLOSED = "closed"  # the provider of a managed service does not allow it: no GRANT would
     LOCKED = "locked"
     VANISHED = "vanished"
     UNDECODABLE = "undecodable"  # a text that is not valid in the database's encoding

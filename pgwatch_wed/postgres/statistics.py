@@ -6,6 +6,7 @@ from functools import cached_property
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import privileges
 
 
 class State(Enum):
@@ -29,9 +30,8 @@ class Statistics:
     @cached_property
     def is_complete(self) -> bool:
         """Whether the role can see all tables' statistics, so that their absence proves something."""
-        server = self.snapshot.server
         missing = self.snapshot.missing
-        sees = server.is_superuser or "pg_read_all_data" in server.role_memberships
+        sees = privileges.reads_all_statistics(self.snapshot.server)
         cut = "column_statistics:left-out" in missing
         return sees and not cut and "column_statistics" not in missing
 

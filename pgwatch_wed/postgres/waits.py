@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pgwatch_wed.facts import LockWait, Session, Snapshot
 from pgwatch_wed.findings import Object, Unknown
-from pgwatch_wed.quote import ident
+from pgwatch_wed.postgres import privileges
 from pgwatch_wed.units import count, words
 
 IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
@@ -41,13 +41,9 @@ def hidden(snapshot: Snapshot) -> list[Unknown]:
     """Return why sessions cannot be judged: those of other roles are hidden, or activity is not tracked."""
     blind = [s for s in snapshot.sessions if is_hidden(s)]
     if blind:
-        role = snapshot.server.role
-        return [
-            Unknown(
-                f"{role} may not see the activity of {count(len(blind), 'other session')}",
-                f"GRANT pg_read_all_stats TO {ident(role)};",
-            )
-        ]
+        server = snapshot.server
+        why = f"{server.role} may not see the activity of {count(len(blind), 'other session')}"
+        return [Unknown(why, privileges.grant_stats(server))]
     if any(s.state == "disabled" for s in snapshot.sessions):
         return [Unknown("track_activities is off", "turn it on: it costs next to nothing")]
     return []

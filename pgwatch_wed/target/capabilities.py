@@ -7,6 +7,7 @@ from psycopg import errors
 
 from pgwatch_wed.errors import said
 from pgwatch_wed.facts import Cause, Extension, Missing, Server
+from pgwatch_wed.postgres import privileges
 from pgwatch_wed.quote import ident
 
 PGSS = "pg_stat_statements"
@@ -33,12 +34,7 @@ class Capabilities:
     @property
     def reads_all_stats(self) -> bool:
         """The role sees every session's and statement's text."""
-        return self.server.is_superuser or "pg_read_all_stats" in self.server.role_memberships
-
-    @property
-    def reads_all_data(self) -> bool:
-        """The role sees every column's statistics."""
-        return self.server.is_superuser or "pg_read_all_data" in self.server.role_memberships
+        return privileges.reads_all_stats(self.server)
 
     def schema_of(self, extension: str) -> str:
         """Return the quoted schema of an installed extension."""
@@ -49,38 +45,12 @@ class Capabilities:
 UNEXPECTED = "unexpected error"
 
 
-def grant_stats(role: str) -> str:
-    """Return the GRANT that shows all statistics to a role."""
-    return f"GRANT pg_monitor TO {ident(role)};"
-
-
-def grant_data(server: Server) -> str:
-    """Return the GRANT that shows what ANALYZE collected; it also allows reading the data."""
-    if server.features.has_read_all_data():
-        return f"GRANT pg_read_all_data TO {ident(server.role)};"
-    return f"GRANT SELECT ON ALL TABLES IN SCHEMA … TO {ident(server.role)};"
-
-
-def grant_for(fact: str, server: Server) -> str:
-    """Return the GRANT that lets a role read a fact."""
-    role = ident(server.role)
-    if fact == "file_settings":
-        return (
-            f"GRANT SELECT ON pg_file_settings TO {role}; "
-            f"GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {role};"
-        )
-    if fact == "subscriptions" and not server.features.has_readable_subscriptions():
-        return f"GRANT SELECT (oid, subdbid, subname, subenabled) ON pg_subscription TO {role};"
-    return grant_stats(server.role)
-
-
 def why_missing(error: BaseException, fact: str, server: Server) -> Missing:
     """Turn an error into a reason; an unexpected one says so, and has no other consequences."""
     text = said(error)
     match error:
         case errors.InsufficientPrivilege():
-            grant = grant_for(fact, server)
-            return Missing(f"{server.role} may not read it: {text}", grant, Cause.DENIED, text)
+            return Missing(f"{server.role} may not read it: {text}", "", Cause.DENIED, text)
         case errors.LockNotAvailable():
             return Missing(
                 "another session holds or awaits a lock on a table, and this run does not wait for it",

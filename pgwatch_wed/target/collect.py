@@ -23,14 +23,11 @@ from pgwatch_wed.facts import (
     Snapshot,
     Statement,
 )
+from pgwatch_wed.postgres import privileges
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.sqltext import text as statement_text
-from pgwatch_wed.target import connect, queries
-from pgwatch_wed.target.capabilities import (
-    Capabilities,
-    grant_data,
-    grant_stats,
-)
+from pgwatch_wed.target import connect, denied, queries
+from pgwatch_wed.target.capabilities import Capabilities
 from pgwatch_wed.target.session import CollectLimits as CollectLimits
 from pgwatch_wed.target.session import Reader, Rows, reading
 
@@ -179,10 +176,28 @@ def _fact(
         return _index_definitions(reader, found.get("indexes", ()))
     if name == "statements":
         return _statements(reader, capabilities)
+    if name == "column_statistics" and privileges.reads_catalog(capabilities.server):
+        return _all_column_statistics(reader, capabilities)
     rows = _newest(reader, name, capabilities)
     if name == "sequences" and not isinstance(rows, Missing):
         return _with_values(reader, rows)
     return rows
+
+
+def _all_column_statistics(reader: Reader, capabilities: Capabilities) -> Rows | Missing:
+    """Read pg_statistic: pg_stats hides tables with row-level security."""
+    query = _query("all_column_statistics")
+    limits = {"max_columns": str(reader.limits.max_columns)}
+    rows = reader.run("column_statistics", query.render(limits).encode())
+    if not isinstance(rows, Missing) or rows.cause not in (Cause.DENIED, Cause.NOT_OFFERED):
+        return rows
+    reader.notes["column_statistics:left-out"] = Missing(
+        f"pg_statistic cannot be read, and pg_stats hides tables with row-level security: {rows.said}",
+        "",
+        Cause.CLOSED,
+        rows.said,
+    )
+    return _newest(reader, "column_statistics", capabilities)
 
 
 _OUT_OF_TIME = Missing("the time budget was exhausted", "increase --budget", Cause.OUT_OF_TIME)
@@ -280,6 +295,9 @@ def _newest(reader: Reader, name: str, capabilities: Capabilities, **values: str
     for query in fitting:
         filled = {"extschema": capabilities.schema_of(query.of), **values}
         rows = _twice(lambda: reader.read(query, filled))  # noqa: B023 - called at once
+        if isinstance(rows, Missing) and rows.cause is Cause.DENIED:
+            limits = dict.fromkeys(queries.tokens(query), "1")
+            return denied.explained(reader, name, query.render({**limits, **filled}), rows)
         if not (isinstance(rows, Missing) and rows.cause is Cause.NOT_OFFERED):
             return rows
         first = first or rows
@@ -445,32 +463,54 @@ def _say_what_is_hidden(
 ) -> None:
     """Mark as missing what is hidden from this role: otherwise rules would say `clear`."""
     server = capabilities.server
-    if "column_statistics" not in missing and not capabilities.reads_all_data:
-        # Not by the dates of ANALYZE: a crash and pg_stat_reset() lose them.
-        analysed = any(t.rows > 0 for t in snapshot.tables)
-        if analysed and not snapshot.column_statistics:
-            missing["column_statistics"] = Missing(
-                f"{server.role} sees no rows in pg_stats, which shows only columns on which the role "
-                "has the SELECT privilege",
-                grant_data(server),
-                Cause.DENIED,
-            )
-    role, mend = server.role, grant_stats(server.role)
-    if any(s.query == _HIDDEN for s in snapshot.sessions):
-        missing["sessions"] = Missing(f"{role} sees only its own sessions", mend, Cause.DENIED)
+    role = server.role
+    _say_whose_statistics_are_hidden(snapshot, server, missing)
+
+    def hide(name: str, reason: str) -> None:
+        if capabilities.reads_all_stats:
+            reason = f"{reason}, although it is a member of {privileges.ALL_STATS}"
+            missing.setdefault(name, Missing(reason, "", Cause.CLOSED))
+        else:
+            mend = privileges.grant_stats(server)
+            missing.setdefault(name, Missing(reason, mend, Cause.DENIED))
+
+    # to a member, only sessions of the provider's own roles are hidden
+    if any(s.query == _HIDDEN for s in snapshot.sessions) and not capabilities.reads_all_stats:
+        hide("sessions", f"{role} sees only its own sessions")
     if any(v.relation_oid is None for v in snapshot.vacuums):
-        missing["vacuums"] = Missing(f"{role} sees only its own vacuums", mend, Cause.DENIED)
+        hide("vacuums", f"{role} sees only its own vacuums")
     if any(b.relation_oid is None for b in snapshot.index_builds):
-        why = f"{role} sees only its own index builds"
-        missing["index_builds"] = Missing(why, mend, Cause.DENIED)
+        hide("index_builds", f"{role} sees only its own index builds")
     if any(r.state is None for r in snapshot.replicas) and not capabilities.reads_all_stats:
-        why = f"{role} does not see the progress of replicas"
-        missing["replicas"] = Missing(why, mend, Cause.DENIED)
+        hide("replicas", f"{role} does not see the progress of replicas")
     share = _hidden_share(snapshot)
     if share is not None and share > _MAX_HIDDEN_SHARE:
         spent = units.share(share)
-        why = f"{role} may not see other roles' statements, {spent} of the execution time"
-        missing.setdefault("statements", Missing(why, mend, Cause.DENIED))
+        hide(
+            "statements",
+            f"{role} may not see other roles' statements, {spent} of the execution time",
+        )
+
+
+def _say_whose_statistics_are_hidden(
+    snapshot: Snapshot, server: Server, missing: dict[str, Missing]
+) -> None:
+    """Say that a role sees no statistics, or not those of tables that are known to have been analyzed."""
+    if "column_statistics" in missing or privileges.reads_all_statistics(server):
+        return
+    seen = {s.table_oid for s in snapshot.column_statistics}
+    # Not by the dates of ANALYZE: a crash and pg_stat_reset() lose them.
+    unseen = [t for t in snapshot.tables if t.rows > 0 and t.oid not in seen]
+    analysed = {a.oid for a in snapshot.table_activity if a.last_analyze or a.last_autoanalyze}
+    hidden = sum(t.oid in analysed for t in unseen)
+    mend = privileges.grant_column_statistics(server)
+    why = "pg_stats shows only columns that the role may SELECT, of tables without row-level security for it"
+    if unseen and not seen:
+        reason = f"{server.role} sees no rows in pg_stats: {why}"
+        missing["column_statistics"] = Missing(reason, mend, Cause.DENIED)
+    elif hidden:
+        reason = f"the statistics of {units.count(hidden, 'table')} are hidden: {why}"
+        missing["column_statistics:left-out"] = Missing(reason, mend, Cause.DENIED)
 
 
 _HIDDEN = "<insufficient privilege>"

@@ -18,7 +18,11 @@ from pgwatch_wed.sqltext.text import marked
 _NAME = re.compile(r"(?P<fact>\w+?)(?:\.(?P<of>server|[a-z_]+)-(?P<version>\d+(?:\.\d+)*))?\.sql\Z")
 _TOKEN = re.compile(r"@(\w+)@")
 # What completes a fact that one query cannot provide.
-_COMPLETED_BY = {"statements": ("statement_texts",), "sequences": ("sequence_names",)}
+_COMPLETED_BY = {
+    "statements": ("statement_texts",),
+    "sequences": ("sequence_names",),
+    "column_statistics": ("all_column_statistics",),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import privileges
 from pgwatch_wed.postgres import statistics as stats
-from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.rules.analyze.never import rows
 from pgwatch_wed.units import count
@@ -71,7 +71,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         yield Unknown(
             f"{role} may not see whether {'1 parent table has' if hidden == 1 else f'{hidden:,} parent tables have'} "
             "statistics",
-            f"GRANT pg_read_all_data TO {ident(role)};",
+            privileges.grant_column_statistics(snapshot.server),
         )
 
 

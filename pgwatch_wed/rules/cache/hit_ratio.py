@@ -25,8 +25,7 @@ from typing import Any
 from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.postgres import pace, statements
-from pgwatch_wed.quote import ident
+from pgwatch_wed.postgres import pace, privileges, statements
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
 NEEDS = ("databases", "table_activity", "tables")
@@ -53,7 +52,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     if database is None or database.blks_read is None or database.blks_hit is None:
         yield Unknown(
             "the counters of this database cannot be read",
-            f"GRANT pg_monitor TO {ident(snapshot.server.role)};",
+            privileges.grant_stats(snapshot.server),
         )
         return
     blocks = _of_queries(snapshot, database)

@@ -24,8 +24,7 @@ from typing import Any
 from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
-from pgwatch_wed.postgres import pace, statements
-from pgwatch_wed.quote import ident
+from pgwatch_wed.postgres import pace, privileges, statements
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
@@ -50,7 +49,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     if database is None or database.temp_bytes is None:
         yield Unknown(
             "the counters of this database cannot be read",
-            f"GRANT pg_monitor TO {ident(snapshot.server.role)};",
+            privileges.grant_stats(snapshot.server),
         )
         return
     by_utility = min(_by_maintenance(snapshot, database), database.temp_bytes)

@@ -4,25 +4,33 @@
 What a role may not see looks as if it did not exist: a tool that does not say so calls a sick database healthy.
 
 ## How sure we are
-B: the server denied access, or shows a placeholder.
+B: the server denied access, or shows a placeholder. Which privilege is missing is asked of the server.
 
 ## Not reported
-Facts that require more than monitoring privileges and are used by only some rules, if they are available.
+What the provider of a managed service does not allow: no GRANT would help, so it is unknown, with this reason. It is info, not a
+warning, if only something is hidden that monitoring roles do not normally see: errors in the configuration files, statistics of
+some of the tables.
 
 ## Remedy
-The smallest GRANT that is sufficient.
+The smallest GRANT that is sufficient, never one of something that the role already has; so the undo takes away only what was granted.
+
+Statistics on columns are granted as columns of pg_statistic, without those that contain values. On a managed service, only
+pg_read_all_data shows them, and it allows far more: reading every row of every table. Without it, index advice is not available.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pgwatch_wed import units
-from pgwatch_wed.facts import Cause, Missing, Snapshot
+from pgwatch_wed.facts import Cause, Missing, Server, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.postgres import privileges
 from pgwatch_wed.postgres import waits as locks
-from pgwatch_wed.quote import ident
 
 NEEDS: tuple[str, ...] = ()
+
+# What a role may lack that sees all that monitoring roles normally see.
+_EXTRAS = frozenset({"file_settings", "column_statistics:left-out", "subscriptions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +39,53 @@ class Limits:
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
-    """Yield one finding that lists what is hidden."""
-    role = snapshot.server.role
+    """Yield one finding that lists what is hidden, and what no GRANT would show."""
     hidden = {n: m for n, m in snapshot.missing.items() if m.cause is Cause.DENIED}
+    activity = _activity(snapshot)
+    if activity is not None:
+        hidden["activity"] = activity
+    for name, missing in snapshot.missing.items():
+        if missing.cause is Cause.CLOSED:
+            yield Unknown(f"{_words(name)}: {missing.reason}")
+    if hidden:
+        yield _finding(snapshot.server, hidden)
+
+
+def _activity(snapshot: Snapshot) -> Missing | None:
+    """Return what is hidden one by one; to a member of pg_read_all_stats, that is the provider's own."""
+    if privileges.reads_all_stats(snapshot.server):
+        return None
     sessions = sum(locks.is_hidden(s) and s.database is not None for s in snapshot.sessions)
     info = snapshot.statements_info[0] if snapshot.statements_info else None
-    if sessions or (info and info.hidden_entries):
-        parts = [f"the activity of {units.count(sessions, 'session')}"] if sessions else []
-        if info and info.hidden_entries:
-            parts.append(f"the text of {units.count(info.hidden_entries, 'statement')}")
-        grant = f"GRANT pg_read_all_stats TO {ident(role)};"
-        are = "is" if len(parts) == 1 else "are"
-        hidden["activity"] = Missing(f"{' and '.join(parts)} {are} hidden", grant, Cause.DENIED)
-    if hidden:
-        yield _finding(role, hidden)
+    parts = [f"the activity of {units.count(sessions, 'session')}"] if sessions else []
+    if info and info.hidden_entries:
+        parts.append(f"the text of {units.count(info.hidden_entries, 'statement')}")
+    if not parts:
+        return None
+    are = "is" if len(parts) == 1 else "are"
+    mend = privileges.grant_stats(snapshot.server)
+    return Missing(f"{' and '.join(parts)} {are} hidden", mend, Cause.DENIED)
 
 
-def _finding(role: str, hidden: dict[str, Missing]) -> Finding:
-    grants = list(dict.fromkeys(m.mend for m in hidden.values()))
-    undo = [g.replace("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM ", 1) for g in grants]
-    names = sorted(n.replace("_", " ") for n in hidden)
+def _finding(server: Server, hidden: Mapping[str, Missing]) -> Finding:
+    grants = dict.fromkeys(line for m in hidden.values() for line in m.mend.splitlines())
+    names = sorted({_words(n) for n in hidden})
+    sql = "\n".join(grants)
     return Finding(
-        object=Object("role", role),
-        severity=Severity.WARNING,
+        object=Object("role", server.role),
+        severity=Severity.INFO if hidden.keys() <= _EXTRAS else Severity.WARNING,
         grade=Grade.B,
-        title=f"Role {role} cannot see {', '.join(names)}",
+        title=f"Role {server.role} cannot see {', '.join(names)}",
         detail="Rules that need them say unknown.",
         evidence={name: m.reason for name, m in hidden.items()},
         impact=Impact(risk="problems in what is hidden are not found"),
-        remedy=(Remedy(sql="\n".join(grants), lock="none", undo="\n".join(undo)),),
+        remedy=(Remedy(sql=sql, lock="none", undo=privileges.undo(server, sql)),) if sql else (),
+        caveats=privileges.warnings(sql),
     )
+
+
+def _words(fact: str) -> str:
+    return "some column statistics" if fact == _SOME_STATISTICS else fact.replace("_", " ")
+
+
+_SOME_STATISTICS = "column_statistics:left-out"

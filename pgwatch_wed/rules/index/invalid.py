@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import privileges
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import indexes as rebuild
 from pgwatch_wed.remedies import locks as held
@@ -44,9 +45,10 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
     broken = [i for i in snapshot.indexes if not i.is_usable and i.kind != "I"]
     # A role without pg_read_all_stats sees that something is being built, but not what.
     if broken and any(not b.relation_oid for b in snapshot.index_builds):
+        grant = privileges.grant_stats(snapshot.server)
         yield Unknown(
             "another role is building an index, which may be one of the invalid ones",
-            f"run again when it is done, or GRANT pg_monitor TO {ident(snapshot.server.role)};",
+            f"run again when it is done{', or ' if grant else ''}{grant}",
         )
         return
     for index in broken:

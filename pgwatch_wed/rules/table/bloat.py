@@ -33,7 +33,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import heap as bloat
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.quote import ident
+from pgwatch_wed.postgres import privileges
 from pgwatch_wed.remedies import maintenance
 
 NEEDS = ("tables", "table_activity", "columns")
@@ -169,11 +169,13 @@ def _finding(snapshot: Snapshot, table: Table, waste: Waste, limits: Limits) -> 
 
 
 def _unknowns(snapshot: Snapshot, blind: dict[str, list[Table]]) -> Iterator[Unknown]:
-    role = snapshot.server.role
+    grant = privileges.grant_column_statistics(snapshot.server)
+    if privileges.reads_all_statistics(snapshot.server):
+        grant = ""
     for reason, tables in sorted(blind.items()):
         mend = "use --exact-bloat, which measures it"
         if "statistics" in reason:
-            mend = f"run ANALYZE, or GRANT pg_read_all_data TO {ident(role)}; or use --exact-bloat, which measures it"
+            mend = " or ".join(filter(None, ("run ANALYZE;", grant, f"{mend}")))
         for table in tables[:10]:
             yield Unknown(reason, mend, ix.table_object(snapshot, table))
         if len(tables) > 10:

@@ -1,0 +1,97 @@
+"""The GRANTs that show more to the role that analyzes, and what reverses them."""
+
+from collections.abc import Iterator
+
+from pglast import ast
+from pglast.stream import RawStream
+
+from pgwatch_wed.facts import Server
+from pgwatch_wed.quote import ident
+from pgwatch_wed.sqltext import trees
+
+ALL_STATS = "pg_read_all_stats"
+ALL_DATA = "pg_read_all_data"
+
+_READS_EVERYTHING = (
+    f"{ALL_DATA} allows the role to read every row of every table in all databases to which it can connect. "
+    "To avoid that, GRANT SELECT only on the tables whose statistics are needed; those of other tables stay hidden."
+)
+
+
+def grant_stats(server: Server) -> str:
+    """Return the SQL that shows the activity of all roles; nothing if the role should see it already."""
+    return "" if reads_all_stats(server) else member(server, ALL_STATS)
+
+
+def reads_all_stats(server: Server) -> bool:
+    """Tell whether the role sees the activity of all roles, except for what a provider hides."""
+    return server.is_superuser or ALL_STATS in server.role_memberships
+
+
+def grant_column_statistics(server: Server) -> str:
+    """Return the SQL that shows what ANALYZE collected.
+
+    Columns of pg_statistic, if they can be granted: they contain no values, and row-level security does not
+    apply to them. Only a superuser can; on a managed service, reading statistics takes reading the tables.
+    """
+    if server.provider is None and server.hidden_statistic_columns:
+        listed = ", ".join(server.hidden_statistic_columns)
+        return f"GRANT SELECT ({listed}) ON pg_catalog.pg_statistic TO {ident(server.role)};"
+    if server.features.has_read_all_data():
+        return member(server, ALL_DATA)
+    return ""
+
+
+def reads_all_statistics(server: Server) -> bool:
+    """Tell whether the role sees what ANALYZE collected about every table."""
+    return server.is_superuser or ALL_DATA in server.role_memberships or reads_catalog(server)
+
+
+def reads_catalog(server: Server) -> bool:
+    """Tell whether the role may read pg_statistic, where no row-level security applies."""
+    return not server.hidden_statistic_columns
+
+
+def member(server: Server, group: str) -> str:
+    """Return the SQL that gives the role the privileges of a predefined one."""
+    role, grant = ident(server.role), f"GRANT {group} TO {ident(server.role)}"
+    is_member = group in server.unused_memberships
+    if not is_member and server.inherits:
+        return f"{grant};"
+    if server.features.has_membership_options():
+        return f"{grant} WITH INHERIT TRUE;"
+    inherit = [] if server.inherits else [f"ALTER ROLE {role} INHERIT;"]
+    return "\n".join([*([] if is_member else [f"{grant};"]), *inherit])
+
+
+def warnings(script: str) -> tuple[str, ...]:
+    """Return what a script allows beyond what it is for."""
+    grants = (n for n in trees.parse(script) if isinstance(n, ast.GrantRoleStmt))
+    return (_READS_EVERYTHING,) if any(ALL_DATA in _groups(n) for n in grants) else ()
+
+
+def undo(server: Server, script: str) -> str:
+    """Return the SQL that reverses GRANTs of what the role did not have, the last first."""
+    return "\n".join(reversed([*_reversed(server, script)]))
+
+
+def _reversed(server: Server, script: str) -> Iterator[str]:
+    role = ident(server.role)
+    for node in trees.parse(script):
+        match node:
+            case ast.GrantRoleStmt():
+                for group in _groups(node):
+                    # a membership without privileges stays
+                    if group in server.unused_memberships:
+                        yield f"GRANT {ident(group)} TO {role} WITH INHERIT FALSE;"
+                    else:
+                        yield f"REVOKE {ident(group)} FROM {role};"
+            case ast.GrantStmt():
+                node.is_grant = False
+                yield f"{RawStream()(node)};"
+            case ast.AlterRoleStmt():
+                yield f"ALTER ROLE {role} NOINHERIT;"
+
+
+def _groups(node: ast.GrantRoleStmt) -> tuple[str, ...]:
+    return tuple(str(privilege.priv_name) for privilege in node.granted_roles or ())
