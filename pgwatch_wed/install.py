@@ -2,9 +2,9 @@
 
 ``sql/install/<object>.v<N>.sql`` contains the complete, re-runnable definition of one function or
 view, and is named after it. A merged file never changes: copy it to the next number, edit that, and
-add a migration with ``run("get_table_stats", 2)`` up and ``run("get_table_stats", 1)`` down. If the
+add a migration with ``run("get_table_stats", 2)`` up and ``restore("get_table_stats", 1)`` down. If the
 columns of a function change, PostgreSQL requires it to be dropped first, and the views on it, too:
-``remove()`` them, then ``run()`` all of them again.
+``remove()`` them, then ``run()`` or ``restore()`` all of them again.
 
 ``sql/install/steps/`` contains what surrounds these files. All of it is plain SQL that decides on
 the server, so that a script generated offline does exactly what an online migration does. The
@@ -109,6 +109,12 @@ def run(name: str, version: int) -> None:
     _emit(statements(name, version, _schema_of_migration()))
 
 
+def restore(name: str, version: int) -> None:
+    """Go back to an earlier version of one object, unless all of them are about to be removed."""
+    if op.get_context().opts.get("destination_rev") != "base":
+        run(name, version)
+
+
 def remove(name: str) -> None:
     """Drop one object, if it is ours, inside a migration."""
     parts = [_settings(_schema_of_migration(), _BY_NAME[name]), _step("remove")]
@@ -121,6 +127,7 @@ def statements(name: str, version: int, schema: str) -> str:
         f"-- {name}, version {version}",
         _settings(schema, _BY_NAME[name]),
         _step("guard"),
+        _step("owner"),
         definition(name, version, schema),
         _step("privileges"),
     )
@@ -193,8 +200,9 @@ def explain(error: BaseException) -> Error:
     """Turn an error of the server or Alembic into one line and a hint."""
     if isinstance(error, Error):
         return error
-    if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
-        return _explain_server(error.orig)
+    said = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(said, psycopg.Error):
+        return _explain_server(said)
     text = str(error)
     if "Can't locate revision" in text or "No such revision" in text:
         return InstallError(
@@ -250,14 +258,16 @@ def _migrate(conninfo: str, schema: str, target: str) -> Outcome:
 
 
 def _put_back(connection: sqlalchemy.Connection, schema: str) -> list[str]:
-    """Re-create what was dropped behind Alembic's back."""
+    """Check the owners of what is there, and re-create what was dropped behind Alembic's back."""
+    options = {"no_parameters": True}
     with connection.begin():
+        for each in OBJECTS:
+            owner = "\n".join((_settings(schema, each), _step("owner")))
+            connection.exec_driver_sql(owner, execution_options=options)
         found = connection.exec_driver_sql(_OURS, (schema, schema)).scalars().all()
         missing = {name: version for name, version in newest().items() if name not in found}
         for name, version in missing.items():
-            connection.exec_driver_sql(
-                statements(name, version, schema), execution_options={"no_parameters": True}
-            )
+            connection.exec_driver_sql(statements(name, version, schema), execution_options=options)
     return list(missing)
 
 

@@ -5,7 +5,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed import install
+from pgwatch_wed import assets, install
+
+REVISIONS = sorted(p.name[:4] for p in (assets.asset("alembic") / "versions").glob("[0-9]*.py"))
 
 # The calls of the monitoring guide, as written there.
 GUIDE = (

@@ -21,14 +21,13 @@ from pgwatch_wed import assets, install
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import InstallError, UsageError
 from tests import servers
-from tests.installing import GUIDE, call, connect, everything, objects, rows, run
+from tests.installing import GUIDE, REVISIONS, call, connect, everything, objects, rows, run
 from tests.psql import psql
 from tests.standby import standby_of
 from tests.upgrading import machine
 
 FOLDER = assets.asset("sql") / "install"
 FROZEN = sorted(FOLDER.glob("*.v*.sql"))
-REVISIONS = [f"{n:04}" for n in range(1, len(install.OBJECTS) + 1)]
 HOSTILE = (
     "Mixed Case",
     'quote"d',
@@ -55,11 +54,12 @@ def test_a_frozen_file_never_changes() -> None:
     assert (FOLDER / "LOCK").read_text().splitlines() == lines
 
 
-def test_the_migrations_of_merged_objects_say_one_line() -> None:
+def test_migrations_do_nothing_but_remove_and_run_frozen_files() -> None:
     for path in (assets.asset("alembic") / "versions").glob("*.py"):
         text = path.read_text()
         assert re.search(
-            r'def upgrade\(\) -> None:\n    """[^"]+"""\n    run\("\w+", \d+\)\n', text
+            r'def upgrade\(\) -> None:\n    """[^"]+"""\n(    remove\("\w+"\)\n)*(    run\("\w+", \d+\)\n)+\n',
+            text,
         )
 
 
@@ -278,7 +278,7 @@ def test_a_script_for_a_server_holds_what_it_lacks(db: str) -> None:
     assert install.script("public", "head", conninfo=db) == install.script("public", "head")
     migrate(db, "upgrade", "0006")
     script = install.script("public", "head", conninfo=db)
-    assert "get_lock_stats, version" not in script
+    assert "get_lock_stats, version 1" not in script
     psql(db, script)
     assert len(objects(db)) == len(install.OBJECTS)
     assert install.script("public", "head", conninfo=db) == (
@@ -480,6 +480,41 @@ def test_an_object_of_another_role_is_not_replaced(pg: servers.Server, db: str) 
         strange = conninfo.make_conninfo(db, user=other, password=pg.password)
         with pytest.raises(InstallError, match="belongs to role postgres"):
             install.upgrade(strange, "public")
+
+
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_a_planted_object_that_looks_like_ours_is_refused(
+    every_pg: servers.Server, every_db: str, is_recorded: bool
+) -> None:
+    """A superuser would replace it, and the role that planted it would still own what others call."""
+    with every_pg.role() as planter:
+        run(
+            every_db,
+            sql.SQL("grant create, usage on schema public to {}").format(sql.Identifier(planter)),
+        )
+        theirs = conninfo.make_conninfo(every_db, user=planter, password=every_pg.password)
+        if is_recorded:
+            install.upgrade(theirs, "public")
+        else:
+            run(
+                theirs,
+                "create function public.get_cache_stats() returns int language sql as 'select 1'",
+                "comment on function public.get_cache_stats() is 'Installed by pgwatch_wed: get_cache_stats v1.'",
+            )
+        before = everything(every_db)
+        with pytest.raises(InstallError, match=f"belongs to role {planter}, which could") as said:
+            install.upgrade(every_db, "public")
+        assert "connect as that role" in said.value.hint
+        assert everything(every_db) == before
+        # the owner of the database may replace anything in it anyway
+        name = sql.Identifier(str(conninfo.conninfo_to_dict(every_db)["dbname"]))
+        run(
+            every_db, sql.SQL("alter database {} owner to {}").format(name, sql.Identifier(planter))
+        )
+        if is_recorded:
+            install.upgrade(every_db, "public")
+            install.downgrade(every_db, "public")
+        run(every_db, sql.SQL("alter database {} owner to current_user").format(name))
 
 
 def test_a_role_that_may_not_create_is_told_so(pg: servers.Server, db: str) -> None:
