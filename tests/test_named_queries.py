@@ -17,6 +17,7 @@ from pgwatch_wed import assets
 from pgwatch_wed.sqltext.text import is_own
 from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
+from pgwatch_wed.whatif.lab.extended import Stored
 from pgwatch_wed.whatif.proof.copies import Place
 from tests.servers import Server
 
@@ -41,7 +42,15 @@ insert into person select g, 1 + g % 500, 'p' || g % 90 || '@example.org', date 
     to_tsvector('simple', 'word' || g % 9 || ' every')
 from generate_series(1, 2000) g;
 create index person_lower on person (lower(email)) where born > '1981-01-01';
+create statistics person_known on town_id, email from person;
 analyze;
+"""
+
+
+CASTS = """
+create cast (bytea as pg_ndistinct) without function;
+create cast (bytea as pg_dependencies) without function;
+create cast (bytea as pg_mcv_list) without function;
 """
 
 
@@ -111,6 +120,40 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("whatif", "foreign_keys"): (Case(names(ForeignKey)),),
     ("whatif", "common_shares"): (Case({"name", "shares"}, values=PERSON),),
     ("whatif", "value_sizes"): (Case({"name", "size", "share"}, values={"table_oid": "person"}),),
+    ("whatif", "extended_statistics"): (Case(names(Stored), {"expressions": sql.SQL("null")}),),
+    ("lab", "statistics_object"): (
+        Case(
+            {"oid", "table_oid", "columns", "numbers", "types", "expressions"},
+            values={"schema": "public", "name": "person_known"},
+        ),
+    ),
+    ("lab", "sampled_list"): (Case({"list", "values"}, values={"sample": "person"}),),
+    ("lab", "restore_expression"): (
+        Case(
+            {"is_restored"},
+            values={
+                **dict.fromkeys(("common", "shares", "bounds", "elements", "element_shares")),
+                **dict.fromkeys(("counts", "correlation")),
+                "table": "sample",
+                "column": "d0",
+                "null_frac": 0.5,
+                "avg_width": 4,
+                "n_distinct": 2.0,
+            },
+        ),
+    ),
+    ("lab", "put_extended"): (
+        Case(
+            set(),
+            values={
+                **dict.fromkeys(("n_distinct", "dependencies", "common", "expressions")),
+                "oid": "person",
+                "is_inherited": True,
+                "sample": "person",
+            },
+            is_empty=True,
+        ),
+    ),
     ("lab", "furnish"): (
         Case(
             set(),
@@ -314,6 +357,7 @@ def people(every_pg: Server, every_db: str) -> str:
 def lab_of_people(db: str) -> str:
     with psycopg.connect(db, autocommit=True) as connection:
         connection.execute(TABLES)
+        connection.execute(CASTS)
     return db
 
 
@@ -334,6 +378,7 @@ def test_queries_of_targets_run_read_only_for_a_role_that_may_read(
 @pytest.mark.pg(">= 18")
 def test_queries_of_the_lab_run_there(lab_of_people: str) -> None:
     with psycopg.connect(lab_of_people) as connection:
+        connection.execute("create temp table sample (d0 int)")
         for (folder, name), cases in CASES.items():
             for case in cases:
                 check(connection, folder, name, case)
@@ -351,7 +396,7 @@ def check(connection: psycopg.Connection[Any], folder: str, name: str, case: Cas
 def of(connection: psycopg.Connection[Any], key: str, value: Any) -> Any:
     if key == "oids" and value is not None:
         return [of(connection, "index", each) for each in value]
-    if key in ("oid", "table_oid", "index"):
+    if key in ("oid", "table_oid", "index", "sample"):
         return scalar(connection, "select %s::regclass::oid::int8", f"public.{value}")
     return scalar(connection, "select 'text'::regtype::oid::int8") if key == "type" else value
 

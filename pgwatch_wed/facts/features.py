@@ -44,6 +44,10 @@ class Features:
         """Tell whether there is a predefined role that can see every column's statistics."""
         return self._since(14, "the role pg_read_all_data")
 
+    def has_expression_statistics(self) -> Feature:
+        """Tell whether CREATE STATISTICS may name expressions."""
+        return self._since(14, "extended statistics of expressions")
+
     def has_readable_subscriptions(self) -> Feature:
         """Tell whether everyone may read the columns of pg_subscription that contain no password."""
         return self._since(14, "reading pg_subscription without a GRANT")

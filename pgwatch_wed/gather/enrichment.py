@@ -23,6 +23,7 @@ from pgwatch_wed.facts import (
 from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.postgres import planned, statements
 from pgwatch_wed.progress import Progress
+from pgwatch_wed.sqltext.plan_trees import tables_of
 from pgwatch_wed.target import exact_bloat, plans
 
 if TYPE_CHECKING:
@@ -71,6 +72,24 @@ def _planned_there(conninfo: str, snapshot: Snapshot, budget: Budget) -> Facts:
     left = budget.left(_SHARE)
     seconds = _MOST_SECONDS_THERE if left is None else min(left, _MOST_SECONDS_THERE)
     return attempt("planning", lambda: plans.statement_plans(conninfo, snapshot, seconds))
+
+
+def _proven_there(
+    conninfo: str, snapshot: Snapshot, planned: tuple[StatementPlan, ...], budget: Budget
+) -> tuple[StatementPlan, ...]:
+    """Replace the plans that the lab cannot prove by the target's own, where it may be asked."""
+    doubted = {p.query_id for p in planned if p.doubts}
+    if not doubted:
+        return planned
+    left = budget.left(_SHARE)
+    seconds = _MOST_SECONDS_THERE if left is None else min(left, _MOST_SECONDS_THERE)
+    there = attempt(
+        "planning", lambda: plans.statement_plans(conninfo, snapshot, seconds, only=doubted)
+    )
+    if isinstance(there, Missing):
+        return planned
+    better = {p.query_id: p for p in there if not p.refused}
+    return tuple(better.get(p.query_id, p) if p.doubts else p for p in planned)
 
 
 def put(snapshot: Snapshot, **facts: Facts) -> Snapshot:
@@ -135,6 +154,7 @@ def _in_the_lab(
             snapshot.relation_names,
         )
         trees = _trees(oracle, snapshot, queries, advice)
+    planned = _proven_there(conninfo, snapshot, planned, budget)
     return tuple(_missing(snapshot, advice, trees)), trials, planned
 
 
@@ -145,9 +165,12 @@ def _plans(
 
     for query in queries:
         try:
-            yield planned.described(query.query_id or 0, oracle.plan(query).tree, snapshot)
+            tree = oracle.plan(query).tree
         except PlanError:
             yield StatementPlan(query.query_id or 0, refused="the lab cannot plan it")
+        else:
+            found = planned.described(query.query_id or 0, tree, snapshot)
+            yield replace(found, doubts=oracle.doubts(tree))
 
 
 def _trees(
@@ -205,6 +228,8 @@ def _might_go(index: Index) -> bool:
 
 def _trial(oracle: "Oracle", index: Index, oid: int, base: list[tuple[Any, Any]]) -> IndexDropTrial:
     before = after = 0.0
+    table = oracle.catalog.tables[oracle.catalog.indexes[oid].table_oid]
+    involved = [(q, p) for q, p in base if (table.schema, table.name) in tables_of(p.tree)]
     worst: tuple[float, int | None] = (1.0, None)
     for query, plan in base:
         weight = (query.total_ms or 0.0) / max(plan.cost, 0.01)
@@ -219,6 +244,9 @@ def _trial(oracle: "Oracle", index: Index, oid: int, base: list[tuple[Any, Any]]
         worst_query_id=worst[1],
         worst_ratio=round(worst[0], 3),
         statements=len(base),
+        doubts=tuple(
+            dict.fromkeys(doubt for _, plan in involved for doubt in oracle.doubts(plan.tree))
+        ),
     )
 
 
@@ -244,6 +272,7 @@ def _missing(
             engine=advice.engine,
             caveats=one.caveats,
             trees=tuple(trees.get(q, "") for q in one.query_ids),
+            doubts=one.doubts,
         )
 
 

@@ -18,6 +18,12 @@ def used_names(tree: PlanNode) -> set[str]:
     return {node["Index Name"] for node in walk(tree) if "Index Name" in node}
 
 
+def tables_of(tree: PlanNode) -> set[tuple[str, str]]:
+    """Return the tables that a plan reads, with their schemas."""
+    nodes = (node for node in walk(tree) if "Relation Name" in node)
+    return {(node.get("Schema", ""), node["Relation Name"]) for node in nodes}
+
+
 def outline(node: PlanNode) -> str:
     """Return a plan's nodes and relations in one line."""
     name = node.get("Relation Name")

@@ -6,7 +6,7 @@ lock are left alone.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,23 +29,32 @@ _LOCKED = "another session holds or awaits an exclusive lock on one of its table
 
 
 def statement_plans(
-    conninfo: str, snapshot: Snapshot, seconds: float | None, most: int = MOST
+    conninfo: str,
+    snapshot: Snapshot,
+    seconds: float | None,
+    most: int = MOST,
+    only: Collection[int] | None = None,
 ) -> tuple[StatementPlan, ...]:
-    """Connect and plan the costliest statements of a snapshot's database.
+    """Connect and plan the costliest statements of a snapshot's database, or only those with these query ids.
 
     ``seconds`` limits the work. Raises ConnectError; any other failure is recorded in the plans.
     """
     with opened(conninfo, _GUARDS) as door:
-        return plan(door, snapshot, seconds, most)
+        return plan(door, snapshot, seconds, most, only)
 
 
 def plan(
-    door: Door, snapshot: Snapshot, seconds: float | None, most: int = MOST
+    door: Door,
+    snapshot: Snapshot,
+    seconds: float | None,
+    most: int = MOST,
+    only: Collection[int] | None = None,
 ) -> tuple[StatementPlan, ...]:
     """Plan the costliest statements through an open door; see :func:`statement_plans`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     planner = _Planner(door, snapshot)
     chosen = [s for s in statements.queries(snapshot) if s.text is not None]
+    chosen = [s for s in chosen if only is None or s.query_id in only]
     found: list[StatementPlan] = []
     for statement in chosen[:most]:
         if deadline is not None and time.monotonic() >= deadline:

@@ -162,6 +162,10 @@ class HypoPG:
             tree,
         )
 
+    def doubts(self, _tree: PlanNode) -> tuple[str, ...]:
+        """Return nothing: it is the target's own planner, with all that it has."""
+        return ()
+
     def _hide(self, connection: Connection, oids: Iterable[int]) -> None:
         hide = sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema)
         for oid in oids if self._hides else ():

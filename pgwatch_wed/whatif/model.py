@@ -91,6 +91,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why the target's planner may decide otherwise about a table than the lab's, which lacks something.
+
+    With ``columns``, only statements that compare, join, sort or group by at least ``least`` of them are affected.
+    """
+
+    schema: str
+    table: str
+    reason: str
+    columns: frozenset[str] = frozenset()
+    least: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A statement without recommended indexes, and why."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
+from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.whatif.catalog import Catalog
 from pgwatch_wed.whatif.model import Candidate, Plan, Query
 
@@ -31,6 +32,9 @@ class Oracle(Protocol):
 
         Nothing else may be requested in the meantime. Queries that cannot be planned are left out.
         """
+
+    def doubts(self, tree: PlanNode) -> tuple[str, ...]:
+        """Return why the target may plan a statement otherwise than this plan of it."""
 
     def plan(
         self,

@@ -99,6 +99,7 @@ def _detail(advice: IndexAdvice) -> dict[str, Any]:
         "queries": list(advice.queries),
         "makes_redundant": list(advice.makes_redundant),
         "caveats": list(advice.caveats),
+        "doubts": list(advice.doubts),
     }
 
 
@@ -125,6 +126,7 @@ def _text_lines(advice: Advice) -> Iterable[str]:
         yield from _truth_of(each, advice.verified)
         yield from (f"  makes {name} redundant" for name in each.makes_redundant)
         yield from (f"  note: {caveat}" for caveat in each.caveats)
+        yield from (f"  not proven: {doubt}" for doubt in each.doubts)
     yield from _query_lines(advice)
     if advice.verified is not None:
         yield from _truth_lines(advice.verified)

@@ -56,6 +56,11 @@ def uses(tree: PlanNode, catalog: Catalog) -> list[TableUse]:
     return list(_merged(found.values()))
 
 
+def decisive(node: PlanNode) -> Iterator[str]:
+    """Yield the texts of a node that decide how many rows there are, and in which order."""
+    yield from _texts(node, (*_CONDITIONS, *_LISTS))
+
+
 def _scans(tree: PlanNode, catalog: Catalog) -> Iterator[tuple[str, TableUse]]:
     targets = {
         n.get("Alias") for n in walk(tree) if n["Node Type"] == "ModifyTable" and "Alias" in n
@@ -118,7 +123,7 @@ def _add_extremes(node: PlanNode, found: Mapping[str, TableUse]) -> None:
 def _read(tree: PlanNode) -> Iterator[tuple[str, str]]:
     """Yield every column that is really read in or above a scan."""
     for node, is_exact in _with_parents(tree):
-        texts = list(_texts(node, (*_CONDITIONS, *_LISTS)))
+        texts = list(decisive(node))
         if is_exact or node["Node Type"] in _PROJECTING:
             texts += node.get("Output", ())
         for text in texts:

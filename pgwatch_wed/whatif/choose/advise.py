@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from pgwatch_wed import units
@@ -62,7 +62,7 @@ class QueryGain:
 class IndexAdvice:
     """A recommended index. Costs are those of the workload without and with it, given the others.
 
-    ``script`` builds it on the target, and ``drops`` remove what it makes redundant: :mod:`engines`
+    ``doubts`` say why the target may plan otherwise. ``script`` builds it on the target, and ``drops`` remove what it makes redundant: :mod:`engines`
     adds them, since they depend on what exists on the target but not in the lab.
     """
 
@@ -77,6 +77,7 @@ class IndexAdvice:
     query_ids: tuple[int, ...]
     makes_redundant: tuple[str, ...]
     caveats: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
     script: Script | None = None
     drops: tuple[str, ...] = ()
 
@@ -469,7 +470,18 @@ class Advisor:
                 ident(e.schema, e.name) for e in existing.made_redundant(catalog, index)
             ),
             caveats=tuple(self._caveats(index)),
+            doubts=self._doubts(chosen, users),
         )
+
+    def _doubts(self, chosen: Configuration, users: Sequence[Query]) -> tuple[str, ...]:
+        """Return why the target may plan the queries that use an index otherwise."""
+        found: dict[str, None] = {}
+        for query in users:
+            for indexes in ((), chosen):
+                with suppress(PlanError):
+                    tree = self._oracle.plan(query, indexes).tree
+                    found |= dict.fromkeys(self._oracle.doubts(tree))
+        return tuple(found)
 
     def _caveats(self, index: Candidate) -> Iterable[str]:
         if index.method == "gin":

@@ -24,13 +24,13 @@ from psycopg import sql
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import said
 from pgwatch_wed.postgres import btree
-from pgwatch_wed.sqltext.plan_trees import used_names
+from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
-from pgwatch_wed.whatif import estimates, planner
+from pgwatch_wed.whatif import doubts, estimates, planner
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
-from pgwatch_wed.whatif.lab import elements, expressions, guest, pages
-from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
+from pgwatch_wed.whatif.lab import elements, expressions, extended, guest, pages
+from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query
 
 LAB_SETTINGS = {
     "autovacuum": "off",
@@ -90,6 +90,7 @@ class Lab:
         self._statistics: dict[expressions.Where, expressions.ExpressionStatistics] = {}
         self._session: psycopg.Connection[Any] | None = None
         self.notes: list[str] = []
+        self.unproven: list[Doubt] = []
         self.calls = 0
         self.is_c_collation = False
         self.trigram: str | None = None
@@ -131,6 +132,11 @@ class Lab:
     def load(self, file: Path) -> list[str]:
         """Load a dump; return what failed, one line each."""
         return guest.load(self._server, DATABASE, file, self._schemas)
+
+    def carry(self, statistics: Iterable[extended.Stored]) -> None:
+        """Fill the CREATE STATISTICS objects that were loaded; what is impossible becomes a doubt."""
+        with self._admin() as admin, self._guest() as loader:
+            self.unproven += extended.carry(admin, loader, statistics)
 
     def prepare(self) -> None:
         """Read what was loaded, and give every file the size recorded in the statistics."""
@@ -350,6 +356,10 @@ class Lab:
         ``bare`` hides every existing index. Raises :class:`PlanError`.
         """
         return self.plan_all([query], indexes, hidden, bare=bare)[0]
+
+    def doubts(self, tree: PlanNode) -> tuple[str, ...]:
+        """Return why the target may plan a statement otherwise than this plan of it."""
+        return doubts.about(tree, self.catalog, self.unproven)
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without any indexes, all in one transaction.

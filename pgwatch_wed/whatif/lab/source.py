@@ -11,7 +11,7 @@ from pgwatch_wed.errors import CollectError
 from pgwatch_wed.target import door
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import planner
-from pgwatch_wed.whatif.lab import dump
+from pgwatch_wed.whatif.lab import dump, extended
 from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
 
 # With many tables in FROM, the genetic optimizer is random; and our own plans are not load.
@@ -25,11 +25,13 @@ def open_lab(conninfo: str, seconds: float = 120) -> Lab:
         settings = planner.read(connection)
         locale = planner.collation(connection)
         extensions = _extensions(connection)
+        statistics = extended.read(connection)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))
         lab.add_extensions(extensions)
         with dump.dumped(conninfo, seconds=seconds) as file:
             lab.notes += lab.load(file)
+        lab.carry(statistics)
         lab.prepare()
         stack.pop_all()
     return lab
