@@ -25,6 +25,7 @@ from pgwatch_wed.facts import (
 )
 from pgwatch_wed.postgres import privileges
 from pgwatch_wed.progress import Progress, silent
+from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.target import connect, denied, queries
 from pgwatch_wed.target.capabilities import Capabilities
@@ -360,7 +361,33 @@ def _with_values(reader: Reader, sequences: Rows) -> Rows:
 
     rows = _in_parts(reader, read, list(readable), 200)
     values = {} if isinstance(rows, Missing) else {oid: (v, called) for oid, v, called in rows}
+    if unread := sum(s.oid not in values for s in sequences):
+        reader.notes["sequences:left-out"] = _why_unread(reader, unread)
     return tuple(_valued(s, values.get(s.oid)) for s in sequences)
+
+
+def _why_unread(reader: Reader, unread: int) -> Missing:
+    """Return why the values of sequences could not be read, and the smallest GRANT that allows it."""
+    assert reader.server is not None
+    what = f"{units.count(unread, 'sequence value')} not read"
+    rows = reader.read(_query("sequence_grants"), {})
+    denied = () if isinstance(rows, Missing) else rows
+    if not denied:
+        return Missing(f"{what}: locked, or too many", "run again", Cause.LEFT_OUT)
+    role = reader.server.role
+    some = sum(n for _, _, n in denied)
+    reason = f"{what}: {role} may not read {'them' if some >= unread else some}"
+    return Missing(reason, _grant_sequences(role, denied), Cause.LEFT_OUT)
+
+
+def _grant_sequences(role: str, schemas: Rows) -> str:
+    """Return GRANTs by quoted schema, and whether the role has USAGE on it: they show no row of any table."""
+    to = f"TO {ident(role)};"
+    grants: list[str] = []
+    for schema, is_usable, _ in schemas:
+        grants += [] if is_usable else [f"GRANT USAGE ON SCHEMA {schema} {to}"]
+        grants.append(f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} {to}")
+    return " ".join(grants)
 
 
 def _valued(sequence: Sequence, value: tuple[int, bool] | None) -> Sequence:
@@ -408,12 +435,6 @@ def _what_parts_lack(found: Mapping[str, Rows]) -> dict[str, Missing]:
         lacking["index_definitions:left-out"] = Missing(
             f"{units.count(n, 'index definition')} not read: locked, dropped, or out of time",
             "run again",
-            Cause.LEFT_OUT,
-        )
-    if n := sum(not s.is_readable for s in found.get("sequences", ())):
-        lacking["sequences:left-out"] = Missing(
-            f"{units.count(n, 'sequence value')} not read: locked, or not readable by this role",
-            "",
             Cause.LEFT_OUT,
         )
     return lacking

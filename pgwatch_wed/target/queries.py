@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"@(\w+)@")
 # What completes a fact that one query cannot provide.
 _COMPLETED_BY = {
     "statements": ("statement_texts",),
-    "sequences": ("sequence_names",),
+    "sequences": ("sequence_names", "sequence_grants"),
     "column_statistics": ("all_column_statistics",),
 }
 
