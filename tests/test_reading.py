@@ -84,6 +84,28 @@ def test_each_level_has_its_own_tables() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "equated", "others", "grouped"),
+    [
+        ("select from a join b using (k)", [("k", "k")], 0, []),
+        ("select from a, b where a.x = b.y and a.z = $1 and a.w ~ $2", [("x", "y")], 1, []),
+        ("select from a, b where a.x < b.y or a.x = b.y", [], 2, []),
+        ("select v, count(*) from a group by 1, a.w, u + 1", [], 0, ["v", "w", None]),
+        ("select distinct u, v from a", [], 0, ["u", "v"]),
+        ("select distinct on (v) u, v from a", [], 0, ["v"]),
+    ],
+)
+def test_a_level_tells_what_it_equates_and_groups(
+    text: str, equated: list[tuple[str, str]], others: int, grouped: list[str | None]
+) -> None:
+    found = query(text)
+    assert found is not None
+    (level,) = found.levels
+    assert [(a.column, b.column) for a, b in level.equated] == equated
+    assert level.others == others
+    assert [None if n is None else n.column for n in level.grouped] == grouped
+
+
 @pytest.mark.parametrize("text", ["vacuum", "select 1; select 2", "selec", "", None])
 def test_what_is_no_single_query_is_none(text: str | None) -> None:
     assert query(text) is None

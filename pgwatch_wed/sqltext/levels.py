@@ -66,13 +66,19 @@ class Condition:
 class Level:
     """One SELECT, UPDATE or DELETE of a statement: its own tables and conditions.
 
-    ``joins`` are columns compared with other columns.
+    ``joins`` are columns compared with other columns; ``equated`` are the pairs that must be equal. ``others``
+    counts what restricts the rows otherwise. ``grouped`` are the columns of GROUP BY or DISTINCT, None for
+    anything else there; ``has_having``: groups are restricted, too.
     """
 
     relations: tuple[Relation, ...]
     conditions: tuple[Condition, ...]
     joins: tuple[Name, ...]
     is_top: bool
+    equated: tuple[tuple[Name, Name], ...] = ()
+    others: int = 0
+    grouped: tuple[Name | None, ...] = ()
+    has_having: bool = False
 
 
 def levels(statement: Any, nodes: Sequence[Any]) -> tuple[Level, ...]:
@@ -89,10 +95,53 @@ def _level(node: Any, queries: frozenset[str], *, is_top: bool) -> Level:
         _source(item, relations, clauses, queries)
     conditions: list[Condition] = []
     joins: list[Name] = []
+    equated: list[tuple[Name, Name]] = []
+    others = 0
     for clause in clauses:
         for expression, is_alternative in _conjuncts(clause):
+            before = len(conditions)
             _compare(expression, conditions, joins, is_alternative=is_alternative)
-    return Level(tuple(relations), tuple(conditions), tuple(joins), is_top)
+            pair = None if is_alternative else _equated(expression)
+            equated += [pair] if pair else []
+            others += len(conditions) == before and pair is None
+    return Level(
+        relations=tuple(relations),
+        conditions=tuple(conditions),
+        joins=tuple(joins),
+        is_top=is_top,
+        equated=tuple(equated),
+        others=others,
+        grouped=tuple(_grouped(node)),
+        has_having=getattr(node, "havingClause", None) is not None,
+    )
+
+
+def _equated(node: Any) -> tuple[Name, Name] | None:
+    """Return the two columns that an expression requires to be equal."""
+    if not isinstance(node, ast.A_Expr) or node.kind != A_Expr_Kind.AEXPR_OP:
+        return None
+    given: Any = node
+    if str(given.name[-1].sval) != "=":
+        return None
+    sides = [given.lexpr, given.rexpr]
+    if not all(isinstance(side, ast.ColumnRef) for side in sides):
+        return None
+    left, right = (tuple(_names(side)) for side in sides)
+    return (left[0], right[0]) if left and right else None
+
+
+def _grouped(node: Any) -> Iterator[Name | None]:
+    """Yield the columns of GROUP BY, where a number means an output column, or of DISTINCT."""
+    outputs = [target.val for target in getattr(node, "targetList", None) or ()]
+    keys = getattr(node, "groupClause", None) or ()
+    distinct = getattr(node, "distinctClause", None) or ()
+    if not keys:
+        keys = [key for key in distinct if key is not None] or (outputs if distinct else ())
+    for key in keys:
+        number: int = getattr(getattr(key, "val", None), "ival", None) or 0
+        meant = outputs[number - 1] if 0 < number <= len(outputs) else key
+        names = tuple(_names(meant)) if isinstance(meant, ast.ColumnRef) else ()
+        yield names[0] if names else None
 
 
 def _from(node: Any) -> Iterator[Any]:

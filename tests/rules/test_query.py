@@ -1,6 +1,5 @@
 """The rules about statements, on workloads whose faults are known."""
 
-import time
 from dataclasses import replace
 
 import psycopg
@@ -17,11 +16,9 @@ from tests.rules.judging import (
     found,
     judged,
     run,
-    settle,
     texts,
     undo,
     verdict,
-    with_plans,
 )
 from tests.servers import Server
 
@@ -531,75 +528,6 @@ def test_statements_that_prune_or_mean_the_whole_table_stay_silent(work: str) ->
     ):
         run(work, text, times=25)
     assert unpruned(work) == []
-
-
-# --- query-misestimate --------------------------------------------------------------------------
-
-
-CARS = (
-    "create table cars (id int primary key, maker int, model int, owner int)",
-    # a model belongs to one maker: independent columns would share 1 in 40,000
-    "insert into cars select g, g % 200, g % 200, g from generate_series(1, 100000) g",
-    "analyze cars",
-    "select pg_stat_statements_reset()",
-)
-
-
-def test_correlated_columns_are_found_and_extended_statistics_mend_the_plan(work: str) -> None:
-    run(work, *CARS)
-    for number in range(30):
-        run(work, f"select * from cars where maker = {number} and model = {number}")
-    findings = judged(with_plans(work), "query-misestimate", min_load_share=0).findings
-    assert len(findings) == 1
-    assert findings[0].evidence["rows_per_call"] == 500
-    assert findings[0].evidence["planned_rows"] < 10
-    assert findings[0].evidence["columns"] == {"public.cars": ["maker", "model"]}
-    apply(work, findings)
-    assert judged(with_plans(work), "query-misestimate", min_load_share=0).findings == ()
-    undo(work, findings)
-
-
-def test_what_parameters_decide_is_no_misestimate(work: str) -> None:
-    run(work, *CARS)
-    run(
-        work,
-        # one value has nine tenths of the rows: no average fits
-        "create table states as select g as id, case when g % 10 > 0 then 0 else g end as state "
-        "from generate_series(1, 50000) g",
-        "create index on states (state)",
-        "analyze states",
-    )
-    for number in range(30):
-        run(
-            work,
-            f"select * from cars where owner = {number}",
-            f"select * from cars where id < {number}",
-            f"select * from cars where maker in ({number}, 500)",
-            "select * from cars where maker = 1 and model = 1 limit 1",
-            "select maker, count(*) from cars where model = 5 and maker = 5 group by 1",
-            f"select count(*) from cars where maker = {number} and model = {number}",
-            "select * from states where state = 0",
-        )
-    report = judged(with_plans(work), "query-misestimate", min_load_share=0)
-    assert texts(report.findings) == []
-
-
-def test_stale_statistics_are_another_rules(work: str) -> None:
-    run(work, *CARS)
-    run(work, "insert into cars select g, 7, 7, 7 from generate_series(100001, 180000) g")
-    with psycopg.connect(work, autocommit=True) as connection:
-        for _ in range(30):
-            connection.execute("select * from cars where maker = 7 and model = 7")
-        settle(connection)
-    time.sleep(0.6)
-    snapshot = with_plans(work)
-    if any(a.last_autoanalyze for a in snapshot.table_activity):
-        return  # autovacuum was faster
-    assert judged(snapshot, "query-misestimate", min_load_share=0).findings == ()
-
-
-def test_without_plans_the_verdict_is_unknown(work: str) -> None:
-    assert verdict(work, "query-misestimate") is Verdict.UNKNOWN
 
 
 # --- all of them --------------------------------------------------------------------------------

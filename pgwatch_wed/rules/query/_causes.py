@@ -1,0 +1,286 @@
+"""Why the planner expects a wrong number of rows, and what corrects it: computed with PostgreSQL's own formulas."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from pgwatch_wed.facts import ExtendedStatistics, Snapshot
+from pgwatch_wed.findings import Grade, Remedy
+from pgwatch_wed.postgres import cardinality
+from pgwatch_wed.postgres.cardinality import Spread
+from pgwatch_wed.remedies import planner_statistics as mend
+from pgwatch_wed.rules._comparison import Comparison, Pair
+
+# Two computed numbers of rows within this factor are the same.
+_SAME = 1.3
+_SIMILAR = 3.0
+_MOST_COMBINED = 6
+# The largest statistics target, and what it is by default.
+_LARGEST_TARGET = 10_000
+_USUAL_TARGET = 100
+# ANALYZE certainly finds a value of which its sample has this many rows.
+_CERTAINLY_SEEN = 20
+_ROWS_A_TARGET = 300
+_SEEN_OFTEN = 3
+_HIDDEN_NODE = "EXPLAIN (ANALYZE) shows at which node of the plan the numbers differ."
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause in words, how well it is established, its remedy, and the rows that the planner will then expect."""
+
+    detail: str
+    grade: Grade = Grade.C
+    remedy: tuple[Remedy, ...] = ()
+    predicted: float | None = None
+    caveats: tuple[str, ...] = ()
+
+
+def cause(snapshot: Snapshot, found: Comparison) -> Cause:
+    """Return the cause of a wrong estimate."""
+    if found.groups:
+        return _groups(snapshot, found)
+    several = [c for t in found.tables if len(c := found.compared_of(t)) > 1]
+    if len(several) == 1 and found.factor > 1:
+        return _correlated(snapshot, found, several[0])
+    if len(found.tables) == 1 and len(found.compared) == 1:
+        column = found.compared[0]
+        return _missed(snapshot, found, column) if found.factor > 1 else _clustered(column)
+    if len(found.pairs) == 1 and not found.compared and found.factor < 1:
+        return _joined(snapshot, found, found.pairs[0])
+    return _other(found)
+
+
+def _other(found: Comparison) -> Cause:
+    if len(found.pairs) > 1:
+        detail = "The planner takes the columns that are joined as independent; no statistics describe columns of two tables."
+    else:
+        detail = "The statistics that PostgreSQL has do not describe the rows that its conditions select."
+    return Cause(detail, caveats=(_HIDDEN_NODE,))
+
+
+# Columns that depend on each other
+
+
+def _correlated(snapshot: Snapshot, found: Comparison, compared: tuple[Spread, ...]) -> Cause:
+    columns = tuple(sorted(compared, key=lambda c: c.column.attnum))
+    table = columns[0].table
+    names = _listed(columns)
+    detail = f"The planner takes {names} of {table.qualified} as independent, but their values occur together."
+    present = list(_present(snapshot, columns))
+    if any("f" in e.kinds for e in present):
+        caveat = f"{present[0].schema}.{present[0].name} does not mend it: their values only partly depend on each other."
+        return Cause(detail, caveats=(caveat, _HIDDEN_NODE))
+    if table.kind == "p" and not snapshot.server.features.has_inherited_extended_statistics():
+        return Cause(
+            detail, caveats=("Before version 15, partitioned tables have no extended statistics.",)
+        )
+    chosen = _dependent(found, columns)
+    if chosen is not None:
+        return _dependency(snapshot, found, chosen, detail)
+    return _common_combinations(snapshot, found, columns, detail)
+
+
+def _dependent(found: Comparison, columns: tuple[Spread, ...]) -> tuple[Spread, ...] | None:
+    """Return the columns whose dependency gives the rows that were measured; None if none does.
+
+    PostgreSQL expects the share of the rarest value if the others follow from it.
+    """
+    base = max(found.expected, 1.0) if len(found.tables) > 1 else found.rows * _product(columns)
+    for number in range(2, min(len(columns), _MOST_COMBINED) + 1):
+        for some in combinations(columns, number):
+            rows = _with_dependency(base, some)
+            if rows / _SAME <= found.real <= rows * _SAME:
+                return some
+    rows = _with_dependency(base, columns)
+    return columns if found.real > rows and not all(c.is_even for c in columns) else None
+
+
+def _with_dependency(base: float, columns: Sequence[Spread]) -> float:
+    return base * min(c.average for c in columns) / _product(columns)
+
+
+def _product(columns: Sequence[Spread]) -> float:
+    return math.prod(c.average for c in columns)
+
+
+def _dependency(
+    snapshot: Snapshot, found: Comparison, columns: tuple[Spread, ...], detail: str
+) -> Cause:
+    base = (
+        max(found.expected, 1.0) if len(found.tables) > 1 else found.rows * _product(found.compared)
+    )
+    is_even = all(c.is_even for c in columns)
+    caveat = (
+        "Computed from the rows of the values that were looked up. If other rows have other combinations of values, "
+        "EXPLAIN will still show the old estimate after ANALYZE; then drop the statistics again."
+    )
+    skewed = "Some values are far more common than others, so it is not proven that one column follows from the other."
+    chosen = [c.column for c in columns]
+    return Cause(
+        detail,
+        Grade.B if is_even and len(found.tables) == 1 else Grade.C,
+        (mend.extended(snapshot, columns[0].table, chosen, "dependencies"),),
+        _with_dependency(base, columns),
+        (caveat,) if is_even else (skewed, caveat),
+    )
+
+
+def _common_combinations(
+    snapshot: Snapshot, found: Comparison, columns: tuple[Spread, ...], detail: str
+) -> Cause:
+    """Return a list of the common combinations as remedy, if it can contain all of them."""
+    number = math.ceil(columns[0].rows / max(found.real, 1.0))
+    if len(found.tables) > 1 or number > _LARGEST_TARGET:
+        why = "No kind of extended statistics is certain to correct it: no column follows from another, and the combinations are too many to list."
+        return Cause(detail, caveats=(why, _HIDDEN_NODE))
+    target = min(max(2 * number, _USUAL_TARGET), _LARGEST_TARGET)
+    caveat = (
+        "PostgreSQL uses the list only for known values: not in generic plans of prepared statements "
+        "(plan_cache_mode = force_custom_plan avoids them)."
+    )
+    chosen = [c.column for c in columns]
+    remedy = mend.extended(
+        snapshot, columns[0].table, chosen, "mcv", target if target > _USUAL_TARGET else None
+    )
+    return Cause(detail, Grade.C, (remedy,), None, (caveat,))
+
+
+def _present(snapshot: Snapshot, columns: Sequence[Spread]) -> Iterator[ExtendedStatistics]:
+    wanted = {c.column.attnum for c in columns}
+    for each in snapshot.extended_statistics:
+        if each.table_oid == columns[0].table.oid and wanted <= set(each.columns):
+            yield each
+
+
+# A single column
+
+
+def _missed(snapshot: Snapshot, found: Comparison, column: Spread) -> Cause:
+    """Return a larger sample, in which a value that ANALYZE missed is certain to be."""
+    share = found.real / column.rows
+    target = math.ceil(_CERTAINLY_SEEN / share / _ROWS_A_TARGET)
+    where = f"{column.table.qualified}.{column.column.name}"
+    detail = f"Values of {where} are looked up that have more rows than any that ANALYZE found in its sample."
+    if target > _LARGEST_TARGET or target <= cardinality.target(snapshot, column.table):
+        return Cause(detail, caveats=("The table may have changed: ANALYZE it, and look again.",))
+    remedy = mend.target(column.table, column.column, target)
+    return Cause(detail, Grade.C, (remedy,))
+
+
+def _clustered(column: Spread) -> Cause:
+    """Return the number of values as the cause: the rows per call and the order of the rows agree on that."""
+    where = f"{column.table.qualified}.{column.column.name}"
+    return Cause(
+        f"{where} has more values than the {column.distinct:,.0f} that ANALYZE estimates: equal values are stored next "
+        "to each other, so that its sample of blocks contains too few.",
+        Grade.C,
+        (mend.counted_distinct(column.table, column.column),),
+    )
+
+
+# Joins
+
+
+def _joined(snapshot: Snapshot, found: Comparison, pair: Pair) -> Cause:
+    sides = (pair.left, pair.right)
+    filled = math.prod(1 - s.null_fraction for s in sides)
+    if filled < 1 / _SIMILAR and _is_similar(found.expected * filled, found.real):
+        side = max(sides, key=lambda s: s.null_fraction)
+        where = f"{side.table.qualified}.{side.column.name}"
+        detail = f"{side.null_fraction:.0%} of {where} is NULL, which the planner ignores in a join on a foreign key."
+        caveat = f"Add the condition {side.column.name} IS NOT NULL to the statement: its estimate is then right."
+        return Cause(detail, Grade.B, caveats=(caveat,))
+    needed = max(s.distinct for s in sides) * found.expected / max(found.real, 1.0)
+    return _unmatched([s for s in sides if needed <= s.rows and _is_doubtful(snapshot, s)])
+
+
+def _unmatched(doubtful: Sequence[Spread]) -> Cause:
+    """Say what is left: values have no partner, which no statistics tell, or more of them exist than is known."""
+    if not doubtful:
+        return Cause(
+            "The values that occur in both tables are fewer, or have fewer rows, than the average. PostgreSQL has no "
+            "statistics about that, so nothing corrects the estimate.",
+            caveats=(_HIDDEN_NODE,),
+        )
+    where = " and ".join(
+        f"{s.table.qualified}.{s.column.name} ({s.distinct:,.0f})" for s in doubtful
+    )
+    caveat = (
+        "If the planner still expects as many rows afterwards, values without a partner are the cause, about which there "
+        "are no statistics; the number that was set is right all the same."
+    )
+    return Cause(
+        f"ANALYZE probably estimates too few values of {where}: its sample is small for values that are stored next to "
+        "each other, or of which some are far more common than others.",
+        remedy=tuple(mend.counted_distinct(s.table, s.column) for s in doubtful),
+        caveats=(caveat,),
+    )
+
+
+def _is_doubtful(snapshot: Snapshot, side: Spread) -> bool:
+    """Tell whether ANALYZE may have found far fewer values of a column than it has."""
+    return not _is_exact(snapshot, side) and (side.is_clustered or not side.is_even)
+
+
+def _is_exact(snapshot: Snapshot, side: Spread) -> bool:
+    return cardinality.reads_all(snapshot, side.table) or cardinality.is_unique(
+        snapshot, side.table, side.column
+    )
+
+
+def _is_similar(one: float, other: float) -> bool:
+    return (
+        max(one, 1.0) / max(other, 1.0) <= _SIMILAR and max(other, 1.0) / max(one, 1.0) <= _SIMILAR
+    )
+
+
+# Grouping
+
+
+def _groups(snapshot: Snapshot, found: Comparison) -> Cause:
+    tables = {g.table.oid for g in found.groups}
+    is_known = found.factor > 1 or found.is_unrestricted
+    if not is_known or len(tables) > 1:
+        return _other(found)
+    return _one_group(found) if len(found.groups) == 1 else _several_groups(snapshot, found)
+
+
+def _one_group(found: Comparison) -> Cause:
+    """Return the number of values: the statement counts them."""
+    column = found.groups[0]
+    values = max(found.real - (column.null_fraction > 0), 1.0)
+    where = f"{column.table.qualified}.{column.column.name}"
+    least = "" if found.is_unrestricted else "at least "
+    return Cause(
+        f"ANALYZE estimates {column.distinct:,.0f} values of {where} from its sample; the statement returns each value "
+        f"once, so there are {least}{values:,.0f}.",
+        Grade.B,
+        (mend.distinct(column.table, column.column, cardinality.stored(values, column.rows)),),
+        found.real,
+    )
+
+
+def _several_groups(snapshot: Snapshot, found: Comparison) -> Cause:
+    columns = tuple(sorted(found.groups, key=lambda c: c.column.attnum))
+    table = columns[0].table
+    detail = f"The planner takes {_listed(columns)} of {table.qualified} as independent, but their values occur together."
+    if any("d" in e.kinds for e in _present(snapshot, columns)):
+        return Cause(detail, caveats=(_HIDDEN_NODE,))
+    is_seen = found.real * _SEEN_OFTEN <= cardinality.sample_rows(snapshot, table)
+    return Cause(
+        detail,
+        Grade.B if is_seen and found.is_unrestricted else Grade.C,
+        (mend.extended(snapshot, table, [c.column for c in columns], "ndistinct"),),
+        found.real if found.is_unrestricted else None,
+        ()
+        if is_seen
+        else (
+            "ANALYZE estimates the number of combinations from a sample that does not contain most of them.",
+        ),
+    )
+
+
+def _listed(columns: Sequence[Spread]) -> str:
+    return ", ".join(c.column.name for c in columns)
