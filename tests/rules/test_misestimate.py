@@ -26,8 +26,7 @@ def work(every_db: str) -> str:
 def load(dsn: str, setup: Sequence[str], calls: Callable[[Ask], Any], times: int = 25) -> None:
     """Create tables, analyze them, and run a load."""
     run(dsn, *setup, "vacuum analyze", "select pg_stat_statements_reset()")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.prepare_threshold = None
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
 
         def ask(text: str, *values: Any) -> Sequence[Any]:
             return connection.execute(text.encode(), values or None).fetchall()
