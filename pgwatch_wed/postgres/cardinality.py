@@ -17,7 +17,7 @@ _GROWING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class ValueShares:
     """The values of one column of a table: as shares of its rows.
 
     ``average`` is what a generic plan assumes for an unknown value. No value has a larger share than
@@ -41,7 +41,7 @@ class Spread:
         return max(self.highest / self.average, 1.0) if self.average > 0 else 1.0
 
 
-def spread(snapshot: Snapshot, table: Table, column: Column, skew: float) -> Spread | None:
+def spread(snapshot: Snapshot, table: Table, column: Column, skew: float) -> ValueShares | None:
     """Return the distribution of a column; None if nothing is known about it.
 
     ``skew``: how many times more common than the average a value may be if the column is even.
@@ -62,7 +62,7 @@ def spread(snapshot: Snapshot, table: Table, column: Column, skew: float) -> Spr
         highest = max(top, average)
     else:
         highest = max(top, average, missed)
-    return Spread(
+    return ValueShares(
         table=table,
         column=column,
         rows=rows,
@@ -122,7 +122,7 @@ def reads_all(snapshot: Snapshot, table: Table) -> bool:
     return sample_rows(snapshot, table) >= counted_rows(snapshot, table)
 
 
-def corrected(snapshot: Snapshot, found: Spread) -> float:
+def corrected(snapshot: Snapshot, found: ValueShares) -> float:
     """Return how many values a column probably has; more than stated if equal values are stored together."""
     known = _known(snapshot, found.table, found.column)
     correlation = known.correlation if known else None

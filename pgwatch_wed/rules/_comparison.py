@@ -20,7 +20,7 @@ from pgwatch_wed.facts import (
 )
 from pgwatch_wed.postgres import cardinality, named
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.cardinality import Spread
+from pgwatch_wed.postgres.cardinality import ValueShares
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext.levels import Level, Name
 from pgwatch_wed.sqltext.reading import Reading, query
@@ -40,7 +40,7 @@ class Tolerance:
     max_changed_share: float
 
 
-class Outcome(Enum):
+class Likeness(Enum):
     """What a comparison tells."""
 
     RIGHT = "the estimate is about right"
@@ -54,8 +54,8 @@ class Outcome(Enum):
 class Pair:
     """Two columns, of different tables, that must be equal."""
 
-    left: Spread
-    right: Spread
+    left: ValueShares
+    right: ValueShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,15 @@ class Comparison:
     ``compared`` are the columns that are equal to a parameter, ``groups`` those of GROUP BY or DISTINCT.
     """
 
-    outcome: Outcome
+    outcome: Likeness
     real: float = 0.0
     expected: float = 0.0
     limit: float | None = None
     reason: str = ""
     mend: str = ""
-    compared: tuple[Spread, ...] = ()
+    compared: tuple[ValueShares, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    groups: tuple[Spread, ...] = ()
+    groups: tuple[ValueShares, ...] = ()
     tables: tuple[Table, ...] = ()
     is_unrestricted: bool = False
 
@@ -88,7 +88,7 @@ class Comparison:
         """How many times more rows than expected; below 1: fewer."""
         return max(self.real, 1.0) / max(self.expected, 1.0)
 
-    def compared_of(self, table: Table) -> tuple[Spread, ...]:
+    def compared_of(self, table: Table) -> tuple[ValueShares, ...]:
         """Return the columns of a table that are equal to a parameter."""
         return tuple(c for c in self.compared if c.table.oid == table.oid)
 
@@ -116,7 +116,7 @@ class _Comparing:
         if parsed is None:
             return _unseen("the text cannot be read")
         if not parsed.sources:
-            return Comparison(Outcome.RIGHT, self._real, self.plan.plan_rows)
+            return Comparison(Likeness.RIGHT, self._real, self.plan.plan_rows)
         why_not = self._why_not(parsed)
         if why_not:
             return _unseen(why_not)
@@ -141,7 +141,7 @@ class _Comparing:
         return "a function in FROM" if parsed.has_functions_in_from else ""
 
     def _compared(self, parsed: Reading, level: Level, tables: tuple[Table, ...]) -> Comparison:
-        base = Comparison(Outcome.RIGHT, self._real, self.plan.plan_rows, tables=tables)
+        base = Comparison(Likeness.RIGHT, self._real, self.plan.plan_rows, tables=tables)
         if not self._differs(base):
             return base
         reader = _Columns(self.snapshot, level)
@@ -151,7 +151,7 @@ class _Comparing:
         if None in compared or None in pairs or None in groups:
             return _unseen("the statistics of a column are missing or hidden")
         found = Comparison(
-            Outcome.WRONG,
+            Likeness.WRONG,
             base.real,
             base.expected,
             compared=tuple(c for c in compared if c is not None),
@@ -171,7 +171,7 @@ class _Comparing:
 
 
 def _unseen(reason: str) -> Comparison:
-    return Comparison(Outcome.UNSEEN, reason=reason)
+    return Comparison(Likeness.UNSEEN, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +181,14 @@ class _Columns:
     snapshot: Snapshot
     level: Level
 
-    def spread(self, name: Name) -> Spread | None:
+    def spread(self, name: Name) -> ValueShares | None:
         table = named.table_of(self.snapshot, self.level, name)
         column = named.column(self.snapshot, table, name.column) if table else None
         if table is None or column is None:
             return None
         return cardinality.spread(self.snapshot, table, column, _SKEW)
 
-    def compared(self) -> Iterator[Spread | None]:
+    def compared(self) -> Iterator[ValueShares | None]:
         names = [
             c.column
             for c in self.level.conditions
@@ -203,7 +203,7 @@ class _Columns:
             found = [side for side in sides if side is not None]
             yield Pair(*found) if len(found) == 2 else None
 
-    def _using(self, name: Name) -> list[Spread | None]:
+    def _using(self, name: Name) -> list[ValueShares | None]:
         """Return both columns of USING (name)."""
         qualified = (Name(r.alias, name.column) for r in self.level.relations)
         found = [self.spread(n) for n in qualified]
@@ -218,13 +218,13 @@ def _explained(snapshot: Snapshot, found: Comparison, parsed: Reading, level: Le
         return _rarer(snapshot, found, level)
     limit = _group_limit(found) if found.groups else _limit(found, level)
     if limit is None or found.real < _MARGIN * limit:
-        return replace(found, outcome=Outcome.EXPLAINED)
+        return replace(found, outcome=Likeness.EXPLAINED)
     listed = [e for t in found.tables for e in _lists(snapshot, t, found.compared_of(t))]
     if listed and not found.groups:
         names = ", ".join(f"{e.schema}.{e.name}" for e in listed)
         why = f"only plans for known values use the common combinations in {names}"
         mend = "EXPLAIN the statement with its usual values."
-        return replace(found, outcome=Outcome.UNCLEAR, reason=why, mend=mend)
+        return replace(found, outcome=Likeness.UNCLEAR, reason=why, mend=mend)
     return replace(found, limit=limit)
 
 
@@ -247,7 +247,7 @@ def _group_limit(found: Comparison) -> float:
 
 
 def _lists(
-    snapshot: Snapshot, table: Table, compared: tuple[Spread, ...]
+    snapshot: Snapshot, table: Table, compared: tuple[ValueShares, ...]
 ) -> Iterator[ExtendedStatistics]:
     columns = {c.column.attnum for c in compared}
     for each in snapshot.extended_statistics:
@@ -258,7 +258,7 @@ def _lists(
 
 def _rarer(snapshot: Snapshot, found: Comparison, level: Level) -> Comparison:
     """Judge a statement that returns fewer rows: rare or missing values explain that, unless all are alike."""
-    explained = replace(found, outcome=Outcome.EXPLAINED)
+    explained = replace(found, outcome=Likeness.EXPLAINED)
     if found.groups or found.pairs or len(found.compared) != 1 or len(level.conditions) != 1:
         return explained
     column = found.compared[0]
@@ -270,7 +270,7 @@ def _rarer(snapshot: Snapshot, found: Comparison, level: Level) -> Comparison:
     where, name = ident(column.table.schema, column.table.name), ident(column.column.name)
     return replace(
         found,
-        outcome=Outcome.UNCLEAR,
+        outcome=Likeness.UNCLEAR,
         reason=f"a call returns {found.real:,.1f} rows and not the {found.expected:,.0f} expected: either values are "
         f"looked up that do not exist, or there are more of them than the {column.distinct:,.0f} that ANALYZE estimated",
         mend=f"SELECT count(DISTINCT {name}) FROM {where};",

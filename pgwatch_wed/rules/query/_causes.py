@@ -8,7 +8,7 @@ from itertools import combinations
 from pgwatch_wed.facts import ExtendedStatistics, Snapshot
 from pgwatch_wed.findings import Grade, Remedy
 from pgwatch_wed.postgres import cardinality
-from pgwatch_wed.postgres.cardinality import Spread
+from pgwatch_wed.postgres.cardinality import ValueShares
 from pgwatch_wed.remedies import planner_statistics as mend
 from pgwatch_wed.rules._comparison import Comparison, Pair
 
@@ -27,7 +27,7 @@ _HIDDEN_NODE = "EXPLAIN (ANALYZE) shows at which node of the plan the numbers di
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class Explained:
     """A cause in words, how well it is established, its remedy, and the rows that the planner will then expect."""
 
     detail: str
@@ -37,7 +37,7 @@ class Cause:
     caveats: tuple[str, ...] = ()
 
 
-def cause(snapshot: Snapshot, found: Comparison) -> Cause:
+def cause(snapshot: Snapshot, found: Comparison) -> Explained:
     """Return the cause of a wrong estimate."""
     if found.groups:
         return _groups(snapshot, found)
@@ -52,18 +52,20 @@ def cause(snapshot: Snapshot, found: Comparison) -> Cause:
     return _other(found)
 
 
-def _other(found: Comparison) -> Cause:
+def _other(found: Comparison) -> Explained:
     if len(found.pairs) > 1:
         detail = "The planner takes the columns that are joined as independent; no statistics describe columns of two tables."
     else:
         detail = "The statistics that PostgreSQL has do not describe the rows that its conditions select."
-    return Cause(detail, caveats=(_HIDDEN_NODE,))
+    return Explained(detail, caveats=(_HIDDEN_NODE,))
 
 
 # Columns that depend on each other
 
 
-def _correlated(snapshot: Snapshot, found: Comparison, compared: tuple[Spread, ...]) -> Cause:
+def _correlated(
+    snapshot: Snapshot, found: Comparison, compared: tuple[ValueShares, ...]
+) -> Explained:
     columns = tuple(sorted(compared, key=lambda c: c.column.attnum))
     table = columns[0].table
     names = _listed(columns)
@@ -71,9 +73,9 @@ def _correlated(snapshot: Snapshot, found: Comparison, compared: tuple[Spread, .
     present = list(_present(snapshot, columns))
     if any("f" in e.kinds for e in present):
         caveat = f"{present[0].schema}.{present[0].name} does not mend it: their values only partly depend on each other."
-        return Cause(detail, caveats=(caveat, _HIDDEN_NODE))
+        return Explained(detail, caveats=(caveat, _HIDDEN_NODE))
     if table.kind == "p" and not snapshot.server.features.has_inherited_extended_statistics():
-        return Cause(
+        return Explained(
             detail, caveats=("Before version 15, partitioned tables have no extended statistics.",)
         )
     chosen = _dependent(found, columns)
@@ -82,7 +84,9 @@ def _correlated(snapshot: Snapshot, found: Comparison, compared: tuple[Spread, .
     return _common_combinations(snapshot, found, columns, detail)
 
 
-def _dependent(found: Comparison, columns: tuple[Spread, ...]) -> tuple[Spread, ...] | None:
+def _dependent(
+    found: Comparison, columns: tuple[ValueShares, ...]
+) -> tuple[ValueShares, ...] | None:
     """Return the columns whose dependency gives the rows that were measured; None if none does.
 
     PostgreSQL expects the share of the rarest value if the others follow from it.
@@ -97,17 +101,17 @@ def _dependent(found: Comparison, columns: tuple[Spread, ...]) -> tuple[Spread, 
     return columns if found.real > rows and not all(c.is_even for c in columns) else None
 
 
-def _with_dependency(base: float, columns: Sequence[Spread]) -> float:
+def _with_dependency(base: float, columns: Sequence[ValueShares]) -> float:
     return base * min(c.average for c in columns) / _product(columns)
 
 
-def _product(columns: Sequence[Spread]) -> float:
+def _product(columns: Sequence[ValueShares]) -> float:
     return math.prod(c.average for c in columns)
 
 
 def _dependency(
-    snapshot: Snapshot, found: Comparison, columns: tuple[Spread, ...], detail: str
-) -> Cause:
+    snapshot: Snapshot, found: Comparison, columns: tuple[ValueShares, ...], detail: str
+) -> Explained:
     base = (
         max(found.expected, 1.0) if len(found.tables) > 1 else found.rows * _product(found.compared)
     )
@@ -118,7 +122,7 @@ def _dependency(
     )
     skewed = "Some values are far more common than others, so it is not proven that one column follows from the other."
     chosen = [c.column for c in columns]
-    return Cause(
+    return Explained(
         detail,
         Grade.B if is_even and len(found.tables) == 1 else Grade.C,
         (mend.extended(snapshot, columns[0].table, chosen, "dependencies"),),
@@ -128,13 +132,13 @@ def _dependency(
 
 
 def _common_combinations(
-    snapshot: Snapshot, found: Comparison, columns: tuple[Spread, ...], detail: str
-) -> Cause:
+    snapshot: Snapshot, found: Comparison, columns: tuple[ValueShares, ...], detail: str
+) -> Explained:
     """Return a list of the common combinations as remedy, if it can contain all of them."""
     number = math.ceil(columns[0].rows / max(found.real, 1.0))
     if len(found.tables) > 1 or number > _LARGEST_TARGET:
         why = "No kind of extended statistics is certain to correct it: no column follows from another, and the combinations are too many to list."
-        return Cause(detail, caveats=(why, _HIDDEN_NODE))
+        return Explained(detail, caveats=(why, _HIDDEN_NODE))
     target = min(max(2 * number, _USUAL_TARGET), _LARGEST_TARGET)
     caveat = (
         "PostgreSQL uses the list only for known values: not in generic plans of prepared statements "
@@ -144,10 +148,10 @@ def _common_combinations(
     remedy = mend.extended(
         snapshot, columns[0].table, chosen, "mcv", target if target > _USUAL_TARGET else None
     )
-    return Cause(detail, Grade.C, (remedy,), None, (caveat,))
+    return Explained(detail, Grade.C, (remedy,), None, (caveat,))
 
 
-def _present(snapshot: Snapshot, columns: Sequence[Spread]) -> Iterator[ExtendedStatistics]:
+def _present(snapshot: Snapshot, columns: Sequence[ValueShares]) -> Iterator[ExtendedStatistics]:
     wanted = {c.column.attnum for c in columns}
     for each in snapshot.extended_statistics:
         if each.table_oid == columns[0].table.oid and wanted <= set(each.columns):
@@ -157,22 +161,24 @@ def _present(snapshot: Snapshot, columns: Sequence[Spread]) -> Iterator[Extended
 # A single column
 
 
-def _missed(snapshot: Snapshot, found: Comparison, column: Spread) -> Cause:
+def _missed(snapshot: Snapshot, found: Comparison, column: ValueShares) -> Explained:
     """Return a larger sample, in which a value that ANALYZE missed is certain to be."""
     share = found.real / column.rows
     target = math.ceil(_CERTAINLY_SEEN / share / _ROWS_A_TARGET)
     where = f"{column.table.qualified}.{column.column.name}"
     detail = f"Values of {where} are looked up that have more rows than any that ANALYZE found in its sample."
     if target > _LARGEST_TARGET or target <= cardinality.target(snapshot, column.table):
-        return Cause(detail, caveats=("The table may have changed: ANALYZE it, and look again.",))
+        return Explained(
+            detail, caveats=("The table may have changed: ANALYZE it, and look again.",)
+        )
     remedy = mend.target(column.table, column.column, target)
-    return Cause(detail, Grade.C, (remedy,))
+    return Explained(detail, Grade.C, (remedy,))
 
 
-def _clustered(column: Spread) -> Cause:
+def _clustered(column: ValueShares) -> Explained:
     """Return the number of values as the cause: the rows per call and the order of the rows agree on that."""
     where = f"{column.table.qualified}.{column.column.name}"
-    return Cause(
+    return Explained(
         f"{where} has more values than the {column.distinct:,.0f} that ANALYZE estimates: equal values are stored next "
         "to each other, so that its sample of blocks contains too few.",
         Grade.C,
@@ -183,7 +189,7 @@ def _clustered(column: Spread) -> Cause:
 # Joins
 
 
-def _joined(snapshot: Snapshot, found: Comparison, pair: Pair) -> Cause:
+def _joined(snapshot: Snapshot, found: Comparison, pair: Pair) -> Explained:
     sides = (pair.left, pair.right)
     filled = math.prod(1 - s.null_fraction for s in sides)
     if filled < 1 / _SIMILAR and _is_similar(found.expected * filled, found.real):
@@ -191,15 +197,15 @@ def _joined(snapshot: Snapshot, found: Comparison, pair: Pair) -> Cause:
         where = f"{side.table.qualified}.{side.column.name}"
         detail = f"{side.null_fraction:.0%} of {where} is NULL, which the planner ignores in a join on a foreign key."
         caveat = f"Add the condition {side.column.name} IS NOT NULL to the statement: its estimate is then right."
-        return Cause(detail, Grade.B, caveats=(caveat,))
+        return Explained(detail, Grade.B, caveats=(caveat,))
     needed = max(s.distinct for s in sides) * found.expected / max(found.real, 1.0)
     return _unmatched([s for s in sides if needed <= s.rows and _is_doubtful(snapshot, s)])
 
 
-def _unmatched(doubtful: Sequence[Spread]) -> Cause:
+def _unmatched(doubtful: Sequence[ValueShares]) -> Explained:
     """Say what is left: values have no partner, which no statistics tell, or more of them exist than is known."""
     if not doubtful:
-        return Cause(
+        return Explained(
             "The values that occur in both tables are fewer, or have fewer rows, than the average. PostgreSQL has no "
             "statistics about that, so nothing corrects the estimate.",
             caveats=(_HIDDEN_NODE,),
@@ -211,7 +217,7 @@ def _unmatched(doubtful: Sequence[Spread]) -> Cause:
         "If the planner still expects as many rows afterwards, values without a partner are the cause, about which there "
         "are no statistics; the number that was set is right all the same."
     )
-    return Cause(
+    return Explained(
         f"ANALYZE probably estimates too few values of {where}: its sample is small for values that are stored next to "
         "each other, or of which some are far more common than others.",
         remedy=tuple(mend.counted_distinct(s.table, s.column) for s in doubtful),
@@ -219,12 +225,12 @@ def _unmatched(doubtful: Sequence[Spread]) -> Cause:
     )
 
 
-def _is_doubtful(snapshot: Snapshot, side: Spread) -> bool:
+def _is_doubtful(snapshot: Snapshot, side: ValueShares) -> bool:
     """Tell whether ANALYZE may have found far fewer values of a column than it has."""
     return not _is_exact(snapshot, side) and (side.is_clustered or not side.is_even)
 
 
-def _is_exact(snapshot: Snapshot, side: Spread) -> bool:
+def _is_exact(snapshot: Snapshot, side: ValueShares) -> bool:
     return cardinality.reads_all(snapshot, side.table) or cardinality.is_unique(
         snapshot, side.table, side.column
     )
@@ -239,7 +245,7 @@ def _is_similar(one: float, other: float) -> bool:
 # Grouping
 
 
-def _groups(snapshot: Snapshot, found: Comparison) -> Cause:
+def _groups(snapshot: Snapshot, found: Comparison) -> Explained:
     tables = {g.table.oid for g in found.groups}
     is_known = found.factor > 1 or found.is_unrestricted
     if not is_known or len(tables) > 1:
@@ -247,13 +253,13 @@ def _groups(snapshot: Snapshot, found: Comparison) -> Cause:
     return _one_group(found) if len(found.groups) == 1 else _several_groups(snapshot, found)
 
 
-def _one_group(found: Comparison) -> Cause:
+def _one_group(found: Comparison) -> Explained:
     """Return the number of values: the statement counts them."""
     column = found.groups[0]
     values = max(found.real - (column.null_fraction > 0), 1.0)
     where = f"{column.table.qualified}.{column.column.name}"
     least = "" if found.is_unrestricted else "at least "
-    return Cause(
+    return Explained(
         f"ANALYZE estimates {column.distinct:,.0f} values of {where} from its sample; the statement returns each value "
         f"once, so there are {least}{values:,.0f}.",
         Grade.B,
@@ -262,14 +268,14 @@ def _one_group(found: Comparison) -> Cause:
     )
 
 
-def _several_groups(snapshot: Snapshot, found: Comparison) -> Cause:
+def _several_groups(snapshot: Snapshot, found: Comparison) -> Explained:
     columns = tuple(sorted(found.groups, key=lambda c: c.column.attnum))
     table = columns[0].table
     detail = f"The planner takes {_listed(columns)} of {table.qualified} as independent, but their values occur together."
     if any("d" in e.kinds for e in _present(snapshot, columns)):
-        return Cause(detail, caveats=(_HIDDEN_NODE,))
+        return Explained(detail, caveats=(_HIDDEN_NODE,))
     is_seen = found.real * _SEEN_OFTEN <= cardinality.sample_rows(snapshot, table)
-    return Cause(
+    return Explained(
         detail,
         Grade.B if is_seen and found.is_unrestricted else Grade.C,
         (mend.extended(snapshot, table, [c.column for c in columns], "ndistinct"),),
@@ -282,5 +288,5 @@ def _several_groups(snapshot: Snapshot, found: Comparison) -> Cause:
     )
 
 
-def _listed(columns: Sequence[Spread]) -> str:
+def _listed(columns: Sequence[ValueShares]) -> str:
     return ", ".join(c.column.name for c in columns)

@@ -33,8 +33,8 @@ from pgwatch_wed.facts import Snapshot, Statement, StatementPlan
 from pgwatch_wed.findings import Finding, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.rules import _queries as q
-from pgwatch_wed.rules._comparison import Comparison, Outcome, Tolerance, compare
-from pgwatch_wed.rules.query._causes import Cause, cause
+from pgwatch_wed.rules._comparison import Comparison, Likeness, Tolerance, compare
+from pgwatch_wed.rules.query._causes import Explained, cause
 from pgwatch_wed.units import count
 
 NEEDS = (
@@ -85,11 +85,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
                 unplanned[reason] += load.share(s)
             continue
         result = compare(snapshot, s, plan, tolerance)
-        if result.outcome is Outcome.UNSEEN:
+        if result.outcome is Likeness.UNSEEN:
             unseen[result.reason] += load.share(s)
-        elif result.outcome is Outcome.UNCLEAR:
+        elif result.outcome is Likeness.UNCLEAR:
             yield Unknown(result.reason, result.mend, load.object_of(s))
-        elif result.outcome is Outcome.WRONG and found < limits.max_statements:
+        elif result.outcome is Likeness.WRONG and found < limits.max_statements:
             found += 1
             why = _once(cause(snapshot, result), s, advised)
             yield _finding(load, s, plan, result, why)
@@ -104,7 +104,7 @@ _MEND = (
 )
 
 
-def _once(why: Cause, s: Statement, advised: dict[str, int]) -> Cause:
+def _once(why: Explained, s: Statement, advised: dict[str, int]) -> Explained:
     """Leave out a remedy that another statement already has."""
     others = sorted({advised[r.sql] for r in why.remedy if r.sql in advised})
     new = tuple(r for r in why.remedy if r.sql not in advised)
@@ -134,7 +134,7 @@ def _left_out(
 
 
 def _finding(
-    load: q.Load, s: Statement, plan: StatementPlan, found: Comparison, why: Cause
+    load: q.Load, s: Statement, plan: StatementPlan, found: Comparison, why: Explained
 ) -> Finding:
     ratio = found.factor
     columns: dict[str, list[str]] = defaultdict(list)
