@@ -73,6 +73,7 @@ OBJECTS = (
     Installed("get_table_stats"),
     Installed("get_index_stats"),
     Installed("index_usage_stats", -1),
+    Installed("get_statement_stats", 2),
     Installed("get_slow_queries", 2),
     Installed("get_cache_stats"),
     Installed("get_lock_stats"),

@@ -1,6 +1,7 @@
 """The installed functions and views: what they say, to whom, and that they wait for nobody."""
 
 import re
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +13,18 @@ import pytest
 from psycopg import conninfo, sql
 from psycopg.rows import dict_row
 
-from pgwatch_wed import install
+from pgwatch_wed import assets, install, quote
 from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.postgres import statements
+from pgwatch_wed.sqltext import text as statement_text
+from pgwatch_wed.target.collect import collect
 from tests import servers
 from tests.conftest import StartServer
 from tests.installing import GUIDE, call, connect, rows, run
 from tests.psql import psql
 from tests.standby import catch_up, standby_of
 from tests.test_migrations import database_in
+from tests.test_statement_text import TOOLS, WORK
 
 Row = dict[str, Any]
 
@@ -89,6 +94,7 @@ def test_every_column_is_documented(own_shop: str) -> None:
         select p.proname, unnest(p.proargnames), obj_description(p.oid, 'pg_proc')
         from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname ~ '^get_'"""
     for function, column, comment in rows(own_shop, outputs):
+        assert comment
         named = re.findall(r"[\w*]+", comment)
         groups = [name for name in named if "*" in name]
         assert column in named or any(
@@ -565,13 +571,15 @@ def test_slow_queries_are_those_at_or_above_the_threshold(shop: str) -> None:
     assert means == sorted(means, reverse=True)
     assert len(slow(shop, "0, 3")) == 3
     assert slow(shop, "threshold_ms => 1e9") == []
-    defaults = [{q["queryid"] for q in slow(shop, given)} for given in ("", "100, 50", "null")]
-    assert defaults == [{q["queryid"] for q in found}] * 3
+    defaults = [{q["query"] for q in slow(shop, given)} for given in ("", "100, 50", "null")]
+    assert defaults == [{q["query"] for q in found}] * 3
+    wide = [(q["calls"], round(q["mean_exec_time"], 1)) for q in all_columns(shop, "100")]
+    assert wide == [(q["calls"], float(q["mean_exec_time"])) for q in found]
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="must not be negative"):
         slow(shop, "0, -1")
 
 
-def test_slow_queries_have_the_newest_columns_whatever_the_version(every_db: str) -> None:
+def test_statements_have_the_newest_columns_whatever_the_version(every_db: str) -> None:
     versions = [
         v
         for (v,) in rows(
@@ -588,9 +596,10 @@ def test_slow_queries_have_the_newest_columns_whatever_the_version(every_db: str
             f"create extension pg_stat_statements version '{version}'",
             "select pg_sleep(0.11)",
         )
-        found = [q for q in slow(every_db, "100") if "pg_sleep" in q["query"]]
+        found = [q for q in all_columns(every_db, "100") if "pg_sleep" in q["query"]]
         assert found, version
         columns.add(tuple(found[0]))
+        assert [q for q in slow(every_db, "100") if "pg_sleep" in q["query"]], version
         for column in ("calls", "total_exec_time", "max_exec_time", "shared_blks_hit", "queryid"):
             assert found[0][column] is not None, (version, column)
         real = dict(
@@ -611,7 +620,7 @@ def test_all_columns_of_the_newest_extension_are_there(shop: str) -> None:
         where a.attrelid = 'pg_stat_statements'::regclass and a.attnum > 0
             and a.attname not in ('userid', 'dbid')
         except
-        select unnest(p.proargnames) from pg_proc p where p.proname = 'get_slow_queries'
+        select unnest(p.proargnames) from pg_proc p where p.proname = 'get_statement_stats'
         order by 1"""
     renamed = {"blk_read_time", "blk_write_time"}
     assert {name for (name,) in rows(shop, missing)} <= renamed
@@ -624,10 +633,80 @@ def test_slow_queries_leave_out_monitors_and_ourselves(shop: str) -> None:
         "select pg_sleep(0.001) from pg_stat_activity limit 1",
         "select 'app', count(*) from orders",
     )
-    texts = [q["query"] for q in slow(shop, "0, null")]
+    texts = [q["query"] for q in all_columns(shop, "0, null")]
     assert any("from orders" in text for text in texts)
+    assert len(slow(shop, "0, null")) == len(texts)
     assert [t for t in texts if "pg_stat_activity" in t or "get_table_stats" in t] == []
     assert [t for t in texts if "pgwatch_wed" in t] == []
+
+
+def test_slow_queries_fit_into_a_terminal_of_100_columns(shop: str) -> None:
+    long = f"select /* a comment */ pg_sleep(0.15),\n\n    '{'x' * 99}' as {'y' * 50}"
+    run(shop, long, "select count(*) from generate_series(1, 400000) as t (a_long_name)")
+    said = psql(shop, "\\pset pager off\nselect * from get_slow_queries(1)").splitlines()
+    assert max(map(len, said)) <= 100
+    header, text = said[0], next(line for line in said if "pg_sleep" in line)
+    assert header.replace("|", " ").split() == [
+        *("calls", "mean_exec_time", "total_exec_time", "rows", "query")
+    ]
+    assert re.fullmatch(
+        r" +1 \| +\d+\.\d \| +\d+\.\d \| +1 \| select pg_sleep\(\$1\), \$2 as y+\.\.\. *", text
+    )
+
+
+PSQL = r"""\d \d+ \dt+ \di+ \dv \df+ \l+ \du+ \dp \dx+ \dn+ \dT+ \do \dC \dD \ddp \det \dL \dRp \db+ \dy \dP \dX \dm+ \ds+"""
+
+
+def test_the_rules_leave_out_the_same_statements(shop: str) -> None:
+    commands = [*PSQL.split(), "\\d+ orders", "\\d events", "\\d+ totals", "\\sf get_lock_stats"]
+    psql(shop, "\n".join(commands))
+    dump_schema(shop)
+    run(
+        shop,
+        "create table pg_app (a int)",
+        "select sum(length(note)) from customers c join orders o on o.customer_id = c.id",
+        "select a from pg_app",
+        "with pg_recent as (select * from orders) select count(*) from pg_recent",
+        "with r as (select * from pg_stat_activity) select count(*) from r join pg_locks using (pid)",
+        "select extract(epoch from stats_reset) from pg_stat_database where datname is distinct from 'a'",
+    )
+    listed = (q["query"] for q in all_columns(shop, "0, null") if q["toplevel"] is not False)
+    # the rules remove literals from the texts of utility commands
+    ours = {text for text in listed if not statement_text.is_utility(text)}
+    assert ours == {s.text for s in statements.queries(collect(shop))}
+    assert any("pg_app" in text for text in ours)
+    assert not any(text.startswith("SELECT") for text in ours)
+
+
+def test_all_copies_of_the_condition_judge_texts_like_the_rules(db: str) -> None:
+    files = ("get_statement_stats.v1", "get_slow_queries.v2", "get_server_stats.v2")
+    pattern = re.compile(r"^ +-- Left out: .*?\)\)\)\)$", re.MULTILINE | re.DOTALL)
+    copies = {
+        match[0]
+        for name in files
+        for match in [pattern.search(assets.text("sql", "install", f"{name}.sql"))]
+        if match
+    }
+    (condition,) = copies
+    query = f"select exists (select from (select %s::text as query) s where true {condition})"
+    run(db, "create schema app", "create table app.pg_orders (id int)")
+    for text in (*TOOLS, *WORK):
+        (is_users,) = rows(db, query.replace("%s", quote.literal(text)))[0]
+        assert is_users is (text in WORK), text
+
+
+def test_tools_do_not_make_the_summary_slow(shop: str) -> None:
+    run(
+        shop,
+        "select pg_stat_statements_reset()",
+        "select count(*) from pg_class where pg_sleep(0.2) is not null and oid = 'orders'::regclass",
+        "select count(*) from orders",
+    )
+    summary = {m["metric"]: m for m in summary_of(shop)}
+    assert (summary["slow_queries"]["value"], summary["slow_queries"]["status"]) == (0, "ok")
+    assert summary["mean_query_time"]["status"] == "ok"
+    run(shop, "select count(*) from orders where pg_sleep(0.2) is not null and id = 1")
+    assert status(shop, "slow_queries") == "info"
 
 
 def test_statements_of_other_databases_are_not_ours(
@@ -690,9 +769,11 @@ def test_bytes_that_this_encoding_cannot_hold_cost_the_texts_not_the_numbers(
     try:
         found = slow(shop, "100")
         assert found
-        assert {q["query"] for q in found} == {
+        assert {q["query"] for q in found} == {"(not valid in this encoding)"}
+        assert {q["query"] for q in all_columns(shop, "100")} == {
             "(texts cannot be read: one of them is not valid in this database's encoding)"
         }
+        assert "encoding" in {m["metric"]: m for m in summary_of(shop)}["slow_queries"]["detail"]
     finally:
         run(shop, "select pg_stat_statements_reset()")
 
@@ -1080,7 +1161,7 @@ def test_everything_runs_on_a_hot_standby() -> None:
                     c.execute(call("public", each))
             assert status(follower.dsn(), "standby_delay") == "ok"
             lag = {m["metric"]: m for m in summary_of(primary.dsn())}["replication_lag"]
-            assert lag["detail"].startswith("1 standbys and subscribers")
+            assert lag["detail"].startswith("connected standbys and subscribers: 1;")
 
 
 # Helpers.
@@ -1109,6 +1190,15 @@ def summary_of(dsn: str) -> list[Row]:
 
 def slow(dsn: str, arguments: str) -> list[Row]:
     return read(dsn, f"get_slow_queries({arguments})")
+
+
+def all_columns(dsn: str, arguments: str) -> list[Row]:
+    return read(dsn, f"get_statement_stats({arguments})")
+
+
+def dump_schema(dsn: str) -> None:
+    program = embedded.bindir() / "pg_dump"
+    subprocess.run([program, "-s", "-d", dsn], check=True, capture_output=True, timeout=60)
 
 
 def status(dsn: str, metric: str) -> str:

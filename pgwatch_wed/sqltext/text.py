@@ -31,9 +31,12 @@ _CATALOGS = frozenset({"pg_catalog", "information_schema"})
 _INSTALLED = frozenset(
     (
         *("get_table_stats", "get_index_stats", "index_usage_stats", "get_slow_queries"),
-        *("get_cache_stats", "get_lock_stats", "get_server_stats", "wedsync_performance_summary"),
+        *("get_statement_stats", "get_cache_stats", "get_lock_stats", "get_server_stats"),
+        "wedsync_performance_summary",
     )
 )
+# Alembic's statements on it are not marked.
+_VERSION_TABLE = "pgwatch_wed_alembic_version"
 # Every monitoring statement contains one of these words.
 _MAY_LOOK_INSIDE = re.compile(
     rf"pg_|information_schema|\breg[a-z]+\b|\bshow\b|{'|'.join(sorted(_INSTALLED))}", re.IGNORECASE
@@ -66,7 +69,7 @@ _QUERYING = re.compile(
 
 def is_own(text: str) -> bool:
     """Tell whether the statement is one of this tool's own."""
-    return _OWN.match(text) is not None
+    return _OWN.match(text) is not None or _VERSION_TABLE in text
 
 
 def marked(text: str, purpose: str) -> str:
