@@ -19,7 +19,7 @@ of a unique index fail, it fails again until they are removed.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
@@ -32,6 +32,7 @@ from pgwatch_wed.remedies import locks as held
 NEEDS = ("indexes", "tables", "index_builds", "relation_locks")
 PRIMARY_ONLY = True
 
+_UNDO = "-- nothing to undo: as it is, no query can use it"
 _LEFTOVER = re.compile(r"_cc(?:new|old)\d*\Z")
 
 
@@ -109,20 +110,19 @@ def _risk(index: Index) -> str:
 def _remedy(snapshot: Snapshot, index: Index, *, drop: bool) -> Remedy:
     name = ident(index.schema, index.name)
     if (drop or not index.is_live) and index.constraint_oid is None and index.parent_oid is None:
-        return rebuild.drop(snapshot, index)
+        return replace(rebuild.drop(snapshot, index), undo=_UNDO)
     if index.is_exclusion:
         return Remedy(
             sql=f"REINDEX INDEX {name};",
             lock="SHARE on the table, ACCESS EXCLUSIVE on the index: blocks writes until it is built "
             "(indexes of exclusion constraints cannot be rebuilt concurrently)",
+            undo=_UNDO,
         )
     return Remedy(
         sql=f"REINDEX INDEX CONCURRENTLY {name};",
         lock=held.CONCURRENTLY,
         in_transaction=False,
-        undo=f"DROP INDEX CONCURRENTLY {name};"
-        if index.parent_oid is None and index.constraint_oid is None
-        else "-- nothing to undo: as it is, no query can use it",
+        undo=_UNDO,
     )
 
 

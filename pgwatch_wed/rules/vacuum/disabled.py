@@ -19,10 +19,10 @@ Reset the storage parameter. If autovacuum was switched off because it disturbed
 `autovacuum_vacuum_cost_delay` or a scheduled VACUUM at a quiet hour instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Setting, Snapshot, Table
+from pgwatch_wed.facts import RoleSetting, Setting, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres import horizon
@@ -98,19 +98,20 @@ def _blind_roles(snapshot: Snapshot) -> Iterator[Finding]:
             detail="track_counts was set to off by ALTER ROLE or ALTER DATABASE.",
             evidence={"role": each.role, "database": each.database, "setting": "off"},
             impact=Impact(risk="the changed tables are neither vacuumed nor analyzed"),
-            remedy=(_count_again(each.role, each.database),),
+            remedy=(_count_again(each),),
         )
 
 
-def _count_again(role: str | None, database: str | None) -> Remedy:
-    if role is None:
-        who = f"DATABASE {ident(database or '')}"
+def _count_again(own: RoleSetting) -> Remedy:
+    if own.role is None:
+        who = f"DATABASE {ident(own.database or '')}"
     else:
-        who = f"ROLE {ident(role)}" + (f" IN DATABASE {ident(database)}" if database else "")
+        within = f" IN DATABASE {ident(own.database)}" if own.database else ""
+        who = f"ROLE {ident(own.role)}{within}"
     return Remedy(
         sql=f"ALTER {who} RESET track_counts;",
         lock="none; takes effect in new sessions",
-        undo=f"ALTER {who} SET track_counts = {literal('off')};",
+        undo=f"ALTER {who} SET track_counts = {literal(own.value)};",
     )
 
 
@@ -120,9 +121,12 @@ def _table(snapshot: Snapshot, table: Table, limits: Limits) -> Iterator[Finding
     if not off and not toast_off:
         return
     judged = [h for h in vac.heaps(snapshot, table) if vac.is_disabled(h)]
-    options = [
-        f"{p}autovacuum_enabled" for p, is_off in (("", off), ("toast.", toast_off)) if is_off
-    ]
+    own = (("", off, table.option), ("toast.", toast_off, table.toast_option))
+    options = {
+        f"{prefix}autovacuum_enabled": option("autovacuum_enabled") or ""
+        for prefix, is_off, option in own
+        if is_off
+    }
     dead = sum(h.dead for h in judged)
     vacuums = [h.last_vacuum.isoformat() for h in judged if h.last_vacuum]
     yield Finding(
@@ -132,7 +136,7 @@ def _table(snapshot: Snapshot, table: Table, limits: Limits) -> Iterator[Finding
         title=f"Autovacuum is off for {'' if off else 'the TOAST table of '}{table.qualified}",
         detail=f"It contains {count(dead, 'dead row')} and is vacuumed only to prevent wraparound.",
         evidence={
-            "storage_parameters": options,
+            "storage_parameters": list(options),
             "size_bytes": sum(vac.size_bytes(snapshot, h) for h in judged),
             "dead_rows": dead,
             "is_unlogged": table.persistence == "u",
@@ -149,12 +153,13 @@ def _table(snapshot: Snapshot, table: Table, limits: Limits) -> Iterator[Finding
     )
 
 
-def _take_back(table: Table, options: list[str]) -> Remedy:
+def _take_back(table: Table, options: Mapping[str, str]) -> Remedy:
     name = ident(table.schema, table.name)
+    before = ", ".join(f"{option} = {literal(value)}" for option, value in options.items())
     return Remedy(
         sql=f"ALTER TABLE {name} RESET ({', '.join(options)});",
         lock=held.SHARE_UPDATE,
-        undo=f"ALTER TABLE {name} SET ({', '.join(f'{o} = off' for o in options)});",
+        undo=f"ALTER TABLE {name} SET ({before});",
     )
 
 
