@@ -11,7 +11,7 @@ unknown: counters that were reset recently never prove an index unused.
 ## Not reported
 - Indexes that enforce something: primary keys, unique indexes, exclusion constraints. Enforcing does not count as a scan.
 - The replica identity, the index used by CLUSTER, indexes that foreign keys refer to, indexes of extensions.
-- The only index that supports a foreign key, if rows of the referenced table are deleted or updated.
+- The only index that supports a foreign key, whether or not rows of the referenced table have been deleted so far.
 - Individual partitions: the partitioned index is judged as a whole, and one partition in use keeps it. Indexes that a
   standby given with `--standby` uses.
 - Indexes used within the window (`last_idx_scan`, 16 and later), invalid ones (`index-invalid`), and those being built.
@@ -114,12 +114,10 @@ def _judge(snapshot: Snapshot, index: Index, limits: Limits) -> Iterator[Finding
         mend = "--window 0 evaluates it, whatever its age" if limits.window else ""
         yield Unknown(doubt, mend, ix.object_of(snapshot, index))
         return
-    parents = [
-        k for k in ix.foreign_keys(snapshot, table.oid) if _only_support(snapshot, index, k.oid)
-    ]
-    if any(_parent_changes(snapshot, k.referenced_oid) for k in parents):
-        return
-    yield _finding(snapshot, index, limits, supports=[k.name for k in parents])
+    keys = ix.foreign_keys(snapshot, table.oid)
+    # `index-missing-fk` would recommend to create it again
+    if not any(_only_support(snapshot, index, k.oid) for k in keys):
+        yield _finding(snapshot, index, limits)
 
 
 def _only_support(snapshot: Snapshot, index: Index, key_oid: int) -> bool:
@@ -137,11 +135,7 @@ def _only_support(snapshot: Snapshot, index: Index, key_oid: int) -> bool:
     return stays.oid == index.oid
 
 
-def _parent_changes(snapshot: Snapshot, parent_oid: int | None) -> bool:
-    return any(ix.changes(snapshot, parent_oid))
-
-
-def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[str]) -> Finding:
+def _finding(snapshot: Snapshot, index: Index, limits: Limits) -> Finding:
     size = ix.size_bytes(snapshot, index)
     writes = ix.writes(snapshot, index.table_oid)
     usages = [
@@ -175,16 +169,11 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits, supports: list[st
             bytes=size, risk=f"{count(writes, 'write')} had to maintain it" if writes else ""
         ),
         remedy=(rebuild.drop(snapshot, index),),
-        caveats=tuple(_caveats(snapshot, index, supports)),
+        caveats=tuple(_caveats(snapshot, index)),
     )
 
 
-def _caveats(snapshot: Snapshot, index: Index, supports: list[str]) -> Iterator[str]:
-    if supports:
-        yield (
-            f"It is the only index that supports the foreign key {', '.join(supports)}; without it, deleting "
-            "from the referenced table scans this whole table."
-        )
+def _caveats(snapshot: Snapshot, index: Index) -> Iterator[str]:
     if _use.unseen_standbys(snapshot):
         yield "Standbys are connected, and their queries are counted separately: give each with --standby."
     if index.expressions is not None:

@@ -1,7 +1,5 @@
 -- expect: public.child_wide
--- expect: public.child_of_idle
 -- expect: public.expr
--- remedy: keeps: once it is dropped, the foreign key's last index is judged again
 create table parent (id int primary key);
 create table child (id int, parent_id int references parent, note text);
 insert into parent select generate_series(1, 20000);
@@ -9,11 +7,6 @@ insert into child select g, g, repeat('some note', 20) || g from generate_series
 create index child_hash on child using hash (parent_id);
 create index child_wide on child (parent_id, note, id);
 create index expr on child ((upper(note) || id));
-create table idle (id int primary key);
-create table of_idle (idle_id int references idle);
-insert into idle select generate_series(1, 20000);
-insert into of_idle select g from generate_series(1, 20000) g;
-create index child_of_idle on of_idle (idle_id);
 analyze;
 set enable_indexscan = off;
 set enable_bitmapscan = off;

@@ -10,6 +10,12 @@ create table child (id int, parent_id int references parent);
 insert into parent select generate_series(1, 20000);
 insert into child select null, g from generate_series(1, 20000) g;
 create index child_hash on child using hash (parent_id);
+-- nothing was deleted from the referenced table so far; without the index, index-missing-fk would ask for it
+create table idle (id int primary key);
+create table of_idle (idle_id int references idle);
+insert into idle select generate_series(1, 20000);
+insert into of_idle select g from generate_series(1, 20000) g;
+create index child_of_idle on of_idle (idle_id);
 analyze;
 set enable_seqscan = off;
 set enable_bitmapscan = off;
