@@ -1,6 +1,5 @@
 """Scripts for indexes on tables with partitions: run as printed, valid at every level, and undone to the letter."""
 
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.remedies.indexes import IndexBuilder, drop
 from pgwatch_wed.remedies.script import Step
 from pgwatch_wed.target.collect import collect
+from tests.dumps import schema
 from tests.psql import psql
 from tests.servers import Server
 from tests.shapes import DROPPED, INCOMPLETE, SHAPES, tree
@@ -58,20 +57,6 @@ def rows(dsn: str, query: str, *values: object) -> list[str]:
     with psycopg.connect(dsn) as connection:
         found = connection.execute(query.encode(), values or None).fetchall()
         return [str(row[0]) for row in found]
-
-
-def schema(dsn: str, server: Server) -> str:
-    """Return what pg_dump -s prints; of a server newer than ours, what its own does."""
-    if server.container is not None and server.version > 18:
-        asked = f"pg_dump -s -U postgres -d {conninfo_to_dict(dsn)['dbname']}"
-        printed = server.container.exec(["sh", "-c", asked]).output.decode()
-    else:
-        command = [str(embedded.wheel_bindir() / "pg_dump"), "-s", "-d", dsn]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-        printed = done.stdout
-    assert "CREATE" in printed
-    # \restrict comes with a number of its own each time
-    return "\n".join(line for line in printed.splitlines() if "restrict" not in line)
 
 
 def invalid(dsn: str) -> list[str]:

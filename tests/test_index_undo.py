@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.dumps import schema
 from tests.psql import psql
 from tests.rules.judging import found
 from tests.servers import Server
-from tests.test_index_scripts import schema
 from tests.test_scenarios import FOLDER, PREPARE, directives, fits, judged
 
 # To rebuild an index changes nothing that a dump tells; some remedies are not for the machine.

@@ -1,0 +1,39 @@
+"""What the test of all remedies excepts, by rule, each with the reason."""
+
+# Remedies that only read: somebody has to decide, so the finding stays.
+READS = {
+    "schema-default-partition-rows": "it shows which partitions are missing; somebody has to decide on their bounds",
+}
+# Remedies whose undo says that there is none, or nothing to undo, although the schema is another one.
+NOT_RESTORED = {
+    "index-invalid": "what no query could use is not made unusable again",
+    "integrity-collation-version": "the recorded version of a collation cannot be set",
+    "schema-constraint-not-valid": "a constraint that was validated cannot be marked NOT VALID",
+}
+# Undos after which an index that was invalid is gone.
+INVALID_GONE = {"index-incomplete": "a part that a build left invalid need not be built again"}
+# Remedies that only a superuser can run.
+ADMIN = {"integrity-collation-version": "the collations of pg_catalog belong to the superuser"}
+# Remedies that fail because of the rows, of which they warn.
+BY_ROWS = {"index-invalid": "could not create unique index"}
+# Empty space: VACUUM makes it available for reuse, and only the rewrite in the comment returns it.
+REWRITES = ("table-bloat", "toast-bloat")
+# What a remedy may bring up, if it is about an index that it has made, or about a related object.
+FOLLOWS = {
+    ("index-duplicate", "index-unused"): "the one that stays is evaluated once the other is gone",
+    ("index-redundant", "index-unused"): "the one that stays is evaluated once the other is gone",
+    ("index-missing-fk", "index-redundant"): "a prefix of the new index has become superfluous",
+    (
+        "index-incomplete",
+        "index-duplicate",
+    ): "a constraint's index is not attached: the parent could not be dropped",
+    ("vacuum-dead-tuples", "table-bloat"): "where dead rows were is empty space",
+    ("vacuum-dead-tuples", "toast-bloat"): "where dead rows were is empty space",
+}
+# Counters of a new index begin at zero, and the window of these tests is zero, too.
+YOUNG = ("index-unused", "index-rarely-used")
+# What is still to be mended.
+PENDING = {
+    "schema-no-primary-key/bad-partitioned.sql": "NOT NULL, which the undo leaves",
+    "schema-int-overflow/bad.sql": "the undo of a sequence's type",
+}

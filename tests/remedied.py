@@ -1,0 +1,280 @@
+"""Run what a finding recommends as its reader would, judge again, run the undo, and compare what is there."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+
+import pglast
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.config import Config, parse
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Object, Remedy
+from pgwatch_wed.rules import all_rules
+from pgwatch_wed.target.collect import collect
+from tests import excepted
+from tests.dumps import schema
+from tests.psql import psql
+from tests.servers import Server
+
+PREPARE = "create extension pg_stat_statements;\n"
+
+# Everything is the owner's, as it is where an application's role has created it.
+_HAND_OVER = """
+do $$
+declare
+    command text;
+begin
+    for command in
+        select format('alter schema %%I owner to {owner}', nspname) from pg_namespace
+            where nspname !~ '^pg_' and nspname <> 'information_schema'
+        union all
+        select format('alter table %%s owner to {owner}', oid::regclass) from pg_class c
+            where relnamespace::regnamespace::text !~ '^(pg_.*|information_schema)$' and relkind in ('r', 'p', 'v', 'm', 'f')
+                and not exists (select from pg_depend where objid = c.oid and deptype = 'e')
+        union all
+        select format('alter sequence %%s owner to {owner}', oid::regclass) from pg_class c
+            where relnamespace::regnamespace::text !~ '^(pg_.*|information_schema)$' and relkind = 'S'
+                and not exists (select from pg_depend where objid = c.oid and deptype in ('a', 'i') and refobjsubid > 0)
+        union all
+        select format('alter domain %%s owner to {owner}', oid::regtype) from pg_type
+            where typnamespace::regnamespace::text !~ '^(pg_.*|information_schema)$' and typtype = 'd'
+    loop
+        execute command;
+    end loop;
+end $$;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A database in which a rule finds something that can be mended."""
+
+    rule: str
+    sql: str
+    limits: Mapping[str, object] = field(default_factory=dict)
+    by_hand: str = ""  # why some of its findings have nothing to run
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a remedy and its undo together leave as it was."""
+
+    schema: str
+    invalid: list[str]
+    role_settings: list[str]
+    server_settings: list[str]
+    memberships: list[str]
+    sequences: list[str]
+
+    def differences(self, other: "State") -> str:
+        """Return a readable difference; nothing if there is none."""
+        return "\n".join(
+            f"{f.name}:\n{_difference(getattr(self, f.name), getattr(other, f.name))}"
+            for f in fields(self)
+            if getattr(self, f.name) != getattr(other, f.name)
+        )
+
+
+def _difference(before: str | list[str], after: str | list[str]) -> str:
+    olds, news = (x.split("\n") if isinstance(x, str) else x for x in (before, after))
+    gone, come = Counter(olds) - Counter(news), Counter(news) - Counter(olds)
+    lines = [*(f"  - {x}" for x in gone.elements()), *(f"  + {x}" for x in come.elements())]
+    return "\n".join(lines) or "  the same lines in another order"
+
+
+_STATE = {
+    "invalid": """
+        select i.indexrelid::regclass::text || ' ' || i.indisvalid || i.indisready || i.indislive
+        from pg_index i where not (i.indisvalid and i.indisready and i.indislive) and i.indrelid >= 16384
+        order by 1""",
+    "role_settings": """
+        select coalesce(d.datname, '') || ' ' || coalesce(r.rolname, '') || ' ' || s.setconfig::text
+        from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase
+        left join pg_roles r on r.oid = s.setrole
+        where s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+        order by 1""",
+    "server_settings": """
+        select name || ' = ' || coalesce(setting, '') || ' ' || coalesce(sourcefile, '') from pg_file_settings order by 1""",
+    "memberships": """
+        select m.roleid::regrole::text || ' to ' || m.member::regrole::text from pg_auth_members m order by 1""",
+    "sequences": """
+        select schemaname || '.' || sequencename || ' ' || coalesce(last_value::text, '') from pg_sequences order by 1""",
+}
+
+
+def state(dsn: str, server: Server) -> State:
+    """Return the schema with its grants, what is not valid, the settings, and the sequences' values."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        found = {
+            name: [row[0] for row in connection.execute(query.encode())]
+            for name, query in _STATE.items()
+        }
+    return State(schema=schema(dsn, server), **found)
+
+
+@contextmanager
+def world(server: Server, dsn: str, script: str) -> Iterator[str]:
+    """Run a script as an administrator, and yield the conninfo of the role that then owns everything."""
+    with server.role("pg_monitor") as role:
+        psql(dsn, PREPARE + script)
+        dbname = conninfo_to_dict(dsn)["dbname"]
+        psql(dsn, f"grant create on database {dbname} to {role};")
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute(_HAND_OVER.format(owner=role).replace("%%", "%").encode())
+        try:
+            yield make_conninfo(dsn, user=role)
+        finally:
+            psql(dsn, f"reassign owned by {role} to current_user;")
+
+
+# What is about tables, indexes and statements of the database; the rest has tests of its own.
+_AREAS = ("index", "schema", "vacuum", "integrity")
+
+
+def config(rule: str, limits: Mapping[str, object]) -> Config:
+    """Return the configuration of a world: the rules about the database, and counters of any age."""
+    only = {r.id for r in all_rules() if r.scope == "database" and r.area in _AREAS}
+    return parse({"only": sorted({*only, rule}), "window": 0, "rules": {rule: limits}}, rule)
+
+
+def is_prose(text: str) -> bool:
+    """Tell whether there is nothing in it that a machine can run."""
+    return not pglast.parse_sql(text)
+
+
+def is_for_machines(finding: Finding) -> bool:
+    """Tell whether every step of the remedy can be run."""
+    return bool(finding.remedy) and not any(is_prose(step.sql) for step in finding.remedy)
+
+
+def apply(dsn: str, steps: Sequence[Remedy]) -> None:
+    """Run the steps as printed, statement by statement as psql does."""
+    for step in steps:
+        psql(dsn, step.sql)
+
+
+def undo(dsn: str, steps: Sequence[Remedy]) -> None:
+    """Run the ways back as printed, the last first."""
+    for step in reversed(steps):
+        psql(dsn, step.undo)
+
+
+def settle(server: Server) -> None:
+    """Before 15, the statistics collector takes its time."""
+    if server.version < 15:
+        time.sleep(0.6)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A world, and what is there and found before a remedy is tried."""
+
+    server: Server
+    admin: str
+    owner: str
+    config: Config
+    before: State
+    snapshot: Snapshot
+    found: Mapping[str, Finding]
+
+    @classmethod
+    def begin(cls, server: Server, admin: str, owner: str, configuration: Config) -> "Trial":
+        """Look at what is there."""
+        settle(server)
+        snapshot = collect(admin)
+        found = {f.id: f for f in analyse([snapshot], configuration).findings}
+        return cls(server, admin, owner, configuration, state(admin, server), snapshot, found)
+
+    def faults(self, finding: Finding) -> Iterator[str]:
+        """Try a remedy and its undo, and yield what is wrong with them."""
+        who = self.admin if finding.rule in excepted.ADMIN else self.owner
+        try:
+            apply(who, finding.remedy)
+        except AssertionError as error:
+            yield from self._failed(finding, str(error))
+            return
+        yield from self._judged(finding)
+        try:
+            undo(who, finding.remedy)
+        except AssertionError as error:
+            yield f"the undo fails: {error}"
+            return
+        yield from self._restored(finding)
+
+    def _again(self) -> Sequence[Finding]:
+        settle(self.server)
+        return analyse([collect(self.admin)], self.config).findings
+
+    def _failed(self, finding: Finding, error: str) -> Iterator[str]:
+        """What a remedy that fails because of the rows leaves behind has a remedy that works."""
+        if excepted.BY_ROWS.get(finding.rule, "\0") not in error or not finding.caveats:
+            yield f"the remedy fails: {error}"
+            return
+        for new in self._again():
+            if new.id not in self.found:
+                apply(self.owner, new.remedy)
+        if different := self.before.differences(state(self.admin, self.server)):
+            yield f"the remedy fails and leaves something behind:\n{different}"
+
+    def _judged(self, finding: Finding) -> Iterator[str]:
+        if finding.rule in excepted.REWRITES:
+            apply(self.owner, [Remedy(line) for line in _last_resorts(finding)])
+        after = self._again()
+        if finding.rule not in excepted.READS and finding.id in {f.id for f in after}:
+            yield "still found"
+        for new in after:
+            if new.id not in self.found and not self._may_come(finding, new):
+                yield f"new: {new.rule} {new.object.label} ({new.severity}) {new.title}"
+
+    def _may_come(self, finding: Finding, new: Finding) -> bool:
+        if new.severity.rank > finding.severity.rank:
+            return True
+        if new.rule in excepted.YOUNG and self._is_new(new.object):
+            return True
+        about = (new.object, *new.related)
+        known = (finding.object, *finding.related)
+        is_near = any(o in known or self._is_new(o) for o in about)
+        return (finding.rule, new.rule) in excepted.FOLLOWS and is_near
+
+    def _is_new(self, given: Object) -> bool:
+        there = {(i.schema, i.name) for i in self.snapshot.indexes}
+        return given.kind == "index" and (given.schema, given.name) not in there
+
+    def _restored(self, finding: Finding) -> Iterator[str]:
+        before, now = self.before, state(self.admin, self.server)
+        if finding.rule in excepted.INVALID_GONE:
+            before = replace(before, invalid=[i for i in before.invalid if i in now.invalid])
+        different = before.differences(now)
+        says_so = any(is_prose(step.undo) for step in finding.remedy)
+        if different and not (says_so and finding.rule in excepted.NOT_RESTORED):
+            yield f"the undo does not restore:\n{different}"
+
+
+def _last_resorts(finding: Finding) -> list[str]:
+    """Return the rewrites that the comments of a remedy name."""
+    lines = [line for step in finding.remedy for line in step.sql.splitlines()]
+    return [line[line.index("VACUUM FULL") :] for line in lines if "VACUUM FULL" in line]
+
+
+def trouble(server: Server, admin: str, owner: str, here: World) -> Iterator[str]:
+    """Yield what is wrong with the remedies and undos of what the rule of a world finds in it."""
+    configuration = config(here.rule, here.limits)
+    trial = Trial.begin(server, admin, owner, configuration)
+    mine = [f for f in trial.found.values() if f.rule == here.rule]
+    if not mine:
+        yield f"{here.rule} finds nothing"
+    for finding in mine:
+        name = f"{finding.rule} {finding.object.label} ({finding.severity})"
+        if not is_for_machines(finding):
+            if not here.by_hand:
+                yield f"{name}: there is nothing to run, and no reason why"
+            continue
+        faults = list(trial.faults(finding))
+        steps = "".join(f"\n  {s.sql}\n  undo: {s.undo}" for s in finding.remedy)
+        yield from (f"{name}: {fault}{steps}" for fault in faults)
+        trial = Trial.begin(server, admin, owner, configuration)
