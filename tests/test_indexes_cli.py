@@ -20,8 +20,8 @@ from pgwatch_wed.target.collect import collect
 from pgwatch_wed.whatif import engines, output
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from tests import servers
+from tests.dumps import schema
 from tests.psql import psql
-from tests.test_index_scripts import schema
 
 PROGRAM = [sys.executable, "-c", "from pgwatch_wed.cli import main; main()"]
 

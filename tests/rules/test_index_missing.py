@@ -10,10 +10,10 @@ from pgwatch_wed.findings import Grade, Report, Verdict
 from pgwatch_wed.gather.enrichment import put
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
+from tests.dumps import schema
 from tests.psql import psql
 from tests.rules.judging import apply, run, undo
 from tests.servers import Server
-from tests.test_index_scripts import schema
 
 SCHEMA = """
 create extension if not exists pg_stat_statements;
