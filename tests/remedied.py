@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 
 import pglast
 import psycopg
@@ -60,28 +60,20 @@ class World:
     by_hand: str = ""  # why some of its findings have nothing to run
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a remedy and its undo together leave as it was."""
-
-    schema: str
-    invalid: list[str]
-    role_settings: list[str]
-    server_settings: list[str]
-    memberships: list[str]
-    sequences: list[str]
-
-    def differences(self, other: "State") -> str:
-        """Return a readable difference; nothing if there is none."""
-        return "\n".join(
-            f"{f.name}:\n{_difference(getattr(self, f.name), getattr(other, f.name))}"
-            for f in fields(self)
-            if getattr(self, f.name) != getattr(other, f.name)
-        )
+# What a remedy and its undo together leave as it was: lines, by what they are about.
+State = Mapping[str, Sequence[str]]
 
 
-def _difference(before: str | list[str], after: str | list[str]) -> str:
-    olds, news = (x.split("\n") if isinstance(x, str) else x for x in (before, after))
+def differences(before: State, after: State) -> str:
+    """Return a readable difference; nothing if there is none."""
+    return "\n".join(
+        f"{about}:\n{_difference(before[about], after[about])}"
+        for about in before
+        if before[about] != after[about]
+    )
+
+
+def _difference(olds: Sequence[str], news: Sequence[str]) -> str:
     gone, come = Counter(olds) - Counter(news), Counter(news) - Counter(olds)
     lines = [*(f"  - {x}" for x in gone.elements()), *(f"  + {x}" for x in come.elements())]
     return "\n".join(lines) or "  the same lines in another order"
@@ -114,7 +106,7 @@ def state(dsn: str, server: Server) -> State:
             name: [row[0] for row in connection.execute(query.encode())]
             for name, query in _STATE.items()
         }
-    return State(schema=schema(dsn, server), **found)
+    return {"schema": schema(dsn, server).splitlines(), **found}
 
 
 @contextmanager
@@ -218,7 +210,7 @@ class Trial:
         for new in self._again():
             if new.id not in self.found:
                 apply(self.owner, new.remedy)
-        if different := self.before.differences(state(self.admin, self.server)):
+        if different := differences(self.before, state(self.admin, self.server)):
             yield f"the remedy fails and leaves something behind:\n{different}"
 
     def _judged(self, finding: Finding) -> Iterator[str]:
@@ -248,8 +240,9 @@ class Trial:
     def _restored(self, finding: Finding) -> Iterator[str]:
         before, now = self.before, state(self.admin, self.server)
         if finding.rule in excepted.INVALID_GONE:
-            before = replace(before, invalid=[i for i in before.invalid if i in now.invalid])
-        different = before.differences(now)
+            left = [i for i in before["invalid"] if i in now["invalid"]]
+            before = {**before, "invalid": left}
+        different = differences(before, now)
         says_so = any(is_prose(step.undo) for step in finding.remedy)
         if different and not (says_so and finding.rule in excepted.NOT_RESTORED):
             yield f"the undo does not restore:\n{different}"
