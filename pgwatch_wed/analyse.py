@@ -8,6 +8,7 @@ from typing import Any
 
 from pgwatch_wed import __version__, units
 from pgwatch_wed.config import Config
+from pgwatch_wed.cures import counted_once
 from pgwatch_wed.facts import OtherRelation, Snapshot, Table
 from pgwatch_wed.findings import (
     Coverage,
@@ -53,7 +54,8 @@ def analyse(
         for snapshot in (readable[:1] if rule.scope == "cluster" else readable)
     ]
     verdicts = tuple(_merge([v for v, _ in judged]))
-    everything = ranked({f.id: f for _, findings in judged for f in findings}.values())
+    distinct = {f.id: f for _, findings in judged for f in findings}
+    everything = ranked(counted_once(distinct.values(), readable))
     today = first.now.date()
     kept: list[Finding] = []
     ignored: list[Ignored] = []
@@ -196,8 +198,12 @@ def _merge(verdicts: list[RuleVerdict]) -> Iterable[RuleVerdict]:
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
-    """Order findings by gain, weighted by grade; ties by name, never by the order of rules."""
-    return sorted(findings, key=lambda f: (-score(f), -_spent(f), f.object.label, f.rule, f.id))
+    """Order findings by gain, weighted by grade; then the easier remedy first, then by name, never by the order of rules."""
+    return sorted(findings, key=_rank)
+
+
+def _rank(f: Finding) -> tuple[Any, ...]:
+    return (-round(score(f), 1), f.impact.effort, -_spent(f), f.object.label, f.rule, f.id)
 
 
 def _spent(finding: Finding) -> float:
@@ -212,7 +218,8 @@ def score(finding: Finding) -> float:
     A second per day and a megabyte count about the same; ten times as much adds ten points, or
     half that at grade C.
     """
-    ms = max(finding.impact.ms_per_day or 0.0, 0.0)
+    time = finding.impact.gain
+    ms = max(time.least_per_day, 0.0) if time is not None else 0.0
     size = max(finding.impact.bytes or 0, 0)
     gain = 10 * math.log10(1 + ms / 1000) + 10 * math.log10(1 + size / 1_000_000)
     return _SEVERITY_POINTS[finding.severity] + gain * finding.grade.weight + finding.grade.weight

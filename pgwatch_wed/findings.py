@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 
@@ -63,13 +63,71 @@ class Object:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
+class Effort(IntEnum):
+    """What a remedy takes. Of several that save the same time, the cheapest counts."""
+
+    SETTING = 1
+    STATISTICS = 2
+    MAINTENANCE = 3
+    INDEX = 4
+    REWRITE = 5
+
+
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredTime:
+    """Execution time within the window of the counters.
+
+    ``by_query`` are the parts of it by statement. ``load_ms`` is the time of all users' statements
+    in the same window.
+    """
+
+    ms: float
+    window_seconds: float | None = None
+    load_ms: float | None = None
+    by_query: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def per_day(self) -> float | None:
+        """The rate; None if the window is unknown or shorter than a day, which proves no rate."""
+        seconds = self.window_seconds
+        return self.ms * _DAY_S / seconds if seconds is not None and seconds >= _DAY_S else None
+
+    @property
+    def least_per_day(self) -> float:
+        """The rate, or in a shorter window what was measured so far."""
+        return self.ms * _DAY_S / max(self.window_seconds or 0.0, _DAY_S)
+
+    @property
+    def share(self) -> float | None:
+        """The share of the measured load, 0…1."""
+        return min(self.ms / self.load_ms, 1.0) if self.load_ms else None
+
+    @property
+    def of_elapsed(self) -> float | None:
+        """The time relative to the length of the window: 1 is one session that is always busy."""
+        return self.ms / 1000 / self.window_seconds if self.window_seconds else None
+
+
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """The gain: milliseconds per day, bytes, and in words what happens otherwise."""
+    """What the remedy saves, in time and bytes, and in words what happens otherwise.
 
-    ms_per_day: float | None = None
+    ``gain`` is only what the remedy saves; ``cost`` is time spent that no remedy here promises to save.
+    """
+
     bytes: int | None = None
     risk: str = ""
+    gain: MeasuredTime | None = None
+    cost: MeasuredTime | None = None
+    effort: Effort = Effort.INDEX
+
+    @property
+    def ms_per_day(self) -> float | None:
+        """The gain per day, if the window covers a day."""
+        return self.gain.per_day if self.gain is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,16 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Index, IndexUsage, Server, Snapshot, Statement, Table, TableActivity
 from pgwatch_wed.facts.fields import field_types
 from pgwatch_wed.facts.file import decode
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Report, Severity
+from pgwatch_wed.findings import (
+    Finding,
+    Grade,
+    Impact,
+    MeasuredTime,
+    Object,
+    Remedy,
+    Report,
+    Severity,
+)
 
 Row = TypeVar("Row")
 
@@ -52,7 +61,11 @@ def finding(number: int = 0, **values: object) -> Finding:
         "title": f"public.index_{number} is a copy",
         "detail": "Both are btree indexes on the same columns.",
         "evidence": {"size_bytes": 10_000_000 + number, "query": "select 1", "columns": ["a", "b"]},
-        "impact": Impact(ms_per_day=1000.0 + number, bytes=10_000_000, risk="writes cost twice"),
+        "impact": Impact(
+            gain=MeasuredTime(1000.0 + number, 86_400.0, 100_000.0),
+            bytes=10_000_000,
+            risk="writes cost twice",
+        ),
         "remedy": (
             Remedy(
                 f"DROP INDEX CONCURRENTLY public.index_{number};",

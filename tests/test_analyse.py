@@ -15,6 +15,7 @@ from pgwatch_wed.findings import (
     Finding,
     Grade,
     Impact,
+    MeasuredTime,
     Object,
     Severity,
     Unknown,
@@ -72,8 +73,8 @@ def a_finding(name: str = "a", **more: Any) -> Finding:
 
 
 def test_gain_weighed_by_grade_orders_findings_of_one_severity() -> None:
-    proven = a_finding("proven", grade=Grade.A, impact=Impact(ms_per_day=60_000))
-    guessed = a_finding("guessed", grade=Grade.D, impact=Impact(ms_per_day=600_000))
+    proven = a_finding("proven", grade=Grade.A, impact=Impact(gain=MeasuredTime(60_000)))
+    guessed = a_finding("guessed", grade=Grade.D, impact=Impact(gain=MeasuredTime(600_000)))
     large = a_finding("large", grade=Grade.A, impact=Impact(bytes=10**10))
     assert [f.object.name for f in ranked([guessed, proven, large])] == [
         "large",

@@ -934,6 +934,8 @@ class StatementPlan:
 class MissingIndex:
     """An index that the advisor recommends, with its benefit; see ``db-analyze indexes``.
 
+    ``saved_ms`` is its part of the time measured for each of ``query_ids``; parts of several indexes add up. ``is_joint``
+    tells that it saves most of that only together with others. ``write_ms`` is what maintaining it would take.
     ``ddl`` is CREATE INDEX for the index ``name`` in the table's schema. Costs are the planner's, of the whole workload. ``trees`` are
     the plans with it, as EXPLAIN's JSON without values, for each of ``query_ids``. ``doubts`` say why the server may
     plan otherwise than the lab: nothing is proven then.
@@ -956,6 +958,9 @@ class MissingIndex:
     caveats: tuple[str, ...]
     trees: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    saved_ms: tuple[float, ...] = ()
+    write_ms: float | None = None
+    is_joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)

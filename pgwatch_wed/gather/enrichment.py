@@ -21,7 +21,7 @@ from pgwatch_wed.facts import (
     StatementPlan,
 )
 from pgwatch_wed.gather.wanted import Budget, Wanted
-from pgwatch_wed.postgres import planned, statements
+from pgwatch_wed.postgres import pace, planned, statements
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.sqltext.plan_trees import tables_of
 from pgwatch_wed.target import exact_bloat, plans
@@ -254,6 +254,7 @@ def _missing(
     snapshot: Snapshot, advice: "Advice", trees: Mapping[int, str]
 ) -> Iterator[MissingIndex]:
     texts = {s.query_id: s.text for s in snapshot.statements if s.text}
+    seconds = statements.window_seconds(snapshot)
     for one in advice.indexes:
         yield MissingIndex(
             name=one.name,
@@ -265,14 +266,17 @@ def _missing(
             size_bytes=one.size_bytes,
             cost_before=round(one.cost_without, 3),
             cost_after=round(one.cost_with, 3),
-            ms_per_day=statements.per_day(snapshot, one.cost_without - one.cost_with),
-            write_ms_per_day=statements.per_day(snapshot, one.write_cost),
+            ms_per_day=pace.per_day(sum(one.saved), seconds),
+            write_ms_per_day=pace.per_day(one.write_cost, seconds),
             query_ids=one.query_ids,
             queries=tuple(texts[q] for q in one.query_ids if q in texts),
             engine=advice.engine,
             caveats=one.caveats,
             trees=tuple(trees.get(q, "") for q in one.query_ids),
             doubts=one.doubts,
+            saved_ms=tuple(round(ms, 3) for ms in one.saved),
+            write_ms=round(one.write_cost, 3),
+            is_joint=one.is_joint,
         )
 
 

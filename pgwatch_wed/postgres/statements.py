@@ -11,6 +11,8 @@ from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import Coverage, Finding
 from pgwatch_wed.sqltext import text as statement_text
 
+_HOUR_S = 3600
+
 
 @derived
 def of_users(snapshot: Snapshot) -> tuple[Statement, ...]:
@@ -133,21 +135,6 @@ def window_seconds(snapshot: Snapshot, statement: Statement | None = None) -> fl
     return None if begins is None else max((snapshot.now - begins).total_seconds(), 0.0)
 
 
-def spread(amount: float, seconds: float) -> float:
-    """Return the amount per day, given what was counted in some seconds; see :func:`per_day`."""
-    return amount * 86_400 / max(seconds, 86_400)
-
-
-def per_day(snapshot: Snapshot, amount: float, statement: Statement | None = None) -> float | None:
-    """Return the amount per day; None if it is unknown when the counters began.
-
-    Counters that cover more than a day are averaged. Others are not extrapolated: what has been counted so
-    far is the least amount for that day.
-    """
-    seconds = window_seconds(snapshot, statement)
-    return None if seconds is None else spread(amount, seconds)
-
-
 def coverage(snapshots: Sequence[Snapshot], findings: Iterable[Finding]) -> Coverage:
     """Return how much of the measured execution time is visible, and how much the findings explain."""
     total = sum(i.total_exec_ms_database for s in snapshots for i in s.statements_info)
@@ -179,11 +166,13 @@ def _share(part: float, whole: float) -> float | None:
 def _evictions(snapshot: Snapshot) -> float | None:
     """Return evicted entries per hour; each dealloc discards 5% of the entries, but at least ten.
 
-    A window of less than an hour is not extrapolated.
+    None if the window is shorter than an hour, which proves no rate.
     """
     info = snapshot.statements_info[0] if snapshot.statements_info else None
     seconds = window_seconds(snapshot)
     if info is None or info.dealloc is None or seconds is None or not info.max_entries:
         return None
+    if seconds < _HOUR_S:
+        return None if info.dealloc else 0.0
     dropped = info.dealloc * max(10, info.max_entries * 0.05)
-    return round(dropped / max(seconds / 3600, 1.0), 2)
+    return round(dropped * _HOUR_S / seconds, 2)

@@ -157,7 +157,13 @@ def _plan_key(database: str, query_id: int) -> str:
 
 
 def _top(report: Report) -> tuple[Finding, ...]:
-    return report.findings[:_TOP]
+    """Return what comes first and can be acted upon: not what only states a cost."""
+    return tuple(f for f in report.findings if not _is_cost(f))[:_TOP]
+
+
+def _is_cost(finding: Finding) -> bool:
+    impact = finding.impact
+    return impact.cost is not None and impact.gain is None and not finding.remedy
 
 
 def evidence(finding: Finding) -> list[tuple[str, str, bool]]:

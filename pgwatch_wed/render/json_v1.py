@@ -7,7 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Object, Remedy, Report, RuleVerdict, Severity
+from pgwatch_wed.findings import (
+    Finding,
+    MeasuredTime,
+    Object,
+    Remedy,
+    Report,
+    RuleVerdict,
+    Severity,
+)
 from pgwatch_wed.render.characters import in_json
 
 SCHEMA_VERSION = 1
@@ -85,6 +93,8 @@ def finding(found: Finding) -> dict[str, Any]:
             "ms_per_day": plain(found.impact.ms_per_day),
             "bytes": found.impact.bytes,
             "risk": found.impact.risk,
+            "gain": _time(found.impact.gain),
+            "cost": _time(found.impact.cost),
         },
         "remedy": [_remedy(r) for r in found.remedy],
         "caveats": list(found.caveats),
@@ -140,6 +150,17 @@ def _object(found: Object) -> dict[str, Any]:
         "schema": found.schema,
         "table": found.table,
         "name": found.name,
+    }
+
+
+def _time(time: MeasuredTime | None) -> dict[str, Any] | None:
+    if time is None:
+        return None
+    return {
+        "ms": plain(time.ms),
+        "ms_per_day": plain(time.per_day),
+        "share_of_load": plain(time.share),
+        "window_seconds": plain(time.window_seconds),
     }
 
 

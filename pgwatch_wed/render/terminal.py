@@ -4,7 +4,15 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from pgwatch_wed import units
-from pgwatch_wed.findings import Finding, Remedy, Report, RuleVerdict, Severity, Verdict
+from pgwatch_wed.findings import (
+    Finding,
+    MeasuredTime,
+    Remedy,
+    Report,
+    RuleVerdict,
+    Severity,
+    Verdict,
+)
 from pgwatch_wed.render import numbers
 from pgwatch_wed.render.characters import visible_line
 
@@ -142,13 +150,28 @@ def _finding(page: _Page, place: int, finding: Finding) -> None:
 def gain(finding: Finding) -> str:
     """Describe the impact of a finding."""
     parts: list[str] = []
-    if finding.impact.ms_per_day:
-        parts.append(f"{units.duration(finding.impact.ms_per_day)} per day")
+    saved, spent = finding.impact.gain, finding.impact.cost
+    if saved is not None and saved.ms > 0:
+        parts.append(f"saves about {_time(saved)}")
+    if spent is not None and spent.ms > 0:
+        parts.append(f"costs {_time(spent)}")
     if finding.impact.bytes:
         parts.append(units.size(finding.impact.bytes))
     if finding.impact.risk:
         parts.append(finding.impact.risk)
     return ", ".join(parts)
+
+
+def _time(time: MeasuredTime) -> str:
+    """Print a time with its window: as a rate only if that covers a day."""
+    if time.per_day is not None:
+        amount = f"{units.duration(time.per_day)} per day"
+    elif time.window_seconds is None:
+        amount = units.duration(time.ms)
+    else:
+        amount = f"{units.duration(time.ms)} in {units.duration(time.window_seconds * 1000)}"
+    share = time.share
+    return amount if share is None else f"{units.share(share)} of the measured load: {amount}"
 
 
 def _is_short(value: object) -> bool:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement, StatementsInfo
 from pgwatch_wed.facts.derived import derived
-from pgwatch_wed.findings import Object, Unknown
-from pgwatch_wed.postgres import statements
+from pgwatch_wed.findings import MeasuredTime, Object, Unknown
+from pgwatch_wed.postgres import pace, plan_time, statements
 from pgwatch_wed.quote import ident
 
 _SPACE = re.compile(r"\s+")
@@ -71,7 +72,7 @@ class Load:
             "mean_exec_ms": round(statement.mean_exec_ms, 3),
             "rows": statement.rows,
             "load_share": round(self.share(statement), 4),
-            "window_hours": None if seconds is None else round(seconds / 3600, 2),
+            "window_seconds": None if seconds is None else round(seconds, 1),
             **self._seen,
         }
 
@@ -79,9 +80,31 @@ class Load:
         """Name a statement by its query id: the text is in the evidence."""
         return object_of(self.snapshot, statement)
 
-    def per_day(self, amount: float | None, statement: Statement) -> float | None:
-        """Spread an amount of a statement over a day."""
-        return None if amount is None else statements.per_day(self.snapshot, amount, statement)
+    def least_per_day(self, amount: float, statement: Statement) -> float:
+        """Return an amount of a statement per day, for thresholds; less than a day is not extrapolated."""
+        seconds = statements.window_seconds(self.snapshot, statement)
+        return pace.least_per_day(amount, seconds)
+
+    def per_day(self, amount: float, statement: Statement) -> float | None:
+        """Return an amount of a statement per day, for readers; None if its counters cover less than a day."""
+        seconds = statements.window_seconds(self.snapshot, statement)
+        return pace.per_day(amount, seconds)
+
+    def time(self, ms: float, statement: Statement) -> MeasuredTime:
+        """Return a part of a statement's time, at most all of it, with the window and load that it is from."""
+        part = min(ms, statement.total_exec_ms)
+        seconds = statements.window_seconds(self.snapshot, statement)
+        return MeasuredTime(part, seconds, self.total_ms, {statement.query_id: part})
+
+    def times(self, by_query: Mapping[int, float]) -> MeasuredTime:
+        """Return parts of the time of several statements."""
+        seconds = statements.window_seconds(self.snapshot)
+        return MeasuredTime(sum(by_query.values()), seconds, self.total_ms, dict(by_query))
+
+    def planning(self, statement: Statement) -> MeasuredTime:
+        """Return the time spent on planning, which is not part of the load: that is execution time."""
+        seconds = statements.window_seconds(self.snapshot, statement)
+        return MeasuredTime(statement.total_plan_ms, seconds)
 
     def unknowns(self) -> Iterator[Unknown]:
         """Yield the reason if there is nothing to judge."""
@@ -109,6 +132,18 @@ def _load(snapshot: Snapshot) -> Load:
 def object_of(snapshot: Snapshot, statement: Statement) -> Object:
     """Name a statement by its query id: the text is in the evidence."""
     return Object("statement", str(statement.query_id), database=snapshot.server.database)
+
+
+def waiting(statement: Statement) -> Iterator[str]:
+    """Yield a caveat if most of a statement's time was spent on something other than its plan."""
+    most = plan_time.most_ms(statement)
+    if most < statement.total_exec_ms:
+        yield (
+            f"Statement {statement.query_id} took {units.duration(statement.mean_exec_ms)} per call on average, of which its "
+            f"plan can have taken {units.duration(most / max(statement.calls, 1))} at most, judging by the blocks that it "
+            f"read and by its fastest call ({units.duration(statement.min_exec_ms)}). The rest is waiting for locks, or "
+            "triggers and foreign keys."
+        )
 
 
 def short(statement: Statement, length: int = 60) -> str:

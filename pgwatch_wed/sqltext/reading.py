@@ -17,6 +17,10 @@ from pgwatch_wed.sqltext.repairs import with_casts
 _MOST = 10_000
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"})
 _MAY_UPDATE = re.compile(r"\bupdate\b|\bmerge\b", re.IGNORECASE)
+_LOCKING = (
+    *(ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt),
+    *(ast.OnConflictClause, ast.LockingClause),
+)
 _BOUNDS = frozenset({"<", "<=", ">", ">="})
 
 
@@ -44,7 +48,7 @@ class Reading:
     ``text`` is in the form that a server accepts: see :mod:`pgwatch_wed.sqltext.repairs`. ``kind`` is
     the parser's node type, such as ``SelectStmt``; ``kinds`` are those of all statements within.
     ``relations`` excludes names defined by WITH, which are ``queries``. ``fields`` are names of columns
-    or functions, since ``t.f`` may mean ``f(t)``.
+    or functions, since ``t.f`` may mean ``f(t)``. ``locks_rows``: it may wait for others that change the same rows.
     """
 
     text: str
@@ -64,6 +68,7 @@ class Reading:
     has_limit: bool = False
     is_grouped: bool = False
     has_functions_in_from: bool = False
+    locks_rows: bool = False
 
     @property
     def sources(self) -> tuple[Relation, ...]:
@@ -128,6 +133,7 @@ def _read(text: str, statement: Any) -> Reading:
         has_limit=getattr(statement, "limitCount", None) is not None,
         is_grouped=any(map(_is_grouped, nodes)),
         has_functions_in_from=any(isinstance(n, ast.RangeFunction) for n in nodes),
+        locks_rows=any(isinstance(n, _LOCKING) for n in nodes),
     )
 
 

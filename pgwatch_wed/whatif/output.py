@@ -120,8 +120,8 @@ def _text_lines(advice: Advice) -> Iterable[str]:
         yield ""
         yield from _few_lines(script_of(each).sql.splitlines())
         yield (
-            f"  {units.size(each.size_bytes)}; without it, the workload would cost "
-            f"{_change(each.cost_with, each.cost_without)}; used by {_few(each.queries)}"
+            f"  {units.size(each.size_bytes)}; saves {units.share(_part(each, advice))} of the workload's cost; "
+            f"used by {_few(each.queries)}"
         )
         yield from _truth_of(each, advice.verified)
         yield from (f"  makes {name} redundant" for name in each.makes_redundant)
@@ -133,6 +133,11 @@ def _text_lines(advice: Advice) -> Iterable[str]:
     yield from (f"\n{note}" for note in advice.notes)
     if advice.hidden_statements:
         yield f"\n{units.count(advice.hidden_statements, 'statement')} hidden from this role"
+
+
+def _part(each: IndexAdvice, advice: Advice) -> float:
+    """Return what an index saves, as a fraction of the present cost; the fractions of a set add up."""
+    return max(each.cost_without - each.cost_with, 0.0) / max(advice.cost_before, 1e-9)
 
 
 def _query_lines(advice: Advice) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.facts import Snapshot, Statement
-from pgwatch_wed.postgres import statements
+from pgwatch_wed.postgres import plan_time, statements
 from pgwatch_wed.sqltext import statement
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.statement import UnsupportedError
@@ -137,7 +137,7 @@ def _of_statement(found: Statement) -> Query | Rejected:
         text,
         query_id=found.query_id,
         calls=float(found.calls),
-        total_ms=found.total_exec_ms,
+        total_ms=plan_time.most_ms(found),
     )
 
 

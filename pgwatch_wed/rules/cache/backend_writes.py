@@ -55,7 +55,7 @@ class _Writes:
     since: datetime | None
 
     def are_many(self, snapshot: Snapshot, limits: Limits) -> bool:
-        daily = pace.per_day(self.clients, pace.seconds(snapshot, self.since))
+        daily = pace.least_per_day(self.clients, pace.seconds(snapshot, self.since))
         return daily >= limits.min_bytes_per_day and self.clients >= limits.min_share * self.total
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Database, Snapshot, Statement
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, MeasuredTime, Object, Severity, Unknown
 from pgwatch_wed.postgres import pace, privileges, statements
 from pgwatch_wed.rules.cache import _maintenance as maintenance
 
@@ -56,7 +56,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         )
         return
     blocks = _of_queries(snapshot, database)
-    daily = pace.per_day(blocks.read, pace.window_seconds(snapshot))
+    daily = pace.least_per_day(blocks.read, pace.window_seconds(snapshot))
     many = daily >= max(limits.min_blocks_read_per_day, 1)
     if many and blocks.ratio < limits.min_ratio:
         yield _finding(snapshot, database, blocks, limits)
@@ -89,7 +89,7 @@ def _finding(snapshot: Snapshot, database: Database, blocks: _Blocks, limits: Li
     block = snapshot.server.block_size
     seconds = pace.window_seconds(snapshot)
     waited = database.blk_read_ms or 0.0
-    daily = pace.per_day(waited, seconds) if seconds is not None else 0.0
+    daily = pace.least_per_day(waited, seconds) if seconds is not None else 0.0
     worst = _worst_statements(snapshot)
     return Finding(
         object=Object("database", database.name, database=database.name),
@@ -103,7 +103,7 @@ def _finding(snapshot: Snapshot, database: Database, blocks: _Blocks, limits: Li
             "read_bytes": blocks.read * block,
             "hit_bytes": blocks.hit * block,
             "maintenance_read_bytes": blocks.maintenance_read * block,
-            "window_hours": None if seconds is None else round(seconds / 3600, 2),
+            "window_seconds": None if seconds is None else round(seconds, 1),
             "read_bytes_per_second": round(blocks.read * block / seconds) if seconds else None,
             "read_wait_ms": database.blk_read_ms or None,
             "ring_read_share": _ring_share(snapshot),
@@ -111,7 +111,9 @@ def _finding(snapshot: Snapshot, database: Database, blocks: _Blocks, limits: Li
             "query_ids": [s.query_id for s in worst],
             "queries": [{"query": s.text, "read_bytes": s.shared_blks_read * block} for s in worst],
         },
-        impact=Impact(ms_per_day=daily or None, risk="queries wait for I/O"),
+        impact=Impact(
+            cost=MeasuredTime(waited, seconds) if waited else None, risk="queries wait for I/O"
+        ),
         caveats=(
             "Scans of large tables miss by design; a larger shared_buffers does not change that.",
         ),

@@ -55,7 +55,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each cache with many misses."""
     for cache in snapshot.slru:
         lookups = cache.blks_hit + cache.blks_read
-        daily = pace.per_day(cache.blks_read, pace.seconds(snapshot, cache.stats_reset))
+        daily = pace.least_per_day(cache.blks_read, pace.seconds(snapshot, cache.stats_reset))
         if daily < limits.min_blocks_read_per_day or not lookups:
             continue
         if cache.blks_read / lookups >= limits.min_miss_share:

@@ -53,7 +53,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         )
         return
     by_utility = min(_by_maintenance(snapshot, database), database.temp_bytes)
-    daily = pace.per_day(database.temp_bytes - by_utility, pace.window_seconds(snapshot))
+    daily = pace.least_per_day(database.temp_bytes - by_utility, pace.window_seconds(snapshot))
     if daily >= max(limits.min_bytes_per_day, 1):
         yield _finding(snapshot, database, by_utility, limits)
 
@@ -127,7 +127,8 @@ def _who(writers: _Writers) -> str:
 def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Limits) -> Finding:
     written, files = (database.temp_bytes or 0) - by_utility, database.temp_files or 0
     seconds = pace.window_seconds(snapshot)
-    daily = pace.per_day(written, seconds) if seconds is not None else 0.0
+    daily = pace.least_per_day(written, seconds) if seconds is not None else 0.0
+    rate = pace.per_day(written, seconds)
     writers = _writers(snapshot, database, written)
     named = list(dict.fromkeys(s.query_id for s in writers.rows))[:5]
     texts = {s.query_id: s.text for s in writers.rows if s.text}
@@ -143,8 +144,8 @@ def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Li
             "temp_bytes": written,
             "temp_bytes_of_utilities": by_utility,
             "temp_bytes_of_statements": writers.bytes,
-            "temp_bytes_per_day": round(daily) if seconds is not None else None,
-            "window_hours": None if seconds is None else round(seconds / 3600, 2),
+            "temp_bytes_per_day": None if rate is None else round(rate),
+            "window_seconds": None if seconds is None else round(seconds, 1),
             "mean_file_bytes": round((database.temp_bytes or 0) / max(files, 1)),
             "work_mem_bytes": snapshot.setting_number("work_mem"),
             "writers": writers.evidence(),

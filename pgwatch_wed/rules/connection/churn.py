@@ -102,7 +102,7 @@ def _finding(
             "abandoned": database.sessions_abandoned,
             "fatal": database.sessions_fatal,
             "killed": database.sessions_killed,
-            "window_hours": round(seconds / 3600, 2),
+            "window_seconds": round(seconds, 1),
         },
         impact=Impact(risk="connecting costs more than querying"),
         caveats=("SQL cannot fix this: use a pool in the application or in front of the server.",),

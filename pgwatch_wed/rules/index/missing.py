@@ -7,7 +7,9 @@ A query that reads a whole table to return a few rows does so on every call, and
 A: given the table's own statistics and the index as it would be built, the planner chose the index and the estimated cost
 of the listed statements dropped. An estimated cost is not a time: where pg_stat_statements allows, the gain is scaled by
 the time that each statement actually took. `db-analyze indexes --verify` measures it on a copy. B if the server may plan
-otherwise than the lab, because it has something that the lab lacks; the reasons are listed.
+otherwise than the lab, because it has something that the lab lacks; the reasons are listed. C if most of a statement's
+time cannot be its plan's, but is waiting for locks, triggers or foreign keys: that time is not promised. What several
+indexes, or an index and an easier remedy, save together counts once.
 
 ## Not reported
 Indexes that an existing one covers, indexes on tiny tables, indexes whose write cost exceeds their gain, and indexes whose
@@ -23,15 +25,18 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts import MissingIndex, Snapshot
 from pgwatch_wed.findings import (
+    Effort,
     Finding,
     Grade,
     Impact,
+    MeasuredTime,
     Object,
-    Severity,
     Unknown,
 )
 from pgwatch_wed.remedies.indexes import AdvisedIndex, IndexBuilder
-from pgwatch_wed.units import count
+from pgwatch_wed.rules import _gains
+from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.units import count, share
 
 NEEDS = ("missing_indexes",)
 
@@ -42,28 +47,45 @@ class Limits:
 
     # An index that saves a smaller fraction of the workload's cost is not worth it.
     min_gain_share: float = 0.01
-    # Saving at least this fraction, or the time below, is a warning.
+    # One that saves less than this fraction of the elapsed time (86 ms a day) is not mentioned.
+    min_of_elapsed: float = 0.000_001
+    # Saving at least this fraction, or the time below, is a warning,
     warn_gain_share: float = 0.1
-    # Saving at least this much time per day is a warning.
+    # Saving at least this much time per day is a warning,
     warn_ms_per_day: float = 60_000
+    # unless it is less than this fraction of the elapsed time (9 s a day).
+    min_warn_of_elapsed: float = 0.000_1
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each suggested index that is worth it."""
+    load = q.Load.of(snapshot)
     for advised in IndexBuilder(snapshot).advised:
-        if _gain(advised.advice) >= limits.min_gain_share:
-            yield _finding(snapshot, advised, limits)
+        saved = _saved(load, advised.advice)
+        is_large = _share(advised.advice) >= limits.min_gain_share
+        if is_large and _gains.matters(saved, limits.min_of_elapsed):
+            yield _finding(load, advised, saved, limits)
 
 
-def _gain(advice: MissingIndex) -> float:
+def _share(advice: MissingIndex) -> float:
     return 1 - advice.cost_after / advice.cost_before if advice.cost_before > 0 else 0.0
 
 
-def _finding(snapshot: Snapshot, advised: AdvisedIndex, limits: Limits) -> Finding:
-    advice = advised.advice
+def _saved(load: q.Load, advice: MissingIndex) -> MeasuredTime:
+    """Return the time saved for each statement; a snapshot of an earlier version contains only the sum."""
+    each = advice.saved_ms
+    if not each:
+        whole = max(advice.cost_before - advice.cost_after, 0.0)
+        if not advice.query_ids:
+            return MeasuredTime(whole, load_ms=load.total_ms)
+        each = (whole / len(advice.query_ids),) * len(advice.query_ids)
+    return load.times(dict(zip(advice.query_ids, each, strict=False)))
+
+
+def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: Limits) -> Finding:
+    snapshot, advice = load.snapshot, advised.advice
     columns = ", ".join(advice.columns)
-    saved = advice.ms_per_day
-    warns = _gain(advice) >= limits.warn_gain_share or (saved or 0) >= limits.warn_ms_per_day
+    waiting = tuple(_waiting(load, advice))
     return Finding(
         object=Object(
             "index",
@@ -72,24 +94,50 @@ def _finding(snapshot: Snapshot, advised: AdvisedIndex, limits: Limits) -> Findi
             schema=advice.schema,
             table=advice.table,
         ),
-        severity=Severity.WARNING if warns else Severity.INFO,
-        grade=Grade.B if advice.doubts else Grade.A,
+        severity=_gains.severity(
+            saved, limits.warn_gain_share, limits.warn_ms_per_day, limits.min_warn_of_elapsed
+        ),
+        grade=Grade.C if waiting else Grade.B if advice.doubts else Grade.A,
         title=f"An index on {advice.schema}.{advice.table} ({columns}) would serve "
         f"{count(len(advice.query_ids) or len(advice.queries), 'statement')}",
-        detail="The planner would use it, which lowers the estimated cost of the whole workload by "
-        f"{_gain(advice):.0%}.",
+        detail=f"The planner would use it, which lowers the estimated cost of the whole workload by {share(_share(advice))}.",
         evidence={
             "method": advice.method,
             "columns": list(advice.columns),
             "cost_before": advice.cost_before,
             "cost_after": advice.cost_after,
             "size_bytes": advice.size_bytes,
-            "write_ms_per_day": advice.write_ms_per_day,
+            "write_ms": advice.write_ms,
             "query_ids": list(advice.query_ids),
             "queries": list(advice.queries),
             "engine": advice.engine,
         },
-        impact=Impact(ms_per_day=saved, risk=""),
+        impact=Impact(gain=saved if saved.ms > 0 else None, effort=Effort.INDEX),
         remedy=(advised.script.remedy,),
-        caveats=(*advice.caveats, *advice.doubts),
+        caveats=(*waiting, *_joint(snapshot, advice), *advice.caveats, *advice.doubts),
+        related=tuple(_partners(snapshot, advice)),
     )
+
+
+def _waiting(load: q.Load, advice: MissingIndex) -> Iterator[str]:
+    """Yield a caveat for each statement that spends most of its time on something other than its plan."""
+    for s in load.queries:
+        if s.query_id in advice.query_ids:
+            for text in q.waiting(s):
+                yield f"{text} An index does not save that, and it is not included in the gain."
+
+
+def _partners(snapshot: Snapshot, advice: MissingIndex) -> Iterator[Object]:
+    """Yield the other recommended indexes that serve the same statements."""
+    for other in snapshot.missing_indexes:
+        if other.name != advice.name and set(other.query_ids) & set(advice.query_ids):
+            database = snapshot.server.database
+            yield Object("index", other.name, database, other.schema, other.table)
+
+
+def _joint(snapshot: Snapshot, advice: MissingIndex) -> Iterator[str]:
+    names = [o.label for o in _partners(snapshot, advice)]
+    if names and advice.is_joint:
+        yield f"Alone it saves little: build it together with {', '.join(names)}."
+    elif names:
+        yield f"What it saves together with {', '.join(names)} is divided among them, not counted twice."

@@ -35,7 +35,7 @@ from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies import indexes as rebuild
 from pgwatch_wed.rules import _trials, _use
-from pgwatch_wed.units import count
+from pgwatch_wed.units import count, words
 
 NEEDS = ("indexes", "index_usage", "nodes", "tables", "table_activity", "columns", "constraints")
 PRIMARY_ONLY = True
@@ -154,13 +154,13 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits) -> Finding:
         title=f"No query reads {index.qualified}",
         detail=f"It has not been scanned since {last:%Y-%m-%d}."
         if last
-        else "It has not been scanned since the counters began.",
+        else f"It has not been scanned since the counters began, {words(length)} ago.",
         evidence={
             "size_bytes": size,
             "scans": sum(u.idx_scan for u in usages),
             "last_scan": last.isoformat() if last else None,
             "index_writes": writes,
-            "window_days": round(length.total_seconds() / 86400, 2) if length else None,
+            "window_seconds": round(length.total_seconds(), 1) if length else None,
             "nodes": ["this server", *(n.node for n in snapshot.nodes)],
             "definition": snapshot.definition_by_oid.get(index.oid),
             **_trials.evidence(trial),

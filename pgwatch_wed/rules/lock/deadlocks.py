@@ -60,6 +60,7 @@ def _finding(
     snapshot: Snapshot, deadlocks: int, length: timedelta | None, limits: Limits
 ) -> Finding:
     days = max(length.total_seconds() / 86_400, 1.0) if length is not None else None
+    covers = length is not None and length >= timedelta(days=1)
     rate = deadlocks / days if days else 0.0
     many = rate >= limits.warn_per_day and deadlocks >= limits.warn_deadlocks
     name = snapshot.server.database
@@ -73,7 +74,7 @@ def _finding(
         detail="PostgreSQL rolled back one transaction of each; both statements are in the server log.",
         evidence={
             "deadlocks": deadlocks,
-            "per_day": round(rate, 2),
+            "per_day": round(deadlocks / days, 2) if days and covers else None,
             "window_days": round(length.total_seconds() / 86_400, 2) if length else None,
             "log_lock_waits": snapshot.setting("log_lock_waits"),
         },

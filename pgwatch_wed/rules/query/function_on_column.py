@@ -160,14 +160,14 @@ def _finding(
     builder: IndexBuilder, load: q.Load, s: Statement, hidden: _Hidden, limits: Limits
 ) -> Finding:
     snapshot, table, column = load.snapshot, hidden.table, hidden.column
-    daily = load.per_day(s.total_exec_ms, s)
+    daily = load.least_per_day(s.total_exec_ms, s)
     plain = [
         i.name
         for i in snapshot.indexes_of[table.oid]
         if i.is_usable and i.keys[:1] == (column.attnum,)
     ]
     remedy = _remedy(builder, hidden)
-    warns = (daily or 0) >= limits.warn_ms_per_day
+    warns = daily >= limits.warn_ms_per_day
     return Finding(
         object=load.object_of(s),
         related=(ix.table_object(snapshot, table),),
@@ -188,7 +188,7 @@ def _finding(
             "plain_indexes": plain,
             **load.evidence(s),
         },
-        impact=Impact(ms_per_day=daily, risk="every call scans the table"),
+        impact=Impact(cost=load.time(s.total_exec_ms, s), risk="every call scans the table"),
         remedy=remedy,
         caveats=() if remedy else ("No index is suggested: the expression may not be immutable.",),
     )

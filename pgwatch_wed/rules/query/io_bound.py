@@ -72,11 +72,11 @@ def _io_ms(s: Statement) -> float:
 
 
 def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
-    daily = load.per_day(_io_ms(s), s)
+    daily = load.least_per_day(_io_ms(s), s)
     part = min(_io_ms(s) / s.total_exec_ms, 1.0) if s.total_exec_ms > 0 else 1.0
     return Finding(
         object=load.object_of(s),
-        severity=Severity.WARNING if (daily or 0) >= limits.warn_io_ms_per_day else Severity.INFO,
+        severity=Severity.WARNING if daily >= limits.warn_io_ms_per_day else Severity.INFO,
         grade=Grade.A,
         title=f"It waits for I/O {part:.0%} of its time: {q.short(s)}",
         detail=f"Each call reads {count(round(s.shared_blks_read / s.calls), 'block')} that "
@@ -91,5 +91,5 @@ def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
             ),
             **load.evidence(s),
         },
-        impact=Impact(ms_per_day=daily, risk="every call waits for the disk"),
+        impact=Impact(cost=load.time(_io_ms(s), s), risk="every call waits for the disk"),
     )

@@ -18,11 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Statement
-from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Effort, Finding, Grade, Impact, MeasuredTime, Remedy, Unknown
 from pgwatch_wed.postgres import memory as mem
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import settings
+from pgwatch_wed.rules import _gains
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.units import count
 
@@ -41,6 +42,11 @@ class Limits:
     min_jit_ms: float = 200.0
     # A statement that ran only once is probably ad hoc.
     min_calls: int = 2
+    # Compilation that takes this share of the load, or this much time per day, is a warning,
+    warn_load_share: float = 0.1
+    warn_ms_per_day: float = 60_000
+    # unless it is less than this fraction of the elapsed time.
+    min_warn_of_elapsed: float = 0.000_1
     # Only the costliest statements are reported.
     max_statements: int = 10
 
@@ -63,7 +69,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     ]
     found.sort(key=lambda f: (-(f[0].jit_ms or 0), f[0].query_id))
     for s, roles in found[: limits.max_statements]:
-        yield _finding(load, s, roles)
+        yield _finding(load, s, roles, limits)
 
 
 def _compiling(snapshot: Snapshot, s: Statement, limits: Limits) -> list[Statement]:
@@ -90,12 +96,24 @@ def _is_off(snapshot: Snapshot, s: Statement) -> bool:
     return own == "off" or (own is None and snapshot.setting_on("jit") is False)
 
 
-def _finding(load: q.Load, s: Statement, roles: list[Statement]) -> Finding:
+def _waited(load: q.Load, s: Statement, roles: list[Statement]) -> MeasuredTime:
+    """Return how long calls waited for compilation: leader and workers compile at the same time."""
+    processes = 1 + (s.parallel_workers_launched or 0) / max(s.calls, 1)
+    return load.time(sum(r.jit_ms or 0.0 for r in roles) / processes, s)
+
+
+def _finding(load: q.Load, s: Statement, roles: list[Statement], limits: Limits) -> Finding:
     spent = s.jit_ms or 0.0
     part = min(spent / s.total_exec_ms, 1.0) if s.total_exec_ms > 0 else 1.0
+    roles = [r for r in roles if r.user][:_MAX_ROLES] or roles
+    names = dict.fromkeys(r.user for r in roles)
+    remedy = tuple(_remedy(load.snapshot, name) for name in names if name)
+    time = _waited(load, s, roles)
     return Finding(
         object=load.object_of(s),
-        severity=Severity.INFO,
+        severity=_gains.severity(
+            time, limits.warn_load_share, limits.warn_ms_per_day, limits.min_warn_of_elapsed
+        ),
         grade=Grade.A,
         title=f"It spends {part:.0%} of its time on JIT compilation: {q.short(s)}",
         detail=f"{count(s.jit_functions or 0, 'function')} compiled in {count(s.calls, 'call')}, "
@@ -107,12 +125,13 @@ def _finding(load: q.Load, s: Statement, roles: list[Statement]) -> Finding:
             "jit_above_cost": load.snapshot.setting("jit_above_cost"),
             **load.evidence(s),
         },
-        impact=Impact(ms_per_day=load.per_day(spent, s), risk="every call compiles again"),
-        remedy=tuple(
-            _remedy(load.snapshot, role)
-            for role in dict.fromkeys(r.user for r in roles[:_MAX_ROLES])
-            if role
+        impact=Impact(
+            gain=time if remedy else None,
+            cost=None if remedy else time,
+            effort=Effort.SETTING,
+            risk="every call compiles again",
         ),
+        remedy=remedy,
         caveats=("Without JIT, execution itself may become slower; compare in a session first.",),
     )
 

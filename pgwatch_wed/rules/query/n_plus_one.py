@@ -153,7 +153,7 @@ def _finding(
     if lister is not None:
         seen = {**seen, "query_ids": [s.query_id, lister.query_id]}
         related = (*related, load.object_of(lister))
-    hours = seen["window_hours"]
+    seconds = seen["window_seconds"]
     return Finding(
         object=load.object_of(s),
         related=related,
@@ -169,14 +169,12 @@ def _finding(
         evidence={
             "call_share": round(share, 4),
             "rows_per_call": round(s.rows / s.calls, 3),
-            "calls_per_second": round(s.calls / hours / 3600, 3) if hours else None,
+            "calls_per_second": round(s.calls / seconds, 3) if seconds else None,
             "listing_query": lister.text if lister else None,
             "listing_rows": lister.rows if lister else None,
             "listing_calls": lister.calls if lister else None,
             **seen,
         },
-        impact=Impact(
-            ms_per_day=load.per_day(s.total_exec_ms, s), risk="every call is a round trip"
-        ),
+        impact=Impact(cost=load.time(s.total_exec_ms, s), risk="every call is a round trip"),
         caveats=("Lookups by key are also normal for an application.",),
     )

@@ -117,13 +117,13 @@ def _is_bare(snapshot: Snapshot, table: Table, condition: Condition) -> bool:
 def _finding(load: q.Load, s: Statement, table: Table, limits: Limits) -> Finding:
     snapshot = load.snapshot
     keys = snapshot.column_names(table.oid, table.partition_columns)
-    daily = load.per_day(s.total_exec_ms, s)
+    daily = load.least_per_day(s.total_exec_ms, s)
     count = len(snapshot.partitions_of[table.oid])
     scanned = _scanned(snapshot, s, table)
     return Finding(
         object=load.object_of(s),
         related=(ix.table_object(snapshot, table),),
-        severity=Severity.WARNING if (daily or 0) >= limits.warn_ms_per_day else Severity.INFO,
+        severity=Severity.WARNING if daily >= limits.warn_ms_per_day else Severity.INFO,
         grade=Grade.B if scanned is not None and scanned >= count else Grade.C,
         title=f"It reads all {count:,} partitions of {table.qualified}: {q.short(s)}",
         detail=f"It has no condition on the partition key ({', '.join(keys)}).",
@@ -134,7 +134,9 @@ def _finding(load: q.Load, s: Statement, table: Table, limits: Limits) -> Findin
             "partitions_in_generic_plan": scanned,
             **load.evidence(s),
         },
-        impact=Impact(ms_per_day=daily, risk="every call opens and locks all partitions"),
+        impact=Impact(
+            cost=load.time(s.total_exec_ms, s), risk="every call opens and locks all partitions"
+        ),
     )
 
 

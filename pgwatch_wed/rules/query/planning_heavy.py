@@ -83,7 +83,5 @@ def _finding(load: q.Load, s: Statement) -> Finding:
             "mean_plan_ms": round(each, 3),
             **load.evidence(s),
         },
-        impact=Impact(
-            ms_per_day=load.per_day(s.total_plan_ms, s), risk="every call is planned again"
-        ),
+        impact=Impact(cost=load.planning(s), risk="every call is planned again"),
     )

@@ -23,7 +23,7 @@ from typing import Any
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement
-from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Effort, Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.quote import ident
@@ -123,12 +123,13 @@ def _is_much(role: _Role, limits: Limits) -> bool:
 
 def _finding(load: q.Load, spill: _Spill, limits: Limits) -> Finding:
     s, worst = spill.statement, spill.roles[0]
-    daily = load.per_day(spill.bytes, s)
+    rate = load.per_day(spill.bytes, s)
+    is_much = load.least_per_day(spill.bytes, s) >= limits.warn_bytes_per_day
     bound = _bound(load.snapshot, limits)
     advised = [r for r in spill.roles[:_MAX_ROLES] if r.name and r.wanted <= bound]
     return Finding(
         object=load.object_of(s),
-        severity=Severity.WARNING if (daily or 0) >= limits.warn_bytes_per_day else Severity.INFO,
+        severity=Severity.WARNING if is_much else Severity.INFO,
         grade=Grade.A,
         title=f"{units.size(worst.per_call)} of temporary files per call: {q.short(s)}",
         detail=f"work_mem is {units.size(worst.work_mem)}"
@@ -138,17 +139,14 @@ def _finding(load: q.Load, spill: _Spill, limits: Limits) -> Finding:
         evidence={
             "temp_bytes_per_call": worst.per_call,
             "temp_bytes": spill.bytes,
-            "temp_bytes_per_day": None if daily is None else round(daily),
+            "temp_bytes_per_day": None if rate is None else round(rate),
             "temp_io_ms": s.temp_blk_ms,
             "work_mem_bytes": round(worst.work_mem),
             "work_mem_needed_bytes": worst.wanted,
             "roles_that_spill": [_evidence(r) for r in spill.roles[:_MAX_ROLES]],
             **load.evidence(s),
         },
-        impact=Impact(
-            ms_per_day=load.per_day(s.temp_blk_ms, s) if s.temp_blk_ms else None,
-            risk="every call writes data to disk and reads it back",
-        ),
+        impact=_impact(load, s, advised),
         remedy=tuple(_remedy(load.snapshot, r.name, r.wanted) for r in advised if r.name),
         caveats=(
             "Each sort and hash of each session may use that much: set it for this role only.",
@@ -167,6 +165,19 @@ def _evidence(role: _Role) -> dict[str, Any]:
         "temp_bytes": role.bytes,
         "work_mem_bytes": round(role.work_mem),
     }
+
+
+def _impact(load: q.Load, s: Statement, advised: list[_Role]) -> Impact:
+    """Return the time for writing and reading the files, as far as it is measured, by the roles with a remedy."""
+    written = s.temp_blks_written * load.snapshot.server.block_size
+    part = sum(r.bytes for r in advised) / max(written, 1) if advised else 1.0
+    time = load.time(s.temp_blk_ms * part, s) if s.temp_blk_ms else None
+    return Impact(
+        gain=time if advised else None,
+        cost=None if advised else time,
+        effort=Effort.SETTING,
+        risk="every call writes data to disk and reads it back",
+    )
 
 
 def _bound(snapshot: Snapshot, limits: Limits) -> float:

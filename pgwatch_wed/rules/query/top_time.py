@@ -5,7 +5,7 @@ Making a statement that takes half of the time twice as fast frees a quarter of 
 
 ## How sure we are
 A for the time, which pg_stat_statements measured. Whether it can be made faster is another question; see `index-missing`, the
-other `query-` rules and the plan. Counters that cover less than a day are not extrapolated to one.
+other `query-` rules and the plan. Its time is a cost, not a gain: findings that save a part of it are named.
 
 ## Not reported
 Statements of this tool and others that read only catalogs; statements inside functions, whose time is included in their
@@ -84,5 +84,6 @@ def _finding(load: q.Load, s: Statement, place: int) -> Finding:
         detail=f"{count(s.calls, 'call')} with an average of {s.mean_exec_ms:,.3g} ms, "
         f"{s.total_exec_ms / 1000:,.1f} s in total.",
         evidence={"place": place, **load.evidence(s)},
-        impact=Impact(ms_per_day=load.per_day(s.total_exec_ms, s)),
+        impact=Impact(cost=load.time(s.total_exec_ms, s)),
+        caveats=tuple(q.waiting(s)),
     )

@@ -61,7 +61,7 @@ def _is_heavy(load: q.Load, s: Statement, total: int, limits: Limits) -> bool:
         return False
     if s.wal_bytes >= limits.min_bytes_per_call * s.calls:
         return s.wal_bytes >= limits.min_wal_share * total
-    daily = load.per_day(s.wal_bytes, s) or 0.0
+    daily = load.least_per_day(s.wal_bytes, s)
     return (
         daily >= limits.min_bytes_per_day and s.wal_bytes >= limits.min_wal_share_of_light * total
     )

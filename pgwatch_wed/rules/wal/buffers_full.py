@@ -47,7 +47,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if wal.buffers_full is None or seconds is None:
             yield Unknown("full WAL buffers are counted only from PostgreSQL 14 on", "upgrade")
             return
-        if pace.per_day(wal.buffers_full, seconds) >= max(limits.min_full_per_day, 1):
+        if pace.least_per_day(wal.buffers_full, seconds) >= max(limits.min_full_per_day, 1):
             yield _finding(snapshot, wal.buffers_full, wal.buffers_full / seconds)
 
 

@@ -51,7 +51,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             yield Unknown("WAL is counted only from PostgreSQL 14 on", "upgrade")
             return
         images = min(wal.full_page_images * snapshot.server.block_size, wal.wal_bytes)
-        daily = pace.per_day(wal.wal_bytes, _rate.seconds(snapshot, wal))
+        daily = pace.least_per_day(wal.wal_bytes, _rate.seconds(snapshot, wal))
         if (
             daily >= max(limits.min_wal_bytes_per_day, 1)
             and images >= limits.min_image_share * wal.wal_bytes

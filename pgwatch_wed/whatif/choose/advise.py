@@ -30,6 +30,7 @@ _CALLS_A_QUERY = 34
 _ROUNDS = 20
 _POLISHED = 3
 _SLOW = 1.0  # seconds of planning
+_JOINT = 0.5
 _BUILT_AT_ONCE = 20
 _WIDENING_ROUNDS = 3
 _MISSED = 20
@@ -62,7 +63,10 @@ class QueryGain:
 class IndexAdvice:
     """A recommended index. Costs are those of the workload without and with it, given the others.
 
-    ``doubts`` say why the target may plan otherwise. ``script`` builds it on the target, and ``drops`` remove what it makes redundant: :mod:`engines`
+    What a query saves through several indexes is divided among them, so that the gains of a set add up:
+    ``saved`` is this index's part for each of ``queries``. ``is_joint`` tells that most of it is lost if
+    only this index is built. ``doubts`` say why the target may plan otherwise.
+    ``script`` builds it on the target, and ``drops`` remove what it makes redundant: :mod:`engines`
     adds them, since they depend on what exists on the target but not in the lab.
     """
 
@@ -78,6 +82,8 @@ class IndexAdvice:
     makes_redundant: tuple[str, ...]
     caveats: tuple[str, ...]
     doubts: tuple[str, ...] = ()
+    saved: tuple[float, ...] = ()
+    is_joint: bool = False
     script: Script | None = None
     drops: tuple[str, ...] = ()
 
@@ -453,19 +459,19 @@ class Advisor:
         users: Sequence[Query],
     ) -> IndexAdvice:
         catalog = self._oracle.catalog
-        rest = chosen - {index}
-        # only queries that use it can become more expensive without it
-        lost = sum(q.weight * self._without(q, rest) - self._cost(q, chosen) for q in users)
+        saved = tuple(self._part(index, q, chosen) for q in users)
         return IndexAdvice(
             index=index,
             name=names[index],
             ddl=index.ddl(names[index]),
             size_bytes=self._oracle.size(index),
-            cost_without=cost_with + lost,
+            cost_without=cost_with + sum(saved),
             cost_with=cost_with,
             write_cost=self._write_cost(index),
             queries=tuple(q.name for q in users),
             query_ids=tuple(q.query_id for q in users if q.query_id is not None),
+            saved=saved,
+            is_joint=self._is_joint(index, users, chosen, sum(saved)),
             makes_redundant=tuple(
                 ident(e.schema, e.name) for e in existing.made_redundant(catalog, index)
             ),
@@ -482,6 +488,34 @@ class Advisor:
                     tree = self._oracle.plan(query, indexes).tree
                     found |= dict.fromkeys(self._oracle.doubts(tree))
         return tuple(found)
+
+    def _part(self, index: Candidate, query: Query, chosen: Configuration) -> float:
+        """Return an index's part of what a set saves for a query, in proportion to what is lost without it."""
+        saved = query.weight * self._base[query.name] - self._cost(query, chosen)
+        known = self._pool.exact(query, chosen)
+        used = known.used if known is not None and index in known.used else {index}
+        if len(used) == 1:
+            return saved
+        lost = {i: max(0.0, self._lost(query, chosen, i)) for i in used}
+        total = sum(lost.values())
+        return saved * lost[index] / total if total > 0 else saved / len(used)
+
+    def _lost(self, query: Query, chosen: Configuration, index: Candidate) -> float:
+        return query.weight * self._without(query, chosen - {index}) - self._cost(query, chosen)
+
+    def _is_joint(
+        self, index: Candidate, users: Sequence[Query], chosen: Configuration, saved: float
+    ) -> bool:
+        """Tell whether an index alone saves less than half of its part."""
+        if not any(self._shares(index, q, chosen) for q in users):
+            return False
+        alone = frozenset({index})
+        kept = sum(q.weight * (self._base[q.name] - self._without(q, alone)) for q in users)
+        return kept < _JOINT * saved
+
+    def _shares(self, index: Candidate, query: Query, chosen: Configuration) -> bool:
+        known = self._pool.exact(query, chosen)
+        return known is not None and len(known.used - {index}) > 0
 
     def _caveats(self, index: Candidate) -> Iterable[str]:
         if index.method == "gin":
