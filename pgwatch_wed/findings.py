@@ -68,9 +68,7 @@ class Effort(IntEnum):
 
     SETTING = 1
     STATISTICS = 2
-    MAINTENANCE = 3
-    INDEX = 4
-    REWRITE = 5
+    INDEX = 3
 
 
 _DAY_S = 86_400
