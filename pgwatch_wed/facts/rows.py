@@ -936,7 +936,8 @@ class MissingIndex:
 
     ``saved_ms`` is its part of the time measured for each of ``query_ids``; parts of several indexes add up. ``is_joint``
     tells that it saves most of that only together with others. ``write_ms`` is what maintaining it would take.
-    ``ddl`` is CREATE INDEX for the index ``name`` in the table's schema. Costs are the planner's, of the whole workload. ``trees`` are
+    ``ddl`` is CREATE INDEX for the index ``name`` in the table's schema. Costs are the planner's, of the whole
+    workload: at present, and less this index's part. ``trees`` are
     the plans with it, as EXPLAIN's JSON without values, for each of ``query_ids``. ``doubts`` say why the server may
     plan otherwise than the lab: nothing is proven then.
     """

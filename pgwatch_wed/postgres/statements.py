@@ -164,15 +164,17 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def _evictions(snapshot: Snapshot) -> float | None:
-    """Return evicted entries per hour; each dealloc discards 5% of the entries, but at least ten.
-
-    None if the window is shorter than an hour, which proves no rate.
-    """
-    info = snapshot.statements_info[0] if snapshot.statements_info else None
+    """Return evicted entries per hour; None if the window is shorter than that, which proves no rate."""
     seconds = window_seconds(snapshot)
-    if info is None or info.dealloc is None or seconds is None or not info.max_entries:
+    dropped = evicted(snapshot)
+    if dropped is None or seconds is None or (dropped and seconds < _HOUR_S):
         return None
-    if seconds < _HOUR_S:
-        return None if info.dealloc else 0.0
-    dropped = info.dealloc * max(10, info.max_entries * 0.05)
-    return round(dropped * _HOUR_S / seconds, 2)
+    return round(dropped * _HOUR_S / max(seconds, _HOUR_S), 2)
+
+
+def evicted(snapshot: Snapshot) -> float | None:
+    """Return about how many entries were evicted; each dealloc discards 5% of the entries, but at least ten."""
+    info = snapshot.statements_info[0] if snapshot.statements_info else None
+    if info is None or info.dealloc is None or not info.max_entries:
+        return None
+    return info.dealloc * max(10.0, info.max_entries * 0.05)

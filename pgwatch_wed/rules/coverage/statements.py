@@ -41,9 +41,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if info.track == "none":
             yield _not_tracked()
         coverage = statements.coverage([snapshot], ())
-        rate = coverage.evictions_per_hour
-        if rate and info.max_entries and info.max_entries / rate <= limits.max_hours_to_renew:
-            yield _evicting(info, rate)
+        lost, seconds = statements.evicted(snapshot), statements.window_seconds(snapshot)
+        if lost and seconds is not None and info.max_entries:
+            hours = max(seconds / 3600, 1.0)
+            if info.max_entries * hours / lost <= limits.max_hours_to_renew:
+                yield _evicting(info, lost, seconds)
         if coverage.visible_share is not None and coverage.visible_share < limits.min_visible_share:
             yield _hidden(snapshot, info, coverage.visible_share)
 
@@ -68,17 +70,22 @@ def _not_tracked() -> Finding:
     )
 
 
-def _evicting(info: StatementsInfo, rate: float) -> Finding:
+def _evicting(info: StatementsInfo, lost: float, seconds: float) -> Finding:
     room = info.max_entries or 0
+    rate = lost * 3600 / seconds if seconds >= 3600 else None
+    told = f"about {units.count(round(rate or lost), 'statement')}"
+    when = "per hour" if rate else f"within {units.duration(seconds * 1000)}"
     return Finding(
         object=Object("setting", "pg_stat_statements.max"),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"pg_stat_statements discards about {units.count(round(rate), 'statement')} per hour",
-        detail=f"Its {units.count(room, 'entry', 'entries')} are replaced about every "
-        f"{units.count(round(room / rate), 'hour')}; discarded statements are missing from every ranking.",
+        title=f"pg_stat_statements discarded {told} {when}",
+        detail=f"It has room for {units.count(room, 'entry', 'entries')}; discarded statements are missing from every "
+        "ranking.",
         evidence={
-            "evictions_per_hour": rate,
+            "evictions_per_hour": None if rate is None else round(rate, 2),
+            "evicted": round(lost),
+            "window_seconds": round(seconds, 1),
             "entries": info.entries,
             "max_entries": room,
             "dealloc": info.dealloc,

@@ -7,9 +7,10 @@ A query that reads a whole table to return a few rows does so on every call, and
 A: given the table's own statistics and the index as it would be built, the planner chose the index and the estimated cost
 of the listed statements dropped. An estimated cost is not a time: where pg_stat_statements allows, the gain is scaled by
 the time that each statement actually took. `db-analyze indexes --verify` measures it on a copy. B if the server may plan
-otherwise than the lab, because it has something that the lab lacks; the reasons are listed. C if most of a statement's
-time cannot be its plan's, but is waiting for locks, triggers or foreign keys: that time is not promised. What several
-indexes, or an index and an easier remedy, save together counts once.
+otherwise than the lab, because it has something that the lab lacks, or if the planner had to guess how many rows a range of
+parameters matches. C for GIN, GiST and BRIN, whose estimates are rough, and if most of a statement's time cannot be its
+plan's, but is waiting for locks, triggers or foreign keys: that time is not promised. What several indexes, or an index and
+an easier remedy, save together counts once. docs/benchmarks.md compares promised with measured gains.
 
 ## Not reported
 Indexes that an existing one covers, indexes on tiny tables, indexes whose write cost exceeds their gain, and indexes whose
@@ -36,9 +37,14 @@ from pgwatch_wed.findings import (
 from pgwatch_wed.remedies.indexes import AdvisedIndex, IndexBuilder
 from pgwatch_wed.rules import _gains
 from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.sqltext.reading import query
 from pgwatch_wed.units import count, share
 
 NEEDS = ("missing_indexes",)
+
+# The planner's estimates for these are rough.
+_ROUGH = frozenset({"gin", "gist", "brin"})
+_RANGES = frozenset({"<", "<=", ">", ">=", "between", "~~", "~~*"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ def _saved(load: q.Load, advice: MissingIndex) -> MeasuredTime:
 def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: Limits) -> Finding:
     snapshot, advice = load.snapshot, advised.advice
     columns = ", ".join(advice.columns)
-    waiting = tuple(_waiting(load, advice))
+    waiting, guessed = tuple(_waiting(load, advice)), tuple(_guessed(load, advice))
     return Finding(
         object=Object(
             "index",
@@ -97,7 +103,7 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
         severity=_gains.severity(
             saved, limits.warn_gain_share, limits.warn_ms_per_day, limits.min_warn_of_elapsed
         ),
-        grade=Grade.C if waiting else Grade.B if advice.doubts else Grade.A,
+        grade=_grade(advice, waiting, guessed),
         title=f"An index on {advice.schema}.{advice.table} ({columns}) would serve "
         f"{count(len(advice.query_ids) or len(advice.queries), 'statement')}",
         detail=f"The planner would use it, which lowers the estimated cost of the whole workload by {share(_share(advice))}.",
@@ -114,9 +120,32 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
         },
         impact=Impact(gain=saved if saved.ms > 0 else None, effort=Effort.INDEX),
         remedy=(advised.script.remedy,),
-        caveats=(*waiting, *_joint(snapshot, advice), *advice.caveats, *advice.doubts),
+        caveats=(*waiting, *guessed, *_joint(snapshot, advice), *advice.caveats, *advice.doubts),
         related=tuple(_partners(snapshot, advice)),
     )
+
+
+def _grade(advice: MissingIndex, waiting: tuple[str, ...], guessed: tuple[str, ...]) -> Grade:
+    if waiting or advice.method in _ROUGH:
+        return Grade.C
+    return Grade.B if guessed or advice.doubts else Grade.A
+
+
+def _guessed(load: q.Load, advice: MissingIndex) -> Iterator[str]:
+    """Yield a caveat if the planner had to guess how many rows a range of parameters matches."""
+    texts = (s.text for s in load.queries if s.query_id in advice.query_ids)
+    ranges = {
+        c.column.column
+        for text in texts
+        if (parsed := query(text)) is not None
+        for c in parsed.conditions
+        if c.column is not None and c.operator in _RANGES and c.column.column in advice.columns
+    }
+    if ranges:
+        yield (
+            f"How many rows match a range of {', '.join(sorted(ranges))} depends on parameters, which are not known: the "
+            "planner assumes a third of the table, or half a percent between two limits. The real gain may be larger or smaller."
+        )
 
 
 def _waiting(load: q.Load, advice: MissingIndex) -> Iterator[str]:

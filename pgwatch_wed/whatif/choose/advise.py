@@ -61,7 +61,7 @@ class QueryGain:
 
 @dataclass(frozen=True, slots=True)
 class IndexAdvice:
-    """A recommended index. Costs are those of the workload without and with it, given the others.
+    """A recommended index. Costs are the workload's present one, and that without this index's part of the gain.
 
     What a query saves through several indexes is divided among them, so that the gains of a set add up:
     ``saved`` is this index's part for each of ``queries``. ``is_joint`` tells that most of it is lost if
@@ -417,7 +417,7 @@ class Advisor:
         before = sum(g.cost_before for g in gains)
         reads = sum(g.cost_after for g in gains)
         users = self._users(chosen)
-        advised = [self._index_advice(i, chosen, names, reads, users[i]) for i in sorted(chosen)]
+        advised = [self._index_advice(i, chosen, names, before, users[i]) for i in sorted(chosen)]
         advised.sort(key=lambda a: a.cost_with - a.cost_without)
         return Advice(
             indexes=tuple(advised),
@@ -455,7 +455,7 @@ class Advisor:
         index: Candidate,
         chosen: Configuration,
         names: Mapping[Candidate, str],
-        cost_with: float,
+        before: float,
         users: Sequence[Query],
     ) -> IndexAdvice:
         catalog = self._oracle.catalog
@@ -465,8 +465,8 @@ class Advisor:
             name=names[index],
             ddl=index.ddl(names[index]),
             size_bytes=self._oracle.size(index),
-            cost_without=cost_with + sum(saved),
-            cost_with=cost_with,
+            cost_without=before,
+            cost_with=before - sum(saved),
             write_cost=self._write_cost(index),
             queries=tuple(q.name for q in users),
             query_ids=tuple(q.query_id for q in users if q.query_id is not None),
