@@ -25,6 +25,8 @@ create table app.events_rest partition of app.events default;
 create index events_at_idx on app.events (at);
 create table app.base (id int);
 create table app.child (more int) inherits (app.base);
+create function app.touch() returns trigger language plpgsql as 'begin new.note := null; return new; end';
+create trigger touch before update of status on app.orders for each row execute function app.touch();
 create view app.paying as select * from app.customers;
 create materialized view app.totals as select status, count(*) from app.orders group by status;
 create unique index totals_status_idx on app.totals (status);

@@ -35,6 +35,9 @@ from pgwatch_wed.facts.rows import (
     FileSetting as FileSetting,
 )
 from pgwatch_wed.facts.rows import (
+    ImpliedChange as ImpliedChange,
+)
+from pgwatch_wed.facts.rows import (
     Index as Index,
 )
 from pgwatch_wed.facts.rows import (

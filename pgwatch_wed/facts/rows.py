@@ -629,6 +629,20 @@ class TableActivity:
 
 
 @dataclass(frozen=True, slots=True)
+class ImpliedChange:
+    """A column that an update changes without naming it: set by a trigger, or a stored generated column.
+
+    ``attnum`` is None if the trigger may set any column. ``needs`` are the columns whose update has this effect;
+    empty: every update has.
+    """
+
+    table_oid: int
+    trigger: str | None
+    attnum: int | None
+    needs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A live column of a user table."""
 

@@ -20,6 +20,7 @@ from pgwatch_wed.facts.rows import (
     ExtendedStatistics,
     Extension,
     FileSetting,
+    ImpliedChange,
     Index,
     IndexBuild,
     IndexDefinition,
@@ -146,6 +147,7 @@ class Snapshot:
     large_objects: tuple[LargeObjects, ...] = ()
     table_activity: tuple[TableActivity, ...] = ()
     columns: tuple[Column, ...] = ()
+    implied_changes: tuple[ImpliedChange, ...] = ()
     column_statistics: tuple[ColumnStatistics, ...] = ()
     extended_statistics: tuple[ExtendedStatistics, ...] = ()
     indexes: tuple[Index, ...] = ()

@@ -47,6 +47,7 @@ NAMES = {
     "database": "database",
     "constraint_name": "constraint",
     "slot_name": "slot",
+    "trigger": "trigger",
     "tablespace": "tablespace",
     "access_method": "access_method",
     "method": "access_method",

@@ -48,6 +48,7 @@ ORDER = (
         "index_usage",
         "constraints",
         "columns",
+        "implied_changes",
     ),
     *("column_statistics", "extended_statistics", "sequences", "publications", "subscriptions"),
     *("collation_versions", "statements_info", "statements", "index_definitions"),

@@ -7,32 +7,35 @@ update: all indexes of the table get a new entry, and WAL and bloat grow.
 
 ## How sure we are
 C: the table's counters show how many updates were not HOT; which column is the cause follows from the columns that the
-statements in pg_stat_statements set, weighted by their rows. A statement that sets a column to its current value does not
+statements in pg_stat_statements set, weighted by their rows, and from those that BEFORE triggers in PL/pgSQL and stored
+generated columns set with them. A statement that sets a column to its current value does not
 prevent HOT, but that cannot be seen in its text.
 
 ## Not reported
 Tables with few updates, or whose updates are mostly HOT; updates that moved to another page for lack of room (counted
 from 16 on), which is a matter of fillfactor; BRIN indexes from 16 on, which no longer prevent HOT. If the updates of a
-table are not among the visible statements, the verdict is unknown.
+table are not among the visible statements, or none of those sets a column of an index, the verdict is unknown: a trigger
+in another language may, or one that assigns the whole row.
 
 ## Remedy
 Drop the index if it is proven unused, by the same standard as in `index-unused`. Otherwise weigh its benefit against its cost: remove the column from its INCLUDE list
 or predicate, or move the frequently updated column to a table of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
+from pgwatch_wed.postgres import implied
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import updates as changes
 from pgwatch_wed.remedies import indexes as rebuild
 from pgwatch_wed.rules import _use
 from pgwatch_wed.units import count
 
-NEEDS = ("indexes", "tables", "table_activity", "columns", "index_usage")
+NEEDS = ("indexes", "tables", "table_activity", "columns", "index_usage", "implied_changes")
 PRIMARY_ONLY = True
 
 
@@ -67,6 +70,22 @@ class _Case:
         return max(self.updates - self.hot - (self.new_page or 0), 0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A statement, and what it changes without naming it: the reason by column."""
+
+    update: changes.Update
+    implied: Mapping[str, str]
+
+    @property
+    def rows(self) -> int:
+        return self.update.rows
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return self.update.columns | self.implied.keys()
+
+
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each index on columns that updates change."""
     cases = [c for c in _cases(snapshot) if _is_blocked(snapshot, c, limits)]
@@ -78,14 +97,31 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         return
     found = changes.updates(snapshot)
     for case in cases:
-        mine = [u for oid in ix.partitions(snapshot, case.table.oid) for u in found.get(oid, ())]
-        if mine:
-            yield from _blockers(snapshot, case, mine, limits)
-        else:
+        oids = tuple(ix.partitions(snapshot, case.table.oid))
+        mine = [
+            _Change(u, implied.by(snapshot, oids, u.columns))
+            for o in oids
+            for u in found.get(o, ())
+        ]
+        blockers = [*_blockers(snapshot, case, mine, limits)]
+        yield from blockers
+        if not blockers:
             yield Unknown(
-                "its updates are not among the visible statements",
+                _why_unknown(snapshot, case, oids, mine),
                 object=ix.table_object(snapshot, case.table),
             )
+
+
+def _why_unknown(
+    snapshot: Snapshot, case: _Case, oids: tuple[int, ...], changes: list[_Change]
+) -> str:
+    if not changes:
+        return "its updates are not among the visible statements"
+    hot = f"{case.hot / case.updates:.0%} of {count(case.updates, 'update')} were HOT, but no visible statement sets"
+    triggers = implied.unclear(snapshot, oids)
+    if triggers:
+        return f"{hot} an indexed column; which columns the trigger {', '.join(triggers)} sets is not known"
+    return f"{hot} an indexed column often enough to explain it; its pages may be full"
 
 
 def _cases(snapshot: Snapshot) -> Iterator[_Case]:
@@ -123,10 +159,10 @@ def _indexes(snapshot: Snapshot, table: Table) -> Iterator[Index]:
 
 
 def _blockers(
-    snapshot: Snapshot, case: _Case, updates: list[changes.Update], limits: Limits
+    snapshot: Snapshot, case: _Case, updates: list[_Change], limits: Limits
 ) -> Iterator[Finding]:
     total = sum(u.rows for u in updates)
-    blocking: list[tuple[Index, list[changes.Update]]] = []
+    blocking: list[tuple[Index, list[_Change]]] = []
     for index in _indexes(snapshot, case.table):
         columns = set(snapshot.column_names(index.table_oid, index.depends_on))
         guilty = [u for u in updates if u.columns & columns]
@@ -142,7 +178,7 @@ def _finding(
     snapshot: Snapshot,
     case: _Case,
     index: Index,
-    guilty: list[changes.Update],
+    guilty: list[_Change],
     context: tuple[float, list[str]],
     limits: Limits,
 ) -> Finding:
@@ -150,6 +186,7 @@ def _finding(
     blocked = round(case.blocked * share)
     depends = set(snapshot.column_names(index.table_oid, index.depends_on))
     columns = sorted({c for u in guilty for c in u.columns} & depends)
+    causes = sorted({w for u in guilty for c, w in u.implied.items() if c in columns})
     worst = max(guilty, key=lambda u: u.rows)
     scans = ix.scans(snapshot, index)
     keeps = _why_kept(snapshot, index, limits)
@@ -160,17 +197,19 @@ def _finding(
         grade=Grade.C,
         title=f"{index.qualified} keeps updates of {', '.join(columns)} from being HOT",
         detail=f"Of {count(case.updates, 'update')} of {case.table.qualified}, "
-        f"{case.hot / case.updates:.0%} were HOT; about {blocked:,} of the others set a column of this index.",
+        f"{case.hot / case.updates:.0%} were HOT; about {blocked:,} of the others set a column of this index."
+        + (f" They do not name it: {'; '.join(causes)}." if causes else ""),
         evidence={
             "columns": columns,
             "updates": case.updates,
             "hot_updates": case.hot,
             "new_page_updates": case.new_page,
             "blocked_updates": blocked,
+            "set_indirectly": causes,
             "scans": scans,
             "other_blocking_indexes": others,
-            "query_ids": sorted({u.statement.query_id for u in guilty}),
-            "query": worst.statement.text,
+            "query_ids": sorted({u.update.statement.query_id for u in guilty}),
+            "query": worst.update.statement.text,
         },
         impact=Impact(risk="each of these updates writes to every index of the table"),
         remedy=() if keeps else (rebuild.drop(snapshot, index),),
