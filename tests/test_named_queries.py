@@ -18,6 +18,7 @@ from pgwatch_wed.sqltext.text import is_own
 from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
 from pgwatch_wed.whatif.lab.extended import Stored
+from pgwatch_wed.whatif.lab.security import RoleRights, SecuredRelation
 from pgwatch_wed.whatif.proof.copies import Place
 from tests.servers import Server
 
@@ -42,6 +43,9 @@ insert into person select g, 1 + g % 500, 'p' || g % 90 || '@example.org', date 
     to_tsvector('simple', 'word' || g % 9 || ' every')
 from generate_series(1, 2000) g;
 create index person_lower on person (lower(email)) where born > '1981-01-01';
+create table private (id int, owner name);
+alter table private enable row level security;
+create policy own on private using (owner = current_setting('app.user')::name);
 create statistics person_known on town_id, email from person;
 analyze;
 """
@@ -121,6 +125,10 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("whatif", "common_shares"): (Case({"name", "shares"}, values=PERSON),),
     ("whatif", "value_sizes"): (Case({"name", "size", "share"}, values={"table_oid": "person"}),),
     ("whatif", "extended_statistics"): (Case(names(Stored), {"expressions": sql.SQL("null")}),),
+    ("whatif", "secured"): (Case(names(SecuredRelation)),),
+    ("whatif", "role_rights"): (Case(names(RoleRights), values={"users": ["postgres"]}),),
+    ("lab", "policies"): (Case({"schema", "table", "name", "condition", "roles"}),),
+    ("lab", "unsteady_functions"): (Case({"schema", "name"}),),
     ("lab", "statistics_object"): (
         Case(
             {"oid", "table_oid", "columns", "numbers", "types", "expressions"},

@@ -928,7 +928,8 @@ class StatementPlan:
     the nodes, with relations and without any values; ``tree`` is the same as EXPLAIN's JSON.
     ``is_cut`` and ``is_grouped``: a LIMIT, or a grouping, is on top and determines the number of rows.
     ``scanned_partitions`` are the oids of the partitions that it would scan. ``doubts`` say why the server may
-    plan it otherwise: what the lab lacks of what the server has. Then neither rows nor costs prove anything.
+    plan it otherwise: what the lab lacks of what the server has. Then neither rows nor costs prove anything. With ``refused``, there is
+    no plan for that reason.
     """
 
     query_id: int

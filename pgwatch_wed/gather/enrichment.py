@@ -143,7 +143,8 @@ def _in_the_lab(
     queries = found.queries
     if not queries:
         return Missing("no user statement has been recorded yet", "run again later")
-    with engines.oracle(conninfo, "lab", seconds) as oracle:
+    users = {query.user for query in queries if query.user}
+    with engines.oracle(conninfo, "lab", seconds, users) as oracle:
         planned = tuple(_plans(oracle, snapshot, queries))
         trials = tuple(_trials(oracle, snapshot, queries))
         advice = advise.advise(
@@ -161,16 +162,18 @@ def _in_the_lab(
 def _plans(
     oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...]
 ) -> Iterator[StatementPlan]:
-    from pgwatch_wed.whatif.model import PlanError
+    from pgwatch_wed.whatif.model import PlanError, WithheldError
 
     for query in queries:
         try:
             tree = oracle.plan(query).tree
+        except WithheldError as error:
+            yield StatementPlan(query.query_id or 0, refused=str(error), doubts=(str(error),))
         except PlanError:
             yield StatementPlan(query.query_id or 0, refused="the lab cannot plan it")
         else:
             found = planned.described(query.query_id or 0, tree, snapshot)
-            yield replace(found, doubts=oracle.doubts(tree))
+            yield replace(found, doubts=oracle.doubts(query, tree))
 
 
 def _trees(
@@ -245,7 +248,9 @@ def _trial(oracle: "Oracle", index: Index, oid: int, base: list[tuple[Any, Any]]
         worst_ratio=round(worst[0], 3),
         statements=len(base),
         doubts=tuple(
-            dict.fromkeys(doubt for _, plan in involved for doubt in oracle.doubts(plan.tree))
+            dict.fromkeys(
+                doubt for query, plan in involved for doubt in oracle.doubts(query, plan.tree)
+            )
         ),
     )
 

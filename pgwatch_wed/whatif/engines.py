@@ -1,6 +1,6 @@
 """Which oracle is used for a target."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,22 +39,28 @@ class Copy:
 
 
 @contextmanager
-def oracle(conninfo: str, engine: str = "auto", seconds: float = 120) -> Iterator[Oracle]:
+def oracle(
+    conninfo: str, engine: str = "auto", seconds: float = 120, users: Collection[str] = ()
+) -> Iterator[Oracle]:
     """Yield the oracle for a target: the lab if statistics can be read, else HypoPG.
+
+    ``users`` are the roles whose statements will be planned, to which row-level security may apply.
 
     Raises :class:`UsageError` for an unknown engine, and the engine's own errors.
     """
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}", f"use one of {', '.join(ENGINES)}")
     with ExitStack() as stack:
-        yield _opened(stack, conninfo, engine, seconds)
+        yield _opened(stack, conninfo, engine, seconds, users)
 
 
-def _opened(stack: ExitStack, conninfo: str, engine: str, seconds: float) -> Oracle:
+def _opened(
+    stack: ExitStack, conninfo: str, engine: str, seconds: float, users: Collection[str]
+) -> Oracle:
     if engine == "hypopg":
         return stack.enter_context(HypoPG(conninfo))
     try:
-        return stack.enter_context(source.open_lab(conninfo, seconds))
+        return stack.enter_context(source.open_lab(conninfo, seconds, users))
     except Error as error:
         if engine == "lab":
             raise
@@ -92,7 +98,8 @@ def advise_target(
         copies.check(copy.conninfo, conninfo)
     found, here = _read(conninfo, folder)
     progress("building the lab", 0.02)
-    with oracle(conninfo, engine, wanted.seconds) as answers:
+    users = {query.user for query in found.queries if query.user}
+    with oracle(conninfo, engine, wanted.seconds, users) as answers:
         advisor = Advisor(answers, found, wanted, progress, here.relation_names)
         advice = advisor.run()
         if copy is not None and advice.indexes:

@@ -162,7 +162,11 @@ class HypoPG:
             tree,
         )
 
-    def doubts(self, _tree: PlanNode) -> tuple[str, ...]:
+    def is_bound(self, _query: Query, _tree: PlanNode) -> bool:
+        """Return False: a statement on tables whose policies bind us is refused."""
+        return False
+
+    def doubts(self, _query: Query, _tree: PlanNode) -> tuple[str, ...]:
         """Return nothing: it is the target's own planner, with all that it has."""
         return ()
 

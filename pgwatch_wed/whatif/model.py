@@ -11,7 +11,7 @@ from pgwatch_wed.quote import ident
 class Query:
     """A statement of the workload. ``weight`` multiplies its cost.
 
-    ``calls`` and ``total_ms`` are measured values if the workload comes from pg_stat_statements.
+    ``user`` is the role that runs it: "" if it is not known, None for the role that asks. ``calls`` and ``total_ms`` are measured values if the workload comes from pg_stat_statements.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Query:
     total_ms: float | None = None
     is_write: bool = False
     has_parameters: bool = False
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,6 +115,10 @@ class Rejected:
 
 class PlanError(Exception):
     """The server refuses to plan a statement; the text is its message on one line."""
+
+
+class WithheldError(PlanError):
+    """The server could plan it, but not as the target does; the text is ours."""
 
 
 Configuration = frozenset[Candidate]

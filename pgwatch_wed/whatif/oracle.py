@@ -33,8 +33,11 @@ class Oracle(Protocol):
         Nothing else may be requested in the meantime. Queries that cannot be planned are left out.
         """
 
-    def doubts(self, tree: PlanNode) -> tuple[str, ...]:
-        """Return why the target may plan a statement otherwise than this plan of it."""
+    def is_bound(self, query: Query, tree: PlanNode) -> bool:
+        """Tell whether row-level security binds a query's role, so that other roles get other plans."""
+
+    def doubts(self, query: Query, tree: PlanNode) -> tuple[str, ...]:
+        """Return why the target may plan a query otherwise than this plan of it."""
 
     def plan(
         self,

@@ -138,6 +138,7 @@ def _of_statement(found: Statement) -> Query | Rejected:
         query_id=found.query_id,
         calls=float(found.calls),
         total_ms=plan_time.most_ms(found),
+        user=found.user or "",
     )
 
 

@@ -44,6 +44,7 @@ NEEDS = ("missing_indexes",)
 
 # The planner's estimates for these are rough.
 _ROUGH = frozenset({"gin", "gist", "brin"})
+_SHOWN = 3
 _RANGES = frozenset({"<", "<=", ">", ">=", "between", "~~", "~~*"})
 
 
@@ -61,6 +62,8 @@ class Limits:
     warn_ms_per_day: float = 60_000
     # unless it is less than this fraction of the elapsed time (9 s a day).
     min_warn_of_elapsed: float = 0.000_1
+    # If statements with this share of the load could not be planned, something is unknown.
+    max_unplanned_share: float = 0.1
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
@@ -71,6 +74,20 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         is_large = _share(advised.advice) >= limits.min_gain_share
         if is_large and _gains.matters(saved, limits.min_of_elapsed):
             yield _finding(load, advised, saved, limits)
+    yield from _unplanned(snapshot, limits)
+
+
+def _unplanned(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
+    """Yield an unknown if the lab cannot plan much of the load as the server does."""
+    load = q.Load.of(snapshot)
+    plans = (p for p in snapshot.statement_plans if p.refused and p.doubts)
+    refused = {p.query_id: p.refused for p in plans}
+    unplanned = sum(load.share(s) for s in load.queries if s.query_id in refused)
+    if unplanned >= limits.max_unplanned_share:
+        why = "; ".join(sorted({str(reason) for reason in refused.values()})[:_SHOWN])
+        yield Unknown(
+            f"statements with {share(unplanned)} of the load could not be planned ({why})"
+        )
 
 
 def _share(advice: MissingIndex) -> float:

@@ -486,7 +486,7 @@ class Advisor:
             for indexes in ((), chosen):
                 with suppress(PlanError):
                     tree = self._oracle.plan(query, indexes).tree
-                    found |= dict.fromkeys(self._oracle.doubts(tree))
+                    found |= dict.fromkeys(self._oracle.doubts(query, tree))
         return tuple(found)
 
     def _part(self, index: Candidate, query: Query, chosen: Configuration) -> float:

@@ -23,7 +23,7 @@ from pgwatch_wed.target.deadline import GRACE_S, Deadline
 
 _OPTIONS = (
     *("--no-data", "--statistics", "--no-owner", "--no-privileges", "--no-comments"),
-    *("--no-publications", "--no-subscriptions", "--no-security-labels", "--no-policies"),
+    *("--no-publications", "--no-subscriptions", "--no-security-labels"),
     *("--no-tablespaces", "--no-table-access-method", "--no-toast-compression"),
     *("--no-password", "--encoding=UTF8"),
 )

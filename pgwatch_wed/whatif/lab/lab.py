@@ -29,7 +29,7 @@ from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import doubts, estimates, planner
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
-from pgwatch_wed.whatif.lab import elements, expressions, extended, guest, pages
+from pgwatch_wed.whatif.lab import elements, expressions, extended, guest, pages, security
 from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query
 
 LAB_SETTINGS = {
@@ -91,6 +91,7 @@ class Lab:
         self._session: psycopg.Connection[Any] | None = None
         self.notes: list[str] = []
         self.unproven: list[Doubt] = []
+        self._security = security.Security()
         self.calls = 0
         self.is_c_collation = False
         self.trigram: str | None = None
@@ -128,6 +129,17 @@ class Lab:
         """Create the target's extensions, each in its schema, if they are available here."""
         with self._admin() as connection:
             self._schemas |= guest.add_extensions(connection, extensions)
+
+    def add_roles(self, target: security.Security) -> None:
+        """Create the roles that row-level security binds or names, so that policies can be loaded."""
+        self._security = target
+        with self._admin() as admin:
+            security.create_roles(admin, target)
+
+    def secure(self) -> None:
+        """Prepare the policies that were loaded, and give tables and views their owners."""
+        with self._admin() as admin, self._guest() as loader:
+            security.secure(admin, loader, self._security)
 
     def load(self, file: Path) -> list[str]:
         """Load a dump; return what failed, one line each."""
@@ -357,9 +369,14 @@ class Lab:
         """
         return self.plan_all([query], indexes, hidden, bare=bare)[0]
 
-    def doubts(self, tree: PlanNode) -> tuple[str, ...]:
-        """Return why the target may plan a statement otherwise than this plan of it."""
-        return doubts.about(tree, self.catalog, self.unproven)
+    def is_bound(self, query: Query, tree: PlanNode) -> bool:
+        """Tell whether row-level security binds a query's role, so that other roles get other plans."""
+        return self._security.is_bound(query, tree)
+
+    def doubts(self, query: Query, tree: PlanNode) -> tuple[str, ...]:
+        """Return why the target may plan a query otherwise than this plan of it."""
+        known = doubts.about(tree, self.catalog, self.unproven)
+        return (*known, *self._security.doubts(query, tree))
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without any indexes, all in one transaction.
@@ -424,13 +441,15 @@ class Lab:
         generic = "generic_plan, " if query.has_parameters else ""
         self.calls += 1
         try:
-            row = connection.execute(
-                f"explain ({generic}verbose, format json) {query.sql}".encode()
-            ).fetchone()
+            with self._as_its_role(connection, query):
+                row = connection.execute(
+                    f"explain ({generic}verbose, format json) {query.sql}".encode()
+                ).fetchone()
         except psycopg.Error as error:
             raise PlanError(said(error)) from None
         assert row is not None
         tree = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
+        self._security.withhold(query, tree)
         names = used_names(tree)
         return Plan(
             float(tree["Total Cost"]),
@@ -438,6 +457,17 @@ class Lab:
             frozenset(self._existing_by_name[n] for n in names if n in self._existing_by_name),
             tree,
         )
+
+    @contextmanager
+    def _as_its_role(self, connection: psycopg.Connection[Any], query: Query) -> Iterator[None]:
+        """Plan as the query's role where policies depend on it; after an error, the transaction ends anyway."""
+        role = self._security.role_of(query)
+        if role is None:
+            yield
+            return
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
+        yield
+        connection.execute("set local role none")
 
     # Connections
 

@@ -1,7 +1,7 @@
 """TARGET → a lab that imitates it."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import psycopg
@@ -11,26 +11,32 @@ from pgwatch_wed.errors import CollectError
 from pgwatch_wed.target import door
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import planner
-from pgwatch_wed.whatif.lab import dump, extended
+from pgwatch_wed.whatif.lab import dump, extended, security
 from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
 
 # With many tables in FROM, the genetic optimizer is random; and our own plans are not load.
 _OURS = {"geqo": "off", "statement_timeout": "60s"}
 
 
-def open_lab(conninfo: str, seconds: float = 120) -> Lab:
-    """Build a lab for a target; close it, or use it in a ``with`` block."""
+def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -> Lab:
+    """Build a lab for a target; close it, or use it in a ``with`` block.
+
+    ``users`` are the roles whose statements will be planned.
+    """
     with door.asking(conninfo, "lab") as connection:
         _check_major(connection.info.server_version // 10_000)
         settings = planner.read(connection)
         locale = planner.collation(connection)
         extensions = _extensions(connection)
         statistics = extended.read(connection)
+        rights = security.read(connection, users)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))
         lab.add_extensions(extensions)
+        lab.add_roles(rights)
         with dump.dumped(conninfo, seconds=seconds) as file:
             lab.notes += lab.load(file)
+        lab.secure()
         lab.carry(statistics)
         lab.prepare()
         stack.pop_all()

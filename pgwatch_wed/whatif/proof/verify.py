@@ -26,6 +26,7 @@ from pgwatch_wed.whatif.proof.stopwatch import NotRunError, Run, Shape, Stopwatc
 from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, QueryTruth, Verified, VerifyOptions
 
 _PREFIX = "pgwatch_wed_verify_"
+_BOUND = "row-level security binds the role that runs it, and the copy is read by another"
 _HURT = 1.2  # a query that takes longer than this multiple of its original time is hurt
 _LEAST_LOSS_MS = 0.2
 _PAYS = 20.0  # an index may hurt a query if others save this many times as much
@@ -59,6 +60,7 @@ class Task:
     text: str | None
     expected: frozenset[Candidate]
     reason: str = ""
+    is_bound: bool = False  # by policies that do not bind us: the copy would plan it otherwise
 
 
 def verify(
@@ -178,7 +180,10 @@ def _task(
     weight = query.calls if query.calls is not None else query.weight
     task = Task(query, weight, query.sql, frozenset())
     try:
-        task = replace(task, expected=oracle.plan(query, indexes).used)
+        plan = oracle.plan(query, indexes)
+        task = replace(task, expected=plan.used)
+        if oracle.is_bound(query, plan.tree):
+            return replace(task, text=None, reason=_BOUND, is_bound=True)
         if query.is_write:
             return replace(task, text=None, reason="it changes data, so it is only planned")
         if query.has_parameters:
@@ -247,12 +252,18 @@ class _Trial:
         text = task.text if task.text is not None else task.query.sql
         is_open = task.text is None and task.query.has_parameters
         try:
-            shape = self._watch.shape(text, has_parameters=is_open)
+            if task.is_bound:
+                shape = self._expected(task, kept)
+            else:
+                shape = self._watch.shape(text, has_parameters=is_open)
         except PlanError as error:
             self._not_run.setdefault(name, f"the copy cannot plan it: {error}")
-            names = frozenset(n for n, b in self._built.items() if b.index in task.expected)
-            shape = Shape("", names & kept, is_parallel=False)
+            shape = self._expected(task, kept)
         self._shapes[name, kept] = replace(shape, used=frozenset(map(_whole, shape.used)))
+
+    def _expected(self, task: Task, kept: Kept) -> Shape:
+        names = frozenset(n for n, b in self._built.items() if b.index in task.expected)
+        return Shape("", names & kept, is_parallel=False)
 
     def _measure(self, kept: Kept, names: Sequence[str]) -> None:
         """Run queries with only some of the indexes, those whose plan was not run before."""
