@@ -19,6 +19,14 @@ def table_of(snapshot: Snapshot, level: Level, name: Name) -> Table | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
+def may_mean(snapshot: Snapshot, level: Level, name: Name, table: Table) -> bool:
+    """Tell whether a column may belong to a table: a qualified one to that of its alias, another one to any with it."""
+    candidates = [r for r in level.relations if name.alias in (None, r.alias)]
+    return any(relation(snapshot, r) is table for r in candidates) and (
+        column(snapshot, table, name.column) is not None
+    )
+
+
 def relation(snapshot: Snapshot, wanted: Relation) -> Table | None:
     """Return the table of a FROM clause; see :func:`table`."""
     return table(snapshot, wanted.schema, wanted.name)

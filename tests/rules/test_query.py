@@ -505,6 +505,27 @@ def test_statements_without_the_partition_key_are_named(work: str) -> None:
     assert unpruned(work) == sorted(t for t in wanted if " or " not in t)
 
 
+def test_a_column_of_another_table_that_is_named_like_the_key_prunes_nothing(work: str) -> None:
+    run(
+        work,
+        *EVENTS,
+        "create table days as select 3 as kind, date '2026-02-01' as at, 1 as day_id",
+        "analyze days",
+    )
+    joined = (
+        "select count(*) from events e join days d on e.kind = d.kind where d.at = '2026-02-01'"
+    )
+    crossed = "select count(*) from events e join days d on e.kind = d.day_id and d.at > d.at - 1"
+    for text in (joined, crossed):
+        run(work, text, times=25)
+    assert [t.split(" where")[0] for t in unpruned(work)] == sorted(
+        [
+            joined.split(" where")[0],
+            "select count(*) from events e join days d on e.kind = d.day_id and d.at > d.at - $1",
+        ]
+    )
+
+
 def test_statements_that_prune_or_mean_the_whole_table_stay_silent(work: str) -> None:
     run(work, *EVENTS, "create table days as select date '2026-02-01' as at", "analyze days")
     for text in (

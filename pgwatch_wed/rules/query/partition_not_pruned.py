@@ -96,13 +96,14 @@ def _has_key(snapshot: Snapshot, level: Level, table: Table) -> bool:
         name.column
         for c in level.conditions
         for name in c.names
-        if _is_bare(snapshot, table, c)
+        if named.may_mean(snapshot, level, name, table)
+        and _is_bare(snapshot, table, c)
         and (
             c.operator in ("=", "in", "any")
             or (not by_hash and c.operator not in ("~~", "~~*", "other", "is not null"))
         )
     }
-    pruning |= {n.column for n in level.joins}
+    pruning |= {n.column for n in level.joins if named.may_mean(snapshot, level, n, table)}
     # hash partitioning needs all columns of the key, range and list the first
     return set(keys if by_hash else keys[:1]) <= pruning
 
