@@ -906,6 +906,7 @@ class CollationVersion:
     recorded: str | None
     actual: str | None
     index_oids: tuple[int, ...]
+    oid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

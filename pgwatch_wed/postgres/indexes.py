@@ -1,6 +1,6 @@
 """What several rules know about indexes: identity, coverage and protection."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Constraint, Index, Snapshot, Table, TableActivity
@@ -269,9 +269,16 @@ def covers_foreign_key(snapshot: Snapshot, index: Index, key: Constraint) -> boo
     demanded = index.predicate_not_null
     if demanded is None or not index.is_usable or not _leads(snapshot, index, wanted):
         return False
+    return is_implied(snapshot, index, demanded, key.columns)
+
+
+def is_implied(
+    snapshot: Snapshot, index: Index, demanded: Iterable[int], compared: Iterable[int]
+) -> bool:
+    """Tell whether columns are not null because they are compared by equality, or by declaration."""
     columns = (snapshot.column_by_key.get((index.table_oid, a)) for a in demanded)
     never_null = {c.attnum for c in columns if c is not None and c.is_not_null}
-    return set(demanded) <= set(key.columns) | never_null
+    return set(demanded) <= set(compared) | never_null
 
 
 def _compared(snapshot: Snapshot, key: Constraint) -> tuple[int, ...]:
@@ -295,13 +302,14 @@ def _leads(snapshot: Snapshot, index: Index, wanted: tuple[int, ...]) -> bool:
         and set(first) == set(wanted)
         and len(index.opclass_names[:n]) == n
         and all(
-            c in (0, _collation(snapshot, index.table_oid, a))
+            c in (0, collation(snapshot, index.table_oid, a))
             for a, c in zip(first, index.collations, strict=False)
         )
     )
 
 
-def _collation(snapshot: Snapshot, table_oid: int, attnum: int) -> int:
+def collation(snapshot: Snapshot, table_oid: int, attnum: int) -> int:
+    """Return the collation of a column; 0 if it has none."""
     column = snapshot.column_by_key.get((table_oid, attnum))
     return column.collation_oid if column else 0
 

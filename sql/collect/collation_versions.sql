@@ -4,7 +4,8 @@ select
     c.collprovider::text as provider,
     c.collversion as recorded,
     c.actual,
-    array(select jsonb_array_elements_text(c.indexes)::int8) as index_oids
+    array(select jsonb_array_elements_text(c.indexes)::int8) as index_oids,
+    c.oid::int8 as oid
 from (
     select
         c.*,

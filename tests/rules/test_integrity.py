@@ -91,6 +91,29 @@ def test_a_changed_default_collation_names_the_indexes_that_rely_on_it(
 
 
 @pytest.mark.pg(">= 17")
+def test_an_index_for_patterns_does_not_rely_on_a_named_collation(
+    every_pg: Server, every_db: str
+) -> None:
+    psql(
+        every_db,
+        """
+        create table t (a text collate pg_c_utf8, b text collate "C");
+        create index t_a on t (a);
+        create index t_pattern on t (a text_pattern_ops, b);
+        create index t_both on t (a text_pattern_ops, (a || 'x'));
+        set allow_system_table_mods = on;
+        update pg_collation set collversion = '0' where collname = 'pg_c_utf8';
+        """,
+    )
+    snapshot = collect(every_db)
+    (finding,) = report(snapshot, "integrity-collation-version").findings
+    assert sorted(o.name for o in finding.related) == ["t_a", "t_both"]
+    before = tuple(replace(c, oid=None) for c in snapshot.collation_versions)
+    (older,) = report(replace(snapshot, collation_versions=before), finding.rule).findings
+    assert sorted(o.name for o in older.related) == ["t_a", "t_both"]
+
+
+@pytest.mark.pg(">= 17")
 def test_a_changed_collation_that_no_index_uses_is_for_information(
     every_pg: Server, every_db: str
 ) -> None:

@@ -10,7 +10,9 @@ determine the severity: without any, it is info.
 
 ## Not reported
 Foreign keys whose columns are the leading columns of a valid B-tree, in any order; a hash index on a single column; a
-partial index whose predicate only requires the columns to be not null. Individual partitions: the constraint of the
+partial index whose predicate only requires the columns to be not null. Foreign keys of several columns with an index on some
+of them by which each check finds few rows: the planner uses it, and filters those; without statistics the verdict is
+unknown. Individual partitions: the constraint of the
 partitioned table is judged. Referencing tables so small that a full scan is as fast.
 
 ## Remedy
@@ -25,6 +27,7 @@ from pgwatch_wed import units
 from pgwatch_wed.facts import Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import referential
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies.indexes import IndexBuilder
 
@@ -40,6 +43,8 @@ class Limits:
 
     # If the referencing table has fewer rows, a full scan is as fast and an index would not be used.
     min_rows: int = 1_000
+    # An index on some of the columns will do if each check finds at most this many rows by it.
+    max_rows_per_check: float = referential.FEW_ROWS
     # At least this many rows are a warning, if rows of the referenced table are deleted.
     warn_rows: int = 10_000
     # At least this many deletes from the referenced table make it a warning.
@@ -55,8 +60,24 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             continue
         if ix.is_foreign_key_covered(snapshot, key):
             continue
-        if ix.rows(snapshot, table) >= limits.min_rows:
-            yield _finding(snapshot, key, table, builder, limits)
+        if ix.rows(snapshot, table) < limits.min_rows:
+            continue
+        if not referential.is_narrowed(snapshot, key, limits.max_rows_per_check):
+            yield _unknown(snapshot, key, table) or _finding(snapshot, key, table, builder, limits)
+
+
+def _unknown(snapshot: Snapshot, key: Constraint, table: Table) -> Unknown | None:
+    """Return why it is not known how far an index on some of the columns narrows the check down."""
+    found = referential.narrowing(snapshot, key)
+    unmeasured = [i for i in found if referential.rows_per_check(snapshot, i, key) is None]
+    if not unmeasured:
+        return None
+    return Unknown(
+        f"{unmeasured[0].name} has some of its columns, but without their statistics it is not known whether that is "
+        "enough",
+        f"ANALYZE {ident(table.schema, table.name)};",
+        ix.constraint_object(snapshot, key, table),
+    )
 
 
 def _finding(
@@ -77,8 +98,7 @@ def _finding(
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B,
         title=f"{table.qualified} ({', '.join(columns)}) refers to {referenced} without an index",
-        detail=f"Each row deleted from {referenced} {'requires' if deletes else 'would require'} a scan of all of "
-        f"{table.qualified}.",
+        detail=_detail(snapshot, key, table, referenced, deletes),
         evidence={
             "columns": list(columns),
             "on_delete": _ACTIONS.get(key.on_delete, key.on_delete),
@@ -91,6 +111,23 @@ def _finding(
         remedy=(script.remedy,),
         caveats=tuple(_caveats(deletes, is_advised=advised is not None)),
     )
+
+
+def _detail(
+    snapshot: Snapshot, key: Constraint, table: Table, referenced: str, deletes: int
+) -> str:
+    each = (
+        f"Each row deleted from {referenced} {'requires' if deletes else 'would require'} a scan of"
+    )
+    rows = {
+        i.name: n
+        for i in referential.narrowing(snapshot, key)
+        if (n := referential.rows_per_check(snapshot, i, key)) is not None
+    }
+    if not rows:
+        return f"{each} all of {table.qualified}."
+    best = min(rows, key=rows.__getitem__)
+    return f"{each} all of {table.qualified}, or of the {rows[best]:,.0f} rows that {best} finds by some of the columns."
 
 
 def _caveats(deletes: int, *, is_advised: bool) -> Iterator[str]:

@@ -30,9 +30,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pgwatch_wed.facts import Index, Snapshot
+from pgwatch_wed.facts import Constraint, Index, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres import referential
 from pgwatch_wed.remedies import indexes as rebuild
 from pgwatch_wed.rules import _trials, _use
 from pgwatch_wed.units import count, words
@@ -124,7 +125,9 @@ def _only_support(snapshot: Snapshot, index: Index, key_oid: int) -> bool:
     """Tell whether a foreign key would be left without an index: of several unused ones, keep one."""
     key = next(c for c in snapshot.constraints_of[index.table_oid] if c.oid == key_oid)
     covers = [
-        i for i in snapshot.indexes_of[index.table_oid] if ix.covers_foreign_key(snapshot, i, key)
+        i
+        for i in snapshot.indexes_of[index.table_oid]
+        if ix.covers_foreign_key(snapshot, i, key) or _narrows(snapshot, i, key)
     ]
     if index not in covers:
         return False
@@ -133,6 +136,12 @@ def _only_support(snapshot: Snapshot, index: Index, key_oid: int) -> bool:
         key=lambda i: (not (i.is_unique or ix.is_bound(i)), -ix.scans(snapshot, i), i.pages, i.oid),
     )
     return stays.oid == index.oid
+
+
+def _narrows(snapshot: Snapshot, index: Index, key: Constraint) -> bool:
+    """Tell whether `index-missing-fk` would report the foreign key without it."""
+    rows = referential.rows_per_check(snapshot, index, key)
+    return rows is not None and rows <= referential.FEW_ROWS
 
 
 def _finding(snapshot: Snapshot, index: Index, limits: Limits) -> Finding:

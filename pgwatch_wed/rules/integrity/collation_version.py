@@ -85,21 +85,22 @@ def _named(snapshot: Snapshot, collation: CollationVersion, limits: Limits) -> F
         Object("collation", name, database=snapshot.server.database, schema=schema),
         f"collation {collation.name}",
         (collation.recorded, collation.actual),
-        [i for i in indexes if i.access_method != "hash"],
+        _sorted_by(indexes, collation.oid),
         f"ALTER COLLATION {ident(schema, name)} REFRESH VERSION;",
         limits,
     )
 
 
-def _sorted_by(indexes: Iterable[Index], collation: int) -> list[Index]:
-    """Return the indexes whose order depends on a collation."""
+def _sorted_by(indexes: Iterable[Index], collation: int | None) -> list[Index]:
+    """Return the indexes whose order depends on a collation; None: of any other than the default."""
     return [
         i
         for i in indexes
         if i.kind != "I"
         and i.access_method != "hash"
         and any(
-            c == collation and not name.endswith("pattern_ops")
+            (c == collation if collation is not None else c not in (0, _DEFAULT_COLLATION))
+            and not name.endswith("pattern_ops")
             for c, name in zip(i.collations, i.opclass_names, strict=False)
         )
     ]
