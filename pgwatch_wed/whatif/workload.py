@@ -139,6 +139,7 @@ def _of_statement(found: Statement) -> Query | Rejected:
         calls=float(found.calls),
         total_ms=plan_time.most_ms(found),
         user=found.user or "",
+        rows=found.rows / max(found.calls, 1),
     )
 
 

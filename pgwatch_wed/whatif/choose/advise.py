@@ -13,6 +13,7 @@ from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import candidates, existing, naming, writes
 from pgwatch_wed.whatif.choose.candidates import CandidateOptions
 from pgwatch_wed.whatif.choose.explore import explore
+from pgwatch_wed.whatif.choose.measured import with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Pool
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.choose.search import Problem, Search
@@ -126,7 +127,7 @@ class Advisor:
         self._taken = taken or {}
         self._began = time.monotonic()
         self._judge = Judge(oracle.catalog, is_on=options.guard)
-        self._pool = Pool(lambda q, s: oracle.plan(q, s), self._judge)
+        self._pool = Pool(self._plan, self._judge)
         self._rejected: dict[str, str] = {}
         self._base: dict[str, float] = {}
         self._queries: list[Query] = []
@@ -170,7 +171,7 @@ class Advisor:
             return None
         began = time.monotonic()
         try:
-            plan = self._oracle.plan(query)
+            plan = self._plan(query)
         except PlanError as error:
             self._rejected[query.name] = f"it cannot be planned: {error}"
             return None
@@ -186,6 +187,9 @@ class Advisor:
         query = replace(query, weight=weight)
         self._pool.put(query, frozenset(), plan)
         return query
+
+    def _plan(self, query: Query, indexes: Configuration = frozenset()) -> Plan:
+        return with_measured_rows(self._oracle.plan(query, indexes), query, self._oracle.catalog)
 
     def _make_candidates(self) -> None:
         allowed = CandidateOptions(
