@@ -11,6 +11,11 @@ otherwise than the lab, because it has something that the lab lacks, or if the p
 parameters matches. C for GIN, GiST and BRIN, whose estimates are rough, and if most of a statement's time cannot be its
 plan's, but is waiting for locks, triggers or foreign keys: that time is not promised. What several indexes, or an index and
 an easier remedy, save together counts once. docs/benchmarks.md compares promised with measured gains.
+B, too, if the gain depends on
+which values are used: the measured rows differ from the average that the planner assumes, or a column is skewed. C if the
+statistics are outdated, missing or not visible, which ANALYZE, the first step of the remedy, corrects; or if the planner
+misestimates a statement's rows (`query-misestimate`). The rows that pg_stat_statements counts are the least that any plan
+fetches, whatever the planner expects.
 
 ## Not reported
 Indexes that an existing one covers, indexes on tiny tables, indexes whose write cost exceeds their gain, and indexes whose
@@ -34,8 +39,9 @@ from pgwatch_wed.findings import (
     Object,
     Unknown,
 )
+from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.remedies.indexes import AdvisedIndex, IndexBuilder
-from pgwatch_wed.rules import _gains
+from pgwatch_wed.rules import _gains, _trust
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext.reading import query
 from pgwatch_wed.units import count, share
@@ -69,6 +75,7 @@ class Limits:
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each suggested index that is worth it."""
     load = q.Load.of(snapshot)
+    yield from _trust.unseen(snapshot)
     for advised in IndexBuilder(snapshot).advised:
         saved = _saved(load, advised.advice)
         is_large = _share(advised.advice) >= limits.min_gain_share
@@ -109,6 +116,8 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
     snapshot, advice = load.snapshot, advised.advice
     columns = ", ".join(advice.columns)
     waiting, guessed = tuple(_waiting(load, advice)), tuple(_guessed(load, advice))
+    held = _trust.reservations(snapshot, advice)
+    first = {r.analyze for r in held if r.analyze is not None}
     return Finding(
         object=Object(
             "index",
@@ -120,7 +129,7 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
         severity=_gains.severity(
             saved, limits.warn_gain_share, limits.warn_ms_per_day, limits.min_warn_of_elapsed
         ),
-        grade=_grade(advice, waiting, guessed),
+        grade=max([_grade(advice, waiting, guessed), *(r.grade for r in held)]),
         title=f"An index on {advice.schema}.{advice.table} ({columns}) would serve "
         f"{count(len(advice.query_ids) or len(advice.queries), 'statement')}",
         detail=f"The planner would use it, which lowers the estimated cost of the whole workload by {share(_share(advice))}.",
@@ -136,8 +145,12 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
             "engine": advice.engine,
         },
         impact=Impact(gain=saved if saved.ms > 0 else None, effort=Effort.INDEX),
-        remedy=(advised.script.remedy,),
-        caveats=(*waiting, *guessed, *_joint(snapshot, advice), *advice.caveats, *advice.doubts),
+        remedy=(*map(maintenance.analyze, first), advised.script.remedy),
+        caveats=(
+            *(r.text for r in held),
+            *(*waiting, *guessed, *_joint(snapshot, advice)),
+            *(*advice.caveats, *advice.doubts),
+        ),
         related=tuple(_partners(snapshot, advice)),
     )
 

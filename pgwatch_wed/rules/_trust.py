@@ -1,0 +1,181 @@
+"""What makes the gain of an advised index less certain: old or missing statistics, wrong estimates, unknown values."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pgwatch_wed.facts import Column, MissingIndex, Snapshot, Statement, Table
+from pgwatch_wed.findings import Grade, Unknown
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import cardinality, named, statements
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.statistics import State, Statistics
+from pgwatch_wed.remedies import maintenance
+from pgwatch_wed.rules._comparison import Comparison, Likeness, Tolerance, compare
+from pgwatch_wed.sqltext.reading import query
+from pgwatch_wed.units import share
+
+# Statistics of a table of which this fraction has changed describe another table.
+_CHANGED = 0.3
+_TOLERANCE = Tolerance(min_ratio=9.0, min_difference=100.0, max_changed_share=_CHANGED)
+# A value this many times more common than the average makes the average meaningless.
+_SKEW = 10.0
+# Fewer rows need no index.
+_SMALL = 1_000
+# A statement with a smaller part of the time that an index concerns does not decide about it.
+_DECIDING = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A reason why a gain is not proven, the grade that is left, and the table to analyze first."""
+
+    grade: Grade
+    text: str
+    analyze: Table | None = None
+
+
+def reservations(snapshot: Snapshot, advice: MissingIndex) -> tuple[Reservation, ...]:
+    """Return what makes the gain of an index uncertain."""
+    table = named.table(snapshot, advice.schema, advice.table)
+    if table is None:
+        return ()
+    found = [*_of_table(snapshot, table, advice), *_of_statements(snapshot, advice)]
+    return tuple({r.text: r for r in found}.values())
+
+
+def unseen(snapshot: Snapshot) -> Iterator[Unknown]:
+    """Yield the tables that statements read, but that look empty to the planner since they were never analyzed."""
+    statistics = Statistics(snapshot)
+    readings = (query(s.text) for s in statements.queries(snapshot))
+    read = {
+        t.oid: t
+        for parsed in readings
+        if parsed is not None
+        for source in parsed.sources
+        if (t := named.relation(snapshot, source)) is not None
+    }
+    for table in read.values():
+        if ix.rows(snapshot, table) < _SMALL or cardinality.counted_rows(snapshot, table) > 0:
+            continue
+        if statistics.state(table, with_children=table.kind == "p") is State.NEVER:
+            yield Unknown(
+                f"{table.qualified} was never analyzed, so its size is not known to the planner",
+                maintenance.analyze(table).sql,
+                ix.table_object(snapshot, table),
+            )
+
+
+# Statistics
+
+
+def _of_table(snapshot: Snapshot, table: Table, advice: MissingIndex) -> Iterator[Reservation]:
+    state = Statistics(snapshot).state(table, with_children=table.kind == "p")
+    if state is State.NEVER:
+        text = f"{table.qualified} was never analyzed: the planner guesses. ANALYZE it, then run this again."
+        yield Reservation(Grade.C, text, table)
+        return
+    if state is State.UNKNOWN:
+        yield Reservation(
+            Grade.C, f"The statistics of {table.qualified} are not visible to this role."
+        )
+        return
+    yield from _outdated(snapshot, table)
+    yield from _without_statistics(snapshot, table, advice)
+
+
+def _outdated(snapshot: Snapshot, table: Table) -> Iterator[Reservation]:
+    changed = rows = 0.0
+    for oid in ix.partitions(snapshot, table.oid):
+        below = snapshot.table_by_oid.get(oid)
+        if below is not None and below.kind != "p":
+            changed += vac.changed_rows(snapshot, below)
+            rows += max(below.rows, 0.0)
+    if changed > _CHANGED * max(rows, 1.0):
+        text = (
+            f"The statistics of {table.qualified} are outdated: {changed:,.0f} rows have changed since it was analyzed, and it "
+            f"had {rows:,.0f}. ANALYZE it, then run this again: the planner may no longer use the index."
+        )
+        yield Reservation(Grade.C, text, table)
+
+
+def _without_statistics(
+    snapshot: Snapshot, table: Table, advice: MissingIndex
+) -> Iterator[Reservation]:
+    known = snapshot.statistics_by_key
+    lacking = [
+        name
+        for name in advice.columns
+        if (column := named.column(snapshot, table, name)) is not None
+        and (table.oid, column.attnum) not in known
+        and not _is_virtual(column)
+    ]
+    if lacking and "column_statistics:left-out" not in snapshot.missing:
+        text = f"{', '.join(lacking)} of {table.qualified} has no statistics: the planner guesses. ANALYZE the table first."
+        yield Reservation(Grade.C, text, table)
+
+
+def _is_virtual(column: Column) -> bool:
+    return column.generated == "v"
+
+
+# Statements
+
+
+def _of_statements(snapshot: Snapshot, advice: MissingIndex) -> Iterator[Reservation]:
+    plans = {p.query_id: p for p in snapshot.statement_plans}
+    for s in _deciding(snapshot, advice):
+        plan = plans.get(s.query_id)
+        if plan is None or plan.refused:
+            continue
+        result = compare(snapshot, s, plan, _TOLERANCE)
+        found = _of_comparison(s, result)
+        if found is not None:
+            yield found
+        elif result.outcome is Likeness.UNSEEN:
+            yield from _of_values(snapshot, s, advice)
+
+
+def _deciding(snapshot: Snapshot, advice: MissingIndex) -> Iterator[Statement]:
+    by_id: Mapping[int, Statement] = {
+        s.query_id: s for s in statements.of_users(snapshot) if s.query_id in set(advice.query_ids)
+    }
+    total = sum(s.total_exec_ms for s in by_id.values())
+    return (s for s in by_id.values() if s.calls and s.total_exec_ms >= _DECIDING * total)
+
+
+def _of_comparison(s: Statement, found: Comparison) -> Reservation | None:
+    numbers = f"The planner expects {found.expected:,.0f} rows of statement {s.query_id}, which returns {found.real:,.0f}"
+    match found.outcome:
+        case Likeness.WRONG:
+            text = (
+                f"{numbers}: correct its estimate first (query-misestimate), then run this again."
+            )
+            return Reservation(Grade.C, text)
+        case Likeness.UNCLEAR:
+            return Reservation(Grade.C, f"{numbers}, for a reason that is not known.")
+        case Likeness.EXPLAINED:
+            text = f"{numbers} with the values that are used: the plan and the gain depend on them."
+            return Reservation(Grade.B, text)
+        case _:
+            return None
+
+
+def _of_values(snapshot: Snapshot, s: Statement, advice: MissingIndex) -> Iterator[Reservation]:
+    """Yield a reservation if the index is on skewed columns, and nothing tells which of their values are used."""
+    parsed = query(s.text)
+    for level in parsed.levels if parsed else ():
+        for condition in level.conditions:
+            name = condition.column
+            table = named.table_of(snapshot, level, name) if name else None
+            if name is None or table is None or condition.operator != "=":
+                continue
+            column = named.column(snapshot, table, name.column)
+            if table.name != advice.table or column is None or name.column not in advice.columns:
+                continue
+            values = cardinality.spread(snapshot, table, column, _SKEW)
+            if values is not None and not values.is_even:
+                yield Reservation(
+                    Grade.B,
+                    f"The most common value of {name.column} has {share(values.highest)} of the rows, the average "
+                    f"{share(values.average)}: how much the index saves depends on the values that are used.",
+                )
