@@ -25,6 +25,7 @@ from pgwatch_wed.findings import (
 )
 from pgwatch_wed.postgres.statements import coverage
 from pgwatch_wed.redaction import REDACTED, with_names
+from pgwatch_wed.remedies import authority
 from pgwatch_wed.rules import Rule, all_rules
 
 Original = Callable[[str], str]
@@ -150,7 +151,8 @@ def judge(
             unknowns.append(each)
         else:
             docs = f"docs/rules/{rule.id}.md"
-            findings.append(replace(each, rule=rule.id, area=rule.area, docs=docs))
+            signed = authority.with_authority(snapshot, each)
+            findings.append(replace(signed, rule=rule.id, area=rule.area, docs=docs))
     return _verdict(rule, snapshot, findings, unknowns, database), tuple(findings)
 
 

@@ -133,13 +133,16 @@ class Remedy:
     """One step that is safe to paste.
 
     ``lock`` names the lock level and what it blocks; ``undo`` reverses the step, in SQL if that
-    is possible.
+    is possible. ``needs`` are the rights that it requires, and ``run_as`` says who has them if the role
+    that analyzed does not; both are filled in by :mod:`pgwatch_wed.remedies.authority`.
     """
 
     sql: str
     lock: str = "none"
     in_transaction: bool = True
     undo: str = ""
+    needs: str = ""
+    run_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

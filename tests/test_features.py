@@ -32,6 +32,9 @@ PROBES = {
     "has_transaction_timeout": "show transaction_timeout",
     "has_repack": "create table r (id int primary key); repack r; drop table r",
     "has_read_all_data": "select 'pg_read_all_data'::regrole",
+    "has_parameter_grants": "select from pg_parameter_acl",
+    "has_maintain": "select 'pg_maintain'::regrole",
+    "has_signal_of_autovacuum": "select 'pg_signal_autovacuum_worker'::regrole",
     "has_membership_options": "select inherit_option from pg_auth_members",
     "has_identity_of_partitioned_tables": "create table p (at int) partition by range (at); "
     "create table p_1 partition of p default; "

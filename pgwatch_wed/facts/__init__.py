@@ -74,6 +74,9 @@ from pgwatch_wed.facts.rows import (
     OtherRelation as OtherRelation,
 )
 from pgwatch_wed.facts.rows import (
+    OwnRights as OwnRights,
+)
+from pgwatch_wed.facts.rows import (
     PreparedTransaction as PreparedTransaction,
 )
 from pgwatch_wed.facts.rows import (
@@ -96,6 +99,9 @@ from pgwatch_wed.facts.rows import (
 )
 from pgwatch_wed.facts.rows import (
     RoleSetting as RoleSetting,
+)
+from pgwatch_wed.facts.rows import (
+    Schema as Schema,
 )
 from pgwatch_wed.facts.rows import (
     Sequence as Sequence,

@@ -76,6 +76,10 @@ class Features:
         """Tell whether the version of a database's default collation is recorded."""
         return self._since(15, "the recorded version of a database's default collation")
 
+    def has_parameter_grants(self) -> Feature:
+        """Tell whether the right to change a setting can be granted."""
+        return self._since(15, "GRANT ALTER SYSTEM ON PARAMETER")
+
     def has_generic_plans(self) -> Feature:
         """Tell whether EXPLAIN can plan a statement without values for its parameters."""
         return self._since(16, "EXPLAIN (GENERIC_PLAN)")
@@ -96,9 +100,17 @@ class Features:
         """Tell whether ALTER TABLE may give a partitioned table and its partitions an identity column."""
         return self._since(17, "identity columns of partitioned tables")
 
+    def has_maintain(self) -> Feature:
+        """Tell whether the right to VACUUM and REINDEX a table can be granted."""
+        return self._since(17, "the privilege MAINTAIN")
+
     def has_transaction_timeout(self) -> Feature:
         """Tell whether a role may have a transaction timeout, which would end ours."""
         return self._since(17, "transaction_timeout")
+
+    def has_signal_of_autovacuum(self) -> Feature:
+        """Tell whether there is a predefined role that may cancel autovacuum workers."""
+        return self._since(18, "the role pg_signal_autovacuum_worker")
 
     def has_repack(self) -> Feature:
         """Tell whether a table can be rewritten while it is in use."""

@@ -70,6 +70,37 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnRights:
+    """What the role that analyzes may do besides reading; empty for a superuser, who may do everything.
+
+    ``acts_as`` are the roles whose privileges it has, ``administers`` those that it may grant, ``parameters``
+    those that it may change by ALTER SYSTEM (15+), ``maintains`` others' tables that it may VACUUM (17+).
+    """
+
+    is_replication: bool
+    can_create_roles: bool
+    can_reload: bool
+    acts_as: tuple[str, ...] = ()
+    administers: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    maintains: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema: whether the role that analyzes may use it and create objects in it.
+
+    ``owners_without_create`` own tables in it, but may not create more, nor indexes.
+    """
+
+    name: str
+    owner: str
+    can_use: bool
+    can_create: bool
+    owners_without_create: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A row of pg_settings."""
 
@@ -499,6 +530,7 @@ class Table:
     has_triggers: bool
     tablespace: str | None
     access_method: str | None
+    can_select: bool = True
 
     @property
     def qualified(self) -> str:
@@ -872,6 +904,7 @@ class Sequence:
     owner_kind: str | None
     default_tables: tuple[int, ...]
     default_columns: tuple[int, ...]
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

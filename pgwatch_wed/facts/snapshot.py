@@ -33,6 +33,7 @@ from pgwatch_wed.facts.rows import (
     MissingIndex,
     NodeIndexUsage,
     OtherRelation,
+    OwnRights,
     PreparedTransaction,
     Publication,
     QueryCost,
@@ -41,6 +42,7 @@ from pgwatch_wed.facts.rows import (
     Replica,
     Role,
     RoleSetting,
+    Schema,
     Sequence,
     Server,
     Session,
@@ -123,6 +125,8 @@ class Snapshot:
     role_settings: tuple[RoleSetting, ...] = ()
     file_settings: tuple[FileSetting, ...] = ()
     roles: tuple[Role, ...] = ()
+    rights: tuple[OwnRights, ...] = ()
+    schemas: tuple[Schema, ...] = ()
     databases: tuple[Database, ...] = ()
     checkpoints: tuple[Checkpoints, ...] = ()
     wal: tuple[Wal, ...] = ()

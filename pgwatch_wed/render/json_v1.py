@@ -170,6 +170,8 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
         "lock": remedy.lock,
         "in_transaction": remedy.in_transaction,
         "undo": remedy.undo,
+        "needs": remedy.needs,
+        "run_as": remedy.run_as,
     }
 
 

@@ -7,6 +7,7 @@ from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, RuleVerdict, Severity, Verdict
 from pgwatch_wed.render.characters import visible
+from pgwatch_wed.render.steps import script
 
 
 def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> bytes:  # noqa: ARG001 - one form for all
@@ -47,6 +48,6 @@ def _case(verdict: RuleVerdict, findings: list[Finding]) -> ET.Element:
 
 
 def _paragraph(finding: Finding) -> str:
-    steps = "\n".join(r.sql for r in finding.remedy)
+    steps = "\n".join(map(script, finding.remedy))
     head = f"{finding.severity.value} {finding.grade.value} {finding.title}\n{finding.detail}"
     return f"{head}\n{steps}".strip()

@@ -60,6 +60,8 @@ def _section(finding: Finding) -> str:
         parts.append(fenced(remedy.sql))
         alone = "" if remedy.in_transaction else " Cannot run inside a transaction block."
         parts.append(f"Lock: {plain(remedy.lock)}.{alone}")
+        if remedy.run_as:
+            parts.append(f"Run as: {plain(remedy.run_as)}.")
         if remedy.undo:
             parts.append("Undo:\n\n" + fenced(remedy.undo))
     parts += [f"> {plain(c)}" for c in finding.caveats]

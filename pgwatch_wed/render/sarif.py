@@ -8,6 +8,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity
 from pgwatch_wed.render.characters import in_json
 from pgwatch_wed.render.json_v1 import plain
+from pgwatch_wed.render.steps import script
 from pgwatch_wed.rules import Rule, all_rules
 
 _LEVELS = {Severity.CRITICAL: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
@@ -58,7 +59,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(finding: Finding, places: dict[str, int]) -> dict[str, Any]:
-    remedy = "\n".join(r.sql for r in finding.remedy)
+    remedy = "\n".join(map(script, finding.remedy))
     message = f"{finding.title}. {finding.detail}" + (f"\n\n{remedy}" if remedy else "")
     result: dict[str, Any] = {
         "ruleId": finding.rule,

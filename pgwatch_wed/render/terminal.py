@@ -183,6 +183,8 @@ def _remedy(page: _Page, remedy: Remedy) -> None:
     page.code(remedy.sql)
     alone = "" if remedy.in_transaction else "; cannot run inside a transaction block"
     page.wrap(f"lock: {remedy.lock}{alone}", "   ", "2", hang="      ")
+    if remedy.run_as:
+        page.wrap(f"run as: {remedy.run_as}", "   ", "2", hang="      ")
     if remedy.undo:
         page.wrap(f"undo: {remedy.undo}", "   ", "2", hang="      ")
 

@@ -37,7 +37,7 @@ ORDER = (
     *("sessions", "lock_waits", "relation_locks", "lock_table", "vacuums", "index_builds"),
     *("prepared_transactions", "replicas", "slots", "recovery"),
     *("databases", "checkpoints", "wal", "io", "slru", "archiver"),
-    *("settings", "role_settings", "file_settings", "roles"),
+    *("settings", "role_settings", "file_settings", "roles", "rights", "schemas"),
     *(
         "tables",
         "other_relations",

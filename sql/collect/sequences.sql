@@ -17,10 +17,12 @@ select
     d.refobjsubid as owner_column,
     d.deptype::text as owner_kind,
     coalesce(f.tables, '{}') as default_tables,
-    coalesce(f.columns, '{}') as default_columns
+    coalesce(f.columns, '{}') as default_columns,
+    coalesce(o.rolname::text, c.relowner::text) as owner
 from pg_sequence s
 join pg_class c on c.oid = s.seqrelid
 join pg_namespace n on n.oid = c.relnamespace
+left join pg_roles o on o.oid = c.relowner
 left join pg_depend d
     on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.objsubid = 0
     and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i')

@@ -31,7 +31,8 @@ select
     x.objid is not null as is_in_extension,
     c.relhastriggers as has_triggers,
     s.spcname::text as tablespace,
-    m.amname::text as access_method
+    m.amname::text as access_method,
+    has_table_privilege(c.oid, 'SELECT') as can_select
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_roles o on o.oid = c.relowner
