@@ -28,11 +28,15 @@ create table app.child (more int) inherits (app.base);
 create function app.touch() returns trigger language plpgsql as 'begin new.note := null; return new; end';
 create trigger touch before update of status on app.orders for each row execute function app.touch();
 create view app.paying as select * from app.customers;
+create domain app.positive as int default 1 constraint is_positive check (value > 0);
+create domain app.even as app.positive not null check (value % 2 = 0);
 create materialized view app.totals as select status, count(*) from app.orders group by status;
 create unique index totals_status_idx on app.totals (status);
 create statistics app.order_stats (dependencies) on customer_id, status from app.orders;
 create sequence app.loose as smallint increment -1 minvalue -100 maxvalue 100 start 100 cycle;
-create table app.uses_loose (id int default nextval('app.loose'));
+create table app.uses_loose (
+    id int default nextval('app.loose'), n app.even, twice int generated always as (2 * n) stored
+);
 create publication pub for table app.orders;
 create subscription sub connection 'host=127.0.0.1 port=1' publication pub
     with (connect = false, enabled = false, slot_name = none);

@@ -14,6 +14,9 @@ from pgwatch_wed.facts.rows import (
     Column as Column,
 )
 from pgwatch_wed.facts.rows import (
+    ColumnDependent as ColumnDependent,
+)
+from pgwatch_wed.facts.rows import (
     ColumnStatistics as ColumnStatistics,
 )
 from pgwatch_wed.facts.rows import (
@@ -21,6 +24,9 @@ from pgwatch_wed.facts.rows import (
 )
 from pgwatch_wed.facts.rows import (
     Database as Database,
+)
+from pgwatch_wed.facts.rows import (
+    Domain as Domain,
 )
 from pgwatch_wed.facts.rows import (
     ExactBloat as ExactBloat,

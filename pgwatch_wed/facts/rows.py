@@ -698,6 +698,32 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnDependent:
+    """An object that uses a column of a number type: the type cannot be changed while it exists.
+
+    ``kind`` is one of view, materialized view, rule, policy, trigger, function, generated column.
+    """
+
+    table_oid: int
+    attnum: int
+    kind: str
+    schema: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain over a number; ``definition`` is CREATE DOMAIN with the checks of all domains below it."""
+
+    oid: int
+    schema: str
+    name: str
+    type: str
+    base_type: str
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnStatistics:
     """What ANALYZE collected, without any values: fractions 0…1, widths in bytes.
 

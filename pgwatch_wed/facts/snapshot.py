@@ -13,9 +13,11 @@ from pgwatch_wed.facts.rows import (
     Checkpoints,
     CollationVersion,
     Column,
+    ColumnDependent,
     ColumnStatistics,
     Constraint,
     Database,
+    Domain,
     ExactBloat,
     ExtendedStatistics,
     Extension,
@@ -152,6 +154,8 @@ class Snapshot:
     table_activity: tuple[TableActivity, ...] = ()
     columns: tuple[Column, ...] = ()
     implied_changes: tuple[ImpliedChange, ...] = ()
+    column_dependents: tuple[ColumnDependent, ...] = ()
+    domains: tuple[Domain, ...] = ()
     column_statistics: tuple[ColumnStatistics, ...] = ()
     extended_statistics: tuple[ExtendedStatistics, ...] = ()
     indexes: tuple[Index, ...] = ()
@@ -260,6 +264,19 @@ class Snapshot:
     def column_by_key(self) -> dict[tuple[int, int], Column]:
         """Columns by (table oid, attnum)."""
         return {(c.table_oid, c.attnum): c for c in self.columns}
+
+    @cached_property
+    def dependents_of(self) -> Mapping[tuple[int, int], tuple[ColumnDependent, ...]]:
+        """What uses a column of a number type, by (table oid, attnum)."""
+        found: dict[tuple[int, int], list[ColumnDependent]] = defaultdict(list)
+        for each in self.column_dependents:
+            found[each.table_oid, each.attnum].append(each)
+        return {key: tuple(rows) for key, rows in found.items()}
+
+    @cached_property
+    def domain_by_oid(self) -> dict[int, Domain]:
+        """Domains over numbers by the oid of the type."""
+        return {d.oid: d for d in self.domains}
 
     @cached_property
     def statistics_by_key(self) -> dict[tuple[int, int], ColumnStatistics]:

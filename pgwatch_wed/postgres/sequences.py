@@ -11,7 +11,15 @@ _INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
 _NUMERIC = re.compile(r"numeric\((\d+)(?:,(-?\d+))?\)\Z")
 BIGINT_MAX = 2**63 - 1
 
+_TYPE_ENDS = {"smallint": 2**15 - 1, "integer": 2**31 - 1}
+
 ColumnId = tuple[int, int]
+
+
+def end_of(sequence_type: str, *, is_ascending: bool) -> int:
+    """Return the last value that the type of a sequence allows."""
+    largest = _TYPE_ENDS.get(sequence_type, BIGINT_MAX)
+    return largest if is_ascending else -largest - 1
 
 
 def bounds(column: Column) -> tuple[int, int] | None:
@@ -116,6 +124,25 @@ class Feeds:
                 if column not in self.direct and column not in found:
                     found[column] = (target, clock)
                     open_.append((column, clock))
+        return found
+
+    def followers(self, key: ColumnId) -> tuple[ColumnId, ...]:
+        """Return the foreign keys that lead to a column and have a type that ends at the same value."""
+        known, clock = self.snapshot.column_by_key, self.direct[key]
+        end = clock.end_in(known[key])
+        found = self._referring.get(key, ())
+        return tuple(c for c in found if c in known and clock.end_in(known[c]) == end)
+
+    @cached_property
+    def _referring(self) -> dict[ColumnId, list[ColumnId]]:
+        """Map each key to the foreign keys that refer to it, directly or indirectly."""
+        found: dict[ColumnId, list[ColumnId]] = {}
+        for column in self.by_reference:
+            root, passed = column, set[ColumnId]()
+            while root in self.by_reference and root not in passed:  # references may be circular
+                passed.add(root)
+                root = self.by_reference[root][0]
+            found.setdefault(root, []).append(column)
         return found
 
     @cached_property

@@ -27,6 +27,8 @@ ROWS = {
     "other_relations": "table",
     "system_tables": "table",
     "columns": "column",
+    "column_dependents": "table",
+    "domains": "type",
     "extended_statistics": "statistics",
     "indexes": "index",
     "constraints": "constraint",

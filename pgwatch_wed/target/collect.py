@@ -49,6 +49,8 @@ ORDER = (
         "constraints",
         "columns",
         "implied_changes",
+        "column_dependents",
+        "domains",
     ),
     *("column_statistics", "extended_statistics", "sequences", "publications", "subscriptions"),
     *("collation_versions", "statements_info", "statements", "index_definitions"),

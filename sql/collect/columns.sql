@@ -5,7 +5,7 @@ select
     a.attname::text as name,
     a.atttypid::int8 as type_oid,
     format_type(a.atttypid, a.atttypmod) as type,
-    coalesce(b.typname, t.typname)::text as base_type,
+    coalesce(e.typname, b.typname, t.typname)::text as base_type,
     a.attlen::int as length,
     a.attalign::text as type_align,
     a.attstorage::text as type_storage,
@@ -31,5 +31,7 @@ join (
 ) c on c.oid = a.attrelid
 join pg_type t on t.oid = a.atttypid
 left join pg_type b on b.oid = t.typbasetype and t.typbasetype <> 0
+-- a domain over a domain
+left join pg_type e on e.oid = b.typbasetype and b.typbasetype <> 0
 where a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum

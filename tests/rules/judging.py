@@ -84,5 +84,6 @@ def undo(dsn: str, findings: Sequence[Finding]) -> None:
 def _execute(dsn: str, scripts: Sequence[str]) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for script in scripts:
-            for statement in () if script.startswith("--") else pglast.split(script):
+            is_comment = all(line.startswith("--") for line in script.splitlines())
+            for statement in () if is_comment else pglast.split(script):
                 connection.execute(statement.encode())

@@ -16,23 +16,25 @@ to, since the key fails first; integer keys without a sequence, whose largest va
 are not read. bigint does not run out.
 
 ## Remedy
-ALTER COLUMN … TYPE rewrites the table: fine for small tables in a maintenance window. For a large one, add a bigint column,
+ALTER COLUMN … TYPE, first for foreign keys that refer to the column; then the sequence gets the new range. For a domain, one over
+the wider type with the same checks is created. Views and other objects that use the column are listed: they have to be dropped
+first and created again. A column of a partition key cannot be changed, so there is no SQL for it. The change rewrites the table: fine for small tables in a maintenance window. For a large one, add a bigint column,
 keep it up to date with a trigger, fill existing rows in batches, and swap the two columns in one short transaction.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pgwatch_wed.facts import Column, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import sequences as sq
-from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies.widening import Widening, described
 from pgwatch_wed.units import count
 
-NEEDS = ("sequences", "columns", "tables", "constraints")
+NEEDS = ("sequences", "columns", "tables", "constraints", "column_dependents", "domains")
 PRIMARY_ONLY = True
 
-_WIDER: Mapping[str, str] = {"int2": "integer", "int4": "bigint"}
+_WIDTHS: Mapping[str, str] = {"int4": "integer", "int8": "bigint"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +68,20 @@ class _Case:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each column that will be too narrow."""
-    feeds = sq.Feeds(snapshot)
+    feeds, widening = sq.Feeds(snapshot), Widening(snapshot)
     for case in (*_direct(snapshot, feeds, limits), *_references(snapshot, feeds, limits)):
         severity = _severity(case, limits)
         if severity is not None:
-            yield _finding(snapshot, case, severity)
+            yield _finding(snapshot, widening, case, severity)
 
 
 def _direct(snapshot: Snapshot, feeds: sq.Feeds, limits: Limits) -> Iterator[_Case]:
-    referring = _referring(feeds)
     for key, clock in feeds.direct.items():
         column = snapshot.column_by_key[key]
         end = clock.end_in(column)
         if end is None or abs(end) >= sq.BIGINT_MAX or _stops_before(clock, end):
             continue
-        followers = tuple(
-            c
-            for c in referring.get(key, ())
-            if c in snapshot.column_by_key and clock.end_in(snapshot.column_by_key[c]) == end
-        )
-        yield from _case(snapshot, limits, key, clock, end, None, followers)
-
-
-def _referring(feeds: sq.Feeds) -> dict[sq.ColumnId, list[sq.ColumnId]]:
-    """Map each key to the foreign keys that refer to it, directly or indirectly."""
-    found: dict[sq.ColumnId, list[sq.ColumnId]] = {}
-    for column in feeds.by_reference:
-        root, passed = column, set[sq.ColumnId]()
-        while root in feeds.by_reference and root not in passed:  # references may be circular
-            passed.add(root)
-            root = feeds.by_reference[root][0]
-        found.setdefault(root, []).append(column)
-    return found
+        yield from _case(snapshot, limits, key, clock, end, None, feeds.followers(key))
 
 
 def _stops_before(clock: sq.SequencePosition, end: int) -> bool:
@@ -144,7 +128,7 @@ def _severity(case: _Case, limits: Limits) -> Severity | None:
     return Severity.INFO if case.share >= limits.info_share else None
 
 
-def _finding(snapshot: Snapshot, case: _Case, severity: Severity) -> Finding:
+def _finding(snapshot: Snapshot, widening: Widening, case: _Case, severity: Severity) -> Finding:
     table, column, sequence = case.table, case.column, case.clock.sequence
     left = case.clock.left(case.end)
     aim = snapshot.column_by_key.get(case.target) if case.target else None
@@ -178,14 +162,12 @@ def _finding(snapshot: Snapshot, case: _Case, severity: Severity) -> Finding:
             "used_share": round(case.share, 4),
             "values_left": left,
             "days_left": round(case.days, 1) if case.days is not None else None,
+            "used_by": _dependents(widening, case),
             "refers_to": f"{aimed.qualified}.{aim.name}" if aim and aimed else None,
         },
         impact=Impact(risk="inserts fail with “integer out of range” once the type is exhausted"),
-        remedy=tuple(_remedy(snapshot, case)),
-        caveats=(
-            "It rewrites the table and its indexes; for a large table, fill a new column in batches and swap.",
-            "Views, functions and clients that depend on the old type must be changed as well.",
-        ),
+        remedy=_remedy(snapshot, widening, case),
+        caveats=tuple(_caveats(widening, case)),
     )
 
 
@@ -200,30 +182,26 @@ def _related(snapshot: Snapshot, case: _Case) -> Iterator[Object]:
             yield Object("column", name, database=database, schema=table.schema, table=table.name)
 
 
-def _remedy(snapshot: Snapshot, case: _Case) -> Iterator[Remedy]:
-    """Yield the foreign keys first: a wide one may refer to a narrow key, but not vice versa."""
-    for oid, attnum in case.followers:
-        table = snapshot.table_by_oid.get(oid)
-        if table is not None:
-            yield _widen(table, snapshot.column_by_key[oid, attnum])
-    sequence = case.clock.sequence
-    own = _widen(case.table, case.column)
-    ends = not case.clock.comes_before(case.end, case.clock.own_end)
-    wider = _wider(case.column)
-    if ends and case.target is None and sequence.type != "bigint" and wider != "numeric":
-        change = f"ALTER SEQUENCE {ident(sequence.schema, sequence.name)} AS {wider};"
-        own = replace(own, sql=f"{own.sql}\n{change}")
-    yield own
+def _remedy(snapshot: Snapshot, widening: Widening, case: _Case) -> tuple[Remedy, ...]:
+    keys = (*case.followers, (case.table.oid, case.column.attnum))
+    if any(map(widening.obstacle, keys)):
+        return ()
+    if case.target is None:
+        return widening.remedies(keys, case.clock)
+    aim = snapshot.column_by_key.get(case.target)
+    least = _WIDTHS.get(aim.base_type, "smallint") if aim is not None else "smallint"
+    return widening.remedies(keys, None, least)
 
 
-def _wider(column: Column) -> str:
-    return _WIDER.get(column.base_type, "numeric")
+def _caveats(widening: Widening, case: _Case) -> Iterator[str]:
+    for key in (*case.followers, (case.table.oid, case.column.attnum)):
+        obstacle = widening.obstacle(key)
+        if obstacle:
+            yield f"{obstacle[0].upper()}{obstacle[1:]}"
+    yield "It rewrites the table and its indexes; for a large table, fill a new column in batches and swap."
+    yield "Functions and clients that expect the old type must be changed as well."
 
 
-def _widen(table: Table, column: Column) -> Remedy:
-    change = f"ALTER TABLE {ident(table.schema, table.name)} ALTER COLUMN {ident(column.name)} TYPE"
-    return Remedy(
-        sql=f"{change} {_wider(column)};",
-        lock="ACCESS EXCLUSIVE on the table while it and its indexes are rewritten: blocks all reads and writes",
-        undo=f"{change} {column.type};",
-    )
+def _dependents(widening: Widening, case: _Case) -> list[str]:
+    keys = (*case.followers, (case.table.oid, case.column.attnum))
+    return list(dict.fromkeys(described(d) for key in keys for d in widening.dependents(key)))

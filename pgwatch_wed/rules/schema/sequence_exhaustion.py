@@ -12,21 +12,21 @@ the column; sequences that have not been used. If the role may not read a sequen
 
 ## Remedy
 ALTER SEQUENCE … NO MAXVALUE, or AS bigint if the sequence's own type is the limit. A limit that was set on purpose, such as
-a range shared between servers, calls for another range instead.
+a range shared between servers, calls for another range instead. If the type of a column that it feeds would end soon after, the
+column is changed as for `schema-int-overflow`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import sequences as sq
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies.widening import Widening, restored
 
-NEEDS = ("sequences", "columns", "tables")
+NEEDS = ("sequences", "columns", "tables", "constraints", "column_dependents", "domains")
 PRIMARY_ONLY = True
-
-_TYPE_ENDS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each sequence that is close to its own limit."""
+    feeds, widening = sq.Feeds(snapshot), Widening(snapshot)
     fed: dict[int, list[sq.ColumnId]] = {}
-    for key, clock in sq.Feeds(snapshot).direct.items():
+    for key, clock in feeds.direct.items():
         fed.setdefault(clock.sequence.oid, []).append(key)
     for sequence in snapshot.sequences:
         clock = sq.SequencePosition(sequence)
@@ -52,7 +53,13 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         columns = fed.get(sequence.oid, [])
         share = clock.share(clock.own_end)
         if share >= limits.info_share and not _type_ends_first(snapshot, clock, columns):
-            yield _finding(snapshot, clock, columns, share, limits)
+            found = _finding(snapshot, clock, columns, share, limits)
+            wide = [
+                step
+                for key in _next_to_end(snapshot, clock, columns, limits)
+                for step in _widened(widening, (*feeds.followers(key), key))
+            ]
+            yield replace(found, remedy=(*found.remedy, *wide) if found.remedy else ())
 
 
 def _type_ends_first(
@@ -118,10 +125,8 @@ def _column(snapshot: Snapshot, key: sq.ColumnId) -> str:
 def _remedy(clock: sq.SequencePosition) -> Iterator[Remedy]:
     sequence = clock.sequence
     name = ident(sequence.schema, sequence.name)
-    word = "MAXVALUE" if clock.is_ascending else "MINVALUE"
-    largest = _TYPE_ENDS.get(sequence.type, sq.BIGINT_MAX)
-    if clock.own_end not in (largest, -largest - 1):
-        change = f"NO {word}"
+    if clock.own_end != sq.end_of(sequence.type, is_ascending=clock.is_ascending):
+        change = "NO MAXVALUE" if clock.is_ascending else "NO MINVALUE"
     elif sequence.type != "bigint":
         change = "AS bigint"
     else:
@@ -129,5 +134,19 @@ def _remedy(clock: sq.SequencePosition) -> Iterator[Remedy]:
     yield Remedy(
         sql=f"ALTER SEQUENCE {name} {change};",
         lock="SHARE ROW EXCLUSIVE on the sequence: briefly blocks nextval()",
-        undo=f"ALTER SEQUENCE {name} AS {sequence.type} {word} {clock.own_end};",
+        undo=restored(sequence),
     )
+
+
+def _next_to_end(
+    snapshot: Snapshot, clock: sq.SequencePosition, columns: list[sq.ColumnId], limits: Limits
+) -> Iterator[sq.ColumnId]:
+    """Yield the columns whose type is the next to end, soon after the sequence would have ended."""
+    for key in columns:
+        end = clock.end_in(snapshot.column_by_key[key])
+        if end is not None and abs(end) < sq.BIGINT_MAX and clock.share(end) >= limits.info_share:
+            yield key
+
+
+def _widened(widening: Widening, keys: tuple[sq.ColumnId, ...]) -> tuple[Remedy, ...]:
+    return () if any(map(widening.obstacle, keys)) else widening.remedies(keys, None)

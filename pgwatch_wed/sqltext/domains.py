@@ -1,0 +1,35 @@
+"""CREATE DOMAIN as text: rewritten for another base type."""
+
+from typing import Any
+
+from pglast import ast
+from pglast.stream import RawStream
+
+from pgwatch_wed.sqltext import trees
+
+_INTEGERS = frozenset(("int2", "int4"))
+
+
+def of_type(definition: str, name: tuple[str, str], base: str) -> str:
+    """Return the statements that create such a domain with another name and type."""
+    statements = trees.parse(definition)
+    wanted = trees.parse(f"SELECT NULL::{base}")[0].targetList[0].val.typeName
+    words = tuple(ast.String(sval=part) for part in name)
+    for statement in statements:
+        if isinstance(statement, ast.CreateDomainStmt):
+            statement.domainname = words
+            statement.typeName = wanted
+        elif isinstance(statement, ast.AlterDomainStmt):
+            statement.typeName = words
+        _widen_casts(statement, wanted)
+    return "\n".join(f"{RawStream()(statement)};" for statement in statements)
+
+
+def _widen_casts(statement: Any, wanted: ast.TypeName) -> None:
+    """Let checks of VALUE::integer accept what the new type holds."""
+    for node in trees.walk(statement):
+        if not isinstance(node, ast.TypeCast) or not isinstance(node.arg, ast.ColumnRef):
+            continue
+        kind = node.typeName
+        if kind is not None and not kind.arrayBounds and trees.names(kind.names)[-1] in _INTEGERS:
+            node.typeName = wanted
