@@ -13,20 +13,22 @@ Tables with a unique index on NOT NULL columns, which is a key in all but name; 
 materialized views.
 
 ## Remedy
-Make the columns that identify a row the primary key. If there are none, add an identity column; on a large table, that
-rewrites it.
+NOT NULL for the columns of a unique index; or a unique index, built concurrently, on a column that gets its values from a sequence,
+and a primary key with it. If no such columns are known, a new identity column; on a large table, that rewrites it. The key of a
+partitioned table includes the partition columns and cannot be built concurrently. Children of a table get the new column and a key
+on it together with their parent.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot, Table
-from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import keys
-from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies.primary_key import PrimaryKeys
 
-NEEDS = ("tables", "columns", "indexes", "constraints")
+NEEDS = ("tables", "columns", "indexes", "constraints", "sequences")
 PRIMARY_ONLY = True
 
 
@@ -37,9 +39,26 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
     """Yield a finding for each table without a key."""
-    for table in snapshot.tables:
-        if table.kind in ("r", "p") and not table.is_partition and not _has_key(snapshot, table):
-            yield _finding(snapshot, table)
+    makers = PrimaryKeys(snapshot)
+    lacking = {
+        t.oid: t
+        for t in snapshot.tables
+        if t.kind in ("r", "p") and not t.is_partition and not _has_key(snapshot, t)
+    }
+    # children get the new column of their parent, and a key on it
+    new = {oid for oid, t in lacking.items() if makers.adds_column(t)}
+    for oid, table in lacking.items():
+        if oid not in new or table.parent_oid not in new:
+            yield _finding(snapshot, makers, table, tuple(_children(snapshot, table, new)))
+
+
+def _children(snapshot: Snapshot, table: Table, new: set[int]) -> Iterator[Table]:
+    """Yield the inheritance children, at every level, that get a column together with the table."""
+    if table.kind == "r" and table.oid in new:
+        for child in snapshot.partitions_of[table.oid]:
+            if child.oid in new:
+                yield child
+                yield from _children(snapshot, child, new)
 
 
 def _has_key(snapshot: Snapshot, table: Table) -> bool:
@@ -48,10 +67,14 @@ def _has_key(snapshot: Snapshot, table: Table) -> bool:
     ) or any(c.kind == "p" for c in snapshot.constraints_of[table.oid])
 
 
-def _finding(snapshot: Snapshot, table: Table) -> Finding:
+def _finding(
+    snapshot: Snapshot, makers: PrimaryKeys, table: Table, children: tuple[Table, ...]
+) -> Finding:
     rows = ix.rows(snapshot, table)
+    obstacle = makers.obstacle(table)
     return Finding(
         object=ix.table_object(snapshot, table),
+        related=tuple(ix.table_object(snapshot, child) for child in children),
         severity=Severity.INFO,
         grade=Grade.B,
         title=f"{table.qualified} has no primary key",
@@ -62,34 +85,9 @@ def _finding(snapshot: Snapshot, table: Table) -> Finding:
             "is_partitioned": table.kind == "p",
         },
         impact=Impact(risk="duplicate rows; no logical replication of updates and deletes"),
-        remedy=tuple(_remedy(snapshot, table)),
-        caveats=("If some columns already identify a row, make them the primary key instead.",),
+        remedy=() if obstacle else (makers.remedy(table, children),),
+        caveats=(
+            *((obstacle,) if obstacle else ()),
+            "If other columns already identify a row, make them the primary key instead.",
+        ),
     )
-
-
-def _remedy(snapshot: Snapshot, table: Table) -> Iterator[Remedy]:
-    """Yield an identity column as key; a partitioned table's key must include the partition columns."""
-    partition_columns = snapshot.column_names(table.oid, table.partition_columns)
-    may_have_identity = snapshot.server.features.has_identity_of_partitioned_tables()
-    if table.kind == "p" and (not may_have_identity or 0 in table.partition_columns):
-        return
-    taken = {c.name for c in snapshot.columns_of[table.oid]}
-    for child in ix.partitions(snapshot, table.oid):
-        taken |= {c.name for c in snapshot.columns_of[child]}
-    name = next(n for n in _names(table) if n not in taken)
-    columns = ", ".join(ident(c) for c in (name, *dict.fromkeys(partition_columns)))
-    where = ident(table.schema, table.name)
-    yield Remedy(
-        sql=f"ALTER TABLE {where} ADD COLUMN {ident(name)} bigint GENERATED ALWAYS AS IDENTITY, "
-        f"ADD PRIMARY KEY ({columns});",
-        lock="ACCESS EXCLUSIVE on the table while it is rewritten: blocks all reads and writes",
-        undo=f"ALTER TABLE {where} DROP COLUMN {ident(name)};",
-    )
-
-
-def _names(table: Table) -> Iterator[str]:
-    yield from ("id", "row_id", f"{table.name[:60]}_id")
-    number = 2
-    while True:
-        yield f"row_id{number}"
-        number += 1
