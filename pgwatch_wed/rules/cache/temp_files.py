@@ -136,9 +136,8 @@ def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Li
         object=Object("database", database.name, database=database.name),
         severity=Severity.WARNING if daily >= limits.warn_bytes_per_day else Severity.INFO,
         grade=Grade.B,
-        title=f"Queries wrote {units.size(written)} to temporary files in {database.name}",
-        detail="Their sorts, hashes or intermediate results did not fit into work_mem. "
-        + _who(writers),
+        title=f"{units.size(written)} of temporary files were written in {database.name}",
+        detail="Sorts, hashes or intermediate results did not fit into work_mem. " + _who(writers),
         evidence={
             "temp_files": files,
             "temp_bytes": written,
@@ -153,7 +152,20 @@ def _finding(snapshot: Snapshot, database: Database, by_utility: int, limits: Li
             "queries": [texts[i] for i in named if i in texts],
         },
         impact=Impact(risk="statements write data to disk and read it back"),
+        caveats=()
+        if _are_all_counted(snapshot)
+        else (
+            "Queries wrote that much at most: a part of it may be from CREATE INDEX and other maintenance.",
+        ),
     )
+
+
+def _are_all_counted(snapshot: Snapshot) -> bool:
+    """Tell whether statements have been counted for as long as the files."""
+    statements_begin, files_begin = snapshot.statements_window.begins, snapshot.window.begins
+    if statements_begin is None or files_begin is None:
+        return False
+    return statements_begin <= files_begin
 
 
 def _spills(statement: Statement) -> bool:

@@ -6,7 +6,7 @@ larger cache.
 
 ## How sure we are
 A: measured, if track_io_timing is on. If it is off, the verdict is unknown. Parallel workers read at the same time, so their
-waits may add up to more than the statement's time.
+waits may add up to more than the statement's time: B and an upper bound, unless it is known to run without them.
 
 ## Not reported
 Statements with a small share of the load or little waiting; utility statements; statements that ran once.
@@ -71,14 +71,22 @@ def _io_ms(s: Statement) -> float:
     return s.blk_read_ms + s.blk_write_ms
 
 
+def _may_be_parallel(snapshot: Snapshot, s: Statement) -> bool:
+    """Tell whether the waits may be those of several processes; from 18 on, workers are counted."""
+    if s.parallel_workers_launched is not None:
+        return s.parallel_workers_launched > 0
+    return snapshot.setting_number("max_parallel_workers_per_gather") != 0
+
+
 def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
-    daily = load.least_per_day(_io_ms(s), s)
+    daily = load.least_per_day(min(_io_ms(s), s.total_exec_ms), s)
     part = min(_io_ms(s) / s.total_exec_ms, 1.0) if s.total_exec_ms > 0 else 1.0
+    is_bound = _may_be_parallel(load.snapshot, s)
     return Finding(
         object=load.object_of(s),
         severity=Severity.WARNING if daily >= limits.warn_io_ms_per_day else Severity.INFO,
-        grade=Grade.A,
-        title=f"It waits for I/O {part:.0%} of its time: {q.short(s)}",
+        grade=Grade.B if is_bound else Grade.A,
+        title=f"It waits for I/O {'up to ' if is_bound else ''}{part:.0%} of its time: {q.short(s)}",
         detail=f"Each call reads {count(round(s.shared_blks_read / s.calls), 'block')} that "
         f"{'is' if round(s.shared_blks_read / s.calls) == 1 else 'are'} not in shared buffers.",
         evidence={
