@@ -112,6 +112,10 @@ class Features:
         """Tell whether there is a predefined role that may cancel autovacuum workers."""
         return self._since(18, "the role pg_signal_autovacuum_worker")
 
+    def has_inherited_not_null(self) -> Feature:
+        """Tell whether NOT NULL of a child remembers if it is only inherited."""
+        return self._since(18, "NOT NULL as a constraint")
+
     def has_repack(self) -> Feature:
         """Tell whether a table can be rewritten while it is in use."""
         return self._since(19, "REPACK (CONCURRENTLY)")

@@ -46,8 +46,14 @@ def _of_indexes(snapshot: Snapshot, table: Table) -> Iterator[KeyCandidate]:
 
 
 def _fed(snapshot: Snapshot, table: Table) -> Iterator[KeyCandidate]:
-    """Yield columns that get their values from a sequence, unless a sample has found repeated ones."""
+    """Yield columns that get their values from a sequence, unless a sample has found repeated ones.
+
+    In parents and children, a key would make the column NOT NULL in other tables as well.
+    """
+    is_related = table.kind == "r" and (table.has_children or table.parent_oid is not None)
     for column in snapshot.columns_of[table.oid]:
+        if is_related and not column.is_not_null:
+            continue
         known = snapshot.statistics_by_key.get((table.oid, column.attnum))
         repeats = known is not None and known.n_distinct != -1
         if _is_fed(snapshot, table, column) and (is_empty(snapshot, table) or not repeats):

@@ -188,16 +188,26 @@ class PrimaryKeys:
         names = [c.name for c in columns if not c.is_not_null]
         if not names:
             return
-        parts = ", ".join(f"ALTER COLUMN {ident(n)} DROP NOT NULL" for n in names)
-        yield f"ALTER TABLE {ident(table.schema, table.name)} {parts};"
-        for oid in ix.partitions(self._snapshot, table.oid):
-            own = [
-                c.name for c in self._snapshot.columns_of[oid] if c.name in names and c.is_not_null
-            ]
-            if own and oid != table.oid:
-                child = self._snapshot.table_by_oid[oid]
-                again = ", ".join(f"ALTER COLUMN {ident(n)} SET NOT NULL" for n in own)
-                yield f"ALTER TABLE {ident(child.schema, child.name)} {again};"
+        parts = [self._snapshot.table_by_oid[o] for o in ix.partitions(self._snapshot, table.oid)]
+        if table.kind == "r" and not self._snapshot.server.features.has_inherited_not_null():
+            for part in parts:  # otherwise, the children would lose NOT NULL of their own
+                yield from _altered(
+                    part, "DROP", self._those(part, names, is_not_null=False), "ONLY "
+                )
+            return
+        yield from _altered(table, "DROP", names)
+        for part in parts[1:]:
+            yield from _altered(part, "SET", self._those(part, names, is_not_null=True))
+
+    def _those(self, table: Table, names: list[str], *, is_not_null: bool) -> list[str]:
+        own = self._snapshot.columns_of[table.oid]
+        return [c.name for c in own if c.name in names and c.is_not_null is is_not_null]
+
+
+def _altered(table: Table, verb: str, names: list[str], only: str = "") -> Iterator[str]:
+    if names:
+        parts = ", ".join(f"ALTER COLUMN {ident(n)} {verb} NOT NULL" for n in names)
+        yield f"ALTER TABLE {only}{ident(table.schema, table.name)} {parts};"
 
 
 def _listed(columns: tuple[Column, ...]) -> str:
