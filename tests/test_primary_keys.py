@@ -4,10 +4,10 @@ import psycopg
 import pytest
 
 from pgwatch_wed.findings import Finding
+from tests.dumps import schema
 from tests.psql import psql
 from tests.rules.judging import apply, found, run, undo
 from tests.servers import Server
-from tests.test_index_scripts import schema
 
 RULE = "schema-no-primary-key"
 pytestmark = pytest.mark.edges

@@ -10,10 +10,10 @@ import pytest
 from pgwatch_wed.findings import Finding
 from pgwatch_wed.quote import ident
 from pgwatch_wed.target.collect import collect
+from tests.dumps import schema
 from tests.psql import psql
 from tests.rules.judging import apply, found, judged, run, undo
 from tests.servers import Server
-from tests.test_index_scripts import schema
 
 RULE = "schema-int-overflow"
 END = 2_147_483_647
