@@ -15,14 +15,21 @@ def of_type(definition: str, name: tuple[str, str], base: str) -> str:
     statements = trees.parse(definition)
     wanted = trees.parse(f"SELECT NULL::{base}")[0].targetList[0].val.typeName
     words = tuple(ast.String(sval=part) for part in name)
-    for statement in statements:
-        if isinstance(statement, ast.CreateDomainStmt):
-            statement.domainname = words
-            statement.typeName = wanted
-        elif isinstance(statement, ast.AlterDomainStmt):
-            statement.typeName = words
-        _widen_casts(statement, wanted)
-    return "\n".join(f"{RawStream()(statement)};" for statement in statements)
+    return "\n".join(f"{RawStream()(_renamed(s, words, wanted))};" for s in statements)
+
+
+def _renamed(statement: Any, name: tuple[ast.String, ...], wanted: ast.TypeName) -> Any:
+    _widen_casts(statement, wanted)
+    if isinstance(statement, ast.CreateDomainStmt):
+        return ast.CreateDomainStmt(
+            domainname=name,
+            typeName=wanted,
+            collClause=statement.collClause,
+            constraints=statement.constraints,
+        )
+    if isinstance(statement, ast.AlterDomainStmt):
+        statement.typeName = name
+    return statement
 
 
 def _widen_casts(statement: Any, wanted: ast.TypeName) -> None:
