@@ -3,20 +3,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import Column, MissingIndex, Snapshot, Statement, Table
+from pgwatch_wed.facts import MissingIndex, Snapshot, Statement, Table
 from pgwatch_wed.findings import Grade, Unknown
-from pgwatch_wed.postgres import autovacuum as vac
-from pgwatch_wed.postgres import cardinality, named, statements
+from pgwatch_wed.postgres import cardinality, named, reliability, statements
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres.statistics import State, Statistics
 from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.rules._comparison import Comparison, Likeness, Tolerance, compare
 from pgwatch_wed.sqltext.reading import query
-from pgwatch_wed.units import share
+from pgwatch_wed.units import count, share
 
-# Statistics of a table of which this fraction has changed describe another table.
-_CHANGED = 0.3
-_TOLERANCE = Tolerance(min_ratio=9.0, min_difference=100.0, max_changed_share=_CHANGED)
+_TOLERANCE = Tolerance(9.0, 100.0, reliability.MOST_CHANGED)
 # A value this many times more common than the average makes the average meaningless.
 _SKEW = 10.0
 # Fewer rows need no index.
@@ -39,7 +36,11 @@ def reservations(snapshot: Snapshot, advice: MissingIndex) -> tuple[Reservation,
     table = named.table(snapshot, advice.schema, advice.table)
     if table is None:
         return ()
-    found = [*_of_table(snapshot, table, advice), *_of_statements(snapshot, advice)]
+    flaws = (
+        Reservation(Grade.C, flaw.text, table if flaw.needs_analyze else None)
+        for flaw in reliability.flaws(snapshot, table, advice.columns)
+    )
+    found = [*flaws, *_of_statements(snapshot, advice)]
     return tuple({r.text: r for r in found}.values())
 
 
@@ -63,59 +64,6 @@ def unseen(snapshot: Snapshot) -> Iterator[Unknown]:
                 maintenance.analyze(table).sql,
                 ix.table_object(snapshot, table),
             )
-
-
-# Statistics
-
-
-def _of_table(snapshot: Snapshot, table: Table, advice: MissingIndex) -> Iterator[Reservation]:
-    state = Statistics(snapshot).state(table, with_children=table.kind == "p")
-    if state is State.NEVER:
-        text = f"{table.qualified} was never analyzed: the planner guesses. ANALYZE it, then run this again."
-        yield Reservation(Grade.C, text, table)
-        return
-    if state is State.UNKNOWN:
-        yield Reservation(
-            Grade.C, f"The statistics of {table.qualified} are not visible to this role."
-        )
-        return
-    yield from _outdated(snapshot, table)
-    yield from _without_statistics(snapshot, table, advice)
-
-
-def _outdated(snapshot: Snapshot, table: Table) -> Iterator[Reservation]:
-    changed = rows = 0.0
-    for oid in ix.partitions(snapshot, table.oid):
-        below = snapshot.table_by_oid.get(oid)
-        if below is not None and below.kind != "p":
-            changed += vac.changed_rows(snapshot, below)
-            rows += max(below.rows, 0.0)
-    if changed > _CHANGED * max(rows, 1.0):
-        text = (
-            f"The statistics of {table.qualified} are outdated: {changed:,.0f} rows have changed since it was analyzed, and it "
-            f"had {rows:,.0f}. ANALYZE it, then run this again: the planner may no longer use the index."
-        )
-        yield Reservation(Grade.C, text, table)
-
-
-def _without_statistics(
-    snapshot: Snapshot, table: Table, advice: MissingIndex
-) -> Iterator[Reservation]:
-    known = snapshot.statistics_by_key
-    lacking = [
-        name
-        for name in advice.columns
-        if (column := named.column(snapshot, table, name)) is not None
-        and (table.oid, column.attnum) not in known
-        and not _is_virtual(column)
-    ]
-    if lacking and "column_statistics:left-out" not in snapshot.missing:
-        text = f"{', '.join(lacking)} of {table.qualified} has no statistics: the planner guesses. ANALYZE the table first."
-        yield Reservation(Grade.C, text, table)
-
-
-def _is_virtual(column: Column) -> bool:
-    return column.generated == "v"
 
 
 # Statements
@@ -144,7 +92,10 @@ def _deciding(snapshot: Snapshot, advice: MissingIndex) -> Iterator[Statement]:
 
 
 def _of_comparison(s: Statement, found: Comparison) -> Reservation | None:
-    numbers = f"The planner expects {found.expected:,.0f} rows of statement {s.query_id}, which returns {found.real:,.0f}"
+    expected = count(round(found.expected), "row")
+    numbers = (
+        f"The planner expects {expected} of statement {s.query_id}, which returns {found.real:,.0f}"
+    )
     match found.outcome:
         case Likeness.WRONG:
             text = (

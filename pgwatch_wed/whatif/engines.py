@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.postgres import named, reliability
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies.indexes import IndexBuilder, drop
@@ -25,6 +26,8 @@ ENGINES = ("auto", "hypopg", "lab")
 
 # What scripts depend on: partitions, their indexes, and the names in use.
 _FACTS = ("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions")
+# What tells whether the statistics that plans rest on can be relied on.
+_RELIABILITY = ("settings", "table_activity", "columns", "column_statistics")
 _STATEMENTS = ("statements_info", "statements")
 _LIMITS = CollectLimits(max_texts=workload.MAX_STATEMENTS, max_text_chars=1_000_000)
 _ONLY_BY_ESTIMATE = "an index lowers its estimated cost, but was rejected by the verification"
@@ -76,8 +79,8 @@ def _read(conninfo: str, folder: Path | None) -> tuple[Workload, Snapshot]:
     """Return the workload of a directory, or by default of pg_stat_statements, and the target's snapshot."""
     if folder is not None:
         found = workload.from_folder(folder)
-        return found, collect(conninfo, only=_FACTS)
-    here = collect(conninfo, limits=_LIMITS, only=(*_FACTS, *_STATEMENTS))
+        return found, collect(conninfo, only=(*_FACTS, *_RELIABILITY))
+    here = collect(conninfo, limits=_LIMITS, only=(*_FACTS, *_RELIABILITY, *_STATEMENTS))
     return workload.from_snapshot(here, workload.MAX_STATEMENTS), here
 
 
@@ -118,9 +121,17 @@ def scripted(advice: Advice, here: Snapshot) -> Advice:
             one,
             script=builder.named(one.index.schema, one.index.table, one.ddl, one.name),
             drops=tuple(drop(here, index).sql for index in dropped),
+            caveats=(*_flaws(here, one), *one.caveats),
         )
 
     return replace(advice, indexes=tuple(map(with_script, advice.indexes)))
+
+
+def _flaws(here: Snapshot, one: IndexAdvice) -> Iterator[str]:
+    """Yield why the estimates of an index may be wrong."""
+    table = named.table(here, one.index.schema, one.index.table)
+    if table is not None and here.missing.keys().isdisjoint(_RELIABILITY):
+        yield from (flaw.text for flaw in reliability.flaws(here, table, one.index.columns))
 
 
 def _verified(

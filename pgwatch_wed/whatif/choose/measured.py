@@ -64,7 +64,14 @@ def _scan(tree: PlanNode) -> PlanNode | None:
 
 
 def _fetched(scan: PlanNode, table: CatalogTable) -> float:
-    """Return how many rows the planner expects to fetch: those of its index condition."""
+    """Return how many rows the planner expects to fetch: those of its index condition.
+
+    It combines bitmaps as if their conditions were independent, whatever it knows of the columns together.
+    """
+    bitmaps = [c for c in scan.get("Plans", ()) if c["Node Type"] == "BitmapAnd"]
+    if bitmaps:
+        shares = (float(c["Plan Rows"]) / table.rows for c in bitmaps[0].get("Plans", ()))
+        return max(1.0, table.rows * math.prod(shares))
     share = 1.0
     for term in terms.conditions(_condition(scan)).terms:
         column = table.columns.get(term.operand.column or "")
