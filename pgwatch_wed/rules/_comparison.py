@@ -29,6 +29,7 @@ from pgwatch_wed.sqltext.reading import Reading, query
 _MARGIN = 2.0
 # How many times more common than the average a value of an evenly distributed column may be.
 _SKEW = 3.0
+_ON_ITS_OWN = "Reset the statement's counters (pg_stat_statements_reset), and run this again after some calls."
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,20 @@ class _Comparing:
             tables=tables,
             is_unrestricted=not (level.conditions or level.others or level.equated),
         )
-        return _explained(self.snapshot, found, parsed, level)
+        result = _explained(self.snapshot, found, parsed, level)
+        return self._of_changing(result) if result.outcome is Likeness.WRONG else result
+
+    def _of_changing(self, found: Comparison) -> Comparison:
+        """Judge a statement on tables whose rows come and go: their number may have been any other."""
+        changing = [t for t in found.tables if _is_replaced(self.snapshot, t)]
+        if not changing:
+            return found
+        names = ", ".join(t.qualified for t in changing)
+        why = (
+            f"a call returns {found.real:,.1f} rows on average and the planner now expects {found.expected:,.0f}, but as "
+            f"many rows of {names} as it has were deleted meanwhile"
+        )
+        return replace(found, outcome=Likeness.UNCLEAR, reason=why, mend=_ON_ITS_OWN)
 
     def _differs(self, found: Comparison) -> bool:
         ratio = max(found.factor, 1 / found.factor)
@@ -212,6 +226,8 @@ class _Columns:
 
 def _explained(snapshot: Snapshot, found: Comparison, parsed: Reading, level: Level) -> Comparison:
     """Return a comparison of different numbers with the outcome that the possible values leave."""
+    if found.is_unrestricted and not found.groups and len(found.tables) == 1:
+        return replace(found, outcome=Likeness.EXPLAINED)  # all rows: only their number has changed
     if not parsed.parameters:
         return found
     if found.real < found.expected:
@@ -275,6 +291,13 @@ def _rarer(snapshot: Snapshot, found: Comparison, level: Level) -> Comparison:
         f"looked up that do not exist, or there are more of them than the {column.distinct:,.0f} that ANALYZE estimated",
         mend=f"SELECT count(DISTINCT {name}) FROM {where};",
     )
+
+
+def _is_replaced(snapshot: Snapshot, table: Table) -> bool:
+    """Tell whether as many rows were deleted as a table has."""
+    each = (snapshot.activity_by_oid.get(oid) for oid in ix.partitions(snapshot, table.oid))
+    deleted = sum(a.n_tup_del for a in each if a is not None)
+    return deleted > 0 and deleted >= cardinality.counted_rows(snapshot, table)
 
 
 def _is_fresh(snapshot: Snapshot, table: Table, tolerance: Tolerance) -> bool:
