@@ -141,7 +141,7 @@ def coverage(snapshots: Sequence[Snapshot], findings: Iterable[Finding]) -> Cove
     tooling = sum(_tooling_ms(s) for s in snapshots)
     load = total - tooling
     visible = sum(st.total_exec_ms for s in snapshots for st in of_users(s) if st.text is not None)
-    named = {q for f in findings for q in f.evidence.get("query_ids", ())}
+    named = {q for f in findings if _says_why(f) for q in f.evidence.get("query_ids", ())}
     explained = sum(
         st.total_exec_ms for s in snapshots for st in of_users(s) if st.query_id in named
     )
@@ -152,6 +152,12 @@ def coverage(snapshots: Sequence[Snapshot], findings: Iterable[Finding]) -> Cove
         hidden_statements=sum(i.hidden_entries for i in infos),
         evictions_per_hour=_evictions(snapshots[0]),
     )
+
+
+def _says_why(finding: Finding) -> bool:
+    """Tell whether a finding says more about its statements than what they cost."""
+    impact = finding.impact
+    return impact.cost is None or bool(finding.remedy or impact.risk)
 
 
 def _tooling_ms(snapshot: Snapshot) -> float:

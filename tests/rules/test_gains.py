@@ -150,3 +150,19 @@ def _change_behind_a_lock(dsn: str, change: str, seconds: float) -> None:
         threading.Event().wait(seconds)
         holder.rollback()
         waiter.join()
+
+
+@pytest.mark.pg("< 19")
+def test_a_range_whose_rows_were_counted_is_not_promised_as_half_a_percent(shop: str) -> None:
+    wide = "select a, b, note from events where id + 0 >= 0 and b between %s and %s"
+    narrow = "select b, note from events where a between %s and %s"
+    with psycopg.connect(shop, autocommit=True) as connection:
+        for number in range(30):
+            connection.execute(wide, [number * 10, number * 10 + 7000])
+            connection.execute(narrow, [number * 100, number * 100 + 3])
+    found = of_rule(report(snapshot_of(shop)), "index-missing")
+    assert [f.evidence["columns"][0] for f in found] == ["a"], (
+        "seven of ten rows are best read one by one"
+    )
+    assert found[0].grade is Grade.B
+    assert "depends on parameters" in " ".join(found[0].caveats)

@@ -71,7 +71,7 @@ def _finding(waits: locks.Waits, root: locks.Participant, name: Object, limits: 
         detail=f"It {locks.doing(snapshot, root)}.",
         evidence={
             "root": root,
-            "root_does": locks.doing(snapshot, root),
+            "root_state": locks.doing(snapshot, root),
             **(locks.evidence(snapshot, session) if session else {}),
             "holds": locks.held(snapshot, root),
             "waiting": queue,

@@ -99,5 +99,7 @@ def _finding(load: q.Load, s: Statement, limits: Limits) -> Finding:
             ),
             **load.evidence(s),
         },
-        impact=Impact(cost=load.time(_io_ms(s), s), risk="every call waits for the disk"),
+        impact=Impact(
+            cost=load.time(_io_ms(s), s), risk="every call reads what shared buffers do not hold"
+        ),
     )

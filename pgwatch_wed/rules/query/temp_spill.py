@@ -4,7 +4,8 @@
 A sort or hash that does not fit into work_mem is written to disk and read back, which is many times slower than memory.
 
 ## How sure we are
-A for the volume, which pg_stat_statements counts; C for the memory required. Rows on disk are more compact than in memory, so
+C: the volume is counted by pg_stat_statements, but not the memory that would be required, nor what it would save: a sort in
+memory saves the I/O, and is otherwise not always faster. Rows on disk are more compact than in memory, so
 about twice the bytes written per call are assumed for one sort; less is needed if several plan nodes spill, or one spills in
 several passes.
 
@@ -130,7 +131,7 @@ def _finding(load: q.Load, spill: _Spill, limits: Limits) -> Finding:
     return Finding(
         object=load.object_of(s),
         severity=Severity.WARNING if is_much else Severity.INFO,
-        grade=Grade.A,
+        grade=Grade.C,
         title=f"{units.size(worst.per_call)} of temporary files per call: {q.short(s)}",
         detail=f"work_mem is {units.size(worst.work_mem)}"
         + (f" for {worst.name}" if worst.name else "")

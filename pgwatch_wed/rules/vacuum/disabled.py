@@ -142,10 +142,8 @@ def _table(snapshot: Snapshot, table: Table, limits: Limits) -> Iterator[Finding
             "is_unlogged": table.persistence == "u",
             "last_vacuum": max(vacuums, default=None),
         },
-        impact=Impact(
-            bytes=sum(vac.dead_bytes(snapshot, h) for h in judged) or None,
-            risk="dead rows accumulate, and statistics become stale",
-        ),
+        # the space of dead rows counts once, in vacuum-dead-tuples
+        impact=Impact(risk="dead rows accumulate, and statistics become stale"),
         remedy=(_take_back(table, options),),
         caveats=(
             "If a scheduled job vacuums it, ignore this finding and state that as the reason.",

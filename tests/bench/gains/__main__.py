@@ -33,6 +33,12 @@ _MARKS = "<!-- promised and measured -->\n"
 _SEEDS = (0.11, 0.77)
 _SHOP = "gains_shop"
 _NOISE = 0.05
+_TABLES = "from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+_SIZE = b"select sum(pg_total_relation_size(oid)) " + _TABLES.encode()
+_REUSED = (
+    b"select sum(pg_table_size(oid) - (select sum(avail) from pg_freespace(oid))) "
+    + _TABLES.encode()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,10 @@ def _tried(server: servers.Server, case: Case) -> Iterator[Entry]:
     settings = [f"alter system set {each}" for each in _split(case.settings)]
     _execute(server.dsn(), *settings, "select pg_reload_conf()")
     try:
-        _execute(server.dsn(name), *_split(case.before))
+        for statement in _split(
+            case.before
+        ):  # each a session: its counters are then reported in order
+            _execute(server.dsn(name), statement)
         entry = _entry(server.dsn(name), case)
     finally:
         _execute(server.dsn(), "alter system reset all", "select pg_reload_conf()")
@@ -170,11 +179,9 @@ def _findings(dsn: str, case: Case) -> Sequence[Finding]:
 
 
 def _bytes(dsn: str, case: Case) -> int:
-    """Return what the relations take, or only their dead rows."""
-    whole = "select sum(pg_total_relation_size(oid)) from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
-    dead = "select sum((pgstattuple(oid)).dead_tuple_len) from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+    """Return what the relations take, or less of it: what new rows can reuse."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        row = connection.execute(dead if case.measures_dead_rows else whole).fetchone()
+        row = connection.execute(_REUSED if case.measures_reuse else _SIZE).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -21,7 +21,7 @@ class Case:
     loads: tuple[Load, ...]
     before: str = ""
     settings: str = ""
-    measures_dead_rows: bool = False
+    measures_reuse: bool = False
 
 
 def _index(name: str, *loads: Load, before: str = "", settings: str = "") -> Case:
@@ -150,6 +150,65 @@ CASES = (
         ),
     ),
     _index(
+        "skewed value, many of its rows returned",
+        Load(
+            "select id, total from orders where status = %s",
+            "select status from orders order by random()",
+        ),
+    ),
+    _index(
+        "skewed value, all of its rows added up",
+        Load(
+            "select sum(total) from orders where status = %s",
+            "select status from orders order by random()",
+        ),
+    ),
+    _index(
+        "skewed tenant, all of its rows read",
+        Load(
+            "select count(body) from events where tenant_id = %s",
+            "select tenant_id from events order by random()",
+        ),
+    ),
+    _index(
+        "wide range, rows returned",
+        Load(
+            "select id, seconds, body from events where at between %s and %s",
+            "select at, at + interval '40 days' from events where id < 90000 order by random()",
+        ),
+    ),
+    _index(
+        "wide range, rows added up",
+        Load(
+            "select sum(seconds), count(body) from events where at between %s and %s",
+            "select at, at + interval '40 days' from events where id < 90000 order by random()",
+        ),
+    ),
+    _index(
+        "skewed join, scattered rows",
+        Load(
+            "select sum(i.quantity * o.total) from items i join orders o on o.id = i.order_id where i.product_id = %s",
+            "select product_id from items order by random()",
+        ),
+    ),
+    _index(
+        "conditions on both sides of a join",
+        Load(
+            "select count(o.note) from orders o join customers c on c.id = o.customer_id where c.city = %s and o.status = %s",
+            "select c.city, o.status from orders o join customers c on c.id = o.customer_id order by random()",
+            20,
+        ),
+    ),
+    _index(
+        "window over all rows",
+        Load(
+            "select customer_id, id, row_number() over (partition by customer_id order by total desc, placed_at) from orders "
+            "order by 3 desc, 1 limit %s",
+            "select 10 + floor(50 * random())::int from generate_series(1, 100)",
+            10,
+        ),
+    ),
+    _index(
         "not exists",
         Load(
             "select count(*) from customers c where c.created_at > %s and not exists (select 1 from orders o where o.customer_id = c.id)",
@@ -209,7 +268,7 @@ CASES = (
         (
             Load(
                 "select status, count(*), sum(total), avg(total) from orders where customer_id between %s and %s group by status",
-                "select customer_id, customer_id + 100 from orders order by random()",
+                "select customer_id, (customer_id + 100)::int from orders order by random()",
             ),
         ),
         settings="jit = on; jit_above_cost = 1000; jit_optimize_above_cost = 2000; jit_inline_above_cost = 2000",
@@ -279,6 +338,6 @@ CASES = (
             ),
         ),
         before="alter table items set (autovacuum_enabled = off); update items set quantity = quantity + 1",
-        measures_dead_rows=True,
+        measures_reuse=True,
     ),
 )

@@ -1,6 +1,6 @@
 -- Skewed data: a few customers, tenants and products have most of the rows.
 create extension if not exists pg_stat_statements;
-create extension if not exists pgstattuple;
+create extension if not exists pg_freespacemap;
 select setseed(0.42);
 
 create table customers (
