@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check audit docs clean
+.PHONY: help demo test check audit docs bench-gains clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make check   lint, types, import directions, dependencies, dead code, spelling"
 	@echo "make audit   look for known vulnerabilities in the dependencies (queries the package index)"
 	@echo "make docs    regenerate the documentation of rules and the example report"
+	@echo "make bench-gains  try what reports advise, and compare promised with measured gains (half an hour)"
 	@echo "make clean   remove what the other targets created"
 
 $(READY): pyproject.toml constraints.txt
@@ -45,6 +46,9 @@ audit: $(READY)
 docs: $(READY)
 	$(BIN)/python -m pgwatch_wed.docs docs/rules
 	$(BIN)/python -m tools.example
+
+bench-gains: $(READY)
+	$(BIN)/python -m tests.bench.gains $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist db-analysis-results .pytest_cache .mypy_cache .ruff_cache

@@ -10,12 +10,11 @@ the time that each statement actually took. `db-analyze indexes --verify` measur
 otherwise than the lab, because it has something that the lab lacks, or if the planner had to guess how many rows a range of
 parameters matches. C for GIN, GiST and BRIN, whose estimates are rough, and if most of a statement's time cannot be its
 plan's, but is waiting for locks, triggers or foreign keys: that time is not promised. What several indexes, or an index and
-an easier remedy, save together counts once. docs/benchmarks.md compares promised with measured gains.
-B, too, if the gain depends on
-which values are used: the measured rows differ from the average that the planner assumes, or a column is skewed. C if the
-statistics are outdated, missing or not visible, which ANALYZE, the first step of the remedy, corrects; or if the planner
-misestimates a statement's rows (`query-misestimate`). The rows that pg_stat_statements counts are the least that any plan
-fetches, whatever the planner expects.
+an easier remedy, save together counts once. B, too, if the gain depends on which values are used: the measured rows differ
+from the average that the planner assumes, or a column is skewed. C if the statistics are outdated, missing or not visible,
+which ANALYZE, the first step of the remedy, corrects; or if the planner misestimates a statement's rows
+(`query-misestimate`). The rows that pg_stat_statements counts are the least that any plan fetches, whatever the planner
+expects. docs/benchmarks.md compares promised with measured gains.
 
 ## Not reported
 Indexes that an existing one covers, indexes on tiny tables, indexes whose write cost exceeds their gain, and indexes whose

@@ -24,7 +24,7 @@ from typing import Any
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement
-from pgwatch_wed.findings import Effort, Finding, Grade, Impact, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import memory as mem
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.quote import ident
@@ -147,7 +147,7 @@ def _finding(load: q.Load, spill: _Spill, limits: Limits) -> Finding:
             "roles_that_spill": [_evidence(r) for r in spill.roles[:_MAX_ROLES]],
             **load.evidence(s),
         },
-        impact=_impact(load, s, advised),
+        impact=_impact(load, s),
         remedy=tuple(_remedy(load.snapshot, r.name, r.wanted) for r in advised if r.name),
         caveats=(
             "Each sort and hash of each session may use that much: set it for this role only.",
@@ -168,17 +168,10 @@ def _evidence(role: _Role) -> dict[str, Any]:
     }
 
 
-def _impact(load: q.Load, s: Statement, advised: list[_Role]) -> Impact:
-    """Return the time for writing and reading the files, as far as it is measured, by the roles with a remedy."""
-    written = s.temp_blks_written * load.snapshot.server.block_size
-    part = sum(r.bytes for r in advised) / max(written, 1) if advised else 1.0
-    time = load.time(s.temp_blk_ms * part, s) if s.temp_blk_ms else None
-    return Impact(
-        gain=time if advised else None,
-        cost=None if advised else time,
-        effort=Effort.SETTING,
-        risk="every call writes data to disk and reads it back",
-    )
+def _impact(load: q.Load, s: Statement) -> Impact:
+    """Return the time for writing and reading the files, as far as it is measured: more memory may save it, or less."""
+    time = load.time(s.temp_blk_ms, s) if s.temp_blk_ms else None
+    return Impact(cost=time, risk="every call writes data to disk and reads it back")
 
 
 def _bound(snapshot: Snapshot, limits: Limits) -> float:
