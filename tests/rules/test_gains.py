@@ -160,9 +160,14 @@ def test_a_range_whose_rows_were_counted_is_not_promised_as_half_a_percent(shop:
         for number in range(30):
             connection.execute(wide, [number * 10, number * 10 + 7000])
             connection.execute(narrow, [number * 100, number * 100 + 3])
-    found = of_rule(report(snapshot_of(shop)), "index-missing")
-    assert [f.evidence["columns"][0] for f in found] == ["a"], (
-        "seven of ten rows are best read one by one"
-    )
-    assert found[0].grade is Grade.B
-    assert "depends on parameters" in " ".join(found[0].caveats)
+    snapshot = snapshot_of(shop)
+    found = of_rule(report(snapshot), "index-missing")
+    (narrow_one,) = [f for f in found if f.evidence["columns"][0] == "a"]
+    assert narrow_one.grade is Grade.B
+    assert "depends on parameters" in " ".join(narrow_one.caveats)
+    for other in found:
+        if other is not narrow_one:
+            assert other.impact.gain is not None
+            assert other.impact.gain.ms < 0.6 * spent(snapshot, "id +"), (
+                "seven of ten rows are read"
+            )
