@@ -21,15 +21,20 @@ ADMIN = {
 BY_ROWS = {"index-invalid": "could not create unique index"}
 # Empty space: VACUUM makes it available for reuse, and only the rewrite in the comment returns it.
 REWRITES = ("table-bloat", "toast-bloat")
-# What a remedy may bring up, if it is about an index that it has made, or about a related object.
+# What a remedy may bring up: about an index that it has made, about the same table or a related object, or about
+# what had a finding already.
 FOLLOWS = {
     ("index-duplicate", "index-unused"): "the one that stays is evaluated once the other is gone",
     ("index-redundant", "index-unused"): "the one that stays is evaluated once the other is gone",
+    ("index-duplicate", "index-redundant"): "a copy that was reported already, by the other rule",
+    ("index-redundant", "index-redundant"): "a copy that was reported already, by the other rule",
     ("index-missing-fk", "index-redundant"): "a prefix of the new index has become superfluous",
     (
         "index-incomplete",
         "index-duplicate",
     ): "a constraint's index is not attached: the parent could not be dropped",
+    ("index-incomplete", "index-unused"): "it can be used only from now on",
+    ("analyze-never", "index-null-heavy"): "this can be told only from statistics",
     ("vacuum-dead-tuples", "table-bloat"): "where dead rows were is empty space",
     ("vacuum-dead-tuples", "toast-bloat"): "where dead rows were is empty space",
 }
@@ -41,3 +46,4 @@ PENDING = {
     "table-bloat/bad-matview.sql": "rows that a session reports after its own ANALYZE are called stale",
     "schema-int-overflow/bad.sql": "the undo of a sequence's type",
 }
+PENDING_RULES = ("schema-no-primary-key", "schema-int-overflow")

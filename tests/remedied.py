@@ -52,11 +52,11 @@ end $$;
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A database in which a rule finds something that can be mended."""
+    """A database in which each of some rules finds something that can be mended."""
 
-    rule: str
+    rules: tuple[str, ...]
     sql: str
-    limits: Mapping[str, object] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     by_hand: str = ""  # why some of its findings have nothing to run
 
 
@@ -128,10 +128,11 @@ def world(server: Server, dsn: str, script: str) -> Iterator[str]:
 _AREAS = ("index", "schema", "vacuum", "integrity")
 
 
-def config(rule: str, limits: Mapping[str, object]) -> Config:
+def config(here: World) -> Config:
     """Return the configuration of a world: the rules about the database, and counters of any age."""
     only = {r.id for r in all_rules() if r.scope == "database" and r.area in _AREAS}
-    return parse({"only": sorted({*only, rule}), "window": 0, "rules": {rule: limits}}, rule)
+    only |= set(here.rules)
+    return parse({"only": sorted(only), "window": 0, "rules": here.limits}, "here")
 
 
 def is_prose(text: str) -> bool:
@@ -175,12 +176,15 @@ class Trial:
     found: Mapping[str, Finding]
 
     @classmethod
-    def begin(cls, server: Server, admin: str, owner: str, configuration: Config) -> "Trial":
-        """Look at what is there."""
+    def begin(
+        cls, server: Server, admin: str, owner: str, configuration: Config, now: State | None = None
+    ) -> "Trial":
+        """Look at what is there; ``now`` is the state, if it is known."""
         settle(server)
         snapshot = collect(admin)
         found = {f.id: f for f in analyse([snapshot], configuration).findings}
-        return cls(server, admin, owner, configuration, state(admin, server), snapshot, found)
+        before = state(admin, server) if now is None else now
+        return cls(server, admin, owner, configuration, before, snapshot, found)
 
     def faults(self, finding: Finding) -> Iterator[str]:
         """Try a remedy and its undo, and yield what is wrong with them."""
@@ -228,9 +232,10 @@ class Trial:
             return True
         if new.rule in excepted.YOUNG and self._is_new(new.object):
             return True
+        told = {*map(_table, (finding.object, *finding.related))}
+        found = {f.object for f in self.found.values()}
         about = (new.object, *new.related)
-        known = (finding.object, *finding.related)
-        is_near = any(o in known or self._is_new(o) for o in about)
+        is_near = any(_table(o) in told or o in found or self._is_new(o) for o in about)
         return (finding.rule, new.rule) in excepted.FOLLOWS and is_near
 
     def _is_new(self, given: Object) -> bool:
@@ -248,6 +253,10 @@ class Trial:
             yield f"the undo does not restore:\n{different}"
 
 
+def _table(given: Object) -> tuple[str | None, str]:
+    return given.schema, given.table or given.name
+
+
 def _last_resorts(finding: Finding) -> list[str]:
     """Return the rewrites that the comments of a remedy name."""
     lines = [line for step in finding.remedy for line in step.sql.splitlines()]
@@ -255,13 +264,14 @@ def _last_resorts(finding: Finding) -> list[str]:
 
 
 def trouble(server: Server, admin: str, owner: str, here: World) -> Iterator[str]:
-    """Yield what is wrong with the remedies and undos of what the rule of a world finds in it."""
-    configuration = config(here.rule, here.limits)
+    """Yield what is wrong with the remedies and undos of what the rules of a world find in it."""
+    configuration = config(here)
     trial = Trial.begin(server, admin, owner, configuration)
-    mine = [f for f in trial.found.values() if f.rule == here.rule]
-    if not mine:
-        yield f"{here.rule} finds nothing"
+    mine = [f for f in trial.found.values() if f.rule in here.rules]
+    yield from (f"{r} finds nothing" for r in here.rules if r not in {f.rule for f in mine})
     for finding in mine:
+        if finding.rule in excepted.PENDING_RULES:
+            continue
         name = f"{finding.rule} {finding.object.label} ({finding.severity})"
         if not is_for_machines(finding):
             if not here.by_hand:
@@ -270,4 +280,6 @@ def trouble(server: Server, admin: str, owner: str, here: World) -> Iterator[str
         faults = list(trial.faults(finding))
         steps = "".join(f"\n  {s.sql}\n  undo: {s.undo}" for s in finding.remedy)
         yield from (f"{name}: {fault}{steps}" for fault in faults)
-        trial = Trial.begin(server, admin, owner, configuration)
+        is_as_before = not faults and finding.rule not in excepted.NOT_RESTORED
+        now = trial.before if is_as_before else None
+        trial = Trial.begin(server, admin, owner, configuration, now)

@@ -9,6 +9,7 @@ from tests import excepted
 from tests.remedied import World, trouble, world
 from tests.servers import Server
 from tests.test_scenarios import BAD, FOLDER, directives, fits
+from tests.worlds import WORLDS
 
 pytestmark = pytest.mark.edges
 
@@ -33,12 +34,26 @@ def test_of_every_scenario(name: str, every_pg: Server, every_db: str) -> None:
     if not fits(path, every_pg.version):
         pytest.skip("the feature is not in this server")
     limits = [json.loads(text) for text in directives(path, "limits")]
+    rule = path.parent.name
     text, by_hand = path.read_text(encoding="utf-8"), " ".join(directives(path, "remedy"))
     check(
         every_pg,
         every_db,
-        World(path.parent.name, text, limits[0] if limits else {}, by_hand),
+        World((rule,), text, {rule: limits[0] if limits else {}}, by_hand),
     )
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_of_every_shape(name: str, pg: Server, db: str) -> None:
+    check(pg, db, WORLDS[name])
+
+
+# Where versions differ most; all shapes on all of them would take half an hour.
+@pytest.mark.parametrize("name", ["sub-partitioned", "foreign-table partition"])
+def test_of_shapes_on_other_servers(name: str, every_pg: Server, every_db: str) -> None:
+    if every_pg.local is not None:
+        pytest.skip("all shapes are tested there")
+    check(every_pg, every_db, WORLDS[name])
 
 
 def test_exceptions_name_rules() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.findings import Remedy
-from pgwatch_wed.quote import ident
+from pgwatch_wed.quote import ident, on_one_line
 from pgwatch_wed.remedies import locks as held
 
 NOTHING_VISIBLE = "-- nothing to undo: it removes only row versions that no transaction can see"
@@ -18,8 +18,7 @@ def remedies(snapshot: Snapshot, table: Table) -> tuple[Remedy, ...]:
     """
     if table.kind == "m":
         return (_refresh(table),)
-    # A comment ends at the end of the line, and a name may contain a newline.
-    name = " ".join(ident(table.schema, table.name).splitlines())
+    name = on_one_line(table.schema, table.name)
     lines = [f"VACUUM (ANALYZE) {ident(table.schema, table.name)};", *_rewrites(snapshot, name)]
     return (
         Remedy(
