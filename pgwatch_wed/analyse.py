@@ -10,6 +10,7 @@ from pgwatch_wed import __version__, units
 from pgwatch_wed.config import Config
 from pgwatch_wed.cures import counted_once
 from pgwatch_wed.facts import OtherRelation, Snapshot, Table
+from pgwatch_wed.facts.delta import spoken_for
 from pgwatch_wed.findings import (
     Coverage,
     Finding,
@@ -76,7 +77,7 @@ def analyse(
         target=_target(snapshots, target),
         window_begins=window.begins,
         window_ends=window.ends,
-        window_reason=window.reason,
+        window_reason="; ".join(filter(None, (window.reason, spoken_for(first)))),
         coverage=_coverage(snapshots, kept, config, original),
         verdicts=verdicts,
         findings=tuple(shown),

@@ -46,6 +46,12 @@ class SnapshotError(Error):
     """A snapshot file cannot be read: truncated, foreign, or from a newer version."""
 
 
+class DeltaError(Error):
+    """Two snapshots cannot be compared: of different servers or databases, or in the wrong order."""
+
+    exit_status = 2
+
+
 class RuleError(Error):
     """A module in the rules' folder is not a valid rule."""
 

@@ -1,7 +1,8 @@
 """No rule raises on any snapshot, the order of facts does not matter, files give back what they got."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from random import Random
 from types import UnionType
 from typing import Any, get_args, get_origin
 
@@ -12,6 +13,8 @@ from pgwatch_wed.analyse import analyse, judge
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Missing, Server, Snapshot, fact_names, fields
 from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.facts.counting import COUNTERS, Counters
+from pgwatch_wed.facts.delta import delta
 from pgwatch_wed.findings import Verdict
 from pgwatch_wed.rules import all_rules
 
@@ -113,6 +116,47 @@ def test_the_order_of_facts_does_not_matter(snapshot: Snapshot, seed: Any) -> No
         (v.rule, v.verdict) for v in two.verdicts
     ]
     assert sorted(f.id for f in one.findings) == sorted(f.id for f in two.findings)
+
+
+@settings(EASY, max_examples=20)
+@given(new=SNAPSHOTS, seed=st.integers(0, 1_000_000))
+def test_a_difference_is_never_negative(new: Snapshot, seed: int) -> None:
+    """Counters that rose, fell, came and went."""
+    random = Random(seed)
+    server = replace(new.server, taken_at=NOW + timedelta(days=1), system_identifier="1")
+    single: dict[str, Any] = {
+        name: tuple(counters.by_key(getattr(new, name)).values())
+        for name, counters in COUNTERS.items()
+    }
+    new = replace(new, server=server, settings=(), missing={}, **single)
+    earlier: dict[str, Any] = {
+        name: tuple(
+            _otherwise(row, counters, random) for row in getattr(new, name) if random.random() < 0.8
+        )
+        for name, counters in COUNTERS.items()
+    }
+    old = replace(new, server=replace(server, taken_at=NOW), **earlier)
+    found = delta(old, new)
+    for name, counters in COUNTERS.items():
+        possible = {
+            counters.key_of(row) for row in getattr(new, name) if _is_possible(counters, row)
+        }
+        for row in getattr(found, name):
+            assert counters.key_of(row) not in possible or _is_possible(counters, row)
+    assert all(share.known <= share.rows for share in found.delta_coverage)
+
+
+def _otherwise(row: Any, counters: Counters, random: Random) -> Any:
+    changed = {
+        name: max(value + random.choice((-3, 0, 0, 0, 5)), 0)
+        for name in counters.fields
+        if (value := getattr(row, name)) is not None
+    }
+    return replace(row, **changed)
+
+
+def _is_possible(counters: Counters, row: Any) -> bool:
+    return all((getattr(row, name) or 0) >= 0 for name in counters.fields)
 
 
 def _distinct(rows: tuple[Any, ...]) -> tuple[Any, ...]:

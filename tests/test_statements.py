@@ -28,7 +28,7 @@ def test_a_users_table_that_is_named_like_a_catalog_is_the_users(db: str) -> Non
 def test_users_statements_are_found_once_the_costliest_first(db: str) -> None:
     with psycopg.connect(db, autocommit=True) as connection:
         connection.execute("create extension pg_stat_statements")
-        connection.execute("select pg_sleep(0.05)")
+        connection.execute("select pg_sleep(0.7)")  # longer than CREATE EXTENSION may take
         connection.execute("set work_mem = '8MB'")
         connection.execute("select 1")
     snapshot = collect(db)

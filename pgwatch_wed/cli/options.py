@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from pgwatch_wed import config
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Severity
 from pgwatch_wed.render import formats
 
@@ -27,6 +28,7 @@ class Output:
     quiet: bool
     verbose: bool
     fail_on: str
+    since: tuple[Snapshot, ...] = ()
 
 
 class CommaList(click.ParamType[Any]):
@@ -130,6 +132,19 @@ def reporting(command: F) -> F:
     for option in reversed(_REPORTING):
         command = option(command)
     return command
+
+
+def comparing(command: F) -> F:
+    """Add the option that compares with an earlier snapshot."""
+    option = click.option(
+        "--since",
+        "since_files",
+        multiple=True,
+        type=click.Path(readable=False, path_type=Path),
+        metavar="FILE",
+        help="An earlier snapshot; only what was counted since then is evaluated (repeatable: one per database).",
+    )
+    return option(command)
 
 
 def build_config(

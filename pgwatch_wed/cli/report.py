@@ -9,6 +9,7 @@ from pgwatch_wed.cli import delivery, options
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.facts.delta import deltas
 
 
 @click.command()
@@ -20,6 +21,7 @@ from pgwatch_wed.facts import file as snapshot_file
     metavar="FILE…",
 )
 @options.reporting
+@options.comparing
 def report(files: tuple[Path, ...], **given: Any) -> int:
     """Write reports from snapshots, one per database of a server.
 
@@ -32,5 +34,6 @@ def report(files: tuple[Path, ...], **given: Any) -> int:
         raise UsageError(
             "the snapshots are from different servers", "run a separate report for each server"
         )
+    snapshots = deltas(wanted.since, snapshots)
     found, snapshots = delivery.judged(snapshots, settings, wanted, files[0].name)
     return delivery.deliver(found, snapshots, wanted, f"report {files[0]}")

@@ -1,5 +1,6 @@
 """db-analyze run: collect, judge, write reports, print the ranked recommendations."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import redact
+from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.render import formats
@@ -19,6 +21,7 @@ from pgwatch_wed.target import connect
 @click.command()
 @click.argument("target", required=False)
 @options.reporting
+@options.comparing
 @gathering
 def run(target: str | None, no_progress: bool, **given: Any) -> int:
     """Analyze TARGET, write reports and print recommendations."""
@@ -26,7 +29,8 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
     conninfo = connect.resolve(target)
     progress = ProgressBar(enabled=not no_progress and not wanted_output.quiet)
     try:
-        snapshots = gather.gather(conninfo, Wanted.from_options(given), progress)
+        wanted = replace(Wanted.from_options(given), since=wanted_output.since)
+        snapshots = gather.gather(conninfo, wanted, progress)
         progress("evaluating the rules", 0.98)
         label = connect.label(conninfo)
         report, snapshots = delivery.judged(snapshots, settings, wanted_output, label)
@@ -53,5 +57,6 @@ def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:
         quiet=given["quiet"],
         verbose=given["verbose"],
         fail_on=given["fail_on"],
+        since=tuple(snapshot_file.load(path) for path in given.get("since_files", ())),
     )
     return settings, wanted

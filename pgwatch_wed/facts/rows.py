@@ -448,7 +448,8 @@ class Statement:
     """A normalized statement of this database (pg_stat_statements), counters since ``stats_since``.
 
     ``text`` is None if it is hidden from the role or was not read. Columns that the installed
-    version of the extension does not have are None.
+    version of the extension does not have are None. ``min_exec_ms`` and ``max_exec_ms`` count since
+    ``minmax_stats_since``, and are None if they may be those of another time.
     """
 
     user_oid: int
@@ -460,8 +461,8 @@ class Statement:
     plans: int
     total_plan_ms: float
     total_exec_ms: float
-    min_exec_ms: float
-    max_exec_ms: float
+    min_exec_ms: float | None
+    max_exec_ms: float | None
     mean_exec_ms: float
     stddev_exec_ms: float
     rows: int
@@ -486,6 +487,7 @@ class Statement:
     generic_plan_calls: int | None
     custom_plan_calls: int | None
     stats_since: datetime | None
+    minmax_stats_since: datetime | None = None
 
 
 # --- one database -------------------------------------------------------------------------------
@@ -1060,6 +1062,23 @@ class NodeIndexUsage:
     taken_at: datetime
     since: datetime | None
     usages: tuple[IndexUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaCoverage:
+    """How much of a fact the difference of two snapshots can speak for; see :mod:`.delta`.
+
+    ``rows`` are those of the second snapshot that count something, ``known`` those whose difference is
+    known, and ``lost`` those of the first that are gone, with what they counted in between. The counters
+    of ``known`` began at ``begins``, later than the first snapshot if they were reset; None if unknown.
+    """
+
+    fact: str
+    rows: int
+    known: int
+    lost: int
+    begins: datetime | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pgwatch_wed.facts.rows import (
     Constraint,
     Database,
     Domain,
+    DeltaCoverage,
     ExactBloat,
     ExtendedStatistics,
     Extension,
@@ -172,6 +173,7 @@ class Snapshot:
     index_drop_trials: tuple[IndexDropTrial, ...] = ()
     nodes: tuple[NodeIndexUsage, ...] = ()
     query_costs: tuple[QueryCost, ...] = ()
+    delta_coverage: tuple[DeltaCoverage, ...] = ()
     measured_since: datetime | None = None
 
     @cached_property
@@ -358,9 +360,16 @@ class Snapshot:
         fixed counter), or with the database, whichever was last.
         """
         if self.measured_since is not None:
-            return Window(self.measured_since, self.now, "the difference of two snapshots")
+            return self._delta_window("table_activity")
         reset = self.database.stats_reset if self.database else None
         born = self.server.database_created_at
+        if reset is not None and self._outlived(reset):
+            return Window(
+                None,
+                self.now,
+                f"the reset at {reset:%Y-%m-%d %H:%M} was of single objects: other counters are older, and "
+                "nothing tells how old",
+            )
         if reset is not None:
             begins, reason = reset, "since the last reset of this database's statistics"
         else:
@@ -379,7 +388,10 @@ class Snapshot:
         younger than the cluster. Then the oldest date in its counters is the lower limit.
         """
         window, server = self.window, self.server
-        was_reset = self.database is not None and self.database.stats_reset is not None
+        reset = self.database.stats_reset if self.database else None
+        was_reset = reset is not None
+        if window.begins is None and was_reset and self.measured_since is None:
+            return Window(reset, self.now, "at least; the last reset was of single objects")
         is_the_clusters = server.database_oid < _FIRST_NORMAL_OID
         if self.measured_since or was_reset or server.database_created_at or is_the_clusters:
             return window
@@ -387,7 +399,26 @@ class Snapshot:
         begins = max(filter(None, (oldest, window.begins))) if oldest else None
         return Window(begins, self.now, "at least; the age of the database cannot be read")
 
+    def _delta_window(self, fact: str) -> Window:
+        reason = "the difference of two snapshots"
+        share = next((s for s in self.delta_coverage if s.fact == fact), None)
+        if share is None:
+            return Window(self.measured_since, self.now, reason)
+        return Window(share.begins, self.now, f"{reason}{share.reason and '; '}{share.reason}")
+
+    def _outlived(self, reset: datetime) -> bool:
+        """Tell whether a counter is older than the reset of the database's statistics.
+
+        pg_stat_reset_single_table_counters() also sets that time, for everything else goes on. What a
+        session did shortly before a reset may be reported after it.
+        """
+        return any(moment < reset - _REPORTED_LATE for moment in self._dates_of_table_counters())
+
     def _dates_of_counters(self) -> Iterator[datetime]:
+        yield from self._dates_of_table_counters()
+        yield from (s.stats_since for s in self.statements if s.stats_since)
+
+    def _dates_of_table_counters(self) -> Iterator[datetime]:
         for a in self.table_activity:
             dates = (
                 *(a.last_seq_scan, a.last_idx_scan, a.last_vacuum, a.last_autovacuum),
@@ -395,7 +426,6 @@ class Snapshot:
             )
             yield from filter(None, dates)
         yield from (u.last_idx_scan for u in self.index_usage if u.last_idx_scan)
-        yield from (s.stats_since for s in self.statements if s.stats_since)
 
     def _fixed_counters(self) -> tuple[Checkpoints | Wal | Archiver, ...]:
         return (*self.checkpoints, *self.wal, *self.archiver)
@@ -404,12 +434,15 @@ class Snapshot:
     def statements_window(self) -> Window:
         """The time that the statement counters cover."""
         if self.measured_since is not None:
-            return Window(self.measured_since, self.now, "the difference of two snapshots")
+            return self._delta_window("statements")
         info = self.statements_info[0] if self.statements_info else None
         if info is None or info.stats_reset is None:
             return Window(None, self.now, "it is not known when pg_stat_statements was reset")
         return Window(info.stats_reset, self.now, "since the reset of pg_stat_statements")
 
+
+# A session reports at least once a minute what it has done.
+_REPORTED_LATE = timedelta(minutes=2)
 
 # objects created by initdb have lower numbers
 _FIRST_NORMAL_OID = 16_384

@@ -6,6 +6,7 @@ import psycopg
 
 from pgwatch_wed.errors import Error, UsageError, redact
 from pgwatch_wed.facts import Cause, Missing, NodeIndexUsage, Snapshot
+from pgwatch_wed.facts.delta import deltas
 from pgwatch_wed.gather.enrichment import enrich
 from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.progress import Progress
@@ -30,9 +31,11 @@ def gather(conninfo: str, wanted: Wanted, progress: Progress) -> Snapshots:
         for name in _other_databases(first):
             other = connect.with_database(conninfo, name)
             snapshots.append((other, _other(other, name, first, wanted, budget, progress)))
+    complete = [_with_standbys(snapshot, wanted, progress) for _, snapshot in snapshots]
+    measured = deltas(wanted.since, complete)
     return tuple(
-        enrich(target, _with_standbys(snapshot, wanted, progress), wanted, budget, progress)
-        for target, snapshot in snapshots
+        enrich(target, snapshot, wanted, budget, progress)
+        for (target, _), snapshot in zip(snapshots, measured, strict=True)
     )
 
 

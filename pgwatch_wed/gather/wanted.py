@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.target import collect as collecting
 
 
@@ -17,6 +18,7 @@ class Wanted:
     budget_s: float | None = 300
     exact_bloat: int | None = None
     advise: bool = True
+    since: tuple[Snapshot, ...] = ()
     limits: collecting.CollectLimits = field(default_factory=collecting.CollectLimits)
 
     @classmethod

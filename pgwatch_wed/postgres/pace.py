@@ -9,7 +9,7 @@ DAY_S = 86_400
 
 def seconds(snapshot: Snapshot, reset: datetime | None) -> float | None:
     """Return how long counters of the whole server have run; None if that is unknown."""
-    begins = snapshot.measured_since or reset
+    begins = max(filter(None, (snapshot.measured_since, reset)), default=None)
     return max((snapshot.now - begins).total_seconds(), 1.0) if begins else None
 
 

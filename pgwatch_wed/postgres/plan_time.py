@@ -46,4 +46,4 @@ def _possible_ms(s: Statement, pace: _Pace) -> float:
     measured = s.blk_read_ms + s.blk_write_ms + (s.temp_blk_ms or 0.0)
     work = pace.block * (hits + reads) + pace.row * s.rows + pace.call * s.calls
     waited = measured if s.blk_read_ms else pace.block_read * reads
-    return max(work, pace.fastest * s.min_exec_ms * s.calls) + waited + (s.jit_ms or 0.0)
+    return max(work, pace.fastest * (s.min_exec_ms or 0.0) * s.calls) + waited + (s.jit_ms or 0.0)

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -108,13 +108,18 @@ def _together(same: list[Statement]) -> Statement:
         first,
         **sums,
         text=first.text if first.text is not None else next(iter(texts), None),
-        min_exec_ms=min(s.min_exec_ms for s in same),
-        max_exec_ms=max(s.max_exec_ms for s in same),
+        min_exec_ms=_extreme(min, [s.min_exec_ms for s in same]),
+        max_exec_ms=_extreme(max, [s.max_exec_ms for s in same]),
         mean_exec_ms=mean,
         stddev_exec_ms=math.sqrt(max(square - mean**2, 0.0)),
         stats_since=min(began) if len(began) == len(same) else None,
     )
     return together
+
+
+def _extreme(which: Callable[[list[float]], float], values: list[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return which(known) if known and len(known) == len(values) else None
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -83,7 +83,7 @@ WORDS = frozenset(
         *("match", "mode", "object", "on_delete", "on_update", "owner_kind", "partition_strategy"),
         *("persistence", "phase", "provider", "recorded", "replica_identity", "slot_type"),
         *("source", "state", "sync_state", "track", "type_align", "type_category", "type_storage"),
-        *("unit", "vartype", "version", "wait_event_type", "wal_status"),
+        *("unit", "vartype", "version", "wait_event_type", "wal_status", "fact", "reason"),
     )
 )
 EMPTIED = frozenset(("system_identifier", "address"))

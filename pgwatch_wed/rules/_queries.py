@@ -138,10 +138,12 @@ def waiting(statement: Statement) -> Iterator[str]:
     """Yield a caveat if most of a statement's time was spent on something other than its plan."""
     most = plan_time.most_ms(statement)
     if most < statement.total_exec_ms:
+        fastest = statement.min_exec_ms
+        known = "" if fastest is None else f" and by its fastest call ({units.duration(fastest)})"
         yield (
             f"Statement {statement.query_id} took {units.duration(statement.mean_exec_ms)} per call on average, of which its "
             f"plan can have taken {units.duration(most / max(statement.calls, 1))} at most, judging by the blocks that it "
-            f"read and by its fastest call ({units.duration(statement.min_exec_ms)}). The rest is waiting for locks, or "
+            f"read{known}. The rest is waiting for locks, or "
             "triggers and foreign keys."
         )
 

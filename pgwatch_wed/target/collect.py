@@ -561,9 +561,11 @@ def _say_what_is_left_out(
         "indexes": limits.max_indexes,
         "column_statistics": limits.max_columns,
         "constraints": limits.max_constraints,
+        "statements": limits.max_statements,
     }
     for name, cap in caps.items():
         if len(getattr(snapshot, name)) >= cap:
+            which = "costliest" if name == "statements" else "largest"
             missing[f"{name}:left-out"] = Missing(
-                f"only the {cap:,} largest {name.replace('_', ' ')} were read", "", Cause.LEFT_OUT
+                f"only the {cap:,} {which} {name.replace('_', ' ')} were read", "", Cause.LEFT_OUT
             )

@@ -40,7 +40,7 @@ class CollectLimits:
     max_columns: int = 400_000
     max_constraints: int = 100_000
     max_sequences: int = 5_000
-    max_statements: int = 5_000
+    max_statements: int = 100_000
     max_texts: int = 500
     max_text_chars: int = 10_000
     statement_ms: int = 30_000

@@ -35,19 +35,10 @@ select
     null::int8 as parallel_workers_launched,
     null::int8 as generic_plan_calls,
     null::int8 as custom_plan_calls,
-    null::timestamptz as stats_since
-from (
-    select
-        s.*,
-        row_number() over (order by s.total_exec_time desc) as by_time,
-        row_number() over (order by s.calls desc) as by_calls,
-        row_number() over (order by s.shared_blks_read desc) as by_reads,
-        row_number() over (order by s.temp_blks_written desc) as by_temp,
-        row_number() over (order by s.wal_bytes desc) as by_wal,
-        row_number() over (order by s.rows desc) as by_rows
-    from @extschema@.pg_stat_statements(false) s
-    where s.dbid = (select oid from pg_database where datname = current_database())
-        and s.queryid is not null
-) s
-where least(s.by_time, s.by_calls, s.by_reads, s.by_temp, s.by_wal, s.by_rows) <= @max_statements@
+    null::timestamptz as stats_since,
+    null::timestamptz as minmax_stats_since
+from @extschema@.pg_stat_statements(false) s
+where s.dbid = (select oid from pg_database where datname = current_database())
+    and s.queryid is not null
 order by s.total_exec_time desc, s.queryid, s.userid
+limit @max_statements@

@@ -51,6 +51,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         s
         for s in load.queries
         if s.calls >= limits.min_calls
+        and s.max_exec_ms is not None
         and s.max_exec_ms >= limits.min_max_ms
         and load.share(s) >= limits.min_load_share
         and spread_without_worst(s) >= limits.min_stddev_to_mean
@@ -63,11 +64,17 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def spread_without_worst(s: Statement) -> float:
     """Return the standard deviation divided by the mean, over all calls except for the slowest."""
     n = s.calls - 1
-    mean = (s.calls * s.mean_exec_ms - s.max_exec_ms) / n if n > 0 else 0.0
+    slowest = s.max_exec_ms or 0.0
+    mean = (s.calls * s.mean_exec_ms - slowest) / n if n > 0 else 0.0
     if mean <= 0:
         return 0.0
-    squares = s.calls * (s.stddev_exec_ms**2 + s.mean_exec_ms**2) - s.max_exec_ms**2
+    squares = s.calls * (s.stddev_exec_ms**2 + s.mean_exec_ms**2) - slowest**2
     return math.sqrt(max(squares / n - mean**2, 0.0)) / mean
+
+
+def _range(s: Statement) -> str:
+    least = "up" if s.min_exec_ms is None else f"{s.min_exec_ms:,.3g}"
+    return f"{least} to {s.max_exec_ms:,.0f} ms per call"
 
 
 def _finding(load: q.Load, s: Statement) -> Finding:
@@ -76,11 +83,11 @@ def _finding(load: q.Load, s: Statement) -> Finding:
         object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"{s.min_exec_ms:,.3g} to {s.max_exec_ms:,.0f} ms per call: {q.short(s)}",
+        title=f"{_range(s)}: {q.short(s)}",
         detail=f"The mean is {s.mean_exec_ms:,.3g} ms; the standard deviation is {ratio:.1f} times that.",
         evidence={
-            "min_exec_ms": round(s.min_exec_ms, 3),
-            "max_exec_ms": round(s.max_exec_ms, 3),
+            "min_exec_ms": s.min_exec_ms and round(s.min_exec_ms, 3),
+            "max_exec_ms": s.max_exec_ms and round(s.max_exec_ms, 3),
             "stddev_exec_ms": round(s.stddev_exec_ms, 3),
             "stddev_to_mean": round(ratio, 2),
             **load.evidence(s),

@@ -1,0 +1,136 @@
+"""Whether two snapshots are of one server, and what happened to its counters in between.
+
+The system identifier tells that the data is the same, not the counters: standbys, clones and restored
+backups have the identifier of the original and counters of their own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pgwatch_wed.errors import DeltaError
+from pgwatch_wed.facts.snapshot import Snapshot
+
+
+class Bond(StrEnum):
+    """How the second snapshot's server descends from the first's."""
+
+    SAME = "the server has been running"
+    RESTARTED = "the server was restarted"
+    UPGRADED = "the server was upgraded"
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What connects two snapshots; ``fixed_reset`` is when every fixed counter was reset at once, if it was.
+
+    A crash does that, and so does pg_stat_reset_shared() without a target: other counters tell which.
+    """
+
+    bond: Bond
+    fixed_reset: datetime | None
+
+
+def lineage(old: Snapshot, new: Snapshot) -> Lineage:
+    """Return what connects two snapshots. Raises :class:`DeltaError` if they cannot be compared."""
+    _in_order(old, new)
+    if _is_upgraded(old, new):
+        return Lineage(Bond.UPGRADED, None)
+    _same_data(old, new)
+    bond = Bond.SAME if old.server.started_at == new.server.started_at else Bond.RESTARTED
+    if bond is Bond.RESTARTED:
+        _same_place(old, new)
+    return Lineage(bond, _fixed_reset(old, new))
+
+
+def _in_order(old: Snapshot, new: Snapshot) -> None:
+    if new.now <= old.now:
+        same = new.now == old.now
+        raise DeltaError(
+            "both snapshots were taken at the same time"
+            if same
+            else f"the snapshot to compare with is of {old.now:%Y-%m-%d %H:%M:%S}, later than "
+            f"{new.now:%Y-%m-%d %H:%M:%S}, when the other was taken",
+            ""
+            if same
+            else "exchange the two; if they are in order, the server's clock was set back",
+        )
+
+
+def _is_upgraded(old: Snapshot, new: Snapshot) -> bool:
+    """Tell whether pg_upgrade came in between: it gives a new identifier and keeps the oids."""
+    if new.server.major <= old.server.major or old.server.database_oid != new.server.database_oid:
+        return False
+    before = {(t.oid, t.name) for t in old.tables}
+    kept = sum((t.oid, t.name) in before for t in new.tables)
+    return bool(kept) and kept >= _KEPT * len(before)
+
+
+_KEPT = 0.5
+
+
+def _same_data(old: Snapshot, new: Snapshot) -> None:
+    ours, theirs = old.server.system_identifier, new.server.system_identifier
+    started_together = old.server.started_at == new.server.started_at
+    if ours != theirs if ours and theirs else not started_together:
+        raise DeltaError(
+            "the two snapshots are of different servers: "
+            + (
+                "the system identifiers differ"
+                if ours and theirs
+                else "the start times differ, and the role may not read the system identifier"
+            ),
+            "compare snapshots of the same server",
+        )
+    if old.server.database_oid != new.server.database_oid:
+        raise DeltaError(
+            f"the two snapshots are of different databases: {old.server.database} and "
+            f"{new.server.database}",
+            "if the database was restored, its counters began anew: there is nothing to compare",
+        )
+
+
+# What tells servers apart that have the same data, and does not change with a restart.
+_PLACE = ("port", "data_directory", "cluster_name")
+
+
+def _same_place(old: Snapshot, new: Snapshot) -> None:
+    """Refuse another server with the same data; one that has only been restarted is where it was."""
+    pairs = [(name, old.setting(name), new.setting(name)) for name in _PLACE]
+    pairs.append(("address", old.server.address, new.server.address))
+    for name, was, now in pairs:
+        if was is not None and now is not None and was != now:
+            raise DeltaError(
+                f"the second snapshot may be of another server with the same data, such as a standby or "
+                f"a clone: {name} is {now or 'empty'}, not {was or 'empty'}, and the start times differ",
+                "compare snapshots of the same server",
+            )
+    theirs = _fixed_dates(new)
+    for name, moment in _fixed_dates(old).items():
+        since = theirs.get(name)
+        if since is not None and since != moment and since <= old.now:
+            raise DeltaError(
+                "the second snapshot is of another server with the same data: its counters began "
+                f"before the first was taken, at {since:%Y-%m-%d %H:%M:%S}",
+                "compare snapshots of the same server",
+            )
+
+
+def _fixed_reset(old: Snapshot, new: Snapshot) -> datetime | None:
+    before, after = _fixed_dates(old), _fixed_dates(new)
+    known = before.keys() & after.keys()
+    if not known or any(after[name] <= old.now for name in known):
+        return None
+    return min(after[name] for name in known)
+
+
+def _fixed_dates(snapshot: Snapshot) -> dict[str, datetime]:
+    return dict(_dated(snapshot))
+
+
+def _dated(snapshot: Snapshot) -> Iterator[tuple[str, datetime]]:
+    for fact in ("checkpoints", "wal", "archiver", "slru"):
+        for row in getattr(snapshot, fact):
+            if row.stats_reset is not None:
+                yield f"{fact} {getattr(row, 'name', '')}", row.stats_reset
