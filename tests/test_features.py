@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent / "pgwatch_wed"
 ABOUT_VERSIONS = {
     "facts/features.py",
     "facts/rows.py",
+    "facts/lineage.py",
     "rules/config/version.py",
     "target/queries.py",
     "target/collect.py",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-Key = tuple[Any, ...]
+RowKey = tuple[Any, ...]
 Row = TypeVar("Row", bound=Any)
 
 
@@ -19,11 +19,11 @@ class Counters:
     fields: tuple[str, ...]
     sums: frozenset[str] = frozenset()
 
-    def key_of(self, row: Any) -> Key:
+    def key_of(self, row: Any) -> RowKey:
         """Return what identifies a row in both snapshots."""
         return tuple(getattr(row, name) for name in self.key)
 
-    def by_key(self, rows: tuple[Any, ...]) -> dict[Key, Any]:
+    def by_key(self, rows: tuple[Any, ...]) -> dict[RowKey, Any]:
         """Return the rows by what identifies them."""
         return {self.key_of(row): row for row in rows}
 

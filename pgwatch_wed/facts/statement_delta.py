@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pgwatch_wed.facts.counting import COUNTERS, Key
+from pgwatch_wed.facts.counting import COUNTERS, RowKey
 from pgwatch_wed.facts.rows import DeltaCoverage, Statement, StatementsInfo
 from pgwatch_wed.facts.snapshot import Missing, Snapshot
 
@@ -56,7 +56,7 @@ def statement_delta(old: Snapshot, new: Snapshot) -> StatementDelta:
     )
 
 
-def _called(rows: dict[Key, Any]) -> list[Statement]:
+def _called(rows: dict[RowKey, Any]) -> list[Statement]:
     return [row for row in rows.values() if row.calls]
 
 
