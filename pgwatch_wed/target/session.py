@@ -57,6 +57,10 @@ class ServerText(TextLoader):
         return str(data, self.codec, "replace")
 
 
+_LEAST_MS = 10
+_LEAST_FIRST_MS = 2000
+
+
 @dataclass(slots=True)
 class Reader:
     """A server's door, the time left, and what reading has cost so far."""
@@ -124,7 +128,9 @@ class Reader:
 
     def _guards(self) -> Guards:
         seconds = min(self.limits.statement_ms / 1000, self.remaining_s())
-        return Guards(lock_ms=self.limits.lock_ms, statement_ms=max(10, int(seconds * 1000)))
+        # Without the server's version, there would not even be a report that says what is missing.
+        least = _LEAST_MS if self.server is not None else _LEAST_FIRST_MS
+        return Guards(lock_ms=self.limits.lock_ms, statement_ms=max(least, int(seconds * 1000)))
 
     def _settings(self) -> dict[str, str]:
         settings = {
