@@ -68,10 +68,6 @@ class Features:
         """Tell whether it is configurable how much of the statistics is read at once."""
         return self._since(15, "stats_fetch_consistency")
 
-    def has_inherited_extended_statistics(self) -> Feature:
-        """Tell whether partitioned tables have extended statistics."""
-        return self._since(15, "extended statistics of partitioned tables")
-
     def has_database_collation_version(self) -> Feature:
         """Tell whether the version of a database's default collation is recorded."""
         return self._since(15, "the recorded version of a database's default collation")

@@ -40,9 +40,9 @@ def _free_name(snapshot: Snapshot, table: Table, columns: Sequence[Column]) -> s
     return next(n for n in names if n not in taken)
 
 
-def distinct(table: Table, column: Column, value: str) -> Remedy:
+def distinct(snapshot: Snapshot, table: Table, column: Column, value: str) -> Remedy:
     """Return what sets a column's number of values, instead of what ANALYZE estimates."""
-    change, option, undo = _distinct_option(table, column)
+    change, option, undo = _distinct_option(snapshot, table, column)
     return Remedy(
         sql=f"{change} SET ({option} = {value});\n{_analyze(table)}",
         lock=held.SHARE_UPDATE,
@@ -50,9 +50,9 @@ def distinct(table: Table, column: Column, value: str) -> Remedy:
     )
 
 
-def counted_distinct(table: Table, column: Column) -> Remedy:
+def counted_distinct(snapshot: Snapshot, table: Table, column: Column) -> Remedy:
     """Return what counts a column's values, and sets their number: it is right whatever ANALYZE estimates."""
-    change, option, undo = _distinct_option(table, column)
+    change, option, undo = _distinct_option(snapshot, table, column)
     lines = (
         "DECLARE found numeric; total numeric;",
         "BEGIN",
@@ -72,11 +72,12 @@ def counted_distinct(table: Table, column: Column) -> Remedy:
     )
 
 
-def _distinct_option(table: Table, column: Column) -> tuple[str, str, str]:
+def _distinct_option(snapshot: Snapshot, table: Table, column: Column) -> tuple[str, str, str]:
     """Return the beginning of ALTER TABLE, the option's name, and what restores it."""
-    option = "n_distinct_inherited" if table.kind == "p" else "n_distinct"
+    has_children = bool(snapshot.partitions_of[table.oid])
+    option = "n_distinct_inherited" if has_children else "n_distinct"
     change = f"ALTER TABLE {ident(table.schema, table.name)} ALTER COLUMN {ident(column.name)}"
-    before = column.n_distinct_option if table.kind != "p" else None
+    before = None if has_children else column.n_distinct_option
     back = f"SET ({option} = {before})" if before is not None else f"RESET ({option})"
     return change, option, f"{change} {back};\n{_analyze(table)}"
 

@@ -122,10 +122,10 @@ class _Comparing:
         if why_not:
             return _unseen(why_not)
         level = parsed.levels[0]
-        tables = [named.relation(self.snapshot, r) for r in level.relations]
+        tables = [named.relation(self.snapshot, r) for r in level.relations if not r.is_only]
         known = tuple(t for t in tables if t is not None)
-        if len(known) < len(tables):
-            return _unseen("a name in FROM is not that of one table")
+        if len(known) < len(level.relations):
+            return _unseen("a name in FROM is not that of one table with its children")
         if not all(_is_fresh(self.snapshot, t, self.tolerance) for t in known):
             return _unseen("the statistics of a table are missing or too old")
         return self._compared(parsed, level, known)

@@ -25,11 +25,12 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table in a FROM clause, with the name and the alias that the statement uses."""
+    """A table in a FROM clause, with the name and the alias that the statement uses; ``is_only``: FROM ONLY."""
 
     schema: str | None
     name: str
     alias: str
+    is_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,9 @@ def _source(
     if type(item) is ast.RangeVar:
         if item.schemaname is not None or item.relname not in queries:
             alias = item.alias.aliasname if item.alias else item.relname
-            relations.append(Relation(item.schemaname, str(item.relname), str(alias)))
+            relations.append(
+                Relation(item.schemaname, str(item.relname), str(alias), is_only=not item.inh)
+            )
     elif isinstance(item, ast.JoinExpr):
         _source(item.larg, relations, clauses, queries)
         _source(item.rarg, relations, clauses, queries)

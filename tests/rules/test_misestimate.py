@@ -88,8 +88,29 @@ def test_two_statements_with_one_fault_have_one_remedy(work: str) -> None:
     load(work, CARS, calls)
     found = judge(work).findings
     assert [len(f.remedy) for f in found] == [1, 0]
-    assert "corrects this estimate, too" in found[1].caveats[0]
+    assert "concerns the same columns" in found[1].caveats[0]
     assert corrected(work, found).findings == ()
+
+
+def test_each_partition_gets_its_own_statistics(work: str) -> None:
+    setup = (
+        "create table events (maker int, model int, day int) partition by range (day)",
+        "create table events_1 partition of events for values from (0) to (50)",
+        "create table events_2 partition of events for values from (50) to (100)",
+        "insert into events select g % 200, g % 200 * 3, g / 1000 from generate_series(1, 99999) g",
+        "analyze events",
+    )
+
+    def calls(ask: Ask) -> None:
+        number = random.randrange(200)
+        ask("select day from events where maker = %s and model = %s", number, number * 3)
+
+    load(work, setup, calls)
+    (finding,) = judge(work).findings
+    # the planner adds up the rows of partitions, and does not use statistics of the table above
+    assert len(finding.remedy) == 2
+    assert "FROM public.events_1;" in finding.remedy[0].sql
+    assert corrected(work, [finding]).findings == ()
 
 
 def test_extended_statistics_that_exist_are_no_alarm(work: str) -> None:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations as choose
 
-from pgwatch_wed.facts import ExtendedStatistics, Snapshot
+from pgwatch_wed.facts import Column, ExtendedStatistics, Snapshot, Table
 from pgwatch_wed.findings import Grade, Remedy
-from pgwatch_wed.postgres import cardinality
+from pgwatch_wed.postgres import cardinality, named
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres.cardinality import ValueShares
 from pgwatch_wed.remedies import planner_statistics as mend
 from pgwatch_wed.rules._comparison import Comparison, Pair
@@ -16,6 +17,7 @@ from pgwatch_wed.rules._comparison import Comparison, Pair
 _SAME = 1.3
 _SIMILAR = 3.0
 _MOST_COMBINED = 6
+_MOST_PARTITIONS = 30
 # The largest statistics target, and what it is by default.
 _LARGEST_TARGET = 10_000
 _USUAL_TARGET = 100
@@ -46,7 +48,9 @@ def cause(snapshot: Snapshot, found: Comparison) -> Explained:
         return _correlated(snapshot, found, several[0])
     if len(found.tables) == 1 and len(found.compared) == 1:
         column = found.compared[0]
-        return _missed(snapshot, found, column) if found.factor > 1 else _clustered(column)
+        return (
+            _missed(snapshot, found, column) if found.factor > 1 else _clustered(snapshot, column)
+        )
     if len(found.pairs) == 1 and not found.compared and found.factor < 1:
         return _joined(snapshot, found, found.pairs[0])
     return _other(found)
@@ -70,14 +74,14 @@ def _correlated(
     table = columns[0].table
     names = _listed(columns)
     detail = f"The planner takes {names} of {table.qualified} as independent, but their values occur together."
-    present = list(_present(snapshot, columns))
+    holders = _holders(snapshot, table)
+    present = list(_present(snapshot, holders, columns))
     if any("f" in e.kinds for e in present):
         caveat = f"{present[0].schema}.{present[0].name} does not mend it: their values only partly depend on each other."
         return Explained(detail, caveats=(caveat, _HIDDEN_NODE))
-    if table.kind == "p" and not snapshot.server.features.has_inherited_extended_statistics():
-        return Explained(
-            detail, caveats=("Before version 15, partitioned tables have no extended statistics.",)
-        )
+    if len(holders) > _MOST_PARTITIONS:
+        caveat = f"{table.qualified} has too many partitions to list: each needs its own extended statistics."
+        return Explained(detail, caveats=(caveat, _HIDDEN_NODE))
     chosen = _dependent(found, columns)
     if chosen is not None:
         return _dependency(snapshot, found, chosen, detail)
@@ -93,7 +97,7 @@ def _dependent(
     """
     base = max(found.expected, 1.0) if len(found.tables) > 1 else found.rows * _product(columns)
     for number in range(2, min(len(columns), _MOST_COMBINED) + 1):
-        for some in combinations(columns, number):
+        for some in choose(columns, number):
             rows = _with_dependency(base, some)
             if rows / _SAME <= found.real <= rows * _SAME:
                 return some
@@ -122,12 +126,17 @@ def _dependency(
     )
     skewed = "Some values are far more common than others, so it is not proven that one column follows from the other."
     chosen = [c.column for c in columns]
+    caveats = [caveat] if is_even else [skewed, caveat]
+    if columns[0].table.kind == "p":
+        caveats.append(
+            "The planner uses the statistics of the partitions: new ones need them, too."
+        )
     return Explained(
         detail,
         Grade.B if is_even and len(found.tables) == 1 else Grade.C,
-        (mend.extended(snapshot, columns[0].table, chosen, "dependencies"),),
+        _extended(snapshot, columns[0].table, chosen, "dependencies"),
         _with_dependency(base, columns),
-        (caveat,) if is_even else (skewed, caveat),
+        tuple(caveats),
     )
 
 
@@ -145,17 +154,45 @@ def _common_combinations(
         "(plan_cache_mode = force_custom_plan avoids them)."
     )
     chosen = [c.column for c in columns]
-    remedy = mend.extended(
-        snapshot, columns[0].table, chosen, "mcv", target if target > _USUAL_TARGET else None
-    )
-    return Explained(detail, Grade.C, (remedy,), None, (caveat,))
+    listed = target if target > _USUAL_TARGET else None
+    remedy = _extended(snapshot, columns[0].table, chosen, "mcv", listed)
+    return Explained(detail, Grade.C, remedy, None, (caveat,))
 
 
-def _present(snapshot: Snapshot, columns: Sequence[ValueShares]) -> Iterator[ExtendedStatistics]:
-    wanted = {c.column.attnum for c in columns}
+def _holders(snapshot: Snapshot, table: Table) -> list[Table]:
+    """Return the tables whose rows are scanned: the planner uses the statistics of each partition."""
+    each = (snapshot.table_by_oid.get(oid) for oid in ix.partitions(snapshot, table.oid))
+    return sorted((t for t in each if t is not None and t.kind != "p"), key=lambda t: t.qualified)
+
+
+def _extended(
+    snapshot: Snapshot,
+    table: Table,
+    columns: Sequence[Column],
+    kind: str,
+    combinations: int | None = None,
+) -> tuple[Remedy, ...]:
+    """Return extended statistics of one kind on a table, or on each of its partitions."""
+    found = []
+    for holder in _holders(snapshot, table):
+        same = [named.column(snapshot, holder, c.name) for c in columns]
+        present = [c for c in same if c is not None]
+        if len(present) == len(columns):
+            found.append(mend.extended(snapshot, holder, present, kind, combinations))
+    return tuple(found)
+
+
+def _present(
+    snapshot: Snapshot, tables: Sequence[Table], columns: Sequence[ValueShares]
+) -> Iterator[ExtendedStatistics]:
+    """Yield the extended statistics on some columns of some tables."""
+    wanted = {c.column.name for c in columns}
+    oids = {t.oid for t in tables}
     for each in snapshot.extended_statistics:
-        if each.table_oid == columns[0].table.oid and wanted <= set(each.columns):
-            yield each
+        if each.table_oid in oids:
+            names = snapshot.column_names(each.table_oid, each.columns)
+            if wanted <= set(names):
+                yield each
 
 
 # A single column
@@ -175,14 +212,14 @@ def _missed(snapshot: Snapshot, found: Comparison, column: ValueShares) -> Expla
     return Explained(detail, Grade.C, (remedy,))
 
 
-def _clustered(column: ValueShares) -> Explained:
+def _clustered(snapshot: Snapshot, column: ValueShares) -> Explained:
     """Return the number of values as the cause: the rows per call and the order of the rows agree on that."""
     where = f"{column.table.qualified}.{column.column.name}"
     return Explained(
         f"{where} has more values than the {column.distinct:,.0f} that ANALYZE estimates: equal values are stored next "
         "to each other, so that its sample of blocks contains too few.",
         Grade.C,
-        (mend.counted_distinct(column.table, column.column),),
+        (mend.counted_distinct(snapshot, column.table, column.column),),
     )
 
 
@@ -199,10 +236,12 @@ def _joined(snapshot: Snapshot, found: Comparison, pair: Pair) -> Explained:
         caveat = f"Add the condition {side.column.name} IS NOT NULL to the statement: its estimate is then right."
         return Explained(detail, Grade.B, caveats=(caveat,))
     needed = max(s.distinct for s in sides) * found.expected / max(found.real, 1.0)
-    return _unmatched([s for s in sides if needed <= s.rows and _is_doubtful(snapshot, s)])
+    return _unmatched(
+        snapshot, [s for s in sides if needed <= s.rows and _is_doubtful(snapshot, s)]
+    )
 
 
-def _unmatched(doubtful: Sequence[ValueShares]) -> Explained:
+def _unmatched(snapshot: Snapshot, doubtful: Sequence[ValueShares]) -> Explained:
     """Say what is left: values have no partner, which no statistics tell, or more of them exist than is known."""
     if not doubtful:
         return Explained(
@@ -220,7 +259,7 @@ def _unmatched(doubtful: Sequence[ValueShares]) -> Explained:
     return Explained(
         f"ANALYZE probably estimates too few values of {where}: its sample is small for values that are stored next to "
         "each other, or of which some are far more common than others.",
-        remedy=tuple(mend.counted_distinct(s.table, s.column) for s in doubtful),
+        remedy=tuple(mend.counted_distinct(snapshot, s.table, s.column) for s in doubtful),
         caveats=(caveat,),
     )
 
@@ -250,10 +289,12 @@ def _groups(snapshot: Snapshot, found: Comparison) -> Explained:
     is_known = found.factor > 1 or found.is_unrestricted
     if not is_known or len(tables) > 1:
         return _other(found)
-    return _one_group(found) if len(found.groups) == 1 else _several_groups(snapshot, found)
+    return (
+        _one_group(snapshot, found) if len(found.groups) == 1 else _several_groups(snapshot, found)
+    )
 
 
-def _one_group(found: Comparison) -> Explained:
+def _one_group(snapshot: Snapshot, found: Comparison) -> Explained:
     """Return the number of values: the statement counts them."""
     column = found.groups[0]
     values = max(found.real - (column.null_fraction > 0), 1.0)
@@ -263,7 +304,11 @@ def _one_group(found: Comparison) -> Explained:
         f"ANALYZE estimates {column.distinct:,.0f} values of {where} from its sample; the statement returns each value "
         f"once, so there are {least}{values:,.0f}.",
         Grade.B,
-        (mend.distinct(column.table, column.column, cardinality.stored(values, column.rows)),),
+        (
+            mend.distinct(
+                snapshot, column.table, column.column, cardinality.stored(values, column.rows)
+            ),
+        ),
         found.real,
     )
 
@@ -272,7 +317,7 @@ def _several_groups(snapshot: Snapshot, found: Comparison) -> Explained:
     columns = tuple(sorted(found.groups, key=lambda c: c.column.attnum))
     table = columns[0].table
     detail = f"The planner takes {_listed(columns)} of {table.qualified} as independent, but their values occur together."
-    if any("d" in e.kinds for e in _present(snapshot, columns)):
+    if any("d" in e.kinds for e in _present(snapshot, [table], columns)):
         return Explained(detail, caveats=(_HIDDEN_NODE,))
     is_seen = found.real * _SEEN_OFTEN <= cardinality.sample_rows(snapshot, table)
     return Explained(

@@ -106,13 +106,14 @@ _MEND = (
 
 def _once(why: Explained, s: Statement, advised: dict[str, int]) -> Explained:
     """Leave out a remedy that another statement already has."""
-    others = sorted({advised[r.sql] for r in why.remedy if r.sql in advised})
-    new = tuple(r for r in why.remedy if r.sql not in advised)
-    advised.update((r.sql, s.query_id) for r in new)
+    # two kinds of statistics on the same columns have one name, and are not both useful
+    others = sorted({advised[r.undo] for r in why.remedy if r.undo in advised})
+    new = tuple(r for r in why.remedy if r.undo not in advised)
+    advised.update((r.undo, s.query_id) for r in new)
     if not others:
         return why
     listed = ", ".join(map(str, others))
-    caveat = f"The remedy of statement {listed} corrects this estimate, too."
+    caveat = f"See the remedy of statement {listed}, which concerns the same columns."
     return replace(why, remedy=new, caveats=(caveat, *why.caveats))
 
 
