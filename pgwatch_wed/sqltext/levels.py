@@ -160,9 +160,8 @@ def _source(
     if type(item) is ast.RangeVar:
         if item.schemaname is not None or item.relname not in queries:
             alias = item.alias.aliasname if item.alias else item.relname
-            relations.append(
-                Relation(item.schemaname, str(item.relname), str(alias), is_only=not item.inh)
-            )
+            is_only = not item.inh  # codespell:ignore inh
+            relations.append(Relation(item.schemaname, str(item.relname), str(alias), is_only))
     elif isinstance(item, ast.JoinExpr):
         _source(item.larg, relations, clauses, queries)
         _source(item.rarg, relations, clauses, queries)
