@@ -115,10 +115,13 @@ def _referring(finding: Finding, findings: Sequence[Finding]) -> Finding:
         return finding
     cures = [f for f in findings if f.id != finding.id and _cures(f, finding)]
     if not cures:
-        return finding
+        only_cost = not (finding.remedy or finding.impact.risk)
+        text = f"{finding.detail} Nothing in this report saves a part of it." if only_cost else ""
+        return replace(finding, detail=text) if text else finding
     named = list(dict.fromkeys(_named(cures)))
     more = f" and {len(named) - _MAX_CURES} more" if len(named) > _MAX_CURES else ""
-    text = f"{finding.detail} What to do about it: {', '.join(named[:_MAX_CURES])}{more}."
+    lead = "See also" if finding.remedy else "What to do about it"
+    text = f"{finding.detail} {lead}: {', '.join(named[:_MAX_CURES])}{more}."
     others = [f.object for f in cures if f.object not in (finding.object, *finding.related)]
     related = (*finding.related, *dict.fromkeys(others))
     return replace(finding, detail=text, related=related)

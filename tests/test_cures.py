@@ -118,6 +118,13 @@ def test_a_cost_refers_to_its_cures_and_does_not_count() -> None:
     assert gain(second) == "costs 50% of the measured load: 1 s in 21 s"
 
 
+def test_a_cost_without_a_cure_says_so() -> None:
+    spent = MeasuredTime(1000.0, 21.0, 2000.0, {1: 1000.0})
+    top = a_finding("query-top-time", Impact(cost=spent), remedy=())
+    (found,) = counted_once((top,), [SNAPSHOT])
+    assert found.detail.endswith("Nothing in this report saves a part of it.")
+
+
 @pytest.mark.parametrize(
     ("seconds", "per_day", "text"),
     [

@@ -156,7 +156,7 @@ def gain(finding: Finding) -> str:
     if spent is not None and spent.ms > 0:
         parts.append(f"costs {_time(spent)}")
     if finding.impact.bytes:
-        parts.append(units.size(finding.impact.bytes))
+        parts.append(f"{units.size(finding.impact.bytes)} of space")
     if finding.impact.risk:
         parts.append(finding.impact.risk)
     return ", ".join(parts)

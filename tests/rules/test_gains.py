@@ -171,3 +171,17 @@ def test_a_range_whose_rows_were_counted_is_not_promised_as_half_a_percent(shop:
             assert other.impact.gain.ms < 0.6 * spent(snapshot, "id +"), (
                 "seven of ten rows are read"
             )
+
+
+@pytest.mark.pg("< 19")
+def test_maintaining_an_index_takes_no_more_than_a_part_of_the_writes(shop: str) -> None:
+    with psycopg.connect(shop, autocommit=True) as connection:
+        for number in range(200):
+            connection.execute(
+                "insert into events values (%s, %s, 1, 0, 'x')", [100_000 + number, number]
+            )
+            if number % 4 == 0:
+                connection.execute("select note from events where a = %s", [number * 31])
+    snapshot = snapshot_of(shop)
+    (finding,) = of_rule(report(snapshot), "index-missing")
+    assert 0 < finding.evidence["added_write_ms"] <= 0.5 * spent(snapshot, "insert into events")

@@ -138,7 +138,7 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
             "cost_before": advice.cost_before,
             "cost_after": advice.cost_after,
             "size_bytes": advice.size_bytes,
-            "write_ms": advice.write_ms,
+            "added_write_ms": advice.write_ms,
             "query_ids": list(advice.query_ids),
             "queries": list(advice.queries),
             "engine": advice.engine,

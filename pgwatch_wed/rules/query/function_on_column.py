@@ -173,7 +173,11 @@ def _finding(
         related=(ix.table_object(snapshot, table),),
         severity=Severity.WARNING if warns else Severity.INFO,
         grade=Grade.B if plain else Grade.C,
-        title=f"{hidden.words} prevents the use of an index on {table.qualified}: {q.short(s)}",
+        title=(
+            f"{hidden.words} prevents the use of {plain[0]} on {table.qualified}: {q.short(s)}"
+            if plain
+            else f"No index on {table.qualified} serves {hidden.words}: {q.short(s)}"
+        ),
         detail=f"The condition compares an expression, not the column {column.name} itself"
         + (f", so the index {plain[0]} cannot be used. " if plain else ". ")
         + f"Each call reads {count(round((s.shared_blks_hit + s.shared_blks_read) / s.calls), 'block')}."

@@ -354,7 +354,8 @@ class Advisor:
 
     def _write_cost(self, index: Candidate) -> float:
         weights = {q.name: q.weight for q in self._queries}
-        return writes.cost(index, self._oracle.catalog, self._writes, weights)
+        measured = {q.name: q.total_ms for q in self._queries if q.total_ms is not None}
+        return writes.cost(index, self._oracle.catalog, self._writes, weights, measured)
 
     def _ask(self, query: Query, chosen: Configuration) -> float:
         """Return the cost of a query with a set; if it cannot be planned, the original cost."""
