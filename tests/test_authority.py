@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +14,10 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.remedies import authority, sessions
 from pgwatch_wed.render import html, json_v1, junit, markdown, sarif, terminal
 from pgwatch_wed.target.collect import collect
+from pgwatch_wed.whatif import output
+from pgwatch_wed.whatif.choose.advise import AdviceOptions
+from pgwatch_wed.whatif.engines import advise_target
+from pgwatch_wed.whatif.lab import dump
 from tests.conftest import StartServer
 from tests.psql import psql
 from tests.servers import Server
@@ -293,6 +298,35 @@ def test_every_format_says_who_may_run_what_the_role_may_not(world: World) -> No
         assert {
             r.run_as for f in analyse([collect(as_role)], config).findings for r in f.remedy
         } == {""}
+
+
+def test_recommended_indexes_say_who_may_create_them(world: World, tmp_path: Path) -> None:
+    if world.server.version > dump.major():
+        pytest.skip("the lab copies no server that is newer than itself")
+    world.run(
+        "insert into app.orders select g, g % 7 from generate_series(1, 50000) g; analyze app.orders"
+    )
+    options = AdviceOptions(budget_bytes=100_000_000)
+    (tmp_path / "query.sql").write_text("select note from app.orders where id = 7")
+    with world.server.role("pg_monitor") as name:
+        world.run(f"grant usage on schema app, narrow, public to {name}")
+        world.run(f"grant select on all tables in schema app, narrow to {name}")
+        world.run(f"grant select on all sequences in schema app to {name}")
+        advice = advise_target(make_conninfo(world.dsn, user=name), tmp_path, options, engine="lab")
+    said = f"run as: {world.words['OWNER']}, the owner of app.orders"
+    assert f"  {said}\n" in output.as_text(advice)
+    assert f"-- {said}\nCREATE INDEX" in output.as_sql(advice)
+    assert {f"run as: {d['run_as']}" for d in output.as_dict(advice)["details"]} == {said}
+
+
+def test_a_script_for_many_tables_of_one_owner_names_it_once(world: World) -> None:
+    tables = ("app.orders", "app.customers", "app.events", "app.totals")
+    script = "".join(f"reindex table {name};" for name in tables)
+    with world.server.role("pg_monitor") as name:
+        snapshot = collect(make_conninfo(world.dsn, user=name))
+    owner = world.words["OWNER"]
+    said = authority.run_as(snapshot, script)
+    assert said == f"{owner}, the owner of app.orders, app.customers and 2 more"
 
 
 def test_nobody_may_alter_the_system_of_a_managed_service(pg: Server) -> None:

@@ -7,7 +7,9 @@ from tabulate import tabulate
 
 from pgwatch_wed.facts import Cause, Snapshot
 from pgwatch_wed.postgres import privileges
+from pgwatch_wed.remedies import authority
 from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.sqltext import trees
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
 
@@ -55,12 +57,23 @@ def check(target: str | None, verbose: bool) -> None:
         click.echo("\nTo allow more:\n")
         for mend in mends:
             click.echo(f"  {mend}")
+            if who := _who_grants(snapshot, mend):
+                click.echo(click.style(f"      run as: {who}", dim=True))
     granted = (m.mend for m in lacking.values() if m.cause is Cause.DENIED)
     for warning in privileges.warnings("\n".join(dict.fromkeys(granted))):
         click.echo(f"\n{warning}")
     judgeable = sum(_can_judge(r, snapshot) for r in all_rules())
     click.echo(f"\n{judgeable} of {len(all_rules())} rules can be evaluated.")
     sys.stdout.flush()
+
+
+def _who_grants(snapshot: Snapshot, mend: str) -> str:
+    """Name who may run what is SQL, and not advice."""
+    try:
+        trees.parse(mend)
+    except trees.UnreadableError:
+        return ""
+    return authority.run_as(snapshot, mend)
 
 
 def _rights(snapshot: Snapshot) -> str:

@@ -28,6 +28,7 @@ _SLOTS = (
 _WHOLE = (ReindexObjectType.REINDEX_OBJECT_SYSTEM, ReindexObjectType.REINDEX_OBJECT_DATABASE)
 
 
+_MOST_NAMED = 3
 # Changes of a partitioned table that leave its partitions alone.
 _OF_ONE_TABLE = (
     *(AlterTableType.AT_ReplicaIdentity, AlterTableType.AT_ClusterOn),
@@ -41,15 +42,25 @@ def with_authority(snapshot: Snapshot, finding: Finding) -> Finding:
 
 
 def _signed(snapshot: Snapshot, remedy: Remedy) -> Remedy:
-    found = tuple(dict.fromkeys(requirements(snapshot, remedy.sql)))
-    needs = ", ".join(sorted({r.needs for r in found}))
-    return replace(remedy, needs=needs, run_as=_run_as([r for r in found if not r.is_met]))
+    needs = ", ".join(sorted({r.needs for r in requirements(snapshot, remedy.sql)}))
+    return replace(remedy, needs=needs, run_as=run_as(snapshot, remedy.sql))
 
 
-def _run_as(unmet: list[Requirement]) -> str:
-    """Name who may; a superuser may do everything else, too."""
-    highest = [r for r in unmet if r.needs == "superuser"]
+def run_as(snapshot: Snapshot, script: str) -> str:
+    """Name who may run a script if our role may not; a superuser may do everything else, too."""
+    found = dict.fromkeys(requirements(snapshot, script))
+    unmet = [requirement for requirement in found if not requirement.is_met]
+    highest = [requirement for requirement in unmet if requirement.needs == "superuser"]
+    if len(unmet) > 1 and len({r.owner for r in unmet}) == 1 and unmet[0].owner:
+        return f"{unmet[0].owner}, the owner of {_few([r.what for r in unmet])}"
     return "; and ".join(dict.fromkeys(r.who for r in highest or unmet))
+
+
+def _few(names: list[str]) -> str:
+    names = list(dict.fromkeys(names))
+    if len(names) > _MOST_NAMED:
+        names = [*names[: _MOST_NAMED - 1], f"{len(names) - _MOST_NAMED + 1} more"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def requirements(snapshot: Snapshot, script: str) -> Iterator[Requirement]:

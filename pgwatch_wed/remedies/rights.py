@@ -1,7 +1,7 @@
 """Which roles may do what a remedy does, and whether the role that analyzed is one of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pgwatch_wed.facts import OwnRights, Session, Snapshot, Table
@@ -18,11 +18,16 @@ _NONE = OwnRights(is_replication=False, can_create_roles=False, can_reload=False
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What a statement requires: a word for programs, who has it, and whether our role does."""
+    """What a statement requires: a word for programs, who has it, and whether our role does.
+
+    ``owner`` and ``what`` are set if it is the ownership of a relation by one role.
+    """
 
     needs: str
     who: str
     is_met: bool
+    owner: str = ""
+    what: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,12 +93,12 @@ class Rights:
             return Requirement("owner", f"the owner of {_label(schema, name)}", self._is_superuser)
         owners = {owner, *(self._owners_of_partitions(table) if below else ())}
         what = _label(table.schema, table.name) if table else _label(schema, name)
+        may = all(map(self._has, owners))
         if len(owners) > 1:
             names = ", ".join(sorted(owners))
             who = f"a role that is a member of all owners of {what} and its partitions ({names})"
-        else:
-            who = f"{owner}, the owner of {what}"
-        return Requirement("owner", who, all(map(self._has, owners)))
+            return Requirement("owner", who, may)
+        return Requirement("owner", f"{owner}, the owner of {what}", may, owner, what)
 
     def _owners_of_partitions(self, table: Table | None) -> Iterable[str]:
         if table is None or table.kind != "p":
@@ -130,7 +135,7 @@ class Rights:
         by_grant = table is not None and table.oid in self._own.maintains
         what = _label(table.schema, table.name) if table else _label(schema, name)
         who = f"{owner.who}, or a role with MAINTAIN on {what} and USAGE on its schema"
-        return Requirement("owner", who, owner.is_met or by_role or by_grant)
+        return replace(owner, who=who, is_met=owner.is_met or by_role or by_grant)
 
     def _uses(self, schema: str) -> bool:
         return any(s.can_use for s in self.snapshot.schemas if s.name == schema)

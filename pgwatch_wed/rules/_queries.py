@@ -10,8 +10,7 @@ from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement, StatementsInfo
 from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import MeasuredTime, Object, Unknown
-from pgwatch_wed.postgres import pace, plan_time, statements
-from pgwatch_wed.quote import ident
+from pgwatch_wed.postgres import pace, plan_time, privileges, statements
 
 _SPACE = re.compile(r"\s+")
 _FIRST_WORD = re.compile(r"[\s(]*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(\w+)", re.DOTALL)
@@ -120,7 +119,7 @@ class Load:
         if self.total_ms > 0 and hidden / self.total_ms >= min_share:
             yield Unknown(
                 f"the statement texts for {hidden / self.total_ms:.0%} of the load are hidden or were not read",
-                f"GRANT pg_read_all_stats TO {ident(self.snapshot.server.role)};",
+                privileges.grant_stats(self.snapshot.server),
             )
 
 

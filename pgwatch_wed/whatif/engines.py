@@ -10,6 +10,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.postgres import named, reliability
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import authority
 from pgwatch_wed.remedies.indexes import IndexBuilder, drop
 from pgwatch_wed.target.collect import CollectLimits, collect
 from pgwatch_wed.whatif import workload
@@ -25,7 +26,10 @@ from pgwatch_wed.whatif.workload import Workload
 ENGINES = ("auto", "hypopg", "lab")
 
 # What scripts depend on: partitions, their indexes, and the names in use.
-_FACTS = ("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions")
+_FACTS = (
+    *("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions"),
+    *("rights", "schemas"),
+)
 # What tells whether the statistics that plans rest on can be relied on.
 _RELIABILITY = ("settings", "table_activity", "columns", "column_statistics")
 _STATEMENTS = ("statements_info", "statements")
@@ -117,9 +121,11 @@ def scripted(advice: Advice, here: Snapshot) -> Advice:
 
     def with_script(one: IndexAdvice) -> IndexAdvice:
         dropped = [existing[name] for name in one.makes_redundant if name in existing]
+        script = builder.named(one.index.schema, one.index.table, one.ddl, one.name)
         return replace(
             one,
-            script=builder.named(one.index.schema, one.index.table, one.ddl, one.name),
+            script=script,
+            run_as=authority.run_as(here, script.sql),
             drops=tuple(drop(here, index).sql for index in dropped),
             caveats=(*_flaws(here, one), *one.caveats),
         )

@@ -100,6 +100,7 @@ def _detail(advice: IndexAdvice) -> dict[str, Any]:
         "makes_redundant": list(advice.makes_redundant),
         "caveats": list(advice.caveats),
         "doubts": list(advice.doubts),
+        "run_as": advice.run_as,
     }
 
 
@@ -124,6 +125,7 @@ def _text_lines(advice: Advice) -> Iterable[str]:
             f"used by {_few(each.queries)}"
         )
         yield from _truth_of(each, advice.verified)
+        yield from [f"  run as: {each.run_as}"] if each.run_as else []
         yield from (f"  makes {name} redundant" for name in each.makes_redundant)
         yield from (f"  note: {caveat}" for caveat in each.caveats)
         yield from (f"  not proven: {doubt}" for doubt in each.doubts)
@@ -210,6 +212,7 @@ def as_sql(advice: Advice) -> str:
     for each in advice.indexes:
         script = script_of(each)
         lines += ["", comment(f"{units.size(each.size_bytes)}; used by {_few(each.queries)}")]
+        lines += [comment(f"run as: {each.run_as}")] if each.run_as else []
         lines += [script.sql]
         lines += [f"-- undo: {line}" for line in script.undo_sql.splitlines()]
         lines += [comment(f"then redundant (test first): {sql}") for sql in each.drops]

@@ -13,6 +13,8 @@ from pgwatch_wed.cli.check import check
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Cause, Snapshot
 from pgwatch_wed.findings import Severity, Verdict
+from pgwatch_wed.postgres import privileges
+from pgwatch_wed.remedies import authority
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.rules.judging import apply, found, judged, run, undo
@@ -165,6 +167,48 @@ def test_a_membership_without_inheritance_gets_it_and_loses_it_again(every_pg: S
             assert not found(as_role, RULE)
             undo(dsn, [finding])
             assert rights(dsn, name) == before
+
+
+# Who is named in what is said of a GRANT, and how a role becomes one of them.
+NAMED = {
+    "the owner of schema ext": ("alter schema ext owner to ROLE", "GRANT USAGE ON SCHEMA ext"),
+    "ADMIN OPTION on pg_read_all_stats": (
+        "grant pg_read_all_stats to ROLE with admin option",
+        "GRANT pg_read_all_stats TO",
+    ),
+    "a superuser": ("alter role ROLE superuser", "GRANT SELECT"),
+}
+
+
+@pytest.mark.parametrize("who", NAMED)
+def test_a_grant_and_its_undo_run_as_the_role_that_is_named(every_pg: Server, who: str) -> None:
+    makes, begins = NAMED[who]
+    with world(every_pg, TABLE) as (dsn, as_role, name), every_pg.role() as named:
+        before = rights(dsn, name)
+        snapshot = collect(as_role)
+        with psycopg.connect(dsn):
+            (finding,) = judged(collect(as_role), RULE).findings
+        grant = next(s for s in statements(finding.remedy[0].sql) if s.startswith(begins))
+        assert who in authority.run_as(snapshot, grant)
+        assert grant in (printed := CliRunner().invoke(check, [as_role]).output)
+        assert who in printed
+        assert tried(dsn, named, grant) is False
+        assert rights(dsn, name) == before
+        psql(dsn, makes.replace("ROLE", named))
+        assert tried(dsn, named, grant) is True
+        assert rights(dsn, name) > before
+        assert tried(dsn, named, privileges.undo(snapshot.server, grant)) is True
+        assert rights(dsn, name) == before
+        psql(dsn, "alter schema ext owner to current_user")
+
+
+def tried(dsn: str, role: str, statement: str) -> bool:
+    with psycopg.connect(dsn, user=role, autocommit=True) as connection:
+        try:
+            connection.execute(statement.encode())
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+    return True
 
 
 # --- statistics on columns ------------------------------------------------------------------------

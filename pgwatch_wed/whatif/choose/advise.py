@@ -67,8 +67,8 @@ class IndexAdvice:
     What a query saves through several indexes is divided among them, so that the gains of a set add up:
     ``saved`` is this index's part for each of ``queries``. ``is_joint`` tells that most of it is lost if
     only this index is built. ``doubts`` say why the target may plan otherwise.
-    ``script`` builds it on the target, and ``drops`` remove what it makes redundant: :mod:`engines`
-    adds them, since they depend on what exists on the target but not in the lab.
+    ``script`` builds it on the target, ``run_as`` says who may if our role may not, and ``drops`` remove what it
+    makes redundant: :mod:`engines` adds them, since they depend on what exists on the target but not in the lab.
     """
 
     index: Candidate
@@ -86,6 +86,7 @@ class IndexAdvice:
     saved: tuple[float, ...] = ()
     is_joint: bool = False
     script: Script | None = None
+    run_as: str = ""
     drops: tuple[str, ...] = ()
 
 

@@ -126,10 +126,16 @@ def _run(program: programs.Client, options: list[str], seconds: float, deadline:
         raise _failed(words)
 
 
+_READING = (
+    "GRANT USAGE on the schemas and SELECT on the tables TO the role, or pg_read_all_data, "
+    "which allows it to read every row of every table"
+)
+
+
 def _failed(said: str) -> DumpError:
     text = " ".join(said.partition("pg_dump: detail:")[0].split())
     hints = (
-        ("permission denied", "GRANT pg_read_all_data TO the role, or SELECT on these tables"),
+        ("permission denied", _READING),
         ("lock timeout", _LOCKED),
         ("statement timeout", _LOCKED),  # how pg_dump waits for a lock
     )
