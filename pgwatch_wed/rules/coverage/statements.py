@@ -19,8 +19,10 @@ from dataclasses import dataclass
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, StatementsInfo
-from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
+from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity, Unknown
 from pgwatch_wed.postgres import statements
+from pgwatch_wed.quote import literal
+from pgwatch_wed.remedies import settings
 
 NEEDS = ("statements_info", "statements")
 
@@ -39,18 +41,18 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for evictions, for hidden texts, and if tracking is off."""
     for info in snapshot.statements_info:
         if info.track == "none":
-            yield _not_tracked()
+            yield _not_tracked(snapshot)
         coverage = statements.coverage([snapshot], ())
         lost, seconds = statements.evicted(snapshot), statements.window_seconds(snapshot)
         if lost and seconds is not None and info.max_entries:
             hours = max(seconds / 3600, 1.0)
             if info.max_entries * hours / lost <= limits.max_hours_to_renew:
-                yield _evicting(info, lost, seconds)
+                yield _evicting(snapshot, info, lost, seconds)
         if coverage.visible_share is not None and coverage.visible_share < limits.min_visible_share:
             yield _hidden(snapshot, info, coverage.visible_share)
 
 
-def _not_tracked() -> Finding:
+def _not_tracked(snapshot: Snapshot) -> Finding:
     return Finding(
         object=Object("setting", "pg_stat_statements.track"),
         severity=Severity.WARNING,
@@ -59,18 +61,11 @@ def _not_tracked() -> Finding:
         detail="It is loaded, but its tracking is off.",
         evidence={"pg_stat_statements.track": "none"},
         impact=Impact(risk="findings cannot refer to statements"),
-        remedy=(
-            Remedy(
-                sql="ALTER SYSTEM SET pg_stat_statements.track = 'top';\nSELECT pg_reload_conf();",
-                lock="none",
-                in_transaction=False,
-                undo="ALTER SYSTEM RESET pg_stat_statements.track;",
-            ),
-        ),
+        remedy=(settings.alter_system(snapshot, "pg_stat_statements.track", literal("top")),),
     )
 
 
-def _evicting(info: StatementsInfo, lost: float, seconds: float) -> Finding:
+def _evicting(snapshot: Snapshot, info: StatementsInfo, lost: float, seconds: float) -> Finding:
     room = info.max_entries or 0
     rate = lost * 3600 / seconds if seconds >= 3600 else None
     told = f"about {units.count(round(rate or lost), 'statement')}"
@@ -92,12 +87,7 @@ def _evicting(info: StatementsInfo, lost: float, seconds: float) -> Finding:
         },
         impact=Impact(risk="rankings miss statements"),
         remedy=(
-            Remedy(
-                sql=f"ALTER SYSTEM SET pg_stat_statements.max = {max(room * 2, 10_000)};",
-                lock="none; takes effect after a server restart",
-                in_transaction=False,
-                undo="ALTER SYSTEM RESET pg_stat_statements.max;",
-            ),
+            settings.alter_system(snapshot, "pg_stat_statements.max", str(max(room * 2, 10_000))),
         ),
     )
 

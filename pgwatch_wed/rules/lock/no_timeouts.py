@@ -19,11 +19,12 @@ starting point.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident, literal
+from pgwatch_wed.remedies import settings
 from pgwatch_wed.units import count
 
 NEEDS = ("settings", "role_settings", "roles")
@@ -119,26 +120,24 @@ def _finding(snapshot: Snapshot, timeout: Timeout, bare: list[str], seconds: int
         detail=f"Without it, {timeout.without}.",
         evidence={"roles_without": roles[:50], "roles_without_count": len(roles)},
         impact=Impact(risk=timeout.without),
-        remedy=_remedies(timeout.name, roles, f"{seconds}s"),
+        remedy=_remedies(snapshot, timeout.name, roles, f"{seconds}s"),
         caveats=("The application may set it in its own sessions, which cannot be seen.",),
     )
 
 
-def _remedies(name: str, roles: list[str], value: str) -> tuple[Remedy, ...]:
+def _remedies(snapshot: Snapshot, name: str, roles: list[str], value: str) -> tuple[Remedy, ...]:
     if 0 < len(roles) <= 10:
         return tuple(
             Remedy(
                 sql=f"ALTER ROLE {ident(role)} SET {name} = {literal(value)};",
                 lock="none; takes effect in new sessions",
-                undo=f"ALTER ROLE {ident(role)} RESET {name};",
+                undo=settings.undo_role_setting(snapshot, role, name),
             )
             for role in roles
         )
+    change = settings.alter_system(snapshot, name, literal(value))
     return (
-        Remedy(
-            sql=f"ALTER SYSTEM SET {name} = {literal(value)}; SELECT pg_reload_conf();",
-            lock="none; first set longer timeouts for backup and migration roles",
-            in_transaction=False,
-            undo=f"ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();",
+        replace(
+            change, lock=f"{change.lock}; first set longer timeouts for backup and migration roles"
         ),
     )
