@@ -18,7 +18,9 @@ from pgwatch_wed.sqltext.text import is_own
 from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
 from pgwatch_wed.whatif.lab.extended import Stored
+from pgwatch_wed.whatif.lab.role_settings import RoleSetting
 from pgwatch_wed.whatif.lab.security import RoleRights, SecuredRelation
+from pgwatch_wed.whatif.lab.surroundings import Tablespace
 from pgwatch_wed.whatif.proof.copies import Place
 from tests.servers import Server
 
@@ -126,6 +128,12 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("whatif", "value_sizes"): (Case({"name", "size", "share"}, values={"table_oid": "person"}),),
     ("whatif", "extended_statistics"): (Case(names(Stored), {"expressions": sql.SQL("null")}),),
     ("whatif", "secured"): (Case(names(SecuredRelation)),),
+    ("whatif", "inventory"): (Case({"schema", "table", "kind", "name"}),),
+    ("whatif", "tablespaces"): (Case(names(Tablespace), is_empty=True),),
+    ("whatif", "role_planner_settings"): (
+        Case(names(RoleSetting), values={"users": ["postgres"]}, is_empty=True),
+    ),
+    ("whatif", "collation"): (Case({"collation"}),),
     ("whatif", "role_rights"): (Case(names(RoleRights), values={"users": ["postgres"]}),),
     ("lab", "policies"): (Case({"schema", "table", "name", "condition", "roles"}),),
     ("lab", "unsteady_functions"): (Case({"schema", "name"}),),

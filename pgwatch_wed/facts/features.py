@@ -112,6 +112,10 @@ class Features:
         """Tell whether NOT NULL of a child remembers if it is only inherited."""
         return self._since(18, "NOT NULL as a constraint")
 
+    def has_skip_scan(self) -> Feature:
+        """Tell whether a B-tree can be used well without a condition on its first key."""
+        return self._since(18, "skipping the first key of an index")
+
     def has_repack(self) -> Feature:
         """Tell whether a table can be rewritten while it is in use."""
         return self._since(19, "REPACK (CONCURRENTLY)")

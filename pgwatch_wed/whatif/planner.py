@@ -15,10 +15,8 @@ def read(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def collation(connection: psycopg.Connection[Any]) -> str:
-    """Return the collation of the connection's database."""
-    row = connection.execute(
-        "select datcollate from pg_database where datname = current_database()"
-    ).fetchone()
+    """Return the collation of the connection's database; that of the built-in provider compares like C."""
+    row = connection.execute(composed("whatif", "collation")).fetchone()
     if row is None:
         return "C.UTF-8"
     return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])

@@ -11,7 +11,7 @@ catalogs.
 """
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +23,24 @@ from psycopg import sql
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import said
+from pgwatch_wed.facts.features import Features
 from pgwatch_wed.postgres import btree
-from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names, walk
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import doubts, estimates, planner
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
-from pgwatch_wed.whatif.lab import elements, expressions, extended, guest, pages, security
+from pgwatch_wed.whatif.lab import (
+    elements,
+    expressions,
+    extended,
+    guest,
+    pages,
+    role_settings,
+    security,
+    surroundings,
+)
 from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query
 
 LAB_SETTINGS = {
@@ -45,10 +56,12 @@ LAB_SETTINGS = {
     "max_worker_processes": "64",
     "event_triggers": "off",
     "allow_system_table_mods": "on",
+    "allow_in_place_tablespaces": "on",
     "log_min_messages": "fatal",
     "log_min_error_statement": "panic",
 }
 DATABASE = "lab"
+_MOST_SESSIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +101,12 @@ class Lab:
         self._index_by_name: dict[str, Candidate] = {}
         self._existing_by_name: dict[str, int] = {}
         self._statistics: dict[expressions.Where, expressions.ExpressionStatistics] = {}
-        self._session: psycopg.Connection[Any] | None = None
+        self._sessions: dict[tuple[tuple[str, str], ...], psycopg.Connection[Any]] = {}
         self.notes: list[str] = []
         self.unproven: list[Doubt] = []
         self._security = security.Security()
+        self._of_roles = role_settings.RoleSettings()
+        self._features: Features | None = None
         self.calls = 0
         self.is_c_collation = False
         self.trigram: str | None = None
@@ -110,9 +125,7 @@ class Lab:
 
     def close(self) -> None:
         """Stop the server and remove it completely."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        self._forget_sessions()
         self._stack.close()
 
     # Imitating the target
@@ -140,6 +153,21 @@ class Lab:
         """Prepare the policies that were loaded, and give tables and views their owners."""
         with self._admin() as admin, self._guest() as loader:
             security.secure(admin, loader, self._security)
+
+    def imitate(self, settings: role_settings.RoleSettings, features: Features) -> None:
+        """Plan with each role's settings, and doubt what the target's version does not have."""
+        self._of_roles, self._features = settings, features
+
+    def place(self, tablespaces: Iterable[surroundings.Tablespace]) -> None:
+        """Put relations into tablespaces that cost what the target's do."""
+        with self._admin() as admin:
+            surroundings.place(admin, tablespaces)
+            surroundings.forget_remote_servers(admin)
+
+    def compare(self, parts: Collection[surroundings.Part]) -> None:
+        """Note as doubts what the target has and the lab has not."""
+        with self._guest() as reader:
+            self.unproven += surroundings.lacking(parts, surroundings.inventory(reader))
 
     def load(self, file: Path) -> list[str]:
         """Load a dump; return what failed, one line each."""
@@ -217,7 +245,7 @@ class Lab:
         return self._built[index].size_bytes
 
     def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
-        self._forget_session()
+        self._forget_sessions()
         with self._admin() as connection, self._guest() as builder:
             for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
                 catalogs.read_values(builder, self.catalog, leaf)
@@ -375,8 +403,32 @@ class Lab:
 
     def doubts(self, query: Query, tree: PlanNode) -> tuple[str, ...]:
         """Return why the target may plan a query otherwise than this plan of it."""
-        known = doubts.about(tree, self.catalog, self.unproven)
-        return (*known, *self._security.doubts(query, tree))
+        found = [*doubts.about(tree, self.catalog, self.unproven)]
+        found += self._security.doubts(query, tree)
+        found += (
+            f"{name} is set for the role that asks, and its value for {query.user or 'others'} is not visible"
+            for name in self._of_roles.unknown(query.user)
+        )
+        skips = None if self._features is None else self._features.has_skip_scan()
+        if skips is not None and not skips and self._skips(tree):
+            found.append(skips.why_not)
+        return tuple(found)
+
+    def _skips(self, tree: PlanNode) -> bool:
+        """Tell whether a plan uses a B-tree without a condition on its first key."""
+        return any(
+            terms.columns(first).isdisjoint(column for _, column in terms.references(condition))
+            for node in walk(tree)
+            if (condition := node.get("Index Cond")) and (first := self._first_key(node))
+        )
+
+    def _first_key(self, node: PlanNode) -> str:
+        name = node.get("Index Name", "")
+        candidate = self._index_by_name.get(name)
+        if candidate is not None:
+            return candidate.keys[0].text if candidate.method == "btree" else ""
+        existing = self.catalog.indexes.get(self._existing_by_name.get(name, 0))
+        return existing.keys[0] if existing is not None and existing.method == "btree" else ""
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without any indexes, all in one transaction.
@@ -403,7 +455,7 @@ class Lab:
         bare: bool = False,
     ) -> list[Plan]:
         """Return the plans of queries under one configuration."""
-        connection = self._asking()
+        connection = self._asking(queries[0].user if queries else None)
         shown = [self._built[i] for i in indexes]
         gone = list(self.catalog.indexes) if bare else list(hidden)
         try:
@@ -495,18 +547,24 @@ class Lab:
         finally:
             connection.execute(query, ["pg_catalog"])
 
-    def _asking(self) -> psycopg.Connection[Any]:
-        if self._session is None:
+    def _asking(self, user: str | None = None) -> psycopg.Connection[Any]:
+        """Return a session with the settings of a role."""
+        own = self._of_roles.of(user)
+        key = tuple(sorted(own.items()))
+        if key not in self._sessions:
+            if len(self._sessions) >= _MOST_SESSIONS:
+                self._forget_sessions()
             dsn = self._server.dsn(DATABASE, guest.ROLE)
-            self._session = psycopg.connect(dsn, prepare_threshold=None)
-            planner.apply(self._session, self._settings)
-            self._session.commit()
-        return self._session
+            session = psycopg.connect(dsn, prepare_threshold=None)
+            planner.apply(session, {**self._settings, **own})
+            session.commit()
+            self._sessions[key] = session
+        return self._sessions[key]
 
-    def _forget_session(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+    def _forget_sessions(self) -> None:
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
 
 
 def _paths(

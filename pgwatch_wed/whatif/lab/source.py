@@ -8,10 +8,11 @@ import psycopg
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import CollectError
+from pgwatch_wed.facts.features import Features
 from pgwatch_wed.target import door
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import planner
-from pgwatch_wed.whatif.lab import dump, extended, security
+from pgwatch_wed.whatif.lab import dump, extended, role_settings, security, surroundings
 from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
 
 # With many tables in FROM, the genetic optimizer is random; and our own plans are not load.
@@ -30,13 +31,20 @@ def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -
         extensions = _extensions(connection)
         statistics = extended.read(connection)
         rights = security.read(connection, users)
+        parts = surroundings.inventory(connection)
+        of_roles = role_settings.read(connection, settings, users)
+        features = Features.of(connection.info.server_version)
+        tablespaces = surroundings.tablespaces(connection)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))
+        lab.imitate(of_roles, features)
         lab.add_extensions(extensions)
         lab.add_roles(rights)
         with dump.dumped(conninfo, seconds=seconds) as file:
             lab.notes += lab.load(file)
         lab.secure()
+        lab.place(tablespaces)
+        lab.compare(parts)
         lab.carry(statistics)
         lab.prepare()
         stack.pop_all()

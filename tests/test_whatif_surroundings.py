@@ -1,0 +1,143 @@
+"""What decides plans beside definitions and statistics: it is in the lab, or named as a doubt."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import DATABASE, Lab
+from pgwatch_wed.whatif.model import PlanError
+from tests.planning import query, real_plan, shape
+from tests.psql import psql
+from tests.servers import Server
+
+TABLE = """
+create table things (id int primary key, a int, b int, body text);
+insert into things select g, g % 500, g % 7, repeat('x', 90) from generate_series(1, 40000) g;
+create index things_b_a on things (b, a);
+vacuum analyze things;
+"""
+QUERIES = (
+    "select * from things where a = 5",
+    "select * from things where id < 3000",
+    "select * from things where b = 5 and a < 100",
+    "select b, count(*) from things group by b",
+)
+FAST = """
+set allow_in_place_tablespaces = on;
+create tablespace {name} location '' with (random_page_cost = 1.1, seq_page_cost = 0.3);
+alter table things set tablespace {name};
+alter index things_b_a set tablespace {name};
+"""
+
+
+def doubts(lab: Lab, text: str, user: str | None = None) -> tuple[str, ...]:
+    one = query(text, user=user)
+    return lab.doubts(one, lab.plan(one).tree)
+
+
+@pytest.fixture
+def tablespace(pg: Server, db: str) -> Iterator[str]:
+    name = "fast_and_cheap"
+    psql(db, TABLE + FAST.format(name=name))
+    yield db
+    psql(db, "drop table things;")
+    psql(db, f"drop tablespace {name};")
+
+
+@pytest.mark.pg("== 18")
+def test_a_tablespace_costs_what_it_does_on_the_target(tablespace: str) -> None:
+    with source.open_lab(tablespace) as lab, psycopg.connect(tablespace) as connection:
+        assert (lab.notes, lab.unproven) == ([], [])
+        for text in QUERIES:
+            plan, real = lab.plan(query(text)), real_plan(connection, text)
+            assert shape(plan.tree) == shape(real), text
+            assert plan.cost == pytest.approx(real["Total Cost"], rel=1e-3), text
+
+
+@pytest.mark.pg("== 18")
+def test_each_role_plans_with_its_own_settings(db: str, pg: Server) -> None:
+    psql(db, TABLE + "create schema elsewhere; create view elsewhere.things as select 1 as a;")
+    with pg.role("pg_read_all_data") as slow, pg.role("pg_read_all_data") as other:
+        psql(
+            db,
+            f'alter role "{slow}" set random_page_cost = 90; alter role "{slow}" set enable_seqscan = off;'
+            f'alter role "{other}" set search_path = elsewhere;',
+        )
+        with source.open_lab(db, users=[slow, other]) as lab:
+            for text in QUERIES:
+                with psycopg.connect(db, user=slow) as connection:
+                    real = real_plan(connection, text)
+                plan = lab.plan(query(text, user=slow))
+                assert shape(plan.tree) == shape(real), text
+                assert plan.cost == pytest.approx(real["Total Cost"], rel=1e-3), text
+                assert doubts(lab, text, slow) == ()
+            assert "Result" in str(lab.plan(query(QUERIES[0], user=other)).tree)
+            usual = lab.plan(query(QUERIES[0])).cost
+        assert usual == pytest.approx(real_cost(db, QUERIES[0]), rel=1e-3)
+
+
+def real_cost(dsn: str, text: str) -> float:
+    with psycopg.connect(dsn) as connection:
+        return float(real_plan(connection, text)["Total Cost"])
+
+
+@pytest.mark.pg("== 18")
+def test_settings_of_the_role_that_asks_are_not_those_of_others(db: str, pg: Server) -> None:
+    psql(db, TABLE)
+    with pg.role("pg_read_all_data") as asker, pg.role("pg_read_all_data") as other:
+        psql(db, f'alter role "{asker}" set random_page_cost = 1;')
+        with source.open_lab(f"{db} user={asker}", users=[other]) as lab:
+            assert any("random_page_cost" in d for d in doubts(lab, QUERIES[0], other))
+            assert doubts(lab, QUERIES[0], asker) == ()
+            assert doubts(lab, QUERIES[0]) == ()
+
+
+UNLOADABLE = """
+create function hidden(int) returns int language internal immutable strict as 'int4abs';
+create index things_hidden on things (hidden(a));
+create table plain (id int primary key, a int);
+insert into plain select g, g % 50 from generate_series(1, 20000) g;
+vacuum analyze;
+"""
+
+
+@pytest.mark.pg("== 18")
+def test_what_did_not_get_into_the_lab_is_a_doubt_about_its_table(db: str) -> None:
+    psql(db, TABLE + UNLOADABLE)
+    with source.open_lab(db) as lab:
+        (doubt,) = doubts(lab, QUERIES[0])
+        assert "index things_hidden of public.things is not in the lab" in doubt
+        assert doubts(lab, "select * from plain where a = 5") == ()
+
+
+REMOTE = """
+create extension postgres_fdw;
+create server far foreign data wrapper postgres_fdw options (host '127.0.0.1', port '1', use_remote_estimate 'true');
+create user mapping for public server far options (user 'x', password 'secret');
+create foreign table there (id int, a int) server far;
+"""
+
+
+@pytest.mark.pg("== 18")
+def test_no_foreign_server_is_asked_from_the_lab(db: str) -> None:
+    psql(db, REMOTE)
+    with source.open_lab(db) as lab:
+        with pytest.raises(PlanError, match="user mapping not found"):
+            lab.plan(query("select * from there where a = 5"))
+        with psycopg.connect(lab._server.dsn(DATABASE)) as connection:
+            assert connection.execute("select from pg_user_mapping").fetchall() == []
+
+
+@pytest.mark.pg("< 19")
+def test_an_index_is_not_used_in_a_way_that_the_version_does_not_know(
+    every_pg: Server, every_db: str
+) -> None:
+    psql(every_db, TABLE)
+    with source.open_lab(every_db) as lab:
+        plan = lab.plan(query(QUERIES[0]))
+        assert plan.used_existing, "PostgreSQL 18 skips the first key, which has few values"
+        said = doubts(lab, QUERIES[0])
+        assert bool(said) is (every_pg.version < 18)
+        assert doubts(lab, "select * from things where id = 7") == ()
