@@ -18,7 +18,7 @@ from pgwatch_wed.sqltext.text import is_own
 from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
 from pgwatch_wed.whatif.lab.extended import Stored
-from pgwatch_wed.whatif.lab.role_settings import RoleSetting
+from pgwatch_wed.whatif.lab.role_settings import PlannerSetting
 from pgwatch_wed.whatif.lab.security import RoleRights, SecuredRelation
 from pgwatch_wed.whatif.lab.surroundings import Tablespace
 from pgwatch_wed.whatif.proof.copies import Place
@@ -131,9 +131,10 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("whatif", "inventory"): (Case({"schema", "table", "kind", "name"}),),
     ("whatif", "tablespaces"): (Case(names(Tablespace), is_empty=True),),
     ("whatif", "role_planner_settings"): (
-        Case(names(RoleSetting), values={"users": ["postgres"]}, is_empty=True),
+        Case(names(PlannerSetting), values={"users": ["postgres"]}, is_empty=True),
     ),
     ("whatif", "collation"): (Case({"collation"}),),
+    ("whatif", "collations"): (Case({"schema", "name", "is_of_icu", "columns"}, is_empty=True),),
     ("whatif", "role_rights"): (Case(names(RoleRights), values={"users": ["postgres"]}),),
     ("lab", "policies"): (Case({"schema", "table", "name", "condition", "roles"}),),
     ("lab", "unsteady_functions"): (Case({"schema", "name"}),),
@@ -241,6 +242,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
                 "operators": ["="],
                 "types": ["person"],
                 "fields": ["email"],
+                "user": "postgres",
             },
             is_empty=True,
         ),

@@ -15,6 +15,8 @@ from pgwatch_wed.findings import Finding, Grade, Verdict
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.sqltext.unknown_values import unknown_values
+from pgwatch_wed.target import plans
+from pgwatch_wed.target.collect import collect
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.security import lab_name
 from pgwatch_wed.whatif.model import PlanError, WithheldError
@@ -227,6 +229,19 @@ def test_hidden_statistics_are_unknown_and_nothing_is_advised(
     assert verdict is Verdict.FINDING
     (report,) = [analyse([snapshot], Config(only=("index-missing",), window_days=0))]
     assert any("hides the statistics" in v.reason for v in report.verdicts)
+
+
+def test_a_statement_of_others_is_not_planned_on_a_server_that_would_plan_it_for_us(
+    every_db: str, role: str
+) -> None:
+    psql(every_db, BOARDS.replace("{role}", f'"{role}"'))
+    used(every_db, role)
+    snapshot = collect(every_db)
+    texts = {s.query_id: s.text or "" for s in snapshot.statements}
+    refused = {texts[p.query_id]: p.refused for p in plans.statement_plans(every_db, snapshot, 10)}
+    of_boards = {why for text, why in refused.items() if "from boards" in text}
+    assert of_boards == {"row-level security applies to one of its tables"}
+    assert {why for text, why in refused.items() if "from cards" in text} == {None}
 
 
 def test_reserved_names_are_others_in_the_lab() -> None:

@@ -141,3 +141,29 @@ def test_an_index_is_not_used_in_a_way_that_the_version_does_not_know(
         said = doubts(lab, QUERIES[0])
         assert bool(said) is (every_pg.version < 18)
         assert doubts(lab, "select * from things where id = 7") == ()
+
+
+OF_ICU = """
+create collation german (provider = icu, locale = 'de-DE');
+create table names (id int primary key, name text collate german, other text collate "en-x-icu", plain text);
+insert into names select g, 'n' || g % 900, 'o' || g, 'p' || g from generate_series(1, 20000) g;
+create index names_name on names (name);
+vacuum analyze names;
+"""
+
+
+@pytest.mark.pg("< 19")
+def test_a_collation_of_icu_is_stood_for_and_doubted_where_it_counts(every_db: str) -> None:
+    with psycopg.connect(every_db) as connection:
+        has_icu = connection.execute(
+            "select from pg_collation where collname = 'en-x-icu'"
+        ).fetchone()
+    if has_icu is None:
+        pytest.skip("this server is built without ICU")
+    psql(every_db, OF_ICU)
+    with source.open_lab(every_db) as lab:
+        assert lab.notes == []
+        assert lab.plan(query("select * from names where name = 'n7'")).used_existing
+        assert any("german" in d for d in doubts(lab, "select * from names where name = 'n7'"))
+        assert any("en-x-icu" in d for d in doubts(lab, "select * from names order by other"))
+        assert doubts(lab, "select * from names where plain = 'p7'") == ()

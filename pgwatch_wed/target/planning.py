@@ -30,11 +30,13 @@ class RefusedError(Exception):
     """A statement that is not planned; the message says why."""
 
 
-def refuse_foreign_code(connection: Connection, text: str, path: str) -> None:
+def refuse_foreign_code(
+    connection: Connection, text: str, path: str, user: str | None = None
+) -> None:
     """Raise :class:`RefusedError` if planning a statement could run user-defined code.
 
     PostgreSQL's own functions are allowed, and members of extensions created by a superuser or our own
-    role. ``path`` is the search path with which the statement is planned. Raises
+    role. ``path`` is the search path with which the statement is planned, ``user`` the role that runs it, by default ours. Raises
     :class:`pgwatch_wed.sqltext.statement.UnsupportedError` if it cannot be parsed.
     """
     found = read(text)
@@ -46,6 +48,7 @@ def refuse_foreign_code(connection: Connection, text: str, path: str) -> None:
         "operators": sorted(found.operators),
         "types": sorted(found.types),
         "fields": sorted(found.fields),
+        "user": user,
     }
     row = connection.execute(composed("plan", "foreign_code"), wanted).fetchone()
     if row is not None:

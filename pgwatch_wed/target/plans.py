@@ -89,7 +89,7 @@ class _Planner:
         oids = self._known(parsed.relations)
         path = self._search_path(statement)
         with self.door.asking("plan") as connection:
-            planning.refuse_foreign_code(connection, parsed.text, path)
+            planning.refuse_foreign_code(connection, parsed.text, path, statement.user or "")
             _check_locks(connection, oids)
             top = planning.explained(connection, parsed.text, parsed.parameters, path)
         return described(statement.query_id, top, self.snapshot)

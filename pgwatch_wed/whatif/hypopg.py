@@ -145,7 +145,7 @@ class HypoPG:
         self.calls += 1
         try:
             with self._asking() as connection:
-                planning.refuse_foreign_code(connection, query.sql, self._path)
+                planning.refuse_foreign_code(connection, query.sql, self._path, query.user)
                 by_name = dict(self._create(connection, index) for index in indexes)
                 self._hide(connection, self.catalog.indexes if bare else hidden)
                 tree = planning.explained(

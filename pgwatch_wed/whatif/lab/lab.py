@@ -32,6 +32,7 @@ from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import doubts, estimates, planner
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.lab import (
+    collations,
     elements,
     expressions,
     extended,
@@ -105,7 +106,7 @@ class Lab:
         self.notes: list[str] = []
         self.unproven: list[Doubt] = []
         self._security = security.Security()
-        self._of_roles = role_settings.RoleSettings()
+        self._of_roles = role_settings.PlannerSettings()
         self._features: Features | None = None
         self.calls = 0
         self.is_c_collation = False
@@ -143,6 +144,12 @@ class Lab:
         with self._admin() as connection:
             self._schemas |= guest.add_extensions(connection, extensions)
 
+    def add_collations(self, used: Sequence[collations.UsedCollation]) -> None:
+        """Create what stands for collations that this server does not have."""
+        with self._admin() as admin:
+            self.unproven += collations.stand_in(admin, used)
+            self._schemas |= {each.schema for each in used}
+
     def add_roles(self, target: security.Security) -> None:
         """Create the roles that row-level security binds or names, so that policies can be loaded."""
         self._security = target
@@ -154,7 +161,7 @@ class Lab:
         with self._admin() as admin, self._guest() as loader:
             security.secure(admin, loader, self._security)
 
-    def imitate(self, settings: role_settings.RoleSettings, features: Features) -> None:
+    def imitate(self, settings: role_settings.PlannerSettings, features: Features) -> None:
         """Plan with each role's settings, and doubt what the target's version does not have."""
         self._of_roles, self._features = settings, features
 

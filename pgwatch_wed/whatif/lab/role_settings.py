@@ -12,7 +12,7 @@ from pgwatch_wed.target.queries import composed
 
 
 @dataclass(frozen=True, slots=True)
-class RoleSetting:
+class PlannerSetting:
     """A setting of a role, of a database, or of both; ``role`` None means all roles."""
 
     role: str | None
@@ -23,11 +23,11 @@ class RoleSetting:
 
 
 @dataclass(frozen=True, slots=True)
-class RoleSettings:
+class PlannerSettings:
     """What differs from the ``base``, the settings of the role that asks."""
 
     base: Mapping[str, str] = field(default_factory=dict)
-    each: tuple[RoleSetting, ...] = ()
+    each: tuple[PlannerSetting, ...] = ()
 
     def of(self, user: str | None) -> dict[str, str]:
         """Return a role's settings, as far as they are not the base's."""
@@ -61,9 +61,9 @@ class RoleSettings:
 
 def read(
     connection: psycopg.Connection[Any], base: Mapping[str, str], users: Collection[str]
-) -> RoleSettings:
+) -> PlannerSettings:
     """Read the settings of a target's roles."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = composed("whatif", "role_planner_settings")
         rows = cursor.execute(query, {"users": sorted(users)}).fetchall()
-    return RoleSettings(base, tuple(RoleSetting(**row) for row in rows))
+    return PlannerSettings(base, tuple(PlannerSetting(**row) for row in rows))

@@ -12,7 +12,7 @@ from pgwatch_wed.facts.features import Features
 from pgwatch_wed.target import door
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import planner
-from pgwatch_wed.whatif.lab import dump, extended, role_settings, security, surroundings
+from pgwatch_wed.whatif.lab import collations, dump, extended, role_settings, security, surroundings
 from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
 
 # With many tables in FROM, the genetic optimizer is random; and our own plans are not load.
@@ -28,6 +28,7 @@ def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -
         _check_major(connection.info.server_version // 10_000)
         settings = planner.read(connection)
         locale = planner.collation(connection)
+        used = collations.read(connection)
         extensions = _extensions(connection)
         statistics = extended.read(connection)
         rights = security.read(connection, users)
@@ -39,6 +40,7 @@ def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -
         lab = stack.enter_context(_start(settings, locale))
         lab.imitate(of_roles, features)
         lab.add_extensions(extensions)
+        lab.add_collations(used)
         lab.add_roles(rights)
         with dump.dumped(conninfo, seconds=seconds) as file:
             lab.notes += lab.load(file)
