@@ -178,6 +178,8 @@ def test_what_a_session_knows_is_said_and_what_everyone_knows_is_not(
         assert doubts[BY_TENANT[2]] == (), "current_user is the role"
         assert doubts[BY_TENANT[3]] == (), "policies do not bind the owner"
         assert doubts[BY_TENANT[4]] == (), "a view reads with its owner's rights"
+        one = query(BY_TENANT[0], user=role, others=("postgres",))
+        assert any("postgres also runs it" in d for d in lab.doubts(one, lab.plan(one).tree))
         one = query(BY_TENANT[0], user=role)
         assert lab.is_bound(one, lab.plan(one).tree)
         one = query(BY_TENANT[0])

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg import sql
 
-from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab import source, surroundings
 from pgwatch_wed.whatif.lab.lab import DATABASE, Lab
 from pgwatch_wed.whatif.model import PlanError
 from tests.planning import query, real_plan, shape
@@ -167,3 +168,42 @@ def test_a_collation_of_icu_is_stood_for_and_doubted_where_it_counts(every_db: s
         assert any("german" in d for d in doubts(lab, "select * from names where name = 'n7'"))
         assert any("en-x-icu" in d for d in doubts(lab, "select * from names order by other"))
         assert doubts(lab, "select * from names where plain = 'p7'") == ()
+
+
+def test_a_database_without_an_encoding_has_a_lab_too(pg: Server) -> None:
+    create = "create database no_encoding template template0 encoding 'SQL_ASCII' locale 'C'"
+    pg.execute(sql.SQL(create))
+    try:
+        dsn = pg.dsn("no_encoding")
+        psql(dsn, TABLE + OF_EVERYTHING)
+        with source.open_lab(dsn) as lab:
+            assert lab.unproven == []
+            assert lab.plan(query("select * from things where a = 5 and b = 5")).cost > 0
+    finally:
+        pg.execute(sql.SQL("drop database no_encoding with (force)"))
+
+
+OF_EVERYTHING = """
+create statistics things_ab on a, b from things;
+alter table things enable row level security;
+create policy all_of_them on things using (a = current_setting('app.a')::int);
+alter database no_encoding set random_page_cost = 3;
+analyze things;
+"""
+
+
+@pytest.mark.pg("== 18")
+def test_an_extension_that_plans_statements_makes_every_plan_doubtful(db: str) -> None:
+    psql(db, TABLE)
+    with source.open_lab(db) as lab:
+        assert doubts(lab, QUERIES[0]) == ()
+        assert any("hints" in d for d in doubts(lab, f"/*+ SeqScan(things) */ {QUERIES[0]}"))
+        lab.add_extensions([("pg_trgm", "public"), ("timescaledb", "public")])
+        (doubt,) = doubts(lab, QUERIES[0])
+        assert "timescaledb" in doubt
+
+
+def test_other_block_sizes_are_doubted() -> None:
+    assert list(surroundings.general((), {"block_size": "8192"})) == []
+    (doubt,) = surroundings.general((), {"block_size": "32768"})
+    assert "32768" in doubt

@@ -143,7 +143,7 @@ def _in_the_lab(
     queries = found.queries
     if not queries:
         return Missing("no user statement has been recorded yet", "run again later")
-    users = {query.user for query in queries if query.user}
+    users = {user for query in queries for user in (query.user, *query.others) if user}
     with engines.oracle(conninfo, "lab", seconds, users) as oracle:
         planned = tuple(_plans(oracle, snapshot, queries))
         trials = tuple(_trials(oracle, snapshot, queries))

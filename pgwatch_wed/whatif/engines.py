@@ -105,7 +105,7 @@ def advise_target(
         copies.check(copy.conninfo, conninfo)
     found, here = _read(conninfo, folder)
     progress("building the lab", 0.02)
-    users = {query.user for query in found.queries if query.user}
+    users = {user for query in found.queries for user in (query.user, *query.others) if user}
     with oracle(conninfo, engine, wanted.seconds, users) as answers:
         advisor = Advisor(answers, found, wanted, progress, here.relation_names)
         advice = advisor.run()

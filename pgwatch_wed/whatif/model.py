@@ -11,7 +11,7 @@ from pgwatch_wed.quote import ident
 class Query:
     """A statement of the workload. ``weight`` multiplies its cost.
 
-    ``user`` is the role that runs it: "" if it is not known, None for the role that asks. ``calls``, ``total_ms`` and
+    ``user`` is the role that runs it: "" if it is not known, None for the role that asks; ``others`` run it, too. ``calls``, ``total_ms`` and
     ``rows`` (of a call) are measured values if the workload comes from pg_stat_statements.
     """
 
@@ -25,6 +25,7 @@ class Query:
     is_write: bool = False
     has_parameters: bool = False
     user: str | None = None
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -66,7 +66,7 @@ def from_snapshot(snapshot: Snapshot, most: int | None = None) -> Workload:
         )
     known = [s for s in statements.of_users(snapshot) if s.text is not None and s.calls]
     own = [s for s in known if statement_text.holds_query(s.text or "")]
-    queries, rejected = _parted(_of_statement(s) for s in own[:most])
+    queries, rejected = _parted(_of_statement(s, snapshot) for s in own[:most])
     hidden = sum(info.hidden_entries for info in snapshot.statements_info)
     return Workload(queries, rejected, "pg_stat_statements", is_measured=True, hidden=hidden)
 
@@ -127,7 +127,7 @@ def _weight(name: str, value: Any, names: set[str]) -> float:
     return float(value)
 
 
-def _of_statement(found: Statement) -> Query | Rejected:
+def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
     text = found.text or ""
     name = _name(text, found.query_id)
     if statement_text.is_utility(text):
@@ -139,6 +139,7 @@ def _of_statement(found: Statement) -> Query | Rejected:
         calls=float(found.calls),
         total_ms=plan_time.most_ms(found),
         user=found.user or "",
+        others=tuple(u for u in statements.users(snapshot, found.query_id) if u != found.user),
         rows=found.rows / max(found.calls, 1),
     )
 

@@ -6,5 +6,6 @@ where category like 'Query Tuning%' and name not in ('geqo', 'plan_cache_mode', 
         'work_mem', 'hash_mem_multiplier', 'search_path', 'max_parallel_workers',
         'parallel_leader_participation', 'max_parallel_workers_per_gather',
         'effective_io_concurrency', 'timezone', 'datestyle', 'intervalstyle',
-        'standard_conforming_strings', 'array_nulls', 'default_text_search_config', 'temp_buffers'
+        'standard_conforming_strings', 'array_nulls', 'default_text_search_config', 'temp_buffers',
+        'block_size'
     )

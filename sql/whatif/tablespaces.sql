@@ -2,7 +2,7 @@
 select
     t.spcname::text as name,
     t.oid = d.dattablespace as is_default,
-    array(select o from unnest(t.spcoptions) o where o like '%%\_page\_cost=%%') as options,
+    array(select o from unnest(t.spcoptions) o where strpos(o, '_page_cost=') > 0) as options,
     array(
         select array[n.nspname::text, c.relname::text, c.relkind::text]
         from pg_class c
@@ -12,4 +12,4 @@ select
     ) as relations
 from pg_tablespace t
 join pg_database d on d.datname = current_database()
-where exists (select from unnest(t.spcoptions) o where o like '%%\_page\_cost=%%')
+where exists (select from unnest(t.spcoptions) o where strpos(o, '_page_cost=') > 0)

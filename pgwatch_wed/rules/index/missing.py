@@ -148,7 +148,7 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
         caveats=(
             *(r.text for r in held),
             *(*waiting, *guessed, *_joint(snapshot, advice)),
-            *(*advice.caveats, *advice.doubts),
+            *(*advice.caveats, *(f"Not proven: {doubt}." for doubt in advice.doubts)),
         ),
         related=tuple(_partners(snapshot, advice)),
     )

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.lab import guest
+from pgwatch_wed.whatif.lab.texts import readable
 from pgwatch_wed.whatif.model import Doubt
 
 Connection = psycopg.Connection[Any]
@@ -41,7 +42,7 @@ def read(connection: Connection) -> list[UsedCollation]:
     rows = connection.execute(composed("whatif", "collations"))
     return [
         UsedCollation(schema, name, is_of_icu, tuple((s, t, c) for s, t, c in columns))
-        for schema, name, is_of_icu, columns in rows
+        for schema, name, is_of_icu, columns in map(readable, rows)
     ]
 
 

@@ -19,10 +19,12 @@ from pgwatch_wed.facts.features import Features
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.lab import multivariate
+from pgwatch_wed.whatif.lab.texts import readable
 from pgwatch_wed.whatif.model import Doubt
 
 Connection = psycopg.Connection[Any]
 
+_BYTES = ("n_distinct", "dependencies")
 _SAMPLE = "pgwatch_wed_sample"
 _TYPES = ("pg_ndistinct", "pg_dependencies", "pg_mcv_list")
 
@@ -94,6 +96,7 @@ def read(connection: Connection) -> list[Stored]:
 
 
 def _stored(row: dict[str, Any]) -> Stored:
+    row = {name: value if name in _BYTES else readable(value) for name, value in row.items()}
     for name in ("numbers", "columns", "shares", "base_shares", "expressions"):
         row[name] = tuple(row[name] or ())
     row["common"] = tuple(tuple(values) for values in row["common"] or ())

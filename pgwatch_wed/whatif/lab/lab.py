@@ -105,6 +105,7 @@ class Lab:
         self._sessions: dict[tuple[tuple[str, str], ...], psycopg.Connection[Any]] = {}
         self.notes: list[str] = []
         self.unproven: list[Doubt] = []
+        self._general: list[str] = []
         self._security = security.Security()
         self._of_roles = role_settings.PlannerSettings()
         self._features: Features | None = None
@@ -141,8 +142,12 @@ class Lab:
 
     def add_extensions(self, extensions: Iterable[tuple[str, str]]) -> None:
         """Create the target's extensions, each in its schema, if they are available here."""
+        wanted = list(extensions)
         with self._admin() as connection:
-            self._schemas |= guest.add_extensions(connection, extensions)
+            self._schemas |= guest.add_extensions(connection, wanted)
+            there = {name for (name,) in connection.execute("select extname from pg_extension")}
+        missing = [name for name, _ in wanted if name not in there]
+        self._general += surroundings.general(missing, self._settings)
 
     def add_collations(self, used: Sequence[collations.UsedCollation]) -> None:
         """Create what stands for collations that this server does not have."""
@@ -410,7 +415,8 @@ class Lab:
 
     def doubts(self, query: Query, tree: PlanNode) -> tuple[str, ...]:
         """Return why the target may plan a query otherwise than this plan of it."""
-        found = [*doubts.about(tree, self.catalog, self.unproven)]
+        found = [*self._general, *surroundings.of_text(query.sql)]
+        found += doubts.about(tree, self.catalog, self.unproven)
         found += self._security.doubts(query, tree)
         found += (
             f"{name} is set for the role that asks, and its value for {query.user or 'others'} is not visible"

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from pgwatch_wed.quote import ident
 from pgwatch_wed.target.queries import composed
+from pgwatch_wed.whatif.lab.texts import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +66,6 @@ def read(
     """Read the settings of a target's roles."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = composed("whatif", "role_planner_settings")
-        rows = cursor.execute(query, {"users": sorted(users)}).fetchall()
+        found = cursor.execute(query, {"users": sorted(users)}).fetchall()
+        rows = [{name: readable(value) for name, value in row.items()} for row in found]
     return PlannerSettings(base, tuple(PlannerSetting(**row) for row in rows))

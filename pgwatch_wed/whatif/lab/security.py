@@ -18,6 +18,7 @@ from pgwatch_wed.sqltext.plan_trees import PlanNode, tables_of, walk
 from pgwatch_wed.sqltext.unknown_values import unknown_values
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.lab import guest
+from pgwatch_wed.whatif.lab.texts import readable
 from pgwatch_wed.whatif.model import Query, WithheldError
 
 Connection = psycopg.Connection[Any]
@@ -94,6 +95,7 @@ class Security:
     def doubts(self, query: Query, tree: PlanNode) -> Iterator[str]:
         """Yield why the target may plan a query otherwise, although the policies are known."""
         user = self._user(query)
+        yield from self._of_others(query, tree)
         if not any(str(n.get("Subplan Name", "")).startswith("InitPlan") for n in walk(tree)):
             return  # no value is unknown: a view read it with its owner's rights
         for table in self._read(tree):
@@ -107,6 +109,31 @@ class Security:
                         f"policy {policy.name} of {table.label} adds a condition on {values}, whose value only the "
                         "session knows; the average of the statistics was assumed"
                     )
+
+    def _of_others(self, query: Query, tree: PlanNode) -> Iterator[str]:
+        """Yield which other roles run a query to whom other policies apply."""
+        user = self._user(query)
+        for table in self._read(tree):
+            differing = [
+                name
+                for name in query.others
+                if self._applying(table, name) != self._applying(table, user)
+            ]
+            if differing:
+                yield (
+                    f"{', '.join(differing[:_SHOWN])} also runs it, with other policies of {table.label}: "
+                    f"it was planned as {user.name if user else 'nobody'}"
+                )
+
+    def _applying(
+        self, table: SecuredRelation, user: RoleRights | str | None
+    ) -> frozenset[str] | None:
+        """Return the policies of a table that apply to a role; None if they do not bind it."""
+        role = self.roles.get(user) if isinstance(user, str) else user
+        if role is None or not self._binds(table, role):
+            return None
+        mine = (p for p in self.policies if (p.schema, p.table) == (table.schema, table.name))
+        return frozenset(p.name for p in mine if _applies(p, role))
 
     def _user(self, query: Query) -> RoleRights | None:
         if query.user is None:
@@ -168,6 +195,7 @@ def read(connection: Connection, users: Iterable[str]) -> Security:
             return Security()
         wanted = {"users": sorted(set(users))}
         roles = cursor.execute(composed("whatif", "role_rights"), wanted).fetchall()
+    rows, roles = ([{k: readable(v) for k, v in row.items()} for row in x] for x in (rows, roles))
     relations = (SecuredRelation(**row | {"policies": tuple(row["policies"])}) for row in rows)
     rights = (RoleRights(**row | {"member_of": tuple(row["member_of"])}) for row in roles)
     return Security(tuple(relations), {role.name: role for role in rights})

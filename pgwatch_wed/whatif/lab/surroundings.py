@@ -4,7 +4,7 @@ Whatever is there on the target but not in the lab (an index of a method that th
 calls a missing function) is a doubt about its table: nothing is lost in silence.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,27 @@ from psycopg import sql
 
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.lab import guest
+from pgwatch_wed.whatif.lab.texts import readable
 from pgwatch_wed.whatif.model import Doubt
 
 Connection = psycopg.Connection[Any]
 
+# Extensions that plan statements themselves, or change how they are planned.
+_PLANNERS = frozenset(
+    {
+        *(
+            "timescaledb",
+            "citus",
+            "citus_columnar",
+            "pg_hint_plan",
+            "pg_pathman",
+            "aqo",
+            "orioledb",
+        ),
+        *("pg_plan_advsr", "sr_plan", "pg_plan_guarantee", "pg_mooncake", "pg_duckdb"),
+    }
+)
+_BLOCK = "8192"
 _OF_COLUMN = "statistics of column"
 _KINDS = {"r": "table", "m": "materialized view", "i": "index"}
 
@@ -49,7 +66,8 @@ class Tablespace:
 
 def inventory(connection: Connection) -> frozenset[Part]:
     """Return everything that may decide plans, of the target or of the lab."""
-    return frozenset(Part(*row) for row in connection.execute(composed("whatif", "inventory")))
+    rows = connection.execute(composed("whatif", "inventory"))
+    return frozenset(Part(*readable(row)) for row in rows)
 
 
 def lacking(target: Collection[Part], lab: Collection[Part]) -> Iterator[Doubt]:
@@ -60,12 +78,28 @@ def lacking(target: Collection[Part], lab: Collection[Part]) -> Iterator[Doubt]:
             yield part.doubt()
 
 
+def general(extensions: Iterable[str], settings: Mapping[str, str]) -> Iterator[str]:
+    """Yield what makes the lab plan any statement otherwise than the target."""
+    for name in extensions:
+        if name in _PLANNERS:
+            yield f"the extension {name} changes how statements are planned, and is not in the lab"
+    size = settings.get("block_size", _BLOCK)
+    if size != _BLOCK:
+        yield f"the server has blocks of {size} bytes, and the lab of {_BLOCK}"
+
+
+def of_text(text: str) -> Iterator[str]:
+    """Yield what in a statement's text changes its plan on the target only."""
+    if "/*+" in text:
+        yield "the statement may contain hints for the planner, which the lab does not know"
+
+
 def tablespaces(connection: Connection) -> list[Tablespace]:
     """Return the target's tablespaces with costs of their own."""
     rows = connection.execute(composed("whatif", "tablespaces"))
     return [
         Tablespace(name, is_default, tuple(options), tuple((s, n, k) for s, n, k in relations))
-        for name, is_default, options, relations in rows
+        for name, is_default, options, relations in map(readable, rows)
     ]
 
 
