@@ -22,7 +22,8 @@ class ValueShares:
 
     ``average`` is what a generic plan assumes for an unknown value. No value has a larger share than
     ``highest``: the most common one, or one that the sample may have missed. ``is_even`` tells whether no value is
-    known to be more common than the others, ``is_clustered`` whether rows with the same value are close together.
+    known to be much more or less common than the others, ``is_clustered`` whether rows with the same value are close together, and ``is_listed`` whether
+    all values are known.
     """
 
     table: Table
@@ -34,6 +35,7 @@ class ValueShares:
     highest: float
     is_even: bool
     is_clustered: bool
+    is_listed: bool
 
     @property
     def headroom(self) -> float:
@@ -70,9 +72,21 @@ def spread(snapshot: Snapshot, table: Table, column: Column, skew: float) -> Val
         null_fraction=known.null_fraction,
         average=average,
         highest=highest,
-        is_even=top <= skew * average,
+        is_even=top <= skew * average and _others(known, distinct) >= average / skew,
+        is_listed=known.mcv_count >= distinct,
         is_clustered=key_groups.is_clustered(known.correlation),
     )
+
+
+def _others(known: ColumnStatistics, distinct: float) -> float:
+    """Return the mean share of the values other than the most common one, or of those that are not listed."""
+    filled = 1 - known.null_fraction
+    means = [
+        (filled - (share or 0.0)) / (distinct - number)
+        for share, number in ((known.mcv_top_fraction, 1), (known.mcv_fraction, known.mcv_count))
+        if distinct > number
+    ]
+    return min(means, default=filled)
 
 
 def _known(snapshot: Snapshot, table: Table, column: Column) -> ColumnStatistics | None:

@@ -278,7 +278,9 @@ def _rarer(snapshot: Snapshot, found: Comparison, level: Level) -> Comparison:
     if found.groups or found.pairs or len(found.compared) != 1 or len(level.conditions) != 1:
         return explained
     column = found.compared[0]
-    if level.others or not column.is_even or cardinality.reads_all(snapshot, column.table):
+    if level.others or not column.is_even or column.is_listed:
+        return explained
+    if cardinality.reads_all(snapshot, column.table):
         return explained
     rows_each = column.rows * (1 - column.null_fraction) / cardinality.corrected(snapshot, column)
     if max(rows_each / found.real, found.real / rows_each) <= _SKEW if found.real else False:
@@ -289,7 +291,8 @@ def _rarer(snapshot: Snapshot, found: Comparison, level: Level) -> Comparison:
         outcome=Likeness.UNCLEAR,
         reason=f"a call returns {found.real:,.1f} rows and not the {found.expected:,.0f} expected: either values are "
         f"looked up that do not exist, or there are more of them than the {column.distinct:,.0f} that ANALYZE estimated",
-        mend=f"SELECT count(DISTINCT {name}) FROM {where};",
+        mend=f"Compare with SELECT count(DISTINCT {name}) FROM {where}; if there are more, set that number: "
+        f"ALTER TABLE {where} ALTER COLUMN {name} SET (n_distinct = …), then ANALYZE.",
     )
 
 

@@ -175,6 +175,7 @@ def test_common_rare_and_missing_values_are_no_misestimate(work: str) -> None:
         ask("select id from tickets where tenant = %s and status = %s", 0, "done")
         ask("select tenant from tickets where tenant = %s and status = %s", 999, "spam")
         ask("select tenant from tickets where is_closed = %s", True)
+        ask("select id from tickets where is_closed = %s", False)
         ask("select id from tickets where not is_closed")
         ask("select id from queues where queue = %s and state = %s", 0, 0)
         ask("select pad from queues where queue = %s and state = %s and pad = %s", 0, 0, "x")

@@ -266,7 +266,9 @@ def _unmatched(snapshot: Snapshot, doubtful: Sequence[ValueShares]) -> Explained
 
 def _is_doubtful(snapshot: Snapshot, side: ValueShares) -> bool:
     """Tell whether ANALYZE may have found far fewer values of a column than it has."""
-    return not _is_exact(snapshot, side) and (side.is_clustered or not side.is_even)
+    if side.is_listed or _is_exact(snapshot, side):
+        return False
+    return side.is_clustered or not side.is_even
 
 
 def _is_exact(snapshot: Snapshot, side: ValueShares) -> bool:
