@@ -121,6 +121,9 @@ class _Comparing:
         why_not = self._why_not(parsed)
         if why_not:
             return _unseen(why_not)
+        right = Comparison(Likeness.RIGHT, self._real, self.plan.plan_rows)
+        if not self._differs(right):
+            return right
         level = parsed.levels[0]
         tables = [named.relation(self.snapshot, r) for r in level.relations if not r.is_only]
         known = tuple(t for t in tables if t is not None)
@@ -142,9 +145,6 @@ class _Comparing:
         return "a function in FROM" if parsed.has_functions_in_from else ""
 
     def _compared(self, parsed: Reading, level: Level, tables: tuple[Table, ...]) -> Comparison:
-        base = Comparison(Likeness.RIGHT, self._real, self.plan.plan_rows, tables=tables)
-        if not self._differs(base):
-            return base
         reader = _Columns(self.snapshot, level)
         compared = tuple(reader.compared())
         pairs = tuple(reader.pairs())
@@ -153,8 +153,8 @@ class _Comparing:
             return _unseen("the statistics of a column are missing or hidden")
         found = Comparison(
             Likeness.WRONG,
-            base.real,
-            base.expected,
+            self._real,
+            self.plan.plan_rows,
             compared=tuple(c for c in compared if c is not None),
             pairs=tuple(p for p in pairs if p is not None),
             groups=tuple(g for g in groups if g is not None),
