@@ -1,14 +1,15 @@
 """db-analyze check: what this role and server allow, and what would allow more."""
 
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 
 import click
 from tabulate import tabulate
 
-from pgwatch_wed.facts import Cause, Snapshot
+from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.postgres import privileges
 from pgwatch_wed.remedies import authority
-from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.rules import all_rules
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
@@ -38,13 +39,30 @@ def check(target: str | None, verbose: bool) -> None:
     kind = "standby" if server.is_in_recovery else "primary"
     click.echo(f"{connect.label(conninfo)}: PostgreSQL {server.version}, {kind}")
     click.echo(f"role {server.role}: {_rights(snapshot)}\n")
-    lacking = {n: m for n, m in snapshot.missing.items() if m.cause is not Cause.LEFT_OUT}
+    lacking = dict(_lacking(snapshot))
     if verbose:
         rows = [(n.replace("_", " "), _state(snapshot, n)) for n in sorted(collecting.ORDER)]
         click.echo(tabulate(rows, headers=["fact", "state"], maxcolwidths=[24, 52]) + "\n")
     if not lacking:
         click.echo("Everything can be read: no rule lacks privileges or extensions.")
         return
+    _list(lacking)
+    _mend(snapshot, lacking.values())
+    judgeable = sum(lacking.keys().isdisjoint(r.needs) for r in all_rules())
+    click.echo(f"\n{judgeable} of {len(all_rules())} rules can be evaluated.")
+    sys.stdout.flush()
+
+
+def _lacking(snapshot: Snapshot) -> Iterator[tuple[str, Missing]]:
+    """Yield what cannot be read, by fact; what only run adds to the facts depends on the tables."""
+    for name, missing in snapshot.missing.items():
+        if missing.cause not in (Cause.LEFT_OUT, Cause.NOT_ASKED):
+            yield name, missing
+    if (closed := privileges.tables_closed(snapshot)) is not None:
+        yield "missing_indexes", closed
+
+
+def _list(lacking: Mapping[str, Missing]) -> None:
     for name, missing in lacking.items():
         fact, _, some = name.partition(":")
         words = f"{'some ' if some else ''}{fact.replace('_', ' ')}"
@@ -52,28 +70,33 @@ def check(target: str | None, verbose: bool) -> None:
         held = [r.id for r in all_rules() if fact in r.needs]
         if held:
             click.echo(f"  rules affected: {', '.join(held)}")
-    mends = dict.fromkeys(line for m in lacking.values() for line in m.mend.splitlines())
-    if mends:
-        click.echo("\nTo allow more:\n")
-        for mend in mends:
-            click.echo(f"  {mend}")
-            if who := _who_grants(snapshot, mend):
-                click.echo(click.style(f"      run as: {who}", dim=True))
-    granted = (m.mend for m in lacking.values() if m.cause is Cause.DENIED)
-    for warning in privileges.warnings("\n".join(dict.fromkeys(granted))):
+
+
+def _mend(snapshot: Snapshot, lacking: Iterable[Missing]) -> None:
+    mends = dict.fromkeys(line for m in lacking for line in m.mend.splitlines())
+    if not mends:
+        return
+    click.echo("\nTo allow more:\n")
+    for mend in mends:
+        click.echo(f"  {mend}")
+        if who := _who_grants(snapshot, mend):
+            click.echo(click.style(f"      run as: {who}", dim=True))
+    granted = [mend for mend in mends if _is_sql(mend)]
+    for warning in privileges.warnings("\n".join(granted)):
         click.echo(f"\n{warning}")
-    judgeable = sum(_can_judge(r, snapshot) for r in all_rules())
-    click.echo(f"\n{judgeable} of {len(all_rules())} rules can be evaluated.")
-    sys.stdout.flush()
 
 
 def _who_grants(snapshot: Snapshot, mend: str) -> str:
     """Name who may run what is SQL, and not advice."""
+    return authority.run_as(snapshot, mend) if _is_sql(mend) else ""
+
+
+def _is_sql(mend: str) -> bool:
     try:
         trees.parse(mend)
     except trees.UnreadableError:
-        return ""
-    return authority.run_as(snapshot, mend)
+        return False
+    return True
 
 
 def _rights(snapshot: Snapshot) -> str:
@@ -90,7 +113,3 @@ _USEFUL = ("pg_monitor", "pg_read_all_stats", "pg_read_all_settings", "pg_read_a
 def _state(snapshot: Snapshot, name: str) -> str:
     missing = snapshot.missing.get(name)
     return missing.reason if missing else "readable"
-
-
-def _can_judge(rule: Rule, snapshot: Snapshot) -> bool:
-    return not any(need in snapshot.missing for need in rule.needs)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from pglast import ast
+from pglast.enums import GrantTargetType
 from pglast.stream import RawStream
 
-from pgwatch_wed.facts import Server
+from pgwatch_wed.facts import Cause, Missing, Server, Snapshot
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import trees
 
@@ -15,6 +16,10 @@ ALL_DATA = "pg_read_all_data"
 _READS_EVERYTHING = (
     f"{ALL_DATA} allows the role to read every row of every table in all databases to which it can connect. "
     "To avoid that, GRANT SELECT only on the tables whose statistics are needed; those of other tables stay hidden."
+)
+_READS_ROWS = (
+    "SELECT on tables allows the role to read their rows. Without it, everything but index advice works, "
+    "if the columns of pg_statistic are granted."
 )
 
 
@@ -52,6 +57,23 @@ def reads_catalog(server: Server) -> bool:
     return not server.hidden_statistic_columns
 
 
+def tables_closed(snapshot: Snapshot) -> Missing | None:
+    """Return that the role may not read all tables: index advice copies definitions with pg_dump, which requires it."""
+    server = snapshot.server
+    usable = {s.name for s in snapshot.schemas if s.can_use}
+    closed = [t for t in snapshot.tables if not t.can_select or t.schema not in usable]
+    if server.is_superuser or not closed:
+        return None
+    role, grants = ident(server.role), []
+    for schema in sorted({t.schema for t in closed}):
+        if schema not in usable:
+            grants.append(f"GRANT USAGE ON SCHEMA {ident(schema)} TO {role};")
+        if any(t.schema == schema and not t.can_select for t in closed):
+            grants.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {ident(schema)} TO {role};")
+    reason = f"{server.role} may not read all tables, which index advice requires, although it reads no rows"
+    return Missing(reason, "\n".join(grants), Cause.DENIED)
+
+
 def member(server: Server, group: str) -> str:
     """Return the SQL that gives the role the privileges of a predefined one."""
     role, grant = ident(server.role), f"GRANT {group} TO {ident(server.role)}"
@@ -66,8 +88,13 @@ def member(server: Server, group: str) -> str:
 
 def warnings(script: str) -> tuple[str, ...]:
     """Return what a script allows beyond what it is for."""
-    grants = (n for n in trees.parse(script) if isinstance(n, ast.GrantRoleStmt))
-    return (_READS_EVERYTHING,) if any(ALL_DATA in _groups(n) for n in grants) else ()
+    statements = trees.parse(script)
+    roles = (n for n in statements if isinstance(n, ast.GrantRoleStmt))
+    if any(ALL_DATA in _groups(n) for n in roles):
+        return (_READS_EVERYTHING,)
+    tables = (n for n in statements if isinstance(n, ast.GrantStmt))
+    is_whole = any(n.targtype == GrantTargetType.ACL_TARGET_ALL_IN_SCHEMA for n in tables)
+    return (_READS_ROWS,) if is_whole else ()
 
 
 def undo(server: Server, script: str) -> str:

@@ -169,6 +169,18 @@ def test_a_membership_without_inheritance_gets_it_and_loses_it_again(every_pg: S
             assert rights(dsn, name) == before
 
 
+def test_check_is_content_when_what_it_lists_was_granted(every_pg: Server) -> None:
+    with world(every_pg, TABLE) as (dsn, as_role, name):
+        printed = CliRunner().invoke(check, [as_role]).output
+        assert "index advice requires" in printed
+        assert "allows the role to read their rows" in printed
+        grants = [line.strip() for line in printed.splitlines() if line.startswith("  GRANT")]
+        assert f"GRANT SELECT ON ALL TABLES IN SCHEMA app TO {name};" in grants
+        run(dsn, *grants)
+        assert "Everything can be read" in CliRunner().invoke(check, [as_role]).output
+        assert "Everything can be read" in CliRunner().invoke(check, [dsn]).output
+
+
 # Who is named in what is said of a GRANT, and how a role becomes one of them.
 NAMED = {
     "the owner of schema ext": ("alter schema ext owner to ROLE", "GRANT USAGE ON SCHEMA ext"),
