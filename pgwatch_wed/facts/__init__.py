@@ -140,6 +140,9 @@ from pgwatch_wed.facts.rows import (
     Subscription as Subscription,
 )
 from pgwatch_wed.facts.rows import (
+    Subtransactions as Subtransactions,
+)
+from pgwatch_wed.facts.rows import (
     SystemTable as SystemTable,
 )
 from pgwatch_wed.facts.rows import (

@@ -358,6 +358,18 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Subtransactions:
+    """The open subtransactions of a session's transaction (16+).
+
+    ``is_overflowed``: more than fit into shared memory, so that all sessions have to look them up.
+    """
+
+    pid: int
+    open_count: int
+    is_overflowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LockWait:
     """A session that waits for a heavyweight lock, and the sessions ahead of it.
 

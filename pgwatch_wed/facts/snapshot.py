@@ -56,6 +56,7 @@ from pgwatch_wed.facts.rows import (
     StatementPlan,
     StatementsInfo,
     Subscription,
+    Subtransactions,
     SystemTable,
     Table,
     TableActivity,
@@ -141,6 +142,7 @@ class Snapshot:
     recovery: tuple[Recovery, ...] = ()
     prepared_transactions: tuple[PreparedTransaction, ...] = ()
     sessions: tuple[Session, ...] = ()
+    subtransactions: tuple[Subtransactions, ...] = ()
     lock_waits: tuple[LockWait, ...] = ()
     relation_locks: tuple[RelationLock, ...] = ()
     lock_table: tuple[LockTable, ...] = ()

@@ -34,7 +34,15 @@ from pgwatch_wed.target.session import Reader, Rows, reading
 
 # What changes quickly first: lock waits are soon over, catalogs stay.
 ORDER = (
-    *("sessions", "lock_waits", "relation_locks", "lock_table", "vacuums", "index_builds"),
+    *(
+        "sessions",
+        "subtransactions",
+        "lock_waits",
+        "relation_locks",
+        "lock_table",
+        "vacuums",
+        "index_builds",
+    ),
     *("prepared_transactions", "replicas", "slots", "recovery"),
     *("databases", "checkpoints", "wal", "io", "slru", "archiver"),
     *("settings", "role_settings", "file_settings", "roles", "rights", "schemas"),
@@ -57,7 +65,15 @@ ORDER = (
 )
 CLUSTER_FACTS = frozenset(
     (
-        *("sessions", "lock_table", "prepared_transactions", "replicas", "slots", "recovery"),
+        *(
+            "sessions",
+            "subtransactions",
+            "lock_table",
+            "prepared_transactions",
+            "replicas",
+            "slots",
+            "recovery",
+        ),
         *("databases", "checkpoints", "wal", "io", "slru", "archiver", "settings"),
         *("role_settings", "file_settings", "roles", "vacuums"),
     )

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Severity, Verdict
 from pgwatch_wed.target.collect import collect
@@ -45,6 +48,38 @@ def test_a_server_near_its_limit_is_found_by_how_near(start_pg: StartServer) -> 
         19: [Severity.WARNING],
         21: [Severity.CRITICAL],
     }
+
+
+def test_if_one_lock_fills_the_connections_the_lock_comes_first(start_pg: StartServer) -> None:
+    server = start_pg(SMALL)
+    run(server.dsn(), "create table t (a int)")
+    with ExitStack() as stack:
+        holder = stack.enter_context(psycopg.connect(server.dsn()))
+        holder.execute("lock table t")
+        waiting = [
+            stack.enter_context(psycopg.connect(server.dsn(), autocommit=True)) for _ in range(20)
+        ]
+        threads = [Thread(target=_reads, args=(one,)) for one in waiting]
+        for thread in threads:
+            thread.start()
+        snapshot = eventually(lambda: _if_waiting(collect(server.dsn()), 20))
+        holder.rollback()
+        for thread in threads:
+            thread.join()
+    (full,) = judged(snapshot, "connection-usage").findings
+    assert full.severity is Severity.WARNING
+    assert "20 wait for a lock: see lock-blocked first" in full.detail
+    report = analyse([later(snapshot, seconds=10)], Config(only=("lock", "connection")))
+    assert [f.rule for f in report.findings][:2] == ["lock-blocked", "connection-usage"]
+    assert report.findings[0].severity is Severity.CRITICAL
+
+
+def _reads(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("select * from t")
+
+
+def _if_waiting(snapshot: Snapshot, number: int) -> Snapshot | None:
+    return snapshot if len(snapshot.lock_waits) == number else None
 
 
 def test_the_room_is_what_is_left_for_ordinary_roles(start_pg: StartServer) -> None:

@@ -633,3 +633,50 @@ def test_a_queue_at_the_lock_manager_is_a_hint(db: str) -> None:
     assert found.grade is Grade.D
     two = (*rest, *queue[:2])
     assert not findings(replace(snapshot, sessions=two), "lock-table-pressure")
+
+
+# --- lock-slru-waits --------------------------------------------------------------------------------
+
+
+def test_a_storm_on_a_small_cache_comes_first_and_names_who_causes_it(every_crowd: Crowd) -> None:
+    """The waits are put into real facts; the savepoints of the culprit are real."""
+    savepoints = [
+        f'savepoint s{n}; update "T a" set n = n + 1 where id = {n}' for n in range(1, 71)
+    ]
+    culprit = every_crowd.holds(*savepoints, name="import job")
+    for _ in range(3):
+        every_crowd.holds("select 1", name="web")
+    snapshot = collect(every_crowd.dsn)
+    web = [s for s in snapshot.sessions if s.application_name == "web"]
+    rest = [s for s in snapshot.sessions if s not in web]
+
+    def storm(event: str, number: int = 3) -> Snapshot:
+        stuck = [
+            replace(s, state="active", wait_event_type="LWLock", wait_event=event)
+            for s in web[:number]
+        ]
+        return replace(snapshot, sessions=(*rest, *stuck))
+
+    (found,) = findings(storm("SubtransSLRU"), "lock-slru-waits")
+    assert found.severity is Severity.WARNING
+    assert found.evidence["waiting_pids"] == sorted(s.pid for s in web)
+    assert f"ession {culprit} " in found.detail
+    assert "import job" in found.detail
+    if "subtransactions" not in snapshot.missing:
+        assert found.grade is Grade.B
+        assert f"pg_terminate_backend({culprit})" in found.remedy[0].sql
+        assert found.evidence["open_subtransactions"] == {str(culprit): 64}
+    else:
+        assert found.grade is Grade.C
+        assert found.remedy == ()
+        assert any("is not known: it requires PostgreSQL" in c for c in found.caveats)
+    everything = analyse([storm("SubtransBuffer")], parse({"only": ["lock"]}, "test"))
+    assert everything.findings[0].rule == "lock-slru-waits"
+    assert not findings(storm("SubtransSLRU", 2), "lock-slru-waits")
+    assert not findings(storm("WALWrite"), "lock-slru-waits")
+    (multi,) = findings(storm("MultiXactMemberSLRU"), "lock-slru-waits")
+    assert "pg_terminate_backend" not in str(multi.remedy)
+    severe = report(
+        storm("SubtransSLRU"), "lock-slru-waits", rules={"lock-slru-waits": {"critical_waiting": 3}}
+    )
+    assert severe.findings[0].severity is Severity.CRITICAL

@@ -28,7 +28,8 @@ from pgwatch_wed.remedies import settings
 NEEDS = ("slru", "settings")
 SCOPE = "cluster"
 
-_SETTINGS = {
+# The setting of each cache, from 17 on.
+SETTINGS = {
     "transaction": "transaction_buffers",
     "subtransaction": "subtransaction_buffers",
     "multixact_offset": "multixact_offset_buffers",
@@ -63,7 +64,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _finding(snapshot: Snapshot, cache: Slru, misses: float) -> Finding:
-    name = _SETTINGS.get(cache.name)
+    name = SETTINGS.get(cache.name)
     setting = snapshot.setting_by_name.get(name) if name else None
     since = f" since {cache.stats_reset:%Y-%m-%d}" if cache.stats_reset else ""
     return Finding(
@@ -79,12 +80,13 @@ def _finding(snapshot: Snapshot, cache: Slru, misses: float) -> Finding:
             "setting": name if setting else None,
         },
         impact=Impact(risk="backends wait for each other to access a small cache"),
-        remedy=_remedy(snapshot, name or "") if setting else (),
+        remedy=larger(snapshot, name or "") if setting else (),
         caveats=settings.caveats(setting),
     )
 
 
-def _remedy(snapshot: Snapshot, name: str) -> tuple[Remedy, ...]:
+def larger(snapshot: Snapshot, name: str) -> tuple[Remedy, ...]:
+    """Return ALTER SYSTEM for a larger cache, unless it is as large as it can be."""
     current = (snapshot.setting_number(name) or 0.0) / mem.MB
     wanted = min(max(int(current * 4), _LEAST_MB), _MOST_MB)
     if wanted <= current:

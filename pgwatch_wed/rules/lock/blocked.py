@@ -29,6 +29,7 @@ from pgwatch_wed.facts import Session, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import waits as locks
 from pgwatch_wed.remedies import sessions as release
+from pgwatch_wed.rules.connection import usage
 
 NEEDS = ("lock_waits", "sessions")
 SCOPE = "cluster"
@@ -45,6 +46,8 @@ class Limits:
     # With this many sessions waiting for this long, the application is down.
     critical_wait: timedelta = timedelta(seconds=60)
     critical_sessions: int = 10
+    # If the sessions behind it take up this fraction of the connections, new ones will soon be refused.
+    critical_room_share: float = 0.5
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
@@ -113,7 +116,9 @@ def _severity(waits: locks.Waits, root: locks.Participant, limits: Limits) -> Se
     meant = all(waits.by_pid[pid].locktype in ("advisory", "virtualxid") for pid in behind)
     if meant or longest < limits.warn_wait:
         return Severity.INFO
-    if longest >= limits.critical_wait and len(behind) >= limits.critical_sessions:
+    room = usage.available(waits.snapshot)
+    fills = room is not None and len(behind) >= limits.critical_room_share * room
+    if len(behind) >= limits.critical_sessions and (fills or longest >= limits.critical_wait):
         return Severity.CRITICAL
     return Severity.WARNING
 
