@@ -54,6 +54,8 @@ def in_motion(server: Server, dsn: str) -> Iterator[None]:
 
 
 def _prepare(admin: Connection) -> None:
+    # first: it waits for transactions that have an id, prepared ones as well
+    admin.execute("select pg_create_logical_replication_slot('zoo_logical', 'pgoutput')")
     admin.execute("begin; create table app.prepared (); prepare transaction 'zoo'")
     admin.execute("select pg_create_physical_replication_slot('zoo', true)")
     admin.execute(
@@ -64,6 +66,7 @@ def _prepare(admin: Connection) -> None:
 def _settle(admin: Connection) -> None:
     admin.execute("rollback prepared 'zoo'")
     admin.execute("select pg_drop_replication_slot('zoo')")
+    admin.execute("select pg_drop_replication_slot('zoo_logical')")
     admin.execute("drop index if exists app.late_idx")
 
 

@@ -29,6 +29,9 @@ from pgwatch_wed.facts.rows import (
     Domain as Domain,
 )
 from pgwatch_wed.facts.rows import (
+    DomainConstraint as DomainConstraint,
+)
+from pgwatch_wed.facts.rows import (
     ExactBloat as ExactBloat,
 )
 from pgwatch_wed.facts.rows import (
@@ -39,6 +42,9 @@ from pgwatch_wed.facts.rows import (
 )
 from pgwatch_wed.facts.rows import (
     FileSetting as FileSetting,
+)
+from pgwatch_wed.facts.rows import (
+    ForeignTable as ForeignTable,
 )
 from pgwatch_wed.facts.rows import (
     ImpliedChange as ImpliedChange,
@@ -123,6 +129,9 @@ from pgwatch_wed.facts.rows import (
 )
 from pgwatch_wed.facts.rows import (
     Slot as Slot,
+)
+from pgwatch_wed.facts.rows import (
+    SlotSpill as SlotSpill,
 )
 from pgwatch_wed.facts.rows import (
     Slru as Slru,

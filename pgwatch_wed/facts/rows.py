@@ -313,6 +313,21 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotSpill:
+    """What the logical decoding of a slot wrote to disk, or streamed, since ``stats_reset`` (14+)."""
+
+    slot_name: str
+    spill_txns: int
+    spill_count: int
+    spill_bytes: int
+    stream_txns: int
+    stream_bytes: int
+    total_txns: int
+    total_bytes: int
+    stats_reset: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recovery:
     """A standby's own view of its replay."""
 
@@ -580,6 +595,25 @@ class OtherRelation:
     name: str
     kind: str
     parent_oid: int | None
+
+    @property
+    def qualified(self) -> str:
+        """``schema.name`` for messages."""
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTable:
+    """A foreign table. ``rows`` is -1 if it was never analyzed; before 14, 0."""
+
+    oid: int
+    schema: str
+    name: str
+    rows: float
+    pages: int
+    wrapper: str
+    foreign_server: str
+    uses_remote_estimate: bool | None
 
     @property
     def qualified(self) -> str:
@@ -920,6 +954,19 @@ class Constraint:
     index_oid: int | None
     parent_oid: int | None
     is_deferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DomainConstraint:
+    """A constraint of a domain that is not validated, and the columns of that type (``table_oids``, ``columns``)."""
+
+    oid: int
+    schema: str
+    domain: str
+    name: str
+    is_validated: bool
+    table_oids: tuple[int, ...]
+    columns: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

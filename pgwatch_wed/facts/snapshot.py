@@ -19,10 +19,12 @@ from pgwatch_wed.facts.rows import (
     Database,
     DeltaCoverage,
     Domain,
+    DomainConstraint,
     ExactBloat,
     ExtendedStatistics,
     Extension,
     FileSetting,
+    ForeignTable,
     ImpliedChange,
     Index,
     IndexBuild,
@@ -51,6 +53,7 @@ from pgwatch_wed.facts.rows import (
     Session,
     Setting,
     Slot,
+    SlotSpill,
     Slru,
     Statement,
     StatementPlan,
@@ -139,6 +142,7 @@ class Snapshot:
     archiver: tuple[Archiver, ...] = ()
     replicas: tuple[Replica, ...] = ()
     slots: tuple[Slot, ...] = ()
+    slot_spills: tuple[SlotSpill, ...] = ()
     recovery: tuple[Recovery, ...] = ()
     prepared_transactions: tuple[PreparedTransaction, ...] = ()
     sessions: tuple[Session, ...] = ()
@@ -152,6 +156,7 @@ class Snapshot:
     statements: tuple[Statement, ...] = ()
     tables: tuple[Table, ...] = ()
     other_relations: tuple[OtherRelation, ...] = ()
+    foreign_tables: tuple[ForeignTable, ...] = ()
     system_tables: tuple[SystemTable, ...] = ()
     large_objects: tuple[LargeObjects, ...] = ()
     table_activity: tuple[TableActivity, ...] = ()
@@ -165,6 +170,7 @@ class Snapshot:
     index_usage: tuple[IndexUsage, ...] = ()
     index_definitions: tuple[IndexDefinition, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    domain_constraints: tuple[DomainConstraint, ...] = ()
     sequences: tuple[Sequence, ...] = ()
     publications: tuple[Publication, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()

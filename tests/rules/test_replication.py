@@ -9,10 +9,12 @@ import psycopg
 import pytest
 
 from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Severity, Verdict
 from pgwatch_wed.target.collect import collect
 from tests.rules.judging import apply, found, judged, run, verdict
-from tests.rules.waiting import later
+from tests.rules.waiting import eventually, later
+from tests.servers import Server
 from tests.standby import catch_up, standby_of
 
 GIB = 1024**3
@@ -201,3 +203,61 @@ def test_a_lost_slot_is_reported_once() -> None:
         ).findings
         apply(server.dsn(), [lost])
         assert not found(server.dsn(), "replication-slot-retention")
+
+
+# --- replication-slot-spill ---------------------------------------------------------------------
+
+
+def test_transactions_that_do_not_fit_into_memory_are_found_and_fit_afterwards(
+    every_pg: Server, every_db: str
+) -> None:
+    setup = (
+        "create table big (doc text)",
+        "create publication pub for table big",
+        "select pg_create_logical_replication_slot('look_spill', 'pgoutput')",
+    )
+    decode = (
+        "select count(*) from pg_logical_slot_get_binary_changes('look_spill', null, null, "
+        "'proto_version', '1', 'publication_names', 'pub')"
+    )
+    try:
+        run(every_db, *setup)
+        run(every_db, "insert into big select repeat('x', 1000) from generate_series(1, 3000)")
+        run(every_db, "set logical_decoding_work_mem = '64kB'", decode)
+        if every_pg.version < 14:
+            unknown = judged(collect(every_db), "replication-slot-spill").verdicts[0]
+            assert unknown.verdict is Verdict.UNKNOWN
+            assert "requires PostgreSQL 14" in unknown.reason
+            return
+        snapshot = eventually(lambda: _if_spilled(collect(every_db)))
+        (spilled,) = judged(snapshot, "replication-slot-spill", min_bytes_per_day=1).findings
+        assert spilled.object.name == "look_spill"
+        assert spilled.evidence["spilled_transactions"] == 1
+        assert spilled.evidence["spilled_bytes"] > 3_000_000
+        assert "logical_decoding_work_mem" in spilled.remedy[0].sql
+        assert not judged(snapshot, "replication-slot-spill").findings, "it is little"
+        many = tuple(replace(s, total_bytes=s.total_bytes * 100) for s in snapshot.slot_spills)
+        rare = judged(
+            replace(snapshot, slot_spills=many), "replication-slot-spill", min_bytes_per_day=1
+        )
+        assert not rare.findings
+        apply(every_db, [spilled])
+        run(every_db, "select pg_stat_reset_replication_slot('look_spill')")
+        run(every_db, "insert into big select repeat('x', 1000) from generate_series(1, 3000)")
+        run(every_db, decode)
+        assert not found(every_db, "replication-slot-spill", min_bytes_per_day=1)
+    finally:
+        run(
+            every_db,
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'look_spill'",
+            "alter system reset logical_decoding_work_mem",
+            "select pg_reload_conf()",
+        )
+
+
+def _if_spilled(snapshot: Snapshot) -> Snapshot | None:
+    return snapshot if any(s.spill_bytes for s in snapshot.slot_spills) else None
+
+
+def test_without_a_logical_slot_nothing_spills(every_db: str) -> None:
+    assert verdict(every_db, "replication-slot-spill") is Verdict.CLEAR

@@ -4,3 +4,4 @@ alter table t add constraint t_check check (a > 0) not valid;
 alter table t validate constraint t_check;
 create domain d as int;
 alter domain d add constraint d_check check (value > 0) not valid;
+alter domain d validate constraint d_check;
