@@ -43,6 +43,21 @@ PROBES = {
 }
 
 
+def test_where_the_planner_infers_a_predicate_from_a_declaration(
+    every_db: str, every_pg: Server
+) -> None:
+    with psycopg.connect(every_db, autocommit=True) as connection:
+        connection.execute("create table t (a int not null, b int)")
+        connection.execute("insert into t select g, g from generate_series(1, 5000) g")
+        connection.execute("create index t_b on t (b) where a is not null")
+        connection.execute("analyze t")
+        plan = str(connection.execute("explain select * from t where b = 5").fetchall())
+    inferred = features(Version(str(every_pg.version)).major)[
+        "has_predicates_implied_by_declarations"
+    ]
+    assert ("t_b" in plan) == bool(inferred)
+
+
 def features(major: int) -> dict[str, Feature]:
     found = Features(major)
     return {n: getattr(found, n)() for n in dir(Features) if n.startswith("has_")}

@@ -42,7 +42,7 @@ def in_motion(server: Server, dsn: str) -> Iterator[None]:
         # the index build waits for whoever has written its table
         holder.execute("lock table app.customers in row exclusive mode")
         holder.execute("lock table app.base in share row exclusive mode")
-        holder.execute("savepoint one; insert into app.unlogged_one values (-1)")
+        holder.execute("savepoint one; insert into app.unlogged_one default values")
         for statement in (
             "alter table app.base add column late int",
             "set vacuum_cost_delay = '100ms'; set vacuum_cost_limit = 1; vacuum (disable_page_skipping) app.orders",

@@ -116,6 +116,10 @@ class Features:
         """Tell whether a B-tree can be used well without a condition on its first key."""
         return self._since(18, "skipping the first key of an index")
 
+    def has_predicates_implied_by_declarations(self) -> Feature:
+        """Tell whether the planner uses a partial index WHERE a IS NOT NULL because a is declared NOT NULL."""
+        return self._since(19, "partial indexes implied by NOT NULL declarations")
+
     def has_repack(self) -> Feature:
         """Tell whether a table can be rewritten while it is in use."""
         return self._since(19, "REPACK (CONCURRENTLY)")

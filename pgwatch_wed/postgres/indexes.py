@@ -275,7 +275,9 @@ def covers_foreign_key(snapshot: Snapshot, index: Index, key: Constraint) -> boo
 def is_implied(
     snapshot: Snapshot, index: Index, demanded: Iterable[int], compared: Iterable[int]
 ) -> bool:
-    """Tell whether columns are not null because they are compared by equality, or by declaration."""
+    """Tell whether the planner knows that columns are not null: because they are compared, or declared so (19)."""
+    if not snapshot.server.features.has_predicates_implied_by_declarations():
+        return set(demanded) <= set(compared)
     columns = (snapshot.column_by_key.get((index.table_oid, a)) for a in demanded)
     never_null = {c.attnum for c in columns if c is not None and c.is_not_null}
     return set(demanded) <= set(compared) | never_null
