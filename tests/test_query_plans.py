@@ -37,7 +37,7 @@ ALLOWED = {
 }
 # A function over a column of the outer row is called for that row's part alone.
 _OF_THE_ROW = re.compile(
-    r"\b(unnest|generate_series|regexp_matches|pg_stat_file|pg_stat_get_subscription_stats|pg_stat_get_backend_subxact)\(.*\w\.\w"
+    r"\b(unnest|generate_series|regexp_matches|pg_stat_file|pg_stat_get_subscription_stats|pg_stat_get_backend_subxact|pg_stat_get_replication_slot)\(.*\w\.\w"
 )
 _FUNCTIONS = frozenset({"Function Scan", "Table Function Scan", "CTE Scan"})
 # What is empty on most servers, or has a few rows on any, may be read whole.
