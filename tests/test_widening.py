@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from pgwatch_wed.findings import Finding
-from pgwatch_wed.quote import ident
 from pgwatch_wed.target.collect import collect
 from tests.dumps import schema
 from tests.psql import psql
@@ -37,6 +36,10 @@ SHAPES = {
     "an integer sequence from its smallest value": (
         "create sequence s as int minvalue -2147483648; "
         "create table t (id int primary key default nextval('s'), v text); select setval('s', {near})"
+    ),
+    "identity, from its smallest value": (
+        "create table t (id int generated always as identity (minvalue -2147483648) primary key, v text); "
+        "select setval('t_id_seq', {near})"
     ),
     "descending": (
         "create sequence s as int increment -1 minvalue -2147483648 start -5; "
@@ -241,5 +244,29 @@ def test_a_sequence_is_not_extended_into_the_end_of_the_column(
     assert schema(every_db, every_pg) == before
 
 
-def test_names_are_quoted() -> None:
-    assert ident('T "x') == '"T ""x"'
+@pytest.mark.parametrize(
+    "options",
+    ["as int", "as int minvalue -2147483648", "as smallint maxvalue 32000", "maxvalue 2000000000"],
+)
+def test_a_sequence_that_stayed_behind_its_column_follows(
+    options: str, every_pg: Server, every_db: str
+) -> None:
+    """The column had been made bigint, and the sequence had been forgotten."""
+    plant(
+        every_db,
+        f"create sequence s {options}; create table t (id bigint primary key default nextval('s'), v text); "
+        "select setval('s', seqmax - {near}) from pg_sequence where seqrelid = 's'::regclass",
+        0,
+    )
+    before = schema(every_db, every_pg)
+    (finding,) = found(every_db, "schema-sequence-exhaustion")
+    with pytest.raises(psycopg.Error, match="reached maximum value"):
+        insert(every_db)
+    apply(every_db, [finding])
+    assert not found(every_db, "schema-sequence-exhaustion")
+    undo(every_db, [finding])
+    assert schema(every_db, every_pg) == before
+    apply(every_db, [finding])
+    assert insert(every_db) > finding.evidence["last_value"]
+    with pytest.raises(psycopg.Error):
+        undo(every_db, [finding])

@@ -147,17 +147,22 @@ def restored(sequence: Sequence) -> str:
 
 def _sequence_change(clock: sq.SequencePosition, column: Column, kind: str) -> str:
     """Return what lets a sequence go beyond the end of the column's old type; empty if it already does."""
-    end, sequence = clock.end_in(column), clock.sequence
+    end = clock.end_in(column)
     if end is None or clock.comes_before(end, clock.own_end):
         return ""
-    wanted = "bigint" if kind == "numeric" else kind
+    return extended(clock, "bigint" if kind == "numeric" else kind)
+
+
+def extended(clock: sq.SequencePosition, wanted: str) -> str:
+    """Return the statement that moves the end of a sequence to that of a type, and changes nothing else."""
+    sequence = clock.sequence
     words = []
     if _RANK[sequence.type] < _RANK[wanted]:
-        # with the type, PostgreSQL would change the other bound as well if it is that of the type
-        other = ("MINVALUE", sequence.min_value), ("MAXVALUE", sequence.max_value)
-        word, value = other[0] if clock.is_ascending else other[1]
-        words.append(f"AS {wanted} {word} {value}")
-    # with the type, PostgreSQL changes only a bound that is that of the old type
+        words.append(f"AS {wanted}")
+        # with the type, PostgreSQL changes each bound that is that of the type
+        begin = sequence.min_value if clock.is_ascending else sequence.max_value
+        if begin == sq.end_of(sequence.type, is_ascending=not clock.is_ascending):
+            words.append(f"{'MINVALUE' if clock.is_ascending else 'MAXVALUE'} {begin}")
     if clock.own_end != sq.end_of(sequence.type, is_ascending=clock.is_ascending):
         words.append("NO MAXVALUE" if clock.is_ascending else "NO MINVALUE")
     return f"ALTER SEQUENCE {ident(sequence.schema, sequence.name)} {' '.join(words)};"

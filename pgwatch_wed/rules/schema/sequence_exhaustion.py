@@ -22,8 +22,7 @@ from dataclasses import dataclass, replace
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import sequences as sq
-from pgwatch_wed.quote import ident
-from pgwatch_wed.remedies.widening import Widening, restored
+from pgwatch_wed.remedies.widening import Widening, extended, restored
 
 NEEDS = ("sequences", "columns", "tables", "constraints", "column_dependents", "domains")
 PRIMARY_ONLY = True
@@ -104,7 +103,7 @@ def _finding(
             "columns": names,
         },
         impact=Impact(risk="nextval() fails once the sequence has ended"),
-        remedy=tuple(_remedy(clock)),
+        remedy=tuple(_remedy(clock, limits)),
         caveats=(
             "The limit may have been set on purpose, for example to give each server a range of its own.",
         ),
@@ -122,19 +121,17 @@ def _column(snapshot: Snapshot, key: sq.ColumnId) -> str:
     return f"{table.qualified if table else '?'}.{snapshot.column_by_key[key].name}"
 
 
-def _remedy(clock: sq.SequencePosition) -> Iterator[Remedy]:
+def _remedy(clock: sq.SequencePosition, limits: Limits) -> Iterator[Remedy]:
     sequence = clock.sequence
-    name = ident(sequence.schema, sequence.name)
-    if clock.own_end != sq.end_of(sequence.type, is_ascending=clock.is_ascending):
-        change = "NO MAXVALUE" if clock.is_ascending else "NO MINVALUE"
-    elif sequence.type != "bigint":
-        change = "AS bigint"
-    else:
+    end = sq.end_of(sequence.type, is_ascending=clock.is_ascending)
+    # without a limit of its own, the sequence may still be close to the end of its type
+    is_enough = clock.own_end != end and clock.share(end) < limits.info_share
+    if clock.own_end == end and sequence.type == "bigint":
         return
     yield Remedy(
-        sql=f"ALTER SEQUENCE {name} {change};",
+        sql=extended(clock, sequence.type if is_enough else "bigint"),
         lock="SHARE ROW EXCLUSIVE on the sequence: briefly blocks nextval()",
-        undo=restored(sequence),
+        undo=f"{restored(sequence)}\n-- It fails, and changes nothing, once the sequence has gone beyond.",
     )
 
 
