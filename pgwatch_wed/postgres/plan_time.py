@@ -27,7 +27,7 @@ class _Pace:
 
 # Statements that lock rows queue up behind each other.
 _LOCKING = _Pace(block=0.03, block_read=5.0, row=0.05, call=0.5, fastest=3.0)
-# Others wait only for DDL; a call that finds many rows may rightly take far longer than the fastest.
+# Others hardly wait (locks of tables are taken before execution begins), and one call may rightly take far longer than another.
 _READING = _Pace(block=0.1, block_read=20.0, row=0.1, call=5.0, fastest=20.0)
 
 

@@ -34,6 +34,7 @@ SCOPE = "cluster"
 PRIMARY_ONLY = True
 
 _MB = 1024 * 1024
+_HOUR_S = 3600
 _TOGETHER = timedelta(minutes=1)  # of counters that are reset one after the other
 
 
@@ -136,6 +137,7 @@ def _finding(snapshot: Snapshot, c: Checkpoints, cause: _Cause, limits: Limits) 
     share = cause.at_most / (c.timed + c.requested)
     seconds = pace.seconds(snapshot, c.stats_reset)
     per_hour = cause.at_most / seconds * 3600 if seconds else None
+    covers = seconds is not None and seconds >= _HOUR_S
     current = snapshot.setting_number("max_wal_size") or 0
     timeout = (snapshot.setting_number("checkpoint_timeout") or 300_000) / 1000
     rate = _rate.per_second(snapshot, timeout)
@@ -165,7 +167,8 @@ def _finding(snapshot: Snapshot, c: Checkpoints, cause: _Cause, limits: Limits) 
             else round(cause.mean_bytes),
             "wal_bytes_that_trigger": cause.trigger_bytes,
             "requested_by_wal_share": round(share, 4),
-            "requested_per_hour": None if per_hour is None else round(per_hour, 2),
+            "requested_per_hour": round(per_hour, 2) if per_hour and covers else None,
+            "window_seconds": None if seconds is None else round(seconds, 1),
             "wal_bytes_per_second": None if rate is None else round(rate),
             "max_wal_size_bytes": round(current),
             "checkpoint_timeout_seconds": timeout,
