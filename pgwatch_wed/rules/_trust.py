@@ -7,6 +7,7 @@ from pgwatch_wed.facts import MissingIndex, Snapshot, Statement, Table
 from pgwatch_wed.findings import Grade, Unknown
 from pgwatch_wed.postgres import cardinality, named, reliability, statements
 from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.postgres.cardinality import ValueShares
 from pgwatch_wed.postgres.statistics import State, Statistics
 from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.rules._comparison import Comparison, Likeness, Tolerance, compare
@@ -16,6 +17,9 @@ from pgwatch_wed.units import count, share
 _TOLERANCE = Tolerance(9.0, 100.0, reliability.MOST_CHANGED)
 # A value this many times more common than the average makes the average meaningless.
 _SKEW = 10.0
+# A value that this part of the rows has matters even if it is only twice as common as the average.
+_COMMON = 0.1
+_TWICE = 2.0
 # Fewer rows need no index.
 _SMALL = 1_000
 # A statement with a smaller part of the time that an index concerns does not decide about it.
@@ -111,6 +115,11 @@ def _of_comparison(s: Statement, found: Comparison) -> Reservation | None:
             return None
 
 
+def _is_common(values: ValueShares) -> bool:
+    """Tell whether so many rows have one value that an index hardly helps to find them."""
+    return values.highest >= _COMMON and values.headroom >= _TWICE
+
+
 def _of_values(snapshot: Snapshot, s: Statement, advice: MissingIndex) -> Iterator[Reservation]:
     """Yield a reservation if the index is on skewed columns, and nothing tells which of their values are used."""
     parsed = query(s.text)
@@ -124,7 +133,7 @@ def _of_values(snapshot: Snapshot, s: Statement, advice: MissingIndex) -> Iterat
             if table.name != advice.table or column is None or name.column not in advice.columns:
                 continue
             values = cardinality.spread(snapshot, table, column, _SKEW)
-            if values is not None and not values.is_even:
+            if values is not None and (not values.is_even or _is_common(values)):
                 yield Reservation(
                     Grade.B,
                     f"The most common value of {name.column} has {share(values.highest)} of the rows, the average "

@@ -149,8 +149,8 @@ def _entry(dsn: str, case: Case) -> Entry | None:
         return None
     held = _bytes(dsn, case)
     for finding in findings:
-        for step in finding.remedy:
-            _execute(dsn, *_steps(step.sql))
+        for text in [case.instead] if case.instead else [step.sql for step in finding.remedy]:
+            _execute(dsn, *_steps(text))
         if "Run ANALYZE" in " ".join(finding.caveats):
             _execute(dsn, "analyze")
     saved = held - _bytes(dsn, case)
@@ -158,7 +158,7 @@ def _entry(dsn: str, case: Case) -> Entry | None:
     gains = [f.impact.gain for f in findings if f.impact.gain is not None]
     return Entry(
         case.name,
-        tuple(_remedy(f) for f in findings),
+        (case.instead,) if case.instead else tuple(_remedy(f) for f in findings),
         "".join(sorted({f.grade.value for f in findings})),
         sum(t.ms for t in before.values()),
         sum(t.ms for t in after.values()),
@@ -198,7 +198,7 @@ def _page(entries: Sequence[Entry], server: servers.Server) -> str:
         v: sum(e.verdict == v for e in entries) for v in ("kept", "exceeded", "short", "missed")
     }
     said = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
-    table = tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
+    table = tabulate(rows, heads, tablefmt="github", disable_numparse=True)
     return f"PostgreSQL {server.version}: {len(entries)} remedies, of which {said}.\n\n{table}\n"
 
 
