@@ -389,19 +389,27 @@ def test_a_clean_restart_changes_nothing(server: embedded.EmbeddedServer) -> Non
     assert found.window.begins == old.now
 
 
-@pytest.mark.parametrize("how", ["one backend is killed", "immediate stop"])
-def test_after_a_crash_the_counters_have_begun_there(
-    server: embedded.EmbeddedServer, how: str
+def test_after_a_crash_of_a_backend_the_counters_have_begun_there(
+    every_pg: Server, start_pg: StartServer
 ) -> None:
-    dsn = server.dsn()
-    psql(dsn, SHOP)
-    work(dsn, 5)
-    old = taken(dsn, seen("events", 5))
-    if how == "immediate stop":
+    own = start_pg({}, every_pg.spec)
+    psql(own.dsn(), SHOP)
+    crashed(own.dsn(), lambda: kill_one_backend(own))
+
+
+def test_after_an_immediate_stop_too(server: embedded.EmbeddedServer) -> None:
+    def stop_at_once() -> None:
         server.halt("immediate")
         server.boot()
-    else:
-        kill_one_backend(dsn)
+
+    psql(server.dsn(), SHOP)
+    crashed(server.dsn(), stop_at_once)
+
+
+def crashed(dsn: str, crash: Callable[[], None]) -> None:
+    work(dsn, 5)
+    old = taken(dsn, seen("events", 5))
+    crash()
     eventually(lambda: is_up(dsn))
     work(dsn, 2)
     new = taken(dsn, lambda s: (t := table(s, "events")) is not None and t.seq_scan == 2)
@@ -414,13 +422,16 @@ def test_after_a_crash_the_counters_have_begun_there(
     assert calls(found, "from events") == 2
     (database,) = [d for d in found.databases if d.oid == found.server.database_oid]
     assert database.xact_commit is not None
-    assert database.xact_commit < 100
-    assert found.checkpoints[0].stats_reset is not None
+    assert database.xact_commit < 200
 
 
-def kill_one_backend(dsn: str) -> None:
-    with psycopg.connect(dsn) as connection:
-        os.kill(connection.info.backend_pid, signal.SIGKILL)
+def kill_one_backend(server: Server) -> None:
+    with psycopg.connect(server.dsn()) as connection:
+        pid = connection.info.backend_pid
+        if server.container is not None:
+            server.container.exec(["bash", "-c", f"kill -9 {pid}"])
+        else:
+            os.kill(pid, signal.SIGKILL)
         time.sleep(0.5)
 
 
