@@ -85,6 +85,11 @@ class Comparison:
         return max((c.rows for c in self.compared), default=math.inf)
 
     @property
+    def is_wrong(self) -> bool:
+        """Whether nothing but a wrong estimate explains the difference."""
+        return self.outcome is Likeness.WRONG
+
+    @property
     def factor(self) -> float:
         """How many times more rows than expected; below 1: fewer."""
         return max(self.real, 1.0) / max(self.expected, 1.0)
@@ -162,17 +167,22 @@ class _Comparing:
             is_unrestricted=not (level.conditions or level.others or level.equated),
         )
         result = _explained(self.snapshot, found, parsed, level)
-        return self._of_changing(result) if result.outcome is Likeness.WRONG else result
+        is_state = bool(level.conditions) and not parsed.parameters
+        return self._of_changing(result, is_state=is_state) if result.is_wrong else result
 
-    def _of_changing(self, found: Comparison) -> Comparison:
-        """Judge a statement on tables whose rows come and go: their number may have been any other."""
-        changing = [t for t in found.tables if _is_replaced(self.snapshot, t)]
+    def _of_changing(self, found: Comparison, *, is_state: bool) -> Comparison:
+        """Judge a statement on tables whose rows come and go, or change: their number may have been any other.
+
+        ``is_state``: it reads the rows that are in a state, which an update changes.
+        """
+        enough = abs(found.real - found.expected) if is_state else math.inf
+        changing = [t for t in found.tables if _is_changing(self.snapshot, t, enough)]
         if not changing:
             return found
         names = ", ".join(t.qualified for t in changing)
         why = (
-            f"a call returns {found.real:,.1f} rows on average and the planner now expects {found.expected:,.0f}, but as "
-            f"many rows of {names} as it has were deleted meanwhile"
+            f"a call returns {found.real:,.1f} rows on average and the planner now expects {found.expected:,.0f}, but "
+            f"enough rows of {names} have changed meanwhile to explain that"
         )
         return replace(found, outcome=Likeness.UNCLEAR, reason=why, mend=_ON_ITS_OWN)
 
@@ -228,9 +238,12 @@ def _explained(snapshot: Snapshot, found: Comparison, parsed: Reading, level: Le
     """Return a comparison of different numbers with the outcome that the possible values leave."""
     if found.is_unrestricted and not found.groups and len(found.tables) == 1:
         return replace(found, outcome=Likeness.EXPLAINED)  # all rows: only their number has changed
+    is_fewer = found.real < found.expected
+    if found.groups and is_fewer and not found.is_unrestricted:
+        return replace(found, outcome=Likeness.EXPLAINED)
     if not parsed.parameters:
-        return found
-    if found.real < found.expected:
+        return found if _is_constant(level) else replace(found, outcome=Likeness.EXPLAINED)
+    if is_fewer:
         return _rarer(snapshot, found, level)
     limit = _group_limit(found) if found.groups else _limit(found, level)
     if limit is None or found.real < _MARGIN * limit:
@@ -242,6 +255,14 @@ def _explained(snapshot: Snapshot, found: Comparison, parsed: Reading, level: Le
         mend = "EXPLAIN the statement with its usual values."
         return replace(found, outcome=Likeness.UNCLEAR, reason=why, mend=mend)
     return replace(found, limit=limit)
+
+
+def _is_constant(level: Level) -> bool:
+    """Tell whether conditions without parameters always mean the same: those on the time do not."""
+    exact = ("=", "is null", "is not null")
+    return not level.others and all(
+        c.column is not None and c.operator in exact for c in level.conditions
+    )
 
 
 def _limit(found: Comparison, level: Level) -> float | None:
@@ -296,11 +317,13 @@ def _rarer(snapshot: Snapshot, found: Comparison, level: Level) -> Comparison:
     )
 
 
-def _is_replaced(snapshot: Snapshot, table: Table) -> bool:
-    """Tell whether as many rows were deleted as a table has."""
-    each = (snapshot.activity_by_oid.get(oid) for oid in ix.partitions(snapshot, table.oid))
-    deleted = sum(a.n_tup_del for a in each if a is not None)
-    return deleted > 0 and deleted >= cardinality.counted_rows(snapshot, table)
+def _is_changing(snapshot: Snapshot, table: Table, enough: float) -> bool:
+    """Tell whether as many rows as a table has were deleted, or enough of them were updated or deleted."""
+    parts = (snapshot.activity_by_oid.get(oid) for oid in ix.partitions(snapshot, table.oid))
+    known = [a for a in parts if a is not None]
+    deleted = sum(a.n_tup_del for a in known)
+    changed = deleted + sum(a.n_tup_upd for a in known)
+    return changed >= enough or 0 < cardinality.counted_rows(snapshot, table) <= deleted
 
 
 def _is_fresh(snapshot: Snapshot, table: Table, tolerance: Tolerance) -> bool:

@@ -127,10 +127,15 @@ def _of_values(snapshot: Snapshot, s: Statement, advice: MissingIndex) -> Iterat
         for condition in level.conditions:
             name = condition.column
             table = named.table_of(snapshot, level, name) if name else None
-            if name is None or table is None or condition.operator != "=":
+            column = named.column(snapshot, table, name.column) if name and table else None
+            if name is None or table is None or column is None:
                 continue
-            column = named.column(snapshot, table, name.column)
-            if table.name != advice.table or column is None or name.column not in advice.columns:
+            if table.name != advice.table or name.column not in advice.columns:
+                continue
+            if condition.operator == "any":
+                text = f"How many elements the list of {name.column} has is not known; the planner assumes ten."
+                yield Reservation(Grade.B, text)
+            if condition.operator != "=":
                 continue
             values = cardinality.spread(snapshot, table, column, _SKEW)
             if values is not None and (not values.is_even or _is_common(values)):

@@ -130,3 +130,14 @@ def test_a_gain_that_depends_on_the_values_is_not_proven(busy: str) -> None:
     assert finding.evidence["columns"] == ["state"]
     assert finding.grade is Grade.B
     assert "90%" in finding.caveats[0]
+
+
+def test_the_length_of_a_list_is_a_guess(busy: str) -> None:
+    with psycopg.connect(busy, autocommit=True, prepare_threshold=None) as connection:
+        for number in range(60):
+            values = [list(range(number, number + 100))]
+            connection.execute("select max(pad) from dep where id = any(%s)", values).fetchall()
+        settle(connection)
+    (finding,) = findings(busy)
+    assert finding.grade is Grade.B
+    assert "assumes ten" in finding.caveats[0]

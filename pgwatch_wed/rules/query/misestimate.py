@@ -13,7 +13,9 @@ values together, and fewer rows only in a statement without parameters, since ra
 The rows that the planner will expect after the remedy are computed with PostgreSQL's own formulas.
 
 ## Not reported
-What values of the parameters explain, such as common values of skewed columns; few calls or little time; small differences.
+What values of the parameters explain, such as common values of skewed columns; conditions whose meaning changes with time, as
+on now(); few calls or little time; small differences. If enough rows have been deleted, or have changed their state, to explain
+the difference between the average of all calls and the present plan, the verdict is unknown.
 Statements whose number of rows says nothing about the estimates (LIMIT, aggregates, subqueries, functions in FROM), and
 those on tables that were never analyzed or have changed a lot since (`analyze-never`, `analyze-stale`): if they have a
 large share of the load, the verdict is unknown, as it is for statements that could not be planned, and where extended
