@@ -44,4 +44,3 @@ YOUNG = ("index-unused", "index-rarely-used")
 PENDING = {
     "table-bloat/bad-matview.sql": "rows that a session reports after its own ANALYZE are called stale",
 }
-PENDING_RULES = ("schema-no-primary-key", "schema-int-overflow")

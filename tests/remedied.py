@@ -14,6 +14,8 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config, parse
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Object, Remedy
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
 from tests import excepted
@@ -58,6 +60,7 @@ class World:
     sql: str
     limits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     by_hand: str = ""  # why some of its findings have nothing to run
+    is_planned: bool = False  # whether the lab advises and statements are planned
 
 
 # What a remedy and its undo together leave as it was: lines, by what they are about.
@@ -135,6 +138,13 @@ def config(here: World) -> Config:
     return parse({"only": sorted(only), "window": 0, "rules": here.limits}, "here")
 
 
+def facts(dsn: str, here: World) -> Snapshot:
+    """Read what a run reads."""
+    if here.is_planned:
+        return gather(dsn, Wanted(), lambda _what, _share: None)[0]
+    return collect(dsn)
+
+
 def is_prose(text: str) -> bool:
     """Tell whether there is nothing in it that a machine can run."""
     return not pglast.parse_sql(text)
@@ -170,21 +180,21 @@ class Trial:
     server: Server
     admin: str
     owner: str
-    config: Config
+    here: World
     before: State
     snapshot: Snapshot
     found: Mapping[str, Finding]
 
     @classmethod
     def begin(
-        cls, server: Server, admin: str, owner: str, configuration: Config, now: State | None = None
+        cls, server: Server, admin: str, owner: str, here: World, now: State | None = None
     ) -> "Trial":
         """Look at what is there; ``now`` is the state, if it is known."""
         settle(server)
-        snapshot = collect(admin)
-        found = {f.id: f for f in analyse([snapshot], configuration).findings}
+        snapshot = facts(admin, here)
+        found = {f.id: f for f in analyse([snapshot], config(here)).findings}
         before = state(admin, server) if now is None else now
-        return cls(server, admin, owner, configuration, before, snapshot, found)
+        return cls(server, admin, owner, here, before, snapshot, found)
 
     def faults(self, finding: Finding) -> Iterator[str]:
         """Try a remedy and its undo, and yield what is wrong with them."""
@@ -204,7 +214,7 @@ class Trial:
 
     def _again(self) -> Sequence[Finding]:
         settle(self.server)
-        return analyse([collect(self.admin)], self.config).findings
+        return analyse([facts(self.admin, self.here)], config(self.here)).findings
 
     def _failed(self, finding: Finding, error: str) -> Iterator[str]:
         """What a remedy that fails because of the rows leaves behind has a remedy that works."""
@@ -265,13 +275,10 @@ def _last_resorts(finding: Finding) -> list[str]:
 
 def trouble(server: Server, admin: str, owner: str, here: World) -> Iterator[str]:
     """Yield what is wrong with the remedies and undos of what the rules of a world find in it."""
-    configuration = config(here)
-    trial = Trial.begin(server, admin, owner, configuration)
+    trial = Trial.begin(server, admin, owner, here)
     mine = [f for f in trial.found.values() if f.rule in here.rules]
     yield from (f"{r} finds nothing" for r in here.rules if r not in {f.rule for f in mine})
     for finding in mine:
-        if finding.rule in excepted.PENDING_RULES:
-            continue
         name = f"{finding.rule} {finding.object.label} ({finding.severity})"
         if not is_for_machines(finding):
             if not here.by_hand:
@@ -282,4 +289,4 @@ def trouble(server: Server, admin: str, owner: str, here: World) -> Iterator[str
         yield from (f"{name}: {fault}{steps}" for fault in faults)
         is_as_before = not faults and finding.rule not in excepted.NOT_RESTORED
         now = trial.before if is_as_before else None
-        trial = Trial.begin(server, admin, owner, configuration, now)
+        trial = Trial.begin(server, admin, owner, here, now)

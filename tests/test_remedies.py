@@ -1,10 +1,11 @@
 """Every remedy that the rules print is run as printed, by the owner; the finding is gone, and the undo restores what was."""
 
+import inspect
 import json
 
 import pytest
 
-from pgwatch_wed.rules import all_rules
+from pgwatch_wed.rules import all_rules, rule
 from tests import excepted
 from tests.remedied import World, trouble, world
 from tests.servers import Server
@@ -34,12 +35,12 @@ def test_of_every_scenario(name: str, every_pg: Server, every_db: str) -> None:
     if not fits(path, every_pg.version):
         pytest.skip("the feature is not in this server")
     limits = [json.loads(text) for text in directives(path, "limits")]
-    rule = path.parent.name
+    rule_id = path.parent.name
     text, by_hand = path.read_text(encoding="utf-8"), " ".join(directives(path, "remedy"))
     check(
         every_pg,
         every_db,
-        World((rule,), text, {rule: limits[0] if limits else {}}, by_hand),
+        World((rule_id,), text, {rule_id: limits[0] if limits else {}}, by_hand),
     )
 
 
@@ -54,6 +55,82 @@ def test_of_shapes_on_other_servers(name: str, every_pg: Server, every_db: str) 
     if every_pg.local is not None:
         pytest.skip("all shapes are tested there")
     check(every_pg, every_db, WORLDS[name])
+
+
+# Rules whose remedies other tests run, as they need a server, sessions or counters of their own; or which have none.
+ELSEWHERE = {
+    "test_server_remedies": (
+        "config-dangerous",
+        "config-logging",
+        "config-observability",
+        "config-role-override",
+        "coverage-statements",
+        "lock-no-timeouts",
+    ),
+    "rules/test_cache": (
+        "cache-backend-writes",
+        "cache-shared-buffers",
+        "cache-slru",
+        "cache-work-mem",
+    ),
+    "rules/test_config": ("config-default-memory",),
+    "rules/test_connection": ("connection-usage",),
+    "rules/test_coverage": ("coverage-extension", "coverage-privileges"),
+    "rules/test_integrity": ("integrity-checksum-failures",),
+    "rules/test_lock": (
+        "lock-blocked",
+        "lock-ddl-queue",
+        "lock-deadlocks",
+        "lock-idle-in-transaction",
+        "lock-long-transaction",
+        "lock-prepared-transaction",
+        "lock-table-pressure",
+    ),
+    "rules/test_misestimate": ("query-misestimate",),
+    "rules/test_query": ("query-jit-overhead", "query-temp-spill"),
+    "rules/test_replication": ("replication-slot-inactive", "replication-slot-retention"),
+    "rules/test_vacuum": (
+        "vacuum-catalogs",
+        "vacuum-horizon",
+        "vacuum-multixact",
+        "vacuum-wraparound",
+        "vacuum-workers-saturated",
+    ),
+    "rules/test_wal": ("wal-buffers-full", "wal-checkpoints-requested", "wal-full-page-images"),
+}
+NO_REMEDY = (
+    "cache-hit-ratio",
+    "cache-huge-pages",
+    "cache-temp-files",
+    "config-pending-restart",
+    "config-version",
+    "connection-churn",
+    "connection-idle",
+    "coverage-window",
+    "query-io-bound",
+    "query-n-plus-one",
+    "query-partition-not-pruned",
+    "query-planning-heavy",
+    "query-top-time",
+    "query-unstable",
+    "query-wal-heavy",
+    "replication-lag",
+    "wal-archive-failing",
+)
+
+
+def test_no_rules_remedy_is_left_out() -> None:
+    here = {name.split("/")[0] for name in BAD} | {r for w in WORLDS.values() for r in w.rules}
+    elsewhere = [r for rules in ELSEWHERE.values() for r in rules]
+    assert here | {*elsewhere, *NO_REMEDY} == {r.id for r in all_rules()}
+    for module, rules in ELSEWHERE.items():
+        text = (FOLDER.parent / f"{module}.py").read_text(encoding="utf-8")
+        assert [r for r in rules if r not in text] == []
+
+
+@pytest.mark.parametrize("rule_id", NO_REMEDY)
+def test_what_has_no_remedy_makes_none(rule_id: str) -> None:
+    assert "remedy=" not in inspect.getsource(rule(rule_id).module)
 
 
 def test_exceptions_name_rules() -> None:
