@@ -84,11 +84,16 @@ ELSEWHERE = {
         "lock-idle-in-transaction",
         "lock-long-transaction",
         "lock-prepared-transaction",
+        "lock-slru-waits",
         "lock-table-pressure",
     ),
     "rules/test_misestimate": ("query-misestimate",),
     "rules/test_query": ("query-jit-overhead", "query-temp-spill"),
-    "rules/test_replication": ("replication-slot-inactive", "replication-slot-retention"),
+    "rules/test_replication": (
+        "replication-slot-inactive",
+        "replication-slot-retention",
+        "replication-slot-spill",
+    ),
     "rules/test_vacuum": (
         "vacuum-catalogs",
         "vacuum-horizon",
