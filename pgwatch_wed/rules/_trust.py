@@ -20,6 +20,8 @@ _SKEW = 10.0
 # A value that this part of the rows has matters even if it is only twice as common as the average.
 _COMMON = 0.1
 _TWICE = 2.0
+# An index does not help to find this part of a table.
+_MOST = 0.5
 # Fewer rows need no index.
 _SMALL = 1_000
 # A statement with a smaller part of the time that an index concerns does not decide about it.
@@ -140,7 +142,7 @@ def _of_values(snapshot: Snapshot, s: Statement, advice: MissingIndex) -> Iterat
             values = cardinality.spread(snapshot, table, column, _SKEW)
             if values is not None and (not values.is_even or _is_common(values)):
                 yield Reservation(
-                    Grade.B,
+                    Grade.C if values.highest >= _MOST else Grade.B,
                     f"The most common value of {name.column} has {share(values.highest)} of the rows, the average "
                     f"{share(values.average)}: how much the index saves depends on the values that are used.",
                 )
