@@ -174,7 +174,7 @@ def test_a_role_lacks_only_what_it_may_not_see(
     assert set(lacking(snapshot)) == expected
     assert all(snapshot.missing[n].mend for n in expected)
     assert snapshot_file.loads(snapshot_file.dumps(snapshot)) == snapshot
-    assert len(snapshot.tables) == 11
+    assert len(snapshot.tables) == 12
     assert snapshot.indexes
     assert len(snapshot.index_definitions) == len(snapshot.indexes)
 

@@ -44,6 +44,9 @@ from pgwatch_wed.facts.rows import (
     FileSetting as FileSetting,
 )
 from pgwatch_wed.facts.rows import (
+    FileSize as FileSize,
+)
+from pgwatch_wed.facts.rows import (
     ForeignTable as ForeignTable,
 )
 from pgwatch_wed.facts.rows import (

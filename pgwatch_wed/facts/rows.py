@@ -584,6 +584,14 @@ def _option(options: Iterable[str], name: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSize:
+    """The size of the file of a table that was neither vacuumed nor analyzed since its counters began."""
+
+    table_oid: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class OtherRelation:
     """A view, foreign table, composite type or the like: its name is taken, and it may be a partition.
 

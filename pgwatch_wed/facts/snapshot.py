@@ -24,6 +24,7 @@ from pgwatch_wed.facts.rows import (
     ExtendedStatistics,
     Extension,
     FileSetting,
+    FileSize,
     ForeignTable,
     ImpliedChange,
     Index,
@@ -160,6 +161,7 @@ class Snapshot:
     system_tables: tuple[SystemTable, ...] = ()
     large_objects: tuple[LargeObjects, ...] = ()
     table_activity: tuple[TableActivity, ...] = ()
+    file_sizes: tuple[FileSize, ...] = ()
     columns: tuple[Column, ...] = ()
     implied_changes: tuple[ImpliedChange, ...] = ()
     column_dependents: tuple[ColumnDependent, ...] = ()

@@ -53,6 +53,7 @@ ORDER = (
         "system_tables",
         "large_objects",
         "table_activity",
+        "file_sizes",
         "indexes",
         "index_usage",
         "constraints",

@@ -56,10 +56,17 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         return
     for spill in snapshot.slot_spills:
         slot = logical.get(spill.slot_name)
-        daily = pace.least_per_day(spill.spill_bytes, pace.seconds(snapshot, spill.stats_reset))
+        daily = pace.least_per_day(spill.spill_bytes, _seconds(snapshot, spill))
         much = spill.spill_bytes >= limits.min_spill_share * max(spill.total_bytes, 1)
         if slot is not None and daily >= limits.min_bytes_per_day and much:
             yield _finding(snapshot, slot, spill, daily, limits)
+
+
+def _seconds(snapshot: Snapshot, spill: SlotSpill) -> float:
+    """Return how long it has been counted: at most since the cluster's counters began, if it was never reset."""
+    cluster = (c.stats_reset for c in snapshot.checkpoints if c.stats_reset)
+    begins = spill.stats_reset or min(cluster, default=snapshot.server.started_at)
+    return max((snapshot.now - begins).total_seconds(), 1.0)
 
 
 def _finding(
