@@ -225,6 +225,16 @@ def test_without_the_domain_nothing_is_lost(db: str) -> None:
     assert "checks must not be lost" in finding.caveats[0]
 
 
+def test_a_table_that_was_not_read_is_no_error(db: str) -> None:
+    plant(db, SHAPES["foreign keys that refer to it"], END - 50_000_000)
+    snapshot = collect(db)
+    for name in "tuw":
+        tables = tuple(t for t in snapshot.tables if t.name != name)
+        findings = judged(replace(snapshot, tables=tables), RULE).findings
+        assert [f.object.name for f in findings] == ([] if name == "t" else ["t.id"])
+        assert all(f.remedy == () and "was not read" in f.caveats[0] for f in findings)
+
+
 def test_a_sequence_is_not_extended_into_the_end_of_the_column(
     every_pg: Server, every_db: str
 ) -> None:

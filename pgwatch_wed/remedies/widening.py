@@ -32,6 +32,8 @@ class Widening:
 
     def obstacle(self, key: sq.ColumnId) -> str:
         """Say why ALTER TABLE cannot change the type at all; empty if it can."""
+        if key[0] not in self._snapshot.table_by_oid:
+            return "a table that refers to it was not read."
         table, column = _topmost(self._snapshot, key)
         if column.type_oid not in _BUILT_IN and column.type_oid not in self._snapshot.domain_by_oid:
             return f"the definition of the domain {column.type} is not known, and its checks must not be lost."
@@ -45,6 +47,8 @@ class Widening:
 
     def dependents(self, key: sq.ColumnId) -> tuple[ColumnDependent, ...]:
         """Return the views and other objects that have to be dropped and created again."""
+        if key[0] not in self._snapshot.table_by_oid:
+            return ()
         table, column = _topmost(self._snapshot, key)
         found: dict[ColumnDependent, None] = {}
         for part in _tree(self._snapshot, table):
