@@ -35,7 +35,9 @@ class Widening:
         if key[0] not in self._snapshot.table_by_oid:
             return "a table that refers to it was not read."
         table, column = _topmost(self._snapshot, key)
-        if column.type_oid not in _BUILT_IN and column.type_oid not in self._snapshot.domain_by_oid:
+        domain = self._snapshot.domain_by_oid.get(column.type_oid)
+        is_known = domain is not None and domains.is_readable(domain.definition)
+        if column.type_oid not in _BUILT_IN and not is_known:
             return f"the definition of the domain {column.type} is not known, and its checks must not be lost."
         for part in _tree(self._snapshot, table):
             if column.name in self._snapshot.column_names(part.oid, part.partition_columns):

@@ -10,6 +10,16 @@ from pgwatch_wed.sqltext import trees
 _INTEGERS = frozenset(("int2", "int4"))
 
 
+def is_readable(definition: str) -> bool:
+    """Tell whether a text is what :func:`of_type` can rewrite."""
+    try:
+        statements = trees.parse(definition)
+    except trees.UnreadableError:
+        return False
+    kinds = [type(s) for s in statements]
+    return kinds[:1] == [ast.CreateDomainStmt] and set(kinds[1:]) <= {ast.AlterDomainStmt}
+
+
 def of_type(definition: str, name: tuple[str, str], base: str) -> str:
     """Return the statements that create such a domain with another name and type."""
     statements = trees.parse(definition)
