@@ -190,6 +190,61 @@ def test_what_a_session_knows_is_said_and_what_everyone_knows_is_not(
         assert lab.plan(query("select 1", user="")).cost > 0
 
 
+# As services write them: the condition of a policy, each on its own.
+FORMS = (
+    "author = (select auth.uid())",
+    "exists (select from members m where m.team = docs.team and m.who = auth.uid())",
+    "team in (select m.team from members m where m.who = (select auth.uid()))",
+    "team in (select auth.teams())",
+    "auth.is_of(author)",
+    "auth.has_role('admin', auth.uid()) or author = auth.uid()",
+    "author::text = (current_setting('request.claims', true)::json ->> 'sub')",
+    # of how many elements nobody knows: the planner assumes ten
+    "team = any (string_to_array(current_setting('app.teams', true), ',')::int[])",
+)
+TEAMS = """
+create schema auth;
+create function auth.uid() returns uuid language sql stable as
+    $f$ select nullif(current_setting('request.jwt.sub', true), '')::uuid $f$;
+create table members (team int, who uuid, primary key (team, who));
+insert into members select g % 1000, md5((g % 4000)::text)::uuid from generate_series(1, 20000) g on conflict do nothing;
+create table docs (id int primary key, team int, author uuid, title text);
+insert into docs select g, g % 1000, md5((g % 4000)::text)::uuid, repeat('t', 60) from generate_series(1, 40000) g;
+create index on docs (author);
+create index on docs (team);
+create function auth.teams() returns setof int language sql stable security definer as
+    $f$ select team from public.members where who = auth.uid() $f$;
+create function auth.is_of(of uuid) returns boolean language sql stable security definer as $f$ select auth.uid() = of $f$;
+create function auth.has_role(name text, who uuid) returns boolean language plpgsql stable as
+    $f$ begin return name = 'nobody' and who is not null; end $f$;
+alter table docs enable row level security;
+grant usage on schema auth, public to "{role}";
+grant select on docs, members to "{role}";
+vacuum analyze;
+"""
+
+
+@pytest.mark.pg("== 18")
+def test_policies_as_services_write_them_plan_like_on_the_server(db: str, pg: Server) -> None:
+    asked = "select id, title from docs where title > 'a'"
+    with pg.role() as role:
+        psql(db, TEAMS.replace("{role}", role))
+        for form in FORMS:
+            psql(db, f"drop policy if exists p on docs; create policy p on docs using ({form});")
+            with source.open_lab(db, users=[role]) as lab, as_role(db, role) as connection:
+                assert lab.notes == []
+                connection.execute("select set_config('request.jwt.sub', %s, false)", [user(7)])
+                connection.execute("""set request.claims = '{"sub": "x"}'""")
+                connection.execute("set app.teams = '1,2,3'")
+                real = real_plan(connection, asked)
+                plan = lab.plan(query(asked, user=role))
+            nodes = ([n for n in shape(t) if n != "Result "] for t in (plan.tree, real))
+            assert next(nodes) == next(nodes), form
+            near = 1.0 if "any" in form else 0.15
+            assert plan.cost == pytest.approx(real["Total Cost"], rel=near), form
+        psql(db, f'drop owned by "{role}";')
+
+
 UNLOADABLE = """
 create table files (id int primary key, owner_id int, name text);
 insert into files select g, g % 500, repeat('n', 90) from generate_series(1, 40000) g;
@@ -217,7 +272,7 @@ def test_a_policy_that_the_lab_cannot_create_withholds_the_plan(db: str, pg: Ser
 def test_hidden_statistics_are_unknown_and_nothing_is_advised(
     every_pg: Server, every_db: str, role: str
 ) -> None:
-    psql(every_db, BOARDS.replace("{role}", f'"{role}"'))
+    psql(every_db, BOARDS.replace("{role}", f'"{role}"') + "create index on boards (title);")
     used(every_db, role)
     with every_pg.role("pg_monitor") as reader:
         psql(
@@ -228,6 +283,8 @@ def test_hidden_statistics_are_unknown_and_nothing_is_advised(
     assert set(found) == {"cards"}
     refused = {p.refused for p in snapshot.statement_plans if p.refused}
     assert any("hides the statistics of public.boards" in str(why) for why in refused)
+    (trial,) = snapshot.index_drop_trials
+    assert any("hides the statistics" in d for d in trial.doubts), "who knows what they would use?"
     assert verdict is Verdict.FINDING
     (report,) = [analyse([snapshot], Config(only=("index-missing",), window_days=0))]
     assert any("hides the statistics" in v.reason for v in report.verdicts)

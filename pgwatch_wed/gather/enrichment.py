@@ -211,18 +211,25 @@ def _trials(
     oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...]
 ) -> Iterator[IndexDropTrial]:
     """Hide each index that only queries could need, and plan the statements that use it again."""
-    from pgwatch_wed.whatif.model import PlanError
+    from pgwatch_wed.whatif.model import PlanError, WithheldError
 
     by_name = {(e.schema, e.name): oid for oid, e in oracle.catalog.indexes.items()}
     base: dict[str, Any] = {}
+    withheld: dict[str, str] = {}
     for query in queries:
         try:
             base[query.name] = (query, oracle.plan(query))
+        except WithheldError as error:
+            withheld[query.sql] = str(error)
         except PlanError:
             continue
     candidates = [i for i in snapshot.indexes if _might_go(i) and (i.schema, i.name) in by_name]
     for index in candidates[:_TRIALS]:
-        yield _trial(oracle, index, by_name[index.schema, index.name], list(base.values()))
+        oid = by_name[index.schema, index.name]
+        table = oracle.catalog.tables[oracle.catalog.indexes[oid].table_oid].name
+        unseen = {why for text, why in withheld.items() if table in text}
+        found = _trial(oracle, index, oid, list(base.values()))
+        yield replace(found, doubts=(*found.doubts, *sorted(unseen)))
 
 
 def _might_go(index: Index) -> bool:
