@@ -98,6 +98,7 @@ def test_settings_of_the_role_that_asks_are_not_those_of_others(db: str, pg: Ser
 UNLOADABLE = """
 create function hidden(int) returns int language internal immutable strict as 'int4abs';
 create index things_hidden on things (hidden(a));
+create table checked (id int, check (hidden(id) > 0));
 create table plain (id int primary key, a int);
 insert into plain select g, g % 50 from generate_series(1, 20000) g;
 vacuum analyze;
@@ -111,6 +112,7 @@ def test_what_did_not_get_into_the_lab_is_a_doubt_about_its_table(db: str) -> No
         (doubt,) = doubts(lab, QUERIES[0])
         assert "index things_hidden of public.things is not in the lab" in doubt
         assert doubts(lab, "select * from plain where a = 5") == ()
+        assert any("public.checked" in note for note in lab.notes)
 
 
 REMOTE = """

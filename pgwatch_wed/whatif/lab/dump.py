@@ -28,7 +28,7 @@ _OPTIONS = (
     *("--no-password", "--encoding=UTF8"),
 )
 # no plan depends on it, and a role that reads statistics may lack privileges for it
-_OUR_OWN = "*.pgwatch_wed_alembic_version"
+OUR_OWN = ".pgwatch_wed_alembic_version"
 _LOCKED = "a table is locked; try again later"
 
 
@@ -62,7 +62,7 @@ def dumped(
             *_OPTIONS,
             f"--lock-wait-timeout={lock_ms}",
             f"--file={file}",
-            *(f"--exclude-table={pattern}" for pattern in (_OUR_OWN, *exclude)),
+            *(f"--exclude-table={pattern}" for pattern in (f"*{OUR_OWN}", *exclude)),
         ]
         try:
             _dump(conninfo, options, seconds)

@@ -179,7 +179,9 @@ class Lab:
     def compare(self, parts: Collection[surroundings.Part]) -> None:
         """Note as doubts what the target has and the lab has not."""
         with self._guest() as reader:
-            self.unproven += surroundings.lacking(parts, surroundings.inventory(reader))
+            here = surroundings.inventory(reader)
+        self.unproven += surroundings.lacking(parts, here)
+        self.notes += surroundings.lost(parts, here)
 
     def load(self, file: Path) -> list[str]:
         """Load a dump; return what failed, one line each."""

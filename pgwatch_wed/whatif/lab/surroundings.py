@@ -13,6 +13,7 @@ from psycopg import sql
 
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.lab import guest
+from pgwatch_wed.whatif.lab.dump import OUR_OWN
 from pgwatch_wed.whatif.lab.texts import readable
 from pgwatch_wed.whatif.model import Doubt
 
@@ -34,6 +35,7 @@ _PLANNERS = frozenset(
     }
 )
 _BLOCK = "8192"
+_SHOWN = 5
 _OF_COLUMN = "statistics of column"
 _KINDS = {"r": "table", "m": "materialized view", "i": "index"}
 
@@ -76,6 +78,16 @@ def lacking(target: Collection[Part], lab: Collection[Part]) -> Iterator[Doubt]:
     for part in sorted(set(target) - set(lab), key=lambda p: (p.schema, p.table, p.kind, p.name)):
         if (part.schema, part.table) in here:
             yield part.doubt()
+
+
+def lost(target: Collection[Part], lab: Collection[Part]) -> Iterator[str]:
+    """Yield a note if tables of the target are not in the lab: nothing that reads them can be planned."""
+    here = {(part.schema, part.table) for part in lab}
+    gone = sorted({f"{p.schema}.{p.table}" for p in target if (p.schema, p.table) not in here})
+    gone = [name for name in gone if not name.endswith(OUR_OWN)]
+    if gone:
+        more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
+        yield f"not in the lab, so statements that read them cannot be planned: {', '.join(gone[:_SHOWN])}{more}"
 
 
 def general(extensions: Iterable[str], settings: Mapping[str, str]) -> Iterator[str]:
