@@ -43,7 +43,8 @@ _CAVEATS = (
     ),
     (
         "The number of rows is an estimate. Compare what the first query prints, or vacuumlo -n -v, before "
-        "you go on: both read the tables that refer to large objects."
+        "you go on: both read the tables that refer to large objects. Run it while nobody stores new ones whose "
+        "rows are not yet committed."
     ),
     (
         "From then on, the trigger lo_manage (CREATE EXTENSION lo) unlinks a large object with its row, provided "
@@ -202,9 +203,9 @@ def _remedies(references: tuple[_Reference, ...]) -> Iterator[Remedy]:
     )
     which = f"FROM pg_catalog.pg_largeobject_metadata m\nWHERE true\n{conditions}"
     yield Remedy(
-        sql=f"SELECT count(*) {which};",
+        sql=f"SET row_security = off;\nSELECT count(*) {which};",
         lock="ACCESS SHARE: blocks no reads or writes, but scans the tables that refer to large objects",
-        undo="-- nothing to undo: it only reads",
+        undo="RESET row_security;",
     )
     yield Remedy(
         sql=_unlink(which),
@@ -231,6 +232,8 @@ DECLARE
   id oid;
   done bigint := 0;
 BEGIN
+  -- an error rather than rows that a policy hides
+  PERFORM pg_catalog.set_config('row_security', 'off', true);
   FOR id IN SELECT m.oid {which}
   LOOP
     PERFORM pg_catalog.lo_unlink(id);
