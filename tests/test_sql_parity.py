@@ -1,0 +1,126 @@
+"""One truth in two languages: on every scenario, the installed functions say what the rules say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from psycopg.rows import dict_row
+
+from pgwatch_wed import install
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.config import parse
+from pgwatch_wed.findings import Finding, Report, Verdict
+from pgwatch_wed.target.collect import collect
+from tests.installing import connect, run
+from tests.psql import psql
+from tests.servers import Server
+from tests.test_scenarios import BAD, FOLDER, GOOD, PREPARE, fits
+
+pytestmark = pytest.mark.edges
+
+ALARMS = {"info", "warning", "critical"}
+# The column with the status, the view or function, a condition, and the metric of the summary.
+COUNTERPARTS = {
+    "vacuum-dead-tuples": ("vacuum_status", "get_table_stats()", "true", "tables_with_dead_tuples"),
+    "vacuum-disabled": ("autovacuum_status", "get_table_stats()", "true", "autovacuum_disabled"),
+    "analyze-never": (
+        *("analyze_status", "get_table_stats()"),
+        *("has_statistics is not true and analyze_status <> 'ok'", "never_analyzed"),
+    ),
+    "analyze-stale": (
+        *(
+            "analyze_status",
+            "get_table_stats()",
+            "has_statistics is not false",
+            "outdated_statistics",
+        ),
+    ),
+    "index-unused": ("status", "index_usage_stats", "true", "unused_indexes"),
+    "index-invalid": (
+        *("case when is_valid or is_building or is_partitioned then 'ok' else 'warning' end",),
+        *("index_usage_stats", "true", "invalid_indexes"),
+    ),
+}
+# Where they differ, and why that is right.
+DIFFERENCES: Mapping[tuple[str, str], str] = {}
+SCENARIOS = ["clean", *BAD, *GOOD]
+
+
+@dataclass
+class Said:
+    """What a rule or an installed object says: alarms with their severity, and whether it is unsure."""
+
+    alarms: dict[str, str]
+    is_unsure: bool
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_installed_functions_agree_with_the_rules(
+    name: str, every_pg: Server, every_db: str
+) -> None:
+    prepare(name, every_pg, every_db)
+    install.upgrade(every_db, "public")
+    report = judged(every_db)
+    for rule, (column, source, condition, metric) in COUNTERPARTS.items():
+        if (rule, name) in DIFFERENCES:
+            continue
+        rules, installed = by_rule(report, rule), by_sql(every_db, column, source, condition)
+        assert installed.alarms == rules.alarms, rule
+        assert installed.is_unsure == rules.is_unsure, rule
+        assert summary(every_db, metric) == expected(rules), rule
+
+
+def prepare(name: str, server: Server, db: str) -> None:
+    path = Path(FOLDER) / name
+    if name == "clean":
+        psql(db, PREPARE)
+        return
+    if not fits(path, server.version):
+        pytest.skip("the feature is not in this server")
+    psql(db, PREPARE + path.read_text(encoding="utf-8"))
+    run(db, "select pg_sleep(0.6)")  # before 15, what was counted is reported later
+
+
+def judged(db: str) -> Report:
+    config = parse({"only": list(COUNTERPARTS), "window": 0}, "parity")
+    return analyse([collect(db)], config)
+
+
+def by_rule(report: Report, rule: str) -> Said:
+    (verdict,) = [v for v in report.verdicts if v.rule == rule]
+    found = [f for f in report.findings if f.rule == rule]
+    return Said(
+        {label(f): f.severity.value for f in found},
+        verdict.verdict is Verdict.UNKNOWN,
+    )
+
+
+def label(finding: Finding) -> str:
+    return f"{finding.object.schema}.{finding.object.name}"
+
+
+def by_sql(db: str, column: str, source: str, condition: str) -> Said:
+    name = "indexrelname" if source == "index_usage_stats" else "relname"
+    query = f"select schemaname || '.' || {name}, {column} from {source} where {condition}"
+    with connect(db) as c:
+        c.execute("set pgwatch_wed.unused_window = '0 days'")
+        found: dict[str, str] = dict(c.execute(query.encode()).fetchall())
+    alarms = {name: status for name, status in found.items() if status in ALARMS}
+    return Said(alarms, not alarms and "unknown" in found.values())
+
+
+def summary(db: str, metric: str) -> tuple[int | None, str]:
+    with connect(db) as c, c.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("set pgwatch_wed.unused_window = '0 days'")
+        query = "select value, status from wedsync_performance_summary where metric = %s"
+        (row,) = cursor.execute(query, [metric]).fetchall()
+    return None if row["value"] is None else int(row["value"]), row["status"]
+
+
+def expected(said: Said) -> tuple[int | None, str]:
+    """Return what the summary must say, given the alarms."""
+    if said.is_unsure:
+        return None, "unknown"
+    worst = min(said.alarms.values(), key=("critical", "warning", "info").index, default="ok")
+    return len(said.alarms), worst
