@@ -1,6 +1,6 @@
 """One truth in two languages: on every scenario, the installed functions say what the rules say."""
 
-from collections.abc import Mapping
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +42,6 @@ COUNTERPARTS = {
         *("index_usage_stats", "true", "invalid_indexes"),
     ),
 }
-# Where they differ, and why that is right.
-DIFFERENCES: Mapping[tuple[str, str], str] = {}
 SCENARIOS = ["clean", *BAD, *GOOD]
 
 
@@ -61,14 +59,23 @@ def test_the_installed_functions_agree_with_the_rules(
 ) -> None:
     prepare(name, every_pg, every_db)
     install.upgrade(every_db, "public")
-    report = judged(every_db)
-    for rule, (column, source, condition, metric) in COUNTERPARTS.items():
-        if (rule, name) in DIFFERENCES:
-            continue
-        rules, installed = by_rule(report, rule), by_sql(every_db, column, source, condition)
-        assert installed.alarms == rules.alarms, rule
-        assert installed.is_unsure == rules.is_unsure, rule
-        assert summary(every_db, metric) == expected(rules), rule
+    # autovacuum may run between the two readings, and before 15 counts are reported late
+    for _ in range(5):
+        report = judged(every_db)
+        said = {rule: by_rule(report, rule) for rule in COUNTERPARTS}
+        both = {rule: both_ways(every_db, *COUNTERPARTS[rule]) for rule in COUNTERPARTS}
+        right = {rule: (said[rule], expected(said[rule])) for rule in COUNTERPARTS}
+        if both == right:
+            break
+        time.sleep(1)
+    assert both == right
+
+
+def both_ways(
+    db: str, column: str, source: str, condition: str, metric: str
+) -> tuple[Said, tuple[int | None, str]]:
+    """Return what a function or view says of each object, and the summary of all."""
+    return by_sql(db, column, source, condition), summary(db, metric)
 
 
 def prepare(name: str, server: Server, db: str) -> None:

@@ -167,7 +167,7 @@ begin
                 i.indisunique,
                 i.indnkeyatts as n,
                 (i.indkey::int2[])[0:i.indnkeyatts - 1] as columns,
-                (i.indkey::int2[])[i.indnkeyatts:] as included,
+                array(select e from unnest((i.indkey::int2[])[i.indnkeyatts:]) e order by e) as included,
                 (i.indclass::oid[])[0:i.indnkeyatts - 1] as opclasses,
                 (i.indcollation::oid[])[0:i.indnkeyatts - 1] as collations,
                 (i.indoption::int2[])[0:i.indnkeyatts - 1] as options,

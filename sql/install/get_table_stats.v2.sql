@@ -390,7 +390,7 @@ begin
                                 then f.dead end)
                     else least(f.n_mod_since_analyze, greatest(f.most_changes, 0)) end as changed,
                 case
-                    when f.relkind = 'p' or coalesce(f.rows_seen, 0) < 1000 then 'small'
+                    when f.relkind = 'p' or greatest(f.rows_seen, f.n_mod_since_analyze) < 1000 then 'small'
                     when f.reltuples >= 0 and (f.analyze_times > 0 or f.analyzed_at is not null) then 'analyzed'
                     when exists (
                         select from pg_stats p
@@ -450,16 +450,16 @@ begin
                 case
                     when f.relkind = 'p' then null
                     when pg_is_in_recovery() then 'unknown'
-                    when f.statistics = 'never' then
+                    when f.statistics = 'never' and f.rows_seen >= 1000 then
                         case when f.comes and f.n_mod_since_analyze > f.own_ana_trigger
                             then 'info' else 'warning' end
-                    when f.statistics = 'hidden' then 'unknown'
                     when f.is_stale and f.is_doubtful then 'unknown'
-                    when f.is_stale then
+                    when f.is_stale and f.statistics <> 'never' then
                         case when greatest(f.reltuples, f.n_live_tup) >= 1000 and (not f.comes
                             or f.change_times >= 10
                                 and coalesce(f.analyzed_at, f.last_autovacuum) is not null)
                             then 'warning' else 'info' end
+                    when f.statistics = 'hidden' and f.rows_seen >= 1000 then 'unknown'
                     when f.is_forgotten then 'unknown'
                     else 'ok'
                 end as analyze_status
@@ -544,11 +544,11 @@ begin
                 when f.relkind = 'p' then null
                 when pg_is_in_recovery() then 'this server is a standby: see the primary'
                 when f.analyze_status = 'ok' then null
-                when f.statistics = 'never' then format('%%s rows but never analyzed; %%s',
+                when f.statistics = 'never' and f.rows_seen >= 1000 then format('%%s rows but never analyzed; %%s',
                     to_char(f.rows_seen, 'FM999,999,999,999,990'),
                     case when f.analyze_status = 'info' then 'autoanalyze is due'
                         else 'autoanalyze will not run' end)
-                when f.statistics = 'hidden' then 'this role cannot see whether it has statistics'
+                when f.analyze_status = 'unknown' and f.statistics = 'hidden' and not f.is_stale then 'this role cannot see whether it has statistics'
                 when f.analyze_status = 'unknown' and f.is_stale then
                     'the counts contradict each other; ANALYZE in another session counts again'
                 when f.analyze_status = 'unknown' then
@@ -602,7 +602,7 @@ toast_n_dead_tup: dead rows of its TOAST table
 dead_bytes: estimated size of the dead rows, for 1,000 and more
 vacuum_status, vacuum_reason: ok, info, warning or unknown, and why: whether dead rows are left although autovacuum had time to remove them
 analyze_status, analyze_reason: the same for the planner's statistics: never collected, or outdated
-has_statistics: whether the planner has statistics on it; NULL for fewer than 1,000 rows, and if this role cannot see it
+has_statistics: whether the planner has statistics on it; NULL for tables of fewer than 1,000 rows and changes, and if this role cannot see it
 autovacuum_status: info or warning if autovacuum is disabled for this table or its TOAST table
 
 Installed by pgwatch_wed: get_table_stats v2.$comment$;
