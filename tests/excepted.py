@@ -12,11 +12,6 @@ NOT_RESTORED = {
 }
 # Undos after which an index that was invalid is gone.
 INVALID_GONE = {"index-incomplete": "a part that a build left invalid need not be built again"}
-# Remedies that only a superuser can run.
-ADMIN = {
-    "integrity-collation-version": "the collations of pg_catalog belong to the superuser",
-    "schema-orphaned-large-objects": "who has made them owns them, and VACUUM of the catalogs is the superuser's",
-}
 # Remedies that fail because of the rows, of which they warn.
 BY_ROWS = {"index-invalid": "could not create unique index"}
 # Empty space: VACUUM makes it available for reuse, and only the rewrite in the comment returns it.
