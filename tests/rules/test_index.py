@@ -170,6 +170,19 @@ def test_a_table_that_was_created_later_proves_the_age_of_an_index(db: str) -> N
     assert findings(replace(now, table_activity=tuple(since)), "index-unused") == {}
 
 
+def test_a_new_index_is_not_rarely_used(db: str) -> None:
+    psql(db, TABLE + "create index t_late on t ((a + b));")
+    late = later(collect(db), days=31)
+    used = tuple(
+        replace(u, idx_scan=1, idx_tup_read=1, last_idx_scan=late.now) for u in late.index_usage
+    )
+    snapshot = replace(late, index_usage=used)
+    limits = {"index-rarely-used": {"min_size_bytes": 0}}
+    assert set(findings(snapshot, "index-rarely-used", rules=limits)) == {"t_a", "t_b"}
+    verdict = report(snapshot, "index-rarely-used", rules=limits).verdicts[0]
+    assert "public.t_late: it received too few of the table's writes" in verdict.reason
+
+
 def test_what_vacuum_read_does_not_make_an_index_older(db: str) -> None:
     psql(db, TABLE + "create index t_late on t (b, a);")
     snapshot = later(collect(db), days=31)

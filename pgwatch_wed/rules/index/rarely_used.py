@@ -7,7 +7,7 @@ An index that is written to a hundred thousand times and scanned only a few time
 D: the number of scans says nothing about how much each of them saved. A weekly report may depend on the index.
 
 ## Not reported
-Everything that `index-unused` leaves out; indexes whose scans return many rows each, as batch jobs do; indexes of tables
+Everything that `index-unused` leaves out, such as indexes that may be younger than the window; indexes whose scans return many rows each, as batch jobs do; indexes of tables
 with few writes.
 
 ## Remedy
@@ -65,7 +65,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             and writes / scans >= limits.min_writes_per_scan
             and read / scans <= limits.max_rows_per_scan
         ):
-            yield _finding(snapshot, index, scans, writes, read)
+            doubt = _use.unproven(snapshot, index, limits.window)
+            if doubt is None:
+                yield _finding(snapshot, index, scans, writes, read)
+            else:
+                yield Unknown(doubt, object=ix.object_of(snapshot, index))
 
 
 def _usages(snapshot: Snapshot, index: Index) -> list[IndexUsage]:
