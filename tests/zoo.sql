@@ -50,4 +50,4 @@ select lo_from_bytea(0, decode(md5('zoo'), 'hex'));
 insert into app.customers (email, score) select g || '@x', g from generate_series(1, 300) g;
 insert into app.orders (customer_id, status, note) select 1 + g % 300, 'new', repeat('x', 1500) from generate_series(1, 500) g;
 analyze;
-create table app.uncounted as select generate_series(1, 40) as a;
+create table app.uncounted as select generate_series(1, 40) as numbered;
