@@ -55,6 +55,8 @@ def spread(snapshot: Snapshot, table: Table, column: Column, skew: float) -> Val
     distinct = known.n_distinct if known.n_distinct > 0 else -known.n_distinct * rows
     distinct = min(max(distinct, 1.0), rows)
     filled = 1 - known.null_fraction
+    if filled <= 0:
+        return None
     average = filled / distinct
     top = known.mcv_top_fraction or 0.0
     missed = min(_UNSEEN / sample_rows(snapshot, table), filled)

@@ -1,6 +1,7 @@
 """The GRANTs that show more to the role that analyzes, and what reverses them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pglast import ast
 from pglast.enums import GrantTargetType
@@ -88,7 +89,7 @@ def member(server: Server, group: str) -> str:
 
 def warnings(script: str) -> tuple[str, ...]:
     """Return what a script allows beyond what it is for."""
-    statements = trees.parse(script)
+    statements = _parsed(script)
     roles = (n for n in statements if isinstance(n, ast.GrantRoleStmt))
     if any(ALL_DATA in _groups(n) for n in roles):
         return (_READS_EVERYTHING,)
@@ -104,7 +105,7 @@ def undo(server: Server, script: str) -> str:
 
 def _reversed(server: Server, script: str) -> Iterator[str]:
     role = ident(server.role)
-    for node in trees.parse(script):
+    for node in _parsed(script):
         match node:
             case ast.GrantRoleStmt():
                 for group in _groups(node):
@@ -118,6 +119,14 @@ def _reversed(server: Server, script: str) -> Iterator[str]:
                 yield f"{RawStream()(node)};"
             case ast.AlterRoleStmt():
                 yield f"ALTER ROLE {role} NOINHERIT;"
+
+
+def _parsed(script: str) -> tuple[Any, ...]:
+    """Return the statements of a script; a file may contain one that no server wrote."""
+    try:
+        return tuple(trees.parse(script))
+    except trees.UnreadableError:
+        return ()
 
 
 def _groups(node: ast.GrantRoleStmt) -> tuple[str, ...]:
