@@ -28,6 +28,8 @@ FOLLOWS = {
         "index-incomplete",
         "index-duplicate",
     ): "a constraint's index is not attached: the parent could not be dropped",
+    ("index-missing", "index-missing"): "a gain is judged by its share of the load that is left",
+    ("query-function-on-column", "index-missing"): "its gain is a share of the load that is left",
     ("index-incomplete", "index-unused"): "it can be used only from now on",
     ("analyze-never", "index-null-heavy"): "this can be told only from statistics",
     ("vacuum-dead-tuples", "table-bloat"): "where dead rows were is empty space",

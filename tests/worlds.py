@@ -174,13 +174,7 @@ def of(layout: Layout) -> World:
     ]
     rules.append("index-invalid")
     if not layout.is_matview:
-        rules += [
-            "vacuum-disabled",
-            "vacuum-dead-tuples",
-            "analyze-never",
-            "index-bloat",
-            "schema-no-primary-key",
-        ]
+        rules += ["vacuum-disabled", "vacuum-dead-tuples", "analyze-never", "index-bloat"]
         rules += ["table-bloat"] if layout.create is not _holes else []
         script += [
             layout.create("u"),
@@ -192,6 +186,8 @@ def of(layout: Layout) -> World:
             _rows(layout.name("s")),
             _SPACE.format(leaf=layout.leaf("s")),
         ]
+    if not layout.is_matview and not layout.has_foreign:
+        rules.append("schema-no-primary-key")  # of which a foreign table can have none
     if not layout.is_matview and not layout.has_foreign and not layout.is_unlogged:
         rules.append("schema-no-replica-identity")
         script.append("create publication everything for all tables;")
