@@ -163,7 +163,7 @@ def extended(clock: sq.SequencePosition, wanted: str) -> str:
     """Return the statement that moves the end of a sequence to that of a type, and changes nothing else."""
     sequence = clock.sequence
     words = []
-    if _RANK[sequence.type] < _RANK[wanted]:
+    if _RANK.get(sequence.type, _RANK["bigint"]) < _RANK.get(wanted, -1):
         words.append(f"AS {wanted}")
         # with the type, PostgreSQL changes each bound that is that of the type
         begin = sequence.min_value if clock.is_ascending else sequence.max_value
