@@ -54,7 +54,9 @@ def test_of_every_shape(name: str, pg: Server, db: str) -> None:
 
 
 # Where versions differ most; all shapes on all of them would take half an hour.
-@pytest.mark.parametrize("name", ["sub-partitioned", "foreign-table partition"])
+@pytest.mark.parametrize(
+    "name", ["constraints", "foreign-table partition", "sequences", "sub-partitioned"]
+)
 def test_of_shapes_on_other_servers(name: str, every_pg: Server, every_db: str) -> None:
     if every_pg.local is not None:
         pytest.skip("all shapes are tested there")
