@@ -20,6 +20,7 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Server, Snapshot, fact_names
 from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.facts.delta import delta
 from pgwatch_wed.facts.fields import field_types
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
@@ -61,15 +62,16 @@ def everything() -> Iterator[tuple[embedded.EmbeddedServer, embedded.EmbeddedSer
 
 @pytest.fixture(scope="module")
 def snapshots() -> tuple[Snapshot, ...]:
-    """The demo's shop with its findings, a server with one of everything, and its standby."""
+    """The demo's shop with its findings, a server with one of everything, what it did since, and its standby."""
     shop = example.snapshot()
     with everything() as (primary, follower):
         wanted = Wanted(standbys=(follower.dsn(),), exact_bloat=5, budget_s=60)
         server = servers.Server(servers.embedded_spec(), primary.dsn(), primary.stop, local=primary)
         with in_motion(server, primary.dsn()):
             (zoo,) = gather(primary.dsn(), replace(wanted, advise=False), lambda _w, _s: None)
+            later = collect(primary.dsn())
         standby = collect(follower.dsn())
-    return shop, zoo, standby
+    return shop, zoo, standby, delta(zoo, later)
 
 
 def judges(snapshot: Snapshot, what: str) -> None:

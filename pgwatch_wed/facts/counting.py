@@ -80,6 +80,13 @@ COUNTERS: Mapping[str, Counters] = {
         ),
     ),
     "wal": Counters((), ("records", "full_page_images", "wal_bytes", "buffers_full")),
+    "slot_spills": Counters(
+        ("slot_name",),
+        (
+            *("spill_txns", "spill_count", "spill_bytes", "stream_txns", "stream_bytes"),
+            *("total_txns", "total_bytes"),
+        ),
+    ),
     "archiver": Counters((), ("archived_count", "failed_count")),
     "slru": Counters(("name",), ("blks_zeroed", "blks_hit", "blks_read", "blks_written")),
     "io": Counters(

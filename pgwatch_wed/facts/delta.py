@@ -26,7 +26,7 @@ from pgwatch_wed.facts.rows import (
 from pgwatch_wed.facts.snapshot import Cause, Missing, Snapshot
 from pgwatch_wed.facts.statement_delta import StatementDelta, statement_delta
 
-_FIXED = ("checkpoints", "wal", "archiver", "slru", "io")
+_FIXED = ("checkpoints", "wal", "archiver", "slru", "io", "slot_spills")
 # A session reports at least once a minute what it has done: a date in a counter that is older than this
 # before a reset was not set by what was reported after it.
 _REPORTED_LATE = timedelta(minutes=2)

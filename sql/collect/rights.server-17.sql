@@ -21,9 +21,10 @@ select
     coalesce((
         select array_agg(c.oid::int8)
         from pg_class c
-        where not me.rolsuper and not pg_has_role(me.oid, 'pg_maintain', 'USAGE')
+        -- of the current role, without reference to "me": so it is certain that the catalog is read once
+        where not (select rolsuper from pg_roles where rolname = current_user) and not pg_has_role('pg_maintain', 'USAGE')
             and c.relkind in ('r', 'p', 'm') and c.relacl is not null
-            and has_table_privilege(me.oid, c.oid, 'MAINTAIN') and not pg_has_role(me.oid, c.relowner, 'USAGE')
+            and has_table_privilege(c.oid, 'MAINTAIN') and not pg_has_role(c.relowner, 'USAGE')
     ), '{}') as maintains
 from pg_roles me
 where me.rolname = current_user

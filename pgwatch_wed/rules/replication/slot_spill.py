@@ -66,6 +66,7 @@ def _seconds(snapshot: Snapshot, spill: SlotSpill) -> float:
     """Return how long it has been counted: at most since the cluster's counters began, if it was never reset."""
     cluster = (c.stats_reset for c in snapshot.checkpoints if c.stats_reset)
     begins = spill.stats_reset or min(cluster, default=snapshot.server.started_at)
+    begins = max(begins, snapshot.measured_since or begins)
     return max((snapshot.now - begins).total_seconds(), 1.0)
 
 
