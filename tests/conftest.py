@@ -1,6 +1,7 @@
 """Fixtures that give tests their servers, and the promise that chosen versions really ran."""
 
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from tests import servers
 _TALLY = pytest.StashKey["Tally"]()
 _CHOSEN = pytest.StashKey[list[servers.ServerSpec]]()
 
-# Set, tests marked as `edges` run on every chosen server, too.
+# Set, tests marked as `edges` or `spread` run on every chosen server, too.
 _ALL = "PGWATCH_WED_ALL_VERSIONS"
 
 Need = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -117,6 +118,30 @@ def _edges(specs: list[servers.ServerSpec]) -> list[servers.ServerSpec]:
     ordered = sorted(specs, key=lambda s: s.major)
     places = sorted({0, len(ordered) // 3, len(ordered) - 1})
     return ordered if os.environ.get(_ALL) else [ordered[i] for i in places if i < len(ordered)]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep each case of a test marked as `spread` on so many of the servers, in turn."""
+    if os.environ.get(_ALL):
+        return
+    kept = [item for item in items if _is_its_turn(config, item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def _is_its_turn(config: pytest.Config, item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("spread")
+    callspec = getattr(item, "callspec", None)
+    spec = callspec.params.get("every_pg") if callspec else None
+    if mark is None or not isinstance(spec, servers.ServerSpec):
+        return True
+    chosen: list[servers.ServerSpec] = config.stash[_CHOSEN]
+    ordered = sorted(chosen, key=lambda s: (s.major, s.name))
+    case = item.nodeid.replace(spec.name, "")
+    first = zlib.crc32(case.encode()) % len(ordered)
+    step = max(len(ordered) // mark.args[0], 1)
+    turns = {(first + n * step) % len(ordered) for n in range(mark.args[0])}
+    return ordered.index(spec) in turns
 
 
 def _parametrize(

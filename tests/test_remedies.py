@@ -16,9 +16,6 @@ from tests.servers import Server
 from tests.test_scenarios import BAD, FOLDER, directives, fits
 from tests.worlds import WORLDS
 
-pytestmark = pytest.mark.edges
-
-
 PARAMS = [
     pytest.param(name, marks=[pytest.mark.xfail(reason=excepted.PENDING[name], strict=False)])
     if name in excepted.PENDING
@@ -33,6 +30,7 @@ def check(server: Server, db: str, here: World) -> None:
     assert not faults, "\n\n".join(faults)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", PARAMS)
 def test_of_every_scenario(name: str, every_pg: Server, every_db: str) -> None:
     path = FOLDER / name
@@ -54,6 +52,7 @@ def test_of_every_shape(name: str, pg: Server, db: str) -> None:
 
 
 # Where versions differ most; all shapes on all of them would take half an hour.
+@pytest.mark.edges
 @pytest.mark.parametrize(
     "name", ["constraints", "foreign-table partition", "sequences", "sub-partitioned"]
 )

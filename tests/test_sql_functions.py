@@ -289,7 +289,7 @@ def test_postgresql_judges_the_same(every_db: str) -> None:
     flush(every_db)
     scores = """
         select relname::text, do_vacuum, do_analyze, vacuum_score, vacuum_insert_score
-        from pg_stat_autovacuum_scores where schemaname = 'public'"""
+        from pg_stat_autovacuum_scores where schemaname = 'public' and relname <> 'pgwatch_wed_alembic_version'"""
     ours = {t["relname"]: t for t in table_stats(every_db)}
     seen = set()
     for name, do_vacuum, do_analyze, vacuum, insert in rows(every_db, scores):

@@ -32,7 +32,7 @@ alter domain app.percent add constraint percent_range check (value <= 100) not v
 create table app.shares (part app.percent);
 create extension file_fdw;
 create server files foreign data wrapper file_fdw;
-create foreign table app.version_file (line text) server files options (filename 'PG_VERSION');
+create foreign table app.version_file (version_text text) server files options (filename 'PG_VERSION');
 create view app.paying as select * from app.customers;
 create domain app.positive as int default 1 constraint is_positive check (value > 0);
 create domain app.even as app.positive not null check (value % 2 = 0);

@@ -171,8 +171,8 @@ begin
                 (i.indclass::oid[])[0:i.indnkeyatts - 1] as opclasses,
                 (i.indcollation::oid[])[0:i.indnkeyatts - 1] as collations,
                 (i.indoption::int2[])[0:i.indnkeyatts - 1] as options,
-                regexp_replace(i.indexprs::text, ' :location -?\d+', '', 'g') as expressions,
-                regexp_replace(i.indpred::text, ' :location -?\d+', '', 'g') as predicate,
+                regexp_replace(i.indexprs::text, $pattern$ :location -?\d+$pattern$, '', 'g') as expressions,
+                regexp_replace(i.indpred::text, $pattern$ :location -?\d+$pattern$, '', 'g') as predicate,
                 -- parameters of operator classes, and those that decide what an index can answer
                 nullif(concat_ws(' ', case when m.amname in ('brin', 'bloom') then c.reloptions::text end, (
                     select string_agg(a.attnum || a.attoptions::text, ' ' order by a.attnum)
@@ -278,8 +278,8 @@ begin
                 and k.columns[:cardinality(q.conkey)] <@ q.conkey
                 and (k.amname in ('btree', 'gist') or k.amname = 'hash' and k.n = 1)
                 and (k.predicate is null or (
-                    k.predicate ~ '^\(?\{NULLTEST :arg \{VAR ' and k.predicate ~ ':nulltesttype 1 '
-                    and substring(k.predicate from ':varattno (\d+)')::int2 = any (q.conkey)))
+                    k.predicate ~ $pattern$^\(?\{NULLTEST :arg \{VAR $pattern$ and k.predicate ~ ':nulltesttype 1 '
+                    and substring(k.predicate from $pattern$:varattno (\d+)$pattern$)::int2 = any (q.conkey)))
         ),
         supports as materialized (
             select distinct on (v.indexrelid)

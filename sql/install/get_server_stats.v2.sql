@@ -47,7 +47,7 @@ declare
                                                 where d.classid = 'pg_class'::regclass
                                                     and d.objid = c.oid and d.deptype = 'e'))
                                 -- a name that WITH gives
-                                or s.query ~* ('\m' || btrim(x.found[1], '" ') || '"?\s*(\([^()]*\)\s*)?as\s+((not\s+)?materialized\s+)?\('))
+                                or s.query ~* ($pattern$\m$pattern$ || btrim(x.found[1], '" ') || $pattern$"?\s*(\([^()]*\)\s*)?as\s+((not\s+)?materialized\s+)?\($pattern$))
                             from regexp_matches(
                                 regexp_replace(s.query, $pattern$\m(extract|substring|trim|overlay)\s*\([^()]*\mfrom\M|\mdistinct\s+from\M$pattern$, ' ', 'gi'),
                                 $pattern$\m(?:from|join)\s+(?:only\s+)?(?!lateral\M|\(|[\w.]+\s*\()((?:"?[\w$]+"?\s*\.\s*)?"?[\w$]+"?)$pattern$,

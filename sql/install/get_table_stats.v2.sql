@@ -341,7 +341,8 @@ begin
                     not f.is_vacuumed_once and f.n_dead_tup > 0 and f.reltuples > 0
                         and now() - f.vacuumed_at <= interval '1 minute'
                         and f.removed >= 0.8 * f.n_dead_tup, false) as is_doubtful,
-                case when f.is_vacuumed_once
+                -- greatest() ignores NULL
+                case when f.is_vacuumed_once and f.removed is not null
                         and greatest(f.n_tup_upd + f.n_tup_del - trunc(f.removed), 0) < f.n_dead_tup / 2.0
                     then greatest(f.n_tup_upd + f.n_tup_del - trunc(f.removed), 0)::bigint
                     else f.n_dead_tup end as dead,

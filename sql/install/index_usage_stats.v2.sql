@@ -98,7 +98,7 @@ select
         when s.usage_status in ('CONSTRAINT', 'USED') or s.is_left_out then 'ok'
         when s.usage_status = 'TOO_EARLY' then 'unknown'
         when s.usage_status = 'RARELY_USED' and s.is_long_ago is not true then 'ok'
-        when s.foreign_key is not null and s.foreign_key_is_checked then 'ok'
+        when s.foreign_key is not null and s.foreign_key_alternative is null then 'ok'
         when s.size_bytes >= 10000000 and not exists (select from pg_stat_replication) then 'warning'
         else 'info'
     end as status
@@ -132,4 +132,4 @@ comment on column @schema@.index_usage_stats.reason is 'the reason for usage_sta
 comment on column @schema@.index_usage_stats.definition is
 'the command that creates it; NULL while its table is exclusively locked';
 comment on column @schema@.index_usage_stats.status is
-'info, warning: unused, and nothing needs it: at least 100 kB, no related index, no foreign key that is checked, as the rule index-unused has it. unknown: too early. ok: all others.';
+'info, warning: unused, and nothing needs it: at least 100 kB, no related index, not the only index of a foreign key, as the rule index-unused has it. unknown: too early. ok: all others.';

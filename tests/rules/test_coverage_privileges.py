@@ -177,8 +177,11 @@ def test_check_is_content_when_what_it_lists_was_granted(every_pg: Server) -> No
         grants = [line.strip() for line in printed.splitlines() if line.startswith("  GRANT")]
         assert f"GRANT SELECT ON ALL TABLES IN SCHEMA app TO {name};" in grants
         run(dsn, *grants)
-        assert "Everything can be read" in CliRunner().invoke(check, [as_role]).output
-        assert "Everything can be read" in CliRunner().invoke(check, [dsn]).output
+        for conninfo in (as_role, dsn):
+            printed = CliRunner().invoke(check, [conninfo]).output
+            lacks = "it requires PostgreSQL" in printed  # an older server has less to read
+            assert lacks or "Everything can be read" in printed
+            assert "GRANT" not in printed
 
 
 # Who is named in what is said of a GRANT, and how a role becomes one of them.

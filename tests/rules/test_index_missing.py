@@ -144,7 +144,7 @@ def test_different_indexes_of_one_report_have_different_names(every_db: str) -> 
     both = Config(only=("index-missing", "index-missing-fk"), window_days=0)
     findings = analyse([put(snapshot, missing_indexes=(advised,))], both).findings
     assert len(findings) == 2
-    made = [line for f in findings for line in f.remedy[0].sql.splitlines()]
+    made = [line for f in findings for r in f.remedy for line in r.sql.splitlines()]
     names = [line.split(" ON ")[0].split()[-1] for line in made if line.startswith("CREATE INDEX")]
     assert len(names) == len(set(names)) == 9
     apply(every_db, findings)

@@ -128,7 +128,7 @@ def test_a_gain_that_depends_on_the_values_is_not_proven(busy: str) -> None:
     ask(busy, "select max(pad) from jobs where state = %s", numbers(5))
     (finding,) = findings(busy)
     assert finding.evidence["columns"] == ["state"]
-    assert finding.grade is Grade.B
+    assert finding.grade is Grade.C
     assert "90%" in finding.caveats[0]
 
 

@@ -113,7 +113,7 @@ def _who(writers: _Writers) -> str:
     """Name who wrote most, unless too little of it is known."""
     if not writers.rows:
         return (
-            "None of the statements that are still counted spilled; set log_temp_files to log them."
+            "No statement that is still counted spilled; set log_temp_files to log those that do."
         )
     known, worst = writers.bytes / max(writers.written, 1), writers.rows[0]
     if known < _MOST:
