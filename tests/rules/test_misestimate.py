@@ -321,6 +321,7 @@ def test_what_is_due_and_what_is_open_changes_with_time(work: str) -> None:
         "vacuum analyze outbox",
         "vacuum analyze jobs",
     )
+    run(work, "select pg_sleep(1)")  # before 15, what was counted is reported later
     assert texts(judge(work).findings) == []
 
 
