@@ -5,7 +5,7 @@ Every write has to maintain the index; VACUUM, backups and replicas have to proc
 
 ## How sure we are
 B once the counters cover the window on every node given, A if the lab has also planned the workload without the index,
-C while standbys are connected whose counters were not supplied (`--standby`). Until the window is covered the verdict is
+C while standbys are connected whose counters were not supplied (`--standby`), or if the counters cover less than a day. Until the window is covered the verdict is
 unknown: counters that were reset recently never prove an index unused.
 
 ## Not reported
@@ -44,6 +44,8 @@ PRIMARY_ONLY = True
 
 # In a deduplicated B-tree, an entry is just a tuple identifier.
 _LEAST_ENTRY_BYTES = 6
+# Shorter counters are no proof, whatever window was requested.
+_LEAST_PROOF = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits) -> Finding:
         severity=Severity.WARNING
         if size >= limits.warn_size_bytes and not unseen
         else Severity.INFO,
-        grade=Grade.C if unseen else _trials.grade(trial),
+        grade=Grade.C if unseen or _is_short(length) else _trials.grade(trial),
         title=f"No query reads {index.qualified}",
         detail=f"It has not been scanned since {last:%Y-%m-%d}."
         if last
@@ -182,7 +184,14 @@ def _finding(snapshot: Snapshot, index: Index, limits: Limits) -> Finding:
     )
 
 
+def _is_short(length: timedelta | None) -> bool:
+    """Tell whether only `--window` says that the counters cover enough time."""
+    return length is None or length < _LEAST_PROOF
+
+
 def _caveats(snapshot: Snapshot, index: Index) -> Iterator[str]:
+    if _is_short(snapshot.window.length):
+        yield "The counters cover less than a day, which proves little about jobs and reports."
     if _use.unseen_standbys(snapshot):
         yield "Standbys are connected, and their queries are counted separately: give each with --standby."
     if index.expressions is not None:
