@@ -39,6 +39,8 @@ EXTENSIONS_LABEL = "pgwatch-wed.extensions"
 
 SETTINGS: Mapping[str, str] = {
     "shared_preload_libraries": "pg_stat_statements",
+    # All tests of a process share it: with the default, statements of one test evict those of the next.
+    "pg_stat_statements.max": "20000",
     "track_io_timing": "on",
     "fsync": "off",
     # What needs a restart and some tests need: prepared transactions, logical slots.
