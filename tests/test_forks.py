@@ -59,7 +59,7 @@ def survives(snapshot: Snapshot) -> None:
         ("drop view pg_stat_slru cascade", {"slru"}),
         ("drop view pg_stat_archiver cascade", {"archiver"}),
         ("drop view pg_stat_checkpointer cascade", {"checkpoints"}),
-        ("drop view pg_replication_slots cascade", {"slots", "replicas"}),
+        ("drop view pg_replication_slots cascade", {"slots", "slot_spills", "replicas"}),
         ("drop view pg_stat_replication cascade", {"replicas"}),
         ("drop view pg_prepared_xacts cascade", {"prepared_transactions", "lock_waits"}),
         ("drop view pg_stats cascade", set()),  # from the catalog behind it
@@ -70,8 +70,8 @@ def survives(snapshot: Snapshot) -> None:
         ("drop view pg_stat_progress_vacuum cascade", {"vacuums"}),
         (
             "drop view pg_locks cascade",
-            # without them nobody knows which definitions could be read without waiting
-            {"lock_table", "lock_waits", "relation_locks", "index_definitions"},
+            # without them nobody knows which definitions and files could be read without waiting
+            {"lock_table", "lock_waits", "relation_locks", "index_definitions", "file_sizes"},
         ),
         ("alter function pg_blocking_pids(int) rename to no_blockers", {"lock_waits"}),
         ("alter view pg_stat_database rename to pg_stat_databases", {"databases"}),
