@@ -144,13 +144,18 @@ def _epoch(old: Snapshot, new: Snapshot, bond: Lineage) -> Epoch:
     before, after = old.database, new.database
     if before is None or after is None:
         return Epoch(bond.fixed_reset, None)
-    moved = after.stats_reset if after.stats_reset != before.stats_reset else None
+    moved = after.stats_reset if _is_later(after.stats_reset, old.now) else None
     if COUNTERS["databases"].fell(before, after):
         # what resets a database's own counters resets those of all its objects
         return Epoch(moved or bond.fixed_reset or old.now)
     if moved is None or _proves_life(new, moved):
         return Epoch()
     return Epoch(maybe=moved)
+
+
+def _is_later(reset: datetime | None, moment: datetime) -> bool:
+    """Tell whether a reset was after the first snapshot; one before may just have been reported late."""
+    return reset is not None and reset > moment
 
 
 def _proves_life(new: Snapshot, reset: datetime) -> bool:
@@ -214,7 +219,9 @@ def _rows(
         total += 1
         was = before.pop(counters.key_of(row), None)
         is_new = was is None and known is not None and row.oid not in known
-        difference = _object(counters, was, row, epoch, is_new=is_new)
+        # of this object alone: its time is shorter than that of the others
+        is_reset = was and epoch.reset is None and _is_later(row.stats_reset, begins)
+        difference = None if is_reset else _object(counters, was, row, epoch, is_new=is_new)
         if difference is not None:
             found.append(difference)
     lost = sum(counters.counted(row) for row in before.values())
@@ -231,7 +238,7 @@ def _object(counters: Counters, was: Any, row: Any, epoch: Epoch, *, is_new: boo
         return row
     if was is None:
         return None
-    if row.stats_reset != was.stats_reset or counters.fell(was, row):
+    if counters.fell(was, row):
         return None  # its time is shorter than that of the others
     if epoch.maybe is not None and not _is_older(row, epoch.maybe):
         return None
@@ -294,7 +301,7 @@ def _database(old: Snapshot, new: Snapshot, row: Database, epoch: Epoch) -> Data
     if counters.fell(was, row):
         return row
     is_ours = row.oid == new.server.database_oid
-    is_certain = row.stats_reset == was.stats_reset or (is_ours and epoch.maybe is None)
+    is_certain = not _is_later(row.stats_reset, old.now) or (is_ours and epoch.maybe is None)
     return counters.subtract(was, row) if is_certain else counters.without(row)
 
 
@@ -307,7 +314,7 @@ def _fixed(old: Snapshot, new: Snapshot, fact: str) -> tuple[Any, ...] | None:
         was = before.get(counters.key_of(row))
         if was is None and fact in old.missing:
             return None
-        if was is None or (row.stats_reset and row.stats_reset != was.stats_reset):
+        if was is None or _is_later(row.stats_reset, old.now):
             found.append(row)  # it says since when it counts
         elif counters.fell(was, row):
             return None
