@@ -7,7 +7,7 @@ and said to be. So no number is negative, and nothing is counted twice.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pgwatch_wed import units
@@ -23,13 +23,10 @@ from pgwatch_wed.facts.rows import (
     TableActivity,
     Wal,
 )
-from pgwatch_wed.facts.snapshot import Cause, Missing, Snapshot
+from pgwatch_wed.facts.snapshot import REPORTED_LATE, Cause, Missing, Snapshot
 from pgwatch_wed.facts.statement_delta import StatementDelta, statement_delta
 
 _FIXED = ("checkpoints", "wal", "archiver", "slru", "io", "slot_spills")
-# A session reports at least once a minute what it has done: a date in a counter that is older than this
-# before a reset was not set by what was reported after it.
-_REPORTED_LATE = timedelta(minutes=2)
 _RESTS_ON_ALL = ("missing_indexes", "index_drop_trials")
 
 
@@ -148,7 +145,7 @@ def _epoch(old: Snapshot, new: Snapshot, bond: Lineage) -> Epoch:
     if COUNTERS["databases"].fell(before, after):
         # what resets a database's own counters resets those of all its objects
         return Epoch(moved or bond.fixed_reset or old.now)
-    if moved is None or _proves_life(new, moved):
+    if moved is None or new.outlived(moved):
         return Epoch()
     return Epoch(maybe=moved)
 
@@ -156,11 +153,6 @@ def _epoch(old: Snapshot, new: Snapshot, bond: Lineage) -> Epoch:
 def _is_later(reset: datetime | None, moment: datetime) -> bool:
     """Tell whether a reset was after the first snapshot; one before may just have been reported late."""
     return reset is not None and reset > moment
-
-
-def _proves_life(new: Snapshot, reset: datetime) -> bool:
-    """Tell whether some counter is older than a reset: then that was not of all of them."""
-    return any(_is_older(row, reset) for row in (*new.table_activity, *new.index_usage))
 
 
 _DATES = (
@@ -171,7 +163,7 @@ _DATES = (
 
 def _is_older(row: Any, reset: datetime) -> bool:
     dates = (getattr(row, name, None) for name in _DATES)
-    return any(moment < reset - _REPORTED_LATE for moment in dates if moment is not None)
+    return any(moment < reset - REPORTED_LATE for moment in dates if moment is not None)
 
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -373,7 +373,7 @@ class Snapshot:
             return self._delta_window("table_activity")
         reset = self.database.stats_reset if self.database else None
         born = self.server.database_created_at
-        if reset is not None and self._outlived(reset):
+        if reset is not None and self.outlived(reset):
             return Window(
                 None,
                 self.now,
@@ -416,13 +416,13 @@ class Snapshot:
             return Window(self.measured_since, self.now, reason)
         return Window(share.begins, self.now, f"{reason}{share.reason and '; '}{share.reason}")
 
-    def _outlived(self, reset: datetime) -> bool:
+    def outlived(self, reset: datetime) -> bool:
         """Tell whether a counter is older than the reset of the database's statistics.
 
         pg_stat_reset_single_table_counters() also sets that time, for everything else goes on. What a
         session did shortly before a reset may be reported after it.
         """
-        return any(moment < reset - _REPORTED_LATE for moment in self._dates_of_table_counters())
+        return any(moment < reset - REPORTED_LATE for moment in self._dates_of_table_counters())
 
     def _dates_of_counters(self) -> Iterator[datetime]:
         yield from self._dates_of_table_counters()
@@ -451,8 +451,9 @@ class Snapshot:
         return Window(info.stats_reset, self.now, "since the reset of pg_stat_statements")
 
 
-# A session reports at least once a minute what it has done.
-_REPORTED_LATE = timedelta(minutes=2)
+# A session reports at least once a minute what it has done: what it did shortly before a reset may be
+# reported after it. A date that is older than this before a reset was not.
+REPORTED_LATE = timedelta(minutes=2)
 
 # objects created by initdb have lower numbers
 _FIRST_NORMAL_OID = 16_384
