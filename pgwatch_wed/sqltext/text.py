@@ -10,6 +10,8 @@ from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
 # From 18 on, pg_stat_statements omits what precedes the first word.
 _OWN = re.compile(r"\s*(?:\w+\s+)?/\* pgwatch_wed\b")
 _FIRST_WORD = re.compile(r"(?:--[^\n]*\n|\s)*(\w+)")
+SQUASHED = "/*, ... */"
+"""What pg_stat_statements writes since 18 in place of all but the first element of a list."""
 _LITERALS = frozenset({"ICONST", "FCONST", "SCONST", "USCONST", "BCONST", "XCONST"})
 _FALLBACK = re.compile(r"'(?:[^']|'')*'?|\$(\w*)\$.*?(?:\$\1\$|\Z)|\b\d+(?:\.\d+)?\b", re.DOTALL)
 _UTILITY = re.compile(
@@ -144,6 +146,8 @@ def _without_literals(text: str) -> Iterator[str]:
             yield "?"
             end = token.end + 1
         elif token.name in ("SQL_COMMENT", "C_COMMENT"):
+            if text[token.start : token.end + 1] == SQUASHED:
+                continue
             # comments contain request IDs, user names and other values
             yield text[end : token.start]
             end = token.end + 1

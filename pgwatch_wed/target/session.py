@@ -23,6 +23,7 @@ from pgwatch_wed.errors import CollectError, said
 from pgwatch_wed.facts import Cause, Missing, QueryCost, Server
 from pgwatch_wed.facts.features import Features
 from pgwatch_wed.facts.fields import fact_types, field_types
+from pgwatch_wed.sqltext.statement_link import TEXT_LIMIT
 from pgwatch_wed.target.capabilities import why_missing
 from pgwatch_wed.target.door import Door, Guards, opened
 from pgwatch_wed.target.queries import QueryFile
@@ -42,7 +43,7 @@ class CollectLimits:
     max_sequences: int = 5_000
     max_statements: int = 100_000
     max_texts: int = 500
-    max_text_chars: int = 10_000
+    max_text_chars: int = TEXT_LIMIT
     statement_ms: int = 30_000
     lock_ms: int = 100
 
