@@ -1,0 +1,1 @@
+"""What changed over time, and what became of it."""
