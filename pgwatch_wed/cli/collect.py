@@ -1,14 +1,12 @@
 """db-analyze collect: write a snapshot file without evaluating it."""
 
-from pathlib import Path
-
 import click
 
 from pgwatch_wed import redaction
 from pgwatch_wed.cli import options
 from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress_bar import ProgressBar
-from pgwatch_wed.errors import UsageError
+from pgwatch_wed.cli.snapshot_files import SnapshotFiles
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
@@ -20,15 +18,17 @@ from pgwatch_wed.target import connect
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, readable=False, path_type=Path),
+    type=click.Path(readable=False),
     required=True,
-    help="The snapshot file to write, for example shop.json.zst.",
+    help="The snapshot file to write, for example shop.json.zst, or a directory for files with the time in their names.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Print only errors.")
 @options.redacting
 @gathering
 def collect(
     target: str | None,
-    output: Path,
+    output: str,
+    quiet: bool,
     redact: bool,
     allowed_names: tuple[str, ...],
     no_progress: bool,
@@ -38,21 +38,14 @@ def collect(
 
     `db-analyze report` evaluates it, on any machine.
     """
-    if output.parent and not output.parent.is_dir():
-        raise UsageError(f"directory {output.parent} does not exist")
-    progress = ProgressBar(enabled=not no_progress)
+    files = SnapshotFiles.of(output)
+    progress = ProgressBar(enabled=not (no_progress or quiet))
     wanted = Wanted.from_options(given)
     snapshots = gather.gather(connect.resolve(target), wanted, progress)
     if redact:
         snapshots = redaction.redacted(snapshots, allowed_names)
     progress.clear()
-    for path, snapshot in zip(_paths(output, snapshots), snapshots, strict=True):
+    for path, snapshot in zip(files.paths(snapshots), snapshots, strict=True):
         snapshot_file.save(snapshot, path)
-        click.echo(f"written: {path}", err=True)
-
-
-def _paths(output: Path, snapshots: gather.Snapshots) -> list[Path]:
-    """Return one file name per database; the first keeps the given name."""
-    stem, dot, suffix = output.name.partition(".")
-    rest = [output.with_name(f"{stem}-{s.server.database_oid}{dot}{suffix}") for s in snapshots[1:]]
-    return [output, *rest]
+        if not quiet:
+            click.echo(f"written: {path}", err=True)

@@ -1,0 +1,172 @@
+"""What is to run, and when; how it is written is up to the module of each scheduler."""
+
+import re
+from dataclasses import dataclass
+
+from pgwatch_wed.errors import UsageError
+
+_USER = re.compile(r"[A-Za-z_][\w.-]*\Z", re.ASCII)
+QUARTERS = (1, 4, 7, 10)
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+# The status that says that the lock was not free, as in sysexits.h: try again later.
+LOCKED = 75
+LOCK_WAIT_S = 3600
+
+NOT_SCHEDULED = (
+    "Not in here, because they do not concern the database's statistics: load tests, log rotation, security",
+    "scans of the application, and restoring a backup, which only you can rehearse.",
+)
+STATUS = (
+    "Exit status: 0 nothing to do; 1 findings at or above --fail-on; 2 usage error; 3 could not connect or",
+    f"read; {LOCKED} the previous task has not ended within an hour.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a task runs: every day, on one day of the week, or on the first of some months."""
+
+    hour: int
+    minute: int
+    weekday: int | None = None  # 0 is Sunday, as in crontab
+    months: tuple[int, ...] | None = None  # empty for all of them
+
+    @property
+    def cron(self) -> str:
+        """The five fields of crontab; never both days, which crontab would combine with OR."""
+        day = "*" if self.months is None else "1"
+        month = ",".join(map(str, self.months or ())) or "*"
+        weekday = "*" if self.weekday is None else str(self.weekday)
+        return f"{self.minute} {self.hour} {day} {month} {weekday}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A line of the guide: a command of ours, or one of the system's if ``program`` is given."""
+
+    name: str
+    purpose: str
+    at: Moment
+    args: tuple[str, ...]
+    reads_target: bool = True
+    program: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """What the user wants: for which target, where reports go, and when the first task begins.
+
+    ``target`` is printed as it was typed; ``conninfo`` is the same for libpq's own programs.
+    """
+
+    target: str
+    conninfo: str
+    output: str = "/var/lib/db-analyze"
+    program: str = "db-analyze"
+    hour: int = 4
+    minute: int = 17
+    weekday: int = 0
+    zone: str = ""
+    fail_on: str = "critical"
+    keep_days: int = 400
+    mail: str = ""
+    user: str = "db-analyze"
+    image: str = ""
+    database: str = ""
+    schema: str = "public"
+    updates_statistics: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("target", "output", "program", "mail", "user", "image", "database", "schema"):
+            text = getattr(self, name)
+            if not text.isprintable():
+                raise UsageError(f"{name}: a line break or control character cannot be scheduled")
+        if not _USER.match(self.user):
+            raise UsageError(f"{self.user!r} is not the name of a system user")
+        if not self.output.startswith("/"):
+            raise UsageError(
+                f"{self.output} is not an absolute path", "schedulers have no directory"
+            )
+
+
+def tasks(plan: Timetable) -> tuple[Job, ...]:
+    """Return the tasks for a program on a machine, in the order in which they run."""
+    found = (
+        Job(
+            "daily-health",
+            "daily: locks, connections, vacuum and statistics, WAL and replication, integrity",
+            _at(plan, 0),
+            _run(plan, "daily", "lock,connection,vacuum,wal,integrity"),
+        ),
+        Job(
+            "daily-snapshot",
+            "daily: a snapshot, to compare with later (--since)",
+            _at(plan, 15),
+            ("collect", "--no-advise", "--quiet", "--output", f"{plan.output}/snapshots/"),
+        ),
+        Job(
+            "daily-cleanup",
+            f"daily: remove reports and snapshots older than {plan.keep_days} days",
+            _at(plan, 25),
+            (*(plan.output, "-type", "f"), *_OURS, "-mtime", f"+{plan.keep_days}", "-delete"),
+            reads_target=False,
+            program="find",
+        ),
+        Job(
+            "weekly-review",
+            "weekly: index usage, cache, queries",
+            _at(plan, 30, weekday=plan.weekday),
+            _run(plan, "weekly", "index,cache,query"),
+        ),
+        Job(
+            "weekly-statistics",
+            "weekly: update the statistics of all tables",
+            _at(plan, 45, weekday=plan.weekday),
+            (
+                *("--no-psqlrc", "--no-password", "--quiet", "--dbname", plan.conninfo),
+                *("--command", "ANALYZE (SKIP_LOCKED)"),
+            ),
+            reads_target=False,
+            program="psql",
+        ),
+        Job(
+            "monthly-report",
+            "monthly: the whole analysis, with index advice",
+            _at(plan, 60, months=()),
+            _run(plan, "monthly", ""),
+        ),
+        Job(
+            "quarterly-audit",
+            "quarterly: configuration, schema, integrity, and what could not be judged",
+            _at(plan, 120, months=QUARTERS),
+            _run(plan, "quarterly", "config,schema,integrity,coverage"),
+        ),
+        Job(
+            "quarterly-privileges",
+            "quarterly: what the role of the analysis may read",
+            _at(plan, 135, months=QUARTERS),
+            ("check",),
+        ),
+    )
+    return tuple(t for t in found if t.program != "psql" or plan.updates_statistics)
+
+
+_OURS = ("(", "-name", "analysis-report-*", "-o", "-name", "snapshot-*.json.zst", ")")
+
+
+def _at(
+    plan: Timetable,
+    minutes: int,
+    weekday: int | None = None,
+    months: tuple[int, ...] | None = None,
+) -> Moment:
+    """Return the time of the first task plus some minutes, on the same day."""
+    begun = plan.hour * 60 + plan.minute
+    hour, minute = divmod(min(begun + minutes, 24 * 60 - 1), 60)
+    return Moment(hour, minute, weekday, months)
+
+
+def _run(plan: Timetable, folder: str, only: str) -> tuple[str, ...]:
+    chosen = ("--only", only, "--no-advise") if only else ()
+    output = f"{plan.output}/{folder}"
+    return ("run", *chosen, "--quiet", "--fail-on", plan.fail_on, "--output", output)
