@@ -52,6 +52,10 @@ class DeltaError(Error):
     exit_status = 2
 
 
+class HistoryError(Error):
+    """The history of runs cannot be read or written."""
+
+
 class RuleError(Error):
     """A module in the rules' folder is not a valid rule."""
 

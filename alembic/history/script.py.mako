@@ -1,0 +1,12 @@
+"""${message}."""
+
+from pgwatch_wed.history.migrate import run
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else 'run("<number>")'}

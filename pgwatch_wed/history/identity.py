@@ -1,0 +1,142 @@
+"""Whose run it is: which cluster and database of the history a snapshot continues.
+
+The system identifier tells that the data is the same, not that the server is: a standby, a clone and a
+restored backup have it too, and become clusters of their own.
+"""
+
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from pgwatch_wed.errors import DeltaError
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.lineage import lineage
+from pgwatch_wed.history import snapshots as stored
+from pgwatch_wed.history.schema import clusters, databases
+from pgwatch_wed.history.schema import snapshots as table
+
+_EVIDENCE = ("settings", "checkpoints", "wal", "archiver", "slru")
+"""What :func:`lineage` compares; after an upgrade also the tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A cluster and a database in the history."""
+
+    cluster_id: int
+    database_id: int
+
+
+def identify(connection: sa.Connection, snapshot: Snapshot) -> Identity | None:
+    """Return what the snapshot continues, or None if it is the first of its kind."""
+    cluster_id = _cluster(connection, snapshot)
+    if cluster_id is None:
+        return None
+    database_id = connection.execute(
+        sa.select(databases.c.id).where(
+            databases.c.cluster_id == cluster_id,
+            databases.c.oid == snapshot.server.database_oid,
+        )
+    ).scalar()
+    return Identity(cluster_id, database_id) if database_id is not None else None
+
+
+def register(
+    connection: sa.Connection, snapshot: Snapshot, cluster_id: int | None = None
+) -> Identity:
+    """Return what the snapshot continues, or begin a history for it.
+
+    ``cluster_id`` is known if it was read in the same run as another database's.
+    """
+    server = snapshot.server
+    if cluster_id is None:
+        cluster_id = _cluster(connection, snapshot)
+    if cluster_id is None:
+        row = clusters.insert().values(
+            system_identifier=server.system_identifier,
+            label=label_of(snapshot),
+            first_seen=snapshot.now,
+        )
+        cluster_id = _id(connection.execute(row))
+    else:
+        connection.execute(
+            clusters.update()
+            .where(clusters.c.id == cluster_id)
+            .values(system_identifier=server.system_identifier, label=label_of(snapshot))
+        )
+    return Identity(cluster_id, _database(connection, cluster_id, snapshot))
+
+
+def label_of(snapshot: Snapshot) -> str:
+    """Name the server for a reader."""
+    port = snapshot.setting("port")
+    return f"{snapshot.server.address or 'local'}:{port or '?'}"
+
+
+def _id(result: sa.CursorResult[object]) -> int:
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _database(connection: sa.Connection, cluster_id: int, snapshot: Snapshot) -> int:
+    server = snapshot.server
+    mine = (databases.c.cluster_id == cluster_id, databases.c.oid == server.database_oid)
+    found = connection.execute(sa.select(databases.c.id).where(*mine)).scalar()
+    if found is None:
+        row = databases.insert().values(
+            cluster_id=cluster_id, oid=server.database_oid, name=server.database
+        )
+        return _id(connection.execute(row))
+    connection.execute(databases.update().where(*mine).values(name=server.database))
+    return int(found)
+
+
+def _cluster(connection: sa.Connection, snapshot: Snapshot) -> int | None:
+    """Return the cluster that this server continues; of several, the one with the newest run."""
+    for candidate in _candidates(connection, snapshot):
+        nearest = stored.nearest(connection, candidate, snapshot.now)
+        if nearest is None:
+            continue
+        other = stored.read(connection, nearest, (*_EVIDENCE, "tables"))
+        if other.now == snapshot.now and other.server == snapshot.server:
+            return candidate
+        # another database of the same cluster says as much about it
+        server = replace(other.server, database_oid=snapshot.server.database_oid)
+        if _is_continued(replace(other, server=server), snapshot):
+            return candidate
+    return None
+
+
+def _candidates(connection: sa.Connection, snapshot: Snapshot) -> list[int]:
+    same = clusters.c.system_identifier == snapshot.server.system_identifier
+    if snapshot.server.system_identifier is None:
+        same = clusters.c.system_identifier.is_(None)
+    # pg_upgrade gives a new identifier
+    place = clusters.c.label == label_of(snapshot)
+    newest = sa.func.max(table.c.taken_at)
+    rows = connection.execute(
+        sa.select(clusters.c.id)
+        .join(table, table.c.cluster_id == clusters.c.id)
+        .where(same | place)
+        .group_by(clusters.c.id)
+        .order_by(newest.desc())
+    )
+    return [int(row.id) for row in rows]
+
+
+def _is_continued(other: Snapshot, snapshot: Snapshot) -> bool:
+    if other.now == snapshot.now:
+        return False
+    first, second = sorted((other, snapshot), key=lambda s: s.now)
+    try:
+        lineage(first, second)
+    except DeltaError:
+        return _is_nameless(other, snapshot)
+    return True
+
+
+def _is_nameless(other: Snapshot, snapshot: Snapshot) -> bool:
+    """Tell whether nothing but the place identifies both: the role may not read the system identifier."""
+    pair = (other.server.system_identifier, snapshot.server.system_identifier)
+    return pair == (None, None) and label_of(other) == label_of(snapshot)

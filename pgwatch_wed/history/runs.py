@@ -1,0 +1,245 @@
+"""Runs in the history: what was read at one time, and what was concluded from it."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence as Listed
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from pgwatch_wed.errors import HistoryError, UsageError
+from pgwatch_wed.facts import Index, Sequence, Snapshot, Table
+from pgwatch_wed.findings import Finding, Report
+from pgwatch_wed.history import blobs, identity, partitions, series, snapshots
+from pgwatch_wed.history.schema import baselines, findings, runs, verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is to be stored: the snapshots as they were read, one per database, of one server.
+
+    ``document`` is the JSON report; both it and ``report`` are None if nothing was evaluated.
+    """
+
+    snapshots: Listed[Snapshot]
+    report: Report | None = None
+    document: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stored run."""
+
+    id: int
+    cluster_id: int
+    taken_at: datetime
+    fingerprint: str
+    label: str
+    tool_version: str
+    server_version: str
+    report: str | None
+
+
+def add(connection: sa.Connection, new: NewRun) -> tuple[Run, bool]:
+    """Store a run; return it, and whether it is new. The same run is stored once."""
+    fingerprint = _fingerprint(new.snapshots)
+    known = _select(connection, runs.c.fingerprint == fingerprint)
+    if known:
+        return known[0], False
+    first = new.snapshots[0]
+    owner = identity.register(connection, first)
+    partitions.ensure(connection, ("verdicts", "findings"), first.now)
+    run = _row(connection, new, fingerprint, owner.cluster_id)
+    for snapshot in new.snapshots:
+        whose = (
+            owner
+            if snapshot is first
+            else identity.register(connection, snapshot, owner.cluster_id)
+        )
+        stored = snapshots.add(connection, snapshot, run.id, whose.cluster_id, whose.database_id)
+        series.write(connection, stored, snapshot)
+    if new.report is not None:
+        _conclude(connection, run, new.report, new.snapshots)
+    return run, True
+
+
+def _fingerprint(read: Listed[Snapshot]) -> str:
+    """Identify what was read: the same session cannot have begun twice at the same microsecond."""
+    parts = [
+        f"{s.server.system_identifier} {s.server.database_oid} {s.now.astimezone(UTC).isoformat()}"
+        f" {s.server.backend_pid} {s.server.is_in_recovery}"
+        for s in read
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _row(connection: sa.Connection, new: NewRun, fingerprint: str, cluster_id: int) -> Run:
+    first = new.snapshots[0]
+    report = None
+    if new.document is not None:
+        report = blobs.put(connection, zlib.compress(new.document.encode("utf-8", "surrogatepass")))
+    values: dict[str, Any] = {
+        "cluster_id": cluster_id,
+        "taken_at": first.now,
+        "fingerprint": fingerprint,
+        "label": new.report.target.label if new.report else identity.label_of(first),
+        "tool_version": first.tool_version,
+        "server_version": first.server.version,
+        "report": report,
+    }
+    key = connection.execute(runs.insert().values(**values)).inserted_primary_key
+    assert key is not None
+    return Run(id=int(key[0]), **values)
+
+
+def _conclude(connection: sa.Connection, run: Run, report: Report, read: Listed[Snapshot]) -> None:
+    key = {"cluster_id": run.cluster_id, "taken_at": run.taken_at, "run_id": run.id}
+    judged = [
+        {**key, "rule": v.rule, "area": v.area, "verdict": v.verdict.value, "reason": v.reason}
+        for v in report.verdicts
+    ]
+    if judged:
+        connection.execute(verdicts.insert(), judged)
+    found = [{**key, **_finding(f, read)} for f in report.findings]
+    if found:
+        connection.execute(findings.insert(), found)
+
+
+def _finding(found: Finding, read: Listed[Snapshot]) -> dict[str, Any]:
+    return {
+        "finding_id": found.id,
+        "rule": found.rule,
+        "severity": found.severity.value,
+        "grade": found.grade.value,
+        "label": found.object.label,
+        "title": found.title,
+        "object": {**asdict(found.object), "oid": _oid(found, read)},
+        "ms_per_day": found.impact.ms_per_day,
+        "bytes": found.impact.bytes,
+    }
+
+
+def _oid(found: Finding, read: Listed[Snapshot]) -> int | None:
+    """Return the oid of the relation that a finding is about: it keeps it when it is renamed."""
+    about = found.object
+    for snapshot in read:
+        if snapshot.server.database != about.database:
+            continue
+        relations: tuple[Table | Index | Sequence, ...] = (
+            *snapshot.tables,
+            *snapshot.indexes,
+            *snapshot.sequences,
+        )
+        for each in relations:
+            if (each.schema, each.name) == (about.schema, about.name):
+                return each.oid
+    return None
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def listed(
+    connection: sa.Connection,
+    cluster_id: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+) -> tuple[Run, ...]:
+    """Return runs, the newest first; both times are included."""
+    conditions = []
+    if cluster_id is not None:
+        conditions.append(runs.c.cluster_id == cluster_id)
+    if since is not None:
+        conditions.append(runs.c.taken_at >= since)
+    if until is not None:
+        conditions.append(runs.c.taken_at <= until)
+    return _select(connection, *conditions, limit=limit)
+
+
+def find(connection: sa.Connection, reference: str, cluster_id: int | None = None) -> Run:
+    """Return the run that a user means by its number, the name of a baseline, or a date.
+
+    A date means the last run up to its end, in UTC. Raises :class:`UsageError` if there is none, or if more
+    than one cluster has one.
+    """
+    mine = () if cluster_id is None else (runs.c.cluster_id == cluster_id,)
+    named = _baseline(connection, reference, cluster_id)
+    if named:
+        return _only(named, reference)
+    if reference.isdecimal():
+        found = _select(connection, runs.c.id == int(reference[:18]), *mine)
+        if found:
+            return found[0]
+        raise UsageError(f"there is no run {reference}", "see `db-analyze history list`")
+    moment = _moment(reference)
+    newest = _select(connection, runs.c.taken_at <= moment, *mine)
+    return _only(list({run.cluster_id: run for run in reversed(newest)}.values()), reference)
+
+
+def _only(found: Listed[Run], reference: str) -> Run:
+    if not found:
+        raise UsageError(
+            f"there is no run of {reference} or earlier", "see `db-analyze history list`"
+        )
+    if len(found) > 1:
+        numbers = ", ".join(f"{run.id} ({run.label})" for run in found[:5])
+        raise UsageError(f"{reference} means several runs: {numbers}", "give the number of one")
+    return found[0]
+
+
+def _baseline(connection: sa.Connection, name: str, cluster_id: int | None) -> list[Run]:
+    query = sa.select(baselines.c.run_id).where(baselines.c.name == name)
+    if cluster_id is not None:
+        query = query.where(baselines.c.cluster_id == cluster_id)
+    return [
+        run
+        for row in connection.execute(query)
+        for run in _select(connection, runs.c.id == row.run_id)
+    ]
+
+
+def _moment(text: str) -> datetime:
+    """Read a date (its end) or a time; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no run, date or baseline", "give a run's number, 2026-01-31, or a name"
+        ) from None
+    if len(text) <= len("2026-01-31"):
+        moment += timedelta(days=1) - timedelta(microseconds=1)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read(connection: sa.Connection, run: Run) -> tuple[Snapshot, ...]:
+    """Return the snapshots of a run, whole."""
+    found = snapshots.of_run(connection, run.id)
+    if not found:
+        raise HistoryError(
+            f"the snapshots of run {run.id} are gone", "see `db-analyze history list`"
+        )
+    return tuple(snapshots.read(connection, each) for each in found)
+
+
+def document(connection: sa.Connection, run: Run) -> dict[str, Any] | None:
+    """Return the JSON report of a run, or None if nothing was evaluated."""
+    if run.report is None:
+        return None
+    try:
+        text = zlib.decompress(blobs.get(connection, run.report)).decode("utf-8", "surrogatepass")
+        loaded: dict[str, Any] = json.loads(text)
+    except (zlib.error, ValueError):
+        raise HistoryError(f"the report of run {run.id} is damaged") from None
+    return loaded
+
+
+def _select(
+    connection: sa.Connection, *conditions: Any, limit: int | None = None
+) -> tuple[Run, ...]:
+    order = (runs.c.taken_at.desc(), runs.c.id.desc())
+    query = sa.select(runs).where(*conditions).order_by(*order).limit(limit)
+    return tuple(Run(**row._mapping) for row in connection.execute(query))  # noqa: SLF001 - public, in spite of its name

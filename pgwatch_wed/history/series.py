@@ -1,0 +1,425 @@
+"""Narrow series: what a query did between two runs, and sizes and numbers over time.
+
+They are written once, with the run, so that drawing a year decodes no snapshot. Only statements that matter are in
+them: what is not, was below the floor in that interval; the snapshots hold everything.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from pgwatch_wed.errors import DeltaError
+from pgwatch_wed.facts import Snapshot, Statement
+from pgwatch_wed.facts.counting import COUNTERS, RowKey
+from pgwatch_wed.facts.delta import delta
+from pgwatch_wed.facts.lineage import lineage
+from pgwatch_wed.history import measures, partitions, snapshots
+from pgwatch_wed.history.schema import intervals, statement_aliases, statement_intervals, statements
+from pgwatch_wed.history.snapshots import Stored
+from pgwatch_wed.sqltext.statement_link import id_keys, statement_keys
+
+_NEEDED = (
+    "settings",
+    "databases",
+    "checkpoints",
+    "wal",
+    "archiver",
+    "slru",
+    "statements_info",
+    "statements",
+    "tables",
+    "table_activity",
+    "indexes",
+    "index_usage",
+)
+"""What the difference of two snapshots is made of."""
+
+# A statement is in the series of an interval if it took this share of the time, or is among the first
+# of one of these orders.
+_SHARE = 0.001
+_ORDERS: tuple[tuple[str, int], ...] = (
+    ("exec_ms", 200),
+    ("blocks_read", 50),
+    ("temp_blocks", 50),
+    ("wal_bytes", 50),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The time between two runs of a database; ``reason`` says why nothing is known about it.
+
+    ``known_share`` is 0…1 of the statements that were called; ``calls`` and ``exec_ms`` are of all of those.
+    """
+
+    began_at: datetime
+    ended_at: datetime
+    run_id: int
+    bond: str
+    known_share: float | None
+    calls: int
+    exec_ms: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatementInterval:
+    """What one statement of a database did in an interval, over all roles. Blocks are shared blocks.
+
+    ``squares_ms2`` is the sum of the squared deviations of calls from their mean.
+    """
+
+    statement_id: int
+    began_at: datetime
+    ended_at: datetime
+    calls: int
+    exec_ms: float
+    squares_ms2: float
+    min_ms: float | None
+    max_ms: float | None
+    rows: int
+    blocks_hit: int
+    blocks_read: int
+    temp_blocks: int
+    wal_bytes: int
+    plan_hash: str | None = None
+
+    @property
+    def mean_ms(self) -> float:
+        """The mean time of a call."""
+        return self.exec_ms / self.calls
+
+    @property
+    def blocks(self) -> int:
+        """Blocks hit or read."""
+        return self.blocks_hit + self.blocks_read
+
+
+def write(connection: sa.Connection, stored: Stored, snapshot: Snapshot) -> None:
+    """Write what a new snapshot adds, also if it lies between two others."""
+    if snapshot.measured_since is not None:
+        return  # a difference already
+    earlier = snapshots.before(connection, stored.database_id, stored.taken_at)
+    later = snapshots.after(connection, stored.database_id, stored.taken_at)
+    difference = None
+    if earlier is not None:
+        old = snapshots.read(connection, earlier, _NEEDED)
+        difference = _write_interval(connection, old, snapshot, stored)
+    measures.write(connection, stored, snapshot, difference)
+    if later is not None:
+        new = snapshots.read(connection, later, _NEEDED)
+        _forget(connection, later)
+        difference = _write_interval(connection, snapshot, new, later)
+        measures.rewrite_counted(connection, later, new, difference)
+
+
+def _forget(connection: sa.Connection, stored: Stored) -> None:
+    """Remove an interval that is about to be divided."""
+    mine = sa.select(statements.c.id).where(statements.c.database_id == stored.database_id)
+    connection.execute(
+        statement_intervals.delete().where(
+            statement_intervals.c.cluster_id == stored.cluster_id,
+            statement_intervals.c.ended_at == stored.taken_at,
+            statement_intervals.c.statement_id.in_(mine),
+        )
+    )
+    connection.execute(
+        intervals.delete().where(
+            intervals.c.database_id == stored.database_id, intervals.c.ended_at == stored.taken_at
+        )
+    )
+
+
+def _write_interval(
+    connection: sa.Connection, old: Snapshot, new: Snapshot, stored: Stored
+) -> Snapshot | None:
+    values: dict[str, Any] = {
+        "database_id": stored.database_id,
+        "cluster_id": stored.cluster_id,
+        "run_id": stored.run_id,
+        "began_at": old.now,
+        "ended_at": stored.taken_at,
+        "bond": "",
+        "known_share": None,
+        "calls": 0,
+        "exec_ms": 0.0,
+        "reason": "",
+    }
+    difference = None
+    try:
+        values["bond"] = lineage(old, new).bond.name.lower()
+        difference = delta(old, new)
+        values |= _totals(difference)
+    except DeltaError as error:
+        values["reason"] = error.message
+    connection.execute(intervals.insert().values(**values))
+    if difference is not None and not values["reason"]:
+        _write_statements(connection, difference, stored)
+    return difference
+
+
+def _totals(difference: Snapshot) -> dict[str, Any]:
+    lacking = difference.missing.get("statements")
+    if lacking is not None:
+        return {"reason": lacking.reason}
+    share = next((c for c in difference.delta_coverage if c.fact == "statements"), None)
+    known = share.known / share.rows if share is not None and share.rows else None
+    top = [s for s in difference.statements if s.is_toplevel]
+    return {
+        "known_share": known,
+        "calls": sum(s.calls for s in top),
+        "exec_ms": sum(s.total_exec_ms for s in top),
+    }
+
+
+def _write_statements(connection: sa.Connection, difference: Snapshot, stored: Stored) -> None:
+    keys = _keys(connection, difference, stored.database_id)
+    counted = _by_key(difference, keys)
+    kept = _that_matter(counted)
+    if not kept:
+        return
+    partitions.ensure(connection, ("statement_intervals",), stored.taken_at)
+    ids = _ids(connection, stored, {key: counted[key] for key in kept})
+    rows = [
+        {"cluster_id": stored.cluster_id, "statement_id": ids[key], **counted[key].values()}
+        for key in sorted(kept)
+    ]
+    connection.execute(statement_intervals.insert(), rows)
+
+
+@dataclass(slots=True)
+class _Sum:
+    """The statements of an interval that have the same text."""
+
+    newest: Statement
+    began_at: datetime
+    ended_at: datetime
+    calls: int = 0
+    exec_ms: float = 0.0
+    raw_ms2: float = 0.0  # the sum of squares, from which that of the deviations follows
+    min_ms: float | None = None
+    max_ms: float | None = None
+    rows: int = 0
+    blocks_hit: int = 0
+    blocks_read: int = 0
+    temp_blocks: int = 0
+    wal_bytes: int = 0
+
+    def add(self, s: Statement) -> None:
+        """Count one more."""
+        self.calls += s.calls
+        self.exec_ms += s.total_exec_ms
+        self.raw_ms2 += s.calls * (s.stddev_exec_ms**2 + s.mean_exec_ms**2)
+        self.min_ms = _extreme(min, self.min_ms, s.min_exec_ms, is_first=self.calls == s.calls)
+        self.max_ms = _extreme(max, self.max_ms, s.max_exec_ms, is_first=self.calls == s.calls)
+        self.rows += s.rows
+        self.blocks_hit += s.shared_blks_hit
+        self.blocks_read += s.shared_blks_read
+        self.temp_blocks += s.temp_blks_read + s.temp_blks_written
+        self.wal_bytes += s.wal_bytes
+
+    def values(self) -> dict[str, Any]:
+        """Return the row."""
+        mean = self.exec_ms / self.calls
+        own = ("began_at", "ended_at", "calls", "exec_ms", "min_ms", "max_ms", "rows")
+        blocks = ("blocks_hit", "blocks_read", "temp_blocks", "wal_bytes")
+        return {
+            **{name: getattr(self, name) for name in (*own, *blocks)},
+            "squares_ms2": max(self.raw_ms2 - self.calls * mean**2, 0.0),
+            "plan_hash": None,
+        }
+
+
+def _extreme(choose: Any, mine: float | None, other: float | None, *, is_first: bool) -> Any:
+    if is_first:
+        return other
+    return None if mine is None or other is None else choose(mine, other)
+
+
+def _keys(connection: sa.Connection, difference: Snapshot, database_id: int) -> dict[RowKey, str]:
+    """Return the key of each statement, and remember which query ids have which text."""
+    mine = statement_aliases.c.database_id == database_id
+    rows = connection.execute(
+        sa.select(statement_aliases.c.id_key, statement_aliases.c.key).where(mine)
+    )
+    known: dict[str, str] = {row.id_key: row.key for row in rows}
+    by_id = id_keys(difference, str(database_id))
+    found = statement_keys(difference, str(database_id), known)
+    learnt = {by_id[row]: key for row, key in found.items() if key != by_id[row]}
+    new = {id_key: key for id_key, key in learnt.items() if known.get(id_key) != key}
+    for id_key, key in sorted(new.items()):
+        _learn(connection, database_id, id_key, key, is_changed=id_key in known)
+    return found
+
+
+def _learn(
+    connection: sa.Connection, database_id: int, id_key: str, key: str, *, is_changed: bool
+) -> None:
+    """Remember the text of a query id; a series that was begun without the text goes on."""
+    values = {"database_id": database_id, "id_key": id_key, "key": key}
+    if is_changed:
+        connection.execute(
+            statement_aliases.update()
+            .where(
+                statement_aliases.c.database_id == database_id,
+                statement_aliases.c.id_key == id_key,
+            )
+            .values(key=key)
+        )
+        return
+    connection.execute(statement_aliases.insert().values(**values))
+    mine = statements.c.database_id == database_id
+    taken = connection.execute(sa.select(statements.c.id).where(mine, statements.c.key == key))
+    if taken.first() is None:
+        connection.execute(
+            statements.update().where(mine, statements.c.key == id_key).values(key=key)
+        )
+
+
+def _by_key(difference: Snapshot, keys: Mapping[RowKey, str]) -> dict[str, _Sum]:
+    """Add up the statements that have the same text: roles, and query ids before and after DDL."""
+    assert difference.measured_since is not None
+    began = difference.measured_since
+    share = next((c for c in difference.delta_coverage if c.fact == "statements"), None)
+    if share is not None and share.begins is not None:
+        began = max(began, share.begins)
+    row_key = COUNTERS["statements"].key_of
+    found: dict[str, _Sum] = {}
+    for s in difference.statements:
+        if not s.calls:
+            continue
+        key = keys[row_key(s)]
+        since = max(began, s.stats_since) if s.stats_since is not None else began
+        if key not in found:
+            found[key] = _Sum(s, min(since, difference.now), difference.now)
+        each = found[key]
+        each.add(s)
+        each.began_at = min(each.began_at, since)
+        if s.calls > each.newest.calls:
+            each.newest = s
+    return found
+
+
+def _that_matter(counted: dict[str, _Sum]) -> set[str]:
+    floor = _SHARE * sum(each.exec_ms for each in counted.values())
+    kept = {key for key, each in counted.items() if each.exec_ms >= floor and each.exec_ms > 0}
+    for name, most in _ORDERS:
+        first = sorted(counted, key=lambda key: (-getattr(counted[key], name), key))[:most]
+        kept.update(key for key in first if getattr(counted[key], name) > 0)
+    return kept
+
+
+def _ids(connection: sa.Connection, stored: Stored, wanted: dict[str, _Sum]) -> dict[str, int]:
+    mine = statements.c.database_id == stored.database_id
+    query = sa.select(statements.c.key, statements.c.id, statements.c.query_id).where(mine)
+    known = {row.key: (int(row.id), int(row.query_id)) for row in connection.execute(query)}
+    new = [
+        {
+            "database_id": stored.database_id,
+            "key": key,
+            "query_id": each.newest.query_id,
+            "text": each.newest.text,
+            "first_seen": each.ended_at,
+        }
+        for key, each in sorted(wanted.items())
+        if key not in known
+    ]
+    if new:
+        connection.execute(statements.insert(), new)
+        known = {row.key: (int(row.id), int(row.query_id)) for row in connection.execute(query)}
+    for key, each in wanted.items():
+        number, query_id = known[key]
+        if query_id != each.newest.query_id:
+            newest: dict[str, Any] = {"query_id": each.newest.query_id}
+            if each.newest.text is not None:
+                newest["text"] = each.newest.text
+            connection.execute(
+                statements.update().where(statements.c.id == number).values(**newest)
+            )
+    return {key: known[key][0] for key in wanted}
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def intervals_of(
+    connection: sa.Connection,
+    database_id: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> tuple[Interval, ...]:
+    """Return the intervals of a database that end within a time, oldest first."""
+    names = [intervals.c[f.name] for f in fields(Interval)]
+    query = sa.select(*names).where(
+        intervals.c.database_id == database_id, *_within(intervals.c.ended_at, since, until)
+    )
+    rows = connection.execute(query.order_by(intervals.c.ended_at))
+    return tuple(Interval(*row) for row in rows)
+
+
+def of_statement(
+    connection: sa.Connection,
+    statement_id: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> tuple[StatementInterval, ...]:
+    """Return the series of one statement, oldest first."""
+    return _statement_rows(
+        connection, statement_intervals.c.statement_id == statement_id, since, until
+    )
+
+
+def of_all_statements(
+    connection: sa.Connection,
+    database_id: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> dict[int, tuple[StatementInterval, ...]]:
+    """Return the series of all statements of a database by their number, each oldest first."""
+    mine = sa.select(statements.c.id).where(statements.c.database_id == database_id)
+    found: dict[int, list[StatementInterval]] = defaultdict(list)
+    for row in _statement_rows(
+        connection, statement_intervals.c.statement_id.in_(mine), since, until
+    ):
+        found[row.statement_id].append(row)
+    return {number: tuple(rows) for number, rows in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStatement:
+    """A statement in the history; ``query_id`` is its newest."""
+
+    id: int
+    key: str
+    query_id: int
+    text: str | None
+    first_seen: datetime
+
+
+def known_statements(
+    connection: sa.Connection, database_id: int, ids: Iterable[int] | None = None
+) -> tuple[KnownStatement, ...]:
+    """Return the statements that have been in a series of a database."""
+    names = [statements.c[f.name] for f in fields(KnownStatement)]
+    query = sa.select(*names).where(statements.c.database_id == database_id)
+    wanted = None if ids is None else set(ids)
+    rows = (KnownStatement(*row) for row in connection.execute(query.order_by(statements.c.id)))
+    return tuple(row for row in rows if wanted is None or row.id in wanted)
+
+
+def _statement_rows(
+    connection: sa.Connection, mine: Any, since: datetime | None, until: datetime | None
+) -> tuple[StatementInterval, ...]:
+    names = [statement_intervals.c[f.name] for f in fields(StatementInterval)]
+    query = sa.select(*names).where(mine, *_within(statement_intervals.c.ended_at, since, until))
+    rows = connection.execute(query.order_by(statement_intervals.c.ended_at))
+    return tuple(StatementInterval(*row) for row in rows)
+
+
+def _within(column: Any, since: datetime | None, until: datetime | None) -> list[Any]:
+    conditions = [] if since is None else [column >= since]
+    return conditions if until is None else [*conditions, column <= until]

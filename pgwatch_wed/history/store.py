@@ -1,0 +1,218 @@
+"""Where runs are kept: an SQLite file of the user, or a schema of a PostgreSQL server.
+
+Every change is one transaction: a crash, a full disk or a second writer leaves what was there. Functions of
+this package take the connection that :meth:`Store.reading` or :meth:`Store.writing` gives.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+import psycopg
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
+
+from pgwatch_wed.errors import HistoryError, redact, said
+from pgwatch_wed.history import migrate
+from pgwatch_wed.history.schema import SCHEMA
+
+_WAIT_S = 30
+"""How long a writer waits for another one."""
+
+_POSTGRES = (
+    "-c lock_timeout=30s -c statement_timeout=300s -c idle_in_transaction_session_timeout=300s "
+    "-c timezone=UTC -c standard_conforming_strings=on"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a history is: a file, or a server as libpq's conninfo."""
+
+    kind: Literal["file", "server"]
+    value: str
+
+    @property
+    def label(self) -> str:
+        """Name it for a reader, without a password."""
+        return self.value if self.kind == "file" else redact(self.value)
+
+
+def default_file() -> Path:
+    """Return the file that is used if nothing else is requested."""
+    return platformdirs.user_state_path("pgwatch_wed") / "history.sqlite3"
+
+
+def place(url: str | None) -> Place:
+    """Understand what the user typed: nothing, a path, a URL, or libpq's conninfo."""
+    if url is None:
+        return Place("file", str(default_file()))
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        is_conninfo = "=" in url and not Path(url).exists()
+        return Place("server", url) if is_conninfo else Place("file", url)
+    dialect = scheme.partition("+")[0]
+    if dialect in ("postgresql", "postgres"):
+        return Place("server", f"postgresql://{rest}")
+    if dialect == "sqlite":
+        return Place("file", _sqlite_path(url))
+    raise HistoryError(
+        f"a history cannot be kept in {dialect}", "use a path, sqlite:///PATH or postgresql://…"
+    )
+
+
+def _sqlite_path(url: str) -> str:
+    try:
+        path = make_url(url).database
+    except ArgumentError:
+        path = None
+    if not path or path == ":memory:":
+        raise HistoryError("the URL of the history names no file", "use sqlite:///PATH")
+    return path
+
+
+def open_store(url: str | None = None, *, must_exist: bool = False) -> "Store":
+    """Open a history and bring its tables up to date.
+
+    Raises :class:`HistoryError` in one line if that is not possible; with ``must_exist`` also if there is
+    none yet, so that reading creates nothing.
+    """
+    where = place(url)
+    if where.kind == "file":
+        _prepare_file(Path(where.value), must_exist=must_exist)
+    store = Store(where, _engine(where))
+    with _explained(where):
+        if not (must_exist and migrate.is_current(store.engine)):
+            migrate.upgrade(store.engine)
+    return store
+
+
+class Store:
+    """An open history."""
+
+    def __init__(self, where: Place, engine: sqlalchemy.Engine) -> None:
+        self.place = where
+        self.engine = engine
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlalchemy.Connection]:
+        """Give a connection that sees one state of the history and changes nothing."""
+        with _explained(self.place), self.engine.connect() as connection:
+            level = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(**level)
+            with connection.begin() as transaction:
+                yield connection
+                transaction.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlalchemy.Connection]:
+        """Give a connection in one transaction; it is kept only if nothing failed."""
+        with _explained(self.place), self.engine.connect() as connection:
+            connection = connection.execution_options(pgwatch_wed_writes=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Forget the connections."""
+        self.engine.dispose()
+
+
+def _prepare_file(path: Path, *, must_exist: bool) -> None:
+    """Create the file for its owner alone, before anything is written into it."""
+    if path.is_dir():
+        raise HistoryError(f"the history {path} is a directory", "name a file")
+    if path.exists():
+        return
+    if must_exist:
+        raise HistoryError(
+            f"there is no history at {path}",
+            "db-analyze run creates it; or name one with --history",
+        )
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        os.close(handle)
+    except OSError as error:
+        raise HistoryError(
+            f"the history {path} cannot be created: {error.strerror or error}",
+            "name another place with --history, or use --no-history",
+        ) from None
+
+
+def _engine(where: Place) -> sqlalchemy.Engine:
+    if where.kind == "file":
+        url = sqlalchemy.URL.create("sqlite", database=where.value)
+        engine = sqlalchemy.create_engine(  # noqa: TID251 - our own history
+            url, poolclass=NullPool, connect_args={"timeout": _WAIT_S}
+        )
+        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "begin", _on_begin)
+        return engine
+    return sqlalchemy.create_engine(  # noqa: TID251 - likewise
+        "postgresql+psycopg://",
+        creator=lambda: _connect(where.value),
+        poolclass=NullPool,
+        execution_options={"schema_translate_map": {None: SCHEMA}},
+    )
+
+
+def _connect(conninfo: str) -> psycopg.Connection[Any]:
+    given = psycopg.conninfo.conninfo_to_dict(conninfo)
+    given.setdefault("connect_timeout", 10)
+    given.setdefault("application_name", "pgwatch_wed history")
+    given["options"] = " ".join(filter(None, (str(given.get("options", "")), _POSTGRES)))
+    return psycopg.connect(**given)  # type: ignore[arg-type]  # noqa: TID251 - our own history
+
+
+def _on_connect(connection: sqlite3.Connection, _: object) -> None:
+    # The driver's own transactions do not include DDL.
+    connection.isolation_level = None
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def _on_begin(connection: sqlalchemy.Connection) -> None:
+    writes = connection.get_execution_options().get("pgwatch_wed_writes")
+    # Taken at once, so that a second writer waits instead of failing when it first writes.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _explained(where: Place) -> Iterator[None]:
+    """Turn an error of the database into one line and a hint."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _reason(where, error.orig or error) from None
+    except (psycopg.Error, sqlite3.Error, OSError) as error:
+        raise _reason(where, error) from None
+
+
+_HINTS = {
+    "SQLITE_READONLY": "make the file and its directory writable, or name another with --history",
+    "SQLITE_FULL": "free disk space, or `db-analyze history prune`",
+    "SQLITE_IOERR": "check the disk; the history is as it was before",
+    "SQLITE_BUSY": "another run is writing; try again later",
+    "SQLITE_NOTADB": "the file is not a history: name another with --history",
+    "SQLITE_CORRUPT": "the file is damaged: restore it from a backup, or move it away to begin anew",
+    "SQLITE_CANTOPEN": "check the directory and its permissions",
+    "InsufficientPrivilege": f"GRANT CREATE ON DATABASE, or create schema {SCHEMA} for this role",
+    "LockNotAvailable": "another run is writing; try again later",
+}
+
+
+def _reason(where: Place, error: BaseException) -> HistoryError:
+    code = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    known = next((hint for name, hint in _HINTS.items() if code.startswith(name)), "")
+    with suppress(AttributeError):
+        error.__traceback__ = None
+    return HistoryError(f"the history {where.label} cannot be used: {said(error)}", known)
