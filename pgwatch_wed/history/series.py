@@ -315,8 +315,8 @@ def _that_matter(counted: dict[str, _Sum]) -> set[str]:
 
 def _ids(connection: sa.Connection, stored: Stored, wanted: dict[str, _Sum]) -> dict[str, int]:
     mine = statements.c.database_id == stored.database_id
-    query = sa.select(statements.c.key, statements.c.id, statements.c.query_id).where(mine)
-    known = {row.key: (int(row.id), int(row.query_id)) for row in connection.execute(query)}
+    query = sa.select(statements).where(mine)
+    known = {row.key: row for row in connection.execute(query)}
     new = [
         {
             "database_id": stored.database_id,
@@ -330,17 +330,15 @@ def _ids(connection: sa.Connection, stored: Stored, wanted: dict[str, _Sum]) -> 
     ]
     if new:
         connection.execute(statements.insert(), new)
-        known = {row.key: (int(row.id), int(row.query_id)) for row in connection.execute(query)}
+        known = {row.key: row for row in connection.execute(query)}
     for key, each in wanted.items():
-        number, query_id = known[key]
-        if query_id != each.newest.query_id:
-            newest: dict[str, Any] = {"query_id": each.newest.query_id}
-            if each.newest.text is not None:
-                newest["text"] = each.newest.text
-            connection.execute(
-                statements.update().where(statements.c.id == number).values(**newest)
-            )
-    return {key: known[key][0] for key in wanted}
+        newest: dict[str, Any] = {"query_id": each.newest.query_id}
+        if each.newest.text is not None and known[key].text is None:
+            newest["text"] = each.newest.text
+        if newest != {"query_id": known[key].query_id}:
+            mine_alone = statements.c.id == known[key].id
+            connection.execute(statements.update().where(mine_alone).values(**newest))
+    return {key: int(known[key].id) for key in wanted}
 
 
 # --- reading ------------------------------------------------------------------------------------
