@@ -7,7 +7,7 @@ this package take the connection that :meth:`Store.reading` or :meth:`Store.writ
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -213,6 +213,4 @@ _HINTS = {
 def _reason(where: Place, error: BaseException) -> HistoryError:
     code = getattr(error, "sqlite_errorname", None) or type(error).__name__
     known = next((hint for name, hint in _HINTS.items() if code.startswith(name)), "")
-    with suppress(AttributeError):
-        error.__traceback__ = None
     return HistoryError(f"the history {where.label} cannot be used: {said(error)}", known)

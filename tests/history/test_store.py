@@ -22,7 +22,7 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.history import measures, runs, series, snapshots, store
+from pgwatch_wed.history import identity, measures, runs, series, snapshots, store
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.history.schema import SCHEMA, VERSION_TABLE, blobs, metadata
 from pgwatch_wed.history.schema import runs as runs_table
@@ -111,8 +111,13 @@ def test_a_series_tells_what_a_query_did_between_runs(history: store.Store, shop
         ]
         points = series.of_statement(connection, mine.id)
         between = series.intervals_of(connection, 1)
+        assert series.of_all_statements(connection, 1)[mine.id] == points
+        assert identity.identify(connection, collect(shop)) == identity.Identity(1, 1)
+    assert mine.first_seen == points[0].ended_at
     assert [p.calls for p in points] == [7, 9]
     assert [p.rows for p in points] == [7, 9]
+    assert all(p.mean_ms * p.calls == pytest.approx(p.exec_ms) for p in points)
+    assert all((p.temp_blocks, p.plan_hash) == (0, None) for p in points)
     assert all(p.exec_ms > 0 and p.blocks > 0 and p.squares_ms2 >= 0 for p in points)
     assert [i.bond for i in between] == ["same", "same"]
     assert all(
