@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.history import partitions
+from pgwatch_wed.history import months
 from pgwatch_wed.history.schema import measures, series, snapshots
-from pgwatch_wed.history.snapshots import Stored
+from pgwatch_wed.history.snapshots import StoredSnapshot
 
 _LARGEST = 1_000
 """Of this many tables, the largest, numbers are kept; also of as many sequences."""
@@ -50,7 +50,10 @@ class Series:
 
 
 def write(
-    connection: sa.Connection, stored: Stored, snapshot: Snapshot, difference: Snapshot | None
+    connection: sa.Connection,
+    stored: StoredSnapshot,
+    snapshot: Snapshot,
+    difference: Snapshot | None,
 ) -> None:
     """Store what a snapshot says, and what was counted since the one before."""
     found = dict(_states(snapshot))
@@ -73,7 +76,7 @@ def write(
         if number in counted or number not in last or last[number] != value
     ]
     if rows:
-        partitions.ensure(connection, ("measures",), stored.taken_at)
+        months.ensure(connection, ("measures",), stored.taken_at)
         # databases that were read together share the server's numbers
         connection.execute(_insert(connection, measures).on_conflict_do_nothing(), rows)
 
@@ -83,7 +86,10 @@ def _insert(connection: sa.Connection, table: sa.Table) -> Any:
 
 
 def rewrite_counted(
-    connection: sa.Connection, stored: Stored, snapshot: Snapshot, difference: Snapshot | None
+    connection: sa.Connection,
+    stored: StoredSnapshot,
+    snapshot: Snapshot,
+    difference: Snapshot | None,
 ) -> None:
     """Store anew what a run says, after one was put before it: what was counted, and what changed."""
     mine = sa.select(series.c.id).where(
@@ -162,7 +168,7 @@ def _counts(difference: Snapshot) -> Iterator[tuple[Subject, float]]:
 
 
 def _ids(
-    connection: sa.Connection, stored: Stored, wanted: Mapping[Subject, float]
+    connection: sa.Connection, stored: StoredSnapshot, wanted: Mapping[Subject, float]
 ) -> dict[Subject, int]:
     known = _known(connection, stored.cluster_id, stored.database_id)
     new = [
@@ -206,7 +212,7 @@ def _subjects(
         yield int(row.id), subject
 
 
-def _last_values(connection: sa.Connection, stored: Stored) -> dict[int, float]:
+def _last_values(connection: sa.Connection, stored: StoredSnapshot) -> dict[int, float]:
     """Return the last known numbers before a time, by series; those that ended are left out."""
     numbers = [n for n, s in _subjects(connection, stored.cluster_id, stored.database_id)]
     newest = (

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Index, Sequence, Snapshot, Table
 from pgwatch_wed.findings import Finding, Report
-from pgwatch_wed.history import blobs, identity, partitions, series, snapshots
+from pgwatch_wed.history import blobs, identity, months, series, snapshots
 from pgwatch_wed.history.schema import baselines, findings, runs, verdicts
 
 
@@ -30,7 +30,7 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class StoredRun:
     """A stored run."""
 
     id: int
@@ -43,7 +43,7 @@ class Run:
     report: str | None
 
 
-def add(connection: sa.Connection, new: NewRun) -> tuple[Run, bool]:
+def add(connection: sa.Connection, new: NewRun) -> tuple[StoredRun, bool]:
     """Store a run; return it, and whether it is new. The same run is stored once."""
     fingerprint = _fingerprint(new.snapshots)
     known = _select(connection, runs.c.fingerprint == fingerprint)
@@ -51,7 +51,7 @@ def add(connection: sa.Connection, new: NewRun) -> tuple[Run, bool]:
         return known[0], False
     first = new.snapshots[0]
     owner = identity.register(connection, first)
-    partitions.ensure(connection, ("verdicts", "findings"), first.now)
+    months.ensure(connection, ("verdicts", "findings"), first.now)
     run = _row(connection, new, fingerprint, owner.cluster_id)
     for snapshot in new.snapshots:
         whose = (
@@ -76,7 +76,7 @@ def _fingerprint(read: Listed[Snapshot]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _row(connection: sa.Connection, new: NewRun, fingerprint: str, cluster_id: int) -> Run:
+def _row(connection: sa.Connection, new: NewRun, fingerprint: str, cluster_id: int) -> StoredRun:
     first = new.snapshots[0]
     report = None
     if new.document is not None:
@@ -92,10 +92,12 @@ def _row(connection: sa.Connection, new: NewRun, fingerprint: str, cluster_id: i
     }
     key = connection.execute(runs.insert().values(**values)).inserted_primary_key
     assert key is not None
-    return Run(id=int(key[0]), **values)
+    return StoredRun(id=int(key[0]), **values)
 
 
-def _conclude(connection: sa.Connection, run: Run, report: Report, read: Listed[Snapshot]) -> None:
+def _conclude(
+    connection: sa.Connection, run: StoredRun, report: Report, read: Listed[Snapshot]
+) -> None:
     key = {"cluster_id": run.cluster_id, "taken_at": run.taken_at, "run_id": run.id}
     judged = [
         {**key, "rule": v.rule, "area": v.area, "verdict": v.verdict.value, "reason": v.reason}
@@ -148,7 +150,7 @@ def listed(
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int | None = None,
-) -> tuple[Run, ...]:
+) -> tuple[StoredRun, ...]:
     """Return runs, the newest first; both times are included."""
     conditions = []
     if cluster_id is not None:
@@ -160,7 +162,7 @@ def listed(
     return _select(connection, *conditions, limit=limit)
 
 
-def find(connection: sa.Connection, reference: str, cluster_id: int | None = None) -> Run:
+def find(connection: sa.Connection, reference: str, cluster_id: int | None = None) -> StoredRun:
     """Return the run that a user means by its number, the name of a baseline, or a date.
 
     A date means the last run up to its end, in UTC. Raises :class:`UsageError` if there is none, or if more
@@ -180,7 +182,7 @@ def find(connection: sa.Connection, reference: str, cluster_id: int | None = Non
     return _only(list({run.cluster_id: run for run in reversed(newest)}.values()), reference)
 
 
-def _only(found: Listed[Run], reference: str) -> Run:
+def _only(found: Listed[StoredRun], reference: str) -> StoredRun:
     if not found:
         raise UsageError(
             f"there is no run of {reference} or earlier", "see `db-analyze history list`"
@@ -191,7 +193,7 @@ def _only(found: Listed[Run], reference: str) -> Run:
     return found[0]
 
 
-def _baseline(connection: sa.Connection, name: str, cluster_id: int | None) -> list[Run]:
+def _baseline(connection: sa.Connection, name: str, cluster_id: int | None) -> list[StoredRun]:
     query = sa.select(baselines.c.run_id).where(baselines.c.name == name)
     if cluster_id is not None:
         query = query.where(baselines.c.cluster_id == cluster_id)
@@ -215,7 +217,7 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def read(connection: sa.Connection, run: Run) -> tuple[Snapshot, ...]:
+def read(connection: sa.Connection, run: StoredRun) -> tuple[Snapshot, ...]:
     """Return the snapshots of a run, whole."""
     found = snapshots.of_run(connection, run.id)
     if not found:
@@ -225,7 +227,7 @@ def read(connection: sa.Connection, run: Run) -> tuple[Snapshot, ...]:
     return tuple(snapshots.read(connection, each) for each in found)
 
 
-def document(connection: sa.Connection, run: Run) -> dict[str, Any] | None:
+def document(connection: sa.Connection, run: StoredRun) -> dict[str, Any] | None:
     """Return the JSON report of a run, or None if nothing was evaluated."""
     if run.report is None:
         return None
@@ -239,7 +241,7 @@ def document(connection: sa.Connection, run: Run) -> dict[str, Any] | None:
 
 def _select(
     connection: sa.Connection, *conditions: Any, limit: int | None = None
-) -> tuple[Run, ...]:
+) -> tuple[StoredRun, ...]:
     order = (runs.c.taken_at.desc(), runs.c.id.desc())
     query = sa.select(runs).where(*conditions).order_by(*order).limit(limit)
-    return tuple(Run(**row._mapping) for row in connection.execute(query))  # noqa: SLF001 - public, in spite of its name
+    return tuple(StoredRun(**row._mapping) for row in connection.execute(query))  # noqa: SLF001 - public, in spite of its name

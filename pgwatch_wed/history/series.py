@@ -17,9 +17,9 @@ from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.facts.counting import COUNTERS, RowKey
 from pgwatch_wed.facts.delta import delta
 from pgwatch_wed.facts.lineage import lineage
-from pgwatch_wed.history import measures, partitions, snapshots
+from pgwatch_wed.history import measures, months, snapshots
 from pgwatch_wed.history.schema import intervals, statement_aliases, statement_intervals, statements
-from pgwatch_wed.history.snapshots import Stored
+from pgwatch_wed.history.snapshots import StoredSnapshot
 from pgwatch_wed.sqltext.statement_link import id_keys, statement_keys
 
 _NEEDED = (
@@ -99,7 +99,7 @@ class StatementInterval:
         return self.blocks_hit + self.blocks_read
 
 
-def write(connection: sa.Connection, stored: Stored, snapshot: Snapshot) -> None:
+def write(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot) -> None:
     """Write what a new snapshot adds, also if it lies between two others."""
     if snapshot.measured_since is not None:
         return  # a difference already
@@ -117,7 +117,7 @@ def write(connection: sa.Connection, stored: Stored, snapshot: Snapshot) -> None
         measures.rewrite_counted(connection, later, new, difference)
 
 
-def _forget(connection: sa.Connection, stored: Stored) -> None:
+def _forget(connection: sa.Connection, stored: StoredSnapshot) -> None:
     """Remove an interval that is about to be divided."""
     mine = sa.select(statements.c.id).where(statements.c.database_id == stored.database_id)
     connection.execute(
@@ -135,7 +135,7 @@ def _forget(connection: sa.Connection, stored: Stored) -> None:
 
 
 def _write_interval(
-    connection: sa.Connection, old: Snapshot, new: Snapshot, stored: Stored
+    connection: sa.Connection, old: Snapshot, new: Snapshot, stored: StoredSnapshot
 ) -> Snapshot | None:
     values: dict[str, Any] = {
         "database_id": stored.database_id,
@@ -176,13 +176,15 @@ def _totals(difference: Snapshot) -> dict[str, Any]:
     }
 
 
-def _write_statements(connection: sa.Connection, difference: Snapshot, stored: Stored) -> None:
+def _write_statements(
+    connection: sa.Connection, difference: Snapshot, stored: StoredSnapshot
+) -> None:
     keys = _keys(connection, difference, stored.database_id)
     counted = _by_key(difference, keys)
     kept = _that_matter(counted)
     if not kept:
         return
-    partitions.ensure(connection, ("statement_intervals",), stored.taken_at)
+    months.ensure(connection, ("statement_intervals",), stored.taken_at)
     ids = _ids(connection, stored, {key: counted[key] for key in kept})
     rows = [
         {"cluster_id": stored.cluster_id, "statement_id": ids[key], **counted[key].values()}
@@ -313,7 +315,9 @@ def _that_matter(counted: dict[str, _Sum]) -> set[str]:
     return kept
 
 
-def _ids(connection: sa.Connection, stored: Stored, wanted: dict[str, _Sum]) -> dict[str, int]:
+def _ids(
+    connection: sa.Connection, stored: StoredSnapshot, wanted: dict[str, _Sum]
+) -> dict[str, int]:
     mine = statements.c.database_id == stored.database_id
     query = sa.select(statements).where(mine)
     known = {row.key: row for row in connection.execute(query)}

@@ -15,7 +15,7 @@ from pgwatch_wed.history.schema import collections, snapshots
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredSnapshot:
     """A snapshot in the history, not decoded."""
 
     id: int
@@ -31,7 +31,7 @@ class Stored:
 
 def add(
     connection: sa.Connection, snapshot: Snapshot, run_id: int, cluster_id: int, database_id: int
-) -> Stored:
+) -> StoredSnapshot:
     """Store a snapshot; what an earlier one holds too is not stored again."""
     values: dict[str, Any] = {
         "run_id": run_id,
@@ -49,10 +49,10 @@ def add(
     rows = [{"snapshot_id": key[0], "name": n, "hash": address} for n, address in parts.items()]
     if rows:
         connection.execute(collections.insert(), rows)
-    return Stored(id=int(key[0]), **values)
+    return StoredSnapshot(id=int(key[0]), **values)
 
 
-def of_run(connection: sa.Connection, run_id: int) -> tuple[Stored, ...]:
+def of_run(connection: sa.Connection, run_id: int) -> tuple[StoredSnapshot, ...]:
     """Return the snapshots of a run, in the order in which they were stored."""
     return _select(connection, snapshots.c.run_id == run_id, order=snapshots.c.id)
 
@@ -62,7 +62,7 @@ def of_database(
     database_id: int,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> tuple[Stored, ...]:
+) -> tuple[StoredSnapshot, ...]:
     """Return the snapshots of a database, oldest first; both times are included."""
     conditions = [snapshots.c.database_id == database_id]
     if since is not None:
@@ -72,19 +72,19 @@ def of_database(
     return _select(connection, *conditions, order=snapshots.c.taken_at)
 
 
-def before(connection: sa.Connection, database_id: int, moment: datetime) -> Stored | None:
+def before(connection: sa.Connection, database_id: int, moment: datetime) -> StoredSnapshot | None:
     """Return the last snapshot of a database before a moment."""
     mine = (snapshots.c.database_id == database_id, snapshots.c.taken_at < moment)
     return _first(connection, *mine, order=snapshots.c.taken_at.desc())
 
 
-def after(connection: sa.Connection, database_id: int, moment: datetime) -> Stored | None:
+def after(connection: sa.Connection, database_id: int, moment: datetime) -> StoredSnapshot | None:
     """Return the first snapshot of a database after a moment."""
     mine = (snapshots.c.database_id == database_id, snapshots.c.taken_at > moment)
     return _first(connection, *mine, order=snapshots.c.taken_at)
 
 
-def nearest(connection: sa.Connection, cluster_id: int, moment: datetime) -> Stored | None:
+def nearest(connection: sa.Connection, cluster_id: int, moment: datetime) -> StoredSnapshot | None:
     """Return the last snapshot of a cluster up to a moment, or else the first after it."""
     mine = snapshots.c.cluster_id == cluster_id
     earlier = snapshots.c.taken_at <= moment
@@ -93,7 +93,7 @@ def nearest(connection: sa.Connection, cluster_id: int, moment: datetime) -> Sto
 
 
 def read(
-    connection: sa.Connection, stored: Stored, wanted: Iterable[str] | None = None
+    connection: sa.Connection, stored: StoredSnapshot, wanted: Iterable[str] | None = None
 ) -> Snapshot:
     """Return a snapshot with the wanted collections of facts, or with all.
 
@@ -129,13 +129,13 @@ def _cause(text: str) -> Cause:
     return Cause(text) if text in Cause.__members__.values() else Cause.OTHER
 
 
-def _first(connection: sa.Connection, *conditions: Any, order: Any) -> Stored | None:
+def _first(connection: sa.Connection, *conditions: Any, order: Any) -> StoredSnapshot | None:
     found = _select(connection, *conditions, order=order, limit=1)
     return found[0] if found else None
 
 
 def _select(
     connection: sa.Connection, *conditions: Any, order: Any, limit: int | None = None
-) -> tuple[Stored, ...]:
+) -> tuple[StoredSnapshot, ...]:
     query = sa.select(snapshots).where(*conditions).order_by(order, snapshots.c.id).limit(limit)
-    return tuple(Stored(**row._mapping) for row in connection.execute(query))  # noqa: SLF001 - public, in spite of its name
+    return tuple(StoredSnapshot(**row._mapping) for row in connection.execute(query))  # noqa: SLF001 - public, in spite of its name

@@ -34,7 +34,7 @@ _POSTGRES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where a history is: a file, or a server as libpq's conninfo."""
 
     kind: Literal["file", "server"]
@@ -51,19 +51,19 @@ def default_file() -> Path:
     return platformdirs.user_state_path("pgwatch_wed") / "history.sqlite3"
 
 
-def place(url: str | None) -> Place:
+def place(url: str | None) -> Location:
     """Understand what the user typed: nothing, a path, a URL, or libpq's conninfo."""
     if url is None:
-        return Place("file", str(default_file()))
+        return Location("file", str(default_file()))
     scheme, separator, rest = url.partition("://")
     if not separator:
         is_conninfo = "=" in url and not Path(url).exists()
-        return Place("server", url) if is_conninfo else Place("file", url)
+        return Location("server", url) if is_conninfo else Location("file", url)
     dialect = scheme.partition("+")[0]
     if dialect in ("postgresql", "postgres"):
-        return Place("server", f"postgresql://{rest}")
+        return Location("server", f"postgresql://{rest}")
     if dialect == "sqlite":
-        return Place("file", _sqlite_path(url))
+        return Location("file", _sqlite_path(url))
     raise HistoryError(
         f"a history cannot be kept in {dialect}", "use a path, sqlite:///PATH or postgresql://…"
     )
@@ -98,7 +98,7 @@ def open_store(url: str | None = None, *, must_exist: bool = False) -> "Store":
 class Store:
     """An open history."""
 
-    def __init__(self, where: Place, engine: sqlalchemy.Engine) -> None:
+    def __init__(self, where: Location, engine: sqlalchemy.Engine) -> None:
         self.place = where
         self.engine = engine
 
@@ -148,7 +148,7 @@ def _prepare_file(path: Path, *, must_exist: bool) -> None:
         ) from None
 
 
-def _engine(where: Place) -> sqlalchemy.Engine:
+def _engine(where: Location) -> sqlalchemy.Engine:
     if where.kind == "file":
         url = sqlalchemy.URL.create("sqlite", database=where.value)
         engine = sqlalchemy.create_engine(  # noqa: TID251 - our own history
@@ -187,7 +187,7 @@ def _on_begin(connection: sqlalchemy.Connection) -> None:
 
 
 @contextmanager
-def _explained(where: Place) -> Iterator[None]:
+def _explained(where: Location) -> Iterator[None]:
     """Turn an error of the database into one line and a hint."""
     try:
         yield
@@ -210,7 +210,7 @@ _HINTS = {
 }
 
 
-def _reason(where: Place, error: BaseException) -> HistoryError:
+def _reason(where: Location, error: BaseException) -> HistoryError:
     code = getattr(error, "sqlite_errorname", None) or type(error).__name__
     known = next((hint for name, hint in _HINTS.items() if code.startswith(name)), "")
     return HistoryError(f"the history {where.label} cannot be used: {said(error)}", known)
