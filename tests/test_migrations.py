@@ -672,13 +672,7 @@ def test_pg_upgrade_passes_with_everything_installed(every_pg: servers.Server) -
         before = {
             schema: without_views(objects(host.dsn, schema)) for schema in ("public", "Own Schema")
         }
-        host.stop("/tmp/old", host.old_bin)
-        host.prepare("/tmp/new", host.new_bin, "--no-data-checksums")
-        host.run(
-            f"{host.new_bin}/pg_upgrade -b {host.old_bin} -B {host.new_bin}"
-            " -d /tmp/old -D /tmp/new -U postgres -s /tmp || { tail -n 50 /tmp/new/pg_upgrade_output.d/*/log/*; exit 1; }"
-        )
-        host.start("/tmp/new", host.new_bin)
+        host.upgrade("/tmp/old", "/tmp/new")
         assert int(rows(host.dsn, "show server_version_num")[0][0]) >= 180000
         for schema, objects_ in before.items():
             assert without_views(objects(host.dsn, schema)) == objects_

@@ -48,6 +48,16 @@ class Machine:
         """Stop a cluster."""
         self.run(f"{bin_}/pg_ctl -D {cluster} -w -m fast stop")
 
+    def upgrade(self, old: str, new: str) -> None:
+        """Upgrade a running cluster to the wheel's major and start it."""
+        self.stop(old, self.old_bin)
+        self.prepare(new, self.new_bin, "--no-data-checksums")
+        self.run(
+            f"{self.new_bin}/pg_upgrade -b {self.old_bin} -B {self.new_bin} -d {old} -D {new}"
+            f" -U postgres -s /tmp || {{ tail -n 50 {new}/pg_upgrade_output.d/*/log/*; exit 1; }}"
+        )
+        self.start(new, self.new_bin)
+
     def run(self, script: str) -> str:
         """Run a shell script as postgres."""
         status, output = self.container.exec_run(

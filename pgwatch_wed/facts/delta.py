@@ -71,8 +71,10 @@ def deltas(olds: Iterable[Snapshot], news: Iterable[Snapshot]) -> tuple[Snapshot
     if not before:
         return tuple(news)
     found = []
+    by_name = {s.server.database: s for s in before.values()}
     for new in news:
-        old = before.get(new.server.database_oid)
+        # pg_upgrade to a version before 15 gives databases new oids
+        old = before.get(new.server.database_oid) or by_name.get(new.server.database)
         if old is None and len(before) > 1:
             raise DeltaError(
                 f"there is no older snapshot of database {new.server.database}",
@@ -111,15 +113,36 @@ _ROWS = ("row", "rows")  # a file may say anything
 
 def _since_upgrade(old: Snapshot, new: Snapshot) -> Snapshot:
     """All counters of the new server began with it, and that was after the first snapshot."""
-    begins = max(new.window.begins or old.now, old.now)
-    reason = "the server was upgraded in between, and its counters began anew"
-    facts = ("table_activity", "index_usage", "statements")
-    coverage = tuple(
-        DeltaCoverage(fact, n, n, len(getattr(old, fact)), begins, reason)
-        for fact in facts
-        for n in (len(getattr(new, fact)),)
+    begins = max(filter(None, (new.window.begins, new.proven_window.begins, old.now)))
+    forgotten = new.statements_info[0].stats_reset if new.statements_info else None
+    coverage = (
+        _anew(old, new, "table_activity", begins),
+        _anew(old, new, "index_usage", begins),
+        _anew(old, new, "statements", max(forgotten or begins, begins)),
     )
-    return replace(new, measured_since=begins, delta_coverage=coverage)
+    return replace(
+        new,
+        measured_since=begins,
+        table_activity=_not_reset_alone(new.table_activity, begins),
+        index_usage=_not_reset_alone(new.index_usage, begins),
+        delta_coverage=coverage,
+        missing={**new.missing, **_left_out(coverage)},
+    )
+
+
+def _anew(old: Snapshot, new: Snapshot, fact: str, begins: datetime) -> DeltaCoverage:
+    rows = getattr(new, fact)
+    present = {t.oid for t in new.tables} | new.index_by_oid.keys()
+    # query ids are others, and tell nothing of which statements are gone
+    gone = () if fact == "statements" else (r for r in getattr(old, fact) if r.oid not in present)
+    lost = sum(COUNTERS[fact].counted(row) for row in gone)
+    known = len(rows if fact == "statements" else _not_reset_alone(rows, begins))
+    reason = "the server was upgraded in between, and its counters began anew"
+    return DeltaCoverage(fact, len(rows), known, lost, begins, reason)
+
+
+def _not_reset_alone(rows: tuple[Any, ...], begins: datetime) -> tuple[Any, ...]:
+    return tuple(row for row in rows if not _is_later(row.stats_reset, begins))
 
 
 # --- the epoch of a database's objects ------------------------------------------------------------

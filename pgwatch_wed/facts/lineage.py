@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 
 from pgwatch_wed.errors import DeltaError
-from pgwatch_wed.facts.snapshot import Snapshot
+from pgwatch_wed.facts.snapshot import REPORTED_LATE, Snapshot
 
 
 class Bond(StrEnum):
@@ -59,11 +60,30 @@ def _in_order(old: Snapshot, new: Snapshot) -> None:
 
 
 def _is_upgraded(old: Snapshot, new: Snapshot) -> bool:
-    """Tell whether pg_upgrade came in between: it gives a new identifier and keeps the oids."""
-    if new.server.major <= old.server.major or old.server.database_oid != new.server.database_oid:
+    """Tell whether pg_upgrade came in between: it gives a new identifier and keeps the oids.
+
+    It makes the database anew: one that was there at the time of the first snapshot is another one.
+    """
+    before, after = old.server, new.server
+    if after.major <= before.major or not _is_same_database(old, new):
         return False
-    before = {(t.oid, t.name) for t in old.tables}
-    kept = sum((t.oid, t.name) in before for t in new.tables)
+    born = after.database_created_at
+    if before.system_identifier == after.system_identifier is not None:
+        return False
+    return _keeps(old, new, "oid", "name") and (born is None or born >= old.now - REPORTED_LATE)
+
+
+def _is_same_database(old: Snapshot, new: Snapshot) -> bool:
+    """Tell whether the database may be the same; before 15, pg_upgrade gives it another oid."""
+    before, after = old.server, new.server
+    return before.database_oid == after.database_oid or before.database == after.database
+
+
+def _keeps(old: Snapshot, new: Snapshot, *fields: str) -> bool:
+    """Tell whether most tables are still there, as told by these fields."""
+    what = attrgetter(*fields)
+    before = {what(t) for t in old.tables}
+    kept = sum(what(t) in before for t in new.tables)
     return bool(kept) and kept >= _KEPT * len(before)
 
 
@@ -74,6 +94,12 @@ def _same_data(old: Snapshot, new: Snapshot) -> None:
     ours, theirs = old.server.system_identifier, new.server.system_identifier
     started_together = old.server.started_at == new.server.started_at
     if ours != theirs if ours and theirs else not started_together:
+        if _keeps(old, new, "schema", "name") and _is_same_database(old, new):
+            raise DeltaError(
+                "the two snapshots are of different servers, but the database has the same name and tables: "
+                "if it was dumped and restored, or replicated, its counters began anew",
+                "run without --since; db-analyze diff compares the two by name",
+            )
         raise DeltaError(
             "the two snapshots are of different servers: "
             + (
