@@ -34,7 +34,7 @@ SCHEMA = "pgwatch_wed_history"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Moment(TypeDecorator[datetime]):
+class Instant(TypeDecorator[datetime]):
     """A time with its zone; it is read back in UTC."""
 
     impl = BigInteger
@@ -75,7 +75,7 @@ metadata = MetaData(
 
 
 def _moment(name: str, *, is_key: bool = False, can_lack: bool = False) -> Column[Any]:
-    return Column(name, Moment(), primary_key=is_key, nullable=can_lack)
+    return Column(name, Instant(), primary_key=is_key, nullable=can_lack)
 
 
 def _whole(name: str, *, is_key: bool = False, can_lack: bool = False) -> Column[Any]:
