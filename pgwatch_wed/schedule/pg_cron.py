@@ -1,7 +1,7 @@
 """What pg_cron can do, which is SQL: statistics, and a record of the summary of our functions."""
 
 from pgwatch_wed.quote import ident, literal
-from pgwatch_wed.schedule.tasks import Moment, Timetable
+from pgwatch_wed.schedule.tasks import TimeOfDay, Timetable
 
 _TABLE = "wedsync_performance_history"
 _VIEW = "wedsync_performance_summary"
@@ -79,7 +79,7 @@ def _jobs(plan: Timetable) -> tuple[tuple[str, str, str], ...]:
 
 def _cron(plan: Timetable, minutes: int, weekday: int | None = None) -> str:
     hour, minute = divmod(min(plan.hour * 60 + plan.minute + minutes, 24 * 60 - 1), 60)
-    return Moment(hour, minute, weekday).cron
+    return TimeOfDay(hour, minute, weekday).cron
 
 
 def _schedule(plan: Timetable, name: str, when: str, command: str) -> str:

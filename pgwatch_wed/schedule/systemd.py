@@ -9,7 +9,7 @@ from pgwatch_wed.schedule.tasks import (
     NOT_SCHEDULED,
     STATUS,
     Job,
-    Moment,
+    TimeOfDay,
     Timetable,
     tasks,
 )
@@ -95,7 +95,7 @@ def _plain(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _calendar(at: Moment, zone: str) -> str:
+def _calendar(at: TimeOfDay, zone: str) -> str:
     day = "" if at.weekday is None else f"{DAYS[at.weekday].title()} "
     months = "*" if not at.months else ",".join(f"{month:02}" for month in at.months)
     date = f"*-{months}-{'*' if at.months is None else '01'}"

@@ -23,7 +23,7 @@ STATUS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimeOfDay:
     """When a task runs: every day, on one day of the week, or on the first of some months."""
 
     hour: int
@@ -46,7 +46,7 @@ class Job:
 
     name: str
     purpose: str
-    at: Moment
+    at: TimeOfDay
     args: tuple[str, ...]
     reads_target: bool = True
     program: str = ""
@@ -159,11 +159,11 @@ def _at(
     minutes: int,
     weekday: int | None = None,
     months: tuple[int, ...] | None = None,
-) -> Moment:
+) -> TimeOfDay:
     """Return the time of the first task plus some minutes, on the same day."""
     begun = plan.hour * 60 + plan.minute
     hour, minute = divmod(min(begun + minutes, 24 * 60 - 1), 60)
-    return Moment(hour, minute, weekday, months)
+    return TimeOfDay(hour, minute, weekday, months)
 
 
 def _run(plan: Timetable, folder: str, only: str) -> tuple[str, ...]:
