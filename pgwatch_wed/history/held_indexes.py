@@ -129,9 +129,7 @@ def _renamed(snapshot: Snapshot, table: Table, known: Mapping[str, Any]) -> dict
     return names
 
 
-def _in_tree(
-    snapshot: Snapshot, table: Table, form: IndexForm, known: Mapping[str, Any]
-) -> Status:
+def _in_tree(snapshot: Snapshot, table: Table, form: IndexForm, known: Mapping[str, Any]) -> Status:
     own = _best(snapshot, table, form, known)
     if own is not None and not own.differences and own.index.is_usable:
         oids = (own.index.oid, *_attached(snapshot, own.index))
@@ -248,9 +246,9 @@ def _alike(snapshot: Snapshot, table_oid: int, form: IndexForm) -> list[Index]:
     found = []
     for index in snapshot.indexes_of[table_oid]:
         own = index_forms.read(snapshot.definition_by_oid.get(index.oid, ""))
-        if own is not None and own.is_unique == form.is_unique:
-            if not any(index_forms.differences(form, own, index)):
-                found.append(index)
+        is_like = own is not None and own.is_unique == form.is_unique
+        if is_like and own and not any(index_forms.differences(form, own, index)):
+            found.append(index)
     return found
 
 
@@ -260,7 +258,9 @@ def _same(snapshot: Snapshot, known: Mapping[str, Any]) -> Index | None:
     if found is not None:
         return found
     of_table = snapshot.indexes_of[known["table_oid"]]
-    return next((i for i in of_table if (i.schema, i.name) == (known["schema"], known["name"])), None)
+    return next(
+        (i for i in of_table if (i.schema, i.name) == (known["schema"], known["name"])), None
+    )
 
 
 def rebuilt_state(snapshot: Snapshot, structure: Structure) -> Status:

@@ -1,0 +1,259 @@
+"""Whether advice was applied is told by what is there, on real servers: another name does not matter, other columns do."""
+
+import pytest
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Remedy
+from pgwatch_wed.history import index_forms
+from pgwatch_wed.history.advised_sql import advised
+from pgwatch_wed.history.applied import state_in
+from pgwatch_wed.history.structure import Advised, State, Status, Structure, following
+from pgwatch_wed.target.collect import collect
+from tests.conftest import StartServer
+from tests.psql import psql
+from tests.servers import Server
+
+TABLES = """
+create table orders (id int primary key, customer int, note varchar(40), state text, sum numeric, data jsonb);
+create index orders_sum on orders (sum);
+create index orders_sum_2 on orders (sum);
+create table log (at date, who int) partition by range (at);
+create table log_1 partition of log for values from ('2026-01-01') to ('2027-01-01');
+create table log_2 partition of log for values from ('2027-01-01') to ('2028-01-01');
+insert into orders select g, g % 100, 'n' || g, 'open', g, '{}' from generate_series(1, 5000) g;
+"""
+
+
+def of(sql: str, db: str) -> tuple[Advised, Snapshot]:
+    snapshot = collect(db)
+    return advised((Remedy(sql),), snapshot), snapshot
+
+
+def state(what: Advised, db: str) -> Status:
+    # as the history keeps it
+    structures = [Structure.of_json(s.to_json()) for s in what.structures]
+    return state_in(collect(db), structures)
+
+
+INDEX = "CREATE INDEX CONCURRENTLY orders_customer_idx ON public.orders USING btree (customer);"
+PARTIAL = "CREATE INDEX x ON orders (customer, lower(note)) INCLUDE (sum) WHERE state IN ('open', 'new') AND note <> 'x';"
+
+
+@pytest.mark.parametrize(
+    ("advice", "done", "expected", "detail"),
+    [
+        (INDEX, "create index other on orders (customer)", State.APPLIED, "as public.other"),
+        (INDEX, "create index other on orders (customer desc)", State.APPLIED, ""),
+        (INDEX, "create unique index other on orders (customer, id)", State.PARTLY, "other columns"),
+        (INDEX, "create index other on orders (customer) include (sum)", State.PARTLY, "INCLUDE"),
+        (INDEX, "create index other on orders (customer) where sum > 5", State.PARTLY, "predicate"),
+        (INDEX, "create index other on orders using hash (customer)", State.PARTLY, "hash"),
+        (INDEX, "create index other on orders (state)", State.ABSENT, ""),
+        (
+            INDEX,
+            "create index other on orders (customer);update pg_index set indisvalid = false where indexrelid = 'other'::regclass",
+            State.PARTLY,
+            "INVALID",
+        ),
+        (
+            INDEX,
+            "create index other on orders (customer); reindex index concurrently other;alter table orders rename to bookings; alter table bookings rename customer to who",
+            State.APPLIED,
+            "bookings, which was public.orders",
+        ),
+        (
+            INDEX,
+            "drop table orders; create table orders (x int, customer int);create index on orders (customer)",
+            State.APPLIED,
+            "",
+        ),
+        (INDEX, "drop table orders", State.GONE, "no longer there"),
+        (INDEX, "alter table orders drop column customer", State.GONE, "column"),
+        (
+            PARTIAL,
+            "create index other on orders (customer, lower(note)) include (sum) where note <> 'x' and state in ('new', 'open')",
+            State.APPLIED,
+            "",
+        ),
+        (
+            PARTIAL,
+            "create index other on orders (customer, lower(note)) include (sum) where state in ('new')",
+            State.PARTLY,
+            "another predicate",
+        ),
+        (
+            "CREATE INDEX x ON orders (customer, sum DESC)",
+            "create index other on orders (customer, sum)",
+            State.PARTLY,
+            "sort order",
+        ),
+        (
+            "CREATE INDEX x ON orders (customer, sum DESC)",
+            "create index other on orders (customer desc, sum)",
+            State.APPLIED,
+            "",
+        ),
+        (
+            "CREATE INDEX x ON orders USING gin (data jsonb_ops)",
+            "create index other on orders using gin (data)",
+            State.APPLIED,
+            "",
+        ),
+        (
+            "CREATE INDEX x ON orders USING gin (data)",
+            "create index other on orders using gin (data jsonb_path_ops)",
+            State.PARTLY,
+            "operator class",
+        ),
+        (
+            "CREATE INDEX x ON ONLY log (who); CREATE INDEX CONCURRENTLY y ON log_1 (who);ALTER INDEX x ATTACH PARTITION y;",
+            "create index on log_1 (who)",
+            State.PARTLY,
+            "on 1 of 2 partitions",
+        ),
+        (
+            "CREATE INDEX x ON ONLY log (who);",
+            "create index on log_1 (who); create index on log_2 (who)",
+            State.PARTLY,
+            "not on the partitioned table",
+        ),
+        (
+            "CREATE INDEX x ON ONLY log (who); CREATE INDEX CONCURRENTLY y ON log_1 (who);",
+            "create index on log (who)",
+            State.APPLIED,
+            "",
+        ),
+        (
+            "DROP INDEX CONCURRENTLY orders_sum;",
+            "reindex index concurrently orders_sum; alter index orders_sum rename to z",
+            State.ABSENT,
+            "",
+        ),
+        ("DROP INDEX orders_sum;", "drop index orders_sum", State.APPLIED, ""),
+        ("DROP INDEX orders_sum;", "drop index orders_sum_2", State.APPLIED, "copy was dropped"),
+        (
+            "DROP INDEX orders_sum;",
+            "drop index orders_sum; create index w on orders (sum)",
+            State.ABSENT,
+            "created again",
+        ),
+        ("ALTER TABLE orders SET (fillfactor = 80)", "alter table orders set (fillfactor = 80)", State.APPLIED, ""),
+        ("ALTER TABLE orders SET (fillfactor = 80)", "alter table orders set (fillfactor = 90)", State.PARTLY, "90"),
+        ("ANALYZE orders", "analyze orders", State.APPLIED, ""),
+        ("VACUUM (ANALYZE) orders", "analyze orders", State.ABSENT, ""),
+        (
+            "ALTER TABLE orders ALTER COLUMN id TYPE bigint",
+            "alter table orders alter column id type bigint",
+            State.APPLIED,
+            "",
+        ),
+        (
+            "ALTER TABLE orders ALTER COLUMN state SET STATISTICS 500; ANALYZE orders;",
+            "alter table orders alter column state set statistics 400",
+            State.PARTLY,
+            "400 instead of 500",
+        ),
+        (
+            "CREATE STATISTICS a (ndistinct) ON customer, state FROM orders; ANALYZE orders;",
+            "create statistics b on state, customer from orders; analyze orders",
+            State.APPLIED,
+            "",
+        ),
+        ("CREATE EXTENSION citext", "create extension citext", State.APPLIED, ""),
+    ],
+)  # fmt: skip
+def test_structures_are_found_whatever_they_are_called(
+    db: str, advice: str, done: str, expected: State, detail: str
+) -> None:
+    psql(db, TABLES)
+    what, now = of(advice, db)
+    assert what.structures
+    assert not what.not_followed
+    assert state_in(now, what.structures).state is State.ABSENT
+    for statement in done.split(";"):
+        psql(db, statement)
+    found = state(what, db)
+    assert found.state is expected, found
+    assert detail in found.detail
+
+
+def test_an_index_that_was_there_is_not_half_of_the_one_advised(db: str) -> None:
+    psql(db, TABLES + "create index old on orders (customer) where sum > 5")
+    what, now = of(INDEX, db)
+    assert state_in(now, what.structures).state is State.ABSENT
+    psql(db, "reindex index concurrently old")
+    assert state(what, db).state is State.ABSENT
+
+
+def test_what_is_built_and_dropped_again_is_undone(db: str) -> None:
+    psql(db, TABLES)
+    what, now = of(INDEX, db)
+    assert following(State.ABSENT, state_in(now, what.structures)).state is State.ABSENT
+    psql(db, "create index other on orders (customer)")
+    there = following(State.ABSENT, state(what, db))
+    psql(db, "drop index other")
+    gone = following(there.state, state(what, db))
+    assert gone.state is State.UNDONE
+    assert following(gone.state, state(what, db)).state is State.UNDONE
+    psql(db, "create index third on orders (customer)")
+    assert following(gone.state, state(what, db)).state is State.APPLIED
+
+
+def test_settings_for_some_are_not_those_of_the_server(start_pg: StartServer) -> None:
+    server: Server = start_pg({})
+    db = server.dsn("postgres")
+    what, _ = of("ALTER SYSTEM SET random_page_cost = 1.1;\nSELECT pg_reload_conf();", db)
+    shared, _ = of("ALTER SYSTEM SET max_connections = 123;", db)
+    role, _ = of("ALTER ROLE postgres SET work_mem = '64MB';", db)
+    assert state(what, db).state is State.ABSENT
+    psql(db, "alter database postgres set random_page_cost = 1.1")
+    some = state(what, db)
+    assert some.state is State.PARTLY
+    assert some.detail == "only for database postgres, not for the server"
+    psql(db, "alter database postgres reset random_page_cost")
+    psql(db, "alter system set random_page_cost = 2")
+    psql(db, "alter system set max_connections = 123")
+    psql(db, "alter system set work_mem = '32MB'")
+    psql(db, "select pg_reload_conf(), pg_sleep(0.3)")
+    assert "random_page_cost = 2 instead of 1.1" in state(what, db).detail
+    waits = state(shared, db)
+    assert (waits.state, waits.detail) == (State.PARTLY, "a change of it waits for a restart")
+    assert state(role, db).state is State.ABSENT
+    psql(db, "alter system set work_mem = '65536kB'")
+    psql(db, "select pg_reload_conf(), pg_sleep(0.3)")
+    assert state(role, db) == Status(State.APPLIED, "set for the whole server")
+
+
+def test_what_cannot_be_followed_is_said() -> None:
+    snapshot = Snapshot("0", None)  # type: ignore[arg-type]
+    for sql, why in (
+        ("DO $$ begin end $$;", "DO is not followed"),
+        ("GRANT pg_monitor TO me;", "GRANT ROLE is not followed"),
+        ("SELECT pg_terminate_backend(5);", "pg_terminate_backend() leaves nothing behind"),
+        ("DROP INDEX nothing;", "nothing was not among the facts"),
+    ):
+        what = advised((Remedy(sql),), snapshot)
+        assert not what.can_be_followed
+        assert why in what.not_followed[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("(a) where b between 1 and 5", "(a) WHERE ((b >= 1) AND (b <= 5))"),
+        ("(lower(a))", "USING btree (lower((a)::text))"),
+        ("(a) where b like 'x%'", "(a) WHERE (b ~~ 'x%'::text)"),
+        ("(a) where b > -1", "(a) WHERE (b > '-1'::integer)"),
+        ("(date_trunc('day', a))", "(date_trunc('day'::text, a))"),
+        ("((a->>'x'))", "((a ->> 'x'::text))"),
+        ("(a) where not c and d is null", "(a) WHERE ((d IS NULL) AND (NOT c))"),
+    ],
+)
+def test_spellings_of_one_index_are_equal(one: str, other: str) -> None:
+    left, right = (index_forms.read(f"create index on t {text}") for text in (one, other))
+    assert left == right
+
+
+def test_a_cast_of_a_key_is_another_key() -> None:
+    left, right = (index_forms.read(f"create index on t {t}") for t in ("(a)", "((a::date))"))
+    assert left != right
