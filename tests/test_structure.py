@@ -7,7 +7,7 @@ from pgwatch_wed.findings import Remedy
 from pgwatch_wed.history import index_forms
 from pgwatch_wed.history.advised_sql import advised
 from pgwatch_wed.history.applied import state_in
-from pgwatch_wed.history.structure import Advised, State, Status, Structure, following
+from pgwatch_wed.history.structure import Advised, AppliedState, Status, Structure, following
 from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.psql import psql
@@ -42,134 +42,134 @@ PARTIAL = "CREATE INDEX x ON orders (customer, lower(note)) INCLUDE (sum) WHERE 
 @pytest.mark.parametrize(
     ("advice", "done", "expected", "detail"),
     [
-        (INDEX, "create index other on orders (customer)", State.APPLIED, "as public.other"),
-        (INDEX, "create index other on orders (customer desc)", State.APPLIED, ""),
-        (INDEX, "create unique index other on orders (customer, id)", State.PARTLY, "other columns"),
-        (INDEX, "create index other on orders (customer) include (sum)", State.PARTLY, "INCLUDE"),
-        (INDEX, "create index other on orders (customer) where sum > 5", State.PARTLY, "predicate"),
-        (INDEX, "create index other on orders using hash (customer)", State.PARTLY, "hash"),
-        (INDEX, "create index other on orders (state)", State.ABSENT, ""),
+        (INDEX, "create index other on orders (customer)", AppliedState.APPLIED, "as public.other"),
+        (INDEX, "create index other on orders (customer desc)", AppliedState.APPLIED, ""),
+        (INDEX, "create unique index other on orders (customer, id)", AppliedState.PARTLY, "other columns"),
+        (INDEX, "create index other on orders (customer) include (sum)", AppliedState.PARTLY, "INCLUDE"),
+        (INDEX, "create index other on orders (customer) where sum > 5", AppliedState.PARTLY, "predicate"),
+        (INDEX, "create index other on orders using hash (customer)", AppliedState.PARTLY, "hash"),
+        (INDEX, "create index other on orders (state)", AppliedState.ABSENT, ""),
         (
             INDEX,
             "create index other on orders (customer);update pg_index set indisvalid = false where indexrelid = 'other'::regclass",
-            State.PARTLY,
+            AppliedState.PARTLY,
             "INVALID",
         ),
         (
             INDEX,
             "create index other on orders (customer); reindex index concurrently other;alter table orders rename to bookings; alter table bookings rename customer to who",
-            State.APPLIED,
+            AppliedState.APPLIED,
             "bookings, which was public.orders",
         ),
         (
             INDEX,
             "drop table orders; create table orders (x int, customer int);create index on orders (customer)",
-            State.APPLIED,
+            AppliedState.APPLIED,
             "",
         ),
-        (INDEX, "drop table orders", State.GONE, "no longer there"),
-        (INDEX, "alter table orders drop column customer", State.GONE, "column"),
+        (INDEX, "drop table orders", AppliedState.GONE, "no longer there"),
+        (INDEX, "alter table orders drop column customer", AppliedState.GONE, "column"),
         (
             PARTIAL,
             "create index other on orders (customer, lower(note)) include (sum) where note <> 'x' and state in ('new', 'open')",
-            State.APPLIED,
+            AppliedState.APPLIED,
             "",
         ),
         (
             PARTIAL,
             "create index other on orders (customer, lower(note)) include (sum) where state in ('new')",
-            State.PARTLY,
+            AppliedState.PARTLY,
             "another predicate",
         ),
         (
             "CREATE INDEX x ON orders (customer, sum DESC)",
             "create index other on orders (customer, sum)",
-            State.PARTLY,
+            AppliedState.PARTLY,
             "sort order",
         ),
         (
             "CREATE INDEX x ON orders (customer, sum DESC)",
             "create index other on orders (customer desc, sum)",
-            State.APPLIED,
+            AppliedState.APPLIED,
             "",
         ),
         (
             "CREATE INDEX x ON orders USING gin (data jsonb_ops)",
             "create index other on orders using gin (data)",
-            State.APPLIED,
+            AppliedState.APPLIED,
             "",
         ),
         (
             "CREATE INDEX x ON orders USING gin (data)",
             "create index other on orders using gin (data jsonb_path_ops)",
-            State.PARTLY,
+            AppliedState.PARTLY,
             "operator class",
         ),
         (
             "CREATE INDEX x ON ONLY log (who); CREATE INDEX CONCURRENTLY y ON log_1 (who);ALTER INDEX x ATTACH PARTITION y;",
             "create index on log_1 (who)",
-            State.PARTLY,
+            AppliedState.PARTLY,
             "on 1 of 2 partitions",
         ),
         (
             "CREATE INDEX x ON ONLY log (who);",
             "create index on log_1 (who); create index on log_2 (who)",
-            State.PARTLY,
+            AppliedState.PARTLY,
             "not on the partitioned table",
         ),
         (
             "CREATE INDEX x ON ONLY log (who); CREATE INDEX CONCURRENTLY y ON log_1 (who);",
             "create index on log (who)",
-            State.APPLIED,
+            AppliedState.APPLIED,
             "",
         ),
         (
             "DROP INDEX CONCURRENTLY orders_sum;",
             "reindex index concurrently orders_sum; alter index orders_sum rename to z",
-            State.ABSENT,
+            AppliedState.ABSENT,
             "",
         ),
-        ("DROP INDEX orders_sum;", "drop index orders_sum", State.APPLIED, ""),
-        ("DROP INDEX orders_sum;", "drop index orders_sum_2", State.APPLIED, "copy was dropped"),
+        ("DROP INDEX orders_sum;", "drop index orders_sum", AppliedState.APPLIED, ""),
+        ("DROP INDEX orders_sum;", "drop index orders_sum_2", AppliedState.APPLIED, "copy was dropped"),
         (
             "DROP INDEX orders_sum;",
             "drop index orders_sum; create index w on orders (sum)",
-            State.ABSENT,
+            AppliedState.ABSENT,
             "created again",
         ),
-        ("ALTER TABLE orders SET (fillfactor = 80)", "alter table orders set (fillfactor = 80)", State.APPLIED, ""),
-        ("ALTER TABLE orders SET (fillfactor = 80)", "alter table orders set (fillfactor = 90)", State.PARTLY, "90"),
-        ("ANALYZE orders", "analyze orders", State.APPLIED, ""),
-        ("VACUUM (ANALYZE) orders", "analyze orders", State.ABSENT, ""),
+        ("ALTER TABLE orders SET (fillfactor = 80)", "alter table orders set (fillfactor = 80)", AppliedState.APPLIED, ""),
+        ("ALTER TABLE orders SET (fillfactor = 80)", "alter table orders set (fillfactor = 90)", AppliedState.PARTLY, "90"),
+        ("ANALYZE orders", "analyze orders", AppliedState.APPLIED, ""),
+        ("VACUUM (ANALYZE) orders", "analyze orders", AppliedState.ABSENT, ""),
         (
             "ALTER TABLE orders ALTER COLUMN id TYPE bigint",
             "alter table orders alter column id type bigint",
-            State.APPLIED,
+            AppliedState.APPLIED,
             "",
         ),
         (
             "ALTER TABLE orders ALTER COLUMN state SET STATISTICS 500; ANALYZE orders;",
             "alter table orders alter column state set statistics 400",
-            State.PARTLY,
+            AppliedState.PARTLY,
             "400 instead of 500",
         ),
         (
             "CREATE STATISTICS a (ndistinct) ON customer, state FROM orders; ANALYZE orders;",
             "create statistics b on state, customer from orders; analyze orders",
-            State.APPLIED,
+            AppliedState.APPLIED,
             "",
         ),
-        ("CREATE EXTENSION citext", "create extension citext", State.APPLIED, ""),
+        ("CREATE EXTENSION citext", "create extension citext", AppliedState.APPLIED, ""),
     ],
 )  # fmt: skip
 def test_structures_are_found_whatever_they_are_called(
-    db: str, advice: str, done: str, expected: State, detail: str
+    db: str, advice: str, done: str, expected: AppliedState, detail: str
 ) -> None:
     psql(db, TABLES)
     what, now = of(advice, db)
     assert what.structures
     assert not what.not_followed
-    assert state_in(now, what.structures).state is State.ABSENT
+    assert state_in(now, what.structures).state is AppliedState.ABSENT
     for statement in done.split(";"):
         psql(db, statement)
     found = state(what, db)
@@ -180,23 +180,25 @@ def test_structures_are_found_whatever_they_are_called(
 def test_an_index_that_was_there_is_not_half_of_the_one_advised(db: str) -> None:
     psql(db, TABLES + "create index old on orders (customer) where sum > 5")
     what, now = of(INDEX, db)
-    assert state_in(now, what.structures).state is State.ABSENT
+    assert state_in(now, what.structures).state is AppliedState.ABSENT
     psql(db, "reindex index concurrently old")
-    assert state(what, db).state is State.ABSENT
+    assert state(what, db).state is AppliedState.ABSENT
 
 
 def test_what_is_built_and_dropped_again_is_undone(db: str) -> None:
     psql(db, TABLES)
     what, now = of(INDEX, db)
-    assert following(State.ABSENT, state_in(now, what.structures)).state is State.ABSENT
+    assert (
+        following(AppliedState.ABSENT, state_in(now, what.structures)).state is AppliedState.ABSENT
+    )
     psql(db, "create index other on orders (customer)")
-    there = following(State.ABSENT, state(what, db))
+    there = following(AppliedState.ABSENT, state(what, db))
     psql(db, "drop index other")
     gone = following(there.state, state(what, db))
-    assert gone.state is State.UNDONE
-    assert following(gone.state, state(what, db)).state is State.UNDONE
+    assert gone.state is AppliedState.UNDONE
+    assert following(gone.state, state(what, db)).state is AppliedState.UNDONE
     psql(db, "create index third on orders (customer)")
-    assert following(gone.state, state(what, db)).state is State.APPLIED
+    assert following(gone.state, state(what, db)).state is AppliedState.APPLIED
 
 
 def test_settings_for_some_are_not_those_of_the_server(start_pg: StartServer) -> None:
@@ -205,10 +207,10 @@ def test_settings_for_some_are_not_those_of_the_server(start_pg: StartServer) ->
     what, _ = of("ALTER SYSTEM SET random_page_cost = 1.1;\nSELECT pg_reload_conf();", db)
     shared, _ = of("ALTER SYSTEM SET max_connections = 123;", db)
     role, _ = of("ALTER ROLE postgres SET work_mem = '64MB';", db)
-    assert state(what, db).state is State.ABSENT
+    assert state(what, db).state is AppliedState.ABSENT
     psql(db, "alter database postgres set random_page_cost = 1.1")
     some = state(what, db)
-    assert some.state is State.PARTLY
+    assert some.state is AppliedState.PARTLY
     assert some.detail == "only for database postgres, not for the server"
     psql(db, "alter database postgres reset random_page_cost")
     psql(db, "alter system set random_page_cost = 2")
@@ -217,11 +219,14 @@ def test_settings_for_some_are_not_those_of_the_server(start_pg: StartServer) ->
     psql(db, "select pg_reload_conf(), pg_sleep(0.3)")
     assert "random_page_cost = 2 instead of 1.1" in state(what, db).detail
     waits = state(shared, db)
-    assert (waits.state, waits.detail) == (State.PARTLY, "a change of it waits for a restart")
-    assert state(role, db).state is State.ABSENT
+    assert (waits.state, waits.detail) == (
+        AppliedState.PARTLY,
+        "a change of it waits for a restart",
+    )
+    assert state(role, db).state is AppliedState.ABSENT
     psql(db, "alter system set work_mem = '65536kB'")
     psql(db, "select pg_reload_conf(), pg_sleep(0.3)")
-    assert state(role, db) == Status(State.APPLIED, "set for the whole server")
+    assert state(role, db) == Status(AppliedState.APPLIED, "set for the whole server")
 
 
 def test_what_cannot_be_followed_is_said() -> None:

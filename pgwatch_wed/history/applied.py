@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import held_indexes, held_objects, held_settings
-from pgwatch_wed.history.structure import State, Status, Structure, together
+from pgwatch_wed.history.structure import AppliedState, Status, Structure, together
 
 _STATES: dict[str, Callable[[Snapshot, Structure], Status]] = {
     "index": held_indexes.index_state,
@@ -37,5 +37,7 @@ def state_in(snapshot: Snapshot, structures: Iterable[Structure]) -> Status:
 def _state(snapshot: Snapshot, structure: Structure) -> Status:
     look = _STATES.get(structure.kind)
     if look is None:  # written by a later version
-        return Status(State.UNKNOWN, f"this version does not know how to follow {structure.label}")
+        return Status(
+            AppliedState.UNKNOWN, f"this version does not know how to follow {structure.label}"
+        )
     return look(snapshot, structure)

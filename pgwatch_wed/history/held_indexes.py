@@ -7,7 +7,7 @@ from typing import Any
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.history import index_forms
 from pgwatch_wed.history.index_forms import IndexForm
-from pgwatch_wed.history.structure import State, Status, Structure
+from pgwatch_wed.history.structure import AppliedState, Status, Structure
 from pgwatch_wed.quote import ident
 from pgwatch_wed.units import count
 
@@ -97,19 +97,19 @@ def index_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether an index of this structure is there, whatever its name."""
     lacking = snapshot.missing.get("indexes") or snapshot.missing.get("index_definitions")
     if lacking is not None:
-        return Status(State.UNKNOWN, lacking.reason)
+        return Status(AppliedState.UNKNOWN, lacking.reason)
     known = structure.known
     table = table_of(snapshot, known)
     if table is None:
         return Status(
-            State.GONE, f"the table {known['schema']}.{known['table']} is no longer there"
+            AppliedState.GONE, f"the table {known['schema']}.{known['table']} is no longer there"
         )
     renamed = _renamed(snapshot, table, known)
     if renamed is None:
-        return Status(State.GONE, "a column of it is no longer there")
+        return Status(AppliedState.GONE, "a column of it is no longer there")
     form = index_forms.read(known["ddl"], renamed)
     if form is None:
-        return Status(State.UNKNOWN, "its definition cannot be read")
+        return Status(AppliedState.UNKNOWN, "its definition cannot be read")
     return _in_tree(snapshot, table, form, known)
 
 
@@ -133,12 +133,12 @@ def _in_tree(snapshot: Snapshot, table: Table, form: IndexForm, known: Mapping[s
     own = _best(snapshot, table, form, known)
     if own is not None and not own.differences and own.index.is_usable:
         oids = (own.index.oid, *_attached(snapshot, own.index))
-        return Status(State.APPLIED, _named(own.index, table, known), oids)
+        return Status(AppliedState.APPLIED, _named(own.index, table, known), oids)
     parts = [_best(snapshot, part, form, known) for part in _leaves(snapshot, table)]
     there = [f for f in parts if f is not None and not f.differences and f.index.is_usable]
     if there:
         return _on_partitions(own, there, len(parts))
-    return _other(own) if own is not None else Status(State.ABSENT)
+    return _other(own) if own is not None else Status(AppliedState.ABSENT)
 
 
 def _on_partitions(own: _Found | None, there: list[_Found], partitions: int) -> Status:
@@ -149,7 +149,7 @@ def _on_partitions(own: _Found | None, there: list[_Found], partitions: int) -> 
         detail = "on all partitions, but the index of the partitioned table is INVALID"
     else:
         detail = "on all partitions, but not on the partitioned table: new partitions will lack it"
-    return Status(State.PARTLY, detail, oids)
+    return Status(AppliedState.PARTLY, detail, oids)
 
 
 def _other(own: _Found) -> Status:
@@ -157,8 +157,8 @@ def _other(own: _Found) -> Status:
     if own.index.is_usable or own.differences:
         detail = f"{name}: {', '.join(own.differences)}"
         broken = "" if own.index.is_usable else ", INVALID"
-        return Status(State.PARTLY, f"{detail}{broken}", (own.index.oid,))
-    return Status(State.PARTLY, f"{name} is INVALID: the build failed or is not finished")
+        return Status(AppliedState.PARTLY, f"{detail}{broken}", (own.index.oid,))
+    return Status(AppliedState.PARTLY, f"{name} is INVALID: the build failed or is not finished")
 
 
 def _named(index: Index, table: Table, known: Mapping[str, Any]) -> str:
@@ -227,7 +227,7 @@ def _attached(snapshot: Snapshot, index: Index) -> Iterator[int]:
 def dropped_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether an index is gone, or another one that was equal to it."""
     if "indexes" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["indexes"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["indexes"].reason)
     known = structure.known
     same = _same(snapshot, known)
     form = index_forms.read(known["ddl"]) if known["ddl"] else None
@@ -235,11 +235,13 @@ def dropped_state(snapshot: Snapshot, structure: Structure) -> Status:
     if form is not None and before:
         alike = _alike(snapshot, known["table_oid"], form)
         if len(alike) < before:
-            return Status(State.APPLIED, "" if same is None else "its copy was dropped instead")
+            return Status(
+                AppliedState.APPLIED, "" if same is None else "its copy was dropped instead"
+            )
         if same is None:
             kept = ident(alike[0].schema, alike[0].name)
-            return Status(State.ABSENT, f"the same index was created again, as {kept}")
-    return Status(State.APPLIED) if same is None else Status(State.ABSENT)
+            return Status(AppliedState.ABSENT, f"the same index was created again, as {kept}")
+    return Status(AppliedState.APPLIED) if same is None else Status(AppliedState.ABSENT)
 
 
 def _alike(snapshot: Snapshot, table_oid: int, form: IndexForm) -> list[Index]:
@@ -266,16 +268,16 @@ def _same(snapshot: Snapshot, known: Mapping[str, Any]) -> Index | None:
 def rebuilt_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether an index was rebuilt: it became valid, is smaller, or has another oid under its name."""
     if "indexes" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["indexes"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["indexes"].reason)
     known = structure.known
     index = _same(snapshot, known)
     if index is None:
-        return Status(State.GONE, "the index is no longer there")
+        return Status(AppliedState.GONE, "the index is no longer there")
     if not known["was_valid"]:
-        return Status(State.APPLIED if index.is_usable else State.ABSENT)
+        return Status(AppliedState.APPLIED if index.is_usable else AppliedState.ABSENT)
     if index.oid != known["oid"] or index.pages < known["pages"] * (1 - _SMALLER):
-        return Status(State.APPLIED, oids=(index.oid,))
+        return Status(AppliedState.APPLIED, oids=(index.oid,))
     stale = {c.name for c in snapshot.collation_versions if index.oid in c.index_oids}
     if known["collations"] and not stale.intersection(known["collations"]):
-        return Status(State.APPLIED, oids=(index.oid,))
-    return Status(State.ABSENT)
+        return Status(AppliedState.APPLIED, oids=(index.oid,))
+    return Status(AppliedState.ABSENT)

@@ -6,11 +6,11 @@ from typing import Any
 
 from pgwatch_wed.facts import Constraint, Snapshot, Table
 from pgwatch_wed.history.held_indexes import table_of
-from pgwatch_wed.history.structure import State, Status, Structure
+from pgwatch_wed.history.structure import AppliedState, Status, Structure
 
-_THERE = Status(State.APPLIED)
-_NOT = Status(State.ABSENT)
-_NO_TABLE = Status(State.GONE, "the table is no longer there")
+_THERE = Status(AppliedState.APPLIED)
+_NOT = Status(AppliedState.ABSENT)
+_NO_TABLE = Status(AppliedState.GONE, "the table is no longer there")
 
 
 def _is(condition: object) -> Status:
@@ -46,7 +46,7 @@ def constraint(
 def constraint_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a constraint is as advised, by its oid or name."""
     if "constraints" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["constraints"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["constraints"].reason)
     known = structure.known
     table = table_of(snapshot, known)
     if table is None:
@@ -73,7 +73,7 @@ def _constraint(snapshot: Snapshot, table: Table, known: Mapping[str, Any]) -> C
 def domain_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a constraint of a domain was validated: only others are among the facts."""
     if "domain_constraints" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["domain_constraints"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["domain_constraints"].reason)
     known = structure.known
     wanted = (known["schema"], known["domain"], known["name"])
     same = (c for c in snapshot.domain_constraints if (c.schema, c.domain, c.name) == wanted)
@@ -86,7 +86,7 @@ def domain_state(snapshot: Snapshot, structure: Structure) -> Status:
 def column_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a column has the type, statistics target or number of values that was advised."""
     if "columns" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["columns"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["columns"].reason)
     known = structure.known
     table = table_of(snapshot, known)
     if table is None:
@@ -99,18 +99,18 @@ def column_state(snapshot: Snapshot, structure: Structure) -> Status:
         None,
     )
     if own is None:
-        return Status(State.GONE, "the column is no longer there")
+        return Status(AppliedState.GONE, "the column is no longer there")
     now = str(getattr(own, known["aspect"]))
     if now == known["value"]:
         return _THERE
     changed = now != known["before"]
-    return Status(State.PARTLY, f"{now} instead of {known['value']}") if changed else _NOT
+    return Status(AppliedState.PARTLY, f"{now} instead of {known['value']}") if changed else _NOT
 
 
 def replica_identity_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a table has the replica identity that was advised."""
     if "tables" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["tables"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["tables"].reason)
     table = table_of(snapshot, structure.known)
     if table is None:
         return _NO_TABLE
@@ -118,7 +118,7 @@ def replica_identity_state(snapshot: Snapshot, structure: Structure) -> Status:
     if own == wanted:
         return _THERE
     before = structure.known["before"]
-    return Status(State.PARTLY, "another replica identity") if own != before else _NOT
+    return Status(AppliedState.PARTLY, "another replica identity") if own != before else _NOT
 
 
 # Statistics objects, sequences, extensions, slots, prepared transactions
@@ -130,7 +130,7 @@ _KINDS = {"ndistinct": "d", "dependencies": "f", "mcv": "m"}  # as in pg_statist
 def statistics_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether extended statistics on these columns exist, whatever their name."""
     if "extended_statistics" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["extended_statistics"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["extended_statistics"].reason)
     known = structure.known
     table = table_of(snapshot, known)
     if table is None:
@@ -141,18 +141,18 @@ def statistics_state(snapshot: Snapshot, structure: Structure) -> Status:
     for own in here:
         if wanted <= set(own.columns) and {_KINDS[k] for k in known["kinds"]} <= set(own.kinds):
             built = own.is_built is not False
-            return _THERE if built else Status(State.PARTLY, "no ANALYZE has run since")
+            return _THERE if built else Status(AppliedState.PARTLY, "no ANALYZE has run since")
     return _NOT
 
 
 def sequence_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a sequence has another end than it had."""
     if "sequences" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["sequences"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["sequences"].reason)
     known = structure.known
     own = next((s for s in snapshot.sequences if s.oid == known["oid"]), None)
     if own is None:
-        return Status(State.GONE, "the sequence is no longer there")
+        return Status(AppliedState.GONE, "the sequence is no longer there")
     now = abs(own.max_value if own.increment > 0 else own.min_value)
     return _is(now > known["end"])
 
@@ -160,7 +160,7 @@ def sequence_state(snapshot: Snapshot, structure: Structure) -> Status:
 def extension_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether an extension is installed, or has another version than before."""
     if "extensions" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["extensions"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["extensions"].reason)
     own = snapshot.extension(structure.known["name"])
     before = structure.known["before"]
     return _is(own is not None and own.installed_version != before)
@@ -169,21 +169,21 @@ def extension_state(snapshot: Snapshot, structure: Structure) -> Status:
 def slot_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a replication slot is gone."""
     if "slots" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["slots"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["slots"].reason)
     return _is(all(s.name != structure.known["name"] for s in snapshot.slots))
 
 
 def prepared_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a prepared transaction has ended."""
     if "prepared_transactions" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["prepared_transactions"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["prepared_transactions"].reason)
     return _is(all(p.gid != structure.known["gid"] for p in snapshot.prepared_transactions))
 
 
 def collation_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether the recorded version of a collation is that of the library again."""
     if "collation_versions" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["collation_versions"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["collation_versions"].reason)
     return _is(all(c.name not in structure.known["names"] for c in snapshot.collation_versions))
 
 
@@ -202,12 +202,14 @@ def maintained_state(snapshot: Snapshot, structure: Structure) -> Status:
     activity = snapshot.activity_by_oid.get(table.oid)
     if activity is None:
         lacking = snapshot.missing.get("table_activity")
-        return Status(State.UNKNOWN, lacking.reason if lacking else "it has no counters")
+        return Status(AppliedState.UNKNOWN, lacking.reason if lacking else "it has no counters")
     since = datetime.fromisoformat(known["since"])
     for names, note in ((_MANUAL, ""), (_AUTO, "by autovacuum")):
         moment = getattr(activity, names[known["what"]])
         if moment is not None and moment > since:
-            return Status(State.APPLIED, " ".join(filter(None, (f"{moment:%Y-%m-%d %H:%M}", note))))
+            return Status(
+                AppliedState.APPLIED, " ".join(filter(None, (f"{moment:%Y-%m-%d %H:%M}", note)))
+            )
     return _NOT
 
 
@@ -215,13 +217,13 @@ def frozen_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether the oldest transaction id of the database is younger than it was."""
     database = snapshot.database
     if database is None:
-        return Status(State.UNKNOWN, "the age of the database is not known")
+        return Status(AppliedState.UNKNOWN, "the age of the database is not known")
     return _is(database.xid_age_xids < structure.known["age"])
 
 
 def shrunk_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a table became smaller: it was rewritten."""
     if "tables" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["tables"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["tables"].reason)
     table = table_of(snapshot, structure.known)
     return _NO_TABLE if table is None else _is(table.pages < 0.9 * structure.known["pages"])

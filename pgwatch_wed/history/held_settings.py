@@ -5,7 +5,7 @@ from typing import Any
 
 from pgwatch_wed.facts import RoleSetting, Setting, Snapshot
 from pgwatch_wed.history.held_indexes import table_of
-from pgwatch_wed.history.structure import State, Status, Structure
+from pgwatch_wed.history.structure import AppliedState, Status, Structure
 from pgwatch_wed.units import read_size, read_span, setting_factor
 
 _TRUE = frozenset({"on", "true", "yes", "1", "t", "y"})
@@ -40,23 +40,23 @@ def server_state(snapshot: Snapshot, structure: Structure) -> Status:
     if setting is None:
         lacking = snapshot.missing.get("settings")
         reason = lacking.reason if lacking else f"this role cannot see {name}"
-        return Status(State.UNKNOWN, reason)
+        return Status(AppliedState.UNKNOWN, reason)
     is_ours = _is_of_some(snapshot, setting)
     if not is_ours:
         found = _compared(setting, setting.setting, known)
-        if found.state is not State.ABSENT:
+        if found.state is not AppliedState.ABSENT:
             return found
     if setting.pending_restart and not known.get("was_pending"):
-        return Status(State.PARTLY, "a change of it waits for a restart")
+        return Status(AppliedState.PARTLY, "a change of it waits for a restart")
     for own in snapshot.role_settings:
         if own.name == name and value is not None and is_same(setting, own.value, value):
-            return Status(State.PARTLY, f"only for {_whose(own)}, not for the server")
+            return Status(AppliedState.PARTLY, f"only for {_whose(own)}, not for the server")
     if is_ours:
         return Status(
-            State.UNKNOWN,
+            AppliedState.UNKNOWN,
             f"the server's value of {name} is hidden by one for the role that connects, or the database",
         )
-    return Status(State.ABSENT)
+    return Status(AppliedState.ABSENT)
 
 
 def _is_of_some(snapshot: Snapshot, setting: Setting) -> bool:
@@ -73,20 +73,20 @@ def _compared(setting: Setting, now: str | None, known: Mapping[str, Any]) -> St
     value, before = known["value"], known["before"]
     if value is None:  # RESET: any other value than before, or the built-in one
         is_reset = now != before or (now == setting.boot_val and setting.source not in _OF_SOME)
-        return Status(State.APPLIED if is_reset else State.ABSENT)
+        return Status(AppliedState.APPLIED if is_reset else AppliedState.ABSENT)
     if now is None:
-        return Status(State.UNKNOWN, f"this role cannot see {setting.name}")
+        return Status(AppliedState.UNKNOWN, f"this role cannot see {setting.name}")
     if is_same(setting, now, value):
-        return Status(State.APPLIED)
+        return Status(AppliedState.APPLIED)
     numbers = [number(setting, v) for v in (before, now, value)]
     if any(n is None for n in numbers):
-        return Status(State.ABSENT)
+        return Status(AppliedState.ABSENT)
     old, new, wanted = (float(n) for n in numbers if n is not None)
     if min(old, wanted) < new < max(old, wanted):
-        return Status(State.PARTLY, f"{_shown(setting, now)} instead of {value}")
+        return Status(AppliedState.PARTLY, f"{_shown(setting, now)} instead of {value}")
     if (new > wanted > old) or (new < wanted < old):
-        return Status(State.APPLIED, f"even {_shown(setting, now)}")
-    return Status(State.ABSENT)
+        return Status(AppliedState.APPLIED, f"even {_shown(setting, now)}")
+    return Status(AppliedState.ABSENT)
 
 
 def _shown(setting: Setting, value: str) -> str:
@@ -150,34 +150,38 @@ def role_setting(
 def role_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a role or database has the setting, be it from what is set for all."""
     if "role_settings" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["role_settings"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["role_settings"].reason)
     known = structure.known
     name, value = known["name"], known["value"]
     setting = snapshot.setting_by_name.get(name)
     own = next(_own(snapshot, known["role"], known["database"], name), None)
     if value is None:
-        return Status(State.APPLIED if own is None else State.ABSENT)
+        return Status(AppliedState.APPLIED if own is None else AppliedState.ABSENT)
     if own is not None:
         if is_same(setting, own.value, value):
-            return Status(State.APPLIED)
+            return Status(AppliedState.APPLIED)
         return _between(setting, own.value, known)
     for wider in _wider(snapshot, known["role"], known["database"], name):
         if is_same(setting, wider.value, value):
-            return Status(State.APPLIED, f"set for {_whose(wider)}")
+            return Status(AppliedState.APPLIED, f"set for {_whose(wider)}")
     return _of_server(snapshot, setting, value)
 
 
 def _of_server(snapshot: Snapshot, setting: Setting | None, value: str) -> Status:
     if setting is None or setting.setting is None or _is_of_some(snapshot, setting):
-        return Status(State.ABSENT)
+        return Status(AppliedState.ABSENT)
     is_set = is_same(setting, setting.setting, value)
-    return Status(State.APPLIED, "set for the whole server") if is_set else Status(State.ABSENT)
+    return (
+        Status(AppliedState.APPLIED, "set for the whole server")
+        if is_set
+        else Status(AppliedState.ABSENT)
+    )
 
 
 def _between(setting: Setting | None, now: str, known: Mapping[str, Any]) -> Status:
     before = known["before"] or (setting.setting if setting is not None else None)
     if setting is None or now == before:
-        return Status(State.ABSENT)
+        return Status(AppliedState.ABSENT)
     return _compared(setting, now, {**known, "before": before})
 
 
@@ -227,17 +231,17 @@ def option_state(snapshot: Snapshot, structure: Structure) -> Status:
     """Tell whether a table has a storage parameter as advised."""
     known = structure.known
     if "tables" in snapshot.missing:
-        return Status(State.UNKNOWN, snapshot.missing["tables"].reason)
+        return Status(AppliedState.UNKNOWN, snapshot.missing["tables"].reason)
     table = table_of(snapshot, known)
     if table is None:
-        return Status(State.GONE, "the table is no longer there")
+        return Status(AppliedState.GONE, "the table is no longer there")
     name: str = known["name"]
     is_toast = name.startswith("toast.")
     now = table.toast_option(name.removeprefix("toast.")) if is_toast else table.option(name)
     if known["value"] is None:
-        return Status(State.APPLIED if now is None else State.ABSENT)
+        return Status(AppliedState.APPLIED if now is None else AppliedState.ABSENT)
     if now is not None and is_same(None, now, known["value"]):
-        return Status(State.APPLIED)
+        return Status(AppliedState.APPLIED)
     if now is None or now == known["before"]:
-        return Status(State.ABSENT)
-    return Status(State.PARTLY, f"{name} = {now} instead of {known['value']}")
+        return Status(AppliedState.ABSENT)
+    return Status(AppliedState.PARTLY, f"{name} = {now} instead of {known['value']}")

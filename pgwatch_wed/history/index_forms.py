@@ -11,7 +11,7 @@ from pglast.enums import A_Expr_Kind, SortByDir, SortByNulls
 from pgwatch_wed.facts import Index
 from pgwatch_wed.sqltext import trees
 
-Form = tuple[Any, ...]
+IndexPart = tuple[Any, ...]
 
 _TEXTS = frozenset({"text", "varchar", "bpchar"})
 _POSITIONS = frozenset(("location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end"))
@@ -24,12 +24,12 @@ class IndexForm:
 
     method: str
     is_unique: bool
-    keys: tuple[Form, ...]
+    keys: tuple[IndexPart, ...]
     opclasses: tuple[str | None, ...]
     collations: tuple[str | None, ...]
     order: tuple[tuple[bool, bool], ...]
     include: tuple[str, ...]
-    predicate: frozenset[Form]
+    predicate: frozenset[IndexPart]
     nulls_not_distinct: bool
 
     def is_sorted_like(self, other: "IndexForm") -> bool:
@@ -114,14 +114,14 @@ def _order(key: Any) -> tuple[bool, bool]:
     return is_descending, key.nulls_ordering == SortByNulls.SORTBY_NULLS_FIRST
 
 
-def _key(key: Any, renamed: Mapping[str, str]) -> Form:
+def _key(key: Any, renamed: Mapping[str, str]) -> IndexPart:
     if key.name:
         return ("column", renamed.get(key.name, key.name))
-    found: Form = _plain(key.expr, renamed, is_outermost=True)
+    found: IndexPart = _plain(key.expr, renamed, is_outermost=True)
     return found
 
 
-def _conjuncts(form: Any) -> Iterator[Form]:
+def _conjuncts(form: Any) -> Iterator[IndexPart]:
     if not form:
         return
     if form[0] == "and":
@@ -170,15 +170,15 @@ def _value(node: Any) -> str:
     return "NULL"
 
 
-def _cast(node: Any, renamed: Mapping[str, str], *, is_outermost: bool) -> Form:
-    inner: Form = _plain(node.arg, renamed)
+def _cast(node: Any, renamed: Mapping[str, str], *, is_outermost: bool) -> IndexPart:
+    inner: IndexPart = _plain(node.arg, renamed)
     kind = trees.names(node.typeName.names)[-1]
     is_text = kind in _TEXTS and not is_outermost
     is_constant = bool(inner) and inner[0] in ("constant", "list")
     return inner if is_text or is_constant else ("cast", kind, inner)
 
 
-def _boolean(node: Any, renamed: Mapping[str, str]) -> Form:
+def _boolean(node: Any, renamed: Mapping[str, str]) -> IndexPart:
     kind = str(node.boolop.name).removesuffix("_EXPR").lower()
     parts = [_plain(each, renamed) for each in node.args]
     if kind == "and":
@@ -186,7 +186,7 @@ def _boolean(node: Any, renamed: Mapping[str, str]) -> Form:
     return (kind, *(sorted(parts, key=repr) if kind == "or" else parts))
 
 
-def _operator(node: Any, renamed: Mapping[str, str]) -> Form:
+def _operator(node: Any, renamed: Mapping[str, str]) -> IndexPart:
     name = trees.names(node.name)[-1] if node.name else ""
     left, right = _plain(node.lexpr, renamed), _plain(node.rexpr, renamed)
     match node.kind:

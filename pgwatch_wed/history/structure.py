@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class State(StrEnum):
+class AppliedState(StrEnum):
     """Whether what was advised is there."""
 
     ABSENT = "not applied"
@@ -26,7 +26,7 @@ class State(StrEnum):
 class Status:
     """A state, and in words what is different or missing; ``oids`` are the indexes that were found."""
 
-    state: State
+    state: AppliedState
     detail: str = ""
     oids: tuple[int, ...] = ()
 
@@ -76,28 +76,30 @@ def together(found: Iterable[Status]) -> Status:
     """Return the state of advice that consists of several structures."""
     each = tuple(found)
     if not each:
-        return Status(State.UNKNOWN, "nothing in it can be followed")
+        return Status(AppliedState.UNKNOWN, "nothing in it can be followed")
     states = {s.state for s in each}
     detail = "; ".join(dict.fromkeys(s.detail for s in each if s.detail))
     oids = tuple(oid for s in each for oid in s.oids)
     if len(states) == 1:
         return Status(each[0].state, detail, oids)
-    for state in (State.GONE, State.UNKNOWN):
+    for state in (AppliedState.GONE, AppliedState.UNKNOWN):
         if state in states:
             return Status(state, "; ".join(s.detail for s in each if s.state is state), oids)
-    done = sum(s.state is State.APPLIED for s in each)
+    done = sum(s.state is AppliedState.APPLIED for s in each)
     missing = f"{done} of {len(each)} steps"
-    return Status(State.PARTLY, "; ".join(filter(None, (missing, detail))), oids)
+    return Status(AppliedState.PARTLY, "; ".join(filter(None, (missing, detail))), oids)
 
 
-def following(before: State, now: Status) -> Status:
+def following(before: AppliedState, now: Status) -> Status:
     """Return the state in a later snapshot, given that of the one before.
 
     What was there before the advice stays that; what was applied and is no longer there has been undone.
     """
-    was_there = before in (State.APPLIED, State.UNDONE)
-    if before is State.BEFORE and now.state is State.APPLIED:
-        return Status(State.BEFORE, now.detail, now.oids)
-    if was_there and now.state in (State.ABSENT, State.PARTLY):
-        return Status(State.UNDONE, now.detail or "it was there, and is gone again", now.oids)
+    was_there = before in (AppliedState.APPLIED, AppliedState.UNDONE)
+    if before is AppliedState.BEFORE and now.state is AppliedState.APPLIED:
+        return Status(AppliedState.BEFORE, now.detail, now.oids)
+    if was_there and now.state in (AppliedState.ABSENT, AppliedState.PARTLY):
+        return Status(
+            AppliedState.UNDONE, now.detail or "it was there, and is gone again", now.oids
+        )
     return now
