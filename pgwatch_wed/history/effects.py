@@ -69,6 +69,9 @@ class EffectLimits:
     chance: float = 0.02
     # a shift must be this many times the usual deviation of an interval,
     deviations: float = 2.0
+    # and this many, with a ratio of at least the second, if only time changed, and not blocks
+    deviations_of_time: float = 3.0
+    least_ratio_of_time: float = 1.25
     # which is at least this
     least_deviation: float = 0.05
     # time lost by others that is not worth mentioning
@@ -181,8 +184,7 @@ class _Trial:
         return self._judged(known)
 
     def _judged(self, known: Effect) -> Effect:
-        blocks = self._shift(self._seen.treated, lambda w: w.blocks, None)
-        time = self._shift(self._seen.treated, lambda w: w.ms, self._slowdown)
+        blocks, time = self._shifts(self._seen.treated)
         saved = self._saved(lambda w: w.ms, self._slowdown)
         harms = self._harms()
         lost = sum(h.ms_per_day for h in harms)
@@ -272,21 +274,41 @@ class _Trial:
 
     # How it is found
 
-    def _shift(
+    def _shifts(self, group: Mapping[int, Doings]) -> tuple[GroupShift, GroupShift]:
+        """Return by how much a group did more for each call, in blocks and in time, compared with its own past.
+
+        Where the table grows, time grows with the blocks. Time alone has to differ more than both do.
+        """
+        limits = self._limits
+        blocks = self._logarithms(group, lambda w: w.blocks, {})
+        time = self._logarithms(group, lambda w: w.ms, self._slowdown)
+        if not blocks or not time:
+            return _STILL, _STILL
+        trend = _trend(blocks[0])
+        in_blocks = _shifted(*blocks, trend, limits)
+        slope = _trend(time[0]) or trend
+        in_time = _shifted(*time, slope, limits)
+        if in_time.direction and in_time.direction != in_blocks.direction:
+            deviations, ratio = limits.deviations_of_time, limits.least_ratio_of_time
+            stricter = replace(limits, deviations=deviations, least_ratio=ratio)
+            in_time = _shifted(*time, slope, stricter)
+        return in_blocks, in_time
+
+    def _logarithms(
         self,
         group: Mapping[int, Doings],
         amount: Callable[[Work], float],
-        common: Mapping[int, float] | None,
-    ) -> GroupShift:
-        """Return by how much a group as a whole did more for each call, compared with its own past."""
+        common: Mapping[int, float],
+    ) -> tuple[dict[int, float], dict[int, float]] | None:
+        """Return what a group did for each call, before and after, as logarithms; None if it is too little."""
         ratios = self._ratios(group, amount)
-        if common is not None:
-            ratios = {n: r / common[n] for n, r in ratios.items() if n in common}
-        before = {n: math.log(ratios[n]) for n in self._before if n in ratios}
-        after = {n: math.log(ratios[n]) for n in self._after if n in ratios}
-        if len(before) < self._limits.least_before or len(after) < self._limits.least_after:
-            return GroupShift(1.0, 0)
-        return _judged_shift(before, after, self._limits)
+        each = {n: math.log(r / common.get(n, 1.0)) for n, r in ratios.items()}
+        before = {n: each[n] for n in self._before if n in each}
+        after = {n: each[n] for n in self._after if n in each}
+        is_enough = (
+            len(before) >= self._limits.least_before and len(after) >= self._limits.least_after
+        )
+        return (before, after) if is_enough else None
 
     def _ratios(
         self, group: Mapping[int, Doings], amount: Callable[[Work], float]
@@ -375,7 +397,7 @@ class _Trial:
         return tuple(sorted(found, key=lambda h: -h.ms_per_day))
 
     def _harm(self, statement: int | None, group: Mapping[int, Doings]) -> Harm | None:
-        shift = self._shift(group, lambda w: w.ms, self._slowdown)
+        _, shift = self._shifts(group)
         if shift.direction <= 0:
             return None
         spent = sum(works[n].ms for works in group.values() for n in self._after if n in works)
@@ -420,12 +442,15 @@ def _apart(one: int, other: int) -> int:
 # Statistics of a few numbers
 
 
-def _judged_shift(
-    before: Mapping[int, float], after: Mapping[int, float], limits: EffectLimits
+_STILL = GroupShift(1.0, 0)
+
+
+def _shifted(
+    before: Mapping[int, float], after: Mapping[int, float], slope: float, limits: EffectLimits
 ) -> GroupShift:
     """Return the shift between two periods, of logarithms; what only continues a trend is none."""
     plain = median(after.values()) - median(before.values())
-    slope, origin = _trend(before)
+    origin = median(v - slope * n for n, v in before.items())
     continued = median(v - (origin + slope * n) for n, v in after.items())
     # the one that claims less
     shift = min((plain, continued), key=abs) if plain * continued > 0 else 0.0
@@ -433,22 +458,22 @@ def _judged_shift(
     is_large = abs(shift) > max(math.log(limits.least_ratio), limits.deviations * deviation)
     ordered = _chance(list(before.values()), list(after.values()), rises=shift > 0)
     is_certain = is_large and ordered <= limits.chance
-    direction = (1 if shift > 0 else -1) if is_certain else 0
-    return GroupShift(math.exp(shift if direction else plain), direction)
+    return GroupShift(math.exp(shift), (1 if shift > 0 else -1) if is_certain else 0)
 
 
-def _trend(values: Mapping[int, float]) -> tuple[float, float]:
-    """Return the slope and the origin of a line through the values: medians (Theil and Sen).
+def _trend(values: Mapping[int, float]) -> float:
+    """Return the slope of a line through the values: the median of all (Theil and Sen).
 
-    It is flat unless most pairs of neighbors agree with it: noise is not continued.
+    It is 0 unless most pairs agree with it: noise is not continued.
     """
     points = sorted(values.items())
     slopes = [(b - a) / (m - n) for i, (n, a) in enumerate(points) for m, b in points[i + 1 :]]
     slope = median(slopes) if slopes else 0.0
     agreeing = sum(s * slope > 0 for s in slopes)
-    if not slopes or agreeing < 0.8 * len(slopes):
-        slope = 0.0
-    return slope, median(v - slope * n for n, v in points)
+    return slope if slopes and agreeing >= _AGREE * len(slopes) else 0.0
+
+
+_AGREE = 0.8
 
 
 def _spread(values: Mapping[int, float], slope: float) -> float:

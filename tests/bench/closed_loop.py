@@ -81,7 +81,7 @@ class _Statement:
 
 def trial(world: World, seed: int) -> Effect:
     """Run one simulated change."""
-    rng = random.Random(seed)  # noqa: S311 - a simulation
+    rng = random.Random(seed)
     count = world.before + world.after + 2
     length = timedelta(hours=world.hours)
     spans = [(START + n * length, START + (n + 1) * length) for n in range(count)]
