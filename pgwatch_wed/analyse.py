@@ -9,8 +9,9 @@ from typing import Any
 from pgwatch_wed import __version__, units
 from pgwatch_wed.config import Config
 from pgwatch_wed.cures import counted_once
-from pgwatch_wed.facts import OtherRelation, Snapshot, Table
+from pgwatch_wed.facts import Cause, Missing, OtherRelation, Snapshot, Table
 from pgwatch_wed.facts.delta import spoken_for
+from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.findings import (
     Coverage,
     Finding,
@@ -131,12 +132,21 @@ def _attempt(
         return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
 
 
+_NO_HISTORY = Missing(
+    "earlier runs were not consulted",
+    "db-analyze run keeps a history and compares with it",
+    Cause.NOT_ASKED,
+)
+
+
 def judge(
     rule: Rule, snapshot: Snapshot, config: Config
 ) -> tuple[RuleVerdict, tuple[Finding, ...]]:
     """Let one rule judge one snapshot; if a fact that it needs is missing, the verdict is unknown."""
     database = snapshot.server.database if rule.scope == "database" else None
     lacking = [(n, snapshot.missing[n]) for n in rule.needs if n in snapshot.missing]
+    if not lacking and not FROM_HISTORY.intersection(rule.needs) <= snapshot.recalled:
+        lacking = [("history", _NO_HISTORY)]
     if lacking:
         reason = "; ".join(f"{name.replace('_', ' ')}: {m.reason}" for name, m in lacking)
         mend = " ".join(dict.fromkeys(m.mend for _, m in lacking if m.mend))

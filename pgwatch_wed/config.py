@@ -80,6 +80,7 @@ class Config:
     window_days: float | None = None
     min_severity: Severity = Severity.INFO
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    history: str | None = None
 
     def skips(self, schema: str, owner: str) -> bool:
         """Tell whether a table belongs to the provider or a tool, or is in a schema to skip."""
@@ -175,13 +176,17 @@ def parse(table: Mapping[str, Any], source: str) -> Config:
                 config = replace(config, window_days=days)
             case "min_severity":
                 config = replace(config, min_severity=_severity(value, source, key))
+            case "history":
+                if not isinstance(value, str) or not value:
+                    raise _wrong(source, key, "a path or a URL")
+                config = replace(config, history=value)
             case "rules":
                 config = replace(config, limits=_rule_limits(value, source))
             case _:
                 raise UsageError(
                     f"{source}: unknown key {key!r}",
                     "valid keys: profile, only, ignore, skip_schemas, skip_roles, memory, window, "
-                    "min_severity, rules",
+                    "min_severity, history, rules",
                 )
     return config
 

@@ -1,10 +1,12 @@
 """Fixtures that give tests their servers, and the promise that chosen versions really ran."""
 
 import os
+import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,21 @@ _ALL = "PGWATCH_WED_ALL_VERSIONS"
 
 Need = tuple[tuple[Any, ...], Mapping[str, Any]]
 StartServer = Callable[..., servers.Server]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_home() -> Iterator[Path]:
+    """Keep the user's history apart from that of tests."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", folder)
+        yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_history(state_home: Path) -> Iterator[None]:
+    """Begin every test without earlier runs."""
+    yield
+    (state_home / "pgwatch_wed" / "history.sqlite3").unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

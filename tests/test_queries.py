@@ -16,6 +16,7 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.fields import fact_types, field_types
+from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.findings import Verdict
 from pgwatch_wed.postgres.statements import of_users
 from pgwatch_wed.rules import all_rules
@@ -63,6 +64,8 @@ def test_every_fact_has_a_query_and_every_query_states_a_fact() -> None:
         "nodes",
         "query_costs",
         "delta_coverage",
+        "history_coverage",
+        *FROM_HISTORY,
     } == set(facts.fact_names())
 
 

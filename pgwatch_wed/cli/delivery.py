@@ -16,6 +16,7 @@ from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.file import write_private
 from pgwatch_wed.findings import Report, Severity
+from pgwatch_wed.redaction import redacted
 
 
 def judged(
@@ -25,6 +26,11 @@ def judged(
     if output.redact:
         return analyse_redacted(snapshots, settings, output.allowed_names)
     return analyse(snapshots, settings, target=target), snapshots
+
+
+def as_stored(snapshots: tuple[Snapshot, ...], output: Output) -> tuple[Snapshot, ...]:
+    """Return what may be kept: with placeholders for names if requested."""
+    return redacted(snapshots, output.allowed_names) if output.redact else snapshots
 
 
 def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, again: str) -> int:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from pgwatch_wed import config
-from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Severity
+from pgwatch_wed.gather.wanted import Since, nothing
 from pgwatch_wed.render import formats
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ class Output:
     quiet: bool
     verbose: bool
     fail_on: str
-    since: tuple[Snapshot, ...] = ()
+    since: Since = nothing
 
 
 class CommaList(click.ParamType[Any]):
@@ -138,11 +138,10 @@ def comparing(command: F) -> F:
     """Add the option that compares with an earlier snapshot."""
     option = click.option(
         "--since",
-        "since_files",
+        "since_references",
         multiple=True,
-        type=click.Path(readable=False, path_type=Path),
-        metavar="FILE",
-        help="An earlier snapshot; only what was counted since then is evaluated (repeatable: one per database).",
+        metavar="FILE|RUN|DATE",
+        help="An earlier snapshot (a file or a run of the history); only what was counted since then is evaluated (files are repeatable: one per database).",
     )
     return option(command)
 

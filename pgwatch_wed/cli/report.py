@@ -22,6 +22,7 @@ from pgwatch_wed.facts.delta import deltas
 )
 @options.reporting
 @options.comparing
+@click.option("--history", "history_url", metavar="URL", help="Where --since finds a run.")
 def report(files: tuple[Path, ...], **given: Any) -> int:
     """Write reports from snapshots, one per database of a server.
 
@@ -34,6 +35,6 @@ def report(files: tuple[Path, ...], **given: Any) -> int:
         raise UsageError(
             "the snapshots are from different servers", "run a separate report for each server"
         )
-    snapshots = deltas(wanted.since, snapshots)
+    snapshots = deltas(wanted.since(snapshots), snapshots)
     found, snapshots = delivery.judged(snapshots, settings, wanted, files[0].name)
     return delivery.deliver(found, snapshots, wanted, f"report {files[0]}")

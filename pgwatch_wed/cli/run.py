@@ -8,10 +8,10 @@ import click
 
 from pgwatch_wed.cli import delivery, options
 from pgwatch_wed.cli.gathering import gathering
+from pgwatch_wed.cli.memory import Memory, remembering, since
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import redact
-from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.render import formats
@@ -22,18 +22,24 @@ from pgwatch_wed.target import connect
 @click.argument("target", required=False)
 @options.reporting
 @options.comparing
+@remembering
 @gathering
 def run(target: str | None, no_progress: bool, **given: Any) -> int:
     """Analyze TARGET, write reports and print recommendations."""
     settings, wanted_output = reporting_options(given)
     conninfo = connect.resolve(target)
+    history = Memory.from_options(given, settings)
     progress = ProgressBar(enabled=not no_progress and not wanted_output.quiet)
     try:
         wanted = replace(Wanted.from_options(given), since=wanted_output.since)
-        snapshots = gather.gather(conninfo, wanted, progress)
+        found = gather.gathered(conninfo, wanted, progress)
+        progress("consulting the history", 0.97)
+        history.remember(delivery.as_stored(found.read, wanted_output))
+        snapshots = history.recall(found.measured)
         progress("evaluating the rules", 0.98)
         label = connect.label(conninfo)
         report, snapshots = delivery.judged(snapshots, settings, wanted_output, label)
+        history.conclude(report, snapshots)
     finally:
         progress.clear()
     return delivery.deliver(report, snapshots, wanted_output, redact(target or ""))
@@ -57,6 +63,6 @@ def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:
         quiet=given["quiet"],
         verbose=given["verbose"],
         fail_on=given["fail_on"],
-        since=tuple(snapshot_file.load(path) for path in given.get("since_files", ())),
+        since=since(tuple(given.get("since_references", ())), given, settings),
     )
     return settings, wanted

@@ -1149,6 +1149,15 @@ class DeltaCoverage:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryCoverage:
+    """A fact that comes from earlier runs was looked up; ``runs`` of this database are known, since ``begins``."""
+
+    fact: str
+    runs: int
+    begins: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueryCost:
     """What one of our own queries cost the server."""
 

@@ -26,6 +26,7 @@ from pgwatch_wed.facts.rows import (
     FileSetting,
     FileSize,
     ForeignTable,
+    HistoryCoverage,
     ImpliedChange,
     Index,
     IndexBuild,
@@ -70,6 +71,10 @@ from pgwatch_wed.facts.rows import (
 from pgwatch_wed.units import setting_factor
 
 SNAPSHOT_FORMAT = 1
+
+
+FROM_HISTORY: frozenset[str] = frozenset()
+"""Facts that only earlier runs can tell. If ``history_coverage`` does not name one, nobody has asked."""
 
 
 class Cause(StrEnum):
@@ -184,12 +189,18 @@ class Snapshot:
     nodes: tuple[NodeIndexUsage, ...] = ()
     query_costs: tuple[QueryCost, ...] = ()
     delta_coverage: tuple[DeltaCoverage, ...] = ()
+    history_coverage: tuple[HistoryCoverage, ...] = ()
     measured_since: datetime | None = None
 
     @cached_property
     def derived(self) -> dict[Any, Any]:
         """What was computed from it; see :func:`pgwatch_wed.facts.derived.derived`."""
         return {}
+
+    @cached_property
+    def recalled(self) -> frozenset[str]:
+        """The facts that were looked up in the history."""
+        return frozenset(row.fact for row in self.history_coverage)
 
     # Lookups
 

@@ -1,6 +1,6 @@
 """TARGET and its standbys → snapshots, one per database, with what only a server can add to them."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -18,8 +18,21 @@ Snapshots = tuple[Snapshot, ...]
 _STANDBY_FACTS = ("index_usage", "databases", "checkpoints", "wal", "archiver")
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was read, and what is to be evaluated: the same, or what was counted since earlier snapshots."""
+
+    read: Snapshots
+    measured: Snapshots
+
+
 def gather(conninfo: str, wanted: Wanted, progress: Progress) -> Snapshots:
     """Read everything requested within the budget; the first snapshot is of TARGET's database."""
+    return gathered(conninfo, wanted, progress).measured
+
+
+def gathered(conninfo: str, wanted: Wanted, progress: Progress) -> Gathered:
+    """Read everything requested; return it also as it was before an earlier snapshot was subtracted."""
     budget = Budget(wanted.budget_s)
     for target in wanted.standbys:
         connect.resolve(target)  # an invalid one is refused before minutes are spent
@@ -31,12 +44,13 @@ def gather(conninfo: str, wanted: Wanted, progress: Progress) -> Snapshots:
         for name in _other_databases(first):
             other = connect.with_database(conninfo, name)
             snapshots.append((other, _other(other, name, first, wanted, budget, progress)))
-    complete = [_with_standbys(snapshot, wanted, progress) for _, snapshot in snapshots]
-    measured = deltas(wanted.since, complete)
-    return tuple(
+    complete = tuple(_with_standbys(snapshot, wanted, progress) for _, snapshot in snapshots)
+    earlier = wanted.since(complete)
+    measured = tuple(
         enrich(target, snapshot, wanted, budget, progress)
-        for (target, _), snapshot in zip(snapshots, measured, strict=True)
+        for (target, _), snapshot in zip(snapshots, deltas(earlier, complete), strict=True)
     )
+    return Gathered(complete if earlier else measured, measured)
 
 
 def _other_databases(first: Snapshot) -> list[str]:

@@ -1,12 +1,20 @@
 """What a run is to read, and how much time it has."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.target import collect as collecting
+
+Since = Callable[[tuple[Snapshot, ...]], tuple[Snapshot, ...]]
+"""Given what was read, returns the earlier snapshots with which to compare it, or none."""
+
+
+def nothing(_read: tuple[Snapshot, ...]) -> tuple[Snapshot, ...]:
+    """Compare with nothing."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +26,7 @@ class Wanted:
     budget_s: float | None = 300
     exact_bloat: int | None = None
     advise: bool = True
-    since: tuple[Snapshot, ...] = ()
+    since: Since = nothing
     limits: collecting.CollectLimits = field(default_factory=collecting.CollectLimits)
 
     @classmethod

@@ -4,7 +4,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence as Listed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,8 +51,7 @@ def add(connection: sa.Connection, new: NewRun) -> tuple[StoredRun, bool]:
         return known[0], False
     first = new.snapshots[0]
     owner = identity.register(connection, first)
-    months.ensure(connection, ("verdicts", "findings"), first.now)
-    run = _row(connection, new, fingerprint, owner.cluster_id)
+    run = _row(connection, first, fingerprint, owner.cluster_id)
     for snapshot in new.snapshots:
         whose = (
             owner
@@ -61,8 +60,8 @@ def add(connection: sa.Connection, new: NewRun) -> tuple[StoredRun, bool]:
         )
         stored = snapshots.add(connection, snapshot, run.id, whose.cluster_id, whose.database_id)
         series.write(connection, stored, snapshot)
-    if new.report is not None:
-        _conclude(connection, run, new.report, new.snapshots)
+    if new.report is not None and new.document is not None:
+        run = conclude(connection, run, new.report, new.document, new.snapshots)
     return run, True
 
 
@@ -76,28 +75,48 @@ def _fingerprint(read: Listed[Snapshot]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _row(connection: sa.Connection, new: NewRun, fingerprint: str, cluster_id: int) -> StoredRun:
-    first = new.snapshots[0]
-    report = None
-    if new.document is not None:
-        report = blobs.put(connection, zlib.compress(new.document.encode("utf-8", "surrogatepass")))
+def _row(
+    connection: sa.Connection, first: Snapshot, fingerprint: str, cluster_id: int
+) -> StoredRun:
     values: dict[str, Any] = {
         "cluster_id": cluster_id,
         "taken_at": first.now,
         "fingerprint": fingerprint,
-        "label": new.report.target.label if new.report else identity.label_of(first),
+        "label": f"{identity.label_of(first)}/{first.server.database}",
         "tool_version": first.tool_version,
         "server_version": first.server.version,
-        "report": report,
+        "report": None,
     }
     key = connection.execute(runs.insert().values(**values)).inserted_primary_key
     assert key is not None
     return StoredRun(id=int(key[0]), **values)
 
 
+def conclude(
+    connection: sa.Connection,
+    run: StoredRun,
+    report: Report,
+    document: str,
+    read: Listed[Snapshot],
+) -> StoredRun:
+    """Store what was concluded from a run, unless something has been."""
+    if run.report is not None:
+        return run
+    packed = zlib.compress(document.encode("utf-8", "surrogatepass"))
+    concluded = replace(run, label=report.target.label, report=blobs.put(connection, packed))
+    connection.execute(
+        runs.update()
+        .where(runs.c.id == run.id)
+        .values(label=concluded.label, report=concluded.report)
+    )
+    _conclude(connection, run, report, read)
+    return concluded
+
+
 def _conclude(
     connection: sa.Connection, run: StoredRun, report: Report, read: Listed[Snapshot]
 ) -> None:
+    months.ensure(connection, ("verdicts", "findings"), run.taken_at)
     key = {"cluster_id": run.cluster_id, "taken_at": run.taken_at, "run_id": run.id}
     judged = [
         {**key, "rule": v.rule, "area": v.area, "verdict": v.verdict.value, "reason": v.reason}

@@ -1,0 +1,146 @@
+"""What a run leaves in the history, and what the history tells it. Without a history, the run goes on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pgwatch_wed.config import Config
+from pgwatch_wed.errors import HistoryError, UsageError
+from pgwatch_wed.facts import Cause, Missing, Snapshot
+from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.findings import Report
+from pgwatch_wed.gather.wanted import Since, nothing
+from pgwatch_wed.history import identity, recall, runs, store
+from pgwatch_wed.render import json_v1
+
+F = TypeVar("F", bound=Callable[..., Any])
+Snapshots = tuple[Snapshot, ...]
+
+_OPTIONS = (
+    click.option(
+        "--history",
+        "history_url",
+        metavar="URL",
+        help="Where runs are kept: a path, sqlite:///PATH or postgresql://… [default: a file in the user's state directory]",
+    ),
+    click.option("--no-history", is_flag=True, help="Neither read nor write the history of runs."),
+)
+
+_NOT_WANTED = Missing(
+    "earlier runs were not consulted (--no-history)", "run without --no-history", Cause.NOT_ASKED
+)
+
+
+def remembering(command: F) -> F:
+    """Add the options that name the history."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+class Memory:
+    """The history of one run; after the first failure, which is said in one line, it does nothing."""
+
+    def __init__(self, url: str | None, *, is_wanted: bool) -> None:
+        self._url = url
+        self._store: store.Store | None = None
+        self._run: runs.StoredRun | None = None
+        self._why_not: Missing | None = None if is_wanted else _NOT_WANTED
+
+    @classmethod
+    def from_options(cls, given: dict[str, Any], settings: Config) -> "Memory":
+        """Return what the command line and the configuration request."""
+        url = given.get("history_url") or settings.history
+        is_wanted = not given.get("no_history")
+        if not is_wanted and given.get("history_url"):
+            raise UsageError("--history and --no-history exclude each other")
+        return cls(url, is_wanted=is_wanted)
+
+    def remember(self, read: Snapshots) -> None:
+        """Store what was read, before anything is concluded from it."""
+        with _Said(self):
+            if self._why_not is None:
+                self._store = store.open_store(self._url)
+                with self._store.writing() as connection:
+                    self._run, _ = runs.add(connection, runs.NewRun(read))
+
+    def recall(self, measured: Snapshots) -> Snapshots:
+        """Return the snapshots with what earlier runs tell."""
+        with _Said(self):
+            if self._store is not None:
+                with self._store.reading() as connection:
+                    return recall.recalled(connection, measured)
+        return recall.without_history(measured, self._why_not or _NOT_WANTED)
+
+    def conclude(self, report: Report, snapshots: Snapshots) -> None:
+        """Store what was concluded."""
+        with _Said(self):
+            if self._store is not None and self._run is not None:
+                document = json_v1.render(report, snapshots)
+                with self._store.writing() as connection:
+                    runs.conclude(connection, self._run, report, document, snapshots)
+                self._store.close()
+
+    def fail(self, error: HistoryError) -> None:
+        """Go on without a history."""
+        self._store = None
+        self._why_not = Missing(error.message, error.hint, Cause.FAILED)
+        hint = f" ({error.hint})" if error.hint else ""
+        click.echo(f"warning: nothing is kept of this run: {error.message}{hint}", err=True)
+
+
+class _Said:
+    """Turns a failure of the history into one line."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> bool:
+        if isinstance(error, HistoryError):
+            self._memory.fail(error)
+            return True
+        return False
+
+
+def since(references: tuple[str, ...], given: dict[str, Any], settings: Config) -> Since:
+    """Return what finds the snapshots to compare with: files, or one run of the history.
+
+    Raises :class:`SnapshotError` for a file that cannot be read, before minutes are spent.
+    """
+    if not references:
+        return nothing
+    paths = [Path(text) for text in references if _is_file(text)]
+    if len(paths) == len(references):
+        files = tuple(snapshot_file.load(path) for path in paths)
+        return lambda _read: files
+    if len(references) > 1:
+        raise UsageError("--since takes files, one per database, or one run or date")
+    if given.get("no_history"):
+        raise UsageError(
+            f"{references[0]} is no file", "without --no-history it may be a run or a date"
+        )
+    opened = store.open_store(given.get("history_url") or settings.history, must_exist=True)
+    return lambda read: _of_run(opened, references[0], read)
+
+
+def _is_file(text: str) -> bool:
+    """Tell whether a reference means a file: what looks like one is not looked up as a name."""
+    return Path(text).exists() or "/" in text or text.endswith((".zst", ".json"))
+
+
+def _of_run(opened: store.Store, reference: str, read: Snapshots) -> Snapshots:
+    with opened.reading() as connection:
+        owner = identity.identify(connection, read[0])
+        if owner is None:
+            raise UsageError(
+                f"the history has no earlier run of this server, so none of {reference}",
+                "see `db-analyze history list`",
+            )
+        found = runs.read(connection, runs.find(connection, reference, owner.cluster_id))
+    wanted = {s.server.database_oid for s in read}
+    return tuple(s for s in found if s.server.database_oid in wanted)
