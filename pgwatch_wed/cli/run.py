@@ -8,8 +8,8 @@ import click
 
 from pgwatch_wed.cli import delivery, options
 from pgwatch_wed.cli.gathering import gathering
-from pgwatch_wed.cli.memory import Memory, remembering, since
 from pgwatch_wed.cli.progress_bar import ProgressBar
+from pgwatch_wed.cli.remembering import Memory, remembering, since
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import redact
 from pgwatch_wed.gather import run as gather

@@ -12,11 +12,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pgwatch_wed.errors import HistoryError
+from pgwatch_wed.errors import HistoryError, SnapshotError
 from pgwatch_wed.facts import Statement
+from pgwatch_wed.facts.columns import decode, encode
 from pgwatch_wed.facts.fields import fact_types
 from pgwatch_wed.facts.rows import Server
-from pgwatch_wed.history.coding import decode, encode
 from pgwatch_wed.history.schema import blobs
 
 _GROUPS = 16
@@ -65,7 +65,7 @@ def get_facts(
     for name in wanted:
         if name not in addresses or name not in types:
             continue
-        rows = decode(types[name], get(connection, addresses[name]), name)
+        rows = _decoded(types[name], get(connection, addresses[name]), name)
         found[name] = _with_texts(connection, addresses, rows) if name == "statements" else rows
     return found
 
@@ -77,8 +77,15 @@ def put_server(connection: sa.Connection, server: Server) -> str:
 
 def get_server(connection: sa.Connection, address: str) -> Server:
     """Return what is known of the server."""
-    found: Server = decode(Server, get(connection, address), _SERVER)[0]
+    found: Server = _decoded(Server, get(connection, address), _SERVER)[0]
     return found
+
+
+def _decoded(kind: type, data: bytes, name: str) -> tuple[Any, ...]:
+    try:
+        return decode(kind, data, name)
+    except SnapshotError as error:
+        raise HistoryError(f"a part of the history is damaged: {error.message}") from None
 
 
 # --- texts --------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from pgwatch_wed.facts.rows import HistoryCoverage
 from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.history import identity, snapshots
 
-Room = Callable[[sa.Connection, Snapshot], tuple[Any, ...] | Missing]
+HistoryRoom = Callable[[sa.Connection, Snapshot], tuple[Any, ...] | Missing]
 """Returns the rows of a fact for a snapshot that has been stored, or why they cannot be told."""
 
-ROOMS: Mapping[str, Room] = {}
+ROOMS: Mapping[str, HistoryRoom] = {}
 """Who knows which fact."""
 
 assert ROOMS.keys() == FROM_HISTORY
@@ -49,7 +49,9 @@ def _recalled(connection: sa.Connection, snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, missing=missing, history_coverage=tuple(coverage), **facts)
 
 
-def _asked(room: Room, connection: sa.Connection, snapshot: Snapshot) -> tuple[Any, ...] | Missing:
+def _asked(
+    room: HistoryRoom, connection: sa.Connection, snapshot: Snapshot
+) -> tuple[Any, ...] | Missing:
     """Ask; what one does not know costs no other fact."""
     try:
         return room(connection, snapshot)

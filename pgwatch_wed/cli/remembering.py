@@ -16,7 +16,6 @@ from pgwatch_wed.history import identity, recall, runs, store
 from pgwatch_wed.render import json_v1
 
 F = TypeVar("F", bound=Callable[..., Any])
-Snapshots = tuple[Snapshot, ...]
 
 _OPTIONS = (
     click.option(
@@ -58,7 +57,7 @@ class Memory:
             raise UsageError("--history and --no-history exclude each other")
         return cls(url, is_wanted=is_wanted)
 
-    def remember(self, read: Snapshots) -> None:
+    def remember(self, read: tuple[Snapshot, ...]) -> None:
         """Store what was read, before anything is concluded from it."""
         with _Said(self):
             if self._why_not is None:
@@ -66,7 +65,7 @@ class Memory:
                 with self._store.writing() as connection:
                     self._run, _ = runs.add(connection, runs.NewRun(read))
 
-    def recall(self, measured: Snapshots) -> Snapshots:
+    def recall(self, measured: tuple[Snapshot, ...]) -> tuple[Snapshot, ...]:
         """Return the snapshots with what earlier runs tell."""
         with _Said(self):
             if self._store is not None:
@@ -74,7 +73,7 @@ class Memory:
                     return recall.recalled(connection, measured)
         return recall.without_history(measured, self._why_not or _NOT_WANTED)
 
-    def conclude(self, report: Report, snapshots: Snapshots) -> None:
+    def conclude(self, report: Report, snapshots: tuple[Snapshot, ...]) -> None:
         """Store what was concluded."""
         with _Said(self):
             if self._store is not None and self._run is not None:
@@ -133,7 +132,9 @@ def _is_file(text: str) -> bool:
     return Path(text).exists() or "/" in text or text.endswith((".zst", ".json"))
 
 
-def _of_run(opened: store.Store, reference: str, read: Snapshots) -> Snapshots:
+def _of_run(
+    opened: store.Store, reference: str, read: tuple[Snapshot, ...]
+) -> tuple[Snapshot, ...]:
     with opened.reading() as connection:
         owner = identity.identify(connection, read[0])
         if owner is None:
