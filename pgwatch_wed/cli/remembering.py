@@ -1,6 +1,7 @@
 """What a run leaves in the history, and what the history tells it. Without a history, the run goes on."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather.wanted import Since, nothing
-from pgwatch_wed.history import identity, recall, runs, store
+from pgwatch_wed.history import condense, identity, recall, retention, runs, store
 from pgwatch_wed.render import json_v1
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,6 +27,8 @@ _OPTIONS = (
     ),
     click.option("--no-history", is_flag=True, help="Neither read nor write the history of runs."),
 )
+
+_PRUNED_BY_A_RUN = 20
 
 _NOT_WANTED = Missing(
     "earlier runs were not consulted (--no-history)", "run without --no-history", Cause.NOT_ASKED
@@ -80,6 +83,10 @@ class Memory:
                 document = json_v1.render(report, snapshots)
                 with self._store.writing() as connection:
                     runs.conclude(connection, self._run, report, document, snapshots)
+                with self._store.writing() as connection:
+                    clock = datetime.now(UTC)
+                    retention.prune(connection, clock, retention.Retention(), _PRUNED_BY_A_RUN)
+                    condense.condense(connection, clock)
                 self._store.close()
 
     def fail(self, error: HistoryError) -> None:

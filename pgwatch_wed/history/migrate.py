@@ -11,8 +11,8 @@ from pgwatch_wed import assets
 from pgwatch_wed.errors import HistoryError
 from pgwatch_wed.history.schema import SCHEMA, VERSION_TABLE
 
-_LOCK = 0x70_67_77_68
-"""The advisory lock on PostgreSQL: two runs do not migrate at once."""
+LOCK = 0x70_67_77_68
+"""The advisory lock on PostgreSQL: one run writes at a time."""
 
 
 def is_current(engine: sqlalchemy.Engine) -> bool:
@@ -32,7 +32,7 @@ def upgrade(engine: sqlalchemy.Engine) -> None:
         connection = plain.execution_options(pgwatch_wed_writes=True)
         with connection.begin():
             if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
                 if not sqlalchemy.inspect(connection).has_schema(SCHEMA):
                     connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
             _check(_revision(connection))

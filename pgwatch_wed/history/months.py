@@ -28,6 +28,16 @@ def ensure(connection: sa.Connection, tables: Iterable[str], moment: datetime) -
         )
 
 
+def before(connection: sa.Connection, table: str, month_begins: datetime) -> list[str]:
+    """Return the partitions of earlier months."""
+    query = sa.text(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = to_regclass(:parent)"
+    )
+    names = connection.execute(query, {"parent": f"{SCHEMA}.{table}"}).scalars()
+    return sorted(name for name in names if name < f"{table}_{month_begins:%Y_%m}")
+
+
 def month(moment: datetime) -> tuple[datetime, datetime]:
     """Return the beginning of a month and of the next one, in UTC."""
     moment = moment.astimezone(UTC)

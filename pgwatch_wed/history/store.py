@@ -119,6 +119,9 @@ class Store:
         with _explained(self.place), self.engine.connect() as connection:
             connection = connection.execution_options(pgwatch_wed_writes=True)
             with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    # as in a file: what one removes, another must not be about to use
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({migrate.LOCK})")
                 yield connection
 
     def close(self) -> None:

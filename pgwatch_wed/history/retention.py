@@ -1,0 +1,183 @@
+"""How long runs are kept: all at first, then one a day, then one a month; series by the hour, then by the day.
+
+What a run removes is bounded: a history that was left alone for a year is not cleaned up by the run of
+tonight alone. Baselines stay, and so does the newest run.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from pgwatch_wed.history import months
+from pgwatch_wed.history.schema import (
+    SCHEMA,
+    baselines,
+    blobs,
+    clusters,
+    collections,
+    findings,
+    intervals,
+    measures,
+    runs,
+    snapshots,
+    statement_intervals,
+    verdicts,
+)
+
+_BATCH = 50
+"""Runs that one call removes at most."""
+
+_DAY = timedelta(days=1)
+_SERIES = {
+    statement_intervals: statement_intervals.c.ended_at,
+    measures: measures.c.taken_at,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is kept for how long; ``max_bytes`` limits the size of the whole history, None does not."""
+
+    all_for: timedelta = 2 * _DAY
+    daily_for: timedelta = 100 * _DAY
+    monthly_for: timedelta = 3 * 365 * _DAY
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed; ``left`` runs are due, too, but were too many for one call."""
+
+    runs: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    id: int
+    cluster_id: int
+    taken_at: datetime
+
+
+def prune(
+    connection: sa.Connection, clock: datetime, policy: Retention, batch: int = _BATCH
+) -> Pruned:
+    """Remove runs that are due, the oldest first, and parts that no other run needs.
+
+    ``clock`` is this machine's. Ages are counted from the newest run if that is earlier: a clock that is ahead
+    must not make everything old.
+    """
+    newest = connection.execute(sa.select(sa.func.max(runs.c.taken_at))).scalar()
+    if newest is None:
+        return Pruned(0, 0)
+    now = min(clock, newest)
+    due = list(_due(connection, now, policy))
+    if len(due) < batch and policy.max_bytes is not None:
+        due += _too_large(connection, policy.max_bytes, {run.id for run in due}, batch - len(due))
+    _remove(connection, [run.id for run in due[:batch]])
+    _drop_months(connection, now - policy.monthly_for)
+    return Pruned(min(len(due), batch), max(len(due) - batch, 0))
+
+
+def size_bytes(connection: sa.Connection) -> int:
+    """Return how much space the history takes; in a file, without what is free for reuse."""
+    if connection.dialect.name == "postgresql":
+        query = sa.text(
+            "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class"
+            " WHERE relnamespace = CAST(:schema AS regnamespace) AND relkind IN ('r', 'm')"
+        )
+        return int(connection.execute(query, {"schema": SCHEMA}).scalar() or 0)
+    pages, free, size = (
+        int(connection.exec_driver_sql(f"PRAGMA {name}").scalar() or 0)
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+# --- what is due --------------------------------------------------------------------------------
+
+
+def _due(connection: sa.Connection, now: datetime, policy: Retention) -> Iterator[_Kept]:
+    pinned = set(connection.execute(sa.select(baselines.c.run_id)).scalars())
+    due: list[_Kept] = []
+    for cluster_id in connection.execute(sa.select(clusters.c.id)).scalars():
+        newest_first = _runs(connection, cluster_id)
+        due += _thinned(newest_first[1:], now, policy)
+    yield from sorted((r for r in due if r.id not in pinned), key=lambda r: (r.taken_at, r.id))
+
+
+def _runs(connection: sa.Connection, cluster_id: int) -> list[_Kept]:
+    query = sa.select(runs.c.id, runs.c.cluster_id, runs.c.taken_at)
+    mine = query.where(runs.c.cluster_id == cluster_id)
+    rows = connection.execute(mine.order_by(runs.c.taken_at.desc(), runs.c.id.desc()))
+    return [_Kept(*row) for row in rows]
+
+
+def _thinned(newest_first: Iterable[_Kept], now: datetime, policy: Retention) -> Iterator[_Kept]:
+    """Yield what is not the last of its day, or later of its month."""
+    seen: set[str] = set()
+    for run in newest_first:
+        age = now - run.taken_at
+        if age <= policy.all_for:
+            continue
+        day = run.taken_at.astimezone(UTC)
+        period = f"{day:%Y-%m-%d}" if age <= policy.daily_for else f"{day:%Y-%m}"
+        if age > policy.monthly_for or period in seen:
+            yield run
+        seen.add(period)
+
+
+def _too_large(connection: sa.Connection, limit: int, due: set[int], most: int) -> Sequence[_Kept]:
+    """Return the oldest runs whose removal brings the history below its limit, roughly."""
+    size = size_bytes(connection)
+    if size <= limit:
+        return ()
+    pinned = set(connection.execute(sa.select(baselines.c.run_id)).scalars())
+    everything: list[_Kept] = []
+    for cluster_id in connection.execute(sa.select(clusters.c.id)).scalars():
+        everything += _runs(connection, cluster_id)[1:]
+    can_go = sorted(
+        (r for r in everything if r.id not in pinned | due), key=lambda r: (r.taken_at, r.id)
+    )
+    share = (size - limit) / size
+    return can_go[: min(most, max(1, round(share * len(can_go))))]
+
+
+# --- removal ------------------------------------------------------------------------------------
+
+
+def _remove(connection: sa.Connection, ids: Sequence[int]) -> None:
+    if not ids:
+        return
+    mine = sa.select(snapshots.c.id).where(snapshots.c.run_id.in_(ids))
+    used = sa.union(
+        sa.select(collections.c.hash).where(collections.c.snapshot_id.in_(mine)),
+        sa.select(snapshots.c.server).where(snapshots.c.run_id.in_(ids)),
+        sa.select(runs.c.report).where(runs.c.id.in_(ids), runs.c.report.is_not(None)),
+    )
+    candidates = list(connection.execute(used).scalars())
+    connection.execute(collections.delete().where(collections.c.snapshot_id.in_(mine)))
+    for table in (snapshots, verdicts, findings):
+        connection.execute(table.delete().where(table.c.run_id.in_(ids)))
+    connection.execute(runs.delete().where(runs.c.id.in_(ids)))
+    for part in (candidates[i : i + 500] for i in range(0, len(candidates), 500)):
+        connection.execute(blobs.delete().where(blobs.c.hash.in_(part), *_unused()))
+
+
+def _unused() -> tuple[sa.ColumnElement[bool], ...]:
+    holders = (collections.c.hash, snapshots.c.server, runs.c.report)
+    return tuple(~sa.exists().where(column == blobs.c.hash) for column in holders)
+
+
+def _drop_months(connection: sa.Connection, before: datetime) -> None:
+    """Remove the series of months of which nothing is kept any more."""
+    first, _ = months.month(before)
+    connection.execute(intervals.delete().where(intervals.c.ended_at < first))
+    for table, column in _SERIES.items():
+        if connection.dialect.name == "postgresql":
+            for child in months.before(connection, table.name, first):
+                connection.exec_driver_sql(f"DROP TABLE {SCHEMA}.{child}")
+        else:
+            connection.execute(table.delete().where(column < first))

@@ -1,0 +1,160 @@
+"""How long runs and series are kept."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.history import condense, measures, retention, runs, series, store
+from pgwatch_wed.history.schema import baselines, blobs, collections, snapshots
+from pgwatch_wed.history.schema import runs as runs_table
+from pgwatch_wed.target.collect import collect
+from tests.history.test_store import SHOP
+from tests.psql import psql
+
+NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def taken(db: str) -> Snapshot:
+    psql(db, SHOP)
+    psql(db, "select count(*) from orders where customer = 7")
+    return collect(db)
+
+
+def at(taken: Snapshot, moment: datetime, calls: int = 1) -> Snapshot:
+    """Return a snapshot as if it had been taken at another time, with so many calls by then."""
+    old = datetime(2020, 1, 1, tzinfo=UTC)
+    counted = [
+        replace(
+            s,
+            calls=calls,
+            rows=calls * 2,
+            total_exec_ms=calls * 3.0,
+            mean_exec_ms=3.0,
+            stddev_exec_ms=2.0,
+            shared_blks_hit=calls * 5,
+            stats_since=old,
+            minmax_stats_since=old,
+            max_exec_ms=7.0,
+            min_exec_ms=1.0,
+        )
+        for s in taken.statements
+        if "orders where" in (s.text or "")
+    ]
+    info = tuple(replace(i, stats_reset=old) for i in taken.statements_info)
+    server = replace(taken.server, taken_at=moment, started_at=old)
+    tables = tuple(replace(t, pages=calls) for t in taken.tables)
+    return replace(
+        taken, server=server, statements=tuple(counted), statements_info=info, tables=tables
+    )
+
+
+def fill(history: store.Store, taken: Snapshot, moments: Sequence[datetime]) -> None:
+    with history.writing() as connection:
+        for number, moment in enumerate(sorted(moments), 1):
+            runs.add(connection, runs.NewRun([at(taken, moment, number)]))
+
+
+def kept(history: store.Store) -> list[datetime]:
+    with history.reading() as connection:
+        return [run.taken_at for run in reversed(runs.listed(connection))]
+
+
+def test_all_then_daily_then_monthly(history: store.Store, taken: Snapshot) -> None:
+    def ago(**span: float) -> datetime:
+        return NOW - timedelta(**span)
+
+    recent = [NOW, ago(hours=1), ago(hours=2), ago(hours=47)]
+    days = [ago(days=10, hours=1), ago(days=10), ago(days=11)]
+    long_ago = [ago(days=150, hours=6), ago(days=150), ago(days=1500)]
+    fill(history, taken, [*recent, *days, *long_ago])
+    with history.writing() as connection:
+        connection.execute(
+            baselines.insert().values(cluster_id=1, name="first", run_id=1, set_at=NOW, note="")
+        )
+        done = retention.prune(connection, NOW, retention.Retention())
+    assert (done.runs, done.left) == (2, 0)
+    gone = {ago(days=10, hours=1), ago(days=150, hours=6)}
+    assert set(kept(history)) == {*recent, *days, *long_ago} - gone
+    with history.reading() as connection:
+        for run in runs.listed(connection):
+            assert runs.read(connection, run)  # nothing that another needs was removed
+        used = sa.union(
+            sa.select(collections.c.hash),
+            sa.select(snapshots.c.server),
+            sa.select(runs_table.c.report).where(runs_table.c.report.is_not(None)),
+        )
+        assert set(connection.execute(sa.select(blobs.c.hash)).scalars()) == set(
+            connection.execute(used).scalars()
+        )
+
+
+def test_one_call_removes_a_bounded_number(history: store.Store, taken: Snapshot) -> None:
+    moments = [NOW - timedelta(days=5, minutes=n) for n in range(8)]
+    fill(history, taken, [NOW, *moments])
+    with history.writing() as connection:
+        done = retention.prune(connection, NOW, retention.Retention(), batch=3)
+    assert (done.runs, done.left) == (3, 4)
+
+
+def test_a_clock_that_is_ahead_removes_nothing(history: store.Store, taken: Snapshot) -> None:
+    fill(history, taken, [NOW, NOW - timedelta(hours=1)])
+    with history.writing() as connection:
+        later = NOW + timedelta(days=9999)
+        assert retention.prune(connection, later, retention.Retention()).runs == 0
+
+
+def test_a_limit_of_the_size_removes_the_oldest(history: store.Store, taken: Snapshot) -> None:
+    moments = [NOW - timedelta(minutes=n) for n in range(10)]
+    fill(history, taken, moments)
+    with history.writing() as connection:
+        limit = retention.size_bytes(connection) * 9 // 10
+        done = retention.prune(connection, NOW, retention.Retention(max_bytes=limit))
+    assert done.runs >= 1
+    assert kept(history) == sorted(moments)[done.runs :]
+
+
+def test_series_of_long_ago_are_kept_by_the_day(history: store.Store, taken: Snapshot) -> None:
+    midnight = NOW.replace(hour=0) - timedelta(days=60)
+    moments = [midnight + timedelta(hours=h) for h in (-24, 3, 8, 20)]
+    fill(history, taken, [*moments, NOW])
+    with history.reading() as connection:
+        before = series.of_all_statements(connection, 1)
+    with history.writing() as connection:
+        assert condense.condense(connection, NOW) == 1
+        assert condense.condense(connection, NOW) == 0
+    with history.reading() as connection:
+        (points,) = series.of_all_statements(connection, 1).values()
+        between = series.intervals_of(connection, 1)
+        (size,) = (
+            s
+            for s in measures.read(connection, 1, 1, "table_bytes")
+            if s.subject.name == "public.orders"
+        )
+    (hours,) = before.values()
+    assert len(hours) == 4
+    assert [(p.began_at, p.ended_at) for p in points] == [
+        (moments[0], moments[3]),
+        (moments[3], NOW),
+    ]
+    assert points[0].calls == sum(p.calls for p in hours[:3]) == 3
+    assert points[0].exec_ms == pytest.approx(9.0)
+    # three calls with a standard deviation of 2 each
+    assert points[0].squares_ms2 == pytest.approx(3 * 2.0**2)
+    assert (points[0].min_ms, points[0].max_ms) == (hours[0].min_ms, hours[0].max_ms)
+    assert [(i.calls, i.ended_at) for i in between] == [(3, moments[3]), (1, NOW)]
+    assert [p.value for p in size.points if p.at == moments[3]] == [4 * 8192]
+
+
+def test_series_end_with_their_months(history: store.Store, taken: Snapshot) -> None:
+    moments = [NOW - timedelta(days=d) for d in (1300, 1290, 1, 0)]
+    fill(history, taken, moments)
+    with history.writing() as connection:
+        retention.prune(connection, NOW, retention.Retention())
+    with history.reading() as connection:
+        (points,) = series.of_all_statements(connection, 1).values()
+    assert [p.ended_at for p in points] == [NOW - timedelta(days=1), NOW]
