@@ -134,7 +134,11 @@ def _edges(specs: list[servers.ServerSpec]) -> list[servers.ServerSpec]:
     """Return the oldest and the newest of the servers, and one in between."""
     ordered = sorted(specs, key=lambda s: s.major)
     places = sorted({0, len(ordered) // 3, len(ordered) - 1})
-    return ordered if os.environ.get(_ALL) else [ordered[i] for i in places if i < len(ordered)]
+    return (
+        ordered
+        if os.environ.get(_ALL) or not ordered
+        else [ordered[i] for i in places if i < len(ordered)]
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

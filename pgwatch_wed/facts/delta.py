@@ -39,9 +39,11 @@ def delta(old: Snapshot, new: Snapshot) -> Snapshot:
     if bond.bond is Bond.UPGRADED:
         return _since_upgrade(old, new)
     epoch = _epoch(old, new, bond)
-    fixed = {fact: _fixed(old, new, fact) for fact in _FIXED}
+    fixed = {fact: _fixed(old, new, fact, epoch) for fact in _FIXED}
     tables, indexes = _tables(old, new, epoch), _indexes(old, new, epoch)
-    statements = statement_delta(old, new)
+    # a restart after a crash may have kept them
+    emptied = bond.crashed if bond.bond is Bond.SAME else None
+    statements = statement_delta(old, new, emptied)
     coverage = (tables.coverage, indexes.coverage, statements.coverage)
     changed: dict[str, Any] = {
         **{fact: rows for fact, rows in fixed.items() if rows is not None},
@@ -152,25 +154,44 @@ def _not_reset_alone(rows: tuple[Any, ...], begins: datetime) -> tuple[Any, ...]
 class Epoch:
     """What happened to the counters of a database's tables and indexes.
 
-    ``reset``: when all of them were reset; None if they were not. ``maybe``: at this time either all or a
+    ``reset``: when all of them were reset; None if they were not. ``is_servers``: so were all others. ``maybe``: at this time either all or a
     few were reset, so each row is looked at, and needs a date of its own to be believed.
     """
 
     reset: datetime | None = None
     maybe: datetime | None = None
+    is_servers: bool = False
 
 
 def _epoch(old: Snapshot, new: Snapshot, bond: Lineage) -> Epoch:
+    if bond.crashed is not None:
+        return Epoch(bond.crashed, is_servers=True)
     before, after = old.database, new.database
     if before is None or after is None:
         return Epoch(bond.fixed_reset, None)
     moved = after.stats_reset if _is_later(after.stats_reset, old.now) else None
     if COUNTERS["databases"].fell(before, after):
+        if moved is None and bond.fixed_reset is None and bond.has_dates:
+            raise DeltaError(
+                "the counters fell, but nothing was reset: the server seems to have been set back to an "
+                "older copy",
+                "compare snapshots that were both taken before or after that",
+            )
         # what resets a database's own counters resets those of all its objects
         return Epoch(moved or bond.fixed_reset or old.now)
     if moved is None or new.outlived(moved):
         return Epoch()
-    return Epoch(maybe=moved)
+    return _told_by_rows(old, new, moved) or Epoch(maybe=moved)
+
+
+def _told_by_rows(old: Snapshot, new: Snapshot, moved: datetime) -> Epoch | None:
+    """Return what happened where rows have dates of their own (19): a reset of all sets that of each."""
+    pairs = [(old.activity_by_oid.get(a.oid), a) for a in new.table_activity]
+    counted = [a for was, a in pairs if was and COUNTERS["table_activity"].counted(was)]
+    were_reset = [_is_later(a.stats_reset, old.now) for a in counted]
+    if not any(_is_later(a.stats_reset, old.now) for a in new.table_activity):
+        return None
+    return Epoch(moved) if all(were_reset) else Epoch()
 
 
 def _is_later(reset: datetime | None, moment: datetime) -> bool:
@@ -313,14 +334,14 @@ def _database(old: Snapshot, new: Snapshot, row: Database, epoch: Epoch) -> Data
     if was is None:
         # created since then, if the others were read
         return row if old.databases else counters.without(row)
-    if counters.fell(was, row):
+    if epoch.is_servers or counters.fell(was, row):
         return row
     is_ours = row.oid == new.server.database_oid
     is_certain = not _is_later(row.stats_reset, old.now) or (is_ours and epoch.maybe is None)
     return counters.subtract(was, row) if is_certain else counters.without(row)
 
 
-def _fixed(old: Snapshot, new: Snapshot, fact: str) -> tuple[Any, ...] | None:
+def _fixed(old: Snapshot, new: Snapshot, fact: str, epoch: Epoch) -> tuple[Any, ...] | None:
     """Subtract counters of the whole server; None if a row fell and nothing tells when it was reset."""
     counters = COUNTERS[fact]
     before = counters.by_key(getattr(old, fact))
@@ -329,8 +350,10 @@ def _fixed(old: Snapshot, new: Snapshot, fact: str) -> tuple[Any, ...] | None:
         was = before.get(counters.key_of(row))
         if was is None and fact in old.missing:
             return None
-        if was is None or _is_later(row.stats_reset, old.now):
-            found.append(row)  # it says since when it counts
+        if was is None:
+            found.append(row)
+        elif epoch.is_servers or _is_later(row.stats_reset, old.now):
+            found.append(_positioned(was, row, row))  # it says since when it counts
         elif counters.fell(was, row):
             return None
         else:

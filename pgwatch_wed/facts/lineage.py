@@ -24,13 +24,16 @@ class Bond(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What connects two snapshots; ``fixed_reset`` is when every fixed counter was reset at once, if it was.
+    """What connects two snapshots; ``fixed_reset`` is when every fixed counter was reset, if all were.
 
-    A crash does that, and so does pg_stat_reset_shared() without a target: other counters tell which.
+    A crash does that, and so does pg_stat_reset_shared() for each target: other counters tell which.
+    ``crashed`` is when a crash reset them, if one certainly did.
     """
 
     bond: Bond
     fixed_reset: datetime | None
+    crashed: datetime | None = None
+    has_dates: bool = False  # of fixed counters, in both
 
 
 def lineage(old: Snapshot, new: Snapshot) -> Lineage:
@@ -42,7 +45,19 @@ def lineage(old: Snapshot, new: Snapshot) -> Lineage:
     bond = Bond.SAME if old.server.started_at == new.server.started_at else Bond.RESTARTED
     if bond is Bond.RESTARTED:
         _same_place(old, new)
-    return Lineage(bond, _fixed_reset(old, new))
+    _not_set_back(old, new)
+    has_dates = bool(_fixed_dates(old).keys() & _fixed_dates(new).keys())
+    return Lineage(bond, _fixed_reset(old, new), _crashed(old, new), has_dates)
+
+
+def _not_set_back(old: Snapshot, new: Snapshot) -> None:
+    """Refuse an older copy, such as a restored backup: its position in the WAL is lower."""
+    before, after = (s.wal[0].lsn_bytes if s.wal else None for s in (old, new))
+    if before is not None and after is not None and after < before:
+        raise DeltaError(
+            "the server was set back to an older copy: its position in the WAL is lower than it was",
+            "compare snapshots that were both taken before or after that",
+        )
 
 
 def _in_order(old: Snapshot, new: Snapshot) -> None:
@@ -149,6 +164,22 @@ def _fixed_reset(old: Snapshot, new: Snapshot) -> datetime | None:
     if not known or any(after[name] <= old.now for name in known):
         return None
     return min(after[name] for name in known)
+
+
+def _crashed(old: Snapshot, new: Snapshot) -> datetime | None:
+    """Return when a crash reset all counters: it gives all of them one date, to the microsecond.
+
+    pg_stat_reset_shared() does not, not even without a target. What is older has survived: no crash.
+    """
+    dates = _fixed_dates(new)
+    facts = {name.split()[0] for name in dates}
+    # a reset of all comes to the archiver first, and to these two last
+    if len(set(dates.values())) != 1 or "archiver" not in facts or not {"wal", "slru"} & facts:
+        return None
+    moment = next(iter(dates.values()))
+    of_database = new.database.stats_reset if new.database else None
+    is_older = of_database is not None and of_database < moment
+    return None if moment <= old.now or is_older or new.outlived(moment) else moment
 
 
 def _fixed_dates(snapshot: Snapshot) -> dict[str, datetime]:

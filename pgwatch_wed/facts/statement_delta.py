@@ -28,9 +28,14 @@ class StatementDelta:
     missing: Missing | None = None
 
 
-def statement_delta(old: Snapshot, new: Snapshot) -> StatementDelta:
-    """Subtract the counters of statements, each within its own life."""
-    reset = _reset(old, new)
+def statement_delta(
+    old: Snapshot, new: Snapshot, emptied: datetime | None = None
+) -> StatementDelta:
+    """Subtract the counters of statements, each within its own life.
+
+    ``emptied`` is when all of them were certainly lost, for versions that do not tell.
+    """
+    reset = _reset(old, new) or emptied
     before = _COUNTERS.by_key(old.statements)
     is_whole = not {"statements", "statements:left-out"} & old.missing.keys()
     found: list[Statement] = []
