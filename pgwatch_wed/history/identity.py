@@ -98,7 +98,7 @@ def _cluster(connection: sa.Connection, snapshot: Snapshot) -> int | None:
         nearest = stored.nearest(connection, candidate, snapshot.now)
         if nearest is None:
             continue
-        other = stored.read(connection, nearest, (*_EVIDENCE, "tables"))
+        other = _evidence(connection, nearest, snapshot)
         if other.now == snapshot.now and other.server == snapshot.server:
             return candidate
         # another database of the same cluster says as much about it
@@ -106,6 +106,15 @@ def _cluster(connection: sa.Connection, snapshot: Snapshot) -> int | None:
         if _is_continued(replace(other, server=server), snapshot):
             return candidate
     return None
+
+
+def _evidence(
+    connection: sa.Connection, nearest: stored.StoredSnapshot, snapshot: Snapshot
+) -> Snapshot:
+    other = stored.read(connection, nearest, _EVIDENCE)
+    if other.server.major == snapshot.server.major:
+        return other
+    return stored.read(connection, nearest, (*_EVIDENCE, "tables"))
 
 
 def _candidates(connection: sa.Connection, snapshot: Snapshot) -> list[int]:

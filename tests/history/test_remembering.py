@@ -107,6 +107,19 @@ def test_what_is_not_there_cannot_be_compared_with(
     assert len(done.stderr.strip().splitlines()) <= 2
 
 
+def test_runs_with_placeholders_continue_each_other(shop: str, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    for _ in range(2):
+        assert run(shop, tmp_path, "--history", str(path), "--redact").returncode == 0
+    newest, oldest = kept(path)
+    assert newest.cluster_id == oldest.cluster_id
+    assert b"orders" not in path.read_bytes()
+    with store.open_store(str(path)).reading() as connection:
+        texts = str([runs.read(connection, newest), runs.document(connection, newest)])
+    assert "orders" not in texts
+    assert "customer" not in texts
+
+
 def test_another_server_has_no_run_to_compare_with(shop: str, tmp_path: Path) -> None:
     path = str(tmp_path / "history.sqlite3")
     store.open_store(path).close()

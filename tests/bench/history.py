@@ -1,0 +1,101 @@
+"""What the history costs: ``python -m tests.bench.history [tables]``.
+
+Stores two runs of a large database between which some tables and statements were used, and a year of runs of a
+small one. Prints the bytes that the second run adds, and how long drawing a year of one query takes.
+"""
+
+import random
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.history import retention, runs, series, store
+from pgwatch_wed.target.collect import collect
+from tests.bench.scale import generate
+from tests.bench.scale.__main__ import SETTINGS
+
+_STATEMENTS = 5_000
+_USED = 0.6
+"""The share of tables and statements that are used between the two runs."""
+
+
+def main(tables: int) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        with embedded.start(SETTINGS) as server:
+            first, second = _two_runs(server.dsn(), tables)
+        _large(Path(folder) / "large.sqlite3", first, second)
+        _year(Path(folder) / "year.sqlite3", first)
+
+
+def _two_runs(dsn: str, tables: int) -> tuple[Snapshot, Snapshot]:
+    generate.tables(dsn, 1, tables)
+    generate.statements(dsn, _STATEMENTS, long=0)
+    first = collect(dsn)
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
+        names = connection.execute(
+            "select format('%I.%I', schemaname, relname) from pg_stat_user_tables order by relid"
+        ).fetchall()
+        for (name,) in random.Random(1).sample(names, round(_USED * len(names))):
+            connection.execute(f"select count(*) from {name}".encode())
+    time.sleep(1)
+    return first, collect(dsn)
+
+
+def _large(path: Path, *taken: Snapshot) -> None:
+    history = store.open_store(str(path))
+    size = 0
+    for snapshot in taken:
+        begun = time.process_time()
+        with history.writing() as connection:
+            runs.add(connection, runs.NewRun([snapshot]))
+            grown = retention.size_bytes(connection)
+        print(
+            f"{len(snapshot.tables):,} tables, {len(snapshot.indexes):,} indexes, "
+            f"{len(snapshot.statements):,} statements: {(grown - size) / 1000:,.0f} kB, "
+            f"{time.process_time() - begun:.1f} s of the processor"
+        )
+        size = grown
+
+
+def _year(path: Path, example: Snapshot, count: int = 1_000) -> None:
+    """Store a year of runs in which 200 statements are called, and draw one of them."""
+    history = store.open_store(str(path))
+    begins = datetime(2026, 1, 1, tzinfo=UTC)
+    chosen = example.statements[:200]
+    nothing: dict[str, Any] = dict.fromkeys(_LARGE, ())
+    small = replace(example, **nothing)
+    for number in range(count):
+        counted = tuple(
+            replace(s, calls=s.calls * (number + 1), stats_since=begins) for s in chosen
+        )
+        moment = begins + number * timedelta(days=365) / count
+        server = replace(small.server, taken_at=moment, started_at=begins)
+        with history.writing() as connection:
+            runs.add(connection, runs.NewRun([replace(small, server=server, statements=counted)]))
+    times = []
+    for _ in range(10):
+        begun = time.perf_counter()
+        with history.reading() as connection:
+            points = series.of_statement(connection, 7)
+        times.append((time.perf_counter() - begun) * 1000)
+    print(f"a year of one query: {len(points):,} points in {statistics.median(times):.0f} ms")
+
+
+_LARGE = (
+    "tables", "table_activity", "columns", "column_statistics", "indexes", "index_usage",
+    "index_definitions", "constraints", "sequences",
+)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
