@@ -24,6 +24,7 @@ from pgwatch_wed.findings import (
     Target,
     Unknown,
     Verdict,
+    fingerprint,
 )
 from pgwatch_wed.postgres.statements import coverage
 from pgwatch_wed.redaction import REDACTED, with_names
@@ -70,7 +71,9 @@ def analyse(
         else:
             label = finding.object.label
             ignored.append(Ignored(finding.id, finding.rule, label, entry.reason))
-    shown = [f for f in kept if f.severity.rank <= config.min_severity.rank]
+    least = config.min_severity.rank
+    shown = tuple(f for f in kept if f.severity.rank <= least)
+    hidden = tuple(f for f in kept if f.severity.rank > least)
     window = first.window
     return Report(
         generated_at=first.now,
@@ -81,10 +84,10 @@ def analyse(
         window_reason="; ".join(filter(None, (window.reason, spoken_for(first)))),
         coverage=_coverage(snapshots, kept, config, original),
         verdicts=verdicts,
-        findings=tuple(shown),
+        findings=shown,
         ignored=tuple(ignored),
-        hidden_below=config.min_severity if len(shown) < len(kept) else None,
-        hidden_count=len(kept) - len(shown),
+        hidden_below=config.min_severity if hidden else None,
+        hidden=hidden,
         self_cost=_self_cost(snapshots),
     )
 
@@ -100,10 +103,31 @@ def analyse_redacted(
     Names are replaced before the rules judge: what no rule has seen, none can reveal. ``allowed``
     are patterns of names that may be shown.
     """
-    clean, names = with_names(snapshots, allowed)
-    report = analyse(clean, config, rules, REDACTED, names.restored)
-    ignored = tuple(replace(entry, reason=REDACTED) for entry in report.ignored)
-    return replace(report, ignored=ignored), clean
+    report, clean, _, _ = analyse_both_redacted(snapshots, (), config, allowed, rules)
+    return report, clean
+
+
+def analyse_both_redacted(
+    snapshots: Sequence[Snapshot],
+    earlier: Sequence[Snapshot],
+    config: Config,
+    allowed: Iterable[str] = (),
+    rules: Iterable[Rule] | None = None,
+) -> tuple[Report, tuple[Snapshot, ...], Report | None, tuple[Snapshot, ...]]:
+    """Judge two sets of snapshots with the same placeholders, so that findings can be compared.
+
+    Return a report and the snapshots with placeholders for each; no second report if there are none.
+    """
+    both, names = with_names((*snapshots, *earlier), allowed)
+    mine, theirs = both[: len(snapshots)], both[len(snapshots) :]
+    chosen = None if rules is None else tuple(rules)
+
+    def judged(clean: Sequence[Snapshot]) -> Report:
+        report = analyse(clean, config, chosen, REDACTED, names.restored)
+        ignored = tuple(replace(entry, reason=REDACTED) for entry in report.ignored)
+        return replace(report, ignored=ignored)
+
+    return judged(mine), mine, judged(theirs) if theirs else None, theirs
 
 
 def _original_object(given: Object, original: Original) -> Object:
@@ -129,7 +153,7 @@ def _attempt(
         database = snapshot.server.database if rule.scope == "database" else None
         reason = f"the rule failed with an unexpected {type(error).__name__}"
         mend = "please report this, with a snapshot (db-analyze collect)"
-        return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
+        return _unknown(rule, reason, mend, database), ()
 
 
 _NO_HISTORY = Missing(
@@ -150,11 +174,11 @@ def judge(
     if lacking:
         reason = "; ".join(f"{name.replace('_', ' ')}: {m.reason}" for name, m in lacking)
         mend = " ".join(dict.fromkeys(m.mend for _, m in lacking if m.mend))
-        return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
+        return _unknown(rule, reason, mend, database), ()
     if rule.primary_only and snapshot.server.is_in_recovery:
         reason = "this is a standby, and the rule can be evaluated only on the primary"
         mend = "run it on the primary"
-        return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database), ()
+        return _unknown(rule, reason, mend, database), ()
     findings: list[Finding] = []
     unknowns: list[Unknown] = []
     for each in rule.check(snapshot, config.limits_of(rule)):
@@ -165,6 +189,11 @@ def judge(
             signed = authority.with_authority(snapshot, each)
             findings.append(replace(signed, rule=rule.id, area=rule.area, docs=docs))
     return _verdict(rule, snapshot, findings, unknowns, database), tuple(findings)
+
+
+def _unknown(rule: Rule, reason: str, mend: str, database: str | None) -> RuleVerdict:
+    partial = (database or "",)
+    return RuleVerdict(rule.id, rule.area, Verdict.UNKNOWN, reason, mend, database, partial=partial)
 
 
 def _verdict(
@@ -186,7 +215,12 @@ def _verdict(
         verdict = Verdict.UNKNOWN
     else:
         verdict = Verdict.CLEAR
-    return RuleVerdict(rule.id, rule.area, verdict, reason, mend, database)
+    is_partial = bool(left_out) or any(u.object is None for u in unknowns)
+    return RuleVerdict(
+        *(rule.id, rule.area, verdict, reason, mend, database),
+        unjudged=tuple(fingerprint(rule.id, u.object) for u in unknowns if u.object is not None),
+        partial=(database or "",) if is_partial else (),
+    )
 
 
 def _unknown_reason(unknowns: list[Unknown], show: int = 3) -> str:
@@ -207,7 +241,14 @@ def _merge(verdicts: list[RuleVerdict]) -> Iterable[RuleVerdict]:
             continue
         reasons = [f"{v.database}: {v.reason}" for v in mine if v.reason]
         mends = dict.fromkeys(v.mend for v in mine if v.mend)
-        yield replace(worst, reason="; ".join(reasons), mend=" ".join(mends), database=None)
+        yield replace(
+            worst,
+            reason="; ".join(reasons),
+            mend=" ".join(mends),
+            database=None,
+            unjudged=tuple(i for v in mine for i in v.unjudged),
+            partial=tuple(p for v in mine for p in v.partial),
+        )
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
@@ -314,12 +355,21 @@ def _coverage(
     skipped = [
         f"{s.server.database}: {said}" for s in snapshots if (said := _skipped(s, config, original))
     ]
-    return replace(found, left_out=(*left_out, *skipped))
+    schemas = {
+        (s.server.database, t.schema)
+        for s in snapshots
+        for t in _skipped_tables(s, config, original)
+    }
+    return replace(found, left_out=(*left_out, *skipped), skipped=tuple(sorted(schemas)))
+
+
+def _skipped_tables(snapshot: Snapshot, config: Config, original: Original) -> list[Table]:
+    return [t for t in snapshot.tables if not t.is_in_extension and _skips(config, t, original)]
 
 
 def _skipped(snapshot: Snapshot, config: Config, original: Original) -> str:
     """Describe which tables were not judged because their schema is skipped."""
-    tables = [t for t in snapshot.tables if not t.is_in_extension and _skips(config, t, original)]
+    tables = _skipped_tables(snapshot, config, original)
     if not tables:
         return ""
     schemas = ", ".join(sorted({t.schema for t in tables}))

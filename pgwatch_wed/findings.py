@@ -170,11 +170,13 @@ class Finding:
     @property
     def id(self) -> str:
         """A fingerprint of rule and object that is the same in later runs."""
-        o = self.object
-        identity = "\x1f".join(
-            (self.rule, o.kind, o.database or "", o.schema or "", o.table or "", o.name)
-        )
-        return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return fingerprint(self.rule, self.object)
+
+
+def fingerprint(rule: str, o: Object) -> str:
+    """Return the identity of a rule's finding about an object."""
+    identity = "\x1f".join((rule, o.kind, o.database or "", o.schema or "", o.table or "", o.name))
+    return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,9 @@ class Unknown:
 class RuleVerdict:
     """The verdict of a rule on everything that it looked at.
 
-    ``reason`` explains an unknown, or what a finding or clear verdict leaves out.
+    ``reason`` explains an unknown, or what a finding or clear verdict leaves out. ``unjudged`` are the
+    fingerprints of what findings about objects that could not be judged would be; ``partial`` are the databases
+    ("" for the server) in which the rule does not say which objects those are.
     """
 
     rule: str
@@ -199,6 +203,8 @@ class RuleVerdict:
     reason: str = ""
     mend: str = ""
     database: str | None = None
+    unjudged: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +236,7 @@ class Coverage:
     """How much of the measured load the report can see and explain.
 
     Shares are fractions 0…1 of the execution time in pg_stat_statements for the database; None if
-    they are not known.
+    they are not known. ``skipped`` are the schemas that were not judged, each with its database.
     """
 
     explained_share: float | None
@@ -238,6 +244,7 @@ class Coverage:
     hidden_statements: int
     evictions_per_hour: float | None
     left_out: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +256,67 @@ class SelfCost:
     slowest: tuple[tuple[str, float], ...] = ()
 
 
+class Standing(StrEnum):
+    """What a finding is compared with a baseline."""
+
+    NEW = "new"
+    WORSE = "worse"
+    KNOWN = "known"
+    UNCLEAR = "unclear"  # its rule was not evaluated for the baseline
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A finding of the baseline that this run does not have.
+
+    ``reason`` says why it could not be evaluated this time; "" if it is resolved.
+    """
+
+    id: str
+    rule: str
+    severity: Severity
+    label: str
+    title: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A report compared with a baseline: where each finding stands, by id, and what is gone.
+
+    ``was`` explains a standing, such as what a worse finding was before, or its name; ``severities`` are those in the
+    baseline. ``note`` is about the comparison as a whole.
+    """
+
+    label: str
+    taken_at: datetime
+    standings: Mapping[str, Standing]
+    was: Mapping[str, str]
+    severities: Mapping[str, Severity]
+    gone: tuple[Gone, ...]
+    note: str = ""
+
+    def count(self, standing: Standing) -> int:
+        """Count the findings that stand so."""
+        return sum(each is standing for each in self.standings.values())
+
+    @property
+    def resolved(self) -> tuple[Gone, ...]:
+        """What is no longer there."""
+        return tuple(g for g in self.gone if not g.reason)
+
+    @property
+    def not_evaluated(self) -> tuple[Gone, ...]:
+        """What could not be evaluated this time, and so is not resolved."""
+        return tuple(g for g in self.gone if g.reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run produces: ranked findings, a verdict for every rule, and how much was visible."""
+    """What a run produces: ranked findings, a verdict for every rule, and how much was visible.
+
+    ``hidden`` are the findings that are counted, but not shown.
+    """
 
     generated_at: datetime
     tool_version: str
@@ -264,8 +329,18 @@ class Report:
     findings: tuple[Finding, ...]
     ignored: tuple[Ignored, ...] = ()
     hidden_below: Severity | None = None
-    hidden_count: int = 0
+    hidden: tuple[Finding, ...] = ()
     self_cost: SelfCost | None = None
+    compared: Compared | None = None
+
+    @property
+    def hidden_count(self) -> int:
+        """How many findings are not shown."""
+        return len(self.hidden)
+
+    def standing(self, finding: Finding) -> Standing | None:
+        """Tell where a finding stands; None without a baseline."""
+        return self.compared.standings.get(finding.id) if self.compared else None
 
     def count(self, severity: Severity) -> int:
         """Count findings of one severity."""

@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from pgwatch_wed import render
-from pgwatch_wed.analyse import analyse, analyse_redacted
+from pgwatch_wed.cli import baseline
 from pgwatch_wed.cli.options import Output
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.file import write_private
-from pgwatch_wed.findings import Report, Severity
+from pgwatch_wed.findings import Report
+from pgwatch_wed.history.gate import FailOn
 from pgwatch_wed.redaction import redacted
 
 
@@ -23,9 +24,8 @@ def judged(
     snapshots: tuple[Snapshot, ...], settings: Config, output: Output, target: str
 ) -> tuple[Report, tuple[Snapshot, ...]]:
     """Judge, with placeholders for names if requested; return what to :func:`deliver`."""
-    if output.redact:
-        return analyse_redacted(snapshots, settings, output.allowed_names)
-    return analyse(snapshots, settings, target=target), snapshots
+    allowed = output.allowed_names if output.redact else None
+    return baseline.judged(snapshots, settings, output.baseline, target, allowed)
 
 
 def as_stored(snapshots: tuple[Snapshot, ...], output: Output) -> tuple[Snapshot, ...]:
@@ -124,7 +124,5 @@ def _colour_wanted() -> bool:
     return not os.environ.get("NO_COLOR")
 
 
-def _status(report: Report, fail_on: str) -> int:
-    if fail_on == "never":
-        return 0
-    return int(any(f.severity.rank <= Severity(fail_on).rank for f in report.findings))
+def _status(report: Report, fail_on: tuple[FailOn, ...]) -> int:
+    return int(any(each.applies(report, f) for each in fail_on for f in report.findings))

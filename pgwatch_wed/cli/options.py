@@ -8,13 +8,16 @@ from typing import Any, TypeVar
 import click
 
 from pgwatch_wed import config
-from pgwatch_wed.findings import Severity
+from pgwatch_wed.cli.baseline import Baseline
+from pgwatch_wed.findings import Severity, Standing
 from pgwatch_wed.gather.wanted import Since, nothing
+from pgwatch_wed.history.gate import FailOn
 from pgwatch_wed.render import formats
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FAIL_ON = ("critical", "warning", "info", "never")
+FAIL_ON = (*(s.value for s in Severity), "never")
+_STANDINGS = {"new": Standing.NEW, "worse": Standing.WORSE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,9 @@ class Output:
     allowed_names: tuple[str, ...]
     quiet: bool
     verbose: bool
-    fail_on: str
+    fail_on: tuple[FailOn, ...]
     since: Since = nothing
+    baseline: Baseline | None = None
 
 
 class CommaList(click.ParamType[Any]):
@@ -48,6 +52,29 @@ class CommaList(click.ParamType[Any]):
             if self.choices and name not in self.choices:
                 self.fail(f"{name!r} is not one of {', '.join(self.choices)}", param, ctx)
         return names
+
+
+class FailOnType(click.ParamType[Any]):
+    """Severities separated by commas, each possibly with ``new:`` or ``worse:``."""
+
+    name = "severity"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[FailOn, ...]:
+        """Read each of them."""
+        words = [part.strip() for part in str(value).split(",") if part.strip()]
+        return tuple(self._read(word, param, ctx) for word in words if word != FAIL_ON[-1])
+
+    def _read(self, word: str, param: click.Parameter | None, ctx: click.Context | None) -> FailOn:
+        standing, _, severity = word.rpartition(":")
+        if severity not in FAIL_ON[:-1] or standing not in ("", *_STANDINGS):
+            self.fail(
+                f"{word!r} is not one of {', '.join(FAIL_ON)}; new: or worse: may precede a severity",
+                param,
+                ctx,
+            )
+        return FailOn(Severity(severity), _STANDINGS.get(standing))
 
 
 def flat(values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
@@ -104,10 +131,12 @@ _REPORTING = (
     ),
     click.option(
         "--fail-on",
-        type=click.Choice(FAIL_ON),
-        default="never",
-        show_default=True,
-        help="Exit with status 1 if there is a finding of this severity or worse.",
+        "fail_on",
+        multiple=True,
+        type=FailOnType(),
+        metavar="[new:|worse:]SEVERITY[,…]",
+        help="Exit with status 1 if there is a finding of this severity or worse; with new: or worse:, only "
+        "one that is new, or worse, compared with --baseline. [default: never]",
     ),
     click.option(
         "--window",
@@ -142,6 +171,19 @@ def comparing(command: F) -> F:
         multiple=True,
         metavar="FILE|RUN|DATE",
         help="An earlier snapshot (a file or a run of the history); only what was counted since then is evaluated (files are repeatable: one per database).",
+    )
+    return option(command)
+
+
+def with_baseline(command: F) -> F:
+    """Add the option that compares findings with those of an earlier run."""
+    option = click.option(
+        "--baseline",
+        "baseline_references",
+        multiple=True,
+        metavar="FILE|RUN|NAME",
+        help="An earlier snapshot or JSON report, or a run or baseline of the history: each finding is said to be "
+        "new, worse or known (files are repeatable: one snapshot per database).",
     )
     return option(command)
 

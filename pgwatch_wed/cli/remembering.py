@@ -113,19 +113,24 @@ class _Said:
         return False
 
 
-def since(references: tuple[str, ...], given: dict[str, Any], settings: Config) -> Since:
+def since(
+    references: tuple[str, ...],
+    given: dict[str, Any],
+    settings: Config,
+    option: str = "--since",
+) -> Since:
     """Return what finds the snapshots to compare with: files, or one run of the history.
 
     Raises :class:`SnapshotError` for a file that cannot be read, before minutes are spent.
     """
     if not references:
         return nothing
-    paths = [Path(text) for text in references if _is_file(text)]
+    paths = [Path(text) for text in references if is_file(text)]
     if len(paths) == len(references):
         files = tuple(snapshot_file.load(path) for path in paths)
         return lambda _read: files
     if len(references) > 1:
-        raise UsageError("--since takes files, one per database, or one run or date")
+        raise UsageError(f"{option} takes files, one per database, or one run or date")
     if given.get("no_history"):
         raise UsageError(
             f"{references[0]} is no file", "without --no-history it may be a run or a date"
@@ -134,7 +139,7 @@ def since(references: tuple[str, ...], given: dict[str, Any], settings: Config) 
     return lambda read: _of_run(opened, references[0], read)
 
 
-def _is_file(text: str) -> bool:
+def is_file(text: str) -> bool:
     """Tell whether a reference means a file: what looks like one is not looked up as a name."""
     return Path(text).exists() or "/" in text or text.endswith((".zst", ".json"))
 

@@ -22,7 +22,10 @@ from pgwatch_wed.facts.delta import deltas
 )
 @options.reporting
 @options.comparing
-@click.option("--history", "history_url", metavar="URL", help="Where --since finds a run.")
+@options.with_baseline
+@click.option(
+    "--history", "history_url", metavar="URL", help="Where --since and --baseline find a run."
+)
 def report(files: tuple[Path, ...], **given: Any) -> int:
     """Write reports from snapshots, one per database of a server.
 

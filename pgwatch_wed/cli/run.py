@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from pgwatch_wed.cli import delivery, options
+from pgwatch_wed.cli import baseline, delivery, options
 from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.remembering import Memory, remembering, since
 from pgwatch_wed.config import Config
-from pgwatch_wed.errors import redact
+from pgwatch_wed.errors import UsageError, redact
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.render import formats
@@ -22,6 +22,7 @@ from pgwatch_wed.target import connect
 @click.argument("target", required=False)
 @options.reporting
 @options.comparing
+@options.with_baseline
 @remembering
 @gathering
 def run(target: str | None, no_progress: bool, **given: Any) -> int:
@@ -62,7 +63,10 @@ def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:
         allowed_names=given["allowed_names"],
         quiet=given["quiet"],
         verbose=given["verbose"],
-        fail_on=given["fail_on"],
+        fail_on=tuple(each for several in given["fail_on"] for each in several),
         since=since(tuple(given.get("since_references", ())), given, settings),
+        baseline=baseline.load(tuple(given.get("baseline_references", ())), given, settings),
     )
+    if wanted.baseline is None and any(f.standing for f in wanted.fail_on):
+        raise UsageError("--fail-on new: and worse: compare with a baseline", "add --baseline FILE")
     return settings, wanted

@@ -79,7 +79,7 @@ Aspects = Mapping[str, Aspect]
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class MatchedRows:
     """The rows of a fact in both snapshots: those in one of them only, and those in both."""
 
     gone: tuple[Any, ...]
@@ -92,13 +92,13 @@ def compared(
     fact: str,
     old_key: Callable[[Any], Hashable],
     new_key: Callable[[Any], Hashable] | None = None,
-) -> Compared:
+) -> MatchedRows:
     """Match the rows of a fact by keys; what may only have been left out is neither gone nor come."""
     if not pairing.has(fact):
-        return Compared((), (), ())
+        return MatchedRows((), (), ())
     before = {old_key(row): row for row in getattr(pairing.old, fact)}
     after = {(new_key or old_key)(row): row for row in getattr(pairing.new, fact)}
-    return Compared(
+    return MatchedRows(
         tuple(r for k, r in before.items() if k not in after) if pairing.is_whole(fact) else (),
         tuple(r for k, r in after.items() if k not in before) if pairing.was_whole(fact) else (),
         tuple((r, after[k]) for k, r in before.items() if k in after),

@@ -112,7 +112,7 @@ def _evidence(
     connection: sa.Connection, nearest: stored.StoredSnapshot, snapshot: Snapshot
 ) -> Snapshot:
     other = stored.read(connection, nearest, _EVIDENCE)
-    if other.server.major == snapshot.server.major:
+    if other.server.features == snapshot.server.features:
         return other
     return stored.read(connection, nearest, (*_EVIDENCE, "tables"))
 

@@ -1,13 +1,15 @@
 """What differs in what a database holds and does: sizes, rows, statistics, statements. Only what matters is told."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from pgwatch_wed.facts import Index, Snapshot, Statement, Table
+from pgwatch_wed.facts import Index, Snapshot, Table
+from pgwatch_wed.facts.counting import COUNTERS
 from pgwatch_wed.findings import Object
 from pgwatch_wed.history.change import Change, ChangeKind, What
 from pgwatch_wed.history.pairing import Pairing
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import statements as load
+from pgwatch_wed.sqltext.statement_link import statement_keys
 
 # A size matters if it changed by this much, and by this share of what it was.
 MIN_BYTES = 10 << 20
@@ -129,18 +131,21 @@ def _statements(pairing: Pairing) -> Iterator[Change]:
     """Yield statements that make up a part of the load of one snapshot and are not in the other."""
     if not pairing.has("statements"):
         return
-    yield from _unmatched(pairing.new, pairing.old, What.APPEARED, pairing.was_whole("statements"))
-    yield from _unmatched(pairing.old, pairing.new, What.VANISHED, pairing.is_whole("statements"))
+    old, new = pairing.old, pairing.new
+    if pairing.was_whole("statements"):
+        yield from _unmatched(pairing, new, old, What.APPEARED)
+    if pairing.is_whole("statements"):
+        yield from _unmatched(pairing, old, new, What.VANISHED)
 
 
-def _unmatched(here: Snapshot, there: Snapshot, what: What, is_whole: bool) -> Iterator[Change]:
-    if not is_whole:
-        return
-    ids, texts = _known(load.of_users(there))
+def _unmatched(pairing: Pairing, here: Snapshot, there: Snapshot, what: What) -> Iterator[Change]:
+    ids = {s.query_id for s in there.statements} if pairing.is_same_server else set()
+    known = set(statement_keys(there, "").values())
+    keys = statement_keys(here, "")
     mine = load.of_users(here)
     total = sum(s.total_exec_ms for s in mine)
     for s in mine:
-        if s.text is None or s.query_id in ids or s.text in texts:
+        if s.text is None or s.query_id in ids or keys.get(_key_of(s)) in known:
             continue
         if s.total_exec_ms >= MIN_LOAD * total:
             name = Object("statement", str(s.query_id), here.server.database)
@@ -148,7 +153,4 @@ def _unmatched(here: Snapshot, there: Snapshot, what: What, is_whole: bool) -> I
             yield Change(ChangeKind.STATEMENT, what, name, *values)
 
 
-def _known(statements: Iterable[Statement]) -> tuple[frozenset[int], frozenset[str]]:
-    statements = tuple(statements)
-    ids = frozenset(s.query_id for s in statements)
-    return ids, frozenset(s.text for s in statements if s.text is not None)
+_key_of = COUNTERS["statements"].key_of

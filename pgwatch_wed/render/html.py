@@ -19,7 +19,7 @@ from markupsafe import Markup
 from pgwatch_wed import assets, units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity, Verdict
-from pgwatch_wed.render import numbers
+from pgwatch_wed.render import numbers, standing
 from pgwatch_wed.render.chapters import Chapter, chapters
 from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.terminal import coverage_sentence, gain
@@ -53,6 +53,9 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         areas=sorted({f.area for f in shown}),
         clear=sum(v.verdict is Verdict.CLEAR for v in report.verdicts),
         coverage=coverage_sentence(report),
+        compared=standing.sentence(report),
+        mark=lambda finding: standing.mark(report, finding),
+        was=lambda finding: standing.was(report, finding),
         chapters=made,
         data=Markup(_data(made, found)),  # noqa: S704 - base64 of our own making
         plans=lambda finding: _plans_of(finding, found),

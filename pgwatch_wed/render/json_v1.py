@@ -8,13 +8,16 @@ from typing import Any
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import (
+    Compared,
     Finding,
+    Gone,
     MeasuredTime,
     Object,
     Remedy,
     Report,
     RuleVerdict,
     Severity,
+    Standing,
 )
 from pgwatch_wed.render.characters import in_json
 
@@ -27,7 +30,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
     if not report.findings:
         return whole + "\n"
     before, after = whole.split('"findings": []', 1)
-    parts = (_dumps(finding(f)).replace("\n", "\n    ") for f in report.findings)
+    parts = (_dumps(placed(report, f)).replace("\n", "\n    ") for f in report.findings)
     findings = ",\n    ".join(parts)
     return f'{before}"findings": [\n    {findings}\n  ]{after}\n'
 
@@ -38,7 +41,7 @@ def _dumps(value: Any) -> str:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report as plain JSON values."""
-    return _document(report, [finding(f) for f in report.findings])
+    return _document(report, [placed(report, f) for f in report.findings])
 
 
 def _document(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
@@ -59,6 +62,7 @@ def _document(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
             "hidden_statements": report.coverage.hidden_statements,
             "evictions_per_hour": report.coverage.evictions_per_hour,
             "left_out": list(report.coverage.left_out),
+            "skipped": [{"database": d, "schema": s} for d, s in report.coverage.skipped],
         },
         "summary": {s.value: report.count(s) for s in Severity}
         | {"unknown": len(report.unknowns), "ignored": len(report.ignored)},
@@ -71,9 +75,47 @@ def _document(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
         "hidden": {
             "below": report.hidden_below.value if report.hidden_below else None,
             "count": report.hidden_count,
+            "findings": [{"id": f.id, "severity": f.severity.value} for f in report.hidden],
         },
         "self_cost": _self_cost(report),
+        **({"baseline": _baseline(report.compared)} if report.compared else {}),
     }
+
+
+def _baseline(compared: Compared) -> dict[str, Any]:
+    """Return the comparison; each finding says itself where it stands."""
+    return {
+        "label": compared.label,
+        "taken_at": compared.taken_at.isoformat(),
+        "note": compared.note,
+        "summary": {s.value: compared.count(s) for s in Standing}
+        | {"resolved": len(compared.resolved), "not_evaluated": len(compared.not_evaluated)},
+        "resolved": [_gone(g) for g in compared.resolved],
+        "not_evaluated": [_gone(g) for g in compared.not_evaluated],
+    }
+
+
+def _gone(gone: Gone) -> dict[str, Any]:
+    return {
+        "id": gone.id,
+        "rule": gone.rule,
+        "severity": gone.severity.value,
+        "object": gone.label,
+        "title": gone.title,
+        "reason": gone.reason,
+    }
+
+
+def placed(report: Report, found: Finding) -> dict[str, Any]:
+    """Return one finding, with where it stands if there is a baseline."""
+    whole = finding(found)
+    stands = report.standing(found)
+    if stands is not None and report.compared is not None:
+        whole["baseline"] = {
+            "standing": stands.value,
+            "was": report.compared.was.get(found.id, ""),
+        }
+    return whole
 
 
 def finding(found: Finding) -> dict[str, Any]:
@@ -140,6 +182,8 @@ def _verdict(verdict: RuleVerdict) -> dict[str, Any]:
         "verdict": verdict.verdict.value,
         "reason": verdict.reason,
         "mend": verdict.mend,
+        "unjudged": list(verdict.unjudged),
+        "partial": list(verdict.partial),
     }
 
 

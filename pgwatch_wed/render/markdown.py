@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity
-from pgwatch_wed.render import numbers
+from pgwatch_wed.render import numbers, standing
 from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.terminal import coverage_sentence, gain
 
@@ -26,12 +26,23 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
     sentence = coverage_sentence(report)
     if sentence:
         parts.append(sentence)
+    if report.compared:
+        parts.append(plain(standing.sentence(report)))
     if report.findings:
-        parts.append(_table(report.findings))
+        parts.append(_table(report))
     parts += [_section(f) for f in report.findings[:_IN_FULL]]
     if len(report.findings) > _IN_FULL:
         left = units.count(len(report.findings) - _IN_FULL, "further finding")
         parts.append(f"See the table above and the JSON report for {left}.")
+    if report.compared and report.compared.gone:
+        gone = report.compared.gone
+        listed = [
+            f"| {'not evaluated' if g.reason else 'resolved'} | {g.severity.value} | {g.rule} | {plain(g.label)} | {plain(g.reason)} |"
+            for g in gone
+        ]
+        parts.append("## In the baseline only")
+        head = ["| state | severity | rule | object | reason |", "|---|---|---|---|---|"]
+        parts.append("\n".join([*head, *listed]))
     if report.unknowns:
         rows = [f"| {v.rule} | {plain(v.reason)} | {code(v.mend)} |" for v in report.unknowns]
         parts.append("## Not evaluated")
@@ -39,14 +50,19 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
     return "\n\n".join(parts) + "\n"
 
 
-def _table(findings: Sequence[Finding]) -> str:
-    rows = [
-        f"| {f.severity.value} | {f.grade.value} | {f.rule} | {plain(f.object.label)} | {plain(gain(f))} |"
-        for f in findings
-    ]
-    return "\n".join(
-        ["| severity | grade | rule | object | impact |", "|---|---|---|---|---|", *rows]
-    )
+def _table(report: Report) -> str:
+    heads = ["severity", "grade", "rule", "object", "impact"]
+    heads += ["baseline"] if report.compared else []
+    rows = [f"| {' | '.join(_row(report, f))} |" for f in report.findings]
+    return "\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *rows])
+
+
+def _row(report: Report, f: Finding) -> list[str]:
+    cells = [f.severity.value, f.grade.value, f.rule, plain(f.object.label), plain(gain(f))]
+    if report.compared:
+        stands, was = standing.mark(report, f), standing.was(report, f)
+        cells.append(plain(f"{stands}: {was}" if was else stands))
+    return cells
 
 
 def _section(finding: Finding) -> str:

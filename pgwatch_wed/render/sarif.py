@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Report, Severity
+from pgwatch_wed.findings import Compared, Finding, Report, Severity, Standing
 from pgwatch_wed.render.characters import in_json
 from pgwatch_wed.render.json_v1 import plain
 from pgwatch_wed.render.steps import script
@@ -20,7 +20,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
     """Return the SARIF log."""
     rules = [r for r in all_rules() if any(f.rule == r.id for f in report.findings)]
     places = {r.id: i for i, r in enumerate(rules)}
-    findings = report.findings[:_MAX_RESULTS]
+    findings = _newest_first(report)[:_MAX_RESULTS]
     run = {
         "tool": {
             "driver": {
@@ -40,8 +40,9 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
                 ],
             }
         ],
-        "results": [_result(f, places) for f in findings],
+        "results": [_result(report, f, places) for f in findings],
         "columnKind": "unicodeCodePoints",
+        **({"properties": {"baseline": _baseline(report.compared)}} if report.compared else {}),
     }
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return in_json(json.dumps(log, ensure_ascii=False, indent=2)) + "\n"
@@ -58,7 +59,25 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, places: dict[str, int]) -> dict[str, Any]:
+_STATES = {Standing.NEW: "new", Standing.WORSE: "updated", Standing.KNOWN: "unchanged"}
+
+
+def _newest_first(report: Report) -> Sequence[Finding]:
+    """Put what the baseline does not have first: if there is too much, the rest is cut off."""
+    return sorted(report.findings, key=lambda f: report.standing(f) is Standing.KNOWN)
+
+
+def _baseline(compared: Compared) -> dict[str, Any]:
+    """Return what is gone; as results that are absent, GitHub would take them for open alerts."""
+    return {
+        "label": compared.label,
+        "takenAt": compared.taken_at.isoformat(),
+        "resolved": [g.id for g in compared.resolved],
+        "notEvaluated": [g.id for g in compared.not_evaluated],
+    }
+
+
+def _result(report: Report, finding: Finding, places: dict[str, int]) -> dict[str, Any]:
     remedy = "\n".join(map(script, finding.remedy))
     message = f"{finding.title}. {finding.detail}" + (f"\n\n{remedy}" if remedy else "")
     result: dict[str, Any] = {
@@ -71,6 +90,8 @@ def _result(finding: Finding, places: dict[str, int]) -> dict[str, Any]:
     }
     if finding.rule in places:
         result["ruleIndex"] = places[finding.rule]
+    if state := _STATES.get(report.standing(finding) or Standing.UNCLEAR):
+        result["baselineState"] = state
     return result
 
 

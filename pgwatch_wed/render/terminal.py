@@ -1,11 +1,12 @@
 """The report for a terminal: the same ranking at 80 columns or more, and the next command to type."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pgwatch_wed import units
 from pgwatch_wed.findings import (
     Finding,
+    Gone,
     MeasuredTime,
     Remedy,
     Report,
@@ -13,7 +14,7 @@ from pgwatch_wed.findings import (
     Severity,
     Verdict,
 )
-from pgwatch_wed.render import numbers
+from pgwatch_wed.render import numbers, standing
 from pgwatch_wed.render.characters import visible_line
 
 _COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
@@ -82,9 +83,13 @@ def text(
     _header(page, report)
     shown = report.findings if verbose else report.findings[:_IN_FULL]
     for place, finding in enumerate(shown, 1):
-        _finding(page, place, finding)
+        _finding(page, place, finding, report)
     if len(shown) < len(report.findings):
-        _rest(page, report.findings[len(shown) :], len(shown))
+        _rest(page, report, len(shown))
+    if report.compared:
+        _gone(page, "Resolved since the baseline", report.compared.resolved, verbose=verbose)
+        head = "In the baseline, but not evaluated this time"
+        _gone(page, head, report.compared.not_evaluated, verbose=verbose)
     _unknowns(page, report.unknowns, verbose=verbose)
     _footer(page, report, target, verbose=verbose)
     return str(page)
@@ -101,6 +106,8 @@ def _header(page: _Page, report: Report) -> None:
     explained = coverage_sentence(report)
     if explained:
         page.wrap(explained)
+    if report.compared:
+        page.wrap(standing.sentence(report))
     page.line()
     counts = " · ".join(
         page.paint(f"{report.count(s)} {_NAMES[s].lower()}", _COLOURS[s]) for s in Severity
@@ -125,11 +132,14 @@ def coverage_sentence(report: Report) -> str:
     return said + "."
 
 
-def _finding(page: _Page, place: int, finding: Finding) -> None:
+def _finding(page: _Page, place: int, finding: Finding, report: Report) -> None:
     mark = page.paint(_NAMES[finding.severity], _COLOURS[finding.severity])
-    page.line(f"{place}. {mark} {finding.grade.value}  {finding.rule}")
+    stands = standing.mark(report, finding)
+    page.line(f"{place}. {mark} {finding.grade.value}  {finding.rule}{stands and '  · '}{stands}")
     page.wrap(finding.title, "   ", "1")
     page.wrap(finding.detail, "   ")
+    if was := standing.was(report, finding):
+        page.wrap(f"baseline: {was}", "   ", hang="      ")
     said = gain(finding)
     if said:
         page.wrap(f"impact: {said}", "   ", hang="      ")
@@ -189,11 +199,26 @@ def _remedy(page: _Page, remedy: Remedy) -> None:
         page.wrap(f"undo: {remedy.undo}", "   ", "2", hang="      ")
 
 
-def _rest(page: _Page, findings: Iterable[Finding], before: int) -> None:
+def _rest(page: _Page, report: Report, before: int) -> None:
     page.line("More findings", "1")
-    for place, finding in enumerate(findings, before + 1):
+    for place, finding in enumerate(report.findings[before:], before + 1):
         head = f"{place:>4}. {_NAMES[finding.severity]:<8} {finding.grade.value}  "
-        page.wrap(f"{finding.rule}: {finding.title}", head, hang=" " * 8)
+        stands = standing.mark(report, finding)
+        mark = f" ({stands})" if stands else ""
+        page.wrap(f"{finding.rule}{mark}: {finding.title}", head, hang=" " * 8)
+    page.line()
+
+
+def _gone(page: _Page, head: str, gone: tuple[Gone, ...], *, verbose: bool) -> None:
+    if not gone:
+        return
+    page.line(head, "1")
+    shown = gone if verbose else gone[:_IN_FULL]
+    for each in shown:
+        why = f" ({each.reason if verbose else textwrap.shorten(each.reason, 160)})"
+        page.wrap(f"{each.rule}: {each.title}{why if each.reason else ''}", "  ", hang="      ")
+    if len(shown) < len(gone):
+        page.line(f"  and {len(gone) - len(shown):,} more (-v shows them)")
     page.line()
 
 

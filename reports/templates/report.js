@@ -8,6 +8,7 @@
   const findings = $$("details.finding");
   const texts = findings.map((f) => f.textContent.toLowerCase());
   const filters = { area: $("#area"), severity: $("#severity"), grade: $("#grade") };
+  if ($("#stands")) filters.stands = $("#stands"); // with a baseline
   function filter() {
     const words = $("#q").value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
