@@ -17,6 +17,8 @@ from pgwatch_wed.history.steps import Steps, pace_begins, steps
 LEAST_DAYS = 30
 """With fewer days, intervals hold too rarely: 14 days held in 39 to 55% instead of 80%."""
 
+_MOST_SPACING_DAYS = 8
+
 HORIZON_DAYS = 1_095
 """Later than in three years is not told apart from never."""
 
@@ -66,11 +68,14 @@ def forecast(
     found = dy.daily(points, now, is_counter=is_counter)
     if found is None or found.counted < LEAST_DAYS:
         return _too_few(found, now)
+    if found.spacing_days > _MOST_SPACING_DAYS:
+        reason = f"runs are {found.spacing_days:.0f} days apart; a forecast requires one a week"
+        return Untold(reason, found.counted)
     increments = [b - a for a, b in pairwise(found.values)]
     split = steps(increments)
     if split.days_of_new_pace:
         return _changing(found, split.days_of_new_pace)
-    begin = pace_begins(split.usual)
+    begin = pace_begins(split.usual, found.spacing_days)
     return _outlook(found, increments, split, begin, limit)
 
 
@@ -98,10 +103,11 @@ def _outlook(
     ]
     room = math.inf if limit is None else limit - value
     horizon = 0 if limit is None or not any(increments[begin:]) else HORIZON_DAYS
-    made = wk.walks(usual, recurring, room, horizon)
+    walker = wk.Walker(usual, recurring)
+    paces, days = walker.paces(), walker.days(room, horizon)
     regular = sum(_a_day(increments, split, at, begin) for at in (split.up, split.down))
-    low, middle, high = (_quantile(made.paces, q) + regular for q in _QUANTILES)
-    reached = tuple(_moment(found.ends, _quantile(made.days, q)) for q in _QUANTILES)
+    low, middle, high = (_quantile(paces, q) + regular for q in _QUANTILES)
+    reached = tuple(_moment(found.ends, _quantile(days, q)) for q in _QUANTILES)
     if room <= 0:
         reached = (found.ends,) * 3
     return Outlook(
@@ -109,7 +115,7 @@ def _outlook(
         (low, middle, high),
         (reached[0], reached[1], reached[2]),
         found.ends - length * _DAY,
-        min(found.counted, length + 1),
+        min(found.counted, round(length / max(found.spacing_days, 1.0)) + 1),
         tuple(_notes(found, increments, split, begin)),
     )
 

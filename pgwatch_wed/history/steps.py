@@ -100,27 +100,30 @@ def _temporary(increments: Sequence[float], up: set[int], down: set[int]) -> set
     return taken_back
 
 
-def pace_begins(usual: Sequence[float]) -> int:
-    """Return the first day of the present pace: 0, or the last day at which increments changed for good."""
+def pace_begins(usual: Sequence[float], spacing_days: float = 1.0) -> int:
+    """Return the first day of the present pace: 0, or the last day at which increments changed for good.
+
+    If points are ``spacing_days`` apart, that many days are one observation.
+    """
     begin = 0
-    while (found := _split(usual[begin:])) is not None:
+    while (found := _split(usual[begin:], max(spacing_days, 1.0))) is not None:
         begin += found
     return begin
 
 
-def _split(values: Sequence[float]) -> int | None:
+def _split(values: Sequence[float], spacing: float) -> int | None:
     """Find the day from which on ranks differ most; None if that may be chance."""
-    count = len(values)
+    count, least = len(values), _SEGMENT_DAYS * spacing
     best, at, total = 0.0, 0, 0.0
     for day, rank in enumerate(_ranks(values), start=1):
         total += rank
-        if not _SEGMENT_DAYS <= day <= count - _SEGMENT_DAYS:
+        if not least <= day <= count - least:
             continue
         deviation = math.sqrt(day * (count - day) * (count + 1) / 12)
         z = abs(total - day * (count + 1) / 2) / deviation
         if z > best:
             best, at = z, day
-    return at if best >= _SEGMENT_Z else None
+    return at if best >= _SEGMENT_Z * math.sqrt(spacing) else None
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 from statistics import fmean
 
 BLOCK_DAYS = 7
@@ -42,14 +42,6 @@ class Recurring:
 
 
 @dataclass(frozen=True, slots=True)
-class Walks:
-    """The walks' days of reaching the limit, in order (infinite: not within the horizon), and their paces."""
-
-    days: tuple[float, ...]
-    paces: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Block:
     """A week: the level after each day, relative to the beginning."""
 
@@ -59,35 +51,45 @@ class _Block:
     def total(self) -> float:
         return self.levels[-1]
 
-    @property
-    def highest(self) -> float:
-        return max(self.levels)
 
-
-def walks(
-    increments: Sequence[float],
-    recurring: Sequence[Recurring],
-    room: float,
-    horizon_days: int,
-    count: int = 400,
-) -> Walks:
-    """Walk ``count`` times from the end of a series until ``room`` is used up.
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """What walks are made of: the increments of a series since its last change of pace, and its steps.
 
     The same series always gives the same walks. At least two whole blocks are required.
     """
-    chance = random.Random(_SEED)  # noqa: S311 - no secret: it must be repeatable
-    blocks = _blocks(increments)
-    lack = _lack(increments)
-    days, paces = [], []
-    for number in range(count):
-        past = chance.choices(blocks, k=len(blocks))
-        drift = lack * max(0.0, chance.gauss(0, 1))
-        paces.append(fmean(b.total for b in past) / BLOCK_DAYS + drift)
-        coming = [_drawn(chance, r) for r in recurring if (number + 0.5) / count < r.share]
-        events = merge(*(_events(chance, each, horizon_days) for each in coming))
-        gained = next((r.gained for r in coming if r.are_shares), 0.0)
-        days.append(_crossing(chance, past, drift, events, room, horizon_days, gained))
-    return Walks(tuple(sorted(days)), tuple(sorted(paces)))
+
+    increments: Sequence[float]
+    recurring: Sequence[Recurring] = ()
+    count: int = 400
+
+    def paces(self) -> tuple[float, ...]:
+        """Return the pace of each walk a day, without steps, in order."""
+        return tuple(sorted(pace for pace, _ in self._walks(0)))
+
+    def days(self, room: float, horizon_days: int) -> tuple[float, ...]:
+        """Return the day on which each walk uses up ``room``, in order; infinite if not within the horizon."""
+        found = (_crossing(weeks, room, horizon_days) for _, weeks in self._walks(horizon_days))
+        return tuple(sorted(found))
+
+    def highest(self, weeks_ahead: Sequence[int]) -> tuple[tuple[float, ...], ...]:
+        """Return for each number of weeks the highest level of each walk until then, in order."""
+        horizon = max(weeks_ahead) * BLOCK_DAYS
+        found = [_highest(weeks, weeks_ahead) for _, weeks in self._walks(horizon)]
+        return tuple(tuple(sorted(levels)) for levels in zip(*found, strict=True))
+
+    def _walks(self, horizon_days: int) -> Iterator[tuple[float, Iterator[list[float]]]]:
+        chance = random.Random(_SEED)  # noqa: S311 - no secret: it must be repeatable
+        blocks, lack = _blocks(self.increments), _lack(self.increments)
+        for number in range(self.count):
+            past = chance.choices(blocks, k=len(blocks))
+            drift = lack * max(0.0, chance.gauss(0, 1))
+            pace = fmean(b.total for b in past) / BLOCK_DAYS + drift
+            place = (number + 0.5) / self.count
+            coming = [_drawn(chance, r) for r in self.recurring if place < r.share]
+            events = merge(*(_events(chance, each, horizon_days) for each in coming))
+            gained = next((r.gained for r in coming if r.are_shares), 0.0)
+            yield pace, _weeks(chance, past, drift, events, gained)
 
 
 def _blocks(increments: Sequence[float]) -> list[_Block]:
@@ -174,32 +176,41 @@ def _events(
         day += chance.choice(recurring.gaps)
 
 
-def _crossing(
+def _weeks(
     chance: random.Random,
     past: Sequence[_Block],
     drift: float,
     events: Iterator[tuple[int, float, bool]],
-    room: float,
-    horizon_days: int,
     gained: float,
-) -> float:
-    """Walk until ``room`` is used up; ``gained`` is what has been added since the last step down."""
+) -> Iterator[list[float]]:
+    """Yield the levels of each day, week by week; ``gained`` is what was added since the last step down."""
     day, level, emptied = 0, 0.0, -gained
     event = next(events, None)
-    while day < horizon_days:
-        block = chance.choice(past)
-        end = day + BLOCK_DAYS
-        has_event = event is not None and event[0] <= end
-        if has_event or level + block.highest + drift * BLOCK_DAYS >= room:
-            for number, within in enumerate(block.levels, start=1):
-                gain = within + drift * number
-                while event is not None and event[0] <= day + number:
-                    size = event[1] * (level + gain - emptied) if event[2] else event[1]
-                    level += size
-                    emptied = level + gain if size < 0 else emptied
-                    event = next(events, None)
-                if level + gain >= room:
-                    return day + number
+    while True:
+        block, week = chance.choice(past), []
+        for number, within in enumerate(block.levels, start=1):
+            gain = within + drift * number
+            while event is not None and event[0] <= day + number:
+                size = event[1] * (level + gain - emptied) if event[2] else event[1]
+                level += size
+                emptied = level + gain if size < 0 else emptied
+                event = next(events, None)
+            week.append(level + gain)
+        yield week
         level += block.total + drift * BLOCK_DAYS
-        day = end
+        day += BLOCK_DAYS
+
+
+def _crossing(weeks: Iterator[list[float]], room: float, horizon_days: int) -> float:
+    """Return the first day on which ``room`` is used up."""
+    for number, week in enumerate(islice(weeks, math.ceil(horizon_days / BLOCK_DAYS))):
+        if max(week) >= room:
+            first = next(i for i, level in enumerate(week, start=1) if level >= room)
+            return number * BLOCK_DAYS + first
     return math.inf
+
+
+def _highest(weeks: Iterator[list[float]], ahead: Sequence[int]) -> list[float]:
+    """Return the highest level until the end of each of some numbers of weeks."""
+    highest = list(accumulate((max(week) for week in islice(weeks, max(ahead))), max))
+    return [highest[number - 1] for number in ahead]

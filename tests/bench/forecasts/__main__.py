@@ -1,6 +1,6 @@
 """Count how often intervals hold, as a table for docs/forecasts.md.
 
-    python -m tests.bench.forecasts [--series 300] [--seed 1]
+python -m tests.bench.forecasts [--series 300] [--seed 1]
 """
 
 import argparse

@@ -34,9 +34,7 @@ def _weeks(profile: tuple[float, ...], draw: Callable[[random.Random], float]) -
 
     def made(chance: random.Random, known: int, ahead: int) -> list[float]:
         first = chance.randrange(7)
-        return [
-            MEAN * profile[(first + i) % 7] / mean * draw(chance) for i in range(known + ahead)
-        ]
+        return [MEAN * profile[(first + i) % 7] / mean * draw(chance) for i in range(known + ahead)]
 
     return made
 
