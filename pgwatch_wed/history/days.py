@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-Point = tuple[datetime, float | None]
+DatedValue = tuple[datetime, float | None]
 
 _DAY = timedelta(days=1)
 # A clock that runs ahead by less than this is no reason to leave out a point.
@@ -41,7 +41,7 @@ class Days:
         return self.ends - (len(self.values) - 1) * _DAY
 
 
-def daily(points: Iterable[Point], now: datetime, *, is_counter: bool = False) -> Days | None:
+def daily(points: Iterable[DatedValue], now: datetime, *, is_counter: bool = False) -> Days | None:
     """Return a value for each day; None if there is no point.
 
     ``is_counter`` tells that the value never falls, except if it begins anew: what was before is not its past.
@@ -58,7 +58,7 @@ def daily(points: Iterable[Point], now: datetime, *, is_counter: bool = False) -
     return Days(_on_grid(known), ends, counted, spacing)
 
 
-def peaks(points: Iterable[Point], now: datetime) -> Days | None:
+def peaks(points: Iterable[DatedValue], now: datetime) -> Days | None:
     """Return the largest value of each day."""
     known = _usable(points, now)
     if not known:
@@ -72,7 +72,7 @@ def peaks(points: Iterable[Point], now: datetime) -> Days | None:
     return daily(largest.values(), now)
 
 
-def _usable(points: Iterable[Point], now: datetime) -> list[tuple[datetime, float]]:
+def _usable(points: Iterable[DatedValue], now: datetime) -> list[tuple[datetime, float]]:
     """Sort the points; the last of several at the same time counts."""
     found = {
         moment: float(value)

@@ -12,7 +12,7 @@ from statistics import fmean, pstdev
 
 from pgwatch_wed.history import days as dy
 from pgwatch_wed.history import walks as wk
-from pgwatch_wed.history.steps import Steps, pace_begins, steps
+from pgwatch_wed.history.pace_steps import Steps, pace_begins, steps
 
 LEAST_DAYS = 30
 """With fewer days, intervals hold too rarely: 14 days held in 39 to 55% instead of 80%."""
@@ -59,7 +59,7 @@ class Untold:
 
 
 def forecast(
-    points: Iterable[dy.Point], now: datetime, limit: float | None, *, is_counter: bool = False
+    points: Iterable[dy.DatedValue], now: datetime, limit: float | None, *, is_counter: bool = False
 ) -> Outlook | Untold:
     """Forecast a size or a position from the days since the last change of its pace.
 

@@ -22,11 +22,13 @@ def increments(days: int, seed: int = 1) -> list[float]:
     return [chance.uniform(50, 150) * MB for _ in range(days)]
 
 
-def points(given: list[float], start: float = 10_000 * MB) -> list[dy.Point]:
+def points(given: list[float], start: float = 10_000 * MB) -> list[dy.DatedValue]:
     return [(BEGIN + i * DAY, value) for i, value in enumerate(accumulate(given, initial=start))]
 
 
-def outlook(given: list[dy.Point], limit: float | None, *, is_counter: bool = False) -> Outlook:
+def outlook(
+    given: list[dy.DatedValue], limit: float | None, *, is_counter: bool = False
+) -> Outlook:
     found = forecast(given, given[-1][0], limit, is_counter=is_counter)
     assert isinstance(found, Outlook)
     return found
@@ -180,7 +182,7 @@ def test_a_counter_that_begins_anew_has_no_past() -> None:
 def test_bad_points_change_nothing() -> None:
     good = points(increments(60))
     now = good[-1][0]
-    bad: list[dy.Point] = [
+    bad: list[dy.DatedValue] = [
         (BEGIN + 5.5 * DAY, math.nan),
         (BEGIN + 7.5 * DAY, math.inf),
         (BEGIN + 8.5 * DAY, None),
@@ -210,7 +212,7 @@ def test_missing_days_are_interpolated() -> None:
 
 
 def test_the_largest_of_a_day_is_its_peak() -> None:
-    hourly: list[dy.Point] = [
+    hourly: list[dy.DatedValue] = [
         (BEGIN + i * DAY / 24, 80.0 if i % 24 == 12 else 20.0) for i in range(24 * 40)
     ]
     found = dy.peaks(hourly, hourly[-1][0])
