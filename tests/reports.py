@@ -8,7 +8,7 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Index, IndexUsage, Server, Snapshot, Statement, Table, TableActivity
 from pgwatch_wed.facts.fields import field_types
-from pgwatch_wed.facts.file import decode
+from pgwatch_wed.facts.rowwise import row
 from pgwatch_wed.findings import (
     Finding,
     Grade,
@@ -32,7 +32,7 @@ HOSTILE = (
 def blank(fact: type[Row], /, **values: object) -> Row:
     """Build a fact with the plainest values, and those given."""
     plain = {n: _plain(t) for n, t in field_types(cast("type", fact)).items()}
-    return cast("Row", decode(fact, (plain | values).keys(), (plain | values).values()))
+    return cast("Row", row(fact, (plain | values).keys(), (plain | values).values()))
 
 
 def _plain(hint: object) -> object:

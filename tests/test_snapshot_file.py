@@ -4,7 +4,6 @@ import json
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_origin
@@ -16,15 +15,23 @@ from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import SnapshotError
-from pgwatch_wed.facts import Snapshot, fields
+from pgwatch_wed.facts import Cause, IndexUsage, Missing, Snapshot, fact_names, fields
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.target.collect import collect
 from tests.formats import TEXTUAL
 from tests.psql import psql
+from tests.snapshot_documents import (
+    Edit,
+    document,
+    edited,
+    edited_row_by_row,
+    row_by_row,
+    unpacked,
+)
 from tests.test_cli import db_analyze
 from tools import example
 
-Edit = Callable[[dict[str, Any]], object]
+OLD = Path(__file__).parent / "snapshots" / "format1.json.zst"
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +49,10 @@ def many_facts() -> Snapshot:
     return example.snapshot()
 
 
-def edited(snapshot: Snapshot, edit: Edit) -> bytes:
-    document = json.loads(unpacked(snapshot_file.dumps(snapshot)))
-    edit(document)
-    return json.dumps(document).encode()
-
-
-def unpacked(data: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(data)
+@pytest.fixture(scope="module")
+def old() -> Snapshot:
+    """One that the last version with format 1 wrote: of a primary with a standby, every fact, zones and causes."""
+    return snapshot_file.load(OLD)
 
 
 def test_a_file_loads_again_to_the_same_bytes(snapshot: Snapshot, tmp_path: Path) -> None:
@@ -72,35 +75,146 @@ def test_a_file_that_was_cut_off_anywhere_is_refused(snapshot: Snapshot) -> None
             snapshot_file.loads(text[:size])
 
 
-def test_a_file_with_a_flipped_byte_is_refused_or_says_the_same(snapshot: Snapshot) -> None:
+def test_a_file_with_a_flipped_byte_is_refused(snapshot: Snapshot) -> None:
     data = bytearray(snapshot_file.dumps(snapshot))
     for place in range(0, len(data), max(len(data) // 200, 1)):
         damaged = bytearray(data)
         damaged[place] ^= 0x55
-        with suppress(SnapshotError):
+        with pytest.raises(SnapshotError):
             snapshot_file.loads(bytes(damaged))
 
 
-@pytest.mark.parametrize(
-    ("edit", "said"),
-    [
-        (lambda d: d.update(format=99), "format 99"),
-        (lambda d: d.update(what="something else"), "not a db-analyze snapshot"),
-        (lambda d: d.pop("server"), "corrupted"),
-        (lambda d: d["server"].update(version_num="eighteen"), "corrupted"),
-        (lambda d: d["server"].update(taken_at="yesterday"), "corrupted"),
-        (lambda d: d["facts"]["tables"]["rows"][0].pop(), "corrupted"),
-        (lambda d: d["facts"].update(tables=[1, 2]), "corrupted"),
-        (lambda d: d["facts"].update(tables={"columns": ["oid"], "rows": [[1]]}), "corrupted"),
-        (lambda d: d.update(facts=None), "corrupted"),
-        (lambda d: d.update(missing={"tables": "no"}), "corrupted"),
-    ],
-)
+ANYWHERE: list[tuple[Edit, str]] = [
+    (lambda d: d.update(format=99), "format 99"),
+    (lambda d: d.update(what="something else"), "not a db-analyze snapshot"),
+    (lambda d: d.pop("server"), "corrupted"),
+    (lambda d: d["server"].update(version_num="eighteen"), "corrupted"),
+    (lambda d: d["server"].update(taken_at="yesterday"), "corrupted"),
+    (lambda d: d["server"].update(role="\ud800"), "corrupted"),
+    (lambda d: d.update(server=None), "corrupted"),
+    (lambda d: d.update(tool_version="\ud800"), "corrupted"),
+    (lambda d: d.update(tool_version=7), "corrupted"),
+    (lambda d: d.update(measured_since="2026-01-01T00:00:00"), "corrupted"),
+    (lambda d: d.update(facts=None), "corrupted"),
+    (lambda d: d["facts"].update(tables=[1, 2]), "corrupted"),
+    (lambda d: d["facts"].update(tables={"columns": ["oid"], "rows": [[1]]}), "corrupted"),
+    (lambda d: d["facts"].update(tables={"columns": {"oid": [1]}, "rows": 1}), "corrupted"),
+    (lambda d: d.update(missing={"tables": "no"}), "corrupted"),
+    (lambda d: d.update(missing={"tables": ["\udc00", ""]}), "corrupted"),
+    (lambda d: d.update(missing={"\udc00": ["", ""]}), "corrupted"),
+    (lambda d: d.update(missing={"tables": ["", 1]}), "corrupted"),
+    (lambda d: d.update(missing=[]), "corrupted"),
+    (lambda d: d.update(causes=[]), "corrupted"),
+    (lambda d: d["causes"].update(exact_bloat=["denied", None]), "corrupted"),
+]
+
+
+@pytest.mark.parametrize(("edit", "said"), ANYWHERE)
+@pytest.mark.parametrize("write", [edited, edited_row_by_row])
 def test_a_file_that_somebody_edited_wrongly_is_refused(
-    snapshot: Snapshot, edit: Edit, said: str
+    snapshot: Snapshot, write: Callable[[Snapshot, Edit], bytes], edit: Edit, said: str
 ) -> None:
-    with pytest.raises(SnapshotError, match=said):
-        snapshot_file.loads(edited(snapshot, edit))
+    with pytest.raises(SnapshotError, match=f"^x .*{said}"):
+        snapshot_file.loads(write(snapshot, edit), "x")
+
+
+def test_a_row_that_is_too_short_or_a_column_of_another_length_is_refused(
+    snapshot: Snapshot,
+) -> None:
+    for data in (
+        edited_row_by_row(snapshot, lambda d: d["facts"]["tables"]["rows"][0].pop()),
+        edited(snapshot, lambda d: d["facts"]["tables"]["columns"].update(oid=[])),
+    ):
+        with pytest.raises(SnapshotError, match=r"^x .*corrupted"):
+            snapshot_file.loads(data, "x")
+
+
+def test_lengths_that_somebody_edited_are_refused(snapshot: Snapshot) -> None:
+    data = snapshot_file.dumps(snapshot)
+    (head, *_) = unpacked(data).splitlines()
+    parts = data[-sum(p["bytes"] for p in json.loads(head)["facts"].values()) :]
+    for length in (0, -1, 1, 10**9, 10**30, 1.5, "1", None, True):
+        changed = json.loads(head)
+        changed["facts"]["tables"]["bytes"] = length
+        with pytest.raises(SnapshotError, match=r"^x .*corrupted"):
+            snapshot_file.loads(zstandard.compress(json.dumps(changed).encode()) + parts, "x")
+    for rest in (b"", parts[:-1], parts[1:], b"x" + parts, parts + b"x", parts + parts):
+        with pytest.raises(SnapshotError, match=r"^x .*(corrupted|truncated)"):
+            snapshot_file.loads(zstandard.compress(head) + rest, "x")
+    assert snapshot_file.loads(zstandard.compress(head) + parts) == snapshot
+
+
+def test_parts_that_are_large_together_are_refused(snapshot: Snapshot) -> None:
+    claim = zstandard.ZstdCompressor(level=1).compressobj(size=1 << 31)
+    part = claim.compress(bytes(1 << 20))
+    facts = {name: {"bytes": len(part)} for name in ("tables", "indexes", "columns")}
+    head = document(snapshot) | {"facts": facts}
+    with pytest.raises(SnapshotError, match="too large"):
+        snapshot_file.loads(zstandard.compress(json.dumps(head).encode()) + part * 3)
+
+
+def test_a_file_that_was_unpacked_can_be_read(snapshot: Snapshot, many_facts: Snapshot) -> None:
+    none: dict[str, Any] = dict.fromkeys(fact_names(), ())
+    for each in (snapshot, many_facts, replace(snapshot, **none)):
+        assert snapshot_file.loads(unpacked(snapshot_file.dumps(each))) == each
+
+
+# --- format 1 -----------------------------------------------------------------------------------
+
+
+def test_a_file_in_format_1_is_read_whole(old: Snapshot) -> None:
+    stored = json.loads(unpacked(OLD.read_bytes()))
+    assert stored["format"] == 1
+    assert row_by_row(old) == stored
+    assert [n for n in stored["facts"] if not getattr(old, n)] == []
+    assert len(stored["facts"]) > 50
+
+
+def test_a_file_in_format_1_says_what_it_said(old: Snapshot) -> None:
+    """What stands there in plain words, not only that writing it again gives the same."""
+    session, other = old.sessions[:2]
+    assert session.application_name == 'naïve \x1b[2J\x00 \u2028 😀 "quoted" \\ '
+    assert session.backend_start is not None
+    assert session.backend_start.isoformat() == "2026-11-26T06:20:19.902605+05:30"
+    assert other.backend_start is not None
+    assert other.backend_start.isoformat() == "2026-11-26T00:32:47.906697-00:17:32"
+    assert [n.node for n in old.nodes] == ["standby.example"]
+    assert [type(u) for u in old.nodes[0].usages] == [IndexUsage] * 4
+    assert old.missing["recovery"].cause is Cause.DENIED
+    assert old.missing["recovery"].said == "permission denied"
+    assert old.missing["subscriptions"] == Missing("a reason")
+    assert old.measured_since is not None
+    assert old.statements[0].stats_since is not None
+    assert any(i.columns == (1,) for i in old.indexes)
+
+
+def test_a_file_in_format_1_becomes_one_in_format_2_that_says_the_same(old: Snapshot) -> None:
+    data = snapshot_file.dumps(old)
+    again = snapshot_file.loads(data)
+    assert again == old
+    assert row_by_row(again) == row_by_row(old)
+    assert document(old)["format"] == 2
+    assert snapshot_file.dumps(again) == data
+
+
+def test_a_file_in_format_1_without_causes_has_those_that_the_advice_tells(old: Snapshot) -> None:
+    found = snapshot_file.loads(edited_row_by_row(old, lambda d: d.pop("causes"))).missing
+    assert found["recovery"].cause is Cause.DENIED
+    assert found["subscriptions"].cause is Cause.OTHER
+
+
+def test_what_a_later_version_added_to_format_1_is_left_out(old: Snapshot) -> None:
+    def add(changed: dict[str, Any]) -> None:
+        table = changed["facts"]["tables"]
+        table["columns"].append("invented_in_2030")
+        for row in table["rows"]:
+            row.append("something")
+        changed["facts"]["inventions"] = {"columns": ["a"], "rows": [[1]]}
+
+    assert snapshot_file.loads(edited_row_by_row(old, add)) == old
+
+
+# --- values -------------------------------------------------------------------------------------
 
 
 # Values of the right JSON type that no server ever gave: with some one can reckon, with others not.
@@ -127,13 +241,27 @@ PLACES = {
 def with_value(snapshot: Snapshot, fact: str, name: str, value: Any) -> bytes:
     """Return a file in which this value stands in every row of a column."""
 
-    def write(document: dict[str, Any]) -> None:
-        table = document["facts"][fact]
+    def write(changed: dict[str, Any]) -> None:
+        table = changed["facts"][fact]
+        count: int = table["rows"]
+        values: Any = [value] * count
+        if isinstance(value, list):
+            values = {"counts": [len(value)] * count, "items": value * count}
+        table["columns"][name] = values
+
+    return edited(snapshot, write)
+
+
+def with_value_row_by_row(snapshot: Snapshot, fact: str, name: str, value: Any) -> bytes:
+    """Return the same in format 1."""
+
+    def write(changed: dict[str, Any]) -> None:
+        table = changed["facts"][fact]
         place = table["columns"].index(name)
         for row in table["rows"]:
             row[place] = value
 
-    return edited(snapshot, write)
+    return edited_row_by_row(snapshot, write)
 
 
 def odd_columns(snapshot: Snapshot) -> Iterator[tuple[str, str, Any]]:
@@ -159,7 +287,8 @@ def test_a_file_with_odd_values_in_a_column_is_judged(many_facts: Snapshot) -> N
 @pytest.mark.parametrize(("word", "value"), [(w, v) for w, vs in IMPOSSIBLE.items() for v in vs])
 def test_a_value_that_cannot_be_is_refused(many_facts: Snapshot, word: str, value: Any) -> None:
     fact, name = PLACES[word]
-    assert outcome(with_value(many_facts, fact, name, value), name) == "refused"
+    for write in (with_value, with_value_row_by_row):
+        assert outcome(write(many_facts, fact, name, value), name) == "refused"
 
 
 def outcome(data: bytes, what: str) -> str:
@@ -199,12 +328,9 @@ def test_a_server_that_somebody_edited_is_refused_or_judged(
 
 
 def test_what_a_newer_minor_version_adds_is_left_out(snapshot: Snapshot) -> None:
-    def add(document: dict[str, Any]) -> None:
-        table = document["facts"]["tables"]
-        table["columns"].append("invented_in_2030")
-        for row in table["rows"]:
-            row.append("something")
-        document["facts"]["inventions"] = {"columns": ["a"], "rows": [[1]]}
+    def add(changed: dict[str, Any]) -> None:
+        changed["facts"]["tables"]["columns"]["invented_in_2030"] = {"a": "way that nobody knows"}
+        changed["facts"]["inventions"] = "anything"
 
     assert snapshot_file.loads(edited(snapshot, add)) == snapshot
 

@@ -15,7 +15,6 @@ Every way contains an entry for each row: what is small cannot claim to be large
 """
 
 import gc
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,9 +27,8 @@ from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
-import zstandard
-
 from pgwatch_wed.errors import SnapshotError
+from pgwatch_wed.facts.documents import MAX_BYTES, pack, parsed, text, unpack
 from pgwatch_wed.facts.fields import field_types
 from pgwatch_wed.facts.ranges import (
     EPOCH,
@@ -42,8 +40,6 @@ from pgwatch_wed.facts.ranges import (
     scalar,
 )
 
-MAX_BYTES = 4 << 30  # malicious bytes must not unpack without limit
-_ZSTD = b"\x28\xb5\x2f\xfd"
 # Printable characters that JSON writes as they are; one-byte ones first.
 _CODES = "".join(c for c in map(chr, (*range(0x21, 0x7F), *range(0xA1, 0xD800))) if c not in '"\\')
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
@@ -56,54 +52,16 @@ def encode(rows: tuple[Any, ...]) -> bytes:
 
 def decode(kind: type, data: bytes, name: str = "facts") -> tuple[Any, ...]:
     """Return the rows; raise :class:`SnapshotError` for bytes that are not a collection of such facts."""
-    text = unpack(data, name)
-    with _without_garbage_collector():
+    written = unpack(data, name)
+    with without_garbage_collector():
         try:
-            return _rows(kind, parsed(text))
+            return _rows(kind, parsed(written))
         except _WRONG as error:
             raise SnapshotError(f"{name} is corrupted: {error}") from error
 
 
-# --- bytes --------------------------------------------------------------------------------------
-
-
-def pack(document: Any) -> bytes:
-    """Write a document as compressed JSON."""
-    packer = zstandard.ZstdCompressor(level=6, write_content_size=True, write_checksum=True)
-    return packer.compress(_bytes(document))
-
-
-def unpack(data: bytes, name: str) -> bytes:
-    """Return what was compressed, if it is complete and not too large; what is not compressed, as it is."""
-    if not data.startswith(_ZSTD):
-        return data
-    try:
-        size = zstandard.frame_content_size(data)
-        if size < 0 or size > MAX_BYTES:
-            raise SnapshotError(f"{name} is too large or does not state its size")
-        return zstandard.ZstdDecompressor().decompress(
-            data, max_output_size=MAX_BYTES, allow_extra_data=False
-        )
-    except zstandard.ZstdError as error:
-        raise SnapshotError(f"{name} is corrupted or truncated: {error}") from None
-
-
-def parsed(text: bytes) -> Any:
-    """Read JSON; NaN and Infinity are not JSON."""
-    return json.loads(text.decode("utf-8", "surrogatepass"), parse_constant=_refused)
-
-
-def _refused(word: str) -> Any:
-    raise ValueError(f"{word} is not a number")
-
-
-def _bytes(document: Any) -> bytes:
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "surrogatepass")
-
-
 @contextmanager
-def _without_garbage_collector() -> Iterator[None]:
+def without_garbage_collector() -> Iterator[None]:
     """Do not look for garbage among 100,000 objects that are only just being made."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -158,7 +116,7 @@ def _where_there(values: list[Any], hint: Any) -> dict[str, Any]:
 
 
 def _size(document: Any) -> int:
-    return len(_bytes(document))
+    return len(text(document))
 
 
 def _pays(distinct: Collection[Any], values: Collection[Any]) -> bool:
@@ -314,8 +272,8 @@ def _checked(hint: type, is_optional: bool, column: Any) -> Values:
     values = _of_type(hint, is_optional, column)
     there = [v for v in values if v is not None] if is_optional else values
     if hint is str:
-        text = "".join(there)
-        text.isascii() or text.encode()  # a lone surrogate could not be written back
+        together = "".join(there)
+        together.isascii() or together.encode()  # a lone surrogate could not be written back
     elif there:
         _within(there, -LARGEST[hint], LARGEST[hint])
     return values

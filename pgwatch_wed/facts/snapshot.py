@@ -70,7 +70,7 @@ from pgwatch_wed.facts.rows import (
 )
 from pgwatch_wed.units import setting_factor
 
-SNAPSHOT_FORMAT = 1
+SNAPSHOT_FORMAT = 2
 
 
 FROM_HISTORY: frozenset[str] = frozenset()
