@@ -14,6 +14,7 @@ from pglast.enums import (
 from pglast.stream import RawStream
 
 from pgwatch_wed.facts import Index, Snapshot
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import Remedy
 from pgwatch_wed.history import held_indexes, held_objects, held_settings, index_forms
 from pgwatch_wed.history.structure import Advised, Structure
@@ -93,7 +94,12 @@ def _place(relation: Any, snapshot: Snapshot) -> dict[str, Any] | None:
 
 def _index(snapshot: Snapshot, parts: tuple[str, ...]) -> Index | None:
     schema = parts[-2] if len(parts) > 1 else "public"
-    return next((i for i in snapshot.indexes if (i.schema, i.name) == (schema, parts[-1])), None)
+    return _indexes(snapshot).get((schema, parts[-1]))
+
+
+@derived
+def _indexes(snapshot: Snapshot) -> Mapping[tuple[str, str], Index]:
+    return {(i.schema, i.name): i for i in snapshot.indexes}
 
 
 def _unseen(name: str) -> str:

@@ -18,7 +18,7 @@ _SMALLER = 0.1
 def wanted(snapshot: Snapshot, table: Table, definition: str, form: IndexForm) -> Structure:
     """Return the structure of an index to be built; indexes that exist now are not the one advised."""
     columns = {c.name: c.attnum for c in snapshot.columns_of[table.oid]}
-    existing = [[i.oid, i.schema, i.name] for i in _of_tree(snapshot, table)]
+    existing = [[i.oid, i.schema, i.name] for i in snapshot.indexes_of[table.oid]]
     return Structure(
         "index",
         f"{table.qualified} {_shown(form, definition)}",
@@ -197,12 +197,6 @@ def _best(
 
 def _begins_alike(wanted_form: IndexForm, other: IndexForm) -> bool:
     return bool(other.keys) and other.keys[0] in wanted_form.keys
-
-
-def _of_tree(snapshot: Snapshot, table: Table) -> Iterator[Index]:
-    yield from snapshot.indexes_of[table.oid]
-    for leaf in _leaves(snapshot, table):
-        yield from snapshot.indexes_of[leaf.oid]
 
 
 def _leaves(snapshot: Snapshot, table: Table, above: frozenset[int] = frozenset()) -> list[Table]:
