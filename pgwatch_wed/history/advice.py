@@ -191,6 +191,12 @@ def move(
     return _one(connection, own.id)
 
 
+def note(connection: sa.Connection, own: StoredAdvice, detail: str) -> None:
+    """Store why nothing can be said about advice."""
+    document = {**own.structure, "detail": detail}
+    connection.execute(advice.update().where(advice.c.id == own.id).values(structure=document))
+
+
 def conclude(
     connection: sa.Connection,
     own: StoredAdvice,

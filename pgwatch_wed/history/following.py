@@ -4,7 +4,7 @@
 does not move what a newer one has told.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
@@ -39,17 +39,37 @@ def follow(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot
     if snapshot.measured_since is not None:
         return
     for own in advice.listed(connection, database_id=stored.database_id):
-        if snapshot.now <= own.looked_at or not own.structures:
-            continue
-        found = state_in(snapshot, own.structures)
-        if found.state is AppliedState.UNKNOWN:
-            continue  # as far as is known, it is as it was
-        status = following(own.standing, found)
-        if own.standing is AppliedState.APPLIED and own.structures[0].is_event:
-            status = replace(status, state=AppliedState.APPLIED)  # what happened has happened
-        now = advice.move(connection, own, status, snapshot.now)
-        if now.standing in (AppliedState.APPLIED, AppliedState.PARTLY):
-            _measure(connection, now, snapshot)
+        if snapshot.now > own.looked_at and own.structures:
+            _attempt(_look_up, connection, own, snapshot)
+
+
+def settle(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot) -> None:
+    """Tell what became of advice whose finding is gone, once a run has been evaluated."""
+    for own in advice.listed(connection, database_id=stored.database_id):
+        if own.standing is AppliedState.APPLIED and own.looked_at == snapshot.now:
+            _attempt(_measure, connection, own, snapshot)
+
+
+def _attempt(work: Callable[[], None]) -> None:
+    """Follow one piece of advice; if that fails, no run is lost, and no other advice."""
+    try:
+        work()
+    except (sa.exc.DBAPIError, MemoryError):
+        raise
+    except Exception:
+        log.exception("advice could not be followed")
+
+
+def _look_up(connection: sa.Connection, own: StoredAdvice, snapshot: Snapshot) -> None:
+    found = state_in(snapshot, own.structures)
+    if found.state is AppliedState.UNKNOWN:
+        return  # as far as is known, it is as it was
+    status = following(own.standing, found)
+    if own.standing is AppliedState.APPLIED and own.structures[0].is_event:
+        status = replace(status, state=AppliedState.APPLIED)  # what happened has happened
+    now = advice.move(connection, own, status, snapshot.now)
+    if now.standing in (AppliedState.APPLIED, AppliedState.PARTLY):
+        _measure(connection, now, snapshot)
 
 
 def _measure(connection: sa.Connection, own: StoredAdvice, snapshot: Snapshot) -> None:

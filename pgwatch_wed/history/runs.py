@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Index, Sequence, Snapshot, Table
 from pgwatch_wed.findings import Finding, Report
-from pgwatch_wed.history import blobs, identity, months, series, snapshots
+from pgwatch_wed.history import advice, blobs, following, identity, months, series, snapshots
 from pgwatch_wed.history.schema import baselines, findings, runs, verdicts
 
 
@@ -60,6 +60,7 @@ def add(connection: sa.Connection, new: NewRun) -> tuple[StoredRun, bool]:
         )
         stored = snapshots.add(connection, snapshot, run.id, whose.cluster_id, whose.database_id)
         series.write(connection, stored, snapshot)
+        following.follow(connection, stored, snapshot)
     if new.report is not None and new.document is not None:
         run = conclude(connection, run, new.report, new.document, new.snapshots)
     return run, True
@@ -127,6 +128,9 @@ def _conclude(
     found = [{**key, **_finding(f, read)} for f in report.findings]
     if found:
         connection.execute(findings.insert(), found)
+    advice.write(connection, run.id, report.findings, read)
+    for stored, snapshot in zip(snapshots.of_run(connection, run.id), read, strict=False):
+        following.settle(connection, stored, snapshot)
 
 
 def _finding(found: Finding, read: Listed[Snapshot]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ INDEXES = {
     USELESS: ("useless_idx", "CREATE INDEX useless_idx ON public.useless USING btree (note);"),
     SEARCH: (
         "writes_idx",
-        "CREATE INDEX writes_idx ON public.writes USING gin (to_tsvector('simple'::regconfig, note)) WITH (fastupdate=off);",  # noqa: E501
+        "CREATE INDEX writes_idx ON public.writes USING gin (to_tsvector('simple'::regconfig, note)) WITH (fastupdate=off);",
     ),
     RANGE: ("choice_idx", "CREATE INDEX choice_idx ON public.choice USING btree (at);"),
 }

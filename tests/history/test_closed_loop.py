@@ -3,7 +3,7 @@
 import pytest
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.history import advice, following, runs, snapshots, store
+from pgwatch_wed.history import advice, runs, store
 from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.target.collect import collect
@@ -15,7 +15,6 @@ def run(history: store.Store, db: str, *, advises: bool = False) -> Snapshot:
     snapshot = collect(db)
     with history.writing() as connection:
         stored, _ = runs.add(connection, NewRun([snapshot]))
-        following.follow(connection, snapshots.of_run(connection, stored.id)[0], snapshot)
         if advises:
             advice.write(connection, stored.id, cases.findings(snapshot), [snapshot])
     return snapshot
@@ -45,20 +44,6 @@ def test_each_index_is_followed_to_its_result(file: store.Store, db: str) -> Non
         if n == 0:
             assert found["good_idx"].outcome == "too early"
     outcomes = {name: a.outcome for name, a in found.items()}
-    for a in found.values():
-        print(a.label, a.outcome, a.measured)
-    with file.reading() as c:
-        from pgwatch_wed.history import series
-
-        for st in series.known_statements(c, 1):
-            if "writes" in (st.text or ""):
-                print(
-                    st.text,
-                    [
-                        (w.calls, w.blocks / w.calls, round(w.mean_ms, 3))
-                        for w in series.of_statement(c, st.id)
-                    ],
-                )
     assert outcomes == {
         "good_idx": "helped",
         "useless_idx": "no effect",
