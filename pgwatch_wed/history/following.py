@@ -50,14 +50,17 @@ def settle(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot
             _attempt(_measure, connection, own, snapshot)
 
 
-def _attempt(work: Callable[[], None]) -> None:
+_Work = Callable[[sa.Connection, StoredAdvice, Snapshot], None]
+
+
+def _attempt(work: _Work, connection: sa.Connection, own: StoredAdvice, snapshot: Snapshot) -> None:
     """Follow one piece of advice; if that fails, no run is lost, and no other advice."""
     try:
-        work()
+        work(connection, own, snapshot)
     except (sa.exc.DBAPIError, MemoryError):
         raise
-    except Exception:
-        log.exception("advice could not be followed")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run has been read
+        advice.note(connection, own, f"it could not be followed: {type(error).__name__}")
 
 
 def _look_up(connection: sa.Connection, own: StoredAdvice, snapshot: Snapshot) -> None:

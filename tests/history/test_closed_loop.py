@@ -51,7 +51,8 @@ def test_each_index_is_followed_to_its_result(file: store.Store, db: str) -> Non
         "choice_idx": "harmed",
     }
     for each in found.values():
-        assert each.absent_at < each.state_at
+        assert each.outcome_at is not None
+        assert each.absent_at < each.state_at < each.outcome_at
     psql(db, "drop index other_good_idx")
     run(file, db)
     assert advised(file)["good_idx"].state == "undone"
