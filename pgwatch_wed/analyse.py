@@ -26,6 +26,7 @@ from pgwatch_wed.findings import (
     Verdict,
     fingerprint,
 )
+from pgwatch_wed.history.told import advice_lines
 from pgwatch_wed.postgres.statements import coverage
 from pgwatch_wed.redaction import REDACTED, with_names
 from pgwatch_wed.remedies import authority
@@ -89,6 +90,7 @@ def analyse(
         hidden_below=config.min_severity if hidden else None,
         hidden=hidden,
         self_cost=_self_cost(snapshots),
+        advice=tuple(advice_lines(readable)),
     )
 
 

@@ -312,6 +312,29 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class AdviceLine:
+    """What became of advice of an earlier run: whether it was applied, and its outcome, in words and figures.
+
+    ``told`` says all in one sentence; ratios are after / before.
+    """
+
+    rule: str
+    grade: str
+    label: str
+    state: str
+    outcome: str | None
+    told: str
+    advised_at: datetime
+    applied_at: datetime | None
+    ready_at: datetime | None = None
+    predicted_ms_per_day: float | None = None
+    saved_ms_per_day: float | None = None
+    lost_ms_per_day: float | None = None
+    blocks_ratio: float | None = None
+    time_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a run produces: ranked findings, a verdict for every rule, and how much was visible.
 
@@ -331,6 +354,7 @@ class Report:
     hidden_below: Severity | None = None
     hidden: tuple[Finding, ...] = ()
     self_cost: SelfCost | None = None
+    advice: tuple[AdviceLine, ...] = ()
     compared: Compared | None = None
 
     @property

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
+from pgwatch_wed.facts.advice_words import AdviceOutcome
 from pgwatch_wed.history import effects
 from pgwatch_wed.history.effects import (
-    AdviceOutcome,
     ChangeTimes,
     Doings,
     ObservedWork,

@@ -3,11 +3,12 @@
 import pytest
 
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.advice_words import AppliedState
 from pgwatch_wed.findings import Remedy
 from pgwatch_wed.history import index_forms
 from pgwatch_wed.history.advised_sql import advised
 from pgwatch_wed.history.applied import state_in
-from pgwatch_wed.history.structure import Advised, AppliedState, Status, Structure, following
+from pgwatch_wed.history.structure import Advised, Status, Structure, following
 from pgwatch_wed.target.collect import collect
 from tests.conftest import StartServer
 from tests.psql import psql

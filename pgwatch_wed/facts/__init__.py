@@ -47,6 +47,9 @@ from pgwatch_wed.facts.rows import (
     FileSize as FileSize,
 )
 from pgwatch_wed.facts.rows import (
+    FollowedAdvice as FollowedAdvice,
+)
+from pgwatch_wed.facts.rows import (
     ForeignTable as ForeignTable,
 )
 from pgwatch_wed.facts.rows import (

@@ -1158,6 +1158,47 @@ class HistoryCoverage:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowedAdvice:
+    """What became of advice of an earlier run, as of now; ``name``, ``schema`` and ``table`` are what it was about.
+
+    ``state`` and ``outcome`` are words of :mod:`pgwatch_wed.history`; ``found`` says what is there instead, or why
+    nothing can be told. It was first seen to be applied ``since``; before that, it was last seen to be absent at
+    ``absent_at``. Ratios are after / before; ``predicted_ratio`` is that of the time of its statements.
+    ``oids`` are the indexes that were built for it, and ``undo`` is the SQL to revert it as advised.
+    """
+
+    rule: str
+    grade: str
+    kind: str
+    schema: str | None
+    table: str | None
+    name: str
+    state: str
+    found: str
+    advised_at: datetime
+    absent_at: datetime | None
+    since: datetime | None
+    outcome: str | None
+    outcome_reason: str
+    ready_at: datetime | None
+    predicted_ms_per_day: float | None
+    predicted_ratio: float | None
+    saved_ms_per_day: float | None
+    lost_ms_per_day: float | None
+    blocks_ratio: float | None
+    time_ratio: float | None
+    calls_after: int | None
+    oids: tuple[int, ...]
+    undo: tuple[str, ...]
+    slower: tuple[str, ...]  # statements on the table that became slower
+
+    @property
+    def label(self) -> str:
+        """Name it for a reader."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class QueryCost:
     """What one of our own queries cost the server."""
 

@@ -25,6 +25,7 @@ from pgwatch_wed.facts.rows import (
     Extension,
     FileSetting,
     FileSize,
+    FollowedAdvice,
     ForeignTable,
     HistoryCoverage,
     ImpliedChange,
@@ -73,7 +74,7 @@ from pgwatch_wed.units import setting_factor
 SNAPSHOT_FORMAT = 2
 
 
-FROM_HISTORY: frozenset[str] = frozenset()
+FROM_HISTORY: frozenset[str] = frozenset({"followed_advice"})
 """Facts that only earlier runs can tell. If ``history_coverage`` does not name one, nobody has asked."""
 
 
@@ -190,6 +191,7 @@ class Snapshot:
     query_costs: tuple[QueryCost, ...] = ()
     delta_coverage: tuple[DeltaCoverage, ...] = ()
     history_coverage: tuple[HistoryCoverage, ...] = ()
+    followed_advice: tuple[FollowedAdvice, ...] = ()
     measured_since: datetime | None = None
 
     @cached_property

@@ -4,19 +4,20 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.advice_words import AppliedState
 from pgwatch_wed.facts.counting import COUNTERS
 from pgwatch_wed.findings import Finding
 from pgwatch_wed.history.advised_sql import advised
 from pgwatch_wed.history.applied import state_in
 from pgwatch_wed.history.schema import advice, databases, runs
-from pgwatch_wed.history.structure import Advised, AppliedState, Status, Structure
+from pgwatch_wed.history.structure import Advised, Status, Structure
 from pgwatch_wed.sqltext.statement_link import statement_keys
 
 # What became of it is known: advice that is given again is new.
@@ -229,7 +230,7 @@ class _Promises:
             spent[s.query_id] += s.total_exec_ms
         return {
             "title": finding.title,
-            "object": {"kind": finding.object.kind, "schema": finding.object.schema},
+            "object": asdict(finding.object),
             "ms_per_day": finding.impact.ms_per_day,
             "ms": gain.ms if gain is not None else None,
             # the time that its statements took then

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.advice_words import AppliedState
 from pgwatch_wed.history import held_indexes, held_objects, held_settings
-from pgwatch_wed.history.structure import AppliedState, Status, Structure, together
+from pgwatch_wed.history.structure import Status, Structure, together
 
 _STATES: dict[str, Callable[[Snapshot, Structure], Status]] = {
     "index": held_indexes.index_state,

@@ -12,21 +12,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import lru_cache
 from statistics import median
 
+from pgwatch_wed.facts.advice_words import AdviceOutcome
 from pgwatch_wed.units import count
-
-
-class AdviceOutcome(StrEnum):
-    """What became of advice that was applied."""
-
-    HELPED = "helped"
-    NO_EFFECT = "no effect"
-    HARMED = "harmed"
-    TOO_EARLY = "too early"
-    UNCLEAR = "cannot be told"
 
 
 @dataclass(frozen=True, slots=True)

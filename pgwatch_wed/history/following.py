@@ -12,11 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.advice_words import AdviceOutcome, AppliedState
 from pgwatch_wed.history import advice, observed
 from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.applied import state_in
 from pgwatch_wed.history.effects import (
-    AdviceOutcome,
     Effect,
     EffectLimits,
     ObservedWork,
@@ -25,7 +25,7 @@ from pgwatch_wed.history.effects import (
 from pgwatch_wed.history.observed import Scope, Seen
 from pgwatch_wed.history.schema import findings, verdicts
 from pgwatch_wed.history.snapshots import StoredSnapshot
-from pgwatch_wed.history.structure import AppliedState, following
+from pgwatch_wed.history.structure import following
 from pgwatch_wed.sqltext.reading import QualifiedName
 
 _SETTLED = (AdviceOutcome.HELPED, AdviceOutcome.NO_EFFECT, AdviceOutcome.HARMED)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwatch_wed.facts import Index, Snapshot, Table
+from pgwatch_wed.facts.advice_words import AppliedState
 from pgwatch_wed.history import index_forms
 from pgwatch_wed.history.index_forms import IndexForm
-from pgwatch_wed.history.structure import AppliedState, Status, Structure
+from pgwatch_wed.history.structure import Status, Structure
 from pgwatch_wed.quote import ident
 from pgwatch_wed.units import count
 

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from pgwatch_wed.facts import Constraint, Snapshot, Table
+from pgwatch_wed.facts.advice_words import AppliedState
 from pgwatch_wed.history.held_indexes import table_of
-from pgwatch_wed.history.structure import AppliedState, Status, Structure
+from pgwatch_wed.history.structure import Status, Structure
 
 _THERE = Status(AppliedState.APPLIED)
 _NOT = Status(AppliedState.ABSENT)

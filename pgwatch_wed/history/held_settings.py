@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pgwatch_wed.facts import RoleSetting, Setting, Snapshot
+from pgwatch_wed.facts.advice_words import AppliedState
 from pgwatch_wed.history.held_indexes import table_of
-from pgwatch_wed.history.structure import AppliedState, Status, Structure
+from pgwatch_wed.history.structure import Status, Structure
 from pgwatch_wed.units import read_size, read_span, setting_factor
 
 _TRUE = frozenset({"on", "true", "yes", "1", "t", "y"})

@@ -6,20 +6,9 @@ A structure is looked for, not a name: an index that somebody built under anothe
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-
-class AppliedState(StrEnum):
-    """Whether what was advised is there."""
-
-    ABSENT = "not applied"
-    PARTLY = "partly applied"
-    APPLIED = "applied"
-    UNDONE = "undone"  # it was there, and is gone again
-    BEFORE = "there before the advice"
-    GONE = "object gone"  # the table no longer exists: there is nothing to apply it to
-    UNKNOWN = "unknown"
+from pgwatch_wed.facts.advice_words import AppliedState
 
 
 @dataclass(frozen=True, slots=True)

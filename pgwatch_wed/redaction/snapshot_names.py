@@ -38,6 +38,7 @@ ROWS = {
     "publications": "publication",
     "subscriptions": "subscription",
     "missing_indexes": "index",
+    "followed_advice": "index",
 }
 # Fields that contain one or more names.
 NAMES = {
@@ -89,6 +90,7 @@ WORDS = frozenset(
         *("persistence", "phase", "provider", "recorded", "replica_identity", "slot_type"),
         *("source", "state", "sync_state", "track", "type_align", "type_category", "type_storage"),
         *("unit", "vartype", "version", "wait_event_type", "wal_status", "fact", "reason"),
+        *("rule", "grade", "outcome", "outcome_reason"),
     )
 )
 EMPTIED = frozenset(("system_identifier", "address"))
@@ -448,6 +450,9 @@ CHANGED: Mapping[str, Callable[[_Redactor, Any, str], str]] = {
     "toast_options": _Redactor.option,
     "key_options": _Redactor.option,
     "n_distinct_option": _Redactor.measure,
+    "undo": _Redactor.statement,
+    "slower": _Redactor.statement,
+    "found": _Redactor.said,
     "caveats": _Redactor.said,
     "doubts": _Redactor.said,
     "refused": _Redactor.said,

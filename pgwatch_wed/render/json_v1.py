@@ -8,6 +8,7 @@ from typing import Any
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import (
+    AdviceLine,
     Compared,
     Finding,
     Gone,
@@ -79,6 +80,7 @@ def _document(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
         },
         "self_cost": _self_cost(report),
         **({"baseline": _baseline(report.compared)} if report.compared else {}),
+        "advice": [_advice(a) for a in report.advice],
     }
 
 
@@ -216,6 +218,25 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
         "undo": remedy.undo,
         "needs": remedy.needs,
         "run_as": remedy.run_as,
+    }
+
+
+def _advice(line: AdviceLine) -> dict[str, Any]:
+    return {
+        "rule": line.rule,
+        "grade": line.grade,
+        "object": line.label,
+        "state": line.state,
+        "outcome": line.outcome,
+        "text": line.told,
+        "advised_at": _when(line.advised_at),
+        "applied_at": _when(line.applied_at),
+        "ready_at": _when(line.ready_at),
+        "predicted_ms_per_day": plain(line.predicted_ms_per_day),
+        "saved_ms_per_day": plain(line.saved_ms_per_day),
+        "lost_ms_per_day": plain(line.lost_ms_per_day),
+        "blocks_ratio": plain(line.blocks_ratio),
+        "time_ratio": plain(line.time_ratio),
     }
 
 

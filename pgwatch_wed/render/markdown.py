@@ -43,6 +43,12 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
         parts.append("## In the baseline only")
         head = ["| state | severity | rule | object | reason |", "|---|---|---|---|---|"]
         parts.append("\n".join([*head, *listed]))
+    if report.advice:
+        lines = [
+            f"| {plain(a.label)} | {a.rule} | {a.grade} | {plain(a.told)} |" for a in report.advice
+        ]
+        parts.append("## What became of earlier advice")
+        parts.append("\n".join(["| object | rule | grade | |", "|---|---|---|---|", *lines]))
     if report.unknowns:
         rows = [f"| {v.rule} | {plain(v.reason)} | {code(v.mend)} |" for v in report.unknowns]
         parts.append("## Not evaluated")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from pgwatch_wed import units
 from pgwatch_wed.findings import (
+    AdviceLine,
     Finding,
     Gone,
     MeasuredTime,
@@ -90,6 +91,8 @@ def text(
         _gone(page, "Resolved since the baseline", report.compared.resolved, verbose=verbose)
         head = "In the baseline, but not evaluated this time"
         _gone(page, head, report.compared.not_evaluated, verbose=verbose)
+        _rest(page, report.findings[len(shown) :], len(shown))
+    _advice(page, report.advice, verbose=verbose)
     _unknowns(page, report.unknowns, verbose=verbose)
     _footer(page, report, target, verbose=verbose)
     return str(page)
@@ -219,6 +222,17 @@ def _gone(page: _Page, head: str, gone: tuple[Gone, ...], *, verbose: bool) -> N
         page.wrap(f"{each.rule}: {each.title}{why if each.reason else ''}", "  ", hang="      ")
     if len(shown) < len(gone):
         page.line(f"  and {len(gone) - len(shown):,} more (-v shows them)")
+    page.line()
+
+
+def _advice(page: _Page, lines: tuple[AdviceLine, ...], *, verbose: bool) -> None:
+    if not lines:
+        return
+    page.line("What became of earlier advice", "1")
+    for each in lines if verbose else lines[:_IN_FULL]:
+        page.wrap(f"{each.label} ({each.rule}): {each.told}", "  ", hang="    ")
+    if not verbose and len(lines) > _IN_FULL:
+        page.wrap(f"and {len(lines) - _IN_FULL} more: db-analyze record", "  ")
     page.line()
 
 
