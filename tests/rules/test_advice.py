@@ -117,18 +117,18 @@ def test_without_history_nothing_is_said(built: Snapshot, rule: str) -> None:
         (
             {"outcome": "helped", "outcome_reason": "", "blocks_ratio": 0.1, "time_ratio": 0.2,
              "saved_ms_per_day": 50_000.0, "lost_ms_per_day": 0.0},
-            "applied between 2026-03-21 and 2026-03-22 (as public.mine); helped; a call reads 90% fewer "
-            "blocks and takes 80% less time; saves 50 s per day of 60 s predicted",
+            ("applied between 2026-03-21 and 2026-03-22 (as public.mine); helped; a call reads 90% fewer "
+            "blocks and takes 80% less time; saves 50 s per day of 1 min predicted"),
         ),
         (
             {"outcome": "too early", "outcome_reason": "", "ready_at": NOW},
-            "applied between 2026-03-21 and 2026-03-22 (as public.mine); too early to tell its effect, "
-            "which will be known on 2026-04-01 12:00 UTC at this pace",
+            ("applied between 2026-03-21 and 2026-03-22 (as public.mine); too early to tell its effect, "
+            "which will be known on 2026-04-01 12:00 UTC at this pace"),
         ),
         (
             {"outcome": "cannot be told", "outcome_reason": "the intervals differ"},
-            "applied between 2026-03-21 and 2026-03-22 (as public.mine); its effect cannot be told: the "
-            "intervals differ",
+            ("applied between 2026-03-21 and 2026-03-22 (as public.mine); its effect cannot be told: the "
+            "intervals differ"),
         ),
         ({"state": "there before the advice", "absent_at": None, "found": ""},
          "was there before it was advised"),
