@@ -91,7 +91,6 @@ def text(
         _gone(page, "Resolved since the baseline", report.compared.resolved, verbose=verbose)
         head = "In the baseline, but not evaluated this time"
         _gone(page, head, report.compared.not_evaluated, verbose=verbose)
-        _rest(page, report.findings[len(shown) :], len(shown))
     _advice(page, report.advice, verbose=verbose)
     _unknowns(page, report.unknowns, verbose=verbose)
     _footer(page, report, target, verbose=verbose)
