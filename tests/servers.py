@@ -42,6 +42,8 @@ SETTINGS: Mapping[str, str] = {
     # All tests of a process share it: with the default, statements of one test evict those of the next.
     "pg_stat_statements.max": "20000",
     "track_io_timing": "on",
+    # A test that needs autovacuum says so: in any other, what it changes in between is noise.
+    "autovacuum_naptime": "1d",
     "fsync": "off",
     # What needs a restart and some tests need: prepared transactions, logical slots.
     "max_prepared_transactions": "10",

@@ -48,6 +48,12 @@ def idle(db: str) -> Snapshot:
     return collect(db)
 
 
+@pytest.fixture
+def idle_for_days(idle: Snapshot) -> Snapshot:
+    """Counters that are long enough to be a proof, if not for the default window."""
+    return later(idle, days=2)
+
+
 def test_young_counters_prove_no_index_unused(idle: Snapshot) -> None:
     found = report(idle, "index-unused")
     assert found.verdicts[0].verdict is Verdict.UNKNOWN
@@ -93,6 +99,16 @@ def _dated(snapshot: Snapshot, when: datetime) -> tuple[TableActivity, ...]:
     every: dict[str, Any] = dict.fromkeys((*names, "last_analyze", "last_autoanalyze"), when)
     toast: dict[str, Any] = {"toast_last_vacuum": None, "toast_last_autovacuum": None}
     return tuple(replace(a, **every, **toast) for a in snapshot.table_activity)
+
+
+def test_counters_of_less_than_a_day_prove_little_whatever_the_window(
+    idle: Snapshot, idle_for_days: Snapshot
+) -> None:
+    short, long = (findings(s, "index-unused", window=0)["t_a"] for s in (idle, idle_for_days))
+    assert (short.grade, long.grade) == (Grade.C, Grade.B)
+    assert [c for c in short.caveats if c not in long.caveats] == [
+        "The counters cover less than a day, which proves little about jobs and reports."
+    ]
 
 
 def test_a_scan_within_the_window_keeps_an_index(idle: Snapshot) -> None:
@@ -221,25 +237,25 @@ def test_an_index_that_blocks_hot_updates_is_dropped_only_if_it_is_proven_unused
     assert findings(seen, "index-blocks-hot")["h_state"].remedy == ()
 
 
-def test_a_standby_that_nobody_asked_lowers_the_grade(idle: Snapshot) -> None:
+def test_a_standby_that_nobody_asked_lowers_the_grade(idle_for_days: Snapshot) -> None:
     known = dict.fromkeys(Replica.__dataclass_fields__)
     replica = Replica(**{**known, "pid": 1, "state": "streaming"})  # type: ignore[arg-type]
-    seen = findings(replace(idle, replicas=(replica,)), "index-unused", window=0)["t_a"]
+    seen = findings(replace(idle_for_days, replicas=(replica,)), "index-unused", window=0)["t_a"]
     assert (seen.grade, seen.severity) == (Grade.C, Severity.INFO)
     assert any("--standby" in c for c in seen.caveats)
     backup = replace(replica, application_name="pg_basebackup")
-    unasked = findings(replace(idle, replicas=(backup,)), "index-unused", window=0)["t_a"]
+    unasked = findings(replace(idle_for_days, replicas=(backup,)), "index-unused", window=0)["t_a"]
     assert unasked.grade is Grade.B
 
 
-def test_an_index_stays_if_the_workload_costs_more_without_it(idle: Snapshot) -> None:
-    oid = next(i.oid for i in idle.indexes if i.name == "t_a")
-    other = next(i.oid for i in idle.indexes if i.name == "t_b")
+def test_an_index_stays_if_the_workload_costs_more_without_it(idle_for_days: Snapshot) -> None:
+    oid = next(i.oid for i in idle_for_days.indexes if i.name == "t_a")
+    other = next(i.oid for i in idle_for_days.indexes if i.name == "t_b")
     trials = (
         IndexDropTrial(oid, 1000.0, 5000.0, 1, 5.0, 3),
         IndexDropTrial(other, 1000.0, 1000.0, None, 1.0, 3),
     )
-    kept = replace(idle, index_drop_trials=trials, missing={})
+    kept = replace(idle_for_days, index_drop_trials=trials, missing={})
     found = findings(kept, "index-unused", window=0)
     assert {name: f.grade for name, f in found.items()} == {"t_b": Grade.A}
     doubted = tuple(replace(t, doubts=("the lab lacks something",)) for t in trials)
