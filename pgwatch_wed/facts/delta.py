@@ -284,21 +284,34 @@ def _object(counters: Counters, was: Any, row: Any, epoch: Epoch, *, is_new: boo
 def _without_dropped_indexes(old: Snapshot, new: Snapshot) -> Iterator[TableActivity]:
     """Take dropped indexes out of their tables' counters, in whose sums they no longer are."""
     for activity in old.table_activity:
-        gone = [
-            old.usage_by_oid[i.oid]
+        there = [
+            (i.oid in new.index_by_oid, old.usage_by_oid[i.oid])
             for i in old.indexes_of[activity.oid]
-            if i.oid not in new.index_by_oid and i.oid in old.usage_by_oid
+            if i.oid in old.usage_by_oid
         ]
-        yield _less(activity, gone) if gone else activity
+        gone = [usage for is_left, usage in there if not is_left]
+        left = [usage for is_left, usage in there if is_left]
+        yield _less(activity, gone, left) if gone else activity
 
 
-def _less(activity: TableActivity, gone: list[IndexUsage]) -> TableActivity:
+def _less(activity: TableActivity, gone: list[IndexUsage], left: list[IndexUsage]) -> TableActivity:
+    """Subtract indexes from the sums of their table.
+
+    The indexes were read after the table, and may have counted more since then: no sum is less than that of
+    the indexes that are left.
+    """
+
+    def less(total: int, name: str) -> int:
+        lost: int = sum(getattr(u, name) for u in gone)
+        least: int = sum(getattr(u, name) for u in left)
+        return max(total - lost, least)
+
     return replace(
         activity,
-        idx_scan=activity.idx_scan - sum(u.idx_scan for u in gone),
-        idx_tup_fetch=activity.idx_tup_fetch - sum(u.idx_tup_fetch for u in gone),
-        idx_blks_read=activity.idx_blks_read - sum(u.blks_read for u in gone),
-        idx_blks_hit=activity.idx_blks_hit - sum(u.blks_hit for u in gone),
+        idx_scan=less(activity.idx_scan, "idx_scan"),
+        idx_tup_fetch=less(activity.idx_tup_fetch, "idx_tup_fetch"),
+        idx_blks_read=less(activity.idx_blks_read, "blks_read"),
+        idx_blks_hit=less(activity.idx_blks_hit, "blks_hit"),
     )
 
 
