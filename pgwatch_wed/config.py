@@ -16,6 +16,7 @@
     finding = "0123456789abcdef"   # or rule = "index-*", object = "public.orders_*"
     reason = "needed by the yearly audit"
     until = 2027-01-31
+    up_to = "warning"              # if it becomes critical, it is reported again
 """
 
 import tomllib
@@ -47,17 +48,23 @@ MANAGED_ROLES = (
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """An entry that removes findings from the report, with a reason and an expiry date."""
+    """An entry that removes findings from the report, with a reason and an expiry date.
+
+    ``up_to`` is the severity up to which it applies: a finding that becomes worse is reported again.
+    """
 
     reason: str
     finding: str = "*"
     rule: str = "*"
     object: str = "*"
     until: date | None = None
+    up_to: Severity = Severity.CRITICAL
 
     def matches(self, finding: Finding, today: date) -> bool:
         """Tell whether it applies to a finding today."""
         if self.until is not None and today > self.until:
+            return False
+        if finding.severity.rank < self.up_to.rank:
             return False
         return (
             fnmatchcase(finding.id, self.finding)
@@ -240,7 +247,8 @@ def _ignore(entry: Mapping[str, Any], source: str) -> Ignore:
         until = until.date()
     if until is not None and not isinstance(until, date):
         raise _wrong(source, "ignore.until", "a date such as 2027-01-31")
-    return Ignore(**{**entry, "until": until})
+    up_to = _severity(entry.get("up_to", Severity.CRITICAL), source, "ignore.up_to")
+    return Ignore(**{**entry, "until": until, "up_to": up_to})
 
 
 def _rule_limits(value: Any, source: str) -> dict[str, dict[str, Any]]:

@@ -1,19 +1,22 @@
 """What a run leaves in the history, and what the history tells it. Without a history, the run goes on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from pgwatch_wed.config import Config
+from pgwatch_wed.config import Config, Ignore
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather.wanted import Since, nothing
-from pgwatch_wed.history import condense, identity, recall, retention, runs, store
+from pgwatch_wed.history import condense, identity, recall, retention, runs, states, store
+from pgwatch_wed.history.lifecycle import Acknowledgement, FindingState, State
+from pgwatch_wed.history.pairing import is_redacted
 from pgwatch_wed.render import json_v1
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,13 +79,28 @@ class Memory:
                     return recall.recalled(connection, measured)
         return recall.without_history(measured, self._why_not or _NOT_WANTED)
 
+    def acknowledged(self, settings: Config, read: tuple[Snapshot, ...]) -> Config:
+        """Return the configuration with what somebody has acknowledged; say what has expired."""
+        with _Said(self):
+            if self._store is not None and self._run is not None:
+                with self._store.reading() as connection:
+                    known = states.acknowledged(connection, self._run.cluster_id, read)
+                holding = [given for given, _ in known if given.holds(read[0].now)]
+                for given, state in known:
+                    if given not in holding and state is not None and state.state is State.OPEN:
+                        _say_expired(given, state)
+                return replace(settings, ignores=(*settings.ignores, *map(_ignored, holding)))
+        return settings
+
     def conclude(self, report: Report, snapshots: tuple[Snapshot, ...]) -> None:
         """Store what was concluded."""
         with _Said(self):
             if self._store is not None and self._run is not None:
                 document = json_v1.render(report, snapshots)
                 with self._store.writing() as connection:
-                    runs.conclude(connection, self._run, report, document, snapshots)
+                    run = runs.conclude(connection, self._run, report, document, snapshots)
+                    if not any(map(is_redacted, snapshots)):  # their names are others each time
+                        states.follow(connection, run, snapshots)
                 with self._store.writing() as connection:
                     clock = datetime.now(UTC)
                     retention.prune(connection, clock, retention.Retention(), _PRUNED_BY_A_RUN)
@@ -95,6 +113,20 @@ class Memory:
         self._why_not = Missing(error.message, error.hint, Cause.FAILED)
         hint = f" ({error.hint})" if error.hint else ""
         click.echo(f"warning: nothing is kept of this run: {error.message}{hint}", err=True)
+
+
+def _ignored(given: Acknowledgement) -> Ignore:
+    until = f" until {given.until:%Y-%m-%d}" if given.until else ""
+    reason = f"acknowledged by {given.name}{until}: {given.reason}"
+    return Ignore(reason, finding=given.finding_id, up_to=given.severity)
+
+
+def _say_expired(given: Acknowledgement, state: FindingState) -> None:
+    click.echo(
+        f"note: acknowledged by {given.name} until {given.until:%Y-%m-%d}, and still there: "
+        f"{state.rule} {state.label} ({given.reason})",
+        err=True,
+    )
 
 
 class _Said:

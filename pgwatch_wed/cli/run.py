@@ -39,6 +39,7 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
         snapshots = history.recall(found.measured)
         progress("evaluating the rules", 0.98)
         label = connect.label(conninfo)
+        settings = history.acknowledged(settings, snapshots)
         report, snapshots = delivery.judged(snapshots, settings, wanted_output, label)
         history.conclude(report, snapshots)
     finally:

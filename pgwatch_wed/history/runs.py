@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from collections.abc import Sequence as Listed
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwatch_wed.errors import HistoryError, UsageError
-from pgwatch_wed.facts import Index, Sequence, Snapshot, Table
-from pgwatch_wed.findings import Finding, Report
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, Object, Report
 from pgwatch_wed.history import advice, blobs, following, identity, months, series, snapshots
 from pgwatch_wed.history.schema import baselines, findings, runs, verdicts
 
@@ -125,7 +126,8 @@ def _conclude(
     ]
     if judged:
         connection.execute(verdicts.insert(), judged)
-    found = [{**key, **_finding(f, read)} for f in report.findings]
+    relations = _relations(read)
+    found = [{**key, **_finding(f, relations)} for f in report.findings]
     if found:
         connection.execute(findings.insert(), found)
     advice.write(connection, run.id, report.findings, read)
@@ -133,7 +135,10 @@ def _conclude(
         following.settle(connection, stored, snapshot)
 
 
-def _finding(found: Finding, read: Listed[Snapshot]) -> dict[str, Any]:
+_Names = Mapping[tuple[str, str | None, str | None], int]
+
+
+def _finding(found: Finding, relations: _Names) -> dict[str, Any]:
     return {
         "finding_id": found.id,
         "rule": found.rule,
@@ -141,27 +146,27 @@ def _finding(found: Finding, read: Listed[Snapshot]) -> dict[str, Any]:
         "grade": found.grade.value,
         "label": found.object.label,
         "title": found.title,
-        "object": {**asdict(found.object), "oid": _oid(found, read)},
+        "object": {**asdict(found.object), "oid": _oid(found.object, relations)},
         "ms_per_day": found.impact.ms_per_day,
         "bytes": found.impact.bytes,
     }
 
 
-def _oid(found: Finding, read: Listed[Snapshot]) -> int | None:
-    """Return the oid of the relation that a finding is about: it keeps it when it is renamed."""
-    about = found.object
-    for snapshot in read:
-        if snapshot.server.database != about.database:
-            continue
-        relations: tuple[Table | Index | Sequence, ...] = (
-            *snapshot.tables,
-            *snapshot.indexes,
-            *snapshot.sequences,
-        )
-        for each in relations:
-            if (each.schema, each.name) == (about.schema, about.name):
-                return each.oid
-    return None
+def _oid(about: Object, relations: _Names) -> int | None:
+    """Return the oid of the relation that a finding is about, or of whose column or constraint: it survives a rename."""
+    name = about.table if about.kind in _PARTS else about.name
+    return relations.get((about.database or "", about.schema, name))
+
+
+_PARTS = ("column", "constraint", "statistics")
+
+
+def _relations(read: Listed[Snapshot]) -> _Names:
+    found: dict[tuple[str, str | None, str | None], int] = {}
+    for s in read:
+        rows: tuple[Any, ...] = (*s.sequences, *s.indexes, *s.tables)
+        found |= {(s.server.database, each.schema, each.name): each.oid for each in rows}
+    return found
 
 
 # --- reading ------------------------------------------------------------------------------------
