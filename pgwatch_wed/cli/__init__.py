@@ -28,6 +28,8 @@ _COMMANDS = {
     "schedule": "pgwatch_wed.cli.schedule",
     "install": "pgwatch_wed.cli.install",
     "uninstall": "pgwatch_wed.cli.install",
+    "history": "pgwatch_wed.cli.history",
+    "baseline": "pgwatch_wed.cli.history",
 }
 # Nothing more can be written: the disk is full, or a quota or a maximum file size is reached.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

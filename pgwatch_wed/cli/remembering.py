@@ -15,7 +15,7 @@ from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather.wanted import Since, nothing
 from pgwatch_wed.history import condense, identity, recall, retention, runs, states, store
-from pgwatch_wed.history.lifecycle import Acknowledgement, FindingState, State
+from pgwatch_wed.history.lifecycle import Acknowledgement, FindingState, Presence
 from pgwatch_wed.history.pairing import is_redacted
 from pgwatch_wed.render import json_v1
 
@@ -87,7 +87,7 @@ class Memory:
                     known = states.acknowledged(connection, self._run.cluster_id, read)
                 holding = [given for given, _ in known if given.holds(read[0].now)]
                 for given, state in known:
-                    if given not in holding and state is not None and state.state is State.OPEN:
+                    if given not in holding and state is not None and state.state is Presence.OPEN:
                         _say_expired(given, state)
                 return replace(settings, ignores=(*settings.ignores, *map(_ignored, holding)))
         return settings

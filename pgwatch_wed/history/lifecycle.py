@@ -12,7 +12,7 @@ from pgwatch_wed.findings import Object, Severity, fingerprint
 from pgwatch_wed.history.conclusions import Concluded, Conclusions
 
 
-class State(StrEnum):
+class Presence(StrEnum):
     """Whether a finding is there."""
 
     OPEN = "open"
@@ -30,7 +30,7 @@ class FindingState:
     object: Object
     oid: int | None
     severity: Severity
-    state: State
+    state: Presence
     first_seen: datetime
     last_seen: datetime
     resolved_at: datetime | None = None
@@ -38,14 +38,14 @@ class FindingState:
     times_resolved: int = 0
 
 
-Oids = Mapping[str, int | None]
+OidsOfFindings = Mapping[str, int | None]
 """The oids of what findings are about, by the findings' ids."""
 
 
 def followed(
     states: Iterable[FindingState],
     now: Conclusions,
-    oids: Oids,
+    oids: OidsOfFindings,
     is_gone: Callable[[FindingState], bool] = lambda _: False,
 ) -> tuple[tuple[FindingState, ...], Mapping[str, str]]:
     """Return the states after a run, later than those before, and which ids are now others.
@@ -63,12 +63,14 @@ def followed(
         if id_ not in after:
             known = replace(state, finding_id=id_)
             is_there = id_ in now.ignored
-            seen = replace(known, state=State.OPEN, last_seen=now.taken_at)
+            seen = replace(known, state=Presence.OPEN, last_seen=now.taken_at)
             after[id_] = seen if is_there else _missed(known, now, is_gone(state))
     return tuple(after.values()), moved
 
 
-def _moved(before: Mapping[str, FindingState], now: Conclusions, oids: Oids) -> dict[str, str]:
+def _moved(
+    before: Mapping[str, FindingState], now: Conclusions, oids: OidsOfFindings
+) -> dict[str, str]:
     """Return the present ids of findings whose objects were renamed."""
     here: dict[tuple[object, ...], str] = {}
     for id_, found in now.findings.items():
@@ -98,11 +100,11 @@ def _found(
     if known is None:
         label = found.object.label
         return FindingState(
-            *(found.id, found.rule, label, found.object, oid, found.severity, State.OPEN),
+            *(found.id, found.rule, label, found.object, oid, found.severity, Presence.OPEN),
             first_seen=when,
             last_seen=when,
         )
-    came_back = when if known.state is State.RESOLVED else known.came_back_at
+    came_back = when if known.state is Presence.RESOLVED else known.came_back_at
     return replace(
         known,
         finding_id=found.id,
@@ -110,23 +112,23 @@ def _found(
         object=found.object,
         oid=known.oid if oid is None else oid,
         severity=found.severity,
-        state=State.OPEN,
+        state=Presence.OPEN,
         last_seen=when,
         came_back_at=came_back,
     )
 
 
 def _missed(known: FindingState, now: Conclusions, is_gone: bool) -> FindingState:
-    if known.state is State.RESOLVED:
+    if known.state is Presence.RESOLVED:
         return known
     found = Concluded(
         *(known.finding_id, known.rule, "", known.severity, "", known.object, known.label)
     )
     if now.why_not_evaluated(found, is_gone=is_gone):
-        return replace(known, state=State.UNKNOWN)
+        return replace(known, state=Presence.UNKNOWN)
     return replace(
         known,
-        state=State.RESOLVED,
+        state=Presence.RESOLVED,
         resolved_at=now.taken_at,
         times_resolved=known.times_resolved + 1,
     )

@@ -14,7 +14,7 @@ from pgwatch_wed.history import conclusions, runs
 from pgwatch_wed.history.lifecycle import (
     Acknowledgement,
     FindingState,
-    State,
+    Presence,
     followed,
     named_now,
 )
@@ -141,7 +141,7 @@ def states(connection: sa.Connection, cluster_id: int) -> tuple[FindingState, ..
     """Return the findings of a cluster over its runs, open ones first."""
     query = sa.select(finding_states).where(finding_states.c.cluster_id == cluster_id)
     found = [_state(row) for row in connection.execute(query)]
-    order = list(State)
+    order = list(Presence)
     return tuple(
         sorted(found, key=lambda s: (order.index(s.state), s.severity.rank, s.rule, s.label))
     )
@@ -152,7 +152,7 @@ def _state(row: Any) -> FindingState:
     about = Object(o["kind"], o["name"], o["database"], o["schema"], o["table"])
     return FindingState(
         *(row.finding_id, row.rule, row.label, about, o.get("oid"), Severity(row.severity)),
-        State(row.state),
+        Presence(row.state),
         row.first_seen,
         row.last_seen,
         row.resolved_at,

@@ -11,7 +11,7 @@ from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.findings import Object, Report, RuleVerdict, Severity, Verdict
 from pgwatch_wed.history import runs, states, store
 from pgwatch_wed.history.conclusions import concluded
-from pgwatch_wed.history.lifecycle import Acknowledgement, FindingState, State, followed
+from pgwatch_wed.history.lifecycle import Acknowledgement, FindingState, Presence, followed
 from pgwatch_wed.render import json_v1
 from pgwatch_wed.target.collect import collect
 from tests import reports
@@ -46,19 +46,19 @@ def over(*runs_: Report, oids: dict[str, int] | None = None) -> dict[str, Findin
 def test_a_finding_is_seen_resolved_and_comes_back() -> None:
     state = over(day(0, "a"), day(1, "a"))["a"]
     assert (state.state, state.first_seen, state.last_seen) == (
-        State.OPEN,
+        Presence.OPEN,
         NOW,
         NOW + timedelta(days=1),
     )
     gone = over(day(0, "a"), day(1), day(2))["a"]
     assert (gone.state, gone.resolved_at, gone.times_resolved) == (
-        State.RESOLVED,
+        Presence.RESOLVED,
         NOW + timedelta(days=1),
         1,
     )
     back = over(day(0, "a"), day(1), day(2, "a"), day(3, "a"))["a"]
     assert (back.state, back.first_seen, back.came_back_at, back.times_resolved) == (
-        State.OPEN,
+        Presence.OPEN,
         NOW,
         NOW + timedelta(days=2),
         1,
@@ -68,14 +68,14 @@ def test_a_finding_is_seen_resolved_and_comes_back() -> None:
 def test_what_could_not_be_evaluated_is_not_resolved() -> None:
     blind = day(1, verdict=Verdict.UNKNOWN)
     state = over(day(0, "a"), blind)["a"]
-    assert (state.state, state.resolved_at) == (State.UNKNOWN, None)
-    assert over(day(0, "a"), day(1, verdicts=()))["a"].state is State.UNKNOWN, "not selected"
+    assert (state.state, state.resolved_at) == (Presence.UNKNOWN, None)
+    assert over(day(0, "a"), day(1, verdicts=()))["a"].state is Presence.UNKNOWN, "not selected"
     other = replace(day(1), target=replace(FIRST_TARGET, databases=("other",)))
-    assert over(day(0, "a"), other)["a"].state is State.UNKNOWN, "not analyzed"
+    assert over(day(0, "a"), other)["a"].state is Presence.UNKNOWN, "not analyzed"
     assert over(day(0, "a"), blind, day(2, "a"))["a"].came_back_at is None, "it never went away"
-    assert over(day(0, "a"), blind, day(2))["a"].state is State.RESOLVED
+    assert over(day(0, "a"), blind, day(2))["a"].state is Presence.RESOLVED
     after = over(day(0, "a"), day(1), day(2, verdict=Verdict.UNKNOWN))["a"]
-    assert after.state is State.RESOLVED, "nothing tells that it came back"
+    assert after.state is Presence.RESOLVED, "nothing tells that it came back"
 
 
 FIRST_TARGET = day(0).target
@@ -95,7 +95,7 @@ def test_what_is_ignored_or_hidden_is_still_there() -> None:
     settings = Config(ignores=(Ignore("known", finding="*"),))
     assert settings.ignores[0].matches(FIRST, date(2026, 11, 1))
     hidden = replace(day(1), findings=(), hidden=day(1, "a").findings)
-    assert over(day(0, "a"), hidden)["a"].state is State.OPEN
+    assert over(day(0, "a"), hidden)["a"].state is Presence.OPEN
 
 
 # --- in the history -------------------------------------------------------------------------------
@@ -136,9 +136,9 @@ def test_states_are_kept_over_runs_and_renames(db: str, history: store.Store) ->
     keep(history, second)
     found = known(history, run.cluster_id)
     assert found.keys() == {"journal", "orders_copy"}
-    assert (found["journal"].state, found["journal"].first_seen) == (State.OPEN, first.now)
+    assert (found["journal"].state, found["journal"].first_seen) == (Presence.OPEN, first.now)
     assert (found["orders_copy"].state, found["orders_copy"].resolved_at) == (
-        State.RESOLVED,
+        Presence.RESOLVED,
         second.now,
     )
 
@@ -152,7 +152,7 @@ def test_a_dropped_object_is_resolved_although_not_everything_could_be_evaluated
     new = collect(db)
     part = Missing("some were left out", "", Cause.LEFT_OUT)
     keep(file, replace(new, missing={**new.missing, "columns:left-out": part}))
-    assert known(file, run.cluster_id)["log"].state is State.RESOLVED
+    assert known(file, run.cluster_id)["log"].state is Presence.RESOLVED
 
 
 def test_runs_that_arrive_out_of_order_give_the_same_states(db: str, file: store.Store) -> None:
@@ -166,7 +166,7 @@ def test_runs_that_arrive_out_of_order_give_the_same_states(db: str, file: store
         run, _ = keep(file, snapshot)
     state = known(file, run.cluster_id)["orders_copy"]
     assert (state.state, state.first_seen, state.resolved_at, state.came_back_at) == (
-        State.OPEN,
+        Presence.OPEN,
         *(s.now for s in taken),
     )
 

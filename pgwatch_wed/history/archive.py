@@ -1,0 +1,129 @@
+"""Runs as files, out of the history and into it: in any order, any number of times, also damaged ones."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pgwatch_wed.errors import HistoryError, SnapshotError
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.findings import Report
+from pgwatch_wed.history import pairing, runs, states
+from pgwatch_wed.history.runs import StoredRun
+from pgwatch_wed.history.store import Store
+
+Evaluate = Callable[[tuple[Snapshot, ...]], tuple[Report, str]]
+"""Returns the report on the snapshots of one run, and its JSON."""
+
+BROKEN = (HistoryError, SnapshotError)
+_TOGETHER = timedelta(minutes=10)
+_AHEAD = timedelta(days=1)
+_SUFFIXES = (".json.zst", ".zst", ".json")
+
+
+def write(connection: sa.Connection, run: StoredRun, folder: Path) -> list[Path]:
+    """Write the snapshots of a run and its report. Raises :data:`BROKEN` before anything is written."""
+    read = runs.read(connection, run)
+    document = runs.document(connection, run)
+    stem = f"run-{run.id}-{run.taken_at.astimezone(UTC):%Y%m%d-%H%M%S}"
+    written = []
+    for number, snapshot in enumerate(read):
+        suffix = f"-{snapshot.server.database_oid}" if number else ""
+        path = folder / f"{stem}{suffix}.json.zst"
+        snapshot_file.save(snapshot, path)
+        written.append(path)
+    if document is not None:
+        path = folder / f"{stem}.report.json"
+        text = json.dumps(document, ensure_ascii=False, indent=2)
+        snapshot_file.write_private(path, text.encode("utf-8", "surrogatepass"))
+        written.append(path)
+    return written
+
+
+@dataclass(slots=True)
+class Imported:
+    """What was imported, and what was not, with the reasons."""
+
+    added: int = 0
+    known: int = 0
+    refused: list[str] = field(default_factory=list)
+    clusters: set[int] = field(default_factory=set)
+
+
+def groups(paths: Sequence[Path], done: Imported) -> Iterator[tuple[Snapshot, ...]]:
+    """Yield the snapshots of each run, the earliest first; note what cannot be read."""
+    snapshots = []
+    for path in _files(paths, done):
+        try:
+            snapshots.append(snapshot_file.load(path))
+        except SnapshotError as error:
+            done.refused.append(error.message)
+    snapshots.sort(key=lambda s: (s.now, s.server.database_oid))
+    runs_: list[list[Snapshot]] = []
+    for snapshot in snapshots:
+        mine = next((r for r in reversed(runs_[-50:]) if _is_one_run(r, snapshot)), None)
+        if mine is None:
+            runs_.append([snapshot])
+        else:
+            mine.append(snapshot)
+    yield from map(tuple, runs_)
+
+
+def _files(paths: Sequence[Path], done: Imported) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            inside = (p for p in sorted(path.rglob("*")) if p.name.endswith(_SUFFIXES))
+            yield from (p for p in inside if not p.name.endswith(".report.json"))
+        elif path.exists():
+            yield path
+        else:
+            done.refused.append(f"there is no file {path}")
+
+
+def _is_one_run(run: Sequence[Snapshot], snapshot: Snapshot) -> bool:
+    """Tell whether a snapshot is of another database of the server, read by the same run."""
+    first = run[0]
+    same = (first.server.system_identifier, first.server.started_at) == (
+        *(snapshot.server.system_identifier, snapshot.server.started_at),
+    )
+    others = {s.server.database_oid for s in run}
+    is_near = snapshot.now - first.now <= _TOGETHER
+    return same and is_near and snapshot.server.database_oid not in others
+
+
+def add(opened: Store, read: tuple[Snapshot, ...], evaluate: Evaluate, done: Imported) -> None:
+    """Store a run and what is concluded from it, unless it is there."""
+    first = read[0]
+    if any(map(pairing.is_redacted, read)):
+        done.refused.append(
+            f"the snapshot of {first.now:%Y-%m-%d %H:%M} has placeholders for names, which are others in each file"
+        )
+        return
+    if first.now > datetime.now(UTC) + _AHEAD:
+        done.refused.append(
+            f"the snapshot of {first.server.database} is of {first.now:%Y-%m-%d %H:%M}, which is in the future"
+        )
+        return
+    try:
+        with opened.writing() as connection:
+            run, is_new = runs.add(connection, runs.NewRun(read))
+            if is_new or run.report is None:
+                report, document = evaluate(read)
+                runs.conclude(connection, run, report, document, read)
+                done.clusters.add(run.cluster_id)
+    except HistoryError as error:
+        done.refused.append(f"the run of {first.now:%Y-%m-%d %H:%M}: {error.message}")
+        return
+    done.added += is_new
+    done.known += not is_new
+
+
+def finish(opened: Store, done: Imported) -> None:
+    """Reckon the states of findings once, in the order in which the runs were taken."""
+    for cluster_id in sorted(done.clusters):
+        with opened.writing() as connection:
+            states.rebuild(connection, cluster_id)
