@@ -25,6 +25,8 @@ _COMMANDS = {
     "indexes": "pgwatch_wed.cli.indexes",
     "check": "pgwatch_wed.cli.check",
     "explain": "pgwatch_wed.cli.explain",
+    "record": "pgwatch_wed.cli.record",
+    "why": "pgwatch_wed.cli.why",
     "schedule": "pgwatch_wed.cli.schedule",
     "install": "pgwatch_wed.cli.install",
     "uninstall": "pgwatch_wed.cli.install",

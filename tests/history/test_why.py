@@ -1,0 +1,144 @@
+"""What a DBA who was not there is told: what changed around a query or a table, what did not, and the record."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.cli import cli
+from pgwatch_wed.config import Config
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.history import predictions, runs, store
+from pgwatch_wed.history.predictions import Ending, Prediction
+from pgwatch_wed.history.runs import NewRun
+from pgwatch_wed.render import json_v1
+from pgwatch_wed.target.collect import collect
+from tests.psql import psql
+
+SHOP = """
+create extension if not exists pg_stat_statements;
+create table orders (id int primary key, customer int, note text) with (autovacuum_enabled = off);
+create table calm (id int primary key);
+insert into orders select g, g % 50, repeat('n', 100) from generate_series(1, 5000) g;
+analyze orders;
+"""
+QUERY = "select count(note) from orders where customer = %s"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> store.Store:
+    return store.open_store(str(tmp_path / "h.sqlite3"))
+
+
+def work(dsn: str, times: int = 10, query: str = QUERY) -> None:
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
+        for n in range(times):
+            connection.execute(query, [n])
+
+
+def run(history: store.Store, dsn: str) -> None:
+    snapshot = collect(dsn)
+    report = analyse([snapshot], Config())
+    with history.writing() as connection:
+        runs.add(connection, NewRun([snapshot], report, json_v1.render(report)))
+
+
+def said(history: store.Store, *args: str) -> str:
+    result = CliRunner().invoke(
+        cli, [*args, "--history", history.place.value], catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    assert all(len(text) <= 80 for text in result.output.splitlines())
+    return " ".join(result.output.split())
+
+
+def test_what_happened_to_a_table_and_its_query_is_told(opened: store.Store, db: str) -> None:
+    psql(db, SHOP)
+    run(opened, db)
+    for _ in range(3):
+        work(db)
+        run(opened, db)
+    psql(db, "create index orders_customer on orders (customer) include (note)")
+    psql(db, "vacuum analyze orders")
+    for _ in range(2):
+        work(db)
+        run(opened, db)
+    psql(db, "alter table orders rename to bookings")
+    psql(db, "alter table bookings add column more int")
+    psql(db, "drop index orders_customer")
+    name = psycopg.conninfo.conninfo_to_dict(db)["dbname"]
+    psql(db, f"alter database {name} set jit = off")
+    run(opened, db)
+
+    table = said(opened, "why", "bookings")
+    assert table == said(opened, "why", "orders")  # its former name
+    assert table.startswith("table public.bookings")
+    assert "orders_customer created" in table
+    assert "table: public.orders renamed to public.bookings" in table
+    assert "bookings.more created" in table
+    assert "orders_customer dropped" in table
+    assert "role setting:" in table
+    assert "analyzed" in table
+    assert "Did not change: server version, restarts, constraints of its tables" in table
+
+    found = said(opened, "why", "from orders where customer")
+    assert "query: a call took" in found
+    assert "time a call" in found
+    calm = said(opened, "why", "calm")
+    assert "indexes of its tables" in calm.partition("Did not change: ")[2]
+    document = json.loads(
+        CliRunner()
+        .invoke(cli, ["why", "calm", "--format", "json", "--history", opened.place.value])
+        .output
+    )
+    assert document["runs"] == 7
+    assert [e["kind"] for e in document["events"]] == ["role setting"]
+    assert "no runs" in said(opened, "why", "calm", "--since", "2200-01-01")
+
+
+def test_what_may_mean_several_is_listed(opened: store.Store, db: str) -> None:
+    psql(db, SHOP + "create schema other; create table other.orders (id int);")
+    run(opened, db)
+    work(db)
+    work(db, query="select max(id) from orders where customer = %s")
+    run(opened, db)
+    for text, why in (
+        ("orders", "'orders' means several: table other.orders; table public.orders"),
+        ("where customer", "means several: query "),
+        ("nothing", "nothing in the history is 'nothing'"),
+        ("12345", "nothing in the history is '12345'"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            CliRunner().invoke(
+                cli, ["why", text, "--history", opened.place.value],
+                catch_exceptions=False, standalone_mode=False,
+            )  # fmt: skip
+    assert said(opened, "why", "public.orders").startswith("table public.orders")
+    assert "query" in said(opened, "why", "max(id)")
+
+
+def test_the_record_counts_what_was_predicted(opened: store.Store) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    assert "Nothing has been advised" in said(opened, "record")
+    with opened.writing() as connection:
+        for n, ending in enumerate((Ending.HELD, Ending.HELD, Ending.MISSED, None)):
+            new = Prediction("forecast", "table-growth", "C", {"table": n}, now, "bytes", 1, 2, 3)
+            predictions.predict(connection, 1, 1, 1, now, new)
+            if ending is not None:
+                made = predictions.due(connection, 1, "forecast")[-1]
+                predictions.settle(connection, made, ending, now, actual=2)
+    text = said(opened, "record")
+    assert (
+        "table-growth (forecast, grade C): 4 predictions 2 held, 1 missed, 1 open: 67% right"
+        in text
+    )
+    output = (
+        CliRunner()
+        .invoke(cli, ["record", "--format", "json", "--history", opened.place.value])
+        .output
+    )
+    assert json.loads(output)["predictions"][0]["endings"] == {"held": 2, "missed": 1}
