@@ -7,10 +7,9 @@ from dataclasses import asdict
 import click
 
 from pgwatch_wed import units
-from pgwatch_wed.history import record as records
-from pgwatch_wed.history import store
+from pgwatch_wed.history import store, track_record
 from pgwatch_wed.history.predictions import Ending
-from pgwatch_wed.history.record import AdviceRecord, PredictionRecord, TrackRecord
+from pgwatch_wed.history.track_record import AdviceRecord, PredictionRecord, TrackRecord
 
 
 @click.command()
@@ -25,7 +24,7 @@ def record(url: str | None, cluster: int | None, form: str) -> None:
     """
     opened = store.open_store(url, must_exist=True)
     with opened.reading() as connection:
-        found = records.record(connection, cluster)
+        found = track_record.record(connection, cluster)
     opened.close()
     click.echo(_json(found) if form == "json" else "\n".join(_lines(found)))
 

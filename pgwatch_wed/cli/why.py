@@ -13,7 +13,7 @@ from pgwatch_wed import units
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.history import store, subject
 from pgwatch_wed.history.series import StatementInterval
-from pgwatch_wed.history.why import Timeline, TimelineEvent, timeline
+from pgwatch_wed.history.timelines import Timeline, TimelineEvent, timeline
 from pgwatch_wed.render.characters import visible_line
 
 _WIDTH = 80
