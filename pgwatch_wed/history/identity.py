@@ -32,12 +32,7 @@ def identify(connection: sa.Connection, snapshot: Snapshot) -> Identity | None:
     cluster_id = _cluster(connection, snapshot)
     if cluster_id is None:
         return None
-    database_id = connection.execute(
-        sa.select(databases.c.id).where(
-            databases.c.cluster_id == cluster_id,
-            databases.c.oid == snapshot.server.database_oid,
-        )
-    ).scalar()
+    database_id = _known_database(connection, cluster_id, snapshot)
     return Identity(cluster_id, database_id) if database_id is not None else None
 
 
@@ -81,15 +76,30 @@ def _id(result: sa.CursorResult[object]) -> int:
 
 def _database(connection: sa.Connection, cluster_id: int, snapshot: Snapshot) -> int:
     server = snapshot.server
-    mine = (databases.c.cluster_id == cluster_id, databases.c.oid == server.database_oid)
-    found = connection.execute(sa.select(databases.c.id).where(*mine)).scalar()
+    values = {"oid": server.database_oid, "name": server.database}
+    found = _known_database(connection, cluster_id, snapshot)
     if found is None:
-        row = databases.insert().values(
-            cluster_id=cluster_id, oid=server.database_oid, name=server.database
-        )
-        return _id(connection.execute(row))
-    connection.execute(databases.update().where(*mine).values(name=server.database))
-    return int(found)
+        return _id(connection.execute(databases.insert().values(cluster_id=cluster_id, **values)))
+    connection.execute(databases.update().where(databases.c.id == found).values(**values))
+    return found
+
+
+def _known_database(connection: sa.Connection, cluster_id: int, snapshot: Snapshot) -> int | None:
+    """Return the number of the database: it keeps its oid when it is renamed, and its name when it is restored.
+
+    pg_upgrade to a version before 15 gives it another oid, and to a later one those that initdb makes.
+    """
+    server = snapshot.server
+    mine = databases.c.cluster_id == cluster_id
+    rows = connection.execute(
+        sa.select(databases.c.id, databases.c.oid, databases.c.name).where(mine)
+    )
+    known = list(rows)
+    same = [row.id for row in known if row.oid == server.database_oid]
+    present = {d.oid for d in snapshot.databases}
+    made_anew = [row.id for row in known if row.name == server.database and row.oid not in present]
+    found = same or (made_anew if present else [])
+    return int(found[0]) if found else None
 
 
 def _cluster(connection: sa.Connection, snapshot: Snapshot) -> int | None:

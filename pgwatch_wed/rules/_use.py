@@ -5,6 +5,7 @@ exists. PostgreSQL does not record when an index was created. What proves its ag
 writes, or that a table created after it (whose oid is higher) was in use at a known time.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -18,6 +19,10 @@ from pgwatch_wed.units import count
 
 # Fewer writes do not show how long an index has existed.
 _TELLING_WRITES = 1000
+# Of an entry of an inner page: tuple header, pointer and alignment; how full such a page is at least.
+_ENTRY_BYTES = 16
+_LEAST_FILLED = 0.6
+_UNKNOWN_WIDTH = 32
 
 
 def too_young(snapshot: Snapshot, wanted: timedelta) -> Unknown | None:
@@ -102,16 +107,37 @@ def _was_reset(snapshot: Snapshot, index: Index, window: timedelta) -> bool:
 
 
 def _received_the_writes(snapshot: Snapshot, index: Index, window: timedelta) -> bool:
-    """Tell whether the index received writes for the whole window: each to the table accesses one of its pages.
+    """Tell whether the index received writes for the whole window: each goes from the root to a leaf.
 
-    VACUUM reads an index as well. Writes may bypass a partial index, which then seems younger than it is.
+    VACUUM reads an index as well. Writes may bypass a partial index, or go to the last leaf at once; then the
+    index seems younger than it is.
     """
     writes = ix.writes(snapshot, index.table_oid)
     if writes < _TELLING_WRITES:
         return False
-    seen = sum(_accesses(snapshot, leaf) for leaf in ix.leaves(snapshot, index))
+    leaves = ix.leaves(snapshot, index)
+    received = sum(_accesses(snapshot, leaf) / _pages_of_a_write(snapshot, leaf) for leaf in leaves)
     length = snapshot.window.length or timedelta()
-    return seen >= 0.9 * writes or length * (seen / writes) >= window
+    return received >= 0.9 * writes or length * (received / writes) >= window
+
+
+def _pages_of_a_write(snapshot: Snapshot, leaf: Index) -> int:
+    """Return how many pages a write accesses: one on each level of the tree."""
+    pivot = _ENTRY_BYTES + sum(
+        _width(snapshot, leaf, place) for place in range(max(leaf.key_count, 1))
+    )
+    fan_out = max(_LEAST_FILLED * snapshot.server.block_size / pivot, 2.0)
+    return 1 + math.ceil(math.log(max(leaf.pages - 1, 1), fan_out))
+
+
+def _width(snapshot: Snapshot, leaf: Index, place: int) -> float:
+    attnum = leaf.columns[place] if place < len(leaf.columns) else 0
+    column = snapshot.column_by_key.get((leaf.table_oid, attnum))
+    if column is not None and column.length > 0:
+        return column.length
+    key = (leaf.table_oid, attnum) if attnum else (leaf.oid, place + 1)
+    statistics = snapshot.statistics_by_key.get(key)
+    return statistics.avg_width if statistics is not None else _UNKNOWN_WIDTH
 
 
 def _accesses(snapshot: Snapshot, leaf: Index) -> int:

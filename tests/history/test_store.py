@@ -191,6 +191,32 @@ def test_another_server_with_the_same_data_is_another_cluster(
     assert one.cluster_id == again.cluster_id != other.cluster_id
 
 
+def test_a_database_that_an_upgrade_gave_another_oid_goes_on(
+    history: store.Store, shop: str
+) -> None:
+    first = collect(shop)
+    later = first.now + timedelta(hours=1)
+    server = replace(
+        first.server,
+        taken_at=later,
+        database_created_at=later - timedelta(minutes=5),
+        version_num=first.server.version_num + 10_000,
+        system_identifier="1",
+        database_oid=99_999,
+    )
+    databases = tuple(
+        replace(d, oid=99_999) if d.oid == first.server.database_oid else d for d in first.databases
+    )
+    upgraded = replace(first, server=server, databases=databases)
+    with history.writing() as connection:
+        runs.add(connection, NewRun([first]))
+        run, _ = runs.add(connection, NewRun([upgraded]))
+        owner = identity.identify(connection, upgraded)
+        assert owner is not None
+        (interval,) = series.intervals_of(connection, owner.database_id)
+    assert (interval.run_id, interval.bond, interval.reason) == (run.id, "upgraded", "")
+
+
 def test_a_run_is_found_by_number_date_and_baseline(history: store.Store, shop: str) -> None:
     taken = collect(shop)
     times = [datetime(2026, 1, day, 12, tzinfo=UTC) for day in (1, 2, 31)]

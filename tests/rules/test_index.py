@@ -140,6 +140,18 @@ def test_an_index_that_came_after_the_writes_is_unknown(db: str) -> None:
     assert "too few of the table's writes" in found.verdicts[0].reason
 
 
+def test_a_write_accesses_a_page_on_each_level(db: str) -> None:
+    """An index that was there for half of the time has accessed as many pages as there were writes."""
+    grow = "insert into w select g % 500, repeat('n', 60) from generate_series(1, 3000) g;"
+    psql(db, f"create table w (a int, note text); {grow.replace('3000', '20000')} vacuum w")
+    psql(db, "select pg_stat_reset()")
+    psql(db, f"{grow} create index w_late on w (note, a)")
+    psql(db, grow)
+    found = report(later(collect(db), days=40), "index-unused").verdicts[0]
+    assert found.verdict is Verdict.UNKNOWN
+    assert "public.w_late: it received too few of the table's writes" in found.reason
+
+
 def _read(db: str) -> None:
     """Read a table without its indexes, so that it is known to be in use."""
     psql(db, "select count(*) from r where b > 0; select pg_sleep(0.1);")
