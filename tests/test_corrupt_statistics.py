@@ -26,6 +26,7 @@ from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
+from pgwatch_wed.target.sampler import sampling
 from tests import nulls, servers
 from tests.formats import TEXTUAL
 from tests.psql import psql
@@ -67,9 +68,9 @@ def snapshots() -> tuple[Snapshot, ...]:
     with everything() as (primary, follower):
         wanted = Wanted(standbys=(follower.dsn(),), exact_bloat=5, budget_s=60)
         server = servers.Server(servers.embedded_spec(), primary.dsn(), primary.stop, local=primary)
-        with in_motion(server, primary.dsn()):
+        with in_motion(server, primary.dsn()), sampling(primary.dsn(), 0.1) as sampler:
             (zoo,) = gather(primary.dsn(), replace(wanted, advise=False), lambda _w, _s: None)
-            later = collect(primary.dsn())
+            later = sampler.add_to(collect(primary.dsn()))
         standby = collect(follower.dsn())
     return shop, zoo, standby, delta(zoo, later)
 

@@ -32,7 +32,13 @@ from tests.zoo import in_motion, zoo
 # What is read before the facts, or to complete one.
 HELPERS = {
     *("server", "system", "birth", "extensions", "installed_extensions", "sequence_names"),
-    *("sequence_grants", "index_definitions", "statement_texts", "all_column_statistics"),
+    *(
+        "sequence_grants",
+        "index_definitions",
+        "statement_texts",
+        "all_column_statistics",
+        "activity",
+    ),
 }
 PGSS = ("1.8", "1.9", "1.10", "1.11", "1.12", "1.13")
 # Empty in a zoo that moves: a standby's, a cascade's, what nobody broke, what only standbys add.

@@ -2,6 +2,9 @@
 
 from pgwatch_wed.facts.fields import fact_names as fact_names
 from pgwatch_wed.facts.rows import (
+    ActivityMinute as ActivityMinute,
+)
+from pgwatch_wed.facts.rows import (
     Archiver as Archiver,
 )
 from pgwatch_wed.facts.rows import (
@@ -77,6 +80,9 @@ from pgwatch_wed.facts.rows import (
     LargeObjects as LargeObjects,
 )
 from pgwatch_wed.facts.rows import (
+    LockEpisode as LockEpisode,
+)
+from pgwatch_wed.facts.rows import (
     LockTable as LockTable,
 )
 from pgwatch_wed.facts.rows import (
@@ -117,6 +123,9 @@ from pgwatch_wed.facts.rows import (
 )
 from pgwatch_wed.facts.rows import (
     RoleSetting as RoleSetting,
+)
+from pgwatch_wed.facts.rows import (
+    SampledMinute as SampledMinute,
 )
 from pgwatch_wed.facts.rows import (
     Schema as Schema,

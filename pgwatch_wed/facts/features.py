@@ -56,6 +56,10 @@ class Features:
         """Tell whether pg_locks shows since when a session has been waiting."""
         return self._since(14, "pg_locks.waitstart")
 
+    def has_query_ids(self) -> Feature:
+        """Tell whether pg_stat_activity shows the id of each session's query."""
+        return self._since(14, "pg_stat_activity.query_id")
+
     def has_uncounted_rows(self) -> Feature:
         """Tell whether reltuples is -1 if the rows have not been counted yet."""
         return self._since(14, "reltuples of -1 for rows that were never counted")

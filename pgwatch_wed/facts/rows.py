@@ -1199,6 +1199,79 @@ class FollowedAdvice:
 
 
 @dataclass(frozen=True, slots=True)
+class SampledMinute:
+    """How much of a minute was sampled: ``samples`` looks, which stand for ``covered_seconds``.
+
+    What happened in ``gap_seconds`` is unknown, not nothing; ``reason`` says why. ``most_waiting`` sessions
+    waited for locks at one moment.
+    """
+
+    minute: datetime
+    samples: int
+    covered_seconds: float
+    gap_seconds: float
+    most_waiting: int
+    hidden_sessions: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityMinute:
+    """What sessions of one kind did in a minute: ``seconds`` are summed over sessions, by samples.
+
+    ``query_id`` is that of the running statement, or of the last one if the session is idle in transaction.
+    """
+
+    minute: datetime
+    database: str | None
+    user: str | None
+    backend_type: str | None
+    state: str | None
+    wait_event_type: str | None
+    wait_event: str | None
+    query_id: int | None
+    samples: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LockEpisode:
+    """Sessions that waited for locks behind the same kind of session, without a minute's pause.
+
+    ``database`` to ``gid`` tell of the blocker at the head of the queue: its state, what it runs or, idle in
+    transaction, ran last, or the prepared transaction that it is; ``pid`` is the last one seen. The others
+    waited for ``mode`` on ``relation``; ``queued_mode`` is what the first of the queue wants, if it is behind
+    this one that they wait. ``blocked_seconds`` are what the ``samples`` of waiting sessions stand for; one that
+    waits for several blockers counts in part for each. ``longest_seconds`` is one wait, from its beginning.
+    """
+
+    first_seen: datetime
+    last_seen: datetime
+    pid: int | None
+    database: str | None
+    user: str | None
+    application_name: str | None
+    backend_type: str | None
+    state: str | None
+    query_id: int | None
+    gid: str | None
+    database_oid: int | None
+    relation_oid: int | None
+    relation: str | None
+    locktype: str
+    mode: str
+    queued_mode: str | None
+    queued_query_id: int | None
+    samples: int
+    blocked_seconds: float
+    longest_seconds: float
+    waits: int
+    most_blocked: int
+    depth: int
+    blocked_query_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class QueryCost:
     """What one of our own queries cost the server."""
 

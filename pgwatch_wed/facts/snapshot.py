@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from pgwatch_wed.facts.rows import (
+    ActivityMinute,
     Archiver,
     Checkpoints,
     CollationVersion,
@@ -36,6 +37,7 @@ from pgwatch_wed.facts.rows import (
     IndexUsage,
     IoCounters,
     LargeObjects,
+    LockEpisode,
     LockTable,
     LockWait,
     MissingIndex,
@@ -50,6 +52,7 @@ from pgwatch_wed.facts.rows import (
     Replica,
     Role,
     RoleSetting,
+    SampledMinute,
     Schema,
     Sequence,
     Server,
@@ -188,6 +191,9 @@ class Snapshot:
     missing_indexes: tuple[MissingIndex, ...] = ()
     index_drop_trials: tuple[IndexDropTrial, ...] = ()
     nodes: tuple[NodeIndexUsage, ...] = ()
+    sampled_minutes: tuple[SampledMinute, ...] = ()
+    activity_minutes: tuple[ActivityMinute, ...] = ()
+    lock_episodes: tuple[LockEpisode, ...] = ()
     query_costs: tuple[QueryCost, ...] = ()
     delta_coverage: tuple[DeltaCoverage, ...] = ()
     history_coverage: tuple[HistoryCoverage, ...] = ()

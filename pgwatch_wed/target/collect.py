@@ -96,6 +96,10 @@ DERIVED: Mapping[str, Missing] = {
     "index_drop_trials": _not_asked("the index advisor did not run", "omit --no-advise"),
     "statement_plans": _not_asked("statements were not planned", "run against the server itself"),
     "exact_bloat": _not_asked("bloat was not measured", "use --exact-bloat"),
+    **dict.fromkeys(
+        ("sampled_minutes", "activity_minutes", "lock_episodes"),
+        _not_asked("sessions were not sampled", "use db-analyze collect --samples 1s --for 10m"),
+    ),
 }
 
 
@@ -123,7 +127,7 @@ def collect(
     wanted = set(ORDER if only is None else only)
     names = [name for name in ORDER if name in wanted]
     with reading(conninfo, limits or CollectLimits(), budget_s) as reader:
-        server = reader.server = _server(reader)
+        server = reader.server = identify(reader)
         extensions, missing = _extensions(reader)
         capabilities = Capabilities.of(server, extensions)
         found: dict[str, Rows] = {}
@@ -149,7 +153,8 @@ def collect(
     return _tidy(snapshot, capabilities, reader.limits)
 
 
-def _server(reader: Reader) -> Server:
+def identify(reader: Reader) -> Server:
+    """Read what server it is; the first query of each session."""
     rows = reader.read(_query("server"), {})
     if isinstance(rows, Missing):
         raise CollectError(f"could not read the server's version: {rows.reason}", rows.mend)
@@ -473,16 +478,13 @@ def _tidy(snapshot: Snapshot, capabilities: Capabilities, limits: CollectLimits)
     return replace(
         snapshot,
         missing=missing,
-        sessions=tuple(_without_values(s) for s in snapshot.sessions if not _is_ours(s)),
+        sessions=tuple(
+            _without_values(s) for s in snapshot.sessions if not connect.is_ours(s.application_name)
+        ),
         vacuums=tuple(v for v in snapshot.vacuums if v.relation_oid is not None),
         index_builds=tuple(b for b in snapshot.index_builds if b.relation_oid is not None),
         statements=tuple(_shortened(s, limits) for s in snapshot.statements),
     )
-
-
-def _is_ours(session: Session) -> bool:
-    name = session.application_name or ""
-    return name == connect.APPLICATION_NAME or name.startswith(f"{connect.APPLICATION_NAME} ")
 
 
 def _without_values(session: Session) -> Session:

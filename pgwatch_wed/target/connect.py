@@ -69,6 +69,12 @@ def label(conninfo: str) -> str:
     return f"{host}:{port}/{dbname}" if not str(host).startswith("/") else f"{host}/{dbname}"
 
 
+def is_ours(application_name: str | None) -> bool:
+    """Tell whether a session is of this tool."""
+    name = application_name or ""
+    return name == APPLICATION_NAME or name.startswith(f"{APPLICATION_NAME} ")
+
+
 def with_database(conninfo: str, dbname: str) -> str:
     """Return the conninfo of another database of the same server."""
     return libpq.make_conninfo(conninfo, dbname=dbname)

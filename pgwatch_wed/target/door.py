@@ -7,6 +7,7 @@ nothing leaks behind a pooler, and no lock outlives the query. Each query is mar
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import psycopg
@@ -197,15 +198,9 @@ class Door:
                 self.refused |= _OPTIONAL
             self._connection.rollback()
 
-    def _opening(self, guards: Guards, settings: Mapping[str, str]) -> sql.Composed:
+    def _opening(self, guards: Guards, settings: Mapping[str, str]) -> bytes:
         wanted = {**guards.settings(self.info.server_version), **settings}
-        calls = [
-            sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value)
-            for name, value in wanted.items()
-            if name not in self.refused
-        ]
-        # one message, one round trip
-        return _BEGIN.format(sql.SQL(", ").join(calls))
+        return _opening(tuple((n, v) for n, v in wanted.items() if n not in self.refused))
 
     def _end(self) -> None:
         status = self.info.transaction_status
@@ -216,6 +211,16 @@ class Door:
                 self._connection.rollback()
         except psycopg.Error as error:
             self.broke = said(error)
+
+
+@lru_cache(maxsize=64)
+def _opening(settings: tuple[tuple[str, str], ...]) -> bytes:
+    """Return what begins a transaction with settings: one message, one round trip."""
+    calls = [
+        sql.SQL("pg_catalog.set_config({}, {}, true)").format(name, value)
+        for name, value in settings
+    ]
+    return _BEGIN.format(sql.SQL(", ").join(calls)).as_bytes(None)
 
 
 @contextmanager

@@ -93,11 +93,18 @@ class Reader:
 
     def run(self, name: str, text: bytes) -> Rows | Missing:
         """Return the rows of a query of ours; ``name`` is its fact."""
+        return self._run(name, lambda connection: tuple(_rows(connection, text, name)))
+
+    def fetch(self, name: str, text: bytes) -> Rows | Missing:
+        """Return rows as tuples: it takes less time than :meth:`run`, and more memory for many of them."""
+        return self._run(name, lambda connection: tuple(connection.execute(text)))
+
+    def _run(self, name: str, read: Callable[[Connection], Rows]) -> Rows | Missing:
         begun = time.monotonic()
         rows: Rows = ()
         try:
             with self.door.asking(name, self._guards(), self._settings()) as connection:
-                rows = tuple(_rows(connection, text, name))
+                rows = read(connection)
         except psycopg.Error as error:
             if self.server is None:
                 raise
