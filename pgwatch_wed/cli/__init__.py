@@ -30,6 +30,7 @@ _COMMANDS = {
     "schedule": "pgwatch_wed.cli.schedule",
     "install": "pgwatch_wed.cli.install",
     "uninstall": "pgwatch_wed.cli.install",
+    "diff": "pgwatch_wed.cli.diff",
     "history": "pgwatch_wed.cli.history",
     "baseline": "pgwatch_wed.cli.history",
 }

@@ -74,7 +74,7 @@ def judged(
     """
     earlier = _of_these_databases(baseline.find(snapshots), snapshots) if baseline else ()
     if allowed is None:
-        report = analyse(snapshots, settings, target=target)
+        report = analyse(snapshots, settings, target=target or None)
         before = analyse(earlier, settings) if earlier else None
     elif baseline is not None and not earlier:
         raise UsageError(

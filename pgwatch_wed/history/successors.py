@@ -64,6 +64,11 @@ def matched(olds: Sequence[Snapshot], news: Sequence[Snapshot]) -> list[tuple[Sn
     return pairs
 
 
+def in_new_names(pairing: Pairing) -> Callable[[str], str]:
+    """Return what replaces the former names of tables in a statement of the first snapshot."""
+    return _Renamed(pairing).in_new_names
+
+
 @dataclass(frozen=True)
 class _Renamed:
     """The present names of the objects of one database."""
@@ -192,10 +197,11 @@ class _Renamed:
     def _links(self) -> Mapping[str, str]:
         """Map query IDs of the first snapshot to those of the second."""
         new = {key: str(id_) for id_, key in _keys(self.pairing.new, str).items()}
-        old = _keys(self.pairing.old, self._in_new_names)
+        old = _keys(self.pairing.old, self.in_new_names)
         return {str(id_): new[key] for id_, key in old.items() if key in new}
 
-    def _in_new_names(self, text: str) -> str:
+    def in_new_names(self, text: str) -> str:
+        """Replace the former names of tables in a statement."""
         if self._new_names is None:
             return text
         pattern, names = self._new_names

@@ -41,7 +41,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
     # about 0.6 MB and 0.9 MB: each is included only if it has something to show
     vendored = [_source("vendor", "charts.js")] if snapshots else []
     vendored += [_source("vendor", "plans.js")] if found else []
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     shown = report.findings[:MAX_FINDINGS]
     made = chapters(snapshots) if snapshots else ()
     return template.render(
@@ -64,7 +64,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         facts=_facts(report, snapshots),
         css=Markup(css),  # noqa: S704 - our own file
         js=Markup(js),  # noqa: S704 - our own file
-        policy=_policy(css, *vendored, js),
+        policy=policy(css, *vendored, js),
     )
 
 
@@ -72,7 +72,8 @@ def _finalized(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what renders templates: everything is escaped, and nothing may be undefined."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(assets.asset("reports") / "templates"),
         autoescape=True,
@@ -86,14 +87,16 @@ def _environment() -> jinja2.Environment:
         "gain": gain,
         "sql": pretty,
         "days": lambda seconds: units.duration(seconds * 1000),
+        "size": units.size,
         "count": units.count,
     }
     environment.globals["evidence"] = evidence
     return environment
 
 
-def _policy(css: str, *scripts: str) -> str:
-    allowed = " ".join(f"'{_hash(script)}'" for script in scripts)
+def policy(css: str, *scripts: str) -> str:
+    """Allow exactly these texts as style and scripts, and nothing from the network."""
+    allowed = " ".join(f"'{_hash(script)}'" for script in scripts) or "'none'"
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
         f"style-src '{_hash(css)}'; script-src {allowed}"
