@@ -22,12 +22,15 @@ from pgwatch_wed.facts import Server, Snapshot, fact_names
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.delta import delta
 from pgwatch_wed.facts.fields import field_types
+from pgwatch_wed.facts.rows import HistoryCoverage
+from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
 from pgwatch_wed.target.sampler import sampling
 from tests import nulls, servers
+from tests.advice_rows import followed
 from tests.formats import TEXTUAL
 from tests.psql import psql
 from tests.standby import catch_up, standby_of
@@ -72,7 +75,14 @@ def snapshots() -> tuple[Snapshot, ...]:
             (zoo,) = gather(primary.dsn(), replace(wanted, advise=False), lambda _w, _s: None)
             later = sampler.add_to(collect(primary.dsn()))
         standby = collect(follower.dsn())
-    return shop, zoo, standby, delta(zoo, later)
+    return with_history(shop), zoo, standby, delta(zoo, later)
+
+
+def with_history(snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot with what earlier runs tell."""
+    own = followed(oids=(snapshot.indexes[0].oid,))
+    asked = tuple(HistoryCoverage(fact, 5, snapshot.now) for fact in sorted(FROM_HISTORY))
+    return replace(snapshot, followed_advice=(own,), history_coverage=asked)
 
 
 def judges(snapshot: Snapshot, what: str) -> None:

@@ -1,53 +1,18 @@
 """What became of advice is a finding only if it does harm, or nothing."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from pgwatch_wed.facts import FollowedAdvice, Snapshot
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Verdict
 from pgwatch_wed.history.told import line
 from pgwatch_wed.rules.advice import harmed, no_effect
 from pgwatch_wed.target.collect import collect
+from tests.advice_rows import NOW, followed
 from tests.psql import psql
 from tests.rules.judging import judged
-
-NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
-
-
-def followed(**changes: Any) -> FollowedAdvice:
-    day = timedelta(days=1)
-    return replace(
-        FollowedAdvice(
-            rule="index-missing",
-            grade="A",
-            kind="index",
-            schema="public",
-            table="orders",
-            name="orders_idx",
-            state="applied",
-            found="as public.mine",
-            advised_at=NOW - 30 * day,
-            absent_at=NOW - 11 * day,
-            since=NOW - 10 * day,
-            outcome="harmed",
-            outcome_reason="other statements on the table lost more than these gained",
-            ready_at=None,
-            predicted_ms_per_day=60_000.0,
-            predicted_ratio=0.4,
-            saved_ms_per_day=5_000.0,
-            lost_ms_per_day=65_000.0,
-            blocks_ratio=1.0,
-            time_ratio=1.02,
-            calls_after=500,
-            oids=(),
-            undo=("DROP INDEX CONCURRENTLY orders_idx;",),
-            slower=("update orders set x = $1",),
-        ),
-        **changes,
-    )
 
 
 @pytest.fixture
