@@ -1,4 +1,4 @@
-"""How often the closed loop is right, on simulated changes: ``python -m tests.bench.closed_loop [trials]``.
+"""How often the closed loop is right, on simulated changes: ``python -m tests.bench.closed_loop [trials [first seed]]``.
 
 Each statement has its own noise, drift and heavy tail, a daily rhythm that all share, and now and then the
 whole server is slower. The truth is known, so that each verdict can be counted.
@@ -123,15 +123,16 @@ def trial(world: World, seed: int) -> Effect:
     return measure(times, ObservedWork(**found))
 
 
-def main(trials: int) -> None:
+def main(trials: int, first: int) -> None:
     """Print a table."""
     sys.stdout.write(f"| change ({trials} trials each) | truth | verdicts |\n|---|---|---|\n")
     for world in WORLDS:
-        effects = [trial(world, seed) for seed in range(trials)]
+        effects = [trial(world, first + n) for n in range(trials)]
         said = Counter(e.outcome.value for e in effects)
         told = ", ".join(f"{o} {n / trials:.0%}" for o, n in said.most_common())
         sys.stdout.write(f"| {world.name} | {world.truth} | {told} |\n")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    given = [int(word) for word in sys.argv[1:]]
+    main(*given, *(200, 0)[len(given) :])
