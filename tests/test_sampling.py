@@ -15,6 +15,8 @@ from pgwatch_wed.facts import LockWait
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.gather.rounds import Repetition, rounds
 from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.history import runs
+from pgwatch_wed.history.store import open_store
 from pgwatch_wed.postgres.sampling import Recorder, SampledSession
 from pgwatch_wed.progress import silent
 from pgwatch_wed.target import sampler as sampling
@@ -372,3 +374,18 @@ def test_options_that_make_no_sense_are_refused(args: list[str], said: str, tmp_
     _, error = done.communicate(timeout=30)
     assert done.returncode == 2
     assert said in error
+
+
+def test_rounds_are_kept_in_the_history(db: str, tmp_path: Path) -> None:
+    url = str(tmp_path / "history.sqlite3")
+    done = run(db, "--every", "1s", "--for", "1s", "--samples", "200ms", "--history", url)
+    _, said = done.communicate(timeout=60)
+    assert (done.returncode, said.count("of the history")) == (0, 2), said
+    with open_store(url).reading() as connection:
+        _, newest = sorted(runs.listed(connection), key=lambda r: r.taken_at)
+        (snapshot,) = runs.read(connection, newest)
+    assert snapshot.sampled_minutes
+    done = run("--every", "1s", "--history", url)
+    _, said = done.communicate(timeout=60)
+    assert done.returncode == 2
+    assert "put TARGET first" in said

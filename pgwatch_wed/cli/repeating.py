@@ -10,16 +10,17 @@ from typing import Any, TypeVar
 import click
 
 from pgwatch_wed import units
+from pgwatch_wed.cli.keeping import Keeper
+from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather import rounds as gathering
 from pgwatch_wed.gather.rounds import Repetition
 from pgwatch_wed.gather.wanted import Wanted
-from pgwatch_wed.progress import Progress
 from pgwatch_wed.target.sampler import Sampler, sampling
 
+_Keep = Callable[[tuple[Snapshot, ...]], None]
 F = TypeVar("F", bound=Callable[..., Any])
-Keep = Callable[[tuple[Snapshot, ...]], None]
 
 _MINUTES = re.compile(r"(?<=\d)\s*m\Z")
 
@@ -89,14 +90,14 @@ def check(every: timedelta | None, length: timedelta | None, samples: timedelta 
 
 @dataclass(slots=True)
 class Repeated:
-    """A repeated collection: ``keep`` writes what each round has read."""
+    """A repeated collection, and how many rounds were kept."""
 
     conninfo: str
     wanted: Wanted
     repetition: Repetition
     samples: timedelta | None
-    keep: Keep
-    progress: Progress
+    keeper: Keeper
+    progress: ProgressBar
     kept: int = field(default=0)
 
     def run(self) -> int:
@@ -123,11 +124,12 @@ class Repeated:
             if each.failure:
                 click.echo(f"db-analyze: round {each.number}: {each.failure}", err=True)
             else:
-                self._kept(each.snapshots)
+                self.progress.clear()
+                self._keep(self.keeper.keep, each.snapshots)
 
-    def _kept(self, snapshots: tuple[Snapshot, ...]) -> None:
+    def _keep(self, keep: _Keep, snapshots: tuple[Snapshot, ...]) -> None:
         try:
-            self.keep(snapshots)
+            keep(snapshots)
         except UsageError:
             raise
         except Error as error:
@@ -144,4 +146,4 @@ class Repeated:
                 click.echo(f"db-analyze: the last samples are lost: {error.message}", err=True)
                 return
             if gathering.is_sampled(snapshot):
-                self._kept((snapshot,))
+                self._keep(self.keeper.keep_last, (snapshot,))
