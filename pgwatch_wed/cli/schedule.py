@@ -55,7 +55,7 @@ _SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key"
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("/var/lib/db-analyze"),
     show_default=True,
-    help="The directory for reports and snapshots.",
+    help="The directory for reports and the history.",
 )
 @click.option(
     "--fail-on",
@@ -71,7 +71,7 @@ _SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key"
     default=400,
     show_default=True,
     metavar="DAYS",
-    help="Remove older reports and snapshots.",
+    help="Remove older reports.",
 )
 @click.option(
     "--with-analyze",

@@ -48,7 +48,7 @@ def _line(plan: Timetable, task: Job) -> str:
     if task.reads_target and plan.target:
         words.append(plan.target)
     locked = ["flock", "-w", str(LOCK_WAIT_S), "-E", str(LOCKED), f"{plan.output}/.lock", *words]
-    folder = shlex.quote(f"{plan.output}/snapshots")
+    folder = shlex.quote(plan.output)
     said = shlex.quote(f"db-analyze {task.name}: see {plan.output}; exit status")
     command = f'umask 077; mkdir -p {folder} && {shlex.join(locked)} || echo {said} "$?"'
     if "\\" in command:

@@ -16,7 +16,7 @@ def workflow(plan: Timetable) -> str:
     if plan.zone not in ("", "UTC", "Etc/UTC"):
         raise UsageError("GitHub's schedules are in UTC", "omit --time-zone, and convert --at")
     # what remains on the runner is gone with it
-    wanted = [task for task in tasks(plan) if task.name != "daily-cleanup"]
+    wanted = [task for task in tasks(plan) if task.is_own_run]
     retention = min(plan.keep_days, 90)
     return "\n".join(
         (
@@ -52,7 +52,6 @@ def workflow(plan: Timetable) -> str:
             "      - run: python -m pip install pgwatch-wed",
             "      - name: Run the task of this time",
             "        run: |",
-            f"          mkdir -p {_FOLDER}/snapshots",
             '          case "$SCHEDULE" in',
             *(f"            {line}" for task in wanted for line in _case(plan, task)),
             "          esac",
@@ -79,5 +78,8 @@ def _case(plan: Timetable, task: Job) -> tuple[str, ...]:
 def _command(plan: Timetable, task: Job) -> str:
     if task.program == "psql":
         return 'psql --no-psqlrc --quiet "$DATABASE_URL" -c "ANALYZE (SKIP_LOCKED)"'
-    words = ["db-analyze", *(w.replace(plan.output, _FOLDER) for w in task.args)]
-    return shlex.join(words)
+    args = [w.replace(plan.output, _FOLDER) for w in task.args]
+    if "--history" in args:
+        place = args.index("--history")
+        args[place : place + 2] = ["--no-history"]
+    return shlex.join(["db-analyze", *args])

@@ -51,6 +51,11 @@ class Job:
     reads_target: bool = True
     program: str = ""
 
+    @property
+    def is_own_run(self) -> bool:
+        """Tell whether it needs nothing of earlier runs and files: a runner that is thrown away can do it."""
+        return self.reads_target or self.program == "psql"
+
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
@@ -99,14 +104,8 @@ def tasks(plan: Timetable) -> tuple[Job, ...]:
             _run(plan, "daily", "lock,connection,vacuum,wal,integrity"),
         ),
         Job(
-            "daily-snapshot",
-            "daily: a snapshot, to compare with later (--since)",
-            _at(plan, 15),
-            ("collect", "--no-advise", "--quiet", "--output", f"{plan.output}/snapshots/"),
-        ),
-        Job(
             "daily-cleanup",
-            f"daily: remove reports and snapshots older than {plan.keep_days} days",
+            f"daily: remove reports older than {plan.keep_days} days",
             _at(plan, 25),
             (*(plan.output, "-type", "f"), *_OURS, "-mtime", f"+{plan.keep_days}", "-delete"),
             reads_target=False,
@@ -136,6 +135,13 @@ def tasks(plan: Timetable) -> tuple[Job, ...]:
             _run(plan, "monthly", ""),
         ),
         Job(
+            "monthly-baseline",
+            "monthly: what later runs can be compared with (--baseline monthly)",
+            _at(plan, 80, months=()),
+            ("baseline", "set", "monthly", *_history(plan)),
+            reads_target=False,
+        ),
+        Job(
             "quarterly-audit",
             "quarterly: configuration, schema, integrity, and what could not be judged",
             _at(plan, 120, months=QUARTERS),
@@ -147,11 +153,18 @@ def tasks(plan: Timetable) -> tuple[Job, ...]:
             _at(plan, 135, months=QUARTERS),
             ("check",),
         ),
+        Job(
+            "quarterly-record",
+            "quarterly: what past recommendations, forecasts and regressions came to",
+            _at(plan, 150, months=QUARTERS),
+            ("record", *_history(plan)),
+            reads_target=False,
+        ),
     )
     return tuple(t for t in found if t.program != "psql" or plan.updates_statistics)
 
 
-_OURS = ("(", "-name", "analysis-report-*", "-o", "-name", "snapshot-*.json.zst", ")")
+_OURS = ("-name", "analysis-report-*")
 
 
 def _at(
@@ -169,4 +182,9 @@ def _at(
 def _run(plan: Timetable, folder: str, only: str) -> tuple[str, ...]:
     chosen = ("--only", only, "--no-advise") if only else ()
     output = f"{plan.output}/{folder}"
-    return ("run", *chosen, "--quiet", "--fail-on", plan.fail_on, "--output", output)
+    told = ("--quiet", "--fail-on", plan.fail_on, "--output", output)
+    return ("run", *chosen, *told, *_history(plan))
+
+
+def _history(plan: Timetable) -> tuple[str, str]:
+    return ("--history", f"{plan.output}/history.sqlite3")
