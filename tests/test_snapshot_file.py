@@ -15,7 +15,7 @@ from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import SnapshotError
-from pgwatch_wed.facts import Cause, IndexUsage, Missing, Snapshot, fact_names, fields
+from pgwatch_wed.facts import Cause, FileSize, IndexUsage, Missing, Snapshot, fact_names, fields
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.target.collect import collect
 from tests.formats import TEXTUAL
@@ -44,6 +44,16 @@ def snapshot(server_pool: Any) -> Snapshot:
 
 
 @pytest.fixture(scope="module")
+def large(snapshot: Snapshot) -> Snapshot:
+    """One with collections that are stored apart from the others."""
+    sizes = tuple(FileSize(n, n**3) for n in range(10_000))
+    usages = tuple(IndexUsage(n, n**2, 1, 2, None, 3, 4, None) for n in range(30_000))
+    found = replace(snapshot, file_sizes=sizes, index_usage=usages)
+    assert snapshot_file.dumps(found).count(b"\x28\xb5\x2f\xfd") == 3
+    return found
+
+
+@pytest.fixture(scope="module")
 def many_facts() -> Snapshot:
     """The demo's snapshot, of which many rules have something to say."""
     return example.snapshot()
@@ -64,8 +74,14 @@ def test_a_file_loads_again_to_the_same_bytes(snapshot: Snapshot, tmp_path: Path
     assert snapshot_file.dumps(again) == path.read_bytes()
 
 
-def test_a_file_that_was_cut_off_anywhere_is_refused(snapshot: Snapshot) -> None:
-    data = snapshot_file.dumps(snapshot)
+def test_large_collections_come_back(large: Snapshot) -> None:
+    data = snapshot_file.dumps(large)
+    assert snapshot_file.loads(data) == large
+    assert snapshot_file.dumps(snapshot_file.loads(data)) == data
+
+
+def test_a_file_that_was_cut_off_anywhere_is_refused(large: Snapshot) -> None:
+    data = snapshot_file.dumps(large)
     for size in {0, 1, 4, 5, 9, 40, *range(50, len(data), max(len(data) // 60, 1))}:
         with pytest.raises(SnapshotError, match=r"truncated|not a snapshot"):
             snapshot_file.loads(data[:size])
@@ -75,8 +91,8 @@ def test_a_file_that_was_cut_off_anywhere_is_refused(snapshot: Snapshot) -> None
             snapshot_file.loads(text[:size])
 
 
-def test_a_file_with_a_flipped_byte_is_refused(snapshot: Snapshot) -> None:
-    data = bytearray(snapshot_file.dumps(snapshot))
+def test_a_file_with_a_flipped_byte_is_refused(large: Snapshot) -> None:
+    data = bytearray(snapshot_file.dumps(large))
     for place in range(0, len(data), max(len(data) // 200, 1)):
         damaged = bytearray(data)
         damaged[place] ^= 0x55
@@ -129,33 +145,33 @@ def test_a_row_that_is_too_short_or_a_column_of_another_length_is_refused(
             snapshot_file.loads(data, "x")
 
 
-def test_lengths_that_somebody_edited_are_refused(snapshot: Snapshot) -> None:
-    data = snapshot_file.dumps(snapshot)
+def test_lengths_that_somebody_edited_are_refused(large: Snapshot) -> None:
+    data = snapshot_file.dumps(large)
     (head, *_) = unpacked(data).splitlines()
-    parts = data[-sum(p["bytes"] for p in json.loads(head)["facts"].values()) :]
+    parts = data[-sum(p.get("bytes", 0) for p in json.loads(head)["facts"].values()) :]
     for length in (0, -1, 1, 10**9, 10**30, 1.5, "1", None, True):
         changed = json.loads(head)
-        changed["facts"]["tables"]["bytes"] = length
+        changed["facts"]["file_sizes"]["bytes"] = length
         with pytest.raises(SnapshotError, match=r"^x .*corrupted"):
             snapshot_file.loads(zstandard.compress(json.dumps(changed).encode()) + parts, "x")
     for rest in (b"", parts[:-1], parts[1:], b"x" + parts, parts + b"x", parts + parts):
         with pytest.raises(SnapshotError, match=r"^x .*(corrupted|truncated)"):
             snapshot_file.loads(zstandard.compress(head) + rest, "x")
-    assert snapshot_file.loads(zstandard.compress(head) + parts) == snapshot
+    assert snapshot_file.loads(zstandard.compress(head) + parts) == large
 
 
-def test_parts_that_are_large_together_are_refused(snapshot: Snapshot) -> None:
+def test_parts_that_are_large_together_are_refused(large: Snapshot) -> None:
     claim = zstandard.ZstdCompressor(level=1).compressobj(size=1 << 31)
     part = claim.compress(bytes(1 << 20))
     facts = {name: {"bytes": len(part)} for name in ("tables", "indexes", "columns")}
-    head = document(snapshot) | {"facts": facts}
+    head = document(large) | {"facts": facts}
     with pytest.raises(SnapshotError, match="too large"):
         snapshot_file.loads(zstandard.compress(json.dumps(head).encode()) + part * 3)
 
 
-def test_a_file_that_was_unpacked_can_be_read(snapshot: Snapshot, many_facts: Snapshot) -> None:
+def test_a_file_that_was_unpacked_can_be_read(large: Snapshot, many_facts: Snapshot) -> None:
     none: dict[str, Any] = dict.fromkeys(fact_names(), ())
-    for each in (snapshot, many_facts, replace(snapshot, **none)):
+    for each in (large, many_facts, replace(large, **none)):
         assert snapshot_file.loads(unpacked(snapshot_file.dumps(each))) == each
 
 

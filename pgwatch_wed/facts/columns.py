@@ -47,15 +47,26 @@ _WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError, Recurs
 
 def encode(rows: tuple[Any, ...]) -> bytes:
     """Return the bytes of a collection; its rows are all of one kind."""
-    return pack(_written(rows))
+    return pack(text(document(rows)))
 
 
 def decode(kind: type, data: bytes, name: str = "facts") -> tuple[Any, ...]:
     """Return the rows; raise :class:`SnapshotError` for bytes that are not a collection of such facts."""
     written = unpack(data, name)
+    try:
+        found, rest = parsed(written)
+    except (ValueError, RecursionError) as error:
+        raise SnapshotError(f"{name} is corrupted or truncated: {error}") from None
+    if rest.strip():
+        raise SnapshotError(f"{name} is corrupted: something follows it")
+    return rows_of(kind, found, name)
+
+
+def rows_of(kind: type, found: Any, name: str = "facts") -> tuple[Any, ...]:
+    """Return the rows of a document; raise :class:`SnapshotError` if it is not one of such facts."""
     with without_garbage_collector():
         try:
-            return _rows(kind, parsed(written))
+            return _rows(kind, found)
         except _WRONG as error:
             raise SnapshotError(f"{name} is corrupted: {error}") from error
 
@@ -75,7 +86,8 @@ def without_garbage_collector() -> Iterator[None]:
 # --- writing ------------------------------------------------------------------------------------
 
 
-def _written(rows: Collection[Any]) -> dict[str, Any]:
+def document(rows: Collection[Any]) -> dict[str, Any]:
+    """Return a collection as a document."""
     kind: Any = type(next(iter(rows), None))
     hints = field_types(kind) if rows else {}
     columns = {n: _column(hint, list(map(attrgetter(n), rows))) for n, hint in hints.items()}
@@ -115,8 +127,8 @@ def _where_there(values: list[Any], hint: Any) -> dict[str, Any]:
     return {"some": _shortest(some, hint), "there": "".join("01"[v is not None] for v in values)}
 
 
-def _size(document: Any) -> int:
-    return len(text(document))
+def _size(way: Any) -> int:
+    return len(text(way))
 
 
 def _pays(distinct: Collection[Any], values: Collection[Any]) -> bool:
@@ -153,7 +165,7 @@ def _flat(each: Any, values: list[tuple[Any, ...] | None]) -> dict[str, Any]:
     is_row = hasattr(each, "__dataclass_fields__")
     return {
         "counts": _shortest(counts, int),
-        "items": _written(items) if is_row else _column(each, items),
+        "items": document(items) if is_row else _column(each, items),
     }
 
 
@@ -162,8 +174,8 @@ def _flat(each: Any, values: list[tuple[Any, ...] | None]) -> dict[str, Any]:
 Values = list[Any]
 
 
-def _rows(kind: type, document: Any) -> tuple[Any, ...]:
-    count, columns = document["rows"], document["columns"]
+def _rows(kind: type, found: Any) -> tuple[Any, ...]:
+    count, columns = found["rows"], found["columns"]
     if type(count) is not int or count < 0:
         raise TypeError(f"{count!r:.40} is not a number of rows")
     if not count:

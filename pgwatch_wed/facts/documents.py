@@ -11,10 +11,10 @@ MAX_BYTES = 4 << 30  # malicious bytes must not unpack without limit
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
-def pack(document: Any) -> bytes:
-    """Write a document."""
+def pack(written: bytes) -> bytes:
+    """Compress a document."""
     packer = zstandard.ZstdCompressor(level=6, write_content_size=True, write_checksum=True)
-    return packer.compress(text(document) + b"\n")
+    return packer.compress(written + b"\n")
 
 
 def text(document: Any) -> bytes:
@@ -54,10 +54,14 @@ def unpack(data: bytes, name: str, *, is_all: bool = True) -> bytes:
         raise SnapshotError(f"{name} is corrupted or truncated: {error}") from None
 
 
-def parsed(written: bytes) -> Any:
-    """Read JSON; NaN and Infinity are not JSON."""
-    return json.loads(written.decode("utf-8", "surrogatepass"), parse_constant=_refused)
+class NotANumber(str):
+    """NaN or Infinity, which are not JSON: a text that is not of any type."""
+
+    __slots__ = ()
 
 
-def _refused(word: str) -> Any:
-    raise ValueError(f"{word} is not a number")
+def parsed(written: bytes) -> tuple[Any, bytes]:
+    """Read the first document, and return what follows it."""
+    decoder = json.JSONDecoder(parse_constant=NotANumber)
+    document, end = decoder.raw_decode(found := written.decode("utf-8", "surrogatepass").lstrip())
+    return document, found[end:].encode("utf-8", "surrogatepass")

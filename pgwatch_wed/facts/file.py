@@ -1,13 +1,12 @@
 """Snapshots as files, readable only by their owner.
 
-The first line says what the file is and which collections of facts follow; each of these is a line (see
-:mod:`.columns`). Lines are JSON, each compressed with zstd for itself, so that ``zstd -dc FILE`` prints all of them;
-what that prints can be read as well. The same snapshot always gives the same bytes. A file in a newer
-format is refused; collections that this version does not know are ignored. Format 1 was a single document, with
-facts row by row.
+A line of JSON says what the file is and holds all small collections of facts (see :mod:`.columns`); each large one
+follows in a line of its own. Each line is compressed with zstd for itself: ``zstd -dc FILE`` prints all of them, and
+what that prints can be read as well. The same snapshot always gives the same bytes. A file in a newer format is
+refused; collections that this version does not know are ignored. Format 1 was a single document, with facts
+row by row.
 """
 
-import json
 import os
 import tempfile
 from datetime import datetime
@@ -24,13 +23,15 @@ from pgwatch_wed.facts.snapshot import SNAPSHOT_FORMAT, Cause, Missing, Snapshot
 
 _MAGIC = "pgwatch_wed snapshot"
 _ROW_BY_ROW = 1
+_LARGE = 100_000  # bytes of JSON: compressed separately, it is hardly larger
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def dumps(snapshot: Snapshot) -> bytes:
     """Return the file's bytes."""
-    facts = {n: rows for n in fact_names() if (rows := getattr(snapshot, n))}
-    parts = {name: columns.encode(rows) for name, rows in facts.items()}
+    facts = {n: columns.document(rows) for n in fact_names() if (rows := getattr(snapshot, n))}
+    texts = {name: documents.text(found) for name, found in facts.items()}
+    parts = {n: documents.pack(text) for n, text in texts.items() if len(text) > _LARGE}
     head = {
         "what": _MAGIC,
         "format": SNAPSHOT_FORMAT,
@@ -39,9 +40,9 @@ def dumps(snapshot: Snapshot) -> bytes:
         "server": rowwise.written(snapshot.server),
         "missing": {k: [m.reason, m.mend] for k, m in sorted(snapshot.missing.items())},
         "causes": {k: [m.cause, m.said] for k, m in sorted(snapshot.missing.items())},
-        "facts": {name: {"bytes": len(part)} for name, part in parts.items()},
+        "facts": facts | {name: {"bytes": len(part)} for name, part in parts.items()},
     }
-    return b"".join((documents.pack(head), *parts.values()))
+    return b"".join((documents.pack(documents.text(head)), *parts.values()))
 
 
 def loads(data: bytes, name: str = "snapshot") -> Snapshot:
@@ -59,48 +60,54 @@ def loads(data: bytes, name: str = "snapshot") -> Snapshot:
         with columns.without_garbage_collector():
             if head["format"] == _ROW_BY_ROW:
                 return _snapshot(head, rowwise.collections(head["facts"]))
-            parts = _parts(head, data, name) if rest is None else _lines(head, rest)
-            return _snapshot(head, _collections(parts, name))
+            return _snapshot(head, _collections(head["facts"], data, rest, name))
     except _WRONG as error:
         raise SnapshotError(f"{name} is corrupted: {error}") from error
 
 
-def _head(data: bytes, name: str) -> tuple[Any, str | None]:
+def _head(data: bytes, name: str) -> tuple[Any, bytes]:
     """Return the first document, and what follows it unless that is compressed."""
     try:
-        text = documents.unpack(data, name, is_all=False).decode("utf-8", "surrogatepass").lstrip()
-        head, end = json.JSONDecoder().raw_decode(text)
+        return documents.parsed(documents.unpack(data, name, is_all=False))
     except (ValueError, RecursionError) as error:
         raise SnapshotError(
             f"{name} is not a snapshot, or it is truncated",
             "create one with db-analyze collect -o FILE",
         ) from error
-    return head, None if documents.is_packed(data) else text[end:]
 
 
-def _parts(head: dict[str, Any], data: bytes, name: str) -> dict[str, bytes]:
-    """Return the collections, which are at the end of the file."""
-    lengths = [rowwise.reader(int)(part["bytes"]) for part in head["facts"].values()]
-    begin = len(data) - sum(lengths)
-    if begin <= 0 or min(lengths, default=0) < 0:
+def _collections(
+    facts: dict[str, Any], data: bytes, rest: bytes, name: str
+) -> dict[str, tuple[Any, ...]]:
+    types = fact_types()
+    apart = {fact: found["bytes"] for fact, found in facts.items() if "bytes" in found}
+    parts = _parts(apart, data, name) if documents.is_packed(data) else _lines(apart, rest)
+    return {
+        fact: columns.decode(types[fact], parts[fact], f"{name} ({fact})")
+        if fact in parts
+        else columns.rows_of(types[fact], found, f"{name} ({fact})")
+        for fact, found in facts.items()
+        if fact in types
+    }
+
+
+def _parts(lengths: dict[str, Any], data: bytes, name: str) -> dict[str, bytes]:
+    """Return the large collections, which are at the end of the file."""
+    sizes = [scalar(int, length) for length in lengths.values()]
+    begin = len(data) - sum(sizes)
+    if begin <= 0 or min(sizes, default=0) < 0:
         raise SnapshotError(f"{name} is corrupted or truncated")
     documents.unpack(data[:begin], name)
-    places = pairwise(accumulate(lengths, initial=begin))
-    parts = {fact: data[a:b] for fact, (a, b) in zip(head["facts"], places, strict=True)}
+    places = pairwise(accumulate(sizes, initial=begin))
+    parts = {fact: data[a:b] for fact, (a, b) in zip(lengths, places, strict=True)}
     if sum(documents.unpacked_size(part, name) for part in parts.values()) > documents.MAX_BYTES:
         raise SnapshotError(f"{name} is too large")
     return parts
 
 
-def _lines(head: dict[str, Any], rest: str) -> dict[str, bytes]:
-    lines = filter(None, rest.encode("utf-8", "surrogatepass").split(b"\n"))
-    return dict(zip(head["facts"], lines, strict=True))
-
-
-def _collections(parts: dict[str, bytes], name: str) -> dict[str, tuple[Any, ...]]:
-    types = fact_types()
-    known = {fact: part for fact, part in parts.items() if fact in types}
-    return {f: columns.decode(types[f], part, f"{name} ({f})") for f, part in known.items()}
+def _lines(lengths: dict[str, Any], rest: bytes) -> dict[str, bytes]:
+    lines = filter(None, rest.split(b"\n"))
+    return dict(zip(lengths, lines, strict=True))
 
 
 def _snapshot(head: dict[str, Any], facts: dict[str, tuple[Any, ...]]) -> Snapshot:
