@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pgwatch_wed.facts import FollowedAdvice
+from pgwatch_wed.facts import AdviceRecord, FollowedAdvice
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 
@@ -41,3 +41,8 @@ def followed(**changes: Any) -> FollowedAdvice:
         ),
         **changes,
     )
+
+
+RECORD = AdviceRecord(
+    "index-missing", "A", 5, 4, 1, 1, 0, 0, 2, 1, 0, 1, 3, 60_000.0, 50_000.0, 0.4, 0.45
+)

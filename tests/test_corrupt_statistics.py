@@ -30,7 +30,7 @@ from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
 from pgwatch_wed.target.sampler import sampling
 from tests import nulls, servers
-from tests.advice_rows import followed
+from tests.advice_rows import RECORD, followed
 from tests.formats import TEXTUAL
 from tests.psql import psql
 from tests.standby import catch_up, standby_of
@@ -82,7 +82,9 @@ def with_history(snapshot: Snapshot) -> Snapshot:
     """Return a snapshot with what earlier runs tell."""
     own = followed(oids=(snapshot.indexes[0].oid,))
     asked = tuple(HistoryCoverage(fact, 5, snapshot.now) for fact in sorted(FROM_HISTORY))
-    return replace(snapshot, followed_advice=(own,), history_coverage=asked)
+    return replace(
+        snapshot, followed_advice=(own,), advice_record=(RECORD,), history_coverage=asked
+    )
 
 
 def judges(snapshot: Snapshot, what: str) -> None:

@@ -9,7 +9,7 @@ import click
 from pgwatch_wed import units
 from pgwatch_wed.history import store, track_record
 from pgwatch_wed.history.predictions import Ending
-from pgwatch_wed.history.track_record import AdviceRecord, PredictionRecord, TrackRecord
+from pgwatch_wed.history.track_record import PredictionRecord, TrackRecord
 
 
 @click.command()

@@ -124,7 +124,8 @@ def _moment(event: TimelineEvent) -> str:
         return f"{event.at:%Y-%m-%d %H:%M}"
     is_same_day = event.began_at.date() == event.at.date()
     end = f"{event.at:%H:%M}" if is_same_day else f"{event.at:%Y-%m-%d %H:%M}"
-    return f"{event.began_at:%Y-%m-%d %H:%M}–{end}"
+    begin = f"{event.began_at:%Y-%m-%d %H:%M}"
+    return begin if begin.endswith(end) else f"{begin}–{end}"
 
 
 def _work(work: tuple[StatementInterval, ...]) -> Iterator[str]:

@@ -5,6 +5,9 @@ from pgwatch_wed.facts.rows import (
     ActivityMinute as ActivityMinute,
 )
 from pgwatch_wed.facts.rows import (
+    AdviceRecord as AdviceRecord,
+)
+from pgwatch_wed.facts.rows import (
     Archiver as Archiver,
 )
 from pgwatch_wed.facts.rows import (

@@ -1272,6 +1272,33 @@ class LockEpisode:
 
 
 @dataclass(frozen=True, slots=True)
+class AdviceRecord:
+    """What the advice of one rule and grade came to.
+
+    ``applied`` includes what was undone since; of that, ``open`` is what cannot be told yet, or at all. Times per day and
+    ratios (after / before) are those of applied advice of which both prediction and measurement are known.
+    """
+
+    rule: str
+    grade: str
+    advised: int
+    applied: int
+    partly: int
+    undone: int
+    before: int
+    not_followed: int
+    helped: int
+    no_effect: int
+    harmed: int
+    open: int
+    compared: int
+    predicted_ms_per_day: float | None
+    measured_ms_per_day: float | None
+    predicted_ratio: float | None
+    measured_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueryCost:
     """What one of our own queries cost the server."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pgwatch_wed.facts.rows import (
     ActivityMinute,
+    AdviceRecord,
     Archiver,
     Checkpoints,
     CollationVersion,
@@ -77,7 +78,7 @@ from pgwatch_wed.units import setting_factor
 SNAPSHOT_FORMAT = 2
 
 
-FROM_HISTORY: frozenset[str] = frozenset({"followed_advice"})
+FROM_HISTORY: frozenset[str] = frozenset({"advice_record", "followed_advice"})
 """Facts that only earlier runs can tell. If ``history_coverage`` does not name one, nobody has asked."""
 
 
@@ -198,6 +199,7 @@ class Snapshot:
     delta_coverage: tuple[DeltaCoverage, ...] = ()
     history_coverage: tuple[HistoryCoverage, ...] = ()
     followed_advice: tuple[FollowedAdvice, ...] = ()
+    advice_record: tuple[AdviceRecord, ...] = ()
     measured_since: datetime | None = None
 
     @cached_property

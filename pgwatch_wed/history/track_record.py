@@ -7,41 +7,15 @@ from statistics import median
 
 import sqlalchemy as sa
 
+from pgwatch_wed.facts import AdviceRecord, Missing, Snapshot
 from pgwatch_wed.facts.advice_words import AdviceOutcome, AppliedState
-from pgwatch_wed.history import advice, predictions
+from pgwatch_wed.history import advice, identity, predictions
 from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.advice_facts import predicted_ratio
 from pgwatch_wed.history.predictions import Ending, StoredPrediction
 
 _IN_EFFECT = (AppliedState.APPLIED, AppliedState.UNDONE)
 _SETTLED = (AdviceOutcome.HELPED, AdviceOutcome.NO_EFFECT, AdviceOutcome.HARMED)
-
-
-@dataclass(frozen=True, slots=True)
-class AdviceRecord:
-    """What the advice of one rule and grade came to.
-
-    ``applied`` includes what was undone since; of that, ``open`` is what cannot be told yet, or at all. Times per day and
-    ratios (after / before) are those of applied advice of which both prediction and measurement are known.
-    """
-
-    rule: str
-    grade: str
-    advised: int
-    applied: int
-    partly: int
-    undone: int
-    before: int
-    not_followed: int
-    helped: int
-    no_effect: int
-    harmed: int
-    open: int
-    compared: int
-    predicted_ms_per_day: float | None
-    measured_ms_per_day: float | None
-    predicted_ratio: float | None
-    measured_ratio: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +58,12 @@ def record(connection: sa.Connection, cluster_id: int | None = None) -> TrackRec
         tuple(_of_advice(key, by_rule[key]) for key in sorted(by_rule)),
         tuple(_of_predictions(key, by_kind[key]) for key in sorted(by_kind)),
     )
+
+
+def facts_of(connection: sa.Connection, snapshot: Snapshot) -> tuple[AdviceRecord, ...] | Missing:
+    """Return the record of a snapshot's cluster, by rule and grade."""
+    owner = identity.identify(connection, snapshot)
+    return record(connection, owner.cluster_id).advice if owner is not None else ()
 
 
 def _of_advice(key: tuple[str, str], own: Sequence[StoredAdvice]) -> AdviceRecord:

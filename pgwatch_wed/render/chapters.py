@@ -68,8 +68,10 @@ Maker = Callable[[Snapshot], Chapter]
 
 
 def chapters(snapshots: Sequence[Snapshot]) -> tuple[Chapter, ...]:
-    """Build every chapter from all databases together."""
-    return tuple(_together([make(s) for s in snapshots]) for make in _MAKERS)
+    """Build every chapter from all databases together; that of the record only if there is one."""
+    made = tuple(_together([make(s) for s in snapshots]) for make in _MAKERS)
+    kept = any(s.advice_record for s in snapshots)
+    return (*made, _together([record(s) for s in snapshots])) if kept else made
 
 
 def _together(parts: list[Chapter]) -> Chapter:
@@ -486,6 +488,36 @@ def sequences(s: Snapshot) -> Chapter:
     rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
     picture = Picture("bars", "Used share of each sequence", 4, limit=1.0)
     return _chapter(s, "sequences", head, columns, rows, picture)
+
+
+def record(s: Snapshot) -> Chapter:
+    """List what past advice came to."""
+    rows = [
+        (
+            *(r.rule, r.grade, r.advised, r.applied, r.partly, r.helped, r.no_effect, r.harmed),
+            *(r.open, r.predicted_ms_per_day, r.measured_ms_per_day),
+        )
+        for r in s.advice_record
+    ]
+    columns = (
+        Heading("rule"),
+        Heading("grade"),
+        Heading("advised", "count"),
+        Heading("applied", "count"),
+        Heading("partly applied", "count"),
+        Heading("helped", "count"),
+        Heading("no effect", "count"),
+        Heading("harmed", "count"),
+        Heading("not yet known", "count"),
+        Heading("predicted per day", "ms"),
+        Heading("measured per day", "ms"),
+    )
+    head = (
+        "record",
+        "Record",
+        "What the advice of earlier runs came to, by rule and grade, on this server.",
+    )
+    return _chapter(s, "advice_record", head, columns, rows)
 
 
 _MAKERS: tuple[Maker, ...] = (

@@ -8,9 +8,10 @@ import pytest
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Verdict
 from pgwatch_wed.history.told import line
+from pgwatch_wed.render.chapters import chapters
 from pgwatch_wed.rules.advice import harmed, no_effect
 from pgwatch_wed.target.collect import collect
-from tests.advice_rows import NOW, followed
+from tests.advice_rows import NOW, RECORD, followed
 from tests.psql import psql
 from tests.rules.judging import judged
 
@@ -101,3 +102,10 @@ def test_without_history_nothing_is_said(built: Snapshot, rule: str) -> None:
 )  # fmt: skip
 def test_one_sentence_tells_what_became_of_it(changes: dict[str, Any], said: str) -> None:
     assert line(followed(**changes)).told == said
+
+
+def test_the_record_is_a_page_of_the_report(built: Snapshot) -> None:
+    assert "record" not in {c.id for c in chapters([built])}
+    page = chapters([replace(built, advice_record=(RECORD,))])[-1]
+    assert page.title == "Record"
+    assert page.rows == (("index-missing", "A", 5, 4, 1, 2, 1, 0, 1, 60_000.0, 50_000.0),)
