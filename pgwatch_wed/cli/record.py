@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from pgwatch_wed import units
+from pgwatch_wed.facts import AdviceRecord
 from pgwatch_wed.history import store, track_record
 from pgwatch_wed.history.predictions import Ending
 from pgwatch_wed.history.track_record import PredictionRecord, TrackRecord
