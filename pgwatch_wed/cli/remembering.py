@@ -168,7 +168,8 @@ def since(
             f"{references[0]} is no file", "without --no-history it may be a run or a date"
         )
     opened = store.open_store(given.get("history_url") or settings.history, must_exist=True)
-    return lambda read: _of_run(opened, references[0], read)
+    any_server = option == "--baseline"  # of another server, names are compared
+    return lambda read: _of_run(opened, references[0], read, any_server=any_server)
 
 
 def is_file(text: str) -> bool:
@@ -177,15 +178,22 @@ def is_file(text: str) -> bool:
 
 
 def _of_run(
-    opened: store.Store, reference: str, read: tuple[Snapshot, ...]
+    opened: store.Store, reference: str, read: tuple[Snapshot, ...], *, any_server: bool
 ) -> tuple[Snapshot, ...]:
     with opened.reading() as connection:
         owner = identity.identify(connection, read[0])
-        if owner is None:
+        if owner is None and not any_server:
             raise UsageError(
                 f"the history has no earlier run of this server, so none of {reference}",
                 "see `db-analyze history list`",
             )
-        found = runs.read(connection, runs.find(connection, reference, owner.cluster_id))
+        run = runs.find(connection, reference, owner.cluster_id if owner else None)
+        found = runs.read(connection, run)
     wanted = {s.server.database_oid for s in read}
-    return tuple(s for s in found if s.server.database_oid in wanted)
+    mine = tuple(s for s in found if s.server.database_oid in wanted)
+    if owner is None:
+        return found
+    if not mine:
+        names = ", ".join(s.server.database for s in read)
+        raise UsageError(f"run {run.id} has no snapshot of {names}", "choose another run")
+    return mine

@@ -260,7 +260,7 @@ def _by_reason(unknowns: tuple[RuleVerdict, ...]) -> Iterator[tuple[str, list[st
 def _footer(page: _Page, report: Report, target: str, *, verbose: bool) -> None:
     if report.ignored:
         ignored = units.count(len(report.ignored), "finding")
-        page.wrap(f"{ignored} ignored by the configuration.")
+        page.wrap(f"{ignored} ignored by the configuration, or acknowledged.")
     if report.hidden_count and report.hidden_below:
         hidden = units.count(report.hidden_count, "finding")
         page.wrap(f"{hidden} below severity {report.hidden_below.value} not shown.")

@@ -16,8 +16,10 @@ from pgwatch_wed.history import store
 from pgwatch_wed.history.schema import blobs
 from pgwatch_wed.redaction import redacted
 from pgwatch_wed.target.collect import collect
+from tests.conftest import StartServer
 from tests.history.test_lifecycle import DEBT
 from tests.psql import psql
+from tests.servers import Server
 from tests.test_cli import db_analyze
 
 
@@ -155,6 +157,30 @@ def test_a_check_compares_with_a_baseline_of_the_history(
     asked("baseline", "drop", "clean", "--history", url)
     assert "no baseline clean" in ran("baseline", "drop", "clean", "--history", url)[2]
     assert ran("baseline", "list", "--history", url)[1] == "There are no baselines.\n"
+
+
+def test_a_baseline_of_another_server_or_database_is_compared_or_refused_in_one_line(
+    files: list[Path], url: str, tmp_path: Path, pg: Server, start_pg: StartServer
+) -> None:
+    asked("history", "import", str(files[0]), "--history", url)
+    elsewhere, besides = tmp_path / "elsewhere.zst", tmp_path / "besides.zst"
+    other = start_pg({}).dsn()
+    psql(other, DEBT + "create index orders_third on orders (customer)")
+    snapshot_file.save(collect(other), elsewhere)
+    given = ("--only", "index-duplicate", "-o", str(tmp_path / "out"), "--format", "text")
+    against = (*given, "--baseline", "1", "--history", url)
+    status, text, err = ran("report", str(elsewhere), *against)
+    assert status == 0, err
+    assert "1 new, 1 known" in text
+    assert "compared by names" in " ".join(text.split())
+    with pg.database() as dsn:
+        snapshot_file.save(collect(dsn), besides)
+    status, _, err = ran("report", str(besides), *against)
+    assert status in (0, 2), err
+    assert "Traceback" not in err
+    status, _, err = ran("report", str(besides), *given, "--since", "1", "--history", url)
+    assert status == 2
+    assert "no" in err
 
 
 def test_an_acknowledged_finding_is_out_of_the_reports(db: str, url: str, tmp_path: Path) -> None:
