@@ -1242,7 +1242,8 @@ class LockEpisode:
     transaction, ran last, or the prepared transaction that it is; ``pid`` is the last one seen. The others
     waited for ``mode`` on ``relation``; ``queued_mode`` is what the first of the queue wants, if it is behind
     this one that they wait. ``blocked_seconds`` are what the ``samples`` of waiting sessions stand for; one that
-    waits for several blockers counts in part for each. ``longest_seconds`` is one wait, from its beginning.
+    waits for several blockers counts in part for each. ``longest_seconds`` is one wait, from its beginning;
+    ``most_blocked`` sessions waited at one moment for this database, role and application, whatever for.
     """
 
     first_seen: datetime

@@ -5,7 +5,7 @@ happened in it is unknown. A wait that began before a gap and goes on after it l
 tells since when.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -170,7 +170,7 @@ class Recorder:
         queued = {
             pid: (q.mode, _query(by_pid.get(q.pid))) for q in ddl_queues(waits) for pid in q.behind
         }
-        now_blocked: Counter[tuple[object, ...]] = Counter()
+        blocked: dict[tuple[object, ...], set[int]] = defaultdict(set)
         seen: dict[tuple[int, datetime | None], _Seen] = {}
         for pid, wait in waits.by_pid.items():
             told = self._told.get((pid, wait.wait_start))
@@ -180,12 +180,13 @@ class Recorder:
             roots = roots_of(waits, pid)
             for root, depth in roots.items():
                 behind = queued.get(pid, (None, None)) if depth > 1 else (None, None)
-                key, episode = self._episode(root, by_pid, wait, behind, at)
+                episode = self._episode(root, by_pid, wait, behind, at)
                 _add(episode, pid, wait, lasted, depth, seconds / len(roots))
                 episode.queries.update(q for q in (_query(by_pid.get(pid)),) if q is not None)
-                now_blocked[key] += 1
-        for key, number in now_blocked.items():
-            self._open[key].most = max(self._open[key].most, number)
+                blocked[_label(episode)].add(pid)
+        for episode in self._open.values():
+            if episode.last_seen == at:
+                episode.most = max(episode.most, len(blocked[_label(episode)]))
         self._told = seen
         self._close(at)
 
@@ -201,7 +202,7 @@ class Recorder:
         wait: LockWait,
         queued: tuple[str | None, int | None],
         at: datetime,
-    ) -> tuple[tuple[object, ...], _Episode]:
+    ) -> _Episode:
         head = by_pid.get(root) if isinstance(root, int) else None
         who = (*head[2:7], head.query_id) if head else (root,)
         key = (who, wait.database_oid, wait.relation_oid, wait.locktype, wait.mode, queued)
@@ -209,7 +210,7 @@ class Recorder:
         if episode is None:
             episode = self._open[key] = _Episode(root, head, wait, queued, at, at)
         episode.root, episode.head, episode.last_seen = root, head, at
-        return key, episode
+        return episode
 
     def _close(self, at: datetime) -> None:
         for key in [k for k, e in self._open.items() if at - e.last_seen > _PAUSE]:
@@ -261,6 +262,11 @@ def roots_of(waits: Waits, pid: int) -> dict[Participant, int]:
         ring = list(following)
         depth += 1
     return found or dict.fromkeys(waits.before.get(pid, ()), 1)
+
+
+def _label(episode: _Episode) -> tuple[object, ...]:
+    """Return what is the same of a kind of blocker, whatever it does and is waited for."""
+    return episode.head[2:6] if episode.head else (episode.root,)
 
 
 def _waited(wait: LockWait, told: _Seen | None, at: datetime, covered: float) -> float:

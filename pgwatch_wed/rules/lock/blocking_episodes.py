@@ -18,10 +18,11 @@ server tells when it began.
 - What happened in gaps, when the server did not respond or was not sampled.
 
 ## Remedy
-End transactions before waiting for users or other services; a timeout for those who forget. Run DDL with a `lock_timeout`, and
+End transactions before waiting for users or other services; a timeout if some are forgotten for longer than `idle_seconds`. Run DDL with a `lock_timeout`, and
 again if it fails. Roll back or commit prepared transactions.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ NEEDS = ("lock_episodes", "sampled_minutes")
 SCOPE = "cluster"
 
 _IDLE = "idle_in_transaction_session_timeout"
+_SPACE = re.compile(r"\s+")
+_AN = {"advisory": "an", "object": "an", "extend": "an"}
 _ON_PURPOSE = ("advisory", "virtualxid")
 
 
@@ -124,7 +127,7 @@ def _judged(
         severity=Severity.WARNING if is_bad else Severity.INFO,
         grade=Grade.B,
         title=f"{_subject(blocker)} made others wait for locks, {units.words(timedelta(seconds=blocked))} in all",
-        detail=_detail(episodes, covered),
+        detail=_detail(snapshot, episodes, covered),
         evidence=_evidence(snapshot, episodes, covered),
         impact=Impact(risk=f"on average, {share:.2g} sessions were waiting behind it"),
         remedy=tuple(_remedies(snapshot, episodes, limits)),
@@ -166,7 +169,7 @@ def _blocked(episodes: Iterable[LockEpisode]) -> float:
     return sum(e.blocked_seconds for e in episodes)
 
 
-def _detail(episodes: Sequence[LockEpisode], covered: float) -> str:
+def _detail(snapshot: Snapshot, episodes: Sequence[LockEpisode], covered: float) -> str:
     total = max(_blocked(episodes), 0.001)
     longest = max(e.longest_seconds for e in episodes)
     most = units.count(max(e.most_blocked for e in episodes), "session")
@@ -174,7 +177,7 @@ def _detail(episodes: Sequence[LockEpisode], covered: float) -> str:
     parts = [f"In {sampled} of samples, up to {most} waited at a time, and one for {lasted}."]
     if idle := _blocked(filter(_is_idle, episodes)):
         parts.append(
-            f"It was idle in transaction for {units.share(idle / total)} of the blocked time."
+            f"For {units.share(idle / total)} of that time, the blocker was idle in transaction."
         )
     if queued := _blocked(filter(_is_queued, episodes)):
         modes = {locks.lock_name(e.queued_mode) for e in episodes if e.queued_mode}
@@ -182,15 +185,37 @@ def _detail(episodes: Sequence[LockEpisode], covered: float) -> str:
             f"{units.share(queued / total)} of it was spent behind a session that waits itself, for "
             f"{' or '.join(sorted(modes))}."
         )
+    (what, mode), seconds = _by_lock(episodes)[0]
+    parts.append(f"{units.share(seconds / total)} of it was for {mode} on {what}.")
+    by_query = _by_query(episodes)
+    if by_query and (text := _texts(snapshot).get(by_query[0][0])):
+        last = "last statement" if idle > total / 2 else "statement"
+        parts.append(f"The {last} of the blocker was mostly: {_SPACE.sub(' ', text)[:200]}")
     return " ".join(parts)
+
+
+def _texts(snapshot: Snapshot) -> dict[int, str]:
+    return {s.query_id: s.text for s in snapshot.statements if s.text}
+
+
+def _by_lock(episodes: Iterable[LockEpisode]) -> list[tuple[Any, float]]:
+    return _seconds(episodes, lambda e: (_locked(e), locks.lock_name(e.mode)))
+
+
+def _locked(episode: LockEpisode) -> str:
+    if episode.relation is None or episode.locktype == "relation":
+        return episode.relation or f"{_AN.get(episode.locktype, 'a')} {episode.locktype}"
+    return f"a row of {episode.relation}"
+
+
+def _by_query(episodes: Iterable[LockEpisode]) -> list[tuple[Any, float]]:
+    return _seconds([e for e in episodes if e.query_id is not None], lambda e: e.query_id)
 
 
 def _evidence(
     snapshot: Snapshot, episodes: Sequence[LockEpisode], covered: float
 ) -> dict[str, object]:
-    by_lock = _seconds(episodes, lambda e: (e.relation or e.locktype, locks.lock_name(e.mode)))
-    texts = {s.query_id: s.text for s in snapshot.statements if s.text}
-    by_query = _seconds([e for e in episodes if e.query_id is not None], lambda e: e.query_id)
+    texts = _texts(snapshot)
     return {
         "blocked_seconds": round(_blocked(episodes), 3),
         "sampled_seconds": round(covered, 3),
@@ -205,11 +230,11 @@ def _evidence(
         ],
         "by_lock": [
             {"object": what, "mode": mode, "blocked_seconds": round(seconds, 3)}
-            for (what, mode), seconds in by_lock[:10]
+            for (what, mode), seconds in _by_lock(episodes)[:10]
         ],
         "by_blocking_query": [
             {"query_id": q, "blocked_seconds": round(seconds, 3), "query": texts.get(q)}
-            for q, seconds in by_query[:10]
+            for q, seconds in _by_query(episodes)[:10]
         ],
         "queued_seconds": round(_blocked(filter(_is_queued, episodes)), 3),
     }
@@ -231,7 +256,9 @@ def _remedies(
             undo="RESET lock_timeout;",
         )
     roles = {e.user for e in episodes if e.user and _is_idle(e)}
-    if _blocked(filter(_is_idle, episodes)) >= total / 2 and len(roles) == 1:
+    # it would not end those that are only idle for a moment
+    is_long = any(_is_idle(e) and e.longest_seconds >= limits.idle_seconds for e in episodes)
+    if is_long and _blocked(filter(_is_idle, episodes)) >= total / 2 and len(roles) == 1:
         role = roles.pop()
         yield Remedy(
             sql=f"ALTER ROLE {ident(role)} SET {_IDLE} = {literal(f'{limits.idle_seconds}s')};",
@@ -243,8 +270,8 @@ def _remedies(
 def _caveats(episodes: Sequence[LockEpisode]) -> Iterator[str]:
     if any(map(_is_idle, episodes)):
         yield (
-            "A timeout only ends transactions that were forgotten. Those that are idle for seconds have to be "
-            "shortened in the application: commit before waiting for users or other services."
+            "Transactions that are idle for moments have to be shortened in the application: commit before "
+            "waiting for users or other services. A timeout only ends those that were forgotten."
         )
     if any(e.backend_type == "autovacuum worker" for e in episodes):
         yield (
