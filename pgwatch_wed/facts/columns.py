@@ -1,8 +1,8 @@
 """A collection of facts as bytes: JSON, column by column, compressed with zstd.
 
-``{"rows": 3, "columns": {"oid": …, "kind": …}}``. The same rows always give the same bytes. Columns that this
-version does not know are ignored; those that are absent must have a default. A column is written in the shortest
-of these ways:
+``{"rows": 3, "columns": {"oid": …, "kind": …}}``. The same rows always give the same bytes, as long as zstd is of the
+same version. Columns that this version does not know are ignored; those that are absent must have a default. A
+column is written in the shortest of these ways:
 
 ``[1, null, 2]``                              its values;
 ``{"steps": [16384, 6, 6]}``                  integers: each is that much more than the one before;
