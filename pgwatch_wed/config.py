@@ -8,6 +8,9 @@
     skip_roles = ["rdsadmin"]
     memory = "16GB"             # the server's RAM, which SQL cannot query
 
+    [capacity]
+    disk = "500GB"              # how large the database may become, which SQL cannot query either
+
     [rules.index-unused]
     min_size_bytes = "10MB"
     window = "30 days"
@@ -84,6 +87,7 @@ class Config:
     skip_schemas: tuple[str, ...] = MANAGED_SCHEMAS
     skip_roles: tuple[str, ...] = MANAGED_ROLES
     memory_bytes: int | None = None
+    disk_bytes: int | None = None
     window_days: float | None = None
     min_severity: Severity = Severity.INFO
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -108,6 +112,8 @@ class Config:
             given["window"] = timedelta(days=self.window_days)
         if self.memory_bytes is not None and "memory_bytes" in known:
             given["memory_bytes"] = self.memory_bytes
+        if self.disk_bytes is not None and "disk_bytes" in known:
+            given["disk_bytes"] = self.disk_bytes
         given |= self.limits.get(rule.id, {})
         return rule.limits(**given)
 
@@ -178,6 +184,8 @@ def parse(table: Mapping[str, Any], source: str) -> Config:
                 config = replace(config, skip_roles=(*MANAGED_ROLES, *extra))
             case "memory":
                 config = replace(config, memory_bytes=size(value, f"{source}: {key}"))
+            case "capacity":
+                config = replace(config, disk_bytes=_capacity(value, source))
             case "window":
                 days = span(value, f"{source}: {key}").total_seconds() / 86400
                 config = replace(config, window_days=days)
@@ -193,7 +201,7 @@ def parse(table: Mapping[str, Any], source: str) -> Config:
                 raise UsageError(
                     f"{source}: unknown key {key!r}",
                     "valid keys: profile, only, ignore, skip_schemas, skip_roles, memory, window, "
-                    "min_severity, history, rules",
+                    "min_severity, history, capacity, rules",
                 )
     return config
 
@@ -249,6 +257,12 @@ def _ignore(entry: Mapping[str, Any], source: str) -> Ignore:
         raise _wrong(source, "ignore.until", "a date such as 2027-01-31")
     up_to = _severity(entry.get("up_to", Severity.CRITICAL), source, "ignore.up_to")
     return Ignore(**{**entry, "until": until, "up_to": up_to})
+
+
+def _capacity(value: Any, source: str) -> int:
+    if not isinstance(value, dict) or value.keys() != {"disk"}:
+        raise _wrong(source, "capacity", "a table with the key disk, such as disk = '500GB'")
+    return size(value["disk"], f"{source}: capacity.disk")
 
 
 def _rule_limits(value: Any, source: str) -> dict[str, dict[str, Any]]:

@@ -56,6 +56,9 @@ from pgwatch_wed.facts.rows import (
     FollowedAdvice as FollowedAdvice,
 )
 from pgwatch_wed.facts.rows import (
+    Forecast as Forecast,
+)
+from pgwatch_wed.facts.rows import (
     ForeignTable as ForeignTable,
 )
 from pgwatch_wed.facts.rows import (

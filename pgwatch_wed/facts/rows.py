@@ -1300,6 +1300,47 @@ class AdviceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """Where a number is heading, told by earlier runs, or the ``reason`` why that cannot be told before ``told_at``.
+
+    ``kind``: database, table (both in bytes, with indexes), sequence (its position), connections, wal (the bytes
+    written) or xids (the age of the database, if freezing does not keep up). Paces are a day. What is called low and high
+    are the ends of an interval of 80%: ``reached_low`` is the early end, and a time is None if it is more than
+    three years away. The last value is of ``as_of``. ``ahead_low``, ``ahead`` and ``ahead_high`` are the largest sizes within ``weeks_ahead``.
+    """
+
+    kind: str
+    oid: int
+    unit: str
+    value: float
+    limit: float | None
+    points: int
+    pace_low: float | None = None
+    pace: float | None = None
+    pace_high: float | None = None
+    reached_low: datetime | None = None
+    reached: datetime | None = None
+    reached_high: datetime | None = None
+    begins: datetime | None = None
+    as_of: datetime | None = None
+    note: str = ""
+    reason: str = ""
+    told_at: datetime | None = None
+    schema: str | None = None
+    table: str | None = None
+    sequence: str | None = None
+    weeks_ahead: tuple[int, ...] = ()
+    ahead_low: tuple[float, ...] = ()
+    ahead: tuple[float, ...] = ()
+    ahead_high: tuple[float, ...] = ()
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether the growth cannot be explained by chance."""
+        return self.pace_low is not None and self.pace_low > 0
+
+
+@dataclass(frozen=True, slots=True)
 class QueryCost:
     """What one of our own queries cost the server."""
 

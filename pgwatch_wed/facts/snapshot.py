@@ -28,6 +28,7 @@ from pgwatch_wed.facts.rows import (
     FileSetting,
     FileSize,
     FollowedAdvice,
+    Forecast,
     ForeignTable,
     HistoryCoverage,
     ImpliedChange,
@@ -78,7 +79,7 @@ from pgwatch_wed.units import setting_factor
 SNAPSHOT_FORMAT = 2
 
 
-FROM_HISTORY: frozenset[str] = frozenset({"advice_record", "followed_advice"})
+FROM_HISTORY: frozenset[str] = frozenset({"advice_record", "followed_advice", "forecasts"})
 """Facts that only earlier runs can tell. If ``history_coverage`` does not name one, nobody has asked."""
 
 
@@ -200,6 +201,7 @@ class Snapshot:
     history_coverage: tuple[HistoryCoverage, ...] = ()
     followed_advice: tuple[FollowedAdvice, ...] = ()
     advice_record: tuple[AdviceRecord, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
     measured_since: datetime | None = None
 
     @cached_property

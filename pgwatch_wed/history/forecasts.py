@@ -5,7 +5,7 @@ docs/forecasts.md states how often the intervals held, on series that the method
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import fmean, pstdev
@@ -33,15 +33,17 @@ _DOUBTFUL = 0.4
 class Outlook:
     """The pace of a series, and when it reaches its limit: three quantiles each, 10%, 50% and 90%.
 
-    A day is None if it is beyond the horizon. ``is_growing``: the pace is above zero even at its lower end.
+    ``ahead`` are those of the largest value within the numbers of weeks that were asked for. A day is None if it is beyond the horizon. ``is_growing``: the pace is above zero even at its lower end.
     """
 
     value: float
     pace: tuple[float, float, float]
     reached: tuple[datetime | None, datetime | None, datetime | None]
     begins: datetime
+    ends: datetime
     points: int
     notes: tuple[str, ...] = ()
+    ahead: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def is_growing(self) -> bool:
@@ -59,13 +61,24 @@ class Untold:
 
 
 def forecast(
-    points: Iterable[dy.DatedValue], now: datetime, limit: float | None, *, is_counter: bool = False
+    points: Iterable[dy.DatedValue],
+    now: datetime,
+    limit: float | None,
+    *,
+    is_counter: bool = False,
+    weeks_ahead: Sequence[int] = (),
 ) -> Outlook | Untold:
     """Forecast a size or a position from the days since the last change of its pace.
 
     ``is_counter``: it never falls, except if it begins anew.
     """
-    found = dy.daily(points, now, is_counter=is_counter)
+    return of_days(dy.daily(points, now, is_counter=is_counter), now, limit, weeks_ahead)
+
+
+def of_days(
+    found: dy.Days | None, now: datetime, limit: float | None, weeks_ahead: Sequence[int] = ()
+) -> Outlook | Untold:
+    """Forecast from a value for each day."""
     if found is None or found.counted < LEAST_DAYS:
         return _too_few(found, now)
     if found.spacing_days > _MOST_SPACING_DAYS:
@@ -76,7 +89,9 @@ def forecast(
     if split.days_of_new_pace:
         return _changing(found, split.days_of_new_pace)
     begin = pace_begins(split.usual, found.spacing_days)
-    return _outlook(found, increments, split, begin, limit)
+    walker = _walker(increments, split, begin)
+    made = _outlook(found, increments, split, walker, limit)
+    return replace(made, ahead=_ahead(walker, made.value, weeks_ahead)) if weeks_ahead else made
 
 
 def _too_few(found: dy.Days | None, now: datetime) -> Untold:
@@ -93,31 +108,54 @@ def _changing(found: dy.Days, recent: int) -> Untold:
     return Untold(f"the pace changed on {since:%Y-%m-%d}", found.counted, told)
 
 
-def _outlook(
-    found: dy.Days, increments: Sequence[float], split: Steps, begin: int, limit: float | None
-) -> Outlook:
-    usual = split.usual[begin:]
-    value, length = found.values[-1], len(usual)
-    recurring = [
+def _walker(increments: Sequence[float], split: Steps, begin: int) -> wk.Walker:
+    recurring = tuple(
         each for at in (split.up, split.down) for each in _recurring(increments, split, at, begin)
-    ]
-    room = math.inf if limit is None else limit - value
-    horizon = 0 if limit is None or not any(increments[begin:]) else HORIZON_DAYS
-    walker = wk.Walker(usual, recurring)
-    paces, days = walker.paces(), walker.days(room, horizon)
+    )
+    return wk.Walker(split.usual[begin:], recurring)
+
+
+def _outlook(
+    found: dy.Days,
+    increments: Sequence[float],
+    split: Steps,
+    walker: wk.Walker,
+    limit: float | None,
+) -> Outlook:
+    value, length = found.values[-1], len(walker.increments)
+    begin = len(increments) - length
     regular = sum(_a_day(increments, split, at, begin) for at in (split.up, split.down))
-    low, middle, high = (_quantile(paces, q) + regular for q in _QUANTILES)
-    reached = tuple(_moment(found.ends, _quantile(days, q)) for q in _QUANTILES)
-    if room <= 0:
-        reached = (found.ends,) * 3
+    paces = [pace + regular for pace in walker.paces()]
     return Outlook(
         value,
-        (low, middle, high),
-        (reached[0], reached[1], reached[2]),
+        _quantiles(paces),
+        _reached(found, walker, limit, can_change=any(increments[begin:])),
         found.ends - length * _DAY,
+        found.ends,
         min(found.counted, round(length / max(found.spacing_days, 1.0)) + 1),
         tuple(_notes(found, increments, split, begin)),
     )
+
+
+def _reached(
+    found: dy.Days, walker: wk.Walker, limit: float | None, *, can_change: bool
+) -> tuple[datetime | None, datetime | None, datetime | None]:
+    if limit is None:
+        return None, None, None
+    room = limit - found.values[-1]
+    if room <= 0:
+        return found.ends, found.ends, found.ends
+    if not can_change:
+        return None, None, None
+    low, middle, high = _quantiles(walker.days(room, HORIZON_DAYS))
+    return _moment(found.ends, low), _moment(found.ends, middle), _moment(found.ends, high)
+
+
+def _ahead(
+    walker: wk.Walker, value: float, weeks: Sequence[int]
+) -> tuple[tuple[float, float, float], ...]:
+    quantiles = (_quantiles(levels) for levels in walker.highest(weeks))
+    return tuple((value + low, value + middle, value + high) for low, middle, high in quantiles)
 
 
 def _recurring(
@@ -191,8 +229,9 @@ def _notes(found: dy.Days, increments: Sequence[float], split: Steps, begin: int
             yield f"{len(days)} steps {name}, {apart:.0f} days apart on average, are taken to recur"
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+def _quantiles(ordered: Sequence[float]) -> tuple[float, float, float]:
+    low, middle, high = (ordered[min(int(q * len(ordered)), len(ordered) - 1)] for q in _QUANTILES)
+    return low, middle, high
 
 
 def _moment(ends: datetime, days: float) -> datetime | None:

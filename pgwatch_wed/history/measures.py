@@ -3,7 +3,7 @@
 A number is stored when it changes. Kinds that count what happened between two runs are stored for each interval.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -247,13 +247,15 @@ def read(
     kind: str,
     since: datetime | None = None,
     until: datetime | None = None,
+    oids: Container[int] | None = None,
 ) -> tuple[Series, ...]:
-    """Return the series of a kind.
+    """Return the series of a kind, or only those of some objects.
 
     A number that did not change is repeated for each run; a kind of :data:`COUNTED` has only the
     intervals in which something is known.
     """
     subjects = [(n, s) for n, s in _subjects(connection, cluster_id, database_id) if s.kind == kind]
+    subjects = [(n, s) for n, s in subjects if oids is None or s.oid in oids]
     times = [] if kind in COUNTED else _times(connection, cluster_id, database_id, subjects)
     return tuple(
         Series(

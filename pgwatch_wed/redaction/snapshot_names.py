@@ -45,6 +45,7 @@ NAMES = {
     "schema": "schema",
     "schemas": "schema",
     "table": "table",
+    "sequence": "sequence",
     "owner": "role",
     "role": "role",
     "user": "role",
@@ -99,7 +100,7 @@ WORDS = frozenset(
         *("persistence", "phase", "provider", "recorded", "replica_identity", "slot_type"),
         *("source", "state", "sync_state", "track", "type_align", "type_category", "type_storage"),
         *("unit", "vartype", "version", "wait_event_type", "wal_status", "fact", "reason"),
-        *("rule", "grade", "outcome", "outcome_reason"),
+        *("rule", "grade", "outcome", "outcome_reason", "note"),
     )
 )
 EMPTIED = frozenset(("system_identifier", "address"))

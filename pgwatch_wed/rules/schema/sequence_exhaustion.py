@@ -4,7 +4,8 @@
 Once a sequence has reached its last value, nextval() fails, and so does every insert that uses it.
 
 ## How sure we are
-B: the sequence's position compared with its own MAXVALUE, or MINVALUE if it is descending.
+B: the sequence's position compared with its own MAXVALUE, or MINVALUE if it is descending. If there are earlier runs on 30 days, a
+forecast says when it ends; its interval is meant to hold in four of five cases.
 
 ## Not reported
 Sequences with CYCLE; those whose column's type ends at the same value or earlier, which `schema-int-overflow` reports with
@@ -16,6 +17,7 @@ a range shared between servers, calls for another range instead. If the type of 
 column is changed as for `schema-int-overflow`.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -23,6 +25,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import sequences as sq
 from pgwatch_wed.remedies.widening import Widening, extended, restored
+from pgwatch_wed.rules import _forecasts as fc
 
 NEEDS = ("sequences", "columns", "tables", "constraints", "column_dependents", "domains")
 PRIMARY_ONLY = True
@@ -37,6 +40,9 @@ class Limits:
     warn_share: float = 0.7
     # Above this, the sequence may run out on the next busy day.
     critical_share: float = 0.9
+    # If a forecast from earlier runs says that it may end within this many days.
+    warn_days: float = 90
+    critical_days: float = 7
 
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
@@ -51,8 +57,12 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             continue
         columns = fed.get(sequence.oid, [])
         share = clock.share(clock.own_end)
-        if share >= limits.info_share and not _type_ends_first(snapshot, clock, columns):
-            found = _finding(snapshot, clock, columns, share, limits)
+        forecast = fc.of_sequence(snapshot, sequence.oid, clock.own_end)
+        days = fc.days_until(snapshot, forecast.reached_low) if forecast is not None else None
+        is_near = share >= limits.info_share or (days is not None and days <= limits.warn_days)
+        if is_near and not _type_ends_first(snapshot, clock, columns):
+            found = _finding(snapshot, clock, columns, share, days, limits)
+            found = found if forecast is None else fc.added(found, forecast)
             wide = [
                 step
                 for key in _next_to_end(snapshot, clock, columns, limits)
@@ -76,6 +86,7 @@ def _finding(
     clock: sq.SequencePosition,
     columns: list[sq.ColumnId],
     share: float,
+    days: float | None,
     limits: Limits,
 ) -> Finding:
     sequence = clock.sequence
@@ -84,7 +95,7 @@ def _finding(
         object=Object(
             "sequence", sequence.name, database=snapshot.server.database, schema=sequence.schema
         ),
-        severity=_severity(share, limits),
+        severity=_severity(share, days, limits),
         grade=Grade.B,
         title=f"{sequence.schema}.{sequence.name} has used {share:.0%} of its range",
         detail=f"It is at {clock.position:,} and ends at {clock.own_end:,}; "
@@ -110,10 +121,12 @@ def _finding(
     )
 
 
-def _severity(share: float, limits: Limits) -> Severity:
-    if share >= limits.critical_share:
+def _severity(share: float, days: float | None, limits: Limits) -> Severity:
+    left = math.inf if days is None else days
+    if share >= limits.critical_share or left <= limits.critical_days:
         return Severity.CRITICAL
-    return Severity.WARNING if share >= limits.warn_share else Severity.INFO
+    is_warning = share >= limits.warn_share or left <= limits.warn_days
+    return Severity.WARNING if is_warning else Severity.INFO
 
 
 def _column(snapshot: Snapshot, key: sq.ColumnId) -> str:
