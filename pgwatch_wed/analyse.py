@@ -26,6 +26,7 @@ from pgwatch_wed.findings import (
     Verdict,
     fingerprint,
 )
+from pgwatch_wed.history.forecast_lines import forecast_lines
 from pgwatch_wed.history.told import advice_lines
 from pgwatch_wed.postgres.statements import coverage
 from pgwatch_wed.redaction import REDACTED, with_names
@@ -91,6 +92,7 @@ def analyse(
         hidden=hidden,
         self_cost=_self_cost(snapshots),
         advice=tuple(advice_lines(readable)),
+        forecasts=forecast_lines(readable, config.disk_bytes),
     )
 
 

@@ -335,6 +335,28 @@ class AdviceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastLine:
+    """Where a size or a number is heading: its pace a day, and when it reaches its limit, with intervals of 80%.
+
+    ``reason`` says why that cannot be told yet; a time is None if it is more than three years away.
+    """
+
+    kind: str
+    label: str
+    unit: str
+    value: float
+    limit: float | None
+    pace: tuple[float, float, float] | None
+    reached: tuple[datetime | None, datetime | None, datetime | None]
+    is_growing: bool
+    daily_values: int
+    since: datetime | None
+    note: str
+    reason: str
+    told_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a run produces: ranked findings, a verdict for every rule, and how much was visible.
 
@@ -355,6 +377,7 @@ class Report:
     hidden: tuple[Finding, ...] = ()
     self_cost: SelfCost | None = None
     advice: tuple[AdviceLine, ...] = ()
+    forecasts: tuple[ForecastLine, ...] = ()
     compared: Compared | None = None
 
     @property

@@ -5,7 +5,7 @@ mean the same.
 """
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 _POWERS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:(bytes?|b)|([kmgtp])(?:i?b)?)?\s*\Z", re.IGNORECASE)
@@ -101,3 +101,14 @@ def share(value: float) -> str:
 def short(value: float) -> str:
     """Print a number with two or three digits."""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")
+
+
+def between(low: datetime | None, high: datetime | None) -> str:
+    """Print when something will happen: ``between 2026-12-01 and 2027-01-04``."""
+    if low is None:
+        return "not within three years"
+    if high is None:
+        return f"on {low:%Y-%m-%d} at the earliest"
+    if low.date() == high.date():
+        return f"on {low:%Y-%m-%d}"
+    return f"between {low:%Y-%m-%d} and {high:%Y-%m-%d}"

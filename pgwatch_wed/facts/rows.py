@@ -10,8 +10,8 @@ what a delta subtracts, and a standby has its own.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from pgwatch_wed.facts.features import Features
 
@@ -1338,6 +1338,27 @@ class Forecast:
     def is_growing(self) -> bool:
         """Whether the growth cannot be explained by chance."""
         return self.pace_low is not None and self.pace_low > 0
+
+    def reaching(self, limit: float) -> "Forecast":
+        """Return the same with another limit: the sizes ahead tell when it is reached."""
+        return replace(
+            self,
+            limit=limit,
+            reached_low=self._reaching(limit, self.ahead_high),
+            reached=self._reaching(limit, self.ahead),
+            reached_high=self._reaching(limit, self.ahead_low),
+        )
+
+    def _reaching(self, limit: float, sizes: tuple[float, ...]) -> datetime | None:
+        if self.as_of is None or self.value >= limit:
+            return self.as_of
+        week, before = 0, self.value
+        for ahead, then in zip(self.weeks_ahead, sizes, strict=True):
+            if then >= limit:
+                share = (limit - before) / (then - before)
+                return self.as_of + timedelta(weeks=week + share * (ahead - week))
+            week, before = ahead, max(then, before)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from pgwatch_wed import assets, units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity, Verdict
-from pgwatch_wed.render import numbers, standing
+from pgwatch_wed.render import heading, numbers, standing
 from pgwatch_wed.render.chapters import Chapter, chapters
 from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.terminal import coverage_sentence, gain
@@ -56,6 +56,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         compared=standing.sentence(report),
         mark=lambda finding: standing.mark(report, finding),
         was=lambda finding: standing.was(report, finding),
+        heading=heading,
         chapters=made,
         data=Markup(_data(made, found)),  # noqa: S704 - base64 of our own making
         plans=lambda finding: _plans_of(finding, found),

@@ -11,6 +11,7 @@ from pgwatch_wed.findings import (
     AdviceLine,
     Compared,
     Finding,
+    ForecastLine,
     Gone,
     MeasuredTime,
     Object,
@@ -81,6 +82,7 @@ def _document(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
         "self_cost": _self_cost(report),
         **({"baseline": _baseline(report.compared)} if report.compared else {}),
         "advice": [_advice(a) for a in report.advice],
+        "forecasts": [_forecast(f) for f in report.forecasts],
     }
 
 
@@ -219,6 +221,28 @@ def _remedy(remedy: Remedy) -> dict[str, Any]:
         "needs": remedy.needs,
         "run_as": remedy.run_as,
     }
+
+
+def _forecast(line: ForecastLine) -> dict[str, Any]:
+    return {
+        "kind": line.kind,
+        "object": line.label,
+        "unit": line.unit,
+        "value": line.value,
+        "limit": line.limit,
+        "per_day": _interval(line.pace) if line.pace is not None else None,
+        "reached": _interval(tuple(map(_when, line.reached))),
+        "is_growing": line.is_growing,
+        "daily_values": line.daily_values,
+        "since": _when(line.since),
+        "note": line.note,
+        "unknown": line.reason or None,
+        "told_at": _when(line.told_at),
+    }
+
+
+def _interval(three: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(("low", "middle", "high"), three, strict=True))
 
 
 def _advice(line: AdviceLine) -> dict[str, Any]:

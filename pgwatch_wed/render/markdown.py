@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity
-from pgwatch_wed.render import numbers, standing
+from pgwatch_wed.render import heading, numbers, standing
 from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.terminal import coverage_sentence, gain
 
@@ -49,6 +49,12 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
         ]
         parts.append("## What became of earlier advice")
         parts.append("\n".join(["| object | rule | grade | |", "|---|---|---|---|", *lines]))
+    if report.forecasts:
+        parts.append("## Where it is heading")
+        parts.append(heading.INTRO)
+        head = [f"| {' | '.join(heading.HEADINGS)} |", "|" + "---|" * len(heading.HEADINGS)]
+        cells = (heading.cells(line) for line in report.forecasts)
+        parts.append("\n".join([*head, *(f"| {' | '.join(map(plain, c))} |" for c in cells)]))
     if report.unknowns:
         rows = [f"| {v.rule} | {plain(v.reason)} | {code(v.mend)} |" for v in report.unknowns]
         parts.append("## Not evaluated")

@@ -7,6 +7,7 @@ from pgwatch_wed import units
 from pgwatch_wed.findings import (
     AdviceLine,
     Finding,
+    ForecastLine,
     Gone,
     MeasuredTime,
     Remedy,
@@ -15,7 +16,7 @@ from pgwatch_wed.findings import (
     Severity,
     Verdict,
 )
-from pgwatch_wed.render import numbers, standing
+from pgwatch_wed.render import heading, numbers, standing
 from pgwatch_wed.render.characters import visible_line
 
 _COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
@@ -92,6 +93,7 @@ def text(
         head = "In the baseline, but not evaluated this time"
         _gone(page, head, report.compared.not_evaluated, verbose=verbose)
     _advice(page, report.advice, verbose=verbose)
+    _forecasts(page, report.forecasts, verbose=verbose)
     _unknowns(page, report.unknowns, verbose=verbose)
     _footer(page, report, target, verbose=verbose)
     return str(page)
@@ -232,6 +234,18 @@ def _advice(page: _Page, lines: tuple[AdviceLine, ...], *, verbose: bool) -> Non
         page.wrap(f"{each.label} ({each.rule}): {each.told}", "  ", hang="    ")
     if not verbose and len(lines) > _IN_FULL:
         page.wrap(f"and {len(lines) - _IN_FULL} more: db-analyze record", "  ")
+    page.line()
+
+
+def _forecasts(page: _Page, lines: tuple[ForecastLine, ...], *, verbose: bool) -> None:
+    shown = [x for x in lines if verbose or (x.is_growing and x.reached[0] is not None)]
+    if not shown:
+        return
+    page.line("Where it is heading", "1")
+    for each in shown if verbose else shown[:_IN_FULL]:
+        page.wrap(heading.sentence(each), "  ", hang="    ")
+    if not verbose and len(shown) > _IN_FULL:
+        page.line(f"  and {len(shown) - _IN_FULL:,} more (-v shows them)")
     page.line()
 
 

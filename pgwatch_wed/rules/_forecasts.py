@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pgwatch_wed.facts import Forecast, Snapshot
 from pgwatch_wed.findings import Finding
+from pgwatch_wed.units import between
 
 
 def days_until(snapshot: Snapshot, moment: datetime | None) -> float | None:
@@ -21,17 +22,6 @@ def of_sequence(snapshot: Snapshot, oid: int, end: int) -> Forecast | None:
         if each.kind == "sequence" and each.oid == oid and each.limit == float(end):
             return each if each.is_growing and each.reached_low is not None else None
     return None
-
-
-def between(low: datetime | None, high: datetime | None) -> str:
-    """Name an interval of days: ``between 2026-12-01 and 2027-01-04``."""
-    if low is None:
-        return "not within three years"
-    if high is None:
-        return f"on {low:%Y-%m-%d} at the earliest"
-    if low.date() == high.date():
-        return f"on {low:%Y-%m-%d}"
-    return f"between {low:%Y-%m-%d} and {high:%Y-%m-%d}"
 
 
 def dates(

@@ -1,21 +1,25 @@
 """Forecasts as facts: from a real server's snapshots, through the store, to what the rules say."""
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import accumulate
 
+import jsonschema
 import pytest
 
-from pgwatch_wed.analyse import judge
+from pgwatch_wed.analyse import analyse, judge
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Forecast, Missing, Snapshot
 from pgwatch_wed.findings import Finding, Grade, RuleVerdict, Severity, Verdict
 from pgwatch_wed.history import identity, measures, recall, runs, snapshots, store
+from pgwatch_wed.render import html, json_v1, markdown, terminal
 from pgwatch_wed.rules import rule
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql
+from tests.test_cli import SCHEMA
 
 DAY = timedelta(days=1)
 GB = 1024**3
@@ -182,6 +186,22 @@ def test_what_goes_up_and_down_is_no_growth(file: store.Store, shop: Snapshot) -
     sizes = [100 * GB + chance.uniform(-5, 5) * GB for _ in range(61)]
     today = live(file, shop, 60, sized(sizes))
     assert list(findings(today, "capacity-limit-near", 106 * GB)) == []
+
+
+def test_every_format_tells_where_it_is_heading(file: store.Store, shop: Snapshot) -> None:
+    today = live(file, shop, 45, sized(growing(45, 100 * GB, GB)))
+    disk = round(of_kind(today, "database").value + 20 * GB)
+    report = analyse([today], Config(disk_bytes=disk))
+    assert report.forecasts[0].kind == "database"
+    low, _, high = (f"{moment:%Y-%m-%d}" for moment in report.forecasts[0].reached if moment)
+    for text in (terminal.text(report, colour=False), markdown.render(report), html.render(report)):
+        plain = text.replace("\\", "")
+        assert "Where it is heading" in plain
+        assert f"between {low} and {high}" in " ".join(plain.split())
+    document = json.loads(json_v1.render(report))
+    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert document["forecasts"][0]["reached"]["low"].startswith(low)
+    assert document["forecasts"][0]["per_day"]["middle"] == pytest.approx(GB, rel=0.1)
 
 
 # Sequences and keys

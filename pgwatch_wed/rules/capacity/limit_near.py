@@ -24,13 +24,12 @@ see `vacuum-horizon` and `vacuum-wraparound`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
 from pgwatch_wed.facts import Forecast, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.rules import _forecasts as fc
-from pgwatch_wed.units import count, size
+from pgwatch_wed.units import between, count, size
 
 NEEDS = ("forecasts",)
 
@@ -96,7 +95,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             when = f"from {each.told_at:%Y-%m-%d} on" if each.told_at else ""
             yield Unknown(each.reason, when, _object(snapshot, each))
             continue
-        forecast = _against_disk(each, limits.disk_bytes) if each.kind == "database" else each
+        forecast = each.reaching(limits.disk_bytes) if each.kind == "database" else each
         severity = _severity(snapshot, forecast, limits)
         if severity is not None:
             yield _finding(snapshot, forecast, subject, severity)
@@ -124,39 +123,10 @@ def _severity(snapshot: Snapshot, forecast: Forecast, limits: Limits) -> Severit
     return Severity.INFO if days <= limits.info_days else None
 
 
-def _against_disk(forecast: Forecast, disk: int) -> Forecast:
-    """Return when the database has become as large as the disk: the sizes ahead tell."""
-    as_of = forecast.as_of
-    return replace(
-        forecast,
-        limit=float(disk),
-        reached_low=_reaching(forecast, forecast.ahead_high, as_of, disk),
-        reached=_reaching(forecast, forecast.ahead, as_of, disk),
-        reached_high=_reaching(forecast, forecast.ahead_low, as_of, disk),
-    )
-
-
-def _reaching(
-    forecast: Forecast, sizes: tuple[float, ...], as_of: datetime | None, disk: int
-) -> datetime | None:
-    """Interpolate between the weeks when a size reaches the disk's."""
-    if as_of is None:
-        return None
-    week, before = 0, forecast.value
-    if before >= disk:
-        return as_of
-    for ahead, then in zip(forecast.weeks_ahead, sizes, strict=True):
-        if then >= disk:
-            share = (disk - before) / (then - before)
-            return as_of + timedelta(weeks=week + share * (ahead - week))
-        week, before = ahead, max(then, before)
-    return None
-
-
 def _finding(
     snapshot: Snapshot, forecast: Forecast, subject: _Subject, severity: Severity
 ) -> Finding:
-    when = fc.between(forecast.reached_low, forecast.reached_high)
+    when = between(forecast.reached_low, forecast.reached_high)
     return Finding(
         object=_object(snapshot, forecast),
         severity=severity,

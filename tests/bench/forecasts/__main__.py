@@ -7,9 +7,13 @@ import argparse
 import random
 from collections.abc import Iterator
 from itertools import accumulate
+from pathlib import Path
 
+from tests.bench.forecasts import recorded
 from tests.bench.forecasts.holding import Score
 from tests.bench.forecasts.simulated import Family, families
+
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 
 # Days of history, and days until the limit at the mean pace.
 CASES = ((30, 40), (90, 40), (60, 20), (180, 90), (30, 120))
@@ -40,9 +44,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", type=Path)
     given = parser.parse_args()
-    for line in simulated(given.series, given.seed):
-        print(line, flush=True)
+    lines = [*simulated(given.series, given.seed), "", *recorded.table()]
+    print("\n".join(lines))
+    if given.write is not None:
+        write(given.write, "\n".join(lines))
+
+
+def write(page: Path, figures: str) -> None:
+    """Replace the figures of the page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    page.write_text(f"{before}{_BEGIN}\n\n{figures}\n\n{_END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

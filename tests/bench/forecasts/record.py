@@ -17,9 +17,11 @@ import psycopg
 
 from pgwatch_wed.embedded import server
 
-DAYS = 260
-_COPIES = 4
+DAYS = 200
+_COPIES = 10
 _WEEK = (1.0, 1.1, 1.2, 1.0, 0.9, 0.2, 0.15)
+
+_WITH_SEQUENCES = ("random_1", "bursty_1", "weekly_1")
 
 Connection = psycopg.Connection[tuple[int]]
 
@@ -65,11 +67,11 @@ KINDS: dict[str, Callable[[random.Random, int], float]] = {
 
 def record(connection: Connection) -> list[dict[str, int]]:
     """Live through the days; return what was measured after each."""
-    chance = random.Random(260)
+    chance = random.Random(200)
     tables = [f"{kind}_{number}" for kind in KINDS for number in range(1, _COPIES + 1)]
     for table in tables:
         connection.execute(_TABLE.format(table))
-    loads = {f"loaded_{n}": chance.randrange(60, 200) for n in range(1, _COPIES + 1)}
+    loads = {f"loaded_{n}": chance.randrange(20, 60) for n in range(1, _COPIES + 1)}
     found = []
     for day in range(DAYS):
         for table in tables:
@@ -100,7 +102,7 @@ def _measured(connection: Connection, tables: list[str]) -> dict[str, int]:
     found = {}
     for table in tables:
         found[table] = _number(connection, f"SELECT pg_total_relation_size('{table}')")
-        if not table.startswith(("purged", "reused", "loaded")):
+        if table in _WITH_SEQUENCES:
             name = f"{table}_id_seq"
             found[name] = _number(connection, f"SELECT last_value FROM {name}")
     found["database"] = _number(connection, "SELECT pg_database_size(current_database())")
