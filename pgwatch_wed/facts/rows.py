@@ -1198,6 +1198,9 @@ class FollowedAdvice:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
+_MOST_WEEKS = 520
+
+
 @dataclass(frozen=True, slots=True)
 class SampledMinute:
     """How much of a minute was sampled: ``samples`` looks, which stand for ``covered_seconds``.
@@ -1353,7 +1356,9 @@ class Forecast:
         if self.as_of is None or self.value >= limit:
             return self.as_of
         week, before = 0, self.value
-        for ahead, then in zip(self.weeks_ahead, sizes, strict=True):
+        for ahead, then in zip(self.weeks_ahead, sizes, strict=False):
+            if ahead > _MOST_WEEKS:
+                return None
             if then >= limit:
                 share = (limit - before) / (then - before)
                 return self.as_of + timedelta(weeks=week + share * (ahead - week))

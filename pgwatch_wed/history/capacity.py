@@ -18,6 +18,8 @@ _TABLES = 50
 _LEAST_SHARE = 0.001
 # Longer ago, a pace says nothing about today's.
 _PAST = timedelta(days=400)
+# What will be compared with what came.
+_PREDICTED = (4,)
 _WEEKS_AHEAD = (1, 2, 4, 8, 13, 26, 52, 104, 156)
 
 # The server stops assigning transaction IDs three million before the end.
@@ -81,12 +83,7 @@ def _database(past: _Past) -> Iterator[Forecast]:
     for _, points in past.of("relations_bytes"):
         told = forecast(points, past.snapshot.now, None, weeks_ahead=_WEEKS_AHEAD)
         row = _row("database", "bytes", _last(points), None, told)
-        if isinstance(told, Outlook):
-            low, middle, high = zip(*told.ahead, strict=True)
-            row = replace(
-                row, weeks_ahead=_WEEKS_AHEAD, ahead_low=low, ahead=middle, ahead_high=high
-            )
-        yield replace(row, oid=past.snapshot.server.database_oid)
+        yield replace(_ahead(row, told, _WEEKS_AHEAD), oid=past.snapshot.server.database_oid)
 
 
 def _tables(past: _Past) -> Iterator[Forecast]:
@@ -123,8 +120,9 @@ def _sequences(past: _Past) -> Iterator[Forecast]:
         # one that counts down is seen in a mirror
         sign = 1 if clock.is_ascending else -1
         way = [(at, None if value is None else sign * value) for at, value in points]
-        told = forecast(way, past.snapshot.now, sign * end, is_counter=True)
-        row = _row("sequence", "values", sign * (_last(way)), float(end), told)
+        weeks = _PREDICTED if clock.is_ascending else ()
+        told = forecast(way, past.snapshot.now, sign * end, is_counter=True, weeks_ahead=weeks)
+        row = _ahead(_row("sequence", "values", sign * _last(way), float(end), told), told, weeks)
         own = clock.sequence
         yield replace(row, oid=oid, schema=own.schema, sequence=own.name)
 
@@ -176,8 +174,9 @@ def _available(snapshot: Snapshot) -> float | None:
 
 def _wal(past: _Past) -> Iterator[Forecast]:
     for _, points in past.of("wal_position"):
-        told = forecast(points, past.snapshot.now, None, is_counter=True)
-        yield _row("wal", "bytes", _last(points), None, told)
+        now = past.snapshot.now
+        told = forecast(points, now, None, is_counter=True, weeks_ahead=_PREDICTED)
+        yield _ahead(_row("wal", "bytes", _last(points), None, told), told, _PREDICTED)
 
 
 def _xids(past: _Past) -> Iterator[Forecast]:
@@ -213,6 +212,13 @@ def _row(
         as_of=told.ends,
         note="; ".join(told.notes),
     )
+
+
+def _ahead(row: Forecast, told: Outlook | Untold, weeks: tuple[int, ...]) -> Forecast:
+    if isinstance(told, Untold) or not weeks:
+        return row
+    low, middle, high = zip(*told.ahead, strict=True)
+    return replace(row, weeks_ahead=weeks, ahead_low=low, ahead=middle, ahead_high=high)
 
 
 def _last(points: Sequence[days.DatedValue]) -> float:

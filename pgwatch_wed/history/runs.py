@@ -14,7 +14,16 @@ import sqlalchemy as sa
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Object, Report
-from pgwatch_wed.history import advice, blobs, following, identity, months, series, snapshots
+from pgwatch_wed.history import (
+    advice,
+    blobs,
+    following,
+    identity,
+    months,
+    series,
+    settling,
+    snapshots,
+)
 from pgwatch_wed.history.schema import baselines, findings, runs, verdicts
 
 
@@ -133,6 +142,7 @@ def _conclude(
     advice.write(connection, run.id, report.findings, read)
     for stored, snapshot in zip(snapshots.of_run(connection, run.id), read, strict=False):
         following.settle(connection, stored, snapshot)
+        settling.predict(connection, stored, snapshot)
 
 
 _Names = Mapping[tuple[str, str | None, str | None], int]

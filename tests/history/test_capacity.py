@@ -9,12 +9,22 @@ from itertools import accumulate
 
 import jsonschema
 import pytest
+import sqlalchemy as sa
 
 from pgwatch_wed.analyse import analyse, judge
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Forecast, Missing, Snapshot
 from pgwatch_wed.findings import Finding, Grade, RuleVerdict, Severity, Verdict
-from pgwatch_wed.history import identity, measures, recall, runs, snapshots, store
+from pgwatch_wed.history import (
+    identity,
+    measures,
+    predictions,
+    recall,
+    runs,
+    settling,
+    snapshots,
+    store,
+)
 from pgwatch_wed.render import html, json_v1, markdown, terminal
 from pgwatch_wed.rules import rule
 from pgwatch_wed.target.collect import collect
@@ -313,6 +323,47 @@ def test_wal_has_a_pace(file: store.Store, shop: Snapshot) -> None:
     forecast = of_kind(live(file, shop, 40, change), "wal")
     assert forecast.pace == pytest.approx(5 * GB, rel=0.1)
     assert forecast.limit is None
+
+
+# What came of it
+
+
+@pytest.mark.parametrize(
+    ("after", "ending"), [(GB, "held"), (40 * GB, "missed"), (-200 * GB, "missed")]
+)
+def test_what_was_foretold_is_compared_with_what_came(
+    file: store.Store, shop: Snapshot, after: float, ending: str
+) -> None:
+    """The size in four weeks is predicted once, and settled when the time has come."""
+    sizes = growing(45, 1000 * GB, GB)
+    for day in range(35):
+        sizes.append(sizes[-1] + (after if day == 0 else GB))
+    sizes = [*sizes[:46], *(sizes[45] + (i + 1) * after for i in range(35))] if after > 0 else sizes
+    change = sized(sizes)
+    now = dated(shop, 35)
+    then = live(file, now, 45, lambda snapshot, day: change(snapshot, day))
+    with file.writing() as connection:
+        owner = identity.identify(connection, then)
+        assert owner is not None
+        (newest,) = snapshots.of_database(connection, owner.database_id, since=now.now)
+        for _ in range(2):
+            settling.predict(connection, newest, then)
+        made = predictions.of_kind(connection, owner.cluster_id, "forecast")
+        assert len([p for p in made if p.subject["kind"] == "database"]) == 1
+        for day in range(46, 81):
+            past = dated(shop, 80 - day)
+            ids = (1, owner.cluster_id, owner.database_id)
+            stored = snapshots.add(connection, without_facts(past), *ids)
+            measures.write(connection, stored, change(past, day), None)
+            settling.predict(connection, stored, past)
+        (own,) = (p for p in _settled(connection, owner.cluster_id))
+    assert own.outcome == ending
+    assert own.made_at == now.now
+
+
+def _settled(connection: sa.Connection, cluster_id: int) -> list[predictions.StoredPrediction]:
+    made = predictions.of_kind(connection, cluster_id, "forecast")
+    return [p for p in made if p.subject["kind"] == "database" and p.outcome]
 
 
 # What cannot be told
