@@ -2,10 +2,13 @@
 
 import pytest
 
-from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.history import advice, runs, store
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.config import Config
+from pgwatch_wed.facts import Missing, Snapshot
+from pgwatch_wed.history import advice, advice_facts, runs, store
 from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.runs import NewRun
+from pgwatch_wed.render import json_v1
 from pgwatch_wed.target.collect import collect
 from tests.history import loop_cases as cases
 from tests.psql import psql
@@ -56,3 +59,43 @@ def test_each_index_is_followed_to_its_result(file: store.Store, db: str) -> Non
     psql(db, "drop index other_good_idx")
     run(file, db)
     assert advised(file)["good_idx"].state == "undone"
+
+
+def test_what_is_not_about_time_has_helped_when_its_finding_is_gone(
+    history: store.Store, db: str
+) -> None:
+    psql(db, "create table orders (id int, x int)")
+    psql(db, "create index one on orders (x); create index two on orders (x)")
+    reported(history, db)
+    (own,) = of_rule(history, "index-duplicate")
+    assert (own.state, own.outcome) == ("not applied", None)
+    reported(history, db)
+    (again,) = of_rule(history, "index-duplicate")
+    assert again.advised_at < again.last_advised_at
+    psql(db, "drop index one")
+    psql(db, "create index again on orders (id)")
+    reported(history, db)
+    (own,) = of_rule(history, "index-duplicate")
+    assert (own.state, own.outcome) == ("applied", "helped")
+    assert own.measured is not None
+    assert own.measured["detail"] == "the finding is gone"
+    with history.reading() as connection:
+        rows = advice_facts.facts_of(connection, collect(db))
+    assert not isinstance(rows, Missing)
+    assert [r.state for r in rows if r.rule == "index-duplicate"] == ["applied"]
+    psql(db, "create index three on orders (x)")
+    reported(history, db)
+    states = [a.state for a in of_rule(history, "index-duplicate")]
+    assert states[0] == "undone"
+
+
+def reported(history: store.Store, db: str) -> None:
+    snapshot = collect(db)
+    report = analyse([snapshot], Config())
+    with history.writing() as connection:
+        runs.add(connection, NewRun([snapshot], report, json_v1.render(report)))
+
+
+def of_rule(history: store.Store, rule: str) -> list[StoredAdvice]:
+    with history.reading() as connection:
+        return [a for a in advice.listed(connection) if a.rule == rule]
