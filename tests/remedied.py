@@ -1,6 +1,5 @@
 """Run what a finding recommends as its reader would, judge again, run the undo, and compare what is there."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pgwatch_wed.target.collect import collect
 from tests import excepted
 from tests.dumps import schema
 from tests.psql import psql
+from tests.rules.waiting import reported
 from tests.servers import Server
 
 PREPARE = "create extension pg_stat_statements;\n"
@@ -167,12 +167,6 @@ def undo(dsn: str, steps: Sequence[Remedy]) -> None:
         psql(dsn, step.undo)
 
 
-def settle(server: Server) -> None:
-    """Before 15, the statistics collector takes its time."""
-    if server.version < 15:
-        time.sleep(0.6)
-
-
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A world, and what is there and found before a remedy is tried."""
@@ -190,7 +184,7 @@ class Trial:
         cls, server: Server, admin: str, owner: str, here: World, now: State | None = None
     ) -> "Trial":
         """Look at what is there; ``now`` is the state, if it is known."""
-        settle(server)
+        reported(admin)
         snapshot = facts(admin, here)
         found = {f.id: f for f in analyse([snapshot], config(here)).findings}
         before = state(admin, server) if now is None else now
@@ -218,7 +212,7 @@ class Trial:
         return self.admin if "superuser" in step.needs.split(", ") else self.owner
 
     def _again(self) -> Sequence[Finding]:
-        settle(self.server)
+        reported(self.admin)
         return analyse([facts(self.admin, self.here)], config(self.here)).findings
 
     def _failed(self, finding: Finding, error: str) -> Iterator[str]:

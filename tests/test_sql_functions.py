@@ -22,7 +22,7 @@ from tests import servers
 from tests.conftest import StartServer
 from tests.installing import GUIDE, call, connect, rows, run
 from tests.psql import psql
-from tests.rules.waiting import eventually
+from tests.rules.waiting import eventually, reported
 from tests.standby import catch_up, standby_of
 from tests.test_migrations import database_in
 from tests.test_statement_text import TOOLS, WORK
@@ -175,7 +175,7 @@ def test_a_size_that_was_never_measured_is_null(every_db: str) -> None:
 
 def test_counters_are_those_of_the_statistics_views(shop: str) -> None:
     run(shop, "delete from orders where id % 2 = 0", "update orders set total = total + 1")
-    flush(shop)
+    reported(shop)
     words = """
         n_live_tup n_dead_tup n_mod_since_analyze n_ins_since_vacuum seq_scan seq_tup_read idx_scan
         idx_tup_fetch n_tup_ins n_tup_upd n_tup_del n_tup_hot_upd last_vacuum last_autovacuum
@@ -216,13 +216,13 @@ def test_the_distance_to_autovacuum_follows_settings_and_the_tables_own(every_db
     )
     for name in ("plain", "own", "usual"):
         run(every_db, f"insert into {name} select generate_series(1, 1000)")
-    flush(every_db)
+    reported(every_db)
     run(
         every_db,
         "vacuum analyze",
         *(f"delete from {n} where a <= 600" for n in ("plain", "own", "usual")),
     )
-    flush(every_db)
+    reported(every_db)
     stats = table_stats(every_db)
     own = one(stats, "own")
     assert (own["vacuum_threshold"], own["vacuum_distance"]) == (507, -93)
@@ -280,14 +280,14 @@ def test_postgresql_judges_the_same(every_db: str) -> None:
     )
     for name in ("dead", "inserted", "changed", "quiet", "off"):
         run(every_db, f"insert into {name} select generate_series(1, 900)")
-    flush(every_db)
+    reported(every_db)
     run(every_db, "vacuum analyze", "delete from dead where a < 8", "delete from off")
     run(
         every_db,
         "insert into inserted select generate_series(1, 1200)",
         "delete from changed where a < 90",
     )
-    flush(every_db)
+    reported(every_db)
     scores = """
         select relname::text, do_vacuum, do_analyze, vacuum_score, vacuum_insert_score
         from pg_stat_autovacuum_scores where schemaname = 'public' and relname <> 'pgwatch_wed_alembic_version'"""
@@ -315,9 +315,9 @@ def test_autovacuum_does_what_is_said_to_be_due(start_pg: StartServer) -> None:
                 f"create table {name} (a int) with (autovacuum_analyze_threshold = 100000)",
                 f"insert into {name} select generate_series(1, 1000)",
             )
-            flush(dsn)
+            reported(dsn)
             run(dsn, f"vacuum analyze {name}", f"delete from {name} where a <= {dead}")
-        flush(dsn)
+        reported(dsn)
         assert server.local
         server.local.restart({"autovacuum": "on", "autovacuum_naptime": "3s"})
         stats = table_stats(dsn)
@@ -396,7 +396,7 @@ def test_the_index_of_a_partitioned_table_sums_its_partitions(shop: str) -> None
         c.execute("set enable_bitmapscan = off")
         for day in (3, 4, 15):
             c.execute("select count(*) from events where day = %s", [day])
-    flush(shop)
+    reported(shop)
     stats = index_stats(shop)
     parts = [stats["events_1_day_idx"], stats["events_2_day_idx"]]
     assert [p["idx_scan"] for p in parts] == [2, 1]
@@ -409,7 +409,7 @@ def test_the_last_use_is_told(shop: str) -> None:
     with connect(shop) as c:
         c.execute("set enable_seqscan = off")
         c.execute("select * from orders where customer_id = 1")
-    flush(shop)
+    reported(shop)
     stats = index_stats(shop)
     assert stats["orders_customer"]["last_idx_scan"] is not None
     assert stats["orders_lower"]["last_idx_scan"] is None
@@ -446,7 +446,7 @@ def test_with_a_window_that_the_counters_cover(shop: str) -> None:
             c.execute("select * from events where day = 3")
         for _ in range(40):
             c.execute("select * from orders where lower(state) = 'gone'")
-    flush(shop)
+    reported(shop)
     time.sleep(0.1)
     with connect(shop) as c:
         c.execute("set pgwatch_wed.unused_window = '10 milliseconds'")
@@ -795,7 +795,7 @@ def test_bytes_that_this_encoding_cannot_hold_cost_the_texts_not_the_numbers(
 
 def test_cache_ratios_stand_on_blocks(shop: str) -> None:
     run(shop, "select count(*) from orders", "select sum(length(note)) from customers")
-    flush(shop)
+    reported(shop)
     cache = {c["kind"]: c for c in read(shop, "get_cache_stats()")}
     assert list(cache) == ["heap", "index", "toast", "database"]
     for row in cache.values():
@@ -1138,7 +1138,7 @@ def test_dead_tuples_and_switched_off_autovacuum_are_seen(shop: str) -> None:
         "insert into neglected select g, repeat('x', 500) from generate_series(1, 6000) g",
         "delete from neglected where a > 3000",
     )
-    flush(shop)
+    reported(shop)
     summary = {m["metric"]: m for m in summary_of(shop)}
     dead = summary["tables_with_dead_tuples"]
     assert (dead["value"], dead["status"]) == (1, "info")
@@ -1172,9 +1172,9 @@ def test_counters_that_were_reset_are_no_alarm(every_db: str) -> None:
         "create table big as select g as id, repeat('x', 100) as pad from generate_series(1, 30000) g",
         "vacuum analyze big",
     )
-    flush(every_db)
+    reported(every_db)
     run(every_db, "select pg_stat_reset()", "delete from big where id <= 2100")
-    flush(every_db)
+    reported(every_db)
     big = one(table_stats(every_db), "big")
     assert (big["n_dead_tup"], big["n_live_tup"]) == (2100, 27900)
     assert (big["vacuum_status"], big["analyze_status"]) == ("ok", "ok")
@@ -1195,7 +1195,7 @@ def test_rows_that_were_counted_twice_are_unknown(every_db: str) -> None:
         vacuum analyze nightly;
         """,
     )
-    flush(every_db)
+    reported(every_db)
     nightly = one(table_stats(every_db), "nightly")
     assert (nightly["n_dead_tup"], nightly["dead_ratio"]) == (None, None)
     assert nightly["vacuum_status"] == "unknown"
@@ -1209,7 +1209,7 @@ def test_our_own_version_table_is_not_reported(db: str) -> None:
     install.upgrade(db, "public")
     for _ in range(3):
         run(db, f"update public.{install.VERSION_TABLE} set version_num = version_num")
-    flush(db)
+    reported(db)
     assert table_stats(db) == []
     assert index_stats(db) == {}
 
@@ -1232,7 +1232,7 @@ def test_what_a_foreign_key_needs_is_told(every_db: str) -> None:
         "create table later (a int)",
         "analyze later",
     )
-    flush(every_db)
+    reported(every_db)
     with connect(every_db) as c:
         c.execute("set pgwatch_wed.unused_window = '1 milliseconds'")
         query = "select indexrelname::text, usage_status, reason, status from index_usage_stats"
@@ -1334,13 +1334,6 @@ def since(dsn: str) -> Any:
 def one(found: list[Row], relname: str) -> Row:
     (row,) = [row for row in found if row["relname"] == relname]
     return row
-
-
-def flush(dsn: str) -> None:
-    """Wait until what other sessions counted can be read."""
-    if int(rows(dsn, "show server_version_num")[0][0]) >= 150000:
-        run(dsn, "select pg_stat_force_next_flush()")
-    time.sleep(0.6)
 
 
 def wait_for(done: Callable[[], bool], seconds: float = 20) -> None:

@@ -32,3 +32,18 @@ def ask(dsn: str, query: str) -> Any:
         row = connection.execute(query.encode()).fetchone()
     assert row is not None
     return row[0]
+
+
+_OTHERS = """
+select count(*) from pg_stat_activity
+where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+"""
+
+
+def reported(dsn: str, seconds: float = 2) -> None:
+    """Wait until what ended sessions counted can be read: each reports it before it is gone."""
+    until = time.monotonic() + seconds
+    while ask(dsn, _OTHERS) and time.monotonic() < until:
+        time.sleep(0.05)
+    if int(ask(dsn, "show server_version_num")) < 150000:
+        time.sleep(1)  # the statistics collector takes its time
