@@ -52,6 +52,7 @@ def assert_true(year: Year) -> None:
         lost = {n for n, (told, _) in wrong.items() if told is None}
         assert wrong.keys() == lost <= {day_of("eviction")}, (text, wrong)
     assert list(unexplained(year)) == []
+    assert check.wrong_timeline(year) == []
 
 
 def a_clone_is_not_merged(year: Year, one: place.Wheel) -> None:

@@ -51,6 +51,7 @@ class What(StrEnum):
     GREW = "grew"
     SHRANK = "shrank"
     RESTARTED = "restarted"
+    CRASHED = "crashed"
     PROMOTED = "promoted"
     APPEARED = "appeared"  # a statement that was not seen before
     VANISHED = "vanished"

@@ -96,7 +96,7 @@ def _rows(pairing: Pairing) -> Iterator[Change]:
 
 def _dead_rows(pairing: Pairing, was: int, table: Table, name: Object) -> Iterator[Change]:
     a, b = pairing.old.activity_by_oid.get(was), pairing.new.activity_by_oid.get(table.oid)
-    if a is None or b is None:
+    if a is None or b is None or pairing.is_counted_anew or COUNTERS["table_activity"].fell(a, b):
         return
     least = max(MIN_ROWS, MIN_SHARE * max(table.rows, b.n_live_tup))
     if abs(b.n_dead_tup - a.n_dead_tup) >= least:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pgwatch_wed.errors import DeltaError
@@ -34,6 +35,18 @@ class Pairing:
     def is_same_server(self) -> bool:
         """Whether query IDs, and the oids of everything, mean the same in both."""
         return self.bond in (Bond.SAME, Bond.RESTARTED)
+
+    @property
+    def crashed(self) -> datetime | None:
+        """When a crash in between reset all counters; None if there was none."""
+        if not self.is_same_server or self.new.now <= self.old.now:
+            return None
+        return lineage(self.old, self.new).crashed
+
+    @property
+    def is_counted_anew(self) -> bool:
+        """Whether all counters began anew in between, so that what they show is no change."""
+        return self.bond is Bond.UPGRADED or self.crashed is not None
 
     def has(self, *facts: str) -> bool:
         """Tell whether facts were read in both snapshots."""

@@ -26,13 +26,22 @@ def _server(pairing: Pairing) -> Iterator[Change]:
     server = Object("server", "PostgreSQL")
     if old.version != new.version:
         yield Change(ChangeKind.VERSION, What.ALTERED, server, old.version, new.version)
-    if pairing.bond is Bond.RESTARTED:
+    if pairing.crashed is not None:
+        how = _CRASHES[pairing.bond is Bond.RESTARTED]
+        yield Change(ChangeKind.RESTART, What.CRASHED, server, None, how, at=pairing.crashed)
+    elif pairing.bond is Bond.RESTARTED:
         when = max(old.started_at, new.started_at)
         times = (old.started_at.isoformat(), new.started_at.isoformat())
         yield Change(ChangeKind.RESTART, What.RESTARTED, server, *times, at=when)
     if pairing.bond is not None and old.is_in_recovery != new.is_in_recovery:
         what = What.PROMOTED if old.is_in_recovery else What.ALTERED
         yield Change(ChangeKind.RECOVERY, what, server, old.node, new.node)
+
+
+_CRASHES = {
+    True: "was restarted after a crash or an immediate stop",
+    False: "ended all sessions since one of them had crashed",
+}
 
 
 # --- settings -------------------------------------------------------------------------------------

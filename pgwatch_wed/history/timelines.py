@@ -209,6 +209,8 @@ def told(change: Change) -> str:
             return f"{name} {change.what.value}{extra}"
         case What.RESTARTED:
             return "the server was restarted"
+        case What.CRASHED:
+            return f"the server {after}; its counters began anew"
     return f"{name}{aspect} {change.what.value}"
 
 
@@ -220,8 +222,8 @@ def _verb(change: Change) -> str:
 
 
 def _value(change: Change, value: str | int | float | None) -> str:
-    if value is None:
-        return "none"
+    if value is None or value == "":
+        return "none" if value is None else "empty"
     if isinstance(value, int | float) and change.kind is ChangeKind.SIZE:
         return units.size(value)
     return f"{value:,}" if isinstance(value, int | float) else str(value)

@@ -1,13 +1,19 @@
 """What the history must hold, held against the script."""
 
+import json
+import math
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from click.testing import CliRunner
 
+from pgwatch_wed.cli import cli
 from pgwatch_wed.history import series
 from pgwatch_wed.history.series import Interval, KnownStatement, StatementInterval
 from pgwatch_wed.sqltext.statement_link import linkable
 from tests.year.drive import BEGINS, Year
+from tests.year.script import day_of
 
 
 def database_of(connection: sa.Connection, year: Year) -> int:
@@ -44,3 +50,43 @@ def wrong_calls(year: Year, text: str) -> dict[int, tuple[int | None, int]]:
     truth = {n: calls[text] for n, calls in year.ledger.calls.items() if n > 0}
     told = {n: found[n].calls if n in found else None for n in truth}
     return {n: (told[n], truth[n]) for n in truth if told[n] != truth[n]}
+
+
+TOLD: Mapping[str, tuple[str, str]] = {
+    "clean restart": ("restart", "the server was restarted"),
+    "crash of one backend": ("restart", "ended all sessions since one of them had crashed"),
+    "immediate stop": ("restart", "after a crash or an immediate stop"),
+    "deploy": ("index", "public.orders_customer dropped"),
+    "useless index": ("index", "public.orders_note created"),
+    "good index": ("index", "public.orders_by_customer created"),
+    "upgrade": ("version", "PostgreSQL changed: 15"),
+}
+"""What the timeline of a table must tell of an event: its kind, and a part of the text."""
+
+
+def wrong_timeline(year: Year) -> list[str]:
+    """Return what the timeline of a table tells that did not happen, and what it does not tell."""
+    found = CliRunner().invoke(
+        cli, ["why", "orders", "--history", year.url, "--format", "json"], catch_exceptions=False
+    )
+    events = json.loads(found.stdout)["events"]
+    kinds = {kind for kind, _ in TOLD.values()}
+    told = {(_day(e["at"]), e["kind"]): str(e["text"]) for e in events if e["kind"] in kinds}
+    true = {
+        (day_of(name), kind): text
+        for name, (kind, text) in TOLD.items()
+        if day_of(name) <= year.last and (name != "upgrade" or year.has_two_majors)
+    }
+    if year.has_two_majors and year.last >= day_of("upgrade"):
+        # a new server was started
+        told.pop((day_of("upgrade"), "restart"), None)
+    return [
+        f"day {key[0]}: {told.get(key, 'nothing')}, but true is: {true.get(key, 'nothing')}"
+        for key in sorted(told.keys() | true.keys())
+        if true.get(key, "nothing") not in told.get(key, "")
+    ]
+
+
+def _day(at: str) -> int:
+    """Return the day whose run was the first to see what happened at a time."""
+    return math.ceil((datetime.fromisoformat(at) - BEGINS) / timedelta(days=1))

@@ -8,13 +8,15 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Report
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.history import recall, runs
 from pgwatch_wed.history.store import Store, open_store
 from pgwatch_wed.render import json_v1
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql
 from tests.year.place import Place
-from tests.year.script import EVENTS, LAST_DAY, SCHEMA, Ledger
+from tests.year.script import ADVISED, EVENTS, LAST_DAY, SCHEMA, Ledger
 from tests.year.stretch import Calendar, day, stretched
 
 BEGINS = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)  # a Monday
@@ -48,7 +50,7 @@ class Year:
             EVENTS[number][1](self.place)
         self.last = number
         self.ledger.work(self.place, number)
-        snapshot = collect(self.place.dsn)
+        snapshot = advised(self.place) if number == ADVISED else collect(self.place.dsn)
         self.calendar.add(snapshot.now, day(BEGINS, number))
         self.keep(number, snapshot)
 
@@ -65,6 +67,12 @@ class Year:
         with self.store.writing() as connection:
             runs.conclude(connection, run, report, json_v1.render(report, known), known)
         self.reports[number] = report
+
+
+def advised(place: Place) -> Snapshot:
+    """Read with the index advisor."""
+    (found,) = gather(place.dsn, Wanted(), lambda *_: None)
+    return found
 
 
 def played(place: Place, folder: Path, last: int = LAST_DAY) -> Year:

@@ -101,6 +101,9 @@ EVENTS: Mapping[int, tuple[str, Action]] = {
 EVENTS_ALONE = 11
 """On this day, everything that happens to counters has happened, but for the upgrade."""
 
+ADVISED = 31
+"""On this day the index advisor runs: the one that the deploy dropped is missing."""
+
 LAST_DAY = 50
 
 
