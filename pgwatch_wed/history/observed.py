@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import series
+from pgwatch_wed.history.dropped_indexes import last_drop
 from pgwatch_wed.history.effects import ChangeTimes, Doings, ObservedWork, Work
 from pgwatch_wed.history.series import KnownStatement, StatementInterval
 from pgwatch_wed.sqltext import text as statement_text
@@ -45,6 +46,9 @@ def around(
 ) -> Seen:
     """Return what all statements did around a change, by what they have to do with it."""
     since = absent_at - _PAST
+    dropped = last_drop(connection, database_id, scope.tables, since, absent_at)
+    if dropped is not None:
+        since = dropped + timedelta(microseconds=1)  # without the interval in which it was dropped
     spans = series.intervals_of(connection, database_id, since, snapshot.now)
     known_spans = [s for s in spans if not s.reason]
     number = {s.ended_at: n for n, s in enumerate(known_spans)}

@@ -87,6 +87,14 @@ def wrong_timeline(year: Year) -> list[str]:
     ]
 
 
+def outcomes(year: Year, rule: str) -> list[tuple[str, str | None]]:
+    """Return whether advice of a rule was applied, and what it did."""
+    query = sa.text("select state, outcome from advice where rule = :rule")
+    with year.store.reading() as connection:
+        rows = connection.execute(query, {"rule": rule}).all()
+    return [(str(row.state), row.outcome) for row in rows]
+
+
 def _day(at: str) -> int:
     """Return the day whose run was the first to see what happened at a time."""
     return math.ceil((datetime.fromisoformat(at) - BEGINS) / timedelta(days=1))

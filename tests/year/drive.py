@@ -8,8 +8,8 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Report
-from pgwatch_wed.gather.run import gather
-from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.gather.enrichment import enrich
+from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.history import recall, runs
 from pgwatch_wed.history.store import Store, open_store
 from pgwatch_wed.render import json_v1
@@ -50,13 +50,14 @@ class Year:
             EVENTS[number][1](self.place)
         self.last = number
         self.ledger.work(self.place, number)
-        snapshot = advised(self.place) if number == ADVISED else collect(self.place.dsn)
+        snapshot = collect(self.place.dsn)
         self.calendar.add(snapshot.now, day(BEGINS, number))
         self.keep(number, snapshot)
 
     def keep(self, number: int, snapshot: Snapshot) -> None:
         """Store a run as the command line does, and what it concludes."""
-        found = (stretched(snapshot, self.calendar),)
+        seen = stretched(snapshot, self.calendar)
+        found = (advised(self.place, seen) if number == ADVISED else seen,)
         with self.store.writing() as connection:
             run, is_new = runs.add(connection, runs.NewRun(found))
         assert is_new
@@ -69,10 +70,9 @@ class Year:
         self.reports[number] = report
 
 
-def advised(place: Place) -> Snapshot:
-    """Read with the index advisor."""
-    (found,) = gather(place.dsn, Wanted(), lambda *_: None)
-    return found
+def advised(place: Place, snapshot: Snapshot) -> Snapshot:
+    """Ask the index advisor, which reckons with the stretched time, too."""
+    return enrich(place.dsn, snapshot, Wanted(), Budget(120), lambda *_: None)
 
 
 def played(place: Place, folder: Path, last: int = LAST_DAY) -> Year:

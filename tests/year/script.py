@@ -93,7 +93,7 @@ EVENTS: Mapping[int, tuple[str, Action]] = {
     ),
     28: ("deploy", sql("drop index orders_customer")),
     33: ("useless index", sql("create index orders_note on orders (note)")),
-    34: ("good index", sql("create index orders_by_customer on orders (customer)")),
+    36: ("good index", sql("create index orders_by_customer on orders (customer)")),
     40: ("harmful index", sql("create index accounts_balance on accounts (balance)")),
     44: ("purge", sql("delete from orders where id > 22000", "vacuum analyze orders")),
     46: ("upgrade", lambda place: place.upgrade()),
