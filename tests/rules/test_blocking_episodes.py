@@ -66,7 +66,7 @@ def test_an_idle_transaction_is_to_blame_for_the_whole_chain(crowd: Crowd) -> No
     assert finding.object.name.endswith("(forgetful)")
     assert finding.evidence["most_blocked_sessions"] == 2
     assert finding.severity is Severity.WARNING
-    assert "For 100% of that time, the blocker was idle in transaction" in finding.detail
+    assert "The blocker was idle in transaction for 100% of the blocked time" in finding.detail
     assert "a row of public.t" in finding.detail
     assert finding.remedy == (), "a timeout of a minute does not end what is idle for a second"
     (finding,) = findings(snapshot, idle_seconds=1)

@@ -177,16 +177,16 @@ def _detail(snapshot: Snapshot, episodes: Sequence[LockEpisode], covered: float)
     parts = [f"In {sampled} of samples, up to {most} waited at a time, and one for {lasted}."]
     if idle := _blocked(filter(_is_idle, episodes)):
         parts.append(
-            f"For {units.share(idle / total)} of that time, the blocker was idle in transaction."
+            f"The blocker was idle in transaction for {units.share(idle / total)} of the blocked time."
         )
     if queued := _blocked(filter(_is_queued, episodes)):
         modes = {locks.lock_name(e.queued_mode) for e in episodes if e.queued_mode}
         parts.append(
-            f"{units.share(queued / total)} of it was spent behind a session that waits itself, for "
+            f"{units.share(queued / total)} of the blocked time was spent behind a session that waits itself, for "
             f"{' or '.join(sorted(modes))}."
         )
     (what, mode), seconds = _by_lock(episodes)[0]
-    parts.append(f"{units.share(seconds / total)} of it was for {mode} on {what}.")
+    parts.append(f"{units.share(seconds / total)} of the blocked time was for {mode} on {what}.")
     by_query = _by_query(episodes)
     if by_query and (text := _texts(snapshot).get(by_query[0][0])):
         last = "last statement" if idle > total / 2 else "statement"
