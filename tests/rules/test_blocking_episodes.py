@@ -1,5 +1,6 @@
 """lock-blocking-episodes: it takes several sessions and some time, so no scenario file can hold them."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,12 +117,25 @@ def test_advisory_locks_are_waited_for_on_purpose(crowd: Crowd) -> None:
 
 def test_what_is_soon_over_is_no_finding_and_no_proof_either(crowd: Crowd) -> None:
     """A deadlock, which PostgreSQL resolves, and a short wait."""
-    with sampled(crowd.dsn, crowd, until=2.5) as taken:
-        for one, other in (("1", "2"), ("2", "1")):
-            crowd.waits(
-                f"do $$ begin update t set n = 1 where id = {one}; perform pg_sleep(0.3);"
-                f" update t set n = 2 where id = {other}; end $$"
-            )
+    first, second = (psycopg.connect(crowd.dsn, application_name=name) for name in ("a", "b"))
+    crowd.stuck += [first, second]
+    first.execute("update t set n = 1 where id = 1")
+    second.execute("update t set n = 1 where id = 2")
+
+    def cross(connection: psycopg.Connection[tuple[object, ...]], row: int) -> None:
+        try:
+            connection.execute("update t set n = 2 where id = %s", [row])
+        except psycopg.errors.DeadlockDetected:
+            connection.rollback()
+
+    crowd.threads += [
+        threading.Thread(target=cross, args=each, daemon=True) for each in ((first, 2), (second, 1))
+    ]
+    with sampled(crowd.dsn, crowd, until=0.5) as taken:
+        for thread in crowd.threads:
+            thread.start()
+        for thread in crowd.threads:
+            thread.join(20)
     (snapshot,) = taken
     assert snapshot.lock_episodes, "it was seen"
     assert verdict(snapshot, min_blocked="10 s")[0] is Verdict.CLEAR
