@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 
 from pgwatch_wed.embedded import server as embedded
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.history import retention, runs, series, store
+from pgwatch_wed.history.schema import blobs, collections
 from pgwatch_wed.target.collect import collect
 from tests.bench.scale import generate
 from tests.bench.scale.__main__ import SETTINGS
 
 _STATEMENTS = 5_000
 _USED = 0.6
-"""The share of tables and statements that are used between the two runs."""
+"""The share of statements that are called between the two runs; each reads a table of its own."""
 
 
 def main(tables: int) -> None:
@@ -39,14 +41,16 @@ def main(tables: int) -> None:
 
 def _two_runs(dsn: str, tables: int) -> tuple[Snapshot, Snapshot]:
     generate.tables(dsn, 1, tables)
-    generate.statements(dsn, _STATEMENTS, long=0)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("create extension if not exists pg_stat_statements")
+        connection.execute("select pg_stat_statements_reset()")
+    generate.statements(dsn, _STATEMENTS, long=0, spread=_STATEMENTS)
     first = collect(dsn)
+    used = random.Random(1).sample(range(_STATEMENTS), round(_USED * _STATEMENTS))
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
-        names = connection.execute(
-            "select format('%I.%I', schemaname, relname) from pg_stat_user_tables order by relid"
-        ).fetchall()
-        for (name,) in random.Random(1).sample(names, round(_USED * len(names))):
-            connection.execute(f"select count(*) from {name}".encode())
+        for number in used:
+            text = generate.statement(number, is_long=False, spread=_STATEMENTS)
+            connection.execute(text.encode())
     time.sleep(1)
     return first, collect(dsn)
 
@@ -65,6 +69,25 @@ def _large(path: Path, *taken: Snapshot) -> None:
             f"{time.process_time() - begun:.1f} s of the processor"
         )
         size = grown
+    with history.reading() as connection:
+        _print_parts(connection)
+
+
+def _print_parts(connection: sa.Connection) -> None:
+    """Print what the second run added to the facts."""
+    first, second = (
+        sa.select(collections.c.hash).where(collections.c.snapshot_id == number)
+        for number in (1, 2)
+    )
+    size = sa.func.length(blobs.c.data)
+    query = (
+        sa.select(collections.c.name, size)
+        .join(blobs, blobs.c.hash == collections.c.hash)
+        .where(collections.c.hash.in_(second), collections.c.hash.not_in(first))
+        .order_by(size.desc())
+    )
+    for name, length in connection.execute(query).all()[:6]:
+        print(f"  {name}: {length / 1000:,.0f} kB")
 
 
 def _year(path: Path, example: Snapshot, count: int = 1_000) -> None:
@@ -75,9 +98,7 @@ def _year(path: Path, example: Snapshot, count: int = 1_000) -> None:
     nothing: dict[str, Any] = dict.fromkeys(_LARGE, ())
     small = replace(example, **nothing)
     for number in range(count):
-        counted = tuple(
-            replace(s, calls=s.calls * (number + 1), stats_since=begins) for s in chosen
-        )
+        counted = tuple(_times(s, number + 1, begins) for s in chosen)
         moment = begins + number * timedelta(days=365) / count
         server = replace(small.server, taken_at=moment, started_at=begins)
         with history.writing() as connection:
@@ -89,6 +110,12 @@ def _year(path: Path, example: Snapshot, count: int = 1_000) -> None:
             points = series.of_statement(connection, 7)
         times.append((time.perf_counter() - begun) * 1000)
     print(f"a year of one query: {len(points):,} points in {statistics.median(times):.0f} ms")
+
+
+def _times(statement: Statement, factor: int, since: datetime) -> Statement:
+    total = statement.total_exec_ms * factor
+    calls, rows = statement.calls * factor, statement.rows * factor
+    return replace(statement, calls=calls, rows=rows, total_exec_ms=total, stats_since=since)
 
 
 _LARGE = (

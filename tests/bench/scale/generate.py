@@ -69,7 +69,7 @@ def statements(dsn: str, count: int, long: int = 200, spread: int = 500) -> None
         connection.execute("create extension if not exists pg_stat_statements")
         before = _entries(connection)
         for i in range(count):
-            text = _statement(i, i < long, spread)
+            text = statement(i, i < long, spread)
             calls = 1 if i < long else 1 + 200 // (1 + i // 20)  # a few are called often
             connection.execute(";".join([text] * calls).encode())
         made = _entries(connection) - before
@@ -80,7 +80,8 @@ def statements(dsn: str, count: int, long: int = 200, spread: int = 500) -> None
             )
 
 
-def _statement(i: int, is_long: bool, spread: int) -> str:
+def statement(i: int, is_long: bool, spread: int) -> str:
+    """Return the text of a statement."""
     shape, place = divmod(i, spread)
     condition, columns = divmod(shape, 2 ** len(_COLUMNS) - 1)
     if condition >= len(_CONDITIONS):
