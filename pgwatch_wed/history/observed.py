@@ -15,6 +15,9 @@ from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.reading import QualifiedName, Reading, query
 
 _PAST = timedelta(days=120)
+# Where runs are frequent, more than this would only take time.
+_MOST_BEFORE = 150
+_MOST_AFTER = 120
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 
@@ -50,12 +53,16 @@ def around(
     if dropped is not None:
         since = dropped + timedelta(microseconds=1)  # without the interval in which it was dropped
     spans = series.intervals_of(connection, database_id, since, snapshot.now)
-    known_spans = [s for s in spans if not s.reason]
+    told = [s for s in spans if not s.reason]
+    before = [s for s in told if s.ended_at <= absent_at][-_MOST_BEFORE:]
+    known_spans = [*before, *[s for s in told if s.ended_at > absent_at][:_MOST_AFTER]]
+    since = known_spans[0].ended_at if known_spans else snapshot.now
+    until = known_spans[-1].ended_at if known_spans else snapshot.now
     number = {s.ended_at: n for n, s in enumerate(known_spans)}
     works = {
         statement: _doings(rows, number)
         for statement, rows in series.of_all_statements(
-            connection, database_id, since, snapshot.now
+            connection, database_id, since, until
         ).items()
     }
     known = {s.id: s for s in series.known_statements(connection, database_id) if s.id in works}
