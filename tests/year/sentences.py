@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from pgwatch_wed.findings import Finding
+from pgwatch_wed.findings import Finding, Grade
 from pgwatch_wed.sqltext.statement_link import linkable
 from tests.year.drive import Year
-from tests.year.script import DAILY, GROW, UPDATE, day_of
+from tests.year.script import BY_CUSTOMER, DAILY, GROW, UPDATE, day_of
 
 Check = Callable[[Year, int, Finding], bool]
 
@@ -70,6 +70,15 @@ def is_missing(_year: Year, day: int, found: Finding) -> bool:
     return is_it and day_of("deploy") <= day < day_of("good index")
 
 
+def is_slower(_year: Year, day: int, found: Finding) -> bool:
+    """Tell whether a statement is slower by the script's doing; time alone may be the machine's."""
+    if found.grade is Grade.C or "query" not in found.evidence:
+        return True
+    text = TEXTS.get(linkable(str(found.evidence["query"])))
+    since_day = {BY_CUSTOMER: day_of("deploy"), UPDATE: day_of("harmful index")}
+    return text in since_day and day >= since_day[text]
+
+
 def always(_year: Year, _day: int, _found: Finding) -> bool:
     """What this kind says is measured by the server alone, or is so on each day."""
     return True
@@ -93,6 +102,7 @@ ALLOWED: Mapping[str, Check] = {
     "query-unstable": is_counted,
     "analyze-stale": is_changed,
     "index-unused": is_unused,
+    "query-regression": is_slower,
     "index-missing": is_missing,
 }
 
