@@ -33,6 +33,7 @@ from tests import nulls, servers
 from tests.advice_rows import RECORD, followed
 from tests.formats import TEXTUAL
 from tests.psql import psql
+from tests.shift_rows import level_shifts, statement_shift
 from tests.standby import catch_up, standby_of
 from tests.zoo import SCRIPT, in_motion
 from tools import example
@@ -83,7 +84,12 @@ def with_history(snapshot: Snapshot) -> Snapshot:
     own = followed(oids=(snapshot.indexes[0].oid,))
     asked = tuple(HistoryCoverage(fact, 5, snapshot.now) for fact in sorted(FROM_HISTORY))
     return replace(
-        snapshot, followed_advice=(own,), advice_record=(RECORD,), history_coverage=asked
+        snapshot,
+        followed_advice=(own,),
+        advice_record=(RECORD,),
+        statement_shifts=(statement_shift(snapshot.statements[0].query_id),),
+        level_shifts=level_shifts(snapshot),
+        history_coverage=asked,
     )
 
 

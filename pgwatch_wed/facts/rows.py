@@ -1367,6 +1367,81 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftCause:
+    """Something that differs since a statement became slower, and that it may depend on.
+
+    ``ddl`` creates an index that is gone. ``at`` is when it happened, if that is known.
+    """
+
+    kind: str
+    what: str
+    name: str
+    schema: str | None = None
+    table: str | None = None
+    aspect: str = ""
+    before: str | None = None
+    after: str | None = None
+    ddl: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementShift:
+    """A statement in the latest intervals, compared with its intervals before; only those with enough load.
+
+    ``outcome`` says what it is, if ``is_regressed`` is false. ``ratio`` is that of its time per call, less what the
+    whole server did, which is ``server_ratio``; None if that cannot be told. ``base_intervals`` and
+    ``current_intervals`` are those with enough calls. ``extra_ms`` is what it took more in the current ones.
+    """
+
+    query_id: int
+    outcome: str
+    is_regressed: bool
+    grade: str
+    ratio: float
+    p_value: float
+    ms_before: float
+    ms_after: float
+    extra_ms: float
+    load_share: float
+    base_intervals: int
+    current_intervals: int
+    base_calls: float
+    current_calls: float
+    blocks_ratio: float | None
+    rows_ratio: float | None
+    temp_before: float
+    temp_after: float
+    is_new_plan: bool
+    server_ratio: float | None
+    is_server_slower: bool
+    base_begins: datetime
+    current_begins: datetime
+    current_ends: datetime
+    causes: tuple[ShiftCause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LevelShift:
+    """An amount that rose: of a table, or of the server if ``oid`` is 0; ``kind`` says of what.
+
+    ``before`` and ``after`` are rates per day, or numbers.
+    """
+
+    kind: str
+    oid: int
+    ratio: float
+    p_value: float
+    before: float
+    after: float
+    base_intervals: int
+    current_intervals: int
+    base_begins: datetime
+    current_begins: datetime
+    current_ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class QueryCost:
     """What one of our own queries cost the server."""
 

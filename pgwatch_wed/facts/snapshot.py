@@ -39,6 +39,7 @@ from pgwatch_wed.facts.rows import (
     IndexUsage,
     IoCounters,
     LargeObjects,
+    LevelShift,
     LockEpisode,
     LockTable,
     LockWait,
@@ -65,6 +66,7 @@ from pgwatch_wed.facts.rows import (
     Slru,
     Statement,
     StatementPlan,
+    StatementShift,
     StatementsInfo,
     Subscription,
     Subtransactions,
@@ -79,7 +81,9 @@ from pgwatch_wed.units import setting_factor
 SNAPSHOT_FORMAT = 2
 
 
-FROM_HISTORY: frozenset[str] = frozenset({"advice_record", "followed_advice", "forecasts"})
+FROM_HISTORY: frozenset[str] = frozenset(
+    {"advice_record", "followed_advice", "forecasts", "level_shifts", "statement_shifts"}
+)
 """Facts that only earlier runs can tell. If ``history_coverage`` does not name one, nobody has asked."""
 
 
@@ -190,6 +194,8 @@ class Snapshot:
     collation_versions: tuple[CollationVersion, ...] = ()
     exact_bloat: tuple[ExactBloat, ...] = ()
     statement_plans: tuple[StatementPlan, ...] = ()
+    statement_shifts: tuple[StatementShift, ...] = ()
+    level_shifts: tuple[LevelShift, ...] = ()
     missing_indexes: tuple[MissingIndex, ...] = ()
     index_drop_trials: tuple[IndexDropTrial, ...] = ()
     nodes: tuple[NodeIndexUsage, ...] = ()

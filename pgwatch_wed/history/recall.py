@@ -10,7 +10,15 @@ from pgwatch_wed.errors import HistoryError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.facts.rows import HistoryCoverage
 from pgwatch_wed.facts.snapshot import FROM_HISTORY
-from pgwatch_wed.history import advice_facts, capacity, identity, snapshots, track_record
+from pgwatch_wed.history import (
+    advice_facts,
+    capacity,
+    identity,
+    risen_levels,
+    snapshots,
+    statement_shifts,
+    track_record,
+)
 
 HistoryRoom = Callable[[sa.Connection, Snapshot], tuple[Any, ...] | Missing]
 """Returns the rows of a fact for a snapshot that has been stored, or why they cannot be told."""
@@ -19,6 +27,8 @@ ROOMS: Mapping[str, HistoryRoom] = {
     "advice_record": track_record.facts_of,
     "followed_advice": advice_facts.facts_of,
     "forecasts": capacity.facts_of,
+    "level_shifts": risen_levels.facts_of,
+    "statement_shifts": statement_shifts.facts_of,
 }
 """Who knows which fact."""
 

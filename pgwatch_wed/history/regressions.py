@@ -1,0 +1,365 @@
+"""Which series rose, and whether that is more than they do anyway: statistics over intervals.
+
+The unit of proof is the interval: calls within one are not independent of each other. What a series does by itself,
+with its drift, rhythm and bursts, is measured by comparing parts of the base, as long as the current part, with the rest
+of it. docs/regressions.md says how often the rule is right.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from statistics import median
+
+from pgwatch_wed.history.hours import comparable
+from pgwatch_wed.history.robust import MeasuredShift, TwoSamples, discoveries
+
+SeriesKey = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a statement did between two readings; ``deviation_ms`` is that of its calls.
+
+    ``is_cold``: the server, or the entry, began within it.
+    """
+
+    begins: datetime
+    ends: datetime
+    calls: float
+    exec_ms: float
+    rows: float | None = None
+    blocks: float | None = None
+    temp_blocks: float | None = None
+    wal_bytes: float | None = None
+    deviation_ms: float | None = None
+    plan: str | None = None
+    is_cold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is worth a report, and how much proof it takes."""
+
+    min_calls: float = 30
+    min_base: int = 8
+    min_current: int = 3
+    min_ratio: float = 1.25
+    min_ms_per_day: float = 10_000
+    min_load_share: float = 0.01
+    false_alarms: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The intervals of one statement, in order of time."""
+
+    base: tuple[Observed, ...]
+    current: tuple[Observed, ...]
+
+
+class Judged(StrEnum):
+    """What was found out about a series."""
+
+    REGRESSED = "regressed"
+    STEADY = "steady"
+    SMALL = "small"
+    GROWN = "grown"
+    MIXED = "mixed"
+    COLD = "cold"
+    SERVER = "server"
+    BEFORE = "before"
+    TOO_LITTLE = "too little"
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A statement before and after; ``ratio`` is that of its time per call, less what the whole server did."""
+
+    key: SeriesKey
+    outcome: Judged
+    grade: str = "C"
+    ratio: float = 1.0
+    p_value: float = 1.0
+    ms_before: float = 0.0
+    ms_after: float = 0.0
+    extra_ms_per_day: float = 0.0
+    load_share: float = 0.0
+    base_units: int = 0
+    current_units: int = 0
+    base_calls: float = 0.0
+    current_calls: float = 0.0
+    blocks_ratio: float | None = None
+    rows_ratio: float | None = None
+    is_new_plan: bool = False
+    temp_before: float = 0.0
+    temp_after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All statements, and by how much the whole server became slower; None if that cannot be told."""
+
+    shifts: tuple[Shift, ...]
+    server_ratio: float | None
+    is_server_slower: bool = False
+
+
+SLOWDOWN_DOUBT = 0.3
+"""How differently statements may respond to a slow-down of the server, relative to it."""
+IN_STEP = 2.0
+"""Time and rows per call grow in step if the time per row changed by less."""
+MIN_WITNESSES = 8
+"""With fewer statements, nothing is known about the server as a whole."""
+WITNESS_P = 0.05
+"""How much less surprising the time may be if blocks per call rose as well."""
+
+
+def judge(series: Mapping[SeriesKey, Sides], limits: Proof) -> Judgement:
+    """Judge all statements of one database: together, since they share the server and the risk of a false alarm."""
+    common = _Common.of(series)
+    load = sum(i.exec_ms for s in series.values() for i in s.current)
+    cases = {key: _Case.of(key, s, common, load, limits) for key, s in series.items()}
+    tested = {key: case for key, case in cases.items() if case.time is not None}
+    usual = median([c.time.own for c in tested.values() if c.time is not None]) if tested else 0.0
+    p_values = {key: case.p_value(usual, common.doubt) for key, case in tested.items()}
+    held = discoveries(p_values, limits.false_alarms)
+    shifts = tuple(
+        case.shift(p_values.get(key, 1.0), key in held, common.is_slower, limits)
+        for key, case in cases.items()
+    )
+    return Judgement(shifts, common.ratio, common.is_slower)
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What all statements did together, by the beginning of the interval: logarithms of slow-downs."""
+
+    by_interval: Mapping[datetime, float]
+    measured: MeasuredShift | None
+
+    @classmethod
+    def of(cls, series: Mapping[SeriesKey, Sides]) -> "_Common":
+        found: dict[datetime, list[float]] = {}
+        for s in series.values():
+            times = {
+                i.begins: math.log(i.exec_ms / i.calls) for i in (*s.base, *s.current) if _counts(i)
+            }
+            base = [times[i.begins] for i in s.base if i.begins in times]
+            if len(base) >= 3:
+                middle = median(base)
+                for begins, time in times.items():
+                    found.setdefault(begins, []).append(time - middle)
+        common = {begins: median(v) for begins, v in found.items() if len(v) >= MIN_WITNESSES}
+        base_begins = sorted({i.begins for s in series.values() for i in s.base} & common.keys())
+        current_begins = sorted(
+            {i.begins for s in series.values() for i in s.current} & common.keys()
+        )
+        if len(base_begins) < 4 or not current_begins:
+            return cls({}, None)
+        sample = TwoSamples([common[b] for b in base_begins], [common[b] for b in current_begins])
+        return cls(common, MeasuredShift.of(sample))
+
+    @property
+    def doubt(self) -> float:
+        return SLOWDOWN_DOUBT * abs(self.measured.shift) if self.measured else 0.0
+
+    @property
+    def ratio(self) -> float | None:
+        return math.exp(self.measured.shift) if self.measured else None
+
+    @property
+    def is_slower(self) -> bool:
+        m = self.measured
+        return (
+            m is not None
+            and m.shift > math.log(1.3)
+            and m.is_unseen
+            and m.p_value(m.own, 0.0) < 0.01
+        )
+
+
+def _counts(interval: Observed) -> bool:
+    return not interval.is_cold and interval.calls >= 5 and interval.exec_ms > 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One statement, measured; ``time`` is None if it is not tested, and ``outcome`` says why."""
+
+    key: SeriesKey
+    series: Sides
+    share: float
+    outcome: Judged
+    sample: TwoSamples | None = None
+    time: MeasuredShift | None = None
+    raw_shift: float = 0.0
+    blocks: MeasuredShift | None = None
+    rows_shift: float | None = None
+
+    @classmethod
+    def of(
+        cls, key: SeriesKey, series: Sides, common: _Common, load: float, limits: Proof
+    ) -> "_Case":
+        spent = sum(i.exec_ms for i in series.current)
+        share = spent / load if load > 0 else 0.0
+        after = _warm(series.current)
+        warm = Sides(comparable(_warm(series.base), after), after)
+        if spent / _days(series.current) < limits.min_ms_per_day or share < limits.min_load_share:
+            return cls(key, warm, share, Judged.SMALL)
+        if not warm.current and series.current:
+            return cls(key, warm, share, Judged.COLD)
+        sample = _sample(warm, "exec_ms", common.by_interval, limits)
+        if sample is None:
+            return cls(key, warm, share, Judged.TOO_LITTLE)
+        raw = _sample(warm, "exec_ms", {}, limits)
+        blocks = _sample(warm, "blocks", {}, limits)
+        rows = _sample(warm, "rows", {}, limits)
+        return cls(
+            key,
+            warm,
+            share,
+            Judged.STEADY,
+            sample,
+            MeasuredShift.of(sample),
+            raw.shift if raw else 0.0,
+            MeasuredShift.of(blocks) if blocks else None,
+            rows.shift if rows else None,
+        )
+
+    def p_value(self, usual: float, doubt: float) -> float:
+        """Return how probable it is by chance, less if another measure says the same."""
+        assert self.time is not None
+        p = self.time.p_value(usual, doubt)
+        return p * WITNESS_P if self.blocks_rose else p
+
+    @property
+    def blocks_rose(self) -> bool:
+        """Tell whether blocks per call rose, too, more than they do anyway."""
+        b = self.blocks
+        return (
+            b is not None
+            and b.shift > math.log(1.2)
+            and b.is_unseen
+            and b.p_value(b.own, 0.0) < 0.01
+        )
+
+    @property
+    def is_new_plan(self) -> bool:
+        """Tell whether the generic plan is one that the base never had."""
+        before = {i.plan for i in self.series.base} - {None}
+        after = {i.plan for i in self.series.current} - {None}
+        return bool(before and after) and not before & after
+
+    @property
+    def is_growth(self) -> bool:
+        """Tell whether it returns or changes more rows per call, in step with the time."""
+        if self.time is None or self.rows_shift is None:
+            return False
+        rest = self.time.shift - self.rows_shift
+        return rest < self.time.shift / 2 and rest < max(math.log(IN_STEP), 3 * self.time.own)
+
+    @property
+    def is_mix(self) -> bool:
+        """Tell whether there may only be more of the slow calls: they vary much, and less than their mean rose."""
+        before, after = _variation(self.series.base), _variation(self.series.current)
+        return before is not None and after is not None and before >= 1 and after < 0.8 * before
+
+    def shift(self, p_value: float, is_held: bool, is_server_slower: bool, limits: Proof) -> Shift:
+        """Return the verdict."""
+        before, after = self.series.base, self.series.current
+        ratio = math.exp(self.time.shift) if self.time else 1.0
+        days = _days(after)
+        return Shift(
+            self.key,
+            self._outcome(is_held, is_server_slower, limits),
+            self._grade(),
+            ratio,
+            p_value,
+            _per_call(before),
+            _per_call(after),
+            sum(i.exec_ms for i in after) * (1 - 1 / ratio) / days,
+            self.share,
+            len(self.sample.base) if self.sample else 0,
+            len(self.sample.current) if self.sample else 0,
+            sum(i.calls for i in before),
+            sum(i.calls for i in after),
+            math.exp(self.blocks.shift) if self.blocks else None,
+            math.exp(self.rows_shift) if self.rows_shift is not None else None,
+            self.is_new_plan,
+            _per_call(before, "temp_blocks"),
+            _per_call(after, "temp_blocks"),
+        )
+
+    def _grade(self) -> str:
+        if not self.blocks_rose:
+            return "C"
+        return "A" if self.is_new_plan else "B"
+
+    def _outcome(self, is_held: bool, is_server_slower: bool, limits: Proof) -> Judged:
+        if self.time is None or self.sample is None:
+            return self.outcome
+        least = math.log(limits.min_ratio)
+        if not is_held or self.time.shift < least or not self.sample.is_consistent:
+            return Judged.SERVER if is_server_slower and self.raw_shift >= least else Judged.STEADY
+        if not self.time.is_unseen:
+            return Judged.BEFORE
+        if self.is_growth:
+            return Judged.GROWN
+        if self.is_mix and not self.is_new_plan:
+            return Judged.MIXED
+        return Judged.REGRESSED
+
+
+def _warm(intervals: Iterable[Observed]) -> tuple[Observed, ...]:
+    return tuple(i for i in intervals if not i.is_cold and i.calls > 0)
+
+
+def _days(intervals: Sequence[Observed]) -> float:
+    seconds = sum((i.ends - i.begins).total_seconds() for i in intervals)
+    return max(seconds, 1.0) / 86_400
+
+
+def _per_call(intervals: Sequence[Observed], name: str = "exec_ms") -> float:
+    calls = sum(i.calls for i in intervals)
+    return sum(getattr(i, name) or 0.0 for i in intervals) / calls if calls else 0.0
+
+
+def _variation(intervals: Sequence[Observed]) -> float | None:
+    """Return the deviation of calls relative to their mean, usually."""
+    found = [
+        i.deviation_ms * i.calls / i.exec_ms
+        for i in intervals
+        if i.deviation_ms is not None and i.exec_ms > 0
+    ]
+    return median(found) if found else None
+
+
+def _sample(
+    series: Sides, name: str, common: Mapping[datetime, float], limits: Proof
+) -> TwoSamples | None:
+    least = limits.min_calls / limits.min_current
+    base = _units(series.base, name, common, least)
+    current = _units(series.current, name, common, least)
+    if len(base) < limits.min_base or len(current) < limits.min_current:
+        return None
+    return TwoSamples(base, current)
+
+
+def _units(
+    intervals: Sequence[Observed], name: str, common: Mapping[datetime, float], least: float
+) -> list[float]:
+    """Return logarithms of an amount per call; neighbors with few calls become one unit."""
+    found: list[float] = []
+    amount = calls = 0.0
+    for i in intervals:
+        value = getattr(i, name)
+        if value is None:
+            continue
+        amount += value * math.exp(-common.get(i.begins, 0.0))
+        calls += i.calls
+        if calls >= least and amount > 0:
+            found.append(math.log(amount / calls))
+            amount = calls = 0.0
+    return found

@@ -1,0 +1,97 @@
+"""What changed since statements became slower, as far as they may depend on it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import sqlalchemy as sa
+
+from pgwatch_wed.errors import HistoryError
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.rows import ShiftCause, StatementShift
+from pgwatch_wed.history import snapshots
+from pgwatch_wed.history.changes import Change, ChangeKind, What, changes_of
+from pgwatch_wed.history.periods import Periods
+from pgwatch_wed.postgres import named
+from pgwatch_wed.sqltext import reading
+
+_EVERYWHERE = frozenset((ChangeKind.VERSION, ChangeKind.SETTING, ChangeKind.ROLE_SETTING))
+_OF_TABLES = frozenset(
+    (
+        *(ChangeKind.TABLE, ChangeKind.COLUMN, ChangeKind.INDEX, ChangeKind.CONSTRAINT),
+        *(ChangeKind.STATISTICS, ChangeKind.SIZE, ChangeKind.ROWS, ChangeKind.DEAD_ROWS),
+    )
+)
+_HARMLESS = frozenset((What.SHRANK, What.VACUUMED, What.RENAMED, What.VALID))
+# Settings of other categories do not make a statement slower.
+_CATEGORIES = ("Query Tuning", "Resource Usage", "Client Connection Defaults", "Write-Ahead Log")
+_MOST = 20
+
+TableNames = frozenset[tuple[str | None, str]]
+
+
+def causes_of(
+    connection: sa.Connection,
+    database_id: int,
+    snapshot: Snapshot,
+    found: Periods,
+    regressed: Iterable[StatementShift],
+) -> Mapping[int, tuple[ShiftCause, ...]]:
+    """Return what each statement may depend on and is different from when it was faster."""
+    stored = snapshots.of_database(connection, database_id, until=found.changed_after)
+    if not stored:
+        return {}
+    try:
+        old = snapshots.read(connection, stored[-1])
+    except HistoryError:
+        return {}
+    changes = changes_of(old, snapshot).changes
+    texts = {s.query_id: s.text for s in snapshot.statements}
+    return {
+        shift.query_id: tuple(_causes(old, snapshot, changes, texts.get(shift.query_id)))[:_MOST]
+        for shift in regressed
+    }
+
+
+def _causes(
+    old: Snapshot, new: Snapshot, changes: Iterable[Change], text: str | None
+) -> Iterator[ShiftCause]:
+    tables = _tables(old, text) | _tables(new, text)
+    for change in changes:
+        if change.what not in _HARMLESS and (_is_general(new, change) or _touches(change, tables)):
+            yield _cause(old, change)
+
+
+def _tables(snapshot: Snapshot, text: str | None) -> TableNames:
+    read = reading.query(text)
+    if read is None:
+        return frozenset()
+    found = (named.table(snapshot, r.schema, r.name) for r in read.relations)
+    return frozenset((t.schema, t.name) for t in found if t is not None)
+
+
+def _is_general(snapshot: Snapshot, change: Change) -> bool:
+    if change.kind is not ChangeKind.SETTING:
+        return change.kind in _EVERYWHERE
+    row = next((s for s in snapshot.settings if s.name == change.object.name), None)
+    return row is not None and row.category.startswith(_CATEGORIES)
+
+
+def _touches(change: Change, tables: TableNames) -> bool:
+    table = change.object.table or change.object.name
+    return change.kind in _OF_TABLES and (change.object.schema, table) in tables
+
+
+def _cause(old: Snapshot, change: Change) -> ShiftCause:
+    is_gone = change.kind is ChangeKind.INDEX and change.what is What.DROPPED
+    ddl = next((d.definition for d in old.index_definitions if d.oid == change.oid), None)
+    return ShiftCause(
+        change.kind.value,
+        change.what.value,
+        change.object.name,
+        change.object.schema,
+        change.object.table,
+        change.aspect,
+        None if change.before is None else str(change.before),
+        None if change.after is None else str(change.after),
+        ddl if is_gone else None,
+        change.at,
+    )

@@ -1,0 +1,1 @@
+"""How often query-regression is right: measured on recorded and on simulated workloads."""

@@ -1,0 +1,126 @@
+"""A statement that became slower on a real server: what is reported, why, and what only looks like it."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pgwatch_wed.analyse import judge
+from pgwatch_wed.config import Config
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Finding, RuleVerdict, Verdict
+from pgwatch_wed.history import recall, runs, store
+from pgwatch_wed.history.runs import NewRun
+from pgwatch_wed.rules import all_rules
+from pgwatch_wed.target.collect import collect
+from tests.psql import psql
+
+CALLS = 12
+RISEN = ("wal-volume-risen", "connection-peak-risen", "query-table-load-risen")
+SHOP = """
+create extension if not exists pg_stat_statements;
+create table orders (id int primary key, customer int not null, note text not null);
+insert into orders select g, g % 3000, repeat('n', 50) from generate_series(1, 30000) g;
+create index orders_customer on orders (customer);
+create table logs (id int primary key, note text not null);
+insert into logs select g, repeat('n', 50) from generate_series(1, 5000) g;
+create table jobs (id int, note text);
+vacuum analyze;
+"""
+BY_CUSTOMER = "select note from orders where customer = %s"
+STEADY = [f"select count(note) as n{n} from logs where id > %s" for n in range(1)] + [
+    f"select count(note), {', '.join(['max(id)'] * n)} from logs where id > %s" for n in range(1, 9)
+]
+
+
+class Shop:
+    """A server, its history, and a workload."""
+
+    def __init__(self, dsn: str, history: store.Store) -> None:
+        self.dsn, self.history = dsn, history
+        psql(dsn, SHOP)
+        self.connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
+
+    def interval(self) -> Snapshot:
+        """Work, and keep a run."""
+        for n in range(CALLS):
+            self.connection.execute(BY_CUSTOMER, [n])
+            for text in STEADY:
+                self.connection.execute(text, [n])
+        self.connection.execute("select pg_stat_force_next_flush()")
+        time.sleep(0.05)
+        snapshot = collect(self.dsn)
+        with self.history.writing() as connection:
+            runs.add(connection, NewRun([snapshot]))
+        return snapshot
+
+    def told(
+        self, snapshot: Snapshot, rule_id: str = "query-regression"
+    ) -> tuple[RuleVerdict, tuple[Finding, ...]]:
+        """Evaluate a rule on a snapshot, with its history."""
+        with self.history.reading() as connection:
+            (known,) = recall.recalled(connection, [snapshot])
+        rule = next(r for r in all_rules() if r.id == rule_id)
+        return judge(rule, known, Config())
+
+
+@pytest.fixture
+def shop(db: str, tmp_path: Path) -> Iterator[Shop]:
+    opened = store.open_store(str(tmp_path / "history.sqlite3"))
+    made = Shop(db, opened)
+    yield made
+    made.connection.close()
+    opened.close()
+
+
+def test_without_a_history_nothing_new_is_said(shop: Shop) -> None:
+    rule = next(r for r in all_rules() if r.id == "query-regression")
+    verdict, found = judge(rule, collect(shop.dsn), Config())
+    assert (verdict.verdict, found) == (Verdict.UNKNOWN, ())
+
+
+def test_a_dropped_index_is_the_cause_and_its_creation_the_remedy(shop: Shop) -> None:
+    shop.interval()
+    verdict, _ = shop.told(shop.interval())
+    assert verdict.verdict is Verdict.UNKNOWN, "two runs prove nothing about time"
+    assert "1 intervals between runs are known, and 12 are necessary" in verdict.reason
+    assert "every hour" in verdict.mend
+
+    for _ in range(11):
+        before = shop.interval()
+    verdict, found = shop.told(before)
+    assert (verdict.verdict, found) == (Verdict.CLEAR, ()), "an unchanged workload"
+    for rule_id in RISEN:
+        verdict, found = shop.told(before, rule_id)
+        assert (verdict.verdict, found) == (Verdict.CLEAR, ()), rule_id
+
+    shop.connection.execute("drop index orders_customer")
+    with contextlib.ExitStack() as sessions:
+        for _ in range(20):
+            sessions.enter_context(psycopg.connect(shop.dsn))
+        for _ in range(3):
+            shop.connection.execute(
+                "insert into jobs select g, 'n' from generate_series(1, 30000) g"
+            )
+            after = shop.interval()
+    _, found = shop.told(after)
+    # the most by far; on a busy machine, others may be slower as well
+    finding = found[0]
+    assert finding.evidence["query"] == BY_CUSTOMER.replace("%s", "$1")
+    assert finding.evidence["ratio"] > 3
+    assert finding.evidence["blocks_ratio"] > 3
+    assert finding.evidence["calls_after"] == 3 * CALLS
+    assert finding.grade == "B"
+    assert "index public.orders_customer was dropped" in finding.detail
+    assert "settings" in finding.detail.partition("Ruled out")[2]
+    assert finding.remedy[0].sql.startswith("CREATE INDEX CONCURRENTLY")
+    psql(shop.dsn, finding.remedy[0].sql)
+    assert [i.name for i in collect(shop.dsn).indexes] == [i.name for i in before.indexes]
+
+    risen = {rule_id: {f.object.name for f in shop.told(after, rule_id)[1]} for rule_id in RISEN}
+    assert risen["wal-volume-risen"] == {"WAL volume"}
+    assert risen["connection-peak-risen"] == {"number of connections"}
+    assert risen["query-table-load-risen"] >= {"orders", "jobs"}
