@@ -22,7 +22,7 @@ from pgwatch_wed.facts import Server, Snapshot, fact_names
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.delta import delta
 from pgwatch_wed.facts.fields import field_types
-from pgwatch_wed.facts.rows import HistoryCoverage
+from pgwatch_wed.facts.rows import Forecast, HistoryCoverage
 from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
@@ -89,6 +89,7 @@ def with_history(snapshot: Snapshot) -> Snapshot:
         advice_record=(RECORD,),
         statement_shifts=(statement_shift(snapshot.statements[0].query_id),),
         level_shifts=level_shifts(snapshot),
+        forecasts=(Forecast("database", 0, "bytes", 1e9, 2e9, 40, schema="app", note="-"),),
         history_coverage=asked,
     )
 
