@@ -26,7 +26,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target.capabilities import UNEXPECTED
-from pgwatch_wed.target.collect import DERIVED, ORDER
+from pgwatch_wed.target.collect import ORDER
 from pgwatch_wed.target.connect import APPLICATION_NAME
 from tests.formats import TEXTUAL
 from tests.proxy import Proxy, proxied
@@ -34,7 +34,7 @@ from tests.psql import psql
 from tests.servers import Server
 from tests.test_cli import FAULTS, PROGRAM, db_analyze
 from tests.test_faults import holding, queued, timed
-from tests.test_queries import lacking
+from tests.test_queries import ADDED, lacking
 
 SHOP = (
     FAULTS
@@ -104,7 +104,7 @@ def test_nothing_goes_wrong(shop: str) -> None:
     """What the others lose, they lose to their fault."""
     snapshot = whole(shop)
     assert lacking(snapshot) == {}
-    assert not DERIVED.keys() & snapshot.missing.keys()
+    assert not ADDED & snapshot.missing.keys()
     assert snapshot.exact_bloat
     assert nothing_of_ours(shop)
 
@@ -172,7 +172,7 @@ def test_a_role_with_settings_of_its_own_gets_the_whole_report(
         pg.execute(alter.format(sql.Identifier(role), sql.SQL(name), sql.SQL(value)))
         snapshot = whole(make_conninfo(shop, user=role))
     assert set(lacking(snapshot)) == {"file_settings"}
-    assert not DERIVED.keys() & snapshot.missing.keys()
+    assert not ADDED & snapshot.missing.keys()
 
 
 @pytest.mark.parametrize("groups", [(), ("pg_monitor",), ("pg_read_all_stats",)])
@@ -230,7 +230,7 @@ def test_an_administrator_of_a_managed_service_gets_the_whole_report() -> None:
         psql(server.dsn(), "alter database postgres owner to cloud;")
         snapshot = whole(server.dsn(user="cloud"))
     assert set(lacking(snapshot)) <= {"file_settings", "subscriptions"}
-    assert not DERIVED.keys() & snapshot.missing.keys()
+    assert not ADDED & snapshot.missing.keys()
     assert snapshot.server.system_identifier is None
     assert all("GRANT" in snapshot.missing[n].mend for n in lacking(snapshot))
 
@@ -318,7 +318,7 @@ def test_a_server_that_restarts_before_the_lab_costs_nothing() -> None:
 
         snapshot = whole(server.dsn(), restart)
     assert lacking(snapshot) == {}
-    assert not DERIVED.keys() & snapshot.missing.keys()
+    assert not ADDED & snapshot.missing.keys()
 
 
 # Networks that stall

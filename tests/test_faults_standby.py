@@ -15,10 +15,11 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.target.capabilities import UNEXPECTED
-from pgwatch_wed.target.collect import DERIVED, ORDER, collect
+from pgwatch_wed.target.collect import ORDER, collect
 from tests.psql import psql
 from tests.standby import catch_up, standby_of
 from tests.test_cli import FAULTS
+from tests.test_queries import ADDED
 
 # Replay that takes ACCESS EXCLUSIVE on catalogs: each one cancels whoever reads them.
 CONFLICTS = ("vacuum full pg_catalog.pg_class", "vacuum full pg_catalog.pg_statistic")
@@ -114,7 +115,7 @@ def test_a_whole_run_on_a_standby_has_plans_advice_and_measured_bloat() -> None:
             wanted = Wanted(budget_s=60, exact_bloat=5)
             (snapshot,) = gather(follower.dsn(), wanted, lambda _what, _share: None)
     assert snapshot.server.is_in_recovery
-    assert not DERIVED.keys() & snapshot.missing.keys()
+    assert not ADDED & snapshot.missing.keys()
     assert snapshot.exact_bloat
     report = analyse([snapshot], Config(window_days=0))
     assert report.findings

@@ -51,6 +51,10 @@ def animals(every_pg: Server) -> Iterator[str]:
         yield dsn
 
 
+# What a run adds to what was read where it is told to.
+ADDED = frozenset({"missing_indexes", "index_drop_trials", "statement_plans", "exact_bloat"})
+
+
 def lacking(snapshot: Snapshot) -> dict[str, str]:
     """What is missing, but for what nobody asked for and what this version does not have."""
     return {
