@@ -20,6 +20,7 @@ from pgwatch_wed.facts.lineage import lineage
 from pgwatch_wed.history import measures, months, snapshots
 from pgwatch_wed.history.schema import intervals, statement_aliases, statement_intervals, statements
 from pgwatch_wed.history.snapshots import StoredSnapshot
+from pgwatch_wed.sqltext.plan_trees import shape_hash
 from pgwatch_wed.sqltext.statement_link import id_keys, statement_keys
 
 _NEEDED = (
@@ -31,6 +32,7 @@ _NEEDED = (
     "slru",
     "statements_info",
     "statements",
+    "statement_plans",
     "tables",
     "table_activity",
     "indexes",
@@ -186,11 +188,27 @@ def _write_statements(
         return
     months.ensure(connection, ("statement_intervals",), stored.taken_at)
     ids = _ids(connection, stored, {key: counted[key] for key in kept})
+    plans = _plans(difference)
     rows = [
-        {"cluster_id": stored.cluster_id, "statement_id": ids[key], **counted[key].values()}
+        {
+            "cluster_id": stored.cluster_id,
+            "statement_id": ids[key],
+            **counted[key].values(),
+            "plan_hash": plans.get(counted[key].newest.query_id),
+        }
         for key in sorted(kept)
     ]
     connection.execute(statement_intervals.insert(), rows)
+
+
+def _plans(difference: Snapshot) -> dict[int, str]:
+    """Return hashes of the generic plans at the end of the interval, where nothing makes them doubtful."""
+    found = {
+        p.query_id: shape_hash(p.tree)
+        for p in difference.statement_plans
+        if not p.refused and not p.doubts
+    }
+    return {query_id: hashed for query_id, hashed in found.items() if hashed is not None}
 
 
 @dataclass(slots=True)
@@ -232,7 +250,6 @@ class _Sum:
         return {
             **{name: getattr(self, name) for name in (*own, *blocks)},
             "squares_ms2": max(self.raw_ms2 - self.calls * mean**2, 0.0),
-            "plan_hash": None,
         }
 
 

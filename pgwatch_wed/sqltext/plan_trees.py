@@ -1,5 +1,7 @@
 """Reading EXPLAIN (VERBOSE, FORMAT JSON)."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +13,32 @@ def walk(node: PlanNode) -> Iterator[PlanNode]:
     yield node
     for child in node.get("Plans", ()):
         yield from walk(child)
+
+
+_IDENTIFYING = (
+    "Node Type",
+    "Schema",
+    "Relation Name",
+    "Index Name",
+    "Join Type",
+    "Strategy",
+    "Scan Direction",
+)
+
+
+def shape_hash(text: str) -> str | None:
+    """Return a hash of a plan's nodes, relations, indexes and join order; None if there is no plan.
+
+    ``text`` is EXPLAIN's JSON. Costs, rows and conditions do not count.
+    """
+    try:
+        nodes = list(walk(json.loads(text)[0]["Plan"]))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    parts = [
+        [node.get(name) for name in _IDENTIFYING] + [len(node.get("Plans", ()))] for node in nodes
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def used_names(tree: PlanNode) -> set[str]:

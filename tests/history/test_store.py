@@ -22,6 +22,8 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.history import identity, measures, runs, series, snapshots, store
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.history.schema import SCHEMA, VERSION_TABLE, blobs, metadata
@@ -117,7 +119,7 @@ def test_a_series_tells_what_a_query_did_between_runs(history: store.Store, shop
     assert [p.calls for p in points] == [7, 9]
     assert [p.rows for p in points] == [7, 9]
     assert all(p.mean_ms * p.calls == pytest.approx(p.exec_ms) for p in points)
-    assert all((p.temp_blocks, p.plan_hash) == (0, None) for p in points)
+    assert all(p.temp_blocks == 0 for p in points)
     assert all(p.exec_ms > 0 and p.blocks > 0 and p.squares_ms2 >= 0 for p in points)
     assert [i.bond for i in between] == ["same", "same"]
     assert all(
@@ -433,3 +435,24 @@ def test_a_damaged_part_is_said_and_the_rest_is_read(file: store.Store, shop: st
         assert snapshots.read(connection, stored, ["tables"]).tables
         with pytest.raises(HistoryError, match="damaged"):
             runs.read(connection, run)
+
+
+def test_a_series_tells_when_the_generic_plan_changed(file: store.Store, shop: str) -> None:
+    psql(shop, "insert into orders select g, g % 5000, 'n' from generate_series(2001, 60000) g")
+    for change in ("create index by_customer on orders (customer)", "", "drop index by_customer"):
+        psql(shop, f"{change}; analyze orders")
+        work(shop, 60)
+        with file.writing() as connection:
+            runs.add(connection, NewRun(gather(shop, Wanted(), lambda _what, _share: None)))
+    work(shop, 60)
+    with file.writing() as connection:
+        runs.add(connection, NewRun(gather(shop, Wanted(), lambda _what, _share: None)))
+    with file.reading() as connection:
+        (mine,) = [
+            s for s in series.known_statements(connection, 1) if "where customer" in str(s.text)
+        ]
+        points = series.of_statement(connection, mine.id)
+    indexed, *dropped = [p.plan_hash for p in points]
+    assert indexed is not None
+    assert len(set(dropped)) == 1
+    assert dropped[0] not in (None, indexed)

@@ -21,7 +21,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pgwatch_wed.facts import Index, Snapshot
+from pgwatch_wed.facts import Index, Snapshot, Table
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import privileges
@@ -57,12 +58,17 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
             yield _finding(snapshot, index)
 
 
+@derived
+def _toast_owners(snapshot: Snapshot) -> dict[int, Table]:
+    return {t.toast_oid: t for t in snapshot.tables if t.toast_oid is not None}
+
+
 def _finding(snapshot: Snapshot, index: Index) -> Finding:
     twin = _twin(snapshot, index)
     leftover = _LEFTOVER.search(index.name) is not None
     size = ix.size_bytes(snapshot, index)
     maintained = "every write maintains it" if index.is_ready else "it was never completed"
-    owner = next((t for t in snapshot.tables if t.toast_oid == index.table_oid), None)
+    owner = _toast_owners(snapshot).get(index.table_oid)
     related = [ix.object_of(snapshot, twin)] if twin else []
     if owner is not None:
         related.append(ix.table_object(snapshot, owner))
