@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pgwatch_wed.analyse import analyse, judge
 from pgwatch_wed.config import Config
+from pgwatch_wed.errors import DeltaError
 from pgwatch_wed.facts import Missing, Server, Snapshot, fact_names, fields
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.counting import COUNTERS, Counters
@@ -136,7 +137,13 @@ def test_a_difference_is_never_negative(new: Snapshot, seed: int) -> None:
         for name, counters in COUNTERS.items()
     }
     old = replace(new, server=replace(server, taken_at=NOW), **earlier)
-    found = delta(old, new)
+    try:
+        found = delta(old, new)
+    except DeltaError:
+        # an older copy, as far as the database's own counters tell
+        assert old.database is not None
+        assert COUNTERS["databases"].fell(old.database, new.database)
+        return
     for name, counters in COUNTERS.items():
         possible = {
             counters.key_of(row) for row in getattr(new, name) if _is_possible(counters, row)
