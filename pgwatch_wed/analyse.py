@@ -176,7 +176,7 @@ def judge(
     if not lacking and not FROM_HISTORY.intersection(rule.needs) <= snapshot.recalled:
         lacking = [("history", _NO_HISTORY)]
     if lacking:
-        reason = "; ".join(f"{name.replace('_', ' ')}: {m.reason}" for name, m in lacking)
+        reason = _lacking_reason(lacking)
         mend = " ".join(dict.fromkeys(m.mend for _, m in lacking if m.mend))
         return _unknown(rule, reason, mend, database), ()
     if rule.primary_only and snapshot.server.is_in_recovery:
@@ -225,6 +225,13 @@ def _verdict(
         unjudged=tuple(fingerprint(rule.id, u.object) for u in unknowns if u.object is not None),
         partial=(database or "",) if is_partial else (),
     )
+
+
+def _lacking_reason(lacking: Iterable[tuple[str, Missing]]) -> str:
+    facts: dict[str, list[str]] = {}
+    for name, why in lacking:
+        facts.setdefault(why.reason, []).append(name.replace("_", " "))
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in facts.items())
 
 
 def _unknown_reason(unknowns: list[Unknown], show: int = 3) -> str:

@@ -84,8 +84,9 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _too_little(snapshot: Snapshot, covered: float, limits: Limits) -> Iterator[Unknown]:
     gaps = sum(m.gap_seconds for m in snapshot.sampled_minutes)
     if covered < limits.min_sampled.total_seconds():
-        sampled = units.words(timedelta(seconds=covered))
-        yield Unknown(f"sessions were sampled for only {sampled}", "collect --samples 1s --for 10m")
+        sampled = f"sampled for only {units.words(timedelta(seconds=covered))}"
+        reason = f"sessions were {sampled if covered else 'not sampled'}"
+        yield Unknown(reason, "use db-analyze collect --samples 1s --for 10m")
     elif gaps > covered:
         lost = units.share(gaps / (gaps + covered))
         reasons = sorted({m.reason for m in snapshot.sampled_minutes if m.reason})

@@ -113,8 +113,9 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each wait event with a large share of the active time."""
     covered = sum(m.covered_seconds for m in snapshot.sampled_minutes)
     if covered < limits.min_sampled.total_seconds():
-        sampled = units.words(timedelta(seconds=covered))
-        yield Unknown(f"sessions were sampled for only {sampled}", "collect --samples 1s --for 10m")
+        sampled = f"sampled for only {units.words(timedelta(seconds=covered))}"
+        reason = f"sessions were {sampled if covered else 'not sampled'}"
+        yield Unknown(reason, "use db-analyze collect --samples 1s --for 10m")
         return
     active = [
         a for a in snapshot.activity_minutes if a.state == "active" and a.backend_type in _WORK
