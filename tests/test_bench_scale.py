@@ -21,6 +21,6 @@ def test_it_ends_where_statements_are_taken_for_the_same(
     generate.tables(every_db, 1, 4)
     with psycopg.connect(every_db, autocommit=True) as connection:
         connection.execute("create extension pg_stat_statements")
-    monkeypatch.setattr(generate, "_statement", lambda i, *_: f"select {i} as x from t1 where true")
+    monkeypatch.setattr(generate, "statement", lambda i, *_: f"select {i} as x from t1 where true")
     with pytest.raises(SystemExit, match="counts 1 of 10 statements"):
         generate.statements(every_db, 10)
