@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import fmean, pstdev
 
+from pgwatch_wed import units
 from pgwatch_wed.history import days as dy
 from pgwatch_wed.history import walks as wk
 from pgwatch_wed.history.pace_steps import Steps, pace_begins, steps
@@ -226,7 +227,8 @@ def _notes(found: dy.Days, increments: Sequence[float], split: Steps, begin: int
             yield f"the step {name} on {moment:%Y-%m-%d} is not part of the pace"
         elif days:
             apart = (days[-1] - days[0]) / (len(days) - 1)
-            yield f"{len(days)} steps {name}, {apart:.0f} days apart on average, are taken to recur"
+            often = f"{units.count(round(apart), 'day')} apart on average"
+            yield f"{len(days)} steps {name}, {often}, are taken to recur"
 
 
 def _quantiles(ordered: Sequence[float]) -> tuple[float, float, float]:

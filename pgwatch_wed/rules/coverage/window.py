@@ -51,7 +51,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         object=Object("database", snapshot.server.database, database=snapshot.server.database),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"The counters of {snapshot.server.database} cover {days:.1f} days",
+        title=f"The counters of {snapshot.server.database} cover only {units.words(window.length)}",
         detail=f"Window: {window.reason}. Rules that require {units.count(limits.window.days, 'day')}, such as index-unused, "
         "cannot judge yet.",
         evidence={
