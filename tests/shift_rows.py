@@ -50,6 +50,7 @@ def statement_shift(query_id: int) -> StatementShift:
         current_begins=CURRENT,
         current_ends=ENDS,
         causes=(cause,),
+        compared=("version", "setting", "index"),
     )
 
 

@@ -1392,6 +1392,7 @@ class StatementShift:
     ``outcome`` says what it is, if ``is_regressed`` is false. ``ratio`` is that of its time per call, less what the
     whole server did, which is ``server_ratio``; None if that cannot be told. ``base_intervals`` and
     ``current_intervals`` are those with enough calls. ``extra_ms`` is what it took more in the current ones.
+    ``causes`` were looked for only among what ``compared`` names: kinds of :class:`ShiftCause`.
     """
 
     query_id: int
@@ -1419,6 +1420,7 @@ class StatementShift:
     current_begins: datetime
     current_ends: datetime
     causes: tuple[ShiftCause, ...] = ()
+    compared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

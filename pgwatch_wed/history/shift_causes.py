@@ -1,6 +1,7 @@
 """What changed since statements became slower, as far as they may depend on it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -25,7 +26,24 @@ _HARMLESS = frozenset((What.SHRANK, What.VACUUMED, What.RENAMED, What.VALID))
 _CATEGORIES = ("Query Tuning", "Resource Usage", "Client Connection Defaults", "Write-Ahead Log")
 _MOST = 20
 
+# The facts that must have been read on both sides for a kind of change to be seen, or ruled out.
+_NEEDED: Mapping[ChangeKind, tuple[str, ...]] = {
+    ChangeKind.VERSION: (),
+    ChangeKind.SETTING: ("settings",),
+    ChangeKind.INDEX: ("tables", "indexes", "index_definitions"),
+    ChangeKind.SIZE: ("tables",),
+    ChangeKind.DEAD_ROWS: ("tables", "table_activity"),
+}
+
 TableNames = frozenset[tuple[str | None, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """What is different, and the kinds of changes that were looked for."""
+
+    found: tuple[ShiftCause, ...]
+    compared: tuple[str, ...]
 
 
 def causes_of(
@@ -34,8 +52,11 @@ def causes_of(
     snapshot: Snapshot,
     found: Periods,
     regressed: Iterable[StatementShift],
-) -> Mapping[int, tuple[ShiftCause, ...]]:
-    """Return what each statement may depend on and is different from when it was faster."""
+) -> Mapping[int, Causes]:
+    """Return what each statement may depend on and is different from when it was faster.
+
+    Nothing is returned if there is no run of that time any more.
+    """
     stored = snapshots.of_database(connection, database_id, until=found.changed_after)
     if not stored:
         return {}
@@ -45,10 +66,21 @@ def causes_of(
         return {}
     changes = changes_of(old, snapshot).changes
     texts = {s.query_id: s.text for s in snapshot.statements}
-    return {
-        shift.query_id: tuple(_causes(old, snapshot, changes, texts.get(shift.query_id)))[:_MOST]
-        for shift in regressed
-    }
+    found_causes: dict[int, Causes] = {}
+    for shift in regressed:
+        text = texts.get(shift.query_id)
+        causes = tuple(_causes(old, snapshot, changes, text))[:_MOST]
+        found_causes[shift.query_id] = Causes(causes, tuple(_compared(old, snapshot, text)))
+    return found_causes
+
+
+def _compared(old: Snapshot, new: Snapshot, text: str | None) -> Iterator[str]:
+    """Yield the kinds of changes that would have been seen."""
+    missing = {fact.removesuffix(":left-out") for fact in (*old.missing, *new.missing)}
+    has_tables = bool(_tables(old, text) & _tables(new, text))
+    for kind, needed in _NEEDED.items():
+        if missing.isdisjoint(needed) and (has_tables or kind in _EVERYWHERE):
+            yield kind.value
 
 
 def _causes(

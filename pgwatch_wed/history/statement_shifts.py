@@ -23,7 +23,7 @@ from pgwatch_wed.history.regressions import (
     judge,
 )
 from pgwatch_wed.history.series import StatementInterval
-from pgwatch_wed.history.shift_causes import causes_of
+from pgwatch_wed.history.shift_causes import Causes, causes_of
 
 _WARMS = timedelta(hours=2)
 """A server's caches are filled within this time; a longer interval is mostly of the time after."""
@@ -54,7 +54,13 @@ def facts_of(connection: sa.Connection, snapshot: Snapshot) -> tuple[StatementSh
     if not regressed:
         return facts
     causes = causes_of(connection, owner.database_id, snapshot, found, regressed)
-    return tuple(replace(f, causes=causes.get(f.query_id, ())) for f in facts)
+    return tuple(_explained(f, causes.get(f.query_id)) for f in facts)
+
+
+def _explained(fact: StatementShift, causes: Causes | None) -> StatementShift:
+    if causes is None:
+        return fact
+    return replace(fact, causes=causes.found, compared=causes.compared)
 
 
 def _sides(snapshot: Snapshot, rows: Sequence[StatementInterval], found: Periods) -> Sides:

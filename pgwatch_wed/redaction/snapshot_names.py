@@ -101,7 +101,7 @@ WORDS = frozenset(
         *("source", "state", "sync_state", "track", "type_align", "type_category", "type_storage"),
         *("unit", "vartype", "version", "wait_event_type", "wal_status", "fact", "reason"),
         *("rule", "grade", "outcome", "outcome_reason", "note"),
-        *("what", "aspect"),
+        *("what", "aspect", "compared"),
     )
 )
 EMPTIED = frozenset(("system_identifier", "address", "before", "after"))

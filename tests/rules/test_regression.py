@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -11,12 +12,14 @@ import pytest
 from pgwatch_wed.analyse import judge
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.rows import HistoryCoverage, StatementShift
 from pgwatch_wed.findings import Finding, RuleVerdict, Verdict
 from pgwatch_wed.history import recall, runs, store
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
 from tests.psql import psql
+from tests.shift_rows import statement_shift
 
 CALLS = 12
 RISEN = ("wal-volume-risen", "connection-peak-risen", "query-table-load-risen")
@@ -124,3 +127,25 @@ def test_a_dropped_index_is_the_cause_and_its_creation_the_remedy(shop: Shop) ->
     assert risen["wal-volume-risen"] == {"WAL volume"}
     assert risen["connection-peak-risen"] == {"number of connections"}
     assert risen["query-table-load-risen"] >= {"orders", "jobs"}
+
+
+def test_what_was_not_compared_is_not_ruled_out(shop: Shop) -> None:
+    snapshot = shop.interval()
+    (number,) = [s.query_id for s in snapshot.statements if "where customer" in (s.text or "")]
+    rule = next(r for r in all_rules() if r.id == "query-regression")
+
+    def judged(shift: StatementShift) -> tuple[RuleVerdict, tuple[Finding, ...]]:
+        asked = (HistoryCoverage("statement_shifts", 20, None),)
+        slower = replace(shift, causes=(), is_server_slower=False)
+        known = replace(snapshot, statement_shifts=(slower,), history_coverage=asked)
+        return judge(rule, known, Config())
+
+    _, (finding,) = judged(replace(statement_shift(number), compared=("version", "setting")))
+    ruled_out, _, unseen = finding.detail.partition("Not compared")
+    assert "settings" in ruled_out
+    assert "indexes" not in ruled_out
+    assert "the indexes of its tables" in unseen
+
+    verdict, found = judged(statement_shift(number + 1))
+    assert (verdict.verdict, found) == (Verdict.UNKNOWN, ())
+    assert "no longer among those of pg_stat_statements" in verdict.reason

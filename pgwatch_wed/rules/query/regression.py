@@ -78,6 +78,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     known = {s.query_id: s for s in q.Load.of(snapshot).queries}
     regressed = sorted((s for s in shifts if s.is_regressed), key=lambda s: -s.extra_ms)
     told = [s for s in regressed if s.query_id in known]
+    if len(told) < len(regressed):
+        yield Unknown(
+            "a statement that became slower is no longer among those of pg_stat_statements",
+            "see db-analyze why QUERY",
+        )
     for shift in told[: limits.max_statements]:
         yield _finding(snapshot, known[shift.query_id], shift, limits)
 
@@ -237,12 +242,19 @@ _CAUSES = {
 
 def _ruled_out(shift: StatementShift) -> str:
     changed = {c.kind for c in shift.causes}
-    same = [text for kind, text in _CAUSES.items() if kind not in changed]
+    same = [_CAUSES[k] for k in _CAUSES if k in shift.compared and k not in changed]
     if shift.rows_ratio is not None and 0.8 < shift.rows_ratio < 1.25:
         same.append("the rows per call")
     if shift.server_ratio is not None and shift.server_ratio < 1.1:
         same.append("the speed of other statements")
-    return f"Ruled out, since they are the same or nearly so: {', '.join(same)}." if same else ""
+    said = f"Ruled out, since they are the same or nearly so: {', '.join(same)}." if same else ""
+    blind = [_CAUSES[k] for k in _CAUSES if k not in shift.compared]
+    unseen = (
+        f"Not compared, since the facts of then or now are missing: {', '.join(blind)}."
+        if blind
+        else ""
+    )
+    return " ".join(filter(None, (said, unseen)))
 
 
 # --- what to do -------------------------------------------------------------------------------------
