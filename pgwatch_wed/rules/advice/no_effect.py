@@ -9,8 +9,8 @@ blocks and time of a call of these statements, compared with their own past and 
 as before, over at least 3 intervals after the first one.
 
 ## Not reported
-Unique indexes, indexes that another statement scans, and indexes that a standby may use whose counters were not read
-(`--standby`).
+Unique indexes, indexes that another statement scans or that support a foreign key, and indexes that a standby may use whose
+counters were not read (`--standby`).
 
 ## Remedy
 Drop the index; the SQL that creates it again is given with it.
@@ -22,10 +22,13 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import FollowedAdvice, Index, Snapshot
 from pgwatch_wed.facts.advice_words import AdviceOutcome, AppliedState
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies.indexes import drop
+from pgwatch_wed.rules import _use
 from pgwatch_wed.units import count
 
-NEEDS = ("followed_advice", "indexes", "index_usage")
+NEEDS = ("followed_advice", "indexes", "index_usage", "nodes", "tables", "constraints")
+PRIMARY_ONLY = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,21 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding]:
 
 def _is_idle(snapshot: Snapshot, index: Index, own: FollowedAdvice) -> bool:
     """Tell whether nothing uses the index: what another statement scans is not reported."""
-    if index.is_unique or index.parent_oid in own.oids:
+    if index.is_unique or ix.is_bound(index) or index.parent_oid in own.oids:
         return False
-    if snapshot.replicas and not snapshot.nodes:
+    if _use.unseen_standbys(snapshot) or _supports_a_key(snapshot, index):
         return False
+    since = snapshot.measured_since
+    if since is not None and (own.since is None or own.since < since):
+        return False  # it may have been used before what is looked at
     usages = (snapshot.usage_by_oid, *snapshot.usage_on_nodes)
-    oids = [index.oid, *(i.oid for i in snapshot.partition_indexes_of[index.oid])]
-    return all(u.get(o) is None or u[o].idx_scan == 0 for u in usages for o in oids)
+    oids = [i.oid for i in snapshot.partition_indexes_of[index.oid]] or [index.oid]
+    return all(o in u and u[o].idx_scan == 0 for u in usages for o in oids)
+
+
+def _supports_a_key(snapshot: Snapshot, index: Index) -> bool:
+    keys = ix.foreign_keys(snapshot, index.table_oid)
+    return any(ix.covers_foreign_key(snapshot, index, key) for key in keys)
 
 
 def _finding(snapshot: Snapshot, own: FollowedAdvice, index: Index) -> Finding:
