@@ -111,6 +111,8 @@ def executed(dsn: str) -> None:
             connection.pgconn.exec_(text.encode())
         ids = "select * from t where id in ($1,$2::int,7) and a = any($3::int[])"
         connection.pgconn.exec_params(ids.encode(), [b"1", b"2", b"{1,2}"])
+        # other tests use this server
+        connection.execute("alter database postgres reset work_mem")
 
 
 @pytest.mark.edges
