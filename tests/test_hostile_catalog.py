@@ -17,7 +17,7 @@ from pgwatch_wed.gather import enrichment
 from tests.hostile import WORLDS, Planted, planted
 from tests.servers import Server
 
-pytestmark = [pytest.mark.pg(">= 13"), pytest.mark.edges]
+pytestmark = [pytest.mark.pg(">= 13"), pytest.mark.spread(1)]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def check(server: Server, db: str, here: World) -> None:
     assert not faults, "\n\n".join(faults)
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("name", PARAMS)
 def test_of_every_scenario(name: str, every_pg: Server, every_db: str) -> None:
     path = FOLDER / name

@@ -19,7 +19,7 @@ from tests import nulls
 from tests.psql import psql
 from tests.servers import Server
 
-pytestmark = pytest.mark.edges
+pytestmark = pytest.mark.spread(2)
 
 PREPARE = "create extension pg_stat_statements;\n"
 FOLDER = Path(__file__).parent / "scenarios"
