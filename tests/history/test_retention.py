@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -48,8 +49,17 @@ def at(taken: Snapshot, moment: datetime, calls: int = 1) -> Snapshot:
     info = tuple(replace(i, stats_reset=old) for i in taken.statements_info)
     server = replace(taken.server, taken_at=moment, started_at=old)
     tables = tuple(replace(t, pages=calls) for t in taken.tables)
+    dated: dict[str, Any] = {
+        fact: tuple(replace(row, stats_reset=old) for row in getattr(taken, fact))
+        for fact in ("checkpoints", "wal", "archiver", "slru", "io", "databases")
+    }
     return replace(
-        taken, server=server, statements=tuple(counted), statements_info=info, tables=tables
+        taken,
+        server=server,
+        statements=tuple(counted),
+        statements_info=info,
+        tables=tables,
+        **dated,
     )
 
 
