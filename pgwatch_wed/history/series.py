@@ -186,6 +186,7 @@ def _write_statements(
     kept = _that_matter(counted)
     if not kept:
         return
+    _remember(connection, difference, stored.database_id, keys, kept)
     months.ensure(connection, ("statement_intervals",), stored.taken_at)
     ids = _ids(connection, stored, {key: counted[key] for key in kept})
     plans = _plans(difference)
@@ -260,19 +261,33 @@ def _extreme(choose: Any, mine: float | None, other: float | None, *, is_first: 
 
 
 def _keys(connection: sa.Connection, difference: Snapshot, database_id: int) -> dict[RowKey, str]:
-    """Return the key of each statement, and remember which query ids have which text."""
+    """Return the key of each statement; of one without a text, that which its query id had earlier."""
+    mine = statement_aliases.c.database_id == database_id
+    rows = connection.execute(
+        sa.select(statement_aliases.c.id_key, statement_aliases.c.key).where(mine)
+    )
+    known: dict[str, str] = {row.id_key: row.key for row in rows}
+    return statement_keys(difference, str(database_id), known)
+
+
+def _remember(
+    connection: sa.Connection,
+    difference: Snapshot,
+    database_id: int,
+    keys: Mapping[RowKey, str],
+    kept: set[str],
+) -> None:
+    """Remember which query ids have which text, for statements that are in the series."""
     mine = statement_aliases.c.database_id == database_id
     rows = connection.execute(
         sa.select(statement_aliases.c.id_key, statement_aliases.c.key).where(mine)
     )
     known: dict[str, str] = {row.id_key: row.key for row in rows}
     by_id = id_keys(difference, str(database_id))
-    found = statement_keys(difference, str(database_id), known)
-    learnt = {by_id[row]: key for row, key in found.items() if key != by_id[row]}
+    learnt = {by_id[r]: key for r, key in keys.items() if key != by_id[r] and key in kept}
     new = {id_key: key for id_key, key in learnt.items() if known.get(id_key) != key}
     for id_key, key in sorted(new.items()):
         _learn(connection, database_id, id_key, key, is_changed=id_key in known)
-    return found
 
 
 def _learn(
