@@ -181,12 +181,16 @@ def _totals(difference: Snapshot) -> dict[str, Any]:
 def _write_statements(
     connection: sa.Connection, difference: Snapshot, stored: StoredSnapshot
 ) -> None:
-    keys = _keys(connection, difference, stored.database_id)
+    database = str(stored.database_id)
+    known = _aliases(connection, stored.database_id)
+    keys = statement_keys(difference, database, known)
     counted = _by_key(difference, keys)
     kept = _that_matter(counted)
     if not kept:
         return
-    _remember(connection, difference, stored.database_id, keys, kept)
+    in_series = {row: key for row, key in keys.items() if key in kept}
+    by_id = id_keys(difference, database)
+    _remember(connection, stored.database_id, known, by_id, in_series)
     months.ensure(connection, ("statement_intervals",), stored.taken_at)
     ids = _ids(connection, stored, {key: counted[key] for key in kept})
     plans = _plans(difference)
@@ -260,31 +264,24 @@ def _extreme(choose: Any, mine: float | None, other: float | None, *, is_first: 
     return None if mine is None or other is None else choose(mine, other)
 
 
-def _keys(connection: sa.Connection, difference: Snapshot, database_id: int) -> dict[RowKey, str]:
-    """Return the key of each statement; of one without a text, that which its query id had earlier."""
+def _aliases(connection: sa.Connection, database_id: int) -> dict[str, str]:
+    """Return the key that each key by query id has had."""
     mine = statement_aliases.c.database_id == database_id
     rows = connection.execute(
         sa.select(statement_aliases.c.id_key, statement_aliases.c.key).where(mine)
     )
-    known: dict[str, str] = {row.id_key: row.key for row in rows}
-    return statement_keys(difference, str(database_id), known)
+    return {row.id_key: row.key for row in rows}
 
 
 def _remember(
     connection: sa.Connection,
-    difference: Snapshot,
     database_id: int,
+    known: Mapping[str, str],
+    by_id: Mapping[RowKey, str],
     keys: Mapping[RowKey, str],
-    kept: set[str],
 ) -> None:
-    """Remember which query ids have which text, for statements that are in the series."""
-    mine = statement_aliases.c.database_id == database_id
-    rows = connection.execute(
-        sa.select(statement_aliases.c.id_key, statement_aliases.c.key).where(mine)
-    )
-    known: dict[str, str] = {row.id_key: row.key for row in rows}
-    by_id = id_keys(difference, str(database_id))
-    learnt = {by_id[r]: key for r, key in keys.items() if key != by_id[r] and key in kept}
+    """Remember which query ids have which text, for the statements that ``keys`` holds."""
+    learnt = {by_id[row]: key for row, key in keys.items() if key != by_id[row]}
     new = {id_key: key for id_key, key in learnt.items() if known.get(id_key) != key}
     for id_key, key in sorted(new.items()):
         _learn(connection, database_id, id_key, key, is_changed=id_key in known)
