@@ -100,6 +100,17 @@ def target() -> Iterator[dict[str, str]]:
         yield where | {"PGUSER": "postgres", "PGPASSWORD": server.password}
 
 
+@pytest.fixture(autouse=True)
+def everybodys_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A place for the history where whoever runs the program may write."""
+    path = Path(tempfile.mkdtemp(prefix="pgs-", dir="/tmp"))
+    path.chmod(0o777)
+    monkeypatch.setenv("XDG_STATE_HOME", str(path))
+    yield path
+    path.chmod(0o700)
+    shutil.rmtree(path)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that everybody can enter, and nobody can write; pytest's own are closed to others."""
@@ -220,6 +231,21 @@ def test_without_a_temporary_folder_there_is_no_lab_and_yet_a_report(
     finally:
         shutil.rmtree(out)
     assert untouched(folder)
+
+
+def test_a_history_that_cannot_be_entered_costs_only_itself(
+    target: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o000)
+    monkeypatch.setenv("XDG_STATE_HOME", str(closed))
+    folder.chmod(0o777)
+    done = run(target, "run", "--no-advise", "-o", str(folder / "out"))
+    assert done.returncode == 0
+    assert "nothing is kept of this run" in done.stderr
+    assert "Permission denied (name another place with --history" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "orders_customer_" in done.stdout
 
 
 def test_what_is_written_is_for_its_owner(target: dict[str, str]) -> None:

@@ -56,6 +56,7 @@ CASES = (
     case("indexes {target} --engine hypopg", needs="hypopg"),
     case("indexes {target} --engine hypopg --workload {workload}", needs="hypopg"),
     case("indexes {target} --engine lab --workload {clean} --verify {copy}", needs="lab"),
+    case("schedule {target} --print cron"),
     case("install {target} --dry-run"),
     case("install {target}", may_write=True),
     case("uninstall {target} --dry-run"),

@@ -90,6 +90,9 @@ ELSEWHERE = {
         "coverage-statements",
         "lock-no-timeouts",
     ),
+    "rules/test_advice": ("advice-harmed", "advice-no-effect"),
+    "rules/test_blocking_episodes": ("lock-blocking-episodes",),
+    "rules/test_capacity": ("capacity-limit-near",),
     "rules/test_cache": (
         "cache-backend-writes",
         "cache-shared-buffers",
@@ -111,6 +114,7 @@ ELSEWHERE = {
         "lock-table-pressure",
     ),
     "rules/test_misestimate": ("query-misestimate",),
+    "rules/test_regression": ("query-regression",),
     "rules/test_query": ("query-jit-overhead", "query-temp-spill"),
     "rules/test_replication": (
         "replication-slot-inactive",
@@ -130,6 +134,10 @@ NO_REMEDY = (
     "cache-hit-ratio",
     "cache-huge-pages",
     "cache-temp-files",
+    "connection-peak-risen",
+    "query-table-load-risen",
+    "query-waits",
+    "wal-volume-risen",
     "config-pending-restart",
     "config-version",
     "connection-churn",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ import click
 import sqlalchemy as sa
 from tabulate import tabulate
 
-from pgwatch_wed import config, units
+from pgwatch_wed import clock, config, units
 from pgwatch_wed.cli.options import CommaList
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
@@ -220,7 +220,7 @@ def acknowledge(
     """Take FINDING, an id or its beginning, out of the reports until a date, or until it becomes worse."""
     if not undo and not (reason and reason.strip() and name and name.strip()):
         raise UsageError("an acknowledgement needs a reason and a name", "add --reason and --by")
-    now = datetime.now(UTC)
+    now = clock.now()
     with _open(url).writing() as connection:
         cluster_id, state = _state_of(connection, finding)
         if undo:
@@ -290,7 +290,7 @@ def prune(
     opened, removed = _open(url), 0
     while True:
         with opened.writing() as connection:
-            done = retention.prune(connection, datetime.now(UTC), policy)
+            done = retention.prune(connection, clock.now(), policy)
         removed += done.runs
         if not done.left or not done.runs:
             break
@@ -383,7 +383,7 @@ def set_(name: str, reference: str | None, note: str, url: str | None, form: str
     """Call a run NAME; the default is the newest. The run that had this name before loses it."""
     with _open(url).writing() as connection:
         run = _find(connection, reference)
-        states.set_baseline(connection, name, run, datetime.now(UTC), note)
+        states.set_baseline(connection, name, run, clock.now(), note)
     said = f"{name} is run {run.id} of {_when(run.taken_at)} UTC, {run.label}."
     _tell(form, {"name": name, "run": run.id}, visible_line(said))
     return 0

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
 
-from pgwatch_wed import redaction
+from pgwatch_wed import clock, redaction
 from pgwatch_wed.cli.snapshot_files import SnapshotFiles
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
@@ -80,9 +79,9 @@ class Keeper:
         with history.writing() as connection:
             run, _ = runs.add(connection, runs.NewRun(snapshots))
         with history.writing() as connection:
-            clock = datetime.now(UTC)
-            retention.prune(connection, clock, retention.Retention(), _PRUNED_BY_A_ROUND)
-            condense.condense(connection, clock)
+            moment = clock.now()
+            retention.prune(connection, moment, retention.Retention(), _PRUNED_BY_A_ROUND)
+            condense.condense(connection, moment)
         self._say(f"kept: run {run.id} of the history")
 
     def _say(self, text: str) -> None:

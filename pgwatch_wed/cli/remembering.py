@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from pgwatch_wed import clock, paths
 from pgwatch_wed.config import Config, Ignore
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
@@ -102,9 +102,9 @@ class Memory:
                     if not any(map(is_redacted, snapshots)):  # their names are others each time
                         states.follow(connection, run, snapshots)
                 with self._store.writing() as connection:
-                    clock = datetime.now(UTC)
-                    retention.prune(connection, clock, retention.Retention(), _PRUNED_BY_A_RUN)
-                    condense.condense(connection, clock)
+                    moment = clock.now()
+                    retention.prune(connection, moment, retention.Retention(), _PRUNED_BY_A_RUN)
+                    condense.condense(connection, moment)
                 self._store.close()
 
     def fail(self, error: HistoryError) -> None:
@@ -174,7 +174,7 @@ def since(
 
 def is_file(text: str) -> bool:
     """Tell whether a reference means a file: what looks like one is not looked up as a name."""
-    return Path(text).exists() or "/" in text or text.endswith((".zst", ".json"))
+    return paths.exists(Path(text)) or "/" in text or text.endswith((".zst", ".json"))
 
 
 def _of_run(

@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
+from pgwatch_wed import paths
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 
@@ -25,10 +26,10 @@ class SnapshotFiles:
     def of(cls, output: str, *, is_repeated: bool = False) -> "SnapshotFiles":
         """Return the files that ``--output`` means; a directory is one that exists, or ends with a slash."""
         path = Path(output)
-        if path.is_dir() or output.endswith("/"):
+        if paths.is_directory(path) or output.endswith("/"):
             _make(path)
             return cls(path, "snapshot", _SUFFIX, is_dated=True)
-        if not path.parent.is_dir():
+        if not paths.is_directory(path.parent):
             raise UsageError(f"directory {path.parent} does not exist")
         stem, dot, suffix = path.name.partition(".")
         return cls(path.parent, stem, dot + suffix, is_dated=is_repeated)
@@ -41,7 +42,9 @@ class SnapshotFiles:
 
     def _free(self, when: datetime) -> str:
         return next(
-            stem for stem in self._stems(when) if not (self.folder / (stem + self.suffix)).exists()
+            stem
+            for stem in self._stems(when)
+            if not paths.exists(self.folder / (stem + self.suffix))
         )
 
     def _stems(self, when: datetime) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pgwatch_wed import units
+from pgwatch_wed import clock, units
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.history import store, subject
 from pgwatch_wed.history.series import StatementInterval
@@ -50,7 +50,7 @@ def _since(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        return datetime.now(UTC) - _span(text)
+        return clock.now() - _span(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

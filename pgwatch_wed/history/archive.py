@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from pgwatch_wed import clock
+from pgwatch_wed import paths as pathnames
 from pgwatch_wed.errors import HistoryError, SnapshotError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
@@ -75,10 +77,10 @@ def groups(paths: Sequence[Path], done: Imported) -> Iterator[tuple[Snapshot, ..
 
 def _files(paths: Sequence[Path], done: Imported) -> Iterator[Path]:
     for path in paths:
-        if path.is_dir():
+        if pathnames.is_directory(path):
             inside = (p for p in sorted(path.rglob("*")) if p.name.endswith(_SUFFIXES))
             yield from (p for p in inside if not p.name.endswith(".report.json"))
-        elif path.exists():
+        elif pathnames.exists(path):
             yield path
         else:
             done.refused.append(f"there is no file {path}")
@@ -103,7 +105,7 @@ def add(opened: Store, read: tuple[Snapshot, ...], evaluate: Evaluate, done: Imp
             f"the snapshot of {first.now:%Y-%m-%d %H:%M} has placeholders for names, which are others in each file"
         )
         return
-    if first.now > datetime.now(UTC) + _AHEAD:
+    if first.now > clock.now() + _AHEAD:
         done.refused.append(
             f"the snapshot of {first.server.database} is of {first.now:%Y-%m-%d %H:%M}, which is in the future"
         )

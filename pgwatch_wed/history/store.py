@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
+from pgwatch_wed import paths
 from pgwatch_wed.errors import HistoryError, redact, said
 from pgwatch_wed.history import migrate
 from pgwatch_wed.history.schema import SCHEMA
@@ -57,7 +58,7 @@ def place(url: str | None) -> Location:
         return Location("file", str(default_file()))
     scheme, separator, rest = url.partition("://")
     if not separator:
-        is_conninfo = "=" in url and not Path(url).exists()
+        is_conninfo = "=" in url and not paths.exists(Path(url))
         return Location("server", url) if is_conninfo else Location("file", url)
     dialect = scheme.partition("+")[0]
     if dialect in ("postgresql", "postgres"):
@@ -131,22 +132,22 @@ class Store:
 
 def _prepare_file(path: Path, *, must_exist: bool) -> None:
     """Create the file for its owner alone, before anything is written into it."""
-    if path.is_dir():
-        raise HistoryError(f"the history {path} is a directory", "name a file")
-    if path.exists():
-        return
-    if must_exist:
-        raise HistoryError(
-            f"there is no history at {path}",
-            "db-analyze run creates it; or name one with --history",
-        )
     try:
+        if path.is_dir():
+            raise HistoryError(f"the history {path} is a directory", "name a file")
+        if path.exists():
+            return
+        if must_exist:
+            raise HistoryError(
+                f"there is no history at {path}",
+                "db-analyze run creates it; or name one with --history",
+            )
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         os.close(handle)
     except OSError as error:
         raise HistoryError(
-            f"the history {path} cannot be created: {error.strerror or error}",
+            f"the history {path} cannot be opened: {error.strerror or error}",
             "name another place with --history, or use --no-history",
         ) from None
 

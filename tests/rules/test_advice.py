@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Finding, Verdict
+from pgwatch_wed.findings import Finding, Remedy, Verdict
 from pgwatch_wed.history.told import line
 from pgwatch_wed.render.chapters import chapters
 from pgwatch_wed.rules.advice import harmed, no_effect
@@ -27,6 +27,15 @@ def with_advice(snapshot: Snapshot, **changes: Any) -> Snapshot:
     return replace(snapshot, followed_advice=(own,))
 
 
+def runs_and_goes_back(dsn: str, remedy: Remedy) -> None:
+    """Run a remedy and its undo, as they are written: the index goes, and comes back as it was."""
+    before = [(i.name, i.columns) for i in collect(dsn).indexes]
+    psql(dsn, remedy.sql)
+    assert collect(dsn).indexes == ()
+    psql(dsn, remedy.undo)
+    assert [(i.name, i.columns) for i in collect(dsn).indexes] == before
+
+
 def harms(snapshot: Snapshot, **changes: Any) -> list[Finding]:
     return list(harmed.check(with_advice(snapshot, **changes), harmed.Limits()))
 
@@ -36,11 +45,12 @@ def vain(snapshot: Snapshot, **changes: Any) -> list[Finding]:
     return list(no_effect.check(with_advice(snapshot, **given), no_effect.Limits()))
 
 
-def test_an_index_that_harms_is_dropped_by_the_name_that_it_has(built: Snapshot) -> None:
+def test_an_index_that_harms_is_dropped_by_the_name_that_it_has(db: str, built: Snapshot) -> None:
     (found,) = harms(built)
     assert found.object.label == "public.mine"
     assert [r.sql for r in found.remedy] == ["DROP INDEX CONCURRENTLY public.mine;"]
     assert "CREATE INDEX" in found.remedy[0].undo
+    runs_and_goes_back(db, found.remedy[0])
     assert found.impact.ms_per_day == 60_000
     assert found.evidence["slower_statements"] == ["update orders set x = $1"]
 
@@ -57,9 +67,10 @@ def test_what_is_gone_or_costs_little_is_not_reported(built: Snapshot) -> None:
     assert not harms(built, lost_ms_per_day=12_000.0)
 
 
-def test_an_index_without_effect_is_dropped(built: Snapshot) -> None:
+def test_an_index_without_effect_is_dropped(db: str, built: Snapshot) -> None:
     (found,) = vain(built)
     assert [r.sql for r in found.remedy] == ["DROP INDEX CONCURRENTLY public.mine;"]
+    runs_and_goes_back(db, found.remedy[0])
     assert not vain(built, calls_after=5)
     assert not vain(built, state="undone")
     assert not vain(built, outcome="too early")

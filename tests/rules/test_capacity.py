@@ -10,6 +10,8 @@ from pgwatch_wed.facts import Forecast, Snapshot
 from pgwatch_wed.findings import Finding, Severity, Unknown
 from pgwatch_wed.rules.capacity import limit_near
 from pgwatch_wed.target.collect import collect
+from tests.psql import psql
+from tests.servers import Server
 
 GB = 1024**3
 DAY = timedelta(days=1)
@@ -131,3 +133,22 @@ def test_numbers_that_do_not_fit_together_are_no_error(snapshot: Snapshot) -> No
         ahead_low=(-1.0, 5.0, 7.0),
     )
     assert found(snapshot, size, disk=130 * GB) == []
+
+
+@pytest.mark.parametrize("kind", ["database", "connections", "xids"])
+def test_what_shows_the_cause_runs_for_a_monitor(pg: Server, snapshot: Snapshot, kind: str) -> None:
+    """As ``capacity-limit-near`` gives it: it only reads, so there is nothing to undo."""
+    near = replace(
+        heading(snapshot, 5, 9, 12),
+        kind=kind,
+        weeks_ahead=(1,),
+        ahead_low=(99.0,),
+        ahead=(99.0,),
+        ahead_high=(99.0,),
+    )
+    (finding,) = found(snapshot, near, disk=98)
+    assert isinstance(finding, Finding)
+    (remedy,) = finding.remedy
+    with pg.role("pg_monitor") as role:
+        assert psql(pg.dsn(user=role), remedy.sql).strip()
+    assert remedy.undo.startswith("-- nothing to undo")
