@@ -1,0 +1,1 @@
+"""What an application imports: metrics, logging, breakers; nothing of the analysis is loaded."""

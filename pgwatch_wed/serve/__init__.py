@@ -1,0 +1,1 @@
+"""The monitoring service: health, metrics, alerts and what people look at, from facts and probes."""
