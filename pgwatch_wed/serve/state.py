@@ -46,7 +46,11 @@ class ProbeResult:
     """What a probe saw last.
 
     ``detail`` is one plain sentence without secret, literal or address. ``readings`` are further values, by
-    the name of a metric without prefix (``cache_memory_bytes``). ``since``: when this status began.
+    the name of a metric without prefix (``cache_memory_bytes``), with labels as in Prometheus where it has any
+    (``cache_lookups_total{result="hit"}``). ``since``: when this status began.
+
+    What adds up (``probe_duration_seconds``, ``probe_failures_total``, breakers) and the host are families that
+    the probes' runner makes itself: ``families["probes"]`` and ``families["host"]`` of the state.
     """
 
     name: str
