@@ -2,21 +2,20 @@
 
 import os
 import tempfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import servers
+from tests import servers, turns
 
 _TALLY = pytest.StashKey["Tally"]()
 _CHOSEN = pytest.StashKey[list[servers.ServerSpec]]()
 
-# Set, tests marked as `edges` or `spread` run on every chosen server, too.
+# Set, every case runs on every chosen server.
 _ALL = "PGWATCH_WED_ALL_VERSIONS"
 
 Need = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -66,7 +65,7 @@ def db(pg: servers.Server) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def every_pg(request: pytest.FixtureRequest, server_pool: servers.Pool) -> servers.Server:
-    """Like ``pg``, once for every chosen major that meets the test's ``@pytest.mark.pg``."""
+    """Like ``pg``, on several of the chosen majors that meet the test's ``@pytest.mark.pg``."""
     return server_pool.get(request.param)
 
 
@@ -122,47 +121,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if all(spec.fits(*args, **kwargs) for args, kwargs in needs)
     ]
     if "every_pg" in metafunc.fixturenames:
-        if any(metafunc.definition.iter_markers("edges")):
-            fitting = _edges(fitting)
         _parametrize(metafunc, "every_pg", fitting, needs)
     if "pg" in metafunc.fixturenames and needs:
         preferred = [s for s in (servers.default(),) if all(s.fits(*a, **k) for a, k in needs)]
         _parametrize(metafunc, "pg", (preferred or fitting[::-1])[:1], needs)
 
 
-def _edges(specs: list[servers.ServerSpec]) -> list[servers.ServerSpec]:
-    """Return the oldest and the newest of the servers, and one in between."""
-    ordered = sorted(specs, key=lambda s: s.major)
-    places = sorted({0, len(ordered) // 3, len(ordered) - 1})
-    return (
-        ordered
-        if os.environ.get(_ALL) or not ordered
-        else [ordered[i] for i in places if i < len(ordered)]
-    )
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep each case of a test marked as `spread` on so many of the servers, in turn."""
+    """Keep each case on the servers whose turn it is: see :mod:`tests.turns`."""
     if os.environ.get(_ALL):
         return
-    kept = [item for item in items if _is_its_turn(config, item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = kept
+    chosen = config.stash[_CHOSEN]
+    left_out = {item for item in items if not _is_its_turn(item, chosen)}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
 
 
-def _is_its_turn(config: pytest.Config, item: pytest.Item) -> bool:
-    mark = item.get_closest_marker("spread")
+def _is_its_turn(item: pytest.Item, chosen: Sequence[servers.ServerSpec]) -> bool:
     callspec = getattr(item, "callspec", None)
     spec = callspec.params.get("every_pg") if callspec else None
-    if mark is None or not isinstance(spec, servers.ServerSpec):
-        return True
-    chosen: list[servers.ServerSpec] = config.stash[_CHOSEN]
-    ordered = sorted(chosen, key=lambda s: (s.major, s.name))
-    case = item.nodeid.replace(spec.name, "")
-    first = zlib.crc32(case.encode()) % len(ordered)
-    step = max(len(ordered) // mark.args[0], 1)
-    turns = {(first + n * step) % len(ordered) for n in range(mark.args[0])}
-    return ordered.index(spec) in turns
+    return not isinstance(spec, servers.ServerSpec) or spec in turns.of(item, chosen)
 
 
 def _parametrize(

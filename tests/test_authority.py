@@ -22,8 +22,6 @@ from tests.conftest import StartServer
 from tests.psql import psql
 from tests.servers import Server
 
-pytestmark = pytest.mark.edges
-
 SCHEMA = """
 create schema app authorization OWNER;
 set role OWNER;

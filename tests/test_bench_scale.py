@@ -6,6 +6,7 @@ import pytest
 from tests.bench.scale import generate
 
 
+@pytest.mark.all_versions
 def test_its_statements_are_distinct_on_every_version(every_db: str) -> None:
     generate.tables(every_db, 1, 4)
     with psycopg.connect(every_db, autocommit=True) as connection:

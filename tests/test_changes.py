@@ -126,7 +126,6 @@ def shop(every_db: str) -> str:
     return every_db
 
 
-@pytest.mark.edges
 def test_each_kind_of_ddl_is_told_once_and_as_what_it_is(shop: str) -> None:
     old = collect(shop)
     psql(shop, DDL)

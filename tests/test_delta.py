@@ -25,8 +25,6 @@ from tests.rules.waiting import eventually
 from tests.servers import Server
 from tests.standby import catch_up, standby_of
 
-pytestmark = pytest.mark.edges
-
 SHOP = """
 create extension pg_stat_statements;
 create table orders (id int primary key, customer int, note text) with (autovacuum_enabled = off);

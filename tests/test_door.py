@@ -21,8 +21,6 @@ from pgwatch_wed.whatif.lab import dump
 from tests.psql import psql
 from tests.servers import Server
 
-pytestmark = pytest.mark.edges
-
 LOGGING = {
     "log_statement": "all",
     "log_connections": "on",

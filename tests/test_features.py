@@ -43,6 +43,7 @@ PROBES = {
 }
 
 
+@pytest.mark.all_versions
 def test_where_the_planner_infers_a_predicate_from_a_declaration(
     every_db: str, every_pg: Server
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_feature_is_there_from_its_version_on_and_says_why_not_before() -> Non
     assert Features.of(170_002).major == 17
 
 
+@pytest.mark.all_versions
 def test_each_feature_of_a_server_is_there_exactly_where_we_say(
     every_db: str, every_pg: Server
 ) -> None:

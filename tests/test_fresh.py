@@ -11,8 +11,6 @@ from pgwatch_wed.target.collect import collect
 from tests import servers
 from tests.psql import psql
 
-pytestmark = pytest.mark.edges
-
 # Each index, and how far the likely size may be from the real one.
 INDEXES = {
     "i_key on t (id)": 0.02,

@@ -20,8 +20,6 @@ from tests.psql import psql
 from tests.servers import Server
 from tests.shapes import DROPPED, INCOMPLETE, SHAPES, tree
 
-pytestmark = pytest.mark.edges
-
 FACTS = ("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions")
 
 

@@ -100,6 +100,7 @@ def test_the_migrations_folder_is_not_a_package() -> None:
 # Up and down.
 
 
+@pytest.mark.all_versions
 def test_every_revision_goes_up_down_and_up(every_db: str) -> None:
     empty = everything(every_db)
     before: list[list[Any]] = []
@@ -117,6 +118,7 @@ def test_every_revision_goes_up_down_and_up(every_db: str) -> None:
     assert everything(every_db) == empty
 
 
+@pytest.mark.all_versions
 def test_down_leaves_nothing_behind_and_up_again_is_the_same(every_db: str) -> None:
     empty = everything(every_db)
     assert install.upgrade(every_db, "public").after == REVISIONS[-1]
@@ -127,6 +129,7 @@ def test_down_leaves_nothing_behind_and_up_again_is_the_same(every_db: str) -> N
     assert objects(every_db) == first
 
 
+@pytest.mark.all_versions
 def test_the_newest_files_alone_equal_head(every_pg: servers.Server, every_db: str) -> None:
     install.upgrade(every_db, "public")
     with every_pg.database() as other, psycopg.connect(other) as connection:
@@ -606,6 +609,7 @@ def test_a_standby_is_refused_in_one_line() -> None:
 # Extension updates, dumps, upgrades.
 
 
+@pytest.mark.all_versions
 def test_the_extension_updates_from_its_oldest_to_its_newest_version(every_db: str) -> None:
     versions = [
         v

@@ -379,6 +379,7 @@ def lab_of_people(db: str) -> str:
     return db
 
 
+@pytest.mark.all_versions
 def test_queries_of_targets_run_read_only_for_a_role_that_may_read(
     every_pg: Server, people: str
 ) -> None:

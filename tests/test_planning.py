@@ -11,8 +11,6 @@ from pgwatch_wed.target import door, planning
 from tests.psql import psql
 from tests.servers import Server
 
-pytestmark = pytest.mark.edges
-
 SETUP = """
 create extension pg_trgm;
 create table cars (id int primary key, maker int, name text);

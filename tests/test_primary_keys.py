@@ -10,7 +10,6 @@ from tests.rules.judging import apply, found, run, undo
 from tests.servers import Server
 
 RULE = "schema-no-primary-key"
-pytestmark = pytest.mark.edges
 
 ROWS = "insert into t (v) select g from generate_series(1, 500) g; vacuum analyze;"
 SHAPES = {

@@ -24,8 +24,6 @@ from tests.psql import psql
 from tests.servers import MAJORS, Server
 from tests.test_queries import lacking
 
-pytestmark = pytest.mark.edges
-
 PAGE = (Path(__file__).parent.parent / "docs" / "privileges.md").read_text(encoding="utf-8")
 NEED = re.compile(r"`([^`]+)`(?: \((from|until) (\d+)\))?")
 SHOP = """

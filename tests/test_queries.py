@@ -30,6 +30,8 @@ from tests.servers import MAJORS, Server
 from tests.zoo import in_motion, zoo
 
 # What is read before the facts, or to complete one.
+pytestmark = pytest.mark.all_versions
+
 HELPERS = {
     *("server", "system", "birth", "extensions", "installed_extensions", "sequence_names"),
     *(

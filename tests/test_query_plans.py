@@ -21,6 +21,8 @@ from pgwatch_wed.target.session import CollectLimits, Reader, reading
 from tests.servers import Server
 from tests.zoo import zoo
 
+pytestmark = pytest.mark.all_versions
+
 Node = dict[str, Any]
 
 # Scanned again and again, and rightly so.

@@ -287,6 +287,7 @@ def test_what_a_server_said_is_not_kept() -> None:
     assert clean.missing["wal"].reason.endswith("may not read it: (redacted)")
 
 
+@pytest.mark.all_versions
 def test_postgresqls_own_names_are_all_known(every_db: str) -> None:
     found = own_names.names(every_db)
     assert {kind for kind, _ in found} == own.sections().keys() - {"option"}

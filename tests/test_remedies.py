@@ -52,7 +52,6 @@ def test_of_every_shape(name: str, pg: Server, db: str) -> None:
 
 
 # Where versions differ most; all shapes on all of them would take half an hour.
-@pytest.mark.edges
 @pytest.mark.parametrize(
     "name", ["constraints", "foreign-table partition", "sequences", "sub-partitioned"]
 )

@@ -1,9 +1,11 @@
 """Tests get the servers that were chosen, and a promise about them is kept or told."""
 
 import os
+import re
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from psycopg import conninfo
 
 from pgwatch_wed.embedded import server as embedded
-from tests import servers
+from tests import servers, turns
 from tests.servers import CHOSEN, EXTERNAL, PROMISED, ServerSpec, UnavailableError
 
 PROJECT = Path(__file__).parent.parent
@@ -54,6 +56,7 @@ def foreign(
 # What tests get
 
 
+@pytest.mark.all_versions
 def test_every_server_is_what_its_name_says(every_pg: servers.Server, every_db: str) -> None:
     with psycopg.connect(every_db) as connection:
         assert connection.info.server_version // 10000 == every_pg.version
@@ -61,6 +64,7 @@ def test_every_server_is_what_its_name_says(every_pg: servers.Server, every_db: 
         assert superuser.fetchone() == (True,)
 
 
+@pytest.mark.all_versions
 def test_every_server_counts_statements_and_times_its_reads(every_db: str) -> None:
     with psycopg.connect(every_db) as connection:
         connection.execute("CREATE EXTENSION pg_stat_statements")
@@ -99,6 +103,7 @@ def test_a_role_can_log_in_and_is_gone_afterwards_with_its_grants(
     assert one(every_pg.dsn(), "SELECT to_regrole(%s)", role) is None
 
 
+@pytest.mark.all_versions
 def test_a_server_has_the_extensions_of_its_spec(every_pg: servers.Server) -> None:
     offered = "SELECT coalesce(array_agg(name), '{}') FROM pg_available_extensions"
     assert every_pg.spec.extensions <= set(one(every_pg.dsn(), offered))
@@ -317,6 +322,30 @@ def test_our_images_want_a_password_or_trust_by_name(run_image: Callable[..., st
     assert "POSTGRES_PASSWORD is not set" in docker("logs", container).stderr
 
 
+# Turns
+
+EACH = [ServerSpec(major, "container") for major in range(13, 20)]
+
+
+def test_a_test_runs_on_the_oldest_the_newest_and_one_in_between() -> None:
+    chosen = [turns.edges(EACH, f"test_{n}") for n in range(200)]
+    assert {(c[0].major, len(c), c[-1].major) for c in chosen} == {(13, 3, 19)}
+    middle = Counter(c[1].major for c in chosen)
+    assert middle.keys() == {14, 15, 16, 17, 18}
+    assert min(middle.values()) > 20
+    assert [turns.edges(EACH, f"test_{n}") for n in range(200)] == chosen
+    assert turns.edges(EACH[:2], "test") == EACH[:2]
+    assert turns.edges(EACH[:1], "test") == EACH[:1]
+    assert turns.edges([], "test") == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 9])
+def test_cases_are_spread_over_all_servers(number: int) -> None:
+    chosen = [turns.spread(EACH, f"case_{n}", number) for n in range(200)]
+    assert {len({s.major for s in c}) for c in chosen} == {min(number, 7)}
+    assert {s.major for c in chosen for s in c} == set(range(13, 20))
+
+
 # Promises
 
 SUITE = """
@@ -326,6 +355,11 @@ def test_each(every_db, every_pg): assert every_pg.version
 @pytest.mark.pg("< 10")
 def test_old(db): raise AssertionError("nothing is that old")
 def test_without_a_server(): pass
+@pytest.mark.all_versions
+def test_about_the_version(every_pg): pass
+@pytest.mark.spread(1)
+@pytest.mark.parametrize("case", [1, 2, 3])
+def test_cases(every_pg, case): pass
 """
 
 
@@ -359,23 +393,23 @@ def test_the_header_and_the_summary_name_the_servers(run_suite: Suite) -> None:
     done = run_suite(**{CHOSEN: "embedded", PROMISED: "18"})
     assert done.returncode == 0, done.stdout
     assert "postgresql: pg 18-embedded; every_pg 18-embedded; promised 18" in done.stdout
-    assert "postgresql: tests run on 18-embedded 2" in done.stdout
+    assert "postgresql: tests run on 18-embedded 6" in done.stdout
     assert "SKIPPED [1]" in done.stdout
     assert "no chosen server is PostgreSQL < 10" in done.stdout
-    assert "3 passed, 1 skipped" in done.stdout.splitlines()[-1]
+    assert "7 passed, 1 skipped" in done.stdout.splitlines()[-1]
 
 
 def test_it_is_the_same_with_several_processes(run_suite: Suite) -> None:
     done = run_suite("-n", "2", **{CHOSEN: "embedded", PROMISED: "18"})
     assert done.returncode == 0, done.stdout
-    assert "postgresql: tests run on 18-embedded 2" in done.stdout
+    assert "postgresql: tests run on 18-embedded 6" in done.stdout
 
 
 @pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_a_broken_promise_fails_the_run(run_suite: Suite, processes: tuple[str, ...]) -> None:
     done = run_suite(*processes, **{CHOSEN: "embedded", PROMISED: "17,18"})
     assert "PROMISED BUT NOT RUN: 17 " in done.stdout
-    assert "3 passed, 1 skipped" in done.stdout.splitlines()[-1]
+    assert "7 passed, 1 skipped" in done.stdout.splitlines()[-1]
     assert done.returncode == 1
 
 
@@ -384,6 +418,21 @@ def test_a_test_that_was_only_skipped_keeps_no_promise(run_suite: Suite) -> None
     assert "1 passed, 1 skipped" in done.stdout
     assert "PROMISED BUT NOT RUN: 18 " in done.stdout
     assert done.returncode == 1
+
+
+def test_marks_say_on_how_many_servers_a_case_runs(run_suite: Suite) -> None:
+    chosen = servers.chosen()
+    names = " ".join("embedded" if s.kind == "embedded" else str(s.major) for s in chosen)
+    done = run_suite("--collect-only", "-q", **{CHOSEN: names})
+    assert done.returncode == 0, done.stdout
+    found = Counter(re.findall(r"::(test_\w+)\[", done.stdout))
+    assert found["test_each"] == min(len(chosen), 3)
+    assert found["test_about_the_version"] == len(chosen)
+    assert found["test_cases"] == 3
+    everywhere = run_suite("--collect-only", "-q", PGWATCH_WED_ALL_VERSIONS="1", **{CHOSEN: names})
+    found = Counter(re.findall(r"::(test_\w+)\[", everywhere.stdout))
+    assert found["test_each"] == found["test_about_the_version"] == len(chosen)
+    assert found["test_cases"] == 3 * len(chosen)
 
 
 def test_an_engine_that_does_not_answer_is_none(run_suite: Suite) -> None:

@@ -78,6 +78,7 @@ def own_shop(db: str) -> str:
 # The guide.
 
 
+@pytest.mark.all_versions
 def test_every_call_of_the_guide_runs_as_written_in_psql(shop: str) -> None:
     for guide in GUIDE:
         assert psql(shop, guide)
@@ -590,6 +591,7 @@ def test_slow_queries_are_those_at_or_above_the_threshold(shop: str) -> None:
         slow(shop, "0, -1")
 
 
+@pytest.mark.all_versions
 def test_statements_have_the_newest_columns_whatever_the_version(every_db: str) -> None:
     versions = [
         v

@@ -30,6 +30,7 @@ def test_what_stands_before_a_parameter_becomes_a_cast(text: str, expected: str 
     assert with_casts(text) == (expected or text)
 
 
+@pytest.mark.all_versions
 def test_the_server_itself_normalises_so_and_plans_what_we_make_of_it(every_db: str) -> None:
     asked = (
         "select count(*) from t where at > now() - interval '3 days' and d < date '2030-01-01'"

@@ -115,7 +115,6 @@ def executed(dsn: str) -> None:
         connection.execute("alter database postgres reset work_mem")
 
 
-@pytest.mark.edges
 def test_all_majors_give_a_statement_the_same_key(every_pg: Server) -> None:
     with every_pg.database() as dsn:
         psql(dsn, SETUP)

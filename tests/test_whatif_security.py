@@ -25,8 +25,6 @@ from tests.psql import psql
 from tests.rules.judging import apply, settle
 from tests.servers import Server
 
-pytestmark = pytest.mark.edges
-
 # A service's boards, each visible to its user, and cards, for which the statement itself says so.
 BOARDS = """
 create extension pg_stat_statements;

@@ -13,8 +13,6 @@ from tests.planning import query, real_plan, shape
 from tests.psql import psql
 from tests.servers import Server
 
-pytestmark = pytest.mark.edges
-
 TABLE = """
 create table things (id int primary key, a int, b int, body text);
 insert into things select g, g % 500, g % 7, repeat('x', 90) from generate_series(1, 40000) g;

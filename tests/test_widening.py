@@ -16,7 +16,6 @@ from tests.servers import Server
 
 RULE = "schema-int-overflow"
 END = 2_147_483_647
-pytestmark = pytest.mark.edges
 
 # each leaves a row in ``t`` by the last statement, which runs beyond the end after the remedy
 SHAPES = {

@@ -404,6 +404,7 @@ def missing(snapshot: Snapshot, read: int, hit: int) -> Snapshot:
     return replace(snapshot, slru=tuple(replace(c, **changes) for c in snapshot.slru))
 
 
+@pytest.mark.all_versions
 def test_caches_that_miss_are_found_on_every_version(every_real: Snapshot) -> None:
     snapshot = every_real
     findings = judged(missing(snapshot, 10**6, 10**7), SLRU).findings

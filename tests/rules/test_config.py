@@ -101,6 +101,7 @@ def test_a_freeze_age_near_the_end_is_found_and_lowered(start_pg: StartServer) -
     assert name not in names(found(server.dsn(), "config-dangerous"))
 
 
+@pytest.mark.all_versions
 def test_a_server_as_it_comes_is_no_danger(every_pg: Server, every_real: Snapshot) -> None:
     findings = {f.object.name: f for f in judged(every_real, "config-dangerous").findings}
     # fsync is what the tests' servers are started with; checksums are initdb's default from 18 on
@@ -351,6 +352,7 @@ def test_a_prerelease_version_is_reported(real: Snapshot, text: str) -> None:
     assert "pre-release" in finding.title
 
 
+@pytest.mark.all_versions
 def test_the_real_versions_are_judged(every_real: Snapshot) -> None:
     snapshot = replace(every_real, server=replace(every_real.server, taken_at=SUMMER))
     titles = " ".join(f.title for f in judged(snapshot, "config-version").findings)
@@ -361,6 +363,7 @@ def test_the_real_versions_are_judged(every_real: Snapshot) -> None:
 # --- config-logging -----------------------------------------------------------------------------
 
 
+@pytest.mark.all_versions
 def test_the_log_tells_what_the_version_logs_by_default(
     every_pg: Server, every_real: Snapshot
 ) -> None:

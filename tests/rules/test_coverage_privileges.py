@@ -20,8 +20,6 @@ from tests.psql import psql
 from tests.rules.judging import apply, found, judged, run, undo
 from tests.servers import Server
 
-pytestmark = pytest.mark.edges
-
 RULE = "coverage-privileges"
 # All that a role may do because of a GRANT, apart from its own objects.
 RIGHTS = """

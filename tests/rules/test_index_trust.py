@@ -15,7 +15,7 @@ from pgwatch_wed.whatif import engines
 from tests.rules.judging import run, settle
 from tests.rules.test_index_missing import quiet
 
-pytestmark = [pytest.mark.pg("< 19"), pytest.mark.edges]  # the lab's own major
+pytestmark = pytest.mark.pg("< 19")  # the lab's own major
 BOTH = "select * from dep where a = %s and b = %s"
 
 

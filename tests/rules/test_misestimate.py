@@ -12,8 +12,6 @@ from pgwatch_wed.findings import Finding, Grade, Report, Verdict
 from pgwatch_wed.target.collect import collect
 from tests.rules.judging import apply, judged, run, settle, texts, undo, with_plans
 
-pytestmark = pytest.mark.edges
-
 RULE = "query-misestimate"
 Ask = Callable[..., Sequence[Any]]
 
