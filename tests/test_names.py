@@ -24,6 +24,7 @@ SAME_MODULES = {
     "indexes": "the command; what PostgreSQL knows about indexes; the SQL that changes them",
     "install": "the command, and what it runs, which released migrations import",
     "run": "the command, and what it reads",
+    "settings": "the tables of the service's parts; SQL that changes a server's settings",
 }
 
 

@@ -96,11 +96,23 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
+class TierReading:
+    """How the last reading of a tier went: its duration, whether it was complete, and when one was last."""
+
+    seconds: float
+    succeeded: bool
+    succeeded_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
     """The newest facts of a target.
 
     ``snapshot`` holds the newest of each fact; ``read_at`` when each tier was read last (Unix seconds),
-    ``intervals_s`` how often it is to be. ``report`` is what the rules said of it.
+    ``intervals_s`` how often it is to be, ``stretched`` by how much that is longer than configured, because of the
+    budget. ``report`` is what the rules said of it: each (``rules_judged_at``) of facts that were read together.
+    ``failure`` is why the last reading failed; it may name an address. ``cost_share`` is how much of a core of
+    the server reading takes, at most, with the configured intervals.
     """
 
     target: str
@@ -110,6 +122,12 @@ class Collected:
     report: Report | None = None
     judged_at: float | None = None
     failure: str = ""
+    rules_judged_at: Mapping[str, float] = field(default_factory=dict)
+    readings: Mapping[str, TierReading] = field(default_factory=dict)  # by tier
+    query_seconds: Mapping[str, float] = field(default_factory=dict)  # by fact, since the start
+    query_rows: Mapping[str, int] = field(default_factory=dict)
+    cost_share: float = 0.0
+    stretched: Mapping[str, float] = field(default_factory=dict)  # by tier
 
 
 @dataclass(frozen=True, slots=True)

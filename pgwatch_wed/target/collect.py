@@ -6,7 +6,7 @@ happens to the results. What cannot be read is missing with a reason, and does n
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Items
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from operator import attrgetter
 from typing import Any
@@ -124,29 +124,60 @@ def collect(
     the same server, whose server-wide facts are reused. Raises ConnectError, or CollectError if not
     even the server's version can be read.
     """
-    wanted = set(ORDER if only is None else only)
-    names = [name for name in ORDER if name in wanted]
     with reading(conninfo, limits or CollectLimits(), budget_s) as reader:
-        server = reader.server = identify(reader)
-        extensions, missing = _extensions(reader)
-        capabilities = Capabilities.of(server, extensions)
-        found: dict[str, Rows] = {}
-        for place, name in enumerate(names):
-            progress(name.replace("_", " "), place / len(names))
-            rows = _known(cluster, name)
-            if rows is None:
-                rows = _fact(reader, name, capabilities, found)
-            if isinstance(rows, Missing):
-                missing[name] = rows
-            else:
-                found[name] = rows
-        missing |= _what_parts_lack(found) | reader.notes
+        begun = begin(reader)
+        return read(reader, begun, ORDER if only is None else only, progress, cluster)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What the first queries of a connection told: what the server is, and what can be read there."""
+
+    server: Server
+    extensions: tuple[Extension, ...]
+    missing: Mapping[str, Missing]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The versions and privileges that determine what is read."""
+        return Capabilities.of(self.server, self.extensions)
+
+
+def begin(reader: Reader) -> Begun:
+    """Read what has to be known before anything else is read over this connection."""
+    server = reader.server = identify(reader)
+    return Begun(server, *_extensions(reader))
+
+
+def read(
+    reader: Reader,
+    begun: Begun,
+    only: Iterable[str],
+    progress: Progress = silent,
+    cluster: Snapshot | None = None,
+) -> Snapshot:
+    """Read facts over a connection; those that are not named are left empty."""
+    wanted = set(only)
+    names = [name for name in ORDER if name in wanted]
+    capabilities = begun.capabilities
+    missing = dict(begun.missing)
+    found: dict[str, Rows] = {}
+    for place, name in enumerate(names):
+        progress(name.replace("_", " "), place / len(names))
+        rows = _known(cluster, name)
+        if rows is None:
+            rows = _fact(reader, name, capabilities, found)
+        if isinstance(rows, Missing):
+            missing[name] = rows
+        else:
+            found[name] = rows
+    missing |= _what_parts_lack(found) | reader.notes
     progress("done", 1.0)
     snapshot = Snapshot(
         tool_version=__version__,
-        server=server,
+        server=begun.server,
         missing=missing,
-        extensions=extensions,
+        extensions=begun.extensions,
         query_costs=tuple(reader.costs),
         **found,  # type: ignore[arg-type] # each has the type that fact_types() returns for its name
     )

@@ -154,14 +154,19 @@ class Reader:
 
 
 @contextmanager
-def reading(conninfo: str, limits: CollectLimits, budget_s: float | None) -> Iterator[Reader]:
+def reading(
+    conninfo: str, limits: CollectLimits, budget_s: float | None, connect_s: float | None = None
+) -> Iterator[Reader]:
     """Connect, and leave nothing of ours running on the server, even if the block fails.
+
+    ``connect_s`` is how long the connection may take; the default is that of the guards, within the budget.
 
     Raises ConnectError; a psycopg error raised in the block becomes a CollectError.
     """
     deadline = None if budget_s is None else time.monotonic() + budget_s
     guards = Guards()
-    patience = guards.connect_s if budget_s is None else min(guards.connect_s, int(budget_s))
+    most = guards.connect_s if connect_s is None else int(connect_s)
+    patience = most if budget_s is None else min(most, int(budget_s))
     try:
         with opened(conninfo, replace(guards, connect_s=max(2, patience))) as door:
             yield Reader(door, limits, deadline, prepare(door))
