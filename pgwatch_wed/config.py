@@ -20,6 +20,8 @@
     reason = "needed by the yearly audit"
     until = 2027-01-31
     up_to = "warning"              # if it becomes critical, it is reported again
+
+The tables of :data:`SERVICE_TABLES` are those of ``db-analyze serve``, which reads them itself.
 """
 
 import tomllib
@@ -47,6 +49,9 @@ MANAGED_ROLES = (
     *("rdsadmin", "rdsrepladmin", "cloudsqladmin", "cloudsqlagent", "azuresu", "azure_pg_admin"),
     *("azure_superuser", "supabase_admin", "supabase_*_admin", "pgsodium_*", "cloud_admin"),
 )
+
+# Of the service: read by pgwatch_wed/serve, which only `db-analyze serve` imports.
+SERVICE_TABLES = ("serve", "probes", "slo", "alerts", "notify", "app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +130,22 @@ def _profile_limits(rule: Rule, profile: str) -> Mapping[str, Any]:
 
 def load(path: Path | None) -> Config:
     """Read the configuration; without a path, look for the usual files. Unknown keys are errors."""
+    return parse(*tables(path))
+
+
+def tables(path: Path | None) -> tuple[dict[str, Any], str]:
+    """Return the configuration as it stands in its file, and how errors name that file."""
     if path is not None:
-        return parse(_read(path), str(path))
+        return _read(path), str(path)
     own = Path("pgwatch_wed.toml")
     if _is_file(own):
-        return parse(_read(own), str(own))
+        return _read(own), str(own)
     project = Path("pyproject.toml")
     if _is_file(project):
         table = _read(project).get("tool", {}).get("pgwatch_wed")
         if table is not None:
-            return parse(table, "pyproject.toml [tool.pgwatch_wed]")
-    return Config()
+            return table, "pyproject.toml [tool.pgwatch_wed]"
+    return {}, "the configuration"
 
 
 def _is_file(path: Path) -> bool:
@@ -197,11 +207,14 @@ def parse(table: Mapping[str, Any], source: str) -> Config:
                 config = replace(config, history=value)
             case "rules":
                 config = replace(config, limits=_rule_limits(value, source))
+            case _ if key in SERVICE_TABLES:
+                if not isinstance(value, dict):
+                    raise _wrong(source, key, f"a table such as [{key}]")
             case _:
                 raise UsageError(
                     f"{source}: unknown key {key!r}",
                     "valid keys: profile, only, ignore, skip_schemas, skip_roles, memory, window, "
-                    "min_severity, history, capacity, rules",
+                    f"min_severity, history, capacity, rules, {', '.join(SERVICE_TABLES)}",
                 )
     return config
 

@@ -19,6 +19,7 @@ BY_THE_CLIENTS_CLOCK = {
     "cli/remembering.py",
     "cli/why.py",
     "history/archive.py",
+    "serve/service.py",
 }
 
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "diff": "pgwatch_wed.cli.diff",
     "history": "pgwatch_wed.cli.history",
     "baseline": "pgwatch_wed.cli.history",
+    "serve": "pgwatch_wed.cli.serve",
 }
 # Nothing more can be written: the disk is full, or a quota or a maximum file size is reached.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

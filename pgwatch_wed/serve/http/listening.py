@@ -1,0 +1,88 @@
+"""One uvicorn process: it binds first, so that a taken port is one line, and ends when it is told to."""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from pgwatch_wed.errors import Error
+from pgwatch_wed.serve.settings import ServeSettings
+
+# After the request to end: open requests, then everything.
+_GRACE_S = 1
+_LAST_S = 2.7
+
+
+class ListenError(Error):
+    """The service cannot listen where it should."""
+
+
+def bind(settings: ServeSettings) -> socket.socket:
+    """Take the address."""
+    where = f"{settings.host}:{settings.port}"
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, _kind, _proto, _name, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=1024)
+    except OSError as error:
+        hint = "serve.listen in the configuration, or --listen, names another"
+        if error.errno == errno.EADDRINUSE:
+            raise ListenError(f"could not listen on {where}: the port is in use", hint) from None
+        said = error.strerror or str(error)
+        raise ListenError(f"could not listen on {where}: {said}", hint) from None
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the first signal ends everything in time, the second at once."""
+
+    on_stop: Callable[[], None] = staticmethod(lambda: None)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Handle signals in the event loop."""
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self.end)
+        yield
+
+    def end(self) -> None:
+        """Stop: streams end, requests are finished."""
+        self.force_exit = self.should_exit
+        if not self.should_exit:
+            threading.Thread(target=_last, name="last", daemon=True).start()
+        self.should_exit = True
+        self.on_stop()
+
+
+def _last() -> None:
+    # a part that hangs must not keep the process
+    time.sleep(_LAST_S)
+    os._exit(0)
+
+
+def server(app: ASGIApp, settings: ServeSettings) -> QuietServer:
+    """Return what serves the application."""
+    return QuietServer(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=_GRACE_S,
+            limit_concurrency=2000,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+    )
