@@ -77,7 +77,6 @@ class ServeSettings:
     tls_certificate: str | None = None
     tls_key: str | None = None
     requests_per_second: float = 200
-    streams: int = 50
     postgres_exporter: bool = False
     targets: tuple[WatchedTarget, ...] = ()
     rooms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -94,7 +93,7 @@ class ServeSettings:
 
 _KEYS = (
     *("listen", "hosts", "token_file", "user", "password_file", "tls_certificate", "tls_key"),
-    *("requests_per_second", "streams", "postgres_exporter", "targets"),
+    *("requests_per_second", "postgres_exporter", "targets"),
 )
 
 
@@ -123,7 +122,6 @@ def parse(table: Mapping[str, Any], source: str, environ: Mapping[str, str]) -> 
         tls_certificate=_file(table, "tls_certificate", where),
         tls_key=_file(table, "tls_key", where),
         requests_per_second=_number(table, "requests_per_second", 200, where, 1, 1_000_000),
-        streams=int(_number(table, "streams", 50, where, 0, 10_000)),
         postgres_exporter=_flag(table, "postgres_exporter", where),
         targets=_targets(table.get("targets", {}), f"{where}.targets", environ),
         rooms={name: _table(table[name], f"{where}.{name}") for name in ROOMS if name in table},

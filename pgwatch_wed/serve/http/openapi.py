@@ -192,6 +192,10 @@ DESCRIPTION: dict[str, Any] = {
         "/metrics": _get(
             "Series in Prometheus' text format", {"200": _answer("all of them", _TEXT, "")}
         ),
+        "/metrics/postgres_exporter": _get(
+            "The same under the names of postgres_exporter, where that is wanted",
+            {"200": _answer("all of them", _TEXT, ""), **_ABSENT},
+        ),
     },
     "components": {
         "schemas": _SCHEMAS,

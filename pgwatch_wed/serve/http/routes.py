@@ -86,6 +86,13 @@ class Views:
         """Return all series."""
         return Response(self.exposition.body(), media_type=EXPOSITION)
 
+    async def postgres_exporter(self, _request: Request) -> Response:
+        """Return the series under the names of postgres_exporter, where that is wanted."""
+        found = self.exposition.other("postgres_exporter")
+        if found is None:
+            raise HTTPException(404)
+        return Response(found, media_type=EXPOSITION)
+
     async def description(self, _request: Request) -> Response:
         """Return the description of this interface."""
         return Response(openapi.BODY, media_type="application/json")
@@ -102,6 +109,7 @@ class Views:
             _get("/api/slo", self.slo),
             _get("/api/openapi.json", self.description),
             _get("/metrics", self.metrics),
+            _get("/metrics/postgres_exporter", self.postgres_exporter),
         ]
 
 
