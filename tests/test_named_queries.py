@@ -254,6 +254,12 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("target", "end_deadline"): (Case({"pg_stat_clear_snapshot"}, NOBODY),),
     ("target", "exact_bloat_table"): (Case(BLOAT, PUBLIC, {"oid": "person"}),),
     ("target", "exact_bloat_index"): (Case(BLOAT, PUBLIC, {"oid": "person_lower"}),),
+    ("target", "probe"): (
+        Case(
+            {"is_standby", "is_paused", "has_walreceiver", "is_caught_up", "replay_age_s"}
+            | {"is_archiving", "archive_age_s", "has_archive_failed", "is_read_only"}
+        ),
+    ),
     ("target", "lacking"): (
         # a superuser lacks nothing
         Case({"statement", "schema", "place"}, USED, is_empty=True),

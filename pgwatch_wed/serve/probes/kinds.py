@@ -1,0 +1,57 @@
+"""The kinds of probes: ``[probes.NAME]`` → probes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.serve.probes.extras import needed
+from pgwatch_wed.serve.probes.postgres import PostgresProbe, PostgresSettings
+from pgwatch_wed.serve.probes.runner import Probe
+from pgwatch_wed.serve.probes.seen import Limit, Seen
+from pgwatch_wed.serve.probes.settings import ProbeSettings, check_name, read
+from pgwatch_wed.serve.probes.web import StripeSettings, WebProbe, WebSettings
+
+
+class Kind(NamedTuple):
+    """Settings of a kind, what asks, and the package and extra that it needs."""
+
+    settings: type[ProbeSettings]
+    probe: Callable[[Any, Callable[[], float]], Callable[[Limit], Seen]]
+    package: str = ""
+    extra: str = ""
+
+
+KINDS: Mapping[str, Kind] = {
+    "postgres": Kind(PostgresSettings, PostgresProbe),
+    "http": Kind(WebSettings, WebProbe, "httpx", "serve"),
+    "stripe": Kind(StripeSettings, WebProbe, "httpx", "serve"),
+}
+# What the names of the API stand for where a table does not say it.
+_BY_NAME = {"database": "postgres", "stripe": "stripe"}
+
+
+def parse(tables: Any, source: str) -> tuple[ProbeSettings, ...]:
+    """Turn the table ``probes`` of a file into settings; raise UsageError that names file and key."""
+    if not isinstance(tables, Mapping):
+        raise UsageError(f"{source}: probes must be tables such as [probes.database]")
+    return tuple(_one(name, table, f"{source}: probes.{name}") for name, table in tables.items())
+
+
+def _one(name: str, table: Any, where: str) -> ProbeSettings:
+    check_name(name, where)
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{where} must be a table")
+    kind = table.get("kind", _BY_NAME.get(name))
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UsageError(f"{where}.kind must be one of {', '.join(KINDS)}")
+    found = KINDS[kind]
+    settings = read(found.settings, name, {**table, "kind": kind}, where)
+    if found.package:
+        needed(found.package, found.extra)
+    return settings
+
+
+def build(settings: ProbeSettings, now: Callable[[], float]) -> Probe:
+    """Return the probe of these settings."""
+    ask = KINDS[settings.kind].probe(settings, now)
+    return Probe(settings, ask, settings.target or settings.name)

@@ -1,0 +1,236 @@
+"""The runner of probes: intervals, one deadline over everything, tries, abandoned attempts, breakers."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pgwatch_wed.serve.probes.runner import Probe, Runner
+from pgwatch_wed.serve.probes.seen import Limit, ProbeFailure, Seen
+from pgwatch_wed.serve.probes.settings import ProbeSettings
+from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason, Sample
+
+FAIL = ProbeFailure(Reason.REFUSED)
+
+
+class Peer:
+    """What answers as it is told: failures, then what it is otherwise."""
+
+    def __init__(self, *outcomes: Seen | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.asked = 0
+        self.at_once = 0
+        self.most_at_once = 0
+        self.hang = threading.Event()
+        self.hang.set()
+
+    def __call__(self, limit: Limit) -> Seen:
+        self.asked += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.hang.wait(10)
+        self.at_once -= 1
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def runner(peer: Callable[[Limit], Seen], **settings: float) -> tuple[Runner, Board]:
+    board = Board()
+    chosen = ProbeSettings(
+        name="peer",
+        kind="test",
+        **{"interval_s": 0.2, "deadline_s": 0.1, "tries": 2, **settings},  # type: ignore[arg-type]
+    )
+    return Runner(board, [Probe(chosen, peer)], now=time.time), board
+
+
+@contextmanager
+def running(made: Runner) -> Iterator[None]:
+    made.start()
+    try:
+        yield
+    finally:
+        made.stop()
+
+
+def until(true: Callable[[], bool], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def result(board: Board) -> ProbeResult:
+    return board.state.probes["peer"]
+
+
+def samples(board: Board, name: str) -> list[Sample]:
+    found = [f for f in board.state.families["probes"] if f.name == f"pgwatch_wed_{name}"]
+    return [s for f in found for s in f.samples]
+
+
+def value(board: Board, metric: str, **labels: str) -> float:
+    return sum(s.value for s in samples(board, metric) if labels.items() <= dict(s.labels).items())
+
+
+def test_one_failure_is_a_blip_two_are_news() -> None:
+    made, board = runner(Peer(FAIL, Seen()))
+    made.run_once()
+    assert result(board).status is Health.PASS
+    assert value(board, "probe_failures_total", reason="refused") == 1
+    made, board = runner(Peer(FAIL))
+    made.run_once()
+    assert (result(board).status, result(board).reason) == (Health.FAIL, Reason.REFUSED)
+    assert value(board, "probe_failures_total", reason="refused") == 2
+
+
+def test_wrong_credentials_are_not_tried_again() -> None:
+    peer = Peer(ProbeFailure(Reason.AUTH))
+    made, board = runner(peer)
+    made.run_once()
+    assert (result(board).reason, peer.asked) == (Reason.AUTH, 1)
+
+
+def test_no_room_is_a_warning_and_counts() -> None:
+    made, board = runner(Peer(ProbeFailure(Reason.LIMIT)))
+    made.run_once()
+    assert (result(board).status, result(board).reason) == (Health.WARN, Reason.LIMIT)
+    assert value(board, "probe_failures_total", reason="limit") == 1
+    assert value(board, "breaker_state", state="closed") == 1
+
+
+def test_since_is_kept_while_the_status_is() -> None:
+    made, board = runner(Peer(Seen(), Seen(), FAIL), tries=1)
+    made.run_once()
+    first = result(board)
+    made.run_once()
+    assert (result(board).since, result(board).at > first.at) == (first.since, True)
+    made.run_once()
+    assert result(board).since == result(board).at > first.since
+
+
+def test_the_deadline_holds_whatever_the_probe_does_and_threads_never_pile_up() -> None:
+    peer = Peer(Seen())
+    peer.hang.clear()
+    made, board = runner(peer, tries=1)
+    before = threading.active_count()
+    begun = time.monotonic()
+    with running(made):
+        until(lambda: "peer" in board.state.probes)
+        assert time.monotonic() - begun < 0.4
+        assert (result(board).status, result(board).reason) == (Health.FAIL, Reason.TIMEOUT)
+        until(lambda: "has not returned" in result(board).detail)
+        time.sleep(0.5)
+        assert threading.active_count() <= before + 2  # the clock's thread, and the one that hangs
+        assert (peer.asked, peer.most_at_once) == (1, 1)
+        assert value(board, "probe_abandoned_total") == 1
+        assert value(board, "probe_failures_total", reason="timeout") >= 2
+        assert result(board).as_of(time.time()).status is Health.FAIL  # and not stale
+        peer.hang.set()
+        until(lambda: result(board).status is Health.PASS)
+    assert peer.most_at_once == 1
+
+
+def test_a_late_return_changes_nothing() -> None:
+    peer = Peer(Seen(detail="too late"), Seen(detail="fresh"))
+    peer.hang.clear()
+    made, board = runner(peer, tries=1, interval_s=60.0)
+    made.run_once()
+    peer.hang.set()
+    until(lambda: peer.at_once == 0)
+    assert result(board).reason is Reason.TIMEOUT
+    until(lambda: made._courses[0].attempt is None)
+    made.run_once()
+    assert result(board).detail == "fresh"
+
+
+def test_a_probe_that_hangs_does_not_delay_another() -> None:
+    slow, quick = Peer(Seen()), Peer(Seen())
+    slow.hang.clear()
+    board = Board()
+    made = Runner(
+        board,
+        [
+            Probe(ProbeSettings(name=n, kind="test", interval_s=0.2, deadline_s=0.1), p)
+            for n, p in (("slow", slow), ("quick", quick))
+        ],
+        now=time.time,
+    )
+    with running(made):
+        until(lambda: quick.asked > 5)
+        assert board.state.probes["quick"].status is Health.PASS
+        assert slow.asked == 1
+    slow.hang.set()
+
+
+def test_a_breaker_opens_and_lets_one_trial_through_an_interval() -> None:
+    peer = Peer(*[FAIL] * 8, Seen())
+    made, board = runner(peer)
+    with running(made):
+        until(lambda: board.state.details["breakers"] == {"peer": "open"})
+        assert value(board, "breaker_transitions_total", state="open") == 1
+        until(lambda: result(board).status is Health.PASS)
+        assert board.state.details["breakers"] == {"peer": "closed"}
+    assert peer.most_at_once == 1
+
+
+def test_everything_is_born_at_zero() -> None:
+    _, board = runner(Peer(Seen()))
+    assert {s.value for s in samples(board, "probe_failures_total")} == {0.0}
+    assert len(samples(board, "probe_failures_total")) == len(Reason)
+    assert value(board, "breaker_transitions_total") == 0
+    assert len(samples(board, "breaker_transitions_total")) == 3
+    assert value(board, "probe_duration_seconds") == 0
+
+
+def test_a_histogram_adds_up() -> None:
+    made, board = runner(Peer(Seen()))
+    made.run_once()
+    made.run_once()
+    buckets = [s for s in samples(board, "probe_duration_seconds") if s.name.endswith("_bucket")]
+    assert [s.value for s in buckets] == sorted(s.value for s in buckets)
+    assert (dict(buckets[-1].labels)["le"], buckets[-1].value) == ("+Inf", 2)
+
+
+def test_a_slow_answer_is_a_warning() -> None:
+    made, board = runner(lambda _: time.sleep(0.03) or Seen(), latency_s=0.01, deadline_s=0.19)  # type: ignore[func-returns-value]
+    made.run_once()
+    assert (result(board).status, result(board).reason) == (Health.WARN, Reason.CONDITION)
+    assert "the threshold is 10 ms" in result(board).detail
+
+
+def test_a_fault_of_the_probe_itself_tells_nothing_secret() -> None:
+    made, board = runner(Peer(RuntimeError("password=hunter2 at 10.0.0.1")))
+    made.run_once()
+    assert (result(board).status, result(board).detail) == (
+        Health.FAIL,
+        "the probe itself failed (RuntimeError)",
+    )
+
+
+def test_intervals_have_jitter() -> None:
+    begun: list[float] = []
+    made, _ = runner(lambda _: begun.append(time.monotonic()) or Seen())  # type: ignore[func-returns-value]
+    with running(made):
+        until(lambda: len(begun) > 6)
+    gaps = [b - a for a, b in itertools.pairwise(begun)]
+    assert all(0.17 < g < 0.4 for g in gaps)
+    assert max(gaps) - min(gaps) > 0.002
+
+
+@pytest.mark.parametrize("times", [3])
+def test_it_can_be_stopped_and_started_again(times: int) -> None:
+    peer = Peer(Seen())
+    made, _ = runner(peer)
+    for _ in range(times):
+        asked = peer.asked
+        with running(made):
+            until(lambda asked=asked: peer.asked > asked)  # type: ignore[misc]
+    asked = peer.asked
+    time.sleep(0.3)
+    assert peer.asked == asked
