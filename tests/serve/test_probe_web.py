@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from pgwatch_wed.serve.probes.answers import Answer, Limit, ProbeFailure
 from pgwatch_wed.serve.probes.kinds import build, parse
 from pgwatch_wed.serve.probes.runner import Runner
-from pgwatch_wed.serve.probes.seen import Limit, ProbeFailure, Seen
 from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason
 from tests.serve import parts
 from tests.serve.parts import answering, free_port, silence
@@ -27,7 +27,7 @@ def chosen(url: str, **table: Any) -> Any:
     return build(found, time.time)
 
 
-def ask(url: str, **table: Any) -> Seen:
+def ask(url: str, **table: Any) -> Answer:
     probe = chosen(url, **table)
     return probe.ask(Limit(time.monotonic() + probe.settings.deadline_s))  # type: ignore[no-any-return]
 

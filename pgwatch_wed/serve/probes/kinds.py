@@ -4,27 +4,27 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.serve.probes.answers import Answer, Limit
 from pgwatch_wed.serve.probes.extras import needed
 from pgwatch_wed.serve.probes.postgres import PostgresProbe, PostgresSettings
 from pgwatch_wed.serve.probes.runner import Probe
-from pgwatch_wed.serve.probes.seen import Limit, Seen
 from pgwatch_wed.serve.probes.settings import ProbeSettings, check_name, read
 from pgwatch_wed.serve.probes.web import StripeSettings, WebProbe, WebSettings
 
 
-class Kind(NamedTuple):
+class ProbeKind(NamedTuple):
     """Settings of a kind, what asks, and the package and extra that it needs."""
 
     settings: type[ProbeSettings]
-    probe: Callable[[Any, Callable[[], float]], Callable[[Limit], Seen]]
+    probe: Callable[[Any, Callable[[], float]], Callable[[Limit], Answer]]
     package: str = ""
     extra: str = ""
 
 
-KINDS: Mapping[str, Kind] = {
-    "postgres": Kind(PostgresSettings, PostgresProbe),
-    "http": Kind(WebSettings, WebProbe, "httpx", "serve"),
-    "stripe": Kind(StripeSettings, WebProbe, "httpx", "serve"),
+KINDS: Mapping[str, ProbeKind] = {
+    "postgres": ProbeKind(PostgresSettings, PostgresProbe),
+    "http": ProbeKind(WebSettings, WebProbe, "httpx", "serve"),
+    "stripe": ProbeKind(StripeSettings, WebProbe, "httpx", "serve"),
 }
 # What the names of the API stand for where a table does not say it.
 _BY_NAME = {"database": "postgres", "stripe": "stripe"}

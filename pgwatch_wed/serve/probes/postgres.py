@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from pgwatch_wed import units
 from pgwatch_wed.errors import ConnectError, UsageError
 from pgwatch_wed.serve.probes import certificates
-from pgwatch_wed.serve.probes.seen import Limit, ProbeFailure, Seen, network
+from pgwatch_wed.serve.probes.answers import Answer, Limit, ProbeFailure, network
 from pgwatch_wed.serve.probes.settings import Address, ProbeSettings, Secret, plain
 from pgwatch_wed.serve.state import Health, Reason
 from pgwatch_wed.target import connect, wire
@@ -74,7 +74,7 @@ class PostgresProbe:
     _looked_at: float | None = None
     _has_table: bool = field(default=False)
 
-    def __call__(self, limit: Limit) -> Seen:
+    def __call__(self, limit: Limit) -> Answer:
         """Ask it."""
         conninfo = self.settings.conninfo()
         guards = Guards(
@@ -90,10 +90,10 @@ class PostgresProbe:
             raise of_server(error, limit) from None
         return self._written(conninfo, seen, limit) if self.settings.write else seen
 
-    def _judged(self, row: dict[str, Any]) -> Seen:
+    def _judged(self, row: dict[str, Any]) -> Answer:
         is_standby = bool(row["is_standby"])
         readings = {"probe_in_recovery": float(is_standby)}
-        seen = Seen(readings=readings)
+        seen = Answer(readings=readings)
         if self.settings.role != "any" and is_standby != (self.settings.role == "standby"):
             found = "standby" if is_standby else "primary"
             seen = seen.failed(f"the server is a {found}, not a {self.settings.role}")
@@ -103,7 +103,7 @@ class PostgresProbe:
             seen = seen.failed("transactions are read-only (default_transaction_read_only)")
         return self._archived(seen, row, readings)
 
-    def _behind(self, seen: Seen, row: dict[str, Any], readings: dict[str, float]) -> Seen:
+    def _behind(self, seen: Answer, row: dict[str, Any], readings: dict[str, float]) -> Answer:
         if row["is_paused"]:
             return seen.warned("replay is paused")
         source = "" if row["has_walreceiver"] else ", and no WAL receiver runs"
@@ -118,7 +118,7 @@ class PostgresProbe:
             return seen.warned(f"the last replayed transaction is {round(lag)} s old{source}")
         return seen
 
-    def _archived(self, seen: Seen, row: dict[str, Any], readings: dict[str, float]) -> Seen:
+    def _archived(self, seen: Answer, row: dict[str, Any], readings: dict[str, float]) -> Answer:
         limit = self.settings.archive_age_s
         age = row["archive_age_s"]
         if age is not None:
@@ -134,7 +134,7 @@ class PostgresProbe:
             return seen.warned(f"the last WAL was archived {round(age)} s ago{why}")
         return seen
 
-    def _certified(self, seen: Seen, door: Door, limit: Limit) -> Seen:
+    def _certified(self, seen: Answer, door: Door, limit: Limit) -> Answer:
         at = limit.monotonic()
         if self._looked_at is None or at - self._looked_at >= _CERTIFICATE_S:
             with network():
@@ -143,7 +143,7 @@ class PostgresProbe:
         if self._expires_at is None:
             return seen
         left = self._expires_at - self.now()
-        seen = Seen(
+        seen = Answer(
             seen.status,
             seen.reason,
             seen.detail,
@@ -151,7 +151,7 @@ class PostgresProbe:
         )
         return warned_of_expiry(seen, left, self.settings.certificate_s)
 
-    def _written(self, conninfo: str, seen: Seen, limit: Limit) -> Seen:
+    def _written(self, conninfo: str, seen: Answer, limit: Limit) -> Answer:
         if seen.readings["probe_in_recovery"]:
             return seen.failed("nothing can be written: the server is a standby")
         try:
@@ -192,7 +192,7 @@ class PostgresProbe:
         self._has_table = True
 
 
-def warned_of_expiry(seen: Seen, left_s: float, threshold_s: float) -> Seen:
+def warned_of_expiry(seen: Answer, left_s: float, threshold_s: float) -> Answer:
     """Return what was seen, with a warning if a certificate expires soon."""
     if left_s < 0:
         return seen.warned("the certificate has expired")
