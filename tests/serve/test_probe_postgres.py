@@ -12,9 +12,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed.serve.probes.answers import Answer, Limit, ProbeFailure
-from pgwatch_wed.serve.probes.kinds import build, parse
-from pgwatch_wed.serve.probes.runner import Runner
+from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure
+from pgwatch_wed.serve.probes.probe_kinds import build, parse
+from pgwatch_wed.serve.probes.probe_runner import Runner
 from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason
 from tests import tls
 from tests.conftest import StartServer
@@ -24,7 +24,7 @@ from tests.servers import Server
 from tests.standby import catch_up, standby_of
 
 
-def ask(dsn: str, **settings: Any) -> Answer:
+def ask(dsn: str, **settings: Any) -> Observation:
     """Ask once, without the runner."""
     os.environ["PROBED"] = dsn
     table = {"url_env": "PROBED", **settings}

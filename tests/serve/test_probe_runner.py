@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from pgwatch_wed.serve.probes.answers import Answer, Limit, ProbeFailure
-from pgwatch_wed.serve.probes.runner import Probe, Runner
-from pgwatch_wed.serve.probes.settings import ProbeSettings
+from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure
+from pgwatch_wed.serve.probes.probe_runner import Probe, Runner
+from pgwatch_wed.serve.probes.probe_settings import ProbeSettings
 from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason, Sample
 
 FAIL = ProbeFailure(Reason.REFUSED)
@@ -19,7 +19,7 @@ FAIL = ProbeFailure(Reason.REFUSED)
 class Peer:
     """What answers as it is told: failures, then what it is otherwise."""
 
-    def __init__(self, *outcomes: Answer | Exception) -> None:
+    def __init__(self, *outcomes: Observation | Exception) -> None:
         self.outcomes = list(outcomes)
         self.asked = 0
         self.at_once = 0
@@ -27,7 +27,7 @@ class Peer:
         self.hang = threading.Event()
         self.hang.set()
 
-    def __call__(self, limit: Limit) -> Answer:
+    def __call__(self, limit: Limit) -> Observation:
         self.asked += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -39,7 +39,7 @@ class Peer:
         return outcome
 
 
-def runner(peer: Callable[[Limit], Answer], **settings: float) -> tuple[Runner, Board]:
+def runner(peer: Callable[[Limit], Observation], **settings: float) -> tuple[Runner, Board]:
     board = Board()
     chosen = ProbeSettings(
         name="peer",
@@ -79,7 +79,7 @@ def value(board: Board, metric: str, **labels: str) -> float:
 
 
 def test_one_failure_is_a_blip_two_are_news() -> None:
-    made, board = runner(Peer(FAIL, Answer()))
+    made, board = runner(Peer(FAIL, Observation()))
     made.run_once()
     assert result(board).status is Health.PASS
     assert value(board, "probe_failures_total", reason="refused") == 1
@@ -105,7 +105,7 @@ def test_no_room_is_a_warning_and_counts() -> None:
 
 
 def test_since_is_kept_while_the_status_is() -> None:
-    made, board = runner(Peer(Answer(), Answer(), FAIL), tries=1)
+    made, board = runner(Peer(Observation(), Observation(), FAIL), tries=1)
     made.run_once()
     first = result(board)
     made.run_once()
@@ -115,7 +115,7 @@ def test_since_is_kept_while_the_status_is() -> None:
 
 
 def test_the_deadline_holds_whatever_the_probe_does_and_threads_never_pile_up() -> None:
-    peer = Peer(Answer())
+    peer = Peer(Observation())
     peer.hang.clear()
     made, board = runner(peer, tries=1)
     before = threading.active_count()
@@ -137,7 +137,7 @@ def test_the_deadline_holds_whatever_the_probe_does_and_threads_never_pile_up() 
 
 
 def test_a_late_return_changes_nothing() -> None:
-    peer = Peer(Answer(detail="too late"), Answer(detail="fresh"))
+    peer = Peer(Observation(detail="too late"), Observation(detail="fresh"))
     peer.hang.clear()
     made, board = runner(peer, tries=1, interval_s=60.0)
     made.run_once()
@@ -150,7 +150,7 @@ def test_a_late_return_changes_nothing() -> None:
 
 
 def test_a_probe_that_hangs_does_not_delay_another() -> None:
-    slow, quick = Peer(Answer()), Peer(Answer())
+    slow, quick = Peer(Observation()), Peer(Observation())
     slow.hang.clear()
     board = Board()
     made = Runner(
@@ -169,7 +169,7 @@ def test_a_probe_that_hangs_does_not_delay_another() -> None:
 
 
 def test_a_breaker_opens_and_lets_one_trial_through_an_interval() -> None:
-    peer = Peer(*[FAIL] * 8, Answer())
+    peer = Peer(*[FAIL] * 8, Observation())
     made, board = runner(peer)
     with running(made):
         until(lambda: board.state.details["breakers"] == {"peer": "open"})
@@ -180,7 +180,7 @@ def test_a_breaker_opens_and_lets_one_trial_through_an_interval() -> None:
 
 
 def test_everything_is_born_at_zero() -> None:
-    _, board = runner(Peer(Answer()))
+    _, board = runner(Peer(Observation()))
     assert {s.value for s in samples(board, "probe_failures_total")} == {0.0}
     assert len(samples(board, "probe_failures_total")) == len(Reason)
     assert value(board, "breaker_transitions_total") == 0
@@ -189,7 +189,7 @@ def test_everything_is_born_at_zero() -> None:
 
 
 def test_a_histogram_adds_up() -> None:
-    made, board = runner(Peer(Answer()))
+    made, board = runner(Peer(Observation()))
     made.run_once()
     made.run_once()
     buckets = [s for s in samples(board, "probe_duration_seconds") if s.name.endswith("_bucket")]
@@ -198,7 +198,9 @@ def test_a_histogram_adds_up() -> None:
 
 
 def test_a_slow_answer_is_a_warning() -> None:
-    made, board = runner(lambda _: time.sleep(0.03) or Answer(), latency_s=0.01, deadline_s=0.19)  # type: ignore[func-returns-value]
+    made, board = runner(
+        lambda _: time.sleep(0.03) or Observation(), latency_s=0.01, deadline_s=0.19
+    )  # type: ignore[func-returns-value]
     made.run_once()
     assert (result(board).status, result(board).reason) == (Health.WARN, Reason.CONDITION)
     assert "the threshold is 10 ms" in result(board).detail
@@ -215,7 +217,7 @@ def test_a_fault_of_the_probe_itself_tells_nothing_secret() -> None:
 
 def test_intervals_have_jitter() -> None:
     begun: list[float] = []
-    made, _ = runner(lambda _: begun.append(time.monotonic()) or Answer())  # type: ignore[func-returns-value]
+    made, _ = runner(lambda _: begun.append(time.monotonic()) or Observation())  # type: ignore[func-returns-value]
     with running(made):
         until(lambda: len(begun) > 6)
     gaps = [b - a for a, b in itertools.pairwise(begun)]
@@ -225,7 +227,7 @@ def test_intervals_have_jitter() -> None:
 
 @pytest.mark.parametrize("times", [3])
 def test_it_can_be_stopped_and_started_again(times: int) -> None:
-    peer = Peer(Answer())
+    peer = Peer(Observation())
     made, _ = runner(peer)
     for _ in range(times):
         asked = peer.asked

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.serve.probes.kinds import parse
 from pgwatch_wed.serve.probes.postgres import PostgresSettings
+from pgwatch_wed.serve.probes.probe_kinds import parse
 from pgwatch_wed.serve.probes.web import WebSettings, holds
 
 WEB = {"kind": "http", "url": "https://api.example.com/health"}

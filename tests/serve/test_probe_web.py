@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pgwatch_wed.serve.probes.answers import Answer, Limit, ProbeFailure
-from pgwatch_wed.serve.probes.kinds import build, parse
-from pgwatch_wed.serve.probes.runner import Runner
+from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure
+from pgwatch_wed.serve.probes.probe_kinds import build, parse
+from pgwatch_wed.serve.probes.probe_runner import Runner
 from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason
 from tests.serve import parts
 from tests.serve.parts import answering, free_port, silence
@@ -27,7 +27,7 @@ def chosen(url: str, **table: Any) -> Any:
     return build(found, time.time)
 
 
-def ask(url: str, **table: Any) -> Answer:
+def ask(url: str, **table: Any) -> Observation:
     probe = chosen(url, **table)
     return probe.ask(Limit(time.monotonic() + probe.settings.deadline_s))  # type: ignore[no-any-return]
 

@@ -12,8 +12,8 @@ from psycopg.rows import dict_row
 from pgwatch_wed import units
 from pgwatch_wed.errors import ConnectError, UsageError
 from pgwatch_wed.serve.probes import certificates
-from pgwatch_wed.serve.probes.answers import Answer, Limit, ProbeFailure, network
-from pgwatch_wed.serve.probes.settings import Address, ProbeSettings, Secret, plain
+from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure, network
+from pgwatch_wed.serve.probes.probe_settings import Address, ProbeSettings, Secret, plain
 from pgwatch_wed.serve.state import Health, Reason
 from pgwatch_wed.target import connect, wire
 from pgwatch_wed.target.door import Door, Guards, opened
@@ -74,7 +74,7 @@ class PostgresProbe:
     _looked_at: float | None = None
     _has_table: bool = field(default=False)
 
-    def __call__(self, limit: Limit) -> Answer:
+    def __call__(self, limit: Limit) -> Observation:
         """Ask it."""
         conninfo = self.settings.conninfo()
         guards = Guards(
@@ -90,10 +90,10 @@ class PostgresProbe:
             raise of_server(error, limit) from None
         return self._written(conninfo, seen, limit) if self.settings.write else seen
 
-    def _judged(self, row: dict[str, Any]) -> Answer:
+    def _judged(self, row: dict[str, Any]) -> Observation:
         is_standby = bool(row["is_standby"])
         readings = {"probe_in_recovery": float(is_standby)}
-        seen = Answer(readings=readings)
+        seen = Observation(readings=readings)
         if self.settings.role != "any" and is_standby != (self.settings.role == "standby"):
             found = "standby" if is_standby else "primary"
             seen = seen.failed(f"the server is a {found}, not a {self.settings.role}")
@@ -103,7 +103,9 @@ class PostgresProbe:
             seen = seen.failed("transactions are read-only (default_transaction_read_only)")
         return self._archived(seen, row, readings)
 
-    def _behind(self, seen: Answer, row: dict[str, Any], readings: dict[str, float]) -> Answer:
+    def _behind(
+        self, seen: Observation, row: dict[str, Any], readings: dict[str, float]
+    ) -> Observation:
         if row["is_paused"]:
             return seen.warned("replay is paused")
         source = "" if row["has_walreceiver"] else ", and no WAL receiver runs"
@@ -118,7 +120,9 @@ class PostgresProbe:
             return seen.warned(f"the last replayed transaction is {round(lag)} s old{source}")
         return seen
 
-    def _archived(self, seen: Answer, row: dict[str, Any], readings: dict[str, float]) -> Answer:
+    def _archived(
+        self, seen: Observation, row: dict[str, Any], readings: dict[str, float]
+    ) -> Observation:
         limit = self.settings.archive_age_s
         age = row["archive_age_s"]
         if age is not None:
@@ -134,7 +138,7 @@ class PostgresProbe:
             return seen.warned(f"the last WAL was archived {round(age)} s ago{why}")
         return seen
 
-    def _certified(self, seen: Answer, door: Door, limit: Limit) -> Answer:
+    def _certified(self, seen: Observation, door: Door, limit: Limit) -> Observation:
         at = limit.monotonic()
         if self._looked_at is None or at - self._looked_at >= _CERTIFICATE_S:
             with network():
@@ -143,7 +147,7 @@ class PostgresProbe:
         if self._expires_at is None:
             return seen
         left = self._expires_at - self.now()
-        seen = Answer(
+        seen = Observation(
             seen.status,
             seen.reason,
             seen.detail,
@@ -151,7 +155,7 @@ class PostgresProbe:
         )
         return warned_of_expiry(seen, left, self.settings.certificate_s)
 
-    def _written(self, conninfo: str, seen: Answer, limit: Limit) -> Answer:
+    def _written(self, conninfo: str, seen: Observation, limit: Limit) -> Observation:
         if seen.readings["probe_in_recovery"]:
             return seen.failed("nothing can be written: the server is a standby")
         try:
@@ -192,7 +196,7 @@ class PostgresProbe:
         self._has_table = True
 
 
-def warned_of_expiry(seen: Answer, left_s: float, threshold_s: float) -> Answer:
+def warned_of_expiry(seen: Observation, left_s: float, threshold_s: float) -> Observation:
     """Return what was seen, with a warning if a certificate expires soon."""
     if left_s < 0:
         return seen.warned("the certificate has expired")

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.probes import certificates
-from pgwatch_wed.serve.probes.answers import Answer, Limit, ProbeFailure, network
 from pgwatch_wed.serve.probes.extras import needed
+from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure, network
 from pgwatch_wed.serve.probes.postgres import warned_of_expiry
-from pgwatch_wed.serve.probes.settings import Address, ProbeSettings, Secret, plain
+from pgwatch_wed.serve.probes.probe_settings import Address, ProbeSettings, Secret, plain
 from pgwatch_wed.serve.state import Reason
 
 _MOST_BYTES = 1 << 20
@@ -93,7 +93,7 @@ class WebProbe:
     settings: WebSettings
     now: Callable[[], float]
 
-    def __call__(self, limit: Limit) -> Answer:
+    def __call__(self, limit: Limit) -> Observation:
         """Ask it."""
         httpx = needed("httpx", "serve")
         try:
@@ -102,7 +102,7 @@ class WebProbe:
         except httpx.HTTPError:
             raise ProbeFailure(Reason.PROTOCOL) from None
 
-    def _asked(self, httpx: Any, limit: Limit) -> Answer:
+    def _asked(self, httpx: Any, limit: Limit) -> Observation:
         wanted = self.settings
         secure = urlsplit(plain(wanted.url)).scheme == "https"
         with (
@@ -132,16 +132,16 @@ class WebProbe:
         )
         return {"User-Agent": "pgwatch_wed", "Accept": "application/json, */*;q=0.5", **token}
 
-    def _certified(self, answer: Any) -> Answer:
+    def _certified(self, answer: Any) -> Observation:
         stream = answer.extensions.get("network_stream")
         tls = stream.get_extra_info("ssl_object") if stream else None
         until = certificates.expires_at(tls.getpeercert(True) or b"") if tls else None
         if until is None:
-            return Answer()
-        seen = Answer(readings={"probe_certificate_expiry_timestamp_seconds": until})
+            return Observation()
+        seen = Observation(readings={"probe_certificate_expiry_timestamp_seconds": until})
         return warned_of_expiry(seen, until - self.now(), self.settings.certificate_s)
 
-    def _judged(self, seen: Answer, status: int, body: bytes) -> Answer:
+    def _judged(self, seen: Observation, status: int, body: bytes) -> Observation:
         if not any(_fits(status, text) for text in self.settings.status):
             raise _of_status(status)
         if not self.settings.json:

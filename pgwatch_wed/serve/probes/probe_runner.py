@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.app.breakers import Breaker, BreakerOpenError, Permit
-from pgwatch_wed.serve.probes.answers import Answer, Limit, ProbeFailure, of_network
-from pgwatch_wed.serve.probes.settings import ProbeSettings
+from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure, of_network
+from pgwatch_wed.serve.probes.probe_settings import ProbeSettings
 from pgwatch_wed.serve.probes.tally import SOURCE, Tally, of_breakers
 from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason, ServiceState
 
@@ -30,7 +30,7 @@ class Probe:
     """A peer and how it is asked: ``ask`` runs in a thread, and raises ProbeFailure or returns what it saw."""
 
     settings: ProbeSettings
-    ask: Callable[[Limit], Answer]
+    ask: Callable[[Limit], Observation]
     target: str = ""  # how the target is called in metrics; no address that is a secret
 
 
@@ -152,7 +152,7 @@ class Runner:
             detail = (
                 f"no answer within the deadline; the last attempt has not returned for {late} s"
             )
-            self._conclude(course, Answer(Health.FAIL, Reason.TIMEOUT, detail), None, at)
+            self._conclude(course, Observation(Health.FAIL, Reason.TIMEOUT, detail), None, at)
             return
         try:
             permit = course.breaker.admit()
@@ -169,12 +169,12 @@ class Runner:
         try:
             seen = course.probe.ask(Limit(attempt.until, self._monotonic))
         except ProbeFailure as failure:
-            seen = Answer(settings.status_of(failure.reason), failure.reason, failure.detail)
+            seen = Observation(settings.status_of(failure.reason), failure.reason, failure.detail)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the probing
             kind = type(error).__name__
             fault = ProbeFailure(Reason.PROTOCOL, f"the probe itself failed ({kind})")
             known = of_network(error) or fault
-            seen = Answer(Health.FAIL, known.reason, known.detail)
+            seen = Observation(Health.FAIL, known.reason, known.detail)
         with self._changed:
             if self._is_stopping:
                 return
@@ -183,7 +183,7 @@ class Runner:
                 self._returned(course, attempt, seen)
             self._changed.notify_all()
 
-    def _returned(self, course: _Course, attempt: _Attempt, seen: Answer) -> None:
+    def _returned(self, course: _Course, attempt: _Attempt, seen: Observation) -> None:
         at = self._monotonic()
         took = at - attempt.begun
         limit = course.probe.settings.latency_s
@@ -198,7 +198,7 @@ class Runner:
         attempt.is_abandoned = True
         attempt.permit.end(is_failure=True)
         self.tally.abandoned(course.name)
-        seen = Answer(Health.FAIL, Reason.TIMEOUT, "no answer within the deadline")
+        seen = Observation(Health.FAIL, Reason.TIMEOUT, "no answer within the deadline")
         self._conclude(course, seen, at - attempt.begun, at)
 
     def _skip(self, course: _Course, at: float) -> None:
@@ -209,7 +209,7 @@ class Runner:
 
     # What comes of it
 
-    def _conclude(self, course: _Course, seen: Answer, took: float | None, at: float) -> None:
+    def _conclude(self, course: _Course, seen: Observation, took: float | None, at: float) -> None:
         settings = course.probe.settings
         self.tally.attempted(course.name, took, seen.reason)
         if (
@@ -237,7 +237,7 @@ class Runner:
         spread = 1 + JITTER * (2 * self._spread() - 1)
         course.due = max(course.round_at + interval * spread, at + 0.001)
 
-    def _result(self, course: _Course, seen: Answer, took: float | None) -> ProbeResult:
+    def _result(self, course: _Course, seen: Observation, took: float | None) -> ProbeResult:
         settings, now = course.probe.settings, self._now()
         last = course.result and course.result.as_of(now)
         is_same = last is not None and last.status is seen.status

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.serve.probes.answers import Answer, Limit
 from pgwatch_wed.serve.probes.extras import needed
+from pgwatch_wed.serve.probes.observation import Limit, Observation
 from pgwatch_wed.serve.probes.postgres import PostgresProbe, PostgresSettings
-from pgwatch_wed.serve.probes.runner import Probe
-from pgwatch_wed.serve.probes.settings import ProbeSettings, check_name, read
+from pgwatch_wed.serve.probes.probe_runner import Probe
+from pgwatch_wed.serve.probes.probe_settings import ProbeSettings, check_name, read
 from pgwatch_wed.serve.probes.web import StripeSettings, WebProbe, WebSettings
 
 
@@ -16,7 +16,7 @@ class ProbeKind(NamedTuple):
     """Settings of a kind, what asks, and the package and extra that it needs."""
 
     settings: type[ProbeSettings]
-    probe: Callable[[Any, Callable[[], float]], Callable[[Limit], Answer]]
+    probe: Callable[[Any, Callable[[], float]], Callable[[Limit], Observation]]
     package: str = ""
     extra: str = ""
 

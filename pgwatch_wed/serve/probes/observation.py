@@ -34,7 +34,7 @@ _CERTIFICATE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Observation:
     """The result of an attempt."""
 
     status: Health = Health.PASS
@@ -42,15 +42,15 @@ class Answer:
     detail: str = ""
     readings: Mapping[str, float] = field(default_factory=dict)
 
-    def warned(self, detail: str) -> "Answer":
+    def warned(self, detail: str) -> "Observation":
         """Return it with a warning that a condition is not met; a worse one stays."""
         return self if self.reason else self._judged(Health.WARN, detail)
 
-    def failed(self, detail: str) -> "Answer":
+    def failed(self, detail: str) -> "Observation":
         """Return it as a failure of a condition."""
         return self if self.status is Health.FAIL else self._judged(Health.FAIL, detail)
 
-    def _judged(self, status: Health, detail: str) -> "Answer":
+    def _judged(self, status: Health, detail: str) -> "Observation":
         return replace(self, status=status, reason=Reason.CONDITION, detail=detail)
 
 
