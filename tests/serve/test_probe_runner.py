@@ -198,9 +198,11 @@ def test_a_histogram_adds_up() -> None:
 
 
 def test_a_slow_answer_is_a_warning() -> None:
-    made, board = runner(
-        lambda _: time.sleep(0.03) or Observation(), latency_s=0.01, deadline_s=0.19
-    )  # type: ignore[func-returns-value]
+    def slow(limit: Limit) -> Observation:
+        time.sleep(0.03)
+        return Observation()
+
+    made, board = runner(slow, latency_s=0.01, deadline_s=0.19)
     made.run_once()
     assert (result(board).status, result(board).reason) == (Health.WARN, Reason.CONDITION)
     assert "the threshold is 10 ms" in result(board).detail
@@ -217,7 +219,12 @@ def test_a_fault_of_the_probe_itself_tells_nothing_secret() -> None:
 
 def test_intervals_have_jitter() -> None:
     begun: list[float] = []
-    made, _ = runner(lambda _: begun.append(time.monotonic()) or Observation())  # type: ignore[func-returns-value]
+
+    def noting(limit: Limit) -> Observation:
+        begun.append(time.monotonic())
+        return Observation()
+
+    made, _ = runner(noting)
     with running(made):
         until(lambda: len(begun) > 6)
     gaps = [b - a for a, b in itertools.pairwise(begun)]
