@@ -230,6 +230,7 @@ ENDING = {
 }
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("kind", ENDING)
 @pytest.mark.parametrize("whose", ["OWNER", "CHIEF"])
 def test_who_may_end_a_session_ends_it(world: World, kind: str, whose: str) -> None:
@@ -300,9 +301,9 @@ def test_every_format_says_who_may_run_what_the_role_may_not(world: World) -> No
         } == {""}
 
 
+@pytest.mark.pg(f"<= {dump.major()}")  # the lab's own
+@pytest.mark.spread(1)
 def test_recommended_indexes_say_who_may_create_them(world: World, tmp_path: Path) -> None:
-    if world.server.version > dump.major():
-        pytest.skip("the lab copies no server that is newer than itself")
     world.run(
         "insert into app.orders select g, g % 7 from generate_series(1, 50000) g; analyze app.orders"
     )

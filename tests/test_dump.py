@@ -82,6 +82,7 @@ def dumping(dsn: str, seconds: float) -> Iterator[psutil.Process]:
                     each.kill()
 
 
+@pytest.mark.spread(1)
 @pytest.mark.pg("<= 18")
 def test_a_dump_that_takes_too_long_is_ended_here_and_in_the_server(every_db: str) -> None:
     with stuck(every_db) as looker:
@@ -93,6 +94,7 @@ def test_a_dump_that_takes_too_long_is_ended_here_and_in_the_server(every_db: st
         assert locks(looker) == 0
 
 
+@pytest.mark.spread(1)
 @pytest.mark.pg("<= 18")
 def test_the_server_ends_the_dump_of_a_client_that_is_stopped(every_db: str) -> None:
     """Ctrl-Z, or a machine that sleeps: nobody is there to keep a deadline."""
@@ -106,6 +108,7 @@ def test_the_server_ends_the_dump_of_a_client_that_is_stopped(every_db: str) -> 
         assert locks(looker) == 0
 
 
+@pytest.mark.spread(1)
 @pytest.mark.pg("<= 18")
 def test_the_server_ends_the_dump_of_a_client_whose_parent_was_killed(every_db: str) -> None:
     with stuck(every_db) as looker, dumping(every_db, 3) as process:

@@ -532,6 +532,7 @@ def test_a_role_that_may_not_create_is_told_so(pg: servers.Server, db: str) -> N
 # Circumstances.
 
 
+@pytest.mark.spread(1)
 def test_two_installations_at_once_both_end_well(every_db: str) -> None:
     # Alembic keeps its state in module globals: two in one process are never at work at once.
     act = "import sys; from pgwatch_wed import install; install.upgrade(sys.argv[1], 'monitoring')"
@@ -558,6 +559,7 @@ def test_an_installation_that_hangs_keeps_others_waiting_ten_seconds(
             install.upgrade(db, "public")
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
 def test_databases_of_other_encodings(every_pg: servers.Server, encoding: str) -> None:
     with database_in(every_pg, encoding) as dsn:

@@ -93,6 +93,7 @@ def texts(findings: tuple[Finding, ...]) -> str:
     return "\n".join(step.sql for f in findings for step in f.remedy)
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_table_gets_a_key_and_the_undo_restores_every_letter(
     shape: str, every_pg: Server, every_db: str

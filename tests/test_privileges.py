@@ -224,8 +224,24 @@ def test_every_line_has_a_proof_and_every_proof_a_line(tmp_path: Path) -> None:
     assert CONNECT[0].statement.startswith("GRANT CONNECT")
 
 
+def needed(line: Line) -> list[pytest.MarkDecorator]:
+    """Where a line can be tried: what it grants is there, and the lab copies the server."""
+    newest = dump.major() if "the lab" in line.feature else MAJORS.stop
+    marks = [pytest.mark.pg(f">= {n.majors.start}, < {n.majors.stop}") for n in line.needs]
+    created = [n.statement.split()[-1] for n in line.needs if "CREATE EXTENSION" in n.statement]
+    asked = [pytest.mark.pg(">= 13", extension=name) for name in created if name == "hypopg"]
+    return [*marks, *asked, pytest.mark.pg(f"<= {newest}")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.feature[:30]}, {len(line.needs)}")
+@pytest.mark.spread(2)
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=needed(line), id=f"{line.feature[:30]}, {len(line.needs)}")
+        for line in LINES
+    ],
+)
 def test_a_line_is_enough_and_nothing_of_it_can_be_left_out(
     line: Line, every_pg: Server, tmp_path: Path
 ) -> None:

@@ -13,13 +13,15 @@ from pgwatch_wed.target.collect import collect
 from tests import excepted
 from tests.remedied import World, trouble, world
 from tests.servers import Server
-from tests.test_scenarios import BAD, FOLDER, directives, fits
+from tests.test_scenarios import BAD, FOLDER, directives, fits, needed
 from tests.worlds import WORLDS
 
+PENDING = {
+    name: [pytest.mark.xfail(reason=reason, strict=False)]
+    for name, reason in excepted.PENDING.items()
+}
 PARAMS = [
-    pytest.param(name, marks=[pytest.mark.xfail(reason=excepted.PENDING[name], strict=False)])
-    if name in excepted.PENDING
-    else name
+    pytest.param(name, marks=[*needed(FOLDER / name), *PENDING.get(name, [])], id=name)
     for name in BAD
 ]
 

@@ -3,12 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pglast
 import psycopg
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import parse
@@ -18,8 +19,6 @@ from pgwatch_wed.target.collect import collect
 from tests import nulls
 from tests.psql import psql
 from tests.servers import Server
-
-pytestmark = pytest.mark.spread(2)
 
 PREPARE = "create extension pg_stat_statements;\n"
 FOLDER = Path(__file__).parent / "scenarios"
@@ -35,6 +34,16 @@ def fits(path: Path, version: int) -> bool:
     operators = {">=": version.__ge__, "<": version.__lt__, "==": version.__eq__}
     wanted = [w.split() for w in directives(path, "pg")]
     return all(operators[sign](int(number)) for sign, number in wanted)
+
+
+def cases(names: Iterable[str]) -> list[ParameterSet]:
+    """Return parameters that take their turn only among the servers which have the feature."""
+    return [pytest.param(n, marks=needed(FOLDER / n), id=n) for n in names]
+
+
+def needed(path: Path) -> list[pytest.MarkDecorator]:
+    wanted = directives(path, "pg")
+    return [pytest.mark.pg(",".join(wanted))] if wanted else []
 
 
 def settled(server: Server, holds: Callable[[], Report], right: Callable[[Report], bool]) -> Report:
@@ -83,7 +92,8 @@ def parses(report: Report) -> None:
                 pglast.parse_sql(step.undo)
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.spread(2)
+@pytest.mark.parametrize("name", cases(BAD))
 def test_the_fault_is_found_and_the_remedy_silences_it(
     name: str, every_pg: Server, every_db: str
 ) -> None:
@@ -103,7 +113,8 @@ def test_the_fault_is_found_and_the_remedy_silences_it(
     assert labels(after) == []
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.spread(1)
+@pytest.mark.parametrize("name", cases(GOOD))
 def test_the_traps_stay_silent(name: str, every_pg: Server, every_db: str) -> None:
     path = FOLDER / name
     if not fits(path, every_pg.version):

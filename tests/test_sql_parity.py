@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from pgwatch_wed import install
 from pgwatch_wed.analyse import analyse
@@ -15,7 +17,7 @@ from pgwatch_wed.target.collect import collect
 from tests.installing import connect, run
 from tests.psql import psql
 from tests.servers import Server
-from tests.test_scenarios import BAD, FOLDER, GOOD, PREPARE, fits
+from tests.test_scenarios import BAD, FOLDER, GOOD, PREPARE, cases, fits
 
 pytestmark = pytest.mark.spread(1)
 
@@ -42,7 +44,7 @@ COUNTERPARTS = {
         *("index_usage_stats", "true", "invalid_indexes"),
     ),
 }
-SCENARIOS = ["clean", *BAD, *GOOD]
+SCENARIOS = ["clean", *cases([*BAD, *GOOD])]
 
 
 @dataclass
@@ -63,7 +65,7 @@ def test_the_installed_functions_agree_with_the_rules(
     for _ in range(5):
         report = judged(every_db)
         said = {rule: by_rule(report, rule) for rule in COUNTERPARTS}
-        both = {rule: both_ways(every_db, *COUNTERPARTS[rule]) for rule in COUNTERPARTS}
+        both = both_ways(every_db)
         right = {rule: (said[rule], expected(both[rule][0])) for rule in COUNTERPARTS}
         aside = serving_foreign_keys(every_db)
         if without(both, aside) == without(right, aside):
@@ -101,11 +103,16 @@ def without(both: Both, names: set[str]) -> Both:
     return {**both, "index-unused": (Said(alarms, said.is_unsure and not names), total)}
 
 
-def both_ways(
-    db: str, column: str, source: str, condition: str, metric: str
-) -> tuple[Said, tuple[int | None, str]]:
-    """Return what a function or view says of each object, and the summary of all."""
-    return by_sql(db, column, source, condition), summary(db, metric)
+def both_ways(db: str) -> Both:
+    """Return of each rule what its function or view says of each object, and the summary of all."""
+    with connect(db) as c:
+        c.execute("set pgwatch_wed.unused_window = '0 days'")
+        query = "select metric, value, status from wedsync_performance_summary"
+        total = {metric: (value, status) for metric, value, status in c.execute(query).fetchall()}
+        return {
+            rule: (by_sql(c, column, source, condition), whole(*total[metric]))
+            for rule, (column, source, condition, metric) in COUNTERPARTS.items()
+        }
 
 
 def prepare(name: str, server: Server, db: str) -> None:
@@ -137,22 +144,16 @@ def label(finding: Finding) -> str:
     return f"{finding.object.schema}.{finding.object.name}"
 
 
-def by_sql(db: str, column: str, source: str, condition: str) -> Said:
+def by_sql(c: psycopg.Connection[Any], column: str, source: str, condition: str) -> Said:
     name = "indexrelname" if source == "index_usage_stats" else "relname"
     query = f"select schemaname || '.' || {name}, {column} from {source} where {condition}"
-    with connect(db) as c:
-        c.execute("set pgwatch_wed.unused_window = '0 days'")
-        found: dict[str, str] = dict(c.execute(query.encode()).fetchall())
+    found: dict[str, str] = dict(c.execute(query.encode()).fetchall())
     alarms = {name: status for name, status in found.items() if status in ALARMS}
     return Said(alarms, not alarms and "unknown" in found.values())
 
 
-def summary(db: str, metric: str) -> tuple[int | None, str]:
-    with connect(db) as c, c.cursor(row_factory=dict_row) as cursor:
-        cursor.execute("set pgwatch_wed.unused_window = '0 days'")
-        query = "select value, status from wedsync_performance_summary where metric = %s"
-        (row,) = cursor.execute(query, [metric]).fetchall()
-    return None if row["value"] is None else int(row["value"]), row["status"]
+def whole(value: Decimal | None, status: str) -> tuple[int | None, str]:
+    return None if value is None else int(value), status
 
 
 def expected(said: Said) -> tuple[int | None, str]:

@@ -123,6 +123,7 @@ def names(findings: Sequence[Finding]) -> set[str]:
     return {f.object.name for f in findings}
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("shape", [*SHAPES, *DOMAINS])
 def test_the_undo_of_a_wider_column_restores_every_letter(
     shape: str, every_pg: Server, every_db: str
@@ -160,6 +161,7 @@ def test_inserts_go_on_beyond_the_end(shape: str, pg: Server, db: str) -> None:
     assert schema(db, pg) == wide, "nothing was half undone"
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize("shape", DOMAINS)
 def test_a_domain_checks_what_it_checked(shape: str, every_pg: Server, every_db: str) -> None:
     plant(every_db, DOMAINS[shape], END)
@@ -256,6 +258,7 @@ def test_a_sequence_is_not_extended_into_the_end_of_the_column(
     assert schema(every_db, every_pg) == before
 
 
+@pytest.mark.spread(1)
 @pytest.mark.parametrize(
     "options",
     ["as int", "as int minvalue -2147483648", "as smallint maxvalue 32000", "maxvalue 2000000000"],

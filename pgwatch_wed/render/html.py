@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -73,6 +74,7 @@ def _finalized(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
+@cache
 def environment() -> jinja2.Environment:
     """Return what renders templates: everything is escaped, and nothing may be undefined."""
     environment = jinja2.Environment(

@@ -46,6 +46,7 @@ def shop(every_db: str) -> str:
     return every_db
 
 
+@pytest.mark.spread(1)
 @pytest.mark.pg("< 19")
 def test_the_index_is_proposed_built_and_then_no_longer_proposed(shop: str) -> None:
     run(shop, ASK, times=60, args=(7,))
@@ -69,6 +70,7 @@ def test_the_index_is_proposed_built_and_then_no_longer_proposed(shop: str) -> N
     assert report(shop)[0].findings
 
 
+@pytest.mark.spread(1)
 @pytest.mark.pg("< 19")
 def test_what_an_index_cannot_help_gets_none(shop: str) -> None:
     run(shop, "select name from tiny where id = 7", times=60)
@@ -96,6 +98,7 @@ create index mine on orders_25_1 (customer);
 OF_CUSTOMER = "select * from orders where customer = %s"
 
 
+@pytest.mark.spread(1)
 @pytest.mark.pg("< 19")
 def test_a_partitioned_table_gets_it_at_every_level_and_its_foreign_key_the_same(
     every_pg: Server, every_db: str

@@ -59,6 +59,7 @@ CARS = (
 )
 
 
+@pytest.mark.spread(1)
 def test_a_column_that_follows_from_another_gets_dependencies_alone(work: str) -> None:
     def calls(ask: Ask) -> None:
         number = random.randrange(200)
@@ -169,6 +170,7 @@ SKEWED = (
 )
 
 
+@pytest.mark.spread(1)
 def test_common_rare_and_missing_values_are_no_misestimate(work: str) -> None:
     def calls(ask: Ask) -> None:
         ask("select id from tickets where status = %s", random.choice(["done", "spam"]))
@@ -207,6 +209,7 @@ GROUPED = (
 )
 
 
+@pytest.mark.spread(1)
 def test_groupings_count_their_values(work: str) -> None:
     def calls(ask: Ask) -> None:
         ask("select host, path, count(*) from visits group by 1, 2")
@@ -224,6 +227,7 @@ def test_groupings_count_their_values(work: str) -> None:
     assert corrected(work, report.findings).findings == ()
 
 
+@pytest.mark.spread(1)
 def test_numbers_of_values_that_are_too_small_are_counted(work: str) -> None:
     setup = (
         *GROUPED[2:],
