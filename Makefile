@@ -45,6 +45,7 @@ audit: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m pgwatch_wed.docs docs/rules
+	$(BIN)/python -m pgwatch_wed.serve.metrics.metrics_page > docs/metrics.md
 	$(BIN)/python -m tools.example
 
 bench-gains: $(READY)

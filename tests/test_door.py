@@ -172,7 +172,7 @@ def unguarded(session: Session) -> list[str]:
             is_inside = _sets_guards(text)
         elif not is_inside or not is_own(text):
             wrong.append(text)
-        if text.startswith("rollback ") and "savepoint" not in text:
+        if text.startswith(("commit ", "rollback ")) and "savepoint" not in text:
             is_inside = False
     return [*wrong, *(["(it did not end)"] if is_inside else [])]
 

@@ -7,6 +7,7 @@ Prometheus, which uses the same. Intervals and deadlines are measured by the mon
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +16,7 @@ from pgwatch_wed.findings import Report
 
 PREFIX = "pgwatch_wed_"
 Labels = tuple[tuple[str, str], ...]
+Clock = Callable[[], float]
 # After so many intervals without a new result, the old one says nothing any more.
 STALE_INTERVALS = 3
 
@@ -111,7 +113,7 @@ class Collected:
     ``snapshot`` holds the newest of each fact; ``read_at`` when each tier was read last (Unix seconds),
     ``intervals_s`` how often it is to be, ``stretched`` by how much that is longer than configured, because of the
     budget. ``report`` is what the rules said of it: each (``rules_judged_at``) of facts that were read together.
-    ``failure`` is why the last reading failed; it may name an address. ``cost_share`` is how much of a core of
+    ``taken_at`` is when each fact was read, by the server's clock. ``failure`` is why the last reading failed; it may name an address. ``cost_share`` is how much of a core of
     the server reading takes, at most, with the configured intervals.
     """
 
@@ -123,6 +125,7 @@ class Collected:
     judged_at: float | None = None
     failure: str = ""
     rules_judged_at: Mapping[str, float] = field(default_factory=dict)
+    taken_at: Mapping[str, datetime] = field(default_factory=dict)
     readings: Mapping[str, TierReading] = field(default_factory=dict)  # by tier
     query_seconds: Mapping[str, float] = field(default_factory=dict)  # by fact, since the start
     query_rows: Mapping[str, int] = field(default_factory=dict)
@@ -158,9 +161,8 @@ class ServiceState:
     probes: Mapping[str, ProbeResult] = field(default_factory=dict)
     targets: Mapping[str, Collected] = field(default_factory=dict)
     families: Mapping[str, tuple[Family, ...]] = field(default_factory=dict)  # by their maker
-    rendered: Mapping[str, bytes] = field(
-        default_factory=dict
-    )  # the same in Prometheus' text format
+    # Prometheus' text format by page: "metrics" has all families, "postgres_exporter" its names
+    rendered: Mapping[str, bytes] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
     slos: tuple[Any, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)  # of parts that nobody else looks into

@@ -5,7 +5,6 @@ After an error, the connection is renewed, with growing pauses.
 """
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.config import Config
@@ -19,9 +18,7 @@ from pgwatch_wed.serve.collector.kept import Era, KeptConnection, era_of
 from pgwatch_wed.serve.collector.known import KnownFacts
 from pgwatch_wed.serve.collector.ledger import Ledger
 from pgwatch_wed.serve.collector.settings import CollectorSettings
-from pgwatch_wed.serve.state import Board, Collected, ServiceState, TierReading
-
-Clock = Callable[[], float]
+from pgwatch_wed.serve.state import Board, Clock, Collected, ServiceState, TierReading
 
 _FIRST_PAUSE_S = 1.0
 _STOP_S = 2.0
@@ -147,7 +144,10 @@ class Collector:
         before = self._readings.get(tier)
         last = before.succeeded_at if before else None
         succeeded = at if broken is None else last
-        self._readings[tier] = TierReading(took, broken is None, succeeded)
+        reading = TierReading(took, broken is None, succeeded)
+        self._readings[tier] = reading
+        if tier == tiers.CATALOGS:  # they were read together
+            self._readings[tiers.TABLES] = reading
         if broken is not None:
             raise Error(broken.reason)
         self._plan_next(tier, part)
@@ -222,6 +222,7 @@ class Collector:
             judged_at=self._judged_at,
             failure=failure,
             rules_judged_at=self._judge.moments(),
+            taken_at={n: at.server for n, at in known.read_at.items()} if known else {},
             readings=dict(self._readings),
             query_seconds=dict(self.ledger.seconds),
             query_rows=dict(self.ledger.rows),

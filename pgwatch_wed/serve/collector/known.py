@@ -71,9 +71,11 @@ def added(known: KnownFacts | None, part: Snapshot, names: Iterable[str], at: fl
     kept = {n: m for n, m in before.missing.items() if n.partition(":")[0] not in read}
     missing = {n: m for n, m in part.missing.items() if n.partition(":")[0] in read}
     rows: dict[str, Any] = {name: getattr(part, name) for name in read}
+    # moving facts that were read in the middle of the catalogs are newer than these
+    latest = max(before.server, part.server, key=lambda server: server.taken_at)
     snapshot = replace(
         before,
-        server=part.server,
+        server=latest,
         extensions=part.extensions,
         missing=kept | missing,
         query_costs=part.query_costs,
