@@ -1,0 +1,220 @@
+"""Files of rules in Prometheus' YAML: read, checked, and refused in one line if something is wrong."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.serve.alerts.promql.nodes import Node
+from pgwatch_wed.serve.alerts.promql.number_texts import duration_ms
+from pgwatch_wed.serve.alerts.promql.parse import QueryError, parsed
+from pgwatch_wed.serve.alerts.templates import Template, TemplateError, template
+
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_GROUP_KEYS = frozenset({"name", "interval", "query_offset", "limit", "labels", "rules"})
+_RULE_KEYS = frozenset(
+    {"record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"}
+)
+# A rule with this label can only be evaluated by somebody outside: whether the service itself is up.
+OUTSIDE = ("evaluated", "outside")
+
+
+class RuleFileError(UsageError):
+    """A file of rules that cannot be used: which file, which rule, why."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """A recording rule (``record``) or an alerting one."""
+
+    name: str
+    query: str
+    node: Node
+    group: str
+    source: str
+    is_record: bool = False
+    for_ms: int = 0
+    keep_firing_ms: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    label_templates: Mapping[str, Template] = field(default_factory=dict)
+    annotation_templates: Mapping[str, Template] = field(default_factory=dict)
+
+    @property
+    def is_outside(self) -> bool:
+        """Tell whether it can only be evaluated by another Prometheus."""
+        return self.labels.get(OUTSIDE[0]) == OUTSIDE[1]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleGroup:
+    """Rules that are evaluated in order."""
+
+    name: str
+    rules: tuple[AlertRule, ...]
+    interval_ms: int | None = None
+    source: str = ""
+
+
+def read(paths: Sequence[Path]) -> tuple[RuleGroup, ...]:
+    """Read files of rules."""
+    groups: list[RuleGroup] = []
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise RuleFileError(f"{path}: cannot be read: {reason}") from None
+        groups += parse(text, str(path))
+    return tuple(groups)
+
+
+def parse(text: str, source: str) -> tuple[RuleGroup, ...]:
+    """Read the text of a file of rules."""
+    document = _yaml(text, source)
+    if document is None:
+        return ()
+    _check_keys(document, {"groups"}, source)
+    groups = tuple(_group(g, source) for g in _sequence(document.get("groups"), source, "groups"))
+    names = [g.name for g in groups]
+    for name in names:
+        if names.count(name) > 1:
+            raise RuleFileError(f"{source}: group {name}: the name is used twice")
+    return groups
+
+
+def _yaml(text: str, source: str) -> Any:
+    try:
+        import yaml
+    except ImportError:
+        raise UsageError(
+            "alert rules need the package PyYAML", "pip install 'pgwatch-wed[serve]'"
+        ) from None
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise RuleFileError(f"{source}:{line} {problem}") from None
+    except RecursionError:
+        raise RuleFileError(f"{source}: nested too deeply") from None
+    if document is not None and not isinstance(document, dict):
+        raise RuleFileError(f"{source}: expected a mapping with the key groups")
+    return document
+
+
+def _check_keys(table: Any, known: frozenset[str] | set[str], where: str) -> None:
+    if not isinstance(table, dict):
+        raise RuleFileError(f"{where}: expected a mapping")
+    for key in table:
+        if key not in known:
+            raise RuleFileError(f"{where}: unknown key {key}")
+
+
+def _sequence(value: Any, where: str, key: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise RuleFileError(f"{where}: {key} must be a list")
+    return value
+
+
+def _group(table: Any, source: str) -> RuleGroup:
+    _check_keys(table, _GROUP_KEYS, f"{source}: a group")
+    name = table.get("name")
+    if not isinstance(name, str) or not name:
+        raise RuleFileError(f"{source}: a group has no name")
+    where = f"{source}: group {name}"
+    for key in ("limit", "query_offset"):
+        if table.get(key):
+            raise RuleFileError(f"{where}: {key} is not supported")
+    interval = _duration(table, "interval", where) or None
+    common = _texts(table, "labels", where)
+    rules = tuple(
+        _rule(r, name, source, common) for r in _sequence(table.get("rules"), where, "rules")
+    )
+    return RuleGroup(name, rules, interval, source)
+
+
+def _rule(table: Any, group: str, source: str, common: Mapping[str, str]) -> AlertRule:
+    _check_keys(table, _RULE_KEYS, f"{source}: group {group}: a rule")
+    record, alert = table.get("record"), table.get("alert")
+    name = str(record or alert or "")
+    where = f"{source}: rule {name}" if name else f"{source}: group {group}: a rule"
+    if bool(record) is bool(alert):
+        raise RuleFileError(f"{where}: either record or alert is needed")
+    if record:
+        _check_record(table, name, where)
+    query = table.get("expr")
+    if isinstance(query, int | float) and not isinstance(query, bool):
+        query = str(query)
+    if not isinstance(query, str) or not query.strip():
+        raise RuleFileError(f"{where}: expr is missing")
+    labels = {**common, **_texts(table, "labels", where)}
+    annotations = _texts(table, "annotations", where)
+    _check_labels(labels, where)
+    try:
+        return AlertRule(
+            name,
+            query.strip(),
+            parsed(query),
+            group,
+            source,
+            bool(record),
+            _duration(table, "for", where),
+            _duration(table, "keep_firing_for", where),
+            labels,
+            annotations,
+            {k: template(v) for k, v in labels.items()},
+            {k: template(v) for k, v in annotations.items()},
+        )
+    except (QueryError, TemplateError) as error:
+        raise RuleFileError(f"{where}: {error.message}") from None
+
+
+def _check_record(table: Mapping[str, Any], name: str, where: str) -> None:
+    if not _METRIC.fullmatch(name):
+        raise RuleFileError(f"{where}: not a name for a metric")
+    for key in ("for", "keep_firing_for", "annotations"):
+        if key in table:
+            raise RuleFileError(f"{where}: {key} is for alerts")
+
+
+def _check_labels(labels: Mapping[str, str], where: str) -> None:
+    for label in labels:
+        if not _LABEL.fullmatch(label) or label in ("__name__", "alertname"):
+            raise RuleFileError(f"{where}: invalid label {label}")
+
+
+def _texts(table: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
+    found = table.get(key) or {}
+    if not isinstance(found, dict):
+        raise RuleFileError(f"{where}: {key} must be a mapping")
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, str | int | float):
+            raise RuleFileError(f"{where}: {key}: {name} must be a text")
+    return {k: _text(v) for k, v in found.items()}
+
+
+def _text(value: str | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _duration(table: Mapping[str, Any], key: str, where: str) -> int:
+    value = table.get(key)
+    if value is None:
+        return 0
+    try:
+        return duration_ms(str(value))
+    except ValueError as error:
+        raise RuleFileError(f"{where}: {key}: {error}") from None
+
+
+def every_rule(groups: Sequence[RuleGroup]) -> Iterator[AlertRule]:
+    """Yield the rules of all groups in order."""
+    for group in groups:
+        yield from group.rules
