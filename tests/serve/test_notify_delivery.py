@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from email.message import Message
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,6 @@ class Post:
 
 @contextmanager
 def post_office(certificates: Certificates) -> Iterator[Post]:
-    controller = pytest.importorskip("aiosmtpd.controller")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.pem("server"), certificates.key("server"))
     post = Post(0)
@@ -239,17 +239,17 @@ def post_office(certificates: Certificates) -> Iterator[Post]:
         post.logins.append(data.password == b"right")
         return smtp.AuthResult(success=data.password == b"right", handled=False)
 
-    running = controller.Controller(
+    loop = asyncio.new_event_loop()
+    make = partial(
+        smtp.SMTP,
         Handler(),
-        hostname="127.0.0.1",
-        port=0,
         tls_context=context,
         require_starttls=True,
         authenticator=check,
         auth_required=True,
+        loop=loop,
     )
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(lambda: running.factory(), "127.0.0.1", 0))
+    server = loop.run_until_complete(loop.create_server(make, "127.0.0.1", 0))
     post.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -259,7 +259,15 @@ def post_office(certificates: Certificates) -> Iterator[Post]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
         server.close()
+        loop.run_until_complete(all_done(loop))
         loop.close()
+
+
+async def all_done(loop: asyncio.AbstractEventLoop) -> None:
+    others = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 @pytest.fixture(scope="module")
