@@ -23,7 +23,7 @@ from pgwatch_wed.serve.notify.courier import Courier, Relay
 from pgwatch_wed.serve.notify.fingerprints import identity
 from pgwatch_wed.serve.notify.notifier import Notifier
 from pgwatch_wed.serve.notify.notify_settings import NotifySettings, parse
-from pgwatch_wed.serve.notify.sending import RefusedError, post
+from pgwatch_wed.serve.notify.sending import UndeliveredError, post
 from pgwatch_wed.serve.state import Alert, Board
 from tests.serve.receivers import HttpReceiver, alertmanager, http_receiver, wait_for
 from tests.tls import Certificates
@@ -130,7 +130,7 @@ def test_a_receiver_that_hangs_is_left_at_the_deadline(hook: HttpReceiver, answe
     hook.answers = [answer]
     where = settings(kind="webhook", url=hook.url).receivers[0].where
     began = time.monotonic()
-    with pytest.raises(RefusedError, match="no answer in time"):
+    with pytest.raises(UndeliveredError, match="no answer in time"):
         post(where, {}, 0.3)  # type: ignore[arg-type]
     assert time.monotonic() - began < 1.5
 

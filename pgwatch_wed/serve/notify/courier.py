@@ -9,7 +9,7 @@ from pathlib import Path
 from pgwatch_wed.serve.notify import kept_memory, wording
 from pgwatch_wed.serve.notify.fingerprints import all_labels, identity
 from pgwatch_wed.serve.notify.grouped import (
-    Group,
+    GroupKey,
     GroupMemory,
     Notice,
     delivered,
@@ -17,7 +17,7 @@ from pgwatch_wed.serve.notify.grouped import (
     undelivered,
 )
 from pgwatch_wed.serve.notify.notify_settings import Mailbox, NotifySettings, Receiver, WebTarget
-from pgwatch_wed.serve.notify.sending import Letter, RefusedError, post, send_mail
+from pgwatch_wed.serve.notify.sending import Letter, UndeliveredError, post, send_mail
 from pgwatch_wed.serve.state import Alert
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
@@ -67,7 +67,7 @@ class Courier:
         if self._state is not None and self._memories != before:
             self._say(kept_memory.save(self._state, self._memories))
 
-    def _serve(self, group: Group, alerts: Mapping[str, Alert], now: float) -> bool:
+    def _serve(self, group: GroupKey, alerts: Mapping[str, Alert], now: float) -> bool:
         memory, notice = plan(
             group, self._memories.get(group, GroupMemory()), alerts, now, self._settings.pace
         )
@@ -78,7 +78,7 @@ class Courier:
             return True  # later; the other groups are planned all the same
         try:
             self._send(notice, now)
-        except RefusedError as error:
+        except UndeliveredError as error:
             self._memories[group] = undelivered(memory, notice)
             self._failed(error)
             return False
@@ -111,7 +111,7 @@ class Courier:
             at=now,
         )
 
-    def _failed(self, error: RefusedError) -> None:
+    def _failed(self, error: UndeliveredError) -> None:
         pause = (
             _LONGEST_PAUSE_S
             if error.is_final
@@ -125,9 +125,9 @@ class Courier:
             f"receiver {self._receiver.name}: {error}; trying again in {max(pause, error.pause_s):.0f} s"
         )
 
-    def _grouped(self, alerts: Sequence[Alert], now: float) -> dict[Group, dict[str, Alert]]:
+    def _grouped(self, alerts: Sequence[Alert], now: float) -> dict[GroupKey, dict[str, Alert]]:
         told = {key for memory in self._memories.values() for key in (*memory.told, *memory.owed)}
-        groups: dict[Group, dict[str, Alert]] = defaultdict(dict)
+        groups: dict[GroupKey, dict[str, Alert]] = defaultdict(dict)
         for alert in alerts:
             key, labels = identity(alert), all_labels(alert)
             if labels.get("severity") not in self._receiver.severities or alert.state == "pending":
@@ -138,7 +138,7 @@ class Courier:
                 groups[tuple((n, labels.get(n, "")) for n in self._settings.group_by)][key] = alert
         return groups
 
-    def _oldest_first(self, group: Group) -> tuple[float, Group]:
+    def _oldest_first(self, group: GroupKey) -> tuple[float, GroupKey]:
         memory = self._memories.get(group)
         changed = None if memory is None else memory.changed_at
         return (float("inf") if changed is None else changed, group)
@@ -188,7 +188,7 @@ class Relay:
                     self._receiver.deadline_s,
                     "/api/v2/alerts",
                 )
-        except RefusedError as error:
+        except UndeliveredError as error:
             self.tally.failed += 1
             self.tally.failure = str(error)
             pause = min(_FIRST_PAUSE_S * 2**self._failures, self._REPEAT_S)

@@ -61,11 +61,11 @@ class Notice:
         return "/".join((*(f"{name}={value}" for name, value in self.group), str(self.sequence)))
 
 
-Group = tuple[tuple[str, str], ...]
+GroupKey = tuple[tuple[str, str], ...]
 
 
 def plan(
-    group: Group,
+    group: GroupKey,
     memory: GroupMemory,
     alerts: Mapping[str, Alert],
     now: float,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pgwatch_wed.serve.notify.fingerprints import identity
-from pgwatch_wed.serve.notify.grouped import Group, GroupMemory
+from pgwatch_wed.serve.notify.grouped import GroupKey, GroupMemory
 from pgwatch_wed.serve.state import Alert
 
-Memories = dict[Group, GroupMemory]
+Memories = dict[GroupKey, GroupMemory]
 _VERSION = 1
 
 
@@ -59,7 +59,7 @@ def save(path: Path, memories: Memories) -> str:
     return ""
 
 
-def _document(group: Group, memory: GroupMemory) -> dict[str, Any]:
+def _document(group: GroupKey, memory: GroupMemory) -> dict[str, Any]:
     return {
         "group": [list(pair) for pair in group],
         "told": [_alert(a) for a in memory.told.values()],
@@ -70,7 +70,7 @@ def _document(group: Group, memory: GroupMemory) -> dict[str, Any]:
     }
 
 
-def _group(document: Mapping[str, Any]) -> tuple[Group, GroupMemory]:
+def _group(document: Mapping[str, Any]) -> tuple[GroupKey, GroupMemory]:
     group = tuple((str(name), str(value)) for name, value in document["group"])
     told, owed = ([_read(a) for a in document[key]] for key in ("told", "owed"))
     return group, GroupMemory(

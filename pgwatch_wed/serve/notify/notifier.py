@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pgwatch_wed.serve.notify.courier import Courier, Relay, Tally
 from pgwatch_wed.serve.notify.inhibition import inhibited
 from pgwatch_wed.serve.notify.notify_settings import DeadMansSwitch, NotifySettings, Receiver
-from pgwatch_wed.serve.notify.sending import RefusedError, post
+from pgwatch_wed.serve.notify.sending import UndeliveredError, post
 from pgwatch_wed.serve.state import PREFIX, Board, Family, Sample, ServiceState
 
 WATCHDOG = "Watchdog"
@@ -58,10 +58,10 @@ class Notifier:
             self._thread("notify-watchdog", self._beat)
 
     def stop(self) -> None:
-        """End them; a message under way is abandoned after two seconds, and told again at the next start."""
+        """End them; a message under way is abandoned, and told again at the next start."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join(timeout=2 / max(len(self._threads), 1))
+            thread.join(timeout=0.8 / max(len(self._threads), 1))
 
     def run_once(self, now: float) -> None:
         """Look once, in this thread."""
@@ -141,7 +141,7 @@ class Pulse:
                 {"alertname": WATCHDOG, "at": now},
                 min(10.0, self._switch.interval_s),
             )
-        except RefusedError as error:
+        except UndeliveredError as error:
             self._next_at = at + min(self._switch.interval_s, 15.0)
             self._log(f"watchdog: {error}")
 

@@ -18,7 +18,7 @@ from pgwatch_wed.serve.notify.notify_settings import Mailbox, WebTarget
 from pgwatch_wed.serve.notify.secrets import Secret
 
 
-class RefusedError(Exception):
+class UndeliveredError(Exception):
     """The receiver did not take it. ``is_final``: trying again soon is useless; ``pause_s``: how long it asks to wait."""
 
     def __init__(self, message: str, *, is_final: bool = False, pause_s: float = 0.0) -> None:
@@ -43,7 +43,7 @@ _LONGEST_PAUSE_S = 3600.0
 
 
 def post(where: WebTarget, document: Any, deadline_s: float, path: str = "", key: str = "") -> None:
-    """Post JSON; RefusedError unless the answer is 2xx. A redirection is not followed."""
+    """Post JSON; UndeliveredError unless the answer is 2xx. A redirection is not followed."""
     headers = {"Content-Type": "application/json", "User-Agent": "pgwatch_wed"}
     if where.bearer is not None:
         headers["Authorization"] = f"Bearer {_read(where.bearer)}"
@@ -57,16 +57,16 @@ def post(where: WebTarget, document: Any, deadline_s: float, path: str = "", key
     if 200 <= status < 300:
         return
     is_final = 300 <= status < 500 and status not in _AGAIN_LATER
-    raise RefusedError(f"HTTP status {status}", is_final=is_final, pause_s=asked_pause_s)
+    raise UndeliveredError(f"HTTP status {status}", is_final=is_final, pause_s=asked_pause_s)
 
 
 def send_mail(where: Mailbox, letter: Letter, deadline_s: float) -> None:
-    """Send a letter; RefusedError if the server does not take it for everybody."""
+    """Send a letter; UndeliveredError if the server does not take it for everybody."""
     message = _composed(where, letter)
     with _smtp(where, deadline_s) as server:
         refused = server.send_message(message)
     if refused:
-        raise RefusedError(
+        raise UndeliveredError(
             f"{len(refused)} of {len(where.to)} recipients were refused", is_final=True
         )
 
@@ -75,9 +75,9 @@ def _read(secret: Secret) -> str:
     try:
         value = secret.read()
     except (OSError, LookupError, UnicodeDecodeError):
-        raise RefusedError("the secret could not be read") from None
+        raise UndeliveredError("the secret could not be read") from None
     if not value.isprintable():
-        raise RefusedError("the secret is not one line of printable characters")
+        raise UndeliveredError("the secret is not one line of printable characters")
     return value
 
 
@@ -203,14 +203,14 @@ def _composed(where: Mailbox, letter: Letter) -> EmailMessage:
     return message
 
 
-def _refusal(error: BaseException, *, is_over: bool) -> RefusedError:
+def _refusal(error: BaseException, *, is_over: bool) -> UndeliveredError:
     if is_over:
-        return RefusedError("no answer in time")
+        return UndeliveredError("no answer in time")
     if isinstance(error, smtplib.SMTPResponseException):
-        return RefusedError(f"SMTP status {error.smtp_code}", is_final=error.smtp_code >= 500)
+        return UndeliveredError(f"SMTP status {error.smtp_code}", is_final=error.smtp_code >= 500)
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return RefusedError("no recipient was accepted", is_final=True)
-    return RefusedError(_why(error))
+        return UndeliveredError("no recipient was accepted", is_final=True)
+    return UndeliveredError(_why(error))
 
 
 def _why(error: BaseException) -> str:
