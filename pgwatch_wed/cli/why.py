@@ -12,8 +12,8 @@ import click
 from pgwatch_wed import clock, units
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.history import store, subject
-from pgwatch_wed.history.series import StatementInterval
 from pgwatch_wed.history.timelines import Timeline, TimelineEvent, timeline
+from pgwatch_wed.history.work_rows import StatementInterval
 from pgwatch_wed.render.characters import visible_line
 
 _WIDTH = 80

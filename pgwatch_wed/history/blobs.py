@@ -1,7 +1,8 @@
-"""Facts by their content: what did not change between two runs is stored once.
+"""Facts by their content: what did not change between two runs is stored once, and what changed little as the difference.
 
-The texts of statements are kept apart from their counters, in groups of their own: a new statement costs
-one group, not all texts.
+A difference is from one that is stored whole, with zstd; reading never follows more than one. The texts of statements
+are kept apart from their counters, in groups of their own, and statements by their keys: so both stay near to those of
+the run before.
 """
 
 import hashlib
@@ -11,49 +12,138 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
+import zstandard
 
 from pgwatch_wed.errors import HistoryError, SnapshotError
-from pgwatch_wed.facts import Statement
-from pgwatch_wed.facts.columns import decode, encode
+from pgwatch_wed.facts import Statement, documents
+from pgwatch_wed.facts.columns import decode, document
 from pgwatch_wed.facts.fields import fact_types
 from pgwatch_wed.facts.rows import Server
 from pgwatch_wed.history.schema import blobs
 
 _GROUPS = 16
 _SERVER = "server"
+BY_KEY = "statements_by_key"
+"""The part that holds statements in the order of their keys; they were read in that of their times."""
+
+_LEVEL = 9
+# A difference that is not much smaller is not worth it: the next ones would be no smaller either.
+_WORTH = 0.6
+_LARGEST = 1 << 26
 
 
-def put(connection: sa.Connection, data: bytes) -> str:
-    """Store bytes if they are not there yet, and return their address."""
-    address = hashlib.sha256(data).hexdigest()[:32]
-    known = sa.select(blobs.c.hash).where(blobs.c.hash == address)
-    if connection.execute(known).scalar() is None:
-        connection.execute(blobs.insert().values(hash=address, data=data))
+def put(connection: sa.Connection, content: bytes, near: str | None = None) -> str:
+    """Store bytes if they are not there yet, and return their address.
+
+    ``near`` is the address of others that they are likely to resemble. An address does not depend on the version of
+    zstd: it is that of the content.
+    """
+    address = _address(content)
+    if _row(connection, address) is None:
+        data, base = _packed(connection, content, near)
+        connection.execute(blobs.insert().values(hash=address, data=data, base=base))
     return address
 
 
 def get(connection: sa.Connection, address: str) -> bytes:
     """Return stored bytes. Raises :class:`HistoryError` if they are gone or damaged."""
-    data = connection.execute(sa.select(blobs.c.data).where(blobs.c.hash == address)).scalar()
-    if data is None or hashlib.sha256(data).hexdigest()[:32] != address:
-        state = "gone" if data is None else "damaged"
-        raise HistoryError(
-            f"a part of the history is {state}: {address}", "the runs that need it cannot be read"
-        )
-    return bytes(data)
+    row = _row(connection, address)
+    if row is None:
+        raise _lost(address, "gone")
+    data, base = bytes(row.data), row.base
+    try:
+        content = _content(data) if base is None else _patched(data, get(connection, base))
+    except (zstandard.ZstdError, zlib.error, SnapshotError):
+        raise _lost(address, "damaged") from None
+    # older versions took the address of the compressed form
+    if address not in (_address(content), _address(data)):
+        raise _lost(address, "damaged")
+    return content
 
 
-def put_facts(connection: sa.Connection, facts: Mapping[str, tuple[Any, ...]]) -> dict[str, str]:
-    """Store collections of facts; return the address of each part."""
+def _address(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _row(connection: sa.Connection, address: str) -> Any:
+    query = sa.select(blobs.c.data, blobs.c.base).where(blobs.c.hash == address)
+    return connection.execute(query).first()
+
+
+def _lost(address: str, state: str) -> HistoryError:
+    return HistoryError(
+        f"a part of the history is {state}: {address}", "the runs that need it cannot be read"
+    )
+
+
+def _packed(
+    connection: sa.Connection, content: bytes, near: str | None
+) -> tuple[bytes, str | None]:
+    """Compress, against what is near if that makes it much smaller."""
+    whole = zstandard.ZstdCompressor(level=_LEVEL).compress(content)
+    base = None if near is None else _whole(connection, near)
+    if base is None or len(content) > _LARGEST:
+        return whole, None
+    try:
+        other = get(connection, base)
+    except HistoryError:
+        return whole, None
+    if len(other) > _LARGEST:
+        return whole, None
+    size = len(content) + len(other)
+    settings = zstandard.ZstdCompressionParameters.from_level(
+        _LEVEL, source_size=size, window_log=min(max(size.bit_length(), 10), 27)
+    )
+    raw = zstandard.ZstdCompressionDict(other, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    packer = zstandard.ZstdCompressor(compression_params=settings, dict_data=raw)
+    difference = packer.compress(content)
+    is_worth_it = len(difference) < _WORTH * len(whole)
+    return (difference, base) if is_worth_it else (whole, None)
+
+
+def make_whole(connection: sa.Connection, address: str) -> None:
+    """Store bytes without those that they are compressed against; what is damaged stays so."""
+    try:
+        whole, _ = _packed(connection, get(connection, address), None)
+    except HistoryError:
+        return
+    mine = blobs.c.hash == address
+    connection.execute(blobs.update().where(mine).values(data=whole, base=None))
+
+
+def _whole(connection: sa.Connection, address: str) -> str | None:
+    row = _row(connection, address)
+    return None if row is None else row.base or address
+
+
+def _content(data: bytes) -> bytes:
+    return documents.unpack(data, "") if documents.is_packed(data) else zlib.decompress(data)
+
+
+def _patched(data: bytes, base: bytes) -> bytes:
+    raw = zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    documents.unpacked_size(data, "")
+    return zstandard.ZstdDecompressor(dict_data=raw, max_window_size=1 << 27).decompress(data)
+
+
+def put_facts(
+    connection: sa.Connection,
+    facts: Mapping[str, tuple[Any, ...]],
+    earlier: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Store collections of facts; return the address of each part. ``earlier`` are those of the run before."""
     parts: dict[str, bytes] = {}
     for name, rows in facts.items():
+        part = name
         if name == "statements":
             texts = _texts(rows)
             parts.update(_grouped(texts))
             rows = _without_texts(rows, texts)
+            part, rows = _by_key(rows)
         if rows:
-            parts[name] = encode(rows)
-    return {name: put(connection, data) for name, data in parts.items()}
+            parts[part] = documents.text(document(rows))
+    known = earlier or {}
+    return {name: put(connection, data, known.get(name)) for name, data in parts.items()}
 
 
 def get_facts(
@@ -63,16 +153,25 @@ def get_facts(
     types = fact_types()
     found: dict[str, tuple[Any, ...]] = {}
     for name in wanted:
-        if name not in addresses or name not in types:
-            continue
-        rows = _decoded(types[name], get(connection, addresses[name]), name)
-        found[name] = _with_texts(connection, addresses, rows) if name == "statements" else rows
+        if name == "statements":
+            found[name] = _statements(connection, addresses)
+        elif name in addresses and name in types:
+            found[name] = _decoded(types[name], get(connection, addresses[name]), name)
     return found
+
+
+def _statements(connection: sa.Connection, addresses: Mapping[str, str]) -> tuple[Statement, ...]:
+    rows: tuple[Statement, ...] = ()
+    if BY_KEY in addresses:
+        rows = in_order(connection, addresses[BY_KEY])
+    elif "statements" in addresses:
+        rows = _decoded(Statement, get(connection, addresses["statements"]), "statements")
+    return _with_texts(connection, addresses, rows)
 
 
 def put_server(connection: sa.Connection, server: Server) -> str:
     """Store what is known of the server."""
-    return put(connection, encode((server,)))
+    return put(connection, documents.text(document((server,))))
 
 
 def get_server(connection: sa.Connection, address: str) -> Server:
@@ -91,6 +190,21 @@ def _decoded(kind: type, data: bytes, name: str) -> tuple[Any, ...]:
 # --- texts --------------------------------------------------------------------------------------
 
 
+def _by_key(rows: tuple[Statement, ...]) -> tuple[str, tuple[Statement, ...]]:
+    """Return statements in the order of their keys if the one in which they were read can be told."""
+    found = tuple(sorted(rows, key=lambda s: (s.user_oid, s.query_id, s.is_toplevel)))
+    return (BY_KEY, found) if _costliest_first(found) == rows else ("statements", rows)
+
+
+def in_order(connection: sa.Connection, address: str) -> tuple[Statement, ...]:
+    """Return statements in the order in which they were read; instead of texts they have numbers."""
+    return _costliest_first(_decoded(Statement, get(connection, address), "statements"))
+
+
+def _costliest_first(rows: Iterable[Statement]) -> tuple[Statement, ...]:
+    return tuple(sorted(rows, key=lambda s: (-s.total_exec_ms, s.query_id, s.user_oid)))
+
+
 def _group_of(text: str) -> int:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[0] % _GROUPS
 
@@ -105,9 +219,7 @@ def _texts(rows: Iterable[Statement]) -> list[list[str]]:
 
 def _grouped(texts: list[list[str]]) -> dict[str, bytes]:
     return {
-        f"statement_texts:{number}": zlib.compress(
-            "\0".join(group).encode("utf-8", "surrogatepass")
-        )
+        f"statement_texts:{number}": "\0".join(group).encode("utf-8", "surrogatepass")
         for number, group in enumerate(texts)
         if group
     }
@@ -126,8 +238,7 @@ def _with_texts(
     for number in range(_GROUPS):
         address = addresses.get(f"statement_texts:{number}")
         if address is not None:
-            data = zlib.decompress(get(connection, address))
-            texts += data.decode("utf-8", "surrogatepass").split("\0")
+            texts += get(connection, address).decode("utf-8", "surrogatepass").split("\0")
     try:
         return tuple(r if r.text is None else replace(r, text=texts[int(r.text)]) for r in rows)
     except (IndexError, ValueError):

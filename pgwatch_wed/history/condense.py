@@ -4,14 +4,16 @@ Nothing is lost but the hours: sums stay sums, and the spread of a statement's c
 squares.
 """
 
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
-from pgwatch_wed.history.measures import COUNTED
-from pgwatch_wed.history.schema import intervals, measures, series, statement_intervals, statements
+from pgwatch_wed.history.measures import COUNTED, packed, unpacked
+from pgwatch_wed.history.schema import intervals, numbers, statement_work
+from pgwatch_wed.history.work_rows import StatementInterval, all_in, written
 
 BY_THE_HOUR = timedelta(days=35)
 """Comparisons by hour and weekday need five weeks."""
@@ -61,41 +63,40 @@ def _condense_day(
 def _condense_statements(
     connection: sa.Connection, cluster_id: int, database_id: int, ends: list[datetime]
 ) -> None:
-    t = statement_intervals.c
-    mine = (
-        t.cluster_id == cluster_id,
-        t.ended_at.in_(ends),
-        t.statement_id.in_(
-            sa.select(statements.c.id).where(statements.c.database_id == database_id)
-        ),
-    )
-    rows = connection.execute(
-        sa.select(statement_intervals).where(*mine).order_by(t.statement_id, t.ended_at)
+    t = statement_work.c
+    mine = (t.cluster_id == cluster_id, t.database_id == database_id, t.ended_at.in_(ends))
+    parts = connection.execute(
+        sa.select(t.ended_at, t.data).where(*mine).order_by(t.ended_at)
     ).all()
-    by_statement = groupby(rows, lambda r: r.statement_id)
-    merged = [{**_sum(list(each)), "ended_at": ends[-1]} for _, each in by_statement]
-    if merged:
-        connection.execute(statement_intervals.delete().where(*mine))
-        connection.execute(statement_intervals.insert(), merged)
+    if not parts:
+        return
+    by_statement: dict[int, list[StatementInterval]] = defaultdict(list)
+    for part in parts:
+        for row in all_in(part.data, part.ended_at):
+            by_statement[row.statement_id].append(row)
+    merged = written(_sum(rows, ends[-1]) for rows in by_statement.values())
+    connection.execute(statement_work.delete().where(*mine))
+    own = {"cluster_id": cluster_id, "database_id": database_id}
+    connection.execute(statement_work.insert().values(**own, ended_at=ends[-1], data=merged))
 
 
 _SUMS = ("calls", "exec_ms", "rows", "blocks_hit", "blocks_read", "temp_blocks", "wal_bytes")
 
 
-def _sum(rows: list[Any]) -> dict[str, Any]:
+def _sum(rows: list[StatementInterval], ended_at: datetime) -> StatementInterval:
     first, last = rows[0], rows[-1]
     total: dict[str, Any] = {name: sum(getattr(r, name) for r in rows) for name in _SUMS}
     squares = sum(r.squares_ms2 + r.exec_ms**2 / r.calls for r in rows)
-    return {
-        "cluster_id": last.cluster_id,
-        "statement_id": last.statement_id,
-        "began_at": first.began_at,
+    return StatementInterval(
+        statement_id=last.statement_id,
+        began_at=first.began_at,
+        ended_at=ended_at,
         **total,
-        "squares_ms2": max(squares - total["exec_ms"] ** 2 / total["calls"], 0.0),
-        "min_ms": _all_known(min, [r.min_ms for r in rows]),
-        "max_ms": _all_known(max, [r.max_ms for r in rows]),
-        "plan_hash": last.plan_hash,
-    }
+        squares_ms2=max(squares - total["exec_ms"] ** 2 / total["calls"], 0.0),
+        min_ms=_all_known(min, [r.min_ms for r in rows]),
+        max_ms=_all_known(max, [r.max_ms for r in rows]),
+        plan_hash=last.plan_hash,
+    )
 
 
 def _all_known(choose: Any, values: list[float | None]) -> float | None:
@@ -126,34 +127,24 @@ def _condense_intervals(connection: sa.Connection, database_id: int, ends: list[
 def _condense_measures(
     connection: sa.Connection, cluster_id: int, database_id: int, ends: list[datetime]
 ) -> None:
-    """Keep the last number of a day, or for what is counted the sum."""
-    mine = (
-        measures.c.cluster_id == cluster_id,
-        measures.c.taken_at.in_(ends),
-        measures.c.series_id == series.c.id,
-        series.c.database_id == database_id,
-    )
+    """Keep the last numbers of a day, or of what is counted the sum."""
+    t = numbers.c
+    mine = (t.cluster_id == cluster_id, t.database_id == database_id, t.taken_at.in_(ends))
     rows = connection.execute(
-        sa.select(measures, series.c.kind)
-        .where(*mine)
-        .order_by(measures.c.series_id, measures.c.taken_at)
+        sa.select(t.kind, t.taken_at, t.data).where(*mine).order_by(t.kind, t.taken_at)
     ).all()
-    for number, each in groupby(rows, lambda r: r.series_id):
-        points = list(each)
-        if len(points) == 1 and points[0].taken_at == ends[-1]:
-            continue
-        value = points[-1].value
-        if points[0].kind in COUNTED:
-            value = sum(p.value for p in points if p.value is not None)
-        connection.execute(
-            measures.delete().where(
-                measures.c.cluster_id == cluster_id,
-                measures.c.series_id == number,
-                measures.c.taken_at.in_([p.taken_at for p in points]),
-            )
-        )
-        connection.execute(
-            measures.insert().values(
-                cluster_id=cluster_id, taken_at=ends[-1], series_id=number, value=value
-            )
-        )
+    kept = [_kept(kind, list(each), ends[-1]) for kind, each in groupby(rows, lambda r: r.kind)]
+    own = {"cluster_id": cluster_id, "database_id": database_id}
+    connection.execute(numbers.delete().where(*mine))
+    if kept:
+        connection.execute(numbers.insert(), [{**own, **row} for row in kept])
+
+
+def _kept(kind: str, rows: list[Any], ended_at: datetime) -> dict[str, Any]:
+    data = rows[-1].data
+    if kind in COUNTED:
+        total: Counter[int] = Counter()
+        for row in rows:
+            total.update(unpacked(row.data))
+        data = packed(total)
+    return {"kind": kind, "taken_at": ended_at, "data": data}

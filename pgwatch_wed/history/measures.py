@@ -1,9 +1,10 @@
 """Numbers over time: sizes, rows, positions of sequences, connections, WAL.
 
-A number is stored when it changes. Kinds that count what happened between two runs are stored for each interval.
+The numbers of one kind at one time are packed together, by the oid of the object: those that are not there were not known.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,12 +14,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import months
-from pgwatch_wed.history.schema import measures, series, snapshots
+from pgwatch_wed.history.packed import Packed, pack
+from pgwatch_wed.history.schema import numbers, subjects
 from pgwatch_wed.history.snapshots import StoredSnapshot
 
 _LARGEST = 1_000
 """Of this many tables, the largest, numbers are kept; also of as many sequences."""
 
+_OF_SERVER = frozenset(("connections", "wal_position"))
 COUNTED = ("table_writes", "table_seq_rows", "rows_written", "sessions")
 """Kinds that count what happened in the interval that ends at the time."""
 
@@ -43,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The numbers of one subject, oldest first: one for each run since it was first known."""
+    """The numbers of one subject, oldest first: one for each run, from the first on in which it was known."""
 
     subject: Subject
     points: tuple[Point, ...]
@@ -56,54 +59,85 @@ def write(
     difference: Snapshot | None,
 ) -> None:
     """Store what a snapshot says, and what was counted since the one before."""
-    found = dict(_states(snapshot))
+    _put(connection, stored, _states(snapshot))
     if difference is not None:
-        found |= dict(_counts(difference))
-    ids = _ids(connection, stored, found)
-    last = _last_values(connection, stored)
-    values = {ids[subject]: value for subject, value in found.items()}
-    counted = {ids[subject] for subject in found if subject.kind in COUNTED}
-    # What was known until now and is not any more has ended.
-    gone = dict.fromkeys(last.keys() - values.keys())
+        _put(connection, stored, _counts(difference))
+
+
+def _put(
+    connection: sa.Connection, stored: StoredSnapshot, found: Iterable[tuple[Subject, float]]
+) -> None:
+    by_kind: dict[str, dict[int, float]] = defaultdict(dict)
+    names: dict[int, str] = {}
+    for subject, value in found:
+        by_kind[subject.kind][subject.oid] = value
+        if subject.oid:
+            names[subject.oid] = subject.name
+    _name(connection, stored, names)
     rows = [
         {
             "cluster_id": stored.cluster_id,
+            "database_id": _place(kind, stored.database_id),
+            "kind": kind,
             "taken_at": stored.taken_at,
-            "series_id": number,
-            "value": value,
+            "data": packed(values),
         }
-        for number, value in sorted({**values, **gone}.items())
-        if number in counted or number not in last or last[number] != value
+        for kind, values in by_kind.items()
     ]
     if rows:
-        months.ensure(connection, ("measures",), stored.taken_at)
-        # databases that were read together share the server's numbers
-        connection.execute(_insert(connection, measures).on_conflict_do_nothing(), rows)
+        months.ensure(connection, ("numbers",), stored.taken_at)
+        # the same moment may have been read twice
+        connection.execute(_insert(connection, numbers).on_conflict_do_nothing(), rows)
+
+
+def _place(kind: str, database_id: int) -> int:
+    return 0 if kind in _OF_SERVER else database_id
+
+
+def packed(values: Mapping[int, float]) -> bytes:
+    """Return the numbers of a kind as bytes."""
+    return pack("qd", sorted(values.items()))
+
+
+def unpacked(data: bytes) -> dict[int, float]:
+    """Return the numbers of a kind by oid."""
+    return dict(Packed(data).rows())
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
-def rewrite_counted(
-    connection: sa.Connection,
-    stored: StoredSnapshot,
-    snapshot: Snapshot,
-    difference: Snapshot | None,
-) -> None:
-    """Store anew what a run says, after one was put before it: what was counted, and what changed."""
-    mine = sa.select(series.c.id).where(
-        series.c.cluster_id == stored.cluster_id,
-        series.c.database_id.in_((0, stored.database_id)),
+def _name(connection: sa.Connection, stored: StoredSnapshot, names: Mapping[int, str]) -> None:
+    """Remember how objects are called; a renamed table goes on."""
+    known = _names(connection, stored.cluster_id, stored.database_id)
+    own = {"cluster_id": stored.cluster_id, "database_id": stored.database_id}
+    new = [{**own, "oid": oid, "name": names[oid]} for oid in sorted(names.keys() - known.keys())]
+    if new:
+        connection.execute(subjects.insert(), new)
+
+
+def _names(connection: sa.Connection, cluster_id: int, database_id: int) -> dict[int, str]:
+    query = sa.select(subjects.c.oid, subjects.c.name).where(
+        subjects.c.cluster_id == cluster_id, subjects.c.database_id == database_id
     )
+    return {int(row.oid): row.name for row in connection.execute(query)}
+
+
+def rewrite_counted(
+    connection: sa.Connection, stored: StoredSnapshot, difference: Snapshot | None
+) -> None:
+    """Store anew what was counted before a run, after another one was put before it."""
     connection.execute(
-        measures.delete().where(
-            measures.c.cluster_id == stored.cluster_id,
-            measures.c.taken_at == stored.taken_at,
-            measures.c.series_id.in_(mine),
+        numbers.delete().where(
+            numbers.c.cluster_id == stored.cluster_id,
+            numbers.c.database_id == stored.database_id,
+            numbers.c.kind.in_(COUNTED),
+            numbers.c.taken_at == stored.taken_at,
         )
     )
-    write(connection, stored, snapshot, difference)
+    if difference is not None:
+        _put(connection, stored, _counts(difference))
 
 
 # --- what is stored -----------------------------------------------------------------------------
@@ -164,79 +198,6 @@ def _counts(difference: Snapshot) -> Iterator[tuple[Subject, float]]:
         yield Subject("sessions"), float(difference.database.sessions)
 
 
-# --- dimensions ---------------------------------------------------------------------------------
-
-
-def _ids(
-    connection: sa.Connection, stored: StoredSnapshot, wanted: Mapping[Subject, float]
-) -> dict[Subject, int]:
-    known = _known(connection, stored.cluster_id, stored.database_id)
-    new = [
-        {
-            "cluster_id": stored.cluster_id,
-            "database_id": 0 if subject.of_server else stored.database_id,
-            "kind": subject.kind,
-            "object_oid": subject.oid,
-            "object_name": subject.name,
-        }
-        for subject in wanted
-        if _key(subject) not in known
-    ]
-    if new:
-        connection.execute(series.insert(), new)
-        known = _known(connection, stored.cluster_id, stored.database_id)
-    return {subject: known[_key(subject)] for subject in wanted}
-
-
-def _key(subject: Subject) -> tuple[bool, str, int, str]:
-    # a renamed table goes on
-    return subject.of_server, subject.kind, subject.oid, "" if subject.oid else subject.name
-
-
-def _known(
-    connection: sa.Connection, cluster_id: int, database_id: int
-) -> dict[tuple[bool, str, int, str], int]:
-    return {
-        _key(subject): number for number, subject in _subjects(connection, cluster_id, database_id)
-    }
-
-
-def _subjects(
-    connection: sa.Connection, cluster_id: int, database_id: int
-) -> Iterator[tuple[int, Subject]]:
-    query = sa.select(series).where(
-        series.c.cluster_id == cluster_id, series.c.database_id.in_((0, database_id))
-    )
-    for row in connection.execute(query.order_by(series.c.id)):
-        subject = Subject(row.kind, row.object_oid, row.object_name, row.database_id == 0)
-        yield int(row.id), subject
-
-
-def _last_values(connection: sa.Connection, stored: StoredSnapshot) -> dict[int, float]:
-    """Return the last known numbers before a time, by series; those that ended are left out."""
-    numbers = [n for n, s in _subjects(connection, stored.cluster_id, stored.database_id)]
-    newest = (
-        sa.select(measures.c.series_id, sa.func.max(measures.c.taken_at).label("taken_at"))
-        .where(
-            measures.c.series_id.in_(
-                sa.select(series.c.id).where(
-                    series.c.cluster_id == stored.cluster_id,
-                    series.c.database_id.in_((0, stored.database_id)),
-                )
-            ),
-            measures.c.taken_at < stored.taken_at,
-        )
-        .group_by(measures.c.series_id)
-        .subquery()
-    )
-    query = sa.select(measures.c.series_id, measures.c.value).join(
-        newest,
-        (measures.c.series_id == newest.c.series_id) & (measures.c.taken_at == newest.c.taken_at),
-    )
-    found = {int(r.series_id): r.value for r in connection.execute(query) if r.value is not None}
-    return {n: found[n] for n in numbers if n in found}
-
-
 # --- reading ------------------------------------------------------------------------------------
 
 
@@ -251,52 +212,36 @@ def read(
 ) -> tuple[Series, ...]:
     """Return the series of a kind, or only those of some objects.
 
-    A number that did not change is repeated for each run; a kind of :data:`COUNTED` has only the
-    intervals in which something is known.
+    A kind of :data:`COUNTED` has only the intervals in which something is known.
     """
-    subjects = [(n, s) for n, s in _subjects(connection, cluster_id, database_id) if s.kind == kind]
-    subjects = [(n, s) for n, s in subjects if oids is None or s.oid in oids]
-    times = [] if kind in COUNTED else _times(connection, cluster_id, database_id, subjects)
-    return tuple(
-        Series(
-            subject,
-            tuple(p for p in _points(connection, number, times) if _is_within(p, since, until)),
+    place = _place(kind, database_id)
+    mine = (numbers.c.cluster_id == cluster_id, numbers.c.database_id == place)
+    span = _within(since, until)
+    query = sa.select(numbers.c.taken_at, numbers.c.data).where(
+        *mine, numbers.c.kind == kind, *span
+    )
+    points: dict[int, list[Point]] = {}
+    known = {row.taken_at: row.data for row in connection.execute(query)}
+    times = set(known)
+    if kind not in COUNTED:
+        times |= set(
+            connection.execute(sa.select(numbers.c.taken_at).where(*mine, *span)).scalars()
         )
-        for number, subject in subjects
+    for moment in sorted(times):
+        values = unpacked(known[moment]) if moment in known else {}
+        for oid, value in values.items():
+            if oids is None or oid in oids:
+                points.setdefault(oid, []).append(Point(moment, value))
+        if kind not in COUNTED:
+            for oid in points.keys() - values.keys():
+                points[oid].append(Point(moment, None))
+    names = _names(connection, cluster_id, place)
+    return tuple(
+        Series(Subject(kind, oid, names.get(oid, ""), kind in _OF_SERVER), tuple(points[oid]))
+        for oid in sorted(points)
     )
 
 
-def _is_within(point: Point, since: datetime | None, until: datetime | None) -> bool:
-    return (since is None or point.at >= since) and (until is None or point.at <= until)
-
-
-def _times(
-    connection: sa.Connection,
-    cluster_id: int,
-    database_id: int,
-    subjects: list[tuple[int, Subject]],
-) -> list[datetime]:
-    of_server = any(s.of_server for _, s in subjects)
-    mine = (
-        snapshots.c.cluster_id == cluster_id
-        if of_server
-        else snapshots.c.database_id == database_id
-    )
-    query = sa.select(snapshots.c.taken_at).where(mine).distinct()
-    return list(connection.execute(query.order_by(snapshots.c.taken_at)).scalars())
-
-
-def _points(connection: sa.Connection, number: int, times: list[datetime]) -> Iterator[Point]:
-    query = sa.select(measures.c.taken_at, measures.c.value).where(measures.c.series_id == number)
-    changes = list(connection.execute(query.order_by(measures.c.taken_at)))
-    if not times:
-        yield from (Point(row.taken_at, row.value) for row in changes)
-        return
-    current: float | None = None
-    begun = 0
-    for moment in times:
-        while begun < len(changes) and changes[begun].taken_at <= moment:
-            current = changes[begun].value
-            begun += 1
-        if begun:
-            yield Point(moment, current)
+def _within(since: datetime | None, until: datetime | None) -> list[sa.ColumnElement[bool]]:
+    conditions = [] if since is None else [numbers.c.taken_at >= since]
+    return conditions if until is None else [*conditions, numbers.c.taken_at <= until]

@@ -10,22 +10,27 @@ from pgwatch_wed.history.schema import PARTITIONED, SCHEMA
 
 def ensure(connection: sa.Connection, tables: Iterable[str], moment: datetime) -> None:
     """Create the partitions for a month, unless they are there."""
+    for table in tables:
+        assert table in PARTITIONED
+        create(connection, table, moment)
+
+
+def create(connection: sa.Connection, table: str, moment: datetime) -> None:
+    """Create the partition of a table for a month, unless it is there."""
     if connection.dialect.name != "postgresql":
         return
     begins, ends = month(moment)
-    for table in tables:
-        assert table in PARTITIONED
-        name = f"{table}_{begins:%Y_%m}"
-        known = connection.execute(
-            sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": f"{SCHEMA}.{name}"}
-        ).scalar()
-        if known:
-            continue
-        # Another run may be creating it: it is waited for, and then the partition is there.
-        connection.exec_driver_sql(
-            f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{name} PARTITION OF {SCHEMA}.{table}"
-            f" FOR VALUES FROM ('{begins:%Y-%m-%d}+00') TO ('{ends:%Y-%m-%d}+00')"
-        )
+    name = f"{table}_{begins:%Y_%m}"
+    known = connection.execute(
+        sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": f"{SCHEMA}.{name}"}
+    ).scalar()
+    if known:
+        return
+    # Another run may be creating it: it is waited for, and then the partition is there.
+    connection.exec_driver_sql(
+        f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{name} PARTITION OF {SCHEMA}.{table}"
+        f" FOR VALUES FROM ('{begins:%Y-%m-%d}+00') TO ('{ends:%Y-%m-%d}+00')"
+    )
 
 
 def before(connection: sa.Connection, table: str, month_begins: datetime) -> list[str]:

@@ -10,7 +10,8 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import series
 from pgwatch_wed.history.dropped_indexes import last_drop
 from pgwatch_wed.history.effects import ChangeTimes, Doings, ObservedWork, Work
-from pgwatch_wed.history.series import KnownStatement, StatementInterval
+from pgwatch_wed.history.series import KnownStatement
+from pgwatch_wed.history.work_rows import StatementInterval
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.reading import QualifiedName, Reading, query
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from pgwatch_wed.history import months
+from pgwatch_wed.history.blobs import make_whole
 from pgwatch_wed.history.schema import (
     SCHEMA,
     baselines,
@@ -19,10 +20,10 @@ from pgwatch_wed.history.schema import (
     collections,
     findings,
     intervals,
-    measures,
+    numbers,
     runs,
     snapshots,
-    statement_intervals,
+    statement_work,
     verdicts,
 )
 
@@ -31,8 +32,8 @@ _BATCH = 50
 
 _DAY = timedelta(days=1)
 _SERIES = {
-    statement_intervals: statement_intervals.c.ended_at,
-    measures: measures.c.taken_at,
+    statement_work: statement_work.c.ended_at,
+    numbers: numbers.c.taken_at,
 }
 
 
@@ -162,13 +163,40 @@ def _remove(connection: sa.Connection, ids: Sequence[int]) -> None:
     for table in (snapshots, verdicts, findings):
         connection.execute(table.delete().where(table.c.run_id.in_(ids)))
     connection.execute(runs.delete().where(runs.c.id.in_(ids)))
-    for part in (candidates[i : i + 500] for i in range(0, len(candidates), 500)):
+    bases: set[str] = set()
+    for part in _parts(candidates):
+        mine_ = sa.select(blobs.c.base).where(blobs.c.hash.in_(part), blobs.c.base.is_not(None))
+        bases.update(connection.execute(mine_).scalars())
         connection.execute(blobs.delete().where(blobs.c.hash.in_(part), *_unused()))
+    for part in _parts(sorted({*candidates, *bases})):
+        unheld = sa.select(blobs.c.hash).where(blobs.c.hash.in_(part), *_unheld())
+        for base in list(connection.execute(unheld).scalars()):
+            _release(connection, base)
+
+
+def _release(connection: sa.Connection, base: str) -> None:
+    """Remove what only differences need; the last of them becomes whole, which takes less than both."""
+    query = sa.select(blobs.c.hash).where(blobs.c.base == base).limit(2)
+    differences = list(connection.execute(query).scalars())
+    if len(differences) > 1:
+        return
+    for address in differences:
+        make_whole(connection, address)
+    connection.execute(blobs.delete().where(blobs.c.hash == base))
+
+
+def _parts(addresses: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (addresses[i : i + 500] for i in range(0, len(addresses), 500))
+
+
+def _unheld() -> tuple[sa.ColumnElement[bool], ...]:
+    holders = (collections.c.hash, snapshots.c.server, runs.c.report)
+    return tuple(~sa.exists().where(column == blobs.c.hash) for column in holders)
 
 
 def _unused() -> tuple[sa.ColumnElement[bool], ...]:
-    holders = (collections.c.hash, snapshots.c.server, runs.c.report)
-    return tuple(~sa.exists().where(column == blobs.c.hash) for column in holders)
+    differences = blobs.alias("differences")
+    return (*_unheld(), ~sa.exists().where(differences.c.base == blobs.c.hash))
 
 
 def _drop_months(connection: sa.Connection, before: datetime) -> None:

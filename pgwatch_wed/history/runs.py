@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from collections.abc import Sequence as Listed
 from dataclasses import asdict, dataclass, replace
@@ -113,8 +112,9 @@ def conclude(
     """Store what was concluded from a run, unless something has been."""
     if run.report is not None:
         return run
-    packed = zlib.compress(document.encode("utf-8", "surrogatepass"))
-    concluded = replace(run, label=report.target.label, report=blobs.put(connection, packed))
+    content = document.encode("utf-8", "surrogatepass")
+    near = _report_before(connection, run)
+    concluded = replace(run, label=report.target.label, report=blobs.put(connection, content, near))
     connection.execute(
         runs.update()
         .where(runs.c.id == run.id)
@@ -122,6 +122,13 @@ def conclude(
     )
     _conclude(connection, run, report, read)
     return concluded
+
+
+def _report_before(connection: sa.Connection, run: StoredRun) -> str | None:
+    """Return the address of the last report on the same server."""
+    earlier = (runs.c.cluster_id == run.cluster_id, runs.c.taken_at < run.taken_at)
+    found = _select(connection, *earlier, runs.c.report.is_not(None), limit=1)
+    return found[0].report if found else None
 
 
 def _conclude(
@@ -270,9 +277,9 @@ def document(connection: sa.Connection, run: StoredRun) -> dict[str, Any] | None
     if run.report is None:
         return None
     try:
-        text = zlib.decompress(blobs.get(connection, run.report)).decode("utf-8", "surrogatepass")
+        text = blobs.get(connection, run.report).decode("utf-8", "surrogatepass")
         loaded: dict[str, Any] = json.loads(text)
-    except (zlib.error, ValueError):
+    except ValueError:
         raise HistoryError(f"the report of run {run.id} is damaged") from None
     return loaded
 

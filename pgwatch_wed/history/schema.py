@@ -1,6 +1,6 @@
 """The tables of the history. Migrations create them; a test compares the two.
 
-Every table but the dimensions begins its key with the cluster and the time, so that on PostgreSQL the large
+Every table but the dimensions begins its key with the cluster and has the time in it, so that on PostgreSQL the large
 ones are partitioned by month. Nothing refers to them with a foreign key: partitions can be dropped.
 Times are stored as ``timestamptz``, or in SQLite as microseconds since 1970, which sort.
 """
@@ -162,8 +162,12 @@ collections = Table(
 blobs = Table(
     "blobs",
     metadata,
+    # of what is stored, not of its compressed form; in histories of older versions, of that
     Column("hash", String(32), primary_key=True),
     Column("data", LargeBinary(), nullable=False),
+    # what it was compressed against: another one, which has no base itself
+    Column("base", String(32), nullable=True),
+    Index(None, "base"),
 )
 
 # --- what was concluded ---------------------------------------------------------------------------
@@ -329,58 +333,44 @@ intervals = Table(
     _words("reason"),
 )
 
-statement_intervals = Table(
-    "statement_intervals",
+statement_work = Table(
+    "statement_work",
     metadata,
     _whole("cluster_id", is_key=True),
+    _whole("database_id", is_key=True),
     _moment("ended_at", is_key=True),
-    _whole("statement_id", is_key=True),
-    _moment("began_at"),
-    _whole("calls"),
-    _real("exec_ms"),
-    # the sum of squared deviations from the mean: calls * stddev²
-    _real("squares_ms2"),
-    _real("min_ms", can_lack=True),
-    _real("max_ms", can_lack=True),
-    _whole("rows"),
-    _whole("blocks_hit"),
-    _whole("blocks_read"),
-    _whole("temp_blocks"),
-    _whole("wal_bytes"),
-    _words("plan_hash", can_lack=True),
-    Index(None, "statement_id", "ended_at"),
+    # all statements of the interval: see work_rows
+    Column("data", LargeBinary(), nullable=False),
 )
 
-series = Table(
-    "series",
-    metadata,
-    Column("id", _Key, primary_key=True),
-    _whole("cluster_id"),
-    # 0 for what belongs to the whole server
-    _whole("database_id"),
-    _words("kind"),
-    # 0 if the kind says all
-    _whole("object_oid"),
-    _words("object_name"),
-    UniqueConstraint("cluster_id", "database_id", "kind", "object_oid", "object_name"),
-)
-
-measures = Table(
-    "measures",
+subjects = Table(
+    "subjects",
     metadata,
     _whole("cluster_id", is_key=True),
+    _whole("database_id", is_key=True),
+    _whole("oid", is_key=True),
+    # the first one
+    _words("name"),
+    sqlite_with_rowid=False,
+)
+
+numbers = Table(
+    "numbers",
+    metadata,
+    _whole("cluster_id", is_key=True),
+    # 0 for what belongs to the whole server
+    _whole("database_id", is_key=True),
+    _words("kind", is_key=True),
     _moment("taken_at", is_key=True),
-    _whole("series_id", is_key=True),
-    # None from when it is not known, for example since the object was dropped
-    _real("value", can_lack=True),
-    Index(None, "series_id", "taken_at"),
+    # those of all objects, by oid: see measures
+    Column("data", LargeBinary(), nullable=False),
 )
 
 PARTITIONED = {
     "verdicts": "taken_at",
     "findings": "taken_at",
-    "statement_intervals": "ended_at",
-    "measures": "taken_at",
+    "statement_work": "ended_at",
+    "numbers": "taken_at",
 }
 """Tables that PostgreSQL partitions by month, with the column."""
 

@@ -5,7 +5,7 @@ them: what is not, was below the floor in that interval; the snapshots hold ever
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,17 @@ from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.facts.counting import COUNTERS, RowKey
 from pgwatch_wed.facts.delta import delta
 from pgwatch_wed.facts.lineage import lineage
-from pgwatch_wed.history import measures, months, snapshots
-from pgwatch_wed.history.schema import intervals, statement_aliases, statement_intervals, statements
+from pgwatch_wed.history import measures, months, snapshots, work_rows
+from pgwatch_wed.history.schema import (
+    databases,
+    intervals,
+    statement_aliases,
+    statement_work,
+    statements,
+)
 from pgwatch_wed.history.snapshots import StoredSnapshot
+from pgwatch_wed.history.work_rows import StatementInterval, all_in, one_in
+from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.plan_trees import shape_hash
 from pgwatch_wed.sqltext.statement_link import id_keys, statement_keys
 
@@ -68,39 +76,6 @@ class Interval:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StatementInterval:
-    """What one statement of a database did in an interval, over all roles. Blocks are shared blocks.
-
-    ``squares_ms2`` is the sum of the squared deviations of calls from their mean.
-    """
-
-    statement_id: int
-    began_at: datetime
-    ended_at: datetime
-    calls: int
-    exec_ms: float
-    squares_ms2: float
-    min_ms: float | None
-    max_ms: float | None
-    rows: int
-    blocks_hit: int
-    blocks_read: int
-    temp_blocks: int
-    wal_bytes: int
-    plan_hash: str | None = None
-
-    @property
-    def mean_ms(self) -> float:
-        """The mean time of a call."""
-        return self.exec_ms / self.calls
-
-    @property
-    def blocks(self) -> int:
-        """Blocks hit or read."""
-        return self.blocks_hit + self.blocks_read
-
-
 def write(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot) -> None:
     """Write what a new snapshot adds, also if it lies between two others."""
     if snapshot.measured_since is not None:
@@ -116,17 +91,16 @@ def write(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot)
         new = snapshots.read(connection, later, _NEEDED)
         _forget(connection, later)
         difference = _write_interval(connection, snapshot, new, later)
-        measures.rewrite_counted(connection, later, new, difference)
+        measures.rewrite_counted(connection, later, difference)
 
 
 def _forget(connection: sa.Connection, stored: StoredSnapshot) -> None:
     """Remove an interval that is about to be divided."""
-    mine = sa.select(statements.c.id).where(statements.c.database_id == stored.database_id)
     connection.execute(
-        statement_intervals.delete().where(
-            statement_intervals.c.cluster_id == stored.cluster_id,
-            statement_intervals.c.ended_at == stored.taken_at,
-            statement_intervals.c.statement_id.in_(mine),
+        statement_work.delete().where(
+            statement_work.c.cluster_id == stored.cluster_id,
+            statement_work.c.database_id == stored.database_id,
+            statement_work.c.ended_at == stored.taken_at,
         )
     )
     connection.execute(
@@ -191,19 +165,19 @@ def _write_statements(
     in_series = {row: key for row, key in keys.items() if key in kept}
     by_id = id_keys(difference, database)
     _remember(connection, stored.database_id, known, by_id, in_series)
-    months.ensure(connection, ("statement_intervals",), stored.taken_at)
+    months.ensure(connection, ("statement_work",), stored.taken_at)
     ids = _ids(connection, stored, {key: counted[key] for key in kept})
     plans = _plans(difference)
     rows = [
-        {
-            "cluster_id": stored.cluster_id,
-            "statement_id": ids[key],
-            **counted[key].values(),
-            "plan_hash": plans.get(counted[key].newest.query_id),
-        }
-        for key in sorted(kept)
+        counted[key].interval(ids[key], plans.get(counted[key].newest.query_id)) for key in kept
     ]
-    connection.execute(statement_intervals.insert(), rows)
+    values = {
+        "cluster_id": stored.cluster_id,
+        "database_id": stored.database_id,
+        "ended_at": stored.taken_at,
+        "data": work_rows.written(rows),
+    }
+    connection.execute(statement_work.insert().values(**values))
 
 
 def _plans(difference: Snapshot) -> dict[int, str]:
@@ -247,15 +221,25 @@ class _Sum:
         self.temp_blocks += s.temp_blks_read + s.temp_blks_written
         self.wal_bytes += s.wal_bytes
 
-    def values(self) -> dict[str, Any]:
-        """Return the row."""
+    def interval(self, statement_id: int, plan_hash: str | None) -> StatementInterval:
+        """Return what is kept."""
         mean = self.exec_ms / self.calls
-        own = ("began_at", "ended_at", "calls", "exec_ms", "min_ms", "max_ms", "rows")
-        blocks = ("blocks_hit", "blocks_read", "temp_blocks", "wal_bytes")
-        return {
-            **{name: getattr(self, name) for name in (*own, *blocks)},
-            "squares_ms2": max(self.raw_ms2 - self.calls * mean**2, 0.0),
-        }
+        return StatementInterval(
+            statement_id,
+            self.began_at,
+            self.ended_at,
+            self.calls,
+            self.exec_ms,
+            max(self.raw_ms2 - self.calls * mean**2, 0.0),
+            self.min_ms,
+            self.max_ms,
+            self.rows,
+            self.blocks_hit,
+            self.blocks_read,
+            self.temp_blocks,
+            self.wal_bytes,
+            plan_hash,
+        )
 
 
 def _extreme(choose: Any, mine: float | None, other: float | None, *, is_first: bool) -> Any:
@@ -335,13 +319,19 @@ def _by_key(difference: Snapshot, keys: Mapping[RowKey, str]) -> dict[str, _Sum]
     return found
 
 
-def _that_matter(counted: dict[str, _Sum]) -> set[str]:
+def _that_matter(everything: Mapping[str, _Sum]) -> set[str]:
+    counted = {key: each for key, each in everything.items() if not _is_ours(each.newest)}
     floor = _SHARE * sum(each.exec_ms for each in counted.values())
     kept = {key for key, each in counted.items() if each.exec_ms >= floor and each.exec_ms > 0}
     for name, most in _ORDERS:
         first = sorted(counted, key=lambda key: (-getattr(counted[key], name), key))[:most]
         kept.update(key for key in first if getattr(counted[key], name) > 0)
     return kept
+
+
+def _is_ours(statement: Statement) -> bool:
+    """Tell whether it is one of this tool's own: what they cost is told elsewhere, and their texts are long."""
+    return statement.text is not None and statement_text.is_own(statement.text)
 
 
 def _ids(
@@ -399,9 +389,13 @@ def of_statement(
     until: datetime | None = None,
 ) -> tuple[StatementInterval, ...]:
     """Return the series of one statement, oldest first."""
-    return _statement_rows(
-        connection, statement_intervals.c.statement_id == statement_id, since, until
+    mine = sa.select(statements.c.database_id).where(statements.c.id == statement_id)
+    database_id = connection.execute(mine).scalar()
+    found = (
+        one_in(data, ended_at, statement_id)
+        for ended_at, data in _work(connection, database_id, since, until)
     )
+    return tuple(row for row in found if row is not None)
 
 
 def of_all_statements(
@@ -411,12 +405,10 @@ def of_all_statements(
     until: datetime | None = None,
 ) -> dict[int, tuple[StatementInterval, ...]]:
     """Return the series of all statements of a database by their number, each oldest first."""
-    mine = sa.select(statements.c.id).where(statements.c.database_id == database_id)
     found: dict[int, list[StatementInterval]] = defaultdict(list)
-    for row in _statement_rows(
-        connection, statement_intervals.c.statement_id.in_(mine), since, until
-    ):
-        found[row.statement_id].append(row)
+    for ended_at, data in _work(connection, database_id, since, until):
+        for row in all_in(data, ended_at):
+            found[row.statement_id].append(row)
     return {number: tuple(rows) for number, rows in found.items()}
 
 
@@ -442,13 +434,22 @@ def known_statements(
     return tuple(row for row in rows if wanted is None or row.id in wanted)
 
 
-def _statement_rows(
-    connection: sa.Connection, mine: Any, since: datetime | None, until: datetime | None
-) -> tuple[StatementInterval, ...]:
-    names = [statement_intervals.c[f.name] for f in fields(StatementInterval)]
-    query = sa.select(*names).where(mine, *_within(statement_intervals.c.ended_at, since, until))
-    rows = connection.execute(query.order_by(statement_intervals.c.ended_at))
-    return tuple(StatementInterval(*row) for row in rows)
+def _work(
+    connection: sa.Connection,
+    database_id: int | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> Iterator[tuple[datetime, bytes]]:
+    """Yield what was packed of each interval of a database, oldest first."""
+    t = statement_work.c
+    cluster_id = sa.select(databases.c.cluster_id).where(databases.c.id == database_id)
+    query = sa.select(t.ended_at, t.data).where(
+        t.cluster_id == cluster_id.scalar_subquery(),
+        t.database_id == database_id,
+        *_within(t.ended_at, since, until),
+    )
+    for row in connection.execute(query.order_by(t.ended_at)):
+        yield row.ended_at, row.data
 
 
 def _within(column: Any, since: datetime | None, until: datetime | None) -> list[Any]:

@@ -45,7 +45,12 @@ def add(
     }
     key = connection.execute(snapshots.insert().values(**values)).inserted_primary_key
     assert key is not None
-    parts = blobs.put_facts(connection, {n: getattr(snapshot, n) for n in fact_names()})
+    earlier = before(connection, database_id, snapshot.now)
+    parts = blobs.put_facts(
+        connection,
+        {n: getattr(snapshot, n) for n in fact_names()},
+        {} if earlier is None else addresses(connection, earlier),
+    )
     rows = [{"snapshot_id": key[0], "name": n, "hash": address} for n, address in parts.items()]
     if rows:
         connection.execute(collections.insert(), rows)
@@ -99,20 +104,21 @@ def read(
 
     Raises :class:`HistoryError` if a part is gone or damaged.
     """
-    rows = connection.execute(
-        sa.select(collections.c.name, collections.c.hash).where(
-            collections.c.snapshot_id == stored.id
-        )
-    )
-    addresses = {row.name: row.hash for row in rows}
     names = fact_names() if wanted is None else tuple(wanted)
     return Snapshot(
         tool_version=stored.tool_version,
         server=blobs.get_server(connection, stored.server),
         measured_since=stored.measured_since,
         missing=_missing(stored.missing),
-        **blobs.get_facts(connection, addresses, names),
+        **blobs.get_facts(connection, addresses(connection, stored), names),
     )
+
+
+def addresses(connection: sa.Connection, stored: StoredSnapshot) -> dict[str, str]:
+    """Return where the parts of a snapshot are, without reading them."""
+    c = collections.c
+    rows = connection.execute(sa.select(c.name, c.hash).where(c.snapshot_id == stored.id))
+    return {row.name: row.hash for row in rows}
 
 
 def _missing(document: Mapping[str, Any]) -> dict[str, Missing]:

@@ -22,8 +22,8 @@ from pgwatch_wed.history.regressions import (
     Sides,
     judge,
 )
-from pgwatch_wed.history.series import StatementInterval
 from pgwatch_wed.history.shift_causes import Causes, causes_of
+from pgwatch_wed.history.work_rows import StatementInterval
 
 _WARMS = timedelta(hours=2)
 """A server's caches are filled within this time; a longer interval is mostly of the time after."""

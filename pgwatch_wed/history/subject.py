@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import series, snapshots
-from pgwatch_wed.history.schema import databases, findings
-from pgwatch_wed.history.schema import series as series_table
+from pgwatch_wed.history.schema import databases, findings, subjects
 from pgwatch_wed.history.schema import statements as statements_table
 from pgwatch_wed.history.series import KnownStatement
 from pgwatch_wed.sqltext.reading import query
@@ -130,12 +129,10 @@ def _of_name(connection: sa.Connection, text: str, database_id: int) -> list[Top
 def _former(connection: sa.Connection, database_id: int, text: str) -> list[int]:
     schema, _, name = text.rpartition(".")
     rows = connection.execute(
-        sa.select(series_table.c.object_oid, series_table.c.object_name).where(
-            series_table.c.database_id == database_id, series_table.c.kind == "table_bytes"
-        )
+        sa.select(subjects.c.oid, subjects.c.name).where(subjects.c.database_id == database_id)
     )
     wanted = f"{schema}.{name}" if schema else f".{name}"
-    return [int(r.object_oid) for r in rows if r.object_name.endswith(wanted)]
+    return [int(r.oid) for r in rows if f".{r.name}".endswith(wanted)]
 
 
 # --- findings -----------------------------------------------------------------------------------

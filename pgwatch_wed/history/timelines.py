@@ -15,9 +15,9 @@ from pgwatch_wed.history import advice, predictions, series, snapshots
 from pgwatch_wed.history.advice_facts import row_of
 from pgwatch_wed.history.change import Change, ChangeKind, What
 from pgwatch_wed.history.changes import changes_of
-from pgwatch_wed.history.series import StatementInterval
 from pgwatch_wed.history.subject import Topic
 from pgwatch_wed.history.told import line
+from pgwatch_wed.history.work_rows import StatementInterval
 
 _FACTS = (
     *("settings", "role_settings", "extensions", "databases", "checkpoints", "wal", "archiver"),

@@ -317,7 +317,7 @@ def test_a_second_writer_waits(file: store.Store, shop: str) -> None:
         "import sys, time\n"
         "from pgwatch_wed.history import store\n"
         "with store.open_store(sys.argv[1]).writing() as c:\n"
-        "    c.exec_driver_sql(\"insert into blobs values ('first', x'00')\")\n"
+        "    c.exec_driver_sql(\"insert into blobs (hash, data) values ('first', x'00')\")\n"
         "    print('begun', flush=True); time.sleep(2)\n"
     )
     with subprocess.Popen(
@@ -400,7 +400,7 @@ def test_a_read_only_file_can_be_read_and_says_why_it_is_not_written(tmp_path: P
         "opened = store.open_store(sys.argv[1], must_exist=True)\n"
         "with opened.reading() as c: print(runs.listed(c))\n"
         "try:\n"
-        "    with opened.writing() as c: c.exec_driver_sql(\"insert into blobs values ('a', x'00')\")\n"
+        "    with opened.writing() as c: c.exec_driver_sql(\"insert into blobs (hash, data) values ('a', x'00')\")\n"
         "except HistoryError as error: print(error)\n"
     )
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from pgwatch_wed.cli import cli
 from pgwatch_wed.history import series
-from pgwatch_wed.history.series import Interval, KnownStatement, StatementInterval
+from pgwatch_wed.history.series import Interval, KnownStatement
+from pgwatch_wed.history.work_rows import StatementInterval
 from pgwatch_wed.sqltext.statement_link import linkable
 from tests.year.drive import BEGINS, Year
 from tests.year.script import day_of

@@ -1,0 +1,5 @@
+DROP TABLE statement_intervals;
+
+DROP TABLE measures;
+
+DROP TABLE series;
