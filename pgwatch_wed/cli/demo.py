@@ -20,7 +20,7 @@ from pgwatch_wed.gather.enrichment import enrich
 from pgwatch_wed.gather.wanted import Budget, Wanted
 from pgwatch_wed.target import collect as collecting
 
-_SETTINGS = {
+SETTINGS = {
     "fsync": "on",  # as on a production server
     "synchronous_commit": "on",
     "shared_buffers": "16MB",  # smaller than the data, so that the cache matters
@@ -29,7 +29,7 @@ _SETTINGS = {
     "checkpoint_timeout": "30s",
     "log_lock_waits": "on",
 }
-_SHARES = {"browse.sql": 60, "checkout.sql": 35, "reports.sql": 5}
+SHARES = {"browse.sql": 60, "checkout.sql": 35, "reports.sql": 5}
 
 
 @click.command()
@@ -54,7 +54,7 @@ def demo(seconds: int, no_progress: bool, **given: Any) -> int:
     progress = ProgressBar(enabled=not no_progress and not wanted.quiet)
     try:
         progress("starting PostgreSQL", 0.02)
-        with embedded.start(_SETTINGS) as server:
+        with embedded.start(SETTINGS) as server:
             progress("loading the shop", 0.1)
             fill(server)
             progress(f"running the workload for {seconds} s", 0.3)
@@ -88,7 +88,7 @@ def fill(server: embedded.EmbeddedServer) -> None:
 def work(server: embedded.EmbeddedServer, seconds: int) -> None:
     """Run the shop's customers and its back office."""
     folder = assets.asset("sql") / "demo"
-    scripts = [f"--file={folder / name}@{share}" for name, share in _SHARES.items()]
+    scripts = [f"--file={folder / name}@{share}" for name, share in SHARES.items()]
     clients = ("--client=4", "--jobs=2", f"--time={seconds}", "--no-vacuum")
     server.run("pgbench", *clients, *scripts, dbname="shop")
 

@@ -1,5 +1,9 @@
 """db-analyze serve: health, metrics, alerts and a page, until a signal comes."""
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,19 +26,49 @@ _PACKAGES = ("starlette", "uvicorn", "prometheus_client", "promql_parser", "http
     metavar="ADDRESS:PORT",
     help="Where to listen; anything but loopback requires a token or a password. [default: 127.0.0.1:9188]",
 )
-def serve(config_file: Path | None, listen: str | None) -> int:
+@click.option(
+    "--demo",
+    is_flag=True,
+    help="Watch a small shop on an embedded server, under load; no file is read.",
+)
+def serve(config_file: Path | None, listen: str | None, demo: bool) -> int:
     """Serve health endpoints, metrics, alerts, SLOs and a page.
 
     What is watched is in the configuration file: [serve.targets.NAME] with a conninfo, [probes.NAME],
     [slo.NAME]. Without a target there, DATABASE_URL or libpq's environment variables name one.
     """
     require_extra()
-    from pgwatch_wed.serve import logs, service
+    if demo and config_file is not None:
+        raise UsageError("--demo and --config exclude each other")
+    with _demo() if demo else contextlib.nullcontext(config_file) as file:
+        _serve(file, listen)
+    return 0
 
-    settings = service.load(config_file, listen)
+
+def _serve(config_file: Path | None, listen: str | None) -> None:
+    from pgwatch_wed.serve import assembly, logs, service
+
+    settings = assembly.load(config_file, listen)
     logs.to_standard_error()
     service.Service(settings).run(lambda url: click.echo(f"db-analyze: serving on {url}", err=True))
-    return 0
+
+
+@contextlib.contextmanager
+def _demo() -> Iterator[Path]:
+    """Start the demo's server and its customers; return the configuration that watches them."""
+    from pgwatch_wed.cli import demo_shop
+
+    with (
+        tempfile.TemporaryDirectory(prefix="pgwatch-wed-demo-") as folder,
+        demo_shop.open_shop() as shop,
+    ):
+        click.echo(f"db-analyze: the demo server's data directory is {shop.data}", err=True)
+        for line in demo_shop.instructions(shop):
+            click.echo(f"  {line}", err=True)
+        os.environ[demo_shop.VARIABLE] = shop.dsn("shop")
+        file = Path(folder) / "pgwatch_wed.toml"
+        file.write_text(demo_shop.CONFIGURATION, encoding="utf-8")
+        yield file
 
 
 def require_extra() -> None:

@@ -7,73 +7,26 @@ cannot start costs what it would have told, not the service.
 import asyncio
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
 
 from starlette.types import ASGIApp
 
-from pgwatch_wed import clock, config
-from pgwatch_wed.serve import settings as serving
+from pgwatch_wed import clock
+from pgwatch_wed.serve.assembly import ServicePart, ServiceSettings, parts
 from pgwatch_wed.serve.http import listening
 from pgwatch_wed.serve.http.exposition import Exposition
 from pgwatch_wed.serve.http.gatekeeper import Gatekeeper, RateLimit
 from pgwatch_wed.serve.http.publisher import Publisher
 from pgwatch_wed.serve.http.routes import Readiness, Views, application
+from pgwatch_wed.serve.http.streaming import Watching
 from pgwatch_wed.serve.settings import ServeSettings
 from pgwatch_wed.serve.state import Board
 
 log = logging.getLogger(__name__)
 
 _STOPPING_S = 1.0
-
-
-class ServicePart(Protocol):
-    """What runs beside the HTTP."""
-
-    def start(self) -> None:
-        """Begin, in a thread or task of its own."""
-
-    def stop(self) -> None:
-        """End."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceSettings:
-    """The configuration file as the service reads it; ``source`` is how errors name it."""
-
-    serve: ServeSettings
-    analysis: config.Config
-    tables: Mapping[str, Any] = field(default_factory=dict)
-    source: str = ""
-
-    def table(self, name: str) -> Mapping[str, Any]:
-        """Return the table of a part."""
-        found: Mapping[str, Any] = self.tables.get(name, {})
-        return found
-
-
-def load(path: Path | None, listen: str | None = None) -> ServiceSettings:
-    """Read the configuration file and the environment; an error names the file and the key."""
-    tables, source = config.tables(path)
-    analysis = config.parse(tables, source)
-    table = dict(tables.get("serve", {}))
-    if listen is not None:
-        serving.address(listen, "--listen")
-        table["listen"] = listen
-    serve = serving.parse(table, source, os.environ)
-    serving.check_access(serve, source)
-    return ServiceSettings(serve, analysis, tables, source)
-
-
-def parts(settings: ServiceSettings, board: Board) -> dict[str, ServicePart]:
-    """Return what runs beside the HTTP, by name, in the order in which it starts."""
-    del settings, board
-    return {}
 
 
 class Service:
@@ -84,9 +37,9 @@ class Service:
         self.board = Board()
         self.readiness = Readiness()
         self.publisher = Publisher(self.board, now)
-        self.parts: dict[str, ServicePart] = {"publisher": self.publisher} | parts(
-            settings, self.board
-        )
+        self.watching = Watching(self.board, self.publisher, now)
+        self.parts: dict[str, ServicePart] = {"publisher": self.publisher}
+        self.parts |= parts(settings, self.board, now)
 
     def run(self, announce: Callable[[str], None]) -> None:
         """Serve until a signal comes."""
@@ -105,11 +58,13 @@ class Service:
                 stop(tuple(self.parts.values()))
 
     def _app(self) -> Gatekeeper:
-        views = Views(self.publisher, Exposition(self.board), self.readiness, now)
+        exposition = Exposition(self.board)
+        views = Views(self.publisher, exposition, self.readiness, self.watching, now)
         return guarded(application(views.routes()), self.settings.serve)
 
     def _stop(self) -> None:
         self.readiness.is_stopping = True
+        self.watching.end()
 
     def _ended(self) -> list[str]:
         return [] if self.publisher.is_alive else ["publisher"]

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from pgwatch_wed.serve.http.exposition import Exposition
 from pgwatch_wed.serve.http.publisher import Publisher
 from pgwatch_wed.serve.http.routes import Readiness, Views, application
+from pgwatch_wed.serve.http.streaming import Watching
 from pgwatch_wed.serve.service import guarded
 from pgwatch_wed.serve.settings import ServeSettings
 from pgwatch_wed.serve.state import Board, Health, ProbeResult
@@ -48,7 +49,8 @@ class Client(httpx.AsyncClient):
     ) -> None:
         self.publisher = Publisher(over, now)
         self.readiness = Readiness()
-        views = Views(self.publisher, Exposition(over), self.readiness, now)
+        watching = Watching(over, self.publisher, now)
+        views = Views(self.publisher, Exposition(over), self.readiness, watching, now)
         app = guarded(application([*views.routes(), *more]), settings or ServeSettings())
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         super().__init__(transport=transport, base_url="http://127.0.0.1:9188", **given)

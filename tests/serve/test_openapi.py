@@ -14,6 +14,7 @@ from pgwatch_wed.serve.http.answers import answers
 from pgwatch_wed.serve.http.exposition import Exposition
 from pgwatch_wed.serve.http.publisher import Publisher
 from pgwatch_wed.serve.http.routes import Readiness, Views
+from pgwatch_wed.serve.http.streaming import Watching
 from pgwatch_wed.serve.state import Alert, Board, Health, Reason
 from tests.serve.states import NOW, Client, board, probe
 
@@ -22,7 +23,9 @@ ALERT = Alert("Down", (("severity", "P0"),), (), "firing", 0.0, NOW - 90, fired_
 
 def test_every_route_is_described_and_nothing_else() -> None:
     over = Board()
-    views = Views(Publisher(over, lambda: NOW), Exposition(over), Readiness(), lambda: NOW)
+    publisher = Publisher(over, lambda: NOW)
+    watching = Watching(over, publisher, lambda: NOW)
+    views = Views(publisher, Exposition(over), Readiness(), watching, lambda: NOW)
     paths = {r.path for r in views.routes() if isinstance(r, Route)}
     assert paths == set(openapi.DESCRIPTION["paths"])
 

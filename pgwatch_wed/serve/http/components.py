@@ -84,7 +84,7 @@ def _of_facts(collected: Collected, now: float, begun: float) -> Component:
     name = f"facts-{collected.target}"
     unknown = Component(name, "facts", Health.UNKNOWN, begun, target=collected.target)
     if not collected.read_at:
-        return replace(unknown, detail=collected.failure or "nothing was read yet")
+        return replace(unknown, detail=_failed(collected) or "nothing was read yet")
     late = {
         tier: at + STALE_INTERVALS * collected.intervals_s.get(tier, 0)
         for tier, at in collected.read_at.items()
@@ -93,11 +93,18 @@ def _of_facts(collected: Collected, now: float, begun: float) -> Component:
     newest = max(collected.read_at.values())
     if late:
         tiers = ", ".join(sorted(late))
-        detail = collected.failure or f"not read for more than {STALE_INTERVALS} intervals: {tiers}"
+        detail = (
+            _failed(collected) or f"not read for more than {STALE_INTERVALS} intervals: {tiers}"
+        )
         return replace(unknown, at=newest, since=min(late.values()), detail=detail)
     status = Health.WARN if collected.failure else Health.PASS
     first = min(collected.read_at.values())
-    return replace(unknown, status=status, at=newest, since=first, detail=collected.failure)
+    return replace(unknown, status=status, at=newest, since=first, detail=_failed(collected))
+
+
+def _failed(collected: Collected) -> str:
+    # why may name an address; the probe's reason does not
+    return "the last reading failed" if collected.failure else ""
 
 
 def _linked(found: tuple[Component, ...]) -> tuple[Component, ...]:

@@ -163,6 +163,14 @@ DESCRIPTION: dict[str, Any] = {
     },
     "security": [{"token": []}, {"password": []}],
     "paths": {
+        "/": _get("The page for people", {"200": _answer("HTML", "text/html", "")}),
+        "/api/stream": _get(
+            "What changes on the page, as it changes: sections of HTML; without end",
+            {
+                "200": _answer("server-sent events", "text/event-stream", ""),
+                "503": _answer("too many streams", _PROBLEM, "Problem"),
+            },
+        ),
         "/livez": _get(
             "Whether the process answers", {"200": _answer("it does", _TEXT, "")}, is_open=True
         ),

@@ -14,6 +14,7 @@ from pgwatch_wed.serve.http import openapi
 from pgwatch_wed.serve.http.answers import NAME, Document, unconfigured
 from pgwatch_wed.serve.http.exposition import EXPOSITION, Exposition
 from pgwatch_wed.serve.http.publisher import Publisher
+from pgwatch_wed.serve.http.streaming import Watching
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -43,6 +44,7 @@ class Views:
     publisher: Publisher
     exposition: Exposition
     readiness: Readiness
+    watching: Watching
     now: Callable[[], float]
 
     async def live(self, _request: Request) -> Response:
@@ -100,6 +102,7 @@ class Views:
     def routes(self) -> list[BaseRoute]:
         """Return them, as published in the description."""
         return [
+            _get("/", self.watching.page),
             _get("/livez", self.live),
             _get("/readyz", self.ready),
             _get("/api/health", self.health),
@@ -108,6 +111,7 @@ class Views:
             _get("/api/alerts/{id}", self.alert),
             _get("/api/slo", self.slo),
             _get("/api/openapi.json", self.description),
+            _get("/api/stream", self.watching.stream),
             _get("/metrics", self.metrics),
             _get("/metrics/postgres_exporter", self.postgres_exporter),
         ]
