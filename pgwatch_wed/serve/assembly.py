@@ -5,8 +5,8 @@ Each part reads its own table, and an error there names the file and the key bef
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +14,12 @@ from pgwatch_wed import config
 from pgwatch_wed.serve import settings as serving
 from pgwatch_wed.serve.collector import settings as collecting
 from pgwatch_wed.serve.collector.collector import Collector
-from pgwatch_wed.serve.settings import ServeSettings
-from pgwatch_wed.serve.state import Board
+from pgwatch_wed.serve.probes import probe_kinds
+from pgwatch_wed.serve.probes.postgres import PostgresSettings
+from pgwatch_wed.serve.probes.probe_runner import Probe, Runner
+from pgwatch_wed.serve.probes.probe_settings import ProbeSettings
+from pgwatch_wed.serve.settings import ServeSettings, WatchedTarget
+from pgwatch_wed.serve.state import Board, Collected, Health, ProbeResult, ServiceState
 
 
 class ServicePart(Protocol):
@@ -33,7 +37,7 @@ class ServiceSettings:
     """The configuration file as the service reads it; ``source`` is how errors name it."""
 
     serve: ServeSettings
-    analysis: config.Config
+    analysis: config.Config = field(default_factory=config.Config)
     tables: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
 
@@ -60,7 +64,55 @@ def parts(
     settings: ServiceSettings, board: Board, now: Callable[[], float]
 ) -> dict[str, ServicePart]:
     """Return them by name, in the order in which they start."""
-    return dict(_collectors(settings, board, now))
+    found: dict[str, ServicePart] = {}
+    probes = probe_kinds.parse(settings.table("probes"), settings.source)
+    asked = [probe_kinds.build(p, now) for p in (*probes, *_doors(settings.serve.targets, probes))]
+    board.change(lambda state: _unknown_yet(state, asked, settings.serve.targets, now()))
+    found["probes"] = Runner(board, asked, now=now)
+    found |= dict(_collectors(settings, board, now))
+    return found
+
+
+def _unknown_yet(
+    state: ServiceState, probes: Sequence[Probe], targets: Sequence[WatchedTarget], at: float
+) -> ServiceState:
+    """Return the state before the first answer: what is configured is not known, rather than absent."""
+    return replace(
+        state,
+        at=at,
+        probes={p.settings.name: _before_the_first(p, at) for p in probes},
+        targets={t.name: Collected(t.name, None) for t in targets},
+    )
+
+
+def _before_the_first(probe: Probe, at: float) -> ProbeResult:
+    settings = probe.settings
+    return ProbeResult(
+        name=settings.name,
+        kind=settings.kind,
+        status=Health.UNKNOWN,
+        at=at,
+        since=at,
+        interval_s=settings.interval_s,
+        detail="not probed yet",
+        is_essential=settings.essential,
+        target=probe.target,
+    )
+
+
+def _doors(
+    targets: Sequence[WatchedTarget], probes: Sequence[ProbeSettings]
+) -> Iterator[PostgresSettings]:
+    """Yield a probe for each server that is watched and has none."""
+    has = {p.target or p.name for p in probes if isinstance(p, PostgresSettings)}
+    taken = {p.name for p in probes}
+    for target in targets:
+        if target.name not in has:
+            name = "database" if len(targets) == 1 else f"database-{target.name}"
+            name = name if name not in taken else f"server-{target.name}"
+            yield PostgresSettings(
+                name=name, kind="postgres", url=target.conninfo, target=target.name
+            )
 
 
 def _collectors(

@@ -44,7 +44,7 @@ class Service:
     def run(self, announce: Callable[[str], None]) -> None:
         """Serve until a signal comes."""
         with contextlib.closing(listening.bind(self.settings.serve)) as socket:
-            server = listening.server(self._app(), self.settings.serve)
+            server = listening.server(self.app(), self.settings.serve)
             server.on_stop = self._stop
             self.readiness.ended = self._ended
             _start(self.parts)
@@ -56,8 +56,10 @@ class Service:
                 asyncio.run(server.serve([socket]))
             finally:
                 stop(tuple(self.parts.values()))
+                server.ended.set()
 
-    def _app(self) -> Gatekeeper:
+    def app(self) -> Gatekeeper:
+        """Return the application, which only answers whom the settings let in."""
         exposition = Exposition(self.board)
         views = Views(self.publisher, exposition, self.readiness, self.watching, now)
         return guarded(application(views.routes()), self.settings.serve)

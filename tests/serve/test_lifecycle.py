@@ -16,7 +16,12 @@ def test_it_starts_with_everything_down_and_ends_in_time_with_open_connections(
     config.write_text(
         '[serve.targets.shop]\nconninfo = "host=127.0.0.1 port=1 connect_timeout=1"\n'
     )
-    with serving(config) as service, httpx.Client(base_url=service.url) as client:
+    with (
+        serving(config) as service,
+        httpx.Client(base_url=service.url) as client,
+        client.stream("GET", "/api/stream") as stream,
+    ):
+        assert next(stream.iter_text()).startswith("retry:")
         assert client.get("/livez").status_code == 200
         assert client.get("/readyz").status_code == 200
         assert client.get("/api/health").status_code == 503

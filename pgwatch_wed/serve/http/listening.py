@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -44,6 +43,7 @@ class QuietServer(uvicorn.Server):
     """uvicorn without signal handlers of its own: the first signal ends everything in time, the second at once."""
 
     on_stop: Callable[[], None] = staticmethod(lambda: None)
+    ended = threading.Event()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -57,15 +57,15 @@ class QuietServer(uvicorn.Server):
         """Stop: streams end, requests are finished."""
         self.force_exit = self.should_exit
         if not self.should_exit:
-            threading.Thread(target=_last, name="last", daemon=True).start()
+            threading.Thread(target=_last, args=(self.ended,), name="last", daemon=True).start()
         self.should_exit = True
         self.on_stop()
 
 
-def _last() -> None:
+def _last(ended: threading.Event) -> None:
     # a part that hangs must not keep the process
-    time.sleep(_LAST_S)
-    os._exit(0)
+    if not ended.wait(_LAST_S):
+        os._exit(0)
 
 
 def server(app: ASGIApp, settings: ServeSettings) -> QuietServer:
