@@ -24,7 +24,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 
 
 @dataclass(slots=True)
-class Tally:
+class SentCounts:
     """What became of attempts; for metrics and the page."""
 
     sent: int = 0
@@ -50,7 +50,7 @@ class Courier:
         self._log = log
         self._retry_at = float("-inf")  # by the monotonic clock
         self._failures = 0
-        self.tally = Tally()
+        self.tally = SentCounts()
         self._memories: kept_memory.Memories = {}
         if state is not None:
             self._memories, problem = kept_memory.load(state)
@@ -171,7 +171,7 @@ class Relay:
         self._retry_at = self._again_at = float("-inf")
         self._failures = 0
         self._last: frozenset[tuple[str, str]] = frozenset()
-        self.tally = Tally()
+        self.tally = SentCounts()
 
     def run_once(self, alerts: Sequence[Alert], now: float) -> None:
         """Send what changed, and everything once a minute."""

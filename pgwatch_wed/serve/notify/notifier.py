@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from pgwatch_wed.serve.notify.courier import Courier, Relay, Tally
+from pgwatch_wed.serve.notify.courier import Courier, Relay, SentCounts
 from pgwatch_wed.serve.notify.inhibition import inhibited
 from pgwatch_wed.serve.notify.notify_settings import DeadMansSwitch, NotifySettings, Receiver
 from pgwatch_wed.serve.notify.sending import UndeliveredError, post
@@ -20,7 +20,7 @@ _FRESH_S = 60.0  # the alerts' own interval is 15 s
 class Teller(Protocol):
     """What tells a receiver."""
 
-    tally: Tally
+    tally: SentCounts
 
     def run_once(self, alerts: Any, now: float) -> None:
         """Tell what is due."""

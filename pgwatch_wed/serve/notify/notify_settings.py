@@ -54,7 +54,7 @@ from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.notify.grouped import Pace
 from pgwatch_wed.serve.notify.inhibition import RANKS
 from pgwatch_wed.serve.notify.quiet_hours import DAYS, Once, QuietHours, Weekly
-from pgwatch_wed.serve.notify.secrets import Secret, secret_of
+from pgwatch_wed.serve.notify.secrets import Credential, secret_of
 
 KINDS = ("webhook", "slack", "email", "alertmanager")
 TLS = ("starttls", "tls", "none")
@@ -64,8 +64,8 @@ TLS = ("starttls", "tls", "none")
 class WebTarget:
     """An address that is posted to; ``url`` may be a secret."""
 
-    url: str | Secret
-    bearer: Secret | None = None
+    url: str | Credential
+    bearer: Credential | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Mailbox:
     port: int = 587
     tls: str = "starttls"
     user: str = ""
-    password: Secret | None = None
+    password: Credential | None = None
     ca_file: str = ""
 
 

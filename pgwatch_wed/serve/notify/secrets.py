@@ -10,7 +10,7 @@ from pgwatch_wed.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class Credential:
     """Where a secret is: it is read when it is needed, so that one that was replaced is used. It prints nothing."""
 
     variable: str = ""
@@ -23,7 +23,7 @@ class Secret:
         return Path(self.file).read_text(encoding="utf-8").strip() if self.file else ""
 
 
-def secret_of(table: Mapping[str, Any], name: str, where: str) -> Secret | None:
+def secret_of(table: Mapping[str, Any], name: str, where: str) -> Credential | None:
     """Read the keys ``NAME_env`` and ``NAME_file``; UsageError for a secret that stands in the table, or cannot be read."""
     if name in table:
         raise UsageError(
@@ -35,7 +35,7 @@ def secret_of(table: Mapping[str, Any], name: str, where: str) -> Secret | None:
         raise UsageError(f"{where}: {name}_env or {name}_file must be one name")
     if not variable and not file:
         return None
-    secret = Secret(variable, file)
+    secret = Credential(variable, file)
     try:
         value = secret.read()
     except KeyError:

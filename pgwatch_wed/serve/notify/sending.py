@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pgwatch_wed.serve.notify.notify_settings import Mailbox, WebTarget
-from pgwatch_wed.serve.notify.secrets import Secret
+from pgwatch_wed.serve.notify.secrets import Credential
 
 
 class UndeliveredError(Exception):
@@ -50,7 +50,7 @@ def post(where: WebTarget, document: Any, deadline_s: float, path: str = "", key
     if key:
         headers["Idempotency-Key"] = key
     content = json.dumps(document, allow_nan=False).encode("utf-8", "replace")
-    url = _read(where.url) if isinstance(where.url, Secret) else where.url
+    url = _read(where.url) if isinstance(where.url, Credential) else where.url
     status, asked_pause_s = _request(
         url.rstrip("/") + path if path else url, content, headers, deadline_s
     )
@@ -71,7 +71,7 @@ def send_mail(where: Mailbox, letter: Letter, deadline_s: float) -> None:
         )
 
 
-def _read(secret: Secret) -> str:
+def _read(secret: Credential) -> str:
     try:
         value = secret.read()
     except (OSError, LookupError, UnicodeDecodeError):
