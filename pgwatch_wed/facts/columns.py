@@ -16,12 +16,12 @@ Every way contains an entry for each row: what is small cannot claim to be large
 
 import gc
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, fields, make_dataclass
+from dataclasses import MISSING, dataclass, fields, make_dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cache
-from itertools import accumulate, chain, islice, pairwise, repeat
+from itertools import accumulate, chain, compress, islice, pairwise, repeat
 from math import copysign, isfinite
 from operator import attrgetter
 from types import NoneType, UnionType
@@ -50,8 +50,18 @@ def encode(rows: tuple[Any, ...]) -> bytes:
     return pack(text(document(rows)))
 
 
-def decode(kind: type, data: bytes, name: str = "facts") -> tuple[Any, ...]:
-    """Return the rows; raise :class:`SnapshotError` for bytes that are not a collection of such facts."""
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which rows are wanted: those for whose values of some fields the test is true."""
+
+    fields: tuple[str, ...]
+    test: Callable[..., bool]
+
+
+def decode(
+    kind: type, data: bytes, name: str = "facts", where: Where | None = None
+) -> tuple[Any, ...]:
+    """Return the rows, or only some; raise :class:`SnapshotError` for bytes that are not a collection of such facts."""
     written = unpack(data, name)
     try:
         found, rest = parsed(written)
@@ -59,14 +69,16 @@ def decode(kind: type, data: bytes, name: str = "facts") -> tuple[Any, ...]:
         raise SnapshotError(f"{name} is corrupted or truncated: {error}") from None
     if rest.strip():
         raise SnapshotError(f"{name} is corrupted: something follows it")
-    return rows_of(kind, found, name)
+    return rows_of(kind, found, name, where)
 
 
-def rows_of(kind: type, found: Any, name: str = "facts") -> tuple[Any, ...]:
+def rows_of(
+    kind: type, found: Any, name: str = "facts", where: Where | None = None
+) -> tuple[Any, ...]:
     """Return the rows of a document; raise :class:`SnapshotError` if it is not one of such facts."""
     with without_garbage_collector():
         try:
-            return _rows(kind, found)
+            return _rows(kind, found, where)
         except _WRONG as error:
             raise SnapshotError(f"{name} is corrupted: {error}") from error
 
@@ -174,17 +186,28 @@ def _flat(each: Any, values: list[tuple[Any, ...] | None]) -> dict[str, Any]:
 Values = list[Any]
 
 
-def _rows(kind: type, found: Any) -> tuple[Any, ...]:
+def _rows(kind: type, found: Any, where: Where | None = None) -> tuple[Any, ...]:
     count, columns = found["rows"], found["columns"]
     if type(count) is not int or count < 0:
         raise TypeError(f"{count!r:.40} is not a number of rows")
     if not count:
         return ()
     values = [_field(f, hint, columns, count) for f, hint in _fields(kind)]
+    if where is not None:
+        values = _chosen(kind, values, where, count)
     rows = list(map(_unfrozen(kind), *values))
     for row in rows:
         row.__class__ = kind
     return tuple(rows)
+
+
+def _chosen(
+    kind: type, values: list[Iterable[Any]], where: Where, count: int
+) -> list[Iterable[Any]]:
+    place = {field.name: number for number, (field, _) in enumerate(_fields(kind))}
+    tested = (values[place[name]] for name in where.fields)
+    are_wanted = list(map(where.test, *tested))[:count]
+    return [list(compress(column, are_wanted)) for column in values]
 
 
 @cache

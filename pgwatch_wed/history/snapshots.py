@@ -77,6 +77,12 @@ def of_database(
     return _select(connection, *conditions, order=snapshots.c.taken_at)
 
 
+def newest(connection: sa.Connection, database_id: int) -> StoredSnapshot | None:
+    """Return the last snapshot of a database."""
+    mine = snapshots.c.database_id == database_id
+    return _first(connection, mine, order=snapshots.c.taken_at.desc())
+
+
 def before(connection: sa.Connection, database_id: int, moment: datetime) -> StoredSnapshot | None:
     """Return the last snapshot of a database before a moment."""
     mine = (snapshots.c.database_id == database_id, snapshots.c.taken_at < moment)

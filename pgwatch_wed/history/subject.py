@@ -73,8 +73,8 @@ def _databases(connection: sa.Connection, name: str | None) -> list[int]:
 
 def newest(connection: sa.Connection, database_id: int, facts: Iterable[str]) -> Snapshot | None:
     """Return the last snapshot of a database."""
-    known = snapshots.of_database(connection, database_id)
-    return snapshots.read(connection, known[-1], facts) if known else None
+    last = snapshots.newest(connection, database_id)
+    return None if last is None else snapshots.read(connection, last, facts)
 
 
 # --- statements ---------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Why: the dated timeline of what changed around a statement or a table, and what did not."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
@@ -12,18 +12,16 @@ from pgwatch_wed import units
 from pgwatch_wed.errors import HistoryError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import advice, predictions, series, snapshots
+from pgwatch_wed.history.about import AboutTables
 from pgwatch_wed.history.advice_facts import row_of
 from pgwatch_wed.history.change import Change, ChangeKind, What
 from pgwatch_wed.history.changes import changes_of
+from pgwatch_wed.history.snapshots import StoredSnapshot
 from pgwatch_wed.history.subject import Topic
 from pgwatch_wed.history.told import line
+from pgwatch_wed.history.waypoints import MOST, waypoints
 from pgwatch_wed.history.work_rows import StatementInterval
 
-_FACTS = (
-    *("settings", "role_settings", "extensions", "databases", "checkpoints", "wal", "archiver"),
-    *("slru", "tables", "columns", "indexes", "index_definitions", "constraints"),
-    *("extended_statistics", "table_activity", "column_statistics"),
-)
 _EVERYWHERE = frozenset(
     {
         ChangeKind.VERSION,
@@ -69,24 +67,19 @@ class Timeline:
     work: tuple[StatementInterval, ...] = ()
 
 
-def timeline(connection: sa.Connection, topic: Topic, since: datetime | None = None) -> Timeline:
-    """Return what happened around a statement or table."""
+def timeline(
+    connection: sa.Connection, topic: Topic, since: datetime | None = None, most: int = MOST
+) -> Timeline:
+    """Return what happened around a statement or table; of more than ``most`` runs, some are compared."""
     stored = snapshots.of_database(connection, topic.database_id, since)
     looked = _Looked(topic)
-    previous: Snapshot | None = None
-    for each in stored:
-        try:
-            snapshot = snapshots.read(connection, each, _FACTS)
-        except HistoryError as error:
-            looked.not_known.append(f"the run of {each.taken_at:%Y-%m-%d %H:%M}: {error.message}")
-            continue
-        if previous is not None:
-            looked.compare(previous, snapshot)
-        previous = snapshot
     work: tuple[StatementInterval, ...] = ()
     if topic.statement is not None:
         work = series.of_statement(connection, topic.statement.id, since)
         looked.events.extend(_steps(work))
+    steps = [event.at for event in looked.events]
+    chosen = waypoints(connection, topic.database_id, stored, steps, most)
+    looked.at(connection, stored, chosen)
     looked.events.extend(_gaps(connection, topic, since))
     looked.events.extend(_advice(connection, topic, looked.tables, since))
     looked.events.extend(_predictions(connection, topic, since))
@@ -113,6 +106,29 @@ class _Looked:
         self._names: set[str] = set()
         self._changed: set[str] = set()
         self._lacking: set[str] = set()
+
+    def at(
+        self,
+        connection: sa.Connection,
+        stored: Sequence[StoredSnapshot],
+        chosen: Sequence[StoredSnapshot],
+    ) -> None:
+        """Compare runs, each with the one before."""
+        reader = AboutTables(connection, self.tables)
+        previous: StoredSnapshot | None = None
+        old: Snapshot | None = None
+        for each in chosen:
+            try:
+                new = reader.read(each)
+            except HistoryError as error:
+                when = f"{each.taken_at:%Y-%m-%d %H:%M}"
+                self.not_known.append(f"the run of {when}: {error.message}")
+                continue
+            if previous is not None and old is not None:
+                self.compare(*_comparable(connection, (previous, old), (each, new)))
+            previous, old = each, new
+        if len(chosen) < len(stored):
+            self.not_known.append(_some(len(chosen), len(stored)))
 
     def compare(self, old: Snapshot, new: Snapshot) -> None:
         """Add what changed from one run to the next."""
@@ -168,6 +184,28 @@ class _Looked:
         return tuple(
             name for name, is_known in known.items() if is_known and name not in self._changed
         )
+
+
+_Read = tuple[StoredSnapshot, Snapshot]
+
+
+def _comparable(connection: sa.Connection, old: _Read, new: _Read) -> tuple[Snapshot, Snapshot]:
+    """Return two snapshots; after an upgrade, all tables tell whether it is the same database."""
+    if old[1].server.system_identifier == new[1].server.system_identifier:
+        return old[1], new[1]
+    one, other = (
+        replace(read, tables=snapshots.read(connection, stored, ("tables",)).tables)
+        for stored, read in (old, new)
+    )
+    return one, other
+
+
+def _some(chosen: int, stored: int) -> str:
+    return (
+        f"of {stored:,} runs, {chosen:,} were compared: those around changes of structure and settings, restarts "
+        "and steps of the statement, and others at equal distances; of what happened several times in between, such as "
+        "ANALYZE, only the last is told"
+    )
 
 
 _GROUPS = {

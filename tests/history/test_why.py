@@ -12,7 +12,7 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import cli
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.history import predictions, runs, store
+from pgwatch_wed.history import predictions, runs, store, subject, timelines
 from pgwatch_wed.history.predictions import Ending, Prediction
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.render import json_v1
@@ -84,6 +84,16 @@ def test_what_happened_to_a_table_and_its_query_is_told(opened: store.Store, db:
     assert "role setting:" in table
     assert "analyzed" in table
     assert "Did not change: server version, restarts, constraints of its tables" in table
+
+    with opened.reading() as connection:
+        topic = subject.find(connection, "bookings")
+        whole = timelines.timeline(connection, topic)
+        some = timelines.timeline(connection, topic, most=5)
+    # of more runs than are compared, those around changes are among them
+    structure = {(e.at, e.text) for e in whole.events if "orders_customer" in e.text}
+    assert structure <= {(e.at, e.text) for e in some.events}
+    assert whole.not_known == ()
+    assert "of 7 runs, 5 were compared" in some.not_known[0]
 
     found = said(opened, "why", "from orders where customer")
     assert "query: a call took" in found
