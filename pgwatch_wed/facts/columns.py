@@ -51,7 +51,7 @@ def encode(rows: tuple[Any, ...]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class WantedRows:
     """Which rows are wanted: those for whose values of some fields the test is true."""
 
     fields: tuple[str, ...]
@@ -59,7 +59,7 @@ class Where:
 
 
 def decode(
-    kind: type, data: bytes, name: str = "facts", where: Where | None = None
+    kind: type, data: bytes, name: str = "facts", where: WantedRows | None = None
 ) -> tuple[Any, ...]:
     """Return the rows, or only some; raise :class:`SnapshotError` for bytes that are not a collection of such facts."""
     written = unpack(data, name)
@@ -73,7 +73,7 @@ def decode(
 
 
 def rows_of(
-    kind: type, found: Any, name: str = "facts", where: Where | None = None
+    kind: type, found: Any, name: str = "facts", where: WantedRows | None = None
 ) -> tuple[Any, ...]:
     """Return the rows of a document; raise :class:`SnapshotError` if it is not one of such facts."""
     with without_garbage_collector():
@@ -186,7 +186,7 @@ def _flat(each: Any, values: list[tuple[Any, ...] | None]) -> dict[str, Any]:
 Values = list[Any]
 
 
-def _rows(kind: type, found: Any, where: Where | None = None) -> tuple[Any, ...]:
+def _rows(kind: type, found: Any, where: WantedRows | None = None) -> tuple[Any, ...]:
     count, columns = found["rows"], found["columns"]
     if type(count) is not int or count < 0:
         raise TypeError(f"{count!r:.40} is not a number of rows")
@@ -202,7 +202,7 @@ def _rows(kind: type, found: Any, where: Where | None = None) -> tuple[Any, ...]
 
 
 def _chosen(
-    kind: type, values: list[Iterable[Any]], where: Where, count: int
+    kind: type, values: list[Iterable[Any]], where: WantedRows, count: int
 ) -> list[Iterable[Any]]:
     place = {field.name: number for number, (field, _) in enumerate(_fields(kind))}
     tested = (values[place[name]] for name in where.fields)

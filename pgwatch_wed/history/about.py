@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwatch_wed.facts import Snapshot, Table
-from pgwatch_wed.facts.columns import Where
+from pgwatch_wed.facts.columns import WantedRows
 from pgwatch_wed.history import blobs, snapshots
 from pgwatch_wed.history.snapshots import StoredSnapshot
 
@@ -47,7 +47,7 @@ class AboutTables:
     def _followed(self, addresses: Mapping[str, str]) -> tuple[Table, ...]:
         """Return the tables; one that was created again under its name is one of them."""
         oids, names = self._oids, self._names
-        where = Where(("oid", "schema", "name"), lambda o, s, n: o in oids or (s, n) in names)
+        where = WantedRows(("oid", "schema", "name"), lambda o, s, n: o in oids or (s, n) in names)
         own: tuple[Table, ...] = self._kept("followed", "tables", addresses, where, (oids, names))
         self._names |= {(t.schema, t.name) for t in own}
         self._oids |= {t.oid for t in own}
@@ -58,10 +58,10 @@ class AboutTables:
     ) -> tuple[Any, ...]:
         if not oids:
             return ()
-        return self._kept("", name, addresses, Where(field, oids.__contains__), oids)
+        return self._kept("", name, addresses, WantedRows(field, oids.__contains__), oids)
 
     def _kept(
-        self, use: str, name: str, addresses: Mapping[str, str], where: Where, wanted: Hashable
+        self, use: str, name: str, addresses: Mapping[str, str], where: WantedRows, wanted: Hashable
     ) -> tuple[Any, ...]:
         """Read rows, unless the last ones were the same."""
         address = addresses.get(name)

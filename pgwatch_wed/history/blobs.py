@@ -16,7 +16,7 @@ import zstandard
 
 from pgwatch_wed.errors import HistoryError, SnapshotError
 from pgwatch_wed.facts import Statement, documents
-from pgwatch_wed.facts.columns import Where, decode, document
+from pgwatch_wed.facts.columns import WantedRows, decode, document
 from pgwatch_wed.facts.fields import fact_types
 from pgwatch_wed.facts.rows import Server
 from pgwatch_wed.history.schema import blobs
@@ -169,7 +169,9 @@ def _statements(connection: sa.Connection, addresses: Mapping[str, str]) -> tupl
     return _with_texts(connection, addresses, rows)
 
 
-def get_rows(connection: sa.Connection, address: str, name: str, where: Where) -> tuple[Any, ...]:
+def get_rows(
+    connection: sa.Connection, address: str, name: str, where: WantedRows
+) -> tuple[Any, ...]:
     """Return some rows of one collection of facts."""
     return _decoded(fact_types()[name], get(connection, address), name, where)
 
@@ -185,7 +187,9 @@ def get_server(connection: sa.Connection, address: str) -> Server:
     return found
 
 
-def _decoded(kind: type, data: bytes, name: str, where: Where | None = None) -> tuple[Any, ...]:
+def _decoded(
+    kind: type, data: bytes, name: str, where: WantedRows | None = None
+) -> tuple[Any, ...]:
     try:
         return decode(kind, data, name, where)
     except SnapshotError as error:
