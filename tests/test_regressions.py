@@ -13,8 +13,9 @@ from scipy import stats
 
 from pgwatch_wed.history import robust
 from pgwatch_wed.history.hours import comparable
+from pgwatch_wed.history.interval_units import Observed
 from pgwatch_wed.history.level_shifts import LevelSides, RateInterval, risen
-from pgwatch_wed.history.regressions import Judged, Observed, Proof, SeriesKey, Shift, Sides, judge
+from pgwatch_wed.history.regressions import Judged, Proof, SeriesKey, Shift, Sides, judge
 
 BEGINS = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -13,29 +13,10 @@ from enum import StrEnum
 from statistics import median
 
 from pgwatch_wed.history.hours import comparable
+from pgwatch_wed.history.interval_units import Observed, Unit, is_other_mix, steadied, units
 from pgwatch_wed.history.robust import MeasuredShift, TwoSamples, discoveries
 
 SeriesKey = int | str
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What a statement did between two readings; ``deviation_ms`` is that of its calls.
-
-    ``is_cold``: the server, or the entry, began within it.
-    """
-
-    begins: datetime
-    ends: datetime
-    calls: float
-    exec_ms: float
-    rows: float | None = None
-    blocks: float | None = None
-    temp_blocks: float | None = None
-    wal_bytes: float | None = None
-    deviation_ms: float | None = None
-    plan: str | None = None
-    is_cold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +91,8 @@ SLOWDOWN_DOUBT = 0.3
 """How differently statements may respond to a slow-down of the server, relative to it."""
 IN_STEP = 2.0
 """Time and rows per call grow in step if the time per row changed by less."""
+LEAST_RISE = 1.1
+"""What rose by less is not called slower, even if it did so beyond what a few long calls explain."""
 MIN_WITNESSES = 8
 """With fewer statements, nothing is known about the server as a whole."""
 WITNESS_P = 0.05
@@ -186,7 +169,10 @@ def _counts(interval: Observed) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One statement, measured; ``time`` is None if it is not tested, and ``outcome`` says why."""
+    """One statement, measured; ``time`` is None if it is not tested, and ``outcome`` says why.
+
+    ``rise`` is that of the time per call, less what the whole server did; ``time`` is steadied as well.
+    """
 
     key: SeriesKey
     series: Sides
@@ -194,9 +180,11 @@ class _Case:
     outcome: Judged
     sample: TwoSamples | None = None
     time: MeasuredShift | None = None
+    rise: float = 0.0
     raw_shift: float = 0.0
     blocks: MeasuredShift | None = None
     rows_shift: float | None = None
+    is_mix: bool = False
 
     @classmethod
     def of(
@@ -210,12 +198,15 @@ class _Case:
             return cls(key, warm, share, Judged.SMALL)
         if not warm.current and series.current:
             return cls(key, warm, share, Judged.COLD)
-        sample = _sample(warm, "exec_ms", common.by_interval, limits)
-        if sample is None:
+        timed = _paired(warm, "exec_ms", common.by_interval, limits)
+        if timed is None:
             return cls(key, warm, share, Judged.TOO_LITTLE)
-        raw = _sample(warm, "exec_ms", {}, limits)
-        blocks = _sample(warm, "blocks", {}, limits)
-        rows = _sample(warm, "rows", {}, limits)
+        sample = TwoSamples(*steadied(*timed))
+        plain = _levels(timed)
+        raw, blocks, rows = (
+            _levels(_paired(warm, name, {}, limits)) for name in ("exec_ms", "blocks", "rows")
+        )
+        rise = plain.shift if plain else 0.0
         return cls(
             key,
             warm,
@@ -223,9 +214,11 @@ class _Case:
             Judged.STEADY,
             sample,
             MeasuredShift.of(sample),
+            rise,
             raw.shift if raw else 0.0,
             MeasuredShift.of(blocks) if blocks else None,
             rows.shift if rows else None,
+            is_other_mix(*timed, rise),
         )
 
     def p_value(self, usual: float, doubt: float) -> float:
@@ -257,19 +250,18 @@ class _Case:
         """Tell whether it returns or changes more rows per call, in step with the time."""
         if self.time is None or self.rows_shift is None:
             return False
-        rest = self.time.shift - self.rows_shift
-        return rest < self.time.shift / 2 and rest < max(math.log(IN_STEP), 3 * self.time.own)
+        rest = self.rise - self.rows_shift
+        return rest < self.rise / 2 and rest < max(math.log(IN_STEP), 3 * self.time.own)
 
     @property
-    def is_mix(self) -> bool:
-        """Tell whether there may only be more of the slow calls: they vary much, and less than their mean rose."""
-        before, after = _variation(self.series.base), _variation(self.series.current)
-        return before is not None and after is not None and before >= 1 and after < 0.8 * before
+    def least_rise(self) -> float:
+        """By how much it rose at least: the lower of what is told with and without the variation of calls."""
+        return min(self.rise, self.time.shift) if self.time else 0.0
 
     def shift(self, p_value: float, is_held: bool, is_server_slower: bool, limits: Proof) -> Shift:
         """Return the verdict."""
         before, after = self.series.base, self.series.current
-        ratio = math.exp(self.time.shift) if self.time else 1.0
+        ratio = math.exp(self.least_rise)
         days = _days(after)
         return Shift(
             self.key,
@@ -301,7 +293,8 @@ class _Case:
         if self.time is None or self.sample is None:
             return self.outcome
         least = math.log(limits.min_ratio)
-        if not is_held or self.time.shift < least or not self.sample.is_consistent:
+        is_large = self.time.shift >= least and self.rise >= math.log(LEAST_RISE)
+        if not is_held or not is_large or not self.sample.is_consistent:
             return Judged.SERVER if is_server_slower and self.raw_shift >= least else Judged.STEADY
         if not self.time.is_unseen:
             return Judged.BEFORE
@@ -326,40 +319,17 @@ def _per_call(intervals: Sequence[Observed], name: str = "exec_ms") -> float:
     return sum(getattr(i, name) or 0.0 for i in intervals) / calls if calls else 0.0
 
 
-def _variation(intervals: Sequence[Observed]) -> float | None:
-    """Return the deviation of calls relative to their mean, usually."""
-    found = [
-        i.deviation_ms * i.calls / i.exec_ms
-        for i in intervals
-        if i.deviation_ms is not None and i.exec_ms > 0
-    ]
-    return median(found) if found else None
-
-
-def _sample(
+def _paired(
     series: Sides, name: str, common: Mapping[datetime, float], limits: Proof
-) -> TwoSamples | None:
+) -> tuple[list[Unit], list[Unit]] | None:
+    """Return the units of both sides, if there are enough."""
     least = limits.min_calls / limits.min_current
-    base = _units(series.base, name, common, least)
-    current = _units(series.current, name, common, least)
+    base = units(series.base, name, common, least)
+    current = units(series.current, name, common, least)
     if len(base) < limits.min_base or len(current) < limits.min_current:
         return None
-    return TwoSamples(base, current)
+    return base, current
 
 
-def _units(
-    intervals: Sequence[Observed], name: str, common: Mapping[datetime, float], least: float
-) -> list[float]:
-    """Return logarithms of an amount per call; neighbors with few calls become one unit."""
-    found: list[float] = []
-    amount = calls = 0.0
-    for i in intervals:
-        value = getattr(i, name)
-        if value is None:
-            continue
-        amount += value * math.exp(-common.get(i.begins, 0.0))
-        calls += i.calls
-        if calls >= least and amount > 0:
-            found.append(math.log(amount / calls))
-            amount = calls = 0.0
-    return found
+def _levels(pair: tuple[list[Unit], list[Unit]] | None) -> TwoSamples | None:
+    return TwoSamples(*([u.level for u in side] for side in pair)) if pair is not None else None

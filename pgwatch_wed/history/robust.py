@@ -17,6 +17,8 @@ LEAST_SPREAD = 0.04
 """No series is steadier than that (a logarithm: 4%), however steady it was by chance."""
 PRIOR_WEIGHT = 6
 """The spread of all other series counts as much as so many parts of the own base."""
+CONSISTENT = 0.4
+"""Most of the current part must be above this share of the shift."""
 OWN_MARGIN = 1.3
 """By how much a shift must exceed the largest within the base."""
 
@@ -89,8 +91,8 @@ class TwoSamples:
     @property
     def is_consistent(self) -> bool:
         """Tell whether most of the current part shifted, rather than an episode of it."""
-        middle = median(self.base) + self.shift / 2
-        return sum(v > middle for v in self.current) >= 0.8 * len(self.current)
+        least = median(self.base) + CONSISTENT * self.shift
+        return sum(v > least for v in self.current) >= 0.8 * len(self.current)
 
     @property
     def part(self) -> int:

@@ -11,11 +11,11 @@ from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.facts.rows import StatementShift
 from pgwatch_wed.history import identity, series
 from pgwatch_wed.history.condense import BY_THE_HOUR
+from pgwatch_wed.history.interval_units import Observed
 from pgwatch_wed.history.periods import Periods, periods
 from pgwatch_wed.history.regressions import (
     Judged,
     Judgement,
-    Observed,
     Proof,
     SeriesKey,
     Shift,

@@ -8,8 +8,9 @@ import math
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from statistics import fmean, pstdev
 
-from pgwatch_wed.history.regressions import Observed
+from pgwatch_wed.history.interval_units import Observed
 from tests.bench.regressions.trials import BEGINS, Workload
 
 STATEMENTS = 1_000
@@ -77,10 +78,14 @@ def _statement(
         expected = load_ms / mean_ms * (1 - width + width * day[n])
         calls = max(round(chance.gauss(expected, math.sqrt(expected))), 0)
         drawn = min(calls, DRAWS)
-        mean = sum(draw() for _ in range(drawn)) / drawn if drawn else 0.0
+        times = [draw() for _ in range(drawn)]
+        mean = fmean(times) if times else 0.0
         begins = BEGINS + n * length
-        exec_ms = calls * mean * mean_ms * math.exp(log_own + response * server[n])
-        found.append(Observed(begins, begins + length, calls, exec_ms))
+        scale = mean_ms * math.exp(log_own + response * server[n])
+        deviation = pstdev(times) * scale if times else None
+        found.append(
+            Observed(begins, begins + length, calls, calls * mean * scale, deviation_ms=deviation)
+        )
     return found
 
 

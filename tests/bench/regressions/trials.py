@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from pgwatch_wed.history.regressions import Judged, Observed, Proof, SeriesKey, Sides, judge
+from pgwatch_wed.history.interval_units import Observed
+from pgwatch_wed.history.regressions import Judged, Proof, SeriesKey, Sides, judge
 from tests.bench.regressions.recording import Recording
 
 BEGINS = datetime(2026, 1, 5, tzinfo=UTC)
@@ -159,4 +160,9 @@ def run(compared: Sequence[dict[SeriesKey, Sides]], name: str, every: int = 1) -
 
 def slowed(s: Sides, factor: float) -> Sides:
     """Return a series whose current calls took longer."""
-    return Sides(s.base, tuple(replace(i, exec_ms=i.exec_ms * factor) for i in s.current))
+    return Sides(s.base, tuple(_slowed(i, factor) for i in s.current))
+
+
+def _slowed(i: Observed, factor: float) -> Observed:
+    deviation = None if i.deviation_ms is None else i.deviation_ms * factor
+    return replace(i, exec_ms=i.exec_ms * factor, deviation_ms=deviation)
