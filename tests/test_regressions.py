@@ -185,19 +185,75 @@ def test_a_statement_that_returns_more_rows_in_step_has_grown() -> None:
     assert verdict(after(server(), slower(3, rows=3, blocks=3))).outcome is Judged.GROWN
 
 
-def test_a_mix_of_fast_and_slow_calls_that_changed_is_no_regression() -> None:
-    """Calls of 1 and 100 ms: 5% were slow, now 15% are."""
+def two_classes(share: float, slow_ms: float = 100, wait_ms: float = 0) -> Change:
+    """Return calls of 1 ms and of another time, of which each may wait as long."""
+    mean = share * slow_ms + (1 - share) + wait_ms
+    deviation = (slow_ms - 1) * (share * (1 - share)) ** 0.5
+    return lambda i, _: replace(i, exec_ms=i.exec_ms / 10 * mean, deviation_ms=deviation)
 
-    def mixed(share: float) -> Change:
-        mean = share * 100 + (1 - share)
-        deviation = 99 * (share * (1 - share)) ** 0.5
-        return lambda i, _: replace(i, exec_ms=i.exec_ms / 10 * mean, deviation_ms=deviation)
 
+@pytest.mark.parametrize(
+    ("after_change", "outcome"),
+    [
+        (two_classes(0.15), Judged.MIXED),
+        (two_classes(0.6), Judged.MIXED),
+        (two_classes(0.05, slow_ms=300), Judged.REGRESSED),
+        (two_classes(0.05, wait_ms=20), Judged.REGRESSED),
+    ],
+    ids=["three times as many slow calls", "mostly slow calls", "slower slow calls", "all wait"],
+)
+def test_more_slow_calls_are_a_mix_and_slower_ones_are_not(
+    after_change: Change, outcome: Judged
+) -> None:
+    """Calls are of two kinds with the same minimum before and after: 5% of them take 100 ms, the others 1."""
+    w = server()
+    before = two_classes(0.05)
+    w[0] = Sides(
+        tuple(before(i, 0) for i in w[0].base), tuple(after_change(i, 0) for i in w[0].current)
+    )
+    assert verdict(w).outcome is outcome
+
+
+def test_calls_that_all_became_slow_are_no_mix() -> None:
+    """Without its index, a statement whose calls took 0.2 to 40 ms takes 60 ms, whatever it looks for."""
     w = server()
     w[0] = Sides(
-        tuple(mixed(0.05)(i, 0) for i in w[0].base), tuple(mixed(0.15)(i, 0) for i in w[0].current)
+        tuple(replace(i, deviation_ms=25) for i in w[0].base),
+        tuple(replace(i, exec_ms=i.exec_ms * 6, deviation_ms=8) for i in w[0].current),
     )
-    assert verdict(w).outcome is Judged.MIXED
+    assert verdict(w).outcome is Judged.REGRESSED
+
+
+def heavy(times: float, seed: int) -> Sides:
+    """Return a statement of which a few calls take very long, in intervals of 100 calls."""
+    chance = random.Random(seed)
+
+    def interval(n: int, factor: float) -> Observed:
+        calls = [chance.paretovariate(1.3) * factor for _ in range(100)]
+        deviation = statistics.pstdev(calls)
+        begins = BEGINS + n * HOUR
+        return Observed(begins, begins + HOUR, 100, sum(calls) * 20, deviation_ms=deviation * 20)
+
+    series = [interval(n, times if n >= 24 else 1) for n in range(28)]
+    return Sides(tuple(series[:24]), tuple(series[24:]))
+
+
+def test_a_few_long_calls_do_not_hide_that_all_became_slower() -> None:
+    def found(times: float) -> int:
+        worlds = ({**server(seed, 24, 4), 0: heavy(times, seed)} for seed in range(20))
+        return sum(verdict(w).outcome is Judged.REGRESSED for w in worlds)
+
+    assert found(1.5) >= 14  # by the mean alone: none
+    assert found(1) == 0
+
+
+def test_an_outlier_of_the_base_neither_hides_a_regression_nor_is_one() -> None:
+    w = server()
+    base = tuple(slower(40)(i) if n == 20 else i for n, i in enumerate(w[0].base))
+    w[0] = Sides(base, w[0].current)
+    assert verdict(w).outcome is Judged.STEADY
+    assert verdict(after(w, slower(2))).outcome is Judged.REGRESSED
+    assert verdict(after(w, slower(2))).ratio == pytest.approx(2, rel=0.1)
 
 
 def test_calls_after_a_start_prove_nothing() -> None:

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from pgwatch_wed.history.robust import shift_of
+from pgwatch_wed.history.robust import MeasuredShift, TwoSamples
 
 _LEAST_UNITS = 8
 """With fewer, nothing is known about what goes along with the variation of calls."""
 _RIDGE = 0.1
 _MOST_SLOPE = 1.5
 _LEAST_VARIATION = 1e-3
+_LEAST_STAY = -0.15
+_MOST_STAY = 1 / 3
+"""The time-weighted mean stays if it falls by no more, and rises by no more than this share of the mean."""
+_SURE = 2.0
 _VARIED = 1.0
 """From this deviation on, relative to the mean, there may be two kinds of calls."""
 
@@ -138,4 +142,7 @@ def is_other_mix(base: Sequence[Unit], current: Sequence[Unit], rise: float) -> 
     after = [x for u in current if (x := u.long_calls) is not None]
     if not after or not before or median(varied) < math.log(_VARIED):
         return False
-    return -0.15 <= shift_of(before, after) < rise / 3
+    found = MeasuredShift.of(TwoSamples(before, after))
+    # where it varies that much by itself, it does not speak against a factor
+    is_other = rise - found.shift > _SURE * found.own
+    return is_other and _LEAST_STAY <= found.shift < _MOST_STAY * rise

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pgwatch_wed.history.regressions import SeriesKey, Sides
-from tests.bench.regressions import recording, simulate, trials
+from tests.bench.regressions import judging, recording, simulate, trials
 from tests.bench.regressions.families import NEW
 
-FAMILIES = {**simulate.FAMILIES, **NEW}
+FAMILIES = {**simulate.FAMILIES, **NEW, **judging.JUDGING}
 
 
 def main() -> None:
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--every", type=int, default=8, help="of the statements, slow down each so many-th"
     )
+    parser.add_argument("--with-blocks", action="store_true", help="slow down as a new plan does")
     parser.add_argument("--rule", action="append", choices=trials.RULES)
     given = parser.parse_args()
     base, current = map(int, given.size.split("+"))
@@ -31,10 +32,8 @@ def main() -> None:
         _recorded(given, base, current) if given.recording else _simulated(given, base, current)
     )
     for name in given.rule or trials.RULES:
-        print(
-            f"{given.size} {given.family or given.recording.stem}, {name}: {trials.run(compared, name, given.every)}",
-            flush=True,
-        )
+        found = trials.run(compared, name, given.every, with_blocks=given.with_blocks)
+        print(f"{given.size} {given.family or given.recording.stem}, {name}: {found}", flush=True)
 
 
 def _recorded(
@@ -51,7 +50,11 @@ def _simulated(
 ) -> Iterator[dict[SeriesKey, Sides]]:
     family = FAMILIES[given.family]
     for n in range(given.repeat):
-        w = simulate.simulate(given.family, family, base + current, given.seed + n, given.minutes)
+        length, seed = base + current, given.seed + n
+        if given.family in judging.JUDGING:
+            w = judging.simulate(given.family, length, seed, given.minutes)
+        else:
+            w = simulate.simulate(given.family, family, length, seed, given.minutes)
         yield from trials.comparisons(w, base, current)
 
 

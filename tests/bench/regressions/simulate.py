@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from statistics import fmean, pstdev
+from statistics import fmean
 
 from pgwatch_wed.history.interval_units import Observed
 from tests.bench.regressions.trials import BEGINS, Workload
@@ -82,11 +82,15 @@ def _statement(
         mean = fmean(times) if times else 0.0
         begins = BEGINS + n * length
         scale = mean_ms * math.exp(log_own + response * server[n])
-        deviation = pstdev(times) * scale if times else None
+        deviation = _deviation(times, mean) * scale if times else None
         found.append(
             Observed(begins, begins + length, calls, calls * mean * scale, deviation_ms=deviation)
         )
     return found
+
+
+def _deviation(times: list[float], mean: float) -> float:
+    return math.sqrt(sum((x - mean) ** 2 for x in times) / len(times))
 
 
 def _calls(chance: random.Random) -> Callable[[], float]:

@@ -75,9 +75,17 @@ def rule(series: Mapping[SeriesKey, Sides]) -> set[SeriesKey]:
 
 def mean_doubled(series: Mapping[SeriesKey, Sides]) -> set[SeriesKey]:
     """Return what a mean above twice the former one reports."""
-    return {
-        k for k in above_floor(series) if _mean(series[k].current) > 2 * _mean(series[k].base) > 0
-    }
+    return _risen(series, 2)
+
+
+def mean_risen(series: Mapping[SeriesKey, Sides]) -> set[SeriesKey]:
+    """Return what a mean above 1.25 times the former one reports."""
+    return _risen(series, 1.25)
+
+
+def _risen(series: Mapping[SeriesKey, Sides], times: float) -> set[SeriesKey]:
+    means = {k: (_mean(series[k].base), _mean(series[k].current)) for k in above_floor(series)}
+    return {k for k, (before, after) in means.items() if after > times * before > 0}
 
 
 def first_rule(series: Mapping[SeriesKey, Sides]) -> set[SeriesKey]:
@@ -134,11 +142,25 @@ def _mean(intervals: Sequence[Observed]) -> float:
     return sum(i.exec_ms for i in intervals) / calls if calls else 0.0
 
 
-RULES = {"this rule": rule, "mean > 2x": mean_doubled, "first rule": first_rule}
+RULES = {
+    "this rule": rule,
+    "mean > 2x": mean_doubled,
+    "mean > 1.25x": mean_risen,
+    "first rule": first_rule,
+}
 
 
-def run(compared: Sequence[dict[SeriesKey, Sides]], name: str, every: int = 1) -> Tally:
-    """Count false alarms, and what is found of statements above the floor that are slowed down one at a time."""
+def run(
+    compared: Sequence[dict[SeriesKey, Sides]],
+    name: str,
+    every: int = 1,
+    *,
+    with_blocks: bool = False,
+) -> Tally:
+    """Count false alarms, and what is found of statements above the floor that are slowed down one at a time.
+
+    ``with_blocks``: they read as many times the blocks, as after a change of the plan.
+    """
     tally = Tally(planted=dict.fromkeys(FACTORS, 0))
     for series in compared:
         alarms, above = RULES[name](series), above_floor(series)
@@ -151,18 +173,25 @@ def run(compared: Sequence[dict[SeriesKey, Sides]], name: str, every: int = 1) -
         for n, key in enumerate(sorted(enough, key=str)):
             if n % every == 0:
                 for factor in FACTORS:
-                    planted = {**series, key: slowed(series[key], factor)}
+                    planted = {
+                        **series,
+                        key: slowed(series[key], factor, factor if with_blocks else 1),
+                    }
                     tally.planted[factor] += 1
                     found = key in RULES[name](planted)
                     tally.found[factor] = tally.found.get(factor, 0) + found
     return tally
 
 
-def slowed(s: Sides, factor: float) -> Sides:
-    """Return a series whose current calls took longer."""
-    return Sides(s.base, tuple(_slowed(i, factor) for i in s.current))
+def slowed(s: Sides, factor: float, blocks: float = 1) -> Sides:
+    """Return a series whose current calls took longer, and read more."""
+    return Sides(s.base, tuple(_slowed(i, factor, blocks) for i in s.current))
 
 
-def _slowed(i: Observed, factor: float) -> Observed:
-    deviation = None if i.deviation_ms is None else i.deviation_ms * factor
-    return replace(i, exec_ms=i.exec_ms * factor, deviation_ms=deviation)
+def _slowed(i: Observed, factor: float, blocks: float) -> Observed:
+    return replace(
+        i,
+        exec_ms=i.exec_ms * factor,
+        deviation_ms=None if i.deviation_ms is None else i.deviation_ms * factor,
+        blocks=None if i.blocks is None else i.blocks * blocks,
+    )
