@@ -46,7 +46,7 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class CallUnit:
     """Neighboring intervals with enough calls together: logarithms.
 
     ``level`` is an amount per call. ``variation`` is how much the times of calls deviate, relative to their mean; None if
@@ -66,12 +66,12 @@ class Unit:
 
 def units(
     intervals: Sequence[Observed], name: str, common: Mapping[datetime, float], least_calls: float
-) -> list[Unit]:
+) -> list[CallUnit]:
     """Return an amount per call; neighbors with few calls become one unit.
 
     ``common`` is what all statements did in an interval, which is taken out.
     """
-    found: list[Unit] = []
+    found: list[CallUnit] = []
     amount = calls = 0.0
     some: list[Observed] = []
     for i in intervals:
@@ -82,7 +82,7 @@ def units(
         calls += i.calls
         some.append(i)
         if calls >= least_calls and amount > 0:
-            found.append(Unit(math.log(amount / calls), _variation(some)))
+            found.append(CallUnit(math.log(amount / calls), _variation(some)))
             amount = calls = 0.0
             some = []
     return found
@@ -103,14 +103,16 @@ def _variation(intervals: Iterable[Observed]) -> float | None:
     return math.log(relative) / 2 if relative > _LEAST_VARIATION**2 else None
 
 
-def steadied(base: Sequence[Unit], current: Sequence[Unit]) -> tuple[list[float], list[float]]:
+def steadied(
+    base: Sequence[CallUnit], current: Sequence[CallUnit]
+) -> tuple[list[float], list[float]]:
     """Return the levels, less what in the base goes along with a higher or lower variation of calls."""
     known = [u for u in base if u.variation is not None]
     if len(known) < _LEAST_UNITS:
         return [u.level for u in base], [u.level for u in current]
     usual, slope = median(_varied(known)), _slope(known)
 
-    def less(unit: Unit) -> float:
+    def less(unit: CallUnit) -> float:
         if unit.variation is None:
             return unit.level
         return unit.level - slope * (unit.variation - usual)
@@ -118,7 +120,7 @@ def steadied(base: Sequence[Unit], current: Sequence[Unit]) -> tuple[list[float]
     return [less(u) for u in base], [less(u) for u in current]
 
 
-def _slope(known: Sequence[Unit]) -> float:
+def _slope(known: Sequence[CallUnit]) -> float:
     """Return how much the level rises with the variation; as if there were none, if that is hardly known."""
     varied = _varied(known)
     x, y = median(varied), median(u.level for u in known)
@@ -127,11 +129,11 @@ def _slope(known: Sequence[Unit]) -> float:
     return min(max(products / (squares + _RIDGE), 0.0), _MOST_SLOPE)
 
 
-def _varied(known: Iterable[Unit]) -> list[float]:
+def _varied(known: Iterable[CallUnit]) -> list[float]:
     return [u.variation for u in known if u.variation is not None]
 
 
-def is_other_mix(base: Sequence[Unit], current: Sequence[Unit], rise: float) -> bool:
+def is_other_mix(base: Sequence[CallUnit], current: Sequence[CallUnit], rise: float) -> bool:
     """Tell whether there may only be more of the long calls, with a mean that rose.
 
     Then those are as long as before: the time-weighted mean stays. If all calls take longer by a factor, it rises as much as

@@ -13,7 +13,7 @@ from enum import StrEnum
 from statistics import median
 
 from pgwatch_wed.history.hours import comparable
-from pgwatch_wed.history.interval_units import Observed, Unit, is_other_mix, steadied, units
+from pgwatch_wed.history.interval_units import CallUnit, Observed, is_other_mix, steadied, units
 from pgwatch_wed.history.robust import MeasuredShift, TwoSamples, discoveries
 
 SeriesKey = int | str
@@ -321,7 +321,7 @@ def _per_call(intervals: Sequence[Observed], name: str = "exec_ms") -> float:
 
 def _paired(
     series: Sides, name: str, common: Mapping[datetime, float], limits: Proof
-) -> tuple[list[Unit], list[Unit]] | None:
+) -> tuple[list[CallUnit], list[CallUnit]] | None:
     """Return the units of both sides, if there are enough."""
     least = limits.min_calls / limits.min_current
     base = units(series.base, name, common, least)
@@ -331,5 +331,5 @@ def _paired(
     return base, current
 
 
-def _levels(pair: tuple[list[Unit], list[Unit]] | None) -> TwoSamples | None:
+def _levels(pair: tuple[list[CallUnit], list[CallUnit]] | None) -> TwoSamples | None:
     return TwoSamples(*([u.level for u in side] for side in pair)) if pair is not None else None

@@ -99,7 +99,7 @@ def _statement(
     chance: random.Random, load_ms: float, own: Curve, server: Curve, minutes: int
 ) -> list[Observed]:
     mean_ms = math.exp(chance.gauss(1.0, 1.8))
-    made = _Interval(_calls(chance), chance.uniform(0, 1), mean_ms, 10 ** chance.uniform(0.5, 4))
+    made = _Drawn(_calls(chance), chance.uniform(0, 1), mean_ms, 10 ** chance.uniform(0.5, 4))
     response, burst = chance.uniform(0.6, 1.4), chance.uniform(0, 0.6)
     length, found = timedelta(minutes=minutes), []
     for n, log_own in enumerate(own):
@@ -112,7 +112,7 @@ def _statement(
 
 
 @dataclass(frozen=True)
-class _Interval:
+class _Drawn:
     """How calls of a statement are: their distribution, and how much of it is blocks."""
 
     draw: Draw
