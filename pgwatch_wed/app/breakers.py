@@ -189,6 +189,12 @@ def breaker(name: str, **settings: Any) -> Breaker:
         return _named[name]
 
 
+def show(made: Breaker) -> None:
+    """Let a breaker that was made without :func:`breaker` be seen; the last of a name is."""
+    with _naming:
+        _named[made.name] = made
+
+
 def states() -> dict[str, BreakerState]:
     """Return the state of each named breaker."""
     return {b.name: b.state for b in tuple(_named.values())}

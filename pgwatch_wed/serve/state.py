@@ -48,11 +48,8 @@ class ProbeResult:
     """What a probe saw last.
 
     ``detail`` is one plain sentence without secret, literal or address. ``readings`` are further values, by
-    the name of a metric without prefix (``cache_memory_bytes``), with labels as in Prometheus where it has any
-    (``cache_lookups_total{result="hit"}``). ``since``: when this status began.
-
-    What adds up (``probe_duration_seconds``, ``probe_failures_total``, breakers) and the host are families that
-    the probes' runner makes itself: ``families["probes"]`` and ``families["host"]`` of the state.
+    the name of a metric without prefix (``probe_replay_lag_seconds``); what has labels of its own are families
+    of the state, made by ``probes``. ``since``: when this status began.
     """
 
     name: str

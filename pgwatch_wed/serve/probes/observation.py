@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from pgwatch_wed.serve.state import Health, Reason
+from pgwatch_wed.serve.state import Family, Health, Reason
 
 # What the reasons mean where a probe has nothing better to say. No text of a peer or a library is passed on:
 # it may contain addresses, names and secrets.
@@ -35,12 +35,13 @@ _CERTIFICATE = {
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The result of an attempt."""
+    """The result of an attempt. ``families`` are metrics that have labels of their own."""
 
     status: Health = Health.PASS
     reason: Reason | None = None
     detail: str = ""
     readings: Mapping[str, float] = field(default_factory=dict)
+    families: tuple[Family, ...] = ()
 
     def warned(self, detail: str) -> "Observation":
         """Return it with a warning that a condition is not met; a worse one stays."""
@@ -97,7 +98,7 @@ def of_network(error: BaseException) -> ProbeFailure | None:
     link: BaseException | None = error
     while link is not None and link not in chain:
         chain.append(link)
-        link = link.__cause__ or link.__context__
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     # the innermost cause is the most exact one: a library's own error says less
     for each in reversed(chain):
         if (failure := _of_one(each)) is not None:

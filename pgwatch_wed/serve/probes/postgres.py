@@ -1,7 +1,7 @@
 """PostgreSQL: connect, read, perhaps write; role, lag, archiving and certificate."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -147,12 +147,8 @@ class PostgresProbe:
         if self._expires_at is None:
             return seen
         left = self._expires_at - self.now()
-        seen = Observation(
-            seen.status,
-            seen.reason,
-            seen.detail,
-            {**seen.readings, "probe_certificate_expiry_timestamp_seconds": self._expires_at},
-        )
+        more = {"probe_certificate_expiry_timestamp_seconds": self._expires_at}
+        seen = replace(seen, readings={**seen.readings, **more})
         return warned_of_expiry(seen, left, self.settings.certificate_s)
 
     def _written(self, conninfo: str, seen: Observation, limit: Limit) -> Observation:

@@ -5,10 +5,14 @@ from typing import Any, NamedTuple
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.probes.extras import needed
+from pgwatch_wed.serve.probes.host_probe import HostProbe, HostSettings
 from pgwatch_wed.serve.probes.observation import Limit, Observation
 from pgwatch_wed.serve.probes.postgres import PostgresProbe, PostgresSettings
 from pgwatch_wed.serve.probes.probe_runner import Probe
 from pgwatch_wed.serve.probes.probe_settings import ProbeSettings, check_name, read
+from pgwatch_wed.serve.probes.redis_probe import RedisProbe, RedisSettings
+from pgwatch_wed.serve.probes.smtp_probe import SmtpProbe, SmtpSettings
+from pgwatch_wed.serve.probes.storage_probe import StorageProbe, StorageSettings
 from pgwatch_wed.serve.probes.web import StripeSettings, WebProbe, WebSettings
 
 
@@ -25,9 +29,20 @@ KINDS: Mapping[str, ProbeKind] = {
     "postgres": ProbeKind(PostgresSettings, PostgresProbe),
     "http": ProbeKind(WebSettings, WebProbe, "httpx", "serve"),
     "stripe": ProbeKind(StripeSettings, WebProbe, "httpx", "serve"),
+    "storage": ProbeKind(StorageSettings, StorageProbe),
+    "redis": ProbeKind(RedisSettings, RedisProbe, "redis", "redis"),
+    "smtp": ProbeKind(SmtpSettings, SmtpProbe),
+    "host": ProbeKind(HostSettings, HostProbe),
 }
 # What the names of the API stand for where a table does not say it.
-_BY_NAME = {"database": "postgres", "stripe": "stripe"}
+_BY_NAME = {
+    "database": "postgres",
+    "storage": "storage",
+    "stripe": "stripe",
+    "email": "smtp",
+    "cache": "redis",
+    "host": "host",
+}
 
 
 def parse(tables: Any, source: str) -> tuple[ProbeSettings, ...]:
@@ -35,6 +50,14 @@ def parse(tables: Any, source: str) -> tuple[ProbeSettings, ...]:
     if not isinstance(tables, Mapping):
         raise UsageError(f"{source}: probes must be tables such as [probes.database]")
     return tuple(_one(name, table, f"{source}: probes.{name}") for name, table in tables.items())
+
+
+def configured(tables: Any, source: str) -> tuple[ProbeSettings, ...]:
+    """Return the settings of all probes: those of the file, and of the host, which needs no table."""
+    found = parse(tables, source)
+    if any(each.kind == "host" or each.name == "host" for each in found):
+        return found
+    return (*found, HostSettings(name="host", kind="host"))
 
 
 def _one(name: str, table: Any, where: str) -> ProbeSettings:

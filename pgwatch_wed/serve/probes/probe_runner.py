@@ -8,15 +8,17 @@ not returned by then is abandoned, and the probe is not asked again until it has
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
+from pgwatch_wed.app import breakers
 from pgwatch_wed.app.breakers import Breaker, BreakerOpenError, Permit
 from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure, of_network
 from pgwatch_wed.serve.probes.probe_settings import ProbeSettings
-from pgwatch_wed.serve.probes.tally import SOURCE, Tally, of_breakers
-from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason, ServiceState
+from pgwatch_wed.serve.state import Board, Family, Health, ProbeResult, Reason, ServiceState
 
+MAKER = "probes"  # of families of the state
 JITTER = 0.1
 # After the first of several tries, the next follows soon: a failure is to be known before the next interval.
 RETRY_S = 1.0
@@ -54,6 +56,7 @@ class _Course:
     rounds: int = 0  # how many have ended
     attempt: _Attempt | None = None
     result: ProbeResult | None = None
+    families: tuple[Family, ...] = ()
 
     @property
     def name(self) -> str:
@@ -77,11 +80,10 @@ class Runner:
         self._monotonic = monotonic
         self._spread = spread
         self._courses = [_Course(p, self._breaker(p.settings)) for p in probes]
-        self.tally = Tally(c.name for c in self._courses)
         self._changed = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
         self._is_stopping = False
-        self._board.change(self._with_families)
+        self._board.change(self._with_more)
 
     @property
     def breakers(self) -> dict[str, Breaker]:
@@ -176,10 +178,8 @@ class Runner:
             known = of_network(error) or fault
             seen = Observation(Health.FAIL, known.reason, known.detail)
         with self._changed:
-            if self._is_stopping:
-                return
             course.attempt = None
-            if not attempt.is_abandoned:
+            if not attempt.is_abandoned and not self._is_stopping:
                 self._returned(course, attempt, seen)
             self._changed.notify_all()
 
@@ -197,7 +197,6 @@ class Runner:
     def _abandon(self, course: _Course, attempt: _Attempt, at: float) -> None:
         attempt.is_abandoned = True
         attempt.permit.end(is_failure=True)
-        self.tally.abandoned(course.name)
         seen = Observation(Health.FAIL, Reason.TIMEOUT, "no answer within the deadline")
         self._conclude(course, seen, at - attempt.begun, at)
 
@@ -205,13 +204,12 @@ class Runner:
         self._plan(course, at)
         if course.result is not None:
             # fresh, since the breaker's state is: the peer failed, and is left alone for a moment
-            self._publish(course, replace(course.result, at=self._now()))
+            self._publish(course, replace(course.result, at=self._now()), ())
 
     # What comes of it
 
     def _conclude(self, course: _Course, seen: Observation, took: float | None, at: float) -> None:
         settings = course.probe.settings
-        self.tally.attempted(course.name, took, seen.reason)
         if (
             seen.reason is not None
             and seen.status is Health.FAIL
@@ -220,11 +218,11 @@ class Runner:
             course.failed += 1
             if course.failed < settings.tries and self._was_well(course):
                 course.due = at + min(RETRY_S, settings.interval_s / 5)
-                self._board.change(self._with_families)
+                self._board.change(self._with_more)
                 return
         course.failed = 0
         self._plan(course, at)
-        self._publish(course, self._result(course, seen, took))
+        self._publish(course, self._result(course, seen, took), seen.families)
 
     @staticmethod
     def _was_well(course: _Course) -> bool:
@@ -256,29 +254,40 @@ class Runner:
             readings=seen.readings,
         )
 
-    def _publish(self, course: _Course, result: ProbeResult) -> None:
+    def _publish(self, course: _Course, result: ProbeResult, families: tuple[Family, ...]) -> None:
         course.result = result
+        course.families = families
 
         def change(state: ServiceState) -> ServiceState:
             probes = {**state.probes, result.name: result}
-            return self._with_families(replace(state, probes=probes))
+            return self._with_more(replace(state, probes=probes))
 
         self._board.change(change)
 
-    def _with_families(self, state: ServiceState) -> ServiceState:
-        made = (*self.tally.families(), *of_breakers(self.breakers))
-        breakers = {name: str(each.state) for name, each in self.breakers.items()}
+    def _with_more(self, state: ServiceState) -> ServiceState:
+        states = {name: str(each.state) for name, each in self.breakers.items()}
         return replace(
             state,
-            families={**state.families, SOURCE: made},
-            details={**state.details, "breakers": breakers},
+            families={**state.families, MAKER: merged(c.families for c in self._courses)},
+            details={**state.details, "breakers": states},
         )
 
     def _breaker(self, settings: ProbeSettings) -> Breaker:
-        return Breaker(
-            settings.name,
+        made = Breaker(
+            f"probe {settings.name}",
             failures=_FAILURES,
             reset_s=settings.interval_s * _RESET_INTERVALS,
             trial_s=max(60.0, 2 * settings.deadline_s),
             monotonic=self._monotonic,
         )
+        breakers.show(made)
+        return made
+
+
+def merged(families: Iterable[tuple[Family, ...]]) -> tuple[Family, ...]:
+    """Return families with the samples of all that have the same name."""
+    found: dict[str, Family] = {}
+    for each in chain.from_iterable(families):
+        last = found.get(each.name)
+        found[each.name] = replace(each, samples=last.samples + each.samples) if last else each
+    return tuple(found.values())
