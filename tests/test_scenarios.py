@@ -20,6 +20,8 @@ from tests import nulls
 from tests.psql import psql
 from tests.servers import Server
 
+pytestmark = pytest.mark.spread(1)
+
 PREPARE = "create extension pg_stat_statements;\n"
 FOLDER = Path(__file__).parent / "scenarios"
 BAD = sorted(p.relative_to(FOLDER).as_posix() for p in FOLDER.glob("*/bad*.sql"))
@@ -92,7 +94,6 @@ def parses(report: Report) -> None:
                 pglast.parse_sql(step.undo)
 
 
-@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", cases(BAD))
 def test_the_fault_is_found_and_the_remedy_silences_it(
     name: str, every_pg: Server, every_db: str
@@ -113,7 +114,6 @@ def test_the_fault_is_found_and_the_remedy_silences_it(
     assert labels(after) == []
 
 
-@pytest.mark.spread(1)
 @pytest.mark.parametrize("name", cases(GOOD))
 def test_the_traps_stay_silent(name: str, every_pg: Server, every_db: str) -> None:
     path = FOLDER / name
