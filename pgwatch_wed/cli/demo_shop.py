@@ -1,18 +1,26 @@
 """The server that ``db-analyze serve --demo`` watches: the demo's shop, with customers that never leave."""
 
 import contextlib
+import json
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from pgwatch_wed import assets
 from pgwatch_wed.cli import demo
 from pgwatch_wed.embedded import server as embedded
 
 VARIABLE = "PGWATCH_WED_DEMO"
-# Short intervals, so that what is tried is seen soon.
-CONFIGURATION = f"""
+
+
+def configuration(state: Path) -> str:
+    """Return the file; its intervals are short, so that what is tried is seen soon."""
+    return f"""\
+[serve]
+state = {json.dumps(str(state))}
+
 [serve.targets.shop]
 conninfo_env = "{VARIABLE}"
 
@@ -21,6 +29,14 @@ moving = 5
 activity = 15
 catalogs = 300
 rules = 60
+budget = 0.2
+
+[probes.database]
+kind = "postgres"
+url_env = "{VARIABLE}"
+target = "shop"
+interval = "5 s"
+deadline = "2 s"
 """
 
 

@@ -67,7 +67,7 @@ def _demo() -> Iterator[Path]:
             click.echo(f"  {line}", err=True)
         os.environ[demo_shop.VARIABLE] = shop.dsn("shop")
         file = Path(folder) / "pgwatch_wed.toml"
-        file.write_text(demo_shop.CONFIGURATION, encoding="utf-8")
+        file.write_text(demo_shop.configuration(Path(folder) / "state"), encoding="utf-8")
         yield file
 
 

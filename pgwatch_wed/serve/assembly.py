@@ -3,6 +3,7 @@
 Each part reads its own table, and an error there names the file and the key before anything starts.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,16 +11,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import platformdirs
+
 from pgwatch_wed import config
 from pgwatch_wed.serve import settings as serving
+from pgwatch_wed.serve.alerts import rule_files
+from pgwatch_wed.serve.alerts.alert_settings import parse_alerts
+from pgwatch_wed.serve.alerts.alerting import Alerting, rule_groups
 from pgwatch_wed.serve.collector import settings as collecting
 from pgwatch_wed.serve.collector.collector import Collector
+from pgwatch_wed.serve.live import live_families
+from pgwatch_wed.serve.metrics import settings as metrics_settings
+from pgwatch_wed.serve.metrics.exporter import Exporter
+from pgwatch_wed.serve.notify import notify_settings
+from pgwatch_wed.serve.notify.notifier import Notifier
 from pgwatch_wed.serve.probes import probe_kinds
 from pgwatch_wed.serve.probes.postgres import PostgresSettings
 from pgwatch_wed.serve.probes.probe_runner import Probe, Runner
 from pgwatch_wed.serve.probes.probe_settings import ProbeSettings
 from pgwatch_wed.serve.settings import ServeSettings, WatchedTarget
+from pgwatch_wed.serve.slo import slo_rules
+from pgwatch_wed.serve.slo.slo_keeper import SloKeeper
+from pgwatch_wed.serve.slo.slo_settings import parse_slos
 from pgwatch_wed.serve.state import Board, Collected, Health, ProbeResult, ServiceState
+
+log = logging.getLogger(__name__)
 
 
 class ServicePart(Protocol):
@@ -70,7 +86,46 @@ def parts(
     board.change(lambda state: _unknown_yet(state, asked, settings.serve.targets, now()))
     found["probes"] = Runner(board, asked, now=now)
     found |= dict(_collectors(settings, board, now))
-    return found
+    found["metrics"] = Exporter(
+        board,
+        metrics_settings.parse(settings.serve.room("metrics"), settings.source),
+        now,
+        is_compatible=settings.serve.postgres_exporter,
+    )
+    return found | _judges(settings, board, now)
+
+
+def _judges(
+    settings: ServiceSettings, board: Board, now: Callable[[], float]
+) -> dict[str, ServicePart]:
+    """Return what draws conclusions: objectives, alerts, and who is told of them."""
+    folder = _state_folder(settings.serve)
+    objectives = parse_slos(settings.table("slo"), settings.source)
+    alerting = parse_alerts(settings.table("alerts"), settings.source)
+    if alerting.state is None and folder is not None:
+        alerting = replace(alerting, state=folder / "alerts.json")
+    groups = (*rule_groups(alerting.rules), *rule_files.parse(slo_rules.rules_yaml(), "slo"))
+    receivers = notify_settings.parse(settings.table("notify"), settings.source)
+    clocks: dict[str, Callable[[], float]] = {"now": now, "monotonic": time.monotonic}
+    return {
+        "slo": SloKeeper(
+            objectives, board, live=live_families, state_folder=folder, log=log.warning, **clocks
+        ),
+        "alerts": Alerting(board, alerting, groups=groups, live=live_families, **clocks),
+        "notify": Notifier(receivers, board, state_folder=folder, log=log.warning, **clocks),
+    }
+
+
+def _state_folder(serve: ServeSettings) -> Path | None:
+    """Return where states are kept over a restart; without a folder, the service forgets them."""
+    folder = Path(serve.state) if serve.state else platformdirs.user_state_path("pgwatch_wed")
+    folder = folder if serve.state else folder / "serve"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("nothing is kept over a restart: %s: %s", folder, error.strerror)
+        return None
+    return folder
 
 
 def _unknown_yet(

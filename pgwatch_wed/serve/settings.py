@@ -8,6 +8,8 @@
     token_file = "/run/secrets/token"  # or PGWATCH_WED_TOKEN in the environment
     user = "sre"                       # and password_file, or PGWATCH_WED_PASSWORD
     requests_per_second = 200          # of one client
+    postgres_exporter = false          # whether /metrics/postgres_exporter is there
+    state = "/var/lib/pgwatch_wed"     # what a restart must not forget; default: the user's state directory
 
     [serve.targets.shop]
     conninfo = "service=shop"          # or conninfo_env, conninfo_file
@@ -78,6 +80,7 @@ class ServeSettings:
     tls_key: str | None = None
     requests_per_second: float = 200
     postgres_exporter: bool = False
+    state: str = ""
     targets: tuple[WatchedTarget, ...] = ()
     rooms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -93,7 +96,7 @@ class ServeSettings:
 
 _KEYS = (
     *("listen", "hosts", "token_file", "user", "password_file", "tls_certificate", "tls_key"),
-    *("requests_per_second", "postgres_exporter", "targets"),
+    *("requests_per_second", "postgres_exporter", "state", "targets"),
 )
 
 
@@ -123,6 +126,7 @@ def parse(table: Mapping[str, Any], source: str, environ: Mapping[str, str]) -> 
         tls_key=_file(table, "tls_key", where),
         requests_per_second=_number(table, "requests_per_second", 200, where, 1, 1_000_000),
         postgres_exporter=_flag(table, "postgres_exporter", where),
+        state=_text(table, "state", where),
         targets=_targets(table.get("targets", {}), f"{where}.targets", environ),
         rooms={name: _table(table[name], f"{where}.{name}") for name in ROOMS if name in table},
     )
@@ -260,6 +264,13 @@ def _file(table: Mapping[str, Any], key: str, where: str) -> str | None:
     value = table.get(key)
     if value is not None and not (isinstance(value, str) and os.access(value, os.R_OK)):
         _refuse(f"{where}.{key} must be a file that can be read")
+    return value
+
+
+def _text(table: Mapping[str, Any], key: str, where: str) -> str:
+    value = table.get(key, "")
+    if not isinstance(value, str):
+        _refuse(f"{where}.{key} must be a string")
     return value
 
 

@@ -41,6 +41,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def serving(config: Path, *arguments: str, **environ: str) -> Iterator[Running]:
     """Run ``db-analyze serve`` on any free port."""
+    environ.setdefault("XDG_STATE_HOME", str(config.parent / "state"))
     process = subprocess.Popen(
         [*ARGUMENTS, "--config", str(config), "--listen", "127.0.0.1:0", *arguments],
         stderr=subprocess.PIPE,

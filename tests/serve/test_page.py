@@ -67,6 +67,13 @@ def test_an_alert_stands_with_its_cause_and_its_remedy() -> None:
     assert HOSTILE not in text
 
 
+def test_the_headline_counts_alerts_but_not_the_one_that_always_fires() -> None:
+    always = replace(FIRING, name="Watchdog", labels=(("severity", "none"),))
+    assert "Everything that is watched works" in shown(board([probe("database")], alerts=(always,)))
+    text = shown(board([probe("database")], alerts=(always, FIRING)))
+    assert "Everything answers, but 1 alert fires" in text
+
+
 def test_an_alert_whose_cause_is_unknown_says_so() -> None:
     assert "Cause: unknown" in shown(board(alerts=(FIRING,)))
 

@@ -81,11 +81,11 @@ class LivePage:
         status = overall(found)
         return {
             "status": status,
-            "words": _WORDS[status] if found else "Nothing is watched yet",
+            "words": _words(status, found, _firing(state.alerts)),
             "components": found,
             "counts": {h: sum(c.status is h for c in found) for h in Health},
             "alerts": _sorted(state.alerts),
-            "firing": sum(a.state == "firing" for a in state.alerts),
+            "firing": _firing(state.alerts),
             "slos": [plain(s) for s in state.slos],
             "charts": list(self._charts()),
             "lines": {c.name: self._latency(c) for c in found},
@@ -118,8 +118,24 @@ def severity_of(alert: Alert) -> str:
     return found if found in _RANK else "info"
 
 
+def _firing(alerts: Sequence[Alert]) -> int:
+    return sum(a.state == "firing" and not a.inhibited_by for a in alerts if not _is_watchdog(a))
+
+
+def _is_watchdog(alert: Alert) -> bool:
+    return dict(alert.labels).get("severity") == "none"
+
+
+def _words(status: Health, found: Sequence[Component], firing: int) -> str:
+    if not found:
+        return "Nothing is watched yet"
+    if status is Health.PASS and firing:
+        return f"Everything answers, but {units.count(firing, 'alert')} {'fires' if firing == 1 else 'fire'}"
+    return _WORDS[status]
+
+
 def _sorted(alerts: Sequence[Alert]) -> list[Alert]:
-    shown = [a for a in alerts if dict(a.labels).get("severity") != "none"]
+    shown = [a for a in alerts if not _is_watchdog(a)]
     shown.sort(key=lambda a: (_STATES.get(a.state, 3), _RANK[severity_of(a)], a.active_at, a.name))
     return shown[:_MOST_ALERTS]
 
