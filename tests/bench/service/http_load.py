@@ -109,7 +109,8 @@ def figures(said: str) -> dict[str, str]:
         f"p{p}": f"{float(s) * 1000:.1f} ms"
         for p, s in re.findall(r"(\d+)%? in ([\d.]+) secs", said)
     }
-    found["slowest"] = f"{float(re.findall(r'Slowest:\s+([\d.]+)', said)[0]) * 1000:.1f} ms"
+    [slowest] = re.findall(r"Slowest:\s+([\d.]+)", said)
+    found["slowest"] = f"{float(slowest) * 1000:.1f} ms"
     found["requests/s"] = re.findall(r"Requests/sec:\s+([\d.]+)", said)[0]
     answers = re.findall(r"\[(\d+)\]\s+(\d+) responses", said)
     return found | {"answers": ", ".join(f"{count} of {status}" for status, count in answers)}
