@@ -3,15 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
 
+from pgwatch_wed.analyse import judge
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.facts import QueryCost
+from pgwatch_wed.facts import QueryCost, Snapshot
+from pgwatch_wed.facts.file import load
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.serve.collector import known, settings, tiers
 from pgwatch_wed.serve.collector.collector import Collector
@@ -21,6 +25,7 @@ from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target.collect import ORDER, collect
 
 SETTINGS = settings.CollectorSettings()
+SNAPSHOT = Path(__file__).parent.parent.parent / "reports" / "example" / "shop.json.zst"
 ROOMY = replace(SETTINGS, budget=1.0)
 
 
@@ -263,3 +268,34 @@ def test_after_a_restart_nothing_from_before_is_kept(db: str) -> None:
         made.run_once()
         assert newest(board).failure == ""
         assert set(newest(board).read_at) == set(tiers.FACTS)
+
+
+# --- what rules look at -------------------------------------------------------------------------------
+
+
+class WatchedSnapshot(Snapshot):
+    """Notes which facts are looked at."""
+
+    looked_at: ClassVar[set[str]] = set()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in tiers.TIER_OF:
+            WatchedSnapshot.looked_at.add(name)
+        return super().__getattribute__(name)
+
+
+def test_rules_that_judge_between_two_readings_of_the_catalogs_do_not_look_at_them() -> None:
+    example = load(SNAPSHOT)
+    looking = {}
+    for rule in (r for r in all_rules() if tiers.is_quick(r)):
+        watched = WatchedSnapshot(**{f.name: getattr(example, f.name) for f in fields(Snapshot)})
+        WatchedSnapshot.looked_at.clear()
+        judge(rule, watched, Config())
+        if old := WatchedSnapshot.looked_at - set(tiers.of_tiers(tiers.TOGETHER)):
+            looking[rule.id] = old
+    assert {r for r in looking if r not in ONLY_NAMES} <= tiers.LOOKS_AT_CATALOGS
+    assert len(looking) > 3
+
+
+# Of an index whose lock somebody waits for.
+ONLY_NAMES = {"lock-blocked", "lock-idle-in-transaction"}

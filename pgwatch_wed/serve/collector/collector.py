@@ -22,7 +22,7 @@ from pgwatch_wed.serve.state import Board, Clock, Collected, ServiceState, TierR
 
 _FIRST_PAUSE_S = 1.0
 _STOP_S = 2.0
-# Catalogs are read early when indexes have come or gone, but not more often than this many runs of the rules.
+# Catalogs are read early when tables or indexes have come or gone, but not more often than this many runs of the rules.
 _EARLY_RUNS = 2
 # What the check whether column statistics are hidden compares them with.
 _WITH_CATALOGS = ("table_activity", *tiers.of_tiers((tiers.TABLES, tiers.CATALOGS)))
@@ -53,7 +53,7 @@ class Collector:
     _readings: dict[str, TierReading] = field(default_factory=dict)
     _report: Report | None = None
     _judged_at: float | None = None
-    _indexes: frozenset[int] = frozenset()
+    _objects: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
     _catalogs_read: float = 0.0
     _failures: int = 0
     _pause_until: float = 0.0
@@ -169,12 +169,12 @@ class Collector:
         interval = self._intervals()[tier]
         if tier == tiers.CATALOGS:
             self._catalogs_read = now
-            self._indexes = self._index_oids()
+            self._objects = self._present()
             self._due[tiers.TABLES] = self._after(tiers.TABLES, now)
             if any(m.cause in _AGAIN for m in part.missing.values()):
                 self._due[tier] = now + self.settings.rules_s
                 return
-        elif tier == tiers.ACTIVITY and self._index_oids() != self._indexes:
+        elif tier == tiers.TABLES and self._present() != self._objects:
             early = self._catalogs_read + _EARLY_RUNS * self._intervals()[tiers.TABLES]
             self._due[tiers.CATALOGS] = min(self._due[tiers.CATALOGS], early)
         self._due[tier] = self._after(tier, now, interval)
@@ -184,9 +184,13 @@ class Collector:
         every = interval or self._intervals()[tier]
         return self._due[tier] + every * max(1, -(-(now - self._due[tier]) // every))
 
-    def _index_oids(self) -> frozenset[int]:
-        usage = self._known.snapshot.index_usage if self._known else ()
-        return frozenset(u.oid for u in usage)
+    def _present(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Return the tables and indexes that there are now, whether or not the catalogs were read since."""
+        if self._known is None:
+            return frozenset(), frozenset()
+        snapshot = self._known.snapshot
+        tables = frozenset(t.oid for t in snapshot.tables)
+        return tables, frozenset(u.oid for u in snapshot.index_usage)
 
     def _intervals(self) -> dict[str, float]:
         stretches = self.ledger.stretches()
@@ -196,7 +200,10 @@ class Collector:
         assert self._known is not None
         at = self.now()
         snapshot = self._known.as_of(at, self._intervals())
-        self._report = self._judge.judge(snapshot, at, with_catalogs)
+        same = self._present() == self._objects
+        self._report = self._judge.judge(
+            snapshot, at, with_catalogs=with_catalogs, same_objects=same
+        )
         self._judged_at = at
         self._publish()
 

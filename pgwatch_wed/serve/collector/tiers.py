@@ -39,6 +39,13 @@ STATEMENT_MS: Mapping[str, int] = {MOVING: 2_000, ACTIVITY: 5_000, TABLES: 10_00
 TOGETHER = (MOVING, ACTIVITY, TABLES)
 
 
+# These need no catalogs, but estimate the width of rows from what they tell. They judge between two readings of
+# the catalogs only as long as there are the same tables and indexes.
+LOOKS_AT_CATALOGS = frozenset(
+    {"analyze-never", "analyze-stale", "vacuum-dead-tuples", "vacuum-disabled", "vacuum-never"}
+)
+
+
 def of_tiers(tiers: Iterable[str]) -> tuple[str, ...]:
     """Return the facts of some tiers."""
     return tuple(name for tier in tiers for name in FACTS[tier])

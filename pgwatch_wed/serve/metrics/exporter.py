@@ -22,7 +22,7 @@ from pgwatch_wed.serve.metrics.statement_families import StatementCounters
 from pgwatch_wed.serve.metrics.table_sizes import DeadRowTables
 from pgwatch_wed.serve.state import STALE_INTERVALS, Board, Clock, Collected, Family, ServiceState
 
-OURS = ("collected", "probes", "service")
+OURS = ("collected", "probe_results", "service")
 PAGE, COMPATIBLE_PAGE = "metrics", "postgres_exporter"
 # So often at least: what is too old has to disappear also while nothing new comes.
 _IDLE_S = 5.0
@@ -136,12 +136,12 @@ class Exporter:
         state, now = self.board.state, self.now()
         made = {
             "collected": self._collected(state, now),
-            "probes": self._of_probes(state, now),
+            "probe_results": self._of_probes(state, now),
         }
         cut = iter(self._limit.apply([f for part in made.values() for f in part]))
         made = {name: tuple(next(cut) for _ in part) for name, part in made.items()}
         others = [f for name, part in state.families.items() if name not in OURS for f in part]
-        count = sum(len(f.samples) for f in (*made["collected"], *made["probes"], *others))
+        count = sum(len(f.samples) for f in (*made["collected"], *made["probe_results"], *others))
         made["service"] = families(self._own(count))
         page = rendered([*(f for part in made.values() for f in part), *others])
         pages = {PAGE: page}
