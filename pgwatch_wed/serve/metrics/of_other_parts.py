@@ -1,0 +1,103 @@
+"""Metrics that other parts of the service and of the application make themselves: for the documentation and dashboards."""
+
+from pgwatch_wed.serve.metrics.metric_registry import Metric, registered
+
+CPU = registered(
+    "counter",
+    "host_cpu_seconds_total",
+    "target mode",
+    "host",
+    "Processor time per processor that may be used, by mode: busy and idle.",
+)
+PROCESSORS = registered(
+    "gauge", "host_processors", "target", "host", "Processors that may be used."
+)
+MEMORY = registered("gauge", "host_memory_bytes", "target", "host", "Memory that may be used.")
+MEMORY_AVAILABLE = registered(
+    "gauge",
+    "host_memory_available_bytes",
+    "target",
+    "host",
+    "Memory that is available without swapping.",
+)
+DISK_FREE = registered(
+    "gauge", "filesystem_free_bytes", "target mount", "host", "Free space of a file system."
+)
+DISK_SIZE = registered(
+    "gauge", "filesystem_size_bytes", "target mount", "host", "Size of a file system."
+)
+NETWORK = registered(
+    "counter",
+    "host_network_bytes_total",
+    "target direction",
+    "host",
+    "Bytes on all network interfaces but loopback, received or sent.",
+)
+CACHE_LOOKUPS = registered(
+    "counter", "cache_lookups_total", "cache result", "probes", "Lookups of keys: hit or miss."
+)
+CACHE_MEMORY = registered(
+    "gauge", "cache_memory_bytes", "cache", "probes", "Memory of a cache's data."
+)
+CACHE_LIMIT = registered(
+    "gauge", "cache_memory_limit_bytes", "cache", "probes", "Memory limit of a cache, 0 for none."
+)
+CACHE_EVICTIONS = registered(
+    "counter", "cache_evictions_total", "cache", "probes", "Keys that a cache evicted."
+)
+CACHE_CLIENTS = registered(
+    "gauge", "cache_clients", "cache", "probes", "Clients that are connected to a cache."
+)
+CERTIFICATE = registered(
+    "gauge",
+    "probe_certificate_expiry_timestamp_seconds",
+    "target probe kind",
+    "probes",
+    "When the certificate that a probe saw expires.",
+)
+NOTIFICATIONS = registered(
+    "counter",
+    "notifications_total",
+    "receiver outcome",
+    "notify",
+    "Messages about alerts: sent or failed.",
+)
+SLO_BURN = registered(
+    "gauge",
+    "slo_burn_rate",
+    "slo window",
+    "slo",
+    "How many times faster than allowed an objective's budget is used; absent without events.",
+)
+SLO_USED = registered(
+    "gauge", "slo_budget_used_ratio", "slo", "slo", "How much of an objective's budget is used."
+)
+SLO_UNKNOWN = registered(
+    "gauge",
+    "slo_unknown_ratio",
+    "slo",
+    "slo",
+    "For how much of an objective's window nothing is known.",
+)
+SLO_OBJECTIVE = registered(
+    "gauge", "slo_objective_ratio", "slo", "slo", "Share of events that are to be good."
+)
+SLO_LEAST = registered(
+    "gauge",
+    "slo_least_errors",
+    "slo",
+    "slo",
+    "Bad events in the short window below which no alert is raised.",
+)
+SLO_BAD = registered(
+    "gauge", "slo_bad_events", "slo window", "slo", "Bad events of an objective in a window."
+)
+
+# OpenTelemetry's name, without a prefix.
+HTTP = Metric(
+    "http_server_request_duration_seconds",
+    "histogram",
+    ("http_request_method", "http_route", "http_response_status_code"),
+    "app",
+    "How long the application took to answer requests.",
+)
