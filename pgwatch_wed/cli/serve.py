@@ -31,7 +31,14 @@ _PACKAGES = ("starlette", "uvicorn", "prometheus_client", "promql_parser", "http
     is_flag=True,
     help="Watch a small shop on an embedded server, under load; no file is read.",
 )
-def serve(config_file: Path | None, listen: str | None, demo: bool) -> int:
+@click.option(
+    "--print-dashboards",
+    "dashboards",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write Grafana dashboards of these metrics to DIR, and exit.",
+)
+def serve(config_file: Path | None, listen: str | None, demo: bool, dashboards: Path | None) -> int:
     """Serve health endpoints, metrics, alerts, SLOs and a page.
 
     What is watched is in the configuration file: [serve.targets.NAME] with a conninfo, [probes.NAME],
@@ -40,8 +47,21 @@ def serve(config_file: Path | None, listen: str | None, demo: bool) -> int:
     require_extra()
     if demo and config_file is not None:
         raise UsageError("--demo and --config exclude each other")
+    if dashboards is not None:
+        return _print(dashboards)
     with _demo() if demo else contextlib.nullcontext(config_file) as file:
         _serve(file, listen)
+    return 0
+
+
+def _print(folder: Path) -> int:
+    from pgwatch_wed.serve.dashboards import grafana
+
+    try:
+        for path in grafana.write(folder):
+            click.echo(path)
+    except OSError as error:
+        raise UsageError(f"could not write to {folder}: {error.strerror}") from None
     return 0
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from pgwatch_wed.cli import cli
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Replica, Slot
 from pgwatch_wed.serve.collector.collector import Collector
 from pgwatch_wed.serve.collector.settings import CollectorSettings
-from pgwatch_wed.serve.dashboards import grafana
 from pgwatch_wed.serve.dashboards.boards import all_dashboards
 from pgwatch_wed.serve.metrics import of_other_parts
 from pgwatch_wed.serve.metrics.exporter import COMPATIBLE_PAGE, PAGE, Exporter
@@ -94,11 +95,7 @@ def _with_peers(board: Board, number: int) -> None:
     snapshot = replace(collected.snapshot, replicas=(standby,), slots=(slot,))
     at = BEGIN + 60 * number
     probe = ProbeResult("database", "postgres", Health.PASS, at, BEGIN, 15.0, 0.01, target="shop")
-    others = tuple(
-        _family(m, number)
-        for m in vars(of_other_parts).values()
-        if isinstance(m, Metric) and m.source != "app"
-    )
+    others = tuple(_family(m, number) for m in of_other_parts.listed() if m.name in OTHERS)
 
     def change(state: Any) -> Any:
         targets = {"shop": replace(collected, snapshot=snapshot)}
@@ -115,6 +112,9 @@ def _with_peers(board: Board, number: int) -> None:
     board.change(change)
 
 
+OTHERS = frozenset(
+    m.name for m in vars(of_other_parts).values() if isinstance(m, Metric) and m.source != "app"
+)
 VALUES = {"mode": ("idle", "busy"), "result": ("hit", "miss"), "target": ("shop",)}
 
 
@@ -198,7 +198,9 @@ def test_each_expression_of_the_dashboard_of_postgres_exporter_returns_series(
 
 
 def test_dashboards_can_be_provisioned(tmp_path: Path) -> None:
-    files = grafana.write(tmp_path)
+    done = CliRunner().invoke(cli, ["serve", "--print-dashboards", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    files = [Path(line) for line in done.output.splitlines()]
     documents = [json.loads(file.read_text()) for file in files]
     assert len({d["uid"] for d in documents}) == len(files) == 4
     for document in documents:

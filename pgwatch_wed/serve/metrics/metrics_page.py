@@ -2,7 +2,7 @@
 
 import sys
 
-from pgwatch_wed.serve.metrics import exporter, metric_registry, settings, sticky
+from pgwatch_wed.serve.metrics import exporter, of_other_parts, settings, sticky
 
 _PAGE = """\
 <!-- Generated from the registry by `make docs`; edit pgwatch_wed/serve/metrics/ instead. -->
@@ -36,7 +36,7 @@ def page() -> str:
     """Return the page."""
     rows = [
         f"| `{m.full_name}` | {m.kind} | {', '.join(f'`{label}`' for label in m.labels)} | {m.source} | {m.help} |"
-        for m in metric_registry.all_metrics()
+        for m in of_other_parts.listed()
     ]
     return _PAGE.format(
         page=exporter.PAGE,

@@ -1,6 +1,6 @@
 """Metrics that other parts of the service and of the application make themselves: for the documentation and dashboards."""
 
-from pgwatch_wed.serve.metrics.metric_registry import Metric, registered
+from pgwatch_wed.serve.metrics.metric_registry import Metric, all_metrics, registered
 
 CPU = registered(
     "counter",
@@ -9,9 +9,7 @@ CPU = registered(
     "host",
     "Processor time per processor that may be used, by mode: busy and idle.",
 )
-PROCESSORS = registered(
-    "gauge", "host_processors", "target", "host", "Processors that may be used."
-)
+registered("gauge", "host_processors", "target", "host", "Processors that may be used.")
 MEMORY = registered("gauge", "host_memory_bytes", "target", "host", "Memory that may be used.")
 MEMORY_AVAILABLE = registered(
     "gauge",
@@ -39,15 +37,13 @@ CACHE_LOOKUPS = registered(
 CACHE_MEMORY = registered(
     "gauge", "cache_memory_bytes", "cache", "probes", "Memory of a cache's data."
 )
-CACHE_LIMIT = registered(
+registered(
     "gauge", "cache_memory_limit_bytes", "cache", "probes", "Memory limit of a cache, 0 for none."
 )
 CACHE_EVICTIONS = registered(
     "counter", "cache_evictions_total", "cache", "probes", "Keys that a cache evicted."
 )
-CACHE_CLIENTS = registered(
-    "gauge", "cache_clients", "cache", "probes", "Clients that are connected to a cache."
-)
+registered("gauge", "cache_clients", "cache", "probes", "Clients that are connected to a cache.")
 CERTIFICATE = registered(
     "gauge",
     "probe_certificate_expiry_timestamp_seconds",
@@ -72,24 +68,22 @@ SLO_BURN = registered(
 SLO_USED = registered(
     "gauge", "slo_budget_used_ratio", "slo", "slo", "How much of an objective's budget is used."
 )
-SLO_UNKNOWN = registered(
+registered(
     "gauge",
     "slo_unknown_ratio",
     "slo",
     "slo",
     "For how much of an objective's window nothing is known.",
 )
-SLO_OBJECTIVE = registered(
-    "gauge", "slo_objective_ratio", "slo", "slo", "Share of events that are to be good."
-)
-SLO_LEAST = registered(
+registered("gauge", "slo_objective_ratio", "slo", "slo", "Share of events that are to be good.")
+registered(
     "gauge",
     "slo_least_errors",
     "slo",
     "slo",
     "Bad events in the short window below which no alert is raised.",
 )
-SLO_BAD = registered(
+registered(
     "gauge", "slo_bad_events", "slo window", "slo", "Bad events of an objective in a window."
 )
 
@@ -101,3 +95,8 @@ HTTP = Metric(
     "app",
     "How long the application took to answer requests.",
 )
+
+
+def listed() -> tuple[Metric, ...]:
+    """Return all metrics: those of this package, and of the other parts."""
+    return all_metrics()
