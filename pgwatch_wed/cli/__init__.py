@@ -34,6 +34,7 @@ _COMMANDS = {
     "history": "pgwatch_wed.cli.history",
     "baseline": "pgwatch_wed.cli.history",
     "serve": "pgwatch_wed.cli.serve",
+    "alerts": "pgwatch_wed.cli.alerts",
 }
 # Nothing more can be written: the disk is full, or a quota or a maximum file size is reached.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -41,7 +41,14 @@ class RuleState:
 class RuleEvaluation:
     """All rules, with their samples and states; it asks no clock."""
 
-    def __init__(self, groups: Sequence[RuleGroup], semantics: Semantics | None = None) -> None:
+    def __init__(
+        self,
+        groups: Sequence[RuleGroup],
+        semantics: Semantics | None = None,
+        *,
+        is_outside: bool = False,
+    ) -> None:
+        self._is_outside = is_outside  # then rules that only somebody outside can evaluate are, too
         self.semantics = semantics or Semantics()
         self.groups = tuple(groups)
         self.memory = SampleMemory(kept_ms(groups, self.semantics))
@@ -80,7 +87,7 @@ class RuleEvaluation:
 
     def _rule(self, key: RuleKey, rule: AlertRule, at_ms: int) -> None:
         state = self.states.setdefault(key, RuleState())
-        if rule.is_outside:
+        if rule.is_outside and not self._is_outside:
             return
         try:
             result = as_vector(evaluate(rule.node, Moment(self.memory, at_ms, self.semantics)))
