@@ -150,7 +150,7 @@ def archive_fails(p: Planter) -> str:
     p.run("select pg_reload_conf()")
     p.run("create table archived (id int); insert into archived values (1); select pg_switch_wal()")
     p.until("select failed_count > 0 from pg_stat_archiver")
-    return "archiv"
+    return "WAL archiving fails"
 
 
 def horizon(p: Planter) -> str:
