@@ -28,15 +28,28 @@ def bind(settings: ServeSettings) -> socket.socket:
     """Take the address."""
     where = f"{settings.host}:{settings.port}"
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-        family, _kind, _proto, _name, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=1024)
+        return _listening(settings.host, settings.port)
     except OSError as error:
         hint = "serve.listen in the configuration, or --listen, names another"
         if error.errno == errno.EADDRINUSE:
             raise ListenError(f"could not listen on {where}: the port is in use", hint) from None
         said = error.strerror or str(error)
         raise ListenError(f"could not listen on {where}: {said}", hint) from None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    # asyncio sends small answers at once only on a socket that says it is TCP; else each waits 40 ms
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    family, kind, protocol, _name, address = found[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(1024)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 class QuietServer(uvicorn.Server):

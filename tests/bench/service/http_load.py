@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         assert child.stdout is not None
         try:
             url = child.stdout.readline().strip()
-            time.sleep(8)  # both probes hang by now
+            time.sleep(13)  # both probes hang by now
             health = httpx.get(f"{url}api/health").json()
             for checks in health["checks"].values():
                 print(
