@@ -26,6 +26,7 @@ from pgwatch_wed.serve.metrics.exporter import Exporter
 from pgwatch_wed.serve.notify import notify_settings
 from pgwatch_wed.serve.notify.notifier import Notifier
 from pgwatch_wed.serve.probes import probe_kinds
+from pgwatch_wed.serve.probes.host_probe import HostSettings
 from pgwatch_wed.serve.probes.postgres import PostgresSettings
 from pgwatch_wed.serve.probes.probe_runner import Probe, Runner
 from pgwatch_wed.serve.probes.probe_settings import ProbeSettings
@@ -82,7 +83,8 @@ def parts(
     """Return them by name, in the order in which they start."""
     found: dict[str, ServicePart] = {}
     probes = probe_kinds.parse(settings.table("probes"), settings.source)
-    asked = [probe_kinds.build(p, now) for p in (*probes, *_doors(settings.serve.targets, probes))]
+    wanted = (*probes, *_doors(settings.serve.targets, probes), *_host(probes))
+    asked = [probe_kinds.build(p, now) for p in wanted]
     board.change(lambda state: _unknown_yet(state, asked, settings.serve.targets, now()))
     found["probes"] = Runner(board, asked, now=now)
     found |= dict(_collectors(settings, board, now))
@@ -93,6 +95,12 @@ def parts(
         is_compatible=settings.serve.postgres_exporter,
     )
     return found | _judges(settings, board, now)
+
+
+def _host(probes: Sequence[ProbeSettings]) -> Iterator[HostSettings]:
+    """Yield a look at this machine, where none is configured."""
+    if not any(isinstance(p, HostSettings) or p.name == "host" for p in probes):
+        yield HostSettings(name="host", kind="host")
 
 
 def _judges(
