@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from pgwatch_wed import units
-from pgwatch_wed.serve.alerts.alerting import rule_groups
 from pgwatch_wed.serve.alerts.export import export as write
+from pgwatch_wed.serve.alerts.export import service_groups
 from pgwatch_wed.serve.alerts.promql.vectors import Semantics
 
 
@@ -34,7 +34,7 @@ def alerts() -> None:
 )
 def export(directory: Path, rules: tuple[Path, ...], version: str) -> None:
     """Write rules, Alertmanager routes and promtool tests to DIRECTORY."""
-    done = write(rule_groups(rules), directory, Semantics(is_left_open=version == "3"))
+    done = write(service_groups(rules), directory, Semantics(is_left_open=version == "3"))
     for path in done.files:
         click.echo(path)
     tested = done.rules - len(done.untested)

@@ -15,9 +15,9 @@ import platformdirs
 
 from pgwatch_wed import config
 from pgwatch_wed.serve import settings as serving
-from pgwatch_wed.serve.alerts import rule_files
 from pgwatch_wed.serve.alerts.alert_settings import parse_alerts
-from pgwatch_wed.serve.alerts.alerting import Alerting, rule_groups
+from pgwatch_wed.serve.alerts.alerting import Alerting
+from pgwatch_wed.serve.alerts.export import service_groups
 from pgwatch_wed.serve.collector import settings as collecting
 from pgwatch_wed.serve.collector.collector import Collector
 from pgwatch_wed.serve.live import live_families
@@ -31,7 +31,6 @@ from pgwatch_wed.serve.probes.postgres import PostgresSettings
 from pgwatch_wed.serve.probes.probe_runner import Probe, Runner
 from pgwatch_wed.serve.probes.probe_settings import ProbeSettings
 from pgwatch_wed.serve.settings import ServeSettings, WatchedTarget
-from pgwatch_wed.serve.slo import slo_rules
 from pgwatch_wed.serve.slo.slo_keeper import SloKeeper
 from pgwatch_wed.serve.slo.slo_settings import parse_slos
 from pgwatch_wed.serve.state import Board, Collected, Health, ProbeResult, ServiceState
@@ -112,14 +111,16 @@ def _judges(
     alerting = parse_alerts(settings.table("alerts"), settings.source)
     if alerting.state is None and folder is not None:
         alerting = replace(alerting, state=folder / "alerts.json")
-    groups = (*rule_groups(alerting.rules), *rule_files.parse(slo_rules.rules_yaml(), "slo"))
+    groups = service_groups(alerting.rules)
     receivers = notify_settings.parse(settings.table("notify"), settings.source)
     clocks: dict[str, Callable[[], float]] = {"now": now, "monotonic": time.monotonic}
     return {
         "slo": SloKeeper(
             objectives, board, live=live_families, state_folder=folder, log=log.warning, **clocks
         ),
-        "alerts": Alerting(board, alerting, groups=groups, live=live_families, **clocks),
+        "alerts": Alerting(
+            board, alerting, groups=groups, live=live_families, log=log.warning, **clocks
+        ),
         "notify": Notifier(receivers, board, state_folder=folder, log=log.warning, **clocks),
     }
 

@@ -6,16 +6,20 @@ _T = {"target": "main"}
 _D = {"target": "main", "database": "shop"}
 _H = {"http_request_method": "GET", "http_route": "/pay"}
 _P = "pgwatch_wed_"
+_WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 METRICS: dict[str, list[dict[str, str]]] = {
     f"{_P}probe_up": [
-        {**_T, "probe": "database", "essential": "true"},
-        {**_T, "probe": "storage", "essential": "true"},
-        {"target": "", "probe": "email", "essential": "false"},
+        {**_T, "probe": "database", "kind": "postgres", "essential": "true"},
+        {**_T, "probe": "storage", "kind": "s3", "essential": "true"},
+        {"target": "", "probe": "email", "kind": "smtp", "essential": "false"},
     ],
     f"{_P}probe_failures_total": [
-        {**_T, "probe": "database", "reason": r} for r in ("timeout", "auth", "limit", "tls")
+        {**_T, "probe": "database", "kind": "postgres", "reason": r}
+        for r in ("timeout", "auth", "limit", "tls")
     ],
-    f"{_P}probe_certificate_expiry_timestamp_seconds": [{**_T, "probe": "database"}],
+    f"{_P}probe_certificate_expiry_timestamp_seconds": [
+        {**_T, "probe": "database", "kind": "postgres"}
+    ],
     f"{_P}breaker_state": [
         {"breaker": "stripe", "state": s} for s in ("open", "half_open", "closed")
     ],
@@ -63,6 +67,9 @@ METRICS: dict[str, list[dict[str, str]]] = {
     f"{_P}deadlocks_total": [_D],
     f"{_P}checksum_failures_total": [_D],
     f"{_P}tables_over_dead_ratio": [_D],
+    f"{_P}slo_burn_rate": [{"slo": "a", "window": w} for w in _WINDOWS],
+    f"{_P}slo_bad_events": [{"slo": "a", "window": w} for w in _WINDOWS],
+    f"{_P}slo_least_errors": [{"slo": "a"}],
 }
 
 

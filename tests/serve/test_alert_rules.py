@@ -1,6 +1,8 @@
 """Files of rules: ours is complete and valid, and what is wrong in anybody's is one line."""
 
+import importlib
 import json
+import pkgutil
 import re
 import subprocess
 from pathlib import Path
@@ -8,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.serve import metrics
 from pgwatch_wed.serve.alerts.alert_settings import AlertSettings, parse_alerts
 from pgwatch_wed.serve.alerts.alerting import default_rules, rule_groups
+from pgwatch_wed.serve.alerts.export import service_groups
 from pgwatch_wed.serve.alerts.promql import number_texts
 from pgwatch_wed.serve.alerts.promql.nodes import InstantNode, every
 from pgwatch_wed.serve.alerts.rule_files import RuleFileError, every_rule, parse
 from pgwatch_wed.serve.alerts.templates import TemplateError, template
+from pgwatch_wed.serve.metrics.metric_registry import all_metrics
+from pgwatch_wed.serve.metrics.of_other_parts import HTTP
 from tests.serve.default_series import METRICS
 from tests.serve.series import PROMTOOL
 
@@ -31,7 +37,7 @@ GUIDE = {
     "Index Maintenance": {"DeadTuplesHigh"},
     "Security Events": {"RateLimitElevated"},
 }
-OURS = {r.name: r for r in every_rule(rule_groups(())) if not r.is_record}
+OURS = {r.name: r for r in every_rule(service_groups(())) if not r.is_record}
 
 
 def test_every_alert_of_the_guide_is_there_with_its_duration() -> None:
@@ -57,12 +63,12 @@ def test_every_alert_says_who_is_called_and_where_to_read_on() -> None:
 def test_every_metric_of_our_rules_has_series_in_the_tests() -> None:
     used = {
         node.name
-        for rule in every_rule(rule_groups(()))
+        for rule in every_rule(service_groups(()))
         if not rule.is_outside
         for node in every(rule.node)
         if isinstance(node, InstantNode)
     }
-    recorded = {r.name for r in every_rule(rule_groups(())) if r.is_record}
+    recorded = {r.name for r in every_rule(service_groups(())) if r.is_record}
     assert used - recorded == METRICS.keys()
 
 
@@ -78,6 +84,17 @@ def test_promtool_has_nothing_to_say_about_our_rules(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "SUCCESS" in done.stdout
+
+
+def test_every_metric_of_our_rules_is_exposed_with_the_labels_that_they_use() -> None:
+    for module in pkgutil.iter_modules(metrics.__path__):
+        importlib.import_module(f"{metrics.__name__}.{module.name}")
+    exposed = {m.full_name: set(m.labels) for m in all_metrics()}
+    exposed[HTTP.name] = set(HTTP.labels)
+    for name, series in METRICS.items():
+        if not name.startswith("app_"):  # made by the application
+            base = name if name in exposed else re.sub("_(bucket|count|sum)$", "", name)
+            assert {frozenset(s) - {"le"} for s in series} == {frozenset(exposed[base])}, name
 
 
 def rule(**given: object) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,11 +47,13 @@ class Alerting:
         live: LiveFamilies = tuple,
         now: Callable[[], float],
         monotonic: Callable[[], float] | None = None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings = settings or AlertSettings()
         self._board = board
         self._live = live
         self._now, self._monotonic = now, monotonic
+        self._log = log
         semantics = Semantics(
             is_left_open=self._settings.prometheus != "2",
             step_ms=round(self._settings.interval_s * 1000),
@@ -61,6 +63,7 @@ class Alerting:
         self.complaint = ""
         self._clocks: tuple[float, float] | None = None
         self._written: object = None
+        self._failures: dict[str, str] = {}
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._restore()
@@ -72,7 +75,13 @@ class Alerting:
                     self._settings.state, self.evaluation, round(self._now() * 1000)
                 )
             except Error as error:
-                self.complaint = str(error)
+                self._complain(str(error))
+
+    def _complain(self, what: str) -> None:
+        """Say what is wrong, once as long as it is the same."""
+        if what and what != self.complaint:
+            self._log(what)
+        self.complaint = what
 
     def start(self) -> None:
         """Evaluate from now on, in a thread of its own."""
@@ -92,7 +101,7 @@ class Alerting:
             try:
                 self.run_once(self._now())
             except Exception as error:  # noqa: BLE001 - the thread must live on
-                self.complaint = f"alerts were not evaluated: {type(error).__name__}: {error}"
+                self._complain(f"alerts were not evaluated: {type(error).__name__}: {error}")
             due = max(due + interval, time.monotonic())
 
     def run_once(self, now: float) -> None:
@@ -103,7 +112,12 @@ class Alerting:
         self.evaluation.evaluate(at_ms)
         alerts = tuple(shown(alert) for _, alert in self.evaluation.alerts())
         self._write(at_ms)
-        self._board.change(lambda state: _with_alerts(state, alerts))
+        failures = self.evaluation.failures()
+        if failures != self._failures:
+            for name, failure in failures.items():
+                self._log(f"rule {name} cannot be evaluated: {failure}")
+            self._failures = failures
+        self._board.change(lambda state: _with_alerts(state, alerts, failures))
 
     def _families(self) -> Iterable[Family]:
         for families in self._board.state.families.values():
@@ -138,10 +152,12 @@ class Alerting:
             kept_states.write(self._settings.state, self.evaluation, at_ms)
             self._written = seen
         except Error as error:
-            self.complaint = str(error)
+            self._complain(str(error))
 
 
-def _with_alerts(state: ServiceState, alerts: tuple[Alert, ...]) -> ServiceState:
+def _with_alerts(
+    state: ServiceState, alerts: tuple[Alert, ...], failures: Mapping[str, str]
+) -> ServiceState:
     """Return a state with new alerts; what others wrote on an alert stays."""
     before = {(a.labels, a.active_at): a for a in state.alerts}
     kept = []
@@ -150,4 +166,5 @@ def _with_alerts(state: ServiceState, alerts: tuple[Alert, ...]) -> ServiceState
         if old is not None:
             alert = replace(alert, inhibited_by=old.inhibited_by, causes=old.causes)
         kept.append(alert)
-    return replace(state, alerts=tuple(kept))
+    details = {**state.details, "rules_that_fail": dict(failures)}
+    return replace(state, alerts=tuple(kept), details=details)

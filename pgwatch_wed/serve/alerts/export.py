@@ -8,11 +8,19 @@ from typing import Any
 from pgwatch_wed.errors import Error
 from pgwatch_wed.serve.alerts import notation
 from pgwatch_wed.serve.alerts.alert_states import ActiveAlert
+from pgwatch_wed.serve.alerts.alerting import rule_groups
 from pgwatch_wed.serve.alerts.evaluation import RuleEvaluation
 from pgwatch_wed.serve.alerts.promql.number_texts import duration_text
 from pgwatch_wed.serve.alerts.promql.vectors import Semantics
-from pgwatch_wed.serve.alerts.rule_files import OUTSIDE, AlertRule, RuleGroup, every_rule
+from pgwatch_wed.serve.alerts.rule_files import (
+    OUTSIDE,
+    AlertRule,
+    RuleGroup,
+    every_rule,
+    parse,
+)
 from pgwatch_wed.serve.alerts.scenarios import FAULT_STEP, FAULTS, NIGHT, NIGHT_STEPS, STEP_S
+from pgwatch_wed.serve.slo import slo_rules
 
 RULES, ROUTES, TESTS = "rules.yaml", "alertmanager.yaml", "rules_test.yaml"
 
@@ -28,6 +36,11 @@ class Exported:
     files: tuple[Path, ...]
     rules: int
     untested: tuple[str, ...]
+
+
+def service_groups(paths: Sequence[Path]) -> tuple[RuleGroup, ...]:
+    """Return all rules that the service evaluates: of files, or ours; and those of the objectives."""
+    return (*rule_groups(paths), *parse(slo_rules.rules_yaml(), "slo"))
 
 
 def export(groups: Sequence[RuleGroup], folder: Path, semantics: Semantics) -> Exported:

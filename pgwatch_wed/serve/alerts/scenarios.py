@@ -73,13 +73,17 @@ def _bucket(le: str, code: str = "200") -> str:
 # Few requests with two errors, a cold cache, a backup that takes the CPU and runs a query for an hour, a batch of slow
 # statements, a deployment that resets counters, a lost scrape, an idle transaction that blocks nobody.
 NIGHT: dict[str, str] = {
-    f'{P}probe_up{{{T},probe="database",essential="true"}}': _once(1, (300, 1, 0)),
-    f'{P}probe_up{{{T},probe="storage",essential="true"}}': _once(1, (400, 3, 0)),
-    f'{P}probe_up{{{T},probe="email",essential="false"}}': _once(1, (500, 12, 0)),
-    f'{P}probe_failures_total{{{T},probe="database",reason="timeout"}}': _count(0, (300, 1, 1)),
-    f'{P}probe_failures_total{{{T},probe="database",reason="limit"}}': _flat(0),
-    f'{P}probe_failures_total{{{T},probe="database",reason="auth"}}': _flat(0),
-    f'{P}probe_certificate_expiry_timestamp_seconds{{{T},probe="database"}}': _flat(5_184_000),
+    f'{P}probe_up{{{T},probe="database",kind="postgres",essential="true"}}': _once(1, (300, 1, 0)),
+    f'{P}probe_up{{{T},probe="storage",kind="s3",essential="true"}}': _once(1, (400, 3, 0)),
+    f'{P}probe_up{{{T},probe="email",kind="smtp",essential="false"}}': _once(1, (500, 12, 0)),
+    f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="timeout"}}': _count(
+        0, (300, 1, 1)
+    ),
+    f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="limit"}}': _flat(0),
+    f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="auth"}}': _flat(0),
+    f'{P}probe_certificate_expiry_timestamp_seconds{{{T},probe="database",kind="postgres"}}': _flat(
+        5_184_000
+    ),
     f'{P}breaker_state{{breaker="stripe",state="open"}}': _once(0, (600, 2, 1)),
     f'{P}breaker_state{{breaker="stripe",state="closed"}}': _once(1, (600, 2, 0)),
     f'{P}collection_last_success_timestamp_seconds{{{T},tier="moving"}}': growing(
@@ -144,6 +148,15 @@ NIGHT: dict[str, str] = {
     f"{P}deadlocks_total{{{D}}}": _count(0, (620, 1, 2)),
     f"{P}checksum_failures_total{{{D}}}": _flat(0),
     f"{P}tables_over_dead_ratio{{{D}}}": _once(0, (540, 180, 2)),
+    **{
+        f'{P}slo_burn_rate{{slo="availability",window="{w}"}}': _once(0.4, (700, 1, 20))
+        for w in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+    },
+    **{
+        f'{P}slo_bad_events{{slo="availability",window="{w}"}}': _once(0, (700, 1, 2))
+        for w in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+    },
+    f'{P}slo_least_errors{{slo="availability"}}': _flat(10),
 }
 
 
@@ -171,8 +184,8 @@ def _stopped_clock() -> str:
     return f"{growing(0, 15, FAULT_STEP)} {held(15 * FAULT_STEP, AFTER)}"
 
 
-_PROBE = f'{P}probe_up{{{T},probe="database",essential="true"}}'
-_LIMIT = f'{P}probe_failures_total{{{T},probe="database",reason="limit"}}'
+_PROBE = f'{P}probe_up{{{T},probe="database",kind="postgres",essential="true"}}'
+_LIMIT = f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="limit"}}'
 _CALLS = f'{P}statement_calls_total{{{D},query_id="1"}}'
 _SECONDS = f'{P}statement_seconds_total{{{D},query_id="1"}}'
 _CONNECTIONS = f'{P}connections{{{D},state="active"}}'
@@ -183,17 +196,28 @@ _MAX = {
 _BLOCKED = f"{P}blocked_sessions{{{D}}}"
 _IDLE = f"{P}longest_idle_in_transaction_seconds{{{D}}}"
 
+
+def _burn(long: str, short: str, factor: float) -> Notation:
+    slo = 'slo="availability"'
+    return {
+        f'{P}slo_burn_rate{{{slo},window="{long}"}}': _level(0.4, factor),
+        f'{P}slo_burn_rate{{{slo},window="{short}"}}': _level(0.4, factor),
+        f'{P}slo_bad_events{{{slo},window="{short}"}}': _level(0, 50),
+        f"{P}slo_least_errors{{{slo}}}": _level(10, 10),
+    }
+
+
 FAULTS: dict[str, Fault] = {
     "Watchdog": Fault({}, 0),
     "MonitorDown": Fault({'up{job="pgwatch-wed",instance="a"}': _level(1, 0)}, 60),
     "ServiceDown": Fault({_PROBE: _level(1, 0)}, 60),
     "ProbeFailing": Fault(
-        {f'{P}probe_up{{{T},probe="email",essential="false"}}': _level(1, 0)}, 300
+        {f'{P}probe_up{{{T},probe="email",kind="smtp",essential="false"}}': _level(1, 0)}, 300
     ),
     "BreakerOpen": Fault({f'{P}breaker_state{{breaker="stripe",state="open"}}': _level(0, 1)}, 60),
     "CertificateExpires": Fault(
         {
-            f'{P}probe_certificate_expiry_timestamp_seconds{{{T},probe="database"}}': _level(
+            f'{P}probe_certificate_expiry_timestamp_seconds{{{T},probe="database",kind="postgres"}}': _level(
                 86400 * 60, 86400 * 13
             )
         },
@@ -310,4 +334,8 @@ FAULTS: dict[str, Fault] = {
     "Deadlocks": Fault({f"{P}deadlocks_total{{{D}}}": _pace(0, 1)}, 90),
     "ChecksumFailures": Fault({f"{P}checksum_failures_total{{{D}}}": _pace(0, 1)}, 30),
     "DeadTuplesHigh": Fault({f"{P}tables_over_dead_ratio{{{D}}}": _level(0, 2)}, 3600),
+    "SloBurnFast": Fault(_burn("1h", "5m", 15), 0),
+    "SloBurn": Fault(_burn("6h", "30m", 7), 0),
+    "SloBurnSlow": Fault(_burn("1d", "2h", 4), 0),
+    "SloBudgetLow": Fault(_burn("3d", "6h", 2), 0),
 }
