@@ -18,6 +18,7 @@ from pgwatch_wed.serve import settings as serving
 from pgwatch_wed.serve.alerts.alert_settings import parse_alerts
 from pgwatch_wed.serve.alerts.alerting import Alerting
 from pgwatch_wed.serve.alerts.export import service_groups
+from pgwatch_wed.serve.causes.cause_finder import CauseFinder
 from pgwatch_wed.serve.collector import settings as collecting
 from pgwatch_wed.serve.collector.collector import Collector
 from pgwatch_wed.serve.live import live_families
@@ -120,6 +121,9 @@ def _judges(
         ),
         "alerts": Alerting(
             board, alerting, groups=groups, live=live_families, log=log.warning, **clocks
+        ),
+        "causes": CauseFinder(
+            board, monotonic=time.monotonic, config=settings.analysis, log=log.warning
         ),
         "notify": Notifier(receivers, board, state_folder=folder, log=log.warning, **clocks),
     }

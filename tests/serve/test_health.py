@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pgwatch_wed.app import breakers
+from pgwatch_wed.app.breakers import Breaker
 from pgwatch_wed.serve.http import components
 from pgwatch_wed.serve.state import Board, Collected, Health, Reason
 from tests.serve.states import NOW, Client, board, probe
@@ -54,6 +56,15 @@ def test_a_component_tells_status_latency_since_age_and_reason() -> None:
         "causes": [],
         "affects": [],
     }
+
+
+def test_the_state_of_the_breaker_around_a_probe_is_told() -> None:
+    around = Breaker("broken-peer", failures=1)
+    breakers.show(around)
+    with pytest.raises(TimeoutError), around.guarding():
+        raise TimeoutError
+    [check] = asked(board([probe("broken-peer")]))[1]["checks"]["broken-peer:responseTime"]
+    assert check["breaker"] == "open"
 
 
 def test_a_result_older_than_three_intervals_is_unknown_and_not_the_last_good_one() -> None:

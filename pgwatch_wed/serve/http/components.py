@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from pgwatch_wed.app import breakers
+from pgwatch_wed.app.breakers import BreakerState
 from pgwatch_wed.serve.state import (
     STALE_INTERVALS,
     Collected,
@@ -32,6 +34,7 @@ class Component:
     is_essential: bool = False
     target: str = ""
     readings: Mapping[str, float] = field(default_factory=dict)
+    breaker: str = ""
     causes: tuple[str, ...] = ()
     affects: tuple[str, ...] = ()
 
@@ -58,12 +61,13 @@ def overall(components: Iterable[Component]) -> Health:
 
 def components(state: ServiceState, now: float) -> tuple[Component, ...]:
     """Return all of them as they count now, with what follows from what."""
-    probed = [_of_probe(result.as_of(now)) for result in state.probes.values()]
+    around = breakers.states()
+    probed = [_of_probe(p.as_of(now), around.get(p.name)) for p in state.probes.values()]
     collected = [_of_facts(c, now, state.at) for c in state.targets.values()]
     return _linked(tuple(sorted((*probed, *collected), key=lambda c: c.name)))
 
 
-def _of_probe(result: ProbeResult) -> Component:
+def _of_probe(result: ProbeResult, breaker: BreakerState | None) -> Component:
     return Component(
         name=result.name,
         kind=result.kind,
@@ -76,6 +80,7 @@ def _of_probe(result: ProbeResult) -> Component:
         is_essential=result.is_essential,
         target=result.target,
         readings=result.readings,
+        breaker=breaker.value if breaker is not None else "",
     )
 
 

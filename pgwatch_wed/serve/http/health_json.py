@@ -78,6 +78,8 @@ def check(component: Component, now: float) -> dict[str, Any]:
         found["reason"] = component.reason.value
     if component.detail:
         found["output"] = component.detail
+    if component.breaker:
+        found["breaker"] = component.breaker
     if component.readings:
         found["readings"] = dict(component.readings)
     return found | {"causes": list(component.causes), "affects": list(component.affects)}

@@ -77,6 +77,7 @@ _CHECK = {
             "enum": ["timeout", "refused", "dns", "tls", "auth", "protocol", "condition", "limit"],
         },
         "output": {"type": "string"},
+        "breaker": {"enum": ["closed", "open", "half_open"], "description": "around its probe"},
         "readings": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
         "causes": {**_NAMES, "description": "components that explain this one's status"},
         "affects": {
