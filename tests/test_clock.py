@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "pgwatch_wed"
 
 # Ages of what is kept here, and dates that are typed; no fact, no judgment.
 BY_THE_CLIENTS_CLOCK = {
+    "app/event_memory.py",
+    "app/stripe_webhook.py",
     "cli/history.py",
     "cli/keeping.py",
     "cli/remembering.py",
