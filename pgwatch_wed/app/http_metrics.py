@@ -17,10 +17,10 @@ from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
 from pgwatch_wed.app.metrics import Few
 
-Scope = MutableMapping[str, Any]
+AsgiScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 UNMATCHED = "unmatched"
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -55,7 +55,7 @@ class HttpMetrics:
         app: App,
         *,
         registry: CollectorRegistry = REGISTRY,
-        route: Callable[[Scope], str | None] | None = None,
+        route: Callable[[AsgiScope], str | None] | None = None,
         ignored: Iterable[str] = (),
         monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -66,7 +66,7 @@ class HttpMetrics:
         self._monotonic = monotonic
         self._few = Few(_MOST_ROUTES)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -90,7 +90,7 @@ class HttpMetrics:
         finally:
             self._observe(arrived, scope, status or _CLOSED, self._monotonic() - begun)
 
-    def _observe(self, arrived: Scope, scope: Scope, status: int, seconds: float) -> None:
+    def _observe(self, arrived: AsgiScope, scope: AsgiScope, status: int, seconds: float) -> None:
         route = self._template(arrived, scope)
         if route in self._ignored:
             return
@@ -98,7 +98,7 @@ class HttpMetrics:
         code = str(status) if 100 <= status <= 599 else "_OTHER"
         self._seconds.labels(method, self._few(route), code).observe(seconds)
 
-    def _template(self, arrived: Scope, scope: Scope) -> str:
+    def _template(self, arrived: AsgiScope, scope: AsgiScope) -> str:
         if self._route is not None:
             return self._route(scope) or UNMATCHED
         root = arrived.get("app") or self.app
@@ -108,7 +108,7 @@ class HttpMetrics:
             return UNMATCHED  # routes of another kind than Starlette's
 
 
-def template(app: Any, scope: Scope) -> str | None:
+def template(app: Any, scope: AsgiScope) -> str | None:
     """Return the template of the route that matches, with the prefixes of what it is mounted in."""
     partial = None
     for route in _routes(app):

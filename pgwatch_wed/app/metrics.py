@@ -252,7 +252,8 @@ def configure(namespace: str = "app", registry: CollectorRegistry = REGISTRY) ->
             raise UsageError(
                 "metrics are configured or used already", "configure them at the start"
             )
-        disable_created_metrics()  # when a counter was made would be as many series again
+        # when a counter was made would be as many series again
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         _made.append(AppMetrics(namespace, registry))
         return _made[0]
 

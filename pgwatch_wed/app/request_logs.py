@@ -23,7 +23,7 @@ from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import Any, TextIO
 
-from pgwatch_wed.app.http_metrics import App, Receive, Scope, Send
+from pgwatch_wed.app.http_metrics import App, AsgiScope, Receive, Send
 from pgwatch_wed.errors import UsageError
 
 try:
@@ -117,7 +117,7 @@ class RequestContext:
         self._header = header.lower().encode("latin-1")
         self._access = access
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
@@ -144,7 +144,7 @@ class RequestContext:
             _request.reset(token)
             structlog.contextvars.clear_contextvars()
 
-    def _id(self, scope: Scope) -> str:
+    def _id(self, scope: AsgiScope) -> str:
         """Return the id that a proxy gave, if it is one: it goes into logs and headers."""
         given = dict(scope.get("headers") or ()).get(self._header, b"").decode("latin-1")
         return given if _ID.match(given) else uuid.uuid4().hex

@@ -25,7 +25,7 @@ from pgwatch_wed import clock
 from pgwatch_wed.app import metrics as app_metrics
 from pgwatch_wed.app import request_logs
 from pgwatch_wed.app.event_memory import Claim, EventMemory
-from pgwatch_wed.app.http_metrics import Receive, Scope, Send
+from pgwatch_wed.app.http_metrics import AsgiScope, Receive, Send
 
 TOLERANCE_S = 300.0
 _MOST_BYTES = 1 << 20
@@ -51,32 +51,32 @@ class Delivery:
         return str(self.event["type"])
 
 
-class RefusedError(Exception):
+class UnsignedError(Exception):
     """A request is not a webhook of Stripe's; anybody can send such."""
 
 
-class Ignored(Exception):  # noqa: N818 - an answer, not an error
+class IgnoredEvent(Exception):  # noqa: N818 - an answer, not an error
     """Raised by a handler that has nothing to do with an event."""
 
 
 def verified(
     body: bytes, header: str, secrets: Sequence[str], now: float, tolerance_s: float = TOLERANCE_S
 ) -> dict[str, Any]:
-    """Return the event of a body that is signed; raise RefusedError."""
+    """Return the event of a body that is signed; raise UnsignedError."""
     at, signatures = _parsed(header)
     signed = str(at).encode() + b"." + body
     expected = [hmac.new(s.encode(), signed, hashlib.sha256).hexdigest() for s in secrets if s]
     pairs = [hmac.compare_digest(e, s) for e in expected for s in signatures]
     if not any(pairs):
-        raise RefusedError("no signature fits")
+        raise UnsignedError("no signature fits")
     if abs(now - at) > tolerance_s:
-        raise RefusedError("the time of the signature is outside of the tolerance")
+        raise UnsignedError("the time of the signature is outside of the tolerance")
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):
-        raise RefusedError("the body is not JSON") from None
+        raise UnsignedError("the body is not JSON") from None
     if not isinstance(event, dict) or not all(_is_name(event.get(k)) for k in ("id", "type")):
-        raise RefusedError("the body is no event")
+        raise UnsignedError("the body is no event")
     return event
 
 
@@ -93,7 +93,7 @@ def _parsed(header: str) -> tuple[int, list[str]]:
         elif key == "v1" and value.isascii():
             signatures.append(value)
     if len(times) != 1 or not 0 < len(signatures) <= _MOST_SIGNATURES:
-        raise RefusedError("the header is not a signature")
+        raise UnsignedError("the header is not a signature")
     return times[0], signatures
 
 
@@ -125,7 +125,7 @@ class StripeWebhook:
         self._metrics = metrics or app_metrics.default()
         self._now = now
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["method"] != "POST":
             await _answer(send, 405, "only POST")
@@ -134,7 +134,7 @@ class StripeWebhook:
             body = await _body(receive)
             header = dict(scope["headers"]).get(b"stripe-signature", b"").decode("latin-1")
             event = verified(body, header, self._secrets(), self._now(), self._tolerance_s)
-        except RefusedError as refusal:
+        except UnsignedError as refusal:
             self._note("other", "refused", reason=str(refusal))
             await _answer(send, 400, "refused")
             return
@@ -178,7 +178,7 @@ class StripeWebhook:
                     result = await asyncio.to_thread(self._handle, delivery)
                     if inspect.isawaitable(result):
                         await result
-        except Ignored:
+        except IgnoredEvent:
             return "ignored", ""
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.to_thread(self._memory.release, delivery.id))
@@ -231,11 +231,11 @@ async def _body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise RefusedError("the client went away")
+            raise UnsignedError("the client went away")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > _MOST_BYTES:
-            raise RefusedError("the body is too large")
+            raise UnsignedError("the body is too large")
         if not message.get("more_body", False):
             return b"".join(parts)
 

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from pgwatch_wed.app import request_logs
 from pgwatch_wed.app.event_memory import LEASE_S, Claim, EventMemory
 from pgwatch_wed.app.metrics import AppMetrics
-from pgwatch_wed.app.stripe_webhook import Delivery, Ignored, StripeWebhook
+from pgwatch_wed.app.stripe_webhook import Delivery, IgnoredEvent, StripeWebhook
 from tests.app.asgi import ask
 from tests.serve import parts
 
@@ -198,7 +198,7 @@ def test_who_only_looks_is_sent_away() -> None:
 
 def test_a_type_that_nobody_wants_is_ignored() -> None:
     def handle(delivery: Delivery) -> None:
-        raise Ignored
+        raise IgnoredEvent
 
     assert Shop(handle=handle).send(event()).json() == {"result": "ignored"}
     shop = Shop(types=["invoice.paid"])
