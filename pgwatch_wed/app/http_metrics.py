@@ -12,6 +12,7 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
@@ -31,20 +32,20 @@ _MOST_ROUTES = 300
 # The client went away before there was an answer: nobody's error, and no success either.
 _CLOSED = 499
 
-_made: dict[int, Histogram] = {}
+_made: WeakKeyDictionary[CollectorRegistry, Histogram] = WeakKeyDictionary()
 
 
 def durations(registry: CollectorRegistry = REGISTRY) -> Histogram:
     """Return the histogram of a registry."""
-    if id(registry) not in _made:
-        _made[id(registry)] = Histogram(
+    if registry not in _made:
+        _made[registry] = Histogram(
             "http_server_request_duration_seconds",
             "Duration of HTTP server requests.",
             ("http_request_method", "http_route", "http_response_status_code"),
             registry=registry,
             buckets=BUCKETS,
         )
-    return _made[id(registry)]
+    return _made[registry]
 
 
 class HttpMetrics:
