@@ -373,10 +373,12 @@ def run_suite(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
         return subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-c", str(PROJECT / "pyproject.toml")),
-                *("-p", "tests.conftest", *options, str(tmp_path)),
+                *("-p", "xdist.plugin", "-p", "pytest_timeout", "-p", "tests.conftest"),
+                *(*options, str(tmp_path)),
             ],
             cwd=PROJECT,
-            env=env | variables,
+            # the other plugins take longer to load than these tests to run
+            env=env | variables | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             capture_output=True,
             text=True,
             timeout=120,
