@@ -11,6 +11,7 @@ from pgwatch_wed.serve.state import PREFIX, Family, Labels, Sample
 STEP_S = 15.0
 TARGET: Labels = (("target", "shop"),)
 DATABASE: Labels = (*TARGET, ("database", "shop"))
+_POSTGRES: Labels = (("probe", "database"), ("kind", "postgres"))
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0, 10.0)
 REASONS = ("timeout", "refused", "dns", "auth", "limit", "tls")
 _GB = 2**30
@@ -84,7 +85,7 @@ class SimulatedDay:
                 f"{PREFIX}probe_failures_total",
                 0,
                 *TARGET,
-                ("probe", "database"),
+                *_POSTGRES,
                 ("reason", reason),
             )
 
@@ -153,8 +154,12 @@ class SimulatedDay:
             ("probe", "database"),
             ("reason", reason),
         )
-        for probe, is_essential in (("app", "true"), ("database", "true"), ("storage", "false")):
-            labels = (*TARGET, ("probe", probe), ("essential", is_essential))
+        for probe, kind, is_essential in (
+            ("app", "http", "true"),
+            ("database", "postgres", "true"),
+            ("storage", "s3", "false"),
+        ):
+            labels = (*TARGET, ("probe", probe), ("kind", kind), ("essential", is_essential))
             self._gauge("probe_up", levels[f"up_{probe}"], *labels)
         self._read = now if levels["facts"] else self._read
         self._archived = now if levels["archive"] else self._archived
