@@ -5,14 +5,18 @@ from pathlib import Path
 import click
 
 from pgwatch_wed import units
+from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.alerts.export import export as write
 from pgwatch_wed.serve.alerts.export import service_groups
+from pgwatch_wed.serve.alerts.promql.number_texts import duration_ms
 from pgwatch_wed.serve.alerts.promql.vectors import Semantics
+from pgwatch_wed.serve.judge_rules.exposed_metrics import Exposed, read_metrics
+from pgwatch_wed.serve.judge_rules.judge_files import judge
 
 
 @click.group()
 def alerts() -> None:
-    """Alert rules: export ours or yours."""
+    """Alert rules: export ours or yours, or judge anybody's."""
 
 
 @alerts.command()
@@ -43,3 +47,45 @@ def export(directory: Path, rules: tuple[Path, ...], version: str) -> None:
     )
     if done.untested:
         click.echo(f"without a test: {', '.join(done.untested)}", err=True)
+
+
+@alerts.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--metrics",
+    "metrics",
+    multiple=True,
+    metavar="URL",
+    help="What the rules are evaluated on: an exporter's /metrics, or a file of it; repeatable.",
+)
+@click.option(
+    "--scrape-interval",
+    "scrape",
+    default="15s",
+    show_default=True,
+    metavar="DURATION",
+    help="How often Prometheus scrapes.",
+)
+def check(files: tuple[Path, ...], metrics: tuple[str, ...], scrape: str) -> None:
+    """Judge the alert rules in FILES: which cannot fire, cannot end, or fire on a healthy server."""
+    try:
+        scrape_ms = duration_ms(scrape)
+    except ValueError as error:
+        raise UsageError(f"--scrape-interval: {error}") from None
+    judged = judge(files, read_metrics(metrics) if metrics else Exposed(), scrape_ms)
+    for found in judged.objections:
+        click.echo(f"{found.source}: {found.rule}: {found.check}: {found.why}")
+        if found.series:
+            click.echo(f"    for example {found.series}")
+    for reason in judged.refused.values():
+        click.echo(f"not evaluated: {reason}")
+    rules = {(o.source, o.rule) for o in judged.objections}
+    summary = (
+        f"{units.count(judged.rules + len(judged.refused), 'rule')}: objections to {len(rules)}"
+    )
+    if judged.refused:
+        summary += f", {len(judged.refused)} not evaluated"
+    if not metrics:
+        summary += "; types are guessed from names, give --metrics for certainty"
+    click.echo(summary, err=True)
+    raise SystemExit(1 if rules else 0)

@@ -167,6 +167,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         ("{{ $labels.a | toUpper }}", 0, "X"),
         ('{{ reReplaceAll "(.)" "$1$1" $labels.a }}', 0, "xx"),
         ("a {{- $value -}} b", 1, "a1b"),
+        ("{{ $labels }}", 1, "map[a:x]"),
         ("{{ $value }}", 1e21, "1e+21"),
         ("{{ $value }}", 123456789, "1.23456789e+08"),
         ('{{ printf "%d" $labels.a }}', 0, "x"),

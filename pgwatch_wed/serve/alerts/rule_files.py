@@ -86,6 +86,27 @@ def parse(text: str, source: str) -> tuple[RuleGroup, ...]:
     return groups
 
 
+def readable(text: str, source: str) -> tuple[tuple[AlertRule, ...], dict[str, str]]:
+    """Return the rules of a file that can be evaluated, and why others cannot, by name; templates are not read.
+
+    Kubernetes' PrometheusRule is read too.
+    """
+    document = _yaml(text, source) or {}
+    if document.get("kind") == "PrometheusRule" and isinstance(document.get("spec"), dict):
+        document = document["spec"]
+    rules: list[AlertRule] = []
+    refused: dict[str, str] = {}
+    for group in _sequence(document.get("groups"), source, "groups"):
+        name = str(group.get("name", "")) if isinstance(group, dict) else ""
+        for table in _sequence(group.get("rules") if name else None, source, "rules"):
+            try:
+                rules.append(_rule(table, name, source, {}, has_templates=False))
+            except RuleFileError as error:
+                title = table.get("alert") or table.get("record") if isinstance(table, dict) else ""
+                refused[str(title or name)] = error.message.removeprefix(f"{source}: ")
+    return tuple(rules), refused
+
+
 def _yaml(text: str, source: str) -> Any:
     try:
         import yaml
@@ -140,7 +161,9 @@ def _group(table: Any, source: str) -> RuleGroup:
     return RuleGroup(name, rules, interval, source)
 
 
-def _rule(table: Any, group: str, source: str, common: Mapping[str, str]) -> AlertRule:
+def _rule(
+    table: Any, group: str, source: str, common: Mapping[str, str], *, has_templates: bool = True
+) -> AlertRule:
     _check_keys(table, _RULE_KEYS, f"{source}: group {group}: a rule")
     record, alert = table.get("record"), table.get("alert")
     name = str(record or alert or "")
@@ -169,8 +192,8 @@ def _rule(table: Any, group: str, source: str, common: Mapping[str, str]) -> Ale
             _duration(table, "keep_firing_for", where),
             labels,
             annotations,
-            {k: template(v) for k, v in labels.items()},
-            {k: template(v) for k, v in annotations.items()},
+            {k: template(v) for k, v in labels.items() if has_templates},
+            {k: template(v) for k, v in annotations.items() if has_templates},
         )
     except (QueryError, TemplateError) as error:
         raise RuleFileError(f"{where}: {error.message}") from None

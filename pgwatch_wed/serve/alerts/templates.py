@@ -11,7 +11,7 @@ from pgwatch_wed.serve.alerts.promql import number_texts as texts
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _TRIM = (re.compile(r"\s*\{\{- "), re.compile(r" -\}\}\s*"))
 _WORD = re.compile(
-    r"""\s*(?:(?:\$labels|\.Labels)\.(\w+)|(\$value|\.Value)|("(?:[^"\\]|\\.)*"|`[^`]*`)"""
+    r"""\s*(?:(?:\$labels|\.Labels)(?:\.(\w+))?\b|(\$value|\.Value)|("(?:[^"\\]|\\.)*"|`[^`]*`)"""
     r"""|(-?\d+(?:\.\d+)?)|([A-Za-z]\w*)|(\|))\s*"""
 )
 _VERB = re.compile(r"%[-+ 0#]*\d*(?:\.\d+)?([efgsvd%])")
@@ -77,8 +77,8 @@ def _pipe(action: str) -> _Pipe:
 
 
 def _word(match: re.Match[str]) -> tuple[str, str]:
-    if match[1]:
-        return "label", match[1]
+    if match[0].lstrip().startswith(("$labels", ".Labels")):
+        return "label", match[1] or ""
     if match[2]:
         return "value", ""
     if match[3]:
@@ -116,6 +116,8 @@ def _filled(pipe: _Pipe, labels: Mapping[str, str], value: float) -> str:
 
 def _meant(word: tuple[str, str], labels: Mapping[str, str], value: float) -> Argument:
     kind, text = word
+    if kind == "label" and not text:
+        return f"map[{' '.join(f'{k}:{v}' for k, v in sorted(labels.items()))}]"
     if kind == "label":
         return labels.get(text, "")
     if kind == "value":

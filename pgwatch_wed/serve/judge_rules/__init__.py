@@ -1,0 +1,1 @@
+"""Anybody's alert rules judged: which cannot fire, which cannot end, which fire on a healthy server."""
