@@ -8,7 +8,7 @@ a deadline on the server, and a later one on our side for a server that does not
 import codecs
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
@@ -64,7 +64,11 @@ _LEAST_FIRST_MS = 2000
 
 @dataclass(slots=True)
 class Reader:
-    """A server's door, the time left, and what reading has cost so far."""
+    """A server's door, the time left, and what reading has cost so far.
+
+    ``at_once``: take each result as a whole before facts are made of it. It takes more memory here, and what a query
+    costs is then what the server took, and not also what we did with its rows meanwhile.
+    """
 
     door: Door
     limits: CollectLimits
@@ -73,6 +77,8 @@ class Reader:
     server: Server | None = None
     costs: list[QueryCost] = field(default_factory=list)
     notes: dict[str, Missing] = field(default_factory=dict)
+    at_once: bool = False
+    _answered: float | None = None
 
     @property
     def is_broken(self) -> bool:
@@ -93,14 +99,22 @@ class Reader:
 
     def run(self, name: str, text: bytes) -> Rows | Missing:
         """Return the rows of a query of ours; ``name`` is its fact."""
-        return self._run(name, lambda connection: tuple(_rows(connection, text, name)))
+        return self._run(name, lambda connection: tuple(self._made(connection, text, name)))
+
+    def _made(self, connection: Connection, text: bytes, name: str) -> Iterator[Any]:
+        cursor = connection.cursor()
+        if not self.at_once:
+            return _facts(cursor, cursor.stream(text, size=1000), name)
+        cursor.execute(text)
+        self._answered = time.monotonic()
+        return _facts(cursor, cursor, name)
 
     def fetch(self, name: str, text: bytes) -> Rows | Missing:
         """Return rows as tuples: it takes less time than :meth:`run`, and more memory for many of them."""
         return self._run(name, lambda connection: tuple(connection.execute(text)))
 
     def _run(self, name: str, read: Callable[[Connection], Rows]) -> Rows | Missing:
-        begun = time.monotonic()
+        begun, self._answered = time.monotonic(), None
         rows: Rows = ()
         try:
             with self.door.asking(name, self._guards(), self._settings()) as connection:
@@ -110,7 +124,8 @@ class Reader:
                 raise
             return self._why(error, name)
         finally:
-            self.costs.append(QueryCost(name, len(rows), round(time.monotonic() - begun, 6)))
+            seconds = (self._answered or time.monotonic()) - begun
+            self.costs.append(QueryCost(name, len(rows), round(seconds, 6)))
         return rows
 
     def why_broken(self) -> Missing:
@@ -218,11 +233,10 @@ def _limit_values(limits: CollectLimits) -> dict[str, str]:
 # --- rows into facts ------------------------------------------------------------------------------
 
 
-def _rows(connection: Connection, text: bytes, name: str) -> Iterator[Any]:
-    cursor = connection.cursor()
+def _facts(cursor: psycopg.Cursor[Rows], rows: Iterable[Rows], name: str) -> Iterator[Any]:
     kind = Server if name == "server" else fact_types().get(name)
     build: Callable[[tuple[Any, ...]], Any] | None = None
-    for row in cursor.stream(text, size=1000):
+    for row in rows:
         if build is None:
             build = _builder(kind, tuple(c.name for c in cursor.description or ()))
         yield build(row)

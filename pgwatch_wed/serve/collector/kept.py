@@ -79,7 +79,7 @@ class KeptConnection:
         if self._reader is None or self._begun is None:
             raise CollectError("not connected")
         limits = replace(self.limits, statement_ms=tiers.STATEMENT_MS[tier])
-        reader = replace(self._reader, limits=limits, costs=[], notes={})
+        reader = replace(self._reader, limits=limits, costs=[], notes={}, at_once=True)
         begun = replace(self._begun, server=self._server(reader, self._begun.server))
         return collect.read(reader, begun, names, between)
 

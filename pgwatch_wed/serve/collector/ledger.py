@@ -1,6 +1,6 @@
 """What reading costs the server, and how the intervals grow when it is more than the budget.
 
-The time from a query's start to its last row, without the time that an empty transaction takes to travel there and
+The time from a query's start until its whole result is there, without the time that an empty transaction takes to travel there and
 back, is what it took the server at most: its backend waits, too. So the budget is kept rather early than late.
 """
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -63,6 +64,14 @@ def make(dsn: str, tables: int, statements: int) -> None:
             )
 
 
+def private_bytes(pid: int) -> int:
+    """Return the memory of a process that is neither shared buffers nor shared with the postmaster."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss_Anon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 @dataclass
 class Backend:
     """CPU time and largest private memory of the collector's backends."""
@@ -76,8 +85,8 @@ class Backend:
         try:
             times = process.cpu_times()
             self.cpu_s[pid] = times.user + times.system
-            self.memory = max(self.memory, process.memory_full_info().uss)
-        except psutil.Error:
+            self.memory = max(self.memory, private_bytes(pid))
+        except (psutil.Error, OSError):
             pass
 
     def total(self) -> float:
