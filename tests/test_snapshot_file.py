@@ -15,7 +15,16 @@ from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import SnapshotError
-from pgwatch_wed.facts import Cause, FileSize, IndexUsage, Missing, Snapshot, fact_names, fields
+from pgwatch_wed.facts import (
+    Cause,
+    FileSize,
+    IndexUsage,
+    Missing,
+    Snapshot,
+    columns,
+    fact_names,
+    fields,
+)
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.target.collect import collect
 from tests.formats import TEXTUAL
@@ -25,6 +34,7 @@ from tests.snapshot_documents import (
     document,
     edited,
     edited_row_by_row,
+    lines,
     row_by_row,
     unpacked,
 )
@@ -176,6 +186,41 @@ def test_a_file_that_was_unpacked_can_be_read(large: Snapshot, many_facts: Snaps
 
 
 # --- format 1 -----------------------------------------------------------------------------------
+
+
+def test_names_that_are_made_of_others_are_not_repeated(many_facts: Snapshot) -> None:
+    written = document(many_facts)["facts"]
+    assert written["index_usage"]["columns"]["oid"] == {"as": "indexes"}
+    definitions = written["index_definitions"]["columns"]["definition"]["spelled"]
+    assert "orders" not in json.dumps(definitions)
+    assert snapshot_file.loads(snapshot_file.dumps(many_facts)) == many_facts
+
+
+@pytest.mark.parametrize("name", ["\x01", "a\x02_\x01_idx", "", "x" * 9000, 'In"dex'])
+def test_odd_names_come_back(many_facts: Snapshot, name: str) -> None:
+    tables = tuple(
+        replace(t, name=name) if not n % 3 else t for n, t in enumerate(many_facts.tables)
+    )
+    indexes = tuple(replace(i, name=f"{name}_{i.name}") for i in many_facts.indexes)
+    odd = replace(many_facts, tables=tables, indexes=indexes)
+    assert snapshot_file.loads(snapshot_file.dumps(odd)) == odd
+
+
+def test_a_file_without_links_is_read(many_facts: Snapshot) -> None:
+    plain = document(many_facts)
+    for fact in plain["facts"]:
+        plain["facts"][fact] = columns.document(getattr(many_facts, fact))
+    assert snapshot_file.loads(lines(plain)) == many_facts
+
+
+@pytest.mark.parametrize("column", [{"as": "indexes"}, {"as": 7}, {"as": "tables", "x": 1}])
+def test_links_to_what_is_not_there_are_refused(many_facts: Snapshot, column: object) -> None:
+    def edit(found: dict[str, Any]) -> None:
+        del found["facts"]["indexes"]
+        found["facts"]["index_usage"]["columns"]["oid"] = column
+
+    with pytest.raises(SnapshotError, match="corrupted"):
+        snapshot_file.loads(edited(many_facts, edit))
 
 
 def test_a_file_in_format_1_is_read_whole(old: Snapshot) -> None:

@@ -62,6 +62,11 @@ def decode(
     kind: type, data: bytes, name: str = "facts", where: WantedRows | None = None
 ) -> tuple[Any, ...]:
     """Return the rows, or only some; raise :class:`SnapshotError` for bytes that are not a collection of such facts."""
+    return rows_of(kind, read_document(data, name), name, where)
+
+
+def read_document(data: bytes, name: str) -> Any:
+    """Return what a collection is written as."""
     written = unpack(data, name)
     try:
         found, rest = parsed(written)
@@ -69,7 +74,7 @@ def decode(
         raise SnapshotError(f"{name} is corrupted or truncated: {error}") from None
     if rest.strip():
         raise SnapshotError(f"{name} is corrupted: something follows it")
-    return rows_of(kind, found, name, where)
+    return found
 
 
 def rows_of(
@@ -104,6 +109,16 @@ def document(rows: Collection[Any]) -> dict[str, Any]:
     hints = field_types(kind) if rows else {}
     columns = {n: _column(hint, list(map(attrgetter(n), rows))) for n, hint in hints.items()}
     return {"rows": len(rows), "columns": columns}
+
+
+def column_of(values: list[Any], hint: Any) -> Any:
+    """Return a column of numbers or strings as a document."""
+    return _shortest(values, hint)
+
+
+def values_of(hint: Any, column: Any) -> list[Any]:
+    """Return the values of a column."""
+    return _read(hint, column)
 
 
 def _column(hint: Any, values: list[Any]) -> Any:

@@ -1,6 +1,6 @@
 """Snapshots as files, readable only by their owner.
 
-A line of JSON says what the file is and holds all small collections of facts (see :mod:`.columns`); each large one
+A line of JSON says what the file is and holds all small collections of facts (see :mod:`.columns` and :mod:`.links`); each large one
 follows in a line of its own. Each line is compressed with zstd for itself: ``zstd -dc FILE`` prints all of them, and
 what that prints can be read as well. The same snapshot always gives the same bytes. A file in a newer format is
 refused; collections that this version does not know are ignored. Format 1 was a single document, with facts
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pgwatch_wed.errors import SnapshotError
-from pgwatch_wed.facts import columns, documents, rowwise
+from pgwatch_wed.facts import columns, documents, links, rowwise
 from pgwatch_wed.facts.fields import fact_names, fact_types
 from pgwatch_wed.facts.ranges import scalar
 from pgwatch_wed.facts.rows import Server
@@ -24,12 +24,15 @@ from pgwatch_wed.facts.snapshot import SNAPSHOT_FORMAT, Cause, Missing, Snapshot
 _MAGIC = "pgwatch_wed snapshot"
 _ROW_BY_ROW = 1
 _LARGE = 100_000  # bytes of JSON: compressed separately, it is hardly larger
-_WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+_WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 def dumps(snapshot: Snapshot) -> bytes:
     """Return the file's bytes."""
-    facts = {n: columns.document(rows) for n in fact_names() if (rows := getattr(snapshot, n))}
+    rows = {n: found for n in fact_names() if (found := getattr(snapshot, n))}
+    facts = {n: columns.document(found) for n, found in rows.items()}
+    for name in reversed(links.order([*facts])):
+        links.link(name, facts[name], rows)
     texts = {name: documents.text(found) for name, found in facts.items()}
     parts = {n: documents.pack(text) for n, text in texts.items() if len(text) > _LARGE}
     head = {
@@ -82,13 +85,13 @@ def _collections(
     types = fact_types()
     apart = {fact: found["bytes"] for fact, found in facts.items() if "bytes" in found}
     parts = _parts(apart, data, name) if documents.is_packed(data) else _lines(apart, rest)
-    return {
-        fact: columns.decode(types[fact], parts[fact], f"{name} ({fact})")
-        if fact in parts
-        else columns.rows_of(types[fact], found, f"{name} ({fact})")
-        for fact, found in facts.items()
-        if fact in types
-    }
+    rows: dict[str, tuple[Any, ...]] = {}
+    for fact in links.order([n for n in facts if n in types]):
+        label = f"{name} ({fact})"
+        found = columns.read_document(parts[fact], label) if fact in parts else facts[fact]
+        links.unlink(fact, found, rows)
+        rows[fact] = columns.rows_of(types[fact], found, label)
+    return rows
 
 
 def _parts(lengths: dict[str, Any], data: bytes, name: str) -> dict[str, bytes]:
