@@ -15,9 +15,9 @@ from pgwatch_wed.facts import documents
 from pgwatch_wed.facts.columns import column_of, values_of
 from pgwatch_wed.quote import ident
 
-Rows = Mapping[str, tuple[Any, ...]]
-_Parts = list[tuple[str, ...]]
-_Values = Mapping[str, list[Any]]
+FactRows = Mapping[str, tuple[Any, ...]]
+_NameParts = list[tuple[str, ...]]
+_RowValues = Mapping[str, list[Any]]
 
 _AS = {
     "index_definitions": "indexes",
@@ -35,7 +35,7 @@ def order(facts: Sequence[str]) -> list[str]:
     return [n for n in first if n in facts] + [n for n in facts if n not in first]
 
 
-def link(fact: str, document: dict[str, Any], rows: Rows) -> None:
+def link(fact: str, document: dict[str, Any], rows: FactRows) -> None:
     """Write the columns of a collection as what other collections say, where that is shorter."""
     columns = document["columns"]
     mine = rows[fact]
@@ -49,7 +49,7 @@ def link(fact: str, document: dict[str, Any], rows: Rows) -> None:
             columns[name] = written
 
 
-def unlink(fact: str, document: Any, rows: Rows) -> None:
+def unlink(fact: str, document: Any, rows: FactRows) -> None:
     """Write the columns of a collection as they would be without others. Raises what :mod:`.columns` raises."""
     columns = document["columns"]
     oids = columns.get("oid")
@@ -70,7 +70,7 @@ def _size(column: Any) -> int:
 # --- texts that are made of others ----------------------------------------------------------------
 
 
-def _spelled(texts: list[str | None], parts: _Parts) -> dict[str, Any] | None:
+def _spelled(texts: list[str | None], parts: _NameParts) -> dict[str, Any] | None:
     found = [_marked(text, own) for text, own in zip(texts, parts, strict=True)]
     return {"spelled": column_of(found, str)} if _told(found, parts) == texts else None
 
@@ -82,7 +82,7 @@ def _marked(text: str | None, parts: tuple[str, ...]) -> str | None:
     return text
 
 
-def _told(texts: list[str | None], parts: _Parts) -> list[str | None]:
+def _told(texts: list[str | None], parts: _NameParts) -> list[str | None]:
     told: list[str | None] = []
     for text, own in zip(texts, parts, strict=True):
         if text is not None and sum(map(len, own)) < _LONGEST:
@@ -96,10 +96,10 @@ def _told(texts: list[str | None], parts: _Parts) -> list[str | None]:
 # --- of what --------------------------------------------------------------------------------------
 
 
-def _of_table(oids: str, numbers: str) -> Callable[[_Values, Rows], _Parts]:
+def _of_table(oids: str, numbers: str) -> Callable[[_RowValues, FactRows], _NameParts]:
     """Return what makes names of a table's and of columns' names."""
 
-    def parts(values: _Values, rows: Rows) -> _Parts:
+    def parts(values: _RowValues, rows: FactRows) -> _NameParts:
         table = {t.oid: t.name for t in rows.get("tables", ())}
         column = _columns(rows)
         return [
@@ -110,15 +110,15 @@ def _of_table(oids: str, numbers: str) -> Callable[[_Values, Rows], _Parts]:
     return parts
 
 
-def _columns(rows: Rows) -> dict[tuple[int, int], str]:
+def _columns(rows: FactRows) -> dict[tuple[int, int], str]:
     return {(c.table_oid, c.attnum): c.name for c in rows.get("columns", ())}
 
 
-def _of_name(values: _Values, _: Rows) -> _Parts:
+def _of_name(values: _RowValues, _: FactRows) -> _NameParts:
     return [(name,) for name in values["name"]]
 
 
-def _of_index(values: _Values, rows: Rows) -> _Parts:
+def _of_index(values: _RowValues, rows: FactRows) -> _NameParts:
     """Return the parts of CREATE INDEX."""
     tables = {t.oid: ident(t.schema, t.name) for t in rows.get("tables", ())}
     quoted = {key: ident(name) for key, name in _columns(rows).items()}
@@ -139,7 +139,9 @@ _HINTS: Mapping[str, Any] = {
     "name": str,
     "columns": tuple[int, ...],
 }
-_SPELLED: Mapping[str, Mapping[str, tuple[tuple[str, ...], Callable[[_Values, Rows], _Parts]]]] = {
+_SPELLED: Mapping[
+    str, Mapping[str, tuple[tuple[str, ...], Callable[[_RowValues, FactRows], _NameParts]]]
+] = {
     "indexes": {
         "name": (("table_oid", "columns"), _of_table("table_oid", "columns")),
         "constraint_name": (("name",), _of_name),
