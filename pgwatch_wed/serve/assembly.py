@@ -31,10 +31,11 @@ from pgwatch_wed.serve.probes.host_probe import HostSettings
 from pgwatch_wed.serve.probes.postgres import PostgresSettings
 from pgwatch_wed.serve.probes.probe_runner import Probe, Runner
 from pgwatch_wed.serve.probes.probe_settings import ProbeSettings
+from pgwatch_wed.serve.scraping import Scraper, parse_applications
 from pgwatch_wed.serve.settings import ServeSettings, WatchedTarget
 from pgwatch_wed.serve.slo.slo_keeper import SloKeeper
 from pgwatch_wed.serve.slo.slo_settings import parse_slos
-from pgwatch_wed.serve.state import Board, Collected, Health, ProbeResult, ServiceState
+from pgwatch_wed.serve.state import Board, Collected, Family, Health, ProbeResult, ServiceState
 
 log = logging.getLogger(__name__)
 
@@ -115,13 +116,19 @@ def _judges(
     groups = service_groups(alerting.rules)
     receivers = notify_settings.parse(settings.table("notify"), settings.source)
     clocks: dict[str, Callable[[], float]] = {"now": now, "monotonic": time.monotonic}
+    applications = parse_applications(settings.table("app"), settings.source, os.environ)
+    scraper = Scraper(applications, board, **clocks)
+
+    def live() -> Iterator[Family]:
+        yield from live_families()
+        yield from scraper.families()
+
     return {
+        "applications": scraper,
         "slo": SloKeeper(
-            objectives, board, live=live_families, state_folder=folder, log=log.warning, **clocks
+            objectives, board, live=live, state_folder=folder, log=log.warning, **clocks
         ),
-        "alerts": Alerting(
-            board, alerting, groups=groups, live=live_families, log=log.warning, **clocks
-        ),
+        "alerts": Alerting(board, alerting, groups=groups, live=live, log=log.warning, **clocks),
         "causes": CauseFinder(
             board, monotonic=time.monotonic, config=settings.analysis, log=log.warning
         ),

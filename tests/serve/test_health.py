@@ -59,7 +59,7 @@ def test_a_component_tells_status_latency_since_age_and_reason() -> None:
 
 
 def test_the_state_of_the_breaker_around_a_probe_is_told() -> None:
-    around = Breaker("broken-peer", failures=1)
+    around = Breaker("probe broken-peer", failures=1)
     breakers.show(around)
     with pytest.raises(TimeoutError), around.guarding():
         raise TimeoutError
@@ -81,7 +81,15 @@ def test_an_unreachable_database_is_the_cause_of_what_needs_it() -> None:
     checks = asked(over)[1]["checks"]
     assert checks["database:responseTime"][0]["affects"] == ["facts-shop"]
     assert checks["facts-shop:state"][0]["causes"] == ["database"]
-    assert asked(over)[1]["output"].startswith("database: fail; facts-shop: unknown because of")
+    fresh = Collected("shop", None, {"moving": NOW - 1}, {"moving": 15})
+    over.change(lambda s: replace(s, targets={"shop": fresh}))
+    assert asked(over)[1]["checks"]["database:responseTime"][0]["affects"] == []
+
+
+def test_what_is_wrong_is_said_roots_first() -> None:
+    stale = Collected("aaa", None, {"moving": NOW - 100}, {"moving": 15})
+    over = board([probe("database", Health.FAIL, target="aaa")], targets={"aaa": stale})
+    assert asked(over)[1]["output"].startswith("database: fail; facts-aaa: unknown because of")
 
 
 def test_facts_count_from_the_tier_that_is_too_old() -> None:

@@ -62,7 +62,7 @@ def overall(components: Iterable[Component]) -> Health:
 def components(state: ServiceState, now: float) -> tuple[Component, ...]:
     """Return all of them as they count now, with what follows from what."""
     around = breakers.states()
-    probed = [_of_probe(p.as_of(now), around.get(p.name)) for p in state.probes.values()]
+    probed = [_of_probe(p.as_of(now), around.get(f"probe {p.name}")) for p in state.probes.values()]
     collected = [_of_facts(c, now, state.at) for c in state.targets.values()]
     return _linked(tuple(sorted((*probed, *collected), key=lambda c: c.name)))
 
@@ -120,11 +120,14 @@ def _linked(found: tuple[Component, ...]) -> tuple[Component, ...]:
         name = down.get(component.target) if component.target else None
         if name is None:
             return component
-        others = tuple(c.name for c in found if c.target == component.target and c.name != name)
+        hurt = tuple(
+            c.name
+            for c in found
+            if c.target == component.target and c.name != name and c.status is not Health.PASS
+        )
         if component.name == name:
-            return replace(component, affects=others)
-        is_hurt = component.status is not Health.PASS
-        return replace(component, causes=(name,) if is_hurt else ())
+            return replace(component, affects=hurt)
+        return replace(component, causes=(name,) if component.name in hurt else ())
 
     return tuple(link(c) for c in found)
 

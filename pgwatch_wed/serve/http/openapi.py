@@ -82,7 +82,7 @@ _CHECK = {
         "causes": {**_NAMES, "description": "components that explain this one's status"},
         "affects": {
             **_NAMES,
-            "description": "components that cannot be right while this one is not",
+            "description": "components whose status it explains",
         },
     },
 }
