@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from pgwatch_wed.cli import cli
 from pgwatch_wed.errors import InstallError
 from pgwatch_wed.gather import enrichment
+from pgwatch_wed.whatif.lab import dump
 from tests.hostile import WORLDS, Planted, planted
 from tests.servers import Server
 
@@ -114,7 +115,14 @@ def run(place: Planted, call: Case, folder: Path, workload: Path) -> str:
     return done.output
 
 
-@pytest.mark.parametrize("call", CASES, ids=lambda call: call.name)
+def needed(call: Case) -> list[pytest.MarkDecorator]:
+    """Where a case can run: servers that have what it needs."""
+    if call.needs == "hypopg":
+        return [pytest.mark.pg(">= 13", extension="hypopg")]
+    return [pytest.mark.pg(f"<= {dump.major()}")] if call.needs == "lab" else []
+
+
+@pytest.mark.parametrize("call", [pytest.param(c, marks=needed(c), id=c.name) for c in CASES])
 def test_no_double_is_called_and_nothing_is_changed(
     place: Planted, call: Case, tmp_path: Path, workload: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

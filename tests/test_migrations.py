@@ -243,6 +243,7 @@ def test_nothing_of_a_schema_where_others_create_gets_into_the_views(every_db: s
 # Offline.
 
 
+@pytest.mark.all_versions
 def test_the_offline_script_equals_the_online_migration(
     every_pg: servers.Server, every_db: str
 ) -> None:
