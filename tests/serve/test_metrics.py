@@ -201,6 +201,13 @@ def exported(board: Board, now: float) -> dict[str, float]:
     return values(board.state.rendered[PAGE])
 
 
+def test_a_further_reading_of_a_probe_has_the_help_of_the_registry() -> None:
+    board = Board()
+    board.change(lambda s: replace(s, probes={"disk": probe(readings={"storage_free_bytes": 5.0})}))
+    exported(board, 101.0)
+    assert b"storage_free_bytes Free space that a probe saw." in board.state.rendered[PAGE]
+
+
 def test_every_reason_of_a_failure_is_born_at_zero() -> None:
     board = Board()
     board.change(lambda s: replace(s, probes={"cache": probe()}))
@@ -266,7 +273,7 @@ def test_what_is_collected_is_exposed_and_promtool_has_nothing_to_say(
     assert b"pg_up{" in board.state.rendered[COMPATIBLE_PAGE]
 
 
-OF_OTHER_PARTS = ("host", "probes", "notify", "slo")
+OF_OTHER_PARTS = ("host", "probes", "notify", "slo", "causes")
 ABSENT = tuple(
     f"pgwatch_wed_{name}"
     for name in (

@@ -48,6 +48,11 @@ def registered(kind: str, name: str, labels: str, source: str, meaning: str) -> 
     return metric
 
 
+def find(name: str) -> Metric | None:
+    """Return the metric of a name without prefix, if there is one."""
+    return _registered.get(name)
+
+
 def all_metrics() -> tuple[Metric, ...]:
     """Return the metrics of all modules that have been imported, by name."""
     return tuple(_registered[name] for name in sorted(_registered))

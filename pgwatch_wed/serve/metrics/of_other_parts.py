@@ -1,6 +1,6 @@
 """Metrics that other parts of the service and of the application make themselves: for the documentation and dashboards."""
 
-from pgwatch_wed.serve.metrics.metric_registry import Metric, all_metrics, registered
+from pgwatch_wed.serve.metrics.metric_registry import Metric, all_metrics, find, registered
 
 CPU = registered(
     "counter",
@@ -51,6 +51,40 @@ CERTIFICATE = registered(
     "probes",
     "When the certificate that a probe saw expires.",
 )
+registered(
+    "gauge", "storage_free_bytes", "target probe kind", "probes", "Free space that a probe saw."
+)
+registered(
+    "gauge", "storage_size_bytes", "target probe kind", "probes", "Size of what a probe saw."
+)
+registered(
+    "gauge",
+    "probe_in_recovery",
+    "target probe kind",
+    "probes",
+    "1 if a probe was connected to a standby, 0 if to a primary.",
+)
+registered(
+    "gauge",
+    "probe_replay_lag_seconds",
+    "target probe kind",
+    "probes",
+    "How far behind a standby was when it was probed.",
+)
+registered(
+    "gauge",
+    "probe_archive_age_seconds",
+    "target probe kind",
+    "probes",
+    "Age of the last WAL file that was archived when the server was probed.",
+)
+registered(
+    "gauge",
+    "alert_suspect_info",
+    "alertname rule finding grade",
+    "causes",
+    "A finding that explains an alert, while it fires; always 1.",
+)
 NOTIFICATIONS = registered(
     "counter",
     "notifications_total",
@@ -100,3 +134,8 @@ HTTP = Metric(
 def listed() -> tuple[Metric, ...]:
     """Return all metrics: those of this package, and of the other parts."""
     return all_metrics()
+
+
+def named(name: str) -> Metric | None:
+    """Return the metric of a name without prefix, if there is one."""
+    return find(name)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pgwatch_wed.app import breakers
+from pgwatch_wed.serve.metrics import of_other_parts
 from pgwatch_wed.serve.metrics.metric_registry import Metric, Readings, registered
 from pgwatch_wed.serve.state import Family, Health, Labels, ProbeResult, Reason, Sample
 
@@ -139,6 +140,8 @@ def _further(result: ProbeResult, who: tuple[str, str, str]) -> Readings:
 
 
 def _metric_of(name: str) -> Metric:
+    if known := of_other_parts.named(name):
+        return known
     if name not in _more:
         kind = "counter" if name.endswith("_total") else "gauge"
         said = name.replace("_", " ")
