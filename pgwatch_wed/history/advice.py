@@ -192,6 +192,15 @@ def move(
     return _one(connection, own.id)
 
 
+def date(
+    connection: sa.Connection, own: StoredAdvice, absent_at: datetime, state_at: datetime
+) -> None:
+    """Store between which runs the present state began."""
+    document = {**own.structure, "absent_at": absent_at.isoformat()}
+    values = {"structure": document, "state_at": state_at}
+    connection.execute(advice.update().where(advice.c.id == own.id).values(**values))
+
+
 def note(connection: sa.Connection, own: StoredAdvice, detail: str) -> None:
     """Store why nothing can be said about advice."""
     document = {**own.structure, "detail": detail}

@@ -1,7 +1,7 @@
 """Advice, looked up in each later run: whether it was applied, and then what it did.
 
 :func:`follow` is called for every snapshot that is stored, in its transaction. An older run that is imported later
-does not move what a newer one has told.
+does not move what a newer one has told, but may tell more exactly when advice was applied.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -39,8 +39,12 @@ def follow(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot
     if snapshot.measured_since is not None:
         return
     for own in advice.listed(connection, database_id=stored.database_id):
-        if snapshot.now > own.looked_at and own.structures:
+        if not own.structures:
+            continue
+        if snapshot.now > own.looked_at:
             _attempt(_look_up, connection, own, snapshot)
+        elif own.standing is AppliedState.APPLIED and own.absent_at < snapshot.now < own.state_at:
+            _attempt(_date, connection, own, snapshot)
 
 
 def settle(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot) -> None:
@@ -73,6 +77,15 @@ def _look_up(connection: sa.Connection, own: StoredAdvice, snapshot: Snapshot) -
     now = advice.move(connection, own, status, snapshot.now)
     if now.standing in (AppliedState.APPLIED, AppliedState.PARTLY):
         _measure(connection, now, snapshot)
+
+
+def _date(connection: sa.Connection, own: StoredAdvice, snapshot: Snapshot) -> None:
+    """Tell from a run between the two that date it whether it was applied already; the next run measures anew."""
+    found = state_in(snapshot, own.structures).state
+    if found is AppliedState.APPLIED:
+        advice.date(connection, own, own.absent_at, snapshot.now)
+    elif found is AppliedState.ABSENT:
+        advice.date(connection, own, snapshot.now, own.state_at)
 
 
 def _measure(connection: sa.Connection, own: StoredAdvice, snapshot: Snapshot) -> None:

@@ -66,15 +66,15 @@ def test_what_is_not_about_time_has_helped_when_its_finding_is_gone(
 ) -> None:
     psql(db, "create table orders (id int, x int)")
     psql(db, "create index one on orders (x); create index two on orders (x)")
-    reported(history, db)
+    reported(history, collect(db))
     (own,) = of_rule(history, "index-duplicate")
     assert (own.state, own.outcome) == ("not applied", None)
-    reported(history, db)
+    reported(history, collect(db))
     (again,) = of_rule(history, "index-duplicate")
     assert again.advised_at < again.last_advised_at
     psql(db, "drop index one")
     psql(db, "create index again on orders (id)")
-    reported(history, db)
+    reported(history, collect(db))
     (own,) = of_rule(history, "index-duplicate")
     assert (own.state, own.outcome) == ("applied", "helped")
     assert own.measured is not None
@@ -84,13 +84,38 @@ def test_what_is_not_about_time_has_helped_when_its_finding_is_gone(
     assert not isinstance(rows, Missing)
     assert [r.state for r in rows if r.rule == "index-duplicate"] == ["applied"]
     psql(db, "create index three on orders (x)")
-    reported(history, db)
+    reported(history, collect(db))
     states = [a.state for a in of_rule(history, "index-duplicate")]
     assert states[0] == "undone"
 
 
-def reported(history: store.Store, db: str) -> None:
-    snapshot = collect(db)
+def test_runs_that_come_late_date_when_it_was_applied(file: store.Store, db: str) -> None:
+    psql(db, "create table orders (id int, x int)")
+    psql(db, "create index one on orders (x); create index two on orders (x)")
+    with_both = [collect(db) for _ in range(3)]
+    psql(db, "drop index one")
+    with_one = [collect(db) for _ in range(3)]
+    for snapshot in (with_both[0], with_one[2]):
+        reported(file, snapshot)
+    (own,) = of_rule(file, "index-duplicate")
+    assert (own.state, own.absent_at, own.state_at) == (
+        "applied",
+        with_both[0].now,
+        with_one[2].now,
+    )
+    # in any order, and what is outside of both tells nothing more
+    for snapshot in (with_both[2], with_one[0], with_one[1], with_both[1]):
+        reported(file, snapshot)
+    (own,) = of_rule(file, "index-duplicate")
+    assert (own.state, own.absent_at, own.state_at) == (
+        "applied",
+        with_both[2].now,
+        with_one[0].now,
+    )
+    assert own.looked_at == with_one[2].now
+
+
+def reported(history: store.Store, snapshot: Snapshot) -> None:
     report = analyse([snapshot], Config())
     with history.writing() as connection:
         runs.add(connection, NewRun([snapshot], report, json_v1.render(report)))
