@@ -11,7 +11,6 @@ from pgwatch_wed.serve.alerts.export import service_groups
 from pgwatch_wed.serve.alerts.promql.number_texts import duration_ms
 from pgwatch_wed.serve.alerts.promql.vectors import Semantics
 from pgwatch_wed.serve.judge_rules.exposed_metrics import Exposed, read_metrics
-from pgwatch_wed.serve.judge_rules.judge_files import judge
 
 
 @click.group()
@@ -68,6 +67,8 @@ def export(directory: Path, rules: tuple[Path, ...], version: str) -> None:
 )
 def check(files: tuple[Path, ...], metrics: tuple[str, ...], scrape: str) -> None:
     """Judge the alert rules in FILES: which cannot fire, cannot end, or fire on a healthy server."""
+    from pgwatch_wed.serve.judge_rules.judge_files import judge  # knows all metrics: slow to import
+
     try:
         scrape_ms = duration_ms(scrape)
     except ValueError as error:

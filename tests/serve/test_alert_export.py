@@ -61,6 +61,15 @@ def test_no_alert_fires_before_its_fault() -> None:
             assert firing(only(groups, rule), series, before_s, Semantics()) == [], rule.name
 
 
+def test_archiving_that_never_succeeded_is_told_too() -> None:
+    groups = service_groups(())
+    (rule,) = (r for r in every_rule(groups) if r.name == "ArchiveFailing")
+    series = {name: v for name, v in FAULTS[rule.name].series.items() if "failures" in name}
+    assert len(series) == 1
+    at_s = FAULT_STEP * STEP_S + FAULTS[rule.name].fires_s
+    assert len(firing(only(groups, rule), series, at_s, Semantics())) == 1
+
+
 def test_on_a_healthy_night_all_are_silent() -> None:
     evaluation = RuleEvaluation(service_groups(()))
     series = {notation.labels(name): list(notation.values(v)) for name, v in NIGHT.items()}

@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from pgwatch_wed.app.metrics import AppMetrics
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve import metrics
 from pgwatch_wed.serve.alerts.alert_settings import AlertSettings, parse_alerts
@@ -91,10 +93,13 @@ def test_every_metric_of_our_rules_is_exposed_with_the_labels_that_they_use() ->
         importlib.import_module(f"{metrics.__name__}.{module.name}")
     exposed = {m.full_name: set(m.labels) for m in all_metrics()}
     exposed[HTTP.name] = set(HTTP.labels)
+    application = CollectorRegistry()
+    AppMetrics(registry=application)
+    for family in application.collect():
+        exposed.update((s.name, set(s.labels)) for s in family.samples)
     for name, series in METRICS.items():
-        if not name.startswith("app_"):  # made by the application
-            base = name if name in exposed else re.sub("_(bucket|count|sum)$", "", name)
-            assert {frozenset(s) - {"le"} for s in series} == {frozenset(exposed[base])}, name
+        base = name if name in exposed else re.sub("_(bucket|count|sum)$", "", name)
+        assert {frozenset(s) - {"le"} for s in series} == {frozenset(exposed[base])}, name
 
 
 def rule(**given: object) -> str:

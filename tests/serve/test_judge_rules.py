@@ -71,6 +71,7 @@ def test_nothing_on_ours(tmp_path: Path) -> None:
     exported = CliRunner().invoke(alerts, ["export", str(tmp_path)])
     assert exported.exit_code == 0
     assert found(tmp_path / "rules.yaml", Exposed()) == {}
+    assert found(tmp_path / "rules.yaml", CLOUD) == {}  # ours are known, exposed now or not
 
 
 def rules(folder: Path, *queries: str, **given: str) -> Path:

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
+from pgwatch_wed.app.metrics import AppMetrics
 from pgwatch_wed.errors import Error
 from pgwatch_wed.serve.alerts.promql.evaluate import Moment, as_vector, evaluate
 from pgwatch_wed.serve.alerts.promql.nodes import reaches
@@ -13,6 +16,9 @@ from pgwatch_wed.serve.alerts.sample_memory import SampleMemory
 from pgwatch_wed.serve.judge_rules.exposed_metrics import Exposed, as_scraped
 from pgwatch_wed.serve.judge_rules.objections import Objection, Surroundings
 from pgwatch_wed.serve.judge_rules.rule_checks import CHECKS
+from pgwatch_wed.serve.metrics import exporter  # noqa: F401 - it registers all metrics
+from pgwatch_wed.serve.metrics.metric_registry import Metric
+from pgwatch_wed.serve.metrics.of_other_parts import HTTP, listed
 
 _STEP_MS = 15_000
 # The error of a query that matches too much.
@@ -37,10 +43,25 @@ def judge(paths: Sequence[Path], exposed: Exposed, scrape_ms: int) -> JudgedRule
         found, unread = readable(_text(path), str(path))
         rules += found
         refused |= unread
-    recorded = frozenset(r.name for r in rules if r.is_record)
-    around = Surroundings(exposed, recorded, scrape_ms)
+    recorded = {r.name for r in rules if r.is_record}
+    around = Surroundings(exposed, frozenset(recorded | own_metrics()), scrape_ms)
     objections = [o for rule in rules for o in _of_rule(rule, around)]
     return JudgedRules(len(rules), tuple(objections), refused)
+
+
+def own_metrics() -> set[str]:
+    """Return what our service and an application that uses it may expose, whether or not there is a value now."""
+    registry = CollectorRegistry()
+    AppMetrics(registry=registry)
+    names = {s.name for family in registry.collect() for s in family.samples}
+    for metric in (*listed(), HTTP):
+        parts = ("_bucket", "_count", "_sum") if metric.kind == "histogram" else ("",)
+        names.update(f"{_full_name(metric)}{part}" for part in parts)
+    return names
+
+
+def _full_name(metric: Metric) -> str:
+    return metric.name if metric is HTTP else metric.full_name
 
 
 def _text(path: Path) -> str:

@@ -42,10 +42,10 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known beside the rules: what is exposed, what other rules record, and how often it is scraped."""
+    """What is known beside the rules: what is exposed, what else may be, and how often it is scraped."""
 
     exposed: Exposed
-    recorded: frozenset[str]
+    possible: frozenset[str]
     scrape_ms: int
 
 
@@ -56,7 +56,7 @@ def missing_metric(rule: AlertRule, around: Surroundings) -> Found:
     """Find a metric that nobody exposes: the alert never fires, or always."""
     if not around.exposed.is_known:
         return
-    known = around.exposed.series.keys() | around.recorded | {"ALERTS", "ALERTS_FOR_STATE", "up"}
+    known = around.exposed.series.keys() | around.possible | {"ALERTS", "ALERTS_FOR_STATE", "up"}
     for name in sorted({s.name for s in selectors(rule.node)} - known - {""}):
         always = any(
             isinstance(n, nodes.CallNode)
