@@ -11,7 +11,7 @@ import click
 
 from pgwatch_wed.errors import UsageError
 
-_PACKAGES = ("starlette", "uvicorn", "prometheus_client", "promql_parser", "httpx")
+_PACKAGES = ("starlette", "uvicorn", "httptools", "prometheus_client", "promql_parser", "httpx")
 
 
 @click.command()

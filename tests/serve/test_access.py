@@ -9,7 +9,9 @@ import pytest
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve import settings
+from pgwatch_wed.serve.http import listening
 from pgwatch_wed.serve.http.gatekeeper import RateLimit, names_us
+from pgwatch_wed.serve.http.routes import application
 from pgwatch_wed.serve.settings import Access, ServeSettings
 from tests.serve.states import Client, board, probe
 
@@ -156,6 +158,29 @@ def test_only_reading_is_allowed() -> None:
             return {(await client.request(m, p)).status_code for m in methods for p in PATHS}
 
     assert asyncio.run(ask()) == {405}
+
+
+def test_a_client_that_never_finishes_its_request_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HEADERS_S", 0.2)
+
+    async def ask() -> tuple[bytes, bytes]:
+        with listening.bind(ServeSettings(port=0)) as bound:
+            port = bound.getsockname()[1]
+            server = listening.server(application([]), ServeSettings())
+            serving = asyncio.create_task(server.serve([bound]))
+            await asyncio.sleep(0.1)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answered = await reader.readline()
+            await reader.readuntil(b"}")
+            writer.write(b"GET / HTTP/1.1\r\nHost: local")
+            cut = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            server.should_exit = True
+            await serving
+            return answered, cut
+
+    assert asyncio.run(ask()) == (b"HTTP/1.1 404 Not Found\r\n", b"")
 
 
 def read(table: Mapping[str, Any], **environ: str) -> ServeSettings:

@@ -1,6 +1,5 @@
 """Alerts as in Prometheus' /api/v1/alerts, with what we know besides; and the SLOs."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -8,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from pgwatch_wed.serve.http.health_json import moment
+from pgwatch_wed.serve.notify.fingerprints import identity
 from pgwatch_wed.serve.state import Alert, ServiceState
 
 
@@ -27,9 +27,8 @@ def slos(state: ServiceState) -> dict[str, Any]:
 
 
 def alert_id(alert: Alert) -> str:
-    """Return what stays the same while an alert lasts: a hash of its labels."""
-    text = "\0".join(f"{name}={value}" for name, value in sorted(alert.labels))
-    return hashlib.sha256(f"{alert.name}\0{text}".encode()).hexdigest()[:16]
+    """Return what stays the same while an alert lasts: the fingerprint that Alertmanager shows, too."""
+    return identity(alert)
 
 
 def _alert(alert: Alert) -> dict[str, Any]:

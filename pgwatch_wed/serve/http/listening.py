@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pgwatch_wed.errors import Error
 from pgwatch_wed.serve.settings import ServeSettings
@@ -18,6 +19,8 @@ from pgwatch_wed.serve.settings import ServeSettings
 # After the request to end: open requests, then everything.
 _GRACE_S = 1
 _LAST_S = 2.7
+# A client that has not sent a request's headers by then is cut.
+HEADERS_S = 10.0
 
 
 class ListenError(Error):
@@ -50,6 +53,40 @@ def _listening(host: str, port: int) -> socket.socket:
         made.close()
         raise
     return made
+
+
+class ImpatientProtocol(HttpToolsProtocol):
+    """Closes a connection on which a request does not get beyond its headers: such connections must not add up."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Wait for the headers of the next request."""
+        self._wait()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Wait no more."""
+        self._wait_no_more()
+        super().on_headers_complete()
+
+    def _wait(self) -> None:
+        self._wait_no_more()
+        self._deadline = self.loop.call_later(HEADERS_S, self.transport.close)
+
+    def _wait_no_more(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
 
 
 class QuietServer(uvicorn.Server):
@@ -86,6 +123,7 @@ def server(app: ASGIApp, settings: ServeSettings) -> QuietServer:
     return QuietServer(
         uvicorn.Config(
             app,
+            http=ImpatientProtocol,
             lifespan="off",
             ws="none",
             log_config=None,
