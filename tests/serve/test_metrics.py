@@ -333,6 +333,21 @@ def test_nothing_of_a_target_remains_when_nobody_renews_it(
     assert any("collection_last_success_timestamp_seconds" in name for name in later)
 
 
+def test_metrics_that_cannot_be_made_are_absent_and_not_old(
+    collected: tuple[Board, Collector], caplog: pytest.LogCaptureFixture
+) -> None:
+    board, _ = collected
+    exporter = Exporter(board, settings.MetricsSettings(), lambda: 1001.0)
+    exporter.run_once()
+    assert board.state.rendered[PAGE]
+    shop = replace(board.state.targets["shop"], query_rows=None)  # type: ignore[arg-type]
+    board.change(lambda s: replace(s, targets={"shop": shop}))
+    exporter._survive()
+    assert board.state.rendered[PAGE] == b""
+    assert "collected" not in board.state.families
+    assert "unexpected AttributeError" in caplog.text
+
+
 def test_a_target_that_was_never_reached_has_what_says_so() -> None:
     board = Board()
     down = Collected("shop", None, failure="could not connect")

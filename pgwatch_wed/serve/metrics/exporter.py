@@ -3,6 +3,7 @@
 A scrape joins bytes that are already there: rendering 5,000 series takes 60 ms, which no other request should wait for.
 """
 
+import logging
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ from pgwatch_wed.serve.metrics.settings import MetricsSettings
 from pgwatch_wed.serve.metrics.statement_families import StatementCounters
 from pgwatch_wed.serve.metrics.table_sizes import DeadRowTables
 from pgwatch_wed.serve.state import STALE_INTERVALS, Board, Clock, Collected, Family, ServiceState
+
+log = logging.getLogger(__name__)
 
 OURS = ("collected", "probe_results", "service")
 PAGE, COMPATIBLE_PAGE = "metrics", "postgres_exporter"
@@ -84,6 +87,14 @@ class TargetMetrics:
         yield from self.tables.readings(seen)
 
 
+def _without_ours(state: ServiceState) -> ServiceState:
+    return replace(
+        state,
+        families={n: f for n, f in state.families.items() if n not in OURS},
+        rendered=dict.fromkeys(state.rendered, b""),
+    )
+
+
 def _is_stale(collected: Collected, now: float) -> bool:
     """Tell whether not even the facts that move most were renewed."""
     newest = max(collected.read_at.values(), default=0.0)
@@ -125,10 +136,17 @@ class Exporter:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.run_once()
+            self._survive()
             self._changed.clear()  # our own change of the board
             self._stop.wait(_PAUSE_S)
             self._changed.wait(_IDLE_S)
+
+    def _survive(self) -> None:
+        try:
+            self.run_once()
+        except Exception as error:  # noqa: BLE001 - whatever it is, old values must not look like new ones
+            log.error("metrics could not be made: unexpected %s", type(error).__name__)
+            self.board.change(_without_ours)
 
     def run_once(self) -> None:
         """Make and render the metrics of this moment, and publish them."""
