@@ -2,10 +2,12 @@
 
 import os
 import resource
+import shlex
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import redis
 
 from pgwatch_wed.serve import host
 from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure
-from pgwatch_wed.serve.probes.probe_kinds import build, configured, parse
+from pgwatch_wed.serve.probes.probe_kinds import build, parse
 from pgwatch_wed.serve.probes.probe_runner import Probe, Runner
 from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason
 from tests.serve import parts
@@ -249,6 +251,44 @@ def test_a_cache_that_is_stopped_hangs_drips_or_is_another() -> None:
         assert quickly(cache(port, deadline="0.5 s", tries=1)).reason is Reason.TIMEOUT
 
 
+# Names
+
+
+HANGING = """
+import socket, sys, time
+from pgwatch_wed.serve.probes.probe_kinds import build, parse
+from pgwatch_wed.serve.probes.probe_runner import Runner
+from pgwatch_wed.serve.state import Board
+
+resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+resolver.bind(("127.0.0.77", 53))  # listens, and never answers
+tables = {"web": {"kind": "http", "url": "http://name.example.org/"}, "mail": {"kind": "smtp", "url": "smtp://name.example.org"},
+    "cache": {"kind": "redis", "url": "redis://name.example.org"}, "base": {"kind": "postgres", "url": "host=name.example.org user=x"}}
+tables = {name: {**table, "deadline": 0.5, "interval": 60, "tries": 1} for name, table in tables.items()}
+board = Board()
+begun = time.monotonic()
+Runner(board, [build(s, time.time) for s in parse(tables, "x")], now=time.time).run_once()
+took = time.monotonic() - begun
+print(sorted({str(r.reason) for r in board.state.probes.values()}), took < 1.5, len(board.state.probes))
+"""
+
+
+def test_a_name_service_that_does_not_answer_costs_the_deadline(tmp_path: Path) -> None:
+    """No library has a timeout for it; all four probes hang there at once, each within its deadline."""
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 127.0.0.77\noptions timeout:5 attempts:2\n")
+    mount = (
+        f"mount --bind {resolv} /etc/resolv.conf && exec {sys.executable} -c {shlex.quote(HANGING)}"
+    )
+    isolated = ["unshare", "--mount", "sh", "-c", "true"]
+    if os.geteuid() or subprocess.run(isolated, check=False, capture_output=True).returncode:
+        pytest.skip("no other resolver can be set here")
+    done = subprocess.run(
+        [*isolated[:-1], mount], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == "['timeout'] True 4\n", done.stderr
+
+
 # Mail
 
 
@@ -322,9 +362,8 @@ def greeting_only(greeting: bytes) -> Any:
 # The host
 
 
-def test_the_host_is_read_and_needs_no_table() -> None:
-    (settings,) = configured({}, "test.toml")
-    made = build(settings, time.time)
+def test_the_host_is_read() -> None:
+    made = probe(kind="host")
     ask(made)
     time.sleep(0.05)
     seen = ask(made)

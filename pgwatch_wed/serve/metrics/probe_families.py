@@ -11,6 +11,8 @@ from pgwatch_wed.serve.metrics.metric_registry import Metric, Readings, register
 from pgwatch_wed.serve.state import Family, Health, Labels, ProbeResult, Reason, Sample
 
 _WHO = "target probe kind"
+# Who refuses us is not down, and yet that is to be counted.
+_REFUSALS = (Reason.AUTH, Reason.LIMIT)
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 UP = registered(
@@ -84,7 +86,7 @@ class ProbeTally:
         self.counted_at = result.at
         if result.status in (Health.PASS, Health.WARN):
             self.passed_at = result.at
-        if result.status is Health.FAIL and result.reason is not None:
+        if result.reason in _REFUSALS or (result.status is Health.FAIL and result.reason):
             self.failures[result.reason] += 1
         if result.latency_s is not None:
             self.buckets[bisect_left(BUCKETS, result.latency_s)] += 1

@@ -52,14 +52,6 @@ def parse(tables: Any, source: str) -> tuple[ProbeSettings, ...]:
     return tuple(_one(name, table, f"{source}: probes.{name}") for name, table in tables.items())
 
 
-def configured(tables: Any, source: str) -> tuple[ProbeSettings, ...]:
-    """Return the settings of all probes: those of the file, and of the host, which needs no table."""
-    found = parse(tables, source)
-    if any(each.kind == "host" or each.name == "host" for each in found):
-        return found
-    return (*found, HostSettings(name="host", kind="host"))
-
-
 def _one(name: str, table: Any, where: str) -> ProbeSettings:
     check_name(name, where)
     if not isinstance(table, Mapping):

@@ -53,27 +53,29 @@ def told_of(
     groups: Sequence[RuleGroup] | None = None,
 ) -> list[ToldAlert]:
     """Return what is told when these events happen."""
-    clock = _Clock()
+    ticking = _Clock()
     board = Board()
     alerting = Alerting(
         board,
         groups=default_groups() if groups is None else groups,
-        now=clock.now,
-        monotonic=clock.monotonic,
+        now=ticking.now,
+        monotonic=ticking.monotonic,
     )
-    keeper = SloKeeper(parse_slos({}, "the guide"), board, now=clock.now, monotonic=clock.monotonic)
+    keeper = SloKeeper(
+        parse_slos({}, "the guide"), board, now=ticking.now, monotonic=ticking.monotonic
+    )
     settings, listener = NotifySettings(quiet_hours=_windows(events)), _Listener()
     day = SimulatedDay(events, seed, BEGINS)
     steps = [e for e in events if e.kind.clock_step_s]
-    while clock.second < seconds:
-        clock.second += STEP_S
-        clock.offset = sum(e.kind.clock_step_s for e in steps if e.begins <= clock.second)
-        now = clock.now()
-        families = day.step(clock.second, now)
+    while ticking.second < seconds:
+        ticking.second += STEP_S
+        ticking.offset = sum(e.kind.clock_step_s for e in steps if e.begins <= ticking.second)
+        now = ticking.now()
+        families = day.step(ticking.second, now)
         board.change(partial(_with, families))
         keeper.run_once(now)
         alerting.run_once(now)
-        listener.hear(board.state.alerts, now, clock.second, settings)
+        listener.hear(board.state.alerts, now, ticking.second, settings)
     return listener.told
 
 
