@@ -13,6 +13,10 @@ METRICS: dict[str, list[dict[str, str]]] = {
         {**_T, "probe": "storage", "kind": "s3", "essential": "true"},
         {"target": "", "probe": "email", "kind": "smtp", "essential": "false"},
     ],
+    f"{_P}probe_status": [
+        {**_T, "probe": "database", "kind": "postgres", "status": s}
+        for s in ("pass", "warn", "fail", "unknown")
+    ],
     f"{_P}probe_failures_total": [
         {**_T, "probe": "database", "kind": "postgres", "reason": r}
         for r in ("timeout", "auth", "limit", "tls")

@@ -184,6 +184,7 @@ def _stopped_clock() -> str:
     return f"{growing(0, 15, FAULT_STEP)} {held(15 * FAULT_STEP, AFTER)}"
 
 
+_WARNS = f'{P}probe_status{{{T},probe="database",kind="postgres",status="warn"}}'
 _PROBE = f'{P}probe_up{{{T},probe="database",kind="postgres",essential="true"}}'
 _LIMIT = f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="limit"}}'
 _CALLS = f'{P}statement_calls_total{{{D},query_id="1"}}'
@@ -295,7 +296,7 @@ FAULTS: dict[str, Fault] = {
         60,
     ),
     "DatabaseUnreachable": Fault({_PROBE: _level(1, 0)}, 30),
-    "DatabaseRefuses": Fault({_PROBE: _level(1, 0), _LIMIT: _pace(0, 1)}, 60),
+    "DatabaseRefuses": Fault({_WARNS: _level(0, 1), _LIMIT: _pace(0, 1)}, 60),
     "DatabaseQueriesOver5s": Fault({_CALLS: _pace(5, 5), _SECONDS: _pace(0.05, 40)}, 135),
     "DatabaseQueriesOver200ms": Fault({_CALLS: _pace(50, 50), _SECONDS: _pace(0.5, 20)}, 510),
     "ConnectionsExhausted": Fault({_CONNECTIONS: _level(30, 96), **_MAX}, 60),
