@@ -79,7 +79,13 @@ NIGHT: dict[str, str] = {
     f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="timeout"}}': _count(
         0, (300, 1, 1)
     ),
-    f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="limit"}}': _flat(0),
+    f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="limit"}}': _count(
+        0, (600, 1, 1)
+    ),
+    # slow for ten minutes, and once without room
+    f'{P}probe_status{{{T},probe="database",kind="postgres",status="warn"}}': _once(
+        0, (350, 40, 1), (600, 1, 1)
+    ),
     f'{P}probe_failures_total{{{T},probe="database",kind="postgres",reason="auth"}}': _flat(0),
     f'{P}probe_certificate_expiry_timestamp_seconds{{{T},probe="database",kind="postgres"}}': _flat(
         5_184_000
