@@ -21,6 +21,7 @@ BY_THE_CLIENTS_CLOCK = {
     "cli/remembering.py",
     "cli/why.py",
     "history/archive.py",
+    "serve/drill/drill_service.py",
     "serve/service.py",
 }
 
