@@ -152,13 +152,25 @@ def test_a_restart_neither_forgets_nor_repeats(tmp_path: Path) -> None:
     assert again.step(a=1, b=9) == {"High a": "firing", "High b": "firing"}
 
 
-def _restarted(path: Path, day: Day) -> Day:
+def test_an_alert_of_a_window_is_kept_until_there_are_samples_again(tmp_path: Path) -> None:
+    text = "groups: [{name: g, rules: [{alert: Busy, expr: 'delta(load[1m]) > 5'}]}]"
+    path = tmp_path / "alerts.json"
+    day = Day(path, text)
+    day.step(a=1)
+    assert day.step(a=9) == {"Busy a": "firing"}
+    again = _restarted(path, day, text)
+    # one sample is no window: nothing is known; then it is known that nothing changes
+    assert [again.step(a=9) for _ in range(4)] == [{"Busy a": "firing"}] * 4
+    assert again.step(a=9) == {"Busy a": "resolved"}
+
+
+def _restarted(path: Path, day: Day, text: str = RULES) -> Day:
     again = Day.__new__(Day)
     again.board, again.time, again.monotonic = Board(), day.time, 7.0
     again.alerting = Alerting(
         again.board,
         AlertSettings(state=path),
-        groups=groups(),
+        groups=groups(text),
         now=lambda: again.time,
         monotonic=lambda: again.monotonic,
     )

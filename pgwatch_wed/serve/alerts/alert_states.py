@@ -40,14 +40,25 @@ class ActiveAlert:
 
 
 def advanced(
-    rule: AlertRule, before: Mapping[Labels, ActiveAlert], result: Vector, at_ms: int
+    rule: AlertRule,
+    before: Mapping[Labels, ActiveAlert],
+    result: Vector,
+    at_ms: int,
+    *,
+    is_blind: bool = False,
 ) -> dict[Labels, ActiveAlert]:
-    """Return the alerts of a rule after an evaluation."""
+    """Return the alerts of a rule after an evaluation.
+
+    ``is_blind``: the samples that the rule looks back on are missing, so that no result says nothing.
+    """
     found = _present(rule, result, at_ms)
     after: dict[Labels, ActiveAlert] = {}
     for labels, alert in {**before, **found}.items():
         new = found.get(labels)
         old = before.get(labels)
+        if is_blind and old is not None and new is None:
+            after[labels] = old
+            continue
         if old is None or (new is not None and old.state == "resolved"):
             kept: ActiveAlert | None = alert
         elif new is not None:

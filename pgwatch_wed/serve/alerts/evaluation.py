@@ -14,6 +14,8 @@ from pgwatch_wed.serve.state import Family, Labels
 
 RuleKey = tuple[str, str, int]
 KEEP_MS = 2 * 3600_000
+# So long after a restart, at most, an alert is kept whose rule still lacks samples.
+_BLIND_MS = 10 * 60_000
 # The samples of alerts themselves, which rules may look at too.
 _OWN = ("ALERTS", "ALERTS_FOR_STATE")
 
@@ -55,6 +57,7 @@ class RuleEvaluation:
         self.states: dict[RuleKey, RuleState] = {}
         self._sampled: set[Labels] = set()
         self._evaluated_ms: dict[str, int] = {}
+        self.restored_ms: int | None = None
         self._wants_alerts = any(self.memory.wants(name) for name in _OWN)
 
     def sample(self, families: Iterable[Family], at_ms: int) -> None:
@@ -105,11 +108,21 @@ class RuleEvaluation:
         """Return the series that a rule makes."""
         if rule.is_record:
             return _recorded(rule, result) if self.memory.wants(rule.name) else {}
-        state.alerts = advanced(rule, state.alerts, result, at_ms)
+        is_blind = self._is_blind(rule, at_ms)
+        state.alerts = advanced(rule, state.alerts, result, at_ms, is_blind=is_blind)
         return dict(as_series(state.alerts)) if self._wants_alerts else {}
+
+    def _is_blind(self, rule: AlertRule, at_ms: int) -> bool:
+        """Tell whether a restart took the samples that a rule looks back on."""
+        if self.restored_ms is None:
+            return False
+        back = max((r.back_ms for r in reaches(rule.node, self.semantics.step_ms)), default=0)
+        return at_ms - self.restored_ms < min(back, _BLIND_MS)
 
     def shift(self, by_ms: int) -> None:
         """Follow a clock that was set: durations stay what they were."""
+        if self.restored_ms is not None:
+            self.restored_ms += by_ms
         self.memory.shift(by_ms)
         self._evaluated_ms = {k: v + by_ms for k, v in self._evaluated_ms.items()}
         for state in self.states.values():

@@ -61,6 +61,7 @@ def restore(path: Path, evaluation: RuleEvaluation, now_ms: int) -> int:
         ) from None
     if not 0 <= now_ms - int(document["at_ms"]) <= TOO_OLD_MS:
         return 0
+    evaluation.restored_ms = now_ms
     return _taken_up(found, evaluation)
 
 
