@@ -62,7 +62,7 @@ def _lines(found: TrackRecord) -> Iterator[str]:
 def _row(rule: str, grade: str, *figures: str) -> str:
     # 80 columns
     return (
-        f"{rule[:30]:<30} {grade:<5}"
+        f"{rule[:29]:<29} {grade:<5}"
         + "".join(f"{f:>8}" for f in figures[:5])
         + figures[5].rjust(5)
     )
@@ -70,12 +70,12 @@ def _row(rule: str, grade: str, *figures: str) -> str:
 
 def _notes(own: AdviceRecord) -> Iterator[str]:
     others = (
-        (own.partly, "partly applied"),
+        (own.partly, "only in part"),
         (own.undone, "undone since"),
         (own.before, "there before the advice"),
         (own.not_followed, "not followed"),
     )
-    said = [f"{n} {what}" for n, what in others if n]
+    said = [f"{what}: {n}" for n, what in others if n]
     if said:
         yield ", ".join(said)
     if own.predicted_ratio is not None and own.measured_ratio is not None:

@@ -1279,8 +1279,9 @@ class LockEpisode:
 class AdviceRecord:
     """What the advice of one rule and grade came to.
 
-    ``applied`` includes what was undone since; of that, ``open`` is what cannot be told yet, or at all. Times per day and
-    ratios (after / before) are those of applied advice of which both prediction and measurement are known.
+    ``applied`` includes what was applied in part, and what was undone since; ``helped``, ``no_effect`` and ``harmed`` are of
+    that, and ``open`` is what cannot be told yet, or at all. Times per day and ratios (after / before) are those of advice that
+    was applied as a whole, and of which both prediction and measurement are known.
     """
 
     rule: str

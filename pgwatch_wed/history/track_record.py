@@ -14,7 +14,7 @@ from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.advice_facts import predicted_ratio
 from pgwatch_wed.history.predictions import Ending, StoredPrediction
 
-_IN_EFFECT = (AppliedState.APPLIED, AppliedState.UNDONE)
+_WHOLE = (AppliedState.APPLIED, AppliedState.UNDONE)
 _SETTLED = (AdviceOutcome.HELPED, AdviceOutcome.NO_EFFECT, AdviceOutcome.HARMED)
 
 
@@ -68,13 +68,14 @@ def facts_of(connection: sa.Connection, snapshot: Snapshot) -> tuple[AdviceRecor
 
 def _of_advice(key: tuple[str, str], own: Sequence[StoredAdvice]) -> AdviceRecord:
     states = Counter(a.standing for a in own)
-    applied = [a for a in own if a.standing in _IN_EFFECT]
+    whole = [a for a in own if a.standing in _WHOLE]
+    applied = [a for a in own if a.standing in (*_WHOLE, AppliedState.PARTLY)]
     outcomes = Counter(a.outcome for a in applied)
-    known = [(promised, _ratio(a)) for a in applied if (promised := predicted_ratio(a)) is not None]
+    known = [(promised, _ratio(a)) for a in whole if (promised := predicted_ratio(a)) is not None]
     ratios = [(p, m) for p, m in known if m is not None]
     times = [
         (float(a.predicted["ms_per_day"]), float(a.measured["saved_ms_per_day"]))
-        for a in applied
+        for a in whole
         if a.outcome in _SETTLED
         and a.measured
         and a.predicted.get("ms_per_day") is not None

@@ -504,7 +504,7 @@ def record(s: Snapshot) -> Chapter:
         Heading("grade"),
         Heading("advised", "count"),
         Heading("applied", "count"),
-        Heading("partly applied", "count"),
+        Heading("only in part", "count"),
         Heading("helped", "count"),
         Heading("no effect", "count"),
         Heading("harmed", "count"),

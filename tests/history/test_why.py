@@ -12,7 +12,7 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import cli
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.history import predictions, runs, store, subject, timelines
+from pgwatch_wed.history import predictions, runs, schema, store, subject, timelines
 from pgwatch_wed.history.predictions import Ending, Prediction
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.render import json_v1
@@ -152,3 +152,31 @@ def test_the_record_counts_what_was_predicted(opened: store.Store) -> None:
         .output
     )
     assert json.loads(output)["predictions"][0]["endings"] == {"held": 2, "missed": 1}
+
+
+def test_advice_that_was_applied_in_part_and_helped_is_counted_as_both(opened: store.Store) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    with opened.writing() as connection:
+        for n, (state, outcome) in enumerate(
+            (
+                ("partly applied", "helped"),
+                ("partly applied", "too early"),
+                ("applied", "helped"),
+                ("undone", "harmed"),
+                ("not applied", None),
+                ("there before the advice", None),
+            )
+        ):
+            connection.execute(
+                schema.advice.insert().values(
+                    cluster_id=1, database_id=1, finding_id=str(n), rule="index-missing", grade="A", label=f"orders_{n}", run_id=1,
+                    advised_at=now, last_advised_at=now, structure={"structures": []},
+                    predicted={"ms_per_day": 1000.0}, state=state, state_at=now, outcome=outcome,
+                    outcome_at=now, measured={"saved_ms_per_day": 500.0, "time_ratio": 0.5},
+                )
+            )  # fmt: skip
+    told = said(opened, "record")
+    #                            advised applied helped no effect harmed open
+    assert "index-missing A 6 4 2 0 1 1 only in part: 2, undone since: 1" in told
+    # of what was applied as a whole: half of the promised 2 s
+    assert "predicted 2 s, measured 1 s" in told
