@@ -185,6 +185,13 @@ def test_a_statement_that_returns_more_rows_in_step_has_grown() -> None:
     assert verdict(after(server(), slower(3, rows=3, blocks=3))).outcome is Judged.GROWN
 
 
+def test_rows_where_there_were_none_are_growth() -> None:
+    w = server()
+    w[0] = Sides(tuple(replace(i, rows=0) for i in w[0].base), w[0].current)
+    assert verdict(after(w, slower(3, rows=5))).outcome is Judged.GROWN
+    assert verdict(after(w, slower(3, rows=0))).outcome is Judged.REGRESSED
+
+
 def two_classes(share: float, slow_ms: float = 100, wait_ms: float = 0) -> Change:
     """Return calls of 1 ms and of another time, of which each may wait as long."""
     mean = share * slow_ms + (1 - share) + wait_ms

@@ -7,7 +7,7 @@ of it. docs/regressions.md says how often the rule is right.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from statistics import median
@@ -90,7 +90,7 @@ class Judgement:
 SLOWDOWN_DOUBT = 0.3
 """How differently statements may respond to a slow-down of the server, relative to it."""
 IN_STEP = 2.0
-"""Time and rows per call grow in step if the time per row changed by less."""
+"""Time and rows per call grow in step if the time per row changed by less, or by little of what the time did."""
 LEAST_RISE = 1.1
 """What rose by less is not called slower, even if it did so beyond what a few long calls explain."""
 MIN_WITNESSES = 8
@@ -184,6 +184,7 @@ class _Case:
     raw_shift: float = 0.0
     blocks: MeasuredShift | None = None
     rows_shift: float | None = None
+    grown: TwoSamples | None = None
     is_mix: bool = False
 
     @classmethod
@@ -218,6 +219,7 @@ class _Case:
             raw.shift if raw else 0.0,
             MeasuredShift.of(blocks) if blocks else None,
             rows.shift if rows else None,
+            _levels(_paired(_and_calls(warm), "rows", {}, limits)),
             is_other_mix(*timed, rise),
         )
 
@@ -248,10 +250,13 @@ class _Case:
     @property
     def is_growth(self) -> bool:
         """Tell whether it returns or changes more rows per call, in step with the time."""
-        if self.time is None or self.rows_shift is None:
+        # from none to many rows is growth, too
+        rows = self.rows_shift or (self.grown.shift if self.grown else None)
+        if self.time is None or rows is None:
             return False
-        rest = self.rise - self.rows_shift
-        return rest < self.rise / 2 and rest < max(math.log(IN_STEP), 3 * self.time.own)
+        rest = self.rise - rows
+        in_step = max(math.log(IN_STEP), 3 * self.time.own, self.rise / 4)
+        return rest < self.rise / 2 and rest < in_step
 
     @property
     def least_rise(self) -> float:
@@ -329,6 +334,15 @@ def _paired(
     if len(base) < limits.min_base or len(current) < limits.min_current:
         return None
     return base, current
+
+
+def _and_calls(series: Sides) -> Sides:
+    """Return the intervals with a row more for each call, so that there is a logarithm."""
+
+    def more(side: Sequence[Observed]) -> tuple[Observed, ...]:
+        return tuple(i if i.rows is None else replace(i, rows=i.rows + i.calls) for i in side)
+
+    return Sides(more(series.base), more(series.current))
 
 
 def _levels(pair: tuple[list[CallUnit], list[CallUnit]] | None) -> TwoSamples | None:

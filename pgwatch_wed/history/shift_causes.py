@@ -1,18 +1,19 @@
 """What changed since statements became slower, as far as they may depend on it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from pgwatch_wed.errors import HistoryError
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Snapshot, StatementPlan
 from pgwatch_wed.facts.rows import ShiftCause, StatementShift
 from pgwatch_wed.history import snapshots
 from pgwatch_wed.history.changes import Change, ChangeKind, What, changes_of
 from pgwatch_wed.history.periods import Periods
 from pgwatch_wed.postgres import named
 from pgwatch_wed.sqltext import reading
+from pgwatch_wed.sqltext.plan_trees import shape_hash
 
 _EVERYWHERE = frozenset((ChangeKind.VERSION, ChangeKind.SETTING, ChangeKind.ROLE_SETTING))
 _OF_TABLES = frozenset(
@@ -25,6 +26,9 @@ _HARMLESS = frozenset((What.SHRANK, What.VACUUMED, What.RENAMED, What.VALID))
 # Settings of other categories do not make a statement slower.
 _CATEGORIES = ("Query Tuning", "Resource Usage", "Client Connection Defaults", "Write-Ahead Log")
 _MOST = 20
+PLAN = "plan"
+# So many runs are looked through for one that planned the statements.
+_MOST_RUNS = 48
 
 # The facts that must have been read on both sides for a kind of change to be seen, or ruled out.
 _NEEDED: Mapping[ChangeKind, tuple[str, ...]] = {
@@ -66,12 +70,61 @@ def causes_of(
         return {}
     changes = changes_of(old, snapshot).changes
     texts = {s.query_id: s.text for s in snapshot.statements}
+    plans = _Plans.of(connection, database_id, snapshot, found)
     found_causes: dict[int, Causes] = {}
     for shift in regressed:
-        text = texts.get(shift.query_id)
-        causes = tuple(_causes(old, snapshot, changes, text))[:_MOST]
-        found_causes[shift.query_id] = Causes(causes, tuple(_compared(old, snapshot, text)))
+        text, query_id = texts.get(shift.query_id), shift.query_id
+        causes = (*plans.changed(query_id), *_causes(old, snapshot, changes, text))[:_MOST]
+        compared = (*plans.compared(query_id), *_compared(old, snapshot, text))
+        found_causes[query_id] = Causes(causes, compared)
     return found_causes
+
+
+@dataclass(frozen=True, slots=True)
+class _Plans:
+    """The generic plans of statements before and now, by query id: the last that are known."""
+
+    before: Mapping[int, StatementPlan]
+    after: Mapping[int, StatementPlan]
+
+    @classmethod
+    def of(
+        cls, connection: sa.Connection, database_id: int, snapshot: Snapshot, found: Periods
+    ) -> "_Plans":
+        base = snapshots.of_database(connection, database_id, until=found.current_begins)
+        later = snapshots.of_database(connection, database_id, since=found.current_begins)
+        known = {p.query_id: p for p in snapshot.statement_plans if _is_known(p)}
+        return cls(_last_known(connection, base), known or _last_known(connection, later[1:]))
+
+    def compared(self, query_id: int) -> Iterator[str]:
+        if query_id in self.before and query_id in self.after:
+            yield PLAN
+
+    def changed(self, query_id: int) -> Iterator[ShiftCause]:
+        """Yield the change of a statement's plan, with both."""
+        old, new = self.before.get(query_id), self.after.get(query_id)
+        if old is not None and new is not None and shape_hash(old.tree) != shape_hash(new.tree):
+            about = ("generic plan", None, None, "")
+            yield ShiftCause(PLAN, "altered", *about, old.plan, new.plan, None, None)
+
+
+def _last_known(
+    connection: sa.Connection, stored: Sequence[snapshots.StoredSnapshot]
+) -> dict[int, StatementPlan]:
+    """Return the plans of the last run that planned statements."""
+    for each in reversed(stored[-_MOST_RUNS:]):
+        if "statement_plans" in each.missing:
+            continue
+        try:
+            read = snapshots.read(connection, each, ("statement_plans",))
+        except HistoryError:
+            continue
+        return {p.query_id: p for p in read.statement_plans if _is_known(p)}
+    return {}
+
+
+def _is_known(plan: StatementPlan) -> bool:
+    return not plan.refused and not plan.doubts and shape_hash(plan.tree) is not None
 
 
 def _compared(old: Snapshot, new: Snapshot, text: str | None) -> Iterator[str]:

@@ -53,8 +53,9 @@ def tables_of(tree: PlanNode) -> set[tuple[str, str]]:
 
 
 def outline(node: PlanNode) -> str:
-    """Return a plan's nodes and relations in one line."""
-    name = node.get("Relation Name")
+    """Return a plan's nodes, relations and indexes in one line."""
+    name, index = node.get("Relation Name"), node.get("Index Name")
     what = f"{node['Node Type']} {node.get('Schema')}.{name}" if name else str(node["Node Type"])
+    what += f" using {index}" if index else ""
     below = ", ".join(outline(child) for child in node.get("Plans", ()))
     return f"{what}({below})" if below else what

@@ -14,10 +14,12 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.rows import HistoryCoverage, StatementShift
 from pgwatch_wed.findings import Finding, RuleVerdict, Verdict
+from pgwatch_wed.gather.enrichment import put
 from pgwatch_wed.history import recall, runs, store
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
+from pgwatch_wed.target.plans import statement_plans
 from tests.psql import psql
 from tests.shift_rows import statement_shift
 
@@ -31,8 +33,12 @@ create index orders_customer on orders (customer);
 create table logs (id int primary key, note text not null);
 insert into logs select g, repeat('n', 50) from generate_series(1, 5000) g;
 create table jobs (id int, note text);
+create table grown (id int);
+insert into grown select 5 from generate_series(1, 1000) g;
 vacuum analyze;
 """
+WAITING = "select pg_sleep(%s)"
+ALL_GROWN = "select id from grown where id <> %s"
 BY_CUSTOMER = "select note from orders where customer = %s"
 STEADY = [f"select count(note) as n{n} from logs where id > %s" for n in range(1)] + [
     f"select count(note), {', '.join(['max(id)'] * n)} from logs where id > %s" for n in range(1, 9)
@@ -43,19 +49,23 @@ class Shop:
     """A server, its history, and a workload."""
 
     def __init__(self, dsn: str, history: store.Store) -> None:
-        self.dsn, self.history = dsn, history
+        self.dsn, self.history, self.wait_s = dsn, history, 0.002
         psql(dsn, SHOP)
         self.connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
 
-    def interval(self) -> Snapshot:
-        """Work, and keep a run."""
+    def interval(self, *, is_planned: bool = False) -> Snapshot:
+        """Work, and keep a run, of which some plan the statements as well."""
         for n in range(CALLS):
             self.connection.execute(BY_CUSTOMER, [n])
+            self.connection.execute(ALL_GROWN, [n])
+            self.connection.execute(WAITING, [self.wait_s])
             for text in STEADY:
                 self.connection.execute(text, [n])
         self.connection.execute("select pg_stat_force_next_flush()")
         time.sleep(0.05)
         snapshot = collect(self.dsn)
+        if is_planned:
+            snapshot = put(snapshot, statement_plans=statement_plans(self.dsn, snapshot, None))
         with self.history.writing() as connection:
             runs.add(connection, NewRun([snapshot]))
         return snapshot
@@ -68,6 +78,14 @@ class Shop:
             (known,) = recall.recalled(connection, [snapshot])
         rule = next(r for r in all_rules() if r.id == rule_id)
         return judge(rule, known, Config())
+
+    def outcome(self, snapshot: Snapshot, text: str) -> str:
+        """Return what was found out about a statement."""
+        with self.history.reading() as connection:
+            (known,) = recall.recalled(connection, [snapshot])
+        texts = {s.query_id: s.text for s in known.statements}
+        own = text.replace("%s", "$1")
+        return next(s.outcome for s in known.statement_shifts if texts[s.query_id] == own)
 
 
 @pytest.fixture
@@ -92,8 +110,8 @@ def test_a_dropped_index_is_the_cause_and_its_creation_the_remedy(shop: Shop) ->
     assert "1 intervals between runs are known, and 12 are necessary" in verdict.reason
     assert "every hour" in verdict.mend
 
-    for _ in range(11):
-        before = shop.interval()
+    for n in range(11):
+        before = shop.interval(is_planned=n in (3, 9))
     verdict, found = shop.told(before)
     # the clock of a busy machine may say otherwise; blocks do not
     assert [f.title for f in found if f.grade < "C"] == [], "an unchanged workload"
@@ -102,6 +120,7 @@ def test_a_dropped_index_is_the_cause_and_its_creation_the_remedy(shop: Shop) ->
         assert (verdict.verdict, found) == (Verdict.CLEAR, ()), rule_id
 
     shop.connection.execute("drop index orders_customer")
+    shop.wait_s = 0.02
     with contextlib.ExitStack() as sessions:
         for _ in range(20):
             sessions.enter_context(psycopg.connect(shop.dsn))
@@ -109,6 +128,7 @@ def test_a_dropped_index_is_the_cause_and_its_creation_the_remedy(shop: Shop) ->
             shop.connection.execute(
                 "insert into jobs select g, 'n' from generate_series(1, 30000) g"
             )
+            shop.connection.execute("insert into grown select 5 from generate_series(1, 5000)")
             after = shop.interval()
     _, found = shop.told(after)
     # on a busy machine, others may be slower as well
@@ -116,9 +136,25 @@ def test_a_dropped_index_is_the_cause_and_its_creation_the_remedy(shop: Shop) ->
     assert finding.evidence["ratio"] > 3
     assert finding.evidence["blocks_ratio"] > 3
     assert finding.evidence["calls_after"] == 3 * CALLS
-    assert finding.grade == "B"
+    assert finding.grade == "B", "its plan is not known now"
+    assert "its generic plan" in finding.detail.partition("Not compared")[2]
     assert "index public.orders_customer was dropped" in finding.detail
     assert "settings" in finding.detail.partition("Ruled out")[2]
+    (waiting,) = (f for f in found if f.evidence["query"] == WAITING.replace("%s", "$1"))
+    assert waiting.grade == "C", "time alone"
+    assert shop.outcome(after, ALL_GROWN) == "grown", (
+        "it returns more rows, and takes longer in step"
+    )
+    planned = shop.interval(is_planned=True)
+    (known,) = (
+        f for f in shop.told(planned)[1] if f.evidence["query"] == finding.evidence["query"]
+    )
+    assert known.grade == "A"
+    assert known.evidence["plan_before"].endswith("using orders_customer)")
+    assert known.evidence["plan_after"] == "Seq Scan public.orders"
+    assert (
+        f"plan was {known.evidence['plan_before']}, and is Seq Scan public.orders." in known.detail
+    )
     assert finding.remedy[0].sql.startswith("CREATE INDEX CONCURRENTLY")
     psql(shop.dsn, finding.remedy[0].sql)
     assert [i.name for i in collect(shop.dsn).indexes] == [i.name for i in before.indexes]

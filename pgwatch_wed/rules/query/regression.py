@@ -125,6 +125,7 @@ def _finding(snapshot: Snapshot, s: Statement, shift: StatementShift, limits: Li
     seconds = (shift.current_ends - shift.current_begins).total_seconds()
     is_bad = shift.ratio >= limits.warn_ratio or shift.load_share >= limits.warn_load_share
     remedy, caveats = _remedies(snapshot, shift, tables)
+    plan = _plan(shift)
     return Finding(
         object=load.object_of(s),
         severity=Severity.WARNING if is_bad else Severity.INFO,
@@ -140,6 +141,8 @@ def _finding(snapshot: Snapshot, s: Statement, shift: StatementShift, limits: Li
             "server_ratio": _rounded(shift.server_ratio),
             "blocks_ratio": _rounded(shift.blocks_ratio),
             "rows_ratio": _rounded(shift.rows_ratio),
+            "plan_before": plan.before if plan else None,
+            "plan_after": plan.after if plan else None,
             "intervals_before": shift.base_intervals,
             "intervals_after": shift.current_intervals,
             "calls_before": round(shift.base_calls),
@@ -184,8 +187,11 @@ def _measured(shift: StatementShift) -> str:
 
 def _likely(shift: StatementShift) -> Iterator[str]:
     """Yield what may be the cause, the most likely first."""
-    ordered = sorted(shift.causes, key=_rank)
-    if shift.is_new_plan:
+    ordered = sorted((c for c in shift.causes if c.kind != "plan"), key=_rank)
+    plan = _plan(shift)
+    if plan is not None:
+        yield f"Its generic plan was {plan.before}, and is {plan.after}."
+    elif shift.is_new_plan:
         yield "Its generic plan is another one than before."
     for each in ordered[:6]:
         yield _told(each)
@@ -199,6 +205,10 @@ def _likely(shift: StatementShift) -> Iterator[str]:
             "It reads as many blocks per call as before, so the plan is hardly the cause: waiting for locks, colder caches, and "
             "other work on the machine are possible."
         )
+
+
+def _plan(shift: StatementShift) -> ShiftCause | None:
+    return next((c for c in shift.causes if c.kind == "plan" and c.before and c.after), None)
 
 
 _RANKS = {
@@ -232,6 +242,7 @@ def _told(cause: ShiftCause) -> str:
 
 
 _CAUSES = {
+    "plan": "its generic plan",
     "index": "the indexes of its tables",
     "setting": "the settings of the planner and of memory",
     "version": "the server's version",
