@@ -55,6 +55,10 @@ def assert_true(year: Year) -> None:
         assert wrong.keys() == lost <= {day_of("eviction")}, (text, wrong)
     assert list(unexplained(year)) == []
     assert check.wrong_timeline(year) == []
+    assert check.wrong_forecasts(year) == []
+    before_upgrade = min(year.last, day_of("upgrade") - 1)
+    assert check.wrong_difference(year, 1, before_upgrade) == []
+    assert check.wrong_difference(year, 7, 8) == []
 
 
 def a_clone_is_not_merged(year: Year, one: place.Wheel) -> None:

@@ -50,7 +50,8 @@ def risen(
     """Return the series that rose by at least a factor, and more than they do anyway."""
     samples = {key: s for key, sides in series.items() if (s := _sample(sides, proof)) is not None}
     measured = {key: MeasuredShift.of(s) for key, s in samples.items()}
-    p_values = {key: m.p_value(m.own) for key, m in measured.items()}
+    # amounts have nothing in common: how much each one varies, it must show itself
+    p_values = {key: m.p_value(None) for key, m in measured.items()}
     held = discoveries(p_values, proof.false_alarms)
     found = (
         _risen(key, series[key], samples[key], p_values[key]) for key in p_values if key in held

@@ -127,12 +127,13 @@ class MeasuredShift:
             sample.parts,
         )
 
-    def p_value(self, usual: float, doubt: float = 0.0) -> float:
-        """Return how probable such a shift is by chance; ``usual`` is the spread of all series."""
-        pooled = (PRIOR_WEIGHT * usual**2 + self.parts * self.own**2) / (PRIOR_WEIGHT + self.parts)
+    def p_value(self, usual: float | None, doubt: float = 0.0) -> float:
+        """Return how probable such a shift is by chance; ``usual`` is the spread of all series, if they are alike."""
+        weight = PRIOR_WEIGHT if usual is not None else 0
+        pooled = (weight * (usual or 0.0) ** 2 + self.parts * self.own**2) / (weight + self.parts)
         # no series is thought steadier than it was
         deviation = math.sqrt(max(pooled, self.own**2) + doubt**2)
-        return tail(self.shift / deviation, min(int(PRIOR_WEIGHT + self.parts), 60))
+        return tail(self.shift / deviation, min(int(weight + self.parts), 60))
 
     @property
     def is_unseen(self) -> bool:

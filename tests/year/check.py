@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from pgwatch_wed.cli import cli
+from pgwatch_wed.findings import ForecastLine
 from pgwatch_wed.history import series
 from pgwatch_wed.history.series import Interval, KnownStatement
 from pgwatch_wed.history.work_rows import StatementInterval
 from pgwatch_wed.sqltext.statement_link import linkable
 from tests.year.drive import BEGINS, Year
-from tests.year.script import day_of
+from tests.year.script import ROWS_A_DAY, ROWS_AT_FIRST, day_of
 
 
 def database_of(connection: sa.Connection, year: Year) -> int:
@@ -86,6 +87,60 @@ def wrong_timeline(year: Year) -> list[str]:
         for key in sorted(told.keys() | true.keys())
         if true.get(key, "nothing") not in told.get(key, "")
     ]
+
+
+CHANGED: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "DDL": (("re-created", "public.events"), ("created", "public.log_1")),
+    "deploy": (("dropped", "public.orders_customer"),),
+    "useless index": (("created", "public.orders_note"),),
+    "good index": (("created", "public.orders_by_customer"),),
+    "harmful index": (("created", "public.accounts_balance"),),
+}
+"""What the difference of two runs must tell of the schema."""
+
+
+def wrong_difference(year: Year, first: int, last: int) -> list[str]:
+    """Return what the difference of the runs of two days tells that did not happen, and what it does not tell."""
+    days = (str(year.run_ids[n]) for n in (first, last))
+    found = CliRunner().invoke(
+        cli, ["diff", *days, "--history", year.url, "--format", "json"], catch_exceptions=False
+    )
+    (database,) = json.loads(found.stdout)["databases"]
+    told = {(c["what"], _named(c["object"])) for c in database["schema"]}
+    true = {c for event, all_ in CHANGED.items() if first < day_of(event) <= last for c in all_}
+    return [f"{change} is told or true alone" for change in told ^ true]
+
+
+def _named(label: str) -> str:
+    return label.rpartition(" ")[2]
+
+
+LEAST_DAYS = 30
+# A crash may skip so many positions of a sequence.
+_SKIPPED = 3 * 33
+
+
+def wrong_forecasts(year: Year) -> list[str]:
+    """Return forecasts that are told too early, or that do not agree with the rows that the script inserts."""
+    wrong = []
+    for day, report in year.reports.items():
+        for line in report.forecasts:
+            is_told = line.pace is not None
+            if is_told != (day + 1 >= LEAST_DAYS) and line.kind in ("sequence", "wal"):
+                wrong.append(f"day {day}: {line.label}: {line.pace} {line.reason}")
+            if line.kind == "sequence" and not _is_true(year, day, line):
+                wrong.append(f"day {day}: {line.label}: {line.value}, pace {line.pace}")
+    return wrong
+
+
+def _is_true(year: Year, day: int, line: ForecastLine) -> bool:
+    """Tell whether a forecast of the sequence begins at the true position, and goes on at the true pace."""
+    rows = [round(ROWS_A_DAY * year.ledger.busy(n)) for n in range(day + 1)]
+    is_there = 0 <= line.value - ROWS_AT_FIRST - sum(rows) <= _SKIPPED
+    if line.pace is None:
+        return is_there
+    mean = sum(rows) / len(rows)
+    return is_there and line.pace[0] <= 1.1 * mean and line.pace[2] >= 0.9 * mean
 
 
 def outcomes(year: Year, rule: str) -> list[tuple[str, str | None]]:

@@ -38,6 +38,7 @@ DAILY: Mapping[str, int] = {
     EVENT: 10,
 }
 ROWS_A_DAY = 120
+ROWS_AT_FIRST = 20_000
 
 Action = Callable[[Place], None]
 

@@ -27,6 +27,7 @@ what differs is listed, and what was ruled out: no SQL is certain to help.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement, Table
@@ -119,12 +120,17 @@ def _period(shift: StatementShift) -> dict[str, object]:
     }
 
 
+_SHORT_BASE = "Less than a day is known from before: what is slow at this hour each day, such as during a backup, looks the same."
+
+
 def _finding(snapshot: Snapshot, s: Statement, shift: StatementShift, limits: Limits) -> Finding:
     load = q.Load.of(snapshot)
     tables = tuple(_tables(snapshot, s))
     seconds = (shift.current_ends - shift.current_begins).total_seconds()
     is_bad = shift.ratio >= limits.warn_ratio or shift.load_share >= limits.warn_load_share
     remedy, caveats = _remedies(snapshot, shift, tables)
+    if shift.current_begins - shift.base_begins < timedelta(days=1):
+        caveats += (_SHORT_BASE,)
     plan = _plan(shift)
     return Finding(
         object=load.object_of(s),
