@@ -14,7 +14,7 @@ import pytest
 from pgwatch_wed.analyse import judge
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.facts import QueryCost, Snapshot
+from pgwatch_wed.facts import Cause, QueryCost, Snapshot
 from pgwatch_wed.facts.file import load
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.serve.collector import known, settings, tiers
@@ -154,7 +154,7 @@ def test_one_round_reads_all_tiers_and_lets_all_rules_judge(db: str) -> None:
         stages: list[Collected] = []
         board.listen(lambda state: stages.append(state.targets["shop"]))
         wait = made.run_once()
-        assert 0 < wait <= SETTINGS.moving_s * 20
+        assert 0 <= wait <= SETTINGS.moving_s * 20
         first, last = stages[0], stages[-1]
         assert set(first.read_at) == {tiers.MOVING}  # published at once
         assert set(last.read_at) == set(tiers.FACTS)
@@ -215,11 +215,12 @@ def test_it_does_not_wait_for_a_locked_table(db: str) -> None:
         holder.execute("lock table t in access exclusive mode")
         begun = time.monotonic()
         made.run_once()
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 60
         assert newest(board).failure == ""
         waits = newest(board).snapshot
         assert waits is not None
         assert waits.lock_waits == ()
+        assert not [n for n, m in waits.missing.items() if m.cause is Cause.LOCKED]
 
 
 def test_after_a_lost_connection_it_reads_again_by_itself(db: str) -> None:
