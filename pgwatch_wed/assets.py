@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def asset(name: str) -> Path:
-    """Return the folder ``name`` (``sql``, ``alembic`` or ``reports``)."""
+    """Return the folder ``name`` (``sql``, ``alembic``, ``reports`` or ``docs``)."""
     for root in (_PACKAGE / "_assets", _PACKAGE.parent):
         if (root / name).is_dir():
             return root / name

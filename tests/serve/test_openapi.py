@@ -14,6 +14,7 @@ from pgwatch_wed.serve.http.answers import answers
 from pgwatch_wed.serve.http.exposition import Exposition
 from pgwatch_wed.serve.http.publisher import Publisher
 from pgwatch_wed.serve.http.routes import Readiness, Views
+from pgwatch_wed.serve.http.runbook_pages import link
 from pgwatch_wed.serve.http.streaming import Watching
 from pgwatch_wed.serve.state import Alert, Board, Health, Reason
 from tests.serve.states import NOW, Client, board, probe
@@ -57,3 +58,18 @@ def test_an_alert_has_an_address_of_its_own() -> None:
             assert await client.status("/api/alerts/0000000000000000") == 404
 
     asyncio.run(ask())
+
+
+def test_the_runbook_of_an_alert_is_one_link_away() -> None:
+    async def ask() -> None:
+        async with Client(board(alerts=(ALERT,))) as client:
+            answer = await client.get("/runbooks/BlockedSessions")
+            assert answer.headers["content-type"].startswith("text/plain")
+            assert "## First look" in answer.text
+            for other in ("README.md", "Unheard", "..%2fservice"):
+                assert await client.status(f"/runbooks/{other}") == 404
+
+    asyncio.run(ask())
+    assert link("docs/runbooks/BlockedSessions.md") == "/runbooks/BlockedSessions"
+    assert link("https://wiki.example.com/locks") == "https://wiki.example.com/locks"
+    assert link("javascript:alert(1)") == link("docs/runbooks/../x.md") == ""

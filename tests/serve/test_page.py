@@ -71,7 +71,7 @@ def test_the_headline_counts_alerts_but_not_the_one_that_always_fires() -> None:
     always = replace(FIRING, name="Watchdog", labels=(("severity", "none"),))
     assert "Everything that is watched works" in shown(board([probe("database")], alerts=(always,)))
     text = shown(board([probe("database")], alerts=(always, FIRING)))
-    assert "Everything answers, but 1 alert fires" in text
+    assert "Everything essential answers, but 1 critical alert fires" in text
 
 
 def test_an_alert_whose_cause_is_unknown_says_so() -> None:

@@ -17,7 +17,12 @@ def _answer(what: str, media_type: str, schema: str) -> dict[str, Any]:
 
 
 def _get(
-    summary: str, answers: dict[str, Any], *, name: str = "", is_open: bool = False
+    summary: str,
+    answers: dict[str, Any],
+    *,
+    name: str = "",
+    pattern: str = "^[a-z0-9][a-z0-9_-]*$",
+    is_open: bool = False,
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": summary, "responses": {**answers, **_REFUSALS}}
     if is_open:
@@ -27,7 +32,7 @@ def _get(
             "type": "string",
             "minLength": 1,
             "maxLength": 80,
-            "pattern": "^[a-z0-9][a-z0-9_-]*$",
+            "pattern": pattern,
         }
         operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": known}]
     return {"get": operation}
@@ -193,6 +198,12 @@ DESCRIPTION: dict[str, Any] = {
         "/api/slo": _get(
             "Service level objectives: budget left, burn, how much is unknown",
             {"200": _answer("all of them", _JSON, "Slos"), **_UNKNOWN},
+        ),
+        "/runbooks/{name}": _get(
+            "What to do about an alert: Markdown",
+            {"200": _answer("the runbook", _TEXT, ""), **_ABSENT},
+            name="name",
+            pattern="^[A-Za-z0-9]+$",
         ),
         "/api/openapi.json": _get(
             "This description",

@@ -1,6 +1,6 @@
 """The routes: each hands out bytes that are there already; none asks a dependency."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from pgwatch_wed.serve.http import openapi
 from pgwatch_wed.serve.http.answers import NAME, Document, unconfigured
 from pgwatch_wed.serve.http.exposition import EXPOSITION, Exposition
 from pgwatch_wed.serve.http.publisher import Publisher
+from pgwatch_wed.serve.http.runbook_pages import runbooks
 from pgwatch_wed.serve.http.streaming import Watching
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -46,6 +47,7 @@ class Views:
     readiness: Readiness
     watching: Watching
     now: Callable[[], float]
+    runbooks: Mapping[str, bytes] = field(default_factory=runbooks)
 
     async def live(self, _request: Request) -> Response:
         """Say that the process answers; nothing else is asked."""
@@ -95,6 +97,13 @@ class Views:
             raise HTTPException(404)
         return Response(found, media_type=EXPOSITION)
 
+    async def runbook(self, request: Request) -> Response:
+        """Return the runbook of an alert."""
+        found = self.runbooks.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        return Response(found, media_type="text/plain")
+
     async def description(self, _request: Request) -> Response:
         """Return the description of this interface."""
         return Response(openapi.BODY, media_type="application/json")
@@ -110,6 +119,7 @@ class Views:
             _get("/api/alerts", self.alerts),
             _get("/api/alerts/{id}", self.alert),
             _get("/api/slo", self.slo),
+            _get("/runbooks/{name}", self.runbook),
             _get("/api/openapi.json", self.description),
             _get("/api/stream", self.watching.stream),
             _get("/metrics", self.metrics),

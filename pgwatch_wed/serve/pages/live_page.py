@@ -14,6 +14,7 @@ from pgwatch_wed.findings import Finding, Report
 from pgwatch_wed.render import html
 from pgwatch_wed.serve.http.alerts_json import alert_id, plain
 from pgwatch_wed.serve.http.components import Component, components, overall
+from pgwatch_wed.serve.http.runbook_pages import link
 from pgwatch_wed.serve.pages import drawing
 from pgwatch_wed.serve.pages.recent import CHARTS, Recent
 from pgwatch_wed.serve.state import Alert, Health, ServiceState
@@ -81,7 +82,7 @@ class LivePage:
         status = overall(found)
         return {
             "status": status,
-            "words": _words(status, found, _firing(state.alerts)),
+            "words": _words(status, found, state.alerts),
             "components": found,
             "counts": {h: sum(c.status is h for c in found) for h in Health},
             "alerts": _sorted(state.alerts),
@@ -93,6 +94,7 @@ class LivePage:
             "severity_of": severity_of,
             "state_severity": _AS_SEVERITY.get,
             "alert_id": alert_id,
+            "link": link,
             "moment": _moment,
             "Health": Health,
         }
@@ -126,11 +128,14 @@ def _is_watchdog(alert: Alert) -> bool:
     return dict(alert.labels).get("severity") == "none"
 
 
-def _words(status: Health, found: Sequence[Component], firing: int) -> str:
+def _words(status: Health, found: Sequence[Component], alerts: Sequence[Alert]) -> str:
     if not found:
         return "Nothing is watched yet"
-    if status is Health.PASS and firing:
-        return f"Everything answers, but {units.count(firing, 'alert')} {'fires' if firing == 1 else 'fire'}"
+    critical = _firing([a for a in alerts if severity_of(a) == "critical"])
+    firing = critical or _firing(alerts)
+    if status in (Health.PASS, Health.WARN) and firing:
+        noun = "critical alert" if critical else "alert"
+        return f"Everything essential answers, but {units.count(firing, noun)} {'fires' if firing == 1 else 'fire'}"
     return _WORDS[status]
 
 
