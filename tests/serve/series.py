@@ -53,7 +53,7 @@ WORKOUT = {
     "scalar": "g > 1.5 * scalar(avg(g))",
     "stale": "time() - timestamp(g) > 20",
     "subquery": "max_over_time(rate(c_total[1m])[3m:30s]) > 0.3",
-    "recorded": "rec:c > 0.15",
+    "recorded": "rec:c > 0.151",
     "clamp": "clamp(g, 10, 60) == 60",
     "replace": 'label_replace(s, "z", "$1-$1", "z", "(.).*") > 70',
     "quantile": "quantile by (b) (0.5, g) > 60",
@@ -83,7 +83,9 @@ def _walk(rng: random.Random, steps: int, low: float = 0, high: float = 100) -> 
     found: Values = []
     for _ in range(steps):
         if rng.random() < 0.3:
-            value = min(high, max(low, value + rng.gauss(0, 15)))
+            value += rng.gauss(0, 15)
+            if not low <= value <= high:  # never twice the same: promtool breaks ties at random
+                value = rng.uniform(low, high)
         found.append(math.nan if rng.random() < 0.004 else round(value, 3))
     return found
 
