@@ -151,7 +151,7 @@ class SimulatedDay:
             f"{PREFIX}probe_failures_total",
             failed,
             *TARGET,
-            ("probe", "database"),
+            *_POSTGRES,
             ("reason", reason),
         )
         for probe, kind, is_essential in (
