@@ -81,7 +81,7 @@ def serving(dsn: str, ears: Ears, speed: float, folder: Path) -> Iterator[Board]
         serve=ServeSettings(
             targets=(WatchedTarget("drill", dsn),), state=str(folder), rooms=_rooms(speed)
         ),
-        tables=_tables(ears.url, speed, folder),
+        tables=_tables(dsn, ears.url, speed, folder),
         source="drill",
     )
     parts = assembly.parts(settings, board, lambda: clock.now().timestamp())
@@ -109,12 +109,13 @@ def _rooms(speed: float) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def _tables(url: str, speed: float, folder: Path) -> Mapping[str, Any]:
+def _tables(dsn: str, url: str, speed: float, folder: Path) -> Mapping[str, Any]:
     rules = folder / "rules.yaml"
     rules.write_text(scaled_rules(default_rules(), speed), encoding="utf-8")
     interval = max(15 / speed, 1.0)
     probe = {
         "kind": "postgres",
+        "url": dsn,
         "target": "drill",
         "essential": True,
         "interval": f"{interval} s",
