@@ -19,8 +19,9 @@ from pgwatch_wed.serve.notify.grouped import (
     undelivered,
 )
 from pgwatch_wed.serve.notify.inhibition import inhibited
+from pgwatch_wed.serve.notify.notifier import Notifier
 from pgwatch_wed.serve.notify.notify_settings import parse
-from pgwatch_wed.serve.state import Alert
+from pgwatch_wed.serve.state import Alert, Board
 
 GROUP = (("target", "shop"),)
 PACE = Pace()
@@ -89,6 +90,18 @@ def test_what_follows_from_an_alert_may_end_a_little_later_and_is_not_told_then(
     assert by([ended, lesser], 2000)["Lesser"] == "Worse"
     assert by([ended, lesser], 2060)["Lesser"] == ""
     assert by([ended, lesser], 1000)["Lesser"] == ""  # the clock was set back
+
+
+def test_the_board_tells_which_alert_stands_for_which() -> None:
+    board = Board()
+    notifier = Notifier(parse({}, "f"), board, now=lambda: 2000.0, monotonic=lambda: 0.0)
+    alerts = (alert("Worse", topic="http"), alert("Lesser", "warning", topic="http"))
+    board.change(lambda s: replace(s, alerts=alerts))
+    notifier.run_once(2000.0)
+    assert [a.inhibited_by for a in board.state.alerts] == ["", "Worse"]
+    board.change(lambda s: replace(s, alerts=s.alerts[1:]))
+    notifier.run_once(2000.0)
+    assert [a.inhibited_by for a in board.state.alerts] == [""]
 
 
 # Plan

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,6 +53,7 @@ class Notifier:
 
     def start(self) -> None:
         """Start the threads; a receiver that hangs delays no other."""
+        self._thread("notify-inhibition", self.mark)
         for name, teller in self._tellers.items():
             self._thread(f"notify-{name}", partial(self._tell, teller))
         if self._switch is not None:
@@ -65,12 +67,25 @@ class Notifier:
 
     def run_once(self, now: float) -> None:
         """Look once, in this thread."""
+        self.mark(now)
         for teller in self._tellers.values():
             self._tell(teller, now)
         self._beat(now)
 
+    def mark(self, now: float | None = None) -> None:
+        """Write on the board which alerts another one stands for, and what became of messages."""
+        at = self._now() if now is None else now
+        alerts = self._board.state.alerts
+        if inhibited(alerts, at) != alerts:
+            self._board.change(lambda state: replace(state, alerts=inhibited(state.alerts, at)))
+        shown = self.families()
+        if shown != self._board.state.families.get("notify", ()):
+            self._board.change(lambda s: replace(s, families={**s.families, "notify": shown}))
+
     def families(self) -> tuple[Family, ...]:
         """Return what became of messages, as metrics."""
+        if not self._tellers:
+            return ()
         samples = [
             Sample(
                 f"{PREFIX}notifications_total",
@@ -129,8 +144,10 @@ class Pulse:
     def run_once(self, state: ServiceState, now: float) -> None:
         """Ask if it is due, and alerts were evaluated within the last minute."""
         at = self._monotonic()
-        if state.alerts is not self._seen:
-            self._seen, self._seen_at = state.alerts, at
+        # Each evaluation writes it anew; alerts are written by others as well.
+        sign = state.details.get("rules_that_fail", state.alerts)
+        if sign is not self._seen:
+            self._seen, self._seen_at = sign, at
         is_alive = any(a.name == WATCHDOG and a.state == "firing" for a in state.alerts)
         if not is_alive or at - self._seen_at > _FRESH_S or at < self._next_at:
             return
