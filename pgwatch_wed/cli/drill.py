@@ -45,7 +45,7 @@ def drill(speed: float, only: str) -> int:
         tempfile.TemporaryDirectory() as folder,
         embedded.start(_SETTINGS) as server,
         prepared(server) as planted,
-        listening() as ears,
+        listening(planted.dependency_hangs) as ears,
         serving(server.dsn(user=ROLE), ears, speed, Path(folder)),
     ):
         cost = measured(planted, max(60 / speed, 10))

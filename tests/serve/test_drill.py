@@ -32,7 +32,7 @@ def test_a_server_that_stops_is_found_named_and_forgotten(tmp_path: Path) -> Non
     with (
         embedded.start(settings) as server,
         prepared(server) as planted,
-        listening() as ears,
+        listening(planted.dependency_hangs) as ears,
         serving(server.dsn(user=ROLE), ears, 15, tmp_path),
     ):
         (outcome,) = drilled(planted, ears, [stopped], 15)

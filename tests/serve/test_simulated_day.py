@@ -51,8 +51,8 @@ def test_an_hour_is_told_as_it_was() -> None:
     it = score(events, told)
     assert (it.false, it.missed, it.incidents) == ((), (), 3)
     assert it.mean_critical_s < 120
-    assert "DatabaseUnreachable" in {a.name for a in told}
-    assert "FactsStale" not in {a.name for a in told}  # the unreachable database says it
+    assert "DatabaseRefuses" in {a.name for a in told}
+    assert "FactsStale" not in {a.name for a in told}  # the database that refuses says it
 
 
 def test_the_score_counts_what_is_false_and_what_is_missed() -> None:

@@ -31,6 +31,7 @@ class DrillServer:
     stack: ExitStack = field(default_factory=ExitStack)
     stopping: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
+    dependency_hangs: threading.Event = field(default_factory=threading.Event)
 
     def prepare(self) -> None:
         """Create what the incidents need."""
@@ -109,7 +110,7 @@ def _locked(it: DrillServer) -> tuple[str, Callable[[], None]]:
 
 
 def _connections(it: DrillServer) -> tuple[str, Callable[[], None]]:
-    for _ in range(33):
+    for _ in range(35):
         it.session("greedy-pool")
     return "greedy-pool", it.end
 
@@ -145,6 +146,11 @@ def _hanging(it: DrillServer) -> tuple[str, Callable[[], None]]:
     return "", wake
 
 
+def _dependency(it: DrillServer) -> tuple[str, Callable[[], None]]:
+    it.dependency_hangs.set()
+    return "", it.dependency_hangs.clear
+
+
 def _processes(server: EmbeddedServer) -> Iterator[psutil.Process]:
     postmaster = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
     yield postmaster
@@ -171,12 +177,21 @@ INCIDENTS = (
     DrillIncident("a lock is held", _LOCKED, _locked),
     DrillIncident("a lock is held for a second", (), _short_lock, is_trap=True),
     DrillIncident(
-        "connections are used up", ("ConnectionsExhausted", "ConnectionsNearLimit"), _connections
+        "connections are used up",
+        (
+            "ConnectionsExhausted",
+            "ConnectionsNearLimit",
+            "DatabaseRefuses",
+            "DatabaseUnreachable",
+            "ServiceDown",
+        ),
+        _connections,
     ),
     DrillIncident("the server is restarted", (), _restarted, is_trap=True),
     DrillIncident("the role may not log in", _AWAY, _refused),
     DrillIncident("the server is stopped", _AWAY, _stopped),
     DrillIncident("the server hangs", _AWAY, _hanging),
+    DrillIncident("a dependency hangs", ("ProbeFailing",), _dependency),
     DrillIncident(
         "a statement has become slow",
         ("DatabaseQueriesOver200ms", "DatabaseQueriesOver5s", "HostCpuHigh"),

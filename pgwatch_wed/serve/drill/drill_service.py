@@ -34,6 +34,7 @@ class Ears:
 
     heard: list[HeardAlert] = field(default_factory=list)
     url: str = ""
+    dependency_hangs: threading.Event = field(default_factory=threading.Event)
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take a message in Alertmanager's format."""
@@ -46,14 +47,20 @@ class Ears:
 
 
 @contextmanager
-def listening() -> Iterator[Ears]:
-    """Start a receiver of webhooks."""
-    ears = Ears()
+def listening(dependency_hangs: threading.Event) -> Iterator[Ears]:
+    """Start a receiver of webhooks, which is also a dependency that can hang."""
+    ears = Ears(dependency_hangs=dependency_hangs)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             ears.hear(json.loads(content))
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            while ears.dependency_hangs.is_set():
+                time.sleep(0.1)
             self.send_response(200)
             self.end_headers()
 
@@ -121,6 +128,7 @@ def _tables(dsn: str, url: str, speed: float, folder: Path) -> Mapping[str, Any]
         "interval": f"{interval} s",
         "deadline": "800 ms",
     }
+    dependency = {"kind": "http", "url": url, "interval": f"{interval} s", "deadline": "800 ms"}
     return {
         "alerts": {"rules": [str(rules)], "interval": interval},
         "notify": {
@@ -129,7 +137,7 @@ def _tables(dsn: str, url: str, speed: float, folder: Path) -> Mapping[str, Any]
             "interval": f"{60 / speed} s",
             "receivers": {"drill": {"kind": "webhook", "url": url}},
         },
-        "probes": {"database": probe},
+        "probes": {"database": probe, "dependency": dependency},
     }
 
 

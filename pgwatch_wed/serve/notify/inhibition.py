@@ -26,6 +26,7 @@ class Inhibition:
 # What is computed from a database says nothing more while nobody can read it.
 DEFAULTS = (
     Inhibition(by={"alertname": "DatabaseUnreachable"}, of={"source": "database"}),
+    Inhibition(by={"alertname": "DatabaseRefuses"}, of={"alertname": "FactsStale"}),
     Inhibition(by={"alertname": "ServiceDown"}, of={"alertname": "BreakerOpen"}),
 )
 

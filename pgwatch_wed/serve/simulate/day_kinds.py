@@ -57,7 +57,7 @@ CRITICAL = (
         "the database refuses connections",
         (4, 12),
         {"up_database": _one(0), "reason": _one(3), "error_ratio": (0.3, 0.8), "facts": _one(0)},
-        ("DatabaseUnreachable", "DatabaseRefuses", "ServiceDown", "FactsStale", *_HTTP),
+        ("DatabaseRefuses", "FactsStale", *_HTTP),
         True,
     ),
     DayKind(

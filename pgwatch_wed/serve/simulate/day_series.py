@@ -147,6 +147,7 @@ class SimulatedDay:
     def _database(self, levels: dict[str, float], now: float) -> None:
         failed = 1 - levels["up_database"]
         reason = REASONS[int(levels["reason"])]
+        is_refusing = reason in ("auth", "limit")  # it is there: a warning, not down
         self._count(
             f"{PREFIX}probe_failures_total",
             failed,
@@ -160,7 +161,10 @@ class SimulatedDay:
             ("storage", "s3", "false"),
         ):
             labels = (*TARGET, ("probe", probe), ("kind", kind), ("essential", is_essential))
-            self._gauge("probe_up", levels[f"up_{probe}"], *labels)
+            self._gauge(
+                "probe_up", max(levels[f"up_{probe}"], is_refusing * (probe == "database")), *labels
+            )
+        self._gauge("probe_status", levels["up_database"], *TARGET, *_POSTGRES, ("status", "pass"))
         self._read = now if levels["facts"] else self._read
         self._archived = now if levels["archive"] else self._archived
         self._count(f"{PREFIX}archive_failures_total", 1 - levels["archive"], *TARGET)
