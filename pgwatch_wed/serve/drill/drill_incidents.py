@@ -91,12 +91,15 @@ class DrillIncident:
     is_trap: bool = False
 
 
+# Minutes of slow queries use the budget of an objective up, truly.
+_BURN = ("SloBurnFast", "SloBurn", "SloBurnSlow", "SloBudgetLow")
 _LOCKED = (
     "DatabaseQueriesOver5s",
     "BlockedSessions",
     "BlockedSessionsMany",
     "IdleInTransactionHolds",
     "DatabaseQueriesOver200ms",
+    *_BURN,
 )
 _AWAY = ("DatabaseUnreachable", "DatabaseRefuses", "ServiceDown", "FactsStale")
 
@@ -194,7 +197,7 @@ INCIDENTS = (
     DrillIncident("a dependency hangs", ("ProbeFailing",), _dependency),
     DrillIncident(
         "a statement has become slow",
-        ("DatabaseQueriesOver200ms", "DatabaseQueriesOver5s", "HostCpuHigh"),
+        ("DatabaseQueriesOver200ms", "DatabaseQueriesOver5s", *_BURN),
         _slow,
     ),
 )
