@@ -193,6 +193,7 @@ TRAPS = (
         "maintenance",
         (10, 15),
         {"up_database": _one(0), "reason": _one(1), "facts": _one(0), "error_ratio": (0.3, 0.9)},
+        alerts=_BURN,  # the users were turned away all the same
         resets=("database",),
         is_maintenance=True,
     ),
@@ -211,6 +212,6 @@ TRAPS = (
         {"long_transaction": (1000, 5000), "cpu": (0.6, 0.75), "slot_gb": (2, 5)},
     ),
     DayKind("a replica is behind for a moment", (1, 3), {"lag": (70, 120)}),
-    DayKind("one payment fails", (0.3, 0.5), {"payment_errors": _one(0.05)}),
+    DayKind("one payment fails", (0.3, 0.5), {"payment_errors": _one(0.01)}),
     DayKind("somebody forgot a password", (5, 10), {"logins": (0.01, 0.03)}),
 )
