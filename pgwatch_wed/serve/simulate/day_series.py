@@ -164,7 +164,8 @@ class SimulatedDay:
             self._gauge(
                 "probe_up", max(levels[f"up_{probe}"], is_refusing * (probe == "database")), *labels
             )
-        self._gauge("probe_status", levels["up_database"], *TARGET, *_POSTGRES, ("status", "pass"))
+        warns = float(is_refusing and not levels["up_database"])
+        self._gauge("probe_status", warns, *TARGET, *_POSTGRES, ("status", "warn"))
         self._read = now if levels["facts"] else self._read
         self._archived = now if levels["archive"] else self._archived
         self._count(f"{PREFIX}archive_failures_total", 1 - levels["archive"], *TARGET)
