@@ -42,7 +42,7 @@ WORKOUT = {
     "histogram": "histogram_quantile(0.9, sum by (le) (rate(h_bucket[2m]))) > 0.3",
     "absent": 'absent(g{a="1",b="x"})',
     "absent_over_time": 'absent_over_time(c_total{a="2"}[1m])',
-    "ratio": "sum by (b) (rate(c_total[2m])) / sum by (b) (rate(d_total[2m])) > 1",
+    "ratio": "sum by (b) (rate(c_total[2m])) / sum by (b) (rate(d_total[2m])) > 1.003",
     "join": "g / on (b) group_left (z) s > 2",
     "and_unless": "g > 50 and on (b) s < 40 unless g > 90",
     "or": "g > 95 or s < 5",
@@ -176,7 +176,7 @@ def workout_rules() -> str:
             rule["for"] = f"{hold}s"
         if keep:
             rule["keep_firing_for"] = f"{keep}s"
-        rule["annotations"] = {"value": '{{ printf "%.6g" $value }}'}
+        rule["annotations"] = {"value": '{{ printf "%.5g" $value }}'}
         rules.append(rule)
     return json.dumps({"groups": [{"name": "workout", "rules": rules}]})
 
