@@ -90,8 +90,17 @@ def _application(
 
 
 def _url(value: Any, where: str) -> str:
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        is_fine = (
+            parts is not None
+            and parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+        )
+    except ValueError:  # a port that is none
+        is_fine = False
+    if not is_fine or parts is None:
         raise UsageError(f"{where} must be a URL such as 'http://127.0.0.1:8000/metrics'")
     if parts.username or parts.password:
         raise UsageError(f"{where} holds a password", "use token_env or token_file")
@@ -152,13 +161,19 @@ class Scraper:
         try:
             families = tuple(_labeled(scraped(application), application.name))
         except ScrapeError as error:
-            self._read.pop(application.name, None)
-            reason, detail = error.reason, str(error)
-            self._tell(application, Health.FAIL, self._now(), reason=reason, detail=detail)
+            self._failed(application, error.reason, str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - told as a failure; the next reading may succeed
+            kind = type(error).__name__
+            self._failed(application, Reason.PROTOCOL, f"it cannot be read: unexpected {kind}")
             return
         self._read[application.name] = (self._monotonic(), families)
         took = self._monotonic() - begun
         self._tell(application, Health.PASS, self._now(), latency_s=took)
+
+    def _failed(self, application: ScrapedApplication, reason: Reason, detail: str) -> None:
+        self._read.pop(application.name, None)
+        self._tell(application, Health.FAIL, self._now(), reason=reason, detail=detail)
 
     def _run(self, application: ScrapedApplication) -> None:
         while not self._stopping.is_set():

@@ -10,6 +10,7 @@ import pytest
 
 from pgwatch_wed.app.http_metrics import durations
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.serve import scraping
 from pgwatch_wed.serve.scraping import ScrapedApplication, Scraper, parse_applications
 from pgwatch_wed.serve.state import Board, Health, Reason
 from tests.serve.states import NOW
@@ -64,11 +65,26 @@ def test_what_is_no_text_format_is_a_failure_of_the_protocol() -> None:
     assert board.state.probes["app-web"].reason is Reason.PROTOCOL
 
 
+def test_an_error_that_nobody_expects_does_not_end_the_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_text: str) -> None:
+        raise RecursionError
+
+    application = ScrapedApplication("web", "http://127.0.0.1:1/")
+    board = Board()
+    monkeypatch.setattr(scraping, "scraped", fail)
+    Scraper([application], board, now=lambda: NOW).run_once(application)
+    result = board.state.probes["app-web"]
+    assert (result.reason, "RecursionError" in result.detail) == (Reason.PROTOCOL, True)
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
         ({"url": "ftp://h/"}, "f.toml: app.web.url must be a URL"),
         ({}, "f.toml: app.web.url must be a URL"),
+        ({"url": "http://h:99999/"}, "f.toml: app.web.url must be a URL"),
         ({"url": "http://u:p@h/"}, "f.toml: app.web.url holds a password"),
         ({"url": "http://h/", "token": "x"}, "f.toml: app.web: unknown key 'token'"),
         ({"url": "http://h/", "token_env": "NO"}, "f.toml: app.web.token_env"),
