@@ -126,6 +126,17 @@ def test_a_rule_that_cannot_be_evaluated_keeps_its_alerts_and_says_so() -> None:
     assert failure == "vector cannot contain metrics with the same labelset"
 
 
+def test_a_rule_that_fails_at_firing_costs_itself_alone() -> None:
+    bad = """groups: [{name: g, rules: [
+      {alert: Bad, expr: load > 5, annotations: {summary: '{{ reReplaceAll "(" "" $labels.i }}'}},
+      {alert: Worse, expr: 'round(load, 1e-310) > 5'},
+      {alert: High, expr: load > 5}]}]"""
+    day = Day(text=bad)
+    assert day.step(a=9) == {"Bad a": "firing", "High a": "firing"}
+    assert dict(day.alerts()[0].annotations)["summary"].startswith("<error expanding template")
+    assert set(day.alerting.evaluation.failures()) == {"Worse"}
+
+
 def test_causes_that_others_wrote_stay_on_an_alert() -> None:
     day = Day()
     day.step(a=9)
@@ -178,7 +189,12 @@ def _restarted(path: Path, day: Day, text: str = RULES) -> Day:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"version": 1}', '{"version": 9, "alerts": [], "at_ms": 1}', "\0" * 9]
+    "text",
+    [
+        *("", "{", "[]", '{"version": 1}', '{"version": 9, "alerts": [], "at_ms": 1}', "\0" * 9),
+        '{"version": 1, "alerts": []}',
+        '{"version": 1, "alerts": [], "at_ms": 1e999}',
+    ],
 )
 def test_a_corrupt_state_costs_the_state_not_the_start(tmp_path: Path, text: str) -> None:
     path = tmp_path / "alerts.json"

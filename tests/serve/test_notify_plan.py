@@ -251,6 +251,11 @@ def test_the_memory_survives_and_a_corrupt_file_costs_only_itself(tmp_path: Path
         "[]",
         '{"version": 1}',
         '{"version": 9, "groups": []}',
+        '{"version": 1, "groups": [{"group": [], "told": [], "owed": [], "changed_at": 1e300}]}',
+        (
+            '{"version": 1, "groups": [{"group": [], "told": [], "owed": [], "changed_at": null, '
+            '"sent_at": null, "sequence": 1e999}]}'
+        ),
         "[" * 100000,
         "\xff",
     ):

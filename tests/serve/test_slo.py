@@ -204,6 +204,10 @@ def test_counts_survive_a_restart_and_a_corrupt_file_costs_only_them(tmp_path: P
         "[]",
         '{"version": 1, "slos": {"availability": {"kind": "availability 0  []"}}}',
         '{"version": 1, "slos": {"availability": []}}',
+        (
+            '{"version": 1, "slos": {"availability": {"kind": "availability 0  []", "minutes": [1], '
+            '"good": [NaN], "bad": [0], "base": [0, 0]}}}'
+        ),
     ):
         (tmp_path / "slo.json").write_text(content)
         keeper().run_once(NOW + 30)

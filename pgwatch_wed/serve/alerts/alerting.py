@@ -78,7 +78,7 @@ class Alerting:
                 self._complain(str(error))
 
     def _complain(self, what: str) -> None:
-        """Say what is wrong, once as long as it is the same."""
+        """Say what is wrong, once as long as it is the same; nothing: it is right again."""
         if what and what != self.complaint:
             self._log(what)
         self.complaint = what
@@ -101,7 +101,7 @@ class Alerting:
             try:
                 self.run_once(self._now())
             except Exception as error:  # noqa: BLE001 - the thread must live on
-                self._complain(f"alerts were not evaluated: {type(error).__name__}: {error}")
+                self._complain(f"alerts were not evaluated: {type(error).__name__}")
             due = max(due + interval, time.monotonic())
 
     def run_once(self, now: float) -> None:
@@ -151,6 +151,7 @@ class Alerting:
         try:
             kept_states.write(self._settings.state, self.evaluation, at_ms)
             self._written = seen
+            self._complain("")
         except Error as error:
             self._complain(str(error))
 

@@ -98,6 +98,9 @@ class RuleEvaluation:
         except Error as error:
             state.failure = error.message
             return
+        except Exception as error:  # noqa: BLE001 - said of this rule; the others go on
+            state.failure = f"unexpected {type(error).__name__}; please report this"
+            return
         state.failure = ""
         for labels, value in made.items():
             self.memory.append(labels, at_ms, value)

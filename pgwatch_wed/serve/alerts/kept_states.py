@@ -14,6 +14,8 @@ from pgwatch_wed.serve.state import Labels
 _VERSION = 1
 # An alert is not taken up again if the service was away for longer: whatever was, is another story.
 TOO_OLD_MS = 3600_000
+# No moment is in the year 2200: whoever shows it could not write it as a date.
+LATEST_MS = 7_258_118_400_000
 
 
 class AlertStateError(Error):
@@ -51,15 +53,18 @@ def restore(path: Path, evaluation: RuleEvaluation, now_ms: int) -> int:
     """Take up the alerts of a file; return how many. A file that cannot be read is set aside."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        found = _read(document)
+        found, at_ms = _read(document), _moment(document["at_ms"])
     except FileNotFoundError:
         return 0
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        *(OSError, ValueError, TypeError, KeyError, AttributeError),
+        *(RecursionError, OverflowError),
+    ) as error:
         _set_aside(path)
         raise AlertStateError(
             f"alert states in {path} cannot be read: {type(error).__name__}", "alerts begin anew"
         ) from None
-    if not 0 <= now_ms - int(document["at_ms"]) <= TOO_OLD_MS:
+    if not 0 <= now_ms - at_ms <= TOO_OLD_MS:
         return 0
     evaluation.restored_ms = now_ms
     return _taken_up(found, evaluation)
@@ -107,8 +112,11 @@ def _read(document: Any) -> dict[tuple[str, str], dict[Labels, ActiveAlert]]:
             _labels(row["annotations"]),
             float(row["value"]),
             _state(row["state"]),
-            int(row["active_ms"]),
-            *(_moment(row[key]) for key in ("fired_ms", "absent_ms", "resolved_ms")),
+            _moment(row["active_ms"]),
+            *(
+                None if row[key] is None else _moment(row[key])
+                for key in ("fired_ms", "absent_ms", "resolved_ms")
+            ),
         )
         if alert.state == "resolved" and alert.resolved_ms is None:
             raise ValueError("resolved, but not when")
@@ -126,5 +134,7 @@ def _state(text: str) -> str:
     return text
 
 
-def _moment(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _moment(value: Any) -> int:
+    if not 0 <= (at_ms := int(value)) < LATEST_MS:
+        raise ValueError("no moment of ours")
+    return at_ms

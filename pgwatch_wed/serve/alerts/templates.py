@@ -41,7 +41,7 @@ class Template:
             return "".join(
                 p if isinstance(p, str) else _filled(p, labels, value) for p in self.parts
             )
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, LookupError, ArithmeticError, re.error) as error:
             return f"<error expanding template: {error}>"
 
 

@@ -13,6 +13,7 @@ from pgwatch_wed.serve.state import Alert
 
 Memories = dict[GroupKey, GroupMemory]
 _VERSION = 1
+_LATEST = 7_258_118_400.0  # in the year 2200; what comes later could not be written as a date
 
 
 def load(path: Path) -> tuple[Memories, str]:
@@ -31,7 +32,7 @@ def load(path: Path) -> tuple[Memories, str]:
         if document["version"] != _VERSION:
             raise ValueError
         return dict(_group(each) for each in document["groups"]), ""
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         aside = path.with_name(path.name + ".corrupt")
         with suppress(OSError):
             path.replace(aside)
@@ -99,10 +100,16 @@ def _read(document: Mapping[str, Any]) -> Alert:
         annotations=tuple((str(n), str(v)) for n, v in document["annotations"]),
         state="firing",
         value=0.0,
-        active_at=float(document["active_at"]),
+        active_at=_known_moment(document["active_at"]),
         fired_at=_moment(document["fired_at"]),
     )
 
 
 def _moment(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else _known_moment(value)
+
+
+def _known_moment(value: Any) -> float:
+    if not 0 <= (at := float(value)) < _LATEST:
+        raise ValueError("no moment of ours")
+    return at

@@ -1,5 +1,6 @@
 """Good and bad events by the minute, for as long as the longest window: a few hundred kilobytes an objective."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class EventLedger:
         ledger = cls(keep_s)
         good, bad = _rising(document["good"]), _rising(document["bad"])
         minutes = [int(m) for m in _rising(document["minutes"])]
-        base = (float(document["base"][0]), float(document["base"][1]))
+        base = (_rising(document["base"][:1])[0], _rising(document["base"][1:])[0])
         if not len(minutes) == len(good) == len(bad) or len(set(minutes)) != len(minutes):
             raise ValueError("not of one length")
         ledger._minutes, ledger._good, ledger._bad, ledger._base = minutes, good, bad, base
@@ -105,6 +106,6 @@ class EventLedger:
 
 def _rising(values: Sequence[Any]) -> list[float]:
     found = [float(v) for v in values]
-    if any(later < earlier for earlier, later in pairwise(found)):
+    if not all(map(math.isfinite, found)) or any(b < a for a, b in pairwise(found)):
         raise ValueError("a running sum falls")
     return found
