@@ -21,6 +21,7 @@ Secrets come from the environment or a file, never from this table. Other parts 
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,7 +133,21 @@ def parse(table: Mapping[str, Any], source: str, environ: Mapping[str, str]) -> 
     )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         _refuse(f"{where}: tls_certificate and tls_key require each other")
+    if settings.tls_certificate is not None:
+        _check_pair(settings.tls_certificate, settings.tls_key, f"{where}.tls_certificate")
     return settings
+
+
+def _check_pair(certificate: str, key: str | None, where: str) -> None:
+    try:
+        # a key with a passphrase must not be asked for on a terminal
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            certificate, key, password=""
+        )
+    except (OSError, ValueError):
+        _refuse(
+            f"{where} and tls_key must be a certificate and its key, in PEM format and without a passphrase"
+        )
 
 
 def check_access(settings: ServeSettings, source: str) -> None:

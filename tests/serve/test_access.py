@@ -201,6 +201,10 @@ def read(table: Mapping[str, Any], **environ: str) -> ServeSettings:
         ({"user": "a:b"}, "f.toml: serve.user must be"),
         ({"user": "sre"}, "f.toml: serve: user and a password"),
         ({"tls_key": "/nowhere"}, "f.toml: serve.tls_key must be a file"),
+        (
+            {"tls_certificate": __file__, "tls_key": __file__},
+            "f.toml: serve.tls_certificate and tls_key must be a certificate and its key",
+        ),
         ({"requests_per_second": 0}, "f.toml: serve.requests_per_second must be a number"),
         ({"requests_per_second": True}, "f.toml: serve.requests_per_second must be a number"),
         ({"postgres_exporter": 1}, "f.toml: serve.postgres_exporter must be true or false"),

@@ -23,7 +23,7 @@ from pgwatch_wed.serve.alerts.templates import TemplateError, template
 from pgwatch_wed.serve.metrics.metric_registry import all_metrics
 from pgwatch_wed.serve.metrics.of_other_parts import HTTP
 from tests.serve.default_series import METRICS
-from tests.serve.series import PROMTOOL
+from tests.serve.series import PROMTOOL, Series, replayed
 
 # The guide's list, and what shows each line of it.
 GUIDE = {
@@ -209,3 +209,29 @@ def test_settings() -> None:
         (key,) = wrong
         with pytest.raises(UsageError, match=rf"f: .*alerts\.{key}"):
             parse_alerts(wrong, "f")
+
+
+@pytest.mark.parametrize(("reason", "is_told"), [("refused", True), ("condition", False)])
+def test_a_database_in_the_wrong_role_is_not_unreachable(reason: str, is_told: bool) -> None:
+    labels = {"target": "shop", "probe": "database", "kind": "postgres"}
+    up = Series("pgwatch_wed_probe_up", {**labels, "essential": "true"}, [1.0] + [0.0] * 9)
+    failures = Series(
+        "pgwatch_wed_probe_failures_total",
+        {**labels, "reason": reason},
+        [float(i) for i in range(10)],
+    )
+    rounds = replayed(rule_groups(()), [up, failures], 10)
+    told = {dict(a.labels)["alertname"] for _, alerts in rounds for a in alerts if a.fired_ms}
+    assert ("DatabaseUnreachable" in told) is is_told
+    assert "ServiceDown" in told
+
+
+def test_the_breaker_of_a_probe_says_nothing_that_the_probe_does_not() -> None:
+    of_probe, of_app = (
+        Series("pgwatch_wed_breaker_state", {"breaker": name, "state": "open"}, [1.0] * 9)
+        for name in ("probe crm", "stripe")
+    )
+    *_, (_, last) = replayed(rule_groups(()), [of_probe, of_app], 9)
+    assert [labels["breaker"] for a in last if "breaker" in (labels := dict(a.labels))] == [
+        "stripe"
+    ]

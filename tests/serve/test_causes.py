@@ -164,6 +164,26 @@ def test_a_refused_connection_is_told_by_what_the_probe_saw_and_who_had_the_conn
     assert first(Scene(alert("database"), None, probe=None)).grade is None
 
 
+def test_of_several_databases_the_cause_is_what_the_probe_of_that_one_saw() -> None:
+    board = Board()
+    finder = CauseFinder(board, monotonic=lambda: 0.0)
+    shop = replace(probe(Reason.REFUSED), name="database-shop", kind="postgres", target="shop")
+    crm = replace(shop, name="database-crm", target="crm", reason=Reason.DNS)
+    missing = replace(shop, name="crm", target="wiki", reason=Reason.CONDITION, detail="no such")
+    probes = {p.name: p for p in (crm, shop, missing)}
+    asked = (
+        alert("database"),
+        alert("database_refuses", target="crm"),
+        alert("service", target="wiki", probe="crm"),
+        alert("database", target="elsewhere"),
+    )
+    board.change(lambda s: replace(s, probes=probes, alerts=asked))
+    finder.run_once()
+    kinds = [a.causes[0].kind for a in board.state.alerts]
+    assert kinds == ["probe-refused", "probe-dns", "probe-condition", "unknown"]
+    assert board.state.alerts[2].causes[0].title == "no such"
+
+
 @pytest.mark.parametrize("is_busy", [False, True])
 def test_a_healthy_server_has_no_cause_that_is_certain(planted: Planter, is_busy: bool) -> None:
     if is_busy:

@@ -131,3 +131,11 @@ def test_a_state_that_cannot_be_rendered_is_not_hidden_behind_an_old_one() -> No
             return status
 
     assert asyncio.run(ask()) == 503
+
+
+def test_database_is_the_worst_of_several_where_no_probe_has_that_name() -> None:
+    shop, crm = probe("database-shop"), probe("database-crm", Health.FAIL)
+    status, document = asked(board([shop, crm]), "/api/health/database")
+    assert status == 503
+    assert list(document["checks"]) == ["database-crm:responseTime", "database-shop:responseTime"]
+    assert asked(board([probe("mail", kind="smtp")]), "/api/health/email")[0] == 200

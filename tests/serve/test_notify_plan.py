@@ -387,3 +387,14 @@ def test_names_cannot_break_out_of_a_message() -> None:
     assert "<!channel>" not in wording.slack(notice, "")["attachments"][0]["text"]
     assert "\r" not in wording.body(notice, "")
     assert "\u202e" not in wording.body(notice, "")
+
+
+def test_a_database_that_is_away_is_told_once() -> None:
+    away = alert("DatabaseUnreachable", topic="database")
+    down = alert("ServiceDown", topic="service", probe="database-shop")
+    other = alert("ServiceDown", topic="service", probe="database-crm", target="crm")
+    assert [a.inhibited_by for a in inhibited([away, down, other], 2000.0)] == [
+        "",
+        "DatabaseUnreachable",
+        "",
+    ]

@@ -222,7 +222,7 @@ inhibit_rules:
   - source_matchers: ['alertname="DatabaseRefuses"']
     target_matchers: ['alertname="FactsStale"']
     equal: [target]
-  - source_matchers: ['alertname="ServiceDown"']
-    target_matchers: ['alertname="BreakerOpen"']
+  - source_matchers: ['alertname="DatabaseUnreachable"']
+    target_matchers: ['alertname="ServiceDown"']
     equal: [target]
 """

@@ -15,6 +15,7 @@ from pgwatch_wed.serve.state import (
     Collected,
     Family,
     Labels,
+    ProbeResult,
     Sample,
     ServiceState,
 )
@@ -98,13 +99,12 @@ class CauseFinder:
         name = _target(labels, state)
         collected = state.targets.get(name)
         times = self._times.get(name)
-        probe = labels.get("probe", "database")
         return Scene(
             alert=alert,
             snapshot=collected.snapshot if collected else None,
             report=collected.report if collected else None,
             grown=times.grown() if times else None,
-            probe=state.probes.get(probe),
+            probe=_probe(labels, state),
             config=self._config,
         )
 
@@ -129,6 +129,18 @@ def _target(labels: dict[str, str], state: ServiceState) -> str:
     )
     exact = [k for k in of_target if _is_of(state.targets[k], database)]
     return (exact or of_target or [""])[0] if name or len(state.targets) == 1 else ""
+
+
+def _probe(labels: dict[str, str], state: ServiceState) -> ProbeResult | None:
+    """Return the probe that an alert names, or the one that tells most of its database."""
+    if "probe" in labels:
+        return state.probes.get(labels["probe"])
+    doors = [
+        p
+        for p in state.probes.values()
+        if p.kind == "postgres" and p.target == labels.get("target")
+    ]
+    return min(doors, key=lambda p: p.reason is None, default=None)
 
 
 def _is_of(collected: Collected, database: str) -> bool:

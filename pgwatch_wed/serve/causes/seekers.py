@@ -231,8 +231,9 @@ def _by_probe(scene: Scene) -> Iterator[Suspect]:
         return
     if probe.reason is Reason.LIMIT:
         yield from _connections(scene)
-    elif probe.reason in _REFUSALS:
-        said = _REFUSALS[probe.reason]
+        return
+    said = probe.detail if probe.reason is Reason.CONDITION else _REFUSALS.get(probe.reason)
+    if said:
         yield Suspect(
             title=said,
             grade=Grade.A,

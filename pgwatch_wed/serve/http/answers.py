@@ -66,8 +66,11 @@ def _parts(found: tuple[Component, ...], now: float) -> dict[str, Document]:
     # a component's own name is stronger than the kind of others
     named |= {c.name: [c] for c in found}
     parts = {name: _health(*health_json.part(name, group, now)) for name, group in named.items()}
-    for name in health_json.PROMISED:
-        parts.setdefault(name, unconfigured(name, now))
+    for name, kind in health_json.PROMISED.items():
+        group = named.get(name) or named.get(kind)
+        parts.setdefault(
+            name, _health(*health_json.part(name, group, now)) if group else unconfigured(name, now)
+        )
     return parts
 
 

@@ -9,8 +9,8 @@ from pgwatch_wed.serve.http.components import Component, overall, worst
 from pgwatch_wed.serve.state import Health
 
 MEDIA_TYPE = "application/health+json"
-# What the guide asks for by name, configured or not.
-PROMISED = ("database", "storage", "stripe", "email")
+# What the guide asks for by name, configured or not, and the kind whose probes answer where none has the name.
+PROMISED = {"database": "postgres", "storage": "storage", "stripe": "stripe", "email": "smtp"}
 
 
 def http_status(health: Health) -> int:

@@ -27,7 +27,7 @@ class Inhibition:
 DEFAULTS = (
     Inhibition(by={"alertname": "DatabaseUnreachable"}, of={"source": "database"}),
     Inhibition(by={"alertname": "DatabaseRefuses"}, of={"alertname": "FactsStale"}),
-    Inhibition(by={"alertname": "ServiceDown"}, of={"alertname": "BreakerOpen"}),
+    Inhibition(by={"alertname": "DatabaseUnreachable"}, of={"alertname": "ServiceDown"}),
 )
 
 
