@@ -214,7 +214,8 @@ def test_settings() -> None:
 @pytest.mark.parametrize(("reason", "is_told"), [("refused", True), ("condition", False)])
 def test_a_database_in_the_wrong_role_is_not_unreachable(reason: str, is_told: bool) -> None:
     labels = {"target": "shop", "probe": "database", "kind": "postgres"}
-    up = Series("pgwatch_wed_probe_up", {**labels, "essential": "true"}, [1.0] + [0.0] * 9)
+    down: list[float | None] = [1, *(0 for _ in range(9))]
+    up = Series("pgwatch_wed_probe_up", {**labels, "essential": "true"}, down)
     failures = Series(
         "pgwatch_wed_probe_failures_total",
         {**labels, "reason": reason},
