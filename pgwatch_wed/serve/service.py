@@ -21,7 +21,7 @@ from pgwatch_wed.serve.http.gatekeeper import Gatekeeper, RateLimit
 from pgwatch_wed.serve.http.publisher import Publisher
 from pgwatch_wed.serve.http.routes import Readiness, Views, application
 from pgwatch_wed.serve.http.streaming import Watching
-from pgwatch_wed.serve.settings import ServeSettings
+from pgwatch_wed.serve.settings import ServeSettings, check_certificate
 from pgwatch_wed.serve.state import Board
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Service:
 
     def run(self, announce: Callable[[str], None]) -> None:
         """Serve until a signal comes."""
+        check_certificate(self.settings.serve, self.settings.source)
         with contextlib.closing(listening.bind(self.settings.serve)) as socket:
             server = listening.server(self.app(), self.settings.serve)
             server.on_stop = self._stop

@@ -133,20 +133,22 @@ def parse(table: Mapping[str, Any], source: str, environ: Mapping[str, str]) -> 
     )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         _refuse(f"{where}: tls_certificate and tls_key require each other")
-    if settings.tls_certificate is not None:
-        _check_pair(settings.tls_certificate, settings.tls_key, f"{where}.tls_certificate")
     return settings
 
 
-def _check_pair(certificate: str, key: str | None, where: str) -> None:
+def check_certificate(settings: ServeSettings, source: str) -> None:
+    """Refuse a certificate or a key that cannot be used."""
+    if settings.tls_certificate is None:
+        return
     try:
-        # a key with a passphrase must not be asked for on a terminal
+        # a passphrase must not be asked for on a terminal
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            certificate, key, password=""
+            settings.tls_certificate, settings.tls_key, password=""
         )
     except (OSError, ValueError):
         _refuse(
-            f"{where} and tls_key must be a certificate and its key, in PEM format and without a passphrase"
+            f"{source}: serve.tls_certificate and tls_key must be a certificate and its key, in PEM format "
+            "and without a passphrase"
         )
 
 

@@ -201,10 +201,6 @@ def read(table: Mapping[str, Any], **environ: str) -> ServeSettings:
         ({"user": "a:b"}, "f.toml: serve.user must be"),
         ({"user": "sre"}, "f.toml: serve: user and a password"),
         ({"tls_key": "/nowhere"}, "f.toml: serve.tls_key must be a file"),
-        (
-            {"tls_certificate": __file__, "tls_key": __file__},
-            "f.toml: serve.tls_certificate and tls_key must be a certificate and its key",
-        ),
         ({"requests_per_second": 0}, "f.toml: serve.requests_per_second must be a number"),
         ({"requests_per_second": True}, "f.toml: serve.requests_per_second must be a number"),
         ({"postgres_exporter": 1}, "f.toml: serve.postgres_exporter must be true or false"),
@@ -224,6 +220,12 @@ def test_a_wrong_value_is_one_line_with_file_and_key(table: dict[str, Any], said
         read(table)
     assert caught.value.message.startswith(said) or said in caught.value.message
     assert caught.value.exit_status == 2
+
+
+def test_a_certificate_that_is_none_is_one_line() -> None:
+    given = read({"tls_certificate": __file__, "tls_key": __file__})
+    with pytest.raises(UsageError, match=r"f.toml: serve.tls_certificate and tls_key must be a"):
+        settings.check_certificate(given, "f.toml")
 
 
 def test_secrets_are_not_in_the_table_and_not_shown() -> None:
