@@ -98,7 +98,7 @@ def of_network(error: BaseException) -> ProbeFailure | None:
     link: BaseException | None = error
     while link is not None and link not in chain:
         chain.append(link)
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+        link = link.__cause__ or link.__context__  # httpcore suppresses it: "from None"
     # the innermost cause is the most exact one: a library's own error says less
     for each in reversed(chain):
         if (failure := _of_one(each)) is not None:
