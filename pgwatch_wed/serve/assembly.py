@@ -132,7 +132,14 @@ def _judges(
         "causes": CauseFinder(
             board, monotonic=time.monotonic, config=settings.analysis, log=log.warning
         ),
-        "notify": Notifier(receivers, board, state_folder=folder, log=log.warning, **clocks),
+        "notify": Notifier(
+            receivers,
+            board,
+            state_folder=folder,
+            evaluated_every_s=alerting.interval_s,
+            log=log.warning,
+            **clocks,
+        ),
     }
 
 

@@ -19,9 +19,9 @@ from pgwatch_wed.serve.notify.grouped import (
     undelivered,
 )
 from pgwatch_wed.serve.notify.inhibition import inhibited
-from pgwatch_wed.serve.notify.notifier import Notifier
-from pgwatch_wed.serve.notify.notify_settings import parse
-from pgwatch_wed.serve.state import Alert, Board
+from pgwatch_wed.serve.notify.notifier import Notifier, Pulse
+from pgwatch_wed.serve.notify.notify_settings import DeadMansSwitch, WebTarget, parse
+from pgwatch_wed.serve.state import Alert, Board, ServiceState
 
 GROUP = (("target", "shop"),)
 PACE = Pace()
@@ -47,7 +47,24 @@ def names(alerts: dict[str, Alert]) -> list[str]:
     return sorted(a.name for a in alerts.values())
 
 
+def test_the_watchdog_is_patient_where_alerts_are_evaluated_rarely() -> None:
+    at, lines = [0.0], list[str]()
+    switch = DeadMansSwitch(WebTarget("http://127.0.0.1:1/"), 60.0)
+    pulse = Pulse(switch, lambda: at[0], lines.append, fresh_s=900.0)
+    state = ServiceState(alerts=(alert("Watchdog", "none"),), details={"rules_that_fail": {}})
+    for at[0] in (0.0, 61.0, 240.0, 899.0, 1000.0):
+        pulse.run_once(state, at[0])
+    assert lines == ["watchdog: connection refused"] * 4  # whoever asked would have been heard
+
+
 # Inhibition
+
+
+def test_of_thousands_of_alerts_each_is_told_by_the_first_that_stands_for_it() -> None:
+    lesser = [alert(f"L{n}", "warning", topic=f"t{n % 7}") for n in range(3000)]
+    worse = [alert(f"W{n}", topic=f"t{n % 7}") for n in range(3000)]
+    found = by([*lesser, *worse])
+    assert all(found[f"L{n}"] == f"W{n % 7}" for n in range(3000))
 
 
 def by(alerts: list[Alert], now: float = 2000.0) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Which alerts need not be told, because another that fires says it already."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pgwatch_wed.serve.notify.fingerprints import all_labels
 from pgwatch_wed.serve.state import Alert
@@ -9,6 +9,7 @@ from pgwatch_wed.serve.state import Alert
 RANKS = {"critical": 0, "warning": 1, "info": 2}
 # So long after its end an alert still stands for others: what follows from it ends a little later.
 SETTLES_S = 60.0
+_TOPIC = ("topic", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +34,29 @@ DEFAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class _Labeled:
+    place: int
     alert: Alert
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str]
 
     def rank(self) -> int:
         return RANKS.get(self.labels.get("severity", ""), len(RANKS))
+
+    def values(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(self.labels.get(name, "") for name in names)
 
 
 def inhibited(
     alerts: Sequence[Alert], now: float, rules: Sequence[Inhibition] = DEFAULTS
 ) -> tuple[Alert, ...]:
     """Return the alerts, with ``inhibited_by`` of those that another one stands for."""
-    labeled = [_Labeled(alert, all_labels(alert)) for alert in alerts]
-    sources = [each for each in labeled if _speaks(each.alert, now)]
-    return tuple(_judged(each, sources, rules) for each in labeled)
+    labeled = [_Labeled(place, alert, all_labels(alert)) for place, alert in enumerate(alerts)]
+    speaking = _Speaking([each for each in labeled if _speaks(each.alert, now)], rules)
+    return tuple(
+        each.alert
+        if each.alert.state == "resolved"
+        else replace(each.alert, inhibited_by=speaking.stands_for(each))
+        for each in labeled
+    )
 
 
 def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -65,31 +75,38 @@ def _speaks(alert: Alert, now: float) -> bool:
     return alert.state == "resolved" and ended is not None and 0 <= now - ended < SETTLES_S
 
 
-def _judged(each: _Labeled, sources: Sequence[_Labeled], rules: Sequence[Inhibition]) -> Alert:
-    if each.alert.state == "resolved":
-        return each.alert
-    names = [s.alert.name for s in sources if s is not each and _stands_for(s, each, rules)]
-    return replace(each.alert, inhibited_by=names[0] if names else "")
+class _Speaking:
+    """The alerts that may stand for others: of those that stand for the same, the first, so that many cost little."""
 
+    def __init__(self, sources: Sequence[_Labeled], rules: Sequence[Inhibition]) -> None:
+        self._rules = rules
+        self._worst: dict[tuple[str, ...], _Labeled] = {}  # by topic, target and rank
+        self._by_rule: dict[tuple[int, tuple[str, ...]], _Labeled] = {}
+        for source in sources:
+            if source.labels.get("topic"):
+                key = (*source.values(_TOPIC), str(source.rank()))
+                self._worst.setdefault(key, source)
+            for number, rule in enumerate(rules):
+                if matches(source.labels, rule.by):
+                    self._by_rule.setdefault((number, source.values(rule.equal)), source)
 
-def _stands_for(source: _Labeled, each: _Labeled, rules: Sequence[Inhibition]) -> bool:
-    return _is_worse(source, each) or any(
-        _agree(source, each, rule.equal)
-        and matches(source.labels, rule.by)
-        and matches(each.labels, rule.of)
-        and not matches(each.labels, rule.by)
-        for rule in rules
-    )
+    def stands_for(self, each: _Labeled) -> str:
+        """Return the name of the first alert that stands for this one, or nothing."""
+        found = min(
+            (*self._worse(each), *self._of_rules(each)), key=lambda s: s.place, default=None
+        )
+        return found.alert.name if found is not None else ""
 
+    def _worse(self, each: _Labeled) -> Iterator[_Labeled]:
+        if not each.labels.get("topic") or each.rank() == len(RANKS):
+            return
+        for rank in range(each.rank()):
+            if (source := self._worst.get((*each.values(_TOPIC), str(rank)))) is not None:
+                yield source
 
-def _is_worse(source: _Labeled, each: _Labeled) -> bool:
-    topic = each.labels.get("topic", "")
-    return (
-        topic != ""
-        and _agree(source, each, ("topic", "target"))
-        and source.rank() < each.rank() < len(RANKS)
-    )
-
-
-def _agree(one: _Labeled, other: _Labeled, names: Sequence[str]) -> bool:
-    return all(one.labels.get(name, "") == other.labels.get(name, "") for name in names)
+    def _of_rules(self, each: _Labeled) -> Iterator[_Labeled]:
+        for number, rule in enumerate(self._rules):
+            if matches(each.labels, rule.of) and not matches(each.labels, rule.by):
+                source = self._by_rule.get((number, each.values(rule.equal)))
+                if source is not None:
+                    yield source

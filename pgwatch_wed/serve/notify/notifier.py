@@ -11,11 +11,11 @@ from pgwatch_wed.serve.notify.courier import Courier, Relay, SentCounts
 from pgwatch_wed.serve.notify.inhibition import inhibited
 from pgwatch_wed.serve.notify.notify_settings import DeadMansSwitch, NotifySettings, Receiver
 from pgwatch_wed.serve.notify.sending import UndeliveredError, post
-from pgwatch_wed.serve.state import PREFIX, Board, Family, Sample, ServiceState
+from pgwatch_wed.serve.state import PREFIX, STALE_INTERVALS, Board, Family, Sample, ServiceState
 
 WATCHDOG = "Watchdog"
 _STEP_S = 1.0
-_FRESH_S = 60.0  # the alerts' own interval is 15 s
+_FRESH_S = 60.0
 
 
 class Teller(Protocol):
@@ -38,6 +38,7 @@ class Notifier:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         state_folder: Path | None = None,
+        evaluated_every_s: float = 15.0,
         log: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self._settings, self._board = settings, board
@@ -48,7 +49,14 @@ class Notifier:
             r.name: self._teller(r, state_folder) for r in settings.receivers
         }
         self._switch = (
-            None if settings.watchdog is None else Pulse(settings.watchdog, monotonic, log)
+            None
+            if settings.watchdog is None
+            else Pulse(
+                settings.watchdog,
+                monotonic,
+                log,
+                max(_FRESH_S, STALE_INTERVALS * evaluated_every_s),
+            )
         )
 
     def start(self) -> None:
@@ -135,21 +143,23 @@ class Pulse:
         switch: DeadMansSwitch,
         monotonic: Callable[[], float],
         log: Callable[[str], None],
+        fresh_s: float = _FRESH_S,
     ) -> None:
         self._switch, self._monotonic, self._log = switch, monotonic, log
+        self._fresh_s = fresh_s
         self._next_at = float("-inf")
         self._seen: object = None
         self._seen_at = float("-inf")
 
     def run_once(self, state: ServiceState, now: float) -> None:
-        """Ask if it is due, and alerts were evaluated within the last minute."""
+        """Ask if it is due, and alerts were evaluated lately."""
         at = self._monotonic()
         # Each evaluation writes it anew; alerts are written by others as well.
         sign = state.details.get("rules_that_fail", state.alerts)
         if sign is not self._seen:
             self._seen, self._seen_at = sign, at
         is_alive = any(a.name == WATCHDOG and a.state == "firing" for a in state.alerts)
-        if not is_alive or at - self._seen_at > _FRESH_S or at < self._next_at:
+        if not is_alive or at - self._seen_at > self._fresh_s or at < self._next_at:
             return
         self._next_at = at + self._switch.interval_s
         try:

@@ -154,8 +154,8 @@ def _within(seconds: float) -> Iterator[_Limit]:
 
 @contextmanager
 def _smtp(where: Mailbox, deadline_s: float) -> Iterator[smtplib.SMTP]:
-    context = ssl.create_default_context(cafile=where.ca_file or None)
     with _within(deadline_s) as limit, limit.connect(where.host, where.port) as wire:
+        context = ssl.create_default_context(cafile=where.ca_file or None)
         if where.tls == "tls":
             wire = context.wrap_socket(wire, server_hostname=where.host)
         with closing(_Connected(wire, where.host)) as server:

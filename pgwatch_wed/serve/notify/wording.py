@@ -1,5 +1,6 @@
 """What a message says, for each kind of receiver. Nothing of a statement's text gets here: suspects have none."""
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -145,9 +146,7 @@ def _causes(alert: Alert) -> list[dict[str, Any]]:
             "title": plain(s.title),
             "grade": s.grade.value if s.grade else "unknown",
             "kind": s.kind,
-            "evidence": {
-                name: plain(v) if isinstance(v, str) else v for name, v in s.evidence.items()
-            },
+            "evidence": {name: _told(value) for name, value in s.evidence.items()},
             "remedy": [
                 {"sql": plain(r.sql), "lock": r.lock, "undo": plain(r.undo)} for r in s.remedy
             ],
@@ -156,6 +155,12 @@ def _causes(alert: Alert) -> list[dict[str, Any]]:
         }
         for s in suspects(alert)
     ]
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value  # as in JSON
 
 
 def _common(each: Iterable[Mapping[str, str]]) -> dict[str, str]:
