@@ -103,6 +103,13 @@ def test_a_ledger_forgets_and_stays_small_and_a_clock_set_back_by_a_year_begins_
     assert it.within(NOW - 400 * 86400, 3600).bad == 3
 
 
+def test_after_the_clock_was_set_back_by_an_hour_what_happens_counts() -> None:
+    it = EventLedger(30 * 86400)
+    it.add(NOW, 100, 0)
+    it.add(NOW - 3600, 0, 50)
+    assert it.within(NOW - 3600, 300).bad == 50
+
+
 # Counting
 
 OK, BAD = (("http_response_status_code", "200"),), (("http_response_status_code", "503"),)
@@ -112,6 +119,16 @@ def requests(good: float, bad: float | None) -> list[Family]:
     samples = [Sample(f"{REQUESTS}_count", OK, good)]
     samples += [] if bad is None else [Sample(f"{REQUESTS}_count", BAD, bad)]
     return [Family(REQUESTS, "histogram", "", tuple(samples))]
+
+
+def test_what_an_application_counted_before_it_was_first_read_is_not_of_now() -> None:
+    def of(name: str, bad: float) -> list[Family]:
+        sample = Sample(f"{REQUESTS}_count", (("application", name), *BAD), bad)
+        return [Family(REQUESTS, "histogram", "", (sample,))]
+
+    counter = EventCounter(NINES)
+    readings = (of("a", 7), of("a", 8), of("a", 8) + of("b", 9000), of("b", 9002))
+    assert [counter.count(r, {}, 0)[1] for r in readings] == [0, 1, 0, 2]
 
 
 def test_requests_count_as_differences_over_resets_and_births() -> None:

@@ -10,6 +10,7 @@ from pgwatch_wed.serve.state import PREFIX, Family, Health, Labels, ProbeResult,
 REQUESTS = "http_server_request_duration_seconds"
 CALLS, SECONDS = f"{PREFIX}statement_calls_total", f"{PREFIX}statement_seconds_total"
 _MINUTE_S = 60.0
+_MOST_KEPT = 20_000
 
 
 @dataclass
@@ -17,21 +18,30 @@ class CounterDifferences:
     """How much counters rose since they were read last. What is new, or has fallen, began at its value or at 0."""
 
     _last: dict[tuple[str, Labels], float] = field(default_factory=dict)
-    _is_first: bool = True
+    _known: frozenset[str] = frozenset()  # applications that were read before
 
     def risen(self, samples: Iterable[Sample]) -> dict[tuple[str, Labels], float]:
-        """Return the rises by series; the first reading tells nothing, as it may be about years."""
+        """Return the rises by series; the first reading of an application tells nothing: it may be about years."""
         now = {(s.name, s.labels): s.value for s in samples if s.value == s.value}
-        found = (
-            {} if self._is_first else {key: self._rise(key, value) for key, value in now.items()}
-        )
-        self._is_first = self._is_first and not now
-        self._last |= now
+        found = {
+            key: self._rise(key, value)
+            for key, value in now.items()
+            if _application(key[1]) in self._known
+        }
+        self._known |= {_application(labels) for _, labels in now}
+        # what is not there any more is kept for a while, since it may come back; the oldest go first
+        self._last = {k: v for k, v in self._last.items() if k not in now} | now
+        for key in [*self._last][: max(0, len(self._last) - max(_MOST_KEPT, len(now)))]:
+            del self._last[key]
         return found
 
     def _rise(self, key: tuple[str, Labels], value: float) -> float:
         before = self._last.get(key, 0.0)
         return value - before if value >= before else value
+
+
+def _application(labels: Labels) -> str:
+    return dict(labels).get("application", "")
 
 
 class EventCounter:

@@ -59,9 +59,14 @@ class EventLedger:
         self._forget(minute - self._keep)
 
     def within(self, now: float, window_s: float) -> Events:
-        """Return the events of the last seconds, rounded up to a minute."""
+        """Return the events of the last seconds, rounded up to a minute.
+
+        After the clock was set back, the newest minute that is known is now: events are counted there.
+        """
         if not self._minutes:
             return Events()
+        if self._minutes[-1] - now // MINUTE_S <= self._keep:
+            now = max(now, self._minutes[-1] * MINUTE_S)
         first = bisect_right(self._minutes, int((now - window_s) // MINUTE_S) - 1)
         last = bisect_right(self._minutes, int(now // MINUTE_S))
         if first >= last:
