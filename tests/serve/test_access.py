@@ -10,7 +10,7 @@ import pytest
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve import settings
 from pgwatch_wed.serve.http import listening
-from pgwatch_wed.serve.http.gatekeeper import RateLimit, names_us
+from pgwatch_wed.serve.http.gatekeeper import Gatekeeper, RateLimit, names_us
 from pgwatch_wed.serve.http.routes import application
 from pgwatch_wed.serve.settings import Access, ServeSettings
 from tests.serve.states import Client, board, probe
@@ -160,8 +160,14 @@ def test_only_reading_is_allowed() -> None:
     assert asyncio.run(ask()) == {405}
 
 
-def test_a_client_that_never_finishes_its_request_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "HEADERS_S", 0.2)
+@pytest.mark.parametrize(
+    "unfinished",
+    [b"GET / HTTP/1.1\r\nHost: local", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n."],
+)
+def test_a_client_that_never_finishes_its_request_is_cut(
+    unfinished: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "REQUEST_S", 0.2)
 
     async def ask() -> tuple[bytes, bytes]:
         with listening.bind(ServeSettings(port=0)) as bound:
@@ -173,14 +179,78 @@ def test_a_client_that_never_finishes_its_request_is_cut(monkeypatch: pytest.Mon
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answered = await reader.readline()
             await reader.readuntil(b"}")
-            writer.write(b"GET / HTTP/1.1\r\nHost: local")
+            writer.write(unfinished)
             cut = await asyncio.wait_for(reader.read(), 5)
             writer.close()
             server.should_exit = True
             await serving
-            return answered, cut
+            return answered, cut.partition(b"\r\n\r\n")[2]
 
-    assert asyncio.run(ask()) == (b"HTTP/1.1 404 Not Found\r\n", b"")
+    body = b'{"title":"not found","status":404}' if b"Length" in unfinished else b""
+    assert asyncio.run(ask()) == (b"HTTP/1.1 404 Not Found\r\n", body)
+
+
+def test_a_client_that_never_reads_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "UNREAD_S", 0.1)
+
+    async def large(scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * (32 << 20)})
+
+    async def ask() -> int:
+        with listening.bind(ServeSettings(port=0)) as bound:
+            server = listening.server(large, ServeSettings())
+            serving = asyncio.create_task(server.serve([bound]))
+            await asyncio.sleep(0.1)
+            port = bound.getsockname()[1]
+            _reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            for _ in range(500):
+                await asyncio.sleep(0.01)
+                if server.server_state.total_requests and not server.server_state.connections:
+                    break
+            left = len(server.server_state.connections)
+            writer.close()
+            server.should_exit = True
+            await serving
+            return left
+
+    assert asyncio.run(ask()) == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8:0:1::1", "2001:db8::1", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+    ],
+)
+def test_the_rate_limit_counts_a_network_of_ipv6_as_one_client(
+    one: str, other: str, *, is_same: bool
+) -> None:
+    limit = RateLimit(0.5, lambda: 0.0)
+    gate = Gatekeeper(application([]), Access(), frozenset(), limit)
+
+    async def ask(host: str) -> int:
+        seen: list[Any] = []
+
+        async def send(message: Any) -> None:
+            seen.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/",
+            "client": (host, 1),
+            "headers": [(b"host", b"localhost")],
+        }
+        await gate(scope, lambda: asyncio.sleep(60), send)
+        return int(seen[0]["status"])
+
+    assert asyncio.run(ask(one)) == 404
+    assert asyncio.run(ask(other)) == (429 if is_same else 404)
 
 
 def read(table: Mapping[str, Any], **environ: str) -> ServeSettings:

@@ -155,8 +155,16 @@ def _same(ours: str, given: bytes) -> bool:
 def _client(scope: Scope) -> str:
     client = scope.get("client")
     host = str(client[0]) if client else ""
-    # whoever has one IPv6 address has 2**64 of them
-    return ":".join(host.split(":")[:4]) if ":" in host else host
+    return _network(host) if ":" in host else host
+
+
+def _network(host: str) -> str:
+    """Return the /64 of an IPv6 address: whoever has one address there has all of them."""
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError:
+        return host
+    return str(address.ipv4_mapped or int(address) >> 64)
 
 
 @dataclass(frozen=True, slots=True)

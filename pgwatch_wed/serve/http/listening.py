@@ -19,8 +19,9 @@ from pgwatch_wed.serve.settings import ServeSettings
 # After the request to end: open requests, then everything.
 _GRACE_S = 1
 _LAST_S = 2.7
-# A client that has not sent a request's headers by then is cut.
-HEADERS_S = 10.0
+# A client that has not sent a whole request by then is cut; and one that has not read what was sent.
+REQUEST_S = 10.0
+UNREAD_S = 30.0
 
 
 class ListenError(Error):
@@ -56,9 +57,10 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 class ImpatientProtocol(HttpToolsProtocol):
-    """Closes a connection on which a request does not get beyond its headers: such connections must not add up."""
+    """Closes a connection whose client does not send its request or read the answer: they must not add up."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request."""
@@ -68,25 +70,41 @@ class ImpatientProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._wait_no_more()
+        self._was_read()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Wait for the headers of the next request."""
+        """Wait for the whole of the next request."""
         self._wait()
         super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
+    def on_message_complete(self) -> None:
         """Wait no more."""
         self._wait_no_more()
-        super().on_headers_complete()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Wait until what was sent is read; closing would wait for that, too."""
+        self._was_read()
+        self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Wait no more."""
+        self._was_read()
+        super().resume_writing()
 
     def _wait(self) -> None:
         self._wait_no_more()
-        self._deadline = self.loop.call_later(HEADERS_S, self.transport.close)
+        self._deadline = self.loop.call_later(REQUEST_S, self.transport.close)
 
     def _wait_no_more(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+
+    def _was_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
 
 
 class QuietServer(uvicorn.Server):
