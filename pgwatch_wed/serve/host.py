@@ -174,11 +174,15 @@ class HostMeter:
         self._read = reading
         self._last: HostFacts | None = None
         self._busy_s = self._idle_s = 0.0
+        self._received = self._sent = 0
 
     def read(self) -> tuple[HostFacts, float | None]:
         """Read the facts; return them, and the share of the processors used since the last time."""
         facts, last = self._read(), self._last
         self._last = facts
+        if last is not None:  # an interface that goes, such as a container's, takes its bytes along
+            self._received += max(0, facts.received_bytes - last.received_bytes)
+            self._sent += max(0, facts.sent_bytes - last.sent_bytes)
         if last is None or facts.at <= last.at or facts.busy_s < last.busy_s:
             return facts, None
         passed = facts.at - last.at
@@ -234,7 +238,7 @@ class HostMeter:
                 "counter",
                 "host_network_bytes_total",
                 "Bytes on all network interfaces but loopback.",
-                ((("direction", "received"),), facts.received_bytes),
-                ((("direction", "sent"),), facts.sent_bytes),
+                ((("direction", "received"),), self._received),
+                ((("direction", "sent"),), self._sent),
             ),
         )

@@ -16,6 +16,7 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Missing, Server, Snapshot, Statement, StatementsInfo
 from pgwatch_wed.facts.fields import field_types
+from pgwatch_wed.serve.causes.statement_times import StatementTimes
 from pgwatch_wed.serve.collector.collector import Collector
 from pgwatch_wed.serve.collector.settings import CollectorSettings
 from pgwatch_wed.serve.metrics import metrics_page, settings
@@ -187,6 +188,25 @@ def test_the_largest_families_are_cut_and_what_is_cut_is_counted() -> None:
     assert largest_share(5000, {"a": 3}) == 5000
 
 
+def test_statements_of_an_hour_are_compared_out_of_few_readings_also_after_the_clock_was_set() -> (
+    None
+):
+    times = StatementTimes()
+
+    def read(at: float, calls: int) -> None:
+        times.remember(snapshot_of([entry(1, calls, NOON), entry(2, 5, NOON)], NOON, NOON), at)
+
+    for minute in range(120):
+        read(9000.0 + minute * 60, 100 * minute + 900 * max(0, minute - 117))
+    assert len(times._readings) < 25
+    grown = times.grown()
+    assert grown is not None
+    assert (grown.query_id, round(grown.calls_per_s_before, 2)) == (1, 1.67)
+    assert grown.calls_per_s > 10
+    read(300.0, 10**6)
+    assert times.grown() is None
+
+
 # --- probes -------------------------------------------------------------------------------------------
 
 
@@ -225,6 +245,11 @@ def test_every_reason_of_a_failure_is_born_at_zero() -> None:
     assert page[f'pgwatch_wed_probe_failures_total{{{who},reason="timeout"}}'] == 1
     assert page[f'pgwatch_wed_probe_up{{{who},essential="true"}}'] == 0
     assert page[f"pgwatch_wed_probe_last_pass_timestamp_seconds{{{who}}}"] == 100
+    after_the_clock_was_set_back = replace(failed, at=60.0)
+    board.change(lambda s: replace(s, probes={"cache": after_the_clock_was_set_back}))
+    exporter.run_once()
+    page = values(board.state.rendered[PAGE])
+    assert page[f'pgwatch_wed_probe_failures_total{{{who},reason="timeout"}}'] == 2
 
 
 def test_a_probe_that_is_too_old_is_unknown_and_neither_up_nor_down() -> None:

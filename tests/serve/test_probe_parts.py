@@ -418,6 +418,21 @@ def test_a_control_group_of_version_1_and_none(tmp_path: Path) -> None:
     assert (nothing.memory(), nothing.processor()) == ((None, None), (None, None))
 
 
+def test_bytes_of_the_network_never_fall_when_an_interface_goes() -> None:
+    def facts(at: float, received: int) -> host.HostFacts:
+        return host.HostFacts(at, 100, 50, 1.0, at, received_bytes=received)
+
+    moments = [facts(0, 1000), facts(1, 1500), facts(2, 200), facts(3, 300)]
+    coming = iter(moments)
+    meter = host.HostMeter(lambda: next(coming))
+    seen = []
+    for each in moments:
+        meter.read()
+        [family] = [f for f in meter.families(each, "host") if "network" in f.name]
+        seen.append(family.samples[0].value)
+    assert seen == [0, 500, 500, 600]
+
+
 def test_busy_and_idle_add_up_to_the_clock_whatever_may_be_used() -> None:
     def facts(at: float, busy_s: float) -> host.HostFacts:
         return host.HostFacts(at, 100, 50, 0.5, busy_s)

@@ -10,6 +10,7 @@ StatementKey = tuple[int, int, bool]
 StatementCounts = Mapping[StatementKey, tuple[int, float]]
 # What is compared: the last minutes, and what was before them.
 RECENT_S, KEPT_S = 150.0, 3900.0
+_APART_S = 290.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,28 @@ class StatementTimes:
         self._users: dict[StatementKey, str | None] = {}
 
     def remember(self, snapshot: Snapshot, at: float) -> None:
-        """Add a reading; one of the same moment, or of before a clock was set, is not added."""
-        if not snapshot.statements or (self._readings and at <= self._readings[-1][0]):
+        """Add a reading; one of the same moment is not added, and after the clock was set back all begins anew."""
+        if not snapshot.statements or (self._readings and at == self._readings[-1][0]):
             return
+        if self._readings and at < self._readings[-1][0]:
+            self._readings.clear()
         found = {
             (s.user_oid, s.query_id, s.is_toplevel): (s.calls, s.total_exec_ms)
             for s in snapshot.statements
         }
         self._users = {(s.user_oid, s.query_id, s.is_toplevel): s.user for s in snapshot.statements}
         self._readings.append((at, found))
-        while self._readings[0][0] < at - KEPT_S:
-            self._readings.popleft()
+        self._forget(at)
+
+    def _forget(self, now: float) -> None:
+        """Drop what is too old, and of what is not recent all but a few: a reading is a megabyte."""
+        kept: deque[tuple[float, StatementCounts]] = deque()
+        for reading in self._readings:
+            at = reading[0]
+            is_recent = now - at <= 2 * RECENT_S
+            if at >= now - KEPT_S and (is_recent or not kept or at - kept[-1][0] >= _APART_S):
+                kept.append(reading)
+        self._readings = kept
 
     def grown(self) -> GrownStatement | None:
         """Return the statement whose time grew most; None if there is nothing to compare."""

@@ -69,8 +69,9 @@ class TargetMetrics:
         """Return the values of a target; without those of facts that nobody renews any more."""
         is_stale = _is_stale(collected, now)
         if self.made_of is not collected or self.was_stale is not is_stale:
-            self.made_of, self.was_stale = collected, is_stale
             self.made = tuple(self._make(collected, is_stale, now))
+            # not before: what failed must not leave the last values behind as if they were these
+            self.made_of, self.was_stale = collected, is_stale
         return self.made
 
     def _make(self, collected: Collected, is_stale: bool, now: float) -> Readings:
