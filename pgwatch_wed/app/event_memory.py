@@ -92,10 +92,10 @@ class EventMemory:
             self._connection.execute("begin immediate")
             try:
                 yield self._connection
+                self._connection.commit()
             except BaseException:
-                self._connection.rollback()
+                self._connection.rollback()  # also if it could not be committed, or none could begin any more
                 raise
-            self._connection.commit()
 
     def _opened(self) -> sqlite3.Connection:
         try:

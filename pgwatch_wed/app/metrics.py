@@ -252,15 +252,22 @@ def configure(namespace: str = "app", registry: CollectorRegistry = REGISTRY) ->
             raise UsageError(
                 "metrics are configured or used already", "configure them at the start"
             )
-        # when a counter was made would be as many series again
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        _made.append(AppMetrics(namespace, registry))
-        return _made[0]
+        return _make(namespace, registry)
 
 
 def default() -> AppMetrics:
     """Return the application's metrics; made now if they were not yet."""
-    return _made[0] if _made else configure()
+    if _made:
+        return _made[0]
+    with _making:  # two threads may count their first at once
+        return _made[0] if _made else _make("app", REGISTRY)
+
+
+def _make(namespace: str, registry: CollectorRegistry) -> AppMetrics:
+    # when a counter was made would be as many series again
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    _made.append(AppMetrics(namespace, registry))
+    return _made[0]
 
 
 def __getattr__(name: str) -> Any:

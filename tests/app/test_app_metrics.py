@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
 
+from pgwatch_wed.app import metrics as app_metrics
 from pgwatch_wed.app.breakers import breaker
 from pgwatch_wed.app.http_metrics import BUCKETS, HttpMetrics
 from pgwatch_wed.app.metrics import AppMetrics
@@ -46,6 +48,31 @@ def test_every_outcome_is_born_at_zero(metrics: AppMetrics) -> None:
         'shop_cache_operations_total{cache="default",operation="get",result="miss"} 0.0',
     ):
         assert line in text
+
+
+def test_two_threads_that_count_their_first_at_once_share_the_metrics(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meeting, found = threading.Barrier(2, timeout=5), list[AppMetrics]()
+
+    class Slow(list[AppMetrics]):
+        def __bool__(self) -> bool:  # neither goes on before both have looked
+            seen = len(self) > 0
+            if not app_metrics._making.locked():
+                meeting.wait()
+            return seen
+
+    monkeypatch.setattr(app_metrics, "_made", Slow())
+    monkeypatch.setattr(app_metrics, "REGISTRY", CollectorRegistry())
+    threads = [
+        threading.Thread(target=lambda: found.append(app_metrics.default())) for _ in range(2)
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(found) == 2
+    assert found[0] is found[1]
 
 
 def test_what_the_guide_counts(metrics: AppMetrics, registry: CollectorRegistry) -> None:

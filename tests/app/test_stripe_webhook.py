@@ -292,6 +292,19 @@ def test_a_memory_that_cannot_be_written_refuses_for_now(tmp_path: Path) -> None
     assert (shop.count("failed"), shop.got) == (1, [])
 
 
+def test_what_cannot_be_committed_does_not_keep_later_events_out() -> None:
+    memory = EventMemory()
+    for statement in (
+        "pragma foreign_keys = on",
+        "create table other (id references event deferrable initially deferred)",
+    ):
+        memory._connection.execute(statement)
+    with pytest.raises(sqlite3.IntegrityError), memory._changing() as connection:
+        connection.execute("insert into other values ('none')")
+    assert memory.claim("e") is Claim.NEW
+    memory.close()
+
+
 def test_a_corrupt_memory_is_set_aside(tmp_path: Path) -> None:
     file = tmp_path / "events.sqlite3"
     file.write_bytes(b"no database at all" * 100)
