@@ -78,7 +78,7 @@ def check(files: tuple[Path, ...], metrics: tuple[str, ...], scrape: str) -> Non
         click.echo(f"{found.source}: {found.rule}: {found.check}: {found.why}")
         if found.series:
             click.echo(f"    for example {found.series}")
-    for reason in judged.refused.values():
+    for reason in judged.refused:
         click.echo(f"not evaluated: {reason}")
     rules = {(o.source, o.rule) for o in judged.objections}
     summary = (

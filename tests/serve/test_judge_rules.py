@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from pgwatch_wed.cli.alerts import alerts
+from pgwatch_wed.serve.alerts.rule_files import RuleFileError
 from pgwatch_wed.serve.judge_rules.exposed_metrics import (
     Exposed,
     MetricsError,
@@ -24,7 +25,7 @@ CLOUD = read_metrics([str(PUBLIC / "cloudnative_pg.prom")])
 
 def found(path: Path, exposed: Exposed) -> dict[str, set[str]]:
     judged = judge([path], exposed, 15_000)
-    assert judged.refused == {}
+    assert judged.refused == ()
     objections: dict[str, set[str]] = {}
     for o in judged.objections:
         objections.setdefault(o.rule, set()).add(o.check)
@@ -154,7 +155,10 @@ def test_the_command_says_what_shows_it_and_what_it_could_not_judge(tmp_path: Pa
     assert said.exit_code == 1
     assert f"{path}: A0: latches: done_total is a counter" in said.output
     assert "for example done_total 0x10 6x1000" in said.output
-    assert "not evaluated: rule A1: the function mad_over_time is not supported" in said.output
+    assert (
+        f"not evaluated: {path}: rule A1: the function mad_over_time is not supported"
+        in said.output
+    )
     assert "2 rules: objections to 1, 1 not evaluated" in said.output
     assert asked(rules(tmp_path, "jobs > 100")).exit_code == 0
 
@@ -178,6 +182,59 @@ def test_metrics_come_from_a_url_or_a_file(tmp_path: Path) -> None:
         server.shutdown()
         server.server_close()
     assert "A0: missing-metric: gone is not exposed" in said.output
+
+
+ONE = "groups: [{name: g, rules: [{alert: A, expr: done_total > 5, for: 5m}]}]"
+INDENTED = ONE.replace("groups", "spec: {groups") + "}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"kind: ConfigMap\n---\nkind: PrometheusRule\n{INDENTED}\n---\n",  # as helm template writes
+        f"kind: List\nitems: [{{kind: Service}}, {{kind: PrometheusRule, {INDENTED}}}]",
+        "groups: [{rules: [{alert: A, expr: done_total > 5, for: 5m}]}]",
+        f"{ONE}\n---\n{ONE.replace('done_total > 5', 'jobs > 5')}",
+    ],
+)
+def test_rules_are_found_wherever_they_are(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text(text)
+    assert found(path, EXPORTER)["A"] >= {"latches"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "has neither the key groups nor a PrometheusRule"),
+        ("kind: ConfigMap", "has neither the key groups nor a PrometheusRule"),
+        ("groups: [5]", "a group: expected a mapping"),
+        ("groups:\n- name: g\n  name: h", "line 3: the key name is there twice"),
+        ("!!python/object/apply:os.system [x]", "line 1: could not determine a constructor"),
+    ],
+)
+def test_a_file_without_rules_is_not_called_fine(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(RuleFileError) as caught:
+        judge([path], EXPORTER, 15_000)
+    assert caught.value.message.startswith(f"{path}: ")
+    assert said in caught.value.message
+
+
+def test_a_template_of_helm_is_told_how_to_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "chart.yaml"
+    path.write_text("groups:\n{{- range .Values.groups }}\n- name: x\n{{- end }}\n")
+    with pytest.raises(RuleFileError) as caught:
+        judge([path], EXPORTER, 15_000)
+    assert "helm template" in caught.value.hint
+
+
+def test_what_is_not_evaluated_is_counted_in_each_file(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    for path in paths:
+        path.write_text(ONE.replace("done_total > 5", "up =="))
+    assert "2 rules: objections to 0, 2 not evaluated" in asked(*paths).output
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ _GROUP_KEYS = frozenset({"name", "interval", "query_offset", "limit", "labels", 
 _RULE_KEYS = frozenset(
     {"record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"}
 )
+# Actions of a Helm chart; those of an annotation begin with a $ or a name of Prometheus' own.
+_HELM = re.compile(r"\{\{-|\{\{ *(?:include|toYaml|tpl)\b|\{\{ *\.Values\b")
 # A rule with this label can only be evaluated by somebody outside: whether the service itself is up.
 OUTSIDE = ("evaluated", "outside")
 
@@ -74,9 +76,12 @@ def read(paths: Sequence[Path]) -> tuple[RuleGroup, ...]:
 
 def parse(text: str, source: str) -> tuple[RuleGroup, ...]:
     """Read the text of a file of rules."""
-    document = _yaml(text, source)
-    if document is None:
+    found = _documents(text, source)
+    if not found:
         return ()
+    if len(found) > 1:
+        raise RuleFileError(f"{source}: more than one YAML document; put all groups into one")
+    [document] = found
     _check_keys(document, {"groups"}, source)
     groups = tuple(_group(g, source) for g in _sequence(document.get("groups"), source, "groups"))
     names = [g.name for g in groups]
@@ -86,46 +91,57 @@ def parse(text: str, source: str) -> tuple[RuleGroup, ...]:
     return groups
 
 
-def readable(text: str, source: str) -> tuple[tuple[AlertRule, ...], dict[str, str]]:
-    """Return the rules of a file that can be evaluated, and why others cannot, by name; templates are not read.
+def readable(text: str, source: str) -> tuple[tuple[AlertRule, ...], tuple[str, ...]]:
+    """Return the rules of a file that can be evaluated, and why others cannot; templates are not read.
 
-    Kubernetes' PrometheusRule is read too.
+    Kubernetes' PrometheusRules are read too, among other objects.
     """
-    document = _yaml(text, source) or {}
-    if document.get("kind") == "PrometheusRule" and isinstance(document.get("spec"), dict):
-        document = document["spec"]
+    tables = [t for d in _documents(text, source) for t in _with_groups(d)]
+    if not tables:
+        raise RuleFileError(f"{source}: has neither the key groups nor a PrometheusRule")
     rules: list[AlertRule] = []
-    refused: dict[str, str] = {}
-    for group in _sequence(document.get("groups"), source, "groups"):
-        name = str(group.get("name", "")) if isinstance(group, dict) else ""
-        for table in _sequence(group.get("rules") if name else None, source, "rules"):
+    refused: list[str] = []
+    for group in (g for t in tables for g in _sequence(t.get("groups"), source, "groups")):
+        if not isinstance(group, dict):  # other keys than ours are those of Thanos and the like
+            raise RuleFileError(f"{source}: a group: expected a mapping")
+        for table in _sequence(group.get("rules"), source, "rules"):
             try:
+                name = str(group.get("name", ""))
                 rules.append(_rule(table, name, source, {}, has_templates=False))
             except RuleFileError as error:
-                title = table.get("alert") or table.get("record") if isinstance(table, dict) else ""
-                refused[str(title or name)] = error.message.removeprefix(f"{source}: ")
-    return tuple(rules), refused
+                refused.append(error.message)
+    return tuple(rules), tuple(refused)
 
 
-def _yaml(text: str, source: str) -> Any:
+def _with_groups(document: Any) -> Iterator[dict[str, Any]]:
+    """Yield what has groups: a file of Prometheus, or the PrometheusRules of a manifest."""
+    if not isinstance(document, dict):
+        return
+    kind, spec = str(document.get("kind", "")), document.get("spec")
+    if kind == "PrometheusRule":
+        yield spec if isinstance(spec, dict) else {}
+    elif kind.endswith("List") and isinstance(document.get("items"), list):
+        for item in document["items"]:
+            yield from _with_groups(item)
+    elif "groups" in document and not kind:
+        yield document
+
+
+def _documents(text: str, source: str) -> list[dict[str, Any]]:
     try:
-        import yaml
+        from pgwatch_wed.serve.alerts.yaml_documents import DocumentError, documents
     except ImportError:
         raise UsageError(
             "alert rules need the package PyYAML", "pip install 'pgwatch-wed[serve]'"
         ) from None
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise RuleFileError(f"{source}:{line} {problem}") from None
-    except RecursionError:
-        raise RuleFileError(f"{source}: nested too deeply") from None
-    if document is not None and not isinstance(document, dict):
+        found = documents(text)
+    except DocumentError as error:
+        hint = "render the template first: helm template …" if _HELM.search(text) else ""
+        raise RuleFileError(f"{source}:{error}", hint) from None
+    if not all(isinstance(each, dict) for each in found):
         raise RuleFileError(f"{source}: expected a mapping with the key groups")
-    return document
+    return found
 
 
 def _check_keys(table: Any, known: frozenset[str] | set[str], where: str) -> None:

@@ -32,21 +32,21 @@ class JudgedRules:
 
     rules: int
     objections: tuple[Objection, ...]
-    refused: dict[str, str]
+    refused: tuple[str, ...]
 
 
 def judge(paths: Sequence[Path], exposed: Exposed, scrape_ms: int) -> JudgedRules:
     """Judge the rules of files."""
     rules: list[AlertRule] = []
-    refused: dict[str, str] = {}
+    refused: list[str] = []
     for path in paths:
         found, unread = readable(_text(path), str(path))
         rules += found
-        refused |= unread
+        refused += unread
     recorded = {r.name for r in rules if r.is_record}
     around = Surroundings(exposed, frozenset(recorded | own_metrics()), scrape_ms)
     objections = [o for rule in rules for o in _of_rule(rule, around)]
-    return JudgedRules(len(rules), tuple(objections), refused)
+    return JudgedRules(len(rules), tuple(objections), tuple(refused))
 
 
 def own_metrics() -> set[str]:
