@@ -106,6 +106,19 @@ def test_a_webhook_gets_alertmanagers_format_with_the_cause(
     assert len({h["Idempotency-Key"] for h in hook.headers}) == 2
 
 
+@pytest.mark.parametrize(
+    ("severity", "receives", "is_told"),
+    [("page", None, True), ("", None, True), ("page", ["critical"], False), ("none", None, False)],
+)
+def test_an_alert_of_an_own_rule_is_told_whatever_its_severity_is_called(
+    hook: HttpReceiver, tmp_path: Path, severity: str, receives: list[str] | None, is_told: bool
+) -> None:
+    wanted = {} if receives is None else {"severities": receives}
+    driven = Driven(settings(kind="webhook", url=hook.url, **wanted), tmp_path)
+    driven.run(60, alert(severity=severity), step=20)
+    assert bool(told(hook)) is is_told
+
+
 def test_failures_are_retried_with_growing_pauses_and_order_is_kept(
     hook: HttpReceiver, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from pgwatch_wed.serve.notify.grouped import (
     plan,
     undelivered,
 )
+from pgwatch_wed.serve.notify.inhibition import severity
 from pgwatch_wed.serve.notify.notify_settings import Mailbox, NotifySettings, Receiver, WebTarget
 from pgwatch_wed.serve.notify.sending import Letter, UndeliveredError, post, send_mail
 from pgwatch_wed.serve.state import Alert
@@ -130,7 +131,7 @@ class Courier:
         groups: dict[GroupKey, dict[str, Alert]] = defaultdict(dict)
         for alert in alerts:
             key, labels = identity(alert), all_labels(alert)
-            if labels.get("severity") not in self._receiver.severities or alert.state == "pending":
+            if alert.state == "pending" or severity(labels) not in self._receiver.severities:
                 continue
             if key in told or (
                 alert.state == "firing" and not is_kept_quiet(alert, labels, self._settings, now)

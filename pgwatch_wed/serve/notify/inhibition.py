@@ -59,6 +59,12 @@ def inhibited(
     )
 
 
+def severity(labels: Mapping[str, str]) -> str:
+    """Return who is told of an alert: one of another severity than ours, or without any, is a warning, and not lost."""
+    said = labels.get("severity", "")
+    return said if said in RANKS or said == "none" else "warning"
+
+
 def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     """Tell whether all the wanted labels are there."""
     return all(_is_like(labels.get(name, ""), value) for name, value in wanted.items())
