@@ -51,6 +51,22 @@ def runner(peer: Callable[[Limit], Observation], **settings: float) -> tuple[Run
     return Runner(board, [Probe(chosen, peer)], now=time.time), board
 
 
+def test_without_room_for_a_thread_nothing_is_known_and_probing_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, board = runner(Peer(Observation()))
+
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        made.run_once()
+    assert board.state.probes["peer"].status is Health.UNKNOWN
+    made.run_once()
+    assert board.state.probes["peer"].status is Health.PASS
+
+
 @contextmanager
 def running(made: Runner) -> Iterator[None]:
     made.start()

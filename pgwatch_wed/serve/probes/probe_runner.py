@@ -164,7 +164,14 @@ class Runner:
         attempt = _Attempt(at, at + settings.deadline_s, permit)
         course.attempt, course.due = attempt, float("inf")
         name = f"probe {course.name}"
-        threading.Thread(target=self._ask, args=(course, attempt), name=name, daemon=True).start()
+        made = threading.Thread(target=self._ask, args=(course, attempt), name=name, daemon=True)
+        try:
+            made.start()
+        except RuntimeError:  # this machine's fault, which says nothing of the peer
+            course.attempt = None
+            permit.end(is_failure=True)
+            seen = Observation(Health.UNKNOWN, None, "not probed: no thread can be started")
+            self._conclude(course, seen, None, at)
 
     def _ask(self, course: _Course, attempt: _Attempt) -> None:
         settings = course.probe.settings
