@@ -222,7 +222,9 @@ def _text(application: ScrapedApplication) -> str:
         headers["authorization"] = f"Bearer {application.token}"
     deadline, parts, size = time.monotonic() + DEADLINE_S, list[bytes](), 0
     try:
-        with httpx.stream("GET", application.url, headers=headers, timeout=DEADLINE_S) as answer:
+        with httpx.stream(
+            "GET", application.url, headers=headers, timeout=DEADLINE_S, trust_env=False
+        ) as answer:
             if answer.status_code != httpx.codes.OK:
                 raise _refused(answer.status_code)
             for part in answer.iter_bytes():

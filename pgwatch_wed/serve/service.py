@@ -40,8 +40,6 @@ class Service:
         self.watching = Watching(self.board, self.publisher, now)
         self.parts: dict[str, ServicePart] = {"publisher": self.publisher}
         self.parts |= parts(settings, self.board, now)
-        self._complaints: dict[str, str] = {}
-        self.publisher.listen(lambda _state, _now: self._complain())
 
     def run(self, announce: Callable[[str], None]) -> None:
         """Serve until a signal comes."""
@@ -66,14 +64,6 @@ class Service:
         exposition = Exposition(self.board)
         views = Views(self.publisher, exposition, self.readiness, self.watching, now)
         return guarded(application(views.routes()), self.settings.serve)
-
-    def _complain(self) -> None:
-        """Log once what a part cannot do: a full disk, a file that cannot be read."""
-        for name, part in self.parts.items():
-            complaint = str(getattr(part, "complaint", ""))
-            if complaint and complaint != self._complaints.get(name):
-                log.warning("%s: %s", name, complaint)
-            self._complaints[name] = complaint
 
     def _stop(self) -> None:
         self.readiness.is_stopping = True

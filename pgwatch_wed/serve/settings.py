@@ -34,7 +34,7 @@ from pgwatch_wed.target import connect
 
 DEFAULT_LISTEN = "127.0.0.1:9188"
 # Subtables that other parts read.
-ROOMS = ("collector", "metrics", "causes", "host")
+ROOMS = ("collector", "metrics")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?", re.IGNORECASE)
 _SECRETS = (

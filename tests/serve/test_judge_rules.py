@@ -17,6 +17,7 @@ from pgwatch_wed.serve.judge_rules.exposed_metrics import (
     read_metrics,
 )
 from pgwatch_wed.serve.judge_rules.judge_files import judge
+from tests.serve.parts import answering
 
 PUBLIC = Path(__file__).parent / "public_rules"
 EXPORTER = read_metrics([str(PUBLIC / "postgres_exporter_17.prom")])
@@ -240,6 +241,11 @@ def test_what_is_not_evaluated_is_counted_in_each_file(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(MetricsError, match="metrics cannot be read: "):
         read_metrics(["http://127.0.0.1:1/metrics"])
+    with (
+        answering(b"no HTTP at all\r\n") as port,
+        pytest.raises(MetricsError, match="metrics cannot be read: "),
+    ):
+        read_metrics([f"http://127.0.0.1:{port}/metrics"])
     assert "cannot be read: No such file" in str(asked(tmp_path / "none.yaml").exception)
     assert "--scrape-interval: not a duration" in str(
         asked(rules(tmp_path, "x > 1"), "--scrape-interval", "often").exception

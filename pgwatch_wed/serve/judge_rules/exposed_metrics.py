@@ -1,5 +1,6 @@
 """What an exporter exposes: metrics with their types and series, from its text format."""
 
+import http.client
 import re
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +59,7 @@ def _text(source: str) -> str:
             with urllib.request.urlopen(source, timeout=_TIMEOUT_S) as answer:  # noqa: S310
                 return str(answer.read(_MOST_BYTES).decode("utf-8", "replace"))
         return Path(source).read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
         raise MetricsError(f"{source}: metrics cannot be read: {reason}") from None
 
