@@ -197,3 +197,15 @@ def test_a_healthy_server_has_no_cause_that_is_certain(planted: Planter, is_busy
     for topic in TOPICS:
         found = first(Scene(alert(topic), snapshot))
         assert found.grade not in (Grade.A, Grade.B), (topic, found)
+
+
+def test_of_thousands_of_alerts_all_get_their_turn_a_few_at_a_time() -> None:
+    board, clock = Board(), [0.0]
+    many = tuple(alert("locks", table=str(n)) for n in range(50))
+    board.change(lambda s: replace(s, alerts=many))
+    finder = CauseFinder(board, monotonic=lambda: clock[0])
+    told = []
+    for clock[0] in (0.0, 1.0, 2.0, 3.0):
+        finder.run_once()
+        told.append(sum(bool(a.causes) for a in board.state.alerts))
+    assert told == [20, 40, 50, 50]

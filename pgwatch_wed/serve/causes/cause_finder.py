@@ -22,6 +22,9 @@ from pgwatch_wed.serve.state import (
 
 _STEP_S, _AGAIN_S = 1.0, 15.0
 _MOST_SERIES = 50
+# A rule with thousands of alerts must not keep the processor busy.
+_MOST_A_STEP = 20
+_NEVER: tuple[float, tuple[Suspect, ...]] = (float("-inf"), ())
 AlertKey = tuple[Labels, float]
 
 
@@ -66,7 +69,8 @@ class CauseFinder:
         ]
         keys = {_key(a) for a in active}
         self._found = {key: it for key, it in self._found.items() if key in keys}
-        changed = [self._look(alert, state, at) for alert in active]
+        waited_longest = sorted(active, key=lambda a: self._found.get(_key(a), _NEVER)[0])
+        changed = [self._look(alert, state, at) for alert in waited_longest[:_MOST_A_STEP]]
         if any(changed):
             self._board.change(self._written)
 
