@@ -256,6 +256,17 @@ def test_a_target_that_is_down_costs_growing_pauses_and_no_error() -> None:
         assert newest(board).snapshot is None
 
 
+def test_an_error_in_telling_of_an_error_does_not_end_the_collecting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_self: Collector, _failure: str) -> Collected:
+        raise RuntimeError
+
+    with collector("host=127.0.0.1 port=1") as (made, _):
+        monkeypatch.setattr(Collector, "_collected", fail)
+        assert made._survived() == ROOMY.moving_s
+
+
 def test_after_a_restart_nothing_from_before_is_kept(db: str) -> None:
     with collector(db) as (made, board):
         made.run_once()

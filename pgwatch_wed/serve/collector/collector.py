@@ -5,6 +5,7 @@ After an error, the connection is renewed, with growing pauses.
 """
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.config import Config
@@ -91,7 +92,10 @@ class Collector:
         try:
             return self.run_once()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round may succeed
-            self._failed(f"unexpected {type(error).__name__}; please report this")
+            with suppress(
+                Exception
+            ):  # if even that fails, what was published gets old, and that is told
+                self._failed(f"unexpected {type(error).__name__}; please report this")
             return self.settings.moving_s
 
     # --- a round --------------------------------------------------------------------------------------
