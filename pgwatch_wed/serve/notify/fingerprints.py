@@ -1,5 +1,7 @@
 """An alert's identity: its labels, and the number that Alertmanager gives them."""
 
+from functools import lru_cache
+
 from pgwatch_wed.serve.state import Alert, Labels
 
 _START, _PRIME, _BITS = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
@@ -22,4 +24,9 @@ def fingerprint_of(labels: dict[str, str] | Labels) -> str:
 
 def identity(alert: Alert) -> str:
     """Return an alert's fingerprint."""
-    return fingerprint_of(all_labels(alert))
+    return _remembered(alert.name, alert.labels)
+
+
+@lru_cache(maxsize=8192)  # asked for every second, byte by byte
+def _remembered(name: str, labels: Labels) -> str:
+    return fingerprint_of({"alertname": name, **dict(labels)})
