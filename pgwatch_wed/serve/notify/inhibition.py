@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from pgwatch_wed.serve.notify.fingerprints import all_labels
 from pgwatch_wed.serve.state import Alert
@@ -46,11 +47,17 @@ class _Labeled:
 
 
 def inhibited(
-    alerts: Sequence[Alert], now: float, rules: Sequence[Inhibition] = DEFAULTS
+    alerts: Sequence[Alert],
+    now: float,
+    rules: Sequence[Inhibition] = DEFAULTS,
+    one_server: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Alert, ...]:
-    """Return the alerts, with ``inhibited_by`` of those that another one stands for."""
+    """Return the alerts, with ``inhibited_by`` of those that another one stands for.
+
+    ``one_server`` says which target stands in for another of the same server.
+    """
     labeled = [_Labeled(place, alert, all_labels(alert)) for place, alert in enumerate(alerts)]
-    speaking = _Speaking([each for each in labeled if _speaks(each.alert, now)], rules)
+    speaking = _Speaking([each for each in labeled if _speaks(each.alert, now)], rules, one_server)
     return tuple(
         each.alert
         if each.alert.state == "resolved"
@@ -74,6 +81,10 @@ def _is_like(value: str, wanted: str) -> bool:
     return value.startswith(wanted[:-1]) if wanted.endswith("*") else value == wanted
 
 
+def _key(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset(labels.items())
+
+
 def _speaks(alert: Alert, now: float) -> bool:
     if alert.state == "firing":
         return True
@@ -84,8 +95,17 @@ def _speaks(alert: Alert, now: float) -> bool:
 class _Speaking:
     """The alerts that may stand for others: of those that stand for the same, the first, so that many cost little."""
 
-    def __init__(self, sources: Sequence[_Labeled], rules: Sequence[Inhibition]) -> None:
-        self._rules = rules
+    def __init__(
+        self,
+        sources: Sequence[_Labeled],
+        rules: Sequence[Inhibition],
+        one_server: Mapping[str, str],
+    ) -> None:
+        self._rules, self._one_server = rules, one_server
+        of_others = set(one_server.values())
+        self._by_labels = {
+            _key(s.labels): s for s in sources if s.labels.get("target") in of_others
+        }
         self._worst: dict[tuple[str, ...], _Labeled] = {}  # by topic, target and rank
         self._by_rule: dict[tuple[int, tuple[str, ...]], _Labeled] = {}
         for source in sources:
@@ -99,9 +119,18 @@ class _Speaking:
     def stands_for(self, each: _Labeled) -> str:
         """Return the name of the first alert that stands for this one, or nothing."""
         found = min(
-            (*self._worse(each), *self._of_rules(each)), key=lambda s: s.place, default=None
+            (*self._worse(each), *self._of_rules(each), *self._of_one_server(each)),
+            key=lambda s: s.place,
+            default=None,
         )
         return found.alert.name if found is not None else ""
+
+    def _of_one_server(self, each: _Labeled) -> Iterator[_Labeled]:
+        other = self._one_server.get(each.labels.get("target", ""))
+        if other is not None:
+            source = self._by_labels.get(_key({**each.labels, "target": other}))
+            if source is not None:
+                yield source
 
     def _worse(self, each: _Labeled) -> Iterator[_Labeled]:
         if not each.labels.get("topic") or each.rank() == len(RANKS):

@@ -11,7 +11,16 @@ from pgwatch_wed.serve.notify.courier import Courier, Relay, SentCounts
 from pgwatch_wed.serve.notify.inhibition import inhibited
 from pgwatch_wed.serve.notify.notify_settings import DeadMansSwitch, NotifySettings, Receiver
 from pgwatch_wed.serve.notify.sending import UndeliveredError, post
-from pgwatch_wed.serve.state import PREFIX, STALE_INTERVALS, Board, Family, Sample, ServiceState
+from pgwatch_wed.serve.one_server import stand_ins
+from pgwatch_wed.serve.state import (
+    PREFIX,
+    STALE_INTERVALS,
+    Alert,
+    Board,
+    Family,
+    Sample,
+    ServiceState,
+)
 
 WATCHDOG = "Watchdog"
 _STEP_S = 1.0
@@ -84,8 +93,8 @@ class Notifier:
         """Write on the board which alerts another one stands for, and what became of messages."""
         at = self._now() if now is None else now
         alerts = self._board.state.alerts
-        if inhibited(alerts, at) != alerts:
-            self._board.change(lambda state: replace(state, alerts=inhibited(state.alerts, at)))
+        if _marked(self._board.state, at) != alerts:
+            self._board.change(lambda state: replace(state, alerts=_marked(state, at)))
         shown = self.families()
         if shown != self._board.state.families.get("notify", ()):
             self._board.change(lambda s: replace(s, families={**s.families, "notify": shown}))
@@ -128,11 +137,15 @@ class Notifier:
 
     def _tell(self, teller: Teller, now: float | None = None) -> None:
         at = self._now() if now is None else now
-        teller.run_once(inhibited(self._board.state.alerts, at), at)
+        teller.run_once(_marked(self._board.state, at), at)
 
     def _beat(self, now: float | None = None) -> None:
         if self._switch is not None:
             self._switch.run_once(self._board.state, self._now() if now is None else now)
+
+
+def _marked(state: ServiceState, at: float) -> tuple[Alert, ...]:
+    return inhibited(state.alerts, at, one_server=stand_ins(state.targets))
 
 
 class Pulse:

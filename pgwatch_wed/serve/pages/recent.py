@@ -1,9 +1,10 @@
 """The last hour of a few series, for the page's charts: in memory only, and small."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from pgwatch_wed.serve.one_server import stand_ins
 from pgwatch_wed.serve.state import PREFIX, Family, ServiceState
 
 STEP_S = 15.0
@@ -53,7 +54,7 @@ class Recent:
         if self._next - STEP_S <= now < self._next:
             return
         self._next = now + STEP_S
-        values = _values(state.families)
+        values = _values(state.families, stand_ins(state.targets))
         for chart in CHARTS:
             if (value := self._value(chart, values, now)) is not None:
                 self._add(chart.key, now, value)
@@ -86,12 +87,19 @@ class Recent:
         return grown / calls if calls > 0 else None
 
 
-def _values(families: Mapping[str, tuple[Family, ...]]) -> dict[str, list[float]]:
+def _values(
+    families: Mapping[str, tuple[Family, ...]], again: Collection[str]
+) -> dict[str, list[float]]:
+    """Return the values of all servers; ``again`` are targets whose server is there already."""
     wanted = {PREFIX + name for c in CHARTS for name in (c.metric, c.per) if name}
     found: dict[str, list[float]] = {}
     for family in _all(families):
         if family.name in wanted:
-            found[family.name] = [s.value for s in family.samples if s.value == s.value]
+            found[family.name] = [
+                s.value
+                for s in family.samples
+                if s.value == s.value and dict(s.labels).get("target", "") not in again
+            ]
     return found
 
 
