@@ -40,6 +40,8 @@ def test_four_nines_are_4_38_minutes_a_mean_month_and_a_probe_is_5_8_percent_of_
     mean_month_s = 365.25 / 12 * 86400
     assert round(NINES.budget * mean_month_s / 60, 2) == 4.38
     assert round(NINES.allowed_s / 60, 2) == 4.32
+    first = parse_slos({}, "f")[0]
+    assert (first.objective, first.allowed_s) == (0.9999, 259.2)  # as they are shown
     assert round(15 / NINES.allowed_s, 3) == 0.058  # in 30 days; 5.7% in a mean month
 
 

@@ -25,6 +25,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from pgwatch_wed.config import span
@@ -61,7 +62,7 @@ class Objective:
     @property
     def allowed_s(self) -> float:
         """How long everything may be bad within the window."""
-        return self.budget * self.window_s
+        return round(self.budget * self.window_s, 3)
 
 
 # The guide's objectives. Over a mean month of 30.44 days, 99.99% are 4.38 minutes.
@@ -115,8 +116,9 @@ def _objective(name: str, table: Any, where: str) -> Objective:
 
 def _share(value: Any, where: str) -> float:
     try:
-        share = float(value[:-1]) / 100 if isinstance(value, str) and value.endswith("%") else None
-    except ValueError:
+        is_share = isinstance(value, str) and value.endswith("%")
+        share = float(Decimal(value[:-1]) / 100) if is_share else None  # 0.9999, not 0.99989…
+    except (ArithmeticError, ValueError):
         share = None
     if share is None or not 0.5 <= share < 1:
         raise UsageError(
