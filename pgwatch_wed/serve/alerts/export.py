@@ -182,11 +182,11 @@ _ROUTES = """\
 # Routes and inhibitions for the alerts of rules.yaml. Fill in the receivers:
 # https://prometheus.io/docs/alerting/latest/configuration/#receiver
 route:
-  receiver: info
+  receiver: warning  # whatever its severity is called
   group_by: [target, severity]
   group_wait: 30s
   group_interval: 5m
-  repeat_interval: 12h
+  repeat_interval: 4h
   routes:
     - matchers: ['alertname="Watchdog"']
       receiver: watchdog
@@ -199,9 +199,9 @@ route:
       group_wait: 5s
       group_interval: 1m
       repeat_interval: 1h
-    - matchers: ['severity="warning"']
-      receiver: warning
-      repeat_interval: 4h
+    - matchers: ['severity="info"']
+      receiver: info
+      repeat_interval: 12h
 receivers:
   - name: critical
   - name: warning

@@ -15,6 +15,7 @@ from pgwatch_wed.render import html
 from pgwatch_wed.serve.http.alerts_json import alert_id, plain
 from pgwatch_wed.serve.http.components import Component, components, overall
 from pgwatch_wed.serve.http.runbook_pages import link
+from pgwatch_wed.serve.notify.inhibition import severity
 from pgwatch_wed.serve.pages import drawing
 from pgwatch_wed.serve.pages.recent import CHARTS, Recent
 from pgwatch_wed.serve.state import Alert, Health, ServiceState
@@ -116,7 +117,7 @@ class LivePage:
 
 def severity_of(alert: Alert) -> str:
     """Return an alert's severity, as the report's colors know it."""
-    found = dict(alert.labels).get("severity", "")
+    found = severity(dict(alert.labels))
     return found if found in _RANK else "info"
 
 
