@@ -12,7 +12,7 @@ import pytest
 
 from tests.psql import psql
 
-PROGRAM = [sys.executable, "-c", "from pgwatch_wed.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from pgwatch_wed.__main__ import main; main()"]
 SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 FAULTS = """
 create extension pg_stat_statements;

@@ -23,7 +23,7 @@ from tests import servers
 from tests.dumps import schema
 from tests.psql import psql
 
-PROGRAM = [sys.executable, "-c", "from pgwatch_wed.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from pgwatch_wed.__main__ import main; main()"]
 
 SHOP = """
 create table orders (id int primary key, customer_id int, status text, total int, pad text);

@@ -85,7 +85,8 @@ def test_a_run_that_is_ended_leaves_nothing(
         time.sleep(after)
         run.send_signal(which)
         _, said = run.communicate(timeout=30)
-    assert run.returncode in (0, 130, 143), said
+    # a shell calls it 130, too, if the signal itself ended a program that did not listen yet
+    assert run.returncode in (0, 130, 143, -which), said
     assert "Traceback" not in said
     assert no_session_is_left(busy), "a session of ours is still there"
     written = list(out.iterdir()) if out.exists() else []

@@ -29,7 +29,7 @@ from tests import servers
 from tests.planning import query
 from tests.psql import psql
 
-PROGRAM = [sys.executable, "-c", "from pgwatch_wed.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from pgwatch_wed.__main__ import main; main()"]
 
 # The rows of flag 7 are a tenth, and all at the end of the order by rank: what the planner takes
 # for ten steps along an index on rank are nine tenths of it, here and there in the table.

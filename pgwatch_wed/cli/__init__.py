@@ -5,7 +5,8 @@ import gc
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -53,7 +54,8 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        with _nothing_begun():
+            command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -126,6 +128,29 @@ def _ignore_signals() -> None:
     # while the interpreter ends, Python puts the default action, death, in the place of its handlers.
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, signal.SIG_IGN)
+
+
+@contextmanager
+def _nothing_begun() -> Iterator[None]:
+    """End at once if a signal comes while modules are loaded: Python may lose an exception in there, or print it."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    if before != {signal.SIGTERM: _terminated, signal.SIGINT: _interrupted}:
+        yield  # called as a library, by a test or for the documentation: signals are its affair
+        return
+    try:
+        for each in before:
+            signal.signal(each, _ended_while_loading)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _ended_while_loading(number: int, _frame: FrameType | None) -> NoReturn:
+    said = b"db-analyze: terminated\n" if number == signal.SIGTERM else b"db-analyze: interrupted\n"
+    with suppress(OSError):
+        os.write(2, said)
+    os._exit(128 + number)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
