@@ -83,6 +83,14 @@ def main(args: list[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     signal.signal(signal.SIGINT, _interrupted)
     try:
+        _run(args)
+    except KeyboardInterrupt:  # between the end of the work and the moment when signals are ignored
+        _ignore_signals()
+        sys.exit(130)
+
+
+def _run(args: list[str] | None) -> NoReturn:
+    try:
         status: Any = cli.main(args, prog_name="db-analyze", standalone_mode=False)
     except click.ClickException as error:
         error.show()
