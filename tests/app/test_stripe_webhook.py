@@ -25,6 +25,7 @@ from pgwatch_wed.app import request_logs
 from pgwatch_wed.app.event_memory import LEASE_S, Claim, EventMemory
 from pgwatch_wed.app.metrics import AppMetrics
 from pgwatch_wed.app.stripe_webhook import Delivery, IgnoredEvent, StripeWebhook
+from pgwatch_wed.embedded.server import free_port
 from tests.app.asgi import ask
 from tests.serve import parts
 
@@ -362,7 +363,7 @@ def test_no_refusal_names_a_secret(audit: io.StringIO) -> None:
 
 @contextmanager
 def served(app: Any) -> Iterator[int]:
-    port = parts.free_port()
+    port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
     )

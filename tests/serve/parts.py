@@ -19,10 +19,7 @@ from typing import Any
 
 import pytest
 
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+from pgwatch_wed.embedded.server import free_port
 
 
 def program(name: str) -> str:

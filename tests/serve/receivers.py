@@ -1,8 +1,6 @@
 """Receivers of notifications for tests: an HTTP server that can fail and hang, an SMTP server, a real Alertmanager."""
 
 import json
-import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -15,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
+from pgwatch_wed.embedded.server import free_port
+from tests.serve import parts
 
 
 @dataclass
@@ -75,22 +74,14 @@ def http_receiver(port: int = 0) -> Iterator[HttpReceiver]:
         server.server_close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def alertmanager(folder: Path, config: str) -> Iterator[str]:
     """Start a real Alertmanager with this configuration; yields its address."""
-    program = shutil.which("prometheus-alertmanager")
-    if program is None:
-        pytest.skip("needs Alertmanager (Debian: prometheus-alertmanager)")
     file, port = folder / "alertmanager.yml", free_port()
     file.write_text(config)
     url = f"http://127.0.0.1:{port}"
     command = [
-        program,
+        parts.program("prometheus-alertmanager"),
         f"--config.file={file}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pgwatch_wed.embedded.server import free_port
 from tests.serve import parts
 
 Query = Callable[[str], list[dict[str, Any]]]
@@ -26,7 +27,7 @@ def replayed(pages: Sequence[tuple[float, str]], folder: Path) -> Iterator[Query
         capture_output=True,
     )
     (folder / "prometheus.yml").write_text("global: {}\n")
-    port = parts.free_port()
+    port = free_port()
     command = (
         parts.program("prometheus"),
         f"--config.file={folder / 'prometheus.yml'}",

@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from pgwatch_wed.embedded.server import free_port
 from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure
 from pgwatch_wed.serve.probes.probe_kinds import build, parse
 from pgwatch_wed.serve.probes.probe_runner import Runner
@@ -19,7 +20,7 @@ from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason
 from tests import tls
 from tests.conftest import StartServer
 from tests.proxy import proxied
-from tests.serve.parts import answering, free_port, silence
+from tests.serve.parts import answering, silence
 from tests.servers import Server
 from tests.standby import catch_up, standby_of
 

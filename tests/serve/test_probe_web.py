@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from pgwatch_wed.embedded.server import free_port
 from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure
 from pgwatch_wed.serve.probes.probe_kinds import build, parse
 from pgwatch_wed.serve.probes.probe_runner import Runner
 from pgwatch_wed.serve.state import Board, Health, ProbeResult, Reason
 from tests.serve import parts
-from tests.serve.parts import answering, free_port, silence
+from tests.serve.parts import answering, silence
 from tests.tls import Certificates
 
 FINE = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'

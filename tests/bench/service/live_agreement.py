@@ -17,11 +17,12 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from pgwatch_wed.embedded.server import free_port
 from pgwatch_wed.serve.alerts.alert_settings import AlertSettings
 from pgwatch_wed.serve.alerts.alerting import Alerting
 from pgwatch_wed.serve.alerts.rule_files import parse
 from pgwatch_wed.serve.state import Board, Family, Sample
-from tests.serve.parts import free_port, process, program
+from tests.serve.parts import process, program
 
 ROUND_S = 20
 RULES = """
