@@ -103,6 +103,10 @@ def of_network(error: BaseException) -> ProbeFailure | None:
     for each in reversed(chain):
         if (failure := _of_one(each)) is not None:
             return failure
+    # Libraries derive their own errors from OSError, and an error that is raised anew has those behind it:
+    # what says only that something failed comes last.
+    if any(isinstance(each, OSError) for each in chain):
+        return ProbeFailure(Reason.REFUSED, "the peer cannot be reached")
     return None
 
 
@@ -124,6 +128,4 @@ def _of_one(error: BaseException) -> ProbeFailure | None:
             return ProbeFailure(Reason.REFUSED)
         case ConnectionError():
             return ProbeFailure(Reason.PROTOCOL, "the connection was lost")
-        case OSError():
-            return ProbeFailure(Reason.REFUSED, "the peer cannot be reached")
     return None

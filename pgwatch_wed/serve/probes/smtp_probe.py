@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.probes import certificates
-from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure, network
+from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure, network, of_network
 from pgwatch_wed.serve.probes.postgres import warned_of_expiry
 from pgwatch_wed.serve.probes.probe_settings import ProbeSettings, Secret
 from pgwatch_wed.serve.probes.web import trusting
@@ -149,8 +149,8 @@ def _replies() -> Iterator[None]:
     except smtplib.SMTPResponseException as error:
         raise _of_code(error.smtp_code) from None
     except smtplib.SMTPServerDisconnected as error:
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from None
+        if isinstance(error.__context__, OSError) and (known := of_network(error.__context__)):
+            raise known from None
         raise ProbeFailure(Reason.PROTOCOL, "the server ended the connection") from None
     except smtplib.SMTPException:
         raise ProbeFailure(Reason.PROTOCOL) from None
