@@ -10,7 +10,13 @@ from urllib.parse import urlsplit
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.probes import certificates
-from pgwatch_wed.serve.probes.observation import Limit, Observation, ProbeFailure, network, of_network
+from pgwatch_wed.serve.probes.observation import (
+    Limit,
+    Observation,
+    ProbeFailure,
+    network,
+    of_network,
+)
 from pgwatch_wed.serve.probes.postgres import warned_of_expiry
 from pgwatch_wed.serve.probes.probe_settings import ProbeSettings, Secret
 from pgwatch_wed.serve.probes.web import trusting

@@ -1,0 +1,1 @@
+"""Load tests: blocks of pgbench, whether their numbers can be believed, why it was slow, and the proof."""
