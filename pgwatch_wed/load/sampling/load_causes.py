@@ -62,7 +62,7 @@ class LoadCause:
     add up to more than 1. ``direct`` is the part that sessions themselves were seen waiting for it; the rest waited for
     locks of sessions that did, or is time of the statements that it touches. ``interval``: 95%, from the variation between blocks; None with
     fewer than three of them. ``symptom_of``: most of its time is owed to what lock holders did, the cause that is
-    ranked before it. ``object`` names a table or setting if one is known.
+    ranked before it. ``concerns`` names a table or setting if one is known.
     """
 
     kind: LoadCauseKind
@@ -73,5 +73,5 @@ class LoadCause:
     text: str
     grade: Grade
     symptom_of: LoadCauseKind | None = None
-    object: str = ""
+    concerns: str = ""
     evidence: Mapping[str, object] = field(default_factory=dict)
