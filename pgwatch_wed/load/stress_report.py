@@ -184,7 +184,7 @@ class ComparedMetric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StressComparison:
-    """This run and a baseline, or another configuration. ``notes``: what cannot be compared, and why."""
+    """What changed between a baseline, or another configuration, and this run. ``notes``: what cannot be compared, and why."""
 
     label: str
     taken_at: datetime | None
