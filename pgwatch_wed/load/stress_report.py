@@ -23,7 +23,7 @@ from pgwatch_wed.load.load_model import (
 )
 from pgwatch_wed.load.sampling.load_causes import LoadCause
 
-Interval = tuple[float, float]
+Bounds = tuple[float, float]
 
 
 class PhaseKind(StrEnum):
@@ -40,7 +40,7 @@ class PercentileFigure:
 
     percent: float
     ms: float | None
-    interval: Interval | None = None
+    interval: Bounds | None = None
     reason: str = ""
 
 
@@ -62,7 +62,7 @@ class PhaseFigures:
     retries: int
     tps: float
     error_share: float | None
-    error_interval: Interval | None
+    error_interval: Bounds | None
     latency: tuple[PercentileFigure, ...]
     lag: tuple[PercentileFigure, ...]
     service: tuple[PercentileFigure, ...]
@@ -139,7 +139,7 @@ class ProofStep:
     result: Proven
     metric: str  # such as "p50" or "tps"
     ratio: float | None
-    interval: Interval | None
+    interval: Bounds | None
     pairs: int
     pairs_needed: int | None  # for not proven: how many would do
     reason: str
@@ -176,7 +176,7 @@ class ComparedMetric:
     before: float | None
     after: float | None
     ratio: float | None
-    interval: Interval | None
+    interval: Bounds | None
     result: ComparedAs
     reason: str
     pairs_needed: int | None = None
