@@ -1,0 +1,1 @@
+"""What is tried: scenarios, own scripts, profiles, and how the capacity is found."""

@@ -1,0 +1,1 @@
+"""Many users: connections through a PgBouncer of ours."""
