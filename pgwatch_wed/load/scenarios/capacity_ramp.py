@@ -1,13 +1,14 @@
 """How much a server can do, from blocks of increasing rates: an interval, never a single number.
 
 A closed loop tells about where the capacity is. Then each step is a block in an open loop: it holds if throughput
-follows the rate and the objectives are met. The capacity is between the highest rate below which every step held and the
-lowest rate from which on every step broke. Nothing here runs anything: :func:`next_rate` says what to try next.
+follows the rate and the objectives are met. The capacity is between the highest rate that held and the lowest that
+broke. Nothing here runs anything: :func:`next_rate` says what to try next.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pgwatch_wed.load.load_model import Answer, Block
 
@@ -37,7 +38,7 @@ class RampStep:
 class Capacity:
     """Transactions a second that hold: at least ``low``, less than ``high``; None where no step told.
 
-    ``is_consistent`` is false if a rate broke and a higher one held: then the interval contains both.
+    ``is_consistent`` is false if a rate broke, and the same or a higher one held: then most blocks decide.
     """
 
     low: float | None
@@ -100,12 +101,17 @@ def next_rate(steps: Sequence[RampStep], estimate: float, most_steps: int) -> fl
     if last.answer is Answer.UNKNOWN:
         again = sum(1 for s in steps if s.rate == last.rate and s.answer is Answer.UNKNOWN)
         return last.rate if again <= _MAX_REPEATS else None
-    if last.answer is Answer.FAIL and most_steps >= _STEPS_TO_CONFIRM:
-        if sum(s.rate == last.rate and s.answer is Answer.FAIL for s in steps) < 2:
-            return last.rate  # a single block may have met a bad moment
+    if most_steps >= _STEPS_TO_CONFIRM and _is_in_doubt(steps, last.rate):
+        return last.rate
     found = _between(*_bounds(steps), estimate)
-    # A rate that once held and once broke lies within the interval for good.
     return None if any(s.rate == found for s in steps) else found
+
+
+def _is_in_doubt(steps: Sequence[RampStep], rate: float) -> bool:
+    """Tell whether a rate broke in one block only, which may have met a bad moment: the best of three decides."""
+    answers = [s.answer for s in steps if s.rate == rate]
+    broke, held = answers.count(Answer.FAIL), answers.count(Answer.PASS)
+    return broke == 1 and held <= 1
 
 
 def _between(low: float | None, high: float | None, estimate: float) -> float | None:
@@ -122,22 +128,23 @@ def _growth(low: float, estimate: float) -> float:
 
 
 def _bounds(steps: Sequence[RampStep]) -> tuple[float | None, float | None]:
-    """Return the highest rate below all that broke, and the lowest above all that held."""
-    held, broke = _rates(steps, Answer.PASS), _rates(steps, Answer.FAIL)
-    low = max((r for r in held if r < min(broke, default=math.inf)), default=None)
-    high = min((r for r in broke if r > max(held, default=0.0)), default=None)
-    return low, high
+    """Return the rates around the capacity that contradicts the fewest steps; around all if there are several."""
+    rates = sorted({s.rate for s in steps if s.answer is not Answer.UNKNOWN})
+    gaps = list(pairwise([None, *rates, None]))
+    least = min(_contradictions(steps, low) for low, _ in gaps)
+    best = [gap for gap in gaps if _contradictions(steps, gap[0]) == least]
+    return best[0][0], best[-1][1]
 
 
-def _rates(steps: Sequence[RampStep], answer: Answer) -> set[float]:
-    return {s.rate for s in steps if s.answer is answer}
+def _contradictions(steps: Sequence[RampStep], low: float | None) -> int:
+    """Count the steps that a capacity just above ``low`` does not explain."""
+    return sum(s.answer is (Answer.FAIL if s.rate <= (low or 0.0) else Answer.PASS) for s in steps)
 
 
 def capacity(steps: Sequence[RampStep]) -> Capacity:
     """Return what the steps say about the capacity."""
     low, high = _bounds(steps)
-    held, broke = _rates(steps, Answer.PASS), _rates(steps, Answer.FAIL)
-    is_consistent = not held or not broke or max(held) < min(broke)
+    is_consistent = _contradictions(steps, low) == 0
     reason = _reason(steps, low, high, is_consistent)
     return Capacity(low=low, high=high, is_consistent=is_consistent, reason=reason)
 

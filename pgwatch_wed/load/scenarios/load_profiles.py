@@ -1,7 +1,7 @@
 """How long and how hard: the profiles quick, ci and heavy, and the form of those in files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pgwatch_wed.load.load_model import BLOCK_S, WARMUP_S, LoadObjective
 from pgwatch_wed.load.stress_report import PhaseKind
@@ -55,7 +55,7 @@ class LoadProfile:
     seed: int = DEFAULT_SEED
     users: int | None = None
     think_s: float | None = None
-    checkpoints: int = field(default=3)
+    checkpoints: int = 3
 
     @property
     def total_s(self) -> float:
