@@ -46,13 +46,14 @@ class PercentileFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseFigures:
-    """Blocks of a phase, taken together: those whose times can be believed, or all of them if none can.
+    """Blocks of a phase, taken together. Times are of the ``believed`` blocks, or of all of them if none can be believed.
 
     ``is_open``: latency counts from the moment at which a transaction was due. ``lag`` is the part of it that passed
     before it began, ``service`` the rest.
     """
 
     blocks: int
+    believed: int
     seconds: float
     is_open: bool
     rate: float | None

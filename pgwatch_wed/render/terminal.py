@@ -17,59 +17,12 @@ from pgwatch_wed.findings import (
     Verdict,
 )
 from pgwatch_wed.render import heading, numbers, standing
-from pgwatch_wed.render.characters import visible_line
+from pgwatch_wed.render.text_page import TextPage
 
 _COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
 _NAMES = {Severity.CRITICAL: "CRITICAL", Severity.WARNING: "WARNING", Severity.INFO: "INFO"}
 _IN_FULL = 10
 _EVIDENCE = 6
-
-
-class _Page:
-    """Lines of one width, with or without color."""
-
-    def __init__(self, width: int, *, colour: bool) -> None:
-        self.width = max(40, min(width, 120))
-        self._colour = colour
-        self._lines: list[str] = []
-
-    def line(self, text: str = "", style: str = "") -> None:
-        """Add a line that is known to fit."""
-        self._lines.append(self.paint(text, style))
-
-    def wrap(self, text: str, indent: str = "", style: str = "", hang: str | None = None) -> None:
-        """Add a paragraph."""
-        for each in textwrap.wrap(
-            visible_line(text),
-            self.width,
-            initial_indent=indent,
-            subsequent_indent=indent if hang is None else hang,
-            break_on_hyphens=False,
-        ):
-            self.line(each, style)
-
-    def code(self, sql: str, indent: str = "    ") -> None:
-        """Add SQL; long lines are broken only at spaces, so that they can still be pasted."""
-        for each in sql.splitlines():
-            text = visible_line(each)
-            if len(indent) + len(text) <= self.width:
-                self.line(indent + text)
-                continue
-            self._lines += textwrap.wrap(
-                text,
-                self.width,
-                initial_indent=indent,
-                subsequent_indent=indent + "  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-
-    def paint(self, text: str, style: str) -> str:
-        """Color a text if color is wanted."""
-        return f"\x1b[{style}m{text}\x1b[0m" if style and self._colour else text
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines)
 
 
 def text(
@@ -81,7 +34,7 @@ def text(
     target: str = "",
 ) -> str:
     """Render the report; ``target`` is what the user typed, for the next command."""
-    page = _Page(width, colour=colour)
+    page = TextPage(width, colour=colour)
     _header(page, report)
     shown = report.findings if verbose else report.findings[:_IN_FULL]
     for place, finding in enumerate(shown, 1):
@@ -99,7 +52,7 @@ def text(
     return str(page)
 
 
-def _header(page: _Page, report: Report) -> None:
+def _header(page: TextPage, report: Report) -> None:
     t = report.target
     kind = "standby" if t.is_in_recovery else "primary"
     page.wrap(f"{t.label} · PostgreSQL {t.version} · {kind}", style="1")
@@ -136,7 +89,7 @@ def coverage_sentence(report: Report) -> str:
     return said + "."
 
 
-def _finding(page: _Page, place: int, finding: Finding, report: Report) -> None:
+def _finding(page: TextPage, place: int, finding: Finding, report: Report) -> None:
     mark = page.paint(_NAMES[finding.severity], _COLOURS[finding.severity])
     stands = standing.mark(report, finding)
     page.line(f"{place}. {mark} {finding.grade.value}  {finding.rule}{stands and '  · '}{stands}")
@@ -192,7 +145,7 @@ def _is_short(value: object) -> bool:
     return value is not None and not isinstance(value, dict) and len(str(value)) <= 60
 
 
-def _remedy(page: _Page, remedy: Remedy) -> None:
+def _remedy(page: TextPage, remedy: Remedy) -> None:
     page.line()
     page.code(remedy.sql)
     alone = "" if remedy.in_transaction else "; cannot run inside a transaction block"
@@ -203,7 +156,7 @@ def _remedy(page: _Page, remedy: Remedy) -> None:
         page.wrap(f"undo: {remedy.undo}", "   ", "2", hang="      ")
 
 
-def _rest(page: _Page, report: Report, before: int) -> None:
+def _rest(page: TextPage, report: Report, before: int) -> None:
     page.line("More findings", "1")
     for place, finding in enumerate(report.findings[before:], before + 1):
         head = f"{place:>4}. {_NAMES[finding.severity]:<8} {finding.grade.value}  "
@@ -213,7 +166,7 @@ def _rest(page: _Page, report: Report, before: int) -> None:
     page.line()
 
 
-def _gone(page: _Page, head: str, gone: tuple[Gone, ...], *, verbose: bool) -> None:
+def _gone(page: TextPage, head: str, gone: tuple[Gone, ...], *, verbose: bool) -> None:
     if not gone:
         return
     page.line(head, "1")
@@ -226,7 +179,7 @@ def _gone(page: _Page, head: str, gone: tuple[Gone, ...], *, verbose: bool) -> N
     page.line()
 
 
-def _advice(page: _Page, lines: tuple[AdviceLine, ...], *, verbose: bool) -> None:
+def _advice(page: TextPage, lines: tuple[AdviceLine, ...], *, verbose: bool) -> None:
     if not lines:
         return
     page.line("What became of earlier advice", "1")
@@ -237,7 +190,7 @@ def _advice(page: _Page, lines: tuple[AdviceLine, ...], *, verbose: bool) -> Non
     page.line()
 
 
-def _forecasts(page: _Page, lines: tuple[ForecastLine, ...], *, verbose: bool) -> None:
+def _forecasts(page: TextPage, lines: tuple[ForecastLine, ...], *, verbose: bool) -> None:
     shown = [x for x in lines if verbose or (x.is_growing and x.reached[0] is not None)]
     if not shown:
         return
@@ -249,7 +202,7 @@ def _forecasts(page: _Page, lines: tuple[ForecastLine, ...], *, verbose: bool) -
     page.line()
 
 
-def _unknowns(page: _Page, unknowns: tuple[RuleVerdict, ...], *, verbose: bool) -> None:
+def _unknowns(page: TextPage, unknowns: tuple[RuleVerdict, ...], *, verbose: bool) -> None:
     if not unknowns:
         return
     page.line("Not evaluated", "1")
@@ -271,7 +224,7 @@ def _by_reason(unknowns: tuple[RuleVerdict, ...]) -> Iterator[tuple[str, list[st
     yield from reasons.items()
 
 
-def _footer(page: _Page, report: Report, target: str, *, verbose: bool) -> None:
+def _footer(page: TextPage, report: Report, target: str, *, verbose: bool) -> None:
     if report.ignored:
         ignored = units.count(len(report.ignored), "finding")
         page.wrap(f"{ignored} ignored by the configuration, or acknowledged.")

@@ -1,0 +1,205 @@
+"""A load test for a terminal: whether it can be believed, its objectives, the first bottleneck, what to do, the rest."""
+
+from pgwatch_wed import units
+from pgwatch_wed.findings import Remedy, Severity
+from pgwatch_wed.load.load_model import Answer, Proven, Spoilt
+from pgwatch_wed.load.load_words import (
+    answer_line,
+    cause_line,
+    compared_line,
+    failures_words,
+    percentiles_words,
+    phase_words,
+    step_line,
+)
+from pgwatch_wed.load.stress_report import (
+    ComparedAs,
+    ReplayFidelity,
+    ScenarioRun,
+    StressComparison,
+    StressReport,
+)
+from pgwatch_wed.render.text_page import TextPage
+
+_BOLD, _DIM = "1", "2"
+_ANSWERS = {Answer.PASS: "1;32", Answer.FAIL: "1;31", Answer.UNKNOWN: "1;33"}
+_RESULTS = {ComparedAs.REGRESSION: "1;31", ComparedAs.IMPROVEMENT: "1;32"}
+_CAUSES = 3
+_FINDINGS = 5
+
+
+def stress_text(
+    report: StressReport, *, width: int = 80, colour: bool = False, verbose: bool = False
+) -> str:
+    """Render the report."""
+    page = TextPage(width, colour=colour)
+    target = report.target
+    page.wrap(
+        f"{target.label} · PostgreSQL {target.server_version} · profile {report.profile}, "
+        f"seed {report.seed}",
+        style=_BOLD,
+    )
+    if report.ended_early:
+        page.wrap(f"ENDED EARLY: {report.ended_early}. This is what ran until then.", style="1;33")
+    _credibility(page, report)
+    for run in report.runs:
+        page.line()
+        _run(page, run, verbose=verbose)
+    if report.comparison:
+        page.line()
+        _comparison(page, report.comparison, verbose=verbose)
+    _conditions(page, report)
+    return str(page)
+
+
+def _credibility(page: TextPage, report: StressReport) -> None:
+    if not report.runs:
+        page.wrap("Nothing was measured.", style=_BOLD)
+        return
+    if report.is_believable:
+        page.wrap("The measured times can be believed.", style="1;32")
+        return
+    spoilt = [r for r in report.runs if r.spoilt]
+    whose = "The measured times" if len(spoilt) == len(report.runs) else "Some measured times"
+    page.wrap(
+        f"{whose} CANNOT BE BELIEVED and are not evaluated; work per transaction and errors are:",
+        style="1;31",
+    )
+    shown: list[Spoilt] = []
+    for run in spoilt:
+        for each in run.spoilt:
+            if each not in shown:
+                shown.append(each)
+                page.wrap(f"{run.scenario.name}: {each.text}", "  ", hang="    ")
+
+
+def _run(page: TextPage, run: ScenarioRun, *, verbose: bool) -> None:
+    page.wrap(f"{run.scenario.name}: {run.scenario.title}", style=_BOLD)
+    if run.ended_early:
+        page.wrap(f"ended early: {run.ended_early}", "  ", hang="    ")
+    for result in run.objectives:
+        mark = page.paint(f"{result.answer.value:<7}", _ANSWERS[result.answer])
+        said = answer_line(result)
+        # the mark may contain invisible characters, so it is not wrapped
+        first, *rest = page.wrapped(said, " " * 10) or [""]
+        page.line(f"  {mark} {first.strip()}")
+        for each in rest:
+            page.line(each)
+    _bottleneck(page, run)
+    _remedies(page, run)
+    _figures(page, run)
+    if run.fidelity:
+        _replay(page, run.fidelity, verbose=verbose)
+    _findings(page, run, verbose=verbose)
+    for error in run.errors:
+        page.wrap(f"error: {error}", "  ", hang="    ")
+
+
+def _bottleneck(page: TextPage, run: ScenarioRun) -> None:
+    if run.causes:
+        page.wrap(f"first bottleneck: {cause_line(run.causes[0])}", "  ", _BOLD, hang="    ")
+        for cause in run.causes[1:_CAUSES]:
+            page.wrap(f"then: {cause_line(cause)}", "  ", hang="    ")
+    elif run.db_time and run.db_time.missing:
+        page.wrap(f"first bottleneck: unknown: {run.db_time.missing}", "  ", hang="    ")
+    if run.proof:
+        for number, step in enumerate(run.proof.steps, 1):
+            page.wrap(f"{number}. {step_line(step)}", "    ", hang="       ")
+        page.wrap(run.proof.ended, "    ", hang="    ")
+
+
+def _remedies(page: TextPage, run: ScenarioRun) -> None:
+    proven = [s for s in run.proof.steps if s.result is Proven.PROVEN] if run.proof else []
+    remedies = [r for step in proven for r in step.remedy]
+    if not remedies:
+        return
+    page.line("  what to do (proven here):", _BOLD)
+    for remedy in remedies:
+        _remedy(page, remedy)
+
+
+def _remedy(page: TextPage, remedy: Remedy) -> None:
+    page.code(remedy.sql)
+    page.wrap(f"lock: {remedy.lock}", "    ", _DIM, hang="      ")
+    if remedy.undo:
+        page.wrap(f"undo: {remedy.undo}", "    ", _DIM, hang="      ")
+
+
+def _figures(page: TextPage, run: ScenarioRun) -> None:
+    for phase in run.phases:
+        page.wrap(phase_words(phase), "  ", hang="    ")
+        figures = phase.figures
+        if figures is None:
+            continue
+        clock = "from when it was due" if figures.is_open else "closed loop"
+        page.wrap(f"latency ({clock}): {percentiles_words(figures.latency)}", "    ", hang="      ")
+        if any(p.ms for p in figures.lag):
+            page.wrap(f"of which lag: {percentiles_words(figures.lag)}", "    ", hang="      ")
+        if said := failures_words(figures):
+            page.wrap(said, "    ", hang="      ")
+    if run.knee:
+        page.wrap(f"capacity: {run.knee.reason}", "  ", hang="    ")
+
+
+def _replay(page: TextPage, fidelity: ReplayFidelity, *, verbose: bool) -> None:
+    if fidelity.covered_share is not None:
+        covered = units.share(fidelity.covered_share)
+        page.wrap(f"the replay covers {covered} of production's time", "  ", hang="    ")
+    left_out = [s for s in fidelity.statements if not s.is_used]
+    for each in left_out if verbose else left_out[:_CAUSES]:
+        page.wrap(f"left out: {each.query}: {each.reason}", "    ", hang="      ")
+    if not verbose and len(left_out) > _CAUSES:
+        page.line(f"    and {len(left_out) - _CAUSES:,} more (-v shows them)")
+    if fidelity.not_reproduced:
+        page.wrap(f"not reproduced: {', '.join(fidelity.not_reproduced)}", "  ", hang="    ")
+
+
+def _findings(page: TextPage, run: ScenarioRun, *, verbose: bool) -> None:
+    if run.analysis is None:
+        if run.no_analysis:
+            page.wrap(f"rules not evaluated: {run.no_analysis}", "  ", hang="    ")
+        return
+    found = run.analysis.findings
+    shown = found if verbose else [f for f in found if f.severity is not Severity.INFO][:_FINDINGS]
+    counted = units.count(len(found), "finding")
+    unknown = len(run.analysis.unknowns)
+    page.wrap(
+        f"rules, of exactly this interval: {counted}; {units.count(unknown, 'rule')} not evaluated",
+        "  ",
+        hang="    ",
+    )
+    for each in shown:
+        page.wrap(f"{each.severity.value} {each.rule}: {each.title}", "    ", hang="      ")
+    if len(shown) < len(found):
+        page.line(f"    and {len(found) - len(shown):,} more (-v shows them)")
+
+
+def _comparison(page: TextPage, comparison: StressComparison, *, verbose: bool) -> None:
+    counts = ", ".join(
+        f"{comparison.count(r)} {w}"
+        for r, w in (
+            (ComparedAs.REGRESSION, "worse"),
+            (ComparedAs.IMPROVEMENT, "better"),
+            (ComparedAs.SAME, "the same"),
+            (ComparedAs.UNKNOWN, "unknown"),
+        )
+    )
+    page.wrap(f"Compared with {comparison.label}: {counts}", style=_BOLD)
+    for metric in comparison.metrics:
+        if verbose or metric.result is not ComparedAs.SAME:
+            page.wrap(compared_line(metric), "  ", _RESULTS.get(metric.result, ""), hang="    ")
+    for note in comparison.notes:
+        page.wrap(f"note: {note}", "  ", hang="    ")
+
+
+def _conditions(page: TextPage, report: StressReport) -> None:
+    page.line()
+    generator, target = report.generator, report.target
+    cpu = f" ({generator.cpu})" if generator.cpu else ""
+    sync = "unknown" if target.sync_ms is None else units.duration(target.sync_ms)
+    page.wrap(
+        f"Load by {generator.program} on {units.count(generator.cores, 'core')}{cpu}; one sync of the "
+        f"server's disk takes {sync}."
+    )
+    for note in (*target.notes, *report.notes):
+        page.wrap(f"note: {note}", "", hang="  ")

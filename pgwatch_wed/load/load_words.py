@@ -1,0 +1,151 @@
+"""What a load test found, in sentences that text and HTML share."""
+
+from collections.abc import Sequence
+
+from pgwatch_wed import units
+from pgwatch_wed.load.load_model import LoadObjective, ObjectiveResult, Proven
+from pgwatch_wed.load.sampling.load_causes import LoadCause
+from pgwatch_wed.load.stress_report import (
+    ComparedMetric,
+    Interval,
+    PercentileFigure,
+    Phase,
+    PhaseFigures,
+    PhaseKind,
+    ProofStep,
+)
+
+ERRORS, TPS = "errors", "tps"
+_PHASES = {
+    PhaseKind.STEADY: "steady load",
+    PhaseKind.RAMP: "ramp",
+    PhaseKind.SOAK: "soak",
+}
+
+
+def objective_words(objective: LoadObjective) -> str:
+    """``p95 at most 200 ms``."""
+    limit = objective_value(objective.name, objective.limit)
+    if objective.name == TPS:
+        return f"at least {limit}"
+    what = "failed transactions" if objective.name == ERRORS else objective.name
+    return f"{what} at most {limit}"
+
+
+def objective_value(name: str, value: float) -> str:
+    """Print a value of an objective in its unit."""
+    if name == ERRORS:
+        return fine_share(value)
+    return f"{short_rate(value)} transactions/s" if name == TPS else units.duration(value)
+
+
+def fine_share(value: float) -> str:
+    """Print a share that may be very small: 0.05%, never a rounded 0%."""
+    if value == 0 or value >= 0.001:
+        return units.share(value)
+    return f"{value * 100:.2g}%"
+
+
+def short_rate(value: float) -> str:
+    """Print a number a second."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def answer_line(result: ObjectiveResult) -> str:
+    """Return the objective, what was measured, and why that is the answer."""
+    name = result.objective.name
+    value = result.value
+    measured = "" if value is None else f", {objective_value(name, value)}"
+    if value is not None and result.interval is not None:
+        low, high = (objective_value(name, v) for v in result.interval)
+        measured += f" [{low} to {high}]"
+    return f"{objective_words(result.objective)}{measured}: {result.reason}"
+
+
+def percentiles_words(figures: Sequence[PercentileFigure]) -> str:
+    """``p50 3 ms [2.9 to 3.1], p95 …``; a percentile that is not known says why."""
+    return ", ".join(_percentile(f) for f in figures) or "unknown"
+
+
+def _percentile(figure: PercentileFigure) -> str:
+    name = f"p{figure.percent:g}"
+    if figure.ms is None:
+        return f"{name} unknown ({figure.reason})" if figure.reason else f"{name} unknown"
+    return f"{name} {units.duration(figure.ms)}{_range(figure.interval)}"
+
+
+def _range(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f" [{units.duration(interval[0])} to {units.duration(interval[1])}]"
+
+
+def phase_words(phase: Phase) -> str:
+    """Return what ran in a phase."""
+    name = _PHASES[phase.kind]
+    figures = phase.figures
+    ended = f"; ended early: {phase.ended_early}" if phase.ended_early else ""
+    if figures is None:
+        return f"{name}: nothing was measured{ended}"
+    due = f"{short_rate(figures.rate)}/s due, " if figures.rate is not None else ""
+    return (
+        f"{name}: {due}{short_rate(figures.tps)}/s done by {units.count(figures.clients, 'client')}; "
+        f"{units.count(figures.transactions, 'transaction')} in "
+        f"{units.count(figures.blocks, 'block')} of {units.duration(figures.seconds * 1000)} in all{ended}"
+    )
+
+
+def failures_words(figures: PhaseFigures) -> str:
+    """Return how many transactions failed, by kind; empty if none did."""
+    failed = sum(figures.failures.values())
+    if not failed or figures.error_share is None:
+        return ""
+    kinds = ", ".join(f"{kind.value} {n:,}" for kind, n in figures.failures.items() if n)
+    return f"failed: {failed:,} ({fine_share(figures.error_share)}): {kinds}"
+
+
+def cause_line(cause: LoadCause) -> str:
+    """Return a cause with its share of DB time."""
+    concerns = f" ({cause.concerns})" if cause.concerns else ""
+    interval = cause.interval
+    between = (
+        f" [{units.share(interval[0])} to {units.share(interval[1])}]"
+        if interval is not None
+        else ""
+    )
+    symptom = f"; mostly a symptom of {cause.symptom_of.value}" if cause.symptom_of else ""
+    return (
+        f"{cause.kind.value}{concerns}, {units.share(cause.share)}{between} of DB time: "
+        f"{cause.text}{symptom}"
+    )
+
+
+def step_line(step: ProofStep) -> str:
+    """Return what was tried against a cause, and what that changed."""
+    ratio = "" if step.ratio is None else f", {step.metric} ×{step.ratio:.2f}"
+    if step.ratio is not None and step.interval is not None:
+        ratio += f" [{step.interval[0]:.2f} to {step.interval[1]:.2f}]"
+    pairs = f" in {units.count(step.pairs, 'pair')}" if step.pairs else ""
+    more = (
+        f"; {step.pairs_needed:,} pairs would do"
+        if step.result is Proven.NOT_PROVEN and step.pairs_needed
+        else ""
+    )
+    capacity = (
+        f"; capacity {short_rate(step.capacity_before)}/s → {short_rate(step.capacity_after)}/s"
+        if step.capacity_before is not None and step.capacity_after is not None
+        else ""
+    )
+    reason = f": {step.reason}" if step.reason else ""
+    return (
+        f"{step.cause}, {step.result.value} by {step.probe}{ratio}{pairs}{more}{capacity}{reason}"
+    )
+
+
+def compared_line(metric: ComparedMetric) -> str:
+    """Return a metric before and after."""
+    ratio = "" if metric.ratio is None else f" ×{metric.ratio:.3g}"
+    if metric.ratio is not None and metric.interval is not None:
+        ratio += f" [{metric.interval[0]:.3g} to {metric.interval[1]:.3g}]"
+    kind = "work" if metric.is_work else "time"
+    return f"{metric.result.value}: {metric.scenario}: {metric.metric} ({kind}){ratio}: {metric.reason}"

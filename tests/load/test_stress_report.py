@@ -1,0 +1,95 @@
+"""A report of a load test as text and JSON: what is said first, and the schema."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import referencing
+
+from pgwatch_wed.load.load_json import render_stress
+from pgwatch_wed.load.load_text import stress_text
+from pgwatch_wed.load.stress_report import StressReport
+from tests.load.stress_samples import sample_report
+from tests.reports import HOSTILE, finding, report
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+def stress_schema() -> jsonschema.Draft202012Validator:
+    report, stress = (
+        json.loads((DOCS / name).read_text(encoding="utf-8"))
+        for name in ("report.schema.json", "stress.schema.json")
+    )
+    resource = referencing.Resource.from_contents(report)
+    registry = referencing.Registry().with_resource(report["$id"], resource)
+    return jsonschema.Draft202012Validator(stress, registry=registry)
+
+
+def believable(report: StressReport) -> StressReport:
+    return replace(report, ended_early="", runs=tuple(replace(r, spoilt=()) for r in report.runs))
+
+
+def test_json_is_as_its_schema_says() -> None:
+    report = sample_report()
+    document = json.loads(render_stress(report))
+    stress_schema().validate(document)
+    assert document["summary"] == {"pass": 1, "fail": 0, "unknown": 1}
+    assert document["believable"] is False
+    (run,) = document["runs"]
+    assert run["objectives"][0]["interval"] == {"low": 80.0, "high": 101.0}
+    assert run["proof"]["steps"][0]["remedy"][0]["sql"].startswith("CREATE INDEX")
+
+
+def test_json_contains_the_analysis_of_the_interval() -> None:
+    whole = sample_report()
+    analysis = report((finding(),))
+    whole = replace(whole, runs=(replace(whole.runs[0], analysis=analysis, no_analysis=""),))
+    document = json.loads(render_stress(whole))
+    stress_schema().validate(document)
+    assert len(document["runs"][0]["analysis"]["findings"]) == 1
+    assert "rules, of exactly this interval: 1 finding" in stress_text(whole)
+
+
+def test_what_a_server_says_cannot_harm_a_terminal() -> None:
+    whole = sample_report()
+    hostile = replace(
+        whole,
+        target=replace(whole.target, label=HOSTILE, notes=(HOSTILE,)),
+        runs=(replace(whole.runs[0], errors=(HOSTILE,)),),
+    )
+    text = stress_text(hostile)
+    assert all(c.isprintable() or c == "\n" for c in text)
+    stress_schema().validate(json.loads(render_stress(hostile)))
+
+
+def test_the_text_says_first_whether_the_numbers_can_be_believed() -> None:
+    lines = stress_text(sample_report()).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "ENDED EARLY: interrupted" in lines[1]
+    assert "CANNOT BE BELIEVED" in lines[2]
+    order = [
+        "p95 at most 200 ms",
+        "first bottleneck: missing index",
+        "what to do",
+        "latency",
+        "Compared",
+    ]
+    text = "\n".join(lines)
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    clean = stress_text(believable(sample_report())).splitlines()
+    assert clean[1] == "The measured times can be believed."
+
+
+def test_colors_do_not_change_the_text() -> None:
+    plain = stress_text(sample_report())
+    colored = stress_text(sample_report(), colour=True)
+    assert "\x1b[" in colored
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == plain
+
+
+def test_a_report_without_runs_says_so() -> None:
+    text = stress_text(replace(sample_report(), runs=(), comparison=None))
+    assert "Nothing was measured." in text
