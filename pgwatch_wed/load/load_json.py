@@ -20,11 +20,11 @@ from pgwatch_wed.load.load_model import (
 )
 from pgwatch_wed.load.sampling.load_causes import LoadCause
 from pgwatch_wed.load.stress_report import (
+    Bounds,
     ComparedAs,
     ComparedMetric,
     DbTime,
     DbTimeShare,
-    Interval,
     Knee,
     PercentileFigure,
     Phase,
@@ -136,7 +136,7 @@ def _objective(result: ObjectiveResult) -> dict[str, Any]:
     }
 
 
-def _interval(found: Interval | None) -> dict[str, Any] | None:
+def _interval(found: Bounds | None) -> dict[str, Any] | None:
     return None if found is None else {"low": plain(found[0]), "high": plain(found[1])}
 
 

@@ -6,8 +6,8 @@ from pgwatch_wed import units
 from pgwatch_wed.load.load_model import LoadObjective, ObjectiveResult, Proven
 from pgwatch_wed.load.sampling.load_causes import LoadCause
 from pgwatch_wed.load.stress_report import (
+    Bounds,
     ComparedMetric,
-    Interval,
     PercentileFigure,
     Phase,
     PhaseFigures,
@@ -74,7 +74,7 @@ def _percentile(figure: PercentileFigure) -> str:
     return f"{name} {units.duration(figure.ms)}{_range(figure.interval)}"
 
 
-def _range(interval: Interval | None) -> str:
+def _range(interval: Bounds | None) -> str:
     if interval is None:
         return ""
     return f" [{units.duration(interval[0])} to {units.duration(interval[1])}]"
