@@ -21,6 +21,8 @@ BY_THE_CLIENTS_CLOCK = {
     "cli/remembering.py",
     "cli/why.py",
     "history/archive.py",
+    "load/engine/block_run.py",
+    "load/engine/pgbench_process.py",
     "serve/drill/drill_service.py",
     "serve/service.py",
 }

@@ -128,7 +128,11 @@ class Latencies(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpent:
-    """The latency of a block or a script: ``latency`` from the schedule, ``lag`` of its start, ``service`` without the lag."""
+    """The latency of a block or a script: ``latency`` from the schedule, ``lag`` of its start, ``service`` without the lag.
+
+    All transactions that ended without an error count, those that took longer than the timeout, too. In a block that is
+    over capacity, ``latency`` and ``lag`` are empty, since they only tell how long it ran.
+    """
 
     latency: Latencies
     lag: Latencies | None  # None in a closed loop
@@ -139,10 +143,11 @@ class TimeSpent:
 class BlockWork:
     """What the server did in a block, by its own counters; None where it does not count that, or we may not read it.
 
-    Counters are of the ground's database and of the time of the block without warm-up; ``wal_*`` of the whole server.
+    Counters are of the ground's database, ``wal_*`` and ``cpu_ms`` of the whole server. They cover all that ran: warm-up,
+    failures, and what ended after the measured part. So only quotients with ``transactions`` compare.
     """
 
-    transactions: int
+    transactions: int  # all that ran, as the counters cover them
     blocks_hit: int | None = None
     blocks_read: int | None = None
     rows_changed: int | None = None
@@ -257,6 +262,32 @@ class Proven(StrEnum):
     REFUTED = "refuted"
     NOT_PROVEN = "not proven"
     NOT_TRIED = "not tried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What a watch saw in the measured part of a block; ``samples`` is its own, and goes into the block.
+
+    ``busy_sessions``: sessions of the block that were in a transaction, on average, weighed by time, and
+    ``busy_error`` the standard error of that; None if it cannot be told. ``largest_gap_s`` is between two samples.
+    """
+
+    samples: object | None = None
+    busy_sessions: float | None = None
+    busy_error: float | None = None
+    largest_gap_s: float | None = None
+
+
+class BlockWatch(Protocol):
+    """Watches the server while a block runs: the sampler of active sessions."""
+
+    def begin(self, order: Order, application_name: str) -> None:
+        """Begin; the sessions of the block bear this application name."""
+        ...
+
+    def end(self, began: float, ended: float) -> Watched:
+        """End, and return what was seen between two moments, those of the measured part."""
+        ...
 
 
 class BlockRunner(Protocol):

@@ -30,6 +30,8 @@ _SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", 
 # Set anew, or already resolved: the session's parameters include those of a service.
 _OURS = frozenset({"password", "service", "servicefile", "application_name"})
 _OURS_TOO = frozenset({"fallback_application_name", "host", "hostaddr", "port"})
+# libpq reports it although nobody has set it, and older programs do not know it.
+_DEFAULTS = {"sslcertmode": "allow"}
 _WEAK = frozenset({"disable", "allow", "prefer"})
 # Nothing listens there. A libpq that lacks a required feature reports that before it tries.
 _NOWHERE = {"host": "/nonexistent", "port": "1", "connect_timeout": "2"}
@@ -90,7 +92,11 @@ def parameters(connection: psycopg.Connection[Any]) -> dict[str, str]:
         for option in connection.pgconn.info
         if option.val and option.val != option.compiled
     }
-    found = {key: value for key, value in found.items() if key not in _OURS | _OURS_TOO}
+    found = {
+        key: value
+        for key, value in found.items()
+        if key not in _OURS | _OURS_TOO and _DEFAULTS.get(key) != value
+    }
     info = connection.info
     # Of several hosts, the one that answered; with an address, the host name is still what is verified.
     place = {"host": info.host, "hostaddr": info.hostaddr, "port": str(info.port)}
