@@ -1,5 +1,6 @@
 """A load test as JSON, ``schema_version`` 1; docs/stress.schema.json describes it."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -114,7 +115,13 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
         "reconnects": scenario.reconnects,
         "pooler": scenario.pooler,
         "max_tries": scenario.max_tries,
+        "data": _digest(scenario.prepare),
     }
+
+
+def _digest(statements: Iterable[str]) -> str:
+    """Return what tells whether two runs had the same data."""
+    return hashlib.sha256("\0".join(statements).encode()).hexdigest()[:16]
 
 
 def _scripts(scripts: Iterable[LoadScript]) -> list[dict[str, Any]]:
@@ -239,6 +246,7 @@ def _work(work: BlockWork) -> dict[str, Any]:
         "wal_records": work.wal_records,
         "wal_bytes": work.wal_bytes,
         "wal_full_page_images": work.wal_full_page_images,
+        "upkeep": work.upkeep,
         "cpu_ms": plain(work.cpu_ms),
         "plans": dict(work.plans),
     }

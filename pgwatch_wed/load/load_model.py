@@ -155,6 +155,7 @@ class BlockWork:
     wal_records: int | None = None
     wal_bytes: int | None = None
     wal_full_page_images: int | None = None
+    upkeep: int | None = None  # runs of autovacuum and autoanalyze that ended
     cpu_ms: float | None = None
     plans: Mapping[str, str] = field(default_factory=dict)  # script or query id: shape of its plan
 
