@@ -34,6 +34,8 @@ class BlockCounters:
             name: None if (then := after.values[name]) is None or value is None else then - value
             for name, value in self.values.items()
         }
+        # a table that was dropped takes its own with it
+        upkeep = max(change.pop("upkeep") or 0, 0)
         if any(value is not None and value < 0 for value in change.values()):
             return None
         return BlockWork(
@@ -45,6 +47,7 @@ class BlockCounters:
             wal_records=change["wal_records"],
             wal_bytes=change["wal_bytes"],
             wal_full_page_images=change["wal_fpi"],
+            upkeep=upkeep,
             cpu_ms=cpu_ms,
         )
 
