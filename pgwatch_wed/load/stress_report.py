@@ -128,11 +128,24 @@ class DbTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkEffect:
+    """What taking a cause away changed in the work of a transaction: the value of each pair, with and without it."""
+
+    name: str  # blocks, temp bytes, WAL records
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    ratio: float
+    interval: Bounds | None
+    shows: Proven
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProofStep:
     """A cause that was taken away, and what that changed. Ratios are with / without the cause's removal.
 
     ``probe`` is what was done for the test; ``remedy`` what is recommended, empty for a probe that is never advice.
-    ``remains``: it stays taken away for the steps after it.
+    ``remains``: it stays taken away for the steps after it. ``before`` and ``after``: the metric of each pair. ``share``
+    of DB time is the most that the removal could save. Capacities are transactions a second in a closed loop.
     """
 
     cause: str
@@ -148,14 +161,29 @@ class ProofStep:
     remains: bool = False
     capacity_before: float | None = None
     capacity_after: float | None = None
+    capacity_interval: Bounds | None = None  # of the capacity after it
+    kind: str = ""  # of the probe
+    share: float | None = None
+    findings: tuple[str, ...] = ()  # ids of those that say the same
+    before: tuple[float, ...] = ()
+    after: tuple[float, ...] = ()
+    work: tuple[WorkEffect, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofChain:
-    """Bottlenecks in the order in which they were found; ``ended`` says why there is no next one."""
+    """Bottlenecks in the order in which they were found; ``ended`` says why there is no next one.
+
+    ``left_behind``: what could not be put back, and why.
+    """
 
     steps: tuple[ProofStep, ...]
     ended: str
+    capacity: float | None = None
+    capacity_interval: Bounds | None = None
+    is_interrupted: bool = False
+    left_behind: tuple[str, ...] = ()
 
 
 class ComparedAs(StrEnum):

@@ -1,0 +1,289 @@
+"""Where probes stand: what was changed, in which order, and how all of it is put back."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import psycopg
+
+from pgwatch_wed.embedded.server import EmbeddedServer
+from pgwatch_wed.errors import Error, said
+from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order
+from pgwatch_wed.load.proof import undo_journal
+from pgwatch_wed.load.proof.load_probes import LoadProbe, NotTriedError, ProbeLever
+
+_RELOAD_S = 10.0
+
+Rows = list[tuple[Any, ...]]
+Pooled = Callable[[Ground], AbstractContextManager[str]]
+"""Runs a pooler of ours for a while; yields the conninfo through it."""
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class StandingProbe:
+    """A probe whose trial is prepared: ``is_away`` says whether the cause is taken away now."""
+
+    probe: LoadProbe
+    lever: ProbeLever
+    held: ExitStack
+    is_away: bool = False
+    noted_set_up: int | None = None
+    noted_away: int | None = None
+    settings_before: dict[str, str] | None = None
+
+
+class ProofBench:
+    """A ground on which causes are taken away one by one; all is put back when it is closed.
+
+    ``server``: the embedded server, if the ground is on one. ``pooled`` runs a pooler for the ground.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        runner: BlockRunner,
+        server: EmbeddedServer | None = None,
+        pooled: Pooled | None = None,
+    ) -> None:
+        self.ground = ground
+        self.pooled = pooled
+        self.left_behind: list[str] = []
+        self._runner = runner
+        self._server = server
+        self._standing: list[StandingProbe] = []
+        self._has_journal = False
+
+    @property
+    def has_server(self) -> bool:
+        """Whether the server may be configured and restarted."""
+        return self._server is not None
+
+    def open(self) -> int:
+        """Start the journal; return how many changes of a killed proof were undone."""
+        with connected(self.ground) as connection:
+            undone = undo_journal.begin(connection)
+        self._has_journal = True
+        return undone
+
+    def close(self) -> None:
+        """Put everything back, last first; what could not be is told in ``left_behind``."""
+        with _undisturbed():
+            for standing in reversed(self._standing):
+                self._attempt(lambda one=standing: self._withdraw(one))  # type: ignore[misc]
+            self._standing.clear()
+            if self._has_journal:
+                self._has_journal = False
+                self._attempt(self._end_journal)
+
+    def _end_journal(self) -> None:
+        with connected(self.ground) as connection:
+            undo_journal.recover(connection)
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Error as error:
+            self.left_behind.append(str(error))
+        except psycopg.Error as error:
+            self.left_behind.append(said(error))
+
+    # Questions
+
+    def rows(self, query: str, values: Sequence[object] | Mapping[str, object] = ()) -> Rows:
+        """Return the rows of a query on the ground."""
+        with connected(self.ground) as connection:
+            found: Rows = connection.execute(query.encode(), values or None).fetchall()
+            return found
+
+    def one(self, query: str, values: Sequence[object] | Mapping[str, object] = ()) -> Any:
+        """Return the first column of the first row; None without rows."""
+        rows = self.rows(query, values)
+        return rows[0][0] if rows else None
+
+    def setting(self, name: str, order: Order) -> str:
+        """Return a setting as the sessions of an order have it."""
+        return order.settings.get(name) or str(
+            self.one("select pg_catalog.current_setting(%s)", [name])
+        )
+
+    def hold(self, resource: AbstractContextManager[T]) -> T:
+        """Keep something open until the probe that is being set up is taken down."""
+        return self._standing[-1].held.enter_context(resource)
+
+    # Orders
+
+    def order(self, base: Order, arm: StandingProbe | None = None) -> Order:
+        """Return the order with what stays away, and for a trial with what both of its orders have."""
+        for standing in self._standing:
+            if standing is not arm:
+                base = standing.lever.changed(standing.lever.both(base))
+        if arm is not None:
+            base = arm.lever.both(base)
+            base = arm.lever.changed(base) if arm.is_away else base
+        return base
+
+    def run(self, base: Order, arm: StandingProbe | None = None) -> Block:
+        """Run a block as things stand."""
+        if arm is not None and arm.lever.before_block:
+            with connected(self.ground) as connection:
+                for statement in arm.lever.before_block:
+                    connection.execute(statement.encode())
+        return self._runner(self.order(base, arm))
+
+    def run_as_it_is(self, order: Order) -> Block:
+        """Run a block of an order to which nothing is to be added."""
+        return self._runner(order)
+
+    # Probes
+
+    def set_up(self, probe: LoadProbe, order: Order) -> StandingProbe:
+        """Prepare a trial with an order; raise :class:`NotTriedError` if the probe cannot be tried here."""
+        standing = StandingProbe(probe, ProbeLever(), ExitStack())
+        self._standing.append(standing)
+        try:
+            standing.lever = probe.lever(self, self.order(order))
+            self._check(standing.lever)
+            self._prepare(standing)
+        except (psycopg.Error, Error) as error:
+            self.take_down(standing)
+            text = said(error) if isinstance(error, psycopg.Error) else error.message
+            raise NotTriedError(text) from None
+        except NotTriedError:
+            self.take_down(standing)
+            raise
+        return standing
+
+    def _check(self, lever: ProbeLever) -> None:
+        if lever.server_settings and self._server is None:
+            names = ", ".join(lever.server_settings)
+            raise NotTriedError(
+                f"{names} belongs to the whole server, and only the embedded server is configured for a proof"
+            )
+
+    def _prepare(self, standing: StandingProbe) -> None:
+        lever = standing.lever
+        if not (lever.set_up or lever.after_set_up):
+            return
+        with connected(self.ground) as connection:
+            if lever.set_up:
+                standing.noted_set_up = undo_journal.change(
+                    connection, lever.set_up, lever.clean_up
+                )
+            for statement in lever.after_set_up:
+                connection.execute(statement.encode())
+
+    def switch(self, standing: StandingProbe, *, away: bool) -> bool:
+        """Take the cause away, or put it back; return whether that changed anything."""
+        if standing.is_away is away:
+            return False
+        if away:
+            self._take_away(standing)
+        else:
+            self._put_back(standing)
+        return True
+
+    def _take_away(self, standing: StandingProbe) -> None:
+        lever = standing.lever
+        standing.is_away = True
+        if lever.take_away:
+            with connected(self.ground) as connection:
+                standing.noted_away = undo_journal.change(
+                    connection, lever.take_away, lever.put_back
+                )
+        if lever.server_settings and self._server is not None:
+            standing.settings_before = dict(self._server.settings)
+            self._configure({**self._server.settings, **lever.server_settings}, lever)
+
+    def _put_back(self, standing: StandingProbe) -> None:
+        lever = standing.lever
+        if standing.settings_before is not None:
+            self._configure(standing.settings_before, lever)
+            standing.settings_before = None
+        if standing.noted_away is not None:
+            with connected(self.ground) as connection:
+                undo_journal.undo(connection, standing.noted_away)
+            standing.noted_away = None
+        standing.is_away = False
+
+    def _configure(self, settings: Mapping[str, str], lever: ProbeLever) -> None:
+        assert self._server is not None
+        self._server.settings = dict(settings)
+        if lever.needs_restart:
+            self._server.restart()
+            return
+        with connected(self.ground) as connection:
+            row = connection.execute(
+                "select pg_catalog.clock_timestamp()::text, pg_catalog.pg_sleep(0.01)"
+            ).fetchone()
+            assert row is not None
+            self._server.configure()
+            connection.execute("select pg_catalog.pg_reload_conf()")
+        self._await_reload(row[0])
+
+    def _await_reload(self, since: str) -> None:
+        """Wait until new sessions have the new settings: the signal is only sent, not waited for."""
+        until = time.monotonic() + _RELOAD_S
+        loaded = "select pg_catalog.pg_conf_load_time() > %s::timestamptz"
+        while not self.one(loaded, [since]) and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def keep(self, standing: StandingProbe) -> None:
+        """Leave the cause taken away until the bench is closed."""
+        self.switch(standing, away=True)
+
+    def take_down(self, standing: StandingProbe) -> None:
+        """Put back what a probe changed, and end its trial."""
+        with _undisturbed():
+            try:
+                self._withdraw(standing)
+            finally:
+                self._standing.remove(standing)
+
+    def _withdraw(self, standing: StandingProbe) -> None:
+        with standing.held:
+            if standing.is_away:
+                self._put_back(standing)
+            if standing.noted_set_up is not None:
+                with connected(self.ground) as connection:
+                    undo_journal.undo(connection, standing.noted_set_up)
+                standing.noted_set_up = None
+
+
+@contextmanager
+def proving(
+    ground: Ground,
+    runner: BlockRunner,
+    server: EmbeddedServer | None = None,
+    pooled: Pooled | None = None,
+) -> Iterator[ProofBench]:
+    """Yield a bench, and put everything back afterwards, whatever happened."""
+    bench = ProofBench(ground, runner, server, pooled)
+    try:
+        bench.open()
+        yield bench
+    finally:
+        bench.close()
+
+
+def with_settings(order: Order, settings: Mapping[str, str]) -> Order:
+    """Return an order whose sessions have more settings."""
+    return replace(order, settings={**order.settings, **settings})
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait until the block has ended: what is half put back is neither here nor there."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
