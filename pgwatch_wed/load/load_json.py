@@ -37,6 +37,7 @@ from pgwatch_wed.load.stress_report import (
     ScenarioRun,
     StressComparison,
     StressReport,
+    WorkEffect,
 )
 from pgwatch_wed.render.characters import in_json
 from pgwatch_wed.render.json_v1 import as_json, plain
@@ -306,7 +307,14 @@ def _share(share: DbTimeShare) -> dict[str, Any]:
 
 
 def _proof(chain: ProofChain) -> dict[str, Any]:
-    return {"steps": [_step(s) for s in chain.steps], "ended": chain.ended}
+    return {
+        "steps": [_step(s) for s in chain.steps],
+        "ended": chain.ended,
+        "interrupted": chain.is_interrupted,
+        "capacity": plain(chain.capacity),
+        "capacity_interval": _interval(chain.capacity_interval),
+        "left_behind": list(chain.left_behind),
+    }
 
 
 def _step(step: ProofStep) -> dict[str, Any]:
@@ -324,6 +332,25 @@ def _step(step: ProofStep) -> dict[str, Any]:
         "remains": step.remains,
         "capacity_before": plain(step.capacity_before),
         "capacity_after": plain(step.capacity_after),
+        "capacity_interval": _interval(step.capacity_interval),
+        "kind": step.kind,
+        "share": plain(step.share),
+        "findings": list(step.findings),
+        "before": [plain(value) for value in step.before],
+        "after": [plain(value) for value in step.after],
+        "work": [_work_effect(w) for w in step.work],
+        "seconds": plain(step.seconds),
+    }
+
+
+def _work_effect(effect: WorkEffect) -> dict[str, Any]:
+    return {
+        "name": effect.name,
+        "before": [plain(value) for value in effect.before],
+        "after": [plain(value) for value in effect.after],
+        "ratio": plain(effect.ratio),
+        "interval": _interval(effect.interval),
+        "result": effect.shows.value,
     }
 
 

@@ -40,6 +40,7 @@ from pgwatch_wed.load.stress_report import (
     StressComparison,
     StressReport,
     StressTarget,
+    WorkEffect,
 )
 
 SCENARIO = Scenario(
@@ -155,6 +156,23 @@ def sample_report() -> StressReport:
         remains=True,
         capacity_before=40.0,
         capacity_after=410.0,
+        capacity_interval=(402.0, 415.0),
+        kind="index",
+        share=0.83,
+        findings=("0123456789abcdef",),
+        before=(9.0,) * 6,
+        after=(0.18,) * 6,
+        work=(
+            WorkEffect(
+                name="blocks",
+                before=(900.0,) * 6,
+                after=(4.0,) * 6,
+                ratio=0.0044,
+                interval=(0.0044, 0.0044),
+                shows=Proven.PROVEN,
+            ),
+        ),
+        seconds=84.0,
     )
     unproven = ProofStep(
         cause="temporary files",

@@ -23,8 +23,8 @@ from pgwatch_wed.load.proof.hot_rows import hot_updates
 from pgwatch_wed.load.proof.index_levers import index_definitions
 from pgwatch_wed.load.proof.load_probes import (
     LoadProbe,
+    LoadProbeKind,
     NotTriedError,
-    ProbeKind,
     ProbeLever,
 )
 from pgwatch_wed.load.proof.probe_choice import probes
@@ -43,7 +43,7 @@ FAST = ProofLimits(block_s=1.0, warmup_s=0.0)
 
 def probe(name: str, cause: str = "") -> LoadProbe:
     return LoadProbe(
-        kind=ProbeKind.WORK_MEM,
+        kind=LoadProbeKind.WORK_MEM,
         about=name,
         tried=f"{name} on",
         cause=cause or name,
@@ -344,7 +344,7 @@ def test_a_cause_and_a_finding_that_lead_to_the_same_probe_are_tried_once(
     found = probes(
         [cause(LoadCauseKind.TEMP_FILES, 0.4), cause(LoadCauseKind.JIT, 0.1)], report(spill)
     )
-    assert [p.kind for p in found] == [ProbeKind.WORK_MEM, ProbeKind.JIT]
+    assert [p.kind for p in found] == [LoadProbeKind.WORK_MEM, LoadProbeKind.JIT]
     assert found[0].share == 0.4
     assert found[0].findings == (spill.id,)
     assert found[0].remedy == spill.remedy
@@ -362,7 +362,7 @@ def test_a_missing_index_is_tried_as_advised_and_the_flush_is_never_advice(
         ],
         report(missing),
     )
-    assert [p.kind for p in found] == [ProbeKind.INDEX, ProbeKind.FLUSH]
+    assert [p.kind for p in found] == [LoadProbeKind.INDEX, LoadProbeKind.FLUSH]
     assert found[0].about == "CREATE INDEX pgwatch_wed_proof_0 ON public.t (x)"
     assert found[0].share == 0.9
     assert "only to see" in found[1].tried

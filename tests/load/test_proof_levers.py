@@ -14,7 +14,7 @@ from pgwatch_wed.load.load_model import Ground, LoadScript, Order
 from pgwatch_wed.load.proof import undo_journal
 from pgwatch_wed.load.proof.hot_rows import spreading
 from pgwatch_wed.load.proof.index_levers import absent_index_lever, index_lever
-from pgwatch_wed.load.proof.load_probes import LoadProbe, NotTriedError, ProbeKind, ProbeLever
+from pgwatch_wed.load.proof.load_probes import LoadProbe, LoadProbeKind, NotTriedError, ProbeLever
 from pgwatch_wed.load.proof.proof_bench import ProofBench, proving
 from pgwatch_wed.load.proof.setting_levers import cache, checkpoints, no_flush, work_mem
 from pgwatch_wed.load.proof.table_levers import rebuild_lever, statistics_lever
@@ -82,7 +82,7 @@ def asked(ground: Ground, query: str) -> Any:
 
 
 def probe(lever: Any) -> LoadProbe:
-    return LoadProbe(kind=ProbeKind.INDEX, about="", tried="", cause="", lever=lever)
+    return LoadProbe(kind=LoadProbeKind.INDEX, about="", tried="", cause="", lever=lever)
 
 
 SPREAD = Order(

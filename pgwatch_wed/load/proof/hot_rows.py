@@ -1,7 +1,7 @@
 """The probe of a hot row: each client gets copies of the rows that all of them update."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import pglast
@@ -12,7 +12,6 @@ from pgwatch_wed.load.proof.load_probes import NotTriedError, ProbeLever
 from pgwatch_wed.load.proof.proof_bench import ProofBench
 from pgwatch_wed.quote import ident
 
-Lever = Callable[[ProofBench, Order], ProbeLever]
 _SET = re.compile(r"^\s*\\set\s+(\w+)\s+(.+?)\s*$", re.MULTILINE)
 _RANDOM = re.compile(r"random\s*\(([^,()]+),([^,()]+)\)\Z", re.IGNORECASE)
 _PRODUCT = re.compile(r"\s*(\d+)\s*(?:\*\s*(\d+)\s*)?\Z")

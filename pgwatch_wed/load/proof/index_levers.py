@@ -1,6 +1,6 @@
 """Probes that build an index for the blocks without the cause, or make one absent."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pglast
 from pglast import ast
@@ -8,13 +8,12 @@ from pglast.stream import RawStream
 
 from pgwatch_wed.findings import Remedy
 from pgwatch_wed.load.load_model import Order
-from pgwatch_wed.load.proof.load_probes import NotTriedError, ProbeLever
+from pgwatch_wed.load.proof.load_probes import NotTriedError, PreparedLever, ProbeLever
 from pgwatch_wed.load.proof.proof_bench import ProofBench
 from pgwatch_wed.load.proof.table_levers import estimates
 from pgwatch_wed.load.proof.undo_journal import PREFIX
 from pgwatch_wed.quote import ident, literal
 
-Lever = Callable[[ProofBench, Order], ProbeLever]
 _DEFINITION = """
 select pg_catalog.pg_get_indexdef(i.indexrelid),
     i.indisunique or i.indisreplident or i.indisclustered
@@ -52,7 +51,7 @@ def _definitions(text: str, number: int) -> Iterable[str]:
         yield RawStream()(statement)
 
 
-def index_lever(definitions: tuple[str, ...]) -> Lever:
+def index_lever(definitions: tuple[str, ...]) -> PreparedLever:
     """Return what builds indexes for the blocks without the cause, and drops them for the others."""
 
     def lever(bench: ProofBench, _order: Order) -> ProbeLever:
@@ -95,7 +94,7 @@ def _schema(bench: ProofBench, relation: ast.RangeVar) -> str:
     return str(found)
 
 
-def absent_index_lever(schema: str, name: str) -> Lever:
+def absent_index_lever(schema: str, name: str) -> PreparedLever:
     """Return what drops an index for the blocks without the cause, and builds it again for the others."""
 
     def lever(bench: ProofBench, _order: Order) -> ProbeLever:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pgwatch_wed.load.proof.proof_bench import ProofBench
 
 
-class ProbeKind(StrEnum):
+class LoadProbeKind(StrEnum):
     """What is done. A finding and a cause that lead to the same probe are tried once."""
 
     INDEX = "index"
@@ -32,7 +32,7 @@ class ProbeKind(StrEnum):
     NONE = "none"  # nothing is known that takes the cause away
 
 
-NEVER_ADVICE = frozenset({ProbeKind.FLUSH, ProbeKind.REPLICATION, ProbeKind.SPREADING})
+NEVER_ADVICE = frozenset({LoadProbeKind.FLUSH, LoadProbeKind.REPLICATION, LoadProbeKind.SPREADING})
 """These cost durability, or are not a change that anybody could make: they only show where the time goes."""
 
 
@@ -71,23 +71,27 @@ class ProbeLever:
     is_capacity: bool = False  # what it changes shows only in a closed loop
 
 
+PreparedLever = Callable[["ProofBench", Order], ProbeLever]
+"""Prepares a lever for an order, or raises :class:`NotTriedError`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadProbe:
-    """A probe of a cause, of findings, or of both. ``lever`` prepares it for an order, or raises :class:`NotTriedError`.
+    """A probe of a cause, of findings, or of both.
 
     ``tried`` says what is done, in one clause. ``share`` of DB time is the most that the removal can save.
     """
 
-    kind: ProbeKind
+    kind: LoadProbeKind
     about: str  # the object or setting that distinguishes it from others of its kind
     tried: str
     cause: str
-    lever: "Callable[[ProofBench, Order], ProbeLever]"
+    lever: PreparedLever
     share: float | None = None
     findings: tuple[str, ...] = ()  # their ids
     remedy: tuple[Remedy, ...] = ()
 
     @property
-    def key(self) -> tuple[ProbeKind, str]:
+    def key(self) -> tuple[LoadProbeKind, str]:
         """What tells it apart."""
         return self.kind, self.about

@@ -1,6 +1,6 @@
 """Which probe tries a cause or a finding. What leads to the same probe is tried once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pgwatch_wed.findings import Finding, Report
@@ -11,58 +11,62 @@ from pgwatch_wed.load.proof.index_levers import (
     index_definitions,
     index_lever,
 )
-from pgwatch_wed.load.proof.load_probes import LoadProbe, NotTriedError, ProbeKind, ProbeLever
+from pgwatch_wed.load.proof.load_probes import (
+    LoadProbe,
+    LoadProbeKind,
+    NotTriedError,
+    PreparedLever,
+    ProbeLever,
+)
 from pgwatch_wed.load.proof.proof_bench import ProofBench
 from pgwatch_wed.load.proof.table_levers import rebuild_lever, statistics_lever
 from pgwatch_wed.load.sampling.load_causes import LoadCause, LoadCauseKind
 
-Lever = Callable[[ProofBench, Order], ProbeLever]
-
 # Probes that need to know nothing of the object: what they do, in one clause.
-_SETTINGS: dict[ProbeKind, tuple[str, Lever]] = {
-    ProbeKind.WORK_MEM: ("more work_mem in the sessions of the load", setting_levers.work_mem),
-    ProbeKind.JIT: ("jit off in the sessions of the load", setting_levers.jit_off),
-    ProbeKind.PLANNING: ("statements planned once in a session", setting_levers.planning),
-    ProbeKind.FLUSH: ("synchronous_commit off, only to see its share", setting_levers.no_flush),
-    ProbeKind.REPLICATION: (
+_SETTINGS: dict[LoadProbeKind, tuple[str, PreparedLever]] = {
+    LoadProbeKind.WORK_MEM: ("more work_mem in the sessions of the load", setting_levers.work_mem),
+    LoadProbeKind.JIT: ("jit off in the sessions of the load", setting_levers.jit_off),
+    LoadProbeKind.PLANNING: ("statements planned once in a session", setting_levers.planning),
+    LoadProbeKind.FLUSH: ("synchronous_commit off, only to see its share", setting_levers.no_flush),
+    LoadProbeKind.REPLICATION: (
         "commits that do not wait for standbys, only to see their share",
         setting_levers.local_commit,
     ),
-    ProbeKind.CHECKPOINTS: ("max_wal_size for whole blocks", setting_levers.checkpoints),
-    ProbeKind.CACHE: ("larger shared_buffers", setting_levers.cache),
-    ProbeKind.WAL_BUFFERS: ("larger wal_buffers", setting_levers.wal_buffers),
-    ProbeKind.POOLER: ("connections through a pooler", setting_levers.pooler),
-    ProbeKind.SPREADING: (
+    LoadProbeKind.CHECKPOINTS: ("max_wal_size for whole blocks", setting_levers.checkpoints),
+    LoadProbeKind.CACHE: ("larger shared_buffers", setting_levers.cache),
+    LoadProbeKind.WAL_BUFFERS: ("larger wal_buffers", setting_levers.wal_buffers),
+    LoadProbeKind.POOLER: ("connections through a pooler", setting_levers.pooler),
+    LoadProbeKind.SPREADING: (
         "rows of its own for each client, only to see the share of row locks",
         hot_rows.spreading,
     ),
 }
 _BY_CAUSE = {
-    LoadCauseKind.FLUSH: ProbeKind.FLUSH,
-    LoadCauseKind.WAL_INSERT: ProbeKind.WAL_BUFFERS,
-    LoadCauseKind.REPLICATION: ProbeKind.REPLICATION,
-    LoadCauseKind.CHECKPOINT: ProbeKind.CHECKPOINTS,
-    LoadCauseKind.TEMP_FILES: ProbeKind.WORK_MEM,
-    LoadCauseKind.JIT: ProbeKind.JIT,
-    LoadCauseKind.PLANNING: ProbeKind.PLANNING,
-    LoadCauseKind.IO_READ: ProbeKind.CACHE,
-    LoadCauseKind.IO_WRITE: ProbeKind.CACHE,
-    LoadCauseKind.ROW_LOCK: ProbeKind.SPREADING,
-    LoadCauseKind.CONNECTIONS: ProbeKind.POOLER,
+    LoadCauseKind.FLUSH: LoadProbeKind.FLUSH,
+    LoadCauseKind.WAL_INSERT: LoadProbeKind.WAL_BUFFERS,
+    LoadCauseKind.REPLICATION: LoadProbeKind.REPLICATION,
+    LoadCauseKind.CHECKPOINT: LoadProbeKind.CHECKPOINTS,
+    LoadCauseKind.TEMP_FILES: LoadProbeKind.WORK_MEM,
+    LoadCauseKind.JIT: LoadProbeKind.JIT,
+    LoadCauseKind.PLANNING: LoadProbeKind.PLANNING,
+    LoadCauseKind.IO_READ: LoadProbeKind.CACHE,
+    LoadCauseKind.IO_WRITE: LoadProbeKind.CACHE,
+    LoadCauseKind.ROW_LOCK: LoadProbeKind.SPREADING,
+    LoadCauseKind.CONNECTIONS: LoadProbeKind.POOLER,
 }
 _BY_RULE = {
-    "query-temp-spill": ProbeKind.WORK_MEM,
-    "cache-work-mem": ProbeKind.WORK_MEM,
-    "cache-temp-files": ProbeKind.WORK_MEM,
-    "query-jit-overhead": ProbeKind.JIT,
-    "query-planning-heavy": ProbeKind.PLANNING,
-    "wal-checkpoints-requested": ProbeKind.CHECKPOINTS,
-    "wal-full-page-images": ProbeKind.CHECKPOINTS,
-    "wal-buffers-full": ProbeKind.WAL_BUFFERS,
-    "cache-hit-ratio": ProbeKind.CACHE,
-    "cache-shared-buffers": ProbeKind.CACHE,
-    "query-io-bound": ProbeKind.CACHE,
-    "connection-churn": ProbeKind.POOLER,
+    "query-temp-spill": LoadProbeKind.WORK_MEM,
+    "cache-work-mem": LoadProbeKind.WORK_MEM,
+    "cache-temp-files": LoadProbeKind.WORK_MEM,
+    "query-jit-overhead": LoadProbeKind.JIT,
+    "query-planning-heavy": LoadProbeKind.PLANNING,
+    "wal-checkpoints-requested": LoadProbeKind.CHECKPOINTS,
+    "wal-full-page-images": LoadProbeKind.CHECKPOINTS,
+    "wal-buffers-full": LoadProbeKind.WAL_BUFFERS,
+    "cache-hit-ratio": LoadProbeKind.CACHE,
+    "cache-shared-buffers": LoadProbeKind.CACHE,
+    "query-io-bound": LoadProbeKind.CACHE,
+    "connection-churn": LoadProbeKind.POOLER,
 }
 _INDEX_RULES = frozenset({"index-missing", "index-missing-fk", "index-brin-candidate"})
 _ABSENT_RULES = frozenset(
@@ -150,7 +154,7 @@ def _untried(cause: LoadCause, why: str) -> LoadProbe:
         raise NotTriedError(why)
 
     return LoadProbe(
-        kind=ProbeKind.NONE,
+        kind=LoadProbeKind.NONE,
         about=f"{cause.kind} {cause.concerns or cause.text}",
         tried="nothing",
         cause=cause.text,
@@ -170,7 +174,7 @@ def _of_finding(finding: Finding) -> LoadProbe | None:
     schema, name = finding.object.schema or "public", finding.object.name
     table = finding.object.table or name
 
-    def probe(kind: ProbeKind, about: str, tried: str, lever: Lever) -> LoadProbe:
+    def probe(kind: LoadProbeKind, about: str, tried: str, lever: PreparedLever) -> LoadProbe:
         return LoadProbe(
             kind=kind,
             about=about,
@@ -188,21 +192,24 @@ def _of_finding(finding: Finding) -> LoadProbe | None:
         definitions = index_definitions(finding.remedy)
         about = "; ".join(definitions) or finding.id
         return probe(
-            ProbeKind.INDEX, about, f"an index on {table}, as advised", index_lever(definitions)
+            LoadProbeKind.INDEX, about, f"an index on {table}, as advised", index_lever(definitions)
         )
     if finding.rule in _ABSENT_RULES:
         lever = absent_index_lever(schema, name)
         return probe(
-            ProbeKind.INDEX_ABSENT, f"{schema}.{name}", f"index {name} dropped for a while", lever
+            LoadProbeKind.INDEX_ABSENT,
+            f"{schema}.{name}",
+            f"index {name} dropped for a while",
+            lever,
         )
     if finding.rule in _STATISTICS_RULES:
         lever = statistics_lever(schema, table)
         return probe(
-            ProbeKind.STATISTICS, f"{schema}.{table}", f"new statistics for {table}", lever
+            LoadProbeKind.STATISTICS, f"{schema}.{table}", f"new statistics for {table}", lever
         )
     if finding.rule in _BLOAT_RULES:
         lever = rebuild_lever(schema, table)
         return probe(
-            ProbeKind.REBUILD, f"{schema}.{table}", f"a rebuilt copy in place of {table}", lever
+            LoadProbeKind.REBUILD, f"{schema}.{table}", f"a rebuilt copy in place of {table}", lever
         )
     return None

@@ -19,7 +19,6 @@ from pgwatch_wed.load.proof.load_probes import LoadProbe, NotTriedError, ProbeLe
 
 _RELOAD_S = 10.0
 
-Rows = list[tuple[Any, ...]]
 Pooled = Callable[[Ground], AbstractContextManager[str]]
 """Runs a pooler of ours for a while; yields the conninfo through it."""
 T = TypeVar("T")
@@ -95,10 +94,14 @@ class ProofBench:
 
     # Questions
 
-    def rows(self, query: str, values: Sequence[object] | Mapping[str, object] = ()) -> Rows:
+    def rows(
+        self, query: str, values: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the ground."""
         with connected(self.ground) as connection:
-            found: Rows = connection.execute(query.encode(), values or None).fetchall()
+            found: list[tuple[Any, ...]] = connection.execute(
+                query.encode(), values or None
+            ).fetchall()
             return found
 
     def one(self, query: str, values: Sequence[object] | Mapping[str, object] = ()) -> Any:

@@ -4,18 +4,17 @@ Old statistics are parked under an OID that no relation has, and come back byte 
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pgwatch_wed import units
 from pgwatch_wed.load.load_model import Order
-from pgwatch_wed.load.proof.load_probes import NotTriedError, ProbeLever
+from pgwatch_wed.load.proof.load_probes import NotTriedError, PreparedLever, ProbeLever
 from pgwatch_wed.load.proof.proof_bench import ProofBench
 from pgwatch_wed.load.proof.undo_journal import PREFIX
 from pgwatch_wed.quote import ident, literal
 
-Lever = Callable[[ProofBench, Order], ProbeLever]
 _PARKED = 1 << 31  # OIDs are given from below; nothing has one this high
 _SUPERUSER = "select rolsuper from pg_catalog.pg_roles where rolname = current_user"
 # the table, its partitions, and the indexes of all of them: ANALYZE writes to each
@@ -87,7 +86,7 @@ class _Relation:
         return self.kind in ("r", "m")
 
 
-def statistics_lever(schema: str, name: str) -> Lever:
+def statistics_lever(schema: str, name: str) -> PreparedLever:
     """Return what analyzes a table for the blocks without the cause, and brings its old statistics back for the others."""
 
     def lever(bench: ProofBench, _order: Order) -> ProbeLever:
@@ -103,7 +102,7 @@ def statistics_lever(schema: str, name: str) -> Lever:
     return lever
 
 
-def rebuild_lever(schema: str, name: str) -> Lever:
+def rebuild_lever(schema: str, name: str) -> PreparedLever:
     """Return what puts a rebuilt copy in a table's place. Both are analyzed, so that only their layout differs."""
 
     def lever(bench: ProofBench, _order: Order) -> ProbeLever:
