@@ -189,7 +189,7 @@ class EmbeddedServer:
 
     def adopt(self) -> None:
         """Start on a data directory created by another program, such as pg_basebackup."""
-        _hand_over(self.data)
+        hand_over(self.data)
         self.data.chmod(0o700)
         self.configure()
         self.boot()
@@ -289,7 +289,7 @@ def _prepare(server: EmbeddedServer, options: tuple[str, ...]) -> None:
     secret = server.root / "password"
     secret.touch(mode=0o600)
     secret.write_text(server.password, encoding="ascii")
-    _hand_over(server.root)
+    hand_over(server.root)
     _run_as_service(
         [
             str(server.bindir / "initdb"),
@@ -304,10 +304,11 @@ def _prepare(server: EmbeddedServer, options: tuple[str, ...]) -> None:
     with (server.data / "postgresql.conf").open("a", encoding="utf-8") as conf:
         conf.write("include 'pgwed.conf'\n")
     server.configure()
-    _hand_over(server.data / "pgwed.conf")
+    hand_over(server.data / "pgwed.conf")
 
 
-def _hand_over(path: Path) -> None:
+def hand_over(path: Path) -> None:
+    """Give a file, or a directory with its contents, to the user that runs the server."""
     user = service_user()
     if user is None:
         return
@@ -348,7 +349,7 @@ def _clean_environment() -> dict[str, str]:
 # Directories, and what removes them
 
 
-def _folder() -> Path:
+def base_folder() -> Path:
     """Return where clusters are created: the temporary directory, or /tmp if the server cannot use it."""
     wanted = Path(tempfile.gettempdir())
     enterable = os.geteuid() != 0 or _everybody_can_enter(wanted, 0o001)
@@ -356,8 +357,13 @@ def _folder() -> Path:
 
 
 def _make_folder(kind: str = "") -> Path:
-    root = _folder() / f"{_PREFIX}{kind}{secrets.token_hex(5)}"
+    root = base_folder() / f"{_PREFIX}{kind}{secrets.token_hex(5)}"
     _tell_reaper("+", root)  # before it exists: a signal may arrive between any two lines
+    return make_folder(root)
+
+
+def make_folder(root: Path) -> Path:
+    """Create a directory for us alone, and note in it whose it is, for :func:`is_orphan`."""
     root.mkdir(mode=0o700)
     me = psutil.Process()
     owner = {"pid": me.pid, "started": me.create_time(), "namespace": pid_namespace()}
@@ -427,15 +433,18 @@ os.register_at_fork(after_in_child=_disown)
 
 def sweep() -> None:
     """Stop and remove what was left by processes that were killed together with their reaper."""
-    ours = {os.geteuid()} | ({pwd.getpwnam(user).pw_uid} if (user := service_user()) else set())
-    for root in _folder().glob(f"{_PREFIX}*"):
+    for root in base_folder().glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            if root.lstat().st_uid in ours and not root.is_symlink() and _is_orphan(root):
+            if is_orphan(root):
                 reaper.stop_postmaster(root / "data")
                 reaper.remove(root)
 
 
-def _is_orphan(root: Path) -> bool:
+def is_orphan(root: Path) -> bool:
+    """Tell whether a directory was made by :func:`make_folder` of a process of ours that is gone."""
+    ours = {os.geteuid()} | ({pwd.getpwnam(user).pw_uid} if (user := service_user()) else set())
+    if root.lstat().st_uid not in ours or root.is_symlink():
+        return False
     owner = json.loads((root / _OWNER).read_text(encoding="utf-8"))
     # In another container that shares the directory, PIDs mean other processes.
     same_world = owner.get("namespace") == pid_namespace()

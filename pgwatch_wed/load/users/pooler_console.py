@@ -1,0 +1,46 @@
+"""What a PgBouncer of ours says on its console."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+_PREPARED = "max_prepared_statements"
+_STATEMENTS = 200
+
+
+class PoolerConsole:
+    """The console, asked with the simple protocol: it knows no other."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+
+    def has_prepared_statements(self) -> bool:
+        """Tell whether it follows prepared statements of its clients, and let it."""
+        with self.session() as session:
+            known = {str(row[0]) for row in session.execute("SHOW CONFIG")}
+            if _PREPARED in known:
+                session.execute(f"SET {_PREPARED} = {_STATEMENTS}")
+        return _PREPARED in known
+
+    def clients(self) -> int:
+        """Return how many clients are connected, except those of the console."""
+        with self.session() as session:
+            rows = session.execute("SHOW POOLS")
+            names = [column.name for column in rows.description or ()]
+            pools = [dict(zip(names, row, strict=True)) for row in rows]
+        own = [p for p in pools if p["database"] != "pgbouncer"]
+        return sum(int(p["cl_active"]) + int(p["cl_waiting"]) for p in own)
+
+    @contextmanager
+    def session(self) -> Iterator[psycopg.Connection[Any]]:
+        """Open it for a ``with`` block."""
+        with psycopg.connect(
+            self._conninfo,
+            autocommit=True,
+            prepare_threshold=None,
+            cursor_factory=psycopg.ClientCursor,
+            connect_timeout=5,
+        ) as session:
+            yield session
