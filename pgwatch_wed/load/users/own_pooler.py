@@ -57,6 +57,13 @@ class OwnPooler:
             return QueryProtocol.EXTENDED, _NO_PREPARED
         return wanted, ""
 
+    def clients(self) -> int:
+        """Return how many clients are connected; 0 if it does not tell."""
+        try:
+            return self.console.clients()
+        except psycopg.Error:
+            return 0
+
 
 def program() -> Path:
     """Return the PgBouncer of this machine; raises :class:`Error` if there is none."""
