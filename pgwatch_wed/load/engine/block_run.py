@@ -105,6 +105,7 @@ class BlockRun:
             threads=setup.threads,
             least_lags_s=self._tally.least_lags_s(),
             connecting_s=self.connecting_s,
+            is_server_visible=setup.ground.data_directory is not None,
             watched=watched,
             ended_early=self._early,
         )

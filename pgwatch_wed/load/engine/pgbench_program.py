@@ -11,6 +11,7 @@ from pathlib import Path
 from psycopg.conninfo import conninfo_to_dict
 
 from pgwatch_wed.errors import Error
+from pgwatch_wed.load.engine.pgbench_scripts import check_scripts
 from pgwatch_wed.load.load_model import LoadScript, Order
 from pgwatch_wed.target.programs import conninfo_of
 
@@ -78,6 +79,7 @@ def check_order(order: Order, able: Abilities) -> None:
         f"{able.program} cannot try a transaction again",
         "install a later pgbench",
     )
+    check_scripts(order)
 
 
 def _check(is_met: bool, message: str, hint: str = "") -> None:
