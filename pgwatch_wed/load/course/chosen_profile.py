@@ -1,0 +1,58 @@
+"""A profile with what the command line asks for in its place. Pure."""
+
+from dataclasses import replace
+
+from pgwatch_wed import units
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
+from pgwatch_wed.load.scenarios.profile_file import MIN_BLOCK_S
+from pgwatch_wed.load.statistics.block_percentiles import LEAST_BLOCKS
+from pgwatch_wed.load.stress_report import PhaseKind
+
+
+def with_scenarios(profile: LoadProfile, names: tuple[str, ...]) -> LoadProfile:
+    """Run these scenarios instead, each as long as the others."""
+    return replace(profile, scenarios=dict.fromkeys(names, 1.0)) if names else profile
+
+
+def with_rate(profile: LoadProfile, rate: float | None) -> LoadProfile:
+    """Run at this rate: no ramp has to find one, and its time goes to the other phases."""
+    if rate is None:
+        return profile
+    left = {k: s for k, s in profile.seconds.items() if k is not PhaseKind.RAMP}
+    factor = profile.total_s / sum(left.values()) if left else 1.0
+    seconds = {k: s * factor for k, s in left.items()} or {PhaseKind.STEADY: profile.total_s}
+    return replace(profile, rate=rate, seconds=seconds)
+
+
+def with_seconds(profile: LoadProfile, seconds: float | None) -> LoadProfile:
+    """Run for so long in all; blocks become shorter if too few of them would fit.
+
+    Raises :class:`UsageError` if they would be too short to measure anything.
+    """
+    if seconds is None:
+        return profile
+    factor = seconds / profile.total_s
+    shorter = replace(profile, seconds={k: s * factor for k, s in profile.seconds.items()})
+    fitting = _fitting(shorter)
+    if fitting >= 1:
+        return shorter
+    if profile.block_s * fitting < MIN_BLOCK_S:
+        least = seconds * MIN_BLOCK_S / (profile.block_s * fitting)
+        raise UsageError(
+            f"{seconds:g} s are too short for profile {profile.name} with "
+            f"{units.count(len(profile.scenarios), 'scenario')}",
+            f"run it for at least {least:.0f} s",
+        )
+    return replace(shorter, block_s=profile.block_s * fitting, warmup_s=profile.warmup_s * fitting)
+
+
+def _fitting(profile: LoadProfile) -> float:
+    """Return how long blocks may be, relative to the profile's: one for a ramp, three for what is evaluated."""
+    whole = sum(profile.scenarios.values())
+    each = profile.block_s + profile.warmup_s
+    least = min(profile.scenarios.values()) / whole
+    return min(
+        seconds * least / (each * (1 if kind is PhaseKind.RAMP else LEAST_BLOCKS))
+        for kind, seconds in profile.seconds.items()
+    )

@@ -1,0 +1,82 @@
+"""Under which conditions a load test ran: the machine, the disk, and settings that matter."""
+
+import hashlib
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.load.load_model import Ground
+from pgwatch_wed.load.stress_report import Generator, StressTarget
+
+_SETTINGS = (
+    *("shared_buffers", "effective_cache_size", "work_mem", "maintenance_work_mem", "wal_buffers"),
+    *("fsync", "synchronous_commit", "full_page_writes", "wal_compression", "wal_sync_method"),
+    *("max_wal_size", "checkpoint_timeout", "checkpoint_completion_target", "wal_level"),
+    *("max_connections", "autovacuum", "jit", "random_page_cost", "track_io_timing"),
+    *("shared_preload_libraries", "default_transaction_isolation"),
+)
+_SYNCS = 20
+_PAGE = b"\x55" * 8192
+
+
+def generator(program: str) -> Generator:
+    """Describe this machine, and the program that makes the load."""
+    cpu = _cpu()
+    cores = psutil.cpu_count() or 1
+    told = (
+        platform.node(),
+        platform.machine(),
+        cpu,
+        str(cores),
+        str(psutil.virtual_memory().total),
+    )
+    fingerprint = hashlib.sha256("\x1f".join(told).encode()).hexdigest()[:16]
+    return Generator(program=program, cores=cores, cpu=cpu, machine=fingerprint)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")
+
+
+def target_of(ground: Ground, snapshot: Snapshot, sync_ms: float | None) -> StressTarget:
+    """Describe the server."""
+    values = ((name, snapshot.setting(name)) for name in _SETTINGS)
+    settings: Mapping[str, str] = {name: value for name, value in values if value}
+    return StressTarget(
+        label=ground.shown,
+        is_embedded=ground.is_embedded,
+        server_version=snapshot.server.version,
+        server_version_num=snapshot.server.version_num,
+        settings=settings,
+        sync_ms=sync_ms,
+        notes=ground.notes,
+    )
+
+
+def sync_ms(ground: Ground) -> float | None:
+    """Return how long it takes to make a page durable on the disk of a server of our own; None on others."""
+    if not ground.is_embedded or ground.data_directory is None:
+        return None
+    try:
+        with tempfile.TemporaryFile(dir=ground.data_directory.parent) as file:
+            return median(_synced(file.fileno()) for _ in range(_SYNCS))
+    except OSError:
+        return None
+
+
+def _synced(descriptor: int) -> float:
+    began = time.monotonic()
+    os.pwrite(descriptor, _PAGE, 0)
+    os.fsync(descriptor)
+    return (time.monotonic() - began) * 1000

@@ -1,0 +1,96 @@
+"""One scenario from its preparation to its answers."""
+
+from dataclasses import dataclass
+
+import psycopg
+
+from pgwatch_wed.config import Config
+from pgwatch_wed.errors import CollectError, said
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.load.course.block_figures import phase_spoilt
+from pgwatch_wed.load.course.interval_analysis import LoadInterval, evaluated, snapshot_before
+from pgwatch_wed.load.course.objective_answers import answered
+from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
+from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.load_model import Block, Ground, Scenario
+from pgwatch_wed.load.scenarios.load_profiles import PlannedScenario
+from pgwatch_wed.load.stress_report import Phase, PhaseKind, ScenarioRun
+
+_ERRORS = 5
+_MEASURED = (PhaseKind.SOAK, PhaseKind.STEADY)
+
+
+def prepare(ground: Ground, scenario: Scenario) -> None:
+    """Create and fill the tables of a scenario."""
+    try:
+        with connected(ground) as connection:
+            for statement in scenario.prepare:
+                connection.execute(statement.encode())
+            _write_back(connection)
+    except psycopg.Error as error:
+        raise CollectError(
+            f"scenario {scenario.name} could not be prepared: {said(error)}"
+        ) from None
+
+
+def _write_back(connection: psycopg.Connection[object]) -> None:
+    """Write what was filled to disk, so that this is no part of the load."""
+    try:
+        connection.execute("checkpoint")
+    except psycopg.errors.InsufficientPrivilege:
+        return
+
+
+@dataclass(slots=True)
+class ScenarioCourse:
+    """Runs a scenario that was prepared; what ran before an interruption is in the result, too."""
+
+    ground: Ground
+    phases: PhaseCourse
+    settings: Config
+
+    def run(self, planned: PlannedScenario) -> tuple[ScenarioRun, Snapshot]:
+        """Run it; return what came of it, and the latest snapshot."""
+        before = snapshot_before(self.ground)
+        try:
+            self.phases.run(planned.phases)
+        except KeyboardInterrupt:
+            self.phases.ended_early = INTERRUPTED
+        found = self._evaluated(before)
+        return self._summed(found), found.snapshot or before
+
+    def _evaluated(self, before: Snapshot) -> LoadInterval:
+        if self.phases.ended_early == INTERRUPTED:
+            return LoadInterval(None, None, "the run was interrupted")
+        self.phases.told(f"{self.phases.scenario.name}: evaluating the rules")
+        return evaluated(self.ground, before, self.settings)
+
+    def _summed(self, found: LoadInterval) -> ScenarioRun:
+        course = self.phases
+        measured = measured_blocks(course.phases)
+        return ScenarioRun(
+            scenario=course.scenario,
+            seed=course.profile.seed,
+            phases=tuple(course.phases),
+            objectives=tuple(answered(o, measured) for o in course.profile.objectives),
+            spoilt=phase_spoilt(measured),
+            knee=course.knee,
+            analysis=found.report,
+            no_analysis=found.missing,
+            errors=_errors(course.phases),
+            ended_early=course.ended_early,
+        )
+
+
+def measured_blocks(phases: list[Phase]) -> tuple[Block, ...]:
+    """Return the blocks that objectives are evaluated on: of the soak, else of the steady load."""
+    for kind in _MEASURED:
+        for phase in phases:
+            if phase.kind is kind:
+                return phase.blocks
+    return ()
+
+
+def _errors(phases: list[Phase]) -> tuple[str, ...]:
+    texts = (text for phase in phases for block in phase.blocks for text in block.errors)
+    return tuple(dict.fromkeys(texts))[:_ERRORS]

@@ -1,0 +1,87 @@
+"""All scenarios of a run on one ground → the report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from pgwatch_wed import __version__
+from pgwatch_wed.config import Config
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.load.course.load_conditions import generator, sync_ms, target_of
+from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
+from pgwatch_wed.load.course.scenario_course import ScenarioCourse, prepare
+from pgwatch_wed.load.load_model import BlockRunner, Ground, Scenario
+from pgwatch_wed.load.scenarios.load_profiles import LoadProfile, PlannedScenario
+from pgwatch_wed.load.stress_report import ScenarioRun, StressReport
+from pgwatch_wed.progress import Progress
+
+
+def goes_on() -> str:
+    """Return no reason to end a load."""
+    return ""
+
+
+@dataclass(slots=True)
+class StressCourse:
+    """Runs the scenarios of a profile on a ground.
+
+    ``program`` is how the generator calls itself. ``stop`` returns why the load has to end, "" if it need not.
+    """
+
+    ground: Ground
+    profile: LoadProfile
+    scenarios: dict[str, Scenario]
+    run_block: BlockRunner
+    program: str
+    settings: Config
+    progress: Progress
+    stop: Callable[[], str] = goes_on
+    _runs: list[ScenarioRun] = field(default_factory=list)
+    _latest: Snapshot | None = None
+    _ended: str = ""
+
+    def run(self) -> StressReport:
+        """Run them one after the other. An interruption ends it with a report, if anything ran by then."""
+        planned = self.profile.planned()
+        sync = sync_ms(self.ground)
+        try:
+            for number, each in enumerate(planned):
+                self._run(each, number / len(planned))
+                if self._ended:
+                    break
+        except KeyboardInterrupt:
+            self._ended = INTERRUPTED
+        if self._latest is None:
+            raise KeyboardInterrupt
+        return StressReport(
+            generated_at=self._latest.now,
+            tool_version=__version__,
+            profile=self.profile.name,
+            seed=self.profile.seed,
+            target=target_of(self.ground, self._latest, sync),
+            generator=generator(self.program),
+            runs=tuple(self._runs),
+            ended_early=self._ended,
+        )
+
+    def _run(self, planned: PlannedScenario, share: float) -> None:
+        scenario = self._sized(self.scenarios[planned.name])
+        self.progress(f"{scenario.name}: filling tables", share)
+        prepare(self.ground, scenario)
+        phases = PhaseCourse(
+            scenario=scenario,
+            profile=self.profile,
+            run_block=self.run_block,
+            stop=self.stop,
+            told=lambda what: self.progress(what, share),
+        )
+        found, self._latest = ScenarioCourse(self.ground, phases, self.settings).run(planned)
+        self._runs.append(found)
+        self._ended = found.ended_early if found.ended_early else ""
+
+    def _sized(self, scenario: Scenario) -> Scenario:
+        profile = self.profile
+        return replace(
+            scenario,
+            clients=profile.clients or scenario.clients,
+            think_s=profile.think_s if profile.users else scenario.think_s,
+        )
