@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.cli import delivery
+from pgwatch_wed.cli import report_files
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
@@ -432,8 +432,9 @@ def test_reports_of_the_same_second_take_no_name_from_each_other(tmp_path: Path)
 
     def write(number: int) -> list[Path]:
         text = f"{number}".encode()
-        formats = ("html", "json") if number % 2 else ("json",)
-        paths = delivery._write(dict.fromkeys(formats, text), tmp_path, when)
+        suffixes = (".html", ".json") if number % 2 else (".json",)
+        documents = dict.fromkeys(suffixes, text)
+        paths = report_files.written(documents, tmp_path, "analysis-report", when)
         assert len({p.name.partition(".")[0] for p in paths}) == 1
         return paths
 

@@ -37,6 +37,7 @@ _COMMANDS = {
     "serve": "pgwatch_wed.cli.serve",
     "alerts": "pgwatch_wed.cli.alerts",
     "drill": "pgwatch_wed.cli.drill",
+    "stress": "pgwatch_wed.cli.stress",
 }
 # Nothing more can be written: the disk is full, or a quota or a maximum file size is reached.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -2,19 +2,16 @@
 
 import shutil
 import sys
-from datetime import datetime
-from itertools import count
 from pathlib import Path
 
 import click
 
 from pgwatch_wed import render
-from pgwatch_wed.cli import baseline
+from pgwatch_wed.cli import baseline, report_files
 from pgwatch_wed.cli.options import Output
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.facts.file import write_private
 from pgwatch_wed.findings import Report
 from pgwatch_wed.history.gate import FailOn
 from pgwatch_wed.redaction import redacted
@@ -43,13 +40,13 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
     documents = {f: render.document(f, report, snapshots) for f in files}
     failure: Error | None = None
     written: list[Path] = []
+    by_suffix = {render.FORMATS[f].suffix: data for f, data in documents.items()}
     try:
-        written = _write(documents, output.folder, report.generated_at)
-    except OSError as error:
-        failure = Error(
-            f"could not write to {output.folder}: {error.strerror or error}",
-            "choose another directory with --output",
+        written = report_files.written(
+            by_suffix, output.folder, "analysis-report", report.generated_at
         )
+    except Error as error:
+        failure = error
     if not output.quiet:
         _print(report, documents, output, "TARGET" if output.redact else again)
         for path in written:
@@ -57,46 +54,6 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
     if failure:
         raise failure
     return _status(report, output.fail_on)
-
-
-def _write(documents: dict[str, bytes], folder: Path, when: datetime) -> list[Path]:
-    if not documents:
-        return []
-    folder.mkdir(parents=True, exist_ok=True)
-    base = f"analysis-report-{when:%Y%m%d-%H%M%S}"
-    paths = _reserved(folder, base, [render.FORMATS[f].suffix for f in documents])
-    written: list[Path] = []
-    try:
-        for path, data in zip(paths, documents.values(), strict=True):
-            write_private(path, data, mode=0o640)
-            written.append(path)
-    finally:
-        _remove(paths[len(written) :])
-    return written
-
-
-def _reserved(folder: Path, base: str, suffixes: list[str]) -> list[Path]:
-    """Create empty files under names that no other run uses, not even one of the same second."""
-    for number in count(1):
-        stem = base if number == 1 else f"{base}-{number}"
-        mine: list[Path] = []
-        try:
-            for path in (folder / f"{stem}{suffix}" for suffix in suffixes):
-                path.touch(mode=0o600, exist_ok=False)
-                mine.append(path)
-        except FileExistsError:
-            _remove(mine)
-        except BaseException:
-            _remove(mine)
-            raise
-        else:
-            return mine
-    raise AssertionError("unreachable")
-
-
-def _remove(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def _print(
@@ -107,7 +64,7 @@ def _print(
 ) -> None:
     if "text" in output.formats:
         columns = shutil.get_terminal_size((80, 24)).columns
-        colour = sys.stdout.isatty() and _colour_wanted()
+        colour = sys.stdout.isatty() and colour_wanted()
         text = render.text(
             report, width=columns, colour=colour, verbose=output.verbose, target=again
         )
@@ -118,7 +75,8 @@ def _print(
         sys.stdout.flush()
 
 
-def _colour_wanted() -> bool:
+def colour_wanted() -> bool:
+    """Tell whether the user permits colors."""
     import os
 
     return not os.environ.get("NO_COLOR")

@@ -1,7 +1,7 @@
 """A load test for a terminal: whether it can be believed, its objectives, the first bottleneck, what to do, the rest."""
 
 from pgwatch_wed import units
-from pgwatch_wed.findings import Remedy, Severity
+from pgwatch_wed.findings import Remedy
 from pgwatch_wed.load.load_model import Answer, Proven, Spoilt
 from pgwatch_wed.load.load_words import (
     answer_line,
@@ -160,7 +160,7 @@ def _findings(page: TextPage, run: ScenarioRun, *, verbose: bool) -> None:
             page.wrap(f"rules not evaluated: {run.no_analysis}", "  ", hang="    ")
         return
     found = run.analysis.findings
-    shown = found if verbose else [f for f in found if f.severity is not Severity.INFO][:_FINDINGS]
+    shown = found if verbose else found[:_FINDINGS]
     counted = units.count(len(found), "finding")
     unknown = len(run.analysis.unknowns)
     page.wrap(

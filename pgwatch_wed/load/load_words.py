@@ -1,5 +1,6 @@
 """What a load test found, in sentences that text and HTML share."""
 
+import math
 from collections.abc import Sequence
 
 from pgwatch_wed import units
@@ -43,7 +44,7 @@ def fine_share(value: float) -> str:
     """Print a share that may be very small: 0.05%, never a rounded 0%."""
     if value == 0 or value >= 0.001:
         return units.share(value)
-    return f"{value * 100:.2g}%"
+    return f"{value * 100:.1g}%" if value >= 0.00001 else "below 0.001%"
 
 
 def short_rate(value: float) -> str:
@@ -57,8 +58,9 @@ def answer_line(result: ObjectiveResult) -> str:
     value = result.value
     measured = "" if value is None else f", {objective_value(name, value)}"
     if value is not None and result.interval is not None:
-        low, high = (objective_value(name, v) for v in result.interval)
-        measured += f" [{low} to {high}]"
+        low, high = result.interval
+        up_to = f"to {objective_value(name, high)}" if math.isfinite(high) else "or more"
+        measured += f" [{objective_value(name, low)} {up_to}]"
     return f"{objective_words(result.objective)}{measured}: {result.reason}"
 
 
@@ -77,7 +79,9 @@ def _percentile(figure: PercentileFigure) -> str:
 def _range(interval: Bounds | None) -> str:
     if interval is None:
         return ""
-    return f" [{units.duration(interval[0])} to {units.duration(interval[1])}]"
+    low, high = interval
+    up_to = f"to {units.duration(high)}" if math.isfinite(high) else "or more"
+    return f" [{units.duration(low)} {up_to}]"
 
 
 def phase_words(phase: Phase) -> str:

@@ -21,7 +21,8 @@ def with_rate(profile: LoadProfile, rate: float | None) -> LoadProfile:
         return profile
     left = {k: s for k, s in profile.seconds.items() if k is not PhaseKind.RAMP}
     factor = profile.total_s / sum(left.values()) if left else 1.0
-    seconds = {k: s * factor for k, s in left.items()} or {PhaseKind.STEADY: profile.total_s}
+    seconds: dict[PhaseKind, float] = {k: s * factor for k, s in left.items()}
+    seconds = seconds or {PhaseKind.STEADY: profile.total_s}
     return replace(profile, rate=rate, seconds=seconds)
 
 

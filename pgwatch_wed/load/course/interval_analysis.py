@@ -18,7 +18,7 @@ from pgwatch_wed.target import collect as collecting
 BUDGET_S = 60.0
 _LATE_S = 1.1  # sessions of older servers, and their collector, report at the latest then
 # How our own server is set up is nothing that its user could mend.
-_NOT_OF_OURS = ("config", "coverage", "integrity")
+_NOT_OF_OURS = ("config", "coverage", "integrity", "lock-no-timeouts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -11,9 +12,12 @@ from statistics import median
 
 import psutil
 
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.load.ground.ground_connection import STRESS_NAME, connected
 from pgwatch_wed.load.load_model import Ground
 from pgwatch_wed.load.stress_report import Generator, StressTarget
+from pgwatch_wed.target import programs
 
 _SETTINGS = (
     *("shared_buffers", "effective_cache_size", "work_mem", "maintenance_work_mem", "wal_buffers"),
@@ -24,6 +28,24 @@ _SETTINGS = (
 )
 _SYNCS = 20
 _PAGE = b"\x55" * 8192
+
+
+def pgbench_line(ground: Ground) -> str:
+    """Return how the pgbench that makes the load calls itself."""
+    own = embedded.wheel_bindir() / "pgbench"
+    with (
+        connected(ground) as session,
+        programs.client(own, session, application_name=STRESS_NAME) as client,
+    ):
+        done = subprocess.run(  # noqa: S603 - a PostgreSQL program, arguments are a list
+            [str(client.path), "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **client.environment},
+        )
+    return " ".join(done.stdout.split()) or f"pgbench {client.major}"
 
 
 def generator(program: str) -> Generator:

@@ -60,10 +60,13 @@ class ScenarioCourse:
         return self._summed(found), found.snapshot or before
 
     def _evaluated(self, before: Snapshot) -> LoadInterval:
-        if self.phases.ended_early == INTERRUPTED:
-            return LoadInterval(None, None, "the run was interrupted")
-        self.phases.told(f"{self.phases.scenario.name}: evaluating the rules")
-        return evaluated(self.ground, before, self.settings)
+        if self.phases.ended_early != INTERRUPTED:
+            self.phases.told(f"{self.phases.scenario.name}: evaluating the rules")
+            try:
+                return evaluated(self.ground, before, self.settings)
+            except KeyboardInterrupt:
+                self.phases.ended_early = INTERRUPTED
+        return LoadInterval(None, None, "the run was interrupted")
 
     def _summed(self, found: LoadInterval) -> ScenarioRun:
         course = self.phases

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pgwatch_wed import __version__
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.load.course.load_conditions import generator, sync_ms, target_of
+from pgwatch_wed.load.course.load_conditions import generator, pgbench_line, sync_ms, target_of
 from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
 from pgwatch_wed.load.course.scenario_course import ScenarioCourse, prepare
 from pgwatch_wed.load.load_model import BlockRunner, Ground, Scenario
@@ -24,14 +24,13 @@ def goes_on() -> str:
 class StressCourse:
     """Runs the scenarios of a profile on a ground.
 
-    ``program`` is how the generator calls itself. ``stop`` returns why the load has to end, "" if it need not.
+    ``stop`` returns why the load has to end, "" if it need not.
     """
 
     ground: Ground
     profile: LoadProfile
     scenarios: dict[str, Scenario]
     run_block: BlockRunner
-    program: str
     settings: Config
     progress: Progress
     stop: Callable[[], str] = goes_on
@@ -42,7 +41,7 @@ class StressCourse:
     def run(self) -> StressReport:
         """Run them one after the other. An interruption ends it with a report, if anything ran by then."""
         planned = self.profile.planned()
-        sync = sync_ms(self.ground)
+        program, sync = pgbench_line(self.ground), sync_ms(self.ground)
         try:
             for number, each in enumerate(planned):
                 self._run(each, number / len(planned))
@@ -58,7 +57,7 @@ class StressCourse:
             profile=self.profile.name,
             seed=self.profile.seed,
             target=target_of(self.ground, self._latest, sync),
-            generator=generator(self.program),
+            generator=generator(program),
             runs=tuple(self._runs),
             ended_early=self._ended,
         )

@@ -1,0 +1,120 @@
+"""db-analyze stress from end to end, on an embedded server."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from pgwatch_wed.cli import stress as command
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.load.load_model import Answer, ObjectiveResult
+from tests.load.stress_samples import sample_report
+from tests.load.test_stress_report import stress_schema
+from tests.test_cli import PROGRAM
+
+
+def stress(*options: str, folder: Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    # what would lead elsewhere must not count
+    elsewhere = {"DATABASE_URL": "postgresql://nobody@192.0.2.1/nowhere", "PGHOST": "192.0.2.1"}
+    return subprocess.run(
+        [*PROGRAM, "stress", "--output", str(folder), *options],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={**os.environ, **elsewhere, "COLUMNS": "80"},
+    )
+
+
+def test_a_short_run_tells_all(tmp_path: Path) -> None:
+    done = stress("--seconds", "7", "--fail-on", "unknown,slo", folder=tmp_path)
+    (path,) = tmp_path.glob("report-*.json")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    stress_schema().validate(document)
+    assert document["summary"]["unknown"] + document["summary"]["fail"] == 0 or done.returncode == 1
+    assert done.returncode in (0, 1), done.stderr
+    (run,) = document["runs"]
+    ramp, steady = run["phases"]
+    assert (ramp["kind"], steady["kind"], len(steady["blocks"])) == ("ramp", "steady", 4)
+    assert ramp["figures"]["transactions"] > 0
+    assert steady["blocks"][0]["rate"] == pytest.approx(0.7 * ramp["figures"]["tps"], rel=0.01)
+    assert [o["name"] for o in run["objectives"]] == ["p95", "errors"]
+    assert document["target"]["settings"]["fsync"] == "on"
+    # exactly this interval: the updates of the load, and not the filling of tables
+    titles = [f["title"] for f in run["analysis"]["findings"]]
+    assert any("update tpcb." in title for title in titles), titles
+    assert not any("generate_series" in title for title in titles)
+    window = run["analysis"]["window"]
+    assert 0 < window["days"] < 0.01 or window["days"] == 0
+    first, second, *_ = done.stdout.splitlines()
+    assert first.startswith("embedded/pgwatch_wed_stress_")
+    lines = done.stdout.splitlines()
+    assert any("believed" in line.lower() for line in lines[1:3]), (first, second)
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_ctrl_c_gives_a_report_of_what_ran(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "stress", "--profile", "ci", "--output", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while not pgbench_of(process.pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "ENDED EARLY: interrupted" in out
+    (path,) = tmp_path.glob("report-*.json")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    stress_schema().validate(document)
+    assert document["ended_early"] == "interrupted"
+    assert len(document["runs"]) == 1
+
+
+def pgbench_of(pid: int) -> list[int]:
+    children = psutil.Process(pid).children(recursive=True)
+    return [c.pid for c in children if c.name() == "pgbench"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--profile", "fast"), "there is no profile 'fast'"),
+        (("--profile", "./nothing.toml"), "could not be read"),
+        (("--seconds", "0"), "0.0 is not in the range"),
+        (("--rate", "0"), "0.0 is not in the range"),
+        (("--seconds", "1"), "too short"),
+        (("--scenario", "tpcc"), "'tpcc' is not one of"),
+    ],
+)
+def test_bad_input_is_one_line(
+    options: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = CliRunner().invoke(command.stress, [*options, "-o", str(tmp_path)])
+    error = done.exception
+    told = error.message if isinstance(error, UsageError) else done.output
+    assert said in told
+    assert "\n" not in told.strip() or done.exit_code == 2
+
+
+def test_the_exit_status_is_what_was_asked_for() -> None:
+    whole = sample_report()
+    assert command._status(whole, ()) == 0
+    assert command._status(whole, ("never",)) == 0
+    assert command._status(whole, ("slo",)) == 0
+    assert command._status(whole, ("unknown",)) == 1
+    run = whole.runs[0]
+    failed: ObjectiveResult = run.objectives[0]
+    worse = replace(run, objectives=(replace(failed, answer=Answer.FAIL),))
+    assert command._status(replace(whole, runs=(worse,)), ("slo", "unknown")) == 1
