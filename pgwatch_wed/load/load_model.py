@@ -57,6 +57,7 @@ class Ground:
 
     ``shown`` is HOST/DBNAME as the server answers. ``is_embedded``: the server is ours, too, and may be restarted
     and configured. ``data_directory`` is set if the server's files and processes are visible from here.
+    ``schema``: of our own, in a database of others, where we may not create one; sessions find it in their search_path.
     """
 
     conninfo: str
@@ -65,6 +66,7 @@ class Ground:
     server_version: int
     is_embedded: bool
     data_directory: Path | None = None
+    schema: str = ""
     notes: tuple[str, ...] = ()
 
 

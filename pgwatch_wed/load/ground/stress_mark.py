@@ -59,3 +59,8 @@ def mark_of(name: str, oid: int, comment: str | None) -> StressMark | None:
         return None
     mark = StressMark(said[1], int(said[2]), said[3])
     return mark if (mark.name, mark.oid) == (name, oid) else None
+
+
+def looks_like_ours(name: str) -> bool:
+    """Tell whether an object has a name like ours, which alone is no mark."""
+    return _NAME.fullmatch(name) is not None

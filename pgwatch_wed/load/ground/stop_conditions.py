@@ -1,0 +1,161 @@
+"""What ends a load test before its time: polled some times a second, so each check is cheap, and the server is asked seldom."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from psycopg.rows import class_row
+
+from pgwatch_wed import units
+from pgwatch_wed.errors import said
+from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.ground.server_answer import load_sql
+from pgwatch_wed.load.ground.stress_objects import WritingSession
+from pgwatch_wed.load.load_model import Block, Ground
+
+_ASK_EVERY_S = 2.0
+_FEW_ATTEMPTS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopLimits:
+    """When to stop.
+
+    ``free_share`` and ``free_bytes``: whichever is reached first; ``growth_bytes`` is for a server whose disk
+    cannot be seen. ``connections``: share of those that everybody may use; None on a server of our own.
+    """
+
+    seconds: float | None = None
+    errors: float = 0.5
+    free_share: float = 0.1
+    free_bytes: int = 2 * 1024**3
+    growth_bytes: int = 10 * 1024**3
+    connections: float | None = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class NearLimits:
+    """A row of ``ground_limits.sql``; ``wal_bytes`` is None if we may not know."""
+
+    connections: int
+    usable: int
+    database_bytes: int
+    wal_bytes: int | None
+
+    @property
+    def written_bytes(self) -> int:
+        """What grows under load."""
+        return self.database_bytes + (self.wal_bytes or 0)
+
+
+@dataclass(slots=True)
+class StopConditions:
+    """Call it: the reason to stop, or "". Blocks that have run are reported to :meth:`seen`.
+
+    ``notes``: what cannot be watched. Use :func:`stop_conditions`.
+    """
+
+    limits: StopLimits
+    session: WritingSession
+    folders: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+    reason: str = ""
+    first: NearLimits | None = None
+    _began: float = field(default_factory=time.monotonic)
+    _asked: float = float("-inf")
+
+    def __call__(self) -> str:
+        """Return why to stop, once there is a reason always the same."""
+        self.reason = self.reason or self._overdue() or self._disk() or self._server()
+        return self.reason
+
+    def seen(self, block: Block) -> None:
+        """Take note of a block's failures."""
+        if block.attempts >= _FEW_ATTEMPTS and not self.reason:
+            share = sum(block.failures.values()) / block.attempts
+            if share > self.limits.errors:
+                self.reason = (
+                    f"{share:.0%} of the transactions failed (limit {self.limits.errors:.0%})"
+                )
+
+    def _overdue(self) -> str:
+        limit = self.limits.seconds
+        if limit is not None and time.monotonic() - self._began > limit:
+            return f"the time limit of {limit:.0f} s is reached"
+        return ""
+
+    def _disk(self) -> str:
+        for folder in self.folders:
+            try:
+                disk = os.statvfs(folder)
+            except OSError as error:
+                return f"the disk of the server can no longer be read: {error.strerror}"
+            free, whole = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+            if free < max(self.limits.free_bytes, self.limits.free_share * whole):
+                return f"the disk of {_what(folder)} has only {units.size(free)} of {units.size(whole)} free"
+        return ""
+
+    def _server(self) -> str:
+        if time.monotonic() - self._asked < _ASK_EVERY_S:
+            return ""
+        try:
+            near = near_limits(self.session)
+        except psycopg.Error as error:
+            return f"the server does not answer: {said(error)}"
+        self._asked = time.monotonic()
+        self.first = self.first or near
+        return self._connections(near) or self._growth(near, self.first)
+
+    def _connections(self, near: NearLimits) -> str:
+        limit = self.limits.connections
+        if limit is None or near.connections <= limit * near.usable:
+            return ""
+        return f"{near.connections} of {near.usable} connections are in use (limit {limit:.0%})"
+
+    def _growth(self, near: NearLimits, first: NearLimits) -> str:
+        grown = near.written_bytes - first.written_bytes
+        if self.folders or grown <= self.limits.growth_bytes:
+            return ""
+        return f"database and WAL have grown by {units.size(grown)}, and the server's disk cannot be seen"
+
+
+def near_limits(session: WritingSession) -> NearLimits:
+    """Ask a server how near it is to its limits."""
+    row = (
+        session.cursor(row_factory=class_row(NearLimits))
+        .execute(load_sql("ground_limits"))
+        .fetchone()
+    )
+    assert row is not None
+    return row
+
+
+@contextmanager
+def stop_conditions(ground: Ground, limits: StopLimits | None = None) -> Iterator[StopConditions]:
+    """Watch a ground, over a session of our own."""
+    with connected(ground) as session:
+        folders = _folders(ground.data_directory)
+        first = near_limits(session)
+        notes = () if folders else (_blind(first),)
+        yield StopConditions(limits or StopLimits(), session, folders, notes, first=first)
+
+
+def _blind(first: NearLimits) -> str:
+    what = "the database" if first.wal_bytes is None else "the database and the WAL"
+    return f"free disk space is unknown, since the server's files cannot be seen: the growth of {what} is limited instead"
+
+
+def _folders(data: Path | None) -> tuple[Path, ...]:
+    """Return where a server writes: data, WAL, and its log, each of which may be a file system of its own."""
+    if data is None:
+        return ()
+    places = (data, data / "pg_wal", data / "log", data.parent)
+    return tuple(place for place in places if place.is_dir())
+
+
+def _what(folder: Path) -> str:
+    return {"pg_wal": "the server's WAL", "log": "the server's log"}.get(folder.name, "the server")

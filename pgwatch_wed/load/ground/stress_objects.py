@@ -1,0 +1,146 @@
+"""Databases and schemas of load tests on a server: created, marked, found again, and dropped if they bear the mark."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgwatch_wed.errors import said
+from pgwatch_wed.load.ground.server_answer import load_sql
+from pgwatch_wed.load.ground.stress_mark import StressMark, looks_like_ours, mark_of
+
+WritingSession = psycopg.Connection[Any]
+
+
+class StressObject(StrEnum):
+    """What a ground is made of."""
+
+    DATABASE = "database"
+    SCHEMA = "schema"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedLikeOurs:
+    """An object with a name like ours; ``mark`` is None if that is all."""
+
+    kind: StressObject
+    name: str
+    oid: int
+    comment: str | None
+
+    @property
+    def mark(self) -> StressMark | None:
+        """The mark that it bears."""
+        return mark_of(self.name, self.oid, self.comment)
+
+
+def found(session: WritingSession) -> tuple[NamedLikeOurs, ...]:
+    """Return what has a name like ours: databases, and schemas of the session's database."""
+    return tuple(
+        NamedLikeOurs(kind, *row)
+        for kind in StressObject
+        for row in session.execute(load_sql(f"ground_{kind}s")).fetchall()
+        if looks_like_ours(row[0])
+    )
+
+
+def create(session: WritingSession, kind: StressObject, name: str, run: str) -> None:
+    """Create an object and mark it; raises psycopg's error if that is not possible."""
+    with _without_interrupts():
+        if kind is StressObject.DATABASE:
+            _create(session, kind, name, run)
+            return
+        with session.transaction():  # at no moment is there one without its mark
+            _create(session, kind, name, run)
+
+
+def _create(session: WritingSession, kind: StressObject, name: str, run: str) -> None:
+    quoted, word = sql.Identifier(name), sql.SQL(kind.value)
+    session.execute(sql.SQL("create {} {}").format(word, quoted))
+    oid = next(each.oid for each in found(session) if (each.kind, each.name) == (kind, name))
+    comment = StressMark(name, oid, run).comment
+    session.execute(sql.SQL("comment on {} {} is {}").format(word, quoted, comment))
+
+
+def drop_leftovers(session: WritingSession) -> tuple[str, ...]:
+    """Drop what bears the mark of a run that no longer lives; return what is left, for people."""
+    left = []
+    for each in found(session):
+        if each.mark is None:
+            left.append(
+                f"{each.kind} {each.name} has a name like ours but not our mark: it was left alone"
+            )
+        elif not lives(session, each.mark):
+            reason = dropped(session, each)
+            left += (
+                [f"{each.kind} {each.name} of an earlier run was not dropped: {reason}"]
+                if reason
+                else []
+            )
+    return tuple(left)
+
+
+def lives(session: WritingSession, mark: StressMark) -> bool:
+    """Tell whether the run that created an object still holds its lock."""
+    return (mark.lock,) in session.execute(load_sql("ground_locks")).fetchall()
+
+
+def dropped(session: WritingSession, one: NamedLikeOurs) -> str:
+    """Drop an object that bears our mark; return why it could not be, else ""."""
+    if one.mark is None:
+        raise ValueError(f"{one.kind} {one.name} bears no mark")
+    try:
+        with _without_interrupts():
+            if one.kind is StressObject.DATABASE:
+                session.execute(_dropping(one.name))
+                return ""
+            with session.transaction():
+                return _drop_schema(session, one)
+    except psycopg.Error as error:
+        return said(error)
+
+
+def _dropping(name: str) -> sql.Composed:
+    # ends our own sessions, too, for instance of a pgbench that survived us
+    return sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+
+
+def _drop_schema(session: WritingSession, one: NamedLikeOurs) -> str:
+    values = {"schema": one.oid, "name": one.name}
+    other = session.execute(load_sql("ground_dependents"), values).fetchone()
+    if other is not None:
+        return f"{other[0]}, which is not ours, depends on it"
+    session.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(one.name)))
+    return ""
+
+
+def end_sessions(session: WritingSession, name_prefix: str) -> None:
+    """End the other sessions of load tests in the session's database."""
+    session.execute(
+        "select pg_catalog.pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a"
+        " where a.pid <> pg_catalog.pg_backend_pid() and a.datname = pg_catalog.current_database()"
+        " and pg_catalog.starts_with(a.application_name, %s)",
+        [name_prefix],
+    )
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait until something is created and marked, or dropped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
