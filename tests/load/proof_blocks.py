@@ -4,7 +4,9 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from pgwatch_wed.findings import Coverage, Finding, Report, Target
 from pgwatch_wed.load.load_model import (
     Block,
     BlockWork,
@@ -26,6 +28,24 @@ GROUND = Ground(
     is_embedded=True,
 )
 ORDER = Order(scripts=(LoadScript(name="a", text="select 1;"),), clients=4, rate=100.0, seconds=1.0)
+
+
+def reported(*findings: Finding) -> Report:
+    """Return a report with nothing but findings."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    return Report(
+        generated_at=moment,
+        tool_version="0",
+        target=Target(
+            "t", "d", ("d",), "18", 180000, "r", is_in_recovery=False, system_identifier=None
+        ),
+        window_begins=None,
+        window_ends=moment,
+        window_reason="",
+        coverage=Coverage(None, None, 0, None),
+        verdicts=(),
+        findings=findings,
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from pgwatch_wed.findings import Finding, Grade, Object, Remedy, Report, Severity
+from pgwatch_wed.findings import Finding, Grade, Object, Remedy, Severity
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.load_model import (
     Answer,
     Block,
@@ -35,7 +36,7 @@ from pgwatch_wed.load.proof.trial_metrics import TrialMetric, metric_for
 from pgwatch_wed.load.sampling.load_causes import CauseQuery, LoadCause, LoadCauseKind
 from pgwatch_wed.load.stress_report import ProofChain
 from pgwatch_wed.progress import silent
-from tests.load.proof_blocks import GROUND, ORDER, SimulatedLoad, block
+from tests.load.proof_blocks import GROUND, ORDER, SimulatedLoad, block, reported
 
 P50 = TrialMetric("p50")
 FAST = ProofLimits(block_s=1.0, warmup_s=0.0)
@@ -66,16 +67,6 @@ def finding(rule: str, remedy: str = "", schema: str | None = "public", name: st
         remedy=(Remedy(remedy),) if remedy else (),
         rule=rule,
     )
-
-
-@pytest.fixture
-def report() -> Callable[..., Report]:
-    def made(*findings: Finding) -> Report:
-        found = Report.__new__(Report)
-        object.__setattr__(found, "findings", findings)
-        return found
-
-    return made
 
 
 def trial(load: BlockRunner, name: str = "guilty", pairs: int = 6) -> list[TrialPair]:
@@ -309,7 +300,7 @@ def test_what_was_found_until_ctrl_c_is_returned(
         if len(load.orders) > 6 + 1 + 12 + 3:
             if is_raised:
                 raise KeyboardInterrupt
-            return block(order, 10, spoilt=("interrupted",), ended_early="interrupted")
+            return block(order, 10, spoilt=("interrupted",), ended_early=INTERRUPTED)
         return found
 
     held = []
@@ -337,12 +328,10 @@ def test_what_was_found_until_ctrl_c_is_returned(
 # Which probe tries what
 
 
-def test_a_cause_and_a_finding_that_lead_to_the_same_probe_are_tried_once(
-    report: Callable[..., Report],
-) -> None:
+def test_a_cause_and_a_finding_that_lead_to_the_same_probe_are_tried_once() -> None:
     spill = finding("query-temp-spill", "ALTER ROLE app SET work_mem = '64MB';")
     found = probes(
-        [cause(LoadCauseKind.TEMP_FILES, 0.4), cause(LoadCauseKind.JIT, 0.1)], report(spill)
+        [cause(LoadCauseKind.TEMP_FILES, 0.4), cause(LoadCauseKind.JIT, 0.1)], reported(spill)
     )
     assert [p.kind for p in found] == [LoadProbeKind.WORK_MEM, LoadProbeKind.JIT]
     assert found[0].share == 0.4
@@ -350,9 +339,7 @@ def test_a_cause_and_a_finding_that_lead_to_the_same_probe_are_tried_once(
     assert found[0].remedy == spill.remedy
 
 
-def test_a_missing_index_is_tried_as_advised_and_the_flush_is_never_advice(
-    report: Callable[..., Report],
-) -> None:
+def test_a_missing_index_is_tried_as_advised_and_the_flush_is_never_advice() -> None:
     missing = finding("index-missing", "CREATE INDEX CONCURRENTLY t_x ON public.t (x);")
     query = CauseQuery(key="1", query_id=1, text="select * from t where x = $1", share=0.9)
     found = probes(
@@ -360,7 +347,7 @@ def test_a_missing_index_is_tried_as_advised_and_the_flush_is_never_advice(
             cause(LoadCauseKind.MISSING_INDEX, 0.9, queries=(query,), concerns="t"),
             cause(LoadCauseKind.FLUSH),
         ],
-        report(missing),
+        reported(missing),
     )
     assert [p.kind for p in found] == [LoadProbeKind.INDEX, LoadProbeKind.FLUSH]
     assert found[0].about == "CREATE INDEX pgwatch_wed_proof_0 ON public.t (x)"
@@ -368,8 +355,8 @@ def test_a_missing_index_is_tried_as_advised_and_the_flush_is_never_advice(
     assert "only to see" in found[1].tried
 
 
-def test_causes_that_no_probe_takes_away_are_told(report: Callable[..., Report]) -> None:
-    found = probes([cause(LoadCauseKind.VACUUM), cause(LoadCauseKind.QUERY_CPU)], report())
+def test_causes_that_no_probe_takes_away_are_told() -> None:
+    found = probes([cause(LoadCauseKind.VACUUM), cause(LoadCauseKind.QUERY_CPU)], reported())
     bench = ProofBench(GROUND, SimulatedLoad(slowed()))
     for one, why in zip(found, ("cycles", "nothing was found"), strict=True):
         with pytest.raises(NotTriedError, match=why):

@@ -1,6 +1,7 @@
 """What probes change on a real server, and that all of it is put back, also after kill -9."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -9,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.embedded.server import EmbeddedServer
-from pgwatch_wed.errors import CollectError
+from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.load.load_model import Ground, LoadScript, Order
 from pgwatch_wed.load.proof import undo_journal
 from pgwatch_wed.load.proof.hot_rows import spreading
@@ -221,3 +222,36 @@ def test_settings_of_sessions_need_no_server(ground: Ground) -> None:
     assert bench.order(ORDER, arm).settings["synchronous_commit"] == "off"
     with pytest.raises(NotTriedError, match="off already"):
         bench.set_up(probe(no_flush), ORDER)
+
+
+def test_nothing_is_taken_away_on_a_server_that_is_neither_ours_nor_a_copy(ground: Ground) -> None:
+    other = replace(ground, is_embedded=False)
+    load = SimulatedLoad(lambda _order: 1.0)
+    with (
+        pytest.raises(UsageError, match="only on the embedded server or on a copy"),
+        proving(other, load),
+    ):
+        pass
+    with (
+        pytest.raises(UsageError, match="the copy is the target itself"),
+        proving(other, load, target=ground.conninfo),
+    ):
+        pass
+    assert (
+        asked(ground, "select count(*) from pg_namespace where nspname = 'pgwatch_wed_proof'") == 0
+    )
+
+
+def test_a_copy_is_proven_on_while_nobody_else_does(ground: Ground, server: EmbeddedServer) -> None:
+    asked(ground, "create database production")
+    try:
+        target = make_conninfo(server.dsn(), dbname="production")
+        other = replace(ground, is_embedded=False)
+        load = SimulatedLoad(lambda _order: 1.0)
+        with proving(other, load, target=target) as bench:
+            with pytest.raises(NotTriedError, match="only the embedded server is configured"):
+                bench.set_up(probe(checkpoints), ORDER)
+            with pytest.raises(CollectError, match="another"), proving(other, load, target=target):
+                pass
+    finally:
+        asked(ground, "drop database production")

@@ -25,6 +25,7 @@ from pgwatch_wed.load.proof.proof_bench import ProofBench, StandingProbe
 from pgwatch_wed.load.proof.proof_pairs import (
     InterruptedTrialError,
     TrialResult,
+    check_interrupt,
     judged,
     run_pairs,
 )
@@ -175,8 +176,7 @@ class BottleneckChain:
 
     def _block(self, order: Order) -> Block:
         block = self.bench.run(order)
-        if any(s.check == "interrupted" for s in block.spoilt):
-            raise InterruptedTrialError
+        check_interrupt(block)
         return block
 
     def _capacity(self) -> _Capacity:

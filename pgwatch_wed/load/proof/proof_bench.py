@@ -11,16 +11,17 @@ from typing import Any, TypeVar
 import psycopg
 
 from pgwatch_wed.embedded.server import EmbeddedServer
-from pgwatch_wed.errors import Error, said
+from pgwatch_wed.errors import Error, UsageError, said
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order
 from pgwatch_wed.load.proof import undo_journal
 from pgwatch_wed.load.proof.load_probes import LoadProbe, NotTriedError, ProbeLever
+from pgwatch_wed.whatif.proof import copies
 
 _RELOAD_S = 10.0
 
-Pooled = Callable[[Ground], AbstractContextManager[str]]
-"""Runs a pooler of ours for a while; yields the conninfo through it."""
+Pooled = Callable[[Ground, Order], AbstractContextManager[str]]
+"""Runs a pooler of ours for an order's clients; yields the conninfo through it."""
 T = TypeVar("T")
 
 
@@ -264,14 +265,34 @@ def proving(
     runner: BlockRunner,
     server: EmbeddedServer | None = None,
     pooled: Pooled | None = None,
+    target: str | None = None,
 ) -> Iterator[ProofBench]:
-    """Yield a bench, and put everything back afterwards, whatever happened."""
-    bench = ProofBench(ground, runner, server, pooled)
-    try:
-        bench.open()
-        yield bench
-    finally:
-        bench.close()
+    """Yield a bench, and put everything back afterwards, whatever happened.
+
+    Causes are taken away only on the embedded server, or on a copy of ``target``, which must not be the target itself.
+    Raises :class:`UsageError` for any other ground.
+    """
+    with _allowed(ground, target):
+        bench = ProofBench(ground, runner, server, pooled)
+        try:
+            bench.open()
+            yield bench
+        finally:
+            bench.close()
+
+
+@contextmanager
+def _allowed(ground: Ground, target: str | None) -> Iterator[None]:
+    if ground.is_embedded:
+        yield
+    elif target is None:
+        raise UsageError(
+            "--prove changes indexes, statistics and settings, which is done only on the embedded server or on a copy",
+            "specify a copy of the target with --copy, or omit TARGET",
+        )
+    else:
+        with copies.opened(ground.conninfo, target):  # nobody else proves there meanwhile
+            yield
 
 
 def with_settings(order: Order, settings: Mapping[str, str]) -> Order:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.load_model import Block, Order, Proven
 from pgwatch_wed.load.proof.proof_bench import ProofBench, StandingProbe
 from pgwatch_wed.load.proof.trial_metrics import WORK, TrialMetric, log_ratios, work_of
@@ -65,9 +66,14 @@ def _pair(bench: ProofBench, arm: StandingProbe, order: Order, *, first: bool) -
         if bench.switch(arm, away=away) and arm.lever.settling_s:
             bench.run(replace(order, seconds=arm.lever.settling_s, warmup_s=0.0), arm)
         blocks[away] = bench.run(order, arm)
-        if any(s.check == "interrupted" for s in blocks[away].spoilt):
-            raise InterruptedTrialError
+        check_interrupt(blocks[away])
     return TrialPair(blocks[False], blocks[True])
+
+
+def check_interrupt(block: Block) -> None:
+    """Raise :class:`InterruptedTrialError` if the block was ended by Ctrl-C, and not because something ran out."""
+    if block.ended_early == INTERRUPTED:
+        raise InterruptedTrialError
 
 
 def _is_useless(block: Block) -> bool:

@@ -133,7 +133,7 @@ def pooler(bench: ProofBench, order: Order) -> ProbeLever:
         raise NotTriedError("pgbouncer is not installed on this machine")
     if order.conninfo is not None:
         raise NotTriedError("the load goes through a pooler already")
-    through: AbstractContextManager[Any] = bench.pooled(bench.ground)
+    through: AbstractContextManager[Any] = bench.pooled(bench.ground, order)
     conninfo = bench.hold(through)
     return ProbeLever(
         both=lambda o: (

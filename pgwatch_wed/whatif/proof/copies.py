@@ -89,7 +89,8 @@ def opened(copy: str, target: str) -> Iterator[CopySession]:
         _check(here, origin)
         if not _one(connection, "select pg_catalog.pg_try_advisory_lock(%s)", _LOCK):
             raise CollectError(
-                "another verification is running on this copy", "wait until it has finished"
+                "another verification or proof is running on this copy",
+                "wait until it has finished",
             )
         planner.apply(connection, settings)
         yield CopySession(connection, path, tuple(_notes(here, origin)))
@@ -115,12 +116,12 @@ def check(copy: str, target: str) -> None:
 def _check(here: Place, origin: Place) -> None:
     if here.is_standby:
         raise UsageError(
-            "the copy given to --verify is a standby, on which indexes cannot be built",
+            "the copy is a standby, on which nothing can be built",
             "promote it, or restore a dump elsewhere",
         )
     if is_same(here, origin):
         raise UsageError(
-            f"the copy given to --verify is the target itself, or cannot be distinguished from it"
+            f"the copy is the target itself, or cannot be distinguished from it"
             f" (database {here.database})",
             "specify a copy: a restored dump, or a promoted or renamed copy; nothing is built on the target",
         )
