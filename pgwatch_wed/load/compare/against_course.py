@@ -1,0 +1,78 @@
+"""The run of ``--against``: both sides get the same data, and each scenario its load in interleaved blocks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pgwatch_wed.load.compare.against_grounds import AgainstGrounds
+from pgwatch_wed.load.compare.interleaved import (
+    ComparedSide,
+    InterleavedPair,
+    pairs_for,
+    run_interleaved,
+)
+from pgwatch_wed.load.compare.pair_comparison import compare_pairs
+from pgwatch_wed.load.compare.plan_shapes import PlannedBlocks
+from pgwatch_wed.load.engine.block_runner import never, runner
+from pgwatch_wed.load.load_model import BlockRunner, Ground, Order, Scenario
+from pgwatch_wed.load.stress_report import StressComparison
+from pgwatch_wed.progress import Progress, silent
+
+_WARMING_SHARE = 0.5
+
+
+def compare_against(
+    grounds: AgainstGrounds,
+    planned: Sequence[tuple[Scenario, Order]],
+    prepare: Callable[[Ground, Scenario], None],
+    *,
+    pairs: int | None = None,
+    stop: Callable[[], str] = never,
+    progress: Progress = silent,
+) -> StressComparison:
+    """Run each scenario with its order on both sides in turn, and compare them."""
+    number = pairs or pairs_for(len(planned))
+    found: dict[str, list[InterleavedPair]] = {}
+    notes: list[str] = []
+    for scenario, order in planned:
+        if ended := stop():
+            notes.append(f"{scenario.name} was not compared: {ended}")
+            continue
+        if scenario.pooler or order.conninfo is not None:
+            notes.append(f"{scenario.name} was not compared: it runs through a pooler")
+            continue
+        found[scenario.name] = _run(grounds, scenario, order, prepare, number, stop, progress)
+        if len(found[scenario.name]) < number:
+            notes.append(f"{scenario.name} was compared only in part: {stop() or 'interrupted'}")
+    return compare_pairs(found, grounds.label, no_times=grounds.no_times, notes=notes)
+
+
+def _run(
+    grounds: AgainstGrounds,
+    scenario: Scenario,
+    order: Order,
+    prepare: Callable[[Ground, Scenario], None],
+    pairs: int,
+    stop: Callable[[], str],
+    progress: Progress,
+) -> list[InterleavedPair]:
+    progress(f"{scenario.name}: filling tables to compare", 0.0)
+    for ground in {g.conninfo: g for g in (grounds.base, grounds.current)}.values():
+        prepare(ground, scenario)
+    current = ComparedSide(run=_runner(grounds.current, stop))
+    base = ComparedSide(run=_runner(grounds.base, stop), settings=grounds.settings)
+    # what is touched for the first time costs more, on both sides
+    warming = replace(order, seconds=order.seconds * _WARMING_SHARE)
+    for side in (base, current):
+        side.block(warming)
+    return run_interleaved(
+        order,
+        base,
+        current,
+        pairs,
+        stop=stop,
+        progress=lambda what, share: progress(f"{scenario.name}, compared: {what}", share),
+    )
+
+
+def _runner(ground: Ground, stop: Callable[[], str]) -> BlockRunner:
+    return PlannedBlocks(ground, runner(ground, stop=stop))
