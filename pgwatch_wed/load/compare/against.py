@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgwatch_wed import paths
 from pgwatch_wed.errors import UsageError, said
+from pgwatch_wed.load.load_model import Ground
 
 _SETTING = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=\s*(.*?)\s*\Z", re.DOTALL)
 _NEXT = re.compile(r",\s*(?=[A-Za-z_][\w.]*\s*=)")
@@ -30,6 +31,17 @@ class AgainstServer:
     """Another server, as a TARGET; it may contain secrets."""
 
     target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgainstGrounds:
+    """Where the two sides run; on one ground, ``settings`` are of the sessions of the base. ``no_times`` says why not."""
+
+    base: Ground
+    current: Ground
+    label: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    no_times: str = ""
 
 
 def read_against(text: str) -> AgainstSettings | AgainstServer:

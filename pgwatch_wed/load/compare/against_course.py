@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pgwatch_wed.load.compare.against_grounds import AgainstGrounds
+from pgwatch_wed.load.compare.against import AgainstGrounds
 from pgwatch_wed.load.compare.interleaved import (
     ComparedSide,
     InterleavedPair,
