@@ -1,6 +1,7 @@
 """Transactions of a log → counts and times of the measured part of a block.
 
-In an open loop, what was due in the measured part belongs to it; in a closed loop, what ended in it.
+In an open loop, what was due in the measured part belongs to it; in a closed loop, what ended in it. Closed-loop times
+are too short: pgbench starts the clock late when a thread has many clients to serve, and does not count connecting.
 """
 
 from collections import Counter
