@@ -128,7 +128,6 @@ def test_no_double_is_called_and_nothing_is_changed(
     nothing_happens(place, call, tmp_path, workload, monkeypatch)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("call", CASES, ids=lambda call: call.name)
 def test_nor_in_other_schemas_or_for_other_roles(
     elsewhere: Planted, call: Case, tmp_path: Path, workload: Path, monkeypatch: pytest.MonkeyPatch

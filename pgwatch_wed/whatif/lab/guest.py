@@ -23,6 +23,9 @@ _SUPERUSER_ONLY = re.compile(r"must be superuser to create (an? [a-z ]+)")
 # A guest that cannot change the server, but owns whatever comes from the target.
 _CREATE_GUEST = f"create role {ROLE} login bypassrls in role pg_read_all_data, pg_write_all_data"
 
+# Functions of the target may take advisory locks, and two sessions of ours would wait for each other.
+_PATIENCE = f"alter role {ROLE} set lock_timeout = '1s'"
+
 
 def call(text: str) -> sql.Composed:
     """Return SQL in which ``{lab}`` is the schema of what the role was given."""
@@ -38,6 +41,7 @@ def create_database(server: embedded.EmbeddedServer, name: str, locale: str | No
     )
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(_CREATE_GUEST)
+        connection.execute(_PATIENCE)
         connection.execute(owned)
     with psycopg.connect(server.dsn(name), autocommit=True) as connection:
         names = {"schema": sql.Identifier(SCHEMA), "guest": sql.Identifier(ROLE)}
