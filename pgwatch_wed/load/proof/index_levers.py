@@ -1,5 +1,6 @@
 """Probes that build an index for the blocks without the cause, or make one absent."""
 
+import hashlib
 from collections.abc import Iterable
 
 import pglast
@@ -29,13 +30,10 @@ where n.nspname = %s and c.relname = %s
 
 def index_definitions(remedy: Iterable[Remedy]) -> tuple[str, ...]:
     """Return the indexes that a remedy builds, each under a name of ours, as plain CREATE INDEX."""
-    found: dict[str, None] = {}
-    for step in remedy:
-        found |= dict.fromkeys(_definitions(step.sql, len(found)))
-    return tuple(found)
+    return tuple(dict.fromkeys(text for step in remedy for text in _definitions(step.sql)))
 
 
-def _definitions(text: str, number: int) -> Iterable[str]:
+def _definitions(text: str) -> Iterable[str]:
     try:
         statements = pglast.parse_sql(text)
     except pglast.parser.ParseError:
@@ -46,8 +44,10 @@ def _definitions(text: str, number: int) -> Iterable[str]:
             continue
         statement.concurrent = False
         statement.if_not_exists = False
-        statement.idxname = f"{PREFIX}{number}"
-        number += 1
+        statement.idxname = PREFIX
+        # another index may remain from an earlier step
+        name = hashlib.sha256(RawStream()(statement).encode()).hexdigest()[:8]
+        statement.idxname = f"{PREFIX}{name}"
         yield RawStream()(statement)
 
 

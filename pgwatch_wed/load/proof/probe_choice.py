@@ -20,6 +20,7 @@ from pgwatch_wed.load.proof.load_probes import (
 )
 from pgwatch_wed.load.proof.proof_bench import ProofBench
 from pgwatch_wed.load.proof.table_levers import rebuild_lever, statistics_lever
+from pgwatch_wed.load.proof.undo_journal import PREFIX, SCHEMA
 from pgwatch_wed.load.sampling.load_causes import LoadCause, LoadCauseKind
 
 # Probes that need to know nothing of the object: what they do, in one clause.
@@ -89,12 +90,20 @@ _NO_PROBE = "no probe takes this away"
 
 def probes(causes: Iterable[LoadCause], report: Report | None) -> tuple[LoadProbe, ...]:
     """Return a probe for each cause and each finding, those of the causes first, in their order."""
-    findings = report.findings if report is not None else ()
+    findings = tuple(f for f in report.findings if not _is_ours(f)) if report is not None else ()
     found: dict[object, LoadProbe] = {}
     for probe in (*_of_causes(causes, findings), *_of_findings(findings)):
         known = found.get(probe.key)
         found[probe.key] = probe if known is None else _both(known, probe)
     return tuple(found.values())
+
+
+def _is_ours(finding: Finding) -> bool:
+    """Whether it is about what stands there for the proof."""
+    return any(
+        o.schema == SCHEMA or (o.table or "").startswith(PREFIX) or o.name.startswith(PREFIX)
+        for o in (finding.object, *finding.related)
+    )
 
 
 def _both(one: LoadProbe, other: LoadProbe) -> LoadProbe:

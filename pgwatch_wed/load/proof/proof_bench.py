@@ -20,8 +20,6 @@ from pgwatch_wed.whatif.proof import copies
 
 _RELOAD_S = 10.0
 
-Pooled = Callable[[Ground, Order], AbstractContextManager[str]]
-"""Runs a pooler of ours for an order's clients; yields the conninfo through it."""
 T = TypeVar("T")
 
 
@@ -41,7 +39,7 @@ class StandingProbe:
 class ProofBench:
     """A ground on which causes are taken away one by one; all is put back when it is closed.
 
-    ``server``: the embedded server, if the ground is on one. ``pooled`` runs a pooler for the ground.
+    ``server``: the embedded server, if the ground is on one.
     """
 
     def __init__(
@@ -49,10 +47,8 @@ class ProofBench:
         ground: Ground,
         runner: BlockRunner,
         server: EmbeddedServer | None = None,
-        pooled: Pooled | None = None,
     ) -> None:
         self.ground = ground
-        self.pooled = pooled
         self.left_behind: list[str] = []
         self._runner = runner
         self._server = server
@@ -264,7 +260,6 @@ def proving(
     ground: Ground,
     runner: BlockRunner,
     server: EmbeddedServer | None = None,
-    pooled: Pooled | None = None,
     target: str | None = None,
 ) -> Iterator[ProofBench]:
     """Yield a bench, and put everything back afterwards, whatever happened.
@@ -273,7 +268,7 @@ def proving(
     Raises :class:`UsageError` for any other ground.
     """
     with _allowed(ground, target):
-        bench = ProofBench(ground, runner, server, pooled)
+        bench = ProofBench(ground, runner, server)
         try:
             bench.open()
             yield bench

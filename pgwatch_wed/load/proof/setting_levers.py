@@ -1,16 +1,16 @@
 """Probes that change settings: of the load's sessions, or of a server of ours."""
 
 import shutil
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
 
 import psutil
 
 from pgwatch_wed import units
+from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Order, QueryProtocol
 from pgwatch_wed.load.proof.load_probes import NotTriedError, ProbeLever
 from pgwatch_wed.load.proof.proof_bench import ProofBench, with_settings
+from pgwatch_wed.load.users.own_pooler import own_pooler
 
 _MB = 1024**2
 _MUCH_WORK_MEM = 64 * _MB
@@ -129,19 +129,14 @@ def wal_buffers(bench: ProofBench, order: Order) -> ProbeLever:
 
 def pooler(bench: ProofBench, order: Order) -> ProbeLever:
     """Let a pooler of ours keep connections; both kinds of blocks use a protocol that any pooler knows."""
-    if bench.pooled is None:
-        raise NotTriedError("pgbouncer is not installed on this machine")
     if order.conninfo is not None:
         raise NotTriedError("the load goes through a pooler already")
-    through: AbstractContextManager[Any] = bench.pooled(bench.ground, order)
-    conninfo = bench.hold(through)
+    session = bench.hold(connected(bench.ground))
+    own = bench.hold(own_pooler(session, clients=order.clients))
+    protocol, _ = own.protocol(order.protocol)
     return ProbeLever(
-        both=lambda o: (
-            replace(o, protocol=QueryProtocol.EXTENDED)
-            if o.protocol is QueryProtocol.PREPARED
-            else o
-        ),
-        changed=lambda o: replace(o, conninfo=conninfo),
+        both=lambda o: replace(o, protocol=protocol),
+        changed=lambda o: replace(o, conninfo=own.conninfo),
     )
 
 
