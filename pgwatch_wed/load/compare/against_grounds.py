@@ -1,0 +1,128 @@
+"""Opens what is compared in interleaved blocks: two servers alike but for settings, or two of the user's."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import psycopg
+
+from pgwatch_wed.errors import UsageError, redact
+from pgwatch_wed.load.compare.against import AgainstGrounds, AgainstServer, AgainstSettings
+from pgwatch_wed.load.ground.embedded_ground import embedded_ground
+from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.ground.target_ground import target_ground
+from pgwatch_wed.load.load_model import Ground
+
+_OTHER_MACHINE = (
+    "Times were not compared: whether both servers run on one machine is not known, and identical"
+    " servers on two machines differ by more than changes do."
+)
+_FIXED = frozenset({"fsync"})  # what a load test needs, see ground.embedded_ground
+
+
+@contextmanager
+def against_grounds(
+    against: AgainstSettings | AgainstServer,
+    target: str | None,
+    *,
+    owned: Sequence[str] = (),
+    even_if: frozenset[str] = frozenset(),
+    writing: bool = True,
+) -> Iterator[AgainstGrounds]:
+    """Open both sides with fresh databases; ``target`` is None for the embedded server.
+
+    ``owned``: what ``--i-own-this-server`` says, of each server of the user's.
+    """
+    with ExitStack() as opened:
+        if target is None and isinstance(against, AgainstSettings):
+            current = opened.enter_context(embedded_ground()).ground
+            _check_names(current, against.settings)
+            base = opened.enter_context(embedded_ground(against.settings)).ground
+            yield AgainstGrounds(base=base, current=current, label=against.shown)
+            return
+        if target is None:
+            raise UsageError(
+                "the embedded server cannot be compared with another server",
+                "give a TARGET, or settings to --against",
+            )
+
+        def ground(place: str) -> Ground:
+            found = target_ground(place, _owned(place, owned), even_if, writing=writing)
+            return opened.enter_context(found).ground
+
+        current = ground(target)
+        if isinstance(against, AgainstServer):
+            base = ground(against.target)
+            yield AgainstGrounds(
+                base=base,
+                current=current,
+                label=redact(base.shown),
+                no_times="" if _is_one_machine(base, current) else _OTHER_MACHINE,
+            )
+            return
+        _check_session_settings(current, against.settings)
+        yield AgainstGrounds(
+            base=current, current=current, label=against.shown, settings=against.settings
+        )
+
+
+def _owned(place: str, owned: Sequence[str]) -> str:
+    """Return what was said of a server; the ground itself checks that it is the right one."""
+    named = [o for o in owned if o.rpartition("/")[0] and o.rpartition("/")[0] in place]
+    return (named or list(owned) or [""])[0]
+
+
+def _check_names(ground: Ground, settings: Mapping[str, str]) -> None:
+    known = _contexts(ground, settings)
+    for name in settings:
+        if name.lower() in _FIXED:
+            raise UsageError(f"the setting {name} is not compared: load runs with fsync")
+        if name.lower() not in known and "." not in name:
+            raise UsageError(f"there is no setting {name}")
+        if known.get(name.lower()) == "internal":
+            raise UsageError(f"the setting {name} cannot be changed")
+
+
+def _check_session_settings(ground: Ground, settings: Mapping[str, str]) -> None:
+    """Raise :class:`UsageError` for what sessions of ours cannot set on somebody's server."""
+    known = _contexts(ground, settings)
+    for name, value in settings.items():
+        if known.get(name.lower()) not in ("user", "superuser") and "." not in name:
+            text = "is not known there" if name.lower() not in known else "is one of the server"
+            raise UsageError(
+                f"the setting {name} {text}, which this run does not change",
+                "compare with a second server that has it, or with the embedded server",
+            )
+        try:
+            with connected(ground) as session:
+                session.execute("select pg_catalog.set_config(%s, %s, false)", [name, value])
+        except psycopg.Error as error:
+            message = error.diag.message_primary or "refused"
+            raise UsageError(f"the setting {name} cannot be {value!r}: {message}") from None
+
+
+def _contexts(ground: Ground, settings: Mapping[str, str]) -> dict[str, str]:
+    names = [name.lower() for name in settings]
+    with connected(ground) as session:
+        found = session.execute(
+            "select lower(name), context from pg_catalog.pg_settings where lower(name) = any (%s)",
+            [names],
+        ).fetchall()
+    return dict(found)
+
+
+def _is_one_machine(base: Ground, current: Ground) -> bool:
+    if base.data_directory is not None and current.data_directory is not None:
+        return True
+    addresses = [_address(ground) for ground in (base, current)]
+    return addresses[0] is not None and addresses[0] == addresses[1]
+
+
+def _address(ground: Ground) -> str | None:
+    """Return the server's address on its network; None for a loopback address, which every machine has."""
+    with connected(ground) as session:
+        row: tuple[Any, ...] | None = session.execute(
+            "select host(a) from (select pg_catalog.inet_server_addr() as a) s"
+            " where not a <<= '127.0.0.0/8' and a <> '::1'"
+        ).fetchone()
+    return row[0] if row else None

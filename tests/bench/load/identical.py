@@ -1,0 +1,94 @@
+"""Compare identical servers, and one with a needless index: python -m tests.bench.load.identical [--comparisons 20] [--scenario tpcb-like].
+
+Of 20 comparisons of identical servers, at most one may call anything different; the index must be found by its work each time.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pgwatch_wed.load.compare.against import AgainstGrounds
+from pgwatch_wed.load.compare.against_course import compare_against
+from pgwatch_wed.load.compare.interleaved import PAIRS
+from pgwatch_wed.load.course.scenario_course import prepare
+from pgwatch_wed.load.ground.embedded_ground import embedded_ground
+from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.load_model import Ground, Order, Scenario
+from pgwatch_wed.load.scenarios import known_scenarios
+from pgwatch_wed.load.stress_report import ComparedAs, ComparedMetric, StressComparison
+
+_CALLED = (ComparedAs.REGRESSION, ComparedAs.IMPROVEMENT)
+_INDEXES = {"tpcb-like": "create index on tpcb.accounts (balance)"}
+
+
+def main() -> int:
+    """Print a line for each comparison and the sums; return 1 if too many are wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--comparisons", type=int, default=20)
+    parser.add_argument("--indexes", type=int, default=3, help="comparisons with a needless index")
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--rate", type=float, default=150.0)
+    parser.add_argument("--scenario", default="tpcb-like", choices=sorted(_INDEXES))
+    given = parser.parse_args()
+    scenario = replace(known_scenarios.scenario(given.scenario), clients=4)
+    with embedded_ground() as one, embedded_ground() as other:
+        grounds = AgainstGrounds(base=one.ground, current=other.ground, label="identical")
+        wrong = _compared(given, grounds, scenario, given.comparisons, prepare)
+
+        def with_index(ground: Ground, of: Scenario) -> None:
+            prepare(ground, of)
+            if ground is other.ground:
+                with connected(ground) as session:
+                    session.execute(_INDEXES[of.name].encode())
+
+        found = _compared(given, grounds, scenario, given.indexes, with_index)
+    print(f"\nidentical servers called different: {wrong} of {given.comparisons}")
+    print(f"needless index found: {found} of {given.indexes}")
+    return int(wrong > max(1, given.comparisons // 20) or found < given.indexes)
+
+
+def _compared(
+    given: argparse.Namespace,
+    grounds: AgainstGrounds,
+    scenario: Scenario,
+    times: int,
+    prepare_sides: Callable[[Ground, Scenario], None],
+) -> int:
+    """Compare so many times; return how often a regression or an improvement was found."""
+    order = Order(
+        scripts=scenario.scripts,
+        clients=scenario.clients,
+        rate=given.rate,
+        seconds=given.seconds,
+        warmup_s=0.2,
+    )
+    called = 0
+    for number in range(times):
+        seeded = replace(order, seed=1 + 1000 * number)
+        found = compare_against(grounds, [(scenario, seeded)], prepare_sides, pairs=given.pairs)
+        called += any(m.result in _CALLED for m in found.metrics)
+        print(_line(number + 1, found), flush=True)
+    return called
+
+
+def _line(number: int, found: StressComparison) -> str:
+    results = Counter(m.result for m in found.metrics)
+    counted = ", ".join(f"{n} {result.value}" for result, n in sorted(results.items()))
+    return f"{number:3} {counted}: {_figures(found.metrics)}"
+
+
+def _figures(metrics: Sequence[ComparedMetric]) -> str:
+    return ", ".join(
+        f"{m.metric.removesuffix(' per transaction')} {m.ratio:.3f}"
+        + (f" [{m.interval[0]:.3f}, {m.interval[1]:.3f}]" if m.interval else "")
+        + (f" {m.result.value.upper()}" if m.result in _CALLED else "")
+        for m in metrics
+        if m.ratio is not None
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
