@@ -8,10 +8,14 @@ import psycopg
 
 from pgwatch_wed.errors import UsageError, redact
 from pgwatch_wed.load.compare.against import AgainstGrounds, AgainstServer, AgainstSettings
+from pgwatch_wed.load.ground import server_answer
 from pgwatch_wed.load.ground.embedded_ground import embedded_ground
 from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.ground.ground_refusals import WATCHED_S
 from pgwatch_wed.load.ground.target_ground import target_ground
 from pgwatch_wed.load.load_model import Ground
+from pgwatch_wed.target import door
+from pgwatch_wed.target.connect import resolve
 
 _OTHER_MACHINE = (
     "Times were not compared: whether both servers run on one machine is not known, and identical"
@@ -28,6 +32,7 @@ def against_grounds(
     owned: Sequence[str] = (),
     even_if: frozenset[str] = frozenset(),
     writing: bool = True,
+    watched_s: float = WATCHED_S,
 ) -> Iterator[AgainstGrounds]:
     """Open both sides with fresh databases; ``target`` is None for the embedded server.
 
@@ -47,7 +52,9 @@ def against_grounds(
             )
 
         def ground(place: str) -> Ground:
-            found = target_ground(place, _owned(place, owned), even_if, writing=writing)
+            found = target_ground(
+                place, _owned(place, owned), even_if, writing=writing, watched_s=watched_s
+            )
             return opened.enter_context(found).ground
 
         current = ground(target)
@@ -67,9 +74,13 @@ def against_grounds(
 
 
 def _owned(place: str, owned: Sequence[str]) -> str:
-    """Return what was said of a server; the ground itself checks that it is the right one."""
-    named = [o for o in owned if o.rpartition("/")[0] and o.rpartition("/")[0] in place]
-    return (named or list(owned) or [""])[0]
+    """Return which of several servers that are owned this one is, by what it answers."""
+    given = [each.strip() for each in owned]
+    if len(given) < 2:
+        return given[0] if given else ""
+    with door.opened(resolve(place)) as target:
+        shown = server_answer.asked(target).shown
+    return shown if shown in given else given[0]
 
 
 def _check_names(ground: Ground, settings: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from pgwatch_wed.load.stress_report import ComparedAs, ComparedMetric, StressCom
 
 _CALLED = (ComparedAs.REGRESSION, ComparedAs.IMPROVEMENT)
 _INDEXES = {"tpcb-like": "create index on tpcb.accounts (balance)"}
+_SCHEMAS = {"tpcb-like": "tpcb"}
 
 
 def main() -> int:
@@ -36,10 +37,10 @@ def main() -> int:
     scenario = replace(known_scenarios.scenario(given.scenario), clients=4)
     with embedded_ground() as one, embedded_ground() as other:
         grounds = AgainstGrounds(base=one.ground, current=other.ground, label="identical")
-        wrong = _compared(given, grounds, scenario, given.comparisons, prepare)
+        wrong = _compared(given, grounds, scenario, given.comparisons, _anew)
 
         def with_index(ground: Ground, of: Scenario) -> None:
-            prepare(ground, of)
+            _anew(ground, of)
             if ground is other.ground:
                 with connected(ground) as session:
                     session.execute(_INDEXES[of.name].encode())
@@ -48,6 +49,12 @@ def main() -> int:
     print(f"\nidentical servers called different: {wrong} of {given.comparisons}")
     print(f"needless index found: {found} of {given.indexes}")
     return int(wrong > max(1, given.comparisons // 20) or found < given.indexes)
+
+
+def _anew(ground: Ground, scenario: Scenario) -> None:
+    with connected(ground) as session:
+        session.execute(f"drop schema if exists {_SCHEMAS[scenario.name]} cascade".encode())
+    prepare(ground, scenario)
 
 
 def _compared(

@@ -1,0 +1,103 @@
+"""Both sides of --against on real servers: alike but for what is compared."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.load.compare.against import AgainstServer, AgainstSettings
+from pgwatch_wed.load.compare.against_grounds import against_grounds
+from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.load_model import Ground
+from tests.psql import psql
+
+BUSY = frozenset({"busy"})
+
+
+@pytest.fixture(scope="module")
+def somebody() -> Iterator[embedded.EmbeddedServer]:
+    with embedded.start(tcp=True) as server:
+        for name in ("app", "copy"):
+            psql(server.dsn(), f"create database {name}")
+        yield server
+
+
+def settings(**given: str) -> AgainstSettings:
+    return AgainstSettings(given, "with settings")
+
+
+def shown(ground: Ground, name: str) -> str:
+    with connected(ground) as session:
+        row = session.execute("select current_setting(%s)", [name]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def owned(server: embedded.EmbeddedServer, database: str) -> str:
+    with (
+        pytest.raises(UsageError) as refused,
+        against_grounds(settings(jit="off"), server.dsn(database, tcp=True), watched_s=0),
+    ):
+        pass
+    return refused.value.hint.rpartition("--i-own-this-server ")[2]
+
+
+def test_embedded_servers_differ_by_the_settings() -> None:
+    with against_grounds(settings(work_mem="8MB", max_connections="50"), None) as found:
+        assert shown(found.base, "work_mem") == "8MB"
+        assert shown(found.base, "max_connections") == "50"
+        assert shown(found.base, "fsync") == shown(found.current, "fsync") == "on"
+        assert shown(found.current, "work_mem") == "4MB"
+        assert (found.label, found.no_times) == ("with settings", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("wrok_mem", "no setting"), ("fsync", "fsync"), ("server_version", "cannot be changed")],
+)
+def test_settings_that_cannot_be_compared_are_one_line(name: str, said: str) -> None:
+    with (
+        pytest.raises(UsageError, match=said),
+        against_grounds(AgainstSettings({name: "1"}, ""), None),
+    ):
+        pass
+
+
+def test_of_somebodys_server_only_settings_of_sessions_are_compared(
+    somebody: embedded.EmbeddedServer,
+) -> None:
+    app = somebody.dsn("app", tcp=True)
+    who = [owned(somebody, "app")]
+
+    def refused(**given: str) -> str:
+        with (
+            pytest.raises(UsageError) as error,
+            against_grounds(settings(**given), app, owned=who, even_if=BUSY, watched_s=0),
+        ):
+            pass
+        return error.value.message
+
+    assert "is one of the server" in refused(shared_buffers="1GB")
+    assert "not known" in refused(wrok_mem="1GB")
+    assert "cannot be 'lots'" in refused(work_mem="lots")
+    with against_grounds(
+        settings(work_mem="8MB"), app, owned=who, even_if=BUSY, watched_s=0
+    ) as found:
+        assert found.base is found.current
+        assert found.settings == {"work_mem": "8MB"}
+
+
+def test_two_servers_get_a_database_each(somebody: embedded.EmbeddedServer) -> None:
+    app, copy = somebody.dsn("app", tcp=True), somebody.dsn("copy", tcp=True)
+    who = [owned(somebody, "copy"), owned(somebody, "app")]
+    against = AgainstServer(copy)
+    with against_grounds(against, app, owned=who, even_if=BUSY, watched_s=0) as found:
+        assert found.base.database != found.current.database
+        assert found.no_times == ""  # both are visible from here
+    with psycopg.connect(somebody.dsn()) as session:
+        left = session.execute("select datname from pg_database where datname like '%stress%'")
+        assert left.fetchall() == []
+    with pytest.raises(UsageError, match="embedded server cannot"), against_grounds(against, None):
+        pass
