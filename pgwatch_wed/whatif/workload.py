@@ -48,7 +48,7 @@ def from_folder(folder: Path) -> Workload:
         raise UsageError(
             f"the workload {folder} contains no .sql files", "put one statement in each file"
         )
-    weights = _weights(folder / WEIGHTS, {p.name for p in files})
+    weights = weights_of(folder / WEIGHTS, {p.name for p in files})
     queries, rejected = _parted(_read_file(p, weights.get(p.name, 1.0)) for p in files)
     return Workload(queries, rejected, str(folder))
 
@@ -105,7 +105,8 @@ def query_of(name: str, text: str, **more: Any) -> Query | Rejected:
     return Query(name, parsed.text, is_write=parsed.is_write, has_parameters=is_open, **more)
 
 
-def _weights(file: Path, names: set[str]) -> dict[str, float]:
+def weights_of(file: Path, names: set[str]) -> dict[str, float]:
+    """Read what a file says about the weights of files of these names; nothing if it does not exist."""
     if not file.exists():
         return {}
     try:
