@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     assert "must be a non-negative number" in refused(tmp_path)
     written(tmp_path, {"a.sql": 0})
     assert "all scripts the weight 0" in refused(tmp_path)
-    written(tmp_path, {}, prepare="create tabel t ();")
+    written(tmp_path, {}, prepare="create create table t ();")
     assert "prepare.sql: syntax error" in refused(tmp_path)
     (tmp_path / "prepare.sql").unlink()
     (tmp_path / "a.sql").write_bytes(b"select '\xff';")
