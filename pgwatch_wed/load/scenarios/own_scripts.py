@@ -4,34 +4,25 @@
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pglast import split
 from pglast.parser import ParseError
 
-from pgwatch_wed.errors import UsageError
-from pgwatch_wed.load.load_model import LoadScript, QueryProtocol, Scenario
+from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.load.engine.pgbench_program import MAX_SCRIPTS
+from pgwatch_wed.load.engine.pgbench_scripts import check_scripts
+from pgwatch_wed.load.load_model import LoadScript, Order, QueryProtocol, Scenario
 from pgwatch_wed.whatif.workload import WEIGHTS, weights_of
 
 NAME = "own-scripts"
 PREPARE = "prepare.sql"
-MAX_SCRIPTS = 128  # pgbench's own limit
 _MAX_FILE_BYTES = 1_000_000
 _MOST_WEIGHT = 1_000_000
 _CLIENTS = 16
-# A literal, an identifier or a comment; of these, pgbench removes only comments of one line.
-_OPAQUE = re.compile(
-    r"""--[^\n]* | '(?:[^']|'')*' | "(?:[^"]|"")*" | /\*.*?\*/ | (?P<tag>\$\w*\$).*?(?P=tag)""",
-    re.DOTALL | re.VERBOSE,
-)
-_VARIABLE = re.compile(r"(?<!:):([^\W\d]\w*)")
-_META = re.compile(r"^[ \t]*\\.*$", re.MULTILINE)
-_SETS = re.compile(r"^[ \t]*\\(?:set|setshell)\s+(\w+)", re.MULTILINE)
-_GETS = re.compile(r"\\(?:gset|aset)\b")
-_KNOWN = frozenset({"client_id", "default_seed", "random_seed", "scale"})
-_SLEEP = re.compile(r"^[ \t]*\\sleep\b", re.MULTILINE)
+_IGNORED = re.compile(r"--[^\n]*|/\*.*?\*/|^[ \t]*\\.*?$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +45,7 @@ def from_directory(folder: Path, *, clients: int | None = None) -> OwnScripts:
             f"{folder} contains {len(scripts)} scripts, and pgbench runs at most {MAX_SCRIPTS}",
             f"leave some out, with the weight 0 in {WEIGHTS}",
         )
-    protocol, notes = _protocol(scripts)
+    protocol, note = _protocol(folder, scripts)
     found = Scenario(
         name=NAME,
         title=f"Scripts in {folder}",
@@ -64,7 +55,7 @@ def from_directory(folder: Path, *, clients: int | None = None) -> OwnScripts:
         is_writing=True,  # who knows; reading ones lose nothing by it on a ground of our own
         protocol=protocol,
     )
-    return OwnScripts(found, (*notes, *_sleeping(scripts)))
+    return OwnScripts(found, (note,) if note else ())
 
 
 def _files(folder: Path) -> list[Path]:
@@ -92,14 +83,9 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path} could not be read: {error.strerror}") from None
     if "\0" in text:
         raise UsageError(f"{path} contains a null byte")
-    if not _commands(text).strip(" \t\r\n;"):
+    if not _IGNORED.sub("", text).strip(" \t\r\n;"):
         raise UsageError(f"{path} contains no SQL command")
     return text
-
-
-def _commands(text: str) -> str:
-    """Return the SQL of a script, without comments and what pgbench itself does."""
-    return _OPAQUE.sub(lambda m: "" if m[0].startswith(("--", "/*")) else m[0], _META.sub("", text))
 
 
 def _prepare(path: Path) -> tuple[str, ...]:
@@ -124,32 +110,16 @@ def _weighted(texts: Mapping[str, str], weights: Mapping[str, float]) -> tuple[L
     )
 
 
-def _protocol(scripts: Sequence[LoadScript]) -> tuple[QueryProtocol, tuple[str, ...]]:
-    """Return the simple protocol if pgbench would take something for a variable that is none."""
-    for script in scripts:
-        for odd in _odd(script.text):
-            note = (
-                f"all statements were sent in the simple protocol, not as prepared ones: in {script.name}, "
-                f"pgbench would take :{odd} for a parameter"
-            )
-            return QueryProtocol.SIMPLE, (note,)
-    return QueryProtocol.PREPARED, ()
-
-
-def _odd(text: str) -> Iterator[str]:
-    """Yield what looks like a variable inside of a literal, or of a name that is not set."""
-    queries = _META.sub("", text)
-    is_open = _GETS.search(text) is not None  # it sets variables named by columns
-    known = _KNOWN | {name for match in _SETS.finditer(text) for name in match.groups() if name}
-    for match in _OPAQUE.finditer(queries):
-        if not match[0].startswith("--"):
-            yield from _VARIABLE.findall(match[0])
-    for name in _VARIABLE.findall(_OPAQUE.sub(" ", queries)):
-        if name not in known and not is_open:
-            yield name
-
-
-def _sleeping(scripts: Sequence[LoadScript]) -> Iterator[str]:
-    for script in scripts:
-        if _SLEEP.search(script.text):
-            yield f"{script.name} contains \\sleep, whose time counts as latency; use a rate instead"
+def _protocol(folder: Path, scripts: tuple[LoadScript, ...]) -> tuple[QueryProtocol, str]:
+    """Return the protocol in which pgbench misreads nothing, and a note if it is not the usual one."""
+    order = Order(scripts=scripts, clients=1, rate=None)
+    try:
+        check_scripts(order)
+    except Error as error:
+        try:
+            check_scripts(replace(order, protocol=QueryProtocol.SIMPLE))
+        except Error as worse:
+            raise UsageError(f"{folder}: {worse.message}", worse.hint) from None
+        note = f"statements were sent in the simple protocol, not as prepared ones: {error.message}"
+        return QueryProtocol.SIMPLE, note
+    return QueryProtocol.PREPARED, ""
