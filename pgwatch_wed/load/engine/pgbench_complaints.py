@@ -13,11 +13,12 @@ from pgwatch_wed.load.load_model import LoadScript
 
 MAX_ERRORS = 5
 _LONGEST = 300
-_PREFIX = re.compile(r"pgbench: (?:error|fatal|warning): ")
+_PREFIX = re.compile(r"pgbench: (error: |fatal: |warning: )?")
 _CLIENT = re.compile(r"client (\d+)\b")
 _SCRIPT = re.compile(r"\bscript (\d+)\b")
 # The server's words follow the place: "client 3 script 0 aborted in command 1 query 0: ERROR:  ..."
 _PLACE = re.compile(r"client \d+ [^:;]*[:;] +")
+_CONTINUES = " got an error in command "  # after which the client goes on
 _LOST, _CONNECTING = " aborted", " aborted while establishing connection"
 
 
@@ -51,17 +52,21 @@ class Complaints:
             self._note(line)
 
     def _note(self, line: str) -> None:
-        text, is_ours = _PREFIX.subn("", line.strip())
-        if not is_ours:
+        prefix = _PREFIX.match(line)
+        if prefix is None:
             return
+        text = line[prefix.end() :].strip()
         self._last = self._last or _tidy(text)
         client = _CLIENT.match(text)
         if client is None:
             return
-        if _CONNECTING in text:
+        place = found[0] if (found := _PLACE.match(text)) else text
+        if _CONNECTING in place:
             self.not_connected.add(int(client[1]))
-        elif _LOST in text:
+        elif _LOST in place:
             self.lost.add(int(client[1]))
+        elif not prefix[1] and _CONTINUES not in place:
+            return
         if len(self._errors) < MAX_ERRORS:
             self._errors[self._shown(text)] = None
 
