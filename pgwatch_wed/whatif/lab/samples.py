@@ -14,7 +14,7 @@ _TIMEOUT = "2s"
 
 # Values between a histogram's bounds can be interpolated if the type supports it. Of other types, there
 # are only the bounds, the outermost of which represent half a bin.
-_BETWEEN = {
+BETWEEN = {
     "int2": "lo + round((hi - lo) * f)::int2",
     "int4": "lo + round((hi::int8 - lo) * f)::int4",
     "int8": "lo + round((hi::numeric - lo) * f::numeric)::int8",
@@ -48,7 +48,7 @@ def sampled(
 
     ``between`` interpolates values inside a histogram's bins, if the type allows it.
     """
-    made_up = _BETWEEN.get(column.base_type) if between else None
+    made_up = BETWEEN.get(column.base_type) if between else None
     kind = sql.SQL(_type(connection, table, column))
     rest = queries.fragment("lab", "bounds", type=kind)
     if made_up is not None:

@@ -106,13 +106,13 @@ def _value(connection: psycopg.Connection[Any], place: _Compared, *, is_pair: bo
         case Kind.EQUAL:
             return usual[len(usual) // 2 if is_spread else 0]
         case Kind.IN:
-            return _array(dict.fromkeys(usual[:: max(1, len(usual) // 3)][:3]))
+            return array(dict.fromkeys(usual[:: max(1, len(usual) // 3)][:3]))
         case Kind.RANGE:
             return spread[int(_quantile(place.term.operator, is_pair=is_pair) * (len(spread) - 1))]
         case Kind.CONTAINS:
             return usual[len(usual) // 2]
         case Kind.PATTERN:
-            return _part(usual[len(usual) // 2])
+            return part(usual[len(usual) // 2])
         case _:
             return None
 
@@ -124,12 +124,13 @@ def _quantile(operator: str, *, is_pair: bool) -> float:
     return 0.9 if operator[0] == ">" else 0.1
 
 
-def _part(value: str) -> str:
+def part(value: str) -> str:
     """Return a pattern that matches part of a value in its middle."""
     start = max(0, len(value) // 2 - 3)
     return f"%{value[start : start + 6]}%"
 
 
-def _array(values: Iterable[str]) -> str:
+def array(values: Iterable[str]) -> str:
+    """Return values as the text of an array."""
     quoted = ('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values)
     return "{" + ",".join(quoted) + "}"
