@@ -126,7 +126,11 @@ def _digest(statements: Iterable[str]) -> str:
 
 
 def _scripts(scripts: Iterable[LoadScript]) -> list[dict[str, Any]]:
-    return [{"name": s.name, "weight": s.weight, "text": s.text} for s in scripts]
+    return [{"name": s.name, "weight": s.weight, "text": _text(s)} for s in scripts]
+
+
+def _text(script: LoadScript) -> str:
+    return "-- not shown: it contains values of users" if script.has_user_values else script.text
 
 
 def _spoilt(all_of_it: Iterable[Spoilt]) -> list[dict[str, str]]:

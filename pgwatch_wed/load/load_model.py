@@ -44,11 +44,15 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadScript:
-    """A transaction: the text of a pgbench script, and how often it is chosen relative to the others."""
+    """A transaction: the text of a pgbench script, and how often it is chosen relative to the others.
+
+    ``has_user_values``: neither the text nor what the server says about it is to be shown or stored.
+    """
 
     name: str
     text: str
     weight: int = 1
+    has_user_values: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +241,7 @@ class Scenario:
     max_tries: int = 1
     think_s: float | None = None  # rate = clients / think time
     background: tuple[LoadScript, ...] = ()  # run beside, closed loop, one client each
+    settings: Mapping[str, str] = field(default_factory=dict)  # of all sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

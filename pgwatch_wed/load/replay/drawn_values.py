@@ -41,7 +41,7 @@ def drawn(
 def _of_row(
     uses: Sequence[ParameterUse], row: SampledRow, reach: Reach, dice: Random, between: Between
 ) -> dict[int, tuple[str, ...]]:
-    found = {number: (value,) for number, value in row.values.items()}
+    found: dict[int, tuple[str, ...]] = {number: (value,) for number, value in row.values.items()}
     pairs = _pairs(uses)
     elements: dict[str, list[str]] = {}
     for use in uses:
@@ -61,7 +61,11 @@ def _of_row(
                 pass
     for use in uses:
         spread = row.spreads.get(use.expression)
-        if spread is not None and use.use in (ValueUse.ABOVE, ValueUse.BELOW) and use.expression not in pairs:
+        if (
+            spread is not None
+            and use.use in (ValueUse.ABOVE, ValueUse.BELOW)
+            and use.expression not in pairs
+        ):
             found[use.number] = (_end(use, spread, reach),)
     for low, high in pairs.values():
         spread = row.spreads.get(low.expression)

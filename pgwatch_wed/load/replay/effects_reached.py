@@ -19,7 +19,15 @@ from pgwatch_wed.target.queries import composed
 # Volatile, but they only return another value each time.
 _HARMLESS = frozenset(
     (
-        *("random", "random_normal", "clock_timestamp", "timeofday", "gen_random_uuid", "uuidv4", "uuidv7"),
+        *(
+            "random",
+            "random_normal",
+            "clock_timestamp",
+            "timeofday",
+            "gen_random_uuid",
+            "uuidv4",
+            "uuidv7",
+        ),
         *("uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4"),
     )
 )
@@ -27,7 +35,13 @@ _HARMLESS = frozenset(
 _HARMFUL = frozenset(
     (
         *("txid_current", "pg_current_xact_id", "query_to_xml", "query_to_xmlschema"),
-        *("query_to_xml_and_xmlschema", "cursor_to_xml", "cursor_to_xmlschema", "crosstab", "connectby"),
+        *(
+            "query_to_xml_and_xmlschema",
+            "cursor_to_xml",
+            "cursor_to_xmlschema",
+            "crosstab",
+            "connectby",
+        ),
     )
 )
 _READABLE = frozenset({"sql", "plpgsql"})
@@ -35,7 +49,9 @@ _COMPILED = frozenset({"internal", "c"})
 _FUNCTIONS = re.compile(r":(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) (\d+)")
 _OPERATORS = re.compile(r":(?:opno|eqop|sortop|reqop) (\d+)")
 _OPERATOR_LISTS = re.compile(r":opnos \(o ([\d ]+)\)")
-_TYPES = re.compile(r":(?:vartype|consttype|paramtype|\w*resulttype|\w*typeid|typeId|element_typeid) (\d+)")
+_TYPES = re.compile(
+    r":(?:vartype|consttype|paramtype|\w*resulttype|\w*typeid|typeId|element_typeid) (\d+)"
+)
 _RELATIONS = re.compile(r":relid (\d+)")
 _WORD = re.compile(r"[A-Za-z_][\w$]*")
 _CALL = re.compile(r"([A-Za-z_][\w$]*)\"?\s*\(")
@@ -112,7 +128,13 @@ class EffectsReached:
             case "replay_functions":
                 return self._in_function(row, via)
             case "replay_operators":
-                return [_Thing("replay_functions", row["function"], _through(via, f"operator {row['name']}"))]
+                return [
+                    _Thing(
+                        "replay_functions",
+                        row["function"],
+                        _through(via, f"operator {row['name']}"),
+                    )
+                ]
             case "replay_types":
                 return list(_in_type(row, via))
             case _:
@@ -120,7 +142,9 @@ class EffectsReached:
 
     def _in_function(self, row: dict[str, Any], via: str) -> list[_Thing]:
         name = row["plain_name"]
-        is_harmless = name in _HARMLESS and (row["schema"] == "pg_catalog" or row["is_in_extension"])
+        is_harmless = name in _HARMLESS and (
+            row["schema"] == "pg_catalog" or row["is_in_extension"]
+        )
         if name in _HARMFUL or (row["volatility"] == "v" and not is_harmless):
             raise UnsafeError(f"it calls {row['name']}(), which {_effect(name, row)}{via}")
         found = [_Thing("replay_functions", oid, via) for oid in row["parts"]]
@@ -128,7 +152,9 @@ class EffectsReached:
         if row["language"] in _COMPILED or row["schema"] == "pg_catalog":
             return found
         if row["language"] not in _READABLE:
-            raise UnsafeError(f"it calls {row['name']}() in {row['language']}, whose effects are not known{via}")
+            raise UnsafeError(
+                f"it calls {row['name']}() in {row['language']}, whose effects are not known{via}"
+            )
         inside = _through(via, f"function {row['name']}()")
         if row["tree"]:
             return [*found, *_in_tree(row["tree"], inside)]
@@ -138,7 +164,9 @@ class EffectsReached:
         """Follow everything that a body may name: what is no call but looks like one does no harm."""
         body = row["body"] or ""
         if row["language"] != "sql" and _DYNAMIC.search(body):
-            raise UnsafeError(f"it calls {row['name']}(), which puts SQL together: its effects are not known")
+            raise UnsafeError(
+                f"it calls {row['name']}(), which puts SQL together: its effects are not known"
+            )
         calls = sorted({c.lower() for c in _CALL.findall(body)})
         for found in self._rows("replay_functions_named", calls, "words"):
             yield _Thing("replay_functions", found["oid"], via)
@@ -182,7 +210,9 @@ def _in_type(row: dict[str, Any], via: str) -> Iterator[_Thing]:
 
 def _in_relation(row: dict[str, Any], via: str) -> Iterator[_Thing]:
     if row["kind"] == _FOREIGN:
-        raise UnsafeError(f"it reads foreign table {row['name']}: that would be load on another server{via}")
+        raise UnsafeError(
+            f"it reads foreign table {row['name']}: that would be load on another server{via}"
+        )
     for definition in row["definitions"]:
         yield from _in_tree(definition, _through(via, f"view {row['name']}"))
     for policy in row["policies"]:

@@ -96,7 +96,8 @@ def _mix(
         if found is not None and entry.is_used:
             name = f"query {given.query_id}"
             weight = max(1, round(_WEIGHTS * given.calls / max(window.calls, 1)))
-            scripts.append(LoadScript(name=name, text=script(found.texts), weight=weight))
+            text = script(found.texts)
+            scripts.append(LoadScript(name=name, text=text, weight=weight, has_user_values=True))
             sources[name] = found.values_from
             used.append(given)
     if not scripts:
@@ -184,5 +185,9 @@ def _protocol(used: Sequence[Statement]) -> tuple[QueryProtocol, str]:
         return QueryProtocol.PREPARED, "most of production's calls use generic plans"
     if planned and sum(s.plans for s in planned) * 2 < sum(s.calls for s in planned):
         return QueryProtocol.PREPARED, "production plans less often than it calls"
-    reason = "production plans each call" if planned else "whether production prepares statements is not known"
+    reason = (
+        "production plans each call"
+        if planned
+        else "whether production prepares statements is not known"
+    )
     return QueryProtocol.SIMPLE, f"{reason}: each call is planned"

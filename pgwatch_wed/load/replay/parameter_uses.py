@@ -17,7 +17,16 @@ from pglast.stream import RawStream
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.repairs import parameters
 
-_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "@>": "<@", "<@": "@>", "&&": "&&"}
+_FLIPPED = {
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
+    "=": "=",
+    "@>": "<@",
+    "<@": "@>",
+    "&&": "&&",
+}
 _RANGE = ("<", "<=", ">", ">=")
 _PATTERNS = (A_Expr_Kind.AEXPR_LIKE, A_Expr_Kind.AEXPR_ILIKE)
 _BETWEEN = (A_Expr_Kind.AEXPR_BETWEEN, A_Expr_Kind.AEXPR_BETWEEN_SYM)
@@ -87,7 +96,9 @@ class QueryBlock:
     @property
     def tables(self) -> tuple[Any, ...]:
         """The tables in FROM, those first that most of the parameters concern."""
-        found = [n for item in self.sources for n in trees.walk(item, ast.RangeSubselect) if _is_table(n)]
+        found = [
+            n for item in self.sources for n in trees.walk(item, ast.RangeSubselect) if _is_table(n)
+        ]
         text = " ".join(f" {use.expression}" for use in self.uses)
         return tuple(sorted(found, key=lambda n: -text.count(f"{alias_of(n)}.")))
 
@@ -114,7 +125,12 @@ def uses_of(statement: Any) -> ParameterUses:
     reader.read(_qualified(statement))
     hints, limits, keys = _hints(statement)
     return ParameterUses(
-        tuple(b for b in reader.blocks if b.uses), hints, limits, keys, _loose(statement), _is_grouped(statement)
+        tuple(b for b in reader.blocks if b.uses),
+        hints,
+        limits,
+        keys,
+        _loose(statement),
+        _is_grouped(statement),
     )
 
 
@@ -123,22 +139,20 @@ def _qualified(statement: Any) -> Any:
     changed = copy.deepcopy(statement)
     for select in [n for n in trees.walk(changed) if isinstance(n, ast.SelectStmt)]:
         given: Any = select
-        sources = given.fromClause or ()
+        sources: tuple[Any, ...] = given.fromClause or ()
         if len(sources) == 1 and _is_table(sources[0]):
             name = alias_of(sources[0])
             for each in trees.walk((given.whereClause, given.targetList), ast.SelectStmt):
-                if isinstance(each, ast.ColumnRef) and len(each.fields or ()) == 1:
-                    column: Any = each
-                    if isinstance(column.fields[0], ast.String):
-                        column.fields = (ast.String(sval=name), *column.fields)
+                column: Any = each
+                fields: tuple[Any, ...] = getattr(column, "fields", None) or ()
+                if isinstance(each, ast.ColumnRef) and [type(f) for f in fields] == [ast.String]:
+                    column.fields = (ast.String(sval=name), *fields)
     return changed
 
 
 def complete(block: QueryBlock, keys: Mapping[int, str], shortened: frozenset[int]) -> QueryBlock:
     """Return a block with the keys inside its expressions as uses, too, and with lists that were shortened."""
-    uses = [
-        replace(u, use=ValueUse.SHORTENED) if u.number in shortened else u for u in block.uses
-    ]
+    uses = [replace(u, use=ValueUse.SHORTENED) if u.number in shortened else u for u in block.uses]
     inside = {n for u in uses for n in mentioned([u.expression], keys)}
     uses += [ParameterUse(n, ValueUse.KEY, f"${n}") for n in sorted(inside)]
     alone = tuple(complete(b, keys, shortened) for b in block.alone)
@@ -176,7 +190,12 @@ def _is_table(node: Any) -> bool:
 
 
 def _is_grouped(statement: Any) -> bool:
-    if statement.groupClause or statement.distinctClause or statement.op or statement.limitCount is not None:
+    if (
+        statement.groupClause
+        or statement.distinctClause
+        or statement.op
+        or statement.limitCount is not None
+    ):
         return True
     return any(
         isinstance(n, ast.FuncCall) and trees.names(n.funcname)[-1] in _AGGREGATES
@@ -185,7 +204,19 @@ def _is_grouped(statement: Any) -> bool:
 
 
 _AGGREGATES = frozenset(
-    ("count", "sum", "avg", "min", "max", "array_agg", "string_agg", "bool_or", "bool_and", "json_agg", "jsonb_agg")
+    (
+        "count",
+        "sum",
+        "avg",
+        "min",
+        "max",
+        "array_agg",
+        "string_agg",
+        "bool_or",
+        "bool_and",
+        "json_agg",
+        "jsonb_agg",
+    )
 )
 
 
@@ -224,7 +255,9 @@ class _Uses:
         self._rest(select.withClause)
         clauses = [select.whereClause]
         for item in select.fromClause or ():
-            clauses += [n.quals for n in trees.walk(item, ast.RangeSubselect) if isinstance(n, ast.JoinExpr)]
+            clauses += [
+                n.quals for n in trees.walk(item, ast.RangeSubselect) if isinstance(n, ast.JoinExpr)
+            ]
             self._rest(item)
         for clause in clauses:
             for condition in _conjuncts(clause):
@@ -277,7 +310,9 @@ def _joined(node: Any) -> Any:
         return None
     select = link.subselect
     is_plain = not select.op and not select.withClause and select.fromClause
-    if not is_plain or (link.testexpr is not None and (link.operName or isinstance(link.testexpr, ast.RowExpr))):
+    if not is_plain or (
+        link.testexpr is not None and (link.operName or isinstance(link.testexpr, ast.RowExpr))
+    ):
         return None
     return link
 
@@ -428,7 +463,9 @@ def _unwrapped(expression: Any, value: Any) -> tuple[Any, Any] | None:
     if not isinstance(trees.without_casts(argument), ast.ParamRef):
         return None
     other: Any = trees.without_casts(expression)
-    if isinstance(other, ast.FuncCall) and trees.names(other.funcname) == trees.names(bare.funcname):
+    if isinstance(other, ast.FuncCall) and trees.names(other.funcname) == trees.names(
+        bare.funcname
+    ):
         return (other.args or (expression,))[0], argument
     return expression, argument
 
@@ -440,12 +477,18 @@ def _distance(expression: Any, value: Any, name: str) -> Iterator[ParameterUse]:
         return
     operation = trees.names(bare.name)[-1]
     parameter = trees.without_casts(bare.rexpr)
-    if operation not in ("-", "+") or not isinstance(parameter, ast.ParamRef) or has_parameters(bare.lexpr):
+    if (
+        operation not in ("-", "+")
+        or not isinstance(parameter, ast.ParamRef)
+        or has_parameters(bare.lexpr)
+    ):
         return
     one, other = _operand(bare.lexpr), _operand(expression)
     is_below = (name in (">", ">=")) == (operation == "-")
     text = f"{one} - {other}" if operation == "-" else f"{other} - {one}"
-    yield ParameterUse(int(parameter.number or 0), ValueUse.BELOW if is_below else ValueUse.ABOVE, text)
+    yield ParameterUse(
+        int(parameter.number or 0), ValueUse.BELOW if is_below else ValueUse.ABOVE, text
+    )
 
 
 def _search(expression: Any, value: Any) -> Iterator[ParameterUse]:
@@ -476,7 +519,9 @@ def _hints(statement: Any) -> tuple[dict[int, str], frozenset[int], dict[int, st
         match node:
             case ast.FuncCall():
                 name = trees.names(node.funcname)[-1]
-                _note(hints, ((a, _ARGUMENTS.get((name, n))) for n, a in enumerate(node.args or ())))
+                _note(
+                    hints, ((a, _ARGUMENTS.get((name, n))) for n, a in enumerate(node.args or ()))
+                )
             case ast.A_Expr() if node.kind == A_Expr_Kind.AEXPR_OP and node.lexpr is not None:
                 name = trees.names(node.name)[-1]
                 _note(hints, ((side, _OPERANDS.get(name)) for side in (node.lexpr, node.rexpr)))
@@ -536,7 +581,9 @@ def equal_parameters(statement: Any) -> dict[int, str]:
         outputs = [t.val for t in select.targetList or () if has_parameters(t)]
         sorts = [s.node for s in select.sortClause or ()]
         keys = [*(select.groupClause or ()), *sorts, *(select.distinctClause or ())]
-        for key in (k for k in keys if k is not None and not isinstance(k, ast.A_Const | ast.ColumnRef)):
+        for key in (
+            k for k in keys if k is not None and not isinstance(k, ast.A_Const | ast.ColumnRef)
+        ):
             _pair(key, outputs, same)
             outputs.append(key)
     return {n: m for n, m in same.items() if m != f"${n}"}

@@ -61,4 +61,5 @@ class ReplayMix:
             clients=clients,
             is_writing=False,
             protocol=self.protocol,
+            settings=self.settings,
         )

@@ -25,7 +25,9 @@ class ReplayRole:
     """``name`` is what sessions SET ROLE to; None if the role that connects can only read as it is."""
 
     name: str | None
-    is_superuser: bool  # whether the sessions' own role is one: it may set limits that others cannot
+    is_superuser: (
+        bool  # whether the sessions' own role is one: it may set limits that others cannot
+    )
 
 
 @contextmanager
@@ -41,17 +43,23 @@ def standing(connection: psycopg.Connection[Any]) -> Iterator[ReplayRole]:
     is_superuser, may_create, can_write, is_readers_role = row
     if not is_superuser and not may_create:
         if can_write:
-            raise UsageError("a replay needs a role that can only read, and this one can write", _NEEDS)
+            raise UsageError(
+                "a replay needs a role that can only read, and this one can write", _NEEDS
+            )
         yield ReplayRole(None, is_superuser=False)
         return
-    for (left,) in connection.execute(composed("load", "replay_roles_left"), {"prefix": PREFIX}).fetchall():
+    for (left,) in connection.execute(
+        composed("load", "replay_roles_left"), {"prefix": PREFIX}
+    ).fetchall():
         _drop(connection, left)
     name = f"{PREFIX}{secrets.token_hex(4)}"
     try:
         _create(connection, name, is_readers_role=is_readers_role)
         yield ReplayRole(name, is_superuser=is_superuser)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise UsageError(f"a role that can only read could not be created: {said(error)}", _NEEDS) from None
+        raise UsageError(
+            f"a role that can only read could not be created: {said(error)}", _NEEDS
+        ) from None
     finally:
         if not connection.closed:
             with suppress(psycopg.Error):
@@ -63,8 +71,11 @@ def _create(connection: psycopg.Connection[Any], name: str, *, is_readers_role: 
     role = sql.Identifier(name)
     with connection.transaction():
         connection.execute(sql.SQL("create role {} nologin").format(role))
-        mark = _one(connection, "select 'pgwatch_wed replay in ' || oid from pg_catalog.pg_database"
-                    " where datname = current_database()")
+        mark = _one(
+            connection,
+            "select 'pgwatch_wed replay in ' || oid from pg_catalog.pg_database"
+            " where datname = current_database()",
+        )
         connection.execute(sql.SQL("comment on role {} is {}").format(role, sql.Literal(mark)))
         if is_readers_role:
             connection.execute(sql.SQL("grant pg_read_all_data to {}").format(role))

@@ -22,7 +22,8 @@ def renumbered(text: str, same: Mapping[int, str]) -> str:
 def written(text: str, values: Mapping[int, Sequence[str]], types: Mapping[int, str]) -> str:
     """Return a statement with values as constants; more than one where a list was shortened."""
     given = {
-        number: ", ".join(constant(v, types[number]) for v in each) for number, each in values.items()
+        number: ", ".join(constant(v, types[number]) for v in each)
+        for number, each in values.items()
     }
     return on_one_line(with_values(text, lambda number, _start: given[number]))
 
@@ -35,7 +36,7 @@ def on_one_line(text: str) -> str:
         if token.name in _COMMENTS:
             continue
         word = text[token.start : token.end + 1]
-        if token.start > end + 1 or (pieces and word[0].isalnum() and pieces[-1][-1:] == ":"):
+        if token.start > end + 1 or (pieces and word[0].isalnum() and pieces[-1] == ":"):
             pieces.append(" ")
         pieces.append(_harmless(token.name, word))
         end = token.end
@@ -46,7 +47,11 @@ def _harmless(name: str, word: str) -> str:
     if name == "SCONST" and (":" in word or "\n" in word):
         if not word.startswith("'"):
             raise NotSentError("it contains a constant in which pgbench would look for variables")
-        return constant(word[1:-1].replace("''", "'"), "text").removeprefix("(").removesuffix("::text)")
+        return (
+            constant(word[1:-1].replace("''", "'"), "text")
+            .removeprefix("(")
+            .removesuffix("::text)")
+        )
     if (":" in word and name not in ("TYPECAST", "ASCII_58", "COLON_EQUALS")) or "\n" in word:
         raise NotSentError("it contains a name in which pgbench would look for variables")
     if "\\" in word and name != "SCONST":

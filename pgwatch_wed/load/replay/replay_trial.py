@@ -63,7 +63,8 @@ def _why(error: psycopg.Error) -> str:
 def deviation(here: CallWork, there: CallWork) -> float:
     """Return the factor by which rows or blocks a call differ, whichever is worse; 1 within the slack."""
     return max(
-        _factor(here.rows, there.rows, _SLACK_ROWS), _factor(here.blocks, there.blocks, _SLACK_BLOCKS)
+        _factor(here.rows, there.rows, _SLACK_ROWS),
+        _factor(here.blocks, there.blocks, _SLACK_BLOCKS),
     )
 
 

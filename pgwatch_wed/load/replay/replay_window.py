@@ -79,7 +79,11 @@ def _notes(counted: Snapshot) -> list[str]:
     found = []
     for share in counted.delta_coverage:
         if share.fact == "statements" and share.reason:
-            found.append(f"{share.reason}, so the window is shorter: only what was counted since is replayed")
+            found.append(
+                f"{share.reason}, so the window is shorter: only what was counted since is replayed"
+            )
         if share.fact == "statements" and share.lost:
-            found.append(f"{share.lost} statements were evicted from pg_stat_statements in the window")
+            found.append(
+                f"{share.lost} statements were evicted from pg_stat_statements in the window"
+            )
     return found

@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
-from pgwatch_wed.errors import said
 from pgwatch_wed.facts import Statement
 from pgwatch_wed.load.replay.drawn_values import Reach, drawn
 from pgwatch_wed.load.replay.effects_reached import EffectsReached, UnsafeError
@@ -136,7 +135,9 @@ class Replayer:
         encoded = text.encode(connection.info.encoding, "replace")
         done = connection.pgconn.prepare(b"pgwatch_wed_replay", encoded, oids)
         if done.status != pq.ExecStatus.COMMAND_OK:
-            message = (done.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+            message = (done.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(
+                errors="replace"
+            )
             return f"the copy does not accept it: {' '.join(message.split())}"
         told = connection.pgconn.describe_prepared(b"pgwatch_wed_replay")
         found = [told.param_type(n) for n in range(told.nparams)]
@@ -180,7 +181,9 @@ class _Fitting:
         """Return the statement with values; raises :class:`NotReplayedError` and :class:`NotTriedError`."""
         fixed = {n: constant(v, self.types[n]) for n, v in self._constants().items()}
         self._limit(_SAMPLING_MS)
-        session = SampleSession(self.replayer.asking, self.types, fixed, self.uses.keys, self.replayer.seed)
+        session = SampleSession(
+            self.replayer.asking, self.types, fixed, self.uses.keys, self.replayer.seed
+        )
         sampled = [s for b in self.uses.blocks for s in session.samples(b, MOST_SETS)]
         sampled = [s if s.rows else self._statistics(session, s) for s in sampled]
         self._limit(self.replayer.limit_ms)
@@ -233,7 +236,9 @@ class _Fitting:
         for use in sample.uses:
             columns[use.number] = session.usual(block, use)
             if not columns[use.number]:
-                raise NotReplayedError(f"the copy has neither rows nor statistics for ${use.number}")
+                raise NotReplayedError(
+                    f"the copy has neither rows nor statistics for ${use.number}"
+                )
         self._from_statistics = True
         # columns are drawn apart: statistics know nothing of their correlation
         rows = (

@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.load.replay.parameter_uses import (
     ParameterUse,
     QueryBlock,
@@ -17,6 +16,7 @@ from pgwatch_wed.load.replay.parameter_uses import (
     mentioned,
     sql_of,
 )
+from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.repairs import with_values
 from pgwatch_wed.target.queries import composed
@@ -99,15 +99,15 @@ class SampleSession:
         known: dict[tuple[str, ...], SampledRow] = {}
         is_free = all(use.use is not ValueUse.EQUAL for use in block.uses)
         shared = self._spreads(block, used, {}) if is_free else None
-        rows = []
+        drawn: list[SampledRow] = []
         for found in chosen:
             if found not in known:
                 values = {use.number: value for use, value in zip(block.uses, found, strict=True)}
                 spreads = self._spreads(block, used, values) if shared is None else shared
                 known[found] = SampledRow(values, spreads)
-            rows.append(known[found])
+            drawn.append(known[found])
         count = min(len(best), most)
-        return BlockSample(block.uses, tuple(rows[:count]), tuple(rows[count:]))
+        return BlockSample(block.uses, tuple(drawn[:count]), tuple(drawn[count:]))
 
     def _spreads(
         self, block: QueryBlock, source: "_Source", values: Mapping[int, str]
@@ -125,7 +125,11 @@ class SampleSession:
             if size is None:
                 continue
             for times in (1, 25):
-                yield _Source(self._from(block, table, size, times), min(size[3], _FIRST_ROWS * times), size[3])
+                yield _Source(
+                    self._from(block, table, size, times),
+                    min(size[3], _FIRST_ROWS * times),
+                    size[3],
+                )
                 if size[2] <= _PAGES * times and size[3] <= _FIRST_ROWS * times:
                     break
             break
@@ -138,7 +142,9 @@ class SampleSession:
             return None
         return str(row[1]), str(row[2]), float(row[4]), float(row[5])
 
-    def _from(self, block: QueryBlock, table: Any, size: tuple[str, str, float, float], times: int) -> str:
+    def _from(
+        self, block: QueryBlock, table: Any, size: tuple[str, str, float, float], times: int
+    ) -> str:
         """Return the FROM items with a sample of one table in its place."""
         schema, name, pages, _ = size
         percent = min(100.0, 100.0 * _PAGES * times / pages)
@@ -274,15 +280,20 @@ def constant(value: str, kind: str) -> str:
 
 
 def interpolated(
-    connection: psycopg.Connection[Any], kind: str, between: str | None, low: str, high: str, share: float
+    connection: psycopg.Connection[Any],
+    kind: str,
+    between: str | None,
+    low: str,
+    high: str,
+    share: float,
 ) -> str:
     """Return a value between two, if the type has such; else the higher one."""
     if between is None:
         return high
     query = sql.SQL("select ({})::text from (values ({}, {}, {}::float8)) v(lo, hi, f)").format(
-        sql.SQL(between),  # type: ignore[arg-type]
-        sql.SQL(constant(low, kind)),  # type: ignore[arg-type]
-        sql.SQL(constant(high, kind)),  # type: ignore[arg-type]
+        sql.SQL(between),
+        sql.SQL(constant(low, kind)),
+        sql.SQL(constant(high, kind)),
         sql.Literal(share),
     )
     try:
