@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from pgwatch_wed.load.replay.parameter_uses import ParameterUse, ValueUse
-from pgwatch_wed.load.replay.sampled_rows import BlockSample, SampledRow, Spread
+from pgwatch_wed.load.replay.sampled_rows import BlockSample, SampledRow, ValueSpread
 from pgwatch_wed.whatif.proof import values
 
 _WORD = re.compile(r"\w{3,}")
@@ -17,7 +17,7 @@ Between = Callable[[int, str, str, float], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ValueReach:
     """How much a call selects, which no statistic tells: so it is fitted to production's rows and blocks a call.
 
     ``rows`` is how many of the rows that are otherwise alike a range or a list selects; ``prefix``: patterns match
@@ -29,7 +29,10 @@ class Reach:
 
 
 def drawn(
-    rows: Iterable[tuple[BlockSample, SampledRow]], reach: Reach, dice: Random, between: Between
+    rows: Iterable[tuple[BlockSample, SampledRow]],
+    reach: ValueReach,
+    dice: Random,
+    between: Between,
 ) -> dict[int, tuple[str, ...]]:
     """Return the values of parameters, as text; several for a list that was shortened."""
     found: dict[int, tuple[str, ...]] = {}
@@ -39,7 +42,7 @@ def drawn(
 
 
 def _of_row(
-    uses: Sequence[ParameterUse], row: SampledRow, reach: Reach, dice: Random, between: Between
+    uses: Sequence[ParameterUse], row: SampledRow, reach: ValueReach, dice: Random, between: Between
 ) -> dict[int, tuple[str, ...]]:
     found: dict[int, tuple[str, ...]] = {number: (value,) for number, value in row.values.items()}
     pairs = _pairs(uses)
@@ -82,13 +85,13 @@ def _pairs(uses: Sequence[ParameterUse]) -> Mapping[str, tuple[ParameterUse, Par
     return {e: (lows[e], highs[e]) for e in lows if e in highs}
 
 
-def _end(use: ParameterUse, spread: Spread, reach: Reach) -> str:
+def _end(use: ParameterUse, spread: ValueSpread, reach: ValueReach) -> str:
     step = min(len(spread.values) - 1, round(reach.rows / spread.rows_each))
     return spread.values[-1 - step if use.use is ValueUse.ABOVE else step]
 
 
 def _ends(
-    low: ParameterUse, spread: Spread, reach: Reach, dice: Random, between: Between
+    low: ParameterUse, spread: ValueSpread, reach: ValueReach, dice: Random, between: Between
 ) -> tuple[str, str]:
     known = spread.values
     step = reach.rows / spread.rows_each
@@ -99,13 +102,13 @@ def _ends(
     return known[start], known[start + whole]
 
 
-def _some(value: str, spread: Spread | None, reach: Reach, dice: Random) -> list[str]:
+def _some(value: str, spread: ValueSpread | None, reach: ValueReach, dice: Random) -> list[str]:
     count = min(_LONGEST, max(1, round(reach.rows)))
     others = [v for v in dict.fromkeys(spread.values if spread else ()) if v != value]
     return [value, *dice.sample(others, min(count - 1, len(others)))]
 
 
-def _another(value: str, spread: Spread | None, given: Sequence[str], dice: Random) -> str:
+def _another(value: str, spread: ValueSpread | None, given: Sequence[str], dice: Random) -> str:
     if not given or spread is None:
         return value
     others = [v for v in dict.fromkeys(spread.values) if v not in given]

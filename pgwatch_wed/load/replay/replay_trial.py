@@ -15,7 +15,7 @@ _SLACK_ROWS = 0.5
 _SLACK_BLOCKS = 3.0
 
 
-class NotTriedError(Exception):
+class TrialFailedError(Exception):
     """A statement failed on the copy; the text says how, without values."""
 
 
@@ -26,7 +26,7 @@ class ReplayTrial:
     connection: psycopg.Connection[Any]
 
     def work(self, texts: Iterable[str]) -> CallWork:
-        """Run each once and return the average; raises :class:`NotTriedError`."""
+        """Run each once and return the average; raises :class:`TrialFailedError`."""
         found = [self._once(text) for text in texts]
         count = max(len(found), 1)
         return CallWork(
@@ -43,7 +43,7 @@ class ReplayTrial:
         except psycopg.Error as error:
             if self.connection.closed:
                 raise
-            raise NotTriedError(_why(error)) from None
+            raise TrialFailedError(_why(error)) from None
         assert row is not None
         document = row[0] if isinstance(row[0], list) else json.loads(row[0])
         plan = document[0]["Plan"]

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import pq
 
 from pgwatch_wed.facts import Statement
-from pgwatch_wed.load.replay.drawn_values import Reach, drawn
+from pgwatch_wed.load.replay.drawn_values import ValueReach, drawn
 from pgwatch_wed.load.replay.effects_reached import EffectsReached, UnsafeError
 from pgwatch_wed.load.replay.parameter_uses import (
     ParameterUses,
@@ -22,7 +22,7 @@ from pgwatch_wed.load.replay.parameter_uses import (
 )
 from pgwatch_wed.load.replay.replay_mix import CallWork
 from pgwatch_wed.load.replay.replay_text import NotSentError, renumbered, written
-from pgwatch_wed.load.replay.replay_trial import FACTOR, NotTriedError, ReplayTrial, deviation
+from pgwatch_wed.load.replay.replay_trial import FACTOR, ReplayTrial, TrialFailedError, deviation
 from pgwatch_wed.load.replay.sampled_rows import (
     BlockSample,
     SampledRow,
@@ -97,7 +97,7 @@ class Replayer:
         try:
             self.checking.check(_with_nulls(text, types), self.path)
             return _Fitting(self, given, text, uses, types).fitted()
-        except (UnsafeError, NotTriedError, NotSentError) as error:
+        except (UnsafeError, TrialFailedError, NotSentError) as error:
             raise NotReplayedError(str(error)) from None
 
     def _checked(self, given: Statement) -> str:
@@ -178,7 +178,7 @@ class _Fitting:
     _from_statistics: bool = False
 
     def fitted(self) -> ReplayedQuery:
-        """Return the statement with values; raises :class:`NotReplayedError` and :class:`NotTriedError`."""
+        """Return the statement with values; raises :class:`NotReplayedError` and :class:`TrialFailedError`."""
         fixed = {n: constant(v, self.types[n]) for n, v in self._constants().items()}
         self._limit(_SAMPLING_MS)
         session = SampleSession(
@@ -249,17 +249,17 @@ class _Fitting:
 
     # Fitting
 
-    def _best_reach(self, sampled: Sequence[BlockSample]) -> Reach:
+    def _best_reach(self, sampled: Sequence[BlockSample]) -> ValueReach:
         kinds = {u.use for s in sampled for u in s.uses}
         there = there_of(self.given)
-        reach = Reach(max(1.0, there.rows, there.blocks if self.uses.is_grouped else 1.0))
+        reach = ValueReach(max(1.0, there.rows, there.blocks if self.uses.is_grouped else 1.0))
         is_reaching = kinds & {ValueUse.ABOVE, ValueUse.BELOW, ValueUse.LIST, ValueUse.SHORTENED}
         prefixes = _PREFIXES if ValueUse.PATTERN in kinds else (0,)
         if not is_reaching and len(prefixes) == 1:
             return reach
         best, least = reach, math.inf
         for prefix in prefixes:
-            current = Reach(reach.rows, prefix)
+            current = ValueReach(reach.rows, prefix)
             for _ in range(_TRIES if is_reaching else 1):
                 here = self._tried(sampled, current)
                 off = deviation(here, there)
@@ -267,10 +267,10 @@ class _Fitting:
                     best, least = current, off
                 if off <= _GOOD or not is_reaching:
                     break
-                current = Reach(current.rows * self._correction(here, there), prefix)
+                current = ValueReach(current.rows * self._correction(here, there), prefix)
         return best
 
-    def _tried(self, sampled: Sequence[BlockSample], reach: Reach) -> CallWork:
+    def _tried(self, sampled: Sequence[BlockSample], reach: ValueReach) -> CallWork:
         texts = self._texts(sampled, reach, _FITTED_SETS)
         return ReplayTrial(self.replayer.asking).work(texts)
 
@@ -281,7 +281,7 @@ class _Fitting:
         wanted = by_blocks if self.uses.is_grouped else by_rows
         return min(max(wanted, 1 / 64), 64.0)
 
-    def _texts(self, sampled: Sequence[BlockSample], reach: Reach, most: int) -> list[str]:
+    def _texts(self, sampled: Sequence[BlockSample], reach: ValueReach, most: int) -> list[str]:
         dice = Random(f"{self.replayer.seed} {self.given.query_id}")  # noqa: S311 - nothing secret
         constants = {number: (value,) for number, value in self._constants().items()}
         sets = max((len(s.rows) for s in sampled), default=1)

@@ -30,7 +30,7 @@ _MANY = (*_SPREAD, ValueUse.ELEMENT, ValueUse.LIST, ValueUse.SHORTENED)
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class ValueSpread:
     """The values of an expression in order; each stands for that many rows of the table."""
 
     values: tuple[str, ...]
@@ -45,7 +45,7 @@ class SampledRow:
     """
 
     values: Mapping[int, str]
-    spreads: Mapping[str, Spread] = field(default_factory=dict)
+    spreads: Mapping[str, ValueSpread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class SampleSession:
 
     def _spreads(
         self, block: QueryBlock, source: "_Source", values: Mapping[int, str]
-    ) -> Mapping[str, Spread]:
+    ) -> Mapping[str, ValueSpread]:
         wanted = dict.fromkeys(use.expression for use in block.uses if use.use in _MANY)
         found = {e: self._spread(block, source, e, values) for e in wanted}
         return {e: s for e, s in found.items() if s.values}
@@ -209,7 +209,7 @@ class SampleSession:
 
     def _spread(
         self, block: QueryBlock, source: "_Source", expression: str, values: Mapping[int, str]
-    ) -> Spread:
+    ) -> ValueSpread:
         """Return the values of neighbors; without any condition of equality, those of a sample of the table."""
         equal = [
             f"({self._filled(use.expression)}) = {constant(values[use.number], self.types[use.number])}"
@@ -225,7 +225,7 @@ class SampleSession:
         )
         found = tuple(row[0] for row in rows)
         each = 1.0 if equal else max(1.0, near.tuples / max(len(found), 1))
-        return Spread(found, each)
+        return ValueSpread(found, each)
 
     def _asked(self, query: str) -> list[tuple[str, ...]]:
         """Return rows; none if it fails or takes too long: then the next way is tried."""
