@@ -1,18 +1,20 @@
 """Load runs on no weaker a line than our own session."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
+import psycopg
 import pytest
 
 from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.load_model import Ground, LoadScript, Order
+from pgwatch_wed.load.users.own_pooler import own_pooler
 from tests import tls
+from tests.load.test_own_pooler import needs_pgbouncer
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tls.TlsServer]:
-    with tls.running(tmp_path) as found:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tls.TlsServer]:
+    with tls.running(tmp_path_factory.mktemp("tls")) as found:
         yield found
 
 
@@ -36,3 +38,27 @@ def test_clients_of_a_load_test_are_encrypted_although_the_server_offers_both(
     seen = server.authorized(5)
     assert len(seen) >= 5
     assert all("SSL enabled" in line for line in seen), seen
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("mode", ["prefer", "verify-full", "certificate"])
+def test_a_pooler_of_ours_is_encrypted_if_our_session_is(server: tls.TlsServer, mode: str) -> None:
+    own = server.certificates
+    more: dict[str, str] = {}
+    if mode != "prefer":
+        more = {"sslmode": "verify-full", "sslrootcert": str(own.pem("authority"))}
+    if mode == "certificate":
+        server.execute("create database certified")
+        more |= {
+            "user": "certified",
+            "sslcert": str(own.pem("client")),
+            "sslkey": str(own.key("client")),
+        }
+    dsn = server.dsn("certified" if mode == "certificate" else "offers", **more)
+    query = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
+    with (
+        psycopg.connect(dsn, autocommit=True) as session,
+        own_pooler(session, clients=2) as pooler,
+        psycopg.connect(pooler.conninfo, prepare_threshold=None) as client,
+    ):
+        assert client.execute(query).fetchone() == (True,)

@@ -132,7 +132,7 @@ def _tls(parameters: Mapping[str, str], folder: Path) -> dict[str, str]:
             found[_TLS_FILES[key]] = str(_copied(key, value, folder))
         elif key not in (*_PLACE, *_IRRELEVANT) and value not in _HARMLESS.get(key, ()):
             raise CollectError(
-                f"PgBouncer cannot connect to this server as safely as we do: it has no {key}={value}",
+                f"PgBouncer cannot connect to this server as safely as we do: it does not support {key}",
                 "run the scenario without a pooler",
             )
     return found | _verified(found.get(_MODE, "disable"), parameters, folder)
