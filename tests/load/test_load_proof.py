@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from pgwatch_wed.errors import CollectError
 from pgwatch_wed.findings import Finding, Grade, Object, Remedy, Severity
 from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.load_model import (
@@ -287,6 +288,39 @@ def test_no_trial_begins_when_the_time_is_used_up(monkeypatch: pytest.MonkeyPatc
     found = chain(SimulatedLoad(slowed(first=0.5)), [probe("first")], monkeypatch, limits)
     assert found.steps[0].result is Proven.NOT_TRIED
     assert "it would take 12 s" in found.steps[0].reason
+
+
+def test_a_trial_that_fails_costs_only_that_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = SimulatedLoad(slowed(second=0.5), noise=0.005)
+
+    def failing(order: Order) -> Block:
+        if "first" in order.settings:
+            raise CollectError("the server of the load test failed: out of memory")
+        return load(order)
+
+    found = chain(failing, [probe("first"), probe("second")], monkeypatch)
+    assert [(s.cause, s.result) for s in found.steps][:2] == [
+        ("first", Proven.NOT_TRIED),
+        ("second", Proven.PROVEN),
+    ]
+    assert "out of memory" in found.steps[0].reason
+
+
+def test_a_server_that_is_gone_ends_the_proof_with_what_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = SimulatedLoad(slowed(), noise=0.005)
+
+    def dying(order: Order) -> Block:
+        if len(load.orders) > 6 + 1 + 12:
+            raise CollectError("the server of the load test failed: gone")
+        return load(order)
+
+    found = chain(dying, [probe("first"), probe("second")], monkeypatch)
+    assert [s.result for s in found.steps] == [Proven.REFUTED, Proven.NOT_TRIED]
+    assert found.ended == "nothing was proven"
+    broken = chain(lambda order: dying(order), [], monkeypatch)
+    assert broken.ended == "it could not go on: the server of the load test failed: gone"
 
 
 @pytest.mark.parametrize("is_raised", [True, False])

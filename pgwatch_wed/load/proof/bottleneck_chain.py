@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+import psycopg
+
+from pgwatch_wed.errors import Error, said
 from pgwatch_wed.findings import Report
 from pgwatch_wed.load.load_model import (
     BLOCK_S,
@@ -122,9 +125,10 @@ class BottleneckChain:
             return False
         try:
             found = self._trial(arm, pilot, objectives)
-        except NotTriedError as why:
+        except (NotTriedError, Error, psycopg.Error) as why:
             self.bench.take_down(arm)
-            self.steps.append(replace(step, reason=str(why)))
+            reason = said(why) if isinstance(why, psycopg.Error) else str(why)
+            self.steps.append(replace(step, reason=reason, seconds=time.monotonic() - began))
             return False
         step = _with_result(step, found, seconds=time.monotonic() - began)
         if found.shows is not Proven.PROVEN:
@@ -216,6 +220,8 @@ def prove(
         ended = chain.run(diagnosis)
     except (KeyboardInterrupt, InterruptedTrialError):
         ended, is_interrupted = "interrupted", True
+    except Error as error:
+        ended = f"it could not go on: {error}"
     finally:
         bench.close()
     return ProofChain(
