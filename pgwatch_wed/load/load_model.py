@@ -80,6 +80,7 @@ class Order:
 
     ``rate``: transactions a second that are due, whatever the server does (open loop); None: each client sends the next
     when the last has returned (closed loop), only to find the capacity. ``settings`` hold for the sessions of the block.
+    Blocks of the same ``seed`` choose nearly the same scripts, values and moments: with others, work differs by chance.
     ``conninfo`` takes the place of the ground's, for a pooler. ``reconnects``: a connection for each transaction.
     """
 

@@ -74,6 +74,13 @@ def test_the_machine_spoils_a_block(machine: Machine, check: str) -> None:
     assert checks(replace(GOOD, machine=machine)) == [check]
 
 
+def test_a_generator_that_waits_for_the_cpu_that_it_needs_is_as_slow_as_one_that_has_it() -> None:
+    closed = replace(GOOD, order=replace(GOOD.order, rate=None), watched=None)
+    starved = replace(QUIET, generator_cpu=0.47, generator_pressure=0.44)
+    assert checks(replace(closed, machine=starved)) == ["generator-cpu"]
+    assert checks(replace(closed, machine=starved, threads=2)) == []
+
+
 def test_pressure_without_others_is_our_own_and_others_without_pressure_do_no_harm() -> None:
     assert checks(replace(GOOD, machine=replace(QUIET, pressure=0.97))) == []
     assert checks(replace(GOOD, machine=replace(QUIET, others_cpu=1.5))) == []

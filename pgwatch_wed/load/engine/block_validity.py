@@ -78,12 +78,15 @@ def _over_capacity(facts: BlockFacts) -> str:
 
 
 def _generator_cpu(facts: BlockFacts) -> str:
-    used = facts.machine.generator_cpu
-    if used is None or used < _NEAR_A_CORE * facts.threads:
+    used, waited = facts.machine.generator_cpu, facts.machine.generator_pressure or 0.0
+    if used is None:
+        return ""
+    share = used / facts.threads + waited
+    if share < _NEAR_A_CORE:
         return ""
     return (
-        f"pgbench used {used:.2f} cores with {count(facts.threads, 'thread')}: it may have been slower than "
-        "the server."
+        f"pgbench, with {count(facts.threads, 'thread')}, ran or waited for a CPU during {min(share, 1.0):.0%} of "
+        "the time: it may have been slower than the server."
     )
 
 
