@@ -14,6 +14,7 @@ from psycopg import sql
 
 import pgwatch_wed
 from pgwatch_wed import assets
+from pgwatch_wed.load.sampling.session_look import SeenProcess
 from pgwatch_wed.sqltext.text import is_own
 from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable, ExistingIndex, ForeignKey
@@ -24,7 +25,7 @@ from pgwatch_wed.whatif.lab.surroundings import Tablespace
 from pgwatch_wed.whatif.proof.copies import Place
 from tests.servers import Server
 
-FOLDERS = ("target", "plan", "whatif", "copy", "lab")
+FOLDERS = ("target", "plan", "whatif", "copy", "lab", "sampling")
 # Where servers are asked. Longer SQL than this stands in files.
 ROOMS = ("target", "gather", "whatif", "embedded")
 MAX_LINES = 2
@@ -264,6 +265,16 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         # a superuser lacks nothing
         Case({"statement", "schema", "place"}, USED, is_empty=True),
     ),
+    ("sampling", "active_sessions"): (
+        Case(
+            {*SeenProcess._fields, "spent_s"},
+            {"query_id": sql.SQL("null::int8"), "most_waiters": sql.Literal(8)},
+            {"known": [1]},
+            is_empty=True,
+        ),
+    ),
+    ("sampling", "blockers"): (Case({"pid", "blocked_by"}, values={"pids": [1]}),),
+    ("sampling", "ground"): (Case({"database_oid", "pid", "text_size", "active_ms"}),),
     ("whatif", "planner_settings"): (Case({"name", "value"}),),
     ("whatif", "extensions"): (Case({"name", "schema"}),),
     ("whatif", "hypopg"): (Case({"schema", "can_hide"}, is_empty=True),),

@@ -1,0 +1,65 @@
+"""Where DB time went, for the report: as sessions waited, and charged to what their holders did."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from pgwatch_wed.load.load_model import Block
+from pgwatch_wed.load.sampling.active_samples import Holder, WaitName, together
+from pgwatch_wed.load.sampling.cause_ranking import samples_of
+from pgwatch_wed.load.stress_report import DbTime, DbTimeShare
+
+_MOST = 20
+
+
+def sampled_db_time(blocks: Sequence[Block]) -> DbTime:
+    """Add up what the sampler saw in the blocks."""
+    samples = samples_of(blocks)
+    looks = sum(s.looks for s in samples)
+    if not looks:
+        failure = next((s.failure for s in samples if s.failure), "")
+        return DbTime(missing=failure or "the sessions were not sampled")
+    flows = together(samples)
+    total = sum(spent.seconds for spent in flows.values())
+    statements = {key: s for each in samples for key, s in each.statements.items()}
+    own: dict[tuple[str, str], float] = defaultdict(float)
+    charged: dict[tuple[str, str], float] = defaultdict(float)
+    through: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for flow, spent in flows.items():
+        own[flow.query, flow.wait.label] += spent.seconds
+        end = (flow.held_query, _end(flow.holder, flow.held_wait, flow.who))
+        charged[end] += spent.seconds
+        if flow.holder is not Holder.ITSELF:
+            through[end][flow.wait.label] += spent.seconds / total
+
+    def shares(
+        of: Mapping[tuple[str, str], float], ways: Mapping[tuple[str, str], Mapping[str, float]]
+    ) -> tuple[DbTimeShare, ...]:
+        most = sorted(of.items(), key=lambda item: (-item[1], item[0]))[:_MOST]
+        return tuple(
+            DbTimeShare(
+                query_id=next(iter(s.query_ids), None) if (s := statements.get(key[0])) else None,
+                query=s.text if s else "",
+                wait=key[1],
+                share=seconds / total,
+                seconds=round(seconds, 3),
+                through={n: round(v, 4) for n, v in ways.get(key, {}).items()},
+            )
+            for key, seconds in most
+        )
+
+    length = sum(s.seconds for s in samples)
+    return DbTime(
+        seconds=round(total, 3),
+        samples=looks,
+        active_sessions=sum(s.mean_active * s.seconds for s in samples) / length if length else 0.0,
+        largest_gap_s=max(s.largest_gap_s for s in samples),
+        source="pg_stat_activity",
+        symptoms=shares(own, {}),
+        charged=shares(charged, through),
+    )
+
+
+def _end(holder: Holder, wait: WaitName, who: str) -> str:
+    if holder in (Holder.ITSELF, Holder.LOAD):
+        return wait.label
+    return f"{who or holder.value}: {wait.label}" if wait.type else who or holder.value

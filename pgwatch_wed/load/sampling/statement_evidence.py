@@ -1,0 +1,112 @@
+"""What the server counted of the statements of a load: why their work took long. Pure; all from the difference of two snapshots."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pgwatch_wed.facts import Snapshot, Statement, TableActivity
+from pgwatch_wed.load.sampling.active_samples import SampledStatement
+from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
+from pgwatch_wed.sqltext.reading import read
+from pgwatch_wed.sqltext.statement_link import linkable
+
+_MIN_SHARE = 0.1  # of a statement's time
+_MANY_ROWS = 1_000  # a scan of fewer costs less than an index would save
+_FEW = 0.01  # of the rows read
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDoubt:
+    """Why a statement's work may be needless. ``part``: the share of its time that this touches at most."""
+
+    kind: Kind
+    part: float
+    concerns: str = ""
+    evidence: dict[str, object] = field(default_factory=dict)
+
+
+def counted_of(statement: SampledStatement, delta: Snapshot) -> list[Statement]:
+    """Return the rows that pg_stat_statements has of a sampled statement."""
+    ids = frozenset(statement.query_ids)
+    rows = [s for s in delta.statements if s.query_id in ids and s.is_toplevel]
+    if rows or ids:
+        return rows
+    return [s for s in delta.statements if s.text and linkable(s.text) == statement.key]
+
+
+def work_doubts(statement: SampledStatement, delta: Snapshot) -> Iterator[WorkDoubt]:
+    """Yield what the counters say against a statement's work."""
+    rows = counted_of(statement, delta)
+    exec_ms = sum(s.total_exec_ms for s in rows)
+    if not exec_ms:
+        return
+    yield from _temp_files(rows, exec_ms, delta)
+    yield from _jit(rows, exec_ms)
+    yield from _planning(rows, exec_ms)
+    yield from _missing_index(statement, rows, delta)
+
+
+def _temp_files(rows: list[Statement], exec_ms: float, delta: Snapshot) -> Iterator[WorkDoubt]:
+    blocks = sum(s.temp_blks_read + s.temp_blks_written for s in rows)
+    calls = sum(s.calls for s in rows)
+    if not blocks:
+        return
+    timed = [s.temp_blk_ms for s in rows if s.temp_blk_ms is not None]
+    size = delta.server.block_size
+    yield WorkDoubt(
+        Kind.TEMP_FILES,
+        1.0,
+        "work_mem",
+        {
+            "temp_bytes_per_call": round(blocks * size / calls) if calls else None,
+            "temp_bytes": blocks * size,
+            "temp_io_share_of_execution": round(sum(timed) / exec_ms, 4) if timed else None,
+        },
+    )
+
+
+def _jit(rows: list[Statement], exec_ms: float) -> Iterator[WorkDoubt]:
+    spent = sum(s.jit_ms or 0.0 for s in rows)
+    if spent / exec_ms >= _MIN_SHARE:
+        yield WorkDoubt(Kind.JIT, min(spent / exec_ms, 1.0), "jit", {"jit_ms": round(spent, 3)})
+
+
+def _planning(rows: list[Statement], exec_ms: float) -> Iterator[WorkDoubt]:
+    spent = sum(s.total_plan_ms for s in rows)
+    part = spent / (spent + exec_ms)
+    if part >= _MIN_SHARE:
+        yield WorkDoubt(Kind.PLANNING, part, "", {"planning_ms": round(spent, 3)})
+
+
+def _missing_index(
+    statement: SampledStatement, rows: list[Statement], delta: Snapshot
+) -> Iterator[WorkDoubt]:
+    texts = [s.text for s in rows if s.text] or [statement.text]
+    reading = read(texts[0])
+    if reading.why_not or not reading.conditions:
+        return
+    calls = sum(s.calls for s in rows)
+    returned = sum(s.rows for s in rows) / calls if calls else 0.0
+    names = {r.name for r in reading.relations}
+    for name, activity in _scanned(delta, names):
+        read_each = activity.seq_tup_read / activity.seq_scan
+        if read_each < _MANY_ROWS or activity.seq_scan < calls / 2 or not calls:
+            continue
+        if returned <= read_each * _FEW:
+            yield WorkDoubt(
+                Kind.MISSING_INDEX,
+                1.0,
+                name,
+                {
+                    "sequential_scans": activity.seq_scan,
+                    "rows_read_per_scan": round(read_each),
+                    "rows_returned_per_call": round(returned, 2),
+                },
+            )
+
+
+def _scanned(delta: Snapshot, names: Iterable[str]) -> Iterator[tuple[str, TableActivity]]:
+    wanted = frozenset(names)
+    for table in delta.tables:
+        activity = delta.activity_by_oid.get(table.oid)
+        if table.name in wanted and activity is not None and activity.seq_scan:
+            yield f"{table.schema}.{table.name}", activity
