@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from pgwatch_wed.load.load_model import Block
-from pgwatch_wed.load.sampling.active_samples import ActiveSamples, Holder, SamplerCost, WaitName
+from pgwatch_wed.load.sampling.active_samples import ActiveSamples, QueueHead, SamplerCost, WaitName
 from pgwatch_wed.load.sampling.cause_ranking import CauseRanking, ranked_causes
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
 from pgwatch_wed.load.sampling.look_times import batch_error, looks_between
@@ -352,7 +352,11 @@ def test_the_report_shows_both_lists() -> None:
 
 def test_holders_are_told_apart() -> None:
     seen = samples([process(1, "IO:WalSync"), waiter(2, 1), waiter(3, 0)])
-    assert {flow.holder for flow in seen.flows} == {Holder.ITSELF, Holder.LOAD, Holder.PREPARED}
+    assert {flow.holder for flow in seen.flows} == {
+        QueueHead.ITSELF,
+        QueueHead.LOAD,
+        QueueHead.PREPARED,
+    }
 
 
 def test_samples_that_disagree_with_the_servers_count_are_doubted() -> None:

@@ -28,7 +28,7 @@ NO_WAIT = WaitName("", "")
 IDLE_IN_TRANSACTION = WaitName("Client", "idle in transaction")
 
 
-class Holder(StrEnum):
+class QueueHead(StrEnum):
     """Who has to go on before a session can."""
 
     ITSELF = "itself"
@@ -49,7 +49,7 @@ class TimeFlow(NamedTuple):
 
     query: str
     wait: WaitName
-    holder: Holder
+    holder: QueueHead
     held_query: str
     held_wait: WaitName
     who: str = ""

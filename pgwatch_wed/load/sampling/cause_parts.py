@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pgwatch_wed.load.sampling.active_samples import FlowTime, Holder, TimeFlow
+from pgwatch_wed.load.sampling.active_samples import FlowTime, QueueHead, TimeFlow
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
 from pgwatch_wed.load.sampling.wait_kinds import LOCKS, charged_kind, wait_kind
 
@@ -40,7 +40,7 @@ class TimePart:
         self.seconds += seconds
         self.samples += samples
         self.queries[query] += seconds  # type: ignore[assignment]
-        if flow.holder is Holder.ITSELF:
+        if flow.holder is QueueHead.ITSELF:
             self.direct_s += seconds
             self.waits[flow.held_wait.label] += seconds  # type: ignore[assignment]
         else:

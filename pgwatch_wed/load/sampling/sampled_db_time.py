@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from pgwatch_wed.load.load_model import Block
-from pgwatch_wed.load.sampling.active_samples import Holder, WaitName, together
+from pgwatch_wed.load.sampling.active_samples import QueueHead, WaitName, together
 from pgwatch_wed.load.sampling.cause_ranking import samples_of
 from pgwatch_wed.load.stress_report import DbTime, DbTimeShare
 
@@ -28,7 +28,7 @@ def sampled_db_time(blocks: Sequence[Block]) -> DbTime:
         own[flow.query, flow.wait.label] += spent.seconds
         end = (flow.held_query, _end(flow.holder, flow.held_wait, flow.who))
         charged[end] += spent.seconds
-        if flow.holder is not Holder.ITSELF:
+        if flow.holder is not QueueHead.ITSELF:
             through[end][flow.wait.label] += spent.seconds / total
 
     def shares(
@@ -59,7 +59,7 @@ def sampled_db_time(blocks: Sequence[Block]) -> DbTime:
     )
 
 
-def _end(holder: Holder, wait: WaitName, who: str) -> str:
-    if holder in (Holder.ITSELF, Holder.LOAD):
+def _end(holder: QueueHead, wait: WaitName, who: str) -> str:
+    if holder in (QueueHead.ITSELF, QueueHead.LOAD):
         return wait.label
     return f"{who or holder.value}: {wait.label}" if wait.type else who or holder.value

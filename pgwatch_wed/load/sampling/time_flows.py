@@ -16,7 +16,7 @@ from pgwatch_wed.load.sampling.active_samples import (
     NO_STATEMENT,
     NO_WAIT,
     FlowTime,
-    Holder,
+    QueueHead,
     TimeFlow,
     WaitName,
 )
@@ -175,14 +175,16 @@ def _like_others(
     query, wait = scene.names.key(waiter), _wait(waiter)
     total = sum(part for _, part in others)
     if not total:
-        return [(TimeFlow(query, wait, Holder.GONE, NO_STATEMENT, NO_WAIT), 1.0)]
+        return [(TimeFlow(query, wait, QueueHead.GONE, NO_STATEMENT, NO_WAIT), 1.0)]
     return [(flow._replace(query=query, wait=wait), part / total) for flow, part in others]
 
 
 def _own(scene: _Scene, process: SeenProcess) -> list[tuple[TimeFlow, float]]:
     query = scene.names.key(process)
     doing = _doing(scene, process)
-    return [(TimeFlow(query, wait, Holder.ITSELF, query, wait), 1 / len(doing)) for wait in doing]
+    return [
+        (TimeFlow(query, wait, QueueHead.ITSELF, query, wait), 1 / len(doing)) for wait in doing
+    ]
 
 
 def _doing(scene: _Scene, process: SeenProcess) -> list[WaitName]:
@@ -202,21 +204,21 @@ def _charged(scene: _Scene, waiter: SeenProcess, roots: Roots) -> list[tuple[Tim
         head = scene.by_pid.get(pid)
         ends += _ends(scene, query, wait, head)
     if roots.is_prepared:
-        ends.append(TimeFlow(query, wait, Holder.PREPARED, NO_STATEMENT, NO_WAIT))
+        ends.append(TimeFlow(query, wait, QueueHead.PREPARED, NO_STATEMENT, NO_WAIT))
     if roots.is_cycle:
-        ends.append(TimeFlow(query, wait, Holder.CYCLE, query, wait))
-    ends = ends or [TimeFlow(query, wait, Holder.GONE, NO_STATEMENT, NO_WAIT)]
+        ends.append(TimeFlow(query, wait, QueueHead.CYCLE, query, wait))
+    ends = ends or [TimeFlow(query, wait, QueueHead.GONE, NO_STATEMENT, NO_WAIT)]
     return [(end, 1 / len(ends)) for end in ends]
 
 
 def _ends(scene: _Scene, query: str, wait: WaitName, head: SeenProcess | None) -> list[TimeFlow]:
     if head is None:
-        return [TimeFlow(query, wait, Holder.GONE, NO_STATEMENT, NO_WAIT)]
+        return [TimeFlow(query, wait, QueueHead.GONE, NO_STATEMENT, NO_WAIT)]
     if head.backend_type != _CLIENT:
         who = head.backend_type or "a process that this role may not see"
-        return [TimeFlow(query, wait, Holder.BACKGROUND, NO_STATEMENT, _wait(head), who)]
+        return [TimeFlow(query, wait, QueueHead.BACKGROUND, NO_STATEMENT, _wait(head), who)]
     is_of_load = head.database_oid == scene.database_oid
-    holder = Holder.LOAD if is_of_load else Holder.OUTSIDE
+    holder = QueueHead.LOAD if is_of_load else QueueHead.OUTSIDE
     who = "" if is_of_load else head.application_name or "without a name"
     held = scene.names.key(head)
     is_long = (head.age_s or 0.0) >= ROUND_TRIP_S
@@ -225,7 +227,7 @@ def _ends(scene: _Scene, query: str, wait: WaitName, head: SeenProcess | None) -
     if head.state == "idle":
         # a lock of the session, if it is one that outlives transactions; otherwise it has just ended
         if wait.event != "advisory":
-            return [TimeFlow(query, wait, Holder.GONE, NO_STATEMENT, NO_WAIT)]
+            return [TimeFlow(query, wait, QueueHead.GONE, NO_STATEMENT, NO_WAIT)]
         return [TimeFlow(query, wait, holder, held, WaitName("Client", "idle"), who, is_long)]
     return [TimeFlow(query, wait, holder, held, each, who) for each in _doing(scene, head)]
 

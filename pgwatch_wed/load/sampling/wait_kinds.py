@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 
-from pgwatch_wed.load.sampling.active_samples import IDLE_IN_TRANSACTION, Holder, TimeFlow, WaitName
+from pgwatch_wed.load.sampling.active_samples import (
+    IDLE_IN_TRANSACTION,
+    QueueHead,
+    TimeFlow,
+    WaitName,
+)
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
 
 _EVENTS: Mapping[Kind, tuple[str, ...]] = {
@@ -69,19 +74,19 @@ def wait_kind(wait: WaitName) -> Kind:
 
 def charged_kind(flow: TimeFlow) -> Kind:
     """Return the kind of what holds a session up in the end."""
-    if flow.holder is Holder.ITSELF:
+    if flow.holder is QueueHead.ITSELF:
         return wait_kind(flow.wait)
-    if flow.holder is Holder.GONE:
+    if flow.holder is QueueHead.GONE:
         return Kind.NOT_EXPLAINED
-    if flow.holder is Holder.PREPARED:
+    if flow.holder is QueueHead.PREPARED:
         return Kind.PREPARED_TRANSACTION
-    if flow.holder is Holder.CYCLE:
+    if flow.holder is QueueHead.CYCLE:
         return wait_kind(flow.wait)
-    if flow.holder is Holder.BACKGROUND:
+    if flow.holder is QueueHead.BACKGROUND:
         return Kind.VACUUM if flow.who == "autovacuum worker" else Kind.OTHER
     if flow.held_wait == WaitName("Client", "ClientRead"):
         return Kind.CLIENT_ROUND_TRIPS
     if flow.held_wait.type == "Client" and flow.held_wait.event in ("idle", "idle in transaction"):
-        is_parted = flow.is_long or flow.holder is Holder.OUTSIDE
+        is_parted = flow.is_long or flow.holder is QueueHead.OUTSIDE
         return Kind.IDLE_TRANSACTION if is_parted else Kind.CLIENT_ROUND_TRIPS
-    return wait_kind(flow.wait if flow.holder is Holder.OUTSIDE else flow.held_wait)
+    return wait_kind(flow.wait if flow.holder is QueueHead.OUTSIDE else flow.held_wait)
