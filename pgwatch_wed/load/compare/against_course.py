@@ -33,8 +33,9 @@ def compare_against(
     number = pairs or pairs_for(len(planned))
     found: dict[str, list[InterleavedPair]] = {}
     notes: list[str] = []
+    ended = ""
     for scenario, order in planned:
-        if ended := stop():
+        if ended := ended or stop():
             notes.append(f"{scenario.name} was not compared: {ended}")
             continue
         if scenario.pooler or order.conninfo is not None:
@@ -42,7 +43,8 @@ def compare_against(
             continue
         found[scenario.name] = _run(grounds, scenario, order, prepare, number, stop, progress)
         if len(found[scenario.name]) < number:
-            notes.append(f"{scenario.name} was compared only in part: {stop() or 'interrupted'}")
+            ended = stop() or "interrupted"
+            notes.append(f"{scenario.name} was compared only in part: {ended}")
     return compare_pairs(found, grounds.label, no_times=grounds.no_times, notes=notes)
 
 
