@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pgwatch_wed.load.compare.against import AgainstGrounds
+from pgwatch_wed.load.compare.even_ground import clean_up
 from pgwatch_wed.load.compare.interleaved import (
     ComparedSide,
     InterleavedPair,
@@ -12,8 +14,10 @@ from pgwatch_wed.load.compare.interleaved import (
 )
 from pgwatch_wed.load.compare.pair_comparison import compare_pairs
 from pgwatch_wed.load.compare.plan_shapes import PlannedBlocks
+from pgwatch_wed.load.compare.run_comparison import WRITING_MARGIN
 from pgwatch_wed.load.engine.block_runner import never, runner
-from pgwatch_wed.load.load_model import BlockRunner, Ground, Order, Scenario
+from pgwatch_wed.load.load_model import Ground, Order, Scenario
+from pgwatch_wed.load.statistics.block_noise import MARGIN
 from pgwatch_wed.load.stress_report import StressComparison
 from pgwatch_wed.progress import Progress, silent
 
@@ -45,7 +49,11 @@ def compare_against(
         if len(found[scenario.name]) < number:
             ended = stop() or "interrupted"
             notes.append(f"{scenario.name} was compared only in part: {ended}")
-    return compare_pairs(found, grounds.label, no_times=grounds.no_times, notes=notes)
+    # of a schema among others' tables, see clean_up
+    margin = WRITING_MARGIN if grounds.base.schema or grounds.current.schema else MARGIN
+    return compare_pairs(
+        found, grounds.label, margin=margin, no_times=grounds.no_times, notes=notes
+    )
 
 
 def _run(
@@ -60,8 +68,8 @@ def _run(
     progress(f"{scenario.name}: filling tables to compare", 0.0)
     for ground in {g.conninfo: g for g in (grounds.base, grounds.current)}.values():
         prepare(ground, scenario)
-    current = ComparedSide(run=_runner(grounds.current, stop))
-    base = ComparedSide(run=_runner(grounds.base, stop), settings=grounds.settings)
+    current, base = _side(grounds.current, stop), _side(grounds.base, stop)
+    base = replace(base, settings=grounds.settings)
     # what is touched for the first time costs more, on both sides
     warming = replace(order, seconds=order.seconds * _WARMING_SHARE)
     for side in (base, current):
@@ -76,5 +84,6 @@ def _run(
     )
 
 
-def _runner(ground: Ground, stop: Callable[[], str]) -> BlockRunner:
-    return PlannedBlocks(ground, runner(ground, stop=stop))
+def _side(ground: Ground, stop: Callable[[], str]) -> ComparedSide:
+    run = PlannedBlocks(ground, runner(ground, stop=stop))
+    return ComparedSide(run=run, before=partial(clean_up, ground))

@@ -13,13 +13,15 @@ PAIRS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedSide:
-    """One of the two: what runs blocks there, and settings of their sessions."""
+    """One of the two: what runs blocks there, settings of their sessions, and what is done before each block."""
 
     run: BlockRunner
     settings: Mapping[str, str] = field(default_factory=dict)
+    before: Callable[[], object] = tuple  # nothing
 
     def block(self, order: Order) -> Block:
         """Run a block."""
+        self.before()
         return self.run(replace(order, settings={**order.settings, **self.settings}))
 
 

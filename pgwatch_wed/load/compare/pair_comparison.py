@@ -10,6 +10,7 @@ from pgwatch_wed.load.compare.run_comparison import judged_work, plan_changes
 from pgwatch_wed.load.compare.time_comparison import TimeShift, compared_time, time_shifts
 from pgwatch_wed.load.compare.work_comparison import work_shifts
 from pgwatch_wed.load.load_model import Block
+from pgwatch_wed.load.statistics.block_noise import MARGIN
 from pgwatch_wed.load.statistics.holm import holm
 from pgwatch_wed.load.stress_report import ComparedMetric, StressComparison
 
@@ -20,18 +21,19 @@ def compare_pairs(
     found: Mapping[str, Sequence[InterleavedPair]],
     label: str,
     *,
+    margin: float = MARGIN,
     no_times: str = "",
     notes: Sequence[str] = (),
 ) -> StressComparison:
     """Compare the two sides of each scenario's pairs; ``label`` names the side that is compared with.
 
-    ``no_times`` says why times cannot be compared, if so.
+    ``margin``: a change of work within it does not matter. ``no_times`` says why times cannot be compared, if so.
     """
     sides = [
-        (_side(name, [p.base for p in pairs]), _side(name, [p.current for p in pairs]))
+        (side_of(name, [p.base for p in pairs]), side_of(name, [p.current for p in pairs]))
         for name, pairs in found.items()
     ]
-    work = judged_work(list(chain.from_iterable(work_shifts(a, b) for a, b in sides)))
+    work = judged_work(list(chain.from_iterable(work_shifts(a, b, margin) for a, b in sides)))
     timed = {} if no_times else found
     shifts = chain.from_iterable(time_shifts(n, pairs) for n, pairs in timed.items() if pairs)
     return StressComparison(
@@ -52,7 +54,8 @@ def _judged_times(shifts: list[TimeShift]) -> tuple[ComparedMetric, ...]:
     return tuple(compared_time(s, corrected.get(n, 1.0), len(tested)) for n, s in enumerate(shifts))
 
 
-def _side(name: str, blocks: Sequence[Block]) -> MeasuredScenario:
+def side_of(name: str, blocks: Sequence[Block]) -> MeasuredScenario:
+    """Return the blocks of one side, those that ran to their end."""
     return MeasuredScenario(
         name=name,
         same={},

@@ -45,6 +45,7 @@ class WorkShift:
     after: float | None = None
     shift: float = 0.0
     interval: tuple[float, float] | None = None
+    margin: float = MARGIN
     limit: float = 0.0
     p_value: float = 1.0
     noise: float = 0.0
@@ -53,13 +54,18 @@ class WorkShift:
     remark: str = ""
 
 
-def work_shifts(base: MeasuredScenario, current: MeasuredScenario) -> list[WorkShift]:
-    """Compare the work of two runs of a scenario, by every metric that was counted in both."""
+def work_shifts(
+    base: MeasuredScenario, current: MeasuredScenario, margin: float = MARGIN
+) -> list[WorkShift]:
+    """Compare the work of two runs of a scenario, by every metric that was counted in both.
+
+    A change within the margin does not matter.
+    """
     doubt = _doubt(base.blocks, current.blocks)
     some, others = _undisturbed(base.blocks), _undisturbed(current.blocks)
     shifts = []
     for metric in WORK_METRICS:
-        shift = _shift(base.name, metric, some, others)
+        shift = _shift(base.name, metric, some, others, margin)
         if shift is None:
             continue
         shifts.append(replace(shift, doubt=doubt or _growth(shift, metric, base, current)))
@@ -88,11 +94,12 @@ def _shift(
     metric: WorkMetric,
     base: Sequence[MeasuredBlock],
     current: Sequence[MeasuredBlock],
+    margin: float,
 ) -> WorkShift | None:
-    found = _shift_of(scenario, metric, metric.amount, base, current)
+    found = _shift_of(scenario, metric, metric.amount, base, current, margin)
     if found is None or metric.without is None:
         return found
-    rest = _shift_of(scenario, metric, metric.without, base, current)
+    rest = _shift_of(scenario, metric, metric.without, base, current, margin)
     # only what holds either way is a change of the statements
     if rest is None or found.p_value > ALPHA or rest.p_value <= found.p_value:
         return found
@@ -111,17 +118,19 @@ def _shift_of(
     amount: Callable[[BlockWork], float | None],
     base: Sequence[MeasuredBlock],
     current: Sequence[MeasuredBlock],
+    margin: float,
 ) -> WorkShift | None:
     some, others = _values(base, amount), _values(current, amount)
     if not some or not others:
         return None
     before = median(some)
-    limit = max(MARGIN * before, metric.negligible)
+    limit = max(margin * before, metric.negligible)
     shift = WorkShift(
         scenario=scenario,
         metric=metric,
         before=before,
         after=median(others),
+        margin=margin,
         limit=limit,
         noise=max(noise_floor(some), noise_floor(others)),
         blocks=(len(some), len(others)),
@@ -237,7 +246,9 @@ def _changed(shift: WorkShift) -> str:
 
 def _limit(shift: WorkShift) -> str:
     is_share = shift.limit > shift.metric.negligible
-    return f"{MARGIN:.0%}" if is_share else f"{shift.metric.shown(shift.limit)} per transaction"
+    return (
+        f"{shift.margin:.0%}" if is_share else f"{shift.metric.shown(shift.limit)} per transaction"
+    )
 
 
 def _too_few(shift: WorkShift, least: int) -> str:

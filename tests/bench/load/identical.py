@@ -1,4 +1,4 @@
-"""Compare identical servers, and one with a needless index: python -m tests.bench.load.identical [--comparisons 20] [--scenario tpcb-like].
+"""Compare identical servers, and one with a needless index: python -m tests.bench.load.identical [--one-after-another].
 
 Of 20 comparisons of identical servers, at most one may call anything different; the index must be found by its work each time.
 """
@@ -12,7 +12,11 @@ from dataclasses import replace
 from pgwatch_wed.load.compare.against import AgainstGrounds
 from pgwatch_wed.load.compare.against_course import compare_against
 from pgwatch_wed.load.compare.interleaved import PAIRS
+from pgwatch_wed.load.compare.pair_comparison import side_of
+from pgwatch_wed.load.compare.run_comparison import WRITING_MARGIN, judged_work
+from pgwatch_wed.load.compare.work_comparison import work_shifts
 from pgwatch_wed.load.course.scenario_course import prepare
+from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.ground.embedded_ground import embedded_ground
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Ground, Order, Scenario
@@ -21,7 +25,8 @@ from pgwatch_wed.load.stress_report import ComparedAs, ComparedMetric, StressCom
 
 _CALLED = (ComparedAs.REGRESSION, ComparedAs.IMPROVEMENT)
 _INDEXES = {"tpcb-like": "create index on tpcb.accounts (balance)"}
-_SCHEMAS = {"tpcb-like": "tpcb"}
+_SCHEMAS = {"tpcb-like": "tpcb", "read-mostly": "shop", "write-heavy": "feed"}
+_BLOCKS = 5
 
 
 def main() -> int:
@@ -32,9 +37,12 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=150.0)
-    parser.add_argument("--scenario", default="tpcb-like", choices=sorted(_INDEXES))
+    parser.add_argument("--scenario", default="tpcb-like", choices=sorted(_SCHEMAS))
+    parser.add_argument("--one-after-another", action="store_true", help="as with a baseline")
     given = parser.parse_args()
     scenario = replace(known_scenarios.scenario(given.scenario), clients=4)
+    if given.one_after_another:
+        return _as_baselines(given, scenario)
     with embedded_ground() as one, embedded_ground() as other:
         grounds = AgainstGrounds(base=one.ground, current=other.ground, label="identical")
         wrong = _compared(given, grounds, scenario, given.comparisons, _anew)
@@ -51,6 +59,35 @@ def main() -> int:
     return int(wrong > max(1, given.comparisons // 20) or found < given.indexes)
 
 
+def _as_baselines(given: argparse.Namespace, scenario: Scenario) -> int:
+    """Compare each of several runs with the one before."""
+    wrong, base = 0, None
+    with embedded_ground() as place:
+        for number in range(given.comparisons + 1):
+            _anew(place.ground, scenario)
+            run_block = runner(place.ground)
+            orders = [_order(given, scenario, n) for n in range(_BLOCKS + 1)]
+            current = side_of(scenario.name, [run_block(order) for order in orders][1:])
+            if base is not None:
+                metrics = judged_work(work_shifts(base, current, WRITING_MARGIN))
+                wrong += any(m.result in _CALLED for m in metrics)
+                print(f"{number:3} {_figures(metrics)}", flush=True)
+            base = current
+    print(f"\nidentical runs called different: {wrong} of {given.comparisons}")
+    return int(wrong > max(1, given.comparisons // 20))
+
+
+def _order(given: argparse.Namespace, scenario: Scenario, seed: int) -> Order:
+    return Order(
+        scripts=scenario.scripts,
+        clients=scenario.clients,
+        rate=given.rate,
+        seconds=given.seconds,
+        warmup_s=0.2,
+        seed=seed,
+    )
+
+
 def _anew(ground: Ground, scenario: Scenario) -> None:
     with connected(ground) as session:
         session.execute(f"drop schema if exists {_SCHEMAS[scenario.name]} cascade".encode())
@@ -65,16 +102,9 @@ def _compared(
     prepare_sides: Callable[[Ground, Scenario], None],
 ) -> int:
     """Compare so many times; return how often a regression or an improvement was found."""
-    order = Order(
-        scripts=scenario.scripts,
-        clients=scenario.clients,
-        rate=given.rate,
-        seconds=given.seconds,
-        warmup_s=0.2,
-    )
     called = 0
     for number in range(times):
-        seeded = replace(order, seed=1 + 1000 * number)
+        seeded = _order(given, scenario, 1 + 1000 * number)
         found = compare_against(grounds, [(scenario, seeded)], prepare_sides, pairs=given.pairs)
         called += any(m.result in _CALLED for m in found.metrics)
         print(_line(number + 1, found), flush=True)
