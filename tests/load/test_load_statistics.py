@@ -97,11 +97,11 @@ def test_holm_is_that_of_the_books() -> None:
     assert holm.holm({}) == {}
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 5, 9, 40, 1000])
+@pytest.mark.parametrize("freedom", [1, 2, 5, 9, 60, 61, 1000])
 @pytest.mark.parametrize("p", [0.5, 0.8, 0.975, 0.9995])
 def test_the_quantiles_of_t_are_those_of_scipy(p: float, freedom: int) -> None:
     assert student.t_quantile(p, freedom) == pytest.approx(
-        stats.t.ppf(p, freedom), rel=1e-6, abs=1e-6
+        stats.t.ppf(p, freedom), rel=3e-6, abs=1e-6
     )
 
 

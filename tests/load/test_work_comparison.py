@@ -97,7 +97,7 @@ def test_a_needless_index_is_found_by_its_work() -> None:
 @pytest.mark.parametrize(("number", "sd"), [(5, 0.004), (5, 0.1), (6, 0.3)])
 def test_identical_runs_are_the_same_or_unknown(number: int, sd: float) -> None:
     rng = random.Random(SEED)
-    runs = 200
+    runs = 60
     wrong = 0
     for _ in range(runs):
         base, current = (run_of(noisy(rng, number, sd=sd)).scenarios["transfers"] for _ in "AB")
