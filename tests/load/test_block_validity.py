@@ -105,6 +105,8 @@ def test_the_sessions_that_are_seen_must_be_those_of_littles_law() -> None:
     assert seen(7.0) == ["littles-law"]
     assert seen(3.7) == []
     assert seen(2.0, error=1.2) == []  # too few samples to tell
+    rare = replace(GOOD, order=replace(GOOD.order, rate=5, seconds=2), ended_inside=10, seconds=2)
+    assert checks(replace(rare, watched=Watched(busy_sessions=0.0, busy_error=0.0))) == []
     text = spoilt(replace(GOOD, watched=Watched(busy_sessions=1.0)))[0].text
     assert "200 transactions a second of 19.9 ms make 4.0 busy sessions, and 1.0 were seen" in text
 

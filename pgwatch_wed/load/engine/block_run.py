@@ -64,6 +64,9 @@ class BlockRun:
         self._early = ""
         self._was_ended = False  # by us, before its time
         self._sessions = 0  # that were there then
+        self._log_is_whole = True
+        self._is_overdue = False
+        self._given_up = 0  # transactions that had not ended when we ended them
         self._ended = 0.0
         self._lost: set[int] = set()
         self._unconnected: set[int] = set()
@@ -128,18 +131,19 @@ class BlockRun:
                     self._early = self._stop() or self._overdue(end)
             except KeyboardInterrupt:
                 self._early = INTERRUPTED
+            self._was_ended = bool(self._early)
+            self._ended = clock.now().timestamp()
             self._note_losses(process)
-            if self._early:
-                self._was_ended = True
+            if self._was_ended:
                 self._end(process)
             self._tally.add(list(log.news()))
-            self._ended = clock.now().timestamp()
         if self._tally.began is None:
             self._check_that_it_ran(process)
 
     def _overdue(self, end: float) -> str:
         if time.monotonic() < end:
             return ""
+        self._is_overdue = True
         return f"transactions had not ended {_PATIENCE_S:.0f} s after the block"
 
     def _note_losses(self, process: PgbenchProcess) -> None:
@@ -154,7 +158,10 @@ class BlockRun:
         """End pgbench; without sessions, it ends by itself and writes its whole log, if its clients notice."""
         self._sessions = block_counters.terminate(self._session, self._setup.name)
         if not process.wait(_FLUSH_S):
+            self._log_is_whole = False
             process.interrupt()
+        if self._is_overdue:
+            self._given_up = len(process.complaints.lost - self._lost)
 
     def _check_that_it_ran(self, process: PgbenchProcess) -> None:
         """Raise :class:`Error` if not one transaction was run."""
@@ -177,16 +184,17 @@ class BlockRun:
             self._tally.begin(process.started)
         else:
             self.connecting_s = max(0.0, self._tally.first - process.started)
-        if self._was_ended:  # the end of the log may be lost
+        if not self._log_is_whole:
             return self._tally.close(self._tally.last_logged)
         return self._tally.close(min(self._ended, process.started + self._setup.run_s))
 
     def _failures(self) -> dict[FailureKind, int]:
         found = dict(self._tally.failures)
-        never_begun = 0 if self._was_ended else self._tally.never_begun()
+        never_begun = self._tally.never_begun() if self._log_is_whole else 0
         more = {
             FailureKind.LOST_CLIENT: len(self._lost),
             FailureKind.NOT_CONNECTED: len(self._unconnected),
+            FailureKind.TIMEOUT: found.get(FailureKind.TIMEOUT, 0) + self._given_up,
             FailureKind.SKIPPED: found.get(FailureKind.SKIPPED, 0) + never_begun,
         }
         return {kind: number for kind, number in (found | more).items() if number}

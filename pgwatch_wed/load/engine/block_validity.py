@@ -18,6 +18,7 @@ _LATE, _LATE_MS, _FREE = 0.1, 1.0, 0.5  # of the median latency; the share of bu
 _OTHERS, _PRESSURE = 0.2, 0.1  # cores; of the time
 _OTHERS_WITHOUT_PRESSURE = 0.5  # of all cores, where it is not known who waits
 _STEAL = 0.02
+_SAMPLES_PER_S = 10
 _ROUND_TRIP_S = 0.0005  # of a transaction, between pgbench and the server
 _TENTH = 0.1
 _GAP_AT_LEAST_S = 1.0
@@ -152,7 +153,10 @@ def _littles_law(facts: BlockFacts) -> str:
         return ""
     rate = facts.ended_inside / facts.seconds
     expected = rate * mean / 1000
-    doubt = 2 * (watched.busy_error or 0.0)
+    # samples that saw nobody have no spread, and yet their number is limited
+    doubt = 2 * max(
+        watched.busy_error or 0.0, math.sqrt(expected / (_SAMPLES_PER_S * facts.seconds))
+    )
     outside = rate * _ROUND_TRIP_S
     if abs(expected - seen) <= max(_TENTH * expected, doubt) + outside:
         return ""
