@@ -2,8 +2,6 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,22 +13,36 @@ from pgwatch_wed.cli import report_files
 from pgwatch_wed.cli.delivery import colour_wanted
 from pgwatch_wed.cli.options import CommaList, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
-from pgwatch_wed.errors import Error
-from pgwatch_wed.load.course.chosen_profile import with_rate, with_scenarios, with_seconds
+from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.load.compare.measured_runs import MeasuredRun
+from pgwatch_wed.load.compare.run_comparison import has_regressed
+from pgwatch_wed.load.compare.stress_baselines import (
+    check_baseline_name,
+    read_baseline,
+    save_baseline,
+)
+from pgwatch_wed.load.course.baseline_comparison import compared_with
+from pgwatch_wed.load.course.chosen_profile import (
+    with_rate,
+    with_scenarios,
+    with_seconds,
+    with_users_of,
+)
 from pgwatch_wed.load.course.phase_course import INTERRUPTED
+from pgwatch_wed.load.course.scenario_proof import ScenarioProof
 from pgwatch_wed.load.course.stress_course import StressCourse
 from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.ground.embedded_ground import embedded_ground
 from pgwatch_wed.load.load_json import render_stress
-from pgwatch_wed.load.load_model import Answer, Ground
+from pgwatch_wed.load.load_model import Answer
 from pgwatch_wed.load.load_text import stress_text
 from pgwatch_wed.load.scenarios import known_scenarios
 from pgwatch_wed.load.scenarios.load_profiles import PROFILES, LoadProfile
 from pgwatch_wed.load.scenarios.profile_file import MAX_CLIENTS, MAX_RATE, MAX_SECONDS, profile_of
-from pgwatch_wed.load.stress_report import StressReport
+from pgwatch_wed.load.stress_report import ComparedAs, StressReport
 
 _FORMATS = ("json", "text")
-_FAIL_ON = ("slo", "unknown", "never")
+_FAIL_ON = ("slo", "regression", "unknown", "never")
 _FOLDER = Path("stress-test-results")
 _INTERRUPTED_STATUS = 130
 
@@ -42,6 +54,8 @@ class StressOutput:
     formats: tuple[str, ...]
     folder: Path
     fail_on: tuple[str, ...]
+    baseline: str | None
+    keep_as: str | None
     quiet: bool
     verbose: bool
 
@@ -91,8 +105,39 @@ class StressOutput:
     "fail_on",
     multiple=True,
     type=CommaList(_FAIL_ON),
-    metavar="slo,unknown",
-    help="Exit with status 1 if an objective failed (slo), or could not be answered (unknown). [default: never]",
+    metavar="slo,regression,unknown",
+    help="Exit with status 1 if an objective failed (slo), work per transaction became more (regression), or one of them "
+    "cannot be told (unknown). [default: never]",
+)
+@click.option(
+    "--users",
+    type=click.IntRange(1, MAX_CLIENTS),
+    metavar="N",
+    help="As many connections through PgBouncer, each of which does a transaction every --think seconds.",
+)
+@click.option(
+    "--think",
+    "think_s",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    metavar="S",
+    help="Seconds between the transactions of a user, on average.",
+)
+@click.option(
+    "--prove",
+    "is_proving",
+    is_flag=True,
+    help="Take causes away one by one, in pairs of blocks, to see which of them matters; takes 10 minutes or more.",
+)
+@click.option(
+    "--baseline",
+    metavar="FILE|NAME",
+    help="An earlier JSON report, or the name of a saved one: work per transaction is compared.",
+)
+@click.option(
+    "--save-baseline",
+    "keep_as",
+    metavar="NAME",
+    help="Keep the report under this name, for --baseline.",
 )
 @click.option(
     "--format",
@@ -124,9 +169,12 @@ def stress(no_progress: bool, **given: Any) -> int:
         formats=flat(given["formats"]) or _FORMATS,
         folder=given["folder"],
         fail_on=flat(given["fail_on"]),
+        baseline=given["baseline"],
+        keep_as=given["keep_as"],
         quiet=given["quiet"],
         verbose=given["verbose"],
     )
+    base = _baseline(output)
     scenarios = {
         name: known_scenarios.scenario(name, scale=profile.scale, seed=profile.seed)
         for name in profile.scenarios
@@ -135,32 +183,48 @@ def stress(no_progress: bool, **given: Any) -> int:
     progress = ProgressBar(enabled=not no_progress and not output.quiet)
     try:
         progress("starting PostgreSQL", 0.01)
-        with _ground() as ground:
-            course = StressCourse(ground, profile, scenarios, runner(ground), settings, progress)
+        with embedded_ground() as place:
+            run_block = runner(place.ground)
+            course = StressCourse(place.ground, profile, scenarios, run_block, settings, progress)
+            if given["is_proving"]:
+                course.prove = ScenarioProof(
+                    place.ground, profile, run_block, settings, place.server
+                )
             report = course.run()
     finally:
         progress.clear()
+    if base is not None:
+        label = output.baseline or ""
+        report = replace(report, comparison=compared_with(base, report, label))
     return _deliver(report, output)
+
+
+def _baseline(output: StressOutput) -> MeasuredRun | None:
+    """Read the baseline before the load runs: what is wrong with it must not cost a run."""
+    if output.keep_as is not None:
+        check_baseline_name(output.keep_as)
+    if output.baseline is None:
+        if "regression" in output.fail_on:
+            raise UsageError("--fail-on regression compares with a baseline", "add --baseline FILE")
+        return None
+    return read_baseline(output.baseline)
 
 
 def _profile(given: dict[str, Any]) -> LoadProfile:
     profile = profile_of(given["profile"])
     profile = with_scenarios(profile, flat(given["scenarios"]))
-    profile = with_seconds(with_rate(profile, given["rate"]), given["seconds"])
+    profile = with_rate(profile, given["rate"])
+    profile = with_users_of(profile, given["users"], given["think_s"])
+    profile = with_seconds(profile, given["seconds"])
     if given["clients"] is not None:
         profile = replace(profile, clients=given["clients"])
     return replace(profile, seed=given["seed"] or profile.seed)
 
 
-@contextmanager
-def _ground() -> Iterator[Ground]:
-    with embedded_ground() as place:
-        yield place.ground
-
-
 def _deliver(report: StressReport, output: StressOutput) -> int:
     """Write and print the report, and return the exit status; if it cannot be written, it is still printed."""
-    documents = {".json": render_stress(report).encode()} if "json" in output.formats else {}
+    document = render_stress(report)
+    documents = {".json": document.encode()} if "json" in output.formats else {}
     failure: Error | None = None
     paths: list[Path] = []
     try:
@@ -174,6 +238,8 @@ def _deliver(report: StressReport, output: StressOutput) -> int:
             click.echo(documents[".json"].decode(), nl=False)
         for path in paths:
             click.echo(f"written: {path}", err=True)
+    if output.keep_as is not None and not report.ended_early:
+        click.echo(f"saved: {save_baseline(output.keep_as, document)}", err=True)
     if failure:
         raise failure
     if report.ended_early == INTERRUPTED:
@@ -189,8 +255,11 @@ def _print(report: StressReport, *, verbose: bool) -> None:
 
 
 def _status(report: StressReport, fail_on: tuple[str, ...]) -> int:
+    compared = report.comparison
+    is_told = compared is None or (compared.metrics and not compared.count(ComparedAs.UNKNOWN))
     is_met = {
         "slo": report.count(Answer.FAIL) > 0,
-        "unknown": report.count(Answer.UNKNOWN) > 0,
+        "regression": has_regressed(compared),
+        "unknown": report.count(Answer.UNKNOWN) > 0 or not is_told,
     }
     return int(any(is_met.get(each, False) for each in fail_on))

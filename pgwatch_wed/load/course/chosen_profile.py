@@ -26,6 +26,23 @@ def with_rate(profile: LoadProfile, rate: float | None) -> LoadProfile:
     return replace(profile, rate=rate, seconds=seconds)
 
 
+def with_users_of(profile: LoadProfile, users: int | None, think_s: float | None) -> LoadProfile:
+    """Run with so many users, or those of the profile: the rate is users / think time.
+
+    Raises :class:`UsageError` if only one of the two is given, or a rate, too.
+    """
+    if (users is None) != (think_s is None):
+        raise UsageError(
+            "--users and --think are given together", "such as --users 10000 --think 5"
+        )
+    users, think_s = users or profile.users, think_s or profile.think_s
+    if users is None or think_s is None:
+        return profile
+    if profile.rate is not None:
+        raise UsageError("a rate cannot be given together with users: it is users / think time")
+    return replace(with_rate(profile, users / think_s), users=users, think_s=think_s)
+
+
 def with_seconds(profile: LoadProfile, seconds: float | None) -> LoadProfile:
     """Run for so long in all; blocks become shorter if too few of them would fit.
 

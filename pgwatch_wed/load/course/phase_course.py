@@ -38,7 +38,7 @@ class PhaseCourse:
 
     def run(self, planned: tuple[PlannedPhase, ...]) -> None:
         """Run them."""
-        self._rate = self._given_rate()
+        self._rate = self.profile.rate
         if self._rate is None and not any(p.kind is PhaseKind.RAMP for p in planned):
             first = PlannedPhase(kind=PhaseKind.RAMP, seconds=self.profile.block_s, blocks=1)
             planned = (first, *planned)
@@ -49,12 +49,6 @@ class PhaseCourse:
                 self._ramp(phase.blocks)
             else:
                 self._chain(phase.kind, [self._rate] * phase.blocks)
-
-    def _given_rate(self) -> float | None:
-        profile, think = self.profile, self.scenario.think_s
-        if profile.rate is not None:
-            return profile.rate
-        return self.scenario.clients / think if think else None
 
     def order(self, rate: float | None) -> Order:
         """Return the order of the next block."""

@@ -7,11 +7,14 @@ from pgwatch_wed import __version__
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.load.course.load_conditions import generator, pgbench_line, sync_ms, target_of
+from pgwatch_wed.load.course.load_line import line_of
 from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
 from pgwatch_wed.load.course.scenario_course import ScenarioCourse, prepare
+from pgwatch_wed.load.course.scenario_proof import Proving
 from pgwatch_wed.load.load_model import BlockRunner, Ground, Scenario
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile, PlannedScenario
 from pgwatch_wed.load.stress_report import ScenarioRun, StressReport
+from pgwatch_wed.load.users.many_users import with_users
 from pgwatch_wed.progress import Progress
 
 
@@ -34,6 +37,8 @@ class StressCourse:
     settings: Config
     progress: Progress
     stop: Callable[[], str] = goes_on
+    prove: Proving | None = None
+    notes: tuple[str, ...] = ()
     _runs: list[ScenarioRun] = field(default_factory=list)
     _latest: Snapshot | None = None
     _ended: str = ""
@@ -60,27 +65,41 @@ class StressCourse:
             generator=generator(program),
             runs=tuple(self._runs),
             ended_early=self._ended,
+            notes=self.notes,
         )
 
     def _run(self, planned: PlannedScenario, share: float) -> None:
         scenario = self._sized(self.scenarios[planned.name])
         self.progress(f"{scenario.name}: filling tables", share)
         prepare(self.ground, scenario)
-        phases = PhaseCourse(
-            scenario=scenario,
-            profile=self.profile,
-            run_block=self.run_block,
-            stop=self.stop,
-            told=lambda what: self.progress(what, share),
-        )
-        found, self._latest = ScenarioCourse(self.ground, phases, self.settings).run(planned)
-        self._runs.append(found)
-        self._ended = found.ended_early if found.ended_early else ""
+        with line_of(self.ground, scenario) as line:
+            self.notes += line.notes
+            phases = PhaseCourse(
+                scenario=line.scenario,
+                profile=self.profile,
+                run_block=self.run_block,
+                stop=self.stop,
+                told=lambda what: self.progress(what, share),
+                conninfo=line.conninfo,
+            )
+            course = ScenarioCourse(self.ground, phases, self.settings)
+            found, self._latest = course.run(planned)
+            self._runs.append(found)
+            self._ended = found.ended_early
+            self._prove(found)
+
+    def _prove(self, run: ScenarioRun) -> None:
+        measured = run.measured
+        if self.prove is None or run.ended_early or measured is None:
+            return
+        order = measured.blocks[-1].order
+        chain = self.prove(run, order, self.progress)
+        self._runs[-1] = replace(run, proof=chain)
+        if chain.is_interrupted:
+            self._ended = INTERRUPTED
 
     def _sized(self, scenario: Scenario) -> Scenario:
         profile = self.profile
-        return replace(
-            scenario,
-            clients=profile.clients or scenario.clients,
-            think_s=profile.think_s if profile.users else scenario.think_s,
-        )
+        if profile.users and profile.think_s:
+            return with_users(scenario, profile.users, profile.think_s)
+        return replace(scenario, clients=profile.clients or scenario.clients)

@@ -1,0 +1,41 @@
+"""The line on which a scenario's clients reach the server: directly, or through a PgBouncer of ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.load_model import Ground, Scenario
+from pgwatch_wed.load.users.own_pooler import own_pooler
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLine:
+    """``scenario`` as this line can run it; ``conninfo`` is None if clients connect directly."""
+
+    scenario: Scenario
+    conninfo: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def line_of(ground: Ground, scenario: Scenario) -> Iterator[LoadLine]:
+    """Open it for the ``with`` block."""
+    if not scenario.pooler:
+        yield LoadLine(scenario)
+        return
+    with (
+        connected(ground) as session,
+        own_pooler(session, clients=scenario.clients) as pooler,
+    ):
+        protocol, note = pooler.protocol(scenario.protocol)
+        name = scenario.name
+        notes = (f"{name}: through {pooler.version}", *([f"{name}: {note}"] if note else []))
+        yield LoadLine(replace(scenario, protocol=protocol), pooler.conninfo, notes)
+
+
+@contextmanager
+def pooled(ground: Ground, clients: int) -> Iterator[str]:
+    """Run a pooler for the ``with`` block; yield the conninfo through it."""
+    with connected(ground) as session, own_pooler(session, clients=clients) as pooler:
+        yield pooler.conninfo

@@ -1,0 +1,63 @@
+"""Causes of a run, taken away on its ground: what the proof is given, and how long it may take."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from pgwatch_wed.config import Config
+from pgwatch_wed.embedded.server import EmbeddedServer
+from pgwatch_wed.load.course.interval_analysis import evaluated, snapshot_before
+from pgwatch_wed.load.course.load_line import pooled
+from pgwatch_wed.load.course.objective_answers import answered
+from pgwatch_wed.load.load_model import BlockRunner, Ground, Order
+from pgwatch_wed.load.proof.bottleneck_chain import Diagnosis, ProofLimits, prove
+from pgwatch_wed.load.proof.proof_bench import proving
+from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
+from pgwatch_wed.load.statistics.block_percentiles import LEAST_BLOCKS
+from pgwatch_wed.load.stress_report import ProofChain, ScenarioRun
+from pgwatch_wed.progress import Progress
+
+_LEAST_S = 600.0  # six pairs of a few causes
+_BLOCK_S, _WARMUP_S = 5.0, 1.0
+
+Proving = Callable[[ScenarioRun, Order, Progress], ProofChain]
+"""Takes the causes of a run away, one by one; given the order of its measured blocks."""
+
+
+@dataclass(slots=True)
+class ScenarioProof:
+    """Proves causes on a ground. ``server``: the embedded server, which may be configured and restarted."""
+
+    ground: Ground
+    profile: LoadProfile
+    run_block: BlockRunner
+    settings: Config
+    server: EmbeddedServer | None = None
+
+    def __call__(self, run: ScenarioRun, order: Order, progress: Progress) -> ProofChain:
+        """Return the chain of bottlenecks; everything is put back."""
+        block_s = min(self.profile.block_s, _BLOCK_S)
+        limits = ProofLimits(
+            block_s=block_s,
+            warmup_s=min(self.profile.warmup_s, _WARMUP_S),
+            seconds=max(_LEAST_S, self.profile.total_s),
+        )
+        order = replace(order, seconds=block_s, warmup_s=limits.warmup_s)
+        first = Diagnosis(causes=run.causes, report=run.analysis, objectives=run.objectives)
+        line = partial(pooled, clients=order.clients)
+        with proving(self.ground, self.run_block, self.server, line) as bench:
+            return prove(bench, order, first, self._diagnosed, limits, progress)
+
+    def _diagnosed(self, order: Order) -> Diagnosis:
+        """Run the order again, as things stand."""
+        before = snapshot_before(self.ground)
+        blocks = [
+            self.run_block(replace(order, seed=order.seed + number))
+            for number in range(LEAST_BLOCKS)
+        ]
+        found = evaluated(self.ground, before, self.settings)
+        return Diagnosis(
+            causes=(),
+            report=found.report,
+            objectives=tuple(answered(o, blocks) for o in self.profile.objectives),
+        )
