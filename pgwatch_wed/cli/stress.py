@@ -29,10 +29,8 @@ from pgwatch_wed.load.course.chosen_profile import (
     with_users_of,
 )
 from pgwatch_wed.load.course.phase_course import INTERRUPTED
-from pgwatch_wed.load.course.scenario_proof import ScenarioProof
-from pgwatch_wed.load.course.stress_course import StressCourse
-from pgwatch_wed.load.engine.block_runner import runner
-from pgwatch_wed.load.ground.embedded_ground import embedded_ground
+from pgwatch_wed.load.course.stress_job import Owned, StressJob
+from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
 from pgwatch_wed.load.load_json import render_stress
 from pgwatch_wed.load.load_model import Answer
 from pgwatch_wed.load.load_text import stress_text
@@ -61,6 +59,7 @@ class StressOutput:
 
 
 @click.command()
+@click.argument("target", required=False)
 @click.option(
     "--profile",
     default="quick",
@@ -156,13 +155,29 @@ class StressOutput:
     show_default=True,
     help="The directory for report files.",
 )
+@click.option(
+    "--i-own-this-server",
+    "owned",
+    metavar="HOST/DBNAME",
+    default="",
+    help="Confirms TARGET, spelled as the server answers; load disturbs everything on it.",
+)
+@click.option(
+    "--even-if",
+    "even_if",
+    multiple=True,
+    type=CommaList(EVEN_IF),
+    metavar="|".join(EVEN_IF),
+    help="Do not refuse a TARGET that others use, or that is replicated (repeatable).",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print only errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Print everything in full.")
 @click.option("--no-progress", is_flag=True, help="Do not show progress.")
-def stress(no_progress: bool, **given: Any) -> int:
+def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     """Put a server under load, and say what it can do, why not more, and whether to believe it.
 
-    The server is an embedded one that is removed afterwards; DATABASE_URL and libpq's environment variables are ignored.
+    Without TARGET, the server is an embedded one that is removed afterwards; DATABASE_URL and libpq's environment variables are
+    ignored. On TARGET, load runs in a database of its own, which is dropped afterwards.
     """
     profile = _profile(given)
     output = StressOutput(
@@ -179,18 +194,18 @@ def stress(no_progress: bool, **given: Any) -> int:
         name: known_scenarios.scenario(name, scale=profile.scale, seed=profile.seed)
         for name in profile.scenarios
     }
-    settings = config.load(None)
     progress = ProgressBar(enabled=not no_progress and not output.quiet)
+    job = StressJob(
+        profile=profile,
+        scenarios=scenarios,
+        settings=config.load(None),
+        is_proving=given["is_proving"],
+        progress=progress,
+    )
+    is_writing = any(s.is_writing for s in scenarios.values())
+    owned = Owned(given["owned"], frozenset(flat(given["even_if"])), is_writing)
     try:
-        progress("starting PostgreSQL", 0.01)
-        with embedded_ground() as place:
-            run_block = runner(place.ground)
-            course = StressCourse(place.ground, profile, scenarios, run_block, settings, progress)
-            if given["is_proving"]:
-                course.prove = ScenarioProof(
-                    place.ground, profile, run_block, settings, place.server
-                )
-            report = course.run()
+        report = job.run(target, owned)
     finally:
         progress.clear()
     if base is not None:

@@ -1,6 +1,6 @@
 """All scenarios of a run on one ground → the report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pgwatch_wed import __version__
@@ -32,7 +32,7 @@ class StressCourse:
 
     ground: Ground
     profile: LoadProfile
-    scenarios: dict[str, Scenario]
+    scenarios: Mapping[str, Scenario]
     run_block: BlockRunner
     settings: Config
     progress: Progress

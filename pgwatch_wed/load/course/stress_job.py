@@ -1,0 +1,97 @@
+"""A load test as it was ordered: opens the ground, watches its limits, and runs the course."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from pgwatch_wed.config import Config
+from pgwatch_wed.embedded.server import EmbeddedServer
+from pgwatch_wed.load.course.scenario_proof import ScenarioProof
+from pgwatch_wed.load.course.stress_course import StressCourse
+from pgwatch_wed.load.engine.block_runner import runner
+from pgwatch_wed.load.ground.embedded_ground import embedded_ground
+from pgwatch_wed.load.ground.stop_conditions import StopConditions, StopLimits, stop_conditions
+from pgwatch_wed.load.ground.target_ground import target_ground
+from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order, Scenario
+from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
+from pgwatch_wed.load.stress_report import StressReport
+from pgwatch_wed.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What the owner of a target says: its name as it answers, which refusals do not count, and whether load writes."""
+
+    name: str
+    even_if: frozenset[str]
+    is_writing: bool
+
+
+@dataclass(slots=True)
+class LoadPlace:
+    """An open ground. ``server`` is set if it is ours; ``left`` tells at the end what could not be dropped."""
+
+    ground: Ground
+    server: EmbeddedServer | None = None
+    left: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def opened(target: str | None, owned: Owned) -> Iterator[LoadPlace]:
+    """Open the ground for the ``with`` block: an embedded server, or a database of ours on the target."""
+    if target is None:
+        with embedded_ground() as ours:
+            yield LoadPlace(ours.ground, ours.server)
+        return
+    with target_ground(target, owned.name, owned.even_if, writing=owned.is_writing) as theirs:
+        yield LoadPlace(theirs.ground, left=theirs.left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StressJob:
+    """What is to be run."""
+
+    profile: LoadProfile
+    scenarios: Mapping[str, Scenario]
+    settings: Config
+    is_proving: bool
+    progress: Progress
+
+    def run(self, target: str | None, owned: Owned) -> StressReport:
+        """Run it."""
+        self.progress("opening the ground", 0.01)
+        with opened(target, owned) as place:
+            # of a server of our own, we may use all connections
+            limits = StopLimits(connections=0.8 if place.server is None else None)
+            with stop_conditions(place.ground, limits) as stop:
+                report = self._course(place, stop).run()
+        return replace(report, notes=(*report.notes, *place.left)) if place.left else report
+
+    def _course(self, place: LoadPlace, stop: StopConditions) -> StressCourse:
+        run_block = _noted(runner(place.ground, stop=stop), stop)
+        course = StressCourse(
+            ground=place.ground,
+            profile=self.profile,
+            scenarios=self.scenarios,
+            run_block=run_block,
+            settings=self.settings,
+            progress=self.progress,
+            stop=stop,
+            notes=stop.notes,
+        )
+        if self.is_proving:
+            course.prove = ScenarioProof(
+                place.ground, self.profile, run_block, self.settings, place.server
+            )
+        return course
+
+
+def _noted(run: BlockRunner, stop: StopConditions) -> BlockRunner:
+    """Return a runner after whose blocks the failures are looked at."""
+
+    def noted(order: Order) -> Block:
+        block = run(order)
+        stop.seen(block)
+        return block
+
+    return noted
