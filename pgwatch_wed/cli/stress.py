@@ -128,6 +128,11 @@ class StressOutput:
     help="Take causes away one by one, in pairs of blocks, to see which of them matters; takes 10 minutes or more.",
 )
 @click.option(
+    "--copy",
+    metavar="COPY",
+    help="Run on this copy of TARGET, where --prove may change things; --i-own-this-server is about it.",
+)
+@click.option(
     "--baseline",
     metavar="FILE|NAME",
     help="An earlier JSON report, or the name of a saved one: work per transaction is compared.",
@@ -190,6 +195,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
         verbose=given["verbose"],
     )
     base = _baseline(output)
+    _check_place(target, given)
     scenarios = {
         name: known_scenarios.scenario(name, scale=profile.scale, seed=profile.seed)
         for name in profile.scenarios
@@ -200,18 +206,32 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
         scenarios=scenarios,
         settings=config.load(None),
         is_proving=given["is_proving"],
+        original=target if given["copy"] else None,
         progress=progress,
     )
     is_writing = any(s.is_writing for s in scenarios.values())
     owned = Owned(given["owned"], frozenset(flat(given["even_if"])), is_writing)
     try:
-        report = job.run(target, owned)
+        report = job.run(given["copy"] or target, owned)
     finally:
         progress.clear()
     if base is not None:
         label = output.baseline or ""
         report = replace(report, comparison=compared_with(base, report, label))
     return _deliver(report, output)
+
+
+def _check_place(target: str | None, given: dict[str, Any]) -> None:
+    """Refuse before anything is started what would be refused after the run."""
+    if given["copy"] and target is None:
+        raise UsageError("--copy is a copy of TARGET, and there is none", "specify TARGET, too")
+    if given["is_proving"] and target is not None and not given["copy"]:
+        raise UsageError(
+            "--prove changes indexes, statistics and settings, so not on TARGET itself",
+            "specify a copy of it with --copy, or omit TARGET",
+        )
+    if target is None and (given["owned"] or given["even_if"]):
+        raise UsageError("--i-own-this-server and --even-if are about TARGET, and there is none")
 
 
 def _baseline(output: StressOutput) -> MeasuredRun | None:

@@ -26,13 +26,17 @@ Proving = Callable[[ScenarioRun, Order, Progress], ProofChain]
 
 @dataclass(slots=True)
 class ScenarioProof:
-    """Proves causes on a ground. ``server``: the embedded server, which may be configured and restarted."""
+    """Proves causes on a ground. ``server``: the embedded server, which may be configured and restarted.
+
+    ``original``: the target of which the ground is a copy, if it is one.
+    """
 
     ground: Ground
     profile: LoadProfile
     run_block: BlockRunner
     settings: Config
     server: EmbeddedServer | None = None
+    original: str | None = None
 
     def __call__(self, run: ScenarioRun, order: Order, progress: Progress) -> ProofChain:
         """Return the chain of bottlenecks; everything is put back."""
@@ -45,7 +49,8 @@ class ScenarioProof:
         order = replace(order, seconds=block_s, warmup_s=limits.warmup_s)
         first = Diagnosis(causes=run.causes, report=run.analysis, objectives=run.objectives)
         line = partial(pooled, clients=order.clients)
-        with proving(self.ground, self.run_block, self.server, line) as bench:
+        place = (self.ground, self.run_block, self.server, line, self.original)
+        with proving(*place) as bench:
             return prove(bench, order, first, self._diagnosed, limits, progress)
 
     def _diagnosed(self, order: Order) -> Diagnosis:

@@ -49,12 +49,13 @@ def opened(target: str | None, owned: Owned) -> Iterator[LoadPlace]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StressJob:
-    """What is to be run."""
+    """What is to be run. ``original``: the target of which the ground is a copy, if it is one."""
 
     profile: LoadProfile
     scenarios: Mapping[str, Scenario]
     settings: Config
     is_proving: bool
+    original: str | None
     progress: Progress
 
     def run(self, target: str | None, owned: Owned) -> StressReport:
@@ -81,7 +82,12 @@ class StressJob:
         )
         if self.is_proving:
             course.prove = ScenarioProof(
-                place.ground, self.profile, run_block, self.settings, place.server
+                place.ground,
+                self.profile,
+                run_block,
+                self.settings,
+                place.server,
+                self.original,
             )
         return course
 
