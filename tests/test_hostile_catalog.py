@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from click.testing import CliRunner
 from pgwatch_wed.cli import cli
 from pgwatch_wed.errors import InstallError
 from pgwatch_wed.gather import enrichment
+from pgwatch_wed.load.course import stress_job
+from pgwatch_wed.load.ground import server_answer
+from pgwatch_wed.load.ground.target_ground import target_ground
+from pgwatch_wed.target import door
 from pgwatch_wed.whatif.lab import dump
 from tests.hostile import WORLDS, Planted, planted
 from tests.servers import Server
@@ -43,6 +48,9 @@ def case(call: str, **more: Any) -> Case:
     return Case(tuple(call.split()), **more)
 
 
+# other tests may use the server at the same time
+_SHORT = "--even-if busy --scripts {load} --seconds 4 --rate 20 --clients 2"
+
 CASES = (
     case("run {target} --output {folder}"),
     case("run {target} --output {folder}", without_lab=True),
@@ -57,6 +65,7 @@ CASES = (
     case("indexes {target} --engine hypopg", needs="hypopg"),
     case("indexes {target} --engine hypopg --workload {workload}", needs="hypopg"),
     case("indexes {target} --engine lab --workload {clean} --verify {copy}", needs="lab"),
+    case("stress {target} --i-own-this-server {owned} " + _SHORT + " --output {folder}"),
     case("install {target} --dry-run"),
     case("install {target}", may_write=True),
     case("uninstall {target} --dry-run"),
@@ -72,6 +81,9 @@ PLANNED = {
     "cast": "select count(*) from trap.moods where 'sad'::trap.mood = 'sad'::text",
     "rule": "insert into trap.ruled values (1)",
 }
+# Load in what was created for it
+PREPARED = "create table counted (id int primary key, n int); insert into counted values (1, 0);"
+COUNTED = "update counted set n = n + 1 where id = 1;"
 # What runs on a copy calls what it names, whatever that is: here PostgreSQL's own.
 CLEAN = "select pg_catalog.sum(total) from app.orders where customer_id operator(pg_catalog.=) 7"
 
@@ -94,6 +106,9 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in PLANNED.items():
         (folder / f"{name}.sql").write_text(text, encoding="utf-8")
     (folder / "clean").mkdir()
+    (folder / "load").mkdir()
+    (folder / "load" / "prepare.sql").write_text(PREPARED, encoding="utf-8")
+    (folder / "load" / "count.sql").write_text(COUNTED, encoding="utf-8")
     for each in (folder, folder / "clean"):
         (each / "app.sql").write_text(CLEAN, encoding="utf-8")
     return folder
@@ -107,11 +122,19 @@ def run(place: Planted, call: Case, folder: Path, workload: Path) -> str:
         "folder": folder,
         "workload": workload,
         "clean": workload / "clean",
+        "load": workload / "load",
+        "owned": owned(place.dsn) if "{owned}" in call.args else "",
     }
     args = [arg.format(**values) for arg in call.args]
     done = CliRunner().invoke(cli, args, env={"COLUMNS": "80"})
     assert done.exit_code == 0, (done.output, done.exception)
     return done.output
+
+
+def owned(dsn: str) -> str:
+    """Return how the server calls itself and its database."""
+    with door.opened(dsn) as target:
+        return server_answer.asked(target).shown
 
 
 def needed(call: Case) -> list[pytest.MarkDecorator]:
@@ -142,6 +165,9 @@ def nothing_happens(
         pytest.skip(f"there is no {call.needs} for this server")
     if call.without_lab:
         monkeypatch.setattr(enrichment, "MAX_TABLES", 0)
+    # how long others are watched before load is begun
+    quick = partial(target_ground, watched_s=0.2)
+    monkeypatch.setattr(stress_job, "target_ground", quick)
     before = place.state()
     run(place, call, folder, workload)
     if call.may_write:

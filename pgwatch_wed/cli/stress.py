@@ -32,9 +32,9 @@ from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.stress_job import Owned, StressJob
 from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
 from pgwatch_wed.load.load_json import render_stress
-from pgwatch_wed.load.load_model import Answer
+from pgwatch_wed.load.load_model import Answer, Scenario
 from pgwatch_wed.load.load_text import stress_text
-from pgwatch_wed.load.scenarios import known_scenarios
+from pgwatch_wed.load.scenarios import known_scenarios, own_scripts
 from pgwatch_wed.load.scenarios.load_profiles import PROFILES, LoadProfile
 from pgwatch_wed.load.scenarios.profile_file import MAX_CLIENTS, MAX_RATE, MAX_SECONDS, profile_of
 from pgwatch_wed.load.stress_report import ComparedAs, StressReport
@@ -74,6 +74,12 @@ class StressOutput:
     type=CommaList(known_scenarios.names()),
     metavar="NAME[,NAME…]",
     help=f"What to run instead of the profile's: {', '.join(known_scenarios.names())}.",
+)
+@click.option(
+    "--scripts",
+    type=click.Path(readable=False, path_type=Path),
+    metavar="DIR",
+    help="Run your own pgbench scripts: .sql files, with optional weights.json and prepare.sql.",
 )
 @click.option(
     "--rate",
@@ -196,10 +202,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     )
     base = _baseline(output)
     _check_place(target, given)
-    scenarios = {
-        name: known_scenarios.scenario(name, scale=profile.scale, seed=profile.seed)
-        for name in profile.scenarios
-    }
+    scenarios, notes = _scenarios(profile, given["scripts"])
     progress = ProgressBar(enabled=not no_progress and not output.quiet)
     job = StressJob(
         profile=profile,
@@ -208,6 +211,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
         is_proving=given["is_proving"],
         original=target if given["copy"] else None,
         progress=progress,
+        notes=notes,
     )
     is_writing = any(s.is_writing for s in scenarios.values())
     owned = Owned(given["owned"], frozenset(flat(given["even_if"])), is_writing)
@@ -245,9 +249,27 @@ def _baseline(output: StressOutput) -> MeasuredRun | None:
     return read_baseline(output.baseline)
 
 
+def _scenarios(
+    profile: LoadProfile, folder: Path | None
+) -> tuple[dict[str, Scenario], tuple[str, ...]]:
+    """Return the scenarios by name, and notes about them."""
+    if folder is not None:
+        own = own_scripts.from_directory(folder)
+        return {own_scripts.NAME: own.scenario}, own.notes
+    return {
+        name: known_scenarios.scenario(name, scale=profile.scale, seed=profile.seed)
+        for name in profile.scenarios
+    }, ()
+
+
 def _profile(given: dict[str, Any]) -> LoadProfile:
     profile = profile_of(given["profile"])
-    profile = with_scenarios(profile, flat(given["scenarios"]))
+    names = flat(given["scenarios"])
+    if given["scripts"] is not None:
+        if names:
+            raise UsageError("--scenario and --scripts exclude each other")
+        names = (own_scripts.NAME,)
+    profile = with_scenarios(profile, names)
     profile = with_rate(profile, given["rate"])
     profile = with_users_of(profile, given["users"], given["think_s"])
     profile = with_seconds(profile, given["seconds"])

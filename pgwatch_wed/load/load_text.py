@@ -196,10 +196,13 @@ def _conditions(page: TextPage, report: StressReport) -> None:
     page.line()
     generator, target = report.generator, report.target
     cpu = f" ({generator.cpu})" if generator.cpu else ""
-    sync = "unknown" if target.sync_ms is None else units.duration(target.sync_ms)
+    sync = (
+        "how long a sync of the server's disk takes is unknown"
+        if target.sync_ms is None
+        else f"one sync of the server's disk takes {units.duration(target.sync_ms)}"
+    )
     page.wrap(
-        f"Load by {generator.program} on {units.count(generator.cores, 'core')}{cpu}; one sync of the "
-        f"server's disk takes {sync}."
+        f"Load by {generator.program} on {units.count(generator.cores, 'core')}{cpu}; {sync}."
     )
     for note in (*target.notes, *report.notes):
         page.wrap(f"note: {note}", "", hang="  ")

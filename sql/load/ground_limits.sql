@@ -7,6 +7,4 @@ select
         where s.name in ('superuser_reserved_connections', 'reserved_connections')
     )::int4 as usable,
     pg_database_size(current_database()) as database_bytes,
-    case
-        when has_function_privilege('pg_ls_waldir()', 'execute') then (select sum(w.size) from pg_ls_waldir() w)
-    end::int8 as wal_bytes
+    has_function_privilege('pg_ls_waldir()', 'execute') as sees_wal

@@ -4,11 +4,8 @@ import hashlib
 import os
 import platform
 import subprocess
-import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
 
 import psutil
 
@@ -16,6 +13,7 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.load.ground.ground_connection import STRESS_NAME, connected
 from pgwatch_wed.load.load_model import Ground
+from pgwatch_wed.load.scenarios.disk_sync import disk_sync
 from pgwatch_wed.load.stress_report import Generator, StressTarget
 from pgwatch_wed.target import programs
 
@@ -26,8 +24,6 @@ _SETTINGS = (
     *("max_connections", "autovacuum", "jit", "random_page_cost", "track_io_timing"),
     *("shared_preload_libraries", "default_transaction_isolation"),
 )
-_SYNCS = 20
-_PAGE = b"\x55" * 8192
 
 
 def pgbench_line(ground: Ground) -> str:
@@ -88,17 +84,7 @@ def target_of(ground: Ground, snapshot: Snapshot, sync_ms: float | None) -> Stre
 
 def sync_ms(ground: Ground) -> float | None:
     """Return how long it takes to make a page durable on the disk of a server of our own; None on others."""
-    if not ground.is_embedded or ground.data_directory is None:
-        return None
-    try:
-        with tempfile.TemporaryFile(dir=ground.data_directory.parent) as file:
-            return median(_synced(file.fileno()) for _ in range(_SYNCS))
-    except OSError:
-        return None
-
-
-def _synced(descriptor: int) -> float:
-    began = time.monotonic()
-    os.pwrite(descriptor, _PAGE, 0)
-    os.fsync(descriptor)
-    return (time.monotonic() - began) * 1000
+    with connected(ground) as session:
+        (method,) = session.execute("show wal_sync_method").fetchone() or ("",)
+    found = disk_sync(ground, method)
+    return found.ms if found else None

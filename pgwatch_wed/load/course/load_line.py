@@ -32,10 +32,3 @@ def line_of(ground: Ground, scenario: Scenario) -> Iterator[LoadLine]:
         name = scenario.name
         notes = (f"{name}: through {pooler.version}", *([f"{name}: {note}"] if note else []))
         yield LoadLine(replace(scenario, protocol=protocol), pooler.conninfo, notes)
-
-
-@contextmanager
-def pooled(ground: Ground, clients: int) -> Iterator[str]:
-    """Run a pooler for the ``with`` block; yield the conninfo through it."""
-    with connected(ground) as session, own_pooler(session, clients=clients) as pooler:
-        yield pooler.conninfo

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded.server import EmbeddedServer
 from pgwatch_wed.load.course.interval_analysis import evaluated, snapshot_before
-from pgwatch_wed.load.course.load_line import pooled
 from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.load_model import BlockRunner, Ground, Order
 from pgwatch_wed.load.proof.bottleneck_chain import Diagnosis, ProofLimits, prove
@@ -48,9 +46,7 @@ class ScenarioProof:
         )
         order = replace(order, seconds=block_s, warmup_s=limits.warmup_s)
         first = Diagnosis(causes=run.causes, report=run.analysis, objectives=run.objectives)
-        line = partial(pooled, clients=order.clients)
-        place = (self.ground, self.run_block, self.server, line, self.original)
-        with proving(*place) as bench:
+        with proving(self.ground, self.run_block, self.server, self.original) as bench:
             return prove(bench, order, first, self._diagnosed, limits, progress)
 
     def _diagnosed(self, order: Order) -> Diagnosis:

@@ -12,6 +12,8 @@ from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
 from pgwatch_wed.load.course.scenario_course import ScenarioCourse, prepare
 from pgwatch_wed.load.course.scenario_proof import Proving
 from pgwatch_wed.load.load_model import BlockRunner, Ground, Scenario
+from pgwatch_wed.load.scenarios.background_load import beside
+from pgwatch_wed.load.scenarios.first_try import try_scripts
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile, PlannedScenario
 from pgwatch_wed.load.stress_report import ScenarioRun, StressReport
 from pgwatch_wed.load.users.many_users import with_users
@@ -72,12 +74,13 @@ class StressCourse:
         scenario = self._sized(self.scenarios[planned.name])
         self.progress(f"{scenario.name}: filling tables", share)
         prepare(self.ground, scenario)
+        try_scripts(self.ground, scenario)
         with line_of(self.ground, scenario) as line:
             self.notes += line.notes
             phases = PhaseCourse(
                 scenario=line.scenario,
                 profile=self.profile,
-                run_block=self.run_block,
+                run_block=beside(self.run_block, self.ground, line.scenario),
                 stop=self.stop,
                 told=lambda what: self.progress(what, share),
                 conninfo=line.conninfo,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded.server import EmbeddedServer
+from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.course.scenario_proof import ScenarioProof
 from pgwatch_wed.load.course.stress_course import StressCourse
 from pgwatch_wed.load.engine.block_runner import runner
@@ -13,6 +14,7 @@ from pgwatch_wed.load.ground.embedded_ground import embedded_ground
 from pgwatch_wed.load.ground.stop_conditions import StopConditions, StopLimits, stop_conditions
 from pgwatch_wed.load.ground.target_ground import target_ground
 from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order, Scenario
+from pgwatch_wed.load.scenarios import own_scripts
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
 from pgwatch_wed.load.stress_report import StressReport
 from pgwatch_wed.progress import Progress
@@ -57,16 +59,26 @@ class StressJob:
     is_proving: bool
     original: str | None
     progress: Progress
+    notes: tuple[str, ...] = ()
 
     def run(self, target: str | None, owned: Owned) -> StressReport:
         """Run it."""
         self.progress("opening the ground", 0.01)
         with opened(target, owned) as place:
+            self._check_schema(place.ground)
             # of a server of our own, we may use all connections
             limits = StopLimits(connections=0.8 if place.server is None else None)
             with stop_conditions(place.ground, limits) as stop:
                 report = self._course(place, stop).run()
         return replace(report, notes=(*report.notes, *place.left)) if place.left else report
+
+    def _check_schema(self, ground: Ground) -> None:
+        """Refuse scenarios that create schemas of their own, which nobody would drop from somebody's database."""
+        if ground.schema and self.scenarios.keys() != {own_scripts.NAME}:
+            raise UsageError(
+                "the role may not create databases, and scenarios need one of their own",
+                "ALTER ROLE … CREATEDB; or run scripts of your own with --scripts, which need only a schema",
+            )
 
     def _course(self, place: LoadPlace, stop: StopConditions) -> StressCourse:
         run_block = _noted(runner(place.ground, stop=stop), stop)
@@ -78,7 +90,7 @@ class StressJob:
             settings=self.settings,
             progress=self.progress,
             stop=stop,
-            notes=stop.notes,
+            notes=(*self.notes, *stop.notes),
         )
         if self.is_proving:
             course.prove = ScenarioProof(

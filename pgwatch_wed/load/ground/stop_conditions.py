@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from psycopg.rows import class_row
 
 from pgwatch_wed import units
 from pgwatch_wed.errors import said
@@ -39,7 +38,7 @@ class StopLimits:
 
 @dataclass(frozen=True, slots=True)
 class NearLimits:
-    """A row of ``ground_limits.sql``; ``wal_bytes`` is None if we may not know."""
+    """What a server told; ``wal_bytes`` is None if we may not know."""
 
     connections: int
     usable: int
@@ -125,13 +124,11 @@ class StopConditions:
 
 def near_limits(session: WritingSession) -> NearLimits:
     """Ask a server how near it is to its limits."""
-    row = (
-        session.cursor(row_factory=class_row(NearLimits))
-        .execute(load_sql("ground_limits"))
-        .fetchone()
-    )
+    row = session.execute(load_sql("ground_limits")).fetchone()
     assert row is not None
-    return row
+    connections, usable, database_bytes, sees_wal = row
+    wal = session.execute(load_sql("ground_wal")).fetchone() if sees_wal else None
+    return NearLimits(connections, usable, database_bytes, wal[0] if wal else None)
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def _allowed(
 @contextmanager
 def _created(answer: ServerAnswer, notes: tuple[str, ...]) -> Iterator[TargetGround]:
     name, run = new_name(), new_run()
-    with writing_session(answer.conninfo) as keeper:
+    with _session_of_ours(answer.conninfo) as keeper:
         with _explained():
             _keep(keeper, run)
             notes += stress_objects.drop_leftovers(keeper)
@@ -105,6 +105,16 @@ def _created(answer: ServerAnswer, notes: tuple[str, ...]) -> Iterator[TargetGro
             yield made
         finally:
             made.left += _removed(keeper, answer, name)
+
+
+@contextmanager
+def _session_of_ours(conninfo: str) -> Iterator[WritingSession]:
+    """Yield a session on the target's own database, in which nothing stands in the place of PostgreSQL's objects."""
+    with writing_session(conninfo) as session:
+        with _explained():
+            session.execute("set search_path = pg_catalog, pg_temp")
+            session.commit()
+        yield session
 
 
 def _keep(keeper: WritingSession, run: str) -> None:
@@ -183,7 +193,7 @@ def _removed(keeper: WritingSession, answer: ServerAnswer, name: str) -> list[st
     """Drop what this run created, over a new connection if the keeper's broke; return what is left."""
     if not keeper.broken and not keeper.closed:
         return _remove(keeper, name)
-    with suppress(ConnectError), writing_session(answer.conninfo) as other:
+    with suppress(ConnectError), _session_of_ours(answer.conninfo) as other:
         return _remove(other, name)
     return [f"{name} could not be dropped, since the server does not answer: the next run drops it"]
 
