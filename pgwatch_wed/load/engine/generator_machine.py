@@ -136,8 +136,8 @@ def machine_of(
         generator_cpu=used,
         generator_pressure=pressure,
         others_cpu=max(0.0, busy - known) / seconds,
-        pressure=_rate(before.pressed, after.pressed, seconds),
-        steal=_rate(before.stolen, after.stolen, seconds * cores),
+        pressure=_share(before.pressed, after.pressed, seconds),
+        steal=_share(before.stolen, after.stolen, seconds * cores),
     )
 
 
@@ -156,3 +156,9 @@ def _rate(before: float | None, after: float | None, seconds: float) -> float | 
     if before is None or after is None:
         return None
     return max(0.0, after - before) / seconds
+
+
+def _share(before: float | None, after: float | None, whole: float) -> float | None:
+    """Return a share of time; clocks that are read one after the other may make it a little more than all."""
+    rate = _rate(before, after, whole)
+    return None if rate is None else min(rate, 1.0)
