@@ -1,6 +1,7 @@
 """Replay: statements of production on a copy, with values that exist, and nothing that has an effect."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pgwatch_wed.load.load_model import Ground, Order, QueryProtocol
 from pgwatch_wed.load.replay import mixing, replay_window
 from pgwatch_wed.load.replay.effects_reached import EffectsReached, UnsafeError
 from pgwatch_wed.load.replay.parameter_uses import ValueUse, equal_parameters, uses_of
+from pgwatch_wed.load.replay.replay_ground import ReplaySource, replay_ground
 from pgwatch_wed.load.replay.replay_mix import CallWork, ReplayMix
 from pgwatch_wed.load.replay.replay_role import PREFIX
 from pgwatch_wed.load.replay.replay_text import (
@@ -120,8 +122,8 @@ create aggregate summed (int) (sfunc = int4pl, stype = int, finalfunc = finished
 """
 
 
-def test_nothing_that_may_have_an_effect_is_run(db: str) -> None:
-    with psycopg.connect(db, autocommit=True, prepare_threshold=None) as connection:
+def test_nothing_that_may_have_an_effect_is_run(every_db: str) -> None:
+    with psycopg.connect(every_db, autocommit=True, prepare_threshold=None) as connection:
         traps = TRAPS.replace(
             "create aggregate",
             "create function finished(int) returns int language sql volatile as 'select $1'; create aggregate",
@@ -328,6 +330,113 @@ def roles(connection: psycopg.Connection) -> set[str]:
         [f"^{PREFIX}"],
     )
     return {name for (name,) in rows}
+
+
+# powa-web#146 has the first, pg_query#169 the second, pgdog#134 the third: what others stumbled over.
+THREADS = {
+    "select a.id, sum(coalesce(c.v, 0) - coalesce(c.v, 1)) from t a join t b on a.id >= b.id and a.id <= b.id"
+    " join t c on c.id = b.id where (a.id >= 3 and a.id <= 9 or a.id in (1, 2, 3, 4)) and c.id in (select d.id from t d"
+    " left join t e on d.v = e.id where true and d.state = 'open' and d.made <= '2024-02-01'::date) group by a.id": "",
+    "select count(*) from t where made > date '2024-01-30' - interval '20 days'": "",
+    "select pg_try_advisory_lock(17)": "it calls pg_try_advisory_lock(), which is volatile",
+    "select v from t where id in (7, 8, 9) for share": "it locks rows, which changes them",
+    "update t set v = v where id = 1": "it changes data",
+}
+
+
+def test_what_others_stumbled_over_on_each_version(every_db: str) -> None:
+    with psycopg.connect(every_db, autocommit=True) as connection:
+        connection.execute("create extension pg_stat_statements")
+        connection.execute(
+            "create table t as select g as id, g % 10 as v, case when g % 2 = 0 then 'open' else 'done' end as state,"
+            " date '2024-01-01' + g % 50 as made from generate_series(1, 2000) g"
+        )
+        connection.execute("create unique index on t (id)")
+        connection.execute("analyze t")
+
+    def asked(connection: psycopg.Connection) -> None:
+        for text in THREADS:
+            for _ in range(3):
+                connection.execute(text.encode())
+
+    found = window_of(every_db, asked)
+    with mixing.mixed(found, every_db) as mix:
+        reasons = [s.reason for s in mix.fidelity.statements if s.rows_here is None]
+        assert sorted(reasons) == sorted(filter(None, THREADS.values()))
+        assert len(mix.fidelity.statements) == len(THREADS)
+        with psycopg.connect(every_db, options=options_of(mix.settings)) as connection:
+            row = connection.execute(
+                "select current_user, current_setting('is_superuser')"
+            ).fetchone()
+            assert row == (mix.settings["role"], "off")
+
+
+@contextmanager
+def cloned(server: Server, name: str) -> Iterator[str]:
+    """Yield a copy of a database that nobody is connected to; drop it afterwards."""
+    copy = sql.Identifier(f"{name}_copy")
+    server.execute(sql.SQL("create database {} template {}").format(copy, sql.Identifier(name)))
+    try:
+        yield server.dsn(f"{name}_copy")
+    finally:
+        server.execute(sql.SQL("drop database {} with (force)").format(copy))
+
+
+def test_a_copy_is_confirmed_and_is_not_production(
+    every_db: str, every_pg: Server, tmp_path: Path
+) -> None:
+    with psycopg.connect(every_db, autocommit=True) as connection:
+        connection.execute("create extension pg_stat_statements")
+        connection.execute("create table t as select generate_series(1, 100) as a")
+        name = connection.info.dbname
+    before = collect.collect(every_db, only=FACTS)
+    with psycopg.connect(every_db, autocommit=True) as connection:
+        connection.execute("select * from t where a = 1")
+        connection.execute("select count(*) from t")
+    files = tmp_path / "old", tmp_path / "new"
+    for path, snapshot in zip(files, (before, collect.collect(every_db, only=FACTS)), strict=True):
+        path.write_bytes(file.dumps(snapshot))
+    source = ReplaySource.of_option(f"{files[0]},{files[1]}", None, None)
+    with cloned(every_pg, name) as copy:
+        everything = frozenset({"busy", "replicated"})
+        with (
+            pytest.raises(UsageError, match="the server answers") as refused,
+            replay_ground(source, copy, "", everything, watched_s=0),
+        ):
+            pass
+        owned = str(refused.value.hint).rpartition(" ")[2].strip("'")
+        with replay_ground(source, copy, owned, everything, watched_s=0) as place:
+            assert place.ground.conninfo
+            assert len(place.mix.scripts) == 2
+        own = owned.rpartition("/")[0] + "/" + name
+        with (
+            pytest.raises(UsageError, match="is the database of the snapshots itself"),
+            replay_ground(source, every_db, own, everything, watched_s=0),
+        ):
+            pass
+        now = ReplaySource.of_option("now", every_db, 1.0)
+        with (
+            pytest.raises(UsageError, match="is the target itself"),
+            replay_ground(now, every_db, own, everything, watched_s=0),
+        ):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("given", "target", "window_s", "said"),
+    [
+        ("now", None, None, "there is none"),
+        ("one", "x", None, "OLD,NEW"),
+        ("a,b,c", "x", None, "OLD,NEW"),
+        ("a,", "x", None, "OLD,NEW"),
+        ("a,b", "x", 5.0, "--window is for"),
+    ],
+)
+def test_a_source_that_makes_no_sense_is_refused(
+    given: str, target: str | None, window_s: float | None, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        ReplaySource.of_option(given, target, window_s)
 
 
 def test_a_window_is_between_two_snapshots(world: str, tmp_path: Path) -> None:

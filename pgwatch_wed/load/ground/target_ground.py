@@ -50,9 +50,8 @@ def target_ground(
     ``owned`` is what ``--i-own-this-server`` says, ``even_if`` the refusals that are waved aside. Raises
     :class:`UsageError` if load is refused, :class:`ConnectError` if there is no connection.
     """
-    refusals.check_names(even_if)
     with without_chosen_server(keep_harmless=True):
-        answer, notes = _allowed(_named(target), owned, even_if, writing, watched_s)
+        answer, notes = allowed(target, owned, even_if, writing=writing, watched_s=watched_s)
         with _created(answer, notes) as ground:
             yield ground
 
@@ -74,14 +73,22 @@ def _named(target: str) -> str:
     return make_conninfo("port=5432", **given) if "port" not in given else conninfo
 
 
-def _allowed(
-    conninfo: str, owned: str, even_if: frozenset[str], writing: bool, watched_s: float
+def allowed(
+    target: str,
+    owned: str,
+    even_if: frozenset[str],
+    *,
+    writing: bool,
+    watched_s: float = refusals.WATCHED_S,
 ) -> tuple[ServerAnswer, tuple[str, ...]]:
-    with door.opened(conninfo) as target:
-        answer = server_answer.asked(target)
+    """Return what a server answers on which load may run, and notes; raises :class:`UsageError` if it may not."""
+    refusals.check_names(even_if)
+    conninfo = _named(target)
+    with door.opened(conninfo) as opened:
+        answer = server_answer.asked(opened)
         refusals.refuse(refusals.unconfirmed(answer, owned), frozenset())
         notes = refusals.refuse(refusals.by_state(answer.server, writing=writing), even_if)
-        notes += refusals.refuse(refusals.by_traffic(target, watched_s), even_if)
+        notes += refusals.refuse(refusals.by_traffic(opened, watched_s), even_if)
     return answer, notes
 
 

@@ -141,12 +141,12 @@ class EffectsReached:
                 return list(_in_relation(row, via))
 
     def _in_function(self, row: dict[str, Any], via: str) -> list[_Thing]:
-        name = row["plain_name"]
+        name, shown = row["plain_name"], row["name"].removeprefix("pg_catalog.")
         is_harmless = name in _HARMLESS and (
             row["schema"] == "pg_catalog" or row["is_in_extension"]
         )
         if name in _HARMFUL or (row["volatility"] == "v" and not is_harmless):
-            raise UnsafeError(f"it calls {row['name']}(), which {_effect(name, row)}{via}")
+            raise UnsafeError(f"it calls {shown}(), which {_effect(name, row)}{via}")
         found = [_Thing("replay_functions", oid, via) for oid in row["parts"]]
         found += [_Thing("replay_types", oid, via) for oid in row["types"]]
         if row["language"] in _COMPILED or row["schema"] == "pg_catalog":

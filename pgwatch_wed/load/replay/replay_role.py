@@ -13,7 +13,7 @@ from pgwatch_wed.errors import CollectError, UsageError, said
 from pgwatch_wed.target.queries import composed
 
 PREFIX = "pgwatch_wed_replay_"
-_LOCK = 7_203_441_865_232  # an arbitrary number of our own
+_LOCK = 7_203_441_865_233  # an arbitrary number of our own
 _NEEDS = (
     "connect to the copy as a superuser, as a role with CREATEROLE that may grant pg_read_all_data,"
     " or as a role that can only read"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgwatch_wed.errors import CollectError, DeltaError, UsageError
-from pgwatch_wed.facts import Snapshot, Statement, file
+from pgwatch_wed.facts import Server, Snapshot, Statement, file
 from pgwatch_wed.facts.delta import delta
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.progress import Progress, silent
@@ -22,6 +22,7 @@ class ReplayWindow:
     label: str
     seconds: float
     statements: tuple[Statement, ...]
+    origin: Server
     notes: tuple[str, ...] = ()
 
     @property
@@ -72,7 +73,9 @@ def between(old: Snapshot, new: Snapshot, label: str) -> ReplayWindow:
         raise CollectError(
             "no statement of users was called between the two snapshots", "use a longer window"
         )
-    return ReplayWindow(label, (new.now - old.now).total_seconds(), called, tuple(_notes(counted)))
+    return ReplayWindow(
+        label, (new.now - old.now).total_seconds(), called, new.server, tuple(_notes(counted))
+    )
 
 
 def _notes(counted: Snapshot) -> list[str]:
