@@ -268,7 +268,7 @@ def test_a_mix_runs_under_load_without_errors_and_as_a_reader(mix: ReplayMix, wo
                 scripts=mix.scripts,
                 clients=2,
                 rate=None,
-                seconds=1.0,
+                seconds=2.5,
                 warmup_s=0.3,
                 protocol=protocol,
                 settings=mix.settings,
@@ -277,7 +277,7 @@ def test_a_mix_runs_under_load_without_errors_and_as_a_reader(mix: ReplayMix, wo
         assert (dict(block.failures), block.errors) == ({}, ())
         assert block.transactions > 0
     bad = LoadScript(name="bad", text="select 'secret'::int;", has_user_values=True)
-    failing = Order(scripts=(bad,), clients=1, rate=None, seconds=1.0, warmup_s=0.1)
+    failing = Order(scripts=(bad,), clients=1, rate=None, seconds=20, warmup_s=0.1)
     block = discreet(runner(ground_of(world)))(failing)
     assert block.errors == ("bad: an error, whose text may contain values",)
     with psycopg.connect(world, autocommit=True) as connection:
