@@ -17,7 +17,7 @@ from pgwatch_wed.load.load_model import Ground, LoadScript, Order, QueryProtocol
 from pgwatch_wed.load.replay import mixing, replay_window
 from pgwatch_wed.load.replay.effects_reached import EffectsReached, UnsafeError
 from pgwatch_wed.load.replay.parameter_uses import ValueUse, equal_parameters, uses_of
-from pgwatch_wed.load.replay.replay_ground import ReplaySource, discreet, replay_ground
+from pgwatch_wed.load.replay.replay_ground import ReplaySource, replay_ground, without_texts
 from pgwatch_wed.load.replay.replay_mix import CallWork, ReplayMix
 from pgwatch_wed.load.replay.replay_role import PREFIX
 from pgwatch_wed.load.replay.replay_text import (
@@ -278,7 +278,7 @@ def test_a_mix_runs_under_load_without_errors_and_as_a_reader(mix: ReplayMix, wo
         assert block.transactions > 0
     bad = LoadScript(name="bad", text="select 'secret'::int;", has_user_values=True)
     failing = Order(scripts=(bad,), clients=1, rate=None, seconds=20, warmup_s=0.1)
-    block = discreet(runner(ground_of(world)))(failing)
+    block = without_texts(runner(ground_of(world)))(failing)
     assert block.errors == ("bad: an error, whose text may contain values",)
     with psycopg.connect(world, autocommit=True) as connection:
         connection.execute("create sequence if not exists counting")

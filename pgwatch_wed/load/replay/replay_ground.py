@@ -128,7 +128,7 @@ def _check_apart(conninfo: str, origin: Server) -> None:
         )
 
 
-def discreet(run: BlockRunner) -> BlockRunner:
+def without_texts(run: BlockRunner) -> BlockRunner:
     """Return a runner whose blocks do not repeat what the server said: that may contain values of users."""
 
     def ran(order: Order) -> Block:
