@@ -33,13 +33,15 @@ from pgwatch_wed.load.course.stress_job import Owned, StressJob
 from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
 from pgwatch_wed.load.load_json import render_stress
 from pgwatch_wed.load.load_model import Answer, Scenario
+from pgwatch_wed.load.load_pages.load_html import stress_html
 from pgwatch_wed.load.load_text import stress_text
 from pgwatch_wed.load.scenarios import known_scenarios, own_scripts
 from pgwatch_wed.load.scenarios.load_profiles import PROFILES, LoadProfile
 from pgwatch_wed.load.scenarios.profile_file import MAX_CLIENTS, MAX_RATE, MAX_SECONDS, profile_of
 from pgwatch_wed.load.stress_report import ComparedAs, StressReport
 
-_FORMATS = ("json", "text")
+_FORMATS = ("html", "json", "text")
+_DOCUMENTS = {"html": stress_html, "json": render_stress}
 _FAIL_ON = ("slo", "regression", "unknown", "never")
 _FOLDER = Path("stress-test-results")
 _INTERRUPTED_STATUS = 130
@@ -280,8 +282,11 @@ def _profile(given: dict[str, Any]) -> LoadProfile:
 
 def _deliver(report: StressReport, output: StressOutput) -> int:
     """Write and print the report, and return the exit status; if it cannot be written, it is still printed."""
-    document = render_stress(report)
-    documents = {".json": document.encode()} if "json" in output.formats else {}
+    documents = {
+        f".{name}": render(report).encode()
+        for name, render in _DOCUMENTS.items()
+        if name in output.formats
+    }
     failure: Error | None = None
     paths: list[Path] = []
     try:
@@ -291,12 +296,12 @@ def _deliver(report: StressReport, output: StressOutput) -> int:
     if not output.quiet:
         if "text" in output.formats:
             _print(report, verbose=output.verbose)
-        elif documents:
+        elif ".json" in documents:
             click.echo(documents[".json"].decode(), nl=False)
         for path in paths:
             click.echo(f"written: {path}", err=True)
     if output.keep_as is not None and not report.ended_early:
-        click.echo(f"saved: {save_baseline(output.keep_as, document)}", err=True)
+        click.echo(f"saved: {save_baseline(output.keep_as, render_stress(report))}", err=True)
     if failure:
         raise failure
     if report.ended_early == INTERRUPTED:

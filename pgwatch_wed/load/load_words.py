@@ -58,10 +58,22 @@ def answer_line(result: ObjectiveResult) -> str:
     value = result.value
     measured = "" if value is None else f", {objective_value(name, value)}"
     if value is not None and result.interval is not None:
-        low, high = result.interval
-        up_to = f"to {objective_value(name, high)}" if math.isfinite(high) else "or more"
-        measured += f" [{objective_value(name, low)} {up_to}]"
+        measured += f" [{interval_words(name, result.interval)}]"
     return f"{objective_words(result.objective)}{measured}: {result.reason}"
+
+
+def interval_words(name: str, interval: Bounds | None) -> str:
+    """Return the bounds of an objective's value; empty if there are none."""
+    if interval is None:
+        return ""
+    low, high = interval
+    up_to = f"to {objective_value(name, high)}" if math.isfinite(high) else "or more"
+    return f"{objective_value(name, low)} {up_to}"
+
+
+def two_sides(there: float | None, here: float | None) -> str:
+    """Return two amounts a call, of which either may be unknown."""
+    return ", ".join("unknown" if n is None else f"{n:,.3g}" for n in (there, here))
 
 
 def percentiles_words(figures: Sequence[PercentileFigure]) -> str:
@@ -146,10 +158,24 @@ def step_line(step: ProofStep) -> str:
     )
 
 
+def step_gain(step: ProofStep) -> str:
+    """Return what taking a cause away changed: ``p50 ×0.02 [0.02 to 0.03] in 6 pairs``."""
+    if step.ratio is None:
+        return step.result.value
+    bounds = f" [{step.interval[0]:.2f} to {step.interval[1]:.2f}]" if step.interval else ""
+    return f"{step.metric} ×{step.ratio:.2f}{bounds} in {units.count(step.pairs, 'pair')}"
+
+
 def compared_line(metric: ComparedMetric) -> str:
     """Return a metric before and after."""
-    ratio = "" if metric.ratio is None else f" ×{metric.ratio:.3g}"
-    if metric.ratio is not None and metric.interval is not None:
-        ratio += f" [{metric.interval[0]:.3g} to {metric.interval[1]:.3g}]"
+    ratio = f" {ratio_words(metric)}" if metric.ratio is not None else ""
     kind = "work" if metric.is_work else "time"
     return f"{metric.result.value}: {metric.scenario}: {metric.metric} ({kind}){ratio}: {metric.reason}"
+
+
+def ratio_words(metric: ComparedMetric) -> str:
+    """``×1.63 [1.61 to 1.65]``; empty if it is unknown."""
+    if metric.ratio is None:
+        return ""
+    bounds = metric.interval
+    return f"×{metric.ratio:.3g}" + (f" [{bounds[0]:.3g} to {bounds[1]:.3g}]" if bounds else "")

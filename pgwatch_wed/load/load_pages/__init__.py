@@ -1,0 +1,1 @@
+"""Load tests as pages: one self-contained file each, no scripts, no network."""

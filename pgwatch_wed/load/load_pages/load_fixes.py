@@ -1,0 +1,93 @@
+"""What to do first after a load test, and how much it brings: what was proven comes before what is only known."""
+
+from dataclasses import dataclass
+
+from pgwatch_wed.findings import Finding, Grade, Remedy
+from pgwatch_wed.load.load_model import Proven
+from pgwatch_wed.load.load_words import short_rate, step_gain
+from pgwatch_wed.load.stress_report import ProofStep, ScenarioRun, StressReport
+from pgwatch_wed.render.terminal import gain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFix:
+    """A change that is recommended. ``gain`` is a sentence; ``is_proven``: it was taken away, and measured again."""
+
+    scenario: str
+    title: str
+    gain: str
+    grade: Grade
+    is_proven: bool
+    remedy: tuple[Remedy, ...]
+    why: str
+
+
+def load_fixes(report: StressReport) -> tuple[LoadFix, ...]:
+    """Return the changes in the order in which they should be made; each once, of the first run that shows it."""
+    found: list[LoadFix] = []
+    seen: set[tuple[str, ...]] = set()
+    for fix in (*_proven(report), *_advised(report)):
+        key = tuple(r.sql for r in fix.remedy) or (fix.title,)
+        if key not in seen:
+            seen.add(key)
+            found.append(fix)
+    return tuple(found)
+
+
+def _proven(report: StressReport) -> list[LoadFix]:
+    return [
+        _of_step(run, step)
+        for run in report.runs
+        if run.proof
+        for step in run.proof.steps
+        if step.result is Proven.PROVEN and step.remedy
+    ]
+
+
+def _of_step(run: ScenarioRun, step: ProofStep) -> LoadFix:
+    capacity = (
+        f"; capacity from {short_rate(step.capacity_before)} to {short_rate(step.capacity_after)} transactions/s"
+        if step.capacity_before is not None and step.capacity_after is not None
+        else ""
+    )
+    return LoadFix(
+        scenario=run.scenario.name,
+        title=step.cause,
+        gain=f"{step_gain(step)}{capacity}",
+        grade=Grade.A,
+        is_proven=True,
+        remedy=step.remedy,
+        why=f"taken away by {step.probe}, and measured in pairs of blocks",
+    )
+
+
+def _advised(report: StressReport) -> list[LoadFix]:
+    """Return what the rules say of the interval and can be acted upon, worst first, the best proven first among those."""
+    found = [
+        (run, finding)
+        for run in report.runs
+        if run.analysis
+        for finding in run.analysis.findings
+        if finding.remedy and finding.id not in _tried(run)
+    ]
+    found.sort(key=lambda each: (each[1].severity.rank, each[1].grade.value))
+    return [_of_finding(run, finding) for run, finding in found]
+
+
+def _tried(run: ScenarioRun) -> frozenset[str]:
+    """Return the findings that a probe answered: proven ones stand above, and refuted ones are no advice."""
+    steps = run.proof.steps if run.proof else ()
+    answered = (Proven.PROVEN, Proven.REFUTED)
+    return frozenset(f for s in steps if s.result in answered for f in s.findings)
+
+
+def _of_finding(run: ScenarioRun, finding: Finding) -> LoadFix:
+    return LoadFix(
+        scenario=run.scenario.name,
+        title=finding.title,
+        gain=gain(finding),
+        grade=finding.grade,
+        is_proven=False,
+        remedy=tuple(finding.remedy),
+        why=finding.detail,
+    )

@@ -1,0 +1,114 @@
+"""The page of a load test: what comes first, that it harms nobody, and that it recommends only what may be advice."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from pgwatch_wed.load.load_model import Block, Proven
+from pgwatch_wed.load.load_pages.block_chart import block_chart
+from pgwatch_wed.load.load_pages.load_fixes import load_fixes
+from pgwatch_wed.load.load_pages.load_html import stress_html
+from pgwatch_wed.load.stress_report import ProofStep, ScenarioRun, StressReport
+from tests.load.stress_samples import sample_report
+from tests.reports import HOSTILE, finding, report
+
+
+def with_run(**changes: object) -> StressReport:
+    whole = sample_report()
+    (run,) = whole.runs
+    return replace(whole, runs=(replace(run, **changes),))  # type: ignore[arg-type]
+
+
+def analyzed(*, proof: bool = True) -> StressReport:
+    analysis = report((finding(),))
+    more = {} if proof else {"proof": None}
+    return with_run(analysis=analysis, no_analysis="", **more)
+
+
+def steps(run: ScenarioRun) -> tuple[ProofStep, ...]:
+    assert run.proof is not None
+    return run.proof.steps
+
+
+def test_whether_to_believe_it_comes_before_what_to_do() -> None:
+    page = stress_html(sample_report())
+    order = ["cannot be believed", ">What to do first</h2>", "Where the time went", ">Measured<"]
+    places = [page.index(part) for part in order]
+    assert places == sorted(places)
+    assert page.count("<h1>") == 1
+    assert "undefined" not in page.lower()
+
+
+def test_nothing_is_loaded_and_nothing_runs() -> None:
+    page = stress_html(analyzed())
+    assert "script-src 'none'" in page.replace("&#39;", "'")
+    assert re.findall(r"<script|<link|<img|<iframe| on\w+=| style=", page) == []
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
+
+
+def test_what_a_server_says_is_text() -> None:
+    whole = sample_report()
+    hostile = "<script>alert(1)</script>" + HOSTILE
+    bad = replace(
+        whole,
+        target=replace(whole.target, label=hostile, notes=(hostile,), settings={hostile: hostile}),
+        runs=(replace(whole.runs[0], errors=(hostile,), ended_early=hostile),),
+    )
+    page = stress_html(bad)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_what_is_proven_comes_first_and_what_is_refuted_does_not_come() -> None:
+    whole = analyzed()
+    first, second = load_fixes(whole)
+    assert (first.is_proven, second.is_proven) == (True, False)
+    (run,) = whole.runs
+    assert run.analysis is not None
+    (found,) = run.analysis.findings
+    refuted = replace(steps(run)[0], result=Proven.REFUTED, findings=(found.id,))
+    assert run.proof is not None
+    whole = with_run(
+        analysis=run.analysis, no_analysis="", proof=replace(run.proof, steps=(refuted,))
+    )
+    assert load_fixes(whole) == ()
+    assert "Nothing is recommended" in stress_html(whole)
+
+
+def test_a_probe_without_a_remedy_is_never_advice() -> None:
+    (run,) = sample_report().runs
+    flush = replace(steps(run)[0], probe="synchronous_commit = off", remedy=())
+    assert run.proof is not None
+    whole = with_run(proof=replace(run.proof, steps=(flush,)), analysis=None)
+    assert load_fixes(whole) == ()
+    assert "never advice" in stress_html(whole)
+
+
+def test_one_remedy_of_several_scenarios_is_recommended_once() -> None:
+    whole = analyzed()
+    twice = replace(whole, runs=whole.runs * 2)
+    assert len(load_fixes(twice)) == len(load_fixes(whole))
+
+
+def test_a_course_of_blocks_is_drawn_in_their_order() -> None:
+    (run,) = sample_report().runs
+    blocks: tuple[Block, ...] = max((p.blocks for p in run.phases), key=len)
+    drawn = block_chart(blocks, 10_000_000.0)
+    assert drawn is not None
+    assert len(drawn.bars) == len(blocks)
+    assert [b.x for b in drawn.bars] == sorted(b.x for b in drawn.bars)
+    assert drawn.limit_y is None  # far above: the bars would not be seen
+    assert [b.is_believed for b in drawn.bars] == [not b.spoilt for b in blocks]
+    assert block_chart(blocks[:1]) is None
+
+
+@pytest.mark.parametrize("runs", [(), None])
+def test_a_run_in_which_nothing_was_measured_has_a_page(runs: tuple[()] | None) -> None:
+    whole = sample_report()
+    (run,) = whole.runs
+    bare = replace(run, phases=(), objectives=(), causes=(), db_time=None, proof=None, knee=None)
+    page = stress_html(replace(whole, runs=(bare,) if runs is None else runs, comparison=None))
+    assert ("Nothing was measured" in page) is (runs == ())
