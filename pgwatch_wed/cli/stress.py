@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pgwatch_wed import config
+from pgwatch_wed import config, units
 from pgwatch_wed.cli import report_files
 from pgwatch_wed.cli.delivery import colour_wanted
 from pgwatch_wed.cli.options import CommaList, flat
@@ -45,6 +45,25 @@ _DOCUMENTS = {"html": stress_html, "json": render_stress}
 _FAIL_ON = ("slo", "regression", "unknown", "never")
 _FOLDER = Path("stress-test-results")
 _INTERRUPTED_STATUS = 130
+
+
+class ThinkTime(click.ParamType[Any]):
+    """A number of seconds, or a time such as ``5s`` or ``2min``."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        text = str(value)
+        try:
+            seconds = units.read_span(text if text[-1:].isalpha() else f"{text} s").total_seconds()
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is not a time such as 5s", param, ctx)
+        if not 0 < seconds <= MAX_SECONDS:
+            self.fail(f"{text!r} must be above 0", param, ctx)
+        return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +144,9 @@ class StressOutput:
 @click.option(
     "--think",
     "think_s",
-    type=click.FloatRange(0, 86_400, min_open=True),
-    metavar="S",
-    help="Seconds between the transactions of a user, on average.",
+    type=ThinkTime(),
+    metavar="TIME",
+    help="Time between the transactions of a user, on average: 5, 5s or 2min.",
 )
 @click.option(
     "--prove",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Ground, Scenario
+from pgwatch_wed.load.users.many_users import CostWatch, costs
 from pgwatch_wed.load.users.own_pooler import own_pooler
 
 
@@ -16,6 +17,13 @@ class LoadLine:
     scenario: Scenario
     conninfo: str | None = None
     notes: tuple[str, ...] = ()
+    watch: CostWatch | None = None
+
+    def cost_notes(self) -> tuple[str, ...]:
+        """Say what the connections through a pooler cost until now."""
+        if self.watch is None:
+            return ()
+        return (f"{self.scenario.name}: {self.watch.cost().words}",)
 
 
 @contextmanager
@@ -27,8 +35,9 @@ def line_of(ground: Ground, scenario: Scenario) -> Iterator[LoadLine]:
     with (
         connected(ground) as session,
         own_pooler(session, clients=scenario.clients) as pooler,
+        costs(pooler) as watch,
     ):
         protocol, note = pooler.protocol(scenario.protocol)
         name = scenario.name
         notes = (f"{name}: through {pooler.version}", *([f"{name}: {note}"] if note else []))
-        yield LoadLine(replace(scenario, protocol=protocol), pooler.conninfo, notes)
+        yield LoadLine(replace(scenario, protocol=protocol), pooler.conninfo, notes, watch)

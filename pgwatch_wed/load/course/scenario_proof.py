@@ -10,6 +10,7 @@ from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.load_model import BlockRunner, Ground, Order
 from pgwatch_wed.load.proof.bottleneck_chain import Diagnosis, ProofLimits, prove
 from pgwatch_wed.load.proof.proof_bench import proving
+from pgwatch_wed.load.scenarios.background_load import beside
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
 from pgwatch_wed.load.statistics.block_percentiles import LEAST_BLOCKS
 from pgwatch_wed.load.stress_report import ProofChain, ScenarioRun
@@ -38,6 +39,10 @@ class ScenarioProof:
 
     def __call__(self, run: ScenarioRun, order: Order, progress: Progress) -> ProofChain:
         """Return the chain of bottlenecks; everything is put back."""
+        run_block = beside(self.run_block, self.ground, run.scenario)
+        return replace(self, run_block=run_block)._chain(run, order, progress)
+
+    def _chain(self, run: ScenarioRun, order: Order, progress: Progress) -> ProofChain:
         block_s = min(self.profile.block_s, _BLOCK_S)
         limits = ProofLimits(
             block_s=block_s,

@@ -15,7 +15,8 @@ from pgwatch_wed.load.load_model import BlockRunner, Ground, Scenario
 from pgwatch_wed.load.scenarios.background_load import beside
 from pgwatch_wed.load.scenarios.first_try import try_scripts
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile, PlannedScenario
-from pgwatch_wed.load.stress_report import ScenarioRun, StressReport
+from pgwatch_wed.load.scenarios.soak_length import soak_length
+from pgwatch_wed.load.stress_report import PhaseKind, ScenarioRun, StressReport
 from pgwatch_wed.load.users.many_users import with_users
 from pgwatch_wed.progress import Progress
 
@@ -88,8 +89,18 @@ class StressCourse:
             course = ScenarioCourse(self.ground, phases, self.settings)
             found, self._latest = course.run(planned)
             self._runs.append(found)
+            self.notes += (*line.cost_notes(), *self._soak_notes(planned))
             self._ended = found.ended_early
             self._prove(found)
+
+    def _soak_notes(self, planned: PlannedScenario) -> tuple[str, ...]:
+        """Say if a soak contains too few checkpoints."""
+        timeout_ms = self._latest and self._latest.setting_number("checkpoint_timeout")
+        soaks = [p.seconds for p in planned.phases if p.kind is PhaseKind.SOAK]
+        if not timeout_ms or not soaks:
+            return ()
+        note = soak_length(timeout_ms / 1000, sum(soaks), self.profile.checkpoints).note
+        return (f"{planned.name}: {note}",) if note else ()
 
     def _prove(self, run: ScenarioRun) -> None:
         measured = run.measured

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import psutil
 
+from pgwatch_wed import units
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.load_model import Scenario
 from pgwatch_wed.load.users.own_pooler import OwnPooler
@@ -24,6 +25,17 @@ class UsersCost:
     pooler_bytes: int | None
     generator_bytes: int | None
     connected: int | None
+
+    @property
+    def words(self) -> str:
+        """What it took, in one sentence."""
+        if self.seconds_of_cpu is None:
+            return "what PgBouncer took could not be seen"
+        return (
+            f"{units.count(self.connected or 0, 'connection')} at a time through PgBouncer, which used "
+            f"{self.seconds_of_cpu:.1f} s of CPU and {units.size(self.pooler_bytes or 0)} of memory; "
+            f"pgbench used {units.size(self.generator_bytes or 0)}"
+        )
 
 
 def with_users(scenario: Scenario, users: int, think_s: float) -> Scenario:
