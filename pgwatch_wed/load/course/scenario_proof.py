@@ -39,10 +39,7 @@ class ScenarioProof:
 
     def __call__(self, run: ScenarioRun, order: Order, progress: Progress) -> ProofChain:
         """Return the chain of bottlenecks; everything is put back."""
-        run_block = beside(self.run_block, self.ground, run.scenario)
-        return replace(self, run_block=run_block)._chain(run, order, progress)
-
-    def _chain(self, run: ScenarioRun, order: Order, progress: Progress) -> ProofChain:
+        whole = replace(self, run_block=beside(self.run_block, self.ground, run.scenario))
         block_s = min(self.profile.block_s, _BLOCK_S)
         limits = ProofLimits(
             block_s=block_s,
@@ -51,10 +48,10 @@ class ScenarioProof:
         )
         order = replace(order, seconds=block_s, warmup_s=limits.warmup_s)
         first = Diagnosis(causes=run.causes, report=run.analysis, objectives=run.objectives)
-        with proving(self.ground, self.run_block, self.server, self.original) as bench:
-            return prove(bench, order, first, self._diagnosed, limits, progress)
+        with proving(self.ground, whole.run_block, self.server, self.original) as bench:
+            return prove(bench, order, first, whole.diagnosed, limits, progress)
 
-    def _diagnosed(self, order: Order) -> Diagnosis:
+    def diagnosed(self, order: Order) -> Diagnosis:
         """Run the order again, as things stand."""
         before = snapshot_before(self.ground)
         blocks = [
