@@ -1,6 +1,9 @@
 """Distributions of times."""
 
+from random import Random
+
 import pytest
+from hdrh.histogram import HdrHistogram
 
 from pgwatch_wed.load.engine.hdr_latencies import HdrLatencies, grouped
 
@@ -42,3 +45,15 @@ def test_two_are_added_and_kept_as_text() -> None:
 def test_a_time_out_of_range_is_kept_at_its_end() -> None:
     assert of([10**12] * 40).percentile(50) == pytest.approx(36_000_000, rel=1e-3)
     assert of([0] * 40).percentile(50) == 0
+
+
+def test_it_answers_as_the_library_does() -> None:
+    random = Random(5)
+    values = [int(random.lognormvariate(8, 2)) for _ in range(5000)]
+    found, library = of(values), HdrHistogram(1, 36_000_000_000, 3)
+    for value in values:
+        library.record_value(value)
+    for percent in (0, 1, 50, 90, 95, 99, 99.8):
+        assert found.percentile(percent) == library.get_value_at_percentile(percent) / 1000
+    assert found.mean() == pytest.approx(library.get_mean_value() / 1000, rel=1e-3)
+    assert found.encoded() == library.encode().decode()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pgwatch_wed.load.engine.hdr_latencies import HdrLatencies, grouped, no_latencies
+from pgwatch_wed.load.engine.hdr_latencies import HdrLatencies, grouped
 from pgwatch_wed.load.engine.pgbench_log import LoggedTransaction
 from pgwatch_wed.load.load_model import FailureKind, Order, TimeSpent
 
@@ -162,5 +162,5 @@ class Tally:
 
 
 def _service_only(service: Counter[int]) -> TimeSpent:
-    nothing = no_latencies()
+    nothing = HdrLatencies({})
     return TimeSpent(latency=nothing, lag=nothing, service=HdrLatencies(service))
