@@ -296,6 +296,7 @@ def _db_time(time: DbTime) -> dict[str, Any]:
         "symptoms": [_share(s) for s in time.symptoms],
         "charged": [_share(s) for s in time.charged],
         "missing": time.missing,
+        "doubts": list(time.doubts),
     }
 
 

@@ -102,6 +102,8 @@ def _bottleneck(page: TextPage, run: ScenarioRun) -> None:
             page.wrap(f"then: {cause_line(cause)}", "  ", hang="    ")
     elif run.db_time and run.db_time.missing:
         page.wrap(f"first bottleneck: unknown: {run.db_time.missing}", "  ", hang="    ")
+    for doubt in run.db_time.doubts if run.db_time and run.causes else ():
+        page.wrap(f"note: {doubt}", "  ", hang="    ")
     if run.proof:
         for number, step in enumerate(run.proof.steps, 1):
             page.wrap(f"{number}. {step_line(step)}", "    ", hang="       ")

@@ -125,6 +125,7 @@ class DbTime:
     symptoms: tuple[DbTimeShare, ...] = ()
     charged: tuple[DbTimeShare, ...] = ()
     missing: str = ""
+    doubts: tuple[str, ...] = ()  # what cannot be told, or not be believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pgwatch_wed.load.load_model import Block
 from pgwatch_wed.load.sampling.active_samples import ActiveSamples, QueueHead, SamplerCost, WaitName
 from pgwatch_wed.load.sampling.cause_ranking import CauseRanking, ranked_causes
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
-from pgwatch_wed.load.sampling.look_times import batch_error, looks_between
+from pgwatch_wed.load.sampling.look_times import batch_error, long_idles, looks_between
 from pgwatch_wed.load.sampling.sampled_db_time import sampled_db_time
 from pgwatch_wed.load.sampling.sampling_pace import SamplingPace
 from pgwatch_wed.load.sampling.session_look import SeenProcess, SessionLook
@@ -365,3 +365,15 @@ def test_samples_that_disagree_with_the_servers_count_are_doubted() -> None:
     assert not [d for d in ranked_causes([block(agreeing)]).doubts if "counted" in d]
     missed = replace(seen, counted_active=3.7, whole_active=2.3)
     assert [d for d in ranked_causes([block(missed)]).doubts if "3.7 active sessions" in d]
+
+
+def test_a_holder_that_stays_idle_was_forgotten_from_the_beginning() -> None:
+    def at(moment: float) -> SessionLook:
+        idle = process(1, "Client:ClientRead", "idle in transaction", age_s=moment - 1.0)
+        return SessionLook(moment, 0.5, (idle, waiter(2, 1)))
+
+    looks = [at(1.5), at(2.0), at(2.5)]
+    book = FlowBook(OURS, StatementNames(), long_idles=long_idles(looks, 1.0))
+    for look in looks:
+        book.add(look)
+    assert {(f.is_long, round(s.seconds, 3)) for f, s in book.flows.items()} == {(True, 1.5)}

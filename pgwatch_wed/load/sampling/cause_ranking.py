@@ -316,7 +316,7 @@ def _doubts(samples: Sequence[ActiveSamples], delta: Snapshot | None) -> tuple[s
 
 
 def _miscounted(samples: Sequence[ActiveSamples]) -> list[str]:
-    """Say if the server counted other times than were sampled: without a free core, looks come when others pause."""
+    """Say if the server counted more time than was sampled: without a free core, looks come when others pause."""
     pairs = [
         (s.counted_active, s.whole_active)
         for s in samples
@@ -325,7 +325,8 @@ def _miscounted(samples: Sequence[ActiveSamples]) -> list[str]:
     if not pairs:
         return []
     counted, seen = (sum(each) / len(pairs) for each in zip(*pairs, strict=True))
-    if abs(counted - seen) <= max(_MISCOUNT * counted, 0.2):
+    # it counts a statement when that ends, so less may be counted than was seen
+    if counted - seen <= max(_MISCOUNT * counted, 0.2):
         return []
     return [
         (

@@ -22,12 +22,12 @@ from pgwatch_wed.facts.features import Features
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Ground
 from pgwatch_wed.load.sampling.active_samples import ActiveSamples, SamplerCost
-from pgwatch_wed.load.sampling.look_times import batch_error, looks_between
+from pgwatch_wed.load.sampling.look_times import batch_error, long_idles, looks_between
 from pgwatch_wed.load.sampling.root_blockers import worth_asking
 from pgwatch_wed.load.sampling.sampling_pace import SamplingPace
 from pgwatch_wed.load.sampling.session_look import SeenProcess, SessionLook
 from pgwatch_wed.load.sampling.statement_names import StatementNames
-from pgwatch_wed.load.sampling.time_flows import FlowBook
+from pgwatch_wed.load.sampling.time_flows import ROUND_TRIP_S, FlowBook
 from pgwatch_wed.target.queries import composed
 
 _MOST_WAITERS = 32  # in a look; the others wait for the same on average
@@ -166,6 +166,7 @@ class LoadSampler:
         looks = list(looks_between(self._looks, start, end))
         cores = os.cpu_count() if self._server_pid is not None else None
         book = FlowBook(self._database_oid, self.names, cores, self.application_name)
+        book.long_idles = long_idles(self._looks, ROUND_TRIP_S)
         for look in looks:
             book.add(look)
         found = _samples(self, book, looks, start, end)

@@ -17,6 +17,28 @@ def looks_between(
             yield look._replace(stands_for_s=min(look.stands_for_s, look.at - began))
 
 
+def long_idles(looks: Sequence[SessionLook], least_s: float) -> frozenset[tuple[int, int]]:
+    """Return which sessions were idle in transaction for how long, by when that began: also of looks before it was long."""
+    return frozenset(
+        (process.pid, began)
+        for look in looks
+        for process in look.processes
+        if (process.state or "").startswith("idle") and (process.age_s or 0.0) >= least_s
+        for began in _around(look.at - (process.age_s or 0.0))
+    )
+
+
+def idle_since(look_at: float, age_s: float | None) -> int:
+    """Return when a state began, in tenths of a second, as in :func:`long_idles`."""
+    return round((look_at - (age_s or 0.0)) * 10)
+
+
+def _around(moment: float) -> tuple[int, ...]:
+    """A moment is known only as exactly as a look is short."""
+    middle = idle_since(moment, 0.0)
+    return tuple(range(middle - 2, middle + 3))
+
+
 def batch_error(values: Sequence[tuple[float, float]]) -> float | None:
     """Return the standard error of a mean that is weighed by seconds; None with too few looks.
 

@@ -20,6 +20,7 @@ from pgwatch_wed.load.sampling.active_samples import (
     TimeFlow,
     WaitName,
 )
+from pgwatch_wed.load.sampling.look_times import idle_since
 from pgwatch_wed.load.sampling.root_blockers import Roots, roots_behind
 from pgwatch_wed.load.sampling.session_look import SeenProcess, SessionLook
 from pgwatch_wed.load.sampling.statement_names import StatementNames
@@ -57,6 +58,7 @@ class FlowBook:
     names: StatementNames
     cores: int | None = None
     application_name: str = ""  # of the sessions of the block
+    long_idles: frozenset[tuple[int, int]] = frozenset()
     busy: list[tuple[float, int]] = field(default_factory=list)
     seconds: float = 0.0
     active_s: float = 0.0
@@ -89,9 +91,11 @@ class FlowBook:
         active = [p for p in others if self._is_of_load(p) and self._is_active(p, seconds)]
         self.active_s += seconds * len(active)
         self.most_active = max(self.most_active, len(active))
-        for flow, part in _look_flows(
-            _Scene(self.database_oid, by_pid, workers, self.names), active
-        ):
+        long = frozenset(
+            p.pid for p in others if (p.pid, idle_since(look.at, p.age_s)) in self.long_idles
+        )
+        scene = _Scene(self.database_oid, by_pid, workers, self.names, long)
+        for flow, part in _look_flows(scene, active):
             spent = self.flows.setdefault(flow, FlowTime())
             spent.seconds += seconds * part
             spent.samples += 1
@@ -145,6 +149,7 @@ class _Scene:
     by_pid: Mapping[int, SeenProcess]
     workers: Mapping[int, Sequence[SeenProcess]]
     names: StatementNames
+    long_idle: frozenset[int] = frozenset()
 
 
 def _look_flows(scene: _Scene, active: Sequence[SeenProcess]) -> list[tuple[TimeFlow, float]]:
@@ -221,7 +226,7 @@ def _ends(scene: _Scene, query: str, wait: WaitName, head: SeenProcess | None) -
     holder = QueueHead.LOAD if is_of_load else QueueHead.OUTSIDE
     who = "" if is_of_load else head.application_name or "without a name"
     held = scene.names.key(head)
-    is_long = (head.age_s or 0.0) >= ROUND_TRIP_S
+    is_long = (head.age_s or 0.0) >= ROUND_TRIP_S or head.pid in scene.long_idle
     if head.state in _IDLE_IN_TRANSACTION or _is_in_transit(head):
         return [TimeFlow(query, wait, holder, held, IDLE_IN_TRANSACTION, who, is_long)]
     if head.state == "idle":
