@@ -94,7 +94,7 @@ def _cause(
     interval: tuple[float, float] | None,
     statements: Mapping[str, SampledStatement],
 ) -> LoadCause:
-    share, direct = part.seconds / total, part.direct_s / total
+    share, direct = (min(s / total, 1.0) for s in (part.seconds, part.direct_s))
     others = Counter(
         {k: s for k, s in part.charged.items() if k not in (key.kind, Kind.NOT_EXPLAINED)}
     )
@@ -170,7 +170,7 @@ def _suspected(
     interval: tuple[float, float] | None,
     statement: SampledStatement,
 ) -> LoadCause:
-    share = part.seconds / total * doubt.part
+    share = min(part.seconds / total, 1.0) * doubt.part
     files = sum(s for name, s in part.waits.items() if "BufFile" in name) / total
     direct = files if doubt.kind is Kind.TEMP_FILES else 0.0
     return LoadCause(
@@ -197,7 +197,7 @@ def _queries(
             key=key,
             query_id=next(iter(s.query_ids), None) if (s := statements.get(key)) else None,
             text=s.text if s else "",
-            share=spent / total,
+            share=min(spent / total, 1.0),
         )
         for key, spent in most
         if key

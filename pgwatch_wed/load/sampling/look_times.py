@@ -34,7 +34,7 @@ def idle_since(look_at: float, age_s: float | None) -> int:
 
 
 def _around(moment: float) -> tuple[int, ...]:
-    """A moment is known only as exactly as a look is short."""
+    """Return the moments that it may be: it is known as exactly as a look is short."""
     middle = idle_since(moment, 0.0)
     return tuple(range(middle - 2, middle + 3))
 

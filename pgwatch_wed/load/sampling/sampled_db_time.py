@@ -40,7 +40,7 @@ def sampled_db_time(blocks: Sequence[Block]) -> DbTime:
                 query_id=next(iter(s.query_ids), None) if (s := statements.get(key[0])) else None,
                 query=s.text if s else "",
                 wait=key[1],
-                share=seconds / total,
+                share=min(seconds / total, 1.0),
                 seconds=round(seconds, 3),
                 through={n: round(v, 4) for n, v in ways.get(key, {}).items()},
             )
