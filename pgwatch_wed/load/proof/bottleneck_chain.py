@@ -160,7 +160,7 @@ class BottleneckChain:
         self._check_time(seconds)
         metric = metric_for(pilot, objectives)
         order = self._order(seconds)
-        if metric.is_throughput or arm.lever.is_capacity:
+        if metric.is_throughput:
             metric, order = TrialMetric("tps"), replace(order, rate=None)
         pairs = run_pairs(self.bench, arm, order, self.limits.pairs, self.progress)
         if any(is_over_capacity(b) for p in pairs for b in (p.before, p.after)):

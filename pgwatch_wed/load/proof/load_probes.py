@@ -52,7 +52,7 @@ class ProbeLever:
     SQL: ``set_up`` and ``clean_up`` stand around the whole trial, ``take_away`` and ``put_back`` around the blocks without
     the cause; each is one transaction, and the second of both undoes the first. ``after_set_up`` runs outside of
     transactions. ``changed`` gives the order without the cause, ``both`` what both orders have in common.
-    ``server_settings`` need a server of ours: a reload, or a restart. ``before_block`` runs before each block.
+    ``server_settings`` need a server of ours: a reload, or a restart.
     A block lasts ``least_block_s`` at least; after a switch, the first ``settling_s`` do not count.
     """
 
@@ -65,10 +65,8 @@ class ProbeLever:
     both: Callable[[Order], Order] = as_it_is
     server_settings: Mapping[str, str] = field(default_factory=dict)
     needs_restart: bool = False
-    before_block: tuple[str, ...] = ()
     least_block_s: float = 0.0
     settling_s: float = 0.0
-    is_capacity: bool = False  # what it changes shows only in a closed loop
 
 
 PreparedLever = Callable[["ProofBench", Order], ProbeLever]

@@ -33,7 +33,10 @@ _SETTINGS: dict[LoadProbeKind, tuple[str, PreparedLever]] = {
         "commits that do not wait for standbys, only to see their share",
         setting_levers.local_commit,
     ),
-    LoadProbeKind.CHECKPOINTS: ("max_wal_size for whole blocks", setting_levers.checkpoints),
+    LoadProbeKind.CHECKPOINTS: (
+        "max_wal_size for whole blocks without a checkpoint",
+        setting_levers.checkpoints,
+    ),
     LoadProbeKind.CACHE: ("larger shared_buffers", setting_levers.cache),
     LoadProbeKind.WAL_BUFFERS: ("larger wal_buffers", setting_levers.wal_buffers),
     LoadProbeKind.POOLER: ("connections through a pooler", setting_levers.pooler),

@@ -130,10 +130,6 @@ class ProofBench:
 
     def run(self, base: Order, arm: StandingProbe | None = None) -> Block:
         """Run a block as things stand."""
-        if arm is not None and arm.lever.before_block:
-            with connected(self.ground) as connection:
-                for statement in arm.lever.before_block:
-                    connection.execute(statement.encode())
         return self._runner(self.order(base, arm))
 
     def run_as_it_is(self, order: Order) -> Block:

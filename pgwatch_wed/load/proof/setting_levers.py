@@ -91,8 +91,9 @@ def checkpoints(bench: ProofBench, order: Order) -> ProbeLever:
         raise NotTriedError(f"the disk has no room for {units.size(wanted)} of WAL")
     return ProbeLever(
         server_settings={"max_wal_size": f"{wanted // _MB}MB"},
-        before_block=("checkpoint",),
         least_block_s=least,
+        # the first change of each page after a checkpoint writes the whole page
+        settling_s=max(least, order.seconds),
     )
 
 

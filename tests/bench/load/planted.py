@@ -1,0 +1,368 @@
+"""Bottlenecks that are planted: whether the first cause that is named is the planted one, and whether it alone is proven.
+
+python -m tests.bench.load.planted [--case NAME] [--older BINDIR] [--block 4] [--pairs 6]
+"""
+
+import argparse
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from pgwatch_wed.config import Config
+from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.embedded.server import EmbeddedServer
+from pgwatch_wed.load.course.interval_analysis import evaluated, snapshot_before
+from pgwatch_wed.load.engine.block_runner import runner
+from pgwatch_wed.load.load_model import (
+    Block,
+    BlockRunner,
+    Ground,
+    LoadScript,
+    Order,
+    Proven,
+    QueryProtocol,
+)
+from pgwatch_wed.load.proof.bottleneck_chain import Diagnosis, ProofLimits, prove
+from pgwatch_wed.load.proof.load_probes import LoadProbeKind as Kind
+from pgwatch_wed.load.proof.proof_bench import proving
+from pgwatch_wed.load.sampling.cause_ranking import ranked_causes
+from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Cause
+from pgwatch_wed.load.sampling.session_watch import SessionWatch
+from pgwatch_wed.load.stress_report import ProofChain
+
+BASE = {"fsync": "on", "compute_query_id": "on", "autovacuum": "off"}
+ITEMS = (
+    "create table item (id int primary key, owner int not null, price int not null, said text)",
+    "insert into item select g, g % 20000, g * 7 % 1000, repeat(md5(g::text), 4) from generate_series(1, 200000) g",
+)
+ACCOUNTS = (
+    "create table account (id int primary key, n bigint not null default 0, said text)",
+    "insert into account select g, 0, repeat('x', 200) from generate_series(1, 100000) g",
+)
+ANALYZED = "vacuum analyze"
+BLOCKS = 3  # of fewer, causes have no interval
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A bottleneck, and what has to come of it. ``guilty``: probes that may be proven; empty if none may."""
+
+    name: str
+    prepare: tuple[str, ...]
+    scripts: tuple[str, ...]
+    named: frozenset[Cause]
+    guilty: frozenset[Kind]
+    clients: int = 4
+    rate: float | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    session: Mapping[str, str] = field(default_factory=dict)
+    reconnects: bool = False
+    neighbours: int = 0
+    spoilt: str = ""
+
+
+CASES = (
+    Planted(
+        "missing index",
+        (*ITEMS, ANALYZED),
+        ("\\set o random(1, 20000)\nselect sum(price) from item where owner = :o;",),
+        frozenset({Cause.MISSING_INDEX, Cause.QUERY_CPU}),
+        frozenset({Kind.INDEX}),
+    ),
+    Planted(
+        "hot row",
+        (*ACCOUNTS, ANALYZED),
+        (
+            (
+                "\\set d random(1, 9)\n\\set a random(2, 100000)\nbegin;\n"
+                "update account set n = n + :d where id = 1;\n"
+                "update account set n = n - :d where id = :a;\nselect 1;\nselect 2;\nselect 3;\nend;"
+            ),
+        ),
+        frozenset({Cause.ROW_LOCK, Cause.CLIENT_ROUND_TRIPS, Cause.FLUSH}),
+        frozenset({Kind.SPREADING, Kind.FLUSH}),
+        clients=12,
+    ),
+    Planted(
+        "slow flush behind row locks",
+        (*ACCOUNTS, ANALYZED),
+        ("\\set d random(1, 9)\nupdate account set n = n + :d where id = 1;",),
+        frozenset({Cause.FLUSH}),
+        frozenset({Kind.FLUSH, Kind.SPREADING}),
+        clients=12,
+    ),
+    Planted(
+        "tiny work_mem, guilty",
+        (*ITEMS, ANALYZED),
+        # the subquery does not fit, so its rows are read again from a file for each row outside
+        (
+            (
+                "\\set i random(1, 100000)\nselect count(*) from item where id between :i and :i + 100 "
+                "and owner not in (select price + 30000 from item where id <= 20000);"
+            ),
+        ),
+        frozenset({Cause.TEMP_FILES, Cause.QUERY_CPU}),
+        frozenset({Kind.WORK_MEM}),
+        clients=2,
+        session={"work_mem": "64kB"},
+    ),
+    Planted(
+        "tiny work_mem, innocent",
+        (*ITEMS, ANALYZED),
+        # a few temporary files beside much computing, which no index saves
+        (
+            (
+                "select count(*) from (select id from item where id <= 4000 order by said) x, "
+                "lateral (select sum(sqrt(g::float8 + x.id)) from generate_series(1, 40) g) y;"
+            ),
+        ),
+        frozenset({Cause.QUERY_CPU, Cause.TEMP_FILES}),
+        frozenset(),
+        clients=2,
+        session={"work_mem": "64kB"},
+    ),
+    Planted(
+        "stale statistics",
+        (
+            "create table job (id int primary key, state int not null)",
+            "create index job_state on job (state)",
+            "insert into job select g, 0 from generate_series(1, 100000) g",
+            ANALYZED,
+            "update job set state = 1 where id % 2 = 0",  # of which one row is expected
+        ),
+        ("select id from job where state = 1 order by id limit 10;",),
+        frozenset({Cause.QUERY_CPU, Cause.MISSING_INDEX}),
+        frozenset({Kind.STATISTICS, Kind.INDEX}),
+        clients=2,
+    ),
+    Planted(
+        "checkpoint storm",
+        (*ACCOUNTS, ANALYZED),
+        (
+            (
+                "\\set a random(1, 20000)\n\\set b random(1, 20000)\n"
+                "update account set n = n + 1 where id in (:a, :b);"
+            ),
+        ),
+        frozenset({Cause.CHECKPOINT, Cause.FLUSH, Cause.WAL_INSERT}),
+        frozenset({Kind.CHECKPOINTS, Kind.FLUSH}),
+        clients=8,
+        settings={"max_wal_size": "32MB", "min_wal_size": "32MB"},
+        session={"synchronous_commit": "off"},
+    ),
+    Planted(
+        "no pooler",
+        (*ITEMS, ANALYZED),
+        ("\\set i random(1, 200000)\nselect price from item where id = :i;",),
+        frozenset({Cause.CONNECTIONS}),
+        frozenset({Kind.POOLER}),
+        clients=8,
+        reconnects=True,
+    ),
+    Planted(
+        "generator too slow",
+        (*ITEMS, ANALYZED),
+        (
+            "\n".join(f"\\set v{n} random(1, 1000) * random(1, 1000) % 77" for n in range(400))
+            + "\n\\set i random(1, 200000)\nselect price from item where id = :i;",
+        ),
+        frozenset(),
+        frozenset(),
+        clients=8,
+        rate=3000,
+        spoilt="generator",
+    ),
+    Planted(
+        "noisy neighbor",
+        (*ITEMS, ANALYZED),
+        ("\\set i random(1, 200000)\nselect price from item where id = :i;",),
+        frozenset(),
+        frozenset(),
+        clients=4,
+        rate=300,
+        neighbours=6,
+        spoilt="cpu-pressure",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchDiagnosis:
+    """Ranks the causes of an order's time: a few blocks with the sampler, between two snapshots."""
+
+    ground: Ground
+    run_block: BlockRunner
+    settings: Config
+
+    def __call__(self, order: Order) -> Diagnosis:
+        before = snapshot_before(self.ground)
+        blocks = tuple(self._block(order, n) for n in range(BLOCKS))
+        found = evaluated(self.ground, before, self.settings)
+        return Diagnosis(
+            causes=ranked_causes(blocks, found.snapshot).causes,
+            report=found.report,
+        )
+
+    def _block(self, order: Order, number: int) -> Block:
+        return self.run_block(replace(order, seed=order.seed + 1000 + number))
+
+
+@dataclass(frozen=True)
+class PlantedResult:
+    """A line of the table."""
+
+    case: Planted
+    first: str
+    is_named: bool
+    proven: tuple[Kind, ...]
+    innocents: tuple[Kind, ...]
+    chain: ProofChain
+    checks: frozenset[str]
+    seconds: float
+
+    @property
+    def is_right(self) -> bool:
+        found = bool(self.proven) or not self.case.guilty
+        return found and not self.innocents and self.is_named
+
+    def line(self) -> str:
+        proven = ", ".join(self.proven) or "-"
+        innocents = ", ".join(self.innocents) or "-"
+        mark = "right" if self.is_right else "WRONG"
+        return (
+            f"{self.case.name:28} {mark:6} first: {self.first[:40]:40} proven: {proven:24} "
+            f"innocents proven: {innocents:12} {self.seconds:4.0f} s"
+        )
+
+
+@contextmanager
+def planted_ground(case: Planted, binaries: Path | None) -> Iterator[tuple[Ground, EmbeddedServer]]:
+    with embedded.start({**BASE, **case.settings}, binaries=binaries) as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            admin.execute("create database planted")
+        conninfo = make_conninfo(server.dsn(), dbname="planted")
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("create extension pg_stat_statements")
+            for statement in case.prepare:
+                connection.execute(statement.encode())
+            version = connection.info.server_version
+        yield (
+            Ground(
+                conninfo=conninfo,
+                shown="embedded/planted",
+                database="planted",
+                server_version=version,
+                is_embedded=True,
+                data_directory=server.data,
+            ),
+            server,
+        )
+
+
+def tried(case: Planted, limits: ProofLimits, binaries: Path | None = None) -> PlantedResult:
+    began = time.monotonic()
+    with ExitStack() as stack:
+        for _ in range(case.neighbours):
+            neighbour = multiprocessing.Process(target=busy, daemon=True)
+            neighbour.start()
+            stack.callback(neighbour.terminate)
+        ground, server = stack.enter_context(planted_ground(case, binaries))
+        blocks: list[Block] = []
+        engine = runner(ground, watch=SessionWatch(ground))
+
+        def run(order: Order) -> Block:
+            blocks.append(engine(order))
+            return blocks[-1]
+
+        order = Order(
+            scripts=tuple(LoadScript(name=f"s{n}", text=t) for n, t in enumerate(case.scripts)),
+            clients=case.clients,
+            rate=case.rate,
+            seconds=limits.block_s,
+            warmup_s=limits.warmup_s,
+            protocol=QueryProtocol.SIMPLE if case.reconnects else QueryProtocol.PREPARED,
+            settings=case.session,
+            reconnects=case.reconnects,
+        )
+        again = BenchDiagnosis(ground=ground, run_block=run, settings=Config())
+        diagnosis = again(order)
+        with proving(ground, run, server) as bench:
+            chain = prove(bench, order, diagnosis, again, limits)
+    first = next((c for c in diagnosis.causes if c.symptom_of is None), None)
+    proven = tuple(Kind(s.kind) for s in chain.steps if s.result is Proven.PROVEN)
+    checks = frozenset(s.check for b in blocks for s in b.spoilt)
+    named = (
+        any(case.spoilt in c for c in checks)
+        if case.spoilt
+        else (first is not None and first.kind in case.named)
+    )
+    return PlantedResult(
+        case=case,
+        first="" if first is None else f"{first.kind} {first.share:.0%}",
+        is_named=named,
+        proven=tuple(k for k in proven if k in case.guilty),
+        innocents=tuple(k for k in proven if k not in case.guilty),
+        chain=chain,
+        checks=checks,
+        seconds=time.monotonic() - began,
+    )
+
+
+def busy() -> None:
+    os.nice(0)
+    while True:
+        sum(range(1000))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", action="append", help="only these")
+    parser.add_argument("--older", type=Path, help="programs of an older major version")
+    parser.add_argument("--block", type=float, default=4.0)
+    parser.add_argument("--pairs", type=int, default=6)
+    given = parser.parse_args()
+    limits = ProofLimits(
+        block_s=given.block,
+        warmup_s=given.block / 4,
+        pairs=given.pairs,
+        capacity_blocks=1,
+        most_steps=2,
+    )
+    results = []
+    for case in CASES:
+        if given.case and case.name not in given.case:
+            continue
+        result = tried(case, replace(limits, longest_block_s=60.0), given.older)
+        results.append(result)
+        print(result.line(), flush=True)
+        for step in result.chain.steps:
+            ratio = (
+                "" if step.ratio is None else f" {step.metric} ×{step.ratio:.2f} {step.interval}"
+            )
+            work = "".join(
+                f"; {w.name} ×{w.ratio:.2f} {w.shows}" for w in step.work if abs(w.ratio - 1) > 0.05
+            )
+            needed = f", {step.pairs_needed} pairs would do" if step.pairs_needed else ""
+            print(
+                f"    {step.kind}: {step.result}{ratio}{needed} ({step.reason}){work} [{step.cause[:60]}]",
+                flush=True,
+            )
+        print(
+            f"    {result.chain.ended}; spoilt: {', '.join(sorted(result.checks)) or '-'}",
+            flush=True,
+        )
+    right = sum(r.is_right for r in results)
+    print(
+        f"{right} of {len(results)} right; innocents proven: {sum(len(r.innocents) for r in results)}"
+    )
+
+
+if __name__ == "__main__":
+    main()
