@@ -129,9 +129,9 @@ def cause_line(cause: LoadCause) -> str:
         if interval is not None
         else ""
     )
-    symptom = f"; mostly a symptom of {cause.symptom_of.value}" if cause.symptom_of else ""
+    symptom = f" This is mostly a symptom of: {cause.symptom_of.value}." if cause.symptom_of else ""
     return (
-        f"{cause.kind.value}{concerns}, {units.share(cause.share)}{between} of DB time: "
+        f"{cause.kind.value}{concerns}, {units.share(cause.share)}{between} of DB time. "
         f"{cause.text}{symptom}"
     )
 

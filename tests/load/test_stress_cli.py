@@ -45,6 +45,8 @@ def test_a_short_run_tells_all(tmp_path: Path) -> None:
     assert ramp["figures"]["transactions"] > 0
     assert steady["blocks"][0]["rate"] == pytest.approx(0.7 * ramp["figures"]["tps"], rel=0.01)
     assert [o["name"] for o in run["objectives"]] == ["p95", "errors"]
+    assert run["db_time"]["samples"] > 0
+    assert run["db_time"]["charged"]
     assert document["target"]["settings"]["fsync"] == "on"
     # exactly this interval: the updates of the load, and not the filling of tables
     titles = [f["title"] for f in run["analysis"]["findings"]]

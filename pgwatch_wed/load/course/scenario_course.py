@@ -1,6 +1,6 @@
 """One scenario from its preparation to its answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -13,6 +13,8 @@ from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Block, Ground, Scenario
+from pgwatch_wed.load.sampling.cause_ranking import ranked_causes
+from pgwatch_wed.load.sampling.sampled_db_time import sampled_db_time
 from pgwatch_wed.load.scenarios.load_profiles import PlannedScenario
 from pgwatch_wed.load.stress_report import Phase, PhaseKind, ScenarioRun
 
@@ -71,6 +73,10 @@ class ScenarioCourse:
     def _summed(self, found: LoadInterval) -> ScenarioRun:
         course = self.phases
         measured = measured_blocks(course.phases)
+        ranking = ranked_causes(measured, found.snapshot)
+        db_time = sampled_db_time(measured)
+        if not db_time.missing and not ranking.causes:
+            db_time = replace(db_time, missing="; ".join(ranking.doubts))
         return ScenarioRun(
             scenario=course.scenario,
             seed=course.profile.seed,
@@ -80,6 +86,8 @@ class ScenarioCourse:
             knee=course.knee,
             analysis=found.report,
             no_analysis=found.missing,
+            db_time=db_time,
+            causes=ranking.causes,
             errors=_errors(course.phases),
             ended_early=course.ended_early,
         )

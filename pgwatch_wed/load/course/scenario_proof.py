@@ -10,6 +10,7 @@ from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.load_model import BlockRunner, Ground, Order
 from pgwatch_wed.load.proof.bottleneck_chain import Diagnosis, ProofLimits, prove
 from pgwatch_wed.load.proof.proof_bench import proving
+from pgwatch_wed.load.sampling.cause_ranking import ranked_causes
 from pgwatch_wed.load.scenarios.background_load import beside
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
 from pgwatch_wed.load.statistics.block_percentiles import LEAST_BLOCKS
@@ -60,7 +61,7 @@ class ScenarioProof:
         ]
         found = evaluated(self.ground, before, self.settings)
         return Diagnosis(
-            causes=(),
+            causes=ranked_causes(blocks, found.snapshot).causes,
             report=found.report,
             objectives=tuple(answered(o, blocks) for o in self.profile.objectives),
         )

@@ -14,6 +14,7 @@ from pgwatch_wed.load.ground.embedded_ground import embedded_ground
 from pgwatch_wed.load.ground.stop_conditions import StopConditions, StopLimits, stop_conditions
 from pgwatch_wed.load.ground.target_ground import target_ground
 from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order, Scenario
+from pgwatch_wed.load.sampling.session_watch import SessionWatch
 from pgwatch_wed.load.scenarios import own_scripts
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
 from pgwatch_wed.load.stress_report import StressReport
@@ -81,7 +82,7 @@ class StressJob:
             )
 
     def _course(self, place: LoadPlace, stop: StopConditions) -> StressCourse:
-        run_block = _noted(runner(place.ground, stop=stop), stop)
+        run_block = _noted(runner(place.ground, stop=stop, watch=SessionWatch(place.ground)), stop)
         course = StressCourse(
             ground=place.ground,
             profile=self.profile,
