@@ -13,6 +13,7 @@ from pgwatch_wed.cli import report_files
 from pgwatch_wed.cli.delivery import colour_wanted
 from pgwatch_wed.cli.options import CommaList, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
+from pgwatch_wed.cli.stress_http import stress_http
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.load.compare.measured_runs import MeasuredRun
 from pgwatch_wed.load.compare.run_comparison import has_regressed
@@ -188,6 +189,20 @@ class StressOutput:
     help="The directory for report files.",
 )
 @click.option(
+    "--http",
+    metavar="URL|FILE",
+    help="Load on an HTTP service instead: its URL, an OpenAPI document (GET only) or a locustfile (extra http).",
+)
+@click.option("--host", metavar="URL", help="The service, where --http FILE does not say it.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes of Locust, for --http; each can use one core.",
+)
+@click.option(
     "--i-own-this-server",
     "owned",
     metavar="HOST/DBNAME",
@@ -211,6 +226,8 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     Without TARGET, the server is an embedded one that is removed afterwards; DATABASE_URL and libpq's environment variables are
     ignored. On TARGET, load runs in a database of its own, which is dropped afterwards.
     """
+    if given["http"] is not None:
+        return stress_http(target, given)
     profile = _profile(given)
     output = StressOutput(
         formats=flat(given["formats"]) or _FORMATS,

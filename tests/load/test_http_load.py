@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ import pytest
 from pgwatch_wed.embedded.server import free_port
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.load.engine.hdr_latencies import HdrLatencies
-from pgwatch_wed.load.http_load.http_outcome import HttpOrder
+from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpOutcome
 from pgwatch_wed.load.http_load.http_run import http_run, worker_command
 from pgwatch_wed.load.http_load.http_source import plan_of
+from pgwatch_wed.load.http_load.http_text import http_text
 from pgwatch_wed.load.http_load.locust_results import LocustResults, spoilt_by
 from pgwatch_wed.load.http_load.openapi_tasks import base_of, tasks_of
-from pgwatch_wed.load.load_model import FailureKind, Machine, TimeSpent
+from pgwatch_wed.load.load_model import FailureKind, Machine, Spoilt, TimeSpent
+from tests.test_cli import db_analyze
 
 
 class Service(ThreadingHTTPServer):
@@ -252,3 +255,37 @@ def test_a_starved_generator_is_not_believed(what: dict[str, float], check: str)
         **(QUIET | what),
     )
     assert [s.check for s in spoilt_by(results, Machine(cores=2), "")] == ([check] if check else [])
+
+
+def test_the_command_prints_what_came_of_it(service: Service) -> None:
+    place = service.place
+    url = f"http://{place}/"
+    done = db_analyze(
+        "stress", "--http", url, "--users", "2", "--rate", "20", "--seconds", "2",
+        "--i-own-this-server", place,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "requests succeeded" in done.stdout
+    assert "20 requests due each second" in done.stdout
+    refused = db_analyze("stress", "--http", url, "--prove", "--i-own-this-server", place)
+    assert (refused.returncode, "exclude each other" in refused.stderr) == (2, True)
+
+
+def test_times_of_a_spoilt_run_are_not_shown() -> None:
+    times = HdrLatencies({23_000: 1000})
+    spent = TimeSpent(latency=times, lag=None, service=times)
+    outcome = HttpOutcome(
+        order=HttpOrder(source="http://a/"),
+        host="http://a",
+        seconds=10,
+        requests=1000,
+        failures={FailureKind.TIMEOUT: 1},
+        spent=spent,
+        by_name={"/": spent},
+        machine=Machine(cores=2),
+        spoilt=(Spoilt(check="generator-cpu", text="Too slow."),),
+    )
+    shown = http_text(outcome)
+    assert shown.startswith("Not to be believed (generator-cpu): Too slow.")
+    assert " ms" not in shown
+    assert "p95 23 ms" in http_text(replace(outcome, spoilt=()))
