@@ -28,6 +28,16 @@ def test_a_line_is_read_once_it_is_whole(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_long_log_is_read_in_parts_without_a_loss(tmp_path: Path) -> None:
+    lines = [f"0 {n} {n} 0 1700000000 500 5 0\n" for n in range(3000)]
+    (tmp_path / "log.7").write_text("".join(lines))
+    log = stream(tmp_path)
+    part = [t.took for t in log.news(all_of_it=False)]
+    assert 0 < len(part) < 3000
+    assert part + [t.took for t in log.news()] == list(range(3000))
+    log.close()
+
+
 @pytest.mark.parametrize(
     ("word", "kind"),
     [
