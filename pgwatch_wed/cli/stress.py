@@ -30,12 +30,15 @@ from pgwatch_wed.load.course.chosen_profile import (
     with_users_of,
 )
 from pgwatch_wed.load.course.phase_course import INTERRUPTED
+from pgwatch_wed.load.course.replay_job import ReplayJob
 from pgwatch_wed.load.course.stress_job import Owned, StressJob
 from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
 from pgwatch_wed.load.load_json import render_stress
 from pgwatch_wed.load.load_model import Answer, Scenario
 from pgwatch_wed.load.load_pages.load_html import stress_html
 from pgwatch_wed.load.load_text import stress_text
+from pgwatch_wed.load.replay.replay_ground import ReplaySource
+from pgwatch_wed.load.replay.replay_mix import SCENARIO
 from pgwatch_wed.load.scenarios import known_scenarios, own_scripts
 from pgwatch_wed.load.scenarios.load_profiles import PROFILES, LoadProfile
 from pgwatch_wed.load.scenarios.profile_file import MAX_CLIENTS, MAX_RATE, MAX_SECONDS, profile_of
@@ -161,6 +164,18 @@ class StressOutput:
     help="Run on this copy of TARGET, where --prove may change things; --i-own-this-server is about it.",
 )
 @click.option(
+    "--replay",
+    metavar="OLD,NEW|now",
+    help="Run the SELECT statements of production on --copy COPY: those between two snapshot files, or of TARGET now.",
+)
+@click.option(
+    "--window",
+    "window_s",
+    type=click.FloatRange(1, MAX_SECONDS),
+    metavar="S",
+    help="How many seconds of TARGET --replay now looks at. [default: 60]",
+)
+@click.option(
     "--baseline",
     metavar="FILE|NAME",
     help="An earlier JSON report, or the name of a saved one: work per transaction is compared.",
@@ -239,7 +254,9 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
         verbose=given["verbose"],
     )
     base = _baseline(output)
-    _check_place(target, given)
+    source = _replayed(target, given)
+    if source is None:
+        _check_place(target, given)
     scenarios, notes = _scenarios(profile, given["scripts"])
     progress = ProgressBar(enabled=not no_progress and not output.quiet)
     job = StressJob(
@@ -254,13 +271,35 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     is_writing = any(s.is_writing for s in scenarios.values())
     owned = Owned(given["owned"], frozenset(flat(given["even_if"])), is_writing)
     try:
-        report = job.run(given["copy"] or target, owned)
+        if source is None:
+            report = job.run(given["copy"] or target, owned)
+        else:
+            report = ReplayJob(job, source).run(given["copy"], owned)
     finally:
         progress.clear()
     if base is not None:
         label = output.baseline or ""
         report = replace(report, comparison=compared_with(base, report, label))
     return _deliver(report, output)
+
+
+def _replayed(target: str | None, given: dict[str, Any]) -> ReplaySource | None:
+    """Return what is replayed; None if nothing is."""
+    if given["replay"] is None:
+        if given["window_s"] is not None:
+            raise UsageError("--window is for --replay now")
+        return None
+    if not given["copy"]:
+        raise UsageError("a replay runs on a copy of production", "specify it with --copy")
+    excluded = {
+        "--scenario": given["scenarios"],
+        "--scripts": given["scripts"],
+        "--users": given["users"],
+        "--prove": given["is_proving"],
+    }
+    for name in (name for name, value in excluded.items() if value):
+        raise UsageError(f"--replay and {name} exclude each other")
+    return ReplaySource.of_option(given["replay"], target, given["window_s"])
 
 
 def _check_place(target: str | None, given: dict[str, Any]) -> None:
@@ -290,7 +329,9 @@ def _baseline(output: StressOutput) -> MeasuredRun | None:
 def _scenarios(
     profile: LoadProfile, folder: Path | None
 ) -> tuple[dict[str, Scenario], tuple[str, ...]]:
-    """Return the scenarios by name, and notes about them."""
+    """Return the scenarios by name, and notes about them; that of a replay is made on the copy."""
+    if SCENARIO in profile.scenarios:
+        return {}, ()
     if folder is not None:
         own = own_scripts.from_directory(folder)
         return {own_scripts.NAME: own.scenario}, own.notes
@@ -307,6 +348,8 @@ def _profile(given: dict[str, Any]) -> LoadProfile:
         if names:
             raise UsageError("--scenario and --scripts exclude each other")
         names = (own_scripts.NAME,)
+    if given["replay"] is not None:
+        names = (SCENARIO,)
     profile = with_scenarios(profile, names)
     profile = with_rate(profile, given["rate"])
     profile = with_users_of(profile, given["users"], given["think_s"])

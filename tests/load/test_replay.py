@@ -1,5 +1,7 @@
 """Replay: statements of production on a copy, with values that exist, and nothing that has an effect."""
 
+import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +20,7 @@ from pgwatch_wed.load.load_model import Ground, Order, QueryProtocol
 from pgwatch_wed.load.replay import mixing, replay_window
 from pgwatch_wed.load.replay.effects_reached import EffectsReached, UnsafeError
 from pgwatch_wed.load.replay.parameter_uses import ValueUse, equal_parameters, uses_of
-from pgwatch_wed.load.replay.replay_ground import ReplaySource, replay_ground, without_texts
+from pgwatch_wed.load.replay.replay_ground import ReplaySource, replay_ground, without_texts_of
 from pgwatch_wed.load.replay.replay_mix import CallWork, ReplayMix
 from pgwatch_wed.load.replay.replay_role import PREFIX
 from pgwatch_wed.load.replay.replay_text import (
@@ -34,7 +36,9 @@ from pgwatch_wed.sqltext import trees
 from pgwatch_wed.target import collect
 from tests.load.replay_world import SCHEMA, SHAPES, ask
 from tests.load.stress_samples import block
+from tests.load.test_stress_report import stress_schema
 from tests.servers import Server
+from tests.test_cli import PROGRAM
 
 FACTS = ("statements", "statements_info", "tables", "databases")
 
@@ -100,9 +104,8 @@ def test_rows_and_blocks_are_compared_by_their_factor() -> None:
 
 def test_what_a_server_says_of_values_is_not_repeated() -> None:
     said = 'query 7: ERROR: invalid input syntax for type integer: "secret"'
-    found = without_texts(lambda order: replace(block(), order=order, errors=(said,)))
-    order = Order(scripts=(), clients=1, rate=1.0)
-    assert found(order).errors == ("query 7: an error, whose text may contain values",)
+    found = without_texts_of(replace(block(), errors=(said,)))
+    assert found.errors == ("query 7: an error, whose text may contain values",)
 
 
 # Real servers
@@ -391,6 +394,22 @@ def cloned(server: Server, name: str) -> Iterator[str]:
         server.execute(sql.SQL("drop database {} with (force)").format(copy))
 
 
+def replayed(files: str, copy: str, owned: str, folder: Path) -> Any:
+    """Return the report of db-analyze stress."""
+    options = [
+        *("--replay", files, "--copy", copy, "--i-own-this-server", owned, "--clients", "2"),
+        *("--even-if", "busy,replicated", "--seconds", "6", "--output", str(folder), "--quiet"),
+    ]
+    done = subprocess.run(
+        [*PROGRAM, "stress", *options], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = folder.glob("report-*.json")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    stress_schema().validate(document)
+    return document
+
+
 def test_a_copy_is_confirmed_and_is_not_production(
     every_db: str, every_pg: Server, tmp_path: Path
 ) -> None:
@@ -417,6 +436,13 @@ def test_a_copy_is_confirmed_and_is_not_production(
         with replay_ground(source, copy, owned, everything, watched_s=0) as place:
             assert place.ground.conninfo
             assert len(place.mix.scripts) == 2
+        document = replayed(f"{files[0]},{files[1]}", copy, owned, tmp_path)
+        (run,) = document["runs"]
+        assert run["scenario"]["name"] == "replay"
+        assert run["phases"][-1]["figures"]["transactions"] > 0
+        statements = run["fidelity"]["statements"]
+        assert [s["rows_per_call"]["production"] for s in statements] == [1, 1]
+        assert "not shown" in json.dumps(run["scenario"])
         own = owned.rpartition("/")[0] + "/" + name
         with (
             pytest.raises(UsageError, match="is the database of the snapshots itself"),

@@ -65,6 +65,7 @@ class PhaseCourse:
             max_tries=scenario.max_tries,
             reconnects=scenario.reconnects,
             conninfo=self.conninfo,
+            settings=scenario.settings,
         )
 
     def _chain(self, kind: PhaseKind, rates: list[float | None]) -> None:

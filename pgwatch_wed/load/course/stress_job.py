@@ -67,11 +67,15 @@ class StressJob:
         self.progress("opening the ground", 0.01)
         with opened(target, owned) as place:
             self._check_schema(place.ground)
-            # of a server of our own, we may use all connections
-            limits = StopLimits(connections=0.8 if place.server is None else None)
-            with stop_conditions(place.ground, limits) as stop:
-                report = self._course(place, stop).run()
+            report = self.on(place)
         return replace(report, notes=(*report.notes, *place.left)) if place.left else report
+
+    def on(self, place: LoadPlace) -> StressReport:
+        """Run it on a ground that is open."""
+        # of a server of our own, we may use all connections
+        limits = StopLimits(connections=0.8 if place.server is None else None)
+        with stop_conditions(place.ground, limits) as stop:
+            return self._course(place, stop).run()
 
     def _check_schema(self, ground: Ground) -> None:
         """Refuse scenarios that create schemas of their own, which nobody would drop from somebody's database."""

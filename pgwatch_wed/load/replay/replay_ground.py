@@ -11,7 +11,7 @@ from pgwatch_wed.load.ground import server_answer
 from pgwatch_wed.load.ground.ground_refusals import WATCHED_S
 from pgwatch_wed.load.ground.server_environment import without_chosen_server
 from pgwatch_wed.load.ground.target_ground import allowed
-from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order
+from pgwatch_wed.load.load_model import Block, Ground
 from pgwatch_wed.load.replay import replay_window
 from pgwatch_wed.load.replay.mixing import mixed
 from pgwatch_wed.load.replay.replay_mix import ReplayMix
@@ -128,13 +128,8 @@ def _check_apart(conninfo: str, origin: Server) -> None:
         )
 
 
-def without_texts(run: BlockRunner) -> BlockRunner:
-    """Return a runner whose blocks do not repeat what the server said: that may contain values of users."""
-
-    def ran(order: Order) -> Block:
-        block = run(order)
-        said = (text.partition(":")[0] for text in block.errors)
-        told = dict.fromkeys(f"{name}: an error, whose text may contain values" for name in said)
-        return replace(block, errors=tuple(told))
-
-    return ran
+def without_texts_of(block: Block) -> Block:
+    """Return a block that does not repeat what the server said: that may contain values of users."""
+    said = (text.partition(":")[0] for text in block.errors)
+    told = dict.fromkeys(f"{name}: an error, whose text may contain values" for name in said)
+    return replace(block, errors=tuple(told))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pgwatch_wed.load.load_model import LoadScript, QueryProtocol, Scenario
 from pgwatch_wed.load.stress_report import ReplayedStatement, ReplayFidelity
 
+SCENARIO = "replay"
 NOT_REPRODUCED = (
     "transactions: each statement runs in one of its own",
     "the order of statements",
@@ -54,7 +55,7 @@ class ReplayMix:
     def scenario(self, clients: int = 8) -> Scenario:
         """Return the mix as a scenario that prepares nothing and writes nothing."""
         return Scenario(
-            name="replay",
+            name=SCENARIO,
             title=f"statements of {self.label}, replayed",
             prepare=(),
             scripts=self.scripts,
