@@ -15,6 +15,8 @@ from pgwatch_wed.cli.options import CommaList, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.stress_http import stress_http
 from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.load.compare.against import read_against
+from pgwatch_wed.load.compare.against_grounds import owned_name
 from pgwatch_wed.load.compare.measured_runs import MeasuredRun
 from pgwatch_wed.load.compare.run_comparison import has_regressed
 from pgwatch_wed.load.compare.stress_baselines import (
@@ -22,6 +24,7 @@ from pgwatch_wed.load.compare.stress_baselines import (
     read_baseline,
     save_baseline,
 )
+from pgwatch_wed.load.course.against_job import AgainstJob
 from pgwatch_wed.load.course.baseline_comparison import compared_with
 from pgwatch_wed.load.course.chosen_profile import (
     with_rate,
@@ -181,6 +184,18 @@ class StressOutput:
     help="An earlier JSON report, or the name of a saved one: work per transaction is compared.",
 )
 @click.option(
+    "--against",
+    metavar="NAME=VALUE,…|FILE|COPY",
+    help="Afterwards, compare with other settings (of an embedded server, or of sessions on TARGET), or with another server, in "
+    "interleaved blocks: times, too.",
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(6, 1000),
+    metavar="N",
+    help="Pairs of blocks of a scenario for --against. [default: as many as a large effect takes, at least 8]",
+)
+@click.option(
     "--save-baseline",
     "keep_as",
     metavar="NAME",
@@ -220,9 +235,9 @@ class StressOutput:
 @click.option(
     "--i-own-this-server",
     "owned",
+    multiple=True,
     metavar="HOST/DBNAME",
-    default="",
-    help="Confirms TARGET, spelled as the server answers; load disturbs everything on it.",
+    help="Confirms TARGET, spelled as the server answers; load disturbs everything on it. Once more for a server of --against.",
 )
 @click.option(
     "--even-if",
@@ -253,7 +268,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
         quiet=given["quiet"],
         verbose=given["verbose"],
     )
-    base = _baseline(output)
+    base = _baseline(output, given)
     source = _replayed(target, given)
     if source is None:
         _check_place(target, given)
@@ -269,12 +284,18 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
         notes=notes,
     )
     is_writing = any(s.is_writing for s in scenarios.values())
-    owned = Owned(given["owned"], frozenset(flat(given["even_if"])), is_writing)
+    place = given["copy"] or target
+    even_if = frozenset(flat(given["even_if"]))
+    against = _against(given, place, even_if, progress, is_writing=is_writing)
     try:
+        name = "" if place is None else owned_name(place, given["owned"])
+        owned = Owned(name, even_if, is_writing)
         if source is None:
-            report = job.run(given["copy"] or target, owned)
+            report = job.run(place, owned)
         else:
             report = ReplayJob(job, source).run(given["copy"], owned)
+        if against is not None:
+            report = against.added_to(report)
     finally:
         progress.clear()
     if base is not None:
@@ -296,6 +317,7 @@ def _replayed(target: str | None, given: dict[str, Any]) -> ReplaySource | None:
         "--scripts": given["scripts"],
         "--users": given["users"],
         "--prove": given["is_proving"],
+        "--against": given["against"],
     }
     for name in (name for name, value in excluded.items() if value):
         raise UsageError(f"--replay and {name} exclude each other")
@@ -315,13 +337,46 @@ def _check_place(target: str | None, given: dict[str, Any]) -> None:
         raise UsageError("--i-own-this-server and --even-if are about TARGET, and there is none")
 
 
-def _baseline(output: StressOutput) -> MeasuredRun | None:
+def _against(
+    given: dict[str, Any],
+    place: str | None,
+    even_if: frozenset[str],
+    progress: ProgressBar,
+    *,
+    is_writing: bool,
+) -> AgainstJob | None:
+    """Open what this run is compared with for a moment: what is wrong with it must not cost a run."""
+    if given["against"] is None:
+        if given["pairs"] is not None:
+            raise UsageError("--pairs is about --against", "add --against")
+        return None
+    job = AgainstJob(
+        against=read_against(given["against"]),
+        target=place,
+        owned=given["owned"],
+        even_if=even_if,
+        is_writing=is_writing,
+        pairs=given["pairs"],
+        progress=progress,
+    )
+    try:
+        job.check()
+    finally:
+        progress.clear()
+    return job
+
+
+def _baseline(output: StressOutput, given: dict[str, Any]) -> MeasuredRun | None:
     """Read the baseline before the load runs: what is wrong with it must not cost a run."""
     if output.keep_as is not None:
         check_baseline_name(output.keep_as)
+    if output.baseline and given["against"]:
+        raise UsageError("--baseline and --against exclude each other")
     if output.baseline is None:
-        if "regression" in output.fail_on:
-            raise UsageError("--fail-on regression compares with a baseline", "add --baseline FILE")
+        if "regression" in output.fail_on and given["against"] is None:
+            raise UsageError(
+                "--fail-on regression compares with something", "add --baseline FILE, or --against"
+            )
         return None
     return read_baseline(output.baseline)
 

@@ -5,8 +5,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
-from pgwatch_wed.errors import UsageError, redact
+from pgwatch_wed.errors import EmbeddedError, UsageError, redact, said
 from pgwatch_wed.load.compare.against import AgainstGrounds, AgainstServer, AgainstSettings
 from pgwatch_wed.load.ground import server_answer
 from pgwatch_wed.load.ground.embedded_ground import embedded_ground
@@ -42,7 +43,11 @@ def against_grounds(
         if target is None and isinstance(against, AgainstSettings):
             current = opened.enter_context(embedded_ground()).ground
             _check_names(current, against.settings)
-            base = opened.enter_context(embedded_ground(against.settings)).ground
+            try:
+                base = opened.enter_context(embedded_ground(against.settings)).ground
+            except EmbeddedError as error:
+                text = f"an embedded server does not start with {against.shown}: {said(error)}"
+                raise UsageError(text) from None
             yield AgainstGrounds(base=base, current=current, label=against.shown)
             return
         if target is None:
@@ -53,7 +58,7 @@ def against_grounds(
 
         def ground(place: str) -> Ground:
             found = target_ground(
-                place, _owned(place, owned), even_if, writing=writing, watched_s=watched_s
+                place, owned_name(place, owned), even_if, writing=writing, watched_s=watched_s
             )
             return opened.enter_context(found).ground
 
@@ -73,7 +78,7 @@ def against_grounds(
         )
 
 
-def _owned(place: str, owned: Sequence[str]) -> str:
+def owned_name(place: str, owned: Sequence[str]) -> str:
     """Return which of several servers that are owned this one is, by what it answers."""
     given = [each.strip() for each in owned]
     if len(given) < 2:
@@ -92,6 +97,21 @@ def _check_names(ground: Ground, settings: Mapping[str, str]) -> None:
             raise UsageError(f"there is no setting {name}")
         if known.get(name.lower()) == "internal":
             raise UsageError(f"the setting {name} cannot be changed")
+    _check_values(ground, settings)
+
+
+def _check_values(ground: Ground, settings: Mapping[str, str]) -> None:
+    """Let a server of ours check the values; it is not told to read them."""
+    with connected(ground) as session:
+        for name, value in settings.items():
+            setting = sql.Identifier(*name.lower().split("."))
+            try:
+                session.execute(
+                    sql.SQL("alter system set {} = {}").format(setting, sql.Literal(value))
+                )
+                session.execute(sql.SQL("alter system reset {}").format(setting))
+            except psycopg.Error as error:
+                raise UsageError(f"the setting {name} cannot be {value!r}: {said(error)}") from None
 
 
 def _check_session_settings(ground: Ground, settings: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded.server import EmbeddedServer
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.load.compare.plan_shapes import PlannedBlocks
 from pgwatch_wed.load.course.scenario_proof import ScenarioProof
 from pgwatch_wed.load.course.stress_course import StressCourse
 from pgwatch_wed.load.engine.block_runner import runner
@@ -86,7 +87,8 @@ class StressJob:
             )
 
     def _course(self, place: LoadPlace, stop: StopConditions) -> StressCourse:
-        run_block = _noted(runner(place.ground, stop=stop, watch=SessionWatch(place.ground)), stop)
+        watched = runner(place.ground, stop=stop, watch=SessionWatch(place.ground))
+        run_block = PlannedBlocks(place.ground, _noted(watched, stop))
         course = StressCourse(
             ground=place.ground,
             profile=self.profile,

@@ -23,6 +23,7 @@ from pgwatch_wed.load.load_model import Ground, Order, Scenario
 from pgwatch_wed.load.scenarios import known_scenarios
 from pgwatch_wed.load.stress_report import ComparedAs, ComparedMetric, StressComparison
 
+_FINE = (ComparedAs.SAME,)
 _CALLED = (ComparedAs.REGRESSION, ComparedAs.IMPROVEMENT)
 _INDEXES = {"tpcb-like": "create index on tpcb.accounts (balance)"}
 _SCHEMAS = {"tpcb-like": "tpcb", "read-mostly": "shop", "write-heavy": "feed"}
@@ -114,7 +115,10 @@ def _compared(
 def _line(number: int, found: StressComparison) -> str:
     results = Counter(m.result for m in found.metrics)
     counted = ", ".join(f"{n} {result.value}" for result, n in sorted(results.items()))
-    return f"{number:3} {counted}: {_figures(found.metrics)}"
+    reasons = {
+        m.reason for m in found.metrics if m.metric.startswith("rows") and m.result not in _FINE
+    }
+    return f"{number:3} {counted}: {_figures(found.metrics)} {'; '.join(sorted(reasons))}".rstrip()
 
 
 def _figures(metrics: Sequence[ComparedMetric]) -> str:
