@@ -17,6 +17,8 @@ _OF_DATABASES = {
     "is_proving": "--prove",
     "copy": "--copy",
     "baseline": "--baseline",
+    "against": "--against",
+    "pairs": "--pairs",
     "keep_as": "--save-baseline",
     "even_if": "--even-if",
     "fail_on": "--fail-on",
@@ -42,7 +44,7 @@ def stress_http(target: str | None, given: dict[str, Any]) -> int:
         processes=given["processes"],
         seed=given["seed"] or 1,
     )
-    outcome = http_run(order, given["owned"])
+    outcome = http_run(order, next(iter(given["owned"]), ""))
     if not given["quiet"]:
         click.echo(http_text(outcome), nl=False)
     return _INTERRUPTED_STATUS if outcome.ended_early == "interrupted" else 0
