@@ -145,6 +145,21 @@ def test_whatever_was_taken_away_is_put_back(ground: Ground, name: str, end: str
     assert asked(ground, STATE) == before
 
 
+def test_a_table_whose_statistics_stay_new_can_still_be_rebuilt(ground: Ground) -> None:
+    before = asked(ground, STATE)
+    with proving(ground, SimulatedLoad(lambda _order: 1.0)) as bench:
+        statistics, rebuild = SQL_LEVERS["statistics"][0], SQL_LEVERS["rebuild"][0]
+        bench.keep(bench.set_up(probe(statistics), ORDER))
+        with pytest.raises(NotTriedError, match="new already"):
+            bench.set_up(probe(statistics), ORDER)
+        arm = bench.set_up(probe(rebuild), ORDER)
+        bench.switch(arm, away=True)
+        bench.take_down(arm)
+        bench.keep(bench.set_up(probe(rebuild), ORDER))
+    assert bench.left_behind == []
+    assert asked(ground, STATE) == before
+
+
 def test_a_table_that_others_depend_on_is_not_replaced(ground: Ground) -> None:
     with proving(ground, SimulatedLoad(lambda _order: 1.0)) as bench:
         with pytest.raises(NotTriedError, match="other tables refer to it"):
