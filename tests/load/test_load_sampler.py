@@ -138,6 +138,7 @@ def test_temporary_files_are_suspected_where_they_are_written(bank: EmbeddedGrou
     first = found.ranking.causes[0]
     assert (first.kind, first.concerns) == (Kind.TEMP_FILES, "work_mem")
     assert int(str(first.evidence["temp_bytes"])) > 0
+    assert [c.kind for c in found.ranking.causes].count(Kind.TEMP_FILES) == 1
 
 
 def test_a_connection_for_each_transaction_is_named(bank: EmbeddedGround) -> None:

@@ -75,6 +75,7 @@ class ScenarioCourse:
         measured = measured_blocks(course.phases)
         ranking = ranked_causes(measured, found.snapshot)
         db_time = sampled_db_time(measured)
+        db_time = replace(db_time, doubts=ranking.doubts)
         if not db_time.missing and not ranking.causes:
             db_time = replace(db_time, missing="; ".join(ranking.doubts))
         return ScenarioRun(

@@ -59,7 +59,10 @@ def ranked_causes(blocks: Sequence[Block], delta: Snapshot | None = None) -> Cau
         return CauseRanking(connecting, (f"{reason}{f': {why}' if why else ''}",))
     if not sum(s.db_seconds for s in samples):
         return CauseRanking(connecting, (*_doubts(samples, delta), "no session was active"))
-    causes = [*_waits(samples, delta), *_needless(samples, delta), *connecting]
+    needless = _needless(samples, delta)
+    is_told = any(c.kind is Kind.TEMP_FILES for c in needless)
+    waits = [c for c in _waits(samples, delta) if c.kind is not Kind.TEMP_FILES or not is_told]
+    causes = [*waits, *needless, *connecting]
     return CauseRanking(tuple(_ordered(causes)), _doubts(samples, delta))
 
 
@@ -171,7 +174,7 @@ def _suspected(
     statement: SampledStatement,
 ) -> LoadCause:
     share = min(part.seconds / total, 1.0) * doubt.part
-    files = sum(s for name, s in part.waits.items() if "BufFile" in name) / total
+    files = sum(s for name, s in part.waits.items() if "buffile" in name.lower()) / total
     direct = files if doubt.kind is Kind.TEMP_FILES else 0.0
     return LoadCause(
         kind=doubt.kind,
