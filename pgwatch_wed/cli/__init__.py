@@ -28,6 +28,7 @@ _COMMANDS = {
     "explain": "pgwatch_wed.cli.explain",
     "record": "pgwatch_wed.cli.record",
     "why": "pgwatch_wed.cli.why",
+    "perf": "pgwatch_wed.cli.perf",
     "schedule": "pgwatch_wed.cli.schedule",
     "install": "pgwatch_wed.cli.install",
     "uninstall": "pgwatch_wed.cli.install",

@@ -271,7 +271,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     base = _baseline(output, given)
     source = _replayed(target, given)
     if source is None:
-        _check_place(target, given)
+        check_place(target, given)
     scenarios, notes = _scenarios(profile, given["scripts"])
     progress = ProgressBar(enabled=not no_progress and not output.quiet)
     job = StressJob(
@@ -324,7 +324,7 @@ def _replayed(target: str | None, given: dict[str, Any]) -> ReplaySource | None:
     return ReplaySource.of_option(given["replay"], target, given["window_s"])
 
 
-def _check_place(target: str | None, given: dict[str, Any]) -> None:
+def check_place(target: str | None, given: dict[str, Any]) -> None:
     """Refuse before anything is started what would be refused after the run."""
     if given["copy"] and target is None:
         raise UsageError("--copy is a copy of TARGET, and there is none", "specify TARGET, too")

@@ -28,6 +28,7 @@ from pgwatch_wed.load.stress_report import (
     DbTimeShare,
     Knee,
     PercentileFigure,
+    PerformanceReport,
     Phase,
     PhaseFigures,
     ProofChain,
@@ -49,6 +50,18 @@ def render_stress(report: StressReport) -> str:
     """Return the document."""
     text = json.dumps(stress_document(report), ensure_ascii=False, indent=2, allow_nan=False)
     return in_json(text) + "\n"
+
+
+def render_performance(report: PerformanceReport) -> str:
+    """Return the document of ``db-analyze perf``; docs/performance.schema.json describes it."""
+    analysis = report.analysis
+    document = {
+        "schema_version": STRESS_SCHEMA_VERSION,
+        "kind": "performance",
+        "stress": stress_document(report.stress),
+        "analysis": as_json(analysis) if analysis else None,
+    }
+    return in_json(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)) + "\n"
 
 
 def stress_document(report: StressReport) -> dict[str, Any]:

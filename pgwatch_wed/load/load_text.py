@@ -3,6 +3,7 @@
 from pgwatch_wed import units
 from pgwatch_wed.findings import Remedy
 from pgwatch_wed.load.load_model import Answer, Proven, Spoilt
+from pgwatch_wed.load.load_pages.load_fixes import load_fixes
 from pgwatch_wed.load.load_words import (
     answer_line,
     cause_line,
@@ -14,6 +15,7 @@ from pgwatch_wed.load.load_words import (
 )
 from pgwatch_wed.load.stress_report import (
     ComparedAs,
+    PerformanceReport,
     ReplayFidelity,
     ScenarioRun,
     StressComparison,
@@ -50,6 +52,25 @@ def stress_text(
         _comparison(page, report.comparison, verbose=verbose)
     _conditions(page, report)
     return str(page)
+
+
+def performance_text(report: PerformanceReport, *, width: int = 80, colour: bool = False) -> str:
+    """Render the report of ``db-analyze perf``: what to fix first, then the load."""
+    page = TextPage(width, colour=colour)
+    fixes = load_fixes(report.stress, report.analysis)
+    page.line("What to fix first", _BOLD)
+    if not fixes:
+        page.wrap("Nothing: no cause was proven, and no rule found what can be changed.", "  ")
+    for number, fix in enumerate(fixes[:_FINDINGS], 1):
+        proof = "proven" if fix.is_proven else f"grade {fix.grade.value}"
+        gain = f": {fix.gain}" if fix.gain else ""
+        page.wrap(f"{number}. {fix.title} ({proof}, {fix.scenario}){gain}", "  ", hang="     ")
+        for remedy in fix.remedy:
+            _remedy(page, remedy)
+    if len(fixes) > _FINDINGS:
+        page.line(f"  and {len(fixes) - _FINDINGS:,} more in the HTML and JSON reports")
+    page.line()
+    return f"{page}\n{stress_text(report.stress, width=width, colour=colour)}"
 
 
 def _credibility(page: TextPage, report: StressReport) -> None:

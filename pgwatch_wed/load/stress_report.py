@@ -328,3 +328,11 @@ class StressReport:
     def is_believable(self) -> bool:
         """Whether no run is spoilt."""
         return bool(self.runs) and not any(r.spoilt for r in self.runs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceReport:
+    """What a run of ``db-analyze perf`` produces: the load, and what the rules say of the target, if there is one."""
+
+    stress: StressReport
+    analysis: Report | None = None

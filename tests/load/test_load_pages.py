@@ -1,17 +1,25 @@
 """The page of a load test: what comes first, that it harms nobody, and that it recommends only what may be advice."""
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
 import pytest
+import referencing
 
+from pgwatch_wed.load.load_json import render_performance
 from pgwatch_wed.load.load_model import Block, Proven
 from pgwatch_wed.load.load_pages.block_chart import block_chart
 from pgwatch_wed.load.load_pages.load_fixes import load_fixes
-from pgwatch_wed.load.load_pages.load_html import stress_html
-from pgwatch_wed.load.stress_report import ProofStep, ScenarioRun, StressReport
+from pgwatch_wed.load.load_pages.load_html import performance_html, stress_html
+from pgwatch_wed.load.load_text import performance_text
+from pgwatch_wed.load.stress_report import PerformanceReport, ProofStep, ScenarioRun, StressReport
 from tests.load.stress_samples import sample_report
 from tests.reports import HOSTILE, finding, report
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 def with_run(**changes: object) -> StressReport:
@@ -112,3 +120,29 @@ def test_a_run_in_which_nothing_was_measured_has_a_page(runs: tuple[()] | None) 
     bare = replace(run, phases=(), objectives=(), causes=(), db_time=None, proof=None, knee=None)
     page = stress_html(replace(whole, runs=(bare,) if runs is None else runs, comparison=None))
     assert ("Nothing was measured" in page) is (runs == ())
+
+
+@pytest.mark.parametrize("has_target", [True, False])
+def test_a_report_of_performance_says_what_to_fix_first(has_target: bool) -> None:
+    analysis = report((finding(),)) if has_target else None
+    whole = PerformanceReport(stress=sample_report(), analysis=analysis)
+    page = performance_html(whole)
+    assert page.index(">What to do first</h2>") < page.index(">Analysis") < page.index(">Measured<")
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    text = performance_text(whole)
+    assert text.startswith("What to fix first\n  1. missing index (proven, transfers)")
+    assert ("grade A" in text) is has_target
+    assert all(len(line) <= 80 for line in text.splitlines())
+    document = json.loads(render_performance(whole))
+    performance_schema().validate(document)
+    assert (document["analysis"] is not None) is has_target
+
+
+def performance_schema() -> jsonschema.Draft202012Validator:
+    names = ("report.schema.json", "stress.schema.json", "performance.schema.json")
+    schemas = [json.loads((DOCS / name).read_text(encoding="utf-8")) for name in names]
+    registry = referencing.Registry().with_resources(
+        [(s["$id"], referencing.Resource.from_contents(s)) for s in schemas]
+    )
+    return jsonschema.Draft202012Validator(schemas[-1], registry=registry)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pgwatch_wed.findings import Finding, Grade, Remedy
+from pgwatch_wed.findings import Finding, Grade, Remedy, Report
 from pgwatch_wed.load.load_model import Proven
 from pgwatch_wed.load.load_words import short_rate, step_gain
 from pgwatch_wed.load.stress_report import ProofStep, ScenarioRun, StressReport
@@ -13,7 +13,7 @@ from pgwatch_wed.render.terminal import gain
 class LoadFix:
     """A change that is recommended. ``gain`` is a sentence; ``is_proven``: it was taken away, and measured again."""
 
-    scenario: str
+    scenario: str  # or the server that was analyzed
     title: str
     gain: str
     grade: Grade
@@ -22,11 +22,18 @@ class LoadFix:
     why: str
 
 
-def load_fixes(report: StressReport) -> tuple[LoadFix, ...]:
-    """Return the changes in the order in which they should be made; each once, of the first run that shows it."""
+def load_fixes(report: StressReport, analysis: Report | None = None) -> tuple[LoadFix, ...]:
+    """Return the changes in the order in which they should be made; each once, of the first run that shows it.
+
+    ``analysis`` is of the server that the load is about; what it says comes before what rules say of the load.
+    """
     found: list[LoadFix] = []
     seen: set[tuple[str, ...]] = set()
-    for fix in (*_proven(report), *_advised(report)):
+    advised = (
+        [(analysis.target.label, f) for f in analysis.findings if f.remedy] if analysis else []
+    )
+    own = [_of_finding(label, f) for label, f in sorted(advised, key=_urgency)]
+    for fix in (*_proven(report), *own, *_advised(report)):
         key = tuple(r.sql for r in fix.remedy) or (fix.title,)
         if key not in seen:
             seen.add(key)
@@ -64,14 +71,17 @@ def _of_step(run: ScenarioRun, step: ProofStep) -> LoadFix:
 def _advised(report: StressReport) -> list[LoadFix]:
     """Return what the rules say of the interval and can be acted upon, worst first, the best proven first among those."""
     found = [
-        (run, finding)
+        (run.scenario.name, finding)
         for run in report.runs
         if run.analysis
         for finding in run.analysis.findings
         if finding.remedy and finding.id not in _tried(run)
     ]
-    found.sort(key=lambda each: (each[1].severity.rank, each[1].grade.value))
-    return [_of_finding(run, finding) for run, finding in found]
+    return [_of_finding(name, finding) for name, finding in sorted(found, key=_urgency)]
+
+
+def _urgency(found: tuple[str, Finding]) -> tuple[int, str]:
+    return found[1].severity.rank, found[1].grade.value
 
 
 def _tried(run: ScenarioRun) -> frozenset[str]:
@@ -81,9 +91,9 @@ def _tried(run: ScenarioRun) -> frozenset[str]:
     return frozenset(f for s in steps if s.result in answered for f in s.findings)
 
 
-def _of_finding(run: ScenarioRun, finding: Finding) -> LoadFix:
+def _of_finding(where: str, finding: Finding) -> LoadFix:
     return LoadFix(
-        scenario=run.scenario.name,
+        scenario=where,
         title=finding.title,
         gain=gain(finding),
         grade=finding.grade,

@@ -3,12 +3,14 @@
 from markupsafe import Markup
 
 from pgwatch_wed import assets, units
+from pgwatch_wed.findings import Report
 from pgwatch_wed.load import load_words as words
 from pgwatch_wed.load.load_model import Answer, Proven
 from pgwatch_wed.load.load_pages.block_chart import HEIGHT, WIDTH, BlockChart, block_chart
 from pgwatch_wed.load.load_pages.load_fixes import LoadFix, load_fixes
 from pgwatch_wed.load.stress_report import (
     ComparedAs,
+    PerformanceReport,
     Phase,
     ScenarioRun,
     StressReport,
@@ -36,7 +38,19 @@ def stress_html(report: StressReport) -> str:
     return load_page("stress.html.j2", report, fixes=load_fixes(report))
 
 
-def load_page(template: str, report: StressReport, *, fixes: tuple[LoadFix, ...]) -> str:
+def performance_html(report: PerformanceReport) -> str:
+    """Return the page of ``db-analyze perf``."""
+    fixes = load_fixes(report.stress, report.analysis)
+    return load_page("performance.html.j2", report.stress, fixes=fixes, analysis=report.analysis)
+
+
+def load_page(
+    template: str,
+    report: StressReport,
+    *,
+    fixes: tuple[LoadFix, ...],
+    analysis: Report | None = None,
+) -> str:
     """Render a template that extends or is the page of a load test."""
     css = assets.text("reports", "templates", "report.css") + assets.text(
         "reports", "templates", "load.css"
@@ -47,6 +61,7 @@ def load_page(template: str, report: StressReport, *, fixes: tuple[LoadFix, ...]
         .render(
             report=report,
             fixes=fixes,
+            analysis=analysis,
             words=words,
             two_sides=words.two_sides,
             badge=lambda kind: _BADGES[kind],
