@@ -98,6 +98,15 @@ def pgbench_of(pid: int) -> list[int]:
         (("--rate", "0"), "0.0 is not in the range"),
         (("--seconds", "1"), "too short"),
         (("--scenario", "tpcc"), "'tpcc' is not one of"),
+        (("--scenario", "hot-row", "--scripts", "."), "exclude each other"),
+        (("--scripts", "./nothing"), "could not be read"),
+        (("--users", "10"), "--users and --think are given together"),
+        (("--fail-on", "regression"), "--fail-on regression compares with"),
+        (("--baseline", "./nothing.json"), "nothing.json"),
+        (("--against", " "), "--against is empty"),
+        (("service=a", "--prove"), "not on TARGET itself"),
+        (("--copy", "service=a"), "there is none"),
+        (("--i-own-this-server", "a/b"), "there is none"),
     ],
 )
 def test_bad_input_is_one_line(
