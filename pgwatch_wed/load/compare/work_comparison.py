@@ -19,8 +19,8 @@ from pgwatch_wed.load.statistics.rank_sum import (
     unpaired_interval,
 )
 from pgwatch_wed.load.statistics.signed_rank import (
-    LEAST_PAIRS,
     hodges_lehmann,
+    least_pairs,
     p_beyond,
     shift_interval,
 )
@@ -155,7 +155,7 @@ def _unpaired(shift: WorkShift, some: list[float], others: list[float]) -> WorkS
 
 def _paired(shift: WorkShift, some: list[float], others: list[float]) -> WorkShift | None:
     """Compare the first block with the first, and so on, if blocks differ by what grows meanwhile in both runs alike."""
-    if len(some) != len(others) or len(some) < LEAST_PAIRS:
+    if len(some) != len(others) or len(some) < least_pairs(len(WORK_METRICS)):
         return None
     differences = [b - a for a, b in zip(some, others, strict=True)]
     if shift.noise < shift.limit / 2 or noise_floor(differences) > shift.noise:
