@@ -93,3 +93,15 @@ def test_colors_do_not_change_the_text() -> None:
 def test_a_report_without_runs_says_so() -> None:
     text = stress_text(replace(sample_report(), runs=(), comparison=None))
     assert "Nothing was measured." in text
+
+
+def test_no_report_contains_how_to_connect() -> None:
+    whole = sample_report()
+    (run,) = whole.runs
+    ramp, steady = run.phases
+    order = replace(steady.blocks[0].order, conninfo="host=db password=planted-secret")
+    blocks = tuple(replace(b, order=order) for b in steady.blocks)
+    run = replace(run, phases=(ramp, replace(steady, blocks=blocks)))
+    whole = replace(whole, runs=(run,))
+    assert "planted-secret" not in render_stress(whole)
+    assert "planted-secret" not in stress_text(whole, verbose=True)
