@@ -126,7 +126,12 @@ def _of_causes(causes: Iterable[LoadCause], findings: Iterable[Finding]) -> Iter
         if kind is not None:
             tried, lever = _SETTINGS[kind]
             yield LoadProbe(
-                kind=kind, about="", tried=tried, cause=cause.text, lever=lever, share=cause.share
+                kind=kind,
+                about="",
+                tried=tried,
+                cause=_named(cause),
+                lever=lever,
+                share=cause.share,
             )
         elif cause.kind in _INDEX_CAUSES:
             yield from _indexes_for(cause, known)
@@ -141,7 +146,7 @@ def _indexes_for(cause: LoadCause, findings: Iterable[Finding]) -> Iterator[Load
     about = [f for f in findings if _concerns(f, cause, ids, texts)]
     found = [p for f in about if (p := _of_finding(f)) is not None]
     for probe in found:
-        yield replace(probe, cause=cause.text, share=cause.share)
+        yield replace(probe, cause=_named(cause), share=cause.share)
     if not found:
         yield _untried(cause, "nothing was found that could be changed about its statements")
 
@@ -169,10 +174,14 @@ def _untried(cause: LoadCause, why: str) -> LoadProbe:
         kind=LoadProbeKind.NONE,
         about=f"{cause.kind} {cause.concerns or cause.text}",
         tried="nothing",
-        cause=cause.text,
+        cause=_named(cause),
         lever=lever,
         share=cause.share,
     )
+
+
+def _named(cause: LoadCause) -> str:
+    return f"{cause.kind.value} ({cause.concerns})" if cause.concerns else cause.kind.value
 
 
 def _of_findings(findings: Iterable[Finding]) -> Iterator[LoadProbe]:
