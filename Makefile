@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check audit docs bench-gains clean
+.PHONY: help demo test check audit docs bench-gains stress-ci stress-heavy perf-quick perf-suite perf-suite-heavy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,11 @@ help:
 	@echo "make audit   look for known vulnerabilities in the dependencies (queries the package index)"
 	@echo "make docs    regenerate the documentation of rules and the example report"
 	@echo "make bench-gains  try what reports advise, and compare promised with measured gains (half an hour)"
+	@echo "make stress-ci    a load test on an embedded server (5 minutes)"
+	@echo "make stress-heavy    the same, with a long soak (45 minutes)"
+	@echo "make perf-quick    load and analysis in one report (a minute or two)"
+	@echo "make perf-suite    the same, with causes proven by taking them away"
+	@echo "make perf-suite-heavy    the same, with a long soak"
 	@echo "make clean   remove what the other targets created"
 
 $(READY): pyproject.toml constraints.txt
@@ -51,5 +56,14 @@ docs: $(READY)
 bench-gains: $(READY)
 	$(BIN)/python -m tests.bench.gains $(ARGS)
 
+stress-ci stress-heavy: $(READY)
+	$(BIN)/db-analyze stress --profile $(@:stress-%=%) $(ARGS)
+
+perf-quick perf-suite: $(READY)
+	$(BIN)/db-analyze perf $(@:perf-%=%) $(ARGS)
+
+perf-suite-heavy: $(READY)
+	$(BIN)/db-analyze perf suite --heavy $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist db-analysis-results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist db-analysis-results stress-test-results performance-reports .pytest_cache .mypy_cache .ruff_cache

@@ -305,6 +305,14 @@ def test_commands_are_accepted(line: str) -> None:
         assert given["rule"] in {r.id for r in all_rules()}
 
 
+def test_targets_of_make_exist_and_are_explained() -> None:
+    text = (DOCS.parent / "Makefile").read_text(encoding="utf-8")
+    targets = {t for line in re.findall(r"^([a-z -]+): ", text, re.MULTILINE) for t in line.split()}
+    named = [c.removeprefix("make ") for c in code("make ")]
+    assert len(named) == 6
+    assert [n for n in named if n not in targets or f"make {n} " not in text] == []
+
+
 def test_endpoints_are_routes() -> None:
     over = Board()
     publisher = Publisher(over, lambda: 0.0)
@@ -414,7 +422,7 @@ def _command(cell: str) -> click.Command:
 
 
 def test_tasks_are_scheduled_under_these_names() -> None:
-    names = {t.name for t in tasks(Timetable("s", "s", updates_statistics=True))}
+    names = {t.name for t in tasks(Timetable("s", "s", updates_statistics=True, tests_load=True))}
     told = set(re.findall(r"\(((?:daily|weekly|monthly|quarterly)-\w+)\)", PAGE))
     assert len(told) > 6
     assert told <= names

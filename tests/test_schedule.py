@@ -39,7 +39,8 @@ def db_analyze(
 
 
 def plan(target: str = "pgwatch_wed", **more: object) -> Timetable:
-    return Timetable(target, "service=pgwatch_wed", updates_statistics=True, **more)  # type: ignore[arg-type]
+    wanted: dict[str, Any] = {"updates_statistics": True, "tests_load": True, **more}
+    return Timetable(target, "service=pgwatch_wed", **wanted)
 
 
 def cron_commands(text: str) -> list[tuple[list[str], str]]:
@@ -76,6 +77,8 @@ def test_every_task_is_a_command_that_exists(task: Job) -> None:
         assert command is not None
         given = command.make_context(name, [*rest, *["service"] * task.reads_target])
     assert given.params.get("target") == ("service" if task.reads_target else None)
+    if command.name == "stress":
+        assert given.params["profile"] == {"daily-load": "ci", "weekly-load": "heavy"}[task.name]
     config.check_names(tuple(n for some in given.params.get("only", ()) for n in some), "--only")
 
 
@@ -112,12 +115,33 @@ def test_cron_waits_for_a_task_that_is_still_running(tmp_path: Path) -> None:
     assert done.stdout.endswith("exit status 75\n")
 
 
+def test_load_tests_run_only_if_wanted_and_never_on_the_target() -> None:
+    names = {t.name for t in tasks(Timetable("s", "s"))}
+    loads = [t for t in tasks(plan()) if t.args[0] == "stress"]
+    assert [t.name for t in loads] == ["daily-load", "weekly-load"]
+    assert not names & {t.name for t in loads}
+    assert not any(t.reads_target for t in loads)
+    assert "stress" not in db_analyze("schedule", "--print", "github").stdout
+    assert "--profile heavy" in db_analyze("schedule", "--print", "github", "--with-load").stdout
+
+
+def test_cleanup_removes_old_reports_of_load_too(tmp_path: Path) -> None:
+    kept, old = tmp_path / "history.sqlite3", tmp_path / "load" / "report-20250101-000000.json"
+    old.parent.mkdir()
+    for path in (kept, old):
+        path.touch()
+        os.utime(path, (0, 0))
+    cleanup = next(t for t in tasks(plan(output=str(tmp_path))) if t.name == "daily-cleanup")
+    subprocess.run([cleanup.program, *cleanup.args], check=True)
+    assert (kept.exists(), old.exists()) == (True, False)
+
+
 # What is written
 
 
 def test_cron_fields_are_in_range_and_never_restrict_both_days() -> None:
     entries = cron_commands(crontab.crontab(plan(hour=23, minute=59)))
-    assert len(entries) == len(tasks(plan())) == 9
+    assert len(entries) == len(tasks(plan())) == 11
     for (minute, hour, day, month, weekday), _ in entries:
         assert 0 <= int(minute) <= 59
         assert 0 <= int(hour) <= 23
@@ -182,7 +206,7 @@ def test_kubernetes_never_runs_a_task_twice() -> None:
 def test_github_runs_each_task_at_its_time() -> None:
     flow = yaml.safe_load(github.workflow(plan()))
     crons = [each["cron"] for each in flow[True]["schedule"]]  # YAML 1.1 reads `on` as true
-    assert len(crons) == len(set(crons)) == 6
+    assert len(crons) == len(set(crons)) == 8
     steps = flow["jobs"]["analyze"]["steps"]
     script = next(s["run"] for s in steps if "case" in s.get("run", ""))
     for cron in (*crons, ""):
@@ -200,7 +224,7 @@ def test_github_runs_each_task_at_its_time() -> None:
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     program = PROGRAM
     files = unit_files(systemd.units(plan(program=program, zone="Europe/Berlin")), tmp_path / "u")
-    assert len(files) == 18
+    assert len(files) == 22
     done = subprocess.run(["systemd-analyze", "verify", *files], capture_output=True, text=True)
     ours = [line for line in done.stderr.splitlines() if "db-analyze" in line]
     assert (done.returncode, ours) == (0, [])

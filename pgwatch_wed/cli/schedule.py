@@ -79,6 +79,12 @@ _SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key"
     is_flag=True,
     help="Also ANALYZE all tables weekly: the role must own them, or have MAINTAIN. pg_cron always does.",
 )
+@click.option(
+    "--with-load",
+    "tests_load",
+    is_flag=True,
+    help="Also a light load test daily and a heavy one weekly, on an embedded server; not for pg_cron.",
+)
 @click.option("--mail", default="", metavar="ADDRESS", help="To whom cron mails failures.")
 @click.option("--user", default="db-analyze", show_default=True, help="The user of systemd units.")
 @click.option(

@@ -13,8 +13,8 @@ LOCKED = 75
 LOCK_WAIT_S = 3600
 
 NOT_SCHEDULED = (
-    "Not in here, because they do not concern the database's statistics: load tests, log rotation, security",
-    "scans of the application, and restoring a backup, which only you can rehearse.",
+    "Not in here, because they do not concern the database's statistics: load tests (see --with-load), log rotation,",
+    "security scans of the application, and restoring a backup, which only you can rehearse.",
 )
 STATUS = (
     "Exit status: 0 nothing to do; 1 findings at or above --fail-on; 2 usage error; 3 could not connect or",
@@ -54,7 +54,7 @@ class Job:
     @property
     def is_own_run(self) -> bool:
         """Tell whether it needs nothing of earlier runs and files: a runner that is thrown away can do it."""
-        return self.reads_target or self.program == "psql"
+        return self.reads_target or self.program == "psql" or self.args[0] == "stress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ class Timetable:
     database: str = ""
     schema: str = "public"
     updates_statistics: bool = False
+    tests_load: bool = False
 
     def __post_init__(self) -> None:
         for name in ("target", "output", "program", "mail", "user", "image", "database", "schema"):
@@ -107,7 +108,7 @@ def tasks(plan: Timetable) -> tuple[Job, ...]:
             "daily-cleanup",
             f"daily: remove reports older than {plan.keep_days} days",
             _at(plan, 25),
-            (*(plan.output, "-type", "f"), *_OURS, "-mtime", f"+{plan.keep_days}", "-delete"),
+            (*(plan.output, "-type", "f"), *_ours(plan), "-mtime", f"+{plan.keep_days}", "-delete"),
             reads_target=False,
             program="find",
         ),
@@ -160,11 +161,34 @@ def tasks(plan: Timetable) -> tuple[Job, ...]:
             ("record", *_history(plan)),
             reads_target=False,
         ),
+        *(_load(plan) if plan.tests_load else ()),
     )
     return tuple(t for t in found if t.program != "psql" or plan.updates_statistics)
 
 
-_OURS = ("-name", "analysis-report-*")
+def _load(plan: Timetable) -> tuple[Job, ...]:
+    """Return load tests on an embedded server; TARGET never gets load that nobody watches."""
+    told = ("--fail-on", "slo", "--quiet", "--output", f"{plan.output}/load")
+    return (
+        Job(
+            "daily-load",
+            "daily: a light load test, on an embedded server",
+            _at(plan, 160),
+            ("stress", "--profile", "ci", *told),
+            reads_target=False,
+        ),
+        Job(
+            "weekly-load",
+            "weekly: a heavy load test, on an embedded server",
+            _at(plan, 175, weekday=plan.weekday),
+            ("stress", "--profile", "heavy", *told),
+            reads_target=False,
+        ),
+    )
+
+
+def _ours(plan: Timetable) -> tuple[str, str]:
+    return ("-name", "*report-[0-9]*" if plan.tests_load else "analysis-report-*")
 
 
 def _at(
