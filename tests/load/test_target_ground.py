@@ -337,6 +337,19 @@ def test_without_createdb_a_schema_is_made_and_dropped(
     assert made.left == []
 
 
+def test_sessions_that_the_role_cannot_see_are_not_taken_for_idle(
+    somebody: embedded.EmbeddedServer, modest: str
+) -> None:
+    owned = confirmed(modest)
+    with (
+        psycopg.connect(somebody.dsn("app")),
+        pytest.raises(UsageError, match="cannot be seen") as refused,
+    ):
+        target_ground(modest, owned, **SHORT).__enter__()
+    assert "pg_read_all_stats" in refused.value.hint
+    assert "--even-if busy" in refused.value.hint
+
+
 def test_what_others_built_on_our_schema_keeps_it(
     somebody: embedded.EmbeddedServer, modest: str
 ) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
+from pgwatch_wed import units
 from pgwatch_wed.errors import CollectError, UsageError, said
 from pgwatch_wed.load.ground.server_answer import GroundServer, ServerAnswer, load_sql
 from pgwatch_wed.target import door
@@ -98,17 +99,26 @@ def by_state(server: GroundServer, *, writing: bool) -> Iterator[LoadRefusal]:
 def by_traffic(target: door.Door, seconds: float = WATCHED_S) -> Iterator[LoadRefusal]:
     """Watch a server and yield a refusal as soon as somebody else uses it."""
     try:
-        before = _traffic(target)
+        before = now = _traffic(target)
         found = busy(before, before, 0)
         asked, until = 1, time.monotonic() + seconds
         while found is None and (left := until - time.monotonic()) > 0:
             time.sleep(min(_STEP_S, left))
-            found = busy(before, _traffic(target), asked)
+            now = _traffic(target)
+            found = busy(before, now, asked)
             asked += 1
     except psycopg.Error as error:
         raise CollectError(f"the server's activity could not be read: {said(error)}") from None
-    if found is not None:
+    if found := found or _unseen(now):
         yield found
+
+
+def _unseen(now: OthersTraffic) -> LoadRefusal | None:
+    """Return a refusal for sessions that may be in a long transaction: the counters only show those that ended."""
+    if now.hidden <= 0:
+        return None
+    text = f"what {units.count(now.hidden, 'session')} of others may be doing cannot be seen"
+    return LoadRefusal("busy", text, "grant pg_read_all_stats to the role, or use a copy")
 
 
 def busy(before: OthersTraffic, now: OthersTraffic, ours: int) -> LoadRefusal | None:
