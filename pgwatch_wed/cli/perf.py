@@ -23,6 +23,8 @@ from pgwatch_wed.load.course.chosen_profile import with_seconds
 from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.stress_job import Owned, StressJob
 from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
+from pgwatch_wed.load.ground.server_environment import without_chosen_server
+from pgwatch_wed.load.ground.target_ground import named
 from pgwatch_wed.load.load_json import render_performance
 from pgwatch_wed.load.load_model import Answer
 from pgwatch_wed.load.load_pages.load_html import performance_html
@@ -155,7 +157,8 @@ def _perform(profile_name: str, *, is_proving: bool, given: dict[str, Any]) -> i
 
 def _analyzed(target: str, settings: config.Config, progress: Progress) -> Report:
     """Return what the monthly run says of the target, index advice included; nothing of it is changed."""
-    snapshots = gather.gathered(target, Wanted(budget_s=_ANALYSIS_S), progress).measured
+    with without_chosen_server(keep_harmless=True):
+        snapshots = gather.gathered(named(target), Wanted(budget_s=_ANALYSIS_S), progress).measured
     return analyse(snapshots, settings)
 
 

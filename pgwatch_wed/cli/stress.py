@@ -36,6 +36,7 @@ from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.replay_job import ReplayJob
 from pgwatch_wed.load.course.stress_job import Owned, StressJob
 from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
+from pgwatch_wed.load.ground.target_ground import named
 from pgwatch_wed.load.load_json import render_stress
 from pgwatch_wed.load.load_model import Answer, Scenario
 from pgwatch_wed.load.load_pages.load_html import stress_html
@@ -272,6 +273,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     source = _replayed(target, given)
     if source is None:
         check_place(target, given)
+    check_names_a_server(target)
     scenarios, notes = _scenarios(profile, given["scripts"])
     progress = ProgressBar(enabled=not no_progress and not output.quiet)
     job = StressJob(
@@ -335,6 +337,12 @@ def check_place(target: str | None, given: dict[str, Any]) -> None:
         )
     if target is None and (given["owned"] or given["even_if"]):
         raise UsageError("--i-own-this-server and --even-if are about TARGET, and there is none")
+
+
+def check_names_a_server(target: str | None) -> None:
+    """Refuse a TARGET that the environment would have to complete, even if only its copy gets the load."""
+    if target is not None:
+        named(target)
 
 
 def _against(

@@ -35,6 +35,13 @@ def test_a_quick_run_writes_a_dashboard_and_goes_nowhere_else(tmp_path: Path) ->
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
+def test_the_environment_completes_no_target() -> None:
+    with pytest.raises(UsageError, match="TARGET names no server"):
+        CliRunner().invoke(
+            cli, ["perf", "quick", "dbname=app"], catch_exceptions=False, standalone_mode=False
+        )
+
+
 def test_a_target_needs_its_owner() -> None:
     with pytest.raises(UsageError, match="about TARGET"):
         CliRunner().invoke(

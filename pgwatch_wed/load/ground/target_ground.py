@@ -56,7 +56,7 @@ def target_ground(
             yield ground
 
 
-def _named(target: str) -> str:
+def named(target: str) -> str:
     """Return the conninfo of a target that itself says which server and database it means."""
     if not target.strip():
         raise UsageError("no TARGET", "load runs on the embedded server then")
@@ -83,7 +83,7 @@ def allowed(
 ) -> tuple[ServerAnswer, tuple[str, ...]]:
     """Return what a server answers on which load may run, and notes; raises :class:`UsageError` if it may not."""
     refusals.check_names(even_if)
-    conninfo = _named(target)
+    conninfo = named(target)
     with door.opened(conninfo) as opened:
         answer = server_answer.asked(opened)
         refusals.refuse(refusals.unconfirmed(answer, owned), frozenset())
