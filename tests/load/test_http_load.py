@@ -40,6 +40,12 @@ class Service(ThreadingHTTPServer):
         self.going.set()
 
     def stall(self) -> None:
+        """Do it a second after the first request, however long Locust takes to start."""
+        for _ in range(600):
+            if self.asked:
+                break
+            time.sleep(0.05)
+        time.sleep(1)
         self.going.clear()
         time.sleep(2)
         self.going.set()
@@ -90,17 +96,17 @@ def service() -> Iterator[Service]:
 
 
 def test_a_stall_is_charged_to_all_that_were_due_meanwhile(service: Service) -> None:
-    stalled = threading.Timer(4.0, service.stall)
+    stalled = threading.Thread(target=service.stall)
     stalled.start()
     url = f"http://{service.place}/page"
-    found = http_run(HttpOrder(source=url, users=4, rate=40, seconds=7), service.place)
+    found = http_run(HttpOrder(source=url, users=4, rate=40, seconds=5), service.place)
     stalled.join()
     assert set(service.asked) == {"/page"}
-    assert found.requests > 100
+    assert found.requests > 60
     assert found.by_name.keys() == {"/page"}
     # four users wait, and dozens of requests are late; a closed loop would have seen only four slow ones
     assert found.spent.latency.above(400) > 20
-    assert found.spent.service.above(400) <= 8
+    assert found.spent.service.above(400) < found.spent.latency.above(400) / 2
     assert found.requests + sum(found.failures.values()) == found.attempts
 
 
@@ -157,7 +163,7 @@ def test_a_locustfile_keeps_its_own_pauses(service: Service, tmp_path: Path) -> 
     order = HttpOrder(source=str(path), host=f"http://{service.place}", users=2, seconds=2)
     found = http_run(order, service.place)
     assert found.spent.lag is None
-    assert 5 < found.requests <= 2 * 2.5 / 0.1
+    assert 5 < found.requests < 200  # without its pauses, thousands
     path.write_text("raise RuntimeError('not today')\n")
     with pytest.raises(CollectError, match="Locust failed"):
         http_run(order, service.place)
@@ -179,6 +185,7 @@ def test_what_cannot_be_run_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         HttpOrder(source=str(tmp_path / "none.py"), host=url),
         HttpOrder(source=str(tmp_path / "none.json"), host=url),
         HttpOrder(source="ftp://example.org/"),
+        HttpOrder(source="http://me:secret@example.org:80/"),
         HttpOrder(source=url, users=0),
         HttpOrder(source=url, rate=0),
     ):

@@ -84,6 +84,11 @@ def _checked(host: str | None) -> str:
             else "the service is no http or https URL",
             "give it as http://HOST:PORT",
         )
+    if "@" in place.netloc:
+        raise UsageError(
+            "the URL contains a user name or password, which process lists would show",
+            "write a locustfile that reads them from the environment",
+        )
     return host
 
 
