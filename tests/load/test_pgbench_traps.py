@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -57,22 +58,31 @@ def test_a_transaction_that_is_tried_again_is_one_and_one_that_is_given_up_has_f
 
 
 def test_a_session_that_the_server_ends_is_a_lost_client(own_ground: EmbeddedGround) -> None:
-    end = threading.Timer(1.0, end_a_session, (own_ground.ground.conninfo,))
+    end = threading.Thread(target=end_a_session, args=(own_ground.ground.conninfo,))
     end.start()
     block = runner(own_ground.ground)(order(LoadScript(name="slow", text="select pg_sleep(0.01);")))
     end.join()
     assert dict(block.failures) == {FailureKind.LOST_CLIENT: 1}
-    assert block.transactions > 50  # the others went on
+    assert block.transactions > 20  # the others went on
     assert len(block.errors) == 1
     assert not block.ended_early
 
 
 def end_a_session(conninfo: str) -> None:
-    with psycopg.connect(conninfo) as connection:
-        connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like "
-            "'%stress%' and query like '%pg_sleep%' limit 1"
-        )
+    until_it_runs(
+        conninfo,
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name like "
+        "'%stress%' and query like '%pg_sleep%' limit 1",
+    )
+
+
+def until_it_runs(conninfo: str, query: LiteralString) -> None:
+    """Repeat a query until it returns a row: how long a block takes to begin depends on the machine."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for _ in range(600):
+            if connection.execute(query).fetchone() is not None:
+                return
+            time.sleep(0.05)
 
 
 def test_settings_and_variables_hold_in_the_sessions(own_ground: EmbeddedGround) -> None:
@@ -106,9 +116,10 @@ def test_a_text_that_pgbench_would_misread_is_refused_before_it_runs(
 
 def test_an_interrupt_gives_the_block_of_what_ran(own_ground: EmbeddedGround) -> None:
     slow = LoadScript(name="slow", text="select pg_sleep(0.02);")
-    interrupt = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt = threading.Thread(target=press_ctrl_c, args=(own_ground.ground.conninfo,))
     interrupt.start()
     block = runner(own_ground.ground)(order(slow, seconds=20))
+    interrupt.join()
     assert block.ended_early == INTERRUPTED
     assert block.spoilt[0].check == "interrupted"
     assert block.transactions > 10
@@ -118,6 +129,16 @@ def test_an_interrupt_gives_the_block_of_what_ran(own_ground: EmbeddedGround) ->
             "pid <> pg_backend_pid()"
         ).fetchall()
     assert left == []
+
+
+def press_ctrl_c(conninfo: str) -> None:
+    # before the block runs, this would end the test run
+    until_it_runs(
+        conninfo,
+        "select from pg_stat_activity where application_name like '%stress%' and query like '%pg_sleep%'",
+    )
+    time.sleep(1.5)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.skipif(shutil.which("pgbench") is None, reason="no pgbench in PATH")
