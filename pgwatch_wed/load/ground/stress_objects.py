@@ -52,7 +52,7 @@ def found(session: WritingSession) -> tuple[NamedLikeOurs, ...]:
 
 def create(session: WritingSession, kind: StressObject, name: str, run: str) -> None:
     """Create an object and mark it; raises psycopg's error if that is not possible."""
-    with _without_interrupts():
+    with without_interrupts():
         if kind is StressObject.DATABASE:
             _create(session, kind, name, run)
             return
@@ -96,7 +96,7 @@ def dropped(session: WritingSession, one: NamedLikeOurs) -> str:
     if one.mark is None:
         raise ValueError(f"{one.kind} {one.name} bears no mark")
     try:
-        with _without_interrupts():
+        with without_interrupts():
             if one.kind is StressObject.DATABASE:
                 session.execute(_dropping(one.name))
                 return ""
@@ -131,8 +131,8 @@ def end_sessions(session: WritingSession, name_prefix: str) -> None:
 
 
 @contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Let Ctrl-C wait until something is created and marked, or dropped."""
+def without_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait until the block has ended. Blocking the signal would not do: another thread may get it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

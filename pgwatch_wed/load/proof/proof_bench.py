@@ -1,7 +1,5 @@
 """Where probes stand: what was changed, in which order, and how all of it is put back."""
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,6 +11,7 @@ import psycopg
 from pgwatch_wed.embedded.server import EmbeddedServer
 from pgwatch_wed.errors import Error, UsageError, said
 from pgwatch_wed.load.ground.ground_connection import connected
+from pgwatch_wed.load.ground.stress_objects import without_interrupts
 from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order
 from pgwatch_wed.load.proof import undo_journal
 from pgwatch_wed.load.proof.load_probes import LoadProbe, NotTriedError, ProbeLever
@@ -69,7 +68,7 @@ class ProofBench:
 
     def close(self) -> None:
         """Put everything back, last first; what could not be is told in ``left_behind``."""
-        with _undisturbed():
+        with without_interrupts():  # half put back is neither here nor there
             for standing in reversed(self._standing):
                 self._attempt(lambda one=standing: self._withdraw(one))  # type: ignore[misc]
             self._standing.clear()
@@ -235,7 +234,7 @@ class ProofBench:
 
     def take_down(self, standing: StandingProbe) -> None:
         """Put back what a probe changed, and end its trial."""
-        with _undisturbed():
+        with without_interrupts():  # half put back is neither here nor there
             try:
                 self._withdraw(standing)
             finally:
@@ -289,16 +288,3 @@ def _allowed(ground: Ground, target: str | None) -> Iterator[None]:
 def with_settings(order: Order, settings: Mapping[str, str]) -> Order:
     """Return an order whose sessions have more settings."""
     return replace(order, settings={**order.settings, **settings})
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait until the block has ended: what is half put back is neither here nor there."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
