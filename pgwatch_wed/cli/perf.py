@@ -24,7 +24,7 @@ from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.stress_job import Owned, StressJob
 from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
 from pgwatch_wed.load.ground.server_environment import without_chosen_server
-from pgwatch_wed.load.ground.target_ground import named
+from pgwatch_wed.load.ground.target_ground import allowed, named
 from pgwatch_wed.load.load_json import render_performance
 from pgwatch_wed.load.load_model import Answer
 from pgwatch_wed.load.load_pages.load_html import performance_html
@@ -140,6 +140,8 @@ def _perform(profile_name: str, *, is_proving: bool, given: dict[str, Any]) -> i
     is_writing = any(s.is_writing for s in scenarios.values())
     owned = Owned(given["owned"], frozenset(flat(given["even_if"])), is_writing)
     try:
+        if target is not None:
+            _check_owner(copy or target, owned)
         analysis = None if target is None else _analyzed(target, settings, progress)
         job = StressJob(
             profile=profile,
@@ -153,6 +155,12 @@ def _perform(profile_name: str, *, is_proving: bool, given: dict[str, Any]) -> i
     finally:
         progress.clear()
     return _deliver(report, given)
+
+
+def _check_owner(place: str, owned: Owned) -> None:
+    """Refuse before the analysis, which takes minutes, what would be refused after it."""
+    with without_chosen_server(keep_harmless=True):
+        allowed(place, owned.name, owned.even_if, writing=owned.is_writing, watched_s=0.0)
 
 
 def _analyzed(target: str, settings: config.Config, progress: Progress) -> Report:

@@ -10,8 +10,12 @@ from click.testing import CliRunner
 
 from pgwatch_wed.cli import cli
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.load.ground.embedded_ground import EmbeddedGround
+from tests.load.grounds import own_ground
 from tests.load.test_load_pages import performance_schema
 from tests.test_cli import PROGRAM
+
+__all__ = ["own_ground"]
 
 
 def test_a_quick_run_writes_a_dashboard_and_goes_nowhere_else(tmp_path: Path) -> None:
@@ -40,6 +44,17 @@ def test_the_environment_completes_no_target() -> None:
         CliRunner().invoke(
             cli, ["perf", "quick", "dbname=app"], catch_exceptions=False, standalone_mode=False
         )
+
+
+def test_the_owner_is_asked_before_the_analysis(
+    own_ground: EmbeddedGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr("pgwatch_wed.cli.perf._analyzed", lambda *_: begun.append("analysis"))
+    arguments = ["perf", "quick", own_ground.ground.conninfo, "--no-progress"]
+    with pytest.raises(UsageError, match="the server answers"):
+        CliRunner().invoke(cli, arguments, catch_exceptions=False, standalone_mode=False)
+    assert begun == []
 
 
 def test_a_target_needs_its_owner() -> None:
