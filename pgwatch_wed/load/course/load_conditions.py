@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from pgwatch_wed import units
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.load.ground.ground_connection import STRESS_NAME, connected
@@ -24,6 +25,8 @@ _SETTINGS = (
     *("max_connections", "autovacuum", "jit", "random_page_cost", "track_io_timing"),
     *("shared_preload_libraries", "default_transaction_isolation"),
 )
+
+_TIMES = ("ms", "s", "min")
 
 
 def pgbench_line(ground: Ground) -> str:
@@ -69,7 +72,7 @@ def _cpu() -> str:
 
 def target_of(ground: Ground, snapshot: Snapshot, sync_ms: float | None) -> StressTarget:
     """Describe the server."""
-    values = ((name, snapshot.setting(name)) for name in _SETTINGS)
+    values = ((name, _printed(snapshot, name)) for name in _SETTINGS)
     settings: Mapping[str, str] = {name: value for name, value in values if value}
     return StressTarget(
         label=ground.shown,
@@ -80,6 +83,14 @@ def target_of(ground: Ground, snapshot: Snapshot, sync_ms: float | None) -> Stre
         sync_ms=sync_ms,
         notes=ground.notes,
     )
+
+
+def _printed(snapshot: Snapshot, name: str) -> str | None:
+    """Return a setting with its unit; pg_settings has shared_buffers as a number of blocks."""
+    setting, number = snapshot.setting_by_name.get(name), snapshot.setting_number(name)
+    if setting is None or number is None or number < 0 or not setting.unit:
+        return snapshot.setting(name)
+    return units.duration(number) if setting.unit in _TIMES else units.size(number)
 
 
 def sync_ms(ground: Ground) -> float | None:
