@@ -66,6 +66,10 @@ CASES = (
     case("indexes {target} --engine hypopg --workload {workload}", needs="hypopg"),
     case("indexes {target} --engine lab --workload {clean} --verify {copy}", needs="lab"),
     case("stress {target} --i-own-this-server {owned} " + _SHORT + " --output {folder}"),
+    case(
+        "perf quick {target} --i-own-this-server {owned} --even-if busy --seconds 6 --output {folder}",
+        needs="superuser",  # its scenarios need a database of their own
+    ),
     case("install {target} --dry-run"),
     case("install {target}", may_write=True),
     case("uninstall {target} --dry-run"),

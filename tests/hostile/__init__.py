@@ -63,7 +63,9 @@ class Planted:
     mallory: str
 
     def can(self, engine: str) -> bool:
-        """Tell whether an engine of what-if answers for this server."""
+        """Tell whether an engine of what-if answers for this server, or whether a superuser reads it."""
+        if engine == "superuser":
+            return self.world.reader == engine
         if engine == "lab":
             return self.server.version <= dump.major()
         return not engine or engine in self.server.spec.extensions
