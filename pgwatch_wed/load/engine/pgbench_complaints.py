@@ -44,8 +44,13 @@ class Complaints:
         self._thread.join(timeout=10)
 
     def why_it_failed(self) -> str:
-        """Return the most telling line, if no transaction ran."""
-        return next(iter(self._errors), self._last)
+        """Return the most telling line, if no transaction ran; not what the server says of values of users."""
+        error = next(iter(self._errors), None)
+        if error is None:
+            return self._last
+        if any(script.has_user_values for script in self._scripts):
+            return f"{error.partition(':')[0]}: an error, whose text may contain values"
+        return error
 
     def _read(self, stream: Iterable[str]) -> None:
         for line in stream:

@@ -39,8 +39,8 @@ def _try(client: programs.Client, script: LoadScript, scenario: Scenario, limit_
         scripts=(script,),
         clients=1,
         rate=None,
-        # the server ends what we no longer wait for
-        settings={"statement_timeout": str(int(limit_s * 1000))},
+        # the server ends what we no longer wait for; a replay may only read, here, too
+        settings={"statement_timeout": str(int(limit_s * 1000)), **scenario.settings},
     )
     # What cannot be prepared, pgbench tells only of the statement that is then missing.
     is_prepared = scenario.protocol is QueryProtocol.PREPARED
