@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from pgwatch_wed.findings import Remedy
 from pgwatch_wed.load.load_model import (
     Answer,
     Block,
@@ -41,7 +40,7 @@ from pgwatch_wed.load.stress_report import (
     WorkEffect,
 )
 from pgwatch_wed.render.characters import in_json
-from pgwatch_wed.render.json_v1 import as_json, plain
+from pgwatch_wed.render.json_v1 import as_json, plain, remedy_document
 
 STRESS_SCHEMA_VERSION = 1
 
@@ -346,7 +345,7 @@ def _step(step: ProofStep) -> dict[str, Any]:
         "pairs": step.pairs,
         "pairs_needed": step.pairs_needed,
         "reason": step.reason,
-        "remedy": [_remedy(r) for r in step.remedy],
+        "remedy": [remedy_document(r) for r in step.remedy],
         "remains": step.remains,
         "capacity_before": plain(step.capacity_before),
         "capacity_after": plain(step.capacity_after),
@@ -369,17 +368,6 @@ def _work_effect(effect: WorkEffect) -> dict[str, Any]:
         "ratio": plain(effect.ratio),
         "interval": _interval(effect.interval),
         "result": effect.shows.value,
-    }
-
-
-def _remedy(remedy: Remedy) -> dict[str, Any]:
-    return {
-        "sql": remedy.sql,
-        "lock": remedy.lock,
-        "in_transaction": remedy.in_transaction,
-        "undo": remedy.undo,
-        "needs": remedy.needs,
-        "run_as": remedy.run_as,
     }
 
 

@@ -142,7 +142,7 @@ def finding(found: Finding) -> dict[str, Any]:
             "gain": _time(found.impact.gain),
             "cost": _time(found.impact.cost),
         },
-        "remedy": [_remedy(r) for r in found.remedy],
+        "remedy": [remedy_document(r) for r in found.remedy],
         "caveats": list(found.caveats),
         "docs": found.docs,
     }
@@ -212,7 +212,8 @@ def _time(time: MeasuredTime | None) -> dict[str, Any] | None:
     }
 
 
-def _remedy(remedy: Remedy) -> dict[str, Any]:
+def remedy_document(remedy: Remedy) -> dict[str, Any]:
+    """Return a remedy as plain JSON values."""
     return {
         "sql": remedy.sql,
         "lock": remedy.lock,
