@@ -1,7 +1,5 @@
 """db-analyze perf: load, analysis, index advice and proof in one report, and what to fix first."""
 
-import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,17 +8,19 @@ import click
 
 from pgwatch_wed import config
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.cli import report_files
-from pgwatch_wed.cli.delivery import colour_wanted
+from pgwatch_wed.cli.load_delivery import (
+    delivered,
+    documents_of,
+    interrupted_status,
+    print_text,
+)
 from pgwatch_wed.cli.options import CommaList, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.stress import check_place
-from pgwatch_wed.errors import Error
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.load.course.chosen_profile import with_seconds
-from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.stress_job import Owned, StressJob
 from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
 from pgwatch_wed.load.ground.server_environment import without_chosen_server
@@ -37,7 +37,6 @@ from pgwatch_wed.progress import Progress
 _FORMATS = ("html", "json", "text")
 _DOCUMENTS = {"html": performance_html, "json": render_performance}
 _FOLDER = Path("performance-reports")
-_INTERRUPTED_STATUS = 130
 _ANALYSIS_S = 300.0
 _OPTIONS = (
     click.argument("target", required=False),
@@ -172,32 +171,19 @@ def _analyzed(target: str, settings: config.Config, progress: Progress) -> Repor
 
 def _deliver(report: PerformanceReport, given: dict[str, Any]) -> int:
     formats = flat(given["formats"]) or _FORMATS
-    documents = {
-        f".{name}": render(report).encode()
-        for name, render in _DOCUMENTS.items()
-        if name in formats
-    }
-    failure: Error | None = None
-    paths: list[Path] = []
-    try:
-        when = report.stress.generated_at
-        paths = report_files.written(documents, given["folder"], "dashboard", when)
-    except Error as error:
-        failure = error
-    if not given["quiet"]:
+    stress = report.stress
+
+    def printed() -> None:
         if "text" in formats:
-            width = shutil.get_terminal_size((80, 24)).columns
-            colour = sys.stdout.isatty() and colour_wanted()
-            click.echo(performance_text(report, width=width, colour=colour), color=colour)
-        for path in paths:
-            click.echo(f"written: {path}", err=True)
+            print_text(lambda width, colour: performance_text(report, width=width, colour=colour))
+
+    documents = documents_of(report, _DOCUMENTS, formats)
+    shown = None if given["quiet"] else printed
+    failure = delivered(documents, given["folder"], "dashboard", stress.generated_at, shown)
     if failure:
         raise failure
-    if report.stress.ended_early == INTERRUPTED:
-        click.echo("db-analyze: interrupted", err=True)
-        return _INTERRUPTED_STATUS
-    counts = {
-        "slo": report.stress.count(Answer.FAIL),
-        "unknown": report.stress.count(Answer.UNKNOWN),
-    }
+    status = interrupted_status(stress.ended_early)
+    if status is not None:
+        return status
+    counts = {"slo": stress.count(Answer.FAIL), "unknown": stress.count(Answer.UNKNOWN)}
     return int(any(counts.get(each, 0) for each in flat(given["fail_on"])))

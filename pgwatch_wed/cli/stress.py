@@ -1,7 +1,5 @@
 """db-analyze stress: load in blocks, and what it shows."""
 
-import shutil
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +7,16 @@ from typing import Any
 import click
 
 from pgwatch_wed import config, units
-from pgwatch_wed.cli import report_files
-from pgwatch_wed.cli.delivery import colour_wanted
+from pgwatch_wed.cli.load_delivery import (
+    delivered,
+    documents_of,
+    interrupted_status,
+    print_text,
+)
 from pgwatch_wed.cli.options import CommaList, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.stress_http import stress_http
-from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.compare.against import read_against
 from pgwatch_wed.load.compare.against_grounds import owned_name
 from pgwatch_wed.load.compare.measured_runs import MeasuredRun
@@ -32,7 +34,6 @@ from pgwatch_wed.load.course.chosen_profile import (
     with_seconds,
     with_users_of,
 )
-from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.replay_job import ReplayJob
 from pgwatch_wed.load.course.stress_job import Owned, StressJob
 from pgwatch_wed.load.ground.ground_refusals import EVEN_IF
@@ -52,7 +53,6 @@ _FORMATS = ("html", "json", "text")
 _DOCUMENTS = {"html": stress_html, "json": render_stress}
 _FAIL_ON = ("slo", "regression", "unknown", "never")
 _FOLDER = Path("stress-test-results")
-_INTERRUPTED_STATUS = 130
 
 
 class ThinkTime(click.ParamType[Any]):
@@ -424,38 +424,26 @@ def _profile(given: dict[str, Any]) -> LoadProfile:
 
 def _deliver(report: StressReport, output: StressOutput) -> int:
     """Write and print the report, and return the exit status; if it cannot be written, it is still printed."""
-    documents = {
-        f".{name}": render(report).encode()
-        for name, render in _DOCUMENTS.items()
-        if name in output.formats
-    }
-    failure: Error | None = None
-    paths: list[Path] = []
-    try:
-        paths = report_files.written(documents, output.folder, "report", report.generated_at)
-    except Error as error:
-        failure = error
-    if not output.quiet:
+    documents = documents_of(report, _DOCUMENTS, output.formats)
+
+    def printed() -> None:
         if "text" in output.formats:
-            _print(report, verbose=output.verbose)
+            print_text(
+                lambda width, colour: stress_text(
+                    report, width=width, colour=colour, verbose=output.verbose
+                )
+            )
         elif ".json" in documents:
             click.echo(documents[".json"].decode(), nl=False)
-        for path in paths:
-            click.echo(f"written: {path}", err=True)
+
+    shown = None if output.quiet else printed
+    failure = delivered(documents, output.folder, "report", report.generated_at, shown)
     if output.keep_as is not None and not report.ended_early:
         click.echo(f"saved: {save_baseline(output.keep_as, render_stress(report))}", err=True)
     if failure:
         raise failure
-    if report.ended_early == INTERRUPTED:
-        click.echo("db-analyze: interrupted", err=True)
-        return _INTERRUPTED_STATUS
-    return _status(report, output.fail_on)
-
-
-def _print(report: StressReport, *, verbose: bool) -> None:
-    width = shutil.get_terminal_size((80, 24)).columns
-    colour = sys.stdout.isatty() and colour_wanted()
-    click.echo(stress_text(report, width=width, colour=colour, verbose=verbose), color=colour)
+    status = interrupted_status(report.ended_early)
+    return _status(report, output.fail_on) if status is None else status
 
 
 def _status(report: StressReport, fail_on: tuple[str, ...]) -> int:
