@@ -43,7 +43,7 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
     by_suffix = {render.FORMATS[f].suffix: data for f, data in documents.items()}
     try:
         written = report_files.written(
-            by_suffix, output.folder, "analysis-report", report.generated_at
+            by_suffix, output.folder, report_files.ANALYSIS_REPORT, report.generated_at
         )
     except Error as error:
         failure = error

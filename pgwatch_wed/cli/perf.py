@@ -16,6 +16,7 @@ from pgwatch_wed.cli.load_delivery import (
 )
 from pgwatch_wed.cli.options import CommaList, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
+from pgwatch_wed.cli.report_files import PERFORMANCE_REPORT
 from pgwatch_wed.cli.stress import check_place
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather import run as gather
@@ -179,7 +180,7 @@ def _deliver(report: PerformanceReport, given: dict[str, Any]) -> int:
 
     documents = documents_of(report, _DOCUMENTS, formats)
     shown = None if given["quiet"] else printed
-    failure = delivered(documents, given["folder"], "dashboard", stress.generated_at, shown)
+    failure = delivered(documents, given["folder"], PERFORMANCE_REPORT, stress.generated_at, shown)
     if failure:
         raise failure
     status = interrupted_status(stress.ended_early)

@@ -8,6 +8,11 @@ from pathlib import Path
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts.file import write_private
 
+# What the names of a command's reports begin with: scripts look for them.
+ANALYSIS_REPORT = "analysis-report"
+STRESS_REPORT = "report"
+PERFORMANCE_REPORT = "dashboard"
+
 
 def written(
     documents: Mapping[str, bytes], folder: Path, prefix: str, when: datetime

@@ -15,6 +15,7 @@ from pgwatch_wed.cli.load_delivery import (
 )
 from pgwatch_wed.cli.options import CommaList, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
+from pgwatch_wed.cli.report_files import STRESS_REPORT
 from pgwatch_wed.cli.stress_http import stress_http
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.compare.against import read_against
@@ -437,7 +438,7 @@ def _deliver(report: StressReport, output: StressOutput) -> int:
             click.echo(documents[".json"].decode(), nl=False)
 
     shown = None if output.quiet else printed
-    failure = delivered(documents, output.folder, "report", report.generated_at, shown)
+    failure = delivered(documents, output.folder, STRESS_REPORT, report.generated_at, shown)
     if output.keep_as is not None and not report.ended_early:
         click.echo(f"saved: {save_baseline(output.keep_as, render_stress(report))}", err=True)
     if failure:
