@@ -11,7 +11,8 @@ with a as materialized (
         a.wait_event,
         @query_id@ as query_id,
         extract(epoch from clock_timestamp() - a.state_change)::float8 as age_s,
-        a.query
+        a.query,
+        a.backend_xid is not null as has_xid
     from pg_stat_activity a
     where a.pid <> pg_backend_pid()
 ), w as materialized (
@@ -38,6 +39,7 @@ select
     a.age_s,
     case when a.query_id is null or not a.query_id = any (%(known)s::int8[]) then a.query end as query,
     (select w.blocked_by from w where w.pid = a.pid) as blocked_by,
+    a.has_xid,
     extract(epoch from clock_timestamp() - statement_timestamp())::float8 as spent_s
 from a
 where

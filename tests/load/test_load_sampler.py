@@ -34,11 +34,13 @@ create table made (id bigserial, n int);
 create table wide as select g as id, g % 5000 as k, repeat('x', 50) as filler from generate_series(1, 50000) g;
 """
 BANK = "begin;\nupdate branch set n = n + 1 where id = 1;\ninsert into made (n) values (1);\nend;\n"
+LOOKS = 15  # on a busy machine, they are far apart
+MOST_BLOCKS = 6
 
 
 @dataclass(frozen=True)
 class Tried:
-    block: Block
+    blocks: list[Block]
     samples: ActiveSamples
     ranking: CauseRanking
 
@@ -58,7 +60,7 @@ def bank(own_ground: EmbeddedGround) -> EmbeddedGround:
 def tried(
     own: EmbeddedGround, text: str, clients: int = 6, seconds: float = 3.0, **more: object
 ) -> Tried:
-    """Run a block of a script and rank what held it up."""
+    """Run a script, in as many blocks as it takes to see enough of it, and rank what held it up."""
     order = Order(
         scripts=(LoadScript(name="it", text=text),),
         clients=clients,
@@ -68,11 +70,15 @@ def tried(
         **more,  # type: ignore[arg-type]
     )
     before = read(own)
-    block = runner(own.ground, watch=SessionWatch(own.ground))(order)
-    samples = block.samples
-    assert isinstance(samples, ActiveSamples)
-    assert samples.failure == ""
-    return Tried(block, samples, ranked_causes([block], delta(before, read(own))))
+    blocks: list[Block] = []
+    seen: list[ActiveSamples] = []
+    while sum(s.looks for s in seen) < LOOKS and len(seen) < MOST_BLOCKS:
+        block = runner(own.ground, watch=SessionWatch(own.ground))(order)
+        assert isinstance(block.samples, ActiveSamples)
+        assert block.samples.failure == ""
+        blocks.append(block)
+        seen.append(block.samples)
+    return Tried(blocks, seen[-1], ranked_causes(blocks, delta(before, read(own))))
 
 
 def read(own: EmbeddedGround) -> Snapshot:
@@ -83,14 +89,17 @@ def read(own: EmbeddedGround) -> Snapshot:
 
 def test_lock_waits_are_charged_to_the_flush_of_the_holders(bank: EmbeddedGround) -> None:
     found = tried(bank, BANK, clients=8)
-    naive = sampled_db_time([found.block]).symptoms[0]
-    assert naive.wait == "Lock:transactionid"
+    naive = sampled_db_time(found.blocks).symptoms
+    assert sum(s.share for s in naive if s.wait in ("Lock:transactionid", "Lock:tuple")) > 0.5
     lock, flush = found.causes[Kind.ROW_LOCK], found.causes[Kind.FLUSH]
     assert flush.share > flush.direct
+    unknown = found.causes.get(Kind.NOT_EXPLAINED)
+    assert unknown is None or unknown.share < lock.share / 2
     did = lock.evidence["holders_did"]
     assert isinstance(did, dict)
     assert did[Kind.FLUSH] > 0  # how much depends on the disk and on who else uses the CPU
-    assert found.samples.busy_sessions == pytest.approx(8, abs=2)
+    # more than two clients, or nobody would wait; fewer than 8 as far as pgbench waits for a CPU
+    assert 3 < found.samples.busy_sessions <= 8
     assert found.samples.cost.is_server_measured
     assert found.samples.cost.client < 0.05
     assert found.samples.cost.server is not None
@@ -135,10 +144,14 @@ def test_a_missing_index_is_suspected_first(bank: EmbeddedGround) -> None:
 def test_temporary_files_are_suspected_where_they_are_written(bank: EmbeddedGround) -> None:
     sort = "select max(r) from (select row_number() over (order by filler, id) r from wide) x;\n"
     found = tried(bank, sort, clients=3, settings={"work_mem": "64kB"})
-    first = found.ranking.causes[0]
-    assert (first.kind, first.concerns) == (Kind.TEMP_FILES, "work_mem")
-    assert int(str(first.evidence["temp_bytes"])) > 0
-    assert [c.kind for c in found.ranking.causes].count(Kind.TEMP_FILES) == 1
+    kinds = [c.kind for c in found.ranking.causes]
+    assert kinds.count(Kind.TEMP_FILES) == 1
+    files = found.causes[Kind.TEMP_FILES]
+    assert files.concerns == "work_mem"
+    assert files.share > 0.5
+    assert int(str(files.evidence["temp_bytes"])) > 0
+    # which waits come first depends on the disk, but the statement's own work comes after its cause
+    assert Kind.QUERY_CPU not in kinds[: kinds.index(Kind.TEMP_FILES)]
 
 
 def test_a_connection_for_each_transaction_is_named(bank: EmbeddedGround) -> None:

@@ -47,8 +47,10 @@ def background(pid: int, wait: str, kind: str) -> SeenProcess:
     return process(pid, wait, None, backend_type=kind, database_oid=None, query=None)
 
 
-def waiter(pid: int, *blocked_by: int, wait: str = "Lock:transactionid") -> SeenProcess:
-    return process(pid, wait, blocked_by=blocked_by)
+def waiter(
+    pid: int, *blocked_by: int, wait: str = "Lock:transactionid", **more: Any
+) -> SeenProcess:
+    return process(pid, wait, blocked_by=blocked_by, **more)
 
 
 def samples(*looks: list[SeenProcess], each_s: float = 0.1, cores: int | None = 2) -> ActiveSamples:
@@ -147,6 +149,32 @@ def test_a_deadlock_a_prepared_transaction_and_a_vanished_blocker_have_names_of_
     assert shares(just_ended)[Kind.NOT_EXPLAINED] == 1.0
     vacuum = background(9, "Timeout:VacuumDelay", "autovacuum worker")
     assert ranking(vacuum, waiter(1, 9, wait="Lock:relation")).causes[0].kind is Kind.VACUUM
+
+
+def test_a_lock_that_was_passed_on_counts_for_what_everybody_who_can_have_held_it_did() -> None:
+    flushing = process(1, "IO:WalSync", query="commit", has_xid=True)
+    passed_on = waiter(3, has_xid=True)  # when asked, it had got the lock
+    behind = waiter(4, 3, wait="Lock:tuple", has_xid=True)
+    found = ranking(flushing, process(2), passed_on, behind)
+    assert shares(found)[Kind.FLUSH] == 0.75
+    assert Kind.NOT_EXPLAINED not in shares(found)
+    another = process(5, "IO:WalSync", query="end", has_xid=True)
+    assert shares(ranking(flushing, another, passed_on))[Kind.FLUSH] == 1.0
+
+
+def test_a_lock_that_was_passed_on_is_not_explained_where_its_holder_can_have_been_one_of_several() -> (
+    None
+):
+    flushing, computing = process(1, "IO:WalSync", has_xid=True), process(2, has_xid=True)
+    passed_on = waiter(3, has_xid=True)
+    unknown = [
+        (flushing, computing, passed_on),
+        (flushing, process(9, state=None, backend_type=None), passed_on),  # it may hold it, too
+        (flushing, waiter(3, wait="Lock:relation")),  # for which no transaction ID is needed
+        (process(1, "IO:WalSync", has_xid=True, database_oid=6), passed_on),
+    ]
+    for processes in unknown:
+        assert Kind.NOT_EXPLAINED in shares(ranking(*processes))
 
 
 def test_a_session_lock_of_an_idle_session_is_seen() -> None:

@@ -84,8 +84,8 @@ _WHAT: Mapping[Kind, tuple[str, str]] = {
     Kind.EXTENSION: ("waits of an extension", ""),
     Kind.OTHER: ("other waits", ""),
     Kind.NOT_EXPLAINED: (
-        "lock waits of which the holder had gone when it was looked up",
-        "",
+        "lock waits whose holder is not known: it released the lock while it was looked up",
+        "There are more of them the busier the machine is.",
     ),
 }
 

@@ -41,7 +41,7 @@ class LoadCauseKind(StrEnum):
     RESULTS = "results"  # the client takes results slowly
     EXTENSION = "extension"
     OTHER = "other wait"
-    NOT_EXPLAINED = "not explained"  # lock holders that had gone when they were looked up
+    NOT_EXPLAINED = "not explained"  # lock holders that released the lock while they were looked up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,12 +120,12 @@ class LoadSampler:
             _looking(self._has_query_ids), {"known": sorted(self._known)}, binary=True, prepare=True
         ).fetchall()
         at = (asked + time.monotonic()) / 2
-        processes = {r[0]: SeenProcess._make((*r[:11], _pids(r[11]))) for r in rows}
+        processes = {r[0]: SeenProcess._make((*r[:11], _pids(r[11]), r[12])) for r in rows}
         self._ask_further(connection, processes)
         self._known.update(p.query_id for p in processes.values() if p.query_id and p.query)
         last = self._looks[-1].at if self._looks else self._started
         self._looks.append(SessionLook(at, at - last, tuple(processes.values())))
-        spent = max((float(r[12]) for r in rows), default=0.0)
+        spent = max((float(r[13]) for r in rows), default=0.0)
         self._learn(time.thread_time() - client, server, spent)
 
     def _ask_further(

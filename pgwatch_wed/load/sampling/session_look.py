@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class SeenProcess(NamedTuple):
-    """A row of ``sql/sampling/active_sessions.sql``. ``blocked_by`` is None if nobody asked."""
+    """A row of ``sql/sampling/active_sessions.sql``. ``blocked_by`` is None if nobody asked; only who has a ``has_xid`` can hold a row."""
 
     pid: int
     leader_pid: int | None
@@ -18,6 +18,7 @@ class SeenProcess(NamedTuple):
     age_s: float | None
     query: str | None
     blocked_by: tuple[int, ...] | None
+    has_xid: bool = False
 
     @property
     def waits_for_lock(self) -> bool:

@@ -20,10 +20,12 @@ from pgwatch_wed.load.sampling.active_samples import (
     TimeFlow,
     WaitName,
 )
+from pgwatch_wed.load.sampling.load_causes import LoadCauseKind
 from pgwatch_wed.load.sampling.look_times import idle_since
 from pgwatch_wed.load.sampling.root_blockers import Roots, roots_behind
 from pgwatch_wed.load.sampling.session_look import SeenProcess, SessionLook
 from pgwatch_wed.load.sampling.statement_names import StatementNames
+from pgwatch_wed.load.sampling.wait_kinds import wait_kind
 from pgwatch_wed.target.connect import is_ours
 
 ROUND_TRIP_S = 1.0
@@ -94,7 +96,8 @@ class FlowBook:
         long = frozenset(
             p.pid for p in others if (p.pid, idle_since(look.at, p.age_s)) in self.long_idles
         )
-        scene = _Scene(self.database_oid, by_pid, workers, self.names, long)
+        holders = _row_holders(look.processes, self.database_oid)
+        scene = _Scene(self.database_oid, by_pid, workers, self.names, long, holders)
         for flow, part in _look_flows(scene, active):
             spent = self.flows.setdefault(flow, FlowTime())
             spent.seconds += seconds * part
@@ -150,6 +153,19 @@ class _Scene:
     workers: Mapping[int, Sequence[SeenProcess]]
     names: StatementNames
     long_idle: frozenset[int] = frozenset()
+    row_holders: Sequence[
+        SeenProcess
+    ] = ()  # who can hold rows that others wait for; empty if not known
+
+
+def _row_holders(processes: Sequence[SeenProcess], database_oid: int) -> list[SeenProcess]:
+    found = [
+        p
+        for p in processes
+        if p.has_xid and not p.waits_for_lock and p.database_oid == database_oid
+    ]
+    is_known = all(p.backend_type is not None for p in processes)
+    return [] if not is_known or any(_is_tool(p.application_name) for p in found) else found
 
 
 def _look_flows(scene: _Scene, active: Sequence[SeenProcess]) -> list[tuple[TimeFlow, float]]:
@@ -166,6 +182,8 @@ def _look_flows(scene: _Scene, active: Sequence[SeenProcess]) -> list[tuple[Time
             unknown.append(p)
             continue
         parts = _charged(scene, p, roots)
+        if all(flow.holder is QueueHead.GONE for flow, _ in parts):
+            parts = _passed_on(scene, p) or parts
         found += parts
         answers[p.wait_event] += parts
     for p in unknown:
@@ -213,6 +231,21 @@ def _charged(scene: _Scene, waiter: SeenProcess, roots: Roots) -> list[tuple[Tim
     if roots.is_cycle:
         ends.append(TimeFlow(query, wait, QueueHead.CYCLE, query, wait))
     ends = ends or [TimeFlow(query, wait, QueueHead.GONE, NO_STATEMENT, NO_WAIT)]
+    return [(end, 1 / len(ends)) for end in ends]
+
+
+def _passed_on(scene: _Scene, waiter: SeenProcess) -> list[tuple[TimeFlow, float]]:
+    """Return what the holder did if its lock was passed on while it was looked up, and it can only have done one thing.
+
+    Whom a session waits for is asked a moment after what all sessions do was read. The holder of a row at that moment
+    was one of those with a transaction ID that did not wait for a lock themselves.
+    """
+    query, wait = scene.names.key(waiter), _wait(waiter)
+    if wait_kind(wait) is not LoadCauseKind.ROW_LOCK:
+        return []
+    ends = [end for holder in scene.row_holders for end in _ends(scene, query, wait, holder)]
+    if len({end._replace(held_query=NO_STATEMENT) for end in ends}) != 1:
+        return []
     return [(end, 1 / len(ends)) for end in ends]
 
 
