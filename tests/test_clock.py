@@ -23,6 +23,7 @@ BY_THE_CLIENTS_CLOCK = {
     "history/archive.py",
     "load/engine/block_run.py",
     "load/engine/pgbench_process.py",
+    "load/http_load/http_run.py",
     "load/sampling/session_watch.py",
     "serve/drill/drill_service.py",
     "serve/service.py",

@@ -16,7 +16,7 @@ from pgwatch_wed.cli.load_delivery import (
 from pgwatch_wed.cli.options import CommaList, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.report_files import STRESS_REPORT
-from pgwatch_wed.cli.stress_http import stress_http
+from pgwatch_wed.cli.stress_http import check_no_http, stress_http
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.compare.against import read_against
 from pgwatch_wed.load.compare.against_grounds import owned_name
@@ -229,10 +229,8 @@ class StressOutput:
 @click.option(
     "--processes",
     type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
     metavar="N",
-    help="Processes of Locust, for --http; each can use one core.",
+    help="Processes of Locust, for --http; each can use one core. [default: 1]",
 )
 @click.option(
     "--i-own-this-server",
@@ -259,7 +257,8 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     ignored. On TARGET, load runs in a database of its own, which is dropped afterwards.
     """
     if given["http"] is not None:
-        return stress_http(target, given)
+        return stress_http(target, given, has_progress=not no_progress)
+    check_no_http(given)
     profile = _profile(given)
     output = StressOutput(
         formats=flat(given["formats"]) or _FORMATS,

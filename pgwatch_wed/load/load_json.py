@@ -25,6 +25,7 @@ from pgwatch_wed.load.stress_report import (
     ComparedMetric,
     DbTime,
     DbTimeShare,
+    Generator,
     Knee,
     PercentileFigure,
     PerformanceReport,
@@ -83,12 +84,7 @@ def stress_document(report: StressReport) -> dict[str, Any]:
             "sync_ms": plain(report.target.sync_ms),
             "notes": list(report.target.notes),
         },
-        "generator": {
-            "program": report.generator.program,
-            "cores": report.generator.cores,
-            "cpu": report.generator.cpu,
-            "machine": report.generator.machine,
-        },
+        "generator": generator_json(report.generator),
         "runs": [_run(r) for r in report.runs],
         "comparison": _comparison(report.comparison) if report.comparison else None,
         "ended_early": report.ended_early,
@@ -96,12 +92,22 @@ def stress_document(report: StressReport) -> dict[str, Any]:
     }
 
 
+def generator_json(generator: Generator) -> dict[str, Any]:
+    """Return what made the load as plain JSON values."""
+    return {
+        "program": generator.program,
+        "cores": generator.cores,
+        "cpu": generator.cpu,
+        "machine": generator.machine,
+    }
+
+
 def _run(run: ScenarioRun) -> dict[str, Any]:
     return {
         "scenario": _scenario(run.scenario),
         "seed": run.seed,
-        "spoilt": _spoilt(run.spoilt),
-        "objectives": [_objective(o) for o in run.objectives],
+        "spoilt": spoilt_json(run.spoilt),
+        "objectives": [objective_json(o) for o in run.objectives],
         "knee": _knee(run.knee) if run.knee else None,
         "phases": [_phase(p) for p in run.phases],
         "causes": [_cause(c) for c in run.causes],
@@ -145,11 +151,13 @@ def _text(script: LoadScript) -> str:
     return "-- not shown: it contains values of users" if script.has_user_values else script.text
 
 
-def _spoilt(all_of_it: Iterable[Spoilt]) -> list[dict[str, str]]:
+def spoilt_json(all_of_it: Iterable[Spoilt]) -> list[dict[str, str]]:
+    """Return what makes times unfit to be evaluated as plain JSON values."""
     return [{"check": s.check, "text": s.text} for s in all_of_it]
 
 
-def _objective(result: ObjectiveResult) -> dict[str, Any]:
+def objective_json(result: ObjectiveResult) -> dict[str, Any]:
+    """Return an objective and its answer as plain JSON values."""
     return {
         "name": result.objective.name,
         "limit": plain(result.objective.limit),
@@ -177,12 +185,13 @@ def _phase(phase: Phase) -> dict[str, Any]:
     return {
         "kind": phase.kind.value,
         "ended_early": phase.ended_early,
-        "figures": _figures(phase.figures) if phase.figures else None,
-        "blocks": [_block(b) for b in phase.blocks],
+        "figures": figures_json(phase.figures) if phase.figures else None,
+        "blocks": [block_json(b) for b in phase.blocks],
     }
 
 
-def _figures(f: PhaseFigures) -> dict[str, Any]:
+def figures_json(f: PhaseFigures) -> dict[str, Any]:
+    """Return blocks taken together as plain JSON values."""
     return {
         "blocks": f.blocks,
         "believed": f.believed,
@@ -196,15 +205,16 @@ def _figures(f: PhaseFigures) -> dict[str, Any]:
         "tps": plain(f.tps),
         "error_share": plain(f.error_share),
         "error_interval": _interval(f.error_interval),
-        "latency": [_percentile(p) for p in f.latency],
-        "lag": [_percentile(p) for p in f.lag],
-        "service": [_percentile(p) for p in f.service],
+        "latency": [percentile_json(p) for p in f.latency],
+        "lag": [percentile_json(p) for p in f.lag],
+        "service": [percentile_json(p) for p in f.service],
         "histogram": f.histogram.encoded() if f.histogram else None,
         "work": _work(f.work) if f.work else None,
     }
 
 
-def _percentile(figure: PercentileFigure) -> dict[str, Any]:
+def percentile_json(figure: PercentileFigure) -> dict[str, Any]:
+    """Return a percentile as plain JSON values."""
     return {
         "percent": figure.percent,
         "ms": plain(figure.ms),
@@ -213,7 +223,8 @@ def _percentile(figure: PercentileFigure) -> dict[str, Any]:
     }
 
 
-def _block(block: Block) -> dict[str, Any]:
+def block_json(block: Block) -> dict[str, Any]:
+    """Return a block as plain JSON values."""
     order = block.order
     return {
         "began": datetime.fromtimestamp(block.began, UTC).isoformat(),
@@ -231,7 +242,7 @@ def _block(block: Block) -> dict[str, Any]:
         "by_script": {name: _spent(spent) for name, spent in block.by_script.items()},
         "work": _work(block.work) if block.work else None,
         "machine": _machine(block.machine),
-        "spoilt": _spoilt(block.spoilt),
+        "spoilt": spoilt_json(block.spoilt),
         "errors": list(block.errors),
         "ended_early": block.ended_early,
     }

@@ -17,6 +17,7 @@ from pgwatch_wed.load.stress_report import (
 )
 
 ERRORS, TPS = "errors", "tps"
+TRANSACTION = "transaction"
 _PHASES = {
     PhaseKind.STEADY: "steady load",
     PhaseKind.RAMP: "ramp",
@@ -24,20 +25,20 @@ _PHASES = {
 }
 
 
-def objective_words(objective: LoadObjective) -> str:
+def objective_words(objective: LoadObjective, what: str = TRANSACTION) -> str:
     """``p95 at most 200 ms``."""
-    limit = objective_value(objective.name, objective.limit)
+    limit = objective_value(objective.name, objective.limit, what)
     if objective.name == TPS:
         return f"at least {limit}"
-    what = "failed transactions" if objective.name == ERRORS else objective.name
-    return f"{what} at most {limit}"
+    measured = f"failed {what}s" if objective.name == ERRORS else objective.name
+    return f"{measured} at most {limit}"
 
 
-def objective_value(name: str, value: float) -> str:
+def objective_value(name: str, value: float, what: str = TRANSACTION) -> str:
     """Print a value of an objective in its unit."""
     if name == ERRORS:
         return fine_share(value)
-    return f"{short_rate(value)} transactions/s" if name == TPS else units.duration(value)
+    return f"{short_rate(value)} {what}s/s" if name == TPS else units.duration(value)
 
 
 def fine_share(value: float) -> str:
@@ -52,23 +53,23 @@ def short_rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def answer_line(result: ObjectiveResult) -> str:
+def answer_line(result: ObjectiveResult, what: str = TRANSACTION) -> str:
     """Return the objective, what was measured, and why that is the answer."""
     name = result.objective.name
     value = result.value
-    measured = "" if value is None else f", {objective_value(name, value)}"
+    measured = "" if value is None else f", {objective_value(name, value, what)}"
     if value is not None and result.interval is not None:
-        measured += f" [{interval_words(name, result.interval)}]"
-    return f"{objective_words(result.objective)}{measured}: {result.reason}"
+        measured += f" [{interval_words(name, result.interval, what)}]"
+    return f"{objective_words(result.objective, what)}{measured}: {result.reason}"
 
 
-def interval_words(name: str, interval: Bounds | None) -> str:
+def interval_words(name: str, interval: Bounds | None, what: str = TRANSACTION) -> str:
     """Return the bounds of an objective's value; empty if there are none."""
     if interval is None:
         return ""
     low, high = interval
-    up_to = f"to {objective_value(name, high)}" if math.isfinite(high) else "or more"
-    return f"{objective_value(name, low)} {up_to}"
+    up_to = f"to {objective_value(name, high, what)}" if math.isfinite(high) else "or more"
+    return f"{objective_value(name, low, what)} {up_to}"
 
 
 def two_sides(there: float | None, here: float | None) -> str:

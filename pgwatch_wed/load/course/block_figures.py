@@ -9,6 +9,7 @@ from typing import Any
 
 from pgwatch_wed import units
 from pgwatch_wed.load.load_model import Block, BlockWork, FailureKind, Latencies, Spoilt
+from pgwatch_wed.load.load_words import TRANSACTION
 from pgwatch_wed.load.statistics.block_percentiles import (
     LEAST_BLOCKS,
     block_share_interval,
@@ -54,8 +55,10 @@ def _counted(text: str, count: int, blocks: int) -> str:
     return f"{text.rstrip('.')} ({count} of {units.count(blocks, 'block')})"
 
 
-def phase_figures(blocks: Sequence[Block], percents: Sequence[float]) -> PhaseFigures | None:
-    """Return the figures of a phase; None without blocks."""
+def phase_figures(
+    blocks: Sequence[Block], percents: Sequence[float], what: str = TRANSACTION
+) -> PhaseFigures | None:
+    """Return the figures of a phase; None without blocks. ``what`` they count."""
     if not blocks:
         return None
     good = believed(blocks)
@@ -78,9 +81,9 @@ def phase_figures(blocks: Sequence[Block], percents: Sequence[float]) -> PhaseFi
         tps=throughput(timed),
         error_share=error_share(blocks),
         error_interval=error_interval(blocks),
-        latency=_percentiles([b.spent.latency for b in timed], percents),
-        lag=_percentiles(lags, percents) if lags else (),
-        service=_percentiles([b.spent.service for b in timed], percents),
+        latency=percentile_figures([b.spent.latency for b in timed], percents, what),
+        lag=percentile_figures(lags, percents, what) if lags else (),
+        service=percentile_figures([b.spent.service for b in timed], percents, what),
         work=summed_work(blocks),
         histogram=pooled([b.spent.latency for b in timed]),
     )
@@ -126,17 +129,18 @@ def _failed(block: Block, without: frozenset[FailureKind]) -> int:
     return sum(n for kind, n in block.failures.items() if kind not in without)
 
 
-def _percentiles(
-    times: Sequence[Latencies], percents: Sequence[float]
+def percentile_figures(
+    times: Sequence[Latencies], percents: Sequence[float], what: str = TRANSACTION
 ) -> tuple[PercentileFigure, ...]:
-    return tuple(_percentile(times, percent) for percent in percents)
+    """Return percentiles of the times of blocks, with intervals."""
+    return tuple(_percentile(times, percent, what) for percent in percents)
 
 
-def _percentile(times: Sequence[Latencies], percent: float) -> PercentileFigure:
+def _percentile(times: Sequence[Latencies], percent: float, what: str) -> PercentileFigure:
     ms = pooled(times).percentile(percent)
     if ms is None:
         return PercentileFigure(
-            percent=percent, ms=None, reason="fewer than 10 transactions are beyond it"
+            percent=percent, ms=None, reason=f"fewer than 10 {what}s are beyond it"
         )
     interval = percentile_interval(times, percent)
     reason = "" if interval else f"fewer than {LEAST_BLOCKS} blocks tell no interval"

@@ -19,7 +19,7 @@ from pgwatch_wed.load.load_model import (
     LoadObjective,
     ObjectiveResult,
 )
-from pgwatch_wed.load.load_words import ERRORS, TPS
+from pgwatch_wed.load.load_words import ERRORS, TPS, TRANSACTION
 from pgwatch_wed.load.statistics.block_percentiles import percentile_interval, pooled
 from pgwatch_wed.load.statistics.proportions import share_interval
 from pgwatch_wed.load.stress_report import Bounds
@@ -36,12 +36,14 @@ _OF_TIME = frozenset(
 _BELIEF = "the times cannot be believed"
 
 
-def answered(objective: LoadObjective, blocks: Sequence[Block]) -> ObjectiveResult:
-    """Answer one objective from the blocks of a phase."""
+def answered(
+    objective: LoadObjective, blocks: Sequence[Block], what: str = TRANSACTION
+) -> ObjectiveResult:
+    """Answer one objective from the blocks of a phase; ``what`` they count."""
     if not blocks:
         return _result(objective, Answer.UNKNOWN, None, None, "nothing was measured")
     if objective.name == ERRORS:
-        return _errors(objective, blocks)
+        return _errors(objective, blocks, what)
     spoilt = phase_spoilt(blocks)
     if objective.name == TPS:
         return _tps(objective, blocks, is_spoilt=any(s.check != OVER_CAPACITY for s in spoilt))
@@ -53,7 +55,7 @@ def answered(objective: LoadObjective, blocks: Sequence[Block]) -> ObjectiveResu
     if spoilt:
         reason = "the server did not always keep up with what was due"
         return _result(objective, Answer.UNKNOWN, None, None, reason)
-    return _percentile(objective, believed(blocks))
+    return _percentile(objective, believed(blocks), what)
 
 
 def percent_of(objective: LoadObjective) -> float | None:
@@ -81,30 +83,30 @@ def _is_over(block: Block) -> bool:
     return any(s.check == OVER_CAPACITY for s in block.spoilt)
 
 
-def _errors(objective: LoadObjective, blocks: Sequence[Block]) -> ObjectiveResult:
+def _errors(objective: LoadObjective, blocks: Sequence[Block], what: str) -> ObjectiveResult:
     share, interval = error_share(blocks), error_interval(blocks)
     if share is None or interval is None:
-        return _result(objective, Answer.UNKNOWN, None, None, "no transaction was due")
+        return _result(objective, Answer.UNKNOWN, None, None, f"no {what} was due")
     outside = any(s.check != OVER_CAPACITY for s in phase_spoilt(blocks))
     if outside and any(b.failures.get(kind) for b in blocks for kind in _OF_TIME):
         certain = error_interval(blocks, _OF_TIME)
         if certain is None or certain[0] <= objective.limit:
-            reason = f"{_BELIEF}, and neither can timeouts and transactions that were not begun"
+            reason = f"{_BELIEF}, and neither can timeouts and {what}s that were not begun"
             return _result(objective, Answer.UNKNOWN, share, interval, reason)
     answer, reason = _compared(interval, objective.limit)
     due = sum(b.attempts for b in blocks)
     if answer is Answer.UNKNOWN and share == 0:
         needed = math.ceil(3 / objective.limit)
-        reason = f"none of {due:,} failed, but that takes {needed:,} transactions to show"
+        reason = f"none of {due:,} failed, but that takes {needed:,} {what}s to show"
     return _result(objective, answer, share, interval, reason)
 
 
-def _percentile(objective: LoadObjective, blocks: Sequence[Block]) -> ObjectiveResult:
+def _percentile(objective: LoadObjective, blocks: Sequence[Block], what: str) -> ObjectiveResult:
     percent = percent_of(objective)
     times = [b.spent.latency for b in blocks]
     value = pooled(times).percentile(percent) if percent is not None and times else None
     if percent is None or value is None:
-        reason = "fewer than 10 transactions are beyond it: more transactions would tell"
+        reason = f"fewer than 10 {what}s are beyond it: more {what}s would tell"
         return _result(objective, Answer.UNKNOWN, None, None, reason)
     interval = percentile_interval(times, percent)
     if interval is None:

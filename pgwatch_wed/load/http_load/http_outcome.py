@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pgwatch_wed.load.load_model import FailureKind, Machine, Spoilt, TimeSpent
+from pgwatch_wed.load.load_model import BLOCK_S, Block
+from pgwatch_wed.load.statistics.block_percentiles import LEAST_BLOCKS
+
+REQUEST = "request"
+"""What stands in the place of a transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +18,7 @@ class HttpOrder:
     ``source``: a locustfile, an OpenAPI document, or a URL, which is then all that is asked for. ``host``: the
     service's base URL, where the source does not say. ``rate``: tasks due each second, of all users together; None:
     the locustfile's own pauses decide (closed loop). ``processes``: of Locust on this machine. ``far_workers``: how
-    many on other machines to wait for, at ``bind``.
+    many on other machines to wait for, at ``bind``. ``usual_block_s``: blocks are shorter if too few of them would fit.
     """
 
     source: str
@@ -28,12 +32,24 @@ class HttpOrder:
     far_workers: int = 0
     bind: tuple[str, int] | None = None
     seed: int = 1
+    usual_block_s: float = BLOCK_S
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ramp_s(self) -> float:
         """How long it takes until all users are there; it is not measured."""
         return self.users / (self.spawn_rate or self.users)
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are: of a second at least."""
+        fitting = int(self.seconds / self.usual_block_s + 1e-9)
+        return max(fitting, min(LEAST_BLOCKS, int(self.seconds)), 1)
+
+    @property
+    def block_s(self) -> float:
+        """How long one is."""
+        return self.seconds / self.blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,27 +64,14 @@ class HttpPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOutcome:
-    """What happened, without the time until all users were there. ``latency`` counts from the intended start."""
+    """What happened, without the time until all users were there.
+
+    A request belongs to the block in which it was due, and its times stand in ``by_script`` under its name.
+    """
 
     order: HttpOrder
     host: str
-    seconds: float
-    requests: int  # that succeeded
-    failures: Mapping[FailureKind, int]
-    spent: TimeSpent
-    by_name: Mapping[str, TimeSpent]
-    machine: Machine
+    blocks: tuple[Block, ...]
     errors: tuple[str, ...] = ()
-    spoilt: tuple[Spoilt, ...] = ()
     ended_early: str = ""
     left_out: tuple[str, ...] = ()
-
-    @property
-    def attempts(self) -> int:
-        """Requests that were due, whatever became of them."""
-        return self.requests + sum(self.failures.values())
-
-    @property
-    def rps(self) -> float:
-        """Requests a second that succeeded."""
-        return self.requests / self.seconds if self.seconds > 0 else 0.0

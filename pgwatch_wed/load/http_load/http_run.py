@@ -4,23 +4,25 @@ import importlib.util
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pgwatch_wed.clock import now
 from pgwatch_wed.embedded.server import free_port
 from pgwatch_wed.errors import CollectError, UsageError, redact
-from pgwatch_wed.load.engine.generator_machine import machine_of, machine_times
-from pgwatch_wed.load.http_load import locust_results
+from pgwatch_wed.load.engine.generator_machine import MachineTimes, machine_times
+from pgwatch_wed.load.http_load import locust_guard, locust_results
+from pgwatch_wed.load.http_load.http_blocks import http_blocks
 from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpOutcome, HttpPlan
-from pgwatch_wed.load.http_load.http_source import authority, plan_of
+from pgwatch_wed.load.http_load.http_source import authority, plan_of, without_query
 
+INTERRUPTED = "interrupted"
 _PLUGIN = Path(__file__).with_name("locust_plugin.py")
 _START_S = 30.0  # of Locust, on a busy machine
 _STOP_S = 20.0
@@ -40,35 +42,39 @@ def http_run(order: HttpOrder, owned: str, *, stop: Callable[[], str] = never) -
     be run, :class:`CollectError` if Locust fails.
     """
     _check(order)
-    with tempfile.TemporaryDirectory(prefix="pgwed-http-") as name:
-        folder = Path(name)
+    with _guarded_folder() as (folder, guard):
         plan = plan_of(order, folder)
         _check_owner(plan, owned)
         out = folder / "out"
         out.mkdir()
-        before = machine_times(None)
-        with _started(order, plan, folder, out) as run:
-            run.wait(stop)
-        after = machine_times(None)
-        results = locust_results.read(out, is_open=order.rate is not None)
+        moment, at = now().timestamp(), time.monotonic()
+        run = _started(order, plan, folder, guard)
+        run.wait(stop)
+        results = locust_results.read(
+            out,
+            is_open=order.rate is not None,
+            blocks=order.blocks,
+            block_s=order.block_s,
+            is_cut=bool(run.early),
+        )
         if results is None:
-            raise CollectError(
-                f"Locust measured nothing: {run.said()}", "see whether all users could be started"
-            )
-    machine = machine_of(before, after, None, 1)
+            _refuse_nothing(run)
+    assert results is not None
     return HttpOutcome(
         order=order,
         host=plan.host,
-        seconds=results.seconds,
-        requests=results.spent.latency.count,
-        failures=results.failures,
-        spent=results.spent,
-        by_name=results.by_name,
-        machine=machine,
-        errors=results.errors,
-        spoilt=locust_results.spoilt_by(results, machine, run.early),
+        blocks=http_blocks(results, order, run.watched, moment + results.first - at, run.early),
+        errors=tuple(redact(error) for error in results.errors),
         ended_early=run.early,
         left_out=plan.left_out,
+    )
+
+
+def _refuse_nothing(run: "_LocustRun") -> None:
+    if run.early == INTERRUPTED:
+        raise KeyboardInterrupt
+    raise CollectError(
+        f"Locust measured nothing: {run.said()}", "see whether all users could be started"
     )
 
 
@@ -90,7 +96,13 @@ def worker_command(order: HttpOrder, locustfile: Path, master: str) -> str:
 
 def _told(order: HttpOrder, out: Path) -> str:
     interval = order.users / order.rate if order.rate is not None else None
-    return json.dumps({"interval_s": interval, "out": str(out), "seed": order.seed})
+    told = {
+        "interval_s": interval,
+        "block_s": order.block_s,
+        "out": str(out),
+        "seed": order.seed,
+    }
+    return json.dumps(told)
 
 
 def _check(order: HttpOrder) -> None:
@@ -121,67 +133,118 @@ def _check_owner(plan: HttpPlan, owned: str) -> None:
 
 @dataclass(slots=True)
 class _LocustRun:
-    process: subprocess.Popen[bytes]
-    log: Path
+    """Locust under its guard. ``watched``: what the machine did, from time to time."""
+
+    guard: subprocess.Popen[str]
+    folder: Path
     until: float
+    every_s: float
     early: str = ""
+    watched: list[MachineTimes] = field(default_factory=list)
 
     def wait(self, stop: Callable[[], str]) -> None:
         """Wait for the end, which may be early."""
         try:
-            while self.process.poll() is None and not self.early:
+            while self._runs() and not self.early:
+                self._watch()
                 time.sleep(0.1)
                 self.early = stop() or self._overdue()
         except KeyboardInterrupt:
-            self.early = "interrupted"
-        self.end()
-        if self.process.returncode and not self.early:
+            self.early = INTERRUPTED
+        self.watched.append(machine_times(None))
+        self._end()
+        if self._code() != "0" and not self.early:
             raise CollectError(f"Locust failed: {self.said()}", "see the locustfile")
+
+    def _watch(self) -> None:
+        if not self.watched or time.monotonic() - self.watched[-1].at >= self.every_s:
+            self.watched.append(machine_times(None))
 
     def _overdue(self) -> str:
         return "Locust did not end in time" if time.monotonic() > self.until else ""
 
-    def end(self) -> None:
-        """End Locust: first so that it writes what it found."""
-        for blow, patience in ((signal.SIGTERM, _STOP_S), (signal.SIGKILL, 5.0)):
-            if self.process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, blow)
-                with suppress(subprocess.TimeoutExpired):
-                    self.process.wait(patience)
+    def _runs(self) -> bool:
+        return self.guard.poll() is None and not self._code()
+
+    def _code(self) -> str:
+        """Return Locust's exit status as text; empty while it runs."""
+        with suppress(OSError):
+            return (self.folder / locust_guard.CODE).read_text(encoding="ascii")
+        return ""
+
+    def _end(self) -> None:
+        """End Locust so that it writes what it found."""
+        if not self._runs():
+            return
+        _tell(self.guard, "end")
+        until = time.monotonic() + _STOP_S + 5.0
+        while self._runs() and time.monotonic() < until:
+            time.sleep(0.05)
 
     def said(self) -> str:
         """Return the last line of what Locust wrote, without secrets."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return redact(
-            next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
-        )
+        lines: list[str] = []
+        with suppress(OSError):
+            log = self.folder / "locust.log"
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
+        return without_query(redact(last))
 
 
 @contextmanager
-def _started(order: HttpOrder, plan: HttpPlan, folder: Path, out: Path) -> Iterator[_LocustRun]:
+def _guarded_folder() -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """Make a directory, and a guard that removes it and ends what it runs, when we are done or gone."""
+    folder = Path(tempfile.mkdtemp(prefix="pgwed-http-"))
+    guard: subprocess.Popen[str] | None = None
+    try:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")}
+        guard = subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, "-P", locust_guard.__file__],
+            env=inherited,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            text=True,
+            start_new_session=True,  # Ctrl-C is ours to pass on
+        )
+        _tell(guard, json.dumps({"folder": str(folder), "patience_s": _STOP_S}))
+        yield folder, guard
+    finally:
+        if guard is not None:
+            _dismiss(guard)
+        locust_guard.remove(folder)
+
+
+def _tell(guard: subprocess.Popen[str], line: str) -> None:
+    assert guard.stdin is not None
+    with suppress(OSError):  # it is gone, which is seen elsewhere
+        guard.stdin.write(line + "\n")
+        guard.stdin.flush()
+
+
+def _dismiss(guard: subprocess.Popen[str]) -> None:
+    assert guard.stdin is not None
+    with suppress(OSError):
+        guard.stdin.close()
+    guard.wait()
+
+
+def _started(
+    order: HttpOrder, plan: HttpPlan, folder: Path, guard: subprocess.Popen[str]
+) -> _LocustRun:
     plugin = (
         folder / "pgwatch_wed_locust_plugin.py"
     )  # alone in its directory, which Locust makes importable
     plugin.write_text(_PLUGIN.read_text(encoding="utf-8"), encoding="utf-8")
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("LOCUST_")}
-    log = folder / "locust.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter, arguments are a list
-            [sys.executable, "-m", "locust", *_arguments(order, plan, plugin)],
-            env=inherited | {"PGWATCH_WED_HTTP": _told(order, out)},
-            cwd=plan.locustfile.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is ours to pass on
-        )
+    told = {
+        "command": [sys.executable, "-m", "locust", *_arguments(order, plan, plugin)],
+        "environment": {"PGWATCH_WED_HTTP": _told(order, folder / "out")},
+        "cwd": str(plan.locustfile.parent),
+    }
+    _tell(guard, json.dumps(told))
     until = time.monotonic() + _START_S + order.ramp_s + order.seconds + order.timeout_s + _STOP_S
-    run = _LocustRun(process, log, until)
-    try:
-        yield run
-    finally:
-        run.end()
+    return _LocustRun(guard, folder, until, min(1.0, max(0.25, order.block_s / 10)))
 
 
 def _arguments(order: HttpOrder, plan: HttpPlan, plugin: Path) -> list[str]:

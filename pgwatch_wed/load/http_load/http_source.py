@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpPlan
 from pgwatch_wed.load.http_load.openapi_tasks import OpenApiTask, base_of, tasks_of
 
 _MOST_BYTES = 20_000_000
+_QUERY = re.compile(r"[?#][^\s'\"<>)]+")
 _GENERATED = '''"""Generated: GET requests only; redirects are not followed, since they may lead to another service."""
 
 import json
@@ -44,23 +46,33 @@ def plan_of(order: HttpOrder, folder: Path) -> HttpPlan:
     """Find or write the locustfile; raise :class:`UsageError` if the source is none that can be used."""
     source = order.source
     if source.endswith(".py"):
-        return HttpPlan(locustfile=_existing(source), host=_checked(order.host))
+        return HttpPlan(locustfile=_existing(source), host=_base(order.host))
     if "://" in source and not _is_document(source):
         place = urlsplit(_checked(source))
-        path = (place.path or "/") + (f"?{place.query}" if place.query else "")
+        path = place.path or "/"
+        asked = path + (f"?{place.query}" if place.query else "")
         return _written(
-            order, folder, f"{place.scheme}://{place.netloc}", (OpenApiTask(path, path),), ()
+            order, folder, f"{place.scheme}://{place.netloc}", (OpenApiTask(path, asked),), ()
         )
     document = _parsed(source, _text(source))
-    host = _checked(base_of(document, order.host or _origin(source)))
+    host = _base(base_of(document, order.host or _origin(source)))
     tasks, left = tasks_of(document)
     if not tasks:
         raise UsageError(
-            f"{source} has no GET operation that can be asked for"
+            f"{_shown(source)} has no GET operation that can be asked for"
             + (f" ({left[0]})" if left else ""),
             "add examples of its parameters, or write a locustfile",
         )
     return _written(order, folder, host, tasks, left)
+
+
+def without_query(text: str) -> str:
+    """Return a text without the query strings of its URLs, which may contain secrets."""
+    return _QUERY.sub("", text)
+
+
+def _shown(source: str) -> str:
+    return without_query(source) if "://" in source else source
 
 
 def authority(host: str) -> str:
@@ -92,6 +104,16 @@ def _checked(host: str | None) -> str:
     return host
 
 
+def _base(host: str | None) -> str:
+    found = _checked(host)
+    if "?" in found or "#" in found:
+        raise UsageError(
+            "the URL of the service has a query string, which requests would not have",
+            "give it as http://HOST:PORT, and parameters in the document or the locustfile",
+        )
+    return found
+
+
 def _is_document(url: str) -> bool:
     return urlsplit(url).path.endswith((".json", ".yaml", ".yml"))
 
@@ -117,7 +139,7 @@ def _text(source: str) -> str:
                 return str(answer.read(_MOST_BYTES).decode("utf-8"))
         return Path(source).read_text(encoding="utf-8")
     except (OSError, ValueError, urllib.error.URLError) as error:
-        raise UsageError(f"{source} cannot be read: {error}") from None
+        raise UsageError(f"{_shown(source)} cannot be read: {_shown(str(error))}") from None
 
 
 def _parsed(source: str, text: str) -> Mapping[str, Any]:
@@ -127,7 +149,7 @@ def _parsed(source: str, text: str) -> Mapping[str, Any]:
         document = _yaml(source, text)
     if not isinstance(document, dict) or not ({"openapi", "swagger"} & document.keys()):
         raise UsageError(
-            f"{source} is no OpenAPI document",
+            f"{_shown(source)} is no OpenAPI document",
             "give a .py locustfile, an OpenAPI document or a URL",
         )
     return document
@@ -138,12 +160,12 @@ def _yaml(source: str, text: str) -> Any:
         yaml = importlib.import_module("yaml")
     except ImportError:
         raise UsageError(
-            f"{source} is no JSON, and PyYAML is not installed", "pip install PyYAML"
+            f"{_shown(source)} is no JSON, and PyYAML is not installed", "pip install PyYAML"
         ) from None
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{source} is neither JSON nor YAML: {error}") from None
+        raise UsageError(f"{_shown(source)} is neither JSON nor YAML: {error}") from None
 
 
 def _written(

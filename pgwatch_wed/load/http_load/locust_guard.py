@@ -1,7 +1,7 @@
 """Starts Locust, and ends it when whoever wanted the load is gone, for whatever reason: no load outlives its owner.
 
-It is told by the first line of its standard input what to start. The line ``end`` ends Locust so that it writes what it
-found; when the pipe ends, because its owner is done, was terminated or killed, Locust is killed with all that it started,
+The first line of its standard input names the directory, the next what to run in it, and the line ``end`` ends Locust so
+that it writes what it found. When the pipe ends, because its owner is done, was terminated or killed, Locust is killed with all that it started,
 and its directory is removed. It is run by path, so it imports nothing of this package.
 """
 
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,25 @@ CODE = "locust.code"
 """The file in the directory that holds the exit status of Locust, once it has ended."""
 
 
-def guard(order: Mapping[str, Any]) -> None:
-    """Run Locust until standard input ends."""
-    folder = Path(order["folder"])
+def guard(lines: Iterator[str]) -> None:
+    """Run Locust until the lines end."""
+    place = json.loads(next(lines, "null"))
+    if place is None:
+        return
+    folder = Path(place["folder"])
+    process: subprocess.Popen[bytes] | None = None
     try:
-        process = _started(order, folder)
-        waiter = threading.Thread(target=_wait, args=(process, folder), daemon=True)
-        waiter.start()
-        try:
-            for line in sys.stdin:
-                if line.strip() == "end":
-                    _blow(process, signal.SIGTERM)
-                    _later(float(order["patience_s"]), process)
-        finally:
-            _blow(process, signal.SIGKILL)
-            waiter.join(10)
+        for line in lines:
+            if process is None:
+                process = _started(json.loads(line), folder)
+                threading.Thread(target=_wait, args=(process, folder), daemon=True).start()
+            elif line.strip() == "end":
+                _blow(process, signal.SIGTERM)
+                _later(float(place["patience_s"]), process)
     finally:
+        if process is not None:
+            _blow(process, signal.SIGKILL)
+            process.wait()
         remove(folder)
 
 
@@ -45,6 +48,7 @@ def _started(order: Mapping[str, Any], folder: Path) -> subprocess.Popen[bytes]:
     with (folder / "locust.log").open("wb") as output:
         return subprocess.Popen(  # noqa: S603 - our own interpreter, arguments are a list
             order["command"],
+            env={**os.environ, **order["environment"]},
             cwd=order["cwd"],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -85,6 +89,4 @@ def remove(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(OSError):
-        os.setsid()  # Ctrl-C in a terminal is not for this process
-    guard(json.loads(sys.stdin.readline()))
+    guard(iter(sys.stdin))

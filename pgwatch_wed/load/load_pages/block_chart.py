@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pgwatch_wed import units
 from pgwatch_wed.load.load_model import Block
-from pgwatch_wed.load.load_words import short_rate
+from pgwatch_wed.load.load_words import TRANSACTION, short_rate
 
 WIDTH, HEIGHT = 720.0, 150.0
 _LEFT, _TOP, _BOTTOM = 4.0, 18.0, 4.0
@@ -38,8 +38,10 @@ class BlockChart:
     limit: str
 
 
-def block_chart(blocks: Sequence[Block], limit_ms: float | None = None) -> BlockChart | None:
-    """Place bars for blocks; None where there is nothing to compare."""
+def block_chart(
+    blocks: Sequence[Block], limit_ms: float | None = None, what: str = TRANSACTION
+) -> BlockChart | None:
+    """Place bars for blocks; None where there is nothing to compare. ``what`` they count."""
     known = [(b, b.spent.latency.percentile(_PERCENT)) for b in blocks]
     values = [ms for _, ms in known if ms is not None]
     if len(values) < _LEAST:
@@ -50,7 +52,7 @@ def block_chart(blocks: Sequence[Block], limit_ms: float | None = None) -> Block
     room = HEIGHT - _TOP - _BOTTOM
     step = min((WIDTH - _LEFT) / len(known), _WIDEST)
     bars = tuple(
-        _bar(number, block, ms, step, room / top if top else 0.0)
+        _bar(number, ms, step, room / top if top else 0.0, _said(number, block, ms, what), block)
         for number, (block, ms) in enumerate(known)
     )
     shows_limit = limit_ms is not None and limit_ms <= top
@@ -59,13 +61,18 @@ def block_chart(blocks: Sequence[Block], limit_ms: float | None = None) -> Block
     return BlockChart(bars, units.duration(top), None if y is None else round(y, 1), shown)
 
 
-def _bar(number: int, block: Block, ms: float | None, step: float, scale: float) -> BlockBar:
-    height = 0.0 if ms is None else max(ms * scale, 1.0)
+def _said(number: int, block: Block, ms: float | None, what: str) -> str:
     time = "unknown" if ms is None else units.duration(ms)
     failed = sum(block.failures.values())
-    said = f"block {number + 1}: p95 {time}, {short_rate(block.tps)} transactions/s"
+    said = f"block {number + 1}: p95 {time}, {short_rate(block.tps)} {what}s/s"
     said += f", {failed:,} failed" if failed else ""
-    said += "".join(f"; {each.text}" for each in block.spoilt[:1])
+    return said + "".join(f"; {each.text}" for each in block.spoilt[:1])
+
+
+def _bar(
+    number: int, ms: float | None, step: float, scale: float, said: str, block: Block
+) -> BlockBar:
+    height = 0.0 if ms is None else max(ms * scale, 1.0)
     return BlockBar(
         round(_LEFT + number * step + step * 0.1, 1),
         round(HEIGHT - _BOTTOM - height, 1),

@@ -52,9 +52,7 @@ def load_page(
     analysis: Report | None = None,
 ) -> str:
     """Render a template that extends or is the page of a load test."""
-    css = assets.text("reports", "templates", "report.css") + assets.text(
-        "reports", "templates", "load.css"
-    )
+    css = load_css()
     return (
         html.environment()
         .get_template(template)
@@ -64,7 +62,7 @@ def load_page(
             analysis=analysis,
             words=words,
             two_sides=words.two_sides,
-            badge=lambda kind: _BADGES[kind],
+            badge=badge_of,
             chart=_chart,
             chart_size=(WIDTH, HEIGHT),
             share=units.share,
@@ -77,6 +75,18 @@ def load_page(
             policy=html.policy(css),
         )
     )
+
+
+def load_css() -> str:
+    """Return the style of all pages of load tests."""
+    return assets.text("reports", "templates", "report.css") + assets.text(
+        "reports", "templates", "load.css"
+    )
+
+
+def badge_of(kind: Answer | Proven | ComparedAs) -> str:
+    """Return the class of the badge of an answer."""
+    return _BADGES[kind]
 
 
 def _chart(run: ScenarioRun, phase: Phase) -> BlockChart | None:
