@@ -2,36 +2,62 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import psutil
 import pytest
+import referencing
+from click.testing import CliRunner
 
+from pgwatch_wed.cli.stress import stress
 from pgwatch_wed.embedded.server import free_port
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.load.engine.hdr_latencies import HdrLatencies
+from pgwatch_wed.load.http_load.http_blocks import LocustKept, spoilt_by
+from pgwatch_wed.load.http_load.http_json import render_http
 from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpOutcome
+from pgwatch_wed.load.http_load.http_profile import check_for_http, http_order
+from pgwatch_wed.load.http_load.http_report import http_answered, http_report
 from pgwatch_wed.load.http_load.http_run import http_run, worker_command
 from pgwatch_wed.load.http_load.http_source import plan_of
 from pgwatch_wed.load.http_load.http_text import http_text
-from pgwatch_wed.load.http_load.locust_results import LocustResults, spoilt_by
+from pgwatch_wed.load.http_load.locust_results import LocustBlock, read
 from pgwatch_wed.load.http_load.openapi_tasks import base_of, tasks_of
-from pgwatch_wed.load.load_model import FailureKind, Machine, Spoilt, TimeSpent
+from pgwatch_wed.load.load_model import (
+    Answer,
+    Block,
+    FailureKind,
+    LoadObjective,
+    Machine,
+    Order,
+    Spoilt,
+    TimeSpent,
+)
+from pgwatch_wed.load.load_pages.http_html import http_html
+from pgwatch_wed.load.scenarios.load_profiles import DEFAULT_OBJECTIVES, PROFILES
+from pgwatch_wed.load.scenarios.profile_file import read_profile
+from pgwatch_wed.load.statistics.block_percentiles import pooled
+from tests.reports import HOSTILE
 from tests.test_cli import db_analyze
 
 
 class Service(ThreadingHTTPServer):
-    """Answers at once, but for a stall."""
+    """Answers at once, but for a stall, or after a time."""
 
     daemon_threads = True
+    takes_s = 0.0
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
@@ -65,7 +91,8 @@ class Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked[self.path] += 1
         self.server.going.wait(20)
-        self.send_response(500 if self.path == "/broken" else 200)
+        time.sleep(self.server.takes_s)
+        self.send_response(500 if self.path.startswith("/broken") else 200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
@@ -82,6 +109,18 @@ class Mine(HttpUser):
     def one(self):
         self.client.get("/mine")
 """
+
+
+def requests_of(found: HttpOutcome) -> int:
+    return sum(b.transactions for b in found.blocks)
+
+
+def failures_of(found: HttpOutcome) -> Counter[FailureKind]:
+    return sum((Counter(b.failures) for b in found.blocks), Counter())
+
+
+def names_of(found: HttpOutcome) -> set[str]:
+    return {name for b in found.blocks for name in b.by_script}
 
 
 @pytest.fixture
@@ -102,21 +141,26 @@ def test_a_stall_is_charged_to_all_that_were_due_meanwhile(service: Service) -> 
     found = http_run(HttpOrder(source=url, users=4, rate=40, seconds=5), service.place)
     stalled.join()
     assert set(service.asked) == {"/page"}
-    assert found.requests > 60
-    assert found.by_name.keys() == {"/page"}
+    assert requests_of(found) > 60
+    assert names_of(found) == {"/page"}
+    times = pooled([b.spent.latency for b in found.blocks])
+    service_times = pooled([b.spent.service for b in found.blocks])
     # four users wait, and dozens of requests are late; a closed loop would have seen only four slow ones
-    assert found.spent.latency.above(400) > 20
-    assert found.spent.service.above(400) < found.spent.latency.above(400) / 2
-    assert found.requests + sum(found.failures.values()) == found.attempts
+    assert times.above(400) > 20
+    assert service_times.above(400) < times.above(400) / 2
+    # a stall is no backlog that only grows
+    assert [s.check for b in found.blocks for s in b.spoilt if s.check == "over-capacity"] == []
+    assert len(found.blocks) == 3
 
 
 def test_a_service_that_does_not_answer_at_all_has_failed(service: Service) -> None:
     service.going.clear()
     order = HttpOrder(source=f"http://{service.place}/", users=3, rate=30, seconds=2, timeout_s=1)
     found = http_run(order, service.place)
-    assert found.requests == 0
-    assert found.failures[FailureKind.TIMEOUT] >= 3
-    assert found.spent.latency.percentile(50) is None
+    assert requests_of(found) == 0
+    assert failures_of(found)[FailureKind.TIMEOUT] >= 3
+    answer = http_answered(LoadObjective(name="errors", limit=0.001), found)
+    assert answer.answer is not Answer.PASS
 
 
 def test_several_processes_and_a_document_of_an_api(service: Service, tmp_path: Path) -> None:
@@ -131,8 +175,8 @@ def test_several_processes_and_a_document_of_an_api(service: Service, tmp_path: 
     )
     found = http_run(order, service.place)
     assert service.asked.keys() == {"/broken", "/fine"}
-    assert found.failures[FailureKind.ERROR] > 10
-    assert found.by_name.keys() == {"/fine"}
+    assert failures_of(found)[FailureKind.ERROR] > 10
+    assert names_of(found) == {"/fine"}
     assert found.left_out == ("POST /fine: it may change data",)
     assert "500" in found.errors[0]
 
@@ -152,9 +196,9 @@ def test_workers_elsewhere_report_what_they_find(service: Service, tmp_path: Pat
         stderr=subprocess.DEVNULL,
     ):
         found = http_run(order, service.place)
-    assert found.by_name.keys() == {"/mine"}
-    assert found.requests > 20
-    assert found.rps > 5
+    assert names_of(found) == {"/mine"}
+    assert requests_of(found) > 20
+    assert sum(b.seconds for b in found.blocks) > 1
 
 
 def test_a_locustfile_keeps_its_own_pauses(service: Service, tmp_path: Path) -> None:
@@ -162,8 +206,8 @@ def test_a_locustfile_keeps_its_own_pauses(service: Service, tmp_path: Path) -> 
     path.write_text(MINE)
     order = HttpOrder(source=str(path), host=f"http://{service.place}", users=2, seconds=2)
     found = http_run(order, service.place)
-    assert found.spent.lag is None
-    assert 5 < found.requests < 200  # without its pauses, thousands
+    assert {b.spent.lag for b in found.blocks} == {None}
+    assert 5 < requests_of(found) < 200  # without its pauses, thousands
     path.write_text("raise RuntimeError('not today')\n")
     with pytest.raises(CollectError, match="Locust failed"):
         http_run(order, service.place)
@@ -172,8 +216,10 @@ def test_a_locustfile_keeps_its_own_pauses(service: Service, tmp_path: Path) -> 
 def test_nobody_there_is_counted_and_named() -> None:
     place = f"127.0.0.1:{free_port()}"
     found = http_run(HttpOrder(source=f"http://{place}/", users=2, rate=20, seconds=2), place)
-    assert found.requests == 0
-    assert found.failures[FailureKind.NOT_CONNECTED] > 10
+    assert requests_of(found) == 0
+    assert failures_of(found)[FailureKind.NOT_CONNECTED] > 10
+    errors = http_answered(LoadObjective(name="errors", limit=0.001), found)
+    assert errors.answer is not Answer.PASS
 
 
 def test_what_cannot_be_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +232,7 @@ def test_what_cannot_be_run_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
         HttpOrder(source=str(tmp_path / "none.json"), host=url),
         HttpOrder(source="ftp://example.org/"),
         HttpOrder(source="http://me:secret@example.org:80/"),
+        HttpOrder(source=__file__, host="http://example.org/?token=1"),
         HttpOrder(source=url, users=0),
         HttpOrder(source=url, rate=0),
     ):
@@ -237,7 +284,19 @@ def test_the_base_of_an_api() -> None:
     assert base_of({}, "http://a/") == "http://a"
 
 
-QUIET = {"cpu": 0.2, "waited": 0.0, "late_ms": 0.3, "latest_s": 0.01}
+def kept(machine: Machine, **changes: Any) -> LocustKept:
+    times = HdrLatencies({23_000: 1000})
+    found = LocustBlock(
+        began_s=0,
+        seconds=10,
+        failures={},
+        ended_inside=1000,
+        spent=TimeSpent(latency=times, lag=times, service=times),
+        by_name={},
+        least_lags_s=(0.0,) * 5,
+        **({"cpu": 0.2, "waited": 0.0, "late_ms": 0.3, "latest_s": 0.01} | changes),
+    )
+    return LocustKept(found=found, machine=machine, processes=1)
 
 
 @pytest.mark.parametrize(
@@ -251,48 +310,281 @@ QUIET = {"cpu": 0.2, "waited": 0.0, "late_ms": 0.3, "latest_s": 0.01}
     ],
 )
 def test_a_starved_generator_is_not_believed(what: dict[str, float], check: str) -> None:
-    times = HdrLatencies({23_000: 1000})
-    results = LocustResults(
-        seconds=10,
-        failures={},
-        spent=TimeSpent(latency=times, lag=times, service=times),
-        by_name={},
-        errors=(),
-        processes=1,
-        **(QUIET | what),
+    found = spoilt_by(kept(Machine(cores=2), **what))
+    assert [s.check for s in found] == ([check] if check else [])
+
+
+def test_more_than_a_service_can_do_is_a_failed_objective(service: Service) -> None:
+    service.takes_s = 0.1  # two users: twenty a second
+    order = HttpOrder(
+        source=f"http://{service.place}/", users=2, rate=80, seconds=6, usual_block_s=2
     )
-    assert [s.check for s in spoilt_by(results, Machine(cores=2), "")] == ([check] if check else [])
+    found = http_run(order, service.place)
+    last = found.blocks[-1]
+    assert "over-capacity" in {s.check for s in last.spoilt}
+    assert failures_of(found)[FailureKind.SKIPPED] > 50
+    assert requests_of(found) < 200
+    p95 = http_answered(LoadObjective(name="p95", limit=200), found)
+    # if the machine is busy, it cannot be told; but it is never met
+    assert p95.answer is not Answer.PASS
 
 
-def test_the_command_prints_what_came_of_it(service: Service) -> None:
+def test_what_a_query_string_holds_is_sent_and_not_shown(service: Service, tmp_path: Path) -> None:
+    order = HttpOrder(
+        source=f"http://{service.place}/broken?token=geheim", users=2, rate=20, seconds=3
+    )
+    found = http_run(order, service.place)
+    assert "/broken?token=geheim" in service.asked
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.replace("/mine", "/mine?token=geheim"))
+    mine = http_run(
+        HttpOrder(source=str(path), host=f"http://{service.place}", users=2, seconds=2),
+        service.place,
+    )
+    assert "/mine?token=geheim" in service.asked
+    assert names_of(mine) == {"/mine"}
+    assert found.errors
+    for outcome in (found, mine):
+        report = http_report(outcome, DEFAULT_OBJECTIVES, "quick")
+        for text in (http_text(report, verbose=True), render_http(report), http_html(report)):
+            assert "geheim" not in text
+
+
+def alive(pid: int) -> bool:
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@pytest.mark.parametrize("with_guard", [False, True])
+def test_no_load_outlives_a_killed_command(
+    service: Service, tmp_path: Path, with_guard: bool
+) -> None:
+    place = service.place
+    command = [
+        sys.executable,
+        "-m",
+        "pgwatch_wed",
+        "stress",
+        "--http",
+        f"http://{place}/",
+        "--rate",
+    ]
+    command += ["20", "--seconds", "120", "--processes", "2", "--i-own-this-server", place]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        until(lambda: bool(service.asked))
+        family = psutil.Process(process.pid).children(recursive=True)
+        guard = next(p for p in family if any("locust_guard" in part for part in p.cmdline()))
+        assert len(family) >= 4  # a guard, a master and two workers
+        process.kill()
+        if with_guard:
+            guard.kill()
+    until(lambda: not any(alive(p.pid) for p in family))
+    if not with_guard:
+        until(lambda: not list(tmp_path.glob("pgwed-http-*")))
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait, for as long as a busy machine may take."""
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_command_delivers_and_answers(service: Service, tmp_path: Path) -> None:
     place = service.place
     url = f"http://{place}/"
+    (tmp_path / "mine.toml").write_text(
+        'objectives = ["p95 < 60 s", "errors < 10%", "tps > 10000"]\n[seconds]\nsteady = 6\nblock = 2\n'
+    )
+    out = tmp_path / "out"
     done = db_analyze(
-        "stress", "--http", url, "--users", "2", "--rate", "20", "--seconds", "2",
-        "--i-own-this-server", place,
+        "stress", "--http", url, "--users", "2", "--rate", "20", "--fail-on", "slo,unknown",
+        "--profile", str(tmp_path / "mine.toml"), "--output", str(out), "--i-own-this-server", place,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "requests succeeded" in done.stdout
-    assert "20 requests due each second" in done.stdout
-    refused = db_analyze("stress", "--http", url, "--prove", "--i-own-this-server", place)
-    assert (refused.returncode, "exclude each other" in refused.stderr) == (2, True)
+    assert done.returncode == 1, done.stderr
+    assert "errors" not in done.stderr
+    assert "20 requests due each second" in " ".join(done.stdout.split())
+    page, document = sorted(out.iterdir())
+    assert (page.suffix, document.suffix) == (".html", ".json")
+    found = json.loads(document.read_text())
+    http_schema().validate(found)
+    assert len(found["blocks"]) == 3
+    answers = {o["name"]: o["answer"] for o in found["objectives"]}
+    assert answers["errors"] == "pass"
+    assert answers["tps"] == "unknown"  # that many were not due
+    assert {n["name"] for n in found["names"]} == {"/"}
+
+
+WRONG = [
+    (["--prove"], "--http and --prove exclude"),
+    (["--window", "5"], "--http and --window exclude"),
+    (["--replay", "now"], "--http and --replay exclude"),
+    (["--fail-on", "regression"], "--fail-on regression exclude"),
+    (["--rate", "5", "--think", "1"], "a rate cannot be given together"),
+    (["--profile", "none"], "there is no profile"),
+    (["--i-own-this-server", "b:1"], "is given once"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), WRONG)
+def test_what_does_not_apply_is_refused_in_one_line(options: list[str], said: str) -> None:
+    refused = CliRunner().invoke(
+        stress,
+        ["--http", "http://example.org", "--i-own-this-server", "a:1", *options],
+        standalone_mode=False,
+    )
+    assert isinstance(refused.exception, UsageError)
+    assert said in str(refused.exception)
+
+
+@pytest.mark.parametrize("option", [["--host", "http://a"], ["--processes", "1"]])
+def test_without_http_its_options_are_refused(option: list[str]) -> None:
+    refused = CliRunner().invoke(stress, option, standalone_mode=False)
+    assert isinstance(refused.exception, UsageError)
+    assert "--http" in refused.exception.hint
+
+
+def test_a_profile_that_is_about_a_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    for text in (
+        "scale = 2\n[seconds]\nsteady = 30",
+        "clients = 2\n[seconds]\nsteady = 30",
+        "[seconds]\nsteady = 30\nramp = 30",
+        "[seconds]\nsteady = 30\n[scenarios]\nhot-row = 1",
+    ):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="is about a database"):
+            check_for_http(read_profile(path))
+    path.write_text('rate = 7\nobjectives = ["p99 < 1 s"]\n[seconds]\nsteady = 30')
+    check_for_http(read_profile(path))
+    assert http_order(read_profile(path), source="http://a").rate == 7
+    check_for_http(PROFILES["heavy"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "blocks"), [(0.5, 1), (2, 2), (5, 3), (25, 3), (30, 3), (60, 6), (65, 6)]
+)
+def test_blocks_are_as_long_as_usual_unless_too_few_fit(seconds: float, blocks: int) -> None:
+    order = HttpOrder(source="", seconds=seconds)
+    assert order.blocks == blocks
+    assert order.blocks * order.block_s == pytest.approx(seconds)
+
+
+def head(**changes: Any) -> dict[str, Any]:
+    return {
+        "is_master": False,
+        "first": 100.0,
+        "last": 131.0,
+        "marks": [[0, 100.0, 0.0, 0.0], [1, 110.0, 1.0, 0.5], [2, 120.0, 10.0, 0.5], [4, 131.0, 11.1, 0.5]],
+        "late": {"0": [0.1, 100, 0.01], "1": [0.0, 0, 0.0], "2": [0.2, 100, 2.0], "3": [0.0, 1, 0.0]},
+        "errors": ["no"],
+        "pending": {"2": {"skipped": 3}, "3": {"timeout": 1}},
+        "parts": {},
+    } | changes  # fmt: skip
+
+
+def part(us: int, number: int) -> dict[str, Any]:
+    kinds = {kind: {str(us): number} for kind in ("latency", "lag", "service")}
+    return {"times": {"/": kinds}, "failures": {}, "least": [0.1] * 5, "ended": number}
+
+
+def written(folder: Path, *lines: dict[str, Any], name: str = "1.jsonl") -> None:
+    (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"half')
+
+
+def test_what_processes_wrote_adds_up_by_block(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        head(parts={"0": part(1000, 5)}),
+        head(parts={"0": part(2000, 1), "1": part(1000, 5), "3": part(5000, 2)}),
+    )
+    written(tmp_path, head(parts={"0": part(1000, 4)}, first=7.0, last=37.0), name="far-0.jsonl")
+    written(tmp_path, head(is_master=True), name="3.jsonl")
+    found = read(tmp_path, is_open=True, blocks=3, block_s=10)
+    assert found is not None
+    assert (found.first, found.processes) == (100.0, 2)
+    assert [b.spent.latency.count for b in found.blocks] == [10, 5, 2]
+    assert [b.seconds for b in found.blocks] == [10, 10, 11]
+    assert found.blocks[2].failures == {FailureKind.SKIPPED: 6, FailureKind.TIMEOUT: 2}
+    assert [round(b.cpu, 2) for b in found.blocks] == [0.1, 0.9, 0.1]
+    assert [b.latest_s for b in found.blocks] == [0.01, 0.0, 2.0]
+    cut = read(tmp_path, is_open=True, blocks=3, block_s=10, is_cut=True)
+    assert cut is not None
+    assert cut.blocks[2].failures == {}
+    assert read(tmp_path / "none", is_open=True, blocks=3, block_s=10) is None
+
+
+def outcome(
+    rate: float | None = 100, ms: float = 50, ended_early: str = "", **b: Any
+) -> HttpOutcome:
+    order = HttpOrder(source="http://a/", rate=rate, users=4)
+    times = HdrLatencies({int(ms * 1000): 1500})
+    spent = TimeSpent(latency=times, lag=None, service=times)
+    block = Block(
+        order=Order(scripts=(), clients=4, rate=rate),
+        began=1.7e9, seconds=10, transactions=1500, failures={}, retries=0, spent=spent,
+        by_script={"/a": spent}, work=None, machine=Machine(cores=2),
+    )  # fmt: skip
+    blocks = (replace(block, **b), block, block) if b else (block,) * 4
+    return HttpOutcome(order=order, host="http://a", blocks=blocks, ended_early=ended_early)
+
+
+@pytest.mark.parametrize(
+    ("found", "p95", "errors"),
+    [
+        (outcome(), "pass", "pass"),
+        (outcome(ms=300), "fail", "pass"),
+        (outcome(rate=None), "unknown", "pass"),
+        (outcome(rate=None, ms=300), "fail", "pass"),
+        (outcome(ended_early="interrupted"), "pass", "unknown"),
+        (outcome(failures={FailureKind.ERROR: 1500}), "pass", "unknown"),  # in one block of three
+    ],
+)
+def test_objectives_of_a_service(found: HttpOutcome, p95: str, errors: str) -> None:
+    report = http_report(found, DEFAULT_OBJECTIVES, "quick")
+    answers = {o.objective.name: o.answer.value for o in report.objectives}
+    assert answers == {"p95": p95, "errors": errors}
+    http_schema().validate(json.loads(render_http(report)))
+    assert "transaction" not in http_text(report) + re.sub(
+        "<style>.*</style>", "", http_html(report), flags=re.DOTALL
+    )
 
 
 def test_times_of_a_spoilt_run_are_not_shown() -> None:
-    times = HdrLatencies({23_000: 1000})
-    spent = TimeSpent(latency=times, lag=None, service=times)
-    outcome = HttpOutcome(
-        order=HttpOrder(source="http://a/"),
-        host="http://a",
-        seconds=10,
-        requests=1000,
-        failures={FailureKind.TIMEOUT: 1},
-        spent=spent,
-        by_name={"/": spent},
-        machine=Machine(cores=2),
-        spoilt=(Spoilt(check="generator-cpu", text="Too slow."),),
+    good = outcome()
+    bad = replace(good.blocks[0], spoilt=(Spoilt(check="generator-cpu", text="Too slow."),))
+    spoilt = http_report(replace(good, blocks=(bad,) * 4), DEFAULT_OBJECTIVES, "quick")
+    text, page = http_text(spoilt), http_html(spoilt)
+    assert text.splitlines()[1].startswith("The measured times CANNOT BE BELIEVED")
+    assert "Too slow" in text
+    assert "p95 50 ms" not in text + page
+    assert page.index("cannot be believed") < page.index(">Measured</h2>")
+    assert "unknown" in {o.answer.value for o in spoilt.objectives}
+    assert "p95 50 ms" in http_text(http_report(good, DEFAULT_OBJECTIVES, "quick"))
+
+
+def test_what_a_service_says_is_text_on_the_page() -> None:
+    hostile = "<script>alert(1)</script>" + HOSTILE
+    found = outcome()
+    bad = replace(found, host=hostile, errors=(hostile,), left_out=(hostile,), ended_early=hostile)
+    page = http_html(http_report(bad, DEFAULT_OBJECTIVES, hostile))
+    assert "<script" not in page
+    assert re.findall(r"<script|<link|<img|<iframe", page) == []
+    good = http_html(http_report(found, DEFAULT_OBJECTIVES, "quick"))
+    assert re.findall(r"<script|<link|<img|<iframe| on\w+=| style=", good) == []
+    ids = re.findall(r' id="([^"]+)"', good)
+    assert set(re.findall(r'href="#([^"]+)"', good)) <= set(ids)
+    assert "script-src 'none'" in page.replace("&#39;", "'")
+
+
+def http_schema() -> jsonschema.Draft202012Validator:
+    docs = Path(__file__).parent.parent.parent / "docs"
+    names = ("report.schema.json", "stress.schema.json", "http-stress.schema.json")
+    schemas = [json.loads((docs / name).read_text(encoding="utf-8")) for name in names]
+    registry = referencing.Registry().with_resources(
+        [(s["$id"], referencing.Resource.from_contents(s)) for s in schemas]
     )
-    shown = http_text(outcome)
-    assert shown.startswith("Not to be believed (generator-cpu): Too slow.")
-    assert " ms" not in shown
-    assert "p95 23 ms" in http_text(replace(outcome, spoilt=()))
+    return jsonschema.Draft202012Validator(schemas[-1], registry=registry)
