@@ -18,13 +18,14 @@ def check_for_http(profile: LoadProfile) -> None:
         "scale": profile.scale != plain.scale,
         "clients": profile.clients is not None,
         "load_share": profile.load_share != LOAD_SHARE,
+        "seconds.warmup": profile.warmup_s != plain.warmup_s,
         "seconds.ramp": PhaseKind.RAMP in profile.seconds,
         "seconds.soak": PhaseKind.SOAK in profile.seconds,
     }
     for key in (key for key, is_there in of_databases.items() if is_there):
         raise UsageError(
             f"{key} of profile {profile.name} is about a database, and --http is given",
-            "a profile for --http has objectives, rate, users, seed, seconds.steady and seconds.block",
+            "a profile for --http may have objectives, rate, users, seed, seconds.steady and seconds.block",
         )
 
 
