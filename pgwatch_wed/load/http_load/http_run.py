@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -26,6 +27,7 @@ INTERRUPTED = "interrupted"
 _PLUGIN = Path(__file__).with_name("locust_plugin.py")
 _START_S = 30.0  # of Locust, on a busy machine
 _STOP_S = 20.0
+_TAIL_S = 2.0  # what was due before the end may begin so late, and has not failed
 _ANYWHERE = ("0.0.0.0", 5557)  # noqa: S104 - workers come from other machines
 
 
@@ -99,6 +101,7 @@ def _told(order: HttpOrder, out: Path) -> str:
     told = {
         "interval_s": interval,
         "block_s": order.block_s,
+        "seconds": order.seconds,
         "out": str(out),
         "seed": order.seed,
     }
@@ -243,7 +246,15 @@ def _started(
         "cwd": str(plan.locustfile.parent),
     }
     _tell(guard, json.dumps(told))
-    until = time.monotonic() + _START_S + order.ramp_s + order.seconds + order.timeout_s + _STOP_S
+    until = (
+        time.monotonic()
+        + _START_S
+        + order.ramp_s
+        + order.seconds
+        + _TAIL_S
+        + order.timeout_s
+        + _STOP_S
+    )
     return _LocustRun(guard, folder, until, min(1.0, max(0.25, order.block_s / 10)))
 
 
@@ -251,7 +262,7 @@ def _arguments(order: HttpOrder, plan: HttpPlan, plugin: Path) -> list[str]:
     arguments = ["--headless", "--only-summary", "--exit-code-on-error", "0"]
     arguments += ["-f", f"{plugin},{plan.locustfile}", "-H", plan.host]
     arguments += ["-u", str(order.users), "-r", str(order.spawn_rate or order.users)]
-    arguments += ["-t", f"{max(1, round(order.ramp_s + order.seconds))}s"]
+    arguments += ["-t", f"{math.ceil(order.ramp_s + order.seconds + _TAIL_S)}s"]
     arguments += ["--stop-timeout", str(round(order.timeout_s))]
     if order.far_workers:
         host, port = order.bind or _ANYWHERE

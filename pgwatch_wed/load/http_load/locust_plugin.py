@@ -27,6 +27,9 @@ _INTERVAL_S: float | None = _TOLD[
     "interval_s"
 ]  # of a user, between two tasks; None: the locustfile decides
 _BLOCK_S: float = _TOLD["block_s"]
+_SECONDS: float = _TOLD[
+    "seconds"
+]  # to measure; then the load goes on, so that what was due can still begin
 _OUT = Path(_TOLD["out"])
 _IS_LOCAL = _OUT.is_dir()  # else a worker on another machine, which reports to the master
 _MOST_NAMES, _REST = 200, "(others)"
@@ -133,7 +136,9 @@ def _note_late(begun: float, now: float, began: float) -> None:
     for block in range(_block(begun), _block(now) + 1):
         noted = _FOUND.late[block]
         noted[0], noted[1], noted[2] = noted[0] + late, noted[1] + 1, max(noted[2], late)
-    if _block(now) > _FOUND.marks[-1][0]:
+    if now >= _FOUND.first + _SECONDS:
+        _measured_until(_FOUND.first + _SECONDS)
+    elif _block(now) > _FOUND.marks[-1][0]:
         _mark(_block(now), now)
         if _IS_LOCAL:
             _write(before=_block(now))
@@ -159,8 +164,12 @@ def _on_spawned(**_: Any) -> None:
 
 def _on_stopping(**_: Any) -> None:
     if _FOUND.first and not _FOUND.last:
-        _FOUND.last = time.monotonic()
-        _mark(_block(_FOUND.last) + 1, _FOUND.last)
+        _measured_until(time.monotonic())
+
+
+def _measured_until(last: float) -> None:
+    _FOUND.last = last
+    _mark(_block(last) + 1, time.monotonic())
 
 
 # --- requests
