@@ -24,8 +24,9 @@ from click.testing import CliRunner
 from pgwatch_wed.cli.stress import stress
 from pgwatch_wed.embedded.server import free_port
 from pgwatch_wed.errors import CollectError, UsageError
+from pgwatch_wed.load.engine.generator_machine import machine_times
 from pgwatch_wed.load.engine.hdr_latencies import HdrLatencies
-from pgwatch_wed.load.http_load.http_blocks import LocustKept, spoilt_by
+from pgwatch_wed.load.http_load.http_blocks import LocustKept, http_blocks, spoilt_by
 from pgwatch_wed.load.http_load.http_json import render_http
 from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpOutcome
 from pgwatch_wed.load.http_load.http_profile import check_for_http, http_order
@@ -33,7 +34,7 @@ from pgwatch_wed.load.http_load.http_report import http_answered, http_report
 from pgwatch_wed.load.http_load.http_run import http_run, worker_command
 from pgwatch_wed.load.http_load.http_source import plan_of
 from pgwatch_wed.load.http_load.http_text import http_text
-from pgwatch_wed.load.http_load.locust_results import LocustBlock, read
+from pgwatch_wed.load.http_load.locust_results import LocustBlock, LocustResults, read
 from pgwatch_wed.load.http_load.openapi_tasks import base_of, tasks_of
 from pgwatch_wed.load.load_model import (
     Answer,
@@ -50,14 +51,12 @@ from pgwatch_wed.load.scenarios.load_profiles import DEFAULT_OBJECTIVES, PROFILE
 from pgwatch_wed.load.scenarios.profile_file import read_profile
 from pgwatch_wed.load.statistics.block_percentiles import pooled
 from tests.reports import HOSTILE
-from tests.test_cli import db_analyze
 
 
 class Service(ThreadingHTTPServer):
-    """Answers at once, but for a stall, or after a time."""
+    """Answers at once, but for a stall."""
 
     daemon_threads = True
-    takes_s = 0.0
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
@@ -91,7 +90,6 @@ class Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked[self.path] += 1
         self.server.going.wait(20)
-        time.sleep(self.server.takes_s)
         self.send_response(500 if self.path.startswith("/broken") else 200)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -107,7 +105,7 @@ class Mine(HttpUser):
     wait_time = constant(0.1)
     @task
     def one(self):
-        self.client.get("/mine")
+        self.client.get("/mine?token=geheim")
 """
 
 
@@ -134,23 +132,60 @@ def service() -> Iterator[Service]:
         thread.join()
 
 
-def test_a_stall_is_charged_to_all_that_were_due_meanwhile(service: Service) -> None:
+def test_a_stall_is_charged_to_all_that_were_due_meanwhile(
+    service: Service, tmp_path: Path
+) -> None:
+    """In two processes, that ask what an OpenAPI document describes."""
+    token = {"name": "token", "in": "query", "required": True, "example": "geheim"}
+    asked = {"parameters": [token]}
+    document = {
+        "openapi": "3.1.0",
+        "paths": {"/broken": {"get": asked}, "/fine": {"get": asked, "post": {}}},
+    }
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(document))
+    order = HttpOrder(
+        source=str(path), host=f"http://{service.place}", users=4, rate=60, seconds=5, processes=2
+    )
     stalled = threading.Thread(target=service.stall)
     stalled.start()
-    url = f"http://{service.place}/page"
-    found = http_run(HttpOrder(source=url, users=4, rate=40, seconds=5), service.place)
+    found = http_run(order, service.place)
     stalled.join()
-    assert set(service.asked) == {"/page"}
-    assert requests_of(found) > 60
-    assert names_of(found) == {"/page"}
+    assert service.asked.keys() == {"/broken?token=geheim", "/fine?token=geheim"}
+    assert names_of(found) == {"/fine"}
+    assert found.left_out == ("POST /fine: it may change data",)
+    assert failures_of(found)[FailureKind.ERROR] > 10
+    assert "500" in found.errors[0]
+    assert len(found.blocks) == 3
     times = pooled([b.spent.latency for b in found.blocks])
     service_times = pooled([b.spent.service for b in found.blocks])
     # four users wait, and dozens of requests are late; a closed loop would have seen only four slow ones
     assert times.above(400) > 20
     assert service_times.above(400) < times.above(400) / 2
-    # a stall is no backlog that only grows
-    assert [s.check for b in found.blocks for s in b.spoilt if s.check == "over-capacity"] == []
-    assert len(found.blocks) == 3
+    report = http_report(found, DEFAULT_OBJECTIVES, "quick")
+    for text in (http_text(report, verbose=True), render_http(report), http_html(report)):
+        assert "geheim" not in text
+
+
+def test_workers_elsewhere_report_what_they_find(service: Service, tmp_path: Path) -> None:
+    """With a locustfile, whose own pauses count."""
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    at = ("127.0.0.1", free_port())
+    host = f"http://{service.place}"
+    order = HttpOrder(source=str(path), host=host, users=2, seconds=2, far_workers=1, bind=at)
+    locust = Path(sys.executable).parent
+    with subprocess.Popen(
+        ["sh", "-c", worker_command(order, path, at[0])],
+        env=os.environ | {"PATH": f"{locust}:{os.environ['PATH']}"},
+        stderr=subprocess.DEVNULL,
+    ):
+        found = http_run(order, service.place)
+    assert "/mine?token=geheim" in service.asked
+    assert names_of(found) == {"/mine"}
+    assert {b.spent.lag for b in found.blocks} == {None}
+    assert 5 < requests_of(found) < 200  # without its pauses, thousands
+    assert sum(b.seconds for b in found.blocks) > 1
 
 
 def test_a_service_that_does_not_answer_at_all_has_failed(service: Service) -> None:
@@ -163,63 +198,12 @@ def test_a_service_that_does_not_answer_at_all_has_failed(service: Service) -> N
     assert answer.answer is not Answer.PASS
 
 
-def test_several_processes_and_a_document_of_an_api(service: Service, tmp_path: Path) -> None:
-    document = {
-        "openapi": "3.1.0",
-        "paths": {"/broken": {"get": {}}, "/fine": {"get": {}, "post": {}}},
-    }
-    path = tmp_path / "openapi.json"
-    path.write_text(json.dumps(document))
-    order = HttpOrder(
-        source=str(path), host=f"http://{service.place}", users=4, rate=40, seconds=3, processes=2
-    )
-    found = http_run(order, service.place)
-    assert service.asked.keys() == {"/broken", "/fine"}
-    assert failures_of(found)[FailureKind.ERROR] > 10
-    assert names_of(found) == {"/fine"}
-    assert found.left_out == ("POST /fine: it may change data",)
-    assert "500" in found.errors[0]
-
-
-def test_workers_elsewhere_report_what_they_find(service: Service, tmp_path: Path) -> None:
+def test_a_locustfile_that_fails_is_one_line(service: Service, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
-    path.write_text(MINE)
-    at = ("127.0.0.1", free_port())
-    host = f"http://{service.place}"
-    order = HttpOrder(
-        source=str(path), host=host, users=2, rate=40, seconds=2, far_workers=1, bind=at
-    )
-    locust = Path(sys.executable).parent
-    with subprocess.Popen(
-        ["sh", "-c", worker_command(order, path, at[0])],
-        env=os.environ | {"PATH": f"{locust}:{os.environ['PATH']}"},
-        stderr=subprocess.DEVNULL,
-    ):
-        found = http_run(order, service.place)
-    assert names_of(found) == {"/mine"}
-    assert requests_of(found) > 20
-    assert sum(b.seconds for b in found.blocks) > 1
-
-
-def test_a_locustfile_keeps_its_own_pauses(service: Service, tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
-    path.write_text(MINE)
-    order = HttpOrder(source=str(path), host=f"http://{service.place}", users=2, seconds=2)
-    found = http_run(order, service.place)
-    assert {b.spent.lag for b in found.blocks} == {None}
-    assert 5 < requests_of(found) < 200  # without its pauses, thousands
     path.write_text("raise RuntimeError('not today')\n")
+    order = HttpOrder(source=str(path), host=f"http://{service.place}", users=2, seconds=2)
     with pytest.raises(CollectError, match="Locust failed"):
         http_run(order, service.place)
-
-
-def test_nobody_there_is_counted_and_named() -> None:
-    place = f"127.0.0.1:{free_port()}"
-    found = http_run(HttpOrder(source=f"http://{place}/", users=2, rate=20, seconds=2), place)
-    assert requests_of(found) == 0
-    assert failures_of(found)[FailureKind.NOT_CONNECTED] > 10
-    errors = http_answered(LoadObjective(name="errors", limit=0.001), found)
-    assert errors.answer is not Answer.PASS
 
 
 def test_what_cannot_be_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,40 +298,25 @@ def test_a_starved_generator_is_not_believed(what: dict[str, float], check: str)
     assert [s.check for s in found] == ([check] if check else [])
 
 
-def test_more_than_a_service_can_do_is_a_failed_objective(service: Service) -> None:
-    service.takes_s = 0.1  # two users: twenty a second
-    order = HttpOrder(
-        source=f"http://{service.place}/", users=2, rate=80, seconds=6, usual_block_s=2
-    )
-    found = http_run(order, service.place)
-    last = found.blocks[-1]
-    assert "over-capacity" in {s.check for s in last.spoilt}
-    assert failures_of(found)[FailureKind.SKIPPED] > 50
-    assert requests_of(found) < 200
-    p95 = http_answered(LoadObjective(name="p95", limit=200), found)
-    # if the machine is busy, it cannot be told; but it is never met
-    assert p95.answer is not Answer.PASS
-
-
-def test_what_a_query_string_holds_is_sent_and_not_shown(service: Service, tmp_path: Path) -> None:
-    order = HttpOrder(
-        source=f"http://{service.place}/broken?token=geheim", users=2, rate=20, seconds=3
-    )
-    found = http_run(order, service.place)
-    assert "/broken?token=geheim" in service.asked
-    path = tmp_path / "mine.py"
-    path.write_text(MINE.replace("/mine", "/mine?token=geheim"))
-    mine = http_run(
-        HttpOrder(source=str(path), host=f"http://{service.place}", users=2, seconds=2),
-        service.place,
-    )
-    assert "/mine?token=geheim" in service.asked
-    assert names_of(mine) == {"/mine"}
-    assert found.errors
-    for outcome in (found, mine):
-        report = http_report(outcome, DEFAULT_OBJECTIVES, "quick")
-        for text in (http_text(report, verbose=True), render_http(report), http_html(report)):
-            assert "geheim" not in text
+@pytest.mark.parametrize(
+    ("least", "check"),
+    [
+        ((0.5, 2.0, 3.5, 5.0, 6.5), "over-capacity"),
+        ((0.0, 0.1, 1.5, 0.8, 0.0), ""),
+    ],  # a stall is none
+)
+def test_a_backlog_that_only_grows_is_a_failed_objective(
+    least: tuple[float, ...], check: str
+) -> None:
+    block = replace(kept(Machine(cores=2)).found, least_lags_s=least, ended_inside=200)
+    order = HttpOrder(source="http://a/", users=2, rate=80, seconds=30)
+    blocks = tuple(replace(block, began_s=began) for began in (0.0, 10.0, 20.0))
+    results = LocustResults(first=0.0, blocks=blocks, errors=(), processes=1)
+    found = http_blocks(results, order, [machine_times(None)] * 2, 1.7e9)
+    assert {s.check for b in found for s in b.spoilt} == ({check} if check else set())
+    ran = HttpOutcome(order=order, host="http://a", blocks=found)
+    p95 = http_answered(LoadObjective(name="p95", limit=200), ran)
+    assert p95.answer is (Answer.FAIL if check else Answer.PASS)
 
 
 def alive(pid: int) -> bool:
@@ -356,10 +325,7 @@ def alive(pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("with_guard", [False, True])
-def test_no_load_outlives_a_killed_command(
-    service: Service, tmp_path: Path, with_guard: bool
-) -> None:
+def test_no_load_outlives_a_killed_command(service: Service, tmp_path: Path) -> None:
     place = service.place
     command = [
         sys.executable,
@@ -375,14 +341,10 @@ def test_no_load_outlives_a_killed_command(
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         until(lambda: bool(service.asked))
         family = psutil.Process(process.pid).children(recursive=True)
-        guard = next(p for p in family if any("locust_guard" in part for part in p.cmdline()))
         assert len(family) >= 4  # a guard, a master and two workers
         process.kill()
-        if with_guard:
-            guard.kill()
     until(lambda: not any(alive(p.pid) for p in family))
-    if not with_guard:
-        until(lambda: not list(tmp_path.glob("pgwed-http-*")))
+    until(lambda: not list(tmp_path.glob("pgwed-http-*")))
 
 
 def until(is_so: Callable[[], bool]) -> None:
@@ -391,31 +353,6 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def test_the_command_delivers_and_answers(service: Service, tmp_path: Path) -> None:
-    place = service.place
-    url = f"http://{place}/"
-    (tmp_path / "mine.toml").write_text(
-        'objectives = ["p95 < 60 s", "errors < 10%", "tps > 10000"]\n[seconds]\nsteady = 6\nblock = 2\n'
-    )
-    out = tmp_path / "out"
-    done = db_analyze(
-        "stress", "--http", url, "--users", "2", "--rate", "20", "--fail-on", "slo,unknown",
-        "--profile", str(tmp_path / "mine.toml"), "--output", str(out), "--i-own-this-server", place,
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert "errors" not in done.stderr
-    assert "20 requests due each second" in " ".join(done.stdout.split())
-    page, document = sorted(out.iterdir())
-    assert (page.suffix, document.suffix) == (".html", ".json")
-    found = json.loads(document.read_text())
-    http_schema().validate(found)
-    assert len(found["blocks"]) == 3
-    answers = {o["name"]: o["answer"] for o in found["objectives"]}
-    assert answers["errors"] == "pass"
-    assert answers["tps"] == "unknown"  # that many were not due
-    assert {n["name"] for n in found["names"]} == {"/"}
 
 
 WRONG = [
@@ -578,6 +515,51 @@ def test_what_a_service_says_is_text_on_the_page() -> None:
     ids = re.findall(r' id="([^"]+)"', good)
     assert set(re.findall(r'href="#([^"]+)"', good)) <= set(ids)
     assert "script-src 'none'" in page.replace("&#39;", "'")
+
+
+@pytest.mark.parametrize(
+    ("found", "options", "status"),
+    [
+        (outcome(), ["--fail-on", "slo,unknown"], 0),
+        (outcome(ms=300), [], 0),
+        (outcome(ms=300), ["--fail-on", "slo"], 1),
+        (outcome(rate=None), ["--fail-on", "slo"], 0),
+        (outcome(rate=None), ["--fail-on", "unknown"], 1),
+        (outcome(ms=300, ended_early="interrupted"), ["--fail-on", "slo"], 130),
+    ],
+)
+def test_the_command_delivers_and_ends_as_for_a_database(
+    found: HttpOutcome,
+    options: list[str],
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What Locust found is given: runs of it are above."""
+    ordered: list[HttpOrder] = []
+    monkeypatch.setattr(
+        "pgwatch_wed.cli.stress_http.http_run",
+        lambda order, *_, **__: ordered.append(order) or found,
+    )
+    profile = tmp_path / "mine.toml"
+    profile.write_text(
+        'rate = 7\nobjectives = ["p95 < 200 ms"]\n[seconds]\nsteady = 6\nblock = 2\n'
+    )
+    out = tmp_path / "out"
+    common = ["--http", "http://a/", "--profile", str(profile), "--output", str(out)]
+    done = CliRunner().invoke(stress, [*common, "--i-own-this-server", "a:80", *options])
+    # as a command, what it returns is the status
+    result = stress.main([*common, "--quiet", *options], standalone_mode=False)
+    assert result == status
+    assert [(o.rate, o.seconds, o.blocks) for o in ordered] == [(7, 6, 3)] * 2
+    assert "http://a · profile mine" in done.stdout
+    assert ("interrupted" in done.stderr) is (status == 130)
+    names = {path.name.partition("-")[0] + path.suffix for path in out.iterdir()}
+    assert names == {"report.html", "report.json"}
+    for path in out.glob("*.json"):
+        document = json.loads(path.read_text())
+        http_schema().validate(document)
+        assert [o["name"] for o in document["objectives"]] == ["p95"]
 
 
 def http_schema() -> jsonschema.Draft202012Validator:

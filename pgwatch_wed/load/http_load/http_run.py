@@ -17,13 +17,13 @@ from pathlib import Path
 from pgwatch_wed.clock import now
 from pgwatch_wed.embedded.server import free_port
 from pgwatch_wed.errors import CollectError, UsageError, redact
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.engine.generator_machine import MachineTimes, machine_times
 from pgwatch_wed.load.http_load import locust_guard, locust_results
 from pgwatch_wed.load.http_load.http_blocks import http_blocks
 from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpOutcome, HttpPlan
 from pgwatch_wed.load.http_load.http_source import authority, plan_of, without_query
 
-INTERRUPTED = "interrupted"
 _PLUGIN = Path(__file__).with_name("locust_plugin.py")
 _START_S = 30.0  # of Locust, on a busy machine
 _STOP_S = 20.0
