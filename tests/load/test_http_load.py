@@ -222,6 +222,9 @@ def test_what_cannot_be_run_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     ):
         with pytest.raises(UsageError):
             http_run(order, "example.org:80")
+    nobody = f"127.0.0.1:{free_port()}"
+    with pytest.raises(CollectError, match="cannot be reached"):
+        http_run(HttpOrder(source=f"http://{nobody}/"), nobody)
     (tmp_path / "no.json").write_text("[1]")
     with pytest.raises(UsageError, match="no OpenAPI document"):
         plan_of(HttpOrder(source=str(tmp_path / "no.json"), host=url), tmp_path)
@@ -537,10 +540,12 @@ def test_the_command_delivers_and_ends_as_for_a_database(
 ) -> None:
     """What Locust found is given: runs of it are above."""
     ordered: list[HttpOrder] = []
-    monkeypatch.setattr(
-        "pgwatch_wed.cli.stress_http.http_run",
-        lambda order, *_, **__: ordered.append(order) or found,
-    )
+
+    def given(order: HttpOrder, *_: Any, **__: Any) -> HttpOutcome:
+        ordered.append(order)
+        return found
+
+    monkeypatch.setattr("pgwatch_wed.cli.stress_http.http_run", given)
     profile = tmp_path / "mine.toml"
     profile.write_text(
         'rate = 7\nobjectives = ["p95 < 200 ms"]\n[seconds]\nsteady = 6\nblock = 2\n'

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pgwatch_wed.clock import now
 from pgwatch_wed.embedded.server import free_port
@@ -22,9 +24,10 @@ from pgwatch_wed.load.engine.generator_machine import MachineTimes, machine_time
 from pgwatch_wed.load.http_load import locust_guard, locust_results
 from pgwatch_wed.load.http_load.http_blocks import http_blocks
 from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpOutcome, HttpPlan
-from pgwatch_wed.load.http_load.http_source import authority, plan_of, without_query
+from pgwatch_wed.load.http_load.http_source import PORTS, authority, plan_of, without_query
 
 _PLUGIN = Path(__file__).with_name("locust_plugin.py")
+_REACHED_S = 10.0
 _START_S = 30.0  # of Locust, on a busy machine
 _STOP_S = 20.0
 _TAIL_S = 2.0  # what was due before the end may begin so late, and has not failed
@@ -47,6 +50,8 @@ def http_run(order: HttpOrder, owned: str, *, stop: Callable[[], str] = never) -
     with _guarded_folder() as (folder, guard):
         plan = plan_of(order, folder)
         _check_owner(plan, owned)
+        if plan.asked:
+            _check_reachable(plan)
         out = folder / "out"
         out.mkdir()
         moment, at = now().timestamp(), time.monotonic()
@@ -132,6 +137,20 @@ def _check_owner(plan: HttpPlan, owned: str) -> None:
             + (f", not {owned.strip()}" if owned.strip() else ""),
             f"if it is yours and may suffer: --i-own-this-server {place}",
         )
+
+
+def _check_reachable(plan: HttpPlan) -> None:
+    """Refuse a service that nobody listens for; what a locustfile asks, perhaps through a proxy, only it knows."""
+    place = urlsplit(plan.host)
+    port = place.port or PORTS[place.scheme]
+    try:
+        socket.create_connection((place.hostname, port), timeout=_REACHED_S).close()
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CollectError(
+            f"the service {authority(plan.host)} cannot be reached: {why}",
+            "see whether it runs, and the URL",
+        ) from None
 
 
 @dataclass(slots=True)

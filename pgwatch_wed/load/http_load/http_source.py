@@ -14,6 +14,7 @@ from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpPlan
 from pgwatch_wed.load.http_load.openapi_tasks import OpenApiTask, base_of, tasks_of
 
+PORTS = {"http": 80, "https": 443}
 _MOST_BYTES = 20_000_000
 _QUERY = re.compile(r"[?#][^\s'\"<>)]+")
 _GENERATED = '''"""Generated: GET requests only; redirects are not followed, since they may lead to another service."""
@@ -78,7 +79,7 @@ def _shown(source: str) -> str:
 def authority(host: str) -> str:
     """Return HOST:PORT of a URL, which its owner has to spell."""
     place = urlsplit(host)
-    port = place.port or {"http": 80, "https": 443}[place.scheme]
+    port = place.port or PORTS[place.scheme]
     name = f"[{place.hostname}]" if ":" in (place.hostname or "") else place.hostname
     return f"{name}:{port}"
 

@@ -65,6 +65,9 @@ def _http_figures(page: TextPage, report: HttpReport, *, verbose: bool) -> None:
     if report.spoilt:
         page.wrap("Times are not shown: they tell about this machine or the backlog.", "  ")
         return
+    if not any(p.ms for p in figures.latency):
+        page.wrap(f"latency: unknown, too few {REQUEST}s succeeded", "    ")
+        return
     page.wrap(f"latency: {percentiles_words(figures.latency)}", "    ", hang="      ")
     if any(p.ms for p in figures.lag):
         said = percentiles_words(figures.lag)
