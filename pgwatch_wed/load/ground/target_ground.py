@@ -185,6 +185,7 @@ def _furnished(ground: Ground, kind: StressObject) -> tuple[str, ...]:
             session.execute("select 1 from pg_stat_statements limit 1")
         except psycopg.Error as error:
             notes.append(f"statements are not counted: {said(error)}")
+        _with_wait_sampling(session)
         try:
             session.execute(
                 sql.SQL("alter database {} set temp_file_limit = {}").format(
@@ -194,6 +195,14 @@ def _furnished(ground: Ground, kind: StressObject) -> tuple[str, ...]:
         except psycopg.Error as error:
             notes.append(f"temporary files are not limited: {said(error)}")
     return tuple(notes)
+
+
+def _with_wait_sampling(session: WritingSession) -> None:
+    """Let its profile be read here where the server keeps one; without it, our own samples do."""
+    query = "select current_setting('pg_wait_sampling.profile_period', true) is not null"
+    if session.execute(query).fetchone() == (True,):
+        with suppress(psycopg.Error):
+            session.execute("create extension if not exists pg_wait_sampling")
 
 
 def _removed(keeper: WritingSession, answer: ServerAnswer, name: str) -> list[str]:

@@ -65,6 +65,21 @@ class FlowTime:
     in_checkpoint_s: float = 0.0
 
 
+class ProfiledWait(NamedTuple):
+    """A wait of a statement; without a wait event, it computes, which only newer versions of pg_wait_sampling count."""
+
+    query_id: int
+    wait: WaitName
+
+
+@dataclass(frozen=True, slots=True)
+class WaitProfile:
+    """How often pg_wait_sampling saw each wait; ``missing`` says why that is not known, although the extension is there."""
+
+    counts: Mapping[ProfiledWait, int] = field(default_factory=dict)
+    missing: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledStatement:
     """A statement that sessions were in. ``text`` is without values; ``query_ids`` are all that the server calls it by."""
@@ -123,6 +138,7 @@ class ActiveSamples:
     background: Mapping[tuple[str, WaitName], float] = field(default_factory=dict)
     statements: Mapping[str, SampledStatement] = field(default_factory=dict)
     failure: str = ""  # why looks are missing, if they are
+    profile: WaitProfile | None = None  # None where pg_wait_sampling is not
 
     @property
     def db_seconds(self) -> float:

@@ -18,6 +18,7 @@ from pgwatch_wed.load.sampling.cause_parts import PartKey, TimePart, parts_of, w
 from pgwatch_wed.load.sampling.cause_texts import cause_text
 from pgwatch_wed.load.sampling.load_causes import CauseQuery, LoadCause
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
+from pgwatch_wed.load.sampling.profiled_samples import profile_notes, profiled
 from pgwatch_wed.load.sampling.server_evidence import server_evidence
 from pgwatch_wed.load.sampling.statement_evidence import WorkDoubt, work_doubts
 from pgwatch_wed.load.sampling.wait_kinds import LOCKS
@@ -67,8 +68,8 @@ def ranked_causes(blocks: Sequence[Block], delta: Snapshot | None = None) -> Cau
 
 
 def samples_of(blocks: Sequence[Block]) -> list[ActiveSamples]:
-    """Return what the sampler saw in blocks that have it."""
-    return [b.samples for b in blocks if isinstance(b.samples, ActiveSamples)]
+    """Return what the sampler saw in blocks that have it, with the waits of pg_wait_sampling's profile where it is."""
+    return [profiled(b.samples) for b in blocks if isinstance(b.samples, ActiveSamples)]
 
 
 def _waits(samples: Sequence[ActiveSamples], delta: Snapshot | None) -> list[LoadCause]:
@@ -303,6 +304,7 @@ def _doubts(samples: Sequence[ActiveSamples], delta: Snapshot | None) -> tuple[s
             f"For up to {gap:.2g} s nobody looked at the sessions; the worst moments may be missing."
         )
     found += _miscounted(samples)
+    found += profile_notes(samples)
     if any(s.hidden for s in samples):
         found.append("This role may not see what some sessions do: grant it pg_read_all_stats.")
     if any(s.untracked for s in samples):

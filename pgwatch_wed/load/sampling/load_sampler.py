@@ -21,13 +21,14 @@ from pgwatch_wed.errors import Error
 from pgwatch_wed.facts.features import Features
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Ground
-from pgwatch_wed.load.sampling.active_samples import ActiveSamples, SamplerCost
+from pgwatch_wed.load.sampling.active_samples import ActiveSamples, SamplerCost, WaitProfile
 from pgwatch_wed.load.sampling.look_times import batch_error, long_idles, looks_between
 from pgwatch_wed.load.sampling.root_blockers import worth_asking
 from pgwatch_wed.load.sampling.sampling_pace import SamplingPace
 from pgwatch_wed.load.sampling.session_look import SeenProcess, SessionLook
 from pgwatch_wed.load.sampling.statement_names import StatementNames
 from pgwatch_wed.load.sampling.time_flows import ROUND_TRIP_S, FlowBook
+from pgwatch_wed.load.sampling.wait_profile import WaitProfileReader
 from pgwatch_wed.target.queries import composed
 
 _MOST_WAITERS = 32  # in a look; the others wait for the same on average
@@ -62,6 +63,8 @@ class LoadSampler:
     _server_pid: int | None = None
     _counted: list[tuple[float, float]] = field(default_factory=list)  # moment, ms
     _recent: list[float] = field(default_factory=list)
+    _profile_reader: WaitProfileReader = field(default_factory=WaitProfileReader)
+    _profile: WaitProfile | None = None
     _server_s: float = 0.0
     _client_s: float = 0.0
     _failure: str = ""
@@ -80,6 +83,7 @@ class LoadSampler:
                         interval = self._pace.interval_s * (1 + chance.uniform(-_JITTER, _JITTER))
                         self._stop.wait(max(0.0, begun + interval - time.monotonic()))
                     self._place(connection)
+                    self._profile = self._profile_reader.end(connection)
             except (psycopg.Error, Error) as error:
                 lines = str(error).strip().splitlines()
                 self._failure = lines[0] if lines else type(error).__name__
@@ -101,6 +105,7 @@ class LoadSampler:
         features = Features.of(self.ground.server_version)
         self._has_query_ids = bool(features.has_query_ids())
         row = self._place(connection)
+        self._profile_reader.begin(connection)
         self._database_oid, pid, text_size = int(row[0]), int(row[1]), str(row[2])
         self.names.text_size = _bytes(text_size)
         self._server_pid = pid if self.ground.data_directory and _is_server(pid) else None
@@ -171,7 +176,10 @@ class LoadSampler:
             book.add(look)
         found = _samples(self, book, looks, start, end)
         return replace(
-            found, counted_active=self._counted_active(), whole_active=self._whole_active()
+            found,
+            counted_active=self._counted_active(),
+            whole_active=self._whole_active(),
+            profile=self._profile,
         )
 
     def _counted_active(self) -> float | None:

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from pgwatch_wed import units
 from pgwatch_wed.load.load_model import Block
-from pgwatch_wed.load.sampling.active_samples import QueueHead, WaitName, together
+from pgwatch_wed.load.sampling.active_samples import ActiveSamples, QueueHead, WaitName, together
 from pgwatch_wed.load.sampling.cause_ranking import samples_of
 from pgwatch_wed.load.stress_report import DbTime, DbTimeShare
 
@@ -53,10 +54,19 @@ def sampled_db_time(blocks: Sequence[Block]) -> DbTime:
         samples=looks,
         active_sessions=sum(s.mean_active * s.seconds for s in samples) / length if length else 0.0,
         largest_gap_s=max(s.largest_gap_s for s in samples),
-        source="pg_stat_activity",
+        source=_source(samples),
         symptoms=shares(own, {}),
         charged=shares(charged, through),
     )
+
+
+def _source(samples: Sequence[ActiveSamples]) -> str:
+    """Name where the time of waits is from; who holds locks, and what computes, only our own samples tell."""
+    used = [s.profile for s in samples if s.profile is not None and not s.profile.missing]
+    if not used:
+        return "pg_stat_activity"
+    profile = f"pg_wait_sampling_profile in {units.count(len(used), 'block')} of {len(samples)}"
+    return f"{profile}, pg_stat_activity"
 
 
 def _end(holder: QueueHead, wait: WaitName, who: str) -> str:
