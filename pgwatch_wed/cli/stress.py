@@ -141,8 +141,8 @@ class StressOutput:
     multiple=True,
     type=CommaList(_FAIL_ON),
     metavar="slo,regression,unknown",
-    help="Exit with status 1 if an objective failed (slo), work per transaction became more (regression), or one of them "
-    "cannot be told (unknown). [default: never]",
+    help="Exit with status 1 if an objective failed (slo), something became worse than in --baseline or --against "
+    "(regression), or one of these cannot be told (unknown). [default: never]",
 )
 @click.option(
     "--users",

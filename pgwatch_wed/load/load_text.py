@@ -7,6 +7,7 @@ from pgwatch_wed.load.load_pages.load_fixes import load_fixes
 from pgwatch_wed.load.load_words import (
     answer_line,
     cause_line,
+    clock_words,
     compared_line,
     failures_words,
     percentiles_words,
@@ -76,6 +77,9 @@ def performance_text(report: PerformanceReport, *, width: int = 80, colour: bool
 def _credibility(page: TextPage, report: StressReport) -> None:
     if not report.runs:
         page.wrap("Nothing was measured.", style=_BOLD)
+        return
+    if not any(run.measured for run in report.runs):
+        page.wrap("Nothing was measured under steady load.", style=_BOLD)
         return
     if report.is_believable:
         page.wrap("The measured times can be believed.", style="1;32")
@@ -154,7 +158,7 @@ def _figures(page: TextPage, run: ScenarioRun) -> None:
         figures = phase.figures
         if figures is None:
             continue
-        clock = "from when it was due" if figures.is_open else "closed loop"
+        clock = clock_words(figures)
         page.wrap(f"latency ({clock}): {percentiles_words(figures.latency)}", "    ", hang="      ")
         if any(p.ms for p in figures.lag):
             page.wrap(f"of which lag: {percentiles_words(figures.lag)}", "    ", hang="      ")

@@ -38,14 +38,21 @@ def objective_value(name: str, value: float, what: str = TRANSACTION) -> str:
     """Print a value of an objective in its unit."""
     if name == ERRORS:
         return fine_share(value)
-    return f"{short_rate(value)} {what}s/s" if name == TPS else units.duration(value)
+    return f"{short_rate(value)} {what}s/s" if name == TPS else fine_duration(value)
+
+
+def fine_duration(ms: float) -> str:
+    """Print a time that may be very short: 0.03 ms, never a rounded 0 ms."""
+    if ms == 0 or ms >= 1:
+        return units.duration(ms)
+    return f"{float(f'{ms:.2g}'):g} ms" if ms >= 0.001 else "below 0.001 ms"
 
 
 def fine_share(value: float) -> str:
     """Print a share that may be very small: 0.05%, never a rounded 0%."""
-    if value == 0 or value >= 0.001:
+    if value == 0 or value >= 0.01:
         return units.share(value)
-    return f"{value * 100:.1g}%" if value >= 0.00001 else "below 0.001%"
+    return f"{float(f'{value * 100:.2g}'):g}%" if value >= 0.00001 else "below 0.001%"
 
 
 def short_rate(value: float) -> str:
@@ -79,6 +86,9 @@ def two_sides(there: float | None, here: float | None) -> str:
 
 def percentiles_words(figures: Sequence[PercentileFigure]) -> str:
     """``p50 3 ms [2.9 to 3.1], p95 …``; a percentile that is not known says why."""
+    if len({f.reason for f in figures}) == 1 and all(f.ms is None for f in figures):
+        names = ", ".join(f"p{f.percent:g}" for f in figures)
+        return f"{names} unknown ({figures[0].reason})" if figures[0].reason else f"{names} unknown"
     return ", ".join(_percentile(f) for f in figures) or "unknown"
 
 
@@ -86,15 +96,21 @@ def _percentile(figure: PercentileFigure) -> str:
     name = f"p{figure.percent:g}"
     if figure.ms is None:
         return f"{name} unknown ({figure.reason})" if figure.reason else f"{name} unknown"
-    return f"{name} {units.duration(figure.ms)}{_range(figure.interval)}"
+    return f"{name} {fine_duration(figure.ms)}{_range(figure.interval)}"
 
 
 def _range(interval: Bounds | None) -> str:
     if interval is None:
         return ""
     low, high = interval
-    up_to = f"to {units.duration(high)}" if math.isfinite(high) else "or more"
-    return f" [{units.duration(low)} {up_to}]"
+    up_to = f"to {fine_duration(high)}" if math.isfinite(high) else "or more"
+    return f" [{fine_duration(low)} {up_to}]"
+
+
+def clock_words(figures: PhaseFigures) -> str:
+    """Return from when latency counts, and whether any block's times can be believed."""
+    clock = "from when it was due" if figures.is_open else "closed loop"
+    return clock if figures.believed else f"{clock}; cannot be believed"
 
 
 def phase_words(phase: Phase) -> str:

@@ -326,8 +326,8 @@ class StressReport:
 
     @property
     def is_believable(self) -> bool:
-        """Whether no run is spoilt."""
-        return bool(self.runs) and not any(r.spoilt for r in self.runs)
+        """Whether something was measured, and no run is spoilt."""
+        return any(r.measured for r in self.runs) and not any(r.spoilt for r in self.runs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

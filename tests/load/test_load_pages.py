@@ -119,7 +119,7 @@ def test_a_run_in_which_nothing_was_measured_has_a_page(runs: tuple[()] | None) 
     (run,) = whole.runs
     bare = replace(run, phases=(), objectives=(), causes=(), db_time=None, proof=None, knee=None)
     page = stress_html(replace(whole, runs=(bare,) if runs is None else runs, comparison=None))
-    assert ("Nothing was measured" in page) is (runs == ())
+    assert "Nothing was measured" in page
 
 
 @pytest.mark.parametrize("has_target", [True, False])

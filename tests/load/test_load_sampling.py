@@ -405,3 +405,12 @@ def test_a_holder_that_stays_idle_was_forgotten_from_the_beginning() -> None:
     for look in looks:
         book.add(look)
     assert {(f.is_long, round(s.seconds, 3)) for f, s in book.flows.items()} == {(True, 1.5)}
+
+
+def test_a_worker_that_just_ended_is_not_hidden_from_the_role() -> None:
+    ended = process(7, "", "active", backend_type=None)
+    secret = process(8, "", None, backend_type=None)
+    for others, hidden in ([ended], 0), ([ended, secret], 1):
+        book = FlowBook(OURS, StatementNames(), 2)
+        book.add(SessionLook(0.0, 0.1, tuple(others)))
+        assert book.hidden == hidden

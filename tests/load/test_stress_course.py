@@ -12,7 +12,16 @@ from pgwatch_wed.load.course.block_figures import phase_figures, phase_spoilt
 from pgwatch_wed.load.course.chosen_profile import with_rate, with_scenarios, with_seconds
 from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.course.phase_course import PhaseCourse
-from pgwatch_wed.load.load_model import Answer, Block, FailureKind, LoadObjective, Order, Spoilt
+from pgwatch_wed.load.course.scenario_course import nothing_succeeded
+from pgwatch_wed.load.load_model import (
+    Answer,
+    Block,
+    BlockRunner,
+    FailureKind,
+    LoadObjective,
+    Order,
+    Spoilt,
+)
 from pgwatch_wed.load.scenarios.load_profiles import PROFILES, LoadProfile
 from pgwatch_wed.load.stress_report import PhaseKind
 from tests.load.stress_samples import SCENARIO, block
@@ -117,7 +126,7 @@ class SimulatedServer:
         return replace(made, order=order, seconds=order.seconds, spoilt=(OVER,) if over else ())
 
 
-def course(profile: LoadProfile, server: SimulatedServer, stop: Callable[[], str]) -> PhaseCourse:
+def course(profile: LoadProfile, server: BlockRunner, stop: Callable[[], str]) -> PhaseCourse:
     found = PhaseCourse(
         scenario=SCENARIO, profile=profile, run_block=server, stop=stop, told=lambda _: None
     )
@@ -161,8 +170,27 @@ def test_a_reason_to_stop_ends_it_after_the_block() -> None:
 def test_a_server_that_does_nothing_is_not_loaded_any_longer() -> None:
     server = SimulatedServer(0.0)
     found = course(PROFILES["quick"], server, lambda: "")
-    assert found.ended_early == "not one transaction succeeded"
+    assert found.ended_early == "not one transaction succeeded in a closed loop"
     assert len(server.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [(FailureKind.DEADLOCK, "not one transaction"), (FailureKind.LOST_CLIENT, "every client")],
+)
+def test_where_everything_failed_the_objective_for_errors_fails(
+    kind: FailureKind, why: str
+) -> None:
+    server = SimulatedServer(0.0)
+    found = course(
+        PROFILES["quick"],
+        lambda order: replace(server(order), failures={kind: order.clients}),
+        lambda: "",
+    )
+    assert found.ended_early.startswith(why)
+    failed = answered(ERRORS, nothing_succeeded(found.phases, ERRORS))
+    assert (failed.answer, failed.value) == (Answer.FAIL, 1.0)
+    assert answered(P95, nothing_succeeded(found.phases, P95)).answer is Answer.UNKNOWN
 
 
 # What the command line changes

@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+import pytest
 import referencing
 
 from pgwatch_wed.load.load_json import render_stress
+from pgwatch_wed.load.load_pages.load_html import stress_html
 from pgwatch_wed.load.load_text import stress_text
-from pgwatch_wed.load.stress_report import StressReport
+from pgwatch_wed.load.load_words import fine_duration, fine_share, percentiles_words
+from pgwatch_wed.load.stress_report import PercentileFigure, StressReport
 from tests.load.stress_samples import sample_report
 from tests.reports import HOSTILE, finding, report
 
@@ -93,6 +96,47 @@ def test_colors_do_not_change_the_text() -> None:
 def test_a_report_without_runs_says_so() -> None:
     text = stress_text(replace(sample_report(), runs=(), comparison=None))
     assert "Nothing was measured." in text
+
+
+def test_a_ramp_alone_is_not_believed() -> None:
+    whole = sample_report()
+    run = replace(whole.runs[0], spoilt=(), phases=whole.runs[0].phases[:1])
+    whole = replace(whole, runs=(run,))
+    assert not whole.is_believable
+    text = stress_text(whole)
+    assert "Nothing was measured under steady load." in text
+    assert "can be believed" not in text
+    assert "can be believed" not in stress_html(whole)
+
+
+def test_times_that_cannot_be_believed_are_labelled_where_they_are_shown() -> None:
+    whole = sample_report()
+    ramp, steady = whole.runs[0].phases
+    assert steady.figures is not None
+    spoilt = replace(steady, figures=replace(steady.figures, believed=0))
+    whole = replace(whole, runs=(replace(whole.runs[0], phases=(ramp, spoilt)),))
+    label = "latency (from when it was due; cannot be believed)"
+    assert label in stress_text(whole)
+    assert label in stress_html(whole)
+    assert label not in stress_text(sample_report())
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(0.03, "0.03 ms"), (0.0004, "below 0.001 ms"), (0.456, "0.46 ms"), (1300, "1.3 s")],
+)
+def test_a_short_time_is_not_rounded_to_nothing(ms: float, text: str) -> None:
+    assert fine_duration(ms) == text
+
+
+def test_a_bound_above_the_limit_does_not_look_like_the_limit() -> None:
+    assert fine_share(3 / 2406) == "0.12%"
+    assert (fine_share(0.001), fine_share(0.00034), fine_share(0.93)) == ("0.1%", "0.034%", "93%")
+
+
+def test_one_reason_for_all_percentiles_is_said_once() -> None:
+    none = [PercentileFigure(percent=p, ms=None, reason="too few") for p in (50, 95)]
+    assert percentiles_words(none) == "p50, p95 unknown (too few)"
 
 
 def test_no_report_contains_how_to_connect() -> None:

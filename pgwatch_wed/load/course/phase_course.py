@@ -5,7 +5,15 @@ from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.load.course.block_figures import PERCENTILES, phase_figures
 from pgwatch_wed.load.course.objective_answers import in_one_block, percent_of
-from pgwatch_wed.load.load_model import Answer, Block, BlockRunner, LoadObjective, Order, Scenario
+from pgwatch_wed.load.load_model import (
+    Answer,
+    Block,
+    BlockRunner,
+    FailureKind,
+    LoadObjective,
+    Order,
+    Scenario,
+)
 from pgwatch_wed.load.load_words import objective_words, short_rate
 from pgwatch_wed.load.scenarios import capacity_ramp
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile, PlannedPhase
@@ -109,7 +117,7 @@ class PhaseCourse:
         self._rate = estimate * self.profile.load_share
         self.knee = _closed_knee(closed)
         if estimate <= 0 and not self.ended_early:
-            self.ended_early = "not one transaction succeeded"
+            self.ended_early = _why_nothing(closed)
         if self.ended_early or blocks < 2:
             return
         steps: list[capacity_ramp.RampStep] = []
@@ -148,8 +156,7 @@ class PhaseCourse:
 def _closed_knee(block: Block) -> Knee:
     clients = block.order.clients
     if block.tps <= 0:
-        reason = "not one transaction succeeded in a closed loop"
-        return Knee(tps=None, clients=clients, is_open=False, reason=reason)
+        return Knee(tps=None, clients=clients, is_open=False, reason=_why_nothing(block))
     return Knee(
         tps=block.tps,
         clients=clients,
@@ -157,6 +164,13 @@ def _closed_knee(block: Block) -> Knee:
         reason=f"{short_rate(block.tps)}/s in a closed loop of {clients:,} clients, an upper limit: "
         "no rate was tried",
     )
+
+
+def _why_nothing(block: Block) -> str:
+    # pgbench ends a client at an error, although it may have done many transactions before
+    if block.failures.get(FailureKind.LOST_CLIENT, 0) >= block.order.clients:
+        return "every client was lost to an error of its script or connection"
+    return "not one transaction succeeded in a closed loop"
 
 
 def percents_of(objectives: tuple[LoadObjective, ...]) -> tuple[float, ...]:

@@ -12,7 +12,8 @@ from pgwatch_wed.load.course.interval_analysis import LoadInterval, evaluated, s
 from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
 from pgwatch_wed.load.ground.ground_connection import connected
-from pgwatch_wed.load.load_model import Block, Ground, Scenario
+from pgwatch_wed.load.load_model import Block, Ground, LoadObjective, Scenario
+from pgwatch_wed.load.load_words import ERRORS
 from pgwatch_wed.load.sampling.cause_ranking import ranked_causes
 from pgwatch_wed.load.sampling.sampled_db_time import sampled_db_time
 from pgwatch_wed.load.scenarios.load_profiles import PlannedScenario
@@ -76,13 +77,18 @@ class ScenarioCourse:
         ranking = ranked_causes(measured, found.snapshot)
         db_time = sampled_db_time(measured)
         db_time = replace(db_time, doubts=ranking.doubts)
-        if not db_time.missing and not ranking.causes:
+        if not measured:
+            db_time = replace(db_time, missing="nothing was measured under steady load")
+        elif not db_time.missing and not ranking.causes:
             db_time = replace(db_time, missing="; ".join(ranking.doubts))
         return ScenarioRun(
             scenario=course.scenario,
             seed=course.profile.seed,
             phases=tuple(course.phases),
-            objectives=tuple(answered(o, measured) for o in course.profile.objectives),
+            objectives=tuple(
+                answered(o, measured or nothing_succeeded(course.phases, o))
+                for o in course.profile.objectives
+            ),
             spoilt=phase_spoilt(measured),
             knee=course.knee,
             analysis=found.report,
@@ -101,6 +107,14 @@ def measured_blocks(phases: list[Phase]) -> tuple[Block, ...]:
             if phase.kind is kind:
                 return phase.blocks
     return ()
+
+
+def nothing_succeeded(phases: list[Phase], objective: LoadObjective) -> tuple[Block, ...]:
+    """Return the block in which every transaction failed, for the objective that this answers: errors."""
+    if objective.name != ERRORS or not phases:
+        return ()
+    first = phases[0].blocks[:1]
+    return first if first and not first[0].transactions and sum(first[0].failures.values()) else ()
 
 
 def _errors(phases: list[Phase]) -> tuple[str, ...]:

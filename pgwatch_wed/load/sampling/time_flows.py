@@ -126,7 +126,8 @@ class FlowBook:
         running = hidden = untracked = 0
         for p in others:
             is_session = p.backend_type == _CLIENT
-            hidden += p.backend_type is None
+            # that of a parallel worker which just ended is unknown, too, but not its state
+            hidden += p.backend_type is None and p.state is None
             untracked += p.state == "disabled"
             if is_session and (p.state is None or p.state == "starting"):
                 self.connecting_s += seconds
