@@ -19,7 +19,7 @@ from pgwatch_wed.cli import cli
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.schedule import crontab, github, kubernetes, pg_cron, systemd
-from pgwatch_wed.schedule.tasks import Job, Timetable, tasks
+from pgwatch_wed.schedule.tasks import Job, Timetable, head_notes, tasks
 from tests.servers import Server
 
 # What would mean something to a shell, to cron, to systemd, to YAML, or to Kubernetes.
@@ -122,7 +122,10 @@ def test_load_tests_run_only_if_wanted_and_never_on_the_target() -> None:
     assert not names & {t.name for t in loads}
     assert not any(t.reads_target for t in loads)
     assert "stress" not in db_analyze("schedule", "--print", "github").stdout
-    assert "--profile heavy" in db_analyze("schedule", "--print", "github", "--with-load").stdout
+    printed = db_analyze("schedule", "--print", "github", "--with-load").stdout
+    assert "--profile heavy" in printed
+    assert "load tests" not in printed  # in what is not scheduled
+    assert "load tests" in "\n".join(head_notes(plan(tests_load=False)))
 
 
 def test_cleanup_removes_old_reports_of_load_too(tmp_path: Path) -> None:

@@ -211,7 +211,8 @@ def _comparison(page: TextPage, comparison: StressComparison, *, verbose: bool) 
             (ComparedAs.UNKNOWN, "unknown"),
         )
     )
-    page.wrap(f"Compared with {comparison.label}: {counts}", style=_BOLD)
+    came_to = counts if comparison.metrics else "nothing could be compared"
+    page.wrap(f"Compared with {comparison.label}: {came_to}", style=_BOLD)
     for metric in comparison.metrics:
         if verbose or metric.result is not ComparedAs.SAME:
             page.wrap(compared_line(metric), "  ", _RESULTS.get(metric.result, ""), hang="    ")

@@ -6,10 +6,9 @@ from pgwatch_wed.errors import UsageError
 from pgwatch_wed.schedule.tasks import (
     LOCK_WAIT_S,
     LOCKED,
-    NOT_SCHEDULED,
-    STATUS,
     Job,
     Timetable,
+    head_notes,
     tasks,
 )
 
@@ -25,7 +24,7 @@ def crontab(plan: Timetable) -> str:
         "# The password belongs in ~/.pgpass (mode 0600) of that user, never in here.",
         f"# Its user must be able to write to {plan.output}.",
         *_times(plan),
-        *(f"# {line}" for line in (*STATUS, *NOT_SCHEDULED)),
+        *(f"# {line}" for line in head_notes(plan)),
         "",
         "SHELL=/bin/sh",
         "PATH=/usr/local/bin:/usr/bin:/bin",

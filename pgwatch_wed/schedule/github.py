@@ -4,7 +4,7 @@ import json
 import shlex
 
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.schedule.tasks import NOT_SCHEDULED, STATUS, Job, Timetable, tasks
+from pgwatch_wed.schedule.tasks import Job, Timetable, head_notes, tasks
 
 _FOLDER = "db-analysis-results"
 _SETUP = "actions/setup-python@ece7cb06caefa5fff74198d8649806c4678c61a1 # v6.3.0"
@@ -24,7 +24,7 @@ def workflow(plan: Timetable) -> str:
             "# It expects the secret DATABASE_URL, the URI of a role with pg_monitor, and a runner that reaches the server.",
             "# Times are UTC. Schedules run on the default branch only, and pause after 60 days without activity",
             "# in a public repository.",
-            *(f"# {line}" for line in (*STATUS, *NOT_SCHEDULED)),
+            *(f"# {line}" for line in head_notes(plan)),
             "name: db-analyze schedule",
             "",
             "on:",

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from pgwatch_wed import __version__
-from pgwatch_wed.schedule.tasks import NOT_SCHEDULED, STATUS, Job, Timetable, tasks
+from pgwatch_wed.schedule.tasks import Job, Timetable, head_notes, tasks
 
 _FOLDER = "/reports"
 _NAME = "db-analyze"
@@ -20,7 +20,7 @@ def cron_jobs(plan: Timetable) -> str:
         f"# - a secret {_NAME} with the key DATABASE_URL, the URI of a role with pg_monitor:",
         f"#     kubectl create secret generic {_NAME} --from-file=DATABASE_URL=FILE",
         *_times(plan),
-        *(f"# {line}" for line in (*STATUS, *NOT_SCHEDULED)),
+        *(f"# {line}" for line in head_notes(plan)),
     ]
     documents = [_claim(), *(_job(plan, task, image) for task in tasks(plan))]
     return "\n".join(head) + "\n" + "".join(f"---\n{_yaml(d)}" for d in documents)

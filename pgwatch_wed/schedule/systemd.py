@@ -6,11 +6,10 @@ from pgwatch_wed.schedule.tasks import (
     DAYS,
     LOCK_WAIT_S,
     LOCKED,
-    NOT_SCHEDULED,
-    STATUS,
     Job,
     TimeOfDay,
     Timetable,
+    head_notes,
     tasks,
 )
 
@@ -55,7 +54,7 @@ def units(plan: Timetable) -> str:
         f"#   systemctl enable --now {timers}",
         f"# The user {plan.user} must exist; its password for the server belongs in its ~/.pgpass (mode 0600).",
         "# A task with exit status 1 or more is a failed unit: systemctl --failed lists it, OnFailure= can tell you.",
-        *(f"# {line}" for line in (*STATUS, *NOT_SCHEDULED)),
+        *(f"# {line}" for line in head_notes(plan)),
         "set -eu",
         'units="${UNITS:-/etc/systemd/system}"',
         f'[ -n "${{UNITS:-}}" ] || install -d -o {plan.user} -m 0750 {shlex.quote(plan.output)}',

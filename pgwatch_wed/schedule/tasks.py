@@ -12,11 +12,10 @@ DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 LOCKED = 75
 LOCK_WAIT_S = 3600
 
-NOT_SCHEDULED = (
-    "Not in here, because they do not concern the database's statistics: load tests (see --with-load), log rotation,",
+_NOT_SCHEDULED = (
     "security scans of the application, and restoring a backup, which only you can rehearse.",
 )
-STATUS = (
+_STATUS = (
     "Exit status: 0 nothing to do; 1 findings at or above --fail-on; 2 usage error; 3 could not connect or",
     f"read; {LOCKED} the previous task has not ended within an hour.",
 )
@@ -93,6 +92,16 @@ class Timetable:
             raise UsageError(
                 f"{self.output} is not an absolute path", "schedulers have no directory"
             )
+
+
+def head_notes(plan: Timetable) -> tuple[str, ...]:
+    """Return what an exit status means, and what is not scheduled."""
+    of_load = ("Status 1 of a load test: an objective failed.",) if plan.tests_load else ()
+    load = "" if plan.tests_load else "load tests (see --with-load), "
+    left_out = (
+        f"Not in here, because they do not concern the database's statistics: {load}log rotation,"
+    )
+    return (*_STATUS, *of_load, left_out, *_NOT_SCHEDULED)
 
 
 def tasks(plan: Timetable) -> tuple[Job, ...]:

@@ -134,6 +134,14 @@ def test_a_bound_above_the_limit_does_not_look_like_the_limit() -> None:
     assert (fine_share(0.001), fine_share(0.00034), fine_share(0.93)) == ("0.1%", "0.034%", "93%")
 
 
+def test_a_comparison_without_anything_in_common_says_so() -> None:
+    whole = sample_report()
+    assert whole.comparison is not None
+    whole = replace(whole, comparison=replace(whole.comparison, metrics=()))
+    assert "nothing could be compared" in stress_text(whole)
+    assert "Nothing could be compared." in stress_html(whole)
+
+
 def test_one_reason_for_all_percentiles_is_said_once() -> None:
     none = [PercentileFigure(percent=p, ms=None, reason="too few") for p in (50, 95)]
     assert percentiles_words(none) == "p50, p95 unknown (too few)"

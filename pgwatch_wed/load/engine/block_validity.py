@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from pgwatch_wed import units
 from pgwatch_wed.load.engine.pgbench_scripts import sleeps
 from pgwatch_wed.load.load_model import FailureKind, Machine, Order, Spoilt, TimeSpent, Watched
 from pgwatch_wed.units import count
@@ -64,7 +65,7 @@ def _connecting(facts: BlockFacts) -> str:
     if facts.ended_early or facts.seconds >= _MEASURED * order.seconds:
         return ""
     took = "a long time" if facts.connecting_s is None else f"{facts.connecting_s:.1f} s"
-    return f"Connecting took {took}, which left {facts.seconds:.1f} s of {order.seconds:g} s."
+    return f"Connecting took {took}, which left {facts.seconds:.1f} s of {units.short(order.seconds)} s."
 
 
 def _over_capacity(facts: BlockFacts) -> str:

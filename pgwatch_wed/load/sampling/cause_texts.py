@@ -108,8 +108,10 @@ def _how(kind: Kind, part: TimePart, share: float, direct: float) -> str:
         )
         return f"Meanwhile the holders of these locks were at: {ends}." if ends else _who(part)
     if part.holders and share - direct >= 0.01:
-        own = f"{units.share(direct)} was seen directly; " if direct >= 0.005 else ""
-        return f"{own.capitalize()}{units.share(share - direct)} is sessions that wait for a lock whose holder does this.{_who(part, ' ')}"
+        rest = "All of it"
+        if direct >= 0.005:
+            rest = f"{units.share(direct)} was seen directly; {units.share(share - direct)}"
+        return f"{rest} is sessions that wait for a lock whose holder does this.{_who(part, ' ')}"
     return ""
 
 
