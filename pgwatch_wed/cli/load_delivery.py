@@ -27,6 +27,12 @@ def documents_of(
     }
 
 
+def check_folder(folder: Path, formats: tuple[str, ...]) -> None:
+    """Refuse before the run a directory in which its report could not be written."""
+    if set(formats) - {"text"}:
+        report_files.check_writable(folder)
+
+
 def delivered(
     documents: Mapping[str, bytes],
     folder: Path,

@@ -9,6 +9,7 @@ import click
 from pgwatch_wed import config
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli.load_delivery import (
+    check_folder,
     delivered,
     documents_of,
     interrupted_status,
@@ -135,10 +136,13 @@ def _perform(profile_name: str, *, is_proving: bool, given: dict[str, Any]) -> i
         name: known_scenarios.scenario(name, scale=profile.scale, seed=profile.seed)
         for name in profile.scenarios
     }
+    check_folder(given["folder"], flat(given["formats"]) or _FORMATS)
     settings = config.load(None)
     progress = ProgressBar(enabled=not given["no_progress"] and not given["quiet"])
     is_writing = any(s.is_writing for s in scenarios.values())
-    owned = Owned(given["owned"], frozenset(flat(given["even_if"])), is_writing)
+    owned = Owned(
+        given["owned"], frozenset(flat(given["even_if"])), is_writing, needs_database=True
+    )
     try:
         if target is not None:
             _check_owner(copy or target, owned)
@@ -160,7 +164,14 @@ def _perform(profile_name: str, *, is_proving: bool, given: dict[str, Any]) -> i
 def _check_owner(place: str, owned: Owned) -> None:
     """Refuse before the analysis, which takes minutes, what would be refused after it."""
     with without_chosen_server(keep_harmless=True):
-        allowed(place, owned.name, owned.even_if, writing=owned.is_writing, watched_s=0.0)
+        allowed(
+            place,
+            owned.name,
+            owned.even_if,
+            writing=owned.is_writing,
+            watched_s=0.0,
+            needs_database=owned.needs_database,
+        )
 
 
 def _analyzed(target: str, settings: config.Config, progress: Progress) -> Report:

@@ -1,5 +1,6 @@
 """Files of a report: one of each format under a name that no other run uses, none of them half-written."""
 
+import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
@@ -21,10 +22,24 @@ def written(
     try:
         return _write(documents, folder, f"{prefix}-{when:%Y%m%d-%H%M%S}") if documents else []
     except OSError as error:
-        raise Error(
-            f"could not write to {folder}: {error.strerror or error}",
-            "choose another directory with --output",
-        ) from None
+        raise _unwritable(folder, error) from None
+
+
+def check_writable(folder: Path) -> None:
+    """Raise what :func:`written` would raise, before a run that takes long; nothing is left there."""
+    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> Error:
+    return Error(
+        f"could not write to {folder}: {error.strerror or error}",
+        "choose another directory with --output",
+    )
 
 
 def _write(documents: Mapping[str, bytes], folder: Path, base: str) -> list[Path]:

@@ -8,6 +8,7 @@ import click
 
 from pgwatch_wed import config, units
 from pgwatch_wed.cli.load_delivery import (
+    check_folder,
     delivered,
     documents_of,
     interrupted_status,
@@ -269,6 +270,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
         quiet=given["quiet"],
         verbose=given["verbose"],
     )
+    check_folder(output.folder, output.formats)
     base = _baseline(output, given)
     source = _replayed(target, given)
     if source is None:
@@ -291,7 +293,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     against = _against(given, place, even_if, progress, is_writing=is_writing)
     try:
         name = "" if place is None else owned_name(place, given["owned"])
-        owned = Owned(name, even_if, is_writing)
+        owned = Owned(name, even_if, is_writing, needs_database=given["scripts"] is None)
         if source is None:
             report = job.run(place, owned)
         else:

@@ -176,12 +176,12 @@ def test_a_slot_is_a_refusal_of_its_own_name(somebody: embedded.EmbeddedServer, 
     owned = confirmed(app)
     psql(somebody.dsn(), "select pg_create_physical_replication_slot('held')")
     try:
-        with pytest.raises(UsageError, match="1 replication slots") as refused:
+        with pytest.raises(UsageError, match="1 replication slot:") as refused:
             target_ground(app, owned, frozenset({"busy"}), **SHORT).__enter__()
         assert "--even-if replicated" in refused.value.hint
         both = frozenset({"busy", "replicated"})
         with target_ground(app, owned, both, **SHORT) as made:
-            assert any("replication slots" in note for note in made.ground.notes)
+            assert any("replication slot" in note for note in made.ground.notes)
     finally:
         psql(somebody.dsn(), "select pg_drop_replication_slot('held')")
 

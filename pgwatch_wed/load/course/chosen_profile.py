@@ -1,5 +1,6 @@
 """A profile with what the command line asks for in its place. Pure."""
 
+import math
 from dataclasses import replace
 
 from pgwatch_wed import units
@@ -19,6 +20,8 @@ def with_rate(profile: LoadProfile, rate: float | None) -> LoadProfile:
     """Run at this rate: no ramp has to find one, and its time goes to the other phases."""
     if rate is None:
         return profile
+    if math.isnan(rate):
+        raise UsageError("the rate is not a number")
     left = {k: s for k, s in profile.seconds.items() if k is not PhaseKind.RAMP}
     factor = profile.total_s / sum(left.values()) if left else 1.0
     seconds: dict[PhaseKind, float] = {k: s * factor for k, s in left.items()}
@@ -50,6 +53,8 @@ def with_seconds(profile: LoadProfile, seconds: float | None) -> LoadProfile:
     """
     if seconds is None:
         return profile
+    if math.isnan(seconds):
+        raise UsageError("the time is not a number")
     factor = seconds / profile.total_s
     shorter = replace(profile, seconds={k: s * factor for k, s in profile.seconds.items()})
     fitting = _fitting(shorter)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded.server import EmbeddedServer
-from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.compare.plan_shapes import PlannedBlocks
 from pgwatch_wed.load.course.scenario_proof import ScenarioProof
 from pgwatch_wed.load.course.stress_course import StressCourse
@@ -16,7 +15,6 @@ from pgwatch_wed.load.ground.stop_conditions import StopConditions, StopLimits, 
 from pgwatch_wed.load.ground.target_ground import target_ground
 from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order, Scenario
 from pgwatch_wed.load.sampling.session_watch import SessionWatch
-from pgwatch_wed.load.scenarios import own_scripts
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
 from pgwatch_wed.load.stress_report import StressReport
 from pgwatch_wed.progress import Progress
@@ -24,11 +22,15 @@ from pgwatch_wed.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """What the owner of a target says: its name as it answers, which refusals do not count, and whether load writes."""
+    """What the owner of a target says: its name as it answers, which refusals do not count, and whether load writes.
+
+    ``needs_database``: a schema will not do.
+    """
 
     name: str
     even_if: frozenset[str]
     is_writing: bool
+    needs_database: bool = False
 
 
 @dataclass(slots=True)
@@ -47,7 +49,13 @@ def opened(target: str | None, owned: Owned) -> Iterator[LoadPlace]:
         with embedded_ground() as ours:
             yield LoadPlace(ours.ground, ours.server)
         return
-    with target_ground(target, owned.name, owned.even_if, writing=owned.is_writing) as theirs:
+    with target_ground(
+        target,
+        owned.name,
+        owned.even_if,
+        writing=owned.is_writing,
+        needs_database=owned.needs_database,
+    ) as theirs:
         yield LoadPlace(theirs.ground, left=theirs.left)
 
 
@@ -67,7 +75,6 @@ class StressJob:
         """Run it."""
         self.progress("opening the ground", 0.01)
         with opened(target, owned) as place:
-            self._check_schema(place.ground)
             report = self.on(place)
         return replace(report, notes=(*report.notes, *place.left)) if place.left else report
 
@@ -77,14 +84,6 @@ class StressJob:
         limits = StopLimits(connections=0.8 if place.server is None else None)
         with stop_conditions(place.ground, limits) as stop:
             return self._course(place, stop).run()
-
-    def _check_schema(self, ground: Ground) -> None:
-        """Refuse scenarios that create schemas of their own, which nobody would drop from somebody's database."""
-        if ground.schema and self.scenarios.keys() != {own_scripts.NAME}:
-            raise UsageError(
-                "the role may not create databases, and scenarios need one of their own",
-                "ALTER ROLE … CREATEDB; or run scripts of your own with --scripts, which need only a schema",
-            )
 
     def _course(self, place: LoadPlace, stop: StopConditions) -> StressCourse:
         watched = runner(place.ground, stop=stop, watch=SessionWatch(place.ground))

@@ -84,8 +84,8 @@ def by_state(server: GroundServer, *, writing: bool) -> Iterator[LoadRefusal]:
     if server.receivers or server.slots:
         yield LoadRefusal(
             "replicated",
-            f"{server.receivers} replicas or backups are attached, and there are {server.slots} replication slots:"
-            " what load writes is sent to or kept for them",
+            f"there are {units.count(server.receivers, 'attached replica or backup', 'attached replicas or backups')}"
+            f" and {units.count(server.slots, 'replication slot')}: what load writes is sent to or kept for them",
             "use a copy without replicas",
         )
     if server.is_archiving and writing:

@@ -16,7 +16,7 @@ from pgwatch_wed.errors import CollectError, ConnectError, UsageError, said
 from pgwatch_wed.load.ground import ground_refusals as refusals
 from pgwatch_wed.load.ground import server_answer, stress_objects
 from pgwatch_wed.load.ground.ground_connection import STRESS_NAME, connected, writing_session
-from pgwatch_wed.load.ground.server_answer import ServerAnswer
+from pgwatch_wed.load.ground.server_answer import GroundServer, ServerAnswer
 from pgwatch_wed.load.ground.server_environment import without_chosen_server
 from pgwatch_wed.load.ground.stress_mark import lock_of, new_name, new_run
 from pgwatch_wed.load.ground.stress_objects import StressObject, WritingSession
@@ -44,14 +44,23 @@ def target_ground(
     *,
     writing: bool = True,
     watched_s: float = refusals.WATCHED_S,
+    needs_database: bool = False,
 ) -> Iterator[TargetGround]:
     """Create a database of our own on a server, or a schema if we may not, and drop it afterwards.
 
-    ``owned`` is what ``--i-own-this-server`` says, ``even_if`` the refusals that are waved aside. Raises
+    ``owned`` is what ``--i-own-this-server`` says, ``even_if`` the refusals that are waved aside, and with
+    ``needs_database`` a schema will not do. Raises
     :class:`UsageError` if load is refused, :class:`ConnectError` if there is no connection.
     """
     with without_chosen_server(keep_harmless=True):
-        answer, notes = allowed(target, owned, even_if, writing=writing, watched_s=watched_s)
+        answer, notes = allowed(
+            target,
+            owned,
+            even_if,
+            writing=writing,
+            watched_s=watched_s,
+            needs_database=needs_database,
+        )
         with _created(answer, notes) as ground:
             yield ground
 
@@ -80,6 +89,7 @@ def allowed(
     *,
     writing: bool,
     watched_s: float = refusals.WATCHED_S,
+    needs_database: bool = False,
 ) -> tuple[ServerAnswer, tuple[str, ...]]:
     """Return what a server answers on which load may run, and notes; raises :class:`UsageError` if it may not."""
     refusals.check_names(even_if)
@@ -88,8 +98,19 @@ def allowed(
         answer = server_answer.asked(opened)
         refusals.refuse(refusals.unconfirmed(answer, owned), frozenset())
         notes = refusals.refuse(refusals.by_state(answer.server, writing=writing), even_if)
+        if needs_database:
+            _check_may_create_database(answer.server)
         notes += refusals.refuse(refusals.by_traffic(opened, watched_s), even_if)
     return answer, notes
+
+
+def _check_may_create_database(server: GroundServer) -> None:
+    """Refuse scenarios, which create schemas that nobody would drop from somebody's database."""
+    if not server.may_create_database:
+        raise UsageError(
+            f"the role {server.role} may not create databases, and scenarios need one of their own",
+            "ALTER ROLE … CREATEDB; or run scripts of your own with --scripts, which need only a schema",
+        )
 
 
 @contextmanager

@@ -27,6 +27,7 @@
 import math
 import tomllib
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +190,10 @@ class _Reader:
         for key in table:
             if key not in known:
                 name = f"{inside}.{key}" if inside else key
+                near = get_close_matches(key.casefold(), known, n=1)
+                meant = f"did you mean {near[0]}? " if near else ""
                 raise UsageError(
-                    f"{self._file}: unknown key {name!r}", f"valid keys: {', '.join(known)}"
+                    f"{self._file}: unknown key {name!r}", f"{meant}valid keys: {', '.join(known)}"
                 )
 
     def _wrong(self, key: str, what: str, joint: str = " ") -> UsageError:
