@@ -12,6 +12,8 @@ from typing import Protocol
 
 BLOCK_S = 10.0
 WARMUP_S = 2.0
+# Why a block may have ended early.
+ALL_LOST = "all clients were lost"
 
 
 class Answer(StrEnum):

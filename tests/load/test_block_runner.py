@@ -12,10 +12,9 @@ import psycopg
 import pytest
 
 from pgwatch_wed.errors import Error
-from pgwatch_wed.load.engine.block_run import ALL_LOST
 from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.ground.embedded_ground import EmbeddedGround
-from pgwatch_wed.load.load_model import FailureKind, LoadScript, Order
+from pgwatch_wed.load.load_model import ALL_LOST, FailureKind, LoadScript, Order
 from tests.load.grounds import own_ground
 
 __all__ = ["own_ground"]

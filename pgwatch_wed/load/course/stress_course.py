@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from pgwatch_wed import __version__
 from pgwatch_wed.config import Config
+from pgwatch_wed.errors import CollectError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.load.course.load_conditions import generator, pgbench_line, sync_ms, target_of
 from pgwatch_wed.load.course.load_line import line_of
@@ -72,6 +73,8 @@ class StressCourse:
         )
 
     def _run(self, planned: PlannedScenario, share: float) -> None:
+        if self._is_over():
+            return
         scenario = self._sized(self.scenarios[planned.name])
         self.progress(f"{scenario.name}: filling tables", share)
         prepare(self.ground, scenario)
@@ -92,6 +95,14 @@ class StressCourse:
             self.notes += (*line.cost_notes(), *self._soak_notes(planned))
             self._ended = found.ended_early
             self._prove(found)
+
+    def _is_over(self) -> bool:
+        """Tell whether there is no room for another scenario; raises :class:`CollectError` if none has run."""
+        reason = self.stop()
+        if reason and not self._runs:
+            raise CollectError(f"load is refused: {reason}")
+        self._ended = reason
+        return bool(reason)
 
     def _soak_notes(self, planned: PlannedScenario) -> tuple[str, ...]:
         """Say if a soak contains too few checkpoints."""

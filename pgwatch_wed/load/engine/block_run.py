@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from pgwatch_wed import clock
-from pgwatch_wed.errors import Error
+from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.load.engine import block_counters
 from pgwatch_wed.load.engine.block_tally import Tally
 from pgwatch_wed.load.engine.block_validity import BlockFacts, is_over_capacity, spoilt
@@ -18,6 +18,7 @@ from pgwatch_wed.load.engine.generator_machine import machine_of, machine_times,
 from pgwatch_wed.load.engine.pgbench_log import LogStream
 from pgwatch_wed.load.engine.pgbench_process import PgbenchProcess
 from pgwatch_wed.load.load_model import (
+    ALL_LOST,
     Block,
     BlockWatch,
     BlockWork,
@@ -29,7 +30,6 @@ from pgwatch_wed.load.load_model import (
 from pgwatch_wed.target.programs import Client
 
 INTERRUPTED = "interrupted"
-ALL_LOST = "all clients were lost"
 _STEP_S = 0.05
 _PATIENCE_S = 10.0  # after the time that pgbench was given
 _FLUSH_S = 1.0  # for pgbench to notice that its sessions have ended, and to write its log
@@ -71,6 +71,7 @@ class BlockRun:
         self._lost: set[int] = set()
         self._unconnected: set[int] = set()
         self._errors: tuple[str, ...] = ()
+        self._server_failed = ""
         self.connecting_s: float | None = None
 
     def block(self) -> Block:
@@ -87,7 +88,7 @@ class BlockRun:
             self._end_watch(0.0, 0.0)
             raise
         finally:
-            gone = block_counters.end_sessions(self._session, setup.name)
+            gone = self._end_sessions()
         now = machine_times(setup.ground.data_directory)
         seconds = self._close(process)
         began = self._tally.began or process.started
@@ -157,15 +158,27 @@ class BlockRun:
 
     def _end(self, process: PgbenchProcess) -> None:
         """End pgbench; without sessions, it ends by itself and writes its whole log, if its clients notice."""
-        self._sessions = block_counters.terminate(self._session, self._setup.name)
+        try:
+            self._sessions = block_counters.terminate(self._session, self._setup.name)
+        except psycopg.Error as error:
+            self._server_failed = said(error)
         if not process.wait(_FLUSH_S):
             self._log_is_whole = False
             process.interrupt()
         if self._is_overdue:
             self._given_up = len(process.complaints.lost - self._lost)
 
+    def _end_sessions(self) -> bool:
+        """End what is left; return whether the server told that all are gone. What ran counts even if it failed."""
+        try:
+            return block_counters.end_sessions(self._session, self._setup.name)
+        except psycopg.Error:
+            return False
+
     def _check_that_it_ran(self, process: PgbenchProcess) -> None:
         """Raise :class:`Error` if not one transaction was run."""
+        if self._server_failed:
+            raise CollectError(f"the server of the load test failed: {self._server_failed}")
         if self._was_ended and self._early != INTERRUPTED and not self._sessions:
             raise Error(
                 f"connecting {self._setup.order.clients:,} clients took longer than {self._setup.run_s} s",

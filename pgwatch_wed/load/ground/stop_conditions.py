@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from pgwatch_wed.errors import said
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.ground.server_answer import load_sql
 from pgwatch_wed.load.ground.stress_objects import WritingSession
-from pgwatch_wed.load.load_model import Block, Ground
+from pgwatch_wed.load.load_model import ALL_LOST, Block, Ground
 
 _ASK_EVERY_S = 2.0
 _FEW_ATTEMPTS = 100
+_WAL_SEGMENT = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,9 @@ class StopConditions:
 
     def seen(self, block: Block) -> None:
         """Take note of a block's failures."""
+        if block.ended_early == ALL_LOST:
+            self.reason = self.reason or self._full()
+            self._asked = float("-inf")  # is the server still there?
         if block.attempts >= _FEW_ATTEMPTS and not self.reason:
             share = sum(block.failures.values()) / block.attempts
             if share > self.limits.errors:
@@ -94,8 +98,19 @@ class StopConditions:
             except OSError as error:
                 return f"the disk of the server can no longer be read: {error.strerror}"
             free, whole = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-            if free < max(self.limits.free_bytes, self.limits.free_share * whole):
-                return f"the disk of {_what(folder)} has only {units.size(free)} of {units.size(whole)} free"
+            limit = max(self.limits.free_bytes, self.limits.free_share * whole)
+            if free < limit:
+                of = f"{units.size(free)} of {units.size(whole)}"
+                return f"the disk of {_what(folder)} has only {of} free (limit {units.size(limit)})"
+        return ""
+
+    def _full(self) -> str:
+        """Return which disk is full, for a server that has failed: it needs a whole segment of WAL at once."""
+        for folder in self.folders:
+            with suppress(OSError):
+                disk = os.statvfs(folder)
+                if disk.f_bavail * disk.f_frsize < _WAL_SEGMENT:
+                    return f"the disk of {_what(folder)} is full"
         return ""
 
     def _server(self) -> str:
@@ -104,7 +119,7 @@ class StopConditions:
         try:
             near = near_limits(self.session)
         except psycopg.Error as error:
-            return f"the server does not answer: {said(error)}"
+            return self._full() or f"the server does not answer: {said(error)}"
         self._asked = time.monotonic()
         self.first = self.first or near
         return self._connections(near) or self._growth(near, self.first)
