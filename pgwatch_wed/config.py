@@ -36,6 +36,7 @@ from pgwatch_wed import units
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.findings import Finding, Severity
 from pgwatch_wed.rules import PROFILES, Rule, all_rules, areas
+from pgwatch_wed.suggestions import meant, unknown_key
 
 # Schemas managed by hosting providers and tools, not by the reader of the report.
 MANAGED_SCHEMAS = (
@@ -52,6 +53,10 @@ MANAGED_ROLES = (
 
 # Of the service: read by pgwatch_wed/serve, which only `db-analyze serve` imports.
 SERVICE_TABLES = ("serve", "probes", "slo", "alerts", "notify", "app")
+_KEYS = (
+    *("profile", "only", "ignore", "skip_schemas", "skip_roles", "memory", "window"),
+    *("min_severity", "history", "capacity", "rules", *SERVICE_TABLES),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +180,10 @@ def parse(table: Mapping[str, Any], source: str) -> Config:
         match key:
             case "profile":
                 if value not in PROFILES:
-                    raise _wrong(source, key, f"one of {', '.join(PROFILES)}")
+                    raise UsageError(
+                        f"{source}: {key} must be one of {', '.join(PROFILES)}",
+                        meant(str(value), PROFILES),
+                    )
                 config = replace(config, profile=value)
             case "only" | "ignore" if key == "only" or not _is_tables(value):
                 names = tuple(_strings(value, source, key))
@@ -211,11 +219,7 @@ def parse(table: Mapping[str, Any], source: str) -> Config:
                 if not isinstance(value, dict):
                     raise _wrong(source, key, f"a table such as [{key}]")
             case _:
-                raise UsageError(
-                    f"{source}: unknown key {key!r}",
-                    "valid keys: profile, only, ignore, skip_schemas, skip_roles, memory, window, "
-                    f"min_severity, history, capacity, rules, {', '.join(SERVICE_TABLES)}",
-                )
+                raise unknown_key(source, key, _KEYS)
     return config
 
 
@@ -226,7 +230,7 @@ def check_names(names: tuple[str, ...], where: str) -> None:
         if name not in known:
             raise UsageError(
                 f"{where}: rule or area {name!r} does not exist",
-                "db-analyze explain lists all rules",
+                meant(name, known) or "db-analyze explain lists all rules",
             )
 
 
@@ -248,16 +252,15 @@ def _severity(value: Any, source: str, key: str) -> Severity:
 
 
 def _ignore(entry: Mapping[str, Any], source: str) -> Ignore:
-    known = {f.name for f in fields(Ignore)}
+    known = [f.name for f in fields(Ignore)]
     for key in entry:
         if key not in known:
-            raise UsageError(
-                f"{source}: ignore: unknown key {key!r}", f"valid keys: {', '.join(known)}"
-            )
+            raise unknown_key(f"{source}: ignore", key, known)
     if not isinstance(entry.get("reason"), str) or not entry["reason"].strip():
         raise UsageError(f"{source}: ignore: each entry must have a reason")
     if not {"finding", "rule", "object"} & set(entry):
         raise UsageError(f"{source}: ignore: each entry must name a finding, a rule or an object")
+    _check_ignored_rule(entry, source)
     until = entry.get("until")
     if isinstance(until, str):
         try:
@@ -270,6 +273,19 @@ def _ignore(entry: Mapping[str, Any], source: str) -> Ignore:
         raise _wrong(source, "ignore.until", "a date such as 2027-01-31")
     up_to = _severity(entry.get("up_to", Severity.CRITICAL), source, "ignore.up_to")
     return Ignore(**{**entry, "until": until, "up_to": up_to})
+
+
+def _check_ignored_rule(entry: Mapping[str, Any], source: str) -> None:
+    # An entry for a rule that does not exist would be kept for years and do nothing.
+    for key in ("finding", "rule", "object"):
+        if not isinstance(entry.get(key, ""), str):
+            raise _wrong(source, f"ignore.{key}", "a string")
+    pattern, known = entry.get("rule", "*"), {r.id for r in all_rules()} | set(areas())
+    if not any(fnmatchcase(name, pattern) for name in known):
+        raise UsageError(
+            f"{source}: ignore.rule: no rule or area is named {pattern!r}",
+            meant(pattern, known) or "db-analyze explain lists all rules",
+        )
 
 
 def _capacity(value: Any, source: str) -> int:
@@ -286,14 +302,17 @@ def _rule_limits(value: Any, source: str) -> dict[str, dict[str, Any]]:
     for name, table in value.items():
         where = f"{source}: rules.{name}"
         if name not in rules:
-            raise UsageError(f"{where}: no such rule", "db-analyze explain lists all rules")
+            raise UsageError(
+                f"{where}: no such rule", meant(name, rules) or "db-analyze explain lists all rules"
+            )
         if not isinstance(table, dict):
             raise _wrong(source, f"rules.{name}", "a table of limits")
         types = get_type_hints(rules[name].limits)
         for key in table:
             if key not in types:
                 known = ", ".join(types) or "none"
-                raise UsageError(f"{where}: unknown limit {key!r}", f"valid limits: {known}")
+                hint = f"{meant(key, types)} valid limits: {known}"
+                raise UsageError(f"{where}: unknown limit {key!r}", hint)
         found[name] = {k: _limit(types[k], k, v, where) for k, v in table.items()}
     return found
 

@@ -7,8 +7,9 @@ _SECRET = re.compile(
     r"('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)",
     re.IGNORECASE,
 )
-# Up to the last @: a password may contain one that should have been escaped.
-_URI_SECRET = re.compile(r"(://[^:@/\s]*):[^\n]*@")
+# Up to the last @: a password may contain one that should have been escaped. A URI that was taken for a
+# path has one slash.
+_URI_SECRET = re.compile(r"(:/{1,2}[^:@/\s]*):[^\n]*@")
 
 
 class Error(Exception):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -15,7 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from pgwatch_wed import __version__
-from pgwatch_wed.errors import Error
+from pgwatch_wed.errors import Error, redact
+from pgwatch_wed.suggestions import meant
 
 # Commands are imported when they are called: `--help` and `explain` do not need the SQL parser.
 _COMMANDS = {
@@ -42,7 +44,7 @@ _COMMANDS = {
 }
 # Nothing more can be written: the disk is full, or a quota or a maximum file size is reached.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_GROUP_OPTIONS = {"--help", "-h", "--version"}
+_GROUP_OPTIONS = {"--help", "-h", "--version", "-V"}
 
 
 class Commands(click.Group):
@@ -68,7 +70,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="db-analyze")
+@click.version_option(__version__, "-V", "--version", prog_name="db-analyze")
 def cli() -> None:
     """Analyze a PostgreSQL server and recommend what to do.
 
@@ -95,10 +97,11 @@ def _run(args: list[str] | None) -> NoReturn:
     try:
         status: Any = cli.main(args, prog_name="db-analyze", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(2)
     except Error as error:
         _say(error)
+        _say_taken_for_target(sys.argv[1:] if args is None else args)
         sys.exit(error.exit_status)
     except (click.Abort, KeyboardInterrupt):
         click.echo("db-analyze: interrupted", err=True)
@@ -119,6 +122,13 @@ def _run(args: list[str] | None) -> NoReturn:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _show(error: click.ClickException) -> None:
+    # what was typed in the wrong place is repeated, and may be a target with its password
+    shown = StringIO()
+    error.show(shown)
+    click.echo(redact(shown.getvalue()), nl=False, err=True)
+
+
 def _open_what_is_closed() -> None:
     # a service may be started without them; open() takes the lowest free descriptor, the closed one
     for name in ("stdout", "stderr"):
@@ -128,9 +138,17 @@ def _open_what_is_closed() -> None:
 
 def _say(error: Error) -> None:
     with suppress(OSError):  # standard error may itself be full; the exit status is enough then
-        click.echo(f"db-analyze: {error.message}", err=True)
+        click.echo(f"db-analyze: {redact(error.message)}", err=True)
         if error.hint:
-            click.echo(f"  hint: {error.hint}", err=True)
+            click.echo(f"  hint: {redact(error.hint)}", err=True)
+
+
+def _say_taken_for_target(args: list[str]) -> None:
+    if args and args[0] not in _COMMANDS and (suggestion := meant(args[0], _COMMANDS)):
+        with suppress(OSError):
+            click.echo(
+                f"  {args[0]!r} is no command and was taken for a target; {suggestion}", err=True
+            )
 
 
 def _ignore_signals() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pgwatch_wed import units
+from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.alerts.export import export as write
 from pgwatch_wed.serve.alerts.export import service_groups
@@ -19,11 +20,11 @@ def alerts() -> None:
 
 
 @alerts.command()
-@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("directory", type=FilePath(file_okay=False, path_type=Path))
 @click.option(
     "--rules",
     "rules",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     multiple=True,
     help="A file of rules; repeatable. Without it, the rules that come with the package.",
 )
@@ -49,7 +50,7 @@ def export(directory: Path, rules: tuple[Path, ...], version: str) -> None:
 
 
 @alerts.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=FilePath(dir_okay=False, path_type=Path))
 @click.option(
     "--metrics",
     "metrics",

@@ -7,6 +7,7 @@ import click
 
 from pgwatch_wed import config
 from pgwatch_wed.cli import baseline
+from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.remembering import is_file
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
@@ -25,14 +26,14 @@ _FORMATS = ("text", "json", "html")
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False, path_type=Path),
     help="The file to write. [default: standard output]",
 )
 @click.option("--history", "url", metavar="URL", help="Where runs are found.")
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(dir_okay=False, readable=False, path_type=Path),
+    type=FilePath(dir_okay=False, readable=False, path_type=Path),
     help="The configuration file.",
 )
 def diff(

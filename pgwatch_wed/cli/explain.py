@@ -1,13 +1,13 @@
 """db-analyze explain: what a rule looks at, its thresholds, its pitfalls, its remedy."""
 
 from dataclasses import fields
-from difflib import get_close_matches
 
 import click
 
 from pgwatch_wed.docs import limits_table
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.suggestions import meant
 from pgwatch_wed.target import queries
 
 
@@ -21,10 +21,9 @@ def explain(rule: str | None, sql: bool) -> None:
         click.echo(_listing(tuple(rules.values())))
         return
     if rule not in rules:
-        near = get_close_matches(rule, rules, n=3, cutoff=0.5)
         raise UsageError(
             f"rule {rule!r} does not exist",
-            f"did you mean {' or '.join(near)}?" if near else "db-analyze explain lists all rules",
+            meant(rule, rules) or "db-analyze explain lists all rules",
         )
     click.echo(_sql(rules[rule]) if sql else _page(rules[rule]))
 

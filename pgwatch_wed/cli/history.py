@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from tabulate import tabulate
 
 from pgwatch_wed import clock, config, units
-from pgwatch_wed.cli.options import CommaList
+from pgwatch_wed.cli.options import CommaList, FilePath
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import archive, retention, runs, states, store
@@ -304,7 +304,7 @@ def prune(
     "--output",
     "-o",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     required=True,
     help="The directory for the files.",
 )
@@ -328,7 +328,7 @@ def export(references: tuple[str, ...], folder: Path, url: str | None, form: str
 
 
 @history.command("import")
-@click.argument("paths", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="FILE…", type=FilePath(path_type=Path))
 @_URL
 @_FORMAT
 def import_runs(paths: tuple[Path, ...], url: str | None, form: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from pgwatch_wed import units
+from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.target import connect
@@ -32,7 +33,7 @@ class SizeType(click.ParamType[int]):
 @click.option(
     "--workload",
     "folder",
-    type=click.Path(readable=False, path_type=Path),
+    type=FilePath(readable=False, path_type=Path),
     metavar="DIR",
     help="A directory of .sql files, one query each, with an optional weights.json. "
     "[default: pg_stat_statements]",

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from pgwatch_wed import clock, redaction
+from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.snapshot_files import SnapshotFiles
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
@@ -21,7 +22,7 @@ _OPTIONS = (
     click.option(
         "--output",
         "-o",
-        type=click.Path(readable=False),
+        type=FilePath(readable=False),
         help="The snapshot file to write, for example shop.json.zst, or a directory for files with the time in their names.",
     ),
     click.option(

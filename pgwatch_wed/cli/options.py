@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +10,12 @@ import click
 
 from pgwatch_wed import config
 from pgwatch_wed.cli.baseline import Baseline
+from pgwatch_wed.errors import redact
 from pgwatch_wed.findings import Severity, Standing
 from pgwatch_wed.gather.wanted import Since, nothing
 from pgwatch_wed.history.gate import FailOn
 from pgwatch_wed.render import formats
+from pgwatch_wed.suggestions import meant
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +38,13 @@ class Output:
     baseline: Baseline | None = None
 
 
+def _not_one_of(name: str, choices: tuple[str, ...]) -> str:
+    suggestion = meant(name, choices)
+    return f"{name!r} is not one of {', '.join(choices)}" + (
+        f"; {suggestion}" if suggestion else ""
+    )
+
+
 class CommaList(click.ParamType[Any]):
     """Values separated by commas; the option may also be repeated."""
 
@@ -50,8 +60,23 @@ class CommaList(click.ParamType[Any]):
         names = tuple(part.strip() for part in str(value).split(",") if part.strip())
         for name in names:
             if self.choices and name not in self.choices:
-                self.fail(f"{name!r} is not one of {', '.join(self.choices)}", param, ctx)
+                self.fail(_not_one_of(name, self.choices), param, ctx)
         return names
+
+
+class FilePath(click.Path):
+    """A path; never a target with a password, which would become a file's name and be printed."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Refuse what is no path."""
+        if redact(str(value)) != str(value):
+            self.fail(f"{str(value)!r} is a connection string, not a path", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class FailOnType(click.ParamType[Any]):
@@ -69,11 +94,8 @@ class FailOnType(click.ParamType[Any]):
     def _read(self, word: str, param: click.Parameter | None, ctx: click.Context | None) -> FailOn:
         standing, _, severity = word.rpartition(":")
         if severity not in FAIL_ON[:-1] or standing not in ("", *_STANDINGS):
-            self.fail(
-                f"{word!r} is not one of {', '.join(FAIL_ON)}; new: or worse: may precede a severity",
-                param,
-                ctx,
-            )
+            prefixed = "new: or worse: may precede a severity"
+            self.fail(f"{_not_one_of(word, FAIL_ON)}; {prefixed}", param, ctx)
         return FailOn(Severity(severity), _STANDINGS.get(standing))
 
 
@@ -105,7 +127,7 @@ _REPORTING = (
         "--output",
         "-o",
         "folder",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=FilePath(file_okay=False, path_type=Path),
         default=Path("db-analysis-results"),
         show_default=True,
         help="The directory for report files.",
@@ -147,7 +169,7 @@ _REPORTING = (
     click.option(
         "--config",
         "config_file",
-        type=click.Path(dir_okay=False, readable=False, path_type=Path),
+        type=FilePath(dir_okay=False, readable=False, path_type=Path),
         help="The configuration file. [default: ./pgwatch_wed.toml, or pyproject.toml]",
     ),
     *_REDACTING,

@@ -15,7 +15,7 @@ from pgwatch_wed.cli.load_delivery import (
     interrupted_status,
     print_text,
 )
-from pgwatch_wed.cli.options import CommaList, flat
+from pgwatch_wed.cli.options import CommaList, FilePath, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.report_files import PERFORMANCE_REPORT
 from pgwatch_wed.cli.stress import check_place
@@ -80,7 +80,7 @@ _OPTIONS = (
         "--output",
         "-o",
         "folder",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=FilePath(file_okay=False, path_type=Path),
         default=_FOLDER,
         show_default=True,
         help="The directory for report files.",

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from pgwatch_wed.cli import delivery, options
+from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import file as snapshot_file
@@ -17,7 +18,7 @@ from pgwatch_wed.facts.delta import deltas
     "files",
     nargs=-1,
     required=True,
-    type=click.Path(readable=False, path_type=Path),
+    type=FilePath(readable=False, path_type=Path),
     metavar="FILE…",
 )
 @options.reporting

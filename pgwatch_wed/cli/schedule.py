@@ -10,7 +10,7 @@ from typing import Any
 import click
 from psycopg import conninfo as libpq
 
-from pgwatch_wed.cli.options import FAIL_ON
+from pgwatch_wed.cli.options import FAIL_ON, FilePath
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.schedule import crontab, github, kubernetes, pg_cron, systemd
 from pgwatch_wed.schedule.tasks import DAYS, Timetable
@@ -52,7 +52,7 @@ _SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key"
 @click.option(
     "--output",
     "-o",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     default=Path("/var/lib/db-analyze"),
     show_default=True,
     help="The directory for reports and the history.",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.errors import UsageError
 
 _PACKAGES = ("starlette", "uvicorn", "httptools", "prometheus_client", "promql_parser", "httpx")
@@ -18,7 +19,7 @@ _PACKAGES = ("starlette", "uvicorn", "httptools", "prometheus_client", "promql_p
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(dir_okay=False, readable=False, path_type=Path),
+    type=FilePath(dir_okay=False, readable=False, path_type=Path),
     help="The configuration file. [default: ./pgwatch_wed.toml, or pyproject.toml]",
 )
 @click.option(
@@ -35,7 +36,7 @@ _PACKAGES = ("starlette", "uvicorn", "httptools", "prometheus_client", "promql_p
     "--print-dashboards",
     "dashboards",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="Write Grafana dashboards of these metrics to DIR, and exit.",
 )
 def serve(config_file: Path | None, listen: str | None, demo: bool, dashboards: Path | None) -> int:

@@ -14,7 +14,7 @@ from pgwatch_wed.cli.load_delivery import (
     interrupted_status,
     print_text,
 )
-from pgwatch_wed.cli.options import CommaList, flat
+from pgwatch_wed.cli.options import CommaList, FilePath, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.report_files import STRESS_REPORT
 from pgwatch_wed.cli.stress_http import check_no_http, stress_http
@@ -108,7 +108,7 @@ class StressOutput:
 )
 @click.option(
     "--scripts",
-    type=click.Path(readable=False, path_type=Path),
+    type=FilePath(readable=False, path_type=Path),
     metavar="DIR",
     help="Run your own pgbench scripts: .sql files, with optional weights.json and prepare.sql.",
 )
@@ -216,7 +216,7 @@ class StressOutput:
     "--output",
     "-o",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     default=_FOLDER,
     show_default=True,
     help="The directory for report files.",

@@ -34,6 +34,7 @@ from pgwatch_wed.serve.state import (
     Sample,
     ServiceState,
 )
+from pgwatch_wed.suggestions import unknown_key
 
 INTERVAL_S = 15.0
 DEADLINE_S = 5.0
@@ -81,7 +82,7 @@ def _application(
         raise UsageError(f"{where} must be a table such as [app.web]")
     for key in table:
         if key not in _KEYS:
-            raise UsageError(f"{where}: unknown key {key!r}", f"valid keys: {', '.join(_KEYS)}")
+            raise unknown_key(where, key, _KEYS)
     is_essential = table.get("essential", False)
     if not isinstance(is_essential, bool):
         raise UsageError(f"{where}.essential must be true or false")

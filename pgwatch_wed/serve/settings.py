@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 from psycopg import conninfo as libpq
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.suggestions import unknown_key
 from pgwatch_wed.target import connect
 
 DEFAULT_LISTEN = "127.0.0.1:9188"
@@ -116,7 +117,7 @@ def parse(table: Mapping[str, Any], source: str, environ: Mapping[str, str]) -> 
     where = f"{source}: serve"
     for key in table:
         if key not in _KEYS and key not in ROOMS:
-            _refuse(f"{where}: unknown key {key!r}", f"valid keys: {', '.join((*_KEYS, *ROOMS))}")
+            raise unknown_key(where, key, (*_KEYS, *ROOMS))
     host, port = address(table.get("listen", DEFAULT_LISTEN), f"{where}.listen")
     settings = ServeSettings(
         host=host,

@@ -207,7 +207,7 @@ def test_settings() -> None:
     ]
     for wrong in wrongs:
         (key,) = wrong
-        with pytest.raises(UsageError, match=rf"f: .*alerts\.{key}"):
+        with pytest.raises(UsageError, match=rf"f: .*alerts(\.|: unknown key .){key}"):
             parse_alerts(wrong, "f")
 
 

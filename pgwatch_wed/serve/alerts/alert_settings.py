@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.suggestions import unknown_key
 
 _PROMETHEUS = ("2", "3")
+_KEYS = ("rules", "interval", "prometheus", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class AlertSettings:
 def parse_alerts(table: Mapping[str, Any], source: str) -> AlertSettings:
     """Read the table; errors name file and key."""
     for key in table:
-        if key not in ("rules", "interval", "prometheus", "state"):
-            raise UsageError(f"{source}: unknown key alerts.{key}")
+        if key not in _KEYS:
+            raise unknown_key(f"{source}: alerts", key, _KEYS)
     rules = table.get("rules", [])
     if isinstance(rules, str):
         rules = [rules]

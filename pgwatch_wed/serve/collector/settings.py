@@ -17,6 +17,7 @@ from typing import Any
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.collector import tiers
+from pgwatch_wed.suggestions import unknown_key
 
 # Below, a round would often not be over when the next is due.
 _LEAST_S = 1.0
@@ -50,7 +51,7 @@ def parse(table: Mapping[str, Any], source: str) -> CollectorSettings:
     where = f"{source}: serve.collector"
     for key in table:
         if key not in _KEYS:
-            raise UsageError(f"{where}: unknown key {key!r}", f"valid keys: {', '.join(_KEYS)}")
+            raise unknown_key(where, key, _KEYS)
     default = CollectorSettings()
     settings = CollectorSettings(
         moving_s=_number(table, "moving", default.moving_s, where, _LEAST_S, _MOST_S),

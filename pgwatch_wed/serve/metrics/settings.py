@@ -12,6 +12,7 @@ from typing import Any
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.metrics.series_limit import LIMIT
+from pgwatch_wed.suggestions import unknown_key
 
 _LEAST, _MOST = 200, 1_000_000
 
@@ -28,7 +29,7 @@ def parse(table: Mapping[str, Any], source: str) -> MetricsSettings:
     where = f"{source}: serve.metrics"
     for key in table:
         if key != "series":
-            raise UsageError(f"{where}: unknown key {key!r}", "valid keys: series")
+            raise unknown_key(where, key, ("series",))
     series = table.get("series", LIMIT)
     if not isinstance(series, int) or isinstance(series, bool) or not _LEAST <= series <= _MOST:
         raise UsageError(f"{where}.series must be a whole number from {_LEAST} to {_MOST}")

@@ -55,6 +55,7 @@ from pgwatch_wed.serve.notify.grouped import Pace
 from pgwatch_wed.serve.notify.inhibition import RANKS
 from pgwatch_wed.serve.notify.quiet_hours import DAYS, Once, QuietHours, Weekly
 from pgwatch_wed.serve.notify.secrets import Credential, secret_of
+from pgwatch_wed.suggestions import unknown_key
 
 KINDS = ("webhook", "slack", "email", "alertmanager")
 TLS = ("starttls", "tls", "none")
@@ -286,9 +287,7 @@ def _clock(value: Any, where: str) -> time:
 def _known(table: Mapping[str, Any], keys: set[str], where: str) -> None:
     for key in table:
         if key not in keys:
-            raise UsageError(
-                f"{where}: unknown key {key!r}", f"valid keys: {', '.join(sorted(keys))}"
-            )
+            raise unknown_key(where, key, sorted(keys))
 
 
 def _tables(value: Any, where: str) -> Mapping[str, Mapping[str, Any]]:

@@ -25,6 +25,7 @@ from pgwatch_wed import units
 from pgwatch_wed.config import size
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.state import Health, Reason
+from pgwatch_wed.suggestions import unknown_key
 
 S = TypeVar("S", bound="ProbeSettings")
 # A name is a path of the API, a label and a word in logs.
@@ -119,9 +120,7 @@ def read(kind: type[S], name: str, table: Mapping[str, Any], where: str) -> S:
         if suffix in ("env", "file") and base in known and _may_be_secret(hints[known[base]]):
             values[known[base]] = _secret(suffix, value, place)
         elif key not in known:
-            raise UsageError(
-                f"{where}: unknown key {key!r}", f"valid keys: {', '.join(_keys(known, hints))}"
-            )
+            raise unknown_key(where, key, _keys(known, hints))
         elif hints[known[key]] == (Secret | None):  # and never a text
             raise UsageError(
                 f"{place}: a secret does not belong in this file", f"use {key}_env or {key}_file"

@@ -30,6 +30,7 @@ from typing import Any
 
 from pgwatch_wed.config import span
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.suggestions import unknown_key
 
 KINDS = ("availability", "latency", "query_time", "probe")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -89,9 +90,7 @@ def _objective(name: str, table: Any, where: str) -> Objective:
         raise UsageError(f"{where} must be a table")
     for key in table:
         if key not in _KEYS:
-            raise UsageError(
-                f"{where}: unknown key {key!r}", f"valid keys: {', '.join(sorted(_KEYS))}"
-            )
+            raise unknown_key(where, key, sorted(_KEYS))
     kind = table.get("kind")
     if kind not in KINDS:
         raise UsageError(f"{where}.kind must be one of {', '.join(KINDS)}")
