@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pgwatch_wed.load.engine.block_runner import runner
-from pgwatch_wed.load.load_model import Block, Ground, LoadScript, Order
+from pgwatch_wed.load.load_model import Block, Ground, LoadScript, Order, QueryProtocol
 from pgwatch_wed.load.sampling.active_samples import (
     ActiveSamples,
     ProfiledWait,
@@ -68,18 +68,30 @@ def test_the_profile_divides_the_time_of_waits_and_leaves_computing_as_it_was_sa
 
 def test_a_profile_that_counts_computing_divides_all_time() -> None:
     found = seen({(1, SYNC): 100, (3, WaitName("", "")): 300})
-    assert shares(found) == {"CPU": 0.75, "IO:WalSync": 0.25}
+    assert shares(found) == {"CPU": 0.5, "Lock:transactionid": 0.333, "IO:WalSync": 0.167}
+
+
+def test_waits_that_the_profile_counts_without_a_statement_stay_as_sampled() -> None:
+    # the flush of a commit comes after the end of its statement
+    found = seen({(1, SYNC): 10, (0, SYNC): 900, (2, LOCK): 300, (2, READ): 100})
+    assert shares(found) == {
+        "CPU": 0.333,
+        "IO:WalSync": 0.333,
+        "Lock:transactionid": 0.25,
+        "IO:DataFileRead": 0.083,
+    }
 
 
 def test_idle_waits_of_the_profile_are_no_db_time() -> None:
-    found = seen({(1, SYNC): 100, (1, WaitName("Client", "ClientRead")): 9000})
-    assert shares(found) == {"IO:WalSync": 0.667, "CPU": 0.333}
+    found = seen({(1, SYNC): 100, (2, LOCK): 300, (1, WaitName("Client", "ClientRead")): 9000})
+    assert shares(found) == {"Lock:transactionid": 0.5, "CPU": 0.333, "IO:WalSync": 0.167}
 
 
 @pytest.mark.parametrize(
     ("counts", "why"),
     [
         ({(1, SYNC): 3}, "it has only 3 samples"),
+        ({(2, LOCK): 60, (0, LOCK): 800}, "93% of the waits without their statement"),
         ({(1, WaitName("IPC", "ExecuteGather")): 500}, "parallel workers"),
     ],
 )
@@ -138,11 +150,16 @@ def ground_on(server: servers.Server) -> Iterator[Ground]:
         )
 
 
-def run(ground: Ground) -> Block:
+def run(ground: Ground, protocol: QueryProtocol = QueryProtocol.SIMPLE) -> Block:
     """Have four clients wait for one row, the holder of which sleeps."""
     text = "begin;\nupdate t set n = n + 1;\nselect pg_sleep(0.05);\nend;\n"
     order = Order(
-        scripts=(LoadScript(name="it", text=text),), clients=4, rate=None, seconds=2.0, warmup_s=0.5
+        scripts=(LoadScript(name="it", text=text),),
+        clients=4,
+        rate=None,
+        seconds=2.0,
+        warmup_s=0.5,
+        protocol=protocol,
     )
     return runner(ground, watch=SessionWatch(ground))(order)
 
@@ -160,6 +177,13 @@ def test_the_profile_of_a_server_is_read_around_a_block_and_never_reset(
         assert sum(used.profile.counts.values()) > 5 * used.looks
         time = sampled_db_time([first])
         assert "pg_wait_sampling_profile" in time.source
+        prepared = run(
+            ground, QueryProtocol.PREPARED
+        )  # of which older versions of it do not count the statement
+        (other,) = samples_of([prepared])
+        assert other.profile is not None
+        waits_s = {flow.wait.label: s.seconds for flow, s in other.flows.items()}
+        assert waits_s["Lock:transactionid"] > waits_s["Timeout:PgSleep"]
         assert {"Lock:transactionid", "Timeout:PgSleep"} <= {s.wait for s in time.symptoms[:4]}
         with psycopg.connect(ground.conninfo) as connection:
             kept = connection.execute("select sum(count) from pg_wait_sampling_profile").fetchone()

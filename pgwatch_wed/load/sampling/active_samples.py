@@ -66,7 +66,10 @@ class FlowTime:
 
 
 class ProfiledWait(NamedTuple):
-    """A wait of a statement; without a wait event, it computes, which only newer versions of pg_wait_sampling count."""
+    """A wait of a statement, 0 if the profile does not say of which.
+
+    Without a wait event, it computes, which only newer versions of pg_wait_sampling count.
+    """
 
     query_id: int
     wait: WaitName

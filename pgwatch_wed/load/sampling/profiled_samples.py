@@ -1,7 +1,8 @@
 """Samples of a block, with the waits of pg_wait_sampling's profile: it sees ten times as much of them as we do.
 
 Who holds a lock, and which session is of the load, only our samples tell; so does, for most versions of the
-extension, what computes. The profile decides how the time that they leave to waits is divided among statements and waits.
+extension, what computes. The profile counts without their statement the waits of a commit, after the statement's end, and
+of utility statements: these, too, are as we sampled them. It decides how the time of the others is divided.
 """
 
 from collections import Counter, defaultdict
@@ -22,6 +23,7 @@ from pgwatch_wed.load.sampling.active_samples import (
 from pgwatch_wed.load.sampling.wait_kinds import LOCKS, wait_kind
 
 _LEAST = 50  # samples in the profile: fewer are no better than ours
+_NAMELESS = 0.05  # of a wait, without a statement: the others do not stand for it
 _NOT_DIVIDED = frozenset({"activity", "client"})  # idle, or which of the two cannot be told
 _OF_LEADERS = frozenset({"executegather", "parallelfinish"})
 
@@ -38,15 +40,28 @@ def profiled(samples: ActiveSamples) -> ActiveSamples:
         why = "it does not tell parallel workers from their leaders"
         return replace(samples, profile=WaitProfile(missing=why))
     groups = _groups(samples.flows)
-    has_computing = any(wait == NO_WAIT for _, wait in counts)
-    divided = {g for g in groups if _is_divided(g[1], has_computing)}
+    known = {key for key, _ in counts}
+    waits = {wait for _, wait in counts}
+    divided = {g for g in groups if g[0] in known and g[1] in waits}
     seconds = sum(groups[g] for g in divided)
     total = counts.total()
     if total < _LEAST or not seconds:
-        why = f"it has only {total} samples of the waits of this load"
-        return replace(samples, profile=WaitProfile(missing=why))
+        return replace(samples, profile=WaitProfile(missing=_too_few(total, profile)))
     targets = {g: seconds * count / total for g, count in counts.items()}
     return replace(samples, flows=_divided(samples.flows, groups, divided, targets))
+
+
+def _too_few(total: int, profile: WaitProfile) -> str:
+    waits = [(key.query_id, n) for key, n in profile.counts.items() if _is_wait(key.wait)]
+    whole, nameless = sum(n for _, n in waits), sum(n for id_, n in waits if not id_)
+    if nameless > whole / 2:
+        part = units.share(nameless / whole)
+        return f"its profile counts {part} of the waits without their statement, as older versions do with prepared statements"
+    return f"it has only {units.count(total, 'sample')} of the waits of this load"
+
+
+def _is_wait(wait: WaitName) -> bool:
+    return wait.type.lower() not in _NOT_DIVIDED
 
 
 def profile_notes(samples: Iterable[ActiveSamples]) -> list[str]:
@@ -62,16 +77,17 @@ def profile_notes(samples: Iterable[ActiveSamples]) -> list[str]:
     return notes
 
 
-def _is_divided(wait: WaitName, has_computing: bool) -> bool:
-    return wait.type.lower() not in _NOT_DIVIDED and (has_computing or wait != NO_WAIT)
-
-
 def _counts(samples: ActiveSamples, profile: WaitProfile) -> Counter[_Group]:
     """Return the profile of the statements that sessions of the load were seen in."""
     keys = {id_: s.key for s in samples.statements.values() for id_ in s.query_ids}
+    whole, nameless = Counter[WaitName](), Counter[WaitName]()
+    for (query_id, wait), count in profile.counts.items():
+        whole[wait] += count
+        nameless[wait] += 0 if query_id else count
     found: Counter[_Group] = Counter()
     for (query_id, wait), count in profile.counts.items():
-        if query_id in keys and wait.type.lower() not in _NOT_DIVIDED:
+        is_named = nameless[wait] <= whole[wait] * _NAMELESS
+        if query_id in keys and is_named and _is_wait(wait):
             found[keys[query_id], wait] += count
     return found
 
