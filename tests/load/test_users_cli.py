@@ -42,7 +42,10 @@ def test_a_run_with_users_says_what_they_cost_and_how_many_checkpoints_it_lacks(
     assert "contains 0 checkpoints by time, fewer than 3: checkpoint_timeout is 5 min" in notes
     (run,) = report["runs"]
     assert [p["kind"] for p in run["phases"]] == ["soak"]
-    assert run["phases"][0]["figures"]["transactions"] > 100
+    # a busy machine does fewer of the 60 a second, but what was due and not done is counted, too
+    figures = run["phases"][0]["figures"]
+    assert figures["transactions"] > 0
+    assert figures["transactions"] + sum(figures["failures"].values()) > 100
 
 
 @pytest.mark.parametrize(

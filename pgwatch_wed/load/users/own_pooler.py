@@ -27,7 +27,7 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import CollectError, Error, redact, said
 from pgwatch_wed.load.load_model import QueryProtocol
 from pgwatch_wed.load.users import pooler_config, pooler_guard
-from pgwatch_wed.load.users.pooler_config import ALIAS, PORT, PoolerPlan
+from pgwatch_wed.load.users.pooler_config import ALIAS, PORT, USER, PoolerPlan
 from pgwatch_wed.load.users.pooler_console import PoolerConsole
 from pgwatch_wed.target import programs
 
@@ -155,12 +155,12 @@ def _pid(
 
 def _answering(folder: Path, file: Path, pid: int, plan: PoolerPlan) -> OwnPooler:
     """Wait until the pooler answers, and let it connect to the server once."""
-    place = make_conninfo(host=str(folder), port=PORT, user="load", dbname=ALIAS)
+    place = make_conninfo(host=str(folder), port=PORT, user=USER, dbname=ALIAS)
     console = PoolerConsole(make_conninfo(place, dbname="pgbouncer"))
     deadline = time.monotonic() + _START_S
     while True:
         try:
-            has_prepared = console.has_prepared_statements()
+            has_prepared = console.set_up()
             break
         except psycopg.Error as error:
             if not _runs(pid) or time.monotonic() > deadline:

@@ -1,13 +1,14 @@
 """The configuration of a PgBouncer of ours: how it connects to the server, no less safely than our own session."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pgwatch_wed.errors import CollectError
 
 ALIAS = "load"  # the database, as clients of the pooler call it
+USER = "load"  # as they call themselves; it may use the console, too
 PORT = 6432  # only part of the socket's name
 _PLACE = ("host", "port", "dbname", "user", "password")
 # Parameters of libpq that are files, and PgBouncer's names for them.
@@ -77,7 +78,11 @@ def written(parameters: Mapping[str, str], password: str, plan: PoolerPlan, fold
         *(f"{name} = {value}" for name, value in _own(plan, folder).items()),
         *(f"{name} = {value}" for name, value in _tls(parameters, folder).items()),
     ]
-    file = folder / "pgbouncer.ini"
+    _write(folder / "users", [f'"{USER}" ""'])
+    return _write(folder / "pgbouncer.ini", lines)
+
+
+def _write(file: Path, lines: Sequence[str]) -> Path:
     file.touch(mode=0o600)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
@@ -88,8 +93,11 @@ def _own(plan: PoolerPlan, folder: Path) -> dict[str, str | int]:
         "listen_addr": "",
         "listen_port": PORT,
         "unix_socket_dir": str(folder),
-        # The directory is what keeps others out. Whoever can enter it may connect and use the console.
-        "auth_type": "any",
+        # The directory is what keeps others out. Whoever can enter it may connect and use the console. With "any",
+        # later versions take nobody for an administrator, whatever the name.
+        "auth_type": "trust",
+        "auth_file": str(folder / "users"),
+        "admin_users": USER,
         "pool_mode": "transaction",
         "max_client_conn": plan.max_clients,
         "default_pool_size": plan.pool,

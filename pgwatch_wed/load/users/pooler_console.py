@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 
 _PREPARED = "max_prepared_statements"
-_STATEMENTS = 200
+# Set where it is known. A notice to each client that waits for a session is work, and nobody reads it.
+_SETTINGS = {_PREPARED: 200, "query_wait_notify": 0}
 
 
 class PoolerConsole:
@@ -16,12 +17,12 @@ class PoolerConsole:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
 
-    def has_prepared_statements(self) -> bool:
-        """Tell whether it follows prepared statements of its clients, and let it."""
+    def set_up(self) -> bool:
+        """Set what this one knows; tell whether it follows prepared statements of its clients."""
         with self.session() as session:
-            known = {str(row[0]) for row in session.execute("SHOW CONFIG")}
-            if _PREPARED in known:
-                session.execute(f"SET {_PREPARED} = {_STATEMENTS}")
+            known = {str(row[0]) for row in session.execute("SHOW CONFIG")} & _SETTINGS.keys()
+            for name in sorted(known):
+                session.execute(f"SET {name} = {_SETTINGS[name]}")
         return _PREPARED in known
 
     def clients(self) -> int:
