@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Report
 from pgwatch_wed.render import html
+from pgwatch_wed.scratch import scratch_folder
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _SECONDS = 120
@@ -21,10 +21,10 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> bytes:
     browser = next((b for name in _BROWSERS if (b := shutil.which(name))), None)
     if browser is None:
         raise Error("Chromium, which prints the PDF, is not installed", "apt-get install chromium")
-    with tempfile.TemporaryDirectory(prefix="pgwed-pdf-") as folder:
-        page, target = Path(folder, "report.html"), Path(folder, "report.pdf")
+    with scratch_folder("pdf") as folder:
+        page, target = folder / "report.html", folder / "report.pdf"
         page.write_text(html.render(report, snapshots), encoding="utf-8")
-        _print(browser, page, target, Path(folder, "profile"))
+        _print(browser, page, target, folder / "profile")
         return target.read_bytes()
 
 

@@ -12,9 +12,8 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,12 +23,14 @@ import psycopg
 from psycopg import pq
 
 from pgwatch_wed.errors import CollectError
+from pgwatch_wed.scratch import scratch_folder
 
 # Secrets other than the password, which has its own variable.
 _SECRETS = frozenset({"sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 # Set anew, or already resolved: the session's parameters include those of a service.
 _OURS = frozenset({"password", "service", "servicefile", "application_name"})
 _OURS_TOO = frozenset({"fallback_application_name", "host", "hostaddr", "port"})
+_SERVICE = "pgwatch_wed"
 # libpq reports it although nobody has set it, and older programs do not know it.
 _DEFAULTS = {"sslcertmode": "allow"}
 _WEAK = frozenset({"disable", "allow", "prefer"})
@@ -72,12 +73,15 @@ def client(
     """
     place = {**parameters(connection), "application_name": application_name}
     secrets = {key: place.pop(key) for key in _SECRETS & place.keys()}
-    with tempfile.TemporaryDirectory(prefix="pgwed-client-") as folder:
-        path, version, libraries = _chosen(own, place, major, Path(folder))
+    with (
+        scratch_folder("client") as folder,
+        _service_file(secrets, folder) if secrets else nullcontext() as service,
+    ):
+        path, version, libraries = _chosen(own, place, major, folder)
         environment = _environment(connection, libraries)
-        if secrets:
-            environment["PGSERVICEFILE"] = str(_service_file(secrets, Path(folder)))
-            place["service"] = "pgwatch_wed"
+        if service is not None:
+            environment["PGSERVICEFILE"] = str(service)
+            place["service"] = _SERVICE
         yield Client(path, version, conninfo_of(place), environment)
 
 
@@ -145,12 +149,30 @@ def _environment(
     return kept | dict(libraries) | ({"PGPASSWORD": password} if password else {})
 
 
-def _service_file(secrets: Mapping[str, str], folder: Path) -> Path:
-    service = folder / "pg_service.conf"
-    service.touch(mode=0o600)
-    lines = [f"{name}={value}" for name, value in sorted(secrets.items())]
-    service.write_text("\n".join(["[pgwatch_wed]", *lines, ""]), encoding="utf-8")
-    return service
+@contextmanager
+def _service_file(secrets: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    """Yield a file of libpq's for services, in memory where the system can: then no disk ever has the secrets."""
+    lines = [f"[{_SERVICE}]", *(f"{name}={value}" for name, value in sorted(secrets.items())), ""]
+    with _unnamed_file() as unnamed:
+        file = unnamed or folder / "pg_service.conf"
+        if unnamed is None:
+            file.touch(mode=0o600)
+        file.write_text("\n".join(lines), encoding="utf-8")
+        yield file
+
+
+@contextmanager
+def _unnamed_file() -> Iterator[Path | None]:
+    """Yield a file that exists in memory, as long as this process; None if others could not open it."""
+    if not hasattr(os, "memfd_create"):
+        yield None
+        return
+    descriptor = os.memfd_create("pgwatch_wed")
+    try:
+        path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+        yield path if os.access(path, os.R_OK) else None
+    finally:
+        os.close(descriptor)
 
 
 # --- which program --------------------------------------------------------------------------------

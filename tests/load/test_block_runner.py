@@ -1,7 +1,5 @@
 """Blocks of load on a real server."""
 
-import os
-import subprocess
 import tempfile
 import threading
 import time
@@ -95,15 +93,14 @@ def test_over_capacity_there_is_no_percentile(own_ground: EmbeddedGround) -> Non
     assert block.attempts == pytest.approx(2000 * block.seconds, rel=0.01)
 
 
-def test_logs_are_removed_those_of_a_killed_process_too(own_ground: EmbeddedGround) -> None:
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    left = Path(tempfile.mkdtemp(prefix=f"pgwed-load-{ended.pid}-"))
+def test_logs_are_removed_those_of_a_killed_process_too(
+    own_ground: EmbeddedGround, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = Path(tempfile.mkdtemp(prefix="pgwedtmp-load-"))
     (left / "log.1").write_text("0 1 2")
     runner(own_ground.ground)(order(seconds=0.3))
-    assert not left.exists()
-    ours = f"pgwed-load-{os.getpid()}-*"
-    assert list(Path(tempfile.gettempdir()).glob(ours)) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reason_to_stop_ends_a_block_and_its_sessions(own_ground: EmbeddedGround) -> None:

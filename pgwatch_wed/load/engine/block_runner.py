@@ -2,15 +2,12 @@
 
 import os
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import psutil
 import psycopg
 
 from pgwatch_wed.embedded import server as embedded
@@ -20,10 +17,10 @@ from pgwatch_wed.load.engine.block_limits import allow_descriptors, check_connec
 from pgwatch_wed.load.engine.block_run import BlockRun, Setup
 from pgwatch_wed.load.ground.ground_connection import STRESS_NAME, connected
 from pgwatch_wed.load.load_model import Block, BlockRunner, BlockWatch, Ground, Order
+from pgwatch_wed.scratch import scratch_folder
 from pgwatch_wed.target import programs
 
 _MAX_THREADS = 8
-_PREFIX = "pgwed-load-"
 
 
 def never() -> str:
@@ -61,7 +58,7 @@ class _Engine:
         try:
             with connected(self.ground) as session:
                 check_connections(session, order)
-                with self._client(order, name) as client, _folder() as folder:
+                with self._client(order, name) as client, scratch_folder("load") as folder:
                     setup = self._setup(order, client, name, folder)
                     run = BlockRun(setup, session, self.stop, self.watch)
                     block = run.block()
@@ -110,19 +107,3 @@ def _guessed(order: Order, one_s: float) -> float:
 
 def _key(order: Order) -> tuple[str | None, int]:
     return order.conninfo, order.clients
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """Yield a directory for scripts and logs, which may contain values; it is removed."""
-    _sweep()
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
-        yield Path(folder)
-
-
-def _sweep() -> None:
-    """Remove what processes of ours have left that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)

@@ -1,9 +1,7 @@
 """Each script once, alone, before it runs under load: one that fails would only end pgbench's clients, one after the other."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from pgwatch_wed import units
 from pgwatch_wed.embedded import server as embedded
@@ -12,6 +10,7 @@ from pgwatch_wed.load.engine import pgbench_program
 from pgwatch_wed.load.engine.pgbench_process import PgbenchProcess
 from pgwatch_wed.load.ground.ground_connection import STRESS_NAME, connected
 from pgwatch_wed.load.load_model import Ground, LoadScript, Order, QueryProtocol, Scenario
+from pgwatch_wed.scratch import scratch_folder
 from pgwatch_wed.target import programs
 
 LIMIT_S = 60.0
@@ -45,10 +44,10 @@ def _try(client: programs.Client, script: LoadScript, scenario: Scenario, limit_
     # What cannot be prepared, pgbench tells only of the statement that is then missing.
     is_prepared = scenario.protocol is QueryProtocol.PREPARED
     protocol = QueryProtocol.EXTENDED if is_prepared else scenario.protocol
-    with tempfile.TemporaryDirectory(prefix="pgwed-load-") as folder:
+    with scratch_folder("load") as folder:
         arguments = (
             *("--no-vacuum", "--client=1", "--transactions=1", f"--protocol={protocol}"),
-            *pgbench_program.written(order.scripts, Path(folder)),
+            *pgbench_program.written(order.scripts, folder),
             pgbench_program.conninfo(client.conninfo, order),
         )
         with PgbenchProcess(client, arguments, order.scripts) as process:

@@ -7,7 +7,6 @@ zero; so a session of ours ends it there, and this process ends it here.
 
 import secrets
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import psycopg
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import CollectError, said
+from pgwatch_wed.scratch import scratch_folder
 from pgwatch_wed.target import connect, door, pooler, programs
 from pgwatch_wed.target.deadline import GRACE_S, Deadline
 
@@ -56,8 +56,8 @@ def dumped(
     ``exclude`` are patterns in pg_dump's syntax. Raises :class:`CollectError` and
     :class:`ConnectError`.
     """
-    with tempfile.TemporaryDirectory(prefix="pgwed-dump-") as folder:
-        file = Path(folder) / "target.sql"
+    with scratch_folder("dump") as folder:
+        file = folder / "target.sql"
         options = [
             *_OPTIONS,
             f"--lock-wait-timeout={lock_ms}",
