@@ -23,7 +23,7 @@ from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.ground.ground_refusals import OthersTraffic, busy, by_state
 from pgwatch_wed.load.ground.server_answer import GroundServer, spelled
 from pgwatch_wed.load.ground.stop_conditions import StopLimits, stop_conditions
-from pgwatch_wed.load.ground.stress_mark import StressMark, mark_of
+from pgwatch_wed.load.ground.stress_mark import StressMark, limit_of, mark_of, new_name
 from pgwatch_wed.load.ground.target_ground import TargetGround, target_ground
 from tests.proxy import proxied
 from tests.psql import psql
@@ -140,9 +140,22 @@ def test_others_are_noticed_and_may_be_waved_aside(
         target_ground(app, owned, frozenset({"standby"})).__enter__()
 
 
-def test_nobody_else_is_no_refusal(somebody: embedded.EmbeddedServer, app: str) -> None:
-    with target_ground(app, confirmed(app), watched_s=2.5) as made:
-        assert made.left == []
+OTHERS = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+
+
+def test_nobody_else_is_no_refusal() -> None:
+    # A server of its own: sessions of other tests may still be ending.
+    with (
+        embedded.start({"autovacuum": "off"}, tcp=True) as server,
+        psycopg.connect(server.dsn(), autocommit=True, application_name="pgwatch_wed") as session,
+    ):
+        owned = confirmed(server.dsn(tcp=True))
+        deadline = time.monotonic() + 60
+        while session.execute(OTHERS).fetchone() != (0,):  # a session that ends reports its work
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with target_ground(server.dsn(tcp=True), owned, watched_s=2.5) as made:
+            assert made.left == []
 
 
 @contextmanager
@@ -252,6 +265,57 @@ def test_a_renamed_or_copied_database_bears_the_mark_no_longer() -> None:
     assert mark_of(mark.name, 5, None) is None
 
 
+def test_a_database_without_its_comment_is_dropped_only_as_it_was_created(
+    somebody: embedded.EmbeddedServer, app: str
+) -> None:
+    changes = (
+        "comment on database {0} is 'ours now'",
+        "alter database {0} connection limit -1",
+        "alter database {0} set work_mem = '7MB'",
+        "alter database {0} owner to somebody_else",
+        "alter database {0} rename to pgwatch_wed_stress_00000000000a",
+        "\\c {0}\ncreate table t ()",
+    )
+    before = databases(somebody)
+    psql(somebody.dsn(), "create role somebody_else")
+    names = [new_name() for _ in (*changes, "")]
+    for name, change in zip(names, (*changes, ""), strict=True):
+        psql(somebody.dsn(), f"create database {name} connection limit {limit_of(name)}")
+        psql(somebody.dsn(), change.format(name))
+    theirs = databases(somebody) - before - {names[-1]}
+    assert len(theirs) == len(changes)
+    with opened(app) as made:
+        assert databases(somebody) - before - {made.ground.database} == theirs
+        assert sum("not our mark" in note for note in made.ground.notes) == len(theirs)
+    for name in theirs:
+        psql(somebody.dsn(), f"drop database {name}")
+    psql(somebody.dsn(), "drop role somebody_else")
+    survives(somebody)
+
+
+KILLED = """
+import os, signal
+from pgwatch_wed.load.ground.stress_mark import StressMark
+StressMark.comment = property(lambda self: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_kill_9_between_a_database_and_its_comment_leaves_nothing_after_the_next_start(
+    somebody: embedded.EmbeddedServer, app: str
+) -> None:
+    before = databases(somebody)
+    with started(app, KILLED) as run:
+        assert run.wait(60) == -signal.SIGKILL
+    (left,) = databases(somebody) - before
+    wait_until_gone(somebody)
+    with opened(app) as made:
+        assert databases(somebody) - before == {made.ground.database}
+        assert left != made.ground.database
+        assert made.ground.notes == ()
+    assert databases(somebody) == before
+    survives(somebody)
+
+
 RUN = """
 import sys, time
 from pgwatch_wed.load.ground.target_ground import target_ground
@@ -281,9 +345,9 @@ def test_ctrl_c_drops_and_after_kill_9_the_next_start_does(
     survives(somebody)
 
 
-def started(app: str) -> subprocess.Popen[str]:
+def started(app: str, before: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, app, confirmed(app)],
+        [sys.executable, "-c", before + RUN, app, confirmed(app)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

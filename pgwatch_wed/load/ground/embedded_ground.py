@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.load.ground.ground_connection import connected, writing_session
 from pgwatch_wed.load.ground.server_environment import without_chosen_server
-from pgwatch_wed.load.ground.stress_mark import StressMark, new_name, new_run
+from pgwatch_wed.load.ground.stress_mark import StressMark, new_name, run_of
 from pgwatch_wed.load.load_model import Ground
 
 STRESS_SETTINGS: Mapping[str, str] = {
@@ -61,7 +61,7 @@ def _prepared(server: embedded.EmbeddedServer) -> Ground:
             "select oid::int8 from pg_catalog.pg_database where datname = %s", [name]
         ).fetchone()
         assert found is not None
-        comment = StressMark(name, found[0], new_run()).comment
+        comment = StressMark(name, found[0], run_of(name)).comment
         connection.execute(
             sql.SQL("comment on database {} is {}").format(sql.Identifier(name), comment)
         )

@@ -2,8 +2,12 @@
 
 Only what bears it is ever dropped. The comment repeats the object's own name and oid, so that one that was renamed,
 copied or restored from a dump bears a mark no longer, and neither does one that merely has a name like ours.
+
+A database cannot be created with a comment. Until it has one, its connection limit is the mark: a number beyond any
+that people set, which follows from its name.
 """
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass
@@ -47,9 +51,18 @@ def new_name() -> str:
     return PREFIX + secrets.token_hex(6)
 
 
-def new_run() -> str:
-    """Return the identity of a run."""
-    return secrets.token_hex(8)
+def run_of(name: str) -> str:
+    """Return the identity of the run that creates an object, so that its lock is known before there is a comment."""
+    return _digest(name)[:8].hex()
+
+
+def limit_of(name: str) -> int:
+    """Return the connection limit of a database of ours that has no comment yet: 2^30 or more, which limits nothing."""
+    return 1 << 30 | int.from_bytes(_digest(name)[8:12]) >> 2
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
 
 
 def mark_of(name: str, oid: int, comment: str | None) -> StressMark | None:

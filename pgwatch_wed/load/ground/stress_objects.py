@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,14 @@ from psycopg import sql
 
 from pgwatch_wed.errors import said
 from pgwatch_wed.load.ground.server_answer import load_sql
-from pgwatch_wed.load.ground.stress_mark import StressMark, looks_like_ours, mark_of
+from pgwatch_wed.load.ground.stress_mark import (
+    StressMark,
+    limit_of,
+    lock_of,
+    looks_like_ours,
+    mark_of,
+    run_of,
+)
 
 WritingSession = psycopg.Connection[Any]
 
@@ -27,17 +34,28 @@ class StressObject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamedLikeOurs:
-    """An object with a name like ours; ``mark`` is None if that is all."""
+    """An object with a name like ours; ``mark`` is None if that is all.
+
+    ``is_untouched``: a database is as we create it, and nobody is in it.
+    """
 
     kind: StressObject
     name: str
     oid: int
     comment: str | None
+    connection_limit: int | None = None
+    is_untouched: bool = False
 
     @property
     def mark(self) -> StressMark | None:
         """The mark that it bears."""
         return mark_of(self.name, self.oid, self.comment)
+
+    @property
+    def awaits_mark(self) -> bool:
+        """Whether it is a database whose creator had no time to give it its comment."""
+        is_new = self.is_untouched and self.comment is None
+        return is_new and self.connection_limit == limit_of(self.name)
 
 
 def found(session: WritingSession) -> tuple[NamedLikeOurs, ...]:
@@ -62,33 +80,54 @@ def create(session: WritingSession, kind: StressObject, name: str, run: str) -> 
 
 def _create(session: WritingSession, kind: StressObject, name: str, run: str) -> None:
     quoted, word = sql.Identifier(name), sql.SQL(kind.value)
-    session.execute(sql.SQL("create {} {}").format(word, quoted))
+    is_database = kind is StressObject.DATABASE
+    limit = f" connection limit {limit_of(name)}" if is_database else ""
+    session.execute(sql.SQL("create {} {}" + limit).format(word, quoted))
     oid = next(each.oid for each in found(session) if (each.kind, each.name) == (kind, name))
     comment = StressMark(name, oid, run).comment
     session.execute(sql.SQL("comment on {} {} is {}").format(word, quoted, comment))
+    if is_database:  # who removes the comment, keeps it
+        session.execute(sql.SQL("alter database {} connection limit -1").format(quoted))
 
 
-def drop_leftovers(session: WritingSession) -> tuple[str, ...]:
-    """Drop what bears the mark of a run that no longer lives; return what is left, for people."""
-    left = []
-    for each in found(session):
-        if each.mark is None:
-            left.append(
-                f"{each.kind} {each.name} has a name like ours but not our mark: it was left alone"
-            )
-        elif not lives(session, each.mark):
-            reason = dropped(session, each)
-            left += (
-                [f"{each.kind} {each.name} of an earlier run was not dropped: {reason}"]
-                if reason
-                else []
-            )
-    return tuple(left)
+def drop_leftovers(session: WritingSession, is_empty: Callable[[str], bool]) -> tuple[str, ...]:
+    """Drop what bears the mark of a run that no longer lives; return what is left, for people.
+
+    ``is_empty`` tells whether nobody has created anything in a database.
+    """
+    return tuple(
+        line for each in found(session) if (line := _drop_leftover(session, each, is_empty))
+    )
 
 
-def lives(session: WritingSession, mark: StressMark) -> bool:
+def _drop_leftover(
+    session: WritingSession, each: NamedLikeOurs, is_empty: Callable[[str], bool]
+) -> str:
+    """Return why an object is left, "" if it is not, or in use."""
+    if lives(session, each.mark.lock if each.mark else lock_of(run_of(each.name))):
+        return ""
+    if each.mark is not None:
+        reason = dropped(session, each)
+    elif each.awaits_mark and is_empty(each.name):
+        reason = _drop_unmarked(session, each.name)
+    else:
+        return f"{each.kind} {each.name} has a name like ours but not our mark: it was left alone"
+    return f"{each.kind} {each.name} of an earlier run was not dropped: {reason}" if reason else ""
+
+
+def _drop_unmarked(session: WritingSession, name: str) -> str:
+    """Drop a database that has no comment yet, unless somebody is in it."""
+    try:
+        with without_interrupts():
+            session.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(name)))
+    except psycopg.Error as error:
+        return said(error)
+    return ""
+
+
+def lives(session: WritingSession, lock: int) -> bool:
     """Tell whether the run that created an object still holds its lock."""
-    return (mark.lock,) in session.execute(load_sql("ground_locks")).fetchall()
+    return (lock,) in session.execute(load_sql("ground_locks")).fetchall()
 
 
 def dropped(session: WritingSession, one: NamedLikeOurs) -> str:

@@ -16,9 +16,9 @@ from pgwatch_wed.errors import CollectError, ConnectError, UsageError, said
 from pgwatch_wed.load.ground import ground_refusals as refusals
 from pgwatch_wed.load.ground import server_answer, stress_objects
 from pgwatch_wed.load.ground.ground_connection import STRESS_NAME, connected, writing_session
-from pgwatch_wed.load.ground.server_answer import GroundServer, ServerAnswer
+from pgwatch_wed.load.ground.server_answer import GroundServer, ServerAnswer, load_sql
 from pgwatch_wed.load.ground.server_environment import without_chosen_server
-from pgwatch_wed.load.ground.stress_mark import lock_of, new_name, new_run
+from pgwatch_wed.load.ground.stress_mark import lock_of, new_name, run_of
 from pgwatch_wed.load.ground.stress_objects import StressObject, WritingSession
 from pgwatch_wed.load.load_model import Ground
 from pgwatch_wed.target import door
@@ -115,11 +115,12 @@ def _check_may_create_database(server: GroundServer) -> None:
 
 @contextmanager
 def _created(answer: ServerAnswer, notes: tuple[str, ...]) -> Iterator[TargetGround]:
-    name, run = new_name(), new_run()
+    name = new_name()
+    run = run_of(name)
     with _session_of_ours(answer.conninfo) as keeper:
         with _explained():
             _keep(keeper, run)
-            notes += stress_objects.drop_leftovers(keeper)
+            notes += stress_objects.drop_leftovers(keeper, lambda name: _is_empty(answer, name))
         made = TargetGround(_ground(answer, name))
         try:
             with _explained():
@@ -143,6 +144,16 @@ def _session_of_ours(conninfo: str) -> Iterator[WritingSession]:
             session.execute("set search_path = pg_catalog, pg_temp")
             session.commit()
         yield session
+
+
+def _is_empty(answer: ServerAnswer, name: str) -> bool:
+    """Tell whether nobody has created anything in a database."""
+    with (
+        suppress(ConnectError, CollectError, psycopg.Error),
+        _session_of_ours(make_conninfo(answer.conninfo, dbname=name)) as session,
+    ):
+        return session.execute(load_sql("ground_newer_objects")).fetchone() == (False,)
+    return False
 
 
 def _keep(keeper: WritingSession, run: str) -> None:
