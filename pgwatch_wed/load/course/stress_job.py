@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.config import Config
+from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.embedded.server import EmbeddedServer
 from pgwatch_wed.load.compare.plan_shapes import PlannedBlocks
 from pgwatch_wed.load.course.scenario_proof import ScenarioProof
@@ -17,7 +18,9 @@ from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order, Scena
 from pgwatch_wed.load.sampling.session_watch import SessionWatch
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
 from pgwatch_wed.load.stress_report import StressReport
+from pgwatch_wed.load.users import own_pooler
 from pgwatch_wed.progress import Progress
+from pgwatch_wed.scratch import sweep_scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,12 @@ class LoadPlace:
 
 @contextmanager
 def opened(target: str | None, owned: Owned) -> Iterator[LoadPlace]:
-    """Open the ground for the ``with`` block: an embedded server, or a database of ours on the target."""
+    """Open the ground for the ``with`` block: an embedded server, or a database of ours on the target.
+
+    What killed runs have left on this machine is removed, whether or not this one needs the like.
+    """
+    for sweep in (embedded.sweep, own_pooler.sweep, sweep_scratch):
+        sweep()
     if target is None:
         with embedded_ground() as ours:
             yield LoadPlace(ours.ground, ours.server)
