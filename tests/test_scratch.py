@@ -11,11 +11,15 @@ import psycopg
 import pytest
 
 from pgwatch_wed.embedded import server as embedded
+from pgwatch_wed.errors import ConnectError
+from pgwatch_wed.load.course.stress_job import Owned, opened
 from pgwatch_wed.scratch import scratch_folder, sweep_scratch
 from pgwatch_wed.target import programs
 
 OWNER = """
 import sys, tempfile, time
+from pgwatch_wed.errors import ConnectError
+from pgwatch_wed.load.course.stress_job import Owned, opened
 from pgwatch_wed.scratch import scratch_folder
 tempfile.tempdir = sys.argv[1]
 with scratch_folder("test") as folder:
@@ -70,6 +74,14 @@ def test_another_users_is_left_alone(place: Path, monkeypatch: pytest.MonkeyPatc
     assert theirs.exists()
     sweep_scratch()
     assert not theirs.exists()
+
+
+def test_a_load_test_removes_what_was_left_even_if_it_does_not_get_far(place: Path) -> None:
+    left = Path(tempfile.mkdtemp(prefix="pgwedtmp-client-"))
+    nobody = f"host=127.0.0.1 port={embedded.free_port()} dbname=app user=x"
+    with pytest.raises(ConnectError):
+        opened(nobody, Owned("x", frozenset(), is_writing=True)).__enter__()
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
