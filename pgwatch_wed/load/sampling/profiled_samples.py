@@ -46,18 +46,17 @@ def profiled(samples: ActiveSamples) -> ActiveSamples:
     seconds = sum(groups[g] for g in divided)
     total = counts.total()
     if total < _LEAST or not seconds:
-        return replace(samples, profile=WaitProfile(missing=_too_few(total, profile)))
+        return replace(samples, profile=WaitProfile(missing=_too_few(profile)))
     targets = {g: seconds * count / total for g, count in counts.items()}
     return replace(samples, flows=_divided(samples.flows, groups, divided, targets))
 
 
-def _too_few(total: int, profile: WaitProfile) -> str:
+def _too_few(profile: WaitProfile) -> str:
     waits = [(key.query_id, n) for key, n in profile.counts.items() if _is_wait(key.wait)]
     whole, nameless = sum(n for _, n in waits), sum(n for id_, n in waits if not id_)
     if nameless > whole / 2:
-        part = units.share(nameless / whole)
-        return f"its profile counts {part} of the waits without their statement, as older versions do with prepared statements"
-    return f"it has only {units.count(total, 'sample')} of the waits of this load"
+        return "its profile counts most waits without their statement, as older versions do with prepared statements"
+    return f"it has fewer than {_LEAST} samples of the waits of a block"
 
 
 def _is_wait(wait: WaitName) -> bool:
