@@ -99,7 +99,9 @@ def own_pooler(
         config = pooler_config.written(place, password, plan, folder)
         embedded.hand_over(folder)
         guard, pid = _guarded(file, config, plan)
-        yield _answering(folder, file, pid, plan)
+        found = _answering(folder, file, pid, plan)
+        _check_server(found, place, folder)
+        yield found
     finally:
         if guard is not None:
             _dismiss(guard)
@@ -154,7 +156,7 @@ def _pid(
 
 
 def _answering(folder: Path, file: Path, pid: int, plan: PoolerPlan) -> OwnPooler:
-    """Wait until the pooler answers, and let it connect to the server once."""
+    """Wait until the pooler answers."""
     place = make_conninfo(host=str(folder), port=PORT, user=USER, dbname=ALIAS)
     console = PoolerConsole(make_conninfo(place, dbname="pgbouncer"))
     deadline = time.monotonic() + _START_S
@@ -166,18 +168,32 @@ def _answering(folder: Path, file: Path, pid: int, plan: PoolerPlan) -> OwnPoole
             if not _runs(pid) or time.monotonic() > deadline:
                 raise Error(f"PgBouncer did not start: {_last_words(folder, error)}") from None
         time.sleep(0.02)
-    _check_server(place, folder)
     return OwnPooler(place, _version(file), pid, plan, console, has_prepared)
 
 
-def _check_server(place: str, folder: Path) -> None:
+def _check_server(pooler: OwnPooler, place: Mapping[str, str], folder: Path) -> None:
+    """Let it connect to the server once."""
     try:
-        with PoolerConsole(place).session() as session:
+        with PoolerConsole(pooler.conninfo).session() as session:
             session.execute("select 1")
     except psycopg.Error as error:
         raise CollectError(
-            f"PgBouncer cannot connect to the server: {_last_words(folder, error)}"
+            f"PgBouncer cannot connect to the server: {_last_words(folder, error)}",
+            _elsewhere(pooler, place),
         ) from None
+
+
+def _elsewhere(pooler: OwnPooler, place: Mapping[str, str]) -> str:
+    """Return a hint if it looks for the server at another address than ours: it resolves a name that is verified itself."""
+    host, ours = place.get("host", ""), place.get("hostaddr", "")
+    if place.get("sslmode") != "verify-full" or not ours or host == ours:
+        return ""
+    with contextlib.suppress(psycopg.Error, ValueError):
+        found = pooler.console.addresses()
+        if ours not in found:
+            theirs = ", ".join(found) or "no address"
+            return f"it resolves {host} itself, to {theirs}, and we are connected to {ours}: let the name have that one only"
+    return ""
 
 
 def _runs(pid: int) -> bool:

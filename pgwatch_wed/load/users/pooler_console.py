@@ -25,6 +25,15 @@ class PoolerConsole:
                 session.execute(f"SET {name} = {_SETTINGS[name]}")
         return _PREPARED in known
 
+    def addresses(self) -> tuple[str, ...]:
+        """Return the addresses that it has found for the names of servers, one being ours."""
+        with self.session() as session:
+            rows = session.execute("SHOW DNS_HOSTS")
+            at = [column.name for column in rows.description or ()].index("addrs")
+            found = [each for row in rows for each in str(row[at] or "").split(",")]
+        # with a port, such as [::1]:0
+        return tuple(each.rpartition(":")[0].strip("[]") for each in found if each)
+
     def clients(self) -> int:
         """Return how many clients are connected, except those of the console."""
         with self.session() as session:
