@@ -321,7 +321,7 @@ import sys, time
 from pgwatch_wed.load.ground.target_ground import target_ground
 with target_ground(sys.argv[1], sys.argv[2], frozenset({"busy"}), watched_s=0.0) as made:
     print(made.ground.database, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -336,7 +336,7 @@ def test_ctrl_c_drops_and_after_kill_9_the_next_start_does(
         with opened(app):  # a run that lives keeps what it has
             assert name in databases(somebody)
         run.send_signal(blow)
-        run.wait(20)
+        run.wait(60)
     assert (name in databases(somebody)) == (blow is signal.SIGKILL)
     wait_until_gone(somebody)
     with opened(app):
@@ -358,7 +358,7 @@ def started(app: str, before: str = "") -> subprocess.Popen[str]:
 def wait_until_gone(server: embedded.EmbeddedServer) -> None:
     """The server has noticed that the keeper is gone, and given up its lock."""
     with psycopg.connect(server.dsn(), autocommit=True) as session:
-        for _ in range(100):
+        for _ in range(600):
             if (
                 session.execute("select from pg_locks where locktype = 'advisory'").fetchone()
                 is None
