@@ -5,6 +5,7 @@ from pgwatch_wed.findings import Remedy
 from pgwatch_wed.load.load_model import Answer, Proven, Spoilt
 from pgwatch_wed.load.load_pages.load_fixes import load_fixes
 from pgwatch_wed.load.load_words import (
+    NOTHING_MEASURED,
     answer_line,
     cause_line,
     clock_words,
@@ -75,8 +76,8 @@ def performance_text(report: PerformanceReport, *, width: int = 80, colour: bool
 
 
 def _credibility(page: TextPage, report: StressReport) -> None:
-    if not report.runs:
-        page.wrap("Nothing was measured.", style=_BOLD)
+    if not report.is_measured:
+        page.wrap(NOTHING_MEASURED, style=_BOLD)
         return
     if not any(run.measured for run in report.runs):
         page.wrap("Nothing was measured under steady load.", style=_BOLD)
@@ -133,6 +134,8 @@ def _bottleneck(page: TextPage, run: ScenarioRun) -> None:
         for number, step in enumerate(run.proof.steps, 1):
             page.wrap(f"{number}. {step_line(step)}", "    ", hang="       ")
         page.wrap(run.proof.ended, "    ", hang="    ")
+        for left in run.proof.left_behind:
+            page.wrap(f"COULD NOT BE PUT BACK: {left}", "    ", "1;31", hang="      ")
 
 
 def _remedies(page: TextPage, run: ScenarioRun) -> None:

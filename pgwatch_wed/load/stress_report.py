@@ -325,9 +325,14 @@ class StressReport:
         return sum(o.answer is answer for r in self.runs for o in r.objectives)
 
     @property
+    def is_measured(self) -> bool:
+        """Whether there are times at all, of a phase that objectives are evaluated on."""
+        return any(r.measured for r in self.runs)
+
+    @property
     def is_believable(self) -> bool:
-        """Whether something was measured, and no run is spoilt."""
-        return any(r.measured for r in self.runs) and not any(r.spoilt for r in self.runs)
+        """Whether there are times, and no run is spoilt."""
+        return self.is_measured and not any(r.spoilt for r in self.runs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,16 @@ def test_a_course_of_blocks_is_drawn_in_their_order() -> None:
     assert block_chart(blocks[:1]) is None
 
 
+def test_what_is_doubtful_about_causes_stands_beside_them() -> None:
+    whole = sample_report()
+    (run,) = whole.runs
+    assert run.causes
+    assert run.db_time is not None
+    doubtful = replace(run, db_time=replace(run.db_time, doubts=("samples missed something",)))
+    page = stress_html(replace(whole, runs=(doubtful,)))
+    assert '<p class="caveat">samples missed something</p>' in page
+
+
 @pytest.mark.parametrize("runs", [(), None])
 def test_a_run_in_which_nothing_was_measured_has_a_page(runs: tuple[()] | None) -> None:
     whole = sample_report()

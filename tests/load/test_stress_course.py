@@ -89,6 +89,30 @@ def test_a_block_in_which_the_server_was_late_is_not_left_out() -> None:
     assert answered(P95, all_over).answer is Answer.FAIL
 
 
+@pytest.mark.parametrize("whole", [0, 1])
+def test_a_run_that_was_ended_does_not_tell_that_the_server_was_late(whole: int) -> None:
+    ended = Spoilt(check="interrupted", text="The block ended early: interrupted.")
+    last = block(drawn(9, 20, 300), spoilt=(ended,), ended_early="interrupted")
+    found = answered(P95, [*blocks(20, number=whole), last])
+    assert (found.answer, found.reason) == (Answer.UNKNOWN, "too few blocks ran to their end")
+
+
+def test_a_throughput_counts_the_blocks_in_which_the_server_did_not_keep_up() -> None:
+    wanted = LoadObjective(name="tps", limit=350)
+    late = replace(block(drawn(9, 20, 500), rate=400.0), spoilt=(OVER,))
+    some = [*blocks(20, rate=400.0), late]
+    assert answered(wanted, some[:-1]).answer is Answer.PASS
+    found = answered(wanted, some)
+    assert found.value == pytest.approx((4 * 2000 + 500) / 25)
+    assert found.answer is Answer.UNKNOWN
+
+
+def test_without_a_time_no_number_of_transactions_would_tell_a_percentile() -> None:
+    figures = phase_figures([block((), spoilt=(OVER,))], (95.0,))
+    assert figures is not None
+    assert figures.latency[0].reason == "no time can be evaluated"
+
+
 @pytest.mark.parametrize(("number", "answer"), [(2_900, Answer.UNKNOWN), (3_100, Answer.PASS)])
 def test_no_error_shows_less_than_a_thousandth_from_3000_transactions(
     number: int, answer: Answer

@@ -95,7 +95,25 @@ def test_colors_do_not_change_the_text() -> None:
 
 def test_a_report_without_runs_says_so() -> None:
     text = stress_text(replace(sample_report(), runs=(), comparison=None))
-    assert "Nothing was measured." in text
+    assert "Nothing was measured" in text
+
+
+def test_a_run_that_ended_in_its_ramp_has_no_times_to_believe() -> None:
+    whole = believable(sample_report())
+    (run,) = whole.runs
+    ramp, _ = run.phases
+    ended = replace(whole, runs=(replace(run, phases=(ramp,)),), comparison=None)
+    assert not ended.is_believable
+    assert stress_text(ended).splitlines()[1].startswith("Nothing was measured under steady load")
+
+
+def test_what_could_not_be_put_back_is_said() -> None:
+    whole = sample_report()
+    (run,) = whole.runs
+    assert run.proof is not None
+    left = replace(run.proof, left_behind=("an index is left",))
+    text = stress_text(replace(whole, runs=(replace(run, proof=left),)))
+    assert "COULD NOT BE PUT BACK: an index is left" in text
 
 
 def test_a_ramp_alone_is_not_believed() -> None:

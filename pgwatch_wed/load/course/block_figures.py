@@ -137,11 +137,12 @@ def percentile_figures(
 
 
 def _percentile(times: Sequence[Latencies], percent: float, what: str) -> PercentileFigure:
-    ms = pooled(times).percentile(percent)
+    all_times = pooled(times)
+    ms = all_times.percentile(percent)
     if ms is None:
-        return PercentileFigure(
-            percent=percent, ms=None, reason=f"fewer than 10 {what}s are beyond it"
-        )
+        few = f"fewer than 10 {what}s are beyond it"
+        reason = few if all_times.count else "no time can be evaluated"
+        return PercentileFigure(percent=percent, ms=None, reason=reason)
     interval = percentile_interval(times, percent)
     reason = "" if interval else f"fewer than {LEAST_BLOCKS} blocks tell no interval"
     return PercentileFigure(percent=percent, ms=ms, interval=interval, reason=reason)

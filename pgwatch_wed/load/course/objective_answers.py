@@ -49,6 +49,8 @@ def answered(
         return _tps(objective, blocks, is_spoilt=any(s.check != OVER_CAPACITY for s in spoilt))
     if any(s.check not in (OVER_CAPACITY, "interrupted") for s in spoilt):
         return _result(objective, Answer.UNKNOWN, None, None, _BELIEF)
+    if spoilt and not any(_is_over(b) for b in blocks):
+        return _result(objective, Answer.UNKNOWN, None, None, "too few blocks ran to their end")
     if spoilt and all(_is_over(b) for b in blocks if not b.ended_early):
         reason = "the server did not keep up with what was due, so latency only grew"
         return _result(objective, Answer.FAIL, None, None, reason)
@@ -119,7 +121,8 @@ def _percentile(objective: LoadObjective, blocks: Sequence[Block], what: str) ->
 def _tps(objective: LoadObjective, blocks: Sequence[Block], *, is_spoilt: bool) -> ObjectiveResult:
     if is_spoilt:
         return _result(objective, Answer.UNKNOWN, None, None, _BELIEF)
-    good = believed(blocks) or list(blocks)
+    # a block in which the server did not keep up is what this is about
+    good = [b for b in blocks if all(s.check == OVER_CAPACITY for s in b.spoilt)] or list(blocks)
     value, interval = throughput(good), throughput_interval(good)
     rate = blocks[-1].order.rate
     if rate is not None and rate < objective.limit:
