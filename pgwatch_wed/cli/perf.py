@@ -192,7 +192,7 @@ def _deliver(report: PerformanceReport, given: dict[str, Any]) -> int:
     documents = documents_of(report, _DOCUMENTS, formats)
     shown = None if given["quiet"] else printed
     failure = delivered(documents, given["folder"], PERFORMANCE_REPORT, stress.generated_at, shown)
-    if failure:
+    if failure := failure or stress.failure:
         raise failure
     status = interrupted_status(stress.ended_early)
     if status is not None:

@@ -444,6 +444,8 @@ def _deliver(report: StressReport, output: StressOutput) -> int:
         click.echo(f"saved: {save_baseline(output.keep_as, render_stress(report))}", err=True)
     if failure:
         raise failure
+    if report.failure:
+        raise report.failure
     status = interrupted_status(report.ended_early)
     return _status(report, output.fail_on) if status is None else status
 

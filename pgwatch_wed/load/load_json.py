@@ -18,6 +18,7 @@ from pgwatch_wed.load.load_model import (
     Spoilt,
     TimeSpent,
 )
+from pgwatch_wed.load.load_pages.load_fixes import LoadFix, load_fixes
 from pgwatch_wed.load.sampling.load_causes import LoadCause
 from pgwatch_wed.load.stress_report import (
     Bounds,
@@ -58,10 +59,23 @@ def render_performance(report: PerformanceReport) -> str:
     document = {
         "schema_version": STRESS_SCHEMA_VERSION,
         "kind": "performance",
+        "fixes": [_fix(f) for f in load_fixes(report.stress, analysis)],
         "stress": stress_document(report.stress),
         "analysis": as_json(analysis) if analysis else None,
     }
     return in_json(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)) + "\n"
+
+
+def _fix(fix: LoadFix) -> dict[str, Any]:
+    return {
+        "title": fix.title,
+        "concerns": fix.scenario,
+        "gain": fix.gain,
+        "grade": fix.grade.value,
+        "is_proven": fix.is_proven,
+        "why": fix.why,
+        "remedy": [remedy_document(r) for r in fix.remedy],
+    }
 
 
 def stress_document(report: StressReport) -> dict[str, Any]:

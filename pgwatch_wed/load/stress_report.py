@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pgwatch_wed.errors import Error
 from pgwatch_wed.findings import Remedy, Report
 from pgwatch_wed.load.load_model import (
     Answer,
@@ -307,7 +308,7 @@ class Generator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StressReport:
-    """What a run of ``db-analyze stress`` produces."""
+    """What a run of ``db-analyze stress`` produces. ``failure``: why it could not go on, for the exit status."""
 
     generated_at: datetime
     tool_version: str
@@ -319,6 +320,7 @@ class StressReport:
     comparison: StressComparison | None = None
     ended_early: str = ""  # such as "interrupted"
     notes: tuple[str, ...] = ()
+    failure: Error | None = None
 
     def count(self, answer: Answer) -> int:
         """Count the objectives that were answered so."""

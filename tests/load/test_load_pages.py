@@ -146,6 +146,9 @@ def test_a_report_of_performance_says_what_to_fix_first(has_target: bool) -> Non
     assert all(len(line) <= 80 for line in text.splitlines())
     document = json.loads(render_performance(whole))
     performance_schema().validate(document)
+    fixes = load_fixes(whole.stress, analysis)
+    assert [f["title"] for f in document["fixes"]] == [f.title for f in fixes] != []
+    assert [bool(f["remedy"]) for f in document["fixes"]] == [bool(f.remedy) for f in fixes]
     assert (document["analysis"] is not None) is has_target
 
 

@@ -7,17 +7,20 @@ from random import Random
 
 import pytest
 
+from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.course.block_figures import phase_figures, phase_spoilt
 from pgwatch_wed.load.course.chosen_profile import with_rate, with_scenarios, with_seconds
+from pgwatch_wed.load.course.interval_analysis import LoadInterval
 from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.course.phase_course import PhaseCourse
-from pgwatch_wed.load.course.scenario_course import nothing_succeeded
+from pgwatch_wed.load.course.scenario_course import ScenarioCourse, nothing_succeeded
 from pgwatch_wed.load.load_model import (
     Answer,
     Block,
     BlockRunner,
     FailureKind,
+    Ground,
     LoadObjective,
     Order,
     Spoilt,
@@ -215,6 +218,26 @@ def test_where_everything_failed_the_objective_for_errors_fails(
     failed = answered(ERRORS, nothing_succeeded(found.phases, ERRORS))
     assert (failed.answer, failed.value) == (Answer.FAIL, 1.0)
     assert answered(P95, nothing_succeeded(found.phases, P95)).answer is Answer.UNKNOWN
+
+
+@pytest.mark.parametrize("check", ["cpu-pressure", "over-capacity"])
+def test_causes_of_a_run_that_others_disturbed_are_in_doubt(check: str) -> None:
+    server = SimulatedServer(200.0)
+
+    def disturbed(order: Order) -> Block:
+        return replace(server(order), spoilt=(Spoilt(check=check, text="It was."),))
+
+    phases = course(with_rate(PROFILES["quick"], 50.0), server, lambda: "")
+    phases.run_block = disturbed
+    phases.run(with_scenarios(phases.profile, (SCENARIO.name,)).planned()[0].phases)
+    here = Ground(
+        conninfo="", shown="here/a", database="a", server_version=180000, is_embedded=True
+    )
+    found = ScenarioCourse(here, phases, Config())._summed(LoadInterval(None, None))
+    assert found.spoilt
+    assert found.db_time is not None
+    doubts = [d for d in found.db_time.doubts if d.startswith("The run was disturbed")]
+    assert bool(doubts) is (check == "cpu-pressure")
 
 
 # What the command line changes

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
-from pgwatch_wed.errors import Error
+import psycopg
+
+from pgwatch_wed.errors import Error, said
 from pgwatch_wed.load.compare.against import AgainstGrounds, AgainstServer, AgainstSettings
 from pgwatch_wed.load.compare.against_course import compare_against
 from pgwatch_wed.load.compare.against_grounds import against_grounds
@@ -39,16 +41,19 @@ class AgainstJob:
     def added_to(self, report: StressReport) -> StressReport:
         """Return the report with the comparison; what goes wrong with it does not cost the report."""
         if report.ended_early:
-            return report
+            return self._without(report, f"nothing was compared: {report.ended_early}")
         try:
             return replace(report, comparison=self.compared(report))
         except Error as error:
-            failed = StressComparison(
-                label=self._label, taken_at=None, metrics=(), notes=(str(error),)
-            )
-            return replace(report, comparison=failed)
+            return self._without(report, str(error))
+        except psycopg.Error as error:
+            return self._without(report, said(error))
         except KeyboardInterrupt:
             return replace(report, ended_early=INTERRUPTED)
+
+    def _without(self, report: StressReport, why: str) -> StressReport:
+        failed = StressComparison(label=self._label, taken_at=None, metrics=(), notes=(why,))
+        return replace(report, comparison=failed)
 
     @property
     def _label(self) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from pgwatch_wed.config import Config
-from pgwatch_wed.errors import CollectError, said
+from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.load.course.block_figures import phase_spoilt
+from pgwatch_wed.load.course.block_figures import OVER_CAPACITY, phase_spoilt
 from pgwatch_wed.load.course.interval_analysis import LoadInterval, evaluated, snapshot_before
 from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
@@ -21,6 +21,11 @@ from pgwatch_wed.load.stress_report import Phase, PhaseKind, ScenarioRun
 
 _ERRORS = 5
 _MEASURED = (PhaseKind.SOAK, PhaseKind.STEADY)
+# Times of such a run cannot be believed, but what the sessions waited for can.
+_TELLING = frozenset({OVER_CAPACITY, "interrupted"})
+_DISTURBED = (
+    "The run was disturbed: shares of DB time may tell of what disturbed it, and not of the server."
+)
 
 
 def prepare(ground: Ground, scenario: Scenario) -> None:
@@ -46,11 +51,15 @@ def _write_back(connection: psycopg.Connection[object]) -> None:
 
 @dataclass(slots=True)
 class ScenarioCourse:
-    """Runs a scenario that was prepared; what ran before an interruption is in the result, too."""
+    """Runs a scenario that was prepared; what ran before an interruption or a failure is in the result, too.
+
+    ``failure``: why it could not go on, if it could not.
+    """
 
     ground: Ground
     phases: PhaseCourse
     settings: Config
+    failure: Error | None = None
 
     def run(self, planned: PlannedScenario) -> tuple[ScenarioRun, Snapshot]:
         """Run it; return what came of it, and the latest snapshot."""
@@ -59,6 +68,10 @@ class ScenarioCourse:
             self.phases.run(planned.phases)
         except KeyboardInterrupt:
             self.phases.ended_early = INTERRUPTED
+        except Error as error:
+            if not self.phases.phases:
+                raise  # nothing ran yet that a report could tell
+            self.failure, self.phases.ended_early = error, error.message
         found = self._evaluated(before)
         return self._summed(found), found.snapshot or before
 
@@ -76,7 +89,11 @@ class ScenarioCourse:
         measured = measured_blocks(course.phases)
         ranking = ranked_causes(measured, found.snapshot)
         db_time = sampled_db_time(measured)
-        db_time = replace(db_time, doubts=ranking.doubts)
+        spoilt = phase_spoilt(measured)
+        is_disturbed = any(s.check not in _TELLING for s in spoilt)
+        db_time = replace(
+            db_time, doubts=(*ranking.doubts, *([_DISTURBED] if is_disturbed else []))
+        )
         if not measured:
             db_time = replace(db_time, missing="nothing was measured under steady load")
         elif not db_time.missing and not ranking.causes:
@@ -89,7 +106,7 @@ class ScenarioCourse:
                 answered(o, measured or nothing_succeeded(course.phases, o))
                 for o in course.profile.objectives
             ),
-            spoilt=phase_spoilt(measured),
+            spoilt=spoilt,
             knee=course.knee,
             analysis=found.report,
             no_analysis=found.missing,

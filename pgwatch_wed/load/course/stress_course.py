@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+import psycopg
+
 from pgwatch_wed import __version__
 from pgwatch_wed.config import Config
-from pgwatch_wed.errors import CollectError
+from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.load.course.load_conditions import generator, pgbench_line, sync_ms, target_of
 from pgwatch_wed.load.course.load_line import line_of
@@ -46,9 +48,10 @@ class StressCourse:
     _runs: list[ScenarioRun] = field(default_factory=list)
     _latest: Snapshot | None = None
     _ended: str = ""
+    _failure: Error | None = None
 
     def run(self) -> StressReport:
-        """Run them one after the other. An interruption ends it with a report, if anything ran by then."""
+        """Run them one after the other. An interruption or a failure ends it with a report, if anything ran by then."""
         planned = self.profile.planned()
         program, sync = pgbench_line(self.ground), sync_ms(self.ground)
         try:
@@ -58,6 +61,10 @@ class StressCourse:
                     break
         except KeyboardInterrupt:
             self._ended = INTERRUPTED
+        except Error as error:
+            self._fail(error)
+        except psycopg.Error as error:
+            self._fail(CollectError(f"the server of the load test failed: {said(error)}"))
         if self._latest is None:
             raise KeyboardInterrupt
         return StressReport(
@@ -70,7 +77,14 @@ class StressCourse:
             runs=tuple(self._runs),
             ended_early=self._ended,
             notes=self.notes,
+            failure=self._failure,
         )
+
+    def _fail(self, error: Error) -> None:
+        """Note why it cannot go on; raise it if nothing ran by then."""
+        if not self._runs:
+            raise error
+        self._failure, self._ended = error, error.message
 
     def _run(self, planned: PlannedScenario, share: float) -> None:
         if self._is_over():
@@ -92,6 +106,7 @@ class StressCourse:
             course = ScenarioCourse(self.ground, phases, self.settings)
             found, self._latest = course.run(planned)
             self._runs.append(found)
+            self._failure = course.failure
             self.notes += (*line.cost_notes(), *self._soak_notes(planned))
             self._ended = found.ended_early
             self._prove(found)

@@ -179,7 +179,7 @@ class BlockRun:
         """Raise :class:`Error` if not one transaction was run."""
         if self._server_failed:
             raise CollectError(f"the server of the load test failed: {self._server_failed}")
-        if self._was_ended and self._early != INTERRUPTED and not self._sessions:
+        if self._is_overdue and not self._sessions:
             raise Error(
                 f"connecting {self._setup.order.clients:,} clients took longer than {self._setup.run_s} s",
                 "see the pooler's and the server's limits of connections and open files",

@@ -64,6 +64,11 @@ class _Engine:
                     block = run.block()
         except psycopg.Error as error:
             raise CollectError(f"the server of the load test failed: {said(error)}") from None
+        except OSError as error:
+            raise CollectError(
+                f"the load generator's files could not be written: {error.strerror or error}",
+                f"free some space in {tempfile.gettempdir()}, or set TMPDIR",
+            ) from None
         if run.connecting_s is not None:
             self.connecting_s[_key(order)] = run.connecting_s
         return block
