@@ -18,7 +18,7 @@ from pgwatch_wed.load.stress_report import (
 
 ERRORS, TPS = "errors", "tps"
 TRANSACTION = "transaction"
-NOTHING_MEASURED = "Nothing was measured under steady load, so there are no times to evaluate."
+NOTHING_MEASURED = "Nothing was measured under steady load."
 _PHASES = {
     PhaseKind.STEADY: "steady load",
     PhaseKind.RAMP: "ramp",
