@@ -36,14 +36,25 @@ _SHOWN_TEXT = 200
 
 @contextmanager
 def mixed(
-    window: ReplayWindow, copy: str, *, path: str = "", seed: int = 1, progress: Progress = silent
+    window: ReplayWindow,
+    copy: str,
+    *,
+    path: str = "",
+    seed: int = 1,
+    progress: Progress = silent,
+    left: list[str] | None = None,
 ) -> Iterator[ReplayMix]:
     """Yield the mix of a window for a copy, while the role that it runs as exists.
 
-    ``path`` is production's search path; without it, the copy's. Who calls has made sure that the copy is one. Raises
-    :class:`pgwatch_wed.errors.Error` kinds.
+    ``path`` is production's search path; without it, the copy's. Who calls has made sure that the copy is one. In ``left``
+    is told at the end what could not be dropped. Raises :class:`pgwatch_wed.errors.Error` kinds.
     """
-    with copies.connected(copy) as admin, standing(admin) as role, copies.connected(copy) as asking:
+    told = [] if left is None else left
+    with (
+        copies.connected(copy) as admin,
+        standing(admin, copy, told) as role,
+        copies.connected(copy) as asking,
+    ):
         path = _path(admin, path, window.statements)
         settings = _settings(role, path)
         for name, value in settings.items():

@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.errors import CollectError, UsageError, said
+from pgwatch_wed.errors import CollectError, ConnectError, UsageError, said
 from pgwatch_wed.target.queries import composed
+from pgwatch_wed.whatif.proof import copies
 
 PREFIX = "pgwatch_wed_replay_"
 _LOCK = 7_203_441_865_233  # an arbitrary number of our own
@@ -31,10 +32,13 @@ class ReplayRole:
 
 
 @contextmanager
-def standing(connection: psycopg.Connection[Any]) -> Iterator[ReplayRole]:
+def standing(
+    connection: psycopg.Connection[Any], copy: str, left: list[str]
+) -> Iterator[ReplayRole]:
     """Have a role without privileges other than reading for the duration of a ``with`` block.
 
-    What a killed replay left in this database is dropped first. Raises :class:`UsageError` if there is no way.
+    ``copy`` is how to connect again if the session breaks; in ``left`` is told what could not be dropped. What a killed
+    replay left in this database is dropped first. Raises :class:`UsageError` if there is no way.
     """
     if not _one(connection, "select pg_catalog.pg_try_advisory_lock(%s)", _LOCK):
         raise CollectError("another replay is running on this copy", "wait until it has finished")
@@ -48,23 +52,38 @@ def standing(connection: psycopg.Connection[Any]) -> Iterator[ReplayRole]:
             )
         yield ReplayRole(None, is_superuser=False)
         return
-    for (left,) in connection.execute(
+    for (leftover,) in connection.execute(
         composed("load", "replay_roles_left"), {"prefix": PREFIX}
     ).fetchall():
-        _drop(connection, left)
+        _drop(connection, leftover)
     name = f"{PREFIX}{secrets.token_hex(4)}"
     try:
-        _create(connection, name, is_readers_role=is_readers_role)
+        try:
+            _create(connection, name, is_readers_role=is_readers_role)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise UsageError(
+                f"a role that can only read could not be created: {said(error)}", _NEEDS
+            ) from None
         yield ReplayRole(name, is_superuser=is_superuser)
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise UsageError(
-            f"a role that can only read could not be created: {said(error)}", _NEEDS
-        ) from None
     finally:
-        if not connection.closed:
-            with suppress(psycopg.Error):
+        left += _removed(connection, copy, name)
+
+
+def _removed(connection: psycopg.Connection[Any], copy: str, name: str) -> list[str]:
+    """Drop the role, over a new connection if the session broke; return what is left, for people."""
+    try:
+        with suppress(psycopg.OperationalError):  # that it broke may show only now
+            if not connection.closed:
                 connection.rollback()
                 _drop(connection, name)
+                return []
+        with copies.connected(copy) as other:
+            _drop(other, name)
+    except (psycopg.Error, ConnectError) as error:
+        return [
+            f"the role {name} was not dropped: {said(error)}; the next replay on this copy drops it"
+        ]
+    return []
 
 
 def _create(connection: psycopg.Connection[Any], name: str, *, is_readers_role: bool) -> None:
