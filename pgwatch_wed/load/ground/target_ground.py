@@ -21,6 +21,7 @@ from pgwatch_wed.load.ground.server_environment import without_chosen_server
 from pgwatch_wed.load.ground.stress_mark import lock_of, new_name, run_of
 from pgwatch_wed.load.ground.stress_objects import StressObject, WritingSession
 from pgwatch_wed.load.load_model import Ground
+from pgwatch_wed.load.proof.proof_leftovers import undone_leftovers
 from pgwatch_wed.target import door
 from pgwatch_wed.target.connect import resolve
 
@@ -121,6 +122,7 @@ def _created(answer: ServerAnswer, notes: tuple[str, ...]) -> Iterator[TargetGro
         with _explained():
             _keep(keeper, run)
             notes += stress_objects.drop_leftovers(keeper, lambda name: _is_empty(answer, name))
+            notes += undone_leftovers(answer.conninfo)
         made = TargetGround(_ground(answer, name))
         try:
             with _explained():

@@ -18,6 +18,11 @@ _PIN = (
     "select pg_catalog.set_config('search_path', %s, false),"
     " pg_catalog.set_config('lock_timeout', '10s', false)"
 )
+# the session is idle for as long as the proof lasts
+_NO_TIMEOUTS = (
+    "select set_config(s.name, '0', false) from pg_settings s"
+    " where s.name in ('idle_session_timeout', 'statement_timeout', 'transaction_timeout')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,7 @@ def opened(copy: str, target: str) -> Iterator[CopySession]:
     with connected(copy) as connection:
         here = place(connection)
         _check(here, origin)
-        if not _one(connection, "select pg_catalog.pg_try_advisory_lock(%s)", _LOCK):
-            raise CollectError(
-                "another verification or proof is running on this copy",
-                "wait until it has finished",
-            )
+        _reserve(connection)
         planner.apply(connection, settings)
         yield CopySession(connection, path, tuple(_notes(here, origin)))
 
@@ -105,6 +106,30 @@ def connected(copy: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
     finally:
         wire.end(connection)
+
+
+@contextmanager
+def reserved(copy: str) -> Iterator[psycopg.Connection[Any]]:
+    """Yield a session on a copy, on which nobody else verifies or proves until the ``with`` block has ended.
+
+    Who calls has made sure that the copy is one.
+    """
+    with connected(copy) as connection:
+        connection.execute(_NO_TIMEOUTS)
+        _reserve(connection)
+        yield connection
+
+
+def reserve(connection: psycopg.Connection[Any]) -> bool:
+    """Reserve a copy until a session ends; return whether nobody else has."""
+    return bool(_one(connection, "select pg_catalog.pg_try_advisory_lock(%s)", _LOCK))
+
+
+def _reserve(connection: psycopg.Connection[Any]) -> None:
+    if not reserve(connection):
+        raise CollectError(
+            "another verification or proof is running on this copy", "wait until it has finished"
+        )
 
 
 def check(copy: str, target: str) -> None:
