@@ -18,7 +18,7 @@ from pgwatch_wed.cli.load_delivery import (
 from pgwatch_wed.cli.options import CommaList, FilePath, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.report_files import PERFORMANCE_REPORT
-from pgwatch_wed.cli.stress import check_place
+from pgwatch_wed.cli.stress import check_place, telling
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
@@ -154,6 +154,7 @@ def _perform(profile_name: str, *, is_proving: bool, given: dict[str, Any]) -> i
             is_proving=is_proving,
             original=target if copy else None,
             progress=progress,
+            tell=telling(progress),
         )
         report = PerformanceReport(stress=job.run(copy or target, owned), analysis=analysis)
     finally:

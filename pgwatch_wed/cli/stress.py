@@ -1,5 +1,6 @@
 """db-analyze stress: load in blocks, and what it shows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
         original=target if given["copy"] else None,
         progress=progress,
         notes=notes,
+        tell=telling(progress),
     )
     is_writing = any(s.is_writing for s in scenarios.values())
     place = given["copy"] or target
@@ -320,12 +322,21 @@ def _replayed(target: str | None, given: dict[str, Any]) -> ReplaySource | None:
         "--scenario": given["scenarios"],
         "--scripts": given["scripts"],
         "--users": given["users"],
-        "--prove": given["is_proving"],
         "--against": given["against"],
     }
     for name in (name for name, value in excluded.items() if value):
         raise UsageError(f"--replay and {name} exclude each other")
     return ReplaySource.of_option(given["replay"], target, given["window_s"])
+
+
+def telling(progress: ProgressBar) -> Callable[[str], None]:
+    """Return what tells people that a run which failed has left something behind."""
+
+    def tell(text: str) -> None:
+        progress.clear()
+        click.echo(f"db-analyze: {text}", err=True)
+
+    return tell
 
 
 def check_place(target: str | None, given: dict[str, Any]) -> None:

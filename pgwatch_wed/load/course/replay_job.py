@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from pgwatch_wed.load.course.stress_job import LoadPlace, Owned, StressJob
+from pgwatch_wed.load.course.stress_job import LoadPlace, Owned, StressJob, telling_leftovers
 from pgwatch_wed.load.load_words import short_rate
 from pgwatch_wed.load.replay.replay_ground import ReplaySource, replay_ground, without_texts_of
 from pgwatch_wed.load.replay.replay_mix import SCENARIO, ReplayMix
@@ -21,21 +21,23 @@ class ReplayJob:
     def run(self, copy: str, owned: Owned) -> StressReport:
         """Run it on a copy."""
         job = self.job
-        with replay_ground(
+        opening = replay_ground(
             self.source,
             copy,
             owned.name,
             owned.even_if,
+            is_proving=job.is_proving,
             seed=job.profile.seed,
             progress=job.progress,
-        ) as place:
-            mix = place.mix
+        )
+        with telling_leftovers(opening, job.tell) as found:
+            mix = found.mix
             scenario = mix.scenario(job.profile.clients or _CLIENTS)
-            notes = (*job.notes, *place.ground.notes, *_notes(mix))
-            report = replace(job, scenarios={SCENARIO: scenario}, notes=notes).on(
-                LoadPlace(place.ground)
-            )
-        return replace(report, runs=tuple(_told(run, mix) for run in report.runs))
+            notes = (*job.notes, *found.ground.notes, *_notes(mix))
+            place = LoadPlace(found.ground, left=found.left, is_reserved=job.is_proving)
+            report = replace(job, scenarios={SCENARIO: scenario}, notes=notes).on(place)
+        notes = (*report.notes, *found.left)
+        return replace(report, notes=notes, runs=tuple(_told(run, mix) for run in report.runs))
 
 
 def _notes(mix: ReplayMix) -> tuple[str, ...]:

@@ -130,10 +130,10 @@ class StressCourse:
 
     def _prove(self, run: ScenarioRun) -> None:
         measured = run.measured
-        if self.prove is None or run.ended_early or measured is None:
+        if self.prove is None or run.ended_early or measured is None or self._latest is None:
             return
         order = measured.blocks[-1].order
-        chain = self.prove(run, order, self.progress)
+        chain = self.prove(run, self._latest, order, self.progress)
         self._runs[-1] = replace(run, proof=chain)
         if chain.is_interrupted:
             self._ended = INTERRUPTED

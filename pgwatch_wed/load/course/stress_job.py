@@ -1,8 +1,9 @@
 """A load test as it was ordered: opens the ground, watches its limits, and runs the course."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import server as embedded
@@ -38,11 +39,45 @@ class Owned:
 
 @dataclass(slots=True)
 class LoadPlace:
-    """An open ground. ``server`` is set if it is ours; ``left`` tells at the end what could not be dropped."""
+    """An open ground. ``server`` is set if it is ours; ``left`` tells at the end what could not be dropped.
+
+    ``is_reserved``: it is a copy's own database, on which only we prove until it is closed.
+    """
 
     ground: Ground
     server: EmbeddedServer | None = None
     left: list[str] = field(default_factory=list)
+    is_reserved: bool = False
+
+
+Telling = Callable[[str], None]
+"""Tells people something that no report will say."""
+
+
+def nobody_told(_text: str) -> None:
+    """Tell nobody."""
+
+
+class _Opened(Protocol):
+    @property
+    def left(self) -> list[str]: ...
+
+
+P = TypeVar("P", bound=_Opened)
+
+
+@contextmanager
+def telling_leftovers(opening: AbstractContextManager[P], tell: Telling) -> Iterator[P]:
+    """Open a ground for the ``with`` block; if that fails, tell what could not be dropped."""
+    left: list[str] = []
+    try:
+        with opening as place:
+            left = place.left
+            yield place
+    except BaseException:
+        for each in left:
+            tell(each)
+        raise
 
 
 @contextmanager
@@ -69,7 +104,10 @@ def opened(target: str | None, owned: Owned) -> Iterator[LoadPlace]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StressJob:
-    """What is to be run. ``original``: the target of which the ground is a copy, if it is one."""
+    """What is to be run. ``original``: the target of which the ground is a copy, if it is one.
+
+    ``tell`` is called with what a run that fails has left behind, which else the report says.
+    """
 
     profile: LoadProfile
     scenarios: Mapping[str, Scenario]
@@ -78,11 +116,12 @@ class StressJob:
     original: str | None
     progress: Progress
     notes: tuple[str, ...] = ()
+    tell: Telling = nobody_told
 
     def run(self, target: str | None, owned: Owned) -> StressReport:
         """Run it."""
         self.progress("opening the ground", 0.01)
-        with opened(target, owned) as place:
+        with telling_leftovers(opened(target, owned), self.tell) as place:
             report = self.on(place)
         return replace(report, notes=(*report.notes, *place.left)) if place.left else report
 
@@ -114,6 +153,7 @@ class StressJob:
                 self.settings,
                 place.server,
                 self.original,
+                place.is_reserved,
             )
         return course
 

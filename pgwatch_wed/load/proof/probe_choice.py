@@ -80,6 +80,10 @@ _STATISTICS_RULES = frozenset(
     {"analyze-stale", "analyze-stale-size", "analyze-never", "analyze-partition-parent"}
 )
 _BLOAT_RULES = frozenset({"table-bloat", "index-bloat", "vacuum-dead-tuples"})
+ABOUT_WRITES = _ABSENT_RULES | {"index-missing-fk"}
+"""What costs only those who write."""
+ABOUT_TABLES = _STATISTICS_RULES | _BLOAT_RULES
+"""What is found in tables, whoever uses them."""
 _INDEX_CAUSES = frozenset({LoadCauseKind.MISSING_INDEX, LoadCauseKind.QUERY_CPU})
 _VACUUM = "autovacuum works in cycles of minutes, longer than two of which no block lasts"
 _WHY_NONE = {

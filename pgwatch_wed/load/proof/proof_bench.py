@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -18,6 +18,9 @@ from pgwatch_wed.load.proof.load_probes import LoadProbe, NotTriedError, ProbeLe
 from pgwatch_wed.whatif.proof import copies
 
 _RELOAD_S = 10.0
+LONGEST_CHANGE_S = 120.0
+"""No statement that takes a cause away may take longer; what puts it back may."""
+_PINNED = "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)"
 
 T = TypeVar("T")
 
@@ -38,7 +41,8 @@ class StandingProbe:
 class ProofBench:
     """A ground on which causes are taken away one by one; all is put back when it is closed.
 
-    ``server``: the embedded server, if the ground is on one.
+    ``server``: the embedded server, if the ground is on one. ``is_pinned``: others can create objects there, so only
+    PostgreSQL's own are found without their schema.
     """
 
     def __init__(
@@ -46,8 +50,11 @@ class ProofBench:
         ground: Ground,
         runner: BlockRunner,
         server: EmbeddedServer | None = None,
+        *,
+        is_pinned: bool = False,
     ) -> None:
         self.ground = ground
+        self._is_pinned = is_pinned
         self.left_behind: list[str] = []
         self._runner = runner
         self._server = server
@@ -61,7 +68,7 @@ class ProofBench:
 
     def open(self) -> int:
         """Start the journal; return how many changes of a killed proof were undone."""
-        with connected(self.ground) as connection:
+        with self._session() as connection:
             undone = undo_journal.begin(connection)
         self._has_journal = True
         return undone
@@ -76,8 +83,15 @@ class ProofBench:
                 self._has_journal = False
                 self._attempt(self._end_journal)
 
-    def _end_journal(self) -> None:
+    @contextmanager
+    def _session(self) -> Iterator[psycopg.Connection[Any]]:
         with connected(self.ground) as connection:
+            if self._is_pinned:
+                connection.execute(_PINNED)
+            yield connection
+
+    def _end_journal(self) -> None:
+        with self._session() as connection:
             undo_journal.recover(connection)
 
     def _attempt(self, work: Callable[[], None]) -> None:
@@ -94,7 +108,7 @@ class ProofBench:
         self, query: str, values: Sequence[object] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the ground."""
-        with connected(self.ground) as connection:
+        with self._session() as connection:
             found: list[tuple[Any, ...]] = connection.execute(
                 query.encode(), values or None
             ).fetchall()
@@ -165,11 +179,9 @@ class ProofBench:
         lever = standing.lever
         if not (lever.set_up or lever.after_set_up):
             return
-        with connected(self.ground) as connection:
+        with self._session() as connection:
             if lever.set_up:
-                standing.noted_set_up = undo_journal.change(
-                    connection, lever.set_up, lever.clean_up
-                )
+                standing.noted_set_up = self._change(connection, lever.set_up, lever.clean_up)
             for statement in lever.after_set_up:
                 connection.execute(statement.encode())
 
@@ -187,13 +199,21 @@ class ProofBench:
         lever = standing.lever
         standing.is_away = True
         if lever.take_away:
-            with connected(self.ground) as connection:
-                standing.noted_away = undo_journal.change(
-                    connection, lever.take_away, lever.put_back
-                )
+            with self._session() as connection:
+                standing.noted_away = self._change(connection, lever.take_away, lever.put_back)
         if lever.server_settings and self._server is not None:
             standing.settings_before = dict(self._server.settings)
             self._configure({**self._server.settings, **lever.server_settings}, lever)
+
+    def _change(
+        self, connection: psycopg.Connection[Any], statements: Sequence[str], undoing: Sequence[str]
+    ) -> int:
+        try:
+            return undo_journal.change(connection, statements, undoing, LONGEST_CHANGE_S)
+        except psycopg.errors.QueryCanceled:
+            raise NotTriedError(f"changing it takes longer than {LONGEST_CHANGE_S:.0f} s") from None
+        except psycopg.errors.LockNotAvailable:
+            raise NotTriedError("somebody else holds a lock on it") from None
 
     def _put_back(self, standing: StandingProbe) -> None:
         lever = standing.lever
@@ -201,7 +221,7 @@ class ProofBench:
             self._configure(standing.settings_before, lever)
             standing.settings_before = None
         if standing.noted_away is not None:
-            with connected(self.ground) as connection:
+            with self._session() as connection:
                 undo_journal.undo(connection, standing.noted_away)
             standing.noted_away = None
         standing.is_away = False
@@ -245,7 +265,7 @@ class ProofBench:
             if standing.is_away:
                 self._put_back(standing)
             if standing.noted_set_up is not None:
-                with connected(self.ground) as connection:
+                with self._session() as connection:
                     undo_journal.undo(connection, standing.noted_set_up)
                 standing.noted_set_up = None
 
@@ -256,14 +276,17 @@ def proving(
     runner: BlockRunner,
     server: EmbeddedServer | None = None,
     target: str | None = None,
+    *,
+    is_reserved: bool = False,
 ) -> Iterator[ProofBench]:
     """Yield a bench, and put everything back afterwards, whatever happened.
 
     Causes are taken away only on the embedded server, or on a copy of ``target``, which must not be the target itself.
-    Raises :class:`UsageError` for any other ground.
+    ``is_reserved``: the ground is a copy, was checked to be one, and nobody else proves there until we have finished; its
+    tables are production's. Raises :class:`UsageError` for any other ground.
     """
-    with _allowed(ground, target):
-        bench = ProofBench(ground, runner, server)
+    with nullcontext() if is_reserved else _allowed(ground, target):
+        bench = ProofBench(ground, runner, server, is_pinned=is_reserved)
         try:
             bench.open()
             yield bench

@@ -132,6 +132,8 @@ def pooler(bench: ProofBench, order: Order) -> ProbeLever:
     """Let a pooler of ours keep connections; both kinds of blocks use a protocol that any pooler knows."""
     if order.conninfo is not None:
         raise NotTriedError("the load goes through a pooler already")
+    if order.settings:
+        raise NotTriedError("clients of a pooler cannot have the settings that this load has")
     session = bench.hold(connected(bench.ground))
     own = bench.hold(own_pooler(session, clients=order.clients))
     protocol, _ = own.protocol(order.protocol)

@@ -1,17 +1,19 @@
 """Where a replay runs: a copy of production, as it is, with its data and nothing of ours but a role."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Server
 from pgwatch_wed.load.ground import server_answer
 from pgwatch_wed.load.ground.ground_refusals import WATCHED_S
+from pgwatch_wed.load.ground.server_answer import ServerAnswer
 from pgwatch_wed.load.ground.server_environment import without_chosen_server
 from pgwatch_wed.load.ground.target_ground import allowed
 from pgwatch_wed.load.load_model import Block, Ground
+from pgwatch_wed.load.proof.proof_leftovers import undone_leftovers
 from pgwatch_wed.load.replay import replay_window
 from pgwatch_wed.load.replay.mixing import mixed
 from pgwatch_wed.load.replay.replay_mix import ReplayMix
@@ -65,10 +67,11 @@ class ReplaySource:
 
 @dataclass(frozen=True, slots=True)
 class ReplayGround:
-    """A copy on which a mix may run."""
+    """A copy on which a mix may run; ``left`` tells at the end what could not be dropped."""
 
     ground: Ground
     mix: ReplayMix
+    left: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -78,17 +81,19 @@ def replay_ground(
     owned: str,
     even_if: frozenset[str] = frozenset(),
     *,
+    is_proving: bool = False,
     seed: int = 1,
     progress: Progress = silent,
     watched_s: float = WATCHED_S,
 ) -> Iterator[ReplayGround]:
     """Yield a copy and the mix for it; its owner confirms it with ``owned``, as it answers.
 
-    Raises :class:`UsageError` if the copy is production itself or may not be used, and other
+    ``is_proving``: indexes, statistics and tables of the copy are changed for a while, so it must allow that, and nobody
+    else may prove there meanwhile. What an earlier proof has left is put back first, in any case. Raises :class:`UsageError` if the copy is production itself or may not be used, and other
     :class:`pgwatch_wed.errors.Error` kinds.
     """
     with without_chosen_server(keep_harmless=True):
-        answer, notes = allowed(copy, owned, even_if, writing=False, watched_s=watched_s)
+        answer, notes = allowed(copy, owned, even_if, writing=is_proving, watched_s=watched_s)
         path = ""
         if source.target is not None:
             production = connect.resolve(source.target)
@@ -98,6 +103,7 @@ def replay_ground(
         window = source.window(progress)
         if source.target is None:
             _check_apart(answer.conninfo, window.origin)
+        notes += undone_leftovers(answer.conninfo)
         ground = Ground(
             conninfo=answer.conninfo,
             shown=answer.shown,
@@ -107,8 +113,26 @@ def replay_ground(
             data_directory=server_answer.visible_directory(answer.server),
             notes=notes,
         )
-        with mixed(window, answer.conninfo, path=path, seed=seed, progress=progress) as mix:
-            yield ReplayGround(ground, mix)
+        left: list[str] = []
+        with (
+            _reserved(answer) if is_proving else nullcontext(),
+            mixed(
+                window, answer.conninfo, path=path, seed=seed, progress=progress, left=left
+            ) as mix,
+        ):
+            yield ReplayGround(ground, mix, left)
+
+
+@contextmanager
+def _reserved(answer: ServerAnswer) -> Iterator[None]:
+    """Keep others from proving on a copy; what the proof needs is asked before the load, which takes long."""
+    if not answer.server.may_create_schema:
+        raise UsageError(
+            f"the role {answer.server.role} may not create the schema in which --prove writes down how to undo each change",
+            "GRANT CREATE ON DATABASE … TO it, or connect to the copy as its owner",
+        )
+    with copies.reserved(answer.conninfo):
+        yield
 
 
 def _check_apart(conninfo: str, origin: Server) -> None:
