@@ -165,7 +165,7 @@ class BottleneckChain:
         pairs = run_pairs(self.bench, arm, order, self.limits.pairs, self.progress)
         if any(is_over_capacity(b) for p in pairs for b in (p.before, p.after)):
             metric = TrialMetric("tps")
-        return judged(pairs, metric)
+        return judged(pairs, metric, arm.lever.evidence)
 
     def _switching_s(self, arm: StandingProbe) -> float:
         """Take the cause away and put it back once, to see how long that takes: an index may be large."""

@@ -54,6 +54,8 @@ class ProbeLever:
     transactions. ``changed`` gives the order without the cause, ``both`` what both orders have in common.
     ``server_settings`` need a server of ours: a reload, or a restart.
     A block lasts ``least_block_s`` at least; after a switch, the first ``settling_s`` do not count.
+    ``checkpoint_every_s``: in both kinds of blocks, a checkpoint begins so often. ``evidence`` is the work that must become
+    less, or the trial proves nothing.
     """
 
     set_up: tuple[str, ...] = ()
@@ -67,6 +69,8 @@ class ProbeLever:
     needs_restart: bool = False
     least_block_s: float = 0.0
     settling_s: float = 0.0
+    checkpoint_every_s: float = 0.0
+    evidence: str = ""
 
 
 PreparedLever = Callable[["ProofBench", Order], ProbeLever]

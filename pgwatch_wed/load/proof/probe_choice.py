@@ -34,7 +34,7 @@ _SETTINGS: dict[LoadProbeKind, tuple[str, PreparedLever]] = {
         setting_levers.local_commit,
     ),
     LoadProbeKind.CHECKPOINTS: (
-        "max_wal_size for whole blocks without a checkpoint",
+        "max_wal_size so large that checkpoints begin only by the clock",
         setting_levers.checkpoints,
     ),
     LoadProbeKind.CACHE: ("larger shared_buffers", setting_levers.cache),

@@ -14,6 +14,7 @@ from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.ground.stress_objects import without_interrupts
 from pgwatch_wed.load.load_model import Block, BlockRunner, Ground, Order
 from pgwatch_wed.load.proof import undo_journal
+from pgwatch_wed.load.proof.checkpoint_clock import checkpoints_by_the_clock
 from pgwatch_wed.load.proof.load_probes import LoadProbe, NotTriedError, ProbeLever
 from pgwatch_wed.whatif.proof import copies
 
@@ -143,7 +144,15 @@ class ProofBench:
 
     def run(self, base: Order, arm: StandingProbe | None = None) -> Block:
         """Run a block as things stand."""
-        return self._runner(self.order(base, arm))
+        order = self.order(base, arm)
+        every_s = max((s.lever.checkpoint_every_s for s in self._standing), default=0.0)
+        if not every_s:
+            return self._runner(order)
+        with checkpoints_by_the_clock(self.ground, order, every_s) as clock:
+            block = self._runner(order)
+        if arm is not None and not block.ended_early:
+            clock.check()
+        return block
 
     def run_as_it_is(self, order: Order) -> Block:
         """Run a block of an order to which nothing is to be added."""

@@ -80,10 +80,14 @@ def _is_useless(block: Block) -> bool:
     return bool(block.ended_early) or any(s.check in _USELESS for s in block.spoilt)
 
 
-def judged(pairs: Sequence[TrialPair], metric: TrialMetric) -> TrialResult:
-    """Judge the pairs of a trial by one metric; the work of a transaction is judged beside it, and decides nothing."""
+def judged(pairs: Sequence[TrialPair], metric: TrialMetric, evidence: str = "") -> TrialResult:
+    """Judge the pairs of a trial by one metric; the work of a transaction is judged beside it.
+
+    Work decides nothing, but for that which is ``evidence``: unless there is less of it, something else made the difference.
+    """
     values = [(a, b) for p in pairs if (a := metric.of(p.before)) and (b := metric.of(p.after))]
-    work = tuple(w for name in WORK if (w := _work(pairs, name)) is not None)
+    names = dict.fromkeys((*WORK, *([evidence] if evidence else [])))
+    work = tuple(w for name in names if (w := _work(pairs, name)) is not None)
     if len(values) < LEAST_PAIRS:
         text = f"only {len(values)} of {len(pairs)} pairs have a {metric.name}; {LEAST_PAIRS} are needed"
         return TrialResult(
@@ -92,6 +96,8 @@ def judged(pairs: Sequence[TrialPair], metric: TrialMetric) -> TrialResult:
     before, after = zip(*values, strict=True)
     verdict = PairVerdict.of(log_ratios(before, after))
     shows, reason = _shown(verdict, metric, pairs)
+    if shows is Proven.PROVEN and evidence and (lacking := _lacking(work, evidence)):
+        shows, reason = Proven.NOT_PROVEN, lacking
     return TrialResult(
         metric=metric,
         shows=shows,
@@ -120,6 +126,18 @@ def _shown(
     if any(s.check in _GENERATOR for p in pairs for b in (p.before, p.after) for s in b.spoilt):
         return Proven.NOT_PROVEN, "the load generator was the limit, with and without it"
     return Proven.REFUTED, f"without it, {metric.name} changes by less than {margin}"
+
+
+def _lacking(work: Sequence[WorkEffect], evidence: str) -> str:
+    """Return why the work does not confirm what the times show; "" if it does."""
+    found = next((w for w in work if w.name == evidence), None)
+    if found is None:
+        return (
+            f"{evidence} are not counted here, so it is not known whether the cause was taken away"
+        )
+    if found.shows is not Proven.PROVEN or found.ratio >= 1:
+        return f"a transaction writes hardly fewer {evidence} without it, so something else made the difference"
+    return ""
 
 
 def _failing(pairs: Sequence[TrialPair], side: Callable[[TrialPair], Block]) -> float:

@@ -10,12 +10,15 @@ from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Order, QueryProtocol
 from pgwatch_wed.load.proof.load_probes import NotTriedError, ProbeLever
 from pgwatch_wed.load.proof.proof_bench import ProofBench, with_settings
+from pgwatch_wed.load.proof.trial_metrics import PAGE_IMAGES
 from pgwatch_wed.load.users.own_pooler import own_pooler
 
 _MB = 1024**2
 _MUCH_WORK_MEM = 64 * _MB
 _LEAST_FACTOR = 4  # less of a change proves nothing
 _CYCLES = 2  # blocks last so many cycles of what they change
+_SLOWER = 4  # so many checkpoints are triggered by WAL for each one by the clock
+_LEAST_CYCLE_S = 2.0
 _SQL_BYTES = """
 select case when unit is null then setting::numeric else pg_catalog.pg_size_bytes(setting || case unit when 'B' then ' bytes'
     when '8kB' then 'kB' else unit end) * case unit when '8kB' then 8 else 1 end end
@@ -74,7 +77,11 @@ def local_commit(bench: ProofBench, order: Order) -> ProbeLever:
 
 
 def checkpoints(bench: ProofBench, order: Order) -> ProbeLever:
-    """WAL of a whole block without a checkpoint. A cycle follows from the WAL that a block writes."""
+    """Room for WAL, so that checkpoints begin only by the clock: in both kinds of blocks at the same moments.
+
+    How often the WAL of the load triggers one follows from how much a block writes. The clock is slower than that, and
+    faster than a server's would be, so what is proven with it is an understatement.
+    """
     if not bench.has_server:
         return ProbeLever(server_settings={"max_wal_size": ""})
     limit = _bytes(bench, "max_wal_size")
@@ -84,7 +91,15 @@ def checkpoints(bench: ProofBench, order: Order) -> ProbeLever:
     if not wal or block.seconds <= 0:
         raise NotTriedError("how much WAL the load writes is not known")
     rate = wal / block.seconds
-    least = _CYCLES * limit / (1 + target) / rate
+    triggered_s = limit / (1 + target) / rate
+    timeout_s = _seconds(bench, "checkpoint_timeout")
+    every_s = max(_SLOWER * triggered_s, order.seconds / _CYCLES, _LEAST_CYCLE_S)
+    if every_s > timeout_s:
+        raise NotTriedError(
+            f"its WAL would trigger a checkpoint every {triggered_s:,.0f} s, not much more often than"
+            f" checkpoint_timeout, {timeout_s:,.0f} s, does"
+        )
+    least = _CYCLES * every_s
     wanted = int(_LEAST_FACTOR * max(limit, rate * max(least, order.seconds)))
     folder = bench.ground.data_directory
     if folder is not None and wanted > shutil.disk_usage(folder).free / 2:
@@ -93,7 +108,9 @@ def checkpoints(bench: ProofBench, order: Order) -> ProbeLever:
         server_settings={"max_wal_size": f"{wanted // _MB}MB"},
         least_block_s=least,
         # the first change of each page after a checkpoint writes the whole page
-        settling_s=max(least, order.seconds),
+        settling_s=every_s,
+        checkpoint_every_s=every_s,
+        evidence=PAGE_IMAGES,
     )
 
 
@@ -140,6 +157,14 @@ def pooler(bench: ProofBench, order: Order) -> ProbeLever:
     return ProbeLever(
         both=lambda o: replace(o, protocol=protocol),
         changed=lambda o: replace(o, conninfo=own.conninfo),
+    )
+
+
+def _seconds(bench: ProofBench, name: str) -> float:
+    return float(
+        bench.one(
+            "select extract(epoch from pg_catalog.current_setting(%s)::pg_catalog.interval)", [name]
+        )
     )
 
 

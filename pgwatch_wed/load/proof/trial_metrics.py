@@ -10,7 +10,7 @@ _TPS = "tps"
 _PERCENTS = {"p99": 99.0, "p95": 95.0, "p50": 50.0}
 _BEYOND = 20  # twice what a percentile needs: no block of the trial may fall below
 # Next to nothing: counters of a transaction without this work are 0, which has no logarithm.
-_TRACE = {"blocks": 0.01, "temp bytes": 1.0, "WAL records": 0.01}
+_TRACE = {"blocks": 0.01, "temp bytes": 1.0, "WAL records": 0.01, "full-page images": 0.001}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,19 @@ WORK: dict[str, Callable[[BlockWork], float | None]] = {
 }
 """What the server did for a transaction, whose counters a busy machine hardly changes."""
 
+PAGE_IMAGES = "full-page images"
+_COUNTED: dict[str, Callable[[BlockWork], float | None]] = {
+    **WORK,
+    # how many there are depends on the time since the last checkpoint, so it is compared only where that is the same
+    PAGE_IMAGES: lambda work: work.wal_full_page_images,
+}
+
 
 def work_of(block: Block, name: str) -> float | None:
     """Return the work of a transaction; None if it was not counted."""
     if block.work is None or block.work.transactions <= 0:
         return None
-    amount = WORK[name](block.work)
+    amount = _COUNTED[name](block.work)
     return None if amount is None else amount / block.work.transactions + _TRACE[name]
 
 
