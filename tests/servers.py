@@ -283,6 +283,13 @@ def _from_image(major: int) -> ServerSpec | None:
     return None
 
 
+def in_container(major: int) -> ServerSpec:
+    """Return the server of an image that is here; raises :class:`UnavailableError` if there is none."""
+    if (spec := _from_image(major)) is None:
+        raise UnavailableError(f"there is no image {OWN_IMAGE}:{major}")
+    return spec
+
+
 def _labels(image: str) -> dict[str, str] | None:
     client = engine()
     if client is None:

@@ -1,6 +1,8 @@
 """Bottlenecks that are planted: whether the first cause that is named is the planted one, and whether it alone is proven.
 
-python -m tests.bench.load.planted [--case NAME] [--older BINDIR] [--block 4] [--pairs 6]
+python -m tests.bench.load.planted [--case NAME] [--older BINDIR | --container MAJOR] [--block 4] [--pairs 6]
+
+In a container, nothing of the whole server can be changed, so the checkpoint storm is not tried there.
 """
 
 import argparse
@@ -36,8 +38,9 @@ from pgwatch_wed.load.sampling.cause_ranking import ranked_causes
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Cause
 from pgwatch_wed.load.sampling.session_watch import SessionWatch
 from pgwatch_wed.load.stress_report import ProofChain
+from tests import servers
 
-BASE = {"fsync": "on", "compute_query_id": "on", "autovacuum": "off"}
+BASE = {"fsync": "on", "autovacuum": "off"}
 ITEMS = (
     "create table item (id int primary key, owner int not null, price int not null, said text)",
     "insert into item select g, g % 20000, g * 7 % 1000, repeat(md5(g::text), 4) from generate_series(1, 200000) g",
@@ -52,7 +55,10 @@ BLOCKS = 3  # of fewer, causes have no interval
 
 @dataclass(frozen=True)
 class Planted:
-    """A bottleneck, and what has to come of it. ``guilty``: probes that may be proven; empty if none may."""
+    """A bottleneck, and what has to come of it. ``guilty``: probes that may be proven; empty if none may.
+
+    ``beside``: probes that are no innocents, but do not do.
+    """
 
     name: str
     prepare: tuple[str, ...]
@@ -66,6 +72,7 @@ class Planted:
     reconnects: bool = False
     neighbours: int = 0
     spoilt: str = ""
+    beside: frozenset[Kind] = frozenset()
 
 
 CASES = (
@@ -145,14 +152,16 @@ CASES = (
     Planted(
         "checkpoint storm",
         (*ACCOUNTS, ANALYZED),
+        # each row is on another page, of 3,000: after a checkpoint, nearly every update writes a whole page to WAL
         (
             (
-                "\\set a random(1, 20000)\n\\set b random(1, 20000)\n"
-                "update account set n = n + 1 where id in (:a, :b);"
+                "\\set a random(0, 4999)\n"
+                "update account set n = n + 1 where id in (select :a + 5000 * g + 1 from generate_series(0, 19) g);"
             ),
         ),
-        frozenset({Cause.CHECKPOINT, Cause.FLUSH, Cause.WAL_INSERT}),
-        frozenset({Kind.CHECKPOINTS, Kind.FLUSH}),
+        frozenset({Cause.CHECKPOINT, Cause.FLUSH, Cause.WAL_INSERT, Cause.IO_WRITE}),
+        frozenset({Kind.CHECKPOINTS}),
+        beside=frozenset({Kind.WAL_BUFFERS}),  # what is written so fast needs room, too
         clients=8,
         settings={"max_wal_size": "32MB", "min_wal_size": "32MB"},
         session={"synchronous_commit": "off"},
@@ -242,12 +251,34 @@ class PlantedResult:
         )
 
 
+@dataclass(frozen=True)
+class PlantedServer:
+    """Where it is planted: on the wheel's server, one with other programs, or in a container of a major version."""
+
+    binaries: Path | None = None
+    container: int | None = None
+
+    @contextmanager
+    def started(self, settings: Mapping[str, str]) -> Iterator[tuple[str, EmbeddedServer | None]]:
+        if self.container is None:
+            with embedded.start(settings, binaries=self.binaries) as server:
+                yield server.dsn(), server
+            return
+        found = servers.start(servers.in_container(self.container), settings)
+        try:
+            yield found.dsn(), None
+        finally:
+            found.stop()
+
+
 @contextmanager
-def planted_ground(case: Planted, binaries: Path | None) -> Iterator[tuple[Ground, EmbeddedServer]]:
-    with embedded.start({**BASE, **case.settings}, binaries=binaries) as server:
-        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+def planted_ground(
+    case: Planted, place: PlantedServer
+) -> Iterator[tuple[Ground, EmbeddedServer | None]]:
+    with place.started({**BASE, **case.settings}) as (dsn, server):
+        with psycopg.connect(dsn, autocommit=True) as admin:
             admin.execute("create database planted")
-        conninfo = make_conninfo(server.dsn(), dbname="planted")
+        conninfo = make_conninfo(dsn, dbname="planted")
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute("create extension pg_stat_statements")
             for statement in case.prepare:
@@ -259,21 +290,21 @@ def planted_ground(case: Planted, binaries: Path | None) -> Iterator[tuple[Groun
                 shown="embedded/planted",
                 database="planted",
                 server_version=version,
-                is_embedded=True,
-                data_directory=server.data,
+                is_embedded=True,  # ours alone, in a container, too
+                data_directory=server.data if server is not None else None,
             ),
             server,
         )
 
 
-def tried(case: Planted, limits: ProofLimits, binaries: Path | None = None) -> PlantedResult:
+def tried(case: Planted, limits: ProofLimits, place: PlantedServer) -> PlantedResult:
     began = time.monotonic()
     with ExitStack() as stack:
         for _ in range(case.neighbours):
             neighbour = multiprocessing.Process(target=busy, daemon=True)
             neighbour.start()
             stack.callback(neighbour.terminate)
-        ground, server = stack.enter_context(planted_ground(case, binaries))
+        ground, server = stack.enter_context(planted_ground(case, place))
         blocks: list[Block] = []
         engine = runner(ground, watch=SessionWatch(ground))
 
@@ -308,7 +339,7 @@ def tried(case: Planted, limits: ProofLimits, binaries: Path | None = None) -> P
         first="" if first is None else f"{first.kind} {first.share:.0%}",
         is_named=named,
         proven=tuple(k for k in proven if k in case.guilty),
-        innocents=tuple(k for k in proven if k not in case.guilty),
+        innocents=tuple(k for k in proven if k not in case.guilty | case.beside),
         chain=chain,
         checks=checks,
         seconds=time.monotonic() - began,
@@ -325,6 +356,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", action="append", help="only these")
     parser.add_argument("--older", type=Path, help="programs of an older major version")
+    parser.add_argument("--container", type=int, help="an older major version, in a container")
     parser.add_argument("--block", type=float, default=4.0)
     parser.add_argument("--pairs", type=int, default=6)
     given = parser.parse_args()
@@ -335,11 +367,15 @@ def main() -> None:
         capacity_blocks=1,
         most_steps=2,
     )
+    place = PlantedServer(given.older, given.container)
     results = []
     for case in CASES:
         if given.case and case.name not in given.case:
             continue
-        result = tried(case, replace(limits, longest_block_s=60.0), given.older)
+        if given.container is not None and case.settings:
+            print(f"{case.name:28} skipped: in a container, the server is not configured")
+            continue
+        result = tried(case, replace(limits, longest_block_s=60.0), place)
         results.append(result)
         print(result.line(), flush=True)
         for step in result.chain.steps:
