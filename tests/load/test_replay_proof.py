@@ -178,19 +178,18 @@ with replay_ground(source, sys.argv[2], sys.argv[3], everything, is_proving=True
 
 @contextmanager
 def proof_at_work(world: World) -> Iterator[subprocess.Popen[str]]:
-    run = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", RUN, world.files, world.copy, world.owned],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-    )
-    assert run.stdout
-    try:
-        assert run.stdout.readline() == "away\n"
-        yield run
-    finally:
-        run.kill()
-        run.wait(20)
+    ) as run:
+        assert run.stdout
+        try:
+            assert run.stdout.readline() == "away\n"
+            yield run
+        finally:
+            run.kill()
 
 
 def test_after_kill_9_the_next_load_test_on_the_copy_puts_all_back(world: World) -> None:
