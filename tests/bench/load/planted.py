@@ -151,12 +151,12 @@ CASES = (
     ),
     Planted(
         "checkpoint storm",
-        (*ACCOUNTS, ANALYZED),
-        # each row is on another page, of 3,000: after a checkpoint, nearly every update writes a whole page to WAL
+        # 10,000 pages: between two checkpoints that 16 MB of WAL trigger, nearly every update is a page's first
+        (ACCOUNTS[0] + " with (fillfactor = 30)", ACCOUNTS[1], ANALYZED),
         (
             (
-                "\\set a random(0, 4999)\n"
-                "update account set n = n + 1 where id in (select :a + 5000 * g + 1 from generate_series(0, 19) g);"
+                "\\set a random(1, 25000)\n"
+                "update account set n = n + 1 where id in (:a, :a + 25000, :a + 50000, :a + 75000);"
             ),
         ),
         frozenset({Cause.CHECKPOINT, Cause.FLUSH, Cause.WAL_INSERT, Cause.IO_WRITE}),
