@@ -1,15 +1,17 @@
 """Bottlenecks that are planted: whether the first cause that is named is the planted one, and whether it alone is proven.
 
-python -m tests.bench.load.planted [--case NAME] [--older BINDIR | --container MAJOR] [--block 4] [--pairs 6]
+python -m tests.bench.load.planted [--case NAME[;NAME…]] [--older BINDIR | --container MAJOR] [--block 10] [--pairs 6]
+    [--table FILE]
 
-In a container, nothing of the whole server can be changed, so the checkpoint storm is not tried there.
+In a container, nothing of the whole server can be changed, so the checkpoint storm is not tried there. The table so far is
+printed after each case, and written to FILE, so a run that is ended leaves what it has.
 """
 
 import argparse
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.embedded.server import EmbeddedServer
+from pgwatch_wed.errors import Error
 from pgwatch_wed.load.course.interval_analysis import evaluated, snapshot_before
 from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.load_model import (
@@ -57,7 +60,8 @@ BLOCKS = 3  # of fewer, causes have no interval
 class Planted:
     """A bottleneck, and what has to come of it. ``guilty``: probes that may be proven; empty if none may.
 
-    ``beside``: probes that are no innocents, but do not do.
+    ``named``: what may be the first cause; empty if nothing has to be named. ``beside``: probes that are no innocents, but
+    do not do. ``accused``: innocents that have to be tried, or the case shows nothing.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Planted:
     neighbours: int = 0
     spoilt: str = ""
     beside: frozenset[Kind] = frozenset()
+    accused: frozenset[Kind] = frozenset()
 
 
 CASES = (
@@ -134,6 +139,7 @@ CASES = (
         frozenset(),
         clients=2,
         session={"work_mem": "64kB"},
+        accused=frozenset({Kind.WORK_MEM}),
     ),
     Planted(
         "stale statistics",
@@ -148,6 +154,20 @@ CASES = (
         frozenset({Cause.QUERY_CPU, Cause.MISSING_INDEX}),
         frozenset({Kind.STATISTICS, Kind.INDEX}),
         clients=2,
+    ),
+    Planted(
+        "stale statistics and dead rows, innocent",
+        (
+            "create table job (id int primary key, state int not null)",
+            "insert into job select g, 0 from generate_series(1, 100000) g",
+            ANALYZED,
+            "update job set state = 1 where id % 2 = 0",  # on which no lookup by the key depends
+        ),
+        ("\\set i random(1, 100000)\nselect state from job where id = :i;",),
+        frozenset(),
+        frozenset(),
+        clients=2,
+        accused=frozenset({Kind.STATISTICS, Kind.REBUILD}),
     ),
     Planted(
         "checkpoint storm",
@@ -230,25 +250,68 @@ class PlantedResult:
     case: Planted
     first: str
     is_named: bool
-    proven: tuple[Kind, ...]
-    innocents: tuple[Kind, ...]
     chain: ProofChain
     checks: frozenset[str]
     seconds: float
 
+    def kinds(self, shows: Proven) -> frozenset[Kind]:
+        return frozenset(Kind(s.kind) for s in self.chain.steps if s.result is shows and s.kind)
+
+    @property
+    def innocents(self) -> frozenset[Kind]:
+        return self.kinds(Proven.PROVEN) - self.case.guilty - self.case.beside
+
     @property
     def is_right(self) -> bool:
-        found = bool(self.proven) or not self.case.guilty
-        return found and not self.innocents and self.is_named
-
-    def line(self) -> str:
-        proven = ", ".join(self.proven) or "-"
-        innocents = ", ".join(self.innocents) or "-"
-        mark = "right" if self.is_right else "WRONG"
+        proven = self.kinds(Proven.PROVEN) & self.case.guilty
+        tried = frozenset().union(*(self.kinds(p) for p in Proven if p is not Proven.NOT_TRIED))
         return (
-            f"{self.case.name:28} {mark:6} first: {self.first[:40]:40} proven: {proven:24} "
-            f"innocents proven: {innocents:12} {self.seconds:4.0f} s"
+            self.is_named
+            and (bool(proven) or not self.case.guilty)
+            and not self.innocents
+            and self.case.accused <= tried
         )
+
+    def cells(self) -> tuple[str, ...]:
+        return (
+            self.case.name,
+            "right" if self.is_right else "WRONG",
+            self.first or "-",
+            *(_listed(self.kinds(p)) for p in _COLUMNS),
+            _listed(self.innocents) if self.innocents else "none",
+            ", ".join(sorted(self.checks)) or "-",
+            f"{self.seconds:.0f} s",
+        )
+
+
+_COLUMNS = (Proven.PROVEN, Proven.REFUTED, Proven.NOT_PROVEN)
+_HEAD = (
+    "planted",
+    "",
+    "first cause named",
+    *_COLUMNS,
+    "innocents proven",
+    "spoilt",
+    "time",
+)
+
+
+def _listed(kinds: frozenset[Kind]) -> str:
+    return ", ".join(sorted(kinds)) or "-"
+
+
+def table(results: Sequence[PlantedResult], failed: Mapping[str, str]) -> str:
+    """Return the table so far, and what is missing in it."""
+    rows = [_HEAD, *(r.cells() for r in results)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    lines += [f"{name}: {reason}" for name, reason in failed.items()]
+    right = sum(r.is_right for r in results)
+    innocents = sum(len(r.innocents) for r in results)
+    lines.append(f"{right} of {len(results)} right; innocents proven: {innocents}")
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -327,19 +390,16 @@ def tried(case: Planted, limits: ProofLimits, place: PlantedServer) -> PlantedRe
         with proving(ground, run, server) as bench:
             chain = prove(bench, order, diagnosis, again, limits)
     first = next((c for c in diagnosis.causes if c.symptom_of is None), None)
-    proven = tuple(Kind(s.kind) for s in chain.steps if s.result is Proven.PROVEN)
     checks = frozenset(s.check for b in blocks for s in b.spoilt)
     named = (
         any(case.spoilt in c for c in checks)
         if case.spoilt
-        else (first is not None and first.kind in case.named)
+        else (not case.named or (first is not None and first.kind in case.named))
     )
     return PlantedResult(
         case=case,
         first="" if first is None else f"{first.kind} {first.share:.0%}",
         is_named=named,
-        proven=tuple(k for k in proven if k in case.guilty),
-        innocents=tuple(k for k in proven if k not in case.guilty | case.beside),
         chain=chain,
         checks=checks,
         seconds=time.monotonic() - began,
@@ -354,11 +414,13 @@ def busy() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", action="append", help="only these")
+    parser.add_argument("--case", action="append", help="only these; names, separated by ;")
     parser.add_argument("--older", type=Path, help="programs of an older major version")
     parser.add_argument("--container", type=int, help="an older major version, in a container")
-    parser.add_argument("--block", type=float, default=4.0)
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--block", type=float, default=4.0, help="seconds of a block")
+    parser.add_argument("--longest", type=float, default=60.0, help="seconds of the longest block")
+    parser.add_argument("--pairs", type=int, default=6, help="pairs of blocks for each cause")
+    parser.add_argument("--table", type=Path, help="where the table is written, too")
     given = parser.parse_args()
     limits = ProofLimits(
         block_s=given.block,
@@ -366,38 +428,52 @@ def main() -> None:
         pairs=given.pairs,
         capacity_blocks=1,
         most_steps=2,
+        longest_block_s=max(given.longest, given.block),
     )
     place = PlantedServer(given.older, given.container)
-    results = []
-    for case in CASES:
-        if given.case and case.name not in given.case:
-            continue
+    results: list[PlantedResult] = []
+    failed: dict[str, str] = {}
+    for case in chosen(given.case, parser):
         if given.container is not None and case.settings:
-            print(f"{case.name:28} skipped: in a container, the server is not configured")
+            failed[case.name] = "not tried: in a container, the server is not configured"
             continue
-        result = tried(case, replace(limits, longest_block_s=60.0), place)
-        results.append(result)
-        print(result.line(), flush=True)
-        for step in result.chain.steps:
-            ratio = (
-                "" if step.ratio is None else f" {step.metric} ×{step.ratio:.2f} {step.interval}"
-            )
-            work = "".join(
-                f"; {w.name} ×{w.ratio:.2f} {w.shows}" for w in step.work if abs(w.ratio - 1) > 0.05
-            )
-            needed = f", {step.pairs_needed} pairs would do" if step.pairs_needed else ""
-            print(
-                f"    {step.kind}: {step.result}{ratio}{needed} ({step.reason}){work} [{step.cause[:60]}]",
-                flush=True,
-            )
-        print(
-            f"    {result.chain.ended}; spoilt: {', '.join(sorted(result.checks)) or '-'}",
-            flush=True,
+        try:
+            results.append(tried(case, limits, place))
+        except (Error, psycopg.Error, OSError) as error:
+            failed[case.name] = f"failed: {error}"
+        else:
+            print(details(results[-1]), flush=True)
+        so_far = table(results, failed)
+        print(f"\n{so_far}\n", flush=True)
+        if given.table is not None:
+            given.table.write_text(so_far + "\n", encoding="utf-8")
+
+
+def chosen(names: Sequence[str] | None, parser: argparse.ArgumentParser) -> Sequence[Planted]:
+    if not names:
+        return CASES
+    wanted = [name.strip() for each in names for name in each.split(";")]
+    known = {case.name: case for case in CASES}
+    for name in wanted:
+        if name not in known:
+            parser.error(f"there is no case {name!r}; there are: {'; '.join(known)}")
+    return [known[name] for name in wanted]
+
+
+def details(result: PlantedResult) -> str:
+    """Return what each step has shown, in a line each."""
+    lines = [f"{result.case.name}:"]
+    for step in result.chain.steps:
+        ratio = "" if step.ratio is None else f" {step.metric} ×{step.ratio:.2f} {step.interval}"
+        work = "".join(
+            f"; {w.name} ×{w.ratio:.2f} {w.shows}" for w in step.work if abs(w.ratio - 1) > 0.05
         )
-    right = sum(r.is_right for r in results)
-    print(
-        f"{right} of {len(results)} right; innocents proven: {sum(len(r.innocents) for r in results)}"
-    )
+        needed = f", {step.pairs_needed} pairs would do" if step.pairs_needed else ""
+        lines.append(
+            f"    {step.kind}: {step.result}{ratio}{needed} ({step.reason}){work} [{step.cause[:60]}]"
+        )
+    lines += [f"    NOT PUT BACK: {each}" for each in result.chain.left_behind]
+    return "\n".join([*lines, f"    {result.chain.ended}"])
 
 
 if __name__ == "__main__":
