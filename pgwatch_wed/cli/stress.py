@@ -35,6 +35,7 @@ from pgwatch_wed.load.course.chosen_profile import (
     with_rate,
     with_scenarios,
     with_seconds,
+    with_seed,
     with_users_of,
 )
 from pgwatch_wed.load.course.replay_job import ReplayJob
@@ -135,7 +136,7 @@ class StressOutput:
     "--seed",
     type=click.IntRange(1, 10**9),
     metavar="N",
-    help="The seed of data and load. [default: the profile's]",
+    help="The seed of data and load. [default: that of --baseline, else the profile's]",
 )
 @click.option(
     "--fail-on",
@@ -273,6 +274,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     )
     check_folder(output.folder, output.formats)
     base = _baseline(output, given)
+    profile = with_seed(profile, given["seed"], base and base.seed)
     source = _replayed(target, given)
     if source is None:
         check_place(target, given)
@@ -432,7 +434,7 @@ def _profile(given: dict[str, Any]) -> LoadProfile:
     profile = with_seconds(profile, given["seconds"])
     if given["clients"] is not None:
         profile = replace(profile, clients=given["clients"])
-    return replace(profile, seed=given["seed"] or profile.seed)
+    return profile
 
 
 def _deliver(report: StressReport, output: StressOutput) -> int:

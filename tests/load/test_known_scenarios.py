@@ -1,5 +1,6 @@
 """The scenarios' data: the same for a seed, another for another, varied, and skewed where that is the point."""
 
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -81,10 +82,25 @@ def test_values_differ(prepared: dict[str, Connection], table: str) -> None:
     assert int(str(one(prepared["one"], f"select count(distinct {column}) from {table}"))) >= least
 
 
+def test_transfers_wait_for_no_single_branch(prepared: dict[str, Connection]) -> None:
+    transfers = scenario("tpcb-like")
+    assert int(str(one(prepared["one"], "select count(*) from tpcb.branches"))) >= (
+        2 * transfers.clients
+    )
+    # what the script draws is there, and all of it
+    for table, variable in (("branches", "branch"), ("tellers", "teller"), ("accounts", "account")):
+        last = one(prepared["one"], f"select max(id) from tpcb.{table}")
+        drawn = re.search(rf"set {variable} random\(1, (\d+) \* 1\)", transfers.scripts[0].text)
+        assert drawn
+        assert int(drawn[1]) == last
+
+
 def test_references_hold(prepared: dict[str, Connection]) -> None:
     for query in (
         "select count(*) from shop.items i left join shop.products p on p.id = product_id where p.id is null",
         "select count(*) from shop.orders o left join shop.customers c on c.id = customer_id where c.id is null",
+        "select count(*) from tpcb.accounts a left join tpcb.branches b on b.id = branch_id where b.id is null",
+        "select count(*) from tpcb.tellers t left join tpcb.branches b on b.id = branch_id where b.id is null",
         "select count(*) from feed.events e left join feed.devices d on d.id = device_id where d.id is null",
     ):
         assert one(prepared["one"], query) == 0

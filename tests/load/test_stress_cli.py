@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from pgwatch_wed.cli import stress as command
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.load.load_json import render_stress
 from pgwatch_wed.load.load_model import Answer, ObjectiveResult
 from tests.load.stress_samples import sample_report
 from tests.load.test_stress_report import stress_schema
@@ -127,6 +128,15 @@ def test_bad_input_is_one_line(
     told = error.message if isinstance(error, UsageError) else done.output
     assert said in told
     assert "\n" not in told.strip() or done.exit_code == 2
+
+
+def test_another_seed_than_the_baselines_is_refused_before_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "base.json"
+    file.write_text(render_stress(sample_report()), encoding="utf-8")
+    options = ["--baseline", str(file), "--seed", str(sample_report().seed + 1)]
+    done = CliRunner().invoke(command.stress, [*options, "-o", str(tmp_path)])
+    assert isinstance(done.exception, UsageError)
+    assert "other data than that of the baseline" in done.exception.message
 
 
 def test_the_exit_status_is_what_was_asked_for() -> None:

@@ -10,7 +10,12 @@ import pytest
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.course.block_figures import phase_figures, phase_spoilt
-from pgwatch_wed.load.course.chosen_profile import with_rate, with_scenarios, with_seconds
+from pgwatch_wed.load.course.chosen_profile import (
+    with_rate,
+    with_scenarios,
+    with_seconds,
+    with_seed,
+)
 from pgwatch_wed.load.course.interval_analysis import LoadInterval
 from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.course.phase_course import PhaseCourse
@@ -250,6 +255,15 @@ def test_a_rate_takes_the_ramp_away_and_keeps_the_time() -> None:
     server = SimulatedServer(200.0)
     course(found, server, lambda: "")
     assert [o.rate for o in server.orders] == [50.0] * 5
+
+
+def test_the_seed_is_that_of_the_baseline() -> None:
+    quick = PROFILES["quick"]
+    assert with_seed(quick, None, None).seed == quick.seed
+    assert with_seed(quick, 7, None).seed == with_seed(quick, 7, 7).seed == 7
+    assert with_seed(quick, None, 7).seed == 7
+    with pytest.raises(UsageError, match="other data than that of the baseline, whose seed is 7"):
+        with_seed(quick, 8, 7)
 
 
 @pytest.mark.parametrize("name", PROFILES)

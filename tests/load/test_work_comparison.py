@@ -15,6 +15,7 @@ from pgwatch_wed.load.compare.measured_runs import (
     MeasuredBlock,
     MeasuredRun,
     NoStressDocumentError,
+    failed_in_part,
     measured_run,
 )
 from pgwatch_wed.load.compare.run_comparison import (
@@ -26,7 +27,7 @@ from pgwatch_wed.load.compare.run_comparison import (
 from pgwatch_wed.load.compare.stress_baselines import read_baseline, save_baseline
 from pgwatch_wed.load.compare.work_comparison import least_blocks, work_shifts
 from pgwatch_wed.load.load_json import render_stress
-from pgwatch_wed.load.load_model import BlockWork
+from pgwatch_wed.load.load_model import BlockWork, FailureKind
 from pgwatch_wed.load.stress_report import ComparedAs, ComparedMetric, StressComparison
 from tests.load.stress_samples import sample_report
 
@@ -187,6 +188,16 @@ def test_failed_transactions_did_not_do_their_work() -> None:
     assert "failed" in found.reason
 
 
+def test_what_never_began_or_came_late_hides_no_change_of_work() -> None:
+    assert failed_in_part({FailureKind.ERROR: 2, FailureKind.SKIPPED: 7, "timeout": 5}) == 2
+    document = json.loads(render_stress(sample_report()))
+    for phase in document["runs"][0]["phases"]:
+        for each in phase["blocks"]:
+            each["failures"] = {"skipped": 10_000, "deadlock": 3}
+    (scenario,) = measured_run(document).scenarios.values()
+    assert {b.failed for b in scenario.blocks} == {3}
+
+
 def test_work_that_was_not_counted_is_not_the_same() -> None:
     none = [replace(block(), work=None)] * 5
     base, current = run_of([block()] * 5), run_of(none)
@@ -230,7 +241,7 @@ def test_other_work_is_refused(what: str) -> None:
     some = replace(base, scenarios={"transfers": other, "more": scenario, "new": scenario})
     both = replace(base, scenarios={"transfers": scenario, "more": scenario})
     said = notes(both, some)
-    assert "transfers was not compared" in said
+    assert f"transfers was not compared: {what} differs" in said
     assert "new was not compared: the baseline does not have it" in said
 
 

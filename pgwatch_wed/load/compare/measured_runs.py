@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pgwatch_wed.load.load_json import STRESS_SCHEMA_VERSION
-from pgwatch_wed.load.load_model import BlockWork
+from pgwatch_wed.load.load_model import BlockWork, FailureKind
 from pgwatch_wed.load.stress_report import PhaseKind
 
 T = TypeVar("T")
 
 _MEASURED = (PhaseKind.SOAK.value, PhaseKind.STEADY.value)
 _CHECKS_THAT_END = ("interrupted",)
+# What never began costs nothing, and what came too late did all of its work.
+_OF_TIME = (FailureKind.SKIPPED, FailureKind.TIMEOUT)
 _COUNTS = (
     "blocks_hit",
     "blocks_read",
@@ -31,7 +33,10 @@ class NoStressDocumentError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredBlock:
-    """A block of a stored run, without its times: those of another day say nothing."""
+    """A block of a stored run, without its times: those of another day say nothing.
+
+    ``failed``: transactions that began and did not do all of their work.
+    """
 
     transactions: int
     failed: int
@@ -54,6 +59,7 @@ class MeasuredRun:
     """A stored run. ``differs``: what may differ, and is said."""
 
     taken_at: datetime
+    seed: int
     machine: str
     server_version: str
     settings: Mapping[str, str]
@@ -79,6 +85,7 @@ def _run(document: dict[str, Any]) -> MeasuredRun:
     target, generator = document["target"], document["generator"]
     return MeasuredRun(
         taken_at=datetime.fromisoformat(document["generated_at"]),
+        seed=_count(document["seed"]),
         machine=str(generator["machine"]),
         server_version=str(target["server_version"]),
         settings={str(k): str(v) for k, v in target["settings"].items()},
@@ -134,10 +141,15 @@ def _block(block: dict[str, Any]) -> MeasuredBlock:
     work = block["work"]
     return MeasuredBlock(
         transactions=_count(block["transactions"]),
-        failed=sum(_count(n) for n in block["failures"].values()),
+        failed=failed_in_part({k: _count(n) for k, n in block["failures"].items()}),
         rate=_maybe(float, block["rate"]),
         work=None if work is None else _work(work),
     )
+
+
+def failed_in_part(failures: Mapping[str, int]) -> int:
+    """Return how many transactions did only a part of their work."""
+    return sum(n for kind, n in failures.items() if kind not in _OF_TIME)
 
 
 def _work(work: dict[str, Any]) -> BlockWork:

@@ -5,7 +5,11 @@ from itertools import chain
 
 from pgwatch_wed import units
 from pgwatch_wed.load.compare.interleaved import InterleavedPair
-from pgwatch_wed.load.compare.measured_runs import MeasuredBlock, MeasuredScenario
+from pgwatch_wed.load.compare.measured_runs import (
+    MeasuredBlock,
+    MeasuredScenario,
+    failed_in_part,
+)
 from pgwatch_wed.load.compare.run_comparison import judged_work, plan_changes
 from pgwatch_wed.load.compare.time_comparison import TimeShift, compared_time, time_shifts
 from pgwatch_wed.load.compare.work_comparison import work_shifts
@@ -63,7 +67,7 @@ def side_of(name: str, blocks: Sequence[Block]) -> MeasuredScenario:
         blocks=tuple(
             MeasuredBlock(
                 transactions=b.transactions,
-                failed=sum(b.failures.values()),
+                failed=failed_in_part(b.failures),
                 rate=b.order.rate,
                 work=b.work,
             )

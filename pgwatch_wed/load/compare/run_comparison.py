@@ -1,7 +1,7 @@
 """A run against a stored one: work only, since the times of another day or machine say nothing about the server."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from pgwatch_wed import units
@@ -43,7 +43,7 @@ def compare_runs(base: MeasuredRun, current: MeasuredRun, label: str) -> StressC
         metrics=metrics,
         notes=(
             _no_times(base, current),
-            *(f"{name} was not compared: {_listed(what)} differ" for name, what in refused.items()),
+            *(f"{name} was not compared: {_differ(what)}" for name, what in refused.items()),
             *(f"{n} was not compared: the baseline does not have it" for n in _new(base, current)),
             *_other_conditions(base, current),
             *(note for a, b in pairs for note in plan_changes(a, b)),
@@ -100,7 +100,7 @@ def _why(base: MeasuredRun, refused: Mapping[str, list[str]]) -> str:
     if not refused:
         ran = _listed(sorted(base.scenarios)) or "no scenario"
         return f"it ran {ran}"
-    return "; ".join(f"of {name}, {_listed(what)} differ" for name, what in refused.items())
+    return "; ".join(f"of {name}, {_differ(what)}" for name, what in refused.items())
 
 
 def _new(base: MeasuredRun, current: MeasuredRun) -> list[str]:
@@ -141,6 +141,11 @@ def _not_counted(
         yield f"{current.name} was not compared: {where} has no whole block at one rate"
     else:
         yield f"{current.name} was not compared: the work of its transactions was not counted"
+
+
+def _differ(what: Sequence[str]) -> str:
+    *others, last = what
+    return f"{_listed(others)} and {last} differ" if others else f"{last} differs"
 
 
 def _listed(items: Iterable[str]) -> str:

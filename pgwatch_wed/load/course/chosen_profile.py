@@ -29,6 +29,19 @@ def with_rate(profile: LoadProfile, rate: float | None) -> LoadProfile:
     return replace(profile, rate=rate, seconds=seconds)
 
 
+def with_seed(profile: LoadProfile, seed: int | None, of_baseline: int | None) -> LoadProfile:
+    """Run with this seed, else with that of the baseline: with another, the data is not the same.
+
+    Raises :class:`UsageError` if the two differ.
+    """
+    if seed is not None and of_baseline not in (None, seed):
+        raise UsageError(
+            f"--seed {seed} makes other data than that of the baseline, whose seed is {of_baseline}",
+            "omit --seed",
+        )
+    return replace(profile, seed=seed or of_baseline or profile.seed)
+
+
 def with_users_of(profile: LoadProfile, users: int | None, think_s: float | None) -> LoadProfile:
     """Run with so many users, or those of the profile: the rate is users / think time.
 

@@ -1,6 +1,6 @@
 \set account random(1, 100000 * @scale@)
-\set branch random(1, 1 * @scale@)
-\set teller random(1, 10 * @scale@)
+\set branch random(1, 32 * @scale@)
+\set teller random(1, 320 * @scale@)
 \set delta random(-5000, 5000)
 begin;
 update tpcb.accounts set balance = balance + :delta where id = :account;
