@@ -147,7 +147,7 @@ def _block(block: dict[str, Any]) -> MeasuredBlock:
     )
 
 
-def failed_in_part(failures: Mapping[str, int]) -> int:
+def failed_in_part(failures: Mapping[str, int] | Mapping[FailureKind, int]) -> int:
     """Return how many transactions did only a part of their work."""
     return sum(n for kind, n in failures.items() if kind not in _OF_TIME)
 
