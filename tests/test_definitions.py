@@ -1,5 +1,6 @@
 """CREATE INDEX as text, and names for indexes: no server is needed."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,3 +79,19 @@ def test_notes_stay_on_their_lines() -> None:
     script = Script((Step("SELECT 1", "none"),), notes=("a\nDROP TABLE t; --\r\nb",))
     assert script.sql == "-- a DROP TABLE t; -- b\nSELECT 1;"
     assert script.remedy.undo == "-- nothing to undo"
+
+
+@pytest.mark.parametrize(
+    ("shape", "shown"),
+    [
+        ("USING btree (a, b DESC NULLS LAST)", "(a, b DESC NULLS LAST)"),
+        ('(a) INCLUDE (b, "C d") WHERE a > 5', '(a) INCLUDE (b, "C d") WHERE a > 5'),
+        ("USING gin (t gin_trgm_ops) WITH (fastupdate = off)", "USING gin (t gin_trgm_ops)"),
+        ("USING btree (lower(t) text_pattern_ops)", "(lower(t) text_pattern_ops)"),
+        ("(a) NULLS NOT DISTINCT TABLESPACE fast", "(a) NULLS NOT DISTINCT"),
+    ],
+)
+def test_a_title_names_what_is_in_an_index(shape: str, shown: str) -> None:
+    text = definitions.of_shape(shape)
+    assert text is not None
+    assert text.shown == shown

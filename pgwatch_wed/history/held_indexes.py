@@ -70,7 +70,7 @@ def _of_table(table: Table) -> dict[str, Any]:
 
 def _shown(form: IndexForm, definition: str) -> str:
     names = [str(k[1]) if k and k[0] == "column" else "(expression)" for k in form.keys]
-    extra = " INCLUDE" if form.include else ""
+    extra = f" INCLUDE ({', '.join(form.include)})" if form.include else ""
     where = " partial" if form.predicate else ""
     method = "" if form.method == "btree" else f" {form.method}"
     return f"({', '.join(names)}){method}{extra}{where}" if definition else ""

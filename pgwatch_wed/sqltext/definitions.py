@@ -48,6 +48,12 @@ class IndexText:
         """The definition from USING on, without a tablespace."""
         return self._joined()
 
+    @property
+    def shown(self) -> str:
+        """What is in the index, for a title: without what B-trees need not say, and without options."""
+        method = "" if self.form[0] == "btree" else self.using
+        return _spaced(method, self.columns, self.include, self.nulls, self.where)
+
     def create(
         self,
         name: str,

@@ -134,7 +134,7 @@ def test_different_indexes_of_one_report_have_different_names(every_db: str) -> 
     (snapshot,) = gather(every_db, Wanted(advise=False), quiet)
     advised = MissingIndex(
         name="orders_customer_idx",
-        ddl="CREATE INDEX orders_customer_idx ON public.orders USING btree (customer) WHERE (total > 90)",
+        ddl="CREATE INDEX orders_customer_idx ON public.orders USING btree (customer DESC) INCLUDE (total) WHERE (total > 90)",
         schema="public",
         table="orders",
         columns=("customer",),
@@ -152,6 +152,10 @@ def test_different_indexes_of_one_report_have_different_names(every_db: str) -> 
     both = Config(only=("index-missing", "index-missing-fk"), window_days=0)
     findings = analyse([put(snapshot, missing_indexes=(advised,))], both).findings
     assert len(findings) == 2
+    titles = [f.title for f in findings if f.rule == "index-missing"]
+    assert titles == [
+        "An index on public.orders (customer DESC) INCLUDE (total) WHERE (total > 90) would serve 0 statements"
+    ]
     made = [line for f in findings for r in f.remedy for line in r.sql.splitlines()]
     names = [line.split(" ON ")[0].split()[-1] for line in made if line.startswith("CREATE INDEX")]
     assert len(names) == len(set(names)) == 9

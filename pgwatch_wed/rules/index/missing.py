@@ -42,6 +42,7 @@ from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.remedies.indexes import AdvisedIndex, IndexBuilder
 from pgwatch_wed.rules import _gains, _trust
 from pgwatch_wed.rules import _queries as q
+from pgwatch_wed.sqltext import definitions
 from pgwatch_wed.sqltext.reading import query
 from pgwatch_wed.units import count, share
 
@@ -113,7 +114,6 @@ def _saved(load: q.Load, advice: MissingIndex) -> MeasuredTime:
 
 def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: Limits) -> Finding:
     snapshot, advice = load.snapshot, advised.advice
-    columns = ", ".join(advice.columns)
     waiting, guessed = tuple(_waiting(load, advice)), tuple(_guessed(load, advice))
     held = _trust.reservations(snapshot, advice)
     first = {r.analyze for r in held if r.analyze is not None}
@@ -129,7 +129,7 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
             saved, limits.warn_gain_share, limits.warn_ms_per_day, limits.min_warn_of_elapsed
         ),
         grade=max([_grade(advice, waiting, guessed), *(r.grade for r in held)]),
-        title=f"An index on {advice.schema}.{advice.table} ({columns}) would serve "
+        title=f"An index on {advice.schema}.{advice.table} {_shown(advice)} would serve "
         f"{count(len(advice.query_ids) or len(advice.queries), 'statement')}",
         detail=f"The planner would use it, which lowers the estimated cost of the whole workload by {share(_share(advice))}.",
         evidence={
@@ -152,6 +152,12 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
         ),
         related=tuple(_partners(snapshot, advice)),
     )
+
+
+def _shown(advice: MissingIndex) -> str:
+    """Return what the statement has after the table: which rows and columns are in it decides what it serves."""
+    text = definitions.read(advice.ddl)
+    return f"({', '.join(advice.columns)})" if text is None else text.shown
 
 
 def _grade(advice: MissingIndex, waiting: tuple[str, ...], guessed: tuple[str, ...]) -> Grade:
