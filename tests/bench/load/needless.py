@@ -17,7 +17,7 @@ _INDEX = b"create index on tpcb.accounts (balance)"
 def main() -> int:
     """Print a line for each comparison and the sum; return 1 if the index was missed."""
     parser = options(__doc__, comparisons=5)
-    parser.set_defaults(neighbours=2)
+    parser.set_defaults(neighbours=2, rate=60.0)
     given = parser.parse_args()
     with neighbours(given.neighbours):
         found = sum(map(_is_found, compared(given, scenario_of(_SCENARIO), _with_index)))
