@@ -274,7 +274,7 @@ def stress(target: str | None, no_progress: bool, **given: Any) -> int:
     )
     check_folder(output.folder, output.formats)
     base = _baseline(output, given)
-    profile = with_seed(profile, given["seed"], base and base.seed)
+    profile = with_seed(profile, given["seed"], None if base is None else base.seed)
     source = _replayed(target, given)
     if source is None:
         check_place(target, given)
