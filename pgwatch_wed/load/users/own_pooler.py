@@ -38,6 +38,11 @@ _NO_PREPARED = (
     "this PgBouncer does not support prepared statements in transaction pooling, so statements were sent in the "
     "extended protocol, each parsed and planned anew; install a later version (1.21) to test prepared ones"
 )
+# pgbench's thread waits for each PREPARE: it would wait for a session that its own open transactions hold.
+_MORE_CLIENTS = (
+    "statements were sent in the extended protocol, since pgbench cannot prepare them through a pooler that has fewer "
+    "sessions than there are clients"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class OwnPooler:
         """Return the protocol to use, and a note if it is not the one wanted."""
         if wanted is QueryProtocol.PREPARED and not self.has_prepared:
             return QueryProtocol.EXTENDED, _NO_PREPARED
+        if wanted is QueryProtocol.PREPARED and self.plan.clients > self.plan.pool:
+            return QueryProtocol.EXTENDED, _MORE_CLIENTS
         return wanted, ""
 
     def clients(self) -> int:
