@@ -368,7 +368,7 @@ def _against(
     *,
     is_writing: bool,
 ) -> AgainstJob | None:
-    """Open what this run is compared with for a moment: what is wrong with it must not cost a run."""
+    """Check what this run is compared with: what is wrong with it must not cost a run."""
     if given["against"] is None:
         if given["pairs"] is not None:
             raise UsageError("--pairs is about --against", "add --against")
@@ -381,6 +381,7 @@ def _against(
         is_writing=is_writing,
         pairs=given["pairs"],
         progress=progress,
+        needs_database=given["scripts"] is None,
     )
     try:
         job.check()

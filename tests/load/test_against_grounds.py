@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.load.compare import against_grounds as module
 from pgwatch_wed.load.compare.against import AgainstServer, AgainstSettings
-from pgwatch_wed.load.compare.against_grounds import against_grounds
+from pgwatch_wed.load.compare.against_grounds import against_grounds, check_against
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Ground
 from tests.psql import psql
@@ -72,16 +74,14 @@ def test_of_somebodys_server_only_settings_of_sessions_are_compared(
     who = [owned(somebody, "app")]
 
     def refused(**given: str) -> str:
-        with (
-            pytest.raises(UsageError) as error,
-            against_grounds(settings(**given), app, owned=who, even_if=BUSY, watched_s=0),
-        ):
-            pass
+        with pytest.raises(UsageError) as error:
+            check_against(settings(**given), app, owned=who, even_if=BUSY)
         return error.value.message
 
     assert "is one of the server" in refused(shared_buffers="1GB")
     assert "not known" in refused(wrok_mem="1GB")
     assert "cannot be 'lots'" in refused(work_mem="lots")
+    check_against(settings(work_mem="8MB"), app, owned=who, even_if=BUSY)
     with against_grounds(
         settings(work_mem="8MB"), app, owned=who, even_if=BUSY, watched_s=0
     ) as found:
@@ -96,8 +96,38 @@ def test_two_servers_get_a_database_each(somebody: embedded.EmbeddedServer) -> N
     with against_grounds(against, app, owned=who, even_if=BUSY, watched_s=0) as found:
         assert found.base.database != found.current.database
         assert found.no_times == ""  # both are visible from here
+        with psycopg.connect(somebody.dsn()) as session:
+            version = session.info.parameter_status("server_version")
+        assert found.label == f"{found.base.shown}, PostgreSQL {version}"
     with psycopg.connect(somebody.dsn()) as session:
         left = session.execute("select datname from pg_database where datname like '%stress%'")
         assert left.fetchall() == []
     with pytest.raises(UsageError, match="embedded server cannot"), against_grounds(against, None):
         pass
+
+
+def test_scenarios_need_a_database_on_both_sides_and_the_check_creates_nothing(
+    somebody: embedded.EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    psql(
+        somebody.dsn("copy"),
+        "create role modest login password 'x'; grant create on database copy to modest;"
+        " grant pg_read_all_stats to modest",
+    )
+    app = somebody.dsn("app", tcp=True)
+    copy = make_conninfo(somebody.dsn("copy", tcp=True), user="modest", password="x")
+    who = [owned(somebody, "copy"), owned(somebody, "app")]
+    with (
+        pytest.raises(UsageError, match="may not create databases"),
+        against_grounds(
+            AgainstServer(copy), app, owned=who, even_if=BUSY, watched_s=0, needs_database=True
+        ),
+    ):
+        pass
+    monkeypatch.setattr(module, "target_ground", None)
+    with pytest.raises(UsageError, match="may not create databases"):
+        check_against(AgainstServer(copy), app, owned=who, even_if=BUSY, needs_database=True)
+    check_against(AgainstServer(copy), app, owned=who, even_if=BUSY)
+    psql(somebody.dsn("copy"), "revoke create on database copy from modest")
+    with pytest.raises(UsageError, match="neither databases nor schemas"):
+        check_against(AgainstServer(copy), app, owned=who, even_if=BUSY)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from pgwatch_wed.errors import CollectError
@@ -31,7 +32,7 @@ from pgwatch_wed.load.proof.load_probes import (
     ProbeLever,
 )
 from pgwatch_wed.load.proof.probe_choice import probes
-from pgwatch_wed.load.proof.proof_bench import ProofBench, with_settings
+from pgwatch_wed.load.proof.proof_bench import ProofBench, StandingProbe, with_settings
 from pgwatch_wed.load.proof.proof_pairs import TrialPair, judged, run_pairs
 from pgwatch_wed.load.proof.setting_levers import session_lever
 from pgwatch_wed.load.proof.trial_metrics import TrialMetric, metric_for
@@ -259,6 +260,19 @@ def test_the_chain_ends_when_the_objectives_hold(monkeypatch: pytest.MonkeyPatch
     assert found.steps[0].metric == "p50"
 
 
+def test_the_first_is_sought_even_if_the_objectives_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = LoadObjective(name="p50", limit=15)
+    held = ObjectiveResult(objective=limit, answer=Answer.PASS, value=1, interval=None, reason="")
+    found = chain(
+        SimulatedLoad(slowed(first=0.5, second=0.5), noise=0.005),
+        [probe("first"), probe("second")],
+        monkeypatch,
+        objectives=lambda _order: (held,),
+    )
+    assert [(s.cause, s.result) for s in found.steps] == [("first", Proven.PROVEN)]
+    assert found.ended == "the objectives hold"
+
+
 def test_what_cannot_be_tried_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def impossible(_bench: ProofBench, _order: Order) -> ProbeLever:
         raise NotTriedError("the table has triggers")
@@ -321,6 +335,65 @@ def test_a_server_that_is_gone_ends_the_proof_with_what_was_found(
     assert found.ended == "nothing was proven"
     broken = chain(lambda order: dying(order), [], monkeypatch)
     assert broken.ended == "it could not go on: the server of the load test failed: gone"
+
+
+def lost(*_: object) -> None:
+    raise psycopg.OperationalError("server closed the connection")
+
+
+@pytest.mark.parametrize("name", ["keep", "take_down"])
+def test_a_server_that_is_lost_after_a_trial_does_not_cost_what_it_showed(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    load = SimulatedLoad(slowed(first=0.5), noise=0.005)
+    monkeypatch.setattr(ProofBench, name, lost)
+    found = chain(load, [probe("first" if name == "keep" else "innocent")], monkeypatch)
+    shown = Proven.PROVEN if name == "keep" else Proven.REFUTED
+    assert [(s.result, s.remains) for s in found.steps] == [(shown, False)]
+    assert found.ended == "it could not go on: server closed the connection"
+
+
+def test_a_capacity_that_cannot_be_measured_does_not_cost_the_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = SimulatedLoad(slowed(first=0.5), noise=0.005)
+
+    def dying(order: Order) -> Block:
+        if order.rate is None and "first" in order.settings:
+            lost()
+        return load(order)
+
+    (step,) = chain(dying, [probe("first")], monkeypatch).steps
+    assert (step.result, step.remains, step.capacity_after) == (Proven.PROVEN, True, None)
+    assert step.capacity_before is not None
+
+
+@pytest.mark.parametrize(("failures", "left"), [(1, []), (2, ["innocent on: gone"])])
+def test_what_could_not_be_put_back_is_tried_again_at_the_end_and_told(
+    monkeypatch: pytest.MonkeyPatch, failures: int, left: list[str]
+) -> None:
+    failing = iter([True] * failures)
+    withdraw = ProofBench._withdraw
+
+    def stumbling(bench: ProofBench, standing: StandingProbe) -> None:
+        if next(failing, False):
+            raise psycopg.OperationalError("gone")
+        withdraw(bench, standing)
+
+    monkeypatch.setattr(ProofBench, "_withdraw", stumbling)
+    found = chain(SimulatedLoad(slowed(), noise=0.005), [probe("innocent")], monkeypatch)
+    assert [s.result for s in found.steps] == [Proven.REFUTED]
+    assert found.ended == "it could not go on: gone"
+    assert list(found.left_behind) == left
+
+
+def test_settings_of_sessions_are_not_tried_through_a_pooler() -> None:
+    bench = ProofBench(GROUND, SimulatedLoad(slowed()))
+    pooled = replace(ORDER, conninfo="host=pooler")
+    with pytest.raises(NotTriedError, match="through a pooler"):
+        bench.set_up(probe("guilty"), pooled)
+    index = replace(probe("index"), lever=lambda _bench, _order: ProbeLever())
+    bench.set_up(index, pooled)
 
 
 @pytest.mark.parametrize("is_raised", [True, False])

@@ -210,6 +210,16 @@ def test_a_server_that_refuses_the_pooler_is_one_line() -> None:
         assert server.password not in str(caught.value)
 
 
+def test_a_guard_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    guard = subprocess.Popen(
+        [sys.executable, "-c", ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    guard.wait()
+    with pytest.raises(Error, match="could not be started: its guard ended"):
+        own_pooler._pid(guard, Path("pgbouncer"), tmp_path / "ini", PLAN, None)
+    own_pooler._dismiss(guard)
+
+
 def test_without_pgbouncer_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
     with pytest.raises(Error, match="there is no pgbouncer on this machine"):

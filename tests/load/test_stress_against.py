@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from pgwatch_wed.cli import stress as command
+from pgwatch_wed.cli.progress_bar import ProgressBar
+from pgwatch_wed.load.course.against_job import AgainstJob
 from tests.load.test_stress_cli import stress
 from tests.load.test_stress_report import stress_schema
 
@@ -44,3 +46,15 @@ def test_bad_comparisons_are_refused_before_the_run() -> None:
     ):
         done = CliRunner().invoke(command.stress, options)
         assert said in str(done.exception), (options, done.exception)
+
+
+@pytest.mark.parametrize("scripts", [None, Path("mine")])
+def test_scenarios_need_a_database_on_the_other_side_too(
+    monkeypatch: pytest.MonkeyPatch, scripts: Path | None
+) -> None:
+    monkeypatch.setattr(AgainstJob, "check", lambda _self: None)
+    given = {"against": "host=there", "pairs": None, "owned": (), "scripts": scripts}
+    bar = ProgressBar(enabled=False)
+    job = command._against(given, "host=here", frozenset(), bar, is_writing=True)
+    assert job is not None
+    assert job.needs_database is (scripts is None)

@@ -1,7 +1,8 @@
 """Opens what is compared in interleaved blocks: two servers alike but for settings, or two of the user's."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -13,7 +14,8 @@ from pgwatch_wed.load.ground import server_answer
 from pgwatch_wed.load.ground.embedded_ground import embedded_ground
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.ground.ground_refusals import WATCHED_S
-from pgwatch_wed.load.ground.target_ground import target_ground
+from pgwatch_wed.load.ground.server_environment import without_chosen_server
+from pgwatch_wed.load.ground.target_ground import allowed, check_may_create, target_ground
 from pgwatch_wed.load.load_model import Ground
 from pgwatch_wed.target import door
 from pgwatch_wed.target.connect import resolve
@@ -23,6 +25,8 @@ _OTHER_MACHINE = (
     " servers on two machines differ by more than changes do."
 )
 _FIXED = frozenset({"fsync"})  # what a load test needs, see ground.embedded_ground
+
+_Opening = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 
 
 @contextmanager
@@ -34,10 +38,11 @@ def against_grounds(
     even_if: frozenset[str] = frozenset(),
     writing: bool = True,
     watched_s: float = WATCHED_S,
+    needs_database: bool = False,
 ) -> Iterator[AgainstGrounds]:
     """Open both sides with fresh databases; ``target`` is None for the embedded server.
 
-    ``owned``: what ``--i-own-this-server`` says, of each server of the user's.
+    ``owned``: what ``--i-own-this-server`` says, of each server of the user's. ``needs_database``: a schema will not do.
     """
     with ExitStack() as opened:
         if target is None and isinstance(against, AgainstSettings):
@@ -51,14 +56,16 @@ def against_grounds(
             yield AgainstGrounds(base=base, current=current, label=against.shown)
             return
         if target is None:
-            raise UsageError(
-                "the embedded server cannot be compared with another server",
-                "give a TARGET, or settings to --against",
-            )
+            raise _no_target()
 
         def ground(place: str) -> Ground:
             found = target_ground(
-                place, owned_name(place, owned), even_if, writing=writing, watched_s=watched_s
+                place,
+                owned_name(place, owned),
+                even_if,
+                writing=writing,
+                watched_s=watched_s,
+                needs_database=needs_database,
             )
             return opened.enter_context(found).ground
 
@@ -68,14 +75,53 @@ def against_grounds(
             yield AgainstGrounds(
                 base=base,
                 current=current,
-                label=redact(base.shown),
+                label=f"{redact(base.shown)}, PostgreSQL {_version(base)}",
                 no_times="" if _is_one_machine(base, current) else _OTHER_MACHINE,
             )
             return
-        _check_session_settings(current, against.settings)
+        _check_session_settings(partial(connected, current), against.settings)
         yield AgainstGrounds(
             base=current, current=current, label=against.shown, settings=against.settings
         )
+
+
+def check_against(
+    against: AgainstSettings | AgainstServer,
+    target: str | None,
+    *,
+    owned: Sequence[str] = (),
+    even_if: frozenset[str] = frozenset(),
+    writing: bool = True,
+    needs_database: bool = False,
+) -> None:
+    """Raise what opening both sides would raise; on somebody's server, only ask."""
+    if target is None:
+        if isinstance(against, AgainstServer):
+            raise _no_target()
+        with against_grounds(against, None):  # only a server that starts shows that it does
+            return
+    places = (target, against.target) if isinstance(against, AgainstServer) else (target,)
+    for place in places:
+        name = owned_name(place, owned)
+        with without_chosen_server(keep_harmless=True):
+            answer, _ = allowed(
+                place,
+                name,
+                even_if,
+                writing=writing,
+                watched_s=0.0,
+                needs_database=needs_database,
+            )
+        check_may_create(answer.server)
+        if isinstance(against, AgainstSettings):
+            _check_session_settings(partial(door.asking, answer.conninfo, "load"), against.settings)
+
+
+def _no_target() -> UsageError:
+    return UsageError(
+        "the embedded server cannot be compared with another server",
+        "give a TARGET, or settings to --against",
+    )
 
 
 def owned_name(place: str, owned: Sequence[str]) -> str:
@@ -89,7 +135,7 @@ def owned_name(place: str, owned: Sequence[str]) -> str:
 
 
 def _check_names(ground: Ground, settings: Mapping[str, str]) -> None:
-    known = _contexts(ground, settings)
+    known = _contexts(partial(connected, ground), settings)
     for name in settings:
         if name.lower() in _FIXED:
             raise UsageError(f"the setting {name} is not compared: load runs with fsync")
@@ -114,9 +160,9 @@ def _check_values(ground: Ground, settings: Mapping[str, str]) -> None:
                 raise UsageError(f"the setting {name} cannot be {value!r}: {said(error)}") from None
 
 
-def _check_session_settings(ground: Ground, settings: Mapping[str, str]) -> None:
+def _check_session_settings(opening: _Opening, settings: Mapping[str, str]) -> None:
     """Raise :class:`UsageError` for what sessions of ours cannot set on somebody's server."""
-    known = _contexts(ground, settings)
+    known = _contexts(opening, settings)
     for name, value in settings.items():
         if known.get(name.lower()) not in ("user", "superuser") and "." not in name:
             text = "is not known there" if name.lower() not in known else "is one of the server"
@@ -125,21 +171,26 @@ def _check_session_settings(ground: Ground, settings: Mapping[str, str]) -> None
                 "compare with a second server that has it, or with the embedded server",
             )
         try:
-            with connected(ground) as session:
+            with opening() as session:
                 session.execute("select pg_catalog.set_config(%s, %s, false)", [name, value])
         except psycopg.Error as error:
             message = error.diag.message_primary or "refused"
             raise UsageError(f"the setting {name} cannot be {value!r}: {message}") from None
 
 
-def _contexts(ground: Ground, settings: Mapping[str, str]) -> dict[str, str]:
+def _contexts(opening: _Opening, settings: Mapping[str, str]) -> dict[str, str]:
     names = [name.lower() for name in settings]
-    with connected(ground) as session:
+    with opening() as session:
         found = session.execute(
             "select lower(name), context from pg_catalog.pg_settings where lower(name) = any (%s)",
             [names],
         ).fetchall()
     return dict(found)
+
+
+def _version(ground: Ground) -> str:
+    with connected(ground) as session:
+        return session.info.parameter_status("server_version") or str(ground.server_version)
 
 
 def _is_one_machine(base: Ground, current: Ground) -> bool:

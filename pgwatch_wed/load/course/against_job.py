@@ -1,18 +1,17 @@
 """The second part of a run with ``--against``: the scenarios again, on both sides in turn."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from pgwatch_wed.errors import Error, said
-from pgwatch_wed.load.compare.against import AgainstGrounds, AgainstServer, AgainstSettings
+from pgwatch_wed.load.compare.against import AgainstServer, AgainstSettings
 from pgwatch_wed.load.compare.against_course import compare_against
-from pgwatch_wed.load.compare.against_grounds import against_grounds
+from pgwatch_wed.load.compare.against_grounds import against_grounds, check_against
 from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.scenario_course import prepare
-from pgwatch_wed.load.ground.ground_refusals import WATCHED_S
 from pgwatch_wed.load.ground.stop_conditions import StopLimits, stop_conditions
 from pgwatch_wed.load.load_model import Order, Scenario
 from pgwatch_wed.load.stress_report import ScenarioRun, StressComparison, StressReport
@@ -23,7 +22,10 @@ _WARMUP_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgainstJob:
-    """What a run is compared with. ``target`` is None for the embedded server; ``pairs`` is None for as many as it takes."""
+    """What a run is compared with. ``target`` is None for the embedded server; ``pairs`` is None for as many as it takes.
+
+    ``needs_database``: a schema will not do, on neither side.
+    """
 
     against: AgainstSettings | AgainstServer
     target: str | None
@@ -32,11 +34,18 @@ class AgainstJob:
     is_writing: bool
     pairs: int | None
     progress: Progress
+    needs_database: bool = False
 
     def check(self) -> None:
-        """Raise what would be raised after the first part, which takes long: open both sides for a moment."""
-        with self._opened(watched_s=0.0):
-            pass
+        """Raise what would be raised after the first part, which takes long."""
+        check_against(
+            self.against,
+            self.target,
+            owned=self.owned,
+            even_if=self.even_if,
+            writing=self.is_writing,
+            needs_database=self.needs_database,
+        )
 
     def added_to(self, report: StressReport) -> StressReport:
         """Return the report with the comparison; what goes wrong with it does not cost the report."""
@@ -63,7 +72,16 @@ class AgainstJob:
         """Run what ran, at the same rates, on both sides."""
         planned = [found for run in report.runs if (found := _planned(run))]
         with ExitStack() as opened:
-            grounds = opened.enter_context(self._opened())
+            grounds = opened.enter_context(
+                against_grounds(
+                    self.against,
+                    self.target,
+                    owned=self.owned,
+                    even_if=self.even_if,
+                    writing=self.is_writing,
+                    needs_database=self.needs_database,
+                )
+            )
             limits = StopLimits(connections=0.8 if self.target is not None else None)
             sides = {g.conninfo: g for g in (grounds.base, grounds.current)}.values()
             stops = [opened.enter_context(stop_conditions(g, limits)) for g in sides]
@@ -75,16 +93,6 @@ class AgainstJob:
                 stop=lambda: next((why for stop in stops if (why := stop())), ""),
                 progress=self.progress,
             )
-
-    def _opened(self, watched_s: float = WATCHED_S) -> AbstractContextManager[AgainstGrounds]:
-        return against_grounds(
-            self.against,
-            self.target,
-            owned=self.owned,
-            even_if=self.even_if,
-            writing=self.is_writing,
-            watched_s=watched_s,
-        )
 
 
 def _planned(run: ScenarioRun) -> tuple[Scenario, Order] | None:

@@ -105,6 +105,15 @@ def allowed(
     return answer, notes
 
 
+def check_may_create(server: GroundServer) -> None:
+    """Raise :class:`UsageError` if a role can create nothing in which load could run."""
+    if not (server.may_create_database or server.may_create_schema):
+        raise UsageError(
+            f"the role {server.role} may create neither databases nor schemas here",
+            "ALTER ROLE … CREATEDB, or GRANT CREATE ON DATABASE … TO it",
+        )
+
+
 def _check_may_create_database(server: GroundServer) -> None:
     """Refuse scenarios, which create schemas that nobody would drop from somebody's database."""
     if not server.may_create_database:
@@ -171,11 +180,7 @@ def _make(keeper: WritingSession, answer: ServerAnswer, name: str, run: str) -> 
     if answer.server.may_create_database:
         stress_objects.create(keeper, StressObject.DATABASE, name, run)
         return StressObject.DATABASE
-    if not answer.server.may_create_schema:
-        raise UsageError(
-            f"the role {answer.server.role} may create neither databases nor schemas here",
-            "ALTER ROLE … CREATEDB, or GRANT CREATE ON DATABASE … TO it",
-        )
+    check_may_create(answer.server)
     # at the end, all sessions of load in this database are ended: so let there be one run
     row = keeper.execute(
         "select pg_catalog.pg_try_advisory_lock(%s::bigint)", [_ONE_SCHEMA_LOCK]

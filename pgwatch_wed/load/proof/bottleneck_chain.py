@@ -92,7 +92,10 @@ class BottleneckChain:
     kept: set[object] = field(default_factory=set)
 
     def run(self, diagnosis: Diagnosis) -> str:
-        """Return why there is no next bottleneck."""
+        """Return why there is no next bottleneck.
+
+        The first is sought even if all objectives hold: who asks for a proof wants to know what limits the server.
+        """
         self.capacity = self.at_start = self._capacity()
         for _ in range(self.limits.most_steps):
             if not self._round(diagnosis):
@@ -126,27 +129,28 @@ class BottleneckChain:
         try:
             found = self._trial(arm, pilot, objectives)
         except (NotTriedError, Error, psycopg.Error) as why:
-            self.bench.take_down(arm)
             reason = said(why) if isinstance(why, psycopg.Error) else str(why)
             self.steps.append(replace(step, reason=reason, seconds=time.monotonic() - began))
+            self.bench.take_down(arm)
             return False
-        step = _with_result(step, found, seconds=time.monotonic() - began)
+        self.steps.append(_with_result(step, found, seconds=time.monotonic() - began))
         if found.shows is not Proven.PROVEN:
             self.bench.take_down(arm)
-            self.steps.append(step)
             return False
-        self.bench.keep(arm)
-        before, self.capacity = self.capacity, self._capacity()
-        self.steps.append(
-            replace(
-                step,
-                remains=True,
-                capacity_before=before.tps,
-                capacity_after=self.capacity.tps,
-                capacity_interval=self.capacity.interval,
-            )
-        )
+        self._keep(arm)
         return True
+
+    def _keep(self, arm: StandingProbe) -> None:
+        """Leave the cause taken away, and note the capacity without it; the step is there even if that fails."""
+        self.bench.keep(arm)
+        before = self.capacity
+        self.steps[-1] = replace(self.steps[-1], remains=True, capacity_before=before.tps)
+        self.capacity = self._capacity()
+        self.steps[-1] = replace(
+            self.steps[-1],
+            capacity_after=self.capacity.tps,
+            capacity_interval=self.capacity.interval,
+        )
 
     def _trial(
         self, arm: StandingProbe, pilot: Block, objectives: Iterable[LoadObjective]
@@ -229,7 +233,7 @@ def prove(
         ended = chain.run(diagnosis)
     except (KeyboardInterrupt, InterruptedTrialError):
         ended, is_interrupted = "interrupted", True
-    except (Error, psycopg.Error) as error:
+    except (NotTriedError, Error, psycopg.Error) as error:
         reason = said(error) if isinstance(error, psycopg.Error) else str(error)
         ended = f"it could not go on: {reason}"
     finally:

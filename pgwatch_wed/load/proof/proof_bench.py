@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -78,7 +79,7 @@ class ProofBench:
         """Put everything back, last first; what could not be is told in ``left_behind``."""
         with without_interrupts():  # half put back is neither here nor there
             for standing in reversed(self._standing):
-                self._attempt(lambda one=standing: self._withdraw(one))  # type: ignore[misc]
+                self._attempt(partial(self._withdraw, standing), f"{standing.probe.tried}: ")
             self._standing.clear()
             if self._has_journal:
                 self._has_journal = False
@@ -95,13 +96,13 @@ class ProofBench:
         with self._session() as connection:
             undo_journal.recover(connection)
 
-    def _attempt(self, work: Callable[[], None]) -> None:
+    def _attempt(self, work: Callable[[], None], about: str = "") -> None:
         try:
             work()
         except Error as error:
-            self.left_behind.append(str(error))
+            self.left_behind.append(f"{about}{error}")
         except psycopg.Error as error:
-            self.left_behind.append(said(error))
+            self.left_behind.append(f"{about}{said(error)}")
 
     # Questions
 
@@ -165,8 +166,9 @@ class ProofBench:
         standing = StandingProbe(probe, ProbeLever(), ExitStack())
         self._standing.append(standing)
         try:
-            standing.lever = probe.lever(self, self.order(order))
-            self._check(standing.lever)
+            base = self.order(order)
+            standing.lever = probe.lever(self, base)
+            self._check(standing.lever, base)
             self._prepare(standing)
         except (psycopg.Error, Error) as error:
             self.take_down(standing)
@@ -177,7 +179,9 @@ class ProofBench:
             raise
         return standing
 
-    def _check(self, lever: ProbeLever) -> None:
+    def _check(self, lever: ProbeLever, base: Order) -> None:
+        if base.conninfo is not None and lever.changed(base).settings != base.settings:
+            raise NotTriedError("the load goes through a pooler, whose clients set nothing")
         if lever.server_settings and self._server is None:
             names = ", ".join(lever.server_settings)
             raise NotTriedError(
@@ -262,12 +266,10 @@ class ProofBench:
         self.switch(standing, away=True)
 
     def take_down(self, standing: StandingProbe) -> None:
-        """Put back what a probe changed, and end its trial."""
+        """Put back what a probe changed, and end its trial; what fails is tried again when the bench is closed."""
         with without_interrupts():  # half put back is neither here nor there
-            try:
-                self._withdraw(standing)
-            finally:
-                self._standing.remove(standing)
+            self._withdraw(standing)
+            self._standing.remove(standing)
 
     def _withdraw(self, standing: StandingProbe) -> None:
         with standing.held:

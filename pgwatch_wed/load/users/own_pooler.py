@@ -148,8 +148,9 @@ def _pid(
         "descriptors": plan.descriptors,
         "user": [entry.pw_uid, entry.pw_gid] if entry else None,
     }
-    guard.stdin.write(json.dumps(order) + "\n")
-    guard.stdin.flush()
+    with contextlib.suppress(OSError):  # a guard that is gone does not answer, either
+        guard.stdin.write(json.dumps(order) + "\n")
+        guard.stdin.flush()
     answer = json.loads(guard.stdout.readline() or '{"error": "its guard ended"}')
     if "hard_limit" in answer:
         raise Error(
