@@ -1,9 +1,11 @@
 """A load test for a terminal: whether it can be believed, its objectives, the first bottleneck, what to do, the rest."""
 
+from collections.abc import Sequence
+
 from pgwatch_wed import units
 from pgwatch_wed.findings import Remedy
 from pgwatch_wed.load.load_model import Answer, Proven, Spoilt
-from pgwatch_wed.load.load_pages.load_fixes import load_fixes
+from pgwatch_wed.load.load_pages.load_fixes import LoadFix, load_fixes
 from pgwatch_wed.load.load_words import (
     NOTHING_MEASURED,
     answer_line,
@@ -30,6 +32,7 @@ _ANSWERS = {Answer.PASS: "1;32", Answer.FAIL: "1;31", Answer.UNKNOWN: "1;33"}
 _RESULTS = {ComparedAs.REGRESSION: "1;31", ComparedAs.IMPROVEMENT: "1;32"}
 _CAUSES = 3
 _FINDINGS = 5
+_TO_PROVE = "--prove shows which of these matter: it takes causes away one by one, on the embedded server or a copy (--copy)"
 
 
 def stress_text(
@@ -37,6 +40,14 @@ def stress_text(
 ) -> str:
     """Render the report."""
     page = TextPage(width, colour=colour)
+    _load(page, report, load_fixes(report), verbose=verbose)
+    return str(page)
+
+
+def _load(
+    page: TextPage, report: StressReport, fixes: Sequence[LoadFix] | None, *, verbose: bool
+) -> None:
+    """Render what the load showed; ``fixes`` is None if they stand above it."""
     target = report.target
     page.wrap(
         f"{target.label} · PostgreSQL {target.server_version} · profile {report.profile}, "
@@ -48,12 +59,11 @@ def stress_text(
     _credibility(page, report)
     for run in report.runs:
         page.line()
-        _run(page, run, verbose=verbose)
+        _run(page, run, fixes, verbose=verbose)
     if report.comparison:
         page.line()
         _comparison(page, report.comparison, verbose=verbose)
     _conditions(page, report)
-    return str(page)
 
 
 def performance_text(report: PerformanceReport, *, width: int = 80, colour: bool = False) -> str:
@@ -72,7 +82,9 @@ def performance_text(report: PerformanceReport, *, width: int = 80, colour: bool
     if len(fixes) > _FINDINGS:
         page.line(f"  and {len(fixes) - _FINDINGS:,} more in the HTML and JSON reports")
     page.line()
-    return f"{page}\n{stress_text(report.stress, width=width, colour=colour)}"
+    load = TextPage(width, colour=colour)
+    _load(load, report.stress, None, verbose=False)
+    return f"{page}\n{load}"
 
 
 def _credibility(page: TextPage, report: StressReport) -> None:
@@ -96,7 +108,9 @@ def _credibility(page: TextPage, report: StressReport) -> None:
                 page.wrap(f"{run.scenario.name}: {each.text}", "  ", hang="    ")
 
 
-def _run(page: TextPage, run: ScenarioRun, *, verbose: bool) -> None:
+def _run(
+    page: TextPage, run: ScenarioRun, fixes: Sequence[LoadFix] | None, *, verbose: bool
+) -> None:
     page.wrap(f"{run.scenario.name}: {run.scenario.title}", style=_BOLD)
     if run.ended_early:
         page.wrap(f"ended early: {run.ended_early}", "  ", hang="    ")
@@ -109,7 +123,9 @@ def _run(page: TextPage, run: ScenarioRun, *, verbose: bool) -> None:
         for each in rest:
             page.line(each)
     _bottleneck(page, run)
-    _remedies(page, run)
+    if fixes is not None:
+        _remedies(page, run)
+        _advised(page, run, fixes, verbose=verbose)
     _figures(page, run)
     if run.fidelity:
         _replay(page, run.fidelity, verbose=verbose)
@@ -143,6 +159,21 @@ def _remedies(page: TextPage, run: ScenarioRun) -> None:
     page.line("  what to do (proven here):", _BOLD)
     for remedy in remedies:
         _remedy(page, remedy)
+
+
+def _advised(page: TextPage, run: ScenarioRun, fixes: Sequence[LoadFix], *, verbose: bool) -> None:
+    """Show what the rules recommend for causes that nobody has taken away, and how that is tried."""
+    found = [f for f in fixes if f.scenario == run.scenario.name and not f.is_proven]
+    if found:
+        page.line("  recommended by the rules (not proven here):", _BOLD)
+    for fix in found if verbose else found[:_CAUSES]:
+        page.wrap(f"{fix.title} (grade {fix.grade.value})", "  ", hang="    ")
+        for remedy in fix.remedy:
+            _remedy(page, remedy)
+    if not verbose and len(found) > _CAUSES:
+        page.line(f"    and {len(found) - _CAUSES:,} more (-v shows them)")
+    if run.proof is None and run.causes:
+        page.wrap(_TO_PROVE, "  ", hang="    ")
 
 
 def _remedy(page: TextPage, remedy: Remedy) -> None:

@@ -11,9 +11,9 @@ import referencing
 
 from pgwatch_wed.load.load_json import render_stress
 from pgwatch_wed.load.load_pages.load_html import stress_html
-from pgwatch_wed.load.load_text import stress_text
+from pgwatch_wed.load.load_text import performance_text, stress_text
 from pgwatch_wed.load.load_words import fine_duration, fine_share, percentiles_words
-from pgwatch_wed.load.stress_report import PercentileFigure, StressReport
+from pgwatch_wed.load.stress_report import PercentileFigure, PerformanceReport, StressReport
 from tests.load.stress_samples import sample_report
 from tests.reports import HOSTILE, finding, report
 
@@ -105,6 +105,25 @@ def test_a_run_that_ended_in_its_ramp_has_no_times_to_believe() -> None:
     ended = replace(whole, runs=(replace(run, phases=(ramp,)),), comparison=None)
     assert not ended.is_believable
     assert stress_text(ended).splitlines()[1].startswith("Nothing was measured under steady load")
+
+
+def test_what_was_not_proven_is_recommended_with_its_sql_and_the_way_to_prove_it() -> None:
+    whole = sample_report()
+    advice = finding()
+    run = replace(whole.runs[0], analysis=report((advice,)), no_analysis="")
+    proven = stress_text(replace(whole, runs=(run,)))
+    assert "recommended by the rules (not proven here):" in proven
+    assert advice.remedy[0].sql in proven
+    assert "--prove" not in proven
+    unproven = replace(whole, runs=(replace(run, proof=None),))
+    text = stress_text(unproven)
+    assert "what to do (proven here)" not in text
+    assert text.index(advice.remedy[0].sql) < text.index("--prove shows which")
+    assert "--prove" not in stress_text(
+        replace(unproven, runs=(replace(run, proof=None, causes=()),))
+    )
+    # there, it stands in what to fix first
+    assert performance_text(PerformanceReport(stress=unproven)).count(advice.remedy[0].sql) == 1
 
 
 def test_what_could_not_be_put_back_is_said() -> None:
