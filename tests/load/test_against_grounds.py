@@ -1,19 +1,26 @@
 """Both sides of --against on real servers: alike but for what is compared."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed.embedded import server as embedded
-from pgwatch_wed.errors import UsageError
+from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.load.compare import against_grounds as module
 from pgwatch_wed.load.compare.against import AgainstServer, AgainstSettings
-from pgwatch_wed.load.compare.against_grounds import against_grounds, check_against
+from pgwatch_wed.load.compare.against_grounds import _asked, against_grounds, check_against
+from pgwatch_wed.load.compare.even_ground import clean_up
+from pgwatch_wed.load.ground.embedded_ground import EmbeddedGround
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Ground
+from tests.load.grounds import own_ground
 from tests.psql import psql
+
+__all__ = ["own_ground"]
 
 BUSY = frozenset({"busy"})
 
@@ -87,6 +94,18 @@ def test_of_somebodys_server_only_settings_of_sessions_are_compared(
     ) as found:
         assert found.base is found.current
         assert found.settings == {"work_mem": "8MB"}
+
+
+def test_a_server_that_fails_meanwhile_is_one_line(own_ground: EmbeddedGround) -> None:
+    with (
+        pytest.raises(CollectError, match="the server of the load test failed: "),
+        _asked(partial(connected, own_ground.ground)) as session,
+    ):
+        session.execute("select pg_terminate_backend(pg_backend_pid())")
+
+
+def test_a_server_that_has_gone_is_no_error_of_cleaning_up(own_ground: EmbeddedGround) -> None:
+    clean_up(replace(own_ground.ground, conninfo="host=/nowhere dbname=gone"))
 
 
 def test_two_servers_get_a_database_each(somebody: embedded.EmbeddedServer) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_wed.errors import UsageError
+from pgwatch_wed.errors import CollectError, Error, UsageError
 from pgwatch_wed.load.compare.against import AgainstServer, AgainstSettings, read_against
 from pgwatch_wed.load.compare.interleaved import (
     ComparedSide,
@@ -152,6 +152,29 @@ def test_an_interruption_leaves_whole_pairs() -> None:
         order, base, current, 3, stop=lambda: "out of disk", progress=silent
     )
     assert never_begins == []
+
+
+def test_a_block_that_cannot_run_leaves_the_pairs_before_it() -> None:
+    machine = Simulated(random.Random(SEED), 0.01)
+    base, whole = machine.side("A"), machine.side("B")
+
+    def dying(order: Order) -> Block:
+        if len(machine.ran) > 5:
+            raise CollectError("pgbench failed")
+        return whole.run(order)
+
+    said: list[Error] = []
+    found = run_interleaved(
+        block().order,
+        base,
+        ComparedSide(run=dying),
+        8,
+        stop=str,
+        progress=silent,
+        failed=said.append,
+    )
+    assert len(found) == 3
+    assert [e.message for e in said] == ["pgbench failed"]
 
 
 def test_settings_of_a_side_are_of_its_sessions() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from pgwatch_wed.errors import Error
 from pgwatch_wed.load.compare.against import AgainstGrounds
 from pgwatch_wed.load.compare.even_ground import clean_up
 from pgwatch_wed.load.compare.interleaved import (
@@ -45,10 +46,13 @@ def compare_against(
         if scenario.pooler or order.conninfo is not None:
             notes.append(f"{scenario.name} was not compared: it runs through a pooler")
             continue
-        found[scenario.name] = _run(grounds, scenario, order, prepare, number, stop, progress)
-        if len(found[scenario.name]) < number:
-            ended = stop() or "interrupted"
-            notes.append(f"{scenario.name} was compared only in part: {ended}")
+        failures: list[Error] = []
+        pairs_run = _run(grounds, scenario, order, prepare, number, stop, progress, failures)
+        found[scenario.name] = pairs_run
+        if len(pairs_run) < number:
+            ended = stop() or next((e.message for e in failures), "interrupted")
+            how = "compared only in part" if pairs_run else "not compared"
+            notes.append(f"{scenario.name} was {how}: {ended}")
     # of a schema among others' tables, see clean_up
     margin = WRITING_MARGIN if grounds.base.schema or grounds.current.schema else MARGIN
     return compare_pairs(
@@ -64,16 +68,21 @@ def _run(
     pairs: int,
     stop: Callable[[], str],
     progress: Progress,
+    failures: list[Error],
 ) -> list[InterleavedPair]:
-    progress(f"{scenario.name}: filling tables to compare", 0.0)
-    for ground in {g.conninfo: g for g in (grounds.base, grounds.current)}.values():
-        prepare(ground, scenario)
     current, base = _side(grounds.current, stop), _side(grounds.base, stop)
     base = replace(base, settings=grounds.settings)
-    # what is touched for the first time costs more, on both sides
-    warming = replace(order, seconds=order.seconds * _WARMING_SHARE)
-    for side in (base, current):
-        side.block(warming)
+    try:
+        progress(f"{scenario.name}: filling tables to compare", 0.0)
+        for ground in {g.conninfo: g for g in (grounds.base, grounds.current)}.values():
+            prepare(ground, scenario)
+        # what is touched for the first time costs more, on both sides
+        warming = replace(order, seconds=order.seconds * _WARMING_SHARE)
+        for side in (base, current):
+            side.block(warming)
+    except Error as error:
+        failures.append(error)
+        return []
     return run_interleaved(
         order,
         base,
@@ -81,6 +90,7 @@ def _run(
         pairs,
         stop=stop,
         progress=lambda what, share: progress(f"{scenario.name}, compared: {what}", share),
+        failed=failures.append,
     )
 
 

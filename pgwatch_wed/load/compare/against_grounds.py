@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.errors import EmbeddedError, UsageError, redact, said
+from pgwatch_wed.errors import CollectError, EmbeddedError, UsageError, redact, said
 from pgwatch_wed.load.compare.against import AgainstGrounds, AgainstServer, AgainstSettings
 from pgwatch_wed.load.ground import server_answer
 from pgwatch_wed.load.ground.embedded_ground import embedded_ground
@@ -146,9 +146,19 @@ def _check_names(ground: Ground, settings: Mapping[str, str]) -> None:
     _check_values(ground, settings)
 
 
+@contextmanager
+def _asked(opening: _Opening) -> Iterator[psycopg.Connection[Any]]:
+    """Yield a session; a server that fails meanwhile is one line."""
+    try:
+        with opening() as session:
+            yield session
+    except psycopg.Error as error:
+        raise CollectError(f"the server of the load test failed: {said(error)}") from None
+
+
 def _check_values(ground: Ground, settings: Mapping[str, str]) -> None:
     """Let a server of ours check the values; it is not told to read them."""
-    with connected(ground) as session:
+    with _asked(partial(connected, ground)) as session:
         for name, value in settings.items():
             setting = sql.Identifier(*name.lower().split("."))
             try:
@@ -180,7 +190,7 @@ def _check_session_settings(opening: _Opening, settings: Mapping[str, str]) -> N
 
 def _contexts(opening: _Opening, settings: Mapping[str, str]) -> dict[str, str]:
     names = [name.lower() for name in settings]
-    with opening() as session:
+    with _asked(opening) as session:
         found = session.execute(
             "select lower(name), context from pg_catalog.pg_settings where lower(name) = any (%s)",
             [names],
@@ -202,7 +212,7 @@ def _is_one_machine(base: Ground, current: Ground) -> bool:
 
 def _address(ground: Ground) -> str | None:
     """Return the server's address on its network; None for a loopback address, which every machine has."""
-    with connected(ground) as session:
+    with _asked(partial(connected, ground)) as session:
         row: tuple[Any, ...] | None = session.execute(
             "select host(a) from (select pg_catalog.inet_server_addr() as a) s"
             " where not a <<= '127.0.0.0/8' and a <> '::1'"

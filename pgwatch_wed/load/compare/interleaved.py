@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from pgwatch_wed.errors import Error
 from pgwatch_wed.load.load_model import Block, BlockRunner, Order
 from pgwatch_wed.load.statistics.signed_rank import least_pairs
 from pgwatch_wed.progress import Progress
@@ -57,14 +58,22 @@ def run_interleaved(
     *,
     stop: Callable[[], str],
     progress: Progress,
+    failed: Callable[[Error], object] = str,  # nobody is told
 ) -> list[InterleavedPair]:
-    """Run pairs of blocks, until ``stop`` returns a reason or a block is interrupted; what ran is returned."""
+    """Run pairs of blocks, until ``stop`` returns a reason or a block is interrupted or cannot run.
+
+    What ran is returned; ``failed`` is told why a block could not.
+    """
     found: list[InterleavedPair] = []
     for number in range(pairs):
         if stop():
             break
         progress(f"pair {number + 1} of {pairs}", number / pairs)
-        pair = _pair(replace(order, seed=order.seed + number), base, current, number)
+        try:
+            pair = _pair(replace(order, seed=order.seed + number), base, current, number)
+        except Error as error:
+            failed(error)
+            break
         if pair is None:
             break
         found.append(pair)
