@@ -68,10 +68,11 @@ class ScenarioCourse:
             self.phases.run(planned.phases)
         except KeyboardInterrupt:
             self.phases.ended_early = INTERRUPTED
-        except Error as error:
+        except (Error, psycopg.Error) as error:
             if not self.phases.phases:
                 raise  # nothing ran yet that a report could tell
-            self.failure, self.phases.ended_early = error, error.message
+            self.failure = _as_failure(error)
+            self.phases.ended_early = self.failure.message
         found = self._evaluated(before)
         return self._summed(found), found.snapshot or before
 
@@ -115,6 +116,12 @@ class ScenarioCourse:
             errors=_errors(course.phases),
             ended_early=course.ended_early,
         )
+
+
+def _as_failure(error: Error | psycopg.Error) -> Error:
+    if isinstance(error, Error):
+        return error
+    return CollectError(f"the server of the load test failed: {said(error)}")
 
 
 def measured_blocks(phases: list[Phase]) -> tuple[Block, ...]:

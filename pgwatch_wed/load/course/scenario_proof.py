@@ -27,6 +27,11 @@ Proving = Callable[[ScenarioRun, Snapshot, Order, Progress], ProofChain]
 """Takes the causes of a run away, one by one; given what was counted in the run, and the order of its measured blocks."""
 
 
+def proof_seconds(profile: LoadProfile) -> float:
+    """Return how long causes of one scenario may be tried."""
+    return max(_LEAST_S, profile.total_s)
+
+
 @dataclass(slots=True)
 class ScenarioProof:
     """Proves causes on a ground. ``server``: the embedded server, which may be configured and restarted.
@@ -57,7 +62,7 @@ class ScenarioProof:
         limits = ProofLimits(
             block_s=block_s,
             warmup_s=min(self.profile.warmup_s, _WARMUP_S),
-            seconds=max(_LEAST_S, self.profile.total_s),
+            seconds=proof_seconds(self.profile),
         )
         order = replace(order, seconds=block_s, warmup_s=limits.warmup_s)
         first = Diagnosis(

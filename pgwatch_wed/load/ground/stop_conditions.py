@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -25,7 +25,7 @@ _WAL_SEGMENT = 16 * 1024**2
 class StopLimits:
     """When to stop.
 
-    ``free_share`` and ``free_bytes``: whichever is reached first; ``growth_bytes`` is for a server whose disk
+    ``seconds``: of all blocks together; filling tables takes what it takes. ``free_share`` and ``free_bytes``: whichever is reached first; ``growth_bytes`` is for a server whose disk
     cannot be seen. ``connections``: share of those that everybody may use; None on a server of our own.
     """
 
@@ -56,7 +56,7 @@ class NearLimits:
 class StopConditions:
     """Call it: the reason to stop, or "". Blocks that have run are reported to :meth:`seen`.
 
-    ``notes``: what cannot be watched. Use :func:`stop_conditions`.
+    ``notes``: what cannot be watched. ``has_failed``: the reason is that the server failed. Use :func:`stop_conditions`.
     """
 
     limits: StopLimits
@@ -65,7 +65,9 @@ class StopConditions:
     notes: tuple[str, ...] = ()
     reason: str = ""
     first: NearLimits | None = None
-    _began: float = field(default_factory=time.monotonic)
+    has_failed: bool = False
+    _loaded_s: float = 0.0  # in blocks that have ended
+    _since: float | None = None  # when the block that runs began
     _asked: float = float("-inf")
 
     def __call__(self) -> str:
@@ -73,10 +75,24 @@ class StopConditions:
         self.reason = self.reason or self._overdue() or self._disk() or self._server()
         return self.reason
 
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Count the time of the ``with`` block, in which a block runs."""
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._loaded_s, self._since = self._loading_s(), None
+
+    def _loading_s(self) -> float:
+        return self._loaded_s + (0.0 if self._since is None else time.monotonic() - self._since)
+
     def seen(self, block: Block) -> None:
         """Take note of a block's failures."""
         if block.ended_early == ALL_LOST:
-            self.reason = self.reason or self._full()
+            full = self._full()
+            self.has_failed = self.has_failed or bool(full and not self.reason)
+            self.reason = self.reason or full
             self._asked = float("-inf")  # is the server still there?
         if block.attempts >= _FEW_ATTEMPTS and not self.reason:
             share = sum(block.failures.values()) / block.attempts
@@ -87,7 +103,7 @@ class StopConditions:
 
     def _overdue(self) -> str:
         limit = self.limits.seconds
-        if limit is not None and time.monotonic() - self._began > limit:
+        if limit is not None and self._loading_s() > limit:
             return f"the time limit of {limit:.0f} s is reached"
         return ""
 
@@ -119,6 +135,7 @@ class StopConditions:
         try:
             near = near_limits(self.session)
         except psycopg.Error as error:
+            self.has_failed = True
             return self._full() or f"the server does not answer: {said(error)}"
         self._asked = time.monotonic()
         self.first = self.first or near
