@@ -23,7 +23,7 @@ from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.compare.against import read_against
 from pgwatch_wed.load.compare.against_grounds import owned_name
 from pgwatch_wed.load.compare.measured_runs import MeasuredRun
-from pgwatch_wed.load.compare.run_comparison import has_regressed
+from pgwatch_wed.load.compare.run_comparison import has_regressed, nothing_compared
 from pgwatch_wed.load.compare.stress_baselines import (
     check_baseline_name,
     read_baseline,
@@ -159,6 +159,13 @@ class StressOutput:
     type=ThinkTime(),
     metavar="TIME",
     help="Time between the transactions of a user, on average: 5, 5s or 2min.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=ThinkTime(),
+    metavar="TIME",
+    help="A transaction that takes longer has failed: 2, 2s or 500ms. [default: the profile's]",
 )
 @click.option(
     "--prove",
@@ -435,6 +442,8 @@ def _profile(given: dict[str, Any]) -> LoadProfile:
     profile = with_seconds(profile, given["seconds"])
     if given["clients"] is not None:
         profile = replace(profile, clients=given["clients"])
+    if given["timeout_s"] is not None:
+        profile = replace(profile, timeout_s=given["timeout_s"])
     return profile
 
 
@@ -461,7 +470,11 @@ def _deliver(report: StressReport, output: StressOutput) -> int:
     if report.failure:
         raise report.failure
     status = interrupted_status(report.ended_early)
-    return _status(report, output.fail_on) if status is None else status
+    if status is not None:
+        return status
+    if "regression" in output.fail_on and (why := nothing_compared(report.comparison)):
+        click.echo(f"db-analyze: --fail-on regression: nothing could be compared: {why}", err=True)
+    return _status(report, output.fail_on)
 
 
 def _status(report: StressReport, fail_on: tuple[str, ...]) -> int:
@@ -469,7 +482,8 @@ def _status(report: StressReport, fail_on: tuple[str, ...]) -> int:
     is_told = compared is None or (compared.metrics and not compared.count(ComparedAs.UNKNOWN))
     is_met = {
         "slo": report.count(Answer.FAIL) > 0,
-        "regression": has_regressed(compared),
+        # a gate that can no longer see anything must not stay open
+        "regression": has_regressed(compared) or bool(nothing_compared(compared)),
         "unknown": report.count(Answer.UNKNOWN) > 0 or not is_told,
     }
     return int(any(is_met.get(each, False) for each in fail_on))

@@ -31,6 +31,7 @@ _OF_DATABASES = {
     "scenarios": "--scenario",
     "scripts": "--scripts",
     "clients": "--clients",
+    "timeout_s": "--timeout",
     "is_proving": "--prove",
     "copy": "--copy",
     "replay": "--replay",

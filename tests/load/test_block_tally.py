@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_wed.load.engine.block_tally import Tally
+from pgwatch_wed.load.engine.block_tally import Tally, over_capacity_failures
 from pgwatch_wed.load.engine.pgbench_log import LoggedTransaction, LogStream
 from pgwatch_wed.load.load_model import FailureKind, LoadScript, Order
 
@@ -108,6 +108,26 @@ def test_what_took_longer_than_the_timeout_has_failed_and_stays_among_the_times(
     found = tally(ended(3, took_s=0.4), ended(4, took_s=0.2), what=order(timeout_s=0.3))
     assert found.failures == {FailureKind.TIMEOUT: 1}
     assert (found.succeeded, found.spent().latency.count) == (1, 2)
+
+
+def test_over_capacity_each_transaction_that_was_due_counts_once() -> None:
+    # of 50: one served in time, one late, one due inside that ended after it, one error
+    lines = (
+        ended(3, took_s=0.2),
+        ended(4, took_s=0.9),
+        ended(9, took_s=3),
+        ended(5, failure=FailureKind.ERROR),
+    )
+    found = tally(*lines, what=order(timeout_s=0.5))
+    assert found.failures[FailureKind.TIMEOUT] == 2
+    assert (found.ended_inside, found.late_inside) == (2, 1)
+    failures = over_capacity_failures(found.failures, 50, found.ended_inside, found.late_inside)
+    assert failures == {
+        FailureKind.ERROR: 1,
+        FailureKind.TIMEOUT: 1,
+        FailureKind.SKIPPED: 47,
+    }
+    assert found.ended_inside - found.late_inside + sum(failures.values()) == 50
 
 
 def test_what_was_due_and_never_begun_is_told_from_a_pause_by_chance() -> None:

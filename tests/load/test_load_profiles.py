@@ -18,6 +18,7 @@ scale = 10
 clients = 32
 rate = 500
 seed = 7
+timeout = "500 ms"
 load_share = 0.5
 objectives = ["p95 < 200 ms", "p99.9 < 2 s", "errors < 0.1 %", "tps > 300/s"]
 [seconds]
@@ -55,6 +56,7 @@ def test_a_file_is_read_with_all_its_keys(tmp_path: Path) -> None:
     assert profile.name == "nightly"
     assert (profile.scale, profile.clients, profile.rate, profile.seed) == (10, 32, 500, 7)
     assert profile.seconds == {PhaseKind.STEADY: 180, PhaseKind.SOAK: 1800}
+    assert profile.timeout_s == 0.5
     assert (profile.block_s, profile.warmup_s, profile.load_share) == (5, 0, 0.5)
     assert [(o.name, o.limit) for o in profile.objectives] == [
         ("p95", 200),
@@ -98,6 +100,7 @@ STEADY = "[seconds]\nsteady = 60\n"
         ("clients = 2.5\n" + STEADY, "clients must be an integer"),
         ("clients = 0\n" + STEADY, "clients must be between 1 and"),
         ("scale = -1\n" + STEADY, "scale must be between 1 and"),
+        ("timeout = 0\n" + STEADY, "timeout must be above 0"),
         ("seed = 0\n" + STEADY, "seed must be between 1 and"),
         ("load_share = 1.5\n" + STEADY, "load_share must be above 0 and at most 1"),
         ('objectives = "p95 < 200 ms"\n' + STEADY, "objectives must be a list"),

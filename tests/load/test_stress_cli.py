@@ -16,6 +16,7 @@ from pgwatch_wed.cli import stress as command
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.load_json import render_stress
 from pgwatch_wed.load.load_model import Answer, ObjectiveResult
+from pgwatch_wed.load.stress_report import StressComparison
 from tests.load.stress_samples import sample_report
 from tests.load.test_stress_report import stress_schema
 from tests.test_cli import PROGRAM
@@ -149,3 +150,19 @@ def test_the_exit_status_is_what_was_asked_for() -> None:
     failed: ObjectiveResult = run.objectives[0]
     worse = replace(run, objectives=(replace(failed, answer=Answer.FAIL),))
     assert command._status(replace(whole, runs=(worse,)), ("slo", "unknown")) == 1
+
+
+def test_a_comparison_that_compared_nothing_is_a_regression_for_the_exit_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = StressComparison(
+        label="main", taken_at=None, metrics=(), notes=("of tpcb-like, the seed differs",)
+    )
+    report = replace(sample_report(), comparison=nothing, ended_early="")
+    gate = ("regression",)
+    output = command.StressOutput(("json",), tmp_path, gate, None, None, quiet=True, verbose=False)
+    assert command._deliver(report, output) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert "nothing could be compared: of tpcb-like, the seed differs" in told[-1]
+    assert command._status(replace(report, comparison=None), ("regression",)) == 0
+    assert command._status(report, ("slo",)) == 0

@@ -3,8 +3,11 @@
 import errno
 import json
 import tempfile
+import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,11 +17,14 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import reaper
 from pgwatch_wed.errors import CollectError, ConnectError
 from pgwatch_wed.load.compare.against import AgainstGrounds, AgainstSettings
+from pgwatch_wed.load.course import stress_job
 from pgwatch_wed.load.course.against_job import AgainstJob
 from pgwatch_wed.load.course.stress_course import StressCourse
+from pgwatch_wed.load.course.stress_job import LoadPlace, StressJob
 from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.ground.embedded_ground import EmbeddedGround, embedded_ground
-from pgwatch_wed.load.load_model import Answer, Block, LoadScript, Order, Scenario
+from pgwatch_wed.load.ground.stop_conditions import stop_conditions
+from pgwatch_wed.load.load_model import Answer, Block, FailureKind, LoadScript, Order, Scenario
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
 from pgwatch_wed.load.stress_report import PhaseKind, StressReport
 from pgwatch_wed.progress import silent
@@ -77,6 +83,63 @@ def test_a_server_that_dies_does_not_take_the_report_with_it() -> None:
     assert only.analysis is None
     assert only.no_analysis
     assert all(o.answer is not Answer.FAIL for o in only.objectives)
+
+
+def job(**more: Any) -> StressJob:
+    given: dict[str, Any] = {"profile": PROFILE, "progress": silent, **more}
+    return StressJob(
+        scenarios={"one": SELECT_ONE},
+        settings=Config(),
+        is_proving=False,
+        original=None,
+        **given,
+    )
+
+
+def test_a_run_that_the_servers_failure_ends_has_failed() -> None:
+    with embedded_ground() as place, ExitStack() as ends:
+
+        def told(what: str, _share: float) -> None:
+            if "block 2" in what:  # dies during the block, or before it
+                timer = threading.Timer(0.3, reaper.stop_postmaster, [place.server.data])
+                ends.callback(timer.join)
+                timer.start()
+
+        report = job(progress=told).on(LoadPlace(place.ground, place.server))
+    assert report.failure is not None
+    assert report.failure.exit_status == 3
+    assert report.ended_early
+    assert report.runs[0].phases[0].blocks[0].transactions > 0
+
+
+def test_a_server_that_does_not_answer_is_told_from_other_reasons(
+    own_ground: EmbeddedGround,
+) -> None:
+    with stop_conditions(own_ground.ground) as stop:
+        assert (stop(), stop.has_failed) == ("", False)
+        stop.session.close()
+        stop._asked = float("-inf")
+        assert "does not answer" in stop()
+        assert stop.has_failed
+
+
+def test_a_run_ends_when_its_blocks_take_too_long_and_counts_timeouts(
+    own_ground: EmbeddedGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert job()._most_s() > 2 * PROFILE.total_s
+    assert replace(job(), is_proving=True)._most_s() > 1200
+    monkeypatch.setattr(stress_job, "_SLACK_S", 1.5 - 2 * PROFILE.total_s)
+    slow = replace(SELECT_ONE, scripts=(LoadScript(name="one", text="select pg_sleep(0.02);"),))
+    ordered = job(profile=replace(PROFILE, rate=20.0, timeout_s=0.01))
+    place = LoadPlace(own_ground.ground, own_ground.server)
+    report = replace(ordered, scenarios={"one": slow}).on(place)
+    assert report.ended_early == "the time limit of 2 s is reached"
+    assert report.failure is None
+    assert any("longer than 10 ms" in note for note in report.notes)
+    blocks = report.runs[0].phases[0].blocks
+    assert len(blocks) < 3
+    assert sum(b.transactions for b in blocks) == 0
+    assert sum(b.failures.get(FailureKind.TIMEOUT, 0) for b in blocks) > 0
 
 
 def test_a_scenario_that_cannot_be_prepared_keeps_those_before_it(

@@ -69,6 +69,13 @@ def has_regressed(comparison: StressComparison | None) -> bool:
     return comparison is not None and comparison.count(ComparedAs.REGRESSION) > 0
 
 
+def nothing_compared(comparison: StressComparison | None) -> str:
+    """Return why a comparison that was ordered compared nothing; "" if it did, or none was ordered."""
+    if comparison is None or comparison.metrics:
+        return ""
+    return "; ".join(note.rstrip(".") for note in comparison.notes) or "nothing was measured"
+
+
 def plan_changes(base: MeasuredScenario, current: MeasuredScenario) -> Iterator[str]:
     """Name what is planned otherwise than before."""
     then, now = _plans(base), _plans(current)

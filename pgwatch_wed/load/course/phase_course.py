@@ -71,6 +71,7 @@ class PhaseCourse:
             protocol=scenario.protocol,
             seed=profile.seed * 1000 + self._number,
             max_tries=scenario.max_tries,
+            timeout_s=profile.timeout_s,
             reconnects=scenario.reconnects,
             conninfo=self.conninfo,
             settings=scenario.settings,

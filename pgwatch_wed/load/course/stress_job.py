@@ -5,11 +5,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from pgwatch_wed import units
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.embedded.server import EmbeddedServer
+from pgwatch_wed.errors import CollectError
 from pgwatch_wed.load.compare.plan_shapes import PlannedBlocks
-from pgwatch_wed.load.course.scenario_proof import ScenarioProof
+from pgwatch_wed.load.course.phase_course import INTERRUPTED
+from pgwatch_wed.load.course.scenario_proof import ScenarioProof, proof_seconds
 from pgwatch_wed.load.course.stress_course import StressCourse
 from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.ground.embedded_ground import embedded_ground
@@ -22,6 +25,8 @@ from pgwatch_wed.load.stress_report import StressReport
 from pgwatch_wed.load.users import own_pooler
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.scratch import sweep_scratch
+
+_SLACK_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +133,21 @@ class StressJob:
     def on(self, place: LoadPlace) -> StressReport:
         """Run it on a ground that is open."""
         # of a server of our own, we may use all connections
-        limits = StopLimits(connections=0.8 if place.server is None else None)
+        limits = StopLimits(
+            seconds=self._most_s(), connections=0.8 if place.server is None else None
+        )
         with stop_conditions(place.ground, limits) as stop:
-            return self._course(place, stop).run()
+            report = self._course(place, stop).run()
+        if not stop.has_failed or report.failure or report.ended_early == INTERRUPTED:
+            return report
+        failure = CollectError(f"the server of the load test failed: {stop.reason}")
+        return replace(report, failure=failure, ended_early=report.ended_early or stop.reason)
+
+    def _most_s(self) -> float:
+        """Return how long all blocks may take: connecting, and what does not end in time, come on top of their own."""
+        profile = self.profile
+        proofs = len(profile.scenarios) * proof_seconds(profile) if self.is_proving else 0.0
+        return 2 * (profile.total_s + proofs) + _SLACK_S
 
     def _course(self, place: LoadPlace, stop: StopConditions) -> StressCourse:
         watched = runner(place.ground, stop=stop, watch=SessionWatch(place.ground))
@@ -143,7 +160,7 @@ class StressJob:
             settings=self.settings,
             progress=self.progress,
             stop=stop,
-            notes=(*self.notes, *stop.notes),
+            notes=(*self.notes, *_timeout_notes(self.profile), *stop.notes),
         )
         if self.is_proving:
             course.prove = ScenarioProof(
@@ -158,11 +175,19 @@ class StressJob:
         return course
 
 
+def _timeout_notes(profile: LoadProfile) -> tuple[str, ...]:
+    if profile.timeout_s is None:
+        return ()
+    limit = units.duration(1000 * profile.timeout_s)
+    return (f"a transaction that takes longer than {limit} counts as failed (timeout)",)
+
+
 def _noted(run: BlockRunner, stop: StopConditions) -> BlockRunner:
     """Return a runner after whose blocks the failures are looked at."""
 
     def noted(order: Order) -> Block:
-        block = run(order)
+        with stop.loading():
+            block = run(order)
         stop.seen(block)
         return block
 

@@ -12,7 +12,7 @@ import psycopg
 from pgwatch_wed import clock
 from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.load.engine import block_counters
-from pgwatch_wed.load.engine.block_tally import Tally
+from pgwatch_wed.load.engine.block_tally import Tally, over_capacity_failures
 from pgwatch_wed.load.engine.block_validity import BlockFacts, is_over_capacity, spoilt
 from pgwatch_wed.load.engine.generator_machine import machine_of, machine_times, server_cpu_ms
 from pgwatch_wed.load.engine.pgbench_log import LogStream
@@ -218,14 +218,13 @@ class BlockRun:
         over = is_over_capacity(facts)
         failures = dict(facts.failures)
         if over and order.rate is not None:
-            others = sum(n for kind, n in failures.items() if kind is not FailureKind.SKIPPED)
             due = round(order.rate * facts.seconds)
-            failures[FailureKind.SKIPPED] = max(0, due - tally.ended_inside - others)
+            failures = over_capacity_failures(failures, due, tally.ended_inside, tally.late_inside)
         return Block(
             order=order,
             began=began,
             seconds=facts.seconds,
-            transactions=tally.ended_inside if over else tally.succeeded,
+            transactions=tally.ended_inside - tally.late_inside if over else tally.succeeded,
             failures=failures,
             retries=tally.retries,
             spent=tally.served() if over else facts.spent,

@@ -5,7 +5,7 @@ are too short: pgbench starts the clock late when a thread has many clients to s
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgwatch_wed.load.engine.hdr_latencies import HdrLatencies, grouped
@@ -57,6 +57,7 @@ class Tally:
         self.all_run = 0  # with warm-up
         self.succeeded = 0
         self.ended_inside = 0
+        self.late_inside = 0  # of these, those that took longer than the timeout
         self.retries = 0
         self.failures: Counter[FailureKind] = Counter()
         self.last_due = [0] * threads
@@ -88,6 +89,7 @@ class Tally:
         ended_inside = self._is_inside(one.ended)
         if ended_inside and one.failure is None:
             self.ended_inside += 1
+            self.late_inside += self._is_late(one)
             self._served[one.script][grouped(one.took - one.lag)] += 1
         if not (self._is_inside(due) if self._order.is_open else ended_inside):
             return
@@ -97,10 +99,14 @@ class Tally:
             return
         self._scripts[one.script].add(one)
         self._note_lag(due, one.lag)
-        if self._order.timeout_s is not None and one.took > self._order.timeout_s * 1_000_000:
+        if self._is_late(one):
             self.failures[FailureKind.TIMEOUT] += 1
         else:
             self.succeeded += 1
+
+    def _is_late(self, one: LoggedTransaction) -> bool:
+        limit = self._order.timeout_s
+        return limit is not None and one.took > limit * 1_000_000
 
     def _is_inside(self, moment: int) -> bool:
         return self._begins is not None and self._begins <= moment < self._ends
@@ -159,6 +165,21 @@ class Tally:
         """Return the service times of each script, likewise."""
         times = zip(self._order.scripts, self._served, strict=True)
         return {script.name: _service_only(found) for script, found in times}
+
+
+def over_capacity_failures(
+    failures: Mapping[FailureKind, int], due: int, ended: int, late: int
+) -> dict[FailureKind, int]:
+    """Return the failures of a block in which the backlog only grew: each transaction that was due counts once.
+
+    What ended in the block is served, or late if it took longer than the timeout; what did not end is skipped.
+    """
+    of_time = (FailureKind.SKIPPED, FailureKind.TIMEOUT)
+    found = {kind: number for kind, number in failures.items() if kind not in of_time}
+    skipped = max(0, due - ended - sum(found.values()))
+    if late:
+        found[FailureKind.TIMEOUT] = late
+    return found | {FailureKind.SKIPPED: skipped}
 
 
 def _service_only(service: Counter[int]) -> TimeSpent:

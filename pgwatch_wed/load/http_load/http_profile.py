@@ -17,6 +17,7 @@ def check_for_http(profile: LoadProfile) -> None:
         "scenarios": profile.scenarios != plain.scenarios,
         "scale": profile.scale != plain.scale,
         "clients": profile.clients is not None,
+        "timeout": profile.timeout_s is not None,
         "load_share": profile.load_share != LOAD_SHARE,
         "seconds.warmup": profile.warmup_s != plain.warmup_s,
         "seconds.ramp": PhaseKind.RAMP in profile.seconds,

@@ -39,7 +39,7 @@ class LoadProfile:
     ``scenarios``: names, each with its share of the time, relative to the others. ``rate``: transactions a second of
     steady and soak; None: ``load_share`` of the capacity, which the ramp finds (without a ramp, a block in a closed loop
     estimates it). ``clients``: None means the scenario's own. The seconds include the warm-up of each block.
-    ``users`` and ``think_s``: so many connections through PgBouncer, at users / think time.
+    ``timeout_s``: a transaction that takes longer has failed. ``users`` and ``think_s``: so many connections through PgBouncer, at users / think time.
     """
 
     name: str
@@ -55,6 +55,7 @@ class LoadProfile:
     seed: int = DEFAULT_SEED
     users: int | None = None
     think_s: float | None = None
+    timeout_s: float | None = None
     checkpoints: int = 3
 
     @property

@@ -6,6 +6,7 @@
     clients = 32                # default: the scenario's own
     rate = 500                  # a second; default: 70% of the capacity, which the ramp finds
     seed = 7
+    timeout = "2 s"             # a transaction that takes longer has failed; default: none
     objectives = ["p95 < 200 ms", "errors < 0.1%"]
 
     [seconds]
@@ -92,6 +93,8 @@ class _Reader:
             raise self._wrong(
                 "clients", "cannot be given together with users, which are the clients"
             )
+        if "timeout" in given:
+            given["timeout_s"] = given.pop("timeout")
         profile = LoadProfile(name=name, **{"scenarios": {"tpcb-like": 1.0}, **given})
         self._check_lengths(profile)
         return profile
@@ -206,6 +209,7 @@ _TOP: Mapping[str, Callable[[_Reader, str, Any], Any]] = {
     "rate": lambda r, k, v: r.number(k, v, MAX_RATE),
     "load_share": lambda r, k, v: r.number(k, v, 1.0),
     "seed": lambda r, k, v: r.whole_number(k, v, _MAX_SEED),
+    "timeout": lambda r, k, v: r.seconds(k, v),
     "objectives": _Reader.objectives,
 }
 _TABLES: Mapping[str, Callable[[_Reader, Mapping[str, Any]], dict[str, Any]]] = {
