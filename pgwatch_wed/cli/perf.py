@@ -106,7 +106,7 @@ def _with_options(command: Callable[..., int]) -> Callable[..., int]:
 
 @click.group()
 def perf() -> None:
-    """Load, analysis, index advice and proof in one report: what to fix first, to get how much.
+    """Load, analysis and proof in one report: what to fix first.
 
     Without TARGET, all of it is done on an embedded server; DATABASE_URL and libpq's environment variables are ignored.
     """
@@ -123,7 +123,10 @@ def quick(**given: Any) -> int:
 @click.option("--heavy", is_flag=True, help="Search for the capacity, then soak for half an hour.")
 @_with_options
 def suite(heavy: bool, **given: Any) -> int:
-    """Do everything: the load of `ci`, the rules, index advice, and causes proven by taking them away."""
+    """Do everything: load, rules, index advice, and proof.
+
+    The load is that of `ci`; causes are proven by taking them away.
+    """
     may_prove = given["target"] is None or given["copy"] is not None
     return _perform("heavy" if heavy else "ci", is_proving=may_prove, given=given)
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from pgwatch_wed import units
 from pgwatch_wed.findings import Remedy
+from pgwatch_wed.load.first_cause import first_cause
 from pgwatch_wed.load.load_model import Answer, Proven, Spoilt
-from pgwatch_wed.load.load_pages.load_fixes import LoadFix, load_fixes
+from pgwatch_wed.load.load_pages.load_fixes import LoadFix, load_fixes, why_no_fix
 from pgwatch_wed.load.load_words import (
     NOTHING_MEASURED,
     answer_line,
@@ -72,7 +73,7 @@ def performance_text(report: PerformanceReport, *, width: int = 80, colour: bool
     fixes = load_fixes(report.stress, report.analysis)
     page.line("What to fix first", _BOLD)
     if not fixes:
-        page.wrap("Nothing: no cause was proven, and no rule found what can be changed.", "  ")
+        page.wrap(f"Nothing: {why_no_fix(report.stress)}.", "  ")
     for number, fix in enumerate(fixes[:_FINDINGS], 1):
         proof = "proven" if fix.is_proven else f"grade {fix.grade.value}"
         gain = f": {fix.gain}" if fix.gain else ""
@@ -136,9 +137,12 @@ def _run(
 
 def _bottleneck(page: TextPage, run: ScenarioRun) -> None:
     if run.causes:
-        page.wrap(f"first bottleneck: {cause_line(run.causes[0])}", "  ", _BOLD, hang="    ")
+        first = first_cause(run)
+        page.wrap(f"{first.label}: {cause_line(run.causes[0])}", "  ", _BOLD, hang="    ")
         for cause in run.causes[1:_CAUSES]:
-            page.wrap(f"then: {cause_line(cause)}", "  ", hang="    ")
+            page.wrap(f"{first.following}: {cause_line(cause)}", "  ", hang="    ")
+        if first.doubt:
+            page.wrap(f"note: {first.doubt}", "  ", hang="    ")
     elif run.db_time and run.db_time.missing:
         page.wrap(f"first bottleneck: unknown: {run.db_time.missing}", "  ", hang="    ")
     for doubt in run.db_time.doubts if run.db_time and run.causes else ():

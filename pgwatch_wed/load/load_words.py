@@ -125,7 +125,7 @@ def phase_words(phase: Phase) -> str:
     return (
         f"{name}: {due}{short_rate(figures.tps)}/s done by {units.count(figures.clients, 'client')}; "
         f"{units.count(figures.transactions, 'transaction')} in "
-        f"{units.count(figures.blocks, 'block')} of {units.duration(figures.seconds * 1000)} in all{ended}"
+        f"{units.count(figures.blocks, 'block')}, {units.duration(figures.seconds * 1000)} in all{ended}"
     )
 
 

@@ -136,7 +136,9 @@ def _time(time: MeasuredTime) -> str:
     elif time.window_seconds is None:
         amount = units.duration(time.ms)
     else:
-        amount = f"{units.duration(time.ms)} in {units.duration(time.window_seconds * 1000)}"
+        window_ms = time.window_seconds * 1000
+        whose = " of several sessions" if time.ms > window_ms else ""
+        amount = f"{units.duration(time.ms)}{whose} in {units.duration(window_ms)}"
     share = time.share
     return amount if share is None else f"{units.share(share)} of the measured load: {amount}"
 

@@ -19,7 +19,7 @@ from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.load.course import stress_job
 from pgwatch_wed.load.course.chosen_profile import with_seconds
 from pgwatch_wed.load.course.stress_job import Owned, StressJob
-from pgwatch_wed.load.ground.stop_conditions import StopLimits
+from pgwatch_wed.load.ground.stop_conditions import StopLimits, written_folders
 from pgwatch_wed.load.ground.target_ground import target_ground
 from pgwatch_wed.load.load_model import LoadScript, Scenario
 from pgwatch_wed.load.scenarios.load_profiles import PROFILES
@@ -145,3 +145,33 @@ def test_load_ends_before_the_disk_is_full_and_also_when_it_is() -> None:
         assert report.runs[0].phases[0].blocks[0].transactions > 0
         # where there was no room for the WAL, either, the server is down, and the report says so
         assert report.notes or not any("stress" in name for name in databases(server))
+
+
+def watched(server: embedded.EmbeddedServer) -> tuple[Path, dict[Path, str]]:
+    """Return the data directory, and the folders that are watched."""
+    with psycopg.connect(server.dsn(), autocommit=True) as session:
+        row = session.execute("show data_directory").fetchone()
+        assert row is not None
+        return Path(row[0]), written_folders(session, Path(row[0]))
+
+
+def test_log_and_tablespaces_are_watched_where_the_server_has_them() -> None:
+    with embedded.start({"logging_collector": "on", "log_directory": "messages"}) as server:
+        for name in ("own", "cold"):
+            made = f"set allow_in_place_tablespaces = on; create tablespace {name} location ''"
+            psql(server.dsn(), made)
+        psql(server.dsn(), "alter system set temp_tablespaces = own")
+        psql(server.dsn(), "select pg_reload_conf()")
+        data, found = watched(server)
+    assert found[data / "messages"] == "the server's log"
+    spaces = [folder for folder, what in found.items() if what == "a tablespace"]
+    assert [folder.parent for folder in spaces] == [data / "pg_tblspc"]
+    assert {data, data.parent, data / "pg_wal"} <= set(found)
+
+
+def test_the_log_is_watched_where_the_servers_messages_go_without_a_collector() -> None:
+    with embedded.start() as server:
+        data, found = watched(server)
+        process = int((data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        messages = Path(f"/proc/{process}/fd/2").readlink()
+    assert messages.parent in found

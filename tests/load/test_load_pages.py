@@ -95,6 +95,17 @@ def test_a_probe_without_a_remedy_is_never_advice() -> None:
     assert "never advice" in stress_html(whole)
 
 
+def test_what_is_said_of_our_own_tables_is_no_advice() -> None:
+    (run,) = analyzed(proof=False).runs
+    ours = replace(run, scenario=replace(run.scenario, name="tpcb-like"))
+    whole = replace(sample_report(), runs=(ours,))
+    assert load_fixes(whole) == ()
+    assert "tables of scenarios that come with this tool" in stress_html(whole)
+    theirs = analyzed(proof=False)  # scripts of their own, and TARGET itself
+    assert load_fixes(theirs) != () != load_fixes(whole, report((finding(),)))
+    assert "tables of its own" not in stress_html(theirs)
+
+
 def test_one_remedy_of_several_scenarios_is_recommended_once() -> None:
     whole = analyzed()
     twice = replace(whole, runs=whole.runs * 2)

@@ -6,14 +6,23 @@ from typing import Any, cast
 
 import pytest
 
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Grade
 from pgwatch_wed.load.load_model import Block
-from pgwatch_wed.load.sampling.active_samples import ActiveSamples, QueueHead, SamplerCost, WaitName
+from pgwatch_wed.load.sampling.active_samples import (
+    ActiveSamples,
+    QueueHead,
+    SampledStatement,
+    SamplerCost,
+    WaitName,
+)
 from pgwatch_wed.load.sampling.cause_ranking import CauseRanking, ranked_causes
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
 from pgwatch_wed.load.sampling.look_times import batch_error, long_idles, looks_between
 from pgwatch_wed.load.sampling.sampled_db_time import sampled_db_time
 from pgwatch_wed.load.sampling.sampling_pace import SamplingPace
 from pgwatch_wed.load.sampling.session_look import SeenProcess, SessionLook
+from pgwatch_wed.load.sampling.statement_evidence import with_text, work_doubts
 from pgwatch_wed.load.sampling.statement_names import StatementNames
 from pgwatch_wed.load.sampling.time_flows import FlowBook
 from pgwatch_wed.load.sampling.wait_kinds import wait_kind
@@ -325,6 +334,79 @@ def test_a_statement_has_one_key_with_and_without_a_query_id_and_whatever_its_va
     assert names.key(process(1, query_id=77, query=None)) == first
     assert names.statements()[first].query_ids == (77,)
     assert "17" not in names.statements()[first].text
+
+
+def test_a_text_that_was_sent_before_the_looks_that_count_is_not_lost() -> None:
+    names = StatementNames()
+    names.learn([SessionLook(0.0, 0.1, (process(1, query_id=77, query="select 1"),))])
+    key = names.key(process(1, query_id=77, query=None))
+    assert names.statements()[key].text == "select ?"
+
+
+def test_a_wait_of_no_kind_is_named() -> None:
+    (cause,) = ranking(process(1, "IPC:BgworkerShutdown")).causes
+    assert cause.text == "100% of DB time is waiting for IPC:BgworkerShutdown."
+
+
+def test_both_tables_charge_the_same_to_a_holder_outside_of_the_load() -> None:
+    busy = process(1, "IO:DataFileRead", database_oid=6, application_name="psql")
+    looks = [[busy, waiter(2, 1)]] * 30
+    seen = block(samples(*looks))
+    assert [c.kind for c in ranked_causes([seen]).causes] == [Kind.ROW_LOCK]
+    assert [s.wait for s in sampled_db_time([seen]).charged] == ["psql: Lock:transactionid"]
+
+
+def counted(**more: object) -> Snapshot:
+    """Return a difference of snapshots with one statement, and tables a.t and b.t that were scanned."""
+    statement = {
+        "query_id": 77,
+        "text": "select n from t where id = $1",
+        "is_toplevel": True,
+        "calls": 10,
+        "rows": 10,
+        "total_exec_ms": 1000.0,
+        "total_plan_ms": 0.0,
+        "temp_blks_read": 0,
+        "temp_blks_written": 0,
+        "jit_ms": 0.0,
+    }
+    tables = [SimpleNamespace(oid=o, schema=s, name="t") for o, s in ((1, "a"), (2, "b"))]
+    scanned = SimpleNamespace(seq_scan=10, seq_tup_read=1_000_000)
+    found = SimpleNamespace(
+        statements=[SimpleNamespace(**{**statement, **more})],
+        tables=tables,
+        activity_by_oid={1: scanned, 2: scanned},
+    )
+    return cast("Snapshot", found)
+
+
+def doubts(**more: object) -> list[tuple[Kind, str]]:
+    statement = SampledStatement(key="k", text="", query_ids=(77,))
+    return [(d.kind, d.concerns) for d in work_doubts(statement, counted(**more))]
+
+
+def test_of_two_tables_of_one_name_only_the_one_that_a_statement_names_is_accused() -> None:
+    assert doubts() == []
+    assert doubts(text="select n from b.t where id = $1") == [(Kind.MISSING_INDEX, "b.t")]
+
+
+def test_what_counters_suspect_has_a_lower_grade_than_what_was_seen() -> None:
+    more = {"jit_ms": 900.0, "total_plan_ms": 1000.0}
+    found = [d for d, _ in doubts(**more)]
+    assert found == [Kind.JIT, Kind.PLANNING]
+    seen = [block(samples(*[[process(1, query_id=77, query="select 1")]] * 30))]
+    delta = counted(**more)
+    delta = cast(
+        "Snapshot",
+        SimpleNamespace(**vars(delta), wal=(), checkpoints=(), database=None, io=(), missing={}),
+    )
+    grades = {c.kind: c.grade for c in ranked_causes(seen, delta).causes}
+    assert {grades[kind] for kind in found} == {Grade.C}
+
+
+def test_a_statement_that_no_session_showed_has_the_text_that_was_counted() -> None:
+    statement = SampledStatement(key="id 77", text="", query_ids=(77,))
+    assert with_text(statement, counted()).text == "select n from t where id = $1"
 
 
 @pytest.mark.parametrize(

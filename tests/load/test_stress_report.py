@@ -9,11 +9,19 @@ import jsonschema
 import pytest
 import referencing
 
+from pgwatch_wed.load.first_cause import first_cause
 from pgwatch_wed.load.load_json import render_stress
+from pgwatch_wed.load.load_model import Spoilt
 from pgwatch_wed.load.load_pages.load_html import stress_html
 from pgwatch_wed.load.load_text import performance_text, stress_text
 from pgwatch_wed.load.load_words import fine_duration, fine_share, percentiles_words
-from pgwatch_wed.load.stress_report import PercentileFigure, PerformanceReport, StressReport
+from pgwatch_wed.load.sampling.load_causes import LoadCauseKind
+from pgwatch_wed.load.stress_report import (
+    PercentileFigure,
+    PerformanceReport,
+    ScenarioRun,
+    StressReport,
+)
 from tests.load.stress_samples import sample_report
 from tests.reports import HOSTILE, finding, report
 
@@ -84,6 +92,49 @@ def test_the_text_says_first_whether_the_numbers_can_be_believed() -> None:
     assert places == sorted(places)
     clean = stress_text(believable(sample_report())).splitlines()
     assert clean[1] == "The measured times can be believed."
+
+
+def ranked(*bounds: tuple[float, float] | None, spoilt: str = "") -> ScenarioRun:
+    """Return a run whose causes have these intervals."""
+    (run,) = sample_report().runs
+    kinds = (LoadCauseKind.FLUSH, LoadCauseKind.IO_READ, LoadCauseKind.OTHER)
+    causes = [
+        replace(run.causes[0], kind=kind, interval=b, share=sum(b) / 2 if b else 0.5, queries=())
+        for kind, b in zip(kinds, bounds, strict=False)
+    ]
+    why = (Spoilt(check=spoilt, text=""),) if spoilt else ()
+    return replace(run, causes=tuple(causes), spoilt=why)
+
+
+@pytest.mark.parametrize(
+    ("run", "label"),
+    [
+        (ranked((0.5, 0.7), (0.2, 0.4)), "first bottleneck"),
+        (ranked((0.03, 0.94), (0.1, 0.3)), "perhaps the first bottleneck"),
+        (ranked((0.5, 0.7), (0.3, 0.4), (0.2, 0.6)), "perhaps the first bottleneck"),
+        (ranked(None, None), "probably the first bottleneck"),
+        (ranked((0.5, 0.7), (0.2, 0.4), spoilt="steal"), "probably the first bottleneck"),
+        (ranked((0.5, 0.7), (0.2, 0.4), spoilt="over-capacity"), "first bottleneck"),
+    ],
+)
+def test_a_first_bottleneck_is_named_only_where_it_can_be_told(
+    run: ScenarioRun, label: str
+) -> None:
+    found = first_cause(run)
+    assert found.label == label
+    whole = replace(sample_report(), runs=(run,))
+    assert f"\n  {label}: " in stress_text(whole)
+    assert found.doubt in stress_html(whole)
+    assert bool(found.doubt) is (label != "first bottleneck")
+
+
+def test_a_statement_that_lacks_an_index_is_no_rival_of_the_index() -> None:
+    (run,) = sample_report().runs
+    (index,) = run.causes
+    itself = replace(index, kind=LoadCauseKind.QUERY_CPU, symptom_of=None)
+    assert first_cause(replace(run, causes=(index, itself), spoilt=())).doubt == ""
+    spilled = replace(itself, kind=LoadCauseKind.TEMP_FILES)
+    assert first_cause(replace(run, causes=(index, spilled), spoilt=())).doubt != ""
 
 
 def test_colors_do_not_change_the_text() -> None:

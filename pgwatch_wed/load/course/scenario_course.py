@@ -7,10 +7,11 @@ import psycopg
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.load.course.block_figures import OVER_CAPACITY, phase_spoilt
+from pgwatch_wed.load.course.block_figures import phase_spoilt
 from pgwatch_wed.load.course.interval_analysis import LoadInterval, evaluated, snapshot_before
 from pgwatch_wed.load.course.objective_answers import answered
 from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
+from pgwatch_wed.load.first_cause import TELLING
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Block, Ground, LoadObjective, Scenario
 from pgwatch_wed.load.load_words import ERRORS
@@ -21,8 +22,6 @@ from pgwatch_wed.load.stress_report import Phase, PhaseKind, ScenarioRun
 
 _ERRORS = 5
 _MEASURED = (PhaseKind.SOAK, PhaseKind.STEADY)
-# Times of such a run cannot be believed, but what the sessions waited for can.
-_TELLING = frozenset({OVER_CAPACITY, "interrupted"})
 _DISTURBED = (
     "The run was disturbed: shares of DB time may tell of what disturbed it, and not of the server."
 )
@@ -91,7 +90,7 @@ class ScenarioCourse:
         ranking = ranked_causes(measured, found.snapshot)
         db_time = sampled_db_time(measured)
         spoilt = phase_spoilt(measured)
-        is_disturbed = any(s.check not in _TELLING for s in spoilt)
+        is_disturbed = any(s.check not in TELLING for s in spoilt)
         db_time = replace(
             db_time, doubts=(*ranking.doubts, *([_DISTURBED] if is_disturbed else []))
         )

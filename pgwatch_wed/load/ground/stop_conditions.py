@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from pgwatch_wed.load.load_model import ALL_LOST, Block, Ground
 _ASK_EVERY_S = 2.0
 _FEW_ATTEMPTS = 100
 _WAL_SEGMENT = 16 * 1024**2
+_SERVER, _LOG = "the server", "the server's log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +57,13 @@ class NearLimits:
 class StopConditions:
     """Call it: the reason to stop, or "". Blocks that have run are reported to :meth:`seen`.
 
-    ``notes``: what cannot be watched. ``has_failed``: the reason is that the server failed. Use :func:`stop_conditions`.
+    ``folders``: where the server writes, and what is there. ``notes``: what cannot be watched.
+    ``has_failed``: the reason is that the server failed. Use :func:`stop_conditions`.
     """
 
     limits: StopLimits
     session: WritingSession
-    folders: tuple[Path, ...]
+    folders: Mapping[Path, str]
     notes: tuple[str, ...] = ()
     reason: str = ""
     first: NearLimits | None = None
@@ -108,7 +110,7 @@ class StopConditions:
         return ""
 
     def _disk(self) -> str:
-        for folder in self.folders:
+        for folder, what in self.folders.items():
             try:
                 disk = os.statvfs(folder)
             except OSError as error:
@@ -117,16 +119,16 @@ class StopConditions:
             limit = max(self.limits.free_bytes, self.limits.free_share * whole)
             if free < limit:
                 of = f"{units.size(free)} of {units.size(whole)}"
-                return f"the disk of {_what(folder)} has only {of} free (limit {units.size(limit)})"
+                return f"the disk of {what} has only {of} free (limit {units.size(limit)})"
         return ""
 
     def _full(self) -> str:
         """Return which disk is full, for a server that has failed: it needs a whole segment of WAL at once."""
-        for folder in self.folders:
+        for folder, what in self.folders.items():
             with suppress(OSError):
                 disk = os.statvfs(folder)
                 if disk.f_bavail * disk.f_frsize < _WAL_SEGMENT:
-                    return f"the disk of {_what(folder)} is full"
+                    return f"the disk of {what} is full"
         return ""
 
     def _server(self) -> str:
@@ -167,7 +169,7 @@ def near_limits(session: WritingSession) -> NearLimits:
 def stop_conditions(ground: Ground, limits: StopLimits | None = None) -> Iterator[StopConditions]:
     """Watch a ground, over a session of our own."""
     with connected(ground) as session:
-        folders = _folders(ground.data_directory)
+        folders = written_folders(session, ground.data_directory)
         first = near_limits(session)
         notes = () if folders else (_blind(first),)
         yield StopConditions(limits or StopLimits(), session, folders, notes, first=first)
@@ -178,13 +180,26 @@ def _blind(first: NearLimits) -> str:
     return f"free disk space is unknown, since the server's files cannot be seen: the growth of {what} is limited instead"
 
 
-def _folders(data: Path | None) -> tuple[Path, ...]:
-    """Return where a server writes: data, WAL, and its log, each of which may be a file system of its own."""
+def written_folders(session: WritingSession, data: Path | None) -> dict[Path, str]:
+    """Return where a server writes, each of which may be a file system of its own, and what it has there."""
     if data is None:
-        return ()
-    places = (data, data / "pg_wal", data / "log", data.parent)
-    return tuple(place for place in places if place.is_dir())
+        return {}
+    found = {data: _SERVER, data / "pg_wal": "the server's WAL", data / "log": _LOG}
+    row = session.execute(load_sql("ground_folders")).fetchone()
+    assert row is not None
+    log_directory, tablespaces = row
+    found |= {data / log_directory: _LOG} if log_directory else {}  # joined: it may be absolute
+    found |= {data / each: "a tablespace" for each in tablespaces}
+    if (stderr := _stderr_folder(data)) is not None:
+        found.setdefault(stderr, _LOG)
+    found.setdefault(data.parent, _SERVER)
+    return {folder: what for folder, what in found.items() if folder.is_dir()}
 
 
-def _what(folder: Path) -> str:
-    return {"pg_wal": "the server's WAL", "log": "the server's log"}.get(folder.name, "the server")
+def _stderr_folder(data: Path) -> Path | None:
+    """Return where the file is that the server's messages go to without a logging collector, if we may know."""
+    with suppress(OSError, ValueError, IndexError):
+        pid = int((data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+        file = Path(f"/proc/{pid}/fd/2").readlink()
+        return file.parent if file.is_absolute() and file.is_file() else None
+    return None

@@ -20,5 +20,5 @@ def load_words(figures: PhaseFigures) -> str:
     return (
         f"{short_rate(figures.tps)}/s done by {units.count(figures.clients, 'user')}; "
         f"{units.count(figures.transactions, REQUEST)} succeeded in "
-        f"{units.count(figures.blocks, 'block')} of {units.duration(figures.seconds * 1000)} in all"
+        f"{units.count(figures.blocks, 'block')}, {units.duration(figures.seconds * 1000)} in all"
     )

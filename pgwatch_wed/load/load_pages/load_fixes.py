@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pgwatch_wed.findings import Finding, Grade, Remedy, Report
 from pgwatch_wed.load.load_model import Proven
 from pgwatch_wed.load.load_words import short_rate, step_gain
+from pgwatch_wed.load.scenarios import known_scenarios
 from pgwatch_wed.load.stress_report import ProofStep, ScenarioRun, StressReport
 from pgwatch_wed.render.terminal import gain
 
@@ -75,9 +76,33 @@ def _advised(report: StressReport) -> list[LoadFix]:
         for run in report.runs
         if run.analysis
         for finding in run.analysis.findings
-        if finding.remedy and finding.id not in _tried(run)
+        if finding.remedy and finding.id not in _tried(run) and not _is_about_ours(run, finding)
     ]
     return [_of_finding(name, finding) for name, finding in sorted(found, key=_urgency)]
+
+
+def is_built_in(run: ScenarioRun) -> bool:
+    """Tell whether a scenario came with this tool, and so its tables did."""
+    return run.scenario.name in known_scenarios.names()
+
+
+def why_no_fix(report: StressReport) -> str:
+    """Return why nothing is recommended, a clause."""
+    ours = any(
+        _is_about_ours(run, finding)
+        for run in report.runs
+        if run.analysis
+        for finding in run.analysis.findings
+        if finding.remedy
+    )
+    if ours:
+        return "no cause was proven, and what the rules found is about the tables of scenarios that come with this tool"
+    return "no cause was proven, and no rule found anything that can be changed"
+
+
+def _is_about_ours(run: ScenarioRun, finding: Finding) -> bool:
+    """Tell whether a finding is about what a scenario of ours created: it has a database of its own, and nothing else is there."""
+    return is_built_in(run) and finding.object.database is not None
 
 
 def _urgency(found: tuple[str, Finding]) -> tuple[int, str]:

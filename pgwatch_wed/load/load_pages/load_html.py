@@ -5,9 +5,10 @@ from markupsafe import Markup
 from pgwatch_wed import assets, units
 from pgwatch_wed.findings import Report
 from pgwatch_wed.load import load_words as words
+from pgwatch_wed.load.first_cause import first_cause
 from pgwatch_wed.load.load_model import Answer, Proven
 from pgwatch_wed.load.load_pages.block_chart import HEIGHT, WIDTH, BlockChart, block_chart
-from pgwatch_wed.load.load_pages.load_fixes import LoadFix, load_fixes
+from pgwatch_wed.load.load_pages.load_fixes import LoadFix, is_built_in, load_fixes, why_no_fix
 from pgwatch_wed.load.stress_report import (
     ComparedAs,
     PerformanceReport,
@@ -61,6 +62,9 @@ def load_page(
             fixes=fixes,
             analysis=analysis,
             words=words,
+            first_cause=first_cause,
+            why_no_fix=why_no_fix(report),
+            is_ours=report.target.is_embedded and all(map(is_built_in, report.runs)),
             two_sides=words.two_sides,
             badge=badge_of,
             chart=_chart,

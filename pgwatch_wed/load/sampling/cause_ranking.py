@@ -20,7 +20,7 @@ from pgwatch_wed.load.sampling.load_causes import CauseQuery, LoadCause
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
 from pgwatch_wed.load.sampling.profiled_samples import profile_notes, profiled
 from pgwatch_wed.load.sampling.server_evidence import server_evidence
-from pgwatch_wed.load.sampling.statement_evidence import WorkDoubt, work_doubts
+from pgwatch_wed.load.sampling.statement_evidence import WorkDoubt, with_text, work_doubts
 from pgwatch_wed.load.sampling.wait_kinds import LOCKS
 from pgwatch_wed.load.statistics.student import t_quantile
 
@@ -34,6 +34,8 @@ _NEEDLESS = (Kind.MISSING_INDEX, Kind.TEMP_FILES, Kind.JIT, Kind.PLANNING)
 _GRADES = {
     Kind.MISSING_INDEX: Grade.C,
     Kind.TEMP_FILES: Grade.C,
+    Kind.JIT: Grade.C,
+    Kind.PLANNING: Grade.C,
     Kind.CHECKPOINT: Grade.D,
     Kind.CONNECTIONS: Grade.C,
     Kind.NOT_EXPLAINED: Grade.D,
@@ -76,6 +78,7 @@ def _waits(samples: Sequence[ActiveSamples], delta: Snapshot | None) -> list[Loa
     by_block = [(s.db_seconds, parts_of(s.flows)) for s in samples if s.db_seconds]
     total = sum(seconds for seconds, _ in by_block)
     counted = server_evidence(delta)
+    statements = _statements(samples, delta)
     found = []
     for key, part in parts_of(together(samples)).items():
         if part.seconds / total < MIN_SHARE:
@@ -83,7 +86,7 @@ def _waits(samples: Sequence[ActiveSamples], delta: Snapshot | None) -> list[Loa
         shares = [
             parts[key].seconds / seconds if key in parts else 0.0 for seconds, parts in by_block
         ]
-        cause = _cause(key, part, total, _interval(shares), _statements(samples))
+        cause = _cause(key, part, total, _interval(shares), statements)
         cause = replace(cause, evidence={**cause.evidence, **counted.get(key.kind, {})})
         if key.kind is Kind.CHECKPOINT and not cause.evidence.get("checkpoints_requested"):
             continue  # those that come by time are as they should be
@@ -154,7 +157,7 @@ def _needless(samples: Sequence[ActiveSamples], delta: Snapshot | None) -> list[
         return []
     total = sum(s.db_seconds for s in samples)
     by_block = [(s.db_seconds, work_of(s.flows)) for s in samples if s.db_seconds]
-    statements = _statements(samples)
+    statements = _statements(samples, delta)
     found = []
     for key, part in work_of(together(samples)).items():
         statement = statements.get(key)
@@ -208,8 +211,11 @@ def _queries(
     )
 
 
-def _statements(samples: Sequence[ActiveSamples]) -> dict[str, SampledStatement]:
-    return {key: s for each in samples for key, s in each.statements.items()}
+def _statements(
+    samples: Sequence[ActiveSamples], delta: Snapshot | None
+) -> dict[str, SampledStatement]:
+    found = {key: s for each in samples for key, s in each.statements.items()}
+    return found if delta is None else {key: with_text(s, delta) for key, s in found.items()}
 
 
 def _interval(shares: Sequence[float]) -> tuple[float, float] | None:

@@ -90,13 +90,20 @@ _WHAT: Mapping[Kind, tuple[str, str]] = {
 }
 
 
+_UPPER_LIMITS = frozenset({Kind.MISSING_INDEX, Kind.TEMP_FILES, Kind.CHECKPOINT})
+_NAMELESS = frozenset({Kind.OTHER, Kind.EXTENSION})  # what the waits are called says more
+
+
 def cause_text(kind: Kind, part: TimePart, share: float, direct: float, concerns: str) -> str:
     """Say what a cause is, how much it takes, and what would help."""
     what, remedy = _WHAT[kind]
-    at_most = kind in (Kind.MISSING_INDEX, Kind.TEMP_FILES, Kind.CHECKPOINT)
-    amount = f"{'At most ' if at_most else ''}{units.share(share)} of DB time is {what}"
+    if kind in _NAMELESS and part.waits:
+        what = f"waiting for {', '.join(name for name, _ in part.waits.most_common(3))}"
+    amount = f"{units.share(share)} of DB time is {what}"
     named = f" ({concerns})" if concerns else ""
-    return " ".join(s for s in (f"{amount}{named}.", _how(kind, part, share, direct), remedy) if s)
+    limit = "; not all of it can be saved" if kind in _UPPER_LIMITS else ""
+    amount = f"{amount}{named}{limit}."
+    return " ".join(s for s in (amount, _how(kind, part, share, direct), remedy) if s)
 
 
 def _how(kind: Kind, part: TimePart, share: float, direct: float) -> str:

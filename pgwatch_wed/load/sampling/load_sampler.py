@@ -172,6 +172,7 @@ class LoadSampler:
         cores = os.cpu_count() if self._server_pid is not None else None
         book = FlowBook(self._database_oid, self.names, cores, self.application_name)
         book.long_idles = long_idles(self._looks, ROUND_TRIP_S)
+        self.names.learn(self._looks)
         for look in looks:
             book.add(look)
         found = _samples(self, book, looks, start, end)

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from pgwatch_wed import units
 from pgwatch_wed.load.load_model import Block
-from pgwatch_wed.load.sampling.active_samples import ActiveSamples, QueueHead, WaitName, together
+from pgwatch_wed.load.sampling.active_samples import ActiveSamples, QueueHead, TimeFlow, together
 from pgwatch_wed.load.sampling.cause_ranking import samples_of
+from pgwatch_wed.load.sampling.load_causes import LoadCauseKind
+from pgwatch_wed.load.sampling.wait_kinds import charged_kind
 from pgwatch_wed.load.stress_report import DbTime, DbTimeShare
 
 _MOST = 20
@@ -27,7 +29,7 @@ def sampled_db_time(blocks: Sequence[Block]) -> DbTime:
     through: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for flow, spent in flows.items():
         own[flow.query, flow.wait.label] += spent.seconds
-        end = (flow.held_query, _end(flow.holder, flow.held_wait, flow.who))
+        end = (flow.held_query, _end(flow))
         charged[end] += spent.seconds
         if flow.holder is not QueueHead.ITSELF:
             through[end][flow.wait.label] += spent.seconds / total
@@ -69,7 +71,11 @@ def _source(samples: Sequence[ActiveSamples]) -> str:
     return f"{profile}, pg_stat_activity"
 
 
-def _end(holder: QueueHead, wait: WaitName, who: str) -> str:
-    if holder in (QueueHead.ITSELF, QueueHead.LOAD):
-        return wait.label
-    return f"{who or holder.value}: {wait.label}" if wait.type else who or holder.value
+def _end(flow: TimeFlow) -> str:
+    """Name what a flow is charged to, as the causes do: of a session outside, what it does is not what the load waits for."""
+    if flow.holder in (QueueHead.ITSELF, QueueHead.LOAD):
+        return flow.held_wait.label
+    is_idle = charged_kind(flow) is LoadCauseKind.IDLE_TRANSACTION
+    wait = flow.wait if flow.holder is QueueHead.OUTSIDE and not is_idle else flow.held_wait
+    who = flow.who or flow.holder.value
+    return f"{who}: {wait.label}" if wait.type else who

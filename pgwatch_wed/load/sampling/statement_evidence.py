@@ -1,13 +1,15 @@
 """What the server counted of the statements of a load: why their work took long. Pure; all from the difference of two snapshots."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.facts import Snapshot, Statement, TableActivity
 from pgwatch_wed.load.sampling.active_samples import SampledStatement
 from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Kind
-from pgwatch_wed.sqltext.reading import read
+from pgwatch_wed.sqltext.reading import QualifiedName, read
 from pgwatch_wed.sqltext.statement_link import linkable
+from pgwatch_wed.sqltext.text import normalise
 
 _MIN_SHARE = 0.1  # of a statement's time
 _MANY_ROWS = 1_000  # a scan of fewer costs less than an index would save
@@ -31,6 +33,14 @@ def counted_of(statement: SampledStatement, delta: Snapshot) -> list[Statement]:
     if rows or ids:
         return rows
     return [s for s in delta.statements if s.text and linkable(s.text) == statement.key]
+
+
+def with_text(statement: SampledStatement, delta: Snapshot) -> SampledStatement:
+    """Return a statement with the text that pg_stat_statements has of it, if no session showed it."""
+    if statement.text:
+        return statement
+    texts = (normalise(s.text) for s in counted_of(statement, delta) if s.text)
+    return replace(statement, text=next(texts, ""))
 
 
 def work_doubts(statement: SampledStatement, delta: Snapshot) -> Iterator[WorkDoubt]:
@@ -86,8 +96,7 @@ def _missing_index(
         return
     calls = sum(s.calls for s in rows)
     returned = sum(s.rows for s in rows) / calls if calls else 0.0
-    names = {r.name for r in reading.relations}
-    for name, activity in _scanned(delta, names):
+    for name, activity in _scanned(delta, reading.relations):
         read_each = activity.seq_tup_read / activity.seq_scan
         if read_each < _MANY_ROWS or activity.seq_scan < calls / 2 or not calls:
             continue
@@ -104,9 +113,15 @@ def _missing_index(
             )
 
 
-def _scanned(delta: Snapshot, names: Iterable[str]) -> Iterator[tuple[str, TableActivity]]:
-    wanted = frozenset(names)
+def _scanned(
+    delta: Snapshot, relations: Iterable[QualifiedName]
+) -> Iterator[tuple[str, TableActivity]]:
+    """Yield the tables of a statement that were scanned; not those that a name without a schema cannot tell apart."""
+    named = defaultdict(list)
     for table in delta.tables:
-        activity = delta.activity_by_oid.get(table.oid)
-        if table.name in wanted and activity is not None and activity.seq_scan:
-            yield f"{table.schema}.{table.name}", activity
+        named[table.name].append(table)
+    for relation in dict.fromkeys(relations):
+        meant = [t for t in named[relation.name] if relation.schema in (None, t.schema)]
+        activity = delta.activity_by_oid.get(meant[0].oid) if len(meant) == 1 else None
+        if activity is not None and activity.seq_scan:
+            yield f"{meant[0].schema}.{meant[0].name}", activity

@@ -1,10 +1,11 @@
 """One name for a statement, whether the server tells its query id, and whatever values are in its text."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pgwatch_wed.load.sampling.active_samples import NO_STATEMENT, SampledStatement
-from pgwatch_wed.load.sampling.session_look import SeenProcess
+from pgwatch_wed.load.sampling.session_look import SeenProcess, SessionLook
 from pgwatch_wed.sqltext.statement_link import linkable
 from pgwatch_wed.sqltext.text import normalise
 
@@ -21,6 +22,13 @@ class StatementNames:
     _by_id: dict[int, str] = field(default_factory=dict)
     _by_text: dict[str, str] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
+
+    def learn(self, looks: Iterable[SessionLook]) -> None:
+        """Take note of texts: the server is asked for each only once, which may be before the looks that count."""
+        for look in looks:
+            for process in look.processes:
+                if process.query_id is not None and process.query:
+                    self.key(process)
 
     def key(self, process: SeenProcess) -> str:
         """Return the key of what a process runs, or ran last."""

@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _queries as q
@@ -73,8 +74,12 @@ def spread_without_worst(s: Statement) -> float:
 
 
 def _range(s: Statement) -> str:
-    least = "up" if s.min_exec_ms is None else f"{s.min_exec_ms:,.3g}"
-    return f"{least} to {s.max_exec_ms:,.0f} ms per call"
+    least = "Up" if s.min_exec_ms is None else _time(s.min_exec_ms)
+    return f"{least} to {_time(s.max_exec_ms or 0.0)} per call"
+
+
+def _time(ms: float) -> str:
+    return "below 0.1 ms" if 0 < ms < 0.05 else units.duration(ms)
 
 
 def _finding(load: q.Load, s: Statement) -> Finding:
@@ -84,7 +89,7 @@ def _finding(load: q.Load, s: Statement) -> Finding:
         severity=Severity.INFO,
         grade=Grade.A,
         title=f"{_range(s)}: {q.short(s)}",
-        detail=f"The mean is {s.mean_exec_ms:,.3g} ms; the standard deviation is {ratio:.1f} times that.",
+        detail=f"The mean is {_time(s.mean_exec_ms)}; the standard deviation is {ratio:.1f} times that.",
         evidence={
             "min_exec_ms": s.min_exec_ms and round(s.min_exec_ms, 3),
             "max_exec_ms": s.max_exec_ms and round(s.max_exec_ms, 3),
