@@ -9,7 +9,6 @@ from pgwatch_wed.load.stress_report import ScenarioRun
 # Times of such a run cannot be believed, but what the sessions waited for can.
 TELLING = frozenset({"over-capacity", "interrupted"})
 _UNTOLD = "Which cause comes first cannot be told: the interval of the first one reaches below that of another."
-_DISTURBED = "The run was disturbed, so the first cause is only probable."
 _FEW = "The blocks are too few for an interval, so the first cause is only probable."
 
 
@@ -31,7 +30,7 @@ def first_cause(run: ScenarioRun) -> FirstCause:
     if first.interval is not None and any(first.interval[0] < _most(c) for c in rivals):
         return FirstCause("perhaps the first bottleneck", "or", _UNTOLD)
     if any(s.check not in TELLING for s in run.spoilt):
-        return FirstCause("probably the first bottleneck", doubt=_DISTURBED)
+        return FirstCause("probably the first bottleneck")  # what is doubtful is said of all causes
     if first.interval is None and rivals:
         return FirstCause("probably the first bottleneck", doubt=_FEW)
     return FirstCause()

@@ -136,9 +136,7 @@ def _time(time: MeasuredTime) -> str:
     elif time.window_seconds is None:
         amount = units.duration(time.ms)
     else:
-        window_ms = time.window_seconds * 1000
-        whose = " of several sessions" if time.ms > window_ms else ""
-        amount = f"{units.duration(time.ms)}{whose} in {units.duration(window_ms)}"
+        amount = f"{units.duration(time.ms)} in {units.duration(time.window_seconds * 1000)}"
     share = time.share
     return amount if share is None else f"{units.share(share)} of the measured load: {amount}"
 
