@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import referencing
 
+from pgwatch_wed.findings import Impact, MeasuredTime
 from pgwatch_wed.load.load_json import render_performance
 from pgwatch_wed.load.load_model import Block, Proven
 from pgwatch_wed.load.load_pages.block_chart import block_chart
@@ -104,6 +105,15 @@ def test_what_is_said_of_our_own_tables_is_no_advice() -> None:
     theirs = analyzed(proof=False)  # scripts of their own, and TARGET itself
     assert load_fixes(theirs) != () != load_fixes(whole, report((finding(),)))
     assert "tables of its own" not in stress_html(theirs)
+
+
+def test_a_time_longer_than_its_window_is_said_to_be_of_all_sessions() -> None:
+    found = finding()
+    long = Impact(gain=MeasuredTime(ms=126_000.0, window_seconds=21.0))
+    whole = with_run(analysis=report((replace(found, impact=long),)), no_analysis="", proof=None)
+    assert [f.gain for f in load_fixes(whole)] == [
+        "saves about 2.1 min in 21 s (all sessions together)"
+    ]
 
 
 def test_one_remedy_of_several_scenarios_is_recommended_once() -> None:

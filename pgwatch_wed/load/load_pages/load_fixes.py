@@ -120,9 +120,16 @@ def _of_finding(where: str, finding: Finding) -> LoadFix:
     return LoadFix(
         scenario=where,
         title=finding.title,
-        gain=gain(finding),
+        gain=_gain(finding),
         grade=finding.grade,
         is_proven=False,
         remedy=tuple(finding.remedy),
         why=finding.detail,
     )
+
+
+def _gain(finding: Finding) -> str:
+    """Describe the impact; a time that is longer than its window is of several sessions, which needs saying."""
+    times = (t for t in (finding.impact.gain, finding.impact.cost) if t is not None)
+    is_longer = any(t.window_seconds and t.ms > 1000 * t.window_seconds for t in times)
+    return f"{gain(finding)} (all sessions together)" if is_longer else gain(finding)
