@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pgwatch_wed.cli.load_delivery import (
+    check_folder,
     delivered,
     documents_of,
     interrupted_status,
@@ -62,6 +63,7 @@ def stress_http(target: str | None, given: dict[str, Any], *, has_progress: bool
         raise UsageError("--http and --fail-on regression exclude each other")
     if len(given["owned"]) > 1:
         raise UsageError("with --http, --i-own-this-server is given once")
+    check_folder(given["folder"], flat(given["formats"]) or _FORMATS)
     profile = profile_of(given["profile"])
     check_for_http(profile)
     order = http_order(

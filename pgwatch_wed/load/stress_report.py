@@ -215,12 +215,16 @@ class ComparedMetric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StressComparison:
-    """What changed between a baseline, or another configuration, and this run. ``notes``: what cannot be compared, and why."""
+    """What changed between a baseline, or another configuration, and this run. ``notes``: what cannot be compared, and why.
+
+    ``ended_early``: why there are fewer pairs than wanted, "" if there are not.
+    """
 
     label: str
     taken_at: datetime | None
     metrics: tuple[ComparedMetric, ...]
     notes: tuple[str, ...] = ()
+    ended_early: str = ""
 
     def count(self, result: ComparedAs) -> int:
         """Count the metrics of which that became."""

@@ -365,6 +365,8 @@ WRONG = [
     (["--fail-on", "regression"], "--fail-on regression exclude"),
     (["--rate", "5", "--think", "1"], "a rate cannot be given together"),
     (["--profile", "none"], "there is no profile"),
+    (["--rate", "nan"], "must be numbers"),
+    (["--seconds", "nan"], "must be numbers"),
     (["--i-own-this-server", "b:1"], "is given once"),
 ]
 
@@ -378,6 +380,15 @@ def test_what_does_not_apply_is_refused_in_one_line(options: list[str], said: st
     )
     assert isinstance(refused.exception, UsageError)
     assert said in str(refused.exception)
+
+
+def test_a_report_that_could_not_be_written_costs_no_run() -> None:
+    refused = CliRunner().invoke(
+        stress,
+        ["--http", "http://127.0.0.1:1", "--output", "/proc/nowhere"],
+        standalone_mode=False,
+    )
+    assert "could not write to /proc/nowhere" in str(refused.exception)
 
 
 @pytest.mark.parametrize("option", [["--host", "http://a"], ["--processes", "1"]])

@@ -16,6 +16,7 @@ from pgwatch_wed.cli import stress as command
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import reaper
 from pgwatch_wed.errors import CollectError, ConnectError
+from pgwatch_wed.load.compare import against_course
 from pgwatch_wed.load.compare.against import AgainstGrounds, AgainstSettings
 from pgwatch_wed.load.course import stress_job
 from pgwatch_wed.load.course.against_job import AgainstJob
@@ -24,9 +25,17 @@ from pgwatch_wed.load.course.stress_job import LoadPlace, StressJob
 from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.ground.embedded_ground import EmbeddedGround, embedded_ground
 from pgwatch_wed.load.ground.stop_conditions import stop_conditions
-from pgwatch_wed.load.load_model import Answer, Block, FailureKind, LoadScript, Order, Scenario
+from pgwatch_wed.load.load_model import (
+    Answer,
+    Block,
+    FailureKind,
+    Ground,
+    LoadScript,
+    Order,
+    Scenario,
+)
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile
-from pgwatch_wed.load.stress_report import PhaseKind, StressReport
+from pgwatch_wed.load.stress_report import PhaseKind, StressComparison, StressReport
 from pgwatch_wed.progress import silent
 from tests.load.grounds import own_ground
 from tests.load.stress_samples import sample_report
@@ -195,6 +204,39 @@ def test_what_was_to_be_compared_and_was_not_is_said(ended_early: str) -> None:
     assert found.comparison.metrics == ()
     (note,) = found.comparison.notes
     assert note == f"nothing was compared: {ended_early}" if ended_early else "closed" in note
+
+
+class InterruptedComparison(AgainstJob):
+    """A comparison during whose third pair somebody pressed Ctrl-C."""
+
+    def compared(self, report: StressReport) -> StressComparison:
+        return StressComparison(
+            label="jit = off", taken_at=None, metrics=(), ended_early="interrupted"
+        )
+
+
+def test_an_interrupted_comparison_is_an_interrupted_run() -> None:
+    job = InterruptedComparison(
+        against=AgainstSettings({"jit": "off"}, "jit = off"),
+        target=None,
+        owned=(),
+        even_if=frozenset(),
+        is_writing=True,
+        pairs=None,
+        progress=silent,
+    )
+    found = job.added_to(replace(sample_report(), comparison=None))
+    assert found.ended_early == "interrupted"
+    assert found.comparison is not None
+
+
+def test_a_block_that_is_interrupted_ends_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(against_course, "_run", lambda *_: [])
+    ground = Ground(conninfo="", shown="", database="", server_version=180000, is_embedded=True)
+    grounds = AgainstGrounds(base=ground, current=ground, label="jit = off")
+    order = Order(scripts=SELECT_ONE.scripts, clients=1, rate=50.0, seconds=1, warmup_s=0)
+    compared = against_course.compare_against(grounds, [(SELECT_ONE, order)], lambda *_: None)
+    assert compared.ended_early == "interrupted"
 
 
 def test_a_run_that_failed_is_written_and_then_fails(tmp_path: Path) -> None:

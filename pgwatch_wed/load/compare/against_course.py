@@ -16,6 +16,7 @@ from pgwatch_wed.load.compare.interleaved import (
 from pgwatch_wed.load.compare.pair_comparison import compare_pairs
 from pgwatch_wed.load.compare.plan_shapes import PlannedBlocks
 from pgwatch_wed.load.compare.run_comparison import WRITING_MARGIN
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.engine.block_runner import never, runner
 from pgwatch_wed.load.load_model import Ground, Order, Scenario
 from pgwatch_wed.load.statistics.block_noise import MARGIN
@@ -50,14 +51,15 @@ def compare_against(
         pairs_run = _run(grounds, scenario, order, prepare, number, stop, progress, failures)
         found[scenario.name] = pairs_run
         if len(pairs_run) < number:
-            ended = stop() or next((e.message for e in failures), "interrupted")
+            ended = stop() or next((e.message for e in failures), INTERRUPTED)
             how = "compared only in part" if pairs_run else "not compared"
             notes.append(f"{scenario.name} was {how}: {ended}")
     # of a schema among others' tables, see clean_up
     margin = WRITING_MARGIN if grounds.base.schema or grounds.current.schema else MARGIN
-    return compare_pairs(
+    compared = compare_pairs(
         found, grounds.label, margin=margin, no_times=grounds.no_times, notes=notes
     )
+    return replace(compared, ended_early=ended)
 
 
 def _run(

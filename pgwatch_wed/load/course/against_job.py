@@ -52,13 +52,15 @@ class AgainstJob:
         if report.ended_early:
             return self._without(report, f"nothing was compared: {report.ended_early}")
         try:
-            return replace(report, comparison=self.compared(report))
+            compared = self.compared(report)
         except Error as error:
             return self._without(report, str(error))
         except psycopg.Error as error:
             return self._without(report, said(error))
         except KeyboardInterrupt:
             return replace(report, ended_early=INTERRUPTED)
+        ended = INTERRUPTED if compared.ended_early == INTERRUPTED else ""
+        return replace(report, comparison=compared, ended_early=ended)
 
     def _without(self, report: StressReport, why: str) -> StressReport:
         failed = StressComparison(label=self._label, taken_at=None, metrics=(), notes=(why,))

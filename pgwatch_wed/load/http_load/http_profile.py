@@ -1,5 +1,7 @@
 """A profile, and options in its place → what to run on an HTTP service."""
 
+import math
+
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.load.http_load.http_outcome import HttpOrder
 from pgwatch_wed.load.scenarios.load_profiles import LOAD_SHARE, PROFILES, LoadProfile
@@ -46,6 +48,8 @@ def http_order(
     rate, think_s = rate or profile.rate, think_s or profile.think_s
     if rate is not None and think_s is not None:
         raise UsageError("a rate cannot be given together with --think: it is users / think time")
+    if any(n is not None and math.isnan(n) for n in (rate, think_s, seconds)):
+        raise UsageError("--rate, --think and --seconds must be numbers")
     users = users or profile.users or _USERS
     return HttpOrder(
         source=source,
