@@ -169,6 +169,7 @@ def _unnamed_file() -> Iterator[Path | None]:
         return
     descriptor = os.memfd_create("pgwatch_wed")
     try:
+        os.fchmod(descriptor, 0o600)  # /proc keeps others out, too
         path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
         yield path if os.access(path, os.R_OK) else None
     finally:
