@@ -1,6 +1,7 @@
 """Fixtures that give tests their servers, and the promise that chosen versions really ran."""
 
 import os
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,15 @@ def _no_history(state_home: Path) -> Iterator[None]:
     """Begin every test without earlier runs."""
     yield
     (state_home / "pgwatch_wed" / "history.sqlite3").unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    # The program ignores signals at its end; within this process, tests that send some follow.
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture(scope="session")
