@@ -410,6 +410,7 @@ def replayed(files: str, copy: str, owned: str, folder: Path) -> Any:
     return document
 
 
+@pytest.mark.spread(1)
 def test_a_copy_is_confirmed_and_is_not_production(
     every_db: str, every_pg: Server, tmp_path: Path
 ) -> None:
