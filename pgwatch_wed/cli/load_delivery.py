@@ -12,7 +12,7 @@ import click
 from pgwatch_wed.cli import report_files
 from pgwatch_wed.cli.delivery import colour_wanted
 from pgwatch_wed.errors import Error
-from pgwatch_wed.load.course.phase_course import INTERRUPTED
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 
 _INTERRUPTED_STATUS = 130
 R = TypeVar("R")

@@ -181,6 +181,18 @@ def test_a_reason_to_stop_is_not_taken_for_slow_connections(own_ground: Embedded
     assert block.ended_early == "the disk is full"
 
 
+def comparing(kind: type[AgainstJob]) -> AgainstJob:
+    return kind(
+        against=AgainstSettings({"jit": "off"}, "jit = off"),
+        target=None,
+        owned=(),
+        even_if=frozenset(),
+        is_writing=True,
+        pairs=None,
+        progress=silent,
+    )
+
+
 class LostComparison(AgainstJob):
     """A comparison whose server goes away."""
 
@@ -190,16 +202,9 @@ class LostComparison(AgainstJob):
 
 @pytest.mark.parametrize("ended_early", ["", "the disk is full"])
 def test_what_was_to_be_compared_and_was_not_is_said(ended_early: str) -> None:
-    job = LostComparison(
-        against=AgainstSettings({"jit": "off"}, "jit = off"),
-        target=None,
-        owned=(),
-        even_if=frozenset(),
-        is_writing=True,
-        pairs=None,
-        progress=silent,
+    found = comparing(LostComparison).added_to(
+        replace(sample_report(), comparison=None, ended_early=ended_early)
     )
-    found = job.added_to(replace(sample_report(), comparison=None, ended_early=ended_early))
     assert found.comparison is not None
     assert found.comparison.metrics == ()
     (note,) = found.comparison.notes
@@ -216,16 +221,7 @@ class InterruptedComparison(AgainstJob):
 
 
 def test_an_interrupted_comparison_is_an_interrupted_run() -> None:
-    job = InterruptedComparison(
-        against=AgainstSettings({"jit": "off"}, "jit = off"),
-        target=None,
-        owned=(),
-        even_if=frozenset(),
-        is_writing=True,
-        pairs=None,
-        progress=silent,
-    )
-    found = job.added_to(replace(sample_report(), comparison=None))
+    found = comparing(InterruptedComparison).added_to(replace(sample_report(), comparison=None))
     assert found.ended_early == "interrupted"
     assert found.comparison is not None
 

@@ -10,8 +10,8 @@ from pgwatch_wed.errors import Error, said
 from pgwatch_wed.load.compare.against import AgainstServer, AgainstSettings
 from pgwatch_wed.load.compare.against_course import compare_against
 from pgwatch_wed.load.compare.against_grounds import against_grounds, check_against
-from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.scenario_course import prepare
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.ground.stop_conditions import StopLimits, stop_conditions
 from pgwatch_wed.load.load_model import Order, Scenario
 from pgwatch_wed.load.stress_report import ScenarioRun, StressComparison, StressReport

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.load.course.block_figures import PERCENTILES, phase_figures
 from pgwatch_wed.load.course.objective_answers import in_one_block, percent_of
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.load_model import (
     Answer,
     Block,
@@ -19,7 +20,6 @@ from pgwatch_wed.load.scenarios import capacity_ramp
 from pgwatch_wed.load.scenarios.load_profiles import LoadProfile, PlannedPhase
 from pgwatch_wed.load.stress_report import Knee, Phase, PhaseKind
 
-INTERRUPTED = "interrupted"
 # After a ramp in which nothing held: what a closed loop does is far above it.
 _CAUTIOUS = 0.5
 Told = Callable[[str], None]

@@ -10,7 +10,8 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.load.course.block_figures import phase_spoilt
 from pgwatch_wed.load.course.interval_analysis import LoadInterval, evaluated, snapshot_before
 from pgwatch_wed.load.course.objective_answers import answered
-from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
+from pgwatch_wed.load.course.phase_course import PhaseCourse
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.first_cause import TELLING
 from pgwatch_wed.load.ground.ground_connection import connected
 from pgwatch_wed.load.load_model import Block, Ground, LoadObjective, Scenario

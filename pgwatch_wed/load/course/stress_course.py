@@ -11,9 +11,10 @@ from pgwatch_wed.errors import CollectError, Error, said
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.load.course.load_conditions import generator, pgbench_line, sync_ms, target_of
 from pgwatch_wed.load.course.load_line import line_of
-from pgwatch_wed.load.course.phase_course import INTERRUPTED, PhaseCourse
+from pgwatch_wed.load.course.phase_course import PhaseCourse
 from pgwatch_wed.load.course.scenario_course import ScenarioCourse, prepare
 from pgwatch_wed.load.course.scenario_proof import Proving
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.load_model import BlockRunner, Ground, Scenario
 from pgwatch_wed.load.scenarios.background_load import beside
 from pgwatch_wed.load.scenarios.first_try import try_scripts

@@ -11,9 +11,9 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.embedded.server import EmbeddedServer
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.load.compare.plan_shapes import PlannedBlocks
-from pgwatch_wed.load.course.phase_course import INTERRUPTED
 from pgwatch_wed.load.course.scenario_proof import ScenarioProof, proof_seconds
 from pgwatch_wed.load.course.stress_course import StressCourse
+from pgwatch_wed.load.engine.block_run import INTERRUPTED
 from pgwatch_wed.load.engine.block_runner import runner
 from pgwatch_wed.load.ground.embedded_ground import embedded_ground
 from pgwatch_wed.load.ground.stop_conditions import StopConditions, StopLimits, stop_conditions
