@@ -356,6 +356,70 @@ class ForecastLine:
     told_at: datetime | None
 
 
+class ActionStage(StrEnum):
+    """When an action of the plan is due; in this order."""
+
+    SESSIONS = "now"  # end what blocks, once
+    SETTINGS = "settings"  # one reload for all of them
+    MAINTENANCE = "maintenance"  # VACUUM, ANALYZE, statistics
+    INDEXES = "indexes"  # create first, then drop
+    SCHEMA = "schema"  # locks writers out, or rewrites a table
+    RESTART = "restart"  # one restart for all of them
+
+
+@dataclass(frozen=True, slots=True)
+class ActionGain:
+    """What an action, or a plan, saves; None if it is not known. ``share_of_load`` is 0…1 of the measured load."""
+
+    ms_per_day: float | None = None
+    share_of_load: float | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One change of one object that closes one or more findings.
+
+    ``closes`` are the findings' ids, the most important first; ``undo`` is SQL that takes the whole back, in the order to run,
+    or comments that say why there is none. ``database`` is None for what belongs to the whole server. ``by_hand`` says what a person has to decide or fill in
+    before it can run; such an action is shown, but is not in a script.
+    """
+
+    title: str
+    stage: ActionStage
+    object: Object
+    closes: tuple[str, ...]
+    statements: tuple[Remedy, ...]
+    undo: tuple[str, ...] = ()
+    gain: ActionGain = field(default_factory=ActionGain)
+    risk: str = ""
+    needs_restart: bool = False
+    database: str | None = None
+    by_hand: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotPlanned:
+    """A finding for which the plan has no action, and why: nothing to run, or another action makes it needless."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionPlan:
+    """What to do, in order. ``gain`` is that of the whole, each millisecond and byte counted once.
+
+    ``cost_share`` is the share of the planner's cost of the evaluated queries that all advised indexes together save, re-planned as a whole;
+    None if there was no lab.
+    """
+
+    actions: tuple[Action, ...] = ()
+    not_planned: tuple[NotPlanned, ...] = ()
+    gain: ActionGain = field(default_factory=ActionGain)
+    cost_share: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a run produces: ranked findings, a verdict for every rule, and how much was visible.
@@ -379,6 +443,7 @@ class Report:
     advice: tuple[AdviceLine, ...] = ()
     forecasts: tuple[ForecastLine, ...] = ()
     compared: Compared | None = None
+    plan: ActionPlan = field(default_factory=ActionPlan)
 
     @property
     def hidden_count(self) -> int:
