@@ -462,6 +462,15 @@ def test_a_missing_index_is_tried_as_advised_and_the_flush_is_never_advice() -> 
     assert "only to see" in found[1].tried
 
 
+def test_new_statistics_are_tried_before_a_rebuilt_copy_which_is_compared_with_a_table_that_has_them() -> (
+    None
+):
+    bloated = finding("table-bloat", "VACUUM FULL public.t;")
+    stale = finding("analyze-stale", "ANALYZE public.t;")
+    found = probes([], reported(bloated, stale))
+    assert [p.kind for p in found] == [LoadProbeKind.STATISTICS, LoadProbeKind.REBUILD]
+
+
 def test_causes_that_no_probe_takes_away_are_told() -> None:
     found = probes([cause(LoadCauseKind.VACUUM), cause(LoadCauseKind.QUERY_CPU)], reported())
     bench = ProofBench(GROUND, SimulatedLoad(slowed()))

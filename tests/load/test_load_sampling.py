@@ -356,7 +356,7 @@ def test_both_tables_charge_the_same_to_a_holder_outside_of_the_load() -> None:
     assert [s.wait for s in sampled_db_time([seen]).charged] == ["psql: Lock:transactionid"]
 
 
-def counted(**more: object) -> Snapshot:
+def counted(requested: int = 0, **more: object) -> Snapshot:
     """Return a difference of snapshots with one statement, and tables a.t and b.t that were scanned."""
     statement = {
         "query_id": 77,
@@ -369,6 +369,8 @@ def counted(**more: object) -> Snapshot:
         "temp_blks_read": 0,
         "temp_blks_written": 0,
         "jit_ms": 0.0,
+        "wal_fpi": 0,
+        "wal_bytes": 0,
     }
     tables = [SimpleNamespace(oid=o, schema=s, name="t") for o, s in ((1, "a"), (2, "b"))]
     scanned = SimpleNamespace(seq_scan=10, seq_tup_read=1_000_000)
@@ -376,13 +378,32 @@ def counted(**more: object) -> Snapshot:
         statements=[SimpleNamespace(**{**statement, **more})],
         tables=tables,
         activity_by_oid={1: scanned, 2: scanned},
+        checkpoints=(SimpleNamespace(requested=requested, timed=1),),
+        server=SimpleNamespace(block_size=8192),
     )
     return cast("Snapshot", found)
 
 
-def doubts(**more: object) -> list[tuple[Kind, str]]:
+def doubts(requested: int = 0, **more: object) -> list[tuple[Kind, str]]:
     statement = SampledStatement(key="k", text="", query_ids=(77,))
-    return [(d.kind, d.concerns) for d in work_doubts(statement, counted(**more))]
+    return [(d.kind, d.concerns) for d in work_doubts(statement, counted(requested, **more))]
+
+
+@pytest.mark.parametrize(
+    ("images", "wal_bytes", "requested", "found"),
+    [
+        (4000, 33_000_000, 2, [(Kind.FULL_PAGE_IMAGES, "")]),
+        (4000, 33_000_000, 0, []),  # checkpoints came by time
+        (100, 900_000, 2, []),  # too few to take a second
+        (4000, 90_000_000, 2, []),  # most of its WAL is something else
+        (4000, 10_000_000, 2, [(Kind.FULL_PAGE_IMAGES, "")]),  # compressed
+    ],
+)
+def test_whole_pages_in_wal_are_suspected_if_wal_brings_checkpoints_and_they_are_many(
+    images: int, wal_bytes: int, requested: int, found: list[tuple[Kind, str]]
+) -> None:
+    update = "update t set n = n where id = $1"
+    assert doubts(requested, text=update, wal_fpi=images, wal_bytes=wal_bytes) == found
 
 
 def test_of_two_tables_of_one_name_only_the_one_that_a_statement_names_is_accused() -> None:
@@ -398,7 +419,9 @@ def test_what_counters_suspect_has_a_lower_grade_than_what_was_seen() -> None:
     delta = counted(**more)
     delta = cast(
         "Snapshot",
-        SimpleNamespace(**vars(delta), wal=(), checkpoints=(), database=None, io=(), missing={}),
+        SimpleNamespace(
+            **vars(delta) | {"checkpoints": ()}, wal=(), database=None, io=(), missing={}
+        ),
     )
     grades = {c.kind: c.grade for c in ranked_causes(seen, delta).causes}
     assert {grades[kind] for kind in found} == {Grade.C}

@@ -50,6 +50,7 @@ _BY_CAUSE = {
     LoadCauseKind.WAL_INSERT: LoadProbeKind.WAL_BUFFERS,
     LoadCauseKind.REPLICATION: LoadProbeKind.REPLICATION,
     LoadCauseKind.CHECKPOINT: LoadProbeKind.CHECKPOINTS,
+    LoadCauseKind.FULL_PAGE_IMAGES: LoadProbeKind.CHECKPOINTS,
     LoadCauseKind.TEMP_FILES: LoadProbeKind.WORK_MEM,
     LoadCauseKind.JIT: LoadProbeKind.JIT,
     LoadCauseKind.PLANNING: LoadProbeKind.PLANNING,
@@ -102,7 +103,19 @@ def probes(causes: Iterable[LoadCause], report: Report | None) -> tuple[LoadProb
     for probe in (*_of_causes(causes, findings), *_of_findings(findings)):
         known = found.get(probe.key)
         found[probe.key] = probe if known is None else _both(known, probe)
-    return tuple(found.values())
+    return tuple(_statistics_first(found.values()))
+
+
+def _statistics_first(found: Iterable[LoadProbe]) -> list[LoadProbe]:
+    """Put new statistics before a rebuilt copy of the same table: the copy is compared with a table that has new ones."""
+    order = list(found)
+    for rebuilt in [p for p in order if p.kind is LoadProbeKind.REBUILD]:
+        at = order.index(rebuilt)
+        for probe in order[at:]:
+            if probe.kind is LoadProbeKind.STATISTICS and probe.about == rebuilt.about:
+                order.remove(probe)
+                order.insert(at, probe)
+    return order
 
 
 def _is_ours(finding: Finding) -> bool:

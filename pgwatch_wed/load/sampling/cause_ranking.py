@@ -30,13 +30,20 @@ _MIN_BLOCKS = 3  # for an interval
 _MOST_QUERIES = 5
 _SUSPECT_SHARE = 0.05  # of DB time: statements that take less are not looked into
 _MISCOUNT = 0.2
-_NEEDLESS = (Kind.MISSING_INDEX, Kind.TEMP_FILES, Kind.JIT, Kind.PLANNING)
+_NEEDLESS = (
+    Kind.MISSING_INDEX,
+    Kind.TEMP_FILES,
+    Kind.JIT,
+    Kind.PLANNING,
+    Kind.FULL_PAGE_IMAGES,
+)
 _GRADES = {
     Kind.MISSING_INDEX: Grade.C,
     Kind.TEMP_FILES: Grade.C,
     Kind.JIT: Grade.C,
     Kind.PLANNING: Grade.C,
     Kind.CHECKPOINT: Grade.D,
+    Kind.FULL_PAGE_IMAGES: Grade.D,
     Kind.CONNECTIONS: Grade.C,
     Kind.NOT_EXPLAINED: Grade.D,
     Kind.OTHER: Grade.D,

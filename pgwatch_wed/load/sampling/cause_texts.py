@@ -23,6 +23,10 @@ _WHAT: Mapping[Kind, tuple[str, str]] = {
         "writing while a checkpoint was running",
         "A larger max_wal_size makes checkpoints rare.",
     ),
+    Kind.FULL_PAGE_IMAGES: (
+        "writing whole pages to WAL, when they change for the first time after a checkpoint",
+        "A larger max_wal_size makes checkpoints rare.",
+    ),
     Kind.MISSING_INDEX: (
         "a statement that reads many rows to use few of them",
         "An index on what it selects by would help.",
@@ -90,7 +94,9 @@ _WHAT: Mapping[Kind, tuple[str, str]] = {
 }
 
 
-_UPPER_LIMITS = frozenset({Kind.MISSING_INDEX, Kind.TEMP_FILES, Kind.CHECKPOINT})
+_UPPER_LIMITS = frozenset(
+    {Kind.MISSING_INDEX, Kind.TEMP_FILES, Kind.CHECKPOINT, Kind.FULL_PAGE_IMAGES}
+)
 _NAMELESS = frozenset({Kind.OTHER, Kind.EXTENSION})  # what the waits are called says more
 
 

@@ -17,6 +17,7 @@ class LoadCauseKind(StrEnum):
     WAL_INSERT = "wal insert"  # sessions contend for WAL buffers
     REPLICATION = "synchronous replication"
     CHECKPOINT = "checkpoint"
+    FULL_PAGE_IMAGES = "full-page images"  # whole pages go to WAL, as checkpoints come so often
     MISSING_INDEX = "missing index"  # a query reads many rows by sequential scans, and uses few
     TEMP_FILES = "temporary files"  # sorts and hashes exceed work_mem
     JIT = "jit"

@@ -14,6 +14,9 @@ from pgwatch_wed.sqltext.text import normalise
 _MIN_SHARE = 0.1  # of a statement's time
 _MANY_ROWS = 1_000  # a scan of fewer costs less than an index would save
 _FEW = 0.01  # of the rows read
+# Of full-page images, a session that does nothing else writes at most about so much where its machine is busy: each is copied,
+# its checksum computed, and written, and sooner or later its page, too.
+_IMAGE_BYTES_PER_S = 64e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ def work_doubts(statement: SampledStatement, delta: Snapshot) -> Iterator[WorkDo
     yield from _temp_files(rows, exec_ms, delta)
     yield from _jit(rows, exec_ms)
     yield from _planning(rows, exec_ms)
+    yield from _full_page_images(rows, exec_ms, delta)
     yield from _missing_index(statement, rows, delta)
 
 
@@ -85,6 +89,30 @@ def _planning(rows: list[Statement], exec_ms: float) -> Iterator[WorkDoubt]:
     part = spent / (spent + exec_ms)
     if part >= _MIN_SHARE:
         yield WorkDoubt(Kind.PLANNING, part, "", {"planning_ms": round(spent, 3)})
+
+
+def _full_page_images(
+    rows: list[Statement], exec_ms: float, delta: Snapshot
+) -> Iterator[WorkDoubt]:
+    """Yield the first changes of pages, if checkpoints come because of WAL: those that come by time are as they should be."""
+    checkpoints = delta.checkpoints[0] if delta.checkpoints else None
+    if checkpoints is None or not checkpoints.requested:
+        return
+    images, written = sum(s.wal_fpi for s in rows), sum(s.wal_bytes for s in rows)
+    size = min(images * delta.server.block_size, written)  # wal_compression makes them smaller
+    part = size / _IMAGE_BYTES_PER_S / (exec_ms / 1000)
+    if size < written / 2 or part < _MIN_SHARE:
+        return
+    yield WorkDoubt(
+        Kind.FULL_PAGE_IMAGES,
+        min(part, 1.0),
+        "",
+        {
+            "full_page_images": images,
+            "full_page_image_share_of_wal": round(size / written, 4),
+            "checkpoints_requested": checkpoints.requested,
+        },
+    )
 
 
 def _missing_index(

@@ -184,7 +184,7 @@ CASES = (
                 "update account set n = n + 1 where id in (:a, :a + 25000, :a + 50000, :a + 75000);"
             ),
         ),
-        frozenset({Cause.CHECKPOINT, Cause.FLUSH, Cause.WAL_INSERT, Cause.IO_WRITE}),
+        frozenset({Cause.CHECKPOINT, Cause.FULL_PAGE_IMAGES}),
         frozenset({Kind.CHECKPOINTS}),
         beside=frozenset({Kind.WAL_BUFFERS}),  # what is written so fast needs room, too
         clients=8,
