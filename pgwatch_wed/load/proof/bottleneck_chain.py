@@ -128,8 +128,8 @@ class BottleneckChain:
             return False
         try:
             found = self._trial(arm, pilot, objectives)
-        except (NotTriedError, Error, psycopg.Error) as why:
-            reason = said(why) if isinstance(why, psycopg.Error) else str(why)
+        except (NotTriedError, Error, psycopg.Error, OSError) as why:
+            reason = said(why) if isinstance(why, psycopg.Error | OSError) else str(why)
             self.steps.append(replace(step, reason=reason, seconds=time.monotonic() - began))
             self.bench.take_down(arm)
             return False
@@ -233,8 +233,8 @@ def prove(
         ended = chain.run(diagnosis)
     except (KeyboardInterrupt, InterruptedTrialError):
         ended, is_interrupted = "interrupted", True
-    except (NotTriedError, Error, psycopg.Error) as error:
-        reason = said(error) if isinstance(error, psycopg.Error) else str(error)
+    except (NotTriedError, Error, psycopg.Error, OSError) as error:
+        reason = said(error) if isinstance(error, psycopg.Error | OSError) else str(error)
         ended = f"it could not go on: {reason}"
     finally:
         bench.close()

@@ -101,7 +101,7 @@ class ProofBench:
             work()
         except Error as error:
             self.left_behind.append(f"{about}{error}")
-        except psycopg.Error as error:
+        except (psycopg.Error, OSError) as error:
             self.left_behind.append(f"{about}{said(error)}")
 
     # Questions
@@ -170,9 +170,9 @@ class ProofBench:
             standing.lever = probe.lever(self, base)
             self._check(standing.lever, base)
             self._prepare(standing)
-        except (psycopg.Error, Error) as error:
+        except (psycopg.Error, Error, OSError) as error:
             self.take_down(standing)
-            text = said(error) if isinstance(error, psycopg.Error) else error.message
+            text = error.message if isinstance(error, Error) else said(error)
             raise NotTriedError(text) from None
         except NotTriedError:
             self.take_down(standing)
