@@ -13,7 +13,8 @@ WORK = frozenset(
     {Kind.QUERY_CPU, Kind.IO_READ, Kind.TEMP_FILES, Kind.BUFFER_CONTENT, Kind.BUFFER_MAPPING}
 )
 """What takes time because a statement does much, whatever it waits for meanwhile."""
-_WRITES = frozenset({Kind.FLUSH, Kind.WAL_INSERT, Kind.IO_WRITE})
+# While a checkpoint writes the status of transactions, others wait for it, too.
+_WRITES = frozenset({Kind.FLUSH, Kind.WAL_INSERT, Kind.IO_WRITE, Kind.SLRU})
 
 
 class PartKey(NamedTuple):

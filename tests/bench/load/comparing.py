@@ -1,10 +1,12 @@
 """What comparisons of servers have in common: options, the load, and a line for each comparison as it ends."""
 
 import argparse
-import multiprocessing
+import os
+import signal
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pgwatch_wed.load.compare.against import AgainstGrounds
@@ -77,19 +79,20 @@ def compared(
 
 @contextmanager
 def neighbours(number: int) -> Iterator[None]:
-    """Burn CPU beside, in so many processes."""
-    with ExitStack() as stack:
-        for _ in range(number):
-            process = multiprocessing.Process(target=_burn, daemon=True)
-            process.start()
-            stack.callback(process.join)
-            stack.callback(process.terminate)
+    """Burn CPU beside, in so many programs that are not our children: those count as ours."""
+    started = [_stranger() for _ in range(number)]
+    try:
         yield
+    finally:
+        for pid in started:
+            os.kill(pid, signal.SIGTERM)
 
 
-def _burn() -> None:
-    while True:
-        sum(range(10_000))
+def _stranger() -> int:
+    """Start a program whose parent ends at once, and that runs as long as we do; return its PID."""
+    burning = 'while kill -0 "$0"; do :; done > /dev/null 2>&1 & echo $!'
+    shell = ["/bin/sh", "-c", burning, str(os.getpid())]
+    return int(subprocess.run(shell, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def print_line(number: int, metrics: Sequence[ComparedMetric]) -> None:

@@ -8,8 +8,6 @@ printed after each case, and written to FILE, so a run that is ended leaves what
 """
 
 import argparse
-import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -42,6 +40,7 @@ from pgwatch_wed.load.sampling.load_causes import LoadCauseKind as Cause
 from pgwatch_wed.load.sampling.session_watch import SessionWatch
 from pgwatch_wed.load.stress_report import ProofChain
 from tests import servers
+from tests.bench.load.comparing import neighbours
 
 BASE = {"fsync": "on", "autovacuum": "off"}
 ITEMS = (
@@ -369,10 +368,7 @@ def planted_ground(
 def tried(case: Planted, limits: ProofLimits, place: PlantedServer) -> PlantedResult:
     began = time.monotonic()
     with ExitStack() as stack:
-        for _ in range(case.neighbours):
-            neighbour = multiprocessing.Process(target=busy, daemon=True)
-            neighbour.start()
-            stack.callback(neighbour.terminate)
+        stack.enter_context(neighbours(case.neighbours))
         ground, server = stack.enter_context(planted_ground(case, place))
         blocks: list[Block] = []
         engine = runner(ground, watch=SessionWatch(ground))
@@ -410,12 +406,6 @@ def tried(case: Planted, limits: ProofLimits, place: PlantedServer) -> PlantedRe
         checks=checks,
         seconds=time.monotonic() - began,
     )
-
-
-def busy() -> None:
-    os.nice(0)
-    while True:
-        sum(range(1000))
 
 
 def main() -> None:
