@@ -412,7 +412,7 @@ def test_of_two_tables_of_one_name_only_the_one_that_a_statement_names_is_accuse
 
 
 def test_what_counters_suspect_has_a_lower_grade_than_what_was_seen() -> None:
-    more = {"jit_ms": 900.0, "total_plan_ms": 1000.0}
+    more: dict[str, Any] = {"jit_ms": 900.0, "total_plan_ms": 1000.0}
     found = [d for d, _ in doubts(**more)]
     assert found == [Kind.JIT, Kind.PLANNING]
     seen = [block(samples(*[[process(1, query_id=77, query="select 1")]] * 30))]
