@@ -1,6 +1,6 @@
 """What must hold for every format of a report, the ones of tomorrow included.
 
-The formats come from :data:`pgwatch_wed.render.FORMATS`. What a format says can be proven only by
+The formats come from :data:`pgwatch_wed.render.rendering.FORMATS`. What a format says can be proven only by
 reading it back as its own readers do: a format without an entry in :data:`READERS` fails.
 """
 
@@ -12,9 +12,9 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from pgwatch_wed import render
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Report
+from pgwatch_wed.render import rendering as render
 
 TEXTUAL = tuple(f.name for f in render.FILES if f.is_text)
 ALL_TEXT = tuple(f.name for f in render.FORMATS.values() if f.is_text)

@@ -15,7 +15,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.config import Config
 from pgwatch_wed.embedded import server as embedded
@@ -27,6 +26,7 @@ from pgwatch_wed.facts.rows import Forecast, HistoryCoverage
 from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.rules import all_rules
 from pgwatch_wed.target.collect import collect
 from pgwatch_wed.target.sampler import sampling

@@ -17,7 +17,6 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import report_files
 from pgwatch_wed.config import Config
@@ -25,6 +24,7 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.target.capabilities import UNEXPECTED
 from pgwatch_wed.target.collect import ORDER
 from pgwatch_wed.target.connect import APPLICATION_NAME

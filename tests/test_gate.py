@@ -9,7 +9,6 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.cli import cli
 from pgwatch_wed.config import Config, Ignore
@@ -32,6 +31,7 @@ from pgwatch_wed.history.conclusions import concluded
 from pgwatch_wed.history.gate import FailOn, compared
 from pgwatch_wed.history.successors import renamed_database, successors
 from pgwatch_wed.render import json_v1
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.target.collect import collect
 from tests import reports, servers
 from tests.psql import psql

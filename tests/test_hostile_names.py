@@ -8,13 +8,14 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_wed import install, render
+from pgwatch_wed import install
 from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.target import plans
 from pgwatch_wed.target.collect import collect
 from tests.formats import TEXTUAL

@@ -10,12 +10,12 @@ from types import ModuleType
 import jsonschema
 import pytest
 
-from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.config import parse
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.findings import Object, Report, RuleVerdict, Verdict
 from pgwatch_wed.render import numbers
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.rules import Rule, all_rules, rule
 from pgwatch_wed.target.collect import collect
 from tests import formats

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
-from pgwatch_wed import render
+from pgwatch_wed.render import rendering as render
 from tests.reports import HOSTILE, finding, large, report
 from tools import example
 

@@ -3,11 +3,11 @@
 import psycopg
 import pytest
 
-from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse, analyse_redacted
 from pgwatch_wed.config import parse
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.facts.file import dumps
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.target.collect import collect
 from tests.formats import TEXTUAL
 from tests.psql import psql

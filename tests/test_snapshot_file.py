@@ -11,7 +11,6 @@ from typing import Any, get_origin
 import pytest
 import zstandard
 
-from pgwatch_wed import render
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import SnapshotError
@@ -26,6 +25,7 @@ from pgwatch_wed.facts import (
     fields,
 )
 from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.target.collect import collect
 from tests.formats import TEXTUAL
 from tests.psql import psql

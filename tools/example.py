@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from pgwatch_wed import assets, render
+from pgwatch_wed import assets
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.rules import Rule
 
 COMMITTED = "markdown"

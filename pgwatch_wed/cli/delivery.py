@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from pgwatch_wed import render
 from pgwatch_wed.cli import baseline, report_files
 from pgwatch_wed.cli.options import Output
 from pgwatch_wed.config import Config
@@ -15,6 +14,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Report
 from pgwatch_wed.history.gate import FailOn
 from pgwatch_wed.redaction import redacted
+from pgwatch_wed.render import rendering as render
 
 
 def judged(

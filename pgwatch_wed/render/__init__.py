@@ -1,23 +1,5 @@
 """Renderers: pure functions from a Report to a document.
 
-``document(format, report, snapshots)`` gives a file's bytes, ``text`` the terminal's report.
-Each format is a module of its own, named in :mod:`pgwatch_wed.render.formats` and imported when it
-is requested.
+Each format is a module of its own, named in :mod:`pgwatch_wed.render.formats`;
+:mod:`pgwatch_wed.render.rendering` imports it when it is requested.
 """
-
-from collections.abc import Sequence
-from importlib import import_module
-
-from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Report
-from pgwatch_wed.render.formats import FILES, FORMATS, Format
-from pgwatch_wed.render.terminal import text
-
-__all__ = ["FILES", "FORMATS", "Format", "document", "text"]
-
-
-def document(format_name: str, report: Report, snapshots: Sequence[Snapshot]) -> bytes:
-    """Render a format that is written to a file."""
-    module = import_module(f"{__name__}.{FORMATS[format_name].module}")
-    data: bytes | str = module.render(report, tuple(snapshots))
-    return data if isinstance(data, bytes) else data.encode("utf-8", "replace")
