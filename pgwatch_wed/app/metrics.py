@@ -1,4 +1,4 @@
-"""What an application counts of its business, for Prometheus; ``pip install 'pgwatch-wed[app]'``.
+"""What an application counts of its business, for Prometheus; the extra ``app``.
 
 ::
 
@@ -19,6 +19,7 @@ from typing import Any
 
 from pgwatch_wed.app import breakers
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.origin import pip_install
 
 try:
     from prometheus_client import (
@@ -30,9 +31,7 @@ try:
     )
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 except ImportError:  # pragma: no cover - the extra is missing
-    raise UsageError(
-        "the package prometheus-client is not installed", "pip install 'pgwatch-wed[app]'"
-    ) from None
+    raise UsageError("the package prometheus-client is not installed", pip_install("app")) from None
 
 OUTCOMES = ("ok", "failed")
 PAYMENTS = ("ok", "declined", "error")

@@ -25,13 +25,12 @@ from typing import Any, TextIO
 
 from pgwatch_wed.app.http_metrics import App, AsgiScope, Receive, Send
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.origin import pip_install
 
 try:
     import structlog
 except ImportError:  # pragma: no cover - the extra is missing
-    raise UsageError(
-        "the package structlog is not installed", "pip install 'pgwatch-wed[app]'"
-    ) from None
+    raise UsageError("the package structlog is not installed", pip_install("app")) from None
 
 REDACTED = "[redacted]"
 CARD = "[card number]"

@@ -11,6 +11,7 @@ import click
 
 from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.origin import pip_install
 
 _PACKAGES = ("starlette", "uvicorn", "httptools", "prometheus_client", "promql_parser", "httpx")
 
@@ -96,6 +97,4 @@ def require_extra() -> None:
     """Refuse if a package of the extra is missing."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
-        raise UsageError(
-            f"db-analyze serve requires {', '.join(missing)}", "pip install 'pgwatch-wed[serve]'"
-        )
+        raise UsageError(f"db-analyze serve requires {', '.join(missing)}", pip_install("serve"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Compared, Finding, Report, Severity, Standing
+from pgwatch_wed.origin import HOME
 from pgwatch_wed.render.characters import in_json
 from pgwatch_wed.render.json_v1 import plain
 from pgwatch_wed.render.steps import script
@@ -26,7 +27,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
             "driver": {
                 "name": "db-analyze",
                 "semanticVersion": report.tool_version,
-                "informationUri": "https://github.com/wedsync/pgwatch_wed",
+                "informationUri": HOME,
                 "rules": [_rule(r) for r in rules],
             }
         },

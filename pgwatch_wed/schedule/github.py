@@ -4,6 +4,7 @@ import json
 import shlex
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.origin import SOURCE
 from pgwatch_wed.schedule.tasks import Job, Timetable, head_notes, tasks
 
 _FOLDER = "db-analysis-results"
@@ -49,7 +50,7 @@ def workflow(plan: Timetable) -> str:
             "    steps:",
             f"      - uses: {_SETUP}",
             '        with: { python-version: "3.13" }',
-            "      - run: python -m pip install pgwatch-wed",
+            f"      - run: python -m pip install {SOURCE}",
             "      - name: Run the task of this time",
             "        run: |",
             '          case "$SCHEDULE" in',

@@ -16,7 +16,7 @@ def cron_jobs(plan: Timetable) -> str:
     image = plan.image or f"pgwatch-wed:{__version__}"
     head = [
         "# Written by db-analyze schedule --print k8s, for kubectl apply -f. It expects:",
-        f"# - the image {image} (--image), for example FROM python:3.13-slim, RUN pip install pgwatch-wed;",
+        f"# - the image {image} (--image), which docker build --file tools/Containerfile makes in a checkout;",
         f"# - a secret {_NAME} with the key DATABASE_URL, the URI of a role with pg_monitor:",
         f"#     kubectl create secret generic {_NAME} --from-file=DATABASE_URL=FILE",
         *_times(plan),

@@ -25,6 +25,7 @@ from pgwatch_wed.load.http_load import locust_guard, locust_results
 from pgwatch_wed.load.http_load.http_blocks import http_blocks
 from pgwatch_wed.load.http_load.http_outcome import HttpOrder, HttpOutcome, HttpPlan
 from pgwatch_wed.load.http_load.http_source import PORTS, authority, plan_of, without_query
+from pgwatch_wed.origin import pip_install
 
 _PLUGIN = Path(__file__).with_name("locust_plugin.py")
 _REACHED_S = 10.0
@@ -115,7 +116,7 @@ def _told(order: HttpOrder, out: Path) -> str:
 
 def _check(order: HttpOrder) -> None:
     if importlib.util.find_spec("locust") is None:
-        raise UsageError("Locust is not installed", "pip install 'pgwatch-wed[http]'")
+        raise UsageError("Locust is not installed", pip_install("http"))
     for what, value in (
         ("users", order.users),
         ("seconds", order.seconds),

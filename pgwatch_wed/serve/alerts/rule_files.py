@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.origin import pip_install
 from pgwatch_wed.serve.alerts.promql.nodes import Node
 from pgwatch_wed.serve.alerts.promql.number_texts import duration_ms
 from pgwatch_wed.serve.alerts.promql.parse import QueryError, parsed
@@ -131,9 +132,7 @@ def _documents(text: str, source: str) -> list[dict[str, Any]]:
     try:
         from pgwatch_wed.serve.alerts.yaml_documents import DocumentError, documents
     except ImportError:
-        raise UsageError(
-            "alert rules need the package PyYAML", "pip install 'pgwatch-wed[serve]'"
-        ) from None
+        raise UsageError("alert rules need the package PyYAML", pip_install("serve")) from None
     try:
         found = documents(text)
     except DocumentError as error:

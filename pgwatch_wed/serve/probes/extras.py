@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.origin import pip_install
 
 
 def needed(module: str, extra: str) -> Any:
@@ -13,5 +14,5 @@ def needed(module: str, extra: str) -> Any:
     except ImportError:
         raise UsageError(
             f"the package {module.partition('.')[0]} is not installed",
-            f"pip install 'pgwatch-wed[{extra}]'",
+            pip_install(extra),
         ) from None

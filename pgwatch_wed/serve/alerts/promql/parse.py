@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from pgwatch_wed.errors import UsageError
+from pgwatch_wed.origin import pip_install
 from pgwatch_wed.serve.alerts.promql import nodes
 from pgwatch_wed.serve.alerts.promql.signatures import AGGREGATIONS, FUNCTIONS
 
@@ -34,7 +35,7 @@ def _parser() -> Any:
         import promql_parser
     except ImportError:
         raise UsageError(
-            "alert rules need the package promql-parser", "pip install 'pgwatch-wed[serve]'"
+            "alert rules need the package promql-parser", pip_install("serve")
         ) from None
     return promql_parser
 
