@@ -1,16 +1,50 @@
-# The main commands. Each sets itself up; Python 3.11 or later, make and a package index are required.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; do \
+# The main commands. Each installs what it needs; Python 3.11 or later, make and a package index are required.
+ifndef PYTHON
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+endif
+# uv, where it is there and knows dependency groups, installs in a fraction of the time; UV= is without it.
+ifeq ($(origin UV),undefined)
+UV := $(shell uv pip install --help 2>/dev/null | grep -q -- --group && command -v uv)
+endif
 VENV := .venv
 BIN := $(VENV)/bin
+# What is in it: the program; what tests need, too; what checks need, too.
+PROGRAM := $(VENV)/.program
+TESTED := $(VENV)/.tested
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check audit docs bench-gains stress-ci stress-heavy perf-quick perf-suite perf-suite-heavy clean
+ifeq ($(UV),)
+CREATE = $(PYTHON) -m venv $(VENV)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+else
+CREATE = rm -rf $(VENV) && $(UV) venv --quiet --python $(or $(PYTHON),3.13) $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python -c constraints.txt
+endif
+
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# Processes also wait for servers.
+WORKERS := $(shell [ $(CORES) -lt 4 ] && expr $(CORES) + 1 || { [ $(CORES) -lt 8 ] && echo $(CORES) || echo 8; })
+PARALLEL = -n $(WORKERS) --dist worksteal
+# Outside of CI, which says what it wants, tests run on the embedded server alone, and slow ones only if that is asked for.
+# PGWATCH_WED_PG_VERSIONS selects other servers: docs/testing.md.
+ifeq ($(CI)$(PGWATCH_WED_REQUIRE_PG)$(PGWATCH_WED_TEST_DSN),)
+export PGWATCH_WED_PG_VERSIONS ?= embedded
+QUICK = -m "not slow"
+endif
+SERVERS = $(if $(PGWATCH_WED_TEST_DSN),the external server,$(or $(PGWATCH_WED_PG_VERSIONS),every server here))
+# On the embedded server and one core.
+QUICK_MINUTES := 16
+ALL_MINUTES := 45
+about = about $$(( ($(1) + $(CORES) - 1) / $(CORES) )) minutes on the embedded server, more on others
+
+.PHONY: help demo test test-all check audit docs bench-gains stress-ci stress-heavy perf-quick perf-suite perf-suite-heavy clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    analyze a small shop database on an embedded PostgreSQL server"
-	@echo "make test    run the tests (on real servers; in containers if an engine is available)"
+	@echo "make test    run the quick tests on an embedded server, on all cores; says how long it takes"
+	@echo "make test-all    run all tests (half an hour)"
 	@echo "make check   lint, types, import directions, dependencies, dead code, spelling"
 	@echo "make audit   look for known vulnerabilities in the dependencies (queries the package index)"
 	@echo "make docs    regenerate the documentation of rules and the example report"
@@ -22,18 +56,40 @@ help:
 	@echo "make perf-suite-heavy    the same, with a long soak"
 	@echo "make clean   remove what the other targets created"
 
-$(READY): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is required; set PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[serve,redis,s3,app,http]" --group test --group check --group parts
+$(PROGRAM): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)$(UV)" || { echo "Python 3.11 or later is required; set PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || { echo "installing into $(VENV)"; $(CREATE); }
+	@$(INSTALL) --editable .
 	@touch $@
 
-demo: $(READY)
-	$(BIN)/db-analyze demo
+$(TESTED): $(PROGRAM)
+	@echo "installing what tests need"
+	@$(INSTALL) --upgrade "pip>=25.1"
+	@$(INSTALL) --editable ".[serve,redis,s3,app,http]" --group test --group parts
+	@touch $@
 
-test: $(READY)
+$(READY): $(TESTED)
+	@echo "installing what checks need"
+	@$(INSTALL) --group check
+	@touch $@
+
+demo: $(PROGRAM)
+	$(BIN)/db-analyze demo $(ARGS)
+
+# With ARGS, they are all that pytest gets.
+test: $(TESTED)
+ifneq ($(ARGS),)
 	$(BIN)/python -m pytest $(ARGS)
+else ifdef QUICK
+	@echo "Tests that are not slow, in $(WORKERS) processes, on: $(SERVERS). It takes $(call about,$(QUICK_MINUTES)); make test-all runs the others, too."
+	$(BIN)/python -m pytest $(PARALLEL) $(QUICK)
+else
+	$(BIN)/python -m pytest $(PARALLEL)
+endif
+
+test-all: $(TESTED)
+	@echo "All tests, in $(WORKERS) processes, on: $(SERVERS). It takes $(call about,$(ALL_MINUTES))."
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -48,21 +104,21 @@ check: $(READY)
 audit: $(READY)
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-docs: $(READY)
+docs: $(TESTED)
 	$(BIN)/python -m pgwatch_wed.docs docs/rules
 	$(BIN)/python -m pgwatch_wed.serve.metrics.metrics_page > docs/metrics.md
 	$(BIN)/python -m tools.example
 
-bench-gains: $(READY)
+bench-gains: $(TESTED)
 	$(BIN)/python -m tests.bench.gains $(ARGS)
 
-stress-ci stress-heavy: $(READY)
+stress-ci stress-heavy: $(PROGRAM)
 	$(BIN)/db-analyze stress --profile $(@:stress-%=%) $(ARGS)
 
-perf-quick perf-suite: $(READY)
+perf-quick perf-suite: $(PROGRAM)
 	$(BIN)/db-analyze perf $(@:perf-%=%) $(ARGS)
 
-perf-suite-heavy: $(READY)
+perf-suite-heavy: $(PROGRAM)
 	$(BIN)/db-analyze perf suite --heavy $(ARGS)
 
 clean:
