@@ -11,7 +11,7 @@ import click
 import psycopg
 
 from pgwatch_wed import assets
-from pgwatch_wed.cli import delivery, options
+from pgwatch_wed.cli import delivery, demo_story, options
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.run import reporting_options
 from pgwatch_wed.embedded import server as embedded
@@ -73,7 +73,10 @@ def demo(seconds: int, no_progress: bool, **given: Any) -> int:
     finally:
         progress.clear()
     report, snapshots = delivery.judged(snapshots, settings, wanted, "the demo shop")
-    return delivery.deliver(report, snapshots, wanted, "TARGET")
+    status = delivery.deliver(report, snapshots, wanted, "TARGET")
+    if "text" in wanted.formats and not (wanted.quiet or wanted.redact):
+        click.echo("\n".join(("", *demo_story.told(report))))
+    return status
 
 
 def fill(server: embedded.EmbeddedServer) -> None:
