@@ -12,12 +12,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
-from pgwatch_wed import config, install
+from pgwatch_wed import install
 from pgwatch_wed.app.breakers import breaker
 from pgwatch_wed.app.metrics import AppMetrics
 from pgwatch_wed.cli import cli, report_files
-from pgwatch_wed.load.scenarios.load_profiles import PROFILES
-from pgwatch_wed.rules import all_rules
 from pgwatch_wed.schedule.tasks import Timetable, tasks
 from pgwatch_wed.serve import metrics
 from pgwatch_wed.serve.alerts.export import service_groups
@@ -32,6 +30,7 @@ from pgwatch_wed.serve.probes.probe_kinds import KINDS as PROBES
 from pgwatch_wed.serve.slo.slo_settings import GUIDE as OBJECTIVES
 from pgwatch_wed.serve.state import Board
 from tests.installing import GUIDE as CALLS
+from tests.typed_commands import accepted
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "guide.md").read_text(encoding="utf-8")
@@ -287,21 +286,7 @@ def test_every_answer_names_something_or_says_that_it_is_outside() -> None:
 
 @pytest.mark.parametrize("line", code("db-analyze"))
 def test_commands_are_accepted(line: str) -> None:
-    """Parsed by Click with all their options, not run."""
-    with click.Context(cli) as context:
-        words = line.split()[1:]
-        is_named = words[:1] and words[0] in cli.list_commands(context)
-        args = words if is_named else ["run", *words]
-        name, command, rest = cli.resolve_command(context, args)
-        while isinstance(command, click.Group):
-            name, command, rest = command.resolve_command(context, rest)
-        assert command is not None
-        given = command.make_context(name, rest).params
-    config.check_names(tuple(n for some in given.get("only") or () for n in some), "--only")
-    if "profile" in given and name == "stress":
-        assert given["profile"] in PROFILES  # anything else would be a file
-    if name == "explain":
-        assert given["rule"] in {r.id for r in all_rules()}
+    accepted(line)
 
 
 def test_targets_of_make_exist_and_are_explained() -> None:

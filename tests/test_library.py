@@ -85,7 +85,7 @@ def test_documents_are_text_except_for_pdf() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        Config(only=("indx",)),
+        Config(only=("indexing",)),
         Config(ignore=("index-unusd",)),
         Config(limits={"index-unusd": {}}),
         Config(profile="oltpp"),

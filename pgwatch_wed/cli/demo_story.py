@@ -30,7 +30,7 @@ class Planted:
 
 
 PLANTED = (
-    Planted("an integer key that runs out of values", ("schema-int-overflow",), "shop.audit_log.*"),
+    Planted("an integer key that runs out", ("schema-int-overflow",), "shop.audit_log.*"),
     Planted("a table without a primary key", ("schema-no-primary-key",), "shop.page_views"),
     Planted("the same index twice", ("index-duplicate",), "shop.orders_placed_at_*"),
     Planted("an index that a wider one covers", ("index-redundant",), "shop.orders_status_idx"),
