@@ -13,9 +13,11 @@ from pgwatch_wed.facts import Cause, Missing, OtherRelation, Snapshot, Table
 from pgwatch_wed.facts.delta import spoken_for
 from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.findings import (
+    ActionPlan,
     Coverage,
     Finding,
     Ignored,
+    NotPlanned,
     Object,
     Report,
     RuleVerdict,
@@ -31,6 +33,7 @@ from pgwatch_wed.history.told import advice_lines
 from pgwatch_wed.postgres.statements import coverage
 from pgwatch_wed.redaction import REDACTED, with_names
 from pgwatch_wed.remedies import authority
+from pgwatch_wed.remedies.actions import action_plan
 from pgwatch_wed.rules import Rule, all_rules
 
 Original = Callable[[str], str]
@@ -93,7 +96,17 @@ def analyse(
         self_cost=_self_cost(snapshots),
         advice=tuple(advice_lines(readable)),
         forecasts=forecast_lines(readable, config.disk_bytes),
+        plan=_plan(shown, readable),
     )
+
+
+def _plan(findings: Sequence[Finding], snapshots: Sequence[Snapshot]) -> ActionPlan:
+    """Return the plan; one that fails, like a rule, does not cost the report."""
+    try:
+        return action_plan(findings, snapshots)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the findings have their remedies
+        reason = f"planning failed with an unexpected {type(error).__name__}: please report this, with a snapshot."
+        return ActionPlan(not_planned=tuple(NotPlanned(f.id, reason) for f in findings))
 
 
 def analyse_redacted(

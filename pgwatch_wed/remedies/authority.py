@@ -38,10 +38,11 @@ _OF_ONE_TABLE = (
 
 def with_authority(snapshot: Snapshot, finding: Finding) -> Finding:
     """Return the finding whose remedies say what they need, and who may run them if our role may not."""
-    return replace(finding, remedy=tuple(_signed(snapshot, r) for r in finding.remedy))
+    return replace(finding, remedy=tuple(signed(snapshot, r) for r in finding.remedy))
 
 
-def _signed(snapshot: Snapshot, remedy: Remedy) -> Remedy:
+def signed(snapshot: Snapshot, remedy: Remedy) -> Remedy:
+    """Return a remedy that says what it needs, and who may run it if our role may not."""
     needs = ", ".join(sorted({r.needs for r in requirements(snapshot, remedy.sql)}))
     return replace(remedy, needs=needs, run_as=run_as(snapshot, remedy.sql))
 

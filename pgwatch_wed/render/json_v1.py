@@ -8,6 +8,8 @@ from typing import Any
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import (
+    Action,
+    ActionGain,
     AdviceLine,
     Compared,
     Finding,
@@ -70,6 +72,9 @@ def _document(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
         | {"unknown": len(report.unknowns), "ignored": len(report.ignored)},
         "verdicts": [_verdict(v) for v in report.verdicts],
         "findings": findings,
+        "plan": [_action(a) for a in report.plan.actions],
+        "not_planned": [{"id": n.id, "reason": n.reason} for n in report.plan.not_planned],
+        "plan_gain": _gain(report.plan.gain) | {"cost_share": plain(report.plan.cost_share)},
         "ignored": [
             {"id": i.id, "rule": i.rule, "object": i.label, "reason": i.reason}
             for i in report.ignored
@@ -145,6 +150,30 @@ def finding(found: Finding) -> dict[str, Any]:
         "remedy": [remedy_document(r) for r in found.remedy],
         "caveats": list(found.caveats),
         "docs": found.docs,
+    }
+
+
+def _action(action: Action) -> dict[str, Any]:
+    return {
+        "action": action.title,
+        "stage": action.stage.value,
+        "object": _object(action.object),
+        "database": action.database,
+        "closes": list(action.closes),
+        "statements": [remedy_document(r) for r in action.statements],
+        "undo": list(action.undo),
+        "gain": _gain(action.gain),
+        "risk": action.risk,
+        "needs_restart": action.needs_restart,
+        "by_hand": action.by_hand,
+    }
+
+
+def _gain(gain: ActionGain) -> dict[str, Any]:
+    return {
+        "ms_per_day": plain(gain.ms_per_day),
+        "share_of_load": plain(gain.share_of_load),
+        "bytes": gain.bytes,
     }
 
 

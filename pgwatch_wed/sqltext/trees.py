@@ -1,6 +1,7 @@
 """The one place that parses SQL, with PostgreSQL's own parser, and walks the result."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pglast import ast, parse_sql
@@ -14,12 +15,35 @@ class UnreadableError(ValueError):
     """The parser rejects the text; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class LocatedStatement:
+    """A statement, and where it is in its text: from its first word to before its semicolon."""
+
+    node: Any
+    start: int
+    end: int
+
+
 def parse(text: str) -> tuple[Any, ...]:
     """Return the statements of a text; raise :class:`UnreadableError` if it is not SQL."""
+    return tuple(raw.stmt for raw in _raw(text))
+
+
+def located(text: str) -> tuple[LocatedStatement, ...]:
+    """Return the statements of a text with their places; raise :class:`UnreadableError` if it is not SQL."""
+    return tuple(
+        LocatedStatement(
+            raw.stmt, raw.stmt_location, raw.stmt_location + (raw.stmt_len or len(text))
+        )
+        for raw in _raw(text)
+    )
+
+
+def _raw(text: str) -> tuple[Any, ...]:
     try:
         if len(text) > _LONG:
             parse_sql_json(text)  # this one checks the depth, which would crash the other
-        return tuple(raw.stmt for raw in parse_sql(text))
+        return parse_sql(text)
     except ParseError as error:
         raise UnreadableError(f"PostgreSQL's parser rejects it: {error.args[0]}") from None
     except (ValueError, RecursionError) as error:

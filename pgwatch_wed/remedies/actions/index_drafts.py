@@ -1,0 +1,183 @@
+"""Indexes: each created once, under a free name; each dropped once, if all that are dropped can be spared together."""
+
+from collections.abc import Hashable, Iterator, Sequence
+
+from pgwatch_wed.findings import ActionStage, Object, Remedy
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.remedies.actions.drafts import Decisions, Draft, connected
+from pgwatch_wed.remedies.actions.index_changes import IndexChange
+from pgwatch_wed.remedies.actions.index_drops import IndexDrops
+from pgwatch_wed.remedies.actions.judgment import by_hand
+from pgwatch_wed.remedies.actions.phrases import listed, title
+from pgwatch_wed.remedies.actions.proposals import Proposal, is_analyze
+from pgwatch_wed.remedies.actions.renames import NamesGiven
+
+_CREATE, _REBUILD, _REPLACE, _DROP = range(4)
+
+
+def index_drafts(
+    proposals: Sequence[Proposal], everything: Sequence[Proposal], decisions: Decisions
+) -> None:
+    """Add the actions for the indexes of one database; ``everything`` is what all stages are to run there."""
+    if not proposals:
+        return
+    changes = [IndexChange.of(p) for p in proposals]
+    groups = _served([c for c in changes if c.created is not None and not c.dropped])
+    replacing = [c for c in changes if c.created is not None and c.dropped]
+    dropping = [c for c in changes if c.created is None and c.dropped]
+    others = [c for c in changes if c.created is None and not c.dropped]
+    created = [group[0].created for group in groups if group[0].created is not None]
+    drops = IndexDrops.beside(proposals[0].snapshot, everything, created)
+    kept = [c for c in dropping if _is_free(drops, c, decisions)]
+    needless: list[IndexChange] = []
+    changed: list[IndexChange] = []
+    for change in replacing:
+        if all(i.oid in drops.gone for i in change.dropped):
+            needless.append(change)
+        elif _is_free(drops, change, decisions):
+            changed.append(change)
+    replaced = {i.oid: c for c in changed for i in c.dropped}
+    for change in [c for c in needless if any(i.oid in replaced for i in c.dropped)]:
+        first = next(replaced[i.oid] for i in change.dropped if i.oid in replaced)
+        reason = f"{first.proposal.finding.rule} replaces the index by another one; run the analysis again afterwards."
+        decisions.refuse(change.proposal, reason)
+        needless.remove(change)
+    rebuilt = [c for c in others if c.only_rebuilds and all(i.oid in drops.gone for i in c.rebuilt)]
+    others = [c for c in others if c not in rebuilt]
+    names = NamesGiven(proposals[0].snapshot)
+    names.reserve(c.proposal for c in changes)
+    for group in groups:
+        decisions.drafts.append(_creating(group, names))
+    for change in changed:
+        spared = [
+            r for r in rebuilt if {i.oid for i in r.rebuilt} <= {i.oid for i in change.dropped}
+        ]
+        decisions.drafts.append(_replacing(change, spared, names))
+        rebuilt = [r for r in rebuilt if r not in spared]
+    for group in connected([*kept, *needless, *rebuilt], _gone):
+        decisions.drafts.append(_dropping(sorted(group, key=lambda c: _importance(c, kept))))
+    for group in connected(others, _texts):
+        decisions.drafts.append(_otherwise(group, names))
+
+
+def _is_free(drops: IndexDrops, change: IndexChange, decisions: Decisions) -> bool:
+    reason = drops.decide(change)
+    if reason:
+        decisions.refuse(change.proposal, reason)
+    return not reason
+
+
+def _importance(change: IndexChange, kept: Sequence[IndexChange]) -> tuple[bool, int]:
+    return change not in kept, change.proposal.rank
+
+
+def _gone(change: IndexChange) -> Iterator[Hashable]:
+    yield change.proposal.finding.id
+    yield from (i.oid for i in (*change.dropped, *change.rebuilt))
+
+
+def _texts(change: IndexChange) -> Iterator[Hashable]:
+    yield change.proposal.finding.id
+    yield from (part.text for part in change.proposal.main)
+
+
+def _served(creating: Sequence[IndexChange]) -> list[list[IndexChange]]:
+    """Return groups of changes, each beginning with the one whose index serves the others."""
+    by_table: dict[tuple[str, str], list[IndexChange]] = {}
+    for change in creating:
+        if change.created is not None:
+            by_table.setdefault((change.created.schema, change.created.table), []).append(change)
+    found: list[list[IndexChange]] = []
+    for here in by_table.values():
+        leaders = [c for c in here if not any(_yields(c, other) for other in here)]
+        groups = {leader.proposal.finding.id: [leader] for leader in leaders}
+        for change in (c for c in here if c not in leaders):
+            leader = next((one for one in leaders if _serves(one, change)), change)
+            groups.setdefault(leader.proposal.finding.id, []).append(change)
+        found += groups.values()
+    return found
+
+
+def _serves(one: IndexChange, other: IndexChange) -> bool:
+    if one.created is None or other.created is None:
+        return False
+    return one.created.serves(other.created, other.foreign_key)
+
+
+def _yields(change: IndexChange, other: IndexChange) -> bool:
+    """Tell whether the other one makes a change needless; of two that are alike, the later one."""
+    if change is other or not _serves(other, change):
+        return False
+    return not _serves(change, other) or other.proposal.rank < change.proposal.rank
+
+
+def _creating(group: Sequence[IndexChange], names: NamesGiven) -> Draft:
+    leader = group[0]
+    proposal = names.settled(leader.proposal)
+    change = IndexChange.of(proposal)
+    made = change.created or leader.created
+    assert made is not None
+    steps = [step.remedy for step in proposal.steps]
+    if not change.ends_with_analyze:
+        after = (c.proposal.steps[-1].remedy for c in group[1:] if c.ends_with_analyze)
+        steps += list(after)[:1]
+    return Draft(
+        title=f"Create index {made.qualified} on {made.schema}.{made.table} {made.text.shown}",
+        stage=ActionStage.INDEXES,
+        proposals=tuple(c.proposal for c in group),
+        steps=tuple(steps),
+        object=Object("index", made.name, proposal.database, made.schema, made.table),
+        by_hand=by_hand(proposal),
+        order=_CREATE,
+        is_leaders=True,
+    )
+
+
+def _replacing(change: IndexChange, spared: Sequence[IndexChange], names: NamesGiven) -> Draft:
+    proposal = names.settled(change.proposal)
+    made = IndexChange.of(proposal).created or change.created
+    assert made is not None
+    old = listed(i.qualified for i in change.dropped)
+    return Draft(
+        title=f"Replace index {old} with {made.name} {made.text.shown}",
+        stage=ActionStage.INDEXES,
+        proposals=(change.proposal, *(c.proposal for c in spared)),
+        steps=tuple(step.remedy for step in proposal.steps),
+        object=ix.object_of(proposal.snapshot, change.dropped[0]),
+        by_hand=by_hand(proposal),
+        order=_REPLACE,
+    )
+
+
+def _dropping(group: Sequence[IndexChange]) -> Draft:
+    own = [c for c in group if c.created is None and c.dropped]
+    steps: dict[str, Remedy] = {}
+    parts = []
+    for change in own:
+        for step in change.proposal.steps:
+            if step.remedy.sql not in steps and not all(map(is_analyze, step.parts)):
+                steps[step.remedy.sql] = step.remedy
+                parts += step.parts
+    first = own[0]
+    return Draft(
+        title=title(parts, first.proposal.finding.title),
+        stage=ActionStage.INDEXES,
+        proposals=tuple(c.proposal for c in group),
+        steps=tuple(steps.values()),
+        object=ix.object_of(first.proposal.snapshot, first.dropped[0]),
+        by_hand=next(filter(None, (by_hand(c.proposal) for c in own)), ""),
+        order=_DROP,
+    )
+
+
+def _otherwise(group: Sequence[IndexChange], names: NamesGiven) -> Draft:
+    settled = [names.settled(c.proposal) for c in group]
+    steps = {step.remedy.sql: step.remedy for p in settled for step in p.steps}
+    return Draft(
+        title=title((part for p in settled for part in p.parts), group[0].proposal.finding.title),
+        stage=ActionStage.INDEXES,
+        proposals=tuple(c.proposal for c in group),
+        steps=tuple(steps.values()),
+        object=group[0].proposal.finding.object,
+        order=_REBUILD,
+    )

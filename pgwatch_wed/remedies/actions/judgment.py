@@ -1,0 +1,106 @@
+"""Why a person has to look first: what no script may run by itself."""
+
+from collections.abc import Iterator
+
+from pglast import ast
+from pglast.enums import AlterTableType, TransactionStmtKind
+
+from pgwatch_wed.postgres import indexes as ix
+from pgwatch_wed.remedies.actions.index_names import dropped
+from pgwatch_wed.remedies.actions.proposals import Proposal, ProposedStep, SqlPart, functions, path
+from pgwatch_wed.remedies.actions.staging import RELOAD, SIGNALS
+from pgwatch_wed.remedies.widening import described
+from pgwatch_wed.sqltext import trees
+
+_SLOTS = "pg_drop_replication_slot"
+_MAX_NAMED = 3
+
+
+def by_hand(proposal: Proposal) -> str:
+    """Return what a person has to decide or fill in before a remedy can run; empty if nothing."""
+    found = (reason for step in proposal.steps for reason in _of_step(proposal, step))
+    return next(found, "")
+
+
+def _of_step(proposal: Proposal, step: ProposedStep) -> Iterator[str]:
+    if not step.is_readable:
+        yield "It is not a complete statement: fill in what is missing."
+    elif not step.parts:
+        yield "There are only comments: decide what to do as they say."
+    elif step.tail:
+        yield "Choose from what its comments offer: the statement alone does not mend it."
+    for part in step.parts:
+        yield from _of_part(proposal, step, part)
+
+
+def _of_part(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Iterator[str]:
+    node = part.node
+    if any(isinstance(n, ast.ParamRef) for n in trees.walk(node)):
+        yield "It contains a placeholder: fill in the value."
+    match node:
+        case ast.SelectStmt():
+            yield from _of_select(part)
+        case ast.VariableSetStmt():
+            yield "It is for the sessions that it is about, not for that of a script."
+        case ast.TransactionStmt(kind=TransactionStmtKind.TRANS_STMT_ROLLBACK_PREPARED):
+            yield "Ask its transaction manager first whether it is going to commit it."
+        case ast.IndexStmt(idxname=None):
+            yield "Choose a name for the index."
+        case ast.AlterSystemStmt():
+            setting = proposal.snapshot.setting_by_name.get(str(node.setstmt.name))
+            if setting is not None and setting.source == "command line":
+                yield f"{setting.name} is set on the server's command line, which overrides ALTER SYSTEM: change it there."
+        case ast.DropStmt() | ast.AlterTableStmt():
+            yield from _of_relation(proposal, step, part)
+
+
+def _of_select(part: SqlPart) -> Iterator[str]:
+    called = functions(part)
+    if _SLOTS in called:
+        yield "Ask the owner of its consumer first: it cannot continue from a slot that was dropped."
+    elif called & SIGNALS:
+        if not _names_sessions(part):
+            yield "Run it on the standby, which is another server."
+    elif RELOAD not in called:
+        yield "It only reads: decide by what it returns."
+
+
+def _names_sessions(part: SqlPart) -> bool:
+    return any(signaled(part))
+
+
+def signaled(part: SqlPart) -> Iterator[int]:
+    """Yield the PIDs that a statement signals."""
+    for call in trees.walk(part.node):
+        if isinstance(call, ast.FuncCall) and trees.names(call.funcname)[-1] in SIGNALS:
+            match call.args:
+                case (ast.A_Const(val=ast.Integer(ival=int(pid))), *_):
+                    yield pid
+
+
+def _of_relation(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Iterator[str]:
+    for index in dropped(proposal.snapshot, part):
+        if index.is_usable and not step.undo_parts:
+            yield f"The definition of {index.qualified} is not known: save it first."
+    if isinstance(part.node, ast.AlterTableStmt):
+        yield from _in_use(proposal, part)
+
+
+def _in_use(proposal: Proposal, part: SqlPart) -> Iterator[str]:
+    """Yield what has to be dropped before a column's type can be changed."""
+    snapshot = proposal.snapshot
+    for table in snapshot.tables_named.get(path(part.node.relation)[1], ()):
+        if table.schema != path(part.node.relation)[0]:
+            continue
+        changed = {c.name for c in part.node.cmds if c.subtype == AlterTableType.AT_AlterColumnType}
+        users = [
+            user
+            for oid in ix.partitions(snapshot, table.oid)
+            for column in (snapshot.columns_of.get(oid, ()) if changed else ())
+            if column.name in changed
+            for user in snapshot.dependents_of.get((oid, column.attnum), ())
+        ]
+        names = list(dict.fromkeys(map(described, users)))
+        if names:
+            more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+            yield f"Drop {', '.join(names[:_MAX_NAMED])}{more} first, and create them again afterwards: they use the column."

@@ -1,0 +1,208 @@
+"""Settings: those of the server with one reload, or one restart; those of roles and databases."""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pglast import ast
+
+from pgwatch_wed import units
+from pgwatch_wed.findings import ActionStage, Object, Remedy
+from pgwatch_wed.remedies import authority
+from pgwatch_wed.remedies.actions.drafts import Decisions, Draft, connected
+from pgwatch_wed.remedies.actions.phrases import listed, title
+from pgwatch_wed.remedies.actions.proposals import Proposal, ProposedStep, SqlPart, functions
+from pgwatch_wed.remedies.actions.staging import RELOAD
+
+_RELOADED = f"SELECT {RELOAD}();"
+_MOST_NAMED = 4
+
+Scope = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A setting that a statement changes, for whom, and to what."""
+
+    proposal: Proposal
+    step: ProposedStep
+    part: SqlPart
+    scope: Scope
+    value: str
+
+    @property
+    def name(self) -> str:
+        return str(self.scope[-1])
+
+
+@dataclass(slots=True)
+class SettingDrafts:
+    """Settings are changed once each: of two values, the larger one serves both findings."""
+
+    decisions: Decisions
+    chosen: dict[Scope, _Change] = field(default_factory=dict)
+
+    def choose(self, proposals: Iterable[Proposal]) -> None:
+        """Choose the value of each setting, for all stages."""
+        for change in (c for p in proposals for c in _changes(p)):
+            known = self.chosen.get(change.scope)
+            if known is None or _is_larger(change.value, known.value):
+                self.chosen[change.scope] = change
+
+    def add(self, proposals: Sequence[Proposal], stage: ActionStage) -> None:
+        """Add one action for the settings of the server, and one for each role, database and extension."""
+        agreed = [p for p in proposals if self._agrees(p)]
+        of_server = [p for p in agreed if any(_is_servers(part) for part in p.parts)]
+        if of_server:
+            self.decisions.drafts.append(self._of_server(of_server, stage))
+        rest = [p for p in agreed if p not in of_server]
+        for group in connected(rest, _keys):
+            self.decisions.drafts.append(self._of_others(group, stage))
+
+    def _agrees(self, proposal: Proposal) -> bool:
+        """Tell whether the values chosen serve a finding; if not, say why it gets no action."""
+        for change in _changes(proposal):
+            chosen = self.chosen[change.scope]
+            if change.value == chosen.value or _is_larger(chosen.value, change.value):
+                continue
+            other = chosen.proposal.finding
+            reason = f"{other.rule} ({other.object.label}) sets {change.name} to {chosen.value}; run the analysis again afterwards."
+            self.decisions.refuse(proposal, reason)
+            return False
+        return True
+
+    def _of_server(self, proposals: Sequence[Proposal], stage: ActionStage) -> Draft:
+        needs_restart = stage is ActionStage.RESTART
+        steps: dict[Hashable, Remedy] = {}
+        back: list[str] = []
+        first = proposals[0]
+        for change in (c for p in proposals for c in _changes(p) if _is_servers(c.part)):
+            best = self.chosen[change.scope]
+            if change.scope not in steps and not self._is_done(best, stage):
+                steps[change.scope] = _without_reload(best)
+                back[:0] = _undone(best)
+        for proposal in proposals:
+            for step in proposal.steps:
+                if not any(map(_is_servers, step.parts)):
+                    steps.setdefault(step.remedy.sql, step.remedy)
+                    back[:0] = [step.remedy.undo] if step.remedy.undo else []
+        ordered = [*steps.values()]
+        if not needs_restart:
+            remedy = Remedy(_RELOADED, "none; all of these take effect", undo=_RELOADED)
+            ordered.append(authority.signed(first.snapshot, remedy))
+            back.append(_RELOADED)
+        names = [str(s[-1]) for s in steps if isinstance(s, tuple)]
+        what = Object("setting", names[0]) if len(names) == 1 else Object("server", "settings")
+        then = "restart the server" if needs_restart else "reload"
+        return Draft(
+            title=f"Set {listed(names, _MOST_NAMED)}, and {then}",
+            stage=stage,
+            proposals=tuple(proposals),
+            steps=tuple(ordered),
+            undo=tuple(back),
+            object=what,
+            is_servers=all(isinstance(s, tuple) for s in steps),
+        )
+
+    def _is_done(self, change: _Change, stage: ActionStage) -> bool:
+        """Tell whether an earlier stage has made a change already."""
+        return any(
+            change.proposal in d.proposals and d.stage is not stage for d in self.decisions.drafts
+        )
+
+    def _of_others(self, group: Sequence[Proposal], stage: ActionStage) -> Draft:
+        steps: dict[Hashable, tuple[ProposedStep, SqlPart]] = {}
+        for proposal in group:
+            changes = {id(c.step): c for c in _changes(proposal)}
+            for step in proposal.steps:
+                change = changes.get(id(step))
+                best = self.chosen[change.scope] if change else None
+                key: Hashable = best.scope if best else step.remedy.sql
+                steps.setdefault(key, (best.step if best else step, step.parts[0]))
+        parts = [part for step, _ in steps.values() for part in step.parts]
+        return Draft(
+            title=title(parts, group[0].finding.title),
+            stage=stage,
+            proposals=tuple(group),
+            steps=tuple(step.remedy for step, _ in steps.values()),
+            object=_whose(group[0]),
+            is_servers=all(isinstance(p.node, _OF_SERVER) for p in parts),
+        )
+
+
+_OF_SERVER = (
+    *(ast.AlterRoleSetStmt, ast.AlterRoleStmt, ast.AlterDatabaseSetStmt, ast.AlterDatabaseStmt),
+    ast.GrantRoleStmt,
+)
+
+
+def _whose(proposal: Proposal) -> Object:
+    """Return the role of one that has to change, rather than its statement."""
+    match proposal.parts:
+        case (SqlPart(node=ast.AlterRoleSetStmt(role=ast.RoleSpec(rolename=str(name)))),):
+            return Object("role", name)
+    return proposal.finding.object
+
+
+def _keys(proposal: Proposal) -> Iterator[Hashable]:
+    yield proposal.finding.id
+    yield from (part.text for part in proposal.main)
+    yield from (change.scope for change in _changes(proposal))
+
+
+def _changes(proposal: Proposal) -> Iterator[_Change]:
+    for step in proposal.steps:
+        for part in step.parts:
+            scope = _scope(part.node)
+            if scope is not None:
+                yield _Change(proposal, step, part, scope, _value(part.node.setstmt))
+
+
+def _scope(node: Any) -> Scope | None:
+    match node:
+        case ast.AlterSystemStmt():
+            return ("server", str(node.setstmt.name))
+        case ast.AlterRoleSetStmt():
+            who = str(node.role.rolename) if node.role else ""
+            return ("role", who, str(node.database or ""), str(node.setstmt.name))
+        case ast.AlterDatabaseSetStmt():
+            return ("database", str(node.dbname), str(node.setstmt.name))
+    return None
+
+
+def _value(statement: Any) -> str:
+    """Return a setting's new value in words; empty for RESET."""
+    values = (getattr(c, "val", c) for c in statement.args or ())
+    return ", ".join(
+        str(getattr(v, "sval", None) or getattr(v, "ival", None) or getattr(v, "fval", ""))
+        for v in values
+    )
+
+
+def _is_larger(value: str, other: str) -> bool:
+    try:
+        return units.read_size(value) > units.read_size(other)
+    except ValueError:
+        return False
+
+
+def _is_servers(part: SqlPart) -> bool:
+    return isinstance(part.node, ast.AlterSystemStmt)
+
+
+def _without_reload(change: _Change) -> Remedy:
+    old = change.step.remedy
+    remedy = Remedy(
+        change.part.sql, old.lock, in_transaction=False, undo="\n".join(_undone(change))
+    )
+    return authority.signed(change.proposal.snapshot, remedy)
+
+
+def _undone(change: _Change) -> list[str]:
+    """Return what restores one setting, without the reload."""
+    return [
+        part.sql
+        for part in change.step.undo_parts
+        if RELOAD not in functions(part)
+        if _scope(part.node) in (None, change.scope)
+    ]
