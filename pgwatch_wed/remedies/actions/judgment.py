@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pglast import ast
 from pglast.enums import AlterTableType, TransactionStmtKind
+from pglast.parser import scan
 
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies.actions.index_names import dropped
@@ -13,6 +14,7 @@ from pgwatch_wed.remedies.widening import described
 from pgwatch_wed.sqltext import trees
 
 _SLOTS = "pg_drop_replication_slot"
+_GAP = "…"
 _MAX_NAMED = 3
 
 
@@ -35,7 +37,7 @@ def _of_step(proposal: Proposal, step: ProposedStep) -> Iterator[str]:
 
 def _of_part(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Iterator[str]:
     node = part.node
-    if any(isinstance(n, ast.ParamRef) for n in trees.walk(node)):
+    if _has_gap(part) or any(isinstance(n, ast.ParamRef) for n in trees.walk(node)):
         yield "It contains a placeholder: fill in the value."
     match node:
         case ast.SelectStmt():
@@ -52,6 +54,13 @@ def _of_part(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Iterator[
                 yield f"{setting.name} is set on the server's command line, which overrides ALTER SYSTEM: change it there."
         case ast.DropStmt() | ast.AlterTableStmt():
             yield from _of_relation(proposal, step, part)
+
+
+def _has_gap(part: SqlPart) -> bool:
+    """Tell whether dots stand for something: to the parser, they are a name."""
+    if _GAP not in part.text:
+        return False
+    return any(part.text[t.start : t.end + 1] == _GAP for t in scan(part.text))
 
 
 def _of_select(part: SqlPart) -> Iterator[str]:
