@@ -1,13 +1,16 @@
 """Why a person has to look first: what no script may run by itself."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pglast import ast
-from pglast.enums import AlterTableType, TransactionStmtKind
+from pglast.enums import AlterTableType, ConstrType, TransactionStmtKind
 from pglast.parser import scan
 
+from pgwatch_wed.facts import Table
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.remedies.actions.index_names import dropped
+from pgwatch_wed.postgres import key_candidates
+from pgwatch_wed.remedies.actions.index_names import dropped, rebuilt
 from pgwatch_wed.remedies.actions.proposals import Proposal, ProposedStep, SqlPart, functions, path
 from pgwatch_wed.remedies.actions.staging import RELOAD, SIGNALS
 from pgwatch_wed.remedies.widening import described
@@ -52,8 +55,12 @@ def _of_part(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Iterator[
             setting = proposal.snapshot.setting_by_name.get(str(node.setstmt.name))
             if setting is not None and setting.source == "command line":
                 yield f"{setting.name} is set on the server's command line, which overrides ALTER SYSTEM: change it there."
+        case ast.ReindexStmt():
+            if any(i.is_unique and not i.is_usable for i in rebuilt(proposal.snapshot, part)):
+                yield "Remove rows with repeated values first: if they made its build fail, it fails again."
         case ast.DropStmt() | ast.AlterTableStmt():
             yield from _of_relation(proposal, step, part)
+    yield from _of_key(proposal, part)
 
 
 def _has_gap(part: SqlPart) -> bool:
@@ -95,12 +102,38 @@ def _of_relation(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Itera
         yield from _in_use(proposal, part)
 
 
+def _of_key(proposal: Proposal, part: SqlPart) -> Iterator[str]:
+    """Yield what has to be checked before columns become unique, of which nobody knows whether they are."""
+    node = part.node
+    if not isinstance(node, ast.IndexStmt | ast.AlterTableStmt):
+        return
+    for table in _tables(proposal, part):
+        known = key_candidates.candidate(proposal.snapshot, table)
+        is_proven = known is None or known.is_unique
+        if not is_proven and _makes_unique(node):
+            if not key_candidates.is_empty(proposal.snapshot, table):
+                yield "Check first, as its comments say, that no value is repeated: otherwise it fails."
+
+
+def _makes_unique(node: Any) -> bool:
+    if isinstance(node, ast.IndexStmt):
+        return bool(node.unique)
+    commands = node.cmds or ()
+    if any(c.subtype == AlterTableType.AT_AddColumn for c in commands):
+        return False  # it is on the new column
+    keys = (c.def_ for c in commands if isinstance(c.def_, ast.Constraint))
+    return any(k.contype == ConstrType.CONSTR_PRIMARY and not k.indexname for k in keys)
+
+
+def _tables(proposal: Proposal, part: SqlPart) -> list[Table]:
+    schema, name = path(part.node.relation)
+    return [t for t in proposal.snapshot.tables_named.get(name, ()) if t.schema == schema]
+
+
 def _in_use(proposal: Proposal, part: SqlPart) -> Iterator[str]:
     """Yield what has to be dropped before a column's type can be changed."""
     snapshot = proposal.snapshot
-    for table in snapshot.tables_named.get(path(part.node.relation)[1], ()):
-        if table.schema != path(part.node.relation)[0]:
-            continue
+    for table in _tables(proposal, part):
         changed = {c.name for c in part.node.cmds if c.subtype == AlterTableType.AT_AlterColumnType}
         users = [
             user
