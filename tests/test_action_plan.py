@@ -589,6 +589,29 @@ def test_one_reload_and_one_restart_the_larger_value_and_what_waits_for_a_restar
     assert restart.database is None
 
 
+def test_an_extension_is_created_in_each_database_and_loaded_once() -> None:
+    def lacking(name: str) -> tuple[Snapshot, Finding]:
+        here = snapshot(settings=(setting("shared_preload_libraries", "postmaster"),))
+        here = replace(here, server=replace(here.server, database=name))
+        load = settings.alter_system(here, "shared_preload_libraries", "'pg_stat_statements'")
+        create = Remedy(
+            "CREATE EXTENSION pg_stat_statements;", undo="DROP EXTENSION pg_stat_statements;"
+        )
+        return here, said("coverage-extension", Object("extension", "x", name), load, create)
+
+    (one, first), (two, second) = map(lacking, ("one", "two"))
+    other = said("cache-huge-pages", Object("setting", "shared_preload_libraries"), first.remedy[0])
+    plan = action_plan([first, second, other], [one, two])
+    keeps_its_word([first, second, other], plan)
+    assert [(a.database, [s.sql.split()[0] for s in a.statements]) for a in plan.actions] == [
+        (None, ["ALTER"]),
+        ("one", ["CREATE"]),
+        ("two", ["CREATE"]),
+    ]
+    assert all(a.needs_restart for a in plan.actions)
+    assert all(a.needs_restart for a in action_plan([first, second], [one, two]).actions)
+
+
 def test_what_the_command_line_sets_is_changed_there() -> None:
     here = snapshot(settings=(replace(setting("fsync"), source="command line"),))
     about = Object("setting", "fsync")

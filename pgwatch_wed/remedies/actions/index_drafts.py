@@ -55,7 +55,7 @@ def index_drafts(
         decisions.drafts.append(_replacing(change, spared, names))
         rebuilt = [r for r in rebuilt if r not in spared]
     for group in connected([*kept, *needless, *rebuilt], _gone):
-        decisions.drafts.append(_dropping(sorted(group, key=lambda c: _importance(c, kept))))
+        decisions.drafts.append(_dropping(group))
     for group in connected(others, _texts):
         decisions.drafts.append(_otherwise(group, names))
 
@@ -65,10 +65,6 @@ def _is_free(drops: IndexDrops, change: IndexChange, decisions: Decisions) -> bo
     if reason:
         decisions.refuse(change.proposal, reason)
     return not reason
-
-
-def _importance(change: IndexChange, kept: Sequence[IndexChange]) -> tuple[bool, int]:
-    return change not in kept, change.proposal.rank
 
 
 def _gone(change: IndexChange) -> Iterator[Hashable]:
@@ -150,7 +146,9 @@ def _replacing(change: IndexChange, spared: Sequence[IndexChange], names: NamesG
 
 
 def _dropping(group: Sequence[IndexChange]) -> Draft:
-    own = [c for c in group if c.created is None and c.dropped]
+    own = sorted(
+        (c for c in group if c.created is None and c.dropped), key=lambda c: c.proposal.rank
+    )
     steps: dict[str, Remedy] = {}
     parts = []
     for change in own:

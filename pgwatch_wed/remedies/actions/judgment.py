@@ -107,12 +107,11 @@ def _of_key(proposal: Proposal, part: SqlPart) -> Iterator[str]:
     node = part.node
     if not isinstance(node, ast.IndexStmt | ast.AlterTableStmt):
         return
-    for table in _tables(proposal, part):
+    for table in _tables(proposal, part) if _makes_unique(node) else ():
         known = key_candidates.candidate(proposal.snapshot, table)
         is_proven = known is None or known.is_unique
-        if not is_proven and _makes_unique(node):
-            if not key_candidates.is_empty(proposal.snapshot, table):
-                yield "Check first, as its comments say, that no value is repeated: otherwise it fails."
+        if not is_proven and not key_candidates.is_empty(proposal.snapshot, table):
+            yield "Check first, as its comments say, that no value is repeated: otherwise it fails."
 
 
 def _makes_unique(node: Any) -> bool:

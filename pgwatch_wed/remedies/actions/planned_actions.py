@@ -42,7 +42,8 @@ def action_plan(findings: Sequence[Finding], snapshots: Sequence[Snapshot]) -> A
     decisions = _decided(proposals)
     drafts = _once(sorted(decisions.drafts, key=_order))
     closed = {p.finding.id for draft in drafts for p in draft.proposals}
-    actions = [_action(draft, action_gains.loads(snapshots)) for draft in drafts]
+    load_ms = action_gains.loads(snapshots)
+    actions = [_action(draft, load_ms) for draft in drafts]
     actions, restarted = _restarting(actions, findings, snapshots[0])
     covered = closed | restarted
     rest = [f for f in findings if f.id not in covered]
@@ -55,7 +56,7 @@ def action_plan(findings: Sequence[Finding], snapshots: Sequence[Snapshot]) -> A
     return ActionPlan(
         actions=tuple(actions),
         not_planned=tuple(_not_planned(rest, decisions, actions, done)),
-        gain=action_gains.gain_of(done, action_gains.loads(snapshots)),
+        gain=action_gains.gain_of(done, load_ms),
         cost_share=action_gains.cost_share(snapshots, created),
     )
 

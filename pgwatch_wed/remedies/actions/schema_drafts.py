@@ -20,6 +20,8 @@ from pgwatch_wed.remedies.actions.rewrites import (
 
 _FULL = "f"
 
+ColumnTypes = dict[tuple[str, str, str], list[tuple[str, Proposal]]]
+
 
 def schema_drafts(proposals: Sequence[Proposal], decisions: Decisions) -> None:
     """Add the actions for the tables of one database."""
@@ -33,7 +35,8 @@ def schema_drafts(proposals: Sequence[Proposal], decisions: Decisions) -> None:
         else:
             by = next(keyed[t] for t in map(_identified, proposal.steps) if t in keyed)
             served.setdefault(by.finding.id, []).append(proposal)
-    agreed = [p for p in kept if _agrees(p, kept, decisions)]
+    types: ColumnTypes = {}
+    agreed = [p for p in kept if _agrees(p, types, decisions)]
     for group in connected(agreed, _keys):
         also = [p for one in group for p in served.get(one.finding.id, ())]
         decisions.drafts.append(_draft(group, also))
@@ -60,18 +63,17 @@ def _keys(proposal: Proposal) -> Iterator[Hashable]:
     yield from filter(None, map(rewritten, proposal.parts))
 
 
-def _agrees(proposal: Proposal, all_: Sequence[Proposal], decisions: Decisions) -> bool:
+def _agrees(proposal: Proposal, types: ColumnTypes, decisions: Decisions) -> bool:
     """Tell whether no more important proposal gives one of the columns a type that does not serve both."""
     mine = dict(column_types(proposal))
-    for other in all_:
-        if other.rank >= proposal.rank or not mine:
-            continue
-        for column, kind in column_types(other):
-            if column in mine and mine[column] != kind and is_wider(mine[column], kind) is None:
-                where = ".".join(column)
-                reason = f"{other.finding.rule} gives {where} another type; run the analysis again afterwards."
+    for column, kind in mine.items():
+        for other_kind, other in types.get(column, ()):
+            if other_kind != kind and is_wider(kind, other_kind) is None:
+                reason = f"{other.finding.rule} gives {'.'.join(column)} another type; run the analysis again afterwards."
                 decisions.refuse(proposal, reason)
                 return False
+    for column, kind in mine.items():
+        types.setdefault(column, []).append((kind, proposal))
     return True
 
 

@@ -41,6 +41,7 @@ class SettingDrafts:
 
     decisions: Decisions
     chosen: dict[Scope, _Change] = field(default_factory=dict)
+    made: set[Scope] = field(default_factory=set)
 
     def choose(self, proposals: Iterable[Proposal]) -> None:
         """Choose the value of each setting, for all stages."""
@@ -52,9 +53,11 @@ class SettingDrafts:
     def add(self, proposals: Sequence[Proposal], stage: ActionStage) -> None:
         """Add one action for the settings of the server, and one for each role, database and extension."""
         agreed = [p for p in proposals if self._agrees(p)]
-        of_server = [p for p in agreed if any(_is_servers(part) for part in p.parts)]
-        if of_server:
-            self.decisions.drafts.append(self._of_server(of_server, stage))
+        of_server = [p for p in agreed if any(map(_is_servers, p.parts))]
+        # an extension is created in one database, and its setting is that of all: those come first
+        of_server.sort(key=_has_more)
+        for group in connected(of_server, lambda p: [p.database if _has_more(p) else ""]):
+            self.decisions.drafts.append(self._of_server(group, stage))
         rest = [p for p in agreed if p not in of_server]
         for group in connected(rest, _keys):
             self.decisions.drafts.append(self._of_others(group, stage))
@@ -73,41 +76,35 @@ class SettingDrafts:
 
     def _of_server(self, proposals: Sequence[Proposal], stage: ActionStage) -> Draft:
         needs_restart = stage is ActionStage.RESTART
-        steps: dict[Hashable, Remedy] = {}
+        steps: list[Remedy] = []
         back: list[str] = []
-        first = proposals[0]
+        names: list[str] = []
         for change in (c for p in proposals for c in _changes(p) if _is_servers(c.part)):
             best = self.chosen[change.scope]
-            if change.scope not in steps and not self._is_done(best, stage):
-                steps[change.scope] = _without_reload(best)
+            if change.scope not in self.made:
+                self.made.add(change.scope)
+                names.append(best.name)
+                steps.append(_without_reload(best))
                 back[:0] = _undone(best)
-        for proposal in proposals:
-            for step in proposal.steps:
-                if not any(map(_is_servers, step.parts)):
-                    steps.setdefault(step.remedy.sql, step.remedy)
-                    back[:0] = [step.remedy.undo] if step.remedy.undo else []
-        ordered = [*steps.values()]
-        if not needs_restart:
+        if names and not needs_restart:
             remedy = Remedy(_RELOADED, "none; all of these take effect", undo=_RELOADED)
-            ordered.append(authority.signed(first.snapshot, remedy))
+            steps.append(authority.signed(proposals[0].snapshot, remedy))
             back.append(_RELOADED)
-        names = [str(s[-1]) for s in steps if isinstance(s, tuple)]
-        what = Object("setting", names[0]) if len(names) == 1 else Object("server", "settings")
+        more = {s.remedy.sql: s for p in proposals for s in p.steps if _is_other(s)}
+        steps += [step.remedy for step in more.values()]
+        back[:0] = [step.remedy.undo for step in more.values() if step.remedy.undo]
+        parts = [part for step in more.values() for part in step.parts]
         then = "restart the server" if needs_restart else "reload"
+        told = f"Set {listed(names, _MOST_NAMED)}, and {then}"
+        about = Object("setting", names[0]) if len(names) == 1 else Object("server", "settings")
         return Draft(
-            title=f"Set {listed(names, _MOST_NAMED)}, and {then}",
+            title=told if names else title(parts, proposals[0].finding.title),
             stage=stage,
             proposals=tuple(proposals),
-            steps=tuple(ordered),
+            steps=tuple(steps),
             undo=tuple(back),
-            object=what,
-            is_servers=all(isinstance(s, tuple) for s in steps),
-        )
-
-    def _is_done(self, change: _Change, stage: ActionStage) -> bool:
-        """Tell whether an earlier stage has made a change already."""
-        return any(
-            change.proposal in d.proposals and d.stage is not stage for d in self.decisions.drafts
+            object=proposals[0].finding.object if more else about,
+            is_servers=not more,
         )
 
     def _of_others(self, group: Sequence[Proposal], stage: ActionStage) -> Draft:
@@ -188,6 +185,15 @@ def _is_larger(value: str, other: str) -> bool:
 
 def _is_servers(part: SqlPart) -> bool:
     return isinstance(part.node, ast.AlterSystemStmt)
+
+
+def _is_other(step: ProposedStep) -> bool:
+    """Tell whether a step is about something else than the server's settings."""
+    return not any(_is_servers(part) or RELOAD in functions(part) for part in step.parts)
+
+
+def _has_more(proposal: Proposal) -> bool:
+    return any(map(_is_other, proposal.steps))
 
 
 def _without_reload(change: _Change) -> Remedy:
