@@ -105,6 +105,7 @@ class SettingDrafts:
             undo=tuple(back),
             object=proposals[0].finding.object if more else about,
             is_servers=not more,
+            order=int(bool(more)),
         )
 
     def _of_others(self, group: Sequence[Proposal], stage: ActionStage) -> Draft:
