@@ -292,6 +292,16 @@ def test_only_names_of_indexes_are_changed() -> None:
     )
 
 
+def test_what_other_advisors_were_told() -> None:
+    """Both of two unique copies were to be dropped; the index of a foreign key, although a wider one serves it."""
+    unique = [index(n, f"thread_root_{n}", "a", is_unique=True) for n in (11, 12)]
+    _, plan = found(snapshot(unique))
+    assert len(sql(plan)) == 1
+    pair = [index(11, "account", "a"), index(12, "account_and_date", "a b")]
+    _, plan = found(snapshot(pair, constraints=(foreign_key("a"),)))
+    assert sql(plan) == ["DROP INDEX CONCURRENTLY public.account;"]
+
+
 def test_an_index_is_dropped_once_and_not_rebuilt_before() -> None:
     here = snapshot([index(11, "one", "a"), index(12, "two", "a")])
     about = Object("index", "two", "shop", "public", "orders")

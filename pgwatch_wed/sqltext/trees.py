@@ -43,7 +43,7 @@ def _raw(text: str) -> tuple[Any, ...]:
     try:
         if len(text) > _LONG:
             parse_sql_json(text)  # this one checks the depth, which would crash the other
-        return parse_sql(text)
+        return tuple(parse_sql(text))
     except ParseError as error:
         raise UnreadableError(f"PostgreSQL's parser rejects it: {error.args[0]}") from None
     except (ValueError, RecursionError) as error:

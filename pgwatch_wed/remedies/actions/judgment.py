@@ -75,14 +75,10 @@ def _of_select(part: SqlPart) -> Iterator[str]:
     if _SLOTS in called:
         yield "Ask the owner of its consumer first: it cannot continue from a slot that was dropped."
     elif called & SIGNALS:
-        if not _names_sessions(part):
+        if not any(signaled(part)):
             yield "Run it on the standby, which is another server."
     elif RELOAD not in called:
         yield "It only reads: decide by what it returns."
-
-
-def _names_sessions(part: SqlPart) -> bool:
-    return any(signaled(part))
 
 
 def signaled(part: SqlPart) -> Iterator[int]:

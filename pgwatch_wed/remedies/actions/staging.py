@@ -12,7 +12,6 @@ from pgwatch_wed.remedies.actions.proposals import Proposal, SqlPart, functions
 
 SIGNALS = frozenset(("pg_cancel_backend", "pg_terminate_backend"))
 RELOAD = "pg_reload_conf"
-REWRITES = (AlterTableType.AT_AlterColumnType, AlterTableType.AT_AddColumn)
 _GENTLE = (
     *(AlterTableType.AT_SetRelOptions, AlterTableType.AT_ResetRelOptions),
     *(AlterTableType.AT_SetOptions, AlterTableType.AT_ResetOptions),
