@@ -1,6 +1,7 @@
 """Indexes: each created once, under a free name; each dropped once, if all that are dropped can be spared together."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from pgwatch_wed.findings import ActionStage, Object, Remedy
 from pgwatch_wed.postgres import indexes as ix
@@ -22,49 +23,74 @@ def index_drafts(
     if not proposals:
         return
     changes = [IndexChange.of(p) for p in proposals]
-    groups = _served([c for c in changes if c.created is not None and not c.dropped])
-    replacing = [c for c in changes if c.created is not None and c.dropped]
-    dropping = [c for c in changes if c.created is None and c.dropped]
-    others = [c for c in changes if c.created is None and not c.dropped]
-    created = [group[0].created for group in groups if group[0].created is not None]
-    drops = IndexDrops.beside(proposals[0].snapshot, everything, created)
-    kept = [c for c in dropping if _is_free(drops, c, decisions)]
-    needless: list[IndexChange] = []
-    changed: list[IndexChange] = []
-    for change in replacing:
-        if all(i.oid in drops.gone for i in change.dropped):
-            needless.append(change)
-        elif _is_free(drops, change, decisions):
-            changed.append(change)
-    replaced = {i.oid: c for c in changed for i in c.dropped}
-    for change in [c for c in needless if any(i.oid in replaced for i in c.dropped)]:
-        first = next(replaced[i.oid] for i in change.dropped if i.oid in replaced)
-        reason = f"{first.proposal.finding.rule} replaces the index by another one; run the analysis again afterwards."
-        decisions.refuse(change.proposal, reason)
-        needless.remove(change)
-    rebuilt = [c for c in others if c.only_rebuilds and all(i.oid in drops.gone for i in c.rebuilt)]
-    others = [c for c in others if c not in rebuilt]
+    creating = _served([c for c in changes if c.created is not None and not c.dropped])
+    created = [group[0].created for group in creating if group[0].created is not None]
     names = NamesGiven(proposals[0].snapshot)
-    names.reserve(c.proposal for c in changes)
-    for group in groups:
-        decisions.drafts.append(_creating(group, names))
-    for change in changed:
-        spared = [
-            r for r in rebuilt if {i.oid for i in r.rebuilt} <= {i.oid for i in change.dropped}
-        ]
-        decisions.drafts.append(_replacing(change, spared, names))
-        rebuilt = [r for r in rebuilt if r not in spared]
-    for group in connected([*kept, *needless, *rebuilt], _gone):
-        decisions.drafts.append(_dropping(group))
-    for group in connected(others, _texts):
-        decisions.drafts.append(_otherwise(group, names))
+    names.reserve(proposals)
+    stage = _IndexStage(
+        IndexDrops.beside(proposals[0].snapshot, everything, created), names, decisions
+    )
+    decisions.drafts += [_creating(group, names) for group in creating]
+    stage.drop([c for c in changes if c.created is None and c.dropped])
+    stage.replace([c for c in changes if c.created is not None and c.dropped])
+    stage.rebuild([c for c in changes if c.created is None and not c.dropped])
 
 
-def _is_free(drops: IndexDrops, change: IndexChange, decisions: Decisions) -> bool:
-    reason = drops.decide(change)
-    if reason:
-        decisions.refuse(change.proposal, reason)
-    return not reason
+@dataclass(slots=True)
+class _IndexStage:
+    """What becomes of existing indexes: dropped, else replaced, else rebuilt; the latter are needless after the former."""
+
+    drops: IndexDrops
+    names: NamesGiven
+    decisions: Decisions
+    dropped: list[IndexChange] = field(default_factory=list)
+    replaced: dict[int, IndexChange] = field(default_factory=dict)
+
+    def drop(self, changes: Iterable[IndexChange]) -> None:
+        """Drop what can be spared."""
+        self.dropped += [c for c in changes if self._is_free(c)]
+
+    def replace(self, changes: Iterable[IndexChange]) -> None:
+        """Replace what is not dropped, once."""
+        for change in changes:
+            oids = {i.oid for i in change.dropped}
+            first = next((self.replaced[oid] for oid in oids if oid in self.replaced), None)
+            if first is not None:
+                rule = first.proposal.finding.rule
+                reason = (
+                    f"{rule} replaces the index by another one; run the analysis again afterwards."
+                )
+                self.decisions.refuse(change.proposal, reason)
+            elif oids <= self.drops.gone.keys():
+                self.dropped.append(change)
+            elif self._is_free(change):
+                self.replaced |= dict.fromkeys(oids, change)
+
+    def rebuild(self, changes: Sequence[IndexChange]) -> None:
+        """Rebuild what stays, and add all actions."""
+        served: dict[str, list[IndexChange]] = {}
+        rest: list[IndexChange] = []
+        for change in changes:
+            oids = {i.oid for i in change.rebuilt}
+            if not change.only_rebuilds or not oids <= self.drops.gone.keys():
+                rest.append(change)
+            elif (new := self.replaced.get(min(oids))) is not None:
+                served.setdefault(new.proposal.finding.id, []).append(change)
+            else:
+                self.dropped.append(change)
+        for change in {c.proposal.finding.id: c for c in self.replaced.values()}.values():
+            also = served.get(change.proposal.finding.id, ())
+            self.decisions.drafts.append(_replacing(change, also, self.names))
+        for group in connected(self.dropped, _gone):
+            self.decisions.drafts.append(_dropping(group))
+        for group in connected(rest, _texts):
+            self.decisions.drafts.append(_otherwise(group, self.names))
+
+    def _is_free(self, change: IndexChange) -> bool:
+        reason = self.drops.decide(change)
+        if reason:
+            self.decisions.refuse(change.proposal, reason)
+        return not reason
 
 
 def _gone(change: IndexChange) -> Iterator[Hashable]:
