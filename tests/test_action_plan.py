@@ -1,9 +1,11 @@
 """The plan: one action an object, nothing twice, nothing that contradicts, in an order in which it can be run."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from pgwatch_wed.analyse import analyse
@@ -37,8 +39,10 @@ from pgwatch_wed.remedies import sessions, settings
 from pgwatch_wed.remedies.actions import action_plan
 from pgwatch_wed.remedies.actions.renames import renamed
 from pgwatch_wed.remedies.actions.tallies import by_object, by_rule
+from pgwatch_wed.render.json_v1 import render
 from tests.reports import NOW, blank, finding, server
 
+SCHEMA = Path(__file__).parent.parent / "docs" / "report.schema.json"
 EXAMPLE = Path(__file__).parent.parent / "reports" / "example" / "shop.json.zst"
 ORDERS, PARENT = 1, 2
 NAMES = "id", "a", "b", "c", "email"
@@ -217,6 +221,19 @@ def test_the_example(example: tuple[Snapshot, list[Finding], ActionPlan]) -> Non
     reasons = {n.id: n.reason for n in plan.not_planned}
     top = [reasons[f.id] for f in findings if f.rule == "query-top-time"]
     assert any("orders_customer_id_total_placed_at_idx" in reason for reason in top)
+
+
+def test_the_document_has_the_plan(
+    example: tuple[Snapshot, list[Finding], ActionPlan],
+) -> None:
+    here, _, plan = example
+    whole = analyse([here], parse({"window": 0}, "here"))
+    document = json.loads(render(whole))
+    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert [a["action"] for a in document["plan"]] == [a.title for a in plan.actions]
+    assert document["plan"][0]["statements"][0]["sql"] == plan.actions[0].statements[0].sql
+    assert len(document["not_planned"]) == len(plan.not_planned)
+    assert document["plan_gain"]["cost_share"] == pytest.approx(plan.cost_share, abs=1e-6)
 
 
 # Indexes
