@@ -6,6 +6,7 @@ from dataclasses import replace
 from pglast import ast
 from pglast.enums import AlterTableType, ConstrType
 
+from pgwatch_wed.facts import Table
 from pgwatch_wed.findings import ActionStage
 from pgwatch_wed.remedies.actions.drafts import Decisions, Draft, connected
 from pgwatch_wed.remedies.actions.phrases import title
@@ -33,7 +34,8 @@ def schema_drafts(proposals: Sequence[Proposal], decisions: Decisions) -> None:
         if rest.steps:
             kept.append(rest)
         else:
-            by = next(keyed[t] for t in map(_identified, proposal.steps) if t in keyed)
+            givers = (_giver(proposal, step, keyed) for step in proposal.steps)
+            by = next(giver for giver in givers if giver is not None)
             served.setdefault(by.finding.id, []).append(proposal)
     types: ColumnTypes = {}
     agreed = [p for p in kept if _agrees(p, types, decisions)]
@@ -98,11 +100,32 @@ def _without_needless(proposal: Proposal, keyed: dict[TablePath, Proposal]) -> P
 
 
 def _is_needless(proposal: Proposal, step: ProposedStep, keyed: dict[TablePath, Proposal]) -> bool:
-    table = _identified(step)
-    if table is None or table not in keyed:
+    table = _table(proposal, step)
+    if table is None or table.replica_identity != "d":
         return False
-    known = proposal.snapshot.tables_named.get(table[1], ())
-    return any(t.schema == table[0] and t.replica_identity == "d" for t in known)
+    return _giver(proposal, step, keyed) is not None
+
+
+def _giver(
+    proposal: Proposal, step: ProposedStep, keyed: dict[TablePath, Proposal]
+) -> Proposal | None:
+    """Return what gives a table its key, by itself or with the partitioned table above."""
+    table, passed = _table(proposal, step), set[int]()
+    while table is not None and table.oid not in passed:
+        if (table.schema, table.name) in keyed:
+            return keyed[table.schema, table.name]
+        passed.add(table.oid)
+        above = proposal.snapshot.table_by_oid.get(table.parent_oid or 0)
+        table = above if above is not None and above.kind == "p" else None
+    return None
+
+
+def _table(proposal: Proposal, step: ProposedStep) -> Table | None:
+    found = _identified(step)
+    if found is None:
+        return None
+    known = proposal.snapshot.tables_named.get(found[1], ())
+    return next((t for t in known if t.schema == found[0]), None)
 
 
 def _identified(step: ProposedStep) -> TablePath | None:
