@@ -177,7 +177,8 @@ def rules_closed(findings: Sequence[Finding], action: Action) -> list[str]:
 
 
 def said(rule: str, about: Object, *remedies: Remedy, **more: object) -> Finding:
-    return finding(object=about, rule=rule, remedy=remedies, **({"impact": Impact()} | more))
+    given: dict[str, object] = {"impact": Impact(), **more}
+    return finding(0, object=about, rule=rule, remedy=remedies, **given)
 
 
 # What every plan keeps to

@@ -10,7 +10,7 @@ from pgwatch_wed.remedies.actions.index_changes import IndexChange
 from pgwatch_wed.remedies.actions.index_drops import IndexDrops
 from pgwatch_wed.remedies.actions.judgment import by_hand
 from pgwatch_wed.remedies.actions.phrases import listed, title
-from pgwatch_wed.remedies.actions.proposals import Proposal, is_analyze
+from pgwatch_wed.remedies.actions.proposals import Proposal, SqlPart, is_analyze
 from pgwatch_wed.remedies.actions.renames import NamesGiven
 
 _CREATE, _REBUILD, _REPLACE, _DROP = range(4)
@@ -176,7 +176,7 @@ def _dropping(group: Sequence[IndexChange]) -> Draft:
         (c for c in group if c.created is None and c.dropped), key=lambda c: c.proposal.rank
     )
     steps: dict[str, Remedy] = {}
-    parts = []
+    parts: list[SqlPart] = []
     for change in own:
         for step in change.proposal.steps:
             if step.remedy.sql not in steps and not all(map(is_analyze, step.parts)):

@@ -11,7 +11,14 @@ from pgwatch_wed.facts import Table
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import key_candidates
 from pgwatch_wed.remedies.actions.index_names import dropped, rebuilt
-from pgwatch_wed.remedies.actions.proposals import Proposal, ProposedStep, SqlPart, functions, path
+from pgwatch_wed.remedies.actions.proposals import (
+    Proposal,
+    ProposedStep,
+    SqlPart,
+    functions,
+    path,
+    setting_name,
+)
 from pgwatch_wed.remedies.actions.staging import RELOAD, SIGNALS
 from pgwatch_wed.remedies.widening import described
 from pgwatch_wed.sqltext import trees
@@ -52,7 +59,7 @@ def _of_part(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Iterator[
         case ast.IndexStmt(idxname=None):
             yield "Choose a name for the index."
         case ast.AlterSystemStmt():
-            setting = proposal.snapshot.setting_by_name.get(str(node.setstmt.name))
+            setting = proposal.snapshot.setting_by_name.get(setting_name(node))
             if setting is not None and setting.source == "command line":
                 yield f"{setting.name} is set on the server's command line, which overrides ALTER SYSTEM: change it there."
         case ast.ReindexStmt():

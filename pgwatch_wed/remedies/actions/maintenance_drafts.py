@@ -16,6 +16,7 @@ from pgwatch_wed.remedies.actions.proposals import (
     Proposal,
     ProposedStep,
     SqlPart,
+    TablePath,
     path,
     read,
     remedy_of,
@@ -23,8 +24,6 @@ from pgwatch_wed.remedies.actions.proposals import (
 
 _RESETS = (AlterTableType.AT_ResetRelOptions, AlterTableType.AT_ResetOptions)
 _ANALYZE = "analyze"
-
-TablePath = tuple[str, str]
 
 
 def maintenance_drafts(proposals: Sequence[Proposal], decisions: Decisions) -> None:

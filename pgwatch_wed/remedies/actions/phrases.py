@@ -6,7 +6,14 @@ from typing import Any
 from pglast import ast
 from pglast.enums import AlterTableType, ConstrType, ObjectType
 
-from pgwatch_wed.remedies.actions.proposals import SqlPart, functions, is_analyze, last_two, path
+from pgwatch_wed.remedies.actions.proposals import (
+    SqlPart,
+    functions,
+    is_analyze,
+    last_two,
+    path,
+    setting_name,
+)
 from pgwatch_wed.sqltext import trees
 
 _MAX_SHOWN = 3
@@ -60,12 +67,12 @@ def _phrases(part: SqlPart) -> Iterator[str]:
         case ast.ReindexStmt(relation=ast.RangeVar()):
             yield f"rebuild index {_dotted(path(node.relation))}"
         case ast.DropStmt(removeType=ObjectType.OBJECT_INDEX):
-            for names in node.objects:
+            for names in node.objects or ():
                 yield f"drop index {_dotted(last_two(trees.names(names)))}"
         case ast.AlterTableStmt(objtype=ObjectType.OBJECT_INDEX):
             pass  # a detail of creating or completing it
         case ast.AlterTableStmt():
-            for command in node.cmds:
+            for command in node.cmds or ():
                 yield _of_command(_dotted(path(node.relation)), command)
         case _:
             yield from _of_others(node)
@@ -85,11 +92,11 @@ def _of_others(node: Any) -> Iterator[str]:
             yield f"refresh {_dotted(path(node.relation))}"
         case ast.AlterRoleSetStmt():
             who = f"role {node.role.rolename}" if node.role else "all roles"
-            yield f"{_verb(node.setstmt)} {node.setstmt.name} for {who}"
+            yield f"{_verb(node.setstmt)} {setting_name(node)} for {who}"
         case ast.AlterDatabaseSetStmt():
-            yield f"{_verb(node.setstmt)} {node.setstmt.name} for database {node.dbname}"
+            yield f"{_verb(node.setstmt)} {setting_name(node)} for database {node.dbname}"
         case ast.AlterSystemStmt():
-            yield f"set {node.setstmt.name}"
+            yield f"set {setting_name(node)}"
         case ast.CreateExtensionStmt():
             yield f"create extension {node.extname}"
         case ast.AlterExtensionStmt():
@@ -125,14 +132,14 @@ def _of_vacuum(node: Any) -> str:
 def _of_command(table: str, command: Any) -> str:
     definition = command.def_
     match command.subtype, definition:
-        case AlterTableType.AT_AlterColumnType, ast.ColumnDef(typeName=ast.TypeName(names=names)):
-            kind = trees.names(names)[-1]
+        case AlterTableType.AT_AlterColumnType, ast.ColumnDef(typeName=ast.TypeName(names=words)):
+            kind = trees.names(words)[-1]
             return f"change the type of {table}.{command.name} to {_TYPES.get(kind, kind)}"
         case AlterTableType.AT_AddConstraint, ast.Constraint(contype=ConstrType.CONSTR_PRIMARY):
             return f"add a primary key to {table}"
     options = definition if isinstance(definition, tuple) else ()
     text = _COMMANDS.get(command.subtype, "change {table}")
-    names = listed(o.defname for o in options if isinstance(o, ast.DefElem))
+    names = listed(str(o.defname) for o in options if isinstance(o, ast.DefElem))
     return text.format(table=table, name=command.name, options=names)
 
 

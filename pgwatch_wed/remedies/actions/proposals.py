@@ -13,6 +13,10 @@ from pgwatch_wed.remedies import authority
 from pgwatch_wed.sqltext import trees
 
 
+TablePath = tuple[str, str]
+"""Schema and name."""
+
+
 @dataclass(frozen=True, slots=True)
 class SqlPart:
     """One statement of a remedy, without its semicolon, and the comments before it."""
@@ -111,7 +115,12 @@ def functions(part: SqlPart) -> frozenset[str]:
     return frozenset(trees.names(call.funcname)[-1] for call in calls)
 
 
-def path(relation: Any) -> tuple[str, str]:
+def setting_name(node: Any) -> str:
+    """Return what SET or RESET, for whomever, is about."""
+    return str(node.setstmt.name)
+
+
+def path(relation: Any) -> TablePath:
     """Return schema and name of a relation in a statement."""
     return str(relation.schemaname or ""), str(relation.relname)
 

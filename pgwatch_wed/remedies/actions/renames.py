@@ -54,8 +54,8 @@ class NamesGiven:
         return replace(proposal, steps=steps)
 
     def _new(self, schema: str, part: SqlPart) -> str:
-        node = part.node
-        if isinstance(node, ast.CreateStatsStmt):
+        node: Any = part.node
+        if isinstance(part.node, ast.CreateStatsStmt):
             table = path(node.relations[0])[1]
             columns = (str(e.name) for e in node.exprs or () if e.name)
             return self._free.new(schema, table, columns, "stat")

@@ -14,6 +14,7 @@ from pgwatch_wed.remedies.actions.proposals import (
     Proposal,
     ProposedStep,
     SqlPart,
+    TablePath,
     is_analyze,
     path,
     read,
@@ -23,8 +24,6 @@ from pgwatch_wed.sqltext import trees
 _RANK = {"int2": 0, "int4": 1, "int8": 2, "numeric": 3}
 _FORWARD = (AlterTableType.AT_AlterColumnType, AlterTableType.AT_AddColumn)
 _BACK = (AlterTableType.AT_AlterColumnType, AlterTableType.AT_DropColumn)
-
-TablePath = tuple[str, str]
 
 
 def rewritten(part: SqlPart, kinds: tuple[AlterTableType, ...] = _FORWARD) -> TablePath | None:

@@ -10,9 +10,8 @@ from pgwatch_wed.facts import Table
 from pgwatch_wed.findings import ActionStage
 from pgwatch_wed.remedies.actions.drafts import Decisions, Draft, connected
 from pgwatch_wed.remedies.actions.phrases import title
-from pgwatch_wed.remedies.actions.proposals import Proposal, ProposedStep, path, read
+from pgwatch_wed.remedies.actions.proposals import Proposal, ProposedStep, TablePath, path, read
 from pgwatch_wed.remedies.actions.rewrites import (
-    TablePath,
     column_types,
     combined,
     is_wider,

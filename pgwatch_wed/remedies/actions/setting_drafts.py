@@ -11,13 +11,19 @@ from pgwatch_wed.findings import ActionStage, Object, Remedy
 from pgwatch_wed.remedies import authority
 from pgwatch_wed.remedies.actions.drafts import Decisions, Draft, connected
 from pgwatch_wed.remedies.actions.phrases import listed, title
-from pgwatch_wed.remedies.actions.proposals import Proposal, ProposedStep, SqlPart, functions
+from pgwatch_wed.remedies.actions.proposals import (
+    Proposal,
+    ProposedStep,
+    SqlPart,
+    functions,
+    setting_name,
+)
 from pgwatch_wed.remedies.actions.staging import RELOAD
 
 _RELOADED = f"SELECT {RELOAD}();"
 _MOST_NAMED = 4
 
-Scope = tuple[Hashable, ...]
+SettingScope = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,7 @@ class _Change:
     proposal: Proposal
     step: ProposedStep
     part: SqlPart
-    scope: Scope
+    scope: SettingScope
     value: str
 
     @property
@@ -40,8 +46,8 @@ class SettingDrafts:
     """Settings are changed once each: of two values, the larger one serves both findings."""
 
     decisions: Decisions
-    chosen: dict[Scope, _Change] = field(default_factory=dict)
-    made: set[Scope] = field(default_factory=set)
+    chosen: dict[SettingScope, _Change] = field(default_factory=dict)
+    made: set[SettingScope] = field(default_factory=set)
 
     def choose(self, proposals: Iterable[Proposal]) -> None:
         """Choose the value of each setting, for all stages."""
@@ -156,15 +162,15 @@ def _changes(proposal: Proposal) -> Iterator[_Change]:
                 yield _Change(proposal, step, part, scope, _value(part.node.setstmt))
 
 
-def _scope(node: Any) -> Scope | None:
+def _scope(node: Any) -> SettingScope | None:
     match node:
         case ast.AlterSystemStmt():
-            return ("server", str(node.setstmt.name))
+            return ("server", setting_name(node))
         case ast.AlterRoleSetStmt():
             who = str(node.role.rolename) if node.role else ""
-            return ("role", who, str(node.database or ""), str(node.setstmt.name))
+            return ("role", who, str(node.database or ""), setting_name(node))
         case ast.AlterDatabaseSetStmt():
-            return ("database", str(node.dbname), str(node.setstmt.name))
+            return ("database", str(node.dbname), setting_name(node))
     return None
 
 

@@ -8,7 +8,7 @@ from pglast.enums import AlterTableType, ObjectType
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import ActionStage
-from pgwatch_wed.remedies.actions.proposals import Proposal, SqlPart, functions
+from pgwatch_wed.remedies.actions.proposals import Proposal, SqlPart, functions, setting_name
 
 SIGNALS = frozenset(("pg_cancel_backend", "pg_terminate_backend"))
 RELOAD = "pg_reload_conf"
@@ -49,7 +49,7 @@ def stage_of_part(part: SqlPart, snapshot: Snapshot) -> ActionStage:
         case ast.TransactionStmt():
             return ActionStage.SESSIONS
         case ast.AlterSystemStmt():
-            setting = snapshot.setting_by_name.get(str(node.setstmt.name))
+            setting = snapshot.setting_by_name.get(setting_name(node))
             needs_restart = setting is not None and setting.context == "postmaster"
             return ActionStage.RESTART if needs_restart else ActionStage.SETTINGS
         case ast.AlterTableStmt() | ast.DropStmt():
