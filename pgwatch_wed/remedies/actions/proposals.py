@@ -12,7 +12,6 @@ from pgwatch_wed.findings import Finding, Remedy
 from pgwatch_wed.remedies import authority
 from pgwatch_wed.sqltext import trees
 
-
 TablePath = tuple[str, str]
 """Schema and name."""
 
