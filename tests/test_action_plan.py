@@ -524,6 +524,8 @@ def test_a_column_that_a_view_uses_is_changed_by_hand() -> None:
     plan = action_plan([wide], [snapshot(column_dependents=(used,))])
     assert "view public.v" in plan.actions[0].by_hand
     assert not action_plan([wide], [snapshot()]).actions[0].by_hand
+    broken = index(11, "broken", "b", is_unique=True, is_valid=False)
+    assert "public.broken" in action_plan([wide], [snapshot([broken])]).actions[0].by_hand
 
 
 def test_maintenance_of_a_table_is_one_action() -> None:

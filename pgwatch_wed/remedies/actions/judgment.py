@@ -25,6 +25,7 @@ from pgwatch_wed.sqltext import trees
 
 _SLOTS = "pg_drop_replication_slot"
 _GAP = "…"
+_REWRITES = (AlterTableType.AT_AlterColumnType, AlterTableType.AT_AddColumn)
 _MAX_NAMED = 3
 
 
@@ -103,6 +104,20 @@ def _of_relation(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Itera
             yield f"The definition of {index.qualified} is not known: save it first."
     if isinstance(part.node, ast.AlterTableStmt):
         yield from _in_use(proposal, part)
+        yield from _built_again(proposal, part)
+
+
+def _built_again(proposal: Proposal, part: SqlPart) -> Iterator[str]:
+    """Yield which indexes a rewrite would build again, too, although that has failed once."""
+    commands = part.node.cmds or ()
+    if not any(c.subtype in _REWRITES for c in commands):
+        return
+    snapshot = proposal.snapshot
+    for table in _tables(proposal, part):
+        for oid in ix.partitions(snapshot, table.oid):
+            for index in snapshot.indexes_of[oid]:
+                if index.is_unique and not index.is_usable:
+                    yield f"Repair or drop {index.qualified} first: the table's indexes are built again, and this one has failed."
 
 
 def _of_key(proposal: Proposal, part: SqlPart) -> Iterator[str]:
