@@ -495,6 +495,16 @@ def test_a_table_is_rewritten_once() -> None:
     assert len(plan.actions[0].closes) == 3
 
 
+def test_a_column_follows_the_one_that_it_refers_to() -> None:
+    key = replace(foreign_key("a"), referenced_columns=(1,))
+    clock = widened("schema-int-overflow", "parents", "id", "bigint")
+    mismatch = widened("schema-fk-type-mismatch", "orders", "a", "integer")
+    plan = action_plan([clock, mismatch], [snapshot(constraints=(key,))])
+    (action,) = plan.actions
+    assert "ALTER TABLE public.orders ALTER COLUMN a TYPE bigint;" in action.statements[0].sql
+    assert action.title == "Change the types of public.parents.id and public.orders.a"
+
+
 def test_types_of_which_none_serves_both_are_not_mixed() -> None:
     one, other = (widened(f"schema-{kind}", "orders", "a", kind) for kind in ("uuid", "bigint"))
     plan = action_plan([one, other], [snapshot()])

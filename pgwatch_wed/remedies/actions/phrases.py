@@ -47,6 +47,11 @@ def title(given: Iterable[SqlPart], otherwise: str) -> str:
     return text[0].upper() + text[1:]
 
 
+def lowered(text: str) -> str:
+    """Return a title as it goes on within another one."""
+    return text[:1].lower() + text[1:]
+
+
 def listed(names: Iterable[str], most: int = _MAX_SHOWN) -> str:
     """Join names for a sentence; if there are many, the first ones and a number."""
     found = list(dict.fromkeys(names))

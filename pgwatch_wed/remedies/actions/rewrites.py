@@ -1,6 +1,6 @@
 """Changes that rewrite a table, as few ALTER TABLEs as possible: each rewrites all rows and all indexes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,10 @@ from pglast import ast
 from pglast.enums import AlterTableType
 from pglast.parser import scan
 
+from pgwatch_wed.facts import Constraint, Snapshot
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import Remedy
+from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import authority
 from pgwatch_wed.remedies.actions.proposals import (
     Proposal,
@@ -22,8 +25,13 @@ from pgwatch_wed.remedies.actions.proposals import (
 from pgwatch_wed.sqltext import trees
 
 _RANK = {"int2": 0, "int4": 1, "int8": 2, "numeric": 3}
+_NAMES = {"int2": "smallint", "int4": "integer", "int8": "bigint", "numeric": "numeric"}
 _FORWARD = (AlterTableType.AT_AlterColumnType, AlterTableType.AT_AddColumn)
 _BACK = (AlterTableType.AT_AlterColumnType, AlterTableType.AT_DropColumn)
+
+
+ColumnPath = tuple[str, str, str]
+"""Schema, table and column."""
 
 
 def rewritten(part: SqlPart, kinds: tuple[AlterTableType, ...] = _FORWARD) -> TablePath | None:
@@ -35,7 +43,7 @@ def rewritten(part: SqlPart, kinds: tuple[AlterTableType, ...] = _FORWARD) -> Ta
     return None
 
 
-def column_types(proposal: Proposal) -> Iterator[tuple[tuple[str, str, str], str]]:
+def column_types(proposal: Proposal) -> Iterator[tuple[ColumnPath, str]]:
     """Yield the columns whose type a proposal changes, and the new types."""
     for part in proposal.parts:
         if (table := rewritten(part)) is not None:
@@ -64,6 +72,7 @@ class _Script:
     kinds: tuple[AlterTableType, ...]
     before: dict[str, None] = field(default_factory=dict)
     tables: dict[str, dict[object, tuple[str, str]]] = field(default_factory=dict)
+    leads: dict[TablePath, str] = field(default_factory=dict)
     after: dict[str, None] = field(default_factory=dict)
     analyzed: dict[str, None] = field(default_factory=dict)
 
@@ -82,12 +91,23 @@ class _Script:
     def _change(self, part: SqlPart) -> None:
         lead, texts = _commands(part)
         kept = self.tables.setdefault(lead, {})
+        self.leads[path(part.node.relation)] = lead
         for command, text in zip(part.node.cmds, texts, strict=True):
             is_type = command.subtype == AlterTableType.AT_AlterColumnType
             key: object = str(command.name) if is_type else text
             kind = _type(command) if is_type else ""
             if key not in kept or is_wider(kind, kept[key][1]):
                 kept[key] = text, kind
+
+    def type_of(self, column: ColumnPath) -> str:
+        """Return the type that a column is given; empty if none."""
+        kept = self.tables.get(self.leads.get(column[:2], ""), {})
+        return kept[column[2]][1] if column[2] in kept else ""
+
+    def give(self, column: ColumnPath, kind: str) -> None:
+        """Give a column another type than the one that it was to be given."""
+        text = f"ALTER COLUMN {ident(column[2])} TYPE {_NAMES[kind]}"
+        self.tables[self.leads[column[:2]]][column[2]] = text, kind
 
     def sql(self) -> str:
         """Return the whole."""
@@ -118,6 +138,42 @@ def _commands(part: SqlPart) -> tuple[str, list[str]]:
     return lead, [part.text[a:b].strip() for a, b in zip(starts, ends, strict=True)]
 
 
+def joined(snapshot: Snapshot, columns: Iterable[ColumnPath]) -> Iterator[int]:
+    """Yield the foreign keys of which columns are a part, on either side."""
+    sides = _sides(snapshot)
+    return (oid for column in columns for oid in sides.get(column, ()))
+
+
+@derived
+def _sides(snapshot: Snapshot) -> Mapping[ColumnPath, list[int]]:
+    found: dict[ColumnPath, list[int]] = {}
+    for key in snapshot.constraints:
+        for own, aim in _pairs(snapshot, key):
+            for column in (own, aim):
+                found.setdefault(column, []).append(key.oid)
+    return found
+
+
+def _pairs(snapshot: Snapshot, key: Constraint) -> Iterator[tuple[ColumnPath, ColumnPath]]:
+    own = snapshot.table_by_oid.get(key.table_oid)
+    aim = snapshot.table_by_oid.get(key.referenced_oid or 0)
+    if key.kind == "f" and own is not None and aim is not None:
+        mine = snapshot.column_names(own.oid, key.columns)
+        theirs = snapshot.column_names(aim.oid, key.referenced_columns)
+        for one, other in zip(mine, theirs, strict=False):
+            yield (own.schema, own.name, one), (aim.schema, aim.name, other)
+
+
+def _follow(script: _Script, snapshot: Snapshot) -> None:
+    """Give a column that refers to another one no narrower type than that one is given."""
+    pairs = [pair for key in snapshot.constraints for pair in _pairs(snapshot, key)]
+    pairs = [(own, aim) for own, aim in pairs if script.type_of(own) and script.type_of(aim)]
+    for _ in pairs:  # as many times as there may be one behind the other
+        for own, aim in pairs:
+            if is_wider(script.type_of(aim), script.type_of(own)):
+                script.give(own, script.type_of(aim))
+
+
 def combined(proposals: Sequence[Proposal]) -> tuple[tuple[Remedy, ...], tuple[str, ...]]:
     """Return the steps of several proposals that rewrite the same tables, and what undoes all of them."""
     # a change of several tables has them in the right order
@@ -139,6 +195,7 @@ def combined(proposals: Sequence[Proposal]) -> tuple[tuple[Remedy, ...], tuple[s
         forward.take(step.parts)
         back.take(step.undo_parts)
         notes |= dict.fromkeys(read(step.remedy.undo)[1] if step.undo_parts else ())
+    _follow(forward, proposals[0].snapshot)
     undo = "\n".join((back.sql(), *notes))
     remedy = Remedy(
         forward.sql(),

@@ -7,20 +7,22 @@ from pglast import ast
 from pglast.enums import AlterTableType, ConstrType
 
 from pgwatch_wed.facts import Table
-from pgwatch_wed.findings import ActionStage
+from pgwatch_wed.findings import ActionStage, Remedy
 from pgwatch_wed.remedies.actions.drafts import Decisions, Draft, connected
-from pgwatch_wed.remedies.actions.phrases import title
+from pgwatch_wed.remedies.actions.phrases import listed, lowered, title
 from pgwatch_wed.remedies.actions.proposals import Proposal, ProposedStep, TablePath, path, read
 from pgwatch_wed.remedies.actions.rewrites import (
+    ColumnPath,
     column_types,
     combined,
     is_wider,
+    joined,
     rewritten,
 )
 
 _FULL = "f"
 
-ColumnTypes = dict[tuple[str, str, str], list[tuple[str, Proposal]]]
+ColumnTypes = dict[ColumnPath, list[tuple[str, Proposal]]]
 
 
 def schema_drafts(proposals: Sequence[Proposal], decisions: Decisions) -> None:
@@ -49,7 +51,7 @@ def _draft(group: Sequence[Proposal], also: Sequence[Proposal]) -> Draft:
     if len(group) > 1 and any(rewritten(part) for p in group for part in p.parts):
         steps, undo = combined(group)
     return Draft(
-        title=title((part for s in steps for part in read(s.sql)[0]), group[0].finding.title),
+        title=_title(group, steps),
         stage=ActionStage.SCHEMA,
         proposals=(*group, *also),
         steps=steps,
@@ -58,10 +60,21 @@ def _draft(group: Sequence[Proposal], also: Sequence[Proposal]) -> Draft:
     )
 
 
+def _title(group: Sequence[Proposal], steps: Sequence[Remedy]) -> str:
+    columns = [".".join(column) for p in group for column, _ in column_types(p)]
+    if len(set(columns)) <= 1:
+        parts = (part for s in steps for part in read(s.sql)[0])
+        return title(parts, group[0].finding.title)
+    others = [part for p in group if not any(column_types(p)) for part in p.parts]
+    then = f", and {lowered(title(others, ''))}" if others else ""
+    return f"Change the types of {listed(columns)}{then}"
+
+
 def _keys(proposal: Proposal) -> Iterator[Hashable]:
     yield proposal.finding.id
     yield from (part.text for part in proposal.main)
     yield from filter(None, map(rewritten, proposal.parts))
+    yield from joined(proposal.snapshot, (column for column, _ in column_types(proposal)))
 
 
 def _agrees(proposal: Proposal, types: ColumnTypes, decisions: Decisions) -> bool:
