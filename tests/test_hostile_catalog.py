@@ -59,6 +59,8 @@ CASES = (
     case("run {target} --output {folder} --no-advise --exact-bloat"),
     case("collect {target} --output {folder}/snapshot.json"),
     case("collect {target} --output {folder}/snapshot.json --no-advise --standby {target}"),
+    case("plan {target} --as sql --output {folder}/plan.sql"),
+    case("plan {target} --no-advise --standby {target}"),
     case("check {target} --verbose"),
     case("indexes {target} --format json", needs="lab"),
     case("indexes {target} --engine lab --workload {workload}", needs="lab"),

@@ -25,6 +25,7 @@ _COMMANDS = {
     "demo": "pgwatch_wed.cli.demo",
     "collect": "pgwatch_wed.cli.collect",
     "report": "pgwatch_wed.cli.report",
+    "plan": "pgwatch_wed.cli.plan",
     "indexes": "pgwatch_wed.cli.indexes",
     "check": "pgwatch_wed.cli.check",
     "explain": "pgwatch_wed.cli.explain",

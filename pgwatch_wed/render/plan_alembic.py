@@ -1,0 +1,218 @@
+"""The plan's changes of the schema as revisions for the user's own Alembic project, one per database."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from pgwatch_wed import units
+from pgwatch_wed.findings import Action, Report
+from pgwatch_wed.remedies.resumable import ResumableStep, StepBlock, StepKind, blocks
+from pgwatch_wed.render import action_words
+from pgwatch_wed.render.characters import visible_line
+
+LEFT_OUT = "settings, sessions, VACUUM and other maintenance are no changes of the schema: db-analyze plan --as sql has them"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRevision:
+    """A revision file of an Alembic project. ``left_out`` are the titles of the actions that are not in it."""
+
+    id: str
+    name: str
+    source: str
+
+
+def plan_revisions(report: Report, head: str | None) -> tuple[PlanRevision, ...]:
+    """Return the revisions that follow ``head``, one per database; none if the schema is to stay as it is."""
+    made: list[PlanRevision] = []
+    several = len(report.target.databases) > 1
+    for database in report.target.databases:
+        actions = [
+            a
+            for a in in_schema(report.plan.actions)
+            if (a.database or report.target.database) == database
+        ]
+        if actions:
+            here = database if several else None
+            made.append(_revision(report, actions, made[-1].id if made else head, here))
+    return tuple(made)
+
+
+def in_schema(actions: Iterable[Action]) -> Iterator[Action]:
+    """Yield the actions that change the schema, and that need nobody's decision."""
+    for action in actions:
+        steps = [step for block in _up(action) for step in block.steps]
+        if not action.by_hand and any(step.kind is StepKind.SCHEMA for step in steps):
+            yield action
+
+
+def left_out(report: Report) -> tuple[Action, ...]:
+    """Return the actions that are in no revision."""
+    chosen = set(map(id, in_schema(report.plan.actions)))
+    return tuple(a for a in report.plan.actions if id(a) not in chosen)
+
+
+def _up(action: Action) -> list[StepBlock]:
+    return [b for s in action.statements for b in blocks(s.sql, in_transaction=s.in_transaction)]
+
+
+def _down(action: Action) -> list[StepBlock]:
+    return [block for sql in action.undo for block in blocks(sql)]
+
+
+def _revision(
+    report: Report, actions: Sequence[Action], head: str | None, database: str | None
+) -> PlanRevision:
+    upgrade = _body(((a.title, _up(a)) for a in actions), database)
+    downgrade = _body(((f"undo: {a.title}", _down(a)) for a in reversed(actions)), database)
+    key = "\x1f".join((str(head), database or "", upgrade, downgrade))
+    revision = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    source = _SOURCE.format(
+        about="\n".join(_about(report, actions, database)),
+        revision=revision,
+        head=ascii(head),
+        only_in=_ONLY_IN.format(name=ascii(database)) if database else "",
+        upgrade=upgrade,
+        downgrade=downgrade,
+        elsewhere=_ELSEWHERE if database else "",
+    )
+    return PlanRevision(revision, f"{revision}_db_analyze_plan.py", source)
+
+
+def _about(report: Report, actions: Sequence[Action], database: str | None) -> Iterator[str]:
+    target = report.target
+    where = f"database {database} of {target.label}" if database else target.label
+    yield _comment(
+        f"For {where}, PostgreSQL {target.version}; facts of {report.generated_at:%Y-%m-%d %H:%M:%S %Z}."
+    )
+    yield _comment(f"{units.count(len(actions), 'action')}; {LEFT_OUT}.")
+    for action in actions:
+        yield _comment(action.title, "# - ")
+        yield _comment(f"lock: {action_words.locks(action)}", "#   ")
+        for name, words in (
+            ("gain", action_words.gain(action.gain)),
+            ("who", action_words.who(action)),
+        ):
+            if words:
+                yield _comment(f"{name}: {words}", "#   ")
+
+
+def _body(actions: Iterable[tuple[str, Sequence[StepBlock]]], database: str | None) -> str:
+    """Return the body of a function: what cannot run in a transaction, in an autocommit block."""
+    lines = ["    if _is_elsewhere():", "        return"] if database else []
+    for title, done in actions:
+        lines.append(_comment(title, "    # "))
+        steps = [s for block in done for s in block.steps if _belongs(s)]
+        for is_alone, some in groupby(steps, key=lambda step: step.is_alone):
+            if is_alone:
+                lines.append("    with op.get_context().autocommit_block():")
+            indent = " " * (8 if is_alone else 4)
+            lines += [f"{indent}{line}" for step in some for line in _call(step)]
+    has_code = any(not line.lstrip().startswith("#") for line in lines)
+    return "\n".join(lines if has_code else [*lines, "    pass"])
+
+
+def _belongs(step: ResumableStep) -> bool:
+    """Tell whether a statement is part of a revision: VACUUM and REINDEX are not, ANALYZE makes a change take effect."""
+    is_analyze = step.kind is StepKind.MAINTENANCE and not step.is_alone
+    return step.kind is StepKind.SCHEMA or is_analyze
+
+
+def _call(step: ResumableStep) -> Iterator[str]:
+    yield "_run("
+    yield from _argument("", step.sql)
+    if step.needed:
+        yield from _argument("needed=", step.needed)
+    if step.leftover:
+        yield from _argument("leftover=", step.leftover)
+    yield f"    lock_timeout={step.lock_timeout!r},"
+    yield ")"
+
+
+def _argument(name: str, sql: str) -> Iterator[str]:
+    """Yield a string of Python, a line of SQL on each; what is not printable, as an escape."""
+    lines = sql.splitlines(keepends=True)
+    if len(lines) == 1:
+        yield f"    {name}{sql!r},"
+        return
+    yield f"    {name}("
+    yield from (f"        {line!r}" for line in lines)
+    yield "    ),"
+
+
+def _comment(text: str, mark: str = "# ") -> str:
+    return f"{mark}{visible_line(' '.join(text.split()))}"
+
+
+_SOURCE = '''"""Changes that db-analyze plan recommends.
+
+Each statement is skipped if its work is done, so that an upgrade that stopped half-way can be run again.
+Some run in an autocommit block, for which env.py must not have begun a transaction of its own.
+"""
+
+{about}
+
+import sqlalchemy as sa
+from alembic import context, op
+
+revision = {revision!r}
+down_revision = {head}
+branch_labels = None
+depends_on = None
+{only_in}
+
+def upgrade() -> None:
+{upgrade}
+
+
+def downgrade() -> None:
+{downgrade}
+
+
+{elsewhere}def _run(sql: str, needed: str = "", leftover: str = "", lock_timeout: str = "2s") -> None:
+    """Run a statement if it is still needed, after removing what an interrupted one has left."""
+    if context.is_offline_mode():
+        op.execute(f"SET lock_timeout = '{{lock_timeout}}'")
+        op.execute(_literally(f"{{sql}}\\n"))  # a comment at its end must not swallow the semicolon
+        op.execute("RESET lock_timeout")
+        return
+    bind = op.get_bind()
+    drops = bind.scalars(_literally(leftover)).all() if leftover else []
+    before = _timeouts(lock_timeout, "0")
+    for drop in drops:
+        op.execute(_literally(drop))
+    if not needed or bind.scalar(_literally(needed)):
+        op.execute(_literally(sql))
+    _timeouts(*before)
+
+
+def _timeouts(lock: str, statement: str) -> tuple[str, str]:
+    """Set how long to wait for a lock, and how long a statement may take; return what it was."""
+    names = ("lock_timeout", "statement_timeout")
+    bind = op.get_bind()
+    before = [bind.scalar(sa.text(f"SHOW {{name}}")) for name in names]
+    for name, value in zip(names, (lock, statement), strict=True):
+        bind.execute(
+            sa.text("SELECT pg_catalog.set_config(:name, :value, false)"),
+            {{"name": name, "value": value}},
+        )
+    return before[0], before[1]
+
+
+def _literally(sql: str) -> sa.TextClause:
+    """Keep SQLAlchemy from taking ``:name`` for a parameter."""
+    return sa.text(sql.replace(":", "\\\\:"))
+'''
+
+_ONLY_IN = """
+# The plan is for several databases, and this revision for one of them.
+ONLY_IN = {name}
+"""
+_ELSEWHERE = """def _is_elsewhere() -> bool:
+    if context.is_offline_mode():
+        raise RuntimeError("offline mode does not tell which database this is: run it online")
+    return op.get_bind().scalar(sa.text("SELECT pg_catalog.current_database()")) != ONLY_IN
+
+
+"""
