@@ -13,10 +13,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.findings import ActionStage, Remedy, Report
 from pgwatch_wed.remedies import resumable
+from pgwatch_wed.remedies.indexes import IndexBuilder
 from pgwatch_wed.remedies.resumable import StepKind
 from pgwatch_wed.render.plan_sql import plan_script, undo_script
 from pgwatch_wed.render.plan_text import plan_text
 from pgwatch_wed.sqltext.fragments import for_psql, fragments, terminated
+from pgwatch_wed.target.collect import collect
 from tests import reports
 from tests.dumps import schema
 from tests.plans import INDEX, action, planned, run_file
@@ -335,6 +337,41 @@ def test_two_databases_are_mended_by_one_script(pg: Server, orders: str, tmp_pat
             done = run_file(orders, each)
             assert done.returncode == 0, done.stderr
             assert [is_valid(dsn, "orders_idx") for dsn in (orders, other)] == [there] * 2
+
+
+TREE = """
+create table p (a int, b int) partition by list (a);
+create table p1 partition of p for values in (1);
+create table p2 partition of p for values in (2) partition by list (b);
+create table p2a partition of p2 for values in (1);
+create table p2b partition of p2 for values in (2);
+create index mine on p1 (b);
+create index theirs on p2 (b);
+"""
+
+
+def test_an_undo_takes_back_whatever_part_was_done(pg: Server, db: str, tmp_path: Path) -> None:
+    # A build on partitions is many statements (flyway #4081, PostHog #3993), and attached indexes go with their parent.
+    psql(db, TREE)
+    snapshot = collect(db, only=("tables", "other_relations", "indexes", "constraints"))
+    (top,) = (t for t in snapshot.tables if t.name == "p")
+    script = IndexBuilder(snapshot).build(top, "USING btree (b)")
+    before = schema(db, pg)
+    file, undo = written(planned(action(script.remedy)), tmp_path)
+    assert {"CONCURRENTLY", "ATTACH", "RENAME"} <= set(
+        (file.read_text(encoding="utf-8") + undo.read_text(encoding="utf-8")).split()
+    )
+    whole: str | None = None
+    for count in range(len(script.steps) + 1):
+        psql(db, "".join(f"{step.sql};\n" for step in script.steps[:count]))
+        if count % 2:  # it is completed first
+            assert run_file(db, file).returncode == 0
+            whole = whole or schema(db, pg)
+            assert schema(db, pg) == whole
+        for _ in range(2):
+            done = run_file(db, undo)
+            assert done.returncode == 0, done.stderr
+            assert schema(db, pg) == before, f"after {count} steps"
 
 
 def test_reports_without_a_plan_are_harmless(orders: str, tmp_path: Path) -> None:

@@ -1,25 +1,20 @@
 """Statements of a plan that can be run again: what is done is skipped, what an interrupted one has left is removed.
 
 A script that stops half-way, for example because a lock was not to be had in time, is then simply run again. Each
-statement has a query that tells whether it still has to run. A failed CREATE INDEX CONCURRENTLY leaves an invalid
-index, which has the name: IF NOT EXISTS would take it for the index.
+statement has a query that tells whether it still has to run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pglast import ast
-from pglast.enums import (
-    AlterTableType,
-    ConstrType,
-    ObjectType,
-    ReindexObjectType,
-    TransactionStmtKind,
-)
 
-from pgwatch_wed.quote import ident, literal
+from pgwatch_wed.findings import Action
+from pgwatch_wed.remedies import progress_queries
+from pgwatch_wed.remedies.progress_queries import is_concurrent
+from pgwatch_wed.remedies.stand_ins import StandIns, built, dropped
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.fragments import Fragment, fragments
 
@@ -27,11 +22,6 @@ NO_LIMIT = "0"
 """CONCURRENTLY waits for other transactions: a limit would leave an invalid index, and nobody waits behind it."""
 SHORT = "2s"
 """While a statement waits for a lock that blocks others, those wait, too."""
-
-_RELATIONS = (
-    *(ObjectType.OBJECT_INDEX, ObjectType.OBJECT_TABLE, ObjectType.OBJECT_SEQUENCE),
-    *(ObjectType.OBJECT_VIEW, ObjectType.OBJECT_MATVIEW),
-)
 
 
 class StepKind(StrEnum):
@@ -45,7 +35,6 @@ class StepKind(StrEnum):
     COMMENT = "comment"
 
 
-_AND = "\n    AND"
 _SCHEMA = (
     *(ast.IndexStmt, ast.DropStmt, ast.AlterTableStmt, ast.CreateStatsStmt, ast.AlterStatsStmt),
     *(ast.CreateDomainStmt, ast.AlterDomainStmt, ast.AlterSeqStmt, ast.RenameStmt, ast.CommentStmt),
@@ -60,7 +49,8 @@ class ResumableStep:
     """One statement, without a semicolon, or a comment.
 
     ``needed`` is a query that tells whether it still has to run ("" if it always may), ``leftover`` one that returns
-    the statements that remove what an interrupted run left. ``is_alone``: it cannot run in a transaction block.
+    the statements that remove what an interrupted run left. ``sql`` is empty if that is all there is to do.
+    ``is_alone``: it cannot run in a transaction block.
     """
 
     sql: str
@@ -73,17 +63,20 @@ class ResumableStep:
 
 def steps(script: str) -> tuple[ResumableStep, ...]:
     """Return the statements and comments of a remedy or an undo."""
-    return tuple(_step(each) for each in fragments(script))
+    parts = fragments(script)
+    stand_ins = StandIns.of([part.node for part in parts])
+    return tuple(_step(each, stand_ins) for each in parts)
 
 
-def _step(part: Fragment) -> ResumableStep:
+def _step(part: Fragment, stand_ins: StandIns) -> ResumableStep:
     if part.is_comment:
         return ResumableStep(part.text, StepKind.COMMENT)
+    conditions = (progress_queries.needed(part.node), stand_ins.condition(part.node))
     return ResumableStep(
         sql=part.text,
         kind=_kind(part.node),
-        needed=_needed(part.node),
-        leftover=_leftover(part.node),
+        needed="\n    AND ".join(filter(None, conditions)),
+        leftover=progress_queries.leftover(part.node),
         is_alone=_is_alone(part.node),
         lock_timeout=NO_LIMIT if _waits_harmlessly(part.node) else SHORT,
     )
@@ -119,184 +112,11 @@ def _is_alone(node: Any) -> bool:
         case ast.ClusterStmt():
             return node.relation is None
         case _:
-            return _is_concurrent(node)
-
-
-def _is_concurrent(node: Any) -> bool:
-    match node:
-        case ast.IndexStmt() | ast.DropStmt():
-            return bool(node.concurrent)
-        case ast.ReindexStmt():
-            return any(p.defname == "concurrently" for p in node.params or ())
-        case ast.AlterTableStmt():
-            parts = (c.def_ for c in node.cmds or ())
-            return any(isinstance(p, ast.PartitionCmd) and p.concurrent for p in parts)
-        case _:
-            return False
+            return is_concurrent(node)
 
 
 def _waits_harmlessly(node: Any) -> bool:
-    return isinstance(node, ast.VacuumStmt) or _is_concurrent(node)
-
-
-# What is done already
-
-
-def _needed(node: Any) -> str:
-    match node:
-        case ast.IndexStmt(idxname=str(name)):
-            return _unless(_index(node, name, must_be_valid=bool(node.concurrent)))
-        case ast.AlterTableStmt():
-            return next(filter(None, (_change(node, c) for c in node.cmds or ())), "")
-        case ast.DropStmt():
-            return _drop(node)
-        case ast.CreateStatsStmt():
-            *schema, name = trees.names(node.defnames)
-            return _unless(_statistics(schema, name))
-        case ast.CreateDomainStmt():
-            return f"SELECT pg_catalog.to_regtype({_path(trees.names(node.domainname))}) IS NULL"
-        case ast.CreateExtensionStmt(extname=str(name)):
-            return _unless(f"pg_catalog.pg_extension WHERE extname = {literal(name)}")
-        case ast.RenameStmt(relation=ast.RangeVar() as old):
-            return f"SELECT {_oid(old)} IS NOT NULL"
-        case ast.TransactionStmt(kind=TransactionStmtKind.TRANS_STMT_ROLLBACK_PREPARED):
-            here = "database = pg_catalog.current_database()"
-            gid = literal(str(node.gid))
-            return _if(f"pg_catalog.pg_prepared_xacts WHERE gid = {gid} AND {here}")
-        case ast.SelectStmt(targetList=(ast.ResTarget(val=ast.FuncCall() as call),)):
-            return _slot(call)
-        case _:
-            return ""
-
-
-def _if(rows: str) -> str:
-    return f"SELECT EXISTS (SELECT FROM {rows})"
-
-
-def _unless(rows: str) -> str:
-    return f"SELECT NOT EXISTS (SELECT FROM {rows})"
-
-
-def _oid(relation: Any) -> str:
-    names = (relation.schemaname, relation.relname)
-    return f"pg_catalog.to_regclass({_path(tuple(filter(None, names)))})"
-
-
-def _path(names: tuple[str, ...]) -> str:
-    return literal(ident(*names))
-
-
-def _index(node: Any, name: str, *, must_be_valid: bool) -> str:
-    valid = f"{_AND} i.indisvalid" if must_be_valid else ""
-    return (
-        "pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
-        f"\n    WHERE i.indrelid = {_oid(node.relation)}::pg_catalog.oid{_AND} c.relname = {literal(name)}{valid}"
-    )
-
-
-def _statistics(schema: list[str], name: str) -> str:
-    within = f" AND n.nspname = {literal(schema[0])}" if schema else ""
-    return (
-        "pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace"
-        f"\n    WHERE s.stxname = {literal(name)}{within}"
-    )
-
-
-def _change(node: Any, command: Any) -> str:
-    """Return the query for a command of ALTER TABLE; the others may be repeated."""
-    table = _oid(node.relation)
-    match command.subtype:
-        case AlterTableType.AT_AddColumn:
-            return _unless(_column(table, str(command.def_.colname)))
-        case AlterTableType.AT_DropColumn:
-            return _if(_column(table, str(command.name)))
-        case AlterTableType.AT_AddConstraint if command.def_.conname:
-            return _unless(_constraint(table, str(command.def_.conname)))
-        case AlterTableType.AT_AddConstraint if command.def_.contype == ConstrType.CONSTR_PRIMARY:
-            key = f"pg_catalog.pg_constraint WHERE conrelid = {table}::pg_catalog.oid"
-            return _unless(f"{key} AND contype = 'p'")
-        case AlterTableType.AT_DropConstraint:
-            return _if(_constraint(table, str(command.name)))
-        case _:
-            return ""
-
-
-def _column(table: str, name: str) -> str:
-    where = f"attrelid = {table}::pg_catalog.oid AND attname = {literal(name)}"
-    return f"pg_catalog.pg_attribute\n    WHERE {where}{_AND} attnum > 0 AND NOT attisdropped"
-
-
-def _constraint(table: str, name: str) -> str:
-    where = f"conrelid = {table}::pg_catalog.oid AND conname = {literal(name)}"
-    return f"pg_catalog.pg_constraint\n    WHERE {where}"
-
-
-def _drop(node: Any) -> str:
-    if len(node.objects or ()) != 1:
-        return ""
-    (dropped,) = node.objects
-    match node.removeType:
-        case kind if kind in _RELATIONS:
-            return f"SELECT pg_catalog.to_regclass({_path(trees.names(dropped))}) IS NOT NULL"
-        case ObjectType.OBJECT_STATISTIC_EXT:
-            *schema, name = trees.names(dropped)
-            return _if(_statistics(schema, name))
-        case ObjectType.OBJECT_DOMAIN:
-            names = trees.names(dropped.names)
-            return f"SELECT pg_catalog.to_regtype({_path(names)}) IS NOT NULL"
-        case ObjectType.OBJECT_EXTENSION:
-            return _if(f"pg_catalog.pg_extension WHERE extname = {literal(str(dropped.sval))}")
-        case _:
-            return ""
-
-
-def _slot(call: Any) -> str:
-    match call.args:
-        case (ast.A_Const(val=ast.String(sval=str(name))),) if (
-            trees.names(call.funcname)[-1] == "pg_drop_replication_slot"
-        ):
-            return _if(f"pg_catalog.pg_replication_slots WHERE slot_name = {literal(name)}")
-        case _:
-            return ""
-
-
-# What an interrupted statement has left
-
-
-def _leftover(node: Any) -> str:
-    match node:
-        case ast.IndexStmt(idxname=str(name)) if node.concurrent:
-            return _drops(f"{_index(node, name, must_be_valid=False)}{_AND} {_UNUSED}")
-        case ast.ReindexStmt(kind=ReindexObjectType.REINDEX_OBJECT_INDEX) if _is_concurrent(node):
-            return _drops(f"{_copies(node.relation)}{_AND} {_UNUSED}")
-        case _:
-            return ""
-
-
-# An index that another session is building is invalid, too; that session has a lock on the table.
-_UNUSED = (
-    "NOT i.indisvalid AND c.relkind = 'i' AND NOT c.relispartition"
-    "\n    AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.relation = i.indrelid"
-    " AND l.mode = 'ShareUpdateExclusiveLock'"
-    "\n        AND l.pid <> pg_catalog.pg_backend_pid()"
-    "\n        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))"
-)
-
-
-def _drops(indexes: str) -> str:
-    drop = "pg_catalog.format('DROP INDEX CONCURRENTLY %s', c.oid::pg_catalog.regclass)"
-    return f"SELECT {drop}\n    FROM {indexes}"
-
-
-def _copies(index: Any) -> str:
-    """Return the copies that REINDEX CONCURRENTLY makes of an index: its name, shortened if need be, with an ending."""
-    ending = "'_cc(new|old)[0-9]*$'"
-    return (
-        "pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
-        f"\n    JOIN pg_catalog.pg_index o ON o.indrelid = i.indrelid AND o.indexrelid = {_oid(index)}::pg_catalog.oid"
-        f"\n    WHERE c.relname ~ {ending}{_AND} pg_catalog.starts_with({literal(str(index.relname))},"
-        f" pg_catalog.regexp_replace(c.relname::pg_catalog.text, {ending}, ''))"
-    )
+    return isinstance(node, ast.VacuumStmt) or is_concurrent(node)
 
 
 # Blocks
@@ -330,3 +150,32 @@ def blocks(script: str, *, in_transaction: bool = True) -> tuple[StepBlock, ...]
 def _joined(together: list[ResumableStep]) -> list[StepBlock]:
     changes = sum(s.kind is not StepKind.COMMENT for s in together)
     return [StepBlock(tuple(together), is_transaction=changes > 1)] if together else []
+
+
+def blocks_of(action: Action) -> tuple[StepBlock, ...]:
+    """Return what an action does."""
+    found = (blocks(s.sql, in_transaction=s.in_transaction) for s in action.statements)
+    return tuple(block for some in found for block in some)
+
+
+def undo_blocks_of(action: Action) -> tuple[StepBlock, ...]:
+    """Return what takes an action back, also one that was interrupted: an index not yet attached is not dropped with its parent."""
+    back = tuple(block for sql in action.undo for block in blocks(sql))
+    ours = {
+        p for n in _nodes(s.sql for s in action.statements) if is_concurrent(n) for p in built(n)
+    }
+    told = {p for n in _nodes(action.undo) for p in (*built(n), *dropped(n), *_renamed(n))}
+    left = sorted(ours - told)
+    if not left or all(s.kind is StepKind.COMMENT for block in back for s in block.steps):
+        return back
+    query = progress_queries.remains(left)
+    last = ResumableStep("", StepKind.SCHEMA, leftover=query, is_alone=True, lock_timeout=NO_LIMIT)
+    return (*back, StepBlock((last,)))
+
+
+def _nodes(scripts: Iterable[str]) -> Iterator[Any]:
+    return (part.node for sql in scripts for part in fragments(sql))
+
+
+def _renamed(node: Any) -> Iterator[tuple[str, str]]:
+    yield from StandIns.of([node]).renamed.values()

@@ -7,7 +7,13 @@ from itertools import groupby
 
 from pgwatch_wed import units
 from pgwatch_wed.findings import Action, Report
-from pgwatch_wed.remedies.resumable import ResumableStep, StepBlock, StepKind, blocks
+from pgwatch_wed.remedies.resumable import (
+    ResumableStep,
+    StepBlock,
+    StepKind,
+    blocks_of,
+    undo_blocks_of,
+)
 from pgwatch_wed.render import action_words
 from pgwatch_wed.render.characters import visible_line
 
@@ -42,7 +48,7 @@ def plan_revisions(report: Report, head: str | None) -> tuple[PlanRevision, ...]
 def in_schema(actions: Iterable[Action]) -> Iterator[Action]:
     """Yield the actions that change the schema, and that need nobody's decision."""
     for action in actions:
-        steps = [step for block in _up(action) for step in block.steps]
+        steps = [step for block in blocks_of(action) for step in block.steps]
         if not action.by_hand and any(step.kind is StepKind.SCHEMA for step in steps):
             yield action
 
@@ -53,19 +59,13 @@ def left_out(report: Report) -> tuple[Action, ...]:
     return tuple(a for a in report.plan.actions if id(a) not in chosen)
 
 
-def _up(action: Action) -> list[StepBlock]:
-    return [b for s in action.statements for b in blocks(s.sql, in_transaction=s.in_transaction)]
-
-
-def _down(action: Action) -> list[StepBlock]:
-    return [block for sql in action.undo for block in blocks(sql)]
-
-
 def _revision(
     report: Report, actions: Sequence[Action], head: str | None, database: str | None
 ) -> PlanRevision:
-    upgrade = _body(((a.title, _up(a)) for a in actions), database)
-    downgrade = _body(((f"undo: {a.title}", _down(a)) for a in reversed(actions)), database)
+    upgrade = _body(((a.title, blocks_of(a)) for a in actions), database)
+    downgrade = _body(
+        ((f"undo: {a.title}", undo_blocks_of(a)) for a in reversed(actions)), database
+    )
     key = "\x1f".join((str(head), database or "", upgrade, downgrade))
     revision = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     source = _SOURCE.format(
@@ -172,6 +172,8 @@ def downgrade() -> None:
 
 {elsewhere}def _run(sql: str, needed: str = "", leftover: str = "", lock_timeout: str = "2s") -> None:
     """Run a statement if it is still needed, after removing what an interrupted one has left."""
+    if context.is_offline_mode() and not sql:
+        return
     if context.is_offline_mode():
         op.execute(f"SET lock_timeout = '{{lock_timeout}}'")
         op.execute(_literally(f"{{sql}}\\n"))  # a comment at its end must not swallow the semicolon
@@ -182,7 +184,7 @@ def downgrade() -> None:
     before = _timeouts(lock_timeout, "0")
     for drop in drops:
         op.execute(_literally(drop))
-    if not needed or bind.scalar(_literally(needed)):
+    if sql and (not needed or bind.scalar(_literally(needed))):
         op.execute(_literally(sql))
     _timeouts(*before)
 

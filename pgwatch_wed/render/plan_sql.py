@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pgwatch_wed import units
 from pgwatch_wed.findings import Action, ActionStage, Report
-from pgwatch_wed.remedies.resumable import SHORT, StepBlock, StepKind, blocks
+from pgwatch_wed.remedies.resumable import SHORT, StepBlock, StepKind, blocks_of, undo_blocks_of
 from pgwatch_wed.render import action_words
 from pgwatch_wed.render.psql_script import PsqlScript, reachable
 
@@ -18,14 +18,14 @@ def plan_script(report: Report, undo_name: str = "") -> str:
     """Render the script; ``undo_name`` is the file that undoes it, if there is one."""
     undo = [f"{undo_name} undoes it."] if undo_name else []
     notes = [action_words.summary(report.plan), *_by_hand(report.plan.actions), *undo]
-    return _script("Plan", report, report.plan.actions, _steps, notes, _about(report))
+    return _script("Plan", report, report.plan.actions, blocks_of, notes, _about(report))
 
 
 def undo_script(report: Report) -> str:
     """Render what takes the plan back, the last action first."""
     notes = ["Undo of the plan. What was not done, or is undone already, is skipped."]
     actions = [a for a in report.plan.actions if not a.by_hand]
-    return _script("Undo", report, actions[::-1], _undo_steps, notes, _about_undo)
+    return _script("Undo", report, actions[::-1], undo_blocks_of, notes, _about_undo)
 
 
 def _by_hand(actions: Iterable[Action]) -> list[str]:
@@ -33,14 +33,6 @@ def _by_hand(actions: Iterable[Action]) -> list[str]:
     return (
         [f"Of these, {units.count(left, 'is', 'are')} left to a person (comments)."] if left else []
     )
-
-
-def _steps(action: Action) -> list[StepBlock]:
-    return [b for s in action.statements for b in blocks(s.sql, in_transaction=s.in_transaction)]
-
-
-def _undo_steps(action: Action) -> list[StepBlock]:
-    return [block for sql in action.undo for block in blocks(sql)]
 
 
 def _about(report: Report) -> _CommentsOf:

@@ -98,6 +98,8 @@ class PsqlScript:
         if step.leftover:
             self.comment("what an interrupted build has left")
             self._lines += [step.leftover, "\\gexec"]
+        if not step.sql:
+            return
         sql = for_psql(terminated(step.sql))
         if not step.needed:
             self._lines.append(sql)
