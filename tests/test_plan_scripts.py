@@ -24,6 +24,7 @@ from tests.dumps import schema
 from tests.plans import INDEX, action, planned, run_file
 from tests.psql import psql
 from tests.servers import Server
+from tests.test_index_scripts import FACTS
 
 ADD_KEY = Remedy(
     "-- to check: SELECT 1;\nALTER TABLE public.orders ADD COLUMN a int;\n"
@@ -353,7 +354,7 @@ create index theirs on p2 (b);
 def test_an_undo_takes_back_whatever_part_was_done(pg: Server, db: str, tmp_path: Path) -> None:
     # A build on partitions is many statements (flyway #4081, PostHog #3993), and attached indexes go with their parent.
     psql(db, TREE)
-    snapshot = collect(db, only=("tables", "other_relations", "indexes", "constraints"))
+    snapshot = collect(db, only=FACTS)
     (top,) = (t for t in snapshot.tables if t.name == "p")
     script = IndexBuilder(snapshot).build(top, "USING btree (b)")
     before = schema(db, pg)
