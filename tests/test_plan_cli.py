@@ -109,19 +109,19 @@ def test_without_changes_of_the_schema_there_is_no_revision(
 
 
 def test_files_are_written_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    write = plan_output.write_private
+    write = snapshot_file.write_private
 
     def fails_at_the_undo(path: Path, data: bytes, mode: int) -> None:
         if "undo" in path.name:
             raise OSError(28, "No space left on device", str(path))
         write(path, data, mode)
 
-    monkeypatch.setattr(plan_output, "write_private", fails_at_the_undo)
     both = {Path("plan.sql"): "one", Path("plan.undo.sql"): "two"}
-    with pytest.raises(Error, match=r"plan\.undo\.sql: No space left"):
-        plan_output.write_new(both)
+    with monkeypatch.context() as full:
+        full.setattr("pgwatch_wed.cli.plan_output.write_private", fails_at_the_undo)
+        with pytest.raises(Error, match=r"plan\.undo\.sql: No space left"):
+            plan_output.write_new(both)
     assert not [*Path().iterdir()]
-    monkeypatch.undo()
     Path("plan.undo.sql").write_text("mine", encoding="utf-8")
     with pytest.raises(Error, match="exists"):
         plan_output.write_new(both)

@@ -173,6 +173,7 @@ def test_the_offline_script_runs_in_psql(
     psql(db, ORDERS)
     config = scratch(tmp_path, db)
     add(PLAN, tmp_path)
+    capsys.readouterr()
     command.upgrade(config, "head", sql=True)
     psql(db, capsys.readouterr().out)
     assert is_valid(db, "orders_idx") is True

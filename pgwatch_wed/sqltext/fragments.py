@@ -34,7 +34,7 @@ def fragments(script: str) -> tuple[Fragment, ...]:
     parts: list[Fragment] = []
     end = 0
     for raw in found:
-        begin = raw.stmt_location
+        begin = raw.stmt_location or 0
         parts += _comments(script[end:begin])
         end = begin + raw.stmt_len if raw.stmt_len else len(script)
         parts.append(_statement(script[begin:end], raw.stmt))
