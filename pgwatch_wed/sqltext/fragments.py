@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pglast import parse_sql
 from pglast.parser import ParseError, Token, scan
 
 from pgwatch_wed.sqltext import trees
@@ -27,17 +26,15 @@ class Fragment:
 def fragments(script: str) -> tuple[Fragment, ...]:
     """Return the parts of a script, in order."""
     try:
-        trees.parse(script)  # it checks the depth
-        found = parse_sql(script)
-    except (trees.UnreadableError, ParseError):
+        found = trees.located(script)
+    except trees.UnreadableError:
         return (Fragment(script.strip().removesuffix(";")),)
     parts: list[Fragment] = []
     end = 0
-    for raw in found:
-        begin = raw.stmt_location or 0
-        parts += _comments(script[end:begin])
-        end = begin + raw.stmt_len if raw.stmt_len else len(script)
-        parts.append(_statement(script[begin:end], raw.stmt))
+    for each in found:
+        parts += _comments(script[end : each.start])
+        parts.append(_statement(script[each.start : each.end], each.node))
+        end = each.end
     return (*parts, *_comments(script[end:]))
 
 
