@@ -403,6 +403,16 @@ def test_what_another_action_names_is_not_dropped() -> None:
         Remedy("ALTER INDEX public.whole ATTACH PARTITION public.part;"),
     )
     plan = action_plan([drop_of("ident"), drop_of("part"), identity, attached], [here])
+    parted = snapshot(
+        [index(11, "mine", "a")],
+        tables=(table(ORDERS, "orders", parent_oid=9), table(9, "whole", kind="p")),
+    )
+    above = said(
+        "index-missing",
+        Object("index", "new", "shop", "public", "whole"),
+        Remedy("CREATE INDEX new ON public.whole USING btree (a);"),
+    )
+    assert "uses it" in action_plan([drop_of("mine"), above], [parted]).not_planned[0].reason
     assert [n.reason.partition(" (")[0] for n in plan.not_planned] == [
         "public.ident has to stay for now: what schema-no-replica-identity",
         "public.part has to stay for now: what index-incomplete",
@@ -676,6 +686,18 @@ def test_a_role_gets_the_larger_value_once() -> None:
     keeps_its_word(findings, plan)
     assert sql(plan) == ["ALTER ROLE app SET work_mem = '64MB';"]
     assert plan.actions[0].object == Object("role", "app")
+    timeouts = [
+        said(
+            "lock-no-timeouts",
+            Object("setting", name),
+            *(Remedy(f"ALTER ROLE {role} SET {name} = '1s';") for role in ("app", "jobs")),
+        )
+        for name in ("lock_timeout", "statement_timeout")
+    ]
+    plan = action_plan([*findings, *timeouts], [snapshot()])
+    (action,) = plan.actions
+    assert action.title == "Set work_mem, lock_timeout and statement_timeout for roles app and jobs"
+    assert len(action.statements) == 5
 
 
 def test_who_waits_for_a_session_that_is_ended_is_left_alone() -> None:

@@ -9,7 +9,7 @@ from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies.actions.index_changes import CreatedIndex, IndexChange
-from pgwatch_wed.remedies.actions.index_names import needed
+from pgwatch_wed.remedies.actions.index_names import attached, needed
 from pgwatch_wed.remedies.actions.proposals import Proposal
 
 _AGAIN = "run the analysis again afterwards"
@@ -31,8 +31,9 @@ class IndexDrops:
         """Begin with what all proposals need, and the indexes that will be created."""
         needs: dict[int, list[Proposal]] = {}
         for proposal in proposals:
-            for index in (i for part in proposal.parts for i in needed(snapshot, part)):
-                needs.setdefault(index.oid, []).append(proposal)
+            for part in proposal.parts:
+                for index in (*needed(snapshot, part), *attached(snapshot, part)):
+                    needs.setdefault(index.oid, []).append(proposal)
         return cls(snapshot, created, needs)
 
     def decide(self, change: IndexChange) -> str:
@@ -110,7 +111,8 @@ class IndexDrops:
     def _rest(self, index: Index, without: Set[int] = frozenset()) -> Iterator[Index]:
         """Yield the other indexes of the table that stay."""
         for other in self.snapshot.indexes_of[index.table_oid]:
-            if other.oid not in (index.oid, *self.gone, *without) and other.is_usable:
+            is_other = other.oid != index.oid and other.oid not in without
+            if is_other and other.oid not in self.gone and other.is_usable:
                 yield other
 
     def _servers(self, index: Index, without: Set[int] = frozenset()) -> list[Index]:

@@ -8,8 +8,9 @@ from pglast.enums import AlterTableType, ObjectType
 
 from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.facts.derived import derived
+from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.remedies.actions.proposals import SqlPart, last_two, path
-from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext import definitions, trees
 
 
 @derived
@@ -57,6 +58,24 @@ def needed(snapshot: Snapshot, part: SqlPart) -> Iterator[Index]:
         yield from _found(_by_name(snapshot).get((schema, name)))
     for command in node.cmds or ():
         yield from _found(_by_name(snapshot).get(_named(schema, command)))
+
+
+def attached(snapshot: Snapshot, part: SqlPart) -> Iterator[Index]:
+    """Yield the partitions' indexes that CREATE INDEX on a partitioned table attaches by itself."""
+    node = part.node
+    if not isinstance(node, ast.IndexStmt) or node.relation is None:
+        return
+    schema, name = path(node.relation)
+    found = (t for t in snapshot.tables_named.get(name, ()) if t.schema == schema)
+    table = next((t for t in found if t.kind == "p"), None)
+    text = definitions.read(part.text)
+    if table is None or text is None or not node.relation.inh:  # codespell:ignore inh
+        return
+    for oid in ix.partitions(snapshot, table.oid):
+        for index in snapshot.indexes_of[oid] if oid != table.oid else ():
+            own = definitions.read(snapshot.definition_by_oid.get(index.oid, ""))
+            if own is not None and own.form == text.form:
+                yield index
 
 
 def _named(schema: str, command: Any) -> tuple[str, str]:

@@ -107,6 +107,8 @@ class _Work:
     def _remedy(self, table: TablePath | None, sql: str, *, is_vacuum: bool) -> Remedy:
         proposal, step = self.locks[_label(table)]
         old = step.remedy
+        if old.sql == f"{sql};":
+            return old
         is_alone = len(step.parts) == 1
         undo = old.undo if is_alone else ""
         remedy = Remedy(f"{sql};", old.lock, not is_vacuum, undo)

@@ -115,9 +115,8 @@ def _manual(proposals: Sequence[Proposal]) -> Iterator[Draft]:
         proposals, lambda p: [(p.database, tuple(s.remedy.sql for s in p.steps))]
     ):
         first = group[0]
-        parts = [part for part in first.main if part.notes or part.text]
         yield Draft(
-            title=title(parts, first.finding.title),
+            title=title(first.main, f"Check: {first.finding.title}"),
             stage=stage_of(first) if first.main else ActionStage.SCHEMA,
             proposals=tuple(group),
             steps=tuple(step.remedy for step in first.steps),

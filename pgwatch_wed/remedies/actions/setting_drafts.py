@@ -125,7 +125,7 @@ class SettingDrafts:
                 steps.setdefault(key, (best.step if best else step, step.parts[0]))
         parts = [part for step, _ in steps.values() for part in step.parts]
         return Draft(
-            title=title(parts, group[0].finding.title),
+            title=_of_roles(parts) or title(parts, group[0].finding.title),
             stage=stage,
             proposals=tuple(group),
             steps=tuple(step.remedy for step, _ in steps.values()),
@@ -141,16 +141,34 @@ _OF_SERVER = (
 
 
 def _whose(proposal: Proposal) -> Object:
-    """Return the role of one that has to change, rather than its statement."""
-    match proposal.parts:
-        case (SqlPart(node=ast.AlterRoleSetStmt(role=ast.RoleSpec(rolename=str(name)))),):
-            return Object("role", name)
-    return proposal.finding.object
+    """Return the first role that has to change, rather than a statement or setting."""
+    roles = list(_roles(proposal.parts))
+    return Object("role", roles[0]) if roles else proposal.finding.object
+
+
+def _roles(parts: Iterable[SqlPart]) -> Iterator[str]:
+    for part in parts:
+        match part.node:
+            case ast.AlterRoleSetStmt(role=ast.RoleSpec(rolename=str(name))):
+                yield name
+
+
+def _of_roles(parts: Sequence[SqlPart]) -> str:
+    """Return the title if only settings of roles are changed; otherwise nothing."""
+    roles = list(_roles(parts))
+    if len(roles) < len(parts):
+        return ""
+    verb = "Set" if all(part.node.setstmt.args for part in parts) else "Change"
+    verb = "Reset" if not any(part.node.setstmt.args for part in parts) else verb
+    names = listed(setting_name(part.node) for part in parts)
+    who = "role" if len(set(roles)) == 1 else "roles"
+    return f"{verb} {names} for {who} {listed(roles)}"
 
 
 def _keys(proposal: Proposal) -> Iterator[Hashable]:
     yield proposal.finding.id
     yield from (part.text for part in proposal.main)
+    yield from (("role", name) for name in _roles(proposal.parts))
     yield from (change.scope for change in _changes(proposal))
 
 
