@@ -185,13 +185,14 @@ def _drops(indexes: str) -> str:
     return f"SELECT {drop}\n    FROM {indexes}"
 
 
-def remains(indexes: Iterable[tuple[str, str]]) -> str:
+def remains(indexes: Iterable[tuple[str, str]], *, is_partitioned: bool) -> str:
     """Return a query for the statements that drop indexes that still exist, and that nothing depends on."""
     oids = ", ".join(f"pg_catalog.to_regclass({_path(path)})::pg_catalog.oid" for path in indexes)
-    drop = "pg_catalog.format('DROP INDEX CONCURRENTLY %s', c.oid::pg_catalog.regclass)"
+    drop, kind = ("DROP INDEX %s", "I") if is_partitioned else ("DROP INDEX CONCURRENTLY %s", "i")
     return (
-        f"SELECT {drop}\n    FROM pg_catalog.pg_class c WHERE c.oid IN ({oids})"
-        f"{_AND} c.relkind = 'i' AND NOT c.relispartition"
+        f"SELECT pg_catalog.format('{drop}', c.oid::pg_catalog.regclass)"
+        f"\n    FROM pg_catalog.pg_class c WHERE c.oid IN ({oids})"
+        f"{_AND} c.relkind = '{kind}' AND NOT c.relispartition"
         f"{_AND} NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = c.oid)"
     )
 

@@ -4,7 +4,7 @@ A script that stops half-way, for example because a lock was not to be had in ti
 statement has a query that tells whether it still has to run.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -61,25 +61,29 @@ class ResumableStep:
     lock_timeout: str = SHORT
 
 
-def steps(script: str) -> tuple[ResumableStep, ...]:
-    """Return the statements and comments of a remedy or an undo."""
+def steps(script: str, undoes: Sequence[Any] | None = None) -> tuple[ResumableStep, ...]:
+    """Return the statements and comments of a remedy, or of an undo of other statements."""
     parts = fragments(script)
-    stand_ins = StandIns.of([part.node for part in parts])
+    stand_ins = StandIns.of([part.node for part in parts], undoes)
     return tuple(_step(each, stand_ins) for each in parts)
 
 
 def _step(part: Fragment, stand_ins: StandIns) -> ResumableStep:
     if part.is_comment:
         return ResumableStep(part.text, StepKind.COMMENT)
-    conditions = (progress_queries.needed(part.node), stand_ins.condition(part.node))
+    conditions = progress_queries.needed(part.node), stand_ins.condition(part.node)
     return ResumableStep(
         sql=part.text,
         kind=_kind(part.node),
-        needed="\n    AND ".join(filter(None, conditions)),
+        needed=_both(*conditions),
         leftover=progress_queries.leftover(part.node),
         is_alone=_is_alone(part.node),
         lock_timeout=NO_LIMIT if _waits_harmlessly(part.node) else SHORT,
     )
+
+
+def _both(query: str, condition: str) -> str:
+    return f"{query or 'SELECT true'}\n    AND ({condition})" if condition else query
 
 
 def _kind(node: Any) -> StepKind:
@@ -130,14 +134,16 @@ class StepBlock:
     is_transaction: bool = False
 
 
-def blocks(script: str, *, in_transaction: bool = True) -> tuple[StepBlock, ...]:
+def blocks(
+    script: str, *, in_transaction: bool = True, undoes: Sequence[Any] | None = None
+) -> tuple[StepBlock, ...]:
     """Divide a remedy into what is to be done at once, and what has to be, or better is, done by itself.
 
     ANALYZE comes after the transaction: within, it would keep the locks.
     """
     done: list[StepBlock] = []
     together: list[ResumableStep] = []
-    for step in steps(script):
+    for step in steps(script, undoes):
         is_change = step.kind in (StepKind.SCHEMA, StepKind.SETTING, StepKind.OTHER)
         if step.kind is StepKind.COMMENT or (in_transaction and is_change and not step.is_alone):
             together.append(step)
@@ -160,21 +166,25 @@ def blocks_of(action: Action) -> tuple[StepBlock, ...]:
 
 def undo_blocks_of(action: Action) -> tuple[StepBlock, ...]:
     """Return what takes an action back, also one that was interrupted: an index not yet attached is not dropped with its parent."""
-    back = tuple(block for sql in action.undo for block in blocks(sql))
-    ours = {
-        p for n in _nodes(s.sql for s in action.statements) if is_concurrent(n) for p in built(n)
-    }
+    forward = _nodes(s.sql for s in action.statements)
+    back = tuple(block for sql in action.undo for block in blocks(sql, undoes=forward))
+    ours = {p for n in forward if isinstance(n, ast.IndexStmt) for p in built(n)}
     told = {p for n in _nodes(action.undo) for p in (*built(n), *dropped(n), *_renamed(n))}
     left = sorted(ours - told)
     if not left or all(s.kind is StepKind.COMMENT for block in back for s in block.steps):
         return back
-    query = progress_queries.remains(left)
-    last = ResumableStep("", StepKind.SCHEMA, leftover=query, is_alone=True, lock_timeout=NO_LIMIT)
-    return (*back, StepBlock((last,)))
+    return (*back, *(StepBlock((step,)) for step in _rest(left)))
 
 
-def _nodes(scripts: Iterable[str]) -> Iterator[Any]:
-    return (part.node for sql in scripts for part in fragments(sql))
+def _rest(indexes: Sequence[tuple[str, str]]) -> Iterator[ResumableStep]:
+    """Yield what removes new indexes that are still there: those of partitioned tables first, with what is attached."""
+    for is_partitioned, limit in ((True, SHORT), (False, NO_LIMIT)):
+        query = progress_queries.remains(indexes, is_partitioned=is_partitioned)
+        yield ResumableStep("", StepKind.SCHEMA, leftover=query, is_alone=True, lock_timeout=limit)
+
+
+def _nodes(scripts: Iterable[str]) -> list[Any]:
+    return [part.node for sql in scripts for part in fragments(sql)]
 
 
 def _renamed(node: Any) -> Iterator[tuple[str, str]]:
