@@ -144,13 +144,14 @@ class FileSetting:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role that can log in."""
+    """A role that can log in. ``is_monitoring``: it is no superuser, but a member of pg_read_all_stats."""
 
     name: str
     is_superuser: bool
     can_login: bool
     connection_limit: int
     is_replication: bool
+    is_monitoring: bool = False
 
 
 @dataclass(frozen=True, slots=True)

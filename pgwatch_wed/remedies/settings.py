@@ -1,11 +1,15 @@
 """Settings as remedies: what ALTER SYSTEM can change, when it takes effect, and how to undo it."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
 from pgwatch_wed.facts import Setting, Snapshot
 from pgwatch_wed.findings import Remedy, Unknown
 from pgwatch_wed.quote import ident, literal
 
 # Lists whose members are quoted one by one.
 _LISTS = frozenset({"shared_preload_libraries", "search_path", "session_preload_libraries"})
+_RELOAD = "SELECT pg_reload_conf();"
 _BOUND = frozenset({"database", "user", "database user", "client", "session"})
 
 
@@ -51,8 +55,24 @@ def alter_system(snapshot: Snapshot, name: str, value: str) -> Remedy:
     )
 
 
+def together(changes: Sequence[Remedy]) -> Remedy:
+    """Return several changes of settings as one script, with one reload at its end."""
+    return replace(
+        changes[0],
+        sql=_one_reload(c.sql for c in changes),
+        undo=_one_reload(c.undo for c in changes),
+        lock="; ".join(dict.fromkeys(c.lock for c in changes)),
+    )
+
+
+def _one_reload(scripts: Iterable[str]) -> str:
+    lines = [line for script in scripts for line in script.split("\n")]
+    reloads = [_RELOAD] if _RELOAD in lines else []
+    return "\n".join([*(line for line in lines if line != _RELOAD), *reloads])
+
+
 def _reloaded(sql: str, needs_restart: bool) -> str:
-    return sql if needs_restart else f"{sql}\nSELECT pg_reload_conf();"
+    return sql if needs_restart else f"{sql}\n{_RELOAD}"
 
 
 def _when(setting: Setting | None, needs_restart: bool) -> str:

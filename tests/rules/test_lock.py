@@ -528,28 +528,52 @@ def test_no_deadlock_in_young_counters_says_nothing(db: str) -> None:
 
 # lock-no-timeouts
 
-TIMEOUTS = {"idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"}
+TIMEOUTS = ["idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"]
 
 
-def missing_timeouts(dsn: str) -> dict[str, Finding]:
-    return {f.object.name: f for f in findings(collect(dsn), "lock-no-timeouts")}
+def missing_timeouts(dsn: str) -> Finding | None:
+    found = findings(collect(dsn), "lock-no-timeouts")
+    assert len(found) <= 1, "one cause, one finding"
+    return found[0] if found else None
 
 
-def test_timeouts_that_nobody_set_are_proposed_for_the_roles(start_pg: StartServer) -> None:
+def test_timeouts_that_nobody_set_are_one_finding_with_one_script(start_pg: StartServer) -> None:
     dsn = start_pg().dsn()
-    psql(dsn, 'create role "App 1" login; create role nologin_group;')
-    found = missing_timeouts(dsn)
-    assert set(found) == TIMEOUTS
-    assert all(f.severity is Severity.INFO for f in found.values())
-    for finding in found.values():
-        assert finding.evidence["roles_without"] == ["App 1"]
-        run(dsn, finding)
+    psql(
+        dsn,
+        """
+        create role "App 1" login; create role nologin_group; create role batch login;
+        create role watch login in role pg_monitor; create role walker login replication;
+        create role readers in role pg_read_all_stats; create role watch_too login in role readers;
+        alter role batch set statement_timeout = '1h';
+        """,
+    )
+    finding = missing_timeouts(dsn)
+    assert finding is not None
+    assert finding.severity is Severity.INFO
+    assert finding.evidence["timeouts"] == TIMEOUTS
+    assert finding.evidence["roles_without"] == ["App 1", "batch"], "no monitoring, no replication"
+    assert finding.evidence["roles_by_timeout"]["lock_timeout"] == ["App 1"]
+    (step,) = finding.remedy
+    assert step.sql.count("ALTER ROLE") == 4
+    run(dsn, finding)
     assert not missing_timeouts(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for finding in found.values():
-            for step in finding.remedy:
-                connection.execute(step.undo.encode())
-    assert set(missing_timeouts(dsn)) == TIMEOUTS
+        connection.execute(step.undo.encode())
+    again = missing_timeouts(dsn)
+    assert again is not None
+    assert again.evidence == finding.evidence
+
+
+def test_many_roles_are_left_to_one_setting_of_the_server(start_pg: StartServer) -> None:
+    dsn = start_pg().dsn()
+    psql(dsn, "".join(f"create role app{i} login; " for i in range(11)))
+    finding = missing_timeouts(dsn)
+    assert finding is not None
+    (step,) = finding.remedy
+    assert step.sql.count("ALTER SYSTEM SET") == 3
+    assert step.sql.count("pg_reload_conf") == step.undo.count("pg_reload_conf") == 1
+    assert step.sql.endswith("SELECT pg_reload_conf();")
 
 
 def test_a_timeout_of_the_server_or_the_database_is_enough(start_pg: StartServer) -> None:
@@ -562,8 +586,10 @@ def test_one_role_without_is_named_alone(start_pg: StartServer) -> None:
     dsn = start_pg({"transaction_timeout": "0"}).dsn()
     psql(dsn, "create role app login; create role batch login;")
     psql(dsn, "alter role app set transaction_timeout = '10min';")
-    found = missing_timeouts(dsn)
-    assert {tuple(f.evidence["roles_without"]) for f in found.values()} == {("batch",)}
+    finding = missing_timeouts(dsn)
+    assert finding is not None
+    assert finding.evidence["roles_without"] == ["batch"]
+    assert finding.title == "3 timeouts are not set for batch"
     psql(dsn, "alter role batch in database postgres set transaction_timeout = '1h';")
     assert not missing_timeouts(dsn)
 
@@ -572,15 +598,18 @@ def test_our_own_roles_timeout_is_not_the_servers(start_pg: StartServer) -> None
     server = start_pg()
     psql(server.dsn(), "create role app login; create role monitor login in role pg_monitor;")
     psql(server.dsn(), "alter role monitor set statement_timeout = '5s';")
-    found = missing_timeouts(server.dsn(user="monitor"))
-    assert "app" in found["statement_timeout"].evidence["roles_without"]
+    finding = missing_timeouts(server.dsn(user="monitor"))
+    assert finding is not None
+    assert finding.evidence["roles_by_timeout"]["statement_timeout"] == ["app"]
 
 
 @pytest.mark.parametrize(("value", "is_set"), [("0", False), ("0ms", False), ("500ms", True)])
 def test_zero_is_no_timeout(start_pg: StartServer, value: str, is_set: bool) -> None:
     dsn = start_pg({"statement_timeout": value}).dsn()
     psql(dsn, "create role app login;")
-    assert ("statement_timeout" not in missing_timeouts(dsn)) is is_set
+    finding = missing_timeouts(dsn)
+    assert finding is not None
+    assert ("statement_timeout" not in finding.evidence["timeouts"]) is is_set
 
 
 # lock-table-pressure

@@ -9,19 +9,21 @@ B: it follows from the settings of the server, its roles and databases. An appli
 which cannot be seen.
 
 ## Not reported
-- Timeouts that are set for the server, for this database, or for all roles with the LOGIN attribute that are not superusers.
+- Timeouts that are set for the server, for this database, or for all roles of applications.
+- Roles of superusers, of monitoring (members of `pg_read_all_stats` or `pg_monitor`) and of replication, and those that cannot log
+  in: a timeout of theirs frees no application.
 - `transaction_timeout` (17 and later) also limits idle time and statements; `statement_timeout` also limits lock waits.
 - It is never more than info, since these are PostgreSQL's defaults.
 
 ## Remedy
-Set them for the application's roles rather than for the server: backups and migrations need more time. The values below are a
-starting point.
+One script for all roles and timeouts. Set them for the application's roles rather than for the server: backups and migrations
+need more time. The values below are a starting point.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Role, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.remedies import settings
@@ -68,28 +70,50 @@ TIMEOUTS = (
 )
 
 
+# With more roles than this, the server's own setting is the shorter script.
+_MOST_ROLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """A timeout that is not set, the suggested value, and the roles for which it is not; () for the server."""
+
+    timeout: Timeout
+    seconds: int
+    roles: tuple[str, ...]
+
+
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
-    """Yield a finding for each timeout that is not set, or not for all roles."""
+    """Yield one finding for all timeouts that are not set, or not for all roles."""
     seconds = (limits.idle_seconds, limits.statement_seconds, limits.lock_seconds)
-    for timeout, value in zip(TIMEOUTS, seconds, strict=True):
-        bare = _uncovered(snapshot, (timeout.name, *timeout.substitutes))
-        if bare:
-            yield _finding(snapshot, timeout, bare, value)
+    uncovered = [_uncovered(snapshot, (t.name, *t.substitutes)) for t in TIMEOUTS]
+    gaps = [
+        _Gap(timeout, value, roles)
+        for timeout, value, roles in zip(TIMEOUTS, seconds, uncovered, strict=True)
+        if roles is not None
+    ]
+    if gaps:
+        yield _finding(snapshot, gaps)
 
 
-def _uncovered(snapshot: Snapshot, names: tuple[str, ...]) -> list[str]:
-    """Return the roles for which none of these is set; () if one is set for the server or the database."""
+def _uncovered(snapshot: Snapshot, names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the roles for which none of these is set, () if there are no roles of applications; None if all have one."""
     if any(_is_set_for_all(snapshot, name) for name in names):
-        return []
-    roles = [r.name for r in snapshot.roles if r.can_login and not r.is_superuser]
-    if not roles:
-        return [""]
+        return None
+    roles = [r.name for r in snapshot.roles if _is_of_application(r)]
     bound = {
         s.role
         for s in snapshot.role_settings
         if s.name in names and s.database in (None, snapshot.server.database) and _is_on(s.value)
     }
-    return sorted(r for r in roles if r not in bound)
+    bare = tuple(sorted(r for r in roles if r not in bound))
+    return bare if bare or not roles else None
+
+
+def _is_of_application(role: Role) -> bool:
+    """Tell whether a timeout of the role could free an application."""
+    apart = role.is_superuser or role.is_monitoring or role.is_replication
+    return role.can_login and not apart
 
 
 def _is_set_for_all(snapshot: Snapshot, name: str) -> bool:
@@ -107,37 +131,60 @@ def _is_on(value: str | None) -> bool:
     return (value or "0").strip().lstrip("0").strip() not in ("", "ms", "s", "min", "h", "d")
 
 
-def _finding(snapshot: Snapshot, timeout: Timeout, bare: list[str], seconds: int) -> Finding:
-    roles = [r for r in bare if r]
-    all_of_them = len(roles) == sum(r.can_login and not r.is_superuser for r in snapshot.roles)
-    more = f" and {count(len(roles) - 5, 'more role')}" if len(roles) > 5 else ""
-    who = "" if all_of_them else f" for {', '.join(roles[:5])}{more}"
+def _finding(snapshot: Snapshot, gaps: Sequence[_Gap]) -> Finding:
+    roles = sorted({role for gap in gaps for role in gap.roles})
+    names = [gap.timeout.name for gap in gaps]
+    are_all = len(roles) == sum(map(_is_of_application, snapshot.roles))
+    what = f"{names[0]} is" if len(names) == 1 else f"{len(names)} timeouts are"
     return Finding(
-        object=Object("setting", timeout.name),
+        object=Object("setting", "timeouts"),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"{timeout.name} is not set{who}",
-        detail=f"Without it, {timeout.without}.",
-        evidence={"roles_without": roles[:50], "roles_without_count": len(roles)},
-        impact=Impact(risk=timeout.without),
-        remedy=_remedies(snapshot, timeout.name, roles, f"{seconds}s"),
-        caveats=("The application may set it in its own sessions, which cannot be seen.",),
+        title=f"{what} not set{'' if are_all else f' for {_listed(roles)}'}",
+        detail=" ".join(_without(gap, roles) for gap in gaps),
+        evidence={
+            "timeouts": names,
+            "roles_without": roles[:50],
+            "roles_without_count": len(roles),
+            "roles_by_timeout": {gap.timeout.name: list(gap.roles[:50]) for gap in gaps},
+        },
+        impact=Impact(risk=gaps[0].timeout.without),
+        remedy=(_remedy(snapshot, gaps, roles),),
+        caveats=("The application may set them in its own sessions, which cannot be seen.",),
     )
 
 
-def _remedies(snapshot: Snapshot, name: str, roles: list[str], value: str) -> tuple[Remedy, ...]:
-    if 0 < len(roles) <= 10:
-        return tuple(
-            Remedy(
-                sql=f"ALTER ROLE {ident(role)} SET {name} = {literal(value)};",
-                lock="none; takes effect in new sessions",
-                undo=settings.undo_role_setting(snapshot, role, name),
-            )
-            for role in roles
+def _listed(roles: Sequence[str]) -> str:
+    more = f" and {count(len(roles) - 5, 'more role')}" if len(roles) > 5 else ""
+    return f"{', '.join(roles[:5])}{more}"
+
+
+def _without(gap: _Gap, all_roles: Sequence[str]) -> str:
+    whose = "" if list(gap.roles) == list(all_roles) else f" (of {_listed(gap.roles)})"
+    return f"Without {gap.timeout.name}{whose}, {gap.timeout.without}."
+
+
+def _remedy(snapshot: Snapshot, gaps: Sequence[_Gap], roles: Sequence[str]) -> Remedy:
+    """Return one script: for each role what it lacks, or for the server if there are no roles or too many."""
+    if not 0 < len(roles) <= _MOST_ROLES:
+        changes = (
+            settings.alter_system(snapshot, gap.timeout.name, literal(f"{gap.seconds}s"))
+            for gap in gaps
         )
-    change = settings.alter_system(snapshot, name, literal(value))
-    return (
-        replace(
-            change, lock=f"{change.lock}; first set longer timeouts for backup and migration roles"
-        ),
+        change = settings.together(tuple(changes))
+        lock = f"{change.lock}; first set longer timeouts for backup and migration roles"
+        return replace(change, lock=lock)
+    lacking = [(role, gap) for role in roles for gap in gaps if role in gap.roles]
+    return Remedy(
+        sql="\n".join(_set(role, gap) for role, gap in lacking),
+        lock="none; takes effect in new sessions",
+        undo="\n".join(_undone(snapshot, lacking)),
     )
+
+
+def _set(role: str, gap: _Gap) -> str:
+    return f"ALTER ROLE {ident(role)} SET {gap.timeout.name} = {literal(f'{gap.seconds}s')};"
+
+
+def _undone(snapshot: Snapshot, lacking: Iterable[tuple[str, _Gap]]) -> Iterator[str]:
+    return (settings.undo_role_setting(snapshot, role, gap.timeout.name) for role, gap in lacking)
