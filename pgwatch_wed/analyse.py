@@ -12,6 +12,7 @@ from pgwatch_wed.cures import counted_once
 from pgwatch_wed.facts import Cause, Missing, OtherRelation, Snapshot, Table
 from pgwatch_wed.facts.delta import spoken_for
 from pgwatch_wed.facts.snapshot import FROM_HISTORY
+from pgwatch_wed.facts.watched import watched
 from pgwatch_wed.findings import (
     ActionPlan,
     Coverage,
@@ -58,8 +59,7 @@ def analyse(
     readable = [_for_readers(snapshot, config, original) for snapshot in snapshots]
     judged = [
         _attempt(rule, snapshot, config)
-        for rule in (all_rules() if rules is None else rules)
-        if config.selects(rule)
+        for rule in _selected(config, rules)
         for snapshot in (readable[:1] if rule.scope == "cluster" else readable)
     ]
     verdicts = tuple(_merge([v for v, _ in judged]))
@@ -86,7 +86,7 @@ def analyse(
         target=_target(snapshots, target),
         window_begins=window.begins,
         window_ends=window.ends,
-        window_reason="; ".join(filter(None, (window.reason, spoken_for(first)))),
+        window_reason="; ".join(filter(None, (*_window_reasons(first), spoken_for(first)))),
         coverage=_coverage(snapshots, kept, config, original),
         verdicts=verdicts,
         findings=shown,
@@ -107,6 +107,36 @@ def _plan(findings: Sequence[Finding], snapshots: Sequence[Snapshot]) -> ActionP
     except Exception as error:  # noqa: BLE001 - whatever it is, the findings have their remedies
         reason = f"planning failed with an unexpected {type(error).__name__}: please report this, with a snapshot."
         return ActionPlan(not_planned=tuple(NotPlanned(f.id, reason) for f in findings))
+
+
+def _selected(config: Config, rules: Iterable[Rule] | None) -> list[Rule]:
+    return [r for r in (all_rules() if rules is None else rules) if config.selects(r)]
+
+
+def _window_reasons(snapshot: Snapshot) -> Iterator[str]:
+    yield snapshot.window.reason
+    was_reset = snapshot.database is not None and snapshot.database.stats_reset is not None
+    unread = snapshot.missing.get("table_activity")
+    if was_reset and unread is not None and unread.cause is Cause.NOT_ASKED:
+        yield "older, if only the counters of single objects were reset"
+
+
+def looked_at(
+    snapshot: Snapshot, config: Config, rules: Iterable[Rule] | None = None
+) -> frozenset[str]:
+    """Return the facts that the selected rules need, or look at in a snapshot of which not everything was read.
+
+    What was not read is empty to them. Once it has been read, they may look at more, and finally at nothing else:
+    then they judge as if everything had been read.
+    """
+    seen = watched(_for_readers(snapshot, config, str))
+    needed: set[str] = set()
+    findings: list[Finding] = []
+    for rule in _selected(config, rules):
+        needed.update(rule.needs)
+        findings += _attempt(rule, seen, config)[1]
+    _plan(findings, [seen])
+    return frozenset(needed | seen.looked)
 
 
 def analyse_redacted(

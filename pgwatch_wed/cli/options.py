@@ -137,7 +137,8 @@ _REPORTING = (
         multiple=True,
         type=CommaList(),
         metavar="RULE|AREA",
-        help="Only these rules or areas.",
+        help="Only these rules or areas, separated by commas. `run` then reads only what they need and keeps nothing "
+        "in the history, unless --history is given.",
     ),
     click.option(
         "--ignore",

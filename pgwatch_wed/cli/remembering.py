@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import sqlalchemy as sa
 
 from pgwatch_wed import clock, paths
 from pgwatch_wed.config import Config, Ignore
@@ -64,10 +65,15 @@ class Memory:
         return cls(url, is_wanted=is_wanted)
 
     def remember(self, read: tuple[Snapshot, ...]) -> None:
-        """Store what was read, before anything is concluded from it."""
+        """Store what was read, before anything is concluded from it.
+
+        What was read for a few rules is not kept: it would look as if everything else had been dropped.
+        """
         with _Said(self):
             if self._why_not is None:
                 self._store = store.open_store(self._url)
+                if any(snapshot.is_partial for snapshot in read):
+                    return
                 with self._store.writing() as connection:
                     self._run, _ = runs.add(connection, runs.NewRun(read))
 
@@ -82,15 +88,23 @@ class Memory:
     def acknowledged(self, settings: Config, read: tuple[Snapshot, ...]) -> Config:
         """Return the configuration with what somebody has acknowledged; say what has expired."""
         with _Said(self):
-            if self._store is not None and self._run is not None:
+            if self._store is not None:
                 with self._store.reading() as connection:
-                    known = states.acknowledged(connection, self._run.cluster_id, read)
+                    cluster = self._cluster(connection, read)
+                    known = states.acknowledged(connection, cluster, read) if cluster else ()
                 holding = [given for given, _ in known if given.holds(read[0].now)]
                 for given, state in known:
                     if given not in holding and state is not None and state.state is Presence.OPEN:
                         _say_expired(given, state)
                 return replace(settings, ignores=(*settings.ignores, *map(_ignored, holding)))
         return settings
+
+    def _cluster(self, connection: sa.Connection, read: tuple[Snapshot, ...]) -> int | None:
+        """Return the server in the history; one of which only a part was read may not be there."""
+        if self._run is not None:
+            return self._run.cluster_id
+        owner = identity.identify(connection, read[0])
+        return owner.cluster_id if owner else None
 
     def conclude(self, report: Report, snapshots: tuple[Snapshot, ...]) -> None:
         """Store what was concluded."""
@@ -105,6 +119,7 @@ class Memory:
                     moment = clock.now()
                     retention.prune(connection, moment, retention.Retention(), _PRUNED_BY_A_RUN)
                     condense.condense(connection, moment)
+            if self._store is not None:
                 self._store.close()
 
     def fail(self, error: HistoryError) -> None:

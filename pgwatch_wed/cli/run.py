@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pgwatch_wed.analyse import looked_at
 from pgwatch_wed.cli import baseline, delivery, options
 from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress_bar import ProgressBar
@@ -16,6 +17,7 @@ from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.render import formats
 from pgwatch_wed.target import connect
+from pgwatch_wed.target.collect import Demand
 
 
 @click.command()
@@ -32,7 +34,11 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
     history = Memory.from_options(given, settings)
     progress = ProgressBar(enabled=not no_progress and not wanted_output.quiet)
     try:
-        wanted = replace(Wanted.from_options(given), since=wanted_output.since)
+        wanted = replace(
+            Wanted.from_options(given),
+            since=wanted_output.since,
+            looked_at=_looked_at(given, settings, wanted_output),
+        )
         found = gather.gathered(conninfo, wanted, progress)
         progress("consulting the history", 0.97)
         history.remember(delivery.as_stored(found.read, wanted_output))
@@ -45,6 +51,13 @@ def run(target: str | None, no_progress: bool, **given: Any) -> int:
     finally:
         progress.clear()
     return delivery.deliver(report, snapshots, wanted_output, redact(target or ""))
+
+
+def _looked_at(given: dict[str, Any], settings: Config, output: options.Output) -> Demand | None:
+    """Return what tells which facts ``--only`` needs; None for everything: to be kept, or to be compared."""
+    if not given["only"] or given["history_url"] or output.baseline is not None:
+        return None
+    return lambda snapshot: looked_at(snapshot, settings)
 
 
 def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:

@@ -191,6 +191,9 @@ from pgwatch_wed.facts.snapshot import (
     SNAPSHOT_FORMAT as SNAPSHOT_FORMAT,
 )
 from pgwatch_wed.facts.snapshot import (
+    UNASKED as UNASKED,
+)
+from pgwatch_wed.facts.snapshot import (
     Cause as Cause,
 )
 from pgwatch_wed.facts.snapshot import (

@@ -118,6 +118,10 @@ class Missing:
     said: str = ""
 
 
+UNASKED = Missing("only what the selected rules need was read", "omit --only", Cause.NOT_ASKED)
+"""Why facts are absent from a snapshot that is read for a few rules."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The time that cumulative counters cover."""
@@ -219,6 +223,11 @@ class Snapshot:
     def recalled(self) -> frozenset[str]:
         """The facts that were looked up in the history."""
         return frozenset(row.fact for row in self.history_coverage)
+
+    @cached_property
+    def is_partial(self) -> bool:
+        """Whether only what a few rules need was read: what is absent says nothing about the server."""
+        return UNASKED in self.missing.values()
 
     # Lookups
 

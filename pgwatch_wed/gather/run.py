@@ -8,7 +8,7 @@ from pgwatch_wed.errors import Error, UsageError, redact
 from pgwatch_wed.facts import Cause, Missing, NodeIndexUsage, Snapshot
 from pgwatch_wed.facts.delta import deltas
 from pgwatch_wed.gather.enrichment import enrich
-from pgwatch_wed.gather.wanted import Budget, Wanted
+from pgwatch_wed.gather.wanted import Budget, Wanted, demand
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
@@ -37,7 +37,11 @@ def gathered(conninfo: str, wanted: Wanted, progress: Progress) -> Gathered:
     for target in wanted.standbys:
         connect.resolve(target)  # an invalid one is refused before minutes are spent
     first = collecting.collect(
-        conninfo, limits=wanted.limits, budget_s=budget.left(0.7), progress=progress
+        conninfo,
+        limits=wanted.limits,
+        budget_s=budget.left(0.7),
+        progress=progress,
+        demand=demand(wanted),
     )
     snapshots = [(conninfo, first)]
     if wanted.all_databases:
@@ -47,7 +51,7 @@ def gathered(conninfo: str, wanted: Wanted, progress: Progress) -> Gathered:
     complete = tuple(_with_standbys(snapshot, wanted, progress) for _, snapshot in snapshots)
     earlier = wanted.since(complete)
     measured = tuple(
-        enrich(target, snapshot, wanted, budget, progress)
+        snapshot if snapshot.is_partial else enrich(target, snapshot, wanted, budget, progress)
         for (target, _), snapshot in zip(snapshots, deltas(earlier, complete), strict=True)
     )
     return Gathered(complete if earlier else measured, measured)
@@ -70,6 +74,7 @@ def _other(
             limits=wanted.limits,
             budget_s=budget.left(0.7),
             progress=progress,
+            demand=demand(wanted),
             cluster=first,
         )
     except Error as error:

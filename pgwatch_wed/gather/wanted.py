@@ -1,11 +1,12 @@
 """What a run is to read, and how much time it has."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.target import collect as collecting
 
 Since = Callable[[tuple[Snapshot, ...]], tuple[Snapshot, ...]]
@@ -17,9 +18,20 @@ def nothing(_read: tuple[Snapshot, ...]) -> tuple[Snapshot, ...]:
     return ()
 
 
+# What tells of the server's past, and what the identity of a server in the history is compared by.
+_ALWAYS = frozenset({"settings", "databases", "checkpoints", "wal", "archiver", "slru"})
+# What the lab adds needs the tables and statements that are read for it; what the history tells is compared with this
+# run, which is kept for that. Levels are those of earlier runs.
+_FROM_LAB = frozenset({"missing_indexes", "index_drop_trials", "statement_plans"})
+_FROM_KEPT_RUNS = FROM_HISTORY - {"level_shifts"}
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How much to read."""
+    """How much to read.
+
+    ``looked_at`` tells for a few rules what they look at, in view of what has been read; None for everything.
+    """
 
     standbys: tuple[str, ...] = ()
     all_databases: bool = False
@@ -27,6 +39,7 @@ class Wanted:
     exact_bloat: int | None = None
     advise: bool = True
     since: Since = nothing
+    looked_at: collecting.Demand | None = None
     limits: collecting.CollectLimits = field(default_factory=collecting.CollectLimits)
 
     @classmethod
@@ -39,6 +52,26 @@ class Wanted:
             exact_bloat=options.get("exact_bloat"),
             advise=bool(options.get("advise", True)),
         )
+
+
+def demand(wanted: Wanted) -> collecting.Demand | None:
+    """Return what decides which facts are read; None for all of them."""
+    looked_at = wanted.looked_at
+    is_more = wanted.standbys or wanted.exact_bloat or wanted.since is not nothing
+    if looked_at is None or is_more:
+        return None
+    complete = _FROM_KEPT_RUNS | (_FROM_LAB if wanted.advise else frozenset())
+
+    def demanded(snapshot: Snapshot) -> Set[str]:
+        if not snapshot.is_partial:
+            return _EVERYTHING
+        names = _ALWAYS | looked_at(snapshot)
+        return names if names.isdisjoint(complete) else _EVERYTHING
+
+    return demanded
+
+
+_EVERYTHING = frozenset((*collecting.ORDER, *collecting.DERIVED, *FROM_HISTORY))
 
 
 class Budget:

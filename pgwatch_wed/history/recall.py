@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwatch_wed.errors import HistoryError
-from pgwatch_wed.facts import Cause, Missing, Snapshot
+from pgwatch_wed.facts import UNASKED, Cause, Missing, Snapshot
 from pgwatch_wed.facts.rows import HistoryCoverage
 from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.history import (
@@ -54,6 +54,8 @@ def _recalled(connection: sa.Connection, snapshot: Snapshot) -> Snapshot:
     missing = dict(snapshot.missing)
     coverage: list[HistoryCoverage] = []
     for name, room in ROOMS.items():
+        if snapshot.missing.get(name) == UNASKED:
+            continue
         found = _asked(room, connection, snapshot)
         if isinstance(found, Missing):
             missing[name] = found

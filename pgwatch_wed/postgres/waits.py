@@ -236,9 +236,9 @@ def relations(waits: Waits, pids: Iterable[int]) -> list[Object]:
 
 
 def table_object(snapshot: Snapshot, oid: int | None, relation: str | None) -> Object:
-    """Name a locked relation; if it is not a known table, by its name in the lock."""
-    table = snapshot.table_by_oid.get(oid or 0)
+    """Name a locked relation; if its name in the lock does not tell its schema, as the table that it is."""
     schema, _, name = (relation or "?").partition(".")
+    table = snapshot.table_by_oid.get(oid or 0) if not name or "." in name else None
     if table is not None:
         schema, name = table.schema, table.name
     return Object("table", name, snapshot.server.database, schema, name)

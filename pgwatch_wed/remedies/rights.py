@@ -74,7 +74,8 @@ class Rights:
 
     def table(self, schema: str, name: str) -> Table | None:
         """Return a table by its name or that of one of its indexes."""
-        return self._table_by_relation.get((schema, name))
+        # no table of a user's is without a schema: who only asks about catalogs needs no tables
+        return self._table_by_relation.get((schema, name)) if schema else None
 
     # Requirements
 

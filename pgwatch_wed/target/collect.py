@@ -4,9 +4,9 @@
 happens to the results. What cannot be read is missing with a reason, and does not affect the rest.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from collections.abc import Sequence as Items
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from operator import attrgetter
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from pgwatch_wed import __version__, units
 from pgwatch_wed.errors import CollectError
 from pgwatch_wed.facts import (
+    UNASKED,
     Cause,
     Extension,
     Missing,
@@ -23,6 +24,7 @@ from pgwatch_wed.facts import (
     Snapshot,
     Statement,
 )
+from pgwatch_wed.facts.snapshot import FROM_HISTORY
 from pgwatch_wed.postgres import privileges
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
@@ -103,6 +105,19 @@ DERIVED: Mapping[str, Missing] = {
 }
 
 
+Demand = Callable[[Snapshot], Set[str]]
+"""Given what has been read, returns the facts that are needed as well; what was not read is :data:`UNASKED`."""
+
+# Without them, others are wrong or cannot be read.
+_BELONGING: Mapping[str, tuple[str, ...]] = {
+    "index_definitions": ("indexes",),
+    "statements": ("statements_info",),
+    # whose tables are to be skipped
+    **dict.fromkeys(("table_activity", "columns", "indexes", "constraints"), ("tables",)),
+    "column_statistics": ("tables", "table_activity"),
+}
+
+
 # The number of objects read at a time, so that a locked or dropped one does not affect all others.
 _PART = 1000
 # An object was locked or dropped between our check and our read: the second check notices it.
@@ -116,16 +131,20 @@ def collect(
     budget_s: float | None = None,
     progress: Progress = silent,
     only: Iterable[str] | None = None,
+    demand: Demand | None = None,
     cluster: Snapshot | None = None,
 ) -> Snapshot:
     """Read a target.
 
-    ``only`` names the facts to read (default: all); ``cluster`` is a snapshot of another database of
+    ``only`` names the facts to read (default: all), ``demand`` those that are needed in view of what was read before;
+    ``cluster`` is a snapshot of another database of
     the same server, whose server-wide facts are reused. Raises ConnectError, or CollectError if not
     even the server's version can be read.
     """
     with reading(conninfo, limits or CollectLimits(), budget_s) as reader:
         begun = begin(reader)
+        if demand is not None:
+            return read_on_demand(reader, begun, demand, progress, cluster)
         return read(reader, begun, ORDER if only is None else only, progress, cluster)
 
 
@@ -157,31 +176,77 @@ def read(
     cluster: Snapshot | None = None,
 ) -> Snapshot:
     """Read facts over a connection; those that are not named are left empty."""
-    wanted = set(only)
-    names = [name for name in ORDER if name in wanted]
-    capabilities = begun.capabilities
-    missing = dict(begun.missing)
-    found: dict[str, Rows] = {}
-    for place, name in enumerate(names):
-        progress(name.replace("_", " "), place / len(names))
-        rows = _known(cluster, name)
-        if rows is None:
-            rows = _fact(reader, name, capabilities, found)
-        if isinstance(rows, Missing):
-            missing[name] = rows
-        else:
-            found[name] = rows
-    missing |= _what_parts_lack(found) | reader.notes
+    facts = _Facts(reader, begun, cluster)
+    facts.add(set(only), progress)
     progress("done", 1.0)
-    snapshot = Snapshot(
-        tool_version=__version__,
-        server=begun.server,
-        missing=missing,
-        extensions=begun.extensions,
-        query_costs=tuple(reader.costs),
-        **found,  # type: ignore[arg-type] # each has the type that fact_types() returns for its name
-    )
-    return _tidy(snapshot, capabilities, reader.limits)
+    return facts.snapshot()
+
+
+def read_on_demand(
+    reader: Reader,
+    begun: Begun,
+    demand: Demand,
+    progress: Progress = silent,
+    cluster: Snapshot | None = None,
+) -> Snapshot:
+    """Read what is needed, and then what turns out to be needed as well; the rest is :data:`UNASKED`."""
+    facts = _Facts(reader, begun, cluster)
+    asked: frozenset[str] = frozenset()
+    snapshot = facts.snapshot(_unasked(asked))
+    while more := demand(snapshot) - asked:
+        asked |= more
+        facts.add(_with_belonging(asked), progress)
+        snapshot = facts.snapshot(_unasked(asked | facts.found.keys()))
+    progress("done", 1.0)
+    return snapshot
+
+
+def _with_belonging(names: Set[str]) -> Set[str]:
+    belonging = {other for name in names for other in _BELONGING.get(name, ())}
+    return names if belonging <= names else _with_belonging(names | belonging)
+
+
+def _unasked(asked: Set[str]) -> dict[str, Missing]:
+    # what a complete run adds is there if everything was read
+    return {name: UNASKED for name in (*ORDER, *DERIVED, *FROM_HISTORY) if name not in asked}
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What has been read over a connection so far."""
+
+    reader: Reader
+    begun: Begun
+    cluster: Snapshot | None
+    found: dict[str, Rows] = field(default_factory=dict)
+    missing: dict[str, Missing] = field(default_factory=dict)
+
+    def add(self, wanted: Set[str], progress: Progress) -> None:
+        """Read facts, unless they have been read."""
+        names = [n for n in ORDER if n in wanted and n not in self.found and n not in self.missing]
+        for place, name in enumerate(names):
+            progress(name.replace("_", " "), place / len(names))
+            rows = _known(self.cluster, name)
+            if rows is None:
+                rows = _fact(self.reader, name, self.begun.capabilities, self.found)
+            if isinstance(rows, Missing):
+                self.missing[name] = rows
+            else:
+                self.found[name] = rows
+
+    def snapshot(self, unasked: Mapping[str, Missing] | None = None) -> Snapshot:
+        """Return what was read, and why the rest was not."""
+        missing = {**self.begun.missing, **(unasked or {}), **self.missing}
+        missing |= _what_parts_lack(self.found) | self.reader.notes
+        snapshot = Snapshot(
+            tool_version=__version__,
+            server=self.begun.server,
+            missing=missing,
+            extensions=self.begun.extensions,
+            query_costs=tuple(self.reader.costs),
+            **self.found,  # type: ignore[arg-type] # each has the type that fact_types() returns for its name
+        )
+        return _tidy(snapshot, self.begun.capabilities, self.reader.limits)
 
 
 def identify(reader: Reader) -> Server:
@@ -222,7 +287,8 @@ def _known(cluster: Snapshot | None, name: str) -> Rows | Missing | None:
     if cluster is None or name not in CLUSTER_FACTS:
         return None
     rows: Rows = getattr(cluster, name)
-    return cluster.missing.get(name) or rows
+    why = cluster.missing.get(name)
+    return None if why == UNASKED else why or rows
 
 
 def _fact(
