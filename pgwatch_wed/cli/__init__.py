@@ -22,6 +22,7 @@ from pgwatch_wed.suggestions import meant
 # Commands are imported when they are called: `--help` and `explain` do not need the SQL parser.
 _COMMANDS = {
     "run": "pgwatch_wed.cli.run",
+    "now": "pgwatch_wed.cli.now",
     "demo": "pgwatch_wed.cli.demo",
     "collect": "pgwatch_wed.cli.collect",
     "report": "pgwatch_wed.cli.report",

@@ -116,6 +116,16 @@ def end(connection: psycopg.Connection[Any]) -> None:
     connection.close()
 
 
+_NO_SLOT = (
+    "no connection slot is free, not even for superusers: end a client where it runs, or on the server the process of "
+    "an idle session with kill -TERM (never -KILL, which restarts the whole server)"
+)
+_RESERVED_SLOTS = (
+    "no connection slot is free for this role: connect as a superuser, for whom some are reserved, or as a member of "
+    "pg_use_reserved_connections if reserved_connections is set"
+)
+
+
 def _hint(text: str) -> str:
     hints = (
         ("password authentication failed", "check the user and password (PGPASSWORD, ~/.pgpass)"),
@@ -127,11 +137,12 @@ def _hint(text: str) -> str:
         ),
         ("No such file or directory", "is the server running there? specify host= or a URI"),
         ("timeout expired", "check host, port and firewall"),
+        ("too many clients", _NO_SLOT),
+        ("remaining connection slots", _RESERVED_SLOTS),
         (
-            "too many clients",
-            "no connection slot is free; try again later, or increase max_connections",
+            "too many connections for",
+            "the CONNECTION LIMIT of the role or database is reached: connect as another role",
         ),
-        ("remaining connection slots", "no connection slot is free for this role"),
         ("starting up", "the server is starting up; try again in a moment"),
         ("shutting down", "the server is shutting down; try again later"),
         ("no pg_hba.conf entry", "pg_hba.conf on the server does not allow this connection"),

@@ -48,7 +48,7 @@ class Limits:
 
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     """Yield a finding for each limit that has almost been reached."""
-    clients = [s for s in snapshot.sessions if _takes_room(s)]
+    clients = [s for s in snapshot.sessions if takes_room(s)]
     room = available(snapshot)
     if room is None:
         yield Unknown("the setting max_connections cannot be read")
@@ -67,7 +67,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
             )
 
 
-def _takes_room(session: Session) -> bool:
+def takes_room(session: Session) -> bool:
     """Tell whether it is a client; a hidden one differs from workers by its role and database."""
     hidden = locks.is_hidden(session) and session.user is not None and session.database is not None
     return hidden or locks.is_client(session)

@@ -1,0 +1,398 @@
+"""What is going on at this moment, and what to do once, from a snapshot and what a few rules say of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.config import Config
+from pgwatch_wed.facts import Cause, LockWait, Missing, Session, Snapshot
+from pgwatch_wed.facts.server_moment import ServerMoment, WalDirectory
+from pgwatch_wed.findings import Finding, Remedy, Report, Severity
+from pgwatch_wed.postgres import horizon, privileges
+from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.rules import Rule, rule
+from pgwatch_wed.rules._freeze import LAST_AGE
+from pgwatch_wed.rules.connection import usage
+
+# What their remedies end is ended once; the first that names a session is the one that says most about it.
+_ENDING = (
+    *("lock-blocked", "lock-ddl-queue", "lock-prepared-transaction", "lock-idle-in-transaction"),
+    *("lock-long-transaction", "vacuum-horizon"),
+)
+_STATES = (
+    *("connection-usage", "lock-table-pressure", "replication-lag", "replication-slot-retention"),
+    *("replication-slot-inactive", "wal-archive-failing", "vacuum-wraparound", "vacuum-multixact"),
+)
+# They say less without them, but nothing wrong; of sessions, the view itself tells what is hidden.
+_NOT_NEEDED = ("sessions", "tables", "table_activity")
+# Shorter waits come and go, and those on purpose are no more than information.
+_LONG_WAIT_S = 5.0
+_MOST_RUNNING = 10
+_MOST_HOLDERS = 3
+_MOST_DATABASES = 3
+
+
+class _AtAGlance(Rule):
+    """A rule that judges a moment, in which no table was read."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The facts without which it cannot say anything."""
+        return tuple(n for n in self.module.NEEDS if n not in _NOT_NEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedSession:
+    """A session that waits, and those that wait behind it; each session stands once in a tree."""
+
+    pid: int
+    who: str
+    client: str | None
+    waited_seconds: float
+    mode: str
+    lock_type: str
+    relation: str | None
+    query: str | None
+    behind: tuple["BlockedSession", ...]
+
+    @property
+    def size(self) -> int:
+        """How many sessions it and those behind it are."""
+        return 1 + sum(each.size for each in self.behind)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingRoot:
+    """What others wait for, and does not wait itself: a session, or a prepared transaction (``gid``)."""
+
+    pid: int | None
+    gid: str | None
+    who: str
+    client: str | None
+    doing: str
+    transaction_seconds: float | None
+    query: str | None
+    holds: tuple[str, ...]
+    waiting_sessions: int
+    longest_wait_seconds: float
+    behind: tuple[BlockedSession, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NowStep:
+    """What to do once: why, the SQL with its effect and who may run it, and what to consider before."""
+
+    rule: str
+    severity: Severity
+    title: str
+    detail: str
+    remedies: tuple[Remedy, ...]
+    caveats: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsInUse:
+    """Clients' connections: ``available`` are those for ordinary roles, ``reserved`` those kept for others."""
+
+    used: int
+    available: int | None
+    reserved: int
+    by_state: tuple[tuple[str, int], ...]
+    by_application: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningStatement:
+    """A statement that runs, and what its session waits for, if not for a lock."""
+
+    pid: int
+    who: str
+    client: str | None
+    seconds: float | None
+    wait: str | None
+    query: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HorizonHolder:
+    """What keeps VACUUM from removing rows that died since."""
+
+    who: str
+    age_xids: int
+    held_seconds: float | None
+    pins: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeAge:
+    """How old the oldest IDs of a database are, and as a fraction of where the server stops assigning new ones."""
+
+    database: str
+    xid_age: int
+    mxid_age: int
+    used_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInUse:
+    """A replication slot, and the WAL that it keeps."""
+
+    name: str
+    slot_type: str
+    is_active: bool
+    retained_bytes: int | None
+    safe_bytes: int | None
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NowView:
+    """All of it. ``lacking`` is what could not be seen: why, and what would show it."""
+
+    taken_at: datetime
+    version: str
+    is_standby: bool
+    role: str
+    waiting_sessions: int
+    roots: tuple[BlockingRoot, ...]
+    in_circles: tuple[int, ...]
+    steps: tuple[NowStep, ...]
+    noted: tuple[Finding, ...]
+    connections: ConnectionsInUse
+    running: tuple[RunningStatement, ...]
+    running_count: int
+    waits: tuple[tuple[str, int], ...]
+    holders: tuple[HorizonHolder, ...]
+    freeze_max_age: int | None
+    freezing: tuple[FreezeAge, ...]
+    slots: tuple[SlotInUse, ...]
+    wal: WalDirectory | None
+    lacking: tuple[tuple[str, str], ...]
+    queries: int
+
+
+def view(moment: ServerMoment) -> NowView:
+    """Return what to show of a moment."""
+    snapshot = moment.snapshot
+    report = analyse([snapshot], Config(), _rules(snapshot))
+    waits = locks.Waits(snapshot)
+    seen: set[int] = set()
+    roots = sorted(waits.roots, key=lambda r: (-len(waits.depths(r)), str(r)))
+    trees = tuple(_root(waits, root, seen) for root in roots)
+    running = sorted(_running(waits), key=lambda r: -(r.seconds or 0.0))
+    return NowView(
+        taken_at=snapshot.now,
+        version=snapshot.server.version,
+        is_standby=snapshot.server.is_in_recovery,
+        role=snapshot.server.role,
+        waiting_sessions=len(waits.by_pid),
+        roots=trees,
+        in_circles=tuple(sorted(waits.by_pid.keys() - seen)),
+        steps=tuple(_steps(report)),
+        noted=tuple(f for f in report.findings if f.rule in _STATES and _is_bad(f)),
+        connections=_connections(snapshot),
+        running=tuple(running[:_MOST_RUNNING]),
+        running_count=len(running),
+        waits=_waits(snapshot),
+        holders=tuple(_holder(snapshot, h) for h in horizon.holders(snapshot)[:_MOST_HOLDERS]),
+        freeze_max_age=_whole(snapshot.setting_number("autovacuum_freeze_max_age")),
+        freezing=_freezing(snapshot),
+        slots=_slots(snapshot),
+        wal=None if isinstance(moment.wal, Missing) else moment.wal,
+        lacking=tuple(dict.fromkeys(_lacking(moment))),
+        queries=len(snapshot.query_costs) + 1,
+    )
+
+
+def _rules(snapshot: Snapshot) -> Iterator[Rule]:
+    for name in (*_ENDING, *_STATES):
+        found = rule(name)
+        if not (found.primary_only and snapshot.server.is_in_recovery):
+            yield _AtAGlance(found.id, found.area, found.module)
+
+
+# Locks
+
+
+def _root(waits: locks.Waits, root: locks.Participant, seen: set[int]) -> BlockingRoot:
+    snapshot = waits.snapshot
+    depths, longest = waits.depths(root), waits.longest(root)
+    session = snapshot.session_by_pid.get(root) if isinstance(root, int) else None
+    return BlockingRoot(
+        pid=root if isinstance(root, int) else None,
+        gid=root if isinstance(root, str) else None,
+        who=_who(session) if isinstance(root, int) else _owner(snapshot, root),
+        client=session.client if session else None,
+        doing=locks.doing(snapshot, root),
+        transaction_seconds=_age(snapshot, session.xact_start) if session else None,
+        query=_query(session),
+        holds=tuple(locks.held(snapshot, root)),
+        waiting_sessions=len(depths),
+        longest_wait_seconds=longest.total_seconds(),
+        behind=_behind(waits, root, seen),
+    )
+
+
+def _behind(
+    waits: locks.Waits, node: locks.Participant, seen: set[int]
+) -> tuple[BlockedSession, ...]:
+    """Return the sessions behind one, the longest wait first; who waits for several stands behind the first."""
+    mine = [pid for pid in waits.behind.get(node, ()) if pid not in seen]
+    seen.update(mine)
+    mine.sort(key=lambda pid: (-waits.waited(pid).total_seconds(), pid))
+    return tuple(_blocked(waits, pid, waits.by_pid[pid], seen) for pid in mine)
+
+
+def _blocked(waits: locks.Waits, pid: int, wait: LockWait, seen: set[int]) -> BlockedSession:
+    session = waits.snapshot.session_by_pid.get(pid)
+    return BlockedSession(
+        pid=pid,
+        who=_who(session),
+        client=session.client if session else None,
+        waited_seconds=waits.waited(pid).total_seconds(),
+        mode=locks.lock_name(wait.mode),
+        lock_type=wait.locktype,
+        relation=wait.relation,
+        query=_query(session),
+        behind=_behind(waits, pid, seen),
+    )
+
+
+def _who(session: Session | None) -> str:
+    if session is None:
+        return "not seen"
+    if session.backend_type in (None, "client backend"):
+        return locks.label(session)
+    return f"{session.backend_type} {session.database or ''}".strip()
+
+
+def _query(session: Session | None) -> str | None:
+    return None if session is None or locks.is_hidden(session) else session.query
+
+
+def _owner(snapshot: Snapshot, gid: str) -> str:
+    found = (p for p in snapshot.prepared_transactions if p.gid == gid)
+    return next((f"{p.owner}@{p.database}" for p in found), "?")
+
+
+def _age(snapshot: Snapshot, moment: datetime | None) -> float | None:
+    return locks.seconds(locks.since(moment, snapshot))
+
+
+# What to do
+
+
+def _steps(report: Report) -> Iterator[NowStep]:
+    """Yield what to do, each statement once: several rules may find the same session."""
+    done: set[str] = set()
+    for name in _ENDING:
+        for finding in report.findings:
+            if finding.rule != name or not _is_due(finding):
+                continue
+            remedies = tuple(r for r in finding.remedy if r.sql not in done)
+            if finding.remedy and not remedies:
+                continue
+            done.update(r.sql for r in remedies)
+            yield NowStep(
+                *(finding.rule, finding.severity, finding.title, finding.detail),
+                *(remedies, finding.caveats),
+            )
+
+
+def _is_due(finding: Finding) -> bool:
+    """Tell whether somebody should act: a long transaction in nobody's way may be a backup."""
+    waited = finding.evidence.get("longest_wait_seconds") or 0.0
+    if finding.rule == "lock-long-transaction":
+        return bool(finding.evidence["blocked_pids"])
+    return _is_bad(finding) or waited >= _LONG_WAIT_S
+
+
+def _is_bad(finding: Finding) -> bool:
+    return finding.severity is not Severity.INFO
+
+
+# The rest
+
+
+def _connections(snapshot: Snapshot) -> ConnectionsInUse:
+    clients = [s for s in snapshot.sessions if usage.takes_room(s)]
+    reserved = ("superuser_reserved_connections", "reserved_connections")
+    return ConnectionsInUse(
+        used=len(clients),
+        available=usage.available(snapshot),
+        reserved=int(sum(snapshot.setting_number(n) or 0 for n in reserved)),
+        by_state=_counted(s.state or "not visible" for s in clients),
+        by_application=_counted(map(locks.label, clients)),
+    )
+
+
+def _counted(names: Iterator[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
+
+
+def _running(waits: locks.Waits) -> Iterator[RunningStatement]:
+    for s in waits.snapshot.sessions:
+        runs = s.state in ("active", "fastpath function call") and s.leader_pid is None
+        if runs and s.backend_type != "walsender" and s.pid not in waits.by_pid:
+            wait = f"{s.wait_event_type}: {s.wait_event}" if s.wait_event_type else None
+            seconds = _age(waits.snapshot, s.query_start)
+            yield RunningStatement(s.pid, _who(s), s.client, seconds, wait, _query(s))
+
+
+def _waits(snapshot: Snapshot) -> tuple[tuple[str, int], ...]:
+    """Count what active sessions wait for; who waits for nothing runs, or waits for a processor."""
+    active = (s for s in snapshot.sessions if s.state == "active" and s.backend_type != "walsender")
+    return _counted(
+        f"{s.wait_event_type}: {s.wait_event}" if s.wait_event_type else "running" for s in active
+    )
+
+
+def _holder(snapshot: Snapshot, holder: horizon.Holder) -> HorizonHolder:
+    return HorizonHolder(
+        who=horizon.describe(holder),
+        age_xids=holder.age_xids,
+        held_seconds=locks.seconds(holder.held(snapshot.now)),
+        pins="rows" if holder.pins_rows else "catalogs",
+    )
+
+
+def _freezing(snapshot: Snapshot) -> tuple[FreezeAge, ...]:
+    ages = (
+        FreezeAge(
+            d.name, d.xid_age_xids, d.mxid_age, round(max(d.xid_age_xids, d.mxid_age) / LAST_AGE, 4)
+        )
+        for d in snapshot.databases
+    )
+    return tuple(sorted(ages, key=lambda a: (-a.used_share, a.database))[:_MOST_DATABASES])
+
+
+def _slots(snapshot: Snapshot) -> tuple[SlotInUse, ...]:
+    found = (
+        SlotInUse(
+            s.name, s.slot_type, s.is_active, s.retained_bytes, s.safe_wal_bytes, s.wal_status
+        )
+        for s in snapshot.slots
+    )
+    return tuple(sorted(found, key=lambda s: (-(s.retained_bytes or 0), s.name)))
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
+
+
+# What cannot be seen
+
+
+def _lacking(moment: ServerMoment) -> Iterator[tuple[str, str]]:
+    snapshot = moment.snapshot
+    for name, why in snapshot.missing.items():
+        if why.cause not in (Cause.NOT_ASKED, Cause.NOT_OFFERED):
+            yield f"{name.partition(':')[0].replace('_', ' ')}: {why.reason}", why.mend
+    if "sessions" not in snapshot.missing:
+        yield from ((unknown.reason, unknown.mend) for unknown in locks.hidden(snapshot))
+    if isinstance(moment.wal, Missing):
+        mend = moment.wal.mend or privileges.member(snapshot.server, "pg_monitor")
+        is_denied = moment.wal.cause is Cause.DENIED
+        yield f"the directory of the WAL: {moment.wal.reason}", mend if is_denied else ""
