@@ -100,18 +100,33 @@ def _open_for(root: BlockingRoot) -> str:
 
 
 def _tree(page: TextPage, behind: Sequence[BlockedSession], indent: str) -> None:
-    shown = behind[:_MOST_BEHIND] if len(behind) > _MOST_BEHIND + 1 else behind
-    left = sum(each.size for each in behind[len(shown) :])
-    for place, each in enumerate(shown):
+    alike = _alike(behind)
+    shown = alike[:_MOST_BEHIND] if len(alike) > _MOST_BEHIND + 1 else alike
+    left = sum(each.size for same in alike[len(shown) :] for each in same)
+    for place, same in enumerate(shown):
         is_last = place == len(shown) - 1 and not left
-        _blocked(page, each, f"{indent}{'└─' if is_last else '├─'} ", is_last, indent)
+        _blocked(page, same, f"{indent}{'└─' if is_last else '├─'} ", is_last, indent)
     if left:
         page.line(f"{indent}└─ and {left:,} more")
 
 
-def _blocked(page: TextPage, each: BlockedSession, head: str, is_last: bool, indent: str) -> None:
+def _alike(behind: Sequence[BlockedSession]) -> list[list[BlockedSession]]:
+    """Return sessions of one kind together, unless others wait behind one: they are one line."""
+    found: dict[tuple[object, ...], list[BlockedSession]] = {}
+    for s in behind:
+        kind = (s.who, s.mode, s.lock_type, s.relation, s.query)
+        found.setdefault((s.pid,) if s.behind else kind, []).append(s)
+    return list(found.values())
+
+
+def _blocked(
+    page: TextPage, same: Sequence[BlockedSession], head: str, is_last: bool, indent: str
+) -> None:
+    each = same[0]  # which waits for the longest time
     what = f"{each.mode} on {each.relation}" if each.relation else f"{each.mode} ({each.lock_type})"
-    _one(page, f"{head}{each.pid} ", f"waits {_for(each.waited_seconds)} for {what}, {each.who}")
+    wait = f"and {len(same) - 1:,} more wait up to" if len(same) > 1 else "waits"
+    said = f"{wait} {_for(each.waited_seconds)}: {what}, {each.who}"
+    _one(page, f"{head}{each.pid} ", said)
     below = f"{indent}{'   ' if is_last else '│  '}"
     if len(below) > page.width - _LEAST_WIDTH_OF_QUERY:
         if each.behind:
@@ -126,11 +141,10 @@ def _blocked(page: TextPage, each: BlockedSession, head: str, is_last: bool, ind
 
 
 def _steps(page: TextPage, steps: Sequence[NowStep]) -> None:
-    page.line("What to do once" if steps else "What to do once: nothing that is known", "1")
+    page.line("What to do once" if steps else "What to do once: nothing", "1")
     for place, step in enumerate(steps[:_MOST_STEPS], 1):
         page.wrap(step.title, f"  {place}. ", _COLOURS[step.severity], hang="     ")
-        if not step.remedies:
-            page.wrap(step.detail, "     ")
+        page.wrap(step.detail, "     ")
         for remedy in step.remedies:
             page.code(remedy.sql, "     ")
             page.wrap(f"effect: {remedy.lock.removeprefix('none; ')}", "     ", hang="       ")
@@ -180,16 +194,14 @@ def _running(page: TextPage, view: NowView) -> None:
 
 
 def _vacuum(page: TextPage, view: NowView) -> None:
-    page.line("VACUUM and freezing", "1")
+    page.line("VACUUM", "1")
     for each in view.holders:
-        held = f" for {_for(each.held_seconds)}" if each.held_seconds is not None else ""
+        held = f", for {_for(each.held_seconds)}" if each.held_seconds is not None else ""
         what = "" if each.pins == "rows" else ", of the catalogs only"
         age = units.count(each.age_xids, "transaction")
-        page.wrap(
-            f"{each.who} holds back the horizon{held}: {age}{what}", "  horizon: ", hang="    "
-        )
+        page.wrap(f"{each.who}{held}, by {age}{what}", "  held back by: ", hang="    ")
     if not view.holders:
-        page.line("  horizon: nothing holds it back")
+        page.line("  held back by nothing")
     listed = ", ".join(f"{f.database} {units.share(f.used_share)}" for f in view.freezing)
     oldest = max((f.xid_age for f in view.freezing), default=0)
     due = f", autovacuum is due at {view.freeze_max_age:,}" if view.freeze_max_age else ""
@@ -204,7 +216,7 @@ def _vacuum(page: TextPage, view: NowView) -> None:
 def _wal(page: TextPage, view: NowView) -> None:
     said = "its size is not visible"
     if view.wal is not None:
-        said = f"{units.size(view.wal.bytes)} in {units.count(view.wal.files, 'file')} of pg_wal"
+        said = f"{units.size(view.wal.bytes)} in {units.count(view.wal.files, 'file')}"
     page.line(f"WAL: {said}", "1")
     for slot in view.slots[:_MOST_SLOTS]:
         active = "active" if slot.is_active else "inactive"

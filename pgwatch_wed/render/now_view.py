@@ -18,7 +18,7 @@ from pgwatch_wed.rules.connection import usage
 
 # What their remedies end is ended once; the first that names a session is the one that says most about it.
 _ENDING = (
-    *("lock-blocked", "lock-ddl-queue", "lock-prepared-transaction", "lock-idle-in-transaction"),
+    *("lock-ddl-queue", "lock-prepared-transaction", "lock-blocked", "lock-idle-in-transaction"),
     *("lock-long-transaction", "vacuum-horizon"),
 )
 _STATES = (
@@ -29,6 +29,7 @@ _STATES = (
 _NOT_NEEDED = ("sessions", "tables", "table_activity")
 # Shorter waits come and go, and those on purpose are no more than information.
 _LONG_WAIT_S = 5.0
+_ON_PURPOSE = "Sessions may wait on purpose, for an advisory lock or for old transactions to end: first ask whose they are."
 _MOST_RUNNING = 10
 _MOST_HOLDERS = 3
 _MOST_DATABASES = 3
@@ -176,7 +177,7 @@ class NowView:
 def view(moment: ServerMoment) -> NowView:
     """Return what to show of a moment."""
     snapshot = moment.snapshot
-    report = analyse([snapshot], Config(), _rules(snapshot))
+    report = analyse([snapshot], Config(), rules(snapshot))
     waits = locks.Waits(snapshot)
     seen: set[int] = set()
     roots = sorted(waits.roots, key=lambda r: (-len(waits.depths(r)), str(r)))
@@ -206,7 +207,8 @@ def view(moment: ServerMoment) -> NowView:
     )
 
 
-def _rules(snapshot: Snapshot) -> Iterator[Rule]:
+def rules(snapshot: Snapshot) -> Iterator[Rule]:
+    """Yield the rules that judge a moment; on a standby without those that judge only primaries."""
     for name in (*_ENDING, *_STATES):
         found = rule(name)
         if not (found.primary_only and snapshot.server.is_in_recovery):
@@ -295,9 +297,10 @@ def _steps(report: Report) -> Iterator[NowStep]:
             if finding.remedy and not remedies:
                 continue
             done.update(r.sql for r in remedies)
+            caveats = (*finding.caveats, *(() if _is_bad(finding) else (_ON_PURPOSE,)))
             yield NowStep(
                 *(finding.rule, finding.severity, finding.title, finding.detail),
-                *(remedies, finding.caveats),
+                *(remedies, caveats),
             )
 
 

@@ -83,7 +83,7 @@ def _finding(waits: locks.Waits, root: locks.Participant, name: Object, limits: 
         },
         impact=Impact(risk="the sessions behind it make no progress, and more will queue up"),
         remedy=tuple(_remedies(waits, root, session)),
-        caveats=tuple(_caveats(session)),
+        caveats=tuple(_caveats(session, is_stopped=not _ddl_to_cancel(waits, root))),
         related=tuple(locks.relations(waits, depths)),
     )
 
@@ -127,9 +127,7 @@ def _remedies(
     waits: locks.Waits, root: locks.Participant, session: Session | None
 ) -> Iterator[Remedy]:
     """Cancel waiting DDL that blocks others; otherwise stop the root."""
-    queued = [q for q in locks.ddl_queues(waits) if q.pid in waits.behind.get(root, ())]
-    behind = waits.behind.get(root, ())
-    if queued and len(queued) == len(behind):
+    if queued := _ddl_to_cancel(waits, root):
         for queue in queued:
             waiting = waits.snapshot.session_by_pid.get(queue.pid)
             if waiting is not None:
@@ -140,11 +138,18 @@ def _remedies(
         yield release.stop(session)
 
 
-def _caveats(session: Session | None) -> Iterator[str]:
+def _ddl_to_cancel(waits: locks.Waits, root: locks.Participant) -> list[locks.Queue]:
+    """Return the DDL directly behind the root, if only such waits there, and others wait behind each."""
+    behind = waits.behind.get(root, ())
+    queued = [q for q in locks.ddl_queues(waits) if q.pid in behind]
+    return queued if len(queued) == len(behind) else []
+
+
+def _caveats(session: Session | None, *, is_stopped: bool) -> Iterator[str]:
     if session is not None and session.backend_type == "autovacuum worker":
         yield (
             "An autovacuum worker is canceled automatically after deadlock_timeout, unless it is preventing "
             "wraparound: then let it finish."
         )
-    if session is not None and session.xid_age_xids is not None:
+    if is_stopped and session is not None and session.xid_age_xids is not None:
         yield "Its transaction has written data, which is rolled back if it is stopped."
