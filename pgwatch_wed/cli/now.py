@@ -16,6 +16,7 @@ from pgwatch_wed.cli.repeating import Span
 from pgwatch_wed.errors import Error, redact
 from pgwatch_wed.gather import moment
 from pgwatch_wed.render import now_json, now_text
+from pgwatch_wed.render.characters import visible_line
 from pgwatch_wed.render.now_view import NowView, view
 from pgwatch_wed.target import connect
 
@@ -98,7 +99,7 @@ def _shown(seen: NowView, label: str, form: str, *, once: bool) -> str:
 
 
 def _failed(error: Error, label: str, form: str) -> str:
-    said = redact(error.message)
+    said = visible_line(redact(error.message))
     if form == "json":
         return json.dumps({"error": said, "target": {"label": label}}) + "\n"
     return f"{label}: {said}; trying again\n"

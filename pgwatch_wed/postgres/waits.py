@@ -194,8 +194,10 @@ def doing(snapshot: Snapshot, node: Participant) -> str:
         length = since(prepared.prepared_at, snapshot) if prepared else None
         return f"was prepared {words(length)} ago and does not belong to a session"
     session = snapshot.session_by_pid.get(node)
-    if session is None or session.state is None:
-        worker = session is not None and session.backend_type == "autovacuum worker"
+    if session is None:
+        return "is not among the sessions that were read"
+    if session.state is None:
+        worker = session.backend_type == "autovacuum worker"
         return (
             "is an autovacuum worker" if worker else "is doing something that this role may not see"
         )

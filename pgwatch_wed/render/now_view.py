@@ -29,6 +29,7 @@ _STATES = (
 _NOT_NEEDED = ("sessions", "tables", "table_activity")
 # Shorter waits come and go, and those on purpose are no more than information.
 _LONG_WAIT_S = 5.0
+_MONITOR = "pg_monitor"
 _ON_PURPOSE = "Sessions may wait on purpose, for an advisory lock or for old transactions to end: first ask whose they are."
 _MOST_RUNNING = 10
 _MOST_HOLDERS = 3
@@ -177,7 +178,7 @@ class NowView:
 def view(moment: ServerMoment) -> NowView:
     """Return what to show of a moment."""
     snapshot = moment.snapshot
-    report = analyse([snapshot], Config(), rules(snapshot))
+    report = analyse([snapshot], Config(skip_roles=()), rules(snapshot))
     waits = locks.Waits(snapshot)
     seen: set[int] = set()
     roots = sorted(waits.roots, key=lambda r: (-len(waits.depths(r)), str(r)))
@@ -396,6 +397,7 @@ def _lacking(moment: ServerMoment) -> Iterator[tuple[str, str]]:
     if "sessions" not in snapshot.missing:
         yield from ((unknown.reason, unknown.mend) for unknown in locks.hidden(snapshot))
     if isinstance(moment.wal, Missing):
-        mend = moment.wal.mend or privileges.member(snapshot.server, "pg_monitor")
-        is_denied = moment.wal.cause is Cause.DENIED
-        yield f"the directory of the WAL: {moment.wal.reason}", mend if is_denied else ""
+        server = snapshot.server
+        would_help = moment.wal.cause is Cause.DENIED and _MONITOR not in server.role_memberships
+        mend = privileges.member(server, _MONITOR) if would_help else moment.wal.mend
+        yield f"the directory of the WAL: {moment.wal.reason}", mend
