@@ -31,6 +31,7 @@ _NOT_NEEDED = ("sessions", "tables", "table_activity")
 _LONG_WAIT_S = 5.0
 _MONITOR = "pg_monitor"
 _ON_PURPOSE = "Sessions may wait on purpose, for an advisory lock or for old transactions to end: first ask whose they are."
+_DEEPEST = 20
 _MOST_RUNNING = 10
 _MOST_HOLDERS = 3
 _MOST_DATABASES = 3
@@ -191,7 +192,7 @@ def view(moment: ServerMoment) -> NowView:
         role=snapshot.server.role,
         waiting_sessions=len(waits.by_pid),
         roots=trees,
-        in_circles=tuple(sorted(waits.by_pid.keys() - seen)),
+        in_circles=tuple(sorted(p for p in waits.by_pid if p not in seen and waits.before[p])),
         steps=tuple(_steps(report)),
         noted=tuple(f for f in report.findings if f.rule in _STATES and _is_bad(f)),
         connections=_connections(snapshot),
@@ -234,21 +235,25 @@ def _root(waits: locks.Waits, root: locks.Participant, seen: set[int]) -> Blocki
         holds=tuple(locks.held(snapshot, root)),
         waiting_sessions=len(depths),
         longest_wait_seconds=longest.total_seconds(),
-        behind=_behind(waits, root, seen),
+        behind=_behind(waits, root, seen, 0),
     )
 
 
 def _behind(
-    waits: locks.Waits, node: locks.Participant, seen: set[int]
+    waits: locks.Waits, node: locks.Participant, seen: set[int], depth: int
 ) -> tuple[BlockedSession, ...]:
     """Return the sessions behind one, the longest wait first; who waits for several stands behind the first."""
-    mine = [pid for pid in waits.behind.get(node, ()) if pid not in seen]
+    # nobody reads a tree that is deeper: all that are left stand side by side
+    near = waits.behind.get(node, ()) if depth < _DEEPEST else waits.depths(node)
+    mine = [pid for pid in near if pid not in seen]
     seen.update(mine)
     mine.sort(key=lambda pid: (-waits.waited(pid).total_seconds(), pid))
-    return tuple(_blocked(waits, pid, waits.by_pid[pid], seen) for pid in mine)
+    return tuple(_blocked(waits, pid, waits.by_pid[pid], seen, depth + 1) for pid in mine)
 
 
-def _blocked(waits: locks.Waits, pid: int, wait: LockWait, seen: set[int]) -> BlockedSession:
+def _blocked(
+    waits: locks.Waits, pid: int, wait: LockWait, seen: set[int], depth: int
+) -> BlockedSession:
     session = waits.snapshot.session_by_pid.get(pid)
     return BlockedSession(
         pid=pid,
@@ -259,7 +264,7 @@ def _blocked(waits: locks.Waits, pid: int, wait: LockWait, seen: set[int]) -> Bl
         lock_type=wait.locktype,
         relation=wait.relation,
         query=_query(session),
-        behind=_behind(waits, pid, seen),
+        behind=_behind(waits, pid, seen, depth),
     )
 
 
