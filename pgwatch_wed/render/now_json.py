@@ -66,6 +66,7 @@ def _step(step: NowStep) -> dict[str, Any]:
         "severity": step.severity.value,
         "title": step.title,
         "detail": step.detail,
+        "frees": step.frees,
         "remedies": [_remedy(remedy) for remedy in step.remedies],
         "caveats": list(step.caveats),
     }

@@ -119,13 +119,20 @@ def _alike(behind: Sequence[BlockedSession]) -> list[list[BlockedSession]]:
     return list(found.values())
 
 
+def _lock(each: BlockedSession) -> str:
+    # who waits for a row waits for the transaction that has changed it
+    what = "row lock" if each.lock_type in ("transactionid", "tuple") else each.mode
+    if each.relation:
+        return f"{what} on {each.relation}"
+    return what if what != each.mode else f"{what} ({each.lock_type})"
+
+
 def _blocked(
     page: TextPage, same: Sequence[BlockedSession], head: str, is_last: bool, indent: str
 ) -> None:
     each = same[0]  # which waits for the longest time
-    what = f"{each.mode} on {each.relation}" if each.relation else f"{each.mode} ({each.lock_type})"
     wait = f"and {len(same) - 1:,} more wait up to" if len(same) > 1 else "waits"
-    said = f"{wait} {_for(each.waited_seconds)}: {what}, {each.who}"
+    said = f"{wait} {_for(each.waited_seconds)}: {_lock(each)}, {each.who}"
     _one(page, f"{head}{each.pid} ", said)
     below = f"{indent}{'   ' if is_last else '│  '}"
     if len(below) > page.width - _LEAST_WIDTH_OF_QUERY:

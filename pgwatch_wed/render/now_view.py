@@ -85,7 +85,10 @@ class BlockingRoot:
 
 @dataclass(frozen=True, slots=True)
 class NowStep:
-    """What to do once: why, the SQL with its effect and who may run it, and what to consider before."""
+    """What to do once: why, the SQL with its effect and who may run it, and what to consider before.
+
+    ``frees`` is the number of sessions that wait for it.
+    """
 
     rule: str
     severity: Severity
@@ -93,6 +96,7 @@ class NowStep:
     detail: str
     remedies: tuple[Remedy, ...]
     caveats: tuple[str, ...]
+    frees: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ def view(moment: ServerMoment) -> NowView:
         waiting_sessions=len(waits.by_pid),
         roots=trees,
         in_circles=tuple(sorted(p for p in waits.by_pid if p not in seen and waits.before[p])),
-        steps=tuple(_steps(report)),
+        steps=tuple(sorted(_steps(report), key=lambda step: not step.frees)),
         noted=tuple(f for f in report.findings if f.rule in _STATES and _is_bad(f)),
         connections=_connections(snapshot),
         running=tuple(running[:_MOST_RUNNING]),
@@ -306,8 +310,13 @@ def _steps(report: Report) -> Iterator[NowStep]:
             caveats = (*finding.caveats, *(() if _is_bad(finding) else (_ON_PURPOSE,)))
             yield NowStep(
                 *(finding.rule, finding.severity, finding.title, finding.detail),
-                *(remedies, caveats),
+                *(remedies, caveats, _freed(finding)),
             )
+
+
+def _freed(finding: Finding) -> int:
+    named = (finding.evidence.get(name) or () for name in ("waiting", "queued", "blocked_pids"))
+    return max(map(len, named))
 
 
 def _is_due(finding: Finding) -> bool:
