@@ -97,13 +97,14 @@ def _ids(report: Report, rule: Rule) -> set[str]:
 
 
 def test_every_rule_alone_reads_on_the_server_what_it_needs(place: str, whole: Snapshot) -> None:
-    verdicts = {v.rule: v.verdict for v in analyse([whole], Config()).verdicts}
+    # days later, whatever waits has waited for long in both
+    verdicts = {v.rule: v.verdict for v in analyse([later(whole, days=2)], Config()).verdicts}
     for rule in all_rules():
         config = parse({"only": [rule.id]}, "here")
         (part,) = gathered(place, looking(config), silent).measured
         asked = as_read_for(whole, config)
-        assert part.missing.keys() == asked.missing.keys(), rule.id
-        (verdict,) = analyse([part], config).verdicts
+        assert part.missing.keys() <= asked.missing.keys(), rule.id
+        (verdict,) = analyse([later(part, days=2)], config).verdicts
         assert verdict.verdict is verdicts[rule.id], (rule.id, verdict)
 
 
@@ -118,7 +119,7 @@ def test_an_incident_costs_few_queries_and_reads_no_tables(place: str, whole: Sn
     assert report.self_cost.queries <= 24 < len(whole.query_costs) / 2
     assert any(f.rule == "lock-blocked" for f in report.findings)
     (night,) = gathered(place, looking(only(*AT_NIGHT)), silent).measured
-    assert not TABLES & {"columns", "constraints", "indexes"} - night.missing.keys()
+    assert {"constraints", "index_definitions", "sequences"} <= night.missing.keys()
     assert len(night.query_costs) < len(whole.query_costs)
 
 
