@@ -121,6 +121,10 @@ def _window_reasons(snapshot: Snapshot) -> Iterator[str]:
         yield "older, if only the counters of single objects were reset"
 
 
+# From them a plan adds up what it gains. Rules that promise a gain look at them themselves.
+_OF_GAINS = {"statements", "statements_info", "missing_indexes", "index_drop_trials"}
+
+
 def looked_at(
     snapshot: Snapshot, config: Config, rules: Iterable[Rule] | None = None
 ) -> frozenset[str]:
@@ -135,8 +139,9 @@ def looked_at(
     for rule in _selected(config, rules):
         needed.update(rule.needs)
         findings += _attempt(rule, seen, config)[1]
-    _plan(findings, [seen])
-    return frozenset(needed | seen.looked)
+    planning = watched(seen)
+    _plan(findings, [planning])
+    return frozenset(needed | seen.looked | planning.looked - _OF_GAINS)
 
 
 def analyse_redacted(
