@@ -133,13 +133,13 @@ def looked_at(
     What was not read is empty to them. Once it has been read, they may look at more, and finally at nothing else:
     then they judge as if everything had been read.
     """
-    seen = watched(_for_readers(snapshot, config, str))
+    readable = _for_readers(snapshot, config, str)
+    seen, planning = watched(readable), watched(readable)
     needed: set[str] = set()
     findings: list[Finding] = []
     for rule in _selected(config, rules):
         needed.update(rule.needs)
         findings += _attempt(rule, seen, config)[1]
-    planning = watched(seen)
     _plan(findings, [planning])
     return frozenset(needed | seen.looked | planning.looked - _OF_GAINS)
 

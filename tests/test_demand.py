@@ -69,7 +69,7 @@ def without(whole: Snapshot, asked: frozenset[str]) -> Snapshot:
 
 
 def told(report: Report) -> tuple[object, ...]:
-    return report.verdicts, report.findings
+    return report.verdicts, report.findings, report.plan.actions, report.plan.not_planned
 
 
 @pytest.mark.parametrize("age", [{}, {"hours": 3}, {"days": 40}], ids=str)

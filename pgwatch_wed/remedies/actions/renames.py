@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from pglast import ast
@@ -29,11 +30,16 @@ class NamesGiven:
     """The names of the indexes and statistics of one plan, in one database."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        taken = {schema: set(names) for schema, names in snapshot.relation_names.items()}
-        for each in snapshot.extended_statistics:
-            taken.setdefault(each.schema, set()).add(each.name)
-        self._free = FreeNames(taken)
+        self._snapshot = snapshot
         self._given: set[tuple[str, str]] = set()
+
+    @cached_property
+    def _free(self) -> FreeNames:
+        # only where a name is given: most plans of a few rules need no tables
+        taken = {schema: set(names) for schema, names in self._snapshot.relation_names.items()}
+        for each in self._snapshot.extended_statistics:
+            taken.setdefault(each.schema, set()).add(each.name)
+        return FreeNames(taken)
 
     def reserve(self, proposals: Iterable[Proposal]) -> None:
         """Let no new name be one that any of them uses."""
