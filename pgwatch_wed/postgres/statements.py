@@ -59,8 +59,9 @@ def readable(snapshot: Snapshot) -> Iterator[tuple[Statement, str]]:
 
 @derived
 def _without_tools(snapshot: Snapshot) -> tuple[Statement, ...]:
-    own = _own_relations(snapshot)
-    return tuple(s for s in snapshot.statements if not _is_tooling(s, own))
+    recorded = snapshot.statements
+    own = _own_relations(snapshot) if recorded else frozenset()
+    return tuple(s for s in recorded if not _is_tooling(s, own))
 
 
 def _is_tooling(statement: Statement, own: frozenset[str]) -> bool:
