@@ -4,6 +4,7 @@ As in postgresql.conf and pg_size_pretty, kB, MB, GB and TB are powers of 1024; 
 mean the same.
 """
 
+import math
 import re
 from datetime import datetime, timedelta
 
@@ -15,6 +16,9 @@ _SPAN = re.compile(
     r"\s*(\d+(?:\.\d+)?)\s*(ms|s|sec|seconds?|min|minutes?|h|hours?|d|days?)\s*\Z", re.IGNORECASE
 )
 _TIMES_MS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+_EXACT_MS = (*_TIMES_MS, ("ms", 1))
+_EXACT_BYTES = tuple((name, 1024**power) for power, name in reversed(tuple(enumerate(_PRINTED))))
+_MOST_DECIMALS = 9
 
 
 # Reading
@@ -99,8 +103,32 @@ def share(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """Print a number with two or three digits."""
-    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}".removesuffix(".0")
+    """Print a number with two or three digits, never with an exponent: ``0.03``, ``3.4``, ``1234``."""
+    if abs(value) >= 10 or value == 0:
+        return f"{value:.0f}"
+    return f"{value:.1f}".removesuffix(".0") if abs(value) >= 1 else decimals(value, 2)
+
+
+def decimals(value: float, digits: int) -> str:
+    """Print a number below 1 with so many digits that are not zeros before them: ``0.00034``."""
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    text = f"{value:.{min(places, _MOST_DECIMALS)}f}".rstrip("0").removesuffix(".")
+    return "0" if text == "-0" else text
+
+
+def setting(value: str | None, unit: str | None) -> str:
+    """Print a setting as SHOW does, with the largest unit that loses nothing: 32768 of 8kB is ``256 MB``."""
+    try:
+        number = float(value or "")
+    except ValueError:
+        return value or ""
+    if not unit or number <= 0:
+        return value or ""
+    total = number * setting_factor(unit)
+    for name, scale in _EXACT_MS if unit in _SPANS_S else _EXACT_BYTES:
+        if total % scale == 0:
+            return f"{total / scale:.0f} {name}"
+    return f"{value} {unit}"
 
 
 def between(low: datetime | None, high: datetime | None) -> str:

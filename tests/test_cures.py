@@ -18,8 +18,8 @@ from pgwatch_wed.findings import (
     Remedy,
     Severity,
 )
+from pgwatch_wed.render.impact_words import gain
 from pgwatch_wed.render.json_v1 import finding as as_json
-from pgwatch_wed.render.terminal import gain
 from tests.reports import blank, server
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -48,7 +48,7 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
     except Error as error:
         failure = error
     if not output.quiet:
-        _print(report, documents, output, "TARGET" if output.redact else again)
+        _print(report, snapshots, documents, output, "TARGET" if output.redact else again)
         for path in written:
             click.echo(f"written: {path}", err=True)
     if failure:
@@ -58,6 +58,7 @@ def deliver(report: Report, snapshots: tuple[Snapshot, ...], output: Output, aga
 
 def _print(
     report: Report,
+    snapshots: tuple[Snapshot, ...],
     documents: dict[str, bytes],
     output: Output,
     again: str,
@@ -66,7 +67,7 @@ def _print(
         columns = shutil.get_terminal_size((80, 24)).columns
         colour = sys.stdout.isatty() and colour_wanted()
         text = render.text(
-            report, width=columns, colour=colour, verbose=output.verbose, target=again
+            report, snapshots, width=columns, colour=colour, verbose=output.verbose, target=again
         )
         long = sys.stdout.isatty() and text.count("\n") > shutil.get_terminal_size().lines
         click.echo_via_pager(text, color=colour) if long else click.echo(text, color=colour)

@@ -106,25 +106,11 @@ def _sees_the_same(pairing: Pairing) -> bool:
     )
 
 
-_MEMORY = (("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10), ("B", 1))
-_TIME_MS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1))
-
-
 def shown(setting: Setting) -> str | None:
     """Print a setting as SHOW does, with the largest unit that loses nothing."""
-    value, unit = setting.setting, setting.unit
-    if value is None or not unit:
-        return value
-    try:
-        number = float(value)
-    except ValueError:
-        return value
-    scale = _TIME_MS if unit in ("ms", "s", "min") else _MEMORY
-    total = number * units.setting_factor(unit)
-    for name, size in scale:
-        if number > 0 and total % size == 0:
-            return f"{total / size:.0f}{name}"
-    return value
+    if setting.setting is None or not setting.unit:
+        return setting.setting
+    return units.setting(setting.setting, setting.unit).replace(" ", "")
 
 
 def _role_settings(pairing: Pairing) -> Iterator[Change]:

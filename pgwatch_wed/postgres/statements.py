@@ -64,6 +64,12 @@ def _without_tools(snapshot: Snapshot) -> tuple[Statement, ...]:
     return tuple(s for s in recorded if not _is_tooling(s, own))
 
 
+def tooling(snapshot: Snapshot) -> tuple[Statement, ...]:
+    """Return the top-level statements of this tool, pg_dump, psql, drivers and other monitors."""
+    users = set(map(id, _without_tools(snapshot)))
+    return tuple(s for s in snapshot.statements if s.is_toplevel and id(s) not in users)
+
+
 def _is_tooling(statement: Statement, own: frozenset[str]) -> bool:
     """Tell whether a statement is ours or reads nothing but catalogs.
 
@@ -167,8 +173,7 @@ def _says_why(finding: Finding) -> bool:
 
 
 def _tooling_ms(snapshot: Snapshot) -> float:
-    ran = (s.total_exec_ms for s in snapshot.statements if s.is_toplevel)
-    return sum(ran) - sum(s.total_exec_ms for s in _without_tools(snapshot) if s.is_toplevel)
+    return sum(s.total_exec_ms for s in tooling(snapshot))
 
 
 def _share(part: float, whole: float) -> float | None:

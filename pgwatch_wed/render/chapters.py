@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pgwatch_wed import units
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.postgres import autovacuum as vac
-from pgwatch_wed.postgres.statements import of_users
+from pgwatch_wed.postgres.statements import of_users, tooling
 from pgwatch_wed.postgres.waits import Participant, Waits
+from pgwatch_wed.rules._freeze import LAST_AGE
 
 MAX_ROWS = 50_000
 MAX_TEXT = 2_000
@@ -29,7 +31,7 @@ class Picture:
     """A chart of a chapter's table, by column positions; the first column has the names.
 
     ``kind``: ``bars`` of ``x``, longest first; ``areas`` of ``x`` as a treemap, divided by
-    ``parts``; ``dots`` of ``x`` against ``y``, both logarithmic. ``limit`` is a line at that value.
+    ``parts``; ``dots`` of ``x`` against ``y``, both logarithmic. ``limits`` are lines, with a word on each.
     """
 
     kind: str
@@ -37,7 +39,7 @@ class Picture:
     x: int
     y: int | None = None
     parts: tuple[int, ...] = ()
-    limit: float | None = None
+    limits: tuple[tuple[float, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Chapter:
     pictures: tuple[Picture, ...] = ()
     missing: str = ""
     tree: tuple[Branch, ...] = ()
+    note: str = ""
 
 
 Maker = Callable[[Snapshot], Chapter]
@@ -89,6 +92,7 @@ def _together(parts: list[Chapter]) -> Chapter:
         first.pictures,
         missing,
         tuple(dict.fromkeys(branch for part in parts for branch in part.tree)),
+        " ".join(part.note for part in parts if part.note),
     )
 
 
@@ -100,10 +104,19 @@ def _chapter(
     rows: Iterable[tuple[Any, ...]],
     *pictures: Picture,
     tree: tuple[Branch, ...] = (),
+    note: str = "",
 ) -> Chapter:
     absent = snapshot.missing.get(fact)
     why = f"{absent.reason}. {absent.mend}".strip() if absent else ""
-    return Chapter(*head, tuple(columns), tuple(rows), pictures=pictures, missing=why, tree=tree)
+    return Chapter(
+        *head,
+        tuple(columns),
+        tuple(rows),
+        pictures=pictures,
+        missing=why,
+        tree=tree,
+        note=note,
+    )
 
 
 def statements(s: Snapshot) -> Chapter:
@@ -111,9 +124,9 @@ def statements(s: Snapshot) -> Chapter:
     rows = [
         (
             (st.text or "(text not visible)")[:MAX_TEXT],
-            round(st.total_exec_ms, 3),
+            round(st.total_exec_ms, 6),
             st.calls,
-            round(st.mean_exec_ms, 3),
+            round(st.mean_exec_ms, 6),
             st.rows,
             st.shared_blks_read * s.server.block_size,
             st.temp_blks_written * s.server.block_size,
@@ -142,7 +155,19 @@ def statements(s: Snapshot) -> Chapter:
     )
     rows.sort(key=lambda r: -r[1])
     picture = Picture("bars", "Execution time of the ten costliest statements", 1)
-    return _chapter(s, "statements", head, columns, rows, picture)
+    return _chapter(s, "statements", head, columns, rows, picture, note=_without_tools(s))
+
+
+def _without_tools(s: Snapshot) -> str:
+    """Say what is not among the statements."""
+    left = tooling(s)
+    if not left:
+        return ""
+    spent = units.duration(sum(st.total_exec_ms for st in left))
+    return (
+        f"Left out: {units.count(len(left), 'statement')} of this tool, pg_dump, psql, drivers and "
+        f"monitoring, which took {spent}."
+    )
 
 
 def tables(s: Snapshot) -> Chapter:
@@ -171,10 +196,11 @@ def tables(s: Snapshot) -> Chapter:
 def _table_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
     a = s.activity_by_oid.get(t.oid)
     block = s.server.block_size
-    heap = (t.pages + (t.toast_pages or 0)) * block
+    heap = None if _is_unmeasured(t) else (t.pages + (t.toast_pages or 0)) * block
     indexes = sum(i.pages for i in s.indexes_of[t.oid]) * block
     if a is None:
-        return (t.qualified, heap, indexes, max(t.rows, 0), *(None,) * 7, t.xid_age_xids)
+        rows = t.rows if t.rows >= 0 else None
+        return (t.qualified, heap, indexes, rows, *(None,) * 7, t.xid_age_xids)
     hot = a.n_tup_hot_upd / a.n_tup_upd if a.n_tup_upd else None
     return (
         t.qualified,
@@ -190,6 +216,11 @@ def _table_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
         _latest(a.last_analyze, a.last_autoanalyze),
         t.xid_age_xids,
     )
+
+
+def _is_unmeasured(t: Table) -> bool:
+    """Tell whether there was no VACUUM or ANALYZE yet: what the catalog says then is not the size."""
+    return t.pages == 0 and t.rows < 0
 
 
 def indexes(s: Snapshot) -> Chapter:
@@ -247,6 +278,7 @@ def freeze(s: Snapshot) -> Chapter:
         Heading("share of trigger", "share"),
         Heading("transaction age", "count"),
         Heading("share of freeze age", "share"),
+        Heading("left until writes stop", "count"),
         Heading("multixact age", "count"),
         Heading("last vacuum", "when"),
     )
@@ -256,9 +288,19 @@ def freeze(s: Snapshot) -> Chapter:
         "Each table relative to its own trigger and freeze age; autovacuum starts at 100%.",
     )
     rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
-    dead = Picture("bars", "Dead rows relative to each table's autovacuum trigger", 2, limit=1.0)
-    ages = Picture("bars", "Transaction age relative to each table's freeze age", 4, limit=1.0)
+    starts = ((1.0, "autovacuum starts"),)
+    dead = Picture(
+        "bars", "Dead rows relative to each table's autovacuum trigger", 2, limits=starts
+    )
+    title = "Transaction age on the way to the limit at which the server stops assigning transaction IDs"
+    ages = Picture("bars", title, 3, limits=_age_limits(s))
     return _chapter(s, "tables", head, columns, rows[:2000], dead, ages)
+
+
+def _age_limits(s: Snapshot) -> tuple[tuple[float, str], ...]:
+    forced = s.setting_number("autovacuum_freeze_max_age")
+    first = ((forced, "autovacuum is forced"),) if forced is not None else ()
+    return (*first, (float(LAST_AGE), "writes stop"))
 
 
 def _freeze_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
@@ -272,6 +314,7 @@ def _freeze_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
         round(heap.dead / trigger, 4) if trigger else None,
         age,
         round(age / oldest, 4) if oldest else None,
+        max(LAST_AGE - age, 0),
         max(t.mxid_age or 0, t.toast_mxid_age or 0),
         heap.last_vacuum.isoformat() if heap.last_vacuum else None,
     )
@@ -310,10 +353,10 @@ def sessions(s: Snapshot) -> Chapter:
         "Client sessions, and which of them were waiting for locks.",
     )
     rows.sort(key=lambda r: -(r[4] or 0))
-    return _chapter(s, "sessions", head, columns, rows, tree=_tree(s))
+    return _chapter(s, "sessions", head, columns, rows, tree=lock_tree(s))
 
 
-def _tree(s: Snapshot) -> tuple[Branch, ...]:
+def lock_tree(s: Snapshot) -> tuple[Branch, ...]:
     """Build the tree of waits from those that are not waiting themselves."""
     waits = Waits(s)
     return tuple(_branch(s, waits, root, frozenset()) for root in waits.roots)
@@ -343,7 +386,7 @@ def databases(s: Snapshot) -> Chapter:
             d.num_backends,
             d.xact_commit,
             d.xact_rollback,
-            (d.blks_read or 0) * s.server.block_size,
+            None if d.blks_read is None else d.blks_read * s.server.block_size,
             _ratio(d.blks_hit, d.blks_read),
             d.temp_bytes,
             d.deadlocks,
@@ -450,14 +493,13 @@ def replication(s: Snapshot) -> Chapter:
 def settings(s: Snapshot) -> Chapter:
     """List settings that differ from their defaults."""
     rows = [
-        (x.name, x.setting or "", x.unit or "", x.boot_val or "", x.source)
+        (x.name, units.setting(x.setting, x.unit), units.setting(x.boot_val, x.unit), x.source)
         for x in s.settings
         if x.source not in ("default", "override", "client", "session") and x.setting != x.boot_val
     ]
     columns = (
         Heading("setting"),
         Heading("value"),
-        Heading("unit"),
         Heading("default"),
         Heading("set by"),
     )
@@ -486,7 +528,7 @@ def sequences(s: Snapshot) -> Chapter:
     )
     head = ("schema", "Sequences", "How much of each sequence is used.")
     rows.sort(key=lambda r: (-(r[4] or 0), r[0]))
-    picture = Picture("bars", "Used share of each sequence", 4, limit=1.0)
+    picture = Picture("bars", "Used share of each sequence", 4, limits=((1.0, "the end"),))
     return _chapter(s, "sequences", head, columns, rows, picture)
 
 

@@ -8,6 +8,7 @@ import base64
 import gzip
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -23,7 +24,10 @@ from pgwatch_wed.findings import Finding, Report, Severity, Verdict
 from pgwatch_wed.render import heading, numbers, standing
 from pgwatch_wed.render.chapters import Chapter, chapters
 from pgwatch_wed.render.characters import visible
-from pgwatch_wed.render.terminal import coverage_sentence, gain
+from pgwatch_wed.render.finding_groups import by_table, entries
+from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain, summed
+from pgwatch_wed.render.load_bar import FIRST, load_bar
+from pgwatch_wed.render.plan_words import closed_by, group_sql, places, plan_lines, plan_sentence
 from pgwatch_wed.rules import Rule, all_rules
 from pgwatch_wed.target import queries
 
@@ -31,6 +35,8 @@ MAX_FINDINGS = 1000
 MAX_PLANS = 200
 _MAX_PLANS_A_FINDING = 5
 _TOP = 5
+_MOST_TABLES = 200
+_MAX_SAFE_INTEGER = 2**53 - 1
 _ONE_LINE = 80
 _FORMAT_UP_TO = 2000  # sqlparse is slow on long texts
 
@@ -45,10 +51,24 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
     template = environment().get_template("report.html.j2")
     shown = report.findings[:MAX_FINDINGS]
     made = chapters(snapshots) if snapshots else ()
+    lines = plan_lines(report)
     return template.render(
         report=report,
         findings=shown,
         left_out=len(report.findings) - len(shown),
+        entries=entries(shown),
+        tables=[(name, of, summed(of)) for name, of in by_table(shown).items()],
+        most_tables=_MOST_TABLES,
+        group_sql=lambda group: group_sql(report, group),
+        lines=lines,
+        first=FIRST,
+        closed=lambda line: closed_by(report, line),
+        places=defaultdict(int, places(lines)),
+        unplanned=defaultdict(str, {n.id: n.reason for n in report.plan.not_planned}),
+        plan_sentence=plan_sentence(report),
+        bar=load_bar(report, snapshots, lines),
+        calls=defaultdict(str, effects(shown, snapshots)),
+        grades=GRADES,
         top=_top(report),
         severities=[(s, report.count(s)) for s in Severity],
         areas=sorted({f.area for f in shown}),
@@ -92,6 +112,7 @@ def environment() -> jinja2.Environment:
         "days": lambda seconds: units.duration(seconds * 1000),
         "size": units.size,
         "count": units.count,
+        "share": units.share,
     }
     environment.globals["evidence"] = evidence
     return environment
@@ -166,13 +187,8 @@ def _plan_key(database: str, query_id: int) -> str:
 
 
 def _top(report: Report) -> tuple[Finding, ...]:
-    """Return what comes first and can be acted upon: not what only states a cost."""
-    return tuple(f for f in report.findings if not _is_cost(f))[:_TOP]
-
-
-def _is_cost(finding: Finding) -> bool:
-    impact = finding.impact
-    return impact.cost is not None and impact.gain is None and not finding.remedy
+    """Return what comes first and can be acted upon."""
+    return tuple(f for f in report.findings if f.remedy)[:_TOP]
 
 
 def evidence(finding: Finding) -> list[tuple[str, str, bool]]:
@@ -244,6 +260,11 @@ def _sections(rule: Rule) -> list[tuple[str, str]]:
     return [(p.partition("\n")[0].strip(), p.partition("\n")[2].strip()) for p in parts]
 
 
+def _exact(value: Any) -> Any:
+    """Return an integer that JavaScript would round as text, which the page turns into a BigInt."""
+    return str(value) if type(value) is int and abs(value) > _MAX_SAFE_INTEGER else value
+
+
 def _data(made: Sequence[Chapter], plans: Mapping[tuple[str, int], ShownPlan]) -> str:
     """Pack the chapters: JSON by column compresses better than by row, and gzip does the rest."""
     tables = {
@@ -251,7 +272,7 @@ def _data(made: Sequence[Chapter], plans: Mapping[tuple[str, int], ShownPlan]) -
             "kinds": [k.kind for k in c.columns],
             "titles": [k.title for k in c.columns],
             "pictures": [asdict(p) for p in c.pictures],
-            "columns": [list(column) for column in zip(*c.rows, strict=True)],
+            "columns": [list(map(_exact, column)) for column in zip(*c.rows, strict=True)],
         }
         for c in made
     }

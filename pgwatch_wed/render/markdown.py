@@ -1,20 +1,25 @@
 """Markdown for pull requests and wikis."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity
 from pgwatch_wed.render import heading, numbers, standing
 from pgwatch_wed.render.characters import visible
-from pgwatch_wed.render.terminal import coverage_sentence, gain
+from pgwatch_wed.render.finding_groups import FindingGroup, entries
+from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain
+from pgwatch_wed.render.plan_words import group_sql, plan_lines, plan_sentence
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@-])")
 _IN_FULL = 20
+_ACTIONS = 10
+_OF_GROUP = 10
+_OF_SCRIPT = 100
 
 
-def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: ARG001 - one form for all
+def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
     """Return the report as GitHub-flavored Markdown; names and texts are escaped."""
     t = report.target
     counts = ", ".join(f"{report.count(s)} {s.value}" for s in Severity)
@@ -28,12 +33,21 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
         parts.append(sentence)
     if report.compared:
         parts.append(plain(standing.sentence(report)))
-    if report.findings:
-        parts.append(_table(report))
-    parts += [_section(f) for f in report.findings[:_IN_FULL]]
-    if len(report.findings) > _IN_FULL:
-        left = units.count(len(report.findings) - _IN_FULL, "further finding")
-        parts.append(f"See the table above and the JSON report for {left}.")
+    parts += _plan(report)
+    shown = entries(report.findings)
+    if shown:
+        parts.append("## Findings")
+        parts.append(GRADES)
+        parts.append(_table(report, shown))
+    calls = effects(report.findings, snapshots)
+    for entry in shown[:_IN_FULL]:
+        if isinstance(entry, FindingGroup):
+            parts.append(_group(report, entry))
+        else:
+            parts.append(_section(entry, calls.get(entry.id, "")))
+    if len(shown) > _IN_FULL:
+        left = units.count(len(shown) - _IN_FULL, "further line")
+        parts.append(f"See the JSON report for the {left} of the table above.")
     if report.compared and report.compared.gone:
         gone = report.compared.gone
         listed = [
@@ -62,14 +76,33 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:  # noqa: 
     return "\n\n".join(parts) + "\n"
 
 
-def _table(report: Report) -> str:
+def _plan(report: Report) -> list[str]:
+    """Say first what to do, in order."""
+    lines = plan_lines(report)
+    if not lines:
+        return []
+    steps = [
+        f"{place}. **{plain(line.title)}**"
+        + "".join(f"\n   - {label}: {plain(said)}" for label, said in line.facts)
+        for place, line in enumerate(lines[:_ACTIONS], 1)
+    ]
+    parts = ["## What to do, in order", plain(plan_sentence(report)), "\n".join(steps)]
+    if len(lines) > _ACTIONS:
+        parts.append(f"And {units.count(len(lines) - _ACTIONS, 'more step')}: `db-analyze plan`.")
+    return parts
+
+
+def _table(report: Report, shown: Sequence[Finding | FindingGroup]) -> str:
     heads = ["severity", "grade", "rule", "object", "impact"]
     heads += ["baseline"] if report.compared else []
-    rows = [f"| {' | '.join(_row(report, f))} |" for f in report.findings]
+    rows = [f"| {' | '.join(_row(report, f))} |" for f in shown]
     return "\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *rows])
 
 
-def _row(report: Report, f: Finding) -> list[str]:
+def _row(report: Report, f: Finding | FindingGroup) -> list[str]:
+    if isinstance(f, FindingGroup):
+        cells = [f.severity.value, f.grades, f.rule, plain(f.objects), plain(f.saved)]
+        return [*cells, ""] if report.compared else cells
     cells = [f.severity.value, f.grade.value, f.rule, plain(f.object.label), plain(gain(f))]
     if report.compared:
         stands, was = standing.mark(report, f), standing.was(report, f)
@@ -77,23 +110,39 @@ def _row(report: Report, f: Finding) -> list[str]:
     return cells
 
 
-def _section(finding: Finding) -> str:
-    parts = [f"## {finding.rule}: {plain(finding.title)}", plain(finding.detail)]
+def _group(report: Report, group: FindingGroup) -> str:
+    """List the first findings of a rule that has many, with one script for all."""
+    parts = [f"### {group.rule}: {plain(group.sums)}", plain(group.summary)]
+    parts.append("\n".join(f"- {plain(f.title)}" for f in group.findings[:_OF_GROUP]))
+    if len(group.findings) > _OF_GROUP:
+        parts.append(f"And {len(group.findings) - _OF_GROUP:,} more; see the JSON report.")
+    if sql := group_sql(report, group, _OF_SCRIPT):
+        parts.append(fenced(sql))
+    return "\n\n".join(parts)
+
+
+def _section(finding: Finding, calls: str) -> str:
+    """Show what to do, then what it brings, then why."""
+    parts = [f"### {finding.rule}: {plain(finding.title)}", *_remedies(finding)]
+    parts += [f"**{plain(calls)}**" if calls else "", plain(finding.detail)]
+    parts += [f"> {plain(c)}" for c in finding.caveats]
     evidence = [
         f"- {plain(numbers.label(k))}: {plain(numbers.measured(k, v))}"
         for k, v in finding.evidence.items()
     ]
     parts.append("\n".join(evidence))
-    for remedy in finding.remedy:
-        parts.append(fenced(remedy.sql))
-        alone = "" if remedy.in_transaction else " Cannot run inside a transaction block."
-        parts.append(f"Lock: {plain(remedy.lock)}.{alone}")
-        if remedy.run_as:
-            parts.append(f"Run as: {plain(remedy.run_as)}.")
-        if remedy.undo:
-            parts.append("Undo:\n\n" + fenced(remedy.undo))
-    parts += [f"> {plain(c)}" for c in finding.caveats]
     return "\n\n".join(p for p in parts if p)
+
+
+def _remedies(finding: Finding) -> Iterator[str]:
+    for remedy in finding.remedy:
+        yield fenced(remedy.sql)
+        alone = "" if remedy.in_transaction else " Cannot run inside a transaction block."
+        yield f"Lock: {plain(remedy.lock)}.{alone}"
+        if remedy.run_as:
+            yield f"Run as: {plain(remedy.run_as)}."
+        if remedy.undo:
+            yield "Undo:\n\n" + fenced(remedy.undo)
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,9 @@ from pgwatch_wed import units
 
 def number(value: float) -> str:
     """``1,234,567``."""
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.4g}"
+    if float(value).is_integer() or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:,.4g}" if abs(value) >= 1 else units.decimals(value, 4)
 
 
 def measured(name: str, value: Any) -> str:

@@ -1,15 +1,15 @@
 """The report for a terminal: the same ranking at 80 columns or more, and the next command to type."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from pgwatch_wed import units
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import (
     AdviceLine,
     Finding,
     ForecastLine,
     Gone,
-    MeasuredTime,
     Remedy,
     Report,
     RuleVerdict,
@@ -17,16 +17,26 @@ from pgwatch_wed.findings import (
     Verdict,
 )
 from pgwatch_wed.render import heading, numbers, standing
+from pgwatch_wed.render.chapters import lock_tree
+from pgwatch_wed.render.finding_groups import FindingGroup, entries
+from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain
+from pgwatch_wed.render.lock_lines import drawn
+from pgwatch_wed.render.plan_words import plan_lines, plan_sentence
 from pgwatch_wed.render.text_page import TextPage
 
 _COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
 _NAMES = {Severity.CRITICAL: "CRITICAL", Severity.WARNING: "WARNING", Severity.INFO: "INFO"}
 _IN_FULL = 10
+# With more findings, each has one line.
+_MOST_IN_FULL = 100
+_ACTIONS = 5
+_WAITING = 30
 _EVIDENCE = 6
 
 
 def text(
     report: Report,
+    snapshots: Sequence[Snapshot] = (),
     *,
     width: int = 80,
     colour: bool = False,
@@ -36,11 +46,9 @@ def text(
     """Render the report; ``target`` is what the user typed, for the next command."""
     page = TextPage(width, colour=colour)
     _header(page, report)
-    shown = report.findings if verbose else report.findings[:_IN_FULL]
-    for place, finding in enumerate(shown, 1):
-        _finding(page, place, finding, report)
-    if len(shown) < len(report.findings):
-        _rest(page, report, len(shown))
+    _plan(page, report, target, verbose=verbose)
+    _waits(page, snapshots)
+    _findings(page, report, effects(report.findings, snapshots), verbose=verbose)
     if report.compared:
         _gone(page, "Resolved since the baseline", report.compared.resolved, verbose=verbose)
         head = "In the baseline, but not evaluated this time"
@@ -73,27 +81,86 @@ def _header(page: TextPage, report: Report) -> None:
     page.line(
         f"{counts} · {units.count(clear, 'rule')} clear · {len(report.unknowns)} not evaluated"
     )
+    if report.findings:
+        page.wrap(GRADES)
     page.line()
 
 
-def coverage_sentence(report: Report) -> str:
-    """Return how much of the load the report sees and explains; empty without pg_stat_statements."""
-    c = report.coverage
-    if c.visible_share is None:
-        return ""
-    said = f"{units.share(c.visible_share)} of the measured load is visible"
-    if c.explained_share:
-        said += f"; these findings explain {units.share(c.explained_share)} of it"
-    if c.evictions_per_hour:
-        said += f"; about {numbers.number(c.evictions_per_hour)} statements per hour are evicted"
-    return said + "."
+def _plan(page: TextPage, report: Report, target: str, *, verbose: bool) -> None:
+    """Say first what to do, in order."""
+    lines = plan_lines(report)
+    if not lines:
+        return
+    page.line("What to do, in order", "1")
+    page.wrap(plan_sentence(report))
+    shown = lines if verbose else lines[:_ACTIONS]
+    for place, line in enumerate(shown, 1):
+        page.wrap(line.title, f"{place:>2}. ", "1", hang="    ")
+        page.wrap("; ".join(f"{label}: {said}" for label, said in line.facts), "    ")
+    if len(shown) < len(lines):
+        page.wrap(f"and {units.count(len(lines) - len(shown), 'more step')}", "    ")
+    if target:
+        page.wrap(f"As one script, with its undo: db-analyze plan {target} --as sql -o plan.sql")
+    page.line()
 
 
-def _finding(page: TextPage, place: int, finding: Finding, report: Report) -> None:
+def _waits(page: TextPage, snapshots: Sequence[Snapshot]) -> None:
+    """Draw who waits for whom."""
+    found = [line for s in snapshots for line in drawn(lock_tree(s))]
+    if not found:
+        return
+    page.line("Lock waits", "1")
+    for line in found[:_WAITING]:
+        page.wrap(line.session, f"  {line.before}", hang=f"  {line.below}")
+        page.wrap(textwrap.shorten(line.query, 160), f"  {line.below}", "2", f"  {line.below}")
+    if len(found) > _WAITING:
+        page.line(f"  and {len(found) - _WAITING:,} more")
+    page.line()
+
+
+def _findings(page: TextPage, report: Report, calls: Mapping[str, str], *, verbose: bool) -> None:
+    """Show the first findings in full, the others with a line each; many of one rule are one."""
+    shown = entries(report.findings)
+    few = len(report.findings) <= _MOST_IN_FULL
+    full = len(shown) if verbose else _IN_FULL if few else 0
+    place = 0
+    for entry in shown[:full]:
+        if isinstance(entry, FindingGroup):
+            place += 1
+            _group(page, place, entry)
+        for finding in _alone(entry, verbose=verbose):
+            place += not isinstance(entry, FindingGroup)
+            _finding(page, place, finding, report, calls.get(finding.id, ""))
+    if len(shown) > full:
+        _rest(page, shown[full:], full, report)
+
+
+def _alone(entry: Finding | FindingGroup, *, verbose: bool) -> tuple[Finding, ...]:
+    if isinstance(entry, FindingGroup):
+        return entry.findings if verbose else ()
+    return (entry,)
+
+
+def _group(page: TextPage, place: int, group: FindingGroup) -> None:
+    mark = page.paint(_NAMES[group.severity], _COLOURS[group.severity])
+    page.line(f"{place}. {mark} {group.grades}  {group.rule}")
+    page.wrap(f"{group.sums}: {group.summary}", "   ", "1")
+    page.wrap(f"the first: {group.findings[0].title}", "   ", hang="      ")
+    page.line()
+
+
+def _finding(page: TextPage, place: int, finding: Finding, report: Report, calls: str) -> None:
+    """Show what to do, then what it brings, then why."""
     mark = page.paint(_NAMES[finding.severity], _COLOURS[finding.severity])
     stands = standing.mark(report, finding)
     page.line(f"{place}. {mark} {finding.grade.value}  {finding.rule}{stands and '  · '}{stands}")
     page.wrap(finding.title, "   ", "1")
+    for remedy in finding.remedy:
+        _remedy(page, remedy)
+    if finding.remedy:
+        page.line()
+    if calls:
+        page.wrap(calls, "   ", "1")
     page.wrap(finding.detail, "   ")
     if was := standing.was(report, finding):
         page.wrap(f"baseline: {was}", "   ", hang="      ")
@@ -109,36 +176,7 @@ def _finding(page: TextPage, place: int, finding: Finding, report: Report) -> No
         page.wrap(f"evidence: {'; '.join(facts[:_EVIDENCE])}", "   ", hang="      ")
     for caveat in finding.caveats:
         page.wrap(f"note: {caveat}", "   ", hang="      ")
-    for remedy in finding.remedy:
-        _remedy(page, remedy)
     page.line()
-
-
-def gain(finding: Finding) -> str:
-    """Describe the impact of a finding."""
-    parts: list[str] = []
-    saved, spent = finding.impact.gain, finding.impact.cost
-    if saved is not None and saved.ms > 0:
-        parts.append(f"saves about {_time(saved)}")
-    if spent is not None and spent.ms > 0:
-        parts.append(f"costs {_time(spent)}")
-    if finding.impact.bytes:
-        parts.append(f"{units.size(finding.impact.bytes)} of space")
-    if finding.impact.risk:
-        parts.append(finding.impact.risk)
-    return ", ".join(parts)
-
-
-def _time(time: MeasuredTime) -> str:
-    """Print a time with its window: as a rate only if that covers a day."""
-    if time.per_day is not None:
-        amount = f"{units.duration(time.per_day)} per day"
-    elif time.window_seconds is None:
-        amount = units.duration(time.ms)
-    else:
-        amount = f"{units.duration(time.ms)} in {units.duration(time.window_seconds * 1000)}"
-    share = time.share
-    return amount if share is None else f"{units.share(share)} of the measured load: {amount}"
 
 
 def _is_short(value: object) -> bool:
@@ -156,14 +194,21 @@ def _remedy(page: TextPage, remedy: Remedy) -> None:
         page.wrap(f"undo: {remedy.undo}", "   ", "2", hang="      ")
 
 
-def _rest(page: TextPage, report: Report, before: int) -> None:
-    page.line("More findings", "1")
-    for place, finding in enumerate(report.findings[before:], before + 1):
-        head = f"{place:>4}. {_NAMES[finding.severity]:<8} {finding.grade.value}  "
-        stands = standing.mark(report, finding)
-        mark = f" ({stands})" if stands else ""
-        page.wrap(f"{finding.rule}{mark}: {finding.title}", head, hang=" " * 8)
+def _rest(
+    page: TextPage, rest: Sequence[Finding | FindingGroup], before: int, report: Report
+) -> None:
+    page.line("More findings" if before else "Findings", "1")
+    for place, entry in enumerate(rest, before + 1):
+        grade = entry.grades if isinstance(entry, FindingGroup) else entry.grade.value
+        said = f": {entry.sums}" if isinstance(entry, FindingGroup) else _line(report, entry)
+        head = f"{place:>4}. {_NAMES[entry.severity]:<8} {grade:<3}  "
+        page.wrap(f"{entry.rule}{said}", head, hang=" " * 8)
     page.line()
+
+
+def _line(report: Report, finding: Finding) -> str:
+    stands = standing.mark(report, finding)
+    return f"{f' ({stands})' if stands else ''}: {finding.title}"
 
 
 def _gone(page: TextPage, head: str, gone: tuple[Gone, ...], *, verbose: bool) -> None:

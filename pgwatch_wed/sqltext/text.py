@@ -8,7 +8,7 @@ from pglast.parser import ParseError, scan
 from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
 
 # From 18 on, pg_stat_statements omits what precedes the first word.
-_OWN = re.compile(r"\s*(?:\w+\s+)?/\* pgwatch_wed\b")
+_OWN = re.compile(r"\s*(?:(?:\w+\s+)?/\* pgwatch_wed\b|do\s+\$pgwatch_wed\$)", re.IGNORECASE)
 _FIRST_WORD = re.compile(r"(?:--[^\n]*\n|\s)*(\w+)")
 SQUASHED = "/*, ... */"
 """What pg_stat_statements writes since 18 in place of all but the first element of a list."""
@@ -37,12 +37,20 @@ _INSTALLED = frozenset(
         "wedsync_performance_summary",
     )
 )
+# What creates, comments, grants and drops it.
+_INSTALLS = re.compile(
+    r"\s*(?:create|alter|drop|comment|grant|revoke)\b(?:[^(;']*\b(?:function|view|on)\b)[^(;']*?"
+    rf"\b(?:{'|'.join(sorted(_INSTALLED))})\b",
+    re.IGNORECASE,
+)
 # Alembic's statements on it are not marked.
 _VERSION_TABLE = "pgwatch_wed_alembic_version"
 # Every monitoring statement contains one of these words.
 _MAY_LOOK_INSIDE = re.compile(
     rf"pg_|information_schema|\breg[a-z]+\b|\bshow\b|{'|'.join(sorted(_INSTALLED))}", re.IGNORECASE
 )
+# They read what the query within them reads.
+_READING = frozenset({"SelectStmt", "PrepareStmt", "ExplainStmt", "DeclareCursorStmt"})
 # Server functions that applications use; all other pg_… functions inspect the server itself.
 _WORK = re.compile(r"pg_(?:try_)?advisory|pg_sleep|pg_notify|pg_logical_emit|pg_column_|pg_typeof")
 _HARMLESS = frozenset(
@@ -100,19 +108,21 @@ def holds_query(text: str) -> bool:
 def is_monitoring(text: str) -> bool:
     """Tell whether it reads only PostgreSQL's own catalogs, statistics views and functions.
 
-    These are the queries of monitoring tools, drivers, pg_dump and psql's backslash commands, and calls
-    of what this project installs; advice about them is of no use to the owner of the database. A user's
+    These are the queries of monitoring tools, drivers, pg_dump and psql's backslash commands, and what
+    installs or calls this project's functions; advice about them is of no use to the owner of the database. A user's
     table named ``pg_…`` cannot be recognized here; see :func:`unqualified`.
     """
     if not _MAY_LOOK_INSIDE.search(text):
         return False
+    if _INSTALLS.match(text):
+        return True
     found = read(text)
     if found.why_not:
         relations = len(_RELATION.findall(text))
         return relations > 0 and relations <= sum(1 for _ in _SYSTEM.finditer(text))
     if found.kind == "VariableShowStmt":
         return True
-    if found.kind != "SelectStmt":
+    if found.kind not in _READING:
         return False
     if _calls_installed(found):
         return True

@@ -7,7 +7,7 @@ from pgwatch_wed.load.load_model import Proven
 from pgwatch_wed.load.load_words import short_rate, step_gain
 from pgwatch_wed.load.scenarios import known_scenarios
 from pgwatch_wed.load.stress_report import ProofStep, ScenarioRun, StressReport
-from pgwatch_wed.render.terminal import gain
+from pgwatch_wed.render.impact_words import gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,16 +120,9 @@ def _of_finding(where: str, finding: Finding) -> LoadFix:
     return LoadFix(
         scenario=where,
         title=finding.title,
-        gain=_gain(finding),
+        gain=gain(finding),
         grade=finding.grade,
         is_proven=False,
         remedy=tuple(finding.remedy),
         why=finding.detail,
     )
-
-
-def _gain(finding: Finding) -> str:
-    """Describe the impact; a time that is longer than its window is of several sessions, which needs saying."""
-    times = (t for t in (finding.impact.gain, finding.impact.cost) if t is not None)
-    is_longer = any(t.window_seconds and t.ms > 1000 * t.window_seconds for t in times)
-    return f"{gain(finding)} (all sessions together)" if is_longer else gain(finding)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity
 from pgwatch_wed.rules import _risen
+from pgwatch_wed.units import short
 
 NEEDS = ("level_shifts",)
 SCOPE = "cluster"
@@ -42,7 +43,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding]:
             object=Object("server", "number of connections"),
             severity=Severity.WARNING if is_bad else Severity.INFO,
             grade=Grade.B,
-            title=f"There are {shift.ratio:.2g} times as many connections as before",
+            title=f"There are {short(shift.ratio)} times as many connections as before",
             detail=(
                 f"There were {shift.after:,.0f} on average at the runs since {_risen.since(shift)}, and {shift.before:,.0f} before."
             ),

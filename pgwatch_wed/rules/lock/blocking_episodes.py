@@ -130,7 +130,7 @@ def _judged(
         title=f"{_subject(blocker)} made others wait for locks, {units.words(timedelta(seconds=blocked))} in all",
         detail=_detail(snapshot, episodes, covered),
         evidence=_evidence(snapshot, episodes, covered),
-        impact=Impact(risk=f"on average, {share:.2g} sessions were waiting behind it"),
+        impact=Impact(risk=f"on average, {units.short(share)} sessions were waiting behind it"),
         remedy=tuple(_remedies(snapshot, episodes, limits)),
         caveats=tuple(_caveats(episodes)),
         related=tuple(_relations(snapshot, episodes)),

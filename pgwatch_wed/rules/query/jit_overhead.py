@@ -25,7 +25,7 @@ from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import settings
 from pgwatch_wed.rules import _gains
 from pgwatch_wed.rules import _queries as q
-from pgwatch_wed.units import count
+from pgwatch_wed.units import count, duration
 
 NEEDS = ("statements", "statements_info", "settings")
 
@@ -117,7 +117,7 @@ def _finding(load: q.Load, s: Statement, roles: list[Statement], limits: Limits)
         grade=Grade.A,
         title=f"It spends {part:.0%} of its time on JIT compilation: {q.short(s)}",
         detail=f"{count(s.jit_functions or 0, 'function')} compiled in {count(s.calls, 'call')}, "
-        f"taking {spent / s.calls:,.3g} ms per call.",
+        f"taking {duration(spent / s.calls)} per call.",
         evidence={
             "jit_ms": round(spent, 3),
             "jit_share": round(part, 4),

@@ -26,7 +26,7 @@ from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import named
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext.reading import Reading, query
-from pgwatch_wed.units import count
+from pgwatch_wed.units import count, duration
 
 NEEDS = ("statements", "statements_info", "tables", "columns", "indexes", "constraints")
 
@@ -160,7 +160,7 @@ def _finding(
         severity=Severity.INFO,
         grade=Grade.C if tied else Grade.D,
         title=f"{share:.0%} of all calls: {q.short(s)}",
-        detail=f"{count(s.calls, 'call')}, with an average of {s.rows / s.calls:.1f} rows and {s.mean_exec_ms:.3g} ms. "
+        detail=f"{count(s.calls, 'call')}, with an average of {s.rows / s.calls:.1f} rows and {duration(s.mean_exec_ms)}. "
         + (
             f"About as many rows were returned by: {q.short(lister)}"
             if lister is not None

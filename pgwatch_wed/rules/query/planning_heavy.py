@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _queries as q
-from pgwatch_wed.units import count
+from pgwatch_wed.units import count, duration
 
 NEEDS = ("statements", "statements_info")
 
@@ -74,7 +74,7 @@ def _finding(load: q.Load, s: Statement) -> Finding:
         object=load.object_of(s),
         severity=Severity.INFO,
         grade=Grade.A,
-        title=f"Planning takes {each:,.3g} ms, execution {s.mean_exec_ms:,.3g} ms: {q.short(s)}",
+        title=f"Planning takes {duration(each)}, execution {duration(s.mean_exec_ms)}: {q.short(s)}",
         detail=f"It was planned {count(s.plans, 'time')} in {count(s.calls, 'call')}. "
         "A prepared statement would be planned once.",
         evidence={

@@ -96,7 +96,7 @@ def _server(shifts: list[StatementShift]) -> Finding:
         object=Object("server", "execution times"),
         severity=Severity.WARNING,
         grade=Grade.C,
-        title=f"The server as a whole is {ratio:.2g} times as slow as before: statements of all kinds take longer",
+        title=f"The server as a whole is {units.short(ratio)} times as slow as before: statements of all kinds take longer",
         detail=(
             f"Since {first.current_begins:%Y-%m-%d %H:%M} UTC calls take "
             f"{ratio:.2f} times as long as before, whatever the statement. A plan or an index cannot be the cause: the CPUs, the "
@@ -136,7 +136,7 @@ def _finding(snapshot: Snapshot, s: Statement, shift: StatementShift, limits: Li
         object=load.object_of(s),
         severity=Severity.WARNING if is_bad else Severity.INFO,
         grade=Grade(shift.grade),
-        title=f"{q.short(s)} takes {shift.ratio:.2g} times as long as before",
+        title=f"{q.short(s)} takes {units.short(shift.ratio)} times as long as before",
         detail=" ".join((_measured(shift), *_likely(shift), _ruled_out(shift))),
         evidence={
             "query_ids": [s.query_id],
@@ -185,8 +185,8 @@ def _tables(snapshot: Snapshot, s: Statement) -> Iterator[Table]:
 
 def _measured(shift: StatementShift) -> str:
     return (
-        f"A call took {shift.ms_before:,.3g} ms in {shift.base_intervals} intervals ({units.count(round(shift.base_calls), 'call')}) and "
-        f"takes {shift.ms_after:,.3g} ms in the {shift.current_intervals} since {shift.current_begins:%Y-%m-%d %H:%M} UTC "
+        f"A call took {units.duration(shift.ms_before)} in {shift.base_intervals} intervals ({units.count(round(shift.base_calls), 'call')}) and "
+        f"takes {units.duration(shift.ms_after)} in the {shift.current_intervals} since {shift.current_begins:%Y-%m-%d %H:%M} UTC "
         f"({units.count(round(shift.current_calls), 'call')})."
     )
 
@@ -205,7 +205,7 @@ def _likely(shift: StatementShift) -> Iterator[str]:
         yield f"It writes {shift.temp_after:,.0f} blocks per call to temporary files, and wrote {shift.temp_before:,.0f} before."
     blocks = shift.blocks_ratio
     if blocks is not None and blocks >= 1.2:
-        yield f"It reads {blocks:.2g} times as many blocks per call."
+        yield f"It reads {units.short(blocks)} times as many blocks per call."
     elif blocks is not None and not ordered:
         yield (
             "It reads as many blocks per call as before, so the plan is hardly the cause: waiting for locks, colder caches, and "

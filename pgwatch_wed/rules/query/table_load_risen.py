@@ -65,7 +65,7 @@ def _finding(snapshot: Snapshot, oid: int, shifts: list[LevelShift]) -> Finding:
         object=ix.table_object(snapshot, table),
         severity=Severity.INFO,
         grade=Grade.B,
-        title=f"{first.ratio:.2g} times as many rows of {table.qualified} are {_DONE[first.kind]} as before",
+        title=f"{short(first.ratio)} times as many rows of {table.qualified} are {_DONE[first.kind]} as before",
         detail=f"Since {_risen.since(first)}, at this rate: {told}",
         evidence={**evidence, **_risen.evidence(first)},
         impact=Impact(risk="the load of the server grows"),

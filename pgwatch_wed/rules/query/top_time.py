@@ -23,7 +23,7 @@ from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import Finding, Grade, Impact, Severity, Unknown
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import text as statement_text
-from pgwatch_wed.units import count
+from pgwatch_wed.units import count, duration
 
 NEEDS = ("statements", "statements_info")
 
@@ -81,7 +81,7 @@ def _finding(load: q.Load, s: Statement, place: int) -> Finding:
         severity=Severity.INFO,
         grade=Grade.A,
         title=f"{load.share(s):.0%} of the execution time: {q.short(s)}",
-        detail=f"{count(s.calls, 'call')} with an average of {s.mean_exec_ms:,.3g} ms, "
+        detail=f"{count(s.calls, 'call')} with an average of {duration(s.mean_exec_ms)}, "
         f"{s.total_exec_ms / 1000:,.1f} s in total.",
         evidence={"place": place, **load.evidence(s)},
         impact=Impact(cost=load.time(s.total_exec_ms, s)),

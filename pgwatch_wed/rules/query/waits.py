@@ -150,7 +150,7 @@ def _finding(
         severity=Severity.INFO,
         grade=Grade.B,
         title=f"{share} of the time in which sessions were active was spent waiting for {name}",
-        detail=f"In {units.words(timedelta(seconds=covered))} of samples, {total / covered:.2g} sessions were active on "
+        detail=f"In {units.words(timedelta(seconds=covered))} of samples, {units.short(total / covered)} sessions were active on "
         f"average. It means that {_MEANINGS.get(event) or _KINDS[event[0]]}.",
         evidence={
             "waited_seconds": round(waited, 3),
@@ -163,7 +163,9 @@ def _finding(
                 for q, s in list(by_query.items())[:10]
             ],
         },
-        impact=Impact(risk=f"{waited / covered:.2g} sessions were waiting for it on average"),
+        impact=Impact(
+            risk=f"{units.short(waited / covered)} sessions were waiting for it on average"
+        ),
         related=tuple(
             Object("statement", str(q), here) for q in list(by_query)[:3] if q is not None
         ),

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Severity
 from pgwatch_wed.rules import _risen
-from pgwatch_wed.units import size
+from pgwatch_wed.units import short, size
 
 NEEDS = ("level_shifts",)
 SCOPE = "cluster"
@@ -45,7 +45,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding]:
             object=Object("server", "WAL volume"),
             severity=Severity.WARNING if is_bad else Severity.INFO,
             grade=Grade.B,
-            title=f"The server writes {shift.ratio:.2g} times as much WAL as before",
+            title=f"The server writes {short(shift.ratio)} times as much WAL as before",
             detail=(
                 f"It writes WAL at a rate of {size(shift.after)} a day since {_risen.since(shift)}, and wrote {size(shift.before)} a day before."
             ),

@@ -1,0 +1,161 @@
+"""The plan in words: what to do, in order; many actions of one kind are one line."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from pgwatch_wed import units
+from pgwatch_wed.findings import Action, ActionGain, ActionStage, Finding, Report
+from pgwatch_wed.remedies.script import comment
+from pgwatch_wed.render.finding_groups import FindingGroup, things
+from pgwatch_wed.render.impact_words import saved
+
+# Fewer are listed one by one.
+_AT_LEAST = 4
+_OURS = "the role that analyzed"
+_DUE = {
+    ActionStage.SESSIONS: "at once",
+    ActionStage.SETTINGS: "one reload for all settings",
+    ActionStage.RESTART: "one restart for all of these settings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    """One action, or several of the same kind."""
+
+    title: str
+    actions: tuple[Action, ...]
+
+    @property
+    def gain(self) -> str:
+        """What it saves; empty if that is not known."""
+        return saved(_sum(a.gain for a in self.actions))
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What a reader weighs before acting, each with its label: gain, lock, risk, who may run it, when it takes effect."""
+        steps = [s for a in self.actions for s in a.statements]
+        said = (
+            ("saves", [self.gain]),
+            ("lock", [s.lock for s in steps if s.lock != "none"] or ["none"] * bool(steps)),
+            ("risk", [a.risk for a in self.actions]),
+            ("run as", [s.run_as or _OURS * bool(s.needs) for s in steps]),
+            ("takes effect", [_DUE.get(a.stage, "") for a in self.actions]),
+            ("decide first", [a.by_hand for a in self.actions]),
+        )
+        return tuple((label, text) for label, texts in said if (text := _few(texts)))
+
+    @property
+    def sql(self) -> str:
+        """The statements of all of its actions, in order."""
+        return "\n".join(s.sql for a in self.actions for s in a.statements)
+
+    @property
+    def undo(self) -> str:
+        """What takes all of them back, in order."""
+        return "\n".join(line for a in reversed(self.actions) for line in a.undo)
+
+    @property
+    def closes(self) -> tuple[str, ...]:
+        """The IDs of the findings that it closes."""
+        return tuple(dict.fromkeys(i for a in self.actions for i in a.closes))
+
+
+def plan_lines(report: Report) -> tuple[PlanLine, ...]:
+    """Return the plan's lines in its order; actions of a kind are where the first of them is."""
+    rules = {f.id: f.rule for f in (*report.findings, *report.hidden)}
+    kinds: dict[tuple[str, ...], list[Action]] = {}
+    for action in report.plan.actions:
+        kinds.setdefault(_kind(action, rules), []).append(action)
+    found: list[PlanLine] = []
+    shown: set[tuple[str, ...]] = set()
+    for action in report.plan.actions:
+        kind = _kind(action, rules)
+        if len(kinds[kind]) < _AT_LEAST:
+            found.append(PlanLine(action.title, (action,)))
+        elif kind not in shown:
+            shown.add(kind)
+            found.append(PlanLine(_title(kinds[kind]), tuple(kinds[kind])))
+    return tuple(found)
+
+
+def plan_sentence(report: Report) -> str:
+    """Say what the whole plan does, each gain counted once; empty if there is none."""
+    plan = report.plan
+    if not plan.actions:
+        return ""
+    closed = {i for a in plan.actions for i in a.closes}
+    said = f"{units.count(len(plan.actions), 'action')} for {units.count(len(closed), 'finding')}"
+    gain = saved(plan.gain)
+    said += f"; together they save {gain}" if gain else ""
+    if plan.cost_share:
+        said += f"; the advised indexes save {units.share(plan.cost_share)} of the planner's cost"
+    left = len(plan.not_planned)
+    return f"{said}." + (
+        f" For {units.count(left, 'finding')} there is nothing to run." if left else ""
+    )
+
+
+def places(lines: Sequence[PlanLine]) -> dict[str, int]:
+    """Return by finding ID the number of the line that closes it, from 1 on."""
+    found: dict[str, int] = {}
+    for place, line in enumerate(lines, 1):
+        for closed in line.closes:
+            found.setdefault(closed, place)
+    return found
+
+
+def closed_by(report: Report, line: PlanLine) -> tuple[Finding, ...]:
+    """Return the shown findings that a line closes."""
+    ids = dict.fromkeys(line.closes)
+    by_id = {f.id: f for f in report.findings}
+    return tuple(by_id[i] for i in ids if i in by_id)
+
+
+def group_sql(report: Report, group: FindingGroup, most: int | None = None) -> str:
+    """Return one script for a group's findings: the plan's if there is one, which has no contradictions."""
+    ids = {f.id for f in group.findings}
+    planned = [a for a in report.plan.actions if not a.by_hand and ids.intersection(a.closes)]
+    steps = [s for a in planned for s in a.statements]
+    if not report.plan.actions:
+        steps = [r for f in group.findings for r in f.remedy]
+    # of what is needed once, such as a reload, the last counts
+    texts = list(reversed(dict.fromkeys(s.sql for s in reversed(steps))))
+    left = len(texts) - most if most is not None else 0
+    return "\n".join([*texts[:most], comment(f"and {left:,} more")] if left > 0 else texts)
+
+
+def _kind(action: Action, rules: dict[str, str]) -> tuple[str, ...]:
+    """Return what actions of one line have in common: stage, rule, and the first words of their SQL."""
+    rule = rules.get(action.closes[0], "") if action.closes else ""
+    first = action.statements[0].sql.split()[:2] if action.statements else []
+    return (action.stage.value, rule, "by hand" if action.by_hand else "", *first)
+
+
+def _title(actions: Sequence[Action]) -> str:
+    """``Drop index …: 130 indexes of 40 tables``, by the words with which all titles begin."""
+    columns = zip(*(a.title.split() for a in actions), strict=False)
+    words = [w[0] for w in takewhile(lambda column: len(set(column)) == 1, columns)]
+    start = " ".join(words) or actions[0].title.partition(" ")[0]
+    return f"{start} …: {things(a.object for a in actions)}"
+
+
+def _few(texts: Iterable[str], most: int = 2) -> str:
+    """Join what differs, but not more of it than one can read."""
+    found = list(dict.fromkeys(filter(None, texts)))
+    more = f"; and {len(found) - most:,} more" if len(found) > most else ""
+    return f"{'; '.join(found[:most])}{more}"
+
+
+def _sum(gains: Iterable[ActionGain]) -> ActionGain:
+    known = list(gains)
+    shares, rates, sizes = (
+        [value for g in known if (value := getattr(g, name)) is not None]
+        for name in ("share_of_load", "ms_per_day", "bytes")
+    )
+    return ActionGain(
+        ms_per_day=sum(rates) if rates else None,
+        share_of_load=min(sum(shares), 1.0) if shares else None,
+        bytes=sum(sizes) if sizes else None,
+    )

@@ -1,0 +1,388 @@
+"""What a reader sees first: the plan, findings of a rule as one entry, sums, numbers that can be read."""
+
+import base64
+import gzip
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pgwatch_wed import render, units
+from pgwatch_wed.facts import (
+    Checkpoints,
+    Database,
+    LockWait,
+    Session,
+    Setting,
+    Snapshot,
+    Statement,
+    Table,
+)
+from pgwatch_wed.findings import (
+    Action,
+    ActionGain,
+    ActionPlan,
+    ActionStage,
+    Finding,
+    Impact,
+    MeasuredTime,
+    NotPlanned,
+    Object,
+    Remedy,
+    Report,
+)
+from pgwatch_wed.render import numbers
+from pgwatch_wed.render.chapters import chapters
+from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
+from pgwatch_wed.render.load_bar import load_bar
+from pgwatch_wed.render.plan_words import group_sql, plan_lines
+from tests import formats
+from tests.reports import HOSTILE, blank, finding, report, server
+
+
+def action(found: Finding, **values: object) -> Action:
+    base: dict[str, Any] = {
+        "title": f"Drop index {found.object.label}",
+        "stage": ActionStage.INDEXES,
+        "object": found.object,
+        "closes": (found.id,),
+        "statements": found.remedy,
+        "undo": tuple(r.undo for r in found.remedy),
+        "gain": ActionGain(bytes=found.impact.bytes),
+        "risk": "a query may become slower",
+        "database": "shop",
+    }
+    return Action(**(base | values))
+
+
+def copies(number: int, tables: int = 1) -> tuple[Finding, ...]:
+    return tuple(
+        finding(n, object=Object("index", f"index_{n}", "shop", "public", f"table_{n % tables}"))
+        for n in range(number)
+    )
+
+
+def planned(findings: tuple[Finding, ...], **values: Any) -> Report:
+    size = sum(f.impact.bytes or 0 for f in findings)
+    plan = ActionPlan(tuple(map(action, findings)), gain=ActionGain(bytes=size))
+    return replace(report(findings), plan=replace(plan, **values))
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "text"])
+def test_what_to_do_comes_before_the_findings_with_lock_risk_and_who_may(name: str) -> None:
+    (first,) = copies(1)
+    signed = replace(first, remedy=(replace(first.remedy[0], run_as="joe, the owner"),))
+    text = formats.document(name, planned((signed,)))
+    rest = " ".join(text.partition("What to do, in order")[2].split())
+    said = rest.partition(" 1. CRITICAL" if name == "text" else "Findings")[0]
+    for word in (
+        "Drop index",
+        "SHARE UPDATE EXCLUSIVE",
+        "may become slower",
+        "joe, the owner",
+        "9.5 MB",
+    ):
+        assert word in said, word
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "text"])
+def test_an_empty_plan_shows_nothing_of_a_plan(name: str) -> None:
+    text = formats.document(name, report(copies(2)))
+    assert "What to do, in order" not in text
+    assert "In the plan" not in text
+
+
+def test_what_cannot_be_acted_on_does_not_gain_most() -> None:
+    page = formats.document("html", report((finding(1, remedy=(), title="costs much"), finding(2))))
+    top = page.partition("What gains most")[2].partition("</ol>")[0]
+    assert "index_2" in top
+    assert "costs much" not in top
+
+
+@pytest.mark.parametrize("name", formats.ALL_TEXT)
+def test_a_plan_of_hostile_names_is_escaped_like_all_else(name: str) -> None:
+    hostile = finding(1, object=Object("table", HOSTILE, HOSTILE, HOSTILE, HOSTILE), title=HOSTILE)
+    steps = (Remedy(HOSTILE, HOSTILE, undo=HOSTILE, run_as=HOSTILE),)
+    act = action(
+        hostile, title=HOSTILE, statements=steps, undo=(HOSTILE,), risk=HOSTILE, by_hand=HOSTILE
+    )
+    whole = replace(
+        report((hostile, *copies(5))),
+        plan=ActionPlan((act, *map(action, copies(5))), (NotPlanned(finding(0).id, HOSTILE),)),
+    )
+    text = formats.document(name, whole)
+    assert not formats.FORBIDDEN.findall(text)
+    if name == "html":
+        assert "<img" not in text
+        assert text.count("<script") == 2
+
+
+def test_many_findings_of_a_rule_are_one_entry_with_their_sums() -> None:
+    many = (*copies(130, tables=65), finding(500, rule="vacuum-never"))
+    group, single = entries(many)
+    assert isinstance(group, FindingGroup)
+    assert isinstance(single, Finding)
+    assert len(group.findings) == 130
+    assert group.objects == "130 indexes of 65 tables"
+    assert units.size(130 * 10_000_000) in group.sums
+    assert group.grades == "A–D"
+
+
+def test_650_findings_are_one_screen_of_text_unless_all_are_wanted() -> None:
+    rules = ("index-duplicate", "index-unused", "analyze-stale", "vacuum-never", "config-logging")
+    many = tuple(replace(f, rule=rules[n % 5]) for n, f in enumerate(copies(650, tables=130)))
+    whole = planned(many)
+    assert len(render.text(whole, width=100).splitlines()) < 50
+    assert len(render.text(whole, width=100, verbose=True).splitlines()) > 650
+
+
+def test_many_actions_of_a_kind_are_one_step_with_one_script() -> None:
+    many = copies(130, tables=65)
+    (line,) = plan_lines(planned(many))
+    assert line.title == "Drop index …: 130 indexes of 65 tables"
+    assert line.sql.count("DROP INDEX") == 130
+    assert line.undo.count("CREATE INDEX") == 130
+    assert set(line.closes) == {f.id for f in many}
+    assert units.size(130 * 10_000_000) in line.gain
+
+
+def test_a_groups_script_is_the_plans_which_resolves_contradictions() -> None:
+    many = copies(5)
+    (group,) = entries(many)
+    assert isinstance(group, FindingGroup)
+    some = replace(report(many), plan=ActionPlan(tuple(map(action, many[:2]))))
+    assert group_sql(some, group).count("DROP INDEX") == 2
+    assert group_sql(report(many), group).count("DROP INDEX") == 5
+
+
+def test_what_is_needed_once_is_at_the_end_of_a_script() -> None:
+    reload = Remedy("SELECT pg_reload_conf();")
+    many = tuple(
+        replace(f, remedy=(Remedy(f"ALTER SYSTEM SET s{n} = 1;"), reload))
+        for n, f in enumerate(copies(4))
+    )
+    (group,) = entries(many)
+    assert isinstance(group, FindingGroup)
+    lines = group_sql(report(many), group).splitlines()
+    assert lines[-1] == reload.sql
+    assert lines.count(reload.sql) == 1
+
+
+def test_the_first_actions_close_what_the_step_says() -> None:
+    page = formats.document("html", planned(copies(2)))
+    assert page.count('href="#step-1"') == 1
+    assert 'id="step-2"' in page
+
+
+def test_tables_with_several_findings_are_listed_with_their_sums() -> None:
+    found = by_table((*copies(4, tables=2), finding(9, object=Object("setting", "work_mem"))))
+    assert {name: len(of) for name, of in found.items()} == {
+        "public.table_0": 2,
+        "public.table_1": 2,
+    }
+
+
+LOAD = Snapshot(
+    tool_version="0",
+    server=server(),
+    statements=tuple(
+        blank(
+            Statement,
+            query_id=n,
+            is_toplevel=True,
+            text=f"select {n} from orders",
+            calls=3471,
+            total_exec_ms=ms,
+            mean_exec_ms=ms / 3471,
+        )
+        for n, ms in enumerate((200_000.0, 50_000.0, 10.0, 9.0, 8.0, 7.0, 6.0))
+    ),
+)
+
+
+def faster(ms: float = 198_000.0, **values: Any) -> Finding:
+    gain = MeasuredTime(ms, 86_400.0, 250_040.0, by_query={0: ms})
+    return finding(1, impact=Impact(gain=gain), **values)
+
+
+def test_a_finding_says_what_becomes_of_a_call() -> None:
+    text = render.text(report((faster(),), (LOAD,)), (LOAD,), width=120)
+    assert "58 ms → about 0.58 ms per call, 3,471 calls" in text
+    assert text.index("DROP INDEX") < text.index("58 ms →") < text.index("evidence:")
+
+
+def test_nothing_is_said_of_a_call_whose_statement_is_not_known() -> None:
+    assert "→" not in render.text(report((faster(),)), width=120)
+
+
+def test_the_bar_shows_where_time_goes_and_what_the_first_steps_save() -> None:
+    found = faster()
+    whole = replace(report((found,), (LOAD,)), plan=ActionPlan((action(found),)))
+    bar = load_bar(whole, (LOAD,), plan_lines(whole))
+    assert bar is not None
+    assert [round(p.share, 2) for p in bar.parts[:2]] == [0.8, 0.2]
+    assert bar.parts[-1].label == "2 other statements"
+    assert sum(p.share for p in bar.parts) == pytest.approx(1)
+    assert bar.saved == pytest.approx(198_000 / 250_040)
+    assert load_bar(whole, (), plan_lines(whole)) is None
+    page = render.document("html", whole, (LOAD,)).decode()
+    assert "of which 99% would be saved" in page
+
+
+def test_a_group_of_which_not_all_gains_are_known_promises_no_time() -> None:
+    some = (faster(), *(finding(n, impact=Impact(risk="none")) for n in range(2, 5)))
+    (group,) = entries(some)
+    assert isinstance(group, FindingGroup)
+    assert "saves" in group.saved  # what is known adds up; a finding without a time adds none
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [
+        (0.03, "0.03 ms"),
+        (0.0034, "0.0034 ms"),
+        (0.5, "0.5 ms"),
+        (0, "0 ms"),
+        (1220, "1.2 s"),
+        (57.8, "58 ms"),
+    ],
+)
+def test_a_short_time_is_not_zero(ms: float, said: str) -> None:
+    assert units.duration(ms) == said
+
+
+@pytest.mark.parametrize("value", [0.00001234, 0.5, 3.25, 99.5, 1234.5, 1e12])
+def test_no_number_has_an_exponent(value: float) -> None:
+    assert "e" not in numbers.number(value)
+    assert "e" not in units.short(value)
+    assert float(numbers.number(value).replace(",", "")) == pytest.approx(value, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        ("32768", "8kB", "256 MB"),
+        ("4096", "kB", "4 MB"),
+        ("60000", "ms", "1 min"),
+        ("90", "s", "90 s"),
+        ("-1", "kB", "-1"),
+        ("0", "ms", "0"),
+        ("1", "8kB", "8 kB"),
+        ("%m [%p] ", None, "%m [%p] "),
+        (None, "kB", ""),
+    ],
+)
+def test_settings_are_printed_in_their_units(
+    value: str | None, unit: str | None, said: str
+) -> None:
+    assert units.setting(value, unit) == said
+
+
+def data_of(page: str) -> Any:
+    packed = re.search(r'id="data">([^<]*)<', page)
+    assert packed
+    return json.loads(gzip.decompress(base64.b64decode(packed[1])))
+
+
+def test_integers_that_javascript_would_round_are_sent_as_text() -> None:
+    big = 2**63 - 1
+    one = blank(
+        Statement, query_id=1, is_toplevel=True, text="select x", calls=big, total_exec_ms=1.0
+    )
+    snapshot = Snapshot(tool_version="0", server=server(), statements=(one,))
+    page = render.document("html", report((), (snapshot,)), (snapshot,)).decode()
+    columns = data_of(page)["chapters"]["workload"]["columns"]
+    assert columns[2] == [str(big)]
+
+
+def test_a_time_of_all_sessions_is_said_to_be_that() -> None:
+    long = finding(1, impact=Impact(gain=MeasuredTime(126_000.0, 21.0)))
+    assert "2.1 min in 21 s (all sessions together)" in render.text(report((long,)), width=120)
+
+
+# Chapters
+
+
+def chapter(snapshot: Snapshot, name: str) -> Any:
+    return next(c for c in chapters((snapshot,)) if c.id == name)
+
+
+def test_what_the_catalog_does_not_know_is_not_zero() -> None:
+    new = blank(Table, oid=1, schema="public", name="new", kind="r", rows=-1.0)
+    base = blank(Database, name="shop", blks_read=None)
+    snapshot = Snapshot(tool_version="0", server=server(), tables=(new,), databases=(base,))
+    (row,) = chapter(snapshot, "tables").rows
+    assert row[1] is None
+    assert row[3] is None
+    (row,) = chapter(snapshot, "cache").rows
+    assert row[4] is None
+
+
+def test_settings_have_no_blocks_of_8_kb() -> None:
+    one = blank(
+        Setting, name="shared_buffers", setting="32768", unit="8kB", boot_val="16384", source="file"
+    )
+    snapshot = Snapshot(tool_version="0", server=server(), settings=(one,))
+    assert chapter(snapshot, "configuration").rows == (
+        ("shared_buffers", "256 MB", "128 MB", "file"),
+    )
+
+
+def test_ages_are_drawn_on_the_way_to_their_limits() -> None:
+    old = blank(Table, oid=1, schema="public", name="old", kind="r", xid_age_xids=150_000_000)
+    forced = blank(Setting, name="autovacuum_freeze_max_age", setting="200000000")
+    snapshot = Snapshot(tool_version="0", server=server(), tables=(old,), settings=(forced,))
+    made = chapter(snapshot, "vacuum")
+    limits = made.pictures[1].limits
+    assert [at for at, _ in limits] == [200_000_000, 2**31 - 3_000_000]
+    left = [k.title for k in made.columns].index("left until writes stop")
+    assert made.rows[0][left] == 2**31 - 3_000_000 - 150_000_000
+
+
+TOOLING = (
+    "PREPARE dumpFunc(pg_catalog.oid) AS SELECT proretset FROM pg_catalog.pg_proc p WHERE p.oid = $1",
+    "select /* pgwatch_wed:tables */ oid from pg_class",
+    "EXPLAIN /* pgwatch_wed:plans */ (GENERIC_PLAN) select * from orders",
+    "create or replace function public.get_cache_stats() returns table (kind text) as ?",
+    "SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c WHERE c.relname OPERATOR(pg_catalog.~) $1",
+)
+
+
+def test_traces_of_tools_are_left_out_of_the_workload_and_counted() -> None:
+    texts = (*TOOLING, "select * from orders")
+    ran = tuple(
+        blank(Statement, query_id=n, is_toplevel=True, text=text, calls=1, total_exec_ms=500.0)
+        for n, text in enumerate(texts)
+    )
+    made = chapter(Snapshot(tool_version="0", server=server(), statements=ran), "workload")
+    assert [row[0] for row in made.rows] == ["select * from orders"]
+    assert "5 statements of this tool" in made.note
+    assert "2.5 s" in made.note
+
+
+def test_who_waits_for_whom_is_drawn_in_the_text() -> None:
+    sessions = tuple(
+        blank(
+            Session, pid=pid, user=f"u{pid}", query=f"update {pid}", backend_type="client backend"
+        )
+        for pid in (1, 2, 3, 4)
+    )
+    waits = tuple(
+        blank(LockWait, pid=pid, blocked_by=[by], mode="ShareLock", locktype="transactionid")
+        for pid, by in ((2, 1), (3, 2), (4, 1))
+    )
+    snapshot = Snapshot(tool_version="0", server=server(), sessions=sessions, lock_waits=waits)
+    lines = render.text(report((), (snapshot,)), (snapshot,), width=100).splitlines()
+    drawn = [line.split(",")[0] for line in lines if re.match(r"  [│├└─ ]*\d, u", line)]
+    assert drawn == ["  1", "  ├─ 2", "  │  └─ 3", "  └─ 4"]
+
+
+def test_checkpoints_without_counters_have_no_row_of_zeros() -> None:
+    none = blank(Checkpoints, timed=1)
+    made = chapter(Snapshot(tool_version="0", server=server(), checkpoints=(none,)), "wal")
+    assert all(row[1] is not None or row[2] is not None for row in made.rows)
