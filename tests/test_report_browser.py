@@ -1,8 +1,10 @@
 """The HTML report in a real browser: it works, it is quiet, it executes nothing of others."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,8 +12,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
+from pgwatch_wed.facts import Snapshot, Statement
+from pgwatch_wed.findings import Action, ActionGain, ActionPlan, ActionStage, Finding, Report
 from pgwatch_wed.render import rendering as render
-from tests.reports import HOSTILE, finding, large, report
+from tests.reports import HOSTILE, blank, finding, large, report, server
 from tools import example
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -39,10 +43,38 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     snapshot = large()
-    findings = (*(finding(n) for n in range(60)), finding(99, title=HOSTILE, detail=HOSTILE))
+    rules = ("index-duplicate", "index-unused")  # many of each: groups
+    many = (finding(n, rule=rules[n % 2]) for n in range(60))
+    findings = (*many, finding(99, title=HOSTILE, detail=HOSTILE, rule="vacuum-never"))
     page = tmp_path_factory.mktemp("report") / "report.html"
-    page.write_bytes(render.document("html", report(findings, (snapshot,)), (snapshot,)))
+    page.write_bytes(render.document("html", planned(findings, (snapshot,)), (snapshot,)))
     return page
+
+
+def planned(findings: tuple[Finding, ...], snapshots: tuple[Snapshot, ...]) -> Report:
+    """A report whose plan has steps of one action and of many."""
+    actions = (
+        Action(
+            f"Drop index {f.object.label}",
+            ActionStage.INDEXES,
+            f.object,
+            (f.id,),
+            f.remedy,
+            undo=tuple(r.undo for r in f.remedy),
+            gain=ActionGain(bytes=f.impact.bytes),
+            risk="a query may become slower",
+        )
+        for f in findings
+    )
+    return replace(report(findings, snapshots), plan=ActionPlan(tuple(actions)))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example report, of real findings."""
+    folder = tmp_path_factory.mktemp("shop")
+    example.write(folder, ["html"])
+    return folder / "report.html"
 
 
 @pytest.fixture
@@ -77,6 +109,7 @@ def test_filters_narrow_the_recommendations(page: Page) -> None:
 
 def test_a_finding_opens_and_its_remedy_is_copied(page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("details.group > summary").first.click()
     first = page.locator("details.finding").first
     first.locator("summary").first.click()
     first.locator("button.copy").first.click()
@@ -136,14 +169,71 @@ def test_text_stands_out_in_both_schemes(page: Page, scheme: Literal["light", "d
 def test_print_shows_what_was_closed_and_hides_the_tools(page: Page) -> None:
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
-    assert page.locator("details.finding:not([open])").count() == 0
+    # a group of many stays one line
+    assert page.locator("details.group[open]").count() == 0
+    assert page.locator("section > details.finding:not([open])").count() == 0
     assert not page.locator("form.filter").is_visible()
 
 
-def test_nothing_serious_stands_in_the_way_of_a_screen_reader(page: Page) -> None:
-    page.locator("details.finding > summary").first.click()
-    violations = Axe().run(page).response["violations"]
-    assert [v["id"] for v in violations if v["impact"] in ("serious", "critical")] == []
+def test_a_report_of_25_findings_is_at_most_12_pages_of_paper(browser: Browser, shop: Path) -> None:
+    opened = browser.new_page(reduced_motion="reduce")
+    opened.goto(shop.as_uri())
+    opened.wait_for_selector("html[data-ready]")
+    assert opened.locator("details.finding").count() >= 25
+    paper = opened.pdf(format="A4")
+    opened.close()
+    assert len(re.findall(rb"/Type\s*/Page\b", paper)) <= 12
+
+
+@pytest.mark.parametrize("width", [390, 900, 1440])
+def test_numbers_of_the_workload_are_seen_and_no_link_is_cut(
+    browser: Browser, shop: Path, width: int
+) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+    opened.goto(shop.as_uri())
+    opened.wait_for_selector("html[data-ready]")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    table = "table.data[data-chapter=workload] tbody tr:first-child td:nth-child"
+    for column in (2, 3):
+        box = opened.locator(f"{table}({column})").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= width
+    if width > 640:
+        cut = "n => n.scrollWidth > n.clientWidth"
+        assert not opened.locator("nav.chapters").evaluate(cut)
+    opened.close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_stands_in_the_way_of_a_screen_reader(
+    browser: Browser, path: Path, shop: Path, width: int
+) -> None:
+    opened = browser.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+    for each in (path, shop):
+        opened.goto(each.as_uri())
+        opened.wait_for_selector("html[data-ready]")
+        opened.evaluate(
+            "document.querySelectorAll('details:not(.plan)').forEach(d => d.open = true)"
+        )
+        violations = Axe().run(opened).response["violations"]
+        assert [(v["id"], [n["target"] for n in v["nodes"][:3]]) for v in violations] == []
+    opened.close()
+
+
+def test_integers_are_shown_to_the_last_digit(browser: Browser, tmp_path: Path) -> None:
+    exact = 2**63 - 1
+    one = blank(Statement, query_id=1, is_toplevel=True, text="select x", calls=exact)
+    less = blank(Statement, query_id=2, is_toplevel=True, text="select y", calls=exact - 1)
+    snapshot = Snapshot(tool_version="0", server=server(), statements=(less, one))
+    page = tmp_path / "report.html"
+    page.write_bytes(render.document("html", report((), (snapshot,)), (snapshot,)))
+    opened = browser.new_page()
+    opened.goto(page.as_uri())
+    opened.wait_for_selector("html[data-ready]")
+    opened.click("table.data[data-chapter=workload] th:nth-child(3) button")
+    cells = "table.data[data-chapter=workload] tbody td:nth-child(3)"
+    assert opened.locator(cells).all_text_contents() == [f"{exact:,}", f"{exact - 1:,}"]
+    opened.close()
 
 
 def test_pictures_are_drawn_of_the_tables_below_them(page: Page) -> None:
@@ -170,6 +260,7 @@ def test_the_example_shows_plans_before_and_after_and_who_waits_for_whom(
     opened.goto(own)
     opened.wait_for_selector("html[data-ready]")
     found = opened.locator("details.finding", has_text="index-missing").first
+    opened.evaluate("document.querySelectorAll('details.group').forEach(g => g.open = true)")
     found.locator("> summary").click()
     now, then = (
         found.locator("details.plan", has_text=text).first

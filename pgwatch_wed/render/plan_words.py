@@ -33,11 +33,17 @@ class PlanLine:
         return saved(_sum(a.gain for a in self.actions))
 
     @property
+    def _space(self) -> str:
+        taken = -(_sum(a.gain for a in self.actions).bytes or 0)
+        return f"{units.size(taken)} of space" if taken > 0 else ""
+
+    @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """What a reader weighs before acting, each with its label: gain, lock, risk, who may run it, when it takes effect."""
         steps = [s for a in self.actions for s in a.statements]
         said = (
             ("saves", [self.gain]),
+            ("needs", [self._space]),
             ("lock", [s.lock for s in steps if s.lock != "none"] or ["none"] * bool(steps)),
             ("risk", [a.risk for a in self.actions]),
             ("run as", [s.run_as or _OURS * bool(s.needs) for s in steps]),
