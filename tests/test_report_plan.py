@@ -34,9 +34,10 @@ from pgwatch_wed.findings import (
     Report,
 )
 from pgwatch_wed.render import numbers
-from pgwatch_wed.render.chapters import chapters
+from pgwatch_wed.render.chapters import chapters, lock_tree
 from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
 from pgwatch_wed.render.load_bar import load_bar
+from pgwatch_wed.render.lock_lines import drawn
 from pgwatch_wed.render.plan_words import group_sql, plan_lines
 from tests import formats
 from tests.reports import HOSTILE, blank, finding, report, server
@@ -373,13 +374,40 @@ def test_who_waits_for_whom_is_drawn_in_the_text() -> None:
         for pid in (1, 2, 3, 4)
     )
     waits = tuple(
-        blank(LockWait, pid=pid, blocked_by=[by], mode="ShareLock", locktype="transactionid")
-        for pid, by in ((2, 1), (3, 2), (4, 1))
+        blank(LockWait, pid=pid, blocked_by=by, mode="ShareLock", locktype="transactionid")
+        for pid, by in ((2, [1]), (3, [1, 2]), (4, [1]))
     )
     snapshot = Snapshot(tool_version="0", server=server(), sessions=sessions, lock_waits=waits)
     lines = render.text(report((), (snapshot,)), (snapshot,), width=100).splitlines()
     drawn = [line.split(",")[0] for line in lines if re.match(r"  [│├└─ ]*\d, u", line)]
     assert drawn == ["  1", "  ├─ 2", "  │  └─ 3", "  └─ 4"]
+
+
+def queue(number: int) -> Snapshot:
+    """Sessions that each wait for all before them, as for a lock that excludes everybody."""
+    sessions = tuple(blank(Session, pid=pid, user="u") for pid in range(1, number + 1))
+    waits = tuple(
+        blank(LockWait, pid=pid, blocked_by=list(range(1, pid)), mode="AccessExclusiveLock")
+        for pid in range(2, number + 1)
+    )
+    return Snapshot(tool_version="0", server=server(), sessions=sessions, lock_waits=waits)
+
+
+@pytest.mark.parametrize("number", [5, 300])
+def test_a_long_queue_is_drawn_with_each_session_once(number: int) -> None:
+    lines = list(drawn(lock_tree(queue(number))))
+    assert len(lines) == number
+    assert [line.session.split(",")[0] for line in lines[:3]] == ["1", "2", "3"]
+    assert lines[2].before == "   └─ "
+
+
+def test_sessions_of_a_deadlock_behind_a_blocker_are_all_drawn() -> None:
+    waits = tuple(
+        blank(LockWait, pid=pid, blocked_by=by, mode="ShareLock")
+        for pid, by in ((2, [1, 3]), (3, [1, 2]))
+    )
+    snapshot = Snapshot(tool_version="0", server=server(), lock_waits=waits)
+    assert len(list(drawn(lock_tree(snapshot)))) == 3
 
 
 def test_checkpoints_without_counters_have_no_row_of_zeros() -> None:

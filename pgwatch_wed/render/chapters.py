@@ -3,7 +3,8 @@
 A cell is a plain value; the kind of its column determines how the page prints and sorts it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from pgwatch_wed.rules._freeze import LAST_AGE
 
 MAX_ROWS = 50_000
 MAX_TEXT = 2_000
+_MAX_DEPTH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,12 +359,37 @@ def sessions(s: Snapshot) -> Chapter:
 
 
 def lock_tree(s: Snapshot) -> tuple[Branch, ...]:
-    """Build the tree of waits from those that are not waiting themselves."""
+    """Build the tree of waits from those that are not waiting themselves; each session stands in it once."""
     waits = Waits(s)
-    return tuple(_branch(s, waits, root, frozenset()) for root in waits.roots)
+    behind = _placed(waits)
+    return tuple(_branch(s, waits, root, behind) for root in waits.roots)
 
 
-def _branch(s: Snapshot, waits: Waits, node: Participant, above: frozenset[Participant]) -> Branch:
+def _placed(waits: Waits) -> Mapping[Participant, list[int]]:
+    """Return those behind each session: one that waits for several is behind the last of them in the queue."""
+    depth: dict[Participant, int] = dict.fromkeys(waits.roots, 0)
+    above: dict[Participant, Participant] = {}
+    found: dict[Participant, list[int]] = defaultdict(list)
+    # in a queue, the first waits for the fewest
+    left = sorted(waits.before, key=lambda pid: (len(waits.before[pid]), pid))
+    while left:
+        ready = next((p for p in left if all(b in depth for b in waits.before[p])), None)
+        # of a deadlock, not all are placed before
+        pid = ready or next((p for p in left if any(b in depth for b in waits.before[p])), None)
+        if pid is None:
+            break
+        left.remove(pid)
+        last = max((b for b in waits.before[pid] if b in depth), key=lambda b: depth[b])
+        if depth[last] >= _MAX_DEPTH:
+            last = above[last]
+        above[pid], depth[pid] = last, depth[last] + 1
+        found[last].append(pid)
+    return found
+
+
+def _branch(
+    s: Snapshot, waits: Waits, node: Participant, behind: Mapping[Participant, list[int]]
+) -> Branch:
     session = s.session_by_pid.get(node) if isinstance(node, int) else None
     wait = waits.by_pid.get(node) if isinstance(node, int) else None
     words = [str(node) if isinstance(node, int) else f"prepared transaction {node}"]
@@ -370,11 +397,10 @@ def _branch(s: Snapshot, waits: Waits, node: Participant, above: frozenset[Parti
         words += [w for w in (session.user, session.application_name, session.state) if w]
     if wait is not None:
         words.append(f"is waiting for {wait.mode} on {wait.relation or wait.locktype}")
-    below = above | {node}
     return Branch(
         ", ".join(words),
         (session.query or "")[:500] if session else "",
-        tuple(_branch(s, waits, p, below) for p in waits.behind.get(node, ()) if p not in below),
+        tuple(_branch(s, waits, pid, behind) for pid in sorted(behind.get(node, ()))),
     )
 
 

@@ -2,7 +2,7 @@
 (() => {
   const PAGE = 50;
   const ON_PAPER = 12;
-  const LONG = 90;
+  const LONG = 50;
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 
@@ -122,7 +122,7 @@
           if (kind === "code") {
             const box = document.createElement("div");
             box.textContent = text;
-            if (text.length > LONG) box.tabIndex = 0; // it may scroll
+            if (text.length > LONG || text.includes("\n")) box.tabIndex = 0; // it may scroll
             cell.append(box);
           } else cell.textContent = text;
           line.append(cell);
