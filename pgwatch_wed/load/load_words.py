@@ -15,9 +15,11 @@ from pgwatch_wed.load.stress_report import (
     PhaseKind,
     ProofStep,
 )
+from pgwatch_wed.render import numbers
 
 ERRORS, TPS = "errors", "tps"
 TRANSACTION = "transaction"
+_LARGE = 1000.0
 NOTHING_MEASURED = "Nothing was measured under steady load."
 _PHASES = {
     PhaseKind.STEADY: "steady load",
@@ -82,7 +84,7 @@ def interval_words(name: str, interval: Bounds | None, what: str = TRANSACTION) 
 
 def two_sides(there: float | None, here: float | None) -> str:
     """Return two amounts a call, of which either may be unknown."""
-    return ", ".join("unknown" if n is None else f"{n:,.3g}" for n in (there, here))
+    return ", ".join("unknown" if n is None else numbers.number(n) for n in (there, here))
 
 
 def percentiles_words(figures: Sequence[PercentileFigure]) -> str:
@@ -196,4 +198,9 @@ def ratio_words(metric: ComparedMetric) -> str:
     if metric.ratio is None:
         return ""
     bounds = metric.interval
-    return f"×{metric.ratio:.3g}" + (f" [{bounds[0]:.3g} to {bounds[1]:.3g}]" if bounds else "")
+    interval = f" [{_ratio(bounds[0])} to {_ratio(bounds[1])}]" if bounds else ""
+    return f"×{_ratio(metric.ratio)}{interval}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3g}" if value < _LARGE else f"{value:,.0f}"

@@ -57,7 +57,7 @@ def cells(side: StatementSide | None) -> tuple[str, str, str, str]:
     return (
         units.share(side.share),
         f"{side.calls:,}",
-        units.duration(side.mean_ms) if side.mean_ms >= 1 else f"{side.mean_ms:.2g} ms",
+        units.duration(side.mean_ms),
         units.short(side.blocks_per_call),
     )
 
