@@ -25,6 +25,7 @@ from pgwatch_wed.findings import (
     ActionGain,
     ActionPlan,
     ActionStage,
+    Compared,
     Finding,
     Impact,
     MeasuredTime,
@@ -32,6 +33,7 @@ from pgwatch_wed.findings import (
     Object,
     Remedy,
     Report,
+    Standing,
 )
 from pgwatch_wed.render import numbers
 from pgwatch_wed.render.chapters import chapters, lock_tree
@@ -40,7 +42,7 @@ from pgwatch_wed.render.load_bar import load_bar
 from pgwatch_wed.render.lock_lines import drawn
 from pgwatch_wed.render.plan_words import group_sql, plan_lines
 from tests import formats
-from tests.reports import HOSTILE, blank, finding, report, server
+from tests.reports import HOSTILE, NOW, blank, finding, report, server
 
 
 def action(found: Finding, **values: object) -> Action:
@@ -129,6 +131,14 @@ def test_many_findings_of_a_rule_are_one_entry_with_their_sums() -> None:
     assert group.objects == "130 indexes of 65 tables"
     assert units.size(130 * 10_000_000) in group.sums
     assert group.grades == "A–D"
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "text"])
+def test_what_is_new_in_a_group_is_counted(name: str) -> None:
+    many = copies(6)
+    stands = {f.id: Standing.KNOWN for f in many} | {many[2].id: Standing.NEW}
+    compared = Compared("old.json", NOW, stands, {}, {}, ())
+    assert "1 new, 5 known" in formats.document(name, replace(report(many), compared=compared))
 
 
 def test_650_findings_are_one_screen_of_text_unless_all_are_wanted() -> None:

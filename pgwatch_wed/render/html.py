@@ -76,6 +76,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         coverage=coverage_sentence(report),
         compared=standing.sentence(report),
         mark=lambda finding: standing.mark(report, finding),
+        marks=lambda findings: standing.marks(report, findings),
         was=lambda finding: standing.was(report, finding),
         heading=heading,
         chapters=made,

@@ -102,7 +102,7 @@ def _table(report: Report, shown: Sequence[Finding | FindingGroup]) -> str:
 def _row(report: Report, f: Finding | FindingGroup) -> list[str]:
     if isinstance(f, FindingGroup):
         cells = [f.severity.value, f.grades, f.rule, plain(f.objects), plain(f.saved)]
-        return [*cells, ""] if report.compared else cells
+        return [*cells, standing.marks(report, f.findings)] if report.compared else cells
     cells = [f.severity.value, f.grade.value, f.rule, plain(f.object.label), plain(gain(f))]
     if report.compared:
         stands, was = standing.mark(report, f), standing.was(report, f)

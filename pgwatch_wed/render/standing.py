@@ -1,5 +1,7 @@
 """How a comparison with a baseline is worded, in every format."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 
 from pgwatch_wed import units
@@ -36,6 +38,12 @@ def mark(report: Report, finding: Finding) -> str:
     """Return where a finding stands; "" without a baseline."""
     standing = report.standing(finding)
     return "" if standing is None else MARKS[standing]
+
+
+def marks(report: Report, findings: Iterable[Finding]) -> str:
+    """Count where several findings stand; "" without a baseline."""
+    found = Counter(mark(report, finding) for finding in findings)
+    return ", ".join(f"{found[m]:,} {m}" for m in MARKS.values() if found[m])
 
 
 def was(report: Report, finding: Finding) -> str:

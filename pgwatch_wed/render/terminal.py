@@ -127,7 +127,7 @@ def _findings(page: TextPage, report: Report, calls: Mapping[str, str], *, verbo
     for entry in shown[:full]:
         if isinstance(entry, FindingGroup):
             place += 1
-            _group(page, place, entry)
+            _group(page, place, entry, standing.marks(report, entry.findings))
         for finding in _alone(entry, verbose=verbose):
             place += not isinstance(entry, FindingGroup)
             _finding(page, place, finding, report, calls.get(finding.id, ""))
@@ -141,9 +141,9 @@ def _alone(entry: Finding | FindingGroup, *, verbose: bool) -> tuple[Finding, ..
     return (entry,)
 
 
-def _group(page: TextPage, place: int, group: FindingGroup) -> None:
+def _group(page: TextPage, place: int, group: FindingGroup, stands: str) -> None:
     mark = page.paint(_NAMES[group.severity], _COLOURS[group.severity])
-    page.line(f"{place}. {mark} {group.grades}  {group.rule}")
+    page.line(f"{place}. {mark} {group.grades}  {group.rule}{stands and '  · '}{stands}")
     page.wrap(f"{group.sums}: {group.summary}", "   ", "1")
     page.wrap(f"the first: {group.findings[0].title}", "   ", hang="      ")
     page.line()
@@ -200,15 +200,18 @@ def _rest(
     page.line("More findings" if before else "Findings", "1")
     for place, entry in enumerate(rest, before + 1):
         grade = entry.grades if isinstance(entry, FindingGroup) else entry.grade.value
-        said = f": {entry.sums}" if isinstance(entry, FindingGroup) else _line(report, entry)
+        said = _line(report, entry)
         head = f"{place:>4}. {_NAMES[entry.severity]:<8} {grade:<3}  "
         page.wrap(f"{entry.rule}{said}", head, hang=" " * 8)
     page.line()
 
 
-def _line(report: Report, finding: Finding) -> str:
-    stands = standing.mark(report, finding)
-    return f"{f' ({stands})' if stands else ''}: {finding.title}"
+def _line(report: Report, entry: Finding | FindingGroup) -> str:
+    if isinstance(entry, FindingGroup):
+        stands, said = standing.marks(report, entry.findings), entry.sums
+    else:
+        stands, said = standing.mark(report, entry), entry.title
+    return f"{f' ({stands})' if stands else ''}: {said}"
 
 
 def _gone(page: TextPage, head: str, gone: tuple[Gone, ...], *, verbose: bool) -> None:
