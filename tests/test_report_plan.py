@@ -104,6 +104,13 @@ def test_what_cannot_be_acted_on_does_not_gain_most() -> None:
     assert "costs much" not in top
 
 
+def test_what_takes_no_lock_says_so_once() -> None:
+    (first,) = copies(1)
+    steps = (Remedy("a", "none"), Remedy("b", "none; takes effect on reload"))
+    whole = replace(report((first,)), plan=ActionPlan((action(first, statements=steps),)))
+    assert dict(plan_lines(whole)[0].facts)["lock"] == "none; takes effect on reload"
+
+
 @pytest.mark.parametrize("name", formats.ALL_TEXT)
 def test_a_plan_of_hostile_names_is_escaped_like_all_else(name: str) -> None:
     hostile = finding(1, object=Object("table", HOSTILE, HOSTILE, HOSTILE, HOSTILE), title=HOSTILE)
@@ -236,6 +243,7 @@ def test_the_bar_shows_where_time_goes_and_what_the_first_steps_save() -> None:
     assert [round(p.share, 2) for p in bar.parts[:2]] == [0.8, 0.2]
     assert bar.parts[-1].label == "2 other statements"
     assert sum(p.share for p in bar.parts) == pytest.approx(1)
+    assert bar.steps == (1,)
     assert bar.saved == pytest.approx(198_000 / 250_040)
     assert load_bar(whole, (), plan_lines(whole)) is None
     page = render.document("html", whole, (LOAD,)).decode()

@@ -1,4 +1,4 @@
-"""Where the measured time goes, and what the first actions of the plan take away from it."""
+"""Where the measured time goes, and what the first steps of the plan that save time take away from it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _TEXT = 120
 
 @dataclass(frozen=True, slots=True)
 class LoadPart:
-    """A statement's share of the measured time (0…1), where it begins, and how much of it the first actions save."""
+    """A statement's share of the measured time (0…1), where it begins, and how much of it the steps save."""
 
     label: str
     begins: float
@@ -26,14 +26,14 @@ class LoadPart:
 
 @dataclass(frozen=True, slots=True)
 class LoadBar:
-    """All parts, the longest first, and the share that the first actions save of the whole."""
+    """All parts, the longest first, and the numbers of the first steps that save some of it."""
 
     parts: tuple[LoadPart, ...]
-    actions: int
+    steps: tuple[int, ...]
 
     @property
     def saved(self) -> float:
-        """The share of the measured time that they save."""
+        """The share of the measured time that these steps save."""
         return sum(p.saved for p in self.parts)
 
 
@@ -49,8 +49,12 @@ def load_bar(
     whole = sum(ms for ms, _ in spent.values())
     if whole <= 0:
         return None
-    first = lines[:FIRST]
-    less = _saved(report, first)
+    savings = {place: s for place, line in enumerate(lines, 1) if (s := _saved(report, line))}
+    first = tuple(savings)[:FIRST]
+    less: dict[tuple[str | None, int], float] = defaultdict(float)
+    for place in first:
+        for key, ms in savings[place].items():
+            less[key] += ms
     ranked = sorted(spent, key=lambda key: -spent[key][0])
     parts: list[LoadPart] = []
     begins = 0.0
@@ -65,14 +69,13 @@ def load_bar(
         saved = sum(min(less[key], spent[key][0]) for key in rest) / whole
         name = f"{len(rest):,} other statement{'s' * (len(rest) > 1)}"
         parts.append(LoadPart(name, begins, max(1 - begins, 0.0), saved))
-    return LoadBar(tuple(parts), len(first))
+    return LoadBar(tuple(parts), first)
 
 
-def _saved(report: Report, lines: Sequence[PlanLine]) -> dict[tuple[str | None, int], float]:
-    """Return the time that the findings closed by these lines save, by statement."""
+def _saved(report: Report, line: PlanLine) -> dict[tuple[str | None, int], float]:
+    """Return the time that the findings closed by a step save, by statement."""
     found: dict[tuple[str | None, int], float] = defaultdict(float)
-    closed = {f.id: f for line in lines for f in closed_by(report, line)}
-    for finding in closed.values():
+    for finding in closed_by(report, line):
         gain = finding.impact.gain
         for query, ms in (gain.by_query if gain is not None else {}).items():
             found[finding.object.database, query] += ms

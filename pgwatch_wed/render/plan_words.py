@@ -44,7 +44,7 @@ class PlanLine:
         said = (
             ("saves", [self.gain]),
             ("needs", [self._space]),
-            ("lock", [s.lock for s in steps if s.lock != "none"] or ["none"] * bool(steps)),
+            ("lock", _locks(s.lock for s in steps)),
             ("risk", [a.risk for a in self.actions]),
             ("run as", [s.run_as or _OURS * bool(s.needs) for s in steps]),
             ("takes effect", [_DUE.get(a.stage, "") for a in self.actions]),
@@ -145,6 +145,16 @@ def _title(actions: Sequence[Action]) -> str:
     words = [w[0] for w in takewhile(lambda column: len(set(column)) == 1, columns)]
     start = " ".join(words) or actions[0].title.partition(" ")[0]
     return f"{start} …: {things(a.object for a in actions)}"
+
+
+def _locks(locks: Iterable[str]) -> list[str]:
+    """Return the locks that are taken; if there are none, what is said instead of them."""
+    found = list(dict.fromkeys(locks))
+    taken = [lock for lock in found if not lock.startswith("none")]
+    if taken or not found:
+        return taken
+    said = _few(lock.removeprefix("none").removeprefix("; ") for lock in found)
+    return ["; ".join(filter(None, ("none", said)))]
 
 
 def _few(texts: Iterable[str], most: int = 2) -> str:
