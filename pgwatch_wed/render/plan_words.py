@@ -153,7 +153,7 @@ def _locks(locks: Iterable[str]) -> list[str]:
     taken = [lock for lock in found if not lock.startswith("none")]
     if taken or not found:
         return taken
-    said = _few(lock.removeprefix("none").removeprefix("; ") for lock in found)
+    said = _few((part for lock in found for part in lock.split("; ") if part != "none"), 3)
     return ["; ".join(filter(None, ("none", said)))]
 
 
