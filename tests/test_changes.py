@@ -209,7 +209,7 @@ def test_settings_are_told_as_show_prints_them_and_our_own_guards_are_not(
         ("0", "ms", "0"),
         ("300", "s", "5min"),
         ("1500", "ms", "1500ms"),
-        ("1.5", "ms", "1.5"),
+        ("1.5", "ms", "1.5ms"),
         ("on", None, "on"),
         ("huge", "kB", "huge"),
     ],
