@@ -2,7 +2,7 @@
 (() => {
   const PAGE = 50;
   const ON_PAPER = 12;
-  const LONG = 50;
+  const LONG = 20;
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 
