@@ -94,7 +94,9 @@ def effects(findings: Sequence[Finding], snapshots: Sequence[Snapshot]) -> dict[
 
     It is said of the statement of which the remedy saves most, together with all other remedies for it.
     """
-    ran = {(s.server.database, st.query_id): st for s in snapshots for st in of_users(s)}
+    ran: dict[tuple[str | None, int], Statement] = {
+        (s.server.database, st.query_id): st for s in snapshots for st in of_users(s)
+    }
     saved_ms: dict[tuple[str | None, int], float] = defaultdict(float)
     for finding in findings:
         for query, ms in _by_query(finding):

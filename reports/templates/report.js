@@ -3,6 +3,7 @@
   const PAGE = 50;
   const ON_PAPER = 12;
   const LONG = 20;
+  const NARROW = matchMedia("(max-width: 40rem)");
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 
@@ -228,7 +229,7 @@
       return [rows.length * 30 + (limits.length ? 62 : 46), {
         grid: { left: 8, right: 84, top: limits.length ? 22 : 6, bottom: 6, containLabel: true },
         xAxis: axis(kinds[x], { type: "value", ...rounded(kinds[x], most) }),
-        yAxis: { type: "category", inverse: true, data: rows.map(([, name]) => clip(name, 42)), axisLabel: { color: colour("--text"), width: 300, overflow: "truncate" }, axisTick: { show: false }, axisLine: { lineStyle: { color: colour("--line") } } },
+        yAxis: { type: "category", inverse: true, data: rows.map(([, name]) => clip(name, NARROW.matches ? 16 : 42)), axisLabel: { color: colour("--text"), width: NARROW.matches ? 130 : 300, overflow: "truncate" }, axisTick: { show: false }, axisLine: { lineStyle: { color: colour("--line") } } },
         tooltip: { formatter: ({ dataIndex }) => `${clip(rows[dataIndex][1], 90)}\n${shown(kinds[x], values[dataIndex])}` },
         series: [{ type: "bar", data: values, barMaxWidth: 20, markLine: line, label: { show: true, position: "right", color: colour("--text"), formatter: ({ value }) => shown(kinds[x], value) } }],
       }];
