@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pgwatch_wed import render, units
+from pgwatch_wed import units
 from pgwatch_wed.facts import (
     Checkpoints,
     Database,
@@ -36,6 +36,7 @@ from pgwatch_wed.findings import (
     Standing,
 )
 from pgwatch_wed.render import numbers
+from pgwatch_wed.render import rendering as render
 from pgwatch_wed.render.chapters import chapters, lock_tree
 from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
 from pgwatch_wed.render.load_bar import load_bar
