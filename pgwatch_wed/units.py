@@ -111,6 +111,8 @@ def short(value: float) -> str:
 
 def decimals(value: float, digits: int) -> str:
     """Print a number below 1 with so many digits that are not zeros before them: ``0.00034``."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:.0f}"
     places = digits - 1 - math.floor(math.log10(abs(value)))
     text = f"{value:.{min(places, _MOST_DECIMALS)}f}".rstrip("0").removesuffix(".")
     return "0" if text == "-0" else text
