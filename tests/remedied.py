@@ -186,7 +186,9 @@ class Trial:
         """Look at what is there; ``now`` is the state, if it is known."""
         reported(admin)
         snapshot = facts(admin, here)
-        found = {f.id: f for f in analyse([snapshot], config(here)).findings}
+        report = analyse([snapshot], config(here))
+        assert not [n for n in report.plan.not_planned if "unexpected" in n.reason]
+        found = {f.id: f for f in report.findings}
         before = state(admin, server) if now is None else now
         return cls(server, admin, owner, here, before, snapshot, found)
 

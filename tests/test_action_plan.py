@@ -1,6 +1,7 @@
 """The plan: one action an object, nothing twice, nothing that contradicts, in an order in which it can be run."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -726,6 +727,7 @@ def test_who_waits_for_a_session_that_is_ended_is_left_alone() -> None:
         ("SELECT count(*) FROM t WHERE a = $1;", "placeholder"),
         ("SELECT count(*) FROM t;", "only reads"),
         ("SET lock_timeout = '2s';", "sessions"),
+        ("SET row_security = off;\nSELECT count(*) FROM t;", "only reads"),
         ("SELECT pg_drop_replication_slot('s');", "consumer"),
         ("SELECT pg_cancel_backend(pid) FROM pg_stat_activity;", "standby"),
         ("ROLLBACK PREPARED 'x';", "transaction manager"),
@@ -797,6 +799,19 @@ def test_groups_with_their_sums() -> None:
     assert orders.ms == pytest.approx(
         sum(f.impact.gain.ms for f in [*copies, other] if f.impact.gain)
     )
+
+
+def test_a_plan_that_fails_does_not_cost_the_report(
+    monkeypatch: pytest.MonkeyPatch, example: tuple[Snapshot, list[Finding], ActionPlan]
+) -> None:
+    def fails(*_: object) -> ActionPlan:
+        raise KeyError("x")
+
+    monkeypatch.setattr(sys.modules["pgwatch_wed.analyse"], "action_plan", fails)
+    report = analyse([example[0]], parse({"window": 0}, "here"))
+    assert report.findings
+    assert {n.id for n in report.plan.not_planned} == {f.id for f in report.findings}
+    assert "KeyError" in report.plan.not_planned[0].reason
 
 
 def test_no_snapshot_no_plan() -> None:

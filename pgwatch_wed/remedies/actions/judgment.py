@@ -53,7 +53,9 @@ def _of_part(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Iterator[
     match node:
         case ast.SelectStmt():
             yield from _of_select(part)
-        case ast.VariableSetStmt():
+        case ast.VariableSetStmt() if all(
+            isinstance(p.node, ast.VariableSetStmt) for p in step.parts
+        ):
             yield "It is for the sessions that it is about, not for that of a script."
         case ast.TransactionStmt(kind=TransactionStmtKind.TRANS_STMT_ROLLBACK_PREPARED):
             yield "Ask its transaction manager first whether it is going to commit it."

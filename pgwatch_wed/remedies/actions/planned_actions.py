@@ -116,7 +116,7 @@ def _manual(proposals: Sequence[Proposal]) -> Iterator[Draft]:
     ):
         first = group[0]
         yield Draft(
-            title=title(first.main, f"Check: {first.finding.title}"),
+            title=_to_check(first) or title(first.main, f"Check: {first.finding.title}"),
             stage=stage_of(first) if first.main else ActionStage.SCHEMA,
             proposals=tuple(group),
             steps=tuple(step.remedy for step in first.steps),
@@ -124,6 +124,12 @@ def _manual(proposals: Sequence[Proposal]) -> Iterator[Draft]:
             is_servers=first.finding.object.database is None,
             by_hand=by_hand(first),
         )
+
+
+def _to_check(proposal: Proposal) -> str:
+    """Return the title of an action whose statements are only the beginning; otherwise nothing."""
+    is_choice = any(step.tail for step in proposal.steps)
+    return f"Check: {proposal.finding.title}" if is_choice else ""
 
 
 def _order(draft: Draft) -> tuple[int, bool, int, int]:
