@@ -1,12 +1,12 @@
 """Snapshots + rules + config → Report. Pure: no clock, no connection, no globals."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pgwatch_wed import __version__, units
+from pgwatch_wed import __version__, ignoring, units
 from pgwatch_wed.config import Config
 from pgwatch_wed.cures import counted_once
 from pgwatch_wed.facts import Cause, Missing, OtherRelation, Snapshot, Table
@@ -17,28 +17,25 @@ from pgwatch_wed.findings import (
     ActionPlan,
     Coverage,
     Finding,
-    Ignored,
     NotPlanned,
-    Object,
     Report,
     RuleVerdict,
     SelfCost,
     Severity,
     Target,
     Unknown,
+    UnusedIgnore,
     Verdict,
     fingerprint,
 )
 from pgwatch_wed.history.forecast_lines import forecast_lines
 from pgwatch_wed.history.told import advice_lines
+from pgwatch_wed.ignoring import Original
 from pgwatch_wed.postgres.statements import coverage
 from pgwatch_wed.redaction import REDACTED, with_names
 from pgwatch_wed.remedies import authority
 from pgwatch_wed.remedies.actions import action_plan
 from pgwatch_wed.rules import Rule, all_rules
-
-Original = Callable[[str], str]
-"""Returns the name behind a placeholder; see :func:`analyse_redacted`."""
 
 _SEVERITY_POINTS = {Severity.CRITICAL: 60.0, Severity.WARNING: 30.0, Severity.INFO: 0.0}
 
@@ -66,16 +63,7 @@ def analyse(
     distinct = {f.id: f for _, findings in judged for f in findings}
     everything = ranked(counted_once(distinct.values(), readable))
     today = first.now.date()
-    kept: list[Finding] = []
-    ignored: list[Ignored] = []
-    for finding in everything:
-        meant = replace(finding, object=_original_object(finding.object, original))
-        entry = next((i for i in config.ignores if i.matches(meant, today)), None)
-        if entry is None:
-            kept.append(finding)
-        else:
-            label = finding.object.label
-            ignored.append(Ignored(finding.id, finding.rule, label, entry.reason))
+    kept, ignored = ignoring.parted(everything, config, today, original)
     least = config.min_severity.rank
     shown = tuple(f for f in kept if f.severity.rank <= least)
     hidden = tuple(f for f in kept if f.severity.rank > least)
@@ -91,6 +79,7 @@ def analyse(
         verdicts=verdicts,
         findings=shown,
         ignored=tuple(ignored),
+        unused_ignores=tuple(ignoring.unused(everything, verdicts, config, today, original)),
         hidden_below=config.min_severity if hidden else None,
         hidden=hidden,
         self_cost=_self_cost(snapshots),
@@ -177,22 +166,16 @@ def analyse_both_redacted(
     def judged(clean: Sequence[Snapshot]) -> Report:
         report = analyse(clean, config, chosen, REDACTED, names.restored)
         ignored = tuple(replace(entry, reason=REDACTED) for entry in report.ignored)
-        return replace(report, ignored=ignored)
+        unused = tuple(map(_without_names, report.unused_ignores))
+        return replace(report, ignored=ignored, unused_ignores=unused)
 
     return judged(mine), mine, judged(theirs) if theirs else None, theirs
 
 
-def _original_object(given: Object, original: Original) -> Object:
-    def name(text: str | None) -> str | None:
-        return None if text is None else original(text)
-
-    return Object(
-        given.kind,
-        original(given.name),
-        name(given.database),
-        name(given.schema),
-        name(given.table),
-    )
+def _without_names(entry: UnusedIgnore) -> UnusedIgnore:
+    given = (entry.object, entry.finding)
+    named, finding = ("*" if pattern == "*" else REDACTED for pattern in given)
+    return replace(entry, object=named, finding=finding, reason=REDACTED)
 
 
 def _attempt(

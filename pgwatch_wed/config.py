@@ -75,15 +75,25 @@ class Ignore:
 
     def matches(self, finding: Finding, today: date) -> bool:
         """Tell whether it applies to a finding today."""
-        if self.until is not None and today > self.until:
+        if self.has_expired(today) or finding.severity.rank < self.up_to.rank:
             return False
-        if finding.severity.rank < self.up_to.rank:
-            return False
+        return self.names(finding)
+
+    def has_expired(self, today: date) -> bool:
+        """Tell whether its last day is over."""
+        return self.until is not None and today > self.until
+
+    def names(self, finding: Finding) -> bool:
+        """Tell whether it is about a finding, however severe, and whether or not it has expired."""
         return (
             fnmatchcase(finding.id, self.finding)
-            and (fnmatchcase(finding.rule, self.rule) or fnmatchcase(finding.area, self.rule))
+            and self.names_rule(finding.rule, finding.area)
             and fnmatchcase(finding.object.label, self.object)
         )
+
+    def names_rule(self, rule: str, area: str) -> bool:
+        """Tell whether it is about findings of a rule."""
+        return fnmatchcase(rule, self.rule) or fnmatchcase(area, self.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class Config:
     only: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     ignores: tuple[Ignore, ...] = ()
+    acknowledged: tuple[Ignore, ...] = ()  # in the history, by a person
     skip_schemas: tuple[str, ...] = MANAGED_SCHEMAS
     skip_roles: tuple[str, ...] = MANAGED_ROLES
     memory_bytes: int | None = None

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -215,6 +215,17 @@ class Ignored:
     rule: str
     label: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedIgnore:
+    """An entry of the configuration that ignored nothing: expired if ``expired_on`` is set, else nothing matched it."""
+
+    rule: str
+    object: str
+    finding: str
+    reason: str
+    expired_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,6 +448,7 @@ class Report:
     verdicts: tuple[RuleVerdict, ...]
     findings: tuple[Finding, ...]
     ignored: tuple[Ignored, ...] = ()
+    unused_ignores: tuple[UnusedIgnore, ...] = ()
     hidden_below: Severity | None = None
     hidden: tuple[Finding, ...] = ()
     self_cost: SelfCost | None = None

@@ -21,6 +21,7 @@ from pgwatch_wed.findings import (
     Unknown,
     Verdict,
 )
+from pgwatch_wed.render import json_v1, terminal
 from pgwatch_wed.rules import Rule
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -144,6 +145,61 @@ def test_an_ignore_ends_on_its_day(until: date, left: int) -> None:
     config = Config(ignores=(Ignore("because", rule="index-*", until=until),))
     report = analyse([SNAPSHOT], config, [a_rule(a_finding())])
     assert (len(report.findings), len(report.ignored)) == (left, 1 - left)
+
+
+DUPLICATE = "index-duplicate"
+PARTLY = Unknown("hidden", object=Object("index", "elsewhere"))
+
+
+# An entry, what its rule yields, what else is configured, and how the entry is told: as in linters, one of a rule
+# that was not selected, or that could not look everywhere, is not called unused.
+@pytest.mark.parametrize(
+    ("entry", "yields", "more", "told"),
+    [
+        ({"rule": DUPLICATE}, [a_finding()], {}, None),
+        ({"rule": DUPLICATE}, [], {}, "matched nothing"),
+        ({"rule": DUPLICATE, "object": "public.nowhere"}, [a_finding()], {}, "matched nothing"),
+        ({"rule": DUPLICATE}, [], {"only": ("vacuum",)}, None),
+        ({"rule": DUPLICATE}, [], {"only": ("index",)}, "matched nothing"),
+        ({"rule": DUPLICATE}, [], {"ignore": (DUPLICATE,)}, None),
+        ({"rule": "index-*"}, [], {}, None),
+        ({"rule": "index"}, [], {}, None),
+        ({"object": "public.nowhere"}, [], {}, None),
+        ({"rule": DUPLICATE}, [Unknown("no rights")], {}, None),
+        ({"rule": DUPLICATE, "object": "public.x"}, [a_finding(), PARTLY], {}, None),
+        ({"rule": DUPLICATE, "finding": "0" * 16}, [a_finding(), PARTLY], {}, "matched nothing"),
+        ({"rule": DUPLICATE, "up_to": Severity.INFO}, [a_finding()], {}, None),
+        ({"rule": DUPLICATE, "until": date(2026, 11, 1)}, [a_finding()], {}, None),
+        ({"rule": DUPLICATE, "until": date(2026, 10, 31)}, [a_finding()], {}, "expired on 2026-10-31"),
+        ({"rule": "lock-*", "until": date(2026, 1, 31)}, [], {}, "expired on 2026-01-31"),
+    ],
+)  # fmt: skip
+def test_an_ignore_that_does_nothing_is_told(
+    entry: dict[str, Any], yields: list[Any], more: dict[str, Any], told: str | None
+) -> None:
+    config = Config(ignores=(Ignore("because", **entry),), **more)
+    report = analyse([SNAPSHOT], config, [a_rule(*yields, rule_id=DUPLICATE)])
+    shown = " ".join(terminal.text(report).split())
+    assert ("Unused entries in [[ignore]]" in shown) is (told is not None)
+    unused = json_v1.as_json(report)["unused_ignores"]
+    assert len(unused) == (told is not None)
+    if told:
+        assert f'rule = "{entry["rule"]}" ' in shown
+        assert f"{told}." in shown
+        assert unused[0]["state"] == ("unmatched" if "nothing" in told else "expired")
+
+
+def test_one_line_tells_of_many_ignores_that_do_nothing() -> None:
+    entries = tuple(Ignore("because", object=f"o{n}", until=date(2026, 1, 1)) for n in range(9))
+    report = analyse([SNAPSHOT], Config(ignores=entries), [])
+    assert "and 6 more (-v shows them)" in " ".join(terminal.text(report).split())
+    assert 'object = "o8"' in " ".join(terminal.text(report, verbose=True).split())
+
+
+def test_what_a_person_acknowledged_is_no_entry_of_the_configuration() -> None:
+    config = Config(acknowledged=(Ignore("by me", finding="0" * 16),))
+    report = analyse([SNAPSHOT], config, [a_rule(rule_id=DUPLICATE)])
+    assert report.unused_ignores == ()
 
 
 def test_what_is_below_the_severity_is_counted() -> None:

@@ -382,7 +382,10 @@ def test_what_the_configuration_says_of_names_holds_in_a_redacted_report(db: str
         {
             "only": ["schema-no-primary-key"],
             "skip_schemas": ["skip*"],
-            "ignore": [{"rule": "schema-no-primary-key", "object": "kept.on*", "reason": "kept"}],
+            "ignore": [
+                {"rule": "schema-no-primary-key", "object": "kept.on*", "reason": "kept"},
+                {"object": "kept.gone", "reason": "kept", "until": "2020-01-01"},
+            ],
         },
         "test",
     )
@@ -390,6 +393,10 @@ def test_what_the_configuration_says_of_names_holds_in_a_redacted_report(db: str
     plain = analyse([snapshot], settings)
     report, _ = analyse_redacted([snapshot], settings)
     assert len(plain.ignored) == len(report.ignored) == 1
+    assert [u.object for u in (*plain.unused_ignores, *report.unused_ignores)] == [
+        "kept.gone",
+        "(redacted)",
+    ]
     assert len(plain.findings) == len(report.findings)
     assert [i.reason for i in report.ignored] == ["(redacted)"]
     said = repr(report)

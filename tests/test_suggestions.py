@@ -49,7 +49,7 @@ def test_an_ignored_rule_is_a_text() -> None:
     [
         (["run", "--format", "jsn"], "did you mean 'json'?"),
         (["run", "--fail-on", "new:warnings"], "did you mean 'warning'?"),
-        (["run", "--oly", "lock"], "Did you mean '--only'?"),
+        (["run", "--oly", "lock"], "'--only'"),
         (["history", "lst"], "Did you mean 'list'?"),
     ],
 )

@@ -96,7 +96,7 @@ class Memory:
                 for given, state in known:
                     if given not in holding and state is not None and state.state is Presence.OPEN:
                         _say_expired(given, state)
-                return replace(settings, ignores=(*settings.ignores, *map(_ignored, holding)))
+                return replace(settings, acknowledged=tuple(map(_ignored, holding)))
         return settings
 
     def _cluster(self, connection: sa.Connection, read: tuple[Snapshot, ...]) -> int | None:

@@ -79,6 +79,17 @@ def _document(report: Report, findings: list[dict[str, Any]]) -> dict[str, Any]:
             {"id": i.id, "rule": i.rule, "object": i.label, "reason": i.reason}
             for i in report.ignored
         ],
+        "unused_ignores": [
+            {
+                "rule": u.rule,
+                "object": u.object,
+                "finding": u.finding,
+                "reason": u.reason,
+                "state": "expired" if u.expired_on else "unmatched",
+                "expired_on": u.expired_on.isoformat() if u.expired_on else None,
+            }
+            for u in report.unused_ignores
+        ],
         "hidden": {
             "below": report.hidden_below.value if report.hidden_below else None,
             "count": report.hidden_count,

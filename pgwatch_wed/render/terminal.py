@@ -14,6 +14,7 @@ from pgwatch_wed.findings import (
     Report,
     RuleVerdict,
     Severity,
+    UnusedIgnore,
     Verdict,
 )
 from pgwatch_wed.render import heading, numbers, standing
@@ -32,6 +33,7 @@ _MOST_IN_FULL = 100
 _ACTIONS = 5
 _WAITING = 30
 _EVIDENCE = 6
+_FEW = 3
 
 
 def text(
@@ -276,6 +278,8 @@ def _footer(page: TextPage, report: Report, target: str, *, verbose: bool) -> No
     if report.ignored:
         ignored = units.count(len(report.ignored), "finding")
         page.wrap(f"{ignored} ignored by the configuration, or acknowledged.")
+    if report.unused_ignores:
+        page.wrap(_unused(report.unused_ignores, verbose=verbose))
     if report.hidden_count and report.hidden_below:
         hidden = units.count(report.hidden_count, "finding")
         page.wrap(f"{hidden} below severity {report.hidden_below.value} not shown.")
@@ -289,3 +293,16 @@ def _footer(page: TextPage, report: Report, target: str, *, verbose: bool) -> No
             page.wrap(f"To show all in full: db-analyze {target} -v")
     elif not report.unknowns:
         page.wrap("Nothing to do.", style="1")
+
+
+def _unused(entries: tuple[UnusedIgnore, ...], *, verbose: bool) -> str:
+    shown = entries if verbose else entries[:_FEW]
+    more = f"; and {len(entries) - len(shown):,} more (-v shows them)"
+    said = "; ".join(map(_unused_entry, shown)) + (more if len(shown) < len(entries) else "")
+    return f"Unused entries in [[ignore]] of the configuration: {said}."
+
+
+def _unused_entry(entry: UnusedIgnore) -> str:
+    names = (("rule", entry.rule), ("object", entry.object), ("finding", entry.finding))
+    given = " ".join(f'{key} = "{value}"' for key, value in names if value != "*")
+    return f"{given} {f'expired on {entry.expired_on}' if entry.expired_on else 'matched nothing'}"
