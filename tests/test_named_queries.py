@@ -224,6 +224,9 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             },
         ),
     ),
+    ("lab", "document_keys"): (
+        Case({"key"}, values={"schema": "public", "table": "person", "column": "data"}),
+    ),
     ("copy", "usual_values"): (
         Case(
             {"common", "bounds", "common_share"},

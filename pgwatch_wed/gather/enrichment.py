@@ -4,7 +4,7 @@ Each is added if it is requested and fits the budget; otherwise the snapshot say
 Plans and advice come from the lab, a copy of schema and statistics: nothing is planned on the target.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,14 @@ from pgwatch_wed.facts import (
     StatementPlan,
 )
 from pgwatch_wed.gather.wanted import Budget, Wanted
-from pgwatch_wed.postgres import pace, planned, statements
+from pgwatch_wed.postgres import pace, planned, privileges, statements
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.sqltext.plan_trees import tables_of
 from pgwatch_wed.target import exact_bloat, plans
 
 if TYPE_CHECKING:
     from pgwatch_wed.whatif.choose.advise import Advice
-    from pgwatch_wed.whatif.model import Query
+    from pgwatch_wed.whatif.model import Query, Rejected
     from pgwatch_wed.whatif.oracle import Oracle
 
 Facts = tuple[Any, ...] | Missing
@@ -41,6 +41,7 @@ _MOST_SECONDS_THERE = 15.0
 _TRIALS = 200
 _MOST_TREES = 50
 _ADVICE = ("missing_indexes", "index_drop_trials", "statement_plans")
+_NO_STATEMENT = Missing("no user statement has been recorded yet", "run again later")
 
 
 def enrich(
@@ -63,6 +64,26 @@ def enrich(
         snapshot, **dict.fromkeys(_ADVICE, reason or Missing("the lab produced no result"))
     )
     return put(advised, statement_plans=_planned_there(conninfo, snapshot, budget))
+
+
+def foreseen(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with what is known beforehand of the lab: why there will be none, or that it will tell something."""
+    reason = _why_not(snapshot) or privileges.tables_closed(snapshot) or _nothing_to_plan(snapshot)
+    if reason is None:
+        return put(snapshot, **dict.fromkeys(_ADVICE, ()))
+    there = snapshot.missing.get("statements", ())
+    return put(snapshot, **{**dict.fromkeys(_ADVICE, reason), "statement_plans": there})
+
+
+def _nothing_to_plan(snapshot: Snapshot) -> Missing | None:
+    from pgwatch_wed.whatif.lab import source
+    from pgwatch_wed.whatif.workload import from_snapshot
+
+    try:
+        source.check_major(snapshot.server.version_num // 10_000)
+    except Error as error:
+        return Missing(f"the lab: {error.message}", error.hint, Cause.FAILED, error.message)
+    return None if from_snapshot(snapshot).queries else _NO_STATEMENT
 
 
 def _planned_there(conninfo: str, snapshot: Snapshot, budget: Budget) -> Facts:
@@ -142,15 +163,15 @@ def _in_the_lab(
     found = from_snapshot(snapshot)
     queries = found.queries
     if not queries:
-        return Missing("no user statement has been recorded yet", "run again later")
+        return _NO_STATEMENT
     users = {user for query in queries for user in (query.user, *query.others) if user}
     with engines.oracle(conninfo, "lab", seconds, users) as oracle:
-        planned = tuple(_plans(oracle, snapshot, queries))
+        planned = (*_plans(oracle, snapshot, queries), *_unreadable(found.rejected))
         trials = tuple(_trials(oracle, snapshot, queries))
         advice = advise.advise(
             oracle,
             found,
-            advise.AdviceOptions(seconds=seconds / 2),
+            advise.AdviceOptions(seconds=seconds / 2, tries_keys=False),
             lambda what, share: progress(what, 0.9 + 0.08 * share),
             snapshot.relation_names,
         )
@@ -169,11 +190,18 @@ def _plans(
             tree = oracle.plan(query).tree
         except WithheldError as error:
             yield StatementPlan(query.query_id or 0, refused=str(error), doubts=(str(error),))
-        except PlanError:
-            yield StatementPlan(query.query_id or 0, refused="the lab cannot plan it")
+        except PlanError as error:
+            kind = f" ({error.kind})" if error.kind else ""  # its message may contain names
+            yield StatementPlan(query.query_id or 0, refused=f"the lab cannot plan it{kind}")
         else:
             found = planned.described(query.query_id or 0, tree, snapshot)
             yield replace(found, doubts=oracle.doubts(query, tree))
+
+
+def _unreadable(rejected: Iterable["Rejected"]) -> Iterator[StatementPlan]:
+    for each in rejected:
+        if each.query_id is not None and not each.is_utility:
+            yield StatementPlan(each.query_id, refused="its text is not one statement that can be planned")
 
 
 def _trees(

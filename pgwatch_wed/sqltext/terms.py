@@ -32,6 +32,7 @@ _PATTERNS = frozenset({"~~", "~~*", "~", "~*"})
 _MATCHES = frozenset({"@@"})
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "@>": "<@", "<@": "@>"}
 _TEXT_CASTS = frozenset({"text"})
+_KEYS = frozenset({"->", "->>"})
 
 
 class Kind(Enum):
@@ -70,6 +71,19 @@ class Term:
     is_constant: bool
     text: str
     other: Operand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOperand:
+    """A compared expression that contains parameters, so that there can be no index on it.
+
+    ``key`` is the parameter if it is the only one, and the key of a document in the column ``document``.
+    """
+
+    alias: str
+    text: str
+    document: str = ""
+    key: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +146,61 @@ def extremes(text: str) -> tuple[Operand, ...]:
         if call.args and len(call.args) == 1 and call.funcname[-1].sval in ("min", "max")
     ]
     return tuple(operand for operand in found if operand is not None)
+
+
+@lru_cache(maxsize=20_000)
+def open_operands(text: str) -> tuple[OpenOperand, ...]:
+    """Return the expressions in a condition that contain both columns of one alias and parameters of the statement."""
+    found = {}
+    for node in trees.walk(_parse(text)):
+        if isinstance(node, ast.A_Expr) and node.lexpr is not None and _compares(node):
+            for side, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
+                operand = _open_operand(side)
+                if operand is not None and operand.alias not in {a for a, _ in _columns(other)}:
+                    found[operand.text] = operand
+    return tuple(found.values())
+
+
+def _compares(node: Any) -> bool:
+    operator = node.name[-1].sval
+    return operator in _FLIPPED or operator in _PATTERNS | _CONTAINS | _MATCHES
+
+
+def _open_operand(node: Any) -> OpenOperand | None:
+    each = list(trees.walk(node))
+    numbers = {int(n.number or 0) for n in each if isinstance(n, ast.ParamRef)}
+    aliases = {alias for alias, _ in _columns(node)}
+    if len(aliases) != 1 or not numbers or max(numbers) >= _ROW_PARAMETER:
+        return None
+    (alias,) = aliases
+    keys = [k for n in each if (k := _document_key(n)) is not None]
+    if len(keys) == len(numbers) == 1:
+        return OpenOperand(alias, _print(node), *keys[0])
+    return OpenOperand(alias, _print(node))
+
+
+def document_keys(text: str, column: str) -> tuple[str, ...]:
+    """Return the keys that an expression reads from documents in a column: ``kind`` of ``(payload ->> 'kind')``."""
+    found = []
+    for node in trees.walk(_parse(text)):
+        if isinstance(node, ast.A_Expr) and trees.names(node.name)[-1] in _KEYS:
+            document = trees.without_casts(node.lexpr)
+            is_its = isinstance(document, ast.ColumnRef) and trees.names(document.fields)[-1:] == (
+                column,
+            )
+            if is_its and (key := _constant(node.rexpr)) is not None:
+                found.append(key)
+    return tuple(found)
+
+
+def _document_key(node: Any) -> tuple[str, int] | None:
+    """Return the column and the parameter of ``column ->> $1``."""
+    if not isinstance(node, ast.A_Expr) or trees.names(node.name)[-1] not in _KEYS:
+        return None
+    column, key = (trees.without_casts(side) for side in (node.lexpr, node.rexpr))
+    if isinstance(column, ast.ColumnRef) and isinstance(key, ast.ParamRef):
+        return trees.names(column.fields)[-1], int(key.number or 0)
+    return None
 
 
 def _direction(order: Any) -> str:

@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from pgwatch_wed.postgres.btree import Width
+from pgwatch_wed.sqltext.reading import QualifiedName
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif.model import Key
 from pgwatch_wed.whatif.sizes.layout import sizes_about
@@ -161,6 +162,16 @@ class Catalog:
             return (table,)
         below = self.children.get(table.oid, ())
         return tuple(leaf for child in below for leaf in self.leaves(child))
+
+    def types_in(self, relations: Iterable[QualifiedName]) -> Mapping[str, str]:
+        """Return the types of the columns of relations by name, except for names with several types."""
+        found: dict[str, set[str]] = {}
+        for relation in relations:
+            for table in self.tables.values():
+                if table.name == relation.name and relation.schema in (None, table.schema):
+                    for name, column in table.columns.items():
+                        found.setdefault(name, set()).add(column.type_name)
+        return {name: next(iter(types)) for name, types in found.items() if len(types) == 1}
 
     def rows(self, table: CatalogTable) -> float:
         """Return the rows of a table including its partitions."""

@@ -24,6 +24,7 @@ from pgwatch_wed.target.planning import RefusedError
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates, planner
+from pgwatch_wed.whatif.catalog import CatalogTable
 from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
 
 Connection = psycopg.Connection[Any]
@@ -96,6 +97,10 @@ class HypoPG:
     def size(self, index: Candidate) -> int:
         """Return the size that it would have if it were really built."""
         return self._sizes[index].bytes
+
+    def document_keys(self, _table: CatalogTable, _column: str) -> tuple[str, ...]:
+        """Return nothing: values in statistics are not read from a target."""
+        return ()
 
     def _try(self, index: Candidate) -> None:
         if index.method not in _KNOWN_METHODS:

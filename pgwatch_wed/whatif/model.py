@@ -114,10 +114,20 @@ class Rejected:
 
     query: str
     reason: str
+    query_id: int | None = None
+    is_utility: bool = False
 
 
 class PlanError(Exception):
-    """The server refuses to plan a statement; the text is its message on one line."""
+    """The server refuses to plan a statement; the text is its message on one line.
+
+    ``kind`` names the error without quoting the statement; ``lacks_types``: it may be that of a parameter without a type.
+    """
+
+    def __init__(self, message: str, kind: str = "", *, lacks_types: bool = False) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.lacks_types = lacks_types
 
 
 class WithheldError(PlanError):

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
-from pgwatch_wed.whatif.catalog import Catalog
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.model import Candidate, Plan, Query
 
 
@@ -26,6 +26,9 @@ class Oracle(Protocol):
 
     def size(self, index: Candidate) -> int:
         """Return the size that it would have if it were really built."""
+
+    def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
+        """Return the keys that most documents in a column have, as far as statistics show them."""
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without indexes, which would hide conditions; close it when done.

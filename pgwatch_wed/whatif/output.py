@@ -37,6 +37,7 @@ def as_dict(advice: Advice) -> dict[str, Any]:
             for g in advice.per_query
         },
         "rejected": [{"query": r.query, "reason": r.reason} for r in advice.rejected],
+        "utility_commands": sum(r.is_utility for r in advice.rejected),
         "engine": advice.engine,
         "unit": advice.unit,
         "budget_bytes": advice.budget_bytes,
@@ -148,9 +149,13 @@ def _query_lines(advice: Advice) -> Iterable[str]:
         yield "\nQueries"
     for gain in helped:
         yield f"  {_change(gain.cost_before, gain.cost_after):>8}  {gain.name}"
-    if advice.rejected:
+    rejected = [r for r in advice.rejected if not r.is_utility]
+    if rejected:
         yield "\nQueries without recommended indexes"
-        yield from (f"  {r.query}: {r.reason}" for r in advice.rejected)
+        yield from (f"  {r.query}: {r.reason}" for r in rejected)
+    if utilities := len(advice.rejected) - len(rejected):
+        are = "is" if utilities == 1 else "are"
+        yield f"\n{units.count(utilities, 'utility command')} (such as COPY or CALL) {are} not planned"
 
 
 def _truth_of(advice: IndexAdvice, found: Verified | None) -> Iterable[str]:

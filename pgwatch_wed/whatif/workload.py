@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +132,8 @@ def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
     text = found.text or ""
     name = _name(text, found.query_id)
     if statement_text.is_utility(text):
-        return Rejected(name, "it is a utility command")
-    return query_of(
+        return Rejected(name, "it is a utility command", found.query_id, is_utility=True)
+    read = query_of(
         name,
         text,
         query_id=found.query_id,
@@ -143,6 +143,7 @@ def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
         others=tuple(u for u in statements.users(snapshot, found.query_id) if u != found.user),
         rows=found.rows / max(found.calls, 1),
     )
+    return replace(read, query_id=found.query_id) if isinstance(read, Rejected) else read
 
 
 def _name(text: str, query_id: int) -> str:

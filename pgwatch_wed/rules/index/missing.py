@@ -85,10 +85,9 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 
 
 def _unplanned(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
-    """Yield an unknown if the lab cannot plan much of the load as the server does."""
+    """Yield an unknown if the lab cannot plan much of the load, or not as the server does."""
     load = q.Load.of(snapshot)
-    plans = (p for p in snapshot.statement_plans if p.refused and p.doubts)
-    refused = {p.query_id: p.refused for p in plans}
+    refused = {p.query_id: p.refused for p in snapshot.statement_plans if p.refused}
     unplanned = sum(load.share(s) for s in load.queries if s.query_id in refused)
     if unplanned >= limits.max_unplanned_share:
         why = "; ".join(sorted({str(reason) for reason in refused.values()})[:_SHOWN])

@@ -10,13 +10,14 @@ from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies.script import Script
 from pgwatch_wed.whatif import usage
-from pgwatch_wed.whatif.choose import candidates, existing, naming, writes
+from pgwatch_wed.whatif.choose import candidates, existing, naming, open_keys, untried, writes
 from pgwatch_wed.whatif.choose.candidates import CandidateOptions
 from pgwatch_wed.whatif.choose.explore import explore
 from pgwatch_wed.whatif.choose.measured import with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Pool
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.choose.search import Problem, Search
+from pgwatch_wed.whatif.choose.untried import Opening, Untried
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof.truth import Verified
@@ -37,17 +38,22 @@ _PER_ROW = 0.1
 _BUILT_AT_ONCE = 20
 _WIDENING_ROUNDS = 3
 _MISSED = 20
+_MOST_OPENINGS = 10
 _LATE = "out of time before it was considered; increase --seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class AdviceOptions:
-    """The user's options. ``budget_bytes`` None means a quarter of the tables' size."""
+    """The user's options. ``budget_bytes`` None means a quarter of the tables' size.
+
+    ``tries_keys``: keys of documents that are parameters are tried, for the reasons why queries have no index.
+    """
 
     budget_bytes: int | None = None
     max_width: int = 3
     seconds: float = 60.0
     guard: bool = True
+    tries_keys: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,8 @@ class Advisor:
         self._queries: list[Query] = []
         self._writes: dict[str, list[writes.Write]] = {}
         self._candidates: dict[str, list[Candidate]] = {}
+        self._untried: dict[str, Untried] = {}
+        self._told_openings: dict[tuple[str, Opening], str] = {}
         self._explored: set[str] = set()
         self._plan_seconds: dict[str, float] = {}
         pages = sum(t.pages for t in oracle.catalog.tables.values())
@@ -215,8 +223,10 @@ class Advisor:
             return
         self._oracle.add(i for name in names for i in self._candidates[name])
         for name in names:
-            built = self._candidates[name]
-            self._candidates[name] = [i for i in built if self._oracle.refusal(i) is None]
+            refusals = {i: self._oracle.refusal(i) for i in self._candidates[name]}
+            self._candidates[name] = [i for i, refused in refusals.items() if refused is None]
+            refused = next((r for r in refusals.values() if r is not None), "")
+            self._untried[name] = replace(self._untried[name], refused=refused)
 
     def _candidates_of(
         self, query: Query, plan: Plan, allowed: CandidateOptions
@@ -225,7 +235,10 @@ class Advisor:
         uses = usage.uses(plan.tree, catalog)
         self._pool.restrict(query, {(u.table.schema, u.table.name) for u in uses})
         found = dict.fromkeys(i for u in uses for i in candidates.candidates(u, catalog, allowed))
-        return [i for i in found if existing.covering(catalog, i) is None]
+        covering = {i: existing.covering(catalog, i) for i in found}
+        known = [e for e in covering.values() if e is not None]
+        self._untried[query.name] = untried.untried(plan.tree, uses, catalog, known)
+        return [i for i, index in covering.items() if index is None]
 
     # Filling the pool
 
@@ -545,15 +558,33 @@ class Advisor:
         reasons = [Rejected(name, reason) for name, reason in self._rejected.items()]
         by_name = {q.name: q for q in self._queries}
         idle = [by_name[g.name] for g in gains if not g.indexes]
-        return [*reasons, *(Rejected(q.name, self._reason(q)) for q in idle)]
+        return [*reasons, *(Rejected(q.name, self._whole_reason(q), q.query_id) for q in idle)]
+
+    def _whole_reason(self, query: Query) -> str:
+        """Return why a query has no index, and of which of its expressions none could be tried."""
+        found = self._untried.get(query.name, Untried())
+        is_untried = query.name in self._candidates and not self._candidates[query.name]
+        return "; ".join(
+            filter(
+                None,
+                (
+                    found.reason if is_untried else self._reason(query),
+                    *(self._told(query, opening) for opening in found.openings),
+                ),
+            )
+        )
+
+    def _told(self, query: Query, opening: Opening) -> str:
+        if (query.name, opening) not in self._told_openings:
+            is_among_first = len(self._told_openings) < _MOST_OPENINGS
+            has_time = self._options.tries_keys and is_among_first and self._left(1.0) > 0
+            said = open_keys.told(self._oracle, query, opening, has_time=has_time)
+            self._told_openings[query.name, opening] = said
+        return self._told_openings[query.name, opening]
 
     def _reason(self, query: Query) -> str:
         if query.name not in self._candidates:
             return _LATE
-        if not self._candidates[query.name]:
-            return (
-                "it has no condition, join or sort order on a larger table that is not indexed yet"
-            )
         base = self._base[query.name]
         helpful = [k for k in self._pool.known(query) if k.used and k.cost < _USEFUL * base]
         if query.name not in self._explored:

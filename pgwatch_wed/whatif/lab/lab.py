@@ -25,8 +25,9 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import said
 from pgwatch_wed.facts.features import Features
 from pgwatch_wed.postgres import btree
-from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext import statement, terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names, walk
+from pgwatch_wed.sqltext.typed_parameters import TypedStatement, typed
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import doubts, estimates, planner
@@ -63,6 +64,13 @@ LAB_SETTINGS = {
 }
 DATABASE = "lab"
 _MOST_SESSIONS = 8
+_LACKING_TYPES = (
+    psycopg.errors.AmbiguousFunction,
+    psycopg.errors.AmbiguousParameter,
+    psycopg.errors.IndeterminateDatatype,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.DatatypeMismatch,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,7 @@ class Lab:
         self._existing_by_name: dict[str, int] = {}
         self._statistics: dict[expressions.Where, expressions.ExpressionStatistics] = {}
         self._sessions: dict[tuple[tuple[str, str], ...], psycopg.Connection[Any]] = {}
+        self._typed: dict[str, TypedStatement | None] = {}
         self.notes: list[str] = []
         self.unproven: list[Doubt] = []
         self._general: list[str] = []
@@ -257,6 +266,16 @@ class Lab:
     def size(self, index: Candidate) -> int:
         """Return the size that a candidate would have if it were really built."""
         return self._built[index].size_bytes
+
+    def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
+        """Return the keys that most documents in a column have, as far as statistics show them."""
+        found = table.columns.get(column)
+        if found is None or found.base_type != "jsonb":
+            return ()
+        wanted = {"schema": table.schema, "table": table.name, "column": column}
+        with self._guest() as reader:
+            rows = reader.execute(queries.composed("lab", "document_keys"), wanted).fetchall()
+        return tuple(str(key) for (key,) in rows)
 
     def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
         self._forget_sessions()
@@ -420,6 +439,7 @@ class Lab:
         found = [*self._general, *surroundings.of_text(query.sql)]
         found += doubts.about(tree, self.catalog, self.unproven)
         found += self._security.doubts(query, tree)
+        found += self._guessed(query)
         found += (
             f"{name} is set for the role that asks, and its value for {query.user or 'others'} is not visible"
             for name in self._of_roles.unknown(query.user)
@@ -428,6 +448,12 @@ class Lab:
         if skips is not None and not skips and self._skips(tree):
             found.append(skips.why_not)
         return tuple(found)
+
+    def _guessed(self, query: Query) -> Iterator[str]:
+        given = self._typed.get(query.sql)
+        if given is not None and given.guessed:
+            types = sorted({f"${n} is {kind}" for n, kind in given.guessed.items()})
+            yield f"it is assumed that {', '.join(types)}, since nothing in the statement tells"
 
     def _skips(self, tree: PlanNode) -> bool:
         """Tell whether a plan uses a B-tree without a condition on its first key."""
@@ -471,13 +497,36 @@ class Lab:
     ) -> list[Plan]:
         """Return the plans of queries under one configuration."""
         connection = self._asking(queries[0].user if queries else None)
+        indexes, hidden = tuple(indexes), tuple(hidden)
         shown = [self._built[i] for i in indexes]
         gone = list(self.catalog.indexes) if bare else list(hidden)
         try:
             self._show(connection, shown, gone)
             return [self._explain(connection, query) for query in queries]
+        except PlanError as error:
+            connection.rollback()
+            if not error.lacks_types or not any(self._find_types(connection, q) for q in queries):
+                raise
         finally:
             connection.rollback()
+        return self.plan_all(queries, indexes, hidden, bare=bare)
+
+    def _find_types(self, connection: psycopg.Connection[Any], query: Query) -> bool:
+        """Find types for parameters that have none, once for each statement; tell whether there are new ones."""
+        if query.sql in self._typed:
+            return False
+        self._typed[query.sql] = None
+        columns = self.catalog.types_in(statement.parse(query.sql).relations)
+        for each in typed(query.sql, columns.get):
+            self._typed[query.sql] = each
+            try:
+                self._explain(connection, query)
+            except PlanError:
+                connection.rollback()
+                continue
+            return True
+        self._typed[query.sql] = None
+        return False
 
     def _show(
         self, connection: psycopg.Connection[Any], shown: Sequence[_Built], hidden: Sequence[int]
@@ -506,14 +555,17 @@ class Lab:
 
     def _explain(self, connection: psycopg.Connection[Any], query: Query) -> Plan:
         generic = "generic_plan, " if query.has_parameters else ""
+        given = self._typed.get(query.sql)
+        text = query.sql if given is None else given.text
         self.calls += 1
         try:
             with self._as_its_role(connection, query):
                 row = connection.execute(
-                    f"explain ({generic}verbose, format json) {query.sql}".encode()
+                    f"explain ({generic}verbose, format json) {text}".encode()
                 ).fetchone()
         except psycopg.Error as error:
-            raise PlanError(said(error)) from None
+            lacks_types = query.has_parameters and isinstance(error, _LACKING_TYPES)
+            raise PlanError(said(error), type(error).__name__, lacks_types=lacks_types) from None
         assert row is not None
         tree = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
         self._security.withhold(query, tree)

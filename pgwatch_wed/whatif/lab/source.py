@@ -25,7 +25,7 @@ def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -
     ``users`` are the roles whose statements will be planned.
     """
     with door.asking(conninfo, "lab") as connection:
-        _check_major(connection.info.server_version // 10_000)
+        check_major(connection.info.server_version // 10_000)
         settings = planner.read(connection)
         locale = planner.collation(connection)
         used = collations.read(connection)
@@ -63,7 +63,8 @@ def _extensions(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _check_major(target: int) -> None:
+def check_major(target: int) -> None:
+    """Raise :class:`CollectError` if the lab is older than a target's major version."""
     ours = dump.major()
     if target > ours:
         raise CollectError(

@@ -1,0 +1,132 @@
+"""Why a statement has no index: what is said is true, and what can be planned by other means is planned."""
+
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from pgwatch_wed.analyse import analyse
+from pgwatch_wed.cli import cli
+from pgwatch_wed.config import Config
+from pgwatch_wed.gather.run import gather
+from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, advise
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.workload import Workload
+from tests import servers
+from tests.planning import query
+from tests.psql import psql
+
+pytestmark = pytest.mark.pg("== 18")  # the lab's own major
+
+EVENTS = """
+create table events (id bigint primary key, at timestamptz, amount int, payload jsonb, note text);
+insert into events select g, timestamptz '2026-01-01' + g * interval '1 minute', g % 977,
+    jsonb_build_object('kind', 'k' || g % 5, 'customer', g % 9000, 'seen', g, 'tags', '[1]'::jsonb, 'u' || g, 1),
+    repeat('x', 20) from generate_series(1, 30000) g;
+create index events_seen on events ((payload ->> 'seen'));
+create table tiny (id int, name text);
+insert into tiny select g, 'n' || g from generate_series(1, 40) g;
+vacuum analyze;
+create table fresh (id int, name text) with (autovacuum_enabled = off);
+"""
+KEY = "select * from events where payload->>$1 = $2"
+MODULO = "select * from events where amount = $1 % $2"
+ARRAY = "select * from events where amount = any (select unnest($1))"
+SELECTED = "select $1 + $2 from events where amount = $3"
+PAGES = "select * from events where amount = $1 order by id limit $2 offset ($3 - $4) * $5"
+UNUSED = "select * from events where amount = $2"
+REASONS = {
+    KEY: "which key payload ->> $1 reads is a parameter",
+    "select * from events where date_trunc($1, at) = $2": (
+        "date_trunc($1, at) contains a parameter, so that no index on it can be tried"
+    ),
+    "select * from events where id = 7": "an index for it exists (events_pkey)",
+    "select * from tiny where name = $1": "an index on a table as small as public.tiny saves nothing",
+    "select * from fresh where name = $1": "statistics show no rows in public.fresh",
+    "select note, payload from events": "it has no condition, join or sort order for an index",
+    "select * from events where to_char(at, 'YYYY') = '1999'": (
+        "the server refuses an index for it (functions in index expression must be marked IMMUTABLE)"
+    ),
+    "select nothing from events": 'it cannot be planned: column "nothing" does not exist',
+    "select * from events where amount = ghost($1)": "it cannot be planned: function ghost(unknown)",
+}
+
+
+@pytest.fixture(scope="module")
+def lab(pg: servers.Server) -> Iterator[Lab]:
+    with pg.database() as dsn:
+        psql(dsn, EVENTS)
+        with source.open_lab(dsn) as opened:
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def advice(lab: Lab) -> Advice:
+    texts = (*REASONS, MODULO, ARRAY, SELECTED, PAGES, UNUSED)
+    return advise(lab, Workload(tuple(map(query, texts))), AdviceOptions(10**9, seconds=30))
+
+
+@pytest.mark.parametrize("text", REASONS)
+def test_the_reason_is_true(advice: Advice, text: str) -> None:
+    (reason,) = (r.reason for r in advice.rejected if r.query == text)
+    assert REASONS[text] in reason
+
+
+def test_keys_that_indexes_and_statistics_show_are_tried(advice: Advice) -> None:
+    (reason,) = (r.reason for r in advice.rejected if r.query == KEY)
+    assert "with the key seen, the index events_seen serves it" in reason
+    assert (
+        "with the key customer, an index on ((payload ->> 'customer'::text)) would save" in reason
+    )
+    assert "--workload DIR" in reason
+    assert "tags" not in reason, "no plain value"
+    assert "u1" not in reason, "a key that few documents have may be data"
+
+
+def test_types_come_from_the_column_beside_or_are_told_as_a_guess(lab: Lab, advice: Advice) -> None:
+    index = next(i for i in advice.indexes if i.index.columns[0] == "amount")
+    assert {MODULO, ARRAY, SELECTED, PAGES, UNUSED} <= {
+        *index.queries,
+        *(g.name for g in advice.per_query),
+    }
+    assert {MODULO, SELECTED, UNUSED} <= set(index.queries)
+    rejected = {r.query: r.reason for r in advice.rejected}
+    assert not any("cannot be planned" in rejected.get(t, "") for t in (MODULO, ARRAY, PAGES))
+    for text, guess in ((MODULO, ""), (SELECTED, "$1 is integer, $2 is integer")):
+        doubts = "; ".join(lab.doubts(query(text), lab.plan(query(text)).tree))
+        assert guess in doubts
+        assert ("assumed" in doubts) is bool(guess)
+
+
+def test_what_cannot_be_planned_is_told_by_run_too_and_utility_commands_are_counted(
+    pg: servers.Server,
+) -> None:
+    with pg.database() as dsn:
+        psql(
+            dsn, EVENTS + "create extension pg_stat_statements; select pg_stat_statements_reset();"
+        )
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(
+                "create function twice(int) returns int language sql as 'select 2 * $1'"
+            )
+            for _ in range(20):
+                connection.execute("select count(*) from events where amount = 7 % 5")
+                connection.execute("select count(*) from events where amount = twice(3)")
+                connection.execute("declare c cursor with hold for select from tiny; close c")
+            connection.execute("drop function twice")
+        found = CliRunner().invoke(cli, ["indexes", dsn, "--engine", "lab"]).output
+        shown = json.loads(CliRunner().invoke(cli, ["indexes", dsn, "--format", "json"]).output)
+        (snapshot,) = gather(dsn, Wanted(budget_s=60), lambda _what, _share: None)
+    assert "utility command" in found
+    assert "declare" not in found.partition("Queries without")[2].lower().partition("utility")[0]
+    assert shown["utility_commands"] > 0
+    assert "it cannot be planned: function twice(" in found
+    assert "$1 % $2: it cannot" not in found
+    refused = {p.refused for p in snapshot.statement_plans if p.refused}
+    assert refused == {"the lab cannot plan it (UndefinedFunction)"}
+    (verdict,) = analyse([snapshot], Config(only=("index-missing",))).verdicts
+    assert "could not be planned (the lab cannot plan it (UndefinedFunction))" in verdict.reason
