@@ -1,102 +1,179 @@
 """db-analyze check: what this role and server allow, and what would allow more."""
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import shutil
+from pathlib import Path
+from typing import Any
 
 import click
 from tabulate import tabulate
 
-from pgwatch_wed.facts import Cause, Missing, Snapshot
-from pgwatch_wed.postgres import privileges
-from pgwatch_wed.remedies import authority
-from pgwatch_wed.rules import all_rules
-from pgwatch_wed.sqltext import trees
+from pgwatch_wed import __version__, config
+from pgwatch_wed.cli import checked as checking
+from pgwatch_wed.cli.checked import Checked
+from pgwatch_wed.cli.options import FilePath
+from pgwatch_wed.cli.progress_bar import ProgressBar
+from pgwatch_wed.cli.remembering import remembering
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
 
-# Enough to see whether a fact can be read; the rows themselves are not needed.
-_PROBE = collecting.CollectLimits(
-    max_relations=100,
-    max_indexes=100,
-    max_columns=100,
-    max_constraints=100,
-    max_statements=10,
-    max_texts=1,
-)
+SCHEMA_VERSION = 1
+_READ_S = 200
 
 
 @click.command()
 @click.argument("target", required=False)
+@click.option(
+    "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=FilePath(dir_okay=False, readable=False, path_type=Path),
+    help="The configuration file. [default: ./pgwatch_wed.toml, or pyproject.toml]",
+)
+@remembering
 @click.option("--verbose", "-v", is_flag=True, help="Also list the facts that can be read.")
-def check(target: str | None, verbose: bool) -> None:
-    """Show what this role can read, and what would allow more.
+def check(
+    target: str | None,
+    form: str,
+    config_file: Path | None,
+    history_url: str | None,
+    no_history: bool,
+    verbose: bool,
+) -> None:
+    """Show what this role can read, which rules `run` can evaluate, and what would allow more.
 
-    Lists the GRANTs, extensions and settings that are missing.
+    Lists the GRANTs, extensions and settings that are missing. Reads what `run` reads, but keeps nothing.
     """
+    settings = config.load(config_file)
     conninfo = connect.resolve(target)
-    snapshot = collecting.collect(conninfo, limits=_PROBE)
+    progress = ProgressBar(enabled=True)
+    try:
+        snapshot = collecting.collect(conninfo, budget_s=_READ_S, progress=progress)
+        progress("asking the rules", 0.95)
+        found = checking.checked(
+            snapshot, settings, history_url or settings.history, asks=not no_history
+        )
+    finally:
+        progress.clear()
+    label = connect.label(conninfo)
+    if form == "json":
+        click.echo(json.dumps(as_json(found, label), indent=2, ensure_ascii=False))
+    else:
+        _print(found, label, verbose=verbose)
+
+
+def as_json(found: Checked, label: str) -> dict[str, Any]:
+    """Return what docs/check.schema.json describes."""
+    server = found.snapshot.server
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "pgwatch_wed", "version": __version__},
+        "target": {
+            "label": label,
+            "database": server.database,
+            "server_version": server.version,
+            "server_version_num": server.version_num,
+            "is_in_recovery": server.is_in_recovery,
+        },
+        "role": {
+            "name": server.role,
+            "is_superuser": server.is_superuser,
+            "member_of": list(server.role_memberships),
+        },
+        "facts": [
+            _fact(found, name) for name in (*collecting.ORDER, "activity", "missing_indexes")
+        ],
+        "rules": [
+            {
+                "rule": v.rule,
+                "area": v.area,
+                "is_evaluated": found.promise(v),
+                "reason": v.reason,
+                "mend": v.mend,
+            }
+            for v in found.verdicts
+        ],
+        "summary": {
+            "rules": len(found.verdicts),
+            "evaluated": found.count(True),
+            "if_statements_can_be_planned": found.count(None),
+        },
+        "to_allow_more": [{"text": m.text, "run_as": m.run_as} for m in found.mends],
+        "warnings": list(found.warnings),
+    }
+
+
+def _fact(found: Checked, name: str) -> dict[str, str]:
+    missing, partly = found.lacking.get(name), found.lacking.get(f"{name}:left-out")
+    why = missing or partly
+    state = "missing" if missing else "partly readable" if partly else "readable"
+    return {
+        "fact": name,
+        "state": state,
+        "reason": why.reason if why else "",
+        "mend": why.mend if why else "",
+    }
+
+
+def _print(found: Checked, label: str, *, verbose: bool) -> None:
+    snapshot = found.snapshot
     server = snapshot.server
     kind = "standby" if server.is_in_recovery else "primary"
-    click.echo(f"{connect.label(conninfo)}: PostgreSQL {server.version}, {kind}")
+    click.echo(f"{label}: PostgreSQL {server.version}, {kind}")
     click.echo(f"role {server.role}: {_rights(snapshot)}\n")
-    lacking = dict(_lacking(snapshot))
     if verbose:
         rows = [(n.replace("_", " "), _state(snapshot, n)) for n in sorted(collecting.ORDER)]
         click.echo(tabulate(rows, headers=["fact", "state"], maxcolwidths=[24, 52]) + "\n")
-    if not lacking:
+    if found.lacking:
+        _list(found)
+        _mend(found)
+    else:
         click.echo("Everything can be read: no rule lacks privileges or extensions.")
-        return
-    _list(lacking)
-    _mend(snapshot, lacking.values())
-    judgeable = sum(lacking.keys().isdisjoint(r.needs) for r in all_rules())
-    click.echo(f"\n{judgeable} of {len(all_rules())} rules can be evaluated.")
-    sys.stdout.flush()
+    _list_others(found)
+    click.echo(f"\n{found.count(True)} of {len(found.verdicts)} rules can be evaluated now.")
+    if more := found.count(None):
+        click.echo(f"{more} more can, if the lab can plan the statements.")
 
 
-def _lacking(snapshot: Snapshot) -> Iterator[tuple[str, Missing]]:
-    """Yield what cannot be read, by fact; what only run adds to the facts depends on the tables."""
-    for name, missing in snapshot.missing.items():
-        if missing.cause not in (Cause.LEFT_OUT, Cause.NOT_ASKED):
-            yield name, missing
-    if (closed := privileges.tables_closed(snapshot)) is not None:
-        yield "missing_indexes", closed
-
-
-def _list(lacking: Mapping[str, Missing]) -> None:
-    for name, missing in lacking.items():
+def _list(found: Checked) -> None:
+    for name, missing in found.lacking.items():
         fact, _, some = name.partition(":")
         words = f"{'some ' if some else ''}{fact.replace('_', ' ')}"
-        click.echo(click.style(words, bold=True) + f": {missing.reason}")
-        held = [r.id for r in all_rules() if fact in r.needs]
-        if held:
-            click.echo(f"  rules affected: {', '.join(held)}")
+        head = click.style(words, bold=True)
+        click.echo(_wrapped(f"{head}: {missing.reason}", "", "  "))
+        if held := checking.rules_of(fact):
+            click.echo(_wrapped(f"rules affected: {', '.join(held)}", "  ", "    "))
 
 
-def _mend(snapshot: Snapshot, lacking: Iterable[Missing]) -> None:
-    mends = dict.fromkeys(line for m in lacking for line in m.mend.splitlines())
-    if not mends:
+def _mend(found: Checked) -> None:
+    if not found.mends:
         return
     click.echo("\nTo allow more:\n")
-    for mend in mends:
-        click.echo(f"  {mend}")
-        if who := _who_grants(snapshot, mend):
-            click.echo(click.style(f"      run as: {who}", dim=True))
-    granted = [mend for mend in mends if _is_sql(mend)]
-    for warning in privileges.warnings("\n".join(granted)):
-        click.echo(f"\n{warning}")
+    for mend in found.mends:
+        click.echo(f"  {mend.text}")
+        if mend.run_as:
+            click.echo(click.style(f"      run as: {mend.run_as}", dim=True))
+    for warning in found.warnings:
+        click.echo("\n" + _wrapped(warning, "", ""))
 
 
-def _who_grants(snapshot: Snapshot, mend: str) -> str:
-    """Name who may run what is SQL, and not advice."""
-    return authority.run_as(snapshot, mend) if _is_sql(mend) else ""
+def _list_others(found: Checked) -> None:
+    if not found.others:
+        return
+    click.echo("\nNot evaluated now, for other reasons:\n")
+    for (reason, mend), rules in checking.by_reason(found.others).items():
+        click.echo(_wrapped(", ".join(rules), "  ", "  "))
+        click.echo(_wrapped(reason, "      ", "      "))
+        if mend:
+            click.echo(_wrapped(f"to allow it: {mend}", "      ", "      "))
 
 
-def _is_sql(mend: str) -> bool:
-    try:
-        trees.parse(mend)
-    except trees.UnreadableError:
-        return False
-    return True
+def _wrapped(text: str, first: str, others: str) -> str:
+    width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 120))
+    return click.wrap_text(text, width, first, others)
 
 
 def _rights(snapshot: Snapshot) -> str:

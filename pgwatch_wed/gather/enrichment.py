@@ -201,7 +201,9 @@ def _plans(
 def _unreadable(rejected: Iterable["Rejected"]) -> Iterator[StatementPlan]:
     for each in rejected:
         if each.query_id is not None and not each.is_utility:
-            yield StatementPlan(each.query_id, refused="its text is not one statement that can be planned")
+            yield StatementPlan(
+                each.query_id, refused="its text is not one statement that can be planned"
+            )
 
 
 def _trees(

@@ -172,14 +172,15 @@ def test_a_membership_without_inheritance_gets_it_and_loses_it_again(every_pg: S
 def test_check_is_content_when_what_it_lists_was_granted(every_pg: Server) -> None:
     with world(every_pg, TABLE) as (dsn, as_role, name):
         printed = CliRunner().invoke(check, [as_role]).output
-        assert "index advice requires" in printed
-        assert "allows the role to read their rows" in printed
+        told = " ".join(printed.split())
+        assert "index advice requires" in told
+        assert "allows the role to read their rows" in told
         grants = [line.strip() for line in printed.splitlines() if line.startswith("  GRANT")]
         assert f"GRANT SELECT ON ALL TABLES IN SCHEMA app TO {name};" in grants
         run(dsn, *grants)
         for conninfo in (as_role, dsn):
             printed = CliRunner().invoke(check, [conninfo]).output
-            lacks = "it requires PostgreSQL" in printed  # an older server has less to read
+            lacks = "requires PostgreSQL" in printed  # an older server has less to read
             assert lacks or "Everything can be read" in printed
             assert "GRANT" not in printed
 
@@ -315,7 +316,7 @@ def test_what_a_provider_does_not_allow_is_no_warning(rds: embedded.EmbeddedServ
     assert "the provider, Amazon RDS, does not allow it" in verdict.reason
     assert "GRANT" not in verdict.mend
     printed = CliRunner().invoke(check, [as_role]).output
-    assert "does not allow it" in printed
+    assert "does not allow it" in " ".join(printed.split())
     assert "pg_show_all_file_settings() TO" not in printed
 
 
@@ -327,7 +328,7 @@ def test_where_only_reading_everything_helps_it_is_said_plainly(
     assert any("every row of every table" in c for c in finding.caveats)
     assert any("GRANT SELECT only on the tables" in c for c in finding.caveats)
     printed = CliRunner().invoke(check, [rds.dsn(user="poor")]).output
-    assert "every row of every table" in printed
+    assert "every row of every table" in " ".join(printed.split())
 
 
 def test_on_a_server_of_ones_own_errors_in_files_are_no_warning(every_pg: Server) -> None:

@@ -21,11 +21,10 @@ pg_read_all_data shows them, and it allows far more: reading every row of every 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pgwatch_wed import units
 from pgwatch_wed.facts import Cause, Missing, Server, Snapshot
 from pgwatch_wed.findings import Finding, Grade, Impact, Object, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import privileges
-from pgwatch_wed.postgres import waits as locks
+from pgwatch_wed.postgres.visibility import activity_hidden
 
 NEEDS: tuple[str, ...] = ()
 
@@ -41,7 +40,7 @@ class Limits:
 def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  # noqa: ARG001 - none
     """Yield one finding that lists what is hidden, and what no GRANT would show."""
     hidden = {n: m for n, m in snapshot.missing.items() if m.cause is Cause.DENIED}
-    activity = _activity(snapshot)
+    activity = activity_hidden(snapshot)
     if activity is not None:
         hidden["activity"] = activity
     for name, missing in snapshot.missing.items():
@@ -49,22 +48,6 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:  #
             yield Unknown(f"{_words(name)}: {missing.reason}")
     if hidden:
         yield _finding(snapshot.server, hidden)
-
-
-def _activity(snapshot: Snapshot) -> Missing | None:
-    """Return what is hidden one by one; to a member of pg_read_all_stats, that is the provider's own."""
-    if privileges.reads_all_stats(snapshot.server):
-        return None
-    sessions = sum(locks.is_hidden(s) and s.database is not None for s in snapshot.sessions)
-    info = snapshot.statements_info[0] if snapshot.statements_info else None
-    parts = [f"the activity of {units.count(sessions, 'session')}"] if sessions else []
-    if info and info.hidden_entries:
-        parts.append(f"the text of {units.count(info.hidden_entries, 'statement')}")
-    if not parts:
-        return None
-    are = "is" if len(parts) == 1 else "are"
-    mend = privileges.grant_stats(snapshot.server)
-    return Missing(f"{' and '.join(parts)} {are} hidden", mend, Cause.DENIED)
 
 
 def _finding(server: Server, hidden: Mapping[str, Missing]) -> Finding:
