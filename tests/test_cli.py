@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -132,12 +133,40 @@ def test_bad_input_is_one_clear_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_report_is_printed_even_if_it_cannot_be_written(faulty: str, tmp_path: Path) -> None:
+# Each would need a server or files that do not exist: what is said first is what was tried first.
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "host=/nowhere", "-o", "file/folder"),
+        ("run", "host=/nowhere", "-o", "file"),
+        ("report", "missing.json.zst", "-o", "file/folder"),
+        ("demo", "-o", "file/folder"),
+        ("perf", "quick", "-o", "file/folder"),
+        ("stress", "-o", "file/folder"),
+        ("collect", "host=/nowhere", "-o", "file/x.json.zst"),
+        ("collect", "host=/nowhere", "-o", "fifo"),
+        ("indexes", "host=/nowhere", "-o", "file/x.sql"),
+        ("indexes", "host=/nowhere", "-o", "folder"),
+        ("diff", "missing.json.zst", "other.json.zst", "-o", "file/x"),
+        ("diff", "missing.json.zst", "other.json.zst", "-o", "fifo"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_written_is_told_before_the_work(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("in the way")
-    done = db_analyze("run", faulty, "--no-advise", "-o", str(tmp_path / "file" / "folder"))
-    assert done.returncode == 3
-    assert "orders_customer_" in done.stdout
-    assert "could not write" in done.stderr
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    done = db_analyze(*command, cwd=tmp_path)
+    assert done.returncode in (2, 3), done.stderr
+    assert done.stdout == ""
+    assert command[-1] in done.stderr
+    assert "connect" not in done.stderr
+    assert "missing" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 5
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["fifo", "file", "folder"]
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
 
 
 def test_the_configuration_ignores_with_a_reason_and_counts_it(faulty: str, tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_origin
 
 import pytest
 import zstandard
+from click.testing import CliRunner
 
 from pgwatch_wed.analyse import analyse
+from pgwatch_wed.cli import cli
 from pgwatch_wed.config import Config
-from pgwatch_wed.errors import SnapshotError
+from pgwatch_wed.errors import SnapshotError, UsageError
 from pgwatch_wed.facts import (
     Cause,
     FileSize,
@@ -419,6 +422,39 @@ def test_the_program_says_it_in_one_line(snapshot: Snapshot, tmp_path: Path) -> 
         assert len(done.stderr.strip().splitlines()) <= 2
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_two_moments_of_a_database_are_never_one_report(
+    snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    taken, hour = snapshot.server.taken_at, timedelta(hours=1)
+    for name, change in {
+        "new": {},
+        "old": {"taken_at": taken - hour},
+        "renamed": {"taken_at": taken - hour, "database": "was"},
+        "copy": {},
+        "elsewhere": {"system_identifier": "7"},
+    }.items():
+        server = replace(snapshot.server, **change)  # type: ignore[arg-type]
+        snapshot_file.save(replace(snapshot, server=server), tmp_path / name)
+
+    def said(*arguments: str) -> str:
+        done = CliRunner().invoke(cli, ["report", *arguments])
+        assert isinstance(done.exception, UsageError), done.output
+        assert not (tmp_path / "db-analysis-results").exists()
+        return str(done.exception)
+
+    for pair in (("new", "old"), ("old", "new")):
+        assert f"new ({taken:%Y-%m-%d %H:%M:%S}) are two snapshots of database" in said(*pair)
+        for command in ("report new --since old", "report new --baseline old", "diff old new"):
+            assert f"`{command}`" in said(*pair)
+    assert "two snapshots" in said("new", "renamed")
+    assert "new and copy are the same snapshot" in said("new", "copy")
+    assert "different servers" in said("new", "elsewhere")
+    for option in ("--since", "--baseline"):
+        told = said("new", option, "old", option, "renamed")
+        assert f"use {option} once for each database" in told
 
 
 def test_hostile_names_stay_names(snapshot: Snapshot, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import click
 import pytest
 
 from pgwatch_wed import config, units
-from pgwatch_wed.cli.indexes import SizeType
+from pgwatch_wed.cli.options import SizeType
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.postgres import memory
 

@@ -14,8 +14,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from pgwatch_wed import __version__
+from pgwatch_wed.cli.summaries import SummarizedGroup
 from pgwatch_wed.errors import Error, redact
 from pgwatch_wed.suggestions import meant
 
@@ -46,10 +48,12 @@ _COMMANDS = {
 }
 # Nothing more can be written: the disk is full, or a quota or a maximum file size is reached.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# "'abc' is not a valid number" rather than "float range"
+click.FloatRange.name, click.IntRange.name = "number", "whole number"
 _GROUP_OPTIONS = {"--help", "-h", "--version", "-V"}
 
 
-class Commands(click.Group):
+class Commands(SummarizedGroup):
     """A group whose default command is ``run``: ``db-analyze TARGET`` is ``db-analyze run TARGET``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
@@ -66,9 +70,23 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Prepend ``run`` to arguments that do not begin with a command."""
-        if not args or (args[0] not in _COMMANDS and args[0] not in _GROUP_OPTIONS):
+        if args[:1] == ["help"]:
+            args = [*args[1:2], "--help"]
+        begins = bool(args) or not ctx.resilient_parsing  # else the shell completes the first word
+        if begins and (not args or args[0] not in {*_COMMANDS, *_GROUP_OPTIONS}):
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the first word: a command, or an option of the default command."""
+        found = super().shell_complete(ctx, incomplete)
+        run = self.get_command(ctx, "run")
+        if incomplete.startswith("-") and run is not None:
+            with run.make_context("run", [], parent=ctx, resilient_parsing=True) as inner:
+                known = {item.value for item in found}
+                more = run.shell_complete(inner, incomplete)
+                found += [item for item in more if item.value not in known]
+        return found
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,14 +114,16 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 
 def _run(args: list[str] | None) -> NoReturn:
+    given = sys.argv[1:] if args is None else args
     try:
         status: Any = cli.main(args, prog_name="db-analyze", standalone_mode=False)
     except click.ClickException as error:
         _show(error)
+        _say_taken_for_target(given)
         sys.exit(2)
     except Error as error:
         _say(error)
-        _say_taken_for_target(sys.argv[1:] if args is None else args)
+        _say_taken_for_target(given)
         sys.exit(error.exit_status)
     except (click.Abort, KeyboardInterrupt):
         click.echo("db-analyze: interrupted", err=True)
@@ -146,11 +166,17 @@ def _say(error: Error) -> None:
 
 
 def _say_taken_for_target(args: list[str]) -> None:
+    """Say which word was probably not meant as a target: a mistyped command, or the rest of a list."""
+    from pgwatch_wed.cli.options import rest_of_list
+
+    said = []
     if args and args[0] not in _COMMANDS and (suggestion := meant(args[0], _COMMANDS)):
-        with suppress(OSError):
-            click.echo(
-                f"  {args[0]!r} is no command and was taken for a target; {suggestion}", err=True
-            )
+        said.append(f"{args[0]!r} is no command and was taken for a target; {suggestion}")
+    if listed := rest_of_list(args):
+        said.append(listed)
+    with suppress(OSError):
+        for each in said:
+            click.echo(f"  {redact(each)}", err=True)
 
 
 def _ignore_signals() -> None:

@@ -6,6 +6,7 @@ import click
 
 from pgwatch_wed import units
 from pgwatch_wed.cli.options import FilePath
+from pgwatch_wed.cli.summaries import SummarizedGroup
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.serve.alerts.export import export as write
 from pgwatch_wed.serve.alerts.export import service_groups
@@ -14,7 +15,7 @@ from pgwatch_wed.serve.alerts.promql.vectors import Semantics
 from pgwatch_wed.serve.judge_rules.exposed_metrics import Exposed, read_metrics
 
 
-@click.group()
+@click.group(cls=SummarizedGroup)
 def alerts() -> None:
     """Alert rules: export ours or yours, or judge anybody's."""
 

@@ -6,13 +6,12 @@ from pathlib import Path
 import click
 
 from pgwatch_wed import config
-from pgwatch_wed.cli import baseline
+from pgwatch_wed.cli import baseline, report_files
 from pgwatch_wed.cli.options import FilePath
-from pgwatch_wed.cli.remembering import is_file
-from pgwatch_wed.errors import UsageError
+from pgwatch_wed.cli.remembering import is_file, open_for
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
-from pgwatch_wed.history import runs, store
+from pgwatch_wed.history import runs
 from pgwatch_wed.history.run_difference import RunDifference, run_difference
 from pgwatch_wed.render import diff_html, diff_json, diff_text
 
@@ -49,6 +48,8 @@ def diff(
     Each is a snapshot file, or the number, date or baseline of a run in the history. Both are evaluated with the rules
     and the configuration of today.
     """
+    if output is not None:
+        report_files.check_file(output)
     settings = config.load(config_file)
     olds, news = (_read(reference, url or settings.history) for reference in (first, second))
     found = _difference((first, second), olds, news, settings)
@@ -59,10 +60,7 @@ def diff(
     if output is None:
         click.echo(document, nl=False)
         return 0
-    try:
-        snapshot_file.write_private(output, document.encode("utf-8", "replace"), mode=0o640)
-    except OSError as error:
-        raise UsageError(f"could not write {output}: {error.strerror or error}") from None
+    report_files.write_file(output, document)
     click.echo(f"written: {output}", err=True)
     return 0
 
@@ -70,7 +68,7 @@ def diff(
 def _read(reference: str, url: str | None) -> tuple[Snapshot, ...]:
     if is_file(reference):
         return (snapshot_file.load(Path(reference)),)
-    with store.open_store(url, must_exist=True).reading() as connection:
+    with open_for(reference, url).reading() as connection:
         return runs.read(connection, runs.find(connection, reference))
 
 

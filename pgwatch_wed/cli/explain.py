@@ -6,24 +6,24 @@ import click
 
 from pgwatch_wed.docs import limits_table
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.rules import Rule, all_rules
+from pgwatch_wed.rules import Rule, all_rules, areas
 from pgwatch_wed.suggestions import meant
 from pgwatch_wed.target import queries
 
 
 @click.command()
-@click.argument("rule", required=False)
+@click.argument("rule", required=False, metavar="[RULE|AREA]")
 @click.option("--sql", is_flag=True, help="Print the queries behind the rule's facts.")
 def explain(rule: str | None, sql: bool) -> None:
-    """Explain RULE, or list all rules."""
+    """Explain RULE, or list all rules, or those of an area."""
     rules = {r.id: r for r in all_rules()}
-    if rule is None:
-        click.echo(_listing(tuple(rules.values())))
+    if rule is None or rule in areas():
+        click.echo(_listing(tuple(r for r in rules.values() if rule in (None, r.area))))
         return
     if rule not in rules:
         raise UsageError(
-            f"rule {rule!r} does not exist",
-            meant(rule, rules) or "db-analyze explain lists all rules",
+            f"rule or area {rule!r} does not exist",
+            meant(rule, [*areas(), *rules]) or "db-analyze explain lists all rules",
         )
     click.echo(_sql(rules[rule]) if sql else _page(rules[rule]))
 

@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from pgwatch_wed import clock, config, units
 from pgwatch_wed.cli.options import CommaList, FilePath
+from pgwatch_wed.cli.summaries import SummarizedGroup
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import archive, retention, runs, states, store
@@ -54,7 +55,7 @@ def _iso(moment: datetime | date | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-@click.group(context_settings=_SETTINGS)
+@click.group(cls=SummarizedGroup, context_settings=_SETTINGS)
 def history() -> None:
     """Show, clean up, export and import what is kept of earlier runs."""
 
@@ -368,7 +369,7 @@ def settings_evaluate(settings: config.Config) -> archive.Evaluate:
 # --- baselines ------------------------------------------------------------------------------------
 
 
-@click.group(context_settings=_SETTINGS)
+@click.group(cls=SummarizedGroup, context_settings=_SETTINGS)
 def baseline() -> None:
     """Give runs names: they are kept, and can be compared with."""
 

@@ -1,31 +1,17 @@
 """db-analyze indexes: the what-if index advisor."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from pgwatch_wed import units
-from pgwatch_wed.cli.options import FilePath
+from pgwatch_wed.cli import report_files
+from pgwatch_wed.cli.options import FilePath, SizeType
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.target import connect
 
 _FORMATS = ("text", "json", "sql", "alembic")
 _ENGINES = ("auto", "hypopg", "lab")
-
-
-class SizeType(click.ParamType[int]):
-    """A size such as ``500MB``, in the units of postgresql.conf."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return bytes."""
-        try:
-            return units.read_size(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is not a valid size; use for example 500MB or 2GB", param, ctx)
 
 
 @click.command()
@@ -59,6 +45,13 @@ class SizeType(click.ParamType[int]):
     help="Where to try hypothetical indexes: in a lab without data on this machine, or with HypoPG on the target.",
 )
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True)
+@click.option(
+    "--output",
+    "-o",
+    "file",
+    type=FilePath(path_type=Path),
+    help="The file to write. [default: standard output]",
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(min=1),
@@ -101,6 +94,7 @@ def indexes(
     max_width: int,
     engine: str,
     form: str,
+    file: Path | None,
     seconds: float,
     guard: bool,
     copy: str | None,
@@ -116,6 +110,8 @@ def indexes(
     from pgwatch_wed.whatif.choose.advise import AdviceOptions
     from pgwatch_wed.whatif.proof.truth import VerifyOptions
 
+    if file is not None:
+        report_files.check_file(file)
     if budget is not None and budget < 1:
         raise UsageError("the budget is zero", "specify one such as --budget 500MB")
     wanted = AdviceOptions(budget, max_width, seconds, guard)
@@ -128,5 +124,10 @@ def indexes(
         )
     finally:
         progress.clear()
-    click.echo(output.FORMATS[form](advice), nl=form == "json")
+    text = output.FORMATS[form](advice) + ("\n" if form == "json" else "")
+    if file is None:
+        click.echo(text, nl=False)
+        return 0
+    report_files.write_file(file, text)
+    click.echo(f"written: {file}", err=True)
     return 0

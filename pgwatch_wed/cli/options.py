@@ -1,20 +1,22 @@
 """Options that several commands share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-from pgwatch_wed import config
+from pgwatch_wed import config, units
 from pgwatch_wed.cli.baseline import Baseline
 from pgwatch_wed.errors import redact
 from pgwatch_wed.findings import Severity, Standing
 from pgwatch_wed.gather.wanted import Since, nothing
 from pgwatch_wed.history.gate import FailOn
 from pgwatch_wed.render import formats
+from pgwatch_wed.rules import all_rules, areas
 from pgwatch_wed.suggestions import meant
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,6 +64,55 @@ class CommaList(click.ParamType[Any]):
             if self.choices and name not in self.choices:
                 self.fail(_not_one_of(name, self.choices), param, ctx)
         return names
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - Click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Complete the last value of the list."""
+        before, comma, last = incomplete.rpartition(",")
+        given = set(before.split(","))
+        return [
+            CompletionItem(f"{before}{comma}{name}")
+            for name in self.completed()
+            if name.startswith(last) and name not in given
+        ]
+
+    def completed(self) -> Iterable[str]:
+        """Return the values that a shell offers."""
+        return self.choices
+
+
+class RuleList(CommaList):
+    """Rules and areas separated by commas."""
+
+    def completed(self) -> Iterable[str]:
+        """Return all areas and rules."""
+        return (*areas(), *(r.id for r in all_rules()))
+
+
+def rest_of_list(args: Sequence[str]) -> str:
+    """Say that a list takes commas if a rule or an area follows one: ``--only lock connection``."""
+    known = {*areas(), *(r.id for r in all_rules())}
+    for option, first, second in zip(args, args[1:], args[2:], strict=False):
+        if option in ("--only", "--ignore") and second in known:
+            return f"{second!r} was taken for a target; use {option} {first},{second}"
+    return ""
+
+
+class SizeType(click.ParamType[int]):
+    """A size such as ``500MB``, in the units of postgresql.conf."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return bytes."""
+        try:
+            return units.read_size(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a valid size; use for example 500MB or 2GB", param, ctx)
 
 
 class FilePath(click.Path):
@@ -135,17 +186,17 @@ _REPORTING = (
     click.option(
         "--only",
         multiple=True,
-        type=CommaList(),
-        metavar="RULE|AREA",
-        help="Only these rules or areas, separated by commas. `run` then reads only what they need and keeps nothing "
-        "in the history, unless --history is given.",
+        type=RuleList(),
+        metavar="RULE|AREA[,…]",
+        help="Only these rules or areas, separated by commas (`db-analyze explain` lists them). `run` then reads only what they "
+        "need and keeps nothing in the history, unless --history is given.",
     ),
     click.option(
         "--ignore",
         multiple=True,
-        type=CommaList(),
-        metavar="RULE|AREA",
-        help="Skip these rules or areas.",
+        type=RuleList(),
+        metavar="RULE|AREA[,…]",
+        help="Skip these rules or areas, separated by commas.",
     ),
     click.option(
         "--min-severity",
@@ -166,6 +217,12 @@ _REPORTING = (
         type=click.FloatRange(min=0),
         metavar="DAYS",
         help="How long the counters must cover before anything is called unused. [default: each rule's own]",
+    ),
+    click.option(
+        "--memory",
+        type=SizeType(),
+        metavar="SIZE",
+        help="The RAM of the server's machine, such as 64GB, which SQL cannot query. [default: memory in the configuration]",
     ),
     click.option(
         "--config",
@@ -217,6 +274,7 @@ def build_config(
     ignore: tuple[tuple[str, ...], ...],
     min_severity: str | None,
     window: float | None,
+    memory: int | None = None,
 ) -> config.Config:
     """Return the configuration; options take precedence over the file."""
     settings = config.load(config_file)
@@ -229,6 +287,7 @@ def build_config(
         ignore=(*settings.ignore, *ignored),
         min_severity=Severity(min_severity) if min_severity else settings.min_severity,
         window_days=window if window is not None else settings.window_days,
+        memory_bytes=memory or settings.memory_bytes,
     )
 
 

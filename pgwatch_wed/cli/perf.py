@@ -19,6 +19,7 @@ from pgwatch_wed.cli.options import CommaList, FilePath, flat
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.report_files import PERFORMANCE_REPORT
 from pgwatch_wed.cli.stress import check_place, telling
+from pgwatch_wed.cli.summaries import SummarizedGroup
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
@@ -104,7 +105,7 @@ def _with_options(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-@click.group()
+@click.group(cls=SummarizedGroup)
 def perf() -> None:
     """Load, analysis and proof in one report: what to fix first.
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from pgwatch_wed import units
+from pgwatch_wed import config, units
 from pgwatch_wed.facts import AdviceRecord
 from pgwatch_wed.history import store, track_record
 from pgwatch_wed.history.predictions import Ending
@@ -23,7 +23,7 @@ def record(url: str | None, cluster: int | None, form: str) -> None:
     By rule and grade: how often something was advised, applied, and helped, had no effect or did harm; what
     was predicted and what was measured; and how many forecasts and regressions proved right.
     """
-    opened = store.open_store(url, must_exist=True)
+    opened = store.open_store(url or config.load(None).history, must_exist=True)
     with opened.reading() as connection:
         found = track_record.record(connection, cluster)
     opened.close()

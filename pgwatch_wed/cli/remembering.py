@@ -9,10 +9,10 @@ import click
 import sqlalchemy as sa
 
 from pgwatch_wed import clock, paths
+from pgwatch_wed.cli import snapshot_sets
 from pgwatch_wed.config import Config, Ignore
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
-from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather.wanted import Since, nothing
 from pgwatch_wed.history import condense, identity, recall, retention, runs, states, store
@@ -174,7 +174,7 @@ def since(
         return nothing
     paths = [Path(text) for text in references if is_file(text)]
     if len(paths) == len(references):
-        files = tuple(snapshot_file.load(path) for path in paths)
+        files = snapshot_sets.load_earlier(tuple(paths), option)
         return lambda _read: files
     if len(references) > 1:
         raise UsageError(f"{option} takes files, one per database, or one run or date")
@@ -182,9 +182,19 @@ def since(
         raise UsageError(
             f"{references[0]} is no file", "without --no-history it may be a run or a date"
         )
-    opened = store.open_store(given.get("history_url") or settings.history, must_exist=True)
+    opened = open_for(references[0], given.get("history_url") or settings.history)
     any_server = option == "--baseline"  # of another server, names are compared
     return lambda read: _of_run(opened, references[0], read, any_server=any_server)
+
+
+def open_for(reference: str, url: str | None) -> store.Store:
+    """Open the history to look up what is no file; if there is none, say of what it was to tell."""
+    try:
+        return store.open_store(url, must_exist=True)
+    except HistoryError as error:
+        raise HistoryError(
+            f"{reference!r} is no file, and no run is known: {error.message}", error.hint
+        ) from None
 
 
 def is_file(text: str) -> bool:

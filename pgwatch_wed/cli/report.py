@@ -5,11 +5,9 @@ from typing import Any
 
 import click
 
-from pgwatch_wed.cli import delivery, options
+from pgwatch_wed.cli import delivery, options, snapshot_sets
 from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.run import reporting_options
-from pgwatch_wed.errors import UsageError
-from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.facts.delta import deltas
 
 
@@ -30,15 +28,10 @@ from pgwatch_wed.facts.delta import deltas
 def report(files: tuple[Path, ...], **given: Any) -> int:
     """Write reports from snapshots, one per database of a server.
 
-    No server is needed.
+    No server is needed. Of two snapshots of the same database, report the later one with --since or --baseline, or use diff.
     """
     settings, wanted = reporting_options(given)
-    snapshots = tuple(snapshot_file.load(path) for path in files)
-    servers = {s.server.system_identifier for s in snapshots}
-    if len(servers) > 1:
-        raise UsageError(
-            "the snapshots are from different servers", "run a separate report for each server"
-        )
+    snapshots = snapshot_sets.load(files)
     snapshots = deltas(wanted.since(snapshots), snapshots)
     found, snapshots = delivery.judged(snapshots, settings, wanted, files[0].name)
     return delivery.deliver(found, snapshots, wanted, f"report {files[0]}")

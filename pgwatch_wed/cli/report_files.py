@@ -6,7 +6,8 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
-from pgwatch_wed.errors import Error
+from pgwatch_wed import paths
+from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.facts.file import write_private
 
 # What the names of a command's reports begin with: scripts look for them.
@@ -27,12 +28,38 @@ def written(
 
 def check_writable(folder: Path) -> None:
     """Raise what :func:`written` would raise, before a run that takes long; nothing is left there."""
-    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        _try_to_write(folder)
     except OSError as error:
         raise _unwritable(folder, error) from None
+
+
+def check_file(path: Path) -> None:
+    """Raise what writing a file would raise, before a run that takes long; nothing is left there.
+
+    Files are written beside and moved into place, so what is no file, such as /dev/null, would be replaced by one.
+    """
+    if paths.exists(path) and not path.is_file():
+        kind = "a directory" if paths.is_directory(path) else "not a regular file"
+        raise UsageError(f"could not write {path}: it is {kind}", "choose a file with --output")
+    try:
+        _try_to_write(path.parent)
+    except OSError as error:
+        raise _unwritable_file(path, error) from None
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a text, completely or not at all; raises :class:`Error` if that is not possible."""
+    try:
+        write_private(path, text.encode("utf-8", "replace"), mode=0o640)
+    except OSError as error:
+        raise _unwritable_file(path, error) from None
+
+
+def _try_to_write(folder: Path) -> None:
+    place = next(each for each in (folder, *folder.absolute().parents) if paths.exists(each))
+    with tempfile.TemporaryFile(dir=place):
+        pass
 
 
 def _unwritable(folder: Path, error: OSError) -> Error:
@@ -42,16 +69,22 @@ def _unwritable(folder: Path, error: OSError) -> Error:
     )
 
 
+def _unwritable_file(path: Path, error: OSError) -> Error:
+    return Error(
+        f"could not write {path}: {error.strerror or error}", "choose another file with --output"
+    )
+
+
 def _write(documents: Mapping[str, bytes], folder: Path, base: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    paths = _reserved(folder, base, list(documents))
+    reserved = _reserved(folder, base, list(documents))
     done: list[Path] = []
     try:
-        for path, data in zip(paths, documents.values(), strict=True):
+        for path, data in zip(reserved, documents.values(), strict=True):
             write_private(path, data, mode=0o640)
             done.append(path)
     finally:
-        _remove(paths[len(done) :])
+        _remove(reserved[len(done) :])
     return done
 
 
@@ -74,6 +107,6 @@ def _reserved(folder: Path, base: str, suffixes: list[str]) -> list[Path]:
     raise AssertionError("unreachable")
 
 
-def _remove(paths: list[Path]) -> None:
-    for path in paths:
+def _remove(files: list[Path]) -> None:
+    for path in files:
         path.unlink(missing_ok=True)

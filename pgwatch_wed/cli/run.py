@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pgwatch_wed.analyse import looked_at
-from pgwatch_wed.cli import baseline, delivery, options
+from pgwatch_wed.cli import baseline, delivery, options, report_files
 from pgwatch_wed.cli.gathering import gathering
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.remembering import Memory, remembering, since
@@ -15,7 +15,7 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError, redact
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
-from pgwatch_wed.render import formats
+from pgwatch_wed.render import formats, rendering
 from pgwatch_wed.target import connect
 from pgwatch_wed.target.collect import Demand
 
@@ -68,6 +68,7 @@ def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:
         given["ignore"],
         given["min_severity"],
         given["window"],
+        given["memory"],
     )
     folder: Path = given["folder"]
     wanted = options.Output(
@@ -81,6 +82,9 @@ def reporting_options(given: dict[str, Any]) -> tuple[Config, options.Output]:
         since=since(tuple(given.get("since_references", ())), given, settings),
         baseline=baseline.load(tuple(given.get("baseline_references", ())), given, settings),
     )
+    if any(formats.FORMATS[name].is_file for name in wanted.formats):
+        report_files.check_writable(folder)
+    rendering.check(wanted.formats)
     if wanted.baseline is None and any(f.standing for f in wanted.fail_on):
         raise UsageError("--fail-on new: and worse: compare with a baseline", "add --baseline FILE")
     return settings, wanted

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from pgwatch_wed import paths
+from pgwatch_wed.cli import report_files
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 
@@ -28,9 +29,14 @@ class SnapshotFiles:
         path = Path(output)
         if paths.is_directory(path) or output.endswith("/"):
             _make(path)
+            report_files.check_writable(path)
             return cls(path, "snapshot", _SUFFIX, is_dated=True)
         if not paths.is_directory(path.parent):
-            raise UsageError(f"directory {path.parent} does not exist")
+            raise UsageError(
+                f"directory {path.parent} does not exist",
+                "create it, or use -o DIRECTORY/, which is created",
+            )
+        report_files.check_file(path)
         stem, dot, suffix = path.name.partition(".")
         return cls(path.parent, stem, dot + suffix, is_dated=is_repeated)
 

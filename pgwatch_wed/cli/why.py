@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pgwatch_wed import clock, units
+from pgwatch_wed import clock, config, units
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.history import store, subject
 from pgwatch_wed.history.timelines import Timeline, TimelineEvent, timeline
@@ -36,7 +36,7 @@ def why(
     QUERY is a query id, the id of a finding, or a part of a statement's text; TABLE is [schema.]name, also a former
     one. What happened between two runs is dated by both.
     """
-    opened = store.open_store(url, must_exist=True)
+    opened = store.open_store(url or config.load(None).history, must_exist=True)
     with opened.reading() as connection:
         about = subject.find(connection, topic, database)
         found = timeline(connection, about, _since(since_text))

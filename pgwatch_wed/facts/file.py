@@ -52,7 +52,13 @@ def loads(data: bytes, name: str = "snapshot") -> Snapshot:
     """Return the snapshot; raise :class:`SnapshotError` for anything that is not one."""
     head, rest = _head(data, name)
     if not isinstance(head, dict) or head.get("what") != _MAGIC:
-        raise SnapshotError(f"{name} is not a db-analyze snapshot")
+        is_report = isinstance(head, dict) and {"schema_version", "findings"} <= head.keys()
+        raise SnapshotError(
+            f"{name} is a report, not a snapshot"
+            if is_report
+            else f"{name} is not a db-analyze snapshot",
+            "create one with db-analyze collect -o FILE",
+        )
     if head.get("format") not in (_ROW_BY_ROW, SNAPSHOT_FORMAT):
         raise SnapshotError(
             f"{name} has snapshot format {head.get('format')!r:.40}, but this version reads "

@@ -28,7 +28,7 @@ def no_memory() -> Unknown:
     """Say that the amount of memory is not known."""
     return Unknown(
         "the amount of the server's memory cannot be queried with SQL",
-        'set memory = "16GB" (the server\'s RAM) in pgwatch_wed.toml',
+        'use --memory 16GB (the server\'s RAM), or set memory = "16GB" in pgwatch_wed.toml',
     )
 
 

@@ -16,11 +16,17 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 _SECONDS = 120
 
 
-def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> bytes:
-    """Return the PDF; raise :class:`Error` if no browser is found or if it fails."""
+def check() -> str:
+    """Return the browser; raise :class:`Error` if none is found, before the work for a report."""
     browser = next((b for name in _BROWSERS if (b := shutil.which(name))), None)
     if browser is None:
         raise Error("Chromium, which prints the PDF, is not installed", "apt-get install chromium")
+    return browser
+
+
+def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> bytes:
+    """Return the PDF; raise :class:`Error` if no browser is found or if it fails."""
+    browser = check()
     with scratch_folder("pdf") as folder:
         page, target = folder / "report.html", folder / "report.pdf"
         page.write_text(html.render(report, snapshots), encoding="utf-8")

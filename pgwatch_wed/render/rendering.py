@@ -1,6 +1,6 @@
 """``document(format, report, snapshots)`` gives a file's bytes, ``text`` the terminal's report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from pgwatch_wed.facts import Snapshot
@@ -8,7 +8,15 @@ from pgwatch_wed.findings import Report
 from pgwatch_wed.render.formats import FILES, FORMATS, Format
 from pgwatch_wed.render.terminal import text
 
-__all__ = ["FILES", "FORMATS", "Format", "document", "text"]
+__all__ = ["FILES", "FORMATS", "Format", "check", "document", "text"]
+
+
+def check(format_names: Iterable[str]) -> None:
+    """Raise :class:`pgwatch_wed.errors.Error` if a format needs what is not there, before the work for a report."""
+    if "pdf" in format_names:
+        from pgwatch_wed.render import pdf
+
+        pdf.check()
 
 
 def document(format_name: str, report: Report, snapshots: Sequence[Snapshot]) -> bytes:

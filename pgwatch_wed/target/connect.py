@@ -6,11 +6,13 @@ the default is ``DATABASE_URL``, then libpq's environment variables.
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import conninfo as libpq
 
+from pgwatch_wed import paths
 from pgwatch_wed.errors import UsageError, redact
 
 APPLICATION_NAME = "pgwatch_wed"
@@ -19,6 +21,12 @@ APPLICATION_NAME = "pgwatch_wed"
 _DRIVER = re.compile(r"\A(postgres(?:ql)?)\+\w+://")
 _SERVICE = re.compile(r"\A[^\s=/:]+\Z")
 _URI = re.compile(r"\Apostgres(?:ql)?://")
+_HOST = re.compile(r"\A[\w.-]+:\d{1,5}(/[\w-]*)?\Z|\A[\w-]+(\.[\w-]+)*/[\w-]+\Z")
+_FORMS = (
+    "use postgresql://user@host/database, 'host=… dbname=…' or a service name; in a URI, "
+    "write special characters of a password as %40 (@), %2F (/), %25 (%), %20 (space)"
+)
+_FILES = (".zst", ".json", ".html", ".sql", ".toml")
 _QUOTED = re.compile(r'".*"', re.DOTALL)  # greedy: what is quoted may contain a quote
 
 
@@ -28,6 +36,7 @@ def resolve(target: str | None) -> str:
     if not text:
         return ""
     text = _DRIVER.sub(r"\1://", text)
+    _refuse_file(text)
     if _SERVICE.match(text):
         return libpq.make_conninfo("", service=text)
     _refuse_unescaped(text)
@@ -38,9 +47,18 @@ def resolve(target: str | None) -> str:
         said = _QUOTED.sub('"…"', redact(str(error)))
         raise UsageError(
             f"invalid connection string: {said}",
-            "use postgresql://user@host/database, 'host=… dbname=…' or a service name; in a URI, "
-            "write special characters of a password as %40 (@), %2F (/), %25 (%), %20 (space)",
+            f"did you mean postgresql://{text}?" if _HOST.match(text) else _FORMS,
         ) from None
+
+
+def _refuse_file(text: str) -> None:
+    """Refuse what is a file rather than a server: a snapshot is for another command."""
+    is_path = "/" in text and paths.exists(Path(text)) and not paths.is_directory(Path(text))
+    if "=" not in text and "://" not in text and (is_path or text.endswith(_FILES)):
+        raise UsageError(
+            f"{redact(text)} is a file, not a server",
+            "`db-analyze report FILE` evaluates a snapshot; a service needs another name",
+        )
 
 
 def _refuse_unescaped(text: str) -> None:

@@ -148,7 +148,10 @@ def _hint(text: str) -> str:
         ("no pg_hba.conf entry", "pg_hba.conf on the server does not allow this connection"),
         ("certificate", "check sslrootcert, sslcert and sslmode"),
         ("SSL", "check sslmode"),
-        ("definition of service", "check pg_service.conf (PGSERVICEFILE)"),
+        (
+            "definition of service",
+            "a single word is a service of pg_service.conf (PGSERVICEFILE); a database of this machine is dbname=NAME",
+        ),
         (
             "pg_hba.conf rejects",
             "pg_hba.conf on the server rejects this role, or unencrypted connections",

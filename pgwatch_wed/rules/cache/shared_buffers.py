@@ -33,7 +33,7 @@ SCOPE = "cluster"
 class Limits:
     """Thresholds."""
 
-    # The server's RAM (0: unknown). Set by `memory` in the configuration.
+    # The server's RAM (0: unknown). Set by --memory, or `memory` in the configuration.
     memory_bytes: int = 0
     # A smaller fraction of the memory is unusual.
     min_share: float = 0.1

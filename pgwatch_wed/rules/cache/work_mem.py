@@ -5,7 +5,7 @@ Each sort and each hash of each session may use work_mem. If all of them did so 
 the server.
 
 ## How sure we are
-C if the amount of memory is known (`memory` in the configuration): it is an upper bound, with one hash per connection. Statements
+C if the amount of memory is known (`--memory`, or `memory` in the configuration): it is an upper bound, with one hash per connection. Statements
 use several or none; actual peaks are rarely close to the bound. D if it is unknown: then only a bound that few servers could
 satisfy is reported.
 
@@ -40,7 +40,7 @@ _BUFFERS_OF_MEMORY = (
 class Limits:
     """Thresholds."""
 
-    # The server's RAM (0: unknown). Set by `memory` in the configuration.
+    # The server's RAM (0: unknown). Set by --memory, or `memory` in the configuration.
     memory_bytes: int = 0
     # The fraction of the memory without shared_buffers that all connections may use at most.
     max_share: float = 1.0

@@ -35,7 +35,7 @@ class Limits:
 
     # For a smaller database the default is fine.
     min_database_bytes: int = 2 * 1024**3
-    # The server's RAM (0: unknown). Set by `memory` in the configuration.
+    # The server's RAM (0: unknown). Set by --memory, or `memory` in the configuration.
     memory_bytes: int = 0
 
 
