@@ -161,7 +161,7 @@ def test_what_cannot_be_written_is_told_before_the_work(
     done = db_analyze(*command, cwd=tmp_path)
     assert done.returncode in (2, 3), done.stderr
     assert done.stdout == ""
-    assert command[-1] in done.stderr
+    assert Path(command[-1]).parts[0] in done.stderr
     assert "connect" not in done.stderr
     assert "missing" not in done.stderr
     assert len(done.stderr.splitlines()) <= 5

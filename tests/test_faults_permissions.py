@@ -185,11 +185,17 @@ def test_a_folder_that_cannot_be_entered_is_one_line(target: dict[str, str], fol
 def test_files_that_cannot_be_read_are_one_line(target: dict[str, str], folder: Path) -> None:
     file = folder / "file"
     file.chmod(0o000)
-    one_line(run({}, "report", str(file)), f"could not read {file}: Permission denied")
+    one_line(
+        run({}, "report", str(file), "--format", "text"),
+        f"could not read {file}: Permission denied",
+    )
     done = run(target, "run", "--no-advise", "--config", str(file))
     one_line(done, f"could not read {file}", status=2)
     folder.chmod(0o000)
-    one_line(run({}, "report", str(file)), f"could not read {file}: Permission denied")
+    one_line(
+        run({}, "report", str(file), "--format", "text"),
+        f"could not read {file}: Permission denied",
+    )
     done = run(target, "indexes", "--workload", str(folder))
     one_line(done, str(folder), status=2)
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from tabulate import tabulate
 from pgwatch_wed import __version__, config
 from pgwatch_wed.cli import checked as checking
 from pgwatch_wed.cli.checked import Checked
-from pgwatch_wed.cli.options import FilePath
+from pgwatch_wed.cli.options import FilePath, SizeType
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.remembering import remembering
 from pgwatch_wed.facts import Snapshot
@@ -34,6 +36,12 @@ _READ_S = 200
     help="The configuration file. [default: ./pgwatch_wed.toml, or pyproject.toml]",
 )
 @remembering
+@click.option(
+    "--memory",
+    type=SizeType(),
+    metavar="SIZE",
+    help="The RAM of the server's machine, as for `run`. [default: memory in the configuration]",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Also list the facts that can be read.")
 def check(
     target: str | None,
@@ -41,6 +49,7 @@ def check(
     config_file: Path | None,
     history_url: str | None,
     no_history: bool,
+    memory: int | None,
     verbose: bool,
 ) -> None:
     """Show what this role can read, which rules `run` can evaluate, and what would allow more.
@@ -48,6 +57,7 @@ def check(
     Lists the GRANTs, extensions and settings that are missing. Reads what `run` reads, but keeps nothing.
     """
     settings = config.load(config_file)
+    settings = replace(settings, memory_bytes=memory or settings.memory_bytes)
     conninfo = connect.resolve(target)
     progress = ProgressBar(enabled=True)
     try:
@@ -139,13 +149,18 @@ def _print(found: Checked, label: str, *, verbose: bool) -> None:
 
 
 def _list(found: Checked) -> None:
-    for name, missing in found.lacking.items():
-        fact, _, some = name.partition(":")
-        words = f"{'some ' if some else ''}{fact.replace('_', ' ')}"
-        head = click.style(words, bold=True)
-        click.echo(_wrapped(f"{head}: {missing.reason}", "", "  "))
-        if held := checking.rules_of(fact):
+    for reason, names in found.reasons.items():
+        head = click.style(", ".join(map(_words, names)), bold=True)
+        click.echo(_wrapped(f"{head}: {reason}", "", "  "))
+        facts = (name.partition(":")[0] for name in names)
+        held = dict.fromkeys(rule for fact in facts for rule in checking.rules_of(fact))
+        if held:
             click.echo(_wrapped(f"rules affected: {', '.join(held)}", "  ", "    "))
+
+
+def _words(name: str) -> str:
+    fact, _, some = name.partition(":")
+    return f"{'some ' if some else ''}{fact.replace('_', ' ')}"
 
 
 def _mend(found: Checked) -> None:
@@ -173,7 +188,14 @@ def _list_others(found: Checked) -> None:
 
 def _wrapped(text: str, first: str, others: str) -> str:
     width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 120))
-    return click.wrap_text(text, width, first, others)
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_on_hyphens=False,  # names of rules have hyphens
+        break_long_words=False,
+    )
 
 
 def _rights(snapshot: Snapshot) -> str:

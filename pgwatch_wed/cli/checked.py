@@ -66,6 +66,14 @@ class Checked:
         )
 
     @property
+    def reasons(self) -> Mapping[str, list[str]]:
+        """What cannot be read, by the reason."""
+        found: dict[str, list[str]] = {}
+        for name, missing in self.lacking.items():
+            found.setdefault(missing.reason, []).append(name)
+        return found
+
+    @property
     def mends(self) -> tuple[Mend, ...]:
         """What would allow more, each line once."""
         lines = dict.fromkeys(line for m in self.lacking.values() for line in m.mend.splitlines())

@@ -32,8 +32,9 @@ class SnapshotFiles:
             report_files.check_writable(path)
             return cls(path, "snapshot", _SUFFIX, is_dated=True)
         if not paths.is_directory(path.parent):
+            is_file = paths.exists(path.parent)
             raise UsageError(
-                f"directory {path.parent} does not exist",
+                f"{path.parent} is {'not a directory' if is_file else 'a directory that does not exist'}",
                 "create it, or use -o DIRECTORY/, which is created",
             )
         report_files.check_file(path)
