@@ -9,15 +9,13 @@ import click
 
 from pgwatch_wed import paths, units
 from pgwatch_wed.analyse import analyse
-from pgwatch_wed.cli import delivery, options, plan_output
+from pgwatch_wed.cli import delivery, options, plan_output, snapshot_sets
 from pgwatch_wed.cli.alembic_project import AlembicProject, project
 from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.run import run
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.facts import file as snapshot_file
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather import run as gather
 from pgwatch_wed.gather.wanted import Wanted
@@ -67,7 +65,8 @@ def plan(
     """
     _check(form, output, folder)
     settings = options.build_config(
-        given["config_file"], given["only"], given["ignore"], None, given["window"]
+        *(given["config_file"], given["only"], given["ignore"], None, given["window"]),
+        memory=given["memory"],
     )
     added_to = project(folder) if folder is not None else None
     report = _report(sources, settings, given)
@@ -102,7 +101,7 @@ def _undo_of(form: str, output: Path) -> tuple[Path, ...]:
 def _report(sources: tuple[str, ...], settings: Config, given: dict[str, Any]) -> Report:
     files = [Path(source) for source in sources if _is_snapshot(source)]
     if files and len(files) == len(sources):
-        return analyse(_loaded(files), settings, target=files[0].name)
+        return analyse(snapshot_sets.load(tuple(files)), settings, target=files[0].name)
     if len(sources) > 1:
         raise UsageError(
             "there can be only one TARGET, or several snapshot files", "run it once for each server"
@@ -125,13 +124,6 @@ def _is_snapshot(source: str) -> bool:
     return "://" not in source and (
         source.endswith((".zst", ".json")) or ("/" in source and "=" not in source)
     )
-
-
-def _loaded(files: list[Path]) -> tuple[Snapshot, ...]:
-    snapshots = tuple(snapshot_file.load(path) for path in files)
-    if len({s.server.system_identifier for s in snapshots}) > 1:
-        raise UsageError("the snapshots are from different servers", "run it once for each server")
-    return snapshots
 
 
 # What is written
