@@ -87,7 +87,7 @@ def test_the_memory_of_the_machine_comes_from_the_option_or_the_file(
 
 # What somebody types, and what is said to help.
 MISTAKES = {
-    "explain vacum": "did you mean 'vacuum'?",
+    "explain lokk": "did you mean 'lock'?",
     "explain idx-unused": "did you mean 'index-unused'?",
     "run localhost:5432": "did you mean postgresql://localhost:5432?",
     "run db.example.com/shop": "did you mean postgresql://db.example.com/shop?",
