@@ -19,6 +19,22 @@ _CHOSEN = pytest.StashKey[list[servers.ServerSpec]]()
 # Set, every case runs on every chosen server.
 _ALL = "PGWATCH_WED_ALL_VERSIONS"
 
+# Files in which each test runs whole commands, for many cases: a good part of what all tests take. `make test` leaves
+# them out like what is marked as slow; CI runs them.
+_SLOW_FILES = frozenset(
+    (
+        *(
+            "test_remedies.py",
+            "test_sql_parity.py",
+            "test_hostile_catalog.py",
+            "test_interrupts.py",
+        ),
+        *("test_faults.py", "test_faults_runs.py", "test_faults_output.py", "test_index_undo.py"),
+        *("test_faults_permissions.py", "test_indexes_cli.py", "test_known_scenarios.py"),
+        *("test_replay.py", "test_load_over_tls.py"),
+    )
+)
+
 Need = tuple[tuple[Any, ...], Mapping[str, Any]]
 StartServer = Callable[..., servers.Server]
 
@@ -135,6 +151,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pg" in metafunc.fixturenames and needs:
         preferred = [s for s in (servers.default(),) if all(s.fits(*a, **k) for a, k in needs)]
         _parametrize(metafunc, "pg", (preferred or fitting[::-1])[:1], needs)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what is in a slow file."""
+    if item.path.name in _SLOW_FILES:
+        item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import conftest
+
 ROOT = Path(__file__).parent.parent
 MAKE = shutil.which("make")
 pytestmark = pytest.mark.skipif(MAKE is None, reason="there is no make")
@@ -119,3 +121,8 @@ def test_ci_runs_all_tests() -> None:
     ]
     assert len(calls) == 5
     assert [c for c in calls if "ARGS=" not in c or "-m " in c or "slow" in c] == []
+
+
+def test_files_that_are_slow_exist() -> None:
+    files = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert files >= conftest._SLOW_FILES
