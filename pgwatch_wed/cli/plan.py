@@ -2,17 +2,19 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pgwatch_wed import paths, units
-from pgwatch_wed.analyse import analyse
+from pgwatch_wed.analyse import analyse, looked_at
 from pgwatch_wed.cli import delivery, options, plan_output, snapshot_sets
 from pgwatch_wed.cli.alembic_project import AlembicProject, project
 from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.progress_bar import ProgressBar
+from pgwatch_wed.cli.remembering import acknowledged_before
 from pgwatch_wed.cli.run import run
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import UsageError
@@ -26,7 +28,7 @@ from pgwatch_wed.target import connect
 _FORMS = ("text", "sql", "alembic")
 _AS_IN_RUN = frozenset(
     (
-        *("only", "ignore", "window", "memory", "config_file"),
+        *("only", "ignore", "window", "memory", "config_file", "history_url", "no_history"),
         *("standbys", "all_databases", "budget_s", "exact_bloat", "advise", "no_progress"),
     )
 )
@@ -109,8 +111,11 @@ def _report(sources: tuple[str, ...], settings: Config, given: dict[str, Any]) -
     conninfo = connect.resolve(sources[0] if sources else None)
     progress = ProgressBar(enabled=not given["no_progress"])
     try:
-        snapshots = gather.gather(conninfo, Wanted.from_options(given), progress)
+        demand = (lambda snapshot: looked_at(snapshot, settings)) if given["only"] else None
+        wanted = replace(Wanted.from_options(given), looked_at=demand)
+        snapshots = gather.gather(conninfo, wanted, progress)
         progress("evaluating the rules", 0.98)
+        settings = acknowledged_before(snapshots, settings, given)
         return analyse(snapshots, settings, target=connect.label(conninfo) or None)
     finally:
         progress.clear()

@@ -130,6 +130,22 @@ class Memory:
         click.echo(f"warning: nothing is kept of this run: {error.message}{hint}", err=True)
 
 
+def acknowledged_before(
+    read: tuple[Snapshot, ...], settings: Config, given: dict[str, Any]
+) -> Config:
+    """Return the configuration with what somebody has acknowledged; nothing of this run is kept."""
+    url = given.get("history_url") or settings.history
+    where = store.place(url)
+    is_there = where.kind == "server" or paths.exists(Path(where.value))
+    if given.get("no_history") or (url is None and not is_there):
+        return settings
+    with store.open_store(url, must_exist=True).reading() as connection:
+        owner = identity.identify(connection, read[0])
+        known = states.acknowledged(connection, owner.cluster_id, read) if owner else ()
+    holding = (_ignored(each) for each, _ in known if each.holds(read[0].now))
+    return replace(settings, ignores=(*settings.ignores, *holding))
+
+
 def _ignored(given: Acknowledgement) -> Ignore:
     until = f" until {given.until:%Y-%m-%d}" if given.until else ""
     reason = f"acknowledged by {given.name}{until}: {given.reason}"

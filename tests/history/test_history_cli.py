@@ -200,7 +200,11 @@ def test_an_acknowledged_finding_is_out_of_the_reports(db: str, url: str, tmp_pa
     (shown,) = asked("history", "show", "--history", url)["findings"]
     assert shown["state"] == "open"
     assert shown["acknowledged"]["by"] == "Ann"
+    plan = ("plan", db, "--no-advise", "--history", url, *rules[:2])
+    assert "primary key" not in db_analyze(*plan).stdout
     asked("history", "acknowledge", finding["id"], "--undo", "--history", url)
+    assert "primary key" in db_analyze(*plan).stdout
+    assert len(asked("history", "list", "--history", url)["runs"]) == 2
     assert db_analyze(*run, *rules, "--fail-on", "info").returncode == 1
 
 
