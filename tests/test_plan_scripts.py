@@ -167,7 +167,13 @@ def test_the_text_fits_and_says_what_matters() -> None:
     steps = (Remedy(INDEX.sql, INDEX.lock, False, INDEX.undo, "owner", "carol, the owner"), ADD_KEY)
     text = plan_text(planned(action(*steps, title="Index the orders", risk="some")))
     assert all(len(line) <= 80 for line in text.splitlines())
-    for word in ("1. Index the orders", "frees 977 kB", "SHARE UPDATE", "who: carol", "DROP INDEX"):
+    for word in (
+        "1. Index the orders",
+        "saves: 977 kB",
+        "SHARE UPDATE",
+        "run as: carol",
+        "DROP INDEX",
+    ):
         assert word in text
     assert "\x1b" not in plan_text(planned(action(INDEX, title=NASTY)))
     assert "nothing to do" in plan_text(planned())

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def _report(sources: tuple[str, ...], settings: Config, given: dict[str, Any]) -
     conninfo = connect.resolve(sources[0] if sources else None)
     progress = ProgressBar(enabled=not given["no_progress"])
     try:
-        demand = (lambda snapshot: looked_at(snapshot, settings)) if given["only"] else None
+        demand = partial(looked_at, config=settings) if given["only"] else None
         wanted = replace(Wanted.from_options(given), looked_at=demand)
         snapshots = gather.gather(conninfo, wanted, progress)
         progress("evaluating the rules", 0.98)

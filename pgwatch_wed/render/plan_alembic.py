@@ -14,8 +14,8 @@ from pgwatch_wed.remedies.resumable import (
     blocks_of,
     undo_blocks_of,
 )
-from pgwatch_wed.render import action_words
 from pgwatch_wed.render.characters import visible_line
+from pgwatch_wed.render.plan_words import PlanLine
 
 LEFT_OUT = "settings, sessions, VACUUM and other maintenance are no changes of the schema: db-analyze plan --as sql has them"
 
@@ -89,13 +89,8 @@ def _about(report: Report, actions: Sequence[Action], database: str | None) -> I
     yield _comment(f"{units.count(len(actions), 'action')}; {LEFT_OUT}.")
     for action in actions:
         yield _comment(action.title, "# - ")
-        yield _comment(f"lock: {action_words.locks(action)}", "#   ")
-        for name, words in (
-            ("gain", action_words.gain(action.gain)),
-            ("who", action_words.who(action)),
-        ):
-            if words:
-                yield _comment(f"{name}: {words}", "#   ")
+        facts = PlanLine(action.title, (action,)).facts
+        yield from (_comment(f"{label}: {words}", "#   ") for label, words in facts)
 
 
 def _body(actions: Iterable[tuple[str, Sequence[StepBlock]]], database: str | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pgwatch_wed import units
 from pgwatch_wed.findings import Action, ActionStage, Report
 from pgwatch_wed.remedies.resumable import SHORT, StepBlock, StepKind, blocks_of, undo_blocks_of
-from pgwatch_wed.render import action_words
+from pgwatch_wed.render.plan_words import PlanLine, closed_names, plan_sentence
 from pgwatch_wed.render.psql_script import PsqlScript, reachable
 
 _UNREACHABLE = "psql cannot connect to a database with a line break in its name"
@@ -17,7 +17,11 @@ _CommentsOf = Callable[[Action], Sequence[str]]
 def plan_script(report: Report, undo_name: str = "") -> str:
     """Render the script; ``undo_name`` is the file that undoes it, if there is one."""
     undo = [f"{undo_name} undoes it."] if undo_name else []
-    notes = [action_words.summary(report.plan), *_by_hand(report.plan.actions), *undo]
+    notes = [
+        plan_sentence(report) or "There is nothing to do.",
+        *_by_hand(report.plan.actions),
+        *undo,
+    ]
     return _script("Plan", report, report.plan.actions, blocks_of, notes, _about(report))
 
 
@@ -37,21 +41,16 @@ def _by_hand(actions: Iterable[Action]) -> list[str]:
 
 def _about(report: Report) -> _CommentsOf:
     def comments(action: Action) -> list[str]:
-        named = (
-            ("closes", action_words.closes(action, report)),
-            ("gain", action_words.gain(action.gain)),
-            ("lock", action_words.locks(action)),
-            ("who", action_words.who(action)),
-            ("risk", action.risk),
-        )
-        return [f"{name}: {words}" for name, words in named if words]
+        line = PlanLine(action.title, (action,))
+        named = (("closes", ", ".join(closed_names(report, line))), *line.facts)
+        return [f"{label}: {words}" for label, words in named if words]
 
     return comments
 
 
 def _about_undo(action: Action) -> list[str]:
-    said = action_words.who(action)
-    return [f"who: {said}"] if said else []
+    facts = dict(PlanLine(action.title, (action,)).facts)
+    return [f"run as: {facts['run as']}"] if "run as" in facts else []
 
 
 def _script(

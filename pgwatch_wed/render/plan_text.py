@@ -1,8 +1,11 @@
 """The plan for a terminal: what to do, in order, with its gain, its locks, who may do it and the way back."""
 
-from pgwatch_wed.findings import Action, Report
-from pgwatch_wed.render import action_words
+from pgwatch_wed import units
+from pgwatch_wed.findings import Report
+from pgwatch_wed.render.plan_words import PlanLine, closed_names, plan_lines, plan_sentence
 from pgwatch_wed.render.text_page import TextPage
+
+_MOST_LINES = 12
 
 
 def plan_text(report: Report, *, width: int = 80, colour: bool = False) -> str:
@@ -12,49 +15,39 @@ def plan_text(report: Report, *, width: int = 80, colour: bool = False) -> str:
     page.wrap(f"Plan for {target.label} · PostgreSQL {target.version}", style="1")
     page.wrap(f"facts of {report.generated_at:%Y-%m-%d %H:%M:%S %Z}, read as {target.role}")
     page.line()
-    page.wrap(action_words.summary(report.plan))
-    if report.plan.cost_share is not None:
-        page.wrap(
-            f"All advised indexes together save {report.plan.cost_share:.0%} of the planner's cost of the evaluated queries."
-        )
-    for place, action in enumerate(report.plan.actions, 1):
+    page.wrap(plan_sentence(report) or "There is nothing to do.")
+    for place, line in enumerate(plan_lines(report), 1):
         page.line()
-        _action(page, place, action, report)
+        _line(page, place, line, report)
     _not_planned(page, report)
     return str(page)
 
 
-def _action(page: TextPage, place: int, action: Action, report: Report) -> None:
-    hang = "   "
-    database = f" in {action.database}" if _are_several(report) and action.database else ""
-    page.wrap(f"{place}. {action.title}{database}", style="1", hang=hang)
-    for name, words in (
-        ("when", _when(action)),
-        ("closes", action_words.closes(action, report)),
-        ("gain", action_words.gain(action.gain)),
-        ("lock", action_words.locks(action)),
-        ("who", action_words.who(action)),
-        ("risk", action.risk),
-        ("by hand", action.by_hand),
-    ):
+def _line(page: TextPage, place: int, line: PlanLine, report: Report) -> None:
+    page.wrap(f"{place}. {line.title}{_where(line, report)}", style="1", hang="   ")
+    for label, words in (("closes", ", ".join(closed_names(report, line))), *line.facts):
         if words:
-            page.wrap(f"{name}: {words}", hang, "2", hang="      ")
-    for remedy in action.statements:
+            page.wrap(f"{label}: {words}", "   ", "2", hang="      ")
+    page.line()
+    _code(page, line.sql)
+    if line.undo:
         page.line()
-        page.code(remedy.sql)
-    if action.undo:
-        page.line()
-        page.line(f"{hang}undo:", "2")
-        for sql in action.undo:
-            page.code(sql)
+        page.line("   undo:", "2")
+        _code(page, line.undo)
 
 
-def _when(action: Action) -> str:
-    return f"{action.stage.value}; needs a restart" if action.needs_restart else action.stage.value
+def _where(line: PlanLine, report: Report) -> str:
+    databases = dict.fromkeys(a.database for a in line.actions if a.database)
+    return f" ({', '.join(databases)})" if len(report.target.databases) > 1 and databases else ""
 
 
-def _are_several(report: Report) -> bool:
-    return len(report.target.databases) > 1
+def _code(page: TextPage, sql: str) -> None:
+    """Add SQL; of a long script, only enough to show the pattern."""
+    lines = sql.splitlines()
+    page.code("\n".join(lines[:_MOST_LINES]))
+    if len(lines) > _MOST_LINES:
+        left = units.count(len(lines) - _MOST_LINES, "more line")
+        page.line(f"    … {left}; --as sql writes all")
 
 
 def _not_planned(page: TextPage, report: Report) -> None:

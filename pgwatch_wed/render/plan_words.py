@@ -119,6 +119,12 @@ def closed_by(report: Report, line: PlanLine) -> tuple[Finding, ...]:
     return tuple(by_id[i] for i in ids if i in by_id)
 
 
+def closed_names(report: Report, line: PlanLine) -> tuple[str, ...]:
+    """Return the findings that a line closes, as rule and object."""
+    names = (f"{f.rule} {f.object.label}" for f in closed_by(report, line))
+    return tuple(dict.fromkeys(names))
+
+
 def group_sql(report: Report, group: FindingGroup, most: int | None = None) -> str:
     """Return one script for a group's findings: the plan's if there is one, which has no contradictions."""
     ids = {f.id for f in group.findings}
