@@ -143,7 +143,7 @@ def acknowledged_before(
         owner = identity.identify(connection, read[0])
         known = states.acknowledged(connection, owner.cluster_id, read) if owner else ()
     holding = (_ignored(each) for each, _ in known if each.holds(read[0].now))
-    return replace(settings, ignores=(*settings.ignores, *holding))
+    return replace(settings, acknowledged=tuple(holding))
 
 
 def _ignored(given: Acknowledgement) -> Ignore:
