@@ -167,6 +167,12 @@ def test_many_actions_of_a_kind_are_one_step_with_one_script() -> None:
     assert units.size(130 * 10_000_000) in line.gain
 
 
+def test_the_next_command_takes_what_was_analyzed() -> None:
+    for target in ("service=shop", "report shop.zst"):
+        said = " ".join(render.text(planned(copies(1)), target=target).split())
+        assert f"db-analyze plan {target.split()[-1]} --as sql -o plan.sql" in said
+
+
 def test_a_groups_script_is_the_plans_which_resolves_contradictions() -> None:
     many = copies(5)
     (group,) = entries(many)

@@ -102,7 +102,8 @@ def _plan(page: TextPage, report: Report, target: str, *, verbose: bool) -> None
     if len(shown) < len(lines):
         page.wrap(f"and {units.count(len(lines) - len(shown), 'more step')}", "    ")
     if target:
-        page.wrap(f"As one script, with its undo: db-analyze plan {target} --as sql -o plan.sql")
+        source = target.removeprefix("report ")  # plan takes snapshot files, too
+        page.wrap(f"As one script, with its undo: db-analyze plan {source} --as sql -o plan.sql")
     page.line()
 
 

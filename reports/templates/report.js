@@ -225,7 +225,7 @@
       const values = rows.map(([value]) => value);
       const most = Math.max(...values, ...limits.map(([limit]) => limit));
       if (!rows.length || values[0] < most / 500) return null; // nothing to see
-      const line = { silent: true, symbol: "none", label: { color: colour("--soft"), formatter: ({ dataIndex }) => limits[dataIndex][1], position: "end" }, lineStyle: { color: colour("--warning"), width: 2, type: "dashed" }, data: limits.map(([limit]) => ({ xAxis: limit })) };
+      const line = { silent: true, symbol: "none", label: { color: colour("--soft"), formatter: ({ dataIndex }) => limits[dataIndex][1], position: "start" }, lineStyle: { color: colour("--warning"), width: 2, type: "dashed" }, data: limits.map(([limit]) => ({ xAxis: limit })) };
       return [rows.length * 30 + (limits.length ? 62 : 46), {
         grid: { left: 8, right: 84, top: limits.length ? 22 : 6, bottom: 6, containLabel: true },
         xAxis: axis(kinds[x], { type: "value", ...rounded(kinds[x], most) }),
