@@ -25,6 +25,8 @@ from pgwatch_wed.sqltext import trees
 
 _SLOTS = "pg_drop_replication_slot"
 _GAP = "…"
+# PostgreSQL's documentation recommends against setting them for all sessions.
+_OF_ALL_SESSIONS = frozenset(("lock_timeout", "statement_timeout", "transaction_timeout"))
 _REWRITES = (AlterTableType.AT_AlterColumnType, AlterTableType.AT_AddColumn)
 _MAX_NAMED = 3
 
@@ -61,8 +63,10 @@ def _of_part(proposal: Proposal, step: ProposedStep, part: SqlPart) -> Iterator[
             yield "Ask its transaction manager first whether it is going to commit it."
         case ast.IndexStmt(idxname=None):
             yield "Choose a name for the index."
-        case ast.AlterSystemStmt():
+        case ast.AlterSystemStmt(setstmt=ast.VariableSetStmt() as change):
             setting = proposal.snapshot.setting_by_name.get(setting_name(node))
+            if setting_name(node) in _OF_ALL_SESSIONS and change.args:
+                yield "It ends statements of all sessions, also of backups and migrations: set longer timeouts for their roles first."
             if setting is not None and setting.source == "command line":
                 yield f"{setting.name} is set on the server's command line, which overrides ALTER SYSTEM: change it there."
         case ast.ReindexStmt():

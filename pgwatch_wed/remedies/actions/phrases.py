@@ -37,6 +37,9 @@ def title(given: Iterable[SqlPart], otherwise: str) -> str:
     """Return what some statements do, as a title; ``otherwise`` if they say nothing."""
     parts = list(given)
     told = [p for p in parts if not is_analyze(p)] or parts
+    settings = [setting_name(p.node) for p in told if isinstance(p.node, ast.AlterSystemStmt)]
+    if settings and all(isinstance(p.node, ast.AlterSystemStmt | ast.SelectStmt) for p in told):
+        return f"Set {listed(settings)}"
     found = list(dict.fromkeys(phrase for part in told for phrase in _phrases(part)))
     if not found:
         return otherwise

@@ -93,7 +93,7 @@ class SettingDrafts:
                 steps.append(_without_reload(best))
                 back[:0] = _undone(best)
         if names and not needs_restart:
-            remedy = Remedy(_RELOADED, "none; all of these take effect", undo=_RELOADED)
+            remedy = Remedy(_RELOADED, "none; takes effect on reload", undo=_RELOADED)
             steps.append(authority.signed(proposals[0].snapshot, remedy))
             back.append(_RELOADED)
         more = {s.remedy.sql: s for p in proposals for s in p.steps if _is_other(s)}
