@@ -6,6 +6,7 @@ from itertools import takewhile
 
 from pgwatch_wed import units
 from pgwatch_wed.findings import Action, ActionGain, ActionStage, Finding, Report
+from pgwatch_wed.remedies.resumable import StepKind, blocks_of
 from pgwatch_wed.remedies.script import comment
 from pgwatch_wed.render.finding_groups import FindingGroup, things
 from pgwatch_wed.render.impact_words import saved
@@ -47,7 +48,7 @@ class PlanLine:
             ("lock", _locks(s.lock for s in steps)),
             ("risk", [a.risk for a in self.actions]),
             ("run as", [s.run_as or _OURS * bool(s.needs) for s in steps]),
-            ("takes effect", [_DUE.get(a.stage, "") for a in self.actions]),
+            ("takes effect", [_due(a) for a in self.actions]),
             ("decide first", [a.by_hand for a in self.actions]),
         )
         return tuple((label, text) for label, texts in said if (text := _few(texts)))
@@ -151,6 +152,13 @@ def _title(actions: Sequence[Action]) -> str:
     words = [w[0] for w in takewhile(lambda column: len(set(column)) == 1, columns)]
     start = " ".join(words) or actions[0].title.partition(" ")[0]
     return f"{start} …: {things(a.object for a in actions)}"
+
+
+def _due(action: Action) -> str:
+    """Say when it takes effect; settings of a role do so in its next session, without a reload."""
+    reloads = any(s.kind is StepKind.RELOAD for b in blocks_of(action) for s in b.steps)
+    is_reloaded = action.stage is not ActionStage.SETTINGS or reloads
+    return _DUE.get(action.stage, "") if is_reloaded else ""
 
 
 def _locks(locks: Iterable[str]) -> list[str]:
