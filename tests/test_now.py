@@ -350,3 +350,11 @@ def test_a_server_that_is_not_there_is_one_line_and_status_3() -> None:
     assert isinstance(done.exception, ConnectError)
     bad = CliRunner().invoke(cli, ["now", "--watch", "soon"])
     assert bad.exit_code == 2
+
+
+def test_it_starts_without_what_only_other_commands_need() -> None:
+    code = "import sys, pgwatch_wed.cli.now; print({'sqlalchemy', 'alembic', 'jinja2'} & sys.modules.keys())"
+    done = subprocess.run(
+        [PROGRAM[0], "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "set()", "at night, every second counts"

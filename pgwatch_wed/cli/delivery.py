@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pgwatch_wed.cli import baseline, report_files
+from pgwatch_wed.cli.colours import colour_wanted
 from pgwatch_wed.cli.options import Output
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error
@@ -74,13 +75,6 @@ def _print(
     elif len(documents) == 1 and render.FORMATS[name := next(iter(documents))].is_piped:
         sys.stdout.buffer.write(documents[name])
         sys.stdout.flush()
-
-
-def colour_wanted() -> bool:
-    """Tell whether the user permits colors."""
-    import os
-
-    return not os.environ.get("NO_COLOR")
 
 
 def _status(report: Report, fail_on: tuple[FailOn, ...]) -> int:

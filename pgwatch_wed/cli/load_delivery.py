@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 
 from pgwatch_wed.cli import report_files
-from pgwatch_wed.cli.delivery import colour_wanted
+from pgwatch_wed.cli.colours import colour_wanted
 from pgwatch_wed.errors import Error
 from pgwatch_wed.load.engine.block_run import INTERRUPTED
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from pgwatch_wed.cli.delivery import colour_wanted
-from pgwatch_wed.cli.repeating import Span
+from pgwatch_wed.cli.colours import colour_wanted
+from pgwatch_wed.cli.spans import Span
 from pgwatch_wed.errors import Error, redact
 from pgwatch_wed.gather import moment
 from pgwatch_wed.render import now_json, now_text

@@ -11,8 +11,9 @@ import click
 
 from pgwatch_wed import paths, units
 from pgwatch_wed.analyse import analyse, looked_at
-from pgwatch_wed.cli import delivery, options, plan_output, snapshot_sets
+from pgwatch_wed.cli import options, plan_output, snapshot_sets
 from pgwatch_wed.cli.alembic_project import AlembicProject, project
+from pgwatch_wed.cli.colours import colour_wanted
 from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.remembering import acknowledged_before
@@ -153,7 +154,7 @@ def _write(report: Report, form: str, output: Path | None) -> int:
 
 def _text(report: Report, *, is_shown: bool) -> str:
     width = shutil.get_terminal_size((80, 24)).columns if is_shown else 80
-    colour = is_shown and sys.stdout.isatty() and delivery.colour_wanted()
+    colour = is_shown and sys.stdout.isatty() and colour_wanted()
     return plan_text(report, width=width, colour=colour)
 
 

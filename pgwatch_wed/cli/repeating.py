@@ -1,6 +1,5 @@
 """Options of `collect` that repeat it, and what happens in each round."""
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from pgwatch_wed import units
 from pgwatch_wed.cli.keeping import Keeper
 from pgwatch_wed.cli.progress_bar import ProgressBar
+from pgwatch_wed.cli.spans import Span
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather import rounds as gathering
@@ -21,32 +20,6 @@ from pgwatch_wed.target.sampler import Sampler, sampling
 
 _Keep = Callable[[tuple[Snapshot, ...]], None]
 F = TypeVar("F", bound=Callable[..., Any])
-
-_MINUTES = re.compile(r"(?<=\d)\s*m\Z")
-
-
-class Span(click.ParamType[Any]):
-    """A length of time such as ``60s`` or ``10m``, within limits."""
-
-    name = "time"
-
-    def __init__(self, least: timedelta, most: timedelta) -> None:
-        self.least = least
-        self.most = most
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        """Read the text."""
-        try:
-            span = units.read_span(_MINUTES.sub(" min", str(value)))
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a time such as 60s, 10m or 2h", param, ctx)
-        if not self.least <= span <= self.most:
-            limits = f"{units.words(self.least)} to {units.words(self.most)}"
-            self.fail(f"{value!r} is not within {limits}", param, ctx)
-        return span
-
 
 _REPEATING = (
     click.option(
