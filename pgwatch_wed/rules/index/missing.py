@@ -87,13 +87,24 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _unplanned(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
     """Yield an unknown if the lab cannot plan much of the load, or not as the server does."""
     load = q.Load.of(snapshot)
-    refused = {p.query_id: p.refused for p in snapshot.statement_plans if p.refused}
+    inserts = {s.query_id for s in load.queries if _inserts(s.text)}
+    refused = {
+        p.query_id: p.refused
+        for p in snapshot.statement_plans
+        if p.refused and (p.doubts or p.query_id not in inserts)
+    }
     unplanned = sum(load.share(s) for s in load.queries if s.query_id in refused)
     if unplanned >= limits.max_unplanned_share:
         why = "; ".join(sorted({str(reason) for reason in refused.values()})[:_SHOWN])
         yield Unknown(
             f"statements with {share(unplanned)} of the load could not be planned ({why})"
         )
+
+
+def _inserts(text: str | None) -> bool:
+    """Tell whether it only adds rows, which no index makes faster; what loads data is often not planned."""
+    parsed = query(text)
+    return parsed is not None and parsed.kind == "InsertStmt"
 
 
 def _share(advice: MissingIndex) -> float:
