@@ -371,11 +371,13 @@ def _placed(waits: Waits) -> Mapping[Participant, list[int]]:
     above: dict[Participant, Participant] = {}
     found: dict[Participant, list[int]] = defaultdict(list)
     # in a queue, the first waits for the fewest
-    left = sorted(waits.before, key=lambda pid: (len(waits.before[pid]), pid))
+    known = [pid for pid in waits.before if waits.before[pid]]
+    left = sorted(known, key=lambda pid: (len(waits.before[pid]), pid))
     while left:
         ready = next((p for p in left if all(b in depth for b in waits.before[p])), None)
         # of a deadlock, not all are placed before
-        pid = ready or next((p for p in left if any(b in depth for b in waits.before[p])), None)
+        partly = (p for p in left if any(b in depth for b in waits.before[p]))
+        pid = next(partly, None) if ready is None else ready
         if pid is None:
             break
         left.remove(pid)

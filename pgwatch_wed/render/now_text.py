@@ -6,10 +6,10 @@ from pgwatch_wed import units
 from pgwatch_wed.findings import Severity
 from pgwatch_wed.render.characters import visible_line
 from pgwatch_wed.render.now_view import (
+    LONG_WAIT_S,
     BlockedSession,
     BlockingRoot,
     ConnectionsInUse,
-    NowStep,
     NowView,
 )
 from pgwatch_wed.render.text_page import TextPage
@@ -31,7 +31,7 @@ def text(view: NowView, label: str, *, width: int = 80, colour: bool = False) ->
     page.wrap(f"{label} · PostgreSQL {view.version} · {kind} · {moment}", style="1")
     page.line()
     _locks(page, view)
-    _steps(page, view.steps)
+    _steps(page, view)
     _connections(page, view.connections)
     _running(page, view)
     _vacuum(page, view)
@@ -147,8 +147,18 @@ def _blocked(
 # What to do
 
 
-def _steps(page: TextPage, steps: Sequence[NowStep]) -> None:
-    page.line("What to do once" if steps else "What to do once: nothing", "1")
+def _why_nothing(view: NowView) -> str:
+    longest = max((root.longest_wait_seconds for root in view.roots), default=LONG_WAIT_S)
+    if longest >= LONG_WAIT_S:
+        return ": nothing"
+    return (
+        f": nothing yet, waits of less than {units.short(LONG_WAIT_S)} s mostly end by themselves"
+    )
+
+
+def _steps(page: TextPage, view: NowView) -> None:
+    steps = view.steps
+    page.line(f"What to do once{'' if steps else _why_nothing(view)}", "1")
     for place, step in enumerate(steps[:_MOST_STEPS], 1):
         page.wrap(step.title, f"  {place}. ", _COLOURS[step.severity], hang="     ")
         page.wrap(step.detail, "     ")

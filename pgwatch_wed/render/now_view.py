@@ -28,7 +28,7 @@ _STATES = (
 # They say less without them, but nothing wrong; of sessions, the view itself tells what is hidden.
 _NOT_NEEDED = ("sessions", "tables", "table_activity")
 # Shorter waits come and go, and those on purpose are no more than information.
-_LONG_WAIT_S = 5.0
+LONG_WAIT_S = 5.0
 _MONITOR = "pg_monitor"
 _ON_PURPOSE = "Sessions may wait on purpose, for an advisory lock or for old transactions to end: first ask whose they are."
 _DEEPEST = 20
@@ -324,7 +324,7 @@ def _is_due(finding: Finding) -> bool:
     waited = finding.evidence.get("longest_wait_seconds") or 0.0
     if finding.rule == "lock-long-transaction":
         return bool(finding.evidence["blocked_pids"])
-    return _is_bad(finding) or waited >= _LONG_WAIT_S
+    return _is_bad(finding) or waited >= LONG_WAIT_S
 
 
 def _is_bad(finding: Finding) -> bool:

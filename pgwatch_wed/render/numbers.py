@@ -43,6 +43,6 @@ def _number(name: str, value: float) -> str:
         return units.duration(value * 1000)
     if name.endswith(("_share", "_fraction")) and 0 <= value <= 1:
         return units.share(value)
-    if name.endswith(("_id", "_ids", "pid", "oid")):
+    if name.endswith(("_id", "_ids", "pid", "oid")) or name == "root":  # of a queue, by its PID
         return str(value)
     return number(value)

@@ -98,7 +98,9 @@ def _plan(page: TextPage, report: Report, target: str, *, verbose: bool) -> None
     shown = lines if verbose else lines[:_ACTIONS]
     for place, line in enumerate(shown, 1):
         page.wrap(line.title, f"{place:>2}. ", "1", hang="    ")
-        page.wrap("; ".join(f"{label}: {said}" for label, said in line.facts), "    ")
+        page.wrap(
+            "; ".join(f"{label}: {said.removesuffix('.')}" for label, said in line.facts), "    "
+        )
     if len(shown) < len(lines):
         page.wrap(f"and {units.count(len(lines) - len(shown), 'more step')}", "    ")
     if target:
