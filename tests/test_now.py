@@ -98,6 +98,9 @@ def test_ddl_behind_an_idle_transaction_stops_everybody(crowd: Crowd) -> None:
     assert f"{holder} " in text
     assert "last: update orders set n = ?" in text
     assert "and 2 more wait up to" in text, "sessions of one kind are one line"
+    short = replace(view, steps=(), roots=(replace(root, longest_wait_seconds=2.0),))
+    assert "nothing yet, waits of less than 5 s" in shown(short)
+    assert "What to do once: nothing\n" in shown(replace(view, steps=()))
     every = [r.sql for s in view.steps for r in s.remedies]
     assert len(every) == len(set(every)) == 2, "each is said once"
     assert view.steps[0].rule == "lock-ddl-queue"
