@@ -1,6 +1,7 @@
 """What `check` promises is what `run` does, whatever the role may see: rule by rule."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,12 @@ import jsonschema
 import psycopg
 import pytest
 from click.testing import CliRunner
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed.cli import cli
+from pgwatch_wed.cli.checked import statements_of
+from pgwatch_wed.quote import ident
 from pgwatch_wed.rules import all_rules
 from tests.psql import psql
 from tests.servers import Server
@@ -114,3 +118,38 @@ def test_the_configuration_and_the_history_are_those_of_run(
     assert {r["mend"] for r in without["rules"]} == {
         "db-analyze run keeps a history and compares with it"
     }
+
+
+MALLORY = "x\n; alter role mallory superuser; --\x1b]0;pwned\x07"
+
+
+def test_a_name_of_a_schema_is_no_statement_and_no_control_sequence(pg: Server) -> None:
+    with pg.database() as dsn, pg.role("pg_monitor") as role:
+        with psycopg.connect(dsn) as connection:
+            connection.execute(sql.SQL("create schema {}").format(sql.Identifier(MALLORY)))
+            connection.execute(sql.SQL("create table {}.t ()").format(sql.Identifier(MALLORY)))
+        target = make_conninfo(dsn, user=role)
+        promised = asked("check", target, "--format", "json", "--no-history")
+        shown = CliRunner().invoke(cli, ["check", target, "--no-history"]).output
+    texts = [m["text"] for m in promised["to_allow_more"]]
+    quoted = ident(MALLORY)
+    assert f"GRANT USAGE ON SCHEMA {quoted} TO {role}\n;" in texts
+    assert not [t for t in texts if "mallory" in t and quoted not in t]
+    assert not re.search(r"^\W*alter role", shown, re.MULTILINE)
+    assert "\x1b" not in shown
+    assert "\\x1b]0;pwned\\x07" in shown
+
+
+@pytest.mark.parametrize(
+    ("mend", "parts"),
+    [
+        ("GRANT a TO b;\nALTER ROLE b INHERIT;", ["GRANT a TO b;", "ALTER ROLE b INHERIT;"]),
+        ("GRANT a TO b", ["GRANT a TO b;"]),
+        ('GRANT é TO "ü";\nGRANT c TO d;', ['GRANT é TO "ü";', "GRANT c TO d;"]),
+        ("ask a\nsuperuser", ["ask a\nsuperuser"]),
+        ('set "x\n; drop table t; --" properly', ['set "x\n; drop table t; --" properly']),
+        ("", []),
+    ],
+)
+def test_mends_are_parted_at_statements(mend: str, parts: list[str]) -> None:
+    assert list(statements_of(mend)) == parts

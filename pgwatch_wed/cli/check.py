@@ -17,6 +17,7 @@ from pgwatch_wed.cli.options import FilePath, SizeType
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.cli.remembering import remembering
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.render.characters import in_json, visible_line
 from pgwatch_wed.target import collect as collecting
 from pgwatch_wed.target import connect
 
@@ -70,7 +71,7 @@ def check(
         progress.clear()
     label = connect.label(conninfo)
     if form == "json":
-        click.echo(json.dumps(as_json(found, label), indent=2, ensure_ascii=False))
+        click.echo(in_json(json.dumps(as_json(found, label), indent=2, ensure_ascii=False)))
     else:
         _print(found, label, verbose=verbose)
 
@@ -132,8 +133,8 @@ def _print(found: Checked, label: str, *, verbose: bool) -> None:
     snapshot = found.snapshot
     server = snapshot.server
     kind = "standby" if server.is_in_recovery else "primary"
-    click.echo(f"{label}: PostgreSQL {server.version}, {kind}")
-    click.echo(f"role {server.role}: {_rights(snapshot)}\n")
+    click.echo(visible_line(f"{label}: PostgreSQL {server.version}, {kind}"))
+    click.echo(f"role {visible_line(server.role)}: {_rights(snapshot)}\n")
     if verbose:
         rows = [(n.replace("_", " "), _state(snapshot, n)) for n in sorted(collecting.ORDER)]
         click.echo(tabulate(rows, headers=["fact", "state"], maxcolwidths=[24, 52]) + "\n")
@@ -151,7 +152,7 @@ def _print(found: Checked, label: str, *, verbose: bool) -> None:
 def _list(found: Checked) -> None:
     for reason, names in found.reasons.items():
         head = click.style(", ".join(map(_words, names)), bold=True)
-        click.echo(_wrapped(f"{head}: {reason}", "", "  "))
+        click.echo(_wrapped(f"{head}: {visible_line(reason)}", "", "  "))
         facts = (name.partition(":")[0] for name in names)
         held = dict.fromkeys(rule for fact in facts for rule in checking.rules_of(fact))
         if held:
@@ -168,9 +169,9 @@ def _mend(found: Checked) -> None:
         return
     click.echo("\nTo allow more:\n")
     for mend in found.mends:
-        click.echo(f"  {mend.text}")
+        click.echo(f"  {visible_line(mend.text)}")
         if mend.run_as:
-            click.echo(click.style(f"      run as: {mend.run_as}", dim=True))
+            click.echo(click.style(f"      run as: {visible_line(mend.run_as)}", dim=True))
     for warning in found.warnings:
         click.echo("\n" + _wrapped(warning, "", ""))
 
@@ -181,9 +182,10 @@ def _list_others(found: Checked) -> None:
     click.echo("\nNot evaluated now, for other reasons:\n")
     for (reason, mend), rules in checking.by_reason(found.others).items():
         click.echo(_wrapped(", ".join(rules), "  ", "  "))
-        click.echo(_wrapped(reason, "      ", "      "))
+        click.echo(_wrapped(visible_line(reason), "      ", "      "))
         if mend:
-            click.echo(_wrapped(f"to allow it: {mend}", "      ", "      "))
+            told = visible_line(f"to allow it: {mend}")
+            click.echo(_wrapped(told, "      ", "      "))
 
 
 def _wrapped(text: str, first: str, others: str) -> str:
@@ -211,4 +213,4 @@ _USEFUL = ("pg_monitor", "pg_read_all_stats", "pg_read_all_settings", "pg_read_a
 
 def _state(snapshot: Snapshot, name: str) -> str:
     missing = snapshot.missing.get(name)
-    return missing.reason if missing else "readable"
+    return visible_line(missing.reason) if missing else "readable"

@@ -22,6 +22,7 @@ from pgwatch_wed.remedies import authority
 from pgwatch_wed.rules import all_rules, rule
 from pgwatch_wed.scratch import scratch_folder
 from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext.fragments import fragments, terminated
 
 # Whether statements can be planned is known only when they are.
 _UNPLANNED = "max_unplanned_share"
@@ -75,11 +76,11 @@ class Checked:
 
     @property
     def mends(self) -> tuple[Mend, ...]:
-        """What would allow more, each line once."""
-        lines = dict.fromkeys(line for m in self.lacking.values() for line in m.mend.splitlines())
+        """What would allow more, each statement once."""
+        texts = dict.fromkeys(text for m in self.lacking.values() for text in statements_of(m.mend))
         return tuple(
-            Mend(line, authority.run_as(self.snapshot, line) if _is_sql(line) else "")
-            for line in lines
+            Mend(text, authority.run_as(self.snapshot, text) if _is_sql(text) else "")
+            for text in texts
         )
 
     @property
@@ -147,6 +148,15 @@ def by_reason(verdicts: Iterable[RuleVerdict]) -> Mapping[tuple[str, str], list[
     for each in verdicts:
         found.setdefault((each.reason, each.mend), []).append(each.rule)
     return found
+
+
+def statements_of(mend: str) -> Iterator[str]:
+    """Yield the statements of SQL, or advice as a whole: a name in it may contain lines that look like SQL."""
+    if not _is_sql(mend):
+        yield from filter(None, [mend.strip()])
+        return
+    for part in fragments(mend):
+        yield part.text if part.is_comment else terminated(part.text)
 
 
 def _is_sql(text: str) -> bool:
