@@ -11,8 +11,10 @@ import pytest
 
 from pgwatch_wed import units
 from pgwatch_wed.facts import (
+    UNASKED,
     Checkpoints,
     Database,
+    Index,
     LockWait,
     Session,
     Setting,
@@ -347,6 +349,41 @@ def test_what_the_catalog_does_not_know_is_not_zero() -> None:
     assert row[3] is None
     (row,) = chapter(snapshot, "cache").rows
     assert row[4] is None
+
+
+@pytest.mark.parametrize(
+    ("fact", "name", "unknown"),
+    [
+        ("lock_waits", "locks", {"blocked by", "lock on"}),
+        ("indexes", "tables", {"indexes"}),
+        ("table_activity", "tables", {"dead rows", "sequential scans", "writes"}),
+        ("table_activity", "vacuum", {"dead rows", "share of trigger"}),
+        ("columns", "indexes", {"columns"}),
+        ("slots", "replication", set()),
+        ("wal", "wal", set()),
+    ],
+)
+def test_what_was_not_read_is_said_and_not_zero(fact: str, name: str, unknown: set[str]) -> None:
+    thresholds = {"threshold": "50", "scale_factor": "0.2"}
+    snapshot = Snapshot(
+        tool_version="0",
+        server=server(),
+        tables=(blank(Table, oid=1, schema="public", name="t", pages=9, xid_age_xids=5),),
+        indexes=(blank(Index, oid=2, table_oid=1, schema="public", name="i", keys=[1], pages=3),),
+        sessions=(blank(Session, pid=3, backend_type="client backend"),),
+        settings=tuple(
+            blank(Setting, name=f"autovacuum_vacuum_{n}", setting=v) for n, v in thresholds.items()
+        ),
+    )
+    whole = chapter(snapshot, name)
+    assert not whole.missing
+    partly = chapter(replace(snapshot, missing={fact: UNASKED}), name)
+    assert partly.missing == f"{fact.replace('_', ' ')}: {UNASKED.reason}. {UNASKED.mend}"
+    titles = [column.title for column in whole.columns]
+    for before, after in zip(whole.rows, partly.rows, strict=True):
+        changed = {n for n, *cells in zip(titles, before, after, strict=True) if len({*cells}) > 1}
+        assert unknown <= {n for n, cell in zip(titles, after, strict=True) if cell is None}
+        assert changed <= unknown
 
 
 def test_settings_have_no_blocks_of_8_kb() -> None:

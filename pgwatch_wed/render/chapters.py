@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwatch_wed import units
-from pgwatch_wed.facts import Index, Snapshot, Table
+from pgwatch_wed.facts import Index, LockWait, Snapshot, Table
 from pgwatch_wed.postgres import autovacuum as vac
 from pgwatch_wed.postgres.statements import of_users, tooling
 from pgwatch_wed.postgres.waits import Participant, Waits
@@ -105,20 +105,32 @@ def _chapter(
     columns: Iterable[Heading],
     rows: Iterable[tuple[Any, ...]],
     *pictures: Picture,
+    also: tuple[str, ...] = (),
     tree: tuple[Branch, ...] = (),
     note: str = "",
 ) -> Chapter:
-    absent = snapshot.missing.get(fact)
-    why = f"{absent.reason}. {absent.mend}".strip() if absent else ""
+    """Build a chapter; ``also`` are the other facts that its columns show, unknown where they were not read."""
     return Chapter(
         *head,
         tuple(columns),
         tuple(rows),
         pictures=pictures,
-        missing=why,
+        missing=_not_read(snapshot, (fact, *also)),
         tree=tree,
         note=note,
     )
+
+
+def _not_read(snapshot: Snapshot, facts: tuple[str, ...]) -> str:
+    """Say why facts are absent; which of them, if the chapter shows several."""
+    absent: dict[str, list[str]] = {}
+    for fact in facts:
+        if (why := snapshot.missing.get(fact)) is not None:
+            absent.setdefault(f"{why.reason}. {why.mend}".strip(), []).append(fact)
+    if len(facts) == 1:
+        return next(iter(absent), "")
+    named = (f"{', '.join(names).replace('_', ' ')}: {why}" for why, names in absent.items())
+    return "; ".join(named)
 
 
 def statements(s: Snapshot) -> Chapter:
@@ -192,14 +204,17 @@ def tables(s: Snapshot) -> Chapter:
     head = ("tables", "Tables", "Sizes as of the last VACUUM or ANALYZE.")
     rows.sort(key=lambda r: (-(r[1] or 0), r[0]))
     picture = Picture("areas", "Size of tables and their indexes", 1, parts=(1, 2))
-    return _chapter(s, "tables", head, columns, rows, picture)
+    also = ("table_activity", "indexes")
+    return _chapter(s, "tables", head, columns, rows, picture, also=also)
 
 
 def _table_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
     a = s.activity_by_oid.get(t.oid)
     block = s.server.block_size
     heap = None if _is_unmeasured(t) else (t.pages + (t.toast_pages or 0)) * block
-    indexes = sum(i.pages for i in s.indexes_of[t.oid]) * block
+    indexes = None
+    if "indexes" not in s.missing:
+        indexes = sum(i.pages for i in s.indexes_of[t.oid]) * block
     if a is None:
         rows = t.rows if t.rows >= 0 else None
         return (t.qualified, heap, indexes, rows, *(None,) * 7, t.xid_age_xids)
@@ -241,7 +256,8 @@ def indexes(s: Snapshot) -> Chapter:
     head = ("indexes", "Indexes", "Size and usage; only scans on this server are counted.")
     rows.sort(key=lambda r: (-r[2], r[0]))
     picture = Picture("dots", "Size of indexes and number of scans", 3, y=2)
-    return _chapter(s, "indexes", head, columns, rows, picture)
+    also = ("index_usage", "tables", "columns")
+    return _chapter(s, "indexes", head, columns, rows, picture, also=also)
 
 
 def _index_row(s: Snapshot, i: Index) -> tuple[Any, ...]:
@@ -261,14 +277,20 @@ def _index_row(s: Snapshot, i: Index) -> tuple[Any, ...]:
     ]
     return (
         i.qualified,
-        table.qualified if table else "",
+        table.qualified if table else None,
         i.pages * s.server.block_size,
         usage.idx_scan if usage else None,
         usage.idx_tup_read if usage else None,
         usage.last_idx_scan.isoformat() if usage and usage.last_idx_scan else None,
         ", ".join([i.access_method, *flags]),
-        ", ".join(s.column_names(i.table_oid, i.keys)).replace("?", "(expression)"),
+        _index_columns(s, i),
     )
+
+
+def _index_columns(s: Snapshot, i: Index) -> str | None:
+    if "columns" in s.missing:
+        return None
+    return ", ".join(s.column_names(i.table_oid, i.keys)).replace("?", "(expression)")
 
 
 def freeze(s: Snapshot) -> Chapter:
@@ -296,7 +318,8 @@ def freeze(s: Snapshot) -> Chapter:
     )
     title = "Transaction age on the way to the limit at which the server stops assigning transaction IDs"
     ages = Picture("bars", title, 3, limits=_age_limits(s))
-    return _chapter(s, "tables", head, columns, rows[:2000], dead, ages)
+    also = ("table_activity", "settings")
+    return _chapter(s, "tables", head, columns, rows[:2000], dead, ages, also=also)
 
 
 def _age_limits(s: Snapshot) -> tuple[tuple[float, str], ...]:
@@ -308,12 +331,13 @@ def _age_limits(s: Snapshot) -> tuple[tuple[float, str], ...]:
 def _freeze_row(s: Snapshot, t: Table) -> tuple[Any, ...]:
     heap = vac.heap_of(s, t)
     age = max(t.xid_age_xids or 0, t.toast_xid_age_xids or 0)
+    dead = None if "table_activity" in s.missing else heap.dead
     trigger = vac.vacuum_trigger(s, heap)
     oldest = vac.freeze_trigger(s, heap, "autovacuum_freeze_max_age")
     return (
         t.qualified,
-        heap.dead,
-        round(heap.dead / trigger, 4) if trigger else None,
+        dead,
+        round(dead / trigger, 4) if trigger and dead is not None else None,
         age,
         round(age / oldest, 4) if oldest else None,
         max(LAST_AGE - age, 0),
@@ -332,8 +356,7 @@ def sessions(s: Snapshot) -> Chapter:
             x.application_name or "",
             x.state or x.backend_type or "",
             _age_ms(s, x.xact_start),
-            ", ".join(map(str, waits[x.pid].blocked_by)) if x.pid in waits else "",
-            (waits[x.pid].relation or waits[x.pid].locktype) if x.pid in waits else "",
+            *_waits_of(s, waits.get(x.pid)),
             (x.query or "")[:500],
         )
         for x in s.sessions
@@ -355,7 +378,17 @@ def sessions(s: Snapshot) -> Chapter:
         "Client sessions, and which of them were waiting for locks.",
     )
     rows.sort(key=lambda r: -(r[4] or 0))
-    return _chapter(s, "sessions", head, columns, rows, tree=lock_tree(s))
+    also = ("lock_waits",)
+    return _chapter(s, "sessions", head, columns, rows, also=also, tree=lock_tree(s))
+
+
+def _waits_of(s: Snapshot, wait: LockWait | None) -> tuple[str | None, str | None]:
+    """Return for whom a session waits, and for what."""
+    if "lock_waits" in s.missing:
+        return None, None
+    if wait is None:
+        return "", ""
+    return ", ".join(map(str, wait.blocked_by)), wait.relation or wait.locktype
 
 
 def lock_tree(s: Snapshot) -> tuple[Branch, ...]:
@@ -495,7 +528,7 @@ def wal(s: Snapshot) -> Chapter:
     head = ("wal", "WAL and checkpoints", "Each counted since its own statistics reset.")
     columns = (Heading("counter"), Heading("count", "count"), Heading("volume", "bytes"))
     volume = Picture("bars", "Volume of WAL and of checkpoint writes", 2)
-    return _chapter(s, "checkpoints", head, columns, rows, volume)
+    return _chapter(s, "checkpoints", head, columns, rows, volume, also=("wal", "archiver"))
 
 
 def replication(s: Snapshot) -> Chapter:
@@ -515,7 +548,7 @@ def replication(s: Snapshot) -> Chapter:
         Heading("lag in time", "ms"),
     )
     head = ("replication", "Replication", "Standbys and replication slots.")
-    return _chapter(s, "replicas", head, columns, rows)
+    return _chapter(s, "replicas", head, columns, rows, also=("slots",))
 
 
 def settings(s: Snapshot) -> Chapter:
