@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pgwatch_wed.cli import main, plan_output
+from pgwatch_wed.cli.remembering import acknowledged_before
+from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
@@ -134,3 +136,17 @@ def test_files_are_written_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_undo_script_is_beside_it(path: str, undo: str) -> None:
     assert plan_output.undo_path(Path(path)) == Path(undo)
+
+
+@pytest.mark.parametrize("url", ["mysql://here/history", "broken.sqlite3", "gone/history.sqlite3"])
+def test_a_history_that_cannot_be_read_costs_a_line_and_no_plan(
+    capfd: pytest.CaptureFixture[str], url: str
+) -> None:
+    Path("broken.sqlite3").write_text("no history", encoding="utf-8")
+    read = (Snapshot(tool_version="0", server=server()),)
+    given = {"history_url": url}
+    assert acknowledged_before(read, Config(), given) == Config()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("warning: what was acknowledged is not known: ")
+    assert acknowledged_before(read, Config(), {**given, "no_history": True}) == Config()
+    assert capfd.readouterr().err == ""

@@ -126,24 +126,43 @@ class Memory:
         """Go on without a history."""
         self._store = None
         self._why_not = Missing(error.message, error.hint, Cause.FAILED)
-        hint = f" ({error.hint})" if error.hint else ""
-        click.echo(f"warning: nothing is kept of this run: {error.message}{hint}", err=True)
+        _warn("nothing is kept of this run", error)
 
 
 def acknowledged_before(
     read: tuple[Snapshot, ...], settings: Config, given: dict[str, Any]
 ) -> Config:
-    """Return the configuration with what somebody has acknowledged; nothing of this run is kept."""
-    url = given.get("history_url") or settings.history
-    where = store.place(url)
-    is_there = where.kind == "server" or paths.exists(Path(where.value))
-    if given.get("no_history") or (url is None and not is_there):
+    """Return the configuration with what somebody has acknowledged; nothing of this run is kept.
+
+    A history that cannot be read is said in one line: it does not cost what was read for minutes.
+    """
+    if given.get("no_history"):
         return settings
-    with store.open_store(url, must_exist=True).reading() as connection:
-        owner = identity.identify(connection, read[0])
-        known = states.acknowledged(connection, owner.cluster_id, read) if owner else ()
-    holding = (_ignored(each) for each, _ in known if each.holds(read[0].now))
-    return replace(settings, acknowledged=tuple(holding))
+    try:
+        holding = _holding(given.get("history_url") or settings.history, read)
+    except HistoryError as error:
+        _warn("what was acknowledged is not known", error)
+        return settings
+    return replace(settings, acknowledged=holding)
+
+
+def _holding(url: str | None, read: tuple[Snapshot, ...]) -> tuple[Ignore, ...]:
+    where = store.place(url)
+    if url is None and not paths.exists(Path(where.value)):
+        return ()
+    opened = store.open_store(url, must_exist=True)
+    try:
+        with opened.reading() as connection:
+            owner = identity.identify(connection, read[0])
+            known = states.acknowledged(connection, owner.cluster_id, read) if owner else ()
+    finally:
+        opened.close()
+    return tuple(_ignored(each) for each, _ in known if each.holds(read[0].now))
+
+
+def _warn(what: str, error: HistoryError) -> None:
+    hint = f" ({error.hint})" if error.hint else ""
+    click.echo(f"warning: {what}: {error.message}{hint}", err=True)
 
 
 def _ignored(given: Acknowledgement) -> Ignore:
