@@ -38,7 +38,10 @@ def planned(*actions: Action, databases: tuple[str, ...] = ("shop",)) -> Report:
     return replace(made, target=target, plan=ActionPlan(actions))
 
 
-def run_file(dsn: str, path: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """Run a script as its header says, with the wheel's psql."""
-    command = [str(embedded.bindir() / "psql"), "-X", *more, "-d", dsn, "-f", str(path)]
+def run_file(
+    dsn: str, path: Path, *more: str, anywhere: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a script as its header says, with the wheel's psql; the database of a test has another name."""
+    copy = ("-v", "anywhere=1") if anywhere else ()
+    command = [str(embedded.bindir() / "psql"), "-X", *copy, *more, "-d", dsn, "-f", str(path)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -74,13 +74,13 @@ def test_a_plan_is_applied_undone_and_applied_by_alembic(
         config = scratch(tmp_path / "theirs", owner)
         plan(owner, "--as", "alembic", "--alembic-dir", str(tmp_path / "theirs"))
         for _ in range(2):
-            done = run_file(owner, file)
+            done = run_file(owner, file, anywhere=False)
             assert done.returncode == 0, done.stderr
         after = schema(faulty, pg)
         assert after != before
         assert not closed & {f.id for f in judged(owner).findings}
         for _ in range(2):
-            done = run_file(owner, undo)
+            done = run_file(owner, undo, anywhere=False)
             assert done.returncode == 0, done.stderr
         assert schema(faulty, pg) == before
         command.upgrade(config, "head")

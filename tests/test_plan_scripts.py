@@ -137,6 +137,32 @@ def test_each_action_is_done_in_its_database() -> None:
     assert code(script).count(INDEX.sql) == 3
 
 
+def test_what_is_for_a_database_that_was_not_analyzed_is_run_there() -> None:
+    freeze = Remedy("VACUUM (FREEZE);", "none", in_transaction=False, undo="-- nothing to undo")
+    report = planned(action(INDEX), action(freeze, database="billing"))
+    lines = code(plan_script(report))
+    there = lines.index("\\connect -reuse-previous=on \"dbname='billing'\"")
+    assert lines.index(INDEX.sql) < there < lines.index("VACUUM (FREEZE);")
+    shop = lines.index("\\connect -reuse-previous=on \"dbname='shop'\"")
+    assert shop < lines.index(INDEX.sql)
+    assert "billing" not in "".join(code(undo_script(report)))
+    assert "Do it (billing)" in plan_text(report)
+    by_hand = action(freeze, database="billing", by_hand="look")
+    assert "\\connect" not in plan_script(planned(action(INDEX), by_hand))
+
+
+def test_of_several_changes_to_a_table_all_have_to_be_done() -> None:
+    (step,) = resumable.steps("ALTER TABLE t ADD COLUMN id bigint, ADD PRIMARY KEY (id)")
+    assert "pg_attribute" in step.needed
+    assert "contype = 'p'" in step.needed
+
+
+def test_an_index_that_is_gone_is_not_rebuilt() -> None:
+    (step,) = resumable.steps("REINDEX INDEX CONCURRENTLY s.i")
+    assert step.needed == "SELECT pg_catalog.to_regclass('s.i') IS NOT NULL"
+    assert resumable.steps("REINDEX SCHEMA CONCURRENTLY s")[0].needed == ""
+
+
 def test_what_a_person_has_to_decide_is_only_a_comment() -> None:
     script = plan_script(planned(action(INDEX, by_hand="choose a name"), action(ADD_KEY)))
     assert INDEX.sql not in code(script)
@@ -261,7 +287,8 @@ def test_a_lock_timeout_of_the_role_does_not_cancel_a_build(
             with pytest.raises(AssertionError, match="lock timeout"):
                 psql(owner, INDEX.sql)
             assert is_valid(orders, "orders_idx") is False
-            command = [str(embedded.bindir() / "psql"), "-X", "-d", owner, "-f", str(file)]
+            command = [str(embedded.bindir() / "psql"), "-X", "-v", "anywhere=1", "-d", owner]
+            command += ["-f", str(file)]
             running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             assert running.stderr is not None
             waited(orders, 3 * 0.05)
@@ -312,6 +339,57 @@ def test_in_one_transaction_nothing_is_done(pg: Server, orders: str, tmp_path: P
     assert done.returncode == 3
     assert "cannot run inside a transaction block" in done.stderr
     assert schema(orders, pg) == before
+
+
+def test_another_database_is_left_alone(orders: str, tmp_path: Path) -> None:
+    for file in written(planned(action(INDEX)), tmp_path):
+        done = run_file(orders, file, anywhere=False)
+        assert done.returncode == 3
+        assert "this script is for database shop" in done.stderr
+        assert "anywhere=1" in done.stderr
+    assert is_valid(orders, "orders_idx") is None
+
+
+KEYED = (
+    "ALTER TABLE public.t ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY, ADD PRIMARY KEY (id);"
+)
+
+
+@pytest.mark.parametrize("before", ["", "alter table t add column id int;"])
+def test_a_column_that_somebody_else_has_added_stays(db: str, tmp_path: Path, before: str) -> None:
+    psql(db, f"create table t (a int); {before}")
+    remedy = Remedy(KEYED, "ACCESS EXCLUSIVE", undo="ALTER TABLE public.t DROP COLUMN id;")
+    file, undo = written(planned(action(remedy)), tmp_path)
+    done = run_file(db, file)
+    assert (done.returncode, "already exists" in done.stderr) == (
+        (3, True) if before else (0, False)
+    )
+    for _ in range(2):
+        assert run_file(db, undo).returncode == 0
+    with psycopg.connect(db) as connection:
+        names = connection.execute("select * from t").description or ()
+        assert [column.name for column in names] == (["a", "id"] if before else ["a"])
+
+
+def test_an_index_that_did_not_become_a_key_goes_too(db: str, tmp_path: Path) -> None:
+    psql(db, "create table t (a int not null);")
+    build = "CREATE UNIQUE INDEX CONCURRENTLY t_pkey ON public.t (a);"
+    remedy = Remedy(
+        f"{build}\nALTER TABLE public.t ADD CONSTRAINT t_pkey PRIMARY KEY USING INDEX t_pkey;",
+        "ACCESS EXCLUSIVE",
+        in_transaction=False,
+        undo="ALTER TABLE public.t DROP CONSTRAINT t_pkey;",
+    )
+    file, undo = written(planned(action(remedy)), tmp_path)
+    for stopped in (True, False):
+        if stopped:
+            psql(db, build)
+        else:
+            assert run_file(db, file).returncode == 0
+        assert is_valid(db, "t_pkey") is True
+        done = run_file(db, undo)
+        assert done.returncode == 0, done.stderr
+        assert is_valid(db, "t_pkey") is None
 
 
 def test_names_are_only_names_to_psql(db: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ A failed CREATE INDEX CONCURRENTLY leaves an invalid index, which has the name: 
 index.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pglast import ast
@@ -34,7 +34,7 @@ def needed(node: Any) -> str:
         case ast.AlterTableStmt(objtype=ObjectType.OBJECT_INDEX):
             return f"SELECT {_oid(node.relation)} IS NOT NULL"
         case ast.AlterTableStmt():
-            return next(filter(None, (_change(node, c) for c in node.cmds or ())), "")
+            return _any(filter(None, (_change(node, c) for c in node.cmds or ())))
         case ast.DropStmt():
             return _drop(node)
         case ast.CreateStatsStmt():
@@ -46,6 +46,8 @@ def needed(node: Any) -> str:
             return _unless(f"pg_catalog.pg_extension WHERE extname = {literal(name)}")
         case ast.RenameStmt(relation=ast.RangeVar() as old):
             return f"SELECT {_oid(old)} IS NOT NULL"
+        case ast.ReindexStmt(relation=ast.RangeVar() as old):
+            return f"SELECT {_oid(old)} IS NOT NULL"
         case ast.TransactionStmt(kind=TransactionStmtKind.TRANS_STMT_ROLLBACK_PREPARED):
             here = "database = pg_catalog.current_database()"
             gid = literal(str(node.gid))
@@ -54,6 +56,15 @@ def needed(node: Any) -> str:
             return _slot(call)
         case _:
             return ""
+
+
+def _any(queries: Iterable[str]) -> str:
+    """Return the query for a statement of several commands: if only some are done, somebody else did them, and it must fail."""
+    found = list(queries)
+    if len(found) < 2:
+        return "".join(found)
+    each = "\n    OR ".join(f"({query})" for query in found)
+    return f"SELECT ({each})"
 
 
 def _if(rows: str) -> str:
@@ -106,6 +117,40 @@ def _change(node: Any, command: Any) -> str:
             return _if(_constraint(table, str(command.name)))
         case _:
             return ""
+
+
+def own_key_columns(node: Any, forward: Sequence[Any]) -> str:
+    """Return the condition that the columns that an undo drops are in the primary key that they were added with."""
+    if not isinstance(node, ast.AlterTableStmt):
+        return ""
+    ours = {column for each in forward for column in _key_columns(each)}
+    gone = (c.name for c in node.cmds or () if c.subtype == AlterTableType.AT_DropColumn)
+    table = _oid(node.relation)
+    return f"{_AND} ".join(_in_key(table, str(n)) for n in gone if (table, str(n)) in ours)
+
+
+def _key_columns(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield each column that a statement adds together with a primary key that has it, with its table."""
+    if not isinstance(node, ast.AlterTableStmt):
+        return
+    definitions = [c.def_ for c in node.cmds or ()]
+    keys = [
+        k
+        for k in definitions
+        if isinstance(k, ast.Constraint) and k.contype == ConstrType.CONSTR_PRIMARY
+    ]
+    named = {name for key in keys for name in trees.names(key.keys or ())}
+    added = (str(d.colname) for d in definitions if isinstance(d, ast.ColumnDef))
+    yield from ((_oid(node.relation), name) for name in added if name in named)
+
+
+def _in_key(table: str, column: str) -> str:
+    return (
+        "EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a"
+        " ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)"
+        f"\n    WHERE k.conrelid = {table}::pg_catalog.oid{_AND} k.contype = 'p'"
+        f"{_AND} a.attname = {literal(column)})"
+    )
 
 
 def _using(node: Any, command: Any) -> str:

@@ -65,17 +65,19 @@ def steps(script: str, undoes: Sequence[Any] | None = None) -> tuple[ResumableSt
     """Return the statements and comments of a remedy, or of an undo of other statements."""
     parts = fragments(script)
     stand_ins = StandIns.of([part.node for part in parts], undoes)
-    return tuple(_step(each, stand_ins) for each in parts)
+    return tuple(_step(each, stand_ins, undoes or ()) for each in parts)
 
 
-def _step(part: Fragment, stand_ins: StandIns) -> ResumableStep:
+def _step(part: Fragment, stand_ins: StandIns, undoes: Sequence[Any]) -> ResumableStep:
     if part.is_comment:
         return ResumableStep(part.text, StepKind.COMMENT)
-    conditions = progress_queries.needed(part.node), stand_ins.condition(part.node)
+    condition = stand_ins.condition(part.node) or progress_queries.own_key_columns(
+        part.node, undoes
+    )
     return ResumableStep(
         sql=part.text,
         kind=_kind(part.node),
-        needed=_both(*conditions),
+        needed=_both(progress_queries.needed(part.node), condition),
         leftover=progress_queries.leftover(part.node),
         is_alone=_is_alone(part.node),
         lock_timeout=NO_LIMIT if _waits_harmlessly(part.node) else SHORT,
@@ -169,7 +171,7 @@ def undo_blocks_of(action: Action) -> tuple[StepBlock, ...]:
     forward = _nodes(s.sql for s in action.statements)
     back = tuple(block for sql in action.undo for block in blocks(sql, undoes=forward))
     ours = {p for n in forward if isinstance(n, ast.IndexStmt) for p in built(n)}
-    told = {p for n in _nodes(action.undo) for p in (*built(n), *dropped(n), *_renamed(n))}
+    told = {p for n in _nodes(action.undo) for p in _told(n)}
     left = sorted(ours - told)
     if not left or all(s.kind is StepKind.COMMENT for block in back for s in block.steps):
         return back
@@ -185,6 +187,13 @@ def _rest(indexes: Sequence[tuple[str, str]]) -> Iterator[ResumableStep]:
 
 def _nodes(scripts: Iterable[str]) -> list[Any]:
     return [part.node for sql in scripts for part in fragments(sql)]
+
+
+def _told(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield the indexes that an undo names; with a constraint goes its index only if it has it already."""
+    yield from (*built(node), *_renamed(node))
+    if isinstance(node, ast.DropStmt):
+        yield from dropped(node)
 
 
 def _renamed(node: Any) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,12 @@
 """The plan as a script for psql, and the script that undoes it."""
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 
 from pgwatch_wed import units
 from pgwatch_wed.findings import Action, ActionStage, Report
 from pgwatch_wed.remedies.resumable import SHORT, StepBlock, StepKind, blocks_of, undo_blocks_of
-from pgwatch_wed.render.plan_words import PlanLine, closed_names, plan_sentence
+from pgwatch_wed.render.plan_words import PlanLine, closed_names, plan_databases, plan_sentence
 from pgwatch_wed.render.psql_script import PsqlScript, reachable
 
 _UNREACHABLE = "psql cannot connect to a database with a line break in its name"
@@ -62,10 +63,13 @@ def _script(
     comments: _CommentsOf,
 ) -> str:
     script = PsqlScript()
+    connects = len(plan_databases(report)) > 1
     _head(script, what, report, notes)
-    writer = _Writer(
-        script, connects=len(report.target.databases) > 1, steps=steps, comments=comments
-    )
+    script.begin()
+    if not connects and any(a.database and not a.by_hand for a in actions):
+        script.refuse_elsewhere(report.target.database)
+    script.begin_session()
+    writer = _Writer(script, connects=connects, steps=steps, comments=comments)
     for place, action in enumerate(actions, 1):
         writer.action(f"[{place}/{len(actions)}] {what.lower()}:", action)
     writer.reload()
@@ -84,12 +88,10 @@ def _head(script: PsqlScript, what: str, report: Report, notes: Iterable[str]) -
         f"{what} of db-analyze {report.tool_version} for {target.label}, PostgreSQL {target.version}",
         f"Facts of {report.generated_at:%Y-%m-%d %H:%M:%S %Z}, read as {target.role}; what has changed since is not known here.",
         *notes,
-        "Run it with psql -X -f FILE: not with -1, and not through a pooler in transaction mode.",
+        f"Run it with psql -X -d {shlex.quote(target.database)} -f FILE: not with -1, and not through a pooler in transaction mode.",
         f"A statement that blocks others waits for its lock for at most {SHORT}. If the script stops, run it again:"
         " what is done is skipped.",
     )
-    script.begin()
-    script.begin_session()
 
 
 class _Writer:
@@ -116,10 +118,12 @@ class _Writer:
             for remedy in action.statements:
                 script.code_as_comment(remedy.sql)
             return
-        if action.database is not None and self._connects:
+        blocks = self._steps(action)
+        does_something = any(s.kind is not StepKind.COMMENT for b in blocks for s in b.steps)
+        if action.database is not None and self._connects and does_something:
             script.connect(action.database)
         script.echo(f"{place} {action.title}")
-        self._blocks(action)
+        self._blocks(action, blocks)
 
     def reload(self) -> None:
         """Write the reload that settings are waiting for, if any are."""
@@ -132,8 +136,8 @@ class _Writer:
             return _UNREACHABLE
         return action.by_hand
 
-    def _blocks(self, action: Action) -> None:
-        for block in self._steps(action):
+    def _blocks(self, action: Action, blocks: Iterable[StepBlock]) -> None:
+        for block in blocks:
             if any(step.kind is StepKind.RELOAD for step in block.steps):
                 self._awaits_reload = action.stage
             else:

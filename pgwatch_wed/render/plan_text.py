@@ -2,7 +2,13 @@
 
 from pgwatch_wed import units
 from pgwatch_wed.findings import Report
-from pgwatch_wed.render.plan_words import PlanLine, closed_names, plan_lines, plan_sentence
+from pgwatch_wed.render.plan_words import (
+    PlanLine,
+    closed_names,
+    plan_databases,
+    plan_lines,
+    plan_sentence,
+)
 from pgwatch_wed.render.text_page import TextPage
 
 _MOST_LINES = 12
@@ -38,7 +44,7 @@ def _line(page: TextPage, place: int, line: PlanLine, report: Report) -> None:
 
 def _where(line: PlanLine, report: Report) -> str:
     databases = dict.fromkeys(a.database for a in line.actions if a.database)
-    return f" ({', '.join(databases)})" if len(report.target.databases) > 1 and databases else ""
+    return f" ({', '.join(databases)})" if len(plan_databases(report)) > 1 and databases else ""
 
 
 def _code(page: TextPage, sql: str) -> None:

@@ -104,6 +104,12 @@ def plan_sentence(report: Report) -> str:
     )
 
 
+def plan_databases(report: Report) -> tuple[str, ...]:
+    """Return the databases that were analyzed, and those others in which something is to be run."""
+    run_in = (a.database for a in report.plan.actions if a.database and not a.by_hand)
+    return tuple(dict.fromkeys((*report.target.databases, report.target.database, *run_in)))
+
+
 def places(lines: Sequence[PlanLine]) -> dict[str, int]:
     """Return by finding ID the number of the line that closes it, from 1 on."""
     found: dict[str, int] = {}

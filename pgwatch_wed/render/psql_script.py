@@ -50,6 +50,19 @@ class PsqlScript:
             r"\encoding UTF8",
         ]
 
+    def refuse_elsewhere(self, database: str) -> None:
+        r"""Add what stops the script in another database; an error, since ``\quit`` would be a success."""
+        name = visible_line(database)
+        error = (
+            f"MESSAGE = {literal(f'this script is for database {name}')},"
+            f" HINT = {literal('To run it on a copy with another name, add -v anywhere=1.')}"
+        )
+        check = (
+            f"BEGIN IF pg_catalog.current_database() <> {literal(database)}"
+            f" THEN RAISE EXCEPTION USING {error}; END IF; END"
+        )
+        self._lines += [r"\if :{?anywhere}", r"\else", f"DO {literal(check)};", r"\endif"]
+
     def begin_session(self) -> None:
         """Add what a new session begins with."""
         self._lines.append(_NO_TIMEOUTS)
