@@ -12,6 +12,7 @@ from pgwatch_wed.postgres import privileges
 from pgwatch_wed.units import count, words
 
 IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
+RUNNING = ("active", "fastpath function call")
 
 
 # Sessions
@@ -157,13 +158,42 @@ class Waits:
         return found
 
     def waited(self, pid: int) -> timedelta:
-        """Return how long a session has been waiting; before 14, at most since its statement began."""
+        """Return how long a session has been waiting, as far as it is known."""
+        return self.known_wait(pid) or timedelta()
+
+    def known_wait(self, pid: int) -> timedelta | None:
+        """Return how long a session has been waiting; before 14, at most since its statement began.
+
+        It is None if the role may not see that. A wait that began this moment may have no start yet.
+        """
         begun = self.by_pid[pid].wait_start
+        if begun is None and self.snapshot.server.features.has_wait_start():
+            return timedelta()
         session = self.snapshot.session_by_pid.get(pid)
-        is_told = self.snapshot.server.features.has_wait_start()
-        if begun is None and not is_told and session is not None:
+        if begun is None and session is not None:
             begun = session.query_start
-        return since(begun, self.snapshot) or timedelta()
+        return since(begun, self.snapshot)
+
+    def longest_known(self, pids: Iterable[int]) -> timedelta | None:
+        """Return the longest of some waits, or None if the length of none is known."""
+        known = (self.known_wait(pid) for pid in pids)
+        return max((wait for wait in known if wait is not None), default=None)
+
+    @cached_property
+    def of_unknown_length(self) -> tuple[int, ...]:
+        """The waiting sessions of which it cannot be seen since when."""
+        return tuple(pid for pid in self.by_pid if self.known_wait(pid) is None)
+
+    def unseen(self) -> list[Unknown]:
+        """Return why waits cannot be judged: since when they last is hidden."""
+        if not self.of_unknown_length:
+            return []
+        server = self.snapshot.server
+        number = len(self.of_unknown_length)
+        waiting = f"{count(number, 'session')} {'has' if number == 1 else 'have'} been waiting"
+        return [
+            Unknown(f"{server.role} may not see how long {waiting}", privileges.grant_stats(server))
+        ]
 
     def longest(self, node: Participant) -> timedelta:
         """Return the longest direct or indirect wait for a session or prepared transaction."""

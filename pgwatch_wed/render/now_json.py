@@ -7,7 +7,7 @@ from typing import Any
 from pgwatch_wed import __version__
 from pgwatch_wed.findings import Finding, Remedy
 from pgwatch_wed.render.characters import in_json
-from pgwatch_wed.render.now_view import NowStep, NowView
+from pgwatch_wed.render.now_view import HORIZON_FACTS, NowStep, NowView
 
 SCHEMA_VERSION = 1
 
@@ -18,7 +18,6 @@ def document(view: NowView, label: str, *, indent: int | None = 2) -> str:
 
 
 def _plain(view: NowView, label: str) -> dict[str, Any]:
-    used = view.connections
     return {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "pgwatch_wed", "version": __version__},
@@ -29,13 +28,45 @@ def _plain(view: NowView, label: str) -> dict[str, Any]:
             "is_in_recovery": view.is_standby,
             "role": view.role,
         },
-        "locks": {
-            "waiting_sessions": view.waiting_sessions,
-            "roots": [asdict(root) for root in view.roots],
-            "in_circles": list(view.in_circles),
-        },
-        "to_do": [_step(step) for step in view.steps],
+        "locks": _locks(view),
+        "to_do": [_step(step) for step in view.steps] if view.steps or not view.unjudged else None,
+        "not_evaluated": [{"rule": rule, "reason": reason} for rule, reason in view.unjudged],
         "also_seen": [_finding(finding) for finding in view.noted],
+        **_sessions(view),
+        "horizon": [asdict(holder) for holder in view.holders]
+        if view.holders or not view.why_unread(*HORIZON_FACTS)
+        else None,
+        "freezing": {
+            "autovacuum_freeze_max_age": view.freeze_max_age,
+            "databases": None
+            if view.why_unread("databases")
+            else [asdict(age) for age in view.freezing],
+        },
+        "slots": None if view.why_unread("slots") else [asdict(slot) for slot in view.slots],
+        "wal_directory": asdict(view.wal) if view.wal is not None else None,
+        "not_visible": [{"reason": reason, "mend": mend} for reason, mend in view.lacking],
+        "queries": view.queries,
+    }
+
+
+def _locks(view: NowView) -> dict[str, Any]:
+    """Return who waits; what was not read is null, and not as if nobody waited."""
+    if view.why_unread("lock_waits"):
+        unknown = ("waiting_sessions", "longest_wait_seconds", "roots", "in_circles")
+        return dict.fromkeys(unknown)
+    return {
+        "waiting_sessions": view.waiting_sessions,
+        "longest_wait_seconds": view.longest_wait_seconds,
+        "roots": [asdict(root) for root in view.roots],
+        "in_circles": list(view.in_circles),
+    }
+
+
+def _sessions(view: NowView) -> dict[str, Any]:
+    if view.why_unread("sessions"):
+        return dict.fromkeys(("connections", "running", "waits"))
+    used = view.connections
+    return {
         "connections": {
             "used": used.used,
             "available": used.available,
@@ -45,18 +76,10 @@ def _plain(view: NowView, label: str) -> dict[str, Any]:
         },
         "running": {
             "statements": view.running_count,
+            "hidden_sessions": view.hidden_sessions,
             "longest": [asdict(each) for each in view.running],
         },
         "waits": dict(view.waits),
-        "horizon": [asdict(holder) for holder in view.holders],
-        "freezing": {
-            "autovacuum_freeze_max_age": view.freeze_max_age,
-            "databases": [asdict(age) for age in view.freezing],
-        },
-        "slots": [asdict(slot) for slot in view.slots],
-        "wal_directory": asdict(view.wal) if view.wal is not None else None,
-        "not_visible": [{"reason": reason, "mend": mend} for reason, mend in view.lacking],
-        "queries": view.queries,
     }
 
 

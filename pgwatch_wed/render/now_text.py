@@ -6,10 +6,10 @@ from pgwatch_wed import units
 from pgwatch_wed.findings import Severity
 from pgwatch_wed.render.characters import visible_line
 from pgwatch_wed.render.now_view import (
+    HORIZON_FACTS,
     LONG_WAIT_S,
     BlockedSession,
     BlockingRoot,
-    ConnectionsInUse,
     NowView,
 )
 from pgwatch_wed.render.text_page import TextPage
@@ -32,7 +32,7 @@ def text(view: NowView, label: str, *, width: int = 80, colour: bool = False) ->
     page.line()
     _locks(page, view)
     _steps(page, view)
-    _connections(page, view.connections)
+    _connections(page, view)
     _running(page, view)
     _vacuum(page, view)
     _wal(page, view)
@@ -52,6 +52,14 @@ def _one(page: TextPage, head: str, said: str, style: str = "") -> None:
     page.line(head + _cut(page, said, len(head)), style)
 
 
+def _is_unread(page: TextPage, head: str, why: str) -> bool:
+    """Say that it is unknown what a part contains; an empty one would look like good news."""
+    if why:
+        page.wrap(f"{head}: unknown, they could not be read: {why}", style="1", hang="  ")
+        page.line()
+    return bool(why)
+
+
 def _for(seconds: float | None) -> str:
     return units.duration(seconds * 1000) if seconds is not None else "?"
 
@@ -60,13 +68,14 @@ def _for(seconds: float | None) -> str:
 
 
 def _locks(page: TextPage, view: NowView) -> None:
+    if _is_unread(page, "Locks", view.unread.get("lock_waits", "")):
+        return
     if not view.waiting_sessions:
         page.line("Locks: nobody waits", "1")
         page.line()
         return
     wait = "session waits" if view.waiting_sessions == 1 else "sessions wait"
-    longest = max((r.longest_wait_seconds for r in view.roots), default=0.0)
-    page.line(f"Locks: {view.waiting_sessions:,} {wait}, the longest for {_for(longest)}", "1")
+    page.line(f"Locks: {view.waiting_sessions:,} {wait}, {_longest(view)}", "1")
     for root in view.roots[:_MOST_ROOTS]:
         _root(page, root)
     if (more := len(view.roots) - _MOST_ROOTS) > 0:
@@ -77,10 +86,17 @@ def _locks(page: TextPage, view: NowView) -> None:
     page.line()
 
 
+def _longest(view: NowView) -> str:
+    if view.longest_wait_seconds is None:
+        return "for how long is not visible to this role"
+    least = "at least " if view.waits_of_unknown_length else ""
+    return f"the longest for {least}{_for(view.longest_wait_seconds)}"
+
+
 def _root(page: TextPage, root: BlockingRoot) -> None:
     name = str(root.pid) if root.gid is None else f"prepared transaction {root.gid}"
     blocks = f"blocks {root.waiting_sessions:,}"
-    _one(page, f"  {name} ", f"{root.who}{_from(root.client)}, {blocks}", "1;33")
+    page.wrap(f"{name} {root.who}{_from(root.client)}, {blocks}", "  ", "1;33", hang="      ")
     page.wrap(f"{root.doing}{_open_for(root)}", "      ")
     if root.holds:
         more = f" and {len(root.holds) - 3} more" if len(root.holds) > 3 else ""
@@ -148,17 +164,22 @@ def _blocked(
 
 
 def _why_nothing(view: NowView) -> str:
-    longest = max((root.longest_wait_seconds for root in view.roots), default=LONG_WAIT_S)
-    if longest >= LONG_WAIT_S:
+    if view.unjudged:
+        return f": unknown, {_not_evaluated(view)}"
+    if not view.waiting_sessions or (view.longest_wait_seconds or 0.0) >= LONG_WAIT_S:
         return ": nothing"
     return (
         f": nothing yet, waits of less than {units.short(LONG_WAIT_S)} s mostly end by themselves"
     )
 
 
+def _not_evaluated(view: NowView) -> str:
+    return "; ".join(dict.fromkeys(reason for _, reason in view.unjudged))
+
+
 def _steps(page: TextPage, view: NowView) -> None:
     steps = view.steps
-    page.line(f"What to do once{'' if steps else _why_nothing(view)}", "1")
+    page.wrap(f"What to do once{'' if steps else _why_nothing(view)}", style="1", hang="  ")
     for place, step in enumerate(steps[:_MOST_STEPS], 1):
         page.wrap(step.title, f"  {place}. ", _COLOURS[step.severity], hang="     ")
         page.wrap(step.detail, "     ")
@@ -171,6 +192,8 @@ def _steps(page: TextPage, view: NowView) -> None:
             page.wrap(f"note: {caveat}", "     ", hang="       ")
     if (more := len(steps) - _MOST_STEPS) > 0:
         page.line(f"  and {more:,} more: --format json")
+    if steps and view.unjudged:
+        page.wrap(f"There may be more: {_not_evaluated(view)}", "  ", hang="    ")
     page.line()
 
 
@@ -184,7 +207,10 @@ def _listed(counts: Iterable[tuple[str, int]], most: int) -> str:
     return " · ".join([*shown, *([f"others {more:,}"] if more else [])])
 
 
-def _connections(page: TextPage, used: ConnectionsInUse) -> None:
+def _connections(page: TextPage, view: NowView) -> None:
+    if _is_unread(page, "Connections", view.unread.get("sessions", "")):
+        return
+    used = view.connections
     room = used.available
     share = f" of {room:,} ({units.share(used.used / room)})" if room else ""
     kept = f", {used.reserved} more reserved" if used.reserved else ""
@@ -196,7 +222,10 @@ def _connections(page: TextPage, used: ConnectionsInUse) -> None:
 
 
 def _running(page: TextPage, view: NowView) -> None:
-    page.line(f"Running: {units.count(view.running_count, 'statement')}", "1")
+    if _is_unread(page, "Running", view.unread.get("sessions", "")):
+        return
+    visible = " that this role may see" if view.hidden_sessions else ""
+    page.line(f"Running: {units.count(view.running_count, 'statement')}{visible}", "1")
     for each in view.running:
         wait = f" [{each.wait}]" if each.wait else ""
         head = f"  {each.pid:>7} {_for(each.seconds):>8}  "
@@ -217,8 +246,19 @@ def _vacuum(page: TextPage, view: NowView) -> None:
         what = "" if each.pins == "rows" else ", of the catalogs only"
         age = units.count(each.age_xids, "transaction")
         page.wrap(f"{each.who}{held}, by {age}{what}", "  held back by: ", hang="    ")
-    if not view.holders:
-        page.line("  held back by nothing")
+    if unread := view.why_unread(*HORIZON_FACTS):
+        page.wrap(f"unknown, could not be read: {unread}", "  held back by: ", hang="    ")
+    elif not view.holders:
+        visible = " that this role may see" if view.hidden_sessions else ""
+        page.line(f"  held back by nothing{visible}")
+    _freezing(page, view)
+    page.line()
+
+
+def _freezing(page: TextPage, view: NowView) -> None:
+    if unread := view.why_unread("databases"):
+        page.wrap(f"unknown, could not be read: {unread}", "  freezing: ", hang="    ")
+        return
     listed = ", ".join(f"{f.database} {units.share(f.used_share)}" for f in view.freezing)
     oldest = max((f.xid_age for f in view.freezing), default=0)
     due = f", autovacuum is due at {view.freeze_max_age:,}" if view.freeze_max_age else ""
@@ -227,7 +267,6 @@ def _vacuum(page: TextPage, view: NowView) -> None:
         "  freezing: ",
         hang="    ",
     )
-    page.line()
 
 
 def _wal(page: TextPage, view: NowView) -> None:
@@ -235,6 +274,8 @@ def _wal(page: TextPage, view: NowView) -> None:
     if view.wal is not None:
         said = f"{units.size(view.wal.bytes)} in {units.count(view.wal.files, 'file')}"
     page.line(f"WAL: {said}", "1")
+    if unread := view.why_unread("slots"):
+        page.wrap(f"unknown, could not be read: {unread}", "  slots: ", hang="    ")
     for slot in view.slots[:_MOST_SLOTS]:
         active = "active" if slot.is_active else "inactive"
         kept = units.size(slot.retained_bytes) if slot.retained_bytes is not None else "nothing"

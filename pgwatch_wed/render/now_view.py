@@ -1,15 +1,15 @@
 """What is going on at this moment, and what to do once, from a snapshot and what a few rules say of it."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Cause, LockWait, Missing, Session, Snapshot
 from pgwatch_wed.facts.server_moment import ServerMoment, WalDirectory
-from pgwatch_wed.findings import Finding, Remedy, Report, Severity
+from pgwatch_wed.findings import Finding, Remedy, Report, RuleVerdict, Severity
 from pgwatch_wed.postgres import horizon, privileges
 from pgwatch_wed.postgres import waits as locks
 from pgwatch_wed.rules import Rule, rule
@@ -19,10 +19,16 @@ from pgwatch_wed.rules.connection import usage
 # What their remedies end is ended once; the first that names a session is the one that says most about it.
 _ENDING = (
     *("lock-ddl-queue", "lock-prepared-transaction", "lock-blocked", "lock-idle-in-transaction"),
-    *("lock-long-transaction", "vacuum-horizon"),
+    "lock-long-transaction",
 )
 _STATES = (
-    *("connection-usage", "lock-table-pressure", "replication-lag", "replication-slot-retention"),
+    *(
+        "vacuum-horizon",
+        "connection-usage",
+        "lock-table-pressure",
+        "replication-lag",
+        "replication-slot-retention",
+    ),
     *("replication-slot-inactive", "wal-archive-failing", "vacuum-wraparound", "vacuum-multixact"),
 )
 # They say less without them, but nothing wrong; of sessions, the view itself tells what is hidden.
@@ -53,7 +59,7 @@ class BlockedSession:
     pid: int
     who: str
     client: str | None
-    waited_seconds: float
+    waited_seconds: float | None
     mode: str
     lock_type: str
     relation: str | None
@@ -79,7 +85,7 @@ class BlockingRoot:
     query: str | None
     holds: tuple[str, ...]
     waiting_sessions: int
-    longest_wait_seconds: float
+    longest_wait_seconds: float | None
     behind: tuple[BlockedSession, ...]
 
 
@@ -156,32 +162,55 @@ class SlotInUse:
 
 @dataclass(frozen=True, slots=True)
 class NowView:
-    """All of it. ``lacking`` is what could not be seen: why, and what would show it."""
+    """All of it. ``lacking`` is what could not be seen: why, and what would show it.
+
+    What is empty may be so only because it was not read: ``unread`` are such facts, with the reason. ``unjudged`` are the
+    rules that could not tell whether something has to be done. ``longest_wait_seconds`` is None if no wait's length is
+    known, and too short if only those of ``waits_of_unknown_length`` are not.
+    """
 
     taken_at: datetime
     version: str
     is_standby: bool
     role: str
     waiting_sessions: int
+    longest_wait_seconds: float | None
+    waits_of_unknown_length: int
     roots: tuple[BlockingRoot, ...]
     in_circles: tuple[int, ...]
     steps: tuple[NowStep, ...]
+    unjudged: tuple[tuple[str, str], ...]
     noted: tuple[Finding, ...]
     connections: ConnectionsInUse
     running: tuple[RunningStatement, ...]
     running_count: int
+    hidden_sessions: int
     waits: tuple[tuple[str, int], ...]
     holders: tuple[HorizonHolder, ...]
     freeze_max_age: int | None
     freezing: tuple[FreezeAge, ...]
     slots: tuple[SlotInUse, ...]
     wal: WalDirectory | None
+    unread: Mapping[str, str]
     lacking: tuple[tuple[str, str], ...]
     queries: int
+
+    def why_unread(self, *facts: str) -> str:
+        """Return why any of some facts could not be read, or nothing if all were read."""
+        found: dict[str, list[str]] = {}
+        for name in facts:
+            if name in self.unread:
+                found.setdefault(self.unread[name], []).append(_spoken(name))
+        return "; ".join(f"{', '.join(names)}: {why}" for why, names in found.items())
+
+
+HORIZON_FACTS = ("sessions", "prepared_transactions", "slots", "replicas")
+"""The facts without which nobody knows that nothing holds back VACUUM."""
 
 
 def view(moment: ServerMoment) -> NowView:
     """Return what to show of a moment."""
+    moment = replace(moment, snapshot=_with_mends(moment.snapshot))
     snapshot = moment.snapshot
     report = analyse([snapshot], Config(skip_roles=()), rules(snapshot))
     waits = locks.Waits(snapshot)
@@ -195,20 +224,25 @@ def view(moment: ServerMoment) -> NowView:
         is_standby=snapshot.server.is_in_recovery,
         role=snapshot.server.role,
         waiting_sessions=len(waits.by_pid),
+        longest_wait_seconds=_seconds(waits.longest_known(waits.by_pid)),
+        waits_of_unknown_length=len(waits.of_unknown_length),
         roots=trees,
         in_circles=tuple(sorted(p for p in waits.by_pid if p not in seen and waits.before[p])),
         steps=tuple(sorted(_steps(report), key=lambda step: not step.frees)),
-        noted=tuple(f for f in report.findings if f.rule in _STATES and _is_bad(f)),
+        unjudged=tuple((v.rule, v.reason) for v in report.unknowns if v.rule in _ENDING),
+        noted=tuple(f for f in report.findings if _is_noted(f)),
         connections=_connections(snapshot),
         running=tuple(running[:_MOST_RUNNING]),
         running_count=len(running),
+        hidden_sessions=sum(locks.is_hidden(s) for s in snapshot.sessions),
         waits=_waits(snapshot),
         holders=tuple(_holder(snapshot, h) for h in horizon.holders(snapshot)[:_MOST_HOLDERS]),
         freeze_max_age=_whole(snapshot.setting_number("autovacuum_freeze_max_age")),
         freezing=_freezing(snapshot),
         slots=_slots(snapshot),
         wal=None if isinstance(moment.wal, Missing) else moment.wal,
-        lacking=tuple(dict.fromkeys(_lacking(moment))),
+        unread=_unread(snapshot),
+        lacking=tuple(dict.fromkeys(_lacking(moment, report.unknowns))),
         queries=len(snapshot.query_costs) + 1,
     )
 
@@ -226,7 +260,7 @@ def rules(snapshot: Snapshot) -> Iterator[Rule]:
 
 def _root(waits: locks.Waits, root: locks.Participant, seen: set[int]) -> BlockingRoot:
     snapshot = waits.snapshot
-    depths, longest = waits.depths(root), waits.longest(root)
+    depths = waits.depths(root)
     session = snapshot.session_by_pid.get(root) if isinstance(root, int) else None
     return BlockingRoot(
         pid=root if isinstance(root, int) else None,
@@ -238,7 +272,7 @@ def _root(waits: locks.Waits, root: locks.Participant, seen: set[int]) -> Blocki
         query=_query(session),
         holds=tuple(locks.held(snapshot, root)),
         waiting_sessions=len(depths),
-        longest_wait_seconds=longest.total_seconds(),
+        longest_wait_seconds=_seconds(waits.longest_known(depths)),
         behind=_behind(waits, root, seen, 0),
     )
 
@@ -263,7 +297,7 @@ def _blocked(
         pid=pid,
         who=_who(session),
         client=session.client if session else None,
-        waited_seconds=waits.waited(pid).total_seconds(),
+        waited_seconds=_seconds(waits.known_wait(pid)),
         mode=locks.lock_name(wait.mode),
         lock_type=wait.locktype,
         relation=wait.relation,
@@ -293,6 +327,10 @@ def _age(snapshot: Snapshot, moment: datetime | None) -> float | None:
     return locks.seconds(locks.since(moment, snapshot))
 
 
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()
+
+
 # What to do
 
 
@@ -320,11 +358,18 @@ def _freed(finding: Finding) -> int:
 
 
 def _is_due(finding: Finding) -> bool:
-    """Tell whether somebody should act: a long transaction in nobody's way may be a backup."""
+    """Tell whether somebody should act: what is in nobody's way may be a backup, even if it is idle in transaction."""
     waited = finding.evidence.get("longest_wait_seconds") or 0.0
-    if finding.rule == "lock-long-transaction":
-        return bool(finding.evidence["blocked_pids"])
-    return _is_bad(finding) or waited >= LONG_WAIT_S
+    if not _freed(finding):
+        return False
+    return finding.rule == "lock-long-transaction" or _is_bad(finding) or waited >= LONG_WAIT_S
+
+
+def _is_noted(finding: Finding) -> bool:
+    """Tell whether it is worth knowing. A transaction that is long because it does something is not."""
+    in_nobodys_way = finding.rule in _ENDING and not _freed(finding)
+    listed = finding.rule in _STATES or in_nobodys_way
+    return listed and finding.rule != "lock-long-transaction" and _is_bad(finding)
 
 
 def _is_bad(finding: Finding) -> bool:
@@ -352,7 +397,7 @@ def _counted(names: Iterator[str]) -> tuple[tuple[str, int], ...]:
 
 def _running(waits: locks.Waits) -> Iterator[RunningStatement]:
     for s in waits.snapshot.sessions:
-        runs = s.state in ("active", "fastpath function call") and s.leader_pid is None
+        runs = s.state in locks.RUNNING and s.leader_pid is None
         if runs and s.backend_type != "walsender" and s.pid not in waits.by_pid:
             wait = f"{s.wait_event_type}: {s.wait_event}" if s.wait_event_type else None
             seconds = _age(waits.snapshot, s.query_start)
@@ -403,13 +448,53 @@ def _whole(number: float | None) -> int | None:
 # What cannot be seen
 
 
-def _lacking(moment: ServerMoment) -> Iterator[tuple[str, str]]:
+_LOOK_AGAIN = "look again: a query may take only a short time here"
+
+
+def _with_mends(snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot without the mends that only other commands have."""
+    missing = {
+        name: replace(why, mend=_LOOK_AGAIN) if why.cause is Cause.OUT_OF_TIME else why
+        for name, why in snapshot.missing.items()
+    }
+    return replace(snapshot, missing=missing)
+
+
+def _spoken(name: str) -> str:
+    return name.partition(":")[0].replace("_", " ")
+
+
+def _unread(snapshot: Snapshot) -> dict[str, str]:
+    """Return the facts that could not be read, and why; of what this role sees only in part, there is something."""
+    return {
+        name: why.reason
+        for name, why in snapshot.missing.items()
+        if why.cause is not Cause.NOT_ASKED and not getattr(snapshot, name, None)
+    }
+
+
+def _unjudged(
+    snapshot: Snapshot, unknown: Iterable[RuleVerdict], said: Set[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield why rules could not judge, if it is not a fact that they lack, nor what has been said."""
+    lacking = {r.id for r in rules(snapshot) if snapshot.missing.keys() & set(r.needs)}
+    found: dict[tuple[str, str], list[str]] = {}
+    for verdict in unknown:
+        if verdict.rule not in lacking and verdict.reason not in said:
+            found.setdefault((verdict.reason, verdict.mend), []).append(verdict.rule)
+    for (reason, mend), names in found.items():
+        yield f"{', '.join(names)}: {reason}", mend
+
+
+def _lacking(moment: ServerMoment, unknown: Iterable[RuleVerdict]) -> Iterator[tuple[str, str]]:
     snapshot = moment.snapshot
     for name, why in snapshot.missing.items():
-        if why.cause not in (Cause.NOT_ASKED, Cause.NOT_OFFERED):
-            yield f"{name.partition(':')[0].replace('_', ' ')}: {why.reason}", why.mend
+        if why.cause is not Cause.NOT_ASKED:
+            yield f"{_spoken(name)}: {why.reason}", why.mend
+    hidden = locks.hidden(snapshot)
     if "sessions" not in snapshot.missing:
-        yield from ((unknown.reason, unknown.mend) for unknown in locks.hidden(snapshot))
+        yield from ((each.reason, each.mend) for each in hidden)
+    yield from _unjudged(snapshot, unknown, {each.reason for each in hidden})
     if isinstance(moment.wal, Missing):
         server = snapshot.server
         would_help = moment.wal.cause is Cause.DENIED and _MONITOR not in server.role_memberships

@@ -6,7 +6,8 @@ of the tree, and ending that one transaction releases them all.
 
 ## How sure we are
 A: PostgreSQL itself shows which session waits for which (`pg_blocking_pids`), at that moment. From 14 on it also shows since
-when; before, the start of the statement is used, which is the longest that the wait can have lasted.
+when; before, the start of the statement is used, which is the longest that the wait can have lasted; of statements that the
+role may not see, it is unknown.
 
 ## Not reported
 - Waits shorter than `min_wait`, which come and go under load.
@@ -57,6 +58,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
     names = locks.node_objects(snapshot, roots)
     for root in roots:
         yield _finding(waits, root, names[root], limits)
+    yield from waits.unseen()
 
 
 def _finding(waits: locks.Waits, root: locks.Participant, name: Object, limits: Limits) -> Finding:

@@ -51,6 +51,7 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         if ours and long_enough and queue.relation_oid not in seen:
             seen.add(queue.relation_oid)
             yield _finding(waits, queue, limits)
+    yield from waits.unseen()
 
 
 def _finding(waits: locks.Waits, queue: locks.Queue, limits: Limits) -> Finding:

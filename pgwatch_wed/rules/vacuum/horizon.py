@@ -37,7 +37,6 @@ from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import waits as locks
 from pgwatch_wed.postgres.horizon import Holder
 from pgwatch_wed.remedies import holders
-from pgwatch_wed.remedies.sessions import can_be_canceled
 
 NEEDS = ("sessions", "prepared_transactions", "slots", "replicas", "tables", "table_activity")
 PRIMARY_ONLY = True
@@ -270,5 +269,7 @@ def _caveats(holder: Holder) -> Iterator[str]:
                 "The standby reports its queries because hot_standby_feedback is on there. If it is off, long "
                 "queries may be canceled instead (max_standby_streaming_delay)."
             )
-        case Session() as s if can_be_canceled(s):
+        case Session() as s if s.state in locks.RUNNING:
             yield "It is running a query: a report or a backup may be worth waiting for."
+        case Session() as s if not locks.is_idle_in_transaction(s):
+            yield "It may be running a query: a report or a backup may be worth waiting for."
