@@ -429,6 +429,63 @@ def test_what_a_plan_with_new_indexes_uses_is_not_dropped() -> None:
     assert "the plan with the new index new uses it" in plan.not_planned[0].reason
 
 
+def test_an_index_goes_with_those_of_partitions_only_if_these_can_be_spared() -> None:
+    parted = {"tables": (table(ORDERS, "orders", parent_oid=9), table(9, "whole", kind="p"))}
+    whole = index(21, "whole_ab", "a b", table_oid=9, kind="I")
+    part = index(22, "part_ab", "a b", parent_oid=21)
+    drop = said(
+        "index-unused",
+        Object("index", "whole_ab", "shop", "public", "whole"),
+        Remedy("DROP INDEX public.whole_ab;", undo="CREATE INDEX whole_ab ON whole (a, b);"),
+    )
+    here = snapshot([whole, part, index(11, "own_a", "a")], **parted)
+    own = drop_of("own_a", "index-redundant")
+    plan = action_plan([own, drop], [here])
+    assert sql(plan) == ["DROP INDEX CONCURRENTLY public.own_a;"]
+    assert plan.not_planned[0].reason.startswith(
+        "public.whole_ab has to stay for now because of public.part_ab: it replaces own_a"
+    )
+    plan = action_plan([drop, own], [here])
+    assert sql(plan) == ["DROP INDEX public.whole_ab;"]
+    assert "part_ab, which replaces it, is dropped" in plan.not_planned[0].reason
+    # a foreign key of the partition alone, which a new index above may serve
+    keyed = snapshot([whole, part], constraints=(foreign_key("a"),), **parted)
+    plan = action_plan([drop], [keyed])
+    assert "no other index serves the foreign key orders_a_fkey" in plan.not_planned[0].reason
+    new = said(
+        "index-missing",
+        Object("index", "new", "shop", "public", "whole"),
+        Remedy("CREATE INDEX new ON public.whole USING btree (a, c);"),
+    )
+    assert len(action_plan([drop, new], [keyed]).actions) == 2
+    # the plan of a statement names the partition's index
+    tree = '[{"Plan": {"Plans": [{"Index Name": "part_ab"}]}}]'
+    used = snapshot([whole, part], missing_indexes=(advice("new", "c", trees=[tree]),), **parted)
+    assert "new index new uses it" in action_plan([drop], [used]).not_planned[0].reason
+
+
+def test_an_index_of_a_partition_is_not_rebuilt_before_it_is_dropped() -> None:
+    parted = {"tables": (table(ORDERS, "orders", parent_oid=9), table(9, "whole", kind="p"))}
+    whole = index(21, "whole_a", "a", table_oid=9, kind="I")
+    here = snapshot([whole, index(22, "part_a", "a", parent_oid=21)], **parted)
+    about = Object("index", "whole_a", "shop", "public", "whole")
+    drop = Remedy("DROP INDEX public.whole_a;", undo="CREATE INDEX whole_a ON whole (a);")
+    rebuild = said(
+        "index-bloat",
+        Object("index", "part_a", "shop", "public", "orders"),
+        Remedy("REINDEX INDEX CONCURRENTLY public.part_a;"),
+    )
+    findings = [rebuild, said("index-unused", about, drop)]
+    plan = action_plan(findings, [here])
+    keeps_its_word(findings, plan)
+    assert sql(plan) == ["DROP INDEX public.whole_a;"]
+    create = Remedy("CREATE INDEX whole_brin ON public.whole USING brin (a);")
+    findings = [rebuild, said("index-brin", about, create, drop)]
+    plan = action_plan(findings, [here])
+    keeps_its_word(findings, plan)
+    assert sql(plan) == [create.sql, drop.sql]
+
+
 def test_an_unknown_definition_has_to_be_saved_by_hand() -> None:
     here = snapshot([index(11, "locked", "a")])
     unreadable = replace(drop_of("locked").remedy[0], undo="-- the definition could not be read")
@@ -701,6 +758,32 @@ def test_a_role_gets_the_larger_value_once() -> None:
     (action,) = plan.actions
     assert action.title == "Set work_mem, lock_timeout and statement_timeout for roles app and jobs"
     assert len(action.statements) == 5
+
+
+def test_no_role_of_a_script_is_lost_if_another_finding_sets_one_of_them() -> None:
+    name = "idle_in_transaction_session_timeout"
+
+    def remedy(*roles: str, value: str = "60s") -> Remedy:
+        return Remedy(
+            "\n".join(f"ALTER ROLE {role} SET {name} = '{value}';" for role in roles),
+            undo="\n".join(f"ALTER ROLE {role} RESET {name};" for role in roles),
+        )
+
+    findings = [
+        said("lock-blocking-episodes", Object("role", "web", "shop"), remedy("web")),
+        said("lock-no-timeouts", Object("setting", "timeouts"), remedy("app", "batch", "web")),
+    ]
+    for ranked in (findings, findings[::-1]):
+        plan = action_plan(ranked, [snapshot()])
+        keeps_its_word(ranked, plan)
+        (action,) = plan.actions
+        assert sorted(sql(plan)) == [
+            f"ALTER ROLE {role} SET {name} = '60s';" for role in ("app", "batch", "web")
+        ]
+        assert sorted(action.undo) == [
+            f"ALTER ROLE {role} RESET {name};" for role in ("app", "batch", "web")
+        ]
+        assert all(step.needs for step in action.statements if step not in findings[0].remedy)
 
 
 def test_who_waits_for_a_session_that_is_ended_is_left_alone() -> None:

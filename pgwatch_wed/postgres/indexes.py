@@ -62,6 +62,17 @@ def partitions(snapshot: Snapshot, table_oid: int) -> Iterator[int]:
         open_ += below
 
 
+def with_parts(snapshot: Snapshot, index: Index) -> Iterator[Index]:
+    """Yield an index and those of partitions that belong to it, at every level."""
+    seen, open_ = {index.oid}, [index]
+    while open_:
+        one = open_.pop()
+        yield one
+        children = [c for c in snapshot.partition_indexes_of.get(one.oid, ()) if c.oid not in seen]
+        seen.update(c.oid for c in children)
+        open_ += children
+
+
 def leaves(snapshot: Snapshot, index: Index) -> Iterator[Index]:
     """Yield the indexes with storage: itself, or its partitions' at every level."""
     if index.oid not in snapshot.partition_indexes_of:

@@ -6,7 +6,13 @@ from pglast import ast
 
 from pgwatch_wed.facts import Index, Snapshot, Table
 from pgwatch_wed.remedies.actions.index_names import dropped, rebuilt
-from pgwatch_wed.remedies.actions.proposals import Proposal, SqlPart, is_analyze, path
+from pgwatch_wed.remedies.actions.proposals import (
+    Proposal,
+    SqlPart,
+    TablePath,
+    is_analyze,
+    path,
+)
 from pgwatch_wed.sqltext import definitions
 from pgwatch_wed.sqltext.definitions import IndexText
 
@@ -94,21 +100,21 @@ def _top(snapshot: Snapshot, parts: tuple[SqlPart, ...]) -> CreatedIndex | None:
     tables = {path(p.node.relation): p for p in made}
     for where, part in tables.items():
         text = definitions.read(part.text)
-        if text is not None and not _ancestors(snapshot, where) & tables.keys():
+        if text is not None and not _above(snapshot, where) & tables.keys():
             return CreatedIndex(*where, str(part.node.idxname), text)
     return None
 
 
-def _ancestors(snapshot: Snapshot, where: tuple[str, str]) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
-    table = next((t for t in snapshot.tables_named.get(where[1], ()) if t.schema == where[0]), None)
-    while table is not None and (above := _above(snapshot, table)) is not None:
-        if (above.schema, above.name) in found:
-            break
-        found.add((above.schema, above.name))
-        table = above
-    return found
+def _above(snapshot: Snapshot, where: TablePath) -> set[TablePath]:
+    named = (t for t in snapshot.tables_named.get(where[1], ()) if t.schema == where[0])
+    return {(a.schema, a.name) for t in named for a in ancestors(snapshot, t)}
 
 
-def _above(snapshot: Snapshot, table: Table) -> Table | None:
-    return snapshot.table_by_oid.get(table.parent_oid or 0)
+def ancestors(snapshot: Snapshot, table: Table) -> tuple[Table, ...]:
+    """Return the tables that a table is a partition or an inheritance child of, at every level."""
+    found: dict[int, Table] = {}
+    above = snapshot.table_by_oid.get(table.parent_oid or 0)
+    while above is not None and above.oid not in found:
+        found[above.oid] = above
+        above = snapshot.table_by_oid.get(above.parent_oid or 0)
+    return tuple(found.values())

@@ -61,10 +61,10 @@ class _IndexStage:
                     f"{rule} replaces the index by another one; run the analysis again afterwards."
                 )
                 self.decisions.refuse(change.proposal, reason)
-            elif oids <= self.drops.gone.keys():
+            elif oids <= self.drops.gone:
                 self.dropped.append(change)
             elif self._is_free(change):
-                self.replaced |= dict.fromkeys(oids, change)
+                self.replaced |= dict.fromkeys(_all_oids(change), change)
 
     def rebuild(self, changes: Sequence[IndexChange]) -> None:
         """Rebuild what stays, and add all actions."""
@@ -72,7 +72,7 @@ class _IndexStage:
         rest: list[IndexChange] = []
         for change in changes:
             oids = {i.oid for i in change.rebuilt}
-            if not change.only_rebuilds or not oids <= self.drops.gone.keys():
+            if not change.only_rebuilds or not oids <= self.drops.gone:
                 rest.append(change)
             elif (new := self.replaced.get(min(oids))) is not None:
                 served.setdefault(new.proposal.finding.id, []).append(change)
@@ -95,7 +95,14 @@ class _IndexStage:
 
 def _gone(change: IndexChange) -> Iterator[Hashable]:
     yield change.proposal.finding.id
-    yield from (i.oid for i in (*change.dropped, *change.rebuilt))
+    yield from _all_oids(change)
+    yield from (i.oid for i in change.rebuilt)
+
+
+def _all_oids(change: IndexChange) -> Iterator[int]:
+    """Yield the oids of what is dropped, with those of partitions."""
+    for index in change.dropped:
+        yield from (part.oid for part in ix.with_parts(change.proposal.snapshot, index))
 
 
 def _texts(change: IndexChange) -> Iterator[Hashable]:

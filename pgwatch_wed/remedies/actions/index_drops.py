@@ -8,7 +8,7 @@ from typing import Any
 from pgwatch_wed.facts import Index, Snapshot
 from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.remedies.actions.index_changes import CreatedIndex, IndexChange
+from pgwatch_wed.remedies.actions.index_changes import CreatedIndex, IndexChange, ancestors
 from pgwatch_wed.remedies.actions.index_names import attached, needed
 from pgwatch_wed.remedies.actions.proposals import Proposal
 
@@ -22,7 +22,8 @@ class IndexDrops:
     snapshot: Snapshot
     created: Sequence[CreatedIndex]
     needs: Mapping[int, Sequence[Proposal]]
-    gone: dict[int, Index] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
+    gone_of: dict[int, list[Index]] = field(default_factory=dict)
 
     @classmethod
     def beside(
@@ -38,13 +39,23 @@ class IndexDrops:
 
     def decide(self, change: IndexChange) -> str:
         """Let the indexes of a change go, or return why one of them has to stay."""
+        new = [change.created] if change.created is not None else []
         for index in change.dropped:
-            new = [change.created] if change.created is not None else []
-            reason = self._obstacle(index, change.proposal, new)
-            if reason:
-                return f"{index.qualified} has to stay for now: {reason}."
-        self.gone |= {index.oid: index for index in change.dropped}
+            for part in ix.with_parts(self.snapshot, index):
+                reason = self._obstacle(part, change.proposal, new)
+                if reason:
+                    cause = "" if part is index else f" because of {part.qualified}"
+                    return f"{index.qualified} has to stay for now{cause}: {reason}."
+        for index in change.dropped:
+            self._let_go(index)
         return ""
+
+    def _let_go(self, index: Index) -> None:
+        """Note an index with those of partitions, which are dropped with it."""
+        for part in ix.with_parts(self.snapshot, index):
+            if part.oid not in self.gone:
+                self.gone.add(part.oid)
+                self.gone_of.setdefault(part.table_oid, []).append(part)
 
     def _obstacle(self, index: Index, proposal: Proposal, new: list[CreatedIndex]) -> str:
         if index.oid in self.gone:
@@ -88,9 +99,10 @@ class IndexDrops:
         table = self.snapshot.table_by_oid.get(index.table_oid)
         if table is None:
             return False
-        here = (
-            c for c in (*self.created, *new) if (c.schema, c.table) == (table.schema, table.name)
-        )
+        # an index of a partitioned table is created on each partition, too
+        above = (a for a in ancestors(self.snapshot, table) if a.kind == "p")
+        where = {(t.schema, t.name) for t in (table, *above)}
+        here = (c for c in (*self.created, *new) if (c.schema, c.table) in where)
         return any(c.text.form[0] == "btree" and c.text.begins_with(columns) for c in here)
 
     def _replaced_by_what_goes(self, index: Index) -> str:
@@ -100,11 +112,9 @@ class IndexDrops:
         return f"{keeper.name}, which replaces it, is dropped; {_AGAIN}"
 
     def _replaces_what_goes(self, index: Index) -> str:
-        for other in self.gone.values():
-            is_near = other.table_oid == index.table_oid and other.oid in _replaceable(
-                self.snapshot
-            )
-            if is_near and self._servers(other) and not self._servers(other, {index.oid}):
+        for other in self.gone_of.get(index.table_oid, ()):
+            is_replaced = other.oid in _replaceable(self.snapshot) and self._servers(other)
+            if is_replaced and not self._servers(other, {index.oid}):
                 return f"it replaces {other.name}, which is dropped; {_AGAIN}"
         return ""
 

@@ -210,7 +210,8 @@ def _not_planned(
     for finding in rest:
         reason = decisions.refused.get(finding.id)
         if reason is None:
-            cures = [titles[f.id] for f in done if _saves_a_part(f, finding)]
+            has_cost = finding.impact.cost is not None  # few have: it is compared with all
+            cures = [titles[f.id] for f in done if has_cost and _saves_a_part(f, finding)]
             reason = (
                 f"It shows where time is spent; these actions save a part of it: {listed(cures)}."
                 if cures

@@ -16,6 +16,7 @@ from pgwatch_wed.remedies.actions.proposals import (
     ProposedStep,
     SqlPart,
     functions,
+    remedy_of,
     setting_name,
 )
 from pgwatch_wed.remedies.actions.staging import RELOAD
@@ -115,23 +116,33 @@ class SettingDrafts:
         )
 
     def _of_others(self, group: Sequence[Proposal], stage: ActionStage) -> Draft:
-        steps: dict[Hashable, tuple[ProposedStep, SqlPart]] = {}
-        for proposal in group:
-            changes = {id(c.step): c for c in _changes(proposal)}
-            for step in proposal.steps:
-                change = changes.get(id(step))
-                best = self.chosen[change.scope] if change else None
-                key: Hashable = best.scope if best else step.remedy.sql
-                steps.setdefault(key, (best.step if best else step, step.parts[0]))
-        parts = [part for step, _ in steps.values() for part in step.parts]
+        steps: dict[Hashable, tuple[Remedy, tuple[SqlPart, ...]]] = {}
+        for key, remedy, of_step in (
+            e for p in group for s in p.steps for e in self._settled(p, s)
+        ):
+            steps.setdefault(key, (remedy, of_step))
+        parts = [part for _, of_step in steps.values() for part in of_step]
         return Draft(
             title=_of_roles(parts) or title(parts, group[0].finding.title),
             stage=stage,
             proposals=tuple(group),
-            steps=tuple(step.remedy for step, _ in steps.values()),
+            steps=tuple(remedy for remedy, _ in steps.values()),
             object=_whose(group[0]),
             is_servers=all(isinstance(p.node, _OF_SERVER) for p in parts),
         )
+
+    def _settled(
+        self, proposal: Proposal, step: ProposedStep
+    ) -> Iterator[tuple[Hashable, Remedy, tuple[SqlPart, ...]]]:
+        """Yield a step by what it changes: each setting with the value chosen, and the rest as it is."""
+        changes = [c for c in _changes(proposal) if c.step is step]
+        for scope in dict.fromkeys(c.scope for c in changes):
+            best = self.chosen[scope]
+            yield scope, _alone(best), (best.part,)
+        rest = tuple(p for p in step.parts if _scope(p.node) is None)
+        remedy = remedy_of(proposal, step, rest)
+        if remedy is not None:
+            yield remedy.sql, remedy, rest
 
 
 _OF_SERVER = (
@@ -226,6 +237,17 @@ def _without_reload(change: _Change) -> Remedy:
     remedy = Remedy(
         change.part.sql, old.lock, in_transaction=False, undo="\n".join(_undone(change))
     )
+    return authority.signed(change.proposal.snapshot, remedy)
+
+
+def _alone(change: _Change) -> Remedy:
+    """Return what changes one setting, without what its step changes besides."""
+    old = change.step.remedy
+    if len(change.step.parts) == 1:
+        return old
+    # comments tell what to note before, if the way back is not known
+    undo = "\n".join(_undone(change)) if change.step.undo_parts else old.undo
+    remedy = Remedy(change.part.sql, old.lock, old.in_transaction, undo)
     return authority.signed(change.proposal.snapshot, remedy)
 
 
