@@ -4,12 +4,13 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pgwatch_wed import units
+from pgwatch_wed import findings, units
 from pgwatch_wed.facts import (
     UNASKED,
     Checkpoints,
@@ -43,6 +44,8 @@ from pgwatch_wed.render.chapters import chapters, lock_tree
 from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
 from pgwatch_wed.render.load_bar import load_bar
 from pgwatch_wed.render.lock_lines import drawn
+from pgwatch_wed.render.plan_sql import plan_script
+from pgwatch_wed.render.plan_text import plan_text
 from pgwatch_wed.render.plan_words import group_sql, plan_lines
 from tests import formats
 from tests.reports import HOSTILE, NOW, blank, finding, report, server
@@ -182,6 +185,77 @@ def test_a_groups_script_is_the_plans_which_resolves_contradictions() -> None:
     some = replace(report(many), plan=ActionPlan(tuple(map(action, many[:2]))))
     assert group_sql(some, group).count("DROP INDEX") == 2
     assert group_sql(report(many), group).count("DROP INDEX") == 5
+
+
+def of_two_databases() -> tuple[tuple[Finding, ...], Report]:
+    """The same four indexes in each of two databases, and settings of the server."""
+    drops = tuple(
+        finding(n, object=Object("index", f"i{n}", name, "public", "t"))
+        for n in range(4)
+        for name in ("a", "b")
+    )
+    both = tuple(
+        replace(f, remedy=(Remedy(f"DROP INDEX {f.object.name};", undo="CREATE INDEX;"),))
+        for f in drops
+    )
+    plan = ActionPlan(tuple(action(f, database=f.object.database) for f in both))
+    whole = replace(report(both), plan=plan)
+    return both, replace(whole, target=replace(whole.target, databases=("a", "b")))
+
+
+def test_no_script_mixes_databases_and_each_says_which_it_is_for() -> None:
+    both, whole = of_two_databases()
+    drops = "\n".join(f"DROP INDEX i{n};" for n in range(4))
+    assert [line.sql for line in plan_lines(whole)] == [
+        f"-- in database {name}\n{drops}" for name in ("a", "b")
+    ]
+    assert {line.undo.splitlines()[0] for line in plan_lines(whole)} == {
+        f"-- in database {name}" for name in ("a", "b")
+    }
+    (group,) = entries(both)
+    assert isinstance(group, FindingGroup)
+    wanted = f"-- in database a\n{drops}\n-- in database b\n{drops}"
+    assert group_sql(whole, group) == wanted
+    assert group_sql(replace(whole, plan=ActionPlan()), group) == wanted
+    assert group_sql(whole, group, 1).splitlines() == [
+        *("-- in database a", "DROP INDEX i0;", "-- and 7 more")
+    ]
+    reload = Remedy("SELECT pg_reload_conf();")
+    servers = action(both[0], database=None, statements=(reload,))
+    mixed = replace(whole, plan=ActionPlan((*whole.plan.actions, servers)))
+    assert group_sql(mixed, group).endswith(f"-- in any database\n{reload.sql}")
+    assert plan_lines(mixed)[-1].sql.startswith(reload.sql)
+    for name in ("html", "markdown", "text"):
+        text = formats.document(name, whole)
+        plan = " ".join(re.sub(r"<[^>]+>", " ", text.partition("What to do, in order")[2]).split())
+        assert re.search(r"database:?\W+a\b.*database:?\W+b\b", plan), name
+
+
+def test_one_database_is_not_named() -> None:
+    whole = planned(copies(5))
+    (line,) = plan_lines(whole)
+    assert "database" not in dict(line.facts)
+    assert "-- in" not in line.sql + line.undo
+
+
+@pytest.mark.parametrize("made", [plan_script, plan_text])
+def test_ids_of_findings_are_not_computed_anew_for_each_action(
+    made: Callable[[Report], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = list(ActionStage)
+    many = copies(60)
+    acts = tuple(action(f, stage=stages[n % len(stages)]) for n, f in enumerate(many))
+    whole = replace(report(many), plan=ActionPlan(acts))
+    computed: list[str] = []
+    real = findings.fingerprint
+
+    def counted(rule: str, about: Object) -> str:
+        computed.append(rule)
+        return real(rule, about)
+
+    monkeypatch.setattr(findings, "fingerprint", counted)
+    assert "index_59" in made(whole)
+    assert 0 < len(computed) <= 4 * len(many)
 
 
 def test_what_is_needed_once_is_at_the_end_of_a_script() -> None:

@@ -27,7 +27,14 @@ from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.finding_groups import by_table, entries
 from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain, summed
 from pgwatch_wed.render.load_bar import FIRST, load_bar
-from pgwatch_wed.render.plan_words import closed_by, group_sql, places, plan_lines, plan_sentence
+from pgwatch_wed.render.plan_words import (
+    closed_by,
+    group_sql,
+    places,
+    plan_lines,
+    plan_sentence,
+    shown_findings,
+)
 from pgwatch_wed.rules import Rule, all_rules
 from pgwatch_wed.target import queries
 
@@ -51,7 +58,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
     template = environment().get_template("report.html.j2")
     shown = report.findings[:MAX_FINDINGS]
     made = chapters(snapshots) if snapshots else ()
-    lines = plan_lines(report)
+    lines, known = plan_lines(report), shown_findings(report)
     return template.render(
         report=report,
         findings=shown,
@@ -62,7 +69,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         group_sql=lambda group: group_sql(report, group),
         lines=lines,
         first=FIRST,
-        closed=lambda line: closed_by(report, line),
+        closed=lambda line: closed_by(report, line, known),
         places=defaultdict(int, places(lines)),
         unplanned=defaultdict(str, {n.id: n.reason for n in report.plan.not_planned}),
         plan_sentence=plan_sentence(report),

@@ -1,13 +1,13 @@
 """Where the measured time goes, and what the first steps of the plan that save time take away from it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.findings import Report
+from pgwatch_wed.findings import Finding, Report
 from pgwatch_wed.postgres.statements import of_users
-from pgwatch_wed.render.plan_words import PlanLine, closed_by
+from pgwatch_wed.render.plan_words import PlanLine, closed_by, shown_findings
 
 FIRST = 3
 _STATEMENTS = 5
@@ -49,7 +49,9 @@ def load_bar(
     whole = sum(ms for ms, _ in spent.values())
     if whole <= 0:
         return None
-    savings = {place: s for place, line in enumerate(lines, 1) if (s := _saved(report, line))}
+    known = shown_findings(report)
+    closing = enumerate((closed_by(report, line, known) for line in lines), 1)
+    savings = {place: s for place, findings in closing if (s := _saved(findings))}
     first = tuple(savings)[:FIRST]
     less: dict[tuple[str | None, int], float] = defaultdict(float)
     for place in first:
@@ -72,10 +74,10 @@ def load_bar(
     return LoadBar(tuple(parts), first)
 
 
-def _saved(report: Report, line: PlanLine) -> dict[tuple[str | None, int], float]:
+def _saved(findings: Iterable[Finding]) -> dict[tuple[str | None, int], float]:
     """Return the time that the findings closed by a step save, by statement."""
     found: dict[tuple[str | None, int], float] = defaultdict(float)
-    for finding in closed_by(report, line):
+    for finding in findings:
         gain = finding.impact.gain
         for query, ms in (gain.by_query if gain is not None else {}).items():
             found[finding.object.database, query] += ms

@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pgwatch_wed import units
 from pgwatch_wed.findings import Action, ActionStage, Report
 from pgwatch_wed.remedies.resumable import SHORT, StepBlock, StepKind, blocks_of, undo_blocks_of
-from pgwatch_wed.render.plan_words import PlanLine, closed_names, plan_databases, plan_sentence
+from pgwatch_wed.render.plan_words import (
+    PlanLine,
+    closed_names,
+    plan_databases,
+    plan_sentence,
+    shown_findings,
+)
 from pgwatch_wed.render.psql_script import PsqlScript, reachable
 
 _UNREACHABLE = "psql cannot connect to a database with a line break in its name"
@@ -41,9 +47,11 @@ def _by_hand(actions: Iterable[Action]) -> list[str]:
 
 
 def _about(report: Report) -> _CommentsOf:
+    known = shown_findings(report)
+
     def comments(action: Action) -> list[str]:
         line = PlanLine(action.title, (action,))
-        named = (("closes", ", ".join(closed_names(report, line))), *line.facts)
+        named = (("closes", ", ".join(closed_names(report, line, known))), *line.facts)
         return [f"{label}: {words}" for label, words in named if words]
 
     return comments

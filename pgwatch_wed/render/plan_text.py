@@ -5,9 +5,9 @@ from pgwatch_wed.findings import Report
 from pgwatch_wed.render.plan_words import (
     PlanLine,
     closed_names,
-    plan_databases,
     plan_lines,
     plan_sentence,
+    shown_findings,
 )
 from pgwatch_wed.render.text_page import TextPage
 
@@ -22,16 +22,17 @@ def plan_text(report: Report, *, width: int = 80, colour: bool = False) -> str:
     page.wrap(f"facts of {report.generated_at:%Y-%m-%d %H:%M:%S %Z}, read as {target.role}")
     page.line()
     page.wrap(plan_sentence(report) or "There is nothing to do.")
+    known = shown_findings(report)
     for place, line in enumerate(plan_lines(report), 1):
         page.line()
-        _line(page, place, line, report)
+        _line(page, place, line, ", ".join(closed_names(report, line, known)))
     _not_planned(page, report)
     return str(page)
 
 
-def _line(page: TextPage, place: int, line: PlanLine, report: Report) -> None:
-    page.wrap(f"{place}. {line.title}{_where(line, report)}", style="1", hang="   ")
-    for label, words in (("closes", ", ".join(closed_names(report, line))), *line.facts):
+def _line(page: TextPage, place: int, line: PlanLine, closed: str) -> None:
+    page.wrap(f"{place}. {line.title}", style="1", hang="   ")
+    for label, words in (("closes", closed), *line.facts):
         if words:
             page.wrap(f"{label}: {words}", "   ", "2", hang="      ")
     page.line()
@@ -40,11 +41,6 @@ def _line(page: TextPage, place: int, line: PlanLine, report: Report) -> None:
         page.line()
         page.line("   undo:", "2")
         _code(page, line.undo)
-
-
-def _where(line: PlanLine, report: Report) -> str:
-    databases = dict.fromkeys(a.database for a in line.actions if a.database)
-    return f" ({', '.join(databases)})" if len(plan_databases(report)) > 1 and databases else ""
 
 
 def _code(page: TextPage, sql: str) -> None:

@@ -1,11 +1,11 @@
 """The plan in words: what to do, in order; many actions of one kind are one line."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from pgwatch_wed import units
-from pgwatch_wed.findings import Action, ActionGain, ActionStage, Finding, Report
+from pgwatch_wed.findings import Action, ActionGain, ActionStage, Finding, Object, Report
 from pgwatch_wed.remedies.resumable import StepKind, blocks_of
 from pgwatch_wed.remedies.script import comment
 from pgwatch_wed.render.finding_groups import FindingGroup, things
@@ -23,10 +23,11 @@ _DUE = {
 
 @dataclass(frozen=True, slots=True)
 class PlanLine:
-    """One action, or several of the same kind."""
+    """One action, or several of the same kind; ``database`` is named where the report has several."""
 
     title: str
     actions: tuple[Action, ...]
+    database: str = ""
 
     @property
     def gain(self) -> str:
@@ -40,9 +41,10 @@ class PlanLine:
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """What a reader weighs before acting, each with its label: gain, lock, risk, who may run it, when it takes effect."""
+        """What a reader weighs before acting, each with its label: database, gain, lock, risk, who may run it, when it takes effect."""
         steps = [s for a in self.actions for s in a.statements]
         said = (
+            ("database", [self.database]),
             ("saves", [self.gain]),
             ("needs", [self._space]),
             ("lock", _locks(s.lock for s in steps)),
@@ -56,12 +58,17 @@ class PlanLine:
     @property
     def sql(self) -> str:
         """The statements of all of its actions, in order."""
-        return "\n".join(s.sql for a in self.actions for s in a.statements)
+        return self._here(s.sql for a in self.actions for s in a.statements)
 
     @property
     def undo(self) -> str:
         """What takes all of them back, in order."""
-        return "\n".join(line for a in reversed(self.actions) for line in a.undo)
+        return self._here(line for a in reversed(self.actions) for line in a.undo)
+
+    def _here(self, texts: Iterable[str]) -> str:
+        """Join statements, after the database if it is to be named."""
+        found = list(texts)
+        return "\n".join([*_headed(self.database), *found] if found else ())
 
     @property
     def closes(self) -> tuple[str, ...]:
@@ -72,6 +79,7 @@ class PlanLine:
 def plan_lines(report: Report) -> tuple[PlanLine, ...]:
     """Return the plan's lines in its order; actions of a kind are where the first of them is."""
     rules = {f.id: f.rule for f in (*report.findings, *report.hidden)}
+    several = _has_several(report)
     kinds: dict[tuple[str, ...], list[Action]] = {}
     for action in report.plan.actions:
         kinds.setdefault(_kind(action, rules), []).append(action)
@@ -79,11 +87,12 @@ def plan_lines(report: Report) -> tuple[PlanLine, ...]:
     shown: set[tuple[str, ...]] = set()
     for action in report.plan.actions:
         kind = _kind(action, rules)
+        where = (action.database or "") if several else ""
         if len(kinds[kind]) < _AT_LEAST:
-            found.append(PlanLine(action.title, (action,)))
+            found.append(PlanLine(action.title, (action,), where))
         elif kind not in shown:
             shown.add(kind)
-            found.append(PlanLine(_title(kinds[kind]), tuple(kinds[kind])))
+            found.append(PlanLine(_title(kinds[kind]), tuple(kinds[kind]), where))
     return tuple(found)
 
 
@@ -119,16 +128,24 @@ def places(lines: Sequence[PlanLine]) -> dict[str, int]:
     return found
 
 
-def closed_by(report: Report, line: PlanLine) -> tuple[Finding, ...]:
-    """Return the shown findings that a line closes."""
-    ids = dict.fromkeys(line.closes)
-    by_id = {f.id: f for f in report.findings}
-    return tuple(by_id[i] for i in ids if i in by_id)
+def shown_findings(report: Report) -> dict[str, Finding]:
+    """Return the shown findings by ID, which is computed: once for all lines of a plan."""
+    return {f.id: f for f in report.findings}
 
 
-def closed_names(report: Report, line: PlanLine) -> tuple[str, ...]:
+def closed_by(
+    report: Report, line: PlanLine, known: Mapping[str, Finding] | None = None
+) -> tuple[Finding, ...]:
+    """Return the shown findings that a line closes; ``known`` are all of them, by ID."""
+    by_id = shown_findings(report) if known is None else known
+    return tuple(by_id[i] for i in line.closes if i in by_id)
+
+
+def closed_names(
+    report: Report, line: PlanLine, known: Mapping[str, Finding] | None = None
+) -> tuple[str, ...]:
     """Return the findings that a line closes, as rule and object."""
-    names = (f"{f.rule} {f.object.label}" for f in closed_by(report, line))
+    names = (f"{f.rule} {f.object.label}" for f in closed_by(report, line, known))
     return tuple(dict.fromkeys(names))
 
 
@@ -136,20 +153,46 @@ def group_sql(report: Report, group: FindingGroup, most: int | None = None) -> s
     """Return one script for a group's findings: the plan's if there is one, which has no contradictions."""
     ids = {f.id for f in group.findings}
     planned = [a for a in report.plan.actions if not a.by_hand and ids.intersection(a.closes)]
-    steps = [s for a in planned for s in a.statements]
+    steps = [(a.database or "", s.sql) for a in planned for s in a.statements]
     if not report.plan.actions:
-        steps = [r for f in group.findings for r in f.remedy]
+        steps = [(_database(f.object), r.sql) for f in group.findings for r in f.remedy]
     # of what is needed once, such as a reload, the last counts
-    texts = list(reversed(dict.fromkeys(s.sql for s in reversed(steps))))
-    left = len(texts) - most if most is not None else 0
-    return "\n".join([*texts[:most], comment(f"and {left:,} more")] if left > 0 else texts)
+    once = list(reversed(dict.fromkeys(reversed(steps))))
+    if not _has_several(report):
+        once = [("", sql) for sql in reversed(dict.fromkeys(sql for _, sql in reversed(steps)))]
+    by_database: dict[str, list[str]] = {}
+    for database, sql in once[:most]:
+        by_database.setdefault(database, []).append(sql)
+    anywhere = [comment("in any database")] if len(by_database) > 1 else []
+    lines = [
+        line
+        for name, texts in by_database.items()
+        for line in (*(_headed(name) or anywhere), *texts)
+    ]
+    left = len(once) - most if most is not None else 0
+    return "\n".join([*lines, comment(f"and {left:,} more")] if left > 0 else lines)
+
+
+def _has_several(report: Report) -> bool:
+    """Tell whether a reader has to know in which database a statement is to be run."""
+    named = (a.database for a in report.plan.actions if a.database)
+    return len({*plan_databases(report), *named}) > 1
+
+
+def _database(about: Object) -> str:
+    return about.name if about.kind == "database" else about.database or ""
+
+
+def _headed(database: str) -> list[str]:
+    return [comment(f"in database {database}")] if database else []
 
 
 def _kind(action: Action, rules: dict[str, str]) -> tuple[str, ...]:
-    """Return what actions of one line have in common: stage, rule, and the first words of their SQL."""
+    """Return what actions of one line have in common: stage, rule, database, and the first words of their SQL."""
     rule = rules.get(action.closes[0], "") if action.closes else ""
     first = action.statements[0].sql.split()[:2] if action.statements else []
-    return (action.stage.value, rule, "by hand" if action.by_hand else "", *first)
+    by_hand = "by hand" if action.by_hand else ""
+    return (action.stage.value, rule, action.database or "", by_hand, *first)
 
 
 def _title(actions: Sequence[Action]) -> str:
