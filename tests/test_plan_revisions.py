@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 from pgwatch_wed.cli.alembic_project import project
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.findings import ActionStage, Remedy, Report
-from pgwatch_wed.render.plan_alembic import in_schema, left_out, plan_revisions
+from pgwatch_wed.render.plan_alembic import in_schema, left_out, missing_parts, plan_revisions
 from tests.dumps import schema
 from tests.plans import INDEX, action, planned
 from tests.psql import psql
@@ -83,6 +83,51 @@ def test_what_cannot_run_in_a_transaction_is_in_an_autocommit_block() -> None:
     assert "down_revision = 'abc'" in revision.source
 
 
+def test_a_transaction_keeps_only_its_own_locks() -> None:
+    alone = Remedy("ALTER TABLE public.orders ALTER a SET NOT NULL;", "ACCESS EXCLUSIVE")
+    (revision,) = plan_revisions(planned(*(action(r) for r in (ADD_KEY, alone, ADD_KEY))), None)
+    upgrade = revision.source.partition("def upgrade")[2].partition("def downgrade")[0]
+    lines = upgrade.splitlines()
+    indents = {
+        word: {len(line) - len(line.lstrip()) for line in lines if word in line}
+        for word in ("ADD COLUMN", "ADD CONSTRAINT", "SET NOT NULL", "ANALYZE")
+    }
+    assert indents == {
+        "ADD COLUMN": {8},
+        "ADD CONSTRAINT": {8},
+        "SET NOT NULL": {12},
+        "ANALYZE": {12},
+    }
+    twice = Remedy(ADD_KEY.sql.removesuffix("\nANALYZE public.orders;"), "ACCESS EXCLUSIVE")
+    (revision,) = plan_revisions(planned(action(twice), action(twice, title="Next")), None)
+    first, _, then = revision.source.partition("# Next")
+    assert "autocommit_block():" not in first.partition("def upgrade")[2]
+    assert then.lstrip().startswith("with op.get_context().autocommit_block():\n        pass")
+
+
+def test_what_is_left_out_of_an_action_is_named() -> None:
+    rebuild = "REINDEX INDEX CONCURRENTLY public.part_idx"
+    whole = Remedy(
+        f"CREATE INDEX i ON ONLY public.p (a);\n{rebuild};\nALTER INDEX public.i ATTACH PARTITION public.part_idx;",
+        "SHARE",
+    )
+    part = Remedy(
+        f"{SETTING.sql}\nDO $$BEGIN END$$;\nVACUUM public.orders;\nCREATE EXTENSION hstore;", "none"
+    )
+    report = planned(action(whole), action(part, title="Half"))
+    assert left_out(report) == ()
+    ((half, missing),) = missing_parts(report)
+    assert half.title == "Half"
+    assert missing == (
+        *("ALTER SYSTEM SET work_mem = '8MB'", "DO $$BEGIN END$$", "VACUUM public.orders"),
+    )
+    (revision,) = plan_revisions(report, None)
+    places = [revision.source.index(w) for w in ("ON ONLY", f"'{rebuild}'", "ATTACH PARTITION")]
+    assert places == sorted(places)
+    assert "# not here: VACUUM public.orders" in revision.source
+    assert left_out(planned(action(Remedy(f"{rebuild};", "none")))) != ()
+
+
 def test_each_database_has_a_revision_of_its_own(tmp_path: Path) -> None:
     scratch(tmp_path)
     report = planned(
@@ -105,6 +150,24 @@ def test_a_project_is_its_directory_or_that_of_its_scripts(tmp_path: Path) -> No
         assert place.versions.resolve() == (tmp_path / "migrations" / "versions").resolve()
     (one,) = add(PLAN, tmp_path)
     assert project(tmp_path / "migrations").head == one
+
+
+def test_relative_paths_are_those_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "there"):
+        folder = tmp_path / name
+        scratch(folder)
+        (folder / "alembic.ini").write_text(
+            "[alembic]\nscript_location = migrations\n", encoding="utf-8"
+        )
+    monkeypatch.chdir(tmp_path / "here")
+    for there in (tmp_path / "there", Path("../there")):
+        assert project(there).versions == tmp_path / "there" / "migrations" / "versions"
+    assert Path.cwd() == tmp_path / "here"
+    add(planned(action(INDEX)), Path("../there"))
+    assert project(Path()).head is None
+    assert project(Path("../there")).head is not None
 
 
 def test_a_project_with_two_heads_is_refused(tmp_path: Path) -> None:

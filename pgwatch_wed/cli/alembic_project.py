@@ -1,5 +1,7 @@
 """The user's own Alembic project: its head, and where its revisions are."""
 
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +25,10 @@ class AlembicProject:
 
 def project(folder: Path) -> AlembicProject:
     """Read a project, which loads its revisions; raise :class:`Error` in one line if it cannot be added to."""
+    place = folder.resolve()
     try:
-        scripts = _scripts(folder)
-        heads = scripts.get_heads()
-        if len(heads) == 1:
-            revision = scripts.get_revision(heads[0])
-            assert revision is not None
-            versions = Path(revision.path).parent
-        else:
-            versions = Path(scripts.versions)
+        with _inside(place):
+            heads, versions = _read(place)
     except CommandError as error:
         raise UsageError(f"--alembic-dir {folder}: {said(error)}", _NO_PROJECT) from None
     except Exception as error:  # noqa: BLE001 - loading a revision runs the user's code
@@ -45,6 +42,27 @@ def project(folder: Path) -> AlembicProject:
             "merge them first (alembic merge heads)",
         )
     return AlembicProject(heads[0] if heads else None, versions)
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Read as Alembic does in the folder of alembic.ini: it takes relative paths to be below the current directory."""
+    if not paths.exists(folder / "alembic.ini"):
+        yield
+        return
+    with chdir(folder):
+        yield
+
+
+def _read(folder: Path) -> tuple[list[str], Path]:
+    """Return the heads, and where the next revision belongs."""
+    scripts = _scripts(folder)
+    heads = scripts.get_heads()
+    if len(heads) != 1:
+        return heads, Path(scripts.versions).resolve()
+    revision = scripts.get_revision(heads[0])
+    assert revision is not None
+    return heads, Path(revision.path).resolve().parent
 
 
 def _scripts(folder: Path) -> ScriptDirectory:

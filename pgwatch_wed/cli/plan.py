@@ -171,6 +171,10 @@ def _add_revisions(report: Report, added_to: AlembicProject) -> int:
     for action in left:
         why = f" (by hand: {action.by_hand})" if action.by_hand else ""
         click.echo(f"  {' '.join(action.title.split())}{why}", err=True)
+    for action, missing in plan_alembic.missing_parts(report):
+        click.echo(f"in part: {' '.join(action.title.split())}; not in the revision:", err=True)
+        for sql in missing:
+            click.echo(f"  {' '.join(sql.split())}", err=True)
     return 0
 
 

@@ -28,7 +28,8 @@ class StepKind(StrEnum):
     """What a statement changes."""
 
     SCHEMA = "schema"
-    MAINTENANCE = "maintenance"  # VACUUM, ANALYZE, REINDEX
+    REBUILD = "rebuild"  # REINDEX
+    MAINTENANCE = "maintenance"  # VACUUM, ANALYZE, CLUSTER
     SETTING = "setting"
     RELOAD = "reload"
     OTHER = "other"  # sessions, slots, rows, grants
@@ -40,7 +41,7 @@ _SCHEMA = (
     *(ast.CreateDomainStmt, ast.AlterDomainStmt, ast.AlterSeqStmt, ast.RenameStmt, ast.CommentStmt),
     *(ast.CreateExtensionStmt, ast.AlterExtensionStmt),
 )
-_MAINTENANCE = (ast.VacuumStmt, ast.ReindexStmt, ast.ClusterStmt, ast.RefreshMatViewStmt)
+_MAINTENANCE = (ast.VacuumStmt, ast.ClusterStmt, ast.RefreshMatViewStmt)
 _SETTINGS = (ast.AlterSystemStmt, ast.AlterRoleSetStmt, ast.AlterDatabaseSetStmt)
 
 
@@ -93,6 +94,7 @@ def _kind(node: Any) -> StepKind:
         return StepKind.RELOAD
     for kind, types in (
         (StepKind.SCHEMA, _SCHEMA),
+        (StepKind.REBUILD, (ast.ReindexStmt,)),
         (StepKind.MAINTENANCE, _MAINTENANCE),
         (StepKind.SETTING, _SETTINGS),
     ):

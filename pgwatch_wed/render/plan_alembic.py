@@ -32,13 +32,11 @@ class PlanRevision:
 def plan_revisions(report: Report, head: str | None) -> tuple[PlanRevision, ...]:
     """Return the revisions that follow ``head``, one per database; none if the schema is to stay as it is."""
     made: list[PlanRevision] = []
-    several = len(report.target.databases) > 1
-    for database in report.target.databases:
-        actions = [
-            a
-            for a in in_schema(report.plan.actions)
-            if (a.database or report.target.database) == database
-        ]
+    chosen = [(a.database or report.target.database, a) for a in in_schema(report.plan.actions)]
+    databases = dict.fromkeys((*report.target.databases, *(where for where, _ in chosen)))
+    several = len(databases) > 1
+    for database in databases:
+        actions = [action for where, action in chosen if where == database]
         if actions:
             here = database if several else None
             made.append(_revision(report, actions, made[-1].id if made else head, here))
@@ -57,6 +55,19 @@ def left_out(report: Report) -> tuple[Action, ...]:
     """Return the actions that are in no revision."""
     chosen = set(map(id, in_schema(report.plan.actions)))
     return tuple(a for a in report.plan.actions if id(a) not in chosen)
+
+
+def missing_parts(report: Report) -> tuple[tuple[Action, tuple[str, ...]], ...]:
+    """Return the actions that a revision has only in part, each with the statements that are not in it."""
+    parts = ((a, tuple(_missing(blocks_of(a)))) for a in in_schema(report.plan.actions))
+    return tuple((action, missing) for action, missing in parts if missing)
+
+
+def _missing(blocks: Iterable[StepBlock]) -> Iterator[str]:
+    """Yield what a person has to run; a reload goes with the setting."""
+    for step in (s for block in blocks for s in block.steps if not _belongs(s)):
+        if step.kind not in (StepKind.COMMENT, StepKind.RELOAD):
+            yield step.sql
 
 
 def _revision(
@@ -94,24 +105,40 @@ def _about(report: Report, actions: Sequence[Action], database: str | None) -> I
 
 
 def _body(actions: Iterable[tuple[str, Sequence[StepBlock]]], database: str | None) -> str:
-    """Return the body of a function: what cannot run in a transaction, in an autocommit block."""
+    """Return the body of a function. What need not be in a transaction is in an autocommit block, so that it keeps no locks."""
     lines = ["    if _is_elsewhere():", "        return"] if database else []
+    keeps_locks = False
     for title, done in actions:
         lines.append(_comment(title, "    # "))
-        steps = [s for block in done for s in block.steps if _belongs(s)]
-        for is_alone, some in groupby(steps, key=lambda step: step.is_alone):
-            if is_alone:
-                lines.append("    with op.get_context().autocommit_block():")
-            indent = " " * (8 if is_alone else 4)
-            lines += [f"{indent}{line}" for step in some for line in _call(step)]
+        lines += [_comment(f"not here: {sql}", "    # ") for sql in _missing(done)]
+        for is_transaction, steps in _parts(done):
+            if not is_transaction or keeps_locks:
+                lines.append(f"    {_AUTOCOMMIT}")
+            if is_transaction and keeps_locks:
+                lines.append(
+                    "        pass  # commits, so that the locks of what was before are not kept"
+                )
+            indent = " " * (4 if is_transaction else 8)
+            lines += [f"{indent}{line}" for step in steps for line in _call(step)]
+            keeps_locks = is_transaction
     has_code = any(not line.lstrip().startswith("#") for line in lines)
     return "\n".join(lines if has_code else [*lines, "    pass"])
 
 
+def _parts(blocks: Iterable[StepBlock]) -> Iterator[tuple[bool, list[ResumableStep]]]:
+    """Yield what runs in one transaction each, and between them what each commits by itself."""
+    for block_of, some in groupby(
+        enumerate(blocks), lambda b: b[0] if b[1].is_transaction else None
+    ):
+        steps = [s for _, block in some for s in block.steps if _belongs(s)]
+        if steps:
+            yield block_of is not None, steps
+
+
 def _belongs(step: ResumableStep) -> bool:
-    """Tell whether a statement is part of a revision: VACUUM and REINDEX are not, ANALYZE makes a change take effect."""
+    """Tell whether a statement is part of a revision: VACUUM is not, REINDEX and ANALYZE make a change take effect."""
     is_analyze = step.kind is StepKind.MAINTENANCE and not step.is_alone
-    return step.kind is StepKind.SCHEMA or is_analyze
+    return step.kind in (StepKind.SCHEMA, StepKind.REBUILD) or is_analyze
 
 
 def _call(step: ResumableStep) -> Iterator[str]:
@@ -140,10 +167,13 @@ def _comment(text: str, mark: str = "# ") -> str:
     return f"{mark}{visible_line(' '.join(text.split()))}"
 
 
+_AUTOCOMMIT = "with op.get_context().autocommit_block():"
+
 _SOURCE = '''"""Changes that db-analyze plan recommends.
 
 Each statement is skipped if its work is done, so that an upgrade that stopped half-way can be run again.
-Some run in an autocommit block, for which env.py must not have begun a transaction of its own.
+All but those that belong together run in autocommit blocks, for which env.py must not have begun a transaction
+of its own.
 """
 
 {about}
