@@ -50,8 +50,8 @@ def crowd(db: str) -> Iterator[Crowd]:
 
 
 def moment(dsn: str) -> ServerMoment:
-    with watching(dsn) as reader:
-        return look(reader)
+    with watching(dsn) as watch:
+        return look(watch)
 
 
 def seen(dsn: str, minutes: float = 10) -> NowView:
@@ -257,6 +257,14 @@ def test_a_monitoring_role_sees_all_and_another_is_told_what_it_does_not_see(
     assert "GRANT pg_read_all_stats TO now_nobody;" in mends
     assert "GRANT pg_monitor TO now_nobody;" in mends
     assert "Not visible" in shown(nobody)
+    with watching(pg.dsn(str(database), user="now_nobody")) as watch:
+        first, second = look(watch), look(watch)
+    refused = {"birth", "system", "extensions", "wal_directory"}
+    assert refused <= {cost.name for cost in first.snapshot.query_costs} | {"wal_directory"}
+    assert not refused & {cost.name for cost in watch.reader.costs}, "not in the log each time"
+    assert second.wal == first.wal
+    assert second.queries == first.queries - len(refused)
+    assert second.snapshot.server.taken_at > first.snapshot.server.taken_at
 
 
 # What it costs, and what it leaves

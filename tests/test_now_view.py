@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pgwatch_wed.cli.now import _fitting, _rows
 from pgwatch_wed.facts import Cause, LockWait, Missing, PreparedTransaction, Session, Slot, Snapshot
 from pgwatch_wed.facts.server_moment import ServerMoment, WalDirectory
 from pgwatch_wed.render import now_json, now_text, now_view
@@ -62,7 +63,7 @@ def unread(found: Snapshot, *names: str, why: Missing = TIMED_OUT) -> NowView:
 
 
 def view(found: Snapshot) -> NowView:
-    return now_view.view(ServerMoment(found, WalDirectory(1, 16 * 2**20)))
+    return now_view.view(ServerMoment(found, WalDirectory(1, 16 * 2**20), 20))
 
 
 def text(seen: NowView, **how: Any) -> str:
@@ -195,3 +196,28 @@ def test_a_name_cannot_control_the_terminal() -> None:
     assert "\x07" not in said
     assert "\nDROP" not in said
     assert "prepared transaction xa\\x1b]0;owned" in said
+
+
+def test_what_holds_back_vacuum_in_another_database_is_named_with_it() -> None:
+    other = session(9, database="other", user="app", xmin_age_xids=7_000)
+    prepared = PreparedTransaction("xa", "app", "third", NOW, 9)
+    seen = view(snapshot(other, prepared_transactions=(prepared,), slots=(slot(),)))
+    assert [holder.database for holder in seen.holders] == [None, "other", "third"]
+    said = " ".join(text(seen).split())
+    assert "by 7,000 transactions, in database other" in said
+    assert "in database third" in said
+    assert "by 9,000 transactions held back" in said, "a slot holds back all"
+
+
+def test_rows_of_a_terminal_are_counted_not_lines() -> None:
+    assert _rows("\x1b[1m" + "x" * 80 + "\x1b[0m", 80) == 1
+    assert _rows("x" * 81, 80) == 2
+    assert _rows("\u6f22" * 41, 80) == 2
+    assert _rows("", 80) == 1
+    lines = ["x" * 200, *"abcdefgh"]
+    assert _fitting(lines, 12, 80) == lines
+    fitting = _fitting(lines, 8, 80)
+    assert sum(_rows(line, 80) for line in fitting) == 7, "the last is for the cursor"
+    assert fitting[-1].startswith("\u2026 5 more lines")
+    narrow = _fitting(lines, 8, 30)
+    assert sum(_rows(line, 30) for line in narrow) <= 7

@@ -1,13 +1,16 @@
 """db-analyze now: who blocks whom at this moment, and what to do once."""
 
 import json
+import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any
+from unicodedata import east_asian_width
 
 import click
 
@@ -21,6 +24,7 @@ from pgwatch_wed.render.now_view import NowView, view
 from pgwatch_wed.target import connect
 
 _RETRY_S = 2.0
+_STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
 class _Seconds(Span):
@@ -60,8 +64,8 @@ def now(target: str | None, every: timedelta | None, form: str) -> int:
     conninfo = connect.resolve(target)
     label = connect.label(conninfo)
     if every is None:
-        with moment.watching(conninfo) as reader:
-            seen = view(moment.look(reader))
+        with moment.watching(conninfo) as watch:
+            seen = view(moment.look(watch))
         click.echo(_shown(seen, label, form, once=True), nl=False, color=True)
         return 0
     # the cursor stays, and so does what is above: whatever ends the program, there is nothing to restore
@@ -77,10 +81,10 @@ def _frames(conninfo: str, label: str, form: str, every_s: float) -> Generator[s
     has_seen = False
     while True:
         try:
-            with moment.watching(conninfo) as reader:
+            with moment.watching(conninfo) as watch:
                 while True:
                     due = time.monotonic() + every_s
-                    yield _shown(view(moment.look(reader)), label, form, once=False)
+                    yield _shown(view(moment.look(watch)), label, form, once=False)
                     has_seen = True
                     time.sleep(max(0.0, due - time.monotonic()))
         except Error as error:
@@ -121,19 +125,29 @@ def _in_place() -> Callable[[str], None]:
 
     def show(frame: str) -> None:
         nonlocal drawn
-        lines = _fitting(frame.splitlines(), shutil.get_terminal_size().lines)
+        size = shutil.get_terminal_size()
+        lines = _fitting(frame.splitlines(), size.lines, size.columns)
         back = f"\x1b[{drawn}F" if drawn else ""
         sys.stdout.write(f"{back}\x1b[J" + "".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
-        drawn = len(lines)
+        drawn = sum(_rows(line, size.columns) for line in lines)
 
     return show
 
 
-def _fitting(lines: list[str], rows: int) -> list[str]:
+def _fitting(lines: list[str], rows: int, columns: int) -> list[str]:
     """Leave the last row for the cursor; what is scrolled away could not be drawn over."""
     room = max(rows - 1, 2)
-    if len(lines) <= room:
+    ends = list(accumulate(_rows(line, columns) for line in lines))
+    if not ends or ends[-1] <= room:
         return lines
-    more = len(lines) - room + 1
-    return [*lines[: room - 1], f"… {more} more lines: enlarge the window, or omit --watch"]
+    kept = sum(end < room for end in ends)
+    more = f"… {len(lines) - kept} more lines: enlarge the window, or omit --watch"
+    return [*lines[:kept], more[:columns]]
+
+
+def _rows(line: str, columns: int) -> int:
+    """Return how many rows a line takes: what can be pasted is not cut, and letters of some scripts are two wide."""
+    shown = _STYLE.sub("", line)
+    width = sum(2 if east_asian_width(c) in "WF" else 1 for c in shown)
+    return max(1, -(-width // columns))

@@ -15,7 +15,8 @@ class WalDirectory:
 
 @dataclass(frozen=True, slots=True)
 class ServerMoment:
-    """Sessions, locks and what belongs to the server; no tables."""
+    """Sessions, locks and what belongs to the server; no tables. ``queries`` is how many queries it took."""
 
     snapshot: Snapshot
     wal: WalDirectory | Missing
+    queries: int

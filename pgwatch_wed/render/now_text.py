@@ -245,7 +245,8 @@ def _vacuum(page: TextPage, view: NowView) -> None:
         held = f", for {_for(each.held_seconds)}" if each.held_seconds is not None else ""
         what = "" if each.pins == "rows" else ", of the catalogs only"
         age = units.count(each.age_xids, "transaction")
-        page.wrap(f"{each.who}{held}, by {age}{what}", "  held back by: ", hang="    ")
+        where = f", in database {each.database}" if each.database else ""
+        page.wrap(f"{each.who}{held}, by {age}{what}{where}", "  held back by: ", hang="    ")
     if unread := view.why_unread(*HORIZON_FACTS):
         page.wrap(f"unknown, could not be read: {unread}", "  held back by: ", hang="    ")
     elif not view.holders:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
-from pgwatch_wed.facts import Cause, LockWait, Missing, Session, Snapshot
+from pgwatch_wed.facts import Cause, LockWait, Missing, PreparedTransaction, Session, Snapshot
 from pgwatch_wed.facts.server_moment import ServerMoment, WalDirectory
 from pgwatch_wed.findings import Finding, Remedy, Report, RuleVerdict, Severity
 from pgwatch_wed.postgres import horizon, privileges
@@ -130,9 +130,10 @@ class RunningStatement:
 
 @dataclass(frozen=True, slots=True)
 class HorizonHolder:
-    """What keeps VACUUM from removing rows that died since."""
+    """What keeps VACUUM from removing rows that died since, in one ``database`` or in all."""
 
     who: str
+    database: str | None
     age_xids: int
     held_seconds: float | None
     pins: str
@@ -236,14 +237,16 @@ def view(moment: ServerMoment) -> NowView:
         running_count=len(running),
         hidden_sessions=sum(locks.is_hidden(s) for s in snapshot.sessions),
         waits=_waits(snapshot),
-        holders=tuple(_holder(snapshot, h) for h in horizon.holders(snapshot)[:_MOST_HOLDERS]),
+        holders=tuple(
+            _holder(snapshot, h) for h in horizon.holders_of_all(snapshot)[:_MOST_HOLDERS]
+        ),
         freeze_max_age=_whole(snapshot.setting_number("autovacuum_freeze_max_age")),
         freezing=_freezing(snapshot),
         slots=_slots(snapshot),
         wal=None if isinstance(moment.wal, Missing) else moment.wal,
         unread=_unread(snapshot),
         lacking=tuple(dict.fromkeys(_lacking(moment, report.unknowns))),
-        queries=len(snapshot.query_costs) + 1,
+        queries=moment.queries,
     )
 
 
@@ -415,10 +418,20 @@ def _waits(snapshot: Snapshot) -> tuple[tuple[str, int], ...]:
 def _holder(snapshot: Snapshot, holder: horizon.Holder) -> HorizonHolder:
     return HorizonHolder(
         who=horizon.describe(holder),
+        database=_database(holder),
         age_xids=holder.age_xids,
         held_seconds=locks.seconds(holder.held(snapshot.now)),
         pins="rows" if holder.pins_rows else "catalogs",
     )
+
+
+def _database(holder: horizon.Holder) -> str | None:
+    # slots and standbys affect all databases
+    match holder.source:
+        case Session() | PreparedTransaction() as source:
+            return source.database
+        case _:
+            return None
 
 
 def _freezing(snapshot: Snapshot) -> tuple[FreezeAge, ...]:

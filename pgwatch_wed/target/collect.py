@@ -162,8 +162,20 @@ class Begun:
         return Capabilities.of(self.server, self.extensions)
 
 
-def begin(reader: Reader) -> Begun:
-    """Read what has to be known before anything else is read over this connection."""
+def begin(reader: Reader, before: Begun | None = None) -> Begun:
+    """Read what has to be known before anything else is read over this connection.
+
+    ``before`` is what was read over it earlier; what does not change during a connection is taken from there.
+    """
+    if before is not None:
+        known = before.server
+        reader.server = replace(
+            _server(reader),
+            system_identifier=known.system_identifier,
+            timeline=known.timeline,
+            database_created_at=known.database_created_at,
+        )
+        return replace(before, server=reader.server)
     server = reader.server = identify(reader)
     return Begun(server, *_extensions(reader))
 
@@ -251,11 +263,7 @@ class _Facts:
 
 def identify(reader: Reader) -> Server:
     """Read what server it is; the first query of each session."""
-    rows = reader.read(_query("server"), {})
-    if isinstance(rows, Missing):
-        raise CollectError(f"could not read the server's version: {rows.reason}", rows.mend)
-    server: Server = rows[0]
-    reader.server = server
+    server = reader.server = _server(reader)
     identity = reader.read(_query("system"), {})
     if not isinstance(identity, Missing) and identity:
         system_identifier, timeline = identity[0]
@@ -263,6 +271,14 @@ def identify(reader: Reader) -> Server:
     birth = reader.read(_query("birth"), {})
     if not isinstance(birth, Missing) and birth:
         server = replace(server, database_created_at=birth[0][0])
+    return server
+
+
+def _server(reader: Reader) -> Server:
+    rows = reader.read(_query("server"), {})
+    if isinstance(rows, Missing):
+        raise CollectError(f"could not read the server's version: {rows.reason}", rows.mend)
+    server: Server = rows[0]
     return server
 
 
