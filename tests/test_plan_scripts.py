@@ -146,7 +146,7 @@ def test_what_is_for_a_database_that_was_not_analyzed_is_run_there() -> None:
     shop = lines.index("\\connect -reuse-previous=on \"dbname='shop'\"")
     assert shop < lines.index(INDEX.sql)
     assert "billing" not in "".join(code(undo_script(report)))
-    assert "Do it (billing)" in plan_text(report)
+    assert "database: billing" in plan_text(report)
     by_hand = action(freeze, database="billing", by_hand="look")
     assert "\\connect" not in plan_script(planned(action(INDEX), by_hand))
 
