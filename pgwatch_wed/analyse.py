@@ -79,7 +79,7 @@ def analyse(
         verdicts=verdicts,
         findings=shown,
         ignored=tuple(ignored),
-        unused_ignores=tuple(ignoring.unused(everything, verdicts, config, today, original)),
+        unused_ignores=tuple(ignoring.unused(everything, verdicts, config, snapshots, original)),
         hidden_below=config.min_severity if hidden else None,
         hidden=hidden,
         self_cost=_self_cost(snapshots),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 from pgwatch_wed.config import Config, Ignore
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import (
     Finding,
     Ignored,
@@ -14,6 +15,14 @@ from pgwatch_wed.findings import (
     Verdict,
 )
 from pgwatch_wed.rules import Rule, all_rules
+
+# What rules of these facts find passes by itself, and may come again.
+_PASSING = frozenset(
+    (
+        *("sessions", "lock_waits", "lock_table", "prepared_transactions", "replicas", "vacuums"),
+        *("lock_episodes", "activity_minutes"),
+    )
+)
 
 Original = Callable[[str], str]
 """Returns the name behind a placeholder; see :func:`pgwatch_wed.analyse.analyse_redacted`."""
@@ -41,27 +50,43 @@ def unused(
     findings: Sequence[Finding],
     verdicts: Sequence[RuleVerdict],
     config: Config,
-    today: date,
+    snapshots: Sequence[Snapshot],
     original: Original,
 ) -> Iterator[UnusedIgnore]:
     """Yield the entries of the configuration that have expired, or that are about nothing that there is.
 
-    An entry is about nothing only if every rule that it may be about has been evaluated: what was not looked at
-    may still be there.
+    An entry is about nothing only if every rule that it may be about has been evaluated, in every database if
+    it is about databases: what was not looked at may still be there, and what passes may come again.
     """
+    today, is_whole = snapshots[0].now.date(), _is_whole(snapshots)
     meant = [_meant(finding, original) for finding in findings] if config.ignores else []
     by_rule = {verdict.rule: verdict for verdict in verdicts}
     for entry in config.ignores:
         if entry.has_expired(today):
             yield _unused(entry, entry.until)
         elif not any(map(entry.names, meant)) and all(
-            _is_evaluated(by_rule.get(rule.id), entry) for rule in _rules(entry)
+            _is_lasting(rule, is_whole=is_whole) and _is_evaluated(by_rule.get(rule.id), entry)
+            for rule in _rules(entry)
         ):
             yield _unused(entry)
 
 
 def _rules(entry: Ignore) -> Iterator[Rule]:
     return (rule for rule in all_rules() if entry.names_rule(rule.id, rule.area))
+
+
+def _is_whole(snapshots: Sequence[Snapshot]) -> bool:
+    """Tell whether every database was read in which something may be ignored; the configuration is of all."""
+    read = {s.server.database_oid for s in snapshots}
+    known = {
+        d.oid for s in snapshots for d in s.databases if d.allows_connections and not d.is_template
+    }
+    return bool(known) and known <= read
+
+
+def _is_lasting(rule: Rule, *, is_whole: bool) -> bool:
+    """Tell whether what a rule does not find in the databases that were read is not there."""
+    return (is_whole or rule.scope == "cluster") and _PASSING.isdisjoint(rule.needs)
 
 
 def _is_evaluated(verdict: RuleVerdict | None, entry: Ignore) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from pgwatch_wed.analyse import analyse, judge, ranked
 from pgwatch_wed.config import Config, Ignore
-from pgwatch_wed.facts import Missing, Server, Snapshot
+from pgwatch_wed.facts import Database, Missing, Server, Snapshot
 from pgwatch_wed.findings import (
     Finding,
     Grade,
@@ -23,6 +23,7 @@ from pgwatch_wed.findings import (
 )
 from pgwatch_wed.render import json_v1, terminal
 from pgwatch_wed.rules import Rule
+from tests.reports import blank
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SERVER = Server(
@@ -148,6 +149,9 @@ def test_an_ignore_ends_on_its_day(until: date, left: int) -> None:
 
 
 DUPLICATE = "index-duplicate"
+SHOP = blank(Database, oid=5, name="shop", allows_connections=True)
+LOGS = blank(Database, oid=6, name="logs", allows_connections=True)
+WHOLE = replace(SNAPSHOT, databases=(SHOP,))
 PARTLY = Unknown("hidden", object=Object("index", "elsewhere"))
 
 
@@ -178,7 +182,7 @@ def test_an_ignore_that_does_nothing_is_told(
     entry: dict[str, Any], yields: list[Any], more: dict[str, Any], told: str | None
 ) -> None:
     config = Config(ignores=(Ignore("because", **entry),), **more)
-    report = analyse([SNAPSHOT], config, [a_rule(*yields, rule_id=DUPLICATE)])
+    report = analyse([WHOLE], config, [a_rule(*yields, rule_id=DUPLICATE)])
     shown = " ".join(terminal.text(report).split())
     assert ("Unused entries in [[ignore]]" in shown) is (told is not None)
     unused = json_v1.as_json(report)["unused_ignores"]
@@ -187,6 +191,32 @@ def test_an_ignore_that_does_nothing_is_told(
         assert f'rule = "{entry["rule"]}" ' in shown
         assert f"{told}." in shown
         assert unused[0]["state"] == ("unmatched" if "nothing" in told else "expired")
+
+
+@pytest.mark.parametrize(
+    ("rule", "others", "is_told"),
+    [
+        (DUPLICATE, [], True),
+        (DUPLICATE, [LOGS], False),
+        (DUPLICATE, [replace(LOGS, is_template=True)], True),
+        (DUPLICATE, [replace(LOGS, allows_connections=False)], True),
+        ("wal-buffers-full", [LOGS], True),
+        ("lock-blocked", [], False),
+        ("replication-lag", [], False),
+        ("lock-no-timeouts", [], True),
+    ],
+)
+def test_an_ignore_is_unused_only_if_nothing_was_left_to_look_at(
+    rule: str, others: list[Database], is_told: bool
+) -> None:
+    config = Config(ignores=(Ignore("because", rule=rule),))
+    one = replace(WHOLE, databases=(SHOP, *others))
+    report = analyse([one], config, [a_rule(rule_id=rule)])
+    assert bool(report.unused_ignores) is is_told
+    assert not analyse([SNAPSHOT], config, [a_rule(rule_id=DUPLICATE)]).unused_ignores
+    logs = replace(one, server=replace(SERVER, database="logs", database_oid=6))
+    told = analyse([one, logs], config, [a_rule(rule_id=rule)]).unused_ignores
+    assert bool(told) is (is_told or rule == DUPLICATE)
 
 
 def test_one_line_tells_of_many_ignores_that_do_nothing() -> None:
