@@ -8,6 +8,7 @@ from pgwatch_wed.config import Config as Config
 from pgwatch_wed.config import check_names
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot as Snapshot
+from pgwatch_wed.facts.together import check_together
 from pgwatch_wed.findings import Report as Report
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
@@ -41,7 +42,8 @@ def collect(
 def analyse(snapshots: Snapshot | Sequence[Snapshot], config: Config | None = None) -> Report:
     """Judge a snapshot, or those of several databases of one server. Pure: it connects to nothing.
 
-    Raises :class:`pgwatch_wed.errors.UsageError` for a configuration that names what does not exist.
+    Raises :class:`pgwatch_wed.errors.UsageError` for a configuration that names what does not exist, and for
+    snapshots of several servers or of two moments of a database.
     """
     return judged(_several(snapshots), _checked(config or Config()))
 
@@ -74,6 +76,8 @@ def _several(snapshots: Snapshot | Sequence[Snapshot]) -> Sequence[Snapshot]:
     found = (snapshots,) if isinstance(snapshots, Snapshot) else snapshots
     if not found:
         raise UsageError("there is no snapshot", "pass what collect() returned")
+    names = [f"snapshot {number}" for number in range(1, len(found) + 1)]
+    check_together(found, names, lambda _, new: f"pass only {new}, or each in a call of its own")
     return found
 
 

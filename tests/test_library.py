@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -13,7 +15,7 @@ import pgwatch_wed
 from pgwatch_wed import Config, Report, Snapshot, analyse, collect, render
 from pgwatch_wed.errors import ConnectError, UsageError
 from tests.psql import psql
-from tests.reports import finding
+from tests.reports import NOW, finding, server
 from tests.reports import report as made
 
 PAGE = (Path(__file__).parent.parent / "docs" / "library.md").read_text(encoding="utf-8")
@@ -95,6 +97,25 @@ def test_documents_are_text_except_for_pdf() -> None:
 def test_a_configuration_that_selects_nothing_is_no_clear_server(config: Config) -> None:
     with pytest.raises(UsageError):
         analyse(Snapshot.__new__(Snapshot), config)
+
+
+def test_what_cannot_be_one_report_is_refused() -> None:
+    first = server(system_identifier="1", database_oid=5)
+    later = NOW + timedelta(hours=1)
+    one, moment, other = (
+        Snapshot(tool_version="0", server=replace(first, **changed))
+        for changed in ({}, {"taken_at": later}, {"system_identifier": "2"})
+    )
+    for pair in ((one, moment), (moment, one)):
+        with pytest.raises(UsageError, match="two snapshots of database shop") as refused:
+            analyse(pair)
+        assert f"pass only snapshot {1 + pair.index(moment)}" in refused.value.hint
+    with pytest.raises(UsageError, match="two snapshots of database shop"):
+        render(analyse(moment), (one, moment))
+    with pytest.raises(UsageError, match="different servers"):
+        analyse((one, other))
+    logs = replace(one, server=replace(first, database="logs", database_oid=6))
+    assert analyse((one, logs)).target.database
 
 
 def test_errors_say_what_to_do() -> None:
