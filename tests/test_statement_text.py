@@ -30,14 +30,21 @@ TOOLS = [
     "SELECT * FROM index_usage_stats WHERE usage_status IN ($1, $2)",
     "select * from dba.get_slow_queries($1)",
     "SHOW TRANSACTION ISOLATION LEVEL",
+    # cut off in the middle
+    "select c.relname from pg_catalog.pg_class c join pg_catalog.pg_index i on i.indrelid = c.oid and (",
+]
+# The functions that are installed judge these otherwise until their next version.
+PROGRAM_ONLY = [
     "PREPARE dumpFunc(pg_catalog.oid) AS SELECT p.prosrc FROM pg_catalog.pg_proc p WHERE p.oid = $1",
     "EXPLAIN SELECT * FROM pg_catalog.pg_class",
     "create or replace function public.get_cache_stats() returns table (kind text) as ?",
     'comment on function "dba".get_slow_queries(int, int) is ?',
     "grant execute on function public.get_table_stats() to pg_monitor",
     "drop view if exists dba.index_usage_stats",
-    # cut off in the middle
-    "select c.relname from pg_catalog.pg_class c join pg_catalog.pg_index i on i.indrelid = c.oid and (",
+]
+PROGRAM_ONLY_WORK = [
+    "create table mine as select * from get_table_stats()",
+    "create view v as select 'get_table_stats' from orders",
 ]
 WORK = [
     "select * from orders",
@@ -56,20 +63,18 @@ WORK = [
     "with pg_recent as (select * from orders) select * from pg_recent",
     "create table copy as select * from pg_class",
     "PREPARE a AS SELECT * FROM orders",
-    "create table mine as select * from get_table_stats()",
-    "create view v as select 'get_table_stats' from orders",
     "refresh materialized view totals",
     "select * from app.pg_orders where id = $1",
     "select * from orders where (",
 ]
 
 
-@pytest.mark.parametrize("text", TOOLS)
+@pytest.mark.parametrize("text", [*TOOLS, *PROGRAM_ONLY])
 def test_what_reads_only_catalogs_is_a_tools(text: str) -> None:
     assert statement_text.is_monitoring(text)
 
 
-@pytest.mark.parametrize("text", WORK)
+@pytest.mark.parametrize("text", [*WORK, *PROGRAM_ONLY_WORK])
 def test_what_reads_a_users_table_is_the_users(text: str) -> None:
     assert not statement_text.is_monitoring(text)
 

@@ -95,9 +95,11 @@ class RuleList(CommaList):
 
 def rest_of_list(args: Sequence[str]) -> str:
     """Say that a list takes commas if a rule or an area follows one: ``--only lock connection``."""
-    known = {*areas(), *(r.id for r in all_rules())}
-    for option, first, second in zip(args, args[1:], args[2:], strict=False):
-        if option in ("--only", "--ignore") and second in known:
+    threes = zip(args, args[1:], args[2:], strict=False)
+    lists = [three for three in threes if three[0] in ("--only", "--ignore")]
+    known = {*areas(), *(r.id for r in all_rules())} if lists else set()
+    for option, first, second in lists:
+        if second in known:
             return f"{second!r} was taken for a target; use {option} {first},{second}"
     return ""
 
