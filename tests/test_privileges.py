@@ -188,7 +188,8 @@ def role_with(server: Server, needs: tuple[Need, ...], *, installed: bool = Fals
             _execute(admin, "REVOKE ALL ON DATABASE shop FROM public", words)
             for need in needs:
                 _execute(admin, need.statement, words)
-            for _ in range(200):  # an index has to save more than filling the table with it would take
+            # an index has to save more than filling the table with it would take
+            for _ in range(200):
                 admin.execute(WORK.encode())
             yield make_conninfo(dsn, user=role)
             _execute(admin, "DROP OWNED BY db_analyze", words)
