@@ -7,8 +7,6 @@ PostgreSQL's own parser, never by their words.
 To write a script, run the ``statements`` of ``plan.actions`` in order, except for those with ``by_hand``; those that
 are not ``in_transaction`` outside of a block, and each in the action's ``database``. To take it back, run the ``undo`` of the actions that
 were run, the last action first. Actions of the stage ``restart`` take effect with the one restart that follows them.
-
-To group findings for readers, see :mod:`pgwatch_wed.remedies.actions.tallies`.
 """
 
 from pgwatch_wed.remedies.actions.planned_actions import action_plan
