@@ -327,12 +327,13 @@ def test_our_images_want_a_password_or_trust_by_name(run_image: Callable[..., st
 EACH = [ServerSpec(major, "container") for major in range(13, 20)]
 
 
-def test_a_test_runs_on_the_oldest_the_newest_and_one_in_between() -> None:
+def test_a_test_runs_on_the_oldest_and_the_newest_and_every_other_one_in_between_too() -> None:
     chosen = [turns.edges(EACH, f"test_{n}") for n in range(200)]
-    assert {(c[0].major, len(c), c[-1].major) for c in chosen} == {(13, 3, 19)}
-    middle = Counter(c[1].major for c in chosen)
+    assert {(c[0].major, c[-1].major) for c in chosen} == {(13, 19)}
+    middle = Counter(s.major for c in chosen for s in c[1:-1])
+    assert 80 < sum(middle.values()) < 120
     assert middle.keys() == {14, 15, 16, 17, 18}
-    assert min(middle.values()) > 20
+    assert min(middle.values()) > 10
     assert [turns.edges(EACH, f"test_{n}") for n in range(200)] == chosen
     assert turns.edges(EACH[:2], "test") == EACH[:2]
     assert turns.edges(EACH[:1], "test") == EACH[:1]
