@@ -6,9 +6,7 @@ keep. Only the lab is not built: what would prevent it is known from the snapsho
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
-from pgwatch_wed import paths
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import HistoryError
@@ -20,7 +18,6 @@ from pgwatch_wed.postgres import privileges
 from pgwatch_wed.postgres.visibility import activity_hidden
 from pgwatch_wed.remedies import authority
 from pgwatch_wed.rules import all_rules, rule
-from pgwatch_wed.scratch import scratch_folder
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.fragments import fragments, terminated
 
@@ -118,23 +115,11 @@ def _lacking(snapshot: Snapshot) -> Iterator[tuple[str, Missing]]:
 def _recalled(snapshot: Snapshot, url: str | None) -> Snapshot:
     """Return the snapshot with what a run would find in the history, which may have to begin yet."""
     try:
-        where = store.place(url)
-        if where.kind == "server" or paths.exists(Path(where.value)):
-            return _read(snapshot, url)
-        with scratch_folder("history") as folder:
-            return _read(snapshot, str(folder / "new.sqlite3"), is_new=True)
+        with store.unchanged(url) as opened, opened.reading() as connection:
+            return recall.recalled(connection, [snapshot])[0]
     except HistoryError as error:
         why = Missing(error.message, error.hint, Cause.FAILED)
         return recall.without_history([snapshot], why)[0]
-
-
-def _read(snapshot: Snapshot, url: str | None, *, is_new: bool = False) -> Snapshot:
-    opened = store.open_store(url, must_exist=not is_new)
-    try:
-        with opened.reading() as connection:
-            return recall.recalled(connection, [snapshot])[0]
-    finally:
-        opened.close()
 
 
 def rules_of(fact: str) -> tuple[str, ...]:

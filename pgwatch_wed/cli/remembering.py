@@ -148,15 +148,13 @@ def acknowledged_before(
 
 def _holding(url: str | None, read: tuple[Snapshot, ...]) -> tuple[Ignore, ...]:
     where = store.place(url)
-    if url is None and not paths.exists(Path(where.value)):
-        return ()
-    opened = store.open_store(url, must_exist=True)
-    try:
-        with opened.reading() as connection:
-            owner = identity.identify(connection, read[0])
-            known = states.acknowledged(connection, owner.cluster_id, read) if owner else ()
-    finally:
-        opened.close()
+    if where.kind == "file" and not paths.exists(Path(where.value)):
+        if url is None:
+            return ()
+        raise HistoryError(f"there is no history at {where.value}")
+    with store.unchanged(url) as opened, opened.reading() as connection:
+        owner = identity.identify(connection, read[0])
+        known = states.acknowledged(connection, owner.cluster_id, read) if owner else ()
     return tuple(_ignored(each) for each, _ in known if each.holds(read[0].now))
 
 

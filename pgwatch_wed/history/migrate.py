@@ -1,5 +1,7 @@
 """Bring the tables of a history up to date with Alembic, on a branch and a version table of its own."""
 
+from enum import StrEnum
+
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
@@ -15,10 +17,24 @@ LOCK = 0x70_67_77_68
 """The advisory lock on PostgreSQL: one run writes at a time."""
 
 
-def is_current(engine: sqlalchemy.Engine) -> bool:
-    """Tell whether the tables are those of this version."""
+class StoredForm(StrEnum):
+    """Whose tables a history has."""
+
+    NONE = "none"  # it has yet to begin
+    OLDER = "older"
+    CURRENT = "current"
+
+
+def form_of(engine: sqlalchemy.Engine) -> StoredForm:
+    """Tell which version wrote a history, changing nothing; raises :class:`HistoryError` if that was a newer one."""
     with engine.connect() as connection, connection.begin():
-        return _revision(connection) == _head()
+        revision = _revision(connection)
+    if revision is None:
+        return StoredForm.NONE
+    if revision == _head():
+        return StoredForm.CURRENT
+    _check(revision)
+    return StoredForm.OLDER
 
 
 def upgrade(engine: sqlalchemy.Engine) -> None:
@@ -26,7 +42,7 @@ def upgrade(engine: sqlalchemy.Engine) -> None:
 
     Raises :class:`HistoryError` if a newer version has written the history.
     """
-    if is_current(engine):
+    if form_of(engine) is StoredForm.CURRENT:
         return
     with engine.connect() as plain:
         connection = plain.execution_options(pgwatch_wed_writes=True)

@@ -7,10 +7,11 @@ this package take the connection that :meth:`Store.reading` or :meth:`Store.writ
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import platformdirs
 import psycopg
@@ -23,7 +24,9 @@ from sqlalchemy.pool import NullPool
 from pgwatch_wed import paths
 from pgwatch_wed.errors import HistoryError, redact, said
 from pgwatch_wed.history import migrate
+from pgwatch_wed.history.migrate import StoredForm
 from pgwatch_wed.history.schema import SCHEMA
+from pgwatch_wed.scratch import scratch_folder
 
 _WAIT_S = 30
 """How long a writer waits for another one."""
@@ -91,9 +94,49 @@ def open_store(url: str | None = None, *, must_exist: bool = False) -> "Store":
         _prepare_file(Path(where.value), must_exist=must_exist)
     store = Store(where, _engine(where))
     with _explained(where):
-        if not (must_exist and migrate.is_current(store.engine)):
-            migrate.upgrade(store.engine)
+        migrate.upgrade(store.engine)
     return store
+
+
+@contextmanager
+def unchanged(url: str | None = None) -> Iterator["Store"]:
+    """Give a history to read, and leave it as it is: not even its tables are created or upgraded.
+
+    One that has yet to begin is read as an empty one, and a file that an older version wrote as an upgraded copy. Raises
+    :class:`HistoryError` if the history cannot be read, as on a server to which an older version wrote.
+    """
+    where = place(url)
+    form = StoredForm.NONE
+    opened = Store(where, _engine(where))
+    if where.kind == "server" or paths.exists(Path(where.value)):
+        with _explained(where):
+            form = migrate.form_of(opened.engine)
+    if form is StoredForm.CURRENT:
+        with closing(opened):
+            yield opened
+        return
+    if form is StoredForm.OLDER and where.kind == "server":
+        raise HistoryError(
+            f"the history {where.label} was written by an older version of pgwatch_wed",
+            "db-analyze run upgrades it",
+        )
+    with scratch_folder("history") as folder:
+        copy = folder / "history.sqlite3"
+        if form is StoredForm.OLDER:
+            with _explained(where):
+                _copy(Path(where.value), copy)
+        with closing(open_store(str(copy))) as stand_in:
+            yield stand_in
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a file that a run may be writing to."""
+    source = f"file:{quote(str(path.absolute()))}?mode=ro"
+    with (
+        closing(sqlite3.connect(source, uri=True, timeout=_WAIT_S)) as theirs,
+        closing(sqlite3.connect(copy)) as ours,
+    ):
+        theirs.backup(ours)
 
 
 class Store:

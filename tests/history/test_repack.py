@@ -11,20 +11,29 @@ import sqlalchemy as sa
 import zstandard
 from alembic import command
 
+from pgwatch_wed.cli.checked import checked
+from pgwatch_wed.cli.remembering import acknowledged_before
+from pgwatch_wed.config import Config
 from pgwatch_wed.errors import HistoryError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import measures, migrate, retention, runs, series, snapshots, store
 from pgwatch_wed.history.schema import blobs
+from tests.reports import server
 
 FIRST = Path(__file__).parent / "stores" / "first.sqlite3.zst"
 """Four runs, an hour apart, with one report; written by the version whose migration was h0001."""
 
 
 @pytest.fixture
-def first(tmp_path: Path) -> Iterator[store.Store]:
+def first_file(tmp_path: Path) -> Path:
     path = tmp_path / "first.sqlite3"
     path.write_bytes(zstandard.ZstdDecompressor().decompress(FIRST.read_bytes()))
-    opened = store.open_store(str(path))
+    return path
+
+
+@pytest.fixture
+def first(first_file: Path) -> Iterator[store.Store]:
+    opened = store.open_store(str(first_file))
     yield opened
     opened.close()
 
@@ -99,6 +108,36 @@ def test_what_the_first_version_wrote_is_told(first: store.Store) -> None:
     assert all(s.text for snapshot in read for s in snapshot.statements)
     assert document is not None
     assert document["target"]["label"] == "local/postgres"
+
+
+def test_what_only_reads_upgrades_nothing(first_file: Path) -> None:
+    before = first_file.read_bytes()
+    with store.unchanged(str(first_file)) as opened, opened.reading() as connection:
+        assert len(runs.listed(connection)) == 4
+    read = Snapshot(tool_version="0", server=server())
+    assert acknowledged_before((read,), Config(), {"history_url": str(first_file)}) == Config()
+    found = checked(read, Config(), str(first_file), asks=True)
+    assert not [v for v in found.verdicts if "history" in v.reason]
+    assert first_file.read_bytes() == before
+    assert list(first_file.parent.iterdir()) == [first_file]
+
+
+def test_a_server_with_an_older_history_is_left_as_it_is(history_db: str) -> None:
+    with store.unchanged(history_db) as new, new.reading() as connection:
+        assert not runs.listed(connection)
+    opened = store.Store(store.place(history_db), store._engine(store.place(history_db)))
+    assert migrate.form_of(opened.engine) is migrate.StoredForm.NONE, "no tables were created"
+    migrate.upgrade(opened.engine)
+    move(opened, "h0001")
+    with (
+        pytest.raises(HistoryError, match="older version"),
+        store.unchanged(history_db),
+    ):
+        pass
+    assert migrate.form_of(opened.engine) is migrate.StoredForm.OLDER
+    store.open_store(history_db).close()
+    with store.unchanged(history_db) as now:
+        assert migrate.form_of(now.engine) is migrate.StoredForm.CURRENT
 
 
 def test_going_back_and_forth_loses_nothing(first: store.Store, history: store.Store) -> None:
