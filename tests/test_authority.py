@@ -315,7 +315,7 @@ def test_recommended_indexes_say_who_may_create_them(world: World, tmp_path: Pat
         world.run(f"grant select on all sequences in schema app to {name}")
         advice = advise_target(make_conninfo(world.dsn, user=name), tmp_path, options, engine="lab")
     said = f"run as: {world.words['OWNER']}, the owner of app.orders"
-    assert f"  {said}\n" in output.as_text(advice)
+    assert f"  {said}\n" in output.FORMATS["text"](advice)
     assert f"-- {said}\nCREATE INDEX" in output.as_sql(advice)
     assert {f"run as: {d['run_as']}" for d in output.as_dict(advice)["details"]} == {said}
 

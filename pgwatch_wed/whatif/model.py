@@ -11,8 +11,8 @@ from pgwatch_wed.quote import ident
 class Query:
     """A statement of the workload. ``weight`` multiplies its cost.
 
-    ``user`` is the role that runs it: "" if it is not known, None for the role that asks; ``others`` run it, too. ``calls``, ``total_ms`` and
-    ``rows`` (of a call) are measured values if the workload comes from pg_stat_statements.
+    ``user`` is the role that runs it: "" if it is not known, None for the role that asks; ``others`` run it, too. ``calls``, ``total_ms``,
+    ``rows`` and ``blocks`` (of a call) are measured values if the workload comes from pg_stat_statements.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Query:
     calls: float | None = None
     total_ms: float | None = None
     rows: float | None = None
+    blocks: float | None = None
     is_write: bool = False
     has_parameters: bool = False
     user: str | None = None

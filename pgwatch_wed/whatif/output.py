@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pgwatch_wed import units
-from pgwatch_wed.remedies.script import Script, Step, comment
+from pgwatch_wed.remedies.script import Step, comment
 from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice
 from pgwatch_wed.whatif.proof.truth import Verified
-
-_MOST_LINES = 12
-_UNITS = {"cost": "planner cost", "ms": "ms of observed time"}
+from pgwatch_wed.whatif.readable import as_text, few, script_of
 
 
 def as_json(advice: Advice) -> str:
@@ -33,6 +31,10 @@ def as_dict(advice: Advice) -> dict[str, Any]:
                 "cost_after": g.cost_after,
                 "weight": g.weight,
                 "indexes": list(g.indexes),
+                "query_id": g.query_id,
+                "calls": g.calls,
+                "call_ms": g.call_ms,
+                "call_blocks": g.call_blocks,
             }
             for g in advice.per_query
         },
@@ -41,6 +43,7 @@ def as_dict(advice: Advice) -> dict[str, Any]:
         "engine": advice.engine,
         "unit": advice.unit,
         "budget_bytes": advice.budget_bytes,
+        "is_default_budget": advice.is_default_budget,
         "details": [_detail(i) for i in advice.indexes],
         "notes": list(advice.notes),
         "hidden_statements": advice.hidden_statements,
@@ -105,109 +108,6 @@ def _detail(advice: IndexAdvice) -> dict[str, Any]:
     }
 
 
-def as_text(advice: Advice) -> str:
-    """Return the advice for people."""
-    return "\n".join(_text_lines(advice)) + "\n"
-
-
-def _text_lines(advice: Advice) -> Iterable[str]:
-    yield (
-        f"{units.count(len(advice.indexes), 'index', 'indexes')}, {units.size(advice.bytes)} of a budget of "
-        f"{units.size(advice.budget_bytes)}: "
-        f"{_UNITS[advice.unit]} {advice.cost_before:,.0f} → {advice.cost_after:,.0f}"
-        f" ({_change(advice.cost_before, advice.cost_after)})"
-    )
-    yield f"engine {advice.engine}, {advice.whatif_calls} what-if calls, {advice.seconds:.1f} s"
-    for each in advice.indexes:
-        yield ""
-        yield from _few_lines(script_of(each).sql.splitlines())
-        yield (
-            f"  {units.size(each.size_bytes)}; saves {units.share(_part(each, advice))} of the workload's cost; "
-            f"used by {_few(each.queries)}"
-        )
-        yield from _truth_of(each, advice.verified)
-        yield from [f"  run as: {each.run_as}"] if each.run_as else []
-        yield from (f"  makes {name} redundant" for name in each.makes_redundant)
-        yield from (f"  note: {caveat}" for caveat in each.caveats)
-        yield from (f"  not proven: {doubt}" for doubt in each.doubts)
-    yield from _query_lines(advice)
-    if advice.verified is not None:
-        yield from _truth_lines(advice.verified)
-    yield from (f"\n{note}" for note in advice.notes)
-    if advice.hidden_statements:
-        yield f"\n{units.count(advice.hidden_statements, 'statement')} hidden from this role"
-
-
-def _part(each: IndexAdvice, advice: Advice) -> float:
-    """Return what an index saves, as a fraction of the present cost; the fractions of a set add up."""
-    return max(each.cost_without - each.cost_with, 0.0) / max(advice.cost_before, 1e-9)
-
-
-def _query_lines(advice: Advice) -> Iterable[str]:
-    helped = [g for g in advice.per_query if g.indexes]
-    if helped:
-        yield "\nQueries"
-    for gain in helped:
-        yield f"  {_change(gain.cost_before, gain.cost_after):>8}  {gain.name}"
-    rejected = [r for r in advice.rejected if not r.is_utility]
-    if rejected:
-        yield "\nQueries without recommended indexes"
-        yield from (f"  {r.query}: {r.reason}" for r in rejected)
-    if utilities := len(advice.rejected) - len(rejected):
-        are = "is" if utilities == 1 else "are"
-        yield f"\n{units.count(utilities, 'utility command')} (such as COPY or CALL) {are} not planned"
-
-
-def _truth_of(advice: IndexAdvice, found: Verified | None) -> Iterable[str]:
-    for each in found.indexes if found is not None else ():
-        if each.index == advice.index:
-            gain = "gain not measured, since its queries were not run"
-            if each.bought_ms is not None:
-                gain = f"without it, the queries take {_ms(each.bought_ms)} longer"
-            yield f"  built on the copy: {units.size(each.size_bytes)} in {each.build_seconds:.1f} s; {gain}"
-
-
-def _truth_lines(found: Verified) -> Iterable[str]:
-    clock = "CPU time" if found.clock == "cpu" else "elapsed time"
-    yield (
-        f"\nVerified on {found.copy}: {clock} {_ms(found.before_ms)} → {_ms(found.after_ms)}"
-        f" ({_change(found.before_ms, found.after_ms)}), best of {found.repetitions} runs"
-    )
-    for q in found.queries:
-        yield (
-            f"  {_change(q.before_ms, q.after_ms):>8}  {q.name}: {_ms(q.before_ms)} →"
-            f" {_ms(q.after_ms)}, {q.before_buffers:,} → {q.after_buffers:,} blocks"
-        )
-    if found.unchanged:
-        words = "queries keep their plans" if found.unchanged > 1 else "query keeps its plan"
-        yield f"  {found.unchanged} more {words}"
-    yield from _named("Rejected", [(each.ddl, each.reason) for each in found.losers])
-    yield from _named("Not run", [(r.query, r.reason) for r in found.not_run])
-    yield from (f"\n{note}" for note in found.notes)
-
-
-def _named(title: str, lines: Iterable[tuple[str, str]]) -> Iterable[str]:
-    found = [f"  {name}: {reason}" for name, reason in lines]
-    return [f"\n{title}", *found] if found else []
-
-
-def _ms(value: float) -> str:
-    return f"{value / 1000:,.2f} s" if abs(value) >= 1000 else f"{value:,.2f} ms"
-
-
-def _few_lines(lines: list[str]) -> Iterable[str]:
-    """Yield the lines of a script; if there are many partitions, only enough to show the pattern."""
-    yield from lines[:_MOST_LINES]
-    if len(lines) > _MOST_LINES:
-        yield f"… {len(lines) - _MOST_LINES} more lines; use --format sql to print all"
-
-
-def script_of(advice: IndexAdvice) -> Script:
-    """Return the statements that build an index on the target."""
-    assert advice.script is not None, "engines.scripted() adds it"
-    return advice.script
-
-
 def as_sql(advice: Advice) -> str:
     """Return a script for psql; CONCURRENTLY, so it must not run inside a transaction."""
     lines = [
@@ -216,7 +116,7 @@ def as_sql(advice: Advice) -> str:
     ]
     for each in advice.indexes:
         script = script_of(each)
-        lines += ["", comment(f"{units.size(each.size_bytes)}; used by {_few(each.queries)}")]
+        lines += ["", comment(f"{units.size(each.size_bytes)}; used by {few(each.queries)}")]
         lines += [comment(f"run as: {each.run_as}")] if each.run_as else []
         lines += [script.sql]
         lines += [f"-- undo: {line}" for line in script.undo_sql.splitlines()]
@@ -317,12 +217,3 @@ FORMATS: Mapping[str, Callable[[Advice], str]] = {
     "sql": as_sql,
     "alembic": as_alembic,
 }
-
-
-def _change(before: float, after: float) -> str:
-    return f"{(after / before - 1) * 100:+.1f}%" if before > 0 else "+0.0%"
-
-
-def _few(names: tuple[str, ...]) -> str:
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + rest

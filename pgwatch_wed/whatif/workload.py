@@ -12,13 +12,13 @@ from pgwatch_wed.postgres import plan_time, statements
 from pgwatch_wed.sqltext import statement
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.statement import UnsupportedError
+from pgwatch_wed.sqltext.statement_label import label
 from pgwatch_wed.whatif.model import Query, Rejected
 
 WEIGHTS = "weights.json"
 MAX_STATEMENTS = 1000
 _TYPICAL_LIMIT = 100
 _MAX_FILE_BYTES = 1_000_000
-_MAX_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +142,10 @@ def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
         user=found.user or "",
         others=tuple(u for u in statements.users(snapshot, found.query_id) if u != found.user),
         rows=found.rows / max(found.calls, 1),
+        blocks=(found.shared_blks_hit + found.shared_blks_read) / max(found.calls, 1),
     )
     return replace(read, query_id=found.query_id) if isinstance(read, Rejected) else read
 
 
 def _name(text: str, query_id: int) -> str:
-    short = " ".join(text.split())[:_MAX_NAME]
-    return f"{query_id} {short}"
+    return f"{label(text)} [{query_id}]"

@@ -58,7 +58,10 @@ class AdviceOptions:
 
 @dataclass(frozen=True, slots=True)
 class QueryGain:
-    """A query's weighted cost without and with the recommended set, and the indexes it then uses."""
+    """A query's weighted cost without and with the recommended set, and the indexes it then uses.
+
+    ``calls``, and the time (ms) and blocks of a call, are measured values if the workload has them.
+    """
 
     name: str
     query_id: int | None
@@ -66,6 +69,9 @@ class QueryGain:
     cost_after: float
     weight: float
     indexes: tuple[str, ...]
+    calls: float | None = None
+    call_ms: float | None = None
+    call_blocks: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,7 @@ class Advice:
     notes: tuple[str, ...] = ()
     hidden_statements: int = 0
     verified: Verified | None = None
+    is_default_budget: bool = False
 
 
 class Advisor:
@@ -454,6 +461,7 @@ class Advisor:
             unit="ms" if self._workload.is_measured else "cost",
             notes=tuple(self._oracle.notes),
             hidden_statements=self._workload.hidden,
+            is_default_budget=self._options.budget_bytes is None,
         )
 
     def _query_gain(
@@ -469,6 +477,9 @@ class Advisor:
             cost * query.weight,
             query.weight,
             tuple(used),
+            query.calls,
+            query.total_ms / query.calls if query.total_ms and query.calls else None,
+            query.blocks,
         )
 
     def _index_advice(

@@ -1,0 +1,190 @@
+"""Advice as text for people, 80 columns wide except for the statements that are to be run."""
+
+import textwrap
+from collections.abc import Iterable
+
+from pgwatch_wed import units
+from pgwatch_wed.remedies.script import Script
+from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice, QueryGain
+from pgwatch_wed.whatif.proof.truth import Verified
+
+_WIDTH = 80
+_MOST_LINES = 12
+_UNITS = {"cost": "planner cost", "ms": "observed time"}
+_LARGE = 2.0  # what grows by more, or shrinks to less than a hundredth, is told as a factor
+_SMALL = 0.01
+
+
+def as_text(advice: Advice) -> str:
+    """Return the advice for people."""
+    return "\n".join(_lines(advice)) + "\n"
+
+
+def script_of(advice: IndexAdvice) -> Script:
+    """Return the statements that build an index on the target."""
+    assert advice.script is not None, "engines.scripted() adds it"
+    return advice.script
+
+
+def few(names: tuple[str, ...]) -> str:
+    """Return the first three of several names, and how many more there are."""
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest
+
+
+def change(before: float, after: float) -> str:
+    """Return how much more or less something is: ``-53.0%``, ``÷ 120``, ``× 3.2``; nothing if it was nothing."""
+    if before <= 0:
+        return ""
+    ratio = after / before
+    if ratio > _LARGE:
+        return f"× {_factor(ratio)}"
+    if 0 < ratio < _SMALL:
+        return f"÷ {_factor(1 / ratio)}"
+    return f"{(ratio - 1) * 100:+.1f}%"
+
+
+def _factor(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def _wrapped(text: str, indent: str = "", below: str = "  ") -> list[str]:
+    """Return lines of a text; those after the first are further indented."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + below,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _lines(advice: Advice) -> Iterable[str]:
+    before, after = (_amount(v, advice) for v in (advice.cost_before, advice.cost_after))
+    share = change(advice.cost_before, advice.cost_after)
+    yield from _wrapped(
+        f"{units.count(len(advice.indexes), 'index', 'indexes')}, {units.size(advice.bytes)} of "
+        f"{_budget(advice)}: {_UNITS[advice.unit]} {before} → {after}{share and f' ({share})'}"
+    )
+    yield f"engine {advice.engine}, {advice.whatif_calls} what-if calls, {advice.seconds:.1f} s"
+    for each in advice.indexes:
+        yield ""
+        yield from _few_lines(script_of(each).sql.splitlines())
+        yield from _index_lines(each, advice)
+    yield from _query_lines(advice)
+    if advice.verified is not None:
+        yield from _truth_lines(advice.verified)
+    for note in advice.notes:
+        yield from ("", *_wrapped(note))
+    if advice.hidden_statements:
+        yield f"\n{units.count(advice.hidden_statements, 'statement')} hidden from this role"
+
+
+def _budget(advice: Advice) -> str:
+    size = units.size(advice.budget_bytes)
+    if advice.is_default_budget:
+        return f"{size} (a quarter of the tables' size, unless --budget is given)"
+    return f"a budget of {size}"
+
+
+def _amount(value: float, advice: Advice) -> str:
+    return units.duration(value) if advice.unit == "ms" else f"{value:,.0f}"
+
+
+def _index_lines(each: IndexAdvice, advice: Advice) -> Iterable[str]:
+    yield (
+        f"  {units.size(each.size_bytes)}; saves {units.share(_part(each, advice))} of the workload's cost"
+    )
+    yield from _wrapped(f"used by {few(each.queries)}", "  ")
+    yield from _truth_of(each, advice.verified)
+    yield from [f"  run as: {each.run_as}"] if each.run_as else []
+    for name in each.makes_redundant:
+        yield from _wrapped(f"makes {name} redundant", "  ")
+    for caveat in each.caveats:
+        yield from _wrapped(f"note: {caveat}", "  ")
+    for doubt in each.doubts:
+        yield from _wrapped(f"not proven: {doubt}", "  ")
+
+
+def _part(each: IndexAdvice, advice: Advice) -> float:
+    """Return what an index saves, as a fraction of the present cost; the fractions of a set add up."""
+    return max(each.cost_without - each.cost_with, 0.0) / max(advice.cost_before, 1e-9)
+
+
+def _query_lines(advice: Advice) -> Iterable[str]:
+    helped = [g for g in advice.per_query if g.indexes]
+    if helped:
+        yield "\nQueries, as predicted"
+    for gain in helped:
+        yield from _wrapped(
+            f"{change(gain.cost_before, gain.cost_after):>8}  {gain.name}", "  ", " " * 10
+        )
+        call = _call(gain)
+        yield from [f"            {call}"] if call else []
+    rejected = [r for r in advice.rejected if not r.is_utility]
+    yield from _named(
+        "Queries without recommended indexes", ((r.query, r.reason) for r in rejected)
+    )
+    if utilities := len(advice.rejected) - len(rejected):
+        are = "is" if utilities == 1 else "are"
+        yield f"\n{units.count(utilities, 'utility command')} (such as COPY or CALL) {are} not planned"
+
+
+def _call(gain: QueryGain) -> str:
+    """Say what becomes of a call: its measured time and blocks, less what the planner saves of them."""
+    if gain.call_ms is None or not gain.calls:
+        return ""
+    left = max(gain.call_ms - (gain.cost_before - gain.cost_after) / gain.calls, 0.0)
+    text = f"a call {units.duration(gain.call_ms)} → about {units.duration(left)}"
+    if gain.call_blocks and gain.cost_before > 0:
+        blocks = gain.call_blocks * min(gain.cost_after / gain.cost_before, 1.0)
+        text += f", {gain.call_blocks:,.0f} → about {max(blocks, 1.0):,.0f} blocks"
+    return f"{text}; {units.count(round(gain.calls), 'call')}"
+
+
+def _truth_of(advice: IndexAdvice, found: Verified | None) -> Iterable[str]:
+    for each in found.indexes if found is not None else ():
+        if each.index == advice.index:
+            gain = "gain not measured, since its queries were not run"
+            if each.bought_ms is not None:
+                gain = f"without it, the queries take {units.duration(each.bought_ms)} longer"
+            yield from _wrapped(
+                f"built on the copy: {units.size(each.size_bytes)} in {each.build_seconds:.1f} s; {gain}",
+                "  ",
+            )
+
+
+def _truth_lines(found: Verified) -> Iterable[str]:
+    clock = "CPU time" if found.clock == "cpu" else "elapsed time"
+    share = change(found.before_ms, found.after_ms)
+    yield ""
+    yield from _wrapped(
+        f"Verified on {found.copy}: {clock} {units.duration(found.before_ms)} →"
+        f" {units.duration(found.after_ms)}{share and f' ({share})'}, best of {found.repetitions} runs"
+    )
+    for q in found.queries:
+        yield from _wrapped(f"{change(q.before_ms, q.after_ms):>8}  {q.name}", "  ", " " * 10)
+        yield (
+            f"            {units.duration(q.before_ms)} → {units.duration(q.after_ms)},"
+            f" {q.before_buffers:,} → {q.after_buffers:,} blocks"
+        )
+    if found.unchanged:
+        words = "queries keep their plans" if found.unchanged > 1 else "query keeps its plan"
+        yield f"  {found.unchanged} more {words}"
+    yield from _named("Rejected", ((each.ddl, each.reason) for each in found.losers))
+    yield from _named("Not run", ((r.query, r.reason) for r in found.not_run))
+    for note in found.notes:
+        yield from ("", *_wrapped(note))
+
+
+def _named(title: str, lines: Iterable[tuple[str, str]]) -> Iterable[str]:
+    found = [line for name, reason in lines for line in _wrapped(f"{name}: {reason}", "  ")]
+    return [f"\n{title}", *found] if found else []
+
+
+def _few_lines(lines: list[str]) -> Iterable[str]:
+    """Yield the lines of a script; if there are many partitions, only enough to show the pattern."""
+    yield from lines[:_MOST_LINES]
+    if len(lines) > _MOST_LINES:
+        yield f"… {len(lines) - _MOST_LINES} more lines; use --format sql to print all"
