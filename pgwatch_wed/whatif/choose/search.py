@@ -1,8 +1,7 @@
 """The best set of indexes within a budget, according to the known plans."""
 
 import heapq
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_wed.whatif.choose.pool import Pool
@@ -27,9 +26,9 @@ class Problem:
 class Search:
     """Greedy from several seeds, then swaps, on bit masks of the pool's plans. Does not call the oracle."""
 
-    def __init__(self, problem: Problem, pool: Pool, deadline: float) -> None:
+    def __init__(self, problem: Problem, pool: Pool, is_over: Callable[[], bool]) -> None:
         self._problem = problem
-        self._deadline = deadline
+        self._is_over = is_over
         self._indexes = sorted(self._used(problem, pool))
         self._bit = {index: 1 << n for n, index in enumerate(self._indexes)}
         self._plans = [self._masked(pool, q) for q in problem.queries]
@@ -44,7 +43,7 @@ class Search:
         self._moves = self._all_moves()
 
     def best(self, *starts: Configuration, polished: int = 3) -> Configuration:
-        """Return the best set found before the deadline, also starting from the given sets.
+        """Return the best set found in time, also starting from the given sets.
 
         Swaps are tried on the ``polished`` best of them.
         """
@@ -105,7 +104,7 @@ class Search:
     def _filled_once(self, mask: int, power: float) -> int:
         heap = [(-float("inf"), -1, move) for move in self._moves if move & ~mask]
         step, room = 0, self._problem.budget - self._bytes(mask)
-        while heap and time.monotonic() < self._deadline:
+        while heap and not self._is_over():
             _, stamp, move = heapq.heappop(heap)
             added = move & ~mask
             extra = self._bytes(added)
@@ -125,10 +124,10 @@ class Search:
         """Move to a better neighbor until there is none."""
         best = self.objective(mask)
         improved = True
-        while improved and time.monotonic() < self._deadline:
+        while improved and not self._is_over():
             improved = False
             for other in self._neighbours(mask):
-                if time.monotonic() > self._deadline:
+                if self._is_over():
                     break
                 value = self.objective(other)
                 if value < best * (1 - 1e-6):

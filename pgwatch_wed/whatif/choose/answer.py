@@ -1,0 +1,90 @@
+"""What the user asks for, and what the advisor answers."""
+
+from dataclasses import dataclass
+
+from pgwatch_wed.remedies.script import Script
+from pgwatch_wed.whatif.model import Candidate, Rejected
+from pgwatch_wed.whatif.proof.truth import Verified
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceOptions:
+    """The user's options. ``budget_bytes`` None means a quarter of the tables' size.
+
+    ``tries_keys``: keys of documents that are parameters are tried, for the reasons why queries have no index.
+    """
+
+    budget_bytes: int | None = None
+    max_width: int = 3
+    seconds: float = 60.0
+    guard: bool = True
+    tries_keys: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class QueryGain:
+    """A query's weighted cost without and with the recommended set, and the indexes it then uses.
+
+    ``calls``, and the time (ms) and blocks of a call, are measured values if the workload has them.
+    """
+
+    name: str
+    query_id: int | None
+    cost_before: float
+    cost_after: float
+    weight: float
+    indexes: tuple[str, ...]
+    calls: float | None = None
+    call_ms: float | None = None
+    call_blocks: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAdvice:
+    """A recommended index. Costs are the workload's present one, and that without this index's part of the gain.
+
+    What a query saves through several indexes is divided among them, so that the gains of a set add up:
+    ``saved`` is this index's part for each of ``queries``. ``is_joint`` tells that most of it is lost if
+    only this index is built. ``doubts`` say why the target may plan otherwise.
+    ``script`` builds it on the target, ``run_as`` says who may if our role may not, and ``drops`` remove what it
+    makes redundant: :mod:`engines` adds them, since they depend on what exists on the target but not in the lab.
+    """
+
+    index: Candidate
+    name: str
+    ddl: str
+    size_bytes: int
+    cost_without: float
+    cost_with: float
+    write_cost: float
+    queries: tuple[str, ...]
+    query_ids: tuple[int, ...]
+    makes_redundant: tuple[str, ...]
+    caveats: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
+    saved: tuple[float, ...] = ()
+    is_joint: bool = False
+    script: Script | None = None
+    run_as: str = ""
+    drops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The set, what it changes, and why the other queries do not benefit."""
+
+    indexes: tuple[IndexAdvice, ...]
+    cost_before: float
+    cost_after: float
+    bytes: int
+    budget_bytes: int
+    whatif_calls: int
+    seconds: float
+    per_query: tuple[QueryGain, ...]
+    rejected: tuple[Rejected, ...]
+    engine: str
+    unit: str
+    notes: tuple[str, ...] = ()
+    hidden_statements: int = 0
+    verified: Verified | None = None
+    is_default_budget: bool = False

@@ -1,0 +1,132 @@
+"""The best set within a budget: searched among known plans, proven by new ones, and searched again."""
+
+from collections.abc import Iterable
+
+from pgwatch_wed.progress import Progress
+from pgwatch_wed.whatif.choose import candidates, existing
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.search import Problem, Search
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.model import Candidate, Configuration, Query
+
+_SEARCH_SHARE = 0.9
+_ROUNDS = 20
+_POLISHED = 3
+_WIDENING_ROUNDS = 3
+_MISSED = 20
+
+
+class Choosing:
+    """One run."""
+
+    def __init__(self, costs: Costs, budget: int, left: TimeLeft) -> None:
+        self._costs = costs
+        self._budget = budget
+        self._left = left
+
+    def best(self, progress: Progress) -> Configuration:
+        """Return the best set found in time."""
+        costs = self._costs
+        best: Configuration = frozenset()
+        proven = {best: costs.objective(best)}
+        for round_number in range(_ROUNDS):
+            progress("searching", 0.7 + 0.25 * round_number / _ROUNDS)
+            calls = costs.pool.calls
+            best = self._searcher().best(best, polished=1 if round_number else _POLISHED)
+            for query in costs.queries:
+                if self._left.until(1.0) > 0:
+                    costs.ask(query, best)
+            # what looked best by the known plans may be worse by plans that were not yet known
+            proven[best] = costs.objective(best)
+            best = min(proven, key=lambda s: (proven[s], sorted(s)))
+            if round_number < _WIDENING_ROUNDS:
+                self._widen(best)
+            if costs.pool.calls == calls or self._is_over():
+                break
+        return self._pruned(costs.without_idlers(best))
+
+    def _is_over(self) -> bool:
+        return self._left.until(_SEARCH_SHARE) < 0
+
+    def _searcher(self) -> Search:
+        return Search(self._problem(), self._costs.pool, self._is_over)
+
+    def _problem(self) -> Problem:
+        costs = self._costs
+        used = {i for q in costs.queries for k in costs.pool.known(q) for i in k.used}
+        return Problem(
+            costs.queries,
+            {i: costs.oracle.size(i) for i in used},
+            {i: costs.of_writes(i) for i in used},
+            self._budget,
+            costs.least_gain,
+        )
+
+    # Widening
+
+    def _widen(self, chosen: Configuration) -> None:
+        """Plan queries with chosen indexes that serve other queries, and with the most useful of the others.
+
+        This only requests plans; the search decides whether it pays off.
+        """
+        users = self._costs.users(chosen)
+        pairs = [(a, b, users[b]) for a in chosen for b in chosen if a < b]
+        pairs += [(a, b, [q]) for q, b in self._missed(chosen) for a in chosen]
+        for index, other, others in pairs:
+            joined = candidates.merged(index, other)
+            if joined is None or joined in chosen or self._is_over():
+                continue
+            if self._is_new(joined) and self._fits(joined):
+                for query in dict.fromkeys([*users[index], *others]):
+                    self._costs.ask(query, (chosen - {index, other}) | {joined})
+
+    def _missed(self, chosen: Configuration) -> list[tuple[Query, Candidate]]:
+        """Return the indexes that would help most but are not chosen, each with the query that it helps."""
+        costs = self._costs
+        found = []
+        for query in costs.queries:
+            best = min(costs.pool.known(query), key=lambda k: k.value)
+            gap = costs.weighted(query, chosen) - query.weight * best.value
+            if gap > costs.least_gain:
+                found += [(gap, query, index) for index in best.used - chosen]
+        found.sort(key=lambda each: (-each[0], each[2]))
+        return [(query, index) for _, query, index in found[:_MISSED]]
+
+    def _is_new(self, index: Candidate) -> bool:
+        return existing.covering(self._costs.oracle.catalog, index) is None
+
+    def _fits(self, index: Candidate) -> bool:
+        accepted = self._costs.accepted([index])
+        return all(self._costs.oracle.size(i) <= self._budget for i in accepted) and bool(accepted)
+
+    # Pruning
+
+    def _pruned(self, chosen: Configuration) -> Configuration:
+        """Remove, least useful first, indexes whose real gain is below the minimum."""
+        costs = self._costs
+        users = costs.users(chosen)
+        gains: dict[Candidate, float] = {}
+        while chosen:
+            for index in sorted(chosen - gains.keys()):
+                if self._left.until(1.0) <= 0:
+                    return chosen
+                gains[index] = self._true_gain(index, chosen, users[index])
+            worst = min(gains, key=lambda i: gains[i])
+            if gains[worst] > costs.least_gain:
+                break
+            touched = {q.name for q in users[worst]}
+            chosen = costs.without_idlers(chosen - {worst})
+            users = costs.users(chosen)
+            # only the gain of indexes that serve the same queries can have changed
+            gains = {
+                i: gain
+                for i, gain in gains.items()
+                if i in chosen and touched.isdisjoint(q.name for q in users[i])
+            }
+        return chosen
+
+    def _true_gain(self, index: Candidate, chosen: Configuration, users: Iterable[Query]) -> float:
+        """Return what an index saves in addition to the others, minus its cost for writes."""
+        costs, rest = self._costs, chosen - {index}
+        saved = sum(costs.weighted(q, rest) - costs.weighted(q, chosen) for q in users)
+        return saved - costs.of_writes(index)

@@ -1,0 +1,122 @@
+"""What each index of a set gains, and each query; divided so that the gains of a set add up."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from pgwatch_wed.quote import ident
+from pgwatch_wed.whatif.choose import existing
+from pgwatch_wed.whatif.choose.answer import IndexAdvice, QueryGain
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
+
+_JOINT = 0.5
+
+
+class Gains:
+    """The gains of one set, whose indexes have names."""
+
+    def __init__(self, costs: Costs, left: TimeLeft, names: Mapping[Candidate, str]) -> None:
+        self._costs = costs
+        self._left = left
+        self._names = names
+        self._chosen: Configuration = frozenset(names)
+
+    def of_queries(self) -> tuple[QueryGain, ...]:
+        """Return what each query gains, in the order of their costs."""
+        return tuple(map(self._of_query, self._costs.queries))
+
+    def of_indexes(self) -> tuple[IndexAdvice, ...]:
+        """Return the indexes with their parts of the gains, most useful first."""
+        users = self._costs.users(self._chosen)
+        found = [self._of_index(i, users[i]) for i in sorted(self._chosen)]
+        return tuple(sorted(found, key=lambda a: a.cost_with - a.cost_without))
+
+    def _of_query(self, query: Query) -> QueryGain:
+        cost = self._costs.weighted(query, self._chosen)
+        known = self._costs.pool.exact(query, self._chosen)
+        used = sorted(self._names[i] for i in known.used) if known is not None else []
+        return QueryGain(
+            query.name,
+            query.query_id,
+            self._costs.present(query),
+            cost,
+            query.weight,
+            tuple(used),
+            query.calls,
+            query.total_ms / query.calls if query.total_ms and query.calls else None,
+            query.blocks,
+        )
+
+    def _of_index(self, index: Candidate, users: Sequence[Query]) -> IndexAdvice:
+        costs, name = self._costs, self._names[index]
+        saved = tuple(self._part(index, q) for q in users)
+        replaced = existing.made_redundant(costs.oracle.catalog, index)
+        return IndexAdvice(
+            index=index,
+            name=name,
+            ddl=index.ddl(name),
+            size_bytes=costs.oracle.size(index),
+            cost_without=costs.total,
+            cost_with=costs.total - sum(saved),
+            write_cost=costs.of_writes(index),
+            queries=tuple(q.name for q in users),
+            query_ids=tuple(q.query_id for q in users if q.query_id is not None),
+            saved=saved,
+            is_joint=self._is_joint(index, users, sum(saved)),
+            makes_redundant=tuple(ident(e.schema, e.name) for e in replaced),
+            caveats=tuple(_caveats(index)),
+            doubts=self._doubts(users),
+        )
+
+    def _doubts(self, users: Sequence[Query]) -> tuple[str, ...]:
+        """Return why the target may plan the queries that use an index otherwise."""
+        oracle = self._costs.oracle
+        found: dict[str, None] = {}
+        for query in users:
+            for indexes in ((), self._chosen):
+                with suppress(PlanError):
+                    tree = oracle.plan(query, indexes).tree
+                    found |= dict.fromkeys(oracle.doubts(query, tree))
+        return tuple(found)
+
+    def _part(self, index: Candidate, query: Query) -> float:
+        """Return an index's part of what the set saves for a query, in proportion to what is lost without it."""
+        saved = self._costs.present(query) - self._costs.weighted(query, self._chosen)
+        known = self._costs.pool.exact(query, self._chosen)
+        used = known.used if known is not None and index in known.used else {index}
+        if len(used) == 1:
+            return saved
+        lost = {i: max(0.0, self._lost(query, i)) for i in used}
+        total = sum(lost.values())
+        return saved * lost[index] / total if total > 0 else saved / len(used)
+
+    def _lost(self, query: Query, index: Candidate) -> float:
+        rest = self._without(query, self._chosen - {index})
+        return query.weight * rest - self._costs.weighted(query, self._chosen)
+
+    def _is_joint(self, index: Candidate, users: Sequence[Query], saved: float) -> bool:
+        """Tell whether an index alone saves less than half of its part."""
+        if not any(self._shares(index, q) for q in users):
+            return False
+        alone = frozenset({index})
+        kept = sum(self._costs.present(q) - q.weight * self._without(q, alone) for q in users)
+        return kept < _JOINT * saved
+
+    def _shares(self, index: Candidate, query: Query) -> bool:
+        known = self._costs.pool.exact(query, self._chosen)
+        return known is not None and len(known.used - {index}) > 0
+
+    def _without(self, query: Query, rest: Configuration) -> float:
+        """Return the cost with a set; when out of time, that of the best known plan."""
+        if self._left.until(1.0) > 0:
+            return self._costs.ask(query, rest)
+        known = self._costs.pool.bound(query, rest)
+        return known.cost if known is not None else self._costs.base[query.name]
+
+
+def _caveats(index: Candidate) -> Iterable[str]:
+    if index.method == "gin":
+        yield "The benefit of a GIN index is only a rough estimate; use --verify to measure it."
+    if any(k.column is None for k in index.keys):
+        yield "Run ANALYZE after building it: until then, the expression has no statistics."

@@ -1,0 +1,59 @@
+"""Why queries have no index."""
+
+from collections.abc import Collection
+
+from pgwatch_wed import units
+from pgwatch_wed.whatif.choose import open_keys
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.suggested import Suggested
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.choose.untried import Opening
+from pgwatch_wed.whatif.model import Query
+
+LATE = "out of time before it was considered; increase --seconds"
+_USEFUL = 0.995
+_MOST_OPENINGS = 10
+
+
+class Reasons:
+    """The reasons of one run. ``tries_keys``: keys of documents that are parameters are tried."""
+
+    def __init__(self, costs: Costs, budget: int, left: TimeLeft, *, tries_keys: bool) -> None:
+        self._costs = costs
+        self._budget = budget
+        self._left = left
+        self._tries_keys = tries_keys
+        self._told_openings: dict[tuple[str, Opening], str] = {}
+
+    def why_not(self, query: Query, one: Suggested | None, explored: Collection[str]) -> str:
+        """Return why a query has no index, and of which of its expressions none could be tried."""
+        if one is None:
+            return LATE
+        reason = self._reason(query, explored) if one.indexes else one.untried.reason
+        openings = (self._told(query, opening) for opening in one.untried.openings)
+        return "; ".join(filter(None, (reason, *openings)))
+
+    def _told(self, query: Query, opening: Opening) -> str:
+        if (query.name, opening) not in self._told_openings:
+            is_among_first = len(self._told_openings) < _MOST_OPENINGS
+            has_time = self._tries_keys and is_among_first and self._left.until(1.0) > 0
+            said = open_keys.told(self._costs.oracle, query, opening, has_time=has_time)
+            self._told_openings[query.name, opening] = said
+        return self._told_openings[query.name, opening]
+
+    def _reason(self, query: Query, explored: Collection[str]) -> str:
+        if query.name not in explored:
+            return LATE
+        base, size = self._costs.base[query.name], self._costs.oracle.size
+        known = self._costs.pool.known(query)
+        helpful = [k for k in known if k.used and k.cost < _USEFUL * base]
+        if not helpful:
+            return "none of the indexes tried lowers its cost"
+        if all(k.value >= base for k in helpful):
+            return "indexes would lower its estimated cost, but the plans risk being slower"
+        least = min(sum(map(size, k.used)) for k in helpful)
+        if least > self._budget:
+            return (
+                f"the smallest index that helps it takes {units.size(least)}, more than the budget"
+            )
+        return "indexes that would help it gain less than others within the budget, or too little"
