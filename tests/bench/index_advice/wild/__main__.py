@@ -8,6 +8,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 
@@ -27,6 +28,9 @@ def main() -> int:
     failed = []
     for name in wanted.case or cases.names():
         try:
+            if wanted.mode == "expert":
+                _check(cases.load(name), spec)
+                continue
             for outcome in run(cases.load(name), spec, wanted.mode):
                 outcomes.append(outcome)
                 _print(outcome)
@@ -42,16 +46,34 @@ def main() -> int:
 
 def run(case: Wild, spec: servers.ServerSpec, mode: str) -> Iterator[Outcome]:
     """Yield the outcome of a workload in one mode or both, on a server of its own."""
-    server = servers.start(spec, SERVER_SETTINGS)
-    try:
-        trial = Trial(server, case)
-        trial.prepare()
+    with _prepared(case, spec) as trial:
         before, expert = trial.measured(()), trial.measured(case.expert)
         for one in ("texts", "stats") if mode == "both" else (mode,):
             advised = trial.by_texts() if one == "texts" else trial.by_statistics()
             ours = trial.measured([i.ddl for i in advised.advice.indexes])
             notes = tuple(dict.fromkeys(trial.notes))
             yield Outcome(case.name, spec.name, advised, before, ours, expert, notes)
+
+
+def _check(case: Wild, spec: servers.ServerSpec) -> None:
+    """Print what an expert's set is worth, without any advice: for who writes a workload."""
+    with _prepared(case, spec) as trial:
+        before, expert = trial.measured(()), trial.measured(case.expert)
+    print(
+        f"\n### {case.name}: {verdict.share(expert.blocks / before.blocks)} of the blocks remain\n"
+    )
+    for text in verdict.of_expert(before, expert):
+        print(text)
+    sys.stdout.flush()
+
+
+@contextmanager
+def _prepared(case: Wild, spec: servers.ServerSpec) -> Iterator[Trial]:
+    server = servers.start(spec, SERVER_SETTINGS)
+    try:
+        trial = Trial(server, case)
+        trial.prepare()
+        yield trial
     finally:
         server.stop()
 
@@ -61,7 +83,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--case", action="append", choices=cases.names(), help="may be repeated; default all")
     add("--pg", default="embedded", help="embedded, or a major of this machine or an image")
-    add("--mode", choices=("texts", "stats", "both"), default="both")
+    add("--mode", choices=("texts", "stats", "both", "expert"), default="both")
     return parser.parse_args()
 
 

@@ -202,6 +202,18 @@ def each_statement(outcome: Outcome) -> Iterator[str]:
     yield from (f"- note: {note}" for note in o.notes)
 
 
+def of_expert(before: BuiltSet, expert: BuiltSet) -> Iterator[str]:
+    """Yield a table of the statements with no and with the expert's indexes."""
+    yield line(("statement", "runs", "before", "expert's", "ms", "expert's"))
+    yield line(["---"] * 6)
+    for name, old in before.statements.items():
+        new = expert.statements[name]
+        blocks = (f"{old.blocks:,.0f}", f"{new.blocks:,.0f}")
+        yield line((name, str(old.runs), *blocks, f"{old.ms:.2f}", f"{new.ms:.2f}"))
+    yield f"\n{expert.size / 1e6:.0f} MB"
+    yield from (f"- **not built** {failure}" for failure in expert.failures)
+
+
 def line(cells: Iterable[str]) -> str:
     """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
