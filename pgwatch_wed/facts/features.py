@@ -104,6 +104,10 @@ class Features:
         """Tell whether the right to VACUUM and REINDEX a table can be granted."""
         return self._since(17, "the privilege MAINTAIN")
 
+    def has_array_scans(self) -> Feature:
+        """Tell whether one scan of a B-tree serves all values of ``b IN (1, 2)`` after another key without equality."""
+        return self._since(17, "reading a B-tree once for an array of values")
+
     def has_transaction_timeout(self) -> Feature:
         """Tell whether a role may have a transaction timeout, which would end ours."""
         return self._since(17, "transaction_timeout")

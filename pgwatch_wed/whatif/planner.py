@@ -11,7 +11,7 @@ from pgwatch_wed.target.queries import composed
 def read(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Return the target's planner settings, including those of its database and role."""
     rows = connection.execute(composed("whatif", "planner_settings"))
-    return {name: value for name, value in rows if value is not None}
+    return {_text(name): _text(value) for name, value in rows if value is not None}
 
 
 def collation(connection: psycopg.Connection[Any]) -> str:
@@ -19,7 +19,12 @@ def collation(connection: psycopg.Connection[Any]) -> str:
     row = connection.execute(composed("whatif", "collation")).fetchone()
     if row is None:
         return "C.UTF-8"
-    return row[0].decode(errors="replace") if isinstance(row[0], bytes) else str(row[0])
+    return _text(row[0])
+
+
+def _text(value: Any) -> str:
+    """Return a text of a database that may have no encoding."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def apply(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
@@ -30,3 +35,12 @@ def apply(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> N
                 connection.execute("select pg_catalog.set_config(%s, %s, false)", [name, value])
         except psycopg.Error:
             continue
+
+
+def without_newer_paths(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
+    """Switch off what this server can consider for a plan and a server with these settings cannot: it has no setting for it."""
+    connection.execute(
+        "select pg_catalog.set_config(name, 'off', false) from pg_catalog.pg_settings"
+        " where name like 'enable\\_%%' and vartype = 'bool' and name <> all (%s)",
+        [list(settings)],
+    )

@@ -61,6 +61,11 @@ def decisive(node: PlanNode) -> Iterator[str]:
     yield from _texts(node, (*_CONDITIONS, *_LISTS))
 
 
+def conditions(node: PlanNode) -> Iterator[str]:
+    """Yield the texts of a node that decide how many rows there are."""
+    yield from _texts(node, _CONDITIONS)
+
+
 def _scans(tree: PlanNode, catalog: Catalog) -> Iterator[tuple[str, TableUse]]:
     targets = {
         n.get("Alias") for n in walk(tree) if n["Node Type"] == "ModifyTable" and "Alias" in n

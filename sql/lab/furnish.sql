@@ -1,4 +1,5 @@
--- Gives the guest what it needs for what-if requests: a function that shows and hides indexes, and pg_buffercache.
+-- Gives the guest what it needs for what-if requests: functions that show and hide indexes and hide how many values
+-- columns have, and pg_buffercache.
 create schema @schema@;
 create extension pg_buffercache schema @schema@;
 create function @schema@.show(shown oid[], hidden oid[], of_tables oid[]) returns void
@@ -9,6 +10,13 @@ language sql security definer set search_path = pg_catalog as $$
     -- a table's list of indexes is cached until its own entry changes
     update pg_class set relname = relname where oid = any (of_tables);
 $$;
+create function @schema@.forget(relations oid[], attributes int[]) returns void
+language sql security definer set search_path = pg_catalog as $$
+    update pg_statistic set stadistinct = 0
+    from unnest(relations, attributes) x (relation, attribute)
+    where starelid = x.relation and staattnum = x.attribute;
+$$;
 revoke all on all functions in schema @schema@ from public;
 grant usage on schema @schema@ to @guest@;
 grant execute on function @schema@.show to @guest@;
+grant execute on function @schema@.forget to @guest@;

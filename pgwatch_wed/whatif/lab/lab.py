@@ -11,7 +11,7 @@ catalogs.
 """
 
 import json
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,10 @@ from psycopg import sql
 
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import said
-from pgwatch_wed.facts.features import Features
+from pgwatch_wed.facts.features import Feature, Features
 from pgwatch_wed.postgres import btree
-from pgwatch_wed.sqltext import statement, terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names, walk
+from pgwatch_wed.sqltext import statement
+from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
 from pgwatch_wed.sqltext.typed_parameters import TypedStatement, typed
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
@@ -41,8 +41,10 @@ from pgwatch_wed.whatif.lab import (
     pages,
     role_settings,
     security,
+    skips,
     surroundings,
 )
+from pgwatch_wed.whatif.lab.skips import BTree, Skip
 from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query
 
 LAB_SETTINGS = {
@@ -444,9 +446,6 @@ class Lab:
             f"{name} is set for the role that asks, and its value for {query.user or 'others'} is not visible"
             for name in self._of_roles.unknown(query.user)
         )
-        skips = None if self._features is None else self._features.has_skip_scan()
-        if skips is not None and not skips and self._skips(tree):
-            found.append(skips.why_not)
         return tuple(found)
 
     def _guessed(self, query: Query) -> Iterator[str]:
@@ -454,22 +453,6 @@ class Lab:
         if given is not None and given.guessed:
             types = sorted({f"${n} is {kind}" for n, kind in given.guessed.items()})
             yield f"it is assumed that {', '.join(types)}, since nothing in the statement tells"
-
-    def _skips(self, tree: PlanNode) -> bool:
-        """Tell whether a plan uses a B-tree without a condition on its first key."""
-        return any(
-            terms.columns(first).isdisjoint(column for _, column in terms.references(condition))
-            for node in walk(tree)
-            if (condition := node.get("Index Cond")) and (first := self._first_key(node))
-        )
-
-    def _first_key(self, node: PlanNode) -> str:
-        name = node.get("Index Name", "")
-        candidate = self._index_by_name.get(name)
-        if candidate is not None:
-            return candidate.keys[0].text if candidate.method == "btree" else ""
-        existing = self.catalog.indexes.get(self._existing_by_name.get(name, 0))
-        return existing.keys[0] if existing is not None and existing.method == "btree" else ""
 
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without any indexes, all in one transaction.
@@ -554,6 +537,64 @@ class Lab:
         return found
 
     def _explain(self, connection: psycopg.Connection[Any], query: Query) -> Plan:
+        tree = self._tree(connection, query)
+        if not self._has(Features.has_skip_scan):
+            tree = self._without_skips(connection, query, tree)
+        return self._plan_of(tree)
+
+    def _without_skips(
+        self, connection: psycopg.Connection[Any], query: Query, tree: PlanNode
+    ) -> PlanNode:
+        """Return the plan that rests on no skipped keys, as a server before 18 would choose it.
+
+        Where that is known, the planner is not told of the values of the skipped columns, so that it assumes that the whole index
+        is read. Where it needs them for something else, the index is hidden, as it is before 17 where each value of an
+        array would read the whole index.
+        """
+        new = set(skips.found(tree, self.catalog, self._btree))
+        if not new:
+            return tree
+        done: set[Skip] = set()
+        with connection.transaction(force_rollback=True):
+            while new - done:
+                for skip in sorted(new - done):
+                    self._prevent(connection, query, skip, tree)
+                done |= new
+                tree = self._tree(connection, query)
+                new = set(skips.found(tree, self.catalog, self._btree))
+        return tree
+
+    def _prevent(
+        self, connection: psycopg.Connection[Any], query: Query, skip: Skip, tree: PlanNode
+    ) -> None:
+        has_array_scans = self._has(Features.has_array_scans) and skips.has_arrays(query.sql)
+        is_charged = has_array_scans or not skip.has_array
+        if is_charged and skips.is_free(tree, skip.columns, self.catalog):
+            relations, attributes = zip(*skip.attributes, strict=True)
+            call = guest.call("select {lab}.forget(%s::oid[], %s::int[])")
+            connection.execute(call, [list(relations), list(attributes)])
+        else:
+            call = guest.call("select {lab}.show('{{}}', %s::oid[], %s::oid[])")
+            connection.execute(call, [[skip.index], [skip.table]])
+
+    def _has(self, feature: Callable[[Features], Feature]) -> bool:
+        """Tell whether the target's version has a feature."""
+        return self._features is None or bool(feature(self._features))
+
+    def _btree(self, name: str) -> BTree | None:
+        """Return the B-tree that has a name in the lab."""
+        existing = self.catalog.indexes.get(self._existing_by_name.get(name, 0))
+        if existing is not None:
+            tree = BTree(existing.oid, existing.keys, existing.pages)
+            return tree if existing.method == "btree" else None
+        candidate = self._index_by_name.get(name)
+        if candidate is None or candidate.method != "btree":
+            return None
+        built = self._built[candidate]
+        oid = built.oids[int(name.rpartition("_")[2])]
+        return BTree(oid, tuple(key.text for key in candidate.keys), built.size_bytes / pages.BLOCK)
+
+    def _tree(self, connection: psycopg.Connection[Any], query: Query) -> PlanNode:
         generic = "generic_plan, " if query.has_parameters else ""
         given = self._typed.get(query.sql)
         text = query.sql if given is None else given.text
@@ -567,8 +608,11 @@ class Lab:
             lacks_types = query.has_parameters and isinstance(error, _LACKING_TYPES)
             raise PlanError(said(error), type(error).__name__, lacks_types=lacks_types) from None
         assert row is not None
-        tree = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
+        tree: PlanNode = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
         self._security.withhold(query, tree)
+        return tree
+
+    def _plan_of(self, tree: PlanNode) -> Plan:
         names = used_names(tree)
         return Plan(
             float(tree["Total Cost"]),
@@ -624,6 +668,7 @@ class Lab:
             dsn = self._server.dsn(DATABASE, guest.ROLE)
             session = psycopg.connect(dsn, prepare_threshold=None)
             planner.apply(session, {**self._settings, **own})
+            planner.without_newer_paths(session, self._settings)
             session.commit()
             self._sessions[key] = session
         return self._sessions[key]
