@@ -16,6 +16,7 @@ from alembic.config import Config as AlembicConfig
 from sqlalchemy.engine import URL
 
 from pgwatch_wed.cli import indexes
+from pgwatch_wed.render.index_revision import index_revision
 from pgwatch_wed.target.collect import collect
 from pgwatch_wed.whatif import engines, output
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
@@ -203,11 +204,19 @@ def test_the_revision_goes_up_and_down(
     pg: servers.Server, shop: str, advice: Advice, tmp_path: Path
 ) -> None:
     before = schema(shop, pg)
-    config = alembic(shop, tmp_path / "alembic", output.as_alembic(advice))
+    config = alembic(shop, tmp_path / "alembic", index_revision(advice))
     command.upgrade(config, "head")
     built = indexes_of(shop)
     assert len(built) >= len(advice.indexes)
     assert all(built.values())
+    psql(
+        shop,
+        "delete from alembic_version;"
+        "update pg_index set indisvalid = false where indexrelid = "
+        f"'{advice.indexes[0].index.schema}.{advice.indexes[0].name}'::regclass",
+    )
+    command.upgrade(config, "head")  # a build was interrupted: only that one is repeated
+    assert indexes_of(shop) == built
     command.downgrade(config, "base")
     psql(shop, "drop table alembic_version")
     assert schema(shop, pg) == before
@@ -218,7 +227,7 @@ def test_no_advice_is_a_valid_script_and_revision(shop: str, tmp_path: Path) -> 
     nothing = engines.advise_target(shop, tmp_path, AdviceOptions(seconds=5), "lab")
     assert nothing.indexes == ()
     psql(shop, output.as_sql(nothing))
-    command.upgrade(alembic(shop, tmp_path / "alembic", output.as_alembic(nothing)), "head")
+    command.upgrade(alembic(shop, tmp_path / "alembic", index_revision(nothing)), "head")
     psql(shop, "drop table alembic_version")
 
 
@@ -343,5 +352,5 @@ def test_a_role_that_may_read_nothing_is_told_what_it_lacks(
 
 def test_the_command_line_offers_what_there_is() -> None:
     """The lists stand in the command too, so that --help need not import the advisor."""
-    assert tuple(output.FORMATS) == indexes._FORMATS
+    assert tuple(indexes._writers()) == indexes._FORMATS
     assert engines.ENGINES == indexes._ENGINES

@@ -1,6 +1,8 @@
 """db-analyze indexes: the what-if index advisor."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +11,9 @@ from pgwatch_wed.cli.options import FilePath, SizeType
 from pgwatch_wed.cli.progress_bar import ProgressBar
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.target import connect
+
+if TYPE_CHECKING:
+    from pgwatch_wed.whatif.choose.advise import Advice
 
 _FORMATS = ("text", "json", "sql", "alembic")
 _ENGINES = ("auto", "hypopg", "lab")
@@ -106,7 +111,7 @@ def indexes(
 
     Nothing is changed on the server.
     """
-    from pgwatch_wed.whatif import engines, output
+    from pgwatch_wed.whatif import engines
     from pgwatch_wed.whatif.choose.advise import AdviceOptions
     from pgwatch_wed.whatif.proof.truth import VerifyOptions
 
@@ -124,10 +129,17 @@ def indexes(
         )
     finally:
         progress.clear()
-    text = output.FORMATS[form](advice) + ("\n" if form == "json" else "")
+    text = _writers()[form](advice) + ("\n" if form == "json" else "")
     if file is None:
         click.echo(text, nl=False)
         return 0
     report_files.write_file(file, text)
     click.echo(f"written: {file}", err=True)
     return 0
+
+
+def _writers() -> Mapping[str, "Callable[[Advice], str]"]:
+    from pgwatch_wed.render.index_revision import index_revision
+    from pgwatch_wed.whatif import output
+
+    return {**output.FORMATS, "alembic": index_revision}

@@ -1,11 +1,11 @@
-"""Advice as text, JSON, SQL or an Alembic revision."""
+"""Advice as text, JSON or SQL."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pgwatch_wed import units
-from pgwatch_wed.remedies.script import Step, comment
+from pgwatch_wed.remedies.script import comment
 from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice
 from pgwatch_wed.whatif.proof.truth import Verified
 from pgwatch_wed.whatif.readable import as_text, few, script_of
@@ -124,96 +124,8 @@ def as_sql(advice: Advice) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_alembic(advice: Advice) -> str:
-    """Return a revision for the user's own Alembic environment; set ``down_revision`` there."""
-    ups = [line for each in advice.indexes for line in _upgrade(each)]
-    downs = [line for each in reversed(advice.indexes) for line in _downgrade(each)]
-    return _REVISION.format(upgrade=_block(ups), downgrade=_block(downs))
-
-
-_REVISION = '''"""Create the indexes recommended by db-analyze."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "pgwatch_wed_indexes"
-down_revision = None  # set this to the preceding revision in your history
-branch_labels = None
-depends_on = None
-
-
-def upgrade() -> None:
-{upgrade}
-
-
-def downgrade() -> None:
-{downgrade}
-'''
-
-
-def _block(calls: list[str]) -> str:
-    if not calls:
-        return "    pass"
-    return "\n".join(["    with op.get_context().autocommit_block():", *_indented(calls)])
-
-
-def _indented(calls: Iterable[str]) -> Iterable[str]:
-    return (f"        {line}" for call in calls for line in call.splitlines())
-
-
-def _upgrade(advice: IndexAdvice) -> list[str]:
-    if not _is_alembics(advice):
-        return [_executed(step) for step in script_of(advice).steps]
-    index = advice.index
-    arguments = [
-        repr(advice.name),
-        repr(index.table),
-        f"[{', '.join(f'sa.text({_escaped(k.sql)!r})' for k in index.keys)}]",
-        f"schema={index.schema!r}",
-        f"postgresql_using={index.method!r}",
-        *([f"postgresql_include={list(index.include)!r}"] if index.include else []),
-        *([f"postgresql_where=sa.text({_escaped(index.predicate)!r})"] if index.predicate else []),
-        "postgresql_concurrently=True",
-    ]
-    return [_call("op.create_index", arguments)]
-
-
-def _downgrade(advice: IndexAdvice) -> list[str]:
-    if not _is_alembics(advice):
-        return [_executed(step) for step in script_of(advice).undo]
-    index = advice.index
-    arguments = [
-        repr(advice.name),
-        f"table_name={index.table!r}",
-        f"schema={index.schema!r}",
-        "if_exists=True",
-        "postgresql_concurrently=True",
-    ]
-    return [_call("op.drop_index", arguments)]
-
-
-def _is_alembics(advice: IndexAdvice) -> bool:
-    """Tell whether Alembic's own operation is sufficient: one statement that creates the index by its name."""
-    ours = advice.index.ddl(advice.name, concurrently=True)
-    return not advice.index.options and [s.sql for s in script_of(advice).steps] == [ours]
-
-
-def _executed(step: Step) -> str:
-    return f"op.execute(sa.text({_escaped(step.sql)!r}))"
-
-
-def _call(name: str, arguments: Iterable[str]) -> str:
-    return f"{name}(\n    " + ",\n    ".join(arguments) + ",\n)"
-
-
-def _escaped(text: str) -> str:
-    """Keep SQLAlchemy from taking ``:name`` inside a literal for a parameter."""
-    return text.replace(":", "\\:")
-
-
 FORMATS: Mapping[str, Callable[[Advice], str]] = {
     "text": as_text,
     "json": as_json,
     "sql": as_sql,
-    "alembic": as_alembic,
 }
