@@ -393,7 +393,8 @@ class Action:
 
     ``closes`` are the findings' ids, the most important first; ``undo`` is SQL that takes the whole back, in the order to run,
     or comments that say why there is none. ``database`` is None for what belongs to the whole server. ``by_hand`` says what a person has to decide or fill in
-    before it can run; such an action is shown, but is not in a script.
+    before it can run; such an action is shown, but is not in a script. ``reads_bytes`` is how much of tables and indexes the statements read at most;
+    None if that is not known.
     """
 
     title: str
@@ -407,6 +408,7 @@ class Action:
     needs_restart: bool = False
     database: str | None = None
     by_hand: str = ""
+    reads_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,7 @@ def _action(action: Action) -> dict[str, Any]:
         "risk": action.risk,
         "needs_restart": action.needs_restart,
         "by_hand": action.by_hand,
+        "reads_bytes": action.reads_bytes,
     }
 
 

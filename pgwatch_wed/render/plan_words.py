@@ -13,6 +13,8 @@ from pgwatch_wed.render.impact_words import saved
 
 # Fewer are listed one by one.
 _AT_LEAST = 4
+# What is read in a moment is not worth a line.
+_TAKES_LONG = 100_000_000
 _OURS = "the role that analyzed"
 _DUE = {
     ActionStage.SESSIONS: "at once",
@@ -40,13 +42,22 @@ class PlanLine:
         return f"{units.size(taken)} of space" if taken > 0 else ""
 
     @property
+    def _reading(self) -> str:
+        """How much it reads, if that takes noticeably long."""
+        sizes = [a.reads_bytes for a in self.actions]
+        known = sum(size for size in sizes if size is not None)
+        less = "at least " if None in sizes else ""
+        return f"{less}{units.size(known)}" if known >= _TAKES_LONG else ""
+
+    @property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """What a reader weighs before acting, each with its label: database, gain, lock, risk, who may run it, when it takes effect."""
+        """What a reader weighs before acting, each with its label: database, gain, what it reads, lock, risk, who may run it, when it takes effect."""
         steps = [s for a in self.actions for s in a.statements]
         said = (
             ("database", [self.database]),
             ("saves", [self.gain]),
             ("needs", [self._space]),
+            ("reads", [self._reading]),
             ("lock", _locks(s.lock for s in steps)),
             ("risk", [a.risk for a in self.actions]),
             ("run as", [s.run_as or _OURS * bool(s.needs) for s in steps]),

@@ -1,7 +1,7 @@
 """Advice as text, JSON or SQL."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgwatch_wed import units

@@ -24,6 +24,7 @@ from pgwatch_wed.remedies.actions.schema_drafts import schema_drafts
 from pgwatch_wed.remedies.actions.session_drafts import session_drafts
 from pgwatch_wed.remedies.actions.setting_drafts import SettingDrafts
 from pgwatch_wed.remedies.actions.staging import stage_of
+from pgwatch_wed.remedies.actions.step_sizes import read_bytes
 
 _STAGES = tuple(ActionStage)
 _MAX_RISKS = 3
@@ -180,6 +181,7 @@ def _action(draft: Draft, load_ms: float) -> Action:
         needs_restart=draft.stage is ActionStage.RESTART,
         database=None if draft.is_servers else database,
         by_hand=draft.by_hand,
+        reads_bytes=read_bytes(first.snapshot, draft.steps),
     )
 
 
