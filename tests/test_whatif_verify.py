@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from pgwatch_wed.whatif.choose import advise
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key
-from pgwatch_wed.whatif.proof import copies, values
+from pgwatch_wed.whatif.proof import copies, proof_tasks
+from pgwatch_wed.whatif.proof.proof_tasks import Task
 from pgwatch_wed.whatif.proof.truth import Verified, VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
 from tests import servers
@@ -147,7 +149,7 @@ def test_parameters_get_usual_values_and_what_has_none_is_told(
     copy: str, shop: str, lab: Lab
 ) -> None:
     usual = "select sum(total) from orders where customer_id = $1"
-    unknown = "select sum(total) from orders where customer_id = $1 and total % 7 = $2"
+    unknown = "select sum(total) from orders where customer_id = $1 and $2::point is not null"
     write = "update orders set pad = 'y' where customer_id = 7"
     broken = "select 1 / (total - total) from orders where customer_id = 7"
     locking = "select pad from orders where customer_id = 7 for update"
@@ -155,7 +157,7 @@ def test_parameters_get_usual_values_and_what_has_none_is_told(
     assert [q.name for q in found.queries] == [usual]
     assert [i.index for i in found.indexes] == [CUSTOMER]
     reasons = {r.query: r.reason for r in found.not_run}
-    assert reasons[unknown] == "no typical value is known for $2"
+    assert reasons[unknown] == "no value is known for $2 of type point"
     assert "it changes data" in reasons[write]
     assert "division by zero" in reasons[broken]
     assert "read-only" in reasons[locking]
@@ -227,28 +229,68 @@ def test_a_copy_is_told_from_its_origin() -> None:
     assert copies.is_same(replace(hidden, is_standby=True), replace(hidden, start="tuesday"))
 
 
+def to_run(copy: str, shop: str, lab: Lab, text: str, **more: Any) -> Task:
+    with copies.opened(copy, shop) as session:
+        (found,) = proof_tasks.tasks(copy, session, [query(text, **more)], lab, [], 60.0)
+        return found
+
+
 @pytest.mark.parametrize(
-    ("condition", "expected"),
+    "condition",
     [
-        ("customer_id = $1", "customer_id = '"),
-        ("customer_id = any($1)", "any('{\""),
-        ("total between $1 and $2", "total between '"),
-        ("status = $1 and total > $2", "status = 's"),
-        ("status like $1", "like '%s"),
-        ("lower(status) = lower($1)", "lower('s"),
+        "customer_id = $1",
+        "customer_id = any($1)",
+        "total between $1 and $2",
+        "status = $1 and total > $2",
+        "status like $1",
+        "lower(status) = lower($1)",
+        "customer_id = $1 and total % 7 = $2",
+        "customer_id = $1 % $2",
+        "status = $1 order by total limit $2 offset $3",
     ],
 )
-def test_values_come_from_the_statistics_of_the_column(
-    shop: str, lab: Lab, condition: str, expected: str
+def test_values_come_from_rows_so_that_every_set_finds_some(
+    copy: str, shop: str, lab: Lab, condition: str
 ) -> None:
-    text = f"select count(*) from orders where {condition}"
-    with psycopg.connect(shop) as connection:
-        filled = values.filled(text, lab.plan(query(text), bare=True).tree, lab.catalog, connection)
-        assert expected in filled
-        assert "$" not in filled
-        row = connection.execute(filled.encode()).fetchone()
-    assert row is not None
-    assert row[0] > 0
+    found = to_run(copy, shop, lab, f"select id from orders where {condition}")
+    assert found.texts, found.reason
+    with psycopg.connect(copy) as connection:
+        for text in found.texts:
+            assert "$" not in text
+            assert connection.execute(text.encode()).fetchone(), text
+
+
+def test_one_row_gives_all_values_that_belong_together(copy: str, shop: str, lab: Lab) -> None:
+    """Columns depend on each other: values that are drawn apart would find nothing."""
+    text = (
+        "select t.pad from trap t join orders o on o.id = t.rank"
+        " where t.id = $1 and t.rank = $2 and o.total = $3"
+    )
+    found = to_run(copy, shop, lab, text)
+    assert len(found.texts) == proof_tasks.MOST_SETS
+    with psycopg.connect(copy) as connection:
+        assert all(connection.execute(t.encode()).fetchone() for t in found.texts)
+
+
+def test_rare_values_are_tried_beside_usual_ones(copy: str, shop: str, lab: Lab) -> None:
+    found = to_run(copy, shop, lab, "select count(*) from trap where flag = $1 and rank > $2")
+    assert len({re.findall(r"flag = \('(\d)'", text)[0] for text in found.texts}) > 1
+    ran = verified(copy, shop, lab, [RANK], "select min(rank) from trap where rank > $1")
+    assert ran.queries[0].sets > 1
+
+
+def test_ranges_are_as_wide_as_the_rows_of_a_call_say(copy: str, shop: str, lab: Lab) -> None:
+    text = "select id from orders where total between $1 and $2"
+    measured = {"calls": 10.0, "total_ms": 10.0, "blocks": 900.0}
+    widths = []
+    for rows in (3.0, 500.0):
+        found = to_run(copy, shop, lab, text, rows=rows, **measured)
+        with psycopg.connect(copy) as connection:
+            widths += [
+                sum(len(connection.execute(t.encode()).fetchall()) for t in found.texts)
+                / len(found.texts)
+            ]
+    assert widths == [pytest.approx(3, rel=0.5), pytest.approx(500, rel=0.5)]
 
 
 # The command

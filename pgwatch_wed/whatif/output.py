@@ -66,6 +66,8 @@ def _truth(found: Verified) -> dict[str, Any]:
                 "after_buffers": q.after_buffers,
                 "weight": q.weight,
                 "indexes": list(q.indexes),
+                "value_sets": q.sets,
+                "worst_ratio": q.worst,
             }
             for q in found.queries
         },

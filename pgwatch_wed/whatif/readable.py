@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from pgwatch_wed import units
 from pgwatch_wed.remedies.script import Script
 from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice, QueryGain
-from pgwatch_wed.whatif.proof.truth import Verified
+from pgwatch_wed.whatif.proof.truth import QueryTruth, Verified
 
 _WIDTH = 80
 _MOST_LINES = 12
 _UNITS = {"cost": "planner cost", "ms": "observed time"}
 _LARGE = 2.0  # what grows by more, or shrinks to less than a hundredth, is told as a factor
 _SMALL = 0.01
+_HURT = 1.2
 
 
 def as_text(advice: Advice) -> str:
@@ -146,7 +147,7 @@ def _call(gain: QueryGain) -> str:
 def _truth_of(advice: IndexAdvice, found: Verified | None) -> Iterable[str]:
     for each in found.indexes if found is not None else ():
         if each.index == advice.index:
-            gain = "gain not measured, since its queries were not run"
+            gain = "not measured, since the queries that use it were not run: it is not proven"
             if each.bought_ms is not None:
                 gain = f"without it, the queries take {units.duration(each.bought_ms)} longer"
             yield from _wrapped(
@@ -167,7 +168,7 @@ def _truth_lines(found: Verified) -> Iterable[str]:
         yield from _wrapped(f"{change(q.before_ms, q.after_ms):>8}  {q.name}", "  ", " " * 10)
         yield (
             f"            {units.duration(q.before_ms)} → {units.duration(q.after_ms)},"
-            f" {q.before_buffers:,} → {q.after_buffers:,} blocks"
+            f" {q.before_buffers:,} → {q.after_buffers:,} blocks{_sets(q)}"
         )
     if found.unchanged:
         words = "queries keep their plans" if found.unchanged > 1 else "query keeps its plan"
@@ -176,6 +177,13 @@ def _truth_lines(found: Verified) -> Iterable[str]:
     yield from _named("Not run", ((r.query, r.reason) for r in found.not_run))
     for note in found.notes:
         yield from ("", *_wrapped(note))
+
+
+def _sets(query: QueryTruth) -> str:
+    if query.sets == 1:
+        return ""
+    worst = f", with one of them {query.worst:.1f} times as long" if query.worst > _HURT else ""
+    return f"; {query.sets} sets of values{worst}"
 
 
 def _named(title: str, lines: Iterable[tuple[str, str]]) -> Iterable[str]:

@@ -19,21 +19,22 @@ from pgwatch_wed.load.engine.pgbench_program import options_of
 from pgwatch_wed.load.load_model import Ground, Order, QueryProtocol
 from pgwatch_wed.load.replay import mixing, replay_window
 from pgwatch_wed.load.replay.effects_reached import EffectsReached, UnsafeError
-from pgwatch_wed.load.replay.parameter_uses import ValueUse, equal_parameters, uses_of
 from pgwatch_wed.load.replay.replay_ground import ReplaySource, replay_ground, without_texts_of
-from pgwatch_wed.load.replay.replay_mix import CallWork, ReplayMix
+from pgwatch_wed.load.replay.replay_mix import ReplayMix
 from pgwatch_wed.load.replay.replay_role import PREFIX
 from pgwatch_wed.load.replay.replay_text import (
     NotSentError,
     on_one_line,
-    renumbered,
     script,
-    written,
 )
-from pgwatch_wed.load.replay.replay_trial import FACTOR, deviation
 from pgwatch_wed.load.replay.replay_window import ReplayWindow
 from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext.repairs import with_values
 from pgwatch_wed.target import collect
+from pgwatch_wed.whatif.proof.call_trial import FACTOR, CallWork, deviation
+from pgwatch_wed.whatif.proof.fitted_values import renumbered
+from pgwatch_wed.whatif.proof.parameter_uses import ValueUse, equal_parameters, uses_of
+from pgwatch_wed.whatif.proof.sampled_rows import constant
 from tests.load.replay_world import SCHEMA, SHAPES, ask
 from tests.load.stress_samples import block
 from tests.load.test_stress_report import stress_schema
@@ -85,8 +86,9 @@ def test_what_group_by_repeats_has_one_value() -> None:
 
 
 def test_pgbench_finds_no_variable_and_no_command_in_a_text() -> None:
-    values = {1: [r"a:b \ 'c'" + "\n:d"]}
-    text = written("select $1 /* :x */,\n  a[b:c] -- :y\n from t", values, {1: "text"})
+    value = constant(r"a:b \ 'c'" + "\n:d", "text")
+    given = with_values("select $1 /* :x */,\n  a[b:c] -- :y\n from t", lambda *_: value)
+    text = on_one_line(given)
     assert text == r"select (E'a\072b \\ ''c''\n\072d'::text) , a[b: c] from t"
     assert on_one_line("select 'x:y', a::int") == r"select E'x\072y', a::int"
     for refused in ('select "a:b" from t', "select $$x:y$$", "select a \\ b"):

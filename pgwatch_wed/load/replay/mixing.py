@@ -14,17 +14,23 @@ from pgwatch_wed.load.replay.effects_reached import EffectsReached
 from pgwatch_wed.load.replay.replay_mix import NOT_REPRODUCED, ReplayMix
 from pgwatch_wed.load.replay.replay_role import ReplayRole, standing
 from pgwatch_wed.load.replay.replay_text import script
-from pgwatch_wed.load.replay.replay_trial import FACTOR, deviation, why_unlike
 from pgwatch_wed.load.replay.replay_window import ReplayWindow
 from pgwatch_wed.load.replay.replayed_query import (
     NotReplayedError,
-    ReplayedQuery,
     Replayer,
     there_of,
 )
 from pgwatch_wed.load.stress_report import ReplayedStatement, ReplayFidelity
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.whatif.proof import copies
+from pgwatch_wed.whatif.proof.call_trial import (
+    FACTOR,
+    CallWork,
+    blocks_apart,
+    deviation,
+    rows_apart,
+)
+from pgwatch_wed.whatif.proof.fitted_values import FittedCall
 
 MOST_STATEMENTS = 100  # pgbench takes at most 128 scripts
 _WEIGHTS = 100_000
@@ -158,7 +164,7 @@ def _ranked(window: ReplayWindow) -> list[Statement]:
 
 def _tried(
     given: Statement, window: ReplayWindow, replayer: Replayer, *, is_full: bool
-) -> tuple[ReplayedStatement, ReplayedQuery | None]:
+) -> tuple[ReplayedStatement, FittedCall | None]:
     there = there_of(given)
     entry = ReplayedStatement(
         query_id=given.query_id,
@@ -175,17 +181,28 @@ def _tried(
         found = replayer.replayed(given)
     except NotReplayedError as error:
         return replace(entry, reason=str(error)), None
+    assert found.work is not None, "what production did is known"
     is_like = deviation(found.work, there) <= FACTOR
     return (
         replace(
             entry,
             is_used=is_like,
-            reason="" if is_like else why_unlike(found.work, there),
+            reason="" if is_like else _why_unlike(found.work, there),
             rows_here=found.work.rows,
             blocks_here=found.work.blocks,
         ),
         found,
     )
+
+
+def _why_unlike(here: CallWork, there: CallWork) -> str:
+    """Say what differs beyond the factor; nothing if it does not."""
+    parts = []
+    if rows_apart(here, there) > FACTOR:
+        parts.append(f"{here.rows:,.2f} rows a call instead of {there.rows:,.2f}")
+    if blocks_apart(here, there) > FACTOR:
+        parts.append(f"{here.blocks:,.0f} blocks a call instead of {there.blocks:,.0f}")
+    return f"its replay differs from production: {', '.join(parts)}" if parts else ""
 
 
 def _protocol(used: Sequence[Statement]) -> tuple[QueryProtocol, str]:

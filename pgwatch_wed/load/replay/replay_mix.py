@@ -17,16 +17,6 @@ NOT_REPRODUCED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CallWork:
-    """What a call returns and touches, on average; ``is_complete``: none was stopped by the time limit."""
-
-    rows: float
-    blocks: float
-    ms: float
-    is_complete: bool = True
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayMix:
     """What is to be run instead of production, and how much of production that is.

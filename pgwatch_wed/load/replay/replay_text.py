@@ -1,31 +1,16 @@
 """Statements with values → texts that pgbench sends unchanged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pglast.parser import scan
 
-from pgwatch_wed.load.replay.sampled_rows import constant
-from pgwatch_wed.sqltext.repairs import with_values
+from pgwatch_wed.whatif.proof.sampled_rows import constant
 
 _COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 
 
 class NotSentError(Exception):
     """pgbench would change the text; the message says what is in the way."""
-
-
-def renumbered(text: str, same: Mapping[int, str]) -> str:
-    """Replace parameters that must be equal to others or to constants."""
-    return with_values(text, lambda number, _start: same.get(number))
-
-
-def written(text: str, values: Mapping[int, Sequence[str]], types: Mapping[int, str]) -> str:
-    """Return a statement with values as constants; more than one where a list was shortened."""
-    given = {
-        number: ", ".join(constant(v, types[number]) for v in each)
-        for number, each in values.items()
-    }
-    return on_one_line(with_values(text, lambda number, _start: given[number]))
 
 
 def on_one_line(text: str) -> str:

@@ -1,6 +1,6 @@
 """A copy of the target on which to build and measure: what it is, and that it is not the target."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -68,7 +68,7 @@ def is_same(one: Place, other: Place) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CopySession:
-    """A session on a copy that plans like the target, except for the search path.
+    """A session on a copy that plans like the target, with its ``settings``, except for the search path.
 
     The workload is run with ``path``, the target's search path; our own queries are not. ``notes`` are
     about the copy.
@@ -76,6 +76,7 @@ class CopySession:
 
     connection: psycopg.Connection[Any]
     path: str
+    settings: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -94,7 +95,7 @@ def opened(copy: str, target: str) -> Iterator[CopySession]:
         _check(here, origin)
         _reserve(connection)
         planner.apply(connection, settings)
-        yield CopySession(connection, path, tuple(_notes(here, origin)))
+        yield CopySession(connection, path, settings, tuple(_notes(here, origin)))
 
 
 @contextmanager

@@ -17,7 +17,11 @@ class VerifyOptions:
 
 @dataclass(frozen=True, slots=True)
 class QueryTruth:
-    """A query without and with the kept set: the best run of each, in ms, and the blocks touched."""
+    """A query without and with the kept set: the best run of each, in ms, and the blocks touched.
+
+    Both are averages over ``sets`` of values; ``worst`` is how many times as long it takes with those of them for which
+    the indexes do least.
+    """
 
     name: str
     before_ms: float
@@ -26,6 +30,8 @@ class QueryTruth:
     after_buffers: int
     weight: float
     indexes: tuple[str, ...]
+    sets: int = 1
+    worst: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import psycopg
@@ -20,13 +21,14 @@ from pgwatch_wed.target import connect, wire
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.model import Candidate, PlanError, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
-from pgwatch_wed.whatif.proof import copies, values
+from pgwatch_wed.whatif.proof import copies
 from pgwatch_wed.whatif.proof.copies import CopySession
+from pgwatch_wed.whatif.proof.proof_tasks import Task
+from pgwatch_wed.whatif.proof.proof_tasks import tasks as to_run
 from pgwatch_wed.whatif.proof.stopwatch import NotRunError, Run, Shape, Stopwatch
 from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, QueryTruth, Verified, VerifyOptions
 
 _PREFIX = "pgwatch_wed_verify_"
-_BOUND = "row-level security binds the role that runs it, and the copy is read by another"
 _HURT = 1.2  # a query that takes longer than this multiple of its original time is hurt
 _LEAST_LOSS_MS = 0.2
 _PAYS = 20.0  # an index may hurt a query if others save this many times as much
@@ -48,21 +50,6 @@ class Built:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A query as it is run on the copy; without ``text``, it is only planned.
-
-    ``expected`` are the indexes that the oracle's plan uses, in case the copy cannot plan it.
-    """
-
-    query: Query
-    weight: float
-    text: str | None
-    expected: frozenset[Candidate]
-    reason: str = ""
-    is_bound: bool = False  # by policies that do not bind us: the copy would plan it otherwise
-
-
 def verify(
     copy: str,
     target: str,
@@ -80,7 +67,7 @@ def verify(
     wanted = options or VerifyOptions()
     with copies.opened(copy, target) as session:
         _clear(session.connection)
-        tasks = [_task(q, oracle, indexes, session.connection) for q in queries]
+        tasks = to_run(copy, session, queries, oracle, indexes, wanted.seconds)
         with _standing(copy, session, indexes, progress) as (built, failed):
             trial = _Trial(session, built, tasks, wanted, progress)
             found = trial.run()
@@ -173,27 +160,6 @@ def _take_down(copy: str, names: Sequence[tuple[str, str]]) -> None:
         ) from None
 
 
-def _task(
-    query: Query, oracle: Oracle, indexes: Iterable[Candidate], connection: psycopg.Connection[Any]
-) -> Task:
-    # weights of costs are not weights of times: a measured query is weighted by its calls
-    weight = query.calls if query.calls is not None else query.weight
-    task = Task(query, weight, query.sql, frozenset())
-    try:
-        plan = oracle.plan(query, indexes)
-        task = replace(task, expected=plan.used)
-        if oracle.is_bound(query, plan.tree):
-            return replace(task, text=None, reason=_BOUND, is_bound=True)
-        if query.is_write:
-            return replace(task, text=None, reason="it changes data, so it is only planned")
-        if query.has_parameters:
-            tree = oracle.plan(query, bare=True).tree
-            task = replace(task, text=values.filled(query.sql, tree, oracle.catalog, connection))
-    except (PlanError, values.NoValueError) as error:
-        return replace(task, text=None, reason=str(error))
-    return task
-
-
 # Measuring
 
 
@@ -214,9 +180,10 @@ class _Trial:
         self._options = options
         self._progress = progress
         self._deadline = time.monotonic() + options.seconds
-        self._not_run = {t.query.name: t.reason for t in tasks if t.text is None}
-        self._shapes: dict[tuple[str, Kept], Shape] = {}
-        self._runs: dict[tuple[str, str], Run] = {}
+        self._not_run = {t.query.name: t.reason for t in tasks if not t.texts}
+        # one for each set of values
+        self._shapes: dict[tuple[str, Kept], tuple[Shape, ...]] = {}
+        self._runs: dict[tuple[str, int, str], Run] = {}
         self._forgiven: set[str] = set()
         self._losers: list[Loser] = []
 
@@ -249,17 +216,19 @@ class _Trial:
 
     def _look_at(self, kept: Kept, name: str) -> None:
         task = self._tasks[name]
-        text = task.text if task.text is not None else task.query.sql
-        is_open = task.text is None and task.query.has_parameters
+        is_open = not task.texts and task.query.has_parameters
         try:
             if task.is_bound:
-                shape = self._expected(task, kept)
+                shapes = [self._expected(task, kept)]
             else:
-                shape = self._watch.shape(text, has_parameters=is_open)
+                texts = task.texts or (task.query.sql,)
+                shapes = [self._watch.shape(text, has_parameters=is_open) for text in texts]
         except PlanError as error:
             self._not_run.setdefault(name, f"the copy cannot plan it: {error}")
-            shape = self._expected(task, kept)
-        self._shapes[name, kept] = replace(shape, used=frozenset(map(_whole, shape.used)))
+            shapes = [self._expected(task, kept)]
+        self._shapes[name, kept] = tuple(
+            replace(s, used=frozenset(map(_whole, s.used))) for s in shapes
+        )
 
     def _expected(self, task: Task, kept: Kept) -> Shape:
         names = frozenset(n for n, b in self._built.items() if b.index in task.expected)
@@ -268,8 +237,11 @@ class _Trial:
     def _measure(self, kept: Kept, names: Sequence[str]) -> None:
         """Run queries with only some of the indexes, those whose plan was not run before."""
         self._look(kept, names)
-        new = [n for n in names if (n, self._shape(n, kept).text) not in self._runs]
-        new = [n for n in new if n not in self._not_run]
+        new = [
+            n
+            for n in names
+            if n not in self._not_run and not self._runs.keys() >= set(self._keys(n, kept))
+        ]
         if not new:
             return
         with self._only(kept):
@@ -278,24 +250,26 @@ class _Trial:
                 self._run(kept, name)
 
     def _run(self, kept: Kept, name: str) -> None:
-        text = self._tasks[name].text
-        assert text is not None
-        if self._is_late():
-            self._not_run[name] = "the time for the verification was exhausted"
-            return
-        try:
-            run = self._watch.run(text, self._limit_ms(name))
-        except NotRunError as error:
-            self._not_run[name] = f"it fails on the copy: {error}"
-            return
-        if not run.is_complete and not kept:
-            self._not_run[name] = f"it takes longer than {self._options.timeout_s:.0f} s"
-            return
-        self._runs[name, self._shape(name, kept).text] = run
+        """Run a query with each set of values with which its plan was not run before."""
+        for key, text in zip(self._keys(name, kept), self._tasks[name].texts, strict=True):
+            if key in self._runs:
+                continue
+            if self._is_late():
+                self._not_run[name] = "the time for the verification was exhausted"
+                return
+            try:
+                run = self._watch.run(text, self._limit_ms(name, key[1]))
+            except NotRunError as error:
+                self._not_run[name] = f"it fails on the copy: {error}"
+                return
+            if not run.is_complete and not kept:
+                self._not_run[name] = f"it takes longer than {self._options.timeout_s:.0f} s"
+                return
+            self._runs[key] = run
 
-    def _limit_ms(self, name: str) -> float:
+    def _limit_ms(self, name: str, number: int) -> float:
         most = self._options.timeout_s * 1000
-        before = self._runs.get((name, self._shape(name, frozenset()).text))
+        before = self._runs.get(self._keys(name, frozenset())[number])
         if before is None:
             return most
         return min(most, max(_LEAST_LIMIT_MS, _GRACE * before.elapsed_ms))
@@ -311,22 +285,34 @@ class _Trial:
 
     # Results so far
 
-    def _shape(self, name: str, kept: Kept) -> Shape:
-        return self._shapes[name, kept]
+    def _keys(self, name: str, kept: Kept) -> list[tuple[str, int, str]]:
+        """Return what identifies the runs of a query with a set: one for each set of values."""
+        return [(name, number, s.text) for number, s in enumerate(self._shapes[name, kept])]
+
+    def _used(self, name: str, kept: Kept) -> frozenset[str]:
+        return frozenset().union(*(s.used for s in self._shapes[name, kept]))
 
     def _is_moved(self, name: str, kept: Kept) -> bool:
-        return self._shape(name, kept).text != self._shape(name, frozenset()).text
+        return self._keys(name, kept) != self._keys(name, frozenset())
 
     def _users(self, index: str, kept: Kept) -> list[str]:
-        return [n for n in self._tasks if index in self._shape(n, kept).used]
+        return [n for n in self._tasks if index in self._used(n, kept)]
 
     def _ms(self, name: str, kept: Kept) -> float:
-        """Return the time of a query with a set: CPU time, unless parallel workers helped."""
-        shapes = (self._shape(name, frozenset()), self._shape(name, kept))
-        run = self._runs[name, shapes[1].text]
-        if run.cpu_ms is None or any(s.is_parallel for s in shapes):
-            return run.elapsed_ms
-        return run.cpu_ms
+        """Return the time of a query with a set of indexes, on average over its values."""
+        return fmean(self._each_ms(name, kept))
+
+    def _each_ms(self, name: str, kept: Kept) -> list[float]:
+        """Return the time with each set of values: CPU time, unless parallel workers helped."""
+        shapes = (*self._shapes[name, frozenset()], *self._shapes[name, kept])
+        runs = [self._runs[key] for key in self._keys(name, kept)]
+        cpu = [run.cpu_ms for run in runs if run.cpu_ms is not None]
+        if len(cpu) < len(runs) or any(s.is_parallel for s in shapes):
+            return [run.elapsed_ms for run in runs]
+        return cpu
+
+    def _buffers(self, name: str, kept: Kept) -> int:
+        return round(fmean(self._runs[key].buffers for key in self._keys(name, kept)))
 
     def _total(self, kept: Kept, names: Iterable[str]) -> float:
         return sum(
@@ -337,12 +323,12 @@ class _Trial:
 
     def _without_idle(self, kept: Kept) -> Kept:
         """Remove what no plan uses."""
-        used = {i for n in self._tasks for i in self._shape(n, kept).used}
+        used = {i for n in self._tasks for i in self._used(n, kept)}
         for name in sorted(kept - used):
             self._lose(name, "no plan on the copy uses it")
         smaller = kept & used
         for name in self._tasks:  # removing an index that no plan used changes no plan
-            self._shapes[name, smaller] = self._shape(name, kept)
+            self._shapes[name, smaller] = self._shapes[name, kept]
         return smaller
 
     def _without_hurt(self, kept: Kept, names: Sequence[str]) -> Kept:
@@ -371,7 +357,7 @@ class _Trial:
 
     def _cured(self, kept: Kept, names: Sequence[str], hurt: str) -> Kept:
         """Return the set without what hurts a query, at the lowest loss for the others."""
-        used = self._shape(hurt, kept).used & kept
+        used = self._used(hurt, kept) & kept
         trials = list(dict.fromkeys([*(kept - {i} for i in sorted(used)), kept - used]))
         for trial in trials:
             self._measure_smaller(trial, kept, names)
@@ -394,8 +380,8 @@ class _Trial:
         """Measure a smaller set, in which only queries that used what is removed can differ."""
         gone = kept - smaller
         for name in self._tasks:
-            if not self._shape(name, kept).used & gone:
-                self._shapes[name, smaller] = self._shape(name, kept)
+            if not self._used(name, kept) & gone:
+                self._shapes[name, smaller] = self._shapes[name, kept]
         self._look(smaller, self._tasks)
         self._measure(smaller, names)
 
@@ -460,16 +446,17 @@ class _Trial:
         )
 
     def _query_truth(self, name: str, kept: Kept) -> QueryTruth:
-        before, after = (self._runs[name, self._shape(name, k).text] for k in (frozenset(), kept))
-        used = self._shape(name, kept).used & kept
+        pairs = zip(self._each_ms(name, frozenset()), self._each_ms(name, kept), strict=True)
         return QueryTruth(
             name,
             self._ms(name, frozenset()),
             self._ms(name, kept),
-            before.buffers,
-            after.buffers,
+            self._buffers(name, frozenset()),
+            self._buffers(name, kept),
             self._tasks[name].weight,
-            tuple(self._built[n].index.ddl() for n in sorted(used)),
+            tuple(self._built[n].index.ddl() for n in sorted(self._used(name, kept) & kept)),
+            sets=len(self._tasks[name].texts),
+            worst=max(after / max(before, _LEAST_LOSS_MS) for before, after in pairs),
         )
 
 

@@ -8,7 +8,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgwatch_wed.load.replay.parameter_uses import (
+from pgwatch_wed.quote import ident, literal
+from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext.repairs import with_values
+from pgwatch_wed.target.queries import composed
+from pgwatch_wed.whatif.proof.parameter_uses import (
     ParameterUse,
     QueryBlock,
     ValueUse,
@@ -16,10 +20,6 @@ from pgwatch_wed.load.replay.parameter_uses import (
     mentioned,
     sql_of,
 )
-from pgwatch_wed.quote import ident, literal
-from pgwatch_wed.sqltext import trees
-from pgwatch_wed.sqltext.repairs import with_values
-from pgwatch_wed.target.queries import composed
 
 _ROWS = 1000  # that a sample of a block may have
 _FIRST_ROWS = 1000  # of the table that is sampled, before it is joined and filtered
@@ -137,7 +137,7 @@ class SampleSession:
 
     def _size(self, table: Any) -> tuple[str, str, float, float] | None:
         name = ident(*filter(None, (table.schemaname, table.relname)))
-        row = self.connection.execute(composed("load", "replay_table"), {"name": name}).fetchone()
+        row = self.connection.execute(composed("copy", "sampled_table"), {"name": name}).fetchone()
         if row is None or row[3] not in ("r", "p", "m"):
             return None
         return str(row[1]), str(row[2]), float(row[4]), float(row[5])

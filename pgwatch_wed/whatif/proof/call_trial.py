@@ -1,4 +1,4 @@
-"""Statements are tried on the copy before they run under load: what they return and touch, against production."""
+"""What a call of a statement with values returns and touches on a copy, against production."""
 
 import json
 from collections.abc import Iterable
@@ -7,12 +7,20 @@ from typing import Any
 
 import psycopg
 
-from pgwatch_wed.load.replay.replay_mix import CallWork
-
 FACTOR = 2.0
 # Below these, a factor means nothing: an index may be one level deeper, a row more or less.
 _SLACK_ROWS = 0.5
 _SLACK_BLOCKS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallWork:
+    """What a call returns and touches, on average; ``is_complete``: none was stopped by the time limit."""
+
+    rows: float
+    blocks: float
+    ms: float
+    is_complete: bool = True
 
 
 class TrialFailedError(Exception):
@@ -20,8 +28,8 @@ class TrialFailedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayTrial:
-    """A session with the settings of the replay."""
+class CallTrial:
+    """A read-only session on the copy, in autocommit mode, with a time limit."""
 
     connection: psycopg.Connection[Any]
 
@@ -62,10 +70,17 @@ def _why(error: psycopg.Error) -> str:
 
 def deviation(here: CallWork, there: CallWork) -> float:
     """Return the factor by which rows or blocks a call differ, whichever is worse; 1 within the slack."""
-    return max(
-        _factor(here.rows, there.rows, _SLACK_ROWS),
-        _factor(here.blocks, there.blocks, _SLACK_BLOCKS),
-    )
+    return max(rows_apart(here, there), blocks_apart(here, there))
+
+
+def rows_apart(here: CallWork, there: CallWork) -> float:
+    """Return the factor by which rows a call differ; 1 within the slack."""
+    return _factor(here.rows, there.rows, _SLACK_ROWS)
+
+
+def blocks_apart(here: CallWork, there: CallWork) -> float:
+    """Return the factor by which blocks a call differ; 1 within the slack."""
+    return _factor(here.blocks, there.blocks, _SLACK_BLOCKS)
 
 
 def _factor(here: float, there: float, slack: float) -> float:
@@ -73,13 +88,3 @@ def _factor(here: float, there: float, slack: float) -> float:
         return 1.0
     low, high = sorted((here, there))
     return high / low if low > 0 else float("inf")
-
-
-def why_unlike(here: CallWork, there: CallWork) -> str:
-    """Say what differs beyond the factor; nothing if it does not."""
-    parts = []
-    if _factor(here.rows, there.rows, _SLACK_ROWS) > FACTOR:
-        parts.append(f"{here.rows:,.2f} rows a call instead of {there.rows:,.2f}")
-    if _factor(here.blocks, there.blocks, _SLACK_BLOCKS) > FACTOR:
-        parts.append(f"{here.blocks:,.0f} blocks a call instead of {there.blocks:,.0f}")
-    return f"its replay differs from production: {', '.join(parts)}" if parts else ""

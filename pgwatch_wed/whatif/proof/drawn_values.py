@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from pgwatch_wed.load.replay.parameter_uses import ParameterUse, ValueUse
-from pgwatch_wed.load.replay.sampled_rows import BlockSample, SampledRow, ValueSpread
-from pgwatch_wed.whatif.proof import values
+from pgwatch_wed.whatif.proof.parameter_uses import ParameterUse, ValueUse
+from pgwatch_wed.whatif.proof.sampled_rows import BlockSample, SampledRow, ValueSpread
 
 _WORD = re.compile(r"\w{3,}")
 _LONGEST = 1000
@@ -51,7 +50,7 @@ def _of_row(
         value, spread = row.values[use.number], row.spreads.get(use.expression)
         match use.use:
             case ValueUse.LIST:
-                found[use.number] = (values.array(_some(value, spread, reach, dice)),)
+                found[use.number] = (_array(_some(value, spread, reach, dice)),)
             case ValueUse.SHORTENED:
                 found[use.number] = tuple(_some(value, spread, reach, dice))
             case ValueUse.ELEMENT:
@@ -120,8 +119,20 @@ def _pattern(value: str, *, prefix: int) -> str:
     if prefix:
         return f"{_escaped(value[:prefix])}%"
     words = _WORD.findall(value)
-    return f"%{_escaped(max(words, key=len))}%" if words else values.part(_escaped(value))
+    return f"%{_escaped(max(words, key=len))}%" if words else _part(_escaped(value))
 
 
 def _escaped(text: str) -> str:
     return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def _part(value: str) -> str:
+    """Return a pattern that matches part of a value in its middle."""
+    start = max(0, len(value) // 2 - 3)
+    return f"%{value[start : start + 6]}%"
+
+
+def _array(given: Iterable[str]) -> str:
+    """Return values as the text of an array."""
+    quoted = ('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in given)
+    return "{" + ",".join(quoted) + "}"
