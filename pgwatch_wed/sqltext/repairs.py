@@ -12,7 +12,8 @@ def with_casts(text: str) -> str:
     """Write ``interval $1`` as ``$1::interval``, and ``extract($1 from x)`` as ``date_part($1, x)``.
 
     pg_stat_statements replaces a literal with a parameter even if its type or a keyword precedes it,
-    as in ``interval '1 day'``; no server accepts the result. (pglast does.)
+    as in ``interval '1 day'``; no server accepts the result. (pglast does.) Then ``extract('year' from x)`` becomes
+    ``date_part``, too: in GROUP BY, it shall be the same expression.
     """
     if not _LITERAL_SYNTAX.search(text):
         return text
@@ -29,12 +30,14 @@ def with_casts(text: str) -> str:
 
 
 _LITERAL_SYNTAX = re.compile(r"[\w\")]\s+\$\d|extract\s*\(\s*\$\d", re.IGNORECASE)
+_EXTRACT_OPEN = re.compile(r"extract\s*\(\s*\$\d", re.IGNORECASE)
 
 
 def _repairs(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
     """Yield (from, to, replacement), in order."""
+    fields = {"PARAM", "SCONST"} if _EXTRACT_OPEN.search(text) else {"PARAM"}
     for place, token in enumerate(tokens):
-        if token.name != "PARAM":
+        if token.name not in fields:
             continue
         parameter = text[token.start : token.end + 1]
         around = [
@@ -43,7 +46,7 @@ def _repairs(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str
         if around == ["EXTRACT", "ASCII_40", "FROM"]:
             yield tokens[place - 2].start, tokens[place + 1].end + 1, f"date_part({parameter},"
             continue
-        first = _type_before(tokens, place)
+        first = _type_before(tokens, place) if token.name == "PARAM" else None
         if first is not None:
             kind = text[first.start : token.start].rstrip()
             yield first.start, token.end + 1, f"{parameter}::{kind}"
@@ -58,11 +61,16 @@ _TYPES = frozenset(
 )
 
 
+_WITH = frozenset({"WITH", "WITH_LA", "WITHOUT", "WITHOUT_LA"})
+
+
 def _type_before(tokens: Sequence[Token], place: int) -> Token | None:
     """Return the first token of the type that precedes a parameter, or None."""
     at = place - 1
-    if at >= 3 and tokens[at].name == "ZONE":  # timestamp with time zone
-        at -= 3
+    if tokens[at].name == "ZONE":
+        if at < 3 or tokens[at - 2].name not in _WITH:  # x AT TIME ZONE $1
+            return None
+        at -= 3  # timestamp with time zone
     if at >= 1 and tokens[at].name == "ASCII_41":  # interval(3)
         while at > 0 and tokens[at].name != "ASCII_40":
             at -= 1

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from pglast.parser import scan
 
+from pgwatch_wed.sqltext.held_queries import query_within
+from pgwatch_wed.sqltext.plannable import plannable
 from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
 from pgwatch_wed.sqltext.repairs import with_values
 
@@ -38,17 +40,19 @@ class ParsedStatement:
 def parse(text: str, typical_limit: int | None = None) -> ParsedStatement:
     """Return the statement in the text; raise :class:`UnsupportedError` unless there is exactly one.
 
-    Supported are SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE and MERGE, with or without WITH.
+    Supported are SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE and MERGE, with or without WITH, and commands that run
+    one of them: then it is the one within.
     ``typical_limit`` replaces a parameter in LIMIT, and zero one in OFFSET: a generic plan assumes
     that an unknown LIMIT is a tenth of the rows, which no user requests.
     """
     found = read(text)
+    if found.kind not in _KINDS or found.makes_table:
+        found = read(query_within(text) or text)
     if found.why_not:
         raise UnsupportedError(found.why_not)
     if found.kind not in _KINDS:
         raise UnsupportedError(f"{_words(found.kind)} statements are not planned")
-    if found.makes_table:
-        raise UnsupportedError("SELECT INTO creates a table")
+    found = read(plannable(found.text))
     limits = [] if typical_limit is None else [p for p in found.parameters if p.bounds]
     values = {p.start: str(typical_limit if p.bounds == "limit" else 0) for p in limits}
     numbers = (p.number for p in found.parameters if p.start not in values)

@@ -71,7 +71,7 @@ _MAINTENANCE = frozenset(
 # Utility commands that contain or may contain a query; without their literals, many cannot be parsed.
 _QUERYING = re.compile(
     r"(?>\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*)"
-    r"(?:(?:copy|declare|explain|refresh|call|do|execute)\b"
+    r"(?:(?:copy|declare|explain|refresh|call|do|execute|prepare)\b"
     r"|create\b.*?\b(?:table|materialized\s+view)\b.*?\bas\s+(?:select|with|values|table|execute)\b)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -148,12 +148,23 @@ def normalise(text: str) -> str:
     return "".join(pieces)
 
 
-def _without_literals(text: str) -> Iterator[str]:
+def numbered(text: str) -> str:
+    """Replace every literal with the next ``$n``, as pg_stat_statements does: the result can be parsed."""
+    try:
+        used = [int(text[t.start + 1 : t.end + 1]) for t in scan(text) if t.name == "PARAM"]
+        pieces = list(_without_literals(text, max(used, default=0)))
+    except (ParseError, ValueError, UnicodeError):
+        return normalise(text)
+    return "".join(pieces)
+
+
+def _without_literals(text: str, last: int | None = None) -> Iterator[str]:
     end = 0
     for token in scan(text):
         if token.name in _LITERALS:
             yield text[end : token.start]
-            yield "?"
+            last = None if last is None else last + 1
+            yield "?" if last is None else f"${last}"
             end = token.end + 1
         elif token.name in ("SQL_COMMENT", "C_COMMENT"):
             if text[token.start : token.end + 1] == SQUASHED:

@@ -1,105 +1,173 @@
 """Types for parameters whose type nothing in a statement determines, as in ``id = $1 % $2``.
 
-pg_stat_statements writes parameters where literals were, which had types; no server accepts the result. Each parameter
-that stands beside others only gets the type of the column that the whole is compared with, or else one that fits.
+pg_stat_statements writes parameters where literals were, which had types; no server accepts the result. The server's
+refusal says where in the text the types do not fit, and often which would: the parameters that come to that place are
+given these, or the type of the column that the whole is compared with, or else one that literals usually have.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pglast import ast
 
 from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext.carriers import Carriers
 from pgwatch_wed.sqltext.repairs import with_values
 
 # In this order: what literals usually are, and what takes part in most operators.
-_USUAL = ("integer", "numeric", "text", "interval", "timestamp with time zone", "jsonb")
-_ARRAYS = ("integer[]", "text[]", "uuid[]", "bigint[]")
-_TAKE_ARRAYS = frozenset({"unnest", "cardinality", "array_length", "array_position", "any"})
+_USUAL = (
+    *("integer", "numeric", "text", "interval", "timestamp with time zone", "date", "jsonb"),
+    *("boolean", "double precision", "integer[]", "text[]", "uuid[]", "bigint[]"),
+)
+_MOST_ATTEMPTS = 200
 _COMPARE = frozenset({"=", "<>", "<", "<=", ">", ">="})
+# In the lab's messages, which are English: "operator does not exist: integer = text", "is of type date but …".
+_NAMED = re.compile(
+    r"operator does not exist: (?P<left>.+?) \S+ (?P<right>.+)"
+    r"|is of type (?P<column>.+?) but expression is of type"
+    r"|types (?P<one>.+?) and (?P<other>.+?) cannot be matched"
+    r"|has type \S+ in non-recursive term but type (?P<overall>.+) overall"
+    r"|must be type (?P<needed>.+?), not type"
+    r"|for column type (?P<ordered>.+?) and"
+)
+_UNTOLD = frozenset({"text", "unknown", "text[]"})
 
 ColumnType = Callable[[str], str | None]
 """Returns the type of a column by its name, if there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
+class Misfit:
+    """Why a server does not take a text, and where in it: a position from 0, or None."""
+
+    message: str
+    position: int | None
+
+
+Ask = Callable[[str], Misfit | None]
+"""Asks the server about a text; it returns None if it takes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class TypedStatement:
-    """A statement with casts of its parameters. ``guessed`` are those whose type no column tells, with the type."""
+    """A statement with casts of its parameters. ``guessed`` are those whose type nothing tells, with the type."""
 
     text: str
     guessed: Mapping[int, str]
 
 
-def typed(text: str, type_of: ColumnType) -> Iterator[TypedStatement]:
-    """Yield the statement with types, the most plausible ones first; nothing if no parameter lacks one."""
+def typed(text: str, type_of: ColumnType, ask: Ask) -> TypedStatement | None:
+    """Return the statement with types that the server takes; None if none were found."""
     try:
         (statement,) = trees.parse(text)
     except ValueError:
-        return
-    operands, arguments = dict(_operands(statement)), dict(_arguments(statement))
-    beside = dict(_compared(statement))
-    for loose in (operands, arguments, {**arguments, **operands}):
-        kinds = {n: type_of(beside[n]) for n in loose if n in beside}
-        known = {n: f"{kind}[]" if loose[n] else kind for n, kind in kinds.items() if kind}
+        return None
+    search = _Search(text, type_of, ask, Carriers.of(statement), dict(_compared(statement)))
+    found = search.run()
+    if found is None:
+        return None
+    shown = _only_shown(statement)
+    return replace(found, guessed={n: k for n, k in found.guessed.items() if n not in shown})
+
+
+def _only_shown(statement: Any) -> set[int]:
+    """Return the parameters in the list of results, whose types do not matter to the plan."""
+    if not isinstance(statement, ast.SelectStmt):
+        return set()
+    nodes = trees.walk(statement.targetList, ast.SubLink)
+    return {int(n.number or 0) for n in nodes if isinstance(n, ast.ParamRef)}
+
+
+@dataclass(slots=True)
+class _Search:
+    text: str
+    type_of: ColumnType
+    ask: Ask
+    carriers: Carriers
+    beside: Mapping[int, str]
+    attempts: int = field(default=0)
+
+    def run(self) -> TypedStatement | None:
+        refusal = self.ask(self.text)
+        return TypedStatement(self.text, {}) if refusal is None else self._mend(refusal, {}, {})
+
+    def _mend(
+        self, refusal: Misfit, given: Mapping[int, str], guessed: Mapping[int, str]
+    ) -> TypedStatement | None:
+        """Try types for the parameters behind a refusal; go on where the next one is elsewhere."""
+        place = None if refusal.position is None else self._original(refusal.position, given)
+        if place is None:
+            return None
+        loose = [n for n in self.carriers.at(place) if n not in given]
+        for more, guesses in self._proposals(loose, _named(refusal.message)):
+            if self.attempts >= _MOST_ATTEMPTS:
+                return None
+            self.attempts += 1
+            now, doubted = {**given, **more}, {**guessed, **guesses}
+            text = _cast(self.text, now)
+            again = self.ask(text)
+            if again is None:
+                return TypedStatement(text, doubted)
+            there = None if again.position is None else self._original(again.position, now)
+            if there != place and (found := self._mend(again, now, doubted)) is not None:
+                return found
+        return None
+
+    def _proposals(
+        self, loose: Sequence[int], named: Sequence[str]
+    ) -> Iterator[tuple[dict[int, str], dict[int, str]]]:
+        """Yield types for parameters, and which of them are guesses; the most plausible ones first."""
+        if not loose:
+            return
+        for kind in named:
+            if kind.endswith("[]"):
+                yield dict.fromkeys(loose, kind.removesuffix("[]")), {}
+            yield dict.fromkeys(loose, kind), {}
+        known = {n: told for n in loose if (told := self._beside(n)) is not None}
+        rest = [n for n in loose if n not in known]
         if known:
-            yield from _each(text, loose, known)
-        if loose:
-            yield from _each(text, loose, {})
+            for suffix in ("", "[]"):
+                kinds = {n: f"{kind}{suffix}" for n, kind in known.items()}
+                yield kinds, {}
+                for usual in _USUAL if rest else ():
+                    yield {**dict.fromkeys(rest, usual), **kinds}, dict.fromkeys(rest, usual)
+        for usual in _USUAL:
+            yield dict.fromkeys(loose, usual), dict.fromkeys(loose, usual)
+        if len(loose) > 1:
+            for number in loose:
+                for usual in (*named, *_USUAL):
+                    yield {number: usual}, {} if usual in named else {number: usual}
+
+    def _beside(self, number: int) -> str | None:
+        return self.type_of(self.beside[number]) if number in self.beside else None
+
+    def _original(self, position: int, given: Mapping[int, str]) -> int:
+        """Return where a position of the text with casts is in the text without."""
+        return position - self._added(position, given)
+
+    def _added(self, position: int, given: Mapping[int, str]) -> int:
+        added = 0
+
+        def count(number: int, start: int) -> None:
+            nonlocal added
+            if number in given and start + added < position:
+                added += len(given[number]) + len("::")
+
+        with_values(self.text, count)
+        return added
 
 
-def _each(
-    text: str, loose: Mapping[int, bool], known: Mapping[int, str]
-) -> Iterator[TypedStatement]:
-    """Yield the statement with one type for all parameters of which none is known."""
-    if loose.keys() <= known.keys():
-        yield _cast(text, known, {})
-        return
-    for plain in _USUAL:
-        arrays = _ARRAYS if any(loose.values()) else ("",)
-        for array in arrays:
-            rest = {
-                n: array if is_array else plain for n, is_array in loose.items() if n not in known
-            }
-            yield _cast(text, {**rest, **known}, rest)
+def _cast(text: str, types: Mapping[int, str]) -> str:
+    return with_values(text, lambda n, _start: f"${n}::{types[n]}" if n in types else None)
 
 
-def _cast(text: str, types: Mapping[int, str], guessed: Mapping[int, str]) -> TypedStatement:
-    def cast(number: int, _start: int) -> str | None:
-        return f"${number}::{types[number]}" if number in types else None
-
-    return TypedStatement(with_values(text, cast), guessed)
-
-
-def _operands(statement: Any) -> Iterator[tuple[int, bool]]:
-    """Yield parameters of operators beside which nothing has a type; none is an array."""
-    for node in trees.walk(statement):
-        if isinstance(node, ast.A_Expr) and _has_no_type(node.lexpr) and _has_no_type(node.rexpr):
-            yield from ((n, False) for n in _bare((node.lexpr, node.rexpr)))
-
-
-def _arguments(statement: Any) -> Iterator[tuple[int, bool]]:
-    """Yield parameters that are arguments, and whether an array is expected there."""
-    for node in trees.walk(statement):
-        if isinstance(node, ast.FuncCall):
-            is_array = trees.names(node.funcname)[-1] in _TAKE_ARRAYS
-            yield from ((n, is_array) for n in _bare(node.args or ()))
-
-
-def _bare(nodes: tuple[Any, ...]) -> Iterator[int]:
-    for node in nodes:
-        if isinstance(node, ast.ParamRef):
-            yield int(node.number or 0)
-        elif isinstance(node, tuple):
-            yield from _bare(node)
-
-
-def _has_no_type(node: Any) -> bool:
-    if isinstance(node, ast.A_Expr):
-        return _has_no_type(node.lexpr) and _has_no_type(node.rexpr)
-    if isinstance(node, tuple):
-        return all(map(_has_no_type, node))
-    return node is None or isinstance(node, ast.ParamRef)
+def _named(message: str) -> list[str]:
+    """Return the types that a server's message names, except for what it takes untyped parameters for."""
+    found = _NAMED.search(message)
+    kinds = () if found is None else found.groups()
+    return [k for k in dict.fromkeys(kinds) if k is not None and k not in _UNTOLD]
 
 
 def _compared(statement: Any) -> Iterator[tuple[int, str]]:

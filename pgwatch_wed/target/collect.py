@@ -613,7 +613,8 @@ def _shortened(statement: Statement, limits: CollectLimits) -> Statement:
         return _with_text(statement, None)
     # our own keep their mark, which is a comment
     if statement_text.is_utility(text) and not statement_text.is_own(text):
-        text = statement_text.normalise(text)
+        holds_query = statement_text.holds_query(text)
+        text = statement_text.numbered(text) if holds_query else statement_text.normalise(text)
     return _with_text(statement, text[: limits.max_text_chars])
 
 

@@ -123,12 +123,21 @@ class PlanError(Exception):
     """The server refuses to plan a statement; the text is its message on one line.
 
     ``kind`` names the error without quoting the statement; ``lacks_types``: it may be that of a parameter without a type.
+    ``position`` is where the error is in the statement's text, from 0.
     """
 
-    def __init__(self, message: str, kind: str = "", *, lacks_types: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        kind: str = "",
+        *,
+        lacks_types: bool = False,
+        position: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.lacks_types = lacks_types
+        self.position = position
 
 
 class WithheldError(PlanError):

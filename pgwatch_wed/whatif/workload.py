@@ -11,6 +11,7 @@ from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.postgres import plan_time, statements
 from pgwatch_wed.sqltext import statement
 from pgwatch_wed.sqltext import text as statement_text
+from pgwatch_wed.sqltext.held_queries import query_within
 from pgwatch_wed.sqltext.statement import UnsupportedError
 from pgwatch_wed.sqltext.statement_label import label
 from pgwatch_wed.whatif.model import Query, Rejected
@@ -131,7 +132,7 @@ def _weight(name: str, value: Any, names: set[str]) -> float:
 def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
     text = found.text or ""
     name = _name(text, found.query_id)
-    if statement_text.is_utility(text):
+    if statement_text.is_utility(text) and query_within(text) is None:
         return Rejected(name, "it is a utility command", found.query_id, is_utility=True)
     read = query_of(
         name,

@@ -25,13 +25,15 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import said
 from pgwatch_wed.facts.features import Feature, Features
 from pgwatch_wed.postgres import btree
-from pgwatch_wed.sqltext import statement
+from pgwatch_wed.quote import ident
+from pgwatch_wed.sqltext import arbiters, statement
+from pgwatch_wed.sqltext.arbiters import Conflict
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
-from pgwatch_wed.sqltext.typed_parameters import TypedStatement, typed
+from pgwatch_wed.sqltext.typed_parameters import Misfit, TypedStatement, typed
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import doubts, estimates, planner
-from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
 from pgwatch_wed.whatif.lab import (
     collations,
     elements,
@@ -72,6 +74,9 @@ _LACKING_TYPES = (
     psycopg.errors.IndeterminateDatatype,
     psycopg.errors.UndefinedFunction,
     psycopg.errors.DatatypeMismatch,
+    psycopg.errors.CannotCoerce,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.InvalidColumnReference,
 )
 
 
@@ -457,18 +462,56 @@ class Lab:
     def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without any indexes, all in one transaction.
 
-        Hiding hundreds of indexes takes longer than planning, so it is done only once.
+        Hiding hundreds of indexes takes longer than planning, so it is done only once, except for ON CONFLICT.
         """
         connection = self._asking()
+        upserts = [q for q in queries if self._arbiters(q)]
         try:
             self._show(connection, [], list(self.catalog.indexes))
             for query in queries:
+                if query in upserts:
+                    continue
                 with suppress(PlanError):
                     with connection.transaction():
                         plan = self._explain(connection, query)
                     yield query, plan
         finally:
             connection.rollback()
+        for query in upserts:
+            with suppress(PlanError):
+                yield query, self.plan(query, bare=True)
+
+    def _arbiters(self, query: Query) -> set[int]:
+        """Return the existing indexes without which ON CONFLICT is an error."""
+        return {
+            index.oid
+            for conflict in arbiters.conflicts(query.sql)
+            for index in self.catalog.indexes.values()
+            if (index.is_unique or index.is_constraint) and self._is_of(index, conflict)
+        }
+
+    def _is_of(self, index: ExistingIndex, conflict: Conflict) -> bool:
+        """Tell whether an index is on the table of an ON CONFLICT, or on a partition of it."""
+        table = self.catalog.tables.get(index.table_oid)
+        while table is not None:
+            if table.name == conflict.table.name and conflict.table.schema in (None, table.schema):
+                return True
+            table = self.catalog.tables.get(table.parent) if table.parent is not None else None
+        return False
+
+    def _predicate(self, conflict: Conflict) -> str | None:
+        """Return the predicate of the partial unique index that an ON CONFLICT selects."""
+        return next(
+            (
+                index.predicate
+                for index in self.catalog.indexes.values()
+                if index.is_unique
+                and index.predicate
+                and set(index.keys) == {ident(c) for c in conflict.columns}
+                and self._is_of(index, conflict)
+            ),
+            None,
+        )
 
     def plan_all(
         self,
@@ -482,7 +525,8 @@ class Lab:
         connection = self._asking(queries[0].user if queries else None)
         indexes, hidden = tuple(indexes), tuple(hidden)
         shown = [self._built[i] for i in indexes]
-        gone = list(self.catalog.indexes) if bare else list(hidden)
+        kept = set().union(*map(self._arbiters, queries)) if bare else set[int]()
+        gone = [oid for oid in self.catalog.indexes if oid not in kept] if bare else list(hidden)
         try:
             self._show(connection, shown, gone)
             return [self._explain(connection, query) for query in queries]
@@ -500,16 +544,19 @@ class Lab:
             return False
         self._typed[query.sql] = None
         columns = self.catalog.types_in(statement.parse(query.sql).relations)
-        for each in typed(query.sql, columns.get):
-            self._typed[query.sql] = each
+
+        def ask(text: str) -> Misfit | None:
+            self._typed[query.sql] = TypedStatement(text, {})
             try:
                 self._explain(connection, query)
-            except PlanError:
+            except PlanError as error:
                 connection.rollback()
-                continue
-            return True
-        self._typed[query.sql] = None
-        return False
+                return Misfit(str(error), error.position)
+            return None
+
+        text = arbiters.with_predicates(query.sql, self._predicate)
+        self._typed[query.sql] = typed(text, columns.get, ask)
+        return self._typed[query.sql] is not None
 
     def _show(
         self, connection: psycopg.Connection[Any], shown: Sequence[_Built], hidden: Sequence[int]
@@ -598,15 +645,20 @@ class Lab:
         generic = "generic_plan, " if query.has_parameters else ""
         given = self._typed.get(query.sql)
         text = query.sql if given is None else given.text
+        before = f"explain ({generic}verbose, format json) "
         self.calls += 1
         try:
             with self._as_its_role(connection, query):
-                row = connection.execute(
-                    f"explain ({generic}verbose, format json) {text}".encode()
-                ).fetchone()
+                row = connection.execute(f"{before}{text}".encode()).fetchone()
         except psycopg.Error as error:
             lacks_types = query.has_parameters and isinstance(error, _LACKING_TYPES)
-            raise PlanError(said(error), type(error).__name__, lacks_types=lacks_types) from None
+            place = error.diag.statement_position
+            raise PlanError(
+                said(error),
+                type(error).__name__,
+                lacks_types=lacks_types,
+                position=None if place is None else int(place) - 1 - len(before),
+            ) from None
         assert row is not None
         tree: PlanNode = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
         self._security.withhold(query, tree)
