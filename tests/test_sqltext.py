@@ -103,6 +103,16 @@ def test_a_limit_by_parameter_becomes_a_typical_one(text: str, expected: str) ->
         ('(o."A b" = $1)', Kind.EQUAL, "A b", True),
         ("(lower(o.a) = 'x'::text)", Kind.EQUAL, None, True),
         ("(o.a = (InitPlan 1).col1)", Kind.EQUAL, "a", True),
+        ("(o.a IS TRUE)", Kind.BOOLEAN, "a", True),
+        ("(o.a <> 'done'::text)", Kind.DIFFERENT, "a", True),
+        ("(o.a % 'x'::text)", Kind.CONTAINS, "a", True),
+        ("('x'::text <% o.a)", Kind.CONTAINS, "a", True),
+        ("(o.a <<= '10.0.0.0/8'::inet)", Kind.CONTAINS, "a", True),
+        ("starts_with(o.a, 'x'::text)", Kind.PREFIX, "a", True),
+        ("(o.a ^@ 'x'::text)", Kind.PREFIX, "a", True),
+        ("(ROW(o.a, o.b) < ROW($1, $2))", Kind.RANGE, "a", True),
+        ("(o.a ~~ ANY ('{%x%}'::text[]))", Kind.PATTERN, "a", True),
+        ("(tstzrange(o.a, o.b) && $1)", Kind.CONTAINS, None, True),
     ],
 )
 def test_a_condition_tells_what_it_compares(
@@ -112,6 +122,37 @@ def test_a_condition_tells_what_it_compares(
     assert (term.kind, term.operand.column, term.is_constant) == (kind, column, is_constant)
     assert term.operand.alias == "o"
     assert "o." not in term.text
+
+
+def test_an_element_of_an_array_column_is_no_equality() -> None:
+    assert terms.conditions("('x'::text = ANY (o.tags))").terms == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("(loc <-> '(10.5,51.3)'::point)", True),
+        ("similarity(name, 'x'::text)", True),
+        ("(at - '2024-01-01'::date)", True),
+        ("(status = 'x'::text)", True),
+        ("ts_rank(body, '''x'''::tsquery)", True),
+        ("date_trunc('day'::text, at)", False),
+        ("(payload ->> 'kind'::text)", False),
+        ("to_tsvector('english'::regconfig, body)", False),
+        ("COALESCE(ended, 'infinity'::timestamp)", False),
+        ("((name || ' '::text) || surname)", False),
+        ("(id % 10)", False),
+    ],
+)
+def test_a_value_of_one_call_in_an_expression_is_seen(text: str, has: bool) -> None:
+    assert terms.holds_value(text) is has
+
+
+def test_a_distance_orders_by_the_column_and_not_by_the_value() -> None:
+    for text in ("(o.loc <-> '(1,2)'::point)", "(o.loc <-> $1)", "($1 <-> o.loc)"):
+        key = terms.sort_key(text)
+        assert key is not None
+        assert (key.operand.column, key.distance) == ("loc", "<->")
 
 
 def test_a_join_is_a_condition_on_either_side() -> None:

@@ -27,10 +27,44 @@ _SUBPLAN_COLUMN = re.compile(r"\(\$(\d+)\)\.col\d+")
 _QUANTIFIED = re.compile(r"\((?:ANY|ALL) \(")
 _EXISTS = re.compile(r"\bEXISTS\(\$\d+\)")
 _RANGES = frozenset({"<", "<=", ">", ">="})
-_CONTAINS = frozenset({"@>", "<@", "&&", "?", "?|", "?&", "@?", "-|-", "<<", ">>"})
 _PATTERNS = frozenset({"~~", "~~*", "~", "~*"})
 _MATCHES = frozenset({"@@"})
-_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "@>": "<@", "<@": "@>"}
+_DIFFERS = frozenset({"<>", "!~~", "!~~*", "!~", "!~*"})
+_FLIPPED = {
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
+    "=": "=",
+    "<>": "<>",
+    "@>": "<@",
+    "<@": "@>",
+    "&&": "&&",
+    "-|-": "-|-",
+    "@@": "@@",
+    "%": "%",
+    "<<": ">>",
+    ">>": "<<",
+    "<<=": ">>=",
+    ">>=": "<<=",
+    "<%": "%>",
+    "%>": "<%",
+    "<<%": "%>>",
+    "%>>": "<<%",
+    "~": "~",
+    "?": "?",
+}
+_DISTANCES = frozenset({"<->", "<<->", "<->>", "<<<->", "<->>>", "<=>", "<#>", "<+>"})
+_COMPUTES = frozenset({"->", "->>", "#>", "#>>", "||", "+", "-", "*", "/", "^", "|", "&", "#"})
+# What is computed from these types and a column, or by these functions, concerns one call.
+_OF_ONE_CALL = frozenset({"date", "time", "timetz", "timestamp", "timestamptz"})
+_SOUGHT = frozenset(
+    {"tsquery", "point", "box", "circle", "polygon", "path", "geometry", "geography"}
+)
+_MEASURES = frozenset(
+    {"similarity", "word_similarity", "strict_word_similarity", "levenshtein", "position", "strpos"}
+    | {"levenshtein_less_equal", "ts_rank", "ts_rank_cd", "st_distance", "age"}
+)
 _TEXT_CASTS = frozenset({"text"})
 _KEYS = frozenset({"->", "->>"})
 
@@ -47,6 +81,7 @@ class Kind(Enum):
     NOT_NULL = "is not null"
     CONTAINS = "contains"
     MATCH = "match"
+    DIFFERENT = "different"
     BOOLEAN = "boolean"
     OTHER = "other"
 
@@ -96,10 +131,11 @@ class Conjunction:
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """An operand with its direction, as in CREATE INDEX."""
+    """An operand with its direction, as in CREATE INDEX; ``distance`` is the operator if it is ordered by how far it is from a value."""
 
     operand: Operand
     order: str
+    distance: str = ""
 
 
 @lru_cache(maxsize=20_000)
@@ -131,8 +167,23 @@ def sort_key(text: str) -> SortKey | None:
         order = trees.parse(f"select order by {text}")[0].sortClause[0]
     except ValueError:
         return None
-    operand = _operand(order.node)
-    return None if operand is None else SortKey(operand, _direction(order))
+    distance = _distance(order.node)
+    operand = _operand(order.node) if distance is None else distance[0]
+    if operand is None:
+        return None
+    return SortKey(operand, _direction(order), "" if distance is None else distance[1])
+
+
+def _distance(node: Any) -> tuple[Operand, str] | None:
+    """Return the operand and the operator of a distance from a value that is the same for all rows."""
+    given: Any = node
+    if not isinstance(node, ast.A_Expr) or str(given.name[-1].sval) not in _DISTANCES:
+        return None
+    for side, other in ((given.lexpr, given.rexpr), (given.rexpr, given.lexpr)):
+        operand = _operand(side)
+        if operand is not None and operand.alias not in {alias for alias, _ in _columns(other)}:
+            return operand, str(given.name[-1].sval)
+    return None
 
 
 @lru_cache(maxsize=20_000)
@@ -163,7 +214,7 @@ def open_operands(text: str) -> tuple[OpenOperand, ...]:
 
 def _compares(node: Any) -> bool:
     operator = node.name[-1].sval
-    return operator in _FLIPPED or operator in _PATTERNS | _CONTAINS | _MATCHES
+    return operator not in _COMPUTES | _DISTANCES
 
 
 def _open_operand(node: Any) -> OpenOperand | None:
@@ -191,6 +242,44 @@ def document_keys(text: str, column: str) -> tuple[str, ...]:
             if is_its and (key := _constant(node.rexpr)) is not None:
                 found.append(key)
     return tuple(found)
+
+
+@lru_cache(maxsize=20_000)
+def texts(text: str) -> tuple[str, ...]:
+    """Return the text constants in a condition: those of an array one by one."""
+    node = _parse(text)
+    found: list[str] = []
+    for each in trees.walk(node):
+        if isinstance(each, ast.A_Const) and isinstance(each.val, ast.String):
+            value = str(each.val.sval)
+            is_array = value[:1] == "{" and value[-1:] == "}"
+            found += [v.strip('"') for v in value[1:-1].split(",")] if is_array else [value]
+    return tuple(found)
+
+
+@lru_cache(maxsize=20_000)
+def holds_value(text: str) -> bool:
+    """Tell whether an expression contains a value of one call, with which an index would serve that call only.
+
+    ``date_trunc('day', at)`` and ``payload ->> 'kind'`` do not, ``loc <-> '(1,2)'`` and ``similarity(name, 'x')`` do.
+    """
+    return any(_has_value(node) for node in trees.walk(_parse(text)))
+
+
+def _has_value(given: Any) -> bool:
+    node: Any = given
+    if isinstance(given, ast.A_Expr) and node.lexpr is not None:
+        sides = [side for side in (node.lexpr, node.rexpr) if _is_constant(side)]
+        is_compared = str(node.name[-1].sval) not in _COMPUTES | {"%"}
+        kinds = {_type(side) for side in sides if isinstance(side, ast.TypeCast)}
+        return bool(sides) and (is_compared or not kinds.isdisjoint(_OF_ONE_CALL))
+    if isinstance(given, ast.FuncCall) and trees.names(node.funcname)[-1] in _MEASURES:
+        return any(map(_is_constant, node.args or ()))
+    return isinstance(given, ast.TypeCast) and _is_constant(node) and _type(node) in _SOUGHT
+
+
+def _is_constant(node: Any) -> bool:
+    return isinstance(trees.without_casts(node), ast.A_Const)
 
 
 def _document_key(node: Any) -> tuple[str, int] | None:
@@ -268,6 +357,10 @@ def _terms(node: Any) -> Iterator[Term]:
                 yield Term(operand, kind, "", True, _print(node))
         case ast.A_Expr() if node.lexpr is not None:
             yield from _comparison(node)
+        case ast.BooleanTest():
+            yield from _boolean(node.arg, _print(node))
+        case ast.FuncCall(args=(_, _)) if trees.names(node.funcname)[-1] == "starts_with":
+            yield from _starts_with(node)
         case ast.ColumnRef():
             yield from _boolean(node, _print(node))
         case ast.BoolExpr(args=(ast.ColumnRef() as column,)) if (
@@ -284,14 +377,25 @@ def _boolean(node: Any, text: str) -> Iterator[Term]:
         yield Term(operand, Kind.BOOLEAN, "", True, text)
 
 
+def _starts_with(node: Any) -> Iterator[Term]:
+    operand, value = _operand(node.args[0]), node.args[1]
+    if operand is not None and not any(True for _ in _columns(value)):
+        yield Term(operand, Kind.PREFIX, "^@", True, _print(node))
+
+
 def _comparison(node: Any) -> Iterator[Term]:
     operator = node.name[-1].sval
-    left, right = _operand(node.lexpr), _operand(node.rexpr)
+    left, right = (_operand(_first(side)) for side in (node.lexpr, node.rexpr))
     text = _print(node)
     if left is not None:
         yield from _side(left, operator, node, right, node.rexpr, text)
-    if right is not None and operator in _FLIPPED:
+    if right is not None and operator in _FLIPPED and node.kind == A_Expr_Kind.AEXPR_OP:
         yield from _side(right, _FLIPPED[operator], node, left, node.lexpr, text)
+
+
+def _first(side: Any) -> Any:
+    """Return the first member of a row: ``ROW(a, b) > ROW($1, $2)`` limits an index on a, and on b after it."""
+    return side.args[0] if isinstance(side, ast.RowExpr) and side.args else side
 
 
 def _side(
@@ -311,19 +415,22 @@ def _side(
 
 
 def _kind(operator: str, node: Any, comparand: Any) -> Kind:
-    if node.kind == A_Expr_Kind.AEXPR_OP_ANY and operator == "=":
-        return Kind.IN
-    if node.kind != A_Expr_Kind.AEXPR_OP:
+    is_any = node.kind == A_Expr_Kind.AEXPR_OP_ANY
+    if not is_any and node.kind != A_Expr_Kind.AEXPR_OP:
         return Kind.OTHER
     if operator == "=":
-        return Kind.EQUAL
+        return Kind.IN if is_any else Kind.EQUAL
     if operator in _RANGES:
-        return Kind.RANGE
+        return Kind.OTHER if is_any else Kind.RANGE
     if operator in _PATTERNS:
-        return _pattern(operator, comparand)
-    if operator in _CONTAINS:
-        return Kind.CONTAINS
-    return Kind.MATCH if operator in _MATCHES else Kind.OTHER
+        return Kind.PATTERN if is_any else _pattern(operator, comparand)
+    if operator == "^@":
+        return Kind.PREFIX
+    if operator in _MATCHES:
+        return Kind.MATCH
+    if operator in _DIFFERS:
+        return Kind.DIFFERENT
+    return Kind.CONTAINS if operator not in _COMPUTES else Kind.OTHER
 
 
 def _pattern(operator: str, comparand: Any) -> Kind:

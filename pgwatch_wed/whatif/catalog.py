@@ -13,6 +13,7 @@ from pgwatch_wed.postgres.btree import Width
 from pgwatch_wed.sqltext.reading import QualifiedName
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif.model import Key
+from pgwatch_wed.whatif.operator_classes import OperatorClass
 from pgwatch_wed.whatif.sizes.layout import sizes_about
 from pgwatch_wed.whatif.sizes.postings import Content
 
@@ -101,6 +102,7 @@ class Catalog:
     tables: Mapping[int, CatalogTable]
     indexes: Mapping[int, ExistingIndex]
     foreign_keys: tuple[ForeignKey, ...]
+    operator_classes: tuple[OperatorClass, ...] = ()
     tried: set[Hashable] = field(default_factory=set)
     value_sizes: dict[tuple[int, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
     common_shares: dict[tuple[int, str], tuple[float, ...]] = field(default_factory=dict)
@@ -202,7 +204,11 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
             ForeignKey(row["table_oid"], row["referenced_oid"], frozenset(row["columns"]))
             for row in cursor.execute(queries.composed("whatif", "foreign_keys")).fetchall()
         )
-    return Catalog(tables, indexes, keys)
+        classes = tuple(
+            _operator_class(row)
+            for row in cursor.execute(queries.composed("whatif", "operator_classes")).fetchall()
+        )
+    return Catalog(tables, indexes, keys, classes)
 
 
 def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: CatalogTable) -> None:
@@ -249,6 +255,11 @@ def _column(row: dict[str, Any], table_rows: float) -> CatalogColumn:
         null_fraction=float(nulls),
         distinct=max(1.0, float(distinct)),
     )
+
+
+def _operator_class(row: dict[str, Any]) -> OperatorClass:
+    operators, orders = frozenset(row.pop("operators")), frozenset(row.pop("orders"))
+    return OperatorClass(**row, operators=operators, orders=orders)
 
 
 def _index(row: dict[str, Any]) -> ExistingIndex:

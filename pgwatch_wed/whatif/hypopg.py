@@ -46,7 +46,6 @@ class HypoPG:
         self._refused: dict[Candidate, str] = {}
         self._search_path = search_path
         self.calls = 0
-        self.trigram: str | None = None
         self.notes: list[str] = []
         try:
             with self._door.asking("hypopg") as connection:
@@ -97,6 +96,9 @@ class HypoPG:
     def size(self, index: Candidate) -> int:
         """Return the size that it would have if it were really built."""
         return self._sizes[index].bytes
+
+    def type_of(self, _table: CatalogTable, _text: str) -> None:
+        """Return nothing: only methods that HypoPG does not support would need it."""
 
     def document_keys(self, _table: CatalogTable, _column: str) -> tuple[str, ...]:
         """Return nothing: values in statistics are not read from a target."""

@@ -6,6 +6,7 @@ from typing import Protocol
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.model import Candidate, Plan, Query
+from pgwatch_wed.whatif.operator_classes import ValueType
 
 
 class Oracle(Protocol):
@@ -16,7 +17,6 @@ class Oracle(Protocol):
     calls: int
     notes: list[str]
     is_c_collation: bool
-    trigram: str | None
 
     def add(self, indexes: Iterable[Candidate]) -> None:
         """Add candidates; :meth:`refusal` tells which of them the server refuses."""
@@ -26,6 +26,9 @@ class Oracle(Protocol):
 
     def size(self, index: Candidate) -> int:
         """Return the size that it would have if it were really built."""
+
+    def type_of(self, table: CatalogTable, text: str) -> ValueType | None:
+        """Return the type of an expression over a table's columns, if it can be known."""
 
     def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
         """Return the keys that most documents in a column have, as far as statistics show them."""

@@ -1,39 +1,26 @@
 """Indexes that might help a query, from how its plan uses each table."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
-from pgwatch_wed.quote import ident
-from pgwatch_wed.sqltext.terms import Conjunction, Kind, Operand, SortKey, Term
-from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.sqltext.terms import Conjunction, Kind, SortKey, Term
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.choose import indexable, methods
+from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.usage import TableUse
 
 MIN_PAGES = 10
 """A smaller table is read faster than an index."""
-_BRIN_PAGES = 1024
-_BRIN_CORRELATION = 0.9
 _MAX_COVERED = 8
 _MAX_PERMUTED = 7
 _COVER_SHARE = 0.6
-_PARTIAL_SHARE = 0.3
+# A predicate that excludes less than this share of the rows is not worth that other statements cannot use the index.
+_EXCLUDED = 0.05
+_MAX_PARTIAL = 8
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
 _RANGED = frozenset({Kind.RANGE, Kind.PREFIX})
-_GIN_TYPES = frozenset({"jsonb", "tsvector"})
-_TRIGRAM_TYPES = frozenset({"text", "varchar"})
-_VOLATILE = ("now()", "current_", "localtime", "clock_timestamp", "random(")
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateOptions:
-    """Which kinds of candidates are allowed."""
-
-    max_width: int = 3
-    is_c_collation: bool = False
-    trigram: str | None = None
-
 
 Keys = tuple[Key, ...]
 
@@ -61,11 +48,11 @@ def candidates(use: TableUse, catalog: Catalog, options: CandidateOptions) -> li
     for terms in _conjunctions(use):
         asked = _asked(table, terms, options)
         sequences = list(dict.fromkeys(_sequences(asked, _orders(use, asked), options.max_width)))
-        plain = [_index(table, keys) for keys in sequences]
+        plain = [indexable.index(table, keys) for keys in sequences]
         found |= dict.fromkeys(plain)
         found |= dict.fromkeys(_covering(use, catalog, plain))
-        found |= dict.fromkeys(_partial(table, terms, plain, asked))
-        found |= dict.fromkeys(_other_methods(table, catalog, terms, asked, options))
+        found |= dict.fromkeys(_partial(use, catalog, terms, options))
+        found |= dict.fromkeys(methods.candidates(use, catalog, terms, options))
     return list(found)
 
 
@@ -105,7 +92,7 @@ def _asked(table: CatalogTable, terms: Iterable[Term], options: CandidateOptions
     asked = _Asked()
     sets: dict[str, list[Key]] = {}
     for term in terms:
-        key = _key(table, term, options)
+        key = indexable.of_term(table, term, options)
         if key is None:
             continue
         if term.kind in _EQUAL and term.is_constant:
@@ -120,31 +107,6 @@ def _asked(table: CatalogTable, terms: Iterable[Term], options: CandidateOptions
     asked.ranged = _by_distinct(table, asked.ranged)
     asked.join_sets = [tuple(dict.fromkeys(s)) for s in sets.values() if len(set(s)) > 1]
     return asked
-
-
-def _key(table: CatalogTable, term: Term, options: CandidateOptions) -> Key | None:
-    operand = term.operand
-    if operand.column is not None:
-        column = table.columns.get(operand.column)
-        if column is None or column.is_virtual:
-            return None
-        return Key.of(operand.column, _prefix_class(term, column, options))
-    if operand.columns <= table.columns.keys() and _may_be_indexed(operand):
-        return Key(operand.text, None)
-    return None
-
-
-def _may_be_indexed(operand: Operand) -> bool:
-    """Tell whether an expression could be immutable; the server decides."""
-    return not any(word in operand.text.lower() for word in _VOLATILE)
-
-
-def _prefix_class(term: Term, column: CatalogColumn, options: CandidateOptions) -> str:
-    """Return the operator class that LIKE 'x%' requires, except in the collation C."""
-    if term.kind is not Kind.PREFIX or options.is_c_collation:
-        return ""
-    classes = {"bpchar": "bpchar_pattern_ops", "varchar": "varchar_pattern_ops"}
-    return classes.get(column.base_type, "text_pattern_ops")
 
 
 def _by_distinct(table: CatalogTable, keys: Iterable[Key]) -> list[Key]:
@@ -172,6 +134,7 @@ def _sequences(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
             yield from _cut([_joined(head, equal, (last,)), _joined(equal, head, (last,))], width)
     for order in orders:
         yield from _cut([order, _joined(equal, order), _joined(equal[:1], order)], width)
+        yield from _cut([_joined(head, equal, order) for head in heads[1:]], width)
         yield from _cut([_joined(order, (last,)) for last in asked.ranged], width)
 
 
@@ -202,21 +165,11 @@ def _sorted_keys(table: CatalogTable, keys: Sequence[SortKey]) -> Keys:
     plain = orders in ({""}, {"DESC"})
     made: list[Key] = []
     for key in keys:
-        operand = key.operand
-        order = "" if plain else key.order
-        if operand.column is not None and operand.column in table.columns:
-            if table.columns[operand.column].is_virtual:
-                break
-            made.append(Key.of(operand.column, order=order))
-        elif operand.column is None and operand.columns <= table.columns.keys():
-            made.append(Key(operand.text, None, order=order))
-        else:
+        found = None if key.distance else indexable.of_operand(table, key.operand)
+        if found is None:
             break
+        made.append(Key(found.text, found.column, order="" if plain else key.order))
     return tuple(made)
-
-
-def _index(table: CatalogTable, keys: Keys, **more: object) -> Candidate:
-    return Candidate(table.schema, table.name, keys, **more)  # type: ignore[arg-type]
 
 
 def _covering(use: TableUse, catalog: Catalog, plain: Sequence[Candidate]) -> Iterator[Candidate]:
@@ -232,82 +185,55 @@ def _covering(use: TableUse, catalog: Catalog, plain: Sequence[Candidate]) -> It
             continue
         width = sum(table.columns[n].mean_width for n in {*rest, *(k for k in keys if k)})
         if width + 16 <= _COVER_SHARE * row_bytes:
-            yield _index(table, index.keys, include=rest)
+            yield indexable.index(table, index.keys, include=rest)
 
 
 def _partial(
-    table: CatalogTable, terms: Sequence[Term], plain: Sequence[Candidate], asked: _Asked
+    use: TableUse, catalog: Catalog, terms: Sequence[Term], options: CandidateOptions
 ) -> Iterator[Candidate]:
-    """Yield partial candidates, without the rows that a constant condition excludes."""
-    for term in terms:
-        if not _is_worth_a_predicate(table, term):
-            continue
-        others = [i for i in plain if term.operand.column not in i.columns][:_MAX_PERMUTED]
-        yield from (_index(table, i.keys, predicate=term.text) for i in others)
-        if not others and term.operand.column is not None:
-            keys = asked.joined[:1] or [Key.of(term.operand.column)]
-            yield _index(table, tuple(keys), predicate=term.text)
+    """Yield partial candidates, without the rows that constant conditions exclude: each of them, and all together."""
+    table = use.table
+    worth = [t for t in terms if _is_worth_a_predicate(catalog, table, t)]
+    sets: list[tuple[Term, ...]] = [(term,) for term in worth]
+    sets += [tuple(worth)] if len(worth) > 1 else []
+    for chosen in sets:
+        rest = [t for t in terms if t not in chosen]
+        asked = _asked(table, rest, options)
+        excluded = {t.operand.column for t in chosen}
+        orders = _orders(use, asked)
+        sequences = dict.fromkeys(_strongest(asked, orders, options.max_width))
+        predicate = " AND ".join(t.text for t in chosen)
+        for keys in list(sequences)[:_MAX_PARTIAL]:
+            if excluded.isdisjoint(k.column for k in keys):
+                yield indexable.index(table, keys, predicate=predicate)
+        if not sequences and (column := chosen[0].operand.column) is not None:
+            yield indexable.index(table, (Key.of(column),), predicate=predicate)
 
 
-def _is_worth_a_predicate(table: CatalogTable, term: Term) -> bool:
-    if not term.is_constant or "$" in term.text or not _may_be_indexed(term.operand):
-        return False
-    if any(word in term.text.lower() for word in _VOLATILE):
+def _strongest(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Keys]:
+    """Yield the sequences of keys that serve most of what is asked, then single keys."""
+    equal = tuple(asked.equal)
+    heads: list[Keys] = [(), *asked.join_sets, *((j,) for j in asked.joined)]
+    for head in heads:
+        yield from _cut([_joined(head, equal, order) for order in orders], width)
+        yield from _cut([_joined(head, equal, (last,)) for last in asked.ranged], width)
+        yield from _cut([_joined(head, equal)], width)
+    yield from _cut(orders, width)
+    yield from ((key,) for key in asked.all)
+
+
+def _is_worth_a_predicate(catalog: Catalog, table: CatalogTable, term: Term) -> bool:
+    if not term.is_constant or "$" in term.text or indexable.is_volatile(term.text):
         return False
     column = table.columns.get(term.operand.column or "")
     if column is None or column.is_virtual:
         return False
     match term.kind:
         case Kind.IS_NULL:
-            return 0 < column.null_fraction < _PARTIAL_SHARE
+            return 0 < column.null_fraction < 1 - _EXCLUDED
         case Kind.NOT_NULL:
-            return column.null_fraction > 1 - _PARTIAL_SHARE
-        case Kind.EQUAL | Kind.BOOLEAN:
-            # with many values, each would need its own index
-            return column.distinct <= 20
+            return column.null_fraction > _EXCLUDED
+        case Kind.EQUAL | Kind.IN | Kind.BOOLEAN | Kind.DIFFERENT:
+            return indexable.is_state(catalog, table, term)
         case _:
             return False
-
-
-def _other_methods(
-    table: CatalogTable,
-    catalog: Catalog,
-    terms: Sequence[Term],
-    asked: _Asked,
-    options: CandidateOptions,
-) -> Iterator[Candidate]:
-    pages = catalog.pages(table)
-    for key in (*asked.ranged, *asked.equal):
-        column = table.columns.get(key.column) if key.column is not None else None
-        if column is not None and pages >= _BRIN_PAGES and _is_correlated(column):
-            yield _index(table, (Key.of(column.name),), method="brin")
-    for term in terms:
-        yield from _inverted(table, term, options)
-
-
-def _is_correlated(column: CatalogColumn) -> bool:
-    return math.fabs(column.correlation or 0.0) >= _BRIN_CORRELATION
-
-
-def _inverted(table: CatalogTable, term: Term, options: CandidateOptions) -> Iterator[Candidate]:
-    operand = term.operand
-    column = table.columns.get(operand.column or "")
-    if column is None:
-        if term.kind is Kind.MATCH and _may_be_indexed(operand):
-            yield _index(table, (Key(operand.text, None),), method="gin")
-        return
-    if term.kind in (Kind.CONTAINS, Kind.MATCH):
-        if column.base_type in _GIN_TYPES or column.category == "A":
-            yield _index(table, (Key.of(column.name),), method="gin")
-            if column.base_type == "jsonb" and term.operator == "@>":
-                yield _index(table, (Key.of(column.name, "jsonb_path_ops"),), method="gin")
-        elif column.category in ("R", "G", "I"):
-            yield _index(table, (Key.of(column.name),), method="gist")
-    elif (
-        term.kind is Kind.PATTERN
-        and term.is_constant
-        and column.base_type in _TRIGRAM_TYPES
-        and options.trigram
-    ):
-        name = f"{ident(options.trigram)}.gin_trgm_ops"
-        yield _index(table, (Key.of(column.name, name),), method="gin")

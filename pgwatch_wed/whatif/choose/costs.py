@@ -74,6 +74,11 @@ class Costs:
             reads += query.weight * (self.base[query.name] if known is None else known.value)
         return reads + sum(map(self.of_writes, chosen))
 
+    @property
+    def changed(self) -> dict[tuple[str, str], frozenset[str]]:
+        """The columns by table that queries set."""
+        return writes.changed(self._writes)
+
     def of_writes(self, index: Candidate) -> float:
         """Return what keeping an index up to date costs."""
         weights = {q.name: q.weight for q in self.queries}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import candidates, existing, untried
-from pgwatch_wed.whatif.choose.candidates import CandidateOptions
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.choose.untried import Untried
 from pgwatch_wed.whatif.model import Candidate, Plan, Query
@@ -27,7 +27,7 @@ class Suggested:
 def suggested(costs: Costs, max_width: int, left: TimeLeft) -> dict[str, Suggested]:
     """Return what is proposed for each query, as far as there is time to explore it."""
     oracle = costs.oracle
-    allowed = CandidateOptions(max_width, oracle.is_c_collation, trigram=oracle.trigram)
+    allowed = CandidateOptions(max_width, oracle.is_c_collation, oracle.type_of, costs.changed)
     found: dict[str, Suggested] = {}
     with closing(oracle.bare(costs.queries)) as plans:
         for query, plan in plans:

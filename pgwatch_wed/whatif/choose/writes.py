@@ -46,6 +46,15 @@ def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
     return found
 
 
+def changed(found: Mapping[str, Iterable[Write]]) -> dict[tuple[str, str], frozenset[str]]:
+    """Return the columns by table that statements set in rows that are there."""
+    columns: dict[tuple[str, str], frozenset[str]] = {}
+    for write in (write for each in found.values() for write in each):
+        if write.columns:
+            columns[write.table] = columns.get(write.table, frozenset()) | write.columns
+    return columns
+
+
 def cost(
     index: Candidate,
     catalog: Catalog,

@@ -48,6 +48,7 @@ from pgwatch_wed.whatif.lab import (
 )
 from pgwatch_wed.whatif.lab.skips import BTree, Skip
 from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query
+from pgwatch_wed.whatif.operator_classes import ValueType
 
 LAB_SETTINGS = {
     "autovacuum": "off",
@@ -119,6 +120,7 @@ class Lab:
         self._statistics: dict[expressions.Where, expressions.ExpressionStatistics] = {}
         self._sessions: dict[tuple[tuple[str, str], ...], psycopg.Connection[Any]] = {}
         self._typed: dict[str, TypedStatement | None] = {}
+        self._types: dict[tuple[int, str], ValueType | None] = {}
         self.notes: list[str] = []
         self.unproven: list[Doubt] = []
         self._general: list[str] = []
@@ -127,7 +129,6 @@ class Lab:
         self._features: Features | None = None
         self.calls = 0
         self.is_c_collation = False
-        self.trigram: str | None = None
         self.catalog = Catalog({}, {}, ())
 
     def __enter__(self) -> "Lab":
@@ -217,7 +218,6 @@ class Lab:
             )
             with self._guest() as reader:
                 self.catalog = catalogs.read(reader)
-                self.trigram = _schema_of(reader, "pg_trgm")
             paths = _paths(connection)
             self._name_apart(connection)
             # pages that the build left in shared buffers would hide what is written to the files
@@ -273,6 +273,21 @@ class Lab:
     def size(self, index: Candidate) -> int:
         """Return the size that a candidate would have if it were really built."""
         return self._built[index].size_bytes
+
+    def type_of(self, table: CatalogTable, text: str) -> ValueType | None:
+        """Return the type of an expression over a table's columns, or None if the server refuses it."""
+        if (table.oid, text) not in self._types:
+            self._types[table.oid, text] = None
+            name = sql.Identifier(table.schema, table.name)
+            asked = queries.composed(
+                "lab", "typed_expression", expression=sql.SQL(text), table=name
+            )
+            with self._guest() as reader, suppress(psycopg.Error), self._searching(reader):
+                described = reader.execute(asked)
+                oid = described.description[0].type_code if described.description else 0
+                kind = reader.execute(queries.composed("lab", "value_type"), {"type": oid})
+                self._types[table.oid, text] = kind.fetchone()
+        return self._types[table.oid, text]
 
     def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
         """Return the keys that most documents in a column have, as far as statistics show them."""
@@ -736,16 +751,6 @@ def _paths(
 ) -> dict[int, str]:
     rows = connection.execute(queries.composed("lab", "paths"), {"oids": oids})
     return {oid: path for oid, path in rows if path is not None}
-
-
-def _schema_of(connection: psycopg.Connection[Any], extension: str) -> str | None:
-    """Return the schema of one of the target's extensions, or None."""
-    row = connection.execute(
-        "select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace"
-        " where e.extname = %s",
-        [extension],
-    ).fetchone()
-    return None if row is None else str(row[0])
 
 
 def _parts(

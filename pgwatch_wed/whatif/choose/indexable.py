@@ -1,0 +1,111 @@
+"""Keys of an index for a condition, and what must never be in an index: values of one call."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.terms import Kind, Operand, Term
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.operator_classes import ValueType
+
+_VOLATILE = ("now()", "current_", "localtime", "clock_timestamp", "random(")
+_MOST_STATES = 20
+_WHOLE = frozenset({"int2", "int4", "int8"})
+_TEXTS = frozenset({"text", "varchar", "bpchar"})
+_STATE = re.compile(r"[^\W\d][^\W\d]*(?:[ ._-][^\W\d]+)*")
+_LONGEST_STATE = 32
+
+TypeOf = Callable[[CatalogTable, str], ValueType | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateOptions:
+    """Which kinds of candidates are allowed.
+
+    ``type_of`` tells the type of an expression, if it is known; ``changed`` are columns by table that the workload sets.
+    """
+
+    max_width: int = 3
+    is_c_collation: bool = False
+    type_of: TypeOf = lambda _table, _text: None
+    changed: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+
+def index(table: CatalogTable, keys: tuple[Key, ...], **more: object) -> Candidate:
+    """Return a candidate on a table."""
+    return Candidate(table.schema, table.name, keys, **more)  # type: ignore[arg-type]
+
+
+def of_term(table: CatalogTable, term: Term, options: CandidateOptions) -> Key | None:
+    """Return the B-tree key for a condition, if its operand can be indexed."""
+    operand_key = of_operand(table, term.operand)
+    if operand_key is None or term.kind is not Kind.PREFIX or options.is_c_collation:
+        return operand_key
+    return Key(operand_key.text, operand_key.column, _prefix_class(table, term.operand, options))
+
+
+def of_operand(table: CatalogTable, operand: Operand) -> Key | None:
+    """Return a column or an expression as the key of an index, or None if it cannot be one."""
+    if operand.column is not None:
+        column = table.columns.get(operand.column)
+        return None if column is None or column.is_virtual else Key.of(operand.column)
+    if not operand.columns <= table.columns.keys() or not may_be_indexed(operand):
+        return None
+    return None if terms.holds_value(operand.text) else Key(operand.text, None)
+
+
+def may_be_indexed(operand: Operand) -> bool:
+    """Tell whether an expression could be immutable; the server decides."""
+    return not is_volatile(operand.text)
+
+
+def is_volatile(text: str) -> bool:
+    """Tell whether a text contains what changes from call to call."""
+    return any(word in text.lower() for word in _VOLATILE)
+
+
+def value_type(
+    table: CatalogTable, operand: Operand, options: CandidateOptions
+) -> ValueType | None:
+    """Return the type of an operand."""
+    if operand.column is None:
+        return options.type_of(table, operand.text)
+    column = table.columns.get(operand.column)
+    return None if column is None else (column.base_type, column.category)
+
+
+def _prefix_class(table: CatalogTable, operand: Operand, options: CandidateOptions) -> str:
+    """Return the operator class that LIKE 'x%' requires, except in the collation C."""
+    kind = value_type(table, operand, options)
+    classes = {"bpchar": "bpchar_pattern_ops", "varchar": "varchar_pattern_ops"}
+    return classes.get("" if kind is None else kind[0], "text_pattern_ops")
+
+
+def is_state(catalog: Catalog, table: CatalogTable, term: Term) -> bool:
+    """Tell whether a condition compares a column with states that rows pass through, and not with a value of one call.
+
+    Only then may the constant be in a predicate: another call has another value, but the same state.
+    """
+    column = table.columns.get(term.operand.column or "")
+    if column is None or column.is_virtual or column.distinct > _MOST_STATES:
+        return False
+    if column.base_type == "bool" or column.category == "E":
+        return True
+    if column.base_type in _WHOLE:
+        return not _is_reference(catalog, table, column)
+    texts = terms.texts(term.text)
+    return column.base_type in _TEXTS and bool(texts) and all(map(_is_name, texts))
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= _LONGEST_STATE and _STATE.fullmatch(text) is not None
+
+
+def _is_reference(catalog: Catalog, table: CatalogTable, column: CatalogColumn) -> bool:
+    """Tell whether a number is the key of another table's row."""
+    is_declared = any(
+        column.name in key.columns for key in catalog.foreign_keys if key.table_oid == table.oid
+    )
+    return is_declared or column.name.lower().endswith("id")

@@ -1,0 +1,157 @@
+"""Kinds of index beside plain B-trees: each is advised for the statement that it serves, is used once it is built, and reads less."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgwatch_wed.sqltext.plan_trees import used_names
+from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.workload import Workload
+from tests import servers
+from tests.planning import query
+from tests.psql import psql
+
+pytestmark = pytest.mark.pg("== 18")
+
+LIBRARY = """
+create extension pg_trgm;
+create extension btree_gist;
+create extension ltree;
+create table books (id int primary key, title text, isbn varchar(20), path ltree, descr text);
+insert into books select g, initcap((array['red','blue','dark','lost'])[1 + g % 4] || ' ' || substr(md5(g::text), 1, 8)),
+    lpad((g * 7919 % 999983)::text, 13, '9'), ('top.r' || g % 20 || '.s' || g % 400 || '.n' || g)::ltree, repeat(md5(g::text), 4)
+from generate_series(1, 20000) g;
+create table places (id int primary key, loc point, lon float8, lat float8, ip inet, name text);
+insert into places select g, point(x, y), x, y, ('10.' || g % 7 || '.' || g / 256 % 256 || '.' || g % 256)::inet, md5(g::text)
+from (select g, (g * 7919 % 20011) / 200.0 as x, (g * 31 % 20011) / 200.0 as y from generate_series(1, 20000) g) x;
+create table bookings (id int primary key, room int, starts timestamptz, ends timestamptz, during tstzrange, note text);
+insert into bookings select g, g % 50, t, t + interval '2 hours', tstzrange(t, t + interval '2 hours'), repeat(md5(g::text), 3)
+from (select g, timestamptz '2024-01-01' + g * 7919 % 20011 * interval '13 minutes' as t from generate_series(1, 20000) g) x;
+create table jobs (id int primary key, state text, queue text, run_at timestamptz, locked_by text, deleted_at timestamptz,
+    flag boolean, tenant int, payload text);
+insert into jobs select g, case when g % 400 = 0 then 'queued' when g % 900 = 1 then 'running' else 'done' end, 'q' || g % 7,
+    timestamptz '2024-01-01' + g * 7919 % 30011 * interval '1 minute', case when g % 900 = 1 then 'host:' || g % 5 end,
+    case when g % 5 < 3 then timestamptz '2024-06-01' end, g % 300 = 0, g % 40, repeat(md5(g::text), 4)
+from generate_series(1, 30000) g;
+create table events (id int primary key, at timestamptz, data jsonb);
+insert into events select g, timestamptz '2024-01-01' + g * interval '1 minute',
+    jsonb_build_object('ref', 'R' || g % 9000, 'tags', jsonb_build_array('t' || g % 500, 'u' || g % 40), 'pad', repeat('x', 200))
+from generate_series(1, 40000) g;
+vacuum analyze;
+"""
+
+Statement = tuple[str, str]
+
+# Each statement, and the end of the index that an expert would make.
+SERVED: dict[str, Statement] = {
+    "trigrams of an expression": (
+        "select id from books where upper(title) like '%3F9A%'",
+        "USING gin ((upper(title)) public.gin_trgm_ops)",
+    ),
+    "prefix of an expression": (
+        "select descr from books where lower(title) like 'red 3f%'",
+        "USING btree ((lower(title)) text_pattern_ops)",
+    ),
+    "starts_with": (
+        "select descr from books where starts_with(isbn, '9999999123')",
+        "USING btree (isbn varchar_pattern_ops)",
+    ),
+    "subtree": ("select descr from books where path <@ 'top.r7.s47'", "USING gist (path)"),
+    "nearest": (
+        "select name from places order by loc <-> point(10.5, 51.3) limit 5",
+        "USING gist (loc)",
+    ),
+    "nearest by an expression": (
+        "select name from places order by point(lon, lat) <-> point(10.5, 51.3) limit 5",
+        "USING gist ((point(lon, lat)))",
+    ),
+    "network": ("select name from places where ip <<= '10.3.7.0/24'", "USING btree (ip)"),
+    "range of an expression": (
+        "select note from bookings where tstzrange(starts, ends) && tstzrange('2024-02-01 10:00', '2024-02-01 12:00')",
+        "USING gist ((tstzrange(starts, ends)))",
+    ),
+    "range after equality": (
+        "select note from bookings where room = 5 and during && tstzrange('2024-02-01', '2024-02-21')",
+        "USING gist (room, during)",
+    ),
+    "part of a document": (
+        "select id from events where data -> 'tags' ? 't77'",
+        "USING gin ((data -> CAST('tags' AS text)))",
+    ),
+    "all but a state, in order": (
+        "select payload from jobs where state <> 'done' order by run_at limit 20",
+        "USING btree (run_at) WHERE state <> CAST('done' AS text)",
+    ),
+    "what is locked": (
+        "select payload from jobs where locked_by is not null and run_at < '2024-01-08'",
+        "USING btree (run_at) WHERE locked_by IS NOT NULL",
+    ),
+    "not deleted, newest of a tenant": (
+        "select payload from jobs where deleted_at is null and tenant = 5 order by run_at desc limit 20",
+        "USING btree (tenant, run_at) WHERE deleted_at IS NULL",
+    ),
+    "page after a row": (
+        "select payload from jobs where tenant = 7 and (run_at, id) < ('2024-01-10', 77) order by run_at desc, id desc limit 20",
+        "USING btree (tenant, run_at, id)",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def library(pg: servers.Server) -> Iterator[str]:
+    with pg.database() as dsn:
+        psql(dsn, LIBRARY)
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def lab(library: str) -> Iterator[Lab]:
+    with source.open_lab(library) as lab:
+        yield lab
+
+
+def advised(lab: Lab, *texts: str) -> Advice:
+    options = AdviceOptions(seconds=20.0, budget_bytes=100_000_000)
+    return advise.advise(lab, Workload(tuple(map(query, texts))), options)
+
+
+def run(connection: psycopg.Connection[Any], text: str) -> tuple[int, set[str]]:
+    """Return the blocks that a statement touches, and the indexes that it uses."""
+    row = connection.execute(f"explain (analyze, buffers, format json) {text}".encode()).fetchone()
+    assert row is not None
+    tree = row[0][0]["Plan"]
+    return tree["Shared Hit Blocks"] + tree["Shared Read Blocks"], set(used_names(tree))
+
+
+@pytest.mark.parametrize("kind", SERVED)
+def test_the_index_of_an_expert_is_advised_used_and_reads_less(
+    library: str, lab: Lab, kind: str
+) -> None:
+    text, end = SERVED[kind]
+    advice = advised(lab, text)
+    (index,) = advice.indexes
+    assert index.ddl.endswith(end) or f"{end} INCLUDE" in index.ddl
+    with psycopg.connect(library) as connection:
+        before, _ = run(connection, text)
+        connection.execute(index.ddl.encode())
+        connection.execute(f"analyze {index.index.table}".encode())
+        after, used = run(connection, text)
+        connection.rollback()
+    assert index.name in used
+    assert after < 0.2 * before
+
+
+def test_the_value_of_one_call_is_in_no_index(lab: Lab) -> None:
+    advice = advised(
+        lab,
+        "select id from jobs where locked_by = 'host:1'",
+        "select id from books order by (title = 'Red 1') desc, title limit 5",
+        "update jobs set locked_by = null where locked_by = 'host:2'",
+    )
+    assert [i.ddl for i in advice.indexes if "host" in i.ddl or "Red" in i.ddl] == []
+    assert [i.index.columns for i in advice.indexes if i.index.table == "jobs"] == [("locked_by",)]
