@@ -1,5 +1,6 @@
 """Ranking, merging, ignoring: the pure part between facts and reports."""
 
+import html
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -23,6 +24,7 @@ from pgwatch_wed.findings import (
 )
 from pgwatch_wed.render import json_v1, terminal
 from pgwatch_wed.rules import Rule
+from tests import formats
 from tests.reports import blank
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -224,6 +226,18 @@ def test_one_line_tells_of_many_ignores_that_do_nothing() -> None:
     report = analyse([SNAPSHOT], Config(ignores=entries), [])
     assert "and 6 more (-v shows them)" in " ".join(terminal.text(report).split())
     assert 'object = "o8"' in " ".join(terminal.text(report, verbose=True).split())
+
+
+@pytest.mark.parametrize("name", ["text", "markdown", "html"])
+def test_what_was_ignored_and_which_entries_do_nothing_is_told_in_every_text(name: str) -> None:
+    entries = (
+        Ignore("because", rule=DUPLICATE),
+        Ignore("old", rule="index-unused", until=date(2026, 1, 1)),
+    )
+    report = analyse([SNAPSHOT], Config(ignores=entries), [a_rule(a_finding(), rule_id=DUPLICATE)])
+    said = html.unescape(" ".join(formats.document(name, report).replace("\\", "").split()))
+    assert "1 finding ignored by the configuration" in said
+    assert 'rule = "index-unused" expired on 2026-01-01' in said
 
 
 def test_what_a_person_acknowledged_is_no_entry_of_the_configuration() -> None:

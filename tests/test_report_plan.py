@@ -42,6 +42,7 @@ from pgwatch_wed.render import numbers
 from pgwatch_wed.render import rendering as render
 from pgwatch_wed.render.chapters import chapters, lock_tree
 from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
+from pgwatch_wed.render.impact_words import summed
 from pgwatch_wed.render.load_bar import load_bar
 from pgwatch_wed.render.lock_lines import drawn
 from pgwatch_wed.render.plan_sql import plan_script
@@ -283,6 +284,17 @@ def test_tables_with_several_findings_are_listed_with_their_sums() -> None:
         "public.table_0": 2,
         "public.table_1": 2,
     }
+    one = (*copies(1), replace(copies(1)[0], rule="index-bloat"))
+    (sums,) = {summed(of) for of in by_table(one).values()}
+    assert sums.endswith(f" {units.size(10_000_000)} of space"), "the bytes of one index count once"
+
+
+@pytest.mark.parametrize(("name", "most"), [("text", 30), ("markdown", 20)])
+def test_tables_with_several_findings_are_listed_in_text_and_markdown(name: str, most: int) -> None:
+    shown = formats.document(name, report(copies(60, tables=30)))
+    after = shown.partition("Tables with several findings")[2]
+    assert len(set(re.findall(r"public\\?\.table\\?_\d+", after))) == most
+    assert "Tables with" not in formats.document(name, report(copies(1)))
 
 
 LOAD = Snapshot(

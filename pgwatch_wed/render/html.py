@@ -25,6 +25,7 @@ from pgwatch_wed.render import heading, numbers, standing
 from pgwatch_wed.render.chapters import Chapter, chapters
 from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.finding_groups import by_table, entries
+from pgwatch_wed.render.ignores import ignored_sentences
 from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain, summed
 from pgwatch_wed.render.load_bar import FIRST, load_bar
 from pgwatch_wed.render.plan_words import (
@@ -73,6 +74,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         places=defaultdict(int, places(lines)),
         unplanned=defaultdict(str, {n.id: n.reason for n in report.plan.not_planned}),
         plan_sentence=plan_sentence(report),
+        ignored=list(ignored_sentences(report, None)),
         bar=load_bar(report, snapshots, lines),
         calls=defaultdict(str, effects(shown, snapshots)),
         grades=GRADES,

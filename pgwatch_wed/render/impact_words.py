@@ -7,6 +7,7 @@ from pgwatch_wed import units
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.findings import ActionGain, Finding, MeasuredTime, Report
 from pgwatch_wed.postgres.statements import of_users
+from pgwatch_wed.remedies.actions.action_gains import gain_of
 from pgwatch_wed.render import numbers
 
 _ALL = 0.995
@@ -64,16 +65,7 @@ def _time(time: MeasuredTime) -> str:
 
 def summed(findings: Iterable[Finding]) -> str:
     """Return what several findings save together; their times already count each millisecond once."""
-    impacts = [f.impact for f in findings]
-    times = [i.gain for i in impacts if i.gain is not None and i.gain.ms > 0]
-    shares = [t.share for t in times]
-    known = [s for s in shares if s is not None]
-    rates = [t.per_day for t in times if t.per_day is not None]
-    gain = ActionGain(
-        ms_per_day=sum(rates) if rates and len(rates) == len(times) else None,
-        share_of_load=min(sum(known), 1.0) if known and len(known) == len(times) else None,
-        bytes=sum(i.bytes or 0 for i in impacts) or None,
-    )
+    gain = gain_of(findings)
     return f"{'saves ' if gain.share_of_load or gain.ms_per_day else ''}{saved(gain)}"
 
 

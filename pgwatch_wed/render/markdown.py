@@ -8,14 +8,16 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Report, Severity
 from pgwatch_wed.render import heading, numbers, standing
 from pgwatch_wed.render.characters import visible
-from pgwatch_wed.render.finding_groups import FindingGroup, entries
-from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain
+from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
+from pgwatch_wed.render.ignores import ignored_sentences
+from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain, summed
 from pgwatch_wed.render.plan_words import group_sql, plan_lines, plan_sentence
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@-])")
 _IN_FULL = 20
 _ACTIONS = 10
 _OF_GROUP = 10
+_TABLES = 20
 _OF_SCRIPT = 100
 
 
@@ -48,6 +50,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
     if len(shown) > _IN_FULL:
         left = units.count(len(shown) - _IN_FULL, "further line")
         parts.append(f"See the JSON report for the {left} of the table above.")
+    parts += _tables(report)
     if report.compared and report.compared.gone:
         gone = report.compared.gone
         listed = [
@@ -69,6 +72,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         head = [f"| {' | '.join(heading.HEADINGS)} |", "|" + "---|" * len(heading.HEADINGS)]
         cells = (heading.cells(line) for line in report.forecasts)
         parts.append("\n".join([*head, *(f"| {' | '.join(map(plain, c))} |" for c in cells)]))
+    parts += map(plain, ignored_sentences(report))
     if report.unknowns:
         rows = [f"| {v.rule} | {plain(v.reason)} | {code(v.mend)} |" for v in report.unknowns]
         parts.append("## Not evaluated")
@@ -108,6 +112,24 @@ def _row(report: Report, f: Finding | FindingGroup) -> list[str]:
         stands, was = standing.mark(report, f), standing.was(report, f)
         cells.append(plain(f"{stands}: {was}" if was else stands))
     return cells
+
+
+def _tables(report: Report) -> list[str]:
+    """List the tables with several findings, with what these save together."""
+    tables = by_table(report.findings)
+    if not tables:
+        return []
+    rows = [
+        f"| {plain(name)} | {', '.join(dict.fromkeys(f.rule for f in of))} | {plain(summed(of))} |"
+        for name, of in list(tables.items())[:_TABLES]
+    ]
+    parts = [
+        "## Tables with several findings",
+        "\n".join(["| table | findings | together |", "|---|---|---|", *rows]),
+    ]
+    if len(tables) > _TABLES:
+        parts.append(f"And {units.count(len(tables) - _TABLES, 'more table')}.")
+    return parts
 
 
 def _group(report: Report, group: FindingGroup) -> str:

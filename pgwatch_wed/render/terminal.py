@@ -14,13 +14,13 @@ from pgwatch_wed.findings import (
     Report,
     RuleVerdict,
     Severity,
-    UnusedIgnore,
     Verdict,
 )
 from pgwatch_wed.render import heading, numbers, standing
 from pgwatch_wed.render.chapters import lock_tree
-from pgwatch_wed.render.finding_groups import FindingGroup, entries
-from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain
+from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
+from pgwatch_wed.render.ignores import ignored_sentences
+from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain, summed
 from pgwatch_wed.render.lock_lines import drawn
 from pgwatch_wed.render.plan_words import plan_lines, plan_sentence
 from pgwatch_wed.render.text_page import TextPage
@@ -34,6 +34,7 @@ _ACTIONS = 5
 _WAITING = 30
 _EVIDENCE = 6
 _FEW = 3
+_TABLES = 5
 
 
 def text(
@@ -138,6 +139,23 @@ def _findings(page: TextPage, report: Report, calls: Mapping[str, str], *, verbo
             _finding(page, place, finding, report, calls.get(finding.id, ""))
     if len(shown) > full:
         _rest(page, shown[full:], full, report)
+    _tables(page, report, verbose=verbose)
+
+
+def _tables(page: TextPage, report: Report, *, verbose: bool) -> None:
+    """Name the tables with several findings, with what these save together."""
+    tables = by_table(report.findings)
+    if not tables:
+        return
+    page.line("Tables with several findings", "1")
+    shown = list(tables.items())[: None if verbose else _TABLES]
+    for name, of in shown:
+        sums = summed(of)
+        rules = ", ".join(dict.fromkeys(f.rule for f in of))
+        page.wrap(f"{name}: {rules}{f' ({sums})' if sums else ''}", "  ", hang="    ")
+    if len(shown) < len(tables):
+        page.line(f"  and {len(tables) - len(shown):,} more (-v shows them)")
+    page.line()
 
 
 def _alone(entry: Finding | FindingGroup, *, verbose: bool) -> tuple[Finding, ...]:
@@ -278,11 +296,8 @@ def _by_reason(unknowns: tuple[RuleVerdict, ...]) -> Iterator[tuple[str, list[st
 
 
 def _footer(page: TextPage, report: Report, target: str, *, verbose: bool) -> None:
-    if report.ignored:
-        ignored = units.count(len(report.ignored), "finding")
-        page.wrap(f"{ignored} ignored by the configuration, or acknowledged.")
-    if report.unused_ignores:
-        page.wrap(_unused(report.unused_ignores, verbose=verbose))
+    for said in ignored_sentences(report, None if verbose else _FEW, "-v shows them"):
+        page.wrap(said)
     if report.hidden_count and report.hidden_below:
         hidden = units.count(report.hidden_count, "finding")
         page.wrap(f"{hidden} below severity {report.hidden_below.value} not shown.")
@@ -296,16 +311,3 @@ def _footer(page: TextPage, report: Report, target: str, *, verbose: bool) -> No
             page.wrap(f"To show all in full: db-analyze {target} -v")
     elif not report.unknowns:
         page.wrap("Nothing to do.", style="1")
-
-
-def _unused(entries: tuple[UnusedIgnore, ...], *, verbose: bool) -> str:
-    shown = entries if verbose else entries[:_FEW]
-    more = f"; and {len(entries) - len(shown):,} more (-v shows them)"
-    said = "; ".join(map(_unused_entry, shown)) + (more if len(shown) < len(entries) else "")
-    return f"Unused entries in [[ignore]] of the configuration: {said}."
-
-
-def _unused_entry(entry: UnusedIgnore) -> str:
-    names = (("rule", entry.rule), ("object", entry.object), ("finding", entry.finding))
-    given = " ".join(f'{key} = "{value}"' for key, value in names if value != "*")
-    return f"{given} {f'expired on {entry.expired_on}' if entry.expired_on else 'matched nothing'}"

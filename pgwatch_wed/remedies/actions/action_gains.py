@@ -12,12 +12,14 @@ def loads(snapshots: Iterable[Snapshot]) -> float:
     return sum(s.total_exec_ms for each in snapshots for s in statements.of_users(each))
 
 
-def gain_of(findings: Iterable[Finding], load_ms: float) -> ActionGain:
+def gain_of(findings: Iterable[Finding], load_ms: float | None = None) -> ActionGain:
     """Return what findings save together; their gains must be those of :func:`pgwatch_wed.cures.counted_once`.
 
-    A rate needs counters of a day for each of them.
+    A rate needs counters of a day for each of them. ``load_ms`` is the load that they are shares of: by default, that of their databases.
     """
     given = list({f.id: f for f in findings}.values())
+    if load_ms is None:
+        load_ms = _load_of(given)
     times = [t for f in given if (t := f.impact.gain) is not None and t.ms > 0]
     rates = [t.per_day for t in times]
     known = [rate for rate in rates if rate is not None]
@@ -28,6 +30,13 @@ def gain_of(findings: Iterable[Finding], load_ms: float) -> ActionGain:
         share_of_load=min(of_load / load_ms, 1.0) if of_load and load_ms > 0 else None,
         bytes=sum(sizes.values()) if sizes else None,
     )
+
+
+def _load_of(findings: Iterable[Finding]) -> float:
+    """Return the load of the databases in which findings save time."""
+    gains = ((f.object.database, f.impact.gain) for f in findings)
+    loads = {where: time.load_ms for where, time in gains if time is not None and time.load_ms}
+    return sum(loads.values())
 
 
 def bytes_by_object(findings: Iterable[Finding]) -> Mapping[Object, int]:

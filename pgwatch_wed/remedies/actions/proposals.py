@@ -1,6 +1,6 @@
 """Remedies as statements: what a finding proposes to run, read by PostgreSQL's parser."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Finding, Remedy
 from pgwatch_wed.remedies import authority
 from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext.fragments import fragments, terminated
 
 TablePath = tuple[str, str]
 """Schema and name."""
@@ -27,7 +28,7 @@ class SqlPart:
     @property
     def sql(self) -> str:
         """The statement with its comments, as it is pasted."""
-        return "\n".join((*self.notes, f"{self.text};"))
+        return "\n".join((*self.notes, terminated(self.text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +89,21 @@ class Proposal:
 
 
 def read(sql: str) -> tuple[tuple[SqlPart, ...], tuple[str, ...]]:
-    """Split SQL into statements, each with the comments before it, and the comments at the end."""
+    """Split SQL into statements, each with the comments before it, and the comments at the end.
+
+    Raises :class:`pgwatch_wed.sqltext.trees.UnreadableError` if it is not SQL.
+    """
     found: list[SqlPart] = []
-    at = 0
-    for each in trees.located(sql):
-        text = sql[each.start : each.end].rstrip().removesuffix(";").rstrip()
-        found.append(SqlPart(each.node, text, tuple(_comments(sql[at : each.start]))))
-        at = each.end
-    return tuple(found), tuple(_comments(sql[at:]))
-
-
-def _comments(between: str) -> Iterator[str]:
-    lines = (line.strip().removeprefix(";").strip() for line in between.splitlines())
-    return (line for line in lines if line)
+    notes: list[str] = []
+    for part in fragments(sql):
+        if part.is_comment:
+            notes.append(part.text)
+        elif part.node is None:
+            raise trees.UnreadableError("it cannot be parsed")
+        else:
+            found.append(SqlPart(part.node, part.text, tuple(notes)))
+            notes = []
+    return tuple(found), tuple(notes)
 
 
 def is_analyze(part: SqlPart) -> bool:
