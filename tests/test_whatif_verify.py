@@ -18,8 +18,10 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed.errors import CollectError, UsageError
+from pgwatch_wed.findings import Grade
 from pgwatch_wed.whatif import engines, output
 from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.choose.answer import IndexAdvice
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key
@@ -27,6 +29,7 @@ from pgwatch_wed.whatif.proof import copies, proof_tasks
 from pgwatch_wed.whatif.proof.proof_tasks import Task
 from pgwatch_wed.whatif.proof.truth import Verified, VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
+from pgwatch_wed.whatif.workload import Workload
 from tests import servers
 from tests.planning import query
 from tests.psql import psql
@@ -291,6 +294,28 @@ def test_ranges_are_as_wide_as_the_rows_of_a_call_say(copy: str, shop: str, lab:
                 / len(found.texts)
             ]
     assert widths == [pytest.approx(3, rel=0.5), pytest.approx(500, rel=0.5)]
+
+
+def test_a_grade_is_as_sure_as_what_the_promise_rests_on(copy: str, shop: str, lab: Lab) -> None:
+    def advised(text: str) -> IndexAdvice:
+        found = advise.advise(lab, Workload((query(text),)))
+        (one,) = found.indexes
+        return one
+
+    equal = advised("select sum(total) from orders where customer_id = $1")
+    between = advised("select sum(total) from orders where total between $1 and $2")
+    assert (equal.guesses, between.guesses) == ((), ("total",))
+    assert engines._grade(equal, None, is_flawed=False) is Grade.A
+    assert engines._grade(equal, None, is_flawed=True) is Grade.C
+    assert engines._grade(between, None, is_flawed=False) is Grade.C
+    text = "select sum(total) from orders where total between $1 and $2"
+    measured = verified(copy, shop, lab, [between.index], text)
+    assert engines._grade(between, measured, is_flawed=False) is Grade.A
+    (other,) = verified(copy, shop, lab, [CUSTOMER], f"delete {BY_CUSTOMER[18:]}").indexes
+    assert other.bought_ms is None
+    unmeasured = replace(equal, index=CUSTOMER)
+    unrun = replace(measured, indexes=(other,))
+    assert engines._grade(unmeasured, unrun, is_flawed=False) is Grade.C
 
 
 # The command

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Grade
 from pgwatch_wed.postgres import named, reliability
+from pgwatch_wed.postgres.index_grades import promised
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import authority
@@ -19,7 +21,7 @@ from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies
-from pgwatch_wed.whatif.proof.truth import VerifyOptions
+from pgwatch_wed.whatif.proof.truth import Verified, VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
 from pgwatch_wed.whatif.workload import Workload
 
@@ -122,15 +124,26 @@ def scripted(advice: Advice, here: Snapshot) -> Advice:
     def with_script(one: IndexAdvice) -> IndexAdvice:
         dropped = [existing[name] for name in one.makes_redundant if name in existing]
         script = builder.named(one.index.schema, one.index.table, one.ddl, one.name)
+        flaws = tuple(_flaws(here, one))
         return replace(
             one,
+            grade=_grade(one, advice.verified, is_flawed=bool(flaws)),
             script=script,
             run_as=authority.run_as(here, script.sql),
             drops=tuple(drop(here, index).sql for index in dropped),
-            caveats=(*_flaws(here, one), *one.caveats),
+            caveats=(*flaws, *one.caveats),
         )
 
     return replace(advice, indexes=tuple(map(with_script, advice.indexes)))
+
+
+def _grade(one: IndexAdvice, found: Verified | None, *, is_flawed: bool) -> Grade:
+    """Return how sure the gain is: measured, planned with the table's statistics, or guessed."""
+    for each in found.indexes if found is not None else ():
+        if each.index == one.index:
+            return Grade.C if each.bought_ms is None else Grade.A
+    is_guessed = bool(one.guesses) or is_flawed
+    return promised(one.index.method, is_doubted=bool(one.doubts), is_guessed=is_guessed)
 
 
 def _flaws(here: Snapshot, one: IndexAdvice) -> Iterator[str]:

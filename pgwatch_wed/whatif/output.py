@@ -106,6 +106,8 @@ def _detail(advice: IndexAdvice) -> dict[str, Any]:
         "makes_redundant": list(advice.makes_redundant),
         "caveats": list(advice.caveats),
         "doubts": list(advice.doubts),
+        "guesses": list(advice.guesses),
+        "grade": advice.grade and advice.grade.value,
         "run_as": advice.run_as,
     }
 

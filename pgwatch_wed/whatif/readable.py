@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable
 
 from pgwatch_wed import units
+from pgwatch_wed.findings import Grade
 from pgwatch_wed.remedies.script import Script
 from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice, QueryGain
 from pgwatch_wed.whatif.proof.truth import QueryTruth, Verified
@@ -96,6 +97,7 @@ def _amount(value: float, advice: Advice) -> str:
 def _index_lines(each: IndexAdvice, advice: Advice) -> Iterable[str]:
     yield (
         f"  {units.size(each.size_bytes)}; saves {units.share(_part(each, advice))} of the workload's cost"
+        f"{_graded(each)}"
     )
     yield from _wrapped(f"used by {few(each.queries)}", "  ")
     yield from _truth_of(each, advice.verified)
@@ -106,6 +108,21 @@ def _index_lines(each: IndexAdvice, advice: Advice) -> Iterable[str]:
         yield from _wrapped(f"note: {caveat}", "  ")
     for doubt in each.doubts:
         yield from _wrapped(f"not proven: {doubt}", "  ")
+    if each.guesses:
+        yield from _wrapped(f"not proven: {_guess(each.guesses)}", "  ")
+
+
+def _guess(columns: tuple[str, ...]) -> str:
+    return (
+        f"how many rows match a range or pattern of {', '.join(columns)} depends on parameters, which are not known; the planner"
+        " assumes a fixed share of the table (a third, or half a percent between two limits)"
+    )
+
+
+def _graded(each: IndexAdvice) -> str:
+    if each.grade is None:
+        return ""
+    return f" (grade {each.grade}{', may be far off' if each.grade is Grade.C else ''})"
 
 
 def _part(each: IndexAdvice, advice: Advice) -> float:

@@ -6,12 +6,12 @@ A query that reads a whole table to return a few rows does so on every call, and
 ## How sure we are
 A: given the table's own statistics and the index as it would be built, the planner chose the index and the estimated cost
 of the listed statements dropped. An estimated cost is not a time: where pg_stat_statements allows, the gain is scaled by
-the time that each statement actually took. `db-analyze indexes --verify` measures it on a copy. B if the server may plan
-otherwise than the lab, because it has something that the lab lacks, or if the planner had to guess how many rows a range of
-parameters matches. C for GIN, GiST and BRIN, whose estimates are rough, and if most of a statement's time cannot be its
+the time that each statement actually took. `db-analyze indexes --verify` measures it on a copy. B if the gain depends on which values are used: the measured rows differ
+from the average that the planner assumes, or a column is skewed. C if a fifth of the gain rests on a guess: the server may plan
+otherwise than the lab, because it has something that the lab lacks, or the planner assumes a fixed share of the rows for a range
+of parameters. C for GIN, GiST and BRIN, whose estimates are rough, and if most of a statement's time cannot be its
 plan's, but is waiting for locks, triggers or foreign keys: that time is not promised. What several indexes, or an index and
-an easier remedy, save together counts once. B, too, if the gain depends on which values are used: the measured rows differ
-from the average that the planner assumes, or a column is skewed. C if the statistics are outdated, missing or not visible,
+an easier remedy, save together counts once. C if the statistics are outdated, missing or not visible,
 which ANALYZE, the first step of the remedy, corrects; or if the planner misestimates a statement's rows
 (`query-misestimate`). The rows that pg_stat_statements counts are the least that any plan fetches, whatever the planner
 expects. docs/benchmarks.md compares promised with measured gains.
@@ -38,6 +38,7 @@ from pgwatch_wed.findings import (
     Object,
     Unknown,
 )
+from pgwatch_wed.postgres.index_grades import GUESSED_SHARE, promised
 from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.remedies.indexes import AdvisedIndex, IndexBuilder
 from pgwatch_wed.rules import _gains, _trust
@@ -48,8 +49,6 @@ from pgwatch_wed.units import count, share
 
 NEEDS = ("missing_indexes",)
 
-# The planner's estimates for these are rough.
-_ROUGH = frozenset({"gin", "gist", "brin"})
 _SHOWN = 3
 _RANGES = frozenset({"<", "<=", ">", ">=", "between", "~~", "~~*"})
 
@@ -171,26 +170,35 @@ def _shown(advice: MissingIndex) -> str:
 
 
 def _grade(advice: MissingIndex, waiting: tuple[str, ...], guessed: tuple[str, ...]) -> Grade:
-    if waiting or advice.method in _ROUGH:
+    if waiting:
         return Grade.C
-    return Grade.B if guessed or advice.doubts else Grade.A
+    return promised(advice.method, is_doubted=bool(advice.doubts), is_guessed=bool(guessed))
 
 
 def _guessed(load: q.Load, advice: MissingIndex) -> Iterator[str]:
-    """Yield a caveat if the planner had to guess how many rows a range of parameters matches."""
-    texts = (s.text for s in load.queries if s.query_id in advice.query_ids)
+    """Yield a caveat if the planner had to guess, for much of the gain, how many rows a range of parameters matches."""
     ranges = {
-        c.column.column
-        for text in texts
-        if (parsed := query(text)) is not None
-        for c in parsed.conditions
-        if c.column is not None and c.operator in _RANGES and c.column.column in advice.columns
+        s.query_id: found
+        for s in load.queries
+        if s.query_id in advice.query_ids and (found := _ranges(s.text, advice))
     }
-    if ranges:
+    saved = dict(zip(advice.query_ids, advice.saved_ms, strict=False))
+    resting = sum(saved.get(i, 0.0) for i in ranges)
+    if ranges and resting >= GUESSED_SHARE * sum(saved.values()):
+        columns = {column for found in ranges.values() for column in found}
         yield (
-            f"How many rows match a range of {', '.join(sorted(ranges))} depends on parameters, which are not known: the "
+            f"How many rows match a range of {', '.join(sorted(columns))} depends on parameters, which are not known: the "
             "planner assumes a third of the table, or half a percent between two limits. The real gain may be larger or smaller."
         )
+
+
+def _ranges(text: str | None, advice: MissingIndex) -> set[str]:
+    parsed = query(text)
+    return {
+        c.column.column
+        for c in (parsed.conditions if parsed is not None else ())
+        if c.column is not None and c.operator in _RANGES and c.column.column in advice.columns
+    }
 
 
 def _waiting(load: q.Load, advice: MissingIndex) -> Iterator[str]:

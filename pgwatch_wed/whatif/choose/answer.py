@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pgwatch_wed.findings import Grade
 from pgwatch_wed.remedies.script import Script
 from pgwatch_wed.whatif.model import Candidate, Rejected
 from pgwatch_wed.whatif.proof.truth import Verified
@@ -45,9 +46,11 @@ class IndexAdvice:
 
     What a query saves through several indexes is divided among them, so that the gains of a set add up:
     ``saved`` is this index's part for each of ``queries``. ``is_joint`` tells that most of it is lost if
-    only this index is built. ``doubts`` say why the target may plan otherwise.
+    only this index is built. ``doubts`` say why the target may plan otherwise, ``guesses`` are columns of which the planner
+    guesses how many rows match.
     ``script`` builds it on the target, ``run_as`` says who may if our role may not, and ``drops`` remove what it
-    makes redundant: :mod:`engines` adds them, since they depend on what exists on the target but not in the lab.
+    makes redundant: :mod:`engines` adds them, since they depend on what exists on the target but not in the lab, and the
+    ``grade``, which tells how sure the gain is.
     """
 
     index: Candidate
@@ -62,11 +65,13 @@ class IndexAdvice:
     makes_redundant: tuple[str, ...]
     caveats: tuple[str, ...]
     doubts: tuple[str, ...] = ()
+    guesses: tuple[str, ...] = ()
     saved: tuple[float, ...] = ()
     is_joint: bool = False
     script: Script | None = None
     run_as: str = ""
     drops: tuple[str, ...] = ()
+    grade: Grade | None = None
 
 
 @dataclass(frozen=True, slots=True)

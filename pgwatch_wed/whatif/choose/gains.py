@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
+from pgwatch_wed.postgres.index_grades import GUESSED_SHARE
 from pgwatch_wed.quote import ident
+from pgwatch_wed.whatif import guesses
 from pgwatch_wed.whatif.choose import existing
 from pgwatch_wed.whatif.choose.answer import IndexAdvice, QueryGain
 from pgwatch_wed.whatif.choose.costs import Costs
@@ -67,6 +69,7 @@ class Gains:
             makes_redundant=tuple(ident(e.schema, e.name) for e in replaced),
             caveats=tuple(_caveats(index)),
             doubts=self._doubts(users),
+            guesses=self._guesses(index, users, saved),
         )
 
     def _doubts(self, users: Sequence[Query]) -> tuple[str, ...]:
@@ -79,6 +82,21 @@ class Gains:
                     tree = oracle.plan(query, indexes).tree
                     found |= dict.fromkeys(oracle.doubts(query, tree))
         return tuple(found)
+
+    def _guesses(
+        self, index: Candidate, users: Sequence[Query], saved: Sequence[float]
+    ) -> tuple[str, ...]:
+        """Return the columns of an index of which ranges are guessed, if much of its gain rests on that."""
+        oracle, found, share = self._costs.oracle, set[str](), 0.0
+        for query, part in zip(users, saved, strict=True):
+            if not query.has_parameters:
+                continue
+            with suppress(PlanError):
+                columns = guesses.guessed(oracle.plan(query, bare=True).tree, oracle.catalog, index)
+                found |= columns
+                share += part if columns else 0.0
+        rests = share >= GUESSED_SHARE * sum(saved)
+        return tuple(sorted(found)) if rests else ()
 
     def _part(self, index: Candidate, query: Query) -> float:
         """Return an index's part of what the set saves for a query, in proportion to what is lost without it."""
