@@ -17,6 +17,7 @@ from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import ConnectError, UsageError, redact
 from pgwatch_wed.target import connect, wire
 from pgwatch_wed.target.collect import collect
+from pgwatch_wed.target.wire import failure
 from tests.proxy import Proxy, proxied
 from tests.standby import standby_of
 
@@ -358,3 +359,43 @@ def test_no_message_holds_a_part_of_a_password_that_was_not_quoted(target: str) 
 )
 def test_a_target_whose_characters_are_escaped_is_taken(target: str) -> None:
     assert conninfo_to_dict(connect.resolve(target))["dbname"] in ("db", "my@db")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            (
+                'connection failed: connection to server at "10.0.0.7", port 5432 failed: '
+                'FATAL: password authentication failed for user "me"'
+            ),
+            'could not connect to 10.0.0.7:5432: password authentication failed for user "me"',
+        ),
+        (
+            (
+                'connection failed: connection to server at "localhost" (::1), port 1 failed: Connection refused'
+                " Is the server running on that host and accepting TCP/IP connections?"
+            ),
+            "could not connect to localhost:1: Connection refused",
+        ),
+        (
+            (
+                'connection is bad: connection to server on socket "/run/.s.PGSQL.5432" failed: No such file or directory'
+                " Is the server running locally and accepting connections on that socket?"
+            ),
+            "could not connect to /run/.s.PGSQL.5432: No such file or directory",
+        ),
+        (
+            'connection to server at "::1", port 1 failed: fe_sendauth: no password supplied',
+            "could not connect to [::1]:1: no password supplied",
+        ),
+        (
+            "failed to resolve host 'nowhere': [Errno -2] Name or service not known",
+            "could not connect: failed to resolve host 'nowhere': Name or service not known",
+        ),
+    ],
+)
+def test_a_failed_connection_is_told_once(message: str, said: str) -> None:
+    assert failure(message) == said
+    both = f"{message} Multiple connection attempts failed: {message}"
+    assert failure(both).count("failed") >= 2, "of several hosts, all is told"

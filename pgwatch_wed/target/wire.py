@@ -5,6 +5,7 @@ Only :mod:`pgwatch_wed.target.door`, `install` and what builds on a copy may imp
 
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -53,7 +54,7 @@ def connect(
         # Prepared statements are disabled: a pooler in transaction mode would mix them up.
         return kind.connect(conninfo, autocommit=True, prepare_threshold=None, **defaults)
     except (psycopg.Error, UnicodeError) as error:
-        raise ConnectError(f"could not connect: {said(error)}", _hint(str(error))) from None
+        raise ConnectError(failure(said(error)), _hint(str(error))) from None
 
 
 class Watch:
@@ -116,6 +117,26 @@ def end(connection: psycopg.Connection[Any]) -> None:
     connection.close()
 
 
+_ATTEMPT = re.compile(
+    r'connection to server (?:at|on socket) "(?P<host>[^"]+)"(?: \([^)]+\))?(?:, port (?P<port>\d+))? failed: '
+    r"(?P<why>(?!.*connection to server ).*)"
+)
+_NOISE = re.compile(
+    r"^connection (?:failed|is bad): |FATAL: +|fe_sendauth: |\[Errno -?\d+\] | Is the server running [^?]*\?"
+)
+
+
+def failure(message: str) -> str:
+    """Return libpq's message about a failed connection without what it says twice; of several hosts, as it is."""
+    plain = _NOISE.sub("", message)
+    attempt = _ATTEMPT.fullmatch(plain)
+    if attempt is None:
+        return f"could not connect: {plain}"
+    host, port, why = attempt.group("host", "port", "why")
+    host = f"[{host}]" if port and ":" in host else host
+    return f"could not connect to {host}{f':{port}' if port else ''}: {why}"
+
+
 _NO_SLOT = (
     "no connection slot is free, not even for superusers: end a client where it runs, or on the server the process of "
     "an idle session with kill -TERM (never -KILL, which restarts the whole server)"
@@ -128,14 +149,21 @@ _RESERVED_SLOTS = (
 
 def _hint(text: str) -> str:
     hints = (
-        ("password authentication failed", "check the user and password (PGPASSWORD, ~/.pgpass)"),
+        (
+            "password authentication failed",
+            "check the user, and its password in PGPASSWORD, ~/.pgpass or the URI",
+        ),
         ("no password supplied", "set PGPASSWORD or write ~/.pgpass"),
+        ('FATAL:  database "', "check the name of the database: psql -l lists them"),
         ("does not exist", "check the database and role names"),
         (
             "Connection refused",
-            "check host and port, and that the server accepts TCP/IP connections",
+            "check host and port; is the server running, and does its listen_addresses include this address?",
         ),
-        ("No such file or directory", "is the server running there? specify host= or a URI"),
+        (
+            "No such file or directory",
+            "is the server running on this machine? for another, name it: postgresql://USER@HOST/DATABASE",
+        ),
         ("timeout expired", "check host, port and firewall"),
         ("too many clients", _NO_SLOT),
         ("remaining connection slots", _RESERVED_SLOTS),
@@ -147,6 +175,10 @@ def _hint(text: str) -> str:
         ("shutting down", "the server is shutting down; try again later"),
         ("no pg_hba.conf entry", "pg_hba.conf on the server does not allow this connection"),
         ("certificate", "check sslrootcert, sslcert and sslmode"),
+        (
+            "does not support SSL",
+            "the server has no TLS: sslmode=disable only in a network that you trust",
+        ),
         ("SSL", "check sslmode"),
         (
             "definition of service",
