@@ -4,7 +4,6 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -14,7 +13,7 @@ from psycopg import pq
 
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.repairs import parameters, with_values
-from pgwatch_wed.sqltext.typed_parameters import ColumnType, typed
+from pgwatch_wed.sqltext.typed_parameters import ColumnType, Misfit, typed
 from pgwatch_wed.whatif import interpolation
 from pgwatch_wed.whatif.proof.call_trial import (
     FACTOR,
@@ -129,10 +128,10 @@ class ValueFitter:
         try:
             return self._typed(text)
         except NoValuesError:
-            for each in typed(text, type_of):
-                with suppress(NoValuesError):
-                    return self._typed(each.text)
-            raise
+            found = typed(text, type_of, self._refusal)
+            if found is None:
+                raise
+            return self._typed(found.text)
 
     def _typed(self, text: str) -> TypedCall:
         uses = uses_of(trees.parse(text)[0])
@@ -160,6 +159,17 @@ class ValueFitter:
                 return {number: self._type_name(oid) for number, oid in enumerate(described, 1)}
             refused = refused or described
         raise NoValuesError(refused)
+
+    def _refusal(self, text: str) -> Misfit | None:
+        """Return why the server does not take a text as it is, and where."""
+        encoded = text.encode(self.asking.info.encoding, "replace")
+        done = self.asking.pgconn.prepare(b"pgwatch_wed_typed", encoded)
+        if done.status == pq.ExecStatus.COMMAND_OK:
+            self.asking.execute("deallocate pgwatch_wed_typed")
+            return None
+        message = (done.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode()
+        place = done.error_field(pq.DiagnosticField.STATEMENT_POSITION)
+        return Misfit(message, None if place is None else int(place) - 1)
 
     def _described(self, text: str, oids: Sequence[int]) -> list[int] | str:
         connection = self.asking
