@@ -177,6 +177,10 @@ class HypoPG:
         """Return nothing: it is the target's own planner, with all that it has."""
         return ()
 
+    def rows_in_order(self, _node: PlanNode) -> float | None:
+        """Return None: the target is not asked for what only a guard needs."""
+        return None
+
     def _hide(self, connection: Connection, oids: Iterable[int]) -> None:
         hide = sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema)
         for oid in oids if self._hides else ():

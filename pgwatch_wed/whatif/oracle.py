@@ -45,6 +45,9 @@ class Oracle(Protocol):
     def doubts(self, query: Query, tree: PlanNode) -> tuple[str, ...]:
         """Return why the target may plan a query otherwise than this plan of it."""
 
+    def rows_in_order(self, node: PlanNode) -> float | None:
+        """Return how many rows an index scan reads to its end, including those that it excludes; None if that is not known."""
+
     def plan(
         self,
         query: Query,

@@ -128,5 +128,5 @@ class Choosing:
     def _true_gain(self, index: Candidate, chosen: Configuration, users: Iterable[Query]) -> float:
         """Return what an index saves in addition to the others, minus its cost for writes."""
         costs, rest = self._costs, chosen - {index}
-        saved = sum(costs.weighted(q, rest) - costs.weighted(q, chosen) for q in users)
+        saved = sum(costs.valued(q, rest) - costs.valued(q, chosen) for q in users)
         return saved - costs.of_writes(index)

@@ -23,7 +23,7 @@ class Costs:
         self.oracle = oracle
         self.queries: list[Query] = []
         self.base: dict[str, float] = {}
-        self._judge = Judge(oracle.catalog, is_on=guard)
+        self._judge = Judge(oracle.catalog, oracle.rows_in_order, is_on=guard)
         self._writes: dict[str, list[Write]] = {}
         self.pool = Pool(self.plan, self._judge)
 
@@ -40,6 +40,11 @@ class Costs:
         self.pool.put(query, frozenset(), plan)
         self.queries.append(query)
         self.queries.sort(key=lambda q: -self.present(q))
+
+    def doubts(self, query: Query, chosen: Configuration) -> tuple[str, ...]:
+        """Return why the target may plan a query otherwise, or its plan may cost more. Raises :class:`PlanError`."""
+        plan = self.oracle.plan(query, chosen)
+        return (*self.oracle.doubts(query, plan.tree), *self._judge.doubts(query, plan))
 
     def present(self, query: Query) -> float:
         """Return the weighted cost without changes."""
@@ -65,6 +70,13 @@ class Costs:
     def weighted(self, query: Query, chosen: Configuration) -> float:
         """Return the same, weighted."""
         return query.weight * self.ask(query, chosen)
+
+    def valued(self, query: Query, chosen: Configuration) -> float:
+        """Return the weighted cost of a query with a set, including the risk of its plan, as the search counts it."""
+        try:
+            return query.weight * self.pool.plan(query, chosen).value
+        except PlanError:
+            return self.present(query)
 
     def objective(self, chosen: Configuration) -> float:
         """Return the cost of a set by plans that were requested: reads including risk, and writes."""

@@ -74,13 +74,11 @@ class Gains:
 
     def _doubts(self, users: Sequence[Query]) -> tuple[str, ...]:
         """Return why the target may plan the queries that use an index otherwise."""
-        oracle = self._costs.oracle
         found: dict[str, None] = {}
         for query in users:
-            for indexes in ((), self._chosen):
+            for indexes in (frozenset[Candidate](), self._chosen):
                 with suppress(PlanError):
-                    tree = oracle.plan(query, indexes).tree
-                    found |= dict.fromkeys(oracle.doubts(query, tree))
+                    found |= dict.fromkeys(self._costs.doubts(query, indexes))
         return tuple(found)
 
     def _guesses(

@@ -15,16 +15,19 @@ from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost
 from pgwatch_wed.whatif.model import Plan, Query
 
 _SUSPECT = 1.3  # above this ratio to the present cost, a plan is valued by its real risk
 _FORBIDDEN = 1.5  # above this ratio, no gain in other queries compensates for it
+_TOLD = 0.1  # the part of the present cost by which a plan may cost more without being told
 _VETO = 5.0
 _PAGE_SHARE = 0.5
 _ROW_COST = 0.02
 _PROBE_COST = 0.4
 _DOUBT_PER_JOIN = 2.0
 _MAX_DOUBT = 8.0
+_LATE = "it is assumed that the rows looked for are spread evenly over the order of an index, which is read until LIMIT is satisfied"
 _FETCHING = frozenset({"Index Scan", "Bitmap Heap Scan"})
 _JOINS = frozenset({"Nested Loop", "Hash Join", "Merge Join"})
 
@@ -41,34 +44,62 @@ class _Probe:
 class Judge:
     """Values plans; one that risks being slower than the present plan is worth less than its cost says."""
 
-    def __init__(self, catalog: Catalog, *, page_cost: float = 4.0, is_on: bool = True) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        rows_in_order: RowsInOrder,
+        *,
+        page_cost: float = 4.0,
+        is_on: bool = True,
+    ) -> None:
         self._catalog = catalog
+        self._known_rows = rows_in_order
         self._page_cost = page_cost
         self._is_on = is_on
-        self._base: dict[str, tuple[float, float]] = {}
+        self._base: dict[str, Plan] = {}
 
     def begin(self, query: Query, plan: Plan) -> None:
         """Store the plan without candidates, with which others are compared."""
-        self._base[query.name] = (plan.cost, self.real_cost(plan))
+        self._base[query.name] = plan
 
     def __call__(self, query: Query, plan: Plan) -> float:
         """Return the cost that the search uses."""
         if not self._is_on or not plan.used:
             return plan.cost
-        risk = self.risk(query, plan)
-        if risk <= _SUSPECT:
-            return plan.cost
-        base = self._base[query.name][0]
-        return max(plan.cost, base * risk * (_VETO if risk > _FORBIDDEN else 1.0))
+        base = self._base[query.name]
+        cost = plan.cost + max(0.0, self.late_cost(plan) - self.late_cost(base))
+        risk, worst = (self.risk(query, plan, at_worst=each) for each in (False, True))
+        if risk > _SUSPECT:
+            cost = max(cost, base.cost * risk * (_VETO if risk > _FORBIDDEN else 1.0))
+        return max(cost, base.cost * worst) if worst > _SUSPECT else cost
 
-    def risk(self, query: Query, plan: Plan) -> float:
+    def risk(self, query: Query, plan: Plan, *, at_worst: bool = False) -> float:
         """Return the ratio of a plan's corrected cost to that of the present plan."""
-        _, base = self._base[query.name]
-        return self.real_cost(plan) / max(base, 0.01)
+        base = self.real_cost(self._base[query.name], at_worst=at_worst)
+        return self.real_cost(plan, at_worst=at_worst) / max(base, 0.01)
 
-    def real_cost(self, plan: Plan) -> float:
-        """Return a plan's cost with scattered fetches charged for the loops that it expects."""
-        return plan.cost + sum(map(self._hidden, _probes(plan.tree, 1.0)))
+    def real_cost(self, plan: Plan, *, at_worst: bool = False) -> float:
+        """Return a plan's cost with scattered fetches charged for the loops that it expects, and rows that come late."""
+        hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))
+        return plan.cost + hidden + self.late_cost(plan, at_worst=at_worst)
+
+    def late_cost(self, plan: Plan, *, at_worst: bool = False) -> float:
+        """Return what a plan costs in addition if the rows that it looks for come late in the order that it reads."""
+        return late_cost(plan.tree, self._rows_in_order, at_worst=at_worst)
+
+    def doubts(self, query: Query, plan: Plan) -> Iterator[str]:
+        """Yield why a plan may save far less than the planner expects."""
+        if plan.used and self.late_cost(plan) > _TOLD * self._base[query.name].cost:
+            yield _LATE
+
+    def _rows_in_order(self, node: PlanNode) -> float | None:
+        if "Filter" not in node and "Index Cond" not in node:
+            return float(node["Plan Rows"])
+        known = self._known_rows(node)
+        if known is not None:
+            return known
+        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        return None if table is None else self._share(node, table)[0] * table.rows
 
     def _hidden(self, probe: _Probe) -> float:
         node = probe.node
@@ -90,6 +121,13 @@ class Judge:
 
     def _fetched(self, node: PlanNode, table: CatalogTable) -> tuple[float, float]:
         """Return the rows that one loop fetches, and the share of them that are scattered."""
+        share, correlation = self._share(node, table)
+        rows = max(float(node.get("Plan Rows", 1)), share * table.rows if share < 1 else 0.0, 1.0)
+        return rows, 1 - correlation**2
+
+    @staticmethod
+    def _share(node: PlanNode, table: CatalogTable) -> tuple[float, float]:
+        """Return the share of a table's rows with the values that a scan compares with, and its correlation."""
         text = node.get("Index Cond") or node.get("Recheck Cond") or ""
         share, correlation = 1.0, 0.0
         for term in terms.conditions(text).terms if isinstance(text, str) else ():
@@ -97,8 +135,7 @@ class Judge:
             if column is not None and term.kind is Kind.EQUAL:
                 share /= max(1.0, min(column.distinct, table.rows))
                 correlation = max(correlation, math.fabs(column.correlation or 0.0))
-        rows = max(float(node.get("Plan Rows", 1)), share * table.rows if share < 1 else 0.0, 1.0)
-        return rows, 1 - correlation**2
+        return share, correlation
 
 
 def _probes(node: PlanNode, loops: float) -> Iterator[_Probe]:

@@ -115,6 +115,7 @@ class Lab:
         self._refused: dict[Candidate, str] = {}
         self._schemas: set[str] = set()
         self._matching: dict[tuple[int, str], float] = {}
+        self._satisfying: dict[tuple[int, str], float | None] = {}
         self._index_by_name: dict[str, Candidate] = {}
         self._existing_by_name: dict[str, int] = {}
         self._statistics: dict[expressions.Where, expressions.ExpressionStatistics] = {}
@@ -468,6 +469,37 @@ class Lab:
         )
         return tuple(found)
 
+    def rows_in_order(self, node: PlanNode) -> float | None:
+        """Return how many rows an index scan reads to its end, including those that it excludes; None if that is not known."""
+        tree, name = self._btree(node["Index Name"]), node["Index Name"]
+        table = self.catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        if tree is None or table is None:
+            return None
+        candidate = self._index_by_name.get(name)
+        existing = self.catalog.indexes.get(tree.oid)
+        predicate = (
+            candidate.predicate if candidate is not None else existing and existing.predicate
+        )
+        where = [*skips.bounds(node, tree), *([predicate] if predicate else [])]
+        return (
+            self._rows(table, " and ".join(f"({text})" for text in where)) if where else table.rows
+        )
+
+    def _rows(self, table: CatalogTable, condition: str) -> float | None:
+        """Return how many rows of a table satisfy a condition, as estimated by the planner."""
+        known = (table.oid, condition)
+        if known not in self._satisfying:
+            name = sql.Identifier(table.schema, table.name).as_string()
+            connection = self._asking()
+            try:
+                text = f"select from {name} where {condition}"
+                self._satisfying[known] = _estimated_rows(connection, text, "generic_plan, ")
+            except psycopg.Error:
+                self._satisfying[known] = None
+            finally:
+                connection.rollback()
+        return self._satisfying[known]
+
     def _guessed(self, query: Query) -> Iterator[str]:
         given = self._typed.get(query.sql)
         if given is not None and given.guessed:
@@ -763,7 +795,7 @@ def _parts(
         yield name, _Part(*part)
 
 
-def _estimated_rows(connection: psycopg.Connection[Any], query: str) -> float:
-    row = connection.execute(f"explain (format json) {query}".encode()).fetchone()
+def _estimated_rows(connection: psycopg.Connection[Any], query: str, options: str = "") -> float:
+    row = connection.execute(f"explain ({options}format json) {query}".encode()).fetchone()
     assert row is not None
     return float(row[0][0]["Plan"]["Plan Rows"])

@@ -75,6 +75,18 @@ def found(plan: PlanNode, catalog: Catalog, btree: Callable[[str], BTree | None]
             yield from _skip(scan, table, tree)
 
 
+def bounds(node: PlanNode, tree: BTree) -> list[str]:
+    """Return the conditions of an index scan that bound what it reads, without aliases; others only exclude some of it."""
+    mine = terms.conditions(str(node.get("Index Cond") or "")).terms
+    bound: list[str] = []
+    for key in tree.keys:
+        own = [t for t in mine if t.operand.alias == node.get("Alias") and _is_of(t, key)]
+        bound += [t.text for t in own]
+        if not {t.kind for t in own} & _EQUAL:
+            break
+    return bound
+
+
 def _skip(scan: _Scan, table: CatalogTable, tree: BTree) -> Iterator[Skip]:
     keys = _skipped(scan, tree)
     if not keys or not _pays(keys, table, tree):
@@ -170,13 +182,14 @@ def _all(group: Conjunction) -> Iterator[Term]:
 
 def _bound(found: Iterable[Term], key: str) -> set[Kind]:
     """Return the kinds of the conditions on a key."""
+    return {t.kind for t in found if _is_of(t, key)}
+
+
+def _is_of(term: Term, key: str) -> bool:
     columns = terms.columns(key)
     is_column = bare(key) in columns
-    return {
-        t.kind
-        for t in found
-        if t.operand.columns == columns and (t.operand.column is not None or not is_column)
-    }
+    operand = term.operand
+    return operand.columns == columns and (operand.column is not None or not is_column)
 
 
 def _is_row(term: Term) -> bool:

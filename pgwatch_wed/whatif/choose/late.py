@@ -1,0 +1,107 @@
+"""Plans that read rows in order until LIMIT is satisfied, and pass over those that a condition excludes.
+
+The planner expects the rows that match to be spread evenly over the order. If they come last, such as the posts of a forum that was
+closed years ago in the order of all posts, nearly everything is read. How they are spread is not known, so what such a plan
+costs is taken to be the geometric mean of both: one whose condition excludes few rows costs hardly more. At worst they come
+last, which is what counts if a column that is compared for equality could be a key before the order.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.terms import Kind
+
+# Nodes that return rows as their first child does, in its order, before that has ended.
+_STREAMING = frozenset(
+    (
+        *(
+            "LockRows",
+            "Result",
+            "Subquery Scan",
+            "Incremental Sort",
+            "Unique",
+            "Group",
+            "WindowAgg",
+        ),
+        *("Nested Loop", "Merge Append", "Gather Merge", "ProjectSet", "Append", "Gather"),
+    )
+)
+_ORDERED = frozenset({"Index Scan", "Index Only Scan"})
+_EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
+_SECONDS = ("InitPlan", "SubPlan")
+
+RowsInOrder = Callable[[PlanNode], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """What LIMIT reads a part of, the scan that it reads in order, and how often it does."""
+
+    limit: PlanNode
+    child: PlanNode
+    scan: PlanNode
+    loops: float
+
+
+def late_cost(tree: PlanNode, rows_in_order: RowsInOrder, *, at_worst: bool = False) -> float:
+    """Return what a plan costs in addition if the rows that it looks for come late.
+
+    ``rows_in_order`` tells how many rows a scan would read to its end, including those that it excludes; None if not known.
+    """
+    return sum(_extra(each, rows_in_order, at_worst) for each in _limited(tree, 1.0))
+
+
+def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool) -> float:
+    child, limit = found.child, found.limit
+    whole = float(child["Total Cost"]) - float(child["Startup Cost"])
+    wanted, returned = float(limit["Plan Rows"]), float(child["Plan Rows"])
+    if whole <= 0 or wanted >= returned:
+        return 0.0
+    even = wanted / returned
+    read = rows_in_order(found.scan)
+    if read is None or read <= 0:
+        return 0.0
+    matching = _share(found, read)
+    last = min(1.0, 1 - matching + even * matching)
+    part = last if at_worst and _lacks_equality(found.scan) else math.sqrt(even * last)
+    return max(0.0, part - even) * whole * found.loops
+
+
+def _lacks_equality(scan: PlanNode) -> bool:
+    """Tell whether a scan excludes rows by a column compared for equality, which could be the first key."""
+    found = terms.conditions(str(scan.get("Filter") or ""))
+    return any(t.kind in _EQUAL and t.is_constant and t.operand.column for t in found.terms)
+
+
+def _share(found: _Limited, read: float) -> float:
+    """Return the share of the rows read in order that are returned, which joins may also exclude or multiply."""
+    scanned = max(1.0, float(found.scan["Plan Rows"]))
+    return min(1.0, scanned / read) * min(1.0, float(found.child["Plan Rows"]) / scanned)
+
+
+def _limited(node: PlanNode, loops: float) -> Iterator[_Limited]:
+    children = node.get("Plans", ())
+    if node["Node Type"] == "Limit":
+        child = next(c for c in children if c.get("Parent Relationship") not in _SECONDS)
+        for scan in _scans(child):
+            yield _Limited(node, child, scan, loops)
+    for child in children:
+        is_inner = (
+            node["Node Type"] == "Nested Loop" and child.get("Parent Relationship") == "Inner"
+        )
+        times = max(1.0, float(children[0].get("Plan Rows", 1))) if is_inner else 1.0
+        yield from _limited(child, loops * times)
+
+
+def _scans(node: PlanNode) -> Iterator[PlanNode]:
+    """Yield the scan that determines the order of a node's rows; nothing if all rows are read first."""
+    while node["Node Type"] in _STREAMING:
+        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _SECONDS]
+        if not below:
+            return
+        node = below[0]
+    if node["Node Type"] in _ORDERED:
+        yield node

@@ -1,0 +1,111 @@
+"""Plans that are cheap on paper only: what the search makes of them."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
+from pgwatch_wed.whatif.choose.risk import Judge
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.workload import Workload
+from tests import servers
+from tests.planning import query
+from tests.psql import psql
+
+pytestmark = pytest.mark.pg("== 18")  # the lab's own major
+
+# Boards come and go: the posts of one are neighbors in time.
+FORUM = """
+create table posts (id int primary key, board int not null, deleted bool not null, at timestamptz not null, body text not null);
+insert into posts select g, 1 + (g / 1000 + g % 5) % 50, g % 20 = 0, timestamptz '2024-01-01' + g * interval '1 minute',
+    repeat('x', 150) || g % 3 from generate_series(1, 50000) g;
+create index posts_board on posts (board);
+vacuum analyze posts;
+"""
+BOARD = "select * from posts where board = $1 order by at desc limit 20"
+NOT_DELETED = "select * from posts where not deleted order by at desc limit 20"
+NEW = "select * from posts order by at desc limit 20"
+LIKE = "select * from posts where body like '%1' order by at desc limit 20"
+BY_TIME = Candidate("public", "posts", (Key.of("at"),))
+BY_BOARD = Candidate("public", "posts", (Key.of("board"), Key.of("at")))
+
+
+@pytest.fixture(scope="module")
+def forum(pg: servers.Server) -> Iterator[str]:
+    with pg.database() as dsn:
+        psql(dsn, FORUM)
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def lab(forum: str) -> Iterator[Lab]:
+    with source.open_lab(forum) as lab:
+        lab.add([BY_TIME, BY_BOARD])
+        yield lab
+
+
+def ratios(lab: Lab, text: str, index: Candidate) -> tuple[float, float]:
+    """Return what remains of the cost with an index: as planned, and as judged."""
+    judge, asked = Judge(lab.catalog, lab.rows_in_order), query(text)
+    base, plan = lab.plan(asked), lab.plan(asked, [index])
+    judge.begin(asked, base)
+    assert plan.used == {index}
+    return plan.cost / base.cost, judge(asked, plan) / base.cost
+
+
+def test_an_order_without_the_column_compared_is_as_dear_as_reading_all_of_it(lab: Lab) -> None:
+    planned, judged = ratios(lab, BOARD, BY_TIME)
+    assert planned < 0.8
+    assert judged > 2
+    planned, judged = ratios(lab, BOARD, BY_BOARD)
+    assert judged == planned < 0.1
+
+
+@pytest.mark.parametrize("text", [NOT_DELETED, LIKE])
+def test_an_order_that_passes_over_few_rows_or_is_all_that_can_help_is_taken(
+    lab: Lab, text: str
+) -> None:
+    planned, judged = ratios(lab, text, BY_TIME)
+    assert planned < 0.6
+    assert judged < 0.8
+
+
+def advised(lab: Lab, **weights: float) -> Advice:
+    texts = {"new": NEW, "board": BOARD}
+    asked = (query(texts[name], name=name, weight=weight) for name, weight in weights.items())
+    return advise.advise(lab, Workload(tuple(asked)), AdviceOptions(10_000_000))
+
+
+def test_an_index_for_one_statement_does_not_slow_another(forum: str, lab: Lab) -> None:
+    advice = advised(lab, new=100, board=1)
+    assert {i.index.columns[0] for i in advice.indexes} == {"at", "board"}
+    assert all(i.doubts == () for i in advice.indexes)
+    late = BOARD.replace("$1", "40")
+    with psycopg.connect(forum) as connection:
+        before = blocks(connection, late)
+        connection.execute(BY_TIME.ddl("by_time").encode())
+        assert blocks(connection, late) > 2 * before, "the planner takes it"
+        for index in advice.indexes:
+            connection.execute(index.ddl.encode())
+        assert blocks(connection, late) < 0.5 * before
+        connection.rollback()
+
+
+def test_how_the_rows_looked_for_are_spread_is_told_as_an_assumption(lab: Lab) -> None:
+    judge, asked = Judge(lab.catalog, lab.rows_in_order), query(BOARD)
+    judge.begin(asked, lab.plan(asked))
+    (doubt,) = judge.doubts(asked, lab.plan(asked, [BY_TIME]))
+    assert "spread evenly" in doubt
+    assert list(judge.doubts(asked, lab.plan(asked, [BY_BOARD]))) == []
+
+
+def blocks(connection: psycopg.Connection, text: str) -> int:
+    """Return how many blocks a statement touches."""
+    row = connection.execute(f"explain (analyze, buffers, format json) {text}".encode()).fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
