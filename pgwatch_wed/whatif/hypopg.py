@@ -25,7 +25,7 @@ from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates, planner
 from pgwatch_wed.whatif.catalog import CatalogTable
-from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query
+from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query, SlowPlanError
 
 Connection = psycopg.Connection[Any]
 
@@ -38,6 +38,7 @@ class HypoPG:
     """An oracle on a session of the target. Use as a context manager."""
 
     engine = "hypopg"
+    jobs = 1  # one session on the target
 
     def __init__(self, conninfo: str, search_path: str | None = None) -> None:
         self._stack = ExitStack()
@@ -134,11 +135,13 @@ class HypoPG:
         tree = planning.explained(connection, f"select from {name}{where}", 0, self._path)
         return max(1.0, min(rows, float(tree["Plan Rows"])))
 
-    def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
+    def bare(
+        self, queries: Sequence[Query], seconds: float | None = None
+    ) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without any indexes, as far as HypoPG can hide them."""
         for query in queries:
             with suppress(PlanError):
-                yield query, self.plan(query, bare=True)
+                yield query, self.plan(query, bare=True, seconds=seconds)
 
     def plan(
         self,
@@ -147,17 +150,20 @@ class HypoPG:
         hidden: Iterable[int] = (),
         *,
         bare: bool = False,
+        seconds: float | None = None,
     ) -> Plan:
         """Return the plan with candidates visible and, from HypoPG 1.4 on, existing indexes hidden."""
         self.calls += 1
         try:
-            with self._asking() as connection:
+            with self._asking(seconds) as connection:
                 planning.refuse_foreign_code(connection, query.sql, self._path, query.user)
                 by_name = dict(self._create(connection, index) for index in indexes)
                 self._hide(connection, self.catalog.indexes if bare else hidden)
                 tree = planning.explained(
                     connection, query.sql, parse(query.sql).parameters, self._path
                 )
+        except psycopg.errors.QueryCanceled as error:
+            raise SlowPlanError(said(error)) from None
         except (psycopg.Error, RefusedError, UnsupportedError) as error:
             raise PlanError(said(error)) from None
         used = {n["Index Name"] for n in walk(tree) if "Index Name" in n}
@@ -203,11 +209,17 @@ class HypoPG:
         return total
 
     @contextmanager
-    def _asking(self) -> Iterator[Connection]:
-        """Work in one guarded transaction that leaves nothing behind, not even after an error."""
+    def _asking(self, seconds: float | None = None) -> Iterator[Connection]:
+        """Work in one guarded transaction that leaves nothing behind, not even after an error.
+
+        No statement of it takes longer than ``seconds``.
+        """
         is_clean = False
+        settings = {"geqo": "off"}
+        if seconds is not None and seconds * 1000 < _GUARDS.statement_ms:
+            settings["statement_timeout"] = f"{max(1, int(seconds * 1000))}ms"
         try:
-            with self._door.asking("hypopg", settings={"geqo": "off"}) as connection:
+            with self._door.asking("hypopg", settings=settings) as connection:
                 self._reset(connection)
                 yield connection
                 self._reset(connection)

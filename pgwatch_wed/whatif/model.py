@@ -140,6 +140,10 @@ class PlanError(Exception):
         self.position = position
 
 
+class SlowPlanError(PlanError):
+    """Planning took longer than the request allowed."""
+
+
 class WithheldError(PlanError):
     """The server could plan it, but not as the target does; the text is ours."""
 

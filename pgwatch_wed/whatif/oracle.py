@@ -10,9 +10,13 @@ from pgwatch_wed.whatif.operator_classes import ValueType
 
 
 class Oracle(Protocol):
-    """What answers the question "what would this query cost with these indexes?"."""
+    """What answers the question "what would this query cost with these indexes?".
+
+    ``jobs`` is how many plans may be requested at once, each by a thread of its own.
+    """
 
     engine: str
+    jobs: int
     catalog: Catalog
     calls: int
     notes: list[str]
@@ -33,10 +37,13 @@ class Oracle(Protocol):
     def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
         """Return the keys that most documents in a column have, as far as statistics show them."""
 
-    def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
+    def bare(
+        self, queries: Sequence[Query], seconds: float | None = None
+    ) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without indexes, which would hide conditions; close it when done.
 
-        Nothing else may be requested in the meantime. Queries that cannot be planned are left out.
+        Nothing else may be requested in the meantime. Queries that cannot be planned are left out, as are those whose
+        planning takes longer than ``seconds``.
         """
 
     def is_bound(self, query: Query, tree: PlanNode) -> bool:
@@ -55,5 +62,9 @@ class Oracle(Protocol):
         hidden: Iterable[int] = (),
         *,
         bare: bool = False,
+        seconds: float | None = None,
     ) -> Plan:
-        """Return the plan with candidates visible and existing indexes hidden."""
+        """Return the plan with candidates visible and existing indexes hidden.
+
+        Raises :class:`PlanError`, which is :class:`SlowPlanError` if planning takes longer than ``seconds``.
+        """

@@ -1,15 +1,15 @@
 """The best set within a budget: searched among known plans, proven by new ones, and searched again."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.whatif.choose import candidates, existing
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.search import Problem, Search
-from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.choose.time_left import ASKED, SEARCHED
 from pgwatch_wed.whatif.model import Candidate, Configuration, Query
 
-_SEARCH_SHARE = 0.9
 _ROUNDS = 20
 _POLISHED = 3
 _WIDENING_ROUNDS = 3
@@ -19,10 +19,9 @@ _MISSED = 20
 class Choosing:
     """One run."""
 
-    def __init__(self, costs: Costs, budget: int, left: TimeLeft) -> None:
+    def __init__(self, costs: Costs, budget: int) -> None:
         self._costs = costs
         self._budget = budget
-        self._left = left
 
     def best(self, progress: Progress) -> Configuration:
         """Return the best set found in time."""
@@ -33,9 +32,7 @@ class Choosing:
             progress("searching", 0.7 + 0.25 * round_number / _ROUNDS)
             calls = costs.pool.calls
             best = self._searcher().best(best, polished=1 if round_number else _POLISHED)
-            for query in costs.queries:
-                if self._left.until(1.0) > 0:
-                    costs.ask(query, best)
+            costs.ask_all((q, best) for q in costs.queries)
             # what looked best by the known plans may be worse by plans that were not yet known
             proven[best] = costs.objective(best)
             best = min(proven, key=lambda s: (proven[s], sorted(s)))
@@ -46,7 +43,7 @@ class Choosing:
         return self._pruned(costs.without_idlers(best))
 
     def _is_over(self) -> bool:
-        return self._left.until(_SEARCH_SHARE) < 0
+        return self._costs.left.is_over(SEARCHED)
 
     def _searcher(self) -> Search:
         return Search(self._problem(), self._costs.pool, self._is_over)
@@ -72,13 +69,19 @@ class Choosing:
         users = self._costs.users(chosen)
         pairs = [(a, b, users[b]) for a in chosen for b in chosen if a < b]
         pairs += [(a, b, [q]) for q, b in self._missed(chosen) for a in chosen]
+        merged: dict[Candidate, list[tuple[Candidate, Candidate, list[Query]]]] = defaultdict(list)
         for index, other, others in pairs:
             joined = candidates.merged(index, other)
-            if joined is None or joined in chosen or self._is_over():
-                continue
-            if self._is_new(joined) and self._fits(joined):
-                for query in dict.fromkeys([*users[index], *others]):
-                    self._costs.ask(query, (chosen - {index, other}) | {joined})
+            if joined is not None and joined not in chosen and self._is_new(joined):
+                merged[joined].append((index, other, others))
+        fitting = self._fitting(merged)
+        self._costs.ask_all(
+            (query, (chosen - {index, other}) | {joined})
+            for joined, replaced in merged.items()
+            if joined in fitting
+            for index, other, others in replaced
+            for query in dict.fromkeys([*users[index], *others])
+        )
 
     def _missed(self, chosen: Configuration) -> list[tuple[Query, Candidate]]:
         """Return the indexes that would help most but are not chosen, each with the query that it helps."""
@@ -95,9 +98,9 @@ class Choosing:
     def _is_new(self, index: Candidate) -> bool:
         return existing.covering(self._costs.oracle.catalog, index) is None
 
-    def _fits(self, index: Candidate) -> bool:
-        accepted = self._costs.accepted([index])
-        return all(self._costs.oracle.size(i) <= self._budget for i in accepted) and bool(accepted)
+    def _fitting(self, indexes: Iterable[Candidate]) -> Configuration:
+        built = self._costs.build(indexes, SEARCHED)
+        return frozenset(i for i in built if self._costs.oracle.size(i) <= self._budget)
 
     # Pruning
 
@@ -107,9 +110,11 @@ class Choosing:
         users = costs.users(chosen)
         gains: dict[Candidate, float] = {}
         while chosen:
-            for index in sorted(chosen - gains.keys()):
-                if self._left.until(1.0) <= 0:
-                    return chosen
+            unknown = sorted(chosen - gains.keys())
+            costs.ask_all((q, chosen - {index}) for index in unknown for q in users[index])
+            if costs.left.is_over(ASKED):
+                return chosen
+            for index in unknown:
                 gains[index] = self._true_gain(index, chosen, users[index])
             worst = min(gains, key=lambda i: gains[i])
             if gains[worst] > costs.least_gain:

@@ -1,35 +1,58 @@
 """What queries cost with sets of indexes: by plans that are known, or requested now."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
-from pgwatch_wed.whatif.choose import writes
+from pgwatch_wed.whatif.choose import workers, writes
 from pgwatch_wed.whatif.choose.measured import with_measured_rows
-from pgwatch_wed.whatif.choose.pool import Pool
+from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
+from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
 from pgwatch_wed.whatif.choose.writes import Write
-from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query
+from pgwatch_wed.whatif.model import (
+    Candidate,
+    Configuration,
+    Plan,
+    PlanError,
+    Query,
+    SlowPlanError,
+)
 from pgwatch_wed.whatif.oracle import Oracle
 
 _MIN_GAIN = 0.0005
+_BUILT_AT_ONCE = 100
 
 
 class Costs:
     """The queries that can be planned with their weights, and what is known of their plans and writes.
 
-    ``queries`` are sorted by what they cost now, the costliest first.
+    ``queries`` are sorted by what they cost now, the costliest first. ``plan_seconds`` is how long planning each
+    took of late.
     """
 
-    def __init__(self, oracle: Oracle, *, guard: bool) -> None:
+    def __init__(self, oracle: Oracle, left: TimeLeft, *, guard: bool) -> None:
         self.oracle = oracle
+        self.left = left
         self.queries: list[Query] = []
         self.base: dict[str, float] = {}
+        self.plan_seconds: dict[str, float] = {}
         self._judge = Judge(oracle.catalog, oracle.rows_in_order, is_on=guard)
         self._writes: dict[str, list[Write]] = {}
+        self._build_seconds = 0.0
         self.pool = Pool(self.plan, self._judge)
 
     def plan(self, query: Query, indexes: Configuration = frozenset()) -> Plan:
         """Return a plan at the cost of the rows that were counted. Raises :class:`PlanError`."""
-        return with_measured_rows(self.oracle.plan(query, indexes), query, self.oracle.catalog)
+        began = self.left.taken
+        try:
+            found = self.oracle.plan(query, indexes, seconds=self.left.patience)
+        except SlowPlanError:
+            self.left.lose_patience()
+            raise
+        finally:
+            took = self.left.taken - began
+            self.plan_seconds[query.name] = (took + self.plan_seconds.get(query.name, took)) / 2
+        return with_measured_rows(found, query, self.oracle.catalog)
 
     def begin(self, query: Query, plan: Plan) -> None:
         """Take a query with its weight and its plan without changes."""
@@ -40,11 +63,6 @@ class Costs:
         self.pool.put(query, frozenset(), plan)
         self.queries.append(query)
         self.queries.sort(key=lambda q: -self.present(q))
-
-    def doubts(self, query: Query, chosen: Configuration) -> tuple[str, ...]:
-        """Return why the target may plan a query otherwise, or its plan may cost more. Raises :class:`PlanError`."""
-        plan = self.oracle.plan(query, chosen)
-        return (*self.oracle.doubts(query, plan.tree), *self._judge.doubts(query, plan))
 
     def present(self, query: Query) -> float:
         """Return the weighted cost without changes."""
@@ -61,28 +79,47 @@ class Costs:
         return _MIN_GAIN * self.total
 
     def ask(self, query: Query, chosen: Configuration) -> float:
-        """Return the cost of a query with a set; if it cannot be planned, the original cost."""
-        try:
-            return self.pool.plan(query, chosen).cost
-        except PlanError:
-            return self.base[query.name]
+        """Return the cost of a query with a set; at most that of the best known plan if it cannot be planned in time."""
+        known = self._asked(query, chosen)
+        return self.base[query.name] if known is None else known.cost
+
+    def _asked(self, query: Query, chosen: Configuration) -> Known | None:
+        if not self.left.is_over(ASKED):
+            with suppress(PlanError):
+                return self.pool.plan(query, chosen)
+        return self.known(query, chosen)
+
+    def ask_all(self, requests: Iterable[tuple[Query, Configuration]]) -> None:
+        """Request plans of several queries at once, as far as they are not known and there is time."""
+        by_query: dict[str, tuple[Query, list[Configuration]]] = {}
+        for query, chosen in requests:
+            by_query.setdefault(query.name, (query, []))[1].append(chosen)
+        for _ in workers.each(self._ask_each, list(by_query.values()), self.oracle.jobs):
+            pass
+
+    def _ask_each(self, asked: tuple[Query, Sequence[Configuration]]) -> None:
+        query, sets = asked
+        for chosen in sets:
+            self.ask(query, chosen)
 
     def weighted(self, query: Query, chosen: Configuration) -> float:
-        """Return the same, weighted."""
+        """Return the cost of a query with a set, weighted."""
         return query.weight * self.ask(query, chosen)
 
     def valued(self, query: Query, chosen: Configuration) -> float:
         """Return the weighted cost of a query with a set, including the risk of its plan, as the search counts it."""
-        try:
-            return query.weight * self.pool.plan(query, chosen).value
-        except PlanError:
-            return self.present(query)
+        known = self._asked(query, chosen)
+        return self.present(query) if known is None else query.weight * known.value
+
+    def known(self, query: Query, chosen: Configuration) -> Known | None:
+        """Return the plan of a query with a set; if that is not known, the cheapest that is certainly possible."""
+        return self.pool.exact(query, chosen) or self.pool.bound(query, chosen)
 
     def objective(self, chosen: Configuration) -> float:
         """Return the cost of a set by plans that were requested: reads including risk, and writes."""
         reads = 0.0
         for query in self.queries:
-            known = self.pool.exact(query, chosen) or self.pool.bound(query, chosen)
+            known = self.known(query, chosen)
             reads += query.weight * (self.base[query.name] if known is None else known.value)
         return reads + sum(map(self.of_writes, chosen))
 
@@ -101,17 +138,42 @@ class Costs:
         """Return the queries that use each index in a set."""
         found: dict[Candidate, list[Query]] = {index: [] for index in chosen}
         for query in self.queries:
-            known = self.pool.exact(query, chosen)
+            known = self.known(query, chosen)
             for index in known.used if known is not None else ():
                 found[index].append(query)
         return found
+
+    def doubts(self, query: Query, chosen: Configuration) -> tuple[str, ...]:
+        """Return why the target may plan a query otherwise, now or with a set, or its plan may cost more."""
+        found: dict[str, None] = {}
+        for known in (self.known(query, frozenset()), self.known(query, chosen)):
+            with suppress(PlanError):
+                asked = frozenset() if known is None else known.asked
+                plan = self.oracle.plan(query, asked, seconds=self.left.patience)
+                found |= dict.fromkeys(self.oracle.doubts(query, plan.tree))
+                found |= dict.fromkeys(self._judge.doubts(query, plan))
+        return tuple(found)
 
     def without_idlers(self, chosen: Configuration) -> Configuration:
         """Return a set without the indexes that no plan uses."""
         return frozenset(index for index, users in self.users(chosen).items() if users)
 
-    def accepted(self, indexes: Iterable[Candidate]) -> Configuration:
-        """Add candidates, and return those that the server accepts."""
-        every = frozenset(indexes)
-        self.oracle.add(sorted(every))
-        return frozenset(i for i in every if self.oracle.refusal(i) is None)
+    # Candidates
+
+    def build_seconds(self, indexes: Sequence[Candidate]) -> float:
+        """Return how long building candidates may take, by what others took."""
+        return self._build_seconds * len(indexes)
+
+    def build(self, indexes: Iterable[Candidate], share: float) -> Configuration:
+        """Add candidates until a share of the time is over, and return those that the server accepts."""
+        every = list(dict.fromkeys(indexes))
+        built: list[Candidate] = []
+        for start in range(0, len(every), _BUILT_AT_ONCE):
+            some = every[start : start + _BUILT_AT_ONCE]
+            if self.left.until(share) <= self.build_seconds(some):
+                break
+            began = self.left.taken
+            self.oracle.add(some)
+            self._build_seconds = (self.left.taken - began) / len(some)
+            built += some
+        return frozenset(i for i in built if self.oracle.refusal(i) is None)

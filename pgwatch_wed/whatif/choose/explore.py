@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
-from pgwatch_wed.whatif.choose.pool import Known, Pool
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.pool import Known
 from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
 
 _USEFUL = 0.995  # a plan must be cheaper than this fraction of the cost without candidates
@@ -12,32 +13,47 @@ _LADDER = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03)
 
 
 def explore(
-    pool: Pool,
+    costs: Costs,
     query: Query,
     candidates: Iterable[Candidate],
-    size: Callable[[Candidate], int],
     budget: int,
     max_calls: int,
+    share: float,
 ) -> Configuration:
-    """Request plans with all candidates, with smaller ones, and without those that were used.
+    """Request plans with all candidates that fit into the budget, with smaller ones, and without those that were used.
 
-    Returns the indexes that a cheaper plan used.
+    Ends when a share of the time is over. Returns the indexes that a cheaper plan used. If none helps, one plan with
+    those that do not fit tells whether they would.
     """
+    size = costs.oracle.size
     everything = frozenset(candidates)
-    calls_before = pool.calls
-    base = pool.plan(query, frozenset())
+    fitting = frozenset(i for i in everything if size(i) <= budget)
+    most = costs.pool.calls_of(query) + max_calls
+    found = _descend(costs, query, _starts(fitting, size, budget), most, share)
+    if not found and fitting != everything and not costs.left.is_over(share):
+        _descend(costs, query, _sets(everything), costs.pool.calls_of(query) + 3, share)
+    return found
+
+
+def _descend(
+    costs: Costs, query: Query, starts: Sequence[Configuration], most: int, share: float
+) -> Configuration:
+    """Request plans with sets, then with parts of them, until the query has had as many calls."""
+    size, pool = costs.oracle.size, costs.pool
     found: set[Candidate] = set()
     tie = count()
     # whole sets first; then parts of what was used, cheapest plan first; then everything except a part
-    heap = [(0, 0.0, next(tie), start) for start in _starts(everything, size, budget)]
+    heap = [(0, 0.0, next(tie), start) for start in starts]
     seen: set[Configuration] = set()
-    while heap and pool.calls - calls_before < max_calls:
+    while heap and pool.calls_of(query) < most:
         _, _, _, asked = heapq.heappop(heap)
         if asked in seen or not asked:
             continue
+        if seen and costs.left.is_over(share):
+            break
         seen.add(asked)
-        known = _plan(pool, query, asked)
-        if known is None or known.cost > _USEFUL * base.cost:
+        known = _plan(costs, query, asked)
+        if known is None or known.cost > _USEFUL * costs.base[query.name]:
             continue
         found |= known.used
         for used in sorted(known.used, key=size, reverse=True):
@@ -47,16 +63,21 @@ def explore(
 
 
 def _starts(
-    everything: Configuration, size: Callable[[Candidate], int], budget: int
-) -> Sequence[Configuration]:
+    fitting: Configuration, size: Callable[[Candidate], int], budget: int
+) -> list[Configuration]:
+    """Return sets to begin with: all that fits, the slim and single ones, and ever smaller ones."""
+    sizes = (frozenset(i for i in fitting if size(i) <= budget * part) for part in _LADDER)
+    return list(dict.fromkeys((*_sets(fitting), *sizes)))
+
+
+def _sets(everything: Configuration) -> list[Configuration]:
     slim = frozenset(i for i in everything if not i.include and not i.predicate)
     single = frozenset(i for i in slim if i.width == 1)
-    sizes = (frozenset(i for i in everything if size(i) <= budget * part) for part in _LADDER)
-    return list(dict.fromkeys((everything, slim, single, *sizes)))
+    return [everything, slim, single]
 
 
-def _plan(pool: Pool, query: Query, asked: Configuration) -> Known | None:
+def _plan(costs: Costs, query: Query, asked: Configuration) -> Known | None:
     try:
-        return pool.plan(query, asked)
+        return costs.pool.plan(query, asked)
     except PlanError:
         return None

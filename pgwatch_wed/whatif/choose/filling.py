@@ -1,75 +1,172 @@
-"""Filling the pool for all queries: each with its own candidates, then with those of the others."""
+"""Filling the pool: each query with its own candidates, the costliest first, then with those of the others.
 
-from collections.abc import Mapping
+Planning, making candidates and trying them take turns, so that whenever the time is up, what was tried is what matters most.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from pgwatch_wed.progress import Progress
-from pgwatch_wed.whatif.choose import candidates, existing
+from pgwatch_wed.whatif.choose import candidates, existing, workers
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.explore import explore
-from pgwatch_wed.whatif.choose.suggested import EXPLORE_SHARE, Suggested
-from pgwatch_wed.whatif.choose.time_left import TimeLeft
-from pgwatch_wed.whatif.model import Candidate, Configuration, Query
+from pgwatch_wed.whatif.choose.likely_costs import likely_costs
+from pgwatch_wed.whatif.choose.suggested import Suggested, suggested
+from pgwatch_wed.whatif.choose.time_left import EXPLORED, SHARED
+from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, SlowPlanError
 
 _CALLS_A_QUERY = 34
+_CALLS_TO_SHARE = 6
 _SLOW = 1.0  # seconds of planning
+_FIRST_SLICE = 0.15
+_SLICE = 0.05
+_TOGETHER = 20
+# What the planner does not charge for, and no index saves: each row is sent to the client, or changed.
+_PER_ROW = 0.1
+LATE = "out of time before it was considered; increase --seconds"
 
 
 class Filling:
-    """One run; ``plan_seconds`` says how long each query takes to plan."""
+    """One run: ``suggested`` and ``explored`` tell how far it got, ``unplanned`` why queries have no plan."""
 
-    def __init__(
-        self, costs: Costs, budget: int, left: TimeLeft, plan_seconds: Mapping[str, float]
-    ) -> None:
+    def __init__(self, costs: Costs, budget: int, max_width: int) -> None:
         self._costs = costs
         self._budget = budget
-        self._left = left
-        self._plan_seconds = plan_seconds
+        self._max_width = max_width
+        self._waiting: list[Query] = []
+        self._likely: dict[str, float] = {}
+        self._begun: set[str] = set()
+        self.suggested: dict[str, Suggested] = {}
         self.explored: set[str] = set()
+        self.unplanned: dict[str, str] = {}
 
-    def fill(self, suggested: Mapping[str, Suggested], progress: Progress) -> None:
+    def fill(self, queries: Sequence[Query], progress: Progress) -> None:
         """Request plans, as far as there is time."""
-        self._share(self._explore(suggested, progress))
-
-    def _explore(self, suggested: Mapping[str, Suggested], progress: Progress) -> Configuration:
-        found: set[Candidate] = set()
-        queries = self._costs.queries
-        for number, query in enumerate(queries):
-            if self._left.until(EXPLORE_SHARE) <= 0:
+        self._likely = likely_costs(queries, self._costs.oracle.catalog)
+        self._waiting = self._in_order(queries)
+        found: Configuration = frozenset()
+        wave, slice_ = 1, _FIRST_SLICE
+        while self._has_time():
+            progress("planning the workload", 0.1 + 0.5 * self._done(queries))
+            self._plan_some(self._costs.left.taken / self._costs.left.seconds + slice_)
+            some = self._next(wave)
+            if not some and not self._waiting:
                 break
-            if query.name not in suggested:
-                continue
-            self.explored.add(query.name)
-            progress("trying indexes", 0.3 + 0.3 * number / len(queries))
-            found |= explore(
-                self._costs.pool,
-                query,
-                suggested[query.name].indexes,
-                self._costs.oracle.size,
-                self._budget,
-                self._calls(query, len(queries) - number),
-            )
-        return frozenset(found)
+            progress("trying indexes", 0.1 + 0.5 * self._done(queries))
+            found |= self._tried(some)
+            wave, slice_ = min(2 * wave, _TOGETHER), _SLICE
+        self.unplanned |= {q.name: LATE for q in self._waiting}
+        progress("sharing indexes", 0.6)
+        self._share(found)
 
-    def _calls(self, query: Query, waiting: int) -> int:
-        share = self._costs.present(query) / (self._costs.total or 1.0)
-        wanted = int(_CALLS_A_QUERY * len(self._costs.queries) * share)
-        calls = max(6, min(_CALLS_A_QUERY, wanted))
+    def _in_order(self, queries: Sequence[Query]) -> list[Query]:
+        """Return the costliest first, then what changes data, which decides what may be advised at all."""
+        ordered = sorted(queries, key=lambda q: -self._likely[q.name])
+        return [*ordered[:1], *sorted(ordered[1:], key=lambda q: not q.is_write)]
+
+    def _has_time(self) -> bool:
+        return not self._costs.left.is_over(EXPLORED) or not self._costs.queries
+
+    def _done(self, queries: Sequence[Query]) -> float:
+        return len(self.explored) / max(1, len(queries))
+
+    # Planning
+
+    def _plan_some(self, until: float) -> None:
+        """Plan queries without changes until a share of the time is over, and at least as many as have threads."""
+        jobs = self._costs.oracle.jobs
+        while self._waiting:
+            some, self._waiting = self._waiting[:jobs], self._waiting[jobs:]
+            for query, plan in zip(some, workers.each(self._base, some, jobs), strict=True):
+                if isinstance(plan, str):
+                    self.unplanned[query.name] = plan
+                else:
+                    self._costs.begin(_weighted(query, plan), plan)
+            if self._costs.left.is_over(min(until, EXPLORED)) and self._costs.queries:
+                return
+
+    def _base(self, query: Query) -> Plan | str:
+        patience = self._costs.left.patience
+        try:
+            return self._costs.plan(query)
+        except SlowPlanError:
+            return f"planning it takes longer than {patience:.2g} s; increase --seconds"
+        except PlanError as error:
+            return f"it cannot be planned: {error}"
+
+    # Trying
+
+    def _next(self, number: int) -> list[Query]:
+        """Return the costliest queries that were not tried yet."""
+        left = (q for q in self._costs.queries if q.name not in self._begun)
+        return [query for query, _ in zip(left, range(number), strict=False)]
+
+    def _tried(self, some: Sequence[Query]) -> Configuration:
+        """Make candidates for queries, and try them; return those that helped."""
+        self._begun |= {q.name for q in some}
+        new = suggested(self._costs, some, self._max_width)
+        self.suggested |= new
+        made = [(q, self._calls(q)) for q in some if q.name in new]
+        found: Configuration = frozenset()
+        for query, used in zip(
+            (q for q, _ in made),
+            workers.each(self._explored, made, self._costs.oracle.jobs),
+            strict=True,
+        ):
+            if used is not None:
+                self.explored.add(query.name)
+                found |= used
+        return found
+
+    def _explored(self, made: tuple[Query, int]) -> Configuration | None:
+        query, calls = made
+        if not self._has_time() and self.explored:
+            return None
+        return explore(
+            self._costs,
+            query,
+            self.suggested[query.name].indexes,
+            self._budget,
+            calls,
+            EXPLORED,
+        )
+
+    def _calls(self, query: Query) -> int:
+        """Return how many plans of a query may be requested: the more, the more it costs."""
+        costs = self._costs
+        number = len(costs.queries) + len(self._waiting)
+        share = costs.present(query) / (self._total() or 1.0)
+        calls = max(6, min(_CALLS_A_QUERY, int(_CALLS_A_QUERY * number * share)))
         # a query with many joins may take seconds to plan, and must not use up the time of others
-        fair = self._left.until(EXPLORE_SHARE) * max(share, 1 / waiting)
-        return min(calls, max(2, int(fair / max(self._plan_seconds[query.name], 1e-6))))
+        waiting = max(1, number - len(self.explored))
+        fair = costs.left.until(EXPLORED) * costs.oracle.jobs * max(share, 1 / waiting)
+        return min(calls, max(2, int(fair / max(costs.plan_seconds[query.name], 1e-6))))
+
+    def _total(self) -> float:
+        """Return the cost of all queries; what those cost that are not planned yet is extrapolated."""
+        likely = sum(self._likely[q.name] for q in self._costs.queries)
+        waiting = sum(self._likely[q.name] for q in self._waiting)
+        return self._costs.total * (1 + waiting / likely) if likely > 0 else self._costs.total
+
+    # Sharing
 
     def _share(self, found: Configuration) -> None:
         """Try for every query the indexes that others use, and those merged from them."""
-        costs = self._costs
-        everything = found | costs.accepted(self._mergers(found))
-        for query in costs.queries:
-            if self._left.until(EXPLORE_SHARE + 0.15) <= 0:
-                return
-            visible = costs.pool.relevant(query, everything)
-            if visible and self._plan_seconds[query.name] < _SLOW:
-                explore(costs.pool, query, visible, costs.oracle.size, self._budget, 6)
+        merged = self._costs.build(self._mergers(found), SHARED)
+        visible = [(q, self._costs.pool.relevant(q, found | merged)) for q in self._costs.queries]
+        wanted = [each for each in visible if each[1] and self._is_quick(each[0])]
+        for _ in workers.each(self._shared, wanted, self._costs.oracle.jobs):
+            pass
 
-    def _mergers(self, found: Configuration) -> Configuration:
+    def _is_quick(self, query: Query) -> bool:
+        return self._costs.plan_seconds[query.name] < _SLOW
+
+    def _shared(self, wanted: tuple[Query, Configuration]) -> None:
+        query, visible = wanted
+        if not self._costs.left.is_over(SHARED):
+            explore(self._costs, query, visible, self._budget, _CALLS_TO_SHARE, SHARED)
+
+    def _mergers(self, found: Configuration) -> Sequence[Candidate]:
         made = {
             merged
             for one in found
@@ -77,4 +174,12 @@ class Filling:
             if one < other and (merged := candidates.merged(one, other)) is not None
         }
         catalog = self._costs.oracle.catalog
-        return frozenset(i for i in made if existing.covering(catalog, i) is None)
+        return sorted(i for i in made if existing.covering(catalog, i) is None)
+
+
+def _weighted(query: Query, plan: Plan) -> Query:
+    """Weight a measured query so that its cost equals its time, without that of its rows."""
+    if query.total_ms is None:
+        return query
+    rows = _PER_ROW * (query.rows or 0.0)
+    return replace(query, weight=query.total_ms / max(plan.cost + rows, 0.01))

@@ -1,6 +1,6 @@
 """What each index of a set gains, and each query; divided so that the gains of a set add up."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from pgwatch_wed.postgres.index_grades import GUESSED_SHARE
@@ -9,7 +9,6 @@ from pgwatch_wed.whatif import guesses
 from pgwatch_wed.whatif.choose import existing
 from pgwatch_wed.whatif.choose.answer import IndexAdvice, QueryGain
 from pgwatch_wed.whatif.choose.costs import Costs
-from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
 
 _JOINT = 0.5
@@ -18,26 +17,42 @@ _JOINT = 0.5
 class Gains:
     """The gains of one set, whose indexes have names."""
 
-    def __init__(self, costs: Costs, left: TimeLeft, names: Mapping[Candidate, str]) -> None:
+    def __init__(self, costs: Costs, names: Mapping[Candidate, str]) -> None:
         self._costs = costs
-        self._left = left
         self._names = names
         self._chosen: Configuration = frozenset(names)
+        self._doubted: dict[str, tuple[str, ...]] = {}
 
     def of_queries(self) -> tuple[QueryGain, ...]:
         """Return what each query gains, in the order of their costs."""
+        self._costs.ask_all((q, self._chosen) for q in self._costs.queries)
         return tuple(map(self._of_query, self._costs.queries))
 
     def of_indexes(self) -> tuple[IndexAdvice, ...]:
         """Return the indexes with their parts of the gains, most useful first."""
         users = self._costs.users(self._chosen)
+        self._costs.ask_all(self._compared(users))
         found = [self._of_index(i, users[i]) for i in sorted(self._chosen)]
         return tuple(sorted(found, key=lambda a: a.cost_with - a.cost_without))
 
+    def _compared(
+        self, users: Mapping[Candidate, Sequence[Query]]
+    ) -> Iterator[tuple[Query, Configuration]]:
+        """Yield the plans that tell what each index has part in."""
+        for index, queries in users.items():
+            for query in queries:
+                used = self._used(query)
+                yield from ((query, self._chosen - {i}) for i in used if len(used) > 1)
+                if any(self._used(q) - {index} for q in queries):
+                    yield query, frozenset({index})
+
+    def _used(self, query: Query) -> Configuration:
+        known = self._costs.known(query, self._chosen)
+        return frozenset() if known is None else known.used
+
     def _of_query(self, query: Query) -> QueryGain:
         cost = self._costs.weighted(query, self._chosen)
-        known = self._costs.pool.exact(query, self._chosen)
-        used = sorted(self._names[i] for i in known.used) if known is not None else []
+        used = sorted(self._names[i] for i in self._used(query))
         return QueryGain(
             query.name,
             query.query_id,
@@ -74,12 +89,12 @@ class Gains:
 
     def _doubts(self, users: Sequence[Query]) -> tuple[str, ...]:
         """Return why the target may plan the queries that use an index otherwise."""
-        found: dict[str, None] = {}
-        for query in users:
-            for indexes in (frozenset[Candidate](), self._chosen):
-                with suppress(PlanError):
-                    found |= dict.fromkeys(self._costs.doubts(query, indexes))
-        return tuple(found)
+        return tuple(dict.fromkeys(doubt for q in users for doubt in self._doubts_of(q)))
+
+    def _doubts_of(self, query: Query) -> tuple[str, ...]:
+        if query.name not in self._doubted:
+            self._doubted[query.name] = self._costs.doubts(query, self._chosen)
+        return self._doubted[query.name]
 
     def _guesses(
         self, index: Candidate, users: Sequence[Query], saved: Sequence[float]
@@ -90,7 +105,8 @@ class Gains:
             if not query.has_parameters:
                 continue
             with suppress(PlanError):
-                columns = guesses.guessed(oracle.plan(query, bare=True).tree, oracle.catalog, index)
+                plan = oracle.plan(query, bare=True, seconds=self._costs.left.patience)
+                columns = guesses.guessed(plan.tree, oracle.catalog, index)
                 found |= columns
                 share += part if columns else 0.0
         rests = share >= GUESSED_SHARE * sum(saved)
@@ -99,8 +115,7 @@ class Gains:
     def _part(self, index: Candidate, query: Query) -> float:
         """Return an index's part of what the set saves for a query, in proportion to what is lost without it."""
         saved = self._costs.present(query) - self._costs.weighted(query, self._chosen)
-        known = self._costs.pool.exact(query, self._chosen)
-        used = known.used if known is not None and index in known.used else {index}
+        used = self._used(query) | {index}
         if len(used) == 1:
             return saved
         lost = {i: max(0.0, self._lost(query, i)) for i in used}
@@ -108,27 +123,16 @@ class Gains:
         return saved * lost[index] / total if total > 0 else saved / len(used)
 
     def _lost(self, query: Query, index: Candidate) -> float:
-        rest = self._without(query, self._chosen - {index})
-        return query.weight * rest - self._costs.weighted(query, self._chosen)
+        rest = self._costs.weighted(query, self._chosen - {index})
+        return rest - self._costs.weighted(query, self._chosen)
 
     def _is_joint(self, index: Candidate, users: Sequence[Query], saved: float) -> bool:
         """Tell whether an index alone saves less than half of its part."""
-        if not any(self._shares(index, q) for q in users):
+        if not any(self._used(q) - {index} for q in users):
             return False
         alone = frozenset({index})
-        kept = sum(self._costs.present(q) - q.weight * self._without(q, alone) for q in users)
+        kept = sum(self._costs.present(q) - self._costs.weighted(q, alone) for q in users)
         return kept < _JOINT * saved
-
-    def _shares(self, index: Candidate, query: Query) -> bool:
-        known = self._costs.pool.exact(query, self._chosen)
-        return known is not None and len(known.used - {index}) > 0
-
-    def _without(self, query: Query, rest: Configuration) -> float:
-        """Return the cost with a set; when out of time, that of the best known plan."""
-        if self._left.until(1.0) > 0:
-            return self._costs.ask(query, rest)
-        known = self._costs.pool.bound(query, rest)
-        return known.cost if known is not None else self._costs.base[query.name]
 
 
 def _caveats(index: Candidate) -> Iterable[str]:

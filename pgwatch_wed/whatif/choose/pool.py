@@ -5,10 +5,12 @@ planner would find the same best plan among fewer. And it is available, at its c
 contains the indexes it uses, which gives an upper bound.
 """
 
+import math
+from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, SlowPlanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,10 @@ class Known:
 
 
 class Pool:
-    """All known plans of each query, and the oracle that finds more."""
+    """All known plans of each query, and the oracle that finds more.
+
+    Several threads may use it, each for other queries.
+    """
 
     def __init__(
         self,
@@ -32,8 +37,19 @@ class Pool:
         self._ask = ask
         self._judge = judge
         self._known: dict[str, list[Known]] = {}
+        self._failed: dict[tuple[str, Configuration], PlanError] = {}
+        self._slow: dict[str, int] = {}
         self._tables: dict[str, frozenset[tuple[str, str]]] = {}
-        self.calls = 0
+        self._calls: dict[str, int] = {}
+
+    @property
+    def calls(self) -> int:
+        """The number of plans that were requested."""
+        return sum(self._calls.values())
+
+    def calls_of(self, query: Query) -> int:
+        """Return how many plans of a query were requested."""
+        return self._calls.get(query.name, 0)
 
     def relevant(self, query: Query, indexes: Iterable[Candidate]) -> Configuration:
         """Return the indexes on tables that a query reads."""
@@ -50,6 +66,10 @@ class Pool:
         """Return all plans of a query, cheapest first."""
         return self._known.get(query.name, ())
 
+    def is_slow(self, query: Query) -> bool:
+        """Tell whether planning a query took too long with some set."""
+        return query.name in self._slow
+
     def exact(self, query: Query, asked: Configuration) -> Known | None:
         """Return the plan for a set if it follows from known plans."""
         asked = self.relevant(query, asked)
@@ -59,20 +79,32 @@ class Pool:
         return None
 
     def plan(self, query: Query, asked: Configuration) -> Known:
-        """Return the plan for a set, calling the oracle only if known plans do not tell."""
+        """Return the plan for a set, calling the oracle only if known plans do not tell.
+
+        Raises :class:`PlanError`, for the same set again without a call. If a set was too slow, so are others as large.
+        """
         found = self.exact(query, asked)
         if found is not None:
             return found
         relevant = self.relevant(query, asked)
-        self.calls += 1
-        return self.put(query, relevant, self._ask(query, relevant))
+        if len(relevant) >= self._slow.get(query.name, math.inf):
+            raise SlowPlanError("it takes too long with as many indexes")
+        if failed := self._failed.get((query.name, relevant)):
+            raise failed
+        self._calls[query.name] = self.calls_of(query) + 1
+        try:
+            return self.put(query, relevant, self._ask(query, relevant))
+        except SlowPlanError:
+            self._slow[query.name] = len(relevant)
+            raise
+        except PlanError as error:
+            self._failed[query.name, relevant] = error
+            raise
 
     def put(self, query: Query, relevant: Configuration, plan: Plan) -> Known:
         """Store a plan that was requested."""
         known = Known(relevant, plan.used, plan.cost, self._judge(query, plan))
-        every = self._known.setdefault(query.name, [])
-        every.append(known)
-        every.sort(key=lambda k: k.cost)
+        insort(self._known.setdefault(query.name, []), known, key=lambda k: k.cost)
         return known
 
     def bound(self, query: Query, asked: Configuration) -> Known | None:

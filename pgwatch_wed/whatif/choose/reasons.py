@@ -5,12 +5,12 @@ from collections.abc import Collection
 from pgwatch_wed import units
 from pgwatch_wed.whatif.choose import open_keys
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.filling import LATE
 from pgwatch_wed.whatif.choose.suggested import Suggested
-from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.choose.time_left import ASKED
 from pgwatch_wed.whatif.choose.untried import Opening
 from pgwatch_wed.whatif.model import Query
 
-LATE = "out of time before it was considered; increase --seconds"
 _USEFUL = 0.995
 _MOST_OPENINGS = 10
 
@@ -18,10 +18,9 @@ _MOST_OPENINGS = 10
 class Reasons:
     """The reasons of one run. ``tries_keys``: keys of documents that are parameters are tried."""
 
-    def __init__(self, costs: Costs, budget: int, left: TimeLeft, *, tries_keys: bool) -> None:
+    def __init__(self, costs: Costs, budget: int, *, tries_keys: bool) -> None:
         self._costs = costs
         self._budget = budget
-        self._left = left
         self._tries_keys = tries_keys
         self._told_openings: dict[tuple[str, Opening], str] = {}
 
@@ -36,7 +35,8 @@ class Reasons:
     def _told(self, query: Query, opening: Opening) -> str:
         if (query.name, opening) not in self._told_openings:
             is_among_first = len(self._told_openings) < _MOST_OPENINGS
-            has_time = self._tries_keys and is_among_first and self._left.until(1.0) > 0
+            is_late = self._costs.left.is_over(ASKED)
+            has_time = self._tries_keys and is_among_first and not is_late
             said = open_keys.told(self._costs.oracle, query, opening, has_time=has_time)
             self._told_openings[query.name, opening] = said
         return self._told_openings[query.name, opening]
@@ -47,6 +47,8 @@ class Reasons:
         base, size = self._costs.base[query.name], self._costs.oracle.size
         known = self._costs.pool.known(query)
         helpful = [k for k in known if k.used and k.cost < _USEFUL * base]
+        if not helpful and self._costs.pool.is_slow(query):
+            return "planning it with more indexes takes too long; increase --seconds"
         if not helpful:
             return "none of the indexes tried lowers its cost"
         if all(k.value >= base for k in helpful):

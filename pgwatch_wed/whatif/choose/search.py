@@ -48,7 +48,9 @@ class Search:
         Swaps are tried on the ``polished`` best of them.
         """
         masks = [self._mask(s) for s in starts]
-        solutions = [self._fill(0, power) for power in _POWERS]
+        # there is always an answer: the first one takes whatever time it takes, which is little
+        solutions = [self._fill(0, _POWERS[0], in_time=False)]
+        solutions += [self._fill(0, power) for power in _POWERS[1:]]
         solutions += [self._fill(seed, 1.0) for seed in self._seeds()]
         solutions += [self._fill(self._trimmed(mask), 1.0) for mask in masks]
         solutions.sort(key=self.objective)
@@ -93,18 +95,18 @@ class Search:
 
     # Searching
 
-    def _fill(self, mask: int, power: float) -> int:
-        """Add moves, best gain per byte first, until none fits or helps."""
+    def _fill(self, mask: int, power: float, *, in_time: bool = True) -> int:
+        """Add moves, best gain per byte first, until none fits or helps; ``in_time``: or until the time is over."""
         while True:
-            filled = self._filled_once(mask, power)
+            filled = self._filled_once(mask, power, in_time=in_time)
             if filled == mask:
                 return mask
             mask = filled  # what was useless before may help together with the new ones
 
-    def _filled_once(self, mask: int, power: float) -> int:
+    def _filled_once(self, mask: int, power: float, *, in_time: bool) -> int:
         heap = [(-float("inf"), -1, move) for move in self._moves if move & ~mask]
         step, room = 0, self._problem.budget - self._bytes(mask)
-        while heap and not self._is_over():
+        while heap and not (in_time and self._is_over()):
             _, stamp, move = heapq.heappop(heap)
             added = move & ~mask
             extra = self._bytes(added)

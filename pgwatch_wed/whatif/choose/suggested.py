@@ -8,33 +8,43 @@ from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import candidates, existing, untried
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
-from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.choose.time_left import EXPLORED
 from pgwatch_wed.whatif.choose.untried import Untried
-from pgwatch_wed.whatif.model import Candidate, Plan, Query
-
-EXPLORE_SHARE = 0.6
-_BUILT_AT_ONCE = 20
+from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, Query
 
 
 @dataclass(frozen=True, slots=True)
 class Suggested:
-    """What was proposed for a query: the candidates that the server accepts, and what was left untried."""
+    """The candidates for a query that the server accepts, and what was left untried."""
 
     indexes: tuple[Candidate, ...]
     untried: Untried
 
 
-def suggested(costs: Costs, max_width: int, left: TimeLeft) -> dict[str, Suggested]:
-    """Return what is proposed for each query, as far as there is time to explore it."""
+def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[str, Suggested]:
+    """Return what is suggested for queries, as far as there is time to build it; for the first one in any case."""
     oracle = costs.oracle
     allowed = CandidateOptions(max_width, oracle.is_c_collation, oracle.type_of, costs.changed)
     found: dict[str, Suggested] = {}
-    with closing(oracle.bare(costs.queries)) as plans:
-        for query, plan in plans:
-            if left.until(EXPLORE_SHARE * 0.5) <= 0:
-                break
-            found[query.name] = _suggestion(costs, query, plan, allowed)
-    return dict(_built(costs, found, left))
+    planned: list[Candidate] = []
+    for query, plan in _without_indexes(costs, queries):
+        one = _suggestion(costs, query, plan, allowed)
+        planned += one.indexes
+        if found and costs.left.until(EXPLORED) <= costs.build_seconds(planned):
+            break
+        found[query.name] = one
+    built = costs.build((i for one in found.values() for i in one.indexes), EXPLORED)
+    return {name: _accepted(costs, one, built) for name, one in found.items()}
+
+
+def _without_indexes(costs: Costs, queries: Sequence[Query]) -> Iterator[tuple[Query, Plan]]:
+    """Yield the plans without existing indexes; one that uses none of them is known already."""
+    plans = {q.name: costs.oracle.plan(q) for q in queries}
+    yield from ((q, plans[q.name]) for q in queries if not plans[q.name].used_existing)
+    others = [q for q in queries if plans[q.name].used_existing]
+    if others:
+        with closing(costs.oracle.bare(others, costs.left.patience)) as found:
+            yield from found
 
 
 def _suggestion(costs: Costs, query: Query, plan: Plan, allowed: CandidateOptions) -> Suggested:
@@ -50,21 +60,9 @@ def _suggestion(costs: Costs, query: Query, plan: Plan, allowed: CandidateOption
     )
 
 
-def _built(
-    costs: Costs, found: dict[str, Suggested], left: TimeLeft
-) -> Iterator[tuple[str, Suggested]]:
-    names = list(found)
-    for start in range(0, len(names), _BUILT_AT_ONCE):
-        if left.until(EXPLORE_SHARE * 0.75) <= 0:
-            return  # no time would be left to explore
-        some = names[start : start + _BUILT_AT_ONCE]
-        costs.oracle.add(i for name in some for i in found[name].indexes)
-        yield from ((name, _accepted(costs, found[name])) for name in some)
-
-
-def _accepted(costs: Costs, one: Suggested) -> Suggested:
-    refusals: Sequence[str | None] = [costs.oracle.refusal(i) for i in one.indexes]
+def _accepted(costs: Costs, one: Suggested, built: Configuration) -> Suggested:
+    refusals = (costs.oracle.refusal(i) for i in one.indexes)
     return Suggested(
-        tuple(i for i, r in zip(one.indexes, refusals, strict=True) if r is None),
+        tuple(i for i in one.indexes if i in built),
         replace(one.untried, refused=next((r for r in refusals if r is not None), "")),
     )

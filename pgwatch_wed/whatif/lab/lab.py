@@ -47,8 +47,9 @@ from pgwatch_wed.whatif.lab import (
     surroundings,
 )
 from pgwatch_wed.whatif.lab.skips import BTree, Skip
-from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query
+from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query, SlowPlanError
 from pgwatch_wed.whatif.operator_classes import ValueType
+from pgwatch_wed.whatif.plan_memo import PlanMemo, PlanRequest
 
 LAB_SETTINGS = {
     "autovacuum": "off",
@@ -69,6 +70,7 @@ LAB_SETTINGS = {
 }
 DATABASE = "lab"
 _MOST_SESSIONS = 8
+_MOST_PLANNING_MS = 60_000
 _LACKING_TYPES = (
     psycopg.errors.AmbiguousFunction,
     psycopg.errors.AmbiguousParameter,
@@ -104,6 +106,7 @@ class Lab:
     """An oracle on a database without data. Use as a context manager; see :func:`build`."""
 
     engine = "lab"
+    jobs = 1
 
     def __init__(self, server: embedded.EmbeddedServer, settings: Mapping[str, str]) -> None:
         self._server = server
@@ -122,6 +125,7 @@ class Lab:
         self._sessions: dict[tuple[tuple[str, str], ...], psycopg.Connection[Any]] = {}
         self._typed: dict[str, TypedStatement | None] = {}
         self._types: dict[tuple[int, str], ValueType | None] = {}
+        self._memo = PlanMemo()
         self.notes: list[str] = []
         self.unproven: list[Doubt] = []
         self._general: list[str] = []
@@ -446,12 +450,23 @@ class Lab:
         hidden: Iterable[int] = (),
         *,
         bare: bool = False,
+        seconds: float | None = None,
     ) -> Plan:
         """Return the plan of a query with candidates visible and existing indexes hidden.
 
         ``bare`` hides every existing index. Raises :class:`PlanError`.
         """
-        return self.plan_all([query], indexes, hidden, bare=bare)[0]
+        indexes, hidden = tuple(indexes), tuple(hidden)
+        request = PlanRequest.of(query, indexes, hidden, bare=bare)
+        found = self._memo.get(request)
+        if found is None:
+            found = self.plan_all([query], indexes, hidden, bare=bare, seconds=seconds)[0]
+            self._memo.put(request, found)
+        return found
+
+    def forget_plans(self) -> None:
+        """Forget plans that were computed, so that they are computed again."""
+        self._memo = PlanMemo()
 
     def is_bound(self, query: Query, tree: PlanNode) -> bool:
         """Tell whether row-level security binds a query's role, so that other roles get other plans."""
@@ -506,7 +521,9 @@ class Lab:
             types = sorted({f"${n} is {kind}" for n, kind in given.guessed.items()})
             yield f"it is assumed that {', '.join(types)}, since nothing in the statement tells"
 
-    def bare(self, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
+    def bare(
+        self, queries: Sequence[Query], seconds: float | None = None
+    ) -> Generator[tuple[Query, Plan], None, None]:
         """Yield queries with their plans without any indexes, all in one transaction.
 
         Hiding hundreds of indexes takes longer than planning, so it is done only once, except for ON CONFLICT.
@@ -515,18 +532,20 @@ class Lab:
         upserts = [q for q in queries if self._arbiters(q)]
         try:
             self._show(connection, [], list(self.catalog.indexes))
+            _limit(connection, seconds)
             for query in queries:
                 if query in upserts:
                     continue
                 with suppress(PlanError):
                     with connection.transaction():
                         plan = self._explain(connection, query)
+                    self._memo.put(PlanRequest.of(query, (), (), bare=True), plan)
                     yield query, plan
         finally:
             connection.rollback()
         for query in upserts:
             with suppress(PlanError):
-                yield query, self.plan(query, bare=True)
+                yield query, self.plan(query, bare=True, seconds=seconds)
 
     def _arbiters(self, query: Query) -> set[int]:
         """Return the existing indexes without which ON CONFLICT is an error."""
@@ -567,6 +586,7 @@ class Lab:
         hidden: Iterable[int] = (),
         *,
         bare: bool = False,
+        seconds: float | None = None,
     ) -> list[Plan]:
         """Return the plans of queries under one configuration."""
         connection = self._asking(queries[0].user if queries else None)
@@ -576,6 +596,7 @@ class Lab:
         gone = [oid for oid in self.catalog.indexes if oid not in kept] if bare else list(hidden)
         try:
             self._show(connection, shown, gone)
+            _limit(connection, seconds)
             return [self._explain(connection, query) for query in queries]
         except PlanError as error:
             connection.rollback()
@@ -583,7 +604,7 @@ class Lab:
                 raise
         finally:
             connection.rollback()
-        return self.plan_all(queries, indexes, hidden, bare=bare)
+        return self.plan_all(queries, indexes, hidden, bare=bare, seconds=seconds)
 
     def _find_types(self, connection: psycopg.Connection[Any], query: Query) -> bool:
         """Find types for parameters that have none, once for each statement; tell whether there are new ones."""
@@ -697,6 +718,8 @@ class Lab:
         try:
             with self._as_its_role(connection, query):
                 row = connection.execute(f"{before}{text}".encode()).fetchone()
+        except psycopg.errors.QueryCanceled as error:
+            raise SlowPlanError(said(error)) from None
         except psycopg.Error as error:
             lacks_types = query.has_parameters and isinstance(error, _LACKING_TYPES)
             place = error.diag.statement_position
@@ -776,6 +799,15 @@ class Lab:
         for session in self._sessions.values():
             session.close()
         self._sessions.clear()
+
+
+def _limit(connection: psycopg.Connection[Any], seconds: float | None) -> None:
+    """Cancel what takes longer in this transaction; sessions have a limit of their own, too."""
+    if seconds is not None:
+        connection.execute(
+            "select pg_catalog.set_config('statement_timeout', %s, true)",
+            [str(max(1, min(int(seconds * 1000), _MOST_PLANNING_MS)))],
+        )
 
 
 def _paths(

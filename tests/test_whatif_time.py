@@ -1,0 +1,88 @@
+"""The advisor's time: the best set so far is there whenever it is up, and one slow statement does not use it up."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pgwatch_wed.progress import silent
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.workload import Workload
+from tests import servers
+from tests.planning import query
+from tests.psql import psql
+
+pytestmark = pytest.mark.pg("== 18")  # time passes in the lab, which is the same for all
+
+_TABLES = 6
+_PLANTS = """
+create table big (id int primary key, a int, b int, c int, note text);
+insert into big select g, g % 9000, g % 700, g % 50, repeat('x', 60) from generate_series(1, 40000) g;
+create table leaf (id int primary key, a int);
+insert into leaf select g, g % 1000 from generate_series(1, 3000) g;
+alter database {db} set join_collapse_limit = 30;
+alter database {db} set from_collapse_limit = 30;
+analyze;
+"""
+_PLANTS += "".join(
+    f"create table t{n} (id int primary key, a int, b int, note text);"
+    f" insert into t{n} select g, g % {2000 + n}, g % 300, 'n' || g"
+    f" from generate_series(1, {4000 + 1000 * n}) g; analyze t{n};"
+    for n in range(_TABLES)
+)
+COSTLIEST = "select note from big where a = 7"
+SMALL = tuple(f"select note from t{n} where a = {n + 5}" for n in range(_TABLES))
+# without limits of joins, planning this takes minutes
+SLOW = "select count(*) from " + ", ".join(f"leaf l{n}" for n in range(16))
+SLOW += " where " + " and ".join(f"l{n}.a = l0.a" for n in range(1, 16))
+
+
+@pytest.fixture(scope="module")
+def lab(pg: servers.Server) -> Iterator[Lab]:
+    with pg.database() as dsn:
+        psql(dsn, _PLANTS.format(db=dsn.rpartition("dbname=")[2].split()[0]))
+        with source.open_lab(dsn) as lab:
+            yield lab
+
+
+def advised(lab: Lab, calls: float, *texts: str) -> tuple[Advice, int]:
+    """Advise while each plan takes one second of the clock; return how many it took, too."""
+    before = lab.calls
+    options = AdviceOptions(50_000_000, seconds=calls)
+    work = Workload(tuple(map(query, texts)))
+    advice = Advisor(lab, work, options, silent, clock=lambda: float(lab.calls)).run()
+    return advice, lab.calls - before
+
+
+@pytest.mark.parametrize("calls", [5, 10, 20, 40])
+def test_the_costliest_statement_has_its_index_however_little_time_there_is(
+    lab: Lab, calls: int
+) -> None:
+    lab.forget_plans()
+    advice, taken = advised(lab, calls, *SMALL, COSTLIEST)
+    assert COSTLIEST in advice.indexes[0].queries
+    assert taken <= calls
+    told = {g.name for g in advice.per_query} | {r.query for r in advice.rejected}
+    assert told == {*SMALL, COSTLIEST}
+    late = [r for r in advice.rejected if "out of time" in r.reason]
+    assert len(late) >= len(SMALL) - calls // 3
+    assert late or calls == 40
+
+
+def test_a_plan_is_not_computed_twice(lab: Lab) -> None:
+    lab.forget_plans()
+    first, taken = advised(lab, 10_000, *SMALL, COSTLIEST)
+    again, more = advised(lab, 10_000, *SMALL, COSTLIEST)
+    assert taken > 0
+    assert more == 0
+    assert again.indexes == first.indexes
+
+
+def test_a_statement_that_takes_long_to_plan_is_told_and_leaves_time_for_others(lab: Lab) -> None:
+    options = AdviceOptions(50_000_000, seconds=6)
+    work = Workload((query(SLOW, weight=1e6), *map(query, SMALL), query(COSTLIEST)))
+    advice = Advisor(lab, work, options, silent).run()
+    reasons = {r.query: r.reason for r in advice.rejected}
+    assert "planning it takes longer than 1 s; increase --seconds" in reasons[SLOW]
+    assert any(COSTLIEST in i.queries for i in advice.indexes)
