@@ -135,6 +135,40 @@ def test_what_is_there_is_used(shape: str, how: str, pg: Server, db: str) -> Non
     assert how in texts(found(db, RULE))
 
 
+@pytest.mark.parametrize(
+    ("rule", "table"),
+    [
+        (RULE, "create table t (v int, a int); insert into t (a) values (1), (1);"),
+        (
+            "schema-int-overflow",
+            (
+                "create table t (v smallserial primary key, a int); select setval('t_v_seq', 32000);"
+                "insert into t (a) values (1), (1);"
+            ),
+        ),
+        (
+            "schema-fk-type-mismatch",
+            (
+                "create table p (id bigint primary key); insert into p values (1);"
+                "create table t (id serial primary key, a int, v int references p);"
+                "insert into t (a) values (1), (1);"
+            ),
+        ),
+    ],
+)
+def test_an_index_that_a_rewrite_would_build_again_is_told(rule: str, table: str, db: str) -> None:
+    psql(db, table)
+    with pytest.raises(AssertionError, match="is duplicated"):
+        psql(db, "create unique index concurrently t_a on t (a)")
+    (change,) = (s.sql for f in found(db, rule) for s in f.remedy)
+    with pytest.raises(AssertionError, match="is duplicated"):
+        psql(db, change)
+    (drop,) = (line for line in change.splitlines() if line.startswith("-- DROP"))
+    psql(db, drop.removeprefix("-- "))
+    psql(db, change)
+    assert not found(db, rule)
+
+
 def test_a_key_is_checked_before_it_is_built(db: str) -> None:
     psql(db, SHAPES["serial without a key"])
     run(db, "insert into t values (7, 0)")

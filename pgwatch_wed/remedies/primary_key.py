@@ -9,6 +9,7 @@ from pgwatch_wed.postgres import key_candidates
 from pgwatch_wed.postgres.key_candidates import KeyCandidate
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
+from pgwatch_wed.remedies import rebuilt
 from pgwatch_wed.remedies.free_names import FreeNames
 from pgwatch_wed.remedies.script import comment
 
@@ -155,7 +156,7 @@ class PrimaryKeys:
         key = (column, *(ident(c.name) for c in self._partition_columns(table, ())))
         where = ident(table.schema, table.name)
         add = f"ADD COLUMN {column} {self._type(table)}, ADD PRIMARY KEY ({', '.join(key)})"
-        sql = [f"ALTER TABLE {where} {add};"]
+        sql = [*rebuilt.warnings(self._snapshot, table), f"ALTER TABLE {where} {add};"]
         sql += [
             f"ALTER TABLE {ident(c.schema, c.name)} ADD PRIMARY KEY ({column});" for c in children
         ]

@@ -7,6 +7,7 @@ from pgwatch_wed.findings import Remedy
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.postgres import sequences as sq
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import rebuilt
 from pgwatch_wed.remedies.free_names import FreeNames
 from pgwatch_wed.remedies.script import comment
 from pgwatch_wed.sqltext import domains
@@ -104,7 +105,10 @@ class Widening:
         )
         sequence = _sequence_change(clock, column, kind) if clock is not None else ""
         analyze = self._analyze(table)
-        notes = [comment(note) for note in self._notes(key)]
+        notes = [
+            *(comment(note) for note in self._notes(key)),
+            *rebuilt.warnings(self._snapshot, table),
+        ]
         sql = [*notes, f"{change} {target};", *([sequence] if sequence else []), analyze]
         # the sequence first: it fails where values have gone beyond, and the columns are left as they are
         undo = [restored(clock.sequence)] if clock is not None and sequence else []

@@ -20,6 +20,7 @@ from pgwatch_wed.remedies.actions.proposals import (
     setting_name,
 )
 from pgwatch_wed.remedies.actions.staging import RELOAD, SIGNALS
+from pgwatch_wed.remedies.rebuilt import failed_before
 from pgwatch_wed.remedies.widening import described
 from pgwatch_wed.sqltext import trees
 
@@ -120,10 +121,8 @@ def _built_again(proposal: Proposal, part: SqlPart) -> Iterator[str]:
         return
     snapshot = proposal.snapshot
     for table in _tables(proposal, part):
-        for oid in ix.partitions(snapshot, table.oid):
-            for index in snapshot.indexes_of[oid]:
-                if index.is_unique and not index.is_usable:
-                    yield f"Repair or drop {index.qualified} first: the table's indexes are built again, and this one has failed."
+        for index in failed_before(snapshot, table):
+            yield f"Repair or drop {index.qualified} first: the table's indexes are built again, and this one has failed."
 
 
 def _of_key(proposal: Proposal, part: SqlPart) -> Iterator[str]:

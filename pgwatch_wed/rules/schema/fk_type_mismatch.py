@@ -24,6 +24,7 @@ from pgwatch_wed.facts import Column, Constraint, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
+from pgwatch_wed.remedies import rebuilt
 
 NEEDS = ("constraints", "columns", "tables")
 PRIMARY_ONLY = True
@@ -102,12 +103,12 @@ def _finding(
             "child_rows": round(ix.rows(snapshot, table)),
         },
         impact=Impact(risk=harms[0] if harms else ""),
-        remedy=(_remedy(table, pairs),),
+        remedy=(_remedy(snapshot, table, pairs),),
         caveats=("It rewrites the table and its indexes unless the types are binary coercible.",),
     )
 
 
-def _remedy(table: Table, pairs: list[tuple[Column, Column]]) -> Remedy:
+def _remedy(snapshot: Snapshot, table: Table, pairs: list[tuple[Column, Column]]) -> Remedy:
     where = ident(table.schema, table.name)
 
     def change(types: list[tuple[str, str]]) -> str:
@@ -115,7 +116,12 @@ def _remedy(table: Table, pairs: list[tuple[Column, Column]]) -> Remedy:
         return f"ALTER TABLE {where} {parts};"
 
     return Remedy(
-        sql=change([(own.name, aim.type) for own, aim in pairs]),
+        sql="\n".join(
+            (
+                *rebuilt.warnings(snapshot, table),
+                change([(own.name, aim.type) for own, aim in pairs]),
+            )
+        ),
         lock="ACCESS EXCLUSIVE on the table while it and its indexes are rewritten: blocks all reads and writes",
         undo=change([(own.name, own.type) for own, _ in pairs]),
     )
