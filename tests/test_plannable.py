@@ -5,7 +5,7 @@ import pytest
 
 from pgwatch_wed.sqltext.arbiters import conflicts, with_predicates
 from pgwatch_wed.sqltext.held_queries import query_within
-from pgwatch_wed.sqltext.plannable import plannable
+from pgwatch_wed.sqltext.plannable import plannable, with_lists
 from pgwatch_wed.sqltext.text import numbered
 from pgwatch_wed.target.collect import CollectLimits, collect
 from pgwatch_wed.whatif import workload
@@ -69,14 +69,25 @@ def test_every_statement_that_ran_is_planned_as_it_was(every_db: str) -> None:
         ),
         ("select from t where a = $1 or $2", "select from t where a = $1 or $2"),
         (
-            "select from t where a in ($1 /*, ... */) and b = $2",
-            f"select from t where a in ({', '.join(['$1'] * 10)}) and b = $2",
+            "select a in ($1 /*, ... */) from t group by a in (1, 2)",
+            "select a in (1, 2 /*, ... */) from t group by a in (1, 2)",
+        ),
+        (
+            "select a in ($1, $2), $3 from t group by a in (1, 2)",
+            "select a in (1, 2), $3 from t group by a in (1, 2)",
         ),
         ("select $1 from", "select $1 from"),
     ],
 )
 def test_what_was_equal_is_equal_again(text: str, wanted: str) -> None:
     assert plannable(text) == wanted
+
+
+def test_a_squashed_list_has_as_many_elements_as_the_planner_assumes() -> None:
+    ten = ", ".join(["$1"] * 10)
+    text = "select from t where a in ($1 /*, ... */) and b = $2"
+    assert with_lists(text) == f"select from t where a in ({ten}) and b = $2"
+    assert with_lists("select a in (1, 2 /*, ... */)") == "select a in (1, 2 /*, ... */)"
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_and_it_would_have_been_called(place: Place, case: str) -> None:
 def test_what_calls_but_postgresqls_own_is_planned(place: Place, text: str) -> None:
     with door.asking(place.dsn, "test") as connection:
         planning.refuse_foreign_code(connection, text, PUBLIC)
-        assert planning.explained(connection, text, 0, PUBLIC)["Total Cost"] >= 0
+        assert planning.explained(connection, text, PUBLIC)["Total Cost"] >= 0
         assert connection.execute("show search_path").fetchone() == (door.PINNED,)
 
 
@@ -145,7 +145,7 @@ def test_an_error_leaves_nothing_prepared(place: Place) -> None:
     with door.opened(place.dsn) as target:
         for _ in range(2):  # on the second try its name would be taken
             with pytest.raises(psycopg.errors.DivisionByZero), target.asking("test") as connection:
-                planning.explained(connection, bad, 2, PUBLIC)
+                planning.explained(connection, bad, PUBLIC)
         with target.asking("test") as connection:
             rows = connection.execute("select name from pg_prepared_statements").fetchall()
         assert rows == []

@@ -42,6 +42,19 @@ class Carriers:
                 return found
         return []
 
+    def anywhere(self) -> list[int]:
+        """Return the parameters in the columns that the statement makes: ``USING`` has no place in the text."""
+        made = tuple(m for each in self.columns.values() for m in each)
+        return list(dict.fromkeys(self._of(made, set())))
+
+    def _made(self, column: ast.ColumnRef) -> Iterator[Any]:
+        fields = column.fields or ()
+        if fields and isinstance(fields[-1], ast.A_Star):
+            for each in self.columns.values():
+                yield from each
+        else:
+            yield from self.columns.get(trees.names(fields)[-1], ())
+
     def _of(self, node: Any, seen: set[int]) -> Iterator[int]:
         if id(node) in seen:
             return
@@ -50,7 +63,7 @@ class Carriers:
             case ast.ParamRef():
                 yield int(node.number or 0)
             case ast.ColumnRef():
-                for made in self.columns.get((trees.names(node.fields) or ("",))[-1], ()):
+                for made in self._made(node):
                     yield from self._of(made, seen)
             case tuple():
                 for each in node:

@@ -18,7 +18,6 @@ from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.repairs import with_values
 from pgwatch_wed.sqltext.text import SQUASHED
 
-# As many elements as the planner assumes in an array that it does not know.
 _ELEMENTS = 10
 
 Written = dict[int | None, str]
@@ -26,28 +25,27 @@ Written = dict[int | None, str]
 
 
 def plannable(text: str) -> str:
-    """Return the text with equal expressions made equal, lists of a usual length, and literals that are conditions.
+    """Return the text with equal expressions made equal, and literals where they are conditions.
 
     Returns it unchanged if it cannot be parsed.
     """
     if "$" not in text:
         return text
     try:
-        text = _with_lists(text)
         (statement,) = trees.parse(text)
+        values: Written = {}
+        for node in trees.walk(statement):
+            if isinstance(node, ast.SelectStmt):
+                values |= _made_equal(node)
+            for condition in _conditions(node):
+                values |= _settled(condition)
+        return with_values(text, lambda _number, start: values.get(start))
     except (ValueError, ParseError):
         return text
-    values: Written = {}
-    for node in trees.walk(statement):
-        if isinstance(node, ast.SelectStmt):
-            values |= _made_equal(node)
-        for condition in _conditions(node):
-            values |= _settled(condition)
-    return with_values(text, lambda _number, start: values.get(start)) if values else text
 
 
-def _with_lists(text: str) -> str:
-    """Repeat the first element of a squashed list, so that it has as many as the planner assumes."""
+def with_lists(text: str) -> str:
+    """Repeat the first element of a squashed list, so that it has as many as the planner assumes in an unknown one."""
     if SQUASHED not in text:
         return text
     pieces, end, last = [], 0, ""
@@ -65,7 +63,10 @@ def _with_lists(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Expression:
-    """An expression's form, in which any literal matches any parameter, and its literals and parameters in order."""
+    """An expression's form, in which any literal matches any parameter, and its literals and parameters in order.
+
+    A list of them is one of the ``leaves``, since it may be squashed in one place and not in another.
+    """
 
     form: Any
     leaves: tuple[Any, ...]
@@ -137,32 +138,61 @@ def _form(node: Any, leaves: list[Any]) -> Any:
             return "?"
         case ast.ColumnRef():
             return ("column", trees.names(node.fields)[-1:])
+        case ast.A_ArrayExpr() if _is_plain(node.elements):
+            leaves.append(node.elements)
+            return "[?]"
+        case ast.A_Expr(kind=A_Expr_Kind.AEXPR_IN) if _is_plain(node.rexpr):
+            form = ("in", trees.names(node.name), _form(node.lexpr, leaves))
+            leaves.append(node.rexpr)
+            return form
         case tuple():
             return tuple(_form(each, leaves) for each in node)
         case ast.Node():
-            parts = ((n, getattr(node, n)) for n in node if n != "location")
+            parts = ((n, getattr(node, n)) for n in node if n not in _PLACES)
             return (type(node).__name__, *((n, _form(v, leaves)) for n, v in parts))
     return node
 
 
+_PLACES = frozenset(("location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end"))
+
+
+def _is_plain(elements: Any) -> bool:
+    return isinstance(elements, tuple) and all(
+        isinstance(e, ast.ParamRef | ast.A_Const) for e in elements
+    )
+
+
 def _agree(one: _Expression, other: _Expression) -> bool:
     """Tell whether the literals that both have are the same."""
-    return all(
-        not isinstance(a, ast.A_Const)
-        or not isinstance(b, ast.A_Const)
-        or _written(a) == _written(b)
-        for a, b in zip(one.leaves, other.leaves, strict=True)
-    )
+    return all(_may_be_equal(a, b) for a, b in zip(one.leaves, other.leaves, strict=True))
+
+
+def _may_be_equal(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple):
+        is_squashed = any(isinstance(x[0], ast.ParamRef) for x in (one, other) if len(x) == 1)
+        return is_squashed or (len(one) == len(other) and all(map(_may_be_equal, one, other)))
+    are_literals = isinstance(one, ast.A_Const) and isinstance(other, ast.A_Const)
+    return not are_literals or _written(one) == _written(other)
 
 
 def _replaced(anchor: _Expression, other: _Expression) -> Written:
     found: Written = {}
     for a, b in zip(anchor.leaves, other.leaves, strict=True):
-        if isinstance(b, ast.ParamRef):
-            found[b.location] = _written(a)
-        elif isinstance(a, ast.ParamRef):
-            found[a.location] = _written(b)
+        found |= _replacement(a, b)
     return found
+
+
+def _replacement(one: Any, other: Any) -> Written:
+    if isinstance(one, tuple) and len(one) == len(other):
+        return {
+            k: v for a, b in zip(one, other, strict=True) for k, v in _replacement(a, b).items()
+        }
+    if isinstance(one, tuple):
+        short, long = sorted((one, other), key=len)
+        return {short[0].location: ", ".join(map(_written, long))}
+    if isinstance(other, ast.ParamRef):
+        return {other.location: _written(one)}
+    return {one.location: _written(other)} if isinstance(one, ast.ParamRef) else {}
 
 
 def _written(leaf: Any) -> str:

@@ -35,16 +35,17 @@ _EXTRACT_OPEN = re.compile(r"extract\s*\(\s*\$\d", re.IGNORECASE)
 
 def _repairs(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
     """Yield (from, to, replacement), in order."""
-    fields = {"PARAM", "SCONST"} if _EXTRACT_OPEN.search(text) else {"PARAM"}
+    is_extracting = _EXTRACT_OPEN.search(text) is not None
     for place, token in enumerate(tokens):
-        if token.name not in fields:
+        if token.name != "PARAM" and not is_extracting:
             continue
         parameter = text[token.start : token.end + 1]
         around = [
             t.name for t in (*tokens[max(place - 2, 0) : place], *tokens[place + 1 : place + 2])
         ]
         if around == ["EXTRACT", "ASCII_40", "FROM"]:
-            yield tokens[place - 2].start, tokens[place + 1].end + 1, f"date_part({parameter},"
+            field = parameter if token.name in ("PARAM", "SCONST") else f"'{parameter.lower()}'"
+            yield tokens[place - 2].start, tokens[place + 1].end + 1, f"date_part({field},"
             continue
         first = _type_before(tokens, place) if token.name == "PARAM" else None
         if first is not None:

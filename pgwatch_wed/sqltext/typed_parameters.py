@@ -6,7 +6,7 @@ given these, or the type of the column that the whole is compared with, or else 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -97,10 +97,9 @@ class _Search:
         self, refusal: Misfit, given: Mapping[int, str], guessed: Mapping[int, str]
     ) -> TypedStatement | None:
         """Try types for the parameters behind a refusal; go on where the next one is elsewhere."""
-        place = None if refusal.position is None else self._original(refusal.position, given)
-        if place is None:
-            return None
-        loose = [n for n in self.carriers.at(place) if n not in given]
+        place = self._original(refusal.position, given)
+        behind = self.carriers.anywhere() if place is None else self.carriers.at(place)
+        loose = dict.fromkeys(n for n in behind if n not in given).keys()
         for more, guesses in self._proposals(loose, _named(refusal.message)):
             if self.attempts >= _MOST_ATTEMPTS:
                 return None
@@ -110,13 +109,15 @@ class _Search:
             again = self.ask(text)
             if again is None:
                 return TypedStatement(text, doubted)
-            there = None if again.position is None else self._original(again.position, now)
-            if there != place and (found := self._mend(again, now, doubted)) is not None:
-                return found
+            is_elsewhere = self._original(again.position, now) != place
+            if is_elsewhere or (again.message != refusal.message and loose - now.keys()):
+                found = self._mend(again, now, doubted)
+                if found is not None:
+                    return found
         return None
 
     def _proposals(
-        self, loose: Sequence[int], named: Sequence[str]
+        self, loose: Collection[int], named: Sequence[str]
     ) -> Iterator[tuple[dict[int, str], dict[int, str]]]:
         """Yield types for parameters, and which of them are guesses; the most plausible ones first."""
         if not loose:
@@ -143,9 +144,9 @@ class _Search:
     def _beside(self, number: int) -> str | None:
         return self.type_of(self.beside[number]) if number in self.beside else None
 
-    def _original(self, position: int, given: Mapping[int, str]) -> int:
+    def _original(self, position: int | None, given: Mapping[int, str]) -> int | None:
         """Return where a position of the text with casts is in the text without."""
-        return position - self._added(position, given)
+        return None if position is None else position - self._added(position, given)
 
     def _added(self, position: int, given: Mapping[int, str]) -> int:
         added = 0

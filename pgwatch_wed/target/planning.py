@@ -15,7 +15,9 @@ from psycopg.pq import TransactionStatus
 
 from pgwatch_wed.facts.features import Features
 from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.plannable import with_lists
 from pgwatch_wed.sqltext.reading import QualifiedName, Reading, read
+from pgwatch_wed.sqltext.repairs import parameters, with_values
 from pgwatch_wed.sqltext.statement import UnsupportedError
 from pgwatch_wed.target.door import PINNED
 from pgwatch_wed.target.queries import composed
@@ -75,21 +77,25 @@ def _relations(connection: Connection, found: Reading, path: str) -> list[int]:
     return [oid for oid in oids if oid is not None]
 
 
-def explained(connection: Connection, text: str, parameters: int, path: str) -> PlanNode:
+def explained(connection: Connection, text: str, path: str) -> PlanNode:
     """Return a statement's generic plan; call :func:`refuse_foreign_code` first."""
+    text = with_lists(text)
     with _searching(connection, path):
-        if not parameters:
+        if not parameters(text):
             return _answer(connection, f"explain (verbose, format json) {text}")
         if Features.of(connection.info.server_version).has_generic_plans():
             return _answer(connection, f"explain (generic_plan, verbose, format json) {text}")
-        return _prepared(connection, text, parameters)
+        return _prepared(connection, text)
 
 
-def _prepared(connection: Connection, text: str, parameters: int) -> PlanNode:
+def _prepared(connection: Connection, text: str) -> PlanNode:
+    # the server must find the type of every number up to the last
+    number = {n: place for place, n in enumerate(sorted(parameters(text)), 1)}
+    text = with_values(text, lambda n, _start: f"${number[n]}")
     connection.execute(f"prepare {_NAME} as {text}".encode())
     try:
         connection.execute(f"savepoint {_NAME}".encode())
-        values = ", ".join(["null"] * parameters)
+        values = ", ".join(["null"] * len(number))
         return _answer(connection, f"explain (verbose, format json) execute {_NAME}({values})")
     finally:
         _forget(connection)

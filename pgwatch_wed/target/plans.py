@@ -91,7 +91,7 @@ class _Planner:
         with self.door.asking("plan") as connection:
             planning.refuse_foreign_code(connection, parsed.text, path, statement.user or "")
             _check_locks(connection, oids)
-            top = planning.explained(connection, parsed.text, parsed.parameters, path)
+            top = planning.explained(connection, parsed.text, path)
         return described(statement.query_id, top, self.snapshot)
 
     def _known(self, relations: Iterable[QualifiedName]) -> list[int]:

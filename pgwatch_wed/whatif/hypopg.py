@@ -17,7 +17,7 @@ from psycopg import sql
 from pgwatch_wed.errors import CollectError, said
 from pgwatch_wed.postgres.btree import IndexSize
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
-from pgwatch_wed.sqltext.statement import UnsupportedError, parse
+from pgwatch_wed.sqltext.statement import UnsupportedError
 from pgwatch_wed.target import planning
 from pgwatch_wed.target.door import Guards, opened
 from pgwatch_wed.target.planning import RefusedError
@@ -132,7 +132,7 @@ class HypoPG:
         planning.refuse_foreign_code(connection, asked, self._path)
         if not index.predicate:
             return rows
-        tree = planning.explained(connection, f"select from {name}{where}", 0, self._path)
+        tree = planning.explained(connection, f"select from {name}{where}", self._path)
         return max(1.0, min(rows, float(tree["Plan Rows"])))
 
     def bare(
@@ -159,9 +159,7 @@ class HypoPG:
                 planning.refuse_foreign_code(connection, query.sql, self._path, query.user)
                 by_name = dict(self._create(connection, index) for index in indexes)
                 self._hide(connection, self.catalog.indexes if bare else hidden)
-                tree = planning.explained(
-                    connection, query.sql, parse(query.sql).parameters, self._path
-                )
+                tree = planning.explained(connection, query.sql, self._path)
         except psycopg.errors.QueryCanceled as error:
             raise SlowPlanError(said(error)) from None
         except (psycopg.Error, RefusedError, UnsupportedError) as error:

@@ -32,8 +32,7 @@ from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.repairs import with_values
 from pgwatch_wed.target import collect
 from pgwatch_wed.whatif.proof.call_trial import FACTOR, CallWork, deviation
-from pgwatch_wed.whatif.proof.fitted_values import renumbered
-from pgwatch_wed.whatif.proof.parameter_uses import ValueUse, equal_parameters, uses_of
+from pgwatch_wed.whatif.proof.parameter_uses import ValueUse, uses_of
 from pgwatch_wed.whatif.proof.sampled_rows import constant
 from tests.load.replay_world import SCHEMA, SHAPES, ask
 from tests.load.stress_samples import block
@@ -73,16 +72,6 @@ def uses(text: str) -> dict[int, tuple[ValueUse, str]]:
 )
 def test_a_parameter_is_compared_with(condition: str, use: ValueUse, expression: str) -> None:
     assert uses(f"select from t where {condition}") == {1: (use, expression)}
-
-
-def test_what_group_by_repeats_has_one_value() -> None:
-    texts = {
-        "select f($1, a) from t group by f($2, a) order by f($3, a)": "select f($1, a) from t group by f($1, a) order by f($1, a)",
-        "select f($1, a) from t group by f('day', a)": "select f('day', a) from t group by f('day', a)",
-        "select a + $1 from t where b = $2 group by a": "select a + $1 from t where b = $2 group by a",
-    }
-    for text, expected in texts.items():
-        assert renumbered(text, equal_parameters(trees.parse(text)[0])) == expected
 
 
 def test_pgbench_finds_no_variable_and_no_command_in_a_text() -> None:

@@ -29,6 +29,7 @@ from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import arbiters, statement
 from pgwatch_wed.sqltext.arbiters import Conflict
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
+from pgwatch_wed.sqltext.plannable import with_lists
 from pgwatch_wed.sqltext.typed_parameters import Misfit, TypedStatement, typed
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
@@ -622,7 +623,7 @@ class Lab:
                 return Misfit(str(error), error.position)
             return None
 
-        text = arbiters.with_predicates(query.sql, self._predicate)
+        text = arbiters.with_predicates(with_lists(query.sql), self._predicate)
         self._typed[query.sql] = typed(text, columns.get, ask)
         return self._typed[query.sql] is not None
 
@@ -712,7 +713,7 @@ class Lab:
     def _tree(self, connection: psycopg.Connection[Any], query: Query) -> PlanNode:
         generic = "generic_plan, " if query.has_parameters else ""
         given = self._typed.get(query.sql)
-        text = query.sql if given is None else given.text
+        text = with_lists(query.sql) if given is None else given.text
         before = f"explain ({generic}verbose, format json) "
         self.calls += 1
         try:

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import pq
 
 from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext.plannable import plannable
 from pgwatch_wed.sqltext.repairs import parameters, with_values
 from pgwatch_wed.sqltext.typed_parameters import ColumnType, Misfit, typed
 from pgwatch_wed.whatif import interpolation
@@ -26,7 +27,6 @@ from pgwatch_wed.whatif.proof.parameter_uses import (
     ParameterUses,
     ValueUse,
     complete,
-    equal_parameters,
     uses_of,
 )
 from pgwatch_wed.whatif.proof.sampled_rows import (
@@ -123,8 +123,7 @@ class ValueFitter:
 
     def typed(self, text: str, type_of: ColumnType = _unknown) -> TypedCall:
         """Return a statement with the types of its parameters; raises :class:`NoValuesError`."""
-        tree = trees.parse(text)[0]
-        text = renumbered(text, equal_parameters(tree))
+        text = plannable(text)
         try:
             return self._typed(text)
         except NoValuesError:
@@ -201,11 +200,6 @@ def _completed(uses: ParameterUses, types: Mapping[int, str], text: str) -> Para
     shortened = frozenset(int(n) for n in _SHORTENED.findall(text))
     blocks = tuple(complete(b, keys, shortened) for b in uses.blocks)
     return replace(uses, blocks=blocks, keys=keys)
-
-
-def renumbered(text: str, same: Mapping[int, str]) -> str:
-    """Replace parameters that must be equal to others or to constants."""
-    return with_values(text, lambda number, _start: same.get(number))
 
 
 @dataclass(slots=True)

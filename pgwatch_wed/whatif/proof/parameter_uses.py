@@ -5,7 +5,7 @@ which a call may look: the value that an expression has in such a row is a value
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -568,64 +568,3 @@ def _note(hints: dict[int, str], places: Iterable[tuple[Any, str | None]]) -> No
 def _number(node: Any) -> int | None:
     bare = trees.without_casts(node)
     return int(bare.number or 0) if isinstance(bare, ast.ParamRef) else None
-
-
-def equal_parameters(statement: Any) -> dict[int, str]:
-    """Return what stands for parameters of output columns that GROUP BY and the like repeat: a parameter or a constant.
-
-    pg_stat_statements gives each constant a number of its own, or leaves those that are repeated as they are; PostgreSQL
-    then takes ``date_trunc('day', t)`` for another expression than ``date_trunc($1, t)``.
-    """
-    same: dict[int, str] = {}
-    for select in (n for n in trees.walk(statement) if isinstance(n, ast.SelectStmt)):
-        outputs = [t.val for t in select.targetList or () if has_parameters(t)]
-        sorts = [s.node for s in select.sortClause or ()]
-        keys = [*(select.groupClause or ()), *sorts, *(select.distinctClause or ())]
-        for key in (
-            k for k in keys if k is not None and not isinstance(k, ast.A_Const | ast.ColumnRef)
-        ):
-            _pair(key, outputs, same)
-            outputs.append(key)
-    return {n: m for n, m in same.items() if m != f"${n}"}
-
-
-def _pair(key: Any, outputs: Sequence[Any], same: dict[int, str]) -> None:
-    masked, constants = _masked(key)
-    for output in outputs:
-        for part in trees.walk(output):
-            if type(part) is not type(key):
-                continue
-            other, theirs = _masked(part)
-            if other == masked and constants:
-                for one, two in zip(constants, theirs, strict=True):
-                    _equate(one, two, same)
-                return
-
-
-def _equate(one: str, two: str, same: dict[int, str]) -> None:
-    """Note that the constant or parameter of a key stands where an output has another."""
-    if two.startswith("$") and not one.startswith("$"):
-        same[int(two[1:])] = one
-    elif one.startswith("$"):
-        same[int(one[1:])] = same.get(int(two[1:]), two) if two.startswith("$") else two
-
-
-def _masked(node: Any) -> tuple[str, list[str]]:
-    """Return an expression with all parameters and constants alike, and what they are."""
-    found: list[str] = []
-    changed = _mask(copy.deepcopy(node), found)
-    return sql_of(changed), found
-
-
-def _mask(node: Any, found: list[str]) -> Any:
-    if isinstance(node, tuple):
-        return tuple(_mask(each, found) for each in node)
-    if isinstance(node, ast.ParamRef | ast.A_Const):
-        found.append(sql_of(node))
-        return ast.ParamRef(number=0)
-    if isinstance(node, ast.Node) and not isinstance(node, ast.TypeName):
-        for name in node:
-            value = getattr(node, name)
-            if isinstance(value, tuple | ast.Node):
-                setattr(node, name, _mask(value, found))
-    return node
