@@ -47,7 +47,7 @@ from pgwatch_wed.render.load_bar import load_bar
 from pgwatch_wed.render.lock_lines import drawn
 from pgwatch_wed.render.plan_sql import plan_script
 from pgwatch_wed.render.plan_text import plan_text
-from pgwatch_wed.render.plan_words import group_sql, plan_lines
+from pgwatch_wed.render.plan_words import first_places, group_sql, plan_lines
 from tests import formats
 from tests.reports import HOSTILE, NOW, blank, finding, report, server
 
@@ -270,6 +270,24 @@ def test_what_is_needed_once_is_at_the_end_of_a_script() -> None:
     lines = group_sql(report(many), group).splitlines()
     assert lines[-1] == reload.sql
     assert lines.count(reload.sql) == 1
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "text"])
+def test_what_matters_most_is_shown_first_with_its_number_in_the_plan(name: str) -> None:
+    many = tuple(
+        finding(n, object=Object("setting", f"setting_{n}"), rule=f"config-{n}") for n in range(12)
+    )
+    whole = report(many)
+    actions = tuple(action(f, title=f"Do {f.object.name}", statements=()) for f in many[::-1])
+    whole = replace(whole, plan=ActionPlan(actions=actions))
+    most = {"html": 3, "markdown": 10, "text": 5}[name]
+    lines = plan_lines(whole)
+    assert first_places(whole, lines, most) == tuple(range(13 - most, 13))
+    page = render.text(whole) if name == "text" else formats.document(name, whole)
+    shown = page.partition("these matter most")[2].partition("Findings")[0].replace("\\", "")
+    shown = shown.partition("more step")[0]
+    assert [n for n in range(12) if f"Do setting_{n}" in shown] == list(range(most))
+    assert "12. Do" in re.sub(r"<[^>]+>|\*\*", "", shown) or 'value="12"' in shown
 
 
 def test_the_first_actions_close_what_the_step_says() -> None:

@@ -30,6 +30,7 @@ from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, 
 from pgwatch_wed.render.load_bar import FIRST, load_bar
 from pgwatch_wed.render.plan_words import (
     closed_by,
+    first_places,
     group_sql,
     places,
     plan_lines,
@@ -69,7 +70,7 @@ def render(report: Report, snapshots: Sequence[Snapshot] = ()) -> str:
         most_tables=_MOST_TABLES,
         group_sql=lambda group: group_sql(report, group),
         lines=lines,
-        first=FIRST,
+        first=first_places(report, lines, FIRST),
         closed=lambda line: closed_by(report, line, known),
         places=defaultdict(int, places(lines)),
         unplanned=defaultdict(str, {n.id: n.reason for n in report.plan.not_planned}),

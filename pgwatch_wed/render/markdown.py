@@ -11,7 +11,7 @@ from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
 from pgwatch_wed.render.ignores import ignored_sentences
 from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain, summed
-from pgwatch_wed.render.plan_words import group_sql, plan_lines, plan_sentence
+from pgwatch_wed.render.plan_words import first_places, group_sql, plan_lines, plan_sentence
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@-])")
 _IN_FULL = 20
@@ -85,15 +85,17 @@ def _plan(report: Report) -> list[str]:
     lines = plan_lines(report)
     if not lines:
         return []
+    shown = first_places(report, lines, _ACTIONS)
     steps = [
-        f"{place}. **{plain(line.title)}**"
-        + "".join(f"\n   - {label}: {plain(said)}" for label, said in line.facts)
-        for place, line in enumerate(lines[:_ACTIONS], 1)
+        f"**{place}. {plain(line.title)}**"
+        + "".join(f"\n- {label}: {plain(said)}" for label, said in line.facts)
+        for place, line in ((n, lines[n - 1]) for n in shown)
     ]
-    parts = ["## What to do, in order", plain(plan_sentence(report)), "\n".join(steps)]
-    if len(lines) > _ACTIONS:
-        parts.append(f"And {units.count(len(lines) - _ACTIONS, 'more step')}: `db-analyze plan`.")
-    return parts
+    said = plain(plan_sentence(report))
+    if len(shown) < len(lines):
+        said += f" Of {len(lines):,} steps, these matter most; `db-analyze plan` has all."
+    # Markdown counts a list by itself: as paragraphs, the steps keep their numbers
+    return ["## What to do, in order", said, "\n\n".join(steps)]
 
 
 def _table(report: Report, shown: Sequence[Finding | FindingGroup]) -> str:

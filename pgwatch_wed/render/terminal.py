@@ -22,7 +22,7 @@ from pgwatch_wed.render.finding_groups import FindingGroup, by_table, entries
 from pgwatch_wed.render.ignores import ignored_sentences
 from pgwatch_wed.render.impact_words import GRADES, coverage_sentence, effects, gain, summed
 from pgwatch_wed.render.lock_lines import drawn
-from pgwatch_wed.render.plan_words import plan_lines, plan_sentence
+from pgwatch_wed.render.plan_words import first_places, plan_lines, plan_sentence
 from pgwatch_wed.render.text_page import TextPage
 
 _COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
@@ -96,14 +96,14 @@ def _plan(page: TextPage, report: Report, target: str, *, verbose: bool) -> None
         return
     page.line("What to do, in order", "1")
     page.wrap(plan_sentence(report))
-    shown = lines if verbose else lines[:_ACTIONS]
-    for place, line in enumerate(shown, 1):
+    shown = first_places(report, lines, len(lines) if verbose else _ACTIONS)
+    if len(shown) < len(lines):
+        page.wrap(f"Of {len(lines):,} steps, these matter most:")
+    for place, line in ((n, lines[n - 1]) for n in shown):
         page.wrap(line.title, f"{place:>2}. ", "1", hang="    ")
         page.wrap(
             "; ".join(f"{label}: {said.removesuffix('.')}" for label, said in line.facts), "    "
         )
-    if len(shown) < len(lines):
-        page.wrap(f"and {units.count(len(lines) - len(shown), 'more step')}", "    ")
     if target:
         source = target.removeprefix("report ")  # plan takes snapshot files, too
         page.wrap(f"As one script, with its undo: db-analyze plan {source} --as sql -o plan.sql")
