@@ -28,6 +28,7 @@ insert into events select g, timestamptz '2026-01-01' + g * interval '1 minute',
     jsonb_build_object('kind', 'k' || g % 5, 'customer', g % 9000, 'seen', g, 'tags', '[1]'::jsonb, 'u' || g, 1),
     repeat('x', 20) from generate_series(1, 30000) g;
 create index events_seen on events ((payload ->> 'seen'));
+create function slow(int) returns int language plpgsql stable as 'begin return $1; end';
 create table tiny (id int, name text);
 insert into tiny select g, 'n' || g from generate_series(1, 40) g;
 vacuum analyze;
@@ -47,10 +48,20 @@ REASONS = {
     "select * from events where id = 7": "an index for it exists (events_pkey)",
     "select * from tiny where name = $1": "an index on a table as small as public.tiny saves nothing",
     "select * from fresh where name = $1": "statistics show no rows in public.fresh",
-    "select note, payload from events": "it has no condition, join or sort order for an index",
+    "select note, payload from events": "it needs all rows of public.events, which no index spares",
+    "select count(payload) from events": "keep the result in a table or materialized view",
+    "select * from events limit 10": "it takes the first rows of public.events that it finds",
     "select * from events where to_char(at, 'YYYY') = '1999'": (
-        "the server refuses an index for it (functions in index expression must be marked IMMUTABLE)"
+        "to_char(at, 'YYYY') depends on the session's time zone, so it cannot be indexed: compare at with both ends"
     ),
+    "select * from events where at::date = '2026-01-02'": "CAST(at AS date) depends on the session's time zone",
+    "select * from events where slow(amount) = 3": "slow(amount) cannot be indexed, since one of its functions is not",
+    "select * from events where note like '%xyz%'": "note LIKE '%xyz%' searches within texts",
+    "select * from events where note not in ('a', 'b')": "note <> ALL('{a,b}') says what is not wanted",
+    "select * from events where amount > id": "amount > id compares columns of the same row",
+    "select * from events where amount > random() * 900": "random() has another value for each row",
+    "select id from events order by id limit 10 offset 20000": "OFFSET reads all rows of the pages before",
+    "select count(payload) from events where amount > 3": "it needs about 100% of the rows of public.events",
     "select nothing from events": 'it cannot be planned: column "nothing" does not exist',
     "select * from events where amount = ghost($1)": "it cannot be planned: function ghost(unknown)",
 }

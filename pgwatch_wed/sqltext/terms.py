@@ -67,6 +67,8 @@ _MEASURES = frozenset(
 )
 _TEXT_CASTS = frozenset({"text"})
 _KEYS = frozenset({"->", "->>"})
+_WORDS = {"!~~*": "NOT ILIKE", "!~~": "NOT LIKE", "~~*": "ILIKE", "~~": "LIKE"}
+_CAST_CONSTANT = re.compile(r"CAST\(('(?:[^']|'')*'|-?[\d.]+) AS [\w ]+(?:\[\])?\)")
 
 
 class Kind(Enum):
@@ -143,6 +145,23 @@ def conditions(text: str) -> Conjunction:
     """Return the conditions of a Filter, Index Cond, Hash Cond or Join Filter."""
     node = _parse(text)
     return Conjunction(()) if node is None else _group(node)
+
+
+@lru_cache(maxsize=20_000)
+def parts(text: str) -> tuple[str, ...]:
+    """Return the conditions that must all be true, as SQL with aliases."""
+    node = _parse(text)
+    return () if node is None else tuple(str(RawStream()(part)) for part in _conjuncts(node))
+
+
+@lru_cache(maxsize=20_000)
+def plain(text: str) -> str:
+    """Return an expression as people write it: without aliases and casts of constants, with LIKE for ``~~``."""
+    node = _parse(text)
+    shown = text if node is None else _print(node)
+    for operator, word in _WORDS.items():
+        shown = shown.replace(f" {operator} ", f" {word} ")
+    return _CAST_CONSTANT.sub(r"\1", shown)
 
 
 @lru_cache(maxsize=20_000)

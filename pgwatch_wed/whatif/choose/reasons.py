@@ -12,6 +12,7 @@ from pgwatch_wed.whatif.choose.untried import Opening
 from pgwatch_wed.whatif.model import Query
 
 _USEFUL = 0.995
+_LITTLE = 0.1
 _MOST_OPENINGS = 10
 
 
@@ -28,7 +29,7 @@ class Reasons:
         """Return why a query has no index, and of which of its expressions none could be tried."""
         if one is None:
             return LATE
-        reason = self._reason(query, explored) if one.indexes else one.untried.reason
+        reason = self._reason(query, one, explored) if one.indexes else one.untried.reason
         openings = (self._told(query, opening) for opening in one.untried.openings)
         return "; ".join(filter(None, (reason, *openings)))
 
@@ -41,7 +42,7 @@ class Reasons:
             self._told_openings[query.name, opening] = said
         return self._told_openings[query.name, opening]
 
-    def _reason(self, query: Query, explored: Collection[str]) -> str:
+    def _reason(self, query: Query, one: Suggested, explored: Collection[str]) -> str:
         if query.name not in explored:
             return LATE
         base, size = self._costs.base[query.name], self._costs.oracle.size
@@ -50,10 +51,16 @@ class Reasons:
         if not helpful and self._costs.pool.is_slow(query):
             return "planning it with more indexes takes too long; increase --seconds"
         if not helpful:
-            return "none of the indexes tried lowers its cost"
+            why = one.untried.refused or one.untried.paging or one.untried.hindrance
+            return f"none of the indexes tried lowers its cost{why and f': {why}'}"
         if all(k.value >= base for k in helpful):
             return "indexes would lower its estimated cost, but the plans risk being slower"
         least = min(sum(map(size, k.used)) for k in helpful)
+        if one.untried.covered and least > self._budget:
+            return one.untried.reason
+        gain = 1 - helpful[0].cost / base
+        if gain < _LITTLE:
+            return f"the best of the indexes tried would lower its cost by only {units.share(gain)}"
         if least > self._budget:
             return (
                 f"the smallest index that helps it takes {units.size(least)}, more than the budget"

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.whatif import usage
-from pgwatch_wed.whatif.choose import candidates, existing, untried
+from pgwatch_wed.whatif.choose import candidates, existing, hindrances, untried
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.time_left import EXPLORED
@@ -54,15 +54,27 @@ def _suggestion(costs: Costs, query: Query, plan: Plan, allowed: CandidateOption
     found = dict.fromkeys(i for u in uses for i in candidates.candidates(u, catalog, allowed))
     covering = {i: existing.covering(catalog, i) for i in found}
     known = [e for e in covering.values() if e is not None]
+    has_trigrams = any("trgm" in key.operator_class for i in found for key in i.keys)
+    hindrance = hindrances.hindrances(
+        query.sql, plan.tree, uses, catalog, has_trigrams=has_trigrams
+    )
     return Suggested(
         tuple(i for i, index in covering.items() if index is None),
-        untried.untried(plan.tree, uses, catalog, known),
+        untried.untried(
+            plan.tree, uses, catalog, known, hindrance, hindrances.of_paging(query.sql)
+        ),
     )
 
 
 def _accepted(costs: Costs, one: Suggested, built: Configuration) -> Suggested:
-    refusals = (costs.oracle.refusal(i) for i in one.indexes)
+    refusals = {i: costs.oracle.refusal(i) for i in one.indexes}
+    tables = costs.oracle.catalog.by_name
+    said = (
+        hindrances.refused(i, tables.get((i.schema, i.table)), error)
+        for i, error in refusals.items()
+        if error is not None
+    )
     return Suggested(
         tuple(i for i in one.indexes if i in built),
-        replace(one.untried, refused=next((r for r in refusals if r is not None), "")),
+        replace(one.untried, refused=next(said, "")),
     )

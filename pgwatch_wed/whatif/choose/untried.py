@@ -32,25 +32,38 @@ class Untried:
     refused: str = ""
     small: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
+    hindrance: str = ""
+    paging: str = ""
 
     @property
     def reason(self) -> str:
         """Say why there are no candidates, without what :attr:`openings` say."""
+        return "; ".join(filter(None, (self._reason, self.paging)))
+
+    @property
+    def _reason(self) -> str:
         if self.covered:
             return f"an index for it exists ({_few(self.covered)})"
         if self.refused:
-            return f"the server refuses an index for it ({self.refused})"
+            return self.refused
         if self.empty:
             return (
                 f"its statistics show no rows in {_few(self.empty)}; if there are some, ANALYZE it"
             )
         if self.small:
             return f"an index on a table as small as {_few(self.small)} saves nothing"
-        return "" if self.openings else "it has no condition, join or sort order for an index"
+        if self.hindrance or self.openings:
+            return self.hindrance
+        return "no kind of index that is known here serves its conditions"
 
 
 def untried(
-    tree: PlanNode, uses: Sequence[TableUse], catalog: Catalog, covering: Iterable[ExistingIndex]
+    tree: PlanNode,
+    uses: Sequence[TableUse],
+    catalog: Catalog,
+    covering: Iterable[ExistingIndex],
+    hindrance: str,
+    paging: str,
 ) -> Untried:
     """Return what is known of a query from its plan without indexes; ``covering`` do what candidates would."""
     tables = {use.table.oid: use.table for use in uses}.values()
@@ -62,6 +75,8 @@ def untried(
         covered=tuple(dict.fromkeys(e.name for e in covering)),
         small=() if others or empty else _names(small),
         empty=() if others else _names(empty),
+        hindrance=hindrance,
+        paging=paging,
     )
 
 
