@@ -125,6 +125,9 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ),
     ("whatif", "indexes"): (Case(names(ExistingIndex)),),
     ("whatif", "foreign_keys"): (Case(names(ForeignKey)),),
+    ("whatif", "operator_classes"): (
+        Case({"method", "name", "input_type", "is_default", "operators", "orders"}),
+    ),
     ("whatif", "common_shares"): (Case({"name", "shares"}, values=PERSON),),
     ("whatif", "value_sizes"): (Case({"name", "size", "share"}, values={"table_oid": "person"}),),
     ("whatif", "extended_statistics"): (Case(names(Stored), {"expressions": sql.SQL("null")}),),
@@ -226,6 +229,20 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ),
     ("lab", "document_keys"): (
         Case({"key"}, values={"schema": "public", "table": "person", "column": "data"}),
+    ),
+    ("lab", "usual_values"): (
+        Case(
+            {"common", "shares", "bounds"},
+            values={"schema": "public", "table": "person", "column": "email"},
+        ),
+    ),
+    ("lab", "value_type"): (Case({"name", "category"}, values={"type": 25}),),
+    ("lab", "typed_expression"): (
+        Case(
+            {"value"},
+            {"expression": sql.SQL("lower(email)"), "table": sql.Identifier("person")},
+            is_empty=True,
+        ),
     ),
     ("copy", "usual_values"): (
         Case(

@@ -155,3 +155,16 @@ def test_the_value_of_one_call_is_in_no_index(lab: Lab) -> None:
     )
     assert [i.ddl for i in advice.indexes if "host" in i.ddl or "Red" in i.ddl] == []
     assert [i.index.columns for i in advice.indexes if i.index.table == "jobs"] == [("locked_by",)]
+
+
+def test_a_constant_that_was_taken_out_is_assumed_and_told(lab: Lab) -> None:
+    texts = {
+        "select descr from books where to_tsvector($1, title) @@ plainto_tsquery($2, $3)": "to_tsvector(CAST('english' AS regconfig), title)",
+        "select payload from jobs where coalesce(locked_by, $1) = $2": "COALESCE(locked_by, CAST('' AS text))",
+        "select payload from jobs where state <> $1 and run_at < $2": "WHERE state <> CAST('done' AS text)",
+    }
+    advice = advised(lab, *texts)
+    assert len(advice.indexes) == len(texts)
+    for index in advice.indexes:
+        assert texts[index.queries[0]] in index.ddl
+        assert index.doubts[0].startswith("it is assumed that $1 is ")

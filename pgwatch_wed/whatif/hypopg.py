@@ -66,6 +66,7 @@ class HypoPG:
         settings = planner.read(connection)
         self._path = self._search_path or settings["search_path"]
         self._operator_cost = float(settings["cpu_operator_cost"])
+        self.text_search = settings.get("default_text_search_config", "english")
         self.is_c_collation = planner.collation(connection) in ("C", "POSIX")
         self.catalog = catalogs.read(connection)
         if not self._hides:
@@ -100,6 +101,10 @@ class HypoPG:
 
     def type_of(self, _table: CatalogTable, _text: str) -> None:
         """Return nothing: only methods that HypoPG does not support would need it."""
+
+    def usual_values(self, _table: CatalogTable, _column: str) -> Sequence[tuple[str, float]]:
+        """Return nothing: values in statistics are not read from a target."""
+        return ()
 
     def document_keys(self, _table: CatalogTable, _column: str) -> tuple[str, ...]:
         """Return nothing: values in statistics are not read from a target."""

@@ -27,6 +27,7 @@ class Query:
     has_parameters: bool = False
     user: str | None = None
     others: tuple[str, ...] = ()
+    assumed: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -21,6 +21,7 @@ class Oracle(Protocol):
     calls: int
     notes: list[str]
     is_c_collation: bool
+    text_search: str
 
     def add(self, indexes: Iterable[Candidate]) -> None:
         """Add candidates; :meth:`refusal` tells which of them the server refuses."""
@@ -33,6 +34,9 @@ class Oracle(Protocol):
 
     def type_of(self, table: CatalogTable, text: str) -> ValueType | None:
         """Return the type of an expression over a table's columns, if it can be known."""
+
+    def usual_values(self, table: CatalogTable, column: str) -> Sequence[tuple[str, float]]:
+        """Return values of a column with their shares of the rows, or 0 where that is not known."""
 
     def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
         """Return the keys that most documents in a column have, as far as statistics show them."""

@@ -1,4 +1,4 @@
--- No row, but the type of an expression over a table's columns.
+-- A row is a value of an expression over a table; there is none, only its type.
 select (@expression@) as value
 from @table@
 limit 0

@@ -4,10 +4,11 @@ Planning, making candidates and trying them take turns, so that whenever the tim
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from pgwatch_wed.progress import Progress
-from pgwatch_wed.whatif.choose import candidates, existing, workers
+from pgwatch_wed.whatif.choose import assumed, candidates, existing, workers
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.explore import explore
 from pgwatch_wed.whatif.choose.likely_costs import likely_costs
@@ -77,18 +78,23 @@ class Filling:
         jobs = self._costs.oracle.jobs
         while self._waiting:
             some, self._waiting = self._waiting[:jobs], self._waiting[jobs:]
-            for query, plan in zip(some, workers.each(self._base, some, jobs), strict=True):
-                if isinstance(plan, str):
-                    self.unplanned[query.name] = plan
+            for query, base in zip(some, workers.each(self._base, some, jobs), strict=True):
+                if isinstance(base, str):
+                    self.unplanned[query.name] = base
                 else:
-                    self._costs.begin(_weighted(query, plan), plan)
+                    self._costs.begin(_weighted(*base), base[1])
             if self._costs.left.is_over(min(until, EXPLORED)) and self._costs.queries:
                 return
 
-    def _base(self, query: Query) -> Plan | str:
+    def _base(self, query: Query) -> tuple[Query, Plan] | str:
+        """Return a query with what can be assumed of its parameters, and its plan; or why it has none."""
         patience = self._costs.left.patience
+        more = assumed.completed(self._costs.oracle, query)
         try:
-            return self._costs.plan(query)
+            if more is not query:
+                with suppress(PlanError):
+                    return more, self._costs.plan(more)
+            return query, self._costs.plan(query)
         except SlowPlanError:
             return f"planning it takes longer than {patience:.2g} s; increase --seconds"
         except PlanError as error:

@@ -83,13 +83,15 @@ class Gains:
             is_joint=self._is_joint(index, users, sum(saved)),
             makes_redundant=tuple(ident(e.schema, e.name) for e in replaced),
             caveats=tuple(_caveats(index)),
-            doubts=self._doubts(users),
+            doubts=self._doubts(index, users),
             guesses=self._guesses(index, users, saved),
         )
 
-    def _doubts(self, users: Sequence[Query]) -> tuple[str, ...]:
+    def _doubts(self, index: Candidate, users: Sequence[Query]) -> tuple[str, ...]:
         """Return why the target may plan the queries that use an index otherwise."""
-        return tuple(dict.fromkeys(doubt for q in users for doubt in self._doubts_of(q)))
+        is_open = index.predicate or any(k.column is None for k in index.keys)
+        found = dict.fromkeys(q.assumed for q in users if is_open and q.assumed)
+        return tuple(found | dict.fromkeys(d for q in users for d in self._doubts_of(q)))
 
     def _doubts_of(self, query: Query) -> tuple[str, ...]:
         if query.name not in self._doubted:

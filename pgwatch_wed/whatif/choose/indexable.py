@@ -89,17 +89,23 @@ def is_state(catalog: Catalog, table: CatalogTable, term: Term) -> bool:
     Only then may the constant be in a predicate: another call has another value, but the same state.
     """
     column = table.columns.get(term.operand.column or "")
-    if column is None or column.is_virtual or column.distinct > _MOST_STATES:
+    if column is None or not has_states(catalog, table, column):
         return False
-    if column.base_type == "bool" or column.category == "E":
-        return True
+    texts = terms.texts(term.text)
+    return column.base_type not in _TEXTS or (bool(texts) and all(map(is_name, texts)))
+
+
+def has_states(catalog: Catalog, table: CatalogTable, column: CatalogColumn) -> bool:
+    """Tell whether a column has few values, as far as numbers and statistics tell."""
+    if column.is_virtual or column.distinct > _MOST_STATES:
+        return False
     if column.base_type in _WHOLE:
         return not _is_reference(catalog, table, column)
-    texts = terms.texts(term.text)
-    return column.base_type in _TEXTS and bool(texts) and all(map(_is_name, texts))
+    return column.base_type in _TEXTS or column.base_type == "bool" or column.category == "E"
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
+    """Tell whether a text is the name of something, without numbers that would make it one of many."""
     return len(text) <= _LONGEST_STATE and _STATE.fullmatch(text) is not None
 
 

@@ -135,6 +135,9 @@ class Lab:
         self._features: Features | None = None
         self.calls = 0
         self.is_c_collation = False
+        self.text_search = settings.get("default_text_search_config", "english").removeprefix(
+            "pg_catalog."
+        )
         self.catalog = Catalog({}, {}, ())
 
     def __enter__(self) -> "Lab":
@@ -294,6 +297,16 @@ class Lab:
                 kind = reader.execute(queries.composed("lab", "value_type"), {"type": oid})
                 self._types[table.oid, text] = kind.fetchone()
         return self._types[table.oid, text]
+
+    def usual_values(self, table: CatalogTable, column: str) -> Sequence[tuple[str, float]]:
+        """Return values of a column with their shares of the rows, or 0 where that is not known."""
+        wanted = {"schema": table.schema, "table": table.name, "column": column}
+        with self._guest() as reader:
+            row = reader.execute(queries.composed("lab", "usual_values"), wanted).fetchone()
+        if row is None:
+            return ()
+        common, shares, bounds = row
+        return [*zip(common or (), shares or (), strict=False), *((b, 0.0) for b in bounds or ())]
 
     def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
         """Return the keys that most documents in a column have, as far as statistics show them."""

@@ -1,0 +1,50 @@
+"""Constants that were taken out of expressions over columns, and what most statements have there."""
+
+import pytest
+
+from pgwatch_wed.sqltext.usual_constants import Unequal, unequal, usual_constants
+
+TYPES = {
+    "title": "text",
+    "author": "character varying(40)",
+    "price": "numeric(10,2)",
+    "data": "jsonb",
+    "done": "boolean",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "select from t where to_tsvector($1, title) @@ plainto_tsquery($2, $3)",
+            {1: "'german'::regconfig", 2: "'german'::regconfig"},
+        ),
+        ("select from t where to_tsvector(title) @@ to_tsquery($1)", {}),
+        ("select from t where coalesce(title, $1) = $2", {1: "''"}),
+        ("select from t where coalesce(price, $1) > $2", {1: "0"}),
+        ("select from t where coalesce(done, $1)", {1: "false"}),
+        ("select from t where coalesce(data, $1) = $2", {}),
+        ("select from t where coalesce($1, title) = title", {}),
+        ("select from t where title || $1 || coalesce(author, $2) ilike $3", {1: "' '", 2: "''"}),
+        ("select from t where data || $1 || data = $2", {}),
+        ("select from t where title || $1 = $2", {}),
+        (
+            "select from t where (setweight(to_tsvector(title), $1) || setweight(to_tsvector(author), $2)) @@ $3",
+            {1: "'A'", 2: "'B'"},
+        ),
+        ("select from (", {}),
+    ],
+)
+def test_what_most_statements_have_is_found(text: str, expected: dict[int, str]) -> None:
+    assert usual_constants(text, TYPES.get, "german") == expected
+
+
+def test_what_a_column_differs_from_or_begins_with_is_found() -> None:
+    text = "select from t where title <> $1 and author ^@ $2 and starts_with(title, $3) and price = $4 and title <> author"
+    assert set(unequal(text)) == {
+        Unequal("title", 1, is_start=False),
+        Unequal("author", 2, is_start=True),
+        Unequal("title", 3, is_start=True),
+    }
+    assert unequal("select from (") == ()
