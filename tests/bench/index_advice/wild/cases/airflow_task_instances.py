@@ -87,8 +87,9 @@ FROM dag_run r, generate_series(1, 18) AS t;
     ),
     expert=(
         "CREATE INDEX ON task_instance (span_status) WHERE span_status <> 'not_started'",
-        "CREATE INDEX ON task_instance (state, dag_id) WHERE state IN ('queued', 'scheduled', 'deferred')",
-        "CREATE INDEX ON task_instance (updated_at)",
-        "CREATE INDEX ON task_instance (dag_id, run_id)",
+        "CREATE INDEX ON task_instance (updated_at) WHERE state IN ('success', 'failed')",
+        "CREATE INDEX ON task_instance (dag_id, run_id) WHERE state IS NULL OR state <> 'success'",
+        "CREATE INDEX ON task_instance (trigger_timeout) WHERE state = 'deferred'",
+        "CREATE INDEX ON task_instance (state, dag_id) INCLUDE (run_id, map_index, priority_weight, id, task_id) WHERE state IN ('queued', 'scheduled')",
     ),
 )

@@ -64,7 +64,7 @@ FROM (SELECT g, CASE WHEN random() < 0.9 THEN 'view' WHEN random() < 0.9 THEN 'c
         ),
     ),
     expert=(
-        "CREATE INDEX ON ahoy_events (name, time)",
+        "CREATE INDEX ON ahoy_events (name, time) INCLUDE (id)",
         "CREATE INDEX ON ahoy_events (time) INCLUDE (name)",
         "CREATE INDEX ON ahoy_events ((properties ->> 'plan'), time)",
     ),

@@ -68,8 +68,9 @@ FROM generate_series(1, 250000) AS g;
         ),
     ),
     expert=(
-        "CREATE INDEX ON stock_location (parent_path varchar_pattern_ops)",
+        "CREATE INDEX ON stock_location (parent_path varchar_pattern_ops, id)",
         "CREATE INDEX ON stock_quant (location_id)",
         "CREATE INDEX ON stock_quant (location_id) WHERE quantity < 0",
+        "CREATE INDEX ON stock_quant (product_id, location_id) INCLUDE (quantity, reserved_quantity, in_date, id)",
     ),
 )

@@ -40,7 +40,7 @@ SELECT md5('r' || g)::uuid, s.t - interval '1 hour', 'run-' || g, md5('f' || (po
        CASE WHEN g <= 245000 THEN s.t + random() * interval '50 minutes' END,
        CASE WHEN random() < 0.25 THEN md5('t' || g)::uuid END,
        jsonb_build_object('path', 's3://bucket/' || md5(g::text), 'n', g)
-FROM (SELECT g, timestamptz '2025-06-01 00:00+00' - power((250000 - g) / 250000.0, 2) * interval '400 days' AS t
+FROM (SELECT g, timestamptz '2025-06-01 00:00+00' - power((250000 - g) / 250000.0::float8, 2) * interval '400 days' AS t
       FROM generate_series(1, 250000) AS g OFFSET 0) AS s;
 """,
     statements=(

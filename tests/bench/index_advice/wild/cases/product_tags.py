@@ -42,7 +42,7 @@ FROM generate_series(1, 150000) AS g;
         ),
         Called(
             "seen_by",
-            "SELECT id FROM articles WHERE reader_ids @> ARRAY[{u}] AND published ORDER BY id DESC LIMIT 50",
+            "SELECT id FROM articles WHERE reader_ids @> ARRAY[{u}::integer] AND published ORDER BY id DESC LIMIT 50",
             ({"u": 29000}, {"u": 3}, {"u": 99999}),
             100,
         ),

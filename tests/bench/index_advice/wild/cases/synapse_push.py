@@ -86,7 +86,7 @@ JOIN events e ON e.stream_ordering = p.s;
     expert=(
         "CREATE INDEX ON event_push_actions (user_id, stream_ordering) WHERE highlight = 1",
         "CREATE INDEX ON event_push_actions (user_id, room_id, stream_ordering) WHERE notif = 1",
-        "CREATE INDEX ON receipts (user_id)",
+        "CREATE INDEX ON receipts (user_id) INCLUDE (receipt_type, room_id, event_id)",
         "CREATE INDEX ON events (room_id, topological_ordering, stream_ordering) WHERE NOT outlier",
     ),
 )

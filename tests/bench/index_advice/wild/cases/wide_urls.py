@@ -25,7 +25,7 @@ SELECT 'https://' || s.h || '/' || md5(g::text)
                  ELSE '/' || md5((g + 1)::text) END,
        s.h, 'A title ' || g, (random() * 3)::int, timestamp '2024-01-01' + g * interval '3 minutes',
        CASE WHEN random() < 0.02 THEN true WHEN random() < 0.02 THEN false END
-FROM (SELECT g, substr(md5((power(random(), 3) * 3000)::int::text), 1, 8) || (ARRAY['.com', '.org', '.example'])[1 + g % 3] AS h
+FROM (SELECT g, substr(md5(floor(power(((g::bigint * 7919) % 150000) / 150000.0::float8, 3) * 3000)::int::text), 1, 8) || (ARRAY['.com', '.org', '.example'])[1 + g % 3] AS h
       FROM generate_series(1, 150000) AS g OFFSET 0) AS s;
 """,
     statements=(
@@ -34,11 +34,11 @@ FROM (SELECT g, substr(md5((power(random(), 3) * 3000)::int::text), 1, 8) || (AR
             'SELECT "preview_cards".* FROM "preview_cards" WHERE "preview_cards"."url" = {u} LIMIT 1',
             (
                 {
-                    "u": "https://30c8e1ca.example/c81e728d9d4c2f636f067f89cc14862c/eccbc87e4b5ce2fe28308fd9f2a7baf3"
+                    "u": "https://41e7637e.example/70efdf2ec9b086079795c442636b55fb/6f4922f45568161a8cdf4ad2299f6d23"
                 },
                 {"u": "https://nobody.example/none"},
                 {
-                    "u": "https://0b8aff04.org/6beb5f589a9fd04c21fcd50db3d9c80c/400df0aa82bc46e49e2247dc5da23810"
+                    "u": "https://07cdfd23.org/6beb5f589a9fd04c21fcd50db3d9c80c/400df0aa82bc46e49e2247dc5da23810"
                 },
             ),
             1000,
@@ -64,5 +64,6 @@ FROM (SELECT g, substr(md5((power(random(), 3) * 3000)::int::text), 1, 8) || (AR
     expert=(
         "CREATE INDEX ON preview_cards USING hash (url)",
         "CREATE INDEX ON preview_cards (host text_pattern_ops, created_at)",
+        "CREATE INDEX ON preview_cards (created_at)",
     ),
 )
