@@ -12,6 +12,7 @@ import pytest
 from pgwatch_wed.whatif.choose import advise, existing
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from pgwatch_wed.whatif.choose.pool import Pool
+from pgwatch_wed.whatif.choose.risk import ExpectedCost
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key, Plan, PlanError, Query, Rejected
@@ -212,7 +213,7 @@ def test_a_known_plan_answers_for_every_set_between() -> None:
         asked.append(shown)
         return Plan(10.0, shown & {a}, frozenset(), {})
 
-    pool = Pool(ask, lambda _query, plan: plan.cost)
+    pool = Pool(ask, lambda _query, plan: ExpectedCost(plan.cost, plan.cost))
     one = Query("q", "select")
     pool.plan(one, frozenset({a, b, c}))
     assert pool.plan(one, frozenset({a, b})).used == {a}
@@ -230,7 +231,7 @@ def test_reuse_predicts_what_the_oracle_would_say(lab: Lab) -> None:
     shown = frozenset(i for i in CANDIDATES.values() if i.table in ("orders", "lines"))
     for text in QUERIES:
         one = query(text)
-        pool = Pool(lab.plan, lambda _query, plan: plan.cost)
+        pool = Pool(lab.plan, lambda _query, plan: ExpectedCost(plan.cost, plan.cost))
         pool.plan(one, shown)
         for left_out in sorted(shown):
             known = pool.exact(one, shown - {left_out})

@@ -20,10 +20,12 @@ pytestmark = pytest.mark.pg("== 18")  # the lab's own major
 
 # Boards come and go: the posts of one are neighbors in time.
 FORUM = """
-create table posts (id int primary key, board int not null, deleted bool not null, at timestamptz not null, body text not null);
+create table posts (id int primary key, board int not null, deleted bool not null, at timestamptz not null, author int not null,
+    archived bool not null, body text not null);
 insert into posts select g, 1 + (g / 1000 + g % 5) % 50, g % 20 = 0, timestamptz '2024-01-01' + g * interval '1 minute',
-    repeat('x', 150) || g % 3 from generate_series(1, 50000) g;
+    g * 7919::bigint % 500, g < 48000, repeat('x', 150) || g % 3 from generate_series(1, 50000) g;
 create index posts_board on posts (board);
+create index posts_author on posts (author);
 vacuum analyze posts;
 """
 BOARD = "select * from posts where board = $1 order by at desc limit 20"
@@ -32,6 +34,9 @@ NEW = "select * from posts order by at desc limit 20"
 LIKE = "select * from posts where body like '%1' order by at desc limit 20"
 BY_TIME = Candidate("public", "posts", (Key.of("at"),))
 BY_BOARD = Candidate("public", "posts", (Key.of("board"), Key.of("at")))
+OF_AUTHOR = "select * from posts where author = $1 and archived"
+OLD_OF_AUTHOR = Candidate("public", "posts", (Key.of("archived"), Key.of("author")))
+OLD = "select * from posts where not archived and author < 90"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,7 @@ def forum(pg: servers.Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def lab(forum: str) -> Iterator[Lab]:
     with source.open_lab(forum) as lab:
-        lab.add([BY_TIME, BY_BOARD])
+        lab.add([BY_TIME, BY_BOARD, OLD_OF_AUTHOR])
         yield lab
 
 
@@ -54,7 +59,7 @@ def ratios(lab: Lab, text: str, index: Candidate) -> tuple[float, float]:
     base, plan = lab.plan(asked), lab.plan(asked, [index])
     judge.begin(asked, base)
     assert plan.used == {index}
-    return plan.cost / base.cost, judge(asked, plan) / base.cost
+    return plan.cost / base.cost, judge(asked, plan).value / base.cost
 
 
 def test_an_order_without_the_column_compared_is_as_dear_as_reading_all_of_it(lab: Lab) -> None:
@@ -72,6 +77,23 @@ def test_an_order_that_passes_over_few_rows_or_is_all_that_can_help_is_taken(
     planned, judged = ratios(lab, text, BY_TIME)
     assert planned < 0.6
     assert judged < 0.8
+
+
+def test_rows_are_neighbors_only_if_the_columns_that_select_them_say_so(
+    forum: str, lab: Lab
+) -> None:
+    planned, judged = ratios(lab, OF_AUTHOR, OLD_OF_AUTHOR)
+    assert planned < 0.85
+    assert judged > 0.9
+    planned, judged = ratios(lab, OLD, OLD_OF_AUTHOR)
+    assert judged < 0.6
+    with psycopg.connect(forum) as connection:
+        of_author, old = OF_AUTHOR.replace("$1", "7"), blocks(connection, OLD)
+        before = blocks(connection, of_author)
+        connection.execute(OLD_OF_AUTHOR.ddl("old_of_author").encode())
+        assert blocks(connection, of_author) > 0.9 * before
+        assert blocks(connection, OLD) < 0.6 * old
+        connection.rollback()
 
 
 def advised(lab: Lab, **weights: float) -> Advice:

@@ -79,9 +79,9 @@ class Costs:
         return _MIN_GAIN * self.total
 
     def ask(self, query: Query, chosen: Configuration) -> float:
-        """Return the cost of a query with a set; at most that of the best known plan if it cannot be planned in time."""
+        """Return what a query is expected to cost with a set; at most that of the best known plan if it cannot be planned in time."""
         known = self._asked(query, chosen)
-        return self.base[query.name] if known is None else known.cost
+        return self.base[query.name] if known is None else known.expected
 
     def _asked(self, query: Query, chosen: Configuration) -> Known | None:
         if not self.left.is_over(ASKED):

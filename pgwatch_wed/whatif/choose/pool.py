@@ -10,16 +10,21 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from pgwatch_wed.whatif.choose.risk import ExpectedCost
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, SlowPlanError
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A plan and the set it was requested for; ``value`` is its cost including the penalty for its risk."""
+    """A plan and the set it was requested for.
+
+    ``cost`` is the planner's, by which it chooses, ``expected`` what is really expected, and ``value`` includes the penalty for its risk.
+    """
 
     asked: Configuration
     used: Configuration
     cost: float
+    expected: float
     value: float
 
 
@@ -32,7 +37,7 @@ class Pool:
     def __init__(
         self,
         ask: Callable[[Query, Configuration], Plan],
-        judge: Callable[[Query, Plan], float],
+        judge: Callable[[Query, Plan], ExpectedCost],
     ) -> None:
         self._ask = ask
         self._judge = judge
@@ -103,7 +108,8 @@ class Pool:
 
     def put(self, query: Query, relevant: Configuration, plan: Plan) -> Known:
         """Store a plan that was requested."""
-        known = Known(relevant, plan.used, plan.cost, self._judge(query, plan))
+        judged = self._judge(query, plan)
+        known = Known(relevant, plan.used, plan.cost, judged.expected, judged.value)
         insort(self._known.setdefault(query.name, []), known, key=lambda k: k.cost)
         return known
 

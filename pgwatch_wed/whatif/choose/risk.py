@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost
+from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched, scatter_cost
 from pgwatch_wed.whatif.model import Plan, Query
 
 _SUSPECT = 1.3  # above this ratio to the present cost, a plan is valued by its real risk
@@ -28,6 +28,7 @@ _PROBE_COST = 0.4
 _DOUBT_PER_JOIN = 2.0
 _MAX_DOUBT = 8.0
 _LATE = "it is assumed that the rows looked for are spread evenly over the order of an index, which is read until LIMIT is satisfied"
+_EQUAL = frozenset({Kind.EQUAL})
 _FETCHING = frozenset({"Index Scan", "Bitmap Heap Scan"})
 _JOINS = frozenset({"Nested Loop", "Hash Join", "Merge Join"})
 
@@ -39,6 +40,14 @@ class _Probe:
     node: PlanNode
     loops: float
     joins: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCost:
+    """What a plan is expected to cost, and its value for the search, which includes the risk that it costs more."""
+
+    expected: float
+    value: float
 
 
 class Judge:
@@ -62,16 +71,18 @@ class Judge:
         """Store the plan without candidates, with which others are compared."""
         self._base[query.name] = plan
 
-    def __call__(self, query: Query, plan: Plan) -> float:
-        """Return the cost that the search uses."""
+    def __call__(self, query: Query, plan: Plan) -> ExpectedCost:
+        """Return the costs of a plan by which sets are compared and promised."""
         if not self._is_on or not plan.used:
-            return plan.cost
+            return ExpectedCost(plan.cost, plan.cost)
         base = self._base[query.name]
-        cost = plan.cost + max(0.0, self.late_cost(plan) - self.late_cost(base))
+        late = max(0.0, self.late_cost(plan) - self.late_cost(base))
+        scattered = max(0.0, self._scatter_cost(plan) - self._scatter_cost(base))
+        expected = value = plan.cost + late + scattered
         risk, worst = (self.risk(query, plan, at_worst=each) for each in (False, True))
         if risk > _SUSPECT:
-            cost = max(cost, base.cost * risk * (_VETO if risk > _FORBIDDEN else 1.0))
-        return max(cost, base.cost * worst) if worst > _SUSPECT else cost
+            value = max(value, base.cost * risk * (_VETO if risk > _FORBIDDEN else 1.0))
+        return ExpectedCost(expected, max(value, base.cost * worst) if worst > _SUSPECT else value)
 
     def risk(self, query: Query, plan: Plan, *, at_worst: bool = False) -> float:
         """Return the ratio of a plan's corrected cost to that of the present plan."""
@@ -81,7 +92,11 @@ class Judge:
     def real_cost(self, plan: Plan, *, at_worst: bool = False) -> float:
         """Return a plan's cost with scattered fetches charged for the loops that it expects, and rows that come late."""
         hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))
-        return plan.cost + hidden + self.late_cost(plan, at_worst=at_worst)
+        late = self.late_cost(plan, at_worst=at_worst)
+        return plan.cost + hidden + late + self._scatter_cost(plan)
+
+    def _scatter_cost(self, plan: Plan) -> float:
+        return scatter_cost(plan.tree, self._catalog)
 
     def late_cost(self, plan: Plan, *, at_worst: bool = False) -> float:
         """Return what a plan costs in addition if the rows that it looks for come late in the order that it reads."""
@@ -108,7 +123,7 @@ class Judge:
             return 0.0
         fetched, scatter = self._fetched(node, table)
         loops = probe.loops * self._doubt(probe)
-        pages = _pages_fetched(table.pages, fetched * loops) / loops
+        pages = pages_fetched(table.pages, fetched * loops) / loops
         real = scatter * pages * self._page_cost * _PAGE_SHARE
         charged = max(0.0, float(node["Total Cost"]) - fetched * _ROW_COST - _PROBE_COST)
         missing = max(0.0, real - charged) * probe.loops
@@ -128,14 +143,9 @@ class Judge:
     @staticmethod
     def _share(node: PlanNode, table: CatalogTable) -> tuple[float, float]:
         """Return the share of a table's rows with the values that a scan compares with, and its correlation."""
-        text = node.get("Index Cond") or node.get("Recheck Cond") or ""
-        share, correlation = 1.0, 0.0
-        for term in terms.conditions(text).terms if isinstance(text, str) else ():
-            column = table.columns.get(term.operand.column or "")
-            if column is not None and term.kind is Kind.EQUAL:
-                share /= max(1.0, min(column.distinct, table.rows))
-                correlation = max(correlation, math.fabs(column.correlation or 0.0))
-        return share, correlation
+        columns = bound_columns(node, table, _EQUAL)
+        share = math.prod(1 / max(1.0, min(column.distinct, table.rows)) for column in columns)
+        return share, abs(decisive(columns).correlation or 0.0) if columns else 0.0
 
 
 def _probes(node: PlanNode, loops: float) -> Iterator[_Probe]:
@@ -155,8 +165,3 @@ def _probes(node: PlanNode, loops: float) -> Iterator[_Probe]:
 def _joins(node: PlanNode) -> int:
     below = sum(_joins(child) for child in node.get("Plans", ()))
     return below + (node["Node Type"] in _JOINS)
-
-
-def _pages_fetched(pages: float, tuples: float) -> float:
-    """Return how many of ``pages`` blocks are touched by this number of scattered tuples."""
-    return min(pages, 2 * pages * tuples / (2 * pages + tuples))
