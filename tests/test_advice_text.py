@@ -3,6 +3,7 @@
 import pytest
 
 from pgwatch_wed.whatif.choose.advise import Advice, QueryGain
+from pgwatch_wed.whatif.choose.answer import BeyondBudget
 from pgwatch_wed.whatif.model import Rejected
 from pgwatch_wed.whatif.readable import as_text, change
 
@@ -53,6 +54,12 @@ def test_the_default_budget_is_explained_where_it_is_printed() -> None:
     told = " ".join(as_text(advice(is_default_budget=True)).split())
     assert "of 100 MB (a quarter of the tables' size, unless --budget is given)" in told
     assert "of a budget of 100 MB:" in as_text(advice())
+
+
+def test_what_a_larger_budget_would_be_worth_is_told() -> None:
+    more = BeyondBudget(12 * 2**20, 0.3, ("CREATE INDEX ON t USING btree (a)",))
+    text = as_text(advice(beyond=more))
+    assert "12 MB more would save another 30% of the cost (--budget 112MB)" in text
 
 
 def test_lines_fit_into_80_columns() -> None:

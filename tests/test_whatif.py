@@ -314,6 +314,12 @@ def test_a_budget_that_fits_nothing_gives_reasons(lab: Lab) -> None:
     advice = advised(lab, BY_CUSTOMER, budget_bytes=8192)
     assert advice.indexes == ()
     assert "more than the budget" in advice.rejected[0].reason
+    more = advice.beyond
+    assert more is not None
+    assert more.saved > 0.5
+    enough = advised(lab, BY_CUSTOMER, budget_bytes=8192 + more.bytes)
+    assert enough.cost_after == pytest.approx((1 - more.saved) * enough.cost_before, rel=0.05)
+    assert enough.beyond is None
 
 
 def test_what_cannot_be_planned_is_named_and_the_rest_is_advised(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from pgwatch_wed import units
@@ -44,6 +45,7 @@ def as_dict(advice: Advice) -> dict[str, Any]:
         "unit": advice.unit,
         "budget_bytes": advice.budget_bytes,
         "is_default_budget": advice.is_default_budget,
+        "beyond_budget": advice.beyond and asdict(advice.beyond),
         "details": [_detail(i) for i in advice.indexes],
         "notes": list(advice.notes),
         "hidden_statements": advice.hidden_statements,

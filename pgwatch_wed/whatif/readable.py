@@ -1,5 +1,6 @@
 """Advice as text for people, 80 columns wide except for the statements that are to be run."""
 
+import math
 import textwrap
 from collections.abc import Iterable
 
@@ -70,6 +71,12 @@ def _lines(advice: Advice) -> Iterable[str]:
         f"{_budget(advice)}: {_UNITS[advice.unit]} {before} → {after}{share and f' ({share})'}"
     )
     yield f"engine {advice.engine}, {advice.whatif_calls} what-if calls, {advice.seconds:.1f} s"
+    if (more := advice.beyond) is not None:
+        needed = math.ceil((advice.budget_bytes + more.bytes) / 2**20)
+        yield from _wrapped(
+            f"{units.size(more.bytes)} more would save another {units.share(more.saved)} of the cost"
+            f" (--budget {needed}MB)"
+        )
     for each in advice.indexes:
         yield ""
         yield from _few_lines(script_of(each).sql.splitlines())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.whatif.choose import naming
 from pgwatch_wed.whatif.choose.answer import Advice, AdviceOptions, IndexAdvice, QueryGain
+from pgwatch_wed.whatif.choose.beyond import beyond
 from pgwatch_wed.whatif.choose.choosing import Choosing
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.filling import Filling
@@ -82,6 +83,7 @@ class Advisor:
             notes=tuple(self._oracle.notes),
             hidden_statements=self._workload.hidden,
             is_default_budget=self._options.budget_bytes is None,
+            beyond=beyond(self._costs, chosen, self._budget),
         )
 
     def _without_index(self, gains: Sequence[QueryGain]) -> list[Rejected]:

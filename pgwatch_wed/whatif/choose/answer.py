@@ -75,6 +75,15 @@ class IndexAdvice:
 
 
 @dataclass(frozen=True, slots=True)
+class BeyondBudget:
+    """Indexes that do not fit into the budget: ``bytes`` more would save this share of the present cost in addition."""
+
+    bytes: int
+    saved: float
+    indexes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """The set, what it changes, and why the other queries do not benefit."""
 
@@ -93,3 +102,4 @@ class Advice:
     hidden_statements: int = 0
     verified: Verified | None = None
     is_default_budget: bool = False
+    beyond: BeyondBudget | None = None
