@@ -52,7 +52,7 @@ def test_each_statement_says_what_becomes_of_a_call() -> None:
 
 def test_the_default_budget_is_explained_where_it_is_printed() -> None:
     told = " ".join(as_text(advice(is_default_budget=True)).split())
-    assert "of 100 MB (a quarter of the tables' size, unless --budget is given)" in told
+    assert "of 100 MB (half of the tables' size, at least 256 MB, unless --budget is given)" in told
     assert "of a budget of 100 MB:" in as_text(advice())
 
 

@@ -310,6 +310,10 @@ def test_an_index_that_the_new_one_replaces_is_named(lab: Lab) -> None:
     assert [e.name for e in existing.made_redundant(lab.catalog, longer)] == ["orders_total"]
 
 
+def test_the_default_budget_of_a_small_database_is_not_small(lab: Lab) -> None:
+    assert advised(lab, BY_CUSTOMER, budget_bytes=None).budget_bytes == 256 << 20
+
+
 def test_a_budget_that_fits_nothing_gives_reasons(lab: Lab) -> None:
     advice = advised(lab, BY_CUSTOMER, budget_bytes=8192)
     assert advice.indexes == ()

@@ -33,7 +33,7 @@ _ENGINES = ("auto", "hypopg", "lab")
     "--budget",
     type=SizeType(),
     metavar="SIZE",
-    help="Maximum total size of the new indexes, such as 500MB (powers of 1024). [default: a quarter of the tables' size]",
+    help="Maximum total size of the new indexes, such as 500MB (powers of 1024). [default: half of the tables' size, at least 256MB]",
 )
 @click.option(
     "--max-width",

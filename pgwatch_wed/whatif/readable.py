@@ -93,7 +93,7 @@ def _lines(advice: Advice) -> Iterable[str]:
 def _budget(advice: Advice) -> str:
     size = units.size(advice.budget_bytes)
     if advice.is_default_budget:
-        return f"{size} (a quarter of the tables' size, unless --budget is given)"
+        return f"{size} (half of the tables' size, at least 256 MB, unless --budget is given)"
     return f"a budget of {size}"
 
 

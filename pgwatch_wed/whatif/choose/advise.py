@@ -19,7 +19,9 @@ from pgwatch_wed.whatif.workload import Workload
 
 __all__ = ["Advice", "AdviceOptions", "Advisor", "IndexAdvice", "QueryGain", "advise"]
 
-_BUDGET_SHARE = 0.25
+# Indexes of small databases take nothing that anybody would miss, and often more than the tables' columns.
+_BUDGET_SHARE = 0.5
+_LEAST_BUDGET = 256 << 20
 
 
 class Advisor:
@@ -98,9 +100,11 @@ class Advisor:
 
 
 def _budget(oracle: Oracle, asked: int | None) -> int:
-    """Return the budget in bytes: what was asked for, or a part of the tables' size."""
+    """Return the budget in bytes: what was asked for, or a part of the tables' size, but not too little."""
+    if asked is not None:
+        return asked
     pages = sum(t.pages for t in oracle.catalog.tables.values())
-    return int(pages * 8192 * _BUDGET_SHARE) if asked is None else asked
+    return max(int(pages * 8192 * _BUDGET_SHARE), _LEAST_BUDGET)
 
 
 def advise(

@@ -10,7 +10,7 @@ from pgwatch_wed.whatif.proof.truth import Verified
 
 @dataclass(frozen=True, slots=True)
 class AdviceOptions:
-    """The user's options. ``budget_bytes`` None means a quarter of the tables' size.
+    """The user's options. ``budget_bytes`` None means half of the tables' size, at least 256 MB.
 
     ``tries_keys``: keys of documents that are parameters are tried, for the reasons why queries have no index.
     """
