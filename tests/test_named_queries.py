@@ -275,6 +275,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("target", "end_deadline"): (Case({"pg_stat_clear_snapshot"}, NOBODY),),
     ("target", "exact_bloat_table"): (Case(BLOAT, PUBLIC, {"oid": "person"}),),
     ("target", "exact_bloat_index"): (Case(BLOAT, PUBLIC, {"oid": "person_lower"}),),
+    ("target", "may_list_wal"): (Case({"may_list_wal"}),),
     ("target", "wal_directory"): (Case({"files", "bytes"}),),
     ("target", "probe"): (
         Case(

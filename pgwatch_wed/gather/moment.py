@@ -51,6 +51,13 @@ def _wal(watch: ServerWatch, server: Server) -> WalDirectory | Missing:
     rights = (server.is_superuser, server.role_memberships)
     if watch.denied_wal is not None and watch.denied_wal[0] == rights:
         return watch.denied_wal[1]
+    if not (server.is_superuser or "pg_monitor" in server.role_memberships):
+        allowed = watch.reader.run(
+            "wal_directory", composed("target", "may_list_wal").as_bytes(None)
+        )
+        if not isinstance(allowed, Missing) and not allowed[0][0]:
+            watch.denied_wal = (rights, _denied(server))
+            return watch.denied_wal[1]
     query = composed("target", "wal_directory").as_bytes(None)
     rows = watch.reader.run("wal_directory", query)
     if not isinstance(rows, Missing):
@@ -58,3 +65,7 @@ def _wal(watch: ServerWatch, server: Server) -> WalDirectory | Missing:
     if rows.cause is Cause.DENIED:
         watch.denied_wal = (rights, rows)
     return rows
+
+
+def _denied(server: Server) -> Missing:
+    return Missing(f"{server.role} may not list its files", "", Cause.DENIED)

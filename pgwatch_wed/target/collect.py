@@ -266,8 +266,10 @@ def identify(reader: Reader) -> Server:
     server = reader.server = _server(reader)
     identity = reader.read(_query("system"), {})
     if not isinstance(identity, Missing) and identity:
-        system_identifier, timeline = identity[0]
+        system_identifier, timeline, may_read_files = identity[0]
         server = replace(server, system_identifier=system_identifier, timeline=timeline)
+        if not may_read_files:
+            return server
     birth = reader.read(_query("birth"), {})
     if not isinstance(birth, Missing) and birth:
         server = replace(server, database_created_at=birth[0][0])
