@@ -36,6 +36,7 @@ def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -
         of_roles = role_settings.read(connection, settings, users)
         features = Features.of(connection.info.server_version)
         tablespaces = surroundings.tablespaces(connection)
+        toasted = surroundings.toasted(connection)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(_start(settings, locale))
         lab.imitate(of_roles, features)
@@ -48,7 +49,7 @@ def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -
         lab.place(tablespaces)
         lab.compare(parts)
         lab.carry(statistics)
-        lab.prepare()
+        lab.prepare(toasted)
         stack.pop_all()
     return lab
 
