@@ -1,6 +1,8 @@
 """The advisor's time: the best set so far is there whenever it is up, and one slow statement does not use it up."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 
 import pytest
 
@@ -8,6 +10,7 @@ from pgwatch_wed.progress import silent
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.workload import Workload
 from tests import servers
 from tests.planning import query
@@ -33,6 +36,11 @@ _PLANTS += "".join(
 )
 COSTLIEST = "select note from big where a = 7"
 SMALL = tuple(f"select note from t{n} where a = {n + 5}" for n in range(_TABLES))
+JOINS = (
+    "select count(*) from big join t1 on t1.id = big.a where t1.a = 5 and big.b = 3",
+    "select big.note from big, t2 where t2.b = big.b and t2.a = 9 order by big.c limit 5",
+    "select b, count(*) from big where c = 4 group by b",
+)
 # without limits of joins, planning this takes minutes
 SLOW = "select count(*) from " + ", ".join(f"leaf l{n}" for n in range(16))
 SLOW += " where " + " and ".join(f"l{n}.a = l0.a" for n in range(1, 16))
@@ -42,8 +50,17 @@ SLOW += " where " + " and ".join(f"l{n}.a = l0.a" for n in range(1, 16))
 def lab(pg: servers.Server) -> Iterator[Lab]:
     with pg.database() as dsn:
         psql(dsn, _PLANTS.format(db=dsn.rpartition("dbname=")[2].split()[0]))
-        with source.open_lab(dsn) as lab:
+        with source.open_lab(dsn, jobs=3) as lab:
             yield lab
+
+
+@pytest.fixture
+def alone(lab: Lab) -> Iterator[Lab]:
+    """The lab without known plans, planning one statement at a time."""
+    jobs, lab.jobs = lab.jobs, 1
+    lab.forget_plans()
+    yield lab
+    lab.jobs = jobs
 
 
 def advised(lab: Lab, calls: float, *texts: str) -> tuple[Advice, int]:
@@ -57,10 +74,9 @@ def advised(lab: Lab, calls: float, *texts: str) -> tuple[Advice, int]:
 
 @pytest.mark.parametrize("calls", [5, 10, 20, 40])
 def test_the_costliest_statement_has_its_index_however_little_time_there_is(
-    lab: Lab, calls: int
+    alone: Lab, calls: int
 ) -> None:
-    lab.forget_plans()
-    advice, taken = advised(lab, calls, *SMALL, COSTLIEST)
+    advice, taken = advised(alone, calls, *SMALL, COSTLIEST)
     assert COSTLIEST in advice.indexes[0].queries
     assert taken <= calls
     told = {g.name for g in advice.per_query} | {r.query for r in advice.rejected}
@@ -68,6 +84,40 @@ def test_the_costliest_statement_has_its_index_however_little_time_there_is(
     late = [r for r in advice.rejected if "out of time" in r.reason]
     assert len(late) >= len(SMALL) - calls // 3
     assert late or calls == 40
+
+
+def test_advice_is_the_same_however_many_statements_are_planned_at_once(lab: Lab) -> None:
+    found = []
+    for jobs in (1, 2, 3):
+        lab.jobs = jobs
+        lab.forget_plans()
+        advice, taken = advised(lab, 10_000, *SMALL, *JOINS, COSTLIEST)
+        found.append((advice.indexes, advice.per_query, advice.rejected, taken))
+    assert len(found[0][0]) > len(SMALL)
+    assert found[1] == found[0]
+    assert found[2] == found[0]
+
+
+def test_statements_planned_at_once_on_the_same_tables_have_the_plans_of_their_own_indexes(
+    lab: Lab,
+) -> None:
+    indexes = [Candidate("public", "big", (Key.of(c),)) for c in "abc"]
+    expression = Candidate("public", "big", (Key("lower(note)", None),))
+    lab.add([*indexes, expression])
+    text = "select note from big where a = 7 and b = 7 and c = 7 and lower(note) = 'x'"
+    sets = [frozenset(s) for n in range(4) for s in combinations([*indexes, expression], n)]
+
+    def plan(shown: frozenset[Candidate]) -> tuple[float, frozenset[Candidate]]:
+        found = lab.plan(query(text), shown)
+        return found.cost, found.used
+
+    lab.forget_plans()
+    alone = list(map(plan, sets))
+    lab.forget_plans()
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(plan, sets))
+    assert together == alone
+    assert len({used for _, used in alone}) > 3
 
 
 def test_a_plan_is_not_computed_twice(lab: Lab) -> None:

@@ -65,6 +65,12 @@ _ENGINES = ("auto", "hypopg", "lab")
     help="Time limit for the search; the best set found by then is printed.",
 )
 @click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(1, 16),
+    help="Number of statements planned at once in the lab. [default: one less than processors]",
+)
+@click.option(
     "--guard/--no-guard",
     default=True,
     show_default=True,
@@ -101,6 +107,7 @@ def indexes(
     form: str,
     file: Path | None,
     seconds: float,
+    jobs: int | None,
     guard: bool,
     copy: str | None,
     verify_seconds: float,
@@ -119,7 +126,7 @@ def indexes(
         report_files.check_file(file)
     if budget is not None and budget < 1:
         raise UsageError("the budget is zero", "specify one such as --budget 500MB")
-    wanted = AdviceOptions(budget, max_width, seconds, guard)
+    wanted = AdviceOptions(budget, max_width, seconds, guard, jobs=jobs)
     measuring = VerifyOptions(timeout_s=verify_timeout, seconds=verify_seconds)
     trial = engines.Copy(connect.resolve(copy), measuring) if copy else None
     progress = ProgressBar(enabled=not no_progress)

@@ -49,27 +49,37 @@ class Copy:
 
 @contextmanager
 def oracle(
-    conninfo: str, engine: str = "auto", seconds: float = 120, users: Collection[str] = ()
+    conninfo: str,
+    engine: str = "auto",
+    seconds: float = 120,
+    users: Collection[str] = (),
+    jobs: int | None = None,
 ) -> Iterator[Oracle]:
     """Yield the oracle for a target: the lab if statistics can be read, else HypoPG.
 
-    ``users`` are the roles whose statements will be planned, to which row-level security may apply.
+    ``users`` are the roles whose statements will be planned, to which row-level security may apply; ``jobs`` is how many
+    statements the lab plans at once.
 
     Raises :class:`UsageError` for an unknown engine, and the engine's own errors.
     """
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}", f"use one of {', '.join(ENGINES)}")
     with ExitStack() as stack:
-        yield _opened(stack, conninfo, engine, seconds, users)
+        yield _opened(stack, conninfo, engine, seconds, users, jobs)
 
 
 def _opened(
-    stack: ExitStack, conninfo: str, engine: str, seconds: float, users: Collection[str]
+    stack: ExitStack,
+    conninfo: str,
+    engine: str,
+    seconds: float,
+    users: Collection[str],
+    jobs: int | None,
 ) -> Oracle:
     if engine == "hypopg":
         return stack.enter_context(HypoPG(conninfo))
     try:
-        return stack.enter_context(source.open_lab(conninfo, seconds, users))
+        return stack.enter_context(source.open_lab(conninfo, seconds, users, jobs))
     except Error as error:
         if engine == "lab":
             raise
@@ -108,7 +118,7 @@ def advise_target(
     found, here = _read(conninfo, folder)
     progress("building the lab", 0.02)
     users = {user for query in found.queries for user in (query.user, *query.others) if user}
-    with oracle(conninfo, engine, wanted.seconds, users) as answers:
+    with oracle(conninfo, engine, wanted.seconds, users, wanted.jobs) as answers:
         advisor = Advisor(answers, found, wanted, progress, here.relation_names)
         advice = advisor.run()
         if copy is not None and advice.indexes:

@@ -13,6 +13,7 @@ class AdviceOptions:
     """The user's options. ``budget_bytes`` None means half of the tables' size, at least 256 MB.
 
     ``tries_keys``: keys of documents that are parameters are tried, for the reasons why queries have no index.
+    ``jobs`` is how many statements the lab plans at once, None for its default.
     """
 
     budget_bytes: int | None = None
@@ -20,6 +21,7 @@ class AdviceOptions:
     seconds: float = 60.0
     guard: bool = True
     tries_keys: bool = True
+    jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ catalogs.
 import json
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -46,7 +47,9 @@ from pgwatch_wed.whatif.lab import (
     security,
     skips,
     surroundings,
+    twins,
 )
+from pgwatch_wed.whatif.lab.lab_sessions import LabSessions, PlanningSession
 from pgwatch_wed.whatif.lab.skips import BTree, Skip
 from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query, SlowPlanError
 from pgwatch_wed.whatif.operator_classes import ValueType
@@ -57,7 +60,7 @@ LAB_SETTINGS = {
     "shared_buffers": "32MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_connections": "20",
+    "max_connections": "50",
     "max_locks_per_transaction": "4096",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -70,7 +73,8 @@ LAB_SETTINGS = {
     "log_min_error_statement": "panic",
 }
 DATABASE = "lab"
-_MOST_SESSIONS = 8
+MOST_JOBS = 16
+"""More plans at once are not requested: each needs entries of its own for every candidate."""
 _MOST_PLANNING_MS = 60_000
 _LACKING_TYPES = (
     psycopg.errors.AmbiguousFunction,
@@ -86,9 +90,9 @@ _LACKING_TYPES = (
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A candidate in the lab: its oid and those of its partitions, its files, and its size."""
+    """A candidate in the lab: its oid and those of its partitions for each slot, its tables, and its size."""
 
-    oids: tuple[int, ...]
+    oids: tuple[tuple[int, ...], ...]
     tables: tuple[int, ...]
     size_bytes: int
 
@@ -107,9 +111,10 @@ class Lab:
     """An oracle on a database without data. Use as a context manager; see :func:`build`."""
 
     engine = "lab"
-    jobs = 1
 
-    def __init__(self, server: embedded.EmbeddedServer, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, server: embedded.EmbeddedServer, settings: Mapping[str, str], jobs: int = 1
+    ) -> None:
         self._server = server
         self._owner = pages.Owner.named(embedded.service_user())
         self._settings = dict(settings)
@@ -122,8 +127,12 @@ class Lab:
         self._satisfying: dict[tuple[int, str], float | None] = {}
         self._index_by_name: dict[str, Candidate] = {}
         self._existing_by_name: dict[str, int] = {}
+        self._oid_by_name: dict[str, int] = {}
         self._statistics: dict[expressions.Where, expressions.ExpressionStatistics] = {}
-        self._sessions: dict[tuple[tuple[str, str], ...], psycopg.Connection[Any]] = {}
+        self.jobs = max(1, min(jobs, MOST_JOBS))
+        self._sessions = LabSessions(self.jobs, self._connect)
+        self._counting, self._skipping = Lock(), Lock()
+        self._planning: dict[str, Lock] = {}
         self._typed: dict[str, TypedStatement | None] = {}
         self._types: dict[tuple[int, str], ValueType | None] = {}
         self._memo = PlanMemo()
@@ -153,7 +162,7 @@ class Lab:
 
     def close(self) -> None:
         """Stop the server and remove it completely."""
-        self._forget_sessions()
+        self._sessions.forget()
         self._stack.close()
 
     # Imitating the target
@@ -232,6 +241,8 @@ class Lab:
                 self.catalog = catalogs.with_toast(catalogs.read(reader), toasted)
             paths = _paths(connection)
             self._name_apart(connection)
+            for slot in range(1, self._sessions.slots):
+                twins.mark(connection, slot)
             # pages that the build left in shared buffers would hide what is written to the files
             connection.execute(guest.call("select {lab}.pg_buffercache_evict_all()"))
         self._existing_by_name = {f"pgwx_{oid}": oid for oid in self.catalog.indexes}
@@ -322,7 +333,7 @@ class Lab:
         return tuple(str(key) for (key,) in rows)
 
     def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
-        self._forget_sessions()
+        self._sessions.forget()
         with self._admin() as connection, self._guest() as builder:
             for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
                 catalogs.read_values(builder, self.catalog, leaf)
@@ -338,8 +349,10 @@ class Lab:
                 ),
                 [[part.oid for each in parts.values() for part in each if part.kind == "i"]],
             )
-            for index, each in parts.items():
-                self._built[index] = self._filled(connection, builder, index, each)
+            built = {i: self._filled(connection, builder, i, each) for i, each in parts.items()}
+            for slot in range(1, self._sessions.slots):
+                built = self._with_twins(connection, built, slot)
+            self._built |= built
 
     def _read_expressions(
         self, connection: psycopg.Connection[Any], table: CatalogTable, indexes: Iterable[Candidate]
@@ -395,6 +408,7 @@ class Lab:
             parts = found.setdefault(names[name], [])
             renamed[part.oid] = f"{name}_{len(parts)}"
             self._index_by_name[renamed[part.oid]] = names[name]
+            self._oid_by_name[renamed[part.oid]] = part.oid
             parts.append(part)
         connection.execute(
             "update pg_class set relname = x.name"
@@ -417,7 +431,20 @@ class Lab:
         files = [part for part in parts if part.kind == "i"]
         total = sum(self._fill(connection, builder, index, part) for part in files)
         tables = tuple({part.table_oid for part in parts})
-        return _Built(tuple(part.oid for part in parts), tables, total)
+        return _Built((tuple(part.oid for part in parts),), tables, total)
+
+    def _with_twins(
+        self, connection: psycopg.Connection[Any], built: Mapping[Candidate, _Built], slot: int
+    ) -> dict[Candidate, _Built]:
+        """Return candidates with what shows them in a further slot."""
+        names = {oid: f"pgwt_{slot}_{oid}" for each in built.values() for oid in each.oids[0]}
+        oids = twins.make(connection, names)
+        self._oid_by_name |= {name: oids[oid] for oid, name in names.items()}
+        self._index_by_name |= {names[o]: i for i, each in built.items() for o in each.oids[0]}
+        return {
+            i: replace(b, oids=(*b.oids, tuple(oids[oid] for oid in b.oids[0])))
+            for i, b in built.items()
+        }
 
     def _fill(
         self,
@@ -477,7 +504,9 @@ class Lab:
         request = PlanRequest.of(query, indexes, hidden, bare=bare)
         found = self._memo.get(request)
         if found is None:
-            found = self.plan_all([query], indexes, hidden, bare=bare, seconds=seconds)[0]
+            gone = hidden if not bare else self._all_but_arbiters(query)
+            with self._planning.setdefault(query.sql, Lock()):
+                found = self._requested(query, indexes, gone, seconds)
             self._memo.put(request, found)
         return found
 
@@ -522,14 +551,15 @@ class Lab:
         known = (table.oid, condition)
         if known not in self._satisfying:
             name = sql.Identifier(table.schema, table.name).as_string()
-            connection = self._asking()
-            try:
-                text = f"select from {name} where {condition}"
-                self._satisfying[known] = _estimated_rows(connection, text, "generic_plan, ")
-            except psycopg.Error:
-                self._satisfying[known] = None
-            finally:
-                connection.rollback()
+            text = f"select from {name} where {condition}"
+            with self._asking() as session:
+                try:
+                    found = _estimated_rows(session.connection, text, "generic_plan, ")
+                    self._satisfying[known] = found
+                except psycopg.Error:
+                    self._satisfying[known] = None
+                finally:
+                    session.connection.rollback()
         return self._satisfying[known]
 
     def _guessed(self, query: Query) -> Iterator[str]:
@@ -545,21 +575,22 @@ class Lab:
 
         Hiding hundreds of indexes takes longer than planning, so it is done only once, except for ON CONFLICT.
         """
-        connection = self._asking()
         upserts = [q for q in queries if self._arbiters(q)]
-        try:
-            self._show(connection, [], list(self.catalog.indexes))
-            _limit(connection, seconds)
-            for query in queries:
-                if query in upserts:
-                    continue
-                with suppress(PlanError):
-                    with connection.transaction():
-                        plan = self._explain(connection, query)
-                    self._memo.put(PlanRequest.of(query, (), (), bare=True), plan)
-                    yield query, plan
-        finally:
-            connection.rollback()
+        with self._asking() as session:
+            connection = session.connection
+            try:
+                self._show(session, [], list(self.catalog.indexes))
+                _limit(connection, seconds)
+                for query in queries:
+                    if query in upserts:
+                        continue
+                    with suppress(PlanError):
+                        with connection.transaction():
+                            plan = self._explain(connection, query)
+                        self._memo.put(PlanRequest.of(query, (), (), bare=True), plan)
+                        yield query, plan
+            finally:
+                connection.rollback()
         for query in upserts:
             with suppress(PlanError):
                 yield query, self.plan(query, bare=True, seconds=seconds)
@@ -596,32 +627,29 @@ class Lab:
             None,
         )
 
-    def plan_all(
+    def _all_but_arbiters(self, query: Query) -> list[int]:
+        kept = self._arbiters(query)
+        return [oid for oid in self.catalog.indexes if oid not in kept]
+
+    def _requested(
         self,
-        queries: Sequence[Query],
-        indexes: Iterable[Candidate] = (),
-        hidden: Iterable[int] = (),
-        *,
-        bare: bool = False,
-        seconds: float | None = None,
-    ) -> list[Plan]:
-        """Return the plans of queries under one configuration."""
-        connection = self._asking(queries[0].user if queries else None)
-        indexes, hidden = tuple(indexes), tuple(hidden)
-        shown = [self._built[i] for i in indexes]
-        kept = set().union(*map(self._arbiters, queries)) if bare else set[int]()
-        gone = [oid for oid in self.catalog.indexes if oid not in kept] if bare else list(hidden)
-        try:
-            self._show(connection, shown, gone)
-            _limit(connection, seconds)
-            return [self._explain(connection, query) for query in queries]
-        except PlanError as error:
-            connection.rollback()
-            if not error.lacks_types or not any(self._find_types(connection, q) for q in queries):
-                raise
-        finally:
-            connection.rollback()
-        return self.plan_all(queries, indexes, hidden, bare=bare, seconds=seconds)
+        query: Query,
+        indexes: Sequence[Candidate],
+        hidden: Sequence[int],
+        seconds: float | None,
+    ) -> Plan:
+        with self._asking(query.user) as session:
+            try:
+                self._show(session, [self._built[i] for i in indexes], hidden)
+                _limit(session.connection, seconds)
+                return self._explain(session.connection, query)
+            except PlanError as error:
+                session.connection.rollback()
+                if not error.lacks_types or not self._find_types(session.connection, query):
+                    raise
+            finally:
+                session.connection.rollback()
+        return self._requested(query, indexes, hidden, seconds)
 
     def _find_types(self, connection: psycopg.Connection[Any], query: Query) -> bool:
         """Find types for parameters that have none, once for each statement; tell whether there are new ones."""
@@ -644,14 +672,14 @@ class Lab:
         return self._typed[query.sql] is not None
 
     def _show(
-        self, connection: psycopg.Connection[Any], shown: Sequence[_Built], hidden: Sequence[int]
+        self, session: PlanningSession, shown: Sequence[_Built], hidden: Sequence[int]
     ) -> None:
         tables = {t for b in shown for t in b.tables}
         tables |= {self.catalog.indexes[oid].table_oid for oid in hidden}
         if not tables:
             return
-        oids = [oid for b in shown for oid in b.oids]
-        connection.execute(
+        oids = [oid for b in shown for oid in b.oids[session.slot]]
+        session.connection.execute(
             guest.call("select {lab}.show(%s::oid[], %s::oid[], %s::oid[])"),
             [oids, self._with_parts(hidden), sorted(tables)],
         )
@@ -687,7 +715,8 @@ class Lab:
         if not new:
             return tree
         done: set[Skip] = set()
-        with connection.transaction(force_rollback=True):
+        # what two sessions change here is the same: they would wait for each other, and may do so for ever
+        with self._skipping, connection.transaction(force_rollback=True):
             while new - done:
                 for skip in sorted(new - done):
                     self._prevent(connection, query, skip, tree)
@@ -722,16 +751,16 @@ class Lab:
         candidate = self._index_by_name.get(name)
         if candidate is None or candidate.method != "btree":
             return None
-        built = self._built[candidate]
-        oid = built.oids[int(name.rpartition("_")[2])]
-        return BTree(oid, tuple(key.text for key in candidate.keys), built.size_bytes / pages.BLOCK)
+        blocks = self._built[candidate].size_bytes / pages.BLOCK
+        return BTree(self._oid_by_name[name], tuple(k.text for k in candidate.keys), blocks)
 
     def _tree(self, connection: psycopg.Connection[Any], query: Query) -> PlanNode:
         generic = "generic_plan, " if query.has_parameters else ""
         given = self._typed.get(query.sql)
         text = with_lists(query.sql) if given is None else given.text
         before = f"explain ({generic}verbose, format json) "
-        self.calls += 1
+        with self._counting:
+            self.calls += 1
         try:
             with self._as_its_role(connection, query):
                 row = connection.execute(f"{before}{text}".encode()).fetchone()
@@ -797,25 +826,20 @@ class Lab:
         finally:
             connection.execute(query, ["pg_catalog"])
 
-    def _asking(self, user: str | None = None) -> psycopg.Connection[Any]:
+    def _asking(self, user: str | None = None) -> AbstractContextManager[PlanningSession]:
         """Return a session with the settings of a role."""
-        own = self._of_roles.of(user)
-        key = tuple(sorted(own.items()))
-        if key not in self._sessions:
-            if len(self._sessions) >= _MOST_SESSIONS:
-                self._forget_sessions()
-            dsn = self._server.dsn(DATABASE, guest.ROLE)
-            session = psycopg.connect(dsn, prepare_threshold=None)
-            planner.apply(session, {**self._settings, **own})
-            planner.without_newer_paths(session, self._settings)
-            session.commit()
-            self._sessions[key] = session
-        return self._sessions[key]
+        return self._sessions.one(self._of_roles.of(user))
 
-    def _forget_sessions(self) -> None:
-        for session in self._sessions.values():
-            session.close()
-        self._sessions.clear()
+    def _connect(self, slot: int, own: Mapping[str, str]) -> psycopg.Connection[Any]:
+        session = psycopg.connect(
+            self._server.dsn(DATABASE, guest.ROLE),
+            prepare_threshold=None,
+            options=f"-c pgwatch_wed.slot={slot}",
+        )
+        planner.apply(session, {**self._settings, **own})
+        planner.without_newer_paths(session, self._settings)
+        session.commit()
+        return session
 
 
 def _limit(connection: psycopg.Connection[Any], seconds: float | None) -> None:

@@ -1,6 +1,7 @@
 """TARGET → a lab that imitates it."""
 
 import contextlib
+import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -19,10 +20,16 @@ from pgwatch_wed.whatif.lab.lab import LAB_SETTINGS, Lab
 _OURS = {"geqo": "off", "statement_timeout": "60s"}
 
 
-def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -> Lab:
+def open_lab(
+    conninfo: str,
+    seconds: float = 120,
+    users: Collection[str] = (),
+    jobs: int | None = None,
+) -> Lab:
     """Build a lab for a target; close it, or use it in a ``with`` block.
 
-    ``users`` are the roles whose statements will be planned.
+    ``users`` are the roles whose statements will be planned; ``jobs`` how many may be planned at once, by default as
+    many as there are processors but one.
     """
     with door.asking(conninfo, "lab") as connection:
         check_major(connection.info.server_version // 10_000)
@@ -38,7 +45,9 @@ def open_lab(conninfo: str, seconds: float = 120, users: Collection[str] = ()) -
         tablespaces = surroundings.tablespaces(connection)
         toasted = surroundings.toasted(connection)
     with contextlib.ExitStack() as stack:
-        lab = stack.enter_context(_start(settings, locale))
+        lab = stack.enter_context(
+            _start(settings, locale, default_jobs() if jobs is None else jobs)
+        )
         lab.imitate(of_roles, features)
         lab.add_extensions(extensions)
         lab.add_collations(used)
@@ -74,8 +83,15 @@ def check_major(target: int) -> None:
         )
 
 
-def _start(settings: Mapping[str, str], locale: str) -> Lab:
+def default_jobs() -> int:
+    """Return how many processors this process may use, but one, and at least one."""
+    known = getattr(os, "sched_getaffinity", None)  # not on macOS
+    number = (os.cpu_count() or 1) if known is None else len(known(0))
+    return max(1, number - 1)
+
+
+def _start(settings: Mapping[str, str], locale: str, jobs: int) -> Lab:
     server = embedded.start(LAB_SETTINGS, initdb=("--no-data-checksums",))
-    lab = Lab(server, {**settings, **_OURS})
+    lab = Lab(server, {**settings, **_OURS}, jobs)
     lab.create(locale)
     return lab
