@@ -19,9 +19,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.findings import Grade
+from pgwatch_wed.target.collect import collect
 from pgwatch_wed.whatif import engines, output
 from pgwatch_wed.whatif.choose import advise
-from pgwatch_wed.whatif.choose.answer import IndexAdvice
+from pgwatch_wed.whatif.choose.answer import AdviceOptions, IndexAdvice
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key
@@ -294,6 +295,24 @@ def test_ranges_are_as_wide_as_the_rows_of_a_call_say(copy: str, shop: str, lab:
                 / len(found.texts)
             ]
     assert widths == [pytest.approx(3, rel=0.5), pytest.approx(500, rel=0.5)]
+
+
+def test_a_gain_that_depends_on_the_value_is_not_sure(shop: str, lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "flag.sql").write_text("select max(pad) from trap where flag = $1", "utf-8")
+    (one,) = engines.advise_target(shop, tmp_path, AdviceOptions(10**9, seconds=20)).indexes
+    assert one.equated == ("flag",)
+    here = collect(shop, only=("tables", "columns", "column_statistics", "settings", "indexes"))
+    assert one.grade is Grade.A, "its values are even"
+    skewed = replace(
+        here,
+        column_statistics=tuple(
+            replace(s, mcv_top_fraction=0.9, mcv_count=2) for s in here.column_statistics
+        ),
+    )
+    found = engines._skew(skewed, one)
+    assert found is not None
+    assert found.grade is Grade.C
+    assert "The most common value of flag has 90% of the rows" in found.text
 
 
 def test_a_grade_is_as_sure_as_what_the_promise_rests_on(copy: str, shop: str, lab: Lab) -> None:

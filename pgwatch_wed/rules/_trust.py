@@ -3,25 +3,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pgwatch_wed.facts import MissingIndex, Snapshot, Statement, Table
+from pgwatch_wed.facts import Column, MissingIndex, Snapshot, Statement, Table
 from pgwatch_wed.findings import Grade, Unknown
-from pgwatch_wed.postgres import cardinality, named, reliability, statements
+from pgwatch_wed.postgres import cardinality, named, reliability, statements, value_skew
 from pgwatch_wed.postgres import indexes as ix
-from pgwatch_wed.postgres.cardinality import ValueShares
 from pgwatch_wed.postgres.statistics import State, Statistics
 from pgwatch_wed.remedies import maintenance
 from pgwatch_wed.rules._comparison import Comparison, Likeness, Tolerance, compare
 from pgwatch_wed.sqltext.reading import query
-from pgwatch_wed.units import count, share
+from pgwatch_wed.units import count
 
 _TOLERANCE = Tolerance(9.0, 100.0, reliability.MOST_CHANGED)
-# A value this many times more common than the average makes the average meaningless.
-_SKEW = 10.0
-# A value that this part of the rows has matters even if it is only twice as common as the average.
-_COMMON = 0.1
-_TWICE = 2.0
-# An index does not help to find this part of a table.
-_MOST = 0.5
 # Fewer rows need no index.
 _SMALL = 1_000
 # A statement with a smaller part of the time that an index concerns does not decide about it.
@@ -117,15 +109,11 @@ def _of_comparison(s: Statement, found: Comparison) -> Reservation | None:
             return None
 
 
-def _is_common(values: ValueShares) -> bool:
-    """Tell whether so many rows have one value that an index hardly helps to find them."""
-    return values.highest >= _COMMON and values.headroom >= _TWICE
-
-
 def _of_values(snapshot: Snapshot, s: Statement, advice: MissingIndex) -> Iterator[Reservation]:
     """Yield a reservation if the index is on skewed columns, and nothing tells which of their values are used."""
     parsed = query(s.text)
     for level in parsed.levels if parsed else ():
+        equal: dict[int, tuple[Table, list[Column]]] = {}
         for condition in level.conditions:
             name = condition.column
             table = named.table_of(snapshot, level, name) if name else None
@@ -137,12 +125,8 @@ def _of_values(snapshot: Snapshot, s: Statement, advice: MissingIndex) -> Iterat
             if condition.operator == "any":
                 text = f"How many elements the list of {name.column} has is not known; the planner assumes ten."
                 yield Reservation(Grade.B, text)
-            if condition.operator != "=":
-                continue
-            values = cardinality.spread(snapshot, table, column, _SKEW)
-            if values is not None and (not values.is_even or _is_common(values)):
-                yield Reservation(
-                    Grade.C if values.highest >= _MOST else Grade.B,
-                    f"The most common value of {name.column} has {share(values.highest)} of the rows, the average "
-                    f"{share(values.average)}: how much the index saves depends on the values that are used.",
-                )
+            if condition.operator == "=":
+                equal.setdefault(table.oid, (table, []))[1].append(column)
+        for table, columns in equal.values():
+            if (found := value_skew.skew(snapshot, table, columns)) is not None:
+                yield Reservation(found.grade, found.text)

@@ -8,8 +8,9 @@ from pathlib import Path
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Grade
-from pgwatch_wed.postgres import named, reliability
+from pgwatch_wed.postgres import named, reliability, value_skew
 from pgwatch_wed.postgres.index_grades import promised
+from pgwatch_wed.postgres.value_skew import Skew
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import authority
@@ -134,26 +135,38 @@ def scripted(advice: Advice, here: Snapshot) -> Advice:
     def with_script(one: IndexAdvice) -> IndexAdvice:
         dropped = [existing[name] for name in one.makes_redundant if name in existing]
         script = builder.named(one.index.schema, one.index.table, one.ddl, one.name)
-        flaws = tuple(_flaws(here, one))
+        flaws, skew = tuple(_flaws(here, one)), _skew(here, one)
         return replace(
             one,
-            grade=_grade(one, advice.verified, is_flawed=bool(flaws)),
+            grade=_grade(one, advice.verified, is_flawed=bool(flaws), skew=skew),
             script=script,
             run_as=authority.run_as(here, script.sql),
             drops=tuple(drop(here, index).sql for index in dropped),
-            caveats=(*flaws, *one.caveats),
+            caveats=(*flaws, *([skew.text] if skew else []), *one.caveats),
         )
 
     return replace(advice, indexes=tuple(map(with_script, advice.indexes)))
 
 
-def _grade(one: IndexAdvice, found: Verified | None, *, is_flawed: bool) -> Grade:
+def _grade(
+    one: IndexAdvice, found: Verified | None, *, is_flawed: bool, skew: Skew | None = None
+) -> Grade:
     """Return how sure the gain is: measured, planned with the table's statistics, or guessed."""
     for each in found.indexes if found is not None else ():
         if each.index == one.index:
             return Grade.C if each.bought_ms is None else Grade.A
     is_guessed = bool(one.guesses) or is_flawed
-    return promised(one.index.method, is_doubted=bool(one.doubts), is_guessed=is_guessed)
+    grade = promised(one.index.method, is_doubted=bool(one.doubts), is_guessed=is_guessed)
+    return max(grade, skew.grade) if skew is not None else grade
+
+
+def _skew(here: Snapshot, one: IndexAdvice) -> Skew | None:
+    """Return how skewed the columns are that an index finds unknown values of."""
+    table = named.table(here, one.index.schema, one.index.table)
+    if table is None or not here.missing.keys().isdisjoint(_RELIABILITY):
+        return None
+    columns = (named.column(here, table, name) for name in one.equated)
+    return value_skew.skew(here, table, [c for c in columns if c is not None])
 
 
 def _flaws(here: Snapshot, one: IndexAdvice) -> Iterator[str]:

@@ -16,6 +16,17 @@ _DEFAULTS = frozenset({Kind.RANGE, Kind.PREFIX, Kind.PATTERN, Kind.CONTAINS, Kin
 
 def guessed(tree: PlanNode, catalog: Catalog, index: Candidate) -> frozenset[str]:
     """Return the columns of an index of which a plan compares ranges or patterns with parameters."""
+    return _open(tree, catalog, index, _DEFAULTS)
+
+
+def equated(tree: PlanNode, catalog: Catalog, index: Candidate) -> frozenset[str]:
+    """Return the columns of an index that must be equal to parameters, whose values are assumed to be average ones."""
+    return _open(tree, catalog, index, frozenset({Kind.EQUAL}))
+
+
+def _open(
+    tree: PlanNode, catalog: Catalog, index: Candidate, kinds: frozenset[Kind]
+) -> frozenset[str]:
     mine = {c for key in index.keys if key.column is not None for c in (key.column,)}
     return frozenset(
         column
@@ -23,7 +34,7 @@ def guessed(tree: PlanNode, catalog: Catalog, index: Candidate) -> frozenset[str
         if (use.table.schema, use.table.name) == (index.schema, index.table)
         for group in use.groups
         for term in _terms(group)
-        if term.operand.alias == use.alias and term.kind in _DEFAULTS and _is_open(term)
+        if term.operand.alias == use.alias and term.kind in kinds and _is_open(term)
         for column in term.operand.columns & mine
     )
 

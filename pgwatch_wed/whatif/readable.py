@@ -113,9 +113,10 @@ def _index_lines(each: IndexAdvice, advice: Advice) -> Iterable[str]:
         yield from _wrapped(f"makes {name} redundant", "  ")
     for caveat in each.caveats:
         yield from _wrapped(f"note: {caveat}", "  ")
+    is_measured = each.grade is Grade.A and advice.verified is not None
     for doubt in each.doubts:
-        yield from _wrapped(f"not proven: {doubt}", "  ")
-    if each.guesses:
+        yield from _wrapped(f"{'note' if is_measured else 'not proven'}: {doubt}", "  ")
+    if each.guesses and not is_measured:
         yield from _wrapped(f"not proven: {_guess(each.guesses)}", "  ")
 
 

@@ -134,6 +134,20 @@ def test_a_gain_that_depends_on_the_values_is_not_proven(busy: str) -> None:
     assert "90%" in finding.caveats[0]
 
 
+def test_the_most_selective_column_decides_whether_the_values_matter(busy: str) -> None:
+    run(
+        busy,
+        "create table tasks (id int, state int, owner int, pad text)",
+        "insert into tasks select g, case when g % 100 < 90 then 0 else g % 5 end, g % 3000, repeat('x', 150)"
+        " from generate_series(1, 60000) g",
+        "vacuum analyze tasks",
+    )
+    ask(busy, "select max(pad) from tasks where state = 0 and owner = %s", numbers(50))
+    (finding,) = findings(busy)
+    assert "owner" in finding.evidence["columns"]
+    assert finding.grade is Grade.A
+
+
 def test_the_length_of_a_list_is_a_guess(busy: str) -> None:
     with psycopg.connect(busy, autocommit=True, prepare_threshold=None) as connection:
         for number in range(60):

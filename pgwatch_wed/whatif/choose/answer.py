@@ -49,7 +49,7 @@ class IndexAdvice:
     What a query saves through several indexes is divided among them, so that the gains of a set add up:
     ``saved`` is this index's part for each of ``queries``. ``is_joint`` tells that most of it is lost if
     only this index is built. ``doubts`` say why the target may plan otherwise, ``guesses`` are columns of which the planner
-    guesses how many rows match.
+    guesses how many rows match, ``equated`` those that are compared with unknown values.
     ``script`` builds it on the target, ``run_as`` says who may if our role may not, and ``drops`` remove what it
     makes redundant: :mod:`engines` adds them, since they depend on what exists on the target but not in the lab, and the
     ``grade``, which tells how sure the gain is.
@@ -68,6 +68,7 @@ class IndexAdvice:
     caveats: tuple[str, ...]
     doubts: tuple[str, ...] = ()
     guesses: tuple[str, ...] = ()
+    equated: tuple[str, ...] = ()
     saved: tuple[float, ...] = ()
     is_joint: bool = False
     script: Script | None = None

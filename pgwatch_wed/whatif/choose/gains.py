@@ -69,6 +69,7 @@ class Gains:
     def _of_index(self, index: Candidate, users: Sequence[Query]) -> IndexAdvice:
         costs, name = self._costs, self._names[index]
         saved = tuple(self._part(index, q) for q in users)
+        ranges, equal = self._unknown(index, users, saved)
         replaced = existing.made_redundant(costs.oracle.catalog, index)
         return IndexAdvice(
             index=index,
@@ -85,7 +86,8 @@ class Gains:
             makes_redundant=tuple(ident(e.schema, e.name) for e in replaced),
             caveats=(*_caveats(costs.oracle.catalog, index), *self._lost_hot(index)),
             doubts=self._doubts(index, users),
-            guesses=self._guesses(index, users, saved),
+            guesses=ranges,
+            equated=equal,
         )
 
     def _lost_hot(self, index: Candidate) -> Iterator[str]:
@@ -107,21 +109,30 @@ class Gains:
             self._doubted[query.name] = self._costs.doubts(query, self._chosen)
         return self._doubted[query.name]
 
-    def _guesses(
+    def _unknown(
         self, index: Candidate, users: Sequence[Query], saved: Sequence[float]
-    ) -> tuple[str, ...]:
-        """Return the columns of an index of which ranges are guessed, if much of its gain rests on that."""
-        oracle, found, share = self._costs.oracle, set[str](), 0.0
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the columns of an index that much of its gain compares with unknown values: in ranges, and for equality."""
+        oracle = self._costs.oracle
+        columns: tuple[set[str], set[str]] = (set(), set())
+        shares = [0.0, 0.0]
         for query, part in zip(users, saved, strict=True):
             if not query.has_parameters:
                 continue
             with suppress(PlanError):
                 plan = oracle.plan(query, bare=True, seconds=self._costs.left.patience)
-                columns = guesses.guessed(plan.tree, oracle.catalog, index)
-                found |= columns
-                share += part if columns else 0.0
-        rests = share >= GUESSED_SHARE * sum(saved)
-        return tuple(sorted(found)) if rests else ()
+                found = (
+                    guesses.guessed(plan.tree, oracle.catalog, index),
+                    guesses.equated(plan.tree, oracle.catalog, index),
+                )
+                for number, some in enumerate(found):
+                    columns[number].update(some)
+                    shares[number] += part if some else 0.0
+        ranges, equal = (
+            tuple(sorted(names)) if share >= GUESSED_SHARE * sum(saved) else ()
+            for names, share in zip(columns, shares, strict=True)
+        )
+        return ranges, equal
 
     def _part(self, index: Candidate, query: Query) -> float:
         """Return an index's part of what the set saves for a query, in proportion to what is lost without it."""
