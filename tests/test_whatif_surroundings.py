@@ -178,6 +178,28 @@ def test_a_path_that_a_setting_of_the_targets_version_cannot_forbid_is_forbidden
     assert len(joins) == (1 if every_pg.version >= 18 else 2)  # since 18, self-joins are removed
 
 
+# Statements with the version that first plans them so, as the lab does.
+NEWER = {
+    "select distinct on (b, a) * from things order by b, a, body limit 5": 16,
+    "select a from things where b = 5 or b = 6 order by b, a limit 5": 18,
+    "select * from things where id in (values (5), (66))": 18,
+    "select * from generate_series(now(), now() + '1 day', '1 hour')": 18,
+    "select b, a from things union select b, a from things order by 1, 2 limit 5": 17,
+    "select * from things where b = 5 and a in (7, 9) order by b, a limit 5": 17,
+    "select * from things where a in (7, 9)": 13,
+}
+
+
+@pytest.mark.pg("< 19")
+def test_a_plan_that_the_version_cannot_make_is_doubted(every_pg: Server, every_db: str) -> None:
+    psql(every_db, TABLE)
+    with source.open_lab(every_db) as lab:
+        for text, since in NEWER.items():
+            said = doubts(lab, text)
+            assert bool(said) is (every_pg.version < since), (text, said)
+            assert all(f"PostgreSQL {since} or later" in d for d in said)
+
+
 OF_ICU = """
 create collation german (provider = icu, locale = 'de-DE');
 create table names (id int primary key, name text collate german, other text collate "en-x-icu", plain text);

@@ -68,6 +68,10 @@ class Features:
         """Tell whether the server notices during a query that the client has disconnected."""
         return self._since(14, "client_connection_check_interval")
 
+    def has_incremental_sort_for_windows(self) -> Feature:
+        """Tell whether an order that an index provides in part is completed for window functions."""
+        return self._since(14, "incremental sorts for window functions")
+
     def has_consistent_statistics(self) -> Feature:
         """Tell whether it is configurable how much of the statistics is read at once."""
         return self._since(15, "stats_fetch_consistency")
@@ -96,6 +100,14 @@ class Features:
         """Tell whether an update that changes a column of a BRIN index may be HOT."""
         return self._since(16, "HOT updates of columns that are only in BRIN indexes")
 
+    def has_incremental_sort_for_distinct(self) -> Feature:
+        """Tell whether an order that an index provides in part is completed for DISTINCT."""
+        return self._since(16, "incremental sorts for DISTINCT")
+
+    def has_right_anti_joins(self) -> Feature:
+        """Tell whether NOT EXISTS may build its hash table from the outer table."""
+        return self._since(16, "right anti joins")
+
     def has_identity_of_partitioned_tables(self) -> Feature:
         """Tell whether ALTER TABLE may give a partitioned table and its partitions an identity column."""
         return self._since(17, "identity columns of partitioned tables")
@@ -107,6 +119,10 @@ class Features:
     def has_array_scans(self) -> Feature:
         """Tell whether one scan of a B-tree serves all values of ``b IN (1, 2)`` after another key without equality."""
         return self._since(17, "reading a B-tree once for an array of values")
+
+    def has_ordered_unions(self) -> Feature:
+        """Tell whether UNION may merge inputs that indexes provide in order."""
+        return self._since(17, "UNION of ordered inputs")
 
     def has_transaction_timeout(self) -> Feature:
         """Tell whether a role may have a transaction timeout, which would end ours."""
@@ -123,6 +139,26 @@ class Features:
     def has_skip_scan(self) -> Feature:
         """Tell whether a B-tree can be used well without a condition on its first key."""
         return self._since(18, "skipping the first key of an index")
+
+    def has_right_semi_joins(self) -> Feature:
+        """Tell whether EXISTS may build its hash table from the outer table."""
+        return self._since(18, "right semi joins")
+
+    def has_incremental_sort_for_joins(self) -> Feature:
+        """Tell whether an order that an index provides in part is completed for merge joins."""
+        return self._since(18, "incremental sorts for merge joins")
+
+    def has_arrays_of_or(self) -> Feature:
+        """Tell whether ``a = 1 OR a = 2`` is looked up as an array, in the order of the index."""
+        return self._since(18, "looking up OR as an array")
+
+    def has_arrays_of_values(self) -> Feature:
+        """Tell whether ``IN (VALUES …)`` is looked up as an array."""
+        return self._since(18, "looking up IN (VALUES …) as an array")
+
+    def has_estimated_series(self) -> Feature:
+        """Tell whether the rows of generate_series() over times are estimated."""
+        return self._since(18, "estimates of generate_series() over times")
 
     def has_predicates_implied_by_declarations(self) -> Feature:
         """Tell whether the planner uses a partial index WHERE a IS NOT NULL because a is declared NOT NULL."""

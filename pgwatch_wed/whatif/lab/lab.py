@@ -42,6 +42,7 @@ from pgwatch_wed.whatif.lab import (
     expressions,
     extended,
     guest,
+    newer_paths,
     pages,
     role_settings,
     security,
@@ -227,18 +228,15 @@ class Lab:
         with self._admin() as admin, self._guest() as loader:
             self.unproven += extended.carry(admin, loader, statistics)
 
-    def prepare(self, toasted: Collection[tuple[str, str]]) -> None:
-        """Read what was loaded, and give every file the size recorded in the statistics.
-
-        ``toasted`` are the target's tables with values out of line.
-        """
+    def prepare(self) -> None:
+        """Read what was loaded, and give every file the size recorded in the statistics."""
         with self._admin() as connection:
             connection.execute(
                 "update pg_class set relispopulated = true where relkind = 'm'"
                 " and not relispopulated"
             )
             with self._guest() as reader:
-                self.catalog = catalogs.with_toast(catalogs.read(reader), toasted)
+                self.catalog = catalogs.read(reader)
             paths = _paths(connection)
             self._name_apart(connection)
             for slot in range(1, self._sessions.slots):
@@ -523,6 +521,8 @@ class Lab:
         found = [*self._general, *surroundings.of_text(query.sql)]
         found += doubts.about(tree, self.catalog, self.unproven)
         found += self._security.doubts(query, tree)
+        if self._features is not None:
+            found += newer_paths.doubts(self._features, query.sql, tree)
         found += self._guessed(query)
         found += (
             f"{name} is set for the role that asks, and its value for {query.user or 'others'} is not visible"
