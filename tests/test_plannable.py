@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from pgwatch_wed.sqltext.arbiters import conflicts, with_predicates
+from pgwatch_wed.sqltext.forms import changes_by_call
 from pgwatch_wed.sqltext.held_queries import query_within
 from pgwatch_wed.sqltext.plannable import plannable, with_lists
 from pgwatch_wed.sqltext.text import numbered
@@ -120,6 +121,34 @@ def test_literals_of_a_command_become_parameters() -> None:
         "copy (select $1, $2 , $3) to stdout"
     )
     assert numbered("copy (select 'x") == "copy (select ?"
+
+
+def test_a_column_that_is_named_like_a_function_does_not_change_from_call_to_call() -> None:
+    assert not changes_by_call("lower((current_city)::text)")
+    assert not changes_by_call("(now + random)")
+    for text in ("(at > CURRENT_DATE)", "date_part('day'::text, (now() - at))", "random()"):
+        assert changes_by_call(text)
+
+
+def test_what_is_fetched_from_a_cursor_counts_for_the_query_that_declared_it(db: str) -> None:
+    psql(db, "create extension pg_stat_statements; create table t as select 1 as a")
+    with psycopg.connect(db) as connection:
+        for name, text in (("Mine", "select a from t where a < %s"), ("two", "select a from t")):
+            with connection.cursor(name) as cursor:
+                cursor.execute(text.encode(), [7] if "%s" in text else None)
+                cursor.fetchall()
+        with connection.cursor("two") as cursor:
+            cursor.execute("select a + 1 from t")
+            cursor.fetchall()
+    snapshot = collect(db, only=("statements", "statements_info"))
+    found = workload.from_snapshot(snapshot)
+    (mine,) = (q for q in found.queries if "a < " in q.sql)
+    assert mine.rows == 1
+    fetch = next(s for s in snapshot.statements if "mine" in (s.text or "").lower() and s.rows)
+    assert (mine.total_ms or 0.0) > fetch.total_exec_ms
+    (left,) = found.rejected
+    assert left.is_utility
+    assert left.total_ms
 
 
 def test_the_predicate_of_on_conflict_is_that_of_the_index() -> None:

@@ -1,6 +1,7 @@
 """Why a statement has no index: what is said is true, and what can be planned by other means is planned."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -40,6 +41,11 @@ ARRAY = "select * from events where amount = any (select unnest($1))"
 SELECTED = "select $1 + $2 from events where amount = $3"
 PAGES = "select * from events where amount = $1 order by id limit $2 offset ($3 - $4) * $5"
 UNUSED = "select * from events where amount = $2"
+GONE = (
+    "it calls a function or operator that is not there for such values: perhaps it was dropped, or its extension is not"
+    " available in the lab"
+)
+COMMAND = "it is a command such as CALL, DO or REFRESH, which runs statements that are not known"
 REASONS = {
     KEY: "which key payload ->> $1 reads is a parameter",
     "select * from events where date_trunc($1, at) = $2": (
@@ -132,12 +138,19 @@ def test_what_cannot_be_planned_is_told_by_run_too_and_utility_commands_are_coun
         found = CliRunner().invoke(cli, ["indexes", dsn, "--engine", "lab"]).output
         shown = json.loads(CliRunner().invoke(cli, ["indexes", dsn, "--format", "json"]).output)
         (snapshot,) = gather(dsn, Wanted(budget_s=60), lambda _what, _share: None)
-    assert "utility command" in found
+    told = " ".join(found.split())
     assert "do $$" not in found.partition("Queries without")[2].lower().partition("utility")[0]
-    assert shown["utility_commands"] > 0
-    assert "it cannot be planned: function twice(" in " ".join(found.split())
+    assert shown["utility_commands"] == 1
+    left = [r for r in shown["rejected"] if not r["has_plan"]]
+    assert len(left) == 2
+    assert shown["unplanned_ms"] == pytest.approx(sum(r["total_ms"] for r in left))
+    planned = sum(q["cost_before"] for q in shown["per_query"].values())
+    assert shown["cost_before"] == pytest.approx(planned + shown["unplanned_ms"])
+    assert re.search(r"1 query not planned, with \d\S*% of the observed time: what", told)
+    assert re.search(r"1 utility command .* not planned, with \d\S*% of the observed time", told)
+    assert re.search(r"% of the time; it cannot be planned: function twice\(.*; it calls", told)
     assert "$1 % $2: it cannot" not in found
     refused = {p.refused for p in snapshot.statement_plans if p.refused}
-    assert refused == {"the lab cannot plan it (UndefinedFunction)"}
+    assert refused == {GONE, COMMAND}
     (verdict,) = analyse([snapshot], Config(only=("index-missing",))).verdicts
-    assert "could not be planned (the lab cannot plan it (UndefinedFunction))" in verdict.reason
+    assert f"of the load could not be planned ({GONE}; {COMMAND})" in verdict.reason

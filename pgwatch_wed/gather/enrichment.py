@@ -41,6 +41,7 @@ _MOST_SECONDS_THERE = 15.0
 _TRIALS = 200
 _MOST_TREES = 50
 _ADVICE = ("missing_indexes", "index_drop_trials", "statement_plans")
+_COMMAND = "it is a command such as CALL, DO or REFRESH, which runs statements that are not known"
 _NO_STATEMENT = Missing("no user statement has been recorded yet", "run again later")
 
 
@@ -183,6 +184,7 @@ def _in_the_lab(
 def _plans(
     oracle: "Oracle", snapshot: Snapshot, queries: tuple["Query", ...]
 ) -> Iterator[StatementPlan]:
+    from pgwatch_wed.whatif import refusals
     from pgwatch_wed.whatif.model import PlanError, WithheldError
 
     for query in queries:
@@ -191,8 +193,7 @@ def _plans(
         except WithheldError as error:
             yield StatementPlan(query.query_id or 0, refused=str(error), doubts=(str(error),))
         except PlanError as error:
-            kind = f" ({error.kind})" if error.kind else ""  # its message may contain names
-            yield StatementPlan(query.query_id or 0, refused=f"the lab cannot plan it{kind}")
+            yield StatementPlan(query.query_id or 0, refused=refusals.told(error))
         else:
             found = planned.described(query.query_id or 0, tree, snapshot)
             yield replace(found, doubts=oracle.doubts(query, tree))
@@ -200,10 +201,9 @@ def _plans(
 
 def _unreadable(rejected: Iterable["Rejected"]) -> Iterator[StatementPlan]:
     for each in rejected:
-        if each.query_id is not None and not each.is_utility:
-            yield StatementPlan(
-                each.query_id, refused="its text is not one statement that can be planned"
-            )
+        if each.query_id is not None:
+            words = "its text is not one statement that can be planned"
+            yield StatementPlan(each.query_id, refused=_COMMAND if each.is_utility else words)
 
 
 def _trees(

@@ -1,9 +1,11 @@
 """Expressions over columns: their form, and whether they could be indexed."""
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from pglast import ast
+from pglast.parser import ParseError, scan
 from pglast.stream import RawStream
 
 from pgwatch_wed.facts import Column
@@ -97,6 +99,36 @@ def index_expressions(definition: str) -> tuple[ExpressionShape, ...]:
         return ()
     elements = getattr(statement, "indexParams", None) or ()
     return tuple(shape(e.expr) for e in elements if e.expr is not None)
+
+
+_CHANGING_WORDS = frozenset(
+    (
+        *("CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"),
+        *("CURRENT_USER", "CURRENT_ROLE", "CURRENT_SCHEMA", "SESSION_USER", "USER"),
+    )
+)
+_CHANGING_FUNCTIONS = frozenset(
+    (
+        *("now", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday"),
+        *("random", "current_setting", "gen_random_uuid", "nextval"),
+    )
+)
+
+
+def changes_by_call(text: str) -> bool:
+    """Tell whether an expression contains what changes from call to call; a column may be named ``current_city``."""
+    try:
+        tokens = list(scan(text))
+    except ParseError:
+        return False
+    called = (
+        text[token.start : token.end + 1].lower()
+        for token, after in pairwise(tokens)
+        if after.name == "ASCII_40"
+    )
+    return any(t.name in _CHANGING_WORDS for t in tokens) or any(
+        name in _CHANGING_FUNCTIONS for name in called
+    )
 
 
 _STABLE_ANYWHERE = frozenset(

@@ -1,5 +1,6 @@
 """The query in a utility command that runs one: DECLARE, PREPARE, CREATE TABLE AS, COPY (query), SELECT INTO."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,6 +11,27 @@ from pglast.stream import RawStream
 
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.repairs import with_casts, with_values
+
+_NAME = r'("(?:[^"]|"")+"|\w+)'
+_DECLARES = re.compile(rf"\s*declare\s+{_NAME}", re.IGNORECASE)
+_FETCHES = re.compile(rf"\s*(?:fetch|move)\b.*?{_NAME}\s*;?\s*\Z", re.IGNORECASE | re.DOTALL)
+
+
+def declared(text: str) -> str | None:
+    """Return the cursor that a command declares."""
+    return _cursor(_DECLARES, text)
+
+
+def fetched(text: str) -> str | None:
+    """Return the cursor from which a command fetches: that is where the time of its query stands."""
+    return _cursor(_FETCHES, text)
+
+
+def _cursor(command: re.Pattern[str], text: str) -> str | None:
+    found = command.match(text)
+    if found is None:
+        return None
+    return found[1] if found[1].startswith('"') else found[1].lower()
 
 
 def query_within(text: str) -> str | None:

@@ -112,12 +112,17 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A statement without recommended indexes, and why."""
+    """A statement without recommended indexes, and why. Without a plan, what an index would do for it is not known.
+
+    ``total_ms`` is what it takes of the measured time if it has no plan.
+    """
 
     query: str
     reason: str
     query_id: int | None = None
     is_utility: bool = False
+    has_plan: bool = True
+    total_ms: float | None = None
 
 
 class PlanError(Exception):

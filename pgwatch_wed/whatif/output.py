@@ -39,7 +39,16 @@ def as_dict(advice: Advice) -> dict[str, Any]:
             }
             for g in advice.per_query
         },
-        "rejected": [{"query": r.query, "reason": r.reason} for r in advice.rejected],
+        "rejected": [
+            {
+                "query": r.query,
+                "reason": r.reason,
+                "has_plan": r.has_plan,
+                "total_ms": r.total_ms,
+            }
+            for r in advice.rejected
+        ],
+        "unplanned_ms": advice.unplanned_ms if advice.unit == "ms" else None,
         "utility_commands": sum(r.is_utility for r in advice.rejected),
         "engine": advice.engine,
         "unit": advice.unit,

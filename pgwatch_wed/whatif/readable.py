@@ -8,6 +8,7 @@ from pgwatch_wed import units
 from pgwatch_wed.findings import Grade
 from pgwatch_wed.remedies.script import Script
 from pgwatch_wed.whatif.choose.advise import Advice, IndexAdvice, QueryGain
+from pgwatch_wed.whatif.model import Rejected
 from pgwatch_wed.whatif.proof.truth import QueryTruth, Verified
 
 _WIDTH = 80
@@ -88,6 +89,11 @@ def _lines(advice: Advice) -> Iterable[str]:
         yield from ("", *_wrapped(note))
     if advice.hidden_statements:
         yield f"\n{units.count(advice.hidden_statements, 'statement')} hidden from this role"
+    if advice.unseen_ms:
+        yield from _wrapped(
+            f"{_share_of(advice.unseen_ms, advice)} of the observed time is that of statements whose text is hidden, or of which"
+            " there are too many"
+        )
 
 
 def _budget(advice: Advice) -> str:
@@ -148,13 +154,43 @@ def _query_lines(advice: Advice) -> Iterable[str]:
         )
         call = _call(gain)
         yield from [f"            {call}"] if call else []
-    rejected = [r for r in advice.rejected if not r.is_utility]
     yield from _named(
-        "Queries without recommended indexes", ((r.query, r.reason) for r in rejected)
+        "Queries without recommended indexes",
+        ((r.query, r.reason) for r in advice.rejected if r.has_plan),
     )
-    if utilities := len(advice.rejected) - len(rejected):
-        are = "is" if utilities == 1 else "are"
-        yield f"\n{units.count(utilities, 'utility command')} (such as COPY or CALL) {are} not planned"
+    yield from _unplanned_lines(advice)
+
+
+def _unplanned_lines(advice: Advice) -> Iterable[str]:
+    """Say what could not be planned, and how much of the load that is: an index may help it, or not."""
+    left = [r for r in advice.rejected if not r.has_plan]
+    queries = sorted((r for r in left if not r.is_utility), key=lambda r: -(r.total_ms or 0.0))
+    if queries:
+        yield ""
+        yield from _wrapped(
+            f"{units.count(len(queries), 'query', 'queries')} not planned{_with_share(queries, advice)}: what"
+            " indexes would do for them is not known"
+        )
+    for each in queries:
+        part = "" if each.total_ms is None else f"{_share_of(each.total_ms, advice)} of the time; "
+        yield from _wrapped(f"{each.query}: {part}{each.reason}", "  ")
+    utilities = [r for r in left if r.is_utility]
+    if utilities:
+        are = "is" if len(utilities) == 1 else "are"
+        yield ""
+        yield from _wrapped(
+            f"{units.count(len(utilities), 'utility command')} (such as CALL or REFRESH) {are} not planned"
+            f"{_with_share(utilities, advice)}"
+        )
+
+
+def _with_share(some: Iterable[Rejected], advice: Advice) -> str:
+    total = sum(r.total_ms or 0.0 for r in some)
+    return f", with {_share_of(total, advice)} of the observed time" if total else ""
+
+
+def _share_of(ms: float, advice: Advice) -> str:
+    return units.share(ms / max(advice.cost_before, 1e-9))
 
 
 def _call(gain: QueryGain) -> str:

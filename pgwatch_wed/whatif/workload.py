@@ -1,7 +1,7 @@
 """The statements to optimize: a directory of ``.sql`` files, or pg_stat_statements."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.postgres import plan_time, statements
 from pgwatch_wed.sqltext import statement
 from pgwatch_wed.sqltext import text as statement_text
-from pgwatch_wed.sqltext.held_queries import query_within
+from pgwatch_wed.sqltext.held_queries import declared, fetched, query_within
 from pgwatch_wed.sqltext.statement import UnsupportedError
 from pgwatch_wed.sqltext.statement_label import label
 from pgwatch_wed.whatif.model import Query, Rejected
@@ -24,13 +24,17 @@ _MAX_FILE_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Queries that can be planned, those that cannot, and their source."""
+    """Queries that can be planned, those that cannot, and their source.
+
+    ``unseen_ms`` is the time of statements of which there is no text, or that come after the costliest ones.
+    """
 
     queries: tuple[Query, ...]
     rejected: tuple[Rejected, ...] = ()
     source: str = ""
     is_measured: bool = False
     hidden: int = 0
+    unseen_ms: float = 0.0
 
 
 def from_folder(folder: Path) -> Workload:
@@ -65,11 +69,45 @@ def from_snapshot(snapshot: Snapshot, most: int | None = None) -> Workload:
             f"the workload could not be read from pg_stat_statements: {lacking.reason}",
             f"use --workload DIR, or {lacking.mend}" if lacking.mend else "use --workload DIR",
         )
-    known = [s for s in statements.of_users(snapshot) if s.text is not None and s.calls]
-    own = [s for s in known if statement_text.holds_query(s.text or "")]
+    called = [s for s in statements.of_users(snapshot) if s.calls]
+    known = [s for s in called if s.text is not None]
+    own = _with_fetched(known)
     queries, rejected = _parted(_of_statement(s, snapshot) for s in own[:most])
+    unseen = [*(s for s in called if s.text is None), *(own[most:] if most is not None else ())]
     hidden = sum(info.hidden_entries for info in snapshot.statements_info)
-    return Workload(queries, rejected, "pg_stat_statements", is_measured=True, hidden=hidden)
+    return Workload(
+        queries,
+        rejected,
+        "pg_stat_statements",
+        is_measured=True,
+        hidden=hidden,
+        unseen_ms=sum(s.total_exec_ms for s in unseen),
+    )
+
+
+def _with_fetched(known: Sequence[Statement]) -> list[Statement]:
+    """Return what holds queries, with what was fetched from cursors added to the one that declared each."""
+    own = {s.query_id: s for s in known if statement_text.holds_query(s.text or "")}
+    cursors: dict[str, list[int]] = {}
+    for s in own.values():
+        name = declared(s.text or "")
+        if name is not None:
+            cursors.setdefault(name, []).append(s.query_id)
+    for s in known:
+        name = fetched(s.text or "")
+        if name is None:
+            continue
+        declares = cursors.get(name, ())
+        if len(declares) == 1:
+            own[declares[0]] = _sum(own[declares[0]], s)
+        else:
+            own[s.query_id] = s
+    return sorted(own.values(), key=lambda s: (-s.total_exec_ms, s.query_id))
+
+
+def _sum(declare: Statement, fetch: Statement) -> Statement:
+    names = ("total_exec_ms", "rows", "shared_blks_hit", "shared_blks_read", "blk_read_ms")
+    return replace(declare, **{n: getattr(declare, n) + getattr(fetch, n) for n in names})
 
 
 def _parted(
@@ -85,12 +123,12 @@ def _parted(
 def _read_file(path: Path, weight: float) -> Query | Rejected:
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
-            return Rejected(path.name, "the file is larger than 1 MB")
+            return Rejected(path.name, "the file is larger than 1 MB", has_plan=False)
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        return Rejected(path.name, "the file is not UTF-8")
+        return Rejected(path.name, "the file is not UTF-8", has_plan=False)
     except OSError as error:
-        return Rejected(path.name, f"the file could not be read: {error.strerror}")
+        return Rejected(path.name, f"the file could not be read: {error.strerror}", has_plan=False)
     return query_of(path.name, text, weight=weight)
 
 
@@ -101,7 +139,7 @@ def query_of(name: str, text: str, **more: Any) -> Query | Rejected:
             raise UnsupportedError("it contains a null byte")
         parsed = statement.parse(text, _TYPICAL_LIMIT)
     except UnsupportedError as error:
-        return Rejected(name, str(error))
+        return Rejected(name, str(error), has_plan=False)
     is_open = parsed.parameters > 0
     return Query(name, parsed.text, is_write=parsed.is_write, has_parameters=is_open, **more)
 
@@ -131,9 +169,13 @@ def _weight(name: str, value: Any, names: set[str]) -> float:
 
 def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
     text = found.text or ""
-    name = _name(text, found.query_id)
-    if statement_text.is_utility(text) and query_within(text) is None:
-        return Rejected(name, "it is a utility command", found.query_id, is_utility=True)
+    within = query_within(text) if statement_text.is_utility(text) else None
+    name = _name(within or text, found.query_id)
+    if statement_text.is_utility(text) and within is None:
+        read: Query | Rejected = Rejected(
+            name, "it is a utility command", is_utility=True, has_plan=False
+        )
+        return replace(read, query_id=found.query_id, total_ms=found.total_exec_ms)
     read = query_of(
         name,
         text,
@@ -145,7 +187,9 @@ def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
         rows=found.rows / max(found.calls, 1),
         blocks=(found.shared_blks_hit + found.shared_blks_read) / max(found.calls, 1),
     )
-    return replace(read, query_id=found.query_id) if isinstance(read, Rejected) else read
+    if isinstance(read, Rejected):
+        return replace(read, query_id=found.query_id, total_ms=found.total_exec_ms)
+    return read
 
 
 def _name(text: str, query_id: int) -> str:

@@ -25,6 +25,7 @@ CREATE INDEX CONCURRENTLY, one index at a time: build it, watch the listed state
 table, a script that builds the index on each partition and attaches it.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ from pgwatch_wed.units import count, share
 NEEDS = ("missing_indexes",)
 
 _SHOWN = 3
+_LOADS = re.compile(r"\s*copy\b[^(]*(?:\([^)]*\)\s*)?from\b", re.IGNORECASE)
 _RANGES = frozenset({"<", "<=", ">", ">=", "between", "~~", "~~*"})
 
 
@@ -86,13 +88,13 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _unplanned(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
     """Yield an unknown if the lab cannot plan much of the load, or not as the server does."""
     load = q.Load.of(snapshot)
-    inserts = {s.query_id for s in load.queries if _inserts(s.text)}
+    inserts = {s.query_id for s in load.statements if _inserts(s.text)}
     refused = {
         p.query_id: p.refused
         for p in snapshot.statement_plans
         if p.refused and (p.doubts or p.query_id not in inserts)
     }
-    unplanned = sum(load.share(s) for s in load.queries if s.query_id in refused)
+    unplanned = sum(load.share(s) for s in load.statements if s.query_id in refused)
     if unplanned >= limits.max_unplanned_share:
         why = "; ".join(sorted({str(reason) for reason in refused.values()})[:_SHOWN])
         yield Unknown(
@@ -102,6 +104,8 @@ def _unplanned(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
 
 def _inserts(text: str | None) -> bool:
     """Tell whether it only adds rows, which no index makes faster; what loads data is often not planned."""
+    if text is not None and _LOADS.match(text):
+        return True
     parsed = query(text)
     return parsed is not None and parsed.kind == "InsertStmt"
 

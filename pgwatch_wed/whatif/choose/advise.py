@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 
 from pgwatch_wed.progress import Progress, silent
 from pgwatch_wed.whatif.choose import naming
@@ -68,28 +69,42 @@ class Advisor:
         names = naming.names(self._oracle.catalog, sorted(chosen), self._taken)
         found = Gains(self._costs, names)
         gains = found.of_queries()
-        indexes = found.of_indexes()
+        rejected = (*self._workload.rejected, *self._without_index(gains))
+        unplanned = self._workload.unseen_ms
+        unplanned += sum(r.total_ms or 0.0 for r in rejected if not r.has_plan)
+        indexes = tuple(_of_all(i, unplanned) for i in found.of_indexes())
         writes = sum(map(self._costs.of_writes, chosen))
         return Advice(
             indexes=indexes,
-            cost_before=sum(g.cost_before for g in gains),
-            cost_after=sum(g.cost_after for g in gains) + writes,
+            cost_before=sum(g.cost_before for g in gains) + unplanned,
+            cost_after=sum(g.cost_after for g in gains) + writes + unplanned,
             bytes=sum(i.size_bytes for i in indexes),
             budget_bytes=self._budget,
             whatif_calls=self._oracle.calls,
             seconds=self._left.taken,
             per_query=gains,
-            rejected=(*self._workload.rejected, *self._without_index(gains)),
+            rejected=rejected,
             engine=self._oracle.engine,
             unit="ms" if self._workload.is_measured else "cost",
             notes=tuple(self._oracle.notes),
             hidden_statements=self._workload.hidden,
             is_default_budget=self._options.budget_bytes is None,
             beyond=beyond(self._costs, chosen, self._budget),
+            unseen_ms=self._workload.unseen_ms,
         )
 
     def _without_index(self, gains: Sequence[QueryGain]) -> list[Rejected]:
-        found = [Rejected(name, reason) for name, reason in self._filling.unplanned.items()]
+        by_name = {q.name: q for q in self._workload.queries}
+        found = [
+            Rejected(
+                name,
+                reason,
+                by_name[name].query_id,
+                has_plan=False,
+                total_ms=by_name[name].total_ms,
+            )
+            for name, reason in self._filling.unplanned.items()
+        ]
         idle = {g.name for g in gains if not g.indexes}
         for query in self._costs.queries:
             if query.name in idle:
@@ -97,6 +112,13 @@ class Advisor:
                 reason = self._reasons.why_not(query, one, self._filling.explored)
                 found.append(Rejected(query.name, reason, query.query_id))
         return found
+
+
+def _of_all(index: IndexAdvice, unplanned: float) -> IndexAdvice:
+    """Add what statements without a plan cost, which an index does not change as far as is known."""
+    return replace(
+        index, cost_without=index.cost_without + unplanned, cost_with=index.cost_with + unplanned
+    )
 
 
 def _budget(oracle: Oracle, asked: int | None) -> int:

@@ -88,7 +88,11 @@ class BeyondBudget:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The set, what it changes, and why the other queries do not benefit."""
+    """The set, what it changes, and why the other queries do not benefit.
+
+    The costs are those of all statements if they are measured times, also of those that have no plan. ``unseen_ms`` is the
+    part of statements that are not among the ``rejected`` either: hidden ones, and those after the costliest.
+    """
 
     indexes: tuple[IndexAdvice, ...]
     cost_before: float
@@ -106,3 +110,9 @@ class Advice:
     verified: Verified | None = None
     is_default_budget: bool = False
     beyond: BeyondBudget | None = None
+    unseen_ms: float = 0.0
+
+    @property
+    def unplanned_ms(self) -> float:
+        """The measured time of statements that have no plan."""
+        return self.unseen_ms + sum(r.total_ms or 0.0 for r in self.rejected if not r.has_plan)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
+from pgwatch_wed.sqltext import forms
 from pgwatch_wed.sqltext.terms import Conjunction, Kind, SortKey, Term
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose import indexable, methods
@@ -223,7 +224,7 @@ def _strongest(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
 
 
 def _is_worth_a_predicate(catalog: Catalog, table: CatalogTable, term: Term) -> bool:
-    if not term.is_constant or "$" in term.text or indexable.is_volatile(term.text):
+    if not term.is_constant or "$" in term.text or forms.changes_by_call(term.text):
         return False
     column = table.columns.get(term.operand.column or "")
     if column is None or column.is_virtual:

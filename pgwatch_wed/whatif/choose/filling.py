@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pgwatch_wed.progress import Progress
+from pgwatch_wed.whatif import refusals
 from pgwatch_wed.whatif.choose import assumed, candidates, existing, workers
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.explore import explore
@@ -98,7 +99,8 @@ class Filling:
         except SlowPlanError:
             return f"planning it takes longer than {patience:.2g} s; increase --seconds"
         except PlanError as error:
-            return f"it cannot be planned: {error}"
+            words = refusals.told(error)
+            return f"it cannot be planned: {error}" + (f"; {words}" if words != str(error) else "")
 
     # Trying
 

@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext import forms, terms
 from pgwatch_wed.sqltext.terms import Kind, Operand, Term
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.operator_classes import ValueType
 
-_VOLATILE = ("now()", "current_", "localtime", "clock_timestamp", "random(")
 _MOST_STATES = 20
 _WHOLE = frozenset({"int2", "int4", "int8"})
 _TEXTS = frozenset({"text", "varchar", "bpchar"})
@@ -58,12 +57,7 @@ def of_operand(table: CatalogTable, operand: Operand) -> Key | None:
 
 def may_be_indexed(operand: Operand) -> bool:
     """Tell whether an expression could be immutable; the server decides."""
-    return not is_volatile(operand.text)
-
-
-def is_volatile(text: str) -> bool:
-    """Tell whether a text contains what changes from call to call."""
-    return any(word in text.lower() for word in _VOLATILE)
+    return not forms.changes_by_call(operand.text)
 
 
 def value_type(
