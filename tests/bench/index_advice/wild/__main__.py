@@ -14,7 +14,7 @@ import psycopg
 
 from pgwatch_wed.errors import Error
 from tests import servers
-from tests.bench.index_advice.wild import cases, verdict
+from tests.bench.index_advice.wild import calibration, cases, verdict
 from tests.bench.index_advice.wild.trial import SERVER_SETTINGS, Trial
 from tests.bench.index_advice.wild.verdict import Outcome
 from tests.bench.index_advice.wild.wild_case import Wild
@@ -112,6 +112,9 @@ def _summary(outcomes: list[Outcome]) -> None:
         print()
         for goal in verdict.goals(outcomes):
             print(goal.line())
+        print()
+        for text in calibration.table(outcomes):
+            print(text)
 
 
 def _table(outcomes: list[Outcome]) -> None:

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ class Advised:
     unplanned: tuple[Rejected, ...]
     remaining: Mapping[str, float]
     seconds: float
+    grades: Mapping[str, str] = field(default_factory=dict)  # of statements that use an index
 
 
 class Trial:
@@ -134,13 +135,17 @@ class Trial:
     ) -> Advised:
         planned = {g.name for g in advice.per_query}
         lacking = [r for r in advice.rejected if r.query not in planned and not r.is_utility]
-        remaining = {}
+        remaining, grades = {}, {}
+        sure = {i.name: i.grade.value for i in advice.indexes if i.grade is not None}
         for name in dict.fromkeys(owners.values()):
             mine = [g for g in advice.per_query if owners[g.name] == name]
             before = sum(g.cost_before for g in mine)
             remaining[name] = sum(g.cost_after for g in mine) / before if before else 1.0
+            used = {index for g in mine for index in g.indexes}
+            if used:
+                grades[name] = max(sure.get(index, "") for index in used)
         seconds = time.monotonic() - began
-        return Advised(mode, advice, len(planned), tuple(lacking), remaining, seconds)
+        return Advised(mode, advice, len(planned), tuple(lacking), remaining, seconds, grades)
 
     def _run(self, database: str) -> dict[int, str]:
         """Run the statements as applications do, and return whose each query identifier is."""
