@@ -227,8 +227,10 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             },
         ),
     ),
-    ("lab", "document_keys"): (
-        Case({"key"}, values={"schema": "public", "table": "person", "column": "data"}),
+    ("lab", "document_paths"): (
+        Case(
+            {"path", "is_plain"}, values={"schema": "public", "table": "person", "column": "data"}
+        ),
     ),
     ("lab", "usual_values"): (
         Case(

@@ -67,6 +67,7 @@ _MEASURES = frozenset(
 )
 _TEXT_CASTS = frozenset({"text"})
 _KEYS = frozenset({"->", "->>"})
+_PATHS = frozenset({"#>", "#>>"})
 _WORDS = {"!~~*": "NOT ILIKE", "!~~": "NOT LIKE", "~~*": "ILIKE", "~~": "LIKE"}
 _CAST_CONSTANT = re.compile(r"CAST\(('(?:[^']|'')*'|-?[\d.]+) AS [\w ]+(?:\[\])?\)")
 
@@ -114,13 +115,15 @@ class Term:
 class OpenOperand:
     """A compared expression that contains parameters, so that there can be no index on it.
 
-    ``key`` is the parameter if it is the only one, and the key of a document in the column ``document``.
+    ``keys`` are the parameters if all are keys that lead into a document in the column ``document``; with ``is_path``, it is one
+    that is a path.
     """
 
     alias: str
     text: str
     document: str = ""
-    key: int | None = None
+    keys: tuple[int, ...] = ()
+    is_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +246,11 @@ def _open_operand(node: Any) -> OpenOperand | None:
     if len(aliases) != 1 or not numbers or max(numbers) >= _ROW_PARAMETER:
         return None
     (alias,) = aliases
-    keys = [k for n in each if (k := _document_key(n)) is not None]
-    if len(keys) == len(numbers) == 1:
-        return OpenOperand(alias, _print(node), *keys[0])
+    for part in each:
+        document, keys = _document_keys(part)
+        if document and numbers == set(keys):
+            is_path = str(part.name[-1].sval) in _PATHS
+            return OpenOperand(alias, _print(node), document, keys, is_path)
     return OpenOperand(alias, _print(node))
 
 
@@ -301,14 +306,17 @@ def _is_constant(node: Any) -> bool:
     return isinstance(trees.without_casts(node), ast.A_Const)
 
 
-def _document_key(node: Any) -> tuple[str, int] | None:
-    """Return the column and the parameter of ``column ->> $1``."""
-    if not isinstance(node, ast.A_Expr) or trees.names(node.name)[-1] not in _KEYS:
-        return None
-    column, key = (trees.without_casts(side) for side in (node.lexpr, node.rexpr))
-    if isinstance(column, ast.ColumnRef) and isinstance(key, ast.ParamRef):
-        return trees.names(column.fields)[-1], int(key.number or 0)
-    return None
+def _document_keys(node: Any) -> tuple[str, tuple[int, ...]]:
+    """Return the column and the parameters of ``column -> $1 ->> $2``; no column if it is something else."""
+    if not isinstance(node, ast.A_Expr) or trees.names(node.name)[-1] not in _KEYS | _PATHS:
+        return "", ()
+    document, key = (trees.without_casts(side) for side in (node.lexpr, node.rexpr))
+    if not isinstance(key, ast.ParamRef):
+        return "", ()
+    if isinstance(document, ast.ColumnRef):
+        return trees.names(document.fields)[-1], (int(key.number or 0),)
+    column, above = _document_keys(document)
+    return column, (*above, int(key.number or 0))
 
 
 def _direction(order: Any) -> str:

@@ -106,7 +106,13 @@ class HypoPG:
         """Return nothing: values in statistics are not read from a target."""
         return ()
 
-    def document_keys(self, _table: CatalogTable, _column: str) -> tuple[str, ...]:
+    def document_paths(
+        self,
+        _table: CatalogTable,
+        _column: str,
+        *,
+        plain: bool = True,  # noqa: ARG002
+    ) -> tuple[tuple[str, ...], ...]:
         """Return nothing: values in statistics are not read from a target."""
         return ()
 

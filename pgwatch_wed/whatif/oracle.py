@@ -38,8 +38,13 @@ class Oracle(Protocol):
     def usual_values(self, table: CatalogTable, column: str) -> Sequence[tuple[str, float]]:
         """Return values of a column with their shares of the rows, or 0 where that is not known."""
 
-    def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
-        """Return the keys that most documents in a column have, as far as statistics show them."""
+    def document_paths(
+        self, table: CatalogTable, column: str, *, plain: bool = True
+    ) -> tuple[tuple[str, ...], ...]:
+        """Return the paths to values that most documents in a column have, as far as statistics show them.
+
+        ``plain``: only to values that are not arrays.
+        """
 
     def bare(
         self, queries: Sequence[Query], seconds: float | None = None

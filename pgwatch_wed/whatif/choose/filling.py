@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pgwatch_wed.progress import Progress
-from pgwatch_wed.whatif import refusals
-from pgwatch_wed.whatif.choose import assumed, candidates, existing, workers
+from pgwatch_wed.whatif import refusals, usage
+from pgwatch_wed.whatif.choose import assumed, candidates, existing, open_keys, workers
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.explore import explore
 from pgwatch_wed.whatif.choose.likely_costs import likely_costs
 from pgwatch_wed.whatif.choose.suggested import Suggested, suggested
 from pgwatch_wed.whatif.choose.time_left import EXPLORED, SHARED
+from pgwatch_wed.whatif.choose.untried import openings
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, SlowPlanError
 
 _CALLS_A_QUERY = 34
@@ -83,7 +84,8 @@ class Filling:
                 if isinstance(base, str):
                     self.unplanned[query.name] = base
                 else:
-                    self._costs.begin(_weighted(*base), base[1])
+                    query_, plan = self._with_keys(*base)
+                    self._costs.begin(_weighted(query_, plan), plan)
             if self._costs.left.is_over(min(until, EXPLORED)) and self._costs.queries:
                 return
 
@@ -101,6 +103,22 @@ class Filling:
         except PlanError as error:
             words = refusals.told(error)
             return f"it cannot be planned: {error}" + (f"; {words}" if words != str(error) else "")
+
+    def _with_keys(self, query: Query, plan: Plan) -> tuple[Query, Plan]:
+        """Return a query with the keys of documents that can be inferred, and its plan."""
+        if not query.has_parameters or query.rows is None:
+            return query, plan
+        oracle = self._costs.oracle
+        more = query
+        for opening in openings(plan.tree, usage.uses(plan.tree, oracle.catalog)):
+            if opening.operand.keys and self._has_time():
+                more = open_keys.inferred(oracle, more, opening)
+        if more is query:
+            return query, plan
+        try:
+            return more, self._costs.plan(more)
+        except PlanError:
+            return query, plan
 
     # Trying
 

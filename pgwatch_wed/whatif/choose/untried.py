@@ -71,7 +71,7 @@ def untried(
     small = [t for t in tables if catalog.pages(t) < candidates.MIN_PAGES and t not in empty]
     others = len(tables) - len(small) - len(empty)
     return Untried(
-        openings=tuple(_openings(tree, [u for u in uses if u.table not in (*small, *empty)])),
+        openings=tuple(openings(tree, [u for u in uses if u.table not in (*small, *empty)])),
         covered=tuple(dict.fromkeys(e.name for e in covering)),
         small=() if others or empty else _names(small),
         empty=() if others else _names(empty),
@@ -80,8 +80,8 @@ def untried(
     )
 
 
-def _openings(tree: PlanNode, uses: Sequence[TableUse]) -> Iterable[Opening]:
-    """Return each expression once: partitions are compared with the same one."""
+def openings(tree: PlanNode, uses: Sequence[TableUse]) -> Iterable[Opening]:
+    """Return the expressions over tables that contain parameters, each once: partitions are compared with the same one."""
     tables = {use.alias: use.table for use in uses}
     found: dict[tuple[int, str], Opening] = {}
     for text in (text for node in walk(tree) for text in usage.decisive(node)):

@@ -320,15 +320,20 @@ class Lab:
         common, shares, bounds = row
         return [*zip(common or (), shares or (), strict=False), *((b, 0.0) for b in bounds or ())]
 
-    def document_keys(self, table: CatalogTable, column: str) -> tuple[str, ...]:
-        """Return the keys that most documents in a column have, as far as statistics show them."""
+    def document_paths(
+        self, table: CatalogTable, column: str, *, plain: bool = True
+    ) -> tuple[tuple[str, ...], ...]:
+        """Return the paths to values that most documents in a column have, as far as statistics show them.
+
+        ``plain``: only to values that are not arrays.
+        """
         found = table.columns.get(column)
         if found is None or found.base_type != "jsonb":
             return ()
         wanted = {"schema": table.schema, "table": table.name, "column": column}
         with self._guest() as reader:
-            rows = reader.execute(queries.composed("lab", "document_keys"), wanted).fetchall()
-        return tuple(str(key) for (key,) in rows)
+            rows = reader.execute(queries.composed("lab", "document_paths"), wanted).fetchall()
+        return tuple(tuple(path) for path, is_plain in rows if is_plain or not plain)
 
     def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
         self._sessions.forget()

@@ -1,0 +1,24 @@
+-- A row is the path to a value that most documents in the statistics of a column have, and whether it is plain: names, not data.
+with recursive documents as (
+    select row_number() over () as number, v.value::jsonb as document
+    from pg_stats s
+    cross join lateral unnest(
+        coalesce(s.most_common_vals::text::text[], '{}') || coalesce(s.histogram_bounds::text::text[], '{}')
+    ) v (value)
+    where s.schemaname = %(schema)s and s.tablename = %(table)s and s.attname = %(column)s
+), walked as (
+    select number, '{}'::text[] as path, document as value
+    from documents
+    union all
+    select w.number, w.path || k.key, k.value
+    from walked w
+    cross join lateral jsonb_each(case when jsonb_typeof(w.value) = 'object' then w.value else '{}' end) k
+    where cardinality(w.path) < 3
+)
+select path, bool_and(jsonb_typeof(value) <> 'array') as is_plain
+from walked
+where cardinality(path) > 0 and jsonb_typeof(value) <> 'object'
+group by path
+having count(*) * 2 >= (select count(*) from documents)
+order by cardinality(path), count(*) desc, path
+limit 24
