@@ -261,6 +261,7 @@ def test_the_workload_is_the_users_own_whatever_their_tables_are_called(db: str)
         # the server may be full of other tests' statements, and would soon forget one that ran once; and the 40,000
         # rows above would cost an index more than one statement saves
         "select pg_stat_statements_reset();"
+        "insert into pg_orders values (0, 0, '');"
         "select sum(id) from pg_orders where customer = 5;"
         "create table copied as select * from pg_orders where customer = 4;",
     )
