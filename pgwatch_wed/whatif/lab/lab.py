@@ -77,6 +77,11 @@ DATABASE = "lab"
 MOST_JOBS = 16
 """More plans at once are not requested: each needs entries of its own for every candidate."""
 _MOST_PLANNING_MS = 60_000
+_SET_SIZES = (
+    "update pg_class set relpages = x.blocks, reltuples = x.rows"
+    " from unnest(%s::oid[], %s::int[], %s::float8[]) x (oid, blocks, rows) where pg_class.oid = x.oid"
+)
+_LIMIT = "select pg_catalog.set_config('statement_timeout', %s, true)"
 _LACKING_TYPES = (
     psycopg.errors.AmbiguousFunction,
     psycopg.errors.AmbiguousParameter,
@@ -352,7 +357,10 @@ class Lab:
                 ),
                 [[part.oid for each in parts.values() for part in each if part.kind == "i"]],
             )
-            built = {i: self._filled(connection, builder, i, each) for i, each in parts.items()}
+            sizes: dict[int, tuple[int, float]] = {}
+            built = {i: self._filled(builder, i, each, sizes) for i, each in parts.items()}
+            blocks, rows = zip(*sizes.values(), strict=True) if sizes else ((), ())
+            connection.execute(_SET_SIZES, [list(sizes), list(blocks), list(rows)])
             for slot in range(1, self._sessions.slots):
                 built = self._with_twins(connection, built, slot)
             self._built |= built
@@ -426,13 +434,14 @@ class Lab:
 
     def _filled(
         self,
-        connection: psycopg.Connection[Any],
         builder: psycopg.Connection[Any],
         index: Candidate,
         parts: Sequence[_Part],
+        sizes: dict[int, tuple[int, float]],
     ) -> _Built:
+        """Fill the files of a candidate, and note their blocks and rows by oid."""
         files = [part for part in parts if part.kind == "i"]
-        total = sum(self._fill(connection, builder, index, part) for part in files)
+        total = sum(self._fill(builder, index, part, sizes) for part in files)
         tables = tuple({part.table_oid for part in parts})
         return _Built((tuple(part.oid for part in parts),), tables, total)
 
@@ -451,10 +460,10 @@ class Lab:
 
     def _fill(
         self,
-        connection: psycopg.Connection[Any],
         builder: psycopg.Connection[Any],
         index: Candidate,
         part: _Part,
+        sizes: dict[int, tuple[int, float]],
     ) -> int:
         table = self.catalog.tables[part.table_oid]
         rows = self._matching_rows(builder, table, index)
@@ -467,10 +476,7 @@ class Lab:
             pages.write_brin(file, table.pages // estimates.BRIN_RANGE)
         elif index.method == "gin":
             pages.write_gin(file, estimates.gin(self.catalog, table, index, rows))
-        connection.execute(
-            "update pg_class set relpages = %s, reltuples = %s where oid = %s",
-            [size.blocks, rows, part.oid],
-        )
+        sizes[part.oid] = (size.blocks, rows)
         expressions.restore(builder, self._statistics, table, index, part.oid)
         return size.bytes
 
@@ -584,8 +590,7 @@ class Lab:
         with self._asking() as session:
             connection = session.connection
             try:
-                self._show(session, [], list(self.catalog.indexes))
-                _limit(connection, seconds)
+                self._show(session, [], list(self.catalog.indexes), seconds)
                 for query in queries:
                     if query in upserts:
                         continue
@@ -645,8 +650,7 @@ class Lab:
     ) -> Plan:
         with self._asking(query.user) as session:
             try:
-                self._show(session, [self._built[i] for i in indexes], hidden)
-                _limit(session.connection, seconds)
+                self._show(session, [self._built[i] for i in indexes], hidden, seconds)
                 return self._explain(session.connection, query)
             except PlanError as error:
                 session.connection.rollback()
@@ -677,16 +681,27 @@ class Lab:
         return self._typed[query.sql] is not None
 
     def _show(
-        self, session: PlanningSession, shown: Sequence[_Built], hidden: Sequence[int]
+        self,
+        session: PlanningSession,
+        shown: Sequence[_Built],
+        hidden: Sequence[int],
+        seconds: float | None,
     ) -> None:
+        """Show and hide indexes in a transaction, in which nothing afterwards may take longer than ``seconds``.
+
+        That is one request: on a busy machine, each waits for a processor twice.
+        """
+        most = _MOST_PLANNING_MS if seconds is None else int(seconds * 1000)
+        limit = str(max(1, min(most, _MOST_PLANNING_MS)))
         tables = {t for b in shown for t in b.tables}
         tables |= {self.catalog.indexes[oid].table_oid for oid in hidden}
         if not tables:
+            session.connection.execute(_LIMIT, [limit])
             return
         oids = [oid for b in shown for oid in b.oids[session.slot]]
         session.connection.execute(
-            guest.call("select {lab}.show(%s::oid[], %s::oid[], %s::oid[])"),
-            [oids, self._with_parts(hidden), sorted(tables)],
+            guest.call(f"{_LIMIT}, {{lab}}.show(%s::oid[], %s::oid[], %s::oid[])"),
+            [limit, oids, self._with_parts(hidden), sorted(tables)],
         )
 
     def _with_parts(self, oids: Sequence[int]) -> list[int]:
@@ -845,15 +860,6 @@ class Lab:
         planner.without_newer_paths(session, self._settings)
         session.commit()
         return session
-
-
-def _limit(connection: psycopg.Connection[Any], seconds: float | None) -> None:
-    """Cancel what takes longer in this transaction; sessions have a limit of their own, too."""
-    if seconds is not None:
-        connection.execute(
-            "select pg_catalog.set_config('statement_timeout', %s, true)",
-            [str(max(1, min(int(seconds * 1000), _MOST_PLANNING_MS)))],
-        )
 
 
 def _paths(
