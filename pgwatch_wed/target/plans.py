@@ -15,6 +15,7 @@ import psycopg
 from pgwatch_wed.facts import Snapshot, Statement, StatementPlan
 from pgwatch_wed.postgres import statements
 from pgwatch_wed.postgres.planned import described
+from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.reading import QualifiedName
 from pgwatch_wed.sqltext.statement import UnsupportedError, parse
 from pgwatch_wed.target import planning
@@ -65,6 +66,27 @@ def plan(
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A statement with parameters, and the role that runs it: "" if it is not known, None for the role that asks."""
+
+    text: str
+    user: str | None = ""
+
+
+def costs(
+    conninfo: str, snapshot: Snapshot, asked: Iterable[Asked], seconds: float
+) -> list[float | None]:
+    """Connect and return the costs of generic plans; None for a statement that may not or cannot be planned, or not in time.
+
+    Raises ConnectError.
+    """
+    deadline = time.monotonic() + seconds
+    with opened(conninfo, _GUARDS) as door:
+        planner = _Planner(door, snapshot)
+        return [planner.cost(each) if time.monotonic() < deadline else None for each in asked]
+
+
+@dataclass(frozen=True, slots=True)
 class _Planner:
     door: Door
     snapshot: Snapshot
@@ -84,15 +106,27 @@ class _Planner:
             why = f"the server cannot plan it ({type(error).__name__})"
             return StatementPlan(statement.query_id, refused=why)
 
+    def cost(self, asked: Asked) -> float | None:
+        """Return the cost of a statement's plan, or None."""
+        if self.door.is_broken:
+            return None
+        try:
+            return float(self._top(asked)["Total Cost"])
+        except (RefusedError, UnsupportedError, psycopg.Error, UnicodeError):
+            return None
+
     def _plan(self, statement: Statement) -> StatementPlan:
-        parsed = parse(statement.text or "")
-        oids = self._known(parsed.relations)
-        path = self._search_path(statement)
-        with self.door.asking("plan") as connection:
-            planning.refuse_foreign_code(connection, parsed.text, path, statement.user or "")
-            _check_locks(connection, oids)
-            top = planning.explained(connection, parsed.text, path)
+        top = self._top(Asked(statement.text or "", statement.user or ""))
         return described(statement.query_id, top, self.snapshot)
+
+    def _top(self, asked: Asked) -> PlanNode:
+        parsed = parse(asked.text)
+        oids = self._known(parsed.relations)
+        path = self._search_path(asked.user)
+        with self.door.asking("plan") as connection:
+            planning.refuse_foreign_code(connection, parsed.text, path, asked.user)
+            _check_locks(connection, oids)
+            return planning.explained(connection, parsed.text, path)
 
     def _known(self, relations: Iterable[QualifiedName]) -> list[int]:
         """Return the oids of a statement's tables and their partitions; refuse views and unknown relations."""
@@ -112,15 +146,15 @@ class _Planner:
                 open_ += [t.oid for t in self.snapshot.partitions_of[oid]]
         return oids
 
-    def _search_path(self, statement: Statement) -> str:
-        """Return the search_path in which the statement's role finds unqualified names."""
+    def _search_path(self, user: str | None) -> str:
+        """Return the search_path in which a statement's role finds unqualified names."""
         database = self.snapshot.server.database
         bound = {
             (s.role, s.database): s.value
             for s in self.snapshot.role_settings
             if s.name == "search_path"
         }
-        for key in ((statement.user, database), (statement.user, None), (None, database)):
+        for key in ((user, database), (user, None), (None, database)):
             if key in bound:
                 return bound[key]
         return self.snapshot.setting("search_path") or '"$user", public'

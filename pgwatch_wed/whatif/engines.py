@@ -16,7 +16,7 @@ from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import authority
 from pgwatch_wed.remedies.indexes import IndexBuilder, drop
 from pgwatch_wed.target.collect import CollectLimits, collect
-from pgwatch_wed.whatif import workload
+from pgwatch_wed.whatif import second_opinion, workload
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor, IndexAdvice
 from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.lab import source
@@ -31,7 +31,7 @@ ENGINES = ("auto", "hypopg", "lab")
 # What scripts depend on: partitions, their indexes, and the names in use.
 _FACTS = (
     *("tables", "other_relations", "indexes", "constraints", "sequences", "index_definitions"),
-    *("rights", "schemas"),
+    *("rights", "schemas", "role_settings"),
 )
 # What tells whether the statistics that plans rest on can be relied on.
 _RELIABILITY = ("settings", "table_activity", "columns", "column_statistics")
@@ -109,21 +109,24 @@ def advise_target(
     progress: Progress = silent,
     copy: Copy | None = None,
 ) -> Advice:
-    """Find indexes for a target: read the workload, open an oracle, search; then verify on a copy.
+    """Find indexes for a target: read the workload, open an oracle, search; then verify on a copy, and hear the target's planner.
 
     Raises :class:`pgwatch_wed.errors.Error` kinds; changes nothing on the target.
     """
     wanted = options or AdviceOptions()
     if copy is not None:
         copies.check(copy.conninfo, conninfo)
-    found, here = _read(conninfo, folder)
+    work, here = _read(conninfo, folder)
     progress("building the lab", 0.02)
-    users = {user for query in found.queries for user in (query.user, *query.others) if user}
+    users = {user for query in work.queries for user in (query.user, *query.others) if user}
     with oracle(conninfo, engine, wanted.seconds, users, wanted.jobs) as answers:
-        advisor = Advisor(answers, found, wanted, progress, here.relation_names)
+        advisor = Advisor(answers, work, wanted, progress, here.relation_names)
         advice = advisor.run()
         if copy is not None and advice.indexes:
             advice = _verified(advisor, advice, answers, copy, conninfo, progress)
+        if answers.engine == "lab":
+            found = second_opinion.differences(conninfo, here, answers, advisor.queries)
+            advice = second_opinion.told(advice, found)
     return scripted(advice, here)
 
 
