@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from pgwatch_wed.gather.wanted import Wanted
 from pgwatch_wed.sqltext.unknown_values import unknown_values
 from pgwatch_wed.target import plans
 from pgwatch_wed.target.collect import collect
+from pgwatch_wed.whatif.engines import advise_target
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.security import lab_name
 from pgwatch_wed.whatif.model import PlanError, WithheldError
@@ -96,7 +98,7 @@ def test_an_index_serves_the_condition_that_only_a_policy_adds(every_db: str, ro
     assert "missing_indexes" not in snapshot.missing
     boards, cards = found["boards"], found["cards"]
     assert boards.evidence["columns"][0] == cards.evidence["columns"][0] == "user_id"
-    assert (boards.grade, cards.grade) == (Grade.B, Grade.A)
+    assert (boards.grade, cards.grade) == (Grade.C, Grade.A)
     assert any("policy own" in c and "auth.uid()" in c for c in boards.caveats)
     apply(every_db, [boards])
     with as_role(every_db, role) as connection:
@@ -105,6 +107,23 @@ def test_an_index_serves_the_condition_that_only_a_policy_adds(every_db: str, ro
             assert "Seq Scan" not in str(shape(real_plan(connection, text)))
     again, _, _ = missing(every_db)
     assert "boards" not in again
+
+
+def test_a_file_names_the_role_that_runs_its_statement(db: str, tmp_path: Path, pg: Server) -> None:
+    with pg.role() as role:
+        psql(db, BOARDS.replace("{role}", f'"{role}"'))
+        (tmp_path / "bound.sql").write_text(f"-- after the trial\n-- role: {role}\n{OWN};")
+        (tmp_path / "open.sql").write_text("select title from boards where title = 't7'")
+        (tmp_path / "lost.sql").write_text(f"-- role: nobody at all\n{COUNTED}")
+        advice = advise_target(db, tmp_path, engine="lab")
+    of_policy, plain = sorted(advice.indexes, key=lambda i: i.queries)
+    assert of_policy.queries == ("bound.sql",)
+    assert of_policy.index.columns[0] == "user_id"
+    assert not any("role: NAME" in doubt for doubt in of_policy.doubts)
+    assert plain.queries == ("open.sql",)
+    assert any("-- role: NAME" in doubt for doubt in plain.doubts), plain.doubts
+    (lost,) = (r.reason for r in advice.rejected if r.query == "lost.sql")
+    assert "role nobody at all does not exist" in lost
 
 
 TENANTS = """
@@ -184,7 +203,8 @@ def test_what_a_session_knows_is_said_and_what_everyone_knows_is_not(
         assert lab.is_bound(one, lab.plan(one).tree)
         one = query(BY_TENANT[0])
         assert not lab.is_bound(one, lab.plan(one).tree)
-        assert lab.doubts(one, lab.plan(one).tree) == ()
+        (doubt,) = lab.doubts(one, lab.plan(one).tree)
+        assert "policies of public.notes do not apply to postgres" in doubt
         with pytest.raises(WithheldError, match="role is unknown"):
             lab.plan(query(BY_TENANT[0], user=""))
         assert lab.plan(query("select 1", user="")).cost > 0

@@ -1,6 +1,7 @@
 """The statements to optimize: a directory of ``.sql`` files, or pg_stat_statements."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ WEIGHTS = "weights.json"
 MAX_STATEMENTS = 1000
 _TYPICAL_LIMIT = 100
 _MAX_FILE_BYTES = 1_000_000
+_ROLE = re.compile(r"--\s*role:\s*(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Workload:
 
 def from_folder(folder: Path) -> Workload:
     """Read a directory: one statement per ``.sql`` file, and weights from ``weights.json`` if it exists.
+
+    A first line ``-- role: NAME`` says who runs the statement.
 
     Raises :class:`UsageError` if the directory or the weights cannot be read.
     """
@@ -129,7 +133,17 @@ def _read_file(path: Path, weight: float) -> Query | Rejected:
         return Rejected(path.name, "the file is not UTF-8", has_plan=False)
     except OSError as error:
         return Rejected(path.name, f"the file could not be read: {error.strerror}", has_plan=False)
-    return query_of(path.name, text, weight=weight)
+    return query_of(path.name, text, weight=weight, user=_role(text))
+
+
+def _role(text: str) -> str | None:
+    """Return the role that a text's first comments name; None for the role that asks."""
+    for line in text.splitlines():
+        if line.strip() and not line.lstrip().startswith("--"):
+            return None
+        if found := _ROLE.fullmatch(line.strip()):
+            return found[1]
+    return None
 
 
 def query_of(name: str, text: str, **more: Any) -> Query | Rejected:

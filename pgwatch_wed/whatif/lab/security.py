@@ -83,7 +83,7 @@ class Security:
     def withhold(self, query: Query, tree: PlanNode) -> None:
         """Raise :class:`WithheldError` if the lab's plan says nothing about the target's."""
         for table in self._read(tree):
-            why = self._why_withheld(table, self._user(query))
+            why = self._why_withheld(table, query)
             if why:
                 raise WithheldError(why)
 
@@ -96,6 +96,8 @@ class Security:
         """Yield why the target may plan a query otherwise, although the policies are known."""
         user = self._user(query)
         yield from self._of_others(query, tree)
+        if query.user is None and user is not None:
+            yield from self._of_nobody(user, tree)
         if not any(str(n.get("Subplan Name", "")).startswith("InitPlan") for n in walk(tree)):
             return  # no value is unknown: a view read it with its owner's rights
         for table in self._read(tree):
@@ -109,6 +111,15 @@ class Security:
                         f"policy {policy.name} of {table.label} adds a condition on {values}, whose value only the "
                         "session knows; the average of the statistics was assumed"
                     )
+
+    def _of_nobody(self, user: RoleRights, tree: PlanNode) -> Iterator[str]:
+        """Yield which tables have policies that were left out, since only the role that asks is known."""
+        for table in self._read(tree):
+            if table.policies and not self._binds(table, user):
+                yield (
+                    f"policies of {table.label} do not apply to {user.name}, as whom it was planned; if another role "
+                    "runs it, name that in the first line of its file: -- role: NAME"
+                )
 
     def _of_others(self, query: Query, tree: PlanNode) -> Iterator[str]:
         """Yield which other roles run a query to whom other policies apply."""
@@ -144,7 +155,8 @@ class Security:
         read = tables_of(tree)
         return [r for r in self.relations if r.is_secured and (r.schema, r.name) in read]
 
-    def _why_withheld(self, table: SecuredRelation, user: RoleRights | None) -> str:
+    def _why_withheld(self, table: SecuredRelation, query: Query) -> str:
+        user = self._user(query)
         if table.hides_statistics:
             ours = next((r.name for r in self.roles.values() if r.is_ours), "this role")
             return (
@@ -152,9 +164,7 @@ class Security:
                 "BYPASSRLS or the table's owner is required"
             )
         if user is None:
-            return (
-                f"row-level security applies to {table.label}, and the statement's role is unknown"
-            )
+            return f"row-level security applies to {table.label}, and {_unknown(query)}"
         if self._binds(table, user):
             lost = self._lost(table)
             return (
@@ -174,6 +184,10 @@ class Security:
     def incomplete(self) -> list[SecuredRelation]:
         """Return the tables without all their policies: with too few, all rows would be hidden."""
         return [r for r in self.relations if r.is_secured and self._lost(r)]
+
+
+def _unknown(query: Query) -> str:
+    return f"role {query.user} does not exist" if query.user else "the statement's role is unknown"
 
 
 def _applies(policy: Policy, user: RoleRights) -> bool:
