@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -348,6 +349,35 @@ def test_another_database_is_left_alone(orders: str, tmp_path: Path) -> None:
         assert "this script is for database shop" in done.stderr
         assert "anywhere=1" in done.stderr
     assert is_valid(orders, "orders_idx") is None
+
+
+def test_another_server_is_left_alone(pg: Server, orders: str, tmp_path: Path) -> None:
+    with psycopg.connect(orders) as connection:
+        here = connection.execute(
+            "select current_database(), system_identifier::text from pg_control_system()"
+        ).fetchone()
+    assert here is not None
+    database, own = here
+    report = planned(action(INDEX, database=database), databases=(database,))
+
+    def done(identifier: str, dsn: str) -> tuple[int, str]:
+        target = replace(report.target, database=database, system_identifier=identifier)
+        folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        plan, _ = written(replace(report, target=target), folder)
+        run = run_file(dsn, plan, anywhere=False)
+        return run.returncode, run.stderr
+
+    status, said = done("1", orders)
+    assert (status, is_valid(orders, "orders_idx")) == (3, None)
+    assert "this script is for another server" in said
+    assert "anywhere=1" in said
+    assert done(own, orders) == (0, "")
+    psql(orders, "revoke execute on function pg_control_system() from public")
+    with pg.role() as role:
+        status, said = done("1", make_conninfo(orders, user=role))
+    assert "another server" not in said, "it cannot be told"
+    assert done(own, orders) == (0, "")
 
 
 KEYED = (

@@ -74,8 +74,12 @@ def _script(
     connects = len(plan_databases(report)) > 1
     _head(script, what, report, notes)
     script.begin()
-    if not connects and any(a.database and not a.by_hand for a in actions):
-        script.refuse_elsewhere(report.target.database)
+    done = [a for a in actions if not a.by_hand]
+    if done:
+        is_here = not connects and any(a.database for a in done)
+        script.refuse_elsewhere(
+            report.target.database if is_here else None, report.target.system_identifier
+        )
     script.begin_session()
     writer = _Writer(script, connects=connects, steps=steps, comments=comments)
     for place, action in enumerate(actions, 1):

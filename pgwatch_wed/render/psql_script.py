@@ -18,6 +18,22 @@ _NO_TIMEOUTS = (
 _NEEDED = "pgwatch_wed_needed"
 
 
+_CHECK = (
+    "DECLARE server text; BEGIN"
+    " BEGIN server := (SELECT system_identifier::text FROM pg_catalog.pg_control_system());"
+    " EXCEPTION WHEN insufficient_privilege OR undefined_function THEN NULL; END;"
+    " {checks} END"
+)
+
+
+def _refused(here: str, wanted: str, message: str) -> str:
+    hint = "To run it on a copy, add -v anywhere=1."
+    return (
+        f"IF {here} <> {literal(wanted)} THEN RAISE EXCEPTION USING"
+        f" MESSAGE = {literal(message)}, HINT = {literal(hint)}; END IF;"
+    )
+
+
 class PsqlScript:
     """Lines of a script that stops at the first error, and that can then be run again."""
 
@@ -50,17 +66,22 @@ class PsqlScript:
             r"\encoding UTF8",
         ]
 
-    def refuse_elsewhere(self, database: str) -> None:
-        r"""Add what stops the script in another database; an error, since ``\quit`` would be a success."""
-        name = visible_line(database)
-        error = (
-            f"MESSAGE = {literal(f'this script is for database {name}')},"
-            f" HINT = {literal('To run it on a copy with another name, add -v anywhere=1.')}"
-        )
-        check = (
-            f"BEGIN IF pg_catalog.current_database() <> {literal(database)}"
-            f" THEN RAISE EXCEPTION USING {error}; END IF; END"
-        )
+    def refuse_elsewhere(self, database: str | None, system_identifier: str | None) -> None:
+        r"""Add what stops the script in another database, or on another server; an error, since ``\quit`` would be a success.
+
+        None is for what does not matter, or is not known. A server whose identifier this role may not read is not refused.
+        """
+        checks = []
+        if database is not None:
+            named = f"this script is for database {visible_line(database)}"
+            checks.append(_refused("pg_catalog.current_database()", database, named))
+        if system_identifier is not None:
+            checks.append(
+                _refused("server", system_identifier, "this script is for another server")
+            )
+        if not checks:
+            return
+        check = _CHECK.format(checks=" ".join(checks))
         self._lines += [r"\if :{?anywhere}", r"\else", f"DO {literal(check)};", r"\endif"]
 
     def begin_session(self) -> None:
