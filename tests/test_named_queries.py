@@ -125,6 +125,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ),
     ("whatif", "indexes"): (Case(names(ExistingIndex)),),
     ("whatif", "foreign_keys"): (Case(names(ForeignKey)),),
+    ("whatif", "toasted"): (Case({"schema", "name"}, is_empty=True),),
     ("whatif", "operator_classes"): (
         Case({"method", "name", "input_type", "is_default", "operators", "orders"}),
     ),

@@ -1,6 +1,6 @@
 """What the advisor knows about tables, columns and existing indexes, from the lab or a target."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,8 @@ from pgwatch_wed.whatif.sizes.postings import Content
 class CatalogColumn:
     """A column and its statistics; ``distinct`` is a number of values, never negative.
 
-    ``bins`` are those of its histogram: as many as the statistics target, if there are enough values.
+    ``bins`` are those of its histogram: as many as the statistics target, if there are enough values. ``has_values`` is false
+    if its statistics contain no values: ANALYZE leaves out those of more than 1 kB.
     """
 
     name: str
@@ -40,6 +41,7 @@ class CatalogColumn:
     correlation: float | None
     deduplicates: bool
     bins: int | None = None
+    has_values: bool = True
 
     @property
     def width(self) -> Width:
@@ -49,7 +51,7 @@ class CatalogColumn:
 
 @dataclass(frozen=True, slots=True)
 class CatalogTable:
-    """A table, partitioned table or materialized view."""
+    """A table, partitioned table or materialized view; ``has_toast``: some of its values are stored out of line."""
 
     oid: int
     schema: str
@@ -60,6 +62,7 @@ class CatalogTable:
     parent: int | None
     is_partition: bool
     is_temporary: bool
+    has_toast: bool = False
     columns: Mapping[str, CatalogColumn] = field(default_factory=dict, hash=False, repr=False)
 
 
@@ -179,9 +182,21 @@ class Catalog:
         """Return the rows of a table including its partitions."""
         return sum(max(leaf.rows, 0.0) for leaf in self.leaves(table))
 
+    def has_toast(self, table: CatalogTable) -> bool:
+        """Tell whether a table or one of its partitions has values out of line."""
+        return any(leaf.has_toast for leaf in self.leaves(table))
+
     def pages(self, table: CatalogTable) -> int:
         """Return the blocks of a table including its partitions."""
         return sum(leaf.pages for leaf in self.leaves(table))
+
+
+def with_toast(catalog: Catalog, names: Collection[tuple[str, str]]) -> Catalog:
+    """Return the catalog of a copy without data: ``names`` are the original's tables with values out of line."""
+    tables = {
+        oid: replace(t, has_toast=(t.schema, t.name) in names) for oid, t in catalog.tables.items()
+    }
+    return Catalog(tables, catalog.indexes, catalog.foreign_keys, catalog.operator_classes)
 
 
 def read(connection: psycopg.Connection[Any]) -> Catalog:

@@ -42,7 +42,18 @@ def size(catalog: Catalog, table: CatalogTable, index: Candidate, rows: float) -
         case "hash":
             return layout.hash_index(rows)
         case _:
-            return layout.gist(rows, keys)
+            return layout.gist(rows, [_in_gist(catalog, table, key) for key in index.keys])
+
+
+def _in_gist(catalog: Catalog, table: CatalogTable, key: Key) -> Width:
+    """Return the width of a key as GiST stores it: points as boxes, texts as their trigrams."""
+    width = _width(catalog, table, key)
+    column = catalog.column(table, key)
+    if "trgm" in key.operator_class:
+        return replace(_EXPRESSION, mean=3 * (width.mean + 2) + 9)
+    if column is not None and column.base_type in ("point", "inet", "cidr"):
+        return Width(32, "d", 32.0) if column.base_type == "point" else Width(20, "i", 20.0)
+    return width
 
 
 def gin(catalog: Catalog, table: CatalogTable, index: Candidate, rows: float) -> postings.Pages:

@@ -15,6 +15,7 @@ select
     s.n_distinct,
     s.correlation,
     array_length(s.histogram_bounds, 1) - 1 as bins,
+    s.avg_width is null or s.most_common_vals is not null or s.histogram_bounds is not null as has_values,
     @deduplicates@ as deduplicates
 from pg_attribute a
 join pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'p', 'm')

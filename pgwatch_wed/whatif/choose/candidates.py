@@ -21,6 +21,7 @@ _COVER_SHARE = 0.6
 _EXCLUDED = 0.05
 _MAX_PARTIAL = 8
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
+_HASHED = frozenset({Kind.EQUAL, Kind.IN})
 _RANGED = frozenset({Kind.RANGE, Kind.PREFIX})
 
 Keys = tuple[Key, ...]
@@ -54,7 +55,21 @@ def candidates(use: TableUse, catalog: Catalog, options: CandidateOptions) -> li
         found |= dict.fromkeys(_covering(use, catalog, plain))
         found |= dict.fromkeys(_partial(use, catalog, terms, options))
         found |= dict.fromkeys(methods.candidates(use, catalog, terms, options))
-    return list(found)
+    return [i for i in found if not _is_too_wide(use, catalog, i)]
+
+
+def _is_too_wide(use: TableUse, catalog: Catalog, index: Candidate) -> bool:
+    """Tell whether a B-tree would contain values of more than a third of a page, so that it could not be built.
+
+    Where that is only possible, it is for those that a hash index serves, and those that it need not contain.
+    """
+    if index.method != "btree":
+        return False
+    wide = {n for n in use.table.columns if indexable.may_be_wide(catalog, use.table, n)}
+    certain = {n for n in wide if not use.table.columns[n].has_values}
+    equal = {t.operand.column for g in use.groups for t in use.mine(g) if t.kind in _HASHED}
+    names = {k.column for k in index.keys}
+    return not wide.isdisjoint(index.include) or bool(names & (certain | wide & equal))
 
 
 def merged(one: Candidate, other: Candidate) -> Candidate | None:

@@ -128,6 +128,10 @@ class Costs:
         """The columns by table that queries set."""
         return writes.changed(self._writes)
 
+    def no_longer_hot(self, index: Candidate) -> frozenset[str]:
+        """Return the columns whose updates would no longer be HOT with an index."""
+        return writes.no_longer_hot(index, self.oracle.catalog, self._writes)
+
     def of_writes(self, index: Candidate) -> float:
         """Return what keeping an index up to date costs."""
         weights = {q.name: q.weight for q in self.queries}

@@ -6,7 +6,8 @@ from contextlib import suppress
 from pgwatch_wed.postgres.index_grades import GUESSED_SHARE
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif import guesses
-from pgwatch_wed.whatif.choose import existing
+from pgwatch_wed.whatif.catalog import Catalog
+from pgwatch_wed.whatif.choose import existing, indexable
 from pgwatch_wed.whatif.choose.answer import IndexAdvice, QueryGain
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
@@ -83,11 +84,19 @@ class Gains:
             saved=saved,
             is_joint=self._is_joint(index, users, sum(saved)),
             makes_redundant=tuple(ident(e.schema, e.name) for e in replaced),
-            caveats=tuple(_caveats(index)),
+            caveats=(*_caveats(costs.oracle.catalog, index), *self._lost_hot(index)),
             doubts=self._doubts(index, users),
             guesses=ranges,
             equated=equal,
         )
+
+    def _lost_hot(self, index: Candidate) -> Iterator[str]:
+        columns = sorted(self._costs.no_longer_hot(index))
+        if columns:
+            yield (
+                f"Updates of {', '.join(map(ident, columns))} change no index now (HOT); with it, each writes to every index"
+                " of the table. That is part of the cost of writes."
+            )
 
     def _doubts(self, index: Candidate, users: Sequence[Query]) -> tuple[str, ...]:
         """Return why the target may plan the queries that use an index otherwise."""
@@ -148,7 +157,14 @@ class Gains:
         return kept < _JOINT * saved
 
 
-def _caveats(index: Candidate) -> Iterable[str]:
+def _caveats(catalog: Catalog, index: Candidate) -> Iterable[str]:
+    table = catalog.by_name[index.schema, index.table]
+    for name in (k.column for k in index.keys if index.method == "btree"):
+        if name is not None and indexable.may_be_wide(catalog, table, name):
+            yield (
+                f"It cannot be built if a value of {ident(name)} takes more than 2,704 bytes:"
+                f" then use left({ident(name)}, 100) in the index and in the statement."
+            )
     if index.method == "gin":
         yield "The benefit of a GIN index is only a rough estimate; use --verify to measure it."
     if any(k.column is None for k in index.keys):

@@ -15,6 +15,10 @@ _WHOLE = frozenset({"int2", "int4", "int8"})
 _TEXTS = frozenset({"text", "varchar", "bpchar"})
 _STATE = re.compile(r"[^\W\d][^\W\d]*(?:[ ._-][^\W\d]+)*")
 _LONGEST_STATE = 32
+_SHORT = frozenset({"numeric", "inet", "cidr", "name", "varbit", "bit"})
+_LIMIT = re.compile(r"character(?: varying)?\((\d+)\)")
+_WIDEST = 2704
+_NARROW = 32
 
 TypeOf = Callable[[CatalogTable, str], ValueType | None]
 
@@ -75,6 +79,25 @@ def _prefix_class(table: CatalogTable, operand: Operand, options: CandidateOptio
     kind = value_type(table, operand, options)
     classes = {"bpchar": "bpchar_pattern_ops", "varchar": "varchar_pattern_ops"}
     return classes.get("" if kind is None else kind[0], "text_pattern_ops")
+
+
+def may_be_wide(catalog: Catalog, table: CatalogTable, name: str | None) -> bool:
+    """Tell whether a column may have values of more than a third of a page, which a B-tree cannot store.
+
+    Statistics leave such values out. They are looked for in the widest columns of a table with values out of line.
+    """
+    column = table.columns.get(name or "")
+    if column is None or column.type_length > 0 or column.base_type in _SHORT:
+        return False
+    limit = _LIMIT.fullmatch(column.type_name)
+    if (limit and int(limit[1]) * 4 <= _WIDEST) or not catalog.has_toast(table):
+        return False
+    if not column.has_values:
+        return True
+    others = [c for c in table.columns.values() if c.type_length < 0]
+    if any(not c.has_values for c in others) or column.mean_width < _NARROW:
+        return False
+    return column.mean_width >= max(c.mean_width for c in others) / 2
 
 
 def is_state(catalog: Catalog, table: CatalogTable, term: Term) -> bool:

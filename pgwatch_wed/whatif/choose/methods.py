@@ -26,7 +26,7 @@ def candidates(
     """Yield candidates of other methods for conditions that all hold, and for an order by distance."""
     table = use.table
     yield from _brin(table, catalog, terms, options)
-    yield from _hashed(table, terms)
+    yield from _hashed(table, catalog, terms)
     for term in terms:
         if term.kind in _SEARCHED:
             yield from _searching(table, catalog, term, terms, options)
@@ -104,11 +104,12 @@ def _brin(
             yield indexable.index(table, (Key.of(column.name),), method="brin")
 
 
-def _hashed(table: CatalogTable, terms: Iterable[Term]) -> Iterator[Candidate]:
+def _hashed(table: CatalogTable, catalog: Catalog, terms: Iterable[Term]) -> Iterator[Candidate]:
     """Yield hash indexes on wide values: a B-tree would store them again."""
     for term in terms:
         column = table.columns.get(term.operand.column or "")
         if column is None or column.is_virtual or term.kind not in (Kind.EQUAL, Kind.IN):
             continue
-        if column.type_length < 0 and column.mean_width >= _HASHED_WIDTH:
+        is_wide = column.type_length < 0 and column.mean_width >= _HASHED_WIDTH
+        if is_wide or indexable.may_be_wide(catalog, table, column.name):
             yield indexable.index(table, (Key.of(column.name),), method="hash")

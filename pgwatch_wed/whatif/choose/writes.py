@@ -77,6 +77,18 @@ def cost(
     return total
 
 
+def no_longer_hot(
+    index: Candidate, catalog: Catalog, found: Mapping[str, Iterable[Write]]
+) -> frozenset[str]:
+    """Return the columns that statements update without changing an index, and that this one contains."""
+    lost: frozenset[str] = frozenset()
+    for write in (write for each in found.values() for write in each):
+        if write.columns and write.table == (index.schema, index.table) and index.method != "brin":
+            here = columns(index) & write.columns
+            lost |= here if _stays_hot(catalog, write) else frozenset()
+    return lost
+
+
 def _per_row(index: Candidate, catalog: Catalog, write: Write) -> float:
     entry = _ENTRY.get(index.method, 1.0)
     if write.columns is None:

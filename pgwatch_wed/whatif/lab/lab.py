@@ -233,15 +233,18 @@ class Lab:
         with self._admin() as admin, self._guest() as loader:
             self.unproven += extended.carry(admin, loader, statistics)
 
-    def prepare(self) -> None:
-        """Read what was loaded, and give every file the size recorded in the statistics."""
+    def prepare(self, toasted: Collection[tuple[str, str]]) -> None:
+        """Read what was loaded, and give every file the size recorded in the statistics.
+
+        ``toasted`` are the target's tables with values out of line.
+        """
         with self._admin() as connection:
             connection.execute(
                 "update pg_class set relispopulated = true where relkind = 'm'"
                 " and not relispopulated"
             )
             with self._guest() as reader:
-                self.catalog = catalogs.read(reader)
+                self.catalog = catalogs.with_toast(catalogs.read(reader), toasted)
             paths = _paths(connection)
             self._name_apart(connection)
             for slot in range(1, self._sessions.slots):

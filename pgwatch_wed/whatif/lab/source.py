@@ -43,6 +43,7 @@ def open_lab(
         of_roles = role_settings.read(connection, settings, users)
         features = Features.of(connection.info.server_version)
         tablespaces = surroundings.tablespaces(connection)
+        toasted = surroundings.toasted(connection)
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(
             _start(settings, locale, default_jobs() if jobs is None else jobs)
@@ -57,7 +58,7 @@ def open_lab(
         lab.place(tablespaces)
         lab.compare(parts)
         lab.carry(statistics)
-        lab.prepare()
+        lab.prepare(toasted)
         stack.pop_all()
     return lab
 

@@ -106,6 +106,11 @@ def of_text(text: str) -> Iterator[str]:
         yield "the statement may contain hints for the planner, which the lab does not know"
 
 
+def toasted(connection: psycopg.Connection[Any]) -> frozenset[tuple[str, str]]:
+    """Return the tables of a target that have values out of line, by schema and name."""
+    return frozenset(connection.execute(composed("whatif", "toasted")).fetchall())
+
+
 def tablespaces(connection: Connection) -> list[Tablespace]:
     """Return the target's tablespaces with costs of their own."""
     rows = connection.execute(composed("whatif", "tablespaces"))

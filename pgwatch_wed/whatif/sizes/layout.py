@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from pgwatch_wed.postgres.btree import IndexSize, Width, levels, tuple_bytes
 from pgwatch_wed.postgres.storage import BLOCK, LINE_POINTER, maxalign
 
+# rows for which a bucket is made: at the fill factor of 75%, twenty bytes each
+_IN_BUCKET = BLOCK * 75 // 100 // 20
+# the tenth time and later, buckets are doubled in four steps
+_WHOLE_GROUPS = 10
+
 
 def sizes_about(sizes: Sequence[tuple[int, float]], mean: float) -> tuple[tuple[int, float], ...]:
     """Return sizes with shares that add up to one, and whose mean is ``mean`` or up to one more.
@@ -46,5 +51,9 @@ def gist(rows: float, keys: Sequence[Width]) -> IndexSize:
 
 
 def hash_index(rows: float) -> IndexSize:
-    """Return the size of a hash index at its fill factor of 75%."""
-    return IndexSize(3 + math.ceil(rows * 20 / ((BLOCK - 40) * 0.75)))
+    """Return the size of a newly built hash index: a power of two of buckets, or quarters of one, a metapage and a bitmap."""
+    wanted = max(2, math.ceil(rows / _IN_BUCKET))
+    group = math.ceil(math.log2(wanted))
+    step = 1 if group < _WHOLE_GROUPS else 1 << (group - 3)
+    buckets = 1 << group if group < _WHOLE_GROUPS else math.ceil(wanted / step) * step
+    return IndexSize(2 + buckets)
