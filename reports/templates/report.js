@@ -287,6 +287,21 @@
   addEventListener("beforeprint", () => drawn.forEach(({ chart }) => chart.resize({ width: 640 })));
   addEventListener("afterprint", () => drawn.forEach(({ chart }) => chart.resize({ width: "auto" })));
 
+  // what PEV2 leaves out for readers who do not see colours, or the screen
+  const readable = new CSSStyleSheet();
+  readable.replaceSync(`[data-bs-theme=light] { --bs-link-color-rgb: 10,88,202; --bs-link-color: #0a58ca; --bs-nav-link-color: #0a58ca; }
+    [data-bs-theme=light] .nav { --bs-nav-link-color: #0a58ca; } .nav .badge { display: none; } .text-secondary, .text-muted, .text-body-tertiary, .text-body-secondary { color: inherit !important; }
+    [data-bs-theme=light] .btn-outline-secondary { --bs-btn-color: #495057; --bs-btn-disabled-color: #495057; --bs-btn-disabled-opacity: 1; }`);
+  function explain(root) {
+    root.adoptedStyleSheets = [...root.adoptedStyleSheets, readable];
+    const mend = () => {
+      for (const bar of $$("[role=progressbar]", root)) bar.setAttribute("aria-label", "share of the plan");
+      for (const heading of $$("h4", root)) heading.setAttribute("aria-level", "3");
+    };
+    mend();
+    new MutationObserver(mend).observe(root, { childList: true, subtree: true });
+  }
+
   async function unpack() {
     const packed = Uint8Array.from(atob($("#data").textContent.trim()), (c) => c.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -299,7 +314,10 @@
     for (const node of $$("figure.picture")) draw(node, data.chapters[node.dataset.chapter]);
     for (const node of $$("details.plan")) node.addEventListener("toggle", () => {
       const { plan, query } = data.plans[node.dataset.plan];
-      if (node.open) plans.show($(".viewer", node), plan, query, dark.matches);
+      if (node.open) {
+        plans.show($(".viewer", node), plan, query, dark.matches);
+        explain($(".viewer", node).shadowRoot);
+      }
     });
     document.documentElement.dataset.ready = "yes";
   }
