@@ -9,6 +9,7 @@ from pgwatch_wed.whatif.choose.pool import Known
 from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
 
 _USEFUL = 0.995  # a plan must be cheaper than this fraction of the cost without candidates
+_BEYOND = 3  # plans with candidates larger than the budget, only to tell of them
 _LADDER = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03)
 
 
@@ -17,21 +18,22 @@ def explore(
     query: Query,
     candidates: Iterable[Candidate],
     budget: int,
-    max_calls: int,
+    most: int,
     share: float,
+    *,
+    beyond: bool = False,
 ) -> Configuration:
     """Request plans with all candidates that fit into the budget, with smaller ones, and without those that were used.
 
-    Ends when a share of the time is over. Returns the indexes that a cheaper plan used. If none helps, one plan with
-    those that do not fit tells whether they would.
+    Ends when the query has had ``most`` plans, or a share of the time is over; continues if called again with more. Returns
+    the indexes that a cheaper plan used. ``beyond``: if none helps, tries whether those that do not fit would.
     """
     size = costs.oracle.size
     everything = frozenset(candidates)
     fitting = frozenset(i for i in everything if size(i) <= budget)
-    most = costs.pool.calls_of(query) + max_calls
     found = _descend(costs, query, _starts(fitting, size, budget), most, share)
-    if not found and fitting != everything and not costs.left.is_over(share):
-        _descend(costs, query, _sets(everything), costs.pool.calls_of(query) + 3, share)
+    if beyond and not found and fitting != everything and not costs.left.is_over(share):
+        _descend(costs, query, _sets(everything), costs.pool.calls_of(query) + _BEYOND, share)
     return found
 
 

@@ -19,6 +19,7 @@ from pgwatch_wed.whatif.choose.untried import openings
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, SlowPlanError
 
 _CALLS_A_QUERY = 34
+_FIRST_CALLS = 4
 _CALLS_TO_SHARE = 6
 _SLOW = 1.0  # seconds of planning
 _FIRST_SLICE = 0.15
@@ -59,6 +60,7 @@ class Filling:
             found |= self._tried(some)
             wave, slice_ = min(2 * wave, _TOGETHER), _SLICE
         self.unplanned |= {q.name: LATE for q in self._waiting}
+        found |= self._deepened()
         progress("sharing indexes", 0.6)
         self._share(found)
 
@@ -132,47 +134,47 @@ class Filling:
         self._begun |= {q.name for q in some}
         new = suggested(self._costs, some, self._max_width)
         self.suggested |= new
-        made = [(q, self._calls(q)) for q in some if q.name in new]
+        made = [q for q in some if q.name in new]
         found: Configuration = frozenset()
         for query, used in zip(
-            (q for q, _ in made),
-            workers.each(self._explored, made, self._costs.oracle.jobs),
-            strict=True,
+            made, workers.each(self._explored, made, self._costs.oracle.jobs), strict=True
         ):
             if used is not None:
                 self.explored.add(query.name)
                 found |= used
         return found
 
-    def _explored(self, made: tuple[Query, int]) -> Configuration | None:
-        query, calls = made
+    def _explored(self, query: Query) -> Configuration | None:
+        """Request a few plans of a query: all have their first ones before any has more."""
         if not self._has_time() and self.explored:
             return None
-        return explore(
-            self._costs,
-            query,
-            self.suggested[query.name].indexes,
-            self._budget,
-            calls,
-            EXPLORED,
-        )
+        indexes = self.suggested[query.name].indexes
+        return explore(self._costs, query, indexes, self._budget, _FIRST_CALLS, EXPLORED)
 
-    def _calls(self, query: Query) -> int:
+    def _deepened(self) -> Configuration:
+        """Request more plans of the queries that were tried, the costliest first."""
+        some = [q for q in self._costs.queries if q.name in self.explored]
+        asked = [(q, len(some) - number) for number, q in enumerate(some)]
+        return frozenset().union(*workers.each(self._deeper, asked, self._costs.oracle.jobs))
+
+    def _deeper(self, asked: tuple[Query, int]) -> Configuration:
+        query, waiting = asked
+        if self._costs.left.is_over(EXPLORED):
+            return frozenset()
+        indexes = self.suggested[query.name].indexes
+        calls = self._calls(query, waiting)
+        return explore(self._costs, query, indexes, self._budget, calls, EXPLORED, beyond=True)
+
+    def _calls(self, query: Query, waiting: int) -> int:
         """Return how many plans of a query may be requested: the more, the more it costs."""
         costs = self._costs
-        number = len(costs.queries) + len(self._waiting)
-        share = costs.present(query) / (self._total() or 1.0)
-        calls = max(6, min(_CALLS_A_QUERY, int(_CALLS_A_QUERY * number * share)))
+        share = costs.present(query) / (costs.total or 1.0)
+        wanted = int(_CALLS_A_QUERY * len(costs.queries) * share)
+        calls = max(6, min(_CALLS_A_QUERY, wanted))
         # a query with many joins may take seconds to plan, and must not use up the time of others
-        waiting = max(1, number - len(self.explored))
         fair = costs.left.until(EXPLORED) * costs.oracle.jobs * max(share, 1 / waiting)
-        return min(calls, max(2, int(fair / max(costs.plan_seconds[query.name], 1e-6))))
-
-    def _total(self) -> float:
-        """Return the cost of all queries; what those cost that are not planned yet is extrapolated."""
-        likely = sum(self._likely[q.name] for q in self._costs.queries)
-        waiting = sum(self._likely[q.name] for q in self._waiting)
-        return self._costs.total * (1 + waiting / likely) if likely > 0 else self._costs.total
+        more = int(fair / max(costs.plan_seconds[query.name], 1e-6))
+        return min(calls, costs.pool.calls_of(query) + more)
 
     # Sharing
 
@@ -190,7 +192,8 @@ class Filling:
     def _shared(self, wanted: tuple[Query, Configuration]) -> None:
         query, visible = wanted
         if not self._costs.left.is_over(SHARED):
-            explore(self._costs, query, visible, self._budget, _CALLS_TO_SHARE, SHARED)
+            most = self._costs.pool.calls_of(query) + _CALLS_TO_SHARE
+            explore(self._costs, query, visible, self._budget, most, SHARED)
 
     def _mergers(self, found: Configuration) -> Sequence[Candidate]:
         made = {

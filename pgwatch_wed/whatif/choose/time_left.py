@@ -8,7 +8,8 @@ EXPLORED = 0.6
 SHARED = 0.75
 SEARCHED = 0.9
 ASKED = 0.97  # the rest is for what has to be told
-_PATIENCE = 0.15
+_PATIENCE = 0.05
+_NO_LESS = 0.01
 _FIRST_PATIENCE = 1.0
 _LEAST_PATIENCE = 0.05
 
@@ -46,4 +47,4 @@ class TimeLeft:
 
     def lose_patience(self) -> None:
         """Wait half as long from now on, so that statements that are slow to plan leave time for the others."""
-        self._patience /= 2
+        self._patience = max(self._patience / 2, self.seconds * _NO_LESS)

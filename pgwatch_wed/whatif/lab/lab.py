@@ -401,15 +401,15 @@ class Lab:
     ) -> dict[str, Candidate]:
         """Create indexes and return them by name; those that the server refuses are remembered."""
         found: dict[str, Candidate] = {}
-        for index in (index for indexes in tables.values() for index in indexes):
-            name = f"pgwc_{len(self._built) + len(self._refused) + len(found)}"
-            try:
-                with self._searching(connection):
+        with self._searching(connection):
+            for index in (index for indexes in tables.values() for index in indexes):
+                name = f"pgwc_{len(self._built) + len(self._refused) + len(found)}"
+                try:
                     connection.execute(index.ddl(name).encode())
-            except psycopg.Error as error:
-                self._refused[index] = said(error)
-            else:
-                found[name] = index
+                except psycopg.Error as error:
+                    self._refused[index] = said(error)
+                else:
+                    found[name] = index
         return found
 
     def _set_apart(
