@@ -27,6 +27,8 @@ from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.proof import copies, proof_tasks
+from pgwatch_wed.whatif.proof.call_trial import CallWork
+from pgwatch_wed.whatif.proof.fitted_values import ProductionCall
 from pgwatch_wed.whatif.proof.proof_tasks import Task
 from pgwatch_wed.whatif.proof.truth import Verified, VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
@@ -281,6 +283,25 @@ def test_rare_values_are_tried_beside_usual_ones(copy: str, shop: str, lab: Lab)
     assert len({re.findall(r"flag = \('(\d)'", text)[0] for text in found.texts}) > 1
     ran = verified(copy, shop, lab, [RANK], "select min(rank) from trap where rank > $1")
     assert ran.queries[0].sets > 1
+
+
+def test_values_are_picked_that_act_like_those_of_production(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    """Most rows have a value that no call asks for: the blocks of a call tell so."""
+    psql(
+        copy,
+        "create table queue as select g as id, case when g % 200 = 0 then 'open' else 'done' end as state, repeat('x', 90) as pad"
+        " from generate_series(1, 60000) g; create index queue_state on queue (state); vacuum analyze queue",
+    )
+    text = "select count(pad) from queue where state = $1"
+    with copies.opened(copy, shop) as session, proof_tasks.fitter_for(copy, session, 60) as fitter:
+        typed = fitter.typed(text)
+        for blocks, expected in ((270.0, {"open"}), (870.0, {"done"})):
+            found = fitter.fitted(typed, ProductionCall(1, CallWork(1, blocks, 5)))
+            states = {re.findall(r"'(open|done)'", t)[0] for t in found.texts}
+            assert states == expected
+    psql(copy, "drop table queue")
 
 
 def test_ranges_are_as_wide_as_the_rows_of_a_call_say(copy: str, shop: str, lab: Lab) -> None:

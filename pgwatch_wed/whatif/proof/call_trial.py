@@ -1,7 +1,7 @@
 """What a call of a statement with values returns and touches on a copy, against production."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +35,10 @@ class CallTrial:
 
     def work(self, texts: Iterable[str]) -> CallWork:
         """Run each once and return the average; raises :class:`TrialFailedError`."""
-        found = [self._once(text) for text in texts]
-        count = max(len(found), 1)
-        return CallWork(
-            sum(w.rows for w in found) / count,
-            sum(w.blocks for w in found) / count,
-            sum(w.ms for w in found) / count,
-        )
+        return mean([self.once(text) for text in texts])
 
-    def _once(self, text: str) -> CallWork:
+    def once(self, text: str) -> CallWork:
+        """Run a statement once; raises :class:`TrialFailedError`."""
         try:
             row = self.connection.execute(
                 f"explain (analyze, buffers, timing off, format json) {text}".encode()
@@ -66,6 +61,16 @@ def _why(error: psycopg.Error) -> str:
         return "it takes longer on the copy than the time limit"
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in type(error).__name__).strip()
     return f"it fails on the copy: {words} ({error.sqlstate or 'no code'})"
+
+
+def mean(works: Sequence[CallWork]) -> CallWork:
+    """Return the average of some calls; zeros if there are none."""
+    count = max(len(works), 1)
+    return CallWork(
+        sum(w.rows for w in works) / count,
+        sum(w.blocks for w in works) / count,
+        sum(w.ms for w in works) / count,
+    )
 
 
 def deviation(here: CallWork, there: CallWork) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import pq
@@ -20,7 +20,9 @@ from pgwatch_wed.whatif.proof.call_trial import (
     FACTOR,
     CallTrial,
     CallWork,
+    blocks_apart,
     deviation,
+    mean,
 )
 from pgwatch_wed.whatif.proof.drawn_values import ValueReach, drawn
 from pgwatch_wed.whatif.proof.parameter_uses import (
@@ -36,6 +38,8 @@ from pgwatch_wed.whatif.proof.sampled_rows import (
     constant,
     interpolated,
 )
+
+T = TypeVar("T")
 
 MOST_SETS = 16
 _FITTED_SETS = 8
@@ -79,6 +83,7 @@ class ProductionCall:
 
     query_id: int = 0
     work: CallWork | None = None
+    is_limited: bool = False  # by another LIMIT than in production: the number of rows says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ class FittedCall:
 class ValueFitter:
     """Draws values on a copy. ``asking`` samples and tries, read-only, in autocommit mode, with the search path.
 
-    At most ``most`` sets of values are drawn, and nothing is fitted after ``deadline`` (of the monotonic clock).
+    At most ``most`` sets of values are returned, and nothing is fitted after ``deadline`` (of the monotonic clock).
+    ``is_picking``: if those drawn do not do what production's calls did on average, others that do are picked among more.
     """
 
     asking: psycopg.Connection[Any]
@@ -119,6 +125,7 @@ class ValueFitter:
     limit_ms: int
     most: int = MOST_SETS
     deadline: float = math.inf
+    is_picking: bool = False
     _names: dict[int, str] = field(default_factory=dict)
 
     def typed(self, text: str, type_of: ColumnType = _unknown) -> TypedCall:
@@ -220,26 +227,51 @@ class _Fitting:
         session = SampleSession(
             self.fitter.asking, self.types, fixed, self.uses.keys, self.fitter.seed
         )
-        sampled = [s for b in self.uses.blocks for s in session.samples(b, self.fitter.most)]
+        most = MOST_SETS if self.fitter.is_picking else self.fitter.most
+        sampled = [s for b in self.uses.blocks for s in session.samples(b, most)]
         sampled = [s if s.rows else self._statistics(session, s) for s in sampled]
         self._limit(self.fitter.limit_ms)
         there = self.given.work
-        if there is None:
-            texts = self._texts(sampled, _UNKNOWN_REACH, self.fitter.most)
+        if there is None or time.monotonic() > self.fitter.deadline:
+            fewer = [replace(s, rows=_spread(s.rows, self.fitter.most)) for s in sampled]
+            texts = self._texts(fewer, _UNKNOWN_REACH, self.fitter.most)
             return FittedCall(tuple(texts), None, self._source(sampled))
         found = self._run(sampled, there)
         by_key = [replace(s, rows=s.by_key or s.rows) for s in sampled]
+        pool = found.texts
         if self._off(found, there) > FACTOR and by_key != sampled:
             other = self._run(by_key, there)
+            pool = (*pool, *other.texts)
             found = min(found, other, key=lambda f: self._off(f, there))
-        return found
+        return self._picked(pool, found, there) if self.fitter.is_picking else found
 
-    @staticmethod
-    def _off(found: FittedCall, there: CallWork) -> float:
-        return math.inf if found.work is None else deviation(found.work, there)
+    def _off(self, found: FittedCall, there: CallWork) -> float:
+        return math.inf if found.work is None else self._apart(found.work, there)
+
+    def _apart(self, here: CallWork, there: CallWork) -> float:
+        return blocks_apart(here, there) if self.given.is_limited else deviation(here, there)
+
+    def _picked(self, texts: Sequence[str], found: FittedCall, there: CallWork) -> FittedCall:
+        """Return few texts, rare values and usual ones; if these differ from production's calls, others that do not."""
+        trial = CallTrial(self.fitter.asking)
+        works = {text: trial.once(text) for text in dict.fromkeys(texts)}
+
+        def off(some: Sequence[str]) -> float:
+            return self._apart(mean([works[t] for t in some]), there)
+
+        few = _spread(tuple(dict.fromkeys(found.texts)), self.fitter.most)
+        if off(few) > _GOOD:
+            few = ()
+            while len(few) < min(self.fitter.most, len(works)):
+                best = min((t for t in works if t not in few), key=lambda t: off((*few, t)))
+                if few and off((*few, best)) > max(off(few), _GOOD):
+                    break
+                few = (*few, best)
+        return FittedCall(few, mean([works[t] for t in few]), found.values_from)
 
     def _run(self, sampled: Sequence[BlockSample], there: CallWork) -> FittedCall:
-        texts = self._texts(sampled, (self._best_reach(sampled, there),), self.fitter.most)
+        most = MOST_SETS if self.fitter.is_picking else self.fitter.most
+        texts = self._texts(sampled, (self._best_reach(sampled, there),), most)
         trial = CallTrial(self.fitter.asking)
         # the first time, caches of the session are cold
         first = trial.work(texts[:1])
@@ -285,7 +317,7 @@ class _Fitting:
         # columns are drawn apart: statistics know nothing of their correlation
         rows = (
             SampledRow({number: known[n % len(known)] for number, known in columns.items()})
-            for n in range(self.fitter.most)
+            for n in range(MOST_SETS)
         )
         return BlockSample(sample.uses, tuple(rows))
 
@@ -303,7 +335,7 @@ class _Fitting:
             current = ValueReach(reach.rows, prefix)
             for _ in range(_TRIES if is_reaching else 1):
                 here = self._tried(sampled, current)
-                off = deviation(here, there)
+                off = self._apart(here, there)
                 if off < least:
                     best, least = current, off
                 if off <= _GOOD or not is_reaching or time.monotonic() > self.fitter.deadline:
@@ -363,6 +395,12 @@ _SHORT = {
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamptz",
 }
+
+
+def _spread(each: Sequence[T], most: int) -> tuple[T, ...]:
+    """Return every so many of what is in order, from near its beginning to near its end."""
+    step = max(1.0, len(each) / most)
+    return tuple(each[int((n + 0.5) * step)] for n in range(min(len(each), most)))
 
 
 def _flat(uses: ParameterUses) -> list[Any]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.sqltext import statement
+from pgwatch_wed.sqltext.reading import read
 from pgwatch_wed.whatif import planner
 from pgwatch_wed.whatif.model import Candidate, PlanError, Query
 from pgwatch_wed.whatif.oracle import Oracle
@@ -45,12 +46,12 @@ def tasks(
     seconds: float,
 ) -> list[Task]:
     """Return what to run, with values from the rows of the copy; ``seconds`` is the time for all runs."""
-    with _fitter(copy, session, seconds) as fitter:
+    with fitter_for(copy, session, seconds) as fitter:
         return [_task(q, oracle, indexes, fitter) for q in queries]
 
 
 @contextmanager
-def _fitter(copy: str, session: CopySession, seconds: float) -> Iterator[ValueFitter]:
+def fitter_for(copy: str, session: CopySession, seconds: float) -> Iterator[ValueFitter]:
     """Yield what draws values, in a read-only session that plans like the target."""
     with copies.connected(copy) as asking:
         planner.apply(asking, session.settings)
@@ -61,7 +62,7 @@ def _fitter(copy: str, session: CopySession, seconds: float) -> Iterator[ValueFi
         for name, value in settings.items():
             asking.execute("select pg_catalog.set_config(%s, %s, false)", [name, value])
         deadline = time.monotonic() + _FITTING_SHARE * seconds
-        yield ValueFitter(asking, _SEED, _FITTING_MS, MOST_SETS, deadline)
+        yield ValueFitter(asking, _SEED, _FITTING_MS, MOST_SETS, deadline, is_picking=True)
 
 
 def _task(query: Query, oracle: Oracle, indexes: Sequence[Candidate], fitter: ValueFitter) -> Task:
@@ -85,7 +86,8 @@ def _task(query: Query, oracle: Oracle, indexes: Sequence[Candidate], fitter: Va
 def _with_values(query: Query, oracle: Oracle, fitter: ValueFitter) -> tuple[str, ...]:
     columns = oracle.catalog.types_in(statement.parse(query.sql).relations)
     typed = fitter.typed(query.sql, columns.get)
-    call = ProductionCall(query.query_id or 0, _work(query))
+    is_limited = read(query.sql).has_limit
+    call = ProductionCall(query.query_id or 0, _work(query), is_limited)
     try:
         found = fitter.fitted(typed, call)
     except TrialFailedError:
