@@ -351,6 +351,10 @@ def test_a_grade_is_as_sure_as_what_the_promise_rests_on(copy: str, shop: str, l
     text = "select sum(total) from orders where total between $1 and $2"
     measured = verified(copy, shop, lab, [between.index], text)
     assert engines._grade(between, measured, is_flawed=False) is Grade.A
+    (ran,) = measured.queries
+    assert ran.is_alike
+    unlike = replace(measured, queries=(replace(ran, there_buffers=3.0 * ran.before_buffers),))
+    assert engines._grade(between, unlike, is_flawed=False) is Grade.B
     (other,) = verified(copy, shop, lab, [CUSTOMER], f"delete {BY_CUSTOMER[18:]}").indexes
     assert other.bought_ms is None
     unmeasured = replace(equal, index=CUSTOMER)

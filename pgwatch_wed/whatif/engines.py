@@ -22,7 +22,7 @@ from pgwatch_wed.whatif.hypopg import HypoPG
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies
-from pgwatch_wed.whatif.proof.truth import Verified, VerifyOptions
+from pgwatch_wed.whatif.proof.truth import IndexTruth, Verified, VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
 from pgwatch_wed.whatif.workload import Workload
 
@@ -157,10 +157,18 @@ def _grade(
     """Return how sure the gain is: measured, planned with the table's statistics, or guessed."""
     for each in found.indexes if found is not None else ():
         if each.index == one.index:
-            return Grade.C if each.bought_ms is None else Grade.A
+            return _measured_grade(each, found)
     is_guessed = bool(one.guesses) or is_flawed
     grade = promised(one.index.method, is_doubted=bool(one.doubts), is_guessed=is_guessed)
     return max(grade, skew.grade) if skew is not None else grade
+
+
+def _measured_grade(index: IndexTruth, found: Verified | None) -> Grade:
+    """Return how sure a gain is that was measured: with values that act like production's, or others."""
+    if index.bought_ms is None or found is None:
+        return Grade.C
+    users = [q for q in found.queries if index.ddl in q.indexes]
+    return Grade.A if all(q.is_alike for q in users) else Grade.B
 
 
 def _skew(here: Snapshot, one: IndexAdvice) -> Skew | None:

@@ -79,6 +79,7 @@ def _truth(found: Verified) -> dict[str, Any]:
                 "indexes": list(q.indexes),
                 "value_sets": q.sets,
                 "worst_ratio": q.worst,
+                "production_buffers": q.there_buffers,
             }
             for q in found.queries
         },

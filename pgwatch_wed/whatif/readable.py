@@ -119,7 +119,10 @@ def _index_lines(each: IndexAdvice, advice: Advice) -> Iterable[str]:
         yield from _wrapped(f"makes {name} redundant", "  ")
     for caveat in each.caveats:
         yield from _wrapped(f"note: {caveat}", "  ")
-    is_measured = each.grade is Grade.A and advice.verified is not None
+    is_measured = any(
+        i.index == each.index and i.bought_ms is not None
+        for i in (advice.verified.indexes if advice.verified is not None else ())
+    )
     for doubt in each.doubts:
         yield from _wrapped(f"{'note' if is_measured else 'not proven'}: {doubt}", "  ")
     if each.guesses and not is_measured:
@@ -230,6 +233,11 @@ def _truth_lines(found: Verified) -> Iterable[str]:
         yield (
             f"            {units.duration(q.before_ms)} → {units.duration(q.after_ms)},"
             f" {q.before_buffers:,} → {q.after_buffers:,} blocks{_sets(q)}"
+        )
+        yield from (
+            [f"            not like production, where a call touches {q.there_buffers:,.0f} blocks"]
+            if not q.is_alike
+            else []
         )
     if found.unchanged:
         words = "queries keep their plans" if found.unchanged > 1 else "query keeps its plan"

@@ -259,7 +259,7 @@ class _Fitting:
         def off(some: Sequence[str]) -> float:
             return self._apart(mean([works[t] for t in some]), there)
 
-        few = _spread(tuple(dict.fromkeys(found.texts)), self.fitter.most)
+        varied = few = _spread(tuple(dict.fromkeys(found.texts)), self.fitter.most)
         if off(few) > _GOOD:
             few = ()
             while len(few) < min(self.fitter.most, len(works)):
@@ -267,6 +267,7 @@ class _Fitting:
                 if few and off((*few, best)) > max(off(few), _GOOD):
                     break
                 few = (*few, best)
+        few = varied if off(few) > FACTOR else few  # if nothing is alike, at least they differ
         return FittedCall(few, mean([works[t] for t in few]), found.values_from)
 
     def _run(self, sampled: Sequence[BlockSample], there: CallWork) -> FittedCall:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pgwatch_wed.whatif.model import Candidate, Rejected
+from pgwatch_wed.whatif.proof.call_trial import FACTOR, CallWork, blocks_apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class QueryTruth:
     """A query without and with the kept set: the best run of each, in ms, and the blocks touched.
 
     Both are averages over ``sets`` of values; ``worst`` is how many times as long it takes with those of them for which
-    the indexes do least.
+    the indexes do least. ``there_buffers`` are the blocks of a call in production, if they were counted.
     """
 
     name: str
@@ -32,6 +33,17 @@ class QueryTruth:
     indexes: tuple[str, ...]
     sets: int = 1
     worst: float = 1.0
+    there_buffers: float | None = None
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether calls on the copy touch as many blocks as production's, as far as is known."""
+        if self.there_buffers is None:
+            return True
+        here, there = (
+            CallWork(0, blocks, 0) for blocks in (self.before_buffers, self.there_buffers)
+        )
+        return blocks_apart(here, there) <= FACTOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -456,6 +456,7 @@ class _Trial:
             self._tasks[name].weight,
             tuple(self._built[n].index.ddl() for n in sorted(self._used(name, kept) & kept)),
             sets=len(self._tasks[name].texts),
+            there_buffers=self._tasks[name].query.blocks,
             worst=max(after / max(before, _LEAST_LOSS_MS) for before, after in pairs),
         )
 
