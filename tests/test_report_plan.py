@@ -287,6 +287,9 @@ def test_what_matters_most_is_shown_first_with_its_number_in_the_plan(name: str)
     shown = page.partition("these matter most")[2].partition("Findings")[0].replace("\\", "")
     shown = shown.partition("more step")[0]
     assert [n for n in range(12) if f"Do setting_{n}" in shown] == list(range(most))
+    now = replace(actions[0], stage=ActionStage.SESSIONS)
+    lines = plan_lines(replace(whole, plan=ActionPlan((now, *actions[1:]))))
+    assert first_places(whole, lines, most)[0] == 1, "what blocks others now"
     assert "12. Do" in re.sub(r"<[^>]+>|\*\*", "", shown) or 'value="12"' in shown
 
 

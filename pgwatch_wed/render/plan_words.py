@@ -142,11 +142,14 @@ def places(lines: Sequence[PlanLine]) -> dict[str, int]:
 def first_places(report: Report, lines: Sequence[PlanLine], most: int) -> tuple[int, ...]:
     """Return the numbers of the lines that matter most, by the findings that they close, in the plan's order.
 
-    What is due first is not what matters most: a setting of the log precedes the index that saves half of the load.
+    What is due first is not what matters most: a setting of the log precedes the index that saves half of the load. What blocks others now
+    always matters.
     """
     ranks = {f.id: rank for rank, f in enumerate((*report.findings, *report.hidden))}
     weights = {
-        place: min((ranks[i] for i in line.closes if i in ranks), default=len(ranks))
+        place: -1
+        if line.actions[0].stage is ActionStage.SESSIONS
+        else min((ranks[i] for i in line.closes if i in ranks), default=len(ranks))
         for place, line in enumerate(lines, 1)
     }
     return tuple(sorted(sorted(weights, key=lambda place: weights[place])[:most]))
