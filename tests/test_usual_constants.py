@@ -48,3 +48,11 @@ def test_what_a_column_differs_from_or_begins_with_is_found() -> None:
         Unequal("title", 3, is_start=True),
     }
     assert unequal("select from (") == ()
+
+
+def test_a_pattern_is_found_with_the_function_around_the_column() -> None:
+    text = "select from t where lower(title) like $1 and author not like $2 and author ilike $3 and author like $4"
+    assert set(unequal(text)) == {
+        Unequal("title", 1, is_start=True, is_pattern=True, case="lower"),
+        Unequal("author", 4, is_start=True, is_pattern=True),
+    }

@@ -5,10 +5,11 @@ over two columns put a space between them. An index needs them; what is assumed 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pglast import ast
+from pglast.enums import A_Expr_Kind
 
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.typed_parameters import ColumnType
@@ -19,15 +20,21 @@ _CONFIGURED = frozenset(
 _TEXTS = ("text", "character varying", "character", "citext")
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 _WEIGHTS = "ABCD"
+_CASES = ("lower", "upper")
 
 
 @dataclass(frozen=True, slots=True)
 class Unequal:
-    """A parameter that a column is unequal to, or that its values begin with (``is_start``)."""
+    """A parameter that a column is unequal to, or that its values begin with (``is_start``), perhaps as a pattern of LIKE.
+
+    ``case`` is the function around the column: "lower", "upper" or "".
+    """
 
     column: str
     number: int
     is_start: bool
+    is_pattern: bool = False
+    case: str = ""
 
 
 def usual_constants(text: str, type_of: ColumnType, configuration: str) -> dict[int, str]:
@@ -55,6 +62,11 @@ def _unequal(statement: Any) -> Iterator[Unequal]:
             operator = str(node.name[-1].sval)
             if operator in ("<>", "^@"):
                 yield from _of_column(node.lexpr, node.rexpr, is_start=operator == "^@")
+            elif node.kind == A_Expr_Kind.AEXPR_LIKE and operator == "~~":
+                case = _name(node.lexpr) if isinstance(node.lexpr, ast.FuncCall) else ""
+                side = node.lexpr.args[0] if case in _CASES and node.lexpr.args else node.lexpr
+                for found in _of_column(side, node.rexpr, is_start=True):
+                    yield replace(found, is_pattern=True, case=case)
         elif isinstance(each, ast.FuncCall) and _name(each) == "starts_with":
             yield from _of_column(*node.args[:2], is_start=True)
 

@@ -1,5 +1,6 @@
 """Statements of pg_stat_statements with the constants that an index needs, where these are not in doubt or can be inferred."""
 
+import re
 from dataclasses import replace
 
 from pgwatch_wed.quote import literal
@@ -30,15 +31,17 @@ def completed(oracle: Oracle, query: Query) -> Query:
     ]
     types = oracle.catalog.types_in(relations)
     found = usual_constants(query.sql, types.get, oracle.text_search)
+    like: set[int] = set()
     for each in unequal(query.sql):
         value = _value(oracle, tables, each)
         if value is not None:
             found[each.number] = value
+            like |= {each.number} if each.is_start else set()
     if not found:
         return query
     text = with_values(query.sql, lambda number, _: found.get(number))
-    told = ", ".join(f"${number} is {value}" for number, value in sorted(found.items()))
-    return replace(query, sql=text, assumed=f"it is assumed that {told}, as in most statements")
+    told = ", ".join(f"${n} is {'like ' if n in like else ''}{v}" for n, v in sorted(found.items()))
+    return replace(query, sql=text, assumed=f"it is assumed that {told}")
 
 
 def _value(oracle: Oracle, tables: list[CatalogTable], found: Unequal) -> str | None:
@@ -47,11 +50,26 @@ def _value(oracle: Oracle, tables: list[CatalogTable], found: Unequal) -> str | 
     if len(of) != 1:
         return None
     table, column = of[0]
-    if found.is_start:
-        values = [value for value, _ in oracle.usual_values(table, column.name)]
-        middle = sorted(values)[len(values) // 2] if values else ""
-        return literal(middle[: max(3, len(middle) * 2 // 3)]) if middle else None
-    return _most_common(oracle, table, column)
+    if not found.is_start:
+        return _most_common(oracle, table, column)
+    if found.is_pattern and _serves_patterns(oracle):
+        return None  # whether it begins with % does not matter
+    start = _start(oracle, table, column)
+    cased = {"lower": start.lower, "upper": start.upper}
+    start = cased[found.case]() if found.case in cased else start
+    return literal(start + "%" * found.is_pattern) if start else None
+
+
+def _serves_patterns(oracle: Oracle) -> bool:
+    """Tell whether there are indexes of trigrams."""
+    return any("~~" in each.operators for each in oracle.catalog.operator_classes)
+
+
+def _start(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> str:
+    """Return the beginning of a usual value, without what means something in a pattern; "" if there is none."""
+    values = sorted(value for value, _ in oracle.usual_values(table, column.name))
+    middle = values[len(values) // 2] if values else ""
+    return re.split(r"[%_\\]", middle[: max(3, len(middle) * 2 // 3)])[0]
 
 
 def _most_common(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> str | None:

@@ -100,7 +100,9 @@ class Gains:
 
     def _doubts(self, index: Candidate, users: Sequence[Query]) -> tuple[str, ...]:
         """Return why the target may plan the queries that use an index otherwise."""
-        is_open = index.predicate or any(k.column is None for k in index.keys)
+        is_open = index.predicate or any(
+            k.column is None or k.operator_class.endswith("_pattern_ops") for k in index.keys
+        )
         found = dict.fromkeys(q.assumed for q in users if is_open and q.assumed)
         return tuple(found | dict.fromkeys(d for q in users for d in self._doubts_of(q)))
 
