@@ -12,7 +12,8 @@ class Query:
     """A statement of the workload. ``weight`` multiplies its cost.
 
     ``user`` is the role that runs it: "" if it is not known, None for the role that asks; ``others`` run it, too. ``calls``, ``total_ms``,
-    ``rows`` and ``blocks`` (of a call) are measured values if the workload comes from pg_stat_statements.
+    ``rows`` and ``blocks`` (of a call) are measured values if the workload comes from pg_stat_statements. ``of`` is the
+    statement that this is a part of: its calls with some value of a parameter, which nobody shall see.
     """
 
     name: str
@@ -28,6 +29,12 @@ class Query:
     user: str | None = None
     others: tuple[str, ...] = ()
     assumed: str = ""
+    of: "Query | None" = None
+
+    @property
+    def whole(self) -> "Query":
+        """The statement as the workload has it, with all of its calls."""
+        return self if self.of is None else self.of
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -63,7 +63,7 @@ class Advisor:
     @property
     def queries(self) -> Sequence[Query]:
         """The queries that could be planned, with their weights."""
-        return self._costs.queries
+        return list(dict.fromkeys(q.whole for q in self._costs.queries))
 
     def _advice(self, chosen: Configuration) -> Advice:
         names = naming.names(self._oracle.catalog, sorted(chosen), self._taken)
@@ -107,10 +107,11 @@ class Advisor:
         ]
         idle = {g.name for g in gains if not g.indexes}
         for query in self._costs.queries:
-            if query.name in idle:
+            if query.whole.name in idle:
+                idle.remove(query.whole.name)
                 one = self._filling.suggested.get(query.name)
                 reason = self._reasons.why_not(query, one, self._filling.explored)
-                found.append(Rejected(query.name, reason, query.query_id))
+                found.append(Rejected(query.whole.name, reason, query.query_id))
         return found
 
 

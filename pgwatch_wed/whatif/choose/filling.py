@@ -5,11 +5,10 @@ Planning, making candidates and trying them take turns, so that whenever the tim
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.whatif import refusals, usage
-from pgwatch_wed.whatif.choose import assumed, candidates, existing, open_keys, workers
+from pgwatch_wed.whatif.choose import assumed, candidates, existing, open_keys, parts, workers
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.explore import explore
 from pgwatch_wed.whatif.choose.likely_costs import likely_costs
@@ -25,8 +24,7 @@ _SLOW = 1.0  # seconds of planning
 _FIRST_SLICE = 0.15
 _SLICE = 0.05
 _TOGETHER = 20
-# What the planner does not charge for, and no index saves: each row is sent to the client, or changed.
-_PER_ROW = 0.1
+_MATTERS = 0.01  # of the time of all
 LATE = "out of time before it was considered; increase --seconds"
 
 
@@ -86,8 +84,8 @@ class Filling:
                 if isinstance(base, str):
                     self.unplanned[query.name] = base
                 else:
-                    query_, plan = self._with_keys(*base)
-                    self._costs.begin(_weighted(query_, plan), plan)
+                    for part, plan in self._parts(*self._with_keys(*base)):
+                        self._costs.begin(part, plan)
             if self._costs.left.is_over(min(until, EXPLORED)) and self._costs.queries:
                 return
 
@@ -121,6 +119,12 @@ class Filling:
             return more, self._costs.plan(more)
         except PlanError:
             return query, plan
+
+    def _parts(self, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]]:
+        """Return a query and its plan, weighted; or the parts that it consists of if it matters."""
+        matters = self._likely[query.name] >= _MATTERS * sum(self._likely.values())
+        found = parts.parts(self._costs, query, plan) if matters and query.has_parameters else ()
+        return found or [(parts.weighted(query, plan), plan)]
 
     # Trying
 
@@ -204,11 +208,3 @@ class Filling:
         }
         catalog = self._costs.oracle.catalog
         return sorted(i for i in made if existing.covering(catalog, i) is None)
-
-
-def _weighted(query: Query, plan: Plan) -> Query:
-    """Weight a measured query so that its cost equals its time, without that of its rows."""
-    if query.total_ms is None:
-        return query
-    rows = _PER_ROW * (query.rows or 0.0)
-    return replace(query, weight=query.total_ms / max(plan.cost + rows, 0.01))

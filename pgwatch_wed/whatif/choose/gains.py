@@ -27,7 +27,10 @@ class Gains:
     def of_queries(self) -> tuple[QueryGain, ...]:
         """Return what each query gains, in the order of their costs."""
         self._costs.ask_all((q, self._chosen) for q in self._costs.queries)
-        return tuple(map(self._of_query, self._costs.queries))
+        parts: dict[Query, list[Query]] = {}
+        for query in self._costs.queries:
+            parts.setdefault(query.whole, []).append(query)
+        return tuple(self._of_query(*each) for each in parts.items())
 
     def of_indexes(self) -> tuple[IndexAdvice, ...]:
         """Return the indexes with their parts of the gains, most useful first."""
@@ -51,13 +54,13 @@ class Gains:
         known = self._costs.known(query, self._chosen)
         return frozenset() if known is None else known.used
 
-    def _of_query(self, query: Query) -> QueryGain:
-        cost = self._costs.weighted(query, self._chosen)
-        used = sorted(self._names[i] for i in self._used(query))
+    def _of_query(self, query: Query, parts: Sequence[Query]) -> QueryGain:
+        cost = sum(self._costs.weighted(part, self._chosen) for part in parts)
+        used = sorted({self._names[i] for part in parts for i in self._used(part)})
         return QueryGain(
             query.name,
             query.query_id,
-            self._costs.present(query),
+            sum(map(self._costs.present, parts)),
             cost,
             query.weight,
             tuple(used),
@@ -70,6 +73,9 @@ class Gains:
         costs, name = self._costs, self._names[index]
         saved = tuple(self._part(index, q) for q in users)
         ranges, equal = self._unknown(index, users, saved)
+        whole: dict[Query, float] = {}
+        for query, part in zip(users, saved, strict=True):
+            whole[query.whole] = whole.get(query.whole, 0.0) + part
         replaced = existing.made_redundant(costs.oracle.catalog, index)
         return IndexAdvice(
             index=index,
@@ -79,9 +85,9 @@ class Gains:
             cost_without=costs.total,
             cost_with=costs.total - sum(saved),
             write_cost=costs.of_writes(index),
-            queries=tuple(q.name for q in users),
-            query_ids=tuple(q.query_id for q in users if q.query_id is not None),
-            saved=saved,
+            queries=tuple(q.name for q in whole),
+            query_ids=tuple(q.query_id for q in whole if q.query_id is not None),
+            saved=tuple(whole.values()),
             is_joint=self._is_joint(index, users, sum(saved)),
             makes_redundant=tuple(ident(e.schema, e.name) for e in replaced),
             caveats=(*_caveats(costs.oracle.catalog, index), *self._lost_hot(index)),
@@ -122,7 +128,7 @@ class Gains:
             if not query.has_parameters:
                 continue
             with suppress(PlanError):
-                plan = oracle.plan(query, bare=True, seconds=self._costs.left.patience)
+                plan = oracle.plan(query.whole, bare=True, seconds=self._costs.left.patience)
                 found = (
                     guesses.guessed(plan.tree, oracle.catalog, index),
                     guesses.equated(plan.tree, oracle.catalog, index),

@@ -38,7 +38,7 @@ class Reasons:
             is_among_first = len(self._told_openings) < _MOST_OPENINGS
             is_late = self._costs.left.is_over(ASKED)
             has_time = self._tries_keys and is_among_first and not is_late
-            said = open_keys.told(self._costs.oracle, query, opening, has_time=has_time)
+            said = open_keys.told(self._costs.oracle, query.whole, opening, has_time=has_time)
             self._told_openings[query.name, opening] = said
         return self._told_openings[query.name, opening]
 

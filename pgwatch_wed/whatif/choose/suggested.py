@@ -27,12 +27,16 @@ def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[st
     allowed = CandidateOptions(max_width, oracle.is_c_collation, oracle.type_of, costs.changed)
     found: dict[str, Suggested] = {}
     planned: list[Candidate] = []
-    for query, plan in _without_indexes(costs, queries):
-        one = _suggestion(costs, query, plan, allowed)
+    parts: dict[str, list[Query]] = {}
+    for query in queries:
+        parts.setdefault(query.whole.name, []).append(query)
+    # made from the statement as it is: values of its parameters must not get into an index
+    for query, plan in _without_indexes(costs, list(dict.fromkeys(q.whole for q in queries))):
+        one = _suggestion(costs, query, plan, allowed, parts[query.name])
         planned += one.indexes
         if found and costs.left.until(EXPLORED) <= costs.build_seconds(planned):
             break
-        found[query.name] = one
+        found |= {part.name: one for part in parts[query.name]}
     built = costs.build((i for one in found.values() for i in one.indexes), EXPLORED)
     return {name: _accepted(costs, one, built) for name, one in found.items()}
 
@@ -47,10 +51,13 @@ def _without_indexes(costs: Costs, queries: Sequence[Query]) -> Iterator[tuple[Q
             yield from found
 
 
-def _suggestion(costs: Costs, query: Query, plan: Plan, allowed: CandidateOptions) -> Suggested:
+def _suggestion(
+    costs: Costs, query: Query, plan: Plan, allowed: CandidateOptions, parts: Sequence[Query]
+) -> Suggested:
     catalog = costs.oracle.catalog
     uses = usage.uses(plan.tree, catalog)
-    costs.pool.restrict(query, {(u.table.schema, u.table.name) for u in uses})
+    for part in parts:
+        costs.pool.restrict(part, {(u.table.schema, u.table.name) for u in uses})
     found = dict.fromkeys(i for u in uses for i in candidates.candidates(u, catalog, allowed))
     covering = {i: existing.covering(catalog, i) for i in found}
     known = [e for e in covering.values() if e is not None]

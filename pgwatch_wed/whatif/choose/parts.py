@@ -1,0 +1,72 @@
+"""The parts of a statement: its calls with a frequent value of a parameter and the others, planned and weighted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pgwatch_wed.whatif.choose import skew
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.model import Plan, PlanError, Query
+
+# What the planner does not charge for, and no index saves: each row is sent to the client, or changed.
+_PER_ROW = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    query: Query
+    plan: Plan
+    share: float
+
+    @property
+    def cost(self) -> float:
+        """The cost of a call, with its rows."""
+        return self.plan.cost + _PER_ROW * (self.query.rows or 0.0)
+
+
+def weighted(query: Query, plan: Plan) -> Query:
+    """Weight a measured query so that its cost equals its time, without that of its rows."""
+    if query.total_ms is None:
+        return query
+    rows = _PER_ROW * (query.rows or 0.0)
+    return replace(query, weight=query.total_ms / max(plan.cost + rows, 0.01))
+
+
+def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]]:
+    """Return the parts of a query with their plans, or nothing if it has none; they cost together what it took.
+
+    ``plan`` is that of the query as it is.
+    """
+    try:
+        planned = [
+            _planned(costs, query, number, variant)
+            for number, variant in enumerate(skew.variants(costs.oracle, query.sql), 1)
+        ]
+    except PlanError:
+        return ()  # its message may contain the value
+    return _weighted(weighted(query, plan), planned)
+
+
+def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> _Part:
+    """Plan a variant; where its values are known, so are its rows."""
+    part = replace(query, name=f"{query.name} #{number}", sql=variant.sql, rows=None)
+    plan = costs.plan(part)
+    rows = None if query.rows is None else min(query.rows, float(plan.tree["Plan Rows"]))
+    return _Part(replace(part, rows=rows), plan, variant.share)
+
+
+def _weighted(whole: Query, planned: Sequence[_Part]) -> Sequence[tuple[Query, Plan]]:
+    """Divide calls and time among the parts."""
+    mean = max(sum(part.share * part.cost for part in planned), 0.01)
+    each = whole.weight if whole.total_ms is None else whole.total_ms / mean
+    return [(_of(whole, part, each), part.plan) for part in planned]
+
+
+def _of(whole: Query, part: _Part, each: float) -> Query:
+    weight = each * part.share
+    return replace(
+        part.query,
+        weight=weight,
+        calls=None if whole.calls is None else whole.calls * part.share,
+        total_ms=None if whole.total_ms is None else weight * part.cost,
+        of=whole,
+    )

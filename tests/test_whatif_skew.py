@@ -1,0 +1,83 @@
+"""Values of very different frequency: the calls with a frequent one decide, and the value is seen nowhere."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pgwatch_wed.sqltext.equal_parameters import equal_parameters
+from pgwatch_wed.whatif.choose import skew
+from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, advise
+from pgwatch_wed.whatif.lab import source
+from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.output import as_json
+from pgwatch_wed.whatif.workload import Workload
+from tests import servers
+from tests.planning import query
+from tests.psql import psql
+
+pytestmark = pytest.mark.pg("== 18")  # the lab's own major
+
+ORDERS = """
+create table orders (id int, tenant text, state text, at timestamptz, note text);
+insert into orders select g, case when g % 3 = 0 then 'Zyx Corp' else 'tenant ' || g % 2900 end,
+    case when g % 7 = 0 then 'waits' when g % 1000 = 1 then 'failed' else 'Qwv' end,
+    timestamptz '2026-01-01' + g * 7919 % 30000 * interval '1 minute', repeat('x', 200)
+    from generate_series(1, 30000) g;
+create index orders_tenant on orders (tenant);
+vacuum analyze;
+"""
+NEWEST = "select * from orders where tenant = $1 order by at desc limit $2"
+IN_STATE = "select id from orders o where o.tenant = any($1) and o.state in ($2, $3)"
+
+
+@pytest.fixture(scope="module")
+def lab(pg: servers.Server) -> Iterator[Lab]:
+    with pg.database() as dsn:
+        psql(dsn, ORDERS)
+        with source.open_lab(dsn) as opened:
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def advice(lab: Lab) -> Advice:
+    measured = {"calls": 1000.0, "total_ms": 20000.0, "query_id": 7}
+    work = Workload((query(NEWEST, **measured), query(IN_STATE)), is_measured=True)
+    return advise(lab, work, AdviceOptions(10**9, seconds=30))
+
+
+def test_a_column_is_compared_with_a_parameter_for_equality() -> None:
+    text = "select from t where a = $1 and b in ($2, $3) and t.c = any($4) and d = any(array[$5]) and $6 = e and f < $7"
+    found = [(p.column.column, p.number, p.is_array) for p in equal_parameters(text)]
+    assert found == [
+        *(("a", 1, False), ("b", 2, False), ("c", 4, True), ("d", 5, False), ("e", 6, False)),
+    ]
+
+
+def test_the_calls_with_the_frequent_value_decide(lab: Lab, advice: Advice) -> None:
+    found = skew.variants(lab, query(NEWEST).sql)
+    assert [v.sql.replace("'Zyx Corp'", "$1") for v in found] == [query(NEWEST).sql] * 2
+    assert found[0].share == pytest.approx(1 / 3, abs=0.02)
+    assert sum(v.share for v in found) == pytest.approx(1)
+    assert len(skew.variants(lab, query(IN_STATE).sql)) == 4, "two columns, each with two values"
+    assert not skew.variants(lab, query("select from orders where id = $1").sql)
+    assert ("tenant", "at") in [i.index.columns[:2] for i in advice.indexes], (
+        "for an average tenant, sorting its rows costs nothing"
+    )
+
+
+def test_parts_are_one_statement_again(advice: Advice) -> None:
+    (gain,) = (g for g in advice.per_query if g.name == NEWEST)
+    assert gain.cost_before == pytest.approx(20000)
+    assert (gain.calls, gain.call_ms, gain.query_id) == (1000, 20, 7)
+    assert gain.cost_after < 0.2 * gain.cost_before
+    names = {NEWEST, IN_STATE}
+    assert {g.name for g in advice.per_query} == names
+    assert len(advice.per_query) == 2
+    for index in advice.indexes:
+        assert set(index.queries) <= names
+        assert len(index.queries) == len(set(index.queries)) == len(index.saved)
+
+
+def test_values_are_seen_nowhere(advice: Advice) -> None:
+    for told in (as_json(advice), repr(advice)):
+        assert not any(value in told for value in ("Zyx", "Qwv", "waits", "failed", " #1"))
