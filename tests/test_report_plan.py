@@ -293,6 +293,12 @@ def test_what_matters_most_is_shown_first_with_its_number_in_the_plan(name: str)
     assert "12. Do" in re.sub(r"<[^>]+>|\*\*", "", shown) or 'value="12"' in shown
 
 
+def test_why_a_finding_is_not_planned_ends_with_one_full_stop() -> None:
+    (one,) = copies(1)
+    whole = replace(report((one,)), plan=ActionPlan((), (NotPlanned(one.id, "It is told."),)))
+    assert "Not in the plan: It is told.<" in formats.document("html", whole)
+
+
 def test_the_first_actions_close_what_the_step_says() -> None:
     page = formats.document("html", planned(copies(2)))
     assert page.count('href="#step-1"') == 1
