@@ -183,6 +183,10 @@ def test_the_key_of_a_document_is_inferred_from_the_rows_that_were_counted(lab: 
         assert [i.index.columns[0] for i in advice.indexes] == keys
         assert all("$1 is 'ref'" in i.doubts[0] for i in advice.indexes)
         assert all("with the key ref" in r.reason for r in advice.rejected if rows is None)
+    for rows, is_inferred in ((20.0, False), (11.3, True)):  # 20 may be the limit
+        first = query(f"{text} order by at limit $3", rows=rows)
+        advice = advise.advise(lab, Workload((first,)), options)
+        assert any("'ref'" in d for i in advice.indexes for d in i.doubts) is is_inferred
 
 
 def test_an_update_that_is_no_longer_hot_is_told(lab: Lab) -> None:

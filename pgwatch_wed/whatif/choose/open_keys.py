@@ -35,6 +35,7 @@ _PASSING = frozenset(
     | {"Incremental Sort", "ModifyTable", "LockRows", "Result"}
 )
 
+_NOT_COUNTED = frozenset({"ModifyTable", "LockRows", "Result", "Limit"})
 
 DocumentPath = tuple[str, ...]
 
@@ -43,7 +44,7 @@ DocumentPath = tuple[str, ...]
 class _Tried:
     """A path with the existing index that serves it, or with the fraction of the cost that is left with a new one.
 
-    ``rows`` are those that the statement then returns, if a number of rows is all that it is about.
+    ``rows`` are those that the statement then finds, if a number of rows is all that it is about; ``is_limited``: not all are returned.
     """
 
     path: DocumentPath
@@ -51,6 +52,7 @@ class _Tried:
     served_by: str = ""
     left: float = 1.0
     rows: float | None = None
+    is_limited: bool = False
 
     @property
     def key(self) -> str:
@@ -79,13 +81,15 @@ def told(oracle: Oracle, query: Query, opening: Opening, *, has_time: bool) -> s
 def inferred(oracle: Oracle, query: Query, opening: Opening) -> Query:
     """Return a query with the only key for which it would return as many rows as it does; itself if there is none.
 
-    Another key must be much farther from what was counted.
+    Another key must be much farther from what was counted. A whole number may be that of a LIMIT, and tells nothing then.
     """
     rows = query.rows
     if rows is None or not opening.operand.keys:
         return query
     most = oracle.catalog.rows(opening.table)
     tried = [t for t in _tried(oracle, query, opening) if t.rows is not None]
+    if any(t.is_limited for t in tried) and float(rows).is_integer():
+        return query
     distances = sorted((_ratio(t.rows or 0.0, rows, most), t.path) for t in tried)
     if not distances or distances[0][0] > _ALIKE:
         return query
@@ -166,7 +170,9 @@ def _try(oracle: Oracle, query: Query, opening: Opening, path: DocumentPath) -> 
         after = oracle.plan(with_key, [index])
     except PlanError:
         return None
-    return _Tried(path, index, left=after.cost / max(before.cost, 0.01), rows=_rows(after))
+    is_limited = any(n["Node Type"] == "Limit" for n in walk(after.tree))
+    left = after.cost / max(before.cost, 0.01)
+    return _Tried(path, index, left=left, rows=_rows(after), is_limited=is_limited)
 
 
 def _rows(plan: Plan) -> float | None:
@@ -174,7 +180,7 @@ def _rows(plan: Plan) -> float | None:
     nodes = list(walk(plan.tree))
     if any(n["Node Type"] not in _PASSING for n in nodes):
         return None
-    counted = [n for n in nodes if n["Node Type"] not in ("ModifyTable", "LockRows", "Result")]
+    counted = [n for n in nodes if n["Node Type"] not in _NOT_COUNTED]
     return float(counted[0]["Plan Rows"]) if counted else None
 
 
