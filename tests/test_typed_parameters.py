@@ -10,7 +10,7 @@ from pgwatch_wed.sqltext.typed_parameters import Ask, Misfit, typed
 from tests.servers import Server
 
 TABLES = """
-create table o (id bigint, placed date, total numeric, paid boolean, tags text[], lines int[], name text);
+create table o (id bigint, placed date, made timestamptz, total numeric, paid boolean, tags text[], lines int[], name text);
 create table t (id int, up int);
 """
 COLUMNS = {"id": "bigint", "placed": "date", "total": "numeric", "name": "text"}
@@ -26,7 +26,7 @@ FOUND = {
     "select * from o limit $1 offset ($2 - $3) * $4": ("offset ($2::integer - $3::integer)", True),
     "select exists (select from unnest($2) as p(x) where x = o.id) from o": (
         "unnest($2::integer[])",
-        True,
+        False,
     ),
     "select * from o where name = lower($1) and id = $2 % $3": ("$2::bigint % $3::bigint", False),
     "select sum(case when paid then $1 else $2 end) from o": (
@@ -47,9 +47,13 @@ FOUND = {
     ),
     "with recursive n(i) as (select $1 union all select i + $2 from n where i < $3) select * from n": (
         "(select $1::integer union all select i + $2::integer from",
-        True,
+        False,
     ),
-    "select * from generate_series($1, $2) where $3": ("generate_series($1::integer, $2", True),
+    "select * from generate_series($1, $2) where $3": ("generate_series($1::integer, $2", False),
+    "select * from o where made >= current_date - $1": ("current_date - $1::integer", False),
+    "select * from o where $1 + $2 > $3": ("$1::integer + $2::integer > $3", True),
+    "insert into t select * from (values ($1, $2)) v": ("($1::integer, $2::integer)", False),
+    "select * from o join (select $1 as id) k using (id)": ("select $1::bigint as id", False),
     "select 'ä😀' from o where id = $1 % $2": ("id = $1::bigint % $2::bigint", False),
 }
 

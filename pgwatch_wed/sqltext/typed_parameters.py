@@ -25,7 +25,7 @@ _MOST_ATTEMPTS = 200
 _COMPARE = frozenset({"=", "<>", "<", "<=", ">", ">="})
 # In the lab's messages, which are English: "operator does not exist: integer = text", "is of type date but …".
 _NAMED = re.compile(
-    r"operator does not exist: (?P<left>.+?) \S+ (?P<right>.+)"
+    r"operator does not exist: (?P<left>.+?) [-+*/<>=~!@#%^&|`?]+ (?P<right>.+)"
     r"|is of type (?P<column>.+?) but expression is of type"
     r"|types (?P<one>.+?) and (?P<other>.+?) cannot be matched"
     r"|has type \S+ in non-recursive term but type (?P<overall>.+) overall"
@@ -68,16 +68,20 @@ def typed(text: str, type_of: ColumnType, ask: Ask) -> TypedStatement | None:
     found = search.run()
     if found is None:
         return None
-    shown = _only_shown(statement)
-    return replace(found, guessed={n: k for n, k in found.guessed.items() if n not in shown})
+    deciding = set(_deciding(statement))
+    return replace(found, guessed={n: k for n, k in found.guessed.items() if n in deciding})
 
 
-def _only_shown(statement: Any) -> set[int]:
-    """Return the parameters in the list of results, whose types do not matter to the plan."""
-    if not isinstance(statement, ast.SelectStmt):
-        return set()
-    nodes = trees.walk(statement.targetList, ast.SubLink)
-    return {int(n.number or 0) for n in nodes if isinstance(n, ast.ParamRef)}
+_CONDITIONS = ("whereClause", "havingClause", "quals", "limitOffset", "limitCount")
+
+
+def _deciding(statement: Any) -> Iterator[int]:
+    """Yield the parameters whose types may matter to the plan: those of conditions and limits."""
+    for node in trees.walk(statement):
+        for name in _CONDITIONS:
+            for each in trees.walk(getattr(node, name, None), ast.SubLink):
+                if isinstance(each, ast.ParamRef):
+                    yield int(each.number or 0)
 
 
 @dataclass(slots=True)
