@@ -94,15 +94,15 @@ def test_what_is_wrong_for_another_reason_has_no_types(ask: Ask, text: str) -> N
 @pytest.mark.parametrize(
     ("condition", "found"),
     [
-        ("((e.payload ->> $1) = $2)", [("payload ->> $1", "payload", 1)]),
+        ("((e.payload ->> $1) = $2)", [("payload ->> $1", "payload", (1,))]),
         (
             "(((e.payload ->> $3))::integer > $1)",
-            [("CAST(payload ->> $3 AS integer)", "payload", 3)],
+            [("CAST(payload ->> $3 AS integer)", "payload", (3,))],
         ),
-        ("((e.payload ->> $1) = ANY ($2))", [("payload ->> $1", "payload", 1)]),
-        ("((e.payload #>> $1) = $2)", [("payload #>> $1", "", None)]),
-        ("((e.id % $1) = $2)", [("id % $1", "", None)]),
-        ("((e.id = $1) AND (lower((e.note || $2)) = $3))", [("lower(note || $2)", "", None)]),
+        ("((e.payload ->> $1) = ANY ($2))", [("payload ->> $1", "payload", (1,))]),
+        ("((e.payload #>> $1) = $2)", [("payload #>> $1", "payload", (1,))]),
+        ("((e.id % $1) = $2)", [("id % $1", "", ())]),
+        ("((e.id = $1) AND (lower((e.note || $2)) = $3))", [("lower(note || $2)", "", ())]),
         ("(e.id = ($1 % $2))", []),
         ("(e.id = f.id)", []),
         ("((e.id + $1) > e.total)", []),
@@ -111,9 +111,9 @@ def test_what_is_wrong_for_another_reason_has_no_types(ask: Ask, text: str) -> N
     ],
 )
 def test_an_expression_with_a_parameter_is_told_from_a_value(
-    condition: str, found: list[tuple[str, str, int | None]]
+    condition: str, found: list[tuple[str, str, tuple[int, ...]]]
 ) -> None:
-    assert [(o.text, o.document, o.key) for o in open_operands(condition)] == found
+    assert [(o.text, o.document, o.keys) for o in open_operands(condition)] == found
 
 
 def test_the_keys_of_an_expression_are_those_of_its_document() -> None:
