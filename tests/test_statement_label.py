@@ -21,6 +21,10 @@ from pgwatch_wed.sqltext.statement_label import label
         ("delete from jobs where lower(email) like $1", "DELETE jobs by lower(email) like"),
         ("select status, count(*) from t group by status", "SELECT t group by status"),
         ("select * from a, b, c, d where a.x = b.x", "SELECT a, b, c and 1 more"),
+        (
+            "select a, row_number() over (partition by b) from t order by 2 desc, 1",
+            "SELECT t order by row_number() desc, a",
+        ),
         ("create table t ()", "create table t ()"),
         ("select (", "select ("),
     ],

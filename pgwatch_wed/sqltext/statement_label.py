@@ -1,6 +1,6 @@
 """A short name of a statement: its tables, and what decides which of their rows it returns, and in which order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pglast import ast
@@ -36,7 +36,7 @@ def label(text: str) -> str:
     parts += [f"by {', '.join(keys)}"] if keys else []
     groups = _unique(_texts(getattr(statement, "groupClause", None)))
     parts += [f"group by {', '.join(groups)}"] if groups else []
-    sorts = _unique(_sorted(getattr(statement, "sortClause", None)))
+    sorts = _unique(_sorted(statement))
     parts += [f"order by {', '.join(sorts)}"] if sorts else []
     parts += ["limit"] if found.has_limit else []
     return _cut(" ".join(filter(None, parts)))
@@ -63,15 +63,24 @@ def _texts(nodes: Any) -> Iterator[str]:
             yield _text(node)
 
 
-def _sorted(nodes: Any) -> Iterator[str]:
-    for node in nodes or ():
+def _sorted(statement: Any) -> Iterator[str]:
+    outputs = [target.val for target in getattr(statement, "targetList", None) or ()]
+    for node in getattr(statement, "sortClause", None) or ():
         is_down = node.sortby_dir == SortByDir.SORTBY_DESC
-        for text in _texts((node.node,)):
+        for text in _texts((_meant(node.node, outputs),)):
             yield f"{text} desc" if is_down else text
 
 
+def _meant(node: Any, outputs: Sequence[Any]) -> Any:
+    """Return the output that a number in ORDER BY means."""
+    number = getattr(getattr(node, "val", None), "ival", None) or 0
+    return outputs[number - 1] if 0 < number <= len(outputs) else node
+
+
 def _text(node: Any) -> str:
-    """Return an expression; a column without its table."""
+    """Return an expression; a column without its table, and a window function without its window."""
+    if isinstance(node, ast.FuncCall) and node.over is not None:
+        return f"{trees.names(node.funcname)[-1]}()"
     if isinstance(node, ast.ColumnRef):
         return ".".join(trees.names(node.fields)[-1:])
     return str(RawStream()(node))

@@ -54,6 +54,7 @@ def test_the_index_is_proposed_built_and_then_no_longer_proposed(shop: str) -> N
     assert "missing_indexes" not in snapshot.missing
     (finding,) = found.findings
     assert finding.grade is Grade.A
+    assert "would use it for SELECT Orders by Customer Id, which lowers" in finding.detail
     assert (finding.object.schema, finding.object.table) == ("Shop", "Orders")
     assert finding.evidence["columns"][0] == "Customer Id"
     assert finding.evidence["cost_after"] < 0.2 * finding.evidence["cost_before"]

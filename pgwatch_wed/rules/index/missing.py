@@ -46,11 +46,13 @@ from pgwatch_wed.rules import _gains, _trust
 from pgwatch_wed.rules import _queries as q
 from pgwatch_wed.sqltext import definitions
 from pgwatch_wed.sqltext.reading import query
+from pgwatch_wed.sqltext.statement_label import label
 from pgwatch_wed.units import count, share
 
 NEEDS = ("missing_indexes",)
 
 _SHOWN = 3
+_NAMED = 2
 _LOADS = re.compile(r"\s*copy\b[^(]*(?:\([^)]*\)\s*)?from\b", re.IGNORECASE)
 _RANGES = frozenset({"<", "<=", ">", ">=", "between", "~~", "~~*"})
 
@@ -144,7 +146,8 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
         grade=max([_grade(advice, waiting, guessed), *(r.grade for r in held)]),
         title=f"An index on {advice.schema}.{advice.table} {_shown(advice)} would serve "
         f"{count(len(advice.query_ids) or len(advice.queries), 'statement')}",
-        detail=f"The planner would use it, which lowers the estimated cost of the whole workload by {share(_share(advice))}.",
+        detail=f"The planner would use it{_served(advice)}, which lowers the estimated cost of the whole workload by "
+        f"{share(_share(advice))}.",
         evidence={
             "method": advice.method,
             "columns": list(advice.columns),
@@ -165,6 +168,13 @@ def _finding(load: q.Load, advised: AdvisedIndex, saved: MeasuredTime, limits: L
         ),
         related=tuple(_partners(snapshot, advice)),
     )
+
+
+def _served(advice: MissingIndex) -> str:
+    """Name the statements by their tables and conditions."""
+    names = list(dict.fromkeys(map(label, advice.queries)))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f" for {'; '.join(names[:_NAMED])}{more}" if names else ""
 
 
 def _shown(advice: MissingIndex) -> str:
