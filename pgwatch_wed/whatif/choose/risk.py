@@ -50,6 +50,27 @@ class ExpectedCost:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """A plan's cost, and what is missing in it: for loops, for rows that are no neighbors, and for rows that come late or last."""
+
+    planned: float
+    hidden: float
+    scattered: float
+    late: float
+    last: float
+
+    @property
+    def real(self) -> float:
+        """The corrected cost."""
+        return self.planned + self.hidden + self.scattered + self.late
+
+    @property
+    def at_worst(self) -> float:
+        """The same, with rows that come last."""
+        return self.planned + self.hidden + self.scattered + self.last
+
+
 class Judge:
     """Values plans; one that risks being slower than the present plan is worth less than its cost says."""
 
@@ -65,46 +86,38 @@ class Judge:
         self._known_rows = rows_in_order
         self._page_cost = page_cost
         self._is_on = is_on
-        self._base: dict[str, Plan] = {}
+        self._base: dict[str, _Costs] = {}
 
     def begin(self, query: Query, plan: Plan) -> None:
         """Store the plan without candidates, with which others are compared."""
-        self._base[query.name] = plan
+        self._base[query.name] = self._costs(plan)
 
     def __call__(self, query: Query, plan: Plan) -> ExpectedCost:
         """Return the costs of a plan by which sets are compared and promised."""
         if not self._is_on or not plan.used:
             return ExpectedCost(plan.cost, plan.cost)
-        base = self._base[query.name]
-        late = max(0.0, self.late_cost(plan) - self.late_cost(base))
-        scattered = max(0.0, self._scatter_cost(plan) - self._scatter_cost(base))
-        expected = value = plan.cost + late + scattered
-        risk, worst = (self.risk(query, plan, at_worst=each) for each in (False, True))
+        base, costs = self._base[query.name], self._costs(plan)
+        late, scattered = costs.late - base.late, costs.scattered - base.scattered
+        expected = value = plan.cost + max(0.0, late) + max(0.0, scattered)
+        risk = costs.real / max(base.real, 0.01)
         if risk > _SUSPECT:
-            value = max(value, base.cost * risk * (_VETO if risk > _FORBIDDEN else 1.0))
-        return ExpectedCost(expected, max(value, base.cost * worst) if worst > _SUSPECT else value)
+            value = max(value, base.planned * risk * (_VETO if risk > _FORBIDDEN else 1.0))
+        worst = costs.at_worst / max(base.at_worst, 0.01)
+        return ExpectedCost(
+            expected, max(value, base.planned * worst) if worst > _SUSPECT else value
+        )
 
-    def risk(self, query: Query, plan: Plan, *, at_worst: bool = False) -> float:
-        """Return the ratio of a plan's corrected cost to that of the present plan."""
-        base = self.real_cost(self._base[query.name], at_worst=at_worst)
-        return self.real_cost(plan, at_worst=at_worst) / max(base, 0.01)
-
-    def real_cost(self, plan: Plan, *, at_worst: bool = False) -> float:
-        """Return a plan's cost with scattered fetches charged for the loops that it expects, and rows that come late."""
+    def _costs(self, plan: Plan) -> _Costs:
+        late, at_worst = (
+            late_cost(plan.tree, self._rows_in_order, at_worst=each) for each in (False, True)
+        )
         hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))
-        late = self.late_cost(plan, at_worst=at_worst)
-        return plan.cost + hidden + late + self._scatter_cost(plan)
-
-    def _scatter_cost(self, plan: Plan) -> float:
-        return scatter_cost(plan.tree, self._catalog)
-
-    def late_cost(self, plan: Plan, *, at_worst: bool = False) -> float:
-        """Return what a plan costs in addition if the rows that it looks for come late in the order that it reads."""
-        return late_cost(plan.tree, self._rows_in_order, at_worst=at_worst)
+        return _Costs(plan.cost, hidden, scatter_cost(plan.tree, self._catalog), late, at_worst)
 
     def doubts(self, query: Query, plan: Plan) -> Iterator[str]:
         """Yield why a plan may save far less than the planner expects."""
-        if plan.used and self.late_cost(plan) > _TOLD * self._base[query.name].cost:
+        late = late_cost(plan.tree, self._rows_in_order)
+        if plan.used and late > _TOLD * self._base[query.name].planned:
             yield _LATE
 
     def _rows_in_order(self, node: PlanNode) -> float | None:
