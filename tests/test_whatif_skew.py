@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from pgwatch_wed.sqltext.equal_parameters import equal_parameters
-from pgwatch_wed.whatif.choose import skew
+from pgwatch_wed.whatif.choose import parts, skew
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, advise
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.output import as_json
@@ -81,3 +83,36 @@ def test_parts_are_one_statement_again(advice: Advice) -> None:
 def test_values_are_seen_nowhere(advice: Advice) -> None:
     for told in (as_json(advice), repr(advice)):
         assert not any(value in told for value in ("Zyx", "Qwv", "waits", "failed", " #1"))
+
+
+def test_rows_are_not_taken_out_of_the_state_where_they_end(lab: Lab) -> None:
+    claim = "select id from orders where state = $1 order by at limit 1 for update skip locked"
+    mark = f"update orders set state = $2 where id = ({claim})"
+    for text in (claim, mark):
+        (only,) = skew.variants(lab, query(text).sql)
+        assert "state = 'failed'" in only.sql
+        assert only.share == 1
+    assert len(skew.variants(lab, "delete from orders where state = $1")) == 2
+
+
+@pytest.mark.parametrize(("rows", "least", "most"), [(None, 32, 35), (5, 0, 1), (9000, 85, 95)])
+def test_shares_do_not_contradict_the_counted_rows(
+    lab: Lab, rows: float | None, least: float, most: float
+) -> None:
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    text = "select * from orders where tenant = $1"
+    asked = query(text, calls=100.0, total_ms=1000.0, rows=rows)
+    found = [part for part, _ in parts.parts(costs, asked, costs.plan(asked))]
+    assert least <= (found[0].calls or 0) <= most
+    assert sum(part.calls or 0 for part in found) == pytest.approx(100)
+    assert sum(part.total_ms or 0 for part in found) == pytest.approx(1000)
+
+
+def test_values_that_cannot_be_read_are_a_doubt(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not list(skew.doubts(lab, query(NEWEST).sql))
+    monkeypatch.setattr(lab, "usual_values", lambda _table, _column: ())
+    assert not skew.variants(lab, query(NEWEST).sql)
+    table = lab.catalog.by_name["public", "orders"]
+    monkeypatch.setitem(lab.catalog.common_shares, (table.oid, "tenant"), (0.33,))
+    (told,) = skew.doubts(lab, query(NEWEST).sql)
+    assert told.startswith("tenant: some values have many times as many rows")

@@ -41,8 +41,7 @@ def _found(statement: Any) -> Iterator[EqualParameter]:
         if trees.names(node.name)[-1] != "=":
             continue
         for side, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
-            column = trees.without_casts(side)
-            if isinstance(column, ast.ColumnRef) and (names := trees.names(column.fields)):
+            if isinstance(side, ast.ColumnRef) and (names := trees.names(side.fields)):
                 name = Name(names[-2] if len(names) > 1 else None, names[-1])
                 is_any = node.kind == A_Expr_Kind.AEXPR_OP_ANY
                 yield from _of(name, trees.without_casts(other), is_any=is_any)

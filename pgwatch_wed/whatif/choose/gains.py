@@ -7,7 +7,7 @@ from pgwatch_wed.postgres.index_grades import GUESSED_SHARE
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif import guesses
 from pgwatch_wed.whatif.catalog import Catalog
-from pgwatch_wed.whatif.choose import existing, indexable
+from pgwatch_wed.whatif.choose import existing, indexable, skew
 from pgwatch_wed.whatif.choose.answer import IndexAdvice, QueryGain
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
@@ -114,7 +114,10 @@ class Gains:
 
     def _doubts_of(self, query: Query) -> tuple[str, ...]:
         if query.name not in self._doubted:
-            self._doubted[query.name] = self._costs.doubts(query, self._chosen)
+            told = dict.fromkeys(self._costs.doubts(query, self._chosen))
+            if query.has_parameters:
+                told |= dict.fromkeys(skew.doubts(self._costs.oracle, query.whole.sql))
+            self._doubted[query.name] = tuple(told)
         return self._doubted[query.name]
 
     def _unknown(

@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.whatif.choose import skew
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.model import Plan, PlanError, Query
 
 # What the planner does not charge for, and no index saves: each row is sent to the client, or changed.
 _PER_ROW = 0.1
+_INEXACT = 2.0  # an estimate of rows is good within this factor
+_PASSING = frozenset(
+    (
+        *("Sort", "Incremental Sort", "Gather", "Gather Merge", "LockRows", "ModifyTable"),
+        *("Materialize", "Subquery Scan", "Result"),
+    )
+)
+_REDUCING = frozenset({"Limit", "Aggregate", "Group", "Unique", "SetOp", "Result"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
         ]
     except PlanError:
         return ()  # its message may contain the value
-    return _weighted(weighted(query, plan), planned)
+    return _weighted(weighted(query, plan), _as_counted(planned, query.rows))
 
 
 def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> _Part:
@@ -52,6 +61,37 @@ def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> 
     plan = costs.plan(part)
     rows = None if query.rows is None else min(query.rows, float(plan.tree["Plan Rows"]))
     return _Part(replace(part, rows=rows), plan, variant.share)
+
+
+def _as_counted(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part]:
+    """Return parts with shares of the calls that do not contradict the rows of a call that were counted."""
+    each = [_rows(part.plan.tree) for part in parts]
+    if counted is None or None in each or len(parts) < 2:
+        return parts
+    rows = [r or 0.0 for r in each]
+    most = _INEXACT * max(counted, 1.0)
+    limits = [
+        min(p.share, most / r) if r > most else p.share for p, r in zip(parts, rows, strict=True)
+    ]
+    taken = 1 - sum(limits)
+    loose = [s if r <= most else 0.0 for s, r in zip(limits, rows, strict=True)]
+    if taken > 0:
+        more = loose if sum(loose) > 0 else limits
+        limits = [s + taken * m / sum(more) for s, m in zip(limits, more, strict=True)]
+    mean = sum(s * r for s, r in zip(limits, rows, strict=True))
+    if counted > _INEXACT * mean and max(rows) > mean:
+        part = min(1.0, (counted - mean) / (max(rows) - mean))
+        widest = rows.index(max(rows))
+        limits = [(1 - part) * s + part * (n == widest) for n, s in enumerate(limits)]
+    return [replace(p, share=s) for p, s in zip(parts, limits, strict=True)]
+
+
+def _rows(tree: PlanNode) -> float | None:
+    """Return how many rows the planner expects a call to return or to change; None if that is limited or grouped."""
+    node = tree
+    while node["Node Type"] in _PASSING and len(node.get("Plans", ())) == 1:
+        node = node["Plans"][0]
+    return None if node["Node Type"] in _REDUCING else float(node["Plan Rows"])
 
 
 def _weighted(whole: Query, planned: Sequence[_Part]) -> Sequence[tuple[Query, Plan]]:

@@ -8,10 +8,10 @@ The value is data. It is in no index, since candidates are made from the stateme
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-from pgwatch_wed.quote import literal
+from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.sqltext.equal_parameters import EqualParameter, equal_parameters
 from pgwatch_wed.sqltext.levels import Name, Relation
 from pgwatch_wed.sqltext.reading import read
@@ -36,10 +36,13 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class _Skew:
-    """A column's most common value and, if the column has few values, one of the others. ``share`` is that of the calls with the former."""
+    """A column's most common value, None if it cannot be read, and, if the column has few values, one of the others.
+
+    ``share`` is that of the calls with the most common one, ``factor`` how far off an average value is.
+    """
 
     column: str
-    common: str
+    common: str | None
     other: str | None
     share: float
     factor: float
@@ -47,13 +50,34 @@ class _Skew:
 
 def variants(oracle: Oracle, text: str) -> tuple[Variant, ...]:
     """Return the variants of a statement with parameters; none if no column that it compares with them is skewed."""
-    found = equal_parameters(text)
-    by_column: dict[str, list[EqualParameter]] = {}
-    for each in found:
-        by_column.setdefault(each.column.column, []).append(each)
-    skews = [s for each in by_column.values() if (s := _skew(oracle, text, each)) is not None]
+    by_column = _by_column(text)
+    skews = [_of_claim(s, text) for s in _skews(oracle, text, by_column) if s.common is not None]
     skews.sort(key=lambda s: (-s.factor, s.column))
     return tuple(_variants(text, skews[:_MOST_COLUMNS], by_column)) if skews else ()
+
+
+def doubts(oracle: Oracle, text: str) -> Iterator[str]:
+    """Yield that values of skewed columns could not be read, so that those of parameters are average ones."""
+    skews = _skews(oracle, text, _by_column(text))
+    columns = sorted({s.column for s in skews if s.common is None})
+    if columns:
+        yield (
+            f"{', '.join(map(ident, columns))}: some values have many times as many rows as others; which they are could"
+            " not be read, so parameters are assumed to be average values"
+        )
+
+
+def _by_column(text: str) -> dict[str, list[EqualParameter]]:
+    found: dict[str, list[EqualParameter]] = {}
+    for each in equal_parameters(text):
+        found.setdefault(each.column.column, []).append(each)
+    return found
+
+
+def _skews(
+    oracle: Oracle, text: str, by_column: Mapping[str, Sequence[EqualParameter]]
+) -> list[_Skew]:
+    return [s for each in by_column.values() if (s := _skew(oracle, text, each)) is not None]
 
 
 def _variants(
@@ -66,7 +90,21 @@ def _variants(
             value = skew.common if common else skew.other
             if value is not None:
                 values |= {p.number: _written(value, p) for p in parameters[skew.column]}
-        yield Variant(with_values(text, lambda n, _, given=values: given.get(n)), share)  # type: ignore[misc]
+        if share > 0:
+            yield Variant(_with(text, values), share)
+
+
+def _with(text: str, values: Mapping[int, str]) -> str:
+    return with_values(text, lambda number, _: values.get(number))
+
+
+def _of_claim(skew: _Skew, text: str) -> _Skew:
+    """Return how a state is skewed for a statement that takes rows out of it: not out of the one where most of them end."""
+    reading = read(text)
+    is_set = any(skew.column in target.columns for target in reading.targets)
+    is_locked = reading.kind == "SelectStmt" and reading.locks_rows
+    is_claim = skew.other is not None and (is_set or is_locked)
+    return replace(skew, share=0.0) if is_claim else skew
 
 
 def _written(value: str, parameter: EqualParameter) -> str:
@@ -119,8 +157,7 @@ def _of_column(
     rows, filled = oracle.catalog.rows(table), 1 - column.null_fraction
     if rows < _LEAST_ROWS or filled <= 0:
         return None
-    common = [(v, share) for v, share in oracle.usual_values(table, column.name) if share > 0]
-    common.sort(key=lambda each: (-each[1], each[0]))
+    common = _common(oracle, table, column)
     if not common or common[0][1] * rows < _LEAST_ROWS:
         return None
     (value, most), average = common[0], filled / max(1.0, min(column.distinct, rows))
@@ -131,3 +168,14 @@ def _of_column(
     other, rare = others[len(others) // 2] if is_whole and others else (None, average)
     factor = max(most / average, average / rare)
     return _Skew(name, value, other, share, factor) if factor >= _SKEWED else None
+
+
+def _common(
+    oracle: Oracle, table: CatalogTable, column: CatalogColumn
+) -> list[tuple[str | None, float]]:
+    """Return the most common values with their shares; None for values that cannot be read."""
+    values = [(v, share) for v, share in oracle.usual_values(table, column.name) if share > 0]
+    if values:
+        return [*sorted(values, key=lambda each: (-each[1], each[0]))]
+    shares = oracle.catalog.common(table, column)
+    return [(None, share) for share in sorted(shares, reverse=True) if share > 0]
