@@ -14,20 +14,20 @@ _MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What a plan depends on."""
+    """What a plan depends on; ``hidden`` is None if all existing indexes are."""
 
     sql: str
     user: str | None
     indexes: frozenset[Candidate]
-    hidden: frozenset[int]
-    is_bare: bool
+    hidden: frozenset[int] | None
 
     @classmethod
     def of(
         cls, query: Query, indexes: Iterable[Candidate], hidden: Iterable[int], *, bare: bool
     ) -> "PlanRequest":
         """Return the request for a query; ``bare`` hides all that exists."""
-        return cls(query.sql, query.user, frozenset(indexes), frozenset(hidden), bare)
+        gone = None if bare else frozenset(hidden)
+        return cls(query.sql, query.user, frozenset(indexes), gone)
 
 
 @dataclass(frozen=True, slots=True)
