@@ -33,6 +33,8 @@ create function slow(int) returns int language plpgsql stable as 'begin return $
 create table tiny (id int, name text);
 insert into tiny select g, 'n' || g from generate_series(1, 40) g;
 vacuum analyze;
+create table counted (day date, kind text, active boolean, hits int);
+create unique index on counted (day, kind) where active;
 create table fresh (id int, name text) with (autovacuum_enabled = off);
 """
 KEY = "select * from events where payload->>$1 = $2"
@@ -68,6 +70,9 @@ REASONS = {
     "select * from events where amount > random() * 900": "random() has another value for each row",
     "select id from events order by id limit 10 offset 20000": "OFFSET reads all rows of the pages before",
     "select count(payload) from events where amount > 3": "it needs about 100% of the rows of public.events",
+    "insert into counted values ($1, $2, $3, $4) on conflict (day, kind) where active = $5 do update set hits = $6": (
+        "it reads no table that could have an index"
+    ),
     "select nothing from events": 'it cannot be planned: column "nothing" does not exist',
     "select * from events where amount = ghost($1)": "it cannot be planned: function ghost(unknown)",
 }
