@@ -21,6 +21,7 @@ _RANDOM = re.compile(r"\b(random|clock_timestamp|gen_random_uuid|nextval|timeofd
 _OF_TIME = re.compile(
     r"(?:CAST\(.* AS (?:date|timestamp|time)\b|\bdate_trunc\(|\bdate_part\(|EXTRACT\()"
 )
+_ELEMENT = re.compile(r"^\(*(\S+) = ANY ?\(([a-z_][\w.]*)\)+$")
 _ZONED = "timestamptz"
 _NEGATIONS = frozenset({"<>", "!~~", "!~~*", "!~", "!~*"})
 _SIMPLE = frozenset({Kind.EQUAL, Kind.IN, Kind.RANGE, Kind.PREFIX, Kind.IS_NULL, Kind.BOOLEAN})
@@ -82,6 +83,11 @@ def _of_condition(text: str, uses: Sequence[TableUse], *, has_trigrams: bool) ->
     kinds = {t.kind for t in found}
     if call := _RANDOM.search(text):
         yield f"{call[1]}() has another value for each row, so that no index can serve {shown}"
+    elif element := _ELEMENT.search(shown):
+        yield (
+            f"{shown} looks into each array, which no index spares; written {element[2]} @> ARRAY[{element[1]}], a GIN"
+            " index serves it"
+        )
     elif _operators(text) & _NEGATIONS or text.startswith("NOT"):
         yield (
             f"{shown} says what is not wanted, which no index finds; if few rows remain, a partial index"
