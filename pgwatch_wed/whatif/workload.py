@@ -1,6 +1,7 @@
 """The statements to optimize: a directory of ``.sql`` files, or pg_stat_statements."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -151,11 +152,16 @@ def query_of(name: str, text: str, **more: Any) -> Query | Rejected:
     try:
         if "\0" in text:
             raise UnsupportedError("it contains a null byte")
-        parsed = statement.parse(text, _TYPICAL_LIMIT)
+        parsed = statement.parse(text, _limit(more.get("rows")))
     except UnsupportedError as error:
         return Rejected(name, str(error), has_plan=False)
     is_open = parsed.parameters > 0
     return Query(name, parsed.text, is_write=parsed.is_write, has_parameters=is_open, **more)
+
+
+def _limit(rows: float | None) -> int:
+    """Return what stands for ``LIMIT $1``: the rows that a call returns, if any, which are mostly as many."""
+    return _TYPICAL_LIMIT if rows is None or rows < 1 else min(_TYPICAL_LIMIT, math.ceil(rows))
 
 
 def weights_of(file: Path, names: set[str]) -> dict[str, float]:

@@ -104,6 +104,10 @@ class Trial:
         self._execute("wild", case.load)
         self._execute("wild", "vacuum analyze")
 
+    def drop(self) -> None:
+        """Remove the database."""
+        self._execute("postgres", "drop database if exists wild with (force)")
+
     # Advice
 
     def by_texts(self) -> Advised:
@@ -150,21 +154,13 @@ class Trial:
     def _run(self, database: str) -> dict[int, str]:
         """Run the statements as applications do, and return whose each query identifier is."""
         owners: dict[int, str] = {}
-        with psycopg.connect(self._server.dsn(), autocommit=True) as outside:
-            outside.execute(
-                "select pg_stat_statements_reset()"
-                if self._has_statements(outside)
-                else "create extension pg_stat_statements"
-            )
+        # of another database, so that asking is no part of the workload
+        with psycopg.connect(self._dsn("wild"), autocommit=True) as outside:
             for use in self._ordered():
                 self._call(database, use)
                 found = {int(row[0]) for row in outside.execute(_IDS, [database]) if row[0]}
                 owners |= dict.fromkeys(found - owners.keys(), use.called.name)
         return owners
-
-    def _has_statements(self, connection: psycopg.Connection[Any]) -> bool:
-        query = "select 1 from pg_extension where extname = 'pg_stat_statements'"
-        return connection.execute(query).fetchone() is not None
 
     def _call(self, database: str, use: Use) -> None:
         """Run a statement with parameters and with literals, as often as it is called."""

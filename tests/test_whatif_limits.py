@@ -1,0 +1,17 @@
+"""What stands for the number in LIMIT, which pg_stat_statements does not keep."""
+
+import pytest
+
+from pgwatch_wed.whatif.model import Query
+from pgwatch_wed.whatif.workload import query_of
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit"), [(20.0, 20), (19.2, 20), (0.2, 100), (5000.0, 100), (None, 100)]
+)
+def test_a_limit_without_its_number_is_as_many_rows_as_a_call_returns(
+    rows: float | None, limit: int
+) -> None:
+    found = query_of("q", "select id from t order by at limit $1", rows=rows)
+    assert isinstance(found, Query)
+    assert found.sql.endswith(f"limit {limit}")
