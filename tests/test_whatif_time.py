@@ -120,6 +120,19 @@ def test_statements_planned_at_once_on_the_same_tables_have_the_plans_of_their_o
     assert len({used for _, used in alone}) > 3
 
 
+def test_candidates_are_built_while_nothing_is_planned(lab: Lab) -> None:
+    """A plan that is requested meanwhile waits: the tables are empty for a moment, and the sessions closed."""
+    lab.forget_plans()
+    text = "select count(*) from big, t1 where big.id > {} and t1.id = big.a"
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(lab.plan, query(text.format(n))) for n in range(200)]
+        for column in ("note", "b", "c"):
+            lab.add([Candidate("public", "big", (Key.of(column), Key.of("id")))])
+        plans = [each.result() for each in asked]
+    lab.forget_plans()
+    assert [p.cost for p in plans] == [lab.plan(query(text.format(n))).cost for n in range(200)]
+
+
 def test_a_plan_is_not_computed_twice(lab: Lab) -> None:
     lab.forget_plans()
     first, taken = advised(lab, 10_000, *SMALL, COSTLIEST)

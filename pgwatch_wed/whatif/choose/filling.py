@@ -80,7 +80,9 @@ class Filling:
         jobs = self._costs.oracle.jobs
         while self._waiting:
             some, self._waiting = self._waiting[:jobs], self._waiting[jobs:]
-            for query, base in zip(some, workers.each(self._base, some, jobs), strict=True):
+            # all of them, since what follows may build candidates, for which the others would have to wait
+            bases = list(workers.each(self._base, some, jobs))
+            for query, base in zip(some, bases, strict=True):
                 if isinstance(base, str):
                     self.unplanned[query.name] = base
                 else:

@@ -344,8 +344,7 @@ class Lab:
         return tuple(tuple(path) for path, is_plain in rows if is_plain or not plain)
 
     def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
-        self._sessions.forget()
-        with self._admin() as connection, self._guest() as builder:
+        with self._sessions.none(), self._admin() as connection, self._guest() as builder:
             for leaf in (leaf for table in tables for leaf in self.catalog.leaves(table)):
                 catalogs.read_values(builder, self.catalog, leaf)
             for table, indexes in tables.items():

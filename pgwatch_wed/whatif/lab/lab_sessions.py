@@ -43,6 +43,17 @@ class LabSessions:
         finally:
             self._free.put(slot)
 
+    @contextmanager
+    def none(self) -> Iterator[None]:
+        """Wait until nobody uses a session, close all, and let nobody have one meanwhile."""
+        slots = [self._free.get() for _ in range(self.slots)]
+        self.forget()
+        try:
+            yield
+        finally:
+            for slot in slots:
+                self._free.put(slot)
+
     def forget(self) -> None:
         """Close all; nobody may use any."""
         for mine in self._open:
