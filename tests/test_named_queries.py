@@ -257,6 +257,11 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         Case({"schema", "name", "bytes"}, values={"schema": "public", "name": "person_lower"}),
     ),
     ("copy", "left_over"): (Case({"schema", "name"}, values={"prefix": "person_l"}),),
+    ("copy", "sampled_table"): (
+        Case(
+            {"oid", "schema", "name", "kind", "pages", "tuples"}, values={"name": "public.person"}
+        ),
+    ),
     ("plan", "foreign_code"): (
         Case(
             {"reason"},
