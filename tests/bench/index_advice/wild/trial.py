@@ -114,8 +114,10 @@ class Trial:
         """Return what is advised for the statements as files."""
         with self._copy("wild_texts"), tempfile.TemporaryDirectory() as folder:
             files = {f"{u.called.name}_{u.number}.sql": u for u in self._uses}
+            role = self._case.settings.get("role")
+            head = f"-- role: {role}\n" if role else ""
             for name, use in files.items():
-                (Path(folder) / name).write_text(use.text, encoding="utf-8")
+                (Path(folder) / name).write_text(head + use.text, encoding="utf-8")
             weights = {name: use.runs for name, use in files.items()}
             (Path(folder) / "weights.json").write_text(json.dumps(weights), encoding="utf-8")
             began = time.monotonic()
