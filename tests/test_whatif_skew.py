@@ -90,7 +90,7 @@ def test_rows_are_not_taken_out_of_the_state_where_they_end(lab: Lab) -> None:
     mark = f"update orders set state = $2 where id = ({claim})"
     for text in (claim, mark):
         (only,) = skew.variants(lab, query(text).sql)
-        assert "state = 'failed'" in only.sql
+        assert "state = 'waits'" in only.sql, "what most of the rows that are left wait for"
         assert only.share == 1
     assert len(skew.variants(lab, "delete from orders where state = $1")) == 2
 

@@ -38,12 +38,13 @@ class Variant:
 class _Skew:
     """A column's most common value, None if it cannot be read, and, if the column has few values, one of the others.
 
-    ``share`` is that of the calls with the most common one, ``factor`` how far off an average value is.
+    ``second`` is the most common one of the others. ``share`` is that of the calls with the most common one, ``factor`` how far off an average value is.
     """
 
     column: str
     common: str | None
     other: str | None
+    second: str | None
     share: float
     factor: float
 
@@ -104,7 +105,7 @@ def _of_claim(skew: _Skew, text: str) -> _Skew:
     is_set = any(skew.column in target.columns for target in reading.targets)
     is_locked = reading.kind == "SelectStmt" and reading.locks_rows
     is_claim = skew.other is not None and (is_set or is_locked)
-    return replace(skew, share=0.0) if is_claim else skew
+    return replace(skew, share=0.0, other=skew.second) if is_claim else skew
 
 
 def _written(value: str, parameter: EqualParameter) -> str:
@@ -167,7 +168,8 @@ def _of_column(
     is_whole = len(common) >= column.distinct - 0.5 and column.distinct <= _FEW
     other, rare = others[len(others) // 2] if is_whole and others else (None, average)
     factor = max(most / average, average / rare)
-    return _Skew(name, value, other, share, factor) if factor >= _SKEWED else None
+    second = others[0][0] if is_whole and others else None
+    return _Skew(name, value, other, second, share, factor) if factor >= _SKEWED else None
 
 
 def _common(
