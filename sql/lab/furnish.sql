@@ -1,5 +1,5 @@
--- Gives the guest what it needs for what-if requests: functions that show and hide indexes and hide how many values
--- columns have, and pg_buffercache.
+-- Gives the guest what it needs for what-if requests.
+-- These are functions that show and hide indexes and hide how many values columns have, and pg_buffercache.
 create schema @schema@;
 create extension pg_buffercache schema @schema@;
 create function @schema@.show(shown oid[], hidden oid[], of_tables oid[]) returns void

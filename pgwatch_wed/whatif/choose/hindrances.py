@@ -53,10 +53,10 @@ def refused(index: Candidate, table: CatalogTable | None, error: str) -> str:
         and (_OF_TIME.search(text) or "to_char" in text)
     ):
         what = ident(column)
+        why = f"{shown} depends on the session's time zone, so it cannot be indexed"
         return (
-            f"{shown} depends on the session's time zone, so it cannot be indexed: compare {what} with both ends of the"
-            f" range instead ({what} >= … AND {what} < …), or index and compare an expression of"
-            f" ({what} AT TIME ZONE 'UTC')"
+            f"{why}: compare {what} with both ends of the range instead ({what} >= … AND {what} < …),"
+            f" or index and compare an expression of ({what} AT TIME ZONE 'UTC')"
         )
     return (
         f"{shown} cannot be indexed, since one of its functions is not declared IMMUTABLE; if it always returns the same for the"

@@ -29,11 +29,10 @@ _NEW_OIDS = (
     "select old, pg_nextoid('pg_class', 'oid', 'pg_class_oid_index') from unnest(%s::oid[]) old"
 )
 # numbers of system columns are negative; PostgreSQL itself has six
-_MARK = """
-insert into pg_attribute ({columns})
-select {values} from pg_attribute a join pg_class c on c.oid = a.attrelid
-where a.attnum = -1 and c.relkind in ('r', 'p', 'm') and c.oid >= 16384
-"""
+_MARK = (
+    "insert into pg_attribute ({columns}) select {values} from pg_attribute a join pg_class c on c.oid = a.attrelid"
+    " where a.attnum = -1 and c.relkind in ('r', 'p', 'm') and c.oid >= 16384"
+)
 
 
 def mark(admin: Connection, slot: int) -> None:
