@@ -47,7 +47,7 @@ from generate_series(1, 300000) g;
             " order by coalesce(sent_at, created_at) desc limit 1) m"
             " where t.owner_id = {me} and not t.is_archived order by m.at desc limit 20",
             _PEOPLE,
-            6,
+            1,
         ),
         Called(
             "unread",
