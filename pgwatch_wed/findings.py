@@ -393,7 +393,7 @@ class Action:
 
     ``closes`` are the findings' ids, the most important first; ``undo`` is SQL that takes the whole back, in the order to run,
     or comments that say why there is none. ``database`` is None for what belongs to the whole server. ``by_hand`` says what a person has to decide or fill in
-    before it can run; such an action is shown, but is not in a script. ``reads_bytes`` is how much of tables and indexes the statements read at most;
+    before it can run; such an action is shown, but is not in a script. ``reads_bytes`` is about how much of tables and indexes the statements read;
     None if that is not known.
     """
 

@@ -362,6 +362,17 @@ def test_a_target_whose_characters_are_escaped_is_taken(target: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ('FATAL:  database "shop" does not exist', "psql -l"),
+        ('FATAL:  database "shop" is not currently accepting connections', "ALLOW_CONNECTIONS"),
+    ],
+)
+def test_a_database_that_is_closed_is_not_taken_for_a_mistyped_one(message: str, hint: str) -> None:
+    assert hint in wire._hint(message)
+
+
+@pytest.mark.parametrize(
     ("message", "said"),
     [
         (

@@ -148,5 +148,6 @@ def test_a_history_that_cannot_be_read_costs_a_line_and_no_plan(
     assert acknowledged_before(read, Config(), given) == Config()
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("warning: what was acknowledged is not known: ")
+    assert ("(db-analyze run creates it)" in line) is url.startswith("gone")
     assert acknowledged_before(read, Config(), {**given, "no_history": True}) == Config()
     assert capfd.readouterr().err == ""

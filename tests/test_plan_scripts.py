@@ -377,6 +377,7 @@ def test_another_server_is_left_alone(pg: Server, orders: str, tmp_path: Path) -
     with pg.role() as role:
         status, said = done("1", make_conninfo(orders, user=role))
     assert "another server" not in said, "it cannot be told"
+    assert "pg_control_system" not in said
     assert done(own, orders) == (0, "")
 
 

@@ -26,6 +26,7 @@ HERE = Snapshot(
     indexes=(
         blank(Index, oid=11, table_oid=1, schema="public", name="one", pages=1_000),
         blank(Index, oid=12, table_oid=1, schema="public", name="two", pages=2_000),
+        blank(Index, oid=13, table_oid=5, schema="public", name="three", pages=1),
     ),
 )
 
@@ -47,6 +48,9 @@ HERE = Snapshot(
         ("VACUUM public.orders;", (5_000 + 500 + 3_000) * 8192),
         ("VACUUM FULL public.orders;", (9_000 + 500) * 8192),
         ("VACUUM;", None),
+        ("VACUUM (ANALYZE) public.new;", None),
+        ("ANALYZE public.new;", None),
+        ("REINDEX INDEX public.three;", None),
         ("ANALYZE public.orders;", HEAP),
         ("ANALYZE public.large;", 300 * 100 * 8192),
         ("VACUUM (ANALYZE) public.parts;", 2 * HEAP + 2 * HEAP),
@@ -66,6 +70,13 @@ HERE = Snapshot(
 )
 def test_what_a_statement_reads(sql: str, size: int | None) -> None:
     assert read_bytes(HERE, [Remedy(sql, "none")]) == size
+
+
+@pytest.mark.parametrize(("version", "size"), [(130000, None), (140000, 0)])
+def test_no_pages_may_mean_that_nobody_has_counted(version: int, size: int | None) -> None:
+    old = Snapshot("0", server(version_num=version), tables=(table(1, "t", pages=0, rows=0.0),))
+    for sql in ("VACUUM public.t;", "CREATE INDEX ON public.t (a);"):
+        assert read_bytes(old, [Remedy(sql, "none")]) == size
 
 
 @pytest.mark.parametrize(

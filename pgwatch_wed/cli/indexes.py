@@ -68,7 +68,7 @@ _ENGINES = ("auto", "hypopg", "lab")
     "--jobs",
     "-j",
     type=click.IntRange(1, 16),
-    help="Number of statements planned at once in the lab. [default: one less than processors]",
+    help="Number of statements planned at once in the lab. [default: one fewer than there are processors]",
 )
 @click.option(
     "--guard/--no-guard",

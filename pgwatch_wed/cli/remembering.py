@@ -151,7 +151,7 @@ def _holding(url: str | None, read: tuple[Snapshot, ...]) -> tuple[Ignore, ...]:
     if where.kind == "file" and not paths.exists(Path(where.value)):
         if url is None:
             return ()
-        raise HistoryError(f"there is no history at {where.value}")
+        raise HistoryError(f"there is no history at {where.value}", "db-analyze run creates it")
     with store.unchanged(url) as opened, opened.reading() as connection:
         owner = identity.identify(connection, read[0])
         known = states.acknowledged(connection, owner.cluster_id, read) if owner else ()

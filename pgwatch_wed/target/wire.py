@@ -154,6 +154,10 @@ def _hint(text: str) -> str:
             "check the user, and its password in PGPASSWORD, ~/.pgpass or the URI",
         ),
         ("no password supplied", "set PGPASSWORD or write ~/.pgpass"),
+        (
+            "not currently accepting connections",
+            "ALTER DATABASE … ALLOW_CONNECTIONS true allows them",
+        ),
         ('FATAL:  database "', "check the name of the database: psql -l lists them"),
         ("does not exist", "check the database and role names"),
         (

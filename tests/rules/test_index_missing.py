@@ -7,13 +7,15 @@ import pytest
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
-from pgwatch_wed.facts import MissingIndex, Snapshot
-from pgwatch_wed.findings import Grade, Report, Verdict
+from pgwatch_wed.facts import MissingIndex, Snapshot, Statement, StatementPlan
+from pgwatch_wed.findings import Grade, Report, Unknown, Verdict
 from pgwatch_wed.gather.enrichment import put
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.rules.index import missing
 from tests.dumps import schema
 from tests.psql import psql
+from tests.reports import blank, server
 from tests.rules.judging import apply, run, undo
 from tests.servers import Server
 
@@ -178,3 +180,21 @@ def test_a_server_newer_than_the_lab_is_unknown_with_its_reason(shop: str) -> No
     assert found.verdicts[0].verdict is Verdict.UNKNOWN
     assert "cannot imitate" in found.verdicts[0].reason
     assert "hypopg" in found.verdicts[0].mend
+
+
+@pytest.mark.parametrize(
+    ("text", "is_unknown"),
+    [
+        ("COPY public.orders (id, total) TO stdout", False),  # pg_dump's
+        ("COPY orders (id) FROM STDIN", False),
+        ("COPY (SELECT count(*) FROM orders) TO STDOUT", True),
+        ("CALL nightly()", True),
+    ],
+)
+def test_what_copies_whole_tables_needs_no_plan(text: str, is_unknown: bool) -> None:
+    run_often = blank(Statement, query_id=1, is_toplevel=True, text=text, total_exec_ms=900.0)
+    snapshot = Snapshot(
+        "0", server(), statements=(run_often,), statement_plans=(StatementPlan(1, refused="why"),)
+    )
+    found = [v for v in missing.check(snapshot, missing.Limits()) if isinstance(v, Unknown)]
+    assert any("could not be planned (why)" in v.reason for v in found) is is_unknown

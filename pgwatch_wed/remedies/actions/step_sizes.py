@@ -23,7 +23,7 @@ _SCANNED = (
 
 
 def read_bytes(snapshot: Snapshot, steps: Iterable[Remedy]) -> int | None:
-    """Return how many bytes of tables and indexes some statements read at most; None if that is not known.
+    """Return about how many bytes of tables and indexes some statements read; None if that is not known.
 
     CONCURRENTLY reads a table twice, and VACUUM what is not frozen, with all indexes. What is written or sorted does not count.
     """
@@ -74,7 +74,7 @@ def _of_reindex(snapshot: Snapshot, node: Any) -> int | None:
         return _times(_sum([_heap(snapshot, (schema, name))] * len(of_table)), node)
     found = [i for i in snapshot.indexes if (i.schema, i.name) == (schema, name)]
     owner = snapshot.table_by_oid.get(found[0].table_oid) if found else None
-    return _times(ix.table_bytes(snapshot, owner), node) if owner else None
+    return _times(_heap(snapshot, (owner.schema, owner.name)), node) if owner else None
 
 
 def _of_vacuum(snapshot: Snapshot, node: Any) -> int | None:
@@ -84,7 +84,7 @@ def _of_vacuum(snapshot: Snapshot, node: Any) -> int | None:
     tables = [_table(snapshot, path(r.relation)) for r in node.rels]
     sizes: list[int | None] = []
     for table in tables:
-        if table is None:
+        if table is None or not _is_measured(snapshot, table):
             return None
         if node.is_vacuumcmd:
             is_full = "full" in options
@@ -122,9 +122,19 @@ def _scanned(node: Any) -> Iterator[TablePath]:
 
 def _heap(snapshot: Snapshot, where: TablePath) -> int | None:
     table = _table(snapshot, where)
-    if table is None or any(t.rows < 0 for t in _parts(snapshot, table) if t.kind != "p"):
-        return None  # never vacuumed or analyzed: its size is not in the catalog
+    if table is None or not _is_measured(snapshot, table):
+        return None
     return ix.table_bytes(snapshot, table)
+
+
+def _is_measured(snapshot: Snapshot, table: Table) -> bool:
+    """Tell whether a table's size is in the catalog: before its first VACUUM or ANALYZE, it is not.
+
+    Before 14, no pages may also mean that it is empty.
+    """
+    told = snapshot.server.features.has_uncounted_rows()
+    stored = (t for t in _parts(snapshot, table) if t.kind != "p")
+    return all(t.rows >= 0 and (bool(told) or t.pages > 0) for t in stored)
 
 
 def _table(snapshot: Snapshot, where: TablePath) -> Table | None:

@@ -7,9 +7,9 @@ A query that reads a whole table to return a few rows does so on every call, and
 A: given the table's own statistics and the index as it would be built, the planner chose the index and the estimated cost
 of the listed statements dropped. An estimated cost is not a time: where pg_stat_statements allows, the gain is scaled by
 the time that each statement actually took. `db-analyze indexes --verify` measures it on a copy. B if the gain depends on which values are used: the measured rows differ
-from the average that the planner assumes, or a column is skewed. C if a fifth of the gain rests on a guess: the server may plan
-otherwise than the lab, because it has something that the lab lacks, or the planner assumes a fixed share of the rows for a range
-of parameters. C for GIN, GiST and BRIN, whose estimates are rough, and if most of a statement's time cannot be its
+from the average that the planner assumes, or a column is skewed. C if a fifth of the gain rests on a guess: the planner
+assumes a fixed share of the rows for a range of parameters. C if the server may plan one of the statements otherwise than the
+lab, because it has something that the lab lacks; for GIN, GiST, SP-GiST and BRIN, whose estimates are rough, and if most of a statement's time cannot be its
 plan's, but is waiting for locks, triggers or foreign keys: that time is not promised. What several indexes, or an index and
 an easier remedy, save together counts once. C if the statistics are outdated, missing or not visible,
 which ANALYZE, the first step of the remedy, corrects; or if the planner misestimates a statement's rows
@@ -53,7 +53,8 @@ NEEDS = ("missing_indexes",)
 
 _SHOWN = 3
 _NAMED = 2
-_LOADS = re.compile(r"\s*copy\b[^(]*(?:\([^)]*\)\s*)?from\b", re.IGNORECASE)
+# A whole table, in either direction, as pg_dump does; not COPY (query).
+_COPIES = re.compile(r"\s*copy\b(?!\s*\()", re.IGNORECASE)
 _RANGES = frozenset({"<", "<=", ">", ">=", "between", "~~", "~~*"})
 
 
@@ -90,11 +91,11 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
 def _unplanned(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
     """Yield an unknown if the lab cannot plan much of the load, or not as the server does."""
     load = q.Load.of(snapshot)
-    inserts = {s.query_id for s in load.statements if _inserts(s.text)}
+    unhelped = {s.query_id for s in load.statements if _needs_no_index(s.text)}
     refused = {
         p.query_id: p.refused
         for p in snapshot.statement_plans
-        if p.refused and (p.doubts or p.query_id not in inserts)
+        if p.refused and (p.doubts or p.query_id not in unhelped)
     }
     unplanned = sum(load.share(s) for s in load.statements if s.query_id in refused)
     if unplanned >= limits.max_unplanned_share:
@@ -104,9 +105,9 @@ def _unplanned(snapshot: Snapshot, limits: Limits) -> Iterator[Unknown]:
         )
 
 
-def _inserts(text: str | None) -> bool:
-    """Tell whether it only adds rows, which no index makes faster; what loads data is often not planned."""
-    if text is not None and _LOADS.match(text):
+def _needs_no_index(text: str | None) -> bool:
+    """Tell whether it only adds rows, or copies a whole table: no index makes that faster, and it is often not planned."""
+    if text is not None and _COPIES.match(text):
         return True
     parsed = query(text)
     return parsed is not None and parsed.kind == "InsertStmt"
