@@ -869,6 +869,13 @@ def test_the_share_of_the_cost_is_of_all_that_is_advised() -> None:
     assert action_plan([], [here]).cost_share is None
 
 
+def test_what_a_wider_index_serves_counts_in_the_share_of_the_cost() -> None:
+    given = (advice("one", "a", (1, 2)), advice("wide", "a, b", (3,), cost_after=900.0))
+    _, plan = found(snapshot(missing_indexes=given))
+    assert [a.object.name for a in plan.actions] == ["wide"]
+    assert plan.cost_share == pytest.approx(0.5)
+
+
 def test_many_copies_and_the_bloat_of_one_are_summed_once() -> None:
     copies = [
         finding(n, object=Object("index", f"i{n}", "shop", "public", "orders")) for n in range(130)

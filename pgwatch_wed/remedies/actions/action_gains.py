@@ -54,7 +54,7 @@ def cost_share(
 ) -> float | None:
     """Return the share of the planner's cost that the recommended indexes of a plan save together.
 
-    ``planned`` are the indexes that are created: database, schema and name. The parts of an advised set add up to what it saves as a whole,
+    ``planned`` are the indexes that are created or served by those: database, schema and name. The parts of an advised set add up to what it saves as a whole,
     planned again with all of it. Where a part of the set is not in the plan, what both serve does not count.
     """
     wanted = set(planned)

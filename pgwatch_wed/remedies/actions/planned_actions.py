@@ -49,16 +49,17 @@ def action_plan(findings: Sequence[Finding], snapshots: Sequence[Snapshot]) -> A
     covered = closed | restarted
     rest = [f for f in findings if f.id not in covered]
     done = [f for f in findings if f.id in covered]
-    created = [
-        (a.database or "", a.object.schema or "", a.object.name)
-        for a in actions
-        if a.object.kind == "index"
+    # one that a wider index serves is served, too
+    served = [
+        (f.object.database or "", f.object.schema or "", f.object.name)
+        for f in done
+        if f.rule == "index-missing"
     ]
     return ActionPlan(
         actions=tuple(actions),
         not_planned=tuple(_not_planned(rest, decisions, actions, done)),
         gain=action_gains.gain_of(done, load_ms),
-        cost_share=action_gains.cost_share(snapshots, created),
+        cost_share=action_gains.cost_share(snapshots, served),
     )
 
 
