@@ -202,6 +202,14 @@ def test_an_update_that_is_no_longer_hot_is_told(lab: Lab) -> None:
     assert not any("HOT" in c for c in other.caveats)
 
 
+def test_the_beginning_of_a_value_that_is_assumed_is_told_to_nobody(lab: Lab) -> None:
+    text = "select descr from books where starts_with(isbn, $1)"
+    (index,) = advised(lab, text).indexes
+    assert index.ddl.endswith("(isbn varchar_pattern_ops)")
+    assert index.doubts[0] == "it is assumed that $1 is the beginning of a usual value"
+    assert "99" not in " ".join((*index.doubts, *index.caveats))
+
+
 def test_a_constant_that_was_taken_out_is_assumed_and_told(lab: Lab) -> None:
     texts = {
         "select descr from books where to_tsvector($1, title) @@ plainto_tsquery($2, $3)": "to_tsvector(CAST('english' AS regconfig), title)",

@@ -180,6 +180,25 @@ def test_an_index_whose_queries_were_not_run_stays_unmeasured(
     assert found.queries == ()
 
 
+# What fails with only one of the two indexes, and takes long with both if ``{}`` is not 0.
+BOTH = "(select count(*) from pg_class where relname in ('pgwatch_wed_verify_0', 'pgwatch_wed_verify_1'))"
+ONLY_TOGETHER = (
+    f"select sum(o.total + e.value)::int / ({BOTH} - 1)"
+    f" + (select count(*) from generate_series(1, {{}} * ({BOTH} / 2)) g)"
+    " from orders o, events e where o.customer_id = 77 and e.device = 77"
+)
+
+
+@pytest.mark.parametrize("more", [0, 400_000])
+def test_an_index_is_no_loser_because_a_query_fails_without_it(
+    copy: str, shop: str, lab: Lab, more: int
+) -> None:
+    found = verified(copy, shop, lab, [CUSTOMER, DEVICE], ONLY_TOGETHER.format(more))
+    assert "division by zero" in found.not_run[0].reason
+    assert found.losers == ()
+    assert [i.bought_ms for i in found.indexes] == [None, None]
+
+
 def test_what_runs_too_long_is_given_up(copy: str, shop: str, lab: Lab) -> None:
     slow = "select pg_sleep(30) from orders where customer_id = 7"
     began = time.monotonic()
@@ -355,6 +374,8 @@ def test_a_grade_is_as_sure_as_what_the_promise_rests_on(copy: str, shop: str, l
     assert ran.is_alike
     unlike = replace(measured, queries=(replace(ran, there_buffers=3.0 * ran.before_buffers),))
     assert engines._grade(between, unlike, is_flawed=False) is Grade.B
+    useless = replace(measured, indexes=(replace(measured.indexes[0], bought_ms=-0.1),))
+    assert engines._grade(between, useless, is_flawed=False) is Grade.C
     (other,) = verified(copy, shop, lab, [CUSTOMER], f"delete {BY_CUSTOMER[18:]}").indexes
     assert other.bought_ms is None
     unmeasured = replace(equal, index=CUSTOMER)

@@ -165,8 +165,8 @@ def _grade(
 
 def _measured_grade(index: IndexTruth, found: Verified | None) -> Grade:
     """Return how sure a gain is that was measured: with values that act like production's, or others."""
-    if index.bought_ms is None or found is None:
-        return Grade.C
+    if index.bought_ms is None or index.bought_ms <= 0 or found is None:
+        return Grade.C  # of several statements that use it, those that ran gain nothing
     users = [q for q in found.queries if index.ddl in q.indexes]
     return Grade.A if all(q.is_alike for q in users) else Grade.B
 

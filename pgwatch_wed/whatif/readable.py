@@ -212,7 +212,9 @@ def _truth_of(advice: IndexAdvice, found: Verified | None) -> Iterable[str]:
     for each in found.indexes if found is not None else ():
         if each.index == advice.index:
             gain = "not measured, since the queries that use it were not run: it is not proven"
-            if each.bought_ms is not None:
+            if each.bought_ms is not None and each.bought_ms <= 0:
+                gain = "the queries that were run gain nothing by it: it is not proven"
+            elif each.bought_ms is not None:
                 gain = f"without it, the queries take {units.duration(each.bought_ms)} longer"
             yield from _wrapped(
                 f"built on the copy: {units.size(each.size_bytes)} in {each.build_seconds:.1f} s; {gain}",

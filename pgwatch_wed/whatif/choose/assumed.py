@@ -40,7 +40,9 @@ def completed(oracle: Oracle, query: Query) -> Query:
     if not found:
         return query
     text = with_values(query.sql, lambda number, _: found.get(number))
-    told = ", ".join(f"${n} is {'like ' if n in like else ''}{v}" for n, v in sorted(found.items()))
+    # the beginning of a value is data, which nobody shall read in advice
+    shown = {n: "the beginning of a usual value" if n in like else v for n, v in found.items()}
+    told = ", ".join(f"${n} is {value}" for n, value in sorted(shown.items()))
     return replace(query, sql=text, assumed=f"it is assumed that {told}")
 
 

@@ -361,6 +361,8 @@ class _Trial:
         trials = list(dict.fromkeys([*(kept - {i} for i in sorted(used)), kept - used]))
         for trial in trials:
             self._measure_smaller(trial, kept, names)
+        if hurt in self._not_run:  # the time was up, or it failed: nothing is known of a cure
+            return kept
         cures = [t for t in trials if not self._is_hurt(hurt, t)]
         if not cures:
             self._forgiven.add(hurt)
@@ -404,11 +406,14 @@ class _Trial:
 
         ``partly`` allows that only some of the queries that use it were run.
         """
-        were_run = [n not in self._not_run for n in self._users(index, kept)]
-        if self._is_late() or not (any(were_run) if partly else all(were_run)):
+        users = self._users(index, kept)
+        ran = [n for n in users if n not in self._not_run]
+        if self._is_late() or not (ran if partly else len(ran) == len(users)):
             return None
         rest = kept - {index}
         self._measure_smaller(rest, kept, names)
+        if not self._not_run.keys().isdisjoint(ran):  # the time was up, or one failed without it
+            return None
         known = [n for n in names if n not in self._not_run]
         return self._total(rest, known) - self._total(kept, known)
 
