@@ -68,6 +68,7 @@ REASONS = {
     "select * from events where note not in ('a', 'b')": "note <> ALL('{a,b}') says what is not wanted",
     "select * from events where 5 = any(parts)": "5 = ANY(parts) looks into each array, which no index spares; written parts @> ARRAY[5]",
     "select * from events where amount > id": "amount > id compares columns of the same row",
+    "select * from events where amount > 3 or note > 'a'": "it needs about 100% of the rows of public.events",
     "select * from events where amount > random() * 900": "random() has another value for each row",
     "select id from events order by id limit 10 offset 20000": "OFFSET reads all rows of the pages before",
     "select count(payload) from events where amount > 3": "it needs about 100% of the rows of public.events",

@@ -8,6 +8,9 @@ import pytest
 
 from pgwatch_wed.progress import silent
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.suggested import suggested
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key
@@ -149,3 +152,11 @@ def test_a_statement_that_takes_long_to_plan_is_told_and_leaves_time_for_others(
     reasons = {r.query: r.reason for r in advice.rejected}
     assert "planning it takes longer than 1 s; increase --seconds" in reasons[SLOW]
     assert any(COSTLIEST in i.queries for i in advice.indexes)
+
+
+def test_what_was_not_built_in_time_or_cannot_be_planned_again_is_not_suggested(lab: Lab) -> None:
+    late = Costs(lab, TimeLeft(1e-9), guard=True)
+    begun, gone = query("select b from big where note = 'late' and c = 4"), query("select x from y")
+    late.begin(begun, lab.plan(begun))
+    assert suggested(late, [begun], 3) == {}
+    assert suggested(Costs(lab, TimeLeft(60.0), guard=True), [gone], 3) == {}

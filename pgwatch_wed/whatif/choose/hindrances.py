@@ -79,7 +79,8 @@ def _of_condition(text: str, uses: Sequence[TableUse], *, has_trigrams: bool) ->
     aliases = {alias for alias, _ in terms.references(text)}
     columns = {column for _, column in terms.references(text)}
     shown = terms.plain(text)
-    found = [t for t in terms.conditions(text).terms if t.operand.alias in {u.alias for u in uses}]
+    group = terms.conditions(text)
+    found = [t for t in group.terms if t.operand.alias in {u.alias for u in uses}]
     kinds = {t.kind for t in found}
     if call := _RANDOM.search(text):
         yield f"{call[1]}() has another value for each row, so that no index can serve {shown}"
@@ -100,7 +101,7 @@ def _of_condition(text: str, uses: Sequence[TableUse], *, has_trigrams: bool) ->
         )
     elif Kind.NOT_NULL in kinds:
         yield f"{shown} is true of most rows"
-    elif len(aliases) == 1 and len(columns) > 1 and not kinds & _SIMPLE:
+    elif len(aliases) == 1 and len(columns) > 1 and not kinds & _SIMPLE and not group.arms:
         yield (
             f"{shown} compares columns of the same row, which only a partial index"
             " with this condition serves"

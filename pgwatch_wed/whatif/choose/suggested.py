@@ -1,7 +1,7 @@
 """The candidates of each query, built; and why there are none, or not for all of it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.whatif import usage
@@ -10,7 +10,7 @@ from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.time_left import EXPLORED
 from pgwatch_wed.whatif.choose.untried import Untried
-from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Suggested:
 
 
 def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[str, Suggested]:
-    """Return what is suggested for queries, as far as there is time to build it; for the first one in any case."""
+    """Return what is suggested for queries, as far as there is time to build some of it."""
     oracle = costs.oracle
     allowed = CandidateOptions(max_width, oracle.is_c_collation, oracle.type_of, costs.changed)
     found: dict[str, Suggested] = {}
@@ -38,14 +38,23 @@ def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[st
             break
         found |= {part.name: one for part in parts[query.name]}
     built = costs.build((i for one in found.values() for i in one.indexes), EXPLORED)
-    return {name: _accepted(costs, one, built) for name, one in found.items()}
+    return {
+        name: _accepted(costs, one, built)
+        for name, one in found.items()
+        if not one.indexes or any(i in built or costs.oracle.refusal(i) for i in one.indexes)
+    }
 
 
 def _without_indexes(costs: Costs, queries: Sequence[Query]) -> Iterator[tuple[Query, Plan]]:
     """Yield the plans without existing indexes; one that uses none of them is known already."""
-    plans = {q.name: costs.oracle.plan(q) for q in queries}
-    yield from ((q, plans[q.name]) for q in queries if not plans[q.name].used_existing)
-    others = [q for q in queries if plans[q.name].used_existing]
+    others = []
+    for query in queries:
+        with suppress(PlanError):  # HypoPG asks again, and may have to wait for a lock now
+            plan = costs.oracle.plan(query)
+            if plan.used_existing:
+                others.append(query)
+            else:
+                yield query, plan
     if others:
         with closing(costs.oracle.bare(others, costs.left.patience)) as found:
             yield from found
