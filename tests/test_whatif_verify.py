@@ -180,6 +180,14 @@ def test_an_index_whose_queries_were_not_run_stays_unmeasured(
     assert found.queries == ()
 
 
+def test_why_a_query_fails_with_drawn_values_is_told_without_values_of_rows(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    text = "select sum((status || 'x')::int) from orders where customer_id = $1"
+    (refused,) = verified(copy, shop, lab, [CUSTOMER], text).not_run
+    assert refused.reason == "it fails on the copy: invalid text representation (22P02)"
+
+
 # What fails with only one of the two indexes, and takes long with both if ``{}`` is not 0.
 BOTH = "(select count(*) from pg_class where relname in ('pgwatch_wed_verify_0', 'pgwatch_wed_verify_1'))"
 ONLY_TOGETHER = (

@@ -46,7 +46,7 @@ class CallTrial:
         except psycopg.Error as error:
             if self.connection.closed:
                 raise
-            raise TrialFailedError(_why(error)) from None
+            raise TrialFailedError(failure(error)) from None
         assert row is not None
         document = row[0] if isinstance(row[0], list) else json.loads(row[0])
         plan = document[0]["Plan"]
@@ -55,7 +55,7 @@ class CallTrial:
         return CallWork(rows, blocks, float(document[0]["Execution Time"]))
 
 
-def _why(error: psycopg.Error) -> str:
+def failure(error: psycopg.Error) -> str:
     """Return the kind of an error: its message may contain values."""
     if isinstance(error, psycopg.errors.QueryCanceled):
         return "it takes longer on the copy than the time limit"

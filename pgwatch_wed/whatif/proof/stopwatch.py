@@ -15,6 +15,7 @@ from pgwatch_wed.errors import said
 from pgwatch_wed.facts.features import Features
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names, walk
 from pgwatch_wed.whatif.model import PlanError
+from pgwatch_wed.whatif.proof.call_trial import failure
 
 _ENOUGH_MS = 100.0  # short queries are repeated until they have taken this long in total
 _MOST_RUNS = 10
@@ -40,7 +41,11 @@ class Shape:
 
 
 class NotRunError(Exception):
-    """The copy refuses to run a query; the text is its message on one line."""
+    """The copy refuses to run a query; the text is its message on one line, ``told`` says it without values of rows."""
+
+    def __init__(self, message: str, told: str = "") -> None:
+        super().__init__(message)
+        self.told = told
 
 
 class Stopwatch:
@@ -87,7 +92,7 @@ class Stopwatch:
         except psycopg.Error as error:
             if self._connection.closed:
                 raise
-            raise PlanError(said(error)) from None
+            raise PlanError(said(error), type(error).__name__) from None
         is_parallel = any("Gather" in node["Node Type"] for node in walk(tree))
         return Shape(json.dumps(tree), frozenset(used_names(tree)), is_parallel)
 
@@ -122,7 +127,7 @@ class Stopwatch:
         except psycopg.Error as error:
             if connection.closed:
                 raise
-            raise NotRunError(said(error)) from None
+            raise NotRunError(said(error), failure(error)) from None
         elapsed = float(found["Execution Time"])
         return Run(elapsed, self._since(before), _blocks(found["Plan"]))
 

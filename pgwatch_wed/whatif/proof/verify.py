@@ -224,7 +224,8 @@ class _Trial:
                 texts = task.texts or (task.query.sql,)
                 shapes = [self._watch.shape(text, has_parameters=is_open) for text in texts]
         except PlanError as error:
-            self._not_run.setdefault(name, f"the copy cannot plan it: {error}")
+            words = error.kind if task.texts and task.query.has_parameters else str(error)
+            self._not_run.setdefault(name, f"the copy cannot plan it: {words}")
             shapes = [self._expected(task, kept)]
         self._shapes[name, kept] = tuple(
             replace(s, used=frozenset(map(_whole, s.used))) for s in shapes
@@ -260,7 +261,10 @@ class _Trial:
             try:
                 run = self._watch.run(text, self._limit_ms(name, key[1]))
             except NotRunError as error:
-                self._not_run[name] = f"it fails on the copy: {error}"
+                has_drawn = self._tasks[
+                    name
+                ].query.has_parameters  # values that are nobody's business
+                self._not_run[name] = error.told if has_drawn else f"it fails on the copy: {error}"
                 return
             if not run.is_complete and not kept:
                 self._not_run[name] = f"it takes longer than {self._options.timeout_s:.0f} s"
