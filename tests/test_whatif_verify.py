@@ -25,7 +25,7 @@ from pgwatch_wed.whatif.choose import advise
 from pgwatch_wed.whatif.choose.answer import AdviceOptions, IndexAdvice
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.model import Candidate, Key, Rejected
 from pgwatch_wed.whatif.proof import copies, proof_tasks
 from pgwatch_wed.whatif.proof.call_trial import CallWork
 from pgwatch_wed.whatif.proof.fitted_values import ProductionCall
@@ -382,6 +382,8 @@ def test_a_grade_is_as_sure_as_what_the_promise_rests_on(copy: str, shop: str, l
     assert ran.is_alike
     unlike = replace(measured, queries=(replace(ran, there_buffers=3.0 * ran.before_buffers),))
     assert engines._grade(between, unlike, is_flawed=False) is Grade.B
+    partly = replace(measured, not_run=(Rejected(text, "it changes data, so it is only planned"),))
+    assert engines._grade(between, partly, is_flawed=False) is Grade.B
     useless = replace(measured, indexes=(replace(measured.indexes[0], bought_ms=-0.1),))
     assert engines._grade(between, useless, is_flawed=False) is Grade.C
     (other,) = verified(copy, shop, lab, [CUSTOMER], f"delete {BY_CUSTOMER[18:]}").indexes

@@ -157,18 +157,19 @@ def _grade(
     """Return how sure the gain is: measured, planned with the table's statistics, or guessed."""
     for each in found.indexes if found is not None else ():
         if each.index == one.index:
-            return _measured_grade(each, found)
+            return _measured_grade(one, each, found)
     is_guessed = bool(one.guesses) or is_flawed
     grade = promised(one.index.method, is_doubted=bool(one.doubts), is_guessed=is_guessed)
     return max(grade, skew.grade) if skew is not None else grade
 
 
-def _measured_grade(index: IndexTruth, found: Verified | None) -> Grade:
-    """Return how sure a gain is that was measured: with values that act like production's, or others."""
+def _measured_grade(one: IndexAdvice, index: IndexTruth, found: Verified | None) -> Grade:
+    """Return how sure a gain is that was measured: of all statements, with values that act like production's; or not."""
     if index.bought_ms is None or index.bought_ms <= 0 or found is None:
         return Grade.C  # of several statements that use it, those that ran gain nothing
     users = [q for q in found.queries if index.ddl in q.indexes]
-    return Grade.A if all(q.is_alike for q in users) else Grade.B
+    ran_all = {r.query for r in found.not_run}.isdisjoint(one.queries)
+    return Grade.A if ran_all and all(q.is_alike for q in users) else Grade.B
 
 
 def _skew(here: Snapshot, one: IndexAdvice) -> Skew | None:
