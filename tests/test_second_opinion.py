@@ -37,11 +37,11 @@ def test_what_the_target_estimates_otherwise_is_told(db: str) -> None:
     psql(db, SHOP)
     here = collect(db, only=("tables", "other_relations", "settings", "role_settings"))
     with source.open_lab(db) as lab:
-        assert second_opinion.differences(db, here, lab, WORK) == []
+        assert second_opinion.differences(db, here, lab, WORK, 10.0) == []
         gone = conninfo.make_conninfo(db, dbname="there_is_none")
-        assert second_opinion.differences(gone, here, lab, WORK) == []
+        assert second_opinion.differences(gone, here, lab, WORK, 10.0) == []
         psql(db, GROW)
-        found = second_opinion.differences(db, here, lab, WORK)
+        found = second_opinion.differences(db, here, lab, WORK, 10.0)
         assert {each.query for each in found} == {"by customer", "all"}
         assert all(4 < each.server / each.lab < 5 for each in found)
         advice = advise.advise(lab, Workload(WORK), AdviceOptions(seconds=20))

@@ -107,6 +107,8 @@ def unchanged(url: str | None = None) -> Iterator["Store"]:
     """
     where = place(url)
     form = StoredForm.NONE
+    if where.kind != "server":
+        _refuse_directory(Path(where.value))
     opened = Store(where, _engine(where))
     if where.kind == "server" or paths.exists(Path(where.value)):
         with _explained(where):
@@ -173,11 +175,15 @@ class Store:
         self.engine.dispose()
 
 
+def _refuse_directory(path: Path) -> None:
+    if path.is_dir():
+        raise HistoryError(f"the history {path} is a directory", "name a file")
+
+
 def _prepare_file(path: Path, *, must_exist: bool) -> None:
     """Create the file for its owner alone, before anything is written into it."""
     try:
-        if path.is_dir():
-            raise HistoryError(f"the history {path} is a directory", "name a file")
+        _refuse_directory(path)
         if path.exists():
             return
         if must_exist:

@@ -109,7 +109,7 @@ def advise_target(
     progress: Progress = silent,
     copy: Copy | None = None,
 ) -> Advice:
-    """Find indexes for a target: read the workload, open an oracle, search; then verify on a copy, and hear the target's planner.
+    """Find indexes for a target: read the workload, open an oracle, search; hear the target's planner, then verify on a copy.
 
     Raises :class:`pgwatch_wed.errors.Error` kinds; changes nothing on the target.
     """
@@ -122,11 +122,14 @@ def advise_target(
     with oracle(conninfo, engine, wanted.seconds, users, wanted.jobs) as answers:
         advisor = Advisor(answers, work, wanted, progress, here.relation_names)
         advice = advisor.run()
+        found = []
+        if answers.engine == "lab":
+            found = second_opinion.differences(
+                conninfo, here, answers, advisor.queries, advisor.seconds_left
+            )
         if copy is not None and advice.indexes:
             advice = _verified(advisor, advice, answers, copy, conninfo, progress)
-        if answers.engine == "lab":
-            found = second_opinion.differences(conninfo, here, answers, advisor.queries)
-            advice = second_opinion.told(advice, found)
+        advice = second_opinion.told(advice, found)
     return scripted(advice, here)
 
 

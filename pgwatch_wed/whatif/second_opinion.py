@@ -18,7 +18,8 @@ from pgwatch_wed.whatif.oracle import Oracle
 _FAR = 2.0  # times
 _SMALL = 10.0  # costs below this are alike
 _MOST = 100
-_SECONDS = 10.0
+_LEAST_SECONDS = 1.0
+_MOST_SECONDS = 10.0
 _FORBIDDEN = 1e9  # what a setting forbids costs more before PostgreSQL 18
 
 
@@ -40,13 +41,17 @@ class Difference:
 
 
 def differences(
-    conninfo: str, here: Snapshot, oracle: Oracle, queries: Sequence[Query]
+    conninfo: str, here: Snapshot, oracle: Oracle, queries: Sequence[Query], seconds: float
 ) -> list[Difference]:
-    """Compare the costs of the first queries without new indexes; those that the server may not plan are left out."""
+    """Compare the costs of the first queries without new indexes; those that the server may not plan are left out.
+
+    It takes no longer than ``seconds``, but for one if there are fewer.
+    """
+    limit = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
     asked = queries[:_MOST]
     texts = [plans.Asked(q.sql, q.user) for q in asked]
     try:
-        there = plans.costs(conninfo, here, texts, _SECONDS)
+        there = plans.costs(conninfo, here, texts, limit)
     except Error:
         return []
     pairs = zip(asked, there, strict=True)

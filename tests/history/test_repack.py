@@ -140,6 +140,11 @@ def test_a_server_with_an_older_history_is_left_as_it_is(history_db: str) -> Non
         assert migrate.form_of(now.engine) is migrate.StoredForm.CURRENT
 
 
+def test_a_folder_is_no_history_to_read(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="is a directory"), store.unchanged(str(tmp_path)):
+        pass
+
+
 def test_going_back_and_forth_loses_nothing(first: store.Store, history: store.Store) -> None:
     with first.reading() as connection:
         every = [runs.read(connection, r) for r in reversed(runs.listed(connection))]

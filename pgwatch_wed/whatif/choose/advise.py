@@ -65,6 +65,11 @@ class Advisor:
         """The queries that could be planned, with their weights."""
         return list(dict.fromkeys(q.whole for q in self._costs.queries))
 
+    @property
+    def seconds_left(self) -> float:
+        """What is left of the time; negative if it is over."""
+        return self._left.until(1.0)
+
     def _advice(self, chosen: Configuration) -> Advice:
         names = naming.names(self._oracle.catalog, sorted(chosen), self._taken)
         found = Gains(self._costs, names)
