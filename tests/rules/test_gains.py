@@ -166,7 +166,7 @@ def test_a_range_whose_rows_were_counted_is_not_promised_as_half_a_percent(shop:
     snapshot = snapshot_of(shop)
     found = of_rule(report(snapshot), "index-missing")
     (narrow_one,) = [f for f in found if f.evidence["columns"][0] == "a"]
-    assert narrow_one.grade is Grade.B
+    assert narrow_one.grade is Grade.C
     assert "depends on parameters" in " ".join(narrow_one.caveats)
     for other in found:
         if other is not narrow_one:

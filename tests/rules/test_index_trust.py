@@ -126,6 +126,8 @@ def test_a_gain_that_depends_on_the_values_is_not_proven(busy: str) -> None:
         "insert into jobs select g, case when g % 100 < 90 then 0 else g end, repeat('x', 150)"
         " from generate_series(1, 60000) g",
         "vacuum analyze jobs",
+        # these rows would cost the index more than it saves if most calls ask for what most rows have
+        "select pg_stat_statements_reset()",
     )
     ask(busy, "select max(pad) from jobs where state = %s", numbers(5))
     (finding,) = findings(busy)
