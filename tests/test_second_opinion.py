@@ -1,5 +1,6 @@
 """Where the target's own planner estimates a statement otherwise than the lab, advice for it is in doubt."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ def test_what_the_target_estimates_otherwise_is_told(db: str) -> None:
         found = second_opinion.differences(db, here, lab, WORK, 10.0)
         assert {each.query for each in found} == {"by customer", "all"}
         assert all(4 < each.server / each.lab < 5 for each in found)
+        guessed = [replace(each, assumed="it is assumed that $1 is 5") for each in WORK]
+        assert second_opinion.differences(db, here, lab, guessed, 10.0) == [], "data in the log"
         advice = advise.advise(lab, Workload(WORK), AdviceOptions(seconds=20))
         told = second_opinion.told(advice, found)
     (doubted,) = (one for one in told.indexes if "by customer" in one.queries)

@@ -43,12 +43,13 @@ class Difference:
 def differences(
     conninfo: str, here: Snapshot, oracle: Oracle, queries: Sequence[Query], seconds: float
 ) -> list[Difference]:
-    """Compare the costs of the first queries without new indexes; those that the server may not plan are left out.
+    """Compare the costs of the first queries without new indexes; those that the server may not plan or that contain assumed values are left out.
 
     It takes no longer than ``seconds``, but for one if there are fewer.
     """
     limit = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
-    asked = queries[:_MOST]
+    # what was assumed comes from statistics: the server's log is no place for it
+    asked = [q for q in queries if not q.assumed][:_MOST]
     texts = [plans.Asked(q.sql, q.user) for q in asked]
     try:
         there = plans.costs(conninfo, here, texts, limit)
