@@ -343,7 +343,8 @@ def _has_ryuk() -> bool:
     return _labels(image) is not None
 
 
-def _owner() -> str:
+def owner() -> str:
+    """Return the value of the owner's label for what this process makes."""
     me = psutil.Process()
     return f"{_world()} {me.pid} {int(me.create_time())}"
 
@@ -355,12 +356,17 @@ def _world() -> str:
 def sweep_containers() -> None:
     """Remove containers of earlier runs on this machine that had no chance to do it."""
     for container in engine().containers.list(all=True, filters={"label": OWNER_LABEL}):
-        world, pid, started = container.labels[OWNER_LABEL].split()
-        if world == _world() and not _is_alive(int(pid), int(started)):
+        if is_left_behind(container.labels[OWNER_LABEL]):
             import docker
 
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
+
+
+def is_left_behind(owner: str) -> bool:
+    """Tell whether a value of the owner's label is that of a process of this machine that has ended."""
+    world, pid, started = owner.split()
+    return world == _world() and not _is_alive(int(pid), int(started))
 
 
 def _is_alive(pid: int, started: int) -> bool:
@@ -400,7 +406,7 @@ def _start_container(spec: ServerSpec, settings: Mapping[str, str]) -> Server:
     container.with_env("POSTGRES_PASSWORD", password)
     container.with_command([word for item in settings.items() for word in ("-c", "=".join(item))])
     # Named, since testcontainers would else guess a network when this itself is a container.
-    container.with_kwargs(labels={OWNER_LABEL: _owner()}, shm_size="256m", network="bridge")
+    container.with_kwargs(labels={OWNER_LABEL: owner()}, shm_size="256m", network="bridge")
     container.ports["5432/tcp"] = ("127.0.0.1", None)
     try:
         container.start()

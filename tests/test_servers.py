@@ -234,7 +234,7 @@ def test_containers_are_reached_from_this_machine_only(
 def test_containers_whose_run_was_killed_are_removed_and_others_stay(image: str) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    me = servers._owner()
+    me = servers.owner()
     world, _, started = me.split()
     ids = {}
     for owner in (me, f"{world} {dead.pid} {started}", f"elsewhere {dead.pid} {started}"):

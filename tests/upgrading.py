@@ -77,7 +77,7 @@ def machine(image: str) -> Iterator[Machine]:
         entrypoint=["sleep", "600"],
         command=[],
         detach=True,
-        labels={servers.OWNER_LABEL: servers._owner()},
+        labels={servers.OWNER_LABEL: servers.owner()},
         ports={"5432/tcp": ("127.0.0.1", None)},
         volumes={
             str(f): {"bind": f"{_WHEEL}/{f.name}", "mode": "ro"} for f in folders if f.is_dir()
