@@ -219,7 +219,29 @@ def test_what_runs_too_long_is_given_up(copy: str, shop: str, lab: Lab) -> None:
 def test_the_time_for_it_all_is_kept(copy: str, shop: str, lab: Lab) -> None:
     found = verified(copy, shop, lab, [CUSTOMER], BY_CUSTOMER, seconds=0.0)
     assert found.queries == ()
-    assert found.not_run[0].reason == "the time for the verification was exhausted"
+    assert found.not_run[0].reason == proof_tasks.EXHAUSTED
+
+
+def test_values_take_their_time_from_that_for_all(
+    copy: str, shop: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*given: Any) -> list[Task]:
+        found = proof_tasks.tasks(*given)
+        time.sleep(0.5)
+        return found
+
+    monkeypatch.setattr("pgwatch_wed.whatif.proof.verify.to_run", slowly)
+    found = verified(copy, shop, lab, [CUSTOMER], BY_CUSTOMER, seconds=0.5)
+    assert found.not_run == (Rejected(BY_CUSTOMER, proof_tasks.EXHAUSTED),)
+
+
+def test_nothing_is_sampled_when_the_time_is_over(copy: str, shop: str, lab: Lab) -> None:
+    text = "select id from orders where customer_id = $1"
+    sleeping = f"{text} and pg_sleep(0.1) is not null"
+    for each, seconds in ((text, 0.0), (sleeping, 0.5)):
+        with copies.opened(copy, shop) as session:
+            (found,) = proof_tasks.tasks(copy, session, [query(each)], lab, [], seconds)
+        assert (found.texts, found.reason) == ((), proof_tasks.EXHAUSTED)
 
 
 def test_what_the_copy_cannot_build_is_a_loser(copy: str, shop: str, lab: Lab) -> None:
@@ -245,9 +267,21 @@ def test_the_target_itself_is_refused_under_any_name(shop: str, lab: Lab) -> Non
     assert left(shop) == []
 
 
-def test_one_verification_at_a_time(copy: str, shop: str, lab: Lab) -> None:
+def test_one_verification_at_a_time(
+    copy: str, shop: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     with copies.opened(copy, shop), pytest.raises(CollectError, match="another verification"):
         verified(copy, shop, lab, [CUSTOMER], BY_CUSTOMER)
+
+
+def test_one_that_is_just_ending_is_waited_for(copy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with copies.reserved(copy) as ending:
+        monkeypatch.setattr(
+            time, "sleep", lambda _: ending.execute("select pg_advisory_unlock_all()")
+        )
+        with copies.reserved(copy) as other:
+            assert other.execute("select 1").fetchone()
 
 
 def test_a_copy_is_told_from_its_origin() -> None:

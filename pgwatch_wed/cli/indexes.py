@@ -88,7 +88,7 @@ _ENGINES = ("auto", "hypopg", "lab")
     type=click.FloatRange(min=1),
     default=1800,
     show_default=True,
-    help="Time limit for running queries on the copy.",
+    help="Time limit for choosing values and running queries on the copy.",
 )
 @click.option(
     "--verify-timeout",

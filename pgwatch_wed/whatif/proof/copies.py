@@ -1,5 +1,6 @@
 """A copy of the target on which to build and measure: what it is, and that it is not the target."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pgwatch_wed.whatif import planner
 
 _LOCK = 7_203_441_865_231  # an arbitrary number of our own
 _FEW_PAGES = 0.5
+_ATTEMPTS = 30
+_PAUSE_S = 0.1
 _PIN = (
     "select pg_catalog.set_config('search_path', %s, false),"
     " pg_catalog.set_config('lock_timeout', '10s', false)"
@@ -127,10 +130,14 @@ def reserve(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _reserve(connection: psycopg.Connection[Any]) -> None:
-    if not reserve(connection):
-        raise CollectError(
-            "another verification or proof is running on this copy", "wait until it has finished"
-        )
+    """Reserve a copy; the server process of one that has just ended may hold it a little longer."""
+    for _ in range(_ATTEMPTS):
+        if reserve(connection):
+            return
+        time.sleep(_PAUSE_S)
+    raise CollectError(
+        "another verification or proof is running on this copy", "wait until it has finished"
+    )
 
 
 def check(copy: str, target: str) -> None:

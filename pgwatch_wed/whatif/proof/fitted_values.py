@@ -116,7 +116,8 @@ class FittedCall:
 class ValueFitter:
     """Draws values on a copy. ``asking`` samples and tries, read-only, in autocommit mode, with the search path.
 
-    At most ``most`` sets of values are returned, and nothing is fitted after ``deadline`` (of the monotonic clock).
+    At most ``most`` sets of values are returned. Nothing is fitted after ``deadline``, and nothing sampled after ``end``
+    (both of the monotonic clock).
     ``is_picking``: if those drawn do not do what production's calls did on average, others that do are picked among more.
     """
 
@@ -125,6 +126,7 @@ class ValueFitter:
     limit_ms: int
     most: int = MOST_SETS
     deadline: float = math.inf
+    end: float = math.inf
     is_picking: bool = False
     _names: dict[int, str] = field(default_factory=dict)
 
@@ -147,7 +149,8 @@ class ValueFitter:
     def fitted(self, call: TypedCall, given: ProductionCall) -> FittedCall:
         """Return a statement with values.
 
-        Raises :class:`NoValuesError` and :class:`pgwatch_wed.whatif.proof.call_trial.TrialFailedError`.
+        Raises :class:`NoValuesError`, :class:`pgwatch_wed.whatif.proof.call_trial.TrialFailedError` and
+        :class:`pgwatch_wed.whatif.proof.sampled_rows.SamplingLateError`.
         """
         return _Fitting(self, given, call.text, call.uses, call.types).fitted()
 
@@ -173,7 +176,9 @@ class ValueFitter:
         if done.status == pq.ExecStatus.COMMAND_OK:
             self.asking.execute("deallocate pgwatch_wed_typed")
             return None
-        message = (done.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode()
+        message = (done.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(
+            errors="replace"
+        )
         place = done.error_field(pq.DiagnosticField.STATEMENT_POSITION)
         return Misfit(message, None if place is None else int(place) - 1)
 
@@ -223,14 +228,20 @@ class _Fitting:
     def fitted(self) -> FittedCall:
         """Return the statement with values; raises :class:`NoValuesError` and :class:`TrialFailedError`."""
         fixed = {n: constant(v, self.types[n]) for n, v in self._constants().items()}
-        self._limit(_SAMPLING_MS)
         session = SampleSession(
-            self.fitter.asking, self.types, fixed, self.uses.keys, self.fitter.seed
+            self.fitter.asking,
+            self.types,
+            fixed,
+            self.uses.keys,
+            self.fitter.seed,
+            _SAMPLING_MS,
+            self.fitter.end,
         )
+        session.limit(_SAMPLING_MS)
         most = MOST_SETS if self.fitter.is_picking else self.fitter.most
         sampled = [s for b in self.uses.blocks for s in session.samples(b, most)]
         sampled = [s if s.rows else self._statistics(session, s) for s in sampled]
-        self._limit(self.fitter.limit_ms)
+        session.limit(self.fitter.limit_ms)
         there = self.given.work
         if there is None or time.monotonic() > self.fitter.deadline:
             fewer = [replace(s, rows=_spread(s.rows, self.fitter.most)) for s in sampled]
@@ -279,10 +290,6 @@ class _Fitting:
         texts = texts[: max(1, int(_TRYING_MS / max(first.ms, 0.1)))]
         trial.work(dict.fromkeys(texts[1:]))
         return FittedCall(tuple(texts), trial.work(texts), self._source(sampled))
-
-    def _limit(self, limit_ms: int) -> None:
-        query = "select pg_catalog.set_config('statement_timeout', %s, false)"
-        self.fitter.asking.execute(query, [f"{limit_ms}ms"])
 
     def _source(self, sampled: Sequence[BlockSample]) -> str:
         if self._from_statistics:

@@ -14,11 +14,14 @@ from pgwatch_wed.whatif.proof import copies
 from pgwatch_wed.whatif.proof.call_trial import CallWork, TrialFailedError
 from pgwatch_wed.whatif.proof.copies import CopySession
 from pgwatch_wed.whatif.proof.fitted_values import NoValuesError, ProductionCall, ValueFitter
+from pgwatch_wed.whatif.proof.sampled_rows import SamplingLateError
 
+EXHAUSTED = "the time for the verification was exhausted"
 MOST_SETS = 5  # of values for a statement: from rare ones to those that most rows have
 _SEED = 1
 _FITTING_MS = 2000  # a call that takes longer is not fitted to what production's took
-_FITTING_SHARE = 0.2  # of the time that may be spent on running
+_FITTING_SHARE = 0.2  # of the time for the whole verification
+_SAMPLING_SHARE = 0.5  # after it, statements get no values, so that those that have some can be run
 _BOUND = "row-level security binds the role that runs it, and the copy is read by another"
 
 
@@ -45,7 +48,7 @@ def tasks(
     indexes: Sequence[Candidate],
     seconds: float,
 ) -> list[Task]:
-    """Return what to run, with values from the rows of the copy; ``seconds`` is the time for all runs."""
+    """Return what to run, with values from the rows of the copy; ``seconds`` is the time for them and all runs."""
     with fitter_for(copy, session, seconds) as fitter:
         return [_task(q, oracle, indexes, fitter) for q in queries]
 
@@ -61,8 +64,9 @@ def fitter_for(copy: str, session: CopySession, seconds: float) -> Iterator[Valu
         }
         for name, value in settings.items():
             asking.execute("select pg_catalog.set_config(%s, %s, false)", [name, value])
-        deadline = time.monotonic() + _FITTING_SHARE * seconds
-        yield ValueFitter(asking, _SEED, _FITTING_MS, MOST_SETS, deadline, is_picking=True)
+        began = time.monotonic()
+        fitting, sampling = (began + s * seconds for s in (_FITTING_SHARE, _SAMPLING_SHARE))
+        yield ValueFitter(asking, _SEED, _FITTING_MS, MOST_SETS, fitting, sampling, is_picking=True)
 
 
 def _task(query: Query, oracle: Oracle, indexes: Sequence[Candidate], fitter: ValueFitter) -> Task:
@@ -80,6 +84,8 @@ def _task(query: Query, oracle: Oracle, indexes: Sequence[Candidate], fitter: Va
             task = replace(task, texts=_with_values(query, oracle, fitter))
     except (PlanError, NoValuesError) as error:
         return replace(task, texts=(), reason=str(error))
+    except SamplingLateError:
+        return replace(task, texts=(), reason=EXHAUSTED)
     return task
 
 

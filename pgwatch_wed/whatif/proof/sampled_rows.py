@@ -1,5 +1,7 @@
 """Values for parameters from rows of the copy: all of a query block from one row of its own join."""
 
+import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +29,10 @@ _PAGES = 200  # rows of one page are often alike, so they are taken from many
 _NEIGHBORS = 2000
 _SPREAD = (ValueUse.ABOVE, ValueUse.BELOW)
 _MANY = (*_SPREAD, ValueUse.ELEMENT, ValueUse.LIST, ValueUse.SHORTENED)
+
+
+class SamplingLateError(Exception):
+    """The time for sampling is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,8 @@ class BlockSample:
 class SampleSession:
     """A read-only session on the copy, in autocommit mode; ``types`` are those of the statement's parameters.
 
-    ``fixed`` are SQL constants for parameters that stand inside of the expressions of others.
+    ``fixed`` are SQL constants for parameters that stand inside of the expressions of others. Nothing is sampled after
+    ``end`` (of the monotonic clock): then :class:`SamplingLateError` is raised. A query takes at most ``limit_ms``.
     """
 
     connection: psycopg.Connection[Any]
@@ -72,6 +79,8 @@ class SampleSession:
     fixed: Mapping[int, str]
     keys: Mapping[int, str]
     seed: int
+    limit_ms: int
+    end: float = math.inf
 
     def samples(self, block: QueryBlock, most: int) -> Iterator[BlockSample]:
         """Yield the rows of a block, or of each of its blocks alone where together they have none."""
@@ -229,13 +238,27 @@ class SampleSession:
 
     def _asked(self, query: str) -> list[tuple[str, ...]]:
         """Return rows; none if it fails or takes too long: then the next way is tried."""
+        left_ms = (self.end - time.monotonic()) * 1000
+        if left_ms <= 0:
+            raise SamplingLateError
+        is_last = left_ms < self.limit_ms
         try:
+            if is_last:
+                self.limit(left_ms)
             rows = self.connection.execute(query.encode()).fetchall()
         except psycopg.Error:
             if self.connection.closed:
                 raise
             return []
+        finally:
+            if is_last and not self.connection.closed:
+                self.limit(self.limit_ms)
         return [tuple(row) for row in rows if all(v is not None for v in row)]
+
+    def limit(self, limit_ms: float) -> None:
+        """Set how long each of the next queries may take."""
+        query = "select pg_catalog.set_config('statement_timeout', %s, false)"
+        self.connection.execute(query, [f"{max(1, int(limit_ms))}ms"])
 
     def usual(self, block: QueryBlock, use: ParameterUse) -> tuple[str, ...]:
         """Return values of a column from its statistics, where there are no rows."""

@@ -8,7 +8,7 @@ from pgwatch_wed.whatif.proof.call_trial import FACTOR, CallWork, blocks_apart
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """How to measure. ``timeout_s`` limits one run of one query, ``seconds`` all of them."""
+    """How to measure. ``timeout_s`` limits one run of one query, ``seconds`` all of them, and the choice of their values."""
 
     repetitions: int = 3
     timeout_s: float = 60.0

@@ -23,7 +23,7 @@ from pgwatch_wed.whatif.model import Candidate, PlanError, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.proof import copies
 from pgwatch_wed.whatif.proof.copies import CopySession
-from pgwatch_wed.whatif.proof.proof_tasks import Task
+from pgwatch_wed.whatif.proof.proof_tasks import EXHAUSTED, Task
 from pgwatch_wed.whatif.proof.proof_tasks import tasks as to_run
 from pgwatch_wed.whatif.proof.stopwatch import NotRunError, Run, Shape, Stopwatch
 from pgwatch_wed.whatif.proof.truth import IndexTruth, Loser, QueryTruth, Verified, VerifyOptions
@@ -67,9 +67,12 @@ def verify(
     wanted = options or VerifyOptions()
     with copies.opened(copy, target) as session:
         _clear(session.connection)
+        began = time.monotonic()
         tasks = to_run(copy, session, queries, oracle, indexes, wanted.seconds)
+        # values and runs share the time; how long the indexes take to build is nobody's choice
+        left = replace(wanted, seconds=wanted.seconds - (time.monotonic() - began))
         with _standing(copy, session, indexes, progress) as (built, failed):
-            trial = _Trial(session, built, tasks, wanted, progress)
+            trial = _Trial(session, built, tasks, left, progress)
             found = trial.run()
     return replace(
         found,
@@ -256,7 +259,7 @@ class _Trial:
             if key in self._runs:
                 continue
             if self._is_late():
-                self._not_run[name] = "the time for the verification was exhausted"
+                self._not_run[name] = EXHAUSTED
                 return
             try:
                 run = self._watch.run(text, self._limit_ms(name, key[1]))
