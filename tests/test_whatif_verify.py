@@ -28,7 +28,7 @@ from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key, Rejected
 from pgwatch_wed.whatif.proof import copies, proof_tasks
 from pgwatch_wed.whatif.proof.call_trial import CallWork
-from pgwatch_wed.whatif.proof.fitted_values import ProductionCall
+from pgwatch_wed.whatif.proof.fitted_values import NoValuesError, ProductionCall
 from pgwatch_wed.whatif.proof.proof_tasks import Task
 from pgwatch_wed.whatif.proof.truth import Verified, VerifyOptions
 from pgwatch_wed.whatif.proof.verify import verify
@@ -337,6 +337,62 @@ def test_one_row_gives_all_values_that_belong_together(copy: str, shop: str, lab
     assert len(found.texts) == proof_tasks.MOST_SETS
     with psycopg.connect(copy) as connection:
         assert all(connection.execute(t.encode()).fetchone() for t in found.texts)
+
+
+def test_messages_that_name_types_are_english_where_the_role_may_set_that(
+    pg: servers.Server, copy: str, shop: str
+) -> None:
+    name = str(conninfo_to_dict(copy)["dbname"])
+    pg.execute(sql.SQL("alter database {} set lc_messages = 'POSIX'").format(sql.Identifier(name)))
+    with pg.role() as role, copies.opened(copy, shop) as session:
+        for dsn, expected in ((copy, "C"), (make_conninfo(copy, user=role), "POSIX")):
+            with proof_tasks.fitter_for(dsn, session, 60) as fitter:
+                row = fitter.asking.execute("show lc_messages").fetchone()
+                assert row == (expected,)
+                assert fitter.typed("select 1 where 1 = $1 % $2").types == {
+                    1: "integer",
+                    2: "integer",
+                }
+    pg.execute(sql.SQL("alter database {} reset lc_messages").format(sql.Identifier(name)))
+
+
+WITHOUT_ENCODING = b"""
+create type "caf\xe9" as enum ('a', 'b');
+create table names as select g as id, 'caf\xe9' || g % 9 as name, null::"caf\xe9" as kind from generate_series(1, 999) g;
+create view named as select * from names where name <> 'caf\xe9';
+"""
+
+
+@pytest.fixture
+def without_encoding(pg: servers.Server) -> Iterator[list[str]]:
+    """Two databases that hold bytes that are no text."""
+    names = [sql.Identifier(f"no_encoding_{n}") for n in range(2)]
+    for name in names:
+        create = "create database {} template template0 encoding 'SQL_ASCII' locale 'C'"
+        pg.execute(sql.SQL(create).format(name))
+    found = [pg.dsn(f"no_encoding_{n}") for n in range(2)]
+    for dsn in found:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            done = connection.pgconn.exec_(WITHOUT_ENCODING)
+            assert not done.error_message
+    yield found
+    for name in names:
+        pg.execute(sql.SQL("drop database {} with (force)").format(name))
+
+
+def test_a_copy_without_an_encoding_has_values_and_refusals(without_encoding: list[str]) -> None:
+    target, copy = without_encoding
+    with pytest.raises(UsageError, match="is the target itself"), copies.opened(target, target):
+        pass
+    with (
+        copies.opened(copy, target) as session,
+        proof_tasks.fitter_for(copy, session, 60) as fitter,
+    ):
+        call = ProductionCall(1, CallWork(1, 10, 5))
+        found = fitter.fitted(fitter.typed("select id from named where name = $1"), call)
+        assert all("caf\ufffd" in text for text in found.texts)
+        with pytest.raises(NoValuesError, match="operator does not exist"):
+            fitter.typed("select id from names where kind = $1 + id")
 
 
 def test_rare_values_are_tried_beside_usual_ones(copy: str, shop: str, lab: Lab) -> None:

@@ -23,7 +23,8 @@ _USUAL = (
 )
 _MOST_ATTEMPTS = 200
 _COMPARE = frozenset({"=", "<>", "<", "<=", ">", ">="})
-# In the lab's messages, which are English: "operator does not exist: integer = text", "is of type date but …".
+# In English messages: "operator does not exist: integer = text", "is of type date but …". Others name no type, and
+# then the usual ones are tried.
 _NAMED = re.compile(
     r"operator does not exist: (?P<left>.+?) [-+*/<>=~!@#%^&|`?]+ (?P<right>.+)"
     r"|is of type (?P<column>.+?) but expression is of type"

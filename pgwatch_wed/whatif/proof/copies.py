@@ -11,6 +11,7 @@ import psycopg
 from pgwatch_wed.errors import CollectError, UsageError
 from pgwatch_wed.target import door, wire
 from pgwatch_wed.target.queries import composed
+from pgwatch_wed.target.session import ServerText, prepare
 from pgwatch_wed.whatif import planner
 
 _LOCK = 7_203_441_865_231  # an arbitrary number of our own
@@ -43,6 +44,7 @@ class Place:
 
 def place(connection: psycopg.Connection[Any]) -> Place:
     """Return the database of a connection."""
+    _read_as_text(connection)
     row = connection.execute(composed("whatif", "place")).fetchone()
     assert row is not None
     may_ask = connection.execute(composed("whatif", "may_read_system")).fetchone()
@@ -107,6 +109,7 @@ def connected(copy: str) -> Iterator[psycopg.Connection[Any]]:
     connection = wire.connect(copy, psycopg.Connection[Any])
     try:
         connection.execute(_PIN, [door.PINNED])
+        _read_as_text(connection)
         yield connection
     finally:
         wire.end(connection)
@@ -144,6 +147,13 @@ def check(copy: str, target: str) -> None:
     """Raise :class:`UsageError` if a copy is the target itself, or cannot be written to."""
     with door.asking(target, "copy") as production, connected(copy) as connection:
         _check(place(connection), place(production))
+
+
+def _read_as_text(connection: psycopg.Connection[Any]) -> None:
+    """Have text of a database without an encoding arrive as text, not as bytes; plans may contain any, too."""
+    if connection.info.parameter_status("client_encoding") == "SQL_ASCII":
+        prepare(connection)
+        connection.adapters.register_loader("json", ServerText)
 
 
 def _check(here: Place, origin: Place) -> None:

@@ -22,6 +22,7 @@ _SEED = 1
 _FITTING_MS = 2000  # a call that takes longer is not fitted to what production's took
 _FITTING_SHARE = 0.2  # of the time for the whole verification
 _SAMPLING_SHARE = 0.5  # after it, statements get no values, so that those that have some can be run
+_ENGLISH = {"lc_messages": "C"}  # messages name types; only a superuser may set it
 _BOUND = "row-level security binds the role that runs it, and the copy is read by another"
 
 
@@ -57,7 +58,7 @@ def tasks(
 def fitter_for(copy: str, session: CopySession, seconds: float) -> Iterator[ValueFitter]:
     """Yield what draws values, in a read-only session that plans like the target."""
     with copies.connected(copy) as asking:
-        planner.apply(asking, session.settings)
+        planner.apply(asking, {**session.settings, **_ENGLISH})
         settings = {
             "default_transaction_read_only": "on",
             "search_path": session.path,
