@@ -1,19 +1,22 @@
 """The advisor's time: the best set so far is there whenever it is up, and one slow statement does not use it up."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 
 import pytest
 
 from pgwatch_wed.progress import silent
+from pgwatch_wed.whatif.choose import suggested as suggestions
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.suggested import suggested
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.model import Candidate, Key, Plan, Query, SlowPlanError
 from pgwatch_wed.whatif.workload import Workload
 from tests import servers
 from tests.planning import query
@@ -160,3 +163,65 @@ def test_what_was_not_built_in_time_or_cannot_be_planned_again_is_not_suggested(
     late.begin(begun, lab.plan(begun))
     assert suggested(late, [begun], 3) == {}
     assert suggested(Costs(lab, TimeLeft(60.0), guard=True), [gone], 3) == {}
+
+
+def test_building_finds_no_session_in_use_where_candidates_are_no_longer_made(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, begin = [], suggestions._without_indexes
+
+    def kept(costs: Costs, queries: Sequence[Query]) -> Generator[tuple[Query, Plan], None, None]:
+        made.append(begin(costs, queries))
+        return made[-1]
+
+    monkeypatch.setattr(suggestions, "_without_indexes", kept)
+    late = Costs(lab, TimeLeft(1e-9), guard=True)
+    some = [query(f"select b from big where id = 5 and c = {n}") for n in range(3)]
+    for each in some:
+        late.begin(each, lab.plan(each))
+    suggested(late, some, 3)
+    assert [inspect.getgeneratorstate(each) for each in made] == [inspect.GEN_CLOSED]
+
+
+def test_what_an_index_gains_requests_no_plan_without_indexes_that_is_known(lab: Lab) -> None:
+    lab.forget_plans()
+    costs, index = (
+        Costs(lab, TimeLeft(60.0), guard=True),
+        Candidate("public", "big", (Key.of("b"),)),
+    )
+    asked = query("select note from big where b = $1")
+    lab.add([index])
+    before = lab.calls
+    costs.begin(asked, costs.plan(asked))
+    gains = Gains(costs, {index: "big_b_idx"})
+    assert gains.of_queries()[0].indexes == ("big_b_idx",)
+    (advice,) = gains.of_indexes()
+    assert advice.equated == ("b",), "its value is not known"
+    assert lab.calls - before == 2, "the plan with the index, and the one without"
+
+
+def test_the_time_ends_also_where_no_statement_can_be_planned(alone: Lab) -> None:
+    advice, taken = advised(alone, 5, *(f"select a from lost{n}" for n in range(20)))
+    assert taken <= 5
+    late = [r for r in advice.rejected if "out of time" in r.reason]
+    assert len(late) == 20 - taken
+
+
+def test_types_are_found_within_the_time_of_a_plan(lab: Lab) -> None:
+    with pytest.raises(SlowPlanError):
+        lab.plan(query(f"{SLOW} and l0.a = $1 % $2"), seconds=0.05)
+
+
+def test_types_that_were_not_found_in_time_are_found_later(lab: Lab) -> None:
+    asked = query("select note from big where id = $1 % $2 + 1")
+    with pytest.raises(SlowPlanError):
+        lab.plan(asked, seconds=0)
+    assert lab.plan(asked).cost > 0
+
+
+def test_usual_values_are_read_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = lab.catalog.by_name["public", "big"]
+    first = lab.usual_values(table, "c")
+    monkeypatch.setattr(lab, "_guest", None)
+    assert len(first) == 50
+    assert lab.usual_values(table, "c") == first

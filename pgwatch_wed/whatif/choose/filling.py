@@ -13,7 +13,7 @@ from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.explore import explore
 from pgwatch_wed.whatif.choose.likely_costs import likely_costs
 from pgwatch_wed.whatif.choose.suggested import Suggested, suggested
-from pgwatch_wed.whatif.choose.time_left import EXPLORED, SHARED
+from pgwatch_wed.whatif.choose.time_left import ASKED, EXPLORED, SHARED
 from pgwatch_wed.whatif.choose.untried import openings
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, SlowPlanError
 
@@ -68,7 +68,12 @@ class Filling:
         return [*ordered[:1], *sorted(ordered[1:], key=lambda q: not q.is_write)]
 
     def _has_time(self) -> bool:
-        return not self._costs.left.is_over(EXPLORED) or not self._costs.queries
+        is_first = not self._costs.queries and not self.unplanned
+        return is_first or not self._is_late(EXPLORED)
+
+    def _is_late(self, share: float) -> bool:
+        """Tell whether a share of the time is over; as long as no query has a plan, nearly all of it."""
+        return self._costs.left.is_over(share if self._costs.queries else ASKED)
 
     def _done(self, queries: Sequence[Query]) -> float:
         return len(self.explored) / max(1, len(queries))
@@ -88,7 +93,7 @@ class Filling:
                 else:
                     for part, plan in self._parts(*self._with_keys(*base)):
                         self._costs.begin(part, plan)
-            if self._costs.left.is_over(min(until, EXPLORED)) and self._costs.queries:
+            if self._is_late(min(until, EXPLORED)):
                 return
 
     def _base(self, query: Query) -> tuple[Query, Plan] | str:

@@ -10,7 +10,7 @@ from pgwatch_wed.whatif.catalog import Catalog
 from pgwatch_wed.whatif.choose import existing, indexable, skew
 from pgwatch_wed.whatif.choose.answer import IndexAdvice, QueryGain
 from pgwatch_wed.whatif.choose.costs import Costs
-from pgwatch_wed.whatif.model import Candidate, Configuration, PlanError, Query
+from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query
 
 _JOINT = 0.5
 
@@ -23,6 +23,7 @@ class Gains:
         self._names = names
         self._chosen: Configuration = frozenset(names)
         self._doubted: dict[str, tuple[str, ...]] = {}
+        self._unplanned: set[str] = set()
 
     def of_queries(self) -> tuple[QueryGain, ...]:
         """Return what each query gains, in the order of their costs."""
@@ -128,22 +129,34 @@ class Gains:
         columns: tuple[set[str], set[str]] = (set(), set())
         shares = [0.0, 0.0]
         for query, part in zip(users, saved, strict=True):
-            if not query.has_parameters:
+            plan = self._without_indexes(query.whole) if query.has_parameters else None
+            if plan is None:
                 continue
-            with suppress(PlanError):
-                plan = oracle.plan(query.whole, bare=True, seconds=self._costs.left.patience)
-                found = (
-                    guesses.guessed(plan.tree, oracle.catalog, index),
-                    guesses.equated(plan.tree, oracle.catalog, index),
-                )
-                for number, some in enumerate(found):
-                    columns[number].update(some)
-                    shares[number] += part if some else 0.0
+            found = (
+                guesses.guessed(plan.tree, oracle.catalog, index),
+                guesses.equated(plan.tree, oracle.catalog, index),
+            )
+            for number, some in enumerate(found):
+                columns[number].update(some)
+                shares[number] += part if some else 0.0
         ranges, equal = (
             tuple(sorted(names)) if share >= GUESSED_SHARE * sum(saved) else ()
             for names, share in zip(columns, shares, strict=True)
         )
         return ranges, equal
+
+    def _without_indexes(self, query: Query) -> Plan | None:
+        """Return the plan without existing indexes: the search knows it if it had the time; None if there is none now."""
+        if query.name in self._unplanned:
+            return None
+        plan = self._costs.oracle.plan
+        with suppress(PlanError):
+            found = plan(query, seconds=self._costs.left.patience)
+            if found.used_existing:
+                found = plan(query, bare=True, seconds=self._costs.left.patience)
+            return found
+        self._unplanned.add(query.name)
+        return None
 
     def _part(self, index: Candidate, query: Query) -> float:
         """Return an index's part of what the set saves for a query, in proportion to what is lost without it."""

@@ -1,6 +1,6 @@
 """The candidates of each query, built; and why there are none, or not for all of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
@@ -31,12 +31,15 @@ def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[st
     for query in queries:
         parts.setdefault(query.whole.name, []).append(query)
     # made from the statement as it is: values of its parameters must not get into an index
-    for query, plan in _without_indexes(costs, list(dict.fromkeys(q.whole for q in queries))):
-        one = _suggestion(costs, query, plan, allowed, parts[query.name])
-        planned += one.indexes
-        if found and costs.left.until(EXPLORED) <= costs.build_seconds(planned):
-            break
-        found |= {part.name: one for part in parts[query.name]}
+    wholes = list(dict.fromkeys(q.whole for q in queries))
+    # closed before anything is built: building waits for the session that it holds
+    with closing(_without_indexes(costs, wholes)) as plans:
+        for query, plan in plans:
+            one = _suggestion(costs, query, plan, allowed, parts[query.name])
+            planned += one.indexes
+            if found and costs.left.until(EXPLORED) <= costs.build_seconds(planned):
+                break
+            found |= {part.name: one for part in parts[query.name]}
     built = costs.build((i for one in found.values() for i in one.indexes), EXPLORED)
     return {
         name: _accepted(costs, one, built)
@@ -45,7 +48,9 @@ def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[st
     }
 
 
-def _without_indexes(costs: Costs, queries: Sequence[Query]) -> Iterator[tuple[Query, Plan]]:
+def _without_indexes(
+    costs: Costs, queries: Sequence[Query]
+) -> Generator[tuple[Query, Plan], None, None]:
     """Yield the plans without existing indexes; one that uses none of them is known already."""
     others = []
     for query in queries:

@@ -11,6 +11,7 @@ catalogs.
 """
 
 import json
+import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -141,6 +142,7 @@ class Lab:
         self._planning: dict[str, Lock] = {}
         self._typed: dict[str, TypedStatement | None] = {}
         self._types: dict[tuple[int, str], ValueType | None] = {}
+        self._usual: dict[tuple[int, str], Sequence[tuple[str, float]]] = {}
         self._memo = PlanMemo()
         self.notes: list[str] = []
         self.unproven: list[Doubt] = []
@@ -320,13 +322,17 @@ class Lab:
 
     def usual_values(self, table: CatalogTable, column: str) -> Sequence[tuple[str, float]]:
         """Return values of a column with their shares of the rows, or 0 where that is not known."""
-        wanted = {"schema": table.schema, "table": table.name, "column": column}
-        with self._guest() as reader:
-            row = reader.execute(queries.composed("lab", "usual_values"), wanted).fetchone()
-        if row is None:
-            return ()
-        common, shares, bounds = row
-        return [*zip(common or (), shares or (), strict=False), *((b, 0.0) for b in bounds or ())]
+        known = (table.oid, column)
+        if known not in self._usual:
+            wanted = {"schema": table.schema, "table": table.name, "column": column}
+            with self._guest() as reader:
+                row = reader.execute(queries.composed("lab", "usual_values"), wanted).fetchone()
+            common, shares, bounds = (None, None, None) if row is None else row
+            self._usual[known] = (
+                *zip(common or (), shares or (), strict=False),
+                *((b, 0.0) for b in bounds or ()),
+            )
+        return self._usual[known]
 
     def document_paths(
         self, table: CatalogTable, column: str, *, plain: bool = True
@@ -656,30 +662,49 @@ class Lab:
                 return self._explain(session.connection, query)
             except PlanError as error:
                 session.connection.rollback()
-                if not error.lacks_types or not self._find_types(session.connection, query):
+                if not error.lacks_types or not self._find_types(
+                    session.connection, query, seconds
+                ):
                     raise
             finally:
                 session.connection.rollback()
         return self._requested(query, indexes, hidden, seconds)
 
-    def _find_types(self, connection: psycopg.Connection[Any], query: Query) -> bool:
-        """Find types for parameters that have none, once for each statement; tell whether there are new ones."""
+    def _find_types(
+        self, connection: psycopg.Connection[Any], query: Query, seconds: float | None
+    ) -> bool:
+        """Find types for parameters that have none, once for each statement; tell whether there are new ones.
+
+        Raises :class:`SlowPlanError` if that takes longer than ``seconds``.
+        """
         if query.sql in self._typed:
             return False
         self._typed[query.sql] = None
         columns = self.catalog.types_in(statement.parse(query.sql).relations)
+        end = time.monotonic() + (_MOST_PLANNING_MS / 1000 if seconds is None else seconds)
 
         def ask(text: str) -> Misfit | None:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise SlowPlanError("finding types for its parameters takes too long")
             self._typed[query.sql] = TypedStatement(text, {})
+            # each rollback undoes the limit
+            connection.execute(_LIMIT, [_limit(left)])
             try:
                 self._explain(connection, query)
+            except SlowPlanError:
+                raise
             except PlanError as error:
                 connection.rollback()
                 return Misfit(str(error), error.position)
             return None
 
         text = arbiters.with_predicates(with_lists(query.sql), self._predicate)
-        self._typed[query.sql] = typed(text, columns.get, ask)
+        try:
+            self._typed[query.sql] = typed(text, columns.get, ask)
+        except SlowPlanError:
+            del self._typed[query.sql]  # with more time, there may be some
+            raise
         return self._typed[query.sql] is not None
 
     def _show(
@@ -693,8 +718,7 @@ class Lab:
 
         That is one request: on a busy machine, each waits for a processor twice.
         """
-        most = _MOST_PLANNING_MS if seconds is None else int(seconds * 1000)
-        limit = str(max(1, min(most, _MOST_PLANNING_MS)))
+        limit = _limit(seconds)
         tables = {t for b in shown for t in b.tables}
         tables |= {self.catalog.indexes[oid].table_oid for oid in hidden}
         if not tables:
@@ -862,6 +886,12 @@ class Lab:
         planner.without_newer_paths(session, self._settings)
         session.commit()
         return session
+
+
+def _limit(seconds: float | None) -> str:
+    """Return a ``statement_timeout`` in milliseconds."""
+    most = _MOST_PLANNING_MS if seconds is None else int(seconds * 1000)
+    return str(max(1, min(most, _MOST_PLANNING_MS)))
 
 
 def _paths(
