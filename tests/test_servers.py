@@ -429,7 +429,7 @@ def test_marks_say_on_how_many_servers_a_case_runs(run_suite: Suite) -> None:
     done = run_suite("--collect-only", "-q", **{CHOSEN: names})
     assert done.returncode == 0, done.stdout
     found = Counter(re.findall(r"::(test_\w+)\[", done.stdout))
-    assert found["test_each"] == min(len(chosen), 3)
+    assert min(len(chosen), 2) <= found["test_each"] <= min(len(chosen), 3)
     assert found["test_about_the_version"] == len(chosen)
     assert found["test_cases"] == 3
     everywhere = run_suite("--collect-only", "-q", PGWATCH_WED_ALL_VERSIONS="1", **{CHOSEN: names})
