@@ -125,7 +125,7 @@ CALLS = {
     "run {dsn} -o {folder} --no-advise --exact-bloat": 2,
     "run {dsn} -o {folder} --without-lab": 2,
     "run {dsn} -o {folder}": 3,
-    "indexes {dsn} --engine lab": 3,
+    "indexes {dsn} --engine lab": 4,  # the last asks for the server's own estimates
     "indexes {dsn} --engine hypopg": 2,
     "install {dsn} --dry-run": 1,
 }
@@ -157,7 +157,7 @@ def test_every_statement_is_guarded_and_marked(
     assert all(one.places[-1] < next_.places[0] for one, next_ in pairwise(ours))
     assert len(ours) == CALLS[call]
     # without a lab the third is the one that plans on the server itself
-    assert len(dumps) == (CALLS[call] == 3 and has_lab)
+    assert len(dumps) == (CALLS[call] >= 3 and has_lab)
     for session in ours:
         assert session.statements
         assert unguarded(session) == []

@@ -39,8 +39,8 @@ def apply(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> N
 
 def without_newer_paths(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
     """Switch off what this server can consider for a plan and a server with these settings cannot: it has no setting for it."""
-    connection.execute(
-        "select pg_catalog.set_config(name, 'off', false) from pg_catalog.pg_settings"
-        " where name like 'enable\\_%%' and vartype = 'bool' and name <> all (%s)",
-        [list(settings)],
-    )
+    # compared here: there, an operator of the target's could take the place of PostgreSQL's own
+    known = connection.execute("select name, vartype from pg_catalog.pg_settings").fetchall()
+    switches = {_text(name) for name, kind in known if _text(kind) == "bool"}
+    newer = sorted(n for n in switches - settings.keys() if n.startswith("enable_"))
+    apply(connection, dict.fromkeys(newer, "off"))

@@ -882,9 +882,13 @@ class Lab:
             prepare_threshold=None,
             options=f"-c pgwatch_wed.slot={slot}",
         )
-        planner.apply(session, {**self._settings, **own})
-        planner.without_newer_paths(session, self._settings)
-        session.commit()
+        try:
+            planner.apply(session, {**self._settings, **own})
+            planner.without_newer_paths(session, self._settings)
+            session.commit()
+        except psycopg.Error:
+            session.close()
+            raise
         return session
 
 
