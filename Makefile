@@ -34,7 +34,7 @@ QUICK = -m "not slow"
 endif
 SERVERS = $(if $(PGWATCH_WED_TEST_DSN),the external server,$(or $(PGWATCH_WED_PG_VERSIONS),every server here))
 # On the embedded server and one core.
-QUICK_MINUTES := 18
+QUICK_MINUTES := 34
 ALL_MINUTES := 45
 about = about $$(( ($(1) + $(CORES) - 1) / $(CORES) )) minutes on the embedded server, more on others
 
