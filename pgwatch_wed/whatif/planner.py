@@ -6,12 +6,13 @@ from typing import Any
 import psycopg
 
 from pgwatch_wed.target.queries import composed
+from pgwatch_wed.whatif.unencoded import readable
 
 
 def read(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Return the target's planner settings, including those of its database and role."""
     rows = connection.execute(composed("whatif", "planner_settings"))
-    return {_text(name): _text(value) for name, value in rows if value is not None}
+    return {readable(name): readable(value) for name, value in rows if value is not None}
 
 
 def collation(connection: psycopg.Connection[Any]) -> str:
@@ -19,12 +20,7 @@ def collation(connection: psycopg.Connection[Any]) -> str:
     row = connection.execute(composed("whatif", "collation")).fetchone()
     if row is None:
         return "C.UTF-8"
-    return _text(row[0])
-
-
-def _text(value: Any) -> str:
-    """Return a text of a database that may have no encoding."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return str(readable(row[0]))
 
 
 def apply(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
@@ -41,6 +37,6 @@ def without_newer_paths(connection: psycopg.Connection[Any], settings: Mapping[s
     """Switch off what this server can consider for a plan and a server with these settings cannot: it has no setting for it."""
     # compared here: there, an operator of the target's could take the place of PostgreSQL's own
     known = connection.execute("select name, vartype from pg_catalog.pg_settings").fetchall()
-    switches = {_text(name) for name, kind in known if _text(kind) == "bool"}
+    switches = {readable(name) for name, kind in known if readable(kind) == "bool"}
     newer = sorted(n for n in switches - settings.keys() if n.startswith("enable_"))
     apply(connection, dict.fromkeys(newer, "off"))

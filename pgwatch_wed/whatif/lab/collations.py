@@ -12,8 +12,8 @@ from psycopg import sql
 
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.lab import guest
-from pgwatch_wed.whatif.lab.texts import readable
 from pgwatch_wed.whatif.model import Doubt
+from pgwatch_wed.whatif.unencoded import readable
 
 Connection = psycopg.Connection[Any]
 

@@ -19,8 +19,8 @@ from pgwatch_wed.facts.features import Features
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.target.queries import composed, fragment
 from pgwatch_wed.whatif.lab import multivariate
-from pgwatch_wed.whatif.lab.texts import readable
 from pgwatch_wed.whatif.model import Doubt
+from pgwatch_wed.whatif.unencoded import readable
 
 Connection = psycopg.Connection[Any]
 

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from pgwatch_wed.quote import ident
 from pgwatch_wed.target.queries import composed
-from pgwatch_wed.whatif.lab.texts import readable
+from pgwatch_wed.whatif.unencoded import readable
 
 
 @dataclass(frozen=True, slots=True)

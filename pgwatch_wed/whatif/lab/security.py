@@ -18,8 +18,8 @@ from pgwatch_wed.sqltext.plan_trees import PlanNode, tables_of, walk
 from pgwatch_wed.sqltext.unknown_values import unknown_values
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif.lab import guest
-from pgwatch_wed.whatif.lab.texts import readable
 from pgwatch_wed.whatif.model import Query, WithheldError
+from pgwatch_wed.whatif.unencoded import readable
 
 Connection = psycopg.Connection[Any]
 
