@@ -366,6 +366,50 @@ numbers = Table(
     Column("data", LargeBinary(), nullable=False),
 )
 
+# --- fleets -------------------------------------------------------------------------------------
+
+fleet_runs = Table(
+    "fleet_runs",
+    metadata,
+    Column("id", _Key, primary_key=True),
+    _moment("began_at"),
+    _moment("ended_at", can_lack=True),
+    _words("tool_version"),
+    _whole("members"),
+    # what was asked for, without secrets: sources, shards, limits
+    _document("settings"),
+)
+
+fleet_visits = Table(
+    "fleet_visits",
+    metadata,
+    _whole("fleet_run_id", is_key=True),
+    _words("member", is_key=True),
+    _words("group_name"),
+    _document("tags"),
+    _words("label"),
+    # None as long as it waits or is under way
+    _words("ending", can_lack=True),
+    _words("reason"),
+    _words("mend"),
+    # databases and facts that a visit done in part lacks, with reasons
+    _document("lacking"),
+    _whole("attempts"),
+    _moment("began_at", can_lack=True),
+    _moment("ended_at", can_lack=True),
+    _moment("heartbeat_at", can_lack=True),
+    _words("worker"),
+    # two members with the same server: it is visited once
+    _words("node_key", can_lack=True),
+    _words("same_as", can_lack=True),
+    _whole("cluster_id", can_lack=True),
+    _whole("run_id", can_lack=True),
+    Column("traits", String(32), nullable=True),
+    UniqueConstraint("fleet_run_id", "node_key"),
+    Index(None, "member", "fleet_run_id"),
+    Index(None, "cluster_id", "fleet_run_id"),
+)
+
 PARTITIONED = {
     "verdicts": "taken_at",
     "findings": "taken_at",

@@ -1,0 +1,1 @@
+"""Many clusters: who they are, one visit to each, and one review of all."""

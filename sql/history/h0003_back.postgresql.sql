@@ -1,0 +1,3 @@
+DROP TABLE pgwatch_wed_history.fleet_visits;
+
+DROP TABLE pgwatch_wed_history.fleet_runs;

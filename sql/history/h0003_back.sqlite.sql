@@ -1,0 +1,3 @@
+DROP TABLE fleet_visits;
+
+DROP TABLE fleet_runs;
