@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from pgwatch_wed import __version__
 from pgwatch_wed.fleet.members import Member
-from pgwatch_wed.fleet.visits import VisitEnding, FleetRun, Visit
+from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history.schema import fleet_runs, fleet_visits
 
 LOST_AFTER = timedelta(minutes=2)

@@ -7,7 +7,7 @@ import pytest
 
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.members import Member
-from pgwatch_wed.fleet.visits import VisitEnding, Visit
+from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.history import store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
