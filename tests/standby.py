@@ -15,13 +15,15 @@ def standby_of(
     primary: embedded.EmbeddedServer, slot: str | None = None
 ) -> Iterator[embedded.EmbeddedServer]:
     """Run a streaming standby; ``slot`` makes it use a physical slot of that name."""
-    with embedded.start(primary.settings) as follower:  # some must not be lower than the primary's
+    # Some settings must not be lower than the primary's.
+    with embedded.start(primary.settings, tcp=primary.tcp, binaries=primary.bindir) as follower:
         follower.halt("immediate")
         shutil.rmtree(follower.data)
         options = ["-C", "-S", slot] if slot else []
         primary.run(
             "pg_basebackup", "-D", str(follower.data), "-R", "-X", "stream", "-c", "fast", *options
         )
+        follower.password = primary.password
         follower.adopt()
         yield follower
 

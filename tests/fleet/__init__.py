@@ -1,0 +1,1 @@
+"""Fleets: servers, networks between them that fail, and what is made of them."""
