@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -96,6 +97,11 @@ class Ignore:
         return fnmatchcase(rule, self.rule) or fnmatchcase(area, self.rule)
 
 
+@lru_cache(maxsize=10_000)  # ten thousand tables are in few schemas
+def _is_skipped(schema: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(schema, pattern) for pattern in patterns)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything that controls how a run judges."""
@@ -116,7 +122,7 @@ class Config:
 
     def skips(self, schema: str, owner: str) -> bool:
         """Tell whether a table belongs to the provider or a tool, or is in a schema to skip."""
-        if any(fnmatchcase(schema, p) for p in self.skip_schemas):
+        if _is_skipped(schema, self.skip_schemas):
             return True
         return schema in MANAGED_WHERE_OWNED and any(fnmatchcase(owner, p) for p in MANAGED_ROLES)
 

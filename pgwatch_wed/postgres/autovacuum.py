@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgwatch_wed.facts import Column, Snapshot, Table, TableActivity
+from pgwatch_wed.facts.derived import derived
 from pgwatch_wed.findings import Unknown
 from pgwatch_wed.postgres import heap as bloat
 from pgwatch_wed.units import count
@@ -47,12 +48,33 @@ class Heap:
 
     def option(self, name: str) -> str | None:
         """Return a storage parameter that applies to it, or None."""
+        if not self.options:
+            return None
         found = dict(option.partition("=")[::2] for option in self.options)
         return found.get(name)
 
 
+@derived
+def _known_heaps(_snapshot: Snapshot) -> dict[int, Heap]:
+    """Return the heaps that were asked for: a dozen rules ask for each of ten thousand tables."""
+    return {}
+
+
+@derived
+def _known_toasts(_snapshot: Snapshot) -> dict[int, Heap]:
+    return {}
+
+
 def heap_of(snapshot: Snapshot, table: Table) -> Heap:
     """Return a table without its TOAST table."""
+    known = _known_heaps(snapshot)
+    found = known.get(table.oid)
+    if found is None or found.table is not table:  # a rule may ask about a changed copy
+        found = known[table.oid] = _heap_of(snapshot, table)
+    return found
+
+
+def _heap_of(snapshot: Snapshot, table: Table) -> Heap:
     a = snapshot.activity_by_oid.get(table.oid)
     doubtful = a is not None and is_doubtful(snapshot, table, a)
     return Heap(
@@ -172,6 +194,14 @@ def toast_of(snapshot: Snapshot, table: Table) -> Heap | None:
     """Return a table's TOAST table; None if it has none."""
     if table.toast_oid is None:
         return None
+    known = _known_toasts(snapshot)
+    found = known.get(table.oid)
+    if found is None or found.table is not table:
+        found = known[table.oid] = _toast_of(snapshot, table)
+    return found
+
+
+def _toast_of(snapshot: Snapshot, table: Table) -> Heap:
     a = snapshot.activity_by_oid.get(table.oid)
     return Heap(
         table=table,
@@ -310,7 +340,7 @@ def freeze_trigger(snapshot: Snapshot, heap: Heap, name: str) -> float | None:
 
 def _setting(snapshot: Snapshot, heap: Heap, name: str, unset: float = -1) -> float | None:
     """Return a storage parameter unless it is ``unset``, else the setting of the same name."""
-    own = _number(heap.option(name))
+    own = _number(heap.option(name)) if heap.options else None
     return own if own is not None and own > unset else snapshot.setting_number(name)
 
 
