@@ -7,10 +7,12 @@ import psycopg
 import pytest
 
 from pgwatch_wed.sqltext.plan_trees import used_names
-from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif.catalog import Catalog
+from pgwatch_wed.whatif.choose import advise, naming
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.workload import Workload
 from tests import servers
 from tests.planning import query
@@ -221,3 +223,10 @@ def test_a_constant_that_was_taken_out_is_assumed_and_told(lab: Lab) -> None:
     for index in advice.indexes:
         assert texts[index.queries[0]] in index.ddl
         assert index.doubts[0].startswith("it is assumed that $1 is ")
+
+
+def test_the_name_of_an_index_on_an_expression_says_what_is_looked_up_and_not_its_casts() -> None:
+    keys = (Key("CAST(data ->> 'user' AS text)"), Key("lower(name)::text"))
+    index = Candidate("public", "users", keys)
+    (name,) = naming.names(Catalog({}, {}, ()), (index,), {}).values()
+    assert name == "users_data_user_lower_name_idx"

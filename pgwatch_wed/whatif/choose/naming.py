@@ -1,5 +1,6 @@
 """Names for candidates: as PostgreSQL itself would choose them, but not in use."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from pgwatch_wed.remedies.free_names import FreeNames
@@ -27,6 +28,11 @@ def _words(index: Candidate) -> Iterator[str]:
         yield "incl"
 
 
+# `CAST(x AS text)` and `x::text`: what it is cast to says nothing that x does not
+_CAST = re.compile(r"\bCAST\s*\(|\s+AS\s+[\w ]+(?:\([\d, ]*\))?(?:\[\])?(?=\))|::[\w ]+(?:\[\])?")
+
+
 def _word(column: str) -> str:
+    column = _CAST.sub(" ", column)
     kept = "".join(c if c.isalnum() or c == "_" else " " for c in column)
     return "_".join(kept.split())[:30] or "expr"
