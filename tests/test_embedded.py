@@ -377,3 +377,21 @@ def test_root_lends_its_user_copies_of_binaries_below_a_closed_home(
     finally:
         embedded.bindir.cache_clear()
         shutil.rmtree(home)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can lack what root is allowed")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv takes capabilities away")
+def test_a_root_that_may_not_become_another_user_is_told_so(folder: Path) -> None:
+    script = "from pgwatch_wed.embedded import server\nserver.start()"
+    bare = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
+    done = subprocess.run(
+        [*bare, sys.executable, "-c", script],
+        cwd=PROJECT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "EmbeddedError" in done.stderr
+    assert "this root may not act as" in done.stderr
+    assert is_clean(folder)

@@ -313,12 +313,30 @@ def hand_over(path: Path) -> None:
     if user is None:
         return
     entry = pwd.getpwnam(user)
-    for each in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        os.chown(each, entry.pw_uid, entry.pw_gid)
+    with _able_to_be(user):
+        for each in (path, *path.rglob("*")) if path.is_dir() else (path,):
+            os.chown(each, entry.pw_uid, entry.pw_gid)
+
+
+@contextlib.contextmanager
+def _able_to_be(user: str | None) -> Iterator[None]:
+    """Say what root of a container lacks if it may not act as another user."""
+    try:
+        yield
+    except PermissionError as error:
+        raise EmbeddedError(
+            f"PostgreSQL cannot run as root, and this root may not act as {user}: {error.strerror}",
+            "run as an unprivileged user, or allow the capabilities CHOWN, SETUID and SETGID",
+        ) from None
 
 
 def _run_as_service(command: list[str], *, log: Path | None) -> None:
     user = service_user()
+    with _able_to_be(user):
+        _run_as(user, command, log)
+
+
+def _run_as(user: str | None, command: list[str], log: Path | None) -> None:
     # Output goes to a file, not to a pipe: the postmaster inherits it and would keep the pipe open.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(  # noqa: S603 - our own binaries, arguments are a list
