@@ -65,7 +65,7 @@ $(PROGRAM): pyproject.toml constraints.txt
 $(TESTED): $(PROGRAM)
 	@echo "installing what tests need"
 	@$(INSTALL) --upgrade "pip>=25.1"
-	@$(INSTALL) --editable ".[serve,redis,s3,app,http]" --group test --group parts
+	@$(INSTALL) --editable ".[serve,redis,s3,app,http,fleet]" --group test --group parts
 	@touch $@
 
 $(READY): $(TESTED)

@@ -1,0 +1,139 @@
+"""Jobs of the queue: one a visit, with the names of run and member; never with a conninfo.
+
+Functions take the connection of :meth:`Store.writing`, so that a job and what the visit log says change together.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+import sqlalchemy as sa
+from procrastinate.sql import queries
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from pgwatch_wed import assets
+from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.queue.queue_tables import queue_cursor
+from pgwatch_wed.fleet.visits import Visit, VisitEnding
+from pgwatch_wed.history.schema import fleet_visits
+
+VISIT_TASK = "visit"
+QUEUE = "fleet"
+ENGINE = "queue"
+"""What the settings of a fleet run say of its engine, if its visits are made by workers."""
+MOST_ATTEMPTS = 4
+"""So often a visit may end its worker before it is given up."""
+
+_RESCUE_LOCK = 0x70_67_77_72
+
+# The columns of procrastinate_job_to_defer_v1.
+_Job = tuple[str, str, int, str | None, None, Jsonb, None]
+LockOf = Callable[[str], str | None]
+"""The name of a lock by member: of visits with the same one, one is made at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """What a round of rescue did: visits that wait again, those that were given up, and jobs that had been lost."""
+
+    again: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+def server_moment(connection: sa.Connection) -> datetime:
+    """Return this moment by the server's clock: workers on many machines have no other in common."""
+    moment: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return moment
+
+
+def defer(
+    connection: sa.Connection, fleet_run_id: int, members: Iterable[str], lock_of: LockOf
+) -> None:
+    """Let visits of a run wait in the queue."""
+    jobs = [_job(fleet_run_id, member, lock_of(member)) for member in members]
+    if not jobs:
+        return
+    with queue_cursor(connection) as cursor:
+        _defer(cursor, jobs)
+
+
+def _job(fleet_run_id: int, member: str, lock: str | None) -> _Job:
+    args = Jsonb({"fleet_run": fleet_run_id, "member": member})
+    # No queueing_lock: with retries it fails with a unique violation. The key of fleet_visits prevents duplicates.
+    return (QUEUE, VISIT_TASK, 0, lock, None, args, None)
+
+
+def rescue(connection: sa.Connection, lost_after: timedelta, lock_of: LockOf) -> Rescued:
+    """Let visits wait again whose worker is gone, and give those a job that have none; of several workers, one does it."""
+    with queue_cursor(connection) as cursor:
+        mine = cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(%s) AS mine", [_RESCUE_LOCK]
+        ).fetchone()
+        if not (mine or {})["mine"]:
+            return Rescued()
+        given = {"lost_after": lost_after}
+        again, given_up = [], []
+        for row in cursor.execute(_text("stalled.sql"), given).fetchall():
+            if row["has_ended"]:
+                _finish(cursor, row["id"])
+            elif row["attempts"] >= MOST_ATTEMPTS:
+                given_up.append(row["member"])
+                visit_log.end(connection, _given_up(row))
+                _finish(cursor, row["id"])
+            else:
+                again.append(row["member"])
+                release(connection, row["fleet_run"], row["member"], row["worker"])
+                _retry(cursor, row["id"])
+        lost = cursor.execute(_text("lost_visits.sql"), given).fetchall()
+        if lost:
+            _defer(cursor, [_job(r["fleet_run"], r["member"], lock_of(r["member"])) for r in lost])
+    return Rescued(tuple(again), tuple(given_up), tuple(r["member"] for r in lost))
+
+
+def release(connection: sa.Connection, fleet_run_id: int, member: str, worker: str) -> None:
+    """Take a visit from a worker that does not make it any more: it waits again. The attempt counts."""
+    connection.execute(
+        fleet_visits.update()
+        .where(
+            fleet_visits.c.fleet_run_id == fleet_run_id,
+            fleet_visits.c.member == member,
+            fleet_visits.c.worker == worker,
+            fleet_visits.c.ending.is_(None),
+        )
+        .values(began_at=None, heartbeat_at=None, worker="")
+    )
+
+
+def _given_up(row: DictRow) -> Visit:
+    return Visit(
+        row["fleet_run"],
+        row["member"],
+        ending=VisitEnding.OVER_BUDGET,
+        reason=f"{row['attempts']} workers ended while they visited it, the last one {row['worker']}",
+        mend="see why they ended, such as for lack of memory; try db-analyze run with this cluster alone",
+        attempts=row["attempts"],
+        began_at=row["began_at"],
+        ended_at=row["moment"],
+        worker=row["worker"],
+    )
+
+
+def _defer(cursor: psycopg.Cursor[DictRow], jobs: list[_Job]) -> None:
+    cursor.execute(queries["defer_jobs"], {"jobs": jobs})
+
+
+def _retry(cursor: psycopg.Cursor[DictRow], job_id: int) -> None:
+    same = dict.fromkeys(("retry_at", "new_priority", "new_queue_name", "new_lock"))
+    cursor.execute(queries["retry_job"], {"job_id": job_id, **same})
+
+
+def _finish(cursor: psycopg.Cursor[DictRow], job_id: int) -> None:
+    given = {"job_id": job_id, "status": "succeeded", "delete_job": True}
+    cursor.execute(queries["finish_job"], given)
+
+
+def _text(name: str) -> bytes:
+    return assets.text("sql", "queue", name).encode()

@@ -1,0 +1,189 @@
+"""The queue's tables and jobs: what is lost is found again, whatever the queue forgot."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from procrastinate.schema import SchemaManager
+
+from pgwatch_wed.errors import HistoryError, UsageError
+from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.queue import queue_jobs, queue_tables
+from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
+from pgwatch_wed.history import store
+from pgwatch_wed.history.schema import SCHEMA
+from tests import servers
+
+MEMBERS = (Member("crm", ("host=b",)), Member("shop", ("host=a password=verysecret",)))
+NOW = timedelta(0)
+LATER = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def prepared(server_pool: servers.Pool) -> Iterator[store.Store]:
+    with server_pool.get(servers.embedded_spec()).database() as dsn:
+        found = store.open_store(dsn)
+        queue_tables.prepare_queue(found)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def opened(prepared: store.Store) -> store.Store:
+    with prepared.writing() as connection, queue_tables.queue_cursor(connection) as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+        cursor.execute(f"TRUNCATE {SCHEMA}.fleet_runs, {SCHEMA}.fleet_visits".encode())
+    return prepared
+
+
+def enqueued(opened: store.Store) -> FleetRun:
+    with opened.writing() as connection:
+        moment = queue_jobs.server_moment(connection)
+        run = visit_log.begin(connection, MEMBERS, moment, {"engine": queue_jobs.ENGINE})
+        queue_jobs.defer(connection, run.id, [m.name for m in MEMBERS], lambda _: None)
+    return run
+
+
+def jobs(opened: store.Store) -> dict[str, str]:
+    """Return the status of the jobs by member."""
+    found = rows(opened, "SELECT args ->> 'member' AS member, status FROM procrastinate_jobs")
+    return {row["member"]: row["status"] for row in found}
+
+
+def rows(opened: store.Store, query: str) -> list[dict[str, Any]]:
+    with opened.writing() as connection, queue_tables.queue_cursor(connection) as cursor:
+        done = cursor.execute(query.encode())
+        return done.fetchall() if done.description else []
+
+
+def fetch(opened: store.Store, worker: str, run: FleetRun) -> str:
+    """Take a job and its visit, as a worker does that is killed then; return the member."""
+    member = rows(
+        opened, "SELECT args ->> 'member' AS member FROM procrastinate_fetch_job_v2(NULL, NULL)"
+    )[0]["member"]
+    with opened.writing() as connection:
+        moment = queue_jobs.server_moment(connection)
+        assert visit_log.claim(connection, run.id, member, worker, moment)
+    return str(member)
+
+
+def rescued(opened: store.Store, lost_after: timedelta) -> queue_jobs.Rescued:
+    with opened.writing() as connection:
+        return queue_jobs.rescue(connection, lost_after, lambda _: None)
+
+
+def test_a_file_holds_no_queue(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="PostgreSQL"):
+        queue_tables.queue_conninfo(str(tmp_path / "history.sqlite3"))
+
+
+def test_a_run_and_its_jobs_are_written_together_and_without_secrets(opened: store.Store) -> None:
+    with opened.writing() as connection:
+        run = visit_log.begin(connection, MEMBERS, queue_jobs.server_moment(connection), {})
+        queue_jobs.defer(connection, run.id, ["crm"], lambda _: None)
+        connection.get_transaction().rollback()  # type: ignore[union-attr] # killed here
+    assert jobs(opened) == {}
+    with opened.reading() as connection:
+        assert visit_log.runs_of_fleet(connection) == ()
+    enqueued(opened)
+    assert jobs(opened) == {"crm": "todo", "shop": "todo"}
+    kept = rows(opened, "SELECT j::text AS line FROM procrastinate_jobs j")
+    assert "verysecret" not in str(kept)
+
+
+def test_a_visit_whose_worker_is_gone_waits_again_and_counts_its_attempts(
+    opened: store.Store,
+) -> None:
+    run = enqueued(opened)
+    member = fetch(opened, "one", run)
+    assert rescued(opened, LATER) == queue_jobs.Rescued()  # it may yet live
+    assert jobs(opened)[member] == "doing"
+    assert rescued(opened, NOW).again == (member,)
+    assert jobs(opened)[member] == "todo"
+    with opened.writing() as connection:
+        assert visit_log.claim(
+            connection, run.id, member, "two", queue_jobs.server_moment(connection)
+        )
+        (visit,) = (v for v in visit_log.visits(connection, run.id) if v.member == member)
+    assert (visit.worker, visit.attempts) == ("two", 2)
+
+
+def test_a_job_whose_worker_was_killed_before_it_claimed_the_visit_waits_again(
+    opened: store.Store,
+) -> None:
+    enqueued(opened)
+    rows(opened, "SELECT procrastinate_fetch_job_v2(NULL, NULL)")
+    assert rescued(opened, NOW).again == ("crm",)
+    assert jobs(opened) == {"crm": "todo", "shop": "todo"}
+
+
+def test_a_visit_that_ended_is_not_made_again(opened: store.Store) -> None:
+    run = enqueued(opened)
+    member = fetch(opened, "one", run)
+    with opened.writing() as connection:
+        moment = queue_jobs.server_moment(connection)
+        assert visit_log.end(
+            connection,
+            Visit(run.id, member, worker="one", ending=VisitEnding.DONE, ended_at=moment),
+        )
+    assert rescued(opened, NOW) == queue_jobs.Rescued()
+    assert member not in jobs(opened)
+
+
+def test_a_visit_that_ends_each_of_its_workers_is_given_up(opened: store.Store) -> None:
+    run = enqueued(opened)
+    rows(opened, "DELETE FROM procrastinate_jobs WHERE args ->> 'member' <> 'crm'")
+    for attempt in range(queue_jobs.MOST_ATTEMPTS):
+        assert fetch(opened, f"worker {attempt}", run) == "crm"
+        said = rescued(opened, NOW)
+    assert (said.again, said.given_up) == ((), ("crm",))
+    with opened.reading() as connection:
+        crm, shop = visit_log.visits(connection, run.id)
+    assert (crm.ending, crm.attempts) == (VisitEnding.OVER_BUDGET, queue_jobs.MOST_ATTEMPTS)
+    assert "4 workers ended" in crm.reason
+    assert "worker 3" in crm.reason
+    assert shop.ending is None
+
+
+def test_a_queue_that_was_emptied_gets_its_jobs_back_once(opened: store.Store) -> None:
+    enqueued(opened)
+    rows(opened, "DELETE FROM procrastinate_jobs")
+    assert rescued(opened, LATER).lost == ("crm", "shop")
+    assert rescued(opened, LATER).lost == ()
+    assert jobs(opened) == {"crm": "todo", "shop": "todo"}
+
+
+def test_of_several_workers_one_rescues(opened: store.Store) -> None:
+    run = enqueued(opened)
+    member = fetch(opened, "one", run)
+    with opened.engine.begin() as first:
+        assert queue_jobs.rescue(first, NOW, lambda _: None).again == (member,)
+        with opened.engine.begin() as second:
+            assert queue_jobs.rescue(second, NOW, lambda _: None) == queue_jobs.Rescued()
+
+
+def test_tables_of_an_older_version_are_upgraded_and_newer_ones_refused(db: str) -> None:
+    opened = store.open_store(db)
+    old = "03.03.00_01_pre_priority_lock_fetch_job.sql"
+    with opened.writing() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {queue_tables.QUEUE_SCHEMA}")
+        with queue_tables.queue_cursor(connection) as cursor:
+            for step in sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql")):
+                if step.name <= old:
+                    cursor.execute(step.read_bytes())
+            cursor.execute(
+                b"CREATE TABLE fleet_queue_version (step text NOT NULL); "
+                + f"INSERT INTO fleet_queue_version VALUES ('{old}')".encode()
+            )
+    queue_tables.prepare_queue(opened)
+    queue_tables.prepare_queue(opened)
+    assert rows(opened, "SELECT to_regproc('procrastinate_retry_job_v2') IS NOT NULL AS is_new")[0][
+        "is_new"
+    ]
+    rows(opened, "UPDATE fleet_queue_version SET step = '99.00.00_01.sql'")
+    with pytest.raises(HistoryError, match="newer version"):
+        queue_tables.prepare_queue(opened)
+    opened.close()
