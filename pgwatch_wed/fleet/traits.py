@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from pgwatch_wed import units
 from pgwatch_wed.facts import Index, Setting, Snapshot, Table
 from pgwatch_wed.findings import ForecastLine
+from pgwatch_wed.fleet.experiment.clues import clues_of
 from pgwatch_wed.history import blobs
 from pgwatch_wed.history.forecast_lines import forecast_lines
 from pgwatch_wed.quote import ident
@@ -61,7 +62,8 @@ class Traits:
 
     ``settings`` are those that differ from the server's defaults, as SHOW prints them. ``extensions`` are the installed
     ones with their versions, by database. ``databases`` names the schema of each, which stands in ``schemas`` once if
-    several have the same. ``limits`` are the forecasts (:func:`limits_of` reads them). ``unread`` says of each part that could not be read why.
+    several have the same. ``limits`` are the forecasts (:func:`limits_of` reads them). ``clues`` are
+    :class:`~pgwatch_wed.fleet.experiment.clues.Clues`: which statements became slower. ``unread`` says of each part that could not be read why.
     """
 
     version: str = ""
@@ -71,6 +73,7 @@ class Traits:
     databases: dict[str, str] = field(default_factory=dict)
     schemas: dict[str, Indexes] = field(default_factory=dict)
     limits: list[dict[str, Any]] = field(default_factory=list)
+    clues: dict[str, Any] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
 
     def indexes(self, database: str) -> Indexes | None:
@@ -97,6 +100,7 @@ def of(snapshots: Sequence[Snapshot], disk_bytes: int | None = None) -> Traits:
         databases=keys,
         schemas={keys[name]: schema for name, schema in by_database.items()},
         limits=[_limit(line) for line in forecast_lines(snapshots, disk_bytes)],
+        clues=clues_of(snapshots).to_json(),
         unread=dict(_unread(snapshots)),
     )
 

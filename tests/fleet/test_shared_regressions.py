@@ -23,7 +23,7 @@ def sighting(
     n: int, own: Traits, *, is_slower: bool, tags: Mapping[str, str], reason: str = ""
 ) -> Sighting:
     """Return what is seen on a cluster."""
-    features = features_of(own, tags, "shop", ["orders (customer)"])
+    features = features_of(own, tags, "shop")
     slower = SlowerCluster(f"c{n}", n, "shop", 2.0, 7) if is_slower else None
     return Sighting(f"c{n}", features, slower, reason)
 

@@ -70,16 +70,8 @@ _LABELS = {
     AttributeKind.TAG: _tag,
 }
 
-# Each cluster has its own, or they only say where something is.
-_OF_PLACE = frozenset(
-    (
-        *("port", "data_directory", "config_file", "hba_file", "ident_file", "external_pid_file"),
-        *("listen_addresses", "unix_socket_directories", "cluster_name", "primary_conninfo"),
-        *("primary_slot_name", "archive_command", "restore_command", "server_version"),
-        *("ssl_cert_file", "ssl_key_file", "ssl_ca_file", "log_directory", "log_filename"),
-        *("application_name", "client_encoding", "TimeZone", "log_timezone"),
-    )
-)
+# What the client or the host sets, wherever a query runs.
+_OF_PLACE = frozenset(("client_encoding", "TimeZone", "log_timezone"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +83,31 @@ class ClusterFeatures:
 
 
 def features_of(
-    traits: Traits, tags: Mapping[str, str], database: str, indexes: Iterable[str] | None
+    traits: Traits, tags: Mapping[str, str], database: str, tables: Iterable[str] = ()
 ) -> ClusterFeatures:
-    """Return what a cluster may share with others; ``indexes`` are those that matter, None if they are not known."""
+    """Return what a cluster may share with others, in one of its databases; ``tables`` are those whose indexes matter."""
     found: dict[FeatureKey, str] = {(AttributeKind.TAG, k): v for k, v in tags.items()}
     known = {AttributeKind.TAG}
     if traits.version:
         known |= {AttributeKind.VERSION, AttributeKind.MAJOR}
         found[AttributeKind.VERSION, ""] = traits.version
         found[AttributeKind.MAJOR, ""] = traits.version.partition(".")[0]
-        known |= {AttributeKind.SETTING}
-    for name, value in traits.settings.items():
-        if name not in _OF_PLACE:
-            found[AttributeKind.SETTING, name] = value
+    if "settings" not in traits.unread:
+        known.add(AttributeKind.SETTING)
+        found |= {
+            (AttributeKind.SETTING, name): value
+            for name, value in traits.settings.items()
+            if name not in _OF_PLACE
+        }
     extensions = traits.extensions.get(database)
     if extensions is not None:
         known.add(AttributeKind.EXTENSION)
         found |= {(AttributeKind.EXTENSION, n): v for n, v in extensions.items()}
+    indexes = traits.indexes(database)
     if indexes is not None:
         known.add(AttributeKind.INDEX)
-        found |= {(AttributeKind.INDEX, each): "there" for each in indexes}
+        each = (f"on {table} {form}" for table in tables for form in indexes.get(table, ()))
+        found |= {(AttributeKind.INDEX, name): "there" for name in each}
     return ClusterFeatures(found, frozenset(known))
 
 

@@ -1,0 +1,123 @@
+"""What is planted in a fleet of thirty is told from its history, and nothing else."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.history import store
+from pgwatch_wed.target.collect import collect
+from tests import servers
+from tests.fleet.siblings import OTHER, SCHEMA, SLOW, Siblings, judged, labels, of_version, set_to
+from tests.psql import psql
+
+
+@pytest.fixture(scope="module")
+def base(server_pool: servers.Pool) -> Iterator[Snapshot]:
+    with server_pool.get(servers.embedded_spec()).database() as dsn:
+        psql(dsn, SCHEMA)
+        yield collect(dsn)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[store.Store]:
+    made = store.open_store(str(tmp_path / "history.sqlite3"))
+    yield made
+    made.close()
+
+
+def test_a_release_a_setting_and_nothing_else_are_told(base: Snapshot, opened: store.Store) -> None:
+    def planted(n: int, own: Snapshot) -> Snapshot:
+        own = of_version(own, "18.2" if n < 8 else "18.1")
+        if n in (3, 11, 12, 20, 29):
+            own = set_to(own, "random_page_cost", "40")
+        slow = "regressed" if n < 8 else "steady"
+        other = "regressed" if n in (3, 11, 12, 20, 29) else "steady"
+        return judged(own, {SLOW: slow, OTHER: other})
+
+    fleet = Siblings(opened, base, 30)
+    found = fleet.taught(fleet.visited(base.now, planted))
+    assert labels(found) == [["PostgreSQL 18.2"], ["random_page_cost = 40"]]
+    release, setting = found.regressions
+    assert release.texts == (SLOW,)
+    assert release.title == f"{SLOW} is slower on 8 of 30 clusters since {base.now:%Y-%m-%d}"
+    assert "All 8 run PostgreSQL 18.2, none of the 22 others" in release.told
+    assert "All 5 have random_page_cost = 40, none of the 25 others" in setting.told
+    assert {s.member for s in release.slower} == {f"c{n}" for n in range(8)}
+    assert all(
+        s.finding_id and s.cluster_id == fleet.ids[int(s.member[1:])] for s in release.slower
+    )
+
+
+def test_of_a_fleet_in_which_nothing_is_planted_nothing_is_said(
+    base: Snapshot, opened: store.Store
+) -> None:
+    def usual(n: int, own: Snapshot) -> Snapshot:
+        own = of_version(own, "18.2" if n % 4 else "18.1")
+        return judged(own, {SLOW: "steady", OTHER: "regressed" if n == 9 else "steady"})
+
+    fleet = Siblings(opened, base, 12)
+    found = fleet.taught(fleet.visited(base.now, usual))
+    assert found.regressions == ()
+
+
+def test_an_index_that_some_lack_is_told(base: Snapshot, opened: store.Store) -> None:
+    def planted(n: int, own: Snapshot) -> Snapshot:
+        if n < 4:
+            gone = next(i.oid for i in own.indexes if i.name == "orders_customer")
+            own = replace(own, indexes=tuple(i for i in own.indexes if i.oid != gone))
+        return judged(own, {SLOW: "regressed" if n < 4 else "steady"})
+
+    fleet = Siblings(opened, base, 11)
+    found = fleet.taught(fleet.visited(base.now, planted))
+    assert labels(found) == [["no index on public.orders btree (customer)"]]
+
+
+def test_clusters_that_were_not_read_or_do_not_run_it_are_no_controls(
+    base: Snapshot, opened: store.Store
+) -> None:
+    def planted(n: int, own: Snapshot) -> Snapshot:
+        own = of_version(own, "18.2" if n < 3 else "18.1")
+        outcomes = {OTHER: "steady", SLOW: "regressed" if n < 3 else "grown"}
+        return judged(own, outcomes if n < 6 else {OTHER: "steady"})
+
+    fleet = Siblings(opened, base, 12, unread=frozenset((10, 11)))
+    found = fleet.taught(fleet.visited(base.now, planted))
+    (only,) = found.regressions
+    assert only.others == ()
+    assert sorted(only.not_compared.values()) == [
+        *["does not run it, or too rarely to be judged"] * 4,
+        *["handles more rows a call"] * 3,
+        *["not read in this run"] * 2,
+    ]
+    assert found.lacking == {"c10": "not read in this run", "c11": "not read in this run"}
+
+
+def test_a_regression_of_last_week_counts_until_it_is_mended(
+    base: Snapshot, opened: store.Store
+) -> None:
+    def first(n: int, own: Snapshot) -> Snapshot:
+        own = of_version(own, "18.2" if n < 4 else "18.1")
+        return judged(own, {SLOW: "regressed" if n < 4 else "steady"})
+
+    def later(n: int, own: Snapshot) -> Snapshot:
+        own = judged(
+            of_version(own, "18.2" if n < 7 else "18.1"),
+            {SLOW: "regressed" if 4 <= n < 7 else "steady"},
+        )
+        (shift,) = own.statement_shifts
+        if n in (1, 2, 3):  # as slow as when it was reported
+            own = replace(own, statement_shifts=(replace(shift, ms_after=3.0),))
+        return own
+
+    fleet = Siblings(opened, base, 12)
+    fleet.visited(base.now - timedelta(days=5), first)
+    (found,) = fleet.taught(fleet.visited(base.now, later)).regressions
+    assert sorted(s.member for s in found.slower) == ["c1", "c2", "c3", "c4", "c5", "c6"]
+    assert found.not_compared == {"c0": "was slower, and no longer is"}
+    assert [a.label for a in found.associations[0].attributes] == ["PostgreSQL 18.2"]
+    assert "on the first since" in found.title
+    assert found.texts == (SLOW,)
