@@ -21,7 +21,8 @@
     until = 2027-01-31
     up_to = "warning"              # if it becomes critical, it is reported again
 
-The tables of :data:`SERVICE_TABLES` are those of ``db-analyze serve``, which reads them itself.
+The tables of :data:`SERVICE_TABLES` are those of ``db-analyze serve``, which reads them itself; ``[fleet]`` is that
+of ``db-analyze fleet``.
 """
 
 import tomllib
@@ -54,9 +55,11 @@ MANAGED_ROLES = (
 
 # Of the service: read by pgwatch_wed/serve, which only `db-analyze serve` imports.
 SERVICE_TABLES = ("serve", "probes", "slo", "alerts", "notify", "app")
+# Of fleets: read by pgwatch_wed/fleet.
+FLEET_TABLE = "fleet"
 _KEYS = (
     *("profile", "only", "ignore", "skip_schemas", "skip_roles", "memory", "window"),
-    *("min_severity", "history", "capacity", "rules", *SERVICE_TABLES),
+    *("min_severity", "history", "capacity", "rules", *SERVICE_TABLES, FLEET_TABLE),
 )
 
 
@@ -232,7 +235,7 @@ def parse(table: Mapping[str, Any], source: str) -> Config:
                 config = replace(config, history=value)
             case "rules":
                 config = replace(config, limits=_rule_limits(value, source))
-            case _ if key in SERVICE_TABLES:
+            case _ if key in (*SERVICE_TABLES, FLEET_TABLE):
                 if not isinstance(value, dict):
                     raise _wrong(source, key, f"a table such as [{key}]")
             case _:

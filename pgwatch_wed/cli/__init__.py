@@ -45,6 +45,7 @@ _COMMANDS = {
     "alerts": "pgwatch_wed.cli.alerts",
     "drill": "pgwatch_wed.cli.drill",
     "stress": "pgwatch_wed.cli.stress",
+    "fleet": "pgwatch_wed.cli.fleet",
 }
 # Nothing more can be written: the disk is full, or a quota or a maximum file size is reached.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -7,7 +7,9 @@ import click
 from pgwatch_wed.cli.summaries import SummarizedGroup
 
 # Imported when they are called, as all commands are.
-_MODULES: dict[str, str] = {}
+_MODULES: dict[str, str] = {
+    "list": "pgwatch_wed.cli.fleet_list",
+}
 
 
 class FleetCommands(SummarizedGroup):

@@ -1,21 +1,39 @@
 """The members of a fleet: what is to be visited, as an inventory says it."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import datetime, time, timedelta
+from fnmatch import fnmatchcase
 
 ALL = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseChoice:
-    """Which databases of a cluster are read: names, with ``*`` and ``?`` as in a shell.
+    """Which databases of a cluster are read: names, with ``*`` and ``?`` as in a shell, or ``/regular expression/``.
 
     Nothing to take means the one that the target names; ``take=("*",)`` all of them.
     """
 
     take: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
+
+    def chosen(self, databases: Iterable[str], named: str) -> tuple[str, ...]:
+        """Return which of a server's databases are read, where the target names one."""
+        if not self.take:
+            return (named,)
+        return tuple(
+            d
+            for d in databases
+            if any(_fits(p, d) for p in self.take) and not any(_fits(p, d) for p in self.leave)
+        )
+
+
+def _fits(pattern: str, name: str) -> bool:
+    if len(pattern) > 1 and pattern[0] == pattern[-1] == "/":
+        return re.search(pattern[1:-1], name) is not None
+    return fnmatchcase(name, pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +46,16 @@ class AllowedTime:
     begins: time
     ends: time
     days: frozenset[int] = frozenset(range(7))
+
+    def holds(self, moment: datetime) -> bool:
+        """Tell whether a cluster may be visited at a moment in UTC; one that begins and ends alike has 24 hours."""
+        now = moment.time()
+        if self.begins < self.ends:
+            return self.begins <= now < self.ends and moment.weekday() in self.days
+        if now >= self.begins:
+            return moment.weekday() in self.days
+        yesterday = (moment - timedelta(days=1)).weekday()
+        return now < self.ends and yesterday in self.days
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +80,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What a source names and the fleet does not contain, and why."""
+    """What a source names and the fleet does not contain, and why.
+
+    ``is_wrong``: somebody has to mend the inventory; else the source itself says that it is not to be visited.
+    """
 
     name: str
     place: str
     reason: str
+    is_wrong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +107,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Everybody who is to be visited, once, in the order of their names."""
+    """Everybody who is to be visited, once, in the order of their names.
+
+    Those that are not enabled are among them. ``not_selected`` counts those that the caller did not ask for.
+    """
 
     members: tuple[Member, ...]
     left_out: tuple[LeftOut, ...] = ()
     sources: tuple[Source, ...] = ()
+    not_selected: int = 0
+
+    @property
+    def is_wrong(self) -> bool:
+        """Tell whether a source failed, or names what cannot be used: exit status 2, whatever else was done."""
+        return any(s.failure for s in self.sources) or any(e.is_wrong for e in self.left_out)
