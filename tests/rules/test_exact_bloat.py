@@ -84,3 +84,27 @@ def test_what_is_lacking_is_said_with_its_mend(every_pg: Server, every_db: str) 
         with psycopg.connect(every_db, autocommit=True) as admin:
             revoke = sql.SQL("revoke pg_stat_scan_tables from {}")
             admin.execute(revoke.format(sql.Identifier(role)))
+
+
+def test_statistics_that_a_role_may_not_see_take_a_grant_and_no_analyze(
+    db: str, pg: Server
+) -> None:
+    psql(
+        db,
+        """
+        create table logs (id int, who int);
+        insert into logs select g, g % 7 from generate_series(1, 60000) g;
+        create index on logs (id);
+        create table seen as select 1 as one;
+        """,
+    )
+    psql(db, "vacuum analyze logs, seen")  # a session counts its changes when it ends
+    with pg.role("pg_monitor") as role:
+        sees_none = collect(make_conninfo(db, user=role))
+        psql(db, f'grant select on seen to "{role}"')
+        sees_another = collect(make_conninfo(db, user=role))
+    for snapshot in (sees_none, sees_another):
+        (verdict,) = judged(snapshot, "index-bloat", min_wasted_bytes=100_000).verdicts
+        assert "may not see" in verdict.reason or "sees no rows in pg_stats" in verdict.reason
+        assert "GRANT" in str(verdict.mend)
+        assert "ANALYZE" not in str(verdict.mend)

@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from pgwatch_wed import units
 from pgwatch_wed.facts import ExactBloat, Index, Snapshot, Table
 from pgwatch_wed.findings import Finding, Grade, Impact, Remedy, Severity, Unknown
-from pgwatch_wed.postgres import fresh
+from pgwatch_wed.postgres import autovacuum as vac
+from pgwatch_wed.postgres import fresh, privileges
 from pgwatch_wed.postgres import indexes as ix
 from pgwatch_wed.quote import ident
 from pgwatch_wed.remedies import locks as held
@@ -87,8 +88,21 @@ def check(snapshot: Snapshot, limits: Limits) -> Iterator[Finding | Unknown]:
         some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
         yield Unknown(
             f"{units.count(len(names), 'index', 'indexes')} ({some}): {reason}",
-            "run ANALYZE, or use --exact-bloat",
+            _mend(snapshot, reason),
         )
+
+
+_HIDDEN = "the role may not see the statistics on its columns"
+
+
+def _mend(snapshot: Snapshot, reason: str) -> str:
+    unread = snapshot.missing.get("column_statistics")
+    if unread is not None and reason == unread.reason:
+        return unread.mend or "use --exact-bloat"
+    if reason == _HIDDEN:
+        grant = privileges.grant_column_statistics(snapshot.server)
+        return " or ".join(filter(None, (grant, "use --exact-bloat")))
+    return "run ANALYZE, or use --exact-bloat"
 
 
 def _is_candidate(index: Index, size: int, limits: Limits) -> bool:
@@ -118,7 +132,9 @@ def _judge(
         return "many dead rows are still waiting for VACUUM"
     size = fresh.expected(snapshot, index, table)
     if size is None:
-        return "statistics on its columns are missing"
+        is_seen = privileges.reads_all_statistics(snapshot.server)
+        is_hidden = not is_seen and vac.last_analyze(activity) is not None
+        return _HIDDEN if is_hidden else "statistics on its columns are missing"
     pages = max(index.pages, 1)
     sure = 1 - size.most / pages
     if sure < limits.min_wasted_share:
