@@ -10,6 +10,7 @@ from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.rows import HistoryCoverage
+from pgwatch_wed.findings import Finding
 from pgwatch_wed.fleet import traits, visit_log
 from pgwatch_wed.fleet.experiment.evidence import conclusions
 from pgwatch_wed.fleet.experiment.experiments import Experiments
@@ -85,6 +86,7 @@ class Siblings:
     tags: Callable[[int], Mapping[str, str]] = lambda n: {"zone": f"z{n % 3}"}
     group: str = "shops"
     unread: frozenset[int] = frozenset()
+    advice: Callable[[int, Snapshot], tuple[Finding, ...]] = lambda _n, _own: ()
     ids: dict[int, int] = field(default_factory=dict)
 
     def snapshot(self, n: int, moment: datetime) -> Snapshot:
@@ -116,6 +118,7 @@ class Siblings:
             return replace(bare, ending=VisitEnding.UNREACHABLE, reason="timeout")
         stored, _ = runs.add(connection, runs.NewRun((snapshot,)))
         report = analyse((snapshot,), Config(), _RULES)
+        report = replace(report, findings=(*report.findings, *self.advice(n, snapshot)))
         document = json_v1.render(report, (snapshot,))
         stored = runs.conclude(connection, stored, report, document, (snapshot,))
         states.follow(connection, stored, (snapshot,))

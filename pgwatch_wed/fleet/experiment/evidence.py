@@ -9,11 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwatch_wed.fleet import traits, visit_log
-from pgwatch_wed.fleet.experiment import shared_regressions
+from pgwatch_wed.fleet.experiment import shared_regressions, tried_advice
 from pgwatch_wed.fleet.experiment.attributes import features_of
 from pgwatch_wed.fleet.experiment.clues import REGRESSED, SERVER, STEADY, Clues, StatementClue
 from pgwatch_wed.fleet.experiment.experiments import Experiments, SlowerCluster
 from pgwatch_wed.fleet.experiment.shared_regressions import Sighting, WatchedStatement
+from pgwatch_wed.fleet.experiment.sibling_records import records_of
 from pgwatch_wed.fleet.traits import Traits
 from pgwatch_wed.fleet.visits import FleetRun, Visit
 from pgwatch_wed.history.schema import (
@@ -73,7 +74,9 @@ def conclusions(
     reported = _reported(connection, run.began_at - RECENT)
     watched = tuple(_watched(connection, visits, read, reported))
     regressions, compared = shared_regressions.shared(watched)
-    return Experiments(regressions, compared=compared, lacking=lacking)
+    tried = tried_advice.advised_to(connection, visits)
+    records = records_of(tried_advice.same_advice(connection, tried))
+    return Experiments(regressions, records, compared, lacking)
 
 
 def _read(
