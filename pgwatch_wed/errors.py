@@ -36,7 +36,14 @@ class UsageError(Error):
 
 
 class ConnectError(Error):
-    """The target cannot be reached or refuses the connection."""
+    """The target cannot be reached or refuses the connection.
+
+    ``has_sent_password``: it was asked for a password and got one; whoever tries again may lock the account.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, has_sent_password: bool = False) -> None:
+        super().__init__(message, hint)
+        self.has_sent_password = has_sent_password
 
 
 class CollectError(Error):

@@ -14,6 +14,7 @@ from pgwatch_wed.findings import (
     UnusedIgnore,
     Verdict,
 )
+from pgwatch_wed.history.lifecycle import Acknowledgement
 from pgwatch_wed.rules import Rule, all_rules
 
 # What rules of these facts find passes by itself, and may come again.
@@ -26,6 +27,13 @@ _PASSING = frozenset(
 
 Original = Callable[[str], str]
 """Returns the name behind a placeholder; see :func:`pgwatch_wed.analyse.analyse_redacted`."""
+
+
+def acknowledged_as(given: Acknowledgement) -> Ignore:
+    """Return what somebody's acknowledgement takes away."""
+    until = f" until {given.until:%Y-%m-%d}" if given.until else ""
+    reason = f"acknowledged by {given.name}{until}: {given.reason}"
+    return Ignore(reason, finding=given.finding_id, up_to=given.severity)
 
 
 def parted(

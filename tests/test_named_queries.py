@@ -14,6 +14,7 @@ from psycopg import sql
 
 import pgwatch_wed
 from pgwatch_wed import assets
+from pgwatch_wed.fleet.probing import Probe
 from pgwatch_wed.load.sampling.session_look import SeenProcess
 from pgwatch_wed.sqltext.text import is_own
 from pgwatch_wed.target.queries import composed, fragment
@@ -291,6 +292,10 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             | {"is_archiving", "archive_age_s", "has_archive_failed", "is_read_only"}
         ),
     ),
+    ("target", "fleet_probe"): (
+        Case(names(Probe, "target", "system_identifier") | {"may_identify"}),
+    ),
+    ("target", "fleet_identity"): (Case({"system_identifier"}),),
     ("target", "lacking"): (
         # a superuser lacks nothing
         Case({"statement", "schema", "place"}, USED, is_empty=True),

@@ -6,18 +6,17 @@ from typing import Any, TypeVar
 
 import click
 
-from pgwatch_wed import clock, redaction
+from pgwatch_wed import redaction
 from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.snapshot_files import SnapshotFiles
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
-from pgwatch_wed.history import condense, retention, runs
+from pgwatch_wed.history import remembered, runs
 from pgwatch_wed.history.store import Store, open_store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_PRUNED_BY_A_ROUND = 20
 _OPTIONS = (
     click.option(
         "--output",
@@ -79,10 +78,7 @@ class Keeper:
     def _remember(self, history: Store, snapshots: tuple[Snapshot, ...]) -> None:
         with history.writing() as connection:
             run, _ = runs.add(connection, runs.NewRun(snapshots))
-        with history.writing() as connection:
-            moment = clock.now()
-            retention.prune(connection, moment, retention.Retention(), _PRUNED_BY_A_ROUND)
-            condense.condense(connection, moment)
+        remembered.tidy(history)
         self._say(f"kept: run {run.id} of the history")
 
     def _say(self, text: str) -> None:

@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 import click
 import sqlalchemy as sa
 
-from pgwatch_wed import clock, paths
+from pgwatch_wed import paths
 from pgwatch_wed.cli import snapshot_sets
 from pgwatch_wed.config import Config, Ignore
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.findings import Report
 from pgwatch_wed.gather.wanted import Since, nothing
-from pgwatch_wed.history import condense, identity, recall, retention, runs, states, store
+from pgwatch_wed.history import identity, recall, remembered, runs, states, store
 from pgwatch_wed.history.lifecycle import Acknowledgement, FindingState, Presence
-from pgwatch_wed.history.pairing import is_redacted
+from pgwatch_wed.ignoring import acknowledged_as
 from pgwatch_wed.render import json_v1
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,8 +31,6 @@ _OPTIONS = (
     ),
     click.option("--no-history", is_flag=True, help="Neither read nor write the history of runs."),
 )
-
-_PRUNED_BY_A_RUN = 20
 
 _NOT_WANTED = Missing(
     "earlier runs were not consulted (--no-history)", "run without --no-history", Cause.NOT_ASKED
@@ -65,17 +63,12 @@ class Memory:
         return cls(url, is_wanted=is_wanted)
 
     def remember(self, read: tuple[Snapshot, ...]) -> None:
-        """Store what was read, before anything is concluded from it.
-
-        What was read for a few rules is not kept: it would look as if everything else had been dropped.
-        """
+        """Store what was read, before anything is concluded from it."""
         with _Said(self):
             if self._why_not is None:
                 self._store = store.open_store(self._url)
-                if any(snapshot.is_partial for snapshot in read):
-                    return
                 with self._store.writing() as connection:
-                    self._run, _ = runs.add(connection, runs.NewRun(read))
+                    self._run = remembered.remember(connection, read)
 
     def recall(self, measured: tuple[Snapshot, ...]) -> tuple[Snapshot, ...]:
         """Return the snapshots with what earlier runs tell."""
@@ -96,7 +89,7 @@ class Memory:
                 for given, state in known:
                     if given not in holding and state is not None and state.state is Presence.OPEN:
                         _say_expired(given, state)
-                return replace(settings, acknowledged=tuple(map(_ignored, holding)))
+                return replace(settings, acknowledged=tuple(map(acknowledged_as, holding)))
         return settings
 
     def _cluster(self, connection: sa.Connection, read: tuple[Snapshot, ...]) -> int | None:
@@ -112,13 +105,8 @@ class Memory:
             if self._store is not None and self._run is not None:
                 document = json_v1.render(report, snapshots)
                 with self._store.writing() as connection:
-                    run = runs.conclude(connection, self._run, report, document, snapshots)
-                    if not any(map(is_redacted, snapshots)):  # their names are others each time
-                        states.follow(connection, run, snapshots)
-                with self._store.writing() as connection:
-                    moment = clock.now()
-                    retention.prune(connection, moment, retention.Retention(), _PRUNED_BY_A_RUN)
-                    condense.condense(connection, moment)
+                    remembered.conclude(connection, self._run, report, document, snapshots)
+                remembered.tidy(self._store)
             if self._store is not None:
                 self._store.close()
 
@@ -155,18 +143,12 @@ def _holding(url: str | None, read: tuple[Snapshot, ...]) -> tuple[Ignore, ...]:
     with store.unchanged(url) as opened, opened.reading() as connection:
         owner = identity.identify(connection, read[0])
         known = states.acknowledged(connection, owner.cluster_id, read) if owner else ()
-    return tuple(_ignored(each) for each, _ in known if each.holds(read[0].now))
+    return tuple(acknowledged_as(each) for each, _ in known if each.holds(read[0].now))
 
 
 def _warn(what: str, error: HistoryError) -> None:
     hint = f" ({error.hint})" if error.hint else ""
     click.echo(f"warning: {what}: {error.message}{hint}", err=True)
-
-
-def _ignored(given: Acknowledgement) -> Ignore:
-    until = f" until {given.until:%Y-%m-%d}" if given.until else ""
-    reason = f"acknowledged by {given.name}{until}: {given.reason}"
-    return Ignore(reason, finding=given.finding_id, up_to=given.severity)
 
 
 def _say_expired(given: Acknowledgement, state: FindingState) -> None:

@@ -4,7 +4,7 @@ A row per member is written when a run begins, so that whoever goes on after a c
 one UPDATE: of several processes, one visits. Functions take the connection of :meth:`Store.writing` or ``reading``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -69,6 +69,114 @@ def claim(
         )
     )
     return bool(taken.rowcount)
+
+
+def stands(connection: sa.Connection, fleet_run_id: int, member: str) -> Visit | None:
+    """Return the visit of a member as it stands, or None if it is not in this run."""
+    query = sa.select(fleet_visits).where(_mine(fleet_run_id, member))
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _visit(row)
+
+
+def identify(
+    connection: sa.Connection, fleet_run_id: int, member: str, node_key: str
+) -> str | None:
+    """Note which server a visit is to; return the member that is visited there, if that is another one."""
+    try:
+        with connection.begin_nested():
+            connection.execute(
+                fleet_visits.update().where(_mine(fleet_run_id, member)).values(node_key=node_key)
+            )
+    except sa.exc.IntegrityError:
+        query = sa.select(fleet_visits.c.member).where(
+            fleet_visits.c.fleet_run_id == fleet_run_id, fleet_visits.c.node_key == node_key
+        )
+        return str(connection.execute(query).scalar_one())
+    return None
+
+
+def keep(connection: sa.Connection, visit: Visit) -> bool:
+    """Note the run that a visit has stored and not concluded; False if another worker has it since."""
+    kept = connection.execute(
+        fleet_visits.update()
+        .where(
+            _mine(visit.fleet_run_id, visit.member),
+            fleet_visits.c.worker == visit.worker,
+            fleet_visits.c.ending.is_(None),
+        )
+        .values(run_id=visit.run_id, cluster_id=visit.cluster_id, label=visit.label)
+    )
+    return bool(kept.rowcount)
+
+
+def last_cluster(connection: sa.Connection, member: str) -> int | None:
+    """Return the cluster of the history that a member was at its last visit that read it."""
+    found: int | None = _of_last(connection, member, fleet_visits.c.cluster_id)
+    return found
+
+
+def traits_near(connection: sa.Connection, visit: Visit) -> str | None:
+    """Return the address of traits that are likely to be alike: those of the last visit, or of a sibling."""
+    found: str | None = _of_last(connection, visit.member, fleet_visits.c.traits)
+    if found is not None:
+        return found
+    sibling = sa.select(fleet_visits.c.traits).where(
+        fleet_visits.c.fleet_run_id == visit.fleet_run_id,
+        fleet_visits.c.group_name == visit.group,
+        fleet_visits.c.traits.is_not(None),
+    )
+    return connection.execute(sibling.order_by(fleet_visits.c.member).limit(1)).scalar()
+
+
+def _of_last(connection: sa.Connection, member: str, column: sa.Column[Any]) -> Any:
+    query = sa.select(column).where(fleet_visits.c.member == member, column.is_not(None))
+    return connection.execute(query.order_by(fleet_visits.c.fleet_run_id.desc()).limit(1)).scalar()
+
+
+def release(connection: sa.Connection, visit: Visit) -> None:
+    """Let a visit wait again, with the reason why the last attempt failed."""
+    connection.execute(
+        fleet_visits.update()
+        .where(
+            _mine(visit.fleet_run_id, visit.member),
+            fleet_visits.c.worker == visit.worker,
+            fleet_visits.c.ending.is_(None),
+        )
+        .values(
+            began_at=None,
+            heartbeat_at=None,
+            worker="",
+            node_key=None,
+            reason=visit.reason,
+            mend=visit.mend,
+        )
+    )
+
+
+def release_all(connection: sa.Connection, fleet_run_id: int, workers: Collection[str]) -> None:
+    """Let all visits of workers that are gone wait again."""
+    connection.execute(
+        fleet_visits.update()
+        .where(
+            fleet_visits.c.fleet_run_id == fleet_run_id,
+            fleet_visits.c.worker.in_(workers),
+            fleet_visits.c.ending.is_(None),
+        )
+        .values(began_at=None, heartbeat_at=None, worker="", node_key=None)
+    )
+
+
+def beat_all(connection: sa.Connection, fleet_run_id: int, worker: str, moment: datetime) -> None:
+    """Say that a worker lives, for all its visits."""
+    connection.execute(
+        fleet_visits.update()
+        .where(
+            fleet_visits.c.fleet_run_id == fleet_run_id,
+            fleet_visits.c.worker == worker,
+            fleet_visits.c.ending.is_(None),
+        )
+        .values(heartbeat_at=moment)
+    )
 
 
 def beat(

@@ -44,10 +44,8 @@ def gathered(conninfo: str, wanted: Wanted, progress: Progress) -> Gathered:
         demand=demand(wanted),
     )
     snapshots = [(conninfo, first)]
-    if wanted.all_databases:
-        for name in _other_databases(first):
-            other = connect.with_database(conninfo, name)
-            snapshots.append((other, _other(other, name, first, wanted, budget, progress)))
+    for name, other in _others(conninfo, first, wanted):
+        snapshots.append((other, _other(other, name, first, wanted, budget, progress)))
     complete = tuple(_with_standbys(snapshot, wanted, progress) for _, snapshot in snapshots)
     earlier = wanted.since(complete)
     measured = tuple(
@@ -55,6 +53,16 @@ def gathered(conninfo: str, wanted: Wanted, progress: Progress) -> Gathered:
         for (target, _), snapshot in zip(snapshots, deltas(earlier, complete), strict=True)
     )
     return Gathered(complete if earlier else measured, measured)
+
+
+def _others(conninfo: str, first: Snapshot, wanted: Wanted) -> list[tuple[str, str]]:
+    """Return the names of the other databases that are to be read, and the conninfo of each."""
+    known = {d.name for d in first.databases}
+    named = [(n, t) for n, t in wanted.databases if n in known and n != first.server.database]
+    if not wanted.all_databases:
+        return named
+    names = _other_databases(first)
+    return [(name, connect.with_database(conninfo, name)) for name in names]
 
 
 def _other_databases(first: Snapshot) -> list[str]:

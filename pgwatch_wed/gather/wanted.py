@@ -30,11 +30,12 @@ _FROM_KEPT_RUNS = FROM_HISTORY - {"level_shifts"}
 class Wanted:
     """How much to read.
 
-    ``looked_at`` tells for a few rules what they look at, in view of what has been read; None for everything.
+    ``databases`` are further ones of the same server, with the conninfo of each. ``looked_at`` tells for a few rules what they look at, in view of what has been read; None for everything.
     """
 
     standbys: tuple[str, ...] = ()
     all_databases: bool = False
+    databases: tuple[tuple[str, str], ...] = ()
     budget_s: float | None = 300
     exact_bloat: int | None = None
     advise: bool = True

@@ -207,6 +207,12 @@ def listed(
     return _select(connection, *conditions, limit=limit)
 
 
+def numbered(connection: sa.Connection, run_id: int) -> StoredRun | None:
+    """Return a run by its number, if it is still there."""
+    found = _select(connection, runs.c.id == run_id)
+    return found[0] if found else None
+
+
 def find(connection: sa.Connection, reference: str, cluster_id: int | None = None) -> StoredRun:
     """Return the run that a user means by its number, the name of a baseline, or a date.
 

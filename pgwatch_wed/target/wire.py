@@ -54,7 +54,12 @@ def connect(
         # Prepared statements are disabled: a pooler in transaction mode would mix them up.
         return kind.connect(conninfo, autocommit=True, prepare_threshold=None, **defaults)
     except (psycopg.Error, UnicodeError) as error:
-        raise ConnectError(failure(said(error)), _hint(str(error))) from None
+        tried = getattr(error, "pgconn", None)
+        raise ConnectError(
+            failure(said(error)),
+            _hint(str(error)),
+            has_sent_password=tried is not None and tried.used_password,
+        ) from None
 
 
 class Watch:
