@@ -14,7 +14,7 @@ from psycopg import sql
 
 import pgwatch_wed
 from pgwatch_wed import assets
-from pgwatch_wed.fleet.probing import Probe
+from pgwatch_wed.fleet.probing import ProbedServer
 from pgwatch_wed.load.sampling.session_look import SeenProcess
 from pgwatch_wed.sqltext.text import is_own
 from pgwatch_wed.target.queries import composed, fragment
@@ -293,7 +293,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         ),
     ),
     ("target", "fleet_probe"): (
-        Case(names(Probe, "target", "system_identifier") | {"may_identify"}),
+        Case(names(ProbedServer, "target", "system_identifier") | {"may_identify"}),
     ),
     ("target", "fleet_identity"): (Case({"system_identifier"}),),
     ("target", "lacking"): (

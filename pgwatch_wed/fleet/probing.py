@@ -27,7 +27,7 @@ _SETTINGS = {"client_encoding": "SQL_ASCII"}
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class ProbedServer:
     """A server as a target leads to it.
 
     ``system_identifier`` is None where the role may not read it. ``started_us`` is when the server was started, in
@@ -61,13 +61,13 @@ class ProbedMember:
     """What became of each target of a member, by its label."""
 
     member: Member
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[ProbedServer, ...] = ()
     failures: Mapping[str, Failure] = field(default_factory=dict)
 
 
 def probed(member: Member, connect_s: int = CONNECT_S) -> ProbedMember:
     """Look at all targets of a member, one after another."""
-    found: list[Probe] = []
+    found: list[ProbedServer] = []
     failed: dict[str, Failure] = {}
     for target in member.targets:
         try:
@@ -86,7 +86,7 @@ def probed(member: Member, connect_s: int = CONNECT_S) -> ProbedMember:
     return ProbedMember(member, tuple(found), failed)
 
 
-def probe(conninfo: str, connect_s: int = CONNECT_S) -> Probe | Failure:
+def probe(conninfo: str, connect_s: int = CONNECT_S) -> ProbedServer | Failure:
     """Return what a target leads to, or why nothing."""
     try:
         return _asked(conninfo, connect_s)
@@ -94,7 +94,7 @@ def probe(conninfo: str, connect_s: int = CONNECT_S) -> Probe | Failure:
         return failures.of(error, _without_waiting(conninfo, connect_s))
 
 
-def _asked(conninfo: str, connect_s: int) -> Probe:
+def _asked(conninfo: str, connect_s: int) -> ProbedServer:
     known = resolved(conninfo, connect_s)
     guards = door.Guards(connect_s=max(2, connect_s), statement_ms=_STATEMENT_MS)
     try:
@@ -110,7 +110,7 @@ def _asked(conninfo: str, connect_s: int) -> Probe:
             raise CollectError(f"the connection was lost: {said(error)}", "try again") from None
         raise CollectError(said(error), "is it PostgreSQL 13 or later?") from None
     names = tuple(row.pop("databases"))
-    return Probe(target=conninfo, system_identifier=identifier, databases=names, **row)
+    return ProbedServer(target=conninfo, system_identifier=identifier, databases=names, **row)
 
 
 def _identifier(opened: door.Door) -> str | None:
@@ -205,6 +205,6 @@ def _look_up(host: str, lookup: _Lookup) -> None:
         lookup.done.set()
 
 
-def with_addresses(found: Probe, seconds: float) -> Probe:
+def with_addresses(found: ProbedServer, seconds: float) -> ProbedServer:
     """Return the probe with a target whose names are resolved, for the connections that follow."""
     return replace(found, target=resolved(found.target, seconds))

@@ -14,10 +14,18 @@ from pgwatch_wed import clock
 from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error, HistoryError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
-from pgwatch_wed.fleet import allowed_times, failures, judging, probing, traits, units, visit_log
+from pgwatch_wed.fleet import (
+    allowed_times,
+    cluster_judging,
+    failures,
+    fleet_units,
+    probing,
+    traits,
+    visit_log,
+)
 from pgwatch_wed.fleet.failures import Failure
+from pgwatch_wed.fleet.fleet_units import Unit
 from pgwatch_wed.fleet.members import Member
-from pgwatch_wed.fleet.units import Unit
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.gather import run as gathering
 from pgwatch_wed.gather.wanted import Wanted
@@ -78,7 +86,7 @@ def visit_members(visitor: Visitor, members: tuple[Member, ...]) -> Visit | None
     skipped = why_skipped(first, clock.now())
     if skipped is not None:
         return end_without(visitor, first, skipped)
-    plan = units.planned(probing.probed(each, visitor.options.connect_s) for each in members)
+    plan = fleet_units.planned(probing.probed(each, visitor.options.connect_s) for each in members)
     for double in plan.doubles:
         if double.member.name != first.name:
             end_double(visitor, double)
@@ -89,7 +97,7 @@ def visit_members(visitor: Visitor, members: tuple[Member, ...]) -> Visit | None
     return fail(visitor, first, lost.failure)
 
 
-def _named(unit: Unit, plan: units.VisitPlan) -> set[str]:
+def _named(unit: Unit, plan: fleet_units.VisitPlan) -> set[str]:
     others = {d.member.name for d in plan.doubles if d.same_as == unit.member.name}
     return {unit.member.name, *others}
 
@@ -161,7 +169,7 @@ def end_without(
     return _end(visitor, replace(mine, attempts=attempts), failure)
 
 
-def end_double(visitor: Visitor, double: units.Double) -> Visit | None:
+def end_double(visitor: Visitor, double: fleet_units.Double) -> Visit | None:
     """End the visit of a member whose cluster is visited as another's."""
     mine = Visit(visitor.fleet_run_id, double.member.name, same_as=double.same_as)
     return _end(visitor, mine, Failure(VisitEnding.SKIPPED, double.reason))
@@ -322,7 +330,7 @@ def _concluded(
         known = states.acknowledged(connection, run.cluster_id, read)
     holding = tuple(acknowledged_as(each) for each, _ in known if each.holds(read[0].now))
     settings = replace(visitor.options.settings, acknowledged=holding)
-    found = judging.judged(snapshots, settings, begun.label)
+    found = cluster_judging.judged(snapshots, settings, begun.label)
     _stop_if_told(visitor)
     lacking = dict(_lacking(read))
     with visitor.store.writing() as connection:

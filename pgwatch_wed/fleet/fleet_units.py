@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.members import Member
-from pgwatch_wed.fleet.probing import Probe, ProbedMember
+from pgwatch_wed.fleet.probing import ProbedMember, ProbedServer
 from pgwatch_wed.target import connect
 
 
@@ -24,7 +24,7 @@ class Unit:
     """
 
     member: Member
-    probe: Probe
+    probe: ProbedServer
     databases: tuple[tuple[str, str], ...]
     standbys: tuple[str, ...] = ()
     unread: Mapping[str, Failure] = field(default_factory=dict)
@@ -70,8 +70,8 @@ class VisitPlan:
 class _Node:
     """A server, and the members that lead to it, each with the target that does."""
 
-    probe: Probe
-    named: list[tuple[ProbedMember, Probe]] = field(default_factory=list)
+    probe: ProbedServer
+    named: list[tuple[ProbedMember, ProbedServer]] = field(default_factory=list)
 
 
 def planned(found: Iterable[ProbedMember]) -> VisitPlan:
@@ -202,7 +202,7 @@ def _double(member: Member, leader: Member, what: str) -> Double:
     return Double(member, leader.name, f"{what} as {leader.name}, which is read once")
 
 
-def _databases(named: Sequence[tuple[ProbedMember, Probe]]) -> dict[str, str]:
+def _databases(named: Sequence[tuple[ProbedMember, ProbedServer]]) -> dict[str, str]:
     """Return the databases that members ask for, and the conninfo of each."""
     found: dict[str, str] = {}
     for each, probe in named:

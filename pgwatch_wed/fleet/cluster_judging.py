@@ -25,14 +25,14 @@ _COUNTED = ("tables", "indexes", "columns", "constraints", "statements", "column
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class JudgedCluster:
     """The report of a cluster, and as the JSON document that the history keeps."""
 
     report: Report
     document: str
 
 
-def judged(snapshots: tuple[Snapshot, ...], settings: Config, label: str) -> Judgement:
+def judged(snapshots: tuple[Snapshot, ...], settings: Config, label: str) -> JudgedCluster:
     """Judge the databases of one server, here or in another process."""
     if size(snapshots) >= LARGE:
         with _turns:
@@ -47,13 +47,15 @@ def size(snapshots: tuple[Snapshot, ...]) -> int:
     return sum(len(getattr(snapshot, name)) for snapshot in snapshots for name in _COUNTED)
 
 
-def _here(snapshots: tuple[Snapshot, ...], settings: Config, label: str) -> Judgement:
+def _here(snapshots: tuple[Snapshot, ...], settings: Config, label: str) -> JudgedCluster:
     report = analyse(snapshots, settings, target=label or None)
-    return Judgement(report, json_v1.render(report, snapshots))
+    return JudgedCluster(report, json_v1.render(report, snapshots))
 
 
-def _elsewhere(snapshots: tuple[Snapshot, ...], settings: Config, label: str) -> Judgement | None:
-    command = [sys.executable, "-m", "pgwatch_wed.fleet.judging"]
+def _elsewhere(
+    snapshots: tuple[Snapshot, ...], settings: Config, label: str
+) -> JudgedCluster | None:
+    command = [sys.executable, "-m", "pgwatch_wed.fleet.cluster_judging"]
     task = pickle.dumps((snapshots, settings, label), protocol=pickle.HIGHEST_PROTOCOL)
     try:
         # Ctrl-C is for us; what we no longer wait for ends when it finds its pipe closed
@@ -63,7 +65,7 @@ def _elsewhere(snapshots: tuple[Snapshot, ...], settings: Config, label: str) ->
         found = pickle.loads(done.stdout)  # noqa: S301 - of a process that we have started
     except (OSError, subprocess.SubprocessError, pickle.UnpicklingError, EOFError):
         return None
-    return found if isinstance(found, Judgement) else None
+    return found if isinstance(found, JudgedCluster) else None
 
 
 def main() -> None:
@@ -74,6 +76,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     # what is pickled names the module, not the program
-    from pgwatch_wed.fleet import judging
+    from pgwatch_wed.fleet import cluster_judging
 
-    judging.main()
+    cluster_judging.main()
