@@ -317,8 +317,18 @@ def score(finding: Finding) -> float:
     time = finding.impact.gain
     ms = max(time.least_per_day, 0.0) if time is not None else 0.0
     size = max(finding.impact.bytes or 0, 0)
-    gain = 10 * math.log10(1 + ms / 1000) + 10 * math.log10(1 + size / 1_000_000)
-    return _SEVERITY_POINTS[finding.severity] + gain * finding.grade.weight + finding.grade.weight
+    weight = finding.grade.weight
+    return severity_points(finding.severity) + gain_points(ms, size) * weight + weight
+
+
+def severity_points(severity: Severity) -> float:
+    """Return what a severity counts in a score."""
+    return _SEVERITY_POINTS[severity]
+
+
+def gain_points(ms_per_day: float, size: float) -> float:
+    """Return what saved time and bytes count in a score, before the grade."""
+    return 10 * math.log10(1 + ms_per_day / 1000) + 10 * math.log10(1 + size / 1_000_000)
 
 
 def _for_readers(snapshot: Snapshot, config: Config, original: Original) -> Snapshot:

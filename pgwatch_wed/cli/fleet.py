@@ -9,6 +9,7 @@ from pgwatch_wed.cli.summaries import SummarizedGroup
 # Imported when they are called, as all commands are.
 _MODULES: dict[str, str] = {
     "list": "pgwatch_wed.cli.fleet_list",
+    "report": "pgwatch_wed.cli.fleet_report",
 }
 
 

@@ -205,6 +205,11 @@ def put(connection: sa.Connection, traits: Traits, near: str | None = None) -> s
 
 def get(connection: sa.Connection, address: str) -> Traits:
     """Return stored traits; what a newer version added is left out."""
-    values = json.loads(blobs.get(connection, address).decode("utf-8", "surrogatepass"))
+    return read(blobs.get(connection, address))
+
+
+def read(content: bytes) -> Traits:
+    """Read what :func:`put` stored."""
+    values = json.loads(content.decode("utf-8", "surrogatepass"))
     known = {name: values[name] for name in Traits.__dataclass_fields__ if name in values}
     return Traits(**known)

@@ -231,11 +231,12 @@ def _end_run(connection: sa.Connection, fleet_run_id: int, moment: datetime | No
 def visits(connection: sa.Connection, fleet_run_id: int) -> tuple[Visit, ...]:
     """Return all visits of a run, in the order of the members' names."""
     query = sa.select(fleet_visits).where(fleet_visits.c.fleet_run_id == fleet_run_id)
-    found = map(_visit, connection.execute(query).mappings())
+    found = map(of_row, connection.execute(query).mappings())
     return tuple(sorted(found, key=lambda visit: visit.member))
 
 
-def _visit(row: Any) -> Visit:
+def of_row(row: Mapping[Any, Any]) -> Visit:
+    """Return the visit that a row of the table stands for."""
     values = {_RENAMED.get(name, name): value for name, value in row.items()}
     ending = values.pop("ending")
     return Visit(**values, ending=None if ending is None else VisitEnding(ending))

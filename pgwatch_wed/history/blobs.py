@@ -7,7 +7,7 @@ the run before.
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ _LEVEL = 9
 # A difference that is not much smaller is not worth it: the next ones would be no smaller either.
 _WORTH = 0.6
 _LARGEST = 1 << 26
+_AT_ONCE = 200
 
 
 def put(connection: sa.Connection, content: bytes, near: str | None = None) -> str:
@@ -50,9 +51,46 @@ def get(connection: sa.Connection, address: str) -> bytes:
     row = _row(connection, address)
     if row is None:
         raise _lost(address, "gone")
-    data, base = bytes(row.data), row.base
+    base = None if row.base is None else get(connection, row.base)
+    return _checked(address, bytes(row.data), base)
+
+
+def get_many(
+    connection: sa.Connection, addresses: Iterable[str]
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the bytes of each address once, None if they are gone or damaged; with few queries."""
+    each = list(dict.fromkeys(addresses))
+    for part in (each[i : i + _AT_ONCE] for i in range(0, len(each), _AT_ONCE)):
+        rows = _rows(connection, part)
+        bases = _rows(connection, {row.base for row in rows.values() if row.base} - rows.keys())
+        whole: dict[str, bytes] = {}
+        for address in part:
+            yield address, _either(address, {**bases, **rows}, whole)
+
+
+def _rows(connection: sa.Connection, addresses: Iterable[str]) -> dict[str, Any]:
+    query = sa.select(blobs.c.hash, blobs.c.data, blobs.c.base)
+    found = connection.execute(query.where(blobs.c.hash.in_(list(addresses))))
+    return {row.hash: row for row in found}
+
+
+def _either(address: str, rows: Mapping[str, Any], whole: dict[str, bytes]) -> bytes | None:
+    row = rows.get(address)
+    if row is None:
+        return None
     try:
-        content = _content(data) if base is None else _patched(data, get(connection, base))
+        if row.base is None:
+            return _checked(address, bytes(row.data), None)
+        if row.base not in whole:
+            whole[row.base] = _checked(row.base, bytes(rows[row.base].data), None)
+        return _checked(address, bytes(row.data), whole[row.base])
+    except (HistoryError, KeyError):
+        return None
+
+
+def _checked(address: str, data: bytes, base: bytes | None) -> bytes:
+    try:
+        content = _content(data) if base is None else _patched(data, base)
     except (zstandard.ZstdError, zlib.error, SnapshotError):
         raise _lost(address, "damaged") from None
     # older versions took the address of the compressed form

@@ -113,11 +113,11 @@ def _standing(
     finding: Concluded, earlier: Concluded | None, before: Conclusions
 ) -> tuple[Standing, str]:
     if earlier is not None:
-        worse = "; ".join(_worse(earlier, finding))
+        said_worse = "; ".join(worse(earlier, finding))
         label = earlier.object.label
         renamed = f"it was called {label}" if label != finding.object.label else ""
-        said = "; ".join(filter(None, (worse, renamed)))
-        return Standing.WORSE if worse else Standing.KNOWN, said
+        said = "; ".join(filter(None, (said_worse, renamed)))
+        return Standing.WORSE if said_worse else Standing.KNOWN, said
     if finding.id in before.ignored:
         return Standing.KNOWN, "it was ignored"
     hidden = before.hidden.get(finding.id)
@@ -137,7 +137,8 @@ def _standing(
     return Standing.NEW, ""
 
 
-def _worse(was: Concluded, now: Concluded) -> Iterator[str]:
+def worse(was: Concluded, now: Concluded) -> Iterator[str]:
+    """Yield in words what makes a finding worse than it was."""
     if now.severity.rank < was.severity.rank:
         yield f"it was {was.severity.value}"
     for before, after, verb in (

@@ -140,14 +140,15 @@ def _row(cluster_id: int, state: FindingState) -> dict[str, Any]:
 def states(connection: sa.Connection, cluster_id: int) -> tuple[FindingState, ...]:
     """Return the findings of a cluster over its runs, open ones first."""
     query = sa.select(finding_states).where(finding_states.c.cluster_id == cluster_id)
-    found = [_state(row) for row in connection.execute(query)]
+    found = [of_row(row) for row in connection.execute(query)]
     order = list(Presence)
     return tuple(
         sorted(found, key=lambda s: (order.index(s.state), s.severity.rank, s.rule, s.label))
     )
 
 
-def _state(row: Any) -> FindingState:
+def of_row(row: Any) -> FindingState:
+    """Return the state that a row of the table stands for."""
     o = row.object
     about = Object(o["kind"], o["name"], o["database"], o["schema"], o["table"])
     return FindingState(

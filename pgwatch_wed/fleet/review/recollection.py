@@ -1,0 +1,246 @@
+"""What the history tells of a fleet: read with a few queries, whatever the number of clusters."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from pgwatch_wed.errors import UsageError
+from pgwatch_wed.findings import Object, Severity, Verdict
+from pgwatch_wed.fleet import traits as fleet_traits
+from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.traits import Traits
+from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
+from pgwatch_wed.history import blobs, states
+from pgwatch_wed.history.conclusions import Concluded
+from pgwatch_wed.history.lifecycle import FindingState
+from pgwatch_wed.history.schema import finding_states, findings, fleet_visits, runs, verdicts
+
+_MANY = 500
+_READ = (VisitEnding.DONE.value, VisitEnding.IN_PART.value)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRule:
+    """The verdict of a rule in one run."""
+
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedRun:
+    """What was concluded from one run of a cluster; ``report`` is the address of its JSON report."""
+
+    id: int
+    cluster_id: int
+    taken_at: datetime
+    label: str
+    version: str
+    report: str | None
+    findings: Mapping[str, Concluded]
+    verdicts: Mapping[str, JudgedRule]
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedCluster:
+    """A member, its last run, and the one before.
+
+    ``run`` is of ``visit`` if that read the cluster, else of the last visit that did; None if there was none.
+    ``ending_before`` is how the visit of the fleet run before ended.
+    """
+
+    visit: Visit
+    run: RememberedRun | None = None
+    before: RememberedRun | None = None
+    traits: Traits | None = None
+    ending_before: VisitEnding | None = None
+    states: Mapping[str, FindingState] = field(default_factory=dict)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the run is of this visit."""
+        ending = self.visit.ending
+        return self.run is not None and ending is not None and ending.was_read
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """A fleet run; ``left`` are members of the run ``before`` that this one lacks."""
+
+    run: FleetRun
+    before: FleetRun | None
+    clusters: tuple[RememberedCluster, ...]
+    left: tuple[str, ...]
+
+
+def recollect(connection: sa.Connection, fleet_run_id: int | None = None) -> Recollection:
+    """Read a fleet run, the last one by default. Raises :class:`UsageError` if there is none."""
+    run, before = _runs(connection, fleet_run_id)
+    visits = visit_log.visits(connection, run.id)
+    earlier = _earlier(connection, run.id)
+    last = {v.member: v if _was_read(v) else earlier.get(v.member) for v in visits}
+    compared = {v.member: earlier.get(v.member) for v in visits if _was_read(v)}
+    ids = {v.run_id for v in (*last.values(), *compared.values()) if v and v.run_id is not None}
+    known = _remembered(connection, sorted(ids))
+    followed = _states(connection, sorted({r.cluster_id for r in known.values()}))
+    compared_by = _traits(connection, [v.traits for v in last.values() if v and v.traits])
+    endings = _endings(connection, before)
+    clusters = []
+    for visit in visits:
+        own, was = last[visit.member], compared.get(visit.member)
+        run_ = known.get(own.run_id or 0) if own else None
+        clusters.append(
+            RememberedCluster(
+                visit,
+                run_,
+                known.get(was.run_id or 0) if was else None,
+                compared_by.get(own.traits or "") if own else None,
+                endings.get(visit.member),
+                followed.get(run_.cluster_id, {}) if run_ else {},
+            )
+        )
+    left = endings.keys() - {v.member for v in visits}
+    return Recollection(run, before, tuple(clusters), tuple(sorted(left)))
+
+
+def _was_read(visit: Visit) -> bool:
+    return visit.ending is not None and visit.ending.was_read and visit.run_id is not None
+
+
+def _runs(connection: sa.Connection, fleet_run_id: int | None) -> tuple[FleetRun, FleetRun | None]:
+    found = visit_log.runs_of_fleet(connection, limit=1_000_000 if fleet_run_id else 2)
+    if not found:
+        raise UsageError("there is no fleet run in the history", "db-analyze fleet run begins one")
+    for place, run in enumerate(found):
+        if fleet_run_id in (None, run.id):
+            return run, found[place + 1] if place + 1 < len(found) else None
+    raise UsageError(f"there is no fleet run {fleet_run_id}", f"the last one is {found[0].id}")
+
+
+def _earlier(connection: sa.Connection, fleet_run_id: int) -> dict[str, Visit]:
+    """Return the last visit before this run that read each member."""
+    mine = (
+        fleet_visits.c.fleet_run_id < fleet_run_id,
+        fleet_visits.c.ending.in_(_READ),
+        fleet_visits.c.run_id.is_not(None),
+    )
+    last = (
+        sa.select(fleet_visits.c.member, sa.func.max(fleet_visits.c.fleet_run_id).label("id"))
+        .where(*mine)
+        .group_by(fleet_visits.c.member)
+        .subquery()
+    )
+    query = sa.select(fleet_visits).join(
+        last,
+        (fleet_visits.c.member == last.c.member) & (fleet_visits.c.fleet_run_id == last.c.id),
+    )
+    found = map(visit_log.of_row, connection.execute(query).mappings())
+    return {visit.member: visit for visit in found}
+
+
+def _endings(connection: sa.Connection, before: FleetRun | None) -> dict[str, VisitEnding | None]:
+    if before is None:
+        return {}
+    v = fleet_visits.c
+    query = sa.select(v.member, v.ending).where(v.fleet_run_id == before.id)
+    return {
+        member: None if ending is None else VisitEnding(ending)
+        for member, ending in connection.execute(query)
+    }
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def _remembered(connection: sa.Connection, ids: Sequence[int]) -> dict[int, RememberedRun]:
+    found: dict[int, RememberedRun] = {}
+    for part in _parts(ids):
+        own = list(connection.execute(sa.select(runs).where(runs.c.id.in_(part))))
+        if not own:
+            continue
+        told, judged = _findings(connection, own), _verdicts(connection, own)
+        for row in own:
+            found[row.id] = RememberedRun(
+                *(row.id, row.cluster_id, row.taken_at, row.label, row.server_version, row.report),
+                told[row.id],
+                judged[row.id],
+            )
+    return found
+
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[i : i + _MANY] for i in range(0, len(ids), _MANY))
+
+
+def _of_runs(table: sa.Table, own: Sequence[Any]) -> tuple[sa.ColumnElement[bool], ...]:
+    """Select the rows of some runs by the key, which begins with the cluster and the time."""
+    times = [row.taken_at for row in own]
+    return (
+        table.c.cluster_id.in_([row.cluster_id for row in own]),
+        table.c.taken_at.between(min(times), max(times)),
+        table.c.run_id.in_([row.id for row in own]),
+    )
+
+
+def _findings(connection: sa.Connection, own: Sequence[Any]) -> Mapping[int, dict[str, Concluded]]:
+    found: dict[int, dict[str, Concluded]] = defaultdict(dict)
+    for row in connection.execute(sa.select(findings).where(*_of_runs(findings, own))):
+        o = row.object
+        found[row.run_id][row.finding_id] = Concluded(
+            *(row.finding_id, row.rule, "", Severity(row.severity), row.grade),
+            Object(o["kind"], o["name"], o["database"], o["schema"], o["table"]),
+            row.title,
+            gain_ms=row.ms_per_day,
+            bytes=row.bytes,
+        )
+    return found
+
+
+def _verdicts(connection: sa.Connection, own: Sequence[Any]) -> Mapping[int, dict[str, JudgedRule]]:
+    v = verdicts.c
+    query = sa.select(v.run_id, v.rule, v.verdict, v.reason).where(*_of_runs(verdicts, own))
+    found: dict[int, dict[str, JudgedRule]] = defaultdict(dict)
+    kinds = {each.value: each for each in Verdict}
+    for run_id, rule, verdict, reason in connection.execute(query):
+        found[run_id][rule] = JudgedRule(kinds[verdict], reason)
+    return found
+
+
+def _states(
+    connection: sa.Connection, clusters: Sequence[int]
+) -> Mapping[int, dict[str, FindingState]]:
+    found: dict[int, dict[str, FindingState]] = defaultdict(dict)
+    for part in _parts(clusters):
+        query = sa.select(finding_states).where(finding_states.c.cluster_id.in_(part))
+        for row in connection.execute(query):
+            found[row.cluster_id][row.finding_id] = states.of_row(row)
+    return found
+
+
+def _traits(connection: sa.Connection, addresses: Sequence[str]) -> dict[str, Traits]:
+    """Read traits; those that are damaged cost the comparison of one cluster."""
+    found: dict[str, Traits] = {}
+    for address, content in blobs.get_many(connection, addresses):
+        if content is not None:
+            found[address] = fleet_traits.read(content)
+    return found
+
+
+# --- reports of clusters --------------------------------------------------------------------------
+
+
+def documents(
+    connection: sa.Connection, clusters: Iterable[RememberedCluster]
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the JSON report of each cluster's last run by its member; None if it is gone or damaged."""
+    by_report = defaultdict(list)
+    for each in clusters:
+        if each.run is not None and each.run.report is not None:
+            by_report[each.run.report].append(each.visit.member)
+    for address, content in blobs.get_many(connection, list(by_report)):
+        for member in by_report[address]:
+            yield member, content

@@ -1,0 +1,143 @@
+"""One review of many clusters: grouped, compared, and honest about who was not read."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.findings import Severity, Standing
+from pgwatch_wed.fleet.review import recollection, review_text
+from pgwatch_wed.fleet.review import review_words as words
+from pgwatch_wed.fleet.review.reviewing import reviewed
+from pgwatch_wed.fleet.review.reviews import SILENCE, Review
+from pgwatch_wed.fleet.visits import VisitEnding
+from tests.fleet.siblings import of_version, set_to
+from tests.fleet.story import COPY, DAY, MONDAY, Change, Story, as_is, without_index
+
+
+def review_of(story: Story, now: datetime, fleet_run_id: int | None = None) -> Review:
+    with story.opened.reading() as connection:
+        return reviewed(recollection.recollect(connection, fleet_run_id), now)
+
+
+def issue_of(review: Review, rule: str) -> tuple[str, ...]:
+    return next((i.members for i in review.issues if i.rule == rule), ())
+
+
+def test_findings_of_a_rule_and_a_cause_are_one(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": as_is, "c": without_index(COPY)})
+    review = review_of(story, MONDAY)
+    issue = next(i for i in review.issues if i.rule == "index-duplicate")
+    assert [(c.label, c.members) for c in issue.causes] == [("public.orders_copy", ("a", "b"))]
+    assert words.where(issue, review) == "on 2 of 3 clusters"
+    assert issue_of(review, "vacuum-disabled") == ("a", "b", "c")
+
+
+def test_what_changed_is_told_since_each_cluster_was_read_before(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": without_index(COPY), "c": as_is})
+    story.run(MONDAY + DAY, {"a": without_index(COPY), "b": as_is, "c": as_is, "d": as_is})
+    review = review_of(story, MONDAY + DAY)
+    told = {(c.what, c.rule, c.members) for c in words.changes(review)}
+    assert ("new", "index-duplicate", ("b",)) in told
+    assert ("gone", "index-duplicate", ("a",)) in told
+    assert not [c for c in told if "c" in c[2] or "d" in c[2]]
+    assert words.first_visits(review) == ("d",)
+
+
+def test_who_cannot_be_reached_keeps_its_findings_with_their_age(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": as_is})
+    story.run(MONDAY + DAY, {"a": as_is, "b": VisitEnding.UNREACHABLE})
+    later = MONDAY + 3 * DAY
+    story.run(later, {"a": without_index(COPY), "b": VisitEnding.UNREACHABLE})
+    review = review_of(story, later)
+    assert issue_of(review, "index-duplicate") == ("b",)
+    kept = [f for f in review.findings if f.member == "b" and f.rule != SILENCE]
+    assert kept
+    assert all(not f.is_current and f.last_seen == MONDAY for f in kept)
+    silent = next(f for f in review.findings if f.rule == SILENCE)
+    assert (silent.severity, silent.standing) == (Severity.WARNING, Standing.KNOWN)
+    assert "not read since 2026-03-02 03:00 UTC: unreachable, no answer" in silent.title
+    said = " ".join(review_text.text(review).split())
+    assert "1 of 2 clusters were read, 1 was not." in said
+    assert "last read 3 days ago (2026-03-02 03:00 UTC)" in said
+
+
+def test_silence_is_new_then_critical_then_gone(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is})
+    story.run(MONDAY + DAY, {"a": VisitEnding.REFUSED})
+    (silent,) = (f for f in review_of(story, MONDAY + DAY).findings if f.rule == SILENCE)
+    assert (silent.severity, silent.standing) == (Severity.WARNING, Standing.NEW)
+    (silent,) = (f for f in review_of(story, MONDAY + 8 * DAY).findings if f.rule == SILENCE)
+    assert silent.severity is Severity.CRITICAL
+    story.run(MONDAY + 9 * DAY, {"a": as_is})
+    review = review_of(story, MONDAY + 9 * DAY)
+    assert [g.rule for g in review.gone] == [SILENCE]
+
+
+def test_a_cluster_that_was_never_read_is_not_clear(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": VisitEnding.UNREACHABLE})
+    review = review_of(story, MONDAY)
+    assert issue_of(review, SILENCE) == ("b",)
+    assert "never read" in words.silence(words.silences(review)[0], review)
+    clear = next(i for i in review.issues if i.rule == "vacuum-disabled")
+    assert clear.evaluated == 1
+    assert words.where(clear, review) == "on 1 of 2 clusters; could not be evaluated on 1"
+
+
+def test_a_server_under_two_names_counts_once(story: Story) -> None:
+    twice: dict[str, Change | VisitEnding | None] = {"a": as_is, "alias": VisitEnding.SKIPPED}
+    story.run(MONDAY, twice, alias={"same_as": "a", "reason": ""})
+    review = review_of(story, MONDAY)
+    assert [(c.member, c.also) for c in review.clusters] == [("a", ("alias",))]
+
+
+def test_an_unfinished_run_says_so(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": as_is})
+    story.run(MONDAY + DAY, {"a": as_is, "b": None})
+    review = review_of(story, MONDAY + DAY)
+    assert "The run has not ended: 1 still have to be visited." in words.verdict(review)
+    assert not issue_of(review, SILENCE)
+    assert "b" in issue_of(review, "vacuum-disabled")
+
+
+def test_an_earlier_run_can_be_reviewed_again(story: Story) -> None:
+    first = story.run(MONDAY, {"a": as_is, "left": as_is})
+    story.run(MONDAY + DAY, {"a": without_index(COPY)})
+    assert "a" in issue_of(review_of(story, MONDAY + DAY, first.id), "index-duplicate")
+    assert review_of(story, MONDAY + DAY).left == ("left",)
+
+
+def test_what_differs_from_the_majority_of_the_group_is_drift(story: Story) -> None:
+    def odd(s: Snapshot) -> Snapshot:
+        return of_version(set_to(s, "work_mem", "65536"), "17.4")
+
+    def locked(s: Snapshot) -> Snapshot:
+        return replace(s, index_definitions=())
+
+    names = {f"c{n}": as_is for n in range(6)}
+    story.run(MONDAY, {**names, "c2": odd, "c3": without_index("orders_customer"), "c4": locked})
+    review = review_of(story, MONDAY)
+    said = [words.drift(d) for d in review.drifts]
+    usual = review.clusters[0].version
+    assert said == [
+        f"PostgreSQL in group shops: {usual} on 5 of 6; 17.4 on c2",
+        "setting work_mem in group shops: the default on 5 of 6; 64 MB on c2",
+    ]
+
+
+def test_an_index_that_most_siblings_have_is_missed_where_it_lacks(story: Story) -> None:
+    names = {f"c{n}": without_index(COPY) for n in range(5)}
+
+    def none(s: Snapshot) -> Snapshot:
+        return without_index("orders_customer")(without_index(COPY)(s))
+
+    story.run(MONDAY, {**names, "c3": none})
+    review = review_of(story, MONDAY)
+    assert [words.drift(d) for d in review.drifts] == [
+        "index on public.orders btree (customer) in group shops: 4 have it, 1 lacks it: c3"
+    ]
+
+
+def test_equal_siblings_have_no_drift_and_groups_are_apart(story: Story) -> None:
+    story.groups = {"d": "others", "e": "others"}
+    story.run(MONDAY, dict.fromkeys("abc", as_is) | dict.fromkeys("de", without_index(COPY)))
+    assert review_of(story, MONDAY).drifts == ()
