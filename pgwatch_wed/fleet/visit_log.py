@@ -75,7 +75,7 @@ def stands(connection: sa.Connection, fleet_run_id: int, member: str) -> Visit |
     """Return the visit of a member as it stands, or None if it is not in this run."""
     query = sa.select(fleet_visits).where(_mine(fleet_run_id, member))
     row = connection.execute(query).mappings().first()
-    return None if row is None else _visit(row)
+    return None if row is None else of_row(row)
 
 
 def identify(
