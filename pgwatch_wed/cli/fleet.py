@@ -10,6 +10,7 @@ from pgwatch_wed.cli.summaries import SummarizedGroup
 _MODULES: dict[str, str] = {
     "list": "pgwatch_wed.cli.fleet_list",
     "report": "pgwatch_wed.cli.fleet_report",
+    "canary": "pgwatch_wed.cli.fleet_canary",
 }
 
 
