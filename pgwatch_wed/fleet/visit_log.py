@@ -217,7 +217,12 @@ def end(connection: sa.Connection, visit: Visit) -> bool:
 
 
 def _end_run(connection: sa.Connection, fleet_run_id: int, moment: datetime | None) -> None:
-    """Note when the last visit of a run has ended."""
+    """Note when the last visit of a run has ended.
+
+    Of two that end at the same time, the second waits, and sees that the first has ended.
+    """
+    mine = sa.select(fleet_runs.c.id).where(fleet_runs.c.id == fleet_run_id)
+    connection.execute(mine.with_for_update())
     left = sa.select(fleet_visits.c.member).where(
         fleet_visits.c.fleet_run_id == fleet_run_id, fleet_visits.c.ending.is_(None)
     )

@@ -1,25 +1,29 @@
 """Facts by their content: what did not change between two runs is stored once, and what changed little as the difference.
 
-A difference is from one that is stored whole, with zstd; reading never follows more than one. The texts of statements
+A difference is from one that is stored whole, with zstd; only if two writers chose different bases at the same time, it is
+from another difference. The texts of statements
 are kept apart from their counters, in groups of their own, and statements by their keys: so both stay near to those of
 the run before.
 """
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 import zstandard
+from sqlalchemy.dialects import postgresql
 
 from pgwatch_wed.errors import HistoryError, SnapshotError
 from pgwatch_wed.facts import Statement, documents
 from pgwatch_wed.facts.columns import WantedRows, decode, document
 from pgwatch_wed.facts.fields import fact_types
 from pgwatch_wed.facts.rows import Server
+from pgwatch_wed.history import turns
 from pgwatch_wed.history.schema import blobs
+from pgwatch_wed.history.turns import Turn
 
 _GROUPS = 16
 _SERVER = "server"
@@ -33,6 +37,15 @@ _LARGEST = 1 << 26
 _AT_ONCE = 200
 
 
+@dataclass(frozen=True, slots=True)
+class _Packing:
+    """Bytes as they are stored: as the difference from ``base``, or if there is none, whole."""
+
+    whole: bytes
+    difference: bytes = b""
+    base: str | None = None
+
+
 def put(connection: sa.Connection, content: bytes, near: str | None = None) -> str:
     """Store bytes if they are not there yet, and return their address.
 
@@ -40,14 +53,23 @@ def put(connection: sa.Connection, content: bytes, near: str | None = None) -> s
     zstd: it is that of the content.
     """
     address = _address(content)
-    if _row(connection, address) is None:
-        data, base = _packed(connection, content, near)
-        connection.execute(blobs.insert().values(hash=address, data=data, base=base))
+    waiting = _waiting(connection)
+    if waiting is None:
+        if _row(connection, address) is None:
+            connection.execute(
+                blobs.insert(), [_values(address, _packed(connection, content, near))]
+            )
+    elif address not in waiting:
+        is_there = _row(connection, address) is not None
+        waiting[address] = _spare(content) if is_there else _packed(connection, content, near)
     return address
 
 
 def get(connection: sa.Connection, address: str) -> bytes:
     """Return stored bytes. Raises :class:`HistoryError` if they are gone or damaged."""
+    waiting = _waiting(connection) or {}
+    if address in waiting:
+        return _content(waiting[address].whole)
     row = _row(connection, address)
     if row is None:
         raise _lost(address, "gone")
@@ -65,7 +87,7 @@ def get_many(
         bases = _rows(connection, {row.base for row in rows.values() if row.base} - rows.keys())
         whole: dict[str, bytes] = {}
         for address in part:
-            yield address, _either(address, {**bases, **rows}, whole)
+            yield address, _either(connection, address, {**bases, **rows}, whole)
 
 
 def _rows(connection: sa.Connection, addresses: Iterable[str]) -> dict[str, Any]:
@@ -74,7 +96,9 @@ def _rows(connection: sa.Connection, addresses: Iterable[str]) -> dict[str, Any]
     return {row.hash: row for row in found}
 
 
-def _either(address: str, rows: Mapping[str, Any], whole: dict[str, bytes]) -> bytes | None:
+def _either(
+    connection: sa.Connection, address: str, rows: Mapping[str, Any], whole: dict[str, bytes]
+) -> bytes | None:
     row = rows.get(address)
     if row is None:
         return None
@@ -82,7 +106,9 @@ def _either(address: str, rows: Mapping[str, Any], whole: dict[str, bytes]) -> b
         if row.base is None:
             return _checked(address, bytes(row.data), None)
         if row.base not in whole:
-            whole[row.base] = _checked(row.base, bytes(rows[row.base].data), None)
+            base = rows[row.base]
+            deeper = None if base.base is None else get(connection, base.base)
+            whole[row.base] = _checked(row.base, bytes(base.data), deeper)
         return _checked(address, bytes(row.data), whole[row.base])
     except (HistoryError, KeyError):
         return None
@@ -97,6 +123,53 @@ def _checked(address: str, data: bytes, base: bytes | None) -> bytes:
     if address not in (_address(content), _address(data)):
         raise _lost(address, "damaged")
     return content
+
+
+# --- several writers -------------------------------------------------------------------------------
+
+# On PostgreSQL, blobs are inserted last of all: whoever inserts the same ones at the same time waits for no more than a
+# commit, and in the order of addresses nobody waits in a circle. Until then, another may remove some that were there.
+_KEY = "pgwatch_wed_blobs"
+
+
+def collect(connection: sa.Connection) -> None:
+    """From now on, keep what is put until :func:`write` is called."""
+    connection.info[_KEY] = {}
+
+
+def write(connection: sa.Connection) -> None:
+    """Insert what was put and is not there, and keep everything that was put from being removed until the end."""
+    waiting = _waiting(connection)
+    if not waiting:
+        return
+    turns.share(connection, Turn.PARTS)
+    bases = {each.base for each in waiting.values() if each.base is not None}
+    known = _known(connection, sorted({*waiting, *bases}))
+    new = [
+        _values(address, each, is_whole=each.base not in known and each.base not in waiting)
+        for address, each in sorted(waiting.items())
+        if address not in known
+    ]
+    if new:
+        # another may insert the same at this moment
+        connection.execute(postgresql.insert(blobs).on_conflict_do_nothing(), new)
+    waiting.clear()
+
+
+def _known(connection: sa.Connection, addresses: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for begin in range(0, len(addresses), 500):
+        part = blobs.c.hash.in_(addresses[begin : begin + 500])
+        found.update(connection.execute(sa.select(blobs.c.hash).where(part)).scalars())
+    return found
+
+
+def _waiting(connection: sa.Connection) -> dict[str, _Packing] | None:
+    found: dict[str, _Packing] | None = connection.info.get(_KEY)
+    return found
+
+
+# --- packing -----------------------------------------------------------------------------------------
 
 
 def _address(content: bytes) -> str:
@@ -114,20 +187,29 @@ def _lost(address: str, state: str) -> HistoryError:
     )
 
 
-def _packed(
-    connection: sa.Connection, content: bytes, near: str | None
-) -> tuple[bytes, str | None]:
+def _values(address: str, packing: _Packing, *, is_whole: bool = False) -> dict[str, Any]:
+    if packing.base is None or is_whole:
+        return {"hash": address, "data": packing.whole, "base": None}
+    return {"hash": address, "data": packing.difference, "base": packing.base}
+
+
+def _spare(content: bytes) -> _Packing:
+    """Compress quickly what is stored already: it is needed only if somebody removes that by then."""
+    return _Packing(zstandard.ZstdCompressor(level=1).compress(content))
+
+
+def _packed(connection: sa.Connection, content: bytes, near: str | None) -> _Packing:
     """Compress, against what is near if that makes it much smaller."""
-    whole = zstandard.ZstdCompressor(level=_LEVEL).compress(content)
+    whole = _Packing(zstandard.ZstdCompressor(level=_LEVEL).compress(content))
     base = None if near is None else _whole(connection, near)
     if base is None or len(content) > _LARGEST:
-        return whole, None
+        return whole
     try:
         other = get(connection, base)
     except HistoryError:
-        return whole, None
+        return whole
     if len(other) > _LARGEST:
-        return whole, None
+        return whole
     size = len(content) + len(other)
     settings = zstandard.ZstdCompressionParameters.from_level(
         _LEVEL, source_size=size, window_log=min(max(size.bit_length(), 10), 27)
@@ -135,22 +217,22 @@ def _packed(
     raw = zstandard.ZstdCompressionDict(other, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
     packer = zstandard.ZstdCompressor(compression_params=settings, dict_data=raw)
     difference = packer.compress(content)
-    is_worth_it = len(difference) < _WORTH * len(whole)
-    return (difference, base) if is_worth_it else (whole, None)
+    is_worth_it = len(difference) < _WORTH * len(whole.whole)
+    return replace(whole, difference=difference, base=base) if is_worth_it else whole
 
 
 def make_whole(connection: sa.Connection, address: str) -> None:
     """Store bytes without those that they are compressed against; what is damaged stays so."""
     try:
-        whole, _ = _packed(connection, get(connection, address), None)
+        packing = _packed(connection, get(connection, address), None)
     except HistoryError:
         return
     mine = blobs.c.hash == address
-    connection.execute(blobs.update().where(mine).values(data=whole, base=None))
+    connection.execute(blobs.update().where(mine).values(data=packing.whole, base=None))
 
 
 def _whole(connection: sa.Connection, address: str) -> str | None:
-    row = _row(connection, address)
+    row = (_waiting(connection) or {}).get(address) or _row(connection, address)
     return None if row is None else row.base or address
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pgwatch_wed.history import turns
 from pgwatch_wed.history.measures import COUNTED, packed, unpacked
 from pgwatch_wed.history.schema import intervals, numbers, statement_work
+from pgwatch_wed.history.turns import Turn
 from pgwatch_wed.history.work_rows import StatementInterval, all_in, written
 
 BY_THE_HOUR = timedelta(days=35)
@@ -35,21 +37,30 @@ def condense(connection: sa.Connection, clock: datetime, days: int = _DAYS) -> i
         .astimezone(UTC)
         .replace(hour=0, minute=0, second=0, microsecond=0)
     )
-    rows = connection.execute(
-        sa.select(intervals.c.database_id, intervals.c.cluster_id, intervals.c.ended_at)
-        .where(intervals.c.ended_at < before)
-        .order_by(intervals.c.database_id, intervals.c.ended_at)
-    )
     done = 0
-    for (database, cluster), mine in groupby(rows.all(), lambda r: (r.database_id, r.cluster_id)):
-        divided = [
-            ends for _, each in groupby(mine, lambda r: r.ended_at.date())
-            if len(ends := [r.ended_at for r in each]) > 1
-        ]  # fmt: skip
-        for ends in divided[:days]:
+    for cluster, database in _divided(connection, before):
+        if not turns.is_free(connection, Turn.CLUSTER, cluster):
+            continue  # a run is being written; the next call finds it
+        for ends in _divided(connection, before, database).get((cluster, database), [])[:days]:
             _condense_day(connection, cluster, database, ends)
             done += 1
     return done
+
+
+def _divided(
+    connection: sa.Connection, before: datetime, database_id: int | None = None
+) -> dict[tuple[int, int], list[list[datetime]]]:
+    """Return the days of each database that have several intervals, as the ends of these."""
+    i = intervals.c
+    mine = i.database_id == database_id if database_id is not None else sa.true()
+    query = sa.select(i.cluster_id, i.database_id, i.ended_at).where(i.ended_at < before, mine)
+    rows = connection.execute(query.order_by(i.cluster_id, i.database_id, i.ended_at)).all()
+    found: dict[tuple[int, int], list[list[datetime]]] = {}
+    for (cluster, database, _), each in groupby(rows, lambda r: (*r[:2], r.ended_at.date())):
+        ends = [r.ended_at for r in each]
+        if len(ends) > 1:
+            found.setdefault((cluster, database), []).append(ends)
+    return found
 
 
 def _condense_day(

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from pgwatch_wed.errors import DeltaError
+from pgwatch_wed.errors import DeltaError, HistoryError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.lineage import lineage
 from pgwatch_wed.history import snapshots as stored
+from pgwatch_wed.history import turns
 from pgwatch_wed.history.schema import clusters, databases
 from pgwatch_wed.history.schema import snapshots as table
+from pgwatch_wed.history.turns import Turn
 
 _EVIDENCE = ("settings", "checkpoints", "wal", "archiver", "slru")
 """What :func:`lineage` compares; after an upgrade also the tables."""
@@ -36,16 +38,26 @@ def identify(connection: sa.Connection, snapshot: Snapshot) -> Identity | None:
     return Identity(cluster_id, database_id) if database_id is not None else None
 
 
-def register(
-    connection: sa.Connection, snapshot: Snapshot, cluster_id: int | None = None
-) -> Identity:
+def hold(connection: sa.Connection, snapshot: Snapshot) -> int | None:
+    """Return the cluster that the snapshot continues, or None if it is new; nobody else writes about it until the end."""
+    found = _cluster(connection, snapshot)
+    if found is None and connection.dialect.name == "postgresql":
+        # two may find it at once, and it must not become two
+        turns.wait_for(connection, Turn.NEWCOMER, f"id {snapshot.server.system_identifier}")
+        turns.wait_for(connection, Turn.NEWCOMER, f"place {label_of(snapshot)}")
+        found = _cluster(connection, snapshot)
+    if found is not None and not turns.is_free(connection, Turn.CLUSTER, found):
+        turns.wait_for(connection, Turn.CLUSTER, found)
+        return hold(connection, snapshot)  # it has got one more run
+    return found
+
+
+def register(connection: sa.Connection, snapshot: Snapshot, cluster_id: int | None) -> Identity:
     """Return what the snapshot continues, or begin a history for it.
 
-    ``cluster_id`` is known if it was read in the same run as another database's.
+    ``cluster_id`` is what :func:`hold` returned, or that of another database that was read in the same run.
     """
     server = snapshot.server
-    if cluster_id is None:
-        cluster_id = _cluster(connection, snapshot)
     if cluster_id is None:
         row = clusters.insert().values(
             system_identifier=server.system_identifier,
@@ -53,6 +65,7 @@ def register(
             first_seen=snapshot.now,
         )
         cluster_id = _id(connection.execute(row))
+        turns.wait_for(connection, Turn.CLUSTER, cluster_id)
     else:
         connection.execute(
             clusters.update()
@@ -105,10 +118,9 @@ def _known_database(connection: sa.Connection, cluster_id: int, snapshot: Snapsh
 def _cluster(connection: sa.Connection, snapshot: Snapshot) -> int | None:
     """Return the cluster that this server continues; of several, the one with the newest run."""
     for candidate in _candidates(connection, snapshot):
-        nearest = stored.nearest(connection, candidate, snapshot.now)
-        if nearest is None:
+        other = _evidence(connection, candidate, snapshot)
+        if other is None:
             continue
-        other = _evidence(connection, nearest, snapshot)
         if other.now == snapshot.now and other.server == snapshot.server:
             return candidate
         # another database of the same cluster says as much about it
@@ -118,7 +130,20 @@ def _cluster(connection: sa.Connection, snapshot: Snapshot) -> int | None:
     return None
 
 
-def _evidence(
+def _evidence(connection: sa.Connection, candidate: int, snapshot: Snapshot) -> Snapshot | None:
+    """Return what is known of a cluster near to the time of the snapshot."""
+    nearest = stored.nearest(connection, candidate, snapshot.now)
+    if nearest is None:
+        return None
+    try:
+        return _read(connection, nearest, snapshot)
+    except HistoryError:
+        if stored.nearest(connection, candidate, snapshot.now) == nearest:
+            raise
+    return _evidence(connection, candidate, snapshot)  # it was due, and has just been removed
+
+
+def _read(
     connection: sa.Connection, nearest: stored.StoredSnapshot, snapshot: Snapshot
 ) -> Snapshot:
     other = stored.read(connection, nearest, _EVIDENCE)

@@ -1,5 +1,6 @@
 """Bring the tables of a history up to date with Alembic, on a branch and a version table of its own."""
 
+import threading
 from enum import StrEnum
 
 import sqlalchemy
@@ -11,10 +12,11 @@ from alembic.util import CommandError
 
 from pgwatch_wed import assets
 from pgwatch_wed.errors import HistoryError
+from pgwatch_wed.history import turns
 from pgwatch_wed.history.schema import SCHEMA, VERSION_TABLE
+from pgwatch_wed.history.turns import Turn
 
-LOCK = 0x70_67_77_68
-"""The advisory lock on PostgreSQL: one run writes at a time."""
+_one_at_a_time = threading.Lock()  # Alembic keeps its state in globals
 
 
 class StoredForm(StrEnum):
@@ -44,11 +46,11 @@ def upgrade(engine: sqlalchemy.Engine) -> None:
     """
     if form_of(engine) is StoredForm.CURRENT:
         return
-    with engine.connect() as plain:
+    with _one_at_a_time, engine.connect() as plain:
         connection = plain.execution_options(pgwatch_wed_writes=True)
         with connection.begin():
             if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+                turns.wait_for(connection, Turn.FORM)
                 if not sqlalchemy.inspect(connection).has_schema(SCHEMA):
                     connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
             _check(_revision(connection))

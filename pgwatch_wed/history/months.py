@@ -1,34 +1,73 @@
 """Monthly partitions of the large tables; PostgreSQL only."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from pgwatch_wed.history import turns
 from pgwatch_wed.history.schema import PARTITIONED, SCHEMA
+from pgwatch_wed.history.turns import Turn
 
 
 def ensure(connection: sa.Connection, tables: Iterable[str], moment: datetime) -> None:
     """Create the partitions for a month, unless they are there."""
-    for table in tables:
-        assert table in PARTITIONED
-        create(connection, table, moment)
+    lacking = [table for table in tables if _lacks(connection, table, moment)]
+    if not lacking:
+        return
+    apart: _Apart = connection.info.get(_KEY, lambda: nullcontext(connection))
+    with apart() as other:
+        turns.wait_for(other, Turn.MONTHS)
+        for table in lacking:
+            assert table in PARTITIONED
+            create(other, table, moment)
+    for table in lacking if connection.dialect.name == "postgresql" else ():
+        # a transaction that has used the table already learns of partitions that others attach when it locks something new
+        connection.exec_driver_sql(f"SELECT FROM {SCHEMA}.{_name(table, moment)} LIMIT 0")
+
+
+_Apart = Callable[[], AbstractContextManager[sa.Connection]]
+_KEY = "pgwatch_wed_months"
+
+
+def create_apart(connection: sa.Connection, transaction: _Apart) -> None:
+    """Create what is lacking in transactions of their own, so that no other writer waits for the end of this one."""
+    connection.info[_KEY] = transaction
+
+
+def ensure_all(connection: sa.Connection, moment: datetime) -> None:
+    """Create the partitions of all tables for a month, so that those who write in it find them."""
+    ensure(connection, sorted(PARTITIONED), moment)
+
+
+def _lacks(connection: sa.Connection, table: str, moment: datetime) -> bool:
+    if connection.dialect.name != "postgresql":
+        return False
+    name = f"{SCHEMA}.{_name(table, moment)}"
+    known = sa.text("SELECT to_regclass(:name) IS NOT NULL")
+    return not connection.execute(known, {"name": name}).scalar()
+
+
+def _name(table: str, moment: datetime) -> str:
+    return f"{table}_{month(moment)[0]:%Y_%m}"
 
 
 def create(connection: sa.Connection, table: str, moment: datetime) -> None:
-    """Create the partition of a table for a month, unless it is there."""
-    if connection.dialect.name != "postgresql":
+    """Create the partition of a table for a month, unless it is there.
+
+    Attached, it makes neither those who write into other partitions wait nor those who read: CREATE TABLE … PARTITION OF
+    does.
+    """
+    if not _lacks(connection, table, moment):
         return
     begins, ends = month(moment)
-    name = f"{table}_{begins:%Y_%m}"
-    known = connection.execute(
-        sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": f"{SCHEMA}.{name}"}
-    ).scalar()
-    if known:
-        return
-    # Another run may be creating it: it is waited for, and then the partition is there.
+    name = _name(table, moment)
     connection.exec_driver_sql(
-        f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{name} PARTITION OF {SCHEMA}.{table}"
+        f"CREATE TABLE {SCHEMA}.{name} (LIKE {SCHEMA}.{table} INCLUDING ALL)"
+    )
+    connection.exec_driver_sql(
+        f"ALTER TABLE {SCHEMA}.{table} ATTACH PARTITION {SCHEMA}.{name}"
         f" FOR VALUES FROM ('{begins:%Y-%m-%d}+00') TO ('{ends:%Y-%m-%d}+00')"
     )
 

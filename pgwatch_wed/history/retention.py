@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from pgwatch_wed.history import months
+from pgwatch_wed.history import months, turns
 from pgwatch_wed.history.blobs import make_whole
+from pgwatch_wed.history.blobs import write as write_blobs
 from pgwatch_wed.history.schema import (
     SCHEMA,
     baselines,
@@ -26,6 +27,7 @@ from pgwatch_wed.history.schema import (
     statement_work,
     verdicts,
 )
+from pgwatch_wed.history.turns import Turn
 
 _BATCH = 50
 """Runs that one call removes at most."""
@@ -71,15 +73,32 @@ def prune(
     must not make everything old.
     """
     newest = connection.execute(sa.select(sa.func.max(runs.c.taken_at))).scalar()
-    if newest is None:
+    if newest is None or not turns.is_free(connection, Turn.CLEANUP):
         return Pruned(0, 0)
+    write_blobs(connection)
     now = min(clock, newest)
     due = list(_due(connection, now, policy))
     if len(due) < batch and policy.max_bytes is not None:
         due += _too_large(connection, policy.max_bytes, {run.id for run in due}, batch - len(due))
-    _remove(connection, [run.id for run in due[:batch]])
+    chosen = _held(connection, due, batch)
     _drop_months(connection, now - policy.monthly_for)
-    return Pruned(min(len(due), batch), max(len(due) - batch, 0))
+    _remove(connection, chosen)
+    return Pruned(len(chosen), len(due) - len(chosen))
+
+
+def _held(connection: sa.Connection, due: Iterable[_Kept], most: int) -> list[int]:
+    """Return runs of clusters about which nobody is writing; nobody does until the end, or names one of them a baseline."""
+    is_ours: dict[int, bool] = {}
+    chosen: list[int] = []
+    for run in due:
+        if len(chosen) == most:
+            break
+        if run.cluster_id not in is_ours:
+            is_ours[run.cluster_id] = turns.is_free(connection, Turn.CLUSTER, run.cluster_id)
+        if is_ours[run.cluster_id]:
+            chosen.append(run.id)
+    pinned = set(connection.execute(sa.select(baselines.c.run_id)).scalars())
+    return [run for run in chosen if run not in pinned]
 
 
 def size_bytes(connection: sa.Connection) -> int:
@@ -163,26 +182,38 @@ def _remove(connection: sa.Connection, ids: Sequence[int]) -> None:
     for table in (snapshots, verdicts, findings):
         connection.execute(table.delete().where(table.c.run_id.in_(ids)))
     connection.execute(runs.delete().where(runs.c.id.in_(ids)))
+    _remove_parts(connection, candidates)
+
+
+def _remove_parts(connection: sa.Connection, candidates: Iterable[str]) -> None:
+    """Remove blobs that nothing needs. Waits for those who are about to refer to some, which takes no longer than a commit."""
+    turns.wait_for(connection, Turn.PARTS)
     bases: set[str] = set()
-    for part in _parts(candidates):
-        mine_ = sa.select(blobs.c.base).where(blobs.c.hash.in_(part), blobs.c.base.is_not(None))
-        bases.update(connection.execute(mine_).scalars())
+    for part in _parts(sorted(candidates)):
+        mine = sa.select(blobs.c.base).where(blobs.c.hash.in_(part), blobs.c.base.is_not(None))
+        bases.update(connection.execute(mine).scalars())
         connection.execute(blobs.delete().where(blobs.c.hash.in_(part), *_unused()))
-    for part in _parts(sorted({*candidates, *bases})):
-        unheld = sa.select(blobs.c.hash).where(blobs.c.hash.in_(part), *_unheld())
-        for base in list(connection.execute(unheld).scalars()):
-            _release(connection, base)
+    left = {*candidates, *bases}
+    while left:
+        released: set[str] = set()
+        for part in _parts(sorted(left)):
+            query = sa.select(blobs.c.hash, blobs.c.base).where(blobs.c.hash.in_(part), *_unheld())
+            for address, base in connection.execute(query).all():
+                if _release(connection, address) and base is not None:
+                    released.add(base)
+        left = released
 
 
-def _release(connection: sa.Connection, base: str) -> None:
+def _release(connection: sa.Connection, base: str) -> bool:
     """Remove what only differences need; the last of them becomes whole, which takes less than both."""
     query = sa.select(blobs.c.hash).where(blobs.c.base == base).limit(2)
     differences = list(connection.execute(query).scalars())
     if len(differences) > 1:
-        return
+        return False
     for address in differences:
         make_whole(connection, address)
     connection.execute(blobs.delete().where(blobs.c.hash == base))
+    return True
 
 
 def _parts(addresses: Sequence[str]) -> Iterator[Sequence[str]]:

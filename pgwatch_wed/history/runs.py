@@ -22,8 +22,10 @@ from pgwatch_wed.history import (
     series,
     settling,
     snapshots,
+    turns,
 )
 from pgwatch_wed.history.schema import baselines, findings, runs, verdicts
+from pgwatch_wed.history.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,14 @@ class StoredRun:
 def add(connection: sa.Connection, new: NewRun) -> tuple[StoredRun, bool]:
     """Store a run; return it, and whether it is new. The same run is stored once."""
     fingerprint = _fingerprint(new.snapshots)
+    first = new.snapshots[0]
     known = _select(connection, runs.c.fingerprint == fingerprint)
+    if not known:
+        cluster_id = identity.hold(connection, first)
+        known = _select(connection, runs.c.fingerprint == fingerprint)
     if known:
         return known[0], False
-    first = new.snapshots[0]
-    owner = identity.register(connection, first)
+    owner = identity.register(connection, first, cluster_id)
     run = _row(connection, first, fingerprint, owner.cluster_id)
     for snapshot in new.snapshots:
         whose = (
@@ -110,8 +115,12 @@ def conclude(
     read: Listed[Snapshot],
 ) -> StoredRun:
     """Store what was concluded from a run, unless something has been."""
-    if run.report is not None:
-        return run
+    turns.wait_for(connection, Turn.CLUSTER, run.cluster_id)
+    again = _select(connection, runs.c.id == run.id)
+    if not again:
+        raise HistoryError(f"run {run.id} has been removed since it was stored")
+    if again[0].report is not None:
+        return again[0]
     content = document.encode("utf-8", "surrogatepass")
     near = _report_before(connection, run)
     concluded = replace(run, label=report.target.label, report=blobs.put(connection, content, near))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Object, Severity
-from pgwatch_wed.history import conclusions, runs
+from pgwatch_wed.history import conclusions, runs, turns
 from pgwatch_wed.history.lifecycle import (
     Acknowledgement,
     FindingState,
@@ -21,6 +21,7 @@ from pgwatch_wed.history.lifecycle import (
 from pgwatch_wed.history.runs import StoredRun
 from pgwatch_wed.history.schema import acknowledgements, baselines, finding_states, findings
 from pgwatch_wed.history.schema import runs as run_table
+from pgwatch_wed.history.turns import Turn
 
 # --- states ---------------------------------------------------------------------------------------
 
@@ -30,6 +31,7 @@ def follow(connection: sa.Connection, run: StoredRun, read: Sequence[Snapshot] =
 
     ``read`` are its snapshots, which tell what no longer exists.
     """
+    turns.wait_for(connection, Turn.CLUSTER, run.cluster_id)
     later = sa.select(run_table.c.id).where(
         run_table.c.cluster_id == run.cluster_id,
         run_table.c.report.is_not(None),
@@ -44,6 +46,7 @@ def follow(connection: sa.Connection, run: StoredRun, read: Sequence[Snapshot] =
 
 def rebuild(connection: sa.Connection, cluster_id: int) -> None:
     """Reckon all states of a cluster from its runs, in the order in which they were taken."""
+    turns.wait_for(connection, Turn.CLUSTER, cluster_id)
     known: tuple[FindingState, ...] = ()
     moved: dict[str, str] = {}
     for run in reversed(runs.listed(connection, cluster_id)):
@@ -167,6 +170,7 @@ def of_row(row: Any) -> FindingState:
 
 def acknowledge(connection: sa.Connection, cluster_id: int, given: Acknowledgement) -> None:
     """Store who knows of a finding; what was said of it before is replaced."""
+    turns.wait_for(connection, Turn.CLUSTER, cluster_id)
     forget(connection, cluster_id, given.finding_id)
     connection.execute(
         acknowledgements.insert().values(
@@ -255,6 +259,9 @@ def set_baseline(
         raise UsageError(
             f"{name!r} cannot be the name of a baseline", "it would be taken for a run or a date"
         )
+    turns.wait_for(connection, Turn.CLUSTER, run.cluster_id)
+    if not connection.execute(sa.select(run_table.c.id).where(run_table.c.id == run.id)).first():
+        raise UsageError(f"run {run.id} has just been removed", "choose another run")
     drop_baseline(connection, run.cluster_id, name)
     connection.execute(
         baselines.insert().values(

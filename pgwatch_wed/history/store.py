@@ -1,13 +1,15 @@
 """Where runs are kept: an SQLite file of the user, or a schema of a PostgreSQL server.
 
 Every change is one transaction: a crash, a full disk or a second writer leaves what was there. Functions of
-this package take the connection that :meth:`Store.reading` or :meth:`Store.writing` gives.
+this package take the connection that :meth:`Store.reading` or :meth:`Store.writing` gives. A store may be used by many
+threads, and a history by many processes: see :mod:`turns`.
 """
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +25,10 @@ from sqlalchemy.pool import NullPool
 
 from pgwatch_wed import paths
 from pgwatch_wed.errors import HistoryError, redact, said
-from pgwatch_wed.history import migrate
+from pgwatch_wed.history import blobs, migrate, months, turns
 from pgwatch_wed.history.migrate import StoredForm
 from pgwatch_wed.history.schema import SCHEMA
+from pgwatch_wed.history.turns import Turn
 from pgwatch_wed.scratch import scratch_folder
 
 _WAIT_S = 30
@@ -147,6 +150,10 @@ class Store:
     def __init__(self, where: Location, engine: sqlalchemy.Engine) -> None:
         self.place = where
         self.engine = engine
+        # SQLite lets writers ask again and again, for a time; the threads of a process queue
+        self._turn: AbstractContextManager[Any] = (
+            _turn_of(where.value) if where.kind == "file" else nullcontext()
+        )
 
     @contextmanager
     def reading(self) -> Iterator[sqlalchemy.Connection]:
@@ -162,17 +169,40 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[sqlalchemy.Connection]:
         """Give a connection in one transaction; it is kept only if nothing failed."""
-        with _explained(self.place), self.engine.connect() as connection:
+        with self._turn, _explained(self.place), self.engine.connect() as connection:
             connection = connection.execution_options(pgwatch_wed_writes=True)
+            if connection.dialect.name != "postgresql":
+                with connection.begin():
+                    yield connection
+                return
+            # whoever has waited must see what the other has written
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
-                if connection.dialect.name == "postgresql":
-                    # as in a file: what one removes, another must not be about to use
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({migrate.LOCK})")
+                turns.share(connection, Turn.FORM)
+                months.create_apart(connection, self._apart)
+                blobs.collect(connection)
+                yield connection
+                blobs.write(connection)
+
+    @contextmanager
+    def _apart(self) -> Iterator[sqlalchemy.Connection]:
+        """Give a connection in a short transaction of its own, for a writer that has shared the tables' form already."""
+        with self.engine.connect() as plain:
+            connection = plain.execution_options(isolation_level="READ COMMITTED")
+            with connection.begin():
                 yield connection
 
     def close(self) -> None:
         """Forget the connections."""
         self.engine.dispose()
+
+
+_turns: dict[str, threading.RLock] = {}
+
+
+def _turn_of(path: str) -> threading.RLock:
+    """Return what the writers of a file in this process have by turns."""
+    return _turns.setdefault(os.path.realpath(path), threading.RLock())
 
 
 def _refuse_directory(path: Path) -> None:
