@@ -43,7 +43,8 @@ def test_what_grows_much_is_told_as_a_factor(before: float, after: float, expect
 
 def test_each_statement_says_what_becomes_of_a_call() -> None:
     gain = QueryGain(
-        "SELECT orders by customer_id [7]", 7, 58_000.0, 600.0, 1.0, ("i",), 1000.0, 60.0, 2400.0
+        *("SELECT orders by customer_id [7]", 7, 58_000.0, 600.0, 1.0, ("i",), 1000.0, 60.0),
+        *(2400.0, 2400.0, 25.0),
     )
     text = as_text(advice(gain))
     assert "-99.0%  SELECT orders by customer_id [7]" in text

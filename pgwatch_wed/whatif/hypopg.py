@@ -23,9 +23,10 @@ from pgwatch_wed.target.door import Guards, opened
 from pgwatch_wed.target.planning import RefusedError
 from pgwatch_wed.target.queries import composed
 from pgwatch_wed.whatif import catalog as catalogs
-from pgwatch_wed.whatif import estimates, planner
+from pgwatch_wed.whatif import estimates, planner, spreads
 from pgwatch_wed.whatif.catalog import CatalogTable
 from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query, SlowPlanError
+from pgwatch_wed.whatif.oracle import IndexShape
 
 Connection = psycopg.Connection[Any]
 
@@ -195,6 +196,13 @@ class HypoPG:
     def rows_in_order(self, _node: PlanNode) -> float | None:
         """Return None: the target is not asked for what only a guard needs."""
         return None
+
+    def index_shape(self, name: str) -> IndexShape | None:
+        """Return the size of an existing index; the names of others last as long as a plan."""
+        found = next((i for i in self.catalog.indexes.values() if i.name == name), None)
+        if found is None:
+            return None
+        return IndexShape(found.pages, found.rows, found.method, spreads.bare(found.keys[0]))
 
     def _hide(self, connection: Connection, oids: Iterable[int]) -> None:
         hide = sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema)

@@ -1,12 +1,23 @@
 """What answers the question "what would this query cost with these indexes?": the lab or HypoPG."""
 
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.model import Candidate, Plan, Query
 from pgwatch_wed.whatif.operator_classes import ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class IndexShape:
+    """The pages of an index, the rows in it, its method, and the column that is its first key, if it is one."""
+
+    pages: float
+    rows: float
+    method: str = "btree"
+    first: str | None = None
 
 
 class Oracle(Protocol):
@@ -63,6 +74,9 @@ class Oracle(Protocol):
 
     def rows_in_order(self, node: PlanNode) -> float | None:
         """Return how many rows an index scan reads to its end, including those that it excludes; None if that is not known."""
+
+    def index_shape(self, name: str) -> IndexShape | None:
+        """Return how large the index is that a plan calls so; None if that is not known."""
 
     def plan(
         self,

@@ -36,6 +36,8 @@ def as_dict(advice: Advice) -> dict[str, Any]:
                 "calls": g.calls,
                 "call_ms": g.call_ms,
                 "call_blocks": g.call_blocks,
+                "blocks_before": g.blocks_before,
+                "blocks_after": g.blocks_after,
             }
             for g in advice.per_query
         },

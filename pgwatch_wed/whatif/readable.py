@@ -197,14 +197,13 @@ def _share_of(ms: float, advice: Advice) -> str:
 
 
 def _call(gain: QueryGain) -> str:
-    """Say what becomes of a call: its measured time and blocks, less what the planner saves of them."""
+    """Say what becomes of a call: its measured time, less what the planner saves of it, and its measured blocks and those of its new plan."""
     if gain.call_ms is None or not gain.calls:
         return ""
     left = max(gain.call_ms - (gain.cost_before - gain.cost_after) / gain.calls, 0.0)
     text = f"a call {units.duration(gain.call_ms)} → about {units.duration(left)}"
-    if gain.call_blocks and gain.cost_before > 0:
-        blocks = gain.call_blocks * min(gain.cost_after / gain.cost_before, 1.0)
-        text += f", {gain.call_blocks:,.0f} → about {max(blocks, 1.0):,.0f} blocks"
+    if gain.call_blocks and gain.blocks_after is not None:
+        text += f", {gain.call_blocks:,.0f} → about {gain.blocks_after:,.0f} blocks"
     return f"{text}; {units.count(round(gain.calls), 'call')}"
 
 

@@ -28,7 +28,8 @@ class AdviceOptions:
 class QueryGain:
     """A query's weighted cost without and with the recommended set, and the indexes it then uses.
 
-    ``calls``, and the time (ms) and blocks of a call, are measured values if the workload has them.
+    ``calls``, and the time (ms) and blocks of a call, are measured values if the workload has them. ``blocks_before`` are those that
+    a call touches, as measured or else by its plan, ``blocks_after`` those that its plan with the set promises; None if not known.
     """
 
     name: str
@@ -40,6 +41,8 @@ class QueryGain:
     calls: float | None = None
     call_ms: float | None = None
     call_blocks: float | None = None
+    blocks_before: float | None = None
+    blocks_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

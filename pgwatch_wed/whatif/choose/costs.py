@@ -8,6 +8,7 @@ from pgwatch_wed.whatif.choose.measured import with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
+from pgwatch_wed.whatif.choose.touched import Touched
 from pgwatch_wed.whatif.choose.writes import Write
 from pgwatch_wed.whatif.model import (
     Candidate,
@@ -36,6 +37,7 @@ class Costs:
         self.queries: list[Query] = []
         self.base: dict[str, float] = {}
         self.plan_seconds: dict[str, float] = {}
+        self._touched = Touched(oracle.catalog, oracle.rows_in_order, oracle.index_shape)
         self._judge = Judge(oracle.catalog, oracle.rows_in_order, is_on=guard)
         self._writes: dict[str, list[Write]] = {}
         self._build_seconds = 0.0
@@ -157,6 +159,19 @@ class Costs:
                 found |= dict.fromkeys(self.oracle.doubts(query, plan.tree))
                 found |= dict.fromkeys(self._judge.doubts(query, plan))
         return tuple(found)
+
+    def blocks(self, query: Query, chosen: Configuration) -> float | None:
+        """Return how many blocks a call touches with a set by its plan; None if that cannot be planned in time."""
+        known = self.known(query, chosen)
+        if known is None or self.left.is_over(1.0):
+            return None
+        try:
+            plan = self.oracle.plan(query, known.asked, seconds=self.left.patience)
+        except PlanError:
+            return None
+        changes = self._writes.get(query.name, ())
+        added = writes.entries(chosen, self.oracle.catalog, changes)
+        return self._touched.blocks(plan.tree, query.rows, added)
 
     def without_idlers(self, chosen: Configuration) -> Configuration:
         """Return a set without the indexes that no plan uses."""

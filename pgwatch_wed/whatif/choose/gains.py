@@ -58,6 +58,7 @@ class Gains:
     def _of_query(self, query: Query, parts: Sequence[Query]) -> QueryGain:
         cost = sum(self._costs.weighted(part, self._chosen) for part in parts)
         used = sorted({self._names[i] for part in parts for i in self._used(part)})
+        before, after = self._blocks(query, parts)
         return QueryGain(
             query.name,
             query.query_id,
@@ -68,7 +69,38 @@ class Gains:
             query.calls,
             query.total_ms / query.calls if query.total_ms and query.calls else None,
             query.blocks,
+            before,
+            after,
         )
+
+    def _blocks(self, query: Query, parts: Sequence[Query]) -> tuple[float | None, float | None]:
+        """Return the blocks of a call without and with the set, of which the former may have been counted.
+
+        What a write touches beyond its plan, in other indexes and for foreign keys, it also touches with the set.
+        """
+        is_changed = any(self._used(part) for part in parts) or query.is_write
+        planned = (
+            self._mean_blocks(parts, frozenset()) if is_changed or query.blocks is None else None
+        )
+        before = planned if query.blocks is None else max(1.0, query.blocks)
+        if not is_changed:
+            return before, before
+        after = self._mean_blocks(parts, self._chosen)
+        if after is None or before is None or planned is None or not query.is_write:
+            return before, after
+        return before, after + max(0.0, before - planned)
+
+    def _mean_blocks(self, parts: Sequence[Query], chosen: Configuration) -> float | None:
+        """Return the mean blocks of a call by the plans of its parts."""
+        found = [
+            (p.weight if p.calls is None else p.calls, self._costs.blocks(p, chosen)) for p in parts
+        ]
+        if len(found) == 1:
+            return found[0][1]
+        total = sum(share for share, _ in found)
+        if total <= 0 or any(blocks is None for _, blocks in found):
+            return None
+        return sum(share * (blocks or 0.0) for share, blocks in found) / total
 
     def _of_index(self, index: Candidate, users: Sequence[Query]) -> IndexAdvice:
         costs, name = self._costs, self._names[index]

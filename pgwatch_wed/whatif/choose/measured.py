@@ -29,7 +29,7 @@ _ROW = 0.015
 
 def with_measured_rows(plan: Plan, query: Query, catalog: Catalog) -> Plan:
     """Return a plan at the cost that it has for the rows that were counted."""
-    scan = _scan(plan.tree)
+    scan = passing_scan(plan.tree)
     if query.rows is None or scan is None:
         return plan
     table = catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
@@ -52,7 +52,7 @@ def _missing(scan: PlanNode, table: CatalogTable, real: float) -> float:
     return rows + max(0.0, _heap_cost(scan, table, real) - _heap_cost(scan, table, expected))
 
 
-def _scan(tree: PlanNode) -> PlanNode | None:
+def passing_scan(tree: PlanNode) -> PlanNode | None:
     """Return the only scan of a plan that passes its rows on; None if it has another form."""
     node = tree
     while node["Node Type"] in _PASSING:

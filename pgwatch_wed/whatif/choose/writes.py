@@ -89,16 +89,31 @@ def no_longer_hot(
     return lost
 
 
+def entries(
+    indexes: Iterable[Candidate], catalog: Catalog, changes: Iterable[Write]
+) -> dict[tuple[str, str], float]:
+    """Return by table how many entries in indexes a changed row gets with new indexes that it does not get now."""
+    new = list(indexes)
+    return {
+        write.table: sum(
+            _entries(i, catalog, write) for i in new if (i.schema, i.table) == write.table
+        )
+        for write in changes
+    }
+
+
 def _per_row(index: Candidate, catalog: Catalog, write: Write) -> float:
-    entry = _ENTRY.get(index.method, 1.0)
+    return _ENTRY.get(index.method, 1.0) * _entries(index, catalog, write)
+
+
+def _entries(index: Candidate, catalog: Catalog, write: Write) -> int:
     if write.columns is None:
-        return entry
+        return 1
     if not columns(index) & write.columns:
         # this index gets an entry only if the update cannot be HOT anyway
-        return 0.0 if _stays_hot(catalog, write) else entry
+        return 0 if _stays_hot(catalog, write) else 1
     # and an update that is no longer HOT adds an entry to every other index as well
-    others = _others(catalog, write) if _stays_hot(catalog, write) else 0
-    return entry * (1 + others)
+    return 1 + (_others(catalog, write) if _stays_hot(catalog, write) else 0)
 
 
 def columns(index: Candidate) -> frozenset[str]:

@@ -35,7 +35,7 @@ from pgwatch_wed.sqltext.plannable import with_lists
 from pgwatch_wed.sqltext.typed_parameters import Misfit, TypedStatement, typed
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
-from pgwatch_wed.whatif import doubts, estimates, planner
+from pgwatch_wed.whatif import doubts, estimates, planner, spreads
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
 from pgwatch_wed.whatif.lab import (
     collations,
@@ -55,6 +55,7 @@ from pgwatch_wed.whatif.lab.lab_sessions import LabSessions, PlanningSession
 from pgwatch_wed.whatif.lab.skips import BTree, Skip
 from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query, SlowPlanError
 from pgwatch_wed.whatif.operator_classes import ValueType
+from pgwatch_wed.whatif.oracle import IndexShape
 from pgwatch_wed.whatif.plan_memo import PlanMemo, PlanRequest
 
 LAB_SETTINGS = {
@@ -564,6 +565,21 @@ class Lab:
         return (
             self._rows(table, " and ".join(f"({text})" for text in where)) if where else table.rows
         )
+
+    def index_shape(self, name: str) -> IndexShape | None:
+        """Return how large the index is that a plan calls so; None if that is not known."""
+        existing = self.catalog.indexes.get(self._existing_by_name.get(name, 0))
+        if existing is not None:
+            first = spreads.bare(existing.keys[0])
+            return IndexShape(existing.pages, existing.rows, existing.method, first)
+        candidate = self._index_by_name.get(name)
+        if candidate is None:
+            return None
+        table = self.catalog.by_name[candidate.schema, candidate.table]
+        rows = self.catalog.rows(table)
+        rows = self._matching.get((table.oid, candidate.predicate), rows)
+        blocks = self._built[candidate].size_bytes / pages.BLOCK
+        return IndexShape(blocks, rows, candidate.method, candidate.keys[0].column)
 
     def _rows(self, table: CatalogTable, condition: str) -> float | None:
         """Return how many rows of a table satisfy a condition, as estimated by the planner."""

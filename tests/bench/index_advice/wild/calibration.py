@@ -26,7 +26,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
             before, after = outcome.before.statements[name], outcome.ours.statements[name]
             if not before.is_write:
                 measured = after.blocks / max(before.blocks, 1.0)
-                pairs[grade].append((outcome.advised.remaining[name], measured))
+                pairs[grade].append((outcome.advised.promises[name].remaining, measured))
     for grade, found in sorted(pairs.items()):
         kept = sum(_is_kept(*pair) for pair in found) / len(found)
         worse = sum(m > 2 * p and m - p > NEAR for p, m in found) / len(found)

@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.whatif import engines
-from pgwatch_wed.whatif.choose.advise import Advice
+from pgwatch_wed.whatif.choose.advise import Advice, QueryGain
 from pgwatch_wed.whatif.model import Rejected
 from tests import servers
 from tests.bench.index_advice.wild import texts
@@ -67,6 +67,19 @@ class BuiltSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """The blocks of calls without and with the advised indexes; in cost where the advice tells no blocks."""
+
+    before: float
+    after: float
+
+    @property
+    def remaining(self) -> float:
+        """The share that remains."""
+        return self.after / self.before if self.before else 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Advised:
     """What the advisor said: the set, the share of the cost that remains, which statements were not planned."""
 
@@ -74,8 +87,8 @@ class Advised:
     advice: Advice
     planned: int
     unplanned: tuple[Rejected, ...]
-    remaining: Mapping[str, float]
     seconds: float
+    promises: Mapping[str, Promise]
     grades: Mapping[str, str] = field(default_factory=dict)  # of statements that use an index
 
 
@@ -141,17 +154,16 @@ class Trial:
     ) -> Advised:
         planned = {g.name for g in advice.per_query}
         lacking = [r for r in advice.rejected if r.query not in planned and not r.is_utility]
-        remaining, grades = {}, {}
+        told, grades = {}, {}
         sure = {i.name: i.grade.value for i in advice.indexes if i.grade is not None}
         for name in dict.fromkeys(owners.values()):
             mine = [g for g in advice.per_query if owners[g.name] == name]
-            before = sum(g.cost_before for g in mine)
-            remaining[name] = sum(g.cost_after for g in mine) / before if before else 1.0
+            told[name] = promised(mine)
             used = {index for g in mine for index in g.indexes}
             if used:
                 grades[name] = max(sure.get(index, "") for index in used)
         seconds = time.monotonic() - began
-        return Advised(mode, advice, len(planned), tuple(lacking), remaining, seconds, grades)
+        return Advised(mode, advice, len(planned), tuple(lacking), seconds, told, grades)
 
     def _run(self, database: str) -> dict[int, str]:
         """Run the statements as applications do, and return whose each query identifier is."""
@@ -285,6 +297,18 @@ class Trial:
             row = connection.execute("select pg_database_size(%s)", [database]).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def promised(gains: Iterable[QueryGain]) -> Promise:
+    """Return what advice promises of the mean call of statements, weighted by calls."""
+    before = after = total = 0.0
+    for gain in gains:
+        calls = gain.weight if gain.calls is None else gain.calls
+        blocks = (gain.blocks_before, gain.blocks_after)
+        old, new = (gain.cost_before, gain.cost_after) if None in blocks else blocks
+        before, after = before + calls * (old or 0.0), after + calls * (new or 0.0)
+        total += calls
+    return Promise(before / total, after / total) if total else Promise(1.0, 1.0)
 
 
 def _is_of_session(name: str) -> bool:

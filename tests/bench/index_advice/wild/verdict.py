@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.bench.index_advice.wild.trial import Advised, BuiltSet
+from tests.bench.index_advice.wild.trial import Advised, BuiltSet, promised
 
 GOAL_AGAINST_EXPERT = 1.2
 GOAL_SLOWER = 1.1
@@ -45,9 +45,8 @@ class Outcome:
 
     @property
     def predicted(self) -> float:
-        """The share of the cost that the advice says remains."""
-        advice = self.advised.advice
-        return advice.cost_after / advice.cost_before if advice.cost_before else 1.0
+        """The share of the blocks that the advice says remains."""
+        return promised(self.advised.advice.per_query).remaining
 
     @property
     def misprediction(self) -> float:
@@ -176,7 +175,7 @@ def each_statement(outcome: Outcome) -> Iterator[str]:
     yield line(["---"] * 9)
     for name, old in o.before.statements.items():
         new, best = o.ours.statements[name], o.expert.statements[name]
-        told = o.advised.remaining.get(name)
+        told = o.advised.promises.get(name)
         cells = (
             *(
                 name,
@@ -185,7 +184,8 @@ def each_statement(outcome: Outcome) -> Iterator[str]:
                 f"{new.blocks:,.0f}",
                 f"{best.blocks:,.0f}",
             ),
-            *("not planned" if told is None else share(told), f"{old.ms:.2f}", f"{new.ms:.2f}"),
+            "not planned" if told is None else f"{told.before:,.0f} → {told.after:,.0f}",
+            *(f"{old.ms:.2f}", f"{new.ms:.2f}"),
             f"{best.ms:.2f}",
         )
         yield line(cells)

@@ -1,0 +1,303 @@
+"""How many blocks a call touches with a plan: what is promised in the unit that pg_stat_statements counts.
+
+The planner's cost is none: it charges a block more than once as if it were cached, a scattered one four times, and each row.
+Here, each node is charged the blocks that it looks up in shared buffers, as often as it runs.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.terms import Kind
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.choose.late import RowsInOrder
+from pgwatch_wed.whatif.choose.measured import passing_scan
+from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched
+from pgwatch_wed.whatif.oracle import IndexShape
+
+_RANDOM_PAGE = 4.0  # the planner's charge for a page of an index that is no B-tree
+_FANOUT = 250.0  # entries of an inner page of a B-tree
+_UNKNOWN_SHAPE = IndexShape(1000.0, 200_000.0)
+_ENTRY = 3.0  # blocks from the root to where an entry is put
+_ROUNDS = 10.0  # of a recursive query, as the planner assumes
+_LEADER_BUSY = 0.3  # of the leader for each worker whose rows it takes
+_EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
+# What returns rows before all of its input is read, so that LIMIT stops it.
+_STREAMING = frozenset(
+    (
+        *("Limit", "LockRows", "Result", "Subquery Scan", "Incremental Sort", "Unique", "Group"),
+        *("WindowAgg", "Nested Loop", "Merge Append", "Gather Merge", "ProjectSet", "Append"),
+        *("Gather", "Merge Join", "Hash Join", "Memoize"),
+    )
+)
+_ONCE = frozenset({"Materialize", "Hash"})
+_ASIDE = frozenset({"InitPlan", "SubPlan"})
+_STOPS_AT_ONE = frozenset({"Semi", "Anti"})
+_INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
+
+
+TableName = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How a node is run: how often, which part of its rows is read each time, by how many processes together."""
+
+    loops: float = 1.0
+    part: float = 1.0
+    processes: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is known of a call: new index entries for a changed row, and how many rows it returns if one scan passes them all on."""
+
+    added: Mapping[TableName, float]
+    scan: PlanNode | None
+    counted: float
+
+    def rows(self, node: PlanNode, planned: float) -> float:
+        """Return how many rows a scan returns: those that were counted if it is the one that they come from."""
+        if node is not self.scan:
+            return planned
+        return max(planned, self.counted) if "Filter" in node else max(1.0, self.counted)
+
+
+class Touched:
+    """Counts the blocks of plans. ``rows_in_order`` tells how many rows a scan of an index reads, ``shape`` how large an index is."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        rows_in_order: RowsInOrder,
+        shape: Callable[[str], IndexShape | None],
+    ) -> None:
+        self._catalog = catalog
+        self._rows_in_order = rows_in_order
+        self._shape = shape
+
+    def blocks(
+        self,
+        tree: PlanNode,
+        counted: float | None = None,
+        added: Mapping[TableName, float] | None = None,
+    ) -> float:
+        """Return the blocks of a call.
+
+        ``counted`` are the rows that a call returns, ``added`` by table the entries that new indexes
+        get for a row that the statement inserts or updates.
+        """
+        scan = None if counted is None else passing_scan(tree)
+        return max(1.0, self._of(tree, _Run(), _Call(added or {}, scan, counted or 0.0)))
+
+    def _of(self, node: PlanNode, run: _Run, call: _Call) -> float:
+        own = self._own(node, run, call)
+        return own + sum(self._of(child, how, call) for child, how in self._below(node, run))
+
+    # How children are run
+
+    def _below(self, node: PlanNode, run: _Run) -> Iterator[tuple[PlanNode, _Run]]:
+        if node["Node Type"] == "Bitmap Heap Scan":
+            return  # its bitmaps are its own
+        children = node.get("Plans", ())
+        flow = replace(run, part=run.part if node["Node Type"] in _STREAMING else 1.0)
+        if node["Node Type"] == "Limit" and children:
+            flow = replace(flow, part=flow.part * self._limited(node, children[0]))
+        if node["Node Type"] in ("Gather", "Gather Merge"):
+            workers = float(node.get("Workers Planned", 0))
+            own = workers + max(0.0, 1 - _LEADER_BUSY * workers)
+            flow = replace(flow, loops=flow.loops * own, processes=own)
+        for number, child in enumerate(children):
+            yield child, self._child(node, child, number, run, flow)
+
+    def _child(self, node: PlanNode, child: PlanNode, number: int, run: _Run, flow: _Run) -> _Run:
+        kind = child.get("Parent Relationship")
+        if kind == "InitPlan":
+            return _Run()
+        if kind == "SubPlan":
+            is_hashed = f"hashed {child.get('Subplan Name', '')}" in str(node)
+            times = 1.0 if is_hashed else max(1.0, float(node.get("Plan Rows", 1)))
+            return _Run(run.loops * times if not is_hashed else 1.0)
+        if child["Node Type"] in _ONCE:
+            return replace(flow, loops=run.processes, part=1.0)
+        if node["Node Type"] == "Recursive Union" and number == 1:
+            return _Run(run.loops * _ROUNDS)
+        if node["Node Type"] == "Nested Loop" and kind == "Inner":
+            times = max(1.0, float(node["Plans"][0].get("Plan Rows", 1))) * flow.part
+            stops = node.get("Join Type") in _STOPS_AT_ONE
+            part = 1 / max(1.0, float(child.get("Plan Rows", 1))) if stops else 1.0
+            return replace(flow, loops=flow.loops * max(1.0, times), part=part)
+        if node["Node Type"] == "Memoize":
+            return flow
+        if node["Node Type"] in ("Hash Join", "Merge Join") and kind == "Inner":
+            return replace(flow, part=1.0)
+        return flow
+
+    def _limited(self, limit: PlanNode, child: PlanNode) -> float:
+        """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
+        returned = max(1.0, float(child["Plan Rows"]))
+        even = min(1.0, float(limit["Plan Rows"]) / returned)
+        scan = _driving(child)
+        if scan is None or "Filter" not in scan:
+            return even
+        matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
+        return math.sqrt(even * (1 - matching + even * matching))
+
+    def _passed_over(self, scan: PlanNode) -> float:
+        """Return the rows that a scan reads to its end, including those that it excludes."""
+        table = self._catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+        rows = float(scan["Plan Rows"])
+        if table is None:
+            return rows
+        return max(
+            rows, table.rows if scan["Node Type"] == "Seq Scan" else self._read(scan, table, rows)
+        )
+
+    # What a node touches itself
+
+    def _own(self, node: PlanNode, run: _Run, call: _Call) -> float:
+        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        if table is None:
+            return 0.0
+        is_shared = bool(node.get("Parallel Aware"))
+        loops = run.loops / run.processes if is_shared else run.loops
+        planned = max(1.0, float(node.get("Plan Rows", 1))) * (run.processes if is_shared else 1.0)
+        rows = call.rows(node, planned)
+        match node["Node Type"]:
+            case "Seq Scan" | "Sample Scan":
+                return loops * max(1.0, run.part * table.pages)
+            case "Index Scan" | "Index Only Scan":
+                return loops * self._index_scan(node, table, rows, run.part)
+            case "Bitmap Heap Scan":
+                return loops * self._bitmap(node, table, rows / planned, run.part)
+            case "ModifyTable":
+                return self._written(node, table, call)
+            case _:
+                return 0.0
+
+    def _index_scan(self, node: PlanNode, table: CatalogTable, rows: float, part: float) -> float:
+        read = max(rows, self._read(node, table, rows)) * part
+        shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
+        searches = _searches(node)
+        blocks = searches * _descent(shape) + max(0.0, read * _pages_per_row(shape) - searches)
+        if node["Node Type"] == "Index Only Scan":
+            return blocks + 1  # the visibility map
+        return blocks + self._heap(node, table, read, shape)
+
+    def _read(self, node: PlanNode, table: CatalogTable, rows: float) -> float:
+        """Return the rows that an index scan fetches, including those that its filter excludes."""
+        if "Filter" not in node:
+            return rows
+        known = self._rows_in_order(node)
+        if known is not None:
+            return min(known, table.rows)
+        columns = bound_columns(node, table, _EQUAL)
+        share = math.prod(1 / max(1.0, min(c.distinct, table.rows)) for c in columns)
+        return share * table.rows if columns else rows
+
+    @staticmethod
+    def _heap(node: PlanNode, table: CatalogTable, rows: float, shape: IndexShape) -> float:
+        """Return the blocks of the table that a scan in the order of an index touches: again each time it comes back."""
+        columns = bound_columns(node, table)
+        if table.rows < 1 or rows <= 0:
+            return 0.0
+        # the rows of equal keys are read in the order in which they are stored
+        equal = {c.name for c in bound_columns(node, table, _EQUAL)}
+        is_one_key = len(equal) == len(columns)
+        if not columns:
+            first = table.columns.get(shape.first or "")
+            columns, is_one_key = ([first], False) if first is not None else ([], True)
+        scattered = pages_fetched(table.pages, rows) if is_one_key else rows
+        return _mixed(columns, _together(table, rows, shape), scattered)
+
+    def _bitmap(self, node: PlanNode, table: CatalogTable, more: float, part: float) -> float:
+        rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more))
+        bitmaps = list(_bitmaps(node))
+        # each condition leaves rows out of those that are together
+        shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
+        widest = min(shapes, key=lambda s: s.rows, default=_UNKNOWN_SHAPE)
+        together = _together(table, rows, widest)
+        heap = _mixed(bound_columns(node, table), together, pages_fetched(table.pages, rows))
+        return part * heap + sum(map(self._bitmap_index, bitmaps))
+
+    def _bitmap_index(self, node: PlanNode) -> float:
+        shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
+        if shape.method != "btree":
+            return max(1.0, float(node["Total Cost"]) / _RANDOM_PAGE)
+        searches = _searches(node)
+        rows = max(1.0, float(node["Plan Rows"]))
+        return searches * _descent(shape) + max(0.0, rows * _pages_per_row(shape) - searches)
+
+    def _written(self, node: PlanNode, table: CatalogTable, call: _Call) -> float:
+        """Return the blocks for changed rows: in the table, and where their entries in indexes are."""
+        rows = max((float(c.get("Plan Rows", 1)) for c in node.get("Plans", ())), default=1.0)
+        root = self._catalog.root(table)
+        entries = call.added.get((root.schema, root.name), 0.0)
+        if node.get("Operation") == "Insert":
+            entries += len(self._catalog.indexes_of.get(table.oid, ()))
+        return rows * (1 + _ENTRY * entries)
+
+
+def _together(table: CatalogTable, rows: float, shape: IndexShape) -> float:
+    """Return the blocks of rows that are stored in the order of an index, which need not contain those between them."""
+    return max(1.0, min(rows, rows / max(1.0, min(shape.rows, table.rows)) * table.pages))
+
+
+def _mixed(columns: Sequence[CatalogColumn], together: float, scattered: float) -> float:
+    """Return the blocks between those of neighbors and those of scattered rows, by the correlation of what decides where they are."""
+    near = abs(decisive(columns).correlation or 0.0) ** 2 if columns else 0.0
+    return near * together + (1 - near) * max(scattered, 1.0)
+
+
+def _descent(shape: IndexShape) -> float:
+    """Return the pages from the root of a B-tree to a leaf."""
+    levels, pages = 1.0, shape.pages
+    while pages > _FANOUT ** (levels - 1) + 1 and levels < 6:
+        levels += 1
+    return levels
+
+
+def _pages_per_row(shape: IndexShape) -> float:
+    return shape.pages / max(shape.rows, 1.0)
+
+
+def _searches(node: PlanNode) -> float:
+    """Return how often a scan descends an index: once for each element of a list."""
+    count = 1
+    for term in terms.conditions(str(node.get("Index Cond") or "")).terms:
+        if term.kind is Kind.IN:
+            count *= max(1, term.text.count(",") + 1)
+    return float(min(count, 1000))
+
+
+def _driving(node: PlanNode) -> PlanNode | None:
+    """Return the scan whose rows a node returns before all are read; None if there is no single one."""
+    while node["Node Type"] in _STREAMING:
+        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _ASIDE]
+        if not below:
+            return None
+        node = below[0]
+    return node if node["Node Type"] in ("Seq Scan", *_INDEX_SCANS) else None
+
+
+def _bitmaps(node: PlanNode) -> Iterator[PlanNode]:
+    for child in node.get("Plans", ()):
+        if child["Node Type"] == "Bitmap Index Scan":
+            yield child
+        elif child["Node Type"] in ("BitmapAnd", "BitmapOr"):
+            yield from _bitmaps(child)
+
+
+def _rows_of_bitmap(node: PlanNode, table: CatalogTable) -> float:
+    """Return how many rows a bitmap selects, as far as its plan tells."""
+    top = next((c for c in node.get("Plans", ()) if "Plan Rows" in c), None)
+    if top is None:
+        return max(1.0, float(node["Plan Rows"]))
+    if top["Node Type"] == "BitmapAnd":
+        shares = (float(c["Plan Rows"]) / max(table.rows, 1.0) for c in top.get("Plans", ()))
+        return max(1.0, float(node["Plan Rows"]), table.rows * math.prod(shares))
+    if top["Node Type"] == "BitmapOr":
+        return max(1.0, sum(float(c["Plan Rows"]) for c in top.get("Plans", ())))
+    return max(1.0, float(top["Plan Rows"]))
