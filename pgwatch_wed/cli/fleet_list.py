@@ -17,12 +17,18 @@ from pgwatch_wed.render.characters import in_json
 @click.option(
     "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True
 )
-def command(form: str, **given: Any) -> int:
+@click.option(
+    "--forget",
+    "forgets",
+    is_flag=True,
+    help="Forget the last good lists of these sources: an empty one is right.",
+)
+def command(form: str, forgets: bool, **given: Any) -> int:
     """List the clusters of an inventory, what each source gave, and what was left out and why.
 
     No server is asked. The status is 2 if a source failed or an entry cannot be used.
     """
-    found: Inventory = fleet_options.inventory_of(**given)
+    found: Inventory = fleet_options.inventory_of(forgets=forgets, **given)
     if form == "json":
         click.echo(in_json(json.dumps(listed.document(found), ensure_ascii=False, indent=2)))
     else:

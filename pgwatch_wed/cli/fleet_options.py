@@ -73,6 +73,7 @@ def inventory_of(
     tags: tuple[str, ...],
     inventory_timeout_s: float,
     config_file: Path | None,
+    forgets: bool = False,
 ) -> Inventory:
     """Read the inventory; a command whose inventory ``is_wrong`` does the rest and exits with status 2."""
     wanted_tags = _tags(tags)
@@ -89,6 +90,7 @@ def inventory_of(
         folder=folder,
         timeout_s=inventory_timeout_s,
         selects=lambda member: _is_selected(member, names, groups, wanted_tags),
+        forgets=forgets,
     )
 
 

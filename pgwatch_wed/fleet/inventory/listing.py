@@ -39,9 +39,13 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A source whose kind is known: a file, a URL or a command, and where relative names in it begin."""
+    """A source whose kind is known: a file, a URL or a command, and where relative names in it begin.
+
+    ``is_text``: a file or standard input, also of a kind that is asked over the network otherwise.
+    """
 
     kind: str
     value: str
     label: str
     folder: Path
+    is_text: bool = False

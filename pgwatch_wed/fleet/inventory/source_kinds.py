@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from pgwatch_wed.errors import redact
@@ -32,15 +33,24 @@ def locate(source: str, folder: Path) -> Located:
     """Return what a source is; ``folder`` is where relative paths begin."""
     kind, value = _split(source, folder)
     if kind == "exec":
-        return Located(kind, value, redact(f"exec:{value}"), folder)
-    if kind == "patroni":
+        return Located(kind, value, _command_label(value), folder)
+    if kind == "patroni" and value != STANDARD_INPUT and not (folder / value).is_file():
         return Located(kind, value, redact(f"patroni:{value}"), folder)
     if value == STANDARD_INPUT:
-        return Located(kind or ANY, value, "standard input", folder)
+        return Located(kind or ANY, value, "standard input", folder, is_text=True)
     if kind == "service" and not value:
         return _default_service_file(folder)
     path = folder / Path(value).expanduser()
-    return Located(kind or kind_of_file(path), str(path), redact(value), path.parent)
+    found = kind or kind_of_file(path)
+    if found == "exec":
+        return Located(found, shlex.quote(str(path.absolute())), redact(value), folder)
+    return Located(found, str(path), redact(value), path.parent, is_text=True)
+
+
+def _command_label(command: str) -> str:
+    """Name a command without its arguments, which may be secret."""
+    program, *arguments = command.split(None, 1)
+    return redact(f"exec:{program}{' …' if arguments else ''}")
 
 
 def _split(source: str, folder: Path) -> tuple[str, str]:

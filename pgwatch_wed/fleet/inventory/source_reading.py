@@ -1,29 +1,20 @@
 """Sources → an inventory: what each gave, includes followed, the same member once, in the order of names."""
 
 import glob
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from pgwatch_wed.fleet.inventory import source_text
+from pgwatch_wed.errors import redact
+from pgwatch_wed.fleet.inventory.answers import texts_of
+from pgwatch_wed.fleet.inventory.documents import listing_of
+from pgwatch_wed.fleet.inventory.kept_lists import KeptLists, default_folder
 from pgwatch_wed.fleet.inventory.listing import Include, Listing, Located, SourceFailureError
-from pgwatch_wed.fleet.inventory.member_table import with_common
 from pgwatch_wed.fleet.inventory.merging import merged
-from pgwatch_wed.fleet.inventory.service_file import service_members
 from pgwatch_wed.fleet.inventory.source_kinds import STANDARD_INPUT, locate
-from pgwatch_wed.fleet.inventory.toml_file import toml_members
 from pgwatch_wed.fleet.members import Inventory, Member, Source
 
 TIMEOUT_S = 30.0
-
-_READERS: Mapping[str, Callable[[str, Located, Mapping[str, Any]], Listing]] = {
-    "service": lambda text, located, _common: service_members(text, located),
-    "toml": toml_members,
-}
-
-# Their readers take what is common to all, since a cluster there may say otherwise.
-_OWN = ("toml", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +42,22 @@ def read(
     folder: Path | None = None,
     timeout_s: float = TIMEOUT_S,
     selects: Callable[[Member], bool] = lambda _member: True,
+    kept_in: Path | None = None,
+    forgets: bool = False,
 ) -> Inventory:
     """Read all sources; what is wrong in one costs only that.
 
-    Relative paths begin in ``folder``, by default the working directory. A source that answers has ``timeout_s``
-    seconds. Members that ``selects`` refuses are only counted. Nothing is raised: an inventory says what is wrong.
+    Relative paths begin in ``folder``, by default the working directory. A source has ``timeout_s`` seconds to
+    answer; if it fails, its last good list stands for it, which is in ``kept_in``, by default in the user's state
+    directory, unless ``forgets``. Members that ``selects`` refuses are only counted. Nothing is raised: an inventory
+    says what is wrong.
     """
-    start = folder or Path()
-    waiting = [_Asked(Include(source, ""), start) for source in dict.fromkeys(sources)]
+    kept = KeptLists(kept_in or default_folder(), forgets=forgets)
+    waiting = [_Asked(Include(source, ""), folder or Path()) for source in dict.fromkeys(sources)]
     given: list[_Given] = []
     known: set[str] = set()
     while waiting:
-        found = [each for asked in waiting for each in _given(asked, known, timeout_s)]
+        found = _read_together(waiting, known, timeout_s, kept)
         given += found
         waiting = [inner for each in found for inner in _included(each)]
     members, left_out = merged([(each.listing, each.source.label) for each in given])
@@ -75,44 +70,68 @@ def read(
     )
 
 
-def _given(asked: _Asked, known: set[str], timeout_s: float) -> Iterator[_Given]:
-    """Read a source, unless it was read already."""
-    label, kind = asked.include.source, "?"
+def _read_together(
+    waiting: Sequence[_Asked], known: set[str], timeout_s: float, kept: KeptLists
+) -> list[_Given]:
+    """Read sources, except those that were read already; all wait for their answers at the same time."""
+    located: list[tuple[_Asked, Located | SourceFailureError]] = []
+    for asked in waiting:
+        try:
+            place = _located(asked)
+        except SourceFailureError as failure:
+            located.append((asked, failure))
+            continue
+        if _identity(place) not in known:
+            known.add(_identity(place))
+            located.append((asked, place))
+    places = [place for _, place in located if isinstance(place, Located)]
+    texts = iter(texts_of(places, timeout_s))
+    return [
+        _failed(asked, place)
+        if isinstance(place, SourceFailureError)
+        else _given(asked, place, next(texts), kept)
+        for asked, place in located
+    ]
+
+
+def _located(asked: _Asked) -> Located:
+    place = locate(asked.include.source, asked.folder)
+    if _identity(place) in asked.chain:
+        cycle = " → ".join((*asked.chain, _identity(place)))
+        raise SourceFailureError(f"a cycle of includes: {cycle}")
+    return place
+
+
+def _failed(asked: _Asked, failure: SourceFailureError) -> _Given:
+    source = Source(redact(asked.include.source), "?", 0, _by(asked, failure))
+    return _Given(source, Listing(), asked)
+
+
+def _by(asked: _Asked, failure: SourceFailureError) -> str:
+    by = f" (included by {asked.include.place})" if asked.include.place else ""
+    return f"{failure}{by}"
+
+
+def _given(
+    asked: _Asked, located: Located, text: str | SourceFailureError, kept: KeptLists
+) -> _Given:
+    identity = _identity(located)
     try:
-        located = locate(asked.include.source, asked.folder)
-        label, kind = located.label, located.kind
-        if _identity(located) in asked.chain:
-            cycle = " → ".join((*asked.chain, _identity(located)))
-            raise SourceFailureError(f"a cycle of includes: {cycle}")
-        if _identity(located) in known:
-            return
-        known.add(_identity(located))
-        listing = _listing(located, asked.include.common, timeout_s)
+        if isinstance(text, SourceFailureError):
+            raise text
+        listing = listing_of(text, located, asked.include.common)
+        kept.check(identity, located, listing)
     except SourceFailureError as failure:
-        by = f" (included by {asked.include.place})" if asked.include.place else ""
-        source = Source(label, kind, 0, failure=f"{failure}{by}")
-        yield _Given(source, Listing(), asked)
-        return
-    yield _Given(Source(label, kind, len(listing.members)), listing, asked, located)
-
-
-def _listing(located: Located, common: Mapping[str, Any], timeout_s: float) -> Listing:
-    text = (
-        source_text.of_standard_input(timeout_s)
-        if located.value == STANDARD_INPUT
-        else source_text.of_file(Path(located.value))
-    )
-    reader = _READERS.get(located.kind)
-    if reader is None:
-        raise SourceFailureError("its kind cannot be read")
-    listing = reader(text, located, common)
-    return listing if located.kind in _OWN else _with_common(listing, common)
-
-
-def _with_common(listing: Listing, common: Mapping[str, Any]) -> Listing:
-    variables = set(listing.variables)
-    members = tuple(with_common(m, common, variables) for m in listing.members)
-    return replace(listing, members=members, variables=frozenset(variables))
+        reason = _by(asked, failure)
+        found = kept.last(identity)
+        if found is None:
+            return _Given(Source(located.label, located.kind, 0, reason), Listing(), asked)
+        count, age_s = len(found.listing.members), found.age_s
+        source = Source(located.label, located.kind, count, reason, age_s)
+        return _Given(source, found.listing, asked, located)
+    kept.keep(identity, located, listing)
+    source = Source(located.label, located.kind, len(listing.members))
+    return _Given(source, listing, asked, located)
 
 
 def _identity(located: Located) -> str:
