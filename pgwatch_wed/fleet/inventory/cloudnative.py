@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pgwatch_wed.fleet.inventory.addresses import address
-from pgwatch_wed.fleet.inventory.entries import Document, Entry, entries, mapping_of, text_of
+from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, entries, mapping_of, text_of
 from pgwatch_wed.fleet.inventory.listing import Listing, Located
 from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name, tags
 from pgwatch_wed.fleet.members import LeftOut, Member
@@ -15,7 +15,7 @@ _HIBERNATION = "cnpg.io/hibernation"
 _NOISE = ("app.kubernetes.io/managed-by", "helm.sh/", "helm-", "kubectl.kubernetes.io/", "cnpg.io/")
 
 
-def cloudnative_members(documents: list[Document], located: Located) -> Listing:
+def cloudnative_members(documents: list[SourceDocument], located: Located) -> Listing:
     """Return a member for each cluster that is awake."""
     members: list[Member] = []
     left_out: list[LeftOut] = []
@@ -36,7 +36,7 @@ def cloudnative_members(documents: list[Document], located: Located) -> Listing:
     return Listing(tuple(members), tuple(left_out))
 
 
-def _objects(documents: list[Document], label: str) -> Iterator[Entry]:
+def _objects(documents: list[SourceDocument], label: str) -> Iterator[Entry]:
     for document in documents:
         if not isinstance(document, dict):
             yield from document

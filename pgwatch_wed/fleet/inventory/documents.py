@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pgwatch_wed.fleet.inventory.cloudnative import cloudnative_members
-from pgwatch_wed.fleet.inventory.entries import Document, Entry, entries
+from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, entries
 from pgwatch_wed.fleet.inventory.file_sd import file_sd_members
 from pgwatch_wed.fleet.inventory.json_documents import json_documents
 from pgwatch_wed.fleet.inventory.listing import Listing, Located, SourceFailureError
@@ -22,7 +22,7 @@ from pgwatch_wed.fleet.inventory.toml_file import toml_members
 from pgwatch_wed.fleet.inventory.yaml_nodes import yaml_documents
 from pgwatch_wed.fleet.members import LeftOut
 
-_FOREIGN: Mapping[str, Callable[[list[Document], Located], Listing]] = {
+_FOREIGN: Mapping[str, Callable[[list[SourceDocument], Located], Listing]] = {
     "patroni": patroni_members,
     "pgwatch": pgwatch_members,
     "rds": rds_members,
@@ -59,7 +59,7 @@ def _kind_of_text(text: str, located: Located) -> str:
     return "service" if _SECTION.match(first) else ANY
 
 
-def _documents(text: str, located: Located) -> list[Document]:
+def _documents(text: str, located: Located) -> list[SourceDocument]:
     suffix = Path(located.value).suffix
     may_be_yaml = located.kind != "exec" and located.kind != "json" and suffix != ".json"
     begins = text.lstrip()[:1]
@@ -73,7 +73,7 @@ def _documents(text: str, located: Located) -> list[Document]:
     return json_documents(text, located.label)
 
 
-def _kind_of_documents(found: list[Document]) -> str:
+def _kind_of_documents(found: list[SourceDocument]) -> str:
     for document in found:
         values = [document] if isinstance(document, dict) else [e.value for e in document]
         for value in values:
@@ -105,7 +105,7 @@ def _kind_of(value: dict[str, Any], *, is_whole: bool) -> str:
     return "json" if value.keys() & known else ""
 
 
-def _own(found: list[Document], located: Located, common: Mapping[str, Any]) -> Listing:
+def _own(found: list[SourceDocument], located: Located, common: Mapping[str, Any]) -> Listing:
     form = OwnForm(located.label, common)
     for document in found:
         if isinstance(document, dict) and not document.keys() & set(TOP_KEYS):

@@ -20,7 +20,7 @@ class Entry:
         return LeftOut(name, self.place, why, is_wrong)
 
 
-Document = dict[str, Any] | list[Entry]
+SourceDocument = dict[str, Any] | list[Entry]
 
 
 def entries(values: Any, place: str) -> list[Entry]:
@@ -29,7 +29,7 @@ def entries(values: Any, place: str) -> list[Entry]:
     return [Entry(value, f"{place}, entry {number}") for number, value in enumerate(found, 1)]
 
 
-def mappings(document: Document, key: str, place: str) -> Iterator[Entry]:
+def mappings(document: SourceDocument, key: str, place: str) -> Iterator[Entry]:
     """Yield the entries of a list, or of the list under a key of a mapping."""
     if isinstance(document, dict):
         yield from entries(document.get(key), place)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pgwatch_wed.fleet.inventory.addresses import address, split_address
-from pgwatch_wed.fleet.inventory.entries import Document, Entry
+from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument
 from pgwatch_wed.fleet.inventory.listing import Listing, Located
 from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name, tags
 from pgwatch_wed.fleet.members import LeftOut, Member
@@ -12,7 +12,7 @@ from pgwatch_wed.fleet.members import LeftOut, Member
 _EXPORTERS = {"9187": "postgres_exporter", "9100": "node_exporter", "9127": "pgbouncer_exporter"}
 
 
-def file_sd_members(documents: list[Document], located: Located) -> Listing:
+def file_sd_members(documents: list[SourceDocument], located: Located) -> Listing:
     """Return a member for each target that is a server."""
     members: list[Member] = []
     left_out: list[LeftOut] = []

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pgwatch_wed.fleet.inventory.entries import Document, Entry, entries
+from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, entries
 from pgwatch_wed.fleet.inventory.listing import SourceFailureError
 
 
-def json_documents(text: str, label: str) -> list[Document]:
+def json_documents(text: str, label: str) -> list[SourceDocument]:
     """Return the documents of a text. On lines of their own, a broken one costs only itself."""
     if not text.strip():
         raise SourceFailureError("it gives nothing, not even an empty list")
@@ -56,7 +56,7 @@ def _values(text: str) -> Iterator[Any]:
         yield value
 
 
-def _document(value: Any, label: str) -> Document:
+def _document(value: Any, label: str) -> SourceDocument:
     if isinstance(value, dict):
         return value
     if isinstance(value, list):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pgwatch_wed.errors import redact, said
 from pgwatch_wed.fleet.inventory.addresses import address
-from pgwatch_wed.fleet.inventory.entries import Document, Entry, entries, mapping_of, text_of
+from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, entries, mapping_of, text_of
 from pgwatch_wed.fleet.inventory.listing import Listing, Located, SourceFailureError
 from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name
 from pgwatch_wed.fleet.members import LeftOut, Member
@@ -88,7 +88,7 @@ def _body(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def patroni_members(documents: list[Document], located: Located) -> Listing:
+def patroni_members(documents: list[SourceDocument], located: Located) -> Listing:
     """Return one member for each cluster, with a target for each server that runs."""
     found: list[Member] = []
     left_out: list[LeftOut] = []
@@ -100,7 +100,7 @@ def patroni_members(documents: list[Document], located: Located) -> Listing:
     return Listing(tuple(found), tuple(left_out))
 
 
-def _clusters(documents: list[Document], label: str) -> Iterator[Entry]:
+def _clusters(documents: list[SourceDocument], label: str) -> Iterator[Entry]:
     for document in documents:
         if isinstance(document, dict):
             yield Entry(document, label)

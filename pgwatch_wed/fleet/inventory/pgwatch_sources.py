@@ -8,7 +8,7 @@ import os
 import re
 from typing import Any
 
-from pgwatch_wed.fleet.inventory.entries import Document, Entry, mapping_of, mappings, text_of
+from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, mapping_of, mappings, text_of
 from pgwatch_wed.fleet.inventory.listing import Listing, Located
 from pgwatch_wed.fleet.inventory.member_table import (
     WrongEntryError,
@@ -32,7 +32,7 @@ _PATRONI = (
 )
 
 
-def pgwatch_members(documents: list[Document], located: Located) -> Listing:
+def pgwatch_members(documents: list[SourceDocument], located: Located) -> Listing:
     """Return a member for each source."""
     members: list[Member] = []
     left_out: list[LeftOut] = []

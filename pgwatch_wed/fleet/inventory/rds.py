@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pgwatch_wed.fleet.inventory.addresses import address
-from pgwatch_wed.fleet.inventory.entries import Document, Entry, entries, mapping_of, text_of
+from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, entries, mapping_of, text_of
 from pgwatch_wed.fleet.inventory.listing import Listing, Located
 from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name, tags
 from pgwatch_wed.fleet.members import LeftOut, Member
@@ -30,7 +30,7 @@ class _Found:
     endpoints: list[str] = field(default_factory=list)
 
 
-def rds_members(documents: list[Document], located: Located) -> Listing:
+def rds_members(documents: list[SourceDocument], located: Located) -> Listing:
     """Return a member for each instance with its read replicas, and for each cluster."""
     left_out: list[LeftOut] = []
     clusters = _all(documents, "DBClusters", located.label)
@@ -59,7 +59,7 @@ def rds_members(documents: list[Document], located: Located) -> Listing:
     return Listing(tuple(m for m in members if m.targets), tuple(left_out))
 
 
-def _all(documents: Iterable[Document], key: str, label: str) -> list[Entry]:
+def _all(documents: Iterable[SourceDocument], key: str, label: str) -> list[Entry]:
     """Return the entries under a key, of each document and of lists of documents, as ``jq -s`` makes them."""
     found: list[Entry] = []
     for document in documents:

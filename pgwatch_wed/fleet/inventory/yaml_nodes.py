@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pgwatch_wed.fleet.inventory.entries import Document, Entry
+from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument
 from pgwatch_wed.fleet.inventory.listing import SourceFailureError
 
 try:
@@ -35,7 +35,7 @@ class _NodeError(Exception):
         self.line = line
 
 
-def yaml_documents(text: str, label: str) -> list[Document]:
+def yaml_documents(text: str, label: str) -> list[SourceDocument]:
     """Return the documents of a text that are not empty; raise a failure if there is none."""
     if yaml is None:
         raise SourceFailureError("YAML needs PyYAML: pip install 'pgwatch-wed[fleet]'")
@@ -60,7 +60,7 @@ def _composed(text: str) -> Iterator[Any]:
         loader.dispose()
 
 
-def _document(node: Any, label: str) -> Document:
+def _document(node: Any, label: str) -> SourceDocument:
     if isinstance(node, yaml.SequenceNode):
         known: dict[int, Any] = {}
         return [_entry(item, label, 0, known) for item in node.value]
