@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgwatch_wed.errors import redact
-from pgwatch_wed.fleet.inventory.answers import texts_of
-from pgwatch_wed.fleet.inventory.documents import listing_of
 from pgwatch_wed.fleet.inventory.kept_lists import KeptLists, default_folder
 from pgwatch_wed.fleet.inventory.listing import Include, Listing, Located, SourceFailureError
 from pgwatch_wed.fleet.inventory.merging import merged
+from pgwatch_wed.fleet.inventory.source_answers import texts_of
+from pgwatch_wed.fleet.inventory.source_documents import listing_of
 from pgwatch_wed.fleet.inventory.source_kinds import STANDARD_INPUT, locate
 from pgwatch_wed.fleet.members import Inventory, Member, Source
 
