@@ -32,7 +32,9 @@ def ask_patroni(urls: str, timeout_s: float) -> str:
             if not text_of(cluster.get("scope")):  # before Patroni 3.1
                 status = _get(url, "/patroni", left)
                 cluster["scope"] = mapping_of(status.get("patroni")).get("scope")
-        except SourceFailureError as failure:
+        except (SourceFailureError, TimeoutError) as error:
+            late = f"no answer within {timeout_s / len(addresses):.3g} s"
+            failure = late if isinstance(error, TimeoutError) else error
             failures.append(str(failure) if len(addresses) == 1 else f"{_shown(url)}: {failure}")
         else:
             return json.dumps(cluster)
@@ -62,7 +64,7 @@ def _get(url: str, path: str, timeout_s: float) -> dict[str, Any]:
         answer = connection.getresponse()
         status, body = answer.status, _body(answer, time.monotonic() + timeout_s)
     except TimeoutError:
-        raise SourceFailureError(f"no answer within {timeout_s:.3g} s") from None
+        raise
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise SourceFailureError(said(error) or type(error).__name__) from None
     finally:
