@@ -34,10 +34,17 @@ from pgwatch_wed.scratch import scratch_folder
 _WAIT_S = 30
 """How long a writer waits for another one."""
 
-_POSTGRES = (
-    "-c lock_timeout=30s -c statement_timeout=300s -c idle_in_transaction_session_timeout=300s "
-    "-c timezone=UTC -c standard_conforming_strings=on"
+_POSTGRES = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)"
+    for name, value in (
+        ("lock_timeout", "30s"),
+        ("statement_timeout", "300s"),
+        ("idle_in_transaction_session_timeout", "300s"),
+        ("timezone", "UTC"),
+        ("standard_conforming_strings", "on"),
+    )
 )
+"""Local to each transaction: a pooler may be in between, which refuses options or gives its session to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,20 +247,22 @@ def _engine(where: Location) -> sqlalchemy.Engine:
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
         return engine
-    return sqlalchemy.create_engine(  # noqa: TID251 - likewise
+    engine = sqlalchemy.create_engine(  # noqa: TID251 - likewise
         "postgresql+psycopg://",
         creator=lambda: _connect(where.value),
         poolclass=NullPool,
         execution_options={"schema_translate_map": {None: SCHEMA}},
     )
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_POSTGRES))
+    return engine
 
 
 def _connect(conninfo: str) -> psycopg.Connection[Any]:
     given = psycopg.conninfo.conninfo_to_dict(conninfo)
     given.setdefault("connect_timeout", 10)
     given.setdefault("application_name", "pgwatch_wed history")
-    given["options"] = " ".join(filter(None, (str(given.get("options", "")), _POSTGRES)))
-    return psycopg.connect(**given)  # type: ignore[arg-type]  # noqa: TID251 - our own history
+    # Prepared statements belong to a session, too.
+    return psycopg.connect(**given, prepare_threshold=None)  # type: ignore[arg-type]  # noqa: TID251 - our own history
 
 
 def _on_connect(connection: sqlite3.Connection, _: object) -> None:

@@ -12,6 +12,6 @@ WHERE run.ended_at IS NULL
         WHERE job.task_name = 'visit'
             AND job.status IN ('todo', 'doing')
             AND (job.args ->> 'fleet_run')::bigint = visit.fleet_run_id
-            AND job.args ->> 'member' = visit.member
+            AND (job.args ->> 'member' = visit.member OR job.args -> 'others' ? visit.member)
     )
 ORDER BY visit.fleet_run_id, visit.member

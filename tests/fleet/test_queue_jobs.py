@@ -43,7 +43,7 @@ def enqueued(opened: store.Store) -> FleetRun:
     with opened.writing() as connection:
         moment = queue_jobs.server_moment(connection)
         run = visit_log.begin(connection, MEMBERS, moment, {"engine": queue_jobs.ENGINE})
-        queue_jobs.defer(connection, run.id, [m.name for m in MEMBERS], lambda _: None)
+        queue_jobs.defer(connection, run.id, [(m.name,) for m in MEMBERS], lambda _: None)
     return run
 
 
@@ -83,7 +83,7 @@ def test_a_file_holds_no_queue(tmp_path: Path) -> None:
 def test_a_run_and_its_jobs_are_written_together_and_without_secrets(opened: store.Store) -> None:
     with opened.writing() as connection:
         run = visit_log.begin(connection, MEMBERS, queue_jobs.server_moment(connection), {})
-        queue_jobs.defer(connection, run.id, ["crm"], lambda _: None)
+        queue_jobs.defer(connection, run.id, [("crm",)], lambda _: None)
         connection.get_transaction().rollback()  # type: ignore[union-attr] # killed here
     assert jobs(opened) == {}
     with opened.reading() as connection:

@@ -17,7 +17,7 @@ from pgwatch_wed import assets
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.queue.queue_tables import queue_cursor
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
-from pgwatch_wed.history.schema import fleet_visits
+from pgwatch_wed.history.schema import fleet_runs, fleet_visits
 
 VISIT_TASK = "visit"
 QUEUE = "fleet"
@@ -50,20 +50,47 @@ def server_moment(connection: sa.Connection) -> datetime:
 
 
 def defer(
-    connection: sa.Connection, fleet_run_id: int, members: Iterable[str], lock_of: LockOf
+    connection: sa.Connection,
+    fleet_run_id: int,
+    visits: Iterable[tuple[str, ...]],
+    lock_of: LockOf,
 ) -> None:
-    """Let visits of a run wait in the queue."""
-    jobs = [_job(fleet_run_id, member, lock_of(member)) for member in members]
+    """Let visits of a run wait in the queue: each is a member, and members that are the same cluster."""
+    jobs = [_job(fleet_run_id, *visit, lock=lock_of(visit[0])) for visit in visits]
     if not jobs:
         return
     with queue_cursor(connection) as cursor:
         _defer(cursor, jobs)
 
 
-def _job(fleet_run_id: int, member: str, lock: str | None) -> _Job:
-    args = Jsonb({"fleet_run": fleet_run_id, "member": member})
+def _job(fleet_run_id: int, member: str, *others: str, lock: str | None) -> _Job:
+    args = Jsonb({"fleet_run": fleet_run_id, "member": member, "others": others})
     # No queueing_lock: with retries it fails with a unique violation. The key of fleet_visits prevents duplicates.
     return (QUEUE, VISIT_TASK, 0, lock, None, args, None)
+
+
+def left(connection: sa.Connection) -> int:
+    """Return how many visits of the queue's runs have not ended."""
+    with queue_cursor(connection) as cursor:
+        row = cursor.execute(_text("left.sql")).fetchone()
+    assert row is not None
+    return int(row["visits"])
+
+
+def somebody_has(connection: sa.Connection, member: str, lost_after: timedelta) -> bool:
+    """Tell whether a worker that lives has a member in its inventory."""
+    with queue_cursor(connection) as cursor:
+        given = {"member": member, "lost_after": lost_after}
+        row = cursor.execute(_text("somebody_has.sql"), given).fetchone()
+    assert row is not None
+    return bool(row["has"])
+
+
+def began_at(connection: sa.Connection, fleet_run_id: int) -> datetime:
+    """Return when a run began."""
+    query = sa.select(fleet_runs.c.began_at).where(fleet_runs.c.id == fleet_run_id)
+    moment: datetime = connection.execute(query).scalar_one()
+    return moment
 
 
 def rescue(connection: sa.Connection, lost_after: timedelta, lock_of: LockOf) -> Rescued:
@@ -75,6 +102,7 @@ def rescue(connection: sa.Connection, lost_after: timedelta, lock_of: LockOf) ->
         if not (mine or {})["mine"]:
             return Rescued()
         given = {"lost_after": lost_after}
+        cursor.execute(_text("failed.sql"))
         again, given_up = [], []
         for row in cursor.execute(_text("stalled.sql"), given).fetchall():
             if row["has_ended"]:
@@ -89,7 +117,9 @@ def rescue(connection: sa.Connection, lost_after: timedelta, lock_of: LockOf) ->
                 _retry(cursor, row["id"])
         lost = cursor.execute(_text("lost_visits.sql"), given).fetchall()
         if lost:
-            _defer(cursor, [_job(r["fleet_run"], r["member"], lock_of(r["member"])) for r in lost])
+            _defer(
+                cursor, [_job(r["fleet_run"], r["member"], lock=lock_of(r["member"])) for r in lost]
+            )
     return Rescued(tuple(again), tuple(given_up), tuple(r["member"] for r in lost))
 
 
@@ -103,7 +133,7 @@ def release(connection: sa.Connection, fleet_run_id: int, member: str, worker: s
             fleet_visits.c.worker == worker,
             fleet_visits.c.ending.is_(None),
         )
-        .values(began_at=None, heartbeat_at=None, worker="")
+        .values(began_at=None, heartbeat_at=None, worker="", node_key=None)
     )
 
 

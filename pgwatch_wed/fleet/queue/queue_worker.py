@@ -1,0 +1,310 @@
+"""A worker: it takes visits from the queue, makes them in threads, and looks after those of others that died.
+
+procrastinate hands out the jobs; whether a visit is ours is decided by the visit log. Nothing here ends with a broken
+connection: the worker waits and goes on.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Event
+
+import psycopg
+import sqlalchemy as sa
+from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job as QueuedJob
+from procrastinate.worker import Worker
+from psycopg.types.json import Jsonb
+
+from pgwatch_wed import clock
+from pgwatch_wed.errors import Error, HistoryError, said
+from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.queue import queue_jobs
+from pgwatch_wed.fleet.queue.queue_connector import QueueConnector
+from pgwatch_wed.fleet.queue.queue_tables import queue_conninfo, queue_cursor
+from pgwatch_wed.fleet.visits import Visit, VisitEnding
+from pgwatch_wed.history.store import Store
+
+_BUSY_POLL_S = 0.3
+_IDLE_POLL_S = 3.0
+_LONGEST_PAUSE_S = 30.0
+
+MakeVisit = Callable[[int, tuple[Member, ...]], Visit | None]
+"""Visits members that are one cluster, for a fleet run; see :func:`pgwatch_wed.fleet.visiting.visit_members`."""
+Tell = Callable[[str], None]
+
+
+def worker_name() -> str:
+    """Return a name that no other worker has: containers share host names and process ids."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker works.
+
+    ``lost_after_s``: of a worker that is silent for so long, the visits are made by others. ``patience_s``: so long a
+    run waits for a worker whose inventory has a member. ``until_done``: end when no visit is left, instead of waiting
+    for the next run. ``pause_of`` gives the pause after so many failed attempts, in s.
+    """
+
+    concurrency: int = 4
+    lost_after_s: float = 60
+    patience_s: float = 300
+    until_done: bool = False
+    pause_of: Callable[[int], float] = lambda attempts: 5.0 * attempts
+
+    @property
+    def beat_s(self) -> float:
+        """How often it says that it lives."""
+        return min(10.0, self.lost_after_s / 5)
+
+
+class HandedBackError(Exception):
+    """The visit is for later, or for another worker: not before a moment of the server's clock."""
+
+    def __init__(self, not_before: datetime) -> None:
+        super().__init__("handed back")
+        self.not_before = not_before
+
+
+class _Later(BaseRetryStrategy):
+    """What is handed back waits behind what has yet to be tried: jobs of one lock are taken in order."""
+
+    def get_retry_decision(
+        self, *, exception: BaseException, job: QueuedJob
+    ) -> RetryDecision | None:
+        """Return when a job is taken again, or None for a fault of ours, which the rescue finds."""
+        if not isinstance(exception, HandedBackError):
+            return None
+        return RetryDecision(retry_at=exception.not_before, priority=job.priority - 1)
+
+
+@dataclass(slots=True)
+class FleetWorker:
+    """Works until it is told to stop."""
+
+    store: Store
+    members: Mapping[str, Member]
+    name: str
+    make: MakeVisit
+    options: WorkerOptions = field(default_factory=WorkerOptions)
+    tell: Tell = lambda _: None
+    lock_of: queue_jobs.LockOf = lambda _: None
+    under_way: set[tuple[int, str]] = field(default_factory=set)
+    is_told_to_stop: Event = field(default_factory=Event)
+
+    def run(self) -> None:
+        """Work; SIGTERM and SIGINT end it when the visits under way have ended, a second one at once."""
+        logging.getLogger("procrastinate").addHandler(logging.NullHandler())
+        logging.getLogger("procrastinate").propagate = False
+        logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
+        logging.getLogger("psycopg.pool").propagate = False
+        asyncio.run(self._run())
+
+    # --- sessions ---------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        # a job whose end could not be written is found by the rescue
+        loop.set_exception_handler(lambda *_: None)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, stop, loop)
+        pause = 1.0
+        with ThreadPoolExecutor(self.options.concurrency, "visit") as threads:
+            while not stop.is_set():
+                try:
+                    await self._session(threads, stop)
+                    pause = 1.0
+                except (ConnectorException, psycopg.Error, HistoryError, OSError) as error:
+                    self.tell(f"the queue cannot be reached: {_reason(error)}; trying again")
+                    await _wait(stop, pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    def _on_signal(self, stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+        if stop.is_set():
+            self.is_told_to_stop.set()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            return
+        stop.set()
+        if self.under_way:
+            self.tell(f"{len(self.under_way)} visits are finished first")
+
+    async def _session(self, threads: ThreadPoolExecutor, stop: asyncio.Event) -> None:
+        app = App(connector=QueueConnector(queue_conninfo(self.store.place.value)))
+
+        async def visit(_: JobContext, fleet_run: int, member: str, others: list[str]) -> None:
+            loop = asyncio.get_running_loop()
+            later = await loop.run_in_executor(threads, self._visit, fleet_run, member, others)
+            if later is not None:
+                raise HandedBackError(later)
+
+        app.task(name=queue_jobs.VISIT_TASK, pass_context=True, retry=_Later())(visit)
+        async with app.open_async():
+            worker = Worker(
+                app,
+                queues=[queue_jobs.QUEUE],
+                name=self.name,
+                concurrency=self.options.concurrency,
+                fetch_job_polling_interval=_BUSY_POLL_S,
+                listen_notify=False,
+                delete_jobs="successful",
+                install_signal_handlers=False,
+                update_heartbeat_interval=self.options.beat_s,
+                stalled_worker_timeout=max(30.0, self.options.lost_after_s),
+            )
+            side = [
+                asyncio.create_task(self._look_after(worker, stop)),
+                asyncio.create_task(_stop_with(worker, stop)),
+            ]
+            try:
+                await worker.run()  # type: ignore[no-untyped-call]
+            finally:
+                for task in side:
+                    task.cancel()
+                await asyncio.gather(*side, return_exceptions=True)
+
+    async def _look_after(self, worker: Worker, stop: asyncio.Event) -> None:
+        known: int | None = None
+        said_before = ""
+        while True:
+            try:
+                left = await asyncio.to_thread(self._round, worker.worker_id, known)
+                known = worker.worker_id
+                worker.fetch_job_polling_interval = _BUSY_POLL_S if left else _IDLE_POLL_S
+                if not left and self.options.until_done:
+                    stop.set()
+                said_before = ""
+            except Exception as error:  # noqa: BLE001 - who looks after the others must not end
+                if not said_before:
+                    self.tell(f"{_reason(error)}; trying again")
+                said_before = _reason(error)
+            await asyncio.sleep(self.options.beat_s)
+
+    def _round(self, worker_id: int | None, known: int | None) -> int:
+        """Say that we live, and make what others left behind wait again; return how many visits are left."""
+        with self.store.writing() as connection:
+            moment = queue_jobs.server_moment(connection)
+            for fleet_run_id, member in tuple(self.under_way):
+                visit_log.beat(connection, fleet_run_id, member, self.name, moment)
+            if worker_id is not None and worker_id != known:
+                self._register(connection, worker_id)
+        with self.store.writing() as connection:
+            lost_after = timedelta(seconds=self.options.lost_after_s)
+            rescued = queue_jobs.rescue(connection, lost_after, self.lock_of)
+            left = queue_jobs.left(connection)
+        for member in rescued.again:
+            self.tell(f"{member}: its worker is gone; it is visited again")
+        for member in rescued.given_up:
+            self.tell(f"{member}: given up, since it ended each of its workers")
+        return left
+
+    def _register(self, connection: sa.Connection, worker_id: int) -> None:
+        with queue_cursor(connection) as cursor:
+            cursor.execute(
+                "INSERT INTO fleet_workers (worker_id, name, concurrency, members) "
+                "SELECT id, %s, %s, %s FROM procrastinate_workers WHERE id = %s ON CONFLICT DO NOTHING",
+                [self.name, self.options.concurrency, Jsonb(list(self.members)), worker_id],
+            )
+
+    # --- a visit ----------------------------------------------------------------------------------
+
+    def _visit(self, fleet_run: int, member: str, others: list[str]) -> datetime | None:
+        """Make a visit; return when it may be tried again, if it has not ended."""
+        try:
+            if member not in self.members:
+                return self._pass_on(fleet_run, member)
+            is_free, later = self._is_free(fleet_run, member)
+            return self._made(fleet_run, member, others) if is_free else later
+        except Exception as error:  # noqa: BLE001 - of the history, or a fault of ours: others are visited
+            self.tell(f"{member}: {_reason(error)}; it is visited again")
+            return clock.now() + timedelta(seconds=self.options.pause_of(1))
+
+    def _is_free(self, fleet_run: int, member: str) -> tuple[bool, datetime | None]:
+        """Tell whether a visit waits for us, and if not, when to look again.
+
+        One that we had and do not make any more, as after an error of the history, is ours again.
+        """
+        lost_after = timedelta(seconds=self.options.lost_after_s)
+        with self.store.writing() as connection:
+            stands = visit_log.stands(connection, fleet_run, member)
+            if stands is None or stands.ending is not None:
+                return False, None
+            if stands.began_at is None:
+                return True, None
+            moment = queue_jobs.server_moment(connection)
+            expires = (stands.heartbeat_at or stands.began_at) + lost_after
+            if stands.worker != self.name and moment < expires:
+                return False, expires
+            queue_jobs.release(connection, fleet_run, member, stands.worker)
+        return True, None
+
+    def _made(self, fleet_run: int, member: str, others: list[str]) -> datetime | None:
+        named = tuple(self.members[n] for n in (member, *others) if n in self.members)
+        self.under_way.add((fleet_run, member))
+        try:
+            done = self.make(fleet_run, named)
+        finally:
+            self.under_way.discard((fleet_run, member))
+        if done is not None and done.ending is not None:
+            reason = f": {done.reason}" if done.reason else ""
+            self.tell(f"{member}: {done.ending.value}{reason}")
+            return None
+        with self.store.writing() as connection:
+            stands = visit_log.stands(connection, fleet_run, member)
+            if stands is None or stands.ending is not None:
+                return None
+            pause = timedelta(seconds=self.options.pause_of(stands.attempts))
+            return queue_jobs.server_moment(connection) + pause
+
+    def _pass_on(self, fleet_run: int, member: str) -> datetime | None:
+        """Leave a visit to a worker whose inventory has the member; end it if there is none for long."""
+        patience = timedelta(seconds=self.options.patience_s)
+        lost_after = timedelta(seconds=self.options.lost_after_s)
+        with self.store.writing() as connection:
+            moment = queue_jobs.server_moment(connection)
+            has_time = moment - queue_jobs.began_at(connection, fleet_run) < patience
+            if has_time or queue_jobs.somebody_has(connection, member, lost_after):
+                return moment + min(lost_after / 10, timedelta(seconds=5))
+            visit_log.end(
+                connection,
+                Visit(
+                    fleet_run,
+                    member,
+                    ending=VisitEnding.SKIPPED,
+                    reason="no worker's inventory has it",
+                    mend="give a worker the inventory that it was enqueued from",
+                    ended_at=moment,
+                ),
+            )
+        self.tell(f"{member}: skipped: no worker's inventory has it")
+        return None
+
+
+async def _stop_with(worker: Worker, stop: asyncio.Event) -> None:
+    await stop.wait()
+    worker.stop()  # type: ignore[no-untyped-call]
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, Error):
+        return error.message
+    return f"{type(error).__name__}: {said(error.__cause__ or error)}"
