@@ -9,6 +9,8 @@ from pgwatch_wed.cli.summaries import SummarizedGroup
 # Imported when they are called, as all commands are.
 _MODULES: dict[str, str] = {
     "list": "pgwatch_wed.cli.fleet_list",
+    "check": "pgwatch_wed.cli.fleet_check",
+    "run": "pgwatch_wed.cli.fleet_run",
     "report": "pgwatch_wed.cli.fleet_report",
     "canary": "pgwatch_wed.cli.fleet_canary",
 }

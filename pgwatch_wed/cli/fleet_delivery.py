@@ -85,11 +85,16 @@ def review_output(given: dict[str, Any]) -> ReviewOutput:
     )
 
 
+def check_writable(output: ReviewOutput) -> None:
+    """Try before the work whether files can be written where they are to go."""
+    if any(name in review_formats.FORMATS for name in output.formats):
+        report_files.check_writable(output.folder)
+
+
 def deliver(opened: Store, output: ReviewOutput, fleet_run_id: int | None = None) -> int:
     """Review a fleet run, the last one by default: write, print, and return the exit status, 0 or 1."""
     files = [name for name in output.formats if name in review_formats.FORMATS]
-    if files:
-        report_files.check_writable(output.folder)
+    check_writable(output)
     with opened.reading() as connection:
         whole = review_formats.whole_review(connection, clock.now(), fleet_run_id)
         documents = {name: review_formats.document(name, whole) for name in files}

@@ -4,11 +4,12 @@ A clone has the system identifier of the original and is a primary itself: it is
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from psycopg.conninfo import conninfo_to_dict
 
+from pgwatch_wed.errors import UsageError
 from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.probing import ProbedMember, ProbedServer
@@ -19,11 +20,13 @@ from pgwatch_wed.target import connect
 class Unit:
     """One cluster: what a visit reads.
 
-    ``databases`` are names with the conninfos that lead to them; the visit begins with the first. ``standbys`` are the
-    conninfos of servers that follow it; ``unread`` tells by label which targets of its members led nowhere.
+    ``member`` has the visit; ``members`` are all whose targets lead to it. ``databases`` are names with the conninfos
+    that lead to them; the visit begins with the first. ``standbys`` are the conninfos of servers that follow it;
+    ``unread`` tells by label which targets of its members led nowhere.
     """
 
     member: Member
+    members: tuple[Member, ...]
     probe: ProbedServer
     databases: tuple[tuple[str, str], ...]
     standbys: tuple[str, ...] = ()
@@ -33,6 +36,11 @@ class Unit:
     def node_key(self) -> str:
         """What tells its server from all others."""
         return self.probe.node_key
+
+    @property
+    def lacks_primary(self) -> bool:
+        """Whether only standbys were reached, and a target that may be the primary was not, for now."""
+        return self.probe.is_in_recovery and any(w.is_temporary for w in self.unread.values())
 
     @property
     def host(self) -> str:
@@ -150,6 +158,8 @@ def _sender(standby: _Node, nodes: Sequence[_Node]) -> _Node | None:
         return None
     kin = [n for n in nodes if n is not standby and _is_kin(n, standby)]
     there = [n for n in kin if (host, port) in _places(n)]
+    # it may know its primary by another name or address
+    there = there or [n for n in kin if n.probe.port == port]
     return there[0] if len(there) == 1 else None
 
 
@@ -195,7 +205,8 @@ def _unit(
                 )
     unread = {label: why for each, _ in named for label, why in each.failures.items()}
     databases = tuple(_databases(named).items())
-    return Unit(first.member, probe, databases, tuple(standbys), unread), doubles
+    members = (first.member, *(double.member for double in doubles))
+    return Unit(first.member, members, probe, databases, tuple(standbys), unread), doubles
 
 
 def _double(member: Member, leader: Member, what: str) -> Double:
@@ -206,20 +217,12 @@ def _databases(named: Sequence[tuple[ProbedMember, ProbedServer]]) -> dict[str, 
     """Return the databases that members ask for, and the conninfo of each."""
     found: dict[str, str] = {}
     for each, probe in named:
-        choice = each.member.databases
-        if not choice.take:
-            found.setdefault(probe.database, probe.target)
-            continue
-        for name in sorted(probe.databases, key=lambda name: name != probe.database):
-            if _matches(name, choice.take) and not _matches(name, choice.leave):
-                is_own = name == probe.database
-                target = probe.target if is_own else connect.with_database(probe.target, name)
-                found.setdefault(name, target)
+        chosen = each.member.databases.chosen(probe.databases, probe.database)
+        for name in sorted(chosen, key=lambda name: name != probe.database):
+            is_own = name == probe.database
+            target = probe.target if is_own else connect.with_database(probe.target, name)
+            found.setdefault(name, target)
     return found
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _lost(each: ProbedMember) -> Lost:
@@ -240,3 +243,13 @@ def address_of(conninfo: str) -> str:
     """Return what tells one server from another before any is asked: host and port, or service."""
     parts = conninfo_to_dict(conninfo) if conninfo else {}
     return f"{host_of(conninfo)}:{parts.get('port') or ''}"
+
+
+def addresses_of(members: Iterable[Member]) -> frozenset[str]:
+    """Return the addresses that the targets of members name."""
+    found: set[str] = set()
+    for member in members:
+        for target in member.targets:
+            with suppress(UsageError):
+                found.add(address_of(connect.resolve(target)))
+    return frozenset(found)

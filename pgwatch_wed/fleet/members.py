@@ -57,6 +57,15 @@ class AllowedTime:
         yesterday = (moment - timedelta(days=1)).weekday()
         return now < self.ends and yesterday in self.days
 
+    def next_opening(self, moment: datetime) -> datetime | None:
+        """Return when the time begins next after a moment in UTC; None if it does on no day."""
+        for ahead in range(8):
+            day = moment.date() + timedelta(days=ahead)
+            begins = datetime.combine(day, self.begins, moment.tzinfo)
+            if begins.weekday() in self.days and begins > moment:
+                return begins
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

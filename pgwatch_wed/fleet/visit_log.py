@@ -71,6 +71,30 @@ def claim(
     return bool(taken.rowcount)
 
 
+def unfinished(
+    connection: sa.Connection, engine: str, shards: int
+) -> tuple[FleetRun, dict[str, Any]] | None:
+    """Return the newest run of an engine and a number of shards, with its settings, unless it has ended."""
+    query = sa.select(fleet_runs).order_by(fleet_runs.c.began_at.desc(), fleet_runs.c.id.desc())
+    for row in connection.execute(query.limit(_LOOKED_BACK)).mappings():
+        told = dict(row["settings"])
+        if (told.get("engine"), told.get("shards")) == (engine, shards):
+            names = ("id", "began_at", "ended_at", "tool_version", "members")
+            run = FleetRun(**{name: row[name] for name in names})
+            return None if run.ended_at is not None else (run, told)
+    return None
+
+
+_LOOKED_BACK = 50
+
+
+def note(connection: sa.Connection, fleet_run_id: int, settings: Mapping[str, Any]) -> None:
+    """Replace what is noted of a run."""
+    connection.execute(
+        fleet_runs.update().where(fleet_runs.c.id == fleet_run_id).values(settings=dict(settings))
+    )
+
+
 def stands(connection: sa.Connection, fleet_run_id: int, member: str) -> Visit | None:
     """Return the visit of a member as it stands, or None if it is not in this run."""
     query = sa.select(fleet_visits).where(_mine(fleet_run_id, member))

@@ -4,7 +4,11 @@ Whoever calls this decides where it runs: a thread of this process, or a worker 
 how the visit ended are one transaction: a worker that dies leaves a visit that waits, and nothing that counts twice.
 """
 
-from collections.abc import Callable, Mapping
+import math
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +19,6 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error, HistoryError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.fleet import (
-    allowed_times,
     cluster_judging,
     failures,
     fleet_units,
@@ -57,14 +60,30 @@ class VisitOptions:
 class Visitor:
     """Who visits: a worker of a fleet run, with the history that it writes.
 
-    ``may_go_on`` is asked before what takes long: False ends the visit, which then waits for whoever resumes the run.
+    ``until`` is when the time of the run is over, by the monotonic clock. Once ``stopping`` is set, a visit ends before
+    what takes long, and waits for whoever resumes the run.
     """
 
     store: Store
     fleet_run_id: int
     worker: str
     options: VisitOptions = field(default_factory=VisitOptions)
-    may_go_on: Callable[[], bool] = lambda: True
+    until: float | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def left_s(self) -> float:
+        """How many seconds the run has left."""
+        return math.inf if self.until is None else self.until - time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has no time left."""
+        return self.left_s <= 0
+
+    def may_try_again(self, attempts: int) -> bool:
+        """Tell whether there is another attempt after so many, and time for it."""
+        return attempts < self.options.attempts and pause_s(attempts) < self.left_s
 
 
 class _LostError(Exception):
@@ -90,25 +109,26 @@ def visit_members(visitor: Visitor, members: tuple[Member, ...]) -> Visit | None
     for double in plan.doubles:
         if double.member.name != first.name:
             end_double(visitor, double)
-    mine = [unit for unit in plan.units if first.name in _named(unit, plan)]
-    if mine:
-        return visit(visitor, replace(mine[0], member=first))
+    unit = unit_of(first, plan)
+    if unit is not None:
+        return visit(visitor, unit)
     lost = next(each for each in plan.lost if each.member.name == first.name)
     return fail(visitor, first, lost.failure)
 
 
-def _named(unit: Unit, plan: fleet_units.VisitPlan) -> set[str]:
-    others = {d.member.name for d in plan.doubles if d.same_as == unit.member.name}
-    return {unit.member.name, *others}
+def unit_of(first: Member, plan: fleet_units.VisitPlan) -> Unit | None:
+    """Return the cluster of a member as that member's, whichever member's targets lead to its primary now."""
+    mine = [unit for unit in plan.units if first in unit.members]
+    return replace(mine[0], member=first) if mine else None
 
 
 def why_skipped(member: Member, moment: datetime) -> Failure | None:
     """Return why a member is not visited at a moment, if it is not."""
     if not member.is_enabled:
         return Failure(VisitEnding.SKIPPED, "it is disabled in the inventory", "enabled = true")
-    if member.allowed is None or allowed_times.seconds_left(member.allowed, moment) is not None:
+    if member.allowed is None or member.allowed.holds(moment):
         return None
-    opens = allowed_times.next_opening(member.allowed, moment)
+    opens = member.allowed.next_opening(moment)
     reason = (
         f"visits are allowed from {member.allowed.begins:%H:%M} to {member.allowed.ends:%H:%M} UTC"
     )
@@ -144,9 +164,13 @@ def visit(visitor: Visitor, unit: Unit, failed_before: int = 0) -> Visit | None:
         _release(visitor, begun)
         return None
     except HistoryError:
-        _release(visitor, begun)
+        with suppress(HistoryError):
+            _release(visitor, begun)
         raise
     except Error as error:
+        if visitor.stopping.is_set():
+            _release(visitor, begun)
+            return None
         return _failed(visitor, begun, failures.of(error, unit.probe.target))
     except Exception as error:  # noqa: BLE001 - whatever it is, the other clusters are visited
         return _failed(visitor, begun, failures.unexpected(error))
@@ -191,7 +215,7 @@ def _claimed(visitor: Visitor, member: Member, failed_before: int) -> Visit | No
 
 
 def _failed(visitor: Visitor, begun: Visit, failure: Failure) -> Visit | None:
-    if failure.is_temporary and begun.attempts < visitor.options.attempts:
+    if failure.is_temporary and visitor.may_try_again(begun.attempts):
         waiting = replace(begun, reason=failure.reason, mend=failure.mend)
         _release(visitor, waiting)
         return waiting
@@ -232,7 +256,7 @@ def _made(visitor: Visitor, unit: Unit, begun: Visit) -> Visit | None:
     read = _read(visitor, unit)
     _stop_if_told(visitor)
     broken = _why_broken(read)
-    if broken is not None and begun.attempts < visitor.options.attempts:
+    if broken is not None and visitor.may_try_again(begun.attempts):
         return _failed(visitor, begun, broken)
     if _is_nothing(read):
         return _failed(visitor, begun, broken or _OVER_BUDGET)
@@ -275,9 +299,7 @@ def _read(visitor: Visitor, unit: Unit) -> tuple[Snapshot, ...]:
 
 def _budget_s(visitor: Visitor, member: Member) -> float:
     budget = visitor.options.budget_s if member.budget_s is None else member.budget_s
-    if member.allowed is None:
-        return budget
-    return min(budget, allowed_times.seconds_left(member.allowed, clock.now()) or 1.0)
+    return min(budget, max(1.0, visitor.left_s))
 
 
 def _without_nodes(snapshot: Snapshot, unread: Mapping[str, Failure]) -> Snapshot:
@@ -366,5 +388,5 @@ def _lacking(read: tuple[Snapshot, ...]) -> list[tuple[str, str]]:
 
 
 def _stop_if_told(visitor: Visitor) -> None:
-    if not visitor.may_go_on():
+    if visitor.stopping.is_set():
         raise _LostError

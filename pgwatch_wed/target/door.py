@@ -241,6 +241,11 @@ def opened(conninfo: str, guards: Guards | None = None) -> Iterator[Door]:
         wire.end(connection)
 
 
+def end_all() -> None:
+    """Let no thread of this process wait for a server any longer, and leave nothing of ours running there."""
+    wire.end_all()
+
+
 @contextmanager
 def asking(
     conninfo: str, purpose: str, guards: Guards | None = None

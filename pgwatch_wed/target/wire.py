@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -52,7 +53,7 @@ def connect(
     defaults |= {key: value for key, value in _KEEPALIVE.items() if key not in given}
     try:
         # Prepared statements are disabled: a pooler in transaction mode would mix them up.
-        return kind.connect(conninfo, autocommit=True, prepare_threshold=None, **defaults)
+        made = kind.connect(conninfo, autocommit=True, prepare_threshold=None, **defaults)
     except (psycopg.Error, UnicodeError) as error:
         tried = getattr(error, "pgconn", None)
         raise ConnectError(
@@ -60,6 +61,35 @@ def connect(
             _hint(str(error)),
             has_sent_password=tried is not None and tried.used_password,
         ) from None
+    _open.add(made)
+    return made
+
+
+_open: "weakref.WeakSet[psycopg.Connection[Any]]" = weakref.WeakSet()
+
+
+def end_all() -> None:
+    """End what other threads of this process wait for on any server: their queries are canceled, their connections cut.
+
+    For the end of the program: whoever waits gets an error at once.
+    """
+    threads = [
+        threading.Thread(target=_cut_off, args=(each,), daemon=True) for each in tuple(_open)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2.5)
+
+
+def _cut_off(connection: psycopg.Connection[Any]) -> None:
+    with suppress(psycopg.Error, OSError, ValueError):
+        if connection.closed:
+            return
+        if connection.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
+            connection.cancel_safe(timeout=2)
+        with socket.socket(fileno=os.dup(connection.fileno())) as other:
+            other.shutdown(socket.SHUT_RDWR)
 
 
 class Watch:

@@ -10,7 +10,6 @@ from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed import clock
 from pgwatch_wed.fleet import (
-    allowed_times,
     cluster_judging,
     fleet_units,
     probing,
@@ -240,11 +239,9 @@ def test_a_disabled_member_and_a_closed_window_are_skipped(opened: store.Store) 
     assert "01:00 to 02:00 UTC" in skipped.reason
 
 
-def test_an_allowed_time_goes_past_midnight() -> None:
+def test_a_time_that_is_allowed_on_some_days_opens_on_the_next_of_them() -> None:
     night = AllowedTime(time(22), time(4), frozenset({4}))  # Fridays
-    friday = datetime(2026, 3, 6, 23, tzinfo=UTC)
     saturday = datetime(2026, 3, 7, 3, tzinfo=UTC)
-    assert allowed_times.seconds_left(night, friday) == 5 * 3600
-    assert allowed_times.seconds_left(night, saturday) == 3600
-    assert allowed_times.seconds_left(night, datetime(2026, 3, 6, 3, tzinfo=UTC)) is None
-    assert allowed_times.next_opening(night, saturday) == datetime(2026, 3, 13, 22, tzinfo=UTC)
+    assert night.holds(saturday)
+    assert night.next_opening(saturday) == datetime(2026, 3, 13, 22, tzinfo=UTC)
+    assert AllowedTime(time(1), time(2), frozenset()).next_opening(saturday) is None

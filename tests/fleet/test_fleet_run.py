@@ -1,0 +1,169 @@
+"""db-analyze fleet run, with real servers: threads, failures, limits, shards, and what an interruption leaves."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from psycopg.conninfo import make_conninfo
+
+from pgwatch_wed.cli import cli
+from pgwatch_wed.fleet import fleet_begin, fleet_engine, fleet_workers, shards, visit_log
+from pgwatch_wed.fleet.fleet_engine import EngineOptions
+from pgwatch_wed.fleet.members import DatabaseChoice, Member
+from pgwatch_wed.fleet.shards import Shard
+from pgwatch_wed.fleet.visiting import VisitOptions
+from pgwatch_wed.fleet.visits import Visit, VisitEnding
+from pgwatch_wed.history import runs, store
+from tests.fleet.ground import Ground
+from tests.fleet.networks import Network, Way
+
+WHOLE = Shard()
+QUICK = EngineOptions(VisitOptions(connect_s=2, attempts=1), concurrency=4)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[store.Store]:
+    made = store.open_store(str(tmp_path / "history.sqlite3"))
+    yield made
+    made.close()
+
+
+def run(
+    opened: store.Store,
+    *members: Member,
+    options: EngineOptions = QUICK,
+    shard: Shard = WHOLE,
+    resume: bool = False,
+) -> dict[str, Visit]:
+    worker = fleet_workers.worker_name()
+    begun = fleet_begin.begin(opened, members, worker, {}, shard=shard, resume=resume)
+    told: list[Visit] = []
+    fleet_engine.run(opened, begun, worker, options, told.append)
+    with opened.reading() as connection:
+        logged = visit_log.visits(connection, begun.run.id)
+    assert {v.member: v for v in told}.items() <= {v.member: v for v in logged}.items()
+    return {visit.member: visit for visit in logged}
+
+
+def endings(found: Mapping[str, Visit]) -> dict[str, VisitEnding | None]:
+    return {name: visit.ending for name, visit in found.items()}
+
+
+def test_each_cluster_of_a_fleet_ends_in_one_way_and_none_stops_the_others(
+    ground: Ground, net: Network, opened: store.Store
+) -> None:
+    primary = ground.primary().dsn("shop", tcp=True)
+    found = run(
+        opened,
+        Member("clone", (ground.clone().dsn("shop"),)),
+        Member("disabled", ("host=nowhere",), is_enabled=False),
+        Member("hangs", (net.through(primary, Way(hangs=True)),)),
+        Member("invalid", ("postgresql://u:p@ss@host/db",)),
+        Member("primary", (primary,)),
+        Member("refused", (make_conninfo(primary, password="wrong"),)),
+        Member("resets", (net.through(primary, Way(resets=True)),)),
+        Member("standby", (ground.standby().dsn("shop"),)),
+        Member("tenants", (ground.tenants().dsn("tenant_000"),), DatabaseChoice(("tenant_*",))),
+    )
+    assert endings(found) == {
+        "clone": VisitEnding.DONE,
+        "disabled": VisitEnding.SKIPPED,
+        "hangs": VisitEnding.UNREACHABLE,
+        "invalid": VisitEnding.REFUSED,
+        "primary": VisitEnding.DONE,
+        "refused": VisitEnding.REFUSED,
+        "resets": VisitEnding.UNREACHABLE,
+        "standby": VisitEnding.SKIPPED,
+        "tenants": VisitEnding.DONE,
+    }
+    assert found["standby"].same_as == "primary"
+    assert len({found[name].cluster_id for name in ("clone", "primary", "tenants")}) == 3
+    with opened.reading() as connection:
+        assert len(runs.listed(connection)) == 3
+        (whole,) = visit_log.runs_of_fleet(connection)
+    assert whole.ended_at is not None
+    for visit in found.values():
+        assert visit.ended_at
+        assert visit.reason or visit.ending is VisitEnding.DONE
+
+
+def test_of_one_server_one_connection_is_open_at_a_time(
+    ground: Ground, net: Network, opened: store.Store
+) -> None:
+    target = net.through(ground.tenants().dsn("tenant_000", tcp=True))
+    each = [Member(f"m{i}", (make_conninfo(target, dbname=f"tenant_00{i}"),)) for i in range(6)]
+    found = run(opened, *each)
+    (traffic,) = net.tally().values()
+    assert traffic.most_open <= 2  # the one before may still be closing
+    assert traffic.connections == 12  # one to look, one to read each database
+    assert [e for e in endings(found).values() if e is VisitEnding.DONE] == [VisitEnding.DONE]
+    assert {visit.same_as for visit in found.values()} == {None, "m0"}
+    with opened.reading() as connection:
+        (stored,) = runs.listed(connection)
+        assert len(runs.read(connection, stored)) == 6
+
+
+def test_a_host_that_comes_back_is_reached_by_another_attempt(
+    ground: Ground, net: Network, opened: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgwatch_wed.fleet.visiting.PAUSES_S", (0.3,))
+    target = net.through(ground.primary().dsn("shop", tcp=True), Way(resets=True))
+    threading.Timer(0.2, net.change, (target,), {"resets": False}).start()
+    options = replace(QUICK, visits=replace(QUICK.visits, attempts=5))
+    shop = run(opened, Member("shop", (target,)), options=options)["shop"]
+    assert shop.ending is VisitEnding.DONE
+    assert shop.attempts > 1
+
+
+def test_a_wrong_password_is_tried_once(ground: Ground, net: Network, opened: store.Store) -> None:
+    target = net.through(ground.primary().dsn("shop", tcp=True))
+    options = replace(QUICK, visits=replace(QUICK.visits, attempts=5))
+    wrong = Member("shop", (make_conninfo(target, password="wrong"),))
+    shop = run(opened, wrong, options=options)["shop"]
+    assert (shop.ending, shop.attempts) == (VisitEnding.REFUSED, 1)
+    (traffic,) = net.tally().values()
+    assert traffic.connections == 1
+
+
+def test_what_has_no_turn_before_the_end_of_the_time_is_over_budget(
+    ground: Ground, net: Network, opened: store.Store
+) -> None:
+    primary = ground.primary().dsn("shop", tcp=True)
+    options = replace(QUICK, budget_s=1.0, visits=replace(QUICK.visits, attempts=9))
+    found = run(
+        opened,
+        Member("gone", (make_conninfo(primary, port="1"),)),
+        Member("hangs", (net.through(primary, Way(hangs=True)),)),
+        options=options,
+    )
+    assert endings(found) == {"gone": VisitEnding.UNREACHABLE, "hangs": VisitEnding.UNREACHABLE}
+
+
+def test_shards_visit_each_member_once_in_one_run(ground: Ground, opened: store.Store) -> None:
+    server = ground.tenants()
+    members = [Member(f"off{i}", ("host=nowhere",), is_enabled=False) for i in range(20)]
+    members.append(Member("shop", (server.dsn("tenant_000"),)))
+    first = run(opened, *members, shard=Shard(1, 2))
+    held = {name for name, visit in first.items() if visit.ending is not None}
+    assert 0 < len(held) < 21
+    second = run(opened, *members, shard=Shard(2, 2))
+    assert None not in endings(second).values()
+    assert {v.fleet_run_id for v in second.values()} == {v.fleet_run_id for v in first.values()}
+    again = run(opened, *members, shard=Shard(1, 2))
+    assert {v.fleet_run_id for v in again.values()} != {v.fleet_run_id for v in first.values()}
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0"])
+def test_a_shard_that_does_not_exist_is_refused(text: str) -> None:
+    result = CliRunner().invoke(cli, ["fleet", "run", "--shard", text])
+    assert result.exit_code == 2
+
+
+def test_a_shard_is_the_same_one_each_time() -> None:
+    names = [f"cluster {i}" for i in range(1000)]
+    parts = [[n for n in names if shards.read(f"{i}/4").holds(n)] for i in range(1, 5)]
+    assert sorted(n for part in parts for n in part) == sorted(names)
+    assert min(map(len, parts)) > 200
