@@ -15,6 +15,7 @@ from pgwatch_wed.cli.colours import colour_wanted
 from pgwatch_wed.cli.options import CommaList, FailOnType, FilePath, flat
 from pgwatch_wed.findings import Standing
 from pgwatch_wed.fleet.review import review_formats, review_text
+from pgwatch_wed.fleet.review.cluster_pages import FOLDER
 from pgwatch_wed.fleet.review.review_formats import WholeReview
 from pgwatch_wed.fleet.review.reviews import ClusterFinding
 from pgwatch_wed.history.gate import FailOn
@@ -99,7 +100,8 @@ def deliver(opened: Store, output: ReviewOutput, fleet_run_id: int | None = None
         whole = review_formats.whole_review(connection, clock.now(), fleet_run_id)
         documents = {name: review_formats.document(name, whole) for name in files}
         if "html" in files:
-            review_formats.write_pages(connection, whole, output.folder)
+            for name, page in review_formats.pages(connection, whole):
+                report_files.write_page(output.folder / FOLDER, name, page)
     by_suffix = {review_formats.FORMATS[name].suffix: data for name, data in documents.items()}
     written = report_files.written(
         by_suffix, output.folder, FLEET_REPORT, whole.review.run.began_at

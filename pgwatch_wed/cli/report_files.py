@@ -56,6 +56,15 @@ def write_file(path: Path, text: str) -> None:
         raise _unwritable_file(path, error) from None
 
 
+def write_page(folder: Path, name: str, text: str) -> None:
+    """Write a page beside a report, completely or not at all; raises :class:`Error` if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_private(folder / name, text.encode("utf-8", "replace"), mode=0o640)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
 def _try_to_write(folder: Path) -> None:
     place = next(each for each in (folder, *folder.absolute().parents) if paths.exists(each))
     with tempfile.TemporaryFile(dir=place):

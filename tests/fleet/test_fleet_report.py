@@ -1,8 +1,12 @@
 """db-analyze fleet report: what is printed and written, and the exit status."""
 
 import json
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema
 import pytest
@@ -79,3 +83,89 @@ def test_names_cannot_write_to_the_terminal(story: Story) -> None:
 def test_without_a_fleet_run_one_line_says_so(story: Story) -> None:
     done = report(story)
     assert "there is no fleet run in the history" in str(done.exception)
+
+
+HOSTILE = "../../x\x1b]0;y\x07</script><script>alert(1)</script>\n'\"&"
+
+
+class Links(HTMLParser):
+    """The links of a page, its ids, and its scripts."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.hrefs: list[str] = []
+        self.ids: set[str] = set()
+        self.scripts = 0
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.scripts += tag == "script"
+        self.ids |= {found["id"] or ""} if "id" in found else set()
+        self.hrefs += [found["href"] or ""] if tag == "a" else []
+
+
+def pages(story: Story, folder: Path) -> Path:
+    done = report(story, "--format", "html", "-o", str(folder), "-q")
+    assert done.exception is None, done.exception
+    (page,) = folder.glob("fleet-report-*.html")
+    return page
+
+
+def test_each_name_leads_to_the_clusters_own_report(two_runs: Story, tmp_path: Path) -> None:
+    page = pages(two_runs, tmp_path)
+    links = Links(page)
+    assert {p.name for p in (tmp_path / "clusters").iterdir()} == {
+        *("a.html", "b.html", "c.html", "d.html")
+    }
+    for href in links.hrefs:
+        name, _, fragment = href.partition("#")
+        target = tmp_path / unquote(name) if name else page
+        assert target.exists(), href
+        assert not fragment or fragment in Links(target).ids, href
+    own = (tmp_path / "clusters" / "b.html").read_text(encoding="utf-8")
+    assert "Not read in the last run: unreachable" in own
+    assert "DROP INDEX CONCURRENTLY public.orders_copy;" in own
+
+
+def test_a_name_is_neither_markup_nor_a_path(story: Story, tmp_path: Path) -> None:
+    story.tags = {HOSTILE: HOSTILE}
+    story.groups = {HOSTILE: HOSTILE}
+    story.run(MONDAY, {HOSTILE: as_is, "b": as_is, "CON": as_is})
+    page = pages(story, tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir() if p.suffix != ".sqlite3"] == ["out"]
+    files = [page, *(tmp_path / "out" / "clusters").iterdir()]
+    assert len(files) == 4
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert not re.search("[\x00-\x08\x0b-\x1f]", text)
+        assert Links(file).scripts == (file == page)
+        assert all(
+            re.fullmatch(r"[\w.%-]+", href.partition("#")[0].removeprefix("clusters/"))
+            for href in Links(file).hrefs
+            if not href.startswith("#")
+        )
+        assert not re.search(r"(src|href)=.?https?:", text)
+
+
+def test_junit_has_a_suite_a_cluster_and_no_pass_for_who_was_not_read(two_runs: Story) -> None:
+    root = ET.fromstring(report(two_runs, "--format", "junit").stdout)
+    suites = {s.get("name"): s for s in root}
+    assert list(suites) == ["a", "b", "c", "d"]
+    error = suites["b"].find("testcase[@name='visit']/error")
+    assert error is not None
+    assert error.get("type") == "unreachable"
+    cases = {c.get("name"): c for c in suites["b"]}
+    assert cases["index-duplicate"].find("system-out") is not None
+    assert all(len(c) for c in cases.values()), "of a cluster that was not read, nothing passes"
+    assert suites["a"].get("errors") == "0"
+
+
+def test_metrics_have_no_names_of_clusters(two_runs: Story) -> None:
+    text = report(two_runs, "--format", "metrics").stdout
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+    assert samples['pgwatch_wed_fleet_clusters{ending="unreachable"}'] == "1"
+    assert samples['pgwatch_wed_fleet_rule_clusters{rule="fleet-silence"}'] == "1"
+    assert samples["pgwatch_wed_fleet_oldest_read_seconds"] == str(2 * 86_400)
+    labels = set(re.findall(r"(\w+)=", text))
+    assert labels <= {"ending", "severity", "rule", "what", "kind", "days", "major"}

@@ -80,7 +80,7 @@ def test_a_cluster_that_was_never_read_is_not_clear(story: Story) -> None:
     assert "never read" in words.silence(words.silences(review)[0], review)
     clear = next(i for i in review.issues if i.rule == "vacuum-disabled")
     assert clear.evaluated == 1
-    assert words.where(clear, review) == "on 1 of 2 clusters; could not be evaluated on 1"
+    assert words.where(clear, review) == "on 1 of 2 clusters; not evaluated on 1 other"
 
 
 def test_a_server_under_two_names_counts_once(story: Story) -> None:

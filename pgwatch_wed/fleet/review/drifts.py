@@ -10,6 +10,9 @@ from pgwatch_wed.fleet.traits import Indexes, Traits
 LEAST = 3
 """Of fewer clusters, nobody can say what is usual."""
 
+KINDS = ("version", "setting", "extension", "table", "index")
+"""What can differ, in the order of the review."""
+
 _USUAL = 0.6
 NONE = ""
 _DEFAULT = "the default"
@@ -37,10 +40,7 @@ def drifts(siblings: Iterable[Sibling]) -> tuple[Drift, ...]:
     for each in siblings:
         groups[each.group].append(each)
     found = [d for name, own in groups.items() if len(own) >= LEAST for d in _drifts(name, own)]
-    return tuple(sorted(found, key=lambda d: (_ORDER[d.kind], d.group, d.differing, d.name)))
-
-
-_ORDER = {"version": 0, "setting": 1, "extension": 2, "table": 3, "index": 4}
+    return tuple(sorted(found, key=lambda d: (KINDS.index(d.kind), d.group, d.differing, d.name)))
 
 
 def _drifts(group: str, own: list[Sibling]) -> Iterator[Drift]:

@@ -1,13 +1,22 @@
 """The formats of a fleet's review, and how one is made from the history."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 
 import sqlalchemy as sa
 
-from pgwatch_wed.fleet.review import recollection, review_json
+from pgwatch_wed.fleet.experiment.evidence import conclusions
+from pgwatch_wed.fleet.experiment.experiments import Experiments
+from pgwatch_wed.fleet.review import (
+    cluster_pages,
+    recollection,
+    review_html,
+    review_json,
+    review_junit,
+    review_metrics,
+)
+from pgwatch_wed.fleet.review.examples import with_examples
 from pgwatch_wed.fleet.review.recollection import Recollection
 from pgwatch_wed.fleet.review.reviewing import reviewed
 from pgwatch_wed.fleet.review.reviews import Review
@@ -15,11 +24,22 @@ from pgwatch_wed.fleet.review.reviews import Review
 
 @dataclass(frozen=True, slots=True)
 class WholeReview:
-    """A review, what it was made from, and the ``extra`` sections: headings with their sentences."""
+    """A review, what it was made from, and what the clusters teach about each other."""
 
     review: Review
     recollection: Recollection
-    extra: Sequence[tuple[str, Sequence[str]]] = ()
+    taught: Experiments
+
+    @property
+    def extra(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """What they teach, as headings with sentences."""
+        return (
+            (
+                "Slower on several clusters",
+                [f"{r.title}. {r.told}" for r in self.taught.regressions],
+            ),
+            ("Advice with a record", [f"{r.told} {r.verdict}" for r in self.taught.records]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +52,14 @@ class ReviewFormat:
 
 
 FORMATS: Mapping[str, ReviewFormat] = {
-    "json": ReviewFormat(".json", lambda whole: review_json.render(whole.review)),
+    "html": ReviewFormat(
+        ".html", lambda whole: review_html.render(whole.review, whole.extra), is_piped=False
+    ),
+    "json": ReviewFormat(
+        ".json", lambda whole: review_json.render(whole.review, asdict(whole.taught))
+    ),
+    "junit": ReviewFormat(".xml", lambda whole: review_junit.render(whole.review)),
+    "metrics": ReviewFormat(".prom", lambda whole: review_metrics.render(whole.review)),
 }
 """All but the text, which is printed."""
 
@@ -44,7 +71,19 @@ def whole_review(
     found = recollection.recollect(connection, fleet_run_id)
     is_last = fleet_run_id is None
     moment = now if is_last else found.run.ended_at or found.run.began_at
-    return WholeReview(reviewed(found, moment), found)
+    known = {c.visit.member: c.traits for c in found.clusters if c.is_current and c.traits}
+    taught = conclusions(connection, found.run, known)
+    review = reviewed(found, moment, _weights(taught))
+    return WholeReview(with_examples(connection, review, found), found, taught)
+
+
+def _weights(taught: Experiments) -> dict[tuple[int, str], float]:
+    return {
+        (each.cluster_id, each.finding_id): each.weight
+        for record in taught.records
+        for each in record.open_on
+        if each.weight is not None
+    }
 
 
 def document(name: str, whole: WholeReview) -> bytes:
@@ -53,5 +92,10 @@ def document(name: str, whole: WholeReview) -> bytes:
     return made if isinstance(made, bytes) else made.encode("utf-8", "replace")
 
 
-def write_pages(connection: sa.Connection, whole: WholeReview, folder: Path) -> None:
-    """Write the clusters' own reports beside the fleet's."""
+def pages(connection: sa.Connection, whole: WholeReview) -> Iterator[tuple[str, str]]:
+    """Yield the clusters' own reports, as names of files and their text."""
+    own = {c.member: c for c in whole.review.clusters}
+    for member, report in recollection.documents(connection, whole.recollection.clusters):
+        if member in own:
+            page = cluster_pages.render(own[member], whole.review, report)
+            yield cluster_pages.file_name(member), page

@@ -99,9 +99,12 @@ def _issue(page: TextPage, place: int, issue: FleetIssue, review: Review, *, ver
     facts = "; ".join(filter(None, (words.gain(issue), stands)))
     if facts:
         page.wrap(facts, "   ")
+    if issue.example and issue.example.sql:
+        page.wrap(f"what to do, on {issue.example.member}:", "   ")
+        page.code(issue.example.sql[0], "     ")
     causes = issue.causes if verbose else issue.causes[:_CAUSES]
     for own in causes:
-        page.wrap(words.cause(own), "   ", hang="     ")
+        page.wrap(words.cause(own, review), "   ", hang="     ")
     if len(causes) < len(issue.causes):
         page.line(f"   and {len(issue.causes) - len(causes):,} other causes (-v shows them)")
 

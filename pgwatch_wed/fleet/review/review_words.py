@@ -21,6 +21,7 @@ from pgwatch_wed.fleet.visits import VisitEnding
 from pgwatch_wed.render import heading
 from pgwatch_wed.render.impact_words import saved
 
+SILENT = "not read"
 FEW = 8
 """So many names are said; the others are counted."""
 
@@ -97,27 +98,50 @@ def title(issue: FleetIssue) -> str:
 def where(issue: FleetIssue, review: Review) -> str:
     """Say on how many clusters, and of how many that is not known."""
     said = on(issue.members, len(review.clusters))
-    blind = len(review.clusters) - issue.evaluated
-    return f"{said}; could not be evaluated on {blind:,}" if blind else said
+    stale = len({f.member for f in issue.findings if not f.is_current and f.rule != SILENCE})
+    looked = f", on {stale:,} of them as of an earlier run" if stale else ""
+    blind = len(review.clusters) - issue.evaluated - stale
+    others = f"; not evaluated on {units.count(blind, 'other')}" if blind > 0 else ""
+    return f"{said}{looked}{others}"
 
 
 def gain(issue: FleetIssue) -> str:
     """Say what the remedies save over the fleet."""
-    said = saved(ActionGain(ms_per_day=issue.ms_per_day or None, bytes=issue.bytes or None))
+    return saved_in_words(issue.ms_per_day, issue.bytes)
+
+
+def saved_in_words(ms_per_day: float | None, size: int | None) -> str:
+    """Say what is saved; "" if that is nothing or not known."""
+    said = saved(ActionGain(ms_per_day=ms_per_day or None, bytes=size or None))
     return f"saves {said}" if said else ""
 
 
 def stands(issue: FleetIssue) -> str:
-    """Say how many findings are new or worse, and how many nobody could look at this time."""
-    stale = sum(not f.is_current and f.rule != SILENCE for f in issue.findings)
-    parts = [f"{n:,} {s.value}" for s in (Standing.NEW, Standing.WORSE) if (n := issue.standing(s))]
-    return ", ".join((*parts, *((f"{stale:,} not looked at this time",) if stale else ())))
+    """Say how many findings are new or worse."""
+    both = (Standing.NEW, Standing.WORSE)
+    return ", ".join(f"{n:,} {s.value}" for s in both if (n := issue.standing(s)))
 
 
-def cause(own: SharedCause) -> str:
-    """Say what of and where: ``public.orders: a, b and 3 more``."""
-    who = f"{units.count(len(own.members), 'cluster')}: {names(own.members)}"
+def cause(own: SharedCause, review: Review) -> str:
+    """Say what of and where: ``public.orders, on 5 clusters: a, b and 3 more``."""
+    of, exceptions = spread(own.members, review)
+    who = of if not own.members or exceptions is not None else f"{of}: {names(own.members)}"
+    if exceptions:
+        who = f"{of}: all but {names(exceptions)}"
     return f"{own.label}, on {who}" if own.label else f"on {who}"
+
+
+def spread(members: Sequence[str], review: Review) -> tuple[str, tuple[str, ...] | None]:
+    """Count clusters; with the others if nearly all have it, which are shorter to name, else None."""
+    total = len(review.clusters)
+    of = units.count(len(members), "cluster")
+    missing = total - len(members)
+    if len(members) <= FEW or missing > min(FEW, len(members) // 4):
+        return of, None
+    if not missing:
+        return f"all {of}", ()
+    own = set(members)
+    return of, tuple(c.member for c in review.clusters if c.member not in own)
 
 
 def age(finding: ClusterFinding, review: Review) -> str:
@@ -145,7 +169,8 @@ def changes(review: Review) -> tuple[FleetChange, ...]:
     found: dict[tuple[str, str, str], list[tuple[Severity, str, str]]] = defaultdict(list)
     for f in review.findings:
         if f.standing in (Standing.NEW, Standing.WORSE):
-            found[f.standing.value, f.rule, f.title].append((f.severity, f.member, f.was))
+            said = SILENT if f.rule == SILENCE else f.title
+            found[f.standing.value, f.rule, said].append((f.severity, f.member, f.was))
     for g in review.gone:
         found["gone", g.rule, g.title].append((g.severity, g.member, ""))
     order = ("new", "worse", "gone")

@@ -201,7 +201,7 @@ def _gone(own: RememberedCluster) -> Iterator[GoneFinding]:
         about = Object("cluster", own.visit.member)
         yield GoneFinding(
             *(own.visit.member, fingerprint(SILENCE, about), SILENCE, Severity.WARNING),
-            "Clusters were not read",
+            "not read",
         )
     for found in own.before.findings.values():
         state = own.states.get(found.id)
@@ -264,7 +264,7 @@ def _label(finding: ClusterFinding) -> str:
     o = finding.object
     if o.kind in _OF_CLUSTER or finding.rule == SILENCE:
         return ""
-    return f"{o.table}.{o.name}" if o.kind in ("column", "constraint") and o.table else o.label
+    return o.label
 
 
 def _order(f: ClusterFinding) -> tuple[object, ...]:
