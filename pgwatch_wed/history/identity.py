@@ -146,6 +146,10 @@ def _evidence(connection: sa.Connection, candidate: int, snapshot: Snapshot) -> 
 def _read(
     connection: sa.Connection, nearest: stored.StoredSnapshot, snapshot: Snapshot
 ) -> Snapshot:
+    if nearest.taken_at == snapshot.now:  # itself: whoever recalls its history asks for each fact
+        itself = stored.read(connection, nearest, ())
+        if itself.server == snapshot.server:
+            return itself
     other = stored.read(connection, nearest, _EVIDENCE)
     if other.server.features == snapshot.server.features:
         return other
