@@ -15,7 +15,7 @@ from pgwatch_wed.cli.options import CommaList, FilePath
 from pgwatch_wed.cli.summaries import SummarizedGroup
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.history import archive, retention, runs, states, store
+from pgwatch_wed.history import access, archive, retention, runs, states, store
 from pgwatch_wed.history.lifecycle import Acknowledgement, FindingState, Presence
 from pgwatch_wed.history.runs import StoredRun
 from pgwatch_wed.render.characters import in_json, visible_line
@@ -261,6 +261,28 @@ def _state_of(connection: sa.Connection, beginning: str) -> tuple[int, FindingSt
 
 
 # --- cleaning up, and moving ------------------------------------------------------------------------
+
+
+@history.command()
+@click.argument("role", type=click.Choice([each.value for each in access.HistoryRole]))
+@click.argument("members", nargs=-1, metavar="[ROLE]…")
+@click.option("--print", "is_printed", is_flag=True, help="Print the SQL instead of executing it.")
+@_URL
+def grant(role: str, members: tuple[str, ...], is_printed: bool, url: str | None) -> int:
+    """Let roles write a history on PostgreSQL (fleet) or only read it (reader).
+
+    It is done once, by a superuser or by a role with CREATEROLE that owns the database: it creates the roles
+    pgwatch_wed_fleet, which owns the tables, and pgwatch_wed_reader, and makes each ROLE a member.
+    """
+    wanted = access.HistoryRole(role)
+    if is_printed:
+        click.echo(access.script(wanted, members), nl=False)
+        return 0
+    where = store.place(url or config.load(None).history)
+    store.grant(where, wanted, members)
+    told = ", ".join(members) or "nobody yet"
+    click.echo(visible_line(f"Members of {wanted.group}: {told}."))
+    return 0
 
 
 @history.command()

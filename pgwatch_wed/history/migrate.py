@@ -12,7 +12,7 @@ from alembic.util import CommandError
 
 from pgwatch_wed import assets
 from pgwatch_wed.errors import HistoryError
-from pgwatch_wed.history import turns
+from pgwatch_wed.history import access, turns
 from pgwatch_wed.history.schema import SCHEMA, VERSION_TABLE
 from pgwatch_wed.history.turns import Turn
 
@@ -51,6 +51,7 @@ def upgrade(engine: sqlalchemy.Engine) -> None:
         with connection.begin():
             if connection.dialect.name == "postgresql":
                 turns.wait_for(connection, Turn.FORM)
+                access.become(connection, access.owner_to_be(connection))
                 if not sqlalchemy.inspect(connection).has_schema(SCHEMA):
                     connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
             _check(_revision(connection))

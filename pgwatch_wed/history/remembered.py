@@ -1,17 +1,24 @@
 """What every run does with the history, whoever makes it: store what was read, then what was concluded, then tidy up."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from pgwatch_wed import clock
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Report
-from pgwatch_wed.history import condense, retention, runs, states
+from pgwatch_wed.history import condense, months, retention, runs, states, turns
 from pgwatch_wed.history.pairing import is_redacted
+from pgwatch_wed.history.schema import chores
 from pgwatch_wed.history.store import Store
+from pgwatch_wed.history.turns import Turn
 
 _PRUNED_BY_A_RUN = 20
+_AT_ONCE = 50
+_APART = timedelta(minutes=10)
+_AHEAD = timedelta(days=3)
+"""So long before a month begins, its partitions are created: then nobody has to when it does."""
 
 
 def remember(connection: sa.Connection, read: Sequence[Snapshot]) -> runs.StoredRun | None:
@@ -39,8 +46,30 @@ def conclude(
 
 
 def tidy(store: Store, most: int = _PRUNED_BY_A_RUN) -> None:
-    """Remove runs that are due, at most so many, and add up series of long ago."""
+    """Remove runs that are due, at most so many, and add up series of long ago.
+
+    Of many runs that end at the same time, one does it: it does nothing if that was begun ten minutes ago or less.
+    """
+    moment = clock.now()
     with store.writing() as connection:
-        moment = clock.now()
-        retention.prune(connection, moment, retention.Retention(), most)
+        if not _is_due(connection, moment):
+            return
         condense.condense(connection, moment)
+    while most > 0:
+        with store.writing() as connection:
+            batch = min(most, _AT_ONCE)
+            done = retention.prune(connection, moment, retention.Retention(), batch)
+            months.ensure_all(connection, moment + _AHEAD)
+        most -= batch if done.left and done.runs else most
+
+
+def _is_due(connection: sa.Connection, moment: datetime) -> bool:
+    if not turns.is_free(connection, Turn.CLEANUP):
+        return False
+    mine = chores.c.name == "tidy"
+    last = connection.execute(sa.select(chores.c.begun_at).where(mine)).scalar()
+    if last is not None and timedelta(0) <= moment - last <= _APART:
+        return False
+    if connection.execute(chores.update().where(mine).values(begun_at=moment)).rowcount == 0:
+        connection.execute(chores.insert().values(name="tidy", begun_at=moment))
+    return True

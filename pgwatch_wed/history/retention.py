@@ -4,9 +4,12 @@ What a run removes is bounded: a history that was left alone for a year is not c
 tonight alone. Baselines stay, and so does the newest run.
 """
 
+import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 import sqlalchemy as sa
 
@@ -17,9 +20,10 @@ from pgwatch_wed.history.schema import (
     SCHEMA,
     baselines,
     blobs,
-    clusters,
     collections,
     findings,
+    fleet_runs,
+    fleet_visits,
     intervals,
     numbers,
     runs,
@@ -82,7 +86,8 @@ def prune(
         due += _too_large(connection, policy.max_bytes, {run.id for run in due}, batch - len(due))
     chosen = _held(connection, due, batch)
     _drop_months(connection, now - policy.monthly_for)
-    _remove(connection, chosen)
+    passes = _passes_due(connection, clock, policy, batch)
+    _remove_parts(connection, [*_remove(connection, chosen), *_remove_passes(connection, passes)])
     return Pruned(len(chosen), len(due) - len(chosen))
 
 
@@ -122,17 +127,18 @@ def size_bytes(connection: sa.Connection) -> int:
 def _due(connection: sa.Connection, now: datetime, policy: Retention) -> Iterator[_Kept]:
     pinned = set(connection.execute(sa.select(baselines.c.run_id)).scalars())
     due: list[_Kept] = []
-    for cluster_id in connection.execute(sa.select(clusters.c.id)).scalars():
-        newest_first = _runs(connection, cluster_id)
+    for newest_first in _all_runs(connection):
         due += _thinned(newest_first[1:], now, policy)
     yield from sorted((r for r in due if r.id not in pinned), key=lambda r: (r.taken_at, r.id))
 
 
-def _runs(connection: sa.Connection, cluster_id: int) -> list[_Kept]:
+def _all_runs(connection: sa.Connection) -> Iterator[list[_Kept]]:
+    """Yield the runs of each cluster, the newest first."""
     query = sa.select(runs.c.id, runs.c.cluster_id, runs.c.taken_at)
-    mine = query.where(runs.c.cluster_id == cluster_id)
-    rows = connection.execute(mine.order_by(runs.c.taken_at.desc(), runs.c.id.desc()))
-    return [_Kept(*row) for row in rows]
+    order = (runs.c.cluster_id, runs.c.taken_at.desc(), runs.c.id.desc())
+    rows = (_Kept(*row) for row in connection.execute(query.order_by(*order)))
+    for _, mine in groupby(rows, lambda run: run.cluster_id):
+        yield list(mine)
 
 
 def _thinned(newest_first: Iterable[_Kept], now: datetime, policy: Retention) -> Iterator[_Kept]:
@@ -149,6 +155,25 @@ def _thinned(newest_first: Iterable[_Kept], now: datetime, policy: Retention) ->
         seen.add(period)
 
 
+def _passes_due(
+    connection: sa.Connection, clock: datetime, policy: Retention, most: int
+) -> list[int]:
+    """Return runs over a fleet that are due: like the runs of a cluster, for those that were asked for alike."""
+    query = sa.select(fleet_runs.c.id, fleet_runs.c.began_at, fleet_runs.c.settings)
+    rows = connection.execute(query.order_by(fleet_runs.c.began_at.desc(), fleet_runs.c.id.desc()))
+    by_fleet: dict[str, list[_Kept]] = defaultdict(list)
+    for row in rows:
+        kind = json.dumps(row.settings, sort_keys=True)
+        by_fleet[kind].append(_Kept(row.id, 0, row.began_at))
+    newest = max((each[0].taken_at for each in by_fleet.values()), default=clock)
+    due = [
+        run.id
+        for newest_first in by_fleet.values()
+        for run in _thinned(newest_first[1:], min(clock, newest), policy)
+    ]
+    return sorted(due)[:most]
+
+
 def _too_large(connection: sa.Connection, limit: int, due: set[int], most: int) -> Sequence[_Kept]:
     """Return the oldest runs whose removal brings the history below its limit, roughly."""
     size = size_bytes(connection)
@@ -156,8 +181,8 @@ def _too_large(connection: sa.Connection, limit: int, due: set[int], most: int) 
         return ()
     pinned = set(connection.execute(sa.select(baselines.c.run_id)).scalars())
     everything: list[_Kept] = []
-    for cluster_id in connection.execute(sa.select(clusters.c.id)).scalars():
-        everything += _runs(connection, cluster_id)[1:]
+    for newest_first in _all_runs(connection):
+        everything += newest_first[1:]
     can_go = sorted(
         (r for r in everything if r.id not in pinned | due), key=lambda r: (r.taken_at, r.id)
     )
@@ -168,9 +193,22 @@ def _too_large(connection: sa.Connection, limit: int, due: set[int], most: int) 
 # --- removal ------------------------------------------------------------------------------------
 
 
-def _remove(connection: sa.Connection, ids: Sequence[int]) -> None:
+def _remove_passes(connection: sa.Connection, ids: Sequence[int]) -> list[str]:
+    """Remove runs over a fleet with their visits; return blobs that these referred to."""
+    v = fleet_visits.c
+    mine = v.fleet_run_id.in_(ids)
+    query = sa.select(v.traits).where(mine, v.traits.is_not(None))
+    candidates = list(connection.execute(query).scalars()) if ids else []
+    if ids:
+        connection.execute(fleet_visits.delete().where(mine))
+        connection.execute(fleet_runs.delete().where(fleet_runs.c.id.in_(ids)))
+    return candidates
+
+
+def _remove(connection: sa.Connection, ids: Sequence[int]) -> list[str]:
+    """Remove runs; return blobs that these referred to."""
     if not ids:
-        return
+        return []
     mine = sa.select(snapshots.c.id).where(snapshots.c.run_id.in_(ids))
     used = sa.union(
         sa.select(collections.c.hash).where(collections.c.snapshot_id.in_(mine)),
@@ -182,11 +220,13 @@ def _remove(connection: sa.Connection, ids: Sequence[int]) -> None:
     for table in (snapshots, verdicts, findings):
         connection.execute(table.delete().where(table.c.run_id.in_(ids)))
     connection.execute(runs.delete().where(runs.c.id.in_(ids)))
-    _remove_parts(connection, candidates)
+    return candidates
 
 
-def _remove_parts(connection: sa.Connection, candidates: Iterable[str]) -> None:
+def _remove_parts(connection: sa.Connection, candidates: Sequence[str]) -> None:
     """Remove blobs that nothing needs. Waits for those who are about to refer to some, which takes no longer than a commit."""
+    if not candidates:
+        return
     turns.wait_for(connection, Turn.PARTS)
     bases: set[str] = set()
     for part in _parts(sorted(candidates)):
@@ -221,7 +261,7 @@ def _parts(addresses: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _unheld() -> tuple[sa.ColumnElement[bool], ...]:
-    holders = (collections.c.hash, snapshots.c.server, runs.c.report)
+    holders = (collections.c.hash, snapshots.c.server, runs.c.report, fleet_visits.c.traits)
     return tuple(~sa.exists().where(column == blobs.c.hash) for column in holders)
 
 

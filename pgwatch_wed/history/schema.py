@@ -132,6 +132,7 @@ runs = Table(
     # the JSON report, compressed; None if nothing was evaluated
     Column("report", String(32), nullable=True),
     Index(None, "cluster_id", "taken_at"),
+    Index(None, "report"),
 )
 
 snapshots = Table(
@@ -148,6 +149,7 @@ snapshots = Table(
     _document("missing"),
     Index(None, "run_id"),
     Index(None, "database_id", "taken_at"),
+    Index(None, "server"),
 )
 
 collections = Table(
@@ -406,8 +408,17 @@ fleet_visits = Table(
     _whole("run_id", can_lack=True),
     Column("traits", String(32), nullable=True),
     UniqueConstraint("fleet_run_id", "node_key"),
+    Index(None, "traits"),
     Index(None, "member", "fleet_run_id"),
     Index(None, "cluster_id", "fleet_run_id"),
+)
+
+chores = Table(
+    "chores",
+    metadata,
+    _words("name", is_key=True),
+    # so that of many runs one cleans up
+    _moment("begun_at"),
 )
 
 PARTITIONED = {

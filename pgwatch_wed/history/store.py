@@ -24,8 +24,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from pgwatch_wed import paths
-from pgwatch_wed.errors import HistoryError, redact, said
-from pgwatch_wed.history import blobs, migrate, months, turns
+from pgwatch_wed.errors import HistoryError, UsageError, redact, said
+from pgwatch_wed.history import access, blobs, migrate, months, turns
 from pgwatch_wed.history.migrate import StoredForm
 from pgwatch_wed.history.schema import SCHEMA
 from pgwatch_wed.history.turns import Turn
@@ -151,6 +151,16 @@ def _copy(path: Path, copy: Path) -> None:
         theirs.backup(ours)
 
 
+def grant(where: Location, role: access.HistoryRole, members: tuple[str, ...]) -> None:
+    """Let roles write a history on a server, or read it; raises :class:`UsageError` for a file."""
+    if where.kind == "file":
+        raise UsageError(
+            "a file has no roles", "name a history on a server: --history postgresql://…"
+        )
+    with _explained(where), _connect(where.value) as connection:
+        access.grant(connection, role, members)
+
+
 class Store:
     """An open history."""
 
@@ -186,6 +196,7 @@ class Store:
             connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
                 turns.share(connection, Turn.FORM)
+                access.become(connection, access.owner_to_be(connection))
                 months.create_apart(connection, self._apart)
                 blobs.collect(connection)
                 yield connection
@@ -197,6 +208,7 @@ class Store:
         with self.engine.connect() as plain:
             connection = plain.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
+                access.become(connection, access.owner_to_be(connection))
                 yield connection
 
     def close(self) -> None:
@@ -297,7 +309,7 @@ _HINTS = {
     "SQLITE_NOTADB": "the file is not a history: name another with --history",
     "SQLITE_CORRUPT": "the file is damaged: restore it from a backup, or move it away to begin anew",
     "SQLITE_CANTOPEN": "check the directory and its permissions",
-    "InsufficientPrivilege": f"GRANT CREATE ON DATABASE, or create schema {SCHEMA} for this role",
+    "InsufficientPrivilege": "this role may not write it: `db-analyze history grant fleet ROLE`, once",
     "LockNotAvailable": "another run is writing; try again later",
 }
 

@@ -35,3 +35,15 @@ CREATE TABLE pgwatch_wed_history.fleet_visits (
 CREATE INDEX fleet_visits_cluster_id_fleet_run_id_idx ON pgwatch_wed_history.fleet_visits (cluster_id, fleet_run_id);
 
 CREATE INDEX fleet_visits_member_fleet_run_id_idx ON pgwatch_wed_history.fleet_visits (member, fleet_run_id);
+
+CREATE INDEX fleet_visits_traits_idx ON pgwatch_wed_history.fleet_visits (traits);
+
+CREATE TABLE pgwatch_wed_history.chores (
+	name TEXT NOT NULL,
+	begun_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT chores_pkey PRIMARY KEY (name)
+);
+
+CREATE INDEX runs_report_idx ON pgwatch_wed_history.runs (report);
+
+CREATE INDEX snapshots_server_idx ON pgwatch_wed_history.snapshots (server);

@@ -35,3 +35,15 @@ CREATE TABLE fleet_visits (
 CREATE INDEX fleet_visits_cluster_id_fleet_run_id_idx ON fleet_visits (cluster_id, fleet_run_id);
 
 CREATE INDEX fleet_visits_member_fleet_run_id_idx ON fleet_visits (member, fleet_run_id);
+
+CREATE INDEX fleet_visits_traits_idx ON fleet_visits (traits);
+
+CREATE TABLE chores (
+	name TEXT NOT NULL,
+	begun_at BIGINT NOT NULL,
+	CONSTRAINT chores_pkey PRIMARY KEY (name)
+);
+
+CREATE INDEX runs_report_idx ON runs (report);
+
+CREATE INDEX snapshots_server_idx ON snapshots (server);

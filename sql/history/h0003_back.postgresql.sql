@@ -1,3 +1,9 @@
 DROP TABLE pgwatch_wed_history.fleet_visits;
 
 DROP TABLE pgwatch_wed_history.fleet_runs;
+
+DROP TABLE pgwatch_wed_history.chores;
+
+DROP INDEX pgwatch_wed_history.runs_report_idx;
+
+DROP INDEX pgwatch_wed_history.snapshots_server_idx;

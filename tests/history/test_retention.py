@@ -9,8 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.history import condense, measures, retention, runs, series, store
-from pgwatch_wed.history.schema import baselines, blobs, collections, snapshots
+from pgwatch_wed.fleet import traits, visit_log
+from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.visits import Visit, VisitEnding
+from pgwatch_wed.history import condense, measures, remembered, retention, runs, series, store
+from pgwatch_wed.history.blobs import get as stored_bytes
+from pgwatch_wed.history.schema import baselines, blobs, chores, collections, snapshots
 from pgwatch_wed.history.schema import runs as runs_table
 from pgwatch_wed.target.collect import collect
 from tests.history.test_store import SHOP
@@ -126,6 +130,48 @@ def test_a_limit_of_the_size_removes_the_oldest(history: store.Store, taken: Sna
         done = retention.prune(connection, NOW, retention.Retention(max_bytes=limit))
     assert done.runs >= 1
     assert kept(history) == sorted(moments)[done.runs :]
+
+
+def test_runs_over_a_fleet_are_thinned_like_runs(history: store.Store, taken: Snapshot) -> None:
+    def walk(moment: datetime, name: str) -> int:
+        with history.writing() as connection:
+            run = visit_log.begin(connection, [Member("a", ())], moment, {"inventory": name})
+            own = traits.put(connection, traits.Traits(version=f"17.{run.id}"))
+            ended = Visit(run.id, "a", ending=VisitEnding.DONE, ended_at=moment, traits=own)
+            visit_log.end(connection, ended)
+        return run.id
+
+    fill(history, taken, [NOW])
+    days = [NOW - timedelta(days=10, hours=hours) for hours in (2, 1)]
+    walks = [walk(moment, name) for moment in (*days, NOW) for name in ("one", "other")]
+    with history.writing() as connection:
+        retention.prune(connection, NOW, retention.Retention())
+    with history.reading() as connection:
+        left = visit_log.runs_of_fleet(connection)
+        assert sorted(run.id for run in left) == walks[2:]
+        for run in left:
+            (visit,) = visit_log.visits(connection, run.id)
+            assert visit.traits is not None
+            assert traits.get(connection, visit.traits).version == f"17.{run.id}"
+        parts = [content for _, content in all_blobs(connection)]
+    own = [part for part in parts if b"17." in part and not part.startswith(b'{"rows":')]
+    assert len(own) == 4
+
+
+def all_blobs(connection: sa.Connection) -> list[tuple[str, bytes]]:
+    hashes = connection.execute(sa.select(blobs.c.hash)).scalars().all()
+    return [(each, stored_bytes(connection, each)) for each in hashes]
+
+
+def test_of_many_runs_one_tidies_up(history: store.Store, taken: Snapshot) -> None:
+    fill(history, taken, [NOW, *(NOW - timedelta(days=5, minutes=n) for n in range(8))])
+    remembered.tidy(history, 3)
+    remembered.tidy(history, 3)
+    assert len(kept(history)) == 9 - 3
+    with history.writing() as connection:  # later
+        connection.execute(chores.update().values(begun_at=NOW - timedelta(days=1)))
+    remembered.tidy(history)
+    assert len(kept(history)) == 2
 
 
 def test_series_of_long_ago_are_kept_by_the_day(history: store.Store, taken: Snapshot) -> None:
