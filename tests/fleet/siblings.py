@@ -16,7 +16,7 @@ from pgwatch_wed.fleet.experiment.evidence import conclusions
 from pgwatch_wed.fleet.experiment.experiments import Experiments
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
-from pgwatch_wed.history import runs, states, store
+from pgwatch_wed.history import recall, runs, states, store
 from pgwatch_wed.render import json_v1
 from pgwatch_wed.rules import all_rules
 from tests.shift_rows import statement_shift
@@ -87,6 +87,8 @@ class Siblings:
     group: str = "shops"
     unread: frozenset[int] = frozenset()
     advice: Callable[[int, Snapshot], tuple[Finding, ...]] = lambda _n, _own: ()
+    # whether the history itself tells what became of statements
+    recalls: bool = False
     ids: dict[int, int] = field(default_factory=dict)
 
     def snapshot(self, n: int, moment: datetime) -> Snapshot:
@@ -117,6 +119,8 @@ class Siblings:
         if n in self.unread:
             return replace(bare, ending=VisitEnding.UNREACHABLE, reason="timeout")
         stored, _ = runs.add(connection, runs.NewRun((snapshot,)))
+        if self.recalls:
+            (snapshot,) = recall.recalled(connection, (snapshot,))
         report = analyse((snapshot,), Config(), _RULES)
         report = replace(report, findings=(*report.findings, *self.advice(n, snapshot)))
         document = json_v1.render(report, (snapshot,))

@@ -78,14 +78,12 @@ _OF_PLACE = frozenset(("client_encoding", "TimeZone", "log_timezone"))
 class ClusterFeatures:
     """Of one cluster: the values by feature. Of the kinds that are not known, nothing is compared."""
 
-    values: Mapping[FeatureKey, str]
+    values: dict[FeatureKey, str]
     known: frozenset[AttributeKind] = ALL_KINDS
 
 
-def features_of(
-    traits: Traits, tags: Mapping[str, str], database: str, tables: Iterable[str] = ()
-) -> ClusterFeatures:
-    """Return what a cluster may share with others, in one of its databases; ``tables`` are those whose indexes matter."""
+def features_of(traits: Traits, tags: Mapping[str, str], database: str) -> ClusterFeatures:
+    """Return what a cluster may share with others, in one of its databases; without indexes."""
     found: dict[FeatureKey, str] = {(AttributeKind.TAG, k): v for k, v in tags.items()}
     known = {AttributeKind.TAG}
     if traits.version:
@@ -103,12 +101,19 @@ def features_of(
     if extensions is not None:
         known.add(AttributeKind.EXTENSION)
         found |= {(AttributeKind.EXTENSION, n): v for n, v in extensions.items()}
-    indexes = traits.indexes(database)
-    if indexes is not None:
-        known.add(AttributeKind.INDEX)
-        each = (f"on {table} {form}" for table in tables for form in indexes.get(table, ()))
-        found |= {(AttributeKind.INDEX, name): "there" for name in each}
     return ClusterFeatures(found, frozenset(known))
+
+
+def with_indexes(
+    own: ClusterFeatures, traits: Traits, database: str, tables: Iterable[str]
+) -> ClusterFeatures:
+    """Return the same with the indexes of some tables, if they are known."""
+    indexes = traits.indexes(database)
+    if indexes is None:
+        return own
+    each = (f"on {table} {form}" for table in tables for form in indexes.get(table, ()))
+    values = own.values | {(AttributeKind.INDEX, name): "there" for name in each}
+    return ClusterFeatures(values, own.known | {AttributeKind.INDEX})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +142,36 @@ def splits(clusters: Sequence[ClusterFeatures]) -> Splits:
     """Return each way in which an attribute divides clusters once, with all attributes that do so."""
     sides: dict[tuple[frozenset[int], frozenset[int]], list[Attribute]] = defaultdict(list)
     constant = 0
-    for feature in sorted({f for c in clusters for f in c.values}):
-        of = frozenset(n for n, c in enumerate(clusters) if feature[0] in c.known)
-        values = _by_value(clusters, feature, of)
-        constant += len(values) == 1
-        if len(values) > 1:
-            for value, having in values.items():
+    of_kind = {
+        kind: frozenset(n for n, c in enumerate(clusters) if kind in c.known)
+        for kind in AttributeKind
+    }
+    for feature, values in sorted(_by_value(clusters).items()):
+        of = of_kind[feature[0]]
+        each: dict[str | None, frozenset[int]] = {v: frozenset(n) for v, n in values.items()}
+        lacking = of.difference(*each.values())
+        if lacking:
+            each[None] = lacking
+        constant += len(each) == 1
+        if len(each) > 1:
+            for value, having in each.items():
                 sides[having, of].append(Attribute(*feature, value))
     return Splits(tuple(_merged(sides)), constant)
 
 
-def _by_value(
-    clusters: Sequence[ClusterFeatures], feature: FeatureKey, of: Iterable[int]
-) -> dict[str | None, frozenset[int]]:
-    found: dict[str | None, set[int]] = defaultdict(set)
-    for n in of:
-        found[clusters[n].values.get(feature)].add(n)
-    return {value: frozenset(having) for value, having in found.items()}
+def _by_value(clusters: Sequence[ClusterFeatures]) -> dict[FeatureKey, dict[str, list[int]]]:
+    """Return which clusters have each value of each feature."""
+    found: dict[FeatureKey, dict[str, list[int]]] = {}
+    for n, cluster in enumerate(clusters):
+        for feature, value in cluster.values.items():
+            values = found.get(feature)
+            if values is None:
+                found[feature] = {value: [n]}
+            elif value in values:
+                values[value].append(n)
+            else:
+                values[value] = [n]
+    return found
 
 
 def _merged(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from pgwatch_wed.fleet import traits, visit_log
 from pgwatch_wed.fleet.experiment import shared_regressions, tried_advice
-from pgwatch_wed.fleet.experiment.attributes import features_of
+from pgwatch_wed.fleet.experiment.attributes import ClusterFeatures, features_of, with_indexes
 from pgwatch_wed.fleet.experiment.clues import REGRESSED, SERVER, STEADY, Clues, StatementClue
 from pgwatch_wed.fleet.experiment.experiments import Experiments, SlowerCluster
 from pgwatch_wed.fleet.experiment.shared_regressions import Sighting, WatchedStatement
@@ -49,6 +49,14 @@ class _Read:
     cluster_id: int
     traits: Traits
     clues: Clues
+    by_database: dict[str, ClusterFeatures] = field(default_factory=dict)
+
+    def features(self, database: str) -> ClusterFeatures:
+        """Return what it may share with others, reckoned once."""
+        if database not in self.by_database:
+            found = features_of(self.traits, self.visit.tags, database)
+            self.by_database[database] = found
+        return self.by_database[database]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +233,9 @@ def _sighting(
         return Sighting(visit.member, features_of(Traits(), visit.tags, ""), reason=reason)
     clue = own.clues.statements.get(key)
     if clue is None:
-        features = features_of(own.traits, visit.tags, "")
-        return Sighting(visit.member, features, reason=_why_not(own.clues))
+        return Sighting(visit.member, own.features(""), reason=_why_not(own.clues))
     clue = _now(own, key, clue, earlier)
-    features = features_of(own.traits, visit.tags, clue.database, clue.tables)
+    features = with_indexes(own.features(clue.database), own.traits, clue.database, clue.tables)
     if clue.outcome != REGRESSED:
         reason = "" if clue.outcome == STEADY else _REASONS.get(clue.outcome, clue.outcome)
         return Sighting(visit.member, features, reason=reason)

@@ -22,7 +22,7 @@ from pgwatch_wed.fleet.experiment.experiments import Association, SharedRegressi
 FALSE_ALARMS = 0.05
 """In so many fleets without anything in common, one association may be told."""
 LEAST_CLUSTERS = 2
-_SPECIFIC = 0.1
+_SPECIFIC = 1 / 8
 """Such a share of the slower ones may lack what is specific to them, and of the others have it."""
 _MOST_TOLD = 3
 _ORDER = tuple(AttributeKind)
@@ -102,6 +102,8 @@ def _together(
 def _union(same: Sequence[WatchedStatement]) -> WatchedStatement:
     """Return the first with the indexes of all."""
     first = same[0]
+    if len(same) == 1:
+        return first
     others: dict[str, list[ClusterFeatures]] = defaultdict(list)
     for each in same:
         for s in each.sightings:
