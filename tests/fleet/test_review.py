@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.findings import Severity, Standing
 from pgwatch_wed.fleet.review import recollection, review_text
 from pgwatch_wed.fleet.review import review_words as words
@@ -141,3 +141,24 @@ def test_equal_siblings_have_no_drift_and_groups_are_apart(story: Story) -> None
     story.groups = {"d": "others", "e": "others"}
     story.run(MONDAY, dict.fromkeys("abc", as_is) | dict.fromkeys("de", without_index(COPY)))
     assert review_of(story, MONDAY).drifts == ()
+
+
+def test_what_cannot_be_evaluated_now_is_not_gone(story: Story) -> None:
+    def blind(s: Snapshot) -> Snapshot:
+        lacking = {**s.missing, "indexes": Missing("the time was used up")}
+        return replace(s, indexes=(), missing=lacking)
+
+    story.run(MONDAY, {"a": as_is})
+    story.run(MONDAY + DAY, {"a": blind})
+    review = review_of(story, MONDAY + DAY)
+    assert "index-duplicate" not in {g.rule for g in review.gone}
+    kept = next(f for f in review.findings if f.rule == "index-duplicate")
+    assert not kept.is_current
+    assert kept.title.endswith("could not be evaluated since 2026-03-02")
+
+
+def test_who_is_skipped_is_told_after_a_week(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is})
+    story.run(MONDAY + DAY, {"a": VisitEnding.SKIPPED})
+    assert not issue_of(review_of(story, MONDAY + DAY), SILENCE)
+    assert issue_of(review_of(story, MONDAY + 7 * DAY), SILENCE) == ("a",)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote
 
+from jinja2 import Template
 from markupsafe import Markup
 
 from pgwatch_wed import assets
@@ -15,6 +16,7 @@ from pgwatch_wed.findings import Severity
 from pgwatch_wed.fleet.review import review_words as words
 from pgwatch_wed.fleet.review.reviews import SILENCE, Review, ReviewedCluster
 from pgwatch_wed.render import numbers
+from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.html import environment, policy
 from pgwatch_wed.render.impact_words import GRADES
 
@@ -48,16 +50,12 @@ def render(own: ReviewedCluster, review: Review, report: bytes | None) -> str:
     document = _document(report)
     by_id = {f.id: f for f in own.findings}
     css = _css()
-    return (
-        environment()
-        .get_template("fleet_cluster.html.j2")
-        .render(
+    return visible(
+        _template().render(
             own=own,
             review=review,
             report=document,
             findings=document.get("findings", ()),
-            silence=next((f for f in own.findings if f.rule == SILENCE), None),
-            seen=words.seen(own, review),
             how=words.silence(own, review) if own.is_silent else "",
             lacking=words.lacking(own),
             known=by_id.get,
@@ -72,9 +70,20 @@ def render(own: ReviewedCluster, review: Review, report: bytes | None) -> str:
             gain=_gain,
             grades=GRADES,
             css=Markup(css),  # noqa: S704 - our own file
-            policy=policy(css),
+            policy=_policy(),
         )
     )
+
+
+@cache
+def _template() -> Template:
+    # a thousand pages: names are made harmless once a page, not once an expression
+    return environment().overlay(finalize=None).get_template("fleet_cluster.html.j2")
+
+
+@cache
+def _policy() -> str:
+    return policy(_css())
 
 
 @cache

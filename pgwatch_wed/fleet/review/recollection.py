@@ -1,7 +1,7 @@
 """What the history tells of a fleet: read with a few queries, whatever the number of clusters."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -85,7 +85,8 @@ def recollect(connection: sa.Connection, fleet_run_id: int | None = None) -> Rec
     last = {v.member: v if _was_read(v) else earlier.get(v.member) for v in visits}
     compared = {v.member: earlier.get(v.member) for v in visits if _was_read(v)}
     ids = {v.run_id for v in (*last.values(), *compared.values()) if v and v.run_id is not None}
-    known = _remembered(connection, sorted(ids))
+    shown = {v.run_id for v in last.values() if v}
+    known = _remembered(connection, sorted(ids), shown)
     followed = _states(connection, sorted({r.cluster_id for r in known.values()}))
     compared_by = _traits(connection, [v.traits for v in last.values() if v and v.traits])
     endings = _endings(connection, before)
@@ -156,13 +157,16 @@ def _endings(connection: sa.Connection, before: FleetRun | None) -> dict[str, Vi
 # --- runs -----------------------------------------------------------------------------------------
 
 
-def _remembered(connection: sa.Connection, ids: Sequence[int]) -> dict[int, RememberedRun]:
+def _remembered(
+    connection: sa.Connection, ids: Sequence[int], shown: Set[int | None]
+) -> dict[int, RememberedRun]:
+    """Read runs; of findings that are only compared with, the objects are left out."""
     found: dict[int, RememberedRun] = {}
     for part in _parts(ids):
         own = list(connection.execute(sa.select(runs).where(runs.c.id.in_(part))))
         if not own:
             continue
-        told, judged = _findings(connection, own), _verdicts(connection, own)
+        told, judged = _findings(connection, own, shown), _verdicts(connection, own)
         for row in own:
             found[row.id] = RememberedRun(
                 *(row.id, row.cluster_id, row.taken_at, row.label, row.server_version, row.report),
@@ -186,27 +190,45 @@ def _of_runs(table: sa.Table, own: Sequence[Any]) -> tuple[sa.ColumnElement[bool
     )
 
 
-def _findings(connection: sa.Connection, own: Sequence[Any]) -> Mapping[int, dict[str, Concluded]]:
+def _findings(
+    connection: sa.Connection, own: Sequence[Any], shown: Set[int | None]
+) -> Mapping[int, dict[str, Concluded]]:
     found: dict[int, dict[str, Concluded]] = defaultdict(dict)
-    for row in connection.execute(sa.select(findings).where(*_of_runs(findings, own))):
-        o = row.object
-        found[row.run_id][row.finding_id] = Concluded(
-            *(row.finding_id, row.rule, "", Severity(row.severity), row.grade),
-            Object(o["kind"], o["name"], o["database"], o["schema"], o["table"]),
-            row.title,
-            gain_ms=row.ms_per_day,
-            bytes=row.bytes,
-        )
+    f = findings.c
+    values = (f.run_id, f.finding_id, f.rule, f.severity, f.grade, f.title, f.ms_per_day, f.bytes)
+    for is_shown, columns in ((True, (*values, f.object)), (False, values)):
+        some = [row for row in own if (row.id in shown) == is_shown]
+        if not some:
+            continue
+        for row in connection.execute(sa.select(*columns).where(*_of_runs(findings, some))):
+            run_id, id_, rule, severity, grade, title, ms, size, *rest = row
+            found[run_id][id_] = Concluded(
+                *(id_, rule, "", Severity(severity), grade),
+                _object(rest[0]) if rest else _NOT_READ,
+                title,
+                gain_ms=ms,
+                bytes=size,
+            )
     return found
+
+
+_NOT_READ = Object("", "")
+
+
+def _object(o: Mapping[str, Any]) -> Object:
+    return Object(o["kind"], o["name"], o["database"], o["schema"], o["table"])
 
 
 def _verdicts(connection: sa.Connection, own: Sequence[Any]) -> Mapping[int, dict[str, JudgedRule]]:
     v = verdicts.c
     query = sa.select(v.run_id, v.rule, v.verdict, v.reason).where(*_of_runs(verdicts, own))
     found: dict[int, dict[str, JudgedRule]] = defaultdict(dict)
-    kinds = {each.value: each for each in Verdict}
+    known: dict[tuple[str, str], JudgedRule] = {}
     for run_id, rule, verdict, reason in connection.execute(query):
-        found[run_id][rule] = JudgedRule(kinds[verdict], reason)
+        judged = known.get((verdict, reason))
+        if judged is None:
+            judged = known[verdict, reason] = JudgedRule(Verdict(verdict), reason)
+        found[run_id][rule] = judged
     return found
 
 
