@@ -203,7 +203,10 @@ def test_a_variable_of_the_environment_stands_for_a_target(monkeypatch: pytest.M
 
 
 def test_includes_are_followed_once_and_a_cycle_is_one_line(tmp_path: Path) -> None:
-    written("a.toml", 'include = ["more/*.toml", {source = "pg_service.conf", group = "old"}]')
+    written(
+        "a.toml",
+        'include = ["more/*.toml", "/absent/*.toml", {source = "pg_service.conf", group = "old"}]',
+    )
     written("more/b.toml", 'include = "../a.toml"\n[[clusters]]\nname = "b"\ntarget = "b"\n')
     written("more/c.toml", 'include = "b.toml"\n[[clusters]]\nname = "c"\ntarget = "c"\n')
     written("pg_service.conf", "[s]\nhost=s\n")
@@ -233,10 +236,15 @@ def test_a_name_twice_is_an_error_unless_both_sources_mean_the_same_server() -> 
         (".", "it is a directory; name a file in it"),
         ("rds:", "nothing follows rds:"),
         ("", "the name of the source is empty"),
+        ("x" * 300, "it cannot be read: File name too long"),
+        ("~nobody-of-this-name/x", "it begins with the home directory of nobody"),
+        ("loop.toml", "it cannot be read: Too many levels of symbolic links"),
+        ("/dev/zero", "it gives more than 128 MB"),
     ],
 )
 def test_a_source_that_cannot_be_read_costs_only_itself(source: str, why: str) -> None:
     written("pg_service.conf", "[a]\nhost=x\n")
+    Path("loop.toml").symlink_to("loop.toml")
     found = inventory.read([source, "pg_service.conf"])
     assert [m.name for m in found.members] == ["a"]
     assert why in wrong(found)[0]

@@ -67,7 +67,7 @@ def test_a_program_gives_the_same_as_json() -> None:
         ("echo 42", "it is JSON, but neither a list nor an object"),
         ("""echo '{"_meta": {"hostvars": {}}}'""", "it is an inventory of Ansible's"),
         ("""echo '[{"color": 1}]'""", "what it lists is not recognized; name its kind"),
-        ("printf '\\377'", "line 1 is not UTF-8"),
+        ("printf '\\377'", "no JSON: Expecting value (line 1, column 1)"),
     ],
 )  # fmt: skip
 def test_a_program_that_fails_is_one_line_and_costs_only_itself(body: str, why: str) -> None:
@@ -153,6 +153,58 @@ def test_entries_that_are_no_clusters_cost_only_themselves() -> None:
 def test_json_of_powershell_is_read() -> None:
     Path("given.json").write_bytes('[{"name": "ä", "target": "host=x"}]'.encode("utf-16"))
     assert [m.name for m in inventory.read(["given.json"]).members] == ["ä"]
+
+
+def test_what_was_fetched_cannot_name_programs_to_run() -> None:
+    found = of_json({"include": "exec:touch ran", "clusters": [{"name": "a", "target": "host=a"}]})
+    assert [m.name for m in found.members] == ["a"]
+    assert wrong(found) == ["given.json: include is only for TOML"]
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("fleet.toml", '[[clusters]]\nname="{0}"\ntarget="host=x"\n'),
+        ("fleet.yaml", "- name: {0}\n  conn_str: host=x\n"),
+        ("fleet.json", '{{"name": "{0}", "target": "host=x"}}\n'),
+        ("pg_service.conf", "[{0}]\nhost=x\n"),
+    ],
+)
+def test_a_name_in_another_encoding_costs_only_its_entry(name: str, text: str) -> None:
+    parts = [
+        text.format(each) for each in ("ä/1", "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "c'\u2028")
+    ]
+    first, second, third = (part.encode() for part in parts)
+    Path(name).write_bytes(first + second.decode().encode("latin-1") + third)
+    found = inventory.read([name])
+    assert len(found.members) == 2
+    (line,) = wrong(found)
+    assert "not UTF-8" in line
+    line.encode()
+
+
+def test_passwords_in_odd_places_are_nowhere_shown_or_kept() -> None:
+    written(
+        "fleet.toml",
+        f"""
+[[clusters]]
+name = "a"
+target = "dbname=postgresql://u:{SECRET}@h/x"
+[[clusters]]
+name = "b"
+target = "host=b"
+tags = {{db_password = "{SECRET}"}}
+[[clusters]]
+name = "c"
+target = "postgresql://u@c/x?password={SECRET}&sslpassword={SECRET}"
+""",
+    )
+    found = inventory.read(
+        ["fleet.toml", f"patroni:http://u:{SECRET}@127.0.0.1:1", f"exec:false --password {SECRET}"]
+    )
+    assert [m.name for m in found.members] == ["b", "c"]
+    assert SECRET not in json.dumps(listed.document(found)) + listed.text(found) + everything_kept()
 
 
 # --- Patroni --------------------------------------------------------------------------------------------
@@ -463,6 +515,21 @@ def test_file_sd_names_servers_and_exporters_are_none() -> None:
         "the port is no number from 1 to 65535",
         "a target must be a text such as 'db1:5432'",
         "labels must be a mapping",
+    ]
+
+
+def test_an_include_names_the_only_cluster_of_its_source() -> None:
+    written("one.json", json.dumps(cluster("main")))
+    written("sd.json", '[{"targets": ["db1", "db2"]}]')
+    sources = ("one.json", "sd.json")
+    written(
+        "fleet.toml",
+        f"include = [{', '.join(f'{{source = {s!r}, name = {s!r}}}' for s in sources)}]",
+    )
+    found = inventory.read(["fleet.toml"])
+    assert [m.name for m in found.members] == ["one.json"]
+    assert wrong(found) == [
+        "sd.json: name = 'sd.json' is for one cluster, and it gives 2 (included by fleet.toml)"
     ]
 
 

@@ -93,7 +93,12 @@ class KeptLists:
                 "read_at": clock.now().isoformat(),
                 "members": [_written_member(m, listing.variables) for m in listing.members],
                 "includes": [
-                    {"source": i.source, "place": i.place, "common": _without_secrets(i.common)}
+                    {
+                        "source": i.source,
+                        "place": i.place,
+                        "name": i.name,
+                        "common": _without_secrets(i.common),
+                    }
                     for i in listing.includes
                     if redact(i.source) == i.source
                 ],
@@ -135,6 +140,8 @@ def _written_member(member: Member, variables: frozenset[str]) -> dict[str, Any]
 
 
 def _written_target(target: str, variables: frozenset[str]) -> dict[str, Any]:
+    if "://" not in target and not any(key in target for key in _SECRETS):
+        return {"conninfo": target, "variables": {}}
     parts = {key: str(value) for key, value in libpq.conninfo_to_dict(target).items()}
     secrets = {key: parts.pop(key) for key in _SECRETS & parts.keys()}
     return {
@@ -193,5 +200,7 @@ def _read_member(values: Mapping[str, Any]) -> Member:
 
 def _read_target(values: Mapping[str, Any]) -> str:
     named: Mapping[str, str] = values["variables"]
+    if not named:
+        return str(values["conninfo"])
     secrets = {key: _of_environment(name, key) for key, name in named.items()}
     return libpq.make_conninfo(values["conninfo"], **secrets)

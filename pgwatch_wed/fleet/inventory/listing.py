@@ -17,11 +17,13 @@ class Include:
     """Another source that a source names, and what it says about all of its members.
 
     ``common`` has the keys of a cluster; ``target`` in it are parameters that each target of the source lacks.
+    ``name`` is that of its only cluster: many of Patroni's have the same one.
     """
 
     source: str
     place: str
     common: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

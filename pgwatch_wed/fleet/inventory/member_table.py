@@ -21,10 +21,13 @@ from pgwatch_wed.target import connect
 COMMON_KEYS = ("target", "databases", "tags", "group", "budget", "window", "enabled")
 KEYS = ("name", "standbys", *COMMON_KEYS)
 MOST_CHARACTERS = 200
+NO_TEXT = "is not UTF-8, or has a null character"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SECRET_TAG = re.compile("passw|secret|token", re.IGNORECASE)
+_NESTED_URI = re.compile(r"dbname\s*=\s*'?\s*postgres(?:ql)?(?::|%3a)", re.IGNORECASE)
 _WINDOW = re.compile(
     r"\s*(?:(?P<days>[a-z]{3}(?:\s*[-,]\s*[a-z]{3})*)\s+)?"
     r"(?P<begin>\d{1,2}:\d{2})\s*-\s*(?P<end>\d{1,2}:\d{2})\s*\Z",
@@ -78,8 +81,8 @@ def with_common(found: Member, common: Mapping[str, Any], variables: set[str]) -
 def choices(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes of a member other than its name, targets and tags."""
     group = values.get("group", "")
-    if not isinstance(group, str) or not is_storable(group):
-        raise WrongEntryError("group must be a text of one line")
+    if not isinstance(group, str) or not is_storable(group) or len(group) > MOST_CHARACTERS:
+        raise WrongEntryError(f"group must be a text of at most {MOST_CHARACTERS} characters")
     is_enabled = values.get("enabled", True)
     if not isinstance(is_enabled, bool):
         raise WrongEntryError("enabled must be true or false")
@@ -107,7 +110,7 @@ def checked_name(name: str) -> str:
     if len(name) > MOST_CHARACTERS:
         raise WrongEntryError(f"the name has more than {MOST_CHARACTERS} characters")
     if not is_storable(name):
-        raise WrongEntryError("the name has characters that are no text: NUL, or half of a pair")
+        raise WrongEntryError(f"the name {NO_TEXT}")
     return name
 
 
@@ -129,6 +132,8 @@ def _required(table: Mapping[str, Any], key: str) -> str:
 def _texts(value: Any, key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
         raise WrongEntryError(f"{key} must be a list of texts")
+    if not all(map(is_storable, value)):
+        raise WrongEntryError(f"{key} {NO_TEXT}")
     return tuple(value)
 
 
@@ -145,13 +150,14 @@ def conninfo(text: str, variables: set[str], lacking: Mapping[str, str] | None =
 
 def resolved(text: str) -> str:
     """Return the conninfo of a target in which no variable is meant."""
+    if not is_storable(text):
+        raise WrongEntryError(f"target {NO_TEXT}")
     try:
         found = connect.resolve(text)
-        libpq.conninfo_to_dict(found)
     except UsageError as error:
         raise WrongEntryError(f"target: {error}") from None
-    except UnicodeError:
-        raise WrongEntryError("target: it is no valid text") from None
+    if _NESTED_URI.search(found):  # libpq would take its password for a part of the name
+        raise WrongEntryError("target: dbname must not be a URI; write the URI as the target")
     return found
 
 
@@ -197,7 +203,7 @@ def tags(value: Any) -> dict[str, str]:
             each = str(each).lower()
         if not isinstance(each, str | int | float) or not is_storable(f"{key}{each}"):
             raise WrongEntryError(f"the tag {str(key)[:60]!r} must be a text or a number")
-        found[str(key)] = str(each)
+        found[str(key)] = "***" if _SECRET_TAG.search(str(key)) else str(each)
     return found
 
 

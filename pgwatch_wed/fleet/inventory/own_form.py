@@ -8,6 +8,7 @@ from pgwatch_wed.fleet.inventory.member_table import (
     COMMON_KEYS,
     WrongEntryError,
     check_keys,
+    checked_name,
     choices,
     member,
     tags,
@@ -62,12 +63,13 @@ class OwnForm:
         try:
             if not isinstance(table, dict) or not isinstance(table.get("source"), str):
                 raise WrongEntryError("must name a source")
-            common = {key: value for key, value in table.items() if key != "source"}
+            common = {key: each for key, each in table.items() if key not in ("source", "name")}
             common = joined(self._common, checked_common(common))
+            name = checked_name(table["name"]) if isinstance(table.get("name"), str) else ""
         except WrongEntryError as error:
             self.refuse(f"include: {error}")
         else:
-            self._includes.append(Include(table["source"], self._label, common))
+            self._includes.append(Include(table["source"], self._label, common, name))
 
     def listing(self) -> Listing:
         """Return what was read."""

@@ -9,7 +9,12 @@ import psycopg
 from psycopg import conninfo as libpq
 
 from pgwatch_wed.fleet.inventory.listing import Listing, Located
-from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name
+from pgwatch_wed.fleet.inventory.member_table import (
+    NO_TEXT,
+    WrongEntryError,
+    checked_name,
+    is_storable,
+)
 from pgwatch_wed.fleet.members import LeftOut, Member
 
 _SECTION = re.compile(r"\[([^\]]*)\]\s*\Z")
@@ -114,7 +119,9 @@ def _add(section: _Section, line: str, number: int) -> None:
         why = "a service cannot name another service"
     elif key not in _keywords():
         why = f"libpq has no parameter {key[:60]!r}"
-    elif len(line.encode("utf-8", "surrogatepass")) > _MOST_BYTES:
+    elif not is_storable(line):
+        why = f"the line {NO_TEXT}"
+    elif len(line.encode()) > _MOST_BYTES:
         why = "the line is longer than libpq reads"
     else:
         section.parameters.setdefault(key, value)

@@ -111,7 +111,9 @@ def _own(found: list[SourceDocument], located: Located, common: Mapping[str, Any
         if isinstance(document, dict) and not document.keys() & set(TOP_KEYS):
             document = [Entry(document, located.label)]  # one cluster by itself
         if isinstance(document, dict):
-            form.head(document)
+            if "include" in document:  # what was fetched must not name programs to run
+                form.refuse("include is only for TOML")
+            form.head({key: value for key, value in document.items() if key != "include"})
             if not isinstance(document.get("clusters", []), list):
                 form.refuse("clusters must be a list")
         listed = (
@@ -142,3 +144,13 @@ def _with_common(listing: Listing, common: Mapping[str, Any]) -> Listing:
         left_out=tuple(left_out),
         variables=frozenset(variables),
     )
+
+
+def named(listing: Listing, name: str) -> Listing:
+    """Return a listing whose only cluster has the name that an include gives it, if it gives one."""
+    if not name or not listing.members:
+        return listing
+    if len(listing.members) > 1:
+        count = len(listing.members)
+        raise SourceFailureError(f"name = {name!r} is for one cluster, and it gives {count:,}")
+    return replace(listing, members=(replace(listing.members[0], name=name),))

@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+from pgwatch_wed import paths
 from pgwatch_wed.errors import redact
 from pgwatch_wed.fleet.inventory.listing import Located, SourceFailureError
 from pgwatch_wed.suggestions import meant
@@ -34,13 +35,16 @@ def locate(source: str, folder: Path) -> Located:
     kind, value = _split(source, folder)
     if kind == "exec":
         return Located(kind, value, _command_label(value), folder)
-    if kind == "patroni" and value != STANDARD_INPUT and not (folder / value).is_file():
+    if kind == "patroni" and value != STANDARD_INPUT and not paths.exists(folder / value):
         return Located(kind, value, redact(f"patroni:{value}"), folder)
     if value == STANDARD_INPUT:
         return Located(kind or ANY, value, "standard input", folder, is_text=True)
     if kind == "service" and not value:
         return _default_service_file(folder)
-    path = folder / Path(value).expanduser()
+    try:
+        path = folder / Path(value).expanduser()
+    except RuntimeError:
+        raise SourceFailureError("it begins with the home directory of nobody") from None
     found = kind or kind_of_file(path)
     if found == "exec":
         return Located(found, shlex.quote(str(path.absolute())), redact(value), folder)
@@ -59,7 +63,7 @@ def _split(source: str, folder: Path) -> tuple[str, str]:
     if source.startswith(("http://", "https://")):
         return "patroni", source
     found = _PREFIX.match(source)
-    if found is None or (folder / source).exists():
+    if found is None or paths.exists(folder / source):
         return "", source
     kind, value = found[1], found[2]
     if kind not in KINDS:
@@ -83,6 +87,13 @@ def kind_of_file(path: Path) -> str:
         return "service"
     if path.suffix == ".toml":
         return "toml"
-    if path.suffix not in _DATA and path.is_file() and os.access(path, os.X_OK):
+    if path.suffix not in _DATA and _is_program(path):
         return "exec"
     return ANY
+
+
+def _is_program(path: Path) -> bool:
+    try:
+        return path.is_file() and os.access(path, os.X_OK)
+    except OSError:  # a name that is too long, for example
+        return False

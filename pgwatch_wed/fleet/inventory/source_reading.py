@@ -10,7 +10,7 @@ from pgwatch_wed.fleet.inventory.kept_lists import KeptLists, default_folder
 from pgwatch_wed.fleet.inventory.listing import Include, Listing, Located, SourceFailureError
 from pgwatch_wed.fleet.inventory.merging import merged
 from pgwatch_wed.fleet.inventory.source_answers import texts_of
-from pgwatch_wed.fleet.inventory.source_documents import listing_of
+from pgwatch_wed.fleet.inventory.source_documents import listing_of, named
 from pgwatch_wed.fleet.inventory.source_kinds import STANDARD_INPUT, locate
 from pgwatch_wed.fleet.members import Inventory, Member, Source
 
@@ -119,7 +119,7 @@ def _given(
     try:
         if isinstance(text, SourceFailureError):
             raise text
-        listing = listing_of(text, located, asked.include.common)
+        listing = named(listing_of(text, located, asked.include.common), asked.include.name)
         kept.check(identity, located, listing)
     except SourceFailureError as failure:
         reason = _by(asked, failure)
@@ -138,7 +138,10 @@ def _identity(located: Located) -> str:
     """Return what makes two sources the same one."""
     if located.kind in ("exec", "patroni") or located.value == STANDARD_INPUT:
         return f"{located.kind}:{located.value}"
-    return str(Path(located.value).resolve())
+    try:
+        return str(Path(located.value).resolve())
+    except (OSError, RuntimeError):  # a loop of links: reading it says so
+        return str(Path(located.value).absolute())
 
 
 def _included(given: _Given) -> Iterator[_Asked]:
@@ -149,7 +152,7 @@ def _included(given: _Given) -> Iterator[_Asked]:
     chain = (*given.asked.chain, _identity(given.located))
     for include in given.listing.includes:
         if glob.has_magic(include.source) and ":" not in include.source:
-            for path in sorted(folder.glob(include.source)):
-                yield _Asked(replace(include, source=str(path)), folder, chain)
+            for path in sorted(glob.glob(include.source, root_dir=folder)):  # noqa: PTH207 - may be absolute
+                yield _Asked(replace(include, source=path), folder, chain)
         else:
             yield _Asked(include, folder, chain)

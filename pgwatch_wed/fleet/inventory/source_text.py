@@ -30,7 +30,9 @@ def of_file(path: Path) -> str:
         if path.stat().st_size > MOST_BYTES:
             raise SourceFailureError(f"it has more than {MOST_BYTES // 1024**2} MB")
         with path.open("rb") as file:
-            return decoded(file.read(MOST_BYTES + 1))
+            data = file.read(MOST_BYTES + 1)  # what is no plain file has no size
+        check_size(len(data))
+        return decoded(data)
     except OSError as error:
         raise SourceFailureError(f"it cannot be read: {error.strerror or error}") from None
     except ValueError:  # a null character in the name
@@ -66,10 +68,11 @@ def check_size(size: int) -> None:
 
 
 def decoded(data: bytes) -> str:
-    """Return UTF-8, or what a byte order mark says; a failure names the line that is neither."""
+    """Return UTF-8, or what a byte order mark says. Bytes that are neither become surrogates, which readers refuse."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise SourceFailureError(f"line {line} is not UTF-8; write it in UTF-8") from None
+        return data.decode(
+            encoding, "surrogateescape" if encoding.startswith("utf-8") else "strict"
+        )
+    except UnicodeDecodeError:
+        raise SourceFailureError(f"it is not {encoding.upper()}, as its first bytes say") from None

@@ -24,6 +24,7 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9]\d{0,17})\Z")
 _NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+)\Z")
 _ITEM = re.compile(r"^- ?", re.MULTILINE)
 _QUOTED = re.compile(r"'[^\n]*'")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DEEPEST = 50
 
 
@@ -39,6 +40,7 @@ def yaml_documents(text: str, label: str) -> list[SourceDocument]:
     """Return the documents of a text that are not empty; raise a failure if there is none."""
     if yaml is None:
         raise SourceFailureError("YAML needs PyYAML: pip install 'pgwatch-wed[fleet]'")
+    text = _SURROGATE.sub("\ufffd", text)  # libyaml takes UTF-8 only
     try:
         nodes = list(_composed(text))
     except yaml.YAMLError as error:
@@ -157,6 +159,8 @@ def _mapping(node: Any, known: dict[int, Any], above: tuple[int, ...]) -> dict[s
 
 def _scalar(node: Any) -> str | int | float | bool | None:
     text: str = node.value
+    if "\ufffd" in text:
+        raise _NodeError(node.start_mark.line + 1, "a text that is not UTF-8")
     if node.tag == f"{_CORE}str":
         return text
     if node.tag == f"{_CORE}null":
