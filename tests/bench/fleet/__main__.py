@@ -1,0 +1,92 @@
+"""What a fleet costs, and whether it keeps what is promised: ``python -m tests.bench.fleet [--small] [--only PART]``.
+
+Starts servers of its own, lets ``db-analyze fleet`` review them, and prints a table of goals and measured figures. The exit
+status is 1 if a goal is missed. ``--small`` takes three minutes, the whole about half an hour on two processors.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgwatch_wed.embedded.server import EmbeddedServer
+from tests.bench.fleet import costs, reports, waiting
+from tests.bench.fleet.measures import Measured, table
+from tests.bench.fleet.servers_of import many_servers
+from tests.fleet.ground import small
+from tests.fleet.networks import SeparateNetwork, separate_network
+
+PARTS = ("costs", "databases", "memory", "history", "threads", "hanging", "workers", "report")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of everything."""
+
+    servers: int
+    databases: int
+    runs: int
+    threads: int
+    clusters_of_report: int
+
+
+SMALL = Scale(servers=4, databases=6, runs=3, threads=4, clusters_of_report=40)
+WHOLE = Scale(servers=30, databases=200, runs=6, threads=16, clusters_of_report=1000)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="few servers, as CI runs it")
+    parser.add_argument("--only", action="append", choices=PARTS)
+    given = parser.parse_args()
+    wanted = given.only or PARTS
+    scale = SMALL if given.small else WHOLE
+    lines: list[Measured] = []
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        own = set(wanted) - {"report"}
+        servers = stack.enter_context(many_servers(scale.servers)) if own else []
+        net = stack.enter_context(separate_network())
+        for name, measure in _measures(Path(folder), scale, servers, net, stack).items():
+            if name not in wanted:
+                continue
+            began = time.monotonic()
+            found = measure()
+            lines += found
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+            for line in found:
+                print(f"  {line.what}: {line.figure}", file=sys.stderr)
+    print(table(lines))
+    raise SystemExit(any(line.is_met is False for line in lines))
+
+
+def _measures(
+    folder: Path,
+    scale: Scale,
+    servers: list[EmbeddedServer],
+    net: SeparateNetwork,
+    stack: ExitStack,
+) -> dict[str, Callable[[], list[Measured]]]:
+    def queue() -> list[Measured]:
+        place = stack.enter_context(small({"max_connections": "100"}))
+        history = place.dsn(tcp=True)
+        return waiting.workers(folder, net, servers, history, max(scale.threads // 4, 2))
+
+    return {
+        "costs": lambda: costs.cluster_costs(folder, servers),
+        "databases": lambda: costs.further_database(folder, servers, scale.databases),
+        "memory": lambda: costs.memory(folder, servers),
+        "history": lambda: costs.history(folder, servers, scale.runs),
+        "threads": lambda: waiting.threads(folder, net, servers[: scale.threads], scale.threads),
+        "hanging": lambda: waiting.hanging(folder, net, servers, scale.threads),
+        "workers": queue,
+        "report": lambda: reports.report_of_many(folder, scale.clusters_of_report),
+    }
+
+
+if __name__ == "__main__":
+    main()
