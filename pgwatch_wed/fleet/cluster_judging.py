@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
@@ -56,7 +56,8 @@ def _elsewhere(
     snapshots: tuple[Snapshot, ...], settings: Config, label: str
 ) -> JudgedCluster | None:
     command = [sys.executable, "-m", "pgwatch_wed.fleet.cluster_judging"]
-    task = pickle.dumps((snapshots, settings, label), protocol=pickle.HIGHEST_PROTOCOL)
+    facts = tuple(replace(snapshot) for snapshot in snapshots)  # without what was computed of them
+    task = pickle.dumps((facts, settings, label), protocol=pickle.HIGHEST_PROTOCOL)
     try:
         # Ctrl-C is for us; what we no longer wait for ends when it finds its pipe closed
         done = subprocess.run(  # noqa: S603 - ourselves

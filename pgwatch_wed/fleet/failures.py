@@ -88,6 +88,14 @@ def of(error: Error, target: str) -> Failure:
     return Failure(VisitEnding.REFUSED, error.message, error.hint, is_temporary)
 
 
+def passes(message: str) -> bool:
+    """Tell whether what a server or libpq said may pass by itself, as far as its words are known."""
+    for pattern, _, is_temporary in _KNOWN:
+        if re.search(pattern, message, re.IGNORECASE):
+            return is_temporary
+    return False
+
+
 def _asked_again(error: Error, target: str) -> Failure:
     try:
         told = refusal.why_refused(target, _ASKED_S)

@@ -169,7 +169,7 @@ class FleetEngine:
             else:
                 self._go(fleet_units.planned(came.found), came.failed, is_late=True)
         elif came.visit is None:
-            self._see_again(came.unit)
+            self._see_again(came.unit.members)
         elif came.visit.ending is None:
             self._look_again(came.unit.members, came.visit.attempts)
         else:
@@ -235,14 +235,17 @@ class FleetEngine:
         if failure.is_temporary and self.visitor.may_try_again(attempts):
             self._look_again(members, attempts)
         else:
-            self._say(visiting.end_without(self.visitor, members[0], failure, attempts))
+            lost = visiting.end_without(self.visitor, members[0], failure, attempts)
+            if lost is None:
+                self._see_again(members)
+            self._say(lost)
 
-    def _see_again(self, unit: Unit) -> None:
+    def _see_again(self, members: tuple[Member, ...]) -> None:
         """Look again later if another worker has the visit: it may be lost."""
         with self.visitor.store.reading() as connection:
-            stands = visit_log.stands(connection, self.visitor.fleet_run_id, unit.member.name)
+            stands = visit_log.stands(connection, self.visitor.fleet_run_id, members[0].name)
         if stands is not None and stands.ending is None and not self.visitor.is_over:
-            self._look(unit.members, 0, _ELSEWHERE_S)
+            self._look(members, 0, _ELSEWHERE_S)
 
     def _say(self, visit: Visit | None) -> None:
         if visit is not None:
@@ -312,4 +315,5 @@ def run(
     until = None if options.budget_s is None else time.monotonic() + options.budget_s
     visitor = Visitor(store, begun.run.id, worker, options.visits, until)
     FleetEngine(visitor, options, told).run(begun.members)
-    remembered.tidy(store, _PRUNED_A_CLUSTER * max(1, len(begun.members)))
+    with suppress(HistoryError):  # the visits have ended; the next run tidies up
+        remembered.tidy(store, _PRUNED_A_CLUSTER * max(1, len(begun.members)))

@@ -188,15 +188,26 @@ def end_without(
     visitor: Visitor, member: Member, failure: Failure, attempts: int = 0
 ) -> Visit | None:
     """End a visit that was not made."""
-    label = connect.label(member.targets[0]) if member.targets else ""
-    mine = Visit(visitor.fleet_run_id, member.name, member.group, dict(member.tags), label=label)
-    return _end(visitor, replace(mine, attempts=attempts), failure)
+    return _ended_at_once(visitor, Visit(visitor.fleet_run_id, member.name), failure, attempts)
 
 
 def end_double(visitor: Visitor, double: fleet_units.Double) -> Visit | None:
     """End the visit of a member whose cluster is visited as another's."""
     mine = Visit(visitor.fleet_run_id, double.member.name, same_as=double.same_as)
-    return _end(visitor, mine, Failure(VisitEnding.SKIPPED, double.reason))
+    return _ended_at_once(visitor, mine, Failure(VisitEnding.SKIPPED, double.reason), 0)
+
+
+def _ended_at_once(visitor: Visitor, mine: Visit, failure: Failure, attempts: int) -> Visit | None:
+    """Claim a visit, which another worker may have lost, and end it; None if it has ended, or is under way."""
+    with visitor.store.writing() as connection:
+        moment = clock.now()
+        run, worker = visitor.fleet_run_id, visitor.worker
+        if not visit_log.claim(connection, run, mine.member, worker, moment):
+            return None
+        begun = visit_log.stands(connection, run, mine.member)
+        assert begun is not None
+        begun = replace(begun, attempts=attempts, same_as=mine.same_as)
+        return _ended(connection, begun, failure.ending, failure.reason, failure.mend)
 
 
 # --- the log --------------------------------------------------------------------------------------
@@ -317,7 +328,10 @@ def _why_broken(read: tuple[Snapshot, ...]) -> Failure | None:
         why
         for snapshot in read
         for name, why in snapshot.missing.items()
-        if why.cause is Cause.BROKEN and name != "nodes" and not _is_placeholder(snapshot)
+        if why.cause is Cause.BROKEN
+        and name != "nodes"
+        # one database may be closed to us: that would be so again
+        and not (_is_placeholder(snapshot) and not failures.passes(why.said))
     ]
     if not lost:
         return None
@@ -361,7 +375,9 @@ def _concluded(
         remembered.conclude(connection, run, found.report, found.document, snapshots)
         near = visit_log.traits_near(connection, begun)
         begun = replace(
-            begun, lacking=lacking, traits=traits.put(connection, traits.of(snapshots), near)
+            begun,
+            lacking=lacking,
+            traits=traits.put(connection, traits.of(snapshots, settings.disk_bytes), near),
         )
         ending = VisitEnding.IN_PART if lacking else VisitEnding.DONE
         reason = "; ".join(f"{name}: {why}" for name, why in list(lacking.items())[:3])

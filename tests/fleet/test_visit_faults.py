@@ -1,0 +1,206 @@
+"""Visits while servers fail over, are promoted or upgraded, refuse TLS or have no slot left: with the real thing."""
+
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from pgwatch_wed import clock
+from pgwatch_wed.errors import ConnectError
+from pgwatch_wed.fleet import failures, visit_log, visiting
+from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.visiting import VisitOptions, Visitor
+from pgwatch_wed.fleet.visits import Visit, VisitEnding
+from pgwatch_wed.history import runs, store
+from tests import servers
+from tests.fleet import ground as grounds
+from tests.fleet.ground import Ground
+from tests.fleet.networks import Network, silent_resolver
+from tests.proxy import Proxy, proxied
+from tests.psql import psql
+from tests.standby import catch_up, standby_of
+from tests.test_upgraded import skip_if_refused
+from tests.tls import Certificates
+from tests.upgrading import machine
+
+TWICE = VisitOptions(connect_s=2, attempts=2)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[store.Store]:
+    made = store.open_store(str(tmp_path / "history.sqlite3"))
+    yield made
+    made.close()
+
+
+def begun(opened: store.Store, member: Member, options: VisitOptions = TWICE) -> Visitor:
+    with opened.writing() as connection:
+        run = visit_log.begin(connection, (member,), clock.now(), {})
+    return Visitor(opened, run.id, "here", options)
+
+
+def visited(who: Visitor, member: Member) -> Visit:
+    found = visiting.visit_members(who, (member,))
+    assert found is not None
+    return found
+
+
+def test_a_certificate_that_is_not_trusted_is_refused_and_not_tried_again(
+    ground: Ground, opened: store.Store, tmp_path: Path
+) -> None:
+    own = Certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own.pem("server"), own.key("server"))
+    with proxied(ground.primary().dsn("shop", tcp=True), tls=context) as (_, dsn):
+        strict = make_conninfo(dsn, sslmode="verify-ca", sslrootcert=str(own.pem("stranger")))
+        member = Member("shop", (strict,))
+        lost = visited(begun(opened, member), member)
+    assert (lost.ending, lost.attempts) == (VisitEnding.REFUSED, 1)
+    assert "certificate" in lost.reason
+    assert "sslrootcert" in lost.mend
+
+
+def test_a_server_without_a_free_slot_is_tried_again(ground: Ground, opened: store.Store) -> None:
+    server = ground.primary()
+    psql(server.dsn(), "create role limited login connection limit 0 password 'x'")
+    try:
+        member = Member(
+            "shop", (make_conninfo(server.dsn("shop", tcp=True), user="limited", password="x"),)
+        )
+        who = begun(opened, member)
+        full = visited(who, member)
+        assert (full.ending, full.attempts) == (None, 1)
+        assert "too many connections" in full.reason
+        full = visited(who, member)
+        assert (full.ending, full.attempts) == (VisitEnding.REFUSED, 2)
+        psql(server.dsn(), "alter role limited connection limit 5")
+        assert visited(begun(opened, member), member).ending is VisitEnding.DONE
+    finally:
+        psql(server.dsn(), "drop role limited")
+
+
+def test_words_that_are_not_known_are_looked_up_by_code_unless_a_password_was_sent(
+    ground: Ground, net: Network
+) -> None:
+    psql(ground.primary().dsn(), "create role nobody login connection limit 0 password 'x'")
+    try:
+        limited = make_conninfo(ground.primary().dsn("shop"), user="nobody", password="x")
+        words = "tut mir leid, schon zu viele Verbindungen"
+        found = failures.of(ConnectError(words), limited)
+        assert (found.ending, found.is_temporary) == (VisitEnding.REFUSED, True)
+        passing = net.through(ground.primary().dsn("shop", tcp=True))
+        sent = failures.of(ConnectError("falsch", has_sent_password=True), passing)
+        assert (sent.ending, sent.is_temporary) == (VisitEnding.REFUSED, False)
+        assert [each.connections for each in net.tally().values()] == [0]
+    finally:
+        psql(ground.primary().dsn(), "drop role nobody")
+
+
+@pytest.mark.slow
+def test_a_failover_in_the_middle_of_a_visit_leads_to_the_new_primary(opened: store.Store) -> None:
+    with grounds.small() as primary:
+        psql(primary.dsn(), "create database shop")
+        psql(primary.dsn("shop"), grounds.SHOP)
+        with standby_of(primary) as standby:
+            catch_up(primary, standby)
+
+            def fail_over(_: Proxy) -> None:
+                primary.halt("immediate")
+                psql(standby.dsn(), "select pg_promote()")
+
+            with proxied(primary.dsn("shop", tcp=True), 40, fail_over) as (_, dsn):
+                member = Member("shop", (dsn, standby.dsn("shop")))
+                who = begun(opened, member)
+                before = visiting.visit_members(
+                    begun(opened, replace(member, targets=(primary.dsn("shop"),))),
+                    (replace(member, targets=(primary.dsn("shop"),)),),
+                )
+                broken = visited(who, member)
+                done = visited(who, member)
+    assert before is not None
+    assert (broken.ending, broken.run_id) == (None, None)
+    # everything of the new primary was read; of the old one, nothing is known
+    assert (done.ending, done.attempts) == (VisitEnding.IN_PART, 2), done
+    assert done.lacking.keys() == {"shop: nodes"}
+    # the promoted standby has counters of its own: nothing is subtracted from those of the old primary
+    assert done.cluster_id != before.cluster_id
+    assert done.node_key != before.node_key
+    with opened.reading() as connection:
+        newest, _ = runs.listed(connection)
+        (snapshot,) = runs.read(connection, newest)
+    assert not snapshot.server.is_in_recovery
+
+
+@pytest.mark.slow
+@pytest.mark.container
+@pytest.mark.pg("< 18, != 14, != 16")  # the images that we build of these lack pg_controldata
+def test_a_server_that_was_upgraded_between_two_runs_stays_the_same_cluster(
+    every_pg: servers.Server, opened: store.Store
+) -> None:
+    if every_pg.spec.kind != "container":
+        pytest.skip("pg_upgrade needs the old binaries in an image")
+    with machine(every_pg.spec.image) as host:
+        host.prepare("/tmp/old", host.old_bin)
+        host.start("/tmp/old", host.old_bin)
+        psql(host.dsn, grounds.SHOP)
+        skip_if_refused(host)
+        member = Member("shop", (host.dsn,))
+        old = visited(begun(opened, member), member)
+        host.upgrade("/tmp/old", "/tmp/new")
+        new = visited(begun(opened, member), member)
+    assert (old.ending, new.ending) == (VisitEnding.DONE, VisitEnding.DONE)
+    assert old.cluster_id == new.cluster_id
+    assert str(old.node_key).split("/")[0] != str(new.node_key).split("/")[0]
+
+
+@pytest.mark.slow
+def test_a_name_that_is_never_resolved_does_not_stop_the_others(
+    ground: Ground, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "fleet.toml"
+    inventory.write_text(
+        f'[[clusters]]\nname = "shop"\ntarget = "{ground.primary().dsn("shop", tcp=True)}"\n'
+        '[[clusters]]\nname = "hangs"\ntarget = "postgresql://no-such-host.example/x"\n'
+    )
+    files = ["--inventory", inventory, "--history", tmp_path / "h.sqlite3", "-o", tmp_path / "out"]
+    try:
+        with silent_resolver() as prefix:
+            done = subprocess.run(
+                [
+                    *prefix,
+                    sys.executable,
+                    "-m",
+                    "pgwatch_wed",
+                    "fleet",
+                    "run",
+                    *map(str, files),
+                    "--connect-timeout",
+                    "2",
+                    "--attempts",
+                    "1",
+                    "--format",
+                    "json",
+                ],
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+    except PermissionError as error:
+        pytest.skip(str(error))
+    assert "hangs: unreachable: the host name no-such-host.example was not resolved" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "1 done, 1 unreachable" in done.stdout
+
+
+def test_the_password_of_nobody_is_in_the_log(ground: Ground, opened: store.Store) -> None:
+    target = make_conninfo(ground.primary().dsn("shop", tcp=True), password="s3cret of ours")
+    member = Member("shop", (target,))
+    lost = visited(begun(opened, member), member)
+    assert lost.ending is VisitEnding.REFUSED
+    with opened.reading() as connection:
+        assert "s3cret" not in repr(visit_log.visits(connection, lost.fleet_run_id))
