@@ -1,4 +1,4 @@
-"""What `fleet run` says while it visits, and at its end; all of it on standard error but the last line."""
+"""What `fleet run` says while it visits, on standard error: its review goes to standard output."""
 
 from collections import Counter
 
@@ -55,13 +55,10 @@ class FleetProgress:
         self._say(f"{units.count(left, 'visit')} left of fleet run {self._run}: --resume goes on")
 
     def conclude(self) -> None:
-        """Print what became of all visits."""
+        """Say what became of all visits."""
         self._bar.clear()
-        if not self._is_quiet:
-            parts = [
-                f"{self.endings[each]} {each.value}" for each in VisitEnding if self.endings[each]
-            ]
-            click.echo(f"fleet run {self._run}: {', '.join(parts) or 'nothing was left to visit'}")
+        parts = [f"{self.endings[each]} {each.value}" for each in VisitEnding if self.endings[each]]
+        self._say(f"fleet run {self._run}: {', '.join(parts) or 'nothing was left to visit'}")
 
     def _say(self, text: str) -> None:
         if not self._is_quiet:

@@ -125,9 +125,8 @@ class FleetEngine:
             self._look((member,), 0)
 
     def _look(self, members: tuple[Member, ...], failed: int, delay_s: float = 0.0) -> None:
-        seconds = self.visitor.options.connect_s
-
         def work() -> None:
+            seconds = max(2, int(min(self.visitor.options.connect_s, self.visitor.left_s)))
             self._put(_Looked(tuple(probing.probed(m, seconds) for m in members), failed))
 
         self._looks.add(LaneTask(work, addresses_of(members), members=members), delay_s)

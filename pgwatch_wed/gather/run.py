@@ -46,7 +46,8 @@ def gathered(conninfo: str, wanted: Wanted, progress: Progress) -> Gathered:
     snapshots = [(conninfo, first)]
     for name, other in _others(conninfo, first, wanted):
         snapshots.append((other, _other(other, name, first, wanted, budget, progress)))
-    complete = tuple(_with_standbys(snapshot, wanted, progress) for _, snapshot in snapshots)
+    known: dict[str, Snapshot] = {}
+    complete = tuple(_with_standbys(each, wanted, progress, known) for _, each in snapshots)
     earlier = wanted.since(complete)
     measured = tuple(
         snapshot if snapshot.is_partial else enrich(target, snapshot, wanted, budget, progress)
@@ -101,12 +102,17 @@ def _unread(first: Snapshot, name: str, error: Error) -> Snapshot:
     )
 
 
-def _with_standbys(snapshot: Snapshot, wanted: Wanted, progress: Progress) -> Snapshot:
-    """Add the standbys' index counters; if those of one are missing, nothing can be called unused."""
+def _with_standbys(
+    snapshot: Snapshot, wanted: Wanted, progress: Progress, known: dict[str, Snapshot]
+) -> Snapshot:
+    """Add the standbys' index counters; if those of one are missing, nothing can be called unused.
+
+    ``known`` keeps what was read of each standby first: its server-wide facts are not read again.
+    """
     nodes: list[NodeIndexUsage] = []
     for target in wanted.standbys:
         try:
-            nodes.append(_standby(target, snapshot, progress))
+            nodes.append(_standby(target, snapshot, progress, known))
         except UsageError:
             raise
         except Error as error:
@@ -116,12 +122,16 @@ def _with_standbys(snapshot: Snapshot, wanted: Wanted, progress: Progress) -> Sn
     return replace(snapshot, nodes=tuple(nodes)) if nodes else snapshot
 
 
-def _standby(target: str, primary: Snapshot, progress: Progress) -> NodeIndexUsage:
+def _standby(
+    target: str, primary: Snapshot, progress: Progress, known: dict[str, Snapshot]
+) -> NodeIndexUsage:
     """Read a standby's index counters. Raises :class:`Error` if they cannot be read."""
     conninfo = connect.with_database(connect.resolve(target), primary.server.database)
     progress("standby", 0.9)
     try:
-        standby = collecting.collect(conninfo, only=_STANDBY_FACTS)
+        standby = collecting.collect(conninfo, only=_STANDBY_FACTS, cluster=known.get(target))
+        if not standby.missing.keys() & set(_STANDBY_FACTS):
+            known.setdefault(target, standby)
     except psycopg.Error as error:
         raise Error(f"standby: {redact(str(error))}") from None
     theirs, ours = standby.server.system_identifier, primary.server.system_identifier

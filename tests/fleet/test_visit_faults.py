@@ -1,5 +1,6 @@
 """Visits while servers fail over, are promoted or upgraded, refuse TLS or have no slot left: with the real thing."""
 
+import json
 import ssl
 import subprocess
 import sys
@@ -194,7 +195,8 @@ def test_a_name_that_is_never_resolved_does_not_stop_the_others(
         pytest.skip(str(error))
     assert "hangs: unreachable: the host name no-such-host.example was not resolved" in done.stderr
     assert done.returncode == 0, done.stderr
-    assert "1 done, 1 unreachable" in done.stdout
+    assert "1 done, 1 unreachable" in done.stderr
+    assert json.loads(done.stdout)["schema_version"] == 1
 
 
 def test_the_password_of_nobody_is_in_the_log(ground: Ground, opened: store.Store) -> None:
