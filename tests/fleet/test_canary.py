@@ -117,6 +117,14 @@ def test_where_nothing_is_left_nothing_is_chosen() -> None:
     assert tried(E, is_open=False).step is CanaryStep.WAIT
 
 
+def test_nobody_waits_for_what_was_undone() -> None:
+    gone = Trial("t", 1, "shop", "f", E.value, "", NOON, is_undone=True)
+    rest = (OpenAdvice("good", 77, "shop", "f", "C", "C", None),)
+    record = record_of(SameAdvice("shops", "index-missing", "index x", (gone,), rest))
+    assert canary(record, (GOOD,)).step is CanaryStep.FIRST
+    assert canary(record, ()).step is CanaryStep.DONE
+
+
 # --- from a history -----------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pgwatch_wed.facts.advice_words import AdviceOutcome
-from pgwatch_wed.fleet.experiment.experiments import SiblingRecord
+from pgwatch_wed.fleet.experiment.experiments import SiblingRecord, Trial
 
 SOON_DAYS = 7.0
 """An outcome that takes longer hardly matters when a canary is chosen."""
@@ -76,13 +76,19 @@ def _step(record: SiblingRecord, is_open: bool) -> CanaryStep:
     failed = record.harmed + record.no_effect
     if failed and failed >= record.helped:
         return CanaryStep.STOP
+    is_waited_for = any(is_running(t) for t in record.trials)
     if not is_open:
-        return CanaryStep.WAIT if record.undecided else CanaryStep.DONE
+        return CanaryStep.WAIT if is_waited_for else CanaryStep.DONE
     if record.is_enough:
         return CanaryStep.REST
-    if any(t.outcome == AdviceOutcome.TOO_EARLY for t in record.trials):
+    if is_waited_for:
         return CanaryStep.WAIT
     return CanaryStep.NEXT if record.settled else CanaryStep.FIRST
+
+
+def is_running(trial: Trial) -> bool:
+    """Tell whether the outcome of a trial will be known later."""
+    return trial.outcome == AdviceOutcome.TOO_EARLY and not trial.is_undone
 
 
 def _order(own: CanaryCandidate) -> tuple[object, ...]:

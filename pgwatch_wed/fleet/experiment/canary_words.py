@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from pgwatch_wed import units
-from pgwatch_wed.fleet.experiment.canaries import CanaryAdvice, CanaryCandidate, CanaryStep
+from pgwatch_wed.fleet.experiment.canaries import (
+    CanaryAdvice,
+    CanaryCandidate,
+    CanaryStep,
+    is_running,
+)
 
 _MOST_OTHERS = 20
 _WIDTH = 78
@@ -111,7 +116,7 @@ def _short(own: CanaryCandidate) -> Iterator[str]:
 
 
 def _wait(found: CanaryAdvice) -> Iterator[str]:
-    waiting = [t for t in found.record.trials if t.outcome not in ("helped", "no effect", "harmed")]
+    waiting = [t for t in found.record.trials if is_running(t)]
     for each in waiting:
         when = (
             f", which will be known about {each.ready_at:%Y-%m-%d %H:%M} UTC"

@@ -12,6 +12,7 @@ _NOT_CAUSE = "This is an association, which does not prove a cause."
 _COMPARED = "versions, settings, extensions, indexes and tags"
 # A p above this is not worth a word.
 _CLOSE = 0.2
+_PAIR = 2
 _VERSIONS = (AttributeKind.VERSION, AttributeKind.MAJOR)
 
 
@@ -23,7 +24,8 @@ def words_of(found: SharedRegression) -> tuple[str, str]:
 def distribution(found: Association) -> str:
     """Return who has it: ``all 14 have PostgreSQL 17.6, none of the 46 others``."""
     what = " and ".join(a.label for a in found.attributes)
-    of_slower = f"all {found.slower}" if found.slower_with == found.slower else None
+    everyone = "both" if found.slower == _PAIR else f"all {found.slower}"
+    of_slower = everyone if found.slower_with == found.slower else None
     of_slower = of_slower or f"{found.slower_with} of the {found.slower} slower ones"
     of_others = f"none of the {found.others} others" if not found.others_with else None
     of_others = of_others or f"{found.others_with} of the {found.others} others"
