@@ -11,6 +11,7 @@ _MODULES: dict[str, str] = {
     "list": "pgwatch_wed.cli.fleet_list",
     "check": "pgwatch_wed.cli.fleet_check",
     "run": "pgwatch_wed.cli.fleet_run",
+    "import": "pgwatch_wed.cli.fleet_import",
     "report": "pgwatch_wed.cli.fleet_report",
     "canary": "pgwatch_wed.cli.fleet_canary",
 }

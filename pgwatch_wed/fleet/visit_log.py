@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pgwatch_wed import __version__
+from pgwatch_wed import __version__, clock
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history.schema import fleet_runs, fleet_visits
@@ -49,6 +49,32 @@ def _waiting(member: Member) -> dict[str, Any]:
     empty = asdict(Visit(0, member.name, member.group, dict(member.tags)))
     empty["group_name"] = empty.pop("group")
     return empty
+
+
+def asked_for(connection: sa.Connection, fleet_run_id: int) -> Mapping[str, Any]:
+    """Return the settings with which a run began."""
+    query = sa.select(fleet_runs.c.settings).where(fleet_runs.c.id == fleet_run_id)
+    return connection.execute(query).scalar() or {}
+
+
+def put(connection: sa.Connection, visit: Visit) -> None:
+    """Write a visit that was made elsewhere, in the place of what is known of it."""
+    assert visit.ending is not None
+    values = asdict(visit)
+    values["group_name"] = values.pop("group")
+    values["ending"] = visit.ending.value
+    known = stands(connection, visit.fleet_run_id, visit.member)
+    if known is not None:
+        mine = _mine(visit.fleet_run_id, visit.member)
+        connection.execute(fleet_visits.update().where(mine).values(**values))
+    else:
+        connection.execute(fleet_visits.insert().values(**values))
+        connection.execute(
+            fleet_runs.update()
+            .where(fleet_runs.c.id == visit.fleet_run_id)
+            .values(members=fleet_runs.c.members + 1)
+        )
+    _end_run(connection, visit.fleet_run_id, clock.now())
 
 
 def claim(
@@ -252,7 +278,7 @@ def _end_run(connection: sa.Connection, fleet_run_id: int, moment: datetime | No
     )
     connection.execute(
         fleet_runs.update()
-        .where(fleet_runs.c.id == fleet_run_id, ~sa.exists(left))
+        .where(fleet_runs.c.id == fleet_run_id, fleet_runs.c.ended_at.is_(None), ~sa.exists(left))
         .values(ended_at=moment)
     )
 

@@ -58,21 +58,29 @@ class Imported:
 
 def groups(paths: Sequence[Path], done: Imported) -> Iterator[tuple[Snapshot, ...]]:
     """Yield the snapshots of each run, the earliest first; note what cannot be read."""
+    for _, read in located_groups(paths, done):
+        yield read
+
+
+def located_groups(
+    paths: Sequence[Path], done: Imported
+) -> Iterator[tuple[Path, tuple[Snapshot, ...]]]:
+    """Yield the snapshots of each run with the file of the first one, the earliest first; note what cannot be read."""
     snapshots = []
     for path in _files(paths, done):
         try:
-            snapshots.append(snapshot_file.load(path))
+            snapshots.append((path, snapshot_file.load(path)))
         except SnapshotError as error:
             done.refused.append(error.message)
-    snapshots.sort(key=lambda s: (s.now, s.server.database_oid))
-    runs_: list[list[Snapshot]] = []
-    for snapshot in snapshots:
-        mine = next((r for r in reversed(runs_[-50:]) if _is_one_run(r, snapshot)), None)
+    snapshots.sort(key=lambda each: (each[1].now, each[1].server.database_oid))
+    found: list[tuple[Path, list[Snapshot]]] = []
+    for path, snapshot in snapshots:
+        mine = next((r for _, r in reversed(found[-50:]) if _is_one_run(r, snapshot)), None)
         if mine is None:
-            runs_.append([snapshot])
+            found.append((path, [snapshot]))
         else:
             mine.append(snapshot)
-    yield from map(tuple, runs_)
+    yield from ((path, tuple(read)) for path, read in found)
 
 
 def _files(paths: Sequence[Path], done: Imported) -> Iterator[Path]:
@@ -97,31 +105,34 @@ def _is_one_run(run: Sequence[Snapshot], snapshot: Snapshot) -> bool:
     return same and is_near and snapshot.server.database_oid not in others
 
 
-def add(opened: Store, read: tuple[Snapshot, ...], evaluate: Evaluate, done: Imported) -> None:
-    """Store a run and what is concluded from it, unless it is there."""
+def add(
+    opened: Store, read: tuple[Snapshot, ...], evaluate: Evaluate, done: Imported
+) -> StoredRun | None:
+    """Store a run and what is concluded from it, unless it is there; return it, or None if it is refused."""
     first = read[0]
     if any(map(pairing.is_redacted, read)):
         done.refused.append(
             f"the snapshot of {first.now:%Y-%m-%d %H:%M} has placeholders for names, which are others in each file"
         )
-        return
+        return None
     if first.now > clock.now() + _AHEAD:
         done.refused.append(
             f"the snapshot of {first.server.database} is of {first.now:%Y-%m-%d %H:%M}, which is in the future"
         )
-        return
+        return None
     try:
         with opened.writing() as connection:
             run, is_new = runs.add(connection, runs.NewRun(read))
             if is_new or run.report is None:
                 report, document = evaluate(read)
-                runs.conclude(connection, run, report, document, read)
+                run = runs.conclude(connection, run, report, document, read)
                 done.clusters.add(run.cluster_id)
     except HistoryError as error:
         done.refused.append(f"the run of {first.now:%Y-%m-%d %H:%M}: {error.message}")
-        return
+        return None
     done.added += is_new
     done.known += not is_new
+    return run
 
 
 def finish(opened: Store, done: Imported) -> None:

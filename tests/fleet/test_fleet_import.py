@@ -1,0 +1,126 @@
+"""Snapshot files of clusters that may not be reached."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pgwatch_wed.cli import cli
+from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.visits import Visit, VisitEnding
+from pgwatch_wed.history import runs, store
+from pgwatch_wed.target.collect import collect
+from tests.fleet.ground import SHOP
+from tests.psql import psql
+
+
+@pytest.fixture
+def taken(db: str) -> Snapshot:
+    psql(db, SHOP)
+    return collect(db)
+
+
+def moved(taken: Snapshot, number: int, hours: float) -> Snapshot:
+    """Return a snapshot of another cluster, so many hours ago."""
+    moment = taken.now - timedelta(hours=hours)
+    began = taken.now - timedelta(days=2)
+    server = replace(taken.server, system_identifier=str(number), taken_at=moment, started_at=began)
+    settings = tuple(
+        replace(s, setting=str(6000 + number)) if s.name == "port" else s for s in taken.settings
+    )
+    return replace(taken, server=server, settings=settings)
+
+
+def imported(*words: str) -> tuple[Result, dict[str, object]]:
+    line = ["fleet", "import", *words, "--format", "json"]
+    done = CliRunner().invoke(cli, line, standalone_mode=False)
+    return done, json.loads(done.stdout)
+
+
+def stands(url: str) -> dict[str, Visit]:
+    with store.open_store(url).reading() as connection:
+        run = visit_log.runs_of_fleet(connection)[0]
+        return {visit.member: visit for visit in visit_log.visits(connection, run.id)}
+
+
+def test_files_count_in_the_newest_run_in_any_order_and_once(
+    taken: Snapshot, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "fleet.toml"
+    inventory.write_text(
+        '[[clusters]]\nname = "north"\ntarget = "host=192.0.2.1"\ngroup = "shops"\n'
+        '[[clusters]]\nname = "south"\ntarget = "host=192.0.2.2"\n'
+    )
+    url = str(tmp_path / "history.sqlite3")
+    words = ("--inventory", str(inventory), "--history", url)
+    with store.open_store(url).writing() as connection:
+        members = [Member("north", (), group="shops"), Member("south", ()), Member("west", ())]
+        run = visit_log.begin(connection, members, taken.now, {})
+        for each in members:
+            lost = Visit(run.id, each.name, ending=VisitEnding.UNREACHABLE, ended_at=taken.now)
+            visit_log.end(connection, lost)
+    inbox = tmp_path / "inbox"
+    (inbox / "north").mkdir(parents=True)
+    snapshot_file.save(moved(taken, 1, 2), inbox / "north" / "b.json.zst")
+    snapshot_file.save(moved(taken, 2, 5), inbox / "south-20261126.json.zst")
+    (inbox / "broken.json.zst").write_bytes(b"nothing")
+    done, told = imported(str(inbox), *words)
+    assert done.return_value == 3  # one is broken; the others are there
+    assert (told["added"], told["clusters"]) == (2, ["north", "south"])
+    first = stands(url)
+    assert first["west"].ending is VisitEnding.UNREACHABLE
+    assert [first[name].ending for name in ("north", "south")] == [VisitEnding.DONE] * 2
+    assert first["north"].group == "shops"
+    assert first["north"].reason.startswith("from a snapshot file of")
+    (inbox / "broken.json.zst").unlink()
+    done, told = imported(str(inbox), *words)
+    assert (done.return_value, told["added"], told["known"], told["clusters"]) == (0, 0, 2, [])
+    assert stands(url) == first
+    late = tmp_path / "late"  # an older one, and a newer one whose name tells nothing
+    late.mkdir()
+    snapshot_file.save(moved(taken, 1, 9), late / "x.json.zst")
+    snapshot_file.save(moved(taken, 2, 1), late / "y.json.zst")
+    done, told = imported(str(late), *words)
+    assert (done.return_value, told["clusters"]) == (0, ["south"])
+    now = stands(url)
+    assert now["north"] == first["north"]
+    with store.open_store(url).reading() as connection:
+        newest = runs.listed(connection, now["south"].cluster_id)[0]
+        assert len(runs.listed(connection)) == 4
+    assert now["south"].run_id == newest.id
+    report = CliRunner().invoke(cli, ["fleet", "report", "--history", url, "--format", "json"])
+    assert report.exit_code == 0, report.output
+    assert "duplicate" in report.stdout
+
+
+def test_files_of_nobody_are_kept_and_told(taken: Snapshot, tmp_path: Path) -> None:
+    inventory = tmp_path / "fleet.toml"
+    inventory.write_text('[[clusters]]\nname = "north"\ntarget = "host=192.0.2.1"\n')
+    snapshot_file.save(taken, tmp_path / "x.json.zst")
+    url = str(tmp_path / "history.sqlite3")
+    words = (str(tmp_path / "x.json.zst"), "--inventory", str(inventory), "--history", url)
+    done, told = imported(*words)
+    assert (done.return_value, told["added"], told["clusters"]) == (0, 1, [])
+    assert "no cluster of the inventory" in done.stderr
+
+
+def test_the_first_files_begin_a_fleet(taken: Snapshot, tmp_path: Path) -> None:
+    inventory = tmp_path / "fleet.toml"
+    inventory.write_text(
+        "".join(f'[[clusters]]\nname = "{name}"\ntarget = "host={name}"\n' for name in "ab")
+    )
+    for number, name in enumerate("ab", 1):
+        snapshot_file.save(moved(taken, number, 1), tmp_path / f"{name}.json.zst")
+    url = str(tmp_path / "history.sqlite3")
+    done, _ = imported(str(tmp_path), "--inventory", str(inventory), "--history", url)
+    assert done.return_value == 0, done.stderr
+    assert {v.ending for v in stands(url).values()} == {VisitEnding.DONE}
+    with store.open_store(url).reading() as connection:
+        (run,) = visit_log.runs_of_fleet(connection)
+    assert (run.members, run.ended_at is None) == (2, False)
