@@ -14,6 +14,9 @@ _MODULES: dict[str, str] = {
     "import": "pgwatch_wed.cli.fleet_import",
     "report": "pgwatch_wed.cli.fleet_report",
     "canary": "pgwatch_wed.cli.fleet_canary",
+    "enqueue": "pgwatch_wed.cli.fleet_enqueue",
+    "worker": "pgwatch_wed.cli.fleet_worker",
+    "status": "pgwatch_wed.cli.fleet_status",
 }
 
 

@@ -43,7 +43,7 @@ def enqueued(opened: store.Store) -> FleetRun:
     with opened.writing() as connection:
         moment = queue_jobs.server_moment(connection)
         run = visit_log.begin(connection, MEMBERS, moment, {"engine": queue_jobs.ENGINE})
-        queue_jobs.defer(connection, run.id, [(m.name,) for m in MEMBERS], lambda _: None)
+        queue_jobs.defer(connection, run.id, [(m.name,) for m in MEMBERS])
     return run
 
 
@@ -72,7 +72,7 @@ def fetch(opened: store.Store, worker: str, run: FleetRun) -> str:
 
 def rescued(opened: store.Store, lost_after: timedelta) -> queue_jobs.Rescued:
     with opened.writing() as connection:
-        return queue_jobs.rescue(connection, lost_after, lambda _: None)
+        return queue_jobs.rescue(connection, lost_after)
 
 
 def test_a_file_holds_no_queue(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_file_holds_no_queue(tmp_path: Path) -> None:
 def test_a_run_and_its_jobs_are_written_together_and_without_secrets(opened: store.Store) -> None:
     with opened.writing() as connection:
         run = visit_log.begin(connection, MEMBERS, queue_jobs.server_moment(connection), {})
-        queue_jobs.defer(connection, run.id, [("crm",)], lambda _: None)
+        queue_jobs.defer(connection, run.id, [("crm",)])
         connection.get_transaction().rollback()  # type: ignore[union-attr] # killed here
     assert jobs(opened) == {}
     with opened.reading() as connection:
@@ -160,9 +160,9 @@ def test_of_several_workers_one_rescues(opened: store.Store) -> None:
     run = enqueued(opened)
     member = fetch(opened, "one", run)
     with opened.engine.begin() as first:
-        assert queue_jobs.rescue(first, NOW, lambda _: None).again == (member,)
+        assert queue_jobs.rescue(first, NOW).again == (member,)
         with opened.engine.begin() as second:
-            assert queue_jobs.rescue(second, NOW, lambda _: None) == queue_jobs.Rescued()
+            assert queue_jobs.rescue(second, NOW) == queue_jobs.Rescued()
 
 
 def test_tables_of_an_older_version_are_upgraded_and_newer_ones_refused(db: str) -> None:

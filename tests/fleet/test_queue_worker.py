@@ -52,7 +52,7 @@ def enqueue(dsn: str, names: tuple[str, ...] = NAMES) -> int:
         moment = queue_jobs.server_moment(connection)
         members = [Member(name, ()) for name in names]
         run = visit_log.begin(connection, members, moment, {"engine": queue_jobs.ENGINE})
-        queue_jobs.defer(connection, run.id, [(name,) for name in names], lambda _: None)
+        queue_jobs.defer(connection, run.id, [(name,) for name in names])
     opened.close()
     return run.id
 

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from pgwatch_wed import assets
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.queue.queue_tables import queue_cursor
-from pgwatch_wed.fleet.visits import Visit, VisitEnding
+from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history.schema import fleet_runs, fleet_visits
 
 VISIT_TASK = "visit"
@@ -53,7 +53,7 @@ def defer(
     connection: sa.Connection,
     fleet_run_id: int,
     visits: Iterable[tuple[str, ...]],
-    lock_of: LockOf,
+    lock_of: LockOf = lambda _: None,
 ) -> None:
     """Let visits of a run wait in the queue: each is a member, and members that are the same cluster."""
     jobs = [_job(fleet_run_id, *visit, lock=lock_of(visit[0])) for visit in visits]
@@ -77,6 +77,40 @@ def left(connection: sa.Connection) -> int:
     return int(row["visits"])
 
 
+def end_over_budget(connection: sa.Connection) -> tuple[str, ...]:
+    """End the visits that wait in a run whose time is over; return whose they are."""
+    with queue_cursor(connection) as cursor:
+        rows = cursor.execute(_text("over_budget.sql")).fetchall()
+    for row in rows:
+        before = f"; before that: {row['reason']}" if row["reason"] else ""
+        visit_log.end(
+            connection,
+            Visit(
+                row["fleet_run"],
+                row["member"],
+                ending=VisitEnding.OVER_BUDGET,
+                reason=f"the time for the whole run was over before its turn{before}",
+                mend="start more workers, or increase --budget",
+                attempts=row["attempts"],
+                ended_at=row["moment"],
+            ),
+        )
+    return tuple(row["member"] for row in rows)
+
+
+def unfinished(connection: sa.Connection) -> FleetRun | None:
+    """Return the newest run of the queue if it has not ended."""
+    query = sa.select(
+        fleet_runs.c.id,
+        fleet_runs.c.began_at,
+        fleet_runs.c.ended_at,
+        fleet_runs.c.tool_version,
+        fleet_runs.c.members,
+    ).where(fleet_runs.c.ended_at.is_(None), fleet_runs.c.settings["engine"].as_string() == ENGINE)
+    row = connection.execute(query.order_by(fleet_runs.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else FleetRun(**row)
+
+
 def somebody_has(connection: sa.Connection, member: str, lost_after: timedelta) -> bool:
     """Tell whether a worker that lives has a member in its inventory."""
     with queue_cursor(connection) as cursor:
@@ -93,7 +127,7 @@ def began_at(connection: sa.Connection, fleet_run_id: int) -> datetime:
     return moment
 
 
-def rescue(connection: sa.Connection, lost_after: timedelta, lock_of: LockOf) -> Rescued:
+def rescue(connection: sa.Connection, lost_after: timedelta) -> Rescued:
     """Let visits wait again whose worker is gone, and give those a job that have none; of several workers, one does it."""
     with queue_cursor(connection) as cursor:
         mine = cursor.execute(
@@ -117,9 +151,7 @@ def rescue(connection: sa.Connection, lost_after: timedelta, lock_of: LockOf) ->
                 _retry(cursor, row["id"])
         lost = cursor.execute(_text("lost_visits.sql"), given).fetchall()
         if lost:
-            _defer(
-                cursor, [_job(r["fleet_run"], r["member"], lock=lock_of(r["member"])) for r in lost]
-            )
+            _defer(cursor, [_job(r["fleet_run"], r["member"], lock=None) for r in lost])
     return Rescued(tuple(again), tuple(given_up), tuple(r["member"] for r in lost))
 
 

@@ -80,9 +80,14 @@ def _steps() -> list[Path]:
     return sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
 
 
-def _step_of(cursor: psycopg.Cursor[DictRow]) -> str | None:
+def has_queue(cursor: psycopg.Cursor[DictRow]) -> bool:
+    """Tell whether there is a queue."""
     cursor.execute("SELECT to_regclass('fleet_queue_version') IS NOT NULL AS exists")
-    if not (cursor.fetchone() or {})["exists"]:
+    return bool((cursor.fetchone() or {})["exists"])
+
+
+def _step_of(cursor: psycopg.Cursor[DictRow]) -> str | None:
+    if not has_queue(cursor):
         return None
     row = cursor.execute("SELECT step FROM fleet_queue_version").fetchone()
     return None if row is None else str(row["step"])

@@ -99,7 +99,6 @@ class FleetWorker:
     make: MakeVisit
     options: WorkerOptions = field(default_factory=WorkerOptions)
     tell: Tell = lambda _: None
-    lock_of: queue_jobs.LockOf = lambda _: None
     under_way: set[tuple[int, str]] = field(default_factory=set)
     is_told_to_stop: Event = field(default_factory=Event)
 
@@ -180,8 +179,9 @@ class FleetWorker:
         said_before = ""
         while True:
             try:
-                left = await asyncio.to_thread(self._round, worker.worker_id, known)
-                known = worker.worker_id
+                ours = worker.worker_id  # it may be given meanwhile
+                left = await asyncio.to_thread(self._round, ours, known)
+                known = ours
                 worker.fetch_job_polling_interval = _BUSY_POLL_S if left else _IDLE_POLL_S
                 if not left and self.options.until_done:
                     stop.set()
@@ -202,12 +202,15 @@ class FleetWorker:
                 self._register(connection, worker_id)
         with self.store.writing() as connection:
             lost_after = timedelta(seconds=self.options.lost_after_s)
-            rescued = queue_jobs.rescue(connection, lost_after, self.lock_of)
+            rescued = queue_jobs.rescue(connection, lost_after)
+            over = queue_jobs.end_over_budget(connection)
             left = queue_jobs.left(connection)
         for member in rescued.again:
             self.tell(f"{member}: its worker is gone; it is visited again")
         for member in rescued.given_up:
             self.tell(f"{member}: given up, since it ended each of its workers")
+        if over:
+            self.tell(f"the time of the run is over: {len(over)} visits are not made")
         return left
 
     def _register(self, connection: sa.Connection, worker_id: int) -> None:

@@ -1,0 +1,145 @@
+"""db-analyze fleet worker: visit what waits in the queue, on as many machines as wanted."""
+
+import sys
+from typing import Any
+
+import click
+
+from pgwatch_wed import config
+from pgwatch_wed.cli import fleet_options
+from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.queue.queue_extra import require_queue
+from pgwatch_wed.fleet.visits import Visit
+from pgwatch_wed.history import store
+from pgwatch_wed.render.characters import visible_line
+
+
+@click.command("worker")
+@fleet_options.with_inventory
+@click.option(
+    "--history",
+    "history_url",
+    metavar="URL",
+    help="The PostgreSQL server that has the history and the queue: postgresql://… [default: history of the configuration]",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Clusters that this worker visits at the same time.",
+)
+@click.option(
+    "--cluster-budget",
+    "cluster_budget_s",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit for each cluster whose inventory names none.",
+)
+@click.option(
+    "--connect-timeout",
+    "connect_s",
+    type=click.IntRange(min=2),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a server may take to accept a connection.",
+)
+@click.option(
+    "--attempts",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="How often a cluster is tried if what fails may pass; a refused password is never tried again.",
+)
+@click.option(
+    "--advise/--no-advise",
+    default=False,
+    show_default=True,
+    help="Also search for missing indexes, in a lab for each cluster.",
+)
+@click.option(
+    "--lost-after",
+    "lost_after_s",
+    type=click.FloatRange(min=1),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="A worker that is silent for so long is taken for dead: its clusters are visited by others.",
+)
+@click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a run waits for a worker whose inventory has a cluster, before that is skipped.",
+)
+@click.option(
+    "--until-done",
+    is_flag=True,
+    help="End when no cluster is left, instead of waiting for the next run.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Do not tell of each visit.")
+def command(history_url: str | None, quiet: bool, **given: Any) -> int:
+    """Visit the clusters that wait in the queue, until a signal comes; needs the extra fleet.
+
+    A worker reads its own inventory: the queue has names only, and no password. SIGTERM ends it when the visits that it
+    makes have ended; one that is killed is replaced by the others. The status is 2 if a part of the inventory could not
+    be used.
+    """
+    require_queue()
+    from pgwatch_wed.fleet import visiting
+    from pgwatch_wed.fleet.queue import queue_tables, queue_worker
+
+    names = ("sources", "names", "groups", "tags", "inventory_timeout_s", "config_file")
+    settings = config.load(given["config_file"])
+    url = history_url or settings.history
+    queue_tables.queue_conninfo(url)
+    found = fleet_options.inventory_of(**{name: given[name] for name in names})
+    fleet_options.say_what_is_wrong(found)
+    if not found.members:
+        raise (UsageError if found.is_wrong else Error)(
+            "the inventory has no cluster to visit", "db-analyze fleet list shows what it has"
+        )
+    opened = store.open_store(url)
+    queue_tables.prepare_queue(opened)
+    name = queue_worker.worker_name()
+    visits = visiting.VisitOptions(
+        settings=settings,
+        budget_s=given["cluster_budget_s"],
+        connect_s=given["connect_s"],
+        attempts=given["attempts"],
+        advise=given["advise"],
+    )
+
+    def make(fleet_run_id: int, members: tuple[Member, ...]) -> Visit | None:
+        visitor = visiting.Visitor(opened, fleet_run_id, name, visits)
+        return visiting.visit_members(visitor, members)
+
+    options = queue_worker.WorkerOptions(
+        concurrency=given["concurrency"],
+        lost_after_s=given["lost_after_s"],
+        patience_s=given["patience_s"],
+        until_done=given["until_done"],
+        pause_of=lambda attempts: visiting.pause_s(max(attempts, 1)),
+    )
+    members = {member.name: member for member in found.members}
+    worker = queue_worker.FleetWorker(opened, members, name, make, options, _teller(quiet))
+    worker.run()
+    return 2 if found.is_wrong else 0
+
+
+def _teller(is_quiet: bool) -> Any:
+    def tell(line: str) -> None:
+        if not is_quiet:
+            click.echo(visible_line(line), err=True)
+            sys.stderr.flush()
+
+    return tell

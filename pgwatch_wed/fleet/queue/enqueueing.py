@@ -1,0 +1,94 @@
+"""A fleet run begins: its clusters wait in the queue. Whoever is killed on the way has begun nothing."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from pgwatch_wed import clock
+from pgwatch_wed.fleet import fleet_units, probing, visit_log
+from pgwatch_wed.fleet.fleet_units import VisitPlan
+from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.probing import ProbedMember
+from pgwatch_wed.fleet.queue import queue_jobs
+from pgwatch_wed.fleet.visiting import why_skipped
+from pgwatch_wed.fleet.visits import FleetRun
+from pgwatch_wed.history.store import Store
+
+_MOST_LOOKING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueOptions:
+    """``per_host`` limits how many clusters of a host are visited at the same time, by all workers together.
+
+    ``budget_s`` is for the whole run; both are without limit if None.
+    """
+
+    connect_s: int = probing.CONNECT_S
+    per_host: int | None = None
+    budget_s: float | None = None
+
+
+def unfinished(opened: Store) -> FleetRun | None:
+    """Return the queue's newest run if it has not ended: another one would visit the same clusters at the same time."""
+    with opened.reading() as connection:
+        return queue_jobs.unfinished(connection)
+
+
+def enqueue(
+    opened: Store, members: Sequence[Member], sources: Sequence[str], options: EnqueueOptions
+) -> FleetRun:
+    """Begin a run: look at all members, and let each cluster wait; ``sources`` are noted.
+
+    A member that does not answer here waits by itself: a worker may reach it.
+    """
+    moment = clock.now()
+    looked = _looked([m for m in members if why_skipped(m, moment) is None], options.connect_s)
+    plan = fleet_units.planned(looked)
+    visits = _visits(members, plan)
+    locks = _locks(visits, plan, options.per_host)
+    with opened.writing() as connection:
+        settings = {
+            "engine": queue_jobs.ENGINE,
+            "sources": list(sources),
+            "budget_s": options.budget_s,
+        }
+        began = queue_jobs.server_moment(connection)
+        run = visit_log.begin(connection, members, began, settings)
+        queue_jobs.defer(connection, run.id, visits, locks.get)
+    return run
+
+
+def _looked(members: Sequence[Member], connect_s: int) -> list[ProbedMember]:
+    if not members:
+        return []
+    with ThreadPoolExecutor(min(_MOST_LOOKING, len(members)), "look") as threads:
+        return list(threads.map(partial(probing.probed, connect_s=connect_s), members))
+
+
+def _visits(members: Sequence[Member], plan: VisitPlan) -> list[tuple[str, ...]]:
+    """Return whose visits wait: each with the members that are the same cluster."""
+    others: dict[str, list[str]] = defaultdict(list)
+    for double in plan.doubles:
+        others[double.same_as].append(double.member.name)
+    doubles = {double.member.name for double in plan.doubles}
+    return [(m.name, *others[m.name]) for m in members if m.name not in doubles]
+
+
+def _locks(
+    visits: Sequence[tuple[str, ...]], plan: VisitPlan, per_host: int | None
+) -> Mapping[str, str]:
+    """Return names of locks by member: a host has as many as clusters of it may be visited at a time."""
+    if per_host is None:
+        return {}
+    hosts = {unit.member.name: unit.host for unit in plan.units}
+    found: dict[str, str] = {}
+    number: dict[str, int] = defaultdict(int)
+    for name, *_ in visits:
+        if name in hosts:
+            host = hosts[name]
+            found[name] = f"{host}#{number[host] % per_host}"
+            number[host] += 1
+    return found
