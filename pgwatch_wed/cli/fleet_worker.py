@@ -1,6 +1,7 @@
 """db-analyze fleet worker: visit what waits in the queue, on as many machines as wanted."""
 
 import sys
+from threading import Event
 from typing import Any
 
 import click
@@ -95,7 +96,7 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
     be used.
     """
     require_queue()
-    from pgwatch_wed.fleet import visiting
+    from pgwatch_wed.fleet import fleet_workers, visiting
     from pgwatch_wed.fleet.queue import queue_tables, queue_worker
 
     names = ("sources", "names", "groups", "tags", "inventory_timeout_s", "config_file")
@@ -110,7 +111,7 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
         )
     opened = store.open_store(url)
     queue_tables.prepare_queue(opened)
-    name = queue_worker.worker_name()
+    name = fleet_workers.worker_name()
     visits = visiting.VisitOptions(
         settings=settings,
         budget_s=given["cluster_budget_s"],
@@ -119,8 +120,10 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
         advise=given["advise"],
     )
 
+    stopping = Event()
+
     def make(fleet_run_id: int, members: tuple[Member, ...]) -> Visit | None:
-        visitor = visiting.Visitor(opened, fleet_run_id, name, visits)
+        visitor = visiting.Visitor(opened, fleet_run_id, name, visits, stopping=stopping)
         return visiting.visit_members(visitor, members)
 
     options = queue_worker.WorkerOptions(
@@ -131,7 +134,9 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
         pause_of=lambda attempts: visiting.pause_s(max(attempts, 1)),
     )
     members = {member.name: member for member in found.members}
-    worker = queue_worker.FleetWorker(opened, members, name, make, options, _teller(quiet))
+    worker = queue_worker.FleetWorker(
+        opened, members, name, make, options, _teller(quiet), is_told_to_stop=stopping
+    )
     worker.run()
     return 2 if found.is_wrong else 0
 

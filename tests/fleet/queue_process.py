@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.fleet_workers import worker_name
 from pgwatch_wed.fleet.members import Member
-from pgwatch_wed.fleet.queue.queue_worker import FleetWorker, WorkerOptions, worker_name
+from pgwatch_wed.fleet.queue.queue_worker import FleetWorker, WorkerOptions
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.history import store
 

@@ -12,4 +12,4 @@ def require_queue() -> None:
     """Raise :class:`UsageError` if the extra is not installed."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
-        raise UsageError(f"the queue needs {' and '.join(missing)}", pip_install("fleet"))
+        raise UsageError(f"the queue needs {' and '.join(missing)}: {pip_install('fleet')}")

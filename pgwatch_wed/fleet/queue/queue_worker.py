@@ -6,10 +6,7 @@ connection: the worker waits and goes on.
 
 import asyncio
 import logging
-import os
-import secrets
 import signal
-import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -41,11 +38,6 @@ _LONGEST_PAUSE_S = 30.0
 MakeVisit = Callable[[int, tuple[Member, ...]], Visit | None]
 """Visits members that are one cluster, for a fleet run; see :func:`pgwatch_wed.fleet.visiting.visit_members`."""
 Tell = Callable[[str], None]
-
-
-def worker_name() -> str:
-    """Return a name that no other worker has: containers share host names and process ids."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True, slots=True)
