@@ -1,7 +1,9 @@
 """An inventory → text for a terminal of 80 columns, and JSON. Nothing in them is secret."""
 
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 from pgwatch_wed import units
 from pgwatch_wed.errors import redact
@@ -10,6 +12,7 @@ from pgwatch_wed.fleet.members import AllowedTime, Inventory, LeftOut, Member, S
 from pgwatch_wed.render.characters import visible_line
 from pgwatch_wed.target import connect
 
+_WIDTH = 80
 _WIDEST_NAME, _WIDEST_GROUP = 28, 16
 
 
@@ -56,20 +59,50 @@ def _sources(sources: Sequence[Source]) -> Iterator[str]:
 
 def _members(members: Sequence[Member]) -> Iterator[str]:
     rows = [(visible_line(m.name), visible_line(m.group), m) for m in members]
-    name_width = min(max(len("cluster"), *(len(name) for name, _, _ in rows)), _WIDEST_NAME)
-    group_width = min(max(len(group) for _, group, _ in rows), _WIDEST_GROUP)
-    group_width = max(group_width, len("group")) if group_width else 0
+    columns = _columns("cluster", (name for name, _, _ in rows), _WIDEST_NAME)
+    groups = _columns("group", (group for _, group, _ in rows), _WIDEST_GROUP)
+    groups = groups if any(group for _, group, _ in rows) else 0
+    begin = columns + 2 + (groups + 2 if groups else 0)
 
     def row(name: str, group: str, rest: str) -> str:
-        middle = f"{group:<{group_width}}  " if group_width else ""
-        return f"{name:<{name_width}}  {middle}{rest}".rstrip()
+        middle = f"{_padded(group, groups)}  " if groups else ""
+        return f"{_padded(name, columns)}  {middle}{rest}".rstrip()
 
-    yield row("cluster", "group" if group_width else "", "servers")
+    yield row("cluster", "group", "servers")
     for name, group, member in rows:
-        first, *others = [*map(_label, member.targets), *_remarks(member)]
-        yield row(name, group, first)
-        for other in others:
-            yield row("", "", other)
+        servers, remarks = [_label(t) for t in member.targets], [*_remarks(member)]
+        fits = _width(name) <= columns and _width(group) <= groups
+        if fits and max(map(_width, servers)) <= _WIDTH - begin:
+            first, *others = [*servers, *_wrapped(remarks, _WIDTH - begin)]
+            yield row(name, group, first)
+            yield from (f"{'':{begin}}{other}" for other in others)
+        else:  # what does not fit has lines of its own, so that the others keep their columns
+            yield f"{name}  {group}".rstrip()
+            yield from (f"    {each}" for each in [*servers, *_wrapped(remarks, _WIDTH - 4)])
+
+
+def _columns(head: str, texts: Iterable[str], widest: int) -> int:
+    return min(max([len(head), *map(_width, texts)]), widest)
+
+
+def _wrapped(texts: Iterable[str], width: int) -> Iterator[str]:
+    for each in texts:
+        yield from textwrap.wrap(
+            each, width, break_long_words=False, break_on_hyphens=False, subsequent_indent=" "
+        )
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(character: str) -> int:
+    return 0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1
 
 
 def _label(target: str) -> str:

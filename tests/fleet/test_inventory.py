@@ -262,6 +262,32 @@ def test_the_list_says_who_belongs_to_the_fleet_and_fits_a_terminal() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_what_does_not_fit_in_its_column_moves_nothing_else() -> None:
+    written(
+        "fleet.toml",
+        f"""
+[[clusters]]
+name = "{"n" * 60}"
+target = "host={"h" * 60}.example.com"
+tags = {{{", ".join(f'key{n} = "value"' for n in range(9))}}}
+[[clusters]]
+name = "日本語"
+target = "host=db1"
+""",
+    )
+    lines = shown("--inventory", "fleet.toml").stdout.splitlines()
+    assert lines[2:] == [
+        f"cluster{'':23}servers",
+        "n" * 60,
+        f"    {'h' * 60}.example.com:5432/",
+        "    (key0=value, key1=value, key2=value, key3=value, key4=value, key5=value,",
+        "     key6=value, key7=value, key8=value)",
+        f"日本語{'':24}db1:5432/",
+        "",
+        "2 clusters.",
+    ]
+
+
 def test_a_wrong_inventory_is_status_2_and_the_rest_is_listed() -> None:
     written("fleet.toml", f'{FLEET}[[clusters]]\nname = "x"\n')
     done = shown("--inventory", "fleet.toml", "--format", "json", status=2)

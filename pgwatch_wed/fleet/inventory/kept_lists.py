@@ -140,7 +140,7 @@ def _written_member(member: Member, variables: frozenset[str]) -> dict[str, Any]
 
 
 def _written_target(target: str, variables: frozenset[str]) -> dict[str, Any]:
-    if "://" not in target and not any(key in target for key in _SECRETS):
+    if redact(target) == target and not any(key in target for key in _SECRETS):
         return {"conninfo": target, "variables": {}}
     parts = {key: str(value) for key, value in libpq.conninfo_to_dict(target).items()}
     secrets = {key: parts.pop(key) for key in _SECRETS & parts.keys()}
