@@ -3,14 +3,14 @@
 A clone has the system identifier of the original and is a primary itself: it is another cluster. Pure: no connection.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from psycopg.conninfo import conninfo_to_dict
-
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.fleet.failures import Failure
+from pgwatch_wed.fleet.inventory.service_file import in_full
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.probing import ProbedMember, ProbedServer
 from pgwatch_wed.target import connect
@@ -167,7 +167,7 @@ def _places(node: _Node) -> set[tuple[str, int]]:
     """Return where a server is, as itself and as targets say."""
     found = {(node.probe.address or "", node.probe.port or 0)}
     for _, probe in node.named:
-        parts = conninfo_to_dict(probe.target)
+        parts = in_full(probe.target)
         for name in ("host", "hostaddr"):
             found.add(
                 (str(parts.get(name) or ""), int(str(parts.get("port") or 5432).split(",")[0]))
@@ -235,14 +235,15 @@ def _lost(each: ProbedMember) -> Lost:
 
 def host_of(conninfo: str) -> str:
     """Return the host that a conninfo names, or its service."""
-    parts = conninfo_to_dict(conninfo) if conninfo else {}
+    parts = in_full(conninfo)
     return str(parts.get("host") or parts.get("hostaddr") or parts.get("service") or "local")
 
 
 def address_of(conninfo: str) -> str:
     """Return what tells one server from another before any is asked: host and port, or service."""
-    parts = conninfo_to_dict(conninfo) if conninfo else {}
-    return f"{host_of(conninfo)}:{parts.get('port') or ''}"
+    parts = in_full(conninfo)
+    port = parts.get("port") or os.environ.get("PGPORT") or "5432"
+    return f"{host_of(conninfo)}:{port}"
 
 
 def addresses_of(members: Iterable[Member]) -> frozenset[str]:

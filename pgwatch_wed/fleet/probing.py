@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from pgwatch_wed.errors import CollectError, ConnectError, Error, UsageError, said
 from pgwatch_wed.fleet import failures
 from pgwatch_wed.fleet.failures import Failure
+from pgwatch_wed.fleet.inventory.service_file import in_full
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.target import connect, door, session
 from pgwatch_wed.target.queries import composed
@@ -147,10 +148,9 @@ _lock = threading.Lock()
 def resolved(conninfo: str, seconds: float) -> str:
     """Return the conninfo with addresses for the names in it.
 
-    Raises :class:`ConnectError` for a name that is not resolved in time. What libpq alone can tell, as a service, is
-    left to it.
+    Raises :class:`ConnectError` for a name that is not resolved in time. libpq itself would hold up the whole process.
     """
-    parts = libpq.conninfo_to_dict(conninfo) if conninfo else {}
+    parts = in_full(conninfo)
     hosts = str(parts.get("host") or "").split(",")
     ports = str(parts.get("port") or "").split(",")
     if parts.get("hostaddr") or os.environ.get("PGHOSTADDR") or not all(map(_is_name, hosts)):

@@ -1,6 +1,7 @@
 """Visits while servers fail over, are promoted or upgraded, refuse TLS or have no slot left: with the real thing."""
 
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -167,7 +168,10 @@ def test_a_name_that_is_never_resolved_does_not_stop_the_others(
     inventory.write_text(
         f'[[clusters]]\nname = "shop"\ntarget = "{ground.primary().dsn("shop", tcp=True)}"\n'
         '[[clusters]]\nname = "hangs"\ntarget = "postgresql://no-such-host.example/x"\n'
+        '[[clusters]]\nname = "service"\ntarget = "far"\n'
     )
+    services = tmp_path / "services"
+    services.write_text("[far]\nhost=another-host.example\ndbname=x\n")
     files = ["--inventory", inventory, "--history", tmp_path / "h.sqlite3", "-o", tmp_path / "out"]
     try:
         with silent_resolver() as prefix:
@@ -190,12 +194,14 @@ def test_a_name_that_is_never_resolved_does_not_stop_the_others(
                 capture_output=True,
                 text=True,
                 timeout=60,
+                env={**os.environ, "PGSERVICEFILE": str(services)},
             )
     except PermissionError as error:
         pytest.skip(str(error))
     assert "hangs: unreachable: the host name no-such-host.example was not resolved" in done.stderr
     assert done.returncode == 0, done.stderr
-    assert "1 done, 1 unreachable" in done.stderr
+    assert "service: unreachable: the host name another-host.example was not" in done.stderr
+    assert "1 done, 2 unreachable" in done.stderr
     assert json.loads(done.stdout)["schema_version"] == 1
 
 

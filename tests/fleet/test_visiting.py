@@ -94,6 +94,16 @@ def test_a_cluster_under_several_names_is_one_unit(ground: Ground) -> None:
     assert same == {"by socket": "by address", "follower": "by address"}
 
 
+def test_a_service_is_known_by_the_address_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services").write_text("[one]\nhost=db1\nport=5433\n[two]\nhost=db2\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    assert fleet_units.address_of("service=one dbname=x") == "db1:5433"
+    assert fleet_units.address_of("service=two port=5") == "db2:5"
+    assert fleet_units.host_of("service=three") == "three"
+
+
 def test_of_a_member_the_primary_is_found_whatever_the_order(ground: Ground) -> None:
     targets = (ground.standby().dsn("shop"), ground.primary().dsn("shop"))
     (unit,) = plan(Member("shop", targets)).units

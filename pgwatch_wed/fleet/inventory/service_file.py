@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import psycopg
@@ -45,6 +46,26 @@ def default_files() -> tuple[Path, ...]:
     """Return those of libpq's files that exist."""
     files = (user_file(), system_file())
     return tuple(file for file in files if file is not None and file.is_file())
+
+
+def in_full(conninfo: str) -> dict[str, str]:
+    """Return the parameters of a conninfo, with those of the service that it names, as far as its files tell."""
+    given = {k: str(v) for k, v in libpq.conninfo_to_dict(conninfo).items()} if conninfo else {}
+    service = given.get("service")
+    for file in default_files() if service else ():
+        try:
+            found = _parameters(file, file.stat().st_mtime_ns).get(str(service))
+        except OSError:
+            continue
+        if found is not None:
+            return {**found, **given}
+    return given
+
+
+@lru_cache(maxsize=8)
+def _parameters(file: Path, _changed: int) -> dict[str, dict[str, str]]:
+    sections = _sections(file.read_text(encoding="utf-8", errors="replace"))
+    return {section.name: section.parameters for section in reversed(sections)}
 
 
 def service_members(text: str, located: Located) -> Listing:
