@@ -56,6 +56,7 @@ def judged(snapshot: Snapshot, outcomes: Mapping[str, str]) -> Snapshot:
             is_regressed=is_slower,
             is_server_slower=False,
             server_ratio=1.0,
+            current_begins=snapshot.now - timedelta(days=1),
         )
         shifts.append(row if is_slower else replace(row, ratio=1.0, ms_after=row.ms_before))
     coverage = (HistoryCoverage("statement_shifts", 100, snapshot.now - timedelta(days=30)),)

@@ -121,3 +121,27 @@ def test_a_regression_of_last_week_counts_until_it_is_mended(
     assert [a.label for a in found.associations[0].attributes] == ["PostgreSQL 18.2"]
     assert "on the first since" in found.title
     assert found.texts == (SLOW,)
+
+
+def test_what_was_there_long_before_is_told_apart_from_what_was_new(
+    base: Snapshot, opened: store.Store
+) -> None:
+    def before(n: int, own: Snapshot) -> Snapshot:
+        own = set_to(own, "random_page_cost", "40") if n < 4 else own
+        return judged(of_version(own, "18.1"), {SLOW: "steady"})
+
+    def after(n: int, own: Snapshot) -> Snapshot:
+        own = set_to(own, "random_page_cost", "40") if n < 4 else own
+        own = of_version(own, "18.2" if n < 4 else "18.1")
+        return judged(own, {SLOW: "regressed" if n < 4 else "steady"})
+
+    fleet = Siblings(opened, base, 10)
+    fleet.visited(base.now - timedelta(days=5), before)
+    (found,) = fleet.taught(fleet.visited(base.now, after)).regressions
+    (one,) = found.associations
+    assert [a.label for a in one.attributes] == ["PostgreSQL 18.2", "random_page_cost = 40"]
+    assert (one.dated, one.new_on) == (4, (4, 0))
+    assert (
+        "When calls became slower, PostgreSQL 18.2 was new on 4 of 4 clusters, random_page_cost = 40 on 0."
+        in found.told
+    )

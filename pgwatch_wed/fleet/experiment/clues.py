@@ -28,7 +28,7 @@ _MOST_TEXT = 500
 class StatementClue:
     """What became of a statement on a cluster, in the database where it became slowest; times are of a call.
 
-    Only of those that became slower there is a text.
+    Only of those that became slower there is a text, and when the calls that are slower began (ISO 8601).
     """
 
     outcome: str
@@ -40,6 +40,7 @@ class StatementClue:
     tables: tuple[str, ...] = ()
     is_new_plan: bool = False
     text: str = ""
+    begins: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ def _of_server(snapshot: Snapshot, shift: StatementShift) -> StatementClue:
     if shift.server_ratio is None:
         return StatementClue("too little", database=database)
     outcome = REGRESSED if shift.is_server_slower else STEADY
-    return StatementClue(outcome, _rounded(shift.server_ratio), database=database)
+    begins = shift.current_begins.isoformat() if shift.is_server_slower else ""
+    return StatementClue(outcome, _rounded(shift.server_ratio), database=database, begins=begins)
 
 
 def _of_statement(snapshot: Snapshot, statement: Statement, shift: StatementShift) -> StatementClue:
@@ -123,6 +125,7 @@ def _of_statement(snapshot: Snapshot, statement: Statement, shift: StatementShif
         tuple(sorted({t.qualified for t in tables_of(snapshot, statement.text)})),
         shift.is_new_plan,
         (statement.text or "")[:_MOST_TEXT] if shift.is_regressed else "",
+        shift.current_begins.isoformat() if shift.is_regressed else "",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwatch_wed.fleet import traits, visit_log
-from pgwatch_wed.fleet.experiment import shared_regressions, tried_advice
+from pgwatch_wed.fleet.experiment import attribute_dates, shared_regressions, tried_advice
 from pgwatch_wed.fleet.experiment.attributes import ClusterFeatures, features_of, with_indexes
 from pgwatch_wed.fleet.experiment.clues import REGRESSED, SERVER, STEADY, Clues, StatementClue
 from pgwatch_wed.fleet.experiment.experiments import Experiments, SlowerCluster
@@ -81,7 +81,8 @@ def conclusions(
     lacking = dict(_lacking(visits, read))
     reported = _reported(connection, run.began_at - RECENT)
     watched = tuple(_watched(connection, visits, read, reported))
-    regressions, compared = shared_regressions.shared(watched)
+    shared, compared = shared_regressions.shared(watched)
+    regressions = tuple(attribute_dates.dated(connection, each) for each in shared)
     tried = tried_advice.advised_to(connection, visits)
     records = records_of(tried_advice.same_advice(connection, tried))
     return Experiments(regressions, records, compared, lacking)

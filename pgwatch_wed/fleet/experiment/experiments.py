@@ -12,7 +12,8 @@ class Association:
     """Attributes that clusters with a regression have, and others have not; which of several it is cannot be told.
 
     ``corrected_p`` is Fisher's p, corrected for all that was compared. ``is_specific``: nearly all of the slower
-    ones have it, and nearly none of the others. It is no proof that one causes the other.
+    ones have it, and nearly none of the others. It is no proof that one causes the other. ``new_on`` is, for each attribute, on how
+    many of the slower clusters it was not there in the last run before calls became slower; ``dated`` of how many that is known.
     """
 
     attributes: tuple[Attribute, ...]
@@ -24,6 +25,8 @@ class Association:
     corrected_p: float
     is_specific: bool
     told: str
+    new_on: tuple[int, ...] = ()
+    dated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

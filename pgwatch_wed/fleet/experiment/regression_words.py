@@ -116,7 +116,20 @@ def _told(each: Association, compared: int) -> str:
     if len(each.attributes) > 1:
         names = " and ".join(a.label for a in each.attributes)
         said += f" Here, {names} always occur together: which of them matters cannot be told."
-    return said
+    return said + _dated(each)
+
+
+def _dated(each: Association) -> str:
+    """Say on how many clusters it was new when calls became slower."""
+    if not each.dated:
+        return ""
+    known = "" if each.dated == each.slower else " of which that is known"
+    first, *others = zip(each.attributes, each.new_on, strict=True)
+    of = units.count(each.dated, "cluster")
+    new = f"{first[0].label} was new on {first[1]} of {of}{known}"
+    rest = "".join(f", {a.label} on {n}" for a, n in others)
+    old = "" if any(each.new_on) else "; what was there before is hardly all of the reason"
+    return f" When calls became slower, {new}{rest}{old}."
 
 
 def _too_few(found: SharedRegression) -> str:
