@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
@@ -103,16 +104,20 @@ def _document(report: bytes | None) -> dict[str, Any]:
     return found if isinstance(found, dict) and found.get("schema_version") == 1 else {}
 
 
-def _evidence(finding: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """Return evidence as (label, text, is it code)."""
-    found = []
+def _evidence(finding: Mapping[str, Any]) -> Markup:
+    """Return evidence as the items of a list of definitions."""
+    items = []
     for name, value in finding["evidence"].items():
         if name in _CODE:
             texts = value if isinstance(value, list) else [value]
-            found.append((numbers.label(name), "\n\n".join(map(str, texts)), True))
+            said = f"<pre><code>{escape(chr(10).join(map(str, texts)))}</code></pre>"
         else:
-            found.append((numbers.label(name), numbers.measured(name, value), False))
-    return found
+            said = escape(numbers.measured(name, value))
+        items.append(f"<div><dt>{escape(_label(name))}</dt><dd>{said}</dd></div>")
+    return Markup("".join(items))  # noqa: S704 - escaped above
+
+
+_label = cache(numbers.label)
 
 
 def _gain(finding: Mapping[str, Any]) -> str:

@@ -25,7 +25,19 @@ SCHEMA_VERSION = 1
 def render(review: Review, experiments: Mapping[str, Any] | None = None) -> str:
     """Return the review as JSON text; ``experiments`` are JSON values."""
     document = as_json(review) | {"experiments": plain(experiments or {})}
-    return in_json(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)) + "\n"
+    parts = (f"  {_dumps(name)}: {_listed(value)}" for name, value in document.items())
+    return in_json("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def _listed(value: Any) -> str:
+    """Write each item of a list on a line of its own: indenting everything takes ten times as long."""
+    if not isinstance(value, list) or not value:
+        return _dumps(value)
+    return "[\n" + ",\n".join(f"    {_dumps(each)}" for each in value) + "\n  ]"
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def as_json(review: Review) -> dict[str, Any]:
