@@ -152,9 +152,7 @@ def busy(day: int) -> Change:
     return lambda n, own: called(own, day * pace[n])
 
 
-def test_the_canary_is_named_from_the_history_and_later_told_to_be_enough(
-    base: Snapshot, tmp_path: Path
-) -> None:
+def test_the_canary_is_named_from_the_history(base: Snapshot, tmp_path: Path) -> None:
     url = str(tmp_path / "history.sqlite3")
     fleet = Siblings(
         store.open_store(url),

@@ -1,5 +1,6 @@
 """What is planted in a fleet of thirty is told from its history, and nothing else."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_wed.facts import Snapshot
+from pgwatch_wed.facts import Missing, Snapshot
+from pgwatch_wed.fleet.experiment.clues import Clues, clues_of
 from pgwatch_wed.history import store
+from pgwatch_wed.sqltext.statement_link import statement_key
 from pgwatch_wed.target.collect import collect
 from tests import servers
 from tests.fleet.siblings import OTHER, SCHEMA, SLOW, Siblings, judged, labels, of_version, set_to
@@ -145,3 +148,39 @@ def test_what_was_there_long_before_is_told_apart_from_what_was_new(
         "When calls became slower, PostgreSQL 18.2 was new on 4 of 4 clusters, random_page_cost = 40 on 0."
         in found.told
     )
+
+
+def test_servers_that_are_slower_as_a_whole_are_one_finding(
+    base: Snapshot, opened: store.Store
+) -> None:
+    def planted(n: int, own: Snapshot) -> Snapshot:
+        own = judged(own, {SLOW: "server" if n < 4 else "steady"})
+        (shift,) = own.statement_shifts
+        slower = replace(shift, is_server_slower=n < 4, server_ratio=1.6 if n < 4 else 1.0)
+        return replace(own, statement_shifts=(slower,))
+
+    fleet = Siblings(opened, base, 10, tags=lambda n: {"hw": "old" if n < 4 else "new"})
+    found = fleet.taught(fleet.visited(base.now, planted))
+    assert labels(found) == [["tag hw=old"]]
+    (one,) = found.regressions
+    assert (
+        one.title
+        == f"The server as a whole is slower on 4 of 10 clusters since {base.now:%Y-%m-%d}"
+    )
+    assert all(s.finding_id for s in one.slower)
+
+
+def test_several_databases_of_a_cluster_count_once_and_the_slowest_counts(base: Snapshot) -> None:
+    other = replace(base, server=replace(base.server, database="another"))
+    both = (judged(base, {SLOW: "steady"}), judged(other, {SLOW: "regressed"}))
+    key = statement_key("", SLOW)
+    for order in (both, both[::-1]):
+        clue = clues_of(order).statements[key]
+        assert (clue.outcome, clue.database, clue.text) == ("regressed", "another", SLOW)
+    assert Clues.of_json(json.loads(json.dumps(clues_of(both).to_json()))) == clues_of(both)
+
+
+def test_a_database_without_a_history_tells_why(base: Snapshot) -> None:
+    assert clues_of((base,)).unknown == {base.server.database: "its history was not read"}
+    first = replace(base, missing={"statement_shifts": Missing("this is the first run")})
+    assert clues_of((first,)).unknown == {base.server.database: "this is the first run"}

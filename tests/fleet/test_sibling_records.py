@@ -10,6 +10,8 @@ import pytest
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.advice_words import AdviceOutcome
 from pgwatch_wed.findings import Finding, Grade, Impact, MeasuredTime, Object, Remedy, Severity
+from pgwatch_wed.fleet.experiment.canaries import CanaryStep
+from pgwatch_wed.fleet.experiment.canary_facts import canaries_of
 from pgwatch_wed.fleet.experiment.experiments import OpenAdvice, SiblingRecord, Trial
 from pgwatch_wed.fleet.experiment.sibling_records import SameAdvice, by_finding, record_of
 from pgwatch_wed.history import advice, store
@@ -178,7 +180,11 @@ def test_an_index_that_helped_on_six_and_harmed_one_is_told_from_the_history(
                 assert own.standing == "applied"
                 advice.conclude(connection, own, outcome.value, {"blocks_ratio": 0.4}, moment)
     (record,) = fleet.taught(run).records
+    with opened.reading() as connection:
+        (advised,) = canaries_of(connection, record.open_on[0].finding_id)
     opened.close()
+    assert (advised.step, advised.record) == (CanaryStep.NEXT, record)
+    assert {c.member for c in advised.candidates} == {"c7", "c8"}
     assert (record.helped, record.harmed, len(record.open_on)) == (6, 1, 2)
     assert record.told == (
         "index public.orders (customer, note): applied on 7 of 9 clusters of group shops: helped on 6, where a call reads 60% "
