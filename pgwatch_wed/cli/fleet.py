@@ -17,6 +17,7 @@ _MODULES: dict[str, str] = {
     "enqueue": "pgwatch_wed.cli.fleet_enqueue",
     "worker": "pgwatch_wed.cli.fleet_worker",
     "status": "pgwatch_wed.cli.fleet_status",
+    "schedule": "pgwatch_wed.cli.fleet_schedule",
 }
 
 

@@ -25,7 +25,7 @@ _FORMS: dict[str, Callable[[Timetable], str]] = {
 }
 # Here the target is a secret of the scheduler.
 _FROM_SECRET = ("github", "k8s")
-_SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key")
+SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key")
 
 
 @click.command()
@@ -104,8 +104,8 @@ def schedule(
     TARGET is a service name or a connection string without a password; the default is the service
     pgwatch_wed. For github and k8s, the target is a secret.
     """
-    begun = _time(at)
-    _check_zone(zone)
+    begun = time_of_day(at)
+    check_zone(zone)
     text, conninfo, database = _target(target, form)
     plan = Timetable(
         target=text,
@@ -116,19 +116,21 @@ def schedule(
         minute=begun.minute,
         weekday=DAYS.index(weekday),
         zone=zone,
-        **{**given, "program": given["program"] or _program()},
+        **{**given, "program": given["program"] or program_path()},
     )
     click.echo(_FORMS[form](plan), nl=False)
 
 
-def _time(text: str) -> datetime:
+def time_of_day(text: str) -> datetime:
+    """Read HH:MM."""
     try:
         return datetime.strptime(text, "%H:%M")  # noqa: DTZ007 - a time of day, whatever the zone
     except ValueError:
         raise UsageError(f"{text!r} is not a time", "use --at HH:MM, for example 04:17") from None
 
 
-def _check_zone(zone: str) -> None:
+def check_zone(zone: str) -> None:
+    """Refuse a time zone that is none."""
     try:
         known = not zone or zoneinfo.ZoneInfo(zone).key == zone
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -148,7 +150,7 @@ def _target(target: str | None, form: str) -> tuple[str, str, str]:
     text = target or ("" if form == "pg_cron" else "pgwatch_wed")
     conninfo = connect.resolve(text) if text else ""
     parts = libpq.conninfo_to_dict(conninfo)
-    if secret := next((name for name in _SECRETS if parts.get(name)), None):
+    if secret := next((name for name in SECRETS if parts.get(name)), None):
         raise UsageError(
             f"a {secret} must not be written in a schedule",
             "put it into ~/.pgpass or pg_service.conf, and omit it here",
@@ -156,6 +158,7 @@ def _target(target: str | None, form: str) -> tuple[str, str, str]:
     return text, conninfo, str(parts.get("dbname") or "")
 
 
-def _program() -> str:
+def program_path() -> str:
+    """Return where db-analyze is."""
     found = shutil.which("db-analyze")
     return str(Path(found).absolute()) if found else "/usr/local/bin/db-analyze"

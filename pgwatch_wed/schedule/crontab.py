@@ -50,13 +50,18 @@ def _line(plan: Timetable, task: Job) -> str:
     folder = shlex.quote(plan.output)
     said = shlex.quote(f"db-analyze {task.name}: see {plan.output}; exit status")
     command = f'umask 077; mkdir -p {folder} && {shlex.join(locked)} || echo {said} "$?"'
+    return cron_line(task.at.cron, command)
+
+
+def cron_line(cron: str, command: str) -> str:
+    """Return a line of a crontab; raises :class:`UsageError` for what cannot be written in one."""
     if "\\" in command:
         # whether cron removes one before another character differs between its versions
         raise UsageError(
             "a backslash cannot be written in a crontab", "use a service of pg_service.conf"
         )
     # cron ends a command at %, and passes what follows as its input
-    text = f"{task.at.cron} {command.replace('%', chr(92) + '%')}"
+    text = f"{cron} {command.replace('%', chr(92) + '%')}"
     if len(text) > _MOST_CHARS:
         raise UsageError(
             "the command is too long for a crontab", "use a service of pg_service.conf"

@@ -8,8 +8,8 @@ from pgwatch_wed.origin import SOURCE
 from pgwatch_wed.schedule.tasks import Job, Timetable, head_notes, tasks
 
 _FOLDER = "db-analysis-results"
-_SETUP = "actions/setup-python@ece7cb06caefa5fff74198d8649806c4678c61a1 # v6.3.0"
-_UPLOAD = "actions/upload-artifact@b7c566a772e6b6bfb58ed0dc250532a479d7789f # v6.0.0"
+SETUP = "actions/setup-python@ece7cb06caefa5fff74198d8649806c4678c61a1 # v6.3.0"
+UPLOAD = "actions/upload-artifact@b7c566a772e6b6bfb58ed0dc250532a479d7789f # v6.0.0"
 
 
 def workflow(plan: Timetable) -> str:
@@ -48,7 +48,7 @@ def workflow(plan: Timetable) -> str:
             "      DATABASE_URL: ${{ secrets.DATABASE_URL }}",
             "      SCHEDULE: ${{ github.event.schedule }}",
             "    steps:",
-            f"      - uses: {_SETUP}",
+            f"      - uses: {SETUP}",
             '        with: { python-version: "3.13" }',
             f"      - run: python -m pip install {SOURCE}",
             "      - name: Run the task of this time",
@@ -58,7 +58,7 @@ def workflow(plan: Timetable) -> str:
             "          esac",
             "      - name: Keep the reports",
             "        if: always()",
-            f"        uses: {_UPLOAD}",
+            f"        uses: {UPLOAD}",
             "        with:",
             "          name: db-analyze-${{ github.run_id }}",
             f"          path: {_FOLDER}/",

@@ -23,7 +23,7 @@ def cron_jobs(plan: Timetable) -> str:
         *(f"# {line}" for line in head_notes(plan)),
     ]
     documents = [_claim(), *(_job(plan, task, image) for task in tasks(plan))]
-    return "\n".join(head) + "\n" + "".join(f"---\n{_yaml(d)}" for d in documents)
+    return "\n".join(head) + "\n" + "".join(f"---\n{yaml_of(d)}" for d in documents)
 
 
 def _times(plan: Timetable) -> list[str]:
@@ -71,37 +71,44 @@ def _job(plan: Timetable, task: Job, image: str) -> dict[str, Any]:
 
 def _pod(plan: Timetable, task: Job, image: str) -> dict[str, Any]:
     secret = {"secretKeyRef": {"name": _NAME, "key": "DATABASE_URL"}}
+    env: list[dict[str, Any]] = [
+        {"name": "DATABASE_URL", "valueFrom": secret},
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - an empty volume of the pod
+    ]
+    mounts: list[dict[str, Any]] = [
+        {"name": "reports", "mountPath": _FOLDER},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an empty volume of the pod
+    ]
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001},
-        "containers": [
-            {
-                "name": "db-analyze",
-                "image": image,
-                "command": _command(plan, task),
-                "env": [
-                    {"name": "DATABASE_URL", "valueFrom": secret},
-                    {"name": "HOME", "value": "/tmp"},  # noqa: S108 - an empty volume of the pod
-                ],
-                "resources": {
-                    "requests": {"cpu": "100m", "memory": "256Mi"},
-                    "limits": {"memory": "2Gi"},
-                },
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [
-                    {"name": "reports", "mountPath": _FOLDER},
-                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an empty volume of the pod
-                ],
-            }
-        ],
+        "containers": [container_of(image, _command(plan, task), env, mounts)],
         "volumes": [
             {"name": "reports", "persistentVolumeClaim": {"claimName": "db-analyze"}},
             {"name": "tmp", "emptyDir": {}},
         ],
+    }
+
+
+def container_of(
+    image: str, command: list[str], env: list[dict[str, Any]], mounts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a container that may do nothing but run a command."""
+    return {
+        "name": "db-analyze",
+        "image": image,
+        "command": command,
+        "env": env,
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "256Mi"},
+            "limits": {"memory": "2Gi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
     }
 
 
@@ -117,18 +124,18 @@ _PLAIN = re.compile(r"[A-Za-z][\w./-]*\Z")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
-def _yaml(value: Any, indent: int = 0) -> str:
+def yaml_of(value: Any, indent: int = 0) -> str:
     """Write plain data as YAML; every JSON string is one of YAML, too."""
     pad = "  " * indent
     if isinstance(value, dict) and value:
         return "".join(f"{pad}{key}:{_below(item, indent)}" for key, item in value.items())
     if isinstance(value, list) and value and not all(isinstance(v, str) for v in value):
-        return "".join(f"{pad}- {_yaml(item, indent + 1).lstrip()}" for item in value)
+        return "".join(f"{pad}- {yaml_of(item, indent + 1).lstrip()}" for item in value)
     return f"{pad}{_scalar(value)}\n"
 
 
 def _below(item: Any, indent: int) -> str:
-    text = _yaml(item, indent + 1)
+    text = yaml_of(item, indent + 1)
     is_block = isinstance(item, dict | list) and bool(item) and "\n" in text.rstrip("\n")
     is_block = is_block or (isinstance(item, dict) and bool(item))
     return f"\n{text}" if is_block else f" {text.strip()}\n"

@@ -1,6 +1,7 @@
 """The tasks as systemd services and timers, in a shell script that writes their files."""
 
 import shlex
+from collections.abc import Iterable
 
 from pgwatch_wed.schedule.tasks import (
     DAYS,
@@ -69,7 +70,7 @@ def _files(plan: Timetable, task: Job) -> str:
         user=plan.user,
         command=_command(plan, task),
     )
-    timer = _TIMER.format(purpose=purpose, calendar=_calendar(task.at, plan.zone))
+    timer = _TIMER.format(purpose=purpose, calendar=on_calendar(task.at, plan.zone))
     return "".join(
         f"cat >\"$units/db-analyze-{task.name}.{kind}\" <<'END-OF-UNIT'\n{text}END-OF-UNIT\n"
         for kind, text in (("service", service), ("timer", timer))
@@ -81,7 +82,12 @@ def _command(plan: Timetable, task: Job) -> str:
     if task.reads_target and plan.target:
         words.append(plan.target)
     lock = ("/usr/bin/flock", "-w", str(LOCK_WAIT_S), "-E", str(LOCKED), f"{plan.output}/.lock")
-    return " ".join(_word(word) for word in (*lock, *words))
+    return unit_words((*lock, *words))
+
+
+def unit_words(words: Iterable[str]) -> str:
+    """Return the words of ExecStart."""
+    return " ".join(map(_word, words))
 
 
 def _word(text: str) -> str:
@@ -94,7 +100,8 @@ def _plain(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _calendar(at: TimeOfDay, zone: str) -> str:
+def on_calendar(at: TimeOfDay, zone: str) -> str:
+    """Return a time as OnCalendar has it."""
     day = "" if at.weekday is None else f"{DAYS[at.weekday].title()} "
     months = "*" if not at.months else ",".join(f"{month:02}" for month in at.months)
     date = f"*-{months}-{'*' if at.months is None else '01'}"

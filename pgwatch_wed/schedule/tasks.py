@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from pgwatch_wed.errors import UsageError
 
@@ -82,16 +83,19 @@ class Timetable:
     tests_load: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("target", "output", "program", "mail", "user", "image", "database", "schema"):
-            text = getattr(self, name)
-            if not text.isprintable():
-                raise UsageError(f"{name}: a line break or control character cannot be scheduled")
-        if not _USER.match(self.user):
-            raise UsageError(f"{self.user!r} is not the name of a system user")
-        if not self.output.startswith("/"):
-            raise UsageError(
-                f"{self.output} is not an absolute path", "schedulers have no directory"
-            )
+        names = ("target", "output", "program", "mail", "user", "image", "database", "schema")
+        check_words(self, names)
+
+
+def check_words(plan: Any, names: tuple[str, ...]) -> None:
+    """Raise :class:`UsageError` for what no scheduler can be given; a plan has ``user`` and ``output``."""
+    for name in names:
+        if not getattr(plan, name).isprintable():
+            raise UsageError(f"{name}: a line break or control character cannot be scheduled")
+    if not _USER.match(plan.user):
+        raise UsageError(f"{plan.user!r} is not the name of a system user")
+    if not plan.output.startswith("/"):
+        raise UsageError(f"{plan.output} is not an absolute path", "schedulers have no directory")
 
 
 def head_notes(plan: Timetable) -> tuple[str, ...]:
