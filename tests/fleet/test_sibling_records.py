@@ -69,7 +69,8 @@ def test_what_is_not_enough_is_told_with_what_it_takes() -> None:
     assert found.more_needed == 2
     assert found.verdict == (
         "Not enough for the rest: helped on 3 of 3: with 95% confidence, it helps at least 37% of such clusters, and more "
-        "than 50% is asked for. It takes 2 more clusters that it helps, and none that it does not."
+        "than 50% is asked for. It takes 2 more clusters that it helps, and none that it does not. "
+        "db-analyze fleet canary f says where to try it next."
     )
     assert found.open_on[0].fleet_grade == "C"
     assert same(5).is_enough

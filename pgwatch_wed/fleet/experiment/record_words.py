@@ -84,7 +84,12 @@ def verdict(record: SiblingRecord, enough: float) -> str:
 
 def _needed(record: SiblingRecord) -> str:
     more = units.count(record.more_needed, "more cluster")
-    return f"It takes {more} that it helps, and none that it does not."
+    said = f"It takes {more} that it helps, and none that it does not."
+    if record.open_on:
+        said += (
+            f" db-analyze fleet canary {record.open_on[0].finding_id} says where to try it next."
+        )
+    return said
 
 
 def unknown_harm(harmed: Trial) -> str:
