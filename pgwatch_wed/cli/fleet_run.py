@@ -104,7 +104,11 @@ class ShardType(click.ParamType[Shard]):
     metavar="SECONDS",
     help="Begin each visit up to so much later, so that clusters on the same storage are not read at once.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the last run if it has not ended.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the last run if it has not ended and is younger than 12 hours.",
+)
 @click.option(
     "--shard",
     type=ShardType(),

@@ -10,11 +10,13 @@ from pgwatch_wed.fleet import fleet_workers, visit_log
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.shards import Shard
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
+from pgwatch_wed.history import turns
 from pgwatch_wed.history.store import Store
+from pgwatch_wed.history.turns import Turn
 
 ENGINE = "threads"
-_JOINED = timedelta(hours=12)
-"""Shards that begin within so much time of the first one are one run."""
+_CURRENT = timedelta(hours=12)
+"""For so long a run can be gone on with, and be joined by shards; what waits in an older one is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,19 @@ def begin(
 ) -> BegunRun:
     """Begin a run, or go on with one.
 
-    With ``resume``, the newest run that has not ended, whoever began it; a member that is no longer in the inventory is
+    With ``resume``, the newest run that has not ended and is not too old, whoever began it; a member that is no longer in the inventory is
     skipped there. Shards join the run of which one of them has begun.
     """
     moment = clock.now()
     with store.writing() as connection:
+        turns.wait_for(connection, Turn.FLEET)
         found = visit_log.unfinished(connection, ENGINE, shard.of)
-        if found is not None:
+        if found is not None and moment - found[0].began_at >= _CURRENT:
+            visit_log.abandon(connection, found[0].id, moment)
+        elif found is not None:
             run, told = found
             begun = set(told.get("shards_begun", ()))
-            joins = shard.number not in begun and moment - run.began_at < _JOINED
-            if resume or (joins and shard.of > 1):
+            if resume or (shard.of > 1 and shard.number not in begun):
                 visit_log.note(
                     connection, run.id, {**told, "shards_begun": sorted({*begun, shard.number})}
                 )

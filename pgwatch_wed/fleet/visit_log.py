@@ -114,6 +114,26 @@ def unfinished(
 _LOOKED_BACK = 50
 
 
+def abandon(connection: sa.Connection, fleet_run_id: int, moment: datetime) -> None:
+    """End a run that nobody goes on with: what waits, or is under way with a worker that is lost, is skipped."""
+    is_alive = fleet_visits.c.heartbeat_at >= moment - LOST_AFTER
+    connection.execute(
+        fleet_visits.update()
+        .where(
+            fleet_visits.c.fleet_run_id == fleet_run_id,
+            fleet_visits.c.ending.is_(None),
+            fleet_visits.c.heartbeat_at.is_(None) | ~is_alive,
+        )
+        .values(
+            ending=VisitEnding.SKIPPED.value,
+            reason="the run was interrupted, and nobody went on with it",
+            mend="db-analyze fleet run --resume goes on with an interrupted run",
+            ended_at=moment,
+        )
+    )
+    _end_run(connection, fleet_run_id, moment)
+
+
 def note(connection: sa.Connection, fleet_run_id: int, settings: Mapping[str, Any]) -> None:
     """Replace what is noted of a run."""
     connection.execute(

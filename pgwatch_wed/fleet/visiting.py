@@ -149,6 +149,8 @@ def visit(visitor: Visitor, unit: Unit, failed_before: int = 0) -> Visit | None:
     if begun is None:
         return None
     begun = replace(begun, label=connect.label(unit.probe.target))
+    if begun.attempts > visitor.options.attempts + _MOST_CUT_OFF:
+        return _end(visitor, begun, _CUT_OFF)
     try:
         with visitor.store.writing() as connection:
             other = visit_log.identify(
@@ -174,6 +176,14 @@ def visit(visitor: Visitor, unit: Unit, failed_before: int = 0) -> Visit | None:
         return _failed(visitor, begun, failures.of(error, unit.probe.target))
     except Exception as error:  # noqa: BLE001 - whatever it is, the other clusters are visited
         return _failed(visitor, begun, failures.unexpected(error))
+
+
+_MOST_CUT_OFF = 2
+_CUT_OFF = Failure(
+    VisitEnding.REFUSED,
+    "its visits were cut off again and again: the process that made them was killed each time",
+    "see whether this machine's memory is enough for its catalog",
+)
 
 
 def fail(

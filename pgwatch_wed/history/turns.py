@@ -26,6 +26,8 @@ class Turn(IntEnum):
     """The removal of what is due."""
     PARTS = 0x70_67_77_6D
     """Blobs: whoever removes some has them alone, whoever is about to refer to some has them together with others."""
+    FLEET = 0x70_67_77_6E
+    """The beginning of a fleet run, which several shards may be about to begin; nothing else is taken with it."""
 
 
 def wait_for(connection: sa.Connection, turn: Turn, whose: int | str = 0) -> None:

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from psycopg.conninfo import make_conninfo
 
+from pgwatch_wed import clock
 from pgwatch_wed.cli import cli
 from pgwatch_wed.fleet import fleet_begin, fleet_engine, fleet_workers, shards, visit_log
 from pgwatch_wed.fleet.fleet_engine import EngineOptions
@@ -167,3 +169,48 @@ def test_a_shard_is_the_same_one_each_time() -> None:
     parts = [[n for n in names if shards.read(f"{i}/4").holds(n)] for i in range(1, 5)]
     assert sorted(n for part in parts for n in part) == sorted(names)
     assert min(map(len, parts)) > 200
+
+
+def test_a_run_that_nobody_went_on_with_is_over_and_not_resumed(opened: store.Store) -> None:
+    member = Member("shop", ("host=nowhere",), is_enabled=False)
+    begun_at = clock.now() - timedelta(hours=13)
+    with opened.writing() as connection:
+        old = visit_log.begin(connection, (member,), begun_at, {"engine": "threads", "shards": 1})
+    found = run(opened, member, resume=True)
+    assert found["shop"].fleet_run_id != old.id
+    with opened.reading() as connection:
+        (left,) = visit_log.visits(connection, old.id)
+        assert all(each.ended_at for each in visit_log.runs_of_fleet(connection))
+    assert (left.ending, "interrupted" in left.reason) == (VisitEnding.SKIPPED, True)
+
+
+def test_a_cluster_that_kills_its_visitors_is_given_up(ground: Ground, opened: store.Store) -> None:
+    member = Member("shop", (ground.primary().dsn("shop"),))
+    begun = fleet_begin.begin(opened, (member,), "first", {}, shard=WHOLE, resume=False)
+    for worker in ("first", "second", "third"):
+        with opened.writing() as connection:
+            assert visit_log.claim(connection, begun.run.id, "shop", worker, clock.now())
+            visit_log.release_all(connection, begun.run.id, [worker])
+    shop = run(opened, member, resume=True)["shop"]
+    assert (shop.ending, "cut off again" in shop.reason) == (VisitEnding.REFUSED, True)
+
+
+def test_shards_that_begin_at_the_same_time_are_one_run(db: str) -> None:
+    made = store.open_store(db)
+    members = [Member(f"off{i}", ("host=nowhere",), is_enabled=False) for i in range(6)]
+    together = threading.Barrier(4)
+    found: list[int] = []
+
+    def begin(number: int) -> None:
+        together.wait(20)
+        shard = Shard(number, 4)
+        begun = fleet_begin.begin(made, members, f"w{number}", {}, shard=shard, resume=True)
+        found.append(begun.run.id)
+
+    threads = [threading.Thread(target=begin, args=(n,)) for n in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
