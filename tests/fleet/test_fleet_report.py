@@ -113,10 +113,12 @@ def pages(story: Story, folder: Path) -> Path:
 
 
 def test_each_name_leads_to_the_clusters_own_report(two_runs: Story, tmp_path: Path) -> None:
+    silent = {"b": VisitEnding.UNREACHABLE, "never": VisitEnding.REFUSED, "waits": None}
+    two_runs.run(MONDAY + 2 * DAY, {"a": as_is, **silent})
     page = pages(two_runs, tmp_path)
     links = Links(page)
     assert {p.name for p in (tmp_path / "clusters").iterdir()} == {
-        *("a.html", "b.html", "c.html", "d.html")
+        *("a.html", "b.html", "never.html", "waits.html")
     }
     for href in links.hrefs:
         name, _, fragment = href.partition("#")
@@ -125,6 +127,8 @@ def test_each_name_leads_to_the_clusters_own_report(two_runs: Story, tmp_path: P
         assert not fragment or fragment in Links(target).ids, href
     own = (tmp_path / "clusters" / "b.html").read_text(encoding="utf-8")
     assert "Not read in the last run: unreachable" in own
+    never = (tmp_path / "clusters" / "never.html").read_text(encoding="utf-8")
+    assert "never read, so nothing is known of it" in never
     assert "DROP INDEX CONCURRENTLY public.orders_copy;" in own
 
 

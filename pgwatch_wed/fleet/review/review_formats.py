@@ -19,7 +19,7 @@ from pgwatch_wed.fleet.review import (
 from pgwatch_wed.fleet.review.examples import with_examples
 from pgwatch_wed.fleet.review.recollection import Recollection
 from pgwatch_wed.fleet.review.reviewing import reviewed
-from pgwatch_wed.fleet.review.reviews import Review
+from pgwatch_wed.fleet.review.reviews import Review, ReviewedCluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,15 @@ def document(name: str, whole: WholeReview) -> bytes:
 
 def pages(connection: sa.Connection, whole: WholeReview) -> Iterator[tuple[str, str]]:
     """Yield the clusters' own reports, as names of files and their text."""
-    own = {c.member: c for c in whole.review.clusters}
+    waiting = {c.member: c for c in whole.review.clusters}
     for member, report in recollection.documents(connection, whole.recollection.clusters):
-        if member in own:
-            page = cluster_pages.render(own[member], whole.review, report)
-            yield cluster_pages.file_name(member), page
+        own = waiting.pop(member, None)
+        if own is not None:
+            yield _page(own, whole, report)
+    for own in waiting.values():
+        yield _page(own, whole, None)
+
+
+def _page(own: ReviewedCluster, whole: WholeReview, report: bytes | None) -> tuple[str, str]:
+    page = cluster_pages.render(own, whole.review, report)
+    return cluster_pages.file_name(own.member), page
