@@ -98,10 +98,10 @@ def deliver(opened: Store, output: ReviewOutput, fleet_run_id: int | None = None
     check_writable(output)
     with opened.reading() as connection:
         whole = review_formats.whole_review(connection, clock.now(), fleet_run_id)
-        documents = {name: review_formats.document(name, whole) for name in files}
-        if "html" in files:
-            for name, page in review_formats.pages(connection, whole):
-                report_files.write_page(output.folder / FOLDER, name, page)
+    documents = {name: review_formats.document(name, whole) for name in files}
+    if "html" in files:
+        for name, page in review_formats.pages(opened, whole):
+            report_files.write_page(output.folder / FOLDER, name, page)
     by_suffix = {review_formats.FORMATS[name].suffix: data for name, data in documents.items()}
     written = report_files.written(
         by_suffix, output.folder, FLEET_REPORT, whole.review.run.began_at

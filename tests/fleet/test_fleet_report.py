@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from pgwatch_wed import clock
 from pgwatch_wed.cli import cli
+from pgwatch_wed.fleet.review import review_formats
 from pgwatch_wed.fleet.visits import VisitEnding
 from tests.fleet.story import COPY, DAY, MONDAY, Story, as_is, without_index
 
@@ -173,3 +174,12 @@ def test_metrics_have_no_names_of_clusters(two_runs: Story) -> None:
     assert samples["pgwatch_wed_fleet_oldest_read_seconds"] == str(2 * 86_400)
     labels = set(re.findall(r"(\w+)=", text))
     assert labels <= {"ending", "severity", "rule", "what", "kind", "days", "major"}
+
+
+def test_nobody_who_writes_waits_for_the_pages(two_runs: Story) -> None:
+    with two_runs.opened.reading() as connection:
+        whole = review_formats.whole_review(connection, MONDAY + 2 * DAY)
+    made = review_formats.pages(two_runs.opened, whole)
+    next(made)
+    two_runs.run(MONDAY + 2 * DAY, {"a": VisitEnding.UNREACHABLE})
+    assert len(list(made)) == 3

@@ -20,6 +20,10 @@ from pgwatch_wed.fleet.review.examples import with_examples
 from pgwatch_wed.fleet.review.recollection import Recollection
 from pgwatch_wed.fleet.review.reviewing import reviewed
 from pgwatch_wed.fleet.review.reviews import Review, ReviewedCluster
+from pgwatch_wed.history.store import Store
+
+_PAGES = 50
+"""So many reports are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +96,17 @@ def document(name: str, whole: WholeReview) -> bytes:
     return made if isinstance(made, bytes) else made.encode("utf-8", "replace")
 
 
-def pages(connection: sa.Connection, whole: WholeReview) -> Iterator[tuple[str, str]]:
-    """Yield the clusters' own reports, as names of files and their text."""
+def pages(opened: Store, whole: WholeReview) -> Iterator[tuple[str, str]]:
+    """Yield the clusters' own reports, as names of files and their text; nobody who writes to the history waits for that."""
     waiting = {c.member: c for c in whole.review.clusters}
-    for member, report in recollection.documents(connection, whole.recollection.clusters):
-        own = waiting.pop(member, None)
-        if own is not None:
-            yield _page(own, whole, report)
+    known = whole.recollection.clusters
+    for part in (known[i : i + _PAGES] for i in range(0, len(known), _PAGES)):
+        with opened.reading() as connection:
+            reports = list(recollection.documents(connection, part))
+        for member, report in reports:
+            own = waiting.pop(member, None)
+            if own is not None:
+                yield _page(own, whole, report)
     for own in waiting.values():
         yield _page(own, whole, None)
 
