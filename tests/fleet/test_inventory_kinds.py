@@ -17,6 +17,8 @@ from psycopg import conninfo as libpq
 from pgwatch_wed import clock
 from pgwatch_wed.fleet import inventory, listed
 from pgwatch_wed.fleet.inventory.kept_lists import default_folder
+from pgwatch_wed.fleet.inventory.listing import Located, SourceFailureError
+from pgwatch_wed.fleet.inventory.source_documents import listing_of
 from pgwatch_wed.fleet.members import DatabaseChoice, Inventory
 from tests.fleet.test_inventory import SECRET, bare, shown, written, wrong
 
@@ -655,3 +657,44 @@ def test_standard_input_is_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wrong(inventory.read(["-"])) == [
         "standard input: it gives nothing, not even an empty list"
     ]
+
+
+# --- odd values -----------------------------------------------------------------------------------------
+
+ODD: tuple[Any, ...] = (None, True, -1, 10**30, "", "\0\ud800", [], {}, [None], {"a": []}, "://")
+
+
+def with_one_odd_value(value: Any) -> Iterator[Any]:
+    """Yield a document with each of its values replaced with each odd one."""
+    yield from ODD
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from ({**value, key: odd} for odd in with_one_odd_value(each))
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from (
+                [*value[:number], odd, *value[number + 1 :]] for odd in with_one_odd_value(each)
+            )
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        ("rds", {"DBInstances": [instance("a", TagList=[{"Key": "k", "Value": "v"}])]}),
+        ("rds", AURORA),
+        ("cnpg", cluster("m")),
+        ("patroni", {**PATRONI, "scope": "s"}),
+        ("file_sd", [{"targets": ["a:1"], "labels": {"a": "b"}}]),
+        ("pgwatch", [{"name": "a", "conn_str": "host=x", "kind": "postgres", "custom_tags": {"a": 1}, "group": "g"}]),
+        ("json", {"clusters": [{"name": "a", "target": "x", "databases": {"take": ["*"]}, "tags": {"a": 1}, "window": "01:00-02:00"}]}),
+    ],
+)  # fmt: skip
+def test_an_odd_value_costs_at_most_its_source(kind: str, document: Any) -> None:
+    located = Located(kind, "given.json", "given.json", Path())
+    for odd in with_one_odd_value(document):
+        try:
+            found = listing_of(json.dumps(odd), located, {})
+        except SourceFailureError:
+            continue
+        for entry in found.left_out:
+            assert listed.left_out_line(entry).isprintable()

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import conninfo as libpq
 
-from pgwatch_wed.fleet.inventory.member_table import WrongEntryError
+from pgwatch_wed.fleet.inventory.member_table import NO_TEXT, WrongEntryError, is_storable
 
 DATABASE = "postgres"
 """What is read where a source names servers only: every server has it."""
@@ -17,8 +17,10 @@ _PORT = re.compile(r"\d{1,5}\Z")
 def address(host: str, port: Any = None, database: str = "") -> str:
     """Return the conninfo of a server; the port may be a number or a text, or missing."""
     plain = host.removeprefix("[").removesuffix("]")
-    if not _HOST.match(plain):
+    if not _HOST.match(plain) or not is_storable(plain):
         raise WrongEntryError("the host is no host name")
+    if not is_storable(database):
+        raise WrongEntryError(f"the database's name {NO_TEXT}")
     parts = {"host": plain, "dbname": database or DATABASE}
     if port is not None:
         if isinstance(port, bool) or not _PORT.match(str(port)) or not 0 < int(port) < 65536:

@@ -42,6 +42,11 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def list_of(value: Any) -> list[Any]:
+    """Return what should be a list; empty if it is none."""
+    return value if isinstance(value, list) else []
+
+
 def mapping_of(value: Any) -> dict[str, Any]:
     """Return what should be a mapping; empty if it is none."""
     return value if isinstance(value, dict) else {}

@@ -53,14 +53,14 @@ def _add(
             raise WrongEntryError("a target must be a text such as 'db1:5432'")
         host, port = split_address(target.strip())
         conninfo = address(host, port)
+        name = checked_name(target.strip())
     except WrongEntryError as error:
         left_out.append(group.left_out("", str(error), is_wrong=True))
         return
     if port in _EXPORTERS:
         why = f"port {port} is that of {_EXPORTERS[port]}, not of a server"
-        left_out.append(group.left_out(target.strip(), why))
+        left_out.append(group.left_out(name, why))
         return
-    name = checked_name(target.strip())
     members.append(
         Member(name, (conninfo,), tags=labels, group=labels.get("group", ""), place=group.place)
     )

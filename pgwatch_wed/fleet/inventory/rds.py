@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pgwatch_wed.fleet.inventory.addresses import address
-from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, entries, mapping_of, text_of
+from pgwatch_wed.fleet.inventory.entries import (
+    Entry,
+    SourceDocument,
+    entries,
+    list_of,
+    mapping_of,
+    text_of,
+)
 from pgwatch_wed.fleet.inventory.listing import Listing, Located
 from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name, tags
 from pgwatch_wed.fleet.members import LeftOut, Member
@@ -42,11 +49,15 @@ def rds_members(documents: list[SourceDocument], located: Located) -> Listing:
         cluster = _Found(name, entry, text_of(value.get("DatabaseName")), value.get("TagList"))
         port = value.get("Port")
         ends = (text_of(value.get("Endpoint")), text_of(value.get("ReaderEndpoint")))
-        cluster.endpoints = [address(end, port, cluster.database) for end in ends if end]
+        try:
+            cluster.endpoints = [address(end, port, cluster.database) for end in ends if end]
+        except WrongEntryError as error:
+            left_out.append(entry.left_out(name, str(error), is_wrong=True))
+            continue
         found[f"cluster {name}"] = cluster
         writers |= {
             text_of(mapping_of(member).get("DBInstanceIdentifier"))
-            for member in value.get("DBClusterMembers") or []
+            for member in list_of(value.get("DBClusterMembers"))
             if mapping_of(member).get("IsClusterWriter") is True
         }
     _add_instances(instances, found, writers, left_out)
@@ -108,9 +119,12 @@ def _add_instances(
         named = cluster or key.partition(" ")[2]
         target = found.setdefault(key, _Found(named, entry, database, value.get("TagList")))
         is_writer = name in writers if cluster else not source
-        (target.writers if is_writer else target.readers).append(
-            address(host, endpoint.get("Port"), database or target.database)
-        )
+        try:
+            place = address(host, endpoint.get("Port"), database or target.database)
+        except WrongEntryError as error:
+            left_out.append(entry.left_out(name, str(error), is_wrong=True))
+        else:
+            (target.writers if is_writer else target.readers).append(place)
 
 
 def _source(value: dict[str, Any]) -> str:
@@ -119,7 +133,7 @@ def _source(value: dict[str, Any]) -> str:
 
 
 def _member(found: _Found) -> Member:
-    pairs = (mapping_of(pair) for pair in found.tags or [])
+    pairs = (mapping_of(pair) for pair in list_of(found.tags))
     return Member(
         name=checked_name(found.name),
         targets=tuple([*found.writers, *found.readers] or found.endpoints),
