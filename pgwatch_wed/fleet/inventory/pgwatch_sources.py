@@ -59,13 +59,13 @@ def _source(entry: Entry, variables: set[str]) -> Member | str:
     if not isinstance(entry.value, dict):
         raise WrongEntryError("a source must be a mapping with the keys name and conn_str")
     values = {key: _expanded(each, key, variables) for key, each in entry.value.items()}
-    kind = values.get("kind") or "postgres"
-    if kind in _OTHERS and isinstance(kind, str):
+    kind = _text(values.get("kind"), "kind") or "postgres"
+    if kind in _OTHERS:
         return f"it is {_OTHERS[kind]}"
-    if str(kind).startswith("patroni"):
+    if kind.startswith("patroni"):
         return _PATRONI
     if kind not in _KINDS:
-        raise WrongEntryError(f"unknown kind {str(kind)[:60]!r}")
+        raise WrongEntryError(f"unknown kind {kind[:60]!r}")
     target = values.get("conn_str")
     if not isinstance(target, str) or not target.strip():
         raise WrongEntryError("conn_str is missing")
