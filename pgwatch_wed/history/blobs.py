@@ -52,7 +52,7 @@ def put(connection: sa.Connection, content: bytes, near: str | None = None) -> s
     ``near`` is the address of others that they are likely to resemble. An address does not depend on the version of
     zstd: it is that of the content.
     """
-    address = _address(content)
+    address = address_of(content)
     waiting = _waiting(connection)
     if waiting is None:
         if _row(connection, address) is None:
@@ -120,7 +120,7 @@ def _checked(address: str, data: bytes, base: bytes | None) -> bytes:
     except (zstandard.ZstdError, zlib.error, SnapshotError):
         raise _lost(address, "damaged") from None
     # older versions took the address of the compressed form
-    if address not in (_address(content), _address(data)):
+    if address not in (address_of(content), address_of(data)):
         raise _lost(address, "damaged")
     return content
 
@@ -172,7 +172,8 @@ def _waiting(connection: sa.Connection) -> dict[str, _Packing] | None:
 # --- packing -----------------------------------------------------------------------------------------
 
 
-def _address(content: bytes) -> str:
+def address_of(content: bytes) -> str:
+    """Return the address of bytes."""
     return hashlib.sha256(content).hexdigest()[:32]
 
 
@@ -296,9 +297,9 @@ def get_rows(
     return _decoded(fact_types()[name], get(connection, address), name, where)
 
 
-def put_server(connection: sa.Connection, server: Server) -> str:
+def put_server(connection: sa.Connection, server: Server, near: str | None = None) -> str:
     """Store what is known of the server."""
-    return put(connection, documents.text(document((server,))))
+    return put(connection, documents.text(document((server,))), near)
 
 
 def get_server(connection: sa.Connection, address: str) -> Server:

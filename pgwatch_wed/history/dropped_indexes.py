@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from pgwatch_wed import quote
 from pgwatch_wed.history import blobs
-from pgwatch_wed.history.schema import collections, snapshots
+from pgwatch_wed.history.schema import snapshots
+from pgwatch_wed.history.snapshots import parts_of
 from pgwatch_wed.sqltext.reading import QualifiedName
 
 _FACT = "index_definitions"
@@ -22,14 +23,14 @@ def last_drop(
 ) -> datetime | None:
     """Return the first run without an index that one of the tables had; None if they had no other."""
     names = tuple(f" ON {o}{t} " for t in map(_written, tables) for o in ("", "ONLY "))
+    parts = parts_of(database_id, (_FACT,))
     query = (
-        sa.select(snapshots.c.taken_at, collections.c.hash)
-        .join(collections, collections.c.snapshot_id == snapshots.c.id)
+        sa.select(snapshots.c.taken_at, parts.c.hash)
+        .join(parts, parts.c.snapshot_id == snapshots.c.id)
         .where(
             snapshots.c.database_id == database_id,
             snapshots.c.taken_at >= since,
             snapshots.c.taken_at <= until,
-            collections.c.name == _FACT,
         )
         .order_by(snapshots.c.taken_at.desc())
     )

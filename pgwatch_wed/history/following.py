@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.advice_words import AdviceOutcome, AppliedState
-from pgwatch_wed.history import advice, observed
+from pgwatch_wed.history import advice, kept_verdicts, observed
 from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.applied import state_in
 from pgwatch_wed.history.effects import (
@@ -23,7 +23,7 @@ from pgwatch_wed.history.effects import (
     measure,
 )
 from pgwatch_wed.history.observed import Scope, Seen
-from pgwatch_wed.history.schema import findings, verdicts
+from pgwatch_wed.history.schema import findings, runs
 from pgwatch_wed.history.snapshots import StoredSnapshot
 from pgwatch_wed.history.structure import following
 from pgwatch_wed.sqltext.reading import QualifiedName
@@ -209,28 +209,32 @@ def _unused(effect: Effect) -> Effect:
 
 def _by_finding(connection: sa.Connection, own: StoredAdvice) -> Effect:
     """Tell whether the finding is gone, in the last run that evaluated its rule after the change."""
-    mine = verdicts.c.cluster_id == own.cluster_id
-    last = connection.execute(
-        sa.select(verdicts.c.run_id, verdicts.c.taken_at)
-        .where(
-            mine,
-            verdicts.c.taken_at >= own.state_at,
-            verdicts.c.rule == own.rule,
-            verdicts.c.verdict != "unknown",
-        )
-        .order_by(verdicts.c.taken_at.desc())
-        .limit(1)
-    ).first()
+    last = _last_evaluated(connection, own)
     if last is None:
         return Effect(AdviceOutcome.TOO_EARLY, "its rule has not been evaluated since")
     still = connection.execute(
         sa.select(findings.c.finding_id).where(
             findings.c.cluster_id == own.cluster_id,
             findings.c.taken_at == last.taken_at,
-            findings.c.run_id == last.run_id,
+            findings.c.run_id == last.id,
             findings.c.finding_id == own.finding_id,
         )
     ).first()
     if still is None:
         return Effect(AdviceOutcome.HELPED, "the finding is gone")
     return Effect(AdviceOutcome.UNCLEAR, "the finding is still reported")
+
+
+def _last_evaluated(connection: sa.Connection, own: StoredAdvice) -> Any:
+    """Return the last run after the change in which the rule was evaluated, or None."""
+    mine = (runs.c.cluster_id == own.cluster_id, runs.c.taken_at >= own.state_at)
+    query = sa.select(runs.c.id, runs.c.taken_at, runs.c.verdicts)
+    told: dict[str, bool] = {}
+    rows = query.where(*mine, runs.c.verdicts.is_not(None)).order_by(runs.c.taken_at.desc())
+    for row in connection.execute(rows).all():
+        if row.verdicts not in told:
+            verdict = kept_verdicts.get(connection, row.verdicts).get(own.rule)
+            told[row.verdicts] = verdict is not None and verdict.verdict != "unknown"
+        if told[row.verdicts]:
+            return row
+    return None

@@ -29,8 +29,8 @@ from pgwatch_wed.history.schema import (
     runs,
     snapshots,
     statement_work,
-    verdicts,
 )
+from pgwatch_wed.history.snapshots import hand_over
 from pgwatch_wed.history.turns import Turn
 
 _BATCH = 50
@@ -214,10 +214,12 @@ def _remove(connection: sa.Connection, ids: Sequence[int]) -> list[str]:
         sa.select(collections.c.hash).where(collections.c.snapshot_id.in_(mine)),
         sa.select(snapshots.c.server).where(snapshots.c.run_id.in_(ids)),
         sa.select(runs.c.report).where(runs.c.id.in_(ids), runs.c.report.is_not(None)),
+        sa.select(runs.c.verdicts).where(runs.c.id.in_(ids), runs.c.verdicts.is_not(None)),
     )
     candidates = list(connection.execute(used).scalars())
+    hand_over(connection, connection.execute(mine).scalars().all())
     connection.execute(collections.delete().where(collections.c.snapshot_id.in_(mine)))
-    for table in (snapshots, verdicts, findings):
+    for table in (snapshots, findings):
         connection.execute(table.delete().where(table.c.run_id.in_(ids)))
     connection.execute(runs.delete().where(runs.c.id.in_(ids)))
     return candidates
@@ -261,7 +263,13 @@ def _parts(addresses: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _unheld() -> tuple[sa.ColumnElement[bool], ...]:
-    holders = (collections.c.hash, snapshots.c.server, runs.c.report, fleet_visits.c.traits)
+    holders = (
+        collections.c.hash,
+        snapshots.c.server,
+        runs.c.report,
+        runs.c.verdicts,
+        fleet_visits.c.traits,
+    )
     return tuple(~sa.exists().where(column == blobs.c.hash) for column in holders)
 
 

@@ -18,13 +18,15 @@ from pgwatch_wed.history import (
     blobs,
     following,
     identity,
+    kept_verdicts,
     months,
     series,
     settling,
     snapshots,
     turns,
 )
-from pgwatch_wed.history.schema import baselines, findings, runs, verdicts
+from pgwatch_wed.history.kept_verdicts import KeptVerdict
+from pgwatch_wed.history.schema import baselines, findings, runs
 from pgwatch_wed.history.turns import Turn
 
 
@@ -52,6 +54,7 @@ class StoredRun:
     tool_version: str
     server_version: str
     report: str | None
+    verdicts: str | None = None
 
 
 def add(connection: sa.Connection, new: NewRun) -> tuple[StoredRun, bool]:
@@ -122,35 +125,36 @@ def conclude(
     if again[0].report is not None:
         return again[0]
     content = document.encode("utf-8", "surrogatepass")
-    near = _report_before(connection, run)
-    concluded = replace(run, label=report.target.label, report=blobs.put(connection, content, near))
-    connection.execute(
-        runs.update()
-        .where(runs.c.id == run.id)
-        .values(label=concluded.label, report=concluded.report)
-    )
+    before = _concluded_before(connection, run)
+    judged = {v.rule: KeptVerdict(v.area, v.verdict.value, v.reason) for v in report.verdicts}
+    values: dict[str, Any] = {
+        "label": report.target.label,
+        "report": blobs.put(connection, content, before.report if before else None),
+        "verdicts": kept_verdicts.put(connection, judged, before.verdicts if before else None),
+    }
+    concluded = replace(run, **values)
+    connection.execute(runs.update().where(runs.c.id == run.id).values(**values))
     _conclude(connection, run, report, read)
     return concluded
 
 
-def _report_before(connection: sa.Connection, run: StoredRun) -> str | None:
-    """Return the address of the last report on the same server."""
+def _concluded_before(connection: sa.Connection, run: StoredRun) -> StoredRun | None:
+    """Return the last run of the same server from which something was concluded, or else of any other."""
+    is_judged = runs.c.report.is_not(None)
     earlier = (runs.c.cluster_id == run.cluster_id, runs.c.taken_at < run.taken_at)
-    found = _select(connection, *earlier, runs.c.report.is_not(None), limit=1)
-    return found[0].report if found else None
+    found = _select(connection, *earlier, is_judged, limit=1)
+    if found:
+        return found[0]
+    other = sa.select(runs).where(is_judged).order_by(runs.c.id.desc()).limit(1)
+    row = connection.execute(other).first()
+    return None if row is None else StoredRun(**row._mapping)  # noqa: SLF001 - public, in spite of its name
 
 
 def _conclude(
     connection: sa.Connection, run: StoredRun, report: Report, read: Listed[Snapshot]
 ) -> None:
-    months.ensure(connection, ("verdicts", "findings"), run.taken_at)
+    months.ensure(connection, ("findings",), run.taken_at)
     key = {"cluster_id": run.cluster_id, "taken_at": run.taken_at, "run_id": run.id}
-    judged = [
-        {**key, "rule": v.rule, "area": v.area, "verdict": v.verdict.value, "reason": v.reason}
-        for v in report.verdicts
-    ]
-    if judged:
-        connection.execute(verdicts.insert(), judged)
     relations = _relations(read)
     found = [{**key, **_finding(f, relations)} for f in report.findings]
     if found:

@@ -131,8 +131,11 @@ runs = Table(
     _words("server_version"),
     # the JSON report, compressed; None if nothing was evaluated
     Column("report", String(32), nullable=True),
+    # what all rules said: see kept_verdicts
+    Column("verdicts", String(32), nullable=True),
     Index(None, "cluster_id", "taken_at"),
     Index(None, "report"),
+    Index(None, "verdicts"),
 )
 
 snapshots = Table(
@@ -146,10 +149,14 @@ snapshots = Table(
     _words("tool_version"),
     _moment("measured_since", can_lack=True),
     Column("server", String(32), nullable=False),
+    # in histories of earlier versions; now a part
     _document("missing"),
+    # another one of the same database: parts that are the same are not listed again
+    _whole("shares", can_lack=True),
     Index(None, "run_id"),
     Index(None, "database_id", "taken_at"),
     Index(None, "server"),
+    Index(None, "shares"),
 )
 
 collections = Table(
@@ -173,18 +180,6 @@ blobs = Table(
 )
 
 # --- what was concluded ---------------------------------------------------------------------------
-
-verdicts = Table(
-    "verdicts",
-    metadata,
-    _whole("cluster_id", is_key=True),
-    _moment("taken_at", is_key=True),
-    _whole("run_id", is_key=True),
-    _words("rule", is_key=True),
-    _words("area"),
-    _words("verdict"),
-    _words("reason"),
-)
 
 findings = Table(
     "findings",
@@ -422,7 +417,6 @@ chores = Table(
 )
 
 PARTITIONED = {
-    "verdicts": "taken_at",
     "findings": "taken_at",
     "statement_work": "ended_at",
     "numbers": "taken_at",

@@ -1,5 +1,7 @@
 """Snapshots in the history: one row each, and the addresses of what they hold."""
 
+import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -27,12 +29,27 @@ class StoredSnapshot:
     measured_since: datetime | None
     server: str
     missing: Mapping[str, Any]
+    # another of the same database, whose parts it has where it has none of its own
+    shares: int | None = None
 
 
 def add(
     connection: sa.Connection, snapshot: Snapshot, run_id: int, cluster_id: int, database_id: int
 ) -> StoredSnapshot:
     """Store a snapshot; what an earlier one holds too is not stored again."""
+    earlier = before(connection, database_id, snapshot.now)
+    names = _names(snapshot)
+    alike = earlier or _sibling(connection, names, cluster_id)
+    near = {} if alike is None else addresses(connection, alike)
+    facts = {n: getattr(snapshot, n) for n in fact_names()}
+    parts = blobs.put_facts(connection, facts, near)
+    parts[_NAMES] = blobs.put(connection, names, near.get(_NAMES))
+    if snapshot.missing:
+        parts[_MISSING] = blobs.put(connection, _unread(snapshot), near.get(_MISSING))
+    root = None if earlier is None else earlier.shares or earlier.id
+    rows = _beyond(parts, {} if root is None else _own(connection, root))
+    if root is not None and len(rows) > len(parts) // 2:
+        root, rows = None, parts
     values: dict[str, Any] = {
         "run_id": run_id,
         "cluster_id": cluster_id,
@@ -40,21 +57,132 @@ def add(
         "taken_at": snapshot.now,
         "tool_version": snapshot.tool_version,
         "measured_since": snapshot.measured_since,
-        "server": blobs.put_server(connection, snapshot.server),
-        "missing": {name: asdict(why) for name, why in sorted(snapshot.missing.items())},
+        "server": blobs.put_server(connection, snapshot.server, alike.server if alike else None),
+        "missing": {},
+        "shares": root,
     }
     key = connection.execute(snapshots.insert().values(**values)).inserted_primary_key
     assert key is not None
-    earlier = before(connection, database_id, snapshot.now)
-    parts = blobs.put_facts(
-        connection,
-        {n: getattr(snapshot, n) for n in fact_names()},
-        {} if earlier is None else addresses(connection, earlier),
-    )
-    rows = [{"snapshot_id": key[0], "name": n, "hash": address} for n, address in parts.items()]
-    if rows:
-        connection.execute(collections.insert(), rows)
+    _put_own(connection, int(key[0]), rows)
     return StoredSnapshot(id=int(key[0]), **values)
+
+
+# --- siblings -------------------------------------------------------------------------------------
+
+_NAMES = ":names"
+"""The part that siblings have in common: the names of all tables, without their oids."""
+
+
+def _names(snapshot: Snapshot) -> bytes:
+    named = sorted(t.qualified for t in snapshot.tables)
+    return "\n".join((snapshot.server.version[:2], *named)).encode("utf-8", "surrogatepass")
+
+
+def _sibling(connection: sa.Connection, names: bytes, cluster_id: int) -> StoredSnapshot | None:
+    """Return a snapshot of a database with the same tables, or else of the same server, or of any."""
+    c = collections.c
+    same = sa.select(c.snapshot_id).where(c.name == _NAMES, c.hash == blobs.address_of(names))
+    for condition in (
+        snapshots.c.id.in_(same.limit(1)),
+        snapshots.c.cluster_id == cluster_id,
+        sa.true(),
+    ):
+        found = _first(connection, condition, order=snapshots.c.id.desc())
+        if found is not None:
+            return found
+    return None
+
+
+# --- what is shared with an earlier snapshot --------------------------------------------------------
+
+_LACKS = ""
+"""Instead of an address: the part that the other snapshot has is not in this one."""
+
+
+def _beyond(parts: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Return what is to be said of parts where others are known."""
+    changed = {name: address for name, address in parts.items() if known.get(name) != address}
+    return changed | dict.fromkeys(known.keys() - parts.keys(), _LACKS)
+
+
+def _own(connection: sa.Connection, snapshot_id: int) -> dict[str, str]:
+    c = collections.c
+    rows = connection.execute(sa.select(c.name, c.hash).where(c.snapshot_id == snapshot_id))
+    return {row.name: row.hash for row in rows}
+
+
+def _put_own(connection: sa.Connection, snapshot_id: int, parts: Mapping[str, str]) -> None:
+    if parts:
+        rows = [{"snapshot_id": snapshot_id, "name": n, "hash": h} for n, h in parts.items()]
+        connection.execute(collections.insert(), rows)
+
+
+def hand_over(connection: sa.Connection, ids: Iterable[int]) -> None:
+    """Before snapshots are removed, give others what they share with them."""
+    gone = sorted(set(ids))
+    are_gone, heirs = set(gone), defaultdict[int, list[StoredSnapshot]](list)
+    for begin in range(0, len(gone), 500):
+        part = snapshots.c.shares.in_(gone[begin : begin + 500])
+        for heir in _select(connection, part, order=snapshots.c.taken_at):
+            if heir.id not in are_gone:
+                heirs[heir.shares or 0].append(heir)
+    for mine in heirs.values():
+        whole = {heir.id: addresses(connection, heir) for heir in mine}
+        first = mine[0].id
+        for heir in mine:
+            connection.execute(collections.delete().where(collections.c.snapshot_id == heir.id))
+            shares = None if heir.id == first else first
+            rows = whole[first] if shares is None else _beyond(whole[heir.id], whole[first])
+            _put_own(connection, heir.id, rows)
+            one = snapshots.update().where(snapshots.c.id == heir.id)
+            connection.execute(one.values(shares=shares))
+
+
+def unshare(connection: sa.Connection) -> None:
+    """Give each snapshot all that it shares: the form of earlier versions."""
+    # those with whom others share come last: they still have all parts then
+    for stored in sorted(_select(connection, order=snapshots.c.id), key=lambda s: not s.shares):
+        whole = addresses(connection, stored)
+        missing = whole.pop(_MISSING, None)
+        whole.pop(_NAMES, None)
+        connection.execute(collections.delete().where(collections.c.snapshot_id == stored.id))
+        _put_own(connection, stored.id, whole)
+        values: dict[str, Any] = {"shares": None}
+        if missing is not None:
+            values["missing"] = _kept_missing(connection, missing)
+        one = snapshots.update().where(snapshots.c.id == stored.id)
+        connection.execute(one.values(**values))
+
+
+def parts_of(database_id: int, names: Iterable[str]) -> sa.Subquery:
+    """Return a query for some parts of all snapshots of a database: snapshot_id, name, hash."""
+    c, s, own = collections.c, snapshots.c, collections.alias("own")
+    wanted = (s.database_id == database_id, c.name.in_(list(names)), c.hash != _LACKS)
+    columns = (s.id.label("snapshot_id"), c.name, c.hash)
+    mine = sa.select(*columns).join(collections, c.snapshot_id == s.id).where(*wanted)
+    has_own = sa.exists().where(own.c.snapshot_id == s.id, own.c.name == c.name)
+    shared = sa.select(*columns).join(collections, c.snapshot_id == s.shares)
+    return sa.union_all(mine, shared.where(*wanted, ~has_own)).subquery("parts")
+
+
+# --- what could not be read -------------------------------------------------------------------------
+
+_MISSING = ":missing"
+
+
+def _unread(snapshot: Snapshot) -> bytes:
+    document = {name: asdict(why) for name, why in sorted(snapshot.missing.items())}
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _kept_missing(connection: sa.Connection, address: str) -> Any:
+    try:
+        return json.loads(blobs.get(connection, address).decode("utf-8", "surrogatepass"))
+    except ValueError:
+        raise HistoryError("what a run could not read is damaged") from None
+
+
+# --- reading ------------------------------------------------------------------------------------------
 
 
 def of_run(connection: sa.Connection, run_id: int) -> tuple[StoredSnapshot, ...]:
@@ -111,20 +239,22 @@ def read(
     Raises :class:`HistoryError` if a part is gone or damaged.
     """
     names = fact_names() if wanted is None else tuple(wanted)
+    parts = addresses(connection, stored)
+    missing = _kept_missing(connection, parts[_MISSING]) if _MISSING in parts else stored.missing
     return Snapshot(
         tool_version=stored.tool_version,
         server=blobs.get_server(connection, stored.server),
         measured_since=stored.measured_since,
-        missing=_missing(stored.missing),
-        **blobs.get_facts(connection, addresses(connection, stored), names),
+        missing=_missing(missing),
+        **blobs.get_facts(connection, parts, names),
     )
 
 
 def addresses(connection: sa.Connection, stored: StoredSnapshot) -> dict[str, str]:
     """Return where the parts of a snapshot are, without reading them."""
-    c = collections.c
-    rows = connection.execute(sa.select(c.name, c.hash).where(c.snapshot_id == stored.id))
-    return {row.name: row.hash for row in rows}
+    shared = {} if stored.shares is None else _own(connection, stored.shares)
+    parts = shared | _own(connection, stored.id)
+    return {name: address for name, address in parts.items() if address != _LACKS}
 
 
 def _missing(document: Mapping[str, Any]) -> dict[str, Missing]:

@@ -7,8 +7,7 @@ from itertools import pairwise
 import sqlalchemy as sa
 
 from pgwatch_wed.history import series
-from pgwatch_wed.history.schema import collections, snapshots
-from pgwatch_wed.history.snapshots import StoredSnapshot
+from pgwatch_wed.history.snapshots import StoredSnapshot, parts_of
 
 MOST = 120
 """Runs that are compared at most; reading one of 10,000 tables takes a quarter of a second."""
@@ -62,15 +61,11 @@ def _turns(
 
 def _addresses(connection: sa.Connection, database_id: int) -> dict[int, frozenset[str]]:
     """Return for each run the addresses of the facts that rarely change."""
-    c = collections.c
+    c = parts_of(database_id, _RARE).c
     query = (
         sa.select(c.snapshot_id, sa.func.group_concat(c.hash))
         if connection.dialect.name == "sqlite"
         else sa.select(c.snapshot_id, sa.func.string_agg(c.hash, ","))
     )
-    rows = connection.execute(
-        query.join(snapshots, snapshots.c.id == c.snapshot_id)
-        .where(snapshots.c.database_id == database_id, c.name.in_(_RARE))
-        .group_by(c.snapshot_id)
-    )
+    rows = connection.execute(query.group_by(c.snapshot_id))
     return {int(number): frozenset(hashes.split(",")) for number, hashes in rows}

@@ -47,3 +47,11 @@ CREATE TABLE pgwatch_wed_history.chores (
 CREATE INDEX runs_report_idx ON pgwatch_wed_history.runs (report);
 
 CREATE INDEX snapshots_server_idx ON pgwatch_wed_history.snapshots (server);
+
+ALTER TABLE pgwatch_wed_history.runs ADD COLUMN verdicts VARCHAR(32);
+
+CREATE INDEX runs_verdicts_idx ON pgwatch_wed_history.runs (verdicts);
+
+ALTER TABLE pgwatch_wed_history.snapshots ADD COLUMN shares BIGINT;
+
+CREATE INDEX snapshots_shares_idx ON pgwatch_wed_history.snapshots (shares);

@@ -47,3 +47,11 @@ CREATE TABLE chores (
 CREATE INDEX runs_report_idx ON runs (report);
 
 CREATE INDEX snapshots_server_idx ON snapshots (server);
+
+ALTER TABLE runs ADD COLUMN verdicts VARCHAR(32);
+
+CREATE INDEX runs_verdicts_idx ON runs (verdicts);
+
+ALTER TABLE snapshots ADD COLUMN shares BIGINT;
+
+CREATE INDEX snapshots_shares_idx ON snapshots (shares);

@@ -199,7 +199,7 @@ def test_what_others_are_compressed_against_is_kept_and_then_goes(first: store.S
         before = runs.read(connection, most_recent)
     with first.writing() as connection:
         ids = [r.id for r in runs.listed(connection) if r.id != most_recent.id]
-        retention._remove(connection, ids)
+        retention._remove_parts(connection, retention._remove(connection, ids))
     with first.reading() as connection:
         assert runs.read(connection, most_recent) == before
         (kept,) = snapshots.of_run(connection, most_recent.id)

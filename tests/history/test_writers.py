@@ -102,6 +102,7 @@ def what_nothing_needs(opened: store.Store) -> set[str]:
             sa.select(collections.c.hash),
             sa.select(snapshots_table.c.server),
             sa.select(runs_table.c.report).where(runs_table.c.report.is_not(None)),
+            sa.select(runs_table.c.verdicts).where(runs_table.c.verdicts.is_not(None)),
             sa.select(blobs_table.c.base).where(blobs_table.c.base.is_not(None)),
         )
         stored = set(connection.execute(sa.select(blobs_table.c.hash)).scalars())

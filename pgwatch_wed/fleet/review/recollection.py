@@ -14,10 +14,10 @@ from pgwatch_wed.fleet import traits as fleet_traits
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.traits import Traits
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
-from pgwatch_wed.history import blobs, states
+from pgwatch_wed.history import blobs, kept_verdicts, states
 from pgwatch_wed.history.conclusions import Concluded
 from pgwatch_wed.history.lifecycle import FindingState
-from pgwatch_wed.history.schema import finding_states, findings, fleet_visits, runs, verdicts
+from pgwatch_wed.history.schema import finding_states, findings, fleet_visits, runs
 
 _MANY = 500
 _READ = (VisitEnding.DONE.value, VisitEnding.IN_PART.value)
@@ -220,16 +220,18 @@ def _object(o: Mapping[str, Any]) -> Object:
 
 
 def _verdicts(connection: sa.Connection, own: Sequence[Any]) -> Mapping[int, dict[str, JudgedRule]]:
-    v = verdicts.c
-    query = sa.select(v.run_id, v.rule, v.verdict, v.reason).where(*_of_runs(verdicts, own))
-    found: dict[int, dict[str, JudgedRule]] = defaultdict(dict)
     known: dict[tuple[str, str], JudgedRule] = {}
-    for run_id, rule, verdict, reason in connection.execute(query):
-        judged = known.get((verdict, reason))
-        if judged is None:
-            judged = known[verdict, reason] = JudgedRule(Verdict(verdict), reason)
-        found[run_id][rule] = judged
-    return found
+    by_address: dict[str, dict[str, JudgedRule]] = {}
+    wanted = [row.verdicts for row in own if row.verdicts is not None]
+    for address, content in blobs.get_many(connection, wanted):
+        told = {} if content is None else kept_verdicts.read(content)
+        by_address[address] = {
+            rule: known.setdefault(
+                (each.verdict, each.reason), JudgedRule(Verdict(each.verdict), each.reason)
+            )
+            for rule, each in told.items()
+        }
+    return {row.id: by_address.get(row.verdicts, {}) for row in own}
 
 
 def _states(
