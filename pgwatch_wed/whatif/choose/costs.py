@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from pgwatch_wed.whatif.choose import workers, writes
+from pgwatch_wed.whatif.choose.late import has_limit, is_short
 from pgwatch_wed.whatif.choose.measured import with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
@@ -59,12 +60,18 @@ class Costs:
     def begin(self, query: Query, plan: Plan) -> None:
         """Take a query with its weight and its plan without changes."""
         self._judge.begin(query, plan)
-        self.base[query.name] = plan.cost
+        self.base[query.name] = self.expected(query, plan)
+        if query.has_parameters and is_short(query) and has_limit(plan.tree):
+            self.pool.choose_by_value(query)
         if changes := writes.writes(query, plan.tree, self.oracle.catalog):
             self._writes[query.name] = changes
         self.pool.put(query, frozenset(), plan)
         self.queries.append(query)
         self.queries.sort(key=lambda q: -self.present(q))
+
+    def expected(self, query: Query, plan: Plan) -> float:
+        """Return what a plan is expected to cost, which may be more than the planner says."""
+        return self._judge.expected(query, plan)
 
     def present(self, query: Query) -> float:
         """Return the weighted cost without changes."""
@@ -88,7 +95,7 @@ class Costs:
     def _asked(self, query: Query, chosen: Configuration) -> Known | None:
         if not self.left.is_over(ASKED):
             with suppress(PlanError):
-                return self.pool.plan(query, chosen)
+                self.pool.plan(query, chosen)
         return self.known(query, chosen)
 
     def ask_all(self, requests: Iterable[tuple[Query, Configuration]]) -> None:
@@ -114,7 +121,12 @@ class Costs:
         return self.present(query) if known is None else query.weight * known.value
 
     def known(self, query: Query, chosen: Configuration) -> Known | None:
-        """Return the plan of a query with a set; if that is not known, the cheapest that is certainly possible."""
+        """Return the plan of a query with a set; if that is not known, the cheapest that is certainly possible.
+
+        Where the generic plan counts on rows that calls do not find, PostgreSQL, which knows their values, has a better one.
+        """
+        if self.pool.is_by_value(query):
+            return self.pool.bound(query, chosen)
         return self.pool.exact(query, chosen) or self.pool.bound(query, chosen)
 
     def objective(self, chosen: Configuration) -> float:
@@ -171,7 +183,7 @@ class Costs:
             return None
         changes = self._writes.get(query.name, ())
         added = writes.entries(chosen, self.oracle.catalog, changes)
-        return self._touched.blocks(plan.tree, query.rows, added)
+        return self._touched.blocks(plan.tree, query.rows, added, is_short=is_short(query))
 
     def without_idlers(self, chosen: Configuration) -> Configuration:
         """Return a set without the indexes that no plan uses."""

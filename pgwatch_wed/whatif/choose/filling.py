@@ -131,7 +131,7 @@ class Filling:
         """Return a query and its plan, weighted; or the parts that it consists of if it matters."""
         matters = self._likely[query.name] >= _MATTERS * sum(self._likely.values())
         found = parts.parts(self._costs, query, plan) if matters and query.has_parameters else ()
-        return found or [(parts.weighted(query, plan), plan)]
+        return found or [(parts.weighted(query, self._costs.expected(query, plan)), plan)]
 
     # Trying
 

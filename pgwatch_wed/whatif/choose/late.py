@@ -3,7 +3,8 @@
 The planner expects the rows that match to be spread evenly over the order. If they come last, such as the posts of a forum that was
 closed years ago in the order of all posts, nearly everything is read. How they are spread is not known, so what such a plan
 costs is taken to be the geometric mean of both: one whose condition excludes few rows costs hardly more. At worst they come
-last, which is what counts if a column that is compared for equality could be a key before the order.
+last, which is what counts if a column that is compared for equality could be a key before the order, and if calls are known to return
+fewer rows than LIMIT allows: then all are read.
 """
 
 import math
@@ -11,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.sqltext.terms import Kind
+from pgwatch_wed.whatif.model import Query
 
 # Nodes that return rows as their first child does, in its order, before that has ended.
 _STREAMING = frozenset(
@@ -29,7 +31,7 @@ _STREAMING = frozenset(
         *("Nested Loop", "Merge Append", "Gather Merge", "ProjectSet", "Append", "Gather"),
     )
 )
-_ORDERED = frozenset({"Index Scan", "Index Only Scan"})
+_DRIVING = frozenset({"Index Scan", "Index Only Scan", "Seq Scan"})
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
 _SECONDS = ("InitPlan", "SubPlan")
 
@@ -46,15 +48,34 @@ class _Limited:
     loops: float
 
 
-def late_cost(tree: PlanNode, rows_in_order: RowsInOrder, *, at_worst: bool = False) -> float:
+def late_cost(
+    tree: PlanNode, rows_in_order: RowsInOrder, *, at_worst: bool = False, is_short: bool = False
+) -> float:
     """Return what a plan costs in addition if the rows that it looks for come late.
 
     ``rows_in_order`` tells how many rows a scan would read to its end, including those that it excludes; None if not known.
+    ``is_short``: there are fewer rows than LIMIT allows.
     """
-    return sum(_extra(each, rows_in_order, at_worst) for each in _limited(tree, 1.0))
+    return sum(_extra(each, rows_in_order, at_worst, is_short) for each in _limited(tree, 1.0))
 
 
-def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool) -> float:
+def is_short(query: Query) -> bool:
+    """Tell whether some calls return fewer rows than LIMIT allows: their mean is no whole number, or nothing."""
+    return query.rows is not None and (query.rows < 1 or query.rows != round(query.rows))
+
+
+def has_limit(tree: PlanNode) -> bool:
+    """Tell whether LIMIT may end a plan before it has read all rows."""
+    return any(node["Node Type"] == "Limit" for node in walk(tree))
+
+
+def part_read(even: float, matching: float, *, is_short: bool = False) -> float:
+    """Return the part of its rows that a scan reads, of which a share matches, if ``even`` is that for rows spread evenly."""
+    last = min(1.0, 1 - matching + even * matching)
+    return last if is_short else math.sqrt(even * last)
+
+
+def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, is_short: bool) -> float:
     child, limit = found.child, found.limit
     whole = float(child["Total Cost"]) - float(child["Startup Cost"])
     wanted, returned = float(limit["Plan Rows"]), float(child["Plan Rows"])
@@ -65,8 +86,8 @@ def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool) -> float
     if read is None or read <= 0:
         return 0.0
     matching = _share(found, read)
-    last = min(1.0, 1 - matching + even * matching)
-    part = last if at_worst and _lacks_equality(found.scan) else math.sqrt(even * last)
+    is_last = is_short or (at_worst and _lacks_equality(found.scan))
+    part = part_read(even, matching, is_short=is_last)
     return max(0.0, part - even) * whole * found.loops
 
 
@@ -103,5 +124,5 @@ def _scans(node: PlanNode) -> Iterator[PlanNode]:
         if not below:
             return
         node = below[0]
-    if node["Node Type"] in _ORDERED:
+    if node["Node Type"] in _DRIVING:
         yield node

@@ -52,10 +52,14 @@ def _missing(scan: PlanNode, table: CatalogTable, real: float) -> float:
     return rows + max(0.0, _heap_cost(scan, table, real) - _heap_cost(scan, table, expected))
 
 
-def passing_scan(tree: PlanNode) -> PlanNode | None:
-    """Return the only scan of a plan that passes its rows on; None if it has another form."""
+def passing_scan(tree: PlanNode, *, is_short: bool = False) -> PlanNode | None:
+    """Return the only scan of a plan that passes its rows on; None if it has another form.
+
+    ``is_short``: there are fewer rows than LIMIT allows, so that it passes them on, too.
+    """
     node = tree
-    while node["Node Type"] in _PASSING:
+    passing = _PASSING | {"Limit"} if is_short else _PASSING
+    while node["Node Type"] in passing:
         below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") != "InitPlan"]
         if len(below) != 1:
             return None

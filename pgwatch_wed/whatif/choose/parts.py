@@ -24,20 +24,21 @@ _REDUCING = frozenset({"Limit", "Aggregate", "Group", "Unique", "SetOp", "Result
 class _Part:
     query: Query
     plan: Plan
+    expected: float
     share: float
 
     @property
     def cost(self) -> float:
         """The cost of a call, with its rows."""
-        return self.plan.cost + _PER_ROW * (self.query.rows or 0.0)
+        return self.expected + _PER_ROW * (self.query.rows or 0.0)
 
 
-def weighted(query: Query, plan: Plan) -> Query:
-    """Weight a measured query so that its cost equals its time, without that of its rows."""
+def weighted(query: Query, expected: float) -> Query:
+    """Weight a measured query so that its expected cost equals its time, without that of its rows."""
     if query.total_ms is None:
         return query
     rows = _PER_ROW * (query.rows or 0.0)
-    return replace(query, weight=query.total_ms / max(plan.cost + rows, 0.01))
+    return replace(query, weight=query.total_ms / max(expected + rows, 0.01))
 
 
 def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]]:
@@ -52,7 +53,7 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
         ]
     except PlanError:
         return ()  # its message may contain the value
-    return _weighted(weighted(query, plan), _as_counted(planned, query.rows))
+    return _weighted(weighted(query, costs.expected(query, plan)), _as_counted(planned, query.rows))
 
 
 def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> _Part:
@@ -60,7 +61,8 @@ def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> 
     part = replace(query, name=f"{query.name} #{number}", sql=variant.sql, rows=None)
     plan = costs.plan(part)
     rows = None if query.rows is None else min(query.rows, float(plan.tree["Plan Rows"]))
-    return _Part(replace(part, rows=rows), plan, variant.share)
+    part = replace(part, rows=rows)
+    return _Part(part, plan, costs.expected(part, plan), variant.share)
 
 
 def _as_counted(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part]:

@@ -41,6 +41,7 @@ class Pool:
     ) -> None:
         self._ask = ask
         self._judge = judge
+        self._by_value: set[str] = set()
         self._known: dict[str, list[Known]] = {}
         self._failed: dict[tuple[str, Configuration], PlanError] = {}
         self._slow: dict[str, int] = {}
@@ -67,8 +68,16 @@ class Pool:
         """Set the tables that a query reads."""
         self._tables[query.name] = frozenset(tables)
 
+    def choose_by_value(self, query: Query) -> None:
+        """Take the plans of a query by their values, since the server knows more of it than the planner was told."""
+        self._by_value.add(query.name)
+
+    def is_by_value(self, query: Query) -> bool:
+        """Tell whether the plans of a query are taken by their values, and not by the planner's costs."""
+        return query.name in self._by_value
+
     def known(self, query: Query) -> Sequence[Known]:
-        """Return all plans of a query, cheapest first."""
+        """Return all plans of a query in the order in which the server prefers them, which is that of their costs."""
         return self._known.get(query.name, ())
 
     def is_slow(self, query: Query) -> bool:
@@ -110,9 +119,18 @@ class Pool:
         """Store a plan that was requested."""
         judged = self._judge(query, plan)
         known = Known(relevant, plan.used, plan.cost, judged.expected, judged.value)
-        insort(self._known.setdefault(query.name, []), known, key=lambda k: k.cost)
+        key = _value if self.is_by_value(query) else _cost
+        insort(self._known.setdefault(query.name, []), known, key=key)
         return known
 
     def bound(self, query: Query, asked: Configuration) -> Known | None:
         """Return the cheapest known plan that is certainly possible with a set."""
         return next((k for k in self._known.get(query.name, ()) if k.used <= asked), None)
+
+
+def _value(known: Known) -> float:
+    return known.value
+
+
+def _cost(known: Known) -> float:
+    return known.cost

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
-from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost
+from pgwatch_wed.whatif.choose.late import RowsInOrder, is_short, late_cost
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched, scatter_cost
 from pgwatch_wed.whatif.model import Plan, Query
 
@@ -61,9 +61,14 @@ class _Costs:
     last: float
 
     @property
+    def expected(self) -> float:
+        """The planner's cost with what rows that come late or are no neighbors cost in addition."""
+        return self.planned + self.scattered + self.late
+
+    @property
     def real(self) -> float:
         """The corrected cost."""
-        return self.planned + self.hidden + self.scattered + self.late
+        return self.expected + self.hidden
 
     @property
     def at_worst(self) -> float:
@@ -90,43 +95,55 @@ class Judge:
 
     def begin(self, query: Query, plan: Plan) -> None:
         """Store the plan without candidates, with which others are compared."""
-        self._base[query.name] = self._costs(plan)
+        self._base[query.name] = self._costs(query, plan)
+
+    def expected(self, query: Query, plan: Plan) -> float:
+        """Return what a plan is expected to cost, with rows that come late or are no neighbors."""
+        if not self._is_on:
+            return plan.cost
+        costs = self._costs(query, plan)
+        return costs.expected
 
     def __call__(self, query: Query, plan: Plan) -> ExpectedCost:
         """Return the costs of a plan by which sets are compared and promised."""
-        if not self._is_on or not plan.used:
+        if not self._is_on:
             return ExpectedCost(plan.cost, plan.cost)
-        base, costs = self._base[query.name], self._costs(plan)
-        late, scattered = costs.late - base.late, costs.scattered - base.scattered
-        expected = value = plan.cost + max(0.0, late) + max(0.0, scattered)
+        base, costs = self._base[query.name], self._costs(query, plan)
+        expected = value = costs.expected
+        if not plan.used:
+            return ExpectedCost(expected, expected)
         risk = costs.real / max(base.real, 0.01)
         if risk > _SUSPECT:
-            value = max(value, base.planned * risk * (_VETO if risk > _FORBIDDEN else 1.0))
+            value = max(value, base.expected * risk * (_VETO if risk > _FORBIDDEN else 1.0))
         worst = costs.at_worst / max(base.at_worst, 0.01)
         return ExpectedCost(
-            expected, max(value, base.planned * worst) if worst > _SUSPECT else value
+            expected, max(value, base.expected * worst) if worst > _SUSPECT else value
         )
 
-    def _costs(self, plan: Plan) -> _Costs:
+    def _costs(self, query: Query, plan: Plan) -> _Costs:
+        short = is_short(query)
         late, at_worst = (
-            late_cost(plan.tree, self._rows_in_order, at_worst=each) for each in (False, True)
+            late_cost(plan.tree, self._rows_in_order, at_worst=each, is_short=short)
+            for each in (False, True)
         )
         hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))
         return _Costs(plan.cost, hidden, scatter_cost(plan.tree, self._catalog), late, at_worst)
 
     def doubts(self, query: Query, plan: Plan) -> Iterator[str]:
         """Yield why a plan may save far less than the planner expects."""
-        late = late_cost(plan.tree, self._rows_in_order)
+        late = self._costs(query, plan).late
         if plan.used and late > _TOLD * self._base[query.name].planned:
             yield _LATE
 
     def _rows_in_order(self, node: PlanNode) -> float | None:
+        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        if node["Node Type"] == "Seq Scan":
+            return None if table is None else table.rows
         if "Filter" not in node and "Index Cond" not in node:
             return float(node["Plan Rows"])
         known = self._known_rows(node)
         if known is not None:
             return known
-        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
         return None if table is None else self._share(node, table)[0] * table.rows
 
     def _hidden(self, probe: _Probe) -> float:

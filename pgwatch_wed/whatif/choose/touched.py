@@ -12,7 +12,7 @@ from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
-from pgwatch_wed.whatif.choose.late import RowsInOrder
+from pgwatch_wed.whatif.choose.late import RowsInOrder, part_read
 from pgwatch_wed.whatif.choose.measured import passing_scan
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched
 from pgwatch_wed.whatif.oracle import IndexShape
@@ -57,6 +57,7 @@ class _Call:
     added: Mapping[TableName, float]
     scan: PlanNode | None
     counted: float
+    is_short: bool
 
     def rows(self, node: PlanNode, planned: float) -> float:
         """Return how many rows a scan returns: those that were counted if it is the one that they come from."""
@@ -83,28 +84,30 @@ class Touched:
         tree: PlanNode,
         counted: float | None = None,
         added: Mapping[TableName, float] | None = None,
+        *,
+        is_short: bool = False,
     ) -> float:
         """Return the blocks of a call.
 
-        ``counted`` are the rows that a call returns, ``added`` by table the entries that new indexes
-        get for a row that the statement inserts or updates.
+        ``counted`` are the rows that a call returns, ``added`` by table the entries that new indexes get for a row that the
+        statement inserts or updates. ``is_short``: there are fewer rows than LIMIT allows.
         """
-        scan = None if counted is None else passing_scan(tree)
-        return max(1.0, self._of(tree, _Run(), _Call(added or {}, scan, counted or 0.0)))
+        scan = None if counted is None else passing_scan(tree, is_short=is_short)
+        return max(1.0, self._of(tree, _Run(), _Call(added or {}, scan, counted or 0.0, is_short)))
 
     def _of(self, node: PlanNode, run: _Run, call: _Call) -> float:
         own = self._own(node, run, call)
-        return own + sum(self._of(child, how, call) for child, how in self._below(node, run))
+        return own + sum(self._of(child, how, call) for child, how in self._below(node, run, call))
 
     # How children are run
 
-    def _below(self, node: PlanNode, run: _Run) -> Iterator[tuple[PlanNode, _Run]]:
+    def _below(self, node: PlanNode, run: _Run, call: _Call) -> Iterator[tuple[PlanNode, _Run]]:
         if node["Node Type"] == "Bitmap Heap Scan":
             return  # its bitmaps are its own
         children = node.get("Plans", ())
         flow = replace(run, part=run.part if node["Node Type"] in _STREAMING else 1.0)
         if node["Node Type"] == "Limit" and children:
-            flow = replace(flow, part=flow.part * self._limited(node, children[0]))
+            flow = replace(flow, part=flow.part * self._limited(node, children[0], call))
         if node["Node Type"] in ("Gather", "Gather Merge"):
             workers = float(node.get("Workers Planned", 0))
             own = workers + max(0.0, 1 - _LEADER_BUSY * workers)
@@ -135,7 +138,7 @@ class Touched:
             return replace(flow, part=1.0)
         return flow
 
-    def _limited(self, limit: PlanNode, child: PlanNode) -> float:
+    def _limited(self, limit: PlanNode, child: PlanNode, call: _Call) -> float:
         """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
         returned = max(1.0, float(child["Plan Rows"]))
         even = min(1.0, float(limit["Plan Rows"]) / returned)
@@ -143,7 +146,7 @@ class Touched:
         if scan is None or "Filter" not in scan:
             return even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
-        return math.sqrt(even * (1 - matching + even * matching))
+        return part_read(even, matching, is_short=call.is_short)
 
     def _passed_over(self, scan: PlanNode) -> float:
         """Return the rows that a scan reads to its end, including those that it excludes."""
