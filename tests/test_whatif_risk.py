@@ -1,6 +1,7 @@
 """Plans that are cheap on paper only: what the search makes of them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -36,6 +37,8 @@ BY_TIME = Candidate("public", "posts", (Key.of("at"),))
 BY_BOARD = Candidate("public", "posts", (Key.of("board"), Key.of("at")))
 OF_AUTHOR = "select * from posts where author = $1 and archived"
 OLD_OF_AUTHOR = Candidate("public", "posts", (Key.of("archived"), Key.of("author")))
+DELETED = Candidate("public", "posts", (Key.of("id"),), predicate="deleted")
+SOME_DELETED = "select * from posts where deleted and id between 10000 and 30000"
 OLD = "select * from posts where not archived and author < 90"
 
 
@@ -49,13 +52,13 @@ def forum(pg: servers.Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def lab(forum: str) -> Iterator[Lab]:
     with source.open_lab(forum) as lab:
-        lab.add([BY_TIME, BY_BOARD, OLD_OF_AUTHOR])
+        lab.add([BY_TIME, BY_BOARD, OLD_OF_AUTHOR, DELETED])
         yield lab
 
 
 def ratios(lab: Lab, text: str, index: Candidate) -> tuple[float, float]:
     """Return what remains of the cost with an index: as planned, and as judged."""
-    judge, asked = Judge(lab.catalog, lab.rows_in_order), query(text)
+    judge, asked = Judge(lab.catalog, lab.rows_in_order, lab.index_shape), query(text)
     base, plan = lab.plan(asked), lab.plan(asked, [index])
     judge.begin(asked, base)
     assert plan.used == {index}
@@ -96,6 +99,35 @@ def test_rows_are_neighbors_only_if_the_columns_that_select_them_say_so(
         connection.rollback()
 
 
+def test_rows_of_a_partial_index_have_others_between_them(forum: str, lab: Lab) -> None:
+    planned, judged = ratios(lab, SOME_DELETED, DELETED)
+    with psycopg.connect(forum) as connection:
+        before = blocks(connection, SOME_DELETED)
+        connection.execute(DELETED.ddl("of_deleted").encode())
+        remaining = blocks(connection, SOME_DELETED) / before
+        connection.rollback()
+    assert planned < 0.15 < 0.5 < remaining
+    assert judged > 3 * planned
+
+
+@pytest.mark.parametrize("rows", [0.0, 7.5])
+def test_an_order_is_read_to_its_end_where_calls_return_fewer_rows_than_they_may(
+    lab: Lab, rows: float
+) -> None:
+    judge, asked = Judge(lab.catalog, lab.rows_in_order, lab.index_shape), query(LIKE)
+    plan = lab.plan(asked, [BY_TIME])
+    assert plan.cost < judge.expected(asked, plan) < 0.7 * plan.tree["Plans"][0]["Total Cost"]
+    short = replace(asked, rows=rows)
+    assert judge.expected(short, plan) > 0.9 * plan.tree["Plans"][0]["Total Cost"]
+
+
+def test_what_is_passed_over_at_present_is_charged_for(lab: Lab) -> None:
+    asked = query("select * from posts where body like '%2' limit 20")
+    judge, plan = Judge(lab.catalog, lab.rows_in_order, lab.index_shape), lab.plan(asked)
+    judge.begin(asked, plan)
+    assert judge(asked, plan).expected > 1.5 * plan.cost
+
+
 def advised(lab: Lab, **weights: float) -> Advice:
     texts = {"new": NEW, "board": BOARD}
     asked = (query(texts[name], name=name, weight=weight) for name, weight in weights.items())
@@ -118,7 +150,7 @@ def test_an_index_for_one_statement_does_not_slow_another(forum: str, lab: Lab) 
 
 
 def test_how_the_rows_looked_for_are_spread_is_told_as_an_assumption(lab: Lab) -> None:
-    judge, asked = Judge(lab.catalog, lab.rows_in_order), query(BOARD)
+    judge, asked = Judge(lab.catalog, lab.rows_in_order, lab.index_shape), query(BOARD)
     judge.begin(asked, lab.plan(asked))
     (doubt,) = judge.doubts(asked, lab.plan(asked, [BY_TIME]))
     assert "spread evenly" in doubt

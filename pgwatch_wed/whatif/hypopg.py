@@ -202,7 +202,8 @@ class HypoPG:
         found = next((i for i in self.catalog.indexes.values() if i.name == name), None)
         if found is None:
             return None
-        return IndexShape(found.pages, found.rows, found.method, spreads.bare(found.keys[0]))
+        first = spreads.bare(found.keys[0])
+        return IndexShape(found.pages, found.rows, found.method, first, found.predicate or "")
 
     def _hide(self, connection: Connection, oids: Iterable[int]) -> None:
         hide = sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema)

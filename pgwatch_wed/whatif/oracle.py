@@ -12,12 +12,13 @@ from pgwatch_wed.whatif.operator_classes import ValueType
 
 @dataclass(frozen=True, slots=True)
 class IndexShape:
-    """The pages of an index, the rows in it, its method, and the column that is its first key, if it is one."""
+    """The pages of an index and its rows, its method, the column that is its first key, if it is one, and its predicate."""
 
     pages: float
     rows: float
     method: str = "btree"
     first: str | None = None
+    predicate: str = ""
 
 
 class Oracle(Protocol):

@@ -39,7 +39,7 @@ class Costs:
         self.base: dict[str, float] = {}
         self.plan_seconds: dict[str, float] = {}
         self._touched = Touched(oracle.catalog, oracle.rows_in_order, oracle.index_shape)
-        self._judge = Judge(oracle.catalog, oracle.rows_in_order, is_on=guard)
+        self._judge = Judge(oracle.catalog, oracle.rows_in_order, oracle.index_shape, is_on=guard)
         self._writes: dict[str, list[Write]] = {}
         self._build_seconds = 0.0
         self.pool = Pool(self.plan, self._judge)

@@ -86,9 +86,14 @@ class Gains:
         if not is_changed:
             return before, before
         after = self._mean_blocks(parts, self._chosen)
-        if after is None or before is None or planned is None or not query.is_write:
+        if after is None or before is None or planned is None:
             return before, after
-        return before, after + max(0.0, before - planned)
+        if query.is_write:
+            return before, after + max(0.0, before - planned)
+        present = sum(map(self._costs.present, parts))
+        is_cheaper = sum(self._costs.weighted(p, self._chosen) for p in parts) < present
+        # values may be others than those that are assumed, but the server would then have stayed with what it had
+        return before, min(before, after) if is_cheaper else after
 
     def _mean_blocks(self, parts: Sequence[Query], chosen: Configuration) -> float | None:
         """Return the mean blocks of a call by the plans of its parts."""

@@ -71,8 +71,12 @@ def has_limit(tree: PlanNode) -> bool:
 
 def part_read(even: float, matching: float, *, is_short: bool = False) -> float:
     """Return the part of its rows that a scan reads, of which a share matches, if ``even`` is that for rows spread evenly."""
-    last = min(1.0, 1 - matching + even * matching)
-    return last if is_short else math.sqrt(even * last)
+    return 1.0 if is_short else math.sqrt(even * _last(even, matching))
+
+
+def _last(even: float, matching: float) -> float:
+    """Return the part of its rows that a scan reads if those that match come last."""
+    return min(1.0, 1 - matching + even * matching)
 
 
 def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, is_short: bool) -> float:
@@ -86,8 +90,9 @@ def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, is_short
     if read is None or read <= 0:
         return 0.0
     matching = _share(found, read)
-    is_last = is_short or (at_worst and _lacks_equality(found.scan))
-    part = part_read(even, matching, is_short=is_last)
+    part = part_read(even, matching, is_short=is_short)
+    if at_worst and _lacks_equality(found.scan):
+        part = max(part, _last(even, matching))
     return max(0.0, part - even) * whole * found.loops
 
 

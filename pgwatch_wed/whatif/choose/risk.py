@@ -8,7 +8,7 @@ on cached data, half of ``random_page_cost`` per page predicts the real CPU time
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
@@ -17,6 +17,7 @@ from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.late import RowsInOrder, is_short, late_cost
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched, scatter_cost
 from pgwatch_wed.whatif.model import Plan, Query
+from pgwatch_wed.whatif.oracle import IndexShape
 
 _SUSPECT = 1.3  # above this ratio to the present cost, a plan is valued by its real risk
 _FORBIDDEN = 1.5  # above this ratio, no gain in other queries compensates for it
@@ -83,12 +84,14 @@ class Judge:
         self,
         catalog: Catalog,
         rows_in_order: RowsInOrder,
+        shape: Callable[[str], IndexShape | None],
         *,
         page_cost: float = 4.0,
         is_on: bool = True,
     ) -> None:
         self._catalog = catalog
         self._known_rows = rows_in_order
+        self._shape = shape
         self._page_cost = page_cost
         self._is_on = is_on
         self._base: dict[str, _Costs] = {}
@@ -127,7 +130,9 @@ class Judge:
             for each in (False, True)
         )
         hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))
-        return _Costs(plan.cost, hidden, scatter_cost(plan.tree, self._catalog), late, at_worst)
+        return _Costs(
+            plan.cost, hidden, scatter_cost(plan.tree, self._catalog, self._shape), late, at_worst
+        )
 
     def doubts(self, query: Query, plan: Plan) -> Iterator[str]:
         """Yield why a plan may save far less than the planner expects."""

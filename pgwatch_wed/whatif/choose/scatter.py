@@ -2,16 +2,18 @@
 
 It takes the correlation of a key of several columns to be three quarters of that of its first. So an index on ``(state, customer)``
 looks twice as cheap as one on ``(customer)`` if old orders are done, although both fetch the same scattered rows. Where a
-key's rows are is decided by its most selective column.
+key's rows are is decided by its most selective column. And it takes the rows of a partial index for neighbors as if there were no others
+between them: those due this week may be together, but not the unpaid ones of them.
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.oracle import IndexShape
 
 _OF_SEVERAL = 0.75  # the planner's factor for the correlation of a key of several columns
 _RANDOM = 4.0
@@ -19,12 +21,14 @@ _ROW_COST = 0.02
 _BOUNDING = frozenset({Kind.EQUAL, Kind.IN, Kind.RANGE})
 
 
-def scatter_cost(tree: PlanNode, catalog: Catalog) -> float:
+def scatter_cost(
+    tree: PlanNode, catalog: Catalog, shape: Callable[[str], IndexShape | None]
+) -> float:
     """Return what a plan costs in addition if its index scans fetch rows that are no neighbors.
 
     Scans that run in a loop or until LIMIT is satisfied are left out: they are charged for otherwise.
     """
-    return sum(_extra(scan, catalog) for scan in _whole_scans(tree))
+    return sum(_extra(scan, catalog, shape(scan["Index Name"])) for scan in _whole_scans(tree))
 
 
 def bound_columns(
@@ -51,32 +55,51 @@ def pages_fetched(pages: float, tuples: float) -> float:
     return min(pages, 2 * pages * tuples / (2 * pages + tuples))
 
 
-def _extra(scan: PlanNode, catalog: Catalog) -> float:
+def _extra(scan: PlanNode, catalog: Catalog, shape: IndexShape | None) -> float:
     table = catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
     if table is None or table.pages < 1 or table.rows < 1:
         return 0.0
     columns = bound_columns(scan, table)
-    if len(columns) < 2:
+    partial = shape if shape is not None and shape.predicate else None
+    if len(columns) < 2 and (not columns or partial is None):
         return 0.0
-    assumed = (_OF_SEVERAL * (columns[0].correlation or 0.0)) ** 2
-    real = (_OF_SEVERAL * (decisive(columns).correlation or 0.0)) ** 2
+    several = _OF_SEVERAL if len(columns) > 1 else 1.0
+    assumed = (several * (columns[0].correlation or 0.0)) ** 2
+    real = (several * (decisive(columns).correlation or 0.0)) ** 2
     rows = max(1.0, float(scan["Plan Rows"]))
     neighbors = _RANDOM + max(0.0, math.ceil(rows / table.rows * table.pages) - 1)
+    between = neighbors if partial is None else max(neighbors, _among_others(partial, table, rows))
     scattered = _RANDOM * pages_fetched(table.pages, rows)
-    in_region = max(neighbors, _RANDOM * pages_fetched(_region(scan, table), rows))
+    in_region = max(between, _RANDOM * pages_fetched(_region(scan, table), rows))
     if neighbors >= scattered:
         return 0.0
     charged = max(0.0, float(scan["Total Cost"]) - float(scan["Startup Cost"]) - rows * _ROW_COST)
     as_assumed = scattered - assumed * (scattered - neighbors)
-    as_it_is = in_region - real * (in_region - neighbors)
+    as_it_is = in_region - real * (in_region - between)
     return max(0.0, charged * as_it_is / as_assumed - charged)
+
+
+def _among_others(index: IndexShape, table: CatalogTable, rows: float) -> float:
+    """Return what pages with rows of a partial index cost if they are in the order of the index, with other rows between them."""
+    found = (table.columns.get(name) for name in terms.columns(index.predicate))
+    pages = _together([c for c in found if c is not None], table)
+    part = rows / max(1.0, min(index.rows, table.rows))
+    fetched = min(rows, max(1.0, part * pages))
+    # those read one after the other cost less, as the planner assumes for a bitmap
+    dense = math.sqrt(min(1.0, fetched / max(1.0, part * table.pages)))
+    return fetched * (_RANDOM - (_RANDOM - 1) * dense)
 
 
 def _region(scan: PlanNode, table: CatalogTable) -> float:
     """Return the pages among which the rows are, given the values compared for equality that are together."""
+    return _together(bound_columns(scan, table, frozenset({Kind.EQUAL})), table)
+
+
+def _together(columns: Sequence[CatalogColumn], table: CatalogTable) -> float:
+    """Return the pages among which rows with one value of each of some columns are."""
     shares = (
         1 - (column.correlation or 0.0) ** 2 * (1 - 1 / max(1.0, column.distinct))
-        for column in bound_columns(scan, table, frozenset({Kind.EQUAL}))
+        for column in columns
     )
     return max(1.0, table.pages * min(shares, default=1.0))
 

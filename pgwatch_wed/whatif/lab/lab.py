@@ -571,7 +571,8 @@ class Lab:
         existing = self.catalog.indexes.get(self._existing_by_name.get(name, 0))
         if existing is not None:
             first = spreads.bare(existing.keys[0])
-            return IndexShape(existing.pages, existing.rows, existing.method, first)
+            within = existing.predicate or ""
+            return IndexShape(existing.pages, existing.rows, existing.method, first, within)
         candidate = self._index_by_name.get(name)
         if candidate is None:
             return None
@@ -579,7 +580,8 @@ class Lab:
         rows = self.catalog.rows(table)
         rows = self._matching.get((table.oid, candidate.predicate), rows)
         blocks = self._built[candidate].size_bytes / pages.BLOCK
-        return IndexShape(blocks, rows, candidate.method, candidate.keys[0].column)
+        key, within = candidate.keys[0].column, candidate.predicate
+        return IndexShape(blocks, rows, candidate.method, key, within)
 
     def _rows(self, table: CatalogTable, condition: str) -> float | None:
         """Return how many rows of a table satisfy a condition, as estimated by the planner."""
