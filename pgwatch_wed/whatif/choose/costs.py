@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from pgwatch_wed.whatif.choose import workers, writes
-from pgwatch_wed.whatif.choose.late import has_limit, is_short
+from pgwatch_wed.whatif.choose.late import has_limit, short_share
 from pgwatch_wed.whatif.choose.measured import with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
@@ -61,7 +61,7 @@ class Costs:
         """Take a query with its weight and its plan without changes."""
         self._judge.begin(query, plan)
         self.base[query.name] = self.expected(query, plan)
-        if query.has_parameters and is_short(query) and has_limit(plan.tree):
+        if query.has_parameters and short_share(query) > 0 and has_limit(plan.tree):
             self.pool.choose_by_value(query)
         if changes := writes.writes(query, plan.tree, self.oracle.catalog):
             self._writes[query.name] = changes
@@ -183,7 +183,7 @@ class Costs:
             return None
         changes = self._writes.get(query.name, ())
         added = writes.entries(chosen, self.oracle.catalog, changes)
-        return self._touched.blocks(plan.tree, query.rows, added, is_short=is_short(query))
+        return self._touched.blocks(plan.tree, query.rows, added, short=short_share(query))
 
     def without_idlers(self, chosen: Configuration) -> Configuration:
         """Return a set without the indexes that no plan uses."""

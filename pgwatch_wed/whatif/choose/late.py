@@ -49,19 +49,24 @@ class _Limited:
 
 
 def late_cost(
-    tree: PlanNode, rows_in_order: RowsInOrder, *, at_worst: bool = False, is_short: bool = False
+    tree: PlanNode, rows_in_order: RowsInOrder, *, at_worst: bool = False, short: float = 0.0
 ) -> float:
     """Return what a plan costs in addition if the rows that it looks for come late.
 
     ``rows_in_order`` tells how many rows a scan would read to its end, including those that it excludes; None if not known.
-    ``is_short``: there are fewer rows than LIMIT allows.
+    ``short`` is the share of calls that find fewer rows than LIMIT allows.
     """
-    return sum(_extra(each, rows_in_order, at_worst, is_short) for each in _limited(tree, 1.0))
+    return sum(_extra(each, rows_in_order, at_worst, short) for each in _limited(tree, 1.0))
 
 
-def is_short(query: Query) -> bool:
-    """Tell whether some calls return fewer rows than LIMIT allows: their mean is no whole number, or nothing."""
-    return query.rows is not None and (query.rows < 1 or query.rows != round(query.rows))
+def short_share(query: Query) -> float:
+    """Return the share of the calls that return fewer rows than LIMIT allows: all if they return none, none if the mean is a whole number.
+
+    Otherwise there are some, and how many is not known: half of them.
+    """
+    if query.rows is None:
+        return 0.0
+    return 1.0 if query.rows < 1 else 0.5 * (query.rows != round(query.rows))
 
 
 def has_limit(tree: PlanNode) -> bool:
@@ -69,9 +74,12 @@ def has_limit(tree: PlanNode) -> bool:
     return any(node["Node Type"] == "Limit" for node in walk(tree))
 
 
-def part_read(even: float, matching: float, *, is_short: bool = False) -> float:
-    """Return the part of its rows that a scan reads, of which a share matches, if ``even`` is that for rows spread evenly."""
-    return 1.0 if is_short else math.sqrt(even * _last(even, matching))
+def part_read(even: float, matching: float, short: float) -> float:
+    """Return the part of its rows that a scan reads, of which a share matches, if ``even`` is that for rows spread evenly.
+
+    The ``short`` share of calls reads all of them.
+    """
+    return short + (1 - short) * math.sqrt(even * _last(even, matching))
 
 
 def _last(even: float, matching: float) -> float:
@@ -79,7 +87,7 @@ def _last(even: float, matching: float) -> float:
     return min(1.0, 1 - matching + even * matching)
 
 
-def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, is_short: bool) -> float:
+def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, short: float) -> float:
     child, limit = found.child, found.limit
     whole = float(child["Total Cost"]) - float(child["Startup Cost"])
     wanted, returned = float(limit["Plan Rows"]), float(child["Plan Rows"])
@@ -90,7 +98,7 @@ def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, is_short
     if read is None or read <= 0:
         return 0.0
     matching = _share(found, read)
-    part = part_read(even, matching, is_short=is_short)
+    part = part_read(even, matching, short)
     if at_worst and _lacks_equality(found.scan):
         part = max(part, _last(even, matching))
     return max(0.0, part - even) * whole * found.loops

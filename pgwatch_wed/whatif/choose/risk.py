@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
-from pgwatch_wed.whatif.choose.late import RowsInOrder, is_short, late_cost
+from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost, short_share
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched, scatter_cost
 from pgwatch_wed.whatif.model import Plan, Query
 from pgwatch_wed.whatif.oracle import IndexShape
@@ -124,9 +124,9 @@ class Judge:
         )
 
     def _costs(self, query: Query, plan: Plan) -> _Costs:
-        short = is_short(query)
+        short = short_share(query)
         late, at_worst = (
-            late_cost(plan.tree, self._rows_in_order, at_worst=each, is_short=short)
+            late_cost(plan.tree, self._rows_in_order, at_worst=each, short=short)
             for each in (False, True)
         )
         hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))

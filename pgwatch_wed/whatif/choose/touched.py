@@ -57,7 +57,7 @@ class _Call:
     added: Mapping[TableName, float]
     scan: PlanNode | None
     counted: float
-    is_short: bool
+    short: float
 
     def rows(self, node: PlanNode, planned: float) -> float:
         """Return how many rows a scan returns: those that were counted if it is the one that they come from."""
@@ -85,15 +85,15 @@ class Touched:
         counted: float | None = None,
         added: Mapping[TableName, float] | None = None,
         *,
-        is_short: bool = False,
+        short: float = 0.0,
     ) -> float:
         """Return the blocks of a call.
 
         ``counted`` are the rows that a call returns, ``added`` by table the entries that new indexes get for a row that the
-        statement inserts or updates. ``is_short``: there are fewer rows than LIMIT allows.
+        statement inserts or updates. ``short`` is the share of calls that find fewer rows than LIMIT allows.
         """
-        scan = None if counted is None else passing_scan(tree, is_short=is_short)
-        return max(1.0, self._of(tree, _Run(), _Call(added or {}, scan, counted or 0.0, is_short)))
+        scan = None if counted is None else passing_scan(tree, is_short=short == 1)
+        return max(1.0, self._of(tree, _Run(), _Call(added or {}, scan, counted or 0.0, short)))
 
     def _of(self, node: PlanNode, run: _Run, call: _Call) -> float:
         own = self._own(node, run, call)
@@ -146,7 +146,7 @@ class Touched:
         if scan is None or "Filter" not in scan:
             return even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
-        return part_read(even, matching, is_short=call.is_short)
+        return part_read(even, matching, call.short)
 
     def _passed_over(self, scan: PlanNode) -> float:
         """Return the rows that a scan reads to its end, including those that it excludes."""
