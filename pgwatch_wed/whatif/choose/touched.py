@@ -57,13 +57,18 @@ class _Call:
     added: Mapping[TableName, float]
     scan: PlanNode | None
     counted: float
+    sure: float
     short: float
 
     def rows(self, node: PlanNode, planned: float) -> float:
-        """Return how many rows a scan returns: those that were counted if it is the one that they come from."""
+        """Return how many rows a scan returns: those that were counted if it is the one that they come from.
+
+        If only a part of the calls is ``sure`` to return all of them, it is between those and what is planned.
+        """
         if node is not self.scan:
             return planned
-        return max(planned, self.counted) if "Filter" in node else max(1.0, self.counted)
+        counted: float = planned * (max(1.0, self.counted) / planned) ** self.sure
+        return max(planned, counted) if "Filter" in node else counted
 
 
 class Touched:
@@ -92,8 +97,12 @@ class Touched:
         ``counted`` are the rows that a call returns, ``added`` by table the entries that new indexes get for a row that the
         statement inserts or updates. ``short`` is the share of calls that find fewer rows than LIMIT allows.
         """
-        scan = None if counted is None else passing_scan(tree, is_short=short == 1)
-        return max(1.0, self._of(tree, _Run(), _Call(added or {}, scan, counted or 0.0, short)))
+        scan = None if counted is None else passing_scan(tree)
+        sure = 1.0
+        if scan is None and counted is not None and short > 0:
+            scan, sure = passing_scan(tree, is_short=True), short
+        call = _Call(added or {}, scan, counted or 0.0, sure, short)
+        return max(1.0, self._of(tree, _Run(), call))
 
     def _of(self, node: PlanNode, run: _Run, call: _Call) -> float:
         own = self._own(node, run, call)

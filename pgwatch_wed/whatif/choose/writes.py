@@ -72,7 +72,8 @@ def cost(
         for write in each:
             if write.table == (index.schema, index.table):
                 entries = _per_row(index, catalog, write)
-                most = measured.get(name, math.inf) * entries / (1 + _others(catalog, write))
+                parts = entries / _ENTRY["btree"]
+                most = measured.get(name, math.inf) * parts / (1 + _others(catalog, write))
                 total += min(weights[name] * write.rows * entries, most)
     return total
 
