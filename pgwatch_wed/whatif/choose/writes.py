@@ -9,8 +9,10 @@ from pgwatch_wed.sqltext.reading import updated
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
 from pgwatch_wed.whatif.model import Candidate, Query
 
-# One entry: descend by about three blocks, insert, write WAL, and sometimes read a page; in planner cost units.
-_ENTRY = {"btree": 3.0, "hash": 3.0, "gin": 8.0, "gist": 4.0, "brin": 0.05}
+# One entry: descend, insert, write WAL, and sometimes read a page; in planner cost units.
+_ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
+# Rows that are inserted together have neighboring entries; an update descends by about three blocks to each.
+_ALONE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,10 @@ def cost(
     for name, each in writes.items():
         for write in each:
             if write.table == (index.schema, index.table):
-                entries = _per_row(index, catalog, write)
-                parts = entries / _ENTRY["btree"]
-                most = measured.get(name, math.inf) * parts / (1 + _others(catalog, write))
-                total += min(weights[name] * write.rows * entries, most)
+                one = _ENTRY.get(index.method, 1.0) * _entries(index, catalog, write)
+                most = measured.get(name, math.inf) * one / (1 + _others(catalog, write))
+                alone = 1.0 if write.columns is None else _ALONE
+                total += min(weights[name] * write.rows * one * alone, most)
     return total
 
 
@@ -101,10 +103,6 @@ def entries(
         )
         for write in changes
     }
-
-
-def _per_row(index: Candidate, catalog: Catalog, write: Write) -> float:
-    return _ENTRY.get(index.method, 1.0) * _entries(index, catalog, write)
 
 
 def _entries(index: Candidate, catalog: Catalog, write: Write) -> int:
