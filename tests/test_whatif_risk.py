@@ -118,6 +118,8 @@ def test_an_order_is_read_to_its_end_where_calls_return_fewer_rows_than_they_may
     assert judge.expected(replace(asked, rows=20.0), plan) == judge.expected(asked, plan)
     assert 0.4 * whole < judge.expected(replace(asked, rows=7.5), plan) < 0.7 * whole
     assert judge.expected(replace(asked, rows=0.0), plan) > 0.9 * whole
+    part = replace(asked, rows=0.0, of=asked)
+    assert judge.expected(part, plan) == judge.expected(asked, plan)
 
 
 def test_what_is_passed_over_at_present_is_charged_for(lab: Lab) -> None:

@@ -62,9 +62,10 @@ def late_cost(
 def short_share(query: Query) -> float:
     """Return the share of the calls that return fewer rows than LIMIT allows: all if they return none, none if the mean is a whole number.
 
-    Otherwise there are some, and how many is not known: half of them.
+    Otherwise there are some, and how many is not known: half of them. Of a part of a statement, whose values are known, the mean
+    of all calls tells nothing.
     """
-    if query.rows is None:
+    if query.rows is None or query.of is not None:
         return 0.0
     return 1.0 if query.rows < 1 else 0.5 * (query.rows != round(query.rows))
 

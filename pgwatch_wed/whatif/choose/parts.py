@@ -1,6 +1,5 @@
 """The parts of a statement: its calls with a frequent value of a parameter and the others, planned and weighted."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -58,10 +57,10 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
 
 
 def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> _Part:
-    """Plan a variant; where its values are known, so are its rows: the mean of all calls tells nothing of whether LIMIT is reached."""
-    part = replace(query, name=f"{query.name} #{number}", sql=variant.sql, rows=None)
+    """Plan a variant; where its values are known, so are its rows."""
+    part = replace(query, name=f"{query.name} #{number}", sql=variant.sql, rows=None, of=query)
     plan = costs.plan(part)
-    rows = None if query.rows is None else min(math.ceil(query.rows), plan.tree["Plan Rows"])
+    rows = None if query.rows is None else min(query.rows, float(plan.tree["Plan Rows"]))
     part = replace(part, rows=rows)
     return _Part(part, plan, costs.expected(part, plan), variant.share)
 
