@@ -10,6 +10,7 @@ from pgwatch_wed.fleet.review import review_words as words
 from pgwatch_wed.fleet.review.reviewing import reviewed
 from pgwatch_wed.fleet.review.reviews import SILENCE, Review
 from pgwatch_wed.fleet.visits import VisitEnding
+from pgwatch_wed.history import store
 from tests.fleet.siblings import of_version, set_to
 from tests.fleet.story import COPY, DAY, MONDAY, Change, Story, as_is, without_index
 
@@ -162,3 +163,15 @@ def test_who_is_skipped_is_told_after_a_week(story: Story) -> None:
     story.run(MONDAY + DAY, {"a": VisitEnding.SKIPPED})
     assert not issue_of(review_of(story, MONDAY + DAY), SILENCE)
     assert issue_of(review_of(story, MONDAY + 7 * DAY), SILENCE) == ("a",)
+
+
+def test_a_history_on_a_server_tells_the_same(story: Story, db: str) -> None:
+    def told(of: Story) -> list[object]:
+        of.run(MONDAY, {"a": as_is, "b": without_index(COPY)})
+        of.run(MONDAY + DAY, {"a": without_index(COPY), "b": VisitEnding.UNREACHABLE})
+        review = review_of(of, MONDAY + DAY)
+        return [words.verdict(review), words.changes(review), review.issues]
+
+    opened = store.open_store(db)
+    assert told(Story(opened, story.base)) == told(story)
+    opened.close()
