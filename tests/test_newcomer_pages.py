@@ -96,7 +96,7 @@ def test_the_container_is_made_of_what_is_there() -> None:
     ]
     assert set(steps) == {"ARG", "FROM", "WORKDIR", "COPY", "RUN", "USER", "ENTRYPOINT"}
     assert steps.index("USER") > len(steps) - 1 - steps[::-1].index("RUN")  # nothing runs as root
-    assert "--constraint constraints.txt ." in text
+    assert '--constraint constraints.txt ".[fleet]"' in text
     program = Path(re.findall(r'^ENTRYPOINT \["(\S+)"\]', text, re.MULTILINE)[0]).name
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert program in project["scripts"]

@@ -29,11 +29,13 @@ from pgwatch_wed.fleet.queue import queue_jobs
 from pgwatch_wed.fleet.queue.queue_connector import QueueConnector
 from pgwatch_wed.fleet.queue.queue_tables import queue_conninfo, queue_cursor
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
+from pgwatch_wed.history import remembered
 from pgwatch_wed.history.store import Store
 
 _BUSY_POLL_S = 0.3
 _IDLE_POLL_S = 3.0
 _LONGEST_PAUSE_S = 30.0
+_PRUNED_A_CLUSTER = 20
 
 MakeVisit = Callable[[int, tuple[Member, ...]], Visit | None]
 """Visits members that are one cluster, for a fleet run; see :func:`pgwatch_wed.fleet.visiting.visit_members`."""
@@ -93,6 +95,7 @@ class FleetWorker:
     tell: Tell = lambda _: None
     under_way: set[tuple[int, str]] = field(default_factory=set)
     is_told_to_stop: Event = field(default_factory=Event)
+    has_written: bool = False
 
     def run(self) -> None:
         """Work; SIGTERM and SIGINT end it when the visits under way have ended, a second one at once."""
@@ -175,6 +178,8 @@ class FleetWorker:
                 left = await asyncio.to_thread(self._round, ours, known)
                 known = ours
                 worker.fetch_job_polling_interval = _BUSY_POLL_S if left else _IDLE_POLL_S
+                if not left and self.has_written:
+                    await asyncio.to_thread(self._tidy)
                 if not left and self.options.until_done:
                     stop.set()
                 said_before = ""
@@ -204,6 +209,11 @@ class FleetWorker:
         if over:
             self.tell(f"the time of the run is over: {len(over)} visits are not made")
         return left
+
+    def _tidy(self) -> None:
+        """Remove what is due once a run has ended; of several workers, one does it at a time."""
+        self.has_written = False
+        remembered.tidy(self.store, _PRUNED_A_CLUSTER * len(self.members))
 
     def _register(self, connection: sa.Connection, worker_id: int) -> None:
         with queue_cursor(connection) as cursor:
@@ -253,6 +263,7 @@ class FleetWorker:
         finally:
             self.under_way.discard((fleet_run, member))
         if done is not None and done.ending is not None:
+            self.has_written = True
             reason = f": {done.reason}" if done.reason else ""
             self.tell(f"{member}: {done.ending.value}{reason}")
             return None
