@@ -46,13 +46,13 @@ def of_standard_input(timeout_s: float) -> str:
     except (OSError, ValueError, AttributeError):  # a test, or closed
         return sys.stdin.read() if sys.stdin else ""
     if os.isatty(descriptor):
-        raise SourceFailureError("standard input is a terminal; pipe JSON into it")
+        raise SourceFailureError("it is a terminal; pipe JSON into it")
     parts: list[bytes] = []
     size, deadline = 0, time.monotonic() + timeout_s
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            raise SourceFailureError(f"standard input did not end within {timeout_s:g} s")
+            raise SourceFailureError(f"it did not end within {timeout_s:g} s")
         part = os.read(descriptor, 1024**2)
         if not part:
             return decoded(b"".join(parts))
