@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
 
-import psycopg
 import sqlalchemy as sa
 from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
-from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job as QueuedJob
 from procrastinate.worker import Worker
 from psycopg.types.json import Jsonb
 
 from pgwatch_wed import clock
-from pgwatch_wed.errors import Error, HistoryError, said
+from pgwatch_wed.errors import Error, said
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.queue import queue_jobs
@@ -120,7 +118,7 @@ class FleetWorker:
                 try:
                     await self._session(threads, stop)
                     pause = 1.0
-                except (ConnectorException, psycopg.Error, HistoryError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - a worker goes on, whatever became of the queue
                     self.tell(f"the queue cannot be reached: {_reason(error)}; trying again")
                     await _wait(stop, pause)
                     pause = min(pause * 2, _LONGEST_PAUSE_S)
