@@ -9,6 +9,7 @@ from typing import Any
 
 from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument
 from pgwatch_wed.fleet.inventory.listing import SourceFailureError
+from pgwatch_wed.origin import pip_install
 
 try:
     import yaml
@@ -39,7 +40,7 @@ class _NodeError(Exception):
 def yaml_documents(text: str, label: str) -> list[SourceDocument]:
     """Return the documents of a text that are not empty; raise a failure if there is none."""
     if yaml is None:
-        raise SourceFailureError("YAML needs PyYAML: pip install 'pgwatch-wed[fleet]'")
+        raise SourceFailureError(f"YAML needs PyYAML: {pip_install('fleet')}")
     text = _SURROGATE.sub("\ufffd", text)  # libyaml takes UTF-8 only
     try:
         nodes = list(_composed(text))
