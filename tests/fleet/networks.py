@@ -140,6 +140,7 @@ class Network:
             await asyncio.sleep(way.delay_s)  # what is still under way
             for each in left:
                 each.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
         finally:
             asks.transport.abort()
 
