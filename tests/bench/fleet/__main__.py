@@ -32,10 +32,12 @@ class Scale:
     runs: int
     threads: int
     clusters_of_report: int
+    beside_silent: int
+    options: tuple[str, ...] = ()
 
 
-SMALL = Scale(servers=4, databases=6, runs=3, threads=4, clusters_of_report=40)
-WHOLE = Scale(servers=30, databases=200, runs=6, threads=16, clusters_of_report=1000)
+SMALL = Scale(4, 6, 3, 4, 40, 4, ("--attempts", "1", "--connect-timeout", "2"))
+WHOLE = Scale(30, 200, 6, 16, 1000, 27)
 
 
 def main() -> None:
@@ -82,7 +84,9 @@ def _measures(
         "memory": lambda: costs.memory(folder, servers),
         "history": lambda: costs.history(folder, servers, scale.runs),
         "threads": lambda: waiting.threads(folder, net, servers[: scale.threads], scale.threads),
-        "hanging": lambda: waiting.hanging(folder, net, servers, scale.threads),
+        "hanging": lambda: waiting.hanging(
+            folder, net, servers[: scale.beside_silent], scale.threads // 4, scale.options
+        ),
         "workers": queue,
         "report": lambda: reports.report_of_many(folder, scale.clusters_of_report),
     }
