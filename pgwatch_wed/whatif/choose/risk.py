@@ -118,9 +118,7 @@ class Judge:
         risk = costs.real / max(base.real, 0.01)
         if risk > _SUSPECT:
             value = max(value, base.expected * risk * (_VETO if risk > _FORBIDDEN else 1.0))
-        # where values are not known, an index on the order would keep the planner from a better one also where it reads in an order now
-        present = base.real if query.has_parameters else base.at_worst
-        worst = costs.at_worst / max(present, 0.01)
+        worst = costs.at_worst / max(base.at_worst, 0.01)
         return ExpectedCost(
             expected, max(value, base.expected * worst) if worst > _SUSPECT else value
         )
