@@ -125,6 +125,7 @@ def _where_run(connection: sa.Connection, run_id: int, table: sa.Table, *names: 
     return sorted(map(tuple, connection.execute(query)))
 
 
+@pytest.mark.slow
 def test_both_engines_give_the_same_history(
     ground: Ground, histories: tuple[store.Store, store.Store]
 ) -> None:
