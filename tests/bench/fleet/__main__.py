@@ -1,7 +1,7 @@
 """What a fleet costs, and whether it keeps what is promised: ``python -m tests.bench.fleet [--small] [--only PART]``.
 
 Starts servers of its own, lets ``db-analyze fleet`` review them, and prints a table of goals and measured figures. The exit
-status is 1 if a goal is missed. ``--small`` takes three minutes, the whole about half an hour on two processors.
+status is 1 if a goal is missed. ``--small`` takes about six minutes on two processors, the whole about an hour.
 """
 
 import argparse
