@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import conninfo as libpq
@@ -203,8 +203,3 @@ def _look_up(host: str, lookup: _Lookup) -> None:
         with _lock:
             _lookups.pop(host, None)
         lookup.done.set()
-
-
-def with_addresses(found: ProbedServer, seconds: float) -> ProbedServer:
-    """Return the probe with a target whose names are resolved, for the connections that follow."""
-    return replace(found, target=resolved(found.target, seconds))
