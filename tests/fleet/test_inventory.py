@@ -166,6 +166,7 @@ def test_a_window_past_midnight_belongs_to_the_day_on_which_it_begins(
         ('name = " "\ntarget = "x"', "the name is empty"),
         (f'name = "{"x" * 201}"\ntarget = "x"', "the name has more than 200 characters"),
         ('name = "bad"\ntargt = "x"', "'bad': unknown key 'targt'; did you mean 'target'?"),
+        ('name = "bad"\ntarget = "x"\ndatabases = {takes = ["a"]}', "databases: unknown key 'takes'; did you mean 'take'?"),
         (f'name = "bad"\ntarget = "postgres://u:{SECRET}@x@y/z"', "an @ where none is allowed"),
         (f'name = "bad"\ntarget = "host=x passwort={SECRET}"', 'invalid connection option "…"'),
         ('name = "bad"\ntarget = "${NOT_SET}"', "'bad': the environment variable NOT_SET is not set"),
@@ -325,3 +326,15 @@ def test_any_name_becomes_a_file_name_of_its_own(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json.zst").touch(exist_ok=False)
         assert name.isascii()
         assert name[0] not in ".-"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ('[[cluster]]\nname = "a"\ntarget = "host=a"\n', "'cluster'; did you mean 'clusters'?"),
+        ("[default]\n", "'default'; did you mean 'defaults'?"),
+        ("x = 1\n", "'x'; known keys are clusters, include, defaults"),
+    ],
+)
+def test_an_unknown_table_is_told_which_one_is_meant(text: str, meant: str) -> None:
+    assert wrong(of_toml(text)) == [f"fleet.toml: unknown key {meant}"]

@@ -289,7 +289,7 @@ def test_a_patroni_that_does_not_answer_holds_up_nothing(
     assert [line.partition(": ")[2] for line in wrong(found)] == [
         "no answer within 1 s",
         "/cluster answers with status 502 and no cluster",
-        "[Errno 111] Connection refused",
+        "Connection refused",
         "it is no URL such as http://db1:8008",
     ]
 
@@ -698,3 +698,12 @@ def test_an_odd_value_costs_at_most_its_source(kind: str, document: Any) -> None
             continue
         for entry in found.left_out:
             assert listed.left_out_line(entry).isprintable()
+
+
+def test_a_list_of_which_each_entry_would_build_an_object_says_so() -> None:
+    written("one.yaml", '- name: x\n  evil: !!python/object/apply:os.system ["exit 1"]\n')
+    found = inventory.read(["one.yaml"])
+    tag = "!!python/object/apply:os.system"
+    assert wrong(found) == [
+        f"one.yaml:2: the tag {tag!r} would build an object; only plain values are read"
+    ]

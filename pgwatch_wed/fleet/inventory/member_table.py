@@ -99,8 +99,13 @@ def check_keys(table: Mapping[str, Any], known: tuple[str, ...]) -> None:
     """Refuse what is misspelled, which would otherwise be ignored."""
     for key in table:
         if key not in known:
-            hint = meant(str(key), known) or f"known keys are {', '.join(known)}"
-            raise WrongEntryError(f"unknown key {str(key)[:60]!r}; {hint}")
+            raise WrongEntryError(unknown(key, known))
+
+
+def unknown(key: Any, known: tuple[str, ...]) -> str:
+    """Say that there is no such key, and which one is meant."""
+    hint = meant(str(key), known) or f"known keys are {', '.join(known)}"
+    return f"unknown key {str(key)[:60]!r}; {hint}"
 
 
 def checked_name(name: str) -> str:
@@ -213,8 +218,11 @@ def databases(value: Any) -> DatabaseChoice:
         value = [value]
     if isinstance(value, list):
         value = {"take": value}
-    if not isinstance(value, dict) or value.keys() - {"take", "leave"}:
+    if not isinstance(value, dict):
         raise WrongEntryError("databases must be a list of names, or a table with take and leave")
+    for key in value:
+        if key not in ("take", "leave"):
+            raise WrongEntryError(f"databases: {unknown(key, ('take', 'leave'))}")
     take = _texts(value.get("take", []), "databases.take")
     leave = _texts(value.get("leave", []), "databases.leave")
     for pattern in (*take, *leave):

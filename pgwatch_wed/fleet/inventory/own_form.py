@@ -12,6 +12,7 @@ from pgwatch_wed.fleet.inventory.member_table import (
     choices,
     member,
     tags,
+    unknown,
 )
 from pgwatch_wed.fleet.members import LeftOut, Member
 
@@ -47,8 +48,7 @@ class OwnForm:
         """Read what is not a cluster."""
         for key in document:
             if key not in TOP_KEYS:
-                known = ", ".join(TOP_KEYS)
-                self.refuse(f"unknown key {str(key)[:60]!r}; known keys are {known}")
+                self.refuse(unknown(key, TOP_KEYS))
         try:
             defaults = checked_common(document.get("defaults", {}))
             self._common = joined(self._common, defaults)

@@ -66,7 +66,8 @@ def _get(url: str, path: str, timeout_s: float) -> dict[str, Any]:
     except TimeoutError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise SourceFailureError(said(error) or type(error).__name__) from None
+        why = getattr(error, "strerror", None) or said(error) or type(error).__name__
+        raise SourceFailureError(why) from None
     finally:
         connection.close()
     # /patroni of a member that does not run answers 503, with a body

@@ -81,6 +81,8 @@ def _kind_of_documents(found: list[SourceDocument]) -> str:
                 return kind
     if all(isinstance(document, list) and not document for document in found):
         return "json"  # empty, whatever it would be
+    if all(isinstance(document, list) and all(e.problem for e in document) for document in found):
+        return "json"  # each says what is wrong with it
     raise SourceFailureError(
         f"what it lists is not recognized; name its kind, one of {', '.join(KINDS)}, as in rds:FILE"
     )
