@@ -64,6 +64,10 @@ class HistoryError(Error):
     """The history of runs cannot be read or written."""
 
 
+class HistoryPlaceError(HistoryError):
+    """The file or server of the history does not do what it should, whatever the part that was asked for."""
+
+
 class RuleError(Error):
     """A module in the rules' folder is not a valid rule."""
 

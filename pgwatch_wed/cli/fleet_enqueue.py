@@ -66,13 +66,11 @@ def command(
         )
     opened = store.open_store(url)
     queue_tables.prepare_queue(opened)
-    before = enqueueing.unfinished(opened)
-    if before is not None:
-        click.echo(
-            f"Fleet run {before.id} has not ended, so that nothing was enqueued: see db-analyze fleet status."
-        )
-        return 0
     options = enqueueing.EnqueueOptions(connect_s, per_host, budget_s)
-    run = enqueueing.enqueue(opened, found.members, [s.label for s in found.sources], options)
+    try:
+        run = enqueueing.enqueue(opened, found.members, [s.label for s in found.sources], options)
+    except enqueueing.UnfinishedRunError as error:
+        click.echo(error.message)
+        return 2 if found.is_wrong else 0
     click.echo(f"Fleet run {run.id}: {units.count(run.members, 'cluster')} wait for workers.")
     return 2 if found.is_wrong else 0

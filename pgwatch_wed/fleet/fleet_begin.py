@@ -46,10 +46,10 @@ def begin(
     moment = clock.now()
     with store.writing() as connection:
         turns.wait_for(connection, Turn.FLEET)
+        for old in visit_log.left_behind(connection, ENGINE, moment - _CURRENT):
+            visit_log.abandon(connection, old, moment)
         found = visit_log.unfinished(connection, ENGINE, shard.of)
-        if found is not None and moment - found[0].began_at >= _CURRENT:
-            visit_log.abandon(connection, found[0].id, moment)
-        elif found is not None:
+        if found is not None and moment - found[0].began_at < _CURRENT:
             run, told = found
             begun = set(told.get("shards_begun", ()))
             if resume or (shard.of > 1 and shard.number not in begun):

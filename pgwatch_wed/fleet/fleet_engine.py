@@ -218,7 +218,13 @@ class FleetEngine:
         counted = (("host", unit.host), ("group", unit.member.group))
 
         def work() -> None:
-            self._put(_Came(unit, visiting.visit(self.visitor, unit, failed)))
+            # it may have waited for hours
+            closed = visiting.why_skipped(unit.member, clock.now())
+            if closed is None:
+                came = visiting.visit(self.visitor, unit, failed)
+            else:
+                came = visiting.end_without(self.visitor, unit.member, closed, failed)
+            self._put(_Came(unit, came))
 
         task = LaneTask(
             work,

@@ -114,6 +114,13 @@ def unfinished(
 _LOOKED_BACK = 50
 
 
+def left_behind(connection: sa.Connection, engine: str, before: datetime) -> tuple[int, ...]:
+    """Return the runs of an engine that began before a moment and have not ended."""
+    c = fleet_runs.c
+    mine = (c.ended_at.is_(None), c.began_at <= before, c.settings["engine"].as_string() == engine)
+    return tuple(connection.execute(sa.select(c.id).where(*mine).order_by(c.id)).scalars())
+
+
 def abandon(connection: sa.Connection, fleet_run_id: int, moment: datetime) -> None:
     """End a run that nobody goes on with: what waits, or is under way with a worker that is lost, is skipped."""
     is_alive = fleet_visits.c.heartbeat_at >= moment - LOST_AFTER

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from pgwatch_wed import clock
 from pgwatch_wed.config import Config
-from pgwatch_wed.errors import Error, HistoryError
+from pgwatch_wed.errors import Error, HistoryError, HistoryPlaceError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.fleet import (
     cluster_judging,
@@ -143,7 +143,8 @@ def visit(visitor: Visitor, unit: Unit, failed_before: int = 0) -> Visit | None:
     The ending is None if the attempt failed in a way that may pass: the visit then waits again, and is worth another
     attempt after :func:`pause_s`. ``failed_before`` are attempts that did not come so far as to claim it.
 
-    Raises :class:`HistoryError` if nothing can be written: then the visit waits, too.
+    Raises :class:`HistoryPlaceError` if nothing can be written: then the visit waits, too. A damaged part of the history
+    costs the clusters that need it only.
     """
     begun = _claimed(visitor, unit.member, failed_before)
     if begun is None:
@@ -165,10 +166,12 @@ def visit(visitor: Visitor, unit: Unit, failed_before: int = 0) -> Visit | None:
     except _LostError:
         _release(visitor, begun)
         return None
-    except HistoryError:
+    except HistoryPlaceError:
         with suppress(HistoryError):
             _release(visitor, begun)
         raise
+    except HistoryError as error:
+        return _failed(visitor, begun, Failure(VisitEnding.REFUSED, error.message, error.hint))
     except Error as error:
         if visitor.stopping.is_set():
             _release(visitor, begun)
@@ -181,7 +184,7 @@ def visit(visitor: Visitor, unit: Unit, failed_before: int = 0) -> Visit | None:
 _MOST_CUT_OFF = 2
 _CUT_OFF = Failure(
     VisitEnding.REFUSED,
-    "its visits were cut off again and again: the process that made them was killed each time",
+    "its visits were cut off again and again: the process that made them ended each time",
     "see whether this machine's memory is enough for its catalog",
 )
 

@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from pgwatch_wed import paths
-from pgwatch_wed.errors import HistoryError, UsageError, redact, said
+from pgwatch_wed.errors import HistoryError, HistoryPlaceError, UsageError, redact, said
 from pgwatch_wed.history import access, blobs, migrate, months, turns
 from pgwatch_wed.history.migrate import StoredForm
 from pgwatch_wed.history.schema import SCHEMA
@@ -314,7 +314,7 @@ _HINTS = {
 }
 
 
-def _reason(where: Location, error: BaseException) -> HistoryError:
+def _reason(where: Location, error: BaseException) -> HistoryPlaceError:
     code = getattr(error, "sqlite_errorname", None) or type(error).__name__
     known = next((hint for name, hint in _HINTS.items() if code.startswith(name)), "")
-    return HistoryError(f"the history {where.label} cannot be used: {said(error)}", known)
+    return HistoryPlaceError(f"the history {where.label} cannot be used: {said(error)}", known)

@@ -1,24 +1,34 @@
 """db-analyze fleet run, with real servers: threads, failures, limits, shards, and what an interruption leaves."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed import clock
 from pgwatch_wed.cli import cli
-from pgwatch_wed.fleet import fleet_begin, fleet_engine, fleet_workers, shards, visit_log
+from pgwatch_wed.fleet import (
+    fleet_begin,
+    fleet_engine,
+    fleet_units,
+    fleet_workers,
+    shards,
+    visit_log,
+)
 from pgwatch_wed.fleet.fleet_engine import EngineOptions
-from pgwatch_wed.fleet.members import DatabaseChoice, Member
+from pgwatch_wed.fleet.fleet_units import VisitPlan
+from pgwatch_wed.fleet.members import AllowedTime, DatabaseChoice, Member
+from pgwatch_wed.fleet.probing import ProbedMember
 from pgwatch_wed.fleet.shards import Shard
 from pgwatch_wed.fleet.visiting import VisitOptions
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
-from pgwatch_wed.history import runs, store
+from pgwatch_wed.history import runs, schema, store
 from tests.fleet.ground import Ground
 from tests.fleet.networks import Network, Way
 
@@ -182,6 +192,64 @@ def test_a_run_that_nobody_went_on_with_is_over_and_not_resumed(opened: store.St
         (left,) = visit_log.visits(connection, old.id)
         assert all(each.ended_at for each in visit_log.runs_of_fleet(connection))
     assert (left.ending, "interrupted" in left.reason) == (VisitEnding.SKIPPED, True)
+
+
+def test_an_interrupted_run_ends_some_time_though_later_runs_were_whole(
+    opened: store.Store,
+) -> None:
+    member = Member("shop", ("host=nowhere",), is_enabled=False)
+    begun_at = clock.now() - timedelta(hours=13)
+    with opened.writing() as connection:
+        visit_log.begin(connection, (member,), begun_at, {"engine": "threads", "shards": 1})
+    with opened.writing() as connection:
+        later = visit_log.begin(
+            connection, (member,), clock.now(), {"engine": "threads", "shards": 1}
+        )
+        visit_log.abandon(connection, later.id, clock.now())
+    run(opened, member)
+    with opened.reading() as connection:
+        assert all(each.ended_at for each in visit_log.runs_of_fleet(connection))
+
+
+def test_a_damaged_part_of_the_history_costs_only_its_cluster(
+    ground: Ground, opened: store.Store
+) -> None:
+    members = (
+        Member("shop", (ground.primary().dsn("shop"),)),
+        Member("tenant", (ground.tenants().dsn("tenant_000"),)),
+    )
+    first = run(opened, *members)
+    # what was stored later is what differs from the other's
+    other, victim = sorted(first, key=lambda name: first[name].run_id or 0)
+    with opened.writing() as connection:
+        mine = sa.select(schema.snapshots.c.server).where(
+            schema.snapshots.c.run_id == first[victim].run_id
+        )
+        damaged = schema.blobs.update().where(schema.blobs.c.hash.in_(mine)).values(data=b"0")
+        connection.execute(damaged)
+    again = run(opened, *members)
+    assert endings(again) == {victim: VisitEnding.REFUSED, other: VisitEnding.DONE}
+    assert "a part of the history is damaged" in again[victim].reason
+
+
+def test_no_visit_begins_after_the_end_of_its_window(
+    ground: Ground, opened: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now().replace(hour=1, minute=30)
+    looked = fleet_units.planned
+
+    def at(hour: int) -> None:
+        monkeypatch.setattr(clock, "now", lambda: now.replace(hour=hour))
+
+    def slowly(found: Iterable[ProbedMember]) -> VisitPlan:
+        at(2)
+        return looked(found)
+
+    at(1)
+    monkeypatch.setattr(fleet_units, "planned", slowly)
+    night = AllowedTime(time(1), time(2))
+    shop = run(opened, Member("shop", (ground.primary().dsn("shop"),), allowed=night))["shop"]
+    assert (shop.ending, shop.run_id) == (VisitEnding.SKIPPED, None)
 
 
 def test_a_cluster_that_kills_its_visitors_is_given_up(ground: Ground, opened: store.Store) -> None:

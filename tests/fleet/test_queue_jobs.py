@@ -1,5 +1,6 @@
 """The queue's tables and jobs: what is lost is found again, whatever the queue forgot."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ from procrastinate.schema import SchemaManager
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.members import Member
-from pgwatch_wed.fleet.queue import queue_jobs, queue_tables
+from pgwatch_wed.fleet.queue import enqueueing, queue_jobs, queue_tables
+from pgwatch_wed.fleet.queue.enqueueing import EnqueueOptions, UnfinishedRunError
+from pgwatch_wed.fleet.queue.queue_worker import FleetWorker
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history import store
 from pgwatch_wed.history.schema import SCHEMA
@@ -154,6 +157,45 @@ def test_a_queue_that_was_emptied_gets_its_jobs_back_once(opened: store.Store) -
     assert rescued(opened, LATER).lost == ("crm", "shop")
     assert rescued(opened, LATER).lost == ()
     assert jobs(opened) == {"crm": "todo", "shop": "todo"}
+
+
+def test_a_visit_that_a_worker_makes_is_not_made_by_another_of_its_threads(
+    opened: store.Store,
+) -> None:
+    run = enqueued(opened)
+    member = fetch(opened, "ours", run)
+    with opened.writing() as connection:  # as after a long restart of the server
+        queue_jobs.release(connection, run.id, member, "ours")
+    made: list[int] = []
+
+    def make(fleet_run_id: int, _: tuple[Member, ...]) -> None:
+        made.append(fleet_run_id)
+
+    named = {each.name: each for each in MEMBERS}
+    worker = FleetWorker(opened, named, "ours", make, under_way={(run.id, member)})
+    assert worker._visit(run.id, member, []) is not None
+    assert made == []
+
+
+def test_of_two_schedulers_one_begins_a_run(opened: store.Store) -> None:
+    together = threading.Barrier(2)
+    found: list[str] = []
+
+    def enqueue() -> None:
+        together.wait(20)
+        try:
+            off = Member("off", (), is_enabled=False)
+            enqueueing.enqueue(opened, (off,), (), EnqueueOptions())
+            found.append("begun")
+        except UnfinishedRunError:
+            found.append("refused")
+
+    threads = [threading.Thread(target=enqueue) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == ["begun", "refused"]
 
 
 def test_of_several_workers_one_rescues(opened: store.Store) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pgwatch_wed import clock
+from pgwatch_wed.errors import Error
 from pgwatch_wed.fleet import fleet_units, probing, visit_log
 from pgwatch_wed.fleet.fleet_units import VisitPlan
 from pgwatch_wed.fleet.members import Member
@@ -14,7 +15,9 @@ from pgwatch_wed.fleet.probing import ProbedMember
 from pgwatch_wed.fleet.queue import queue_jobs
 from pgwatch_wed.fleet.visiting import why_skipped
 from pgwatch_wed.fleet.visits import FleetRun
+from pgwatch_wed.history import turns
 from pgwatch_wed.history.store import Store
+from pgwatch_wed.history.turns import Turn
 
 _MOST_LOOKING = 64
 
@@ -31,6 +34,15 @@ class EnqueueOptions:
     budget_s: float | None = None
 
 
+class UnfinishedRunError(Error):
+    """The queue's last run has not ended: another one would visit the same clusters at the same time."""
+
+    def __init__(self, run: FleetRun) -> None:
+        super().__init__(
+            f"Fleet run {run.id} has not ended, so that nothing was enqueued: see db-analyze fleet status."
+        )
+
+
 def unfinished(opened: Store) -> FleetRun | None:
     """Return the queue's newest run if it has not ended: another one would visit the same clusters at the same time."""
     with opened.reading() as connection:
@@ -42,14 +54,18 @@ def enqueue(
 ) -> FleetRun:
     """Begin a run: look at all members, and let each cluster wait; ``sources`` are noted.
 
-    A member that does not answer here waits by itself: a worker may reach it.
+    A member that does not answer here waits by itself: a worker may reach it. Raises :class:`UnfinishedRunError`, also if
+    somebody else has begun a run meanwhile.
     """
+    _refuse_second(unfinished(opened))
     moment = clock.now()
     looked = _looked([m for m in members if why_skipped(m, moment) is None], options.connect_s)
     plan = fleet_units.planned(looked)
     visits = _visits(members, plan)
     locks = _locks(visits, plan, options.per_host)
     with opened.writing() as connection:
+        turns.wait_for(connection, Turn.FLEET)
+        _refuse_second(queue_jobs.unfinished(connection))
         settings = {
             "engine": queue_jobs.ENGINE,
             "sources": list(sources),
@@ -59,6 +75,11 @@ def enqueue(
         run = visit_log.begin(connection, members, began, settings)
         queue_jobs.defer(connection, run.id, visits, locks.get)
     return run
+
+
+def _refuse_second(run: FleetRun | None) -> None:
+    if run is not None:
+        raise UnfinishedRunError(run)
 
 
 def _looked(members: Sequence[Member], connect_s: int) -> list[ProbedMember]:

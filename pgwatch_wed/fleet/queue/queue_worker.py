@@ -244,6 +244,9 @@ class FleetWorker:
             stands = visit_log.stands(connection, fleet_run, member)
             if stands is None or stands.ending is not None:
                 return False, None
+            if (fleet_run, member) in self.under_way:
+                # the queue forgot that we make it, as after a restart of its server
+                return False, queue_jobs.server_moment(connection) + lost_after
             if stands.began_at is None:
                 return True, None
             moment = queue_jobs.server_moment(connection)
