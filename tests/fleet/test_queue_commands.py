@@ -15,6 +15,7 @@ from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.visits import VisitEnding
 from pgwatch_wed.history import store
 from tests.fleet.ground import Ground
+from tests.fleet.networks import Network, Way
 from tests.test_cli import PROGRAM, db_analyze
 
 INVENTORY = """
@@ -149,3 +150,40 @@ def test_a_history_in_a_file_has_no_queue(inventory: str, tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "PostgreSQL" in done.stderr
     assert not Path(path).exists()
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_the_visits_of_a_worker_which_wait_again(
+    central: str, ground: Ground, net: Network, tmp_path: Path
+) -> None:
+    stalls = net.through(ground.primary().dsn("shop", tcp=True), Way(stalls_after=20_000))
+    path = tmp_path / "fleet.toml"
+    path.write_text(f'[[clusters]]\nname = "shop"\ntarget = "{stalls}"\n')
+    given = ("--inventory", str(path), "--history", central)
+    assert db_analyze("fleet", "enqueue", *given).returncode == 0
+    opened = store.open_store(central)
+    with subprocess.Popen(
+        [*PROGRAM, "fleet", "worker", *given], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        _wait_for_visit(opened)
+        process.send_signal(signal.SIGTERM)
+        assert "1 visit to finish first" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=20)[1]
+    assert (process.returncode, "Traceback" in said) == (0, False)
+    with opened.reading() as connection:
+        (left,) = visit_log.visits(connection, 1)
+    opened.close()
+    assert (left.ending, left.began_at) == (None, None)
+
+
+def _wait_for_visit(opened: store.Store) -> None:
+    for _ in range(600):
+        with opened.reading() as connection:
+            (found,) = visit_log.visits(connection, 1)
+        if found.began_at is not None:
+            time.sleep(1)  # it is reading, or waits for the server that says nothing
+            return
+        time.sleep(0.1)
+    raise AssertionError("the visit does not begin")

@@ -7,11 +7,12 @@ connection: the worker waits and goes on.
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 
 import sqlalchemy as sa
 from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
@@ -19,7 +20,7 @@ from procrastinate.jobs import Job as QueuedJob
 from procrastinate.worker import Worker
 from psycopg.types.json import Jsonb
 
-from pgwatch_wed import clock
+from pgwatch_wed import clock, units
 from pgwatch_wed.errors import Error, said
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.members import Member
@@ -29,10 +30,12 @@ from pgwatch_wed.fleet.queue.queue_tables import queue_conninfo, queue_cursor
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.history import remembered
 from pgwatch_wed.history.store import Store
+from pgwatch_wed.target import door
 
 _BUSY_POLL_S = 0.3
 _IDLE_POLL_S = 3.0
 _LONGEST_PAUSE_S = 30.0
+_ENDING_S = 0.5
 _PRUNED_A_CLUSTER = 20
 
 MakeVisit = Callable[[int, tuple[Member, ...]], Visit | None]
@@ -125,13 +128,20 @@ class FleetWorker:
 
     def _on_signal(self, stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
         if stop.is_set():
-            self.is_told_to_stop.set()
+            Thread(target=self._end_visits, daemon=True).start()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
             return
         stop.set()
         if self.under_way:
-            self.tell(f"{len(self.under_way)} visits are finished first")
+            self.tell(f"{units.count(len(self.under_way), 'visit')} to finish first")
+
+    def _end_visits(self) -> None:
+        """End the visits under way, whatever they wait for: they are released, and wait again."""
+        self.is_told_to_stop.set()
+        while self.under_way:
+            door.end_all()
+            time.sleep(_ENDING_S)
 
     async def _session(self, threads: ThreadPoolExecutor, stop: asyncio.Event) -> None:
         app = App(connector=QueueConnector(queue_conninfo(self.store.place.value)))
