@@ -157,7 +157,7 @@ def command(history_url: str | None, no_progress: bool, **given: Any) -> int:
     reviewed = 0
     if given["shard"].of == 1 or _has_ended(opened, begun.run.id):
         reviewed = deliver(opened, output, begun.run.id)
-    return status(progress.endings, found) or reviewed
+    return status(progress.endings, found, begun.read_before) or reviewed
 
 
 def _has_ended(opened: store.Store, fleet_run_id: int) -> bool:
@@ -189,9 +189,9 @@ def _options(given: dict[str, Any], settings: config.Config) -> EngineOptions:
     return EngineOptions(visits, **{name: given[name] for name in names})
 
 
-def status(endings: Counter[VisitEnding], found: Inventory) -> int:
-    """Return the exit status: 3 if nobody who was to be visited was reached."""
-    read = sum(endings[each] for each in VisitEnding if each.was_read)
+def status(endings: Counter[VisitEnding], found: Inventory, read_before: int) -> int:
+    """Return the exit status: 3 if nobody who was to be visited was reached, before an interruption or after it."""
+    read = read_before + sum(endings[each] for each in VisitEnding if each.was_read)
     tried = sum(endings.values()) - endings[VisitEnding.SKIPPED]
     if tried and not read:
         return 3

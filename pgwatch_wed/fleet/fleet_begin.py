@@ -21,12 +21,16 @@ _CURRENT = timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True)
 class BegunRun:
-    """A run, the members that this process is to visit, and how many of its own had been visited before."""
+    """A run, the members that this process is to visit, and how many of its own visits had ended before.
+
+    ``read_before`` of these were to clusters that could be read.
+    """
 
     run: FleetRun
     members: tuple[Member, ...]
     before: int = 0
     is_resumed: bool = False
+    read_before: int = 0
 
 
 def begin(
@@ -103,4 +107,6 @@ def _left(
     mine = [each for each in logged if shard.holds(each.member)]
     waiting = {each.member for each in mine if each.ending is None}
     left = tuple(member for member in members if member.name in waiting)
-    return BegunRun(run, left, sum(each.ending is not None for each in mine), is_resumed=True)
+    before = [each.ending for each in mine if each.ending is not None]
+    read = sum(ending.was_read for ending in before)
+    return BegunRun(run, left, len(before), is_resumed=True, read_before=read)

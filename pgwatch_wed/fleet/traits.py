@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwatch_wed import units
+from pgwatch_wed.errors import HistoryError
 from pgwatch_wed.facts import Index, Setting, Snapshot, Table
 from pgwatch_wed.findings import ForecastLine
 from pgwatch_wed.fleet.experiment.clues import clues_of
@@ -206,6 +207,14 @@ def put(connection: sa.Connection, traits: Traits, near: str | None = None) -> s
 def get(connection: sa.Connection, address: str) -> Traits:
     """Return stored traits; what a newer version added is left out."""
     return read(blobs.get(connection, address))
+
+
+def found(connection: sa.Connection, address: str) -> Traits | None:
+    """Return stored traits, or None if they are gone or damaged: then the others are compared all the same."""
+    try:
+        return get(connection, address)
+    except (HistoryError, ValueError):
+        return None
 
 
 def read(content: bytes) -> Traits:

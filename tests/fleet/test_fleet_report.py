@@ -10,12 +10,14 @@ from urllib.parse import unquote
 
 import jsonschema
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from pgwatch_wed import clock
 from pgwatch_wed.cli import cli
 from pgwatch_wed.fleet.review import review_formats
 from pgwatch_wed.fleet.visits import VisitEnding
+from pgwatch_wed.history import schema
 from tests.fleet.story import COPY, DAY, MONDAY, Story, as_is, without_index
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "fleet-report.schema.json"
@@ -64,6 +66,24 @@ def test_the_json_keeps_to_its_schema(two_runs: Story) -> None:
 )
 def test_the_exit_status_is_that_of_the_fleet(two_runs: Story, gate: str, status: int) -> None:
     assert report(two_runs, "--format", "text", "-q", "--fail-on", gate).return_value == status
+
+
+def test_damaged_traits_of_one_cluster_do_not_cost_the_others_their_review(
+    two_runs: Story,
+) -> None:
+    whole = json.loads(report(two_runs, "--format", "json").stdout)
+    with two_runs.opened.writing() as connection:
+        address = connection.execute(
+            sa.select(schema.fleet_visits.c.traits)
+            .where(schema.fleet_visits.c.traits.is_not(None))
+            .order_by(schema.fleet_visits.c.fleet_run_id.desc())
+            .limit(1)
+        ).scalar_one()
+        mine = schema.blobs.c.hash == address
+        connection.execute(schema.blobs.update().where(mine).values(data=b"0"))
+    done = report(two_runs, "--format", "json")
+    assert done.exception is None
+    assert json.loads(done.stdout).keys() == whole.keys()
 
 
 def test_the_text_fits_80_columns(two_runs: Story) -> None:

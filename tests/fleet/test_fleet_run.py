@@ -1,6 +1,7 @@
 """db-analyze fleet run, with real servers: threads, failures, limits, shards, and what an interruption leaves."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import time, timedelta
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed import clock
-from pgwatch_wed.cli import cli
+from pgwatch_wed.cli import cli, fleet_run
 from pgwatch_wed.fleet import (
     fleet_begin,
     fleet_engine,
@@ -23,7 +24,7 @@ from pgwatch_wed.fleet import (
 )
 from pgwatch_wed.fleet.fleet_engine import EngineOptions
 from pgwatch_wed.fleet.fleet_units import VisitPlan
-from pgwatch_wed.fleet.members import AllowedTime, DatabaseChoice, Member
+from pgwatch_wed.fleet.members import AllowedTime, DatabaseChoice, Inventory, Member
 from pgwatch_wed.fleet.probing import ProbedMember
 from pgwatch_wed.fleet.shards import Shard
 from pgwatch_wed.fleet.visiting import VisitOptions
@@ -261,6 +262,20 @@ def test_a_cluster_that_kills_its_visitors_is_given_up(ground: Ground, opened: s
             visit_log.release_all(connection, begun.run.id, [worker])
     shop = run(opened, member, resume=True)["shop"]
     assert (shop.ending, "cut off again" in shop.reason) == (VisitEnding.REFUSED, True)
+
+
+def test_the_status_of_a_resumed_run_counts_who_was_reached_before(
+    ground: Ground, opened: store.Store
+) -> None:
+    shop = Member("shop", (ground.primary().dsn("shop"),))
+    gone = Member("gone", ("host=127.0.0.1 port=1",))
+    begun = fleet_begin.begin(opened, (gone, shop), "first", {}, shard=WHOLE, resume=False)
+    fleet_engine.run(opened, replace(begun, members=(shop,)), "first", QUICK, lambda _: None)
+    again = fleet_begin.begin(opened, (gone, shop), "second", {}, shard=WHOLE, resume=True)
+    now = Counter({VisitEnding.UNREACHABLE: 1})
+    assert again.read_before == 1
+    assert fleet_run.status(now, Inventory(again.members), again.read_before) == 0
+    assert fleet_run.status(now, Inventory(again.members), 0) == 3
 
 
 def test_shards_that_begin_at_the_same_time_are_one_run(db: str) -> None:

@@ -59,9 +59,9 @@ def _before(connection: sa.Connection, slower: SlowerCluster) -> ClusterFeatures
         .order_by(runs.c.taken_at.desc())
     )
     row = connection.execute(query.limit(1)).first()
-    if row is None:
+    then = None if row is None else traits.found(connection, row.traits)
+    if row is None or then is None:
         return None
-    then = traits.get(connection, row.traits)
     bare = features_of(then, row.tags, slower.database)
     return with_indexes(bare, then, slower.database, clue.tables)
 
@@ -78,8 +78,9 @@ def _clues_at(connection: sa.Connection, slower: SlowerCluster) -> Iterator[Stat
         )
     )
     address = connection.execute(query.limit(1)).scalar()
-    if address is not None:
-        for key, clue in Clues.of_json(traits.get(connection, address).clues).statements.items():
+    then = None if address is None else traits.found(connection, address)
+    if then is not None:
+        for key, clue in Clues.of_json(then.clues).statements.items():
             is_it = key == SERVER if not slower.query_id else clue.query_id == slower.query_id
             if is_it:
                 yield clue

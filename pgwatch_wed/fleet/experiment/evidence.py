@@ -96,7 +96,7 @@ def _read(
             continue
         own = known.get(visit.member)
         if own is None and visit.traits is not None:
-            own = traits.get(connection, visit.traits)
+            own = traits.found(connection, visit.traits)
         if own is not None and own.clues:
             yield _Read(visit, visit.cluster_id, own, Clues.of_json(own.clues))
 
@@ -183,9 +183,10 @@ def _of_then(
         .where(fleet_visits.c.traits.is_not(None))
     )
     address = connection.execute(query.limit(1)).scalar()
-    if address is None:
+    kept = None if address is None else traits.found(connection, address)
+    if kept is None:
         return {}
-    then = Clues.of_json(traits.get(connection, address).clues)
+    then = Clues.of_json(kept.clues)
     return {
         (cluster_id, key): clue
         for key, clue in then.statements.items()
