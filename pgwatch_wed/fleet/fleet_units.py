@@ -83,8 +83,12 @@ class _Node:
 
 
 def planned(found: Iterable[ProbedMember]) -> VisitPlan:
-    """Return the plan for members that have been looked at; each is in it once."""
-    members = sorted(found, key=lambda each: each.member.name)
+    """Return the plan for members that have been looked at; each is in it once.
+
+    Of several names of a cluster, the first in the order of names has the visit; before those, one with a group, since without it
+    the cluster would not be compared with its siblings.
+    """
+    members = sorted(found, key=lambda each: (not each.member.group, each.member.name))
     nodes = _nodes(members)
     units: list[Unit] = []
     doubles: list[Double] = []

@@ -45,7 +45,8 @@ def folder(story_shop: Snapshot, tmp_path_factory: pytest.TempPathFactory) -> Pa
     story.run(MONDAY, {**names, "shop": without_index(COPY)})
     changed = lambda s: of_version(set_to(s, "work_mem", "65536"), "17.4")  # noqa: E731
     silent = {"crm": VisitEnding.REFUSED, "a-rather-long-name-of-a-cluster-3.eu-central-1": None}
-    story.run(MONDAY + DAY, {**names, "shop": as_is, "odd": changed, **silent})
+    why = {"reason": "no pg_hba.conf entry", "mend": f"add a line to {'pg_hba_' * 8}.conf"}
+    story.run(MONDAY + DAY, {**names, "shop": as_is, "odd": changed, **silent}, crm=why)
     opened.close()
     words = ["fleet", "report", "--history", str(made / "history.sqlite3"), "--format", "html"]
     done = CliRunner().invoke(cli, [*words, "-q", "-o", str(made)], standalone_mode=False)
@@ -69,6 +70,17 @@ def test_pages_fit_and_are_accessible(
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     assert said == []
+    page.close()
+
+
+def test_why_a_cluster_was_not_read_has_room_on_a_phone(browser: Browser, folder: Path) -> None:
+    (page_file,) = folder.glob("fleet-report-*.html")
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto(page_file.as_uri())
+    cells = page.locator("#coverage tbody tr:first-child td")
+    widths = cells.evaluate_all("cells => cells.map(c => c.getBoundingClientRect().width)")
+    assert len(widths) == 4
+    assert min(widths[1:]) > 140
     page.close()
 
 

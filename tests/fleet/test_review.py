@@ -84,6 +84,18 @@ def test_a_cluster_that_was_never_read_is_not_clear(story: Story) -> None:
     assert words.where(clear, review) == "on 1 of 2 clusters; not evaluated on 1 other"
 
 
+def test_what_helps_is_said_with_whom_it_helps(story: Story) -> None:
+    mend = {"mend": "check the host name"}
+    story.run(
+        MONDAY,
+        {"a": as_is, "b": VisitEnding.UNREACHABLE, "c": VisitEnding.UNREACHABLE},
+        b=mend,
+        c=mend,
+    )
+    said = review_text.text(review_of(story, MONDAY))
+    assert "To read them\n  b, c: check the host name\n" in said
+
+
 def test_a_server_under_two_names_counts_once(story: Story) -> None:
     twice: dict[str, Change | VisitEnding | None] = {"a": as_is, "alias": VisitEnding.SKIPPED}
     story.run(MONDAY, twice, alias={"same_as": "a", "reason": ""})

@@ -94,6 +94,12 @@ def test_a_cluster_under_several_names_is_one_unit(ground: Ground) -> None:
     assert same == {"by socket": "by address", "follower": "by address"}
 
 
+def test_of_several_names_one_with_a_group_has_the_visit(ground: Ground) -> None:
+    target = (ground.primary().dsn("shop"),)
+    (unit,) = plan(Member("a", target), Member("b", target, group="shops")).units
+    assert (unit.member.name, [m.name for m in unit.members]) == ("b", ["b", "a"])
+
+
 def test_a_service_is_known_by_the_address_that_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,13 +70,21 @@ def _section(page: TextPage, head: str, sentences: Sequence[str], *, verbose: bo
 def _coverage(page: TextPage, review: Review, *, verbose: bool) -> None:
     silent = [f"{c.member}: {words.silence(c, review)}" for c in words.silences(review)]
     _section(page, "Not read", silent, verbose=verbose)
-    mends = dict.fromkeys(c.mend for c in words.silences(review) if c.mend)
-    _section(page, "To read them", list(mends), verbose=verbose)
+    _section(page, "To read them", _mends(review), verbose=verbose)
     parts = [f"{c.member}: {words.lacking(c)}" for c in review.read if c.lacking]
     _section(page, "Read in part", parts, verbose=verbose)
     if review.left:
         left = f"no longer in the inventory: {words.names(review.left)}"
         _section(page, "Left", [left], verbose=verbose)
+
+
+def _mends(review: Review) -> list[str]:
+    """Say what helps, and whom; once for all whom the same helps."""
+    found: dict[str, list[str]] = {}
+    for each in words.silences(review):
+        if each.mend:
+            found.setdefault(each.mend, []).append(each.member)
+    return [f"{words.names(members)}: {mend}" for mend, members in found.items()]
 
 
 def _issues(page: TextPage, review: Review, *, verbose: bool) -> None:
