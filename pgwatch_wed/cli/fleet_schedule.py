@@ -1,5 +1,6 @@
 """db-analyze fleet schedule: a fleet run a day, written for a scheduler."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import click
 from psycopg import conninfo as libpq
 from psycopg import errors as psycopg_errors
 
+from pgwatch_wed import paths
 from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.cli.schedule import SECRETS, check_zone, program_path, time_of_day
 from pgwatch_wed.errors import UsageError, redact
@@ -84,10 +86,25 @@ def command(form: str, at: str, zone: str, config: str, **given: Any) -> int:
         hour=begun.hour,
         minute=begun.minute,
         zone=zone,
-        **{**given, "program": given["program"] or program_path()},
+        **{
+            **given,
+            "sources": tuple(map(_from_anywhere, given["sources"])),
+            "history": _from_anywhere(given["history"]),
+            "program": given["program"] or program_path(),
+        },
     )
     click.echo(_FORMS[form](plan), nl=False)
     return 0
+
+
+def _from_anywhere(place: str) -> str:
+    """Return a place so that a scheduler, which begins in another directory, finds the file that is meant here."""
+    kind, colon, value = place.partition(":")
+    for before, path in (("", place), (kind + colon, value)):
+        if path and paths.exists(Path(path)):
+            found = str(Path(path).absolute())
+            return before + (shlex.quote(found) if before == "exec:" else found)
+    return place
 
 
 def _check_places(form: str, config: str, sources: tuple[str, ...], history: str) -> None:

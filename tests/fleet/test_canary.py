@@ -66,6 +66,15 @@ def test_what_tells_nothing_is_not_chosen_because_it_is_safe() -> None:
     assert found.choice == risky
 
 
+def test_databases_of_a_cluster_are_one_line() -> None:
+    tenants = [
+        replace(GOOD, member="many", database=f"t{n:03}", risk_by_tags=1) for n in range(200)
+    ]
+    found = canary(record_of(SameAdvice("", "r", "index", (), ())), (GOOD, *tenants))
+    (said,) = (line for line in lines(found) if "many" in line)
+    assert said.strip().startswith("- many (database t000; 199 more): known in 24 hours")
+
+
 def test_tags_say_what_is_critical() -> None:
     assert risk_by_tags({"env": "prod", "team": "prod"}) == (1, ("env=prod",))
     assert risk_by_tags({"Env": "Staging", "tier": "gold"}) == (0, ("Env=Staging", "tier=gold"))

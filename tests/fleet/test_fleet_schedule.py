@@ -72,6 +72,20 @@ def test_cron_runs_the_fleet_or_enqueues_it_and_keeps_a_worker() -> None:
     assert worker.params["history_url"] == "postgresql://central/history"
 
 
+def test_files_are_found_from_the_directory_in_which_a_scheduler_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("fleet.toml", "h.sqlite3"):
+        Path(name).touch()
+    sources = ("fleet.toml", "rds:fleet.toml", "exec:aws fleet.toml", "patroni:http://db1:8008")
+    given = [word for source in sources for word in ("--inventory", source)]
+    (run,) = cron_commands(printed("--print", "cron", *given, "--history", "h.sqlite3")).values()
+    file = f"{tmp_path}/fleet.toml"
+    assert checked(run).params["sources"] == (file, f"rds:{file}", *sources[2:])
+    assert checked(run).params["history_url"] == f"{tmp_path}/h.sqlite3"
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
 @pytest.mark.parametrize("queue", [(), ("--queue",)])
 def test_systemd_accepts_the_units(queue: tuple[str, ...], tmp_path: Path) -> None:

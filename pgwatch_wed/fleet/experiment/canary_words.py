@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice
 
 from pgwatch_wed import units
 from pgwatch_wed.fleet.experiment.canaries import (
@@ -96,10 +97,14 @@ def _others(others: tuple[CanaryCandidate, ...]) -> Iterator[str]:
         return
     yield ""
     yield "The others, in this order:"
-    for own in others[:_MOST_OTHERS]:
-        yield f"- {own.member}: {', '.join(_short(own))}"
-    if len(others) > _MOST_OTHERS:
-        yield f"and {len(others) - _MOST_OTHERS} more"
+    by_member: dict[str, list[CanaryCandidate]] = {}
+    for own in others:
+        by_member.setdefault(own.member, []).append(own)
+    for member, (first, *more) in islice(by_member.items(), _MOST_OTHERS):
+        where = f" (database {first.database}; {len(more):,} more)" if more else ""
+        yield f"- {member}{where}: {', '.join(_short(first))}"
+    if len(by_member) > _MOST_OTHERS:
+        yield f"and {units.count(len(by_member) - _MOST_OTHERS, 'other cluster')}"
 
 
 def _short(own: CanaryCandidate) -> Iterator[str]:
