@@ -1,4 +1,5 @@
--- Visits that wait in runs of the queue whose time is over.
+-- Visits that wait in runs of the queue whose time is over. One that begins or ends at this moment is left to the next
+-- round: whoever ends several must not wait for whoever ends one, which waits for the run.
 SELECT visit.fleet_run_id AS fleet_run, visit.member, visit.reason, visit.attempts, clock_timestamp() AS moment
 FROM pgwatch_wed_history.fleet_visits visit
 JOIN pgwatch_wed_history.fleet_runs run ON run.id = visit.fleet_run_id
@@ -7,3 +8,4 @@ WHERE run.ended_at IS NULL
     AND visit.ending IS NULL
     AND visit.began_at IS NULL
     AND run.began_at + (run.settings ->> 'budget_s')::double precision * interval '1 second' < clock_timestamp()
+FOR UPDATE OF visit SKIP LOCKED

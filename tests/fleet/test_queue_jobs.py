@@ -177,6 +177,18 @@ def test_a_visit_that_a_worker_makes_is_not_made_by_another_of_its_threads(
     assert made == []
 
 
+def test_whoever_ends_what_is_over_budget_waits_for_nobody(opened: store.Store) -> None:
+    with opened.writing() as connection:
+        began = queue_jobs.server_moment(connection) - LATER
+        settings = {"engine": queue_jobs.ENGINE, "budget_s": 1}
+        run = visit_log.begin(connection, MEMBERS, began, settings)
+    with opened.writing() as connection:
+        assert visit_log.claim(connection, run.id, "crm", "other", began)
+        with opened.writing() as ours:
+            ours.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+            assert queue_jobs.end_over_budget(ours) == ("shop",)
+
+
 def test_of_two_schedulers_one_begins_a_run(opened: store.Store) -> None:
     together = threading.Barrier(2)
     found: list[str] = []
