@@ -58,7 +58,7 @@ def test_who_cannot_be_reached_keeps_its_findings_with_their_age(story: Story) -
     assert (silent.severity, silent.standing) == (Severity.WARNING, Standing.KNOWN)
     assert "not read since 2026-03-02 03:00 UTC: unreachable, no answer" in silent.title
     said = " ".join(review_text.text(review).split())
-    assert "1 of 2 clusters were read, 1 was not." in said
+    assert "1 of 2 clusters was read, 1 was not." in said
     assert "last read 3 days ago (2026-03-02 03:00 UTC)" in said
 
 
@@ -82,6 +82,14 @@ def test_a_cluster_that_was_never_read_is_not_clear(story: Story) -> None:
     clear = next(i for i in review.issues if i.rule == "vacuum-disabled")
     assert clear.evaluated == 1
     assert words.where(clear, review) == "on 1 of 2 clusters; not evaluated on 1 other"
+
+
+def test_the_verdict_on_one_cluster_that_was_not_read(story: Story) -> None:
+    story.run(MONDAY, {"a": VisitEnding.REFUSED})
+    said = words.verdict(review_of(story, MONDAY))
+    assert said.startswith(
+        "The cluster was not read. There is 1 warning finding on 1 of 1 cluster."
+    )
 
 
 def test_what_helps_is_said_with_whom_it_helps(story: Story) -> None:

@@ -55,7 +55,10 @@ def _read(review: Review) -> str:
     unread = len(review.unread)
     if not unread:
         return f"All {total} were read." if len(review.clusters) != 1 else "The cluster was read."
-    return f"{len(review.read):,} of {total} were read, {unread:,} {'was' if unread == 1 else 'were'} not."
+    if len(review.clusters) == 1:
+        return "The cluster was not read."
+    were = "was" if len(review.read) == 1 else "were"
+    return f"{len(review.read):,} of {total} {were} read, {unread:,} {'was' if unread == 1 else 'were'} not."
 
 
 def _found(review: Review) -> str:
@@ -70,7 +73,8 @@ def _found(review: Review) -> str:
         return "There are no critical or warning findings."
     stale = len({f.member for f in bad if not f.is_current and f.rule != SILENCE})
     as_of = f"; those of {units.count(stale, 'cluster')} are of an earlier run" if stale else ""
-    return f"There are {counts} {on(range_of(where), len(review.clusters))}{as_of}."
+    are = "is" if counts.startswith("1 ") else "are"
+    return f"There {are} {counts} {on(range_of(where), len(review.clusters))}{as_of}."
 
 
 def range_of(number: int) -> Sequence[str]:
