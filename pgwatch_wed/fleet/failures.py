@@ -24,7 +24,13 @@ class Failure:
     mend: str = ""
     is_temporary: bool = False
 
+    @property
+    def is_silence(self) -> bool:
+        """Tell whether nobody answered, so that an attempt takes as long as it may."""
+        return self.is_temporary and re.search(_SILENCE, self.reason, re.IGNORECASE) is not None
 
+
+_SILENCE = r"timeout expired|timed out|was not resolved"
 # The first that matches counts: of several hosts, the message has the failures of all.
 _KNOWN: tuple[tuple[str, VisitEnding, bool], ...] = (
     (

@@ -174,14 +174,14 @@ class FleetEngine:
         else:
             self._say(came.visit)
 
-    def _look_again(self, members: tuple[Member, ...], attempts: int) -> None:
-        pause = visiting.pause_s(attempts)
-        self._look(members, attempts, pause * random.uniform(0.8, 1.2))  # noqa: S311 - to spread load
+    def _look_again(
+        self, members: tuple[Member, ...], growth: int, attempts: int | None = None
+    ) -> None:
+        pause = visiting.pause_s(growth)
+        self._look(members, growth if attempts is None else attempts, pause * random.uniform(0.8, 1.2))  # noqa: S311 - to spread load
 
     def _go(self, plan: VisitPlan, failed: int, *, is_late: bool) -> None:
         """Visit what was planned; what comes late may belong to a cluster that has been visited."""
-        for lost in plan.lost:
-            self._lose((lost.member,), lost.failure, failed)
         for double in plan.doubles:
             self._say(visiting.end_double(self.visitor, double))
         for unit in plan.units:
@@ -194,6 +194,8 @@ class FleetEngine:
                 self._look_again(unit.members, failed + 1)
             else:
                 self._visit(unit, failed)
+        for lost in plan.lost:
+            self._lose((lost.member,), lost.failure, failed)
 
     def _go_again(self, looked: _Looked) -> None:
         """Visit a cluster again of which the first member has the visit, whoever is the primary by now."""
@@ -237,8 +239,10 @@ class FleetEngine:
 
     def _lose(self, members: tuple[Member, ...], failure: Failure, failed: int) -> None:
         attempts = failed + 1
-        if failure.is_temporary and self.visitor.may_try_again(attempts):
-            self._look_again(members, attempts)
+        # the run does not get longer for those who say nothing: they are asked again as long as others are visited
+        is_worth_it = not (failure.is_silence and self._visits.is_idle)
+        if failure.is_temporary and is_worth_it and self.visitor.may_try_again(attempts):
+            self._look_again(members, 1 if failure.is_silence else attempts, attempts)
         else:
             lost = visiting.end_without(self.visitor, members[0], failure, attempts)
             if lost is None:

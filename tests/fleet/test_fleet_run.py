@@ -131,6 +131,21 @@ def test_a_host_that_comes_back_is_reached_by_another_attempt(
     assert shop.attempts > 1
 
 
+def test_a_run_does_not_get_longer_for_a_host_that_says_nothing(
+    ground: Ground, net: Network, opened: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgwatch_wed.fleet.visiting.PAUSES_S", (0.1,))
+    shop = ground.primary().dsn("shop", tcp=True)
+    hangs = Member("hangs", (net.through(shop, Way(hangs=True)),))
+    options = replace(QUICK, visits=replace(QUICK.visits, attempts=9))
+    alone = run(opened, hangs, options=options)["hangs"]
+    assert (alone.ending, alone.attempts) == (VisitEnding.UNREACHABLE, 1)
+    slow = Member("slow", (net.through(shop, Way(delay_s=0.03)),))
+    beside = run(opened, hangs, slow, options=options)
+    assert beside["slow"].ending is VisitEnding.DONE
+    assert 1 < beside["hangs"].attempts < 9
+
+
 def test_a_wrong_password_is_tried_once(ground: Ground, net: Network, opened: store.Store) -> None:
     target = net.through(ground.primary().dsn("shop", tcp=True))
     options = replace(QUICK, visits=replace(QUICK.visits, attempts=5))
