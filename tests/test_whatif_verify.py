@@ -376,6 +376,12 @@ def without_encoding(pg: servers.Server) -> Iterator[list[str]]:
             done = connection.pgconn.exec_(WITHOUT_ENCODING)
             assert not done.error_message
     yield found
+    with psycopg.connect(found[0], autocommit=True) as connection:
+        # their texts would cost each database of the server all of its texts
+        connection.execute("create extension pg_stat_statements")
+        connection.execute(
+            "select pg_stat_statements_reset(0, oid, 0) from pg_database where datname like 'no_encoding_%'"
+        )
     for name in names:
         pg.execute(sql.SQL("drop database {} with (force)").format(name))
 
