@@ -1,5 +1,6 @@
 """Fixtures that give tests their servers, and the promise that chosen versions really ran."""
 
+import logging
 import os
 import signal
 import tempfile
@@ -52,6 +53,18 @@ def _no_history(state_home: Path) -> Iterator[None]:
     """Begin every test without earlier runs."""
     yield
     (state_home / "pgwatch_wed" / "history.sqlite3").unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    # A service, or locust, logs to a standard error that is gone when the test has ended.
+    root = logging.getLogger()
+    level, before = root.level, tuple(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in tuple(root.handlers):
+        if handler not in before:
+            root.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True)

@@ -178,7 +178,9 @@ class FleetEngine:
         self, members: tuple[Member, ...], growth: int, attempts: int | None = None
     ) -> None:
         pause = visiting.pause_s(growth)
-        self._look(members, growth if attempts is None else attempts, pause * random.uniform(0.8, 1.2))  # noqa: S311 - to spread load
+        self._look(
+            members, growth if attempts is None else attempts, pause * random.uniform(0.8, 1.2)
+        )  # noqa: S311 - to spread load
 
     def _go(self, plan: VisitPlan, failed: int, *, is_late: bool) -> None:
         """Visit what was planned; what comes late may belong to a cluster that has been visited."""
