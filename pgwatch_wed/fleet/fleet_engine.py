@@ -177,10 +177,9 @@ class FleetEngine:
     def _look_again(
         self, members: tuple[Member, ...], growth: int, attempts: int | None = None
     ) -> None:
-        pause = visiting.pause_s(growth)
-        self._look(
-            members, growth if attempts is None else attempts, pause * random.uniform(0.8, 1.2)
-        )  # noqa: S311 - to spread load
+        spread = random.uniform(0.8, 1.2)  # noqa: S311 - to spread load
+        pause = visiting.pause_s(growth) * spread
+        self._look(members, growth if attempts is None else attempts, pause)
 
     def _go(self, plan: VisitPlan, failed: int, *, is_late: bool) -> None:
         """Visit what was planned; what comes late may belong to a cluster that has been visited."""
