@@ -192,10 +192,16 @@ def reading(
 def prepare(door: Door | psycopg.Connection[Any]) -> str:
     """Make a session accept text with any bytes; return the codec of the server's encoding."""
     codec = _codec(door.info.parameter_status("server_encoding") or "UTF8")
-    loader = type("Text", (ServerText,), {"codec": codec})
+    loader = _loader(codec)
     for name in ("text", "varchar", "name", "bpchar", '"char"'):
         door.adapters.register_loader(name, loader)
     return codec
+
+
+@cache
+def _loader(codec: str) -> type[ServerText]:
+    """Return a class for each encoding, not one for each of a fleet's connections: classes stay."""
+    return type("Text", (ServerText,), {"codec": codec})
 
 
 def _codec(encoding: str) -> str:
