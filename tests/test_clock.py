@@ -12,15 +12,23 @@ from pgwatch_wed.target.collect import collect
 PACKAGE = Path(__file__).parent.parent / "pgwatch_wed"
 
 
-# Ages of what is kept here, and dates that are typed; no fact, no judgment.
+# Ages of what is kept here, dates that are typed, and when visits of a fleet begin and end; no fact, no judgment.
 BY_THE_CLIENTS_CLOCK = {
     "app/event_memory.py",
     "app/stripe_webhook.py",
+    "cli/fleet_delivery.py",
     "cli/history.py",
-    "cli/keeping.py",
-    "cli/remembering.py",
     "cli/why.py",
+    "fleet/bundles.py",
+    "fleet/fleet_begin.py",
+    "fleet/fleet_engine.py",
+    "fleet/inventory/kept_lists.py",
+    "fleet/queue/enqueueing.py",
+    "fleet/queue/queue_worker.py",
+    "fleet/visit_log.py",
+    "fleet/visiting.py",
     "history/archive.py",
+    "history/remembered.py",
     "load/engine/block_run.py",
     "load/engine/pgbench_process.py",
     "load/http_load/http_run.py",

@@ -119,7 +119,11 @@ def fill(dsn: str) -> None:
 def download(folder: Path) -> None:
     """Fetch the wheels that the image is made of; skip where there is no index that has them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["fleet"],
+        *project["build-system"]["requires"],
+    ]
     pip = (sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:")
     pins = ("--python-version", PYTHON, "--constraint", str(ROOT / "constraints.txt"))
     done = call([*pip, *pins, "--dest", str(folder), *wanted])

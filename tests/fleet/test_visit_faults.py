@@ -6,6 +6,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -110,9 +111,12 @@ def test_a_failover_in_the_middle_of_a_visit_leads_to_the_new_primary(opened: st
         with standby_of(primary) as standby:
             catch_up(primary, standby)
 
+            promoted = threading.Event()
+
             def fail_over(_: Proxy) -> None:
                 primary.halt("immediate")
                 psql(standby.dsn(), "select pg_promote()")
+                promoted.set()
 
             with proxied(primary.dsn("shop", tcp=True), 40, fail_over) as (_, dsn):
                 member = Member("shop", (dsn, standby.dsn("shop")))
@@ -122,6 +126,7 @@ def test_a_failover_in_the_middle_of_a_visit_leads_to_the_new_primary(opened: st
                     (replace(member, targets=(primary.dsn("shop"),)),),
                 )
                 broken = visited(who, member)
+                assert promoted.wait(60)
                 done = visited(who, member)
     assert before is not None
     assert (broken.ending, broken.run_id) == (None, None)
