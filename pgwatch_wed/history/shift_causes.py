@@ -113,11 +113,11 @@ def _last_known(
 ) -> dict[int, StatementPlan]:
     """Return the plans of the last run that planned statements."""
     for each in reversed(stored[-_MOST_RUNS:]):
-        if "statement_plans" in each.missing:
-            continue
         try:
             read = snapshots.read(connection, each, ("statement_plans",))
         except HistoryError:
+            continue
+        if "statement_plans" in read.missing:
             continue
         return {p.query_id: p for p in read.statement_plans if _is_known(p)}
     return {}
