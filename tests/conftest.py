@@ -65,6 +65,11 @@ def _logs() -> Iterator[None]:
     for handler in tuple(root.handlers):
         if handler not in before:
             root.removeHandler(handler)
+    logging.disable(logging.NOTSET)
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if name.startswith("pgwatch_wed") and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)
