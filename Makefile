@@ -34,8 +34,8 @@ QUICK = -m "not slow"
 endif
 SERVERS = $(if $(PGWATCH_WED_TEST_DSN),the external server,$(or $(PGWATCH_WED_PG_VERSIONS),every server here))
 # On the embedded server and one core.
-QUICK_MINUTES := 34
-ALL_MINUTES := 45
+QUICK_MINUTES := 18
+ALL_MINUTES := 55
 about = about $$(( ($(1) + $(CORES) - 1) / $(CORES) )) minutes on the embedded server, more on others
 
 .PHONY: help demo test test-all check audit docs bench-gains stress-ci stress-heavy perf-quick perf-suite perf-suite-heavy clean

@@ -126,3 +126,12 @@ def test_ci_runs_all_tests() -> None:
 def test_files_that_are_slow_exist() -> None:
     files = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     assert files >= conftest._SLOW_FILES
+
+
+def test_what_is_listed_as_slow_exists() -> None:
+    gone = [
+        each
+        for each in sorted(conftest._SLOW_TESTS)
+        if f"def {each.partition('::')[2]}(" not in (ROOT / each.partition("::")[0]).read_text()
+    ]
+    assert gone == []
