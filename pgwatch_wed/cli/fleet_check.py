@@ -25,15 +25,7 @@ from pgwatch_wed.target import connect
     metavar="N",
     help="Clusters that are asked at the same time.",
 )
-@click.option(
-    "--connect-timeout",
-    "connect_s",
-    type=click.IntRange(min=2),
-    default=10,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a server may take to accept a connection.",
-)
+@fleet_options.connect_timeout
 @click.option(
     "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True
 )

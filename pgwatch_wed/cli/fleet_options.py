@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from pgwatch_wed.cli.options import FilePath
-from pgwatch_wed.errors import UsageError
+from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.fleet import fleet_settings, inventory, listed
 from pgwatch_wed.fleet.members import Inventory, Member
 
@@ -57,6 +57,30 @@ _INVENTORY = (
     ),
 )
 
+connect_timeout = click.option(
+    "--connect-timeout",
+    "connect_s",
+    type=click.IntRange(min=2),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a server may take to accept a connection.",
+)
+run_budget = click.option(
+    "--budget",
+    "budget_s",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Time limit for the whole run; what did not have its turn is over budget. [default: no limit]",
+)
+queue_history = click.option(
+    "--history",
+    "history_url",
+    metavar="URL",
+    help="The PostgreSQL server that has the history and the queue: postgresql://… [default: history of the configuration]",
+)
+_OF_INVENTORY = ("sources", "names", "groups", "tags", "inventory_timeout_s", "config_file")
+
 
 def with_inventory(command: F) -> F:
     """Add the options that say which clusters; :func:`inventory_of` takes them as keywords."""
@@ -100,6 +124,20 @@ def say_what_is_wrong(found: Inventory) -> None:
     wrong = (listed.left_out_line(entry) for entry in found.left_out if entry.is_wrong)
     for line in (*failed, *wrong):
         click.echo(f"db-analyze: {line}", err=True)
+
+
+def inventory_to_visit(given: Mapping[str, Any]) -> Inventory:
+    """Read the inventory that a command's options name, and say what is wrong with it.
+
+    Raises :class:`Error` if there is nobody to visit, :class:`UsageError` if that is the inventory's fault.
+    """
+    found = inventory_of(**{name: given[name] for name in _OF_INVENTORY})
+    say_what_is_wrong(found)
+    if not found.members:
+        raise (UsageError if found.is_wrong else Error)(
+            "the inventory has no cluster to visit", "db-analyze fleet list shows what it has"
+        )
+    return found
 
 
 def _tags(given: tuple[str, ...]) -> dict[str, str]:

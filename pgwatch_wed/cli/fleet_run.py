@@ -9,12 +9,13 @@ from pgwatch_wed import config
 from pgwatch_wed.cli import fleet_options
 from pgwatch_wed.cli.fleet_delivery import check_writable, deliver, review_output, reviewing
 from pgwatch_wed.cli.fleet_progress import FleetProgress
-from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.cli.remembering import HISTORY_OPTION
+from pgwatch_wed.cli.visit_choices import visit_options, with_visits
+from pgwatch_wed.errors import UsageError
 from pgwatch_wed.fleet import fleet_begin, fleet_engine, fleet_workers, shards, visit_log
 from pgwatch_wed.fleet.fleet_engine import EngineOptions
 from pgwatch_wed.fleet.members import Inventory
 from pgwatch_wed.fleet.shards import Shard
-from pgwatch_wed.fleet.visiting import VisitOptions
 from pgwatch_wed.fleet.visits import VisitEnding
 from pgwatch_wed.history import store
 
@@ -36,12 +37,7 @@ class ShardType(click.ParamType[Shard]):
 
 @click.command("run")
 @fleet_options.with_inventory
-@click.option(
-    "--history",
-    "history_url",
-    metavar="URL",
-    help="Where runs are kept: a path, sqlite:///PATH or postgresql://… [default: a file in the user's state directory]",
-)
+@HISTORY_OPTION
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 256),
@@ -62,39 +58,8 @@ class ShardType(click.ParamType[Shard]):
     metavar="N",
     help="Clusters of one group that are visited at the same time. [default: no limit]",
 )
-@click.option(
-    "--budget",
-    "budget_s",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help="Time limit for the whole run; what did not have its turn is over budget. [default: no limit]",
-)
-@click.option(
-    "--cluster-budget",
-    "cluster_budget_s",
-    type=click.FloatRange(min=1),
-    default=300,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time limit for each cluster whose inventory names none.",
-)
-@click.option(
-    "--connect-timeout",
-    "connect_s",
-    type=click.IntRange(min=2),
-    default=10,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a server may take to accept a connection.",
-)
-@click.option(
-    "--attempts",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="How often a cluster is tried if what fails may pass; a refused password is never tried again.",
-)
+@fleet_options.run_budget
+@with_visits
 @click.option(
     "--jitter",
     "jitter_s",
@@ -116,12 +81,6 @@ class ShardType(click.ParamType[Shard]):
     metavar="I/N",
     help="Visit only the I-th of N parts of the fleet, from 1; all parts are one run.",
 )
-@click.option(
-    "--advise/--no-advise",
-    default=False,
-    show_default=True,
-    help="Also search for missing indexes, in a lab for each cluster.",
-)
 @click.option("--no-progress", is_flag=True, help="Do not show progress.")
 @reviewing
 def command(history_url: str | None, no_progress: bool, **given: Any) -> int:
@@ -132,7 +91,7 @@ def command(history_url: str | None, no_progress: bool, **given: Any) -> int:
     """
     output = review_output(given)
     check_writable(output)
-    found = _inventory(given)
+    found = fleet_options.inventory_to_visit(given)
     settings = config.load(given["config_file"])
     progress = FleetProgress(enabled=not no_progress and not output.quiet, is_quiet=output.quiet)
     worker = fleet_workers.worker_name()
@@ -166,27 +125,9 @@ def _has_ended(opened: store.Store, fleet_run_id: int) -> bool:
         return all(visit.ending for visit in visit_log.visits(connection, fleet_run_id))
 
 
-def _inventory(given: dict[str, Any]) -> Inventory:
-    names = ("sources", "names", "groups", "tags", "inventory_timeout_s", "config_file")
-    found: Inventory = fleet_options.inventory_of(**{name: given[name] for name in names})
-    fleet_options.say_what_is_wrong(found)
-    if not found.members:
-        raise (UsageError if found.is_wrong else Error)(
-            "the inventory has no cluster to visit", "db-analyze fleet list shows what it has"
-        )
-    return found
-
-
 def _options(given: dict[str, Any], settings: config.Config) -> EngineOptions:
-    visits = VisitOptions(
-        settings=settings,
-        budget_s=given["cluster_budget_s"],
-        connect_s=given["connect_s"],
-        attempts=given["attempts"],
-        advise=given["advise"],
-    )
     names = ("concurrency", "per_host", "per_group", "budget_s", "jitter_s")
-    return EngineOptions(visits, **{name: given[name] for name in names})
+    return EngineOptions(visit_options(given, settings), **{name: given[name] for name in names})
 
 
 def status(endings: Counter[VisitEnding], found: Inventory, read_before: int) -> int:

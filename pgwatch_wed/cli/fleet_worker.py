@@ -8,7 +8,7 @@ import click
 
 from pgwatch_wed import config
 from pgwatch_wed.cli import fleet_options
-from pgwatch_wed.errors import Error, UsageError
+from pgwatch_wed.cli.visit_choices import visit_options, with_visits
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.queue.queue_extra import require_queue
 from pgwatch_wed.fleet.visits import Visit
@@ -18,12 +18,7 @@ from pgwatch_wed.render.characters import visible_line
 
 @click.command("worker")
 @fleet_options.with_inventory
-@click.option(
-    "--history",
-    "history_url",
-    metavar="URL",
-    help="The PostgreSQL server that has the history and the queue: postgresql://… [default: history of the configuration]",
-)
+@fleet_options.queue_history
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 256),
@@ -32,38 +27,7 @@ from pgwatch_wed.render.characters import visible_line
     metavar="N",
     help="Clusters that this worker visits at the same time.",
 )
-@click.option(
-    "--cluster-budget",
-    "cluster_budget_s",
-    type=click.FloatRange(min=1),
-    default=300,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time limit for each cluster whose inventory names none.",
-)
-@click.option(
-    "--connect-timeout",
-    "connect_s",
-    type=click.IntRange(min=2),
-    default=10,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a server may take to accept a connection.",
-)
-@click.option(
-    "--attempts",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="How often a cluster is tried if what fails may pass; a refused password is never tried again.",
-)
-@click.option(
-    "--advise/--no-advise",
-    default=False,
-    show_default=True,
-    help="Also search for missing indexes, in a lab for each cluster.",
-)
+@with_visits
 @click.option(
     "--lost-after",
     "lost_after_s",
@@ -99,26 +63,14 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
     from pgwatch_wed.fleet import fleet_workers, visiting
     from pgwatch_wed.fleet.queue import queue_tables, queue_worker
 
-    names = ("sources", "names", "groups", "tags", "inventory_timeout_s", "config_file")
     settings = config.load(given["config_file"])
     url = history_url or settings.history
     queue_tables.queue_conninfo(url)
-    found = fleet_options.inventory_of(**{name: given[name] for name in names})
-    fleet_options.say_what_is_wrong(found)
-    if not found.members:
-        raise (UsageError if found.is_wrong else Error)(
-            "the inventory has no cluster to visit", "db-analyze fleet list shows what it has"
-        )
+    found = fleet_options.inventory_to_visit(given)
     opened = store.open_store(url)
     queue_tables.prepare_queue(opened)
     name = fleet_workers.worker_name()
-    visits = visiting.VisitOptions(
-        settings=settings,
-        budget_s=given["cluster_budget_s"],
-        connect_s=given["connect_s"],
-        attempts=given["attempts"],
-        advise=given["advise"],
-    )
+    visits = visit_options(given, settings)
 
     stopping = Event()
 

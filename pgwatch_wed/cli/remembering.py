@@ -22,13 +22,14 @@ from pgwatch_wed.render import json_v1
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+HISTORY_OPTION = click.option(
+    "--history",
+    "history_url",
+    metavar="URL",
+    help="Where runs are kept: a path, sqlite:///PATH or postgresql://… [default: a file in the user's state directory]",
+)
 _OPTIONS = (
-    click.option(
-        "--history",
-        "history_url",
-        metavar="URL",
-        help="Where runs are kept: a path, sqlite:///PATH or postgresql://… [default: a file in the user's state directory]",
-    ),
+    HISTORY_OPTION,
     click.option("--no-history", is_flag=True, help="Neither read nor write the history of runs."),
 )
 

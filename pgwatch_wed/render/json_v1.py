@@ -146,8 +146,8 @@ def finding(found: Finding) -> dict[str, Any]:
         "area": found.area,
         "severity": found.severity.value,
         "grade": found.grade.value,
-        "object": _object(found.object),
-        "related": [_object(o) for o in found.related],
+        "object": object_document(found.object),
+        "related": [object_document(o) for o in found.related],
         "title": found.title,
         "detail": found.detail,
         "evidence": plain(found.evidence),
@@ -168,7 +168,7 @@ def _action(action: Action) -> dict[str, Any]:
     return {
         "action": action.title,
         "stage": action.stage.value,
-        "object": _object(action.object),
+        "object": object_document(action.object),
         "database": action.database,
         "closes": list(action.closes),
         "statements": [remedy_document(r) for r in action.statements],
@@ -232,7 +232,8 @@ def _verdict(verdict: RuleVerdict) -> dict[str, Any]:
     }
 
 
-def _object(found: Object) -> dict[str, Any]:
+def object_document(found: Object) -> dict[str, Any]:
+    """Return an object as plain JSON values."""
     return {
         "kind": found.kind,
         "database": found.database,

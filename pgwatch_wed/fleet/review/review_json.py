@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pgwatch_wed.findings import ForecastLine, Object, Severity, Standing
+from pgwatch_wed.findings import ForecastLine, Severity, Standing
 from pgwatch_wed.fleet.review import review_words as words
 from pgwatch_wed.fleet.review.reviews import (
     SILENCE,
@@ -17,7 +17,7 @@ from pgwatch_wed.fleet.review.reviews import (
 )
 from pgwatch_wed.fleet.visits import FleetRun, VisitEnding
 from pgwatch_wed.render.characters import in_json
-from pgwatch_wed.render.json_v1 import plain
+from pgwatch_wed.render.json_v1 import object_document, plain
 
 SCHEMA_VERSION = 1
 
@@ -163,7 +163,7 @@ def _finding(f: ClusterFinding) -> dict[str, Any]:
         "id": f.id,
         "severity": f.severity.value,
         "grade": f.grade or None,
-        "object": _object(f.object),
+        "object": object_document(f.object),
         "title": f.title,
         "ms_per_day": plain(f.ms_per_day),
         "bytes": f.bytes,
@@ -172,16 +172,6 @@ def _finding(f: ClusterFinding) -> dict[str, Any]:
         "is_current": f.is_current,
         "standing": f.standing.value if f.standing else None,
         "was": f.was,
-    }
-
-
-def _object(o: Object) -> dict[str, Any]:
-    return {
-        "kind": o.kind,
-        "database": o.database,
-        "schema": o.schema,
-        "table": o.table,
-        "name": o.name,
     }
 
 
