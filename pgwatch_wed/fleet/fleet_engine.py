@@ -175,11 +175,11 @@ class FleetEngine:
             self._say(came.visit)
 
     def _look_again(
-        self, members: tuple[Member, ...], growth: int, attempts: int | None = None
+        self, members: tuple[Member, ...], attempts: int, pause_s: float | None = None
     ) -> None:
+        pause = visiting.pause_s(attempts) if pause_s is None else pause_s
         spread = random.uniform(0.8, 1.2)  # noqa: S311 - to spread load
-        pause = visiting.pause_s(growth) * spread
-        self._look(members, growth if attempts is None else attempts, pause)
+        self._look(members, attempts, pause * spread)
 
     def _go(self, plan: VisitPlan, failed: int, *, is_late: bool) -> None:
         """Visit what was planned; what comes late may belong to a cluster that has been visited."""
@@ -243,7 +243,10 @@ class FleetEngine:
         # the run does not get longer for those who say nothing: they are asked again as long as others are visited
         is_worth_it = not (failure.is_silence and self._visits.is_idle)
         if failure.is_temporary and is_worth_it and self.visitor.may_try_again(attempts):
-            self._look_again(members, 1 if failure.is_silence else attempts, attempts)
+            # silence took as long as it may: the pause need not grow as well
+            self._look_again(
+                members, attempts, visiting.PAUSES_S[0] if failure.is_silence else None
+            )
         else:
             lost = visiting.end_without(self.visitor, members[0], failure, attempts)
             if lost is None:
