@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from pgwatch_wed import __version__, units
+from pgwatch_wed import __version__, clock, units
 from pgwatch_wed.cli import fleet_options
 from pgwatch_wed.fleet.fleet_look import look
 from pgwatch_wed.fleet.fleet_units import Unit, VisitPlan
+from pgwatch_wed.fleet.visiting import why_skipped
 from pgwatch_wed.quote import ident
 from pgwatch_wed.render.characters import in_json, visible_line
 from pgwatch_wed.target import connect
@@ -32,24 +33,26 @@ from pgwatch_wed.target import connect
 def command(concurrency: int, connect_s: int, form: str, **given: Any) -> int:
     """Look at every cluster of an inventory: who is reached, as what, which are the same, and what is in the way.
 
-    Each target gets one short connection; nothing is kept. The status is 2 if a part of the inventory could not be used,
+    Each target gets one short connection, also outside its window; nothing is kept. The status is 2 if a part of the inventory could not be used,
     and 3 if no cluster could be reached.
     """
     found = fleet_options.inventory_of(**given)
     fleet_options.say_what_is_wrong(found)
     members = [member for member in found.members if member.is_enabled]
+    disabled = [member.name for member in found.members if not member.is_enabled]
     plan = look(members, concurrency, connect_s)
     if form == "json":
-        click.echo(in_json(json.dumps(document(plan), ensure_ascii=False, indent=2)))
+        told = document(plan) | {"disabled": disabled}
+        click.echo(in_json(json.dumps(told, ensure_ascii=False, indent=2)))
     else:
-        for line in _lines(plan):
+        for line in _lines(plan, len(disabled)):
             click.echo(visible_line(line))
     if members and not plan.units:
         return 3
     return 2 if found.is_wrong else 0
 
 
-def _lines(plan: VisitPlan) -> Iterator[str]:
+def _lines(plan: VisitPlan, disabled: int) -> Iterator[str]:
     for unit in plan.units:
         standbys = (
             f", {units.count(len(unit.standbys), 'standby', 'standbys')}" if unit.standbys else ""
@@ -64,7 +67,8 @@ def _lines(plan: VisitPlan) -> Iterator[str]:
         mend = f" ({lost.failure.mend})" if lost.failure.mend else ""
         yield f"{lost.member.name}: {lost.failure.ending.value}: {lost.failure.reason}{mend}"
     total = len(plan.units) + len(plan.lost)
-    yield f"{len(plan.units)} of {units.count(total, 'cluster')} reached"
+    others = f"; {disabled:,} disabled" if disabled else ""
+    yield f"{len(plan.units)} of {units.count(total, 'cluster')} reached{others}"
 
 
 def _server(unit: Unit) -> str:
@@ -73,6 +77,9 @@ def _server(unit: Unit) -> str:
 
 
 def _lacks(unit: Unit) -> Iterator[str]:
+    closed = why_skipped(unit.member, clock.now())
+    if closed is not None:
+        yield f"fleet run skips it at this time: {closed.reason}; {closed.mend}"
     for label, why in unit.unread.items():
         yield f"{label}: {why.reason}"
     if not unit.databases:

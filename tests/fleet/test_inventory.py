@@ -216,6 +216,22 @@ def test_includes_are_followed_once_and_a_cycle_is_one_line(tmp_path: Path) -> N
     (line,) = wrong(found)
     cycle = f"{tmp_path}/a.toml → {tmp_path}/more/b.toml → {tmp_path}/a.toml"
     assert line.endswith(f"a cycle of includes: {cycle} (included by more/b.toml)")
+    assert [(e.place, e.reason) for e in found.left_out] == [
+        ("a.toml", "include '/absent/*.toml' fits no file")
+    ]
+
+
+def test_a_pattern_that_fits_no_file_any_more_is_no_empty_fleet() -> None:
+    written("fleet.toml", 'include = "more/*.toml"\n')
+    more = Path(written("more/b.toml", '[[clusters]]\nname = "b"\ntarget = "host=b"\n'))
+    assert not inventory.read(["fleet.toml"]).is_wrong
+    more.rename("b.toml")
+    found = inventory.read(["fleet.toml"])
+    assert [m.name for m in found.members] == ["b"]
+    assert "more/b.toml: it cannot be read: No such file or directory" in wrong(found)[0]
+    assert "its last good list stands for it" in wrong(found)[0]
+    assert not inventory.read(["fleet.toml"], forgets=True).members
+    assert not inventory.read(["fleet.toml"]).is_wrong
 
 
 def test_a_name_twice_is_an_error_unless_both_sources_mean_the_same_server() -> None:

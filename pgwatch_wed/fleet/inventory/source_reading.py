@@ -1,11 +1,11 @@
 """Sources → an inventory: what each gave, includes followed, the same member once, in the order of names."""
 
-import glob
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pgwatch_wed.errors import redact
+from pgwatch_wed.fleet.inventory.include_patterns import expanded
 from pgwatch_wed.fleet.inventory.kept_lists import KeptLists, default_folder
 from pgwatch_wed.fleet.inventory.listing import Include, Listing, Located, SourceFailureError
 from pgwatch_wed.fleet.inventory.merging import merged
@@ -128,10 +128,10 @@ def _given(
             return _Given(Source(located.label, located.kind, 0, reason), Listing(), asked)
         count, age_s = len(found.listing.members), found.age_s
         source = Source(located.label, located.kind, count, reason, age_s)
-        return _Given(source, found.listing, asked, located)
+        return _Given(source, expanded(found.listing, located.folder, kept), asked, located)
     kept.keep(identity, located, listing)
     source = Source(located.label, located.kind, len(listing.members))
-    return _Given(source, listing, asked, located)
+    return _Given(source, expanded(listing, located.folder, kept), asked, located)
 
 
 def _identity(located: Located) -> str:
@@ -145,14 +145,7 @@ def _identity(located: Located) -> str:
 
 
 def _included(given: _Given) -> Iterator[_Asked]:
-    """Return the sources that a source names, with names of several files resolved."""
-    if given.located is None:
-        return
-    folder = given.located.folder
-    chain = (*given.asked.chain, _identity(given.located))
-    for include in given.listing.includes:
-        if glob.has_magic(include.source) and ":" not in include.source:
-            for path in sorted(glob.glob(include.source, root_dir=folder)):  # noqa: PTH207 - may be absolute
-                yield _Asked(replace(include, source=path), folder, chain)
-        else:
-            yield _Asked(include, folder, chain)
+    """Return the sources that a source names."""
+    if given.located is not None:
+        chain = (*given.asked.chain, _identity(given.located))
+        yield from (_Asked(i, given.located.folder, chain) for i in given.listing.includes)
