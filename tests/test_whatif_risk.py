@@ -6,8 +6,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from pgwatch_wed.whatif.choose import advise
+from pgwatch_wed.whatif import usage
+from pgwatch_wed.whatif.choose import advise, candidates
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
+from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
@@ -133,6 +135,22 @@ def advised(lab: Lab, **weights: float) -> Advice:
     texts = {"new": NEW, "board": BOARD}
     asked = (query(texts[name], name=name, weight=weight) for name, weight in weights.items())
     return advise.advise(lab, Workload(tuple(asked)), AdviceOptions(10_000_000))
+
+
+def test_what_excludes_rows_of_an_order_is_a_key_after_it(forum: str, lab: Lab) -> None:
+    text = "select body from posts where author < 400 and board in (41, 42) order by at desc, id limit 20"
+    (use,) = usage.uses(lab.plan(query(text)).tree, lab.catalog)
+    made = candidates.candidates(use, lab.catalog, CandidateOptions(max_width=4))
+    keys = {i.columns for i in made if not i.predicate and not i.include}
+    assert ("board", "at", "id", "author") in keys
+    text = "select body from posts where board = 1 and author = 333 order by at desc limit 3"
+    with psycopg.connect(forum) as connection:
+        connection.execute("create index of_board on posts (board, at)")
+        connection.execute("drop index posts_author")
+        before = blocks(connection, text)
+        connection.execute("create index of_board_author on posts (board, at, author)")
+        assert blocks(connection, text) < 0.2 * before
+        connection.rollback()
 
 
 def test_an_index_for_one_statement_does_not_slow_another(forum: str, lab: Lab) -> None:

@@ -152,6 +152,19 @@ def _sequences(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
         yield from _cut([order, _joined(equal, order), _joined(equal[:1], order)], width)
         yield from _cut([_joined(head, equal, order) for head in heads[1:]], width)
         yield from _cut([_joined(order, (last,)) for last in asked.ranged], width)
+        yield from _cut(_filtered_after(order, asked), width)
+
+
+def _filtered_after(order: Keys, asked: _Asked) -> Iterator[Keys]:
+    """Yield keys in an order, then columns of conditions, which are then checked without reading the table's rows.
+
+    Where those that match come late in the order, only the index is read until they come.
+    """
+    equal = tuple(asked.equal)
+    rest = (*equal[1:], *asked.ranged)
+    if rest:
+        yield _joined(equal[:1], order, rest)
+        yield from (_joined(equal[:1], order, (key,)) for key in rest[1:])
 
 
 def _cut(sequences: Iterable[Keys], width: int) -> Iterator[Keys]:
@@ -234,6 +247,8 @@ def _strongest(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
         yield from _cut([_joined(head, equal, order) for order in orders], width)
         yield from _cut([_joined(head, equal, (last,)) for last in asked.ranged], width)
         yield from _cut([_joined(head, equal)], width)
+    for order in orders:
+        yield from _cut(_filtered_after(order, asked), width)
     yield from _cut(orders, width)
     yield from ((key,) for key in asked.all)
 
