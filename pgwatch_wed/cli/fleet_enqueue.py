@@ -20,11 +20,18 @@ from pgwatch_wed.history import store
     metavar="N",
     help="Clusters of one host that are visited at the same time, by all workers together. [default: no limit]",
 )
+@click.option(
+    "--per-group",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Clusters of one group that are visited at the same time, by all workers together. [default: no limit]",
+)
 @fleet_options.connect_timeout
 def command(
     history_url: str | None,
     budget_s: float | None,
     per_host: int | None,
+    per_group: int | None,
     connect_s: int,
     **given: Any,
 ) -> int:
@@ -41,7 +48,7 @@ def command(
     found = fleet_options.inventory_to_visit(given)
     opened = store.open_store(url)
     queue_tables.prepare_queue(opened)
-    options = enqueueing.EnqueueOptions(connect_s, per_host, budget_s)
+    options = enqueueing.EnqueueOptions(connect_s, per_host, per_group, budget_s)
     try:
         run = enqueueing.enqueue(opened, found.members, [s.label for s in found.sources], options)
     except enqueueing.UnfinishedRunError as error:

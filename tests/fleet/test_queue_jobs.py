@@ -1,6 +1,8 @@
 """The queue's tables and jobs: what is lost is found again, whatever the queue forgot."""
 
+import random
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +13,11 @@ from procrastinate.schema import SchemaManager
 
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.lanes import Counted
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.queue import enqueueing, queue_jobs, queue_tables
 from pgwatch_wed.fleet.queue.enqueueing import EnqueueOptions, UnfinishedRunError
+from pgwatch_wed.fleet.queue.lock_names import lock_names
 from pgwatch_wed.fleet.queue.queue_worker import FleetWorker
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history import store
@@ -23,6 +27,7 @@ from tests import servers
 MEMBERS = (Member("crm", ("host=b",)), Member("shop", ("host=a password=verysecret",)))
 NOW = timedelta(0)
 LATER = timedelta(hours=1)
+_FETCH = "SELECT args ->> 'member' AS member FROM procrastinate_fetch_job_v2(NULL, NULL)"
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +69,7 @@ def rows(opened: store.Store, query: str) -> list[dict[str, Any]]:
 
 def fetch(opened: store.Store, worker: str, run: FleetRun) -> str:
     """Take a job and its visit, as a worker does that is killed then; return the member."""
-    member = rows(
-        opened, "SELECT args ->> 'member' AS member FROM procrastinate_fetch_job_v2(NULL, NULL)"
-    )[0]["member"]
+    member = rows(opened, _FETCH)[0]["member"]
     with opened.writing() as connection:
         moment = queue_jobs.server_moment(connection)
         assert visit_log.claim(connection, run.id, member, worker, moment)
@@ -208,6 +211,42 @@ def test_of_two_schedulers_one_begins_a_run(opened: store.Store) -> None:
     for thread in threads:
         thread.join()
     assert sorted(found) == ["begun", "refused"]
+
+
+def test_no_more_clusters_of_a_group_are_taken_than_allowed(opened: store.Store) -> None:
+    off = [Member(name, (), group="shops", is_enabled=False) for name in "abc"]
+    off.append(Member("d", (), is_enabled=False))
+    enqueueing.enqueue(opened, off, (), EnqueueOptions(per_group=2))
+    taken = [row["member"] for _ in range(4) for row in rows(opened, _FETCH)]
+    assert taken == ["a", "b", "d", None]
+
+
+def test_limits_of_hosts_and_groups_hold_together() -> None:
+    chance = random.Random(16)
+    most = {"host": 2, "group": 3}
+    for _ in range(200):
+        hosts, groups = chance.randint(1, 9), chance.randint(1, 5)
+        counted = [
+            (
+                f"m{n}",
+                (
+                    ("host", f"h{chance.randrange(hosts)}"),
+                    ("group", f"g{chance.randrange(groups)}"),
+                ),
+            )
+            for n in range(40)
+        ]
+        found = lock_names(counted, most)
+        locks: dict[Counted, set[str]] = defaultdict(set)
+        for member, places in counted:
+            for place in places:
+                locks[place].add(found[member])
+        assert all(1 <= len(own) <= most[place[0]] for place, own in locks.items())
+        for kind, limit in most.items():  # one limit alone is used up
+            alone = lock_names(counted, {kind: limit})
+            own = Counter(place for _, places in counted for place in places if place[0] == kind)
+            assert len(set(alone.values())) == sum(min(n, limit) for n in own.values())
+    assert lock_names(counted, {"host": None, "group": None}) == {}
 
 
 def test_of_several_workers_one_rescues(opened: store.Store) -> None:

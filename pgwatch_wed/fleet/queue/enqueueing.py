@@ -10,9 +10,11 @@ from pgwatch_wed import clock
 from pgwatch_wed.errors import Error
 from pgwatch_wed.fleet import fleet_units, probing, visit_log
 from pgwatch_wed.fleet.fleet_units import VisitPlan
+from pgwatch_wed.fleet.lanes import Counted
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.probing import ProbedMember
 from pgwatch_wed.fleet.queue import queue_jobs
+from pgwatch_wed.fleet.queue.lock_names import lock_names
 from pgwatch_wed.fleet.visiting import why_skipped
 from pgwatch_wed.fleet.visits import FleetRun
 from pgwatch_wed.history import turns
@@ -24,13 +26,14 @@ _MOST_LOOKING = 64
 
 @dataclass(frozen=True, slots=True)
 class EnqueueOptions:
-    """``per_host`` limits how many clusters of a host are visited at the same time, by all workers together.
+    """``per_host`` and ``per_group`` limit how many clusters are visited at the same time, by all workers together.
 
-    ``budget_s`` is for the whole run; both are without limit if None.
+    ``budget_s`` is for the whole run; all are without limit if None.
     """
 
     connect_s: int = probing.CONNECT_S
     per_host: int | None = None
+    per_group: int | None = None
     budget_s: float | None = None
 
 
@@ -62,7 +65,7 @@ def enqueue(
     looked = _looked([m for m in members if why_skipped(m, moment) is None], options.connect_s)
     plan = fleet_units.planned(looked)
     visits = _visits(members, plan)
-    locks = _locks(visits, plan, options.per_host)
+    locks = _locks(visits, members, plan, options)
     with opened.writing() as connection:
         turns.wait_for(connection, Turn.FLEET)
         _refuse_second(queue_jobs.unfinished(connection))
@@ -99,17 +102,19 @@ def _visits(members: Sequence[Member], plan: VisitPlan) -> list[tuple[str, ...]]
 
 
 def _locks(
-    visits: Sequence[tuple[str, ...]], plan: VisitPlan, per_host: int | None
+    visits: Sequence[tuple[str, ...]],
+    members: Sequence[Member],
+    plan: VisitPlan,
+    options: EnqueueOptions,
 ) -> Mapping[str, str]:
-    """Return names of locks by member: a host has as many as clusters of it may be visited at a time."""
-    if per_host is None:
-        return {}
+    """Return names of locks by member: a host and a group have as many as clusters of it may be visited at a time."""
     hosts = {unit.member.name: unit.host for unit in plan.units}
-    found: dict[str, str] = {}
-    number: dict[str, int] = defaultdict(int)
-    for name, *_ in visits:
-        if name in hosts:
-            host = hosts[name]
-            found[name] = f"{host}#{number[host] % per_host}"
-            number[host] += 1
-    return found
+    named = {member.name: member for member in members}
+
+    def counted(name: str) -> tuple[Counted, ...]:
+        own = named[name]
+        host = hosts.get(name) or (fleet_units.host_of(own.targets[0]) if own.targets else "")
+        return tuple(each for each in (("host", host), ("group", own.group)) if each[1])
+
+    most = {"host": options.per_host, "group": options.per_group}
+    return lock_names(((name, counted(name)) for name, *_ in visits), most)
