@@ -33,6 +33,7 @@ TYPES = {
             "select from t where (setweight(to_tsvector(title), $1) || setweight(to_tsvector(author), $2)) @@ $3",
             {1: "'A'", 2: "'B'"},
         ),
+        ("select from t where title like $1 || $2 or title like $4 || $3", {2: "'%'"}),
         ("select from (", {}),
     ],
 )
@@ -53,6 +54,29 @@ def test_what_a_column_differs_from_or_begins_with_is_found() -> None:
 def test_a_pattern_is_found_with_the_function_around_the_column() -> None:
     text = "select from t where lower(title) like $1 and author not like $2 and author ilike $3 and author like $4"
     assert set(unequal(text)) == {
-        Unequal("title", 1, is_start=True, is_pattern=True, case="lower"),
+        Unequal("title", 1, is_start=True, is_pattern=True, around="lower"),
         Unequal("author", 4, is_start=True, is_pattern=True),
+    }
+
+
+def test_an_end_is_found_as_the_beginning_of_what_is_read_backward() -> None:
+    text = "select from t where reverse(title) like reverse($1) and reverse(author) like $2 and title like reverse($3)"
+    assert set(unequal(text)) == {
+        Unequal("title", 1, is_start=True, is_pattern=True, is_end=True),
+        Unequal("author", 2, is_start=True, is_pattern=True, around="reverse"),
+    }
+
+
+def test_what_a_percent_sign_is_appended_to_is_a_beginning() -> None:
+    text = "select from t where title like $1 || $3 and lower(author) like lower($2) || $4 and title like $6 || $5"
+    assert set(unequal(text)) == {
+        Unequal("title", 1, is_start=True),
+        Unequal("author", 2, is_start=True),
+    }
+
+
+def test_a_network_is_found_on_both_sides() -> None:
+    assert set(unequal("select from t where ip <<= $1::inet and $2 >> net and ip && $3")) == {
+        Unequal("ip", 1, is_start=False, is_network=True),
+        Unequal("net", 2, is_start=False, is_network=True),
     }

@@ -212,6 +212,30 @@ def test_the_beginning_of_a_value_that_is_assumed_is_told_to_nobody(lab: Lab) ->
     assert "99" not in " ".join((*index.doubts, *index.caveats))
 
 
+def test_a_network_and_the_end_of_a_value_are_assumed_and_their_values_told_to_nobody(
+    lab: Lab,
+) -> None:
+    texts = {
+        "select name from places where ip <<= $1": "(ip)",
+        "select name from places where reverse(name) like reverse($1)": "((reverse(name)) text_pattern_ops)",
+    }
+    advice = advised(lab, *texts)
+    assert len(advice.indexes) == len(texts)
+    for index in advice.indexes:
+        assert texts[index.queries[0]] in index.ddl
+        assert "10." not in " ".join((*index.doubts, *index.caveats))
+    assert any("$1 is the end of a usual value" in i.doubts[0] for i in advice.indexes if i.doubts)
+
+
+def test_a_network_has_the_size_for_which_as_many_rows_would_be_found_as_were_counted(
+    lab: Lab,
+) -> None:
+    text = "select name from places where ip <<= $1 order by id limit $2"
+    for rows, columns in ((7.0, ("ip",)), (1900.3, ())):
+        advice = advise.advise(lab, Workload((query(text, rows=rows),)), AdviceOptions(seconds=20))
+        assert [i.index.columns for i in advice.indexes] == ([columns] if columns else [])
+
+
 def test_a_constant_that_was_taken_out_is_assumed_and_told(lab: Lab) -> None:
     texts = {
         "select descr from books where to_tsvector($1, title) @@ plainto_tsquery($2, $3)": "to_tsvector(CAST('english' AS regconfig), title)",

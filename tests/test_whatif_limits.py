@@ -2,6 +2,7 @@
 
 import pytest
 
+from pgwatch_wed.whatif.choose.late import may_be_limit
 from pgwatch_wed.whatif.model import Query
 from pgwatch_wed.whatif.workload import query_of
 
@@ -15,3 +16,8 @@ def test_a_limit_without_its_number_is_as_many_rows_as_a_call_returns(
     found = query_of("q", "select id from t order by at limit $1", rows=rows)
     assert isinstance(found, Query)
     assert found.sql.endswith(f"limit {limit}")
+
+
+def test_only_what_people_write_may_be_a_limit() -> None:
+    written = [1, 2, 10, 11, 12, 20, 21, 25, 50, 100, 101]
+    assert [n for n in (*written, 7, 13.5, 19, 77) if may_be_limit(float(n))] == written

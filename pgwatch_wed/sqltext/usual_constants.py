@@ -20,21 +20,25 @@ _CONFIGURED = frozenset(
 _TEXTS = ("text", "character varying", "character", "citext")
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 _WEIGHTS = "ABCD"
-_CASES = ("lower", "upper")
+_AROUND = ("lower", "upper", "reverse")
+_NETWORKS = {"<<": ">>", "<<=": ">>="}
 
 
 @dataclass(frozen=True, slots=True)
 class Unequal:
     """A parameter that a column is unequal to, or that its values begin with (``is_start``), perhaps as a pattern of LIKE.
 
-    ``case`` is the function around the column: "lower", "upper" or "".
+    ``around`` is the function around the column that is not around the parameter: "lower", "upper", "reverse" or "". With
+    ``is_end``, values end with it, and both are reversed. With ``is_network``, it is a network that the values are in.
     """
 
     column: str
     number: int
     is_start: bool
     is_pattern: bool = False
-    case: str = ""
+    around: str = ""
+    is_end: bool = False
+    is_network: bool = False
 
 
 def usual_constants(text: str, type_of: ColumnType, configuration: str) -> dict[int, str]:
@@ -47,7 +51,7 @@ def usual_constants(text: str, type_of: ColumnType, configuration: str) -> dict[
 
 
 def unequal(text: str) -> tuple[Unequal, ...]:
-    """Return the columns of which a statement wants all but one value, or those that begin with one."""
+    """Return the columns of which a statement wants all but one value, those that begin or end with one, or addresses of a network."""
     try:
         (statement,) = trees.parse(text)
     except ValueError:
@@ -62,13 +66,49 @@ def _unequal(statement: Any) -> Iterator[Unequal]:
             operator = str(node.name[-1].sval)
             if operator in ("<>", "^@"):
                 yield from _of_column(node.lexpr, node.rexpr, is_start=operator == "^@")
-            elif node.kind == A_Expr_Kind.AEXPR_LIKE and operator == "~~":
-                case = _name(node.lexpr) if isinstance(node.lexpr, ast.FuncCall) else ""
-                side = node.lexpr.args[0] if case in _CASES and node.lexpr.args else node.lexpr
-                for found in _of_column(side, node.rexpr, is_start=True):
-                    yield replace(found, is_pattern=True, case=case)
+            elif operator in _NETWORKS:
+                yield from _of_network(node.lexpr, node.rexpr)
+            elif operator in _NETWORKS.values():
+                yield from _of_network(node.rexpr, node.lexpr)
+            elif _is_like(node) and operator == "~~":
+                yield from _like(node.lexpr, node.rexpr)
         elif isinstance(each, ast.FuncCall) and _name(each) == "starts_with":
             yield from _of_column(*node.args[:2], is_start=True)
+
+
+def _of_network(side: Any, other: Any) -> Iterator[Unequal]:
+    for found in _of_column(side, other, is_start=False):
+        yield replace(found, is_network=True)
+
+
+def _like(side: Any, other: Any) -> Iterator[Unequal]:
+    column, around = _inside(side)
+    value, inside = _inside(_before_percent(other))
+    for found in _of_column(column, value, is_start=True):
+        is_end = around == inside == "reverse"
+        if inside in ("", around):
+            yield replace(
+                found,
+                is_pattern=value is _inside(other)[0],
+                around="" if inside else around,
+                is_end=is_end,
+            )
+
+
+def _inside(node: Any) -> tuple[Any, str]:
+    """Return the argument of a known function, and its name."""
+    bare = trees.without_casts(node)
+    name = _name(bare) if isinstance(bare, ast.FuncCall) else ""
+    return (bare.args[0], name) if name in _AROUND and bare.args else (node, "")
+
+
+def _before_percent(node: Any) -> Any:
+    """Return ``$1`` of ``$1 || $2``: constants are counted after the parameters of a statement, so that ``$2`` is a percent sign."""
+    if not _is_concatenation(node):
+        return node
+    first = next(_numbers((_inside(node.lexpr)[0],)), None)
+    last = next(_numbers((node.rexpr,)), None)
+    return node.lexpr if first is not None and last is not None and first < last else node
 
 
 def _of_column(side: Any, other: Any, *, is_start: bool) -> Iterator[Unequal]:
@@ -92,6 +132,8 @@ def _found(statement: Any, type_of: ColumnType, configuration: str) -> Iterator[
                 yield number, f"'{next(weights, 'D')}'"
         elif _is_concatenation(node):
             yield from _between(node, type_of)
+        elif _is_like(node) and _before_percent(node.rexpr) is not node.rexpr:
+            yield from ((n, "'%'") for n in _numbers((node.rexpr.rexpr,)))
 
 
 def _nothing(args: Any, type_of: ColumnType) -> str:
@@ -102,6 +144,10 @@ def _nothing(args: Any, type_of: ColumnType) -> str:
     if kinds and all(kind.startswith(_NUMBERS) for kind in kinds):
         return "0"
     return "false" if kinds == {"boolean"} else ""
+
+
+def _is_like(node: Any) -> bool:
+    return isinstance(node, ast.A_Expr) and node.kind == A_Expr_Kind.AEXPR_LIKE
 
 
 def _is_concatenation(node: Any) -> bool:

@@ -1,7 +1,11 @@
 """Statements of pg_stat_statements with the constants that an index needs, where these are not in doubt or can be inferred."""
 
+import math
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_interface
 
 from pgwatch_wed.quote import literal
 from pgwatch_wed.sqltext import statement
@@ -10,10 +14,15 @@ from pgwatch_wed.sqltext.statement import UnsupportedError
 from pgwatch_wed.sqltext.usual_constants import Unequal, unequal, usual_constants
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose import indexable
-from pgwatch_wed.whatif.model import Query
+from pgwatch_wed.whatif.choose.late import has_limit, may_be_limit
+from pgwatch_wed.whatif.choose.rows_found import rows_found
+from pgwatch_wed.whatif.model import PlanError, Query
 from pgwatch_wed.whatif.oracle import Oracle
 
 _MOST = 0.5
+_ADDRESSES = ("inet", "cidr")
+_SITES = {4: (24, 32, 28, 16, 8), 6: (64, 128, 56, 48, 32)}
+_PARTS = (0.66, 1.0, 0.33, 0.2)
 
 
 def completed(oracle: Oracle, query: Query) -> Query:
@@ -31,35 +40,93 @@ def completed(oracle: Oracle, query: Query) -> Query:
     ]
     types = oracle.catalog.types_in(relations)
     found = usual_constants(query.sql, types.get, oracle.text_search)
-    like: set[int] = set()
+    hidden: dict[int, str] = {}
+    values: dict[int, Sequence[str]] = {number: (value,) for number, value in found.items()}
     for each in unequal(query.sql):
-        value = _value(oracle, tables, each)
-        if value is not None:
-            found[each.number] = value
-            like |= {each.number} if each.is_start else set()
-    if not found:
+        some = _values(oracle, tables, each)
+        if some:
+            values[each.number] = some
+            hidden |= _what(each)
+    if not values:
         return query
-    text = with_values(query.sql, lambda number, _: found.get(number))
-    # the beginning of a value is data, which nobody shall read in advice
-    shown = {n: "the beginning of a usual value" if n in like else v for n, v in found.items()}
-    told = ", ".join(f"${n} is {value}" for n, value in sorted(shown.items()))
-    return replace(query, sql=text, assumed=f"it is assumed that {told}")
+    number = _fitting(oracle, query, values)
+    given = _chosen(values, number)
+    # a part of a value is data, which nobody shall read in advice
+    told = ", ".join(f"${n} is {value}" for n, value in sorted((given | hidden).items()))
+    return replace(query, sql=_with(query.sql, given), assumed=f"it is assumed that {told}")
 
 
-def _value(oracle: Oracle, tables: list[CatalogTable], found: Unequal) -> str | None:
-    """Return the state that most rows have, or the beginning of a usual value."""
+def _with(text: str, given: Mapping[int, str]) -> str:
+    return with_values(text, lambda number, _: given.get(number))
+
+
+def _chosen(values: Mapping[int, Sequence[str]], number: int) -> dict[int, str]:
+    """Return the first value of each parameter, or another one of those that have several."""
+    return {n: some[min(number, len(some) - 1)] for n, some in values.items()}
+
+
+def _fitting(oracle: Oracle, query: Query, values: Mapping[int, Sequence[str]]) -> int:
+    """Return with which values the statement is planned to find as many rows as were counted; the first ones if that tells nothing."""
+    found: list[tuple[float, int]] = []
+    for number in range(max(map(len, values.values())) if query.rows is not None else 0):
+        try:
+            plan = oracle.plan(replace(query, sql=_with(query.sql, _chosen(values, number))))
+        except PlanError:
+            return 0
+        rows = rows_found(plan)
+        if (
+            rows is None
+            or query.rows is None
+            or (has_limit(plan.tree) and may_be_limit(query.rows))
+        ):
+            return 0
+        found.append((abs(math.log((rows + 0.5) / (query.rows + 0.5))), number))
+    return min(found, default=(0.0, 0))[1]
+
+
+def _what(found: Unequal) -> dict[int, str]:
+    if found.is_network:
+        return {found.number: "the network of a usual address"}
+    part = "end" if found.is_end else "beginning"
+    return {found.number: f"the {part} of a usual value"} if found.is_start else {}
+
+
+def _values(oracle: Oracle, tables: list[CatalogTable], found: Unequal) -> Sequence[str]:
+    """Return the state that most rows have, networks of usual addresses, or beginnings or ends of a usual value; the best first."""
     of = [(t, c) for t in tables if (c := t.columns.get(found.column)) is not None]
     if len(of) != 1:
-        return None
+        return ()
     table, column = of[0]
+    if found.is_network:
+        return tuple(_networks(oracle, table, column))
     if not found.is_start:
-        return _most_common(oracle, table, column)
-    if found.is_pattern and _serves_patterns(oracle):
-        return None  # whether it begins with % does not matter
-    start = _start(oracle, table, column)
-    cased = {"lower": start.lower, "upper": start.upper}
-    start = cased[found.case]() if found.case in cased else start
-    return literal(start + "%" * found.is_pattern) if start else None
+        return tuple(filter(None, (_most_common(oracle, table, column),)))
+    is_backward = found.is_end or found.around == "reverse"
+    if found.is_pattern and not is_backward and _serves_patterns(oracle):
+        return ()  # whether it begins with % does not matter
+    parts = _parts(oracle, table, column, is_backward=is_backward)
+    return tuple(literal(_pattern(found, part)) for part in parts)
+
+
+def _pattern(found: Unequal, part: str) -> str:
+    percent = "%" * found.is_pattern
+    if found.is_end:
+        return percent + part[::-1]
+    cased = {"lower": part.lower, "upper": part.upper}
+    return (cased[found.around]() if found.around in cased else part) + percent
+
+
+def _networks(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> Iterator[str]:
+    """Yield networks of the size that one site usually has, then smaller and larger ones."""
+    if column.base_type not in _ADDRESSES:
+        return
+    for value in _in_the_middle(oracle, table, column):
+        with suppress(ValueError):
+            address = ip_interface(value)
+            widths = (w for w in _SITES[address.version] if w <= address.network.prefixlen)
+            for width in dict.fromkeys((*widths, address.network.prefixlen)):
+                yield literal(str(address.network.supernet(new_prefix=width)))
+            return
 
 
 def _serves_patterns(oracle: Oracle) -> bool:
@@ -67,11 +134,19 @@ def _serves_patterns(oracle: Oracle) -> bool:
     return any("~~" in each.operators for each in oracle.catalog.operator_classes)
 
 
-def _start(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> str:
-    """Return the beginning of a usual value, without what means something in a pattern; "" if there is none."""
+def _parts(
+    oracle: Oracle, table: CatalogTable, column: CatalogColumn, *, is_backward: bool
+) -> tuple[str, ...]:
+    """Return beginnings of a usual value, or of one read backward, without what means something in a pattern."""
+    middle = next(_in_the_middle(oracle, table, column), "")[:: -1 if is_backward else 1]
+    lengths = (max(3, round(len(middle) * part)) for part in _PARTS)
+    found = (re.split(r"[%_\\]", middle[:length])[0] for length in lengths)
+    return tuple(filter(None, dict.fromkeys(found)))
+
+
+def _in_the_middle(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> Iterator[str]:
     values = sorted(value for value, _ in oracle.usual_values(table, column.name))
-    middle = values[len(values) // 2] if values else ""
-    return re.split(r"[%_\\]", middle[: max(3, len(middle) * 2 // 3)])[0]
+    yield from values[len(values) // 2 :]
 
 
 def _most_common(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> str | None:

@@ -116,7 +116,9 @@ def _asked(table: CatalogTable, terms: Iterable[Term], options: CandidateOptions
         elif term.kind is Kind.EQUAL and term.other is not None:
             asked.joined.append(key)
             sets.setdefault(term.other.alias, []).append(key)
-        elif term.kind in _RANGED and term.is_constant:
+        elif term.is_constant and (
+            term.kind in _RANGED or indexable.is_network(table, term, options)
+        ):
             asked.ranged.append(key)
     asked.equal = _by_distinct(table, asked.equal)
     asked.joined = _by_distinct(table, asked.joined)

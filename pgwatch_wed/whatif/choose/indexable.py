@@ -16,6 +16,8 @@ _TEXTS = frozenset({"text", "varchar", "bpchar"})
 _STATE = re.compile(r"[^\W\d][^\W\d]*(?:[ ._-][^\W\d]+)*")
 _LONGEST_STATE = 32
 _SHORT = frozenset({"numeric", "inet", "cidr", "name", "varbit", "bit"})
+_ADDRESSES = frozenset({"inet", "cidr"})
+_WITHIN = frozenset({"<<", "<<="})
 _LIMIT = re.compile(r"character(?: varying)?\((\d+)\)")
 _WIDEST = 2704
 _NARROW = 32
@@ -72,6 +74,12 @@ def value_type(
         return options.type_of(table, operand.text)
     column = table.columns.get(operand.column)
     return None if column is None else (column.base_type, column.category)
+
+
+def is_network(table: CatalogTable, term: Term, options: CandidateOptions) -> bool:
+    """Tell whether a condition is that an address is in a network, for which a B-tree serves as for a range if it is known."""
+    kind = value_type(table, term.operand, options)
+    return kind is not None and kind[0] in _ADDRESSES and term.operator in _WITHIN
 
 
 def _prefix_class(table: CatalogTable, operand: Operand, options: CandidateOptions) -> str:

@@ -35,6 +35,8 @@ _DRIVING = frozenset({"Index Scan", "Index Only Scan", "Seq Scan"})
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
 _SECONDS = ("InitPlan", "SubPlan")
 
+_FEW = 4
+
 RowsInOrder = Callable[[PlanNode], float | None]
 
 
@@ -60,14 +62,27 @@ def late_cost(
 
 
 def short_share(query: Query) -> float:
-    """Return the share of the calls that return fewer rows than LIMIT allows: all if they return none, none if the mean is a whole number.
+    """Return the share of the calls that return fewer rows than LIMIT allows: all if they return none, none if all may return a whole page.
 
     Otherwise there are some, and how many is not known: half of them. Of a part of a statement, whose values are known, the mean
     of all calls tells nothing.
     """
     if query.rows is None or query.of is not None:
         return 0.0
-    return 1.0 if query.rows < 1 else 0.5 * (query.rows != round(query.rows))
+    return 1.0 if query.rows < 1 else 0.5 * (not may_be_limit(query.rows))
+
+
+def may_be_limit(rows: float) -> bool:
+    """Tell whether calls that return so many rows on average may all return as many as LIMIT allows.
+
+    People write 10, 20, 25 or one more, a dozen, or few, but not 7.
+    """
+    if not float(rows).is_integer():
+        return False
+    whole = int(rows)
+    return whole <= _FEW or any(
+        n % 5 == 0 or n % 12 == 0 or n % 16 == 0 for n in (whole, whole - 1)
+    )
 
 
 def has_limit(tree: PlanNode) -> bool:

@@ -16,7 +16,6 @@ _BRIN_PAGES = 1024
 _BRIN_CORRELATION = 0.9
 _HASHED_WIDTH = 40
 _SEARCHED = frozenset({Kind.CONTAINS, Kind.MATCH, Kind.PATTERN})
-_WITHIN = frozenset({"<<", "<<="})
 _COMPARED = frozenset({Kind.EQUAL, Kind.IN, Kind.RANGE})
 
 
@@ -55,8 +54,8 @@ def _searching(
     kind = indexable.value_type(table, term.operand, options)
     if key is None or kind is None:
         return
-    if kind[0] in ("inet", "cidr") and term.operator in _WITHIN:
-        yield indexable.index(table, (key,))  # a B-tree serves a known network as a range
+    if indexable.is_network(table, term, options):
+        yield indexable.index(table, (key,))
         if term.is_constant and "$" not in term.text:
             return
     for each in operator_classes.serving(catalog.operator_classes, kind, term.operator):

@@ -12,6 +12,8 @@ from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import walk
 from pgwatch_wed.sqltext.repairs import with_values
+from pgwatch_wed.whatif.choose.late import may_be_limit
+from pgwatch_wed.whatif.choose.rows_found import rows_found
 from pgwatch_wed.whatif.choose.untried import Opening
 from pgwatch_wed.whatif.model import Candidate, Key, Plan, PlanError, Query
 from pgwatch_wed.whatif.oracle import Oracle
@@ -22,21 +24,6 @@ _USEFUL = 0.9
 _ALIKE = 2.5
 _APART = 3.0
 _FEW = 0.002
-_PASSING = frozenset(
-    {
-        "Seq Scan",
-        "Index Scan",
-        "Index Only Scan",
-        "Bitmap Heap Scan",
-        "Bitmap Index Scan",
-        "Sort",
-        "Limit",
-    }
-    | {"Incremental Sort", "ModifyTable", "LockRows", "Result"}
-)
-
-_NOT_COUNTED = frozenset({"ModifyTable", "LockRows", "Result", "Limit"})
-
 DocumentPath = tuple[str, ...]
 
 
@@ -81,14 +68,14 @@ def told(oracle: Oracle, query: Query, opening: Opening, *, has_time: bool) -> s
 def inferred(oracle: Oracle, query: Query, opening: Opening) -> Query:
     """Return a query with the only key for which it would return as many rows as it does; itself if there is none.
 
-    Another key must be much farther from what was counted. A whole number may be that of a LIMIT, and tells nothing then.
+    Another key must be much farther from what was counted. What may be the number of a LIMIT tells nothing then.
     """
     rows = query.rows
     if rows is None or not opening.operand.keys:
         return query
     most = oracle.catalog.rows(opening.table)
     tried = [t for t in _tried(oracle, query, opening) if t.rows is not None]
-    if any(t.is_limited for t in tried) and float(rows).is_integer():
+    if any(t.is_limited for t in tried) and may_be_limit(rows):
         return query
     distances = sorted((_ratio(t.rows or 0.0, rows, most), t.path) for t in tried)
     if not distances or distances[0][0] > _ALIKE:
@@ -172,16 +159,7 @@ def _try(oracle: Oracle, query: Query, opening: Opening, path: DocumentPath) -> 
         return None
     is_limited = any(n["Node Type"] == "Limit" for n in walk(after.tree))
     left = after.cost / max(before.cost, 0.01)
-    return _Tried(path, index, left=left, rows=_rows(after), is_limited=is_limited)
-
-
-def _rows(plan: Plan) -> float | None:
-    """Return the rows of a plan that reads one table and neither joins nor adds up; None for another."""
-    nodes = list(walk(plan.tree))
-    if any(n["Node Type"] not in _PASSING for n in nodes):
-        return None
-    counted = [n for n in nodes if n["Node Type"] not in _NOT_COUNTED]
-    return float(counted[0]["Plan Rows"]) if counted else None
+    return _Tried(path, index, left=left, rows=rows_found(after), is_limited=is_limited)
 
 
 def _serving(oracle: Oracle, plan: Plan, document: str, key: str) -> str:
