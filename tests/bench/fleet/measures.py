@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tabulate import tabulate
 
@@ -45,20 +46,36 @@ def table(lines: Sequence[Measured]) -> str:
 
 
 class Running:
-    """A command of ours in a process of its own."""
+    """A command of ours in a process of its own; ``stdin`` is a file, and ``variables`` are added to its environment."""
 
-    def __init__(self, words: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        stdin: Path = Path(os.devnull),
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.words = words
         self._said = [tempfile.TemporaryFile("w+", dir=folder) for _ in range(2)]  # noqa: SIM115 - closed by wait()
         self._began = time.monotonic()
         own = {"XDG_STATE_HOME": str(folder), "PYTHONHASHSEED": "0"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pgwatch_wed", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=self._said[0],
-            stderr=self._said[1],
-            env={k: v for k, v in os.environ.items() if not k.startswith("PG")} | own,
-        )
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+        with stdin.open("rb") as given:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pgwatch_wed", *words],
+                stdin=given,
+                stdout=self._said[0],
+                stderr=self._said[1],
+                env={**inherited, **own, **variables},
+            )
+
+    def kill(self) -> str:
+        """Kill it, unless it has ended; return what it said as errors until then."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._said[1].seek(0)
+        return self._said[1].read()
 
     def wait(self) -> Spent:
         """Wait for the end; return what it took."""

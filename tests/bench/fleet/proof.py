@@ -1,9 +1,10 @@
 """Whether a fleet run survives whatever is killed: ``python -m tests.bench.fleet.proof [--runs N] [--servers N]``.
 
-Servers of two majors with a standby, a clone, a server with many databases and hosts that hang are reviewed by two workers
-of the queue. In each run, at random moments, workers, ``fleet enqueue`` and the queue's server are killed (SIGKILL) and
-started again. At the end of each run, every cluster must have been judged exactly once: one ending of each member, one
-stored run of each cluster, no job left over. Prints a line a run; the exit status is 1 if anything was lost or doubled.
+Servers of two majors, standbys, a clone, a server with many databases, a cluster of Patroni, a host that hangs, and one that
+is named twice are reviewed by two workers of the queue; sources of every kind name them. In each run, at random moments,
+workers, ``fleet enqueue`` and the queue's server are killed (SIGKILL) and started again; in every third one, Patroni is told to
+switch over. At the end of each run, every cluster must have been judged exactly once: one ending of each member, one stored run
+of each cluster, no job left over. Prints a line a run; the exit status is 1 if anything was lost or doubled.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,11 +30,13 @@ from pgwatch_wed.errors import EmbeddedError
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.history import store
-from pgwatch_wed.history.schema import clusters, runs
+from pgwatch_wed.history.schema import runs
 from tests.bench.fleet.measures import Running, inventory
 from tests.bench.fleet.servers_of import DBNAME, many_servers
+from tests.bench.fleet.sources import PATRONI, Sources, every_kind
 from tests.fleet.ground import clone_of, multiply, small
 from tests.fleet.networks import Way, separate_network
+from tests.fleet.patroni import PatroniCluster, is_installed, patroni_cluster
 from tests.standby import standby_of
 
 T = TypeVar("T")
@@ -47,15 +51,18 @@ _OPEN_JOBS = (
 
 @dataclass(slots=True)
 class Proof:
-    """What is reviewed, by whom, and what was killed."""
+    """What is reviewed, by whom, what was killed, and within how many seconds of a run something is."""
 
     folder: Path
     place: embedded.EmbeddedServer
-    file: Path
+    sources: Sources
     expected: dict[str, VisitEnding]
     rng: random.Random
+    patroni: PatroniCluster | None = None
     workers: list[Running] = field(default_factory=list)
     killed: Counter[str] = field(default_factory=Counter)
+    crashed: list[str] = field(default_factory=list)
+    within_s: float = 20.0
 
     @property
     def history(self) -> str:
@@ -63,15 +70,25 @@ class Proof:
 
     @property
     def given(self) -> tuple[str, ...]:
-        return ("--inventory", str(self.file), "--history", self.history)
+        return (*self.sources.words, "--history", self.history)
 
     def start_worker(self) -> None:
         words = ("fleet", "worker", *self.given, "--concurrency", str(THREADS), "--quiet")
         words += ("--lost-after", str(LOST_AFTER_S), "--connect-timeout", "3", "--attempts", "2")
-        self.workers.append(Running(words, self.folder))
+        self.workers.append(self._started(words))
 
     def enqueue(self) -> Running:
-        return Running(("fleet", "enqueue", *self.given), self.folder)
+        return self._started(("fleet", "enqueue", *self.given))
+
+    def _started(self, words: tuple[str, ...]) -> Running:
+        return Running(words, self.folder, self.sources.stdin, self.sources.environment)
+
+    def end_worker(self, worker: Running) -> None:
+        """Kill it, unless it has ended, and keep what it said if that is a traceback."""
+        self.workers.remove(worker)
+        said = worker.kill()
+        if "Traceback" in said:
+            self.crashed.append(said)
 
 
 def main() -> None:
@@ -88,6 +105,9 @@ def main() -> None:
             began = time.monotonic()
             faults = _one_run(proof, number)
             wrong += len(faults)
+            proof.within_s = (
+                time.monotonic() - began
+            ) / 2  # of the last run: so that the next is not over before
             killed = ", ".join(f"{n} {what}" for what, n in sorted(proof.killed.items()))
             print(
                 f"run {number + 1}: {len(proof.expected)} members, {time.monotonic() - began:.0f} s, killed {killed or 'nothing'}: "
@@ -110,29 +130,36 @@ def _ground(servers: int, databases: int, seed: int) -> Iterator[Proof]:
         multiply(tenants, databases)
         place = stack.enter_context(small({"max_connections": "100", "fsync": "on"}))
         way = Way(delay_s=0.05)
-        dsns = {
+        patroni = stack.enter_context(patroni_cluster()) if is_installed() else None
+        through = {
             f"c{i:02}": net.through(s.dsn(DBNAME, tcp=True), way if i % 2 else Way())
             for i, s in enumerate(made)
         }
-        expected = dict.fromkeys(dsns, VisitEnding.DONE)
-        dsns |= {"clone": clone.dsn(DBNAME, tcp=True)}
-        expected |= {"clone": VisitEnding.DONE}
-        dsns |= {"its-standby": standby.dsn(DBNAME, tcp=True)}
-        expected |= {"its-standby": VisitEnding.SKIPPED}
-        dsns |= {"silent": net.through(made[2].dsn(DBNAME, tcp=True), Way(hangs=True))}
+        replicas = {"c00": standby.dsn(DBNAME, tcp=True)}
+        sources = every_kind(folder / "inventory", through, replicas, patroni)
+        expected = dict.fromkeys(sources.names, VisitEnding.DONE)
+        dsns = {
+            "clone": clone.dsn(DBNAME, tcp=True),
+            "its-standby": replicas["c00"],
+            "named-twice": made[1].dsn(DBNAME, tcp=True),
+            "silent": net.through(made[2].dsn(DBNAME, tcp=True), Way(hangs=True)),
+        }
+        # of two names, the one with a group has the visit
+        expected |= dict.fromkeys(("clone", "tenants", "named-twice"), VisitEnding.DONE)
+        expected |= dict.fromkeys(("its-standby", "c01"), VisitEnding.SKIPPED)
         expected |= {"silent": VisitEnding.UNREACHABLE}
-        file = inventory(folder, "fleet", dsns)
-        with file.open("a", encoding="utf-8") as more:
+        special = inventory(sources.folder, "special", dsns)
+        with special.open("a", encoding="utf-8") as more:
             target = tenants.dsn("tenant_000", tcp=True)
             more.write(f'\n[[clusters]]\nname = "tenants"\ntarget = "{target}"\n')
             more.write('databases = ["tenant_*"]\n')
-        expected |= {"tenants": VisitEnding.DONE}
-        proof = Proof(folder, place, file, expected, random.Random(seed))
+        sources.files.append(special)
+        proof = Proof(folder, place, sources, expected, random.Random(seed), patroni)
         try:
             yield proof
         finally:
             for worker in proof.workers:
-                _kill(worker)
+                worker.kill()
 
 
 def _one_run(proof: Proof, number: int) -> list[str]:
@@ -141,20 +168,26 @@ def _one_run(proof: Proof, number: int) -> list[str]:
     while len(proof.workers) < 2:
         proof.start_worker()
     _begin(proof)
-    moments = sorted(proof.rng.uniform(0, 15) for _ in range(proof.rng.randint(1, 3)))
+    turns = proof.patroni is not None and number % 3 == 1
+    kills = (_kill_a_worker, _kill_a_worker, _kill_the_server)
+    deeds = [proof.rng.choice(kills) for _ in range(proof.rng.randint(1, 3))]
+    deeds += [_switch_over] if turns else []
     began = time.monotonic()
-    for moment in moments:
+    for moment, deed in sorted(
+        (proof.rng.uniform(0, proof.within_s), i) for i in range(len(deeds))
+    ):
         time.sleep(max(0.0, began + moment - time.monotonic()))
-        proof.rng.choice((_kill_a_worker, _kill_a_worker, _kill_the_server))(proof)
+        deeds[deed](proof)
     end = time.monotonic() + MOST_S
     while not _is_over(proof):
         if time.monotonic() > end:
-            return ["it does not end", *_faults(proof, number)]
+            return ["it does not end", *_faults(proof, number, turns=turns)]
         for worker in [w for w in proof.workers if w.process.poll() is not None]:
-            proof.workers.remove(worker)  # as a supervisor would: it lost the queue's server
+            proof.end_worker(worker)  # as a supervisor would: it lost the queue's server
             proof.start_worker()
+            proof.killed["worker that ended"] += 1
         time.sleep(1)
-    return _faults(proof, number)
+    return _faults(proof, number, turns=turns)
 
 
 def _begin(proof: Proof) -> None:
@@ -163,7 +196,7 @@ def _begin(proof: Proof) -> None:
     if proof.rng.random() < 0.35:
         first = proof.enqueue()
         time.sleep(proof.rng.uniform(0.2, 2.5))
-        _kill(first)
+        first.kill()
         proof.killed["enqueue"] += 1
         if _runs(proof) > before:  # it was killed when all was done
             return
@@ -171,7 +204,7 @@ def _begin(proof: Proof) -> None:
 
 
 def _kill_a_worker(proof: Proof) -> None:
-    _kill(proof.workers.pop(proof.rng.randrange(len(proof.workers))))
+    proof.end_worker(proof.rng.choice(proof.workers))
     proof.killed["worker"] += 1
     proof.start_worker()
 
@@ -196,10 +229,20 @@ def _boots(server: embedded.EmbeddedServer) -> bool:
     return True
 
 
-def _kill(running: Running) -> None:
-    if running.process.poll() is None:
-        running.process.kill()
-    running.process.wait()
+def _switch_over(proof: Proof) -> None:
+    """Let Patroni change roles, also in the middle of a visit."""
+    assert proof.patroni
+    cluster = proof.patroni
+
+    def has_turned() -> bool:
+        try:
+            cluster.switchover()
+        except OSError:  # it says no: a member is not healthy yet
+            return False
+        return True
+
+    _patiently(has_turned)
+    proof.killed["switchover"] += 1
 
 
 def _patiently(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -232,40 +275,45 @@ def _open_jobs(proof: Proof) -> int:
     return int(row[0]) if row else 0
 
 
-def _faults(proof: Proof, number: int) -> list[str]:
+def _faults(proof: Proof, number: int, *, turns: bool) -> list[str]:
     latest = _read(proof, lambda connection: visit_log.runs_of_fleet(connection, 1000))
     found = (
         [] if len(latest) == number + 1 else [f"{len(latest)} fleet runs instead of {number + 1}"]
     )
-    visits = _read(proof, lambda connection: visit_log.visits(connection, latest[0].id))
-    found += _wrong_endings(proof, visits)
-    read = [v for v in visits if v.ending and v.ending.was_read]
-    if len({v.cluster_id for v in read}) != len(read) or len({v.run_id for v in read}) != len(read):
-        found.append("two members have the same cluster or run")
-    for label, judged in _read(proof, _judged):
-        if judged != number + 1:
-            found.append(f"{label} has {judged} runs after {number + 1} fleet runs")
+    of_each = [_read(proof, partial(_visits, run.id)) for run in latest]
+    found += _wrong_endings(proof, of_each[0], turns=turns)
+    judged = [[v for v in visits if v.ending and v.ending.was_read] for visits in of_each]
+    if len({v.cluster_id for v in judged[0]}) != len(judged[0]):
+        found.append("two members have the same cluster")
+    listed = Counter(v.run_id for visits in judged for v in visits)
+    stored = _read(
+        proof, lambda connection: set(connection.execute(sa.select(runs.c.id)).scalars())
+    )
+    found += [f"run {run} is that of {count} visits" for run, count in listed.items() if count > 1]
+    found += [f"run {run} belongs to no visit" for run in stored - listed.keys()]
+    found += [f"run {run} is lost" for run in listed.keys() - stored]
+    found += [f"a worker ended with {said}" for said in proof.crashed]
+    proof.crashed.clear()
     return found
 
 
-def _wrong_endings(proof: Proof, visits: tuple[Visit, ...]) -> list[str]:
+def _visits(fleet_run: int, connection: sa.Connection) -> tuple[Visit, ...]:
+    return visit_log.visits(connection, fleet_run)
+
+
+def _wrong_endings(proof: Proof, visits: tuple[Visit, ...], *, turns: bool) -> list[str]:
+    """Compare with what is expected; a visit to a cluster that changes its roles meanwhile may end in any way that is tried again."""
     by_name = {visit.member: visit for visit in visits}
     if len(by_name) != len(visits) or by_name.keys() != proof.expected.keys():
         return [f"visits of {sorted(by_name)}"]
+    allowed = {name: {ending} for name, ending in proof.expected.items()}
+    if turns:
+        allowed[PATRONI] |= {VisitEnding.IN_PART, VisitEnding.UNREACHABLE}
     return [
         f"{name}: {by_name[name].ending} ({by_name[name].reason})"
-        for name, ending in proof.expected.items()
-        if by_name[name].ending is not ending
+        for name, endings in allowed.items()
+        if by_name[name].ending not in endings
     ]
-
-
-def _judged(connection: sa.Connection) -> list[tuple[str, int]]:
-    query = (
-        sa.select(clusters.c.label, sa.func.count(runs.c.id))
-        .select_from(clusters.outerjoin(runs, runs.c.cluster_id == clusters.c.id))
-        .group_by(clusters.c.id, clusters.c.label)
-    )
-    return [(label, count) for label, count in connection.execute(query)]
 
 
 def _read(proof: Proof, ask: Callable[[sa.Connection], T]) -> T:
