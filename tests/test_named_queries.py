@@ -100,6 +100,36 @@ def evaluated(
     }
 
 
+def results(
+    expression: str, column: str, kind: str, between: str = ""
+) -> dict[str, sql.Composable]:
+    """Return the parts of the query for an expression of one column."""
+    parts = evaluated(column, kind, expression, between)
+    name = parts.pop("name_as_column")
+    return {**parts, "columns": sql.SQL("value as {}").format(name)}
+
+
+def results_of_two() -> dict[str, sql.Composable]:
+    """Return the parts of the query for an expression of two columns."""
+    places = [
+        fragment("lab", "places", sampled=sampled(*column), stride=sql.Literal(stride))
+        for column, stride in ((("email", "varchar"), 1), (("born", "date"), 617))
+    ]
+    together = fragment(
+        "lab",
+        "together",
+        columns=sql.SQL("value1, value2"),
+        are_common=sql.SQL("is_common1 and is_common2"),
+        places=sql.SQL(
+            "{} a (place, value1, is_common1) join {} b (place, value2, is_common2) using (place)"
+        ).format(*places),
+    )
+    return results("email || born", "email", "varchar") | {
+        "sampled": together,
+        "columns": sql.SQL("value1 as email, value2 as born"),
+    }
+
+
 NOBODY = {"sessions": fragment("target", "our_sessions", name=sql.Literal("nobody"))}
 PUBLIC = {"schema": sql.Identifier("public")}
 BLOAT = {"total_bytes", "dead_bytes", "free_bytes", "density"}
@@ -204,8 +234,9 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         Case(ENTRIES, JSONB | {"parts": fragment("lab", "jsonb_path_ops", scalars=SCALARS)}),
     ),
     ("lab", "expression_values"): (
-        Case(RESULTS, evaluated("email", "varchar", "lower(email)")),
-        Case(RESULTS, evaluated("born", "date", "born + 1", "lo + round((hi - lo) * f)::int4")),
+        Case(RESULTS, results("lower(email)", "email", "varchar")),
+        Case(RESULTS, results("born + 1", "born", "date", "lo + round((hi - lo) * f)::int4")),
+        Case(RESULTS, results_of_two()),
     ),
     ("lab", "expression_type"): (
         Case(
@@ -226,6 +257,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
                 "common": ["a"],
                 "shares": [0.1],
                 "bounds": ["b", "c"],
+                "ranges": None,
             },
         ),
     ),

@@ -50,6 +50,11 @@ insert into people
 select g, 'Name' || g || '@Example.org', 'town ' || (900 ^ random())::int, date '1940-01-01' + g % 20000,
        round((random() * 9999)::numeric, 2), repeat('x', (random() * 60)::int)
 from generate_series(1, 60000) g;
+create table stays (id int, starts timestamp, ends timestamp, planned timestamp, guest text, room text);
+insert into stays
+select g, at, case when g < 19000 then at + g % 30 * interval '1 hour' end, at - interval '1 day',
+       case when g % 4 > 0 then 'guest ' || g % 3000 end, 'room ' || (40 ^ random())::int
+from generate_series(1, 20000) g, lateral (select timestamp '2024-01-01' + sqrt(g) * interval '1 day' as at);
 vacuum analyze;
 set default_statistics_target = 10;
 analyze order_lines;
@@ -121,6 +126,13 @@ EXPRESSIONS = {
     "upper(town)": ("people", "= 'TOWN 1'", 1.3),
     "length(town)": ("people", "= 6", 1.3),
     "date_trunc('month'::text, shipped)": ("order_lines", "= '2024-05-01'", 1.3),
+    "COALESCE(ends, planned)": ("stays", "< '2024-01-21'", 1.3),
+    "((room || ' '::text) || guest)": ("stays", "= 'room 2 guest 5'", 3.0),
+}
+RANGES = {
+    "a moment": ("@> timestamp '2024-02-10 12:00'", 1.5),
+    "a period": ("&& tsrange('2024-03-01', '2024-03-04')", 1.5),
+    "a period long ago": ("&& tsrange('2020-03-01', '2020-03-04')", 1.5),
 }
 
 
@@ -181,6 +193,23 @@ def test_an_expression_has_the_statistics_that_it_will_have(
     # what the planner takes for granted without statistics is far off
     assert not real / factor <= without <= real * factor
     assert_size(things, lab, index, 0.1)
+
+
+@pytest.mark.parametrize("kind", RANGES)
+def test_a_range_of_two_columns_has_the_bounds_that_it_will_have(
+    things: str, lab: Lab, kind: str
+) -> None:
+    condition, factor = RANGES[kind]
+    index = Candidate("public", "stays", (Key("tsrange(starts, ends)"),), method="gist")
+    question = f"select * from stays where tsrange(starts, ends) {condition}"
+    lab.add([index])
+    plan = lab.plan(query(question), [index])
+    with psycopg.connect(things) as connection:
+        connection.execute(index.ddl("real").encode())  # rolled back
+        connection.execute("analyze stays")
+        real = real_plan(connection, question)["Plan Rows"]
+        connection.rollback()
+    assert real / factor <= plan.tree["Plan Rows"] <= real * factor
 
 
 def test_an_expression_that_fails_for_a_value_is_left_as_it_is(things: str, lab: Lab) -> None:

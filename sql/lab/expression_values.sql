@@ -1,4 +1,4 @@
--- A row is a result of an expression over a column's sampled values: its size, number of values, share of rows, number of common values.
+-- A row is a result of an expression over its columns' sampled values: its size, number of values, share of rows, number of common values.
 with @sampled@, results as (
     select
         result,
@@ -6,7 +6,7 @@ with @sampled@, results as (
         count(*) as times,
         sum(share)::float8 as share,
         count(*) filter (where is_common) as common
-    from (select value as @name_as_column@, share, is_common from sampled) as @alias@,
+    from (select @columns@, share, is_common from sampled) as @alias@,
         lateral (select (@expression@) as result) pgwatch_wed_evaluated,
         lateral pg_column_size(result) as size  -- computed before sorting, which would give it a short header
     group by result

@@ -9,7 +9,8 @@ select pg_restore_attribute_stats(
     'n_distinct', %(distinct)s::real,
     'most_common_vals', %(common)s::text[]::text,
     'most_common_freqs', %(shares)s::real[],
-    'histogram_bounds', %(bounds)s::text[]::text
+    'histogram_bounds', %(bounds)s::text[]::text,
+    'range_bounds_histogram', %(ranges)s::text[]::text
 ) as is_restored
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace

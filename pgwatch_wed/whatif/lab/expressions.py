@@ -1,13 +1,15 @@
-"""The statistics that an expression will have once it is indexed, from those of its column.
+"""The statistics that an expression will have once it is indexed, from those of its columns.
 
 PostgreSQL knows nothing about ``lower(email)`` until an index on it is built and analyzed: the planner
 assumes that there are 200 values, and a useful candidate looks useless. But the column's statistics
-contain some of its values. In the lab, the expression is evaluated for them.
+contain some of its values. In the lab, the expression is evaluated for them. So is one of several columns, such as
+``coalesce(started_at, planned_at)`` and ``tstzrange(starts_at, ends_at)``, for values that may be in the same row.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -23,6 +25,7 @@ from pgwatch_wed.whatif.model import Candidate, Key
 Where = tuple[int, str]  # a table, and the text of an expression
 
 _COMMON = 100
+_RANGE = "R"  # a category of types
 _SHORT = 130  # stored values up to this length have a header of one byte instead of four
 
 
@@ -35,6 +38,7 @@ class ExpressionStatistics:
     distinct: float
     common: tuple[tuple[str, float], ...]
     bounds: tuple[str, ...]
+    ranges: tuple[str, ...] = ()  # if the values are ranges: those of the histogram of their bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +66,18 @@ def read(
     index: Candidate,
     statistics: dict[Where, "ExpressionStatistics"],
 ) -> None:
-    """Add an index's expressions to the catalog, if they depend on one column.
+    """Add an index's expressions to the catalog, if they depend on few columns.
 
     Repeated calls do nothing.
     """
     for key in index.keys:
         inputs = spreads.inputs_of(table, key) if key.column is None else []
-        if len(inputs) != 1 or inputs[0].category == "A":
+        if not 1 <= len(inputs) <= samples.MOST_COLUMNS or any(c.category == "A" for c in inputs):
             continue
         if not catalog.is_first_try("expression", table.oid, key.text):
             continue
         with samples.attempt(connection):
-            found = _evaluated(connection, table, key, inputs[0])
+            found = _evaluated(connection, table, key, inputs)
             if found is not None:
                 catalog.expressions[table.oid, key.text] = found.column
                 catalog.value_sizes[table.oid, key.text] = found.sizes
@@ -109,16 +113,32 @@ def _restore(
         "common": [value for value, _ in found.common] or None,
         "shares": [share for _, share in found.common] or None,
         "bounds": list(found.bounds) or None,
+        "ranges": list(found.ranges) or None,
     }
     connection.execute(queries.composed("lab", "restore_statistics"), stated)
 
 
 def _evaluated(
-    connection: psycopg.Connection[Any], table: CatalogTable, key: Key, column: CatalogColumn
+    connection: psycopg.Connection[Any],
+    table: CatalogTable,
+    key: Key,
+    columns: Sequence[CatalogColumn],
 ) -> Expression | None:
+    is_one = len(columns) == 1
+    sampled = (
+        samples.sampled(connection, table, columns[0], between=True)
+        if is_one
+        else samples.sampled_together(connection, table, columns)
+    )
+    names = (
+        sql.SQL("{} as {}").format(
+            sql.Identifier("value" if is_one else f"value{n}"), sql.Identifier(column.name)
+        )
+        for n, column in enumerate(columns, 1)
+    )
     values = {
-        "sampled": samples.sampled(connection, table, column, between=True),
-        "name_as_column": sql.Identifier(column.name),
+        "sampled": sampled,
+        "columns": sql.SQL(", ").join(names),
         "alias": sql.Identifier(table.name),
         "expression": sql.SQL(key.text),
     }
@@ -127,14 +147,14 @@ def _evaluated(
     if not rows:
         return None
     results = [_Result(*row[:5]) for row in rows]
-    return _expression(connection, table, key, column, results, int(rows[0][5]))
+    return _expression(connection, table, key, columns, results, int(rows[0][5]))
 
 
 def _expression(
     connection: psycopg.Connection[Any],
     table: CatalogTable,
     key: Key,
-    column: CatalogColumn,
+    columns: Sequence[CatalogColumn],
     results: Sequence[_Result],
     type_oid: int,
 ) -> Expression | None:
@@ -149,8 +169,10 @@ def _expression(
     sizes = _sizes(there, kind["type_length"])
     width = sum(size * share for size, share in sizes)
     nulls = 1 - sum(r.share for r in there) / total
-    distinct = _distinct(there, column)
+    distinct = _distinct(there, min(table.rows, math.prod(c.distinct for c in columns)))
     statistics = _statistics(there, total, nulls, width, distinct, table)
+    if kind["category"] == _RANGE:
+        statistics = _of_ranges(statistics, there)
     known = CatalogColumn(
         name=key.text,
         number=0,
@@ -175,15 +197,15 @@ def _sizes(results: Iterable[_Result], type_length: int) -> tuple[tuple[int, flo
     return tuple((size, share / total) for size, share in sorted(found.items()))
 
 
-def _distinct(results: Sequence[_Result], column: CatalogColumn) -> float:
-    """Return how many results the column's values have: ANALYZE's estimator, applied to values instead of rows.
+def _distinct(results: Sequence[_Result], values: float) -> float:
+    """Return how many results so many values have: ANALYZE's estimator, applied to values instead of rows.
 
     It is applied to those that are not among the most common, all of which are known.
     """
     rest = [r for r in results if not r.common]
     tried, seen = sum(r.times for r in rest), len(rest)
     once = sum(r.times == 1 for r in rest)
-    most = column.distinct - sum(r.common for r in results)
+    most = values - sum(r.common for r in results)
     if not once or most <= tried:
         return float(len(results))
     estimate = tried * seen / (tried - once + once * tried / most)
@@ -214,6 +236,12 @@ def _statistics(
         tuple(common.items()),
         tuple(_thinned(bounds)) if len(bounds) > 1 else (),
     )
+
+
+def _of_ranges(found: ExpressionStatistics, results: Sequence[_Result]) -> ExpressionStatistics:
+    """Return the statistics of ranges, of which ANALYZE keeps the bounds instead of values."""
+    ranges = [r.value for r in results if r.value is not None]
+    return replace(found, common=(), bounds=(), ranges=tuple(_thinned(ranges)))
 
 
 def _thinned(bounds: Sequence[str]) -> Sequence[str]:

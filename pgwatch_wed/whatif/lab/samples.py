@@ -1,6 +1,6 @@
 """Values of a column from its statistics, to which expressions and operator classes are applied."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -11,7 +11,12 @@ from pgwatch_wed.target import queries
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.interpolation import BETWEEN
 
+MOST_COLUMNS = 3
+"""Of so many columns at most, values can be combined."""
 _TIMEOUT = "2s"
+_RISING = ("D", "N")  # categories of types
+# Of places in the order of a column, so that the columns' orders have nothing to do with each other.
+_STRIDES = (1, 617, 389)
 
 
 @contextmanager
@@ -49,6 +54,44 @@ def sampled(
         is_parent=sql.Literal(table.kind == "p"),
         type=kind,
         rest=rest,
+    )
+
+
+def sampled_together(
+    connection: psycopg.Connection[Any], table: CatalogTable, columns: Sequence[CatalogColumn]
+) -> sql.Composed:
+    """Return the same for several columns, whose values have the names ``value1``, ``value2``, … in it.
+
+    Times of the same type, and numbers, are assumed to rise together, as the beginning and the end of a period do, with nulls among the
+    latest; others to be independent.
+    """
+    kinds = {c.base_type for c in columns}
+    rise = len(kinds) == 1 and columns[0].category in _RISING
+    strides = [1 if rise else each for each in _STRIDES[: len(columns)]]
+    places = [
+        queries.fragment(
+            "lab",
+            "places",
+            sampled=sampled(connection, table, column, between=True),
+            stride=sql.Literal(stride),
+        )
+        for column, stride in zip(columns, strides, strict=True)
+    ]
+    names = [sql.Identifier(f"value{n}") for n, _ in enumerate(columns, 1)]
+    joined = sql.SQL(" join ").join(
+        sql.SQL("{} as {} (place, {}, {})").format(
+            part, sql.Identifier(f"column{n}"), name, sql.Identifier(f"is_common{n}")
+        )
+        + (sql.SQL(" using (place)") if n > 1 else sql.SQL(""))
+        for n, (part, name) in enumerate(zip(places, names, strict=True), 1)
+    )
+    common = (sql.Identifier(f"is_common{n}") for n, _ in enumerate(columns, 1))
+    return queries.fragment(
+        "lab",
+        "together",
+        columns=sql.SQL(", ").join(names),
+        are_common=sql.SQL(" and ").join(common),
+        places=joined,
     )
 
 
