@@ -9,10 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgwatch_wed.whatif.choose import advise, existing
+from pgwatch_wed.progress import silent
+from pgwatch_wed.whatif.choose import advise, existing, writes
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
+from pgwatch_wed.whatif.choose.choosing import Choosing
+from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.pool import Pool
+from pgwatch_wed.whatif.choose.replacements import replacements
 from pgwatch_wed.whatif.choose.risk import ExpectedCost
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key, Plan, PlanError, Query, Rejected
@@ -82,6 +87,7 @@ CANDIDATES = {
     "one key": Candidate("public", "orders", (Key.of("customer_id"),)),
     "unique values": Candidate("public", "orders", (Key.of("note"),)),
     "two keys": Candidate("public", "orders", (Key.of("status"), Key.of("placed"))),
+    "wider": Candidate("public", "orders", (Key.of("customer_id"), Key.of("status"))),
     "descending": Candidate("public", "orders", (Key.of("placed", order="DESC NULLS LAST"),)),
     "covering": Candidate("public", "orders", (Key.of("customer_id"),), ("total",)),
     "partial": Candidate("public", "orders", (Key.of("placed"),), (), "status = 'open'"),
@@ -303,6 +309,43 @@ def test_an_update_counts_only_where_it_touches_the_index(lab: Lab) -> None:
     assert kinds
     assert kinds[0].index.include == ()  # storing what is updated would end HOT updates
     assert kinds[0].write_cost == 0
+
+
+def test_a_set_ends_hot_updates_only_once(lab: Lab) -> None:
+    update = query("update orders set status = 'x' where id = 5")
+    changes = writes.writes(update, lab.plan(update).tree, lab.catalog)
+    burdens = writes.burdens(lab.catalog, {update.name: changes}, {update.name: 1.0}, {})
+    state, by_state, idle = (
+        Candidate("public", "orders", tuple(map(Key.of, names)))
+        for names in (("status",), ("customer_id", "status"), ("note",))
+    )
+
+    def cost(*indexes: Candidate) -> float:
+        return sum(b.cost(indexes) for b in burdens)
+
+    assert cost(idle) == 0
+    each = cost(state) / 3  # itself, the primary key and the index on totals
+    assert cost(state, by_state) == pytest.approx(4 * each)
+    assert cost(state, by_state, idle) == pytest.approx(5 * each)
+    every = (state, by_state, idle)
+    assert sum(b.part(i, every) for b in burdens for i in every) == pytest.approx(5 * each)
+    entries = writes.entries(every, lab.catalog, changes)
+    assert entries == {("public", "orders"): 5.0}
+
+
+def test_a_wider_index_is_planned_for_all_that_the_narrower_one_serves(lab: Lab) -> None:
+    narrow, wide = CANDIDATES["one key"], CANDIDATES["wider"]
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    of_state, of_any = query(f"{BY_CUSTOMER} and status = 'open'"), query(BY_CUSTOMER)
+    for each in (of_state, of_any):
+        costs.begin(each, lab.plan(each))
+        costs.ask(each, frozenset({narrow}))
+    costs.ask(of_state, frozenset({wide}))
+    chosen = frozenset({narrow})
+    assert replacements(costs, chosen) == [(narrow, wide)]
+    assert costs.pool.exact(of_any, frozenset({wide})) is None
+    Choosing(costs, 1 << 30).best(silent)
+    assert costs.pool.exact(of_any, frozenset({wide})) is not None
 
 
 def test_an_index_that_the_new_one_replaces_is_named(lab: Lab) -> None:

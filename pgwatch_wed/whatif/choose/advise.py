@@ -78,7 +78,7 @@ class Advisor:
         unplanned = self._workload.unseen_ms
         unplanned += sum(r.total_ms or 0.0 for r in rejected if not r.has_plan)
         indexes = tuple(_of_all(i, unplanned) for i in found.of_indexes())
-        writes = sum(map(self._costs.of_writes, chosen))
+        writes = self._costs.of_writes(chosen)
         return Advice(
             indexes=indexes,
             cost_before=sum(g.cost_before for g in gains) + unplanned,

@@ -23,7 +23,7 @@ def beyond(costs: Costs, chosen: Configuration, budget: int) -> BeyondBudget | N
         if lacking <= 0:
             continue
         gains = (present[q.name] - _value(costs, q, chosen | more) for q in queries)
-        gain = sum(gains) - sum(map(costs.of_writes, more))
+        gain = sum(gains) - (costs.of_writes(chosen | more) - costs.of_writes(chosen))
         if gain >= _LEAST_SHARE * total > 0:
             names = tuple(i.ddl() for i in sorted(more))
             found.append(BeyondBudget(lacking, gain / total, names))

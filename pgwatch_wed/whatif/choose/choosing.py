@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.whatif.choose import candidates, existing
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.replacements import replacements
 from pgwatch_wed.whatif.choose.search import Problem, Search
 from pgwatch_wed.whatif.choose.time_left import ASKED, SEARCHED
 from pgwatch_wed.whatif.model import Candidate, Configuration, Query
@@ -54,7 +55,7 @@ class Choosing:
         return Problem(
             costs.queries,
             {i: costs.oracle.size(i) for i in used},
-            {i: costs.of_writes(i) for i in used},
+            costs.burdens(),
             self._budget,
             costs.least_gain,
         )
@@ -81,6 +82,11 @@ class Choosing:
             if joined in fitting
             for index, other, others in replaced
             for query in dict.fromkeys([*users[index], *others])
+        )
+        self._costs.ask_all(
+            (query, (chosen - {index}) | {wider})
+            for index, wider in replacements(self._costs, chosen)
+            for query in users[index]
         )
 
     def _missed(self, chosen: Configuration) -> list[tuple[Query, Candidate]]:
@@ -134,4 +140,4 @@ class Choosing:
         """Return what an index saves in addition to the others, minus its cost for writes."""
         costs, rest = self._costs, chosen - {index}
         saved = sum(costs.valued(q, rest) - costs.valued(q, chosen) for q in users)
-        return saved - costs.of_writes(index)
+        return saved - (costs.of_writes(chosen) - costs.of_writes(rest))

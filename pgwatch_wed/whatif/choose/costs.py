@@ -10,7 +10,7 @@ from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
-from pgwatch_wed.whatif.choose.writes import Write
+from pgwatch_wed.whatif.choose.writes import Burden, Write
 from pgwatch_wed.whatif.model import (
     Candidate,
     Configuration,
@@ -135,7 +135,7 @@ class Costs:
         for query in self.queries:
             known = self.known(query, chosen)
             reads += query.weight * (self.base[query.name] if known is None else known.value)
-        return reads + sum(map(self.of_writes, chosen))
+        return reads + self.of_writes(chosen)
 
     @property
     def changed(self) -> dict[tuple[str, str], frozenset[str]]:
@@ -146,11 +146,19 @@ class Costs:
         """Return the columns whose updates would no longer be HOT with an index."""
         return writes.no_longer_hot(index, self.oracle.catalog, self._writes)
 
-    def of_writes(self, index: Candidate) -> float:
-        """Return what keeping an index up to date costs."""
+    def burdens(self) -> list[Burden]:
+        """Return what entries in indexes cost for the writes of the queries."""
         weights = {q.name: q.weight for q in self.queries}
         measured = {q.name: q.total_ms for q in self.queries if q.total_ms is not None}
-        return writes.cost(index, self.oracle.catalog, self._writes, weights, measured)
+        return writes.burdens(self.oracle.catalog, self._writes, weights, measured)
+
+    def of_writes(self, chosen: Configuration) -> float:
+        """Return what keeping a set of indexes up to date costs."""
+        return sum(burden.cost(chosen) for burden in self.burdens())
+
+    def write_part(self, index: Candidate, chosen: Configuration) -> float:
+        """Return an index's part of what keeping a set up to date costs."""
+        return sum(burden.part(index, chosen) for burden in self.burdens())
 
     def users(self, chosen: Configuration) -> Mapping[Candidate, list[Query]]:
         """Return the queries that use each index in a set."""

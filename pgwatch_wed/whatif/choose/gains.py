@@ -122,7 +122,7 @@ class Gains:
             size_bytes=costs.oracle.size(index),
             cost_without=costs.total,
             cost_with=costs.total - sum(saved),
-            write_cost=costs.of_writes(index),
+            write_cost=costs.write_part(index, self._chosen),
             queries=tuple(q.name for q in whole),
             query_ids=tuple(q.query_id for q in whole if q.query_id is not None),
             saved=tuple(whole.values()),

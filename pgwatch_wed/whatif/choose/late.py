@@ -61,6 +61,15 @@ def late_cost(
     return sum(_extra(each, rows_in_order, at_worst, short) for each in _limited(tree, 1.0))
 
 
+def limited_scans(
+    tree: PlanNode, rows_in_order: RowsInOrder, *, short: float = 0.0
+) -> Iterator[tuple[PlanNode, float]]:
+    """Yield the scans that LIMIT ends, with the part that is expected to be read of each, as often as they run."""
+    for each in _limited(tree, 1.0):
+        parts = _parts(each, rows_in_order, at_worst=False, short=short)
+        yield each.scan, each.loops * (1.0 if parts is None else parts[1])
+
+
 def short_share(query: Query) -> float:
     """Return the share of the calls that return fewer rows than LIMIT allows: all if they return none, none if all may return a whole page.
 
@@ -104,20 +113,33 @@ def _last(even: float, matching: float) -> float:
 
 
 def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, short: float) -> float:
-    child, limit = found.child, found.limit
-    whole = float(child["Total Cost"]) - float(child["Startup Cost"])
-    wanted, returned = float(limit["Plan Rows"]), float(child["Plan Rows"])
-    if whole <= 0 or wanted >= returned:
+    parts = _parts(found, rows_in_order, at_worst=at_worst, short=short)
+    if parts is None:
         return 0.0
+    even, part = parts
+    return max(0.0, part - even) * _whole(found.child) * found.loops
+
+
+def _parts(
+    found: _Limited, rows_in_order: RowsInOrder, *, at_worst: bool, short: float
+) -> tuple[float, float] | None:
+    """Return the parts of its rows that a scan reads as the planner expects, and as is expected here; None if it reads all."""
+    wanted, returned = float(found.limit["Plan Rows"]), float(found.child["Plan Rows"])
+    if _whole(found.child) <= 0 or wanted >= returned:
+        return None
     even = wanted / returned
     read = rows_in_order(found.scan)
     if read is None or read <= 0:
-        return 0.0
+        return even, even
     matching = _share(found, read)
     part = part_read(even, matching, short)
     if at_worst and _lacks_equality(found.scan):
         part = max(part, _last(even, matching))
-    return max(0.0, part - even) * whole * found.loops
+    return even, part
+
+
+def _whole(child: PlanNode) -> float:
+    return float(child["Total Cost"]) - float(child["Startup Cost"])
 
 
 def _lacks_equality(scan: PlanNode) -> bool:

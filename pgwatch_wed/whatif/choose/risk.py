@@ -14,8 +14,14 @@ from dataclasses import dataclass
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
-from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost, short_share
-from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched, scatter_cost
+from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost, limited_scans, short_share
+from pgwatch_wed.whatif.choose.scatter import (
+    bound_columns,
+    decisive,
+    pages_fetched,
+    scan_cost,
+    scatter_cost,
+)
 from pgwatch_wed.whatif.model import Plan, Query
 from pgwatch_wed.whatif.oracle import IndexShape
 
@@ -130,9 +136,10 @@ class Judge:
             for each in (False, True)
         )
         hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))
-        return _Costs(
-            plan.cost, hidden, scatter_cost(plan.tree, self._catalog, self._shape), late, at_worst
-        )
+        scattered = scatter_cost(plan.tree, self._catalog, self._shape)
+        for scan, part in limited_scans(plan.tree, self._rows_in_order, short=short):
+            scattered += part * scan_cost(scan, self._catalog, self._shape)
+        return _Costs(plan.cost, hidden, scattered, late, at_worst)
 
     def doubts(self, query: Query, plan: Plan) -> Iterator[str]:
         """Yield why a plan may save far less than the planner expects."""

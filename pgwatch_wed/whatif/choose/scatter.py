@@ -26,9 +26,16 @@ def scatter_cost(
 ) -> float:
     """Return what a plan costs in addition if its index scans fetch rows that are no neighbors.
 
-    Scans that run in a loop or until LIMIT is satisfied are left out: they are charged for otherwise.
+    Scans that run in a loop are left out: they are charged for otherwise. So are those that run until LIMIT is satisfied, which read
+    only a part: see :func:`scan_cost`.
     """
-    return sum(_extra(scan, catalog, shape(scan["Index Name"])) for scan in _whole_scans(tree))
+    return sum(scan_cost(scan, catalog, shape) for scan in _whole_scans(tree))
+
+
+def scan_cost(scan: PlanNode, catalog: Catalog, shape: Callable[[str], IndexShape | None]) -> float:
+    """Return what a scan of an index costs in addition if it fetches rows that are no neighbors; 0 for other nodes."""
+    is_fetching = scan["Node Type"] == "Index Scan"
+    return _extra(scan, catalog, shape(scan["Index Name"])) if is_fetching else 0.0
 
 
 def bound_columns(
@@ -61,12 +68,16 @@ def _extra(scan: PlanNode, catalog: Catalog, shape: IndexShape | None) -> float:
         return 0.0
     columns = bound_columns(scan, table)
     partial = shape if shape is not None and shape.predicate else None
+    rows = max(1.0, float(scan["Plan Rows"]))
+    if partial is not None and not columns and "Index Cond" not in scan:
+        # all of it is read in its order
+        columns = [c for c in (table.columns.get(partial.first or ""),) if c is not None]
+        rows = max(rows, min(partial.rows, table.rows))
     if len(columns) < 2 and (not columns or partial is None):
         return 0.0
     several = _OF_SEVERAL if len(columns) > 1 else 1.0
     assumed = (several * (columns[0].correlation or 0.0)) ** 2
     real = (several * (decisive(columns).correlation or 0.0)) ** 2
-    rows = max(1.0, float(scan["Plan Rows"]))
     neighbors = _RANDOM + max(0.0, math.ceil(rows / table.rows * table.pages) - 1)
     between = neighbors if partial is None else max(neighbors, _among_others(partial, table, rows))
     scattered = _RANDOM * pages_fetched(table.pages, rows)

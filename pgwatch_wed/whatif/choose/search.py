@@ -2,9 +2,10 @@
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgwatch_wed.whatif.choose.pool import Pool
+from pgwatch_wed.whatif.choose.writes import Burden, entry_cost
 from pgwatch_wed.whatif.model import Candidate, Configuration, Query
 
 _POWERS = (1.0, 0.5, 0.0)
@@ -18,9 +19,36 @@ class Problem:
 
     queries: Sequence[Query]
     sizes: Mapping[Candidate, int]
-    write_cost: Mapping[Candidate, float]
+    burdens: Sequence[Burden]
     budget: int
     min_gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Burdened:
+    """The indexes that a write concerns, as bits with what an entry in each costs, and those that end HOT updates."""
+
+    burden: Burden
+    on_table: int
+    ending: int
+    entries: Mapping[int, float]
+    known: dict[int, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, burden: Burden, indexes: Sequence[Candidate]) -> "_Burdened":
+        here = {n: i for n, i in enumerate(indexes) if burden.concerns(i)}
+        ending = sum(1 << n for n, index in here.items() if burden.ends_hot(index))
+        entries = {n: entry_cost(index) for n, index in here.items()}
+        return cls(burden, sum(1 << n for n in here), ending, entries)
+
+    def cost(self, mask: int) -> float:
+        """Return what a set of the indexes on this table costs."""
+        found = self.known.get(mask)
+        if found is None:
+            new = sum(self.entries[bit] for bit in _bits(mask))
+            found = self.burden.of_entries(new, bool(mask & self.ending))
+            self.known[mask] = found
+        return found
 
 
 class Search:
@@ -34,8 +62,7 @@ class Search:
         self._plans = [self._masked(pool, q) for q in problem.queries]
         self._weights = [q.weight for q in problem.queries]
         self._sizes = [problem.sizes[i] for i in self._indexes]
-        self._writes = [problem.write_cost.get(i, 0.0) for i in self._indexes]
-        self._has_writes = any(self._writes)
+        self._writes = [_Burdened.of(b, self._indexes) for b in problem.burdens]
         self._reads = [_union(used for used, _ in plans) for plans in self._plans]
         self._values: list[dict[int, float]] = [{} for _ in self._plans]
         self._bytes_of: dict[int, int] = {0: 0}
@@ -207,7 +234,7 @@ class Search:
         return value
 
     def _write(self, mask: int) -> float:
-        return sum(self._writes[bit] for bit in _bits(mask)) if self._has_writes else 0.0
+        return sum(each.cost(mask & each.on_table) for each in self._writes)
 
     def _bytes(self, mask: int) -> int:
         found = self._bytes_of.get(mask)

@@ -1,7 +1,11 @@
-"""The cost of indexes for writes: entries added by the workload's own INSERT, UPDATE and MERGE."""
+"""The cost of indexes for writes: entries added by the workload's own INSERT, UPDATE and MERGE.
+
+The first index that ends HOT updates makes them write to every index of the table, others add an entry each. So what
+a set costs is not the sum of what its indexes cost alone.
+"""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
@@ -57,27 +61,74 @@ def changed(found: Mapping[str, Iterable[Write]]) -> dict[tuple[str, str], froze
     return columns
 
 
-def cost(
-    index: Candidate,
+def burdens(
     catalog: Catalog,
     writes: Mapping[str, Iterable[Write]],
     weights: Mapping[str, float],
     measured: Mapping[str, float],
-) -> float:
-    """Return the weighted cost of keeping an index up to date.
+) -> list["Burden"]:
+    """Return what entries of indexes cost for the writes of statements.
 
     ``measured`` are the times of statements, where they are known. One more index takes no more than each of the parts
     that are there: the table and its other indexes. The planner's cost of an INSERT is next to nothing, and does not tell.
     """
-    total = 0.0
+    found = []
     for name, each in writes.items():
         for write in each:
-            if write.table == (index.schema, index.table):
-                one = _ENTRY.get(index.method, 1.0) * _entries(index, catalog, write)
-                most = measured.get(name, math.inf) * one / (1 + _others(catalog, write))
-                alone = 1.0 if write.columns is None else _ALONE
-                total += min(weights[name] * write.rows * one * alone, most)
-    return total
+            others = _others(catalog, write)
+            alone = 1.0 if write.columns is None else _ALONE
+            most = measured.get(name, math.inf) / (1 + others)
+            entry = min(weights[name] * write.rows * alone, most)
+            is_hot = write.columns is not None and _stays_hot(catalog, write)
+            found.append(Burden(write.table, entry, write.columns, is_hot, others))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Burden:
+    """Rows that a statement changes in a table: what one entry in an index for them costs, weighted.
+
+    ``is_hot``: an UPDATE that changes none of the ``others``, the indexes that are there.
+    """
+
+    table: tuple[str, str]
+    entry: float
+    columns: frozenset[str] | None
+    is_hot: bool
+    others: int
+
+    def concerns(self, index: Candidate) -> bool:
+        """Tell whether the index is on this table."""
+        return self.table == (index.schema, index.table)
+
+    def ends_hot(self, index: Candidate) -> bool:
+        """Tell whether updates that are HOT would no longer be, for the index contains what they set."""
+        is_touched = index.method != "brin" and bool(columns(index) & (self.columns or frozenset()))
+        return self.is_hot and self.concerns(index) and is_touched
+
+    def cost(self, indexes: Iterable[Candidate]) -> float:
+        """Return what a set costs."""
+        new = [i for i in indexes if self.concerns(i)]
+        return self.of_entries(sum(map(entry_cost, new)), any(map(self.ends_hot, new)))
+
+    def of_entries(self, new: float, ends_hot: bool) -> float:
+        """Return the cost of entries in ``new`` indexes, and in those that are there if these end HOT updates."""
+        if self.is_hot and not ends_hot:
+            return 0.0
+        return self.entry * (new + self.others * ends_hot)
+
+    def part(self, index: Candidate, indexes: Collection[Candidate]) -> float:
+        """Return an index's part of what a set costs, so that the parts add up: those that end HOT updates share this."""
+        if not self.concerns(index) or not self.cost(indexes):
+            return 0.0
+        ending = sum(map(self.ends_hot, indexes))
+        shared = self.others / ending if ending and self.ends_hot(index) else 0.0
+        return self.entry * (entry_cost(index) + shared)
+
+
+def entry_cost(index: Candidate) -> float:
+    """Return what an entry in an index costs, 1 for a B-tree."""
+    return _ENTRY.get(index.method, 1.0)
 
 
 def no_longer_hot(
@@ -97,22 +148,14 @@ def entries(
 ) -> dict[tuple[str, str], float]:
     """Return by table how many entries in indexes a changed row gets with new indexes that it does not get now."""
     new = list(indexes)
-    return {
-        write.table: sum(
-            _entries(i, catalog, write) for i in new if (i.schema, i.table) == write.table
-        )
-        for write in changes
-    }
-
-
-def _entries(index: Candidate, catalog: Catalog, write: Write) -> int:
-    if write.columns is None:
-        return 1
-    if not columns(index) & write.columns:
-        # this index gets an entry only if the update cannot be HOT anyway
-        return 0 if _stays_hot(catalog, write) else 1
-    # and an update that is no longer HOT adds an entry to every other index as well
-    return 1 + (_others(catalog, write) if _stays_hot(catalog, write) else 0)
+    found: dict[tuple[str, str], float] = {}
+    for write in changes:
+        here = [i for i in new if (i.schema, i.table) == write.table]
+        is_hot = write.columns is not None and _stays_hot(catalog, write)
+        is_ended = is_hot and any(columns(i) & (write.columns or frozenset()) for i in here)
+        more = len(here) + _others(catalog, write) * is_ended
+        found[write.table] = float(0 if is_hot and not is_ended else more)
+    return found
 
 
 def columns(index: Candidate) -> frozenset[str]:
