@@ -78,6 +78,15 @@ class _Came:
     visit: Visit | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """Members that are looked at again, and what was known of them by then."""
+
+    members: tuple[Member, ...]
+    failure: Failure
+    attempts: int
+
+
 @dataclass(slots=True)
 class FleetEngine:
     """One run; see :func:`run`."""
@@ -88,6 +97,9 @@ class FleetEngine:
     _came: deque[_Looked | _Came | BaseException] = field(default_factory=deque)
     _signal: threading.Event = field(default_factory=threading.Event)
     _leaders: dict[str, str] = field(default_factory=dict)
+    _looking: int = 0
+    _silent: dict[str, _Silence] = field(default_factory=dict)
+    _left: set[str] = field(default_factory=set)
     _limits: LaneLimits = field(default_factory=LaneLimits)
     _looks: Lane = field(init=False)
     _visits: Lane = field(init=False)
@@ -105,15 +117,23 @@ class FleetEngine:
                 for member in members:
                     self._begin(member)
                 self._gather()
-                while not (self._looks.is_idle and self._visits.is_idle and not self._came):
+                while self._looking or not self._is_quiet:
                     self._wait()
                     for each in self._taken():
                         self._follow(each)
                     if self.visitor.is_over:
                         self._give_up()
+                    elif self._looking == len(self._silent) and self._is_quiet:
+                        self._leave_silent()
             except BaseException:
                 self._stop()
                 raise
+            for lane in (self._looks, self._visits):
+                lane.close()
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._visits.is_idle and not self._came
 
     # --- beginning ----------------------------------------------------------------------------
 
@@ -125,6 +145,8 @@ class FleetEngine:
             self._look((member,), 0)
 
     def _look(self, members: tuple[Member, ...], failed: int, delay_s: float = 0.0) -> None:
+        self._looking += 1
+
         def work() -> None:
             seconds = max(2, int(min(self.visitor.options.connect_s, self.visitor.left_s)))
             self._put(_Looked(tuple(probing.probed(m, seconds) for m in members), failed))
@@ -153,7 +175,15 @@ class FleetEngine:
 
     def _taken(self) -> Iterator[_Looked | _Came | BaseException]:
         while self._came:
-            yield self._came.popleft()
+            each = self._came.popleft()
+            if isinstance(each, _Looked):
+                name = each.members[0].name
+                if name in self._left:
+                    self._left.discard(name)
+                    continue
+                self._looking -= 1
+                self._silent.pop(name, None)
+            yield each
 
     def _wait(self) -> None:
         self._signal.wait(_TICK_S)
@@ -175,9 +205,10 @@ class FleetEngine:
             self._say(came.visit)
 
     def _look_again(
-        self, members: tuple[Member, ...], attempts: int, pause_s: float | None = None
+        self, members: tuple[Member, ...], attempts: int, *, is_silence: bool = False
     ) -> None:
-        pause = visiting.pause_s(attempts) if pause_s is None else pause_s
+        # silence took as long as it may: the pause need not grow as well
+        pause = visiting.PAUSES_S[0] if is_silence else visiting.pause_s(attempts)
         spread = random.uniform(0.8, 1.2)  # noqa: S311 - to spread load
         self._look(members, attempts, pause * spread)
 
@@ -191,10 +222,8 @@ class FleetEngine:
                 reason = f"it is a standby of the same cluster as {leader}, which is read once"
                 double = Double(unit.member, leader, reason)
                 self._say(visiting.end_double(self.visitor, double))
-            elif unit.lacks_primary and self.visitor.may_try_again(failed + 1):
-                self._look_again(unit.members, failed + 1)
             else:
-                self._visit(unit, failed)
+                self._visit_primary(unit, failed)
         for lost in plan.lost:
             self._lose((lost.member,), lost.failure, failed)
 
@@ -206,10 +235,17 @@ class FleetEngine:
         if unit is None:
             failure = next(each.failure for each in plan.lost if each.member == first)
             self._lose(looked.members, failure, looked.failed)
-        elif unit.lacks_primary and self.visitor.may_try_again(looked.failed + 1):
-            self._look_again(looked.members, looked.failed + 1)
         else:
-            self._visit(unit, looked.failed)
+            self._visit_primary(unit, looked.failed)
+
+    def _visit_primary(self, unit: Unit, failed: int) -> None:
+        """Visit a cluster, but not its standby as long as its primary is worth another attempt."""
+        attempts = failed + 1
+        is_silence = any(why.is_silence for why in unit.unread.values())
+        if unit.lacks_primary and self._may_look_again(attempts, is_silence=is_silence):
+            self._look_again(unit.members, attempts, is_silence=is_silence)
+        else:
+            self._visit(unit, failed)
 
     def _visit(self, unit: Unit, failed: int) -> None:
         if self.visitor.is_over:
@@ -240,18 +276,32 @@ class FleetEngine:
 
     def _lose(self, members: tuple[Member, ...], failure: Failure, failed: int) -> None:
         attempts = failed + 1
-        # the run does not get longer for those who say nothing: they are asked again as long as others are visited
-        is_worth_it = not (failure.is_silence and self._visits.is_idle)
-        if failure.is_temporary and is_worth_it and self.visitor.may_try_again(attempts):
-            # silence took as long as it may: the pause need not grow as well
-            self._look_again(
-                members, attempts, visiting.PAUSES_S[0] if failure.is_silence else None
-            )
+        is_silence = failure.is_silence
+        if failure.is_temporary and self._may_look_again(attempts, is_silence=is_silence):
+            if is_silence:
+                self._silent[members[0].name] = _Silence(members, failure, attempts)
+            self._look_again(members, attempts, is_silence=is_silence)
         else:
-            lost = visiting.end_without(self.visitor, members[0], failure, attempts)
-            if lost is None:
-                self._see_again(members)
-            self._say(lost)
+            self._end_lost(members, failure, attempts)
+
+    def _end_lost(self, members: tuple[Member, ...], failure: Failure, attempts: int) -> None:
+        lost = visiting.end_without(self.visitor, members[0], failure, attempts)
+        if lost is None:
+            self._see_again(members)
+        self._say(lost)
+
+    def _may_look_again(self, attempts: int, *, is_silence: bool) -> bool:
+        """Tell whether another attempt is worth it: those who say nothing are asked again only while others are visited."""
+        return self.visitor.may_try_again(attempts) and not (is_silence and self._visits.is_idle)
+
+    def _leave_silent(self) -> None:
+        """End those who had the time to answer, and did not; the attempt that is under way is not waited for."""
+        silent = tuple(self._silent.items())
+        self._silent.clear()
+        self._looking -= len(silent)
+        for name, each in silent:
+            self._left.add(name)
+            self._end_lost(each.members, each.failure, each.attempts)
 
     def _see_again(self, members: tuple[Member, ...]) -> None:
         """Look again later if another worker has the visit: it may be lost."""
@@ -268,10 +318,11 @@ class FleetEngine:
 
     def _give_up(self) -> None:
         """End what has not begun when the time of the run is over; what is under way has its share of that time."""
-        for lane in (self._looks, self._visits):
-            for task in lane.close():
-                for member in task.members:
-                    self._end_over_budget(member)
+        looks, visits = self._looks.close(), self._visits.close()
+        self._looking -= len(looks)
+        for task in (*looks, *visits):
+            for member in task.members:
+                self._end_over_budget(member)
 
     def _end_over_budget(self, member: Member) -> None:
         with self.visitor.store.reading() as connection:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import time, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,8 +20,10 @@ from pgwatch_wed.fleet import (
     fleet_engine,
     fleet_units,
     fleet_workers,
+    probing,
     shards,
     visit_log,
+    visiting,
 )
 from pgwatch_wed.fleet.fleet_engine import EngineOptions
 from pgwatch_wed.fleet.fleet_units import VisitPlan
@@ -144,6 +147,52 @@ def test_a_run_does_not_get_longer_for_a_host_that_says_nothing(
     beside = run(opened, hangs, slow, options=options)
     assert beside["slow"].ending is VisitEnding.DONE
     assert 1 < beside["hangs"].attempts < 9
+
+
+def test_the_attempt_that_is_under_way_at_a_silent_host_is_not_waited_for(
+    ground: Ground, net: Network, opened: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgwatch_wed.fleet.visiting.PAUSES_S", (0.0,))
+    look, visit = probing.probed, visiting.visit
+    asked: list[str] = []
+    is_asked_again, has_ended = threading.Event(), threading.Event()
+
+    def probed(member: Member, connect_s: int = 0) -> ProbedMember:
+        asked.append(member.name)
+        if asked.count("hangs") > 1:
+            is_asked_again.set()
+            has_ended.wait(60)
+        return look(member, connect_s)
+
+    def visited(*given: Any) -> Visit | None:
+        is_asked_again.wait(60)
+        return visit(*given)
+
+    monkeypatch.setattr(probing, "probed", probed)
+    monkeypatch.setattr(visiting, "visit", visited)
+    shop = ground.primary().dsn("shop", tcp=True)
+    hangs = Member("hangs", (net.through(shop, Way(hangs=True)),))
+    options = replace(QUICK, visits=replace(QUICK.visits, attempts=9))
+    late = threading.Timer(50, has_ended.set)
+    late.start()
+    try:
+        found = run(opened, hangs, Member("shop", (shop,)), options=options)
+        assert not has_ended.is_set()
+    finally:
+        late.cancel()
+        has_ended.set()
+    assert endings(found) == {"hangs": VisitEnding.UNREACHABLE, "shop": VisitEnding.DONE}
+    assert found["hangs"].attempts == 1
+
+
+def test_a_standby_does_not_wait_for_a_primary_that_says_nothing(
+    ground: Ground, net: Network, opened: store.Store
+) -> None:
+    primary = net.through(ground.primary().dsn("shop", tcp=True), Way(hangs=True))
+    both = Member("shop", (primary, ground.standby().dsn("shop")))
+    options = replace(QUICK, visits=replace(QUICK.visits, attempts=9))
+    shop = run(opened, both, options=options)["shop"]
+    assert (shop.ending, shop.attempts) == (VisitEnding.IN_PART, 1)
 
 
 def test_a_wrong_password_is_tried_once(ground: Ground, net: Network, opened: store.Store) -> None:
