@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from pgwatch_wed.whatif.choose import writes
 from pgwatch_wed.whatif.choose.touched import Touched
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
@@ -22,13 +23,23 @@ insert into orders select g, g * 7919::bigint % 500, timestamptz '2024-01-01' + 
     from generate_series(1, 40000) g;
 create table customers (id int primary key, city int not null);
 insert into customers select g, g % 40 from generate_series(0, 499) g;
+create table parts (id int primary key, within int, is_gone bool not null, note text not null);
+insert into parts select g, nullif(g / 8, 0), g % 50 = 7, repeat('x', 100) from generate_series(1, 20000) g;
 vacuum analyze orders;
 vacuum analyze customers;
+vacuum analyze parts;
 """
 CUSTOMER = Candidate("public", "orders", (Key.of("customer"),))
 TIME = Candidate("public", "orders", (Key.of("at"),))
 OPEN = Candidate("public", "orders", (Key.of("at"),), predicate="is_open")
 COVERING = Candidate("public", "orders", (Key.of("customer"),), ("at",))
+WITHIN = Candidate("public", "parts", (Key.of("within"),))
+STATE = Candidate("public", "orders", (Key.of("is_open"),))
+PARTS = """
+    with recursive found as (select id, 1 as depth from parts where id = 5
+        union all select p.id, f.depth + 1 from parts p join found f on p.within = f.id where not p.is_gone)
+    select * from found
+"""
 DAY = "at >= '2024-01-10' and at < '2024-01-11'"
 CASES = {
     "whole table": ("select count(*) from orders where note like '%y'", None),
@@ -38,6 +49,7 @@ CASES = {
         "select * from orders where is_open and at > '2024-01-14' and at < '2024-01-27'",
         OPEN,
     ),
+    "a rare state, whose rows are anywhere": ("select * from orders where is_open", STATE),
     "nothing but the index": ("select at from orders where customer = 11", COVERING),
     "newest": ("select * from orders order by at desc limit 20", TIME),
     "as often as the outer side has rows": (
@@ -57,7 +69,7 @@ def shop(pg: servers.Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def lab(shop: str) -> Iterator[Lab]:
     with source.open_lab(shop) as lab:
-        lab.add([CUSTOMER, TIME, OPEN, COVERING])
+        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE])
         yield lab
 
 
@@ -90,6 +102,36 @@ def test_rows_that_were_counted_replace_those_that_the_planner_guesses(lab: Lab)
     plan = lab.plan(query("select * from orders where at > $1"), [TIME])
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
     assert touched.blocks(plan.tree, counted=20) < 10 < 200 < touched.blocks(plan.tree)
+
+
+def test_rows_that_were_counted_are_those_that_are_deleted(lab: Lab) -> None:
+    plan = lab.plan(query("delete from orders where at < $1"), [TIME])
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    assert 20 < touched.blocks(plan.tree, counted=20) < 30 < 200 < touched.blocks(plan.tree)
+
+
+def test_a_recursive_query_looks_up_each_row_once(lab: Lab, shop: str) -> None:
+    plan = lab.plan(query(PARTS), [WITHIN])
+    assert plan.used == {WITHIN}
+    with psycopg.connect(shop) as connection:
+        rows = len(connection.execute(PARTS.encode()).fetchall())
+    touched, real = (
+        Touched(lab.catalog, lab.rows_in_order, lab.index_shape),
+        measured(shop, PARTS, WITHIN),
+    )
+    assert rows > 500
+    assert real / 1.5 < touched.blocks(plan.tree, counted=rows) < 1.5 * real
+    assert touched.blocks(plan.tree) < 100, (
+        "how many rows is not known: not a hundred times those of the first part"
+    )
+
+
+def test_an_entry_at_the_end_of_an_index_is_one_block(lab: Lab) -> None:
+    asked = query("insert into orders values (0, 1, now(), true, 'x')")
+    (insert,) = writes.writes(asked, lab.plan(asked).tree, lab.catalog)
+    for index, blocks in ((TIME, 1), (CUSTOMER, 3)):
+        found = writes.entries([index], lab.catalog, [insert])
+        assert 3 * found["public", "orders"] == pytest.approx(blocks)
 
 
 def test_entries_in_new_indexes_are_written(lab: Lab) -> None:

@@ -22,6 +22,7 @@ _FANOUT = 250.0  # entries of an inner page of a B-tree
 _UNKNOWN_SHAPE = IndexShape(1000.0, 200_000.0)
 _ENTRY = 3.0  # blocks from the root to where an entry is put
 _ROUNDS = 10.0  # of a recursive query, as the planner assumes
+_GROWTH = 10.0  # and how many times the rows that it begins with each of them has
 _LEADER_BUSY = 0.3  # of the leader for each worker whose rows it takes
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
 # What returns rows before all of its input is read, so that LIMIT stops it.
@@ -33,6 +34,7 @@ _STREAMING = frozenset(
     )
 )
 _ONCE = frozenset({"Materialize", "Hash"})
+_PASSING_ALL = frozenset({"Sort", "Incremental Sort", "Limit", "Subquery Scan"})
 _ASIDE = frozenset({"InitPlan", "SubPlan"})
 _STOPS_AT_ONE = frozenset({"Semi", "Anti"})
 _INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
@@ -43,22 +45,31 @@ TableName = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """How a node is run: how often, which part of its rows is read each time, by how many processes together."""
+    """How a node is run: how often, which part of its rows is read each time, by how many processes together.
+
+    ``fresh`` is the part of the planner's rows that a round of a recursive query has got from the last one.
+    """
 
     loops: float = 1.0
     part: float = 1.0
     processes: float = 1.0
+    fresh: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What is known of a call: new index entries for a changed row, and how many rows it returns if one scan passes them all on."""
+    """What is known of a call: new index entries for a changed row, and how many rows it returns if one scan passes them all on.
+
+    ``changed`` are the rows that it inserts, updates or deletes, ``found`` those of its recursive query, if they were counted.
+    """
 
     added: Mapping[TableName, float]
     scan: PlanNode | None
     counted: float
     sure: float
     short: float
+    changed: float | None
+    found: float | None
 
     def rows(self, node: PlanNode, planned: float) -> float:
         """Return how many rows a scan returns: those that were counted if it is the one that they come from.
@@ -101,7 +112,16 @@ class Touched:
         sure = 1.0
         if scan is None and counted is not None and short > 0:
             scan, sure = passing_scan(tree, is_short=True), short
-        call = _Call(added or {}, scan, counted or 0.0, sure, short)
+        is_write = tree["Node Type"] == "ModifyTable"
+        call = _Call(
+            added or {},
+            scan,
+            counted or 0.0,
+            sure,
+            short,
+            counted if is_write else None,
+            counted if _passes_cte(tree) else None,
+        )
         return max(1.0, self._of(tree, _Run(), call))
 
     def _of(self, node: PlanNode, run: _Run, call: _Call) -> float:
@@ -122,9 +142,12 @@ class Touched:
             own = workers + max(0.0, 1 - _LEADER_BUSY * workers)
             flow = replace(flow, loops=flow.loops * own, processes=own)
         for number, child in enumerate(children):
-            yield child, self._child(node, child, number, run, flow)
+            if node["Node Type"] == "Recursive Union" and number == 1:
+                yield child, _rounds(children[0], run, call)
+            else:
+                yield child, self._child(node, child, run, flow)
 
-    def _child(self, node: PlanNode, child: PlanNode, number: int, run: _Run, flow: _Run) -> _Run:
+    def _child(self, node: PlanNode, child: PlanNode, run: _Run, flow: _Run) -> _Run:
         kind = child.get("Parent Relationship")
         if kind == "InitPlan":
             return _Run()
@@ -134,10 +157,10 @@ class Touched:
             return _Run(run.loops * times if not is_hashed else 1.0)
         if child["Node Type"] in _ONCE:
             return replace(flow, loops=run.processes, part=1.0)
-        if node["Node Type"] == "Recursive Union" and number == 1:
-            return _Run(run.loops * _ROUNDS)
         if node["Node Type"] == "Nested Loop" and kind == "Inner":
             times = max(1.0, float(node["Plans"][0].get("Plan Rows", 1))) * flow.part
+            if _is_recursive(node["Plans"][0]):
+                times *= flow.fresh
             stops = node.get("Join Type") in _STOPS_AT_ONE
             part = 1 / max(1.0, float(child.get("Plan Rows", 1))) if stops else 1.0
             return replace(flow, loops=flow.loops * max(1.0, times), part=part)
@@ -209,8 +232,7 @@ class Touched:
         share = math.prod(1 / max(1.0, min(c.distinct, table.rows)) for c in columns)
         return share * table.rows if columns else rows
 
-    @staticmethod
-    def _heap(node: PlanNode, table: CatalogTable, rows: float, shape: IndexShape) -> float:
+    def _heap(self, node: PlanNode, table: CatalogTable, rows: float, shape: IndexShape) -> float:
         """Return the blocks of the table that a scan in the order of an index touches: again each time it comes back."""
         columns = bound_columns(node, table)
         if table.rows < 1 or rows <= 0:
@@ -222,7 +244,21 @@ class Touched:
             first = table.columns.get(shape.first or "")
             columns, is_one_key = ([first], False) if first is not None else ([], True)
         scattered = pages_fetched(table.pages, rows) if is_one_key else rows
-        return _mixed(columns, _together(table, rows, shape), scattered)
+        return _mixed(self._nearness(table, columns), _together(table, rows, shape), scattered)
+
+    def _nearness(self, table: CatalogTable, columns: Sequence[CatalogColumn]) -> float:
+        """Return how much of the correlation of the column that decides where rows are is more than that of equal values.
+
+        ANALYZE takes equal values in the order in which they are stored: a column with the same value in 90% of the rows
+        correlates, wherever the others are.
+        """
+        if not columns:
+            return 0.0
+        column = decisive(columns)
+        filled = max(1 - column.null_fraction, 1e-6)
+        common = sum((share / filled) ** 2 for share in self._catalog.common(table, column))
+        equal = min(0.99, max(common, 1 / max(1.0, column.distinct)))
+        return max(0.0, abs(column.correlation or 0.0) - equal) / (1 - equal)
 
     def _bitmap(self, node: PlanNode, table: CatalogTable, more: float, part: float) -> float:
         rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more))
@@ -231,7 +267,8 @@ class Touched:
         shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
         widest = min(shapes, key=lambda s: s.rows, default=_UNKNOWN_SHAPE)
         together = _together(table, rows, widest)
-        heap = _mixed(bound_columns(node, table), together, pages_fetched(table.pages, rows))
+        near = self._nearness(table, bound_columns(node, table))
+        heap = _mixed(near, together, pages_fetched(table.pages, rows))
         return part * heap + sum(map(self._bitmap_index, bitmaps))
 
     def _bitmap_index(self, node: PlanNode) -> float:
@@ -244,7 +281,9 @@ class Touched:
 
     def _written(self, node: PlanNode, table: CatalogTable, call: _Call) -> float:
         """Return the blocks for changed rows: in the table, and where their entries in indexes are."""
-        rows = max((float(c.get("Plan Rows", 1)) for c in node.get("Plans", ())), default=1.0)
+        rows = call.changed
+        if rows is None:
+            rows = max((float(c.get("Plan Rows", 1)) for c in node.get("Plans", ())), default=1.0)
         root = self._catalog.root(table)
         entries = call.added.get((root.schema, root.name), 0.0)
         if node.get("Operation") == "Insert":
@@ -257,10 +296,38 @@ def _together(table: CatalogTable, rows: float, shape: IndexShape) -> float:
     return max(1.0, min(rows, rows / max(1.0, min(shape.rows, table.rows)) * table.pages))
 
 
-def _mixed(columns: Sequence[CatalogColumn], together: float, scattered: float) -> float:
+def _mixed(near: float, together: float, scattered: float) -> float:
     """Return the blocks between those of neighbors and those of scattered rows, by the correlation of what decides where they are."""
-    near = abs(decisive(columns).correlation or 0.0) ** 2 if columns else 0.0
-    return near * together + (1 - near) * max(scattered, 1.0)
+    return near**2 * together + (1 - near**2) * max(scattered, 1.0)
+
+
+def _rounds(first: PlanNode, run: _Run, call: _Call) -> _Run:
+    """Return how the second part of a recursive query is run: for each row once, in at most ten rounds.
+
+    The planner takes the rows of each round to be ten times those of the first part.
+    """
+    begun = max(1.0, float(first.get("Plan Rows", 1)))
+    found = begun * _ROUNDS if call.found is None else max(begun, call.found)
+    rounds = min(_ROUNDS, found / begun)
+    return _Run(run.loops * rounds, fresh=found / rounds / (begun * _GROWTH))
+
+
+def _is_recursive(node: PlanNode) -> bool:
+    """Tell whether a node reads what the last round of a recursive query found."""
+    return node["Node Type"] == "WorkTable Scan" or any(
+        _is_recursive(child) for child in node.get("Plans", ())
+    )
+
+
+def _passes_cte(tree: PlanNode) -> bool:
+    """Tell whether a plan returns the rows of a CTE as they are."""
+    node = tree
+    while node["Node Type"] in _PASSING_ALL:
+        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _ASIDE]
+        if len(below) != 1:
+            return False
+        node = below[0]
+    return node["Node Type"] == "CTE Scan" and "Filter" not in node
 
 
 def _descent(shape: IndexShape) -> float:

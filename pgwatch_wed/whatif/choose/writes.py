@@ -17,6 +17,9 @@ from pgwatch_wed.whatif.model import Candidate, Query
 _ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
 # Rows that are inserted together have neighboring entries; an update descends by about three blocks to each.
 _ALONE = 3.0
+_AT_END = 1 / 3  # one block instead of the way from the root to a leaf
+_ORDERED = 0.99
+_VARIOUS = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +149,28 @@ def no_longer_hot(
 def entries(
     indexes: Iterable[Candidate], catalog: Catalog, changes: Iterable[Write]
 ) -> dict[tuple[str, str], float]:
-    """Return by table how many entries in indexes a changed row gets with new indexes that it does not get now."""
+    """Return by table how many entries in indexes a changed row gets with new indexes that it does not get now.
+
+    Those that are always added at the end of an index count less.
+    """
     new = list(indexes)
     found: dict[tuple[str, str], float] = {}
     for write in changes:
         here = [i for i in new if (i.schema, i.table) == write.table]
         is_hot = write.columns is not None and _stays_hot(catalog, write)
         is_ended = is_hot and any(columns(i) & (write.columns or frozenset()) for i in here)
-        more = len(here) + _others(catalog, write) * is_ended
-        found[write.table] = float(0 if is_hot and not is_ended else more)
+        made = sum(_AT_END if _is_appended(i, catalog, write) else 1.0 for i in here)
+        more = made + _others(catalog, write) * is_ended
+        found[write.table] = 0.0 if is_hot and not is_ended else more
     return found
+
+
+def _is_appended(index: Candidate, catalog: Catalog, write: Write) -> bool:
+    """Tell whether rows are inserted in the order of an index, so that its last page, which is known, takes the entry."""
+    column = catalog.by_name[write.table].columns.get(index.keys[0].column or "")
+    if write.columns is not None or index.method != "btree" or column is None:
+        return False
+    return (column.correlation or 0.0) > _ORDERED and column.distinct > _VARIOUS
 
 
 def columns(index: Candidate) -> frozenset[str]:

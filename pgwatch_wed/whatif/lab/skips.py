@@ -22,6 +22,7 @@ _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
 _WITHOUT_VALUES = frozenset({Kind.RANGE, Kind.NOT_NULL, Kind.PREFIX})
 
 _ARRAY = re.compile(r"\b(?:in|any|some)\s*\(", re.IGNORECASE)
+_JOINED = 1001  # a number that no other parameter has
 _UNKNOWN_VALUES = 200  # as many as the planner assumes if it does not know
 
 
@@ -76,15 +77,23 @@ def found(plan: PlanNode, catalog: Catalog, btree: Callable[[str], BTree | None]
 
 
 def bounds(node: PlanNode, tree: BTree) -> list[str]:
-    """Return the conditions of an index scan that bound what it reads, without aliases; others only exclude some of it."""
+    """Return the conditions of an index scan that bound what it reads, without aliases; others only exclude some of it.
+
+    Values from other tables are parameters.
+    """
     mine = terms.conditions(str(node.get("Index Cond") or "")).terms
     bound: list[str] = []
     for key in tree.keys:
         own = [t for t in mine if t.operand.alias == node.get("Alias") and _is_of(t, key)]
-        bound += [t.text for t in own]
+        bound += [_with_parameter(t, _JOINED + len(bound) + n) for n, t in enumerate(own)]
         if not {t.kind for t in own} & _EQUAL:
             break
     return bound
+
+
+def _with_parameter(term: Term, number: int) -> str:
+    is_joined = not term.is_constant and term.kind in (Kind.EQUAL, Kind.RANGE)
+    return f"{term.operand.text} {term.operator} ${number}" if is_joined else term.text
 
 
 def _skip(scan: _Scan, table: CatalogTable, tree: BTree) -> Iterator[Skip]:
