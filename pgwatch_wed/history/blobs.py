@@ -3,7 +3,7 @@
 A difference is from one that is stored whole, with zstd; only if two writers chose different bases at the same time, it is
 from another difference. The texts of statements
 are kept apart from their counters, in groups of their own, and statements by their keys: so both stay near to those of
-the run before.
+the run before. Small parts that nearly each run changes are stored together: see :mod:`part_groups`.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from pgwatch_wed.facts import Statement, documents
 from pgwatch_wed.facts.columns import WantedRows, decode, document
 from pgwatch_wed.facts.fields import fact_types
 from pgwatch_wed.facts.rows import Server
-from pgwatch_wed.history import turns
+from pgwatch_wed.history import part_groups, turns
 from pgwatch_wed.history.schema import blobs
 from pgwatch_wed.history.turns import Turn
 
@@ -67,6 +67,8 @@ def put(connection: sa.Connection, content: bytes, near: str | None = None) -> s
 
 def get(connection: sa.Connection, address: str) -> bytes:
     """Return stored bytes. Raises :class:`HistoryError` if they are gone or damaged."""
+    if part_groups.split(address)[1]:
+        return _got(connection, address, {})
     waiting = _waiting(connection) or {}
     if address in waiting:
         return _content(waiting[address].whole)
@@ -202,7 +204,7 @@ def _spare(content: bytes) -> _Packing:
 def _packed(connection: sa.Connection, content: bytes, near: str | None) -> _Packing:
     """Compress, against what is near if that makes it much smaller."""
     whole = _Packing(zstandard.ZstdCompressor(level=_LEVEL).compress(content))
-    base = None if near is None else _whole(connection, near)
+    base = None if near is None or part_groups.split(near)[1] else _whole(connection, near)
     if base is None or len(content) > _LARGEST:
         return whole
     try:
@@ -264,7 +266,12 @@ def put_facts(
         if rows:
             parts[part] = documents.text(document(rows))
     known = earlier or {}
-    return {name: put(connection, data, known.get(name)) for name, data in parts.items()}
+    together, apart = part_groups.divided(parts)
+    found = {name: put(connection, data, known.get(name)) for name, data in apart.items()}
+    if together:
+        group = put(connection, part_groups.written(together), part_groups.group_in(known))
+        found |= {name: part_groups.address_in(group, name) for name in together}
+    return found
 
 
 def get_facts(
@@ -273,11 +280,26 @@ def get_facts(
     """Return collections of facts; those of this version that were not stored are empty."""
     types = fact_types()
     found: dict[str, tuple[Any, ...]] = {}
+    groups: dict[str, dict[str, bytes]] = {}
     for name in wanted:
         if name == "statements":
             found[name] = _statements(connection, addresses)
         elif name in addresses and name in types:
-            found[name] = _decoded(types[name], get(connection, addresses[name]), name)
+            data = _got(connection, addresses[name], groups)
+            found[name] = _decoded(types[name], data, name)
+    return found
+
+
+def _got(connection: sa.Connection, address: str, groups: dict[str, dict[str, bytes]]) -> bytes:
+    """Return stored bytes; of a group, all parts are remembered."""
+    group, name = part_groups.split(address)
+    if not name:
+        return get(connection, address)
+    if group not in groups:
+        groups[group] = part_groups.read(get(connection, group))
+    found = groups[group].get(name)
+    if found is None:
+        raise _lost(address, "gone")
     return found
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.advice_words import AdviceOutcome, AppliedState
-from pgwatch_wed.history import advice, kept_verdicts, observed
+from pgwatch_wed.history import advice, kept_findings, kept_verdicts, observed
 from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.applied import state_in
 from pgwatch_wed.history.effects import (
@@ -23,7 +23,7 @@ from pgwatch_wed.history.effects import (
     measure,
 )
 from pgwatch_wed.history.observed import Scope, Seen
-from pgwatch_wed.history.schema import findings, runs
+from pgwatch_wed.history.schema import runs
 from pgwatch_wed.history.snapshots import StoredSnapshot
 from pgwatch_wed.history.structure import following
 from pgwatch_wed.sqltext.reading import QualifiedName
@@ -212,15 +212,8 @@ def _by_finding(connection: sa.Connection, own: StoredAdvice) -> Effect:
     last = _last_evaluated(connection, own)
     if last is None:
         return Effect(AdviceOutcome.TOO_EARLY, "its rule has not been evaluated since")
-    still = connection.execute(
-        sa.select(findings.c.finding_id).where(
-            findings.c.cluster_id == own.cluster_id,
-            findings.c.taken_at == last.taken_at,
-            findings.c.run_id == last.id,
-            findings.c.finding_id == own.finding_id,
-        )
-    ).first()
-    if still is None:
+    told = kept_findings.of_run(connection, last.id)
+    if all(each.finding_id != own.finding_id for each in told):
         return Effect(AdviceOutcome.HELPED, "the finding is gone")
     return Effect(AdviceOutcome.UNCLEAR, "the finding is still reported")
 

@@ -21,7 +21,6 @@ from pgwatch_wed.history.schema import (
     baselines,
     blobs,
     collections,
-    findings,
     fleet_runs,
     fleet_visits,
     intervals,
@@ -215,12 +214,12 @@ def _remove(connection: sa.Connection, ids: Sequence[int]) -> list[str]:
         sa.select(snapshots.c.server).where(snapshots.c.run_id.in_(ids)),
         sa.select(runs.c.report).where(runs.c.id.in_(ids), runs.c.report.is_not(None)),
         sa.select(runs.c.verdicts).where(runs.c.id.in_(ids), runs.c.verdicts.is_not(None)),
+        sa.select(runs.c.findings).where(runs.c.id.in_(ids), runs.c.findings.is_not(None)),
     )
     candidates = list(connection.execute(used).scalars())
     hand_over(connection, connection.execute(mine).scalars().all())
     connection.execute(collections.delete().where(collections.c.snapshot_id.in_(mine)))
-    for table in (snapshots, findings):
-        connection.execute(table.delete().where(table.c.run_id.in_(ids)))
+    connection.execute(snapshots.delete().where(snapshots.c.run_id.in_(ids)))
     connection.execute(runs.delete().where(runs.c.id.in_(ids)))
     return candidates
 
@@ -268,6 +267,7 @@ def _unheld() -> tuple[sa.ColumnElement[bool], ...]:
         snapshots.c.server,
         runs.c.report,
         runs.c.verdicts,
+        runs.c.findings,
         fleet_visits.c.traits,
     )
     return tuple(~sa.exists().where(column == blobs.c.hash) for column in holders)

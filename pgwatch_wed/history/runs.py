@@ -18,15 +18,16 @@ from pgwatch_wed.history import (
     blobs,
     following,
     identity,
+    kept_findings,
     kept_verdicts,
-    months,
     series,
     settling,
     snapshots,
     turns,
 )
+from pgwatch_wed.history.kept_findings import KeptFinding
 from pgwatch_wed.history.kept_verdicts import KeptVerdict
-from pgwatch_wed.history.schema import baselines, findings, runs
+from pgwatch_wed.history.schema import baselines, runs
 from pgwatch_wed.history.turns import Turn
 
 
@@ -55,6 +56,7 @@ class StoredRun:
     server_version: str
     report: str | None
     verdicts: str | None = None
+    findings: str | None = None
 
 
 def add(connection: sa.Connection, new: NewRun) -> tuple[StoredRun, bool]:
@@ -127,10 +129,13 @@ def conclude(
     content = document.encode("utf-8", "surrogatepass")
     before = _concluded_before(connection, run)
     judged = {v.rule: KeptVerdict(v.area, v.verdict.value, v.reason) for v in report.verdicts}
+    relations = _relations(read)
+    found = [_finding(each, relations) for each in report.findings]
     values: dict[str, Any] = {
         "label": report.target.label,
         "report": blobs.put(connection, content, before.report if before else None),
         "verdicts": kept_verdicts.put(connection, judged, before.verdicts if before else None),
+        "findings": kept_findings.put(connection, found, before.findings if before else None),
     }
     concluded = replace(run, **values)
     connection.execute(runs.update().where(runs.c.id == run.id).values(**values))
@@ -153,12 +158,6 @@ def _concluded_before(connection: sa.Connection, run: StoredRun) -> StoredRun | 
 def _conclude(
     connection: sa.Connection, run: StoredRun, report: Report, read: Listed[Snapshot]
 ) -> None:
-    months.ensure(connection, ("findings",), run.taken_at)
-    key = {"cluster_id": run.cluster_id, "taken_at": run.taken_at, "run_id": run.id}
-    relations = _relations(read)
-    found = [{**key, **_finding(f, relations)} for f in report.findings]
-    if found:
-        connection.execute(findings.insert(), found)
     advice.write(connection, run.id, report.findings, read)
     for stored, snapshot in zip(snapshots.of_run(connection, run.id), read, strict=False):
         following.settle(connection, stored, snapshot)
@@ -168,18 +167,18 @@ def _conclude(
 _Names = Mapping[tuple[str, str | None, str | None], int]
 
 
-def _finding(found: Finding, relations: _Names) -> dict[str, Any]:
-    return {
-        "finding_id": found.id,
-        "rule": found.rule,
-        "severity": found.severity.value,
-        "grade": found.grade.value,
-        "label": found.object.label,
-        "title": found.title,
-        "object": {**asdict(found.object), "oid": _oid(found.object, relations)},
-        "ms_per_day": found.impact.ms_per_day,
-        "bytes": found.impact.bytes,
-    }
+def _finding(found: Finding, relations: _Names) -> KeptFinding:
+    return KeptFinding(
+        found.id,
+        found.rule,
+        found.severity.value,
+        found.grade.value,
+        found.object.label,
+        found.title,
+        {**asdict(found.object), "oid": _oid(found.object, relations)},
+        found.impact.ms_per_day,
+        found.impact.bytes,
+    )
 
 
 def _oid(about: Object, relations: _Names) -> int | None:

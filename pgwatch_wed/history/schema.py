@@ -133,9 +133,12 @@ runs = Table(
     Column("report", String(32), nullable=True),
     # what all rules said: see kept_verdicts
     Column("verdicts", String(32), nullable=True),
+    # what they found: see kept_findings
+    Column("findings", String(32), nullable=True),
     Index(None, "cluster_id", "taken_at"),
     Index(None, "report"),
     Index(None, "verdicts"),
+    Index(None, "findings"),
 )
 
 snapshots = Table(
@@ -166,6 +169,7 @@ collections = Table(
     _words("name", is_key=True),
     Column("hash", String(32), nullable=False),
     Index(None, "hash"),
+    sqlite_with_rowid=False,
 )
 
 blobs = Table(
@@ -180,24 +184,6 @@ blobs = Table(
 )
 
 # --- what was concluded ---------------------------------------------------------------------------
-
-findings = Table(
-    "findings",
-    metadata,
-    _whole("cluster_id", is_key=True),
-    _moment("taken_at", is_key=True),
-    _whole("run_id", is_key=True),
-    Column("finding_id", String(16), primary_key=True),
-    _words("rule"),
-    _words("severity"),
-    _words("grade"),
-    _words("label"),
-    _words("title"),
-    # kind, name, database, schema, table, and the oid of the relation if it is known
-    _document("object"),
-    _real("ms_per_day", can_lack=True),
-    _whole("bytes", can_lack=True),
-)
 
 finding_states = Table(
     "finding_states",
@@ -417,7 +403,6 @@ chores = Table(
 )
 
 PARTITIONED = {
-    "findings": "taken_at",
     "statement_work": "ended_at",
     "numbers": "taken_at",
 }

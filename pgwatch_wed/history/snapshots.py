@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from pgwatch_wed.errors import HistoryError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.facts.fields import fact_names
-from pgwatch_wed.history import blobs
+from pgwatch_wed.history import blobs, part_groups
+from pgwatch_wed.history.schema import blobs as table_of_blobs
 from pgwatch_wed.history.schema import collections, snapshots
 
 
@@ -48,7 +49,7 @@ def add(
         parts[_MISSING] = blobs.put(connection, _unread(snapshot), near.get(_MISSING))
     root = None if earlier is None else earlier.shares or earlier.id
     rows = _beyond(parts, {} if root is None else _own(connection, root))
-    if root is not None and len(rows) > len(parts) // 2:
+    if root is not None and len(part_groups.folded(rows)) > len(part_groups.folded(parts)) // 2:
         root, rows = None, parts
     values: dict[str, Any] = {
         "run_id": run_id,
@@ -108,12 +109,13 @@ def _beyond(parts: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str
 def _own(connection: sa.Connection, snapshot_id: int) -> dict[str, str]:
     c = collections.c
     rows = connection.execute(sa.select(c.name, c.hash).where(c.snapshot_id == snapshot_id))
-    return {row.name: row.hash for row in rows}
+    return part_groups.unfolded({row.name: row.hash for row in rows})
 
 
 def _put_own(connection: sa.Connection, snapshot_id: int, parts: Mapping[str, str]) -> None:
-    if parts:
-        rows = [{"snapshot_id": snapshot_id, "name": n, "hash": h} for n, h in parts.items()]
+    listed = part_groups.folded(parts)
+    if listed:
+        rows = [{"snapshot_id": snapshot_id, "name": n, "hash": h} for n, h in listed.items()]
         connection.execute(collections.insert(), rows)
 
 
@@ -154,8 +156,26 @@ def unshare(connection: sa.Connection) -> None:
         connection.execute(one.values(**values))
 
 
+def divide(connection: sa.Connection) -> None:
+    """Store each part of a group by itself: the form of earlier versions."""
+    c = collections.c
+    query = sa.select(c.snapshot_id, c.name, c.hash).where(c.name.startswith(part_groups.ROW))
+    groups = set()
+    for number, name, group in connection.execute(query).all():
+        groups.add(group)
+        parts = part_groups.read(blobs.get(connection, group))
+        own = {part: blobs.put(connection, content) for part, content in parts.items()}
+        connection.execute(collections.delete().where(c.snapshot_id == number, c.name == name))
+        _put_own(connection, number, own)
+    for group in sorted(groups):
+        connection.execute(table_of_blobs.delete().where(table_of_blobs.c.hash == group))
+
+
 def parts_of(database_id: int, names: Iterable[str]) -> sa.Subquery:
-    """Return a query for some parts of all snapshots of a database: snapshot_id, name, hash."""
+    """Return a query for some parts of all snapshots of a database: snapshot_id, name, hash.
+
+    They cannot be parts of groups, which no query tells apart.
+    """
     c, s, own = collections.c, snapshots.c, collections.alias("own")
     wanted = (s.database_id == database_id, c.name.in_(list(names)), c.hash != _LACKS)
     columns = (s.id.label("snapshot_id"), c.name, c.hash)

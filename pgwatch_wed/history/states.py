@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.findings import Object, Severity
-from pgwatch_wed.history import conclusions, runs, turns
+from pgwatch_wed.history import conclusions, kept_findings, runs, turns
 from pgwatch_wed.history.lifecycle import (
     Acknowledgement,
     FindingState,
@@ -19,7 +19,7 @@ from pgwatch_wed.history.lifecycle import (
     named_now,
 )
 from pgwatch_wed.history.runs import StoredRun
-from pgwatch_wed.history.schema import acknowledgements, baselines, finding_states, findings
+from pgwatch_wed.history.schema import acknowledgements, baselines, finding_states
 from pgwatch_wed.history.schema import runs as run_table
 from pgwatch_wed.history.turns import Turn
 
@@ -89,14 +89,8 @@ def _is_gone(snapshot: Snapshot, state: FindingState) -> bool:
 
 
 def _oids(connection: sa.Connection, run: StoredRun) -> dict[str, int | None]:
-    rows = connection.execute(
-        sa.select(findings.c.finding_id, findings.c.object).where(
-            findings.c.cluster_id == run.cluster_id,
-            findings.c.taken_at == run.taken_at,
-            findings.c.run_id == run.id,
-        )
-    )
-    return {row.finding_id: row.object.get("oid") for row in rows}
+    found = kept_findings.of_run(connection, run.id)
+    return {each.finding_id: each.object.get("oid") for each in found}
 
 
 def _replace(
@@ -223,18 +217,8 @@ def _relations(snapshot: Snapshot) -> dict[int, tuple[str, str]]:
 
 def _severity_then(connection: sa.Connection, cluster_id: int, row: Any) -> Severity | None:
     """Return how bad a finding was when it was acknowledged: if it becomes worse, it is told again."""
-    query = (
-        sa.select(findings.c.severity)
-        .where(
-            findings.c.cluster_id == cluster_id,
-            findings.c.taken_at <= row.acknowledged_at,
-            findings.c.finding_id == row.finding_id,
-        )
-        .order_by(findings.c.taken_at.desc())
-        .limit(1)
-    )
-    found = connection.execute(query).scalar()
-    return Severity(found) if found else None
+    found = kept_findings.last(connection, row.finding_id, row.acknowledged_at, cluster_id)
+    return Severity(found.severity) if found else None
 
 
 # --- baselines ------------------------------------------------------------------------------------

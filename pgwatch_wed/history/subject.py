@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.history import series, snapshots
-from pgwatch_wed.history.schema import databases, findings, subjects
+from pgwatch_wed.history.schema import databases, finding_states, subjects
 from pgwatch_wed.history.schema import statements as statements_table
 from pgwatch_wed.history.series import KnownStatement
 from pgwatch_wed.sqltext.reading import query
@@ -140,9 +140,9 @@ def _former(connection: sa.Connection, database_id: int, text: str) -> list[int]
 
 def _of_finding(connection: sa.Connection, identity: str, places: list[int]) -> list[Topic]:
     row = connection.execute(
-        sa.select(findings.c.object, findings.c.label)
-        .where(findings.c.finding_id == identity)
-        .order_by(findings.c.taken_at.desc())
+        sa.select(finding_states.c.object, finding_states.c.label)
+        .where(finding_states.c.finding_id == identity)
+        .order_by(finding_states.c.last_seen.desc())
         .limit(1)
     ).first()
     if row is None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -19,8 +18,8 @@ from pgwatch_wed.fleet.queue.queue_worker import FleetWorker, WorkerOptions
 from pgwatch_wed.fleet.shards import Shard
 from pgwatch_wed.fleet.visiting import VisitOptions, Visitor
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
-from pgwatch_wed.history import store
-from pgwatch_wed.history.schema import clusters, databases, findings, runs, snapshots
+from pgwatch_wed.history import kept_findings, store
+from pgwatch_wed.history.schema import clusters, databases, runs, snapshots
 from tests.fleet.ground import Ground
 
 # What does not move between two runs.
@@ -105,8 +104,8 @@ def kept(opened: store.Store) -> dict[str, Any]:
 
 
 def _stored(connection: sa.Connection, run_id: int) -> tuple[Any, ...]:
-    of_run = partial(_where_run, connection, run_id)
-    found = of_run(findings, "finding_id", "rule", "severity", "grade", "title")
+    told = kept_findings.of_run(connection, run_id)
+    found = [(f.finding_id, f.rule, f.severity, f.grade, f.title) for f in told]
     (server,) = connection.execute(
         sa.select(runs.c.label, runs.c.server_version, runs.c.report.is_not(None)).where(
             runs.c.id == run_id
@@ -118,11 +117,6 @@ def _stored(connection: sa.Connection, run_id: int) -> tuple[Any, ...]:
 def _databases(connection: sa.Connection, run_id: int) -> list[str]:
     query = sa.select(databases.c.name).join(snapshots, snapshots.c.database_id == databases.c.id)
     return sorted(connection.execute(query.where(snapshots.c.run_id == run_id)).scalars())
-
-
-def _where_run(connection: sa.Connection, run_id: int, table: sa.Table, *names: str) -> list[Any]:
-    query = sa.select(*(table.c[name] for name in names)).where(table.c.run_id == run_id)
-    return sorted(map(tuple, connection.execute(query)))
 
 
 @pytest.mark.slow

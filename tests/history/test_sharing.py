@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from pgwatch_wed.errors import HistoryError
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.history import kept_verdicts, retention, runs, snapshots, store
+from pgwatch_wed.history import (
+    kept_findings,
+    kept_verdicts,
+    part_groups,
+    retention,
+    runs,
+    snapshots,
+    store,
+)
 from pgwatch_wed.history.schema import blobs, collections
 from pgwatch_wed.history.schema import snapshots as snapshots_table
 from pgwatch_wed.target.collect import collect
@@ -79,6 +88,61 @@ def test_earlier_versions_find_all_parts(history: store.Store, taken: Snapshot) 
         assert [runs.read(connection, run)[0] for run in known] == wanted
         assert known[-1].verdicts is not None
         assert kept_verdicts.get(connection, known[-1].verdicts) == told
+
+
+def test_small_parts_that_change_are_one_blob(history: store.Store, taken: Snapshot) -> None:
+    wide = replace(taken, table_activity=taken.table_activity * 2_000)
+    wanted = [at(each, NOW + timedelta(hours=n), n + 1) for n, each in enumerate((taken, wide))]
+    first, second = (store_run(history, each) for each in wanted)
+    with history.reading() as connection:
+        parts, later = (
+            snapshots.addresses(connection, snapshots.of_run(connection, run.id)[0])
+            for run in (first, second)
+        )
+        assert [runs.read(connection, run)[0] for run in (first, second)] == wanted
+    groups = {part_groups.split(parts[name])[0] for name in parts if name in part_groups.GROUPED}
+    assert len(groups) == 1
+    own = {name for name, address in later.items() if not part_groups.split(address)[1]}
+    assert "table_activity" in own
+    assert "wal" not in own
+
+
+def test_a_group_says_which_parts_it_holds() -> None:
+    parts = {name: name.encode() * 3 for name in part_groups.GROUPED[::2]}
+    content = part_groups.written(parts)
+    assert part_groups.read(content) == parts
+    addresses = {name: part_groups.address_in("0a" * 16, name) for name in parts}
+    rows = part_groups.folded(addresses | {"tables": "0b" * 16, "wal": ""})
+    assert len(rows) == 3
+    assert part_groups.unfolded(rows) == addresses | {"tables": "0b" * 16, "wal": ""}
+    with pytest.raises(HistoryError, match="damaged"):
+        part_groups.read(b"[1]\n" + content)
+
+
+def test_findings_of_a_run_are_kept_together_and_by_row_in_earlier_versions(
+    history: store.Store, taken: Snapshot
+) -> None:
+    new = judged(taken)
+    with history.writing() as connection:
+        run, _ = runs.add(connection, new)
+        told = kept_findings.of_run(connection, run.id)
+    assert new.report is not None
+    assert [f.finding_id for f in told] == sorted(f.id for f in new.report.findings)
+    assert {f.title for f in told} == {f.title for f in new.report.findings}
+    move(history, "h0003")
+    prefix = "pgwatch_wed_history." if history.place.kind == "server" else ""
+    with history.reading() as connection:
+        rows = connection.exec_driver_sql(f"select count(*) from {prefix}findings").scalar()
+        (group,) = connection.exec_driver_sql(
+            f"select count(*) from {prefix}collections where name like ':group%%'"
+            if prefix
+            else "select count(*) from collections where name like ':group%'"
+        ).one()
+    assert (rows, group) == (len(told), 0)
+    move(history, "head")
+    with history.reading() as connection:
+        assert kept_findings.of_run(connection, run.id) == told
+        assert runs.read(connection, run) == (taken,)
 
 
 def other_oids(snapshot: Snapshot) -> Snapshot:

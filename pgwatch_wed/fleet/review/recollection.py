@@ -14,10 +14,11 @@ from pgwatch_wed.fleet import traits as fleet_traits
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.traits import Traits
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
-from pgwatch_wed.history import blobs, kept_verdicts, states
+from pgwatch_wed.history import blobs, kept_findings, kept_verdicts, states
 from pgwatch_wed.history.conclusions import Concluded
+from pgwatch_wed.history.kept_findings import KeptFinding
 from pgwatch_wed.history.lifecycle import FindingState
-from pgwatch_wed.history.schema import finding_states, findings, fleet_visits, runs
+from pgwatch_wed.history.schema import finding_states, fleet_visits, runs
 
 _MANY = 500
 _READ = (VisitEnding.DONE.value, VisitEnding.IN_PART.value)
@@ -168,10 +169,12 @@ def _remembered(
             continue
         told, judged = _findings(connection, own, shown), _verdicts(connection, own)
         for row in own:
+            # without its findings, a run tells of no rule that it found nothing
+            is_whole = row.findings is None or row.id in told
             found[row.id] = RememberedRun(
                 *(row.id, row.cluster_id, row.taken_at, row.label, row.server_version, row.report),
-                told[row.id],
-                judged[row.id],
+                told.get(row.id, {}),
+                judged[row.id] if is_whole else {},
             )
     return found
 
@@ -180,36 +183,32 @@ def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ids[i : i + _MANY] for i in range(0, len(ids), _MANY))
 
 
-def _of_runs(table: sa.Table, own: Sequence[Any]) -> tuple[sa.ColumnElement[bool], ...]:
-    """Select the rows of some runs by the key, which begins with the cluster and the time."""
-    times = [row.taken_at for row in own]
-    return (
-        table.c.cluster_id.in_([row.cluster_id for row in own]),
-        table.c.taken_at.between(min(times), max(times)),
-        table.c.run_id.in_([row.id for row in own]),
-    )
-
-
 def _findings(
     connection: sa.Connection, own: Sequence[Any], shown: Set[int | None]
 ) -> Mapping[int, dict[str, Concluded]]:
-    found: dict[int, dict[str, Concluded]] = defaultdict(dict)
-    f = findings.c
-    values = (f.run_id, f.finding_id, f.rule, f.severity, f.grade, f.title, f.ms_per_day, f.bytes)
-    for is_shown, columns in ((True, (*values, f.object)), (False, values)):
-        some = [row for row in own if (row.id in shown) == is_shown]
-        if not some:
+    found: dict[int, dict[str, Concluded]] = {}
+    by_address: dict[str, list[int]] = defaultdict(list)
+    for row in own:
+        if row.findings is not None:
+            by_address[row.findings].append(row.id)
+    for address, content in blobs.get_many(connection, by_address):
+        if content is None:
             continue
-        for row in connection.execute(sa.select(*columns).where(*_of_runs(findings, some))):
-            run_id, id_, rule, severity, grade, title, ms, size, *rest = row
-            found[run_id][id_] = Concluded(
-                *(id_, rule, "", Severity(severity), grade),
-                _object(rest[0]) if rest else _NOT_READ,
-                title,
-                gain_ms=ms,
-                bytes=size,
-            )
+        told = kept_findings.read(content)
+        for run_id in by_address[address]:
+            is_shown = run_id in shown
+            found[run_id] = {f.finding_id: _concluded(f, is_shown=is_shown) for f in told}
     return found
+
+
+def _concluded(each: KeptFinding, *, is_shown: bool) -> Concluded:
+    return Concluded(
+        *(each.finding_id, each.rule, "", Severity(each.severity), each.grade),
+        _object(each.object) if is_shown else _NOT_READ,
+        each.title,
+        gain_ms=each.ms_per_day,
+        bytes=each.bytes,
+    )
 
 
 _NOT_READ = Object("", "")

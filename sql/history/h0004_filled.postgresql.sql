@@ -1,0 +1,1 @@
+DROP TABLE pgwatch_wed_history.findings;
