@@ -1,6 +1,7 @@
 """What SECURITY.md says of our statements, read in the server's own log: read-only, guarded, marked, few sessions."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -206,6 +207,29 @@ def test_a_door_is_not_to_be_asked_outside_of_its_transactions(db: str) -> None:
             target.asking("test"),
         ):
             pass
+
+
+def test_who_is_interrupted_while_rows_arrive_leaves_nothing_and_waits_for_nobody(db: str) -> None:
+    ended: list[object] = []
+
+    def read_and_be_interrupted() -> None:
+        with door.opened(db) as opened:
+            rows: Iterator[object] = iter(())
+            try:
+                with opened.asking("test") as connection:
+                    rows = connection.cursor().stream("select generate_series(1, 1000000)", size=10)
+                    next(rows)
+                    raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                ended.append(opened.is_broken)
+            with opened.asking("test") as connection:
+                ended.append(connection.execute("select 1").fetchone())
+            ended.append(next(rows, None))
+
+    thread = threading.Thread(target=read_and_be_interrupted, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert ended == [False, (1,), None]
 
 
 def test_what_is_asked_cannot_write_and_waits_for_nobody(db: str) -> None:

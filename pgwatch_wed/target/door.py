@@ -4,9 +4,9 @@ Each transaction is read-only, with its own time limits and search_path; they en
 nothing leaks behind a pooler, and no lock outlives the query. Each query is marked as ours.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Self
 
@@ -84,10 +84,14 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """The purpose of a transaction, with which its queries are marked, and the watch on its results."""
+    """The purpose of a transaction, with which its queries are marked, and the watch on its results.
+
+    ``streams``: results that may not have been read to their end. Each holds the connection's lock until it is closed.
+    """
 
     purpose: str
     watch: wire.Watch
+    streams: list[Generator[Any, None, None]] = field(default_factory=list)
 
 
 class Connection(psycopg.Connection[Row]):
@@ -114,7 +118,11 @@ class Cursor(psycopg.Cursor[Row]):
         self, query: Any, params: Any = None, *, binary: bool | None = None, size: int = 1
     ) -> Iterator[Row]:
         """Yield a query's rows as they arrive."""
-        return super().stream(self._marked(query), params, binary=binary, size=size)
+        rows = super().stream(self._marked(query), params, binary=binary, size=size)
+        question: _Question | None = getattr(self.connection, "question", None)
+        if question is not None and isinstance(rows, Generator):
+            question.streams.append(rows)
+        return rows
 
     def executemany(self, query: Any, params_seq: Any, *, returning: bool = False) -> None:
         """Execute a query for each of several sets of parameters."""
@@ -180,6 +188,10 @@ class Door:
                 self._begin(guards, settings or {})
                 yield self._connection
             finally:
+                # An exception, Ctrl-C above all, keeps the frames of who was reading, and these the stream: we would
+                # wait for its lock for ever.
+                for stream in self._connection.question.streams:
+                    stream.close()
                 self._end()
                 self._connection.question = None
                 self.silent_s = patience if watch.has_cut else self.silent_s
