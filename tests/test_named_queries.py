@@ -262,9 +262,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         ),
     ),
     ("lab", "document_paths"): (
-        Case(
-            {"path", "is_plain"}, values={"schema": "public", "table": "person", "column": "data"}
-        ),
+        Case({"path", "kind"}, values={"schema": "public", "table": "person", "column": "data"}),
     ),
     ("lab", "usual_values"): (
         Case(

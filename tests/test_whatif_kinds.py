@@ -52,6 +52,9 @@ create table events (id int primary key, at timestamptz, data jsonb);
 insert into events select g, timestamptz '2024-01-01' + g * interval '1 minute',
     jsonb_build_object('ref', 'R' || g % 9000, 'tags', jsonb_build_array('t' || g % 500, 'u' || g % 40), 'pad', repeat('x', 200))
 from generate_series(1, 40000) g;
+create table sales (id int primary key, data jsonb);
+insert into sales select g, jsonb_build_object('code', 'c' || g, 'price', g + 0.5, 'tags', jsonb_build_array('t' || g % 500),
+    'buyer', jsonb_build_object('name', 'n' || g % 15000), 'pad', repeat('x', 100)) from generate_series(1, 20000) g;
 vacuum analyze;
 """
 
@@ -254,3 +257,22 @@ def test_the_name_of_an_index_on_an_expression_says_what_is_looked_up_and_not_it
     index = Candidate("public", "users", keys)
     (name,) = naming.names(Catalog({}, {}, ()), (index,), {}).values()
     assert name == "users_data_user_lower_name_idx"
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "key"),
+    [
+        ("data->$1 ? $2", 1.0, "data -> CAST('tags' AS text)"),
+        ("(data->>$1)::numeric > $2", 20.0, "CAST(data ->> CAST('price' AS text) AS numeric)"),
+        ("data->>$1 = $2", 1.2, "data ->> CAST('code' AS text)"),
+        ("data#>>$1 = $2", 1.2, "data #>> CAST('{buyer,name}' AS text[])"),
+    ],
+)
+def test_the_key_of_a_document_is_one_that_leads_to_such_values(
+    lab: Lab, text: str, rows: float, key: str
+) -> None:
+    options = AdviceOptions(seconds=20.0, budget_bytes=100_000_000)
+    order = " order by (data->>$3)::numeric limit $4" if "numeric" in text else ""
+    asked = query(f"select data from sales where {text}{order}", rows=rows)
+    advice = advise.advise(lab, Workload((asked,)), options)
+    assert [i.index.columns[0] for i in advice.indexes] == [key]

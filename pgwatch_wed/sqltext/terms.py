@@ -5,7 +5,7 @@ By then, the server has resolved everything: unqualified names, aliases, views, 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
@@ -116,7 +116,7 @@ class OpenOperand:
     """A compared expression that contains parameters, so that there can be no index on it.
 
     ``keys`` are the parameters if all are keys that lead into a document in the column ``document``; with ``is_path``, it is one
-    that is a path.
+    that is a path. ``operator`` is what compares it.
     """
 
     alias: str
@@ -124,6 +124,7 @@ class OpenOperand:
     document: str = ""
     keys: tuple[int, ...] = ()
     is_path: bool = False
+    operator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,8 @@ def open_operands(text: str) -> tuple[OpenOperand, ...]:
             for side, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
                 operand = _open_operand(side)
                 if operand is not None and operand.alias not in {a for a, _ in _columns(other)}:
-                    found[operand.text] = operand
+                    operator = trees.names(node.name)[-1]
+                    found[operand.text] = replace(operand, operator=operator)
     return tuple(found.values())
 
 
@@ -252,6 +254,18 @@ def _open_operand(node: Any) -> OpenOperand | None:
             is_path = str(part.name[-1].sval) in _PATHS
             return OpenOperand(alias, _print(node), document, keys, is_path)
     return OpenOperand(alias, _print(node))
+
+
+@lru_cache(maxsize=20_000)
+def ordered_keys(text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the document columns and the parameters of ``ORDER BY column -> $1 ->> $2`` in a statement."""
+    try:
+        statements = trees.parse(text)
+    except ValueError:
+        return ()
+    ordered = [n for n in trees.walk(statements) if isinstance(n, ast.SortBy)]
+    found = (_document_keys(n) for n in trees.walk(tuple(ordered)))
+    return tuple((column, keys) for column, keys in found if column)
 
 
 def document_keys(text: str, column: str) -> tuple[str, ...]:

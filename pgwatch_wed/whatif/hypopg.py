@@ -26,7 +26,7 @@ from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import estimates, planner, spreads
 from pgwatch_wed.whatif.catalog import CatalogTable
 from pgwatch_wed.whatif.model import Candidate, Plan, PlanError, Query, SlowPlanError
-from pgwatch_wed.whatif.oracle import IndexShape
+from pgwatch_wed.whatif.oracle import DocumentPath, IndexShape
 
 Connection = psycopg.Connection[Any]
 
@@ -107,13 +107,7 @@ class HypoPG:
         """Return nothing: values in statistics are not read from a target."""
         return ()
 
-    def document_paths(
-        self,
-        _table: CatalogTable,
-        _column: str,
-        *,
-        plain: bool = True,  # noqa: ARG002
-    ) -> tuple[tuple[str, ...], ...]:
+    def document_paths(self, _table: CatalogTable, _column: str) -> tuple[DocumentPath, ...]:
         """Return nothing: values in statistics are not read from a target."""
         return ()
 

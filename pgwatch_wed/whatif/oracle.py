@@ -21,6 +21,14 @@ class IndexShape:
     predicate: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentPath:
+    """The keys that lead to a value in documents; what it is: "string", "whole number", "number", "boolean", "array", or "" if not always the same."""
+
+    names: tuple[str, ...]
+    kind: str = ""
+
+
 class Oracle(Protocol):
     """What answers the question "what would this query cost with these indexes?".
 
@@ -50,13 +58,8 @@ class Oracle(Protocol):
     def usual_values(self, table: CatalogTable, column: str) -> Sequence[tuple[str, float]]:
         """Return values of a column with their shares of the rows, or 0 where that is not known."""
 
-    def document_paths(
-        self, table: CatalogTable, column: str, *, plain: bool = True
-    ) -> tuple[tuple[str, ...], ...]:
-        """Return the paths to values that most documents in a column have, as far as statistics show them.
-
-        ``plain``: only to values that are not arrays.
-        """
+    def document_paths(self, table: CatalogTable, column: str) -> tuple[DocumentPath, ...]:
+        """Return the paths to values that most documents in a column have, as far as statistics show them."""
 
     def bare(
         self, queries: Sequence[Query], seconds: float | None = None

@@ -1,4 +1,4 @@
--- A row is the path to a value that most documents in the statistics of a column have, and whether it is plain: names, not data.
+-- A row is the path to a value that most documents in the statistics of a column have, and what all its values are, NULL if not the same: no data.
 with recursive documents as (
     select row_number() over () as number, v.value::jsonb as document
     from pg_stats s
@@ -15,9 +15,20 @@ with recursive documents as (
     cross join lateral jsonb_each(case when jsonb_typeof(w.value) = 'object' then w.value else '{}' end) k
     where cardinality(w.path) < 3
 )
-select path, bool_and(jsonb_typeof(value) <> 'array') as is_plain
-from walked
-where cardinality(path) > 0 and jsonb_typeof(value) <> 'object'
+select path, case
+    when bool_and(kind in ('number', 'whole number')) then min(kind)
+    when count(distinct kind) = 1 then min(kind)
+end as kind
+from (
+    select path, case
+        when jsonb_typeof(value) = 'null' then null
+        when jsonb_typeof(value) <> 'number' then jsonb_typeof(value)
+        when trunc(value::numeric) = value::numeric then 'whole number'
+        else 'number'
+    end as kind
+    from walked
+    where cardinality(path) > 0 and jsonb_typeof(value) <> 'object'
+) found
 group by path
 having count(*) * 2 >= (select count(*) from documents)
 order by cardinality(path), count(*) desc, path

@@ -89,9 +89,7 @@ def may_be_limit(rows: float) -> bool:
     if not float(rows).is_integer():
         return False
     whole = int(rows)
-    return whole <= _FEW or any(
-        n % 5 == 0 or n % 12 == 0 or n % 16 == 0 for n in (whole, whole - 1)
-    )
+    return whole <= _FEW or whole % 10 == 1 or not (whole % 5 and whole % 12 and whole % 16)
 
 
 def has_limit(tree: PlanNode) -> bool:

@@ -4,6 +4,7 @@
 known, so nothing is recommended; but what an index would gain with each key can be told.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -12,11 +13,12 @@ from pgwatch_wed.quote import ident, literal
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import walk
 from pgwatch_wed.sqltext.repairs import with_values
+from pgwatch_wed.sqltext.terms import OpenOperand
 from pgwatch_wed.whatif.choose.late import may_be_limit
 from pgwatch_wed.whatif.choose.rows_found import rows_found
 from pgwatch_wed.whatif.choose.untried import Opening
 from pgwatch_wed.whatif.model import Candidate, Key, Plan, PlanError, Query
-from pgwatch_wed.whatif.oracle import Oracle
+from pgwatch_wed.whatif.oracle import DocumentPath, Oracle
 
 _MOST_KEYS = 6
 _MOST_TRIED = 12
@@ -24,7 +26,18 @@ _USEFUL = 0.9
 _ALIKE = 2.5
 _APART = 3.0
 _FEW = 0.002
-DocumentPath = tuple[str, ...]
+_RANGES = frozenset({"<", "<=", ">", ">="})
+_OF_ARRAYS = frozenset({"?", "?|", "?&", "@>"})
+_NUMBERS = frozenset({"number", "whole number"})
+_CAST = re.compile(r"CAST\(.* AS (\w+)")
+_KINDS = {
+    **dict.fromkeys(("numeric", "float8", "float4", "double", "real"), _NUMBERS),
+    **dict.fromkeys(("int", "integer", "bigint", "int4", "int8"), frozenset({"whole number"})),
+    **dict.fromkeys(("date", "timestamp", "timestamptz", "uuid"), frozenset({"string"})),
+    **dict.fromkeys(("bool", "boolean"), frozenset({"boolean"})),
+}
+
+KeyPath = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +47,7 @@ class _Tried:
     ``rows`` are those that the statement then finds, if a number of rows is all that it is about; ``is_limited``: not all are returned.
     """
 
-    path: DocumentPath
+    path: KeyPath
     index: Candidate
     served_by: str = ""
     left: float = 1.0
@@ -53,7 +66,8 @@ def told(oracle: Oracle, query: Query, opening: Opening, *, has_time: bool) -> s
     if not operand.keys:
         return f"{operand.text} contains a parameter, so that no index on it can be tried"
     head = f"which key {operand.text} reads is a parameter"
-    tried = _tried(oracle, query, opening)[:_MOST_KEYS] if has_time else []
+    paths = _paths(oracle, opening)[:_MOST_KEYS] if has_time else ()
+    tried = _tried(oracle, query, opening, paths)
     said = [*_served(tried), *_gains(tried)]
     if tried and not said:
         known = ", ".join(each.key for each in tried)
@@ -66,27 +80,60 @@ def told(oracle: Oracle, query: Query, opening: Opening, *, has_time: bool) -> s
 
 
 def inferred(oracle: Oracle, query: Query, opening: Opening) -> Query:
-    """Return a query with the only key for which it would return as many rows as it does; itself if there is none.
+    """Return a query with the only key whose values are of the kind that is compared, or for which it would return as many rows as it does.
 
-    Another key must be much farther from what was counted. What may be the number of a LIMIT tells nothing then.
+    Itself if there is none. Another key must be much farther from what was counted. What may be the number of a LIMIT tells nothing then.
     """
     rows = query.rows
     if rows is None or not opening.operand.keys:
         return query
-    most = oracle.catalog.rows(opening.table)
-    tried = [t for t in _tried(oracle, query, opening) if t.rows is not None]
+    paths = _paths(oracle, opening)
+    of_kind = [p.names for p in paths if p.kind in _kinds(opening.operand)]
+    if len(of_kind) == 1:
+        return _assumed(
+            query, opening, of_kind[0], "no other key that most documents have leads to such values"
+        )
+    tried = [t for t in _tried(oracle, query, opening, paths) if t.rows is not None]
     if any(t.is_limited for t in tried) and may_be_limit(rows):
         return query
+    most = oracle.catalog.rows(opening.table)
     distances = sorted((_ratio(t.rows or 0.0, rows, most), t.path) for t in tried)
     if not distances or distances[0][0] > _ALIKE:
         return query
-    if len(distances) > 1 and distances[1][0] < _APART * distances[0][0]:
+    alike = [path for distance, path in distances if distance < _APART * distances[0][0]]
+    if len(alike) > 1 and not _kinds(opening.operand):
+        # what is compared as it is, is more likely to be text than a number
+        kinds = {p.names: p.kind for p in paths}
+        alike = [path for path in alike if kinds[path] not in ("number", "boolean")]
+    if len(alike) != 1:
         return query
-    path = distances[0][1]
-    told_ = ", ".join(f"${n} is {v}" for n, v in sorted(_values(opening, path).items()))
-    reason = f"it is assumed that {told_}: with another key, it would return more or fewer rows than were counted"
-    both = "; ".join(filter(None, (query.assumed, reason)))
-    return replace(query, sql=_given(query.sql, opening, path), assumed=both)
+    return _assumed(
+        query,
+        opening,
+        alike[0],
+        "with another key, it would return more or fewer rows than were counted",
+    )
+
+
+def _assumed(query: Query, opening: Opening, path: KeyPath, why: str) -> Query:
+    values = _values(opening, path)
+    if opening.operand.operator in _RANGES:
+        # what a range is ordered by is usually the same
+        for document, keys in terms.ordered_keys(query.sql):
+            if document == opening.operand.document and len(keys) == len(opening.operand.keys):
+                values |= dict(zip(keys, _values(opening, path).values(), strict=True))
+    told_ = ", ".join(f"${n} is {v}" for n, v in sorted(values.items()))
+    both = "; ".join(filter(None, (query.assumed, f"it is assumed that {told_}: {why}")))
+    text = with_values(query.sql, lambda number, _: values.get(number))
+    return replace(query, sql=text, assumed=both)
+
+
+def _kinds(operand: OpenOperand) -> frozenset[str]:
+    """Return of what kind the values are that an operand compares, as far as that is known."""
+    if ">>" not in operand.text:
+        return frozenset({"array"} if operand.operator in _OF_ARRAYS else ())
+    cast = _CAST.match(operand.text)
+    return _KINDS.get(cast[1].lower(), frozenset()) if cast else frozenset()
 
 
 def _ratio(expected: float, counted: float, most: float) -> float:
@@ -96,29 +143,34 @@ def _ratio(expected: float, counted: float, most: float) -> float:
     return (max(expected, counted) + 0.5) / (min(expected, counted) + 0.5)
 
 
-def _tried(oracle: Oracle, query: Query, opening: Opening) -> list[_Tried]:
-    paths = _paths(oracle, opening)
-    return [found for path in paths if (found := _try(oracle, query, opening, path)) is not None]
+def _tried(
+    oracle: Oracle, query: Query, opening: Opening, paths: Iterable[DocumentPath]
+) -> list[_Tried]:
+    tried = (_try(oracle, query, opening, path.names) for path in paths)
+    return [found for found in tried if found is not None]
 
 
 def _paths(oracle: Oracle, opening: Opening) -> tuple[DocumentPath, ...]:
-    """Return the keys that indexes on the column name, then the paths of this length that statistics show."""
+    """Return the keys that indexes on the column name, then the paths of this length that statistics show, to values of the kind that is compared."""
     operand = opening.operand
-    named = (
-        (key,)
+    shown = {p.names: p for p in oracle.document_paths(opening.table, operand.document)}
+    named = [
+        shown.get((key,), DocumentPath((key,)))
         for index in oracle.catalog.indexes_of.get(opening.table.oid, ())
         for text in index.keys
         for key in terms.document_keys(text, operand.document)
-    )
-    is_plain = ">>" in operand.text
-    shown = oracle.document_paths(opening.table, operand.document, plain=is_plain)
-    length = len(operand.keys)
-    return tuple(p for p in dict.fromkeys([*named, *shown]) if operand.is_path or len(p) == length)[
-        :_MOST_TRIED
     ]
+    is_plain, length = ">>" in operand.text, len(operand.keys)
+    fitting = [p for p in shown.values() if not is_plain or p.kind != "array"]
+    if operand.is_path:
+        fitting = [p for p in fitting if len(p.names) > 1] or fitting
+    else:
+        named, fitting = ([p for p in some if len(p.names) == length] for some in (named, fitting))
+    fitting = [p for p in fitting if p.kind in _kinds(operand)] or fitting
+    return tuple(dict.fromkeys([*named, *fitting]))[:_MOST_TRIED]
 
 
-def _values(opening: Opening, path: DocumentPath) -> dict[int, str]:
+def _values(opening: Opening, path: KeyPath) -> dict[int, str]:
     """Return the constants for the parameters of an opening, as the server prints them."""
     if opening.operand.is_path:
         return {opening.operand.keys[0]: f"{literal(_array(path))}::text[]"}
@@ -126,7 +178,7 @@ def _values(opening: Opening, path: DocumentPath) -> dict[int, str]:
     return {number: f"{literal(key)}::text" for number, key in keys}
 
 
-def _array(path: DocumentPath) -> str:
+def _array(path: KeyPath) -> str:
     quoted = (
         p if p.isidentifier() else '"' + p.replace("\\", "\\\\").replace('"', '\\"') + '"'
         for p in path
@@ -134,12 +186,12 @@ def _array(path: DocumentPath) -> str:
     return "{" + ",".join(quoted) + "}"
 
 
-def _given(text: str, opening: Opening, path: DocumentPath) -> str:
+def _given(text: str, opening: Opening, path: KeyPath) -> str:
     values = _values(opening, path)
     return with_values(text, lambda number, _: values.get(number))
 
 
-def _try(oracle: Oracle, query: Query, opening: Opening, path: DocumentPath) -> _Tried | None:
+def _try(oracle: Oracle, query: Query, opening: Opening, path: KeyPath) -> _Tried | None:
     """Plan a query with a path, with and without an index on what it then reads."""
     operand = opening.operand
     key = Key(_given(operand.text, opening, path), None)

@@ -55,7 +55,7 @@ from pgwatch_wed.whatif.lab.lab_sessions import LabSessions, PlanningSession
 from pgwatch_wed.whatif.lab.skips import BTree, Skip
 from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query, SlowPlanError
 from pgwatch_wed.whatif.operator_classes import ValueType
-from pgwatch_wed.whatif.oracle import IndexShape
+from pgwatch_wed.whatif.oracle import DocumentPath, IndexShape
 from pgwatch_wed.whatif.plan_memo import PlanMemo, PlanRequest
 
 LAB_SETTINGS = {
@@ -335,20 +335,15 @@ class Lab:
             )
         return self._usual[known]
 
-    def document_paths(
-        self, table: CatalogTable, column: str, *, plain: bool = True
-    ) -> tuple[tuple[str, ...], ...]:
-        """Return the paths to values that most documents in a column have, as far as statistics show them.
-
-        ``plain``: only to values that are not arrays.
-        """
+    def document_paths(self, table: CatalogTable, column: str) -> tuple[DocumentPath, ...]:
+        """Return the paths to values that most documents in a column have, as far as statistics show them."""
         found = table.columns.get(column)
         if found is None or found.base_type != "jsonb":
             return ()
         wanted = {"schema": table.schema, "table": table.name, "column": column}
         with self._guest() as reader:
             rows = reader.execute(queries.composed("lab", "document_paths"), wanted).fetchall()
-        return tuple(tuple(path) for path, is_plain in rows if is_plain or not plain)
+        return tuple(DocumentPath(tuple(names), kind or "") for names, kind in rows)
 
     def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
         with self._sessions.none(), self._admin() as connection, self._guest() as builder:
