@@ -200,7 +200,7 @@ def test_a_run_that_is_ended_at_a_stage_leaves_nothing(
         for _ in range(times):  # who is impatient presses it twice
             terminal.signal(which)
             time.sleep(0.03)
-        assert terminal.run.wait(timeout=20) == STATUS[which]
+        assert terminal.run.wait(timeout=60) == STATUS[which]
     assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
     assert not out.exists()
     assert no_session_is_left(busy), "a session of ours is still there"
@@ -219,7 +219,7 @@ def test_a_run_that_has_written_its_report_ends_as_it_would_have(
     with at_stage(folder, "written: .*json", "run", busy.dsn(), "-o", str(out)) as terminal:
         time.sleep(pause)  # servers of ours are stopped, and the interpreter ends
         terminal.signal(which)
-        assert terminal.run.wait(timeout=20) in (0, STATUS[which])
+        assert terminal.run.wait(timeout=60) in (0, STATUS[which])
     assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
     assert all(whole(p) for p in out.iterdir())
 
@@ -237,7 +237,7 @@ def test_a_demo_that_is_ended_takes_its_server_along(
             0.2
         )  # Python's own look for a temporary folder leaves a file when it is cut short
         terminal.signal(which)
-        assert terminal.run.wait(timeout=20) == STATUS[which]
+        assert terminal.run.wait(timeout=60) == STATUS[which]
     assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
     assert not (tmp_path / "out").exists()
 
@@ -249,7 +249,7 @@ def test_a_collection_that_is_ended_leaves_no_half_snapshot(
     file = tmp_path / "s.json.zst"
     with at_stage(folder, "columns", "collect", busy.dsn(), "-o", str(file)) as terminal:
         terminal.signal(which)
-        assert terminal.run.wait(timeout=20) == STATUS[which]
+        assert terminal.run.wait(timeout=60) == STATUS[which]
     assert b"Traceback" not in terminal.said
     assert list(tmp_path.iterdir()) == []
 
@@ -262,6 +262,6 @@ def test_an_advisor_that_is_ended_takes_its_lab_along(
     with at_stage(folder, stage, "indexes", busy.dsn()) as terminal:
         time.sleep(0.2 if stage == "building the lab" else 0)  # see above
         terminal.signal(which)
-        assert terminal.run.wait(timeout=20) == STATUS[which]
+        assert terminal.run.wait(timeout=60) == STATUS[which]
     assert b"Traceback" not in terminal.said, terminal.said[-2000:].decode()
     assert no_session_is_left(busy), "a session of ours is still there"
