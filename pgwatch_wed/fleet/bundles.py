@@ -15,10 +15,11 @@ from pgwatch_wed import clock
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.fleet import traits, visit_log
 from pgwatch_wed.fleet.members import Member
-from pgwatch_wed.fleet.visits import Visit, VisitEnding
-from pgwatch_wed.history import identity, recall
+from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
+from pgwatch_wed.history import identity, recall, turns
 from pgwatch_wed.history.runs import StoredRun
 from pgwatch_wed.history.schema import fleet_visits, runs
+from pgwatch_wed.history.turns import Turn
 
 _FROM_FILE = "from a snapshot file of"
 WORKER = "fleet import"
@@ -60,10 +61,11 @@ def attach(
     connection: sa.Connection, member: Member, run: StoredRun, read: Sequence[Snapshot]
 ) -> bool:
     """Note a run as the visit to a member; tell whether that was news. Runs may come in any order, and twice."""
-    newest = visit_log.runs_of_fleet(connection, 1)
-    fleet_run = newest[0] if newest else None
+    fleet_run = _newest(connection)
     if fleet_run is None:
-        fleet_run = visit_log.begin(connection, [member], clock.now(), {"sources": [WORKER]})
+        turns.wait_for(connection, Turn.FLEET)  # of several imports, one begins it
+        own = {"sources": [WORKER]}
+        fleet_run = _newest(connection) or visit_log.begin(connection, [member], clock.now(), own)
     known = visit_log.stands(connection, fleet_run.id, member.name)
     if known is not None and not _gives_way(connection, known):
         return False
@@ -88,6 +90,10 @@ def attach(
     )
     visit_log.put(connection, mine)
     return True
+
+
+def _newest(connection: sa.Connection) -> FleetRun | None:
+    return next(iter(visit_log.runs_of_fleet(connection, 1)), None)
 
 
 def _gives_way(connection: sa.Connection, known: Visit) -> bool:

@@ -1,22 +1,26 @@
 """Snapshot files of clusters that may not be reached."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
 from pgwatch_wed.cli import cli
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
-from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet import bundles, visit_log
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.history import runs, store
 from pgwatch_wed.target.collect import collect
-from tests.fleet.ground import SHOP
+from tests.fleet.ground import SHOP, Ground
 from tests.psql import psql
 
 
@@ -124,3 +128,40 @@ def test_the_first_files_begin_a_fleet(taken: Snapshot, tmp_path: Path) -> None:
     with store.open_store(url).reading() as connection:
         (run,) = visit_log.runs_of_fleet(connection)
     assert (run.members, run.ended_at is None) == (2, False)
+
+
+def test_imports_at_the_same_time_bring_their_clusters_into_one_fleet_run(
+    taken: Snapshot, ground: Ground
+) -> None:
+    server = ground.primary()
+    psql(server.dsn(), "create database of_imports")
+    with closing(store.open_store(server.dsn("of_imports"))) as opened:
+        reads = [(moved(taken, number, 1),) for number in (1, 2)]
+        stored = []
+        for read in reads:
+            with opened.writing() as connection:
+                stored.append(runs.add(connection, runs.NewRun(read))[0])
+
+        def attach(number: int) -> bool:
+            with opened.writing() as connection:
+                member = Member(f"c{number}", ())
+                return bundles.attach(connection, member, stored[number], reads[number])
+
+        with ThreadPoolExecutor(1) as thread:
+            with opened.writing() as connection:
+                assert bundles.attach(connection, Member("c0", ()), stored[0], reads[0])
+                other = thread.submit(attach, 1)
+                while not other.done() and not _somebody_waits(server.dsn()):
+                    time.sleep(0.01)
+            assert other.result(60)
+        with opened.reading() as connection:
+            (run,) = visit_log.runs_of_fleet(connection)
+            assert {v.member for v in visit_log.visits(connection, run.id)} == {"c0", "c1"}
+    psql(server.dsn(), "drop database of_imports")
+
+
+def _somebody_waits(dsn: str) -> bool:
+    with psycopg.connect(dsn) as session:
+        query = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+        row = session.execute(query).fetchone()
+    return bool(row and row[0])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from pgwatch_wed import clock
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.fleet import traits, visit_log
 from pgwatch_wed.fleet.members import Member
@@ -172,6 +173,21 @@ def test_of_many_runs_one_tidies_up(history: store.Store, taken: Snapshot) -> No
         connection.execute(chores.update().values(begun_at=NOW - timedelta(days=1)))
     remembered.tidy(history)
     assert len(kept(history)) == 2
+
+
+def test_of_runs_whose_clocks_differ_a_little_one_tidies_up(
+    history: store.Store, taken: Snapshot
+) -> None:
+    fill(history, taken, [NOW, *(NOW - timedelta(days=5, minutes=n) for n in range(4))])
+    remembered.tidy(history, 1)
+    with history.writing() as connection:  # on a machine whose clock is ahead
+        connection.execute(chores.update().values(begun_at=clock.now() + timedelta(seconds=30)))
+    remembered.tidy(history, 1)
+    assert len(kept(history)) == 4
+    with history.writing() as connection:  # a clock that was days ahead holds up nobody
+        connection.execute(chores.update().values(begun_at=clock.now() + timedelta(days=3)))
+    remembered.tidy(history, 1)
+    assert len(kept(history)) == 3
 
 
 def test_series_of_long_ago_are_kept_by_the_day(history: store.Store, taken: Snapshot) -> None:

@@ -14,13 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgwatch_wed.embedded.server import EmbeddedServer
-from tests.bench.fleet import costs, reports, waiting
+from tests.bench.fleet import arrivals, costs, reports, waiting
 from tests.bench.fleet.measures import Measured, table
 from tests.bench.fleet.servers_of import many_servers
 from tests.fleet.ground import small
 from tests.fleet.networks import SeparateNetwork, separate_network
 
-PARTS = ("costs", "databases", "memory", "history", "threads", "hanging", "workers", "report")
+PARTS = (
+    "costs",
+    "databases",
+    "memory",
+    "history",
+    "threads",
+    "hanging",
+    "workers",
+    "arrivals",
+    "report",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +43,12 @@ class Scale:
     threads: int
     clusters_of_report: int
     beside_silent: int
+    arrivals: int
     options: tuple[str, ...] = ()
 
 
-SMALL = Scale(4, 6, 3, 4, 40, 4, ("--attempts", "1", "--connect-timeout", "2"))
-WHOLE = Scale(30, 200, 6, 16, 1000, 27)
+SMALL = Scale(4, 6, 3, 4, 40, 4, 12, ("--attempts", "1", "--connect-timeout", "2"))
+WHOLE = Scale(30, 200, 6, 16, 1000, 27, 500)
 
 
 def main() -> None:
@@ -50,7 +61,7 @@ def main() -> None:
     scale = SMALL if given.small else WHOLE
     lines: list[Measured] = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        own = set(wanted) - {"report"}
+        own = set(wanted) - {"arrivals", "report"}
         servers = stack.enter_context(many_servers(scale.servers)) if own else []
         net = stack.enter_context(separate_network())
         for name, measure in _measures(Path(folder), scale, servers, net, stack).items():
@@ -88,6 +99,7 @@ def _measures(
             folder, net, servers[: scale.beside_silent], scale.threads // 4, scale.options
         ),
         "workers": queue,
+        "arrivals": lambda: arrivals.arrivals(folder, scale.arrivals),
         "report": lambda: reports.report_of_many(folder, scale.clusters_of_report),
     }
 
