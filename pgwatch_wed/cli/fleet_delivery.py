@@ -12,7 +12,7 @@ import click
 from pgwatch_wed import clock
 from pgwatch_wed.cli import report_files
 from pgwatch_wed.cli.colours import colour_wanted
-from pgwatch_wed.cli.options import CommaList, FailOnType, FilePath, flat
+from pgwatch_wed.cli.options import CommaList, FailOnType, FilePath, flat, redacting
 from pgwatch_wed.findings import Standing
 from pgwatch_wed.fleet.review import review_formats, review_text
 from pgwatch_wed.fleet.review.cluster_pages import FOLDER
@@ -66,10 +66,13 @@ class ReviewOutput:
     fail_on: tuple[FailOn, ...]
     quiet: bool
     verbose: bool
+    redact: bool = False
+    allowed_names: tuple[str, ...] = ()
 
 
 def reviewing(command: F) -> F:
     """Add the options that control what becomes of a review."""
+    command = redacting(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -83,6 +86,8 @@ def review_output(given: dict[str, Any]) -> ReviewOutput:
         tuple(each for some in given.pop("fail_on") for each in some),
         given.pop("quiet"),
         given.pop("verbose"),
+        given.pop("redact"),
+        given.pop("allowed_names"),
     )
 
 
@@ -98,6 +103,8 @@ def deliver(opened: Store, output: ReviewOutput, fleet_run_id: int | None = None
     check_writable(output)
     with opened.reading() as connection:
         whole = review_formats.whole_review(connection, clock.now(), fleet_run_id)
+    if output.redact:
+        whole = review_formats.redacted(whole, output.allowed_names)
     documents = {name: review_formats.document(name, whole) for name in files}
     if "html" in files:
         for name, page in review_formats.pages(opened, whole):

@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from click.testing import CliRunner, Result
 
 from pgwatch_wed import clock
 from pgwatch_wed.cli import cli
+from pgwatch_wed.facts import Forecast, Snapshot
 from pgwatch_wed.fleet.review import review_formats
 from pgwatch_wed.fleet.visits import VisitEnding
 from pgwatch_wed.history import schema
+from tests.fleet.siblings import set_to
 from tests.fleet.story import COPY, DAY, MONDAY, Story, as_is, without_index
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "fleet-report.schema.json"
@@ -184,6 +187,66 @@ def test_junit_has_a_suite_a_cluster_and_no_pass_for_who_was_not_read(two_runs: 
     assert cases["index-duplicate"].find("system-out") is not None
     assert all(len(c) for c in cases.values()), "of a cluster that was not read, nothing passes"
     assert suites["a"].get("errors") == "0"
+
+
+def test_a_redacted_report_has_no_names(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: MONDAY + 2 * DAY)
+    members = ("secret-a", "secret-b", "secret-c", "secret-d")
+    story.groups, story.tags = dict.fromkeys(members, "secret-group"), {"secret-tag": "secret-bob"}
+    when = MONDAY + 40 * DAY
+    full = Forecast(
+        *("table", 1, "bytes", 60.0, 97.0, 40, 0.1, 0.2, 0.3, when, when, when),
+        schema="secret_schema",
+        table="orders",
+        begins=MONDAY - 40 * DAY,
+        as_of=MONDAY,
+        note="secret note",
+    )
+
+    def odd(snapshot: Snapshot) -> Snapshot:
+        changed = set_to(without_index(COPY)(snapshot), "search_path", "secret_schema")
+        return replace(changed, forecasts=(full,))
+
+    story.run(MONDAY, dict.fromkeys(members, as_is))
+    details: dict[str, Any] = {
+        "secret-a": {"lacking": {"secret-db": "secret-host does not answer"}},
+        "secret-e": {"reason": "secret-host"},
+        "secret-f": {"same_as": "secret-a", "reason": "the same server as secret-a"},
+    }
+    story.run(
+        MONDAY + DAY,
+        {**dict.fromkeys(members[:3], as_is), "secret-d": odd}
+        | {"secret-e": VisitEnding.REFUSED, "secret-f": VisitEnding.SKIPPED},
+        **details,
+    )
+    story.run(MONDAY + DAY * 3 / 2, {**dict.fromkeys(members[:3], as_is), "secret-d": odd})
+    secrets = re.compile(r"secret|\borders|\bcustomer|10\.0\.0\.")
+    for run in ("2", "3"):
+        folder = tmp_path / run
+        given = ("--run", run, "-v")
+        plain = report(story, *given, "--format", "text").output
+        assert {m[0] for m in secrets.finditer(plain)} >= {"secret", "orders"}
+        everything = ("--format", "html,json,junit,metrics,text", "-o", str(folder))
+        done = report(story, *given, *everything, "--redact")
+        assert done.exception is None, done.exception
+        said = {"printed": done.stdout.replace(str(tmp_path), "")}
+        newest = {p.suffix: p for p in folder.glob("fleet-report*")}
+        written = [*newest.values(), *(folder / "clusters").glob("cluster_*.html")]
+        said |= {p.name: p.read_text(encoding="utf-8") for p in written}
+        assert len(said) == 5 + (5 if run == "2" else 4)
+        for name, text in said.items():
+            found = secrets.search(text)
+            assert found is None, (name, text[found.start() - 80 : found.end() + 80])
+        assert "cluster_1" in said["printed"]
+        assert "table_1" in said["printed"]
+        jsonschema.validate(
+            json.loads(said[newest[".json"].name]), json.loads(SCHEMA.read_text(encoding="utf-8"))
+        )
+    kept = report(story, "--format", "text", "-v", "--redact", "--allow-name", "orders*")
+    assert "orders_copy" in kept.stdout
+    assert "secret" not in kept.stdout
 
 
 def test_metrics_have_no_names_of_clusters(two_runs: Story) -> None:

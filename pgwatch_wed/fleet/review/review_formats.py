@@ -1,7 +1,7 @@
 """The formats of a fleet's review, and how one is made from the history."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from pgwatch_wed.fleet.experiment.experiments import Experiments
 from pgwatch_wed.fleet.review import (
     cluster_pages,
     recollection,
+    redacted_review,
     review_html,
     review_json,
     review_junit,
@@ -28,11 +29,15 @@ _PAGES = 50
 
 @dataclass(frozen=True, slots=True)
 class WholeReview:
-    """A review, what it was made from, and what the clusters teach about each other."""
+    """A review, what it was made from, and what the clusters teach about each other.
+
+    One that ``is_redacted`` has placeholders for names, unlike what it was made from.
+    """
 
     review: Review
     recollection: Recollection
     taught: Experiments
+    is_redacted: bool = False
 
     @property
     def extra(self) -> Sequence[tuple[str, Sequence[str]]]:
@@ -90,6 +95,12 @@ def _weights(taught: Experiments) -> dict[tuple[int, str], float]:
     }
 
 
+def redacted(whole: WholeReview, allowed: Iterable[str]) -> WholeReview:
+    """Return the same with placeholders for names, without what is made of statements."""
+    review = redacted_review.redacted(whole.review, allowed)
+    return replace(whole, review=review, taught=Experiments(), is_redacted=True)
+
+
 def document(name: str, whole: WholeReview) -> bytes:
     """Render a format that is written to a file."""
     made = FORMATS[name].render(whole)
@@ -98,6 +109,10 @@ def document(name: str, whole: WholeReview) -> bytes:
 
 def pages(opened: Store, whole: WholeReview) -> Iterator[tuple[str, str]]:
     """Yield the clusters' own reports, as names of files and their text; nobody who writes to the history waits for that."""
+    if whole.is_redacted:
+        for each in whole.review.clusters:
+            yield _page(each, whole, redacted_review.document(each) if each.seen_at else None)
+        return
     waiting = {c.member: c for c in whole.review.clusters}
     known = whole.recollection.clusters
     for part in (known[i : i + _PAGES] for i in range(0, len(known), _PAGES)):
