@@ -18,6 +18,7 @@ from pgwatch_wed import clock
 from pgwatch_wed.cli import cli
 from pgwatch_wed.facts import Forecast, Snapshot
 from pgwatch_wed.fleet.review import review_formats
+from pgwatch_wed.fleet.review.reviewing import SiblingsTell, reviewed
 from pgwatch_wed.fleet.visits import VisitEnding
 from pgwatch_wed.history import schema
 from tests.fleet.siblings import set_to
@@ -247,6 +248,26 @@ def test_a_redacted_report_has_no_names(
     kept = report(story, "--format", "text", "-v", "--redact", "--allow-name", "orders*")
     assert "orders_copy" in kept.stdout
     assert "secret" not in kept.stdout
+
+
+def test_what_siblings_tell_of_advice_is_the_grade_of_the_clusters_own_report(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": as_is})
+    with story.opened.reading() as connection:
+        plain = review_formats.whole_review(connection, MONDAY)
+        (stored,) = (c.run for c in plain.recollection.clusters if c.visit.member == "a" and c.run)
+        worst = next(f for f in plain.review.findings if f.rule == "index-duplicate")
+        tells = SiblingsTell("D", 0.1, "applied on 3 of 5 clusters: harmed on 3: c, d, e.")
+        review = reviewed(plain.recollection, MONDAY, {(stored.cluster_id, worst.id): tells})
+    told = {f.member: f for f in review.findings if f.id == worst.id}
+    assert (told["a"].grade, told["a"].own_grade, told["a"].weight) == ("D", worst.grade, 0.1)
+    assert (told["b"].grade, told["b"].record) == (worst.grade, "")
+    texts = dict(review_formats.pages(story.opened, replace(plain, review=review)))
+    said = f"Siblings: {tells.record} Without them, its grade would be {worst.grade}."
+    assert said in texts["a.html"]
+    assert "Siblings" not in texts["b.html"]
+    mine, theirs = (re.findall(r'id="f-(\w+)"', texts[name]) for name in ("a.html", "b.html"))
+    assert mine.index(worst.id) > theirs.index(worst.id)
+    assert sorted(mine) == sorted(theirs)
 
 
 def test_metrics_have_no_names_of_clusters(two_runs: Story) -> None:

@@ -14,6 +14,7 @@ from pgwatch_wed.fleet.experiment.canaries import CanaryStep
 from pgwatch_wed.fleet.experiment.canary_facts import canaries_of
 from pgwatch_wed.fleet.experiment.experiments import OpenAdvice, SiblingRecord, Trial
 from pgwatch_wed.fleet.experiment.sibling_records import SameAdvice, by_finding, record_of
+from pgwatch_wed.fleet.review.review_formats import whole_review
 from pgwatch_wed.history import advice, store
 from pgwatch_wed.target.collect import collect
 from tests import servers
@@ -183,6 +184,7 @@ def test_an_index_that_helped_on_six_and_harmed_one_is_told_from_the_history(
     (record,) = fleet.taught(run).records
     with opened.reading() as connection:
         (advised,) = canaries_of(connection, record.open_on[0].finding_id)
+        review = whole_review(connection, moment).review
     opened.close()
     assert (advised.step, advised.record) == (CanaryStep.NEXT, record)
     assert {c.member for c in advised.candidates} == {"c7", "c8"}
@@ -192,5 +194,8 @@ def test_an_index_that_helped_on_six_and_harmed_one_is_told_from_the_history(
         "fewer blocks (median); harmed on 1: c6, which writes 40 times as many rows of the table."
     )
     assert not record.is_enough
+    open_ones = {f.member: f for f in review.findings if f.record}
+    assert {m: f.record for m, f in open_ones.items()} == dict.fromkeys(("c7", "c8"), record.told)
+    assert {(f.grade, f.weight) for f in open_ones.values()} == {("C", 0.778)}
     assert [o.member for o in record.open_on] == ["c7", "c8"]
     assert all(o.writes_per_day == pytest.approx(100) for o in record.open_on)

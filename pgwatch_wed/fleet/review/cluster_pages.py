@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from typing import Any
@@ -13,9 +13,10 @@ from jinja2 import Template
 from markupsafe import Markup
 
 from pgwatch_wed import assets
+from pgwatch_wed.analyse import gain_points, severity_points
 from pgwatch_wed.findings import Severity
 from pgwatch_wed.fleet.review import review_words as words
-from pgwatch_wed.fleet.review.reviews import SILENCE, Review, ReviewedCluster
+from pgwatch_wed.fleet.review.reviews import SILENCE, ClusterFinding, Review, ReviewedCluster
 from pgwatch_wed.render import numbers
 from pgwatch_wed.render.characters import visible
 from pgwatch_wed.render.html import environment, policy
@@ -56,7 +57,7 @@ def render(own: ReviewedCluster, review: Review, report: bytes | None) -> str:
             own=own,
             review=review,
             report=document,
-            findings=document.get("findings", ()),
+            findings=_in_order(document.get("findings", ()), by_id),
             how=words.silence(own, review) if own.is_silent else "",
             lacking=words.lacking(own),
             known=by_id.get,
@@ -74,6 +75,22 @@ def render(own: ReviewedCluster, review: Review, report: bytes | None) -> str:
             policy=_policy(),
         )
     )
+
+
+def _in_order(
+    findings: Sequence[Mapping[str, Any]], by_id: Mapping[str, ClusterFinding]
+) -> Sequence[Mapping[str, Any]]:
+    """Return findings in the order of the report, unless siblings tell how likely some of its remedies help."""
+
+    def rank(finding: Mapping[str, Any]) -> float:
+        own = by_id.get(finding["id"])
+        if own is None:
+            return 0.0
+        gain = gain_points(max(own.ms_per_day or 0.0, 0.0), max(own.bytes or 0, 0))
+        return -round(severity_points(own.severity) + gain * own.weight + own.weight, 1)
+
+    tell = any(own.record for own in by_id.values())
+    return sorted(findings, key=rank) if tell else findings
 
 
 @cache

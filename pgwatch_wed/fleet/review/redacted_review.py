@@ -134,6 +134,7 @@ class _Redacting:
             id=fingerprint(f.rule, about),
             object=about,
             title=self._titles.get(f.rule, f.rule),
+            record="",
         )
 
     def _gone(self, gone: GoneFinding, number: int) -> GoneFinding:

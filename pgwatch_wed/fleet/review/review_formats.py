@@ -19,7 +19,7 @@ from pgwatch_wed.fleet.review import (
 )
 from pgwatch_wed.fleet.review.examples import with_examples
 from pgwatch_wed.fleet.review.recollection import Recollection
-from pgwatch_wed.fleet.review.reviewing import reviewed
+from pgwatch_wed.fleet.review.reviewing import SiblingsTell, reviewed
 from pgwatch_wed.fleet.review.reviews import Review, ReviewedCluster
 from pgwatch_wed.history.store import Store
 
@@ -82,16 +82,18 @@ def whole_review(
     moment = now if is_last else found.run.ended_at or found.run.began_at
     known = {c.visit.member: c.traits for c in found.clusters if c.is_current and c.traits}
     taught = conclusions(connection, found.run, known)
-    review = reviewed(found, moment, _weights(taught))
+    review = reviewed(found, moment, _told(taught))
     return WholeReview(with_examples(connection, review, found), found, taught)
 
 
-def _weights(taught: Experiments) -> dict[tuple[int, str], float]:
+def _told(taught: Experiments) -> dict[tuple[int, str], SiblingsTell]:
     return {
-        (each.cluster_id, each.finding_id): each.weight
+        (own.cluster_id, own.finding_id): SiblingsTell(
+            own.fleet_grade, own.weight, f"{record.told}{own.doubt and f' Here, {own.doubt}.'}"
+        )
         for record in taught.records
-        for each in record.open_on
-        if each.weight is not None
+        for own in record.open_on
+        if own.weight is not None
     }
 
 

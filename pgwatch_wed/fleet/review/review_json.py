@@ -172,6 +172,8 @@ def _finding(f: ClusterFinding) -> dict[str, Any]:
         "is_current": f.is_current,
         "standing": f.standing.value if f.standing else None,
         "was": f.was,
+        "own_grade": f.own_grade or None,
+        "record": f.record or None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgwatch_wed.analyse import gain_points, severity_points
@@ -28,8 +29,18 @@ from pgwatch_wed.rules import all_rules
 LONG_SILENT = timedelta(days=7)
 """A cluster that has not been read for so long is a critical finding."""
 
-Weights = Mapping[tuple[int, str], float]
-"""How likely advice helps, by cluster and finding, as its siblings tell."""
+
+@dataclass(frozen=True, slots=True)
+class SiblingsTell:
+    """What siblings tell of a finding: its grade with that, how likely it helps (0…1), and the record in words."""
+
+    grade: str
+    weight: float
+    record: str
+
+
+Told = Mapping[tuple[int, str], SiblingsTell]
+"""What siblings tell, by cluster and finding."""
 
 # Their names are those of one cluster.
 _OF_CLUSTER = frozenset(
@@ -38,11 +49,11 @@ _OF_CLUSTER = frozenset(
 _PART_OF = "other objects"
 
 
-def reviewed(recollection: Recollection, now: datetime, weights: Weights | None = None) -> Review:
+def reviewed(recollection: Recollection, now: datetime, told: Told | None = None) -> Review:
     """Return the review of a fleet run at a time."""
     also = _also(recollection)
     known = [c for c in recollection.clusters if c.visit.same_as is None]
-    clusters = tuple(_cluster(c, now, also, weights or {}) for c in known)
+    clusters = tuple(_cluster(c, now, also, told or {}) for c in known)
     siblings = [Sibling(c.visit.member, c.visit.group, c.traits) for c in known if c.traits]
     limits, untold = _limits(clusters)
     return Review(
@@ -71,7 +82,7 @@ def _also(recollection: Recollection) -> Mapping[str, list[str]]:
 
 
 def _cluster(
-    own: RememberedCluster, now: datetime, also: Mapping[str, list[str]], weights: Weights
+    own: RememberedCluster, now: datetime, also: Mapping[str, list[str]], told: Told
 ) -> ReviewedCluster:
     visit, run = own.visit, own.run
     judged = run.verdicts if run and own.is_current else {}
@@ -92,7 +103,7 @@ def _cluster(
         compared_at=own.before.taken_at if own.before and own.is_current else None,
         version=own.traits.version if own.traits else run.version if run else "",
         is_in_recovery=own.traits.is_in_recovery if own.traits else False,
-        findings=(*_silence(own, now), *_findings(own, weights)),
+        findings=(*_silence(own, now), *_findings(own, told)),
         gone=tuple(_gone(own)),
         unknown={r: j.reason for r, j in judged.items() if j.verdict is Verdict.UNKNOWN},
         verdicts={r: j.verdict.value for r, j in judged.items()},
@@ -131,15 +142,17 @@ def _silence_standing(own: RememberedCluster) -> Standing | None:
     return Standing.NEW if own.ending_before.was_read else Standing.KNOWN
 
 
-def _findings(own: RememberedCluster, weights: Weights) -> Iterator[ClusterFinding]:
+def _findings(own: RememberedCluster, told: Told) -> Iterator[ClusterFinding]:
     run = own.run
     if run is None:
         return
     for found in run.findings.values():
         state = own.states.get(found.id)
         standing, was = _standing(own, found, state)
+        tell = told.get((run.cluster_id, found.id))
+        grade = tell.grade if tell else found.grade
         yield ClusterFinding(
-            *(own.visit.member, found.id, found.rule, found.severity, found.grade, found.object),
+            *(own.visit.member, found.id, found.rule, found.severity, grade, found.object),
             *(found.title, found.gain_ms, found.bytes),
             first_seen=state.first_seen if state else run.taken_at,
             last_seen=run.taken_at,
@@ -147,7 +160,9 @@ def _findings(own: RememberedCluster, weights: Weights) -> Iterator[ClusterFindi
             standing=standing,
             was=was,
             severity_before=_before(own, found.id),
-            weight=weights.get((run.cluster_id, found.id), Grade(found.grade).weight),
+            weight=tell.weight if tell else Grade(found.grade).weight,
+            own_grade=found.grade,
+            record=tell.record if tell else "",
         )
     for state in own.states.values():
         if state.state is Presence.UNKNOWN and state.finding_id not in run.findings:

@@ -16,7 +16,8 @@ class ClusterFinding:
     """A finding of one cluster.
 
     ``is_current`` is False if this time nobody could look: it stays open, as of ``last_seen``. ``standing`` is None if there is
-    nothing to compare with; ``was`` explains it, and ``severity_before`` is what it was then.
+    nothing to compare with; ``was`` explains it, and ``severity_before`` is what it was then. ``record`` says what the same advice
+    came to on siblings, "" if none has followed it: ``grade`` and ``weight`` are with it, ``own_grade`` is without.
     """
 
     member: str
@@ -35,6 +36,8 @@ class ClusterFinding:
     was: str = ""
     severity_before: Severity | None = None
     weight: float = 1.0
+    own_grade: str = ""
+    record: str = ""
 
 
 @dataclass(frozen=True, slots=True)
