@@ -143,7 +143,7 @@ def test_each_name_leads_to_the_clusters_own_report(two_runs: Story, tmp_path: P
     page = pages(two_runs, tmp_path)
     links = Links(page)
     assert {p.name for p in (tmp_path / "clusters").iterdir()} == {
-        *("a.html", "b.html", "never.html", "waits.html")
+        *("a.html", "b.html", "never.html", "waits.html", "c.html", "d.html")
     }
     for href in links.hrefs:
         name, _, fragment = href.partition("#")
@@ -155,6 +155,20 @@ def test_each_name_leads_to_the_clusters_own_report(two_runs: Story, tmp_path: P
     never = (tmp_path / "clusters" / "never.html").read_text(encoding="utf-8")
     assert "never read, so nothing is known of it" in never
     assert "DROP INDEX CONCURRENTLY public.orders_copy;" in own
+
+
+def test_who_left_the_fleet_has_a_page_and_counts_nowhere(two_runs: Story, tmp_path: Path) -> None:
+    two_runs.run(MONDAY + 2 * DAY, {"a": as_is, "b": as_is})
+    page = pages(two_runs, tmp_path)
+    assert {"clusters/c.html", "clusters/d.html"} <= set(Links(page).hrefs)
+    own = (tmp_path / "clusters" / "c.html").read_text(encoding="utf-8")
+    assert "The inventory no longer names it" in own
+    assert "orders_copy" in own
+    assert "no longer names" not in (tmp_path / "clusters" / "a.html").read_text(encoding="utf-8")
+    found = json.loads(report(two_runs, "--format", "json").stdout)
+    assert (found["left"], [c["name"] for c in found["clusters"]]) == (["c", "d"], ["a", "b"])
+    members = {f["cluster"] for i in found["issues"] for c in i["causes"] for f in c["findings"]}
+    assert members == {"a", "b"}
 
 
 def test_a_name_is_neither_markup_nor_a_path(story: Story, tmp_path: Path) -> None:
@@ -236,7 +250,7 @@ def test_a_redacted_report_has_no_names(
         newest = {p.suffix: p for p in folder.glob("fleet-report*")}
         written = [*newest.values(), *(folder / "clusters").glob("cluster_*.html")]
         said |= {p.name: p.read_text(encoding="utf-8") for p in written}
-        assert len(said) == 5 + (5 if run == "2" else 4)
+        assert len(said) == 5 + 5
         for name, text in said.items():
             found = secrets.search(text)
             assert found is None, (name, text[found.start() - 80 : found.end() + 80])

@@ -8,6 +8,7 @@ from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -361,3 +362,20 @@ def test_shards_that_begin_at_the_same_time_are_one_run(db: str) -> None:
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
+
+
+def test_advice_on_missing_indexes_is_found_in_a_fleet_if_asked_for(
+    ground: Ground, opened: store.Store
+) -> None:
+    shop = ground.primary().dsn("shop")
+    with psycopg.connect(shop) as session:
+        for number in range(200):
+            session.execute("SELECT count(*) FROM orders WHERE total = %s", [number])
+    advising = replace(QUICK, visits=replace(QUICK.visits, advise=True))
+    found = run(opened, Member("shop", (shop,)), options=advising)
+    assert endings(found) == {"shop": VisitEnding.DONE}
+    with opened.reading() as connection:
+        c = schema.finding_states.c
+        query = sa.select(c.object).where(c.rule == "index-missing")
+        (about,) = connection.execute(query).scalars()
+    assert (about["database"], about["table"]) == ("shop", "orders")

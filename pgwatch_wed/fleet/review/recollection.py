@@ -70,12 +70,13 @@ class RememberedCluster:
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """A fleet run; ``left`` are members of the run ``before`` that this one lacks."""
+    """A fleet run; ``left`` are members of the run ``before`` that this one lacks, ``departed`` what is known of them."""
 
     run: FleetRun
     before: FleetRun | None
     clusters: tuple[RememberedCluster, ...]
     left: tuple[str, ...]
+    departed: tuple[RememberedCluster, ...] = ()
 
 
 def recollect(connection: sa.Connection, fleet_run_id: int | None = None) -> Recollection:
@@ -83,30 +84,41 @@ def recollect(connection: sa.Connection, fleet_run_id: int | None = None) -> Rec
     run, before = _runs(connection, fleet_run_id)
     visits = visit_log.visits(connection, run.id)
     earlier = _earlier(connection, run.id)
-    last = {v.member: v if _was_read(v) else earlier.get(v.member) for v in visits}
+    endings = _endings(connection, before)
+    left = tuple(sorted(endings.keys() - {v.member for v in visits}))
+    gone = _visits_of(connection, before, left)
+    last = {v.member: v if _was_read(v) else earlier.get(v.member) for v in (*visits, *gone)}
     compared = {v.member: earlier.get(v.member) for v in visits if _was_read(v)}
     ids = {v.run_id for v in (*last.values(), *compared.values()) if v and v.run_id is not None}
     shown = {v.run_id for v in last.values() if v}
     known = _remembered(connection, sorted(ids), shown)
     followed = _states(connection, sorted({r.cluster_id for r in known.values()}))
     compared_by = _traits(connection, [v.traits for v in last.values() if v and v.traits])
-    endings = _endings(connection, before)
-    clusters = []
-    for visit in visits:
+
+    def cluster(visit: Visit) -> RememberedCluster:
         own, was = last[visit.member], compared.get(visit.member)
         run_ = known.get(own.run_id or 0) if own else None
-        clusters.append(
-            RememberedCluster(
-                visit,
-                run_,
-                known.get(was.run_id or 0) if was else None,
-                compared_by.get(own.traits or "") if own else None,
-                endings.get(visit.member),
-                followed.get(run_.cluster_id, {}) if run_ else {},
-            )
+        return RememberedCluster(
+            visit,
+            run_,
+            known.get(was.run_id or 0) if was else None,
+            compared_by.get(own.traits or "") if own else None,
+            endings.get(visit.member),
+            followed.get(run_.cluster_id, {}) if run_ else {},
         )
-    left = endings.keys() - {v.member for v in visits}
-    return Recollection(run, before, tuple(clusters), tuple(sorted(left)))
+
+    return Recollection(run, before, tuple(map(cluster, visits)), left, tuple(map(cluster, gone)))
+
+
+def _visits_of(
+    connection: sa.Connection, run: FleetRun | None, members: Sequence[str]
+) -> tuple[Visit, ...]:
+    """Return the visits of a run to some members, those left out that are another one."""
+    if run is None or not members:
+        return ()
+    wanted = frozenset(members)
+    found = visit_log.visits(connection, run.id)
+    return tuple(v for v in found if v.member in wanted and v.same_as is None)
 
 
 def _was_read(visit: Visit) -> bool:

@@ -85,6 +85,7 @@ class _Redacting:
             drifts=tuple(map(self._drift, review.drifts)),
             versions=tuple(replace(v, members=self._members(v.members)) for v in review.versions),
             left=self._members(review.left),
+            departed=tuple(map(self._cluster, review.departed)),
         )
 
     # --- the fleet ------------------------------------------------------------------------------

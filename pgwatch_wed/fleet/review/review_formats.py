@@ -112,11 +112,11 @@ def document(name: str, whole: WholeReview) -> bytes:
 def pages(opened: Store, whole: WholeReview) -> Iterator[tuple[str, str]]:
     """Yield the clusters' own reports, as names of files and their text; nobody who writes to the history waits for that."""
     if whole.is_redacted:
-        for each in whole.review.clusters:
+        for each in (*whole.review.clusters, *whole.review.departed):
             yield _page(each, whole, redacted_review.document(each) if each.seen_at else None)
         return
-    waiting = {c.member: c for c in whole.review.clusters}
-    known = whole.recollection.clusters
+    waiting = {c.member: c for c in (*whole.review.clusters, *whole.review.departed)}
+    known = (*whole.recollection.clusters, *whole.recollection.departed)
     for part in (known[i : i + _PAGES] for i in range(0, len(known), _PAGES)):
         with opened.reading() as connection:
             reports = list(recollection.documents(connection, part))

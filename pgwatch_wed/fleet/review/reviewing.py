@@ -39,7 +39,7 @@ class SiblingsTell:
     record: str
 
 
-Told = Mapping[tuple[int, str], SiblingsTell]
+ToldBySiblings = Mapping[tuple[int, str], SiblingsTell]
 """What siblings tell, by cluster and finding."""
 
 # Their names are those of one cluster.
@@ -49,7 +49,9 @@ _OF_CLUSTER = frozenset(
 _PART_OF = "other objects"
 
 
-def reviewed(recollection: Recollection, now: datetime, told: Told | None = None) -> Review:
+def reviewed(
+    recollection: Recollection, now: datetime, told: ToldBySiblings | None = None
+) -> Review:
     """Return the review of a fleet run at a time."""
     also = _also(recollection)
     known = [c for c in recollection.clusters if c.visit.same_as is None]
@@ -67,6 +69,7 @@ def reviewed(recollection: Recollection, now: datetime, told: Told | None = None
         drifts=drifts(siblings),
         versions=versions(siblings),
         left=recollection.left,
+        departed=tuple(_cluster(c, now, {}, {}) for c in recollection.departed),
     )
 
 
@@ -82,7 +85,7 @@ def _also(recollection: Recollection) -> Mapping[str, list[str]]:
 
 
 def _cluster(
-    own: RememberedCluster, now: datetime, also: Mapping[str, list[str]], told: Told
+    own: RememberedCluster, now: datetime, also: Mapping[str, list[str]], told: ToldBySiblings
 ) -> ReviewedCluster:
     visit, run = own.visit, own.run
     judged = run.verdicts if run and own.is_current else {}
@@ -142,7 +145,7 @@ def _silence_standing(own: RememberedCluster) -> Standing | None:
     return Standing.NEW if own.ending_before.was_read else Standing.KNOWN
 
 
-def _findings(own: RememberedCluster, told: Told) -> Iterator[ClusterFinding]:
+def _findings(own: RememberedCluster, told: ToldBySiblings) -> Iterator[ClusterFinding]:
     run = own.run
     if run is None:
         return

@@ -205,7 +205,10 @@ class VersionCount:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A fleet at one moment. ``left`` are the clusters of the run before that the inventory no longer names."""
+    """A fleet at one moment. ``left`` are the members of the run before that the inventory no longer names.
+
+    ``departed`` are those of them that were clusters, as of their last visit; they count nowhere.
+    """
 
     run: FleetRun
     now: datetime
@@ -217,6 +220,7 @@ class Review:
     drifts: tuple[Drift, ...]
     versions: tuple[VersionCount, ...]
     left: tuple[str, ...] = ()
+    departed: tuple[ReviewedCluster, ...] = ()
 
     @property
     def findings(self) -> tuple[ClusterFinding, ...]:
