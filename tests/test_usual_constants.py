@@ -75,8 +75,11 @@ def test_what_a_percent_sign_is_appended_to_is_a_beginning() -> None:
     }
 
 
-def test_a_network_is_found_on_both_sides() -> None:
-    assert set(unequal("select from t where ip <<= $1::inet and $2 >> net and ip && $3")) == {
-        Unequal("ip", 1, is_start=False, is_network=True),
-        Unequal("net", 2, is_start=False, is_network=True),
+def test_what_a_column_is_nested_in_is_found_on_both_sides() -> None:
+    text = "select from t where ip <<= $1::inet and $2 >> net and ip && $3 and path @> $4 and $5 @> path"
+    assert set(unequal(text)) == {
+        Unequal("ip", 1, is_start=False, is_outer=True),
+        Unequal("net", 2, is_start=False, is_outer=True),
+        Unequal("path", 4, is_start=False, is_inner=True),
+        Unequal("path", 5, is_start=False, is_outer=True),
     }

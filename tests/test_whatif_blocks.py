@@ -52,6 +52,14 @@ CASES = {
     "a rare state, whose rows are anywhere": ("select * from orders where is_open", STATE),
     "nothing but the index": ("select at from orders where customer = 11", COVERING),
     "newest": ("select * from orders order by at desc limit 20", TIME),
+    "newest of a materialized query": (
+        "with o as materialized (select * from orders order by at desc limit 5000) select * from o limit 1",
+        TIME,
+    ),
+    "some of those that most rows are": (
+        "select * from orders where at > '2024-01-05' order by customer limit 20",
+        CUSTOMER,
+    ),
     "as often as the outer side has rows": (
         "select o.* from customers c join orders o on o.customer = c.id where c.id < 4",
         CUSTOMER,

@@ -21,7 +21,7 @@ _TEXTS = ("text", "character varying", "character", "citext")
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 _WEIGHTS = "ABCD"
 _AROUND = ("lower", "upper", "reverse")
-_NETWORKS = {"<<": ">>", "<<=": ">>="}
+_INSIDE = {"<<": ">>", "<<=": ">>=", "<@": "@>"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Unequal:
     """A parameter that a column is unequal to, or that its values begin with (``is_start``), perhaps as a pattern of LIKE.
 
     ``around`` is the function around the column that is not around the parameter: "lower", "upper", "reverse" or "". With
-    ``is_end``, values end with it, and both are reversed. With ``is_network``, it is a network that the values are in.
+    ``is_end``, values end with it, and both are reversed. With ``is_outer``, it is a network that the values
+    are in, or an ancestor of theirs in a tree; with ``is_inner``, something in them.
     """
 
     column: str
@@ -38,7 +39,8 @@ class Unequal:
     is_pattern: bool = False
     around: str = ""
     is_end: bool = False
-    is_network: bool = False
+    is_outer: bool = False
+    is_inner: bool = False
 
 
 def usual_constants(text: str, type_of: ColumnType, configuration: str) -> dict[int, str]:
@@ -51,7 +53,7 @@ def usual_constants(text: str, type_of: ColumnType, configuration: str) -> dict[
 
 
 def unequal(text: str) -> tuple[Unequal, ...]:
-    """Return the columns of which a statement wants all but one value, those that begin or end with one, or addresses of a network."""
+    """Return the columns of which a statement wants all but one value, those that begin or end with one, or what is nested in one."""
     try:
         (statement,) = trees.parse(text)
     except ValueError:
@@ -66,19 +68,21 @@ def _unequal(statement: Any) -> Iterator[Unequal]:
             operator = str(node.name[-1].sval)
             if operator in ("<>", "^@"):
                 yield from _of_column(node.lexpr, node.rexpr, is_start=operator == "^@")
-            elif operator in _NETWORKS:
-                yield from _of_network(node.lexpr, node.rexpr)
-            elif operator in _NETWORKS.values():
-                yield from _of_network(node.rexpr, node.lexpr)
+            elif operator in _INSIDE:
+                yield from _nested(node.lexpr, node.rexpr)
+            elif operator in _INSIDE.values():
+                yield from _nested(node.rexpr, node.lexpr)
             elif _is_like(node) and operator == "~~":
                 yield from _like(node.lexpr, node.rexpr)
         elif isinstance(each, ast.FuncCall) and _name(each) == "starts_with":
             yield from _of_column(*node.args[:2], is_start=True)
 
 
-def _of_network(side: Any, other: Any) -> Iterator[Unequal]:
-    for found in _of_column(side, other, is_start=False):
-        yield replace(found, is_network=True)
+def _nested(inner: Any, outer: Any) -> Iterator[Unequal]:
+    for found in _of_column(inner, outer, is_start=False):
+        yield replace(found, is_outer=True)
+    for found in _of_column(outer, inner, is_start=False):
+        yield replace(found, is_inner=True)
 
 
 def _like(side: Any, other: Any) -> Iterator[Unequal]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_interface
+from itertools import islice
 
 from pgwatch_wed.quote import literal
 from pgwatch_wed.sqltext import statement
@@ -85,20 +86,25 @@ def _fitting(oracle: Oracle, query: Query, values: Mapping[int, Sequence[str]]) 
 
 
 def _what(found: Unequal) -> dict[int, str]:
-    if found.is_network:
-        return {found.number: "the network of a usual address"}
+    if found.is_outer:
+        return {found.number: "what a usual value is in"}
+    if found.is_inner:
+        return {found.number: "a usual value"}
     part = "end" if found.is_end else "beginning"
     return {found.number: f"the {part} of a usual value"} if found.is_start else {}
 
 
 def _values(oracle: Oracle, tables: list[CatalogTable], found: Unequal) -> Sequence[str]:
-    """Return the state that most rows have, networks of usual addresses, or beginnings or ends of a usual value; the best first."""
+    """Return the state that most rows have, what usual values are nested in, or beginnings or ends of one; the best first."""
     of = [(t, c) for t in tables if (c := t.columns.get(found.column)) is not None]
     if len(of) != 1:
         return ()
     table, column = of[0]
-    if found.is_network:
-        return tuple(_networks(oracle, table, column))
+    if found.is_outer:
+        return (*_networks(oracle, table, column), *_ancestors(oracle, table, column))
+    if found.is_inner:
+        usual = _in_the_middle(oracle, table, column) if column.base_type == "ltree" else iter(())
+        return tuple(literal(value) for value in islice(usual, 1))
     if not found.is_start:
         return tuple(filter(None, (_most_common(oracle, table, column),)))
     is_backward = found.is_end or found.around == "reverse"
@@ -132,6 +138,14 @@ def _networks(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> Ite
 def _serves_patterns(oracle: Oracle) -> bool:
     """Tell whether there are indexes of trigrams."""
     return any("~~" in each.operators for each in oracle.catalog.operator_classes)
+
+
+def _ancestors(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> Iterator[str]:
+    """Yield the ancestors of a usual value in a tree: its parent, itself, then those farther above."""
+    if column.base_type == "ltree":
+        for labels in (v.split(".") for v in islice(_in_the_middle(oracle, table, column), 1)):
+            depths = (len(labels) - 1, *range(len(labels), 0, -1))
+            yield from (literal(".".join(labels[:d])) for d in dict.fromkeys(depths) if d > 0)
 
 
 def _parts(

@@ -105,6 +105,16 @@ def part_read(even: float, matching: float, short: float) -> float:
     return short + (1 - short) * math.sqrt(even * _last(even, matching))
 
 
+def part_expected(even: float, matching: float, short: float) -> float:
+    """Return the part of its rows that a scan is likely to read.
+
+    What is feared counts the less, the more rows match: if nearly all do, it is unlikely that the others come first.
+    """
+    feared = part_read(even, matching, 0.0)
+    found: float = min(feared, even**matching * feared ** (1 - matching))
+    return short + (1 - short) * found
+
+
 def _last(even: float, matching: float) -> float:
     """Return the part of its rows that a scan reads if those that match come last."""
     return min(1.0, 1 - matching + even * matching)

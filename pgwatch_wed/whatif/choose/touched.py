@@ -6,13 +6,13 @@ Here, each node is charged the blocks that it looks up in shared buffers, as oft
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
-from pgwatch_wed.whatif.choose.late import RowsInOrder, part_read
+from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.measured import passing_scan
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched
 from pgwatch_wed.whatif.oracle import IndexShape
@@ -61,6 +61,7 @@ class _Call:
     """What is known of a call: new index entries for a changed row, and how many rows it returns if one scan passes them all on.
 
     ``changed`` are the rows that it inserts, updates or deletes, ``found`` those of its recursive query, if they were counted.
+    ``shares`` tells how much of each CTE is read.
     """
 
     added: Mapping[TableName, float]
@@ -70,6 +71,7 @@ class _Call:
     short: float
     changed: float | None
     found: float | None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def rows(self, node: PlanNode, planned: float) -> float:
         """Return how many rows a scan returns: those that were counted if it is the one that they come from.
@@ -122,7 +124,18 @@ class Touched:
             counted if is_write else None,
             counted if _passes_cte(tree) else None,
         )
+        call = replace(call, shares=self._shares_read(tree, _Run(), call))
         return max(1.0, self._of(tree, _Run(), call))
+
+    def _shares_read(self, node: PlanNode, run: _Run, call: _Call) -> dict[str, float]:
+        """Return by name which share of a CTE is read: it is computed as far as that."""
+        found: dict[str, float] = {}
+        if node["Node Type"] == "CTE Scan":
+            found[node["CTE Name"]] = run.part
+        for child, how in self._below(node, run, call):
+            for name, part in self._shares_read(child, how, call).items():
+                found[name] = max(part, found.get(name, 0.0))
+        return found
 
     def _of(self, node: PlanNode, run: _Run, call: _Call) -> float:
         own = self._own(node, run, call)
@@ -144,13 +157,14 @@ class Touched:
         for number, child in enumerate(children):
             if node["Node Type"] == "Recursive Union" and number == 1:
                 yield child, _rounds(children[0], run, call)
+            elif child.get("Parent Relationship") == "InitPlan":
+                name = str(child.get("Subplan Name", "")).removeprefix("CTE ")
+                yield child, _Run(part=call.shares.get(name, 1.0))
             else:
                 yield child, self._child(node, child, run, flow)
 
     def _child(self, node: PlanNode, child: PlanNode, run: _Run, flow: _Run) -> _Run:
         kind = child.get("Parent Relationship")
-        if kind == "InitPlan":
-            return _Run()
         if kind == "SubPlan":
             is_hashed = f"hashed {child.get('Subplan Name', '')}" in str(node)
             times = 1.0 if is_hashed else max(1.0, float(node.get("Plan Rows", 1)))
@@ -178,7 +192,7 @@ class Touched:
         if scan is None or "Filter" not in scan:
             return even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
-        return part_read(even, matching, call.short)
+        return part_expected(even, matching, call.short)
 
     def _passed_over(self, scan: PlanNode) -> float:
         """Return the rows that a scan reads to its end, including those that it excludes."""
