@@ -44,25 +44,40 @@ class _Packing:
     whole: bytes
     difference: bytes = b""
     base: str | None = None
+    is_repair: bool = False
+    """Whether what is stored under the address is damaged."""
 
 
 def put(connection: sa.Connection, content: bytes, near: str | None = None) -> str:
-    """Store bytes if they are not there yet, and return their address.
+    """Store bytes if they are not there yet, or damaged, and return their address.
 
     ``near`` is the address of others that they are likely to resemble. An address does not depend on the version of
     zstd: it is that of the content.
     """
     address = address_of(content)
     waiting = _waiting(connection)
-    if waiting is None:
-        if _row(connection, address) is None:
-            connection.execute(
-                blobs.insert(), [_values(address, _packed(connection, content, near))]
-            )
-    elif address not in waiting:
-        is_there = _row(connection, address) is not None
-        waiting[address] = _spare(content) if is_there else _packed(connection, content, near)
+    if waiting is not None and address in waiting:
+        return address
+    is_there = _row(connection, address) is not None
+    is_damaged = is_there and not _is_sound(connection, address, content)
+    if waiting is not None:
+        is_new = is_damaged or not is_there
+        packing = _packed(connection, content, near) if is_new else _spare(content)
+        waiting[address] = replace(packing, is_repair=is_damaged)
+    elif is_damaged:
+        whole = _values(address, _packed(connection, content, None))
+        connection.execute(blobs.update().where(blobs.c.hash == address).values(**whole))
+    elif not is_there:
+        connection.execute(blobs.insert(), [_values(address, _packed(connection, content, near))])
     return address
+
+
+def _is_sound(connection: sa.Connection, address: str, content: bytes) -> bool:
+    """Tell whether stored bytes can be read."""
+    try:
+        return get(connection, address) == content
+    except HistoryError:
+        return False
 
 
 def get(connection: sa.Connection, address: str) -> bytes:
@@ -147,11 +162,15 @@ def write(connection: sa.Connection) -> None:
     turns.share(connection, Turn.PARTS)
     bases = {each.base for each in waiting.values() if each.base is not None}
     known = _known(connection, sorted({*waiting, *bases}))
-    new = [
-        _values(address, each, is_whole=each.base not in known and each.base not in waiting)
-        for address, each in sorted(waiting.items())
-        if address not in known
-    ]
+    new, repaired = [], []
+    for address, each in sorted(waiting.items()):
+        if address not in known:
+            is_whole = each.base not in known and each.base not in waiting
+            new.append(_values(address, each, is_whole=is_whole))
+        elif each.is_repair:
+            repaired.append(_values(address, each, is_whole=True))
+    for values in repaired:
+        connection.execute(blobs.update().where(blobs.c.hash == values["hash"]).values(**values))
     if new:
         # another may insert the same at this moment
         connection.execute(postgresql.insert(blobs).on_conflict_do_nothing(), new)

@@ -20,47 +20,73 @@ from pgwatch_wed.history.work_rows import StatementInterval, all_in, written
 BY_THE_HOUR = timedelta(days=35)
 """Comparisons by hour and weekday need five weeks."""
 
-_DAYS = 7
-"""Days that one call condenses at most, for each database."""
+MOST_DAYS = 200
+"""Days of databases that one call condenses at most: nobody writes about their clusters until the end."""
 
 
-def condense(connection: sa.Connection, clock: datetime, days: int = _DAYS) -> int:
-    """Add up the intervals of the oldest days; return of how many days.
+def condense(connection: sa.Connection, clock: datetime, most: int = MOST_DAYS) -> int:
+    """Add up the intervals of the oldest days; return of how many days, each of one database.
 
     The day of a time is that of UTC.
     """
     newest = connection.execute(sa.select(sa.func.max(intervals.c.ended_at))).scalar()
     if newest is None:
         return 0
-    before = (
-        (min(clock, newest) - BY_THE_HOUR)
-        .astimezone(UTC)
-        .replace(hour=0, minute=0, second=0, microsecond=0)
-    )
+    before = _day_of(min(clock, newest) - BY_THE_HOUR)
     done = 0
-    for cluster, database in _divided(connection, before):
-        if not turns.is_free(connection, Turn.CLUSTER, cluster):
-            continue  # a run is being written; the next call finds it
-        for ends in _divided(connection, before, database).get((cluster, database), [])[:days]:
+    is_ours: dict[int, bool] = {}
+    for cluster, database, day in _divided(connection, before, most):
+        if cluster not in is_ours:
+            # if a run is being written, the next call finds it
+            is_ours[cluster] = turns.is_free(connection, Turn.CLUSTER, cluster)
+        ends = _ends(connection, database, day) if is_ours[cluster] else []
+        if len(ends) > 1:
             _condense_day(connection, cluster, database, ends)
             done += 1
     return done
 
 
+def _day_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def _divided(
-    connection: sa.Connection, before: datetime, database_id: int | None = None
-) -> dict[tuple[int, int], list[list[datetime]]]:
-    """Return the days of each database that have several intervals, as the ends of these."""
+    connection: sa.Connection, before: datetime, most: int
+) -> list[tuple[int, int, datetime]]:
+    """Return the cluster, the database and the beginning of days that have several intervals, the oldest first.
+
+    One interval of such a day begins where another one of it has ended: the server finds these, and all that were
+    added up long ago stay there.
+    """
+    i, other = intervals.c, intervals.alias("other").c
+    follows = sa.exists().where(other.database_id == i.database_id, other.ended_at == i.began_at)
+    is_within = _day(connection, i.began_at) == _day(connection, i.ended_at)
+    query = sa.select(i.cluster_id, i.database_id, i.ended_at)
+    query = query.where(i.ended_at < before, is_within, follows).order_by(i.ended_at)
+    # a day is told by each of its intervals but one
+    rows = connection.execute(query.limit(most * _A_DAY))
+    days = dict.fromkeys((row.cluster_id, row.database_id, _day_of(row.ended_at)) for row in rows)
+    return list(days)[:most]
+
+
+_A_DAY = 24
+
+
+def _day(connection: sa.Connection, column: sa.Column[datetime]) -> sa.ColumnElement[Any]:
+    if connection.dialect.name == "postgresql":
+        return sa.func.date_trunc("day", column)  # our transactions have UTC
+    return sa.type_coerce(column, sa.BigInteger).op("/")(_DAY // timedelta(microseconds=1))
+
+
+_DAY = timedelta(days=1)
+
+
+def _ends(connection: sa.Connection, database_id: int, day: datetime) -> list[datetime]:
     i = intervals.c
-    mine = i.database_id == database_id if database_id is not None else sa.true()
-    query = sa.select(i.cluster_id, i.database_id, i.ended_at).where(i.ended_at < before, mine)
-    rows = connection.execute(query.order_by(i.cluster_id, i.database_id, i.ended_at)).all()
-    found: dict[tuple[int, int], list[list[datetime]]] = {}
-    for (cluster, database, _), each in groupby(rows, lambda r: (*r[:2], r.ended_at.date())):
-        ends = [r.ended_at for r in each]
-        if len(ends) > 1:
-            found.setdefault((cluster, database), []).append(ends)
-    return found
+    mine = (i.database_id == database_id, i.ended_at >= day, i.ended_at < day + _DAY)
+    return list(
+        connection.execute(sa.select(i.ended_at).where(*mine).order_by(i.ended_at)).scalars()
+    )
 
 
 def _condense_day(

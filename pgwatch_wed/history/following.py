@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pgwatch_wed.errors import HistoryError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.advice_words import AdviceOutcome, AppliedState
 from pgwatch_wed.history import advice, kept_findings, kept_verdicts, observed
@@ -212,7 +213,10 @@ def _by_finding(connection: sa.Connection, own: StoredAdvice) -> Effect:
     last = _last_evaluated(connection, own)
     if last is None:
         return Effect(AdviceOutcome.TOO_EARLY, "its rule has not been evaluated since")
-    told = kept_findings.of_run(connection, last.id)
+    try:
+        told = kept_findings.of_run(connection, last.id)
+    except HistoryError:
+        return Effect(AdviceOutcome.TOO_EARLY, "what the last run found is damaged")
     if all(each.finding_id != own.finding_id for each in told):
         return Effect(AdviceOutcome.HELPED, "the finding is gone")
     return Effect(AdviceOutcome.UNCLEAR, "the finding is still reported")
@@ -226,8 +230,15 @@ def _last_evaluated(connection: sa.Connection, own: StoredAdvice) -> Any:
     rows = query.where(*mine, runs.c.verdicts.is_not(None)).order_by(runs.c.taken_at.desc())
     for row in connection.execute(rows).all():
         if row.verdicts not in told:
-            verdict = kept_verdicts.get(connection, row.verdicts).get(own.rule)
-            told[row.verdicts] = verdict is not None and verdict.verdict != "unknown"
+            told[row.verdicts] = _is_evaluated(connection, row.verdicts, own.rule)
         if told[row.verdicts]:
             return row
     return None
+
+
+def _is_evaluated(connection: sa.Connection, verdicts: str, rule: str) -> bool:
+    try:
+        verdict = kept_verdicts.get(connection, verdicts).get(rule)
+    except HistoryError:
+        return False  # a later run tells
+    return verdict is not None and verdict.verdict != "unknown"

@@ -4,11 +4,12 @@ The system identifier tells that the data is the same, not that the server is: a
 restored backup have it too, and become clusters of their own.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from pgwatch_wed.errors import DeltaError, HistoryError
+from pgwatch_wed.errors import DeltaError, HistoryError, HistoryPlaceError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts.lineage import lineage
 from pgwatch_wed.history import snapshots as stored
@@ -137,10 +138,33 @@ def _evidence(connection: sa.Connection, candidate: int, snapshot: Snapshot) -> 
         return None
     try:
         return _read(connection, nearest, snapshot)
+    except HistoryPlaceError:
+        raise
     except HistoryError:
         if stored.nearest(connection, candidate, snapshot.now) == nearest:
-            raise
+            older = _before_damaged(connection, nearest, snapshot)
+            if older is None:
+                raise
+            return older
     return _evidence(connection, candidate, snapshot)  # it was due, and has just been removed
+
+
+_MOST_DAMAGED = 5
+
+
+def _before_damaged(
+    connection: sa.Connection, damaged: stored.StoredSnapshot, snapshot: Snapshot
+) -> Snapshot | None:
+    """Return the last of the earlier snapshots that can be read: one that is damaged must not end its cluster's history."""
+    earlier = damaged
+    for _ in range(_MOST_DAMAGED):
+        found = stored.before(connection, earlier.database_id, earlier.taken_at)
+        if found is None:
+            return None
+        with suppress(HistoryError):
+            return _read(connection, found, snapshot)
+        earlier = found
+    return None
 
 
 def _read(

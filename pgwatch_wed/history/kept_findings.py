@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -60,14 +61,15 @@ def of_run(connection: sa.Connection, run_id: int) -> tuple[KeptFinding, ...]:
 def last(
     connection: sa.Connection, finding_id: str, until: datetime, cluster_id: int
 ) -> KeptFinding | None:
-    """Return a finding as a cluster's last run up to a time that has it told it."""
+    """Return a finding as a cluster's last run up to a time that has it told it; what is damaged is passed over."""
     c = runs.c
     mine = (c.cluster_id == cluster_id, c.taken_at <= until, c.findings.is_not(None))
     query = sa.select(c.findings).where(*mine).order_by(c.taken_at.desc(), c.id.desc())
     for address in dict.fromkeys(connection.execute(query).scalars()):
-        for each in get(connection, address):
-            if each.finding_id == finding_id:
-                return each
+        with suppress(HistoryError):
+            for each in get(connection, address):
+                if each.finding_id == finding_id:
+                    return each
     return None
 
 

@@ -17,6 +17,7 @@ from pgwatch_wed.history.turns import Turn
 _PRUNED_BY_A_RUN = 20
 _AT_ONCE = 50
 _APART = timedelta(minutes=10)
+_CONDENSED_AGAIN = 4
 _AHEAD = timedelta(days=3)
 """So long before a month begins, its partitions are created: then nobody has to when it does."""
 
@@ -54,7 +55,12 @@ def tidy(store: Store, most: int = _PRUNED_BY_A_RUN) -> None:
     with store.writing() as connection:
         if not _is_due(connection, moment):
             return
-        condense.condense(connection, moment)
+        days = condense.condense(connection, moment)
+    for _ in range(_CONDENSED_AGAIN):
+        if days < condense.MOST_DAYS:
+            break
+        with store.writing() as connection:
+            days = condense.condense(connection, moment)
     while most > 0:
         with store.writing() as connection:
             batch = min(most, _AT_ONCE)

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pgwatch_wed.errors import DeltaError
+from pgwatch_wed.errors import DeltaError, HistoryError, HistoryPlaceError
 from pgwatch_wed.facts import Snapshot, Statement
 from pgwatch_wed.facts.counting import COUNTERS, RowKey
 from pgwatch_wed.facts.delta import delta
@@ -84,14 +84,27 @@ def write(connection: sa.Connection, stored: StoredSnapshot, snapshot: Snapshot)
     later = snapshots.after(connection, stored.database_id, stored.taken_at)
     difference = None
     if earlier is not None:
-        old = snapshots.read(connection, earlier, _NEEDED)
-        difference = _write_interval(connection, old, snapshot, stored)
+        old = _read(connection, earlier)
+        difference = _write_interval(connection, old, snapshot, stored, earlier.taken_at)
     measures.write(connection, stored, snapshot, difference)
     if later is not None:
-        new = snapshots.read(connection, later, _NEEDED)
+        new = _read(connection, later)
         _forget(connection, later)
-        difference = _write_interval(connection, snapshot, new, later)
+        difference = _write_interval(connection, snapshot, new, later, stored.taken_at)
         measures.rewrite_counted(connection, later, difference)
+
+
+def _read(connection: sa.Connection, stored: StoredSnapshot) -> Snapshot | None:
+    """Return a snapshot, or None if it is damaged: that costs its intervals, and not the runs after it."""
+    try:
+        return snapshots.read(connection, stored, _NEEDED)
+    except HistoryPlaceError:
+        raise
+    except HistoryError:
+        return None
+
+
+_DAMAGED = "what an earlier run has stored is damaged"
 
 
 def _forget(connection: sa.Connection, stored: StoredSnapshot) -> None:
@@ -111,13 +124,17 @@ def _forget(connection: sa.Connection, stored: StoredSnapshot) -> None:
 
 
 def _write_interval(
-    connection: sa.Connection, old: Snapshot, new: Snapshot, stored: StoredSnapshot
+    connection: sa.Connection,
+    old: Snapshot | None,
+    new: Snapshot | None,
+    stored: StoredSnapshot,
+    began_at: datetime,
 ) -> Snapshot | None:
     values: dict[str, Any] = {
         "database_id": stored.database_id,
         "cluster_id": stored.cluster_id,
         "run_id": stored.run_id,
-        "began_at": old.now,
+        "began_at": began_at,
         "ended_at": stored.taken_at,
         "bond": "",
         "known_share": None,
@@ -127,6 +144,8 @@ def _write_interval(
     }
     difference = None
     try:
+        if old is None or new is None:
+            raise DeltaError(_DAMAGED)
         values["bond"] = lineage(old, new).bond.name.lower()
         difference = delta(old, new)
         values |= _totals(difference)

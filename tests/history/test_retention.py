@@ -222,6 +222,22 @@ def test_series_of_long_ago_are_kept_by_the_day(history: store.Store, taken: Sna
     assert [p.value for p in size.points if p.at == moments[3]] == [4 * 8192]
 
 
+def test_so_many_days_are_added_up_at_a_time_and_no_others_are_read(
+    history: store.Store, taken: Snapshot
+) -> None:
+    midnight = NOW.replace(hour=0) - timedelta(days=60)
+    fill(history, taken, [midnight + timedelta(hours=h) for h in (-50, -30, 3, 8, 27, 32)] + [NOW])
+    with history.writing() as connection:
+        due = [day for _, _, day in condense._divided(connection, NOW, 9)]
+        assert due == [midnight, midnight + timedelta(days=1)]
+        assert condense.condense(connection, NOW, 1) == 1
+        assert condense._divided(connection, NOW, 9) == [(1, 1, due[1])]
+        assert [condense.condense(connection, NOW) for _ in range(2)] == [1, 0]
+    with history.reading() as connection:
+        ends = [each.ended_at for each in series.intervals_of(connection, 1)]
+    assert ends[-3:] == [midnight + timedelta(hours=8), midnight + timedelta(hours=32), NOW]
+
+
 def test_series_end_with_their_months(history: store.Store, taken: Snapshot) -> None:
     moments = [NOW - timedelta(days=d) for d in (1300, 1290, 1, 0)]
     fill(history, taken, moments)

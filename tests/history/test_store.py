@@ -24,6 +24,7 @@ from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.gather.run import gather
 from pgwatch_wed.gather.wanted import Wanted
+from pgwatch_wed.history import blobs as blobs_of
 from pgwatch_wed.history import identity, measures, runs, series, snapshots, store
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.history.schema import SCHEMA, VERSION_TABLE, blobs, collections, metadata
@@ -437,6 +438,30 @@ def test_a_damaged_part_is_said_and_the_rest_is_read(file: store.Store, shop: st
         assert snapshots.read(connection, stored, ["tables"]).tables
         with pytest.raises(HistoryError, match="damaged"):
             runs.read(connection, run)
+
+
+def test_what_is_damaged_costs_one_interval_and_is_stored_anew(
+    history: store.Store, shop: str
+) -> None:
+    for number in range(4):
+        work(shop, 5)
+        with history.writing() as connection:
+            run, _ = runs.add(connection, NewRun([collect(shop)]))
+            (stored,) = snapshots.of_run(connection, run.id)
+            parts = snapshots.addresses(connection, stored)
+        if number == 1:
+            damaged = (stored.server, parts[blobs_of.BY_KEY], parts["columns"])
+            with history.writing() as connection:
+                mine = blobs.c.hash.in_(damaged)
+                connection.execute(blobs.update().where(mine).values(data=b"nonsense"))
+    with history.reading() as connection:
+        reasons = [each.reason for each in series.intervals_of(connection, 1)]
+        assert len(runs.listed(connection, 1)) == 4, "it is still the same server"
+        newest = runs.listed(connection)[0]
+        (read,) = runs.read(connection, newest)
+        assert blobs_of.get(connection, parts["columns"]), "it was read again, and is whole"
+    assert ["damaged" in reason for reason in reasons] == [False, True, False]
+    assert read.columns
 
 
 def test_a_series_tells_when_the_generic_plan_changed(file: store.Store, shop: str) -> None:
