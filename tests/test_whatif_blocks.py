@@ -112,6 +112,15 @@ def test_rows_that_were_counted_replace_those_that_the_planner_guesses(lab: Lab)
     assert touched.blocks(plan.tree, counted=20) < 10 < 200 < touched.blocks(plan.tree)
 
 
+def test_as_many_rows_are_fetched_as_all_calls_returned(lab: Lab) -> None:
+    asked = query(
+        "select * from orders where customer = $1 and at > $2 and at < $3 order by at limit 20"
+    )
+    plan = lab.plan(asked, [CUSTOMER])
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    assert touched.blocks(plan.tree, counted=200.0) >= 200 > 2 * touched.blocks(plan.tree)
+
+
 def test_rows_that_were_counted_are_those_that_are_deleted(lab: Lab) -> None:
     plan = lab.plan(query("delete from orders where at < $1"), [TIME])
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)

@@ -29,7 +29,10 @@ insert into posts select g, 1 + (g / 1000 + g % 5) % 50, g % 20 = 0, timestamptz
     g * 7919::bigint % 500, g < 48000, repeat('x', 150) || g % 3 from generate_series(1, 50000) g;
 create index posts_board on posts (board);
 create index posts_author on posts (author);
-vacuum analyze posts;
+create table places (id int primary key, zip int not null, city int not null, state int not null, street text not null);
+insert into places select g, z, z / 4, z / 20, md5(g::text) || repeat('x', 100)
+    from (select g, g * 7919 % 200 as z from generate_series(1, 20000) g) as each;
+vacuum analyze posts, places;
 """
 BOARD = "select * from posts where board = $1 order by at desc limit 20"
 NOT_DELETED = "select * from posts where not deleted order by at desc limit 20"
@@ -141,6 +144,21 @@ def advised(lab: Lab, **weights: float) -> Advice:
     texts = {"new": NEW, "board": BOARD}
     asked = (query(texts[name], name=name, weight=weight) for name, weight in weights.items())
     return advise.advise(lab, Workload(tuple(asked)), AdviceOptions(10_000_000))
+
+
+def test_columns_that_depend_on_each_other_do_not_hide_what_is_sorted(forum: str, lab: Lab) -> None:
+    text = (
+        "select * from places where zip = 77 and city = 19 and state = 3 order by street limit 10"
+    )
+    with psycopg.connect(forum) as connection:
+        connection.execute("create index on places (zip, city, state)")
+        sorted_ = blocks(connection, text)
+        connection.rollback()
+        advice = advise.advise(lab, Workload((query(text),)), AdviceOptions(10_000_000))
+        (index,) = advice.indexes
+        connection.execute(index.ddl.encode())
+        assert blocks(connection, text) < 0.3 * sorted_
+        connection.rollback()
 
 
 def test_what_excludes_rows_of_an_order_is_a_key_after_it(forum: str, lab: Lab) -> None:

@@ -40,7 +40,7 @@ _ENGINES = ("auto", "hypopg", "lab")
     type=click.IntRange(1, 8),
     default=3,
     show_default=True,
-    help="Maximum number of key columns of an index; INCLUDE columns do not count.",
+    help="Maximum number of key columns of an index, with two more for an order after equality; INCLUDE columns do not count.",
 )
 @click.option(
     "--engine",

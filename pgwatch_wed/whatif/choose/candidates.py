@@ -20,6 +20,8 @@ _COVER_SHARE = 0.6
 # A predicate that excludes less than this share of the rows is not worth that other statements cannot use the index.
 _EXCLUDED = 0.05
 _MAX_PARTIAL = 8
+_ORDERED_FROM = 3
+_WIDER = 2
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
 _HASHED = frozenset({Kind.EQUAL, Kind.IN})
 _RANGED = frozenset({Kind.RANGE, Kind.PREFIX})
@@ -152,9 +154,20 @@ def _sequences(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
             yield from _cut([_joined(head, equal, (last,)), _joined(equal, head, (last,))], width)
     for order in orders:
         yield from _cut([order, _joined(equal, order), _joined(equal[:1], order)], width)
+        yield from _ordered(equal, order, width)
         yield from _cut([_joined(head, equal, order) for head in heads[1:]], width)
         yield from _cut([_joined(order, (last,)) for last in asked.ranged], width)
         yield from _cut(_filtered_after(order, asked), width)
+
+
+def _ordered(equal: Keys, order: Keys, width: int) -> Iterator[Keys]:
+    """Yield as many equal columns as leave room for an order, and all of them with it, for which more keys are allowed.
+
+    If a column is left out, the server may sort what the others select, however much that is.
+    """
+    yield _joined(equal[: max(0, width - len(order))], order)[:width]
+    if width >= _ORDERED_FROM:
+        yield _joined(equal, order)[: width + _WIDER]
 
 
 def _filtered_after(order: Keys, asked: _Asked) -> Iterator[Keys]:
@@ -250,6 +263,7 @@ def _strongest(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
         yield from _cut([_joined(head, equal, (last,)) for last in asked.ranged], width)
         yield from _cut([_joined(head, equal)], width)
     for order in orders:
+        yield from _ordered(equal, order, width)
         yield from _cut(_filtered_after(order, asked), width)
     yield from _cut(orders, width)
     yield from ((key,) for key in asked.all)

@@ -21,17 +21,22 @@ def explore(
     most: int,
     share: float,
     *,
+    ordered: Configuration = frozenset(),
     beyond: bool = False,
 ) -> Configuration:
     """Request plans with all candidates that fit into the budget, with smaller ones, and without those that were used.
 
     Ends when the query has had ``most`` plans, or a share of the time is over; continues if called again with more. Returns
-    the indexes that a cheaper plan used. ``beyond``: if none helps, tries whether those that do not fit would.
+    the indexes that a cheaper plan used. ``ordered`` are tried alone, too: the planner may prefer to sort what it takes for few rows.
+    ``beyond``: if none helps, tries whether those that do not fit would.
     """
     size = costs.oracle.size
     everything = frozenset(candidates)
     fitting = frozenset(i for i in everything if size(i) <= budget)
-    found = _descend(costs, query, _starts(fitting, size, budget), most, share)
+    starts = _starts(fitting, size, budget)
+    if ordered & fitting:
+        starts.insert(3, ordered & fitting)
+    found = _descend(costs, query, starts, most, share)
     if beyond and not found and fitting != everything and not costs.left.is_over(share):
         _descend(costs, query, _sets(everything), costs.pool.calls_of(query) + _BEYOND, share)
     return found

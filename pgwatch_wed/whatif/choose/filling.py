@@ -159,8 +159,16 @@ class Filling:
         """Request a few plans of a query: all have their first ones before any has more."""
         if not self._has_time() and self.explored:
             return None
-        indexes = self.suggested[query.name].indexes
-        return explore(self._costs, query, indexes, self._budget, _FIRST_CALLS, EXPLORED)
+        one = self.suggested[query.name]
+        return explore(
+            self._costs,
+            query,
+            one.indexes,
+            self._budget,
+            _FIRST_CALLS,
+            EXPLORED,
+            ordered=one.ordered,
+        )
 
     def _deepened(self) -> Configuration:
         """Request more plans of the queries that were tried, the costliest first."""
@@ -172,9 +180,17 @@ class Filling:
         query, waiting = asked
         if self._costs.left.is_over(EXPLORED):
             return frozenset()
-        indexes = self.suggested[query.name].indexes
-        calls = self._calls(query, waiting)
-        return explore(self._costs, query, indexes, self._budget, calls, EXPLORED, beyond=True)
+        one = self.suggested[query.name]
+        return explore(
+            self._costs,
+            query,
+            one.indexes,
+            self._budget,
+            self._calls(query, waiting),
+            EXPLORED,
+            ordered=one.ordered,
+            beyond=True,
+        )
 
     def _calls(self, query: Query, waiting: int) -> int:
         """Return how many plans of a query may be requested: the more, the more it costs."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.whatif.choose import skew
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.late import short_share
 from pgwatch_wed.whatif.model import Plan, PlanError, Query
 
 # What the planner does not charge for, and no index saves: each row is sent to the client, or changed.
@@ -60,7 +61,10 @@ def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> 
     """Plan a variant; where its values are known, so are its rows."""
     part = replace(query, name=f"{query.name} #{number}", sql=variant.sql, rows=None, of=query)
     plan = costs.plan(part)
-    rows = None if query.rows is None else min(query.rows, float(plan.tree["Plan Rows"]))
+    rows = query.rows
+    # all calls return as many as LIMIT allows, or each what its values tell
+    if rows is not None and not (plan.tree["Node Type"] == "Limit" and short_share(query) == 0):
+        rows = min(rows, float(plan.tree["Plan Rows"]))
     part = replace(part, rows=rows)
     return _Part(part, plan, costs.expected(part, plan), variant.share)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.choose.dependent import dependent_cost
 from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost, limited_scans, short_share
 from pgwatch_wed.whatif.choose.scatter import (
     bound_columns,
@@ -59,7 +60,7 @@ class ExpectedCost:
 
 @dataclass(frozen=True, slots=True)
 class _Costs:
-    """A plan's cost, and what is missing in it: for loops, for rows that are no neighbors, and for rows that come late or last."""
+    """A plan's cost, and what is missing in it: for loops, for rows that are no neighbors or more than planned, and for rows that come late or last."""
 
     planned: float
     hidden: float
@@ -139,7 +140,8 @@ class Judge:
         scattered = scatter_cost(plan.tree, self._catalog, self._shape)
         for scan, part in limited_scans(plan.tree, self._rows_in_order, short=short):
             scattered += part * scan_cost(scan, self._catalog, self._shape)
-        return _Costs(plan.cost, hidden, scattered, late, at_worst)
+        sorted_ = 0.0 if short else dependent_cost(plan.tree, self._catalog)
+        return _Costs(plan.cost, hidden, scattered + sorted_, late, at_worst)
 
     def doubts(self, query: Query, plan: Plan) -> Iterator[str]:
         """Yield why a plan may save far less than the planner expects."""

@@ -5,20 +5,25 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.whatif import usage
-from pgwatch_wed.whatif.choose import candidates, existing, hindrances, untried
+from pgwatch_wed.whatif.choose import candidates, existing, hindrances, indexable, untried
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.time_left import EXPLORED
 from pgwatch_wed.whatif.choose.untried import Untried
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query
+from pgwatch_wed.whatif.usage import TableUse
 
 
 @dataclass(frozen=True, slots=True)
 class Suggested:
-    """The candidates for a query that the server accepts, and what was left untried."""
+    """The candidates for a query that the server accepts, and what was left untried.
+
+    ``ordered`` are those of them that contain what the query sorts by.
+    """
 
     indexes: tuple[Candidate, ...]
     untried: Untried
+    ordered: Configuration = frozenset()
 
 
 def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[str, Suggested]:
@@ -79,12 +84,23 @@ def _suggestion(
     hindrance = hindrances.hindrances(
         query.sql, plan.tree, uses, catalog, has_trigrams=has_trigrams
     )
+    new = tuple(i for i, index in covering.items() if index is None)
     return Suggested(
-        tuple(i for i, index in covering.items() if index is None),
+        new,
         untried.untried(
             plan.tree, uses, catalog, known, hindrance, hindrances.of_paging(query.sql)
         ),
+        frozenset(i for i in new if any(_has_order(i, use) for use in uses)),
     )
+
+
+def _has_order(index: Candidate, use: TableUse) -> bool:
+    """Tell whether an index contains what rows of a table are sorted by."""
+    if (index.schema, index.table) != (use.table.schema, use.table.name):
+        return False
+    keys = {k.text for k in index.keys}
+    firsts = (indexable.of_operand(use.table, order[0].operand) for order in use.sorts)
+    return any(key is not None and key.text in keys for key in firsts)
 
 
 def _accepted(costs: Costs, one: Suggested, built: Configuration) -> Suggested:
@@ -98,4 +114,5 @@ def _accepted(costs: Costs, one: Suggested, built: Configuration) -> Suggested:
     return Suggested(
         tuple(i for i in one.indexes if i in built),
         replace(one.untried, refused=next(said, "")),
+        one.ordered & built,
     )

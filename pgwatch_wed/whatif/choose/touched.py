@@ -80,6 +80,8 @@ class _Call:
         """
         if node is not self.scan:
             return planned
+        if self.sure == 0:  # as many as LIMIT allows, of which there may be more
+            return max(planned, self.counted)
         counted: float = planned * (max(1.0, self.counted) / planned) ** self.sure
         return max(planned, counted) if "Filter" in node else counted
 
@@ -112,7 +114,7 @@ class Touched:
         """
         scan = None if counted is None else passing_scan(tree)
         sure = 1.0
-        if scan is None and counted is not None and short > 0:
+        if scan is None and counted is not None:
             scan, sure = passing_scan(tree, is_short=True), short
         is_write = tree["Node Type"] == "ModifyTable"
         call = _Call(
