@@ -35,6 +35,7 @@ OPEN = Candidate("public", "orders", (Key.of("at"),), predicate="is_open")
 COVERING = Candidate("public", "orders", (Key.of("customer"),), ("at",))
 WITHIN = Candidate("public", "parts", (Key.of("within"),))
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
+HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
 PARTS = """
     with recursive found as (select id, 1 as depth from parts where id = 5
         union all select p.id, f.depth + 1 from parts p join found f on p.within = f.id where not p.is_gone)
@@ -77,7 +78,7 @@ def shop(pg: servers.Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def lab(shop: str) -> Iterator[Lab]:
     with source.open_lab(shop) as lab:
-        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE])
+        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE, HASH])
         yield lab
 
 
@@ -103,6 +104,14 @@ def test_promised_blocks_are_those_that_a_call_touches(lab: Lab, shop: str, name
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
     promised, real = touched.blocks(plan.tree), measured(shop, text, index)
     assert real / 1.5 - 3 <= promised <= 1.5 * real + 3
+
+
+def test_a_hash_is_not_descended(lab: Lab, shop: str) -> None:
+    text = "select * from orders where at = '2024-01-10 00:07'"
+    plan = lab.plan(query(text), [HASH])
+    assert plan.used == {HASH}
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    assert touched.blocks(plan.tree) == pytest.approx(measured(shop, text, HASH), abs=0.2)
 
 
 def test_rows_that_were_counted_replace_those_that_the_planner_guesses(lab: Lab) -> None:

@@ -347,7 +347,9 @@ def _passes_cte(tree: PlanNode) -> bool:
 
 
 def _descent(shape: IndexShape) -> float:
-    """Return the pages from the root of a B-tree to a leaf."""
+    """Return the pages from the root of a B-tree to a leaf; a hash tells the page."""
+    if shape.method == "hash":
+        return 1.0
     levels, pages = 1.0, shape.pages
     while pages > _FANOUT ** (levels - 1) + 1 and levels < 6:
         levels += 1
