@@ -17,6 +17,7 @@ from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.pool import Pool
 from pgwatch_wed.whatif.choose.replacements import replacements
 from pgwatch_wed.whatif.choose.risk import ExpectedCost
+from pgwatch_wed.whatif.choose.search import Problem, Search
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
@@ -346,6 +347,24 @@ def test_a_wider_index_is_planned_for_all_that_the_narrower_one_serves(lab: Lab)
     assert costs.pool.exact(of_any, frozenset({wide})) is None
     Choosing(costs, 1 << 30).best(silent)
     assert costs.pool.exact(of_any, frozenset({wide})) is not None
+
+
+def test_sets_are_compared_without_what_is_not_worth_it() -> None:
+    a, b, c, g = (Candidate("public", "t", (Key.of(name),)) for name in "abcg")
+    one, other = query("select 1", name="one"), query("select 2", name="other")
+    pool = Pool(
+        lambda _query, _asked: pytest.fail("asked"), lambda _, p: ExpectedCost(p.cost, p.cost)
+    )
+    plans: dict[Query, dict[tuple[Candidate, ...], float]] = {
+        one: {(): 100, (a,): 10, (b,): 20, (c,): 14},
+        other: {(): 1000, (b,): 500, (c,): 600, (g,): 100, (b, g): 88, (c, g): 90},
+    }
+    for each, costs in plans.items():
+        for used, cost in costs.items():
+            pool.put(each, frozenset(used), Plan(cost, frozenset(used), frozenset(), {}))
+    problem = Problem((one, other), {a: 100, b: 1, c: 50, g: 1000}, (), 10_000, min_gain=15)
+    # with all of a, b and g, it is 98: a gains 10, and b 12
+    assert Search(problem, pool, lambda: False).best() == {c, g}
 
 
 def test_an_index_that_the_new_one_replaces_is_named(lab: Lab) -> None:
