@@ -50,6 +50,18 @@ def dumps(snapshot: Snapshot) -> bytes:
 
 def loads(data: bytes, name: str = "snapshot") -> Snapshot:
     """Return the snapshot; raise :class:`SnapshotError` for anything that is not one."""
+    head, rest = _checked_head(data, name)
+    try:
+        with columns.without_garbage_collector():
+            if head["format"] == _ROW_BY_ROW:
+                return _snapshot(head, rowwise.collections(head["facts"]))
+            return _snapshot(head, _collections(head["facts"], data, rest, name))
+    except _WRONG as error:
+        raise SnapshotError(f"{name} is corrupted: {error}") from error
+
+
+def _checked_head(data: bytes, name: str) -> tuple[dict[str, Any], bytes]:
+    """Return what a file says of itself, and what follows it unless that is compressed."""
     head, rest = _head(data, name)
     if not isinstance(head, dict) or head.get("what") != _MAGIC:
         is_report = isinstance(head, dict) and {"schema_version", "findings"} <= head.keys()
@@ -65,13 +77,7 @@ def loads(data: bytes, name: str = "snapshot") -> Snapshot:
             f"formats up to {SNAPSHOT_FORMAT}",
             "use the version of db-analyze that wrote it, or a later one",
         )
-    try:
-        with columns.without_garbage_collector():
-            if head["format"] == _ROW_BY_ROW:
-                return _snapshot(head, rowwise.collections(head["facts"]))
-            return _snapshot(head, _collections(head["facts"], data, rest, name))
-    except _WRONG as error:
-        raise SnapshotError(f"{name} is corrupted: {error}") from error
+    return head, rest
 
 
 def _head(data: bytes, name: str) -> tuple[Any, bytes]:
@@ -159,11 +165,23 @@ def save(snapshot: Snapshot, path: Path) -> None:
 
 def load(path: Path) -> Snapshot:
     """Read a file."""
+    return loads(_bytes(path), str(path))
+
+
+def load_server(path: Path) -> Server:
+    """Read of which server and time a file is, and no facts: the rest of it may be damaged."""
+    head, _ = _checked_head(_bytes(path), str(path))
     try:
-        data = path.read_bytes()
+        return _snapshot(head, {}).server
+    except _WRONG as error:
+        raise SnapshotError(f"{path} is corrupted: {error}") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise SnapshotError(f"could not read {path}: {error.strerror or error}") from None
-    return loads(data, str(path))
 
 
 def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:

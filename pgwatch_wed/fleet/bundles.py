@@ -5,7 +5,8 @@ written. Where that run has read the cluster itself, or is about to, it stays as
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history import identity, recall, turns
 from pgwatch_wed.history.runs import StoredRun
-from pgwatch_wed.history.schema import fleet_visits, runs
+from pgwatch_wed.history.schema import fleet_runs, fleet_visits, runs
 from pgwatch_wed.history.turns import Turn
 
 _FROM_FILE = "from a snapshot file of"
@@ -90,6 +91,50 @@ def attach(
     )
     visit_log.put(connection, mine)
     return True
+
+
+_COUNTS_FOR = timedelta(days=1)
+
+
+def stand_in(connection: sa.Connection, lost: Visit) -> Visit:
+    """After a cluster was not read, put the file that came before the run in the place of the visit; return what counts.
+
+    It counts if it was written since the run before began, or within a day of this one.
+    """
+    if lost.ending is None or lost.ending.was_read or lost.same_as is not None:
+        return lost
+    last = _last_visit(connection, lost)
+    if last is None or last.worker != WORKER or last.ended_at is None or last.run_id is None:
+        return lost
+    r = fleet_runs.c
+    query = sa.select(r.id, r.began_at).where(r.id <= lost.fleet_run_id).order_by(r.id.desc())
+    this, *before = connection.execute(query.limit(2)).all()
+    counts_from = min([this.began_at - _COUNTS_FOR, *(each.began_at for each in before)])
+    is_there = sa.select(runs.c.id).where(runs.c.id == last.run_id)
+    if last.ended_at < counts_from or connection.execute(is_there).first() is None:
+        return lost
+    why = f"{lost.ending.value}, {lost.reason}" if lost.reason else lost.ending.value
+    told = last.reason.partition("; the cluster itself: ")[0]
+    mine = replace(
+        last,
+        fleet_run_id=lost.fleet_run_id,
+        group=lost.group,
+        tags=lost.tags,
+        reason=f"{told}; the cluster itself: {why}",
+        mend=lost.mend,
+        attempts=lost.attempts,
+        node_key=lost.node_key,
+    )
+    visit_log.put(connection, mine)
+    return mine
+
+
+def _last_visit(connection: sa.Connection, visit: Visit) -> Visit | None:
+    v = fleet_visits.c
+    mine = (v.member == visit.member, v.fleet_run_id < visit.fleet_run_id)
+    query = sa.select(fleet_visits).where(*mine).order_by(v.fleet_run_id.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else visit_log.of_row(row)
 
 
 def _newest(connection: sa.Connection) -> FleetRun | None:

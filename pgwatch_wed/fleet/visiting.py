@@ -19,6 +19,7 @@ from pgwatch_wed.config import Config
 from pgwatch_wed.errors import Error, HistoryError, HistoryPlaceError
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.fleet import (
+    bundles,
     cluster_judging,
     failures,
     fleet_units,
@@ -262,7 +263,7 @@ def _ended(
     done = replace(begun, ending=ending, reason=reason, mend=mend, ended_at=clock.now())
     if not ending.was_read and done.cluster_id is None:
         done = replace(done, cluster_id=visit_log.last_cluster(connection, done.member))
-    return done if visit_log.end(connection, done) else None
+    return bundles.stand_in(connection, done) if visit_log.end(connection, done) else None
 
 
 # --- the work -------------------------------------------------------------------------------------

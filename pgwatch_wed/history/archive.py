@@ -1,7 +1,7 @@
 """Runs as files, out of the history and into it: in any order, any number of times, also damaged ones."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from pgwatch_wed import paths as pathnames
 from pgwatch_wed.errors import HistoryError, SnapshotError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
+from pgwatch_wed.facts.rows import Server
 from pgwatch_wed.findings import Report
 from pgwatch_wed.history import pairing, runs, states
 from pgwatch_wed.history.runs import StoredRun
@@ -65,22 +66,47 @@ def groups(paths: Sequence[Path], done: Imported) -> Iterator[tuple[Snapshot, ..
 def located_groups(
     paths: Sequence[Path], done: Imported
 ) -> Iterator[tuple[Path, tuple[Snapshot, ...]]]:
-    """Yield the snapshots of each run with the file of the first one, the earliest first; note what cannot be read."""
-    snapshots = []
+    """Yield the snapshots of each run with the file of the first one, the earliest first; note what cannot be read.
+
+    Only those of one run are in memory: each file is read twice, the first time no further than its first lines.
+    """
+    for run in _runs(_servers(paths, done)):
+        read = list(_loaded(run, done))
+        if read:
+            yield read[0][0], tuple(snapshot for _, snapshot in read)
+
+
+_Dated = tuple[Path, Server]
+
+
+def _servers(paths: Sequence[Path], done: Imported) -> list[_Dated]:
+    """Return the files with their servers, the earliest first."""
+    found: list[_Dated] = []
     for path in _files(paths, done):
         try:
-            snapshots.append((path, snapshot_file.load(path)))
+            found.append((path, snapshot_file.load_server(path)))
         except SnapshotError as error:
             done.refused.append(error.message)
-    snapshots.sort(key=lambda each: (each[1].now, each[1].server.database_oid))
-    found: list[tuple[Path, list[Snapshot]]] = []
-    for path, snapshot in snapshots:
-        mine = next((r for _, r in reversed(found[-50:]) if _is_one_run(r, snapshot)), None)
+    return sorted(found, key=lambda each: (each[1].taken_at, each[1].database_oid))
+
+
+def _runs(files: Iterable[_Dated]) -> list[list[_Dated]]:
+    found: list[list[_Dated]] = []
+    for path, server in files:
+        mine = next((run for run in reversed(found[-50:]) if _is_one_run(run, server)), None)
         if mine is None:
-            found.append((path, [snapshot]))
+            found.append([(path, server)])
         else:
-            mine.append(snapshot)
-    yield from ((path, tuple(read)) for path, read in found)
+            mine.append((path, server))
+    return found
+
+
+def _loaded(run: Iterable[_Dated], done: Imported) -> Iterator[tuple[Path, Snapshot]]:
+    for path, _ in run:
+        try:
+            yield path, snapshot_file.load(path)
+        except SnapshotError as error:
+            done.refused.append(error.message)
 
 
 def _files(paths: Sequence[Path], done: Imported) -> Iterator[Path]:
@@ -94,15 +120,15 @@ def _files(paths: Sequence[Path], done: Imported) -> Iterator[Path]:
             done.refused.append(f"there is no file {path}")
 
 
-def _is_one_run(run: Sequence[Snapshot], snapshot: Snapshot) -> bool:
-    """Tell whether a snapshot is of another database of the server, read by the same run."""
-    first = run[0]
-    same = (first.server.system_identifier, first.server.started_at) == (
-        *(snapshot.server.system_identifier, snapshot.server.started_at),
+def _is_one_run(run: Sequence[_Dated], server: Server) -> bool:
+    """Tell whether a file is of another database of the server, read by the same run."""
+    _, first = run[0]
+    same = (first.system_identifier, first.started_at) == (
+        *(server.system_identifier, server.started_at),
     )
-    others = {s.server.database_oid for s in run}
-    is_near = snapshot.now - first.now <= _TOGETHER
-    return same and is_near and snapshot.server.database_oid not in others
+    others = {each.database_oid for _, each in run}
+    is_near = server.taken_at - first.taken_at <= _TOGETHER
+    return same and is_near and server.database_oid not in others
 
 
 def add(

@@ -15,10 +15,12 @@ from click.testing import CliRunner, Result
 from pgwatch_wed.cli import cli
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.facts import file as snapshot_file
-from pgwatch_wed.fleet import bundles, visit_log
+from pgwatch_wed.fleet import bundles, fleet_begin, fleet_engine, fleet_workers, visit_log
+from pgwatch_wed.fleet.fleet_engine import EngineOptions
 from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.shards import Shard
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
-from pgwatch_wed.history import runs, store
+from pgwatch_wed.history import archive, runs, store
 from pgwatch_wed.target.collect import collect
 from tests.fleet.ground import SHOP, Ground
 from tests.psql import psql
@@ -128,6 +130,48 @@ def test_the_first_files_begin_a_fleet(taken: Snapshot, tmp_path: Path) -> None:
     with store.open_store(url).reading() as connection:
         (run,) = visit_log.runs_of_fleet(connection)
     assert (run.members, run.ended_at is None) == (2, False)
+
+
+def test_a_file_that_came_before_a_run_counts_in_it(taken: Snapshot, tmp_path: Path) -> None:
+    members = [Member(name, (f"host={name}.invalid",), is_enabled=False) for name in ("a", "b")]
+    worker = fleet_workers.worker_name()
+
+    def visited() -> dict[str, Visit]:
+        begun = fleet_begin.begin(opened, members, worker, {}, shard=Shard(), resume=False)
+        told: list[Visit] = []
+        fleet_engine.run(opened, begun, worker, EngineOptions(), told.append)
+        with opened.reading() as connection:
+            logged = visit_log.visits(connection, begun.run.id)
+        assert {v.member: v for v in told} == {v.member: v for v in logged}
+        return {visit.member: visit for visit in logged}
+
+    with closing(store.open_store(str(tmp_path / "history.sqlite3"))) as opened:
+        assert {v.ending for v in visited().values()} == {VisitEnding.SKIPPED}
+        for number, hours in enumerate((1, 30)):  # of the second one, more than a day has passed
+            read = (moved(taken, number, hours),)
+            with opened.writing() as connection:
+                stored, _ = runs.add(connection, runs.NewRun(read))
+                assert bundles.attach(connection, members[number], stored, read)
+        for _ in range(2):
+            found = visited()
+            assert [found[name].ending for name in "ab"] == [VisitEnding.DONE, VisitEnding.SKIPPED]
+        assert found["a"].reason.count("the cluster itself: skipped, ") == 1
+        assert found["a"].run_id == 1
+        assert found["b"].cluster_id is not None
+
+
+def test_files_are_read_when_it_is_their_turn(taken: Snapshot, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        snapshot_file.save(moved(taken, number, 9 - number), tmp_path / f"{number}.json.zst")
+    done = archive.Imported()
+    groups = archive.located_groups((tmp_path,), done)
+    path, (first,) = next(groups)
+    assert (path.name, first) == ("1.json.zst", moved(taken, 1, 8))
+    second = tmp_path / "2.json.zst"
+    second.write_bytes(second.read_bytes()[:-100])
+    assert [path.name for path, _ in groups] == ["3.json.zst"]
+    assert len(done.refused) == 1
+    assert "2.json.zst" in done.refused[0]
 
 
 def test_imports_at_the_same_time_bring_their_clusters_into_one_fleet_run(
