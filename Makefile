@@ -38,7 +38,7 @@ QUICK_MINUTES := 18
 ALL_MINUTES := 55
 about = about $$(( ($(1) + $(CORES) - 1) / $(CORES) )) minutes on the embedded server, more on others
 
-.PHONY: help demo test test-all check audit docs bench-gains stress-ci stress-heavy perf-quick perf-suite perf-suite-heavy clean
+.PHONY: help demo test test-all check audit docs bench-gains bench-fleet stress-ci stress-heavy perf-quick perf-suite perf-suite-heavy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +49,7 @@ help:
 	@echo "make audit   look for known vulnerabilities in the dependencies (queries the package index)"
 	@echo "make docs    regenerate the documentation of rules and the example report"
 	@echo "make bench-gains  try what reports advise, and compare promised with measured gains (half an hour)"
+	@echo "make bench-fleet  what a fleet costs, and whether it keeps what is promised (half an hour; ARGS=--small)"
 	@echo "make stress-ci    a load test on an embedded server (5 minutes)"
 	@echo "make stress-heavy    the same, with a long soak (45 minutes)"
 	@echo "make perf-quick    load and analysis in one report (a minute or two)"
@@ -111,6 +112,9 @@ docs: $(TESTED)
 
 bench-gains: $(TESTED)
 	$(BIN)/python -m tests.bench.gains $(ARGS)
+
+bench-fleet: $(TESTED)
+	$(BIN)/python -m tests.bench.fleet $(ARGS)
 
 stress-ci stress-heavy: $(PROGRAM)
 	$(BIN)/db-analyze stress --profile $(@:stress-%=%) $(ARGS)

@@ -1,7 +1,7 @@
 """What a fleet costs, and whether it keeps what is promised: ``python -m tests.bench.fleet [--small] [--only PART]``.
 
 Starts servers of its own, lets ``db-analyze fleet`` review them, and prints a table of goals and measured figures. The exit
-status is 1 if a goal is missed. ``--small`` takes about six minutes on two processors, the whole about an hour.
+status is 3 if a goal is missed; with ``--small``, only if it is one that few servers and a busy machine do not change.
 """
 
 import argparse
@@ -32,6 +32,9 @@ PARTS = (
     "report",
 )
 
+MISSED = 3
+"""The exit status if a goal is missed; an error has 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -44,11 +47,12 @@ class Scale:
     clusters_of_report: int
     beside_silent: int
     arrivals: int
+    delay_s: float
     options: tuple[str, ...] = ()
 
 
-SMALL = Scale(4, 6, 3, 4, 40, 4, 12, ("--attempts", "1", "--connect-timeout", "2"))
-WHOLE = Scale(30, 200, 6, 16, 1000, 27, 500)
+SMALL = Scale(4, 6, 3, 4, 40, 4, 6, 0.02, ("--attempts", "1", "--connect-timeout", "2"))
+WHOLE = Scale(30, 200, 6, 16, 1000, 27, 500, 0.05)
 
 
 def main() -> None:
@@ -74,7 +78,9 @@ def main() -> None:
             for line in found:
                 print(f"  {line.what}: {line.figure}", file=sys.stderr)
     print(table(lines))
-    raise SystemExit(any(line.is_met is False for line in lines))
+    missed = [line for line in lines if line.is_met is False]
+    if any(not (given.small and line.is_rough) for line in missed):
+        raise SystemExit(MISSED)
 
 
 def _measures(
@@ -87,16 +93,25 @@ def _measures(
     def queue() -> list[Measured]:
         place = stack.enter_context(small({"max_connections": "100"}))
         history = place.dsn(tcp=True)
-        return waiting.workers(folder, net, servers, history, max(scale.threads // 4, 2))
+        return waiting.workers(
+            folder, net, servers, history, max(scale.threads // 4, 2), scale.delay_s
+        )
 
     return {
         "costs": lambda: costs.cluster_costs(folder, servers),
         "databases": lambda: costs.further_database(folder, servers, scale.databases),
         "memory": lambda: costs.memory(folder, servers),
         "history": lambda: costs.history(folder, servers, scale.runs),
-        "threads": lambda: waiting.threads(folder, net, servers[: scale.threads], scale.threads),
+        "threads": lambda: waiting.threads(
+            folder, net, servers[: scale.threads], scale.threads, scale.delay_s
+        ),
         "hanging": lambda: waiting.hanging(
-            folder, net, servers[: scale.beside_silent], scale.threads // 4, scale.options
+            folder,
+            net,
+            servers[: scale.beside_silent],
+            scale.threads // 4,
+            scale.delay_s,
+            scale.options,
         ),
         "workers": queue,
         "arrivals": lambda: arrivals.arrivals(folder, scale.arrivals),

@@ -99,6 +99,7 @@ def further_database(
             f"{each:.2f} s, {ratio:.2f} of a cluster by itself",
             f"at most {FURTHER_GOAL}",
             ratio <= FURTHER_GOAL,
+            is_rough=True,
         ),
         Measured(f"memory, {number} databases of one server", f"{all_.peak_mb:.0f} MB"),
     ]
@@ -167,6 +168,7 @@ def history(folder: Path, servers: list[embedded.EmbeddedServer], runs: int) -> 
             f"{each:.1f} kB",
             f"at most {HISTORY_GOAL_KB} kB",
             each <= HISTORY_GOAL_KB,
+            is_rough=True,
         ),
     ]
 

@@ -18,12 +18,16 @@ _KB = 1024  # ru_maxrss
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A figure and its goal; ``is_met`` is None for one without a goal."""
+    """A figure and its goal; ``is_met`` is None for one without a goal.
+
+    ``is_rough`` is one that says little if servers are few or the machine is busy: ``--small`` does not fail for it.
+    """
 
     what: str
     figure: str
     goal: str = ""
     is_met: bool | None = None
+    is_rough: bool = False
 
 
 @dataclass(frozen=True, slots=True)

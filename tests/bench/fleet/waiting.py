@@ -8,17 +8,20 @@ from tests.bench.fleet.measures import Measured, Running, inventory, run_words, 
 from tests.bench.fleet.servers_of import DBNAME
 from tests.fleet.networks import SeparateNetwork, Way
 
-DELAY_S = 0.05
 THREADS, THREADS_GOAL = 16, 8.0
 HANGING_GOAL = 1.1
 WORKERS_GOAL = 1.8
 
 
 def threads(
-    folder: Path, net: SeparateNetwork, servers: Sequence[embedded.EmbeddedServer], number: int
+    folder: Path,
+    net: SeparateNetwork,
+    servers: Sequence[embedded.EmbeddedServer],
+    number: int,
+    delay_s: float,
 ) -> list[Measured]:
     """Compare one thread with many at a delay of the network."""
-    targets = _delayed(net, servers)
+    targets = _delayed(net, servers, delay_s)
     file = inventory(folder, "delayed", targets)
     history = folder / "delayed.sqlite3"
     spent(folder, *run_words(file, history, number))  # makes the history
@@ -27,10 +30,11 @@ def threads(
     goal = THREADS_GOAL * number / THREADS
     return [
         Measured(
-            f"{len(servers)} clusters at {DELAY_S * 1000:.0f} ms: one thread, {number} threads",
+            f"{len(servers)} clusters at {delay_s * 1000:.0f} ms: one thread, {number} threads",
             f"{one.wall_s:.0f} s, {many.wall_s:.1f} s: {ratio:.1f} times as fast",
             f"at least {goal:g} times",
             ratio >= goal,
+            is_rough=True,
         )
     ]
 
@@ -40,6 +44,7 @@ def hanging(
     net: SeparateNetwork,
     servers: Sequence[embedded.EmbeddedServer],
     number: int,
+    delay_s: float,
     options: Sequence[str] = (),
 ) -> list[Measured]:
     """Add a tenth of hosts that accept and say nothing; compare with the run without them.
@@ -47,7 +52,7 @@ def hanging(
     By default such a host is given up after 55 seconds, beside the others: the fleet must take longer than that, with so
     few threads, or ``options`` must give up earlier.
     """
-    targets = _delayed(net, servers)
+    targets = _delayed(net, servers, delay_s)
     absent = max(len(servers) // 9, 1)
     silent = {
         f"silent{i:02}": net.through(servers[0].dsn(DBNAME, tcp=True), Way(hangs=True))
@@ -64,10 +69,11 @@ def hanging(
     threads = "1 thread" if number == 1 else f"{number} threads"
     return [
         Measured(
-            f"{len(servers)} clusters at {DELAY_S * 1000:.0f} ms, {threads}: alone, with {absent} that hang",
+            f"{len(servers)} clusters at {delay_s * 1000:.0f} ms, {threads}: alone, with {absent} that hang",
             f"{without.wall_s:.1f} s, {with_them.wall_s:.1f} s: {ratio:.2f} times as long",
             f"at most {HANGING_GOAL:g} times",
             ratio <= HANGING_GOAL,
+            is_rough=True,
         )
     ]
 
@@ -78,23 +84,27 @@ def workers(
     servers: Sequence[embedded.EmbeddedServer],
     history: str,
     number: int,
+    delay_s: float,
 ) -> list[Measured]:
     """Compare one worker of the queue with two, each with so many threads, at a delay of the network."""
-    file = inventory(folder, "queued", _delayed(net, servers))
+    file = inventory(folder, "queued", _delayed(net, servers, delay_s))
     walls = [_queued(folder, file, history, many, number) for many in (1, 2)]
     ratio = walls[0] / walls[1]
     return [
         Measured(
-            f"{len(servers)} clusters at {DELAY_S * 1000:.0f} ms: one worker, two, of {number} threads each",
+            f"{len(servers)} clusters at {delay_s * 1000:.0f} ms: one worker, two, of {number} threads each",
             f"{walls[0]:.1f} s, {walls[1]:.1f} s: {ratio:.2f} times as fast",
             f"at least {WORKERS_GOAL:g} times",
             ratio >= WORKERS_GOAL,
+            is_rough=True,
         )
     ]
 
 
-def _delayed(net: SeparateNetwork, servers: Sequence[embedded.EmbeddedServer]) -> dict[str, str]:
-    way = Way(delay_s=DELAY_S)
+def _delayed(
+    net: SeparateNetwork, servers: Sequence[embedded.EmbeddedServer], delay_s: float
+) -> dict[str, str]:
+    way = Way(delay_s=delay_s)
     return {f"d{i:03}": net.through(s.dsn(DBNAME, tcp=True), way) for i, s in enumerate(servers)}
 
 
