@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from pglast import ast
+from pglast.enums import SubLinkType
 
 from pgwatch_wed.sqltext import trees
 from pgwatch_wed.sqltext.assignments import UpdateTarget, targets
@@ -22,6 +23,7 @@ _LOCKING = (
     *(ast.OnConflictClause, ast.LockingClause),
 )
 _BOUNDS = frozenset({"<", "<=", ">", ">="})
+_OF_ONE_ROW = (SubLinkType.EXPR_SUBLINK, SubLinkType.EXISTS_SUBLINK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class QualifiedName:
 
 @dataclass(frozen=True, slots=True)
 class ParameterPlace:
-    """``$number`` at a position in the text. ``bounds``: LIMIT or OFFSET if it is there, else empty."""
+    """``$number`` at a position in the text. ``bounds``: LIMIT or OFFSET if it is there, else empty; "one" for the LIMIT of what returns one row, or usually does for each of others."""
 
     number: int
     start: int
@@ -198,6 +200,17 @@ def _parameters(nodes: Sequence[Any]) -> Iterator[ParameterPlace]:
         if isinstance(node, ast.SelectStmt):
             bounds[id(trees.without_casts(node.limitCount))] = "limit"
             bounds[id(trees.without_casts(node.limitOffset))] = "offset"
+    for query in map(_for_each, nodes):
+        if isinstance(query, ast.SelectStmt):
+            bounds[id(trees.without_casts(query.limitCount))] = "one"
     for node in nodes:
         if isinstance(node, ast.ParamRef):
             yield ParameterPlace(node.number or 0, node.location or 0, bounds.get(id(node), ""))
+
+
+def _for_each(node: Any) -> Any:
+    """Return the query that is run for each row of others and returns one row, or usually does; None if a node is none."""
+    if isinstance(node, ast.RangeSubselect):
+        return node.subquery if node.lateral else None
+    is_one = isinstance(node, ast.SubLink) and node.subLinkType in _OF_ONE_ROW
+    return node.subselect if is_one else None

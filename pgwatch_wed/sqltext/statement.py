@@ -42,8 +42,8 @@ def parse(text: str, typical_limit: int | None = None) -> ParsedStatement:
 
     Supported are SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE and MERGE, with or without WITH, and commands that run
     one of them: then it is the one within.
-    ``typical_limit`` replaces a parameter in LIMIT, and zero one in OFFSET: a generic plan assumes
-    that an unknown LIMIT is a tenth of the rows, which no user requests.
+    ``typical_limit`` replaces a parameter in LIMIT, one in that of a query run for each row of others, and zero in OFFSET: a
+    generic plan assumes that an unknown LIMIT is a tenth of the rows, which no user requests.
     """
     found = read(text)
     if found.kind not in _KINDS or found.makes_table:
@@ -54,7 +54,8 @@ def parse(text: str, typical_limit: int | None = None) -> ParsedStatement:
         raise UnsupportedError(f"{_words(found.kind)} statements are not planned")
     found = read(plannable(found.text))
     limits = [] if typical_limit is None else [p for p in found.parameters if p.bounds]
-    values = {p.start: str(typical_limit if p.bounds == "limit" else 0) for p in limits}
+    typical = {"limit": str(typical_limit), "one": "1", "offset": "0"}
+    values = {p.start: typical[p.bounds] for p in limits}
     numbers = (p.number for p in found.parameters if p.start not in values)
     written = with_values(found.text, lambda _number, start: values.get(start))
     return ParsedStatement(
