@@ -50,7 +50,9 @@ def command(
     queue_tables.prepare_queue(opened)
     options = enqueueing.EnqueueOptions(connect_s, per_host, per_group, budget_s)
     try:
-        run = enqueueing.enqueue(opened, found.members, [s.label for s in found.sources], options)
+        run = enqueueing.enqueue(
+            opened, found.members, fleet_options.noted_sources(found, given), options
+        )
     except enqueueing.UnfinishedRunError as error:
         click.echo(error.message)
         return 2 if found.is_wrong else 0

@@ -126,6 +126,19 @@ def say_what_is_wrong(found: Inventory) -> None:
         click.echo(f"db-analyze: {line}", err=True)
 
 
+def noted_sources(found: Inventory, given: Mapping[str, Any]) -> list[str]:
+    """Say where the members of a run come from: the sources, and what was selected of them.
+
+    Runs of which both are the same are of the same fleet, whatever its sources include or give by then.
+    """
+    selected = [
+        f"--{option} {glob}"
+        for option, globs in (("member", "names"), ("group", "groups"), ("tag", "tags"))
+        for glob in sorted(given[globs])
+    ]
+    return [*found.asked, *selected]
+
+
 def inventory_to_visit(given: Mapping[str, Any]) -> Inventory:
     """Read the inventory that a command's options name, and say what is wrong with it.
 

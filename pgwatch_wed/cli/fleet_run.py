@@ -100,7 +100,7 @@ def command(history_url: str | None, no_progress: bool, **given: Any) -> int:
         opened,
         found.members,
         worker,
-        {"sources": [source.label for source in found.sources]},
+        {"sources": fleet_options.noted_sources(found, given)},
         shard=given["shard"],
         resume=given["resume"],
     )

@@ -118,13 +118,15 @@ class Source:
 class Inventory:
     """Everybody who is to be visited, once, in the order of their names.
 
-    Those that are not enabled are among them. ``not_selected`` counts those that the caller did not ask for.
+    Those that are not enabled are among them. ``not_selected`` counts those that the caller did not ask for. ``asked`` are the
+    labels of the sources that were asked for, without those that they include.
     """
 
     members: tuple[Member, ...]
     left_out: tuple[LeftOut, ...] = ()
     sources: tuple[Source, ...] = ()
     not_selected: int = 0
+    asked: tuple[str, ...] = ()
 
     @property
     def is_wrong(self) -> bool:

@@ -105,8 +105,7 @@ def unfinished(
     for row in connection.execute(query.limit(_LOOKED_BACK)).mappings():
         told = dict(row["settings"])
         if (told.get("engine"), told.get("shards")) == (engine, shards):
-            names = ("id", "began_at", "ended_at", "tool_version", "members")
-            run = FleetRun(**{name: row[name] for name in names})
+            run = FleetRun(**{name: row[name] for name in _RUN})
             return None if run.ended_at is not None else (run, told)
     return None
 
@@ -334,6 +333,35 @@ def runs_of_fleet(connection: sa.Connection, limit: int = 20) -> tuple[FleetRun,
         fleet_runs.c.members,
     ).order_by(fleet_runs.c.began_at.desc(), fleet_runs.c.id.desc())
     return tuple(FleetRun(**row) for row in connection.execute(query.limit(limit)).mappings())
+
+
+def run_before(connection: sa.Connection, run: FleetRun) -> FleetRun | None:
+    """Return the newest earlier run of the same fleet: of the same sources and selection, with a member in common.
+
+    A history may have several fleets, and a run may have been one over a part of the fleet.
+    """
+    sources = asked_for(connection, run.id).get("sources")
+    query = (
+        sa.select(fleet_runs)
+        .where(fleet_runs.c.id < run.id)
+        .order_by(fleet_runs.c.began_at.desc(), fleet_runs.c.id.desc())
+    )
+    alike = {
+        row["id"]: FleetRun(**{name: row[name] for name in _RUN})
+        for row in connection.execute(query.limit(_LOOKED_BACK)).mappings()
+        if row["settings"].get("sources") == sources
+    }
+    ours = sa.select(fleet_visits.c.member).where(fleet_visits.c.fleet_run_id == run.id)
+    shared = (
+        sa.select(fleet_visits.c.fleet_run_id)
+        .where(fleet_visits.c.fleet_run_id.in_(list(alike)), fleet_visits.c.member.in_(ours))
+        .distinct()
+    )
+    known = set(connection.execute(shared).scalars())
+    return next((found for id_, found in alike.items() if id_ in known), None)
+
+
+_RUN = ("id", "began_at", "ended_at", "tool_version", "members")
 
 
 def _mine(fleet_run_id: int, member: str) -> sa.ColumnElement[bool]:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg import conninfo as libpq
 
-from pgwatch_wed.cli import cli
+from pgwatch_wed.cli import cli, fleet_options
 from pgwatch_wed.fleet import inventory, listed
 from pgwatch_wed.fleet.file_names import safe_file_name
 from pgwatch_wed.fleet.members import AllowedTime, DatabaseChoice, Inventory
@@ -213,6 +213,11 @@ def test_includes_are_followed_once_and_a_cycle_is_one_line(tmp_path: Path) -> N
     written("pg_service.conf", "[s]\nhost=s\n")
     found = inventory.read(["a.toml"])
     assert [(m.name, m.group) for m in found.members] == [("b", ""), ("c", ""), ("s", "old")]
+    assert found.asked == ("a.toml",)
+    noted = fleet_options.noted_sources(
+        found, {"names": ("b", "a*"), "groups": (), "tags": ("x=1",)}
+    )
+    assert noted == ["a.toml", "--member a*", "--member b", "--tag x=1"]
     (line,) = wrong(found)
     cycle = f"{tmp_path}/a.toml → {tmp_path}/more/b.toml → {tmp_path}/a.toml"
     assert line.endswith(f"a cycle of includes: {cycle} (included by more/b.toml)")

@@ -195,3 +195,29 @@ def test_a_history_on_a_server_tells_the_same(story: Story, db: str) -> None:
     opened = store.open_store(db)
     assert told(Story(opened, story.base)) == told(story)
     opened.close()
+
+
+def test_two_fleets_of_a_history_are_compared_each_with_itself(story: Story) -> None:
+    prod, part = {"sources": ["prod.toml"]}, {"sources": ["prod.toml", "--member a"]}
+    story.run(MONDAY, {"a": as_is, "b": as_is, "left": as_is}, prod)
+    story.run(MONDAY + DAY / 4, {"staging": as_is}, {"sources": ["staging.toml"]})
+    story.run(MONDAY + DAY / 2, {"a": VisitEnding.UNREACHABLE}, part)
+    story.run(MONDAY + DAY, {"a": VisitEnding.UNREACHABLE, "b": as_is}, prod)
+    found = review_of(story, MONDAY + DAY)
+    assert found.before is not None
+    assert (found.before.began_at, found.left) == (MONDAY, ("left",))
+    (silent,) = (f for f in found.findings if f.rule == SILENCE)
+    assert silent.standing is Standing.KNOWN, "it was not read in the run over a part"
+    of_part = review_of(story, MONDAY + DAY, 3)
+    assert (of_part.before, of_part.left) == (None, ())
+    assert review_of(story, MONDAY + DAY, 2).left == ()
+
+
+def test_another_fleet_whose_sources_are_called_the_same_is_not_the_run_before(
+    story: Story,
+) -> None:
+    story.run(MONDAY, {"a": as_is}, {"sources": ["-"]})
+    story.run(MONDAY + DAY / 2, {"other": as_is}, {"sources": ["-"]})
+    story.run(MONDAY + DAY, {"a": as_is}, {"sources": ["-"]})
+    found = review_of(story, MONDAY + DAY)
+    assert (found.before is not None and found.before.began_at, found.left) == (MONDAY, ())

@@ -67,6 +67,7 @@ def read(
         left_out=tuple(left_out),
         sources=tuple(each.source for each in given),
         not_selected=len(members) - len(chosen),
+        asked=tuple(each.source.label for each in given if not each.asked.chain),
     )
 
 

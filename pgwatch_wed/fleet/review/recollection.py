@@ -51,7 +51,7 @@ class RememberedCluster:
     """A member, its last run, and the one before.
 
     ``run`` is of ``visit`` if that read the cluster, else of the last visit that did; None if there was none.
-    ``ending_before`` is how the visit of the fleet run before ended.
+    ``ending_before`` is how the visit before ended.
     """
 
     visit: Visit
@@ -81,12 +81,13 @@ class Recollection:
 
 def recollect(connection: sa.Connection, fleet_run_id: int | None = None) -> Recollection:
     """Read a fleet run, the last one by default. Raises :class:`UsageError` if there is none."""
-    run, before = _runs(connection, fleet_run_id)
+    run = _run(connection, fleet_run_id)
+    before = visit_log.run_before(connection, run)
     visits = visit_log.visits(connection, run.id)
-    earlier = _earlier(connection, run.id)
-    endings = _endings(connection, before)
-    left = tuple(sorted(endings.keys() - {v.member for v in visits}))
-    gone = _visits_of(connection, before, left)
+    earlier = _earlier(connection, run.id, read=True)
+    endings = _earlier(connection, run.id, read=False)
+    left = _left(connection, before, visits)
+    gone = [v for v in left if v.same_as is None]
     last = {v.member: v if _was_read(v) else earlier.get(v.member) for v in (*visits, *gone)}
     compared = {v.member: earlier.get(v.member) for v in visits if _was_read(v)}
     ids = {v.run_id for v in (*last.values(), *compared.values()) if v and v.run_id is not None}
@@ -103,68 +104,53 @@ def recollect(connection: sa.Connection, fleet_run_id: int | None = None) -> Rec
             run_,
             known.get(was.run_id or 0) if was else None,
             compared_by.get(own.traits or "") if own else None,
-            endings.get(visit.member),
+            endings[visit.member].ending if visit.member in endings else None,
             followed.get(run_.cluster_id, {}) if run_ else {},
         )
 
-    return Recollection(run, before, tuple(map(cluster, visits)), left, tuple(map(cluster, gone)))
+    names = tuple(sorted(v.member for v in left))
+    return Recollection(run, before, tuple(map(cluster, visits)), names, tuple(map(cluster, gone)))
 
 
-def _visits_of(
-    connection: sa.Connection, run: FleetRun | None, members: Sequence[str]
+def _left(
+    connection: sa.Connection, before: FleetRun | None, visits: Sequence[Visit]
 ) -> tuple[Visit, ...]:
-    """Return the visits of a run to some members, those left out that are another one."""
-    if run is None or not members:
+    """Return the visits of the run before to members that are no longer there."""
+    if before is None:
         return ()
-    wanted = frozenset(members)
-    found = visit_log.visits(connection, run.id)
-    return tuple(v for v in found if v.member in wanted and v.same_as is None)
+    known = {v.member for v in visits}
+    return tuple(v for v in visit_log.visits(connection, before.id) if v.member not in known)
 
 
 def _was_read(visit: Visit) -> bool:
     return visit.ending is not None and visit.ending.was_read and visit.run_id is not None
 
 
-def _runs(connection: sa.Connection, fleet_run_id: int | None) -> tuple[FleetRun, FleetRun | None]:
-    found = visit_log.runs_of_fleet(connection, limit=1_000_000 if fleet_run_id else 2)
+def _run(connection: sa.Connection, fleet_run_id: int | None) -> FleetRun:
+    found = visit_log.runs_of_fleet(connection, limit=1_000_000 if fleet_run_id else 1)
     if not found:
         raise UsageError("there is no fleet run in the history", "db-analyze fleet run begins one")
-    for place, run in enumerate(found):
+    for run in found:
         if fleet_run_id in (None, run.id):
-            return run, found[place + 1] if place + 1 < len(found) else None
+            return run
     raise UsageError(f"there is no fleet run {fleet_run_id}", f"the last one is {found[0].id}")
 
 
-def _earlier(connection: sa.Connection, fleet_run_id: int) -> dict[str, Visit]:
-    """Return the last visit before this run that read each member."""
-    mine = (
-        fleet_visits.c.fleet_run_id < fleet_run_id,
-        fleet_visits.c.ending.in_(_READ),
-        fleet_visits.c.run_id.is_not(None),
-    )
+def _earlier(connection: sa.Connection, fleet_run_id: int, *, read: bool) -> dict[str, Visit]:
+    """Return the last visit to each member before this run that read it, or that has ended; in whatever run."""
+    v = fleet_visits.c
+    wanted = (v.ending.in_(_READ), v.run_id.is_not(None)) if read else (v.ending.is_not(None),)
     last = (
-        sa.select(fleet_visits.c.member, sa.func.max(fleet_visits.c.fleet_run_id).label("id"))
-        .where(*mine)
-        .group_by(fleet_visits.c.member)
+        sa.select(v.member, sa.func.max(v.fleet_run_id).label("id"))
+        .where(v.fleet_run_id < fleet_run_id, *wanted)
+        .group_by(v.member)
         .subquery()
     )
     query = sa.select(fleet_visits).join(
-        last,
-        (fleet_visits.c.member == last.c.member) & (fleet_visits.c.fleet_run_id == last.c.id),
+        last, (v.member == last.c.member) & (v.fleet_run_id == last.c.id)
     )
     found = map(visit_log.of_row, connection.execute(query).mappings())
     return {visit.member: visit for visit in found}
-
-
-def _endings(connection: sa.Connection, before: FleetRun | None) -> dict[str, VisitEnding | None]:
-    if before is None:
-        return {}
-    v = fleet_visits.c
-    query = sa.select(v.member, v.ending).where(v.fleet_run_id == before.id)
-    return {
-        member: None if ending is None else VisitEnding(ending)
-        for member, ending in connection.execute(query)
-    }
 
 
 # --- runs -----------------------------------------------------------------------------------------
