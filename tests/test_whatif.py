@@ -312,6 +312,16 @@ def test_an_update_counts_only_where_it_touches_the_index(lab: Lab) -> None:
     assert kinds[0].write_cost == 0
 
 
+def test_what_a_hot_update_took_is_the_least_that_an_entry_may_cost(lab: Lab) -> None:
+    update = query("update orders set status = 'x' where id = 5")
+    changes = {update.name: writes.writes(update, lab.plan(update).tree, lab.catalog)}
+    state = Candidate("public", "orders", (Key.of("status"),))
+    (burden,) = writes.burdens(lab.catalog, changes, {update.name: 1e6}, {update.name: 30.0})
+    assert burden.cost([state]) == pytest.approx(90)  # itself and two others, to which it did not write
+    (burden,) = writes.burdens(lab.catalog, changes, {update.name: 1e-6}, {update.name: 30.0})
+    assert burden.cost([state]) == pytest.approx(12e-6)  # a page at random for each
+
+
 def test_a_set_ends_hot_updates_only_once(lab: Lab) -> None:
     update = query("update orders set status = 'x' where id = 5")
     changes = writes.writes(update, lab.plan(update).tree, lab.catalog)

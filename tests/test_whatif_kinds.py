@@ -34,11 +34,13 @@ from (select g, (g * 7919 % 20011) / 200.0 as x, (g * 31 % 20011) / 200.0 as y f
 create table bookings (id int primary key, room int, starts timestamptz, ends timestamptz, during tstzrange, note text);
 insert into bookings select g, g % 50, t, t + interval '2 hours', tstzrange(t, t + interval '2 hours'), repeat(md5(g::text), 3)
 from (select g, timestamptz '2024-01-01' + g * 7919 % 20011 * interval '13 minutes' as t from generate_series(1, 20000) g) x;
+create type step as enum ('new', 'retried', 'going', 'over', 'failed');
 create table jobs (id int primary key, state text, queue text, run_at timestamptz, locked_by text, deleted_at timestamptz,
-    flag boolean, tenant int, payload text);
+    flag boolean, tenant int, payload text, step step);
 insert into jobs select g, case when g % 400 = 0 then 'queued' when g % 900 = 1 then 'running' else 'done' end, 'q' || g % 7,
     timestamptz '2024-01-01' + g * 7919 % 30011 * interval '1 minute', case when g % 900 = 1 then 'host:' || g % 5 end,
-    case when g % 5 < 3 then timestamptz '2024-06-01' end, g % 300 = 0, g % 40, repeat(md5(g::text), 4)
+    case when g % 5 < 3 then timestamptz '2024-06-01' end, g % 300 = 0, g % 40, repeat(md5(g::text), 4),
+    case when g % 500 = 0 then 'new' when g % 700 = 0 then 'retried' else 'over' end::step
 from generate_series(1, 30000) g;
 create table pages (id int primary key, url text, body text);
 alter table pages alter url set storage external, alter body set storage external;
@@ -99,6 +101,10 @@ SERVED: dict[str, Statement] = {
     "all but a state, in order": (
         "select payload from jobs where state <> 'done' order by run_at limit 20",
         "USING btree (run_at) WHERE state <> CAST('done' AS text)",
+    ),
+    "states before another one, in order": (
+        "select payload from jobs where step < 'going' order by run_at limit 20",
+        "USING btree (run_at) WHERE step < CAST('going' AS step)",
     ),
     "what is locked": (
         "select payload from jobs where locked_by is not null and run_at < '2024-01-08'",

@@ -282,5 +282,7 @@ def _is_worth_a_predicate(catalog: Catalog, table: CatalogTable, term: Term) -> 
             return column.null_fraction > _EXCLUDED
         case Kind.EQUAL | Kind.IN | Kind.BOOLEAN | Kind.DIFFERENT:
             return indexable.is_state(catalog, table, term)
+        case Kind.RANGE:  # all states before or after one, in the order of their type
+            return column.category == "E" and indexable.is_state(catalog, table, term)
         case _:
             return False

@@ -15,8 +15,8 @@ from pgwatch_wed.whatif.model import Candidate, Query
 
 # One entry: descend, insert, write WAL, and sometimes read a page; in planner cost units.
 _ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
-# Rows that are inserted together have neighboring entries; an update descends by about three blocks to each.
-_ALONE = 3.0
+# Rows that are inserted together have neighboring entries; an update reads a page at random for each, as the planner charges it.
+_ALONE = 4.0
 _AT_END = 1 / 3  # one block instead of the way from the root to a leaf
 _ORDERED = 0.99
 _VARIOUS = 100.0
@@ -73,16 +73,17 @@ def burdens(
     """Return what entries of indexes cost for the writes of statements.
 
     ``measured`` are the times of statements, where they are known. One more index takes no more than each of the parts
-    that are there: the table and its other indexes. The planner's cost of an INSERT is next to nothing, and does not tell.
+    that are there: the table and its other indexes, of which HOT updates write to none. The planner's cost of an INSERT is next to
+    nothing, and does not tell.
     """
     found = []
     for name, each in writes.items():
         for write in each:
             others = _others(catalog, write)
             alone = 1.0 if write.columns is None else _ALONE
-            most = measured.get(name, math.inf) / (1 + others)
-            entry = min(weights[name] * write.rows * alone, most)
             is_hot = write.columns is not None and _stays_hot(catalog, write)
+            most = measured.get(name, math.inf) / (1 if is_hot else 1 + others)
+            entry = min(weights[name] * write.rows * alone, most)
             found.append(Burden(write.table, entry, write.columns, is_hot, others))
     return found
 
