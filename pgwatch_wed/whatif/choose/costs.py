@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from pgwatch_wed.whatif.choose import workers, writes
-from pgwatch_wed.whatif.choose.late import has_limit, short_share
+from pgwatch_wed.whatif.choose.late import has_limit, limited_scans, short_share
 from pgwatch_wed.whatif.choose.measured import with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
@@ -48,7 +48,7 @@ class Costs:
         """Return a plan at the cost of the rows that were counted. Raises :class:`PlanError`."""
         began = self.left.taken
         try:
-            found = self.oracle.plan(query, indexes, seconds=self.left.patience)
+            found = self._planned(query, indexes)
         except SlowPlanError:
             self.left.lose_patience()
             raise
@@ -56,6 +56,22 @@ class Costs:
             took = self.left.taken - began
             self.plan_seconds[query.name] = (took + self.plan_seconds.get(query.name, took)) / 2
         return with_measured_rows(found, query, self.oracle.catalog)
+
+    def _planned(self, query: Query, indexes: Configuration) -> Plan:
+        """Return a plan. Where values decide, it is the better one of those with and without what exists and is read in order until LIMIT is satisfied.
+
+        The planner prefers that for a parameter; the server, which knows the values, does not where few rows match.
+        """
+        found = self.oracle.plan(query, indexes, seconds=self.left.patience)
+        if not indexes or query.is_write or not self.pool.is_by_value(query):
+            return found
+        if found.used_existing and any(limited_scans(found.tree, self.oracle.rows_in_order)):
+            with suppress(PlanError):
+                hidden = found.used_existing
+                other = self.oracle.plan(query, indexes, hidden, seconds=self.left.patience)
+                if other.used:
+                    return min(found, other, key=lambda plan: self._judge(query, plan).value)
+        return found
 
     def begin(self, query: Query, plan: Plan) -> None:
         """Take a query with its weight and its plan without changes."""
@@ -175,7 +191,7 @@ class Costs:
         for known in (self.known(query, frozenset()), self.known(query, chosen)):
             with suppress(PlanError):
                 asked = frozenset() if known is None else known.asked
-                plan = self.oracle.plan(query, asked, seconds=self.left.patience)
+                plan = self._planned(query, asked)
                 found |= dict.fromkeys(self.oracle.doubts(query, plan.tree))
                 found |= dict.fromkeys(self._judge.doubts(query, plan))
         return tuple(found)
@@ -186,7 +202,7 @@ class Costs:
         if known is None or self.left.is_over(1.0):
             return None
         try:
-            plan = self.oracle.plan(query, known.asked, seconds=self.left.patience)
+            plan = self._planned(query, known.asked)
         except PlanError:
             return None
         changes = self._writes.get(query.name, ())
