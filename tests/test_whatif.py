@@ -317,7 +317,9 @@ def test_what_a_hot_update_took_is_the_least_that_an_entry_may_cost(lab: Lab) ->
     changes = {update.name: writes.writes(update, lab.plan(update).tree, lab.catalog)}
     state = Candidate("public", "orders", (Key.of("status"),))
     (burden,) = writes.burdens(lab.catalog, changes, {update.name: 1e6}, {update.name: 30.0})
-    assert burden.cost([state]) == pytest.approx(90)  # itself and two others, to which it did not write
+    assert burden.cost([state]) == pytest.approx(
+        90
+    )  # itself and two others, to which it did not write
     (burden,) = writes.burdens(lab.catalog, changes, {update.name: 1e-6}, {update.name: 30.0})
     assert burden.cost([state]) == pytest.approx(12e-6)  # a page at random for each
 

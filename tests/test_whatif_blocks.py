@@ -130,6 +130,16 @@ def test_as_many_rows_are_fetched_as_all_calls_returned(lab: Lab) -> None:
     assert touched.blocks(plan.tree, counted=200.0) >= 200 > 2 * touched.blocks(plan.tree)
 
 
+def test_fewer_rows_were_found_by_the_index_unless_the_filter_excludes_many(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    for condition, is_less in (("not is_open", True), ("is_open", False)):
+        plan = lab.plan(
+            query(f"select * from orders where customer = $1 and {condition}"), [CUSTOMER]
+        )
+        assert plan.used == {CUSTOMER}
+        assert (touched.blocks(plan.tree, counted=1) < touched.blocks(plan.tree) / 2) is is_less
+
+
 def test_rows_that_were_counted_are_those_that_are_deleted(lab: Lab) -> None:
     plan = lab.plan(query("delete from orders where at < $1"), [TIME])
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)

@@ -36,11 +36,11 @@ insert into bookings select g, g % 50, t, t + interval '2 hours', tstzrange(t, t
 from (select g, timestamptz '2024-01-01' + g * 7919 % 20011 * interval '13 minutes' as t from generate_series(1, 20000) g) x;
 create type step as enum ('new', 'retried', 'going', 'over', 'failed');
 create table jobs (id int primary key, state text, queue text, run_at timestamptz, locked_by text, deleted_at timestamptz,
-    flag boolean, tenant int, payload text, step step);
+    flag boolean, tenant int, payload text, step step, watchers int[]);
 insert into jobs select g, case when g % 400 = 0 then 'queued' when g % 900 = 1 then 'running' else 'done' end, 'q' || g % 7,
     timestamptz '2024-01-01' + g * 7919 % 30011 * interval '1 minute', case when g % 900 = 1 then 'host:' || g % 5 end,
     case when g % 5 < 3 then timestamptz '2024-06-01' end, g % 300 = 0, g % 40, repeat(md5(g::text), 4),
-    case when g % 500 = 0 then 'new' when g % 700 = 0 then 'retried' else 'over' end::step
+    case when g % 500 = 0 then 'new' when g % 700 = 0 then 'retried' else 'over' end::step, array[g % 977, g % 4999]
 from generate_series(1, 30000) g;
 create table pages (id int primary key, url text, body text);
 alter table pages alter url set storage external, alter body set storage external;
@@ -211,6 +211,17 @@ def test_an_update_that_is_no_longer_hot_is_told(lab: Lab) -> None:
     assert index.write_cost > 0
     (other,) = advised(lab, "select payload from jobs where run_at < '2024-01-02'").indexes
     assert not any("HOT" in c for c in other.caveats)
+
+
+def test_an_index_is_found_that_the_planner_leaves_for_an_order_since_it_does_not_know_the_value(
+    lab: Lab,
+) -> None:
+    text = "select payload from jobs where watchers @> array[$1::int] order by id limit 20"
+    few = query(text, rows=5.3)  # so that all of the table is read in order
+    (index,) = advise.advise(lab, Workload((few,))).indexes
+    assert index.ddl.endswith("USING gin (watchers)")
+    many = query(text, rows=20.0)
+    assert advise.advise(lab, Workload((many,))).indexes == ()
 
 
 def test_the_beginning_of_a_value_that_is_assumed_is_told_to_nobody(lab: Lab) -> None:

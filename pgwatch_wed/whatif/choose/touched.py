@@ -21,6 +21,7 @@ _RANDOM_PAGE = 4.0  # the planner's charge for a page of an index that is no B-t
 _FANOUT = 250.0  # entries of an inner page of a B-tree
 _UNKNOWN_SHAPE = IndexShape(1000.0, 200_000.0)
 _ENTRY = 3.0  # blocks from the root to where an entry is put
+_MOST_PASS = 0.5
 _ROUNDS = 10.0  # of a recursive query, as the planner assumes
 _GROWTH = 10.0  # and how many times the rows that it begins with each of them has
 _LEADER_BUSY = 0.3  # of the leader for each worker whose rows it takes
@@ -83,7 +84,8 @@ class _Call:
         if self.sure == 0:  # as many as LIMIT allows, of which there may be more
             return max(planned, self.counted)
         counted: float = planned * (max(1.0, self.counted) / planned) ** self.sure
-        return max(planned, counted) if "Filter" in node else counted
+        # fewer than planned may be due to the filter, unless it excludes few
+        return max(planned, counted) if _excludes_many(node, planned) else counted
 
 
 class Touched:
@@ -377,6 +379,14 @@ def _driving(node: PlanNode) -> PlanNode | None:
             return None
         node = below[0]
     return node if node["Node Type"] in ("Seq Scan", *_INDEX_SCANS) else None
+
+
+def _excludes_many(scan: PlanNode, rows: float) -> bool:
+    """Tell whether the filter of a scan excludes more than half of the rows, as far as its plan tells."""
+    if "Filter" not in scan:
+        return False
+    found = [float(c["Plan Rows"]) for c in scan.get("Plans", ()) if "Plan Rows" in c]
+    return not found or rows < _MOST_PASS * found[0]
 
 
 def _bitmaps(node: PlanNode) -> Iterator[PlanNode]:
