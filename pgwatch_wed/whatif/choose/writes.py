@@ -17,6 +17,7 @@ from pgwatch_wed.whatif.model import Candidate, Query
 _ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
 # Rows that are inserted together have neighboring entries; an update reads a page at random for each, as the planner charges it.
 _ALONE = 4.0
+_REMOVED = 2.0  # and leaves an entry behind, for which VACUUM comes to the index once more
 _AT_END = 1 / 3  # one block instead of the way from the root to a leaf
 _ORDERED = 0.99
 _VARIOUS = 100.0
@@ -83,7 +84,8 @@ def burdens(
             alone = 1.0 if write.columns is None else _ALONE
             is_hot = write.columns is not None and _stays_hot(catalog, write)
             most = measured.get(name, math.inf) / (1 if is_hot else 1 + others)
-            entry = min(weights[name] * write.rows * alone, most)
+            removed = 1.0 if write.columns is None else _REMOVED
+            entry = min(weights[name] * write.rows * alone, most) * removed
             found.append(Burden(write.table, entry, write.columns, is_hot, others))
     return found
 
