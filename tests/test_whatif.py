@@ -262,7 +262,7 @@ def test_the_best_set_is_found_and_named(lab: Lab) -> None:
 
 
 def test_the_costs_of_the_set_are_those_of_the_set_really_built(shop: str, lab: Lab) -> None:
-    advice = advised(lab, *QUERIES)
+    advice = advised(lab, *QUERIES, guard=False)  # as planned, without corrections
     with psycopg.connect(shop) as connection:
         for each in advice.indexes:
             connection.execute(each.ddl.encode())
@@ -317,9 +317,8 @@ def test_what_a_hot_update_took_is_the_least_that_an_entry_may_cost(lab: Lab) ->
     changes = {update.name: writes.writes(update, lab.plan(update).tree, lab.catalog)}
     state = Candidate("public", "orders", (Key.of("status"),))
     (burden,) = writes.burdens(lab.catalog, changes, {update.name: 1e6}, {update.name: 30.0})
-    assert burden.cost([state]) == pytest.approx(
-        90
-    )  # itself and two others, to which it did not write
+    # itself and two others, to which it did not write; and VACUUM removes the old entries
+    assert burden.cost([state]) == pytest.approx(2 * 90)
     (burden,) = writes.burdens(lab.catalog, changes, {update.name: 1e-6}, {update.name: 30.0})
     assert burden.cost([state]) == pytest.approx(2 * 12e-6)  # a page at random for each
 

@@ -3,7 +3,8 @@
 It takes the correlation of a key of several columns to be three quarters of that of its first. So an index on ``(state, customer)``
 looks twice as cheap as one on ``(customer)`` if old orders are done, although both fetch the same scattered rows. Where a
 key's rows are is decided by its most selective column. And it takes the rows of a partial index for neighbors as if there were no others
-between them: those due this week may be together, but not the unpaid ones of them.
+between them: those due this week may be together, but not the unpaid ones of them. And a column with one value in most rows correlates,
+wherever the few others are.
 """
 
 import math
@@ -18,6 +19,7 @@ from pgwatch_wed.whatif.oracle import IndexShape
 _OF_SEVERAL = 0.75  # the planner's factor for the correlation of a key of several columns
 _RANDOM = 4.0
 _ROW_COST = 0.02
+_READING_ALL = frozenset({"Sort", "Aggregate", "SetOp"})
 _BOUNDING = frozenset({Kind.EQUAL, Kind.IN, Kind.RANGE})
 
 
@@ -57,6 +59,21 @@ def decisive(columns: Sequence[CatalogColumn]) -> CatalogColumn:
     return max(columns, key=lambda c: c.distinct)
 
 
+def nearness(catalog: Catalog, table: CatalogTable, columns: Sequence[CatalogColumn]) -> float:
+    """Return how much of the correlation of the column that decides where rows are is more than that of equal values.
+
+    ANALYZE takes equal values in the order in which they are stored: a column with the same value in 90% of the rows
+    correlates, wherever the others are.
+    """
+    if not columns:
+        return 0.0
+    column = decisive(columns)
+    filled = max(1 - column.null_fraction, 1e-6)
+    common = sum((share / filled) ** 2 for share in catalog.common(table, column))
+    equal = min(0.99, max(common, 1 / max(1.0, column.distinct)))
+    return max(0.0, abs(column.correlation or 0.0) - equal) / (1 - equal)
+
+
 def pages_fetched(pages: float, tuples: float) -> float:
     """Return how many of ``pages`` blocks are touched by this number of scattered tuples."""
     return min(pages, 2 * pages * tuples / (2 * pages + tuples))
@@ -73,15 +90,19 @@ def _extra(scan: PlanNode, catalog: Catalog, shape: IndexShape | None) -> float:
         # all of it is read in its order
         columns = [c for c in (table.columns.get(partial.first or ""),) if c is not None]
         rows = max(rows, min(partial.rows, table.rows))
-    if len(columns) < 2 and (not columns or partial is None):
+    if not columns:
         return 0.0
     several = _OF_SEVERAL if len(columns) > 1 else 1.0
     assumed = (several * (columns[0].correlation or 0.0)) ** 2
-    real = (several * (decisive(columns).correlation or 0.0)) ** 2
+    real = (several * nearness(catalog, table, columns)) ** 2
     neighbors = _RANDOM + max(0.0, math.ceil(rows / table.rows * table.pages) - 1)
-    between = neighbors if partial is None else max(neighbors, _among_others(partial, table, rows))
+    between = (
+        neighbors
+        if partial is None
+        else max(neighbors, _among_others(partial, catalog, table, rows))
+    )
     scattered = _RANDOM * pages_fetched(table.pages, rows)
-    in_region = max(between, _RANDOM * pages_fetched(_region(scan, table), rows))
+    in_region = max(between, _RANDOM * pages_fetched(_region(scan, catalog, table), rows))
     if neighbors >= scattered:
         return 0.0
     charged = max(0.0, float(scan["Total Cost"]) - float(scan["Startup Cost"]) - rows * _ROW_COST)
@@ -90,10 +111,10 @@ def _extra(scan: PlanNode, catalog: Catalog, shape: IndexShape | None) -> float:
     return max(0.0, charged * as_it_is / as_assumed - charged)
 
 
-def _among_others(index: IndexShape, table: CatalogTable, rows: float) -> float:
+def _among_others(index: IndexShape, catalog: Catalog, table: CatalogTable, rows: float) -> float:
     """Return what pages with rows of a partial index cost if they are in the order of the index, with other rows between them."""
     found = (table.columns.get(name) for name in terms.columns(index.predicate))
-    pages = _together([c for c in found if c is not None], table)
+    pages = _together([c for c in found if c is not None], catalog, table)
     part = rows / max(1.0, min(index.rows, table.rows))
     fetched = min(rows, max(1.0, part * pages))
     # those read one after the other cost less, as the planner assumes for a bitmap
@@ -101,23 +122,31 @@ def _among_others(index: IndexShape, table: CatalogTable, rows: float) -> float:
     return fetched * (_RANDOM - (_RANDOM - 1) * dense)
 
 
-def _region(scan: PlanNode, table: CatalogTable) -> float:
+def _region(scan: PlanNode, catalog: Catalog, table: CatalogTable) -> float:
     """Return the pages among which the rows are, given the values compared for equality that are together."""
-    return _together(bound_columns(scan, table, frozenset({Kind.EQUAL})), table)
+    return _together(bound_columns(scan, table, frozenset({Kind.EQUAL})), catalog, table)
 
 
-def _together(columns: Sequence[CatalogColumn], table: CatalogTable) -> float:
+def _together(columns: Sequence[CatalogColumn], catalog: Catalog, table: CatalogTable) -> float:
     """Return the pages among which rows with one value of each of some columns are."""
     shares = (
-        1 - (column.correlation or 0.0) ** 2 * (1 - 1 / max(1.0, column.distinct))
+        1 - nearness(catalog, table, (column,)) ** 2 * (1 - 1 / max(1.0, column.distinct))
         for column in columns
     )
     return max(1.0, table.pages * min(shares, default=1.0))
 
 
+def _read_whole(limit: PlanNode) -> PlanNode:
+    """Return the first node below LIMIT that reads all of its input, such as a sort; LIMIT itself if there is none."""
+    node = limit
+    while node.get("Plans") and node["Node Type"] not in _READING_ALL:
+        node = node["Plans"][0]
+    return node if node["Node Type"] in _READING_ALL else {"Node Type": "Limit"}
+
+
 def _whole_scans(node: PlanNode) -> Iterator[PlanNode]:
     if node["Node Type"] == "Limit":
-        return
+        node = _read_whole(node)
     if node["Node Type"] == "Index Scan":
         yield node
     for child in node.get("Plans", ()):

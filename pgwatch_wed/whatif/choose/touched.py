@@ -5,16 +5,16 @@ Here, each node is charged the blocks that it looks up in shared buffers, as oft
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
-from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.measured import passing_scan
-from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, pages_fetched
+from pgwatch_wed.whatif.choose.scatter import bound_columns, nearness, pages_fetched
 from pgwatch_wed.whatif.oracle import IndexShape
 
 _RANDOM_PAGE = 4.0  # the planner's charge for a page of an index that is no B-tree
@@ -262,21 +262,9 @@ class Touched:
             first = table.columns.get(shape.first or "")
             columns, is_one_key = ([first], False) if first is not None else ([], True)
         scattered = pages_fetched(table.pages, rows) if is_one_key else rows
-        return _mixed(self._nearness(table, columns), _together(table, rows, shape), scattered)
-
-    def _nearness(self, table: CatalogTable, columns: Sequence[CatalogColumn]) -> float:
-        """Return how much of the correlation of the column that decides where rows are is more than that of equal values.
-
-        ANALYZE takes equal values in the order in which they are stored: a column with the same value in 90% of the rows
-        correlates, wherever the others are.
-        """
-        if not columns:
-            return 0.0
-        column = decisive(columns)
-        filled = max(1 - column.null_fraction, 1e-6)
-        common = sum((share / filled) ** 2 for share in self._catalog.common(table, column))
-        equal = min(0.99, max(common, 1 / max(1.0, column.distinct)))
-        return max(0.0, abs(column.correlation or 0.0) - equal) / (1 - equal)
+        return _mixed(
+            nearness(self._catalog, table, columns), _together(table, rows, shape), scattered
+        )
 
     def _bitmap(self, node: PlanNode, table: CatalogTable, more: float, part: float) -> float:
         rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more))
@@ -285,7 +273,7 @@ class Touched:
         shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
         widest = min(shapes, key=lambda s: s.rows, default=_UNKNOWN_SHAPE)
         together = _together(table, rows, widest)
-        near = self._nearness(table, bound_columns(node, table))
+        near = nearness(self._catalog, table, bound_columns(node, table))
         heap = _mixed(near, together, pages_fetched(table.pages, rows))
         return part * heap + sum(map(self._bitmap_index, bitmaps))
 
