@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
+import sqlalchemy as sa
+
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.findings import Severity, Standing
 from pgwatch_wed.fleet.review import recollection, review_text
@@ -11,6 +13,7 @@ from pgwatch_wed.fleet.review.reviewing import reviewed
 from pgwatch_wed.fleet.review.reviews import SILENCE, Review
 from pgwatch_wed.fleet.visits import VisitEnding
 from pgwatch_wed.history import store
+from pgwatch_wed.history.schema import blobs, runs
 from tests.fleet.siblings import of_version, set_to
 from tests.fleet.story import COPY, DAY, MONDAY, Change, Story, as_is, without_index
 
@@ -176,6 +179,21 @@ def test_what_cannot_be_evaluated_now_is_not_gone(story: Story) -> None:
     kept = next(f for f in review.findings if f.rule == "index-duplicate")
     assert not kept.is_current
     assert kept.title.endswith("could not be evaluated since 2026-03-02")
+
+
+def test_findings_that_are_damaged_are_not_gone(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": as_is})
+    story.run(MONDAY + DAY, {"a": as_is, "b": without_index(COPY)})
+    with story.opened.writing() as connection:
+        newest = sa.select(sa.func.max(runs.c.taken_at)).scalar_subquery()
+        mine = sa.select(runs.c.findings).where(runs.c.taken_at == newest)
+        assert connection.execute(mine).scalars().all()
+        damaged = blobs.update().where(blobs.c.hash.in_(mine)).values(data=b"0", base=None)
+        connection.execute(damaged)
+    review = review_of(story, MONDAY + DAY)
+    assert not review.gone
+    kept = {(f.member, f.rule) for f in review.findings if not f.is_current}
+    assert ("a", "index-duplicate") in kept
 
 
 def test_who_is_skipped_is_told_after_a_week(story: Story) -> None:

@@ -34,7 +34,10 @@ class JudgedRule:
 
 @dataclass(frozen=True, slots=True)
 class RememberedRun:
-    """What was concluded from one run of a cluster; ``report`` is the address of its JSON report."""
+    """What was concluded from one run of a cluster; ``report`` is the address of its JSON report.
+
+    If it is not ``is_whole``, its findings are damaged: neither they nor the verdicts are there.
+    """
 
     id: int
     cluster_id: int
@@ -44,6 +47,7 @@ class RememberedRun:
     report: str | None
     findings: Mapping[str, Concluded]
     verdicts: Mapping[str, JudgedRule]
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +171,12 @@ def _remembered(
             continue
         told, judged = _findings(connection, own, shown), _verdicts(connection, own)
         for row in own:
-            # without its findings, a run tells of no rule that it found nothing
             is_whole = row.findings is None or row.id in told
             found[row.id] = RememberedRun(
                 *(row.id, row.cluster_id, row.taken_at, row.label, row.server_version, row.report),
                 told.get(row.id, {}),
                 judged[row.id] if is_whole else {},
+                is_whole,
             )
     return found
 

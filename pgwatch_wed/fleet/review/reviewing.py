@@ -168,8 +168,13 @@ def _findings(own: RememberedCluster, told: ToldBySiblings) -> Iterator[ClusterF
             record=tell.record if tell else "",
         )
     for state in own.states.values():
-        if state.state is Presence.UNKNOWN and state.finding_id not in run.findings:
-            yield _not_evaluated(own, state)
+        if state.finding_id in run.findings:
+            continue
+        if state.state is Presence.UNKNOWN:
+            since = f"could not be evaluated since {state.last_seen:%Y-%m-%d}"
+            yield _not_evaluated(own, state, since)
+        elif state.state is Presence.OPEN and not run.is_whole:
+            yield _not_evaluated(own, state, "open, but what was found is damaged in the history")
 
 
 def _before(own: RememberedCluster, id_: str) -> Severity | None:
@@ -177,10 +182,10 @@ def _before(own: RememberedCluster, id_: str) -> Severity | None:
     return earlier.severity if earlier else None
 
 
-def _not_evaluated(own: RememberedCluster, state: FindingState) -> ClusterFinding:
+def _not_evaluated(own: RememberedCluster, state: FindingState, why: str) -> ClusterFinding:
     return ClusterFinding(
         *(own.visit.member, state.finding_id, state.rule, state.severity, "", state.object),
-        f"{state.label}: could not be evaluated since {state.last_seen:%Y-%m-%d}",
+        f"{state.label}: {why}",
         *(None, None, state.first_seen, state.last_seen),
         is_current=False,
     )
