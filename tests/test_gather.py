@@ -95,6 +95,8 @@ def test_all_databases_are_read_and_each_is_named(db: str, pg: Server) -> None:
     report = analyse(snapshots, parse({"only": ["index-duplicate"]}, "test"))
     found = [f for f in report.findings if f.object.database == name]
     assert len(found) == 1
+    catalogs = [table for s in snapshots for table in s.system_tables]
+    assert len({id(table) for table in catalogs}) == len(set(catalogs)) < len(catalogs)
 
 
 def test_a_database_that_cannot_be_read_is_unknown_and_not_clear(db: str, pg: Server) -> None:

@@ -12,7 +12,14 @@ from pgwatch_wed.cli.fleet_progress import FleetProgress
 from pgwatch_wed.cli.remembering import HISTORY_OPTION
 from pgwatch_wed.cli.visit_choices import visit_options, with_visits
 from pgwatch_wed.errors import UsageError
-from pgwatch_wed.fleet import fleet_begin, fleet_engine, fleet_workers, shards, visit_log
+from pgwatch_wed.fleet import (
+    fleet_begin,
+    fleet_engine,
+    fleet_workers,
+    leftovers,
+    shards,
+    visit_log,
+)
 from pgwatch_wed.fleet.fleet_engine import EngineOptions
 from pgwatch_wed.fleet.members import Inventory
 from pgwatch_wed.fleet.shards import Shard
@@ -105,6 +112,7 @@ def command(history_url: str | None, no_progress: bool, **given: Any) -> int:
         resume=given["resume"],
     )
     progress.begin(begun)
+    leftovers.begin()
     try:
         fleet_engine.run(opened, begun, worker, _options(given, settings), progress.told)
     except (KeyboardInterrupt, SystemExit):

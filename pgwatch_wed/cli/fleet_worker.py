@@ -60,7 +60,7 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
     be used.
     """
     require_queue()
-    from pgwatch_wed.fleet import fleet_workers, visiting
+    from pgwatch_wed.fleet import fleet_workers, leftovers, visiting
     from pgwatch_wed.fleet.queue import queue_tables, queue_worker
 
     settings = config.load(given["config_file"])
@@ -89,6 +89,7 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
     worker = queue_worker.FleetWorker(
         opened, members, name, make, options, _teller(quiet), is_told_to_stop=stopping
     )
+    leftovers.begin()
     worker.run()
     return 2 if found.is_wrong else 0
 

@@ -32,11 +32,16 @@ class JudgedCluster:
     document: str
 
 
-def judged(snapshots: tuple[Snapshot, ...], settings: Config, label: str) -> JudgedCluster:
-    """Judge the databases of one server, here or in another process."""
+def judged(
+    snapshots: tuple[Snapshot, ...], settings: Config, label: str, most_s: float | None = None
+) -> JudgedCluster:
+    """Judge the databases of one server, here or in another process.
+
+    Raises :class:`TimeoutError` if another process takes longer than ``most_s`` seconds; it is ended.
+    """
     if size(snapshots) >= LARGE:
         with _turns:
-            found = _elsewhere(snapshots, settings, label)
+            found = _elsewhere(snapshots, settings, label, most_s)
         if found is not None:
             return found
     return _here(snapshots, settings, label)
@@ -53,7 +58,7 @@ def _here(snapshots: tuple[Snapshot, ...], settings: Config, label: str) -> Judg
 
 
 def _elsewhere(
-    snapshots: tuple[Snapshot, ...], settings: Config, label: str
+    snapshots: tuple[Snapshot, ...], settings: Config, label: str, most_s: float | None
 ) -> JudgedCluster | None:
     command = [sys.executable, "-m", "pgwatch_wed.fleet.cluster_judging"]
     facts = tuple(replace(snapshot) for snapshot in snapshots)  # without what was computed of them
@@ -61,9 +66,16 @@ def _elsewhere(
     try:
         # Ctrl-C is for us; what we no longer wait for ends when it finds its pipe closed
         done = subprocess.run(  # noqa: S603 - ourselves
-            command, input=task, capture_output=True, check=True, start_new_session=True
+            command,
+            input=task,
+            capture_output=True,
+            check=True,
+            start_new_session=True,
+            timeout=most_s,
         )
         found = pickle.loads(done.stdout)  # noqa: S301 - of a process that we have started
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
     except (OSError, subprocess.SubprocessError, pickle.UnpicklingError, EOFError):
         return None
     return found if isinstance(found, JudgedCluster) else None

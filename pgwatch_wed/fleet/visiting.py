@@ -23,6 +23,7 @@ from pgwatch_wed.fleet import (
     cluster_judging,
     failures,
     fleet_units,
+    leftovers,
     probing,
     traits,
     visit_log,
@@ -40,6 +41,9 @@ from pgwatch_wed.ignoring import acknowledged_as
 from pgwatch_wed.progress import silent
 from pgwatch_wed.target import connect
 from pgwatch_wed.target.collect import CollectLimits
+
+LEAST_JUDGING_S = 60.0
+"""How long a large catalog may be judged, however small its cluster's budget is."""
 
 PAUSES_S = (5.0, 20.0, 60.0)
 """How long to wait after each failed attempt; the last one for all further."""
@@ -147,6 +151,13 @@ def visit(visitor: Visitor, unit: Unit, failed_before: int = 0) -> Visit | None:
     Raises :class:`HistoryPlaceError` if nothing can be written: then the visit waits, too. A damaged part of the history
     costs the clusters that need it only.
     """
+    try:
+        return _visited(visitor, unit, failed_before)
+    finally:
+        leftovers.visited()
+
+
+def _visited(visitor: Visitor, unit: Unit, failed_before: int) -> Visit | None:
     begun = _claimed(visitor, unit.member, failed_before)
     if begun is None:
         return None
@@ -276,7 +287,7 @@ def _made(visitor: Visitor, unit: Unit, begun: Visit) -> Visit | None:
         return _failed(visitor, begun, Failure(VisitEnding.REFUSED, reason, mend))
     stored = _stored_before(visitor, begun)
     if stored is not None:
-        return _concluded(visitor, begun, *stored)
+        return _concluded(visitor, unit.member, begun, *stored)
     begun = replace(begun, run_id=None)
     read = _read(visitor, unit)
     _stop_if_told(visitor)
@@ -286,7 +297,8 @@ def _made(visitor: Visitor, unit: Unit, begun: Visit) -> Visit | None:
     if _is_nothing(read):
         return _failed(visitor, begun, broken or _OVER_BUDGET)
     run = _remembered(visitor, begun, read)
-    return _concluded(visitor, replace(begun, run_id=run.id, cluster_id=run.cluster_id), run, read)
+    begun = replace(begun, run_id=run.id, cluster_id=run.cluster_id)
+    return _concluded(visitor, unit.member, begun, run, read)
 
 
 def _stored_before(visitor: Visitor, begun: Visit) -> tuple[StoredRun, tuple[Snapshot, ...]] | None:
@@ -378,14 +390,18 @@ def _remembered(visitor: Visitor, begun: Visit, read: tuple[Snapshot, ...]) -> S
 
 
 def _concluded(
-    visitor: Visitor, begun: Visit, run: StoredRun, read: tuple[Snapshot, ...]
+    visitor: Visitor, member: Member, begun: Visit, run: StoredRun, read: tuple[Snapshot, ...]
 ) -> Visit | None:
     with visitor.store.reading() as connection:
         snapshots = recall.recalled(connection, read)
         known = states.acknowledged(connection, run.cluster_id, read)
     holding = tuple(acknowledged_as(each) for each, _ in known if each.holds(read[0].now))
     settings = replace(visitor.options.settings, acknowledged=holding)
-    found = cluster_judging.judged(snapshots, settings, begun.label)
+    most_s = max(LEAST_JUDGING_S, _budget_s(visitor, member))
+    try:
+        found = cluster_judging.judged(snapshots, settings, begun.label, most_s)
+    except TimeoutError:
+        return _failed(visitor, begun, _JUDGED_TOO_LONG)
     _stop_if_told(visitor)
     lacking = dict(_lacking(read))
     with visitor.store.writing() as connection:
@@ -403,6 +419,11 @@ def _concluded(
         return _ended(connection, begun, ending, reason, "")
 
 
+_JUDGED_TOO_LONG = Failure(
+    VisitEnding.OVER_BUDGET,
+    "the time for this cluster was over before all rules had looked at its catalog",
+    "increase its budget: judging may take as long as reading",
+)
 _LACKS = frozenset((Cause.BROKEN, Cause.OUT_OF_TIME, Cause.UNEXPECTED))
 
 

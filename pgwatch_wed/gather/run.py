@@ -8,6 +8,7 @@ from pgwatch_wed.errors import Error, UsageError, redact
 from pgwatch_wed.facts import Cause, Missing, NodeIndexUsage, Snapshot
 from pgwatch_wed.facts.delta import deltas
 from pgwatch_wed.gather.enrichment import enrich
+from pgwatch_wed.gather.sharing import SharedValues
 from pgwatch_wed.gather.wanted import Budget, Wanted, demand
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.target import collect as collecting
@@ -43,9 +44,11 @@ def gathered(conninfo: str, wanted: Wanted, progress: Progress) -> Gathered:
         progress=progress,
         demand=demand(wanted),
     )
-    snapshots = [(conninfo, first)]
+    alike = SharedValues()
+    snapshots = [(conninfo, alike.shared(first))]
     for name, other in _others(conninfo, first, wanted):
-        snapshots.append((other, _other(other, name, first, wanted, budget, progress)))
+        read = _other(other, name, first, wanted, budget, progress)
+        snapshots.append((other, alike.shared(read)))
     known: dict[str, Snapshot] = {}
     complete = tuple(_with_standbys(each, wanted, progress, known) for _, each in snapshots)
     earlier = wanted.since(complete)

@@ -1,5 +1,6 @@
 """A visit to a cluster, with real servers: what is read, what is stored, and how it ends if that fails."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time
@@ -9,6 +10,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed import clock
+from pgwatch_wed.config import Config
+from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.fleet import (
     cluster_judging,
     fleet_units,
@@ -16,6 +19,7 @@ from pgwatch_wed.fleet import (
     visit_log,
     visiting,
 )
+from pgwatch_wed.fleet.cluster_judging import JudgedCluster
 from pgwatch_wed.fleet.members import AllowedTime, DatabaseChoice, Member
 from pgwatch_wed.fleet.visiting import VisitOptions, Visitor
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
@@ -243,6 +247,27 @@ def test_a_visit_ends_over_budget_if_nothing_can_be_judged(
     member = Member("shop", (ground.primary().dsn("shop"),), budget_s=0.001)
     over = visited(opened, member)
     assert (over.ending, over.run_id) == (VisitEnding.OVER_BUDGET, None)
+
+
+def test_a_catalog_that_takes_too_long_to_judge_is_over_budget(
+    ground: Ground, opened: store.Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    judged = cluster_judging.judged
+
+    def shortly(
+        read: tuple[Snapshot, ...], settings: Config, label: str, most_s: float
+    ) -> JudgedCluster:
+        return judged(read, settings, label, min(most_s, 0.2))
+
+    endless = tmp_path / "python"
+    endless.write_text("#!/bin/sh\nexec sleep 600\n")
+    endless.chmod(0o755)
+    monkeypatch.setattr(cluster_judging, "LARGE", 0)
+    monkeypatch.setattr(sys, "executable", str(endless))
+    monkeypatch.setattr(cluster_judging, "judged", shortly)
+    over = visited(opened, Member("shop", (ground.primary().dsn("shop"),)))
+    assert over.ending is VisitEnding.OVER_BUDGET
+    assert "rules" in over.reason
 
 
 def test_a_disabled_member_and_a_closed_window_are_skipped(opened: store.Store) -> None:
