@@ -80,10 +80,10 @@ class Search:
         solutions += [self._fill(0, power) for power in _POWERS[1:]]
         solutions += [self._fill(seed, 1.0) for seed in self._seeds()]
         solutions += [self._fill(self._trimmed(mask), 1.0) for mask in masks]
+        solutions.sort(key=self.objective)
+        solutions += [self._swapped(mask) for mask in solutions[:polished]]
         # by what is left of them: of two indexes that gain little together, trimming may leave the worse one
-        solutions = sorted(map(self._trimmed, solutions), key=self.objective)
-        improved = [self._trimmed(self._swapped(mask)) for mask in solutions[:polished]]
-        best = min([*solutions, *improved], key=self.objective, default=0)
+        best = min(map(self._trimmed, solutions), key=self.objective, default=0)
         return frozenset(self._named(best))
 
     def objective(self, mask: int) -> float:
