@@ -360,6 +360,16 @@ def test_a_wider_index_is_planned_for_all_that_the_narrower_one_serves(lab: Lab)
     assert costs.pool.exact(of_any, frozenset({wide})) is not None
 
 
+def test_little_is_worth_an_index_where_little_remains(lab: Lab) -> None:
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    asked, index = query(BY_CUSTOMER), CANDIDATES["one key"]
+    costs.begin(asked, lab.plan(asked))
+    assert costs.least_gain == 0.0005 * costs.total
+    rest = costs.ask(asked, frozenset({index}))
+    assert costs.least_gain == pytest.approx(0.01 * rest)
+    assert costs.least_gain < 0.0005 * costs.total
+
+
 def test_sets_are_compared_without_what_is_not_worth_it() -> None:
     a, b, c, g = (Candidate("public", "t", (Key.of(name),)) for name in "abcg")
     one, other = query("select 1", name="one"), query("select 2", name="other")

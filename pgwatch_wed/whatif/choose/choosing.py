@@ -92,11 +92,11 @@ class Choosing:
     def _missed(self, chosen: Configuration) -> list[tuple[Query, Candidate]]:
         """Return the indexes that would help most but are not chosen, each with the query that it helps."""
         costs = self._costs
-        found = []
+        found, least = [], costs.least_gain
         for query in costs.queries:
             best = min(costs.pool.known(query), key=lambda k: k.value)
             gap = costs.weighted(query, chosen) - query.weight * best.value
-            if gap > costs.least_gain:
+            if gap > least:
                 found += [(gap, query, index) for index in best.used - chosen]
         found.sort(key=lambda each: (-each[0], each[2]))
         return [(query, index) for _, query, index in found[:_MISSED]]

@@ -22,6 +22,7 @@ from pgwatch_wed.whatif.model import (
 from pgwatch_wed.whatif.oracle import Oracle
 
 _MIN_GAIN = 0.0005
+_MIN_OF_REST = 0.01
 _BUILT_AT_ONCE = 100
 
 
@@ -100,8 +101,14 @@ class Costs:
 
     @property
     def least_gain(self) -> float:
-        """What an index must gain, or it is not worth to be kept."""
-        return _MIN_GAIN * self.total
+        """What an index must gain, or it is not worth to be kept: less where little remains, for one dear statement may hide all others."""
+        return min(_MIN_GAIN * self.total, _MIN_OF_REST * self._at_best)
+
+    @property
+    def _at_best(self) -> float:
+        """The weighted cost of all queries, each by the best of its known plans."""
+        known = ((q, min(k.value for k in self.pool.known(q))) for q in self.queries)
+        return sum(query.weight * value for query, value in known)
 
     def ask(self, query: Query, chosen: Configuration) -> float:
         """Return what a query is expected to cost with a set; at most that of the best known plan if it cannot be planned in time."""

@@ -25,7 +25,8 @@ def replacements(costs: Costs, chosen: Configuration) -> list[tuple[Candidate, C
             for index in chosen:
                 if _replaces(wider, index):
                     gaps[index, wider] += gap
-    useful = sorted((-gap, pair) for pair, gap in gaps.items() if gap > costs.least_gain)
+    least = costs.least_gain
+    useful = sorted((-gap, pair) for pair, gap in gaps.items() if gap > least)
     return [pair for _, pair in useful[:_MOST]]
 
 
