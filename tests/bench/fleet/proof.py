@@ -1,7 +1,7 @@
 """Whether a fleet run survives whatever is killed: ``python -m tests.bench.fleet.proof [--runs N] [--servers N]``.
 
-Servers of two majors, standbys, a clone, a server with many databases, a cluster of Patroni, a host that hangs, and one that
-is named twice are reviewed by two workers of the queue; sources of every kind name them. In each run, at random moments,
+Servers of two majors, standbys, a clone, a server with many databases, a cluster of Patroni, a host that hangs, one that resets
+connections, and one that is named twice are reviewed by two workers of the queue; sources of every kind name them. In each run, at random moments,
 workers, ``fleet enqueue`` and the queue's server are killed (SIGKILL) and started again; in every third one, Patroni is told to
 switch over. At the end of each run, every cluster must have been judged exactly once: one ending of each member, one stored run
 of each cluster, no job left over. Prints a line a run; the exit status is 1 if anything was lost or doubled.
@@ -143,11 +143,12 @@ def _ground(servers: int, databases: int, seed: int) -> Iterator[Proof]:
             "its-standby": replicas["c00"],
             "named-twice": made[1].dsn(DBNAME, tcp=True),
             "silent": net.through(made[2].dsn(DBNAME, tcp=True), Way(hangs=True)),
+            "resetting": net.through(made[2].dsn(DBNAME, tcp=True), Way(resets=True)),
         }
         # of two names, the one with a group has the visit
         expected |= dict.fromkeys(("clone", "tenants", "named-twice"), VisitEnding.DONE)
         expected |= dict.fromkeys(("its-standby", "c01"), VisitEnding.SKIPPED)
-        expected |= {"silent": VisitEnding.UNREACHABLE}
+        expected |= dict.fromkeys(("silent", "resetting"), VisitEnding.UNREACHABLE)
         special = inventory(sources.folder, "special", dsns)
         with special.open("a", encoding="utf-8") as more:
             target = tenants.dsn("tenant_000", tcp=True)
