@@ -224,6 +224,17 @@ def test_an_index_is_found_that_the_planner_leaves_for_an_order_since_it_does_no
     assert advise.advise(lab, Workload((many,))).indexes == ()
 
 
+def test_of_two_ranges_of_unknown_times_the_one_of_late_times_is_a_key(lab: Lab) -> None:
+    for text in (
+        "ends > $2 and starts < $3",
+        "starts < $2 and ends > $3",
+        "starts > $2 and ends < $3",
+    ):
+        (index,) = advised(lab, f"select room from bookings where room = $1 and {text}").indexes
+        late = text[: text.index(" >")].split()[-1]
+        assert index.index.columns[:2] == ("room", late)
+
+
 def test_the_beginning_of_a_value_that_is_assumed_is_told_to_nobody(lab: Lab) -> None:
     text = "select descr from books where starts_with(isbn, $1)"
     (index,) = advised(lab, text).indexes

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.dependent import dependent_cost
@@ -28,6 +29,8 @@ from pgwatch_wed.whatif.oracle import IndexShape
 
 _SUSPECT = 1.3  # above this ratio to the present cost, a plan is valued by its real risk
 _FORBIDDEN = 1.5  # above this ratio, no gain in other queries compensates for it
+# Of ``ends_at > $1 AND starts_at < $2``, the planner thinks the same; but mostly, recent times are asked for.
+_ONLY_BELOW = 1.01
 _TOLD = 0.1  # the part of the present cost by which a plan may cost more without being told
 _VETO = 5.0
 _PAGE_SHARE = 0.5
@@ -126,9 +129,23 @@ class Judge:
         if risk > _SUSPECT:
             value = max(value, base.expected * risk * (_VETO if risk > _FORBIDDEN else 1.0))
         worst = costs.at_worst / max(base.at_worst, 0.01)
-        return ExpectedCost(
-            expected, max(value, base.expected * worst) if worst > _SUSPECT else value
+        value = max(value, base.expected * worst) if worst > _SUSPECT else value
+        return ExpectedCost(expected, value * (_ONLY_BELOW if self._is_below(plan.tree) else 1.0))
+
+    def _is_below(self, tree: PlanNode) -> bool:
+        """Tell whether the range of an index scan is all times before one that is not known."""
+        return any(
+            t.kind is Kind.RANGE and t.text.split("$")[0].rstrip().endswith(("<", "<="))
+            for node in walk(tree)
+            if isinstance(text := node.get("Index Cond"), str) and "$" in text
+            for t in terms.conditions(text).terms
+            if self._is_time(node, t.operand.column)
         )
+
+    def _is_time(self, node: PlanNode, name: str | None) -> bool:
+        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        column = None if table is None else table.columns.get(name or "")
+        return column is not None and column.category == "D"
 
     def _costs(self, query: Query, plan: Plan) -> _Costs:
         short = short_share(query)
