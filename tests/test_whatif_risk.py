@@ -133,6 +133,13 @@ def test_an_order_is_read_to_its_end_where_calls_return_fewer_rows_than_they_may
     assert judge.expected(part, plan) == judge.expected(asked, plan)
 
 
+def test_calls_that_find_less_read_no_more_where_the_index_holds_all_conditions(lab: Lab) -> None:
+    judge, asked = Judge(lab.catalog, lab.rows_in_order, lab.index_shape), query(BOARD)
+    plan = lab.plan(asked, [BY_BOARD])
+    assert judge.expected(replace(asked, rows=0.5), plan) == judge.expected(asked, plan)
+    assert judge.expected(asked, plan) < 0.1 * plan.tree["Plans"][0]["Total Cost"]
+
+
 def test_what_is_passed_over_at_present_is_charged_for(lab: Lab) -> None:
     asked = query("select * from posts where body like '%2' limit 20")
     judge, plan = Judge(lab.catalog, lab.rows_in_order, lab.index_shape), lab.plan(asked)

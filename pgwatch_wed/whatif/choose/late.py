@@ -34,6 +34,7 @@ _STREAMING = frozenset(
 _DRIVING = frozenset({"Index Scan", "Index Only Scan", "Seq Scan"})
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
 _SECONDS = ("InitPlan", "SubPlan")
+_ALL = 0.99
 
 _FEW = 4
 
@@ -140,6 +141,8 @@ def _parts(
     if read is None or read <= 0:
         return even, even
     matching = _share(found, read)
+    if matching > _ALL and "Filter" not in found.scan:
+        return even, even  # a call that finds fewer has read no more
     part = part_read(even, matching, short)
     if at_worst and _lacks_equality(found.scan):
         part = max(part, _last(even, matching))
