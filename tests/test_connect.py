@@ -153,6 +153,14 @@ def test_a_service_and_a_password_file(
     assert connect.label(conninfo) == "service shop"
 
 
+def test_a_label_tells_two_servers_apart_that_have_their_sockets_in_one_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PGPORT", raising=False)
+    assert connect.label("host=/run/pg dbname=shop") == "/run/pg/shop"
+    assert connect.label("host=/run/pg port=5433 dbname=shop") == "/run/pg:5433/shop"
+
+
 def test_the_environment_alone(
     tcp: embedded.EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,16 +75,24 @@ def _refuse_unescaped(text: str) -> None:
         )
 
 
+_USUAL_PORT = "5432"
+
+
 def label(conninfo: str) -> str:
-    """Name a target for reports: host, port, database; never secrets."""
+    """Name a target for reports: host, port, database; never secrets.
+
+    Two servers may have their sockets in one directory: the port tells them apart, and is left out if it is the usual one.
+    """
     parts: dict[str, Any] = dict(libpq.conninfo_to_dict(conninfo)) if conninfo else {}
     host = parts.get("host") or parts.get("hostaddr") or os.environ.get("PGHOST") or "local"
-    port = parts.get("port") or os.environ.get("PGPORT") or "5432"
+    port = parts.get("port") or os.environ.get("PGPORT") or _USUAL_PORT
     dbname = parts.get("dbname") or os.environ.get("PGDATABASE") or parts.get("user") or ""
     service = parts.get("service")
     if service and not parts.get("host"):
         return f"service {service}" + (f"/{dbname}" if dbname else "")
-    return f"{host}:{port}/{dbname}" if not str(host).startswith("/") else f"{host}/{dbname}"
+    if str(host).startswith("/") and str(port) == _USUAL_PORT:
+        return f"{host}/{dbname}"
+    return f"{host}:{port}/{dbname}"
 
 
 def is_ours(application_name: str | None) -> bool:

@@ -250,6 +250,16 @@ def test_a_name_twice_is_an_error_unless_both_sources_mean_the_same_server() -> 
     ]
 
 
+def test_two_servers_with_their_sockets_in_one_directory_are_two() -> None:
+    written("pg_service.conf", "[shop]\nhost=/run/pg\nport=5433\n[crm]\nhost=/run/pg\nport=5434\n")
+    one = '[[clusters]]\nname = "{0}"\ntarget = "host=/run/pg port=5433 dbname=x"\n'
+    written("fleet.toml", one.format("shop") + one.format("crm"))
+    found = inventory.read(["fleet.toml", "pg_service.conf"])
+    assert [(m.name, len(m.targets)) for m in found.members] == [("crm", 1), ("shop", 1)]
+    assert len(wrong(found)) == 1
+    assert "'crm': duplicate name" in wrong(found)[0]
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [
