@@ -55,7 +55,7 @@ def test_a_pattern_is_found_with_the_function_around_the_column() -> None:
     text = "select from t where lower(title) like $1 and author not like $2 and author ilike $3 and author like $4"
     assert set(unequal(text)) == {
         Unequal("title", 1, is_start=True, is_pattern=True, around="lower"),
-        Unequal("author", 4, is_start=True, is_pattern=True),
+        Unequal("author", 4, is_start=True, is_pattern=True, is_bare=True),
     }
 
 
@@ -70,7 +70,7 @@ def test_an_end_is_found_as_the_beginning_of_what_is_read_backward() -> None:
 def test_what_a_percent_sign_is_appended_to_is_a_beginning() -> None:
     text = "select from t where title like $1 || $3 and lower(author) like lower($2) || $4 and title like $6 || $5"
     assert set(unequal(text)) == {
-        Unequal("title", 1, is_start=True),
+        Unequal("title", 1, is_start=True, is_bare=True),
         Unequal("author", 2, is_start=True),
     }
 

@@ -258,6 +258,18 @@ def test_a_network_and_the_end_of_a_value_are_assumed_and_their_values_told_to_n
     assert any("$1 is the end of a usual value" in i.doubts[0] for i in advice.indexes if i.doubts)
 
 
+def test_numbers_of_digits_are_looked_for_by_their_beginning_and_words_by_any_part(
+    lab: Lab,
+) -> None:
+    texts = {
+        "select descr from books where isbn like $1": "(isbn varchar_pattern_ops)",
+        "select descr from books where title like $1": "(title public.gin_trgm_ops)",
+    }
+    found = {i.queries[0]: i.ddl for i in advised(lab, *texts).indexes}
+    assert found.keys() == texts.keys()
+    assert all(texts[text] in found[text] for text in texts)
+
+
 def test_a_network_has_the_size_for_which_as_many_rows_would_be_found_as_were_counted(
     lab: Lab,
 ) -> None:

@@ -28,8 +28,8 @@ _INSIDE = {"<<": ">>", "<<=": ">>=", "<@": "@>"}
 class Unequal:
     """A parameter that a column is unequal to, or that its values begin with (``is_start``), perhaps as a pattern of LIKE.
 
-    ``around`` is the function around the column that is not around the parameter: "lower", "upper", "reverse" or "". With
-    ``is_end``, values end with it, and both are reversed. With ``is_outer``, it is a network that the values
+    ``around`` is the function around the column that is not around the parameter: "lower", "upper", "reverse" or "". ``is_bare``:
+    there is none around either. With ``is_end``, values end with it, and both are reversed. With ``is_outer``, it is a network that the values
     are in, or an ancestor of theirs in a tree; with ``is_inner``, something in them.
     """
 
@@ -38,6 +38,7 @@ class Unequal:
     is_start: bool
     is_pattern: bool = False
     around: str = ""
+    is_bare: bool = False
     is_end: bool = False
     is_outer: bool = False
     is_inner: bool = False
@@ -95,6 +96,7 @@ def _like(side: Any, other: Any) -> Iterator[Unequal]:
                 found,
                 is_pattern=value is _inside(other)[0],
                 around="" if inside else around,
+                is_bare=not around,
                 is_end=is_end,
             )
 

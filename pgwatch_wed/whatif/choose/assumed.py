@@ -23,6 +23,7 @@ from pgwatch_wed.whatif.oracle import Oracle
 _MOST = 0.5
 _ADDRESSES = ("inet", "cidr")
 _SITES = {4: (24, 32, 28, 16, 8), 6: (64, 128, 56, 48, 32)}
+_CODE = re.compile(r"[\w./ -]+")
 _PARTS = (0.66, 1.0, 0.33, 0.2)
 
 
@@ -108,8 +109,10 @@ def _values(oracle: Oracle, tables: list[CatalogTable], found: Unequal) -> Seque
     if not found.is_start:
         return tuple(filter(None, (_most_common(oracle, table, column),)))
     is_backward = found.is_end or found.around == "reverse"
-    if found.is_pattern and not is_backward and _serves_patterns(oracle):
-        return ()  # whether it begins with % does not matter
+    is_surely_start = is_backward or not found.is_pattern or not _serves_patterns(oracle)
+    # with trigrams, whether it begins with % does not matter; but nobody looks for a number by its middle
+    if not is_surely_start and not (found.is_bare and _are_codes(oracle, table, column)):
+        return ()
     parts = _parts(oracle, table, column, is_backward=is_backward)
     return tuple(literal(_pattern(found, part)) for part in parts)
 
@@ -133,6 +136,17 @@ def _networks(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> Ite
             for width in dict.fromkeys((*widths, address.network.prefixlen)):
                 yield literal(str(address.network.supernet(new_prefix=width)))
             return
+
+
+def _are_codes(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> bool:
+    """Tell whether usual values are such as ``978-004711-1``: mostly digits, without words."""
+    values = [value for value, _ in oracle.usual_values(table, column.name)]
+    return bool(values) and all(_CODE.fullmatch(v) and _has_digits(v) for v in values)
+
+
+def _has_digits(value: str) -> bool:
+    """Tell whether most letters of a value are digits."""
+    return 2 * sum(map(str.isdigit, value)) > sum(map(str.isalnum, value))
 
 
 def _serves_patterns(oracle: Oracle) -> bool:
