@@ -1,6 +1,7 @@
 """Snapshots + rules + config → Report. Pure: no clock, no connection, no globals."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
@@ -281,16 +282,24 @@ def _merge(verdicts: list[RuleVerdict]) -> Iterable[RuleVerdict]:
         if len(mine) == 1:
             yield worst
             continue
-        reasons = [f"{v.database}: {v.reason}" for v in mine if v.reason]
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for each in mine:
+            if each.reason:
+                reasons[each.reason].append(each.database or "")
         mends = dict.fromkeys(v.mend for v in mine if v.mend)
         yield replace(
             worst,
-            reason="; ".join(reasons),
+            reason="; ".join(f"{_some(names)}: {reason}" for reason, names in reasons.items()),
             mend=" ".join(mends),
             database=None,
             unjudged=tuple(i for v in mine for i in v.unjudged),
             partial=tuple(p for v in mine for p in v.partial),
         )
+
+
+def _some(names: list[str], show: int = 3) -> str:
+    more = f" and {len(names) - show} more" if len(names) > show else ""
+    return ", ".join(names[:show]) + more
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:

@@ -138,6 +138,22 @@ def test_the_worst_verdict_of_several_databases_counts() -> None:
     assert "logs: indexes: not read" in verdict.reason
 
 
+def test_a_reason_of_many_databases_is_told_once() -> None:
+    many = [
+        replace(
+            SNAPSHOT,
+            server=replace(SERVER, database=f"tenant_{number}"),
+            missing={"indexes": Missing("locked" if number == 7 else "not read")},
+        )
+        for number in range(200)
+    ]
+    report = analyse(many, Config(), [a_rule(needs=("indexes",))])
+    (verdict,) = report.verdicts
+    assert verdict.reason == (
+        "tenant_0, tenant_1, tenant_2 and 196 more: indexes: not read; tenant_7: indexes: locked"
+    )
+
+
 def test_a_rule_about_the_server_is_judged_once() -> None:
     report = analyse([SNAPSHOT, SNAPSHOT], Config(), [a_rule(a_finding(), SCOPE="cluster")])
     assert len(report.findings) == 1

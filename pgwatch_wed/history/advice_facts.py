@@ -7,17 +7,19 @@ import sqlalchemy as sa
 
 from pgwatch_wed.facts import FollowedAdvice, Missing, Snapshot
 from pgwatch_wed.facts.advice_words import AppliedState
-from pgwatch_wed.history import advice, identity
+from pgwatch_wed.history import advice
 from pgwatch_wed.history.advice import StoredAdvice
+from pgwatch_wed.history.identity import Identity
 
 # What was settled so long ago is only in the record.
 _SHOWN = timedelta(days=120)
 _APPLIED = (AppliedState.APPLIED, AppliedState.PARTLY)
 
 
-def facts_of(connection: sa.Connection, snapshot: Snapshot) -> tuple[FollowedAdvice, ...] | Missing:
+def facts_of(
+    connection: sa.Connection, snapshot: Snapshot, owner: Identity | None
+) -> tuple[FollowedAdvice, ...] | Missing:
     """Return what became of the advice about a database, the latest first; what was not applied is left out."""
-    owner = identity.identify(connection, snapshot)
     if owner is None:
         return ()
     known = advice.listed(connection, database_id=owner.database_id)

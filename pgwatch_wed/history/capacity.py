@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from pgwatch_wed.facts import Forecast, Missing, Snapshot, Table
-from pgwatch_wed.history import days, identity, measures
+from pgwatch_wed.history import days, measures
 from pgwatch_wed.history.forecasts import LEAST_DAYS, Outlook, Untold, forecast, of_days
 from pgwatch_wed.history.identity import Identity
 from pgwatch_wed.postgres import sequences as sq
@@ -49,9 +49,10 @@ class _Past:
             yield each.subject.oid, [(p.at, p.value) for p in each.points]
 
 
-def facts_of(connection: sa.Connection, snapshot: Snapshot) -> tuple[Forecast, ...] | Missing:
+def facts_of(
+    connection: sa.Connection, snapshot: Snapshot, owner: Identity | None
+) -> tuple[Forecast, ...] | Missing:
     """Return what can be told about a database and its server, or when something can be."""
-    owner = identity.identify(connection, snapshot)
     if owner is None:
         return Missing("there is no earlier run of this database", _FEW)
     past = _Past(connection, owner, snapshot)

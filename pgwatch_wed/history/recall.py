@@ -19,9 +19,10 @@ from pgwatch_wed.history import (
     statement_shifts,
     track_record,
 )
+from pgwatch_wed.history.identity import Identity
 
-HistoryRoom = Callable[[sa.Connection, Snapshot], tuple[Any, ...] | Missing]
-"""Returns the rows of a fact for a snapshot that has been stored, or why they cannot be told."""
+HistoryRoom = Callable[[sa.Connection, Snapshot, Identity | None], tuple[Any, ...] | Missing]
+"""Returns the rows of a fact for a snapshot that has been stored, and whose it is, or why they cannot be told."""
 
 ROOMS: Mapping[str, HistoryRoom] = {
     "advice_record": track_record.facts_of,
@@ -56,7 +57,7 @@ def _recalled(connection: sa.Connection, snapshot: Snapshot) -> Snapshot:
     for name, room in ROOMS.items():
         if snapshot.missing.get(name) == UNASKED:
             continue
-        found = _asked(room, connection, snapshot)
+        found = _asked(room, connection, snapshot, owner)
         if isinstance(found, Missing):
             missing[name] = found
         else:
@@ -66,11 +67,11 @@ def _recalled(connection: sa.Connection, snapshot: Snapshot) -> Snapshot:
 
 
 def _asked(
-    room: HistoryRoom, connection: sa.Connection, snapshot: Snapshot
+    room: HistoryRoom, connection: sa.Connection, snapshot: Snapshot, owner: Identity | None
 ) -> tuple[Any, ...] | Missing:
     """Ask; what one does not know costs no other fact."""
     try:
-        return room(connection, snapshot)
+        return room(connection, snapshot, owner)
     except HistoryError as error:
         return Missing(error.message, error.hint, Cause.FAILED)
     except (sa.exc.DBAPIError, MemoryError):

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.facts.rows import LevelShift
-from pgwatch_wed.history import identity, measures, series
+from pgwatch_wed.history import measures, series
 from pgwatch_wed.history.condense import BY_THE_HOUR
+from pgwatch_wed.history.identity import Identity
 from pgwatch_wed.history.level_shifts import LevelSides, RateInterval, per_day, risen
 from pgwatch_wed.history.measures import Point, Subject
 from pgwatch_wed.history.periods import Periods, periods
@@ -27,9 +28,10 @@ _LEVELS = frozenset(("connections",))
 _POSITIONS = frozenset(("wal_position",))
 
 
-def facts_of(connection: sa.Connection, snapshot: Snapshot) -> tuple[LevelShift, ...] | Missing:
+def facts_of(
+    connection: sa.Connection, snapshot: Snapshot, owner: Identity | None
+) -> tuple[LevelShift, ...] | Missing:
     """Return the amounts that rose, or why that cannot be told."""
-    owner = identity.identify(connection, snapshot)
     if owner is None:
         return Missing("this is the first run", "run it again, every hour")
     since = snapshot.now - BY_THE_HOUR

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from pgwatch_wed.facts import Cause, Missing, Snapshot
 from pgwatch_wed.facts.rows import StatementShift
-from pgwatch_wed.history import identity, series
+from pgwatch_wed.history import series
 from pgwatch_wed.history.condense import BY_THE_HOUR
+from pgwatch_wed.history.identity import Identity
 from pgwatch_wed.history.interval_units import Observed
 from pgwatch_wed.history.periods import Periods, periods
 from pgwatch_wed.history.regressions import (
@@ -29,9 +30,10 @@ _WARMS = timedelta(hours=2)
 """A server's caches are filled within this time; a longer interval is mostly of the time after."""
 
 
-def facts_of(connection: sa.Connection, snapshot: Snapshot) -> tuple[StatementShift, ...] | Missing:
+def facts_of(
+    connection: sa.Connection, snapshot: Snapshot, owner: Identity | None
+) -> tuple[StatementShift, ...] | Missing:
     """Return the statements with enough load to be judged, or why they cannot be."""
-    owner = identity.identify(connection, snapshot)
     if owner is None:
         return Missing("this is the first run", "run it again, every hour", Cause.OTHER)
     since = snapshot.now - BY_THE_HOUR

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from pgwatch_wed.facts import AdviceRecord, Missing, Snapshot
 from pgwatch_wed.facts.advice_words import AdviceOutcome, AppliedState
-from pgwatch_wed.history import advice, identity, predictions
+from pgwatch_wed.history import advice, predictions
 from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.advice_facts import predicted_ratio
+from pgwatch_wed.history.identity import Identity
 from pgwatch_wed.history.predictions import Ending, StoredPrediction
 
 _WHOLE = (AppliedState.APPLIED, AppliedState.UNDONE)
@@ -60,9 +61,12 @@ def record(connection: sa.Connection, cluster_id: int | None = None) -> TrackRec
     )
 
 
-def facts_of(connection: sa.Connection, snapshot: Snapshot) -> tuple[AdviceRecord, ...] | Missing:
+def facts_of(
+    connection: sa.Connection,
+    snapshot: Snapshot,  # noqa: ARG001 - all who tell of the past are asked alike
+    owner: Identity | None,
+) -> tuple[AdviceRecord, ...] | Missing:
     """Return the record of a snapshot's cluster, by rule and grade."""
-    owner = identity.identify(connection, snapshot)
     return record(connection, owner.cluster_id).advice if owner is not None else ()
 
 

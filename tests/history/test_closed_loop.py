@@ -5,7 +5,7 @@ import pytest
 from pgwatch_wed.analyse import analyse
 from pgwatch_wed.config import Config
 from pgwatch_wed.facts import Missing, Snapshot
-from pgwatch_wed.history import advice, advice_facts, runs, store
+from pgwatch_wed.history import advice, advice_facts, identity, runs, store
 from pgwatch_wed.history.advice import StoredAdvice
 from pgwatch_wed.history.runs import NewRun
 from pgwatch_wed.render import json_v1
@@ -80,7 +80,8 @@ def test_what_is_not_about_time_has_helped_when_its_finding_is_gone(
     assert own.measured is not None
     assert own.measured["detail"] == "the finding is gone"
     with history.reading() as connection:
-        rows = advice_facts.facts_of(connection, collect(db))
+        now = collect(db)
+        rows = advice_facts.facts_of(connection, now, identity.identify(connection, now))
     assert not isinstance(rows, Missing)
     assert [r.state for r in rows if r.rule == "index-duplicate"] == ["applied"]
     psql(db, "create index three on orders (x)")
