@@ -12,10 +12,11 @@ from pgwatch_wed.target.collect import collect
 PACKAGE = Path(__file__).parent.parent / "pgwatch_wed"
 
 
-# Ages of what is kept here, dates that are typed, and when visits of a fleet begin and end; no fact, no judgment.
+# Ages of what is kept here, dates that are typed, and when visits of a fleet are allowed, begin and end; no fact, no judgment.
 BY_THE_CLIENTS_CLOCK = {
     "app/event_memory.py",
     "app/stripe_webhook.py",
+    "cli/fleet_check.py",
     "cli/fleet_delivery.py",
     "cli/history.py",
     "cli/why.py",
