@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from statistics import median
 
 from pgwatch_wed.whatif.choose import workers, writes
 from pgwatch_wed.whatif.choose.late import has_limit, limited_scans, short_share
@@ -173,7 +174,14 @@ class Costs:
         """Return what entries in indexes cost for the writes of the queries."""
         weights = {q.name: q.weight for q in self.queries}
         measured = {q.name: q.total_ms for q in self.queries if q.total_ms is not None}
-        return writes.burdens(self.oracle.catalog, self._writes, weights, measured)
+        return writes.burdens(self.oracle.catalog, self._writes, weights, measured, self._usual)
+
+    @property
+    def _usual(self) -> dict[str, float]:
+        """The weights of measured queries if a unit of cost took as long for each as for most."""
+        calls = {q.name: q.calls for q in self.queries if q.calls and q.total_ms is not None}
+        units = [q.weight / calls[q.name] for q in self.queries if q.name in calls]
+        return {name: number * median(units) for name, number in calls.items()}
 
     def of_writes(self, chosen: Configuration) -> float:
         """Return what keeping a set of indexes up to date costs."""

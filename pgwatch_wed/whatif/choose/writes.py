@@ -17,7 +17,8 @@ from pgwatch_wed.whatif.model import Candidate, Query
 _ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
 # Rows that are inserted together have neighboring entries; an update reads a page at random for each, as the planner charges it.
 _ALONE = 4.0
-_REMOVED = 2.0  # and leaves an entry behind, for which VACUUM comes to the index once more
+# VACUUM takes old entries out of an index all at once, but comes twice to the page of a row version that HOT leaves to the next reader.
+_VACUUMED = 2.0
 _AT_END = 1 / 3  # one block instead of the way from the root to a leaf
 _ORDERED = 0.99
 _VARIOUS = 100.0
@@ -70,12 +71,14 @@ def burdens(
     writes: Mapping[str, Iterable[Write]],
     weights: Mapping[str, float],
     measured: Mapping[str, float],
+    usual: Mapping[str, float] | None = None,
 ) -> list["Burden"]:
     """Return what entries of indexes cost for the writes of statements.
 
     ``measured`` are the times of statements, where they are known. One more index takes no more than each of the parts
     that are there: the table and its other indexes, of which HOT updates write to none. The planner's cost of an INSERT is next to
-    nothing, and does not tell.
+    nothing, and does not tell. ``usual`` are the weights of statements if a unit of cost took as long for each as for most: an UPDATE
+    that takes longer reads more than is expected, but the entries that it adds do not cost more.
     """
     found = []
     for name, each in writes.items():
@@ -84,8 +87,10 @@ def burdens(
             alone = 1.0 if write.columns is None else _ALONE
             is_hot = write.columns is not None and _stays_hot(catalog, write)
             most = measured.get(name, math.inf) / (1 if is_hot else 1 + others)
-            removed = 1.0 if write.columns is None else _REMOVED
-            entry = min(weights[name] * write.rows * alone, most) * removed
+            weight = weights[name]
+            if write.columns is not None and usual is not None:
+                weight = min(weight, usual.get(name, weight))
+            entry = min(weight * write.rows * alone, most)
             found.append(Burden(write.table, entry, write.columns, is_hot, others))
     return found
 
@@ -118,17 +123,17 @@ class Burden:
         return self.of_entries(sum(map(entry_cost, new)), any(map(self.ends_hot, new)))
 
     def of_entries(self, new: float, ends_hot: bool) -> float:
-        """Return the cost of entries in ``new`` indexes, and in those that are there if these end HOT updates."""
+        """Return the cost of entries in ``new`` indexes, and in those that are there and for VACUUM if these end HOT updates."""
         if self.is_hot and not ends_hot:
             return 0.0
-        return self.entry * (new + self.others * ends_hot)
+        return self.entry * (new + (self.others + _VACUUMED) * ends_hot)
 
     def part(self, index: Candidate, indexes: Collection[Candidate]) -> float:
         """Return an index's part of what a set costs, so that the parts add up: those that end HOT updates share this."""
         if not self.concerns(index) or not self.cost(indexes):
             return 0.0
         ending = sum(map(self.ends_hot, indexes))
-        shared = self.others / ending if ending and self.ends_hot(index) else 0.0
+        shared = (self.others + _VACUUMED) / ending if ending and self.ends_hot(index) else 0.0
         return self.entry * (entry_cost(index) + shared)
 
 
