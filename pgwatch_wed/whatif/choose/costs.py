@@ -43,6 +43,7 @@ class Costs:
         self._touched = Touched(oracle.catalog, oracle.rows_in_order, oracle.index_shape)
         self._judge = Judge(oracle.catalog, oracle.rows_in_order, oracle.index_shape, is_on=guard)
         self._writes: dict[str, list[Write]] = {}
+        self._burdens: list[Burden] | None = None  # each set that is tried asks for them
         self._build_seconds = 0.0
         self.pool = Pool(self.plan, self._judge)
 
@@ -84,6 +85,7 @@ class Costs:
         if changes := writes.writes(query, plan.tree, self.oracle.catalog):
             self._writes[query.name] = changes
         self.pool.put(query, frozenset(), plan)
+        self._burdens = None
         self.queries.append(query)
         self.queries.sort(key=lambda q: -self.present(q))
 
@@ -172,6 +174,11 @@ class Costs:
 
     def burdens(self) -> list[Burden]:
         """Return what entries in indexes cost for the writes of the queries."""
+        if self._burdens is None:
+            self._burdens = self._weighed()
+        return self._burdens
+
+    def _weighed(self) -> list[Burden]:
         weights = {q.name: q.weight for q in self.queries}
         measured = {q.name: q.total_ms for q in self.queries if q.total_ms is not None}
         return writes.burdens(self.oracle.catalog, self._writes, weights, measured, self._usual)

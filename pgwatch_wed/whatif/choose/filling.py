@@ -159,16 +159,7 @@ class Filling:
         """Request a few plans of a query: all have their first ones before any has more."""
         if not self._has_time() and self.explored:
             return None
-        one = self.suggested[query.name]
-        return explore(
-            self._costs,
-            query,
-            one.indexes,
-            self._budget,
-            _FIRST_CALLS,
-            EXPLORED,
-            ordered=one.ordered,
-        )
+        return self._explore(query, _FIRST_CALLS)
 
     def _deepened(self) -> Configuration:
         """Request more plans of the queries that were tried, the costliest first."""
@@ -180,16 +171,13 @@ class Filling:
         query, waiting = asked
         if self._costs.left.is_over(EXPLORED):
             return frozenset()
+        return self._explore(query, self._calls(query, waiting), beyond=True)
+
+    def _explore(self, query: Query, calls: int, *, beyond: bool = False) -> Configuration:
         one = self.suggested[query.name]
+        budget, ordered = self._budget, one.ordered
         return explore(
-            self._costs,
-            query,
-            one.indexes,
-            self._budget,
-            self._calls(query, waiting),
-            EXPLORED,
-            ordered=one.ordered,
-            beyond=True,
+            self._costs, query, one.indexes, budget, calls, EXPLORED, ordered=ordered, beyond=beyond
         )
 
     def _calls(self, query: Query, waiting: int) -> int:
