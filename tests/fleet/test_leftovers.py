@@ -16,15 +16,16 @@ class _Circle:
         self.other = self
 
 
-@pytest.fixture
-def without_collector() -> Iterator[None]:
+@pytest.fixture(name="without_collector")
+def _without_collector() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
     gc.unfreeze()
 
 
-def test_what_visits_leave_behind_is_freed_within_a_few_of_them(without_collector: None) -> None:
+@pytest.mark.usefixtures("without_collector")
+def test_what_visits_leave_behind_is_freed_within_a_few_of_them() -> None:
     leftovers.begin()
     left = weakref.ref(_Circle())
     assert left() is not None
