@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -266,14 +267,15 @@ def test_a_probe_that_is_too_old_is_unknown_and_neither_up_nor_down() -> None:
 
 
 @pytest.fixture
-def collected(db: str) -> tuple[Board, Collector]:
+def collected(db: str) -> Iterator[tuple[Board, Collector]]:
     with psycopg.connect(db, autocommit=True) as session:
         session.execute("create extension if not exists pg_stat_statements")
     board = Board()
     roomy = CollectorSettings(budget=1.0)
     collector = Collector(board, "shop", db, roomy, Config(), lambda: 1000.0, lambda: 1000.0)
     collector.run_once()
-    return board, collector
+    yield board, collector
+    collector._connection.close()
 
 
 def test_what_is_collected_is_exposed_and_promtool_has_nothing_to_say(
