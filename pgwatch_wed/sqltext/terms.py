@@ -285,14 +285,24 @@ def document_keys(text: str, column: str) -> tuple[str, ...]:
 @lru_cache(maxsize=20_000)
 def texts(text: str) -> tuple[str, ...]:
     """Return the text constants in a condition: those of an array one by one."""
-    node = _parse(text)
-    found: list[str] = []
-    for each in trees.walk(node):
-        if isinstance(each, ast.A_Const) and isinstance(each.val, ast.String):
-            value = str(each.val.sval)
-            is_array = value[:1] == "{" and value[-1:] == "}"
-            found += [v.strip('"') for v in value[1:-1].split(",")] if is_array else [value]
-    return tuple(found)
+    found = [n for n in _constants(text) if isinstance(n.val, ast.String)]
+    return tuple(each for node in found for each in _members(str(node.val.sval)))
+
+
+@lru_cache(maxsize=20_000)
+def constants(text: str) -> frozenset[str]:
+    """Return all constants in a condition as text, except for NULL: those of an array one by one."""
+    found = (trees.constant(node) for node in _constants(text))
+    return frozenset(each for value in found if value is not None for each in _members(value))
+
+
+def _constants(text: str) -> list[Any]:
+    return [node for node in trees.walk(_parse(text)) if isinstance(node, ast.A_Const)]
+
+
+def _members(value: str) -> list[str]:
+    is_array = value[:1] == "{" and value[-1:] == "}"
+    return [v.strip('"') for v in value[1:-1].split(",")] if is_array else [value]
 
 
 @lru_cache(maxsize=20_000)

@@ -79,3 +79,18 @@ def without_casts(node: Any) -> Any:
     while isinstance(node, ast.TypeCast):
         node = node.arg
     return node
+
+
+def constant(node: Any) -> str | None:
+    """Return a constant as text, "true" or "false" if it is a boolean; None for NULL."""
+    match node.val:
+        case _ if node.isnull:
+            return None
+        case ast.String():
+            return str(node.val.sval)
+        case ast.Boolean():
+            return "true" if node.val.boolval else "false"
+        case ast.Integer():
+            return str(node.val.ival or 0)
+        case _:
+            return str(getattr(node.val, "fval", ""))

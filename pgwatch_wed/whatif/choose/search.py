@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pgwatch_wed.whatif.choose.pool import Pool
-from pgwatch_wed.whatif.choose.writes import Burden, entry_cost
+from pgwatch_wed.whatif.choose.writes import Burden
 from pgwatch_wed.whatif.model import Candidate, Configuration, Query
 
 _POWERS = (1.0, 0.5, 0.0)
@@ -38,7 +38,7 @@ class _Burdened:
     def of(cls, burden: Burden, indexes: Sequence[Candidate]) -> "_Burdened":
         here = {n: i for n, i in enumerate(indexes) if burden.concerns(i)}
         ending = sum(1 << n for n, index in here.items() if burden.ends_hot(index))
-        entries = {n: entry_cost(index) for n, index in here.items()}
+        entries = {n: burden.entries_of(index) for n, index in here.items()}
         return cls(burden, sum(1 << n for n in here), ending, entries)
 
     def cost(self, mask: int) -> float:

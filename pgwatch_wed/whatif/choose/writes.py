@@ -6,11 +6,12 @@ a set costs is not the sum of what its indexes cost alone.
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.sqltext.reading import updated
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
+from pgwatch_wed.whatif.choose.left_out import leaves_out
 from pgwatch_wed.whatif.model import Candidate, Query
 
 # One entry: descend, insert, write WAL, and sometimes read a page; in planner cost units.
@@ -26,12 +27,16 @@ _VARIOUS = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Rows that a statement changes in a table; ``columns`` are None unless it is an UPDATE."""
+    """Rows that a statement changes in a table; ``columns`` are None unless it is an UPDATE.
+
+    ``constants`` are the columns that it sets to one, None for NULL.
+    """
 
     table: tuple[str, str]
     rows: float
     kind: str
     columns: frozenset[str] | None = None
+    constants: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
@@ -52,6 +57,7 @@ def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
                 rows,
                 str(node.get("Operation")),
                 updated_columns(query.sql) if is_update else None,
+                _constants(query.sql) if is_update else {},
             )
         )
     return found
@@ -91,7 +97,7 @@ def burdens(
             if write.columns is not None and usual is not None:
                 weight = min(weight, usual.get(name, weight))
             entry = min(weight * write.rows * alone, most)
-            found.append(Burden(write.table, entry, write.columns, is_hot, others))
+            found.append(Burden(write.table, entry, write.columns, is_hot, others, write.constants))
     return found
 
 
@@ -107,6 +113,7 @@ class Burden:
     columns: frozenset[str] | None
     is_hot: bool
     others: int
+    constants: Mapping[str, str | None] = field(default_factory=dict)
 
     def concerns(self, index: Candidate) -> bool:
         """Tell whether the index is on this table."""
@@ -120,7 +127,11 @@ class Burden:
     def cost(self, indexes: Iterable[Candidate]) -> float:
         """Return what a set costs."""
         new = [i for i in indexes if self.concerns(i)]
-        return self.of_entries(sum(map(entry_cost, new)), any(map(self.ends_hot, new)))
+        return self.of_entries(sum(map(self.entries_of, new)), any(map(self.ends_hot, new)))
+
+    def entries_of(self, index: Candidate) -> float:
+        """Return what an index costs for a changed row, 1 for an entry in a B-tree; nothing if its predicate leaves the row out."""
+        return 0.0 if leaves_out(index.predicate, self.constants) else _ENTRY.get(index.method, 1.0)
 
     def of_entries(self, new: float, ends_hot: bool) -> float:
         """Return the cost of entries in ``new`` indexes, and in those that are there and for VACUUM if these end HOT updates."""
@@ -134,12 +145,7 @@ class Burden:
             return 0.0
         ending = sum(map(self.ends_hot, indexes))
         shared = (self.others + _VACUUMED) / ending if ending and self.ends_hot(index) else 0.0
-        return self.entry * (entry_cost(index) + shared)
-
-
-def entry_cost(index: Candidate) -> float:
-    """Return what an entry in an index costs, 1 for a B-tree."""
-    return _ENTRY.get(index.method, 1.0)
+        return self.entry * (self.entries_of(index) + shared)
 
 
 def no_longer_hot(
@@ -167,6 +173,7 @@ def entries(
         here = [i for i in new if (i.schema, i.table) == write.table]
         is_hot = write.columns is not None and _stays_hot(catalog, write)
         is_ended = is_hot and any(columns(i) & (write.columns or frozenset()) for i in here)
+        here = [i for i in here if not leaves_out(i.predicate, write.constants)]
         made = sum(_AT_END if _is_appended(i, catalog, write) else 1.0 for i in here)
         more = made + _others(catalog, write) * is_ended
         found[write.table] = 0.0 if is_hot and not is_ended else more
@@ -213,3 +220,9 @@ def _others(catalog: Catalog, write: Write) -> int:
 def updated_columns(text: str) -> frozenset[str]:
     """Return the columns that UPDATE, ON CONFLICT DO UPDATE or MERGE set, by name."""
     return frozenset(c for target in updated(text) for c in target.columns)
+
+
+def _constants(text: str) -> dict[str, str | None]:
+    """Return the columns that a statement sets to a constant, unless it updates several tables."""
+    targets = updated(text)
+    return dict(targets[0].constants) if len(targets) == 1 else {}
