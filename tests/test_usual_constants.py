@@ -51,6 +51,14 @@ def test_what_a_column_differs_from_or_begins_with_is_found() -> None:
     assert unequal("select from (") == ()
 
 
+def test_what_a_column_is_before_or_after_is_found() -> None:
+    text = "select from t where title < $1 and $2 > author and price <= $3 and price > 4"
+    assert set(unequal(text)) == {
+        Unequal("title", 1, is_start=False, is_bound=True),
+        Unequal("author", 2, is_start=False, is_bound=True),
+    }
+
+
 def test_a_pattern_is_found_with_the_function_around_the_column() -> None:
     text = "select from t where lower(title) like $1 and author not like $2 and author ilike $3 and author like $4"
     assert set(unequal(text)) == {

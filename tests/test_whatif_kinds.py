@@ -284,6 +284,7 @@ def test_a_constant_that_was_taken_out_is_assumed_and_told(lab: Lab) -> None:
         "select descr from books where to_tsvector($1, title) @@ plainto_tsquery($2, $3)": "to_tsvector(CAST('english' AS regconfig), title)",
         "select payload from jobs where coalesce(locked_by, $1) = $2": "COALESCE(locked_by, CAST('' AS text))",
         "select payload from jobs where state <> $1 and run_at < $2": "WHERE state <> CAST('done' AS text)",
+        "select payload from jobs where step < $1 order by run_at limit 20": "WHERE step < CAST('over' AS step)",
     }
     advice = advised(lab, *texts)
     assert len(advice.indexes) == len(texts)

@@ -44,6 +44,7 @@ OF_AUTHOR = "select * from posts where author = $1 and archived"
 OLD_OF_AUTHOR = Candidate("public", "posts", (Key.of("archived"), Key.of("author")))
 DELETED = Candidate("public", "posts", (Key.of("id"),), predicate="deleted")
 SOME_DELETED = "select * from posts where deleted and id between 10000 and 30000"
+IN_ORDER = "select * from posts where deleted order by id limit 200"
 FIRST_DELETED = "select * from posts where deleted and author < 90 order by id limit 100"
 OLD = "select * from posts where not archived and author < 90"
 
@@ -119,6 +120,21 @@ def test_rows_of_a_partial_index_have_others_between_them(
         connection.rollback()
     assert planned < 0.15 < at_least < remaining
     assert judged > 3 * planned
+
+
+def test_an_index_of_several_keys_was_charged_for_rows_that_are_no_neighbors_already(
+    lab: Lab,
+) -> None:
+    """The planner takes less correlation for it, whether there are conditions on its keys or not."""
+    wider = replace(DELETED, keys=(*DELETED.keys, Key.of("author")))
+    lab.add([wider])
+    judge, asked = Judge(lab.catalog, lab.rows_in_order, lab.index_shape), query(IN_ORDER)
+    costs = []
+    for index in (DELETED, wider):
+        plan = lab.plan(asked, [index])
+        assert plan.used == {index}
+        costs.append(judge.expected(asked, plan))
+    assert costs[0] < costs[1] < 2 * costs[0]
 
 
 def test_an_order_is_read_to_its_end_where_calls_return_fewer_rows_than_they_may(lab: Lab) -> None:

@@ -30,7 +30,7 @@ class Unequal:
 
     ``around`` is the function around the column that is not around the parameter: "lower", "upper", "reverse" or "". ``is_bare``:
     there is none around either. With ``is_end``, values end with it, and both are reversed. With ``is_outer``, it is a network that the values
-    are in, or an ancestor of theirs in a tree; with ``is_inner``, something in them.
+    are in, or an ancestor of theirs in a tree; with ``is_inner``, something in them. With ``is_bound``, they are less or greater than it.
     """
 
     column: str
@@ -42,6 +42,7 @@ class Unequal:
     is_end: bool = False
     is_outer: bool = False
     is_inner: bool = False
+    is_bound: bool = False
 
 
 def usual_constants(text: str, type_of: ColumnType, configuration: str) -> dict[int, str]:
@@ -54,7 +55,7 @@ def usual_constants(text: str, type_of: ColumnType, configuration: str) -> dict[
 
 
 def unequal(text: str) -> tuple[Unequal, ...]:
-    """Return the columns of which a statement wants all but one value, those that begin or end with one, or what is nested in one."""
+    """Return the columns of which a statement wants all but one value, those before or after one, those that begin or end with one, or what is nested in one."""
     try:
         (statement,) = trees.parse(text)
     except ValueError:
@@ -69,6 +70,8 @@ def _unequal(statement: Any) -> Iterator[Unequal]:
             operator = str(node.name[-1].sval)
             if operator in ("<>", "^@"):
                 yield from _of_column(node.lexpr, node.rexpr, is_start=operator == "^@")
+            elif operator in ("<", ">"):
+                yield from _bounded(node.lexpr, node.rexpr)
             elif operator in _INSIDE:
                 yield from _nested(node.lexpr, node.rexpr)
             elif operator in _INSIDE.values():
@@ -84,6 +87,11 @@ def _nested(inner: Any, outer: Any) -> Iterator[Unequal]:
         yield replace(found, is_outer=True)
     for found in _of_column(outer, inner, is_start=False):
         yield replace(found, is_inner=True)
+
+
+def _bounded(one: Any, other: Any) -> Iterator[Unequal]:
+    for found in (*_of_column(one, other, is_start=False), *_of_column(other, one, is_start=False)):
+        yield replace(found, is_bound=True)
 
 
 def _like(side: Any, other: Any) -> Iterator[Unequal]:

@@ -197,7 +197,8 @@ class HypoPG:
         if found is None:
             return None
         first = spreads.bare(found.keys[0])
-        return IndexShape(found.pages, found.rows, found.method, first, found.predicate or "")
+        keys, within = len(found.keys), found.predicate or ""
+        return IndexShape(found.pages, found.rows, found.method, first, within, keys)
 
     def _hide(self, connection: Connection, oids: Iterable[int]) -> None:
         hide = sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema)

@@ -12,13 +12,14 @@ from pgwatch_wed.whatif.operator_classes import ValueType
 
 @dataclass(frozen=True, slots=True)
 class IndexShape:
-    """The pages of an index and its rows, its method, the column that is its first key, if it is one, and its predicate."""
+    """The pages of an index and its rows, its method, the column that is its first key, if it is one, its predicate, and how many keys it has."""
 
     pages: float
     rows: float
     method: str = "btree"
     first: str | None = None
     predicate: str = ""
+    keys: int = 1
 
 
 @dataclass(frozen=True, slots=True)

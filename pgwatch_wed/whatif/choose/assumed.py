@@ -101,6 +101,8 @@ def _values(oracle: Oracle, tables: list[CatalogTable], found: Unequal) -> Seque
     if len(of) != 1:
         return ()
     table, column = of[0]
+    if found.is_bound and column.category != "E":
+        return ()  # where it is no state in an order, the bound is a value of one call
     if found.is_outer:
         return (*_networks(oracle, table, column), *_ancestors(oracle, table, column))
     if found.is_inner:

@@ -567,7 +567,8 @@ class Lab:
         if existing is not None:
             first = spreads.bare(existing.keys[0])
             within = existing.predicate or ""
-            return IndexShape(existing.pages, existing.rows, existing.method, first, within)
+            keys = len(existing.keys)
+            return IndexShape(existing.pages, existing.rows, existing.method, first, within, keys)
         candidate = self._index_by_name.get(name)
         if candidate is None:
             return None
@@ -576,7 +577,7 @@ class Lab:
         rows = self._matching.get((table.oid, candidate.predicate), rows)
         blocks = self._built[candidate].size_bytes / pages.BLOCK
         key, within = candidate.keys[0].column, candidate.predicate
-        return IndexShape(blocks, rows, candidate.method, key, within)
+        return IndexShape(blocks, rows, candidate.method, key, within, candidate.width)
 
     def _rows(self, table: CatalogTable, condition: str) -> float | None:
         """Return how many rows of a table satisfy a condition, as estimated by the planner."""
