@@ -1,12 +1,13 @@
 """Options that the commands of `fleet` share, and the inventory that they name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from pgwatch_wed import units
 from pgwatch_wed.cli.options import FilePath
 from pgwatch_wed.errors import Error, UsageError
 from pgwatch_wed.fleet import fleet_settings, inventory, listed
@@ -120,10 +121,25 @@ def inventory_of(
 
 def say_what_is_wrong(found: Inventory) -> None:
     """Print a line on standard error for each source that failed, and for each entry that cannot be used."""
+    for line in _what_is_wrong(found):
+        click.echo(f"db-analyze: {line}", err=True)
+
+
+def _count_what_is_wrong(found: Inventory) -> None:
+    """Say how much that is, without names."""
+    many = sum(1 for _ in _what_is_wrong(found))
+    if many:
+        of = units.count(many, "part")
+        click.echo(
+            f"db-analyze: {of} of the inventory cannot be used: see db-analyze fleet list", err=True
+        )
+
+
+def _what_is_wrong(found: Inventory) -> Iterator[str]:
     failed = (listed.source_line(source) for source in found.sources if source.failure)
     wrong = (listed.left_out_line(entry) for entry in found.left_out if entry.is_wrong)
-    for line in (*failed, *wrong):
-        click.echo(f"db-analyze: {line}", err=True)
+    yield from failed
+    yield from wrong
 
 
 def noted_sources(found: Inventory, given: Mapping[str, Any]) -> list[str]:
@@ -139,13 +155,13 @@ def noted_sources(found: Inventory, given: Mapping[str, Any]) -> list[str]:
     return [*found.asked, *selected]
 
 
-def inventory_to_visit(given: Mapping[str, Any]) -> Inventory:
-    """Read the inventory that a command's options name, and say what is wrong with it.
+def inventory_to_visit(given: Mapping[str, Any], *, hides_names: bool = False) -> Inventory:
+    """Read the inventory that a command's options name, and say what is wrong with it, or only how much.
 
     Raises :class:`Error` if there is nobody to visit, :class:`UsageError` if that is the inventory's fault.
     """
     found = inventory_of(**{name: given[name] for name in _OF_INVENTORY})
-    say_what_is_wrong(found)
+    (_count_what_is_wrong if hides_names else say_what_is_wrong)(found)
     if not found.members:
         raise (UsageError if found.is_wrong else Error)(
             "the inventory has no cluster to visit", "db-analyze fleet list shows what it has"

@@ -14,11 +14,15 @@ _LISTED = 20
 
 
 class FleetProgress:
-    """Counts visits that have ended, and tells of those that did not read everything."""
+    """Counts visits that have ended, and tells of those that did not read everything.
 
-    def __init__(self, *, enabled: bool, is_quiet: bool) -> None:
+    One that is ``nameless`` counts only: which placeholder a cluster has is known when the review is made.
+    """
+
+    def __init__(self, *, enabled: bool, is_quiet: bool, nameless: bool = False) -> None:
         self._bar = ProgressBar(enabled=enabled)
         self._is_quiet = is_quiet
+        self._nameless = nameless
         self._members = 0
         self._run = 0
         self.endings: Counter[VisitEnding] = Counter()
@@ -33,16 +37,20 @@ class FleetProgress:
         """Take a visit that has ended."""
         assert visit.ending is not None
         self.endings[visit.ending] += 1
-        if not visit.ending.was_read and visit.ending is not VisitEnding.SKIPPED:
+        if not self._nameless:
+            self._tell(visit, visit.ending)
+        done = sum(self.endings.values())
+        self._bar(f"{done} of {self._members} clusters", done / max(self._members, 1))
+
+    def _tell(self, visit: Visit, ending: VisitEnding) -> None:
+        if not ending.was_read and ending is not VisitEnding.SKIPPED:
             self._bar.clear()
             tries = f" after {visit.attempts} attempts" if visit.attempts > 1 else ""
             mend = f" ({visit.mend})" if visit.mend else ""
-            self._say(f"{visit.member}: {visit.ending.value}{tries}: {visit.reason}{mend}")
-        elif visit.ending is VisitEnding.IN_PART:
+            self._say(f"{visit.member}: {ending.value}{tries}: {visit.reason}{mend}")
+        elif ending is VisitEnding.IN_PART:
             self._bar.clear()
-            self._say(f"{visit.member}: {visit.ending.value}: {visit.reason}")
-        done = sum(self.endings.values())
-        self._bar(f"{done} of {self._members} clusters", done / max(self._members, 1))
+            self._say(f"{visit.member}: {ending.value}: {visit.reason}")
 
     def clear(self) -> None:
         """Remove the progress bar."""

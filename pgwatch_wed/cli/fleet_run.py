@@ -98,9 +98,13 @@ def command(history_url: str | None, no_progress: bool, **given: Any) -> int:
     """
     output = review_output(given)
     check_writable(output)
-    found = fleet_options.inventory_to_visit(given)
+    found = fleet_options.inventory_to_visit(given, hides_names=output.redact)
     settings = config.load(given["config_file"])
-    progress = FleetProgress(enabled=not no_progress and not output.quiet, is_quiet=output.quiet)
+    progress = FleetProgress(
+        enabled=not no_progress and not output.quiet,
+        is_quiet=output.quiet,
+        nameless=output.redact,
+    )
     worker = fleet_workers.worker_name()
     opened = store.open_store(history_url or settings.history)
     begun = fleet_begin.begin(

@@ -96,6 +96,13 @@ def attach(
 _COUNTS_FOR = timedelta(days=1)
 
 
+def end_unread(connection: sa.Connection, lost: Visit) -> Visit | None:
+    """End a visit that did not read its cluster; return what counts, or None if it had ended, or another worker has it."""
+    if lost.cluster_id is None:
+        lost = replace(lost, cluster_id=visit_log.last_cluster(connection, lost.member))
+    return stand_in(connection, lost) if visit_log.end(connection, lost) else None
+
+
 def stand_in(connection: sa.Connection, lost: Visit) -> Visit:
     """After a cluster was not read, put the file that came before the run in the place of the visit; return what counts.
 
@@ -103,7 +110,7 @@ def stand_in(connection: sa.Connection, lost: Visit) -> Visit:
     """
     if lost.ending is None or lost.ending.was_read or lost.same_as is not None:
         return lost
-    last = _last_visit(connection, lost)
+    last = _last_that_read(connection, lost)
     if last is None or last.worker != WORKER or last.ended_at is None or last.run_id is None:
         return lost
     r = fleet_runs.c
@@ -129,9 +136,10 @@ def stand_in(connection: sa.Connection, lost: Visit) -> Visit:
     return mine
 
 
-def _last_visit(connection: sa.Connection, visit: Visit) -> Visit | None:
+def _last_that_read(connection: sa.Connection, visit: Visit) -> Visit | None:
     v = fleet_visits.c
-    mine = (v.member == visit.member, v.fleet_run_id < visit.fleet_run_id)
+    was_read = v.ending.in_([each.value for each in VisitEnding if each.was_read])
+    mine = (v.member == visit.member, v.fleet_run_id < visit.fleet_run_id, was_read)
     query = sa.select(fleet_visits).where(*mine).order_by(v.fleet_run_id.desc()).limit(1)
     row = connection.execute(query).mappings().first()
     return None if row is None else visit_log.of_row(row)

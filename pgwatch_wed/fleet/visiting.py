@@ -272,9 +272,9 @@ def _ended(
     connection: sa.Connection, begun: Visit, ending: VisitEnding, reason: str, mend: str
 ) -> Visit | None:
     done = replace(begun, ending=ending, reason=reason, mend=mend, ended_at=clock.now())
-    if not ending.was_read and done.cluster_id is None:
-        done = replace(done, cluster_id=visit_log.last_cluster(connection, done.member))
-    return bundles.stand_in(connection, done) if visit_log.end(connection, done) else None
+    if not ending.was_read:
+        return bundles.end_unread(connection, done)
+    return done if visit_log.end(connection, done) else None
 
 
 # --- the work -------------------------------------------------------------------------------------

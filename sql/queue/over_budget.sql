@@ -1,6 +1,6 @@
 -- Visits that wait in runs of the queue whose time is over. One that begins or ends at this moment is left to the next
 -- round: whoever ends several must not wait for whoever ends one, which waits for the run.
-SELECT visit.fleet_run_id AS fleet_run, visit.member, visit.reason, visit.attempts, clock_timestamp() AS moment
+SELECT visit.fleet_run_id AS fleet_run, visit.member, visit.reason
 FROM pgwatch_wed_history.fleet_visits visit
 JOIN pgwatch_wed_history.fleet_runs run ON run.id = visit.fleet_run_id
 WHERE run.ended_at IS NULL

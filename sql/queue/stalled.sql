@@ -6,9 +6,7 @@ SELECT
     job.args ->> 'member' AS member,
     visit.member IS NULL OR visit.ending IS NOT NULL AS has_ended,
     coalesce(visit.attempts, 0) AS attempts,
-    coalesce(visit.worker, '') AS worker,
-    visit.began_at,
-    clock_timestamp() AS moment
+    coalesce(visit.worker, '') AS worker
 FROM procrastinate_jobs job
 CROSS JOIN LATERAL (
     SELECT max(event.at) AS at FROM procrastinate_events event WHERE event.job_id = job.id AND event.type = 'started'

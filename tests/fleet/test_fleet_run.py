@@ -343,6 +343,22 @@ def test_the_status_of_a_resumed_run_counts_who_was_reached_before(
     assert fleet_run.status(now, Inventory(again.members), 0) == 3
 
 
+def test_a_redacted_run_names_nobody_on_standard_error(tmp_path: Path) -> None:
+    inventory = tmp_path / "fleet.toml"
+    inventory.write_text(
+        '[[clusters]]\nname = "secret"\ntarget = "host=127.0.0.1 port=1 dbname=secret_db"\n'
+        '[[clusters]]\nname = "secret_too"\ntarget = "host=secret nonsense"\n'
+    )
+    words = ["fleet", "run", "--inventory", str(inventory), "--attempts", "1", "--format", "text"]
+    words += ["--history", str(tmp_path / "history.sqlite3")]
+    plain = CliRunner().invoke(cli, words)
+    assert plain.stderr.count("secret") == 2, plain.stderr
+    done = CliRunner().invoke(cli, [*words, "--redact"])
+    assert "secret" not in done.output
+    assert "1 part of the inventory cannot be used" in done.stderr
+    assert "fleet run 2: 1 unreachable" in done.stderr
+
+
 def test_shards_that_begin_at_the_same_time_are_one_run(db: str) -> None:
     made = store.open_store(db)
     members = [Member(f"off{i}", ("host=nowhere",), is_enabled=False) for i in range(6)]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from procrastinate.schema import SchemaManager
 
+from pgwatch_wed import clock
 from pgwatch_wed.errors import HistoryError, UsageError
-from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet import bundles, visit_log
 from pgwatch_wed.fleet.lanes import Counted
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.queue import enqueueing, queue_jobs, queue_tables
@@ -20,8 +21,9 @@ from pgwatch_wed.fleet.queue.enqueueing import EnqueueOptions, UnfinishedRunErro
 from pgwatch_wed.fleet.queue.lock_names import lock_names
 from pgwatch_wed.fleet.queue.queue_worker import FleetWorker
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
-from pgwatch_wed.history import store
+from pgwatch_wed.history import runs, store
 from pgwatch_wed.history.schema import SCHEMA
+from pgwatch_wed.target.collect import collect
 from tests import servers
 
 MEMBERS = (Member("crm", ("host=b",)), Member("shop", ("host=a password=verysecret",)))
@@ -152,6 +154,35 @@ def test_a_visit_that_ends_each_of_its_workers_is_given_up(opened: store.Store) 
     assert "4 workers ended" in crm.reason
     assert "worker 3" in crm.reason
     assert shop.ending is None
+
+
+def test_a_file_stands_for_visits_that_the_queue_ends_itself(opened: store.Store) -> None:
+    read = (collect(opened.place.value),)
+    with opened.writing() as connection:
+        stored, _ = runs.add(connection, runs.NewRun(read))
+        before = visit_log.begin(connection, MEMBERS, clock.now(), {})
+        for member in MEMBERS:
+            lost = Visit(before.id, member.name, member.group, ending=VisitEnding.UNREACHABLE)
+            visit_log.end(connection, lost)
+        assert bundles.attach(connection, MEMBERS[0], stored, read)
+    run = enqueued(opened)
+    with opened.writing() as connection:
+        visit_log.note(connection, run.id, {"engine": queue_jobs.ENGINE, "budget_s": -1})
+        assert queue_jobs.end_over_budget(connection) == ("crm", "shop")
+        crm, shop = visit_log.visits(connection, run.id)
+    assert (crm.ending, crm.run_id) == (VisitEnding.DONE, stored.id)
+    assert "the cluster itself: over budget, the time for the whole run was over" in crm.reason
+    assert (shop.ending, shop.run_id) == (VisitEnding.OVER_BUDGET, None)
+    rows(opened, "DELETE FROM procrastinate_jobs")
+    run = enqueued(opened)
+    for attempt in range(2 * queue_jobs.MOST_ATTEMPTS):
+        fetch(opened, f"worker {attempt}", run)
+        rescued(opened, NOW)
+    with opened.reading() as connection:
+        crm, shop = visit_log.visits(connection, run.id)
+    assert (crm.ending, crm.run_id) == (VisitEnding.DONE, stored.id)
+    assert crm.reason.count("the cluster itself: over budget, 4 workers ended") == 1
+    assert shop.ending is VisitEnding.OVER_BUDGET
 
 
 def test_a_queue_that_was_emptied_gets_its_jobs_back_once(opened: store.Store) -> None:

@@ -4,7 +4,7 @@ Functions take the connection of :meth:`Store.writing`, so that a job and what t
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -14,9 +14,10 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from pgwatch_wed import assets
-from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet import bundles, visit_log
+from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.queue.queue_tables import queue_cursor
-from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
+from pgwatch_wed.fleet.visits import FleetRun, VisitEnding
 from pgwatch_wed.history.schema import fleet_runs, fleet_visits
 
 VISIT_TASK = "visit"
@@ -83,19 +84,19 @@ def end_over_budget(connection: sa.Connection) -> tuple[str, ...]:
         rows = cursor.execute(_text("over_budget.sql")).fetchall()
     for row in rows:
         before = f"; before that: {row['reason']}" if row["reason"] else ""
-        visit_log.end(
-            connection,
-            Visit(
-                row["fleet_run"],
-                row["member"],
-                ending=VisitEnding.OVER_BUDGET,
-                reason=f"the time for the whole run was over before its turn{before}",
-                mend="start more workers, or increase --budget",
-                attempts=row["attempts"],
-                ended_at=row["moment"],
-            ),
-        )
+        reason = f"the time for the whole run was over before its turn{before}"
+        over = Failure(VisitEnding.OVER_BUDGET, reason, "start more workers, or increase --budget")
+        end_unread(connection, row["fleet_run"], row["member"], over)
     return tuple(row["member"] for row in rows)
+
+
+def end_unread(connection: sa.Connection, fleet_run_id: int, member: str, failure: Failure) -> None:
+    """End a visit without reading its cluster, unless it has ended."""
+    known = visit_log.stands(connection, fleet_run_id, member)
+    if known is None or known.ending is not None:
+        return
+    ended = {"reason": failure.reason, "mend": failure.mend, "ended_at": server_moment(connection)}
+    bundles.end_unread(connection, replace(known, ending=failure.ending, **ended))
 
 
 def unfinished(connection: sa.Connection) -> FleetRun | None:
@@ -143,7 +144,7 @@ def rescue(connection: sa.Connection, lost_after: timedelta) -> Rescued:
                 _finish(cursor, row["id"])
             elif row["attempts"] >= MOST_ATTEMPTS:
                 given_up.append(row["member"])
-                visit_log.end(connection, _given_up(row))
+                end_unread(connection, row["fleet_run"], row["member"], _given_up(row))
                 _finish(cursor, row["id"])
             else:
                 again.append(row["member"])
@@ -169,17 +170,11 @@ def release(connection: sa.Connection, fleet_run_id: int, member: str, worker: s
     )
 
 
-def _given_up(row: DictRow) -> Visit:
-    return Visit(
-        row["fleet_run"],
-        row["member"],
-        ending=VisitEnding.OVER_BUDGET,
-        reason=f"{row['attempts']} workers ended while they visited it, the last one {row['worker']}",
-        mend="see why they ended, such as for lack of memory; try db-analyze run with this cluster alone",
-        attempts=row["attempts"],
-        began_at=row["began_at"],
-        ended_at=row["moment"],
-        worker=row["worker"],
+def _given_up(row: DictRow) -> Failure:
+    return Failure(
+        VisitEnding.OVER_BUDGET,
+        f"{row['attempts']} workers ended while they visited it, the last one {row['worker']}",
+        "see why they ended, such as for lack of memory; try db-analyze run with this cluster alone",
     )
 
 

@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 from pgwatch_wed import clock, units
 from pgwatch_wed.errors import Error, said
 from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.queue import queue_jobs
 from pgwatch_wed.fleet.queue.queue_connector import QueueConnector
@@ -294,19 +295,16 @@ class FleetWorker:
             has_time = moment - queue_jobs.began_at(connection, fleet_run) < patience
             if has_time or queue_jobs.somebody_has(connection, member, lost_after):
                 return moment + min(lost_after / 10, timedelta(seconds=5))
-            visit_log.end(
-                connection,
-                Visit(
-                    fleet_run,
-                    member,
-                    ending=VisitEnding.SKIPPED,
-                    reason="no worker's inventory has it",
-                    mend="give a worker the inventory that it was enqueued from",
-                    ended_at=moment,
-                ),
-            )
+            queue_jobs.end_unread(connection, fleet_run, member, _IN_NO_INVENTORY)
         self.tell(f"{member}: skipped: no worker's inventory has it")
         return None
+
+
+_IN_NO_INVENTORY = Failure(
+    VisitEnding.SKIPPED,
+    "no worker's inventory has it",
+    "give a worker the inventory that it was enqueued from",
+)
 
 
 async def _stop_with(worker: Worker, stop: asyncio.Event) -> None:
