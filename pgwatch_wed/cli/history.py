@@ -1,7 +1,9 @@
 """db-analyze history and baseline: what is kept of earlier runs, and which of them have names."""
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -310,15 +312,27 @@ def prune(
         config.span(monthly_for, "--monthly-for"),
         config.size(max_size, "--max-size") if max_size else None,
     )
-    opened, removed = _open(url), 0
-    while True:
-        with opened.writing() as connection:
-            done = retention.prune(connection, clock.now(), policy)
-        removed += done.runs
-        if not done.left or not done.runs:
-            break
+    opened = _open(url)
+    with opened.writing() as connection:
+        retention.prune_common(connection, clock.now(), policy)
+        shares = list(retention.shares(connection, sys.maxsize))
+    by_age = replace(policy, max_bytes=None)
+    removed = sum(_removed(opened, by_age, share) for share in shares)
+    if policy.max_bytes is not None:
+        removed += _removed(opened, policy, None)
     _tell(form, {"removed": removed}, f"Removed {units.count(removed, 'run')}.")
     return 0
+
+
+def _removed(opened: store.Store, policy: retention.Retention, share: Sequence[int] | None) -> int:
+    """Remove what is due of some clusters, or all; return how many runs."""
+    removed = 0
+    while True:
+        with opened.writing() as connection:
+            done = retention.prune(connection, clock.now(), policy, share=share)
+        removed += done.runs
+        if not done.left or not done.runs:
+            return removed
 
 
 @history.command()

@@ -16,6 +16,9 @@ from pgwatch_wed.history.turns import Turn
 
 _PRUNED_BY_A_RUN = 20
 _AT_ONCE = 50
+_LOOKED_AT = 200
+"""So many clusters one run looks at, at most, unless it may remove more runs than that."""
+
 _APART = timedelta(minutes=10)
 _CONDENSED_AGAIN = 4
 _AHEAD = timedelta(days=3)
@@ -49,7 +52,8 @@ def conclude(
 def tidy(store: Store, most: int = _PRUNED_BY_A_RUN) -> None:
     """Remove runs that are due, at most so many, and add up series of long ago.
 
-    Of many runs that end at the same time, one does it: it does nothing if that was begun ten minutes ago or less.
+    Of many runs that end at the same time, one does it: it does nothing if that was begun ten minutes ago or less. Of
+    thousands of clusters, it looks at a part.
     """
     moment = clock.now()
     with store.writing() as connection:
@@ -61,12 +65,19 @@ def tidy(store: Store, most: int = _PRUNED_BY_A_RUN) -> None:
             break
         with store.writing() as connection:
             days = condense.condense(connection, moment)
-    while most > 0:
-        with store.writing() as connection:
-            batch = min(most, _AT_ONCE)
-            done = retention.prune(connection, moment, retention.Retention(), batch)
-            months.ensure_all(connection, moment + _AHEAD)
-        most -= batch if done.left and done.runs else most
+    policy = retention.Retention()
+    with store.writing() as connection:
+        retention.prune_common(connection, moment, policy)
+        months.ensure_all(connection, moment + _AHEAD)
+        shares = list(retention.shares(connection, max(_LOOKED_AT, most)))
+    for share in shares:
+        while most > 0:
+            with store.writing() as connection:
+                batch = min(most, _AT_ONCE)
+                done = retention.prune(connection, moment, policy, batch, share)
+            most -= done.runs
+            if not done.left or not done.runs:
+                break
 
 
 def _is_due(connection: sa.Connection, moment: datetime) -> bool:

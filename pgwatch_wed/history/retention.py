@@ -5,6 +5,7 @@ tonight alone. Baselines stay, and so does the newest run.
 """
 
 import json
+import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pgwatch_wed.history.schema import (
     SCHEMA,
     baselines,
     blobs,
+    clusters,
     collections,
     fleet_runs,
     fleet_visits,
@@ -34,6 +36,11 @@ from pgwatch_wed.history.turns import Turn
 
 _BATCH = 50
 """Runs that one call removes at most."""
+
+_SHARE = 100
+"""So many clusters are looked at at once: some 15,000 runs if all have been kept for three years."""
+
+_LAST = 1_000
 
 _DAY = timedelta(days=1)
 _SERIES = {
@@ -68,26 +75,58 @@ class _Kept:
 
 
 def prune(
-    connection: sa.Connection, clock: datetime, policy: Retention, batch: int = _BATCH
+    connection: sa.Connection,
+    clock: datetime,
+    policy: Retention,
+    batch: int = _BATCH,
+    share: Sequence[int] | None = None,
 ) -> Pruned:
     """Remove runs that are due, the oldest first, and parts that no other run needs.
 
-    ``clock`` is this machine's. Ages are counted from the newest run if that is earlier: a clock that is ahead
-    must not make everything old.
+    ``share`` are the clusters that are looked at; by default, all are, and what is of no cluster alone. ``clock`` is this machine's. Ages are counted from the
+    newest run if that is earlier: a clock that is ahead must not make everything old.
     """
-    newest = connection.execute(sa.select(sa.func.max(runs.c.taken_at))).scalar()
-    if newest is None or not turns.is_free(connection, Turn.CLEANUP):
+    now = _moment(connection, clock)
+    if now is None or not turns.is_free(connection, Turn.CLEANUP):
         return Pruned(0, 0)
     write_blobs(connection)
-    now = min(clock, newest)
-    due = list(_due(connection, now, policy))
+    if share is None:
+        prune_common(connection, clock, policy)
+    due = list(_due(connection, now, policy, share))
     if len(due) < batch and policy.max_bytes is not None:
         due += _too_large(connection, policy.max_bytes, {run.id for run in due}, batch - len(due))
     chosen = _held(connection, due, batch)
-    _drop_months(connection, now - policy.monthly_for)
-    passes = _passes_due(connection, clock, policy, batch)
-    _remove_parts(connection, [*_remove(connection, chosen), *_remove_passes(connection, passes)])
+    _remove_parts(connection, _remove(connection, chosen))
     return Pruned(len(chosen), len(due) - len(chosen))
+
+
+def prune_common(connection: sa.Connection, clock: datetime, policy: Retention) -> None:
+    """Remove what is due and of no cluster alone: runs over a fleet, at most so many, and series of long ago."""
+    now = _moment(connection, clock)
+    if now is None or not turns.is_free(connection, Turn.CLEANUP):
+        return
+    _drop_months(connection, now - policy.monthly_for)
+    passes = _passes_due(connection, clock, policy, _BATCH)
+    _remove_parts(connection, _remove_passes(connection, passes))
+
+
+def shares(connection: sa.Connection, most: int) -> Iterator[Sequence[int]]:
+    """Yield clusters to look at, a few at a time and at most so many: of more, those that follow a random one.
+
+    So what a run looks at is bounded, and all have their turn.
+    """
+    everyone = list(connection.execute(sa.select(clusters.c.id).order_by(clusters.c.id)).scalars())
+    if len(everyone) > most:
+        first = random.randrange(len(everyone))  # noqa: S311 - to spread work
+        everyone = [*everyone[first:], *everyone[:first]][:most]
+    return (everyone[i : i + _SHARE] for i in range(0, len(everyone), _SHARE))
+
+
+def _moment(connection: sa.Connection, clock: datetime) -> datetime | None:
+    """Return from when ages are counted, or None if there are no runs; what was stored last tells the newest."""
+    last = sa.select(runs.c.taken_at).order_by(runs.c.id.desc()).limit(_LAST).subquery()
+    newest = connection.execute(sa.select(sa.func.max(last.c.taken_at))).scalar()
+    return None if newest is None else min(clock, newest)
 
 
 def _held(connection: sa.Connection, due: Iterable[_Kept], most: int) -> list[int]:
@@ -123,17 +162,21 @@ def size_bytes(connection: sa.Connection) -> int:
 # --- what is due --------------------------------------------------------------------------------
 
 
-def _due(connection: sa.Connection, now: datetime, policy: Retention) -> Iterator[_Kept]:
+def _due(
+    connection: sa.Connection, now: datetime, policy: Retention, share: Sequence[int] | None
+) -> Iterator[_Kept]:
     pinned = set(connection.execute(sa.select(baselines.c.run_id)).scalars())
     due: list[_Kept] = []
-    for newest_first in _all_runs(connection):
+    for newest_first in _runs_of(connection, share):
         due += _thinned(newest_first[1:], now, policy)
     yield from sorted((r for r in due if r.id not in pinned), key=lambda r: (r.taken_at, r.id))
 
 
-def _all_runs(connection: sa.Connection) -> Iterator[list[_Kept]]:
-    """Yield the runs of each cluster, the newest first."""
+def _runs_of(connection: sa.Connection, share: Sequence[int] | None) -> Iterator[list[_Kept]]:
+    """Yield the runs of each cluster, or of each of some, the newest first."""
     query = sa.select(runs.c.id, runs.c.cluster_id, runs.c.taken_at)
+    if share is not None:
+        query = query.where(runs.c.cluster_id.in_(share))
     order = (runs.c.cluster_id, runs.c.taken_at.desc(), runs.c.id.desc())
     rows = (_Kept(*row) for row in connection.execute(query.order_by(*order)))
     for _, mine in groupby(rows, lambda run: run.cluster_id):
@@ -180,7 +223,7 @@ def _too_large(connection: sa.Connection, limit: int, due: set[int], most: int) 
         return ()
     pinned = set(connection.execute(sa.select(baselines.c.run_id)).scalars())
     everything: list[_Kept] = []
-    for newest_first in _all_runs(connection):
+    for newest_first in _runs_of(connection, None):
         everything += newest_first[1:]
     can_go = sorted(
         (r for r in everything if r.id not in pinned | due), key=lambda r: (r.taken_at, r.id)

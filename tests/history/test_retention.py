@@ -1,5 +1,6 @@
 """How long runs and series are kept."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.history import condense, measures, remembered, retention, runs, series, store
 from pgwatch_wed.history.blobs import get as stored_bytes
-from pgwatch_wed.history.schema import baselines, blobs, chores, collections, snapshots
+from pgwatch_wed.history.schema import baselines, blobs, chores, clusters, collections, snapshots
 from pgwatch_wed.history.schema import runs as runs_table
 from pgwatch_wed.target.collect import collect
 from tests.history.test_store import SHOP
@@ -114,6 +115,44 @@ def test_one_call_removes_a_bounded_number(history: store.Store, taken: Snapshot
     with history.writing() as connection:
         done = retention.prune(connection, NOW, retention.Retention(), batch=3)
     assert (done.runs, done.left) == (3, 4)
+
+
+def test_what_one_run_looks_at_is_bounded_and_all_clusters_have_their_turn(
+    history: store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"system_identifier": None, "first_seen": NOW}
+    with history.writing() as connection:
+        many = [{**row, "label": f"db{number}"} for number in range(5)]
+        connection.execute(clusters.insert(), many)
+        ids = list(connection.execute(sa.select(clusters.c.id)).scalars())
+        for number, cluster_id in enumerate(ids):
+            for age in (0, 5, 6, 7):  # of one day, two are due
+                moment = NOW - timedelta(days=age > 0 and 5, hours=age)
+                values = {"cluster_id": cluster_id, "taken_at": moment, "label": ""}
+                values |= {
+                    "fingerprint": f"{number} {age}",
+                    "tool_version": "",
+                    "server_version": "",
+                }
+                connection.execute(runs_table.insert().values(**values))
+        monkeypatch.setattr(retention, "_SHARE", 2)
+        for first in range(5):
+            monkeypatch.setattr(random, "randrange", lambda _, at=first: at)
+            (share,) = retention.shares(connection, 2)
+            assert list(share) == [ids[first], ids[(first + 1) % 5]]
+        assert [len(share) for share in retention.shares(connection, 5)] == [2, 2, 1]
+        done = retention.prune(connection, NOW, retention.Retention(), 3, share)
+        assert (done.runs, done.left) == (3, 1)
+        left = {run.cluster_id for run in runs.listed(connection)}
+        assert left == set(ids)
+    monkeypatch.setattr(remembered, "_LOOKED_AT", 2)
+    monkeypatch.setattr(random, "randrange", lambda _: 1)
+    remembered.tidy(history, 1)
+    assert len(kept(history)) == 20 - 3 - 1
+    with history.writing() as connection:
+        connection.execute(chores.delete())
+    remembered.tidy(history, 20)
+    assert len(kept(history)) == 10
 
 
 def test_a_clock_that_is_ahead_removes_nothing(history: store.Store, taken: Snapshot) -> None:

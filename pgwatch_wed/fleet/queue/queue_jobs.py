@@ -95,8 +95,8 @@ def end_unread(connection: sa.Connection, fleet_run_id: int, member: str, failur
     known = visit_log.stands(connection, fleet_run_id, member)
     if known is None or known.ending is not None:
         return
-    ended = {"reason": failure.reason, "mend": failure.mend, "ended_at": server_moment(connection)}
-    bundles.end_unread(connection, replace(known, ending=failure.ending, **ended))
+    lost = replace(known, ending=failure.ending, reason=failure.reason, mend=failure.mend)
+    bundles.end_unread(connection, replace(lost, ended_at=server_moment(connection)))
 
 
 def unfinished(connection: sa.Connection) -> FleetRun | None:
