@@ -180,6 +180,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
             values={"schema": "public", "name": "person_known"},
         ),
     ),
+    ("lab", "forget_not_null"): (Case(set(), is_empty=True),),
     ("lab", "sampled_list"): (Case({"list", "values"}, values={"sample": "person"}),),
     ("lab", "restore_expression"): (
         Case(

@@ -124,6 +124,10 @@ class Features:
         """Tell whether UNION may merge inputs that indexes provide in order."""
         return self._since(17, "UNION of ordered inputs")
 
+    def has_tests_of_null_left_out(self) -> Feature:
+        """Tell whether ``a IS NOT NULL`` is left out if a is declared NOT NULL, so that a scan need not return a."""
+        return self._since(17, "leaving out IS NOT NULL where a column is declared so")
+
     def has_transaction_timeout(self) -> Feature:
         """Tell whether a role may have a transaction timeout, which would end ours."""
         return self._since(17, "transaction_timeout")

@@ -248,6 +248,8 @@ class Lab:
             )
             with self._guest() as reader:
                 self.catalog = catalogs.with_toast(catalogs.read(reader), toasted)
+            if not self._has(Features.has_tests_of_null_left_out):
+                connection.execute(queries.composed("lab", "forget_not_null"))
             paths = _paths(connection)
             self._name_apart(connection)
             for slot in range(1, self._sessions.slots):
