@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pgwatch_wed.whatif.choose import writes
+from pgwatch_wed.whatif.choose import counted_blocks, writes
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.gains import Gains
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
@@ -35,6 +38,7 @@ OPEN = Candidate("public", "orders", (Key.of("at"),), predicate="is_open")
 COVERING = Candidate("public", "orders", (Key.of("customer"),), ("at",))
 WITHIN = Candidate("public", "parts", (Key.of("within"),))
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
+NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
 PARTS = """
     with recursive found as (select id, 1 as depth from parts where id = 5
@@ -128,6 +132,59 @@ def test_as_many_rows_are_fetched_as_all_calls_returned(lab: Lab) -> None:
     plan = lab.plan(asked, [CUSTOMER])
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
     assert touched.blocks(plan.tree, counted=200.0) >= 200 > 2 * touched.blocks(plan.tree)
+
+
+@pytest.mark.parametrize(
+    "columns", ["o.note from", "o.id, count(*) from"], ids=("joined", "grouped")
+)
+def test_a_join_begins_with_as_many_rows_as_it_returned(lab: Lab, columns: str) -> None:
+    grouped = " group by o.id" * ("count" in columns)
+    text = (
+        f"select {columns} customers c join orders o on o.customer = c.id where c.id < 4{grouped}"
+    )
+    plan = lab.plan(query(text), [CUSTOMER])
+    assert plan.used == {CUSTOMER}
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    # as if the planner, which expects the orders of 4 customers, had assumed another value than the one whose were returned
+    assert 70 < touched.blocks(plan.tree, counted=80.0) < 100 < 250 < touched.blocks(plan.tree)
+
+
+def test_what_a_call_touched_less_than_planned_is_also_less_with_an_index(lab: Lab) -> None:
+    lab.add([NUMBERED])
+    text = "select customer from orders where id > $1"
+    for touched, fewest, most in ((None, 30.0, 200.0), (20.0, 4.0, 6.0)):
+        asked = query(text, blocks=touched, rows=None)
+        costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+        costs.begin(asked, costs.plan(asked))
+        (gain,) = Gains(costs, {NUMBERED: "numbered"}).of_queries()
+        assert gain.indexes == ("numbered",)
+        assert fewest <= (gain.blocks_after or 0.0) <= most
+
+
+def test_an_order_that_ends_early_tells_nothing_of_another_plan(lab: Lab) -> None:
+    text = "select * from orders where customer = $1 order by id limit 20"
+    asked = query(text, blocks=12.0, rows=20.0)
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, costs.plan(asked))
+    (gain,) = Gains(costs, {CUSTOMER: "customer"}).of_queries()
+    assert gain.indexes == ("customer",)
+    assert gain.blocks_after == 12.0
+
+
+@pytest.mark.parametrize(
+    ("counted", "expected"),
+    [(None, 0.1), (190.0, 0.1), (550.0, 0.5), (100.0, 0.0), (2000.0, 0.1), (10.0, 0.1)],
+)
+def test_calls_of_frequent_values_are_as_many_as_blocks_tell(
+    counted: float | None, expected: float
+) -> None:
+    found = counted_blocks.shares([10.0, 90.0], [1000.0, 100.0], counted)
+    assert found == pytest.approx([expected, 1 - expected])
+
+
+def test_parts_that_take_the_same_blocks_are_as_many_as_before() -> None:
+    assert counted_blocks.shares([1.0, 3.0], [1000.0, 900.0], 1000.0) == [0.25, 0.75]
+    assert counted_blocks.shares([0.0, 0.0], [None, 1.0], 5.0) == [0.5, 0.5]
 
 
 def test_fewer_rows_were_found_by_the_index_unless_the_filter_excludes_many(lab: Lab) -> None:

@@ -231,6 +231,18 @@ class Costs:
         added = writes.entries(chosen, self.oracle.catalog, changes)
         return self._touched.blocks(plan.tree, query.rows, added, short=short_share(query))
 
+    def stops_somewhere(self, query: Query, chosen: Configuration) -> bool | None:
+        """Tell whether LIMIT ends a scan that excludes rows; None if that cannot be planned in time."""
+        known = self.known(query, chosen)
+        if known is None or self.left.is_over(1.0):
+            return None
+        with suppress(PlanError):
+            tree = self._planned(query, known.asked).tree
+            return any(
+                "Filter" in scan for scan, _ in limited_scans(tree, self.oracle.rows_in_order)
+            )
+        return None
+
     def without_idlers(self, chosen: Configuration) -> Configuration:
         """Return a set without the indexes that no plan uses."""
         return frozenset(index for index, users in self.users(chosen).items() if users)

@@ -7,7 +7,7 @@ from pgwatch_wed.postgres.index_grades import GUESSED_SHARE
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif import guesses
 from pgwatch_wed.whatif.catalog import Catalog
-from pgwatch_wed.whatif.choose import existing, indexable, skew
+from pgwatch_wed.whatif.choose import counted_blocks, existing, indexable, skew
 from pgwatch_wed.whatif.choose.answer import IndexAdvice, QueryGain
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query
@@ -79,15 +79,19 @@ class Gains:
         What a write touches beyond its plan, in other indexes and for foreign keys, it also touches with the set.
         """
         is_changed = any(self._used(part) for part in parts) or query.is_write
-        planned = (
-            self._mean_blocks(parts, frozenset()) if is_changed or query.blocks is None else None
-        )
+        if not is_changed and query.blocks is not None:
+            return max(1.0, query.blocks), max(1.0, query.blocks)
+        now = self._of_parts(parts, frozenset())
+        shares = counted_blocks.shares([_weight(p) for p in parts], now, query.blocks)
+        planned = counted_blocks.mean(shares, now)
         before = planned if query.blocks is None else max(1.0, query.blocks)
         if not is_changed:
             return before, before
-        after = self._mean_blocks(parts, self._chosen)
+        after = counted_blocks.mean(shares, self._of_parts(parts, self._chosen))
         if after is None or before is None or planned is None:
             return before, after
+        if before < planned and self._stop_alike(parts):
+            after = counted_blocks.fewer(after, before / planned)
         if query.is_write:
             return before, after + max(0.0, before - planned)
         present = sum(map(self._costs.present, parts))
@@ -95,17 +99,14 @@ class Gains:
         # values may be others than those that are assumed, but the server would then have stayed with what it had
         return before, min(before, after) if is_cheaper else after
 
-    def _mean_blocks(self, parts: Sequence[Query], chosen: Configuration) -> float | None:
-        """Return the mean blocks of a call by the plans of its parts."""
-        found = [
-            (p.weight if p.calls is None else p.calls, self._costs.blocks(p, chosen)) for p in parts
-        ]
-        if len(found) == 1:
-            return found[0][1]
-        total = sum(share for share, _ in found)
-        if total <= 0 or any(blocks is None for _, blocks in found):
-            return None
-        return sum(share * (blocks or 0.0) for share, blocks in found) / total
+    def _stop_alike(self, parts: Sequence[Query]) -> bool:
+        """Tell whether LIMIT ends all plans before and with the set at an unknown row of an order, or none of them."""
+        each = ((part, chosen) for part in parts for chosen in (frozenset(), self._chosen))
+        return len({self._costs.stops_somewhere(*one) for one in each}) == 1
+
+    def _of_parts(self, parts: Sequence[Query], chosen: Configuration) -> list[float | None]:
+        """Return the blocks of a call of each part by its plan."""
+        return [self._costs.blocks(part, chosen) for part in parts]
 
     def _of_index(self, index: Candidate, users: Sequence[Query]) -> IndexAdvice:
         costs, name = self._costs, self._names[index]
@@ -216,6 +217,10 @@ class Gains:
         alone = frozenset({index})
         kept = sum(self._costs.present(q) - self._costs.weighted(q, alone) for q in users)
         return kept < _JOINT * saved
+
+
+def _weight(part: Query) -> float:
+    return part.weight if part.calls is None else part.calls
 
 
 def _caveats(catalog: Catalog, index: Candidate) -> Iterable[str]:

@@ -12,6 +12,7 @@ from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.measured import passing_scan
 from pgwatch_wed.whatif.choose.scatter import bound_columns, nearness, pages_fetched
@@ -62,7 +63,7 @@ class _Call:
     """What is known of a call: new index entries for a changed row, and how many rows it returns if one scan passes them all on.
 
     ``changed`` are the rows that it inserts, updates or deletes, ``found`` those of its recursive query, if they were counted.
-    ``shares`` tells how much of each CTE is read.
+    ``shares`` tells how much of each CTE is read, ``driven`` how many times the planner's rows are joined.
     """
 
     added: Mapping[TableName, float]
@@ -73,6 +74,7 @@ class _Call:
     changed: float | None
     found: float | None
     shares: Mapping[str, float] = field(default_factory=dict)
+    driven: Driven = field(default_factory=Driven)
 
     def rows(self, node: PlanNode, planned: float) -> float:
         """Return how many rows a scan returns: those that were counted if it is the one that they come from.
@@ -80,7 +82,7 @@ class _Call:
         If only a part of the calls is ``sure`` to return all of them, it is between those and what is planned.
         """
         if node is not self.scan:
-            return planned
+            return planned * self.driven.factor(node)
         if self.sure == 0:  # as many as LIMIT allows, of which there may be more
             return max(planned, self.counted)
         counted: float = planned * (max(1.0, self.counted) / planned) ** self.sure
@@ -128,6 +130,7 @@ class Touched:
             counted if is_write else None,
             counted if _passes_cte(tree) else None,
         )
+        call = replace(call, driven=driven(tree, counted, self._catalog))
         call = replace(call, shares=self._shares_read(tree, _Run(), call))
         return max(1.0, self._of(tree, _Run(), call))
 
@@ -165,9 +168,9 @@ class Touched:
                 name = str(child.get("Subplan Name", "")).removeprefix("CTE ")
                 yield child, _Run(part=call.shares.get(name, 1.0))
             else:
-                yield child, self._child(node, child, run, flow)
+                yield child, self._child(node, child, run, flow, call)
 
-    def _child(self, node: PlanNode, child: PlanNode, run: _Run, flow: _Run) -> _Run:
+    def _child(self, node: PlanNode, child: PlanNode, run: _Run, flow: _Run, call: _Call) -> _Run:
         kind = child.get("Parent Relationship")
         if kind == "SubPlan":
             is_hashed = f"hashed {child.get('Subplan Name', '')}" in str(node)
@@ -176,8 +179,10 @@ class Touched:
         if child["Node Type"] in _ONCE:
             return replace(flow, loops=run.processes, part=1.0)
         if node["Node Type"] == "Nested Loop" and kind == "Inner":
-            times = max(1.0, float(node["Plans"][0].get("Plan Rows", 1))) * flow.part
-            if _is_recursive(node["Plans"][0]):
+            outer = node["Plans"][0]
+            times = max(1.0, float(outer.get("Plan Rows", 1)) * call.driven.factor(outer))
+            times *= flow.part
+            if _is_recursive(outer):
                 times *= flow.fresh
             stops = node.get("Join Type") in _STOPS_AT_ONE
             part = 1 / max(1.0, float(child.get("Plan Rows", 1))) if stops else 1.0

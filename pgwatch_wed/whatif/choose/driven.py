@@ -1,0 +1,97 @@
+"""How many rows a join begins with, by those that its statement returned.
+
+For values that are not known, the planner expects average ones, and a prefix that is assumed may be that of many rows. If a
+statement returns each joined row, or a group for nearly each, pg_stat_statements has counted them. The scan that drives the
+join has found as many times more or fewer rows, and all that it is joined to is looked up as often.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.sqltext.terms import Kind
+from pgwatch_wed.whatif.catalog import Catalog
+
+_PASSING = frozenset(
+    {"Sort", "Incremental Sort", "Gather", "Gather Merge", "Materialize", "Subquery Scan"}
+)
+_JOINS = frozenset({"Nested Loop", "Hash Join", "Merge Join"})
+_KEEPING = frozenset({"Inner", "Left"})
+_SCANS = frozenset({"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan"})
+_CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
+_ASIDE = frozenset({"InitPlan", "SubPlan"})
+_GROUPED = 0.5  # groups for each row, from which on there are as many more groups as rows
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """How many times the planner's rows some nodes of a plan return, by their identity."""
+
+    factors: Mapping[int, float] = field(default_factory=dict)
+
+    def factor(self, node: PlanNode) -> float:
+        """Return the factor of a node; 1 for those that nothing is known of."""
+        return self.factors.get(id(node), 1.0)
+
+
+def driven(tree: PlanNode, counted: float | None, catalog: Catalog) -> Driven:
+    """Return what is known of the joins of a plan whose calls return a ``counted`` number of rows."""
+    top = _join(tree)
+    if counted is None or top is None:
+        return Driven()
+    path = list(_path(top))
+    if len(path) < 2 or not _is_found(path[-1]):
+        return Driven()
+    # other conditions may have as much part in it
+    chosen = sum(map(_is_found, walk(top)))
+    factor = (max(1.0, counted) / max(1.0, float(tree["Plan Rows"]))) ** (1 / chosen)
+    factor = factor if factor < 1 else math.sqrt(factor)  # the join may find more for each, too
+    table = catalog.by_name.get((path[-1].get("Schema", ""), path[-1].get("Relation Name", "")))
+    if table is not None:
+        factor = min(factor, table.rows / max(1.0, float(path[-1]["Plan Rows"])))
+    return Driven({id(node): factor for node in path})
+
+
+def _join(tree: PlanNode) -> PlanNode | None:
+    """Return the join whose rows a plan returns, or groups that are nearly as many; None if there is no such."""
+    node = tree
+    while node["Node Type"] not in _JOINS:
+        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _ASIDE]
+        if len(below) != 1 or not _passes(node, below[0]):
+            return None
+        node = below[0]
+    return node
+
+
+def _passes(node: PlanNode, child: PlanNode) -> bool:
+    if node["Node Type"] in _PASSING:
+        return "Filter" not in node
+    is_grouped = node["Node Type"] in ("Aggregate", "Group") and "Group Key" in node
+    rows = float(child["Plan Rows"])
+    return is_grouped and "Filter" not in node and float(node["Plan Rows"]) >= _GROUPED * rows
+
+
+def _path(node: PlanNode) -> Iterator[PlanNode]:
+    """Yield a join and what drives it, down to a scan."""
+    while True:
+        yield node
+        if node["Node Type"] in _SCANS:
+            return
+        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") == "Outer"]
+        is_kept = node["Node Type"] not in _JOINS or node.get("Join Type") in _KEEPING
+        if len(below) != 1 or not is_kept or node["Node Type"] not in _JOINS | _PASSING:
+            return
+        node = below[0]
+
+
+def _is_found(node: PlanNode) -> bool:
+    """Tell whether a scan looks for values that the statement gives."""
+    texts = (node.get(name) for name in _CONDITIONS)
+    return node["Node Type"] in _SCANS and any(
+        term.is_constant and term.kind is not Kind.NOT_NULL
+        for text in texts
+        if isinstance(text, str)
+        for term in terms.conditions(text).terms
+    )
