@@ -37,6 +37,7 @@ TIME = Candidate("public", "orders", (Key.of("at"),))
 OPEN = Candidate("public", "orders", (Key.of("at"),), predicate="is_open")
 COVERING = Candidate("public", "orders", (Key.of("customer"),), ("at",))
 WITHIN = Candidate("public", "parts", (Key.of("within"),))
+NEWEST = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
 NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
@@ -61,6 +62,10 @@ CASES = {
         "with o as materialized (select * from orders order by at desc limit 5000) select * from o limit 1",
         TIME,
     ),
+    "newest by a value that is computed first, as for row security": (
+        "select * from orders where customer = (select 11) order by at desc limit 20",
+        NEWEST,
+    ),
     "some of those that most rows are": (
         "select * from orders where at > '2024-01-05' order by customer limit 20",
         CUSTOMER,
@@ -82,7 +87,7 @@ def shop(pg: servers.Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def lab(shop: str) -> Iterator[Lab]:
     with source.open_lab(shop) as lab:
-        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE, HASH])
+        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE, HASH, NEWEST])
         yield lab
 
 

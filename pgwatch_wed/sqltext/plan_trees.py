@@ -15,6 +15,12 @@ def walk(node: PlanNode) -> Iterator[PlanNode]:
         yield from walk(child)
 
 
+def inputs(node: PlanNode) -> list[PlanNode]:
+    """Return the nodes below one whose rows it reads: not those that compute a value for its conditions."""
+    return [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _ASIDE]
+
+
+_ASIDE = ("InitPlan", "SubPlan")
 _IDENTIFYING = (
     "Node Type",
     "Schema",

@@ -8,13 +8,12 @@ that has the order, too, ends at LIMIT, however many rows there are.
 import math
 from collections.abc import Iterator
 
-from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.scatter import bound_columns
 
 _EQUAL = frozenset({Kind.EQUAL})
-_SECONDS = ("InitPlan", "SubPlan")
 _FETCHING = frozenset({"Index Scan", "Bitmap Heap Scan"})
 _PASSING = frozenset({"LockRows", "Subquery Scan", "Result", "Gather Merge"})
 _ROW = 0.01
@@ -55,7 +54,7 @@ def _at_most(scan: PlanNode, table: CatalogTable, rows: float) -> float:
 
 def _sorted_for_limit(node: PlanNode, *, is_limited: bool) -> Iterator[PlanNode]:
     """Yield the scans of one table whose rows are all sorted before LIMIT."""
-    below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _SECONDS]
+    below = inputs(node)
     if node["Node Type"] == "Limit" or (is_limited and node["Node Type"] in _PASSING):
         yield from _sorted_for_limit(below[0], is_limited=True)
     elif is_limited and node["Node Type"] == "Sort" and below[0]["Node Type"] in _FETCHING:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.model import Query
 
@@ -33,7 +33,6 @@ _STREAMING = frozenset(
 )
 _DRIVING = frozenset({"Index Scan", "Index Only Scan", "Seq Scan"})
 _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
-_SECONDS = ("InitPlan", "SubPlan")
 _ALL = 0.99
 
 _FEW = 4
@@ -168,21 +167,21 @@ def _share(found: _Limited, read: float) -> float:
 def _limited(node: PlanNode, loops: float) -> Iterator[_Limited]:
     children = node.get("Plans", ())
     if node["Node Type"] == "Limit":
-        child = next(c for c in children if c.get("Parent Relationship") not in _SECONDS)
+        child = inputs(node)[0]
         for scan in _scans(child):
             yield _Limited(node, child, scan, loops)
     for child in children:
         is_inner = (
             node["Node Type"] == "Nested Loop" and child.get("Parent Relationship") == "Inner"
         )
-        times = max(1.0, float(children[0].get("Plan Rows", 1))) if is_inner else 1.0
+        times = max(1.0, float(inputs(node)[0].get("Plan Rows", 1))) if is_inner else 1.0
         yield from _limited(child, loops * times)
 
 
 def _scans(node: PlanNode) -> Iterator[PlanNode]:
     """Yield the scan that determines the order of a node's rows; nothing if all rows are read first."""
     while node["Node Type"] in _STREAMING:
-        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _SECONDS]
+        below = inputs(node)
         if not below:
             return
         node = below[0]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
 from pgwatch_wed.whatif.choose import skew
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.late import short_share
@@ -95,8 +95,8 @@ def _as_counted(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part
 def _rows(tree: PlanNode) -> float | None:
     """Return how many rows the planner expects a call to return or to change; None if that is limited or grouped."""
     node = tree
-    while node["Node Type"] in _PASSING and len(node.get("Plans", ())) == 1:
-        node = node["Plans"][0]
+    while node["Node Type"] in _PASSING and len(inputs(node)) == 1:
+        node = inputs(node)[0]
     return None if node["Node Type"] in _REDUCING else float(node["Plan Rows"])
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.dependent import dependent_cost
@@ -215,9 +215,9 @@ def _probes(node: PlanNode, loops: float) -> Iterator[_Probe]:
     for child in children:
         times = loops
         if node["Node Type"] == "Nested Loop" and child.get("Parent Relationship") == "Inner":
-            times = loops * max(1.0, float(children[0].get("Plan Rows", 1)))
+            times = loops * max(1.0, float(inputs(node)[0].get("Plan Rows", 1)))
             if child["Node Type"] in _FETCHING:
-                yield _Probe(child, times, _joins(children[0]))
+                yield _Probe(child, times, _joins(inputs(node)[0]))
         if child["Node Type"] in ("Materialize", "Memoize"):
             times = loops  # it caches: how often it really fetches is not known
         yield from _probes(child, times)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.oracle import IndexShape
@@ -140,8 +140,8 @@ def _together(columns: Sequence[CatalogColumn], catalog: Catalog, table: Catalog
 def _read_whole(limit: PlanNode) -> PlanNode:
     """Return the first node below LIMIT that reads all of its input, such as a sort; LIMIT itself if there is none."""
     node = limit
-    while node.get("Plans") and node["Node Type"] not in _READING_ALL:
-        node = node["Plans"][0]
+    while inputs(node) and node["Node Type"] not in _READING_ALL:
+        node = inputs(node)[0]
     return node if node["Node Type"] in _READING_ALL else {"Node Type": "Limit"}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.driven import Driven, driven
@@ -37,7 +37,6 @@ _STREAMING = frozenset(
 )
 _ONCE = frozenset({"Materialize", "Hash"})
 _PASSING_ALL = frozenset({"Sort", "Incremental Sort", "Limit", "Subquery Scan"})
-_ASIDE = frozenset({"InitPlan", "SubPlan"})
 _STOPS_AT_ONE = frozenset({"Semi", "Anti"})
 _INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
@@ -156,7 +155,7 @@ class Touched:
         children = node.get("Plans", ())
         flow = replace(run, part=run.part if node["Node Type"] in _STREAMING else 1.0)
         if node["Node Type"] == "Limit" and children:
-            flow = replace(flow, part=flow.part * self._limited(node, children[0], call))
+            flow = replace(flow, part=flow.part * self._limited(node, inputs(node)[0], call))
         if node["Node Type"] in ("Gather", "Gather Merge"):
             workers = float(node.get("Workers Planned", 0))
             own = workers + max(0.0, 1 - _LEADER_BUSY * workers)
@@ -179,7 +178,7 @@ class Touched:
         if child["Node Type"] in _ONCE:
             return replace(flow, loops=run.processes, part=1.0)
         if node["Node Type"] == "Nested Loop" and kind == "Inner":
-            outer = node["Plans"][0]
+            outer = inputs(node)[0]
             times = max(1.0, float(outer.get("Plan Rows", 1)) * call.driven.factor(outer))
             times *= flow.part
             if _is_recursive(outer):
@@ -334,7 +333,7 @@ def _passes_cte(tree: PlanNode) -> bool:
     """Tell whether a plan returns the rows of a CTE as they are."""
     node = tree
     while node["Node Type"] in _PASSING_ALL:
-        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _ASIDE]
+        below = inputs(node)
         if len(below) != 1:
             return False
         node = below[0]
@@ -367,7 +366,7 @@ def _searches(node: PlanNode) -> float:
 def _driving(node: PlanNode) -> PlanNode | None:
     """Return the scan whose rows a node returns before all are read; None if there is no single one."""
     while node["Node Type"] in _STREAMING:
-        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _ASIDE]
+        below = inputs(node)
         if not below:
             return None
         node = below[0]
