@@ -38,6 +38,7 @@ OPEN = Candidate("public", "orders", (Key.of("at"),), predicate="is_open")
 COVERING = Candidate("public", "orders", (Key.of("customer"),), ("at",))
 WITHIN = Candidate("public", "parts", (Key.of("within"),))
 NEWEST = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
+BEHIND = Candidate("public", "orders", (Key.of("customer"), Key.of("at"), Key.of("note")))
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
 NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
@@ -87,7 +88,7 @@ def shop(pg: servers.Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def lab(shop: str) -> Iterator[Lab]:
     with source.open_lab(shop) as lab:
-        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE, HASH, NEWEST])
+        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE, HASH, NEWEST, BEHIND])
         yield lab
 
 
@@ -121,6 +122,18 @@ def test_a_hash_is_not_descended(lab: Lab, shop: str) -> None:
     assert plan.used == {HASH}
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
     assert touched.blocks(plan.tree) == pytest.approx(measured(shop, text, HASH), abs=0.2)
+
+
+def test_a_list_is_searched_for_only_if_the_keys_before_it_are_given(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    for condition, searches in (
+        ("customer = 11 and note in ('a', 'b', 'c', 'd', 'e', 'f', 'g')", 1),
+        ("customer in (1, 2, 3, 4, 5, 6, 7) and at = '2024-01-10'", 7),
+    ):
+        plan = lab.plan(query(f"select customer, at, note from orders where {condition}"), [BEHIND])
+        assert plan.used == {BEHIND}
+        assert "ANY" in str(plan.tree)
+        assert 2 * searches <= touched.blocks(plan.tree) <= 3 * searches + 2
 
 
 def test_rows_that_were_counted_replace_those_that_the_planner_guesses(lab: Lab) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgwatch_wed.sqltext.equal_parameters import equal_parameters
-from pgwatch_wed.whatif.choose import parts, skew
+from pgwatch_wed.whatif.choose import lists, parts, skew
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, advise
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
@@ -65,6 +65,34 @@ def test_the_calls_with_the_frequent_value_decide(lab: Lab, advice: Advice) -> N
     assert ("tenant", "at") in [i.index.columns[:2] for i in advice.indexes], (
         "for an average tenant, sorting its rows costs nothing"
     )
+
+
+def test_a_squashed_list_has_two_values_at_least(lab: Lab) -> None:
+    head = "select * from orders where"
+    found = {
+        v.sql for v in skew.variants(lab, f"{head} state in ($1 /*, ... */) order by at limit 5")
+    }
+    assert found == {
+        f"{head} state in ('Qwv', 'waits' /*, ... */) order by at limit 5",
+        f"{head} state in ('failed', 'waits' /*, ... */) order by at limit 5",
+    }
+    # of a column with many values, the others are not known
+    found = {v.sql for v in skew.variants(lab, f"{head} tenant in ($1 /*, ... */)")}
+    assert f"{head} tenant in ('Zyx Corp', $1 /*, ... */)" in found
+
+
+def test_a_squashed_list_is_no_longer_than_its_column_has_values(lab: Lab) -> None:
+    text = "select id from orders where state in ($1 /*, ... */) and tenant in ($2 /*, ... */)"
+    found = lists.with_few_elements(lab, query(text)).sql
+    assert found == text.replace("$1 /*, ... */", "$1, $1")
+    assert {
+        v.sql for v in skew.variants(lab, found.replace("and tenant in ($2 /*, ... */)", ""))
+    } == {
+        "select id from orders where state in ('Qwv', 'waits') ",
+        "select id from orders where state in ('failed', 'waits') ",
+    }
+    asked = query(text.replace("state", "note"))
+    assert lists.with_few_elements(lab, asked).sql.count("$1") == 2, "it has one value"
 
 
 def test_parts_are_one_statement_again(advice: Advice) -> None:

@@ -196,9 +196,8 @@ class HypoPG:
         found = next((i for i in self.catalog.indexes.values() if i.name == name), None)
         if found is None:
             return None
-        first = spreads.bare(found.keys[0])
-        keys, within = len(found.keys), found.predicate or ""
-        return IndexShape(found.pages, found.rows, found.method, first, within, keys)
+        keys = tuple(map(spreads.bare, found.keys))
+        return IndexShape(found.pages, found.rows, found.method, keys, found.predicate or "")
 
     def _hide(self, connection: Connection, oids: Iterable[int]) -> None:
         hide = sql.SQL("select {}.hypopg_hide_index(%s::oid)").format(self._schema)

@@ -12,14 +12,18 @@ from pgwatch_wed.whatif.operator_classes import ValueType
 
 @dataclass(frozen=True, slots=True)
 class IndexShape:
-    """The pages of an index and its rows, its method, the column that is its first key, if it is one, its predicate, and how many keys it has."""
+    """The pages of an index and its rows, its method, its keys, None for each that is no column, and its predicate."""
 
     pages: float
     rows: float
     method: str = "btree"
-    first: str | None = None
+    keys: tuple[str | None, ...] = ()
     predicate: str = ""
-    keys: int = 1
+
+    @property
+    def first(self) -> str | None:
+        """The column that is its first key, if it is one."""
+        return self.keys[0] if self.keys else None
 
 
 @dataclass(frozen=True, slots=True)

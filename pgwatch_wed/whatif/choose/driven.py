@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog
 
@@ -21,7 +21,7 @@ _JOINS = frozenset({"Nested Loop", "Hash Join", "Merge Join"})
 _KEEPING = frozenset({"Inner", "Left"})
 _SCANS = frozenset({"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan"})
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
-_ASIDE = frozenset({"InitPlan", "SubPlan"})
+
 _GROUPED = 0.5  # groups for each row, from which on there are as many more groups as rows
 
 
@@ -58,7 +58,7 @@ def _join(tree: PlanNode) -> PlanNode | None:
     """Return the join whose rows a plan returns, or groups that are nearly as many; None if there is no such."""
     node = tree
     while node["Node Type"] not in _JOINS:
-        below = [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _ASIDE]
+        below = inputs(node)
         if len(below) != 1 or not _passes(node, below[0]):
             return None
         node = below[0]

@@ -8,7 +8,15 @@ from contextlib import suppress
 
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.whatif import refusals, usage
-from pgwatch_wed.whatif.choose import assumed, candidates, existing, open_keys, parts, workers
+from pgwatch_wed.whatif.choose import (
+    assumed,
+    candidates,
+    existing,
+    lists,
+    open_keys,
+    parts,
+    workers,
+)
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.explore import explore
 from pgwatch_wed.whatif.choose.likely_costs import likely_costs
@@ -99,7 +107,8 @@ class Filling:
     def _base(self, query: Query) -> tuple[Query, Plan] | str:
         """Return a query with what can be assumed of its parameters, and its plan; or why it has none."""
         patience = self._costs.left.patience
-        more = assumed.completed(self._costs.oracle, query)
+        oracle = self._costs.oracle
+        more = assumed.completed(oracle, lists.with_few_elements(oracle, query))
         try:
             if more is not query:
                 with suppress(PlanError):

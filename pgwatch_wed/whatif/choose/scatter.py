@@ -92,7 +92,7 @@ def _extra(scan: PlanNode, catalog: Catalog, shape: IndexShape | None) -> float:
         rows = max(rows, min(partial.rows, table.rows))
     if not columns:
         return 0.0
-    keys = len(columns) if shape is None else shape.keys
+    keys = len(columns) if shape is None else len(shape.keys)
     several = _OF_SEVERAL if keys > 1 else 1.0
     assumed = (several * (columns[0].correlation or 0.0)) ** 2
     real = (several * nearness(catalog, table, columns)) ** 2

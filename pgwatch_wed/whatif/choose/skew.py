@@ -7,6 +7,7 @@ and without, each weighted by how often it is likely to be called: as if values 
 The value is data. It is in no index, since candidates are made from the statement as it is, and in no text that anybody reads.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -16,6 +17,7 @@ from pgwatch_wed.sqltext.equal_parameters import EqualParameter, equal_parameter
 from pgwatch_wed.sqltext.levels import Name, Relation
 from pgwatch_wed.sqltext.reading import read
 from pgwatch_wed.sqltext.repairs import with_values
+from pgwatch_wed.sqltext.text import SQUASHED
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.oracle import Oracle
 
@@ -24,6 +26,7 @@ _LEAST_ROWS = 100.0
 _FEW = 20
 _MOST_COLUMNS = 2  # each doubles the variants
 _MOST_SHARE = 0.99
+_IN_LIST = re.compile(r"\$\d+\s*" + re.escape(SQUASHED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +88,32 @@ def _variants(
     text: str, skews: Sequence[_Skew], parameters: Mapping[str, Sequence[EqualParameter]]
 ) -> Iterator[Variant]:
     for is_common in product((True, False), repeat=len(skews)):
-        share, values = 1.0, dict[int, str]()
+        share, values, others = 1.0, dict[int, str](), dict[int, str]()
         for skew, common in zip(skews, is_common, strict=True):
             share *= skew.share if common else 1 - skew.share
             value = skew.common if common else skew.other
             if value is not None:
                 values |= {p.number: _written(value, p) for p in parameters[skew.column]}
+                if skew.second not in (value, None):
+                    others |= dict.fromkeys(
+                        (p.number for p in parameters[skew.column]), literal(skew.second)
+                    )
         if share > 0:
-            yield Variant(_with(text, values), share)
+            yield Variant(_with(text, values, others), share)
 
 
-def _with(text: str, values: Mapping[int, str]) -> str:
-    return with_values(text, lambda number, _: values.get(number))
+def _with(text: str, values: Mapping[int, str], others: Mapping[int, str]) -> str:
+    """Return a text with values for its parameters, and others in a list that was squashed, which has two elements at least."""
+
+    def value_of(number: int, start: int) -> str | None:
+        value, other = values.get(number), others.get(number, f"${number}")
+        if value is None:
+            return None
+        if text[:start].endswith(f"${number}, "):
+            return other
+        return f"{value}, {other}" if _IN_LIST.match(text, start) else value
+
+    return with_values(text, value_of)
 
 
 def _of_claim(skew: _Skew, text: str) -> _Skew:
@@ -117,7 +134,7 @@ def _written(value: str, parameter: EqualParameter) -> str:
 
 def _skew(oracle: Oracle, text: str, parameters: Sequence[EqualParameter]) -> _Skew | None:
     """Return how the columns of one name are skewed: in the largest table, for parts of a statement usually have the same value."""
-    columns = {c for p in parameters for c in _columns(oracle, text, p.column)}
+    columns = {c for p in parameters for c in compared_columns(oracle, text, p.column)}
     found = [
         (oracle.catalog.rows(table), skew)
         for table, column in sorted(columns, key=lambda each: (each[0].oid, each[1].name))
@@ -126,7 +143,9 @@ def _skew(oracle: Oracle, text: str, parameters: Sequence[EqualParameter]) -> _S
     return max(found, key=lambda each: each[0])[1] if found else None
 
 
-def _columns(oracle: Oracle, text: str, name: Name) -> Iterator[tuple[CatalogTable, CatalogColumn]]:
+def compared_columns(
+    oracle: Oracle, text: str, name: Name
+) -> Iterator[tuple[CatalogTable, CatalogColumn]]:
     """Yield the table column that a name means, and those that must be equal to it."""
     reading = read(text)
     sources = reading.sources

@@ -7,6 +7,7 @@ Here, each node is charged the blocks that it looks up in shared buffers, as oft
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
@@ -237,7 +238,7 @@ class Touched:
     def _index_scan(self, node: PlanNode, table: CatalogTable, rows: float, part: float) -> float:
         read = max(rows, self._read(node, table, rows)) * part
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
-        searches = _searches(node)
+        searches = _searches(node, shape)
         blocks = searches * _descent(shape) + max(0.0, read * _pages_per_row(shape) - searches)
         if node["Node Type"] == "Index Only Scan":
             return blocks + 1  # the visibility map
@@ -285,7 +286,7 @@ class Touched:
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
         if shape.method != "btree":
             return max(1.0, float(node["Total Cost"]) / _RANDOM_PAGE)
-        searches = _searches(node)
+        searches = _searches(node, shape)
         rows = max(1.0, float(node["Plan Rows"]))
         return searches * _descent(shape) + max(0.0, rows * _pages_per_row(shape) - searches)
 
@@ -354,13 +355,14 @@ def _pages_per_row(shape: IndexShape) -> float:
     return shape.pages / max(shape.rows, 1.0)
 
 
-def _searches(node: PlanNode) -> float:
-    """Return how often a scan descends an index: once for each element of a list."""
-    count = 1
-    for term in terms.conditions(str(node.get("Index Cond") or "")).terms:
-        if term.kind is Kind.IN:
-            count *= max(1, term.text.count(",") + 1)
-    return float(min(count, 1000))
+def _searches(node: PlanNode, shape: IndexShape) -> float:
+    """Return how often a scan descends an index: once for each element of a list, unless a key before it may have any value."""
+    found = terms.conditions(str(node.get("Index Cond") or "")).terms
+    by_key = {t.operand.column: t for t in found if t.kind in _EQUAL}
+    bound = takewhile(by_key.__contains__, shape.keys)
+    used = [by_key[key] for key in bound] if shape.keys else found
+    lists = (t.text.count(",") + 1 for t in used if t.kind is Kind.IN)
+    return float(min(math.prod(lists), 1000))
 
 
 def _driving(node: PlanNode) -> PlanNode | None:

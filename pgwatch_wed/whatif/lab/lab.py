@@ -567,10 +567,9 @@ class Lab:
         """Return how large the index is that a plan calls so; None if that is not known."""
         existing = self.catalog.indexes.get(self._existing_by_name.get(name, 0))
         if existing is not None:
-            first = spreads.bare(existing.keys[0])
+            keys = tuple(map(spreads.bare, existing.keys))
             within = existing.predicate or ""
-            keys = len(existing.keys)
-            return IndexShape(existing.pages, existing.rows, existing.method, first, within, keys)
+            return IndexShape(existing.pages, existing.rows, existing.method, keys, within)
         candidate = self._index_by_name.get(name)
         if candidate is None:
             return None
@@ -578,8 +577,8 @@ class Lab:
         rows = self.catalog.rows(table)
         rows = self._matching.get((table.oid, candidate.predicate), rows)
         blocks = self._built[candidate].size_bytes / pages.BLOCK
-        key, within = candidate.keys[0].column, candidate.predicate
-        return IndexShape(blocks, rows, candidate.method, key, within, candidate.width)
+        columns = tuple(key.column for key in candidate.keys)
+        return IndexShape(blocks, rows, candidate.method, columns, candidate.predicate)
 
     def _rows(self, table: CatalogTable, condition: str) -> float | None:
         """Return how many rows of a table satisfy a condition, as estimated by the planner."""
