@@ -28,7 +28,7 @@ from pgwatch_wed.errors import said
 from pgwatch_wed.facts.features import Feature, Features
 from pgwatch_wed.postgres import btree
 from pgwatch_wed.quote import ident
-from pgwatch_wed.sqltext import arbiters, statement
+from pgwatch_wed.sqltext import arbiters, statement, unindexed_lists
 from pgwatch_wed.sqltext.arbiters import Conflict
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
 from pgwatch_wed.sqltext.plannable import with_lists
@@ -44,6 +44,7 @@ from pgwatch_wed.whatif.lab import (
     extended,
     guest,
     newer_paths,
+    ordered_arrays,
     pages,
     role_settings,
     security,
@@ -52,6 +53,7 @@ from pgwatch_wed.whatif.lab import (
     twins,
 )
 from pgwatch_wed.whatif.lab.lab_sessions import LabSessions, PlanningSession
+from pgwatch_wed.whatif.lab.ordered_arrays import OrderedArray
 from pgwatch_wed.whatif.lab.skips import BTree, Skip
 from pgwatch_wed.whatif.model import Candidate, Doubt, Plan, PlanError, Query, SlowPlanError
 from pgwatch_wed.whatif.operator_classes import ValueType
@@ -84,6 +86,7 @@ _SET_SIZES = (
     " from unnest(%s::oid[], %s::int[], %s::float8[]) x (oid, blocks, rows) where pg_class.oid = x.oid"
 )
 _LIMIT = "select pg_catalog.set_config('statement_timeout', %s, true)"
+_NO_ORDER = "set local enable_indexscan = off; set local enable_indexonlyscan = off"
 _LACKING_TYPES = (
     psycopg.errors.AmbiguousFunction,
     psycopg.errors.AmbiguousParameter,
@@ -758,13 +761,56 @@ class Lab:
         return found
 
     def _explain(self, connection: psycopg.Connection[Any], query: Query) -> Plan:
-        tree = self._tree(connection, query)
-        if not self._has(Features.has_skip_scan):
-            tree = self._without_skips(connection, query, tree)
+        tree = self._planned(connection, query)
+        if not self._has(Features.has_array_scans):
+            tree = self._without_ordered_arrays(connection, query, tree)
         return self._plan_of(tree)
 
-    def _without_skips(
+    def _planned(
+        self, connection: psycopg.Connection[Any], query: Query, tested: Collection[str] = ()
+    ) -> PlanNode:
+        """Return a plan as of the target's version, in which lists that the columns ``tested`` are compared with are for no index."""
+        tree = self._tree(connection, query, tested)
+        if self._has(Features.has_skip_scan):
+            return tree
+        return self._without_skips(connection, query, tree, tested)
+
+    def _without_ordered_arrays(
         self, connection: psycopg.Connection[Any], query: Query, tree: PlanNode
+    ) -> PlanNode:
+        """Return the plan that uses no order of an index beside an array, as a server before 17 would choose it.
+
+        It tests the array in each row, or reads the index in no order, or another one.
+        """
+
+        def new(tree: PlanNode) -> list[OrderedArray]:
+            return list(ordered_arrays.found(query.sql, tree, self.catalog, self._btree))
+
+        arrays = new(tree)
+        if not arrays:
+            return tree
+        tested = frozenset[str]().union(*(each.columns for each in arrays))
+        possible = [self._planned(connection, query, tested)]
+        with connection.transaction(force_rollback=True):
+            connection.execute(_NO_ORDER)
+            possible.append(self._planned(connection, query))
+        with connection.transaction(force_rollback=True):
+            # each session has entries of its own for candidates; for others, it would wait
+            while arrays and not any(each.index in self.catalog.indexes for each in arrays):
+                for each in arrays:
+                    self._hide(connection, each.index, each.table)
+                tree = self._planned(connection, query)
+                arrays = new(tree)
+            possible.append(tree)
+        known = [t for t in possible if not new(t)] or possible[:1]
+        return min(known, key=lambda t: float(t["Total Cost"]))
+
+    def _without_skips(
+        self,
+        connection: psycopg.Connection[Any],
+        query: Query,
+        tree: PlanNode,
+        tested: Collection[str],
     ) -> PlanNode:
         """Return the plan that rests on no skipped keys, as a server before 18 would choose it.
 
@@ -782,7 +828,7 @@ class Lab:
                 for skip in sorted(new - done):
                     self._prevent(connection, query, skip, tree)
                 done |= new
-                tree = self._tree(connection, query)
+                tree = self._tree(connection, query, tested)
                 new = set(skips.found(tree, self.catalog, self._btree))
         return tree
 
@@ -796,8 +842,12 @@ class Lab:
             call = guest.call("select {lab}.forget(%s::oid[], %s::int[])")
             connection.execute(call, [list(relations), list(attributes)])
         else:
-            call = guest.call("select {lab}.show('{{}}', %s::oid[], %s::oid[])")
-            connection.execute(call, [[skip.index], [skip.table]])
+            self._hide(connection, skip.index, skip.table)
+
+    @staticmethod
+    def _hide(connection: psycopg.Connection[Any], index: int, table: int) -> None:
+        call = guest.call("select {lab}.show('{{}}', %s::oid[], %s::oid[])")
+        connection.execute(call, [[index], [table]])
 
     def _has(self, feature: Callable[[Features], Feature]) -> bool:
         """Tell whether the target's version has a feature."""
@@ -815,10 +865,14 @@ class Lab:
         blocks = self._built[candidate].size_bytes / pages.BLOCK
         return BTree(self._oid_by_name[name], tuple(k.text for k in candidate.keys), blocks)
 
-    def _tree(self, connection: psycopg.Connection[Any], query: Query) -> PlanNode:
+    def _tree(
+        self, connection: psycopg.Connection[Any], query: Query, tested: Collection[str] = ()
+    ) -> PlanNode:
         generic = "generic_plan, " if query.has_parameters else ""
         given = self._typed.get(query.sql)
         text = with_lists(query.sql) if given is None else given.text
+        if tested:
+            text = unindexed_lists.unindexed_lists(text, tested)
         before = f"explain ({generic}verbose, format json) "
         with self._counting:
             self.calls += 1
@@ -839,7 +893,7 @@ class Lab:
         assert row is not None
         tree: PlanNode = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
         self._security.withhold(query, tree)
-        return tree
+        return unindexed_lists.as_written(tree, query.sql) if tested else tree
 
     def _plan_of(self, tree: PlanNode) -> Plan:
         names = used_names(tree)

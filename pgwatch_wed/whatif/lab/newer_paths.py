@@ -1,7 +1,7 @@
 """Plans of the lab that a server of an earlier version cannot make, and that no setting forbids.
 
 What a setting forbids is off in the lab (:func:`pgwatch_wed.whatif.planner.without_newer_paths`), and skipped keys are prevented
-(:mod:`pgwatch_wed.whatif.lab.skips`). What is left is recognized here, and becomes a doubt.
+(:mod:`pgwatch_wed.whatif.lab.skips`), as is the order of an index beside an array (:mod:`pgwatch_wed.whatif.lab.ordered_arrays`). What is left is recognized here, and becomes a doubt.
 """
 
 import re
@@ -16,7 +16,6 @@ from pgwatch_wed.whatif.lab import skips
 
 _IN_VALUES = re.compile(r"\bin\s*\(\s*values\b", re.IGNORECASE)
 _INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
-_BY_ORDER = frozenset({"Limit", "Merge Join", "Merge Append", "Unique", "Group", "WindowAgg"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +41,9 @@ def _is_array_of_or(text: str, tree: PlanNode) -> bool:
     )
 
 
-def _is_ordered_with_array(text: str, tree: PlanNode) -> bool:
-    """Tell whether the order of an index scan is used though it looks up an array in a later key."""
-    return skips.has_arrays(text) and any(
-        node["Node Type"] in _BY_ORDER
-        and any(
-            child["Node Type"] in _INDEX_SCANS and _has_array(child, after_first=True)
-            for child in node.get("Plans", ())
-        )
-        for node in walk(tree)
-    )
-
-
-def _has_array(scan: PlanNode, *, after_first: bool = False) -> bool:
+def _has_array(scan: PlanNode) -> bool:
     found = terms.conditions(str(scan.get("Index Cond") or "")).terms
-    return any(t.kind is Kind.IN for t in found[1 if after_first else 0 :])
+    return any(t.kind is Kind.IN for t in found)
 
 
 def _joins(kind: str) -> Callable[[str, PlanNode], bool]:
@@ -87,7 +74,6 @@ _NEW = (
     _NewPath(Features.has_incremental_sort_for_distinct, _below("Unique", "Incremental Sort")),
     _NewPath(Features.has_right_anti_joins, _joins("Right Anti")),
     _NewPath(Features.has_ordered_unions, _below("Unique", "Merge Append")),
-    _NewPath(Features.has_array_scans, _is_ordered_with_array),
     _NewPath(Features.has_right_semi_joins, _joins("Right Semi")),
     _NewPath(Features.has_incremental_sort_for_joins, _below("Merge Join", "Incremental Sort")),
     _NewPath(Features.has_arrays_of_or, _is_array_of_or),
