@@ -50,6 +50,29 @@ def lineage(old: Snapshot, new: Snapshot) -> Lineage:
     return Lineage(bond, _fixed_reset(old, new), _crashed(old, new), has_dates)
 
 
+def takes_over(old: Snapshot, new: Snapshot) -> bool:
+    """Tell whether a primary may have taken over from another server with the same data: after a failover, or a move.
+
+    A promotion begins a timeline, and a server that was moved with its storage has all but the address. A clone that was
+    never promoted has neither; one that was is told apart only by who asks for it under which name.
+    """
+    before, after = old.server, new.server
+    if before.system_identifier is None or before.system_identifier != after.system_identifier:
+        return False
+    if before.is_in_recovery or after.is_in_recovery:
+        return False
+    try:
+        _in_order(old, new)
+        _not_set_back(old, new)
+    except DeltaError:
+        return False
+    was, now = before.timeline, after.timeline
+    if was is not None and now is not None and was != now:
+        return now > was
+    places = [(old.setting(name), new.setting(name)) for name in _PLACE]
+    return all(a == b for a, b in places if a is not None and b is not None)
+
+
 def _not_set_back(old: Snapshot, new: Snapshot) -> None:
     """Refuse an older copy, such as a restored backup: its position in the WAL is lower."""
     before, after = (s.wal[0].lsn_bytes if s.wal else None for s in (old, new))

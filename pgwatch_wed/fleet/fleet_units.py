@@ -6,7 +6,7 @@ A clone has the system identifier of the original and is a primary itself: it is
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.fleet.failures import Failure
@@ -22,7 +22,8 @@ class Unit:
 
     ``member`` has the visit; ``members`` are all whose targets lead to it. ``databases`` are names with the conninfos
     that lead to them; the visit begins with the first. ``standbys`` are the conninfos of servers that follow it;
-    ``unread`` tells by label which targets of its members led nowhere.
+    ``unread`` tells by label which targets of its members led nowhere. ``kin`` are the keys of other primaries with the
+    same data: clones.
     """
 
     member: Member
@@ -31,6 +32,7 @@ class Unit:
     databases: tuple[tuple[str, str], ...]
     standbys: tuple[str, ...] = ()
     unread: Mapping[str, Failure] = field(default_factory=dict)
+    kin: frozenset[str] = frozenset()
 
     @property
     def node_key(self) -> str:
@@ -101,7 +103,17 @@ def planned(found: Iterable[ProbedMember]) -> VisitPlan:
             units.append(unit)
             doubles += others
     lost = [_lost(each) for each in members if not each.probes]
-    return VisitPlan(tuple(units), tuple(doubles), tuple(lost))
+    return VisitPlan(tuple(_with_kin(units, nodes)), tuple(doubles), tuple(lost))
+
+
+def _with_kin(units: Iterable[Unit], nodes: Iterable[_Node]) -> Iterator[Unit]:
+    primaries: dict[str | None, set[str]] = {}
+    for node in nodes:
+        if not node.probe.is_in_recovery:
+            primaries.setdefault(node.probe.system_identifier, set()).add(node.probe.node_key)
+    for unit in units:
+        kin = primaries.get(unit.probe.system_identifier, set()) - {unit.node_key}
+        yield replace(unit, kin=frozenset(kin)) if kin else unit
 
 
 def _nodes(members: Sequence[ProbedMember]) -> list[_Node]:

@@ -191,6 +191,31 @@ def last_cluster(connection: sa.Connection, member: str) -> int | None:
     return found
 
 
+def clusters_before(
+    connection: sa.Connection, visit: Visit, kin: Collection[str] = ()
+) -> tuple[int, ...]:
+    """Return the clusters of the history that a member was at, the last one first.
+
+    A cluster is left out whose server is there, under another name: if its key is one of ``kin``, or of another visit of
+    the same run.
+    """
+    v = fleet_visits.c
+    read = [each.value for each in VisitEnding if each.was_read]
+    mine = (v.member == visit.member, v.fleet_run_id < visit.fleet_run_id, v.ending.in_(read))
+    query = sa.select(v.cluster_id, v.node_key).where(*mine, v.cluster_id.is_not(None))
+    rows = connection.execute(query.order_by(v.fleet_run_id.desc()).limit(_LOOKED_BACK)).all()
+    last: dict[int, str | None] = {}
+    for cluster_id, node_key in rows:
+        last.setdefault(cluster_id, node_key)
+    there = sa.select(v.node_key).where(
+        v.fleet_run_id == visit.fleet_run_id,
+        v.member != visit.member,
+        v.node_key.in_([key for key in last.values() if key is not None]),
+    )
+    taken = {*kin, *connection.execute(there).scalars()}
+    return tuple(each for each, key in last.items() if key not in taken)
+
+
 def traits_near(connection: sa.Connection, visit: Visit) -> str | None:
     """Return the address of traits that are likely to be alike: those of the last visit, or of a sibling."""
     found: str | None = _of_last(connection, visit.member, fleet_visits.c.traits)

@@ -296,7 +296,7 @@ def _made(visitor: Visitor, unit: Unit, begun: Visit) -> Visit | None:
         return _failed(visitor, begun, broken)
     if _is_nothing(read):
         return _failed(visitor, begun, broken or _OVER_BUDGET)
-    run = _remembered(visitor, begun, read)
+    run = _remembered(visitor, begun, read, unit.kin)
     begun = replace(begun, run_id=run.id, cluster_id=run.cluster_id)
     return _concluded(visitor, unit.member, begun, run, read)
 
@@ -378,9 +378,12 @@ def _is_nothing(read: tuple[Snapshot, ...]) -> bool:
     return any(name in read[0].missing for name in ("settings", "databases", "tables"))
 
 
-def _remembered(visitor: Visitor, begun: Visit, read: tuple[Snapshot, ...]) -> StoredRun:
+def _remembered(
+    visitor: Visitor, begun: Visit, read: tuple[Snapshot, ...], kin: frozenset[str]
+) -> StoredRun:
     with visitor.store.writing() as connection:
-        run = remembered.remember(connection, read)
+        earlier = visit_log.clusters_before(connection, begun, kin)
+        run = remembered.remember(connection, read, earlier)
         assert run is not None
         if run.report is not None or not visit_log.keep(
             connection, replace(begun, run_id=run.id, cluster_id=run.cluster_id)

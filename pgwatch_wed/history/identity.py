@@ -1,9 +1,10 @@
 """Whose run it is: which cluster and database of the history a snapshot continues.
 
 The system identifier tells that the data is the same, not that the server is: a standby, a clone and a
-restored backup have it too, and become clusters of their own.
+restored backup have it too, and become clusters of their own, unless they took over under the same name.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from pgwatch_wed.errors import DeltaError, HistoryError, HistoryPlaceError
 from pgwatch_wed.facts import Snapshot
-from pgwatch_wed.facts.lineage import lineage
+from pgwatch_wed.facts.lineage import lineage, takes_over
 from pgwatch_wed.history import snapshots as stored
 from pgwatch_wed.history import turns
 from pgwatch_wed.history.schema import clusters, databases
@@ -39,17 +40,21 @@ def identify(connection: sa.Connection, snapshot: Snapshot) -> Identity | None:
     return Identity(cluster_id, database_id) if database_id is not None else None
 
 
-def hold(connection: sa.Connection, snapshot: Snapshot) -> int | None:
-    """Return the cluster that the snapshot continues, or None if it is new; nobody else writes about it until the end."""
-    found = _cluster(connection, snapshot)
+def hold(connection: sa.Connection, snapshot: Snapshot, earlier: Sequence[int] = ()) -> int | None:
+    """Return the cluster that the snapshot continues, or None if it is new; nobody else writes about it until the end.
+
+    ``earlier`` are the clusters that were read under the same name, the last one first: a primary with the data of one of
+    them, which took over from its server, goes on with it. Without a name, a clone could not be told from it.
+    """
+    found = _cluster_or_heir(connection, snapshot, earlier)
     if found is None and connection.dialect.name == "postgresql":
         # two may find it at once, and it must not become two
         turns.wait_for(connection, Turn.NEWCOMER, f"id {snapshot.server.system_identifier}")
         turns.wait_for(connection, Turn.NEWCOMER, f"place {label_of(snapshot)}")
-        found = _cluster(connection, snapshot)
+        found = _cluster_or_heir(connection, snapshot, earlier)
     if found is not None and not turns.is_free(connection, Turn.CLUSTER, found):
         turns.wait_for(connection, Turn.CLUSTER, found)
-        return hold(connection, snapshot)  # it has got one more run
+        return hold(connection, snapshot, earlier)  # it has got one more run
     return found
 
 
@@ -129,6 +134,26 @@ def _cluster(connection: sa.Connection, snapshot: Snapshot) -> int | None:
         if _is_continued(replace(other, server=server), snapshot):
             return candidate
     return None
+
+
+def _cluster_or_heir(
+    connection: sa.Connection, snapshot: Snapshot, earlier: Sequence[int]
+) -> int | None:
+    found = _cluster(connection, snapshot)
+    others = [each for each in earlier if each != found]
+    if not others or snapshot.server.is_in_recovery:
+        return found
+    if found is not None:
+        known = _evidence(connection, found, snapshot)
+        if known is None or not known.server.is_in_recovery:
+            return found
+        # a standby that was read by itself while its primary was down, and has been promoted
+    return next((each for each in others if _is_heir(connection, snapshot, each)), found)
+
+
+def _is_heir(connection: sa.Connection, snapshot: Snapshot, cluster_id: int) -> bool:
+    other = _evidence(connection, cluster_id, snapshot)
+    return other is not None and takes_over(other, snapshot)
 
 
 def _evidence(connection: sa.Connection, candidate: int, snapshot: Snapshot) -> Snapshot | None:

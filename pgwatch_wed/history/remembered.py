@@ -25,14 +25,17 @@ _AHEAD = timedelta(days=3)
 """So long before a month begins, its partitions are created: then nobody has to when it does."""
 
 
-def remember(connection: sa.Connection, read: Sequence[Snapshot]) -> runs.StoredRun | None:
+def remember(
+    connection: sa.Connection, read: Sequence[Snapshot], earlier: Sequence[int] = ()
+) -> runs.StoredRun | None:
     """Store what was read, before anything is concluded from it.
 
-    What was read for a few rules is not kept: it would look as if everything else had been dropped.
+    ``earlier`` are the clusters that were read under the same name, the last one first. What was read for a few rules is
+    not kept: it would look as if everything else had been dropped.
     """
     if any(snapshot.is_partial for snapshot in read):
         return None
-    run, _ = runs.add(connection, runs.NewRun(read))
+    run, _ = runs.add(connection, runs.NewRun(read, earlier=earlier))
     return run
 
 

@@ -35,12 +35,14 @@ from pgwatch_wed.history.turns import Turn
 class NewRun:
     """What is to be stored: the snapshots as they were read, one per database, of one server.
 
-    ``document`` is the JSON report; both it and ``report`` are None if nothing was evaluated.
+    ``document`` is the JSON report; both it and ``report`` are None if nothing was evaluated. ``earlier`` are the clusters
+    that were read under the same name, the last one first; see :func:`identity.hold`.
     """
 
     snapshots: Listed[Snapshot]
     report: Report | None = None
     document: str | None = None
+    earlier: Listed[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def add(connection: sa.Connection, new: NewRun) -> tuple[StoredRun, bool]:
     first = new.snapshots[0]
     known = _select(connection, runs.c.fingerprint == fingerprint)
     if not known:
-        cluster_id = identity.hold(connection, first)
+        cluster_id = identity.hold(connection, first, new.earlier)
         known = _select(connection, runs.c.fingerprint == fingerprint)
     if known:
         return known[0], False

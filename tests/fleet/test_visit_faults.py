@@ -17,11 +17,15 @@ from psycopg.conninfo import make_conninfo
 from pgwatch_wed import clock
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.errors import ConnectError
+from pgwatch_wed.findings import Standing
 from pgwatch_wed.fleet import failures, visit_log, visiting
 from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.review.recollection import recollect
+from pgwatch_wed.fleet.review.reviewing import reviewed
 from pgwatch_wed.fleet.visiting import VisitOptions, Visitor
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
-from pgwatch_wed.history import runs, store
+from pgwatch_wed.history import runs, series, states, store
+from pgwatch_wed.history.lifecycle import Presence
 from tests.fleet import ground as grounds
 from tests.fleet.ground import Ground
 from tests.fleet.networks import Network, silent_resolver
@@ -104,7 +108,9 @@ def test_words_that_are_not_known_are_looked_up_by_code_unless_a_password_was_se
 
 
 @pytest.mark.slow
-def test_a_failover_in_the_middle_of_a_visit_leads_to_the_new_primary(opened: store.Store) -> None:
+def test_a_failover_in_the_middle_of_a_visit_leads_to_the_new_primary_and_its_findings_go_on(
+    opened: store.Store,
+) -> None:
     with grounds.small() as primary:
         psql(primary.dsn(), "create database shop")
         psql(primary.dsn("shop"), grounds.SHOP)
@@ -120,26 +126,50 @@ def test_a_failover_in_the_middle_of_a_visit_leads_to_the_new_primary(opened: st
 
             with proxied(primary.dsn("shop", tcp=True), 40, fail_over) as (_, dsn):
                 member = Member("shop", (dsn, standby.dsn("shop")))
+                direct = replace(member, targets=(primary.dsn("shop"), standby.dsn("shop")))
+                before = visited(begun(opened, direct), direct)
                 who = begun(opened, member)
-                before = visiting.visit_members(
-                    begun(opened, replace(member, targets=(primary.dsn("shop"),))),
-                    (replace(member, targets=(primary.dsn("shop"),)),),
-                )
                 broken = visited(who, member)
                 assert promoted.wait(60)
+                psql(standby.dsn("shop"), "drop index orders_customer_copy")
+                psql(standby.dsn("shop"), "create index customers_id on customers (id)")
                 done = visited(who, member)
-    assert before is not None
+            again = visited(begun(opened, member), member)
     assert (broken.ending, broken.run_id) == (None, None)
     # everything of the new primary was read; of the old one, nothing is known
     assert (done.ending, done.attempts) == (VisitEnding.IN_PART, 2), done
     assert done.lacking.keys() == {"shop: nodes"}
-    # the promoted standby has counters of its own: nothing is subtracted from those of the old primary
-    assert done.cluster_id != before.cluster_id
     assert done.node_key != before.node_key
+    # the promoted standby goes on with the cluster; its counters are its own: nothing is subtracted
+    assert before.cluster_id == done.cluster_id == again.cluster_id
     with opened.reading() as connection:
-        newest, _ = runs.listed(connection)
-        (snapshot,) = runs.read(connection, newest)
+        (second, first) = series.intervals_of(connection, 1)[::-1]
+        snapshot = runs.read(connection, runs.listed(connection)[1])[0]
+        known = states.states(connection, done.cluster_id or 0)
+        review = reviewed(recollect(connection, done.fleet_run_id), clock.now())
+    assert (first.bond, first.calls) == ("", 0)
+    assert first.reason
+    assert second.bond == "same"
     assert not snapshot.server.is_in_recovery
+    (shop,) = review.clusters
+    duplicates = {f.object.name: f.standing for f in shop.findings if f.rule == "index-duplicate"}
+    assert duplicates == {"customers_id": Standing.NEW}
+    assert [g.rule for g in shop.gone if g.rule == "index-duplicate"] == ["index-duplicate"]
+    kept = {f.id for f in shop.findings if f.standing is Standing.KNOWN}
+    assert kept
+    assert len({f.id for f in shop.findings}) == len(shop.findings)
+    state = {s.label: s.state for s in known if s.rule == "index-duplicate"}
+    assert sorted(state.values()) == [Presence.OPEN, Presence.RESOLVED], state
+
+
+def test_a_clone_under_the_name_of_its_original_stays_its_own_cluster(
+    ground: Ground, opened: store.Store
+) -> None:
+    member = Member("shop", (ground.primary().dsn("shop"),))
+    before = visited(begun(opened, member), member)
+    moved = Member("shop", (ground.clone().dsn("shop"),))
+    assert visited(begun(opened, moved), moved).cluster_id != before.cluster_id
+    assert visited(begun(opened, member), member).cluster_id == before.cluster_id
 
 
 @pytest.mark.slow

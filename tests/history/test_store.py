@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -194,6 +195,45 @@ def test_another_server_with_the_same_data_is_another_cluster(
         other, _ = runs.add(connection, NewRun([clone]))
         again, _ = runs.add(connection, NewRun([collect(shop)]))
     assert one.cluster_id == again.cluster_id != other.cluster_id
+
+
+def test_who_took_over_under_the_same_name_goes_on_and_a_clone_does_not(
+    history: store.Store, shop: str
+) -> None:
+    first = collect(shop)
+    timeline = first.server.timeline
+    assert timeline is not None
+
+    def elsewhere(hours: int, port: str = "5999", **server: Any) -> Snapshot:
+        taken_at, started_at = first.now + timedelta(hours=hours), first.now + timedelta(minutes=5)
+        given = {"taken_at": taken_at, "started_at": started_at, **server}
+        settings = (replace(s, setting=port) if s.name == "port" else s for s in first.settings)
+        return replace(first, server=replace(first.server, **given), settings=tuple(settings))
+
+    def stored(snapshot: Snapshot, *earlier: int) -> int:
+        with history.writing() as connection:
+            return runs.add(connection, NewRun([snapshot], earlier=earlier))[0].cluster_id
+
+    own = stored(first)
+    lsn = first.wal[0].lsn_bytes
+    assert lsn is not None
+    restored = elsewhere(1, "5001", timeline=timeline + 1)
+    set_back = replace(restored, wal=(replace(first.wal[0], lsn_bytes=lsn - 1),))
+    assert stored(set_back, own) != own
+    assert stored(elsewhere(2, "5002"), own) != own  # a clone that was never promoted
+    assert stored(elsewhere(2, "5003", timeline=timeline + 1)) != own  # it has another name
+    alone = stored(elsewhere(3, is_in_recovery=True), own)
+    assert alone != own
+    promoted = elsewhere(4, timeline=timeline + 1)
+    assert stored(promoted, alone, own) == own
+    assert stored(elsewhere(5, timeline=timeline + 1), own, alone) == own
+    restarted = first.now + timedelta(hours=5)
+    moved = elsewhere(6, timeline=timeline + 1, started_at=restarted, address="192.0.2.9")
+    assert stored(moved, own) == own
+    with history.reading() as connection:
+        owner = identity.identify(connection, moved)
+    assert owner is not None
+    assert owner.cluster_id == own
 
 
 def test_a_database_that_an_upgrade_gave_another_oid_goes_on(
