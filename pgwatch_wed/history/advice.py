@@ -284,6 +284,17 @@ def listed(
     return tuple(StoredAdvice(**row._mapping) for row in rows)  # noqa: SLF001 - public, in spite of its name
 
 
+def applied_on(connection: sa.Connection, clusters: Sequence[int]) -> set[tuple[int, str]]:
+    """Return the clusters and findings whose advice, as it was given last, is applied."""
+    c = advice.c
+    query = sa.select(c.cluster_id, c.finding_id, c.state).where(c.cluster_id.in_(clusters))
+    last = {
+        (row.cluster_id, row.finding_id): row.state
+        for row in connection.execute(query.order_by(c.advised_at, c.id))
+    }
+    return {own for own, state in last.items() if state == AppliedState.APPLIED.value}
+
+
 def _one(connection: sa.Connection, number: int) -> StoredAdvice:
     row = connection.execute(sa.select(advice).where(advice.c.id == number)).one()
     return StoredAdvice(**row._mapping)  # noqa: SLF001 - likewise

@@ -199,3 +199,25 @@ def test_an_index_that_helped_on_six_and_harmed_one_is_told_from_the_history(
     assert {(f.grade, f.weight) for f in open_ones.values()} == {("C", 0.778)}
     assert [o.member for o in record.open_on] == ["c7", "c8"]
     assert all(o.writes_per_day == pytest.approx(100) for o in record.open_on)
+
+
+def test_a_run_without_the_index_advisor_leaves_advice_open_and_follows_what_was_built(
+    before_and_after: tuple[Snapshot, Snapshot], tmp_path: Path
+) -> None:
+    before, after = before_and_after
+    opened = store.open_store(str(tmp_path / "history.sqlite3"))
+    fleet = Siblings(opened, before, 3, advice=lambda n, own: (wanted(n, own),))
+    fleet.visited(before.now, lambda _, own: own)
+    fleet.advice = lambda _n, _own: ()
+    moment = before.now + timedelta(days=1)
+    run = fleet.visited(moment, lambda n, own: own if n else built(n, own, after))
+    (record,) = fleet.taught(run).records
+    with opened.reading() as connection:
+        review = whole_review(connection, moment).review
+    opened.close()
+    assert [t.member for t in record.trials] == ["c0"]
+    assert [o.member for o in record.open_on] == ["c1", "c2"]
+    assert record.told.startswith(
+        "index public.orders (customer, note): applied on 1 of 3 clusters of group shops"
+    )
+    assert [f.member for f in review.findings if f.rule == "index-missing"] == ["c1", "c2"]

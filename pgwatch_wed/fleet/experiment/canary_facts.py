@@ -191,7 +191,7 @@ def _of_finding(
         return
     rows = connection.execute(
         sa.select(c.cluster_id, c.finding_id, c.object).where(
-            c.rule == about.rule, c.label == about.label, c.state == Presence.OPEN.value
+            c.rule == about.rule, c.label == about.label, c.state != Presence.RESOLVED.value
         )
     ).all()
     members = {v.cluster_id: v for v in visits}

@@ -14,10 +14,10 @@ from pgwatch_wed.fleet import traits as fleet_traits
 from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.traits import Traits
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
-from pgwatch_wed.history import blobs, kept_findings, kept_verdicts, states
+from pgwatch_wed.history import advice, blobs, kept_findings, kept_verdicts, states
 from pgwatch_wed.history.conclusions import Concluded
 from pgwatch_wed.history.kept_findings import KeptFinding
-from pgwatch_wed.history.lifecycle import FindingState
+from pgwatch_wed.history.lifecycle import FindingState, Presence
 from pgwatch_wed.history.schema import finding_states, fleet_visits, runs
 
 _MANY = 500
@@ -238,11 +238,16 @@ def _verdicts(connection: sa.Connection, own: Sequence[Any]) -> Mapping[int, dic
 def _states(
     connection: sa.Connection, clusters: Sequence[int]
 ) -> Mapping[int, dict[str, FindingState]]:
+    """Read what became of findings, without those that wait to be evaluated though their advice was applied: it is followed."""
     found: dict[int, dict[str, FindingState]] = defaultdict(dict)
     for part in _parts(clusters):
+        applied = advice.applied_on(connection, part)
         query = sa.select(finding_states).where(finding_states.c.cluster_id.in_(part))
         for row in connection.execute(query):
-            found[row.cluster_id][row.finding_id] = states.of_row(row)
+            own = states.of_row(row)
+            is_followed = (row.cluster_id, row.finding_id) in applied
+            if own.state is not Presence.UNKNOWN or not is_followed:
+                found[row.cluster_id][row.finding_id] = own
     return found
 
 

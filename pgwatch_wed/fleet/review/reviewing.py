@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pgwatch_wed.analyse import gain_points, severity_points
@@ -172,7 +172,8 @@ def _findings(own: RememberedCluster, told: ToldBySiblings) -> Iterator[ClusterF
             continue
         if state.state is Presence.UNKNOWN:
             since = f"could not be evaluated since {state.last_seen:%Y-%m-%d}"
-            yield _not_evaluated(own, state, since)
+            tell = told.get((run.cluster_id, state.finding_id))
+            yield replace(_not_evaluated(own, state, since), record=tell.record if tell else "")
         elif state.state is Presence.OPEN and not run.is_whole:
             yield _not_evaluated(own, state, "open, but what was found is damaged in the history")
 
