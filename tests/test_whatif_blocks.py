@@ -191,7 +191,15 @@ def test_an_order_that_ends_early_tells_nothing_of_another_plan(lab: Lab) -> Non
 
 @pytest.mark.parametrize(
     ("counted", "expected"),
-    [(None, 0.1), (190.0, 0.1), (550.0, 0.5), (100.0, 0.0), (2000.0, 0.1), (10.0, 0.1)],
+    [
+        (None, 0.1),
+        (190.0, 0.1),
+        (550.0, 0.5),
+        (100.0, 0.0),
+        (90.0, 0.0),
+        (2000.0, 0.1),
+        (10.0, 0.1),
+    ],
 )
 def test_calls_of_frequent_values_are_as_many_as_blocks_tell(
     counted: float | None, expected: float

@@ -136,6 +136,26 @@ def test_shares_do_not_contradict_the_counted_rows(
     assert sum(part.total_ms or 0 for part in found) == pytest.approx(1000)
 
 
+def test_shares_follow_the_counted_blocks_of_a_call_that_reads(lab: Lab) -> None:
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    text = "select count(note) from orders where tenant = $1"
+
+    def shares(blocks: float | None) -> list[float]:
+        asked = query(text, calls=100.0, total_ms=1000.0, blocks=blocks)
+        return [part.calls or 0 for part, _ in parts.parts(costs, asked, costs.plan(asked))]
+
+    frequent, others = (
+        costs.blocks_of(part, plan)
+        for part, plan in parts.parts(costs, query(text), costs.plan(query(text)))
+    )
+    assert frequent > 10 * others
+    assert shares(None)[0] == pytest.approx(33, abs=2)
+    assert shares(others / 1.1) == pytest.approx([0, 100])
+    assert shares(frequent * 1.1) == pytest.approx([100, 0])
+    assert shares((frequent + others) / 2) == pytest.approx([50, 50])
+    assert shares(frequent * 3) == shares(None)
+
+
 def test_values_that_cannot_be_read_are_a_doubt(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(skew.doubts(lab, query(NEWEST).sql))
     monkeypatch.setattr(lab, "usual_values", lambda _table, _column: ())

@@ -231,6 +231,10 @@ class Costs:
         added = writes.entries(chosen, self.oracle.catalog, changes)
         return self._touched.blocks(plan.tree, query.rows, added, short=short_share(query))
 
+    def blocks_of(self, query: Query, plan: Plan) -> float:
+        """Return how many blocks a call touches by a plan without new indexes."""
+        return self._touched.blocks(plan.tree, query.rows, {}, short=short_share(query))
+
     def stops_somewhere(self, query: Query, chosen: Configuration) -> bool | None:
         """Tell whether LIMIT ends a scan that excludes rows; None if that cannot be planned in time."""
         known = self.known(query, chosen)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 _FEWEST = 4.0  # blocks of a call that looks one row up
 _APART = 1.5  # times as many blocks, from which on parts are told from each other
+_INEXACT = 1.2  # planned blocks are good within this factor
 
 
 def shares(
@@ -22,8 +23,9 @@ def shares(
     if counted is None or usual is None:
         return found
     least, most = min(each), max(each)
-    if not least <= counted <= most or most < _APART * least:
+    if not least / _INEXACT <= counted <= most * _INEXACT or most < _APART * least:
         return found
+    counted = min(max(counted, least), most)
     nearer = most if counted > usual else least
     if nearer == usual:
         return found

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
-from pgwatch_wed.whatif.choose import skew
+from pgwatch_wed.whatif.choose import counted_blocks, skew
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.late import short_share
 from pgwatch_wed.whatif.model import Plan, PlanError, Query
@@ -54,7 +54,8 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
         ]
     except PlanError:
         return ()  # its message may contain the value
-    return _weighted(weighted(query, costs.expected(query, plan)), _as_counted(planned, query.rows))
+    whole = weighted(query, costs.expected(query, plan))
+    return _weighted(whole, _as_touched(costs, query, _as_counted(planned, query.rows)))
 
 
 def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> _Part:
@@ -90,6 +91,15 @@ def _as_counted(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part
         widest = rows.index(max(rows))
         limits = [(1 - part) * s + part * (n == widest) for n, s in enumerate(limits)]
     return [replace(p, share=s) for p, s in zip(parts, limits, strict=True)]
+
+
+def _as_touched(costs: Costs, query: Query, parts: Sequence[_Part]) -> Sequence[_Part]:
+    """Return parts with the shares of the calls that the blocks of a call tell; those of a write are also elsewhere."""
+    if query.is_write or not parts:
+        return parts
+    planned = [costs.blocks_of(part.query, part.plan) for part in parts]
+    shares = counted_blocks.shares([part.share for part in parts], planned, query.blocks)
+    return [replace(p, share=share) for p, share in zip(parts, shares, strict=True)]
 
 
 def _rows(tree: PlanNode) -> float | None:
