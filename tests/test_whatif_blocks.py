@@ -189,6 +189,13 @@ def test_an_order_that_ends_early_tells_nothing_of_another_plan(lab: Lab) -> Non
     assert gain.blocks_after == 12.0
 
 
+def test_a_table_that_limit_reads_a_part_of_stops_somewhere(lab: Lab) -> None:
+    asked = query("select * from orders where note like $1 limit 1", blocks=1.0, rows=1.0)
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, costs.plan(asked))
+    assert costs.stops_somewhere(asked, frozenset()) is True
+
+
 @pytest.mark.parametrize(
     ("counted", "expected"),
     [

@@ -5,7 +5,7 @@ from contextlib import suppress
 from statistics import median
 
 from pgwatch_wed.whatif.choose import workers, writes
-from pgwatch_wed.whatif.choose.late import has_limit, limited_scans, short_share
+from pgwatch_wed.whatif.choose.late import has_limit, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
@@ -68,7 +68,7 @@ class Costs:
         found = self.oracle.plan(query, indexes, seconds=self.left.patience)
         if not indexes or query.is_write or not self.pool.is_by_value(query):
             return found
-        if found.used_existing and any(limited_scans(found.tree, self.oracle.rows_in_order)):
+        if found.used_existing and any(scans_of_limit(found.tree)):
             with suppress(PlanError):
                 hidden = found.used_existing
                 other = self.oracle.plan(query, indexes, hidden, seconds=self.left.patience)
@@ -242,9 +242,7 @@ class Costs:
             return None
         with suppress(PlanError):
             tree = self._planned(query, known.asked).tree
-            return any(
-                "Filter" in scan for scan, _ in limited_scans(tree, self.oracle.rows_in_order)
-            )
+            return any("Filter" in scan for scan in scans_of_limit(tree))
         return None
 
     def without_idlers(self, chosen: Configuration) -> Configuration:

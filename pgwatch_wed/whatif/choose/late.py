@@ -70,6 +70,11 @@ def limited_scans(
         yield each.scan, each.loops * (1.0 if parts is None else parts[1])
 
 
+def scans_of_limit(tree: PlanNode) -> Iterator[PlanNode]:
+    """Yield the scans whose rows LIMIT may end before all are read."""
+    return (each.scan for each in _limited(tree, 1.0))
+
+
 def short_share(query: Query) -> float:
     """Return the share of the calls that return fewer rows than LIMIT allows: all if they return none, none if all may return a whole page.
 
