@@ -200,6 +200,37 @@ def test_a_variable_of_the_environment_stands_for_a_target(monkeypatch: pytest.M
     shown("--inventory", "fleet.toml")
 
 
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("host=h password=${PW} dbname=d", {"host": "h", "password": "PW", "dbname": "d"}),
+        ("host=h password='${PW}' dbname=d", {"host": "h", "password": "PW", "dbname": "d"}),
+        ("host=h password = x${PW}", {"host": "h", "password": "xPW"}),
+        ("postgres://u:${PW}@h:1/d", {"user": "u", "password": "PW", "host": "h", "port": "1", "dbname": "d"}),
+        ("postgresql://${PW}@h/${PW}", {"user": "a%b", "password": "PW-rest", "host": "h", "dbname": "PW"}),
+        ("postgresql://u@${HOSTS}/d?password=${PW}&${MORE}", {"user": "u", "host": "h,i", "port": "1,2", "dbname": "d", "password": "PW", "options": "-c x=1"}),
+        ("${DSN}", {"host": "h", "dbname": "d"}),
+        ("${DSN} user=u", {"host": "h", "dbname": "d", "user": "u"}),
+        ("host=h password=${EMPTY} dbname=d", {"host": "h", "password": "", "dbname": "d"}),
+    ],
+)  # fmt: skip
+def test_a_variable_may_have_any_characters_without_quotes(
+    target: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = "a%b:c@/{d'\"e\\ f%40"
+    for name, text in {
+        "PW": value, "EMPTY": "", "DSN": "host=h dbname=d", "HOSTS": "h:1,i:2", "MORE": "options=-c%20x%3D1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, text)
+    (found,) = of_toml(f'[[clusters]]\nname="a"\ntarget="{target}"').members
+    parts = libpq.conninfo_to_dict(found.targets[0])
+    rest = value.partition(":")[2]
+    wanted = {
+        key: text.replace("PW-rest", rest).replace("PW", value) for key, text in expected.items()
+    }
+    assert {key: str(each) for key, each in parts.items()} == wanted
+
+
 # --- several sources ----------------------------------------------------------------------------------
 
 

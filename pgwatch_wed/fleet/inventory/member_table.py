@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import time, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from psycopg import conninfo as libpq
 
@@ -25,6 +26,10 @@ NO_TEXT = "is not UTF-8, or has a null character"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_URI = re.compile(r"postgres(?:ql)?://(?:(?P<user>[^/?]*)@)?(?P<hosts>[^/?]*)", re.IGNORECASE)
+_QUOTE = re.compile(r"\\.", re.DOTALL)  # what is no end of a quoted value
+_PARAMETER = re.compile(r"=\s*\S*\Z")
+_SPECIAL = re.compile(r"[\\'\s]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SECRET_TAG = re.compile("passw|secret|token", re.IGNORECASE)
 _NESTED_URI = re.compile(r"dbname\s*=\s*'?\s*postgres(?:ql)?(?::|%3a)", re.IGNORECASE)
@@ -175,15 +180,34 @@ def filled(text: str, lacking: Mapping[str, str]) -> str:
 
 
 def expanded(text: str, variables: set[str]) -> str:
-    """Return a text in which ``${NAME}`` is the value of an environment variable."""
+    """Return a target in which ``${NAME}`` is the value of an environment variable, whatever characters that has.
+
+    Raises :class:`WrongEntryError` for one that is not set.
+    """
 
     def value(found: re.Match[str]) -> str:
         variables.add(found[1])
         if found[1] not in os.environ:
             raise WrongEntryError(f"the environment variable {found[1]} is not set")
-        return os.environ[found[1]]
+        return _written(os.environ[found[1]], text, found)
 
     return _VARIABLE.sub(value, text)
+
+
+def _written(value: str, text: str, found: re.Match[str]) -> str:
+    """Write a value for its place in a target; one that stands for a whole parameter or more is a part of the text."""
+    before, after = text[: found.start()], text[found.end() :]
+    uri = _URI.match(text)
+    if uri is not None:
+        if uri.start("hosts") <= found.start() < uri.end("hosts") or before.endswith(("?", "&")):
+            return value
+        return quote(value, safe=":" if uri["user"] == found[0] else "")
+    is_quoted = _QUOTE.sub("", before).count("'") % 2 == 1
+    if not is_quoted and not _PARAMETER.search(before):
+        return value
+    if not value and before.endswith("=") and (not after or after[0].isspace()):
+        return "''"  # libpq would take what follows for the value
+    return _SPECIAL.sub(r"\\\g<0>", value)
 
 
 def _parameters(text: Any, variables: set[str]) -> dict[str, str]:
