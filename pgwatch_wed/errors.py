@@ -2,6 +2,7 @@
 
 import re
 
+_MESSAGE_PRIMARY = ord("M")  # as in the protocol
 _SECRET = re.compile(
     r"((?:passw(?:or)?d|\bpass|\bpwd|client_secret|scram_(?:client|server)_key)\s*=\s*)"
     r"('(?:[^'\\]|\\.)*'|(?:\\.|\S)+)",
@@ -82,8 +83,18 @@ class EmbeddedError(Error):
 
 def said(error: BaseException) -> str:
     """Return an error's message on one line, without secrets; for a server's error, the primary message."""
-    message = getattr(getattr(error, "diag", None), "message_primary", None)
-    return redact(" ".join(str(message or error).split()))
+    result = getattr(error, "pgresult", None)
+    # Not from ``diag``: sessions without conversion take what is not ASCII for damaged.
+    raw = result.error_field(_MESSAGE_PRIMARY) if result else None
+    return redact(" ".join((decoded(raw) if raw else str(error)).split()))
+
+
+def decoded(raw: bytes) -> str:
+    """Return a server's message; nearly all that are not UTF-8 are in a form of Latin 1."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def redact(text: str) -> str:

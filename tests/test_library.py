@@ -9,11 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
+import psycopg
 import pytest
 
 import pgwatch_wed
 from pgwatch_wed import Config, Report, Snapshot, analyse, collect, render
-from pgwatch_wed.errors import ConnectError, UsageError
+from pgwatch_wed.errors import ConnectError, UsageError, decoded, said
 from tests.psql import psql
 from tests.reports import NOW, finding, server
 from tests.reports import report as made
@@ -116,6 +117,14 @@ def test_what_cannot_be_one_report_is_refused() -> None:
         analyse((one, other))
     logs = replace(one, server=replace(first, database="logs", database_oid=6))
     assert analyse((one, logs)).target.database
+
+
+def test_a_servers_message_keeps_its_letters_whatever_the_encoding(db: str) -> None:
+    with psycopg.connect(db, client_encoding="sql_ascii") as session:
+        with pytest.raises(psycopg.Error) as raised:
+            session.execute("do $$ begin raise using message = U&'f\\00fcr Sicht'; end $$")
+        assert said(raised.value) == "für Sicht"
+    assert decoded("für Sicht".encode("latin-1")) == "für Sicht"
 
 
 def test_errors_say_what_to_do() -> None:

@@ -231,4 +231,7 @@ def _hint(text: str) -> str:
         ("failed to resolve host", "check the host name"),
         ("permission denied for database", "GRANT CONNECT ON DATABASE … TO the role"),
     )
-    return next((hint for part, hint in hints if part in text), "check the target")
+    return next(
+        (hint for part, hint in hints if part in text),
+        "check the target: host, port, user, password, database",
+    )

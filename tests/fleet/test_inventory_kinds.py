@@ -203,7 +203,12 @@ target = "postgresql://u@c/x?password={SECRET}&sslpassword={SECRET}"
 """,
     )
     found = inventory.read(
-        ["fleet.toml", f"patroni:http://u:{SECRET}@127.0.0.1:1", f"exec:false --password {SECRET}"]
+        [
+            "fleet.toml",
+            f"patroni:http://u:{SECRET}@127.0.0.1:1",
+            f"patroni:http://127.0.0.1:1/?token={SECRET},http://127.0.0.1:1",
+            f"exec:false --password {SECRET}",
+        ]
     )
     assert [m.name for m in found.members] == ["b", "c"]
     assert SECRET not in json.dumps(listed.document(found)) + listed.text(found) + everything_kept()

@@ -181,6 +181,46 @@ def test_what_cannot_be_evaluated_now_is_not_gone(story: Story) -> None:
     assert kept.title.endswith("could not be evaluated since 2026-03-02")
 
 
+def test_each_reason_why_a_rule_could_not_look_is_told_of_those_whose_it_is(story: Story) -> None:
+    def without(why: str) -> Change:
+        return lambda s: replace(s, indexes=(), missing={**s.missing, "indexes": Missing(why)})
+
+    story.run(MONDAY, {"a": without("no right"), "b": without("no time"), "c": without("no right")})
+    review = review_of(story, MONDAY)
+    told = {
+        reason: members
+        for rule, reason, members in words.unevaluated(review)
+        if rule == "index-duplicate"
+    }
+    assert told == {"indexes: no right": ("a", "c"), "indexes: no time": ("b",)}
+    rows = [row for row in words.unevaluated(review, 1) if row[0] == "index-duplicate"]
+    assert [row[2] for row in rows] == [("a", "c"), ("b",)]
+    assert "other reasons" in rows[1][1]
+
+
+def test_one_object_that_only_one_cluster_has_is_named(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": as_is, "c": set_off})
+    issue = next(i for i in review_of(story, MONDAY).issues if i.rule == "vacuum-disabled")
+    assert [(c.label, c.members) for c in issue.causes] == [
+        ("public.orders", ("a", "b", "c")),
+        ("autovacuum", ("c",)),
+    ]
+
+
+def set_off(snapshot: Snapshot) -> Snapshot:
+    """Switch autovacuum off for the whole server."""
+    return set_to(snapshot, "autovacuum", "off")
+
+
+def test_what_to_do_comes_before_who_was_not_read(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": VisitEnding.REFUSED})
+    said = review_text.text(review_of(story, MONDAY))
+    heads = ["What to do where", "Not read", "To read them", "Limits, the nearest first"]
+    places = [said.index(f"\n{head}\n") for head in heads if f"\n{head}\n" in said]
+    assert len(places) > 2
+    assert places == sorted(places)
+
+
 def test_findings_that_are_damaged_are_not_gone(story: Story) -> None:
     story.run(MONDAY, {"a": as_is, "b": as_is})
     story.run(MONDAY + DAY, {"a": as_is, "b": without_index(COPY)})

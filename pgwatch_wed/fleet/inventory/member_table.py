@@ -168,7 +168,26 @@ def resolved(text: str) -> str:
         raise WrongEntryError(f"target: {error}") from None
     if _NESTED_URI.search(found):  # libpq would take its password for a part of the name
         raise WrongEntryError("target: dbname must not be a URI; write the URI as the target")
+    _check_addresses(libpq.conninfo_to_dict(found))
     return found
+
+
+def _check_addresses(parts: Mapping[str, Any]) -> None:
+    """Refuse what libpq takes at first, and with which no visit can succeed."""
+    hosts = str(parts.get("host") or "")
+    if ";" in hosts:  # as in ADO.NET: what follows, a password too, would be taken for the host
+        raise WrongEntryError("target: the host has a semicolon; separate parameters by spaces")
+    ports = str(parts.get("port") or "").split(",")
+    if not all(_is_port(port) for port in ports):
+        raise WrongEntryError("target: the port is no number from 1 to 65535")
+    count = len(str(parts.get("hostaddr") or hosts).split(","))
+    if len(ports) not in (1, count):
+        raise WrongEntryError(f"target: {len(ports)} ports for {count} hosts")
+
+
+def _is_port(text: str) -> bool:
+    digits = text.strip()
+    return not digits or (digits.isdecimal() and len(digits) < 6 and 0 < int(digits) < 65536)
 
 
 def filled(text: str, lacking: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from pgwatch_wed.fleet.inventory.addresses import address
 from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, entries, mapping_of, text_of
 from pgwatch_wed.fleet.inventory.listing import Listing, Located, SourceFailureError
 from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name
+from pgwatch_wed.fleet.inventory.source_kinds import without_query
 from pgwatch_wed.fleet.members import LeftOut, Member
 
 _MOST_BYTES = 4 * 1024**2
@@ -42,7 +43,7 @@ def ask_patroni(urls: str, timeout_s: float) -> str:
 
 
 def _shown(url: str) -> str:
-    return redact(url)
+    return redact(without_query(url))
 
 
 def _get(url: str, path: str, timeout_s: float) -> dict[str, Any]:

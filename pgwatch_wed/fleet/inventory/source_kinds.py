@@ -36,7 +36,7 @@ def locate(source: str, folder: Path) -> Located:
     if kind == "exec":
         return Located(kind, value, _command_label(value), folder)
     if kind == "patroni" and value != STANDARD_INPUT and not paths.exists(folder / value):
-        return Located(kind, value, redact(f"patroni:{value}"), folder)
+        return Located(kind, value, redact(without_query(f"patroni:{value}")), folder)
     if value == STANDARD_INPUT:
         return Located(kind or ANY, value, "standard input", folder, is_text=True)
     if kind == "service" and not value:
@@ -49,6 +49,11 @@ def locate(source: str, folder: Path) -> Located:
     if found == "exec":
         return Located(found, shlex.quote(str(path.absolute())), redact(value), folder)
     return Located(found, str(path), redact(value), path.parent, is_text=True)
+
+
+def without_query(urls: str) -> str:
+    """Return URLs without what follows a question mark, which may be secret."""
+    return re.sub(r"\?[^,\s]*", "?…", urls)
 
 
 def _command_label(command: str) -> str:

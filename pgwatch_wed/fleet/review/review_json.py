@@ -89,7 +89,7 @@ def as_json(review: Review) -> dict[str, Any]:
         "drift": [_drift(d) for d in review.drifts],
         "not_evaluated": [
             {"rule": rule, "reason": reason, "clusters": list(members)}
-            for rule, reason, members in words.unevaluated(review)
+            for rule, reason, members in words.unevaluated(review, most_reasons=None)
         ],
     }
 

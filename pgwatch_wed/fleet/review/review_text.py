@@ -28,9 +28,9 @@ def text(
     page.wrap(f"run {review.run.id} of {review.run.began_at:%Y-%m-%d %H:%M} UTC")
     page.wrap(words.verdict(review))
     page.line()
-    _coverage(page, review, verbose=verbose)
     _issues(page, review, verbose=verbose)
     _section(page, "What changed since the visit before", _changes(review), verbose=verbose)
+    _coverage(page, review, verbose=verbose)
     for head, sentences in extra:
         _section(page, head, sentences, verbose=verbose)
     near = [words.limit(each) for each in review.limits]

@@ -23,6 +23,7 @@ from pgwatch_wed.render.impact_words import saved
 
 SILENT = "not read"
 FEW = 8
+_REASONS = 3
 """So many names are said; the others are counted."""
 
 
@@ -238,17 +239,27 @@ def lacking(own: ReviewedCluster) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in sorted(own.lacking.items()))
 
 
-def unevaluated(review: Review) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """Return (rule, reason, clusters) of what could not be evaluated on clusters that were read, the most common first."""
+def unevaluated(
+    review: Review, most_reasons: int | None = _REASONS
+) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Return (rule, reason, clusters) of what could not be evaluated on clusters that were read, the most common first.
+
+    A rule has a row for each reason; of more than ``most_reasons``, the rarest share the last row.
+    """
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for own in review.read:
         for rule, reason in own.unknown.items():
             found[rule][reason].append(own.member)
     rows = []
     for rule, reasons in found.items():
-        commonest = max(reasons, key=lambda r: (len(reasons[r]), r))
-        rows.append((rule, commonest, tuple(m for of in reasons.values() for m in of)))
-    return tuple(sorted(rows, key=lambda row: (-len(row[2]), row[0])))
+        total = sum(map(len, reasons.values()))
+        by_size = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
+        few = by_size if most_reasons is None else by_size[:most_reasons]
+        rest = [member for _, members in by_size[len(few) :] for member in members]
+        said = [*few, ("other reasons, which their own reports name", rest)] if rest else few
+        rows += [(total, rule, reason, tuple(members)) for reason, members in said]
+    rows.sort(key=lambda row: (-row[0], row[1]))
+    return tuple(row[1:] for row in rows)
 
 
 # --- limits, versions, drift ------------------------------------------------------------------------

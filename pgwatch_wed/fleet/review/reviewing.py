@@ -272,7 +272,7 @@ def _causes(own: list[ClusterFinding]) -> tuple[SharedCause, ...]:
         by_label[_label(finding)].append(finding)
     shared = {k: v for k, v in by_label.items() if len({f.member for f in v}) > 1 or not k}
     rest = [f for label, found in by_label.items() if label not in shared for f in found]
-    if len(by_label) == 1:
+    if len(by_label) - len(shared) == 1:  # one object is named, not counted as the rest
         shared, rest = dict(by_label), []
     causes = [
         SharedCause(label, tuple(sorted(found, key=_order))) for label, found in shared.items()
