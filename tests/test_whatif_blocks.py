@@ -1,5 +1,6 @@
 """The blocks that a call is promised to touch, beside those that it touches once the index is built."""
 
+import math
 from collections.abc import Iterator
 
 import psycopg
@@ -28,6 +29,10 @@ create table customers (id int primary key, city int not null);
 insert into customers select g, g % 40 from generate_series(0, 499) g;
 create table parts (id int primary key, within int, is_gone bool not null, note text not null);
 insert into parts select g, nullif(g / 8, 0), g % 50 = 7, repeat('x', 100) from generate_series(1, 20000) g;
+create table visits (customer int references customers);
+create function noted() returns trigger language plpgsql as 'begin return new; end';
+create table watched (id int);
+create trigger noted after update on watched for each row execute function noted();
 vacuum analyze orders;
 vacuum analyze customers;
 vacuum analyze parts;
@@ -234,6 +239,34 @@ def test_rows_that_were_counted_are_those_that_are_deleted(lab: Lab) -> None:
     plan = lab.plan(query("delete from orders where at < $1"), [TIME])
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
     assert 20 < touched.blocks(plan.tree, counted=20) < 30 < 200 < touched.blocks(plan.tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        ("update orders set is_open = false where customer = $1", 10 * 6),
+        ("delete from orders where at < $1", 10 * 3),
+        ("insert into visits values ($1)", 10 * 6),
+        ("update customers set city = 1 where id = $1", 10 * 6),
+        ("delete from customers where id = $1", math.inf),
+        ("update watched set id = $1", math.inf),
+        ("with gone as (delete from orders returning id) select * from gone", math.inf),
+    ],
+)
+def test_a_write_touches_no_more_than_its_rows_take(lab: Lab, text: str, most: float) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    assert touched.most_written(lab.plan(query(text)).tree, 10.0) == most
+
+
+def test_what_a_write_read_beyond_its_plan_is_not_read_with_an_index(lab: Lab) -> None:
+    asked = query("delete from orders where customer = $1", blocks=20_000.0, rows=10.0)
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, costs.plan(asked))
+    (gain,) = Gains(costs, {CUSTOMER: "customer"}).of_queries()
+    assert gain.indexes == ("customer",)
+    assert gain.blocks_before == 20_000
+    assert gain.blocks_after is not None
+    assert 30 < gain.blocks_after < 200
 
 
 def test_a_recursive_query_looks_up_each_row_once(lab: Lab, shop: str) -> None:

@@ -156,6 +156,15 @@ def test_shares_follow_the_counted_blocks_of_a_call_that_reads(lab: Lab) -> None
     assert shares(frequent * 3) == shares(None)
 
 
+def test_parts_of_a_write_change_the_rows_that_were_counted(lab: Lab) -> None:
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    text = "delete from orders where id in (select id from orders where tenant = $1 order by at limit 40)"
+    asked = query(text, calls=100.0, total_ms=1000.0, rows=40.0)
+    found = [part.rows for part, _ in parts.parts(costs, asked, costs.plan(asked))]
+    assert len(found) == 2
+    assert max(r or 0.0 for r in found) == 40, "the planner says that DELETE returns none"
+
+
 def test_values_that_cannot_be_read_are_a_doubt(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(skew.doubts(lab, query(NEWEST).sql))
     monkeypatch.setattr(lab, "usual_values", lambda _table, _column: ())

@@ -51,7 +51,10 @@ class CatalogColumn:
 
 @dataclass(frozen=True, slots=True)
 class CatalogTable:
-    """A table, partitioned table or materialized view; ``has_toast``: some of its values are stored out of line."""
+    """A table, partitioned table or materialized view; ``has_toast``: some of its values are stored out of line.
+
+    ``has_triggers``: other than those of foreign keys.
+    """
 
     oid: int
     schema: str
@@ -63,6 +66,7 @@ class CatalogTable:
     is_partition: bool
     is_temporary: bool
     has_toast: bool = False
+    has_triggers: bool = False
     columns: Mapping[str, CatalogColumn] = field(default_factory=dict, hash=False, repr=False)
 
 

@@ -16,7 +16,10 @@ select
             where t.oid = c.reltoastrelid
         ),
         false
-    ) as has_toast
+    ) as has_toast,
+    exists (
+        select from pg_trigger g where g.tgrelid = c.oid and not g.tgisinternal
+    ) as has_triggers
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'

@@ -1,5 +1,6 @@
 """What queries cost with sets of indexes: by plans that are known, or requested now."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from statistics import median
@@ -244,6 +245,12 @@ class Costs:
             tree = self._planned(query, known.asked).tree
             return any("Filter" in scan for scan in scans_of_limit(tree))
         return None
+
+    def most_written(self, query: Query) -> float:
+        """Return the most blocks that a call of a write touches beside what its plan reads; infinite if that is not known."""
+        with suppress(PlanError):
+            return self._touched.most_written(self.oracle.plan(query).tree, query.rows)
+        return math.inf
 
     def without_idlers(self, chosen: Configuration) -> Configuration:
         """Return a set without the indexes that no plan uses."""

@@ -76,7 +76,8 @@ class Gains:
     def _blocks(self, query: Query, parts: Sequence[Query]) -> tuple[float | None, float | None]:
         """Return the blocks of a call without and with the set, of which the former may have been counted.
 
-        What a write touches beyond its plan, in other indexes and for foreign keys, it also touches with the set.
+        What a write touches beyond its plan, in other indexes and for foreign keys, it also touches with the set. But what is more
+        than its rows can write was read, by a plan that looked further for them than the planner expects.
         """
         is_changed = any(self._used(part) for part in parts) or query.is_write
         if not is_changed and query.blocks is not None:
@@ -93,7 +94,10 @@ class Gains:
         if before < planned and self._stop_alike(parts):
             after = counted_blocks.fewer(after, before / planned)
         if query.is_write:
-            return before, after + max(0.0, before - planned)
+            beyond = max(0.0, before - planned)
+            if any(self._used(part) for part in parts):
+                beyond = min(beyond, self._costs.most_written(query))
+            return before, after + beyond
         present = sum(map(self._costs.present, parts))
         is_cheaper = sum(self._costs.weighted(p, self._chosen) for p in parts) < present
         # values may be others than those that are assumed, but the server would then have stayed with what it had

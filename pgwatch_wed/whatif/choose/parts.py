@@ -65,7 +65,7 @@ def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> 
     rows = query.rows
     # all calls return as many as LIMIT allows, or each what its values tell
     if rows is not None and not (plan.tree["Node Type"] == "Limit" and short_share(query) == 0):
-        rows = min(rows, float(plan.tree["Plan Rows"]))
+        rows = min(rows, _returned(plan.tree))
     part = replace(part, rows=rows)
     return _Part(part, plan, costs.expected(part, plan), variant.share)
 
@@ -100,6 +100,12 @@ def _as_touched(costs: Costs, query: Query, parts: Sequence[_Part]) -> Sequence[
     planned = [costs.blocks_of(part.query, part.plan) for part in parts]
     shares = counted_blocks.shares([part.share for part in parts], planned, query.blocks)
     return [replace(p, share=share) for p, share in zip(parts, shares, strict=True)]
+
+
+def _returned(tree: PlanNode) -> float:
+    """Return the rows that a plan returns, or changes."""
+    changes = tree["Node Type"] == "ModifyTable" and not tree["Plan Rows"]
+    return max(float(n["Plan Rows"]) for n in (tree, *(tree.get("Plans", ()) if changes else ())))
 
 
 def _rows(tree: PlanNode) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.driven import Driven, driven
@@ -22,6 +22,7 @@ from pgwatch_wed.whatif.oracle import IndexShape
 _RANDOM_PAGE = 4.0  # the planner's charge for a page of an index that is no B-tree
 _FANOUT = 250.0  # entries of an inner page of a B-tree
 _UNKNOWN_SHAPE = IndexShape(1000.0, 200_000.0)
+_MOST_ROW = 3.0  # blocks of a table for a row that is changed: of its old and new place, and where there is space
 _ENTRY = 3.0  # blocks from the root to where an entry is put
 _MOST_PASS = 0.5
 _ROUNDS = 10.0  # of a recursive query, as the planner assumes
@@ -300,6 +301,26 @@ class Touched:
         if node.get("Operation") == "Insert":
             entries += len(self._catalog.indexes_of.get(table.oid, ()))
         return rows * (1 + _ENTRY * entries)
+
+    def most_written(self, tree: PlanNode, counted: float | None) -> float:
+        """Return the most blocks that a write touches beside what its plan reads, for the rows that it was counted to change.
+
+        That has no limit where triggers, or rows that refer to those deleted, may read anything.
+        """
+        table = self._catalog.by_name.get((tree.get("Schema", ""), tree.get("Relation Name", "")))
+        if table is None or tree["Node Type"] != "ModifyTable" or table.has_triggers:
+            return math.inf
+        keys, is_delete = self._catalog.foreign_keys, tree.get("Operation") == "Delete"
+        if is_delete and any(key.referenced_oid == table.oid for key in keys):
+            return math.inf
+        if any(node["Node Type"] == "ModifyTable" for node in walk(tree) if node is not tree):
+            return math.inf
+        rows = counted
+        if rows is None:
+            rows = max((float(c.get("Plan Rows", 1)) for c in tree.get("Plans", ())), default=1.0)
+        added = len(self._catalog.indexes_of.get(table.oid, ()))
+        added += sum(key.table_oid == table.oid for key in keys)
+        return rows * (_MOST_ROW + _ENTRY * added * (not is_delete))
 
 
 def _together(table: CatalogTable, rows: float, shape: IndexShape) -> float:
