@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgwatch_wed.sqltext.usual_constants import Unequal, unequal, usual_constants
+from pgwatch_wed.sqltext.usual_constants import RANGE, Unequal, unequal, usual_constants
 
 TYPES = {
     "title": "text",
@@ -80,6 +80,14 @@ def test_what_a_percent_sign_is_appended_to_is_a_beginning() -> None:
     assert set(unequal(text)) == {
         Unequal("title", 1, is_start=True, is_bare=True),
         Unequal("author", 2, is_start=True),
+    }
+
+
+def test_a_moment_in_a_range_between_two_columns_is_compared_with_the_first() -> None:
+    text = "select from t where tstzrange(begins, ends) @> $1::timestamptz and $2 <@ int4range(low, high) and f(a, b) @> $3"
+    assert set(unequal(text)) == {
+        Unequal("begins", 1, is_start=False, is_inner=True, around=RANGE),
+        Unequal("low", 2, is_start=False, is_inner=True, around=RANGE),
     }
 
 

@@ -258,6 +258,23 @@ def test_a_network_and_the_end_of_a_value_are_assumed_and_their_values_told_to_n
     assert any("$1 is the end of a usual value" in i.doubts[0] for i in advice.indexes if i.doubts)
 
 
+def test_a_moment_is_in_as_many_ranges_as_overlap(lab: Lab) -> None:
+    (gain,) = advised(
+        lab, "select note from bookings where tstzrange(starts, ends) @> $1::timestamptz"
+    ).per_query
+    assert gain.indexes
+    # two hours, of which thirteen minutes are between two; the planner expects a two-hundredth of all
+    assert 9 < (gain.blocks_after or 0.0) < 30
+
+
+def test_what_is_near_is_found_on_several_paths_whatever_else_is_asked(lab: Lab) -> None:
+    text = "select name from places where lon > $1 order by loc <-> $2::point limit 5"
+    (gain,) = advised(lab, text).per_query
+    assert gain.indexes
+    # three times as many rows are near, as far as the planner knows, and a few pages of the index
+    assert 15 < (gain.blocks_after or 0.0) < 25
+
+
 def test_numbers_of_digits_are_looked_for_by_their_beginning_and_words_by_any_part(
     lab: Lab,
 ) -> None:

@@ -21,6 +21,8 @@ _TEXTS = ("text", "character varying", "character", "citext")
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 _WEIGHTS = "ABCD"
 _AROUND = ("lower", "upper", "reverse")
+RANGE = "range"
+_RANGES = frozenset({"int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange"})
 _INSIDE = {"<<": ">>", "<<=": ">>=", "<@": "@>"}
 
 
@@ -28,7 +30,7 @@ _INSIDE = {"<<": ">>", "<<=": ">>=", "<@": "@>"}
 class Unequal:
     """A parameter that a column is unequal to, or that its values begin with (``is_start``), perhaps as a pattern of LIKE.
 
-    ``around`` is the function around the column that is not around the parameter: "lower", "upper", "reverse" or "". ``is_bare``:
+    ``around`` is the function around the column that is not around the parameter: "lower", "upper", "reverse", ``RANGE`` if the column is the lower bound of one, or "". ``is_bare``:
     there is none around either. With ``is_end``, values end with it, and both are reversed. With ``is_outer``, it is a network that the values
     are in, or an ancestor of theirs in a tree; with ``is_inner``, something in them. With ``is_bound``, they are less or greater than it.
     """
@@ -87,6 +89,10 @@ def _nested(inner: Any, outer: Any) -> Iterator[Unequal]:
         yield replace(found, is_outer=True)
     for found in _of_column(outer, inner, is_start=False):
         yield replace(found, is_inner=True)
+    bare = trees.without_casts(outer)
+    if isinstance(bare, ast.FuncCall) and _name(bare) in _RANGES and bare.args:
+        for found in _of_column(bare.args[0], inner, is_start=False):
+            yield replace(found, is_inner=True, around=RANGE)
 
 
 def _bounded(one: Any, other: Any) -> Iterator[Unequal]:

@@ -12,7 +12,7 @@ from pgwatch_wed.quote import literal
 from pgwatch_wed.sqltext import statement
 from pgwatch_wed.sqltext.repairs import with_values
 from pgwatch_wed.sqltext.statement import UnsupportedError
-from pgwatch_wed.sqltext.usual_constants import Unequal, unequal, usual_constants
+from pgwatch_wed.sqltext.usual_constants import RANGE, Unequal, unequal, usual_constants
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose import indexable
 from pgwatch_wed.whatif.choose.late import has_limit, may_be_limit
@@ -106,8 +106,7 @@ def _values(oracle: Oracle, tables: list[CatalogTable], found: Unequal) -> Seque
     if found.is_outer:
         return (*_networks(oracle, table, column), *_ancestors(oracle, table, column))
     if found.is_inner:
-        usual = _in_the_middle(oracle, table, column) if column.base_type == "ltree" else iter(())
-        return tuple(literal(value) for value in islice(usual, 1))
+        return tuple(map(literal, _inner(oracle, table, column, found.around)))
     if not found.is_start:
         return tuple(filter(None, (_most_common(oracle, table, column),)))
     is_backward = found.is_end or found.around == "reverse"
@@ -177,6 +176,14 @@ def _parts(
 def _in_the_middle(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> Iterator[str]:
     values = sorted(value for value, _ in oracle.usual_values(table, column.name))
     yield from values[len(values) // 2 :]
+
+
+def _inner(
+    oracle: Oracle, table: CatalogTable, column: CatalogColumn, around: str
+) -> Iterator[str]:
+    """Yield a value that usual values are in: one of a tree, or a bound of ranges between two columns."""
+    if column.base_type == "ltree" or around == RANGE:
+        yield from islice(_in_the_middle(oracle, table, column), 1)
 
 
 def _most_common(oracle: Oracle, table: CatalogTable, column: CatalogColumn) -> str | None:

@@ -199,7 +199,7 @@ class Touched:
         returned = max(1.0, float(child["Plan Rows"]))
         even = min(1.0, float(limit["Plan Rows"]) / returned)
         scan = _driving(child)
-        if scan is None or "Filter" not in scan:
+        if scan is None or "Filter" not in scan or (_is_by_distance(scan) and not call.short):
             return even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
         return part_expected(even, matching, call.short)
@@ -249,6 +249,8 @@ class Touched:
         """Return the rows that an index scan fetches, including those that its filter excludes."""
         if "Filter" not in node:
             return rows
+        if _is_by_distance(node):
+            return min(table.rows, (self._shape(node["Index Name"]) or _UNKNOWN_SHAPE).rows)
         known = self._rows_in_order(node)
         if known is not None:
             return min(known, table.rows)
@@ -286,7 +288,8 @@ class Touched:
     def _bitmap_index(self, node: PlanNode) -> float:
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
         if shape.method != "btree":
-            return max(1.0, float(node["Total Cost"]) / _RANDOM_PAGE)
+            paths = _descent(shape) - 1 if shape.method == "gist" else 0.0
+            return paths + max(1.0, float(node["Total Cost"]) / _RANDOM_PAGE)
         searches = _searches(node, shape)
         rows = max(1.0, float(node["Plan Rows"]))
         return searches * _descent(shape) + max(0.0, rows * _pages_per_row(shape) - searches)
@@ -363,13 +366,18 @@ def _passes_cte(tree: PlanNode) -> bool:
 
 
 def _descent(shape: IndexShape) -> float:
-    """Return the pages from the root of a B-tree to a leaf; a hash tells the page."""
+    """Return the pages from the root of a B-tree to a leaf; a hash tells the page, and in GiST, two paths may lead to what is near."""
     if shape.method == "hash":
         return 1.0
     levels, pages = 1.0, shape.pages
     while pages > _FANOUT ** (levels - 1) + 1 and levels < 6:
         levels += 1
-    return levels
+    return 2 * levels - 1 if shape.method == "gist" else levels
+
+
+def _is_by_distance(scan: PlanNode) -> bool:
+    """Tell whether a scan returns what is near a value first, which has nothing to do with what its filter excludes."""
+    return "Order By" in scan and "Index Cond" not in scan
 
 
 def _pages_per_row(shape: IndexShape) -> float:
