@@ -33,6 +33,15 @@ create table visits (customer int references customers);
 create function noted() returns trigger language plpgsql as 'begin return new; end';
 create table watched (id int);
 create trigger noted after update on watched for each row execute function noted();
+create table stays (at date not null, note text) partition by range (at);
+create table stays_1 partition of stays for values from ('2024-01-01') to ('2024-02-01');
+create table stays_2 partition of stays for values from ('2024-02-01') to ('2024-03-01');
+create table stays_3 partition of stays for values from ('2024-03-01') to ('2024-04-01');
+create table stays_4 partition of stays for values from ('2024-04-01') to ('2024-05-01');
+create table stays_5 partition of stays for values from ('2024-05-01') to ('2024-06-01');
+create table stays_6 partition of stays for values from ('2024-06-01') to ('2024-07-01');
+insert into stays select date '2024-01-01' + g / 5, 'note' from generate_series(0, 900) g;
+vacuum analyze stays;
 vacuum analyze orders;
 vacuum analyze customers;
 vacuum analyze parts;
@@ -44,6 +53,7 @@ COVERING = Candidate("public", "orders", (Key.of("customer"),), ("at",))
 WITHIN = Candidate("public", "parts", (Key.of("within"),))
 NEWEST = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
 BEHIND = Candidate("public", "orders", (Key.of("customer"), Key.of("at"), Key.of("note")))
+STAY = Candidate("public", "stays", (Key.of("at"),))
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
 NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
@@ -72,6 +82,14 @@ CASES = {
         "select * from orders where customer = (select 11) order by at desc limit 20",
         NEWEST,
     ),
+    "a customer's rows of some days, with those of others between them": (
+        "select * from orders where customer = 11 and at > '2024-01-10' and at < '2024-01-19'",
+        NEWEST,
+    ),
+    "newest of the last of six partitions": (
+        "select * from stays order by at desc limit 3",
+        STAY,
+    ),
     "some of those that most rows are": (
         "select * from orders where at > '2024-01-05' order by customer limit 20",
         CUSTOMER,
@@ -93,7 +111,7 @@ def shop(pg: servers.Server) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def lab(shop: str) -> Iterator[Lab]:
     with source.open_lab(shop) as lab:
-        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE, HASH, NEWEST, BEHIND])
+        lab.add([CUSTOMER, TIME, OPEN, COVERING, WITHIN, STATE, HASH, NEWEST, BEHIND, STAY])
         yield lab
 
 
@@ -172,10 +190,10 @@ def test_a_join_begins_with_as_many_rows_as_it_returned(lab: Lab, columns: str) 
     assert 70 < touched.blocks(plan.tree, counted=80.0) < 100 < 250 < touched.blocks(plan.tree)
 
 
-def test_what_a_call_touched_less_than_planned_is_also_less_with_an_index(lab: Lab) -> None:
+def test_what_a_call_touched_less_or_more_than_planned_is_also_so_with_an_index(lab: Lab) -> None:
     lab.add([NUMBERED])
     text = "select customer from orders where id > $1"
-    for touched, fewest, most in ((None, 30.0, 200.0), (20.0, 4.0, 6.0)):
+    for touched, fewest, most in ((None, 30.0, 60.0), (20.0, 4.0, 6.0), (900.0, 70.0, 200.0)):
         asked = query(text, blocks=touched, rows=None)
         costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
         costs.begin(asked, costs.plan(asked))
@@ -223,6 +241,27 @@ def test_calls_of_frequent_values_are_as_many_as_blocks_tell(
 def test_parts_that_take_the_same_blocks_are_as_many_as_before() -> None:
     assert counted_blocks.shares([1.0, 3.0], [1000.0, 900.0], 1000.0) == [0.25, 0.75]
     assert counted_blocks.shares([0.0, 0.0], [None, 1.0], 5.0) == [0.5, 0.5]
+
+
+def test_limit_ends_the_scan_of_rows_of_which_more_match_than_planned(lab: Lab) -> None:
+    plan = lab.plan(query("select * from orders where customer = $1 limit 50"), [CUSTOMER])
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    assert 40 <= touched.blocks(plan.tree, counted=50.0, matching=400.0) < 65
+    assert touched.blocks(plan.tree, counted=10.0, matching=10.0) < 20
+
+
+def test_the_part_of_an_order_that_calls_read_tells_how_many_rows_match(lab: Lab) -> None:
+    text = "select * from orders where customer = $1 order by id limit 3"
+    plan = lab.plan(query(text))
+    pages = lab.catalog.by_name["public", "orders"].pages
+    for blocks, few, most in ((pages, 3, 7), (pages / 10, 25, 40)):
+        measured = query(text, calls=9.0, total_ms=9.0, rows=2.5, blocks=float(blocks))
+        costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+        costs.begin(measured, plan)
+        costs.pool.plan(measured, frozenset({CUSTOMER}))
+        found = costs.blocks(measured, frozenset({CUSTOMER}))
+        assert found is not None
+        assert few < found < most
 
 
 def test_fewer_rows_were_found_by_the_index_unless_the_filter_excludes_many(lab: Lab) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from statistics import median
 
-from pgwatch_wed.whatif.choose import workers, writes
+from pgwatch_wed.whatif.choose import counted_blocks, workers, writes
 from pgwatch_wed.whatif.choose.late import has_limit, scans_of_limit, short_share
-from pgwatch_wed.whatif.choose.measured import with_measured_rows
+from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
@@ -230,7 +230,34 @@ class Costs:
             return None
         changes = self._writes.get(query.name, ())
         added = writes.entries(chosen, self.oracle.catalog, changes)
-        return self._touched.blocks(plan.tree, query.rows, added, short=short_share(query))
+        matching = self._matching(query)
+        short = 1.0 if matching is not None and matching == query.rows else short_share(query)
+        return self._touched.blocks(plan.tree, query.rows, added, short=short, matching=matching)
+
+    def _matching(self, query: Query) -> float | None:
+        """Return how many rows match, of which LIMIT returns some, as the part of an order tells that calls read; None if it does not."""
+        known = self.known(query, frozenset())
+        if known is None or query.rows is None or query.blocks is None or query.of is not None:
+            return None
+        with suppress(PlanError):
+            tree = self._planned(query, known.asked).tree
+            whole = self._touched.blocks(tree, short=1.0)
+            part = counted_blocks.part_read(tree, whole, query.blocks, self.oracle.catalog)
+            return None if part is None else query.rows / part
+        return None
+
+    def looks_up(self, query: Query, chosen: Configuration, blocks: float) -> bool:
+        """Tell whether a plan with that many ``blocks`` reads but rows of the values that it looks for, which are not counted."""
+        known = self.known(query, chosen)
+        if known is None or self.left.is_over(1.0):
+            return False
+        with suppress(PlanError):
+            tree = self._planned(query, known.asked).tree
+            if any(scans_of_limit(tree)):
+                return False
+            is_counted = query.rows is not None and passing_scan(tree) is not None
+            return not is_counted and counted_blocks.looks_up(tree, blocks, self.oracle.catalog)
+        return False
 
     def blocks_of(self, query: Query, plan: Plan) -> float:
         """Return how many blocks a call touches by a plan without new indexes."""

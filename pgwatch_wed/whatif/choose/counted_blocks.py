@@ -1,12 +1,20 @@
 """What the blocks that calls touched tell of their values, which the planner assumes.
 
 If the present plan looks values up, and calls touched fewer blocks than it would for those that are assumed, their values are of
-fewer rows. A new plan touches as many times fewer. If a statement has parts, for frequent and for other values, counted
+fewer rows. A new plan touches as many times fewer; or more, if they touched more. If LIMIT ends a scan that excludes rows, the part
+that calls read of it tells how many rows match. If a statement has parts, for frequent and for other values, counted
 blocks between those of the parts tell how many calls are of which.
 """
 
 from collections.abc import Sequence
 
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
+from pgwatch_wed.whatif.catalog import Catalog
+
+_ALL = 0.8  # of a scan, which the planner's sizes tell no better
+_NEAR = 0.1
+_BESIDE = 0.2  # of the blocks of a plan that looks rows up
+_FETCHING = frozenset({"Index Scan", "Seq Scan"})
 _FEWEST = 4.0  # blocks of a call that looks one row up
 _APART = 1.5  # times as many blocks, from which on parts are told from each other
 _INEXACT = 1.2  # planned blocks are good within this factor
@@ -45,3 +53,35 @@ def mean(of: Sequence[float], blocks: Sequence[float | None]) -> float | None:
 def fewer(blocks: float, part: float) -> float:
     """Return a part of the blocks of a call, but no fewer than it takes to look a row up."""
     return max(min(blocks, _FEWEST), blocks * part)
+
+
+def more(blocks: float, times: float) -> float:
+    """Return so many times the blocks of a call, beyond those that it takes to look a row up."""
+    return blocks + max(0.0, blocks - _FEWEST) * (times - 1)
+
+
+def part_read(tree: PlanNode, whole: float, counted: float, catalog: Catalog) -> float | None:
+    """Return the part that calls read of a scan that LIMIT ends, and that excludes rows; None for another plan.
+
+    ``whole`` are the blocks of all of it. The server, which knows the values, may also have read and sorted the whole table.
+    """
+    below = inputs(tree)
+    if tree["Node Type"] != "Limit" or len(below) != 1 or "Filter" not in below[0]:
+        return None
+    scan = below[0]
+    table = catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+    if table is None or scan["Node Type"] not in _FETCHING or whole <= 1:
+        return None
+    is_table = abs(counted - table.pages) <= _NEAR * table.pages
+    return 1.0 if is_table or counted >= _ALL * whole else counted / whole
+
+
+def looks_up(tree: PlanNode, blocks: float, catalog: Catalog) -> bool:
+    """Tell whether a plan with that many ``blocks`` reads hardly any table as a whole."""
+    names = (
+        (node.get("Schema", ""), node.get("Relation Name", ""))
+        for node in walk(tree)
+        if node["Node Type"] == "Seq Scan"
+    )
+    whole = sum(catalog.by_name[name].pages for name in names if name in catalog.by_name)
+    return whole <= _BESIDE * blocks

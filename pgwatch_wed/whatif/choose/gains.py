@@ -93,6 +93,8 @@ class Gains:
             return before, after
         if before < planned and self._stop_alike(parts):
             after = counted_blocks.fewer(after, before / planned)
+        if before > planned and self._look_up(parts, planned, after):
+            after = counted_blocks.more(after, before / planned)
         if query.is_write:
             beyond = max(0.0, before - planned)
             if any(self._used(part) for part in parts):
@@ -107,6 +109,14 @@ class Gains:
         """Tell whether LIMIT ends all plans before and with the set at an unknown row of an order, or none of them."""
         each = ((part, chosen) for part in parts for chosen in (frozenset(), self._chosen))
         return len({self._costs.stops_somewhere(*one) for one in each}) == 1
+
+    def _look_up(self, parts: Sequence[Query], before: float, after: float) -> bool:
+        """Tell whether plans with so many blocks, without and with the set, read what they look for: more of it if its values are frequent."""
+        return all(
+            self._costs.looks_up(part, frozenset(), before)
+            and self._costs.looks_up(part, self._chosen, after)
+            for part in parts
+        )
 
     def _of_parts(self, parts: Sequence[Query], chosen: Configuration) -> list[float | None]:
         """Return the blocks of a call of each part by its plan."""

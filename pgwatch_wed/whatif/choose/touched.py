@@ -5,18 +5,18 @@ Here, each node is charged the blocks that it looks up in shared buffers, as oft
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
-from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.measured import passing_scan
-from pgwatch_wed.whatif.choose.scatter import bound_columns, nearness, pages_fetched
+from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, nearness, pages_fetched
 from pgwatch_wed.whatif.oracle import IndexShape
 
 _RANDOM_PAGE = 4.0  # the planner's charge for a page of an index that is no B-tree
@@ -90,6 +90,14 @@ class _Call:
         # fewer than planned may be due to the filter, unless it excludes few
         return max(planned, counted) if _excludes_many(node, planned) else counted
 
+    @property
+    def factor(self) -> float:
+        """How many times the planner's rows the scan returns of which the number is known."""
+        if self.scan is None:
+            return 1.0
+        planned = max(1.0, float(self.scan["Plan Rows"]))
+        return self.rows(self.scan, planned) / planned
+
 
 class Touched:
     """Counts the blocks of plans. ``rows_in_order`` tells how many rows a scan of an index reads, ``shape`` how large an index is."""
@@ -111,21 +119,25 @@ class Touched:
         added: Mapping[TableName, float] | None = None,
         *,
         short: float = 0.0,
+        matching: float | None = None,
     ) -> float:
         """Return the blocks of a call.
 
         ``counted`` are the rows that a call returns, ``added`` by table the entries that new indexes get for a row that the
-        statement inserts or updates. ``short`` is the share of calls that find fewer rows than LIMIT allows.
+        statement inserts or updates. ``short`` is the share of calls that find fewer rows than LIMIT allows. ``matching`` are the
+        rows that it would return without LIMIT, if that is known.
         """
         scan = None if counted is None else passing_scan(tree)
         sure = 1.0
         if scan is None and counted is not None:
             scan, sure = passing_scan(tree, is_short=True), short
+            if matching is not None:
+                sure = 1.0
         is_write = tree["Node Type"] == "ModifyTable"
         call = _Call(
             added or {},
             scan,
-            counted or 0.0,
+            (counted if matching is None else matching) or 0.0,
             sure,
             short,
             counted if is_write else None,
@@ -162,6 +174,9 @@ class Touched:
             workers = float(node.get("Workers Planned", 0))
             own = workers + max(0.0, 1 - _LEADER_BUSY * workers)
             flow = replace(flow, loops=flow.loops * own, processes=own)
+        if node["Node Type"] == "Append" and flow.part < 1:
+            yield from _in_turn(children, flow)
+            return
         for number, child in enumerate(children):
             if node["Node Type"] == "Recursive Union" and number == 1:
                 yield child, _rounds(children[0], run, call)
@@ -196,7 +211,7 @@ class Touched:
 
     def _limited(self, limit: PlanNode, child: PlanNode, call: _Call) -> float:
         """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
-        returned = max(1.0, float(child["Plan Rows"]))
+        returned = max(1.0, float(child["Plan Rows"]) * call.factor)
         even = min(1.0, float(limit["Plan Rows"]) / returned)
         scan = _driving(child)
         if scan is None or "Filter" not in scan or (_is_by_distance(scan) and not call.short):
@@ -270,8 +285,11 @@ class Touched:
             first = table.columns.get(shape.first or "")
             columns, is_one_key = ([first], False) if first is not None else ([], True)
         scattered = pages_fetched(table.pages, rows) if is_one_key else rows
+        others = [c for c in columns if c.name in equal]
         return _mixed(
-            nearness(self._catalog, table, columns), _together(table, rows, shape), scattered
+            nearness(self._catalog, table, columns),
+            _together(table, rows, shape, columns, others),
+            scattered,
         )
 
     def _bitmap(self, node: PlanNode, table: CatalogTable, more: float, part: float) -> float:
@@ -280,8 +298,9 @@ class Touched:
         # each condition leaves rows out of those that are together
         shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
         widest = min(shapes, key=lambda s: s.rows, default=_UNKNOWN_SHAPE)
-        together = _together(table, rows, widest)
-        near = nearness(self._catalog, table, bound_columns(node, table))
+        columns, equal = bound_columns(node, table), bound_columns(node, table, _EQUAL)
+        together = _together(table, rows, widest, columns, equal)
+        near = nearness(self._catalog, table, columns)
         heap = _mixed(near, together, pages_fetched(table.pages, rows))
         return part * heap + sum(map(self._bitmap_index, bitmaps))
 
@@ -326,14 +345,38 @@ class Touched:
         return rows * (_MOST_ROW + _ENTRY * added * (not is_delete))
 
 
-def _together(table: CatalogTable, rows: float, shape: IndexShape) -> float:
-    """Return the blocks of rows that are stored in the order of an index, which need not contain those between them."""
-    return max(1.0, min(rows, rows / max(1.0, min(shape.rows, table.rows)) * table.pages))
+def _together(
+    table: CatalogTable,
+    rows: float,
+    shape: IndexShape,
+    columns: Sequence[CatalogColumn],
+    equal: Sequence[CatalogColumn],
+) -> float:
+    """Return the blocks of rows if those with neighboring values of the column that decides where they are are stored together.
+
+    An index need not contain the rows between them. Those with other values of the columns that are compared for equality, too, are
+    between them: of a device's values of a day, there is one in each block of that day.
+    """
+    first = decisive(columns) if columns else None
+    others = math.prod(max(1.0, min(c.distinct, table.rows)) for c in equal if c is not first)
+    share = min(1.0, rows * others / max(1.0, min(shape.rows, table.rows)))
+    return max(1.0, min(rows, pages_fetched(max(1.0, share * table.pages), rows)))
 
 
 def _mixed(near: float, together: float, scattered: float) -> float:
     """Return the blocks between those of neighbors and those of scattered rows, by the correlation of what decides where they are."""
     return near**2 * together + (1 - near**2) * max(scattered, 1.0)
+
+
+def _in_turn(children: Sequence[PlanNode], flow: _Run) -> Iterator[tuple[PlanNode, _Run]]:
+    """Yield what LIMIT reads of the inputs of Append, one after the other: the last ones not at all."""
+    rows = [max(1.0, float(child.get("Plan Rows", 1))) for child in children]
+    left = flow.part * sum(rows)
+    for child, number in zip(children, rows, strict=True):
+        if left <= 0:
+            return
+        yield child, replace(flow, part=min(1.0, left / number))
+        left -= number
 
 
 def _rounds(first: PlanNode, run: _Run, call: _Call) -> _Run:
