@@ -433,6 +433,30 @@ def test_a_wider_index_is_planned_for_all_that_the_narrower_one_serves(lab: Lab)
     assert costs.pool.exact(of_any, frozenset({wide})) is not None
 
 
+def test_an_index_with_the_same_columns_in_other_places_is_planned_for_all_that_the_other_serves(
+    lab: Lab,
+) -> None:
+    one, twin = (
+        Candidate("public", "orders", tuple(map(Key.of, ("customer_id", key))), (stored,))
+        for key, stored in (("status", "total"), ("total", "status"))
+    )
+    lab.add([one, twin])
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    better, alike = (
+        query(f"select status from orders where customer_id = 7 and {condition}")
+        for condition in ("total < 1000", "status <> 'open'")
+    )
+    for each in (better, alike):
+        costs.begin(each, lab.plan(each))
+        costs.ask(each, frozenset({one}))
+    chosen = frozenset({one})
+    assert replacements(costs, chosen) == []
+    costs.ask(better, frozenset({twin}))
+    gap = costs.valued(better, chosen) - costs.valued(better, frozenset({twin}))
+    assert 0 < gap < costs.least_gain, "too little for a further index"
+    assert replacements(costs, chosen) == [(one, twin)]
+
+
 def test_little_is_worth_an_index_where_little_remains(lab: Lab) -> None:
     costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
     asked, index = query(BY_CUSTOMER), CANDIDATES["one key"]
