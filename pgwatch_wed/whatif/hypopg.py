@@ -6,7 +6,7 @@ survives ROLLBACK, so every request begins and ends with a reset, in one transac
 refused if planning it could run user-defined code on the server.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ from pgwatch_wed.errors import CollectError, said
 from pgwatch_wed.postgres.btree import IndexSize
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.sqltext.statement import UnsupportedError
+from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.target import planning
 from pgwatch_wed.target.door import Guards, opened
 from pgwatch_wed.target.planning import RefusedError
@@ -189,6 +190,10 @@ class HypoPG:
 
     def rows_in_order(self, _node: PlanNode) -> float | None:
         """Return None: the target is not asked for what only a guard needs."""
+        return None
+
+    def rows_meeting(self, _node: PlanNode, _kinds: Collection[Kind] | None = None) -> float | None:
+        """Return None for the same reason."""
         return None
 
     def index_shape(self, name: str) -> IndexShape | None:

@@ -1,10 +1,11 @@
 """What answers the question "what would this query cost with these indexes?": the lab or HypoPG."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.model import Candidate, Plan, Query
 from pgwatch_wed.whatif.operator_classes import ValueType
@@ -12,13 +13,20 @@ from pgwatch_wed.whatif.operator_classes import ValueType
 
 @dataclass(frozen=True, slots=True)
 class IndexShape:
-    """The pages of an index and its rows, its method, its keys, None for each that is no column, and its predicate."""
+    """The pages of an index and its rows, its method, its keys, None for each that is no column, and its predicate.
+
+    ``texts`` are the keys as in CREATE INDEX, ``descending`` the positions from 0 of those in descending order. ``skips``: a scan may
+    skip keys that have no condition.
+    """
 
     pages: float
     rows: float
     method: str = "btree"
     keys: tuple[str | None, ...] = ()
     predicate: str = ""
+    texts: tuple[str, ...] = ()
+    descending: frozenset[int] = frozenset()
+    skips: bool = False
 
     @property
     def first(self) -> str | None:
@@ -83,6 +91,9 @@ class Oracle(Protocol):
 
     def rows_in_order(self, node: PlanNode) -> float | None:
         """Return how many rows an index scan reads to its end, including those that it excludes; None if that is not known."""
+
+    def rows_meeting(self, node: PlanNode, kinds: Collection[Kind] | None = None) -> float | None:
+        """Return how many rows meet the conditions of an index scan, or those of some kinds, wherever they are in it; None if that is not known."""
 
     def index_shape(self, name: str) -> IndexShape | None:
         """Return how large the index is that a plan calls so; None if that is not known."""

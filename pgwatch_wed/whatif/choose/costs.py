@@ -41,8 +41,16 @@ class Costs:
         self.queries: list[Query] = []
         self.base: dict[str, float] = {}
         self.plan_seconds: dict[str, float] = {}
-        self._touched = Touched(oracle.catalog, oracle.rows_in_order, oracle.index_shape)
-        self._judge = Judge(oracle.catalog, oracle.rows_in_order, oracle.index_shape, is_on=guard)
+        self._touched = Touched(
+            oracle.catalog, oracle.rows_in_order, oracle.index_shape, oracle.rows_meeting
+        )
+        self._judge = Judge(
+            oracle.catalog,
+            oracle.rows_in_order,
+            oracle.index_shape,
+            oracle.rows_meeting,
+            is_on=guard,
+        )
         self._writes: dict[str, list[Write]] = {}
         self._burdens: list[Burden] | None = None  # each set that is tried asks for them
         self._build_seconds = 0.0

@@ -38,6 +38,8 @@ _ALL = 0.99
 _FEW = 4
 
 RowsInOrder = Callable[[PlanNode], float | None]
+# Returns which share of the rows that a scan reads are in a range that its order follows, and whether they come first.
+Ranges = Callable[[PlanNode], tuple[float, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +53,19 @@ class _Limited:
 
 
 def late_cost(
-    tree: PlanNode, rows_in_order: RowsInOrder, *, at_worst: bool = False, short: float = 0.0
+    tree: PlanNode,
+    rows_in_order: RowsInOrder,
+    ranges: Ranges,
+    *,
+    at_worst: bool = False,
+    short: float = 0.0,
 ) -> float:
     """Return what a plan costs in addition if the rows that it looks for come late.
 
     ``rows_in_order`` tells how many rows a scan would read to its end, including those that it excludes; None if not known.
     ``short`` is the share of calls that find fewer rows than LIMIT allows.
     """
-    return sum(_extra(each, rows_in_order, at_worst, short) for each in _limited(tree, 1.0))
+    return sum(_extra(each, rows_in_order, ranges, at_worst, short) for each in _limited(tree, 1.0))
 
 
 def limited_scans(
@@ -110,13 +117,15 @@ def part_read(even: float, matching: float, short: float) -> float:
     return short + (1 - short) * math.sqrt(even * _last(even, matching))
 
 
-def part_expected(even: float, matching: float, short: float) -> float:
+def part_expected(even: float, matching: float, short: float, fear: float = 1.0) -> float:
     """Return the part of its rows that a scan is likely to read.
 
-    What is feared counts the less, the more rows match: if nearly all do, it is unlikely that the others come first.
+    What is feared counts the less, the more rows match: if nearly all do, it is unlikely that the others come first. It counts nothing
+    if it is known that they are spread evenly: then ``fear`` is 0.
     """
     feared = part_read(even, matching, 0.0)
-    found: float = min(feared, even**matching * feared ** (1 - matching))
+    weight = fear * (1 - matching)
+    found: float = min(feared, even ** (1 - weight) * feared**weight)
     return short + (1 - short) * found
 
 
@@ -125,8 +134,10 @@ def _last(even: float, matching: float) -> float:
     return min(1.0, 1 - matching + even * matching)
 
 
-def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, short: float) -> float:
-    parts = _parts(found, rows_in_order, at_worst=at_worst, short=short)
+def _extra(
+    found: _Limited, rows_in_order: RowsInOrder, ranges: Ranges, at_worst: bool, short: float
+) -> float:
+    parts = _parts(found, rows_in_order, ranges, at_worst=at_worst, short=short)
     if parts is None:
         return 0.0
     even, part = parts
@@ -134,7 +145,12 @@ def _extra(found: _Limited, rows_in_order: RowsInOrder, at_worst: bool, short: f
 
 
 def _parts(
-    found: _Limited, rows_in_order: RowsInOrder, *, at_worst: bool, short: float
+    found: _Limited,
+    rows_in_order: RowsInOrder,
+    ranges: Ranges | None = None,
+    *,
+    at_worst: bool,
+    short: float,
 ) -> tuple[float, float] | None:
     """Return the parts of its rows that a scan reads as the planner expects, and as is expected here; None if it reads all."""
     wanted, returned = float(found.limit["Plan Rows"]), float(found.child["Plan Rows"])
@@ -147,10 +163,13 @@ def _parts(
     matching = _share(found, read)
     if matching > _ALL and "Filter" not in found.scan:
         return even, even  # a call that finds fewer has read no more
-    part = part_read(even, matching, short)
+    part, is_first = (1.0, True) if ranges is None else ranges(found.scan)
+    share = max(part, matching) if is_first else 1.0
+    within = matching / share  # what comes after them is not reached
+    part = part_read(even, within, 0.0)
     if at_worst and _lacks_equality(found.scan):
-        part = max(part, _last(even, matching))
-    return even, part
+        part = max(part, _last(even, within))
+    return even, short + (1 - short) * share * part
 
 
 def _whole(child: PlanNode) -> float:

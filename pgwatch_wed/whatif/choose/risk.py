@@ -17,6 +17,7 @@ from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.dependent import dependent_cost
 from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost, limited_scans, short_share
+from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
 from pgwatch_wed.whatif.choose.scatter import (
     bound_columns,
     decisive,
@@ -95,11 +96,13 @@ class Judge:
         catalog: Catalog,
         rows_in_order: RowsInOrder,
         shape: Callable[[str], IndexShape | None],
+        meeting: RowsMeeting | None = None,
         *,
         page_cost: float = 4.0,
         is_on: bool = True,
     ) -> None:
         self._catalog = catalog
+        self._meeting = meeting
         self._known_rows = rows_in_order
         self._shape = shape
         self._page_cost = page_cost
@@ -150,7 +153,7 @@ class Judge:
     def _costs(self, query: Query, plan: Plan) -> _Costs:
         short = short_share(query)
         late, at_worst = (
-            late_cost(plan.tree, self._rows_in_order, at_worst=each, short=short)
+            late_cost(plan.tree, self._rows_in_order, self._ranges, at_worst=each, short=short)
             for each in (False, True)
         )
         hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))
@@ -176,6 +179,13 @@ class Judge:
         if known is not None:
             return known
         return None if table is None else self._share(node, table)[0] * table.rows
+
+    def _ranges(self, scan: PlanNode) -> tuple[float, bool]:
+        table = self._catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+        if table is None:
+            return 1.0, True
+        known = precedence(self._catalog, table, scan, self._shape, self._meeting)
+        return known.share, known.is_first
 
     def _hidden(self, probe: _Probe) -> float:
         node = probe.node

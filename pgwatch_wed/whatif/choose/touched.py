@@ -16,8 +16,11 @@ from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.measured import passing_scan
+from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, nearness, pages_fetched
+from pgwatch_wed.whatif.choose.stored import EQUAL, heap_blocks
 from pgwatch_wed.whatif.oracle import IndexShape
+from pgwatch_wed.whatif.spreads import bare
 
 _RANDOM_PAGE = 4.0  # the planner's charge for a page of an index that is no B-tree
 _FANOUT = 250.0  # entries of an inner page of a B-tree
@@ -28,7 +31,6 @@ _MOST_PASS = 0.5
 _ROUNDS = 10.0  # of a recursive query, as the planner assumes
 _GROWTH = 10.0  # and how many times the rows that it begins with each of them has
 _LEADER_BUSY = 0.3  # of the leader for each worker whose rows it takes
-_EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
 # What returns rows before all of its input is read, so that LIMIT stops it.
 _STREAMING = frozenset(
     (
@@ -100,17 +102,23 @@ class _Call:
 
 
 class Touched:
-    """Counts the blocks of plans. ``rows_in_order`` tells how many rows a scan of an index reads, ``shape`` how large an index is."""
+    """Counts the blocks of plans.
+
+    ``rows_in_order`` tells how many rows a scan of an index reads, ``meeting`` how many of them meet its conditions or those of some
+    kinds, ``shape`` how large an index is.
+    """
 
     def __init__(
         self,
         catalog: Catalog,
         rows_in_order: RowsInOrder,
         shape: Callable[[str], IndexShape | None],
+        meeting: RowsMeeting | None = None,
     ) -> None:
         self._catalog = catalog
         self._rows_in_order = rows_in_order
         self._shape = shape
+        self._meeting = meeting
 
     def blocks(
         self,
@@ -169,7 +177,8 @@ class Touched:
         children = node.get("Plans", ())
         flow = replace(run, part=run.part if node["Node Type"] in _STREAMING else 1.0)
         if node["Node Type"] == "Limit" and children:
-            flow = replace(flow, part=flow.part * self._limited(node, inputs(node)[0], call))
+            read = inputs(node)[0]
+            flow = replace(flow, part=flow.part * self._limited(node, read, run, call))
         if node["Node Type"] in ("Gather", "Gather Merge"):
             workers = float(node.get("Workers Planned", 0))
             own = workers + max(0.0, 1 - _LEADER_BUSY * workers)
@@ -209,30 +218,42 @@ class Touched:
             return replace(flow, part=1.0)
         return flow
 
-    def _limited(self, limit: PlanNode, child: PlanNode, call: _Call) -> float:
+    def _limited(self, limit: PlanNode, child: PlanNode, run: _Run, call: _Call) -> float:
         """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
         returned = max(1.0, float(child["Plan Rows"]) * call.factor)
         even = min(1.0, float(limit["Plan Rows"]) / returned)
         scan = _driving(child)
-        if scan is None or "Filter" not in scan or (_is_by_distance(scan) and not call.short):
+        table = None if scan is None else self._table(scan)
+        if scan is None or table is None or "Filter" not in scan:
+            return even
+        if _is_by_distance(scan) and not call.short:
             return even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
-        return part_expected(even, matching, call.short)
+        known = precedence(self._catalog, table, scan, self._shape, self._meeting)
+        # a loop asks for all values, and those whose rows are all old take most
+        fear = known.fear if run.loops <= run.processes else 1.0
+        within = part_expected(even, min(1.0, matching / max(known.share, matching)), 0.0, fear)
+        before = 0.0 if known.is_first else 1 - known.share
+        return call.short + (1 - call.short) * (before + known.share * within)
+
+    def _table(self, node: PlanNode) -> CatalogTable | None:
+        return self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
 
     def _passed_over(self, scan: PlanNode) -> float:
         """Return the rows that a scan reads to its end, including those that it excludes."""
-        table = self._catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+        table = self._table(scan)
         rows = float(scan["Plan Rows"])
         if table is None:
             return rows
         return max(
-            rows, table.rows if scan["Node Type"] == "Seq Scan" else self._read(scan, table, rows)
+            rows,
+            table.rows if scan["Node Type"] == "Seq Scan" else self._fetched(scan, table, rows),
         )
 
     # What a node touches itself
 
     def _own(self, node: PlanNode, run: _Run, call: _Call) -> float:
-        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        table = self._table(node)
         if table is None:
             return 0.0
         is_shared = bool(node.get("Parallel Aware"))
@@ -243,7 +264,9 @@ class Touched:
             case "Seq Scan" | "Sample Scan":
                 return loops * max(1.0, run.part * table.pages)
             case "Index Scan" | "Index Only Scan":
-                return loops * self._index_scan(node, table, rows, run.part)
+                found = loops * self._index_scan(node, table, rows, run.part)
+                # the visibility map stays pinned
+                return found + 1 if node["Node Type"] == "Index Only Scan" else found
             case "Bitmap Heap Scan":
                 return loops * self._bitmap(node, table, rows / planned, run.part)
             case "ModifyTable":
@@ -252,45 +275,38 @@ class Touched:
                 return 0.0
 
     def _index_scan(self, node: PlanNode, table: CatalogTable, rows: float, part: float) -> float:
-        read = max(rows, self._read(node, table, rows)) * part
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
+        fetched = max(rows, self._fetched(node, table, rows))
+        walked = max(fetched, self._walked(node, fetched)) * part
         searches = _searches(node, shape)
-        blocks = searches * _descent(shape) + max(0.0, read * _pages_per_row(shape) - searches)
+        blocks = searches * _descent(shape) + max(0.0, walked * _pages_per_row(shape) - searches)
+        if shape.skips and walked > fetched * part:
+            blocks = min(blocks, _jumps(node, table, shape) * _descent(shape))
         if node["Node Type"] == "Index Only Scan":
-            return blocks + 1  # the visibility map
-        return blocks + self._heap(node, table, read, shape)
+            return blocks
+        equal = bound_columns(node, table, EQUAL)
+        of_equal = self._meeting(node, EQUAL) if equal and self._meeting is not None else None
+        return blocks + heap_blocks(self._catalog, table, node, shape, fetched * part, of_equal)
 
-    def _read(self, node: PlanNode, table: CatalogTable, rows: float) -> float:
+    def _fetched(self, node: PlanNode, table: CatalogTable, rows: float) -> float:
         """Return the rows that an index scan fetches, including those that its filter excludes."""
         if "Filter" not in node:
             return rows
         if _is_by_distance(node):
             return min(table.rows, (self._shape(node["Index Name"]) or _UNKNOWN_SHAPE).rows)
-        known = self._rows_in_order(node)
+        known = None if self._meeting is None else self._meeting(node)
         if known is not None:
             return min(known, table.rows)
-        columns = bound_columns(node, table, _EQUAL)
+        columns = bound_columns(node, table, EQUAL)
         share = math.prod(1 / max(1.0, min(c.distinct, table.rows)) for c in columns)
         return share * table.rows if columns else rows
 
-    def _heap(self, node: PlanNode, table: CatalogTable, rows: float, shape: IndexShape) -> float:
-        """Return the blocks of the table that a scan in the order of an index touches: again each time it comes back."""
-        columns = bound_columns(node, table)
-        if table.rows < 1 or rows <= 0:
-            return 0.0
-        # the rows of equal keys are read in the order in which they are stored
-        equal = {c.name for c in bound_columns(node, table, _EQUAL)}
-        is_one_key = len(equal) == len(columns)
-        if not columns:
-            first = table.columns.get(shape.first or "")
-            columns, is_one_key = ([first], False) if first is not None else ([], True)
-        scattered = pages_fetched(table.pages, rows) if is_one_key else rows
-        others = [c for c in columns if c.name in equal]
-        return _mixed(
-            nearness(self._catalog, table, columns),
-            _together(table, rows, shape, columns, others),
-            scattered,
-        )
+    def _walked(self, node: PlanNode, fetched: float) -> float:
+        """Return the entries that an index scan walks over: conditions that do not bound it exclude some before their rows are fetched."""
+        between = self._rows_in_order(node)
+        meeting = None if self._meeting is None else self._meeting(node)
+        is_more = between is not None and meeting is not None and between > meeting
+        return between if is_more and between is not None else fetched
 
     def _bitmap(self, node: PlanNode, table: CatalogTable, more: float, part: float) -> float:
         rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more))
@@ -298,7 +314,7 @@ class Touched:
         # each condition leaves rows out of those that are together
         shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
         widest = min(shapes, key=lambda s: s.rows, default=_UNKNOWN_SHAPE)
-        columns, equal = bound_columns(node, table), bound_columns(node, table, _EQUAL)
+        columns, equal = bound_columns(node, table), bound_columns(node, table, EQUAL)
         together = _together(table, rows, widest, columns, equal)
         near = nearness(self._catalog, table, columns)
         heap = _mixed(near, together, pages_fetched(table.pages, rows))
@@ -423,6 +439,17 @@ def _is_by_distance(scan: PlanNode) -> bool:
     return "Order By" in scan and "Index Cond" not in scan
 
 
+def _jumps(node: PlanNode, table: CatalogTable, shape: IndexShape) -> float:
+    """Return how often a scan descends an index that skips the keys that are not compared for equality."""
+    found = terms.conditions(str(node.get("Index Cond") or "")).terms
+    mine = {t.operand.column: t.kind for t in found if t.operand.alias == node.get("Alias")}
+    names = [bare(key) for key in shape.texts]
+    last = max((n for n, name in enumerate(names) if name in mine), default=0)
+    skipped = [name for name in names[:last] if mine.get(name) not in EQUAL]
+    columns = (table.columns.get(name) for name in skipped)
+    return math.prod(shape.rows if c is None else c.distinct + 1 for c in columns)
+
+
 def _pages_per_row(shape: IndexShape) -> float:
     return shape.pages / max(shape.rows, 1.0)
 
@@ -430,7 +457,7 @@ def _pages_per_row(shape: IndexShape) -> float:
 def _searches(node: PlanNode, shape: IndexShape) -> float:
     """Return how often a scan descends an index: once for each element of a list, unless a key before it may have any value."""
     found = terms.conditions(str(node.get("Index Cond") or "")).terms
-    by_key = {t.operand.column: t for t in found if t.kind in _EQUAL}
+    by_key = {t.operand.column: t for t in found if t.kind in EQUAL}
     bound = takewhile(by_key.__contains__, shape.keys)
     used = [by_key[key] for key in bound] if shape.keys else found
     lists = (t.text.count(",") + 1 for t in used if t.kind is Kind.IN)

@@ -163,9 +163,9 @@ def no_longer_hot(
 def entries(
     indexes: Iterable[Candidate], catalog: Catalog, changes: Iterable[Write]
 ) -> dict[tuple[str, str], float]:
-    """Return by table how many entries in indexes a changed row gets with new indexes that it does not get now.
+    """Return by table how many entries a changed row gets in indexes, with new ones, beside those that every inserted row gets now.
 
-    Those that are always added at the end of an index count less.
+    Those that are always added at the end of an index count less, as do those in partial indexes that few rows are in.
     """
     new = list(indexes)
     found: dict[tuple[str, str], float] = {}
@@ -175,9 +175,16 @@ def entries(
         is_ended = is_hot and any(columns(i) & (write.columns or frozenset()) for i in here)
         here = [i for i in here if not leaves_out(i.predicate, write.constants)]
         made = sum(_AT_END if _is_appended(i, catalog, write) else 1.0 for i in here)
-        more = made + _others(catalog, write) * is_ended
-        found[write.table] = 0.0 if is_hot and not is_ended else more
+        kept = 0.0 if write.columns is None else _kept(catalog, write)
+        found[write.table] = 0.0 if is_hot and not is_ended else made + kept
     return found
+
+
+def _kept(catalog: Catalog, write: Write) -> float:
+    """Return how many entries an updated row gets in the indexes that are there, unless that is HOT."""
+    table = catalog.by_name[write.table]
+    here = catalog.indexes_of.get(table.oid, ())
+    return sum(min(1.0, i.rows / max(1.0, table.rows)) if i.predicate else 1.0 for i in here)
 
 
 def _is_appended(index: Candidate, catalog: Catalog, write: Write) -> bool:

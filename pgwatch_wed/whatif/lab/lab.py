@@ -12,7 +12,16 @@ catalogs.
 
 import json
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +41,7 @@ from pgwatch_wed.sqltext import arbiters, statement, unindexed_lists
 from pgwatch_wed.sqltext.arbiters import Conflict
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
 from pgwatch_wed.sqltext.plannable import with_lists
+from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.sqltext.typed_parameters import Misfit, TypedStatement, typed
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
@@ -81,6 +91,7 @@ DATABASE = "lab"
 MOST_JOBS = 16
 """More plans at once are not requested: each needs entries of its own for every candidate."""
 _MOST_PLANNING_MS = 60_000
+_DESCENDING = 1  # a bit of pg_index.indoption
 _SET_SIZES = (
     "update pg_class set relpages = x.blocks, reltuples = x.rows"
     " from unnest(%s::oid[], %s::int[], %s::float8[]) x (oid, blocks, rows) where pg_class.oid = x.oid"
@@ -135,7 +146,7 @@ class Lab:
         self._refused: dict[Candidate, str] = {}
         self._schemas: set[str] = set()
         self._matching: dict[tuple[int, str], float] = {}
-        self._satisfying: dict[tuple[int, str], float | None] = {}
+        self._satisfying: dict[tuple[Hashable, ...], float | None] = {}
         self._index_by_name: dict[str, Candidate] = {}
         self._existing_by_name: dict[str, int] = {}
         self._oid_by_name: dict[str, int] = {}
@@ -552,6 +563,15 @@ class Lab:
 
     def rows_in_order(self, node: PlanNode) -> float | None:
         """Return how many rows an index scan reads to its end, including those that it excludes; None if that is not known."""
+        return self._rows_of_scan(node, skips.bounds)
+
+    def rows_meeting(self, node: PlanNode, kinds: Collection[Kind] | None = None) -> float | None:
+        """Return how many rows meet the conditions of an index scan, or those of some kinds, wherever they are in it; None if that is not known."""
+        return self._rows_of_scan(node, lambda each, _: skips.met(each, kinds))
+
+    def _rows_of_scan(
+        self, node: PlanNode, conditions: Callable[[PlanNode, BTree], list[str]]
+    ) -> float | None:
         tree, name = self._btree(node["Index Name"]), node["Index Name"]
         table = self.catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
         if tree is None or table is None:
@@ -561,36 +581,58 @@ class Lab:
         predicate = (
             candidate.predicate if candidate is not None else existing and existing.predicate
         )
-        where = [*skips.bounds(node, tree), *([predicate] if predicate else [])]
-        return (
-            self._rows(table, " and ".join(f"({text})" for text in where)) if where else table.rows
-        )
+        where = [*conditions(node, tree), *([predicate] if predicate else [])]
+        if not where:
+            return table.rows
+        return self._rows(table, " and ".join(f"({text})" for text in where), candidate)
 
     def index_shape(self, name: str) -> IndexShape | None:
         """Return how large the index is that a plan calls so; None if that is not known."""
+        can_skip = self._has(Features.has_skip_scan)
         existing = self.catalog.indexes.get(self._existing_by_name.get(name, 0))
         if existing is not None:
-            keys = tuple(map(spreads.bare, existing.keys))
-            within = existing.predicate or ""
-            return IndexShape(existing.pages, existing.rows, existing.method, keys, within)
+            return IndexShape(
+                existing.pages,
+                existing.rows,
+                existing.method,
+                tuple(map(spreads.bare, existing.keys)),
+                existing.predicate or "",
+                existing.keys,
+                frozenset(n for n, option in enumerate(existing.options) if option & _DESCENDING),
+                can_skip,
+            )
         candidate = self._index_by_name.get(name)
         if candidate is None:
             return None
         table = self.catalog.by_name[candidate.schema, candidate.table]
         rows = self.catalog.rows(table)
-        rows = self._matching.get((table.oid, candidate.predicate), rows)
-        blocks = self._built[candidate].size_bytes / pages.BLOCK
-        columns = tuple(key.column for key in candidate.keys)
-        return IndexShape(blocks, rows, candidate.method, columns, candidate.predicate)
+        return IndexShape(
+            self._built[candidate].size_bytes / pages.BLOCK,
+            self._matching.get((table.oid, candidate.predicate), rows),
+            candidate.method,
+            tuple(key.column for key in candidate.keys),
+            candidate.predicate,
+            tuple(k.text for k in candidate.keys),
+            frozenset(n for n, k in enumerate(candidate.keys) if k.order.startswith("DESC")),
+            can_skip,
+        )
 
-    def _rows(self, table: CatalogTable, condition: str) -> float | None:
-        """Return how many rows of a table satisfy a condition, as estimated by the planner."""
-        known = (table.oid, condition)
+    def _rows(
+        self, table: CatalogTable, condition: str, index: Candidate | None = None
+    ) -> float | None:
+        """Return how many rows of a table satisfy a condition, as estimated by the planner.
+
+        What it knows of an expression, it knows of an index on it.
+        """
+        has_expression = index is not None and any(k.column is None for k in index.keys)
+        shown = [index] if index is not None and has_expression else []
+        known = (table.oid, condition, *shown)
         if known not in self._satisfying:
             name = sql.Identifier(table.schema, table.name).as_string()
             text = f"select from {name} where {condition}"
             with self._asking() as session:
                 try:
+                    self._show(session, [self._built[i] for i in shown], [], None)
                     found = _estimated_rows(session.connection, text, "generic_plan, ")
                     self._satisfying[known] = found
                 except psycopg.Error:

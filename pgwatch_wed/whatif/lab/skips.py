@@ -7,7 +7,7 @@ the skipped columns, provided that the statement does not need to know it elsewh
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
@@ -89,6 +89,16 @@ def bounds(node: PlanNode, tree: BTree) -> list[str]:
         if not {t.kind for t in own} & _EQUAL:
             break
     return bound
+
+
+def met(node: PlanNode, kinds: Collection[Kind] | None = None) -> list[str]:
+    """Return the conditions of an index scan, or those of some kinds, in the form of :func:`bounds`; what has no alias is of its table."""
+    found = (
+        t
+        for t in terms.conditions(str(node.get("Index Cond") or "")).terms
+        if t.operand.alias in (node.get("Alias"), "") and (kinds is None or t.kind in kinds)
+    )
+    return [_with_parameter(t, _JOINED + n) for n, t in enumerate(found)]
 
 
 def _with_parameter(term: Term, number: int) -> str:

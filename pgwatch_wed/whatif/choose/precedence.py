@@ -1,0 +1,124 @@
+"""How far rows that a condition excludes come before those that it does not, in the order of an index that is read until LIMIT is satisfied.
+
+Of ``created_at >= $1 ORDER BY id DESC``, those that match come first, for both follow the order in which rows are stored. The rows of a tenant
+are spread evenly over them if its values do not follow that order. Of others, nothing is known: a state that most rows have may
+be that of old ones.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.terms import Kind, Term
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.choose.scatter import nearness
+from pgwatch_wed.whatif.choose.stored import order_columns
+from pgwatch_wed.whatif.oracle import IndexShape
+
+_MOST = 0.5
+_FOLLOWS = 0.7
+_STATES = 20  # a column with fewer values may be a state
+
+RowsMeeting = Callable[..., float | None]
+# Returns which share of the rows that a scan reads satisfy a condition; None if that is not known.
+Share = Callable[[str], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Precedence:
+    """Which share of the rows are in the range that the order follows, 1 if there is none; whether they come first.
+
+    ``fear`` from 0 to 1 is how far the others that match may come last.
+    """
+
+    share: float = 1.0
+    is_first: bool = True
+    fear: float = 1.0
+
+
+def precedence(
+    catalog: Catalog,
+    table: CatalogTable,
+    scan: PlanNode,
+    shape: Callable[[str], IndexShape | None],
+    meeting: RowsMeeting | None,
+) -> Precedence:
+    """Return what is known of the rows that the filter of a scan excludes."""
+    share = _shares(scan, meeting)
+    order, is_descending = _order(
+        table, scan, shape(scan["Index Name"]) if "Index Name" in scan else None
+    )
+    group = terms.conditions(str(scan.get("Filter") or ""))
+    # what is compared as a row is bounded by its first column
+    bound = {t.operand.text for t in terms.conditions(str(scan.get("Index Cond") or "")).terms}
+    open_ = [t for t in group.terms if t.operand.text not in bound]
+    follows = min((nearness(catalog, table, [c]) for c in order), default=0.0)
+    ranges = [t for t in open_ if follows > _FOLLOWS and _is_range(catalog, table, t)]
+    part = share(" AND ".join(f"({t.text})" for t in ranges)) if ranges else None
+    if part is None or len({_is_first(table, order, is_descending, t) for t in ranges}) > 1:
+        part, ranges = 1.0, []
+    is_first = not ranges or _is_first(table, order, is_descending, ranges[0])
+    fears = [
+        _fear(catalog, table, t, follows if order else None, share)
+        for t in open_
+        if t not in ranges
+    ]
+    return Precedence(
+        min(1.0, part), is_first, 1.0 if group.arms or not group.terms else max(fears, default=0.0)
+    )
+
+
+def _shares(scan: PlanNode, meeting: RowsMeeting | None) -> Share:
+    bound = str(scan.get("Index Cond") or "")
+
+    def share(condition: str) -> float | None:
+        if meeting is None or "Index Name" not in scan:
+            return None
+        text = f"{bound} AND {condition}" if bound else condition
+        some, every = (meeting({**scan, "Index Cond": each}) for each in (text, bound))
+        return None if some is None or not every else some / every
+
+    return share
+
+
+def _order(
+    table: CatalogTable, scan: PlanNode, shape: IndexShape | None
+) -> tuple[Sequence[CatalogColumn], bool]:
+    """Return the columns whose order a scan follows, and whether that is descending."""
+    if shape is None or not shape.texts:
+        return [], False
+    position, columns = order_columns(table, scan, shape)
+    return columns, (position in shape.descending) != (scan.get("Scan Direction") == "Backward")
+
+
+def _is_range(catalog: Catalog, table: CatalogTable, term: Term) -> bool:
+    column = table.columns.get(term.operand.column or "")
+    if term.kind is not Kind.RANGE or column is None:
+        return False
+    return nearness(catalog, table, [column]) > _FOLLOWS
+
+
+def _is_first(
+    table: CatalogTable, order: Sequence[CatalogColumn], is_descending: bool, term: Term
+) -> bool:
+    """Tell whether the rows in a range come first."""
+    column = table.columns[term.operand.column or ""]
+    is_turned = ((column.correlation or 0.0) > 0) != ((order[0].correlation or 0.0) > 0)
+    wants_high = term.operator.startswith(">")
+    return (wants_high != is_turned) == is_descending
+
+
+def _fear(
+    catalog: Catalog, table: CatalogTable, term: Term, follows: float | None, share: Share
+) -> float:
+    """Return how far rows with a value may come last in an order that follows that of storage so far; None if it is not known."""
+    column = table.columns.get(term.operand.column or "")
+    passing = share(term.text) if term.is_constant else None
+    if passing is not None and passing > _MOST:
+        return 0.0
+    if column is None or column.correlation is None or follows is None:
+        return 1.0
+    if column.distinct < _STATES and max(catalog.common(table, column), default=0.0) > _MOST:
+        return 1.0  # where the few others are, its correlation does not tell
+    return follows * nearness(catalog, table, [column])
