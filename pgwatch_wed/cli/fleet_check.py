@@ -9,7 +9,7 @@ import click
 from pgwatch_wed import __version__, clock, units
 from pgwatch_wed.cli import fleet_options
 from pgwatch_wed.fleet.fleet_look import look
-from pgwatch_wed.fleet.fleet_units import Unit, VisitPlan
+from pgwatch_wed.fleet.fleet_units import Unit, VisitPlan, why_closed
 from pgwatch_wed.fleet.visiting import why_skipped
 from pgwatch_wed.quote import ident
 from pgwatch_wed.render.characters import in_json, visible_line
@@ -82,6 +82,7 @@ def _lacks(unit: Unit) -> Iterator[str]:
         yield f"fleet run skips it at this time: {closed.reason}; {closed.mend}"
     for label, why in unit.unread.items():
         yield f"{label}: {why.reason}"
+    yield from (f"{name}: {why}" for name, why in why_closed(unit).items())
     if not unit.databases:
         yield "none of its databases is to be read: see databases in the inventory"
     if not unit.probe.reads_all_stats:

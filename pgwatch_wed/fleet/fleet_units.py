@@ -13,7 +13,10 @@ from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.inventory.service_file import in_full
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.probing import ProbedMember, ProbedServer
+from pgwatch_wed.quote import ident
 from pgwatch_wed.target import connect
+
+_OF_PROVIDER = frozenset(("rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Unit:
     ``member`` has the visit; ``members`` are all whose targets lead to it. ``databases`` are names with the conninfos
     that lead to them; the visit begins with the first. ``standbys`` are the conninfos of servers that follow it;
     ``unread`` tells by label which targets of its members led nowhere. ``kin`` are the keys of other primaries with the
-    same data: clones.
+    same data: clones. ``closed`` are databases that are asked for, and that the role may not enter.
     """
 
     member: Member
@@ -33,6 +36,7 @@ class Unit:
     standbys: tuple[str, ...] = ()
     unread: Mapping[str, Failure] = field(default_factory=dict)
     kin: frozenset[str] = frozenset()
+    closed: tuple[str, ...] = ()
 
     @property
     def node_key(self) -> str:
@@ -222,7 +226,9 @@ def _unit(
     unread = {label: why for each, _ in named for label, why in each.failures.items()}
     databases = tuple(_databases(named).items())
     members = (first.member, *(double.member for double in doubles))
-    return Unit(first.member, members, probe, databases, tuple(standbys), unread), doubles
+    closed = tuple(sorted(_closed(named)))
+    made = Unit(first.member, members, probe, databases, tuple(standbys), unread, closed=closed)
+    return made, doubles
 
 
 def _double(member: Member, leader: Member, what: str) -> Double:
@@ -239,6 +245,27 @@ def _databases(named: Sequence[tuple[ProbedMember, ProbedServer]]) -> dict[str, 
             target = probe.target if is_own else connect.with_database(probe.target, name)
             found.setdefault(name, target)
     return found
+
+
+def _closed(named: Sequence[tuple[ProbedMember, ProbedServer]]) -> set[str]:
+    """Return the databases that members ask for, and that the role may not enter: nobody may enter those of a provider."""
+    return {
+        name
+        for each, probe in named
+        if each.member.databases.take
+        for name in each.member.databases.chosen(probe.closed, probe.database)
+        if name not in _OF_PROVIDER or name in each.member.databases.take
+    }
+
+
+def why_closed(unit: Unit) -> dict[str, str]:
+    """Return the databases that are asked for, and that the role of a cluster may not enter, with the mend."""
+    role = unit.probe.role
+    return {
+        name: f"{role} may not connect to it: GRANT CONNECT ON DATABASE {ident(name)} TO {ident(role)}; or leave it out of "
+        "databases in the inventory"
+        for name in unit.closed
+    }
 
 
 def _lost(each: ProbedMember) -> Lost:

@@ -33,7 +33,7 @@ class ProbedServer:
 
     ``system_identifier`` is None where the role may not read it. ``started_us`` is when the server was started, in
     microseconds since 1970: no two servers with the same data were started at the same one. ``databases`` are those
-    that the role may enter; ``sender_host`` and ``sender_port`` tell whom a standby follows, if the role may see it.
+    that the role may enter, ``closed`` those that it may not; ``sender_host`` and ``sender_port`` tell whom a standby follows, if the role may see it.
     """
 
     target: str
@@ -50,6 +50,7 @@ class ProbedServer:
     sender_host: str | None
     sender_port: int | None
     databases: tuple[str, ...]
+    closed: tuple[str, ...] = ()
 
     @property
     def node_key(self) -> str:
@@ -110,8 +111,10 @@ def _asked(conninfo: str, connect_s: int) -> ProbedServer:
         if isinstance(error, psycopg.OperationalError):
             raise CollectError(f"the connection was lost: {said(error)}", "try again") from None
         raise CollectError(said(error), "is it PostgreSQL 13 or later?") from None
-    names = tuple(row.pop("databases"))
-    return ProbedServer(target=conninfo, system_identifier=identifier, databases=names, **row)
+    open_, closed = (tuple(row.pop(key)) for key in ("databases", "closed"))
+    return ProbedServer(
+        target=conninfo, system_identifier=identifier, databases=open_, closed=closed, **row
+    )
 
 
 def _identifier(opened: door.Door) -> str | None:

@@ -29,7 +29,7 @@ from pgwatch_wed.fleet import (
     visit_log,
 )
 from pgwatch_wed.fleet.failures import Failure
-from pgwatch_wed.fleet.fleet_units import Unit
+from pgwatch_wed.fleet.fleet_units import Unit, why_closed
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.gather import run as gathering
@@ -287,7 +287,7 @@ def _made(visitor: Visitor, unit: Unit, begun: Visit) -> Visit | None:
         return _failed(visitor, begun, Failure(VisitEnding.REFUSED, reason, mend))
     stored = _stored_before(visitor, begun)
     if stored is not None:
-        return _concluded(visitor, unit.member, begun, *stored)
+        return _concluded(visitor, unit, begun, *stored)
     begun = replace(begun, run_id=None)
     read = _read(visitor, unit)
     _stop_if_told(visitor)
@@ -298,7 +298,7 @@ def _made(visitor: Visitor, unit: Unit, begun: Visit) -> Visit | None:
         return _failed(visitor, begun, broken or _OVER_BUDGET)
     run = _remembered(visitor, begun, read, unit.kin)
     begun = replace(begun, run_id=run.id, cluster_id=run.cluster_id)
-    return _concluded(visitor, unit.member, begun, run, read)
+    return _concluded(visitor, unit, begun, run, read)
 
 
 def _stored_before(visitor: Visitor, begun: Visit) -> tuple[StoredRun, tuple[Snapshot, ...]] | None:
@@ -393,20 +393,20 @@ def _remembered(
 
 
 def _concluded(
-    visitor: Visitor, member: Member, begun: Visit, run: StoredRun, read: tuple[Snapshot, ...]
+    visitor: Visitor, unit: Unit, begun: Visit, run: StoredRun, read: tuple[Snapshot, ...]
 ) -> Visit | None:
     with visitor.store.reading() as connection:
         snapshots = recall.recalled(connection, read)
         known = states.acknowledged(connection, run.cluster_id, read)
     holding = tuple(acknowledged_as(each) for each, _ in known if each.holds(read[0].now))
     settings = replace(visitor.options.settings, acknowledged=holding)
-    most_s = max(LEAST_JUDGING_S, _budget_s(visitor, member))
+    most_s = max(LEAST_JUDGING_S, _budget_s(visitor, unit.member))
     try:
         found = cluster_judging.judged(snapshots, settings, begun.label, most_s)
     except TimeoutError:
         return _failed(visitor, begun, _JUDGED_TOO_LONG)
     _stop_if_told(visitor)
-    lacking = dict(_lacking(read))
+    lacking = {**dict(_lacking(read)), **why_closed(unit)}
     with visitor.store.writing() as connection:
         if not visit_log.keep(connection, begun):
             raise _LostError

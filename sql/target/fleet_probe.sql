@@ -1,4 +1,4 @@
--- A row is the server as a fleet's probe sees it: what it is, whom it follows, and the databases that this role may enter.
+-- A row is the server as a fleet's probe sees it: what it is, whom it follows, and the databases that this role may enter, and those that it may not.
 select
     current_setting('server_version_num')::int as version_num,
     current_setting('server_version') as version,
@@ -16,4 +16,9 @@ select
         select array_agg(d.datname::text order by d.datname)
         from pg_database d
         where d.datallowconn and not d.datistemplate and has_database_privilege(d.oid, 'CONNECT')
-    ), '{}') as databases
+    ), '{}') as databases,
+    coalesce((
+        select array_agg(d.datname::text order by d.datname)
+        from pg_database d
+        where d.datallowconn and not d.datistemplate and not has_database_privilege(d.oid, 'CONNECT')
+    ), '{}') as closed
