@@ -113,7 +113,13 @@ def _files(paths: Sequence[Path], done: Imported) -> Iterator[Path]:
     for path in paths:
         if pathnames.is_directory(path):
             inside = (p for p in sorted(path.rglob("*")) if p.name.endswith(_SUFFIXES))
-            yield from (p for p in inside if not p.name.endswith(".report.json"))
+            for each in inside:
+                if pathnames.is_directory(each) or each.name.endswith(".report.json"):
+                    continue
+                if pathnames.exists(each) and not each.is_file():  # a pipe may never end
+                    done.refused.append(f"{each} is not a regular file")
+                    continue
+                yield each
         elif pathnames.exists(path):
             yield path
         else:

@@ -1,6 +1,7 @@
 """Snapshot files of clusters that may not be reached."""
 
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -114,6 +115,16 @@ def test_files_of_nobody_are_kept_and_told(taken: Snapshot, tmp_path: Path) -> N
     done, told = imported(*words)
     assert (done.return_value, told["added"], told["clusters"]) == (0, 1, [])
     assert "no cluster of the inventory" in done.stderr
+
+
+def test_a_pipe_in_the_folder_does_not_hold_up_the_rest(taken: Snapshot, tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    (inbox / "folder.json").mkdir(parents=True)
+    os.mkfifo(inbox / "a.json")
+    snapshot_file.save(taken, inbox / "b.json.zst")
+    done, told = imported(str(inbox), "--history", str(tmp_path / "h.db"))
+    assert (done.return_value, told["added"]) == (3, 1)
+    assert told["refused"] == [f"{inbox / 'a.json'} is not a regular file"]
 
 
 def test_the_first_files_begin_a_fleet(taken: Snapshot, tmp_path: Path) -> None:
