@@ -59,6 +59,7 @@ NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
 BEHIND_STATE = Candidate("public", "orders", (Key.of("is_open"), Key.of("customer")))
 IN_TIME = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
+EVEN = Candidate("public", "orders", (Key("(customer % 2)"),))
 COMPUTED = Candidate("public", "orders", (Key("(customer * 2)"),))
 PARTS = """
     with recursive found as (select id, 1 as depth from parts where id = 5
@@ -150,6 +151,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 BEHIND_STATE,
                 IN_TIME,
                 COMPUTED,
+                EVEN,
                 NEWEST,
                 BEHIND,
                 STAY,
@@ -387,3 +389,17 @@ def test_an_update_that_is_not_hot_writes_to_every_index(lab: Lab) -> None:
         asked = query(f"update orders set {column} = {column} where id = 5")
         changes = writes.writes(asked, lab.plan(asked).tree, lab.catalog)
         assert writes.entries([], lab.catalog, changes) == {("public", "orders"): entries}
+
+
+def test_blocks_of_now_are_those_of_a_server_that_knows_nothing_of_an_expression(lab: Lab) -> None:
+    asked = query("select * from orders where customer % 2 = 0 order by id limit 5")
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, lab.plan(asked))
+    now = costs.blocks(asked, frozenset())
+    told = costs.pool.plan(asked, frozenset({EVEN}))
+    assert not told.used  # since half of the rows are known to match
+    assert costs.blocks(asked, frozenset()) == now
+    assert now is not None
+    with_it = costs.blocks(asked, frozenset({EVEN}))
+    assert with_it is not None
+    assert with_it < now / 5

@@ -233,7 +233,7 @@ class Costs:
         if known is None or self.left.is_over(1.0):
             return None
         try:
-            plan = self._planned(query, known.asked)
+            plan = self._planned(query, self._told(query, chosen, known))
         except PlanError:
             return None
         changes = self._writes.get(query.name, ())
@@ -242,13 +242,24 @@ class Costs:
         short = 1.0 if matching is not None and matching == query.rows else short_share(query)
         return self._touched.blocks(plan.tree, query.rows, added, short=short, matching=matching)
 
+    def _told(self, query: Query, chosen: Configuration, known: Known) -> Configuration:
+        """Return the set with which a known plan of ``chosen`` is that of a server that has no other indexes.
+
+        What it knows of expressions, it knows of indexes on them: others may have led to a plan that uses none of them.
+        """
+        others = known.asked - chosen
+        tells = any(key.column is None for index in others for key in index.keys)
+        if tells and not self.pool.is_by_value(query):
+            return self.pool.relevant(query, chosen)
+        return known.asked
+
     def _matching(self, query: Query) -> float | None:
         """Return how many rows match, of which LIMIT returns some, as the part of an order tells that calls read; None if it does not."""
         known = self.known(query, frozenset())
         if known is None or query.rows is None or query.blocks is None or query.of is not None:
             return None
         with suppress(PlanError):
-            tree = self._planned(query, known.asked).tree
+            tree = self._planned(query, self._told(query, frozenset(), known)).tree
             whole = self._touched.blocks(tree, short=1.0)
             part = counted_blocks.part_read(tree, whole, query.blocks, self.oracle.catalog)
             return None if part is None else query.rows / part
@@ -260,7 +271,7 @@ class Costs:
         if known is None or self.left.is_over(1.0):
             return False
         with suppress(PlanError):
-            tree = self._planned(query, known.asked).tree
+            tree = self._planned(query, self._told(query, chosen, known)).tree
             if any(scans_of_limit(tree)):
                 return False
             is_counted = query.rows is not None and passing_scan(tree) is not None
@@ -277,7 +288,7 @@ class Costs:
         if known is None or self.left.is_over(1.0):
             return None
         with suppress(PlanError):
-            tree = self._planned(query, known.asked).tree
+            tree = self._planned(query, self._told(query, chosen, known)).tree
             return any("Filter" in scan for scan in scans_of_limit(tree))
         return None
 
