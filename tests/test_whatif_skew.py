@@ -20,10 +20,10 @@ from tests.psql import psql
 pytestmark = pytest.mark.pg("== 18")  # the lab's own major
 
 ORDERS = """
-create table orders (id int, tenant text, state text, at timestamptz, note text);
+create table orders (id int, tenant text, state text, at timestamptz, note text, shop text);
 insert into orders select g, case when g % 3 = 0 then 'Zyx Corp' else 'tenant ' || g % 2900 end,
     case when g % 7 = 0 then 'waits' when g % 1000 = 1 then 'failed' else 'Qwv' end,
-    timestamptz '2026-01-01' + g * 7919 % 30000 * interval '1 minute', repeat('x', 200)
+    timestamptz '2026-01-01' + g * 7919 % 30000 * interval '1 minute', repeat('x', 200), case when g % 10 = 0 then 'shop ' || g / 10 % 30 else 'Main' end
     from generate_series(1, 30000) g;
 create index orders_tenant on orders (tenant);
 vacuum analyze;
@@ -93,6 +93,15 @@ def test_a_squashed_list_is_no_longer_than_its_column_has_values(lab: Lab) -> No
     }
     asked = query(text.replace("state", "note"))
     assert lists.with_few_elements(lab, asked).sql.count("$1") == 2, "it has one value"
+
+
+def test_if_all_values_are_known_one_of_the_others_is_not_the_mean_of_all(lab: Lab) -> None:
+    asked = query("select id from orders where shop = $1", rows=100.0, calls=10.0)
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    found = parts.parts(costs, asked, costs.plan(asked))
+    rows = [float(plan.tree["Plan Rows"]) for _, plan in found]
+    assert rows[0] == pytest.approx(27000, rel=0.05)
+    assert rows[1] == pytest.approx(100, rel=0.5), "a thirty-first of all rows would be 968"
 
 
 def test_parts_are_one_statement_again(advice: Advice) -> None:

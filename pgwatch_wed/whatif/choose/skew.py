@@ -39,9 +39,9 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class _Skew:
-    """A column's most common value, None if it cannot be read, and, if the column has few values, one of the others.
+    """A column's most common value, None if it cannot be read, and one of the others if all are known.
 
-    ``second`` is the most common one of the others. ``share`` is that of the calls with the most common one, ``factor`` how far off an average value is.
+    ``second`` is the most common one of the others, if the column has few values. ``share`` is that of the calls with the most common one, ``factor`` how far off an average value is.
     """
 
     column: str
@@ -121,7 +121,7 @@ def _of_claim(skew: _Skew, text: str) -> _Skew:
     reading = read(text)
     is_set = any(skew.column in target.columns for target in reading.targets)
     is_locked = reading.kind == "SelectStmt" and reading.locks_rows
-    is_claim = skew.other is not None and (is_set or is_locked)
+    is_claim = skew.second is not None and (is_set or is_locked)
     return replace(skew, share=0.0, other=skew.second) if is_claim else skew
 
 
@@ -184,10 +184,11 @@ def _of_column(
     # as many of the calls as make the rows that they find those of values drawn from all rows
     share = min(_MOST_SHARE, sum(s * s for _, s in common) / most / filled)
     others = common[1:]
-    is_whole = len(common) >= column.distinct - 0.5 and column.distinct <= _FEW
+    is_whole = len(common) >= column.distinct - 0.5
+    is_state = is_whole and column.distinct <= _FEW
     other, rare = others[len(others) // 2] if is_whole and others else (None, average)
-    factor = max(most / average, average / rare)
-    second = others[0][0] if is_whole and others else None
+    factor = max(most / average, average / rare if is_state else 1.0)
+    second = others[0][0] if is_state and others else None
     return _Skew(name, value, other, second, share, factor) if factor >= _SKEWED else None
 
 
