@@ -12,7 +12,7 @@ from pgwatch_wed.fleet.experiment.canaries import CanaryAdvice
 from pgwatch_wed.fleet.experiment.canary_facts import canaries_of
 from pgwatch_wed.fleet.experiment.canary_words import lines
 from pgwatch_wed.history import store
-from pgwatch_wed.render.characters import in_json
+from pgwatch_wed.render.characters import in_json, visible_line
 
 
 @click.command("canary")
@@ -33,7 +33,8 @@ def command(finding: str, url: str | None, form: str) -> None:
         document = {"schema_version": 1, "finding": finding, "groups": [_json(c) for c in found]}
         click.echo(in_json(json.dumps(document, ensure_ascii=False, indent=2, default=_plain)))
         return
-    click.echo("\n\n".join("\n".join(lines(each)).rstrip() for each in found))
+    texts = ("\n".join(map(visible_line, lines(each))).rstrip() for each in found)
+    click.echo("\n\n".join(texts))
 
 
 def _json(found: CanaryAdvice) -> dict[str, Any]:

@@ -56,5 +56,6 @@ def command(
     except enqueueing.UnfinishedRunError as error:
         click.echo(error.message)
         return 2 if found.is_wrong else 0
-    click.echo(f"Fleet run {run.id}: {units.count(run.members, 'cluster')} wait for workers.")
+    wait = "waits" if run.members == 1 else "wait"
+    click.echo(f"Fleet run {run.id}: {units.count(run.members, 'cluster')} {wait} for workers.")
     return 2 if found.is_wrong else 0

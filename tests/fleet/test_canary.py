@@ -167,6 +167,7 @@ def test_the_canary_is_named_from_the_history(base: Snapshot, tmp_path: Path) ->
         store.open_store(url),
         base,
         3,
+        group="\x1b[31mshops",
         tags=lambda n: {"env": "prod" if n == 0 else "staging"},
         advice=lambda n, own: (wanted(0, own),),
     )
@@ -176,8 +177,10 @@ def test_the_canary_is_named_from_the_history(base: Snapshot, tmp_path: Path) ->
         finding = advice.listed(connection)[0].finding_id
 
     def asked(*options: str) -> str:
-        result = CliRunner().invoke(cli, ["fleet", "canary", finding, "--history", url, *options])
+        line = ["fleet", "canary", finding, "--history", url, *options]
+        result = CliRunner().invoke(cli, line, color=True)  # as for a terminal
         assert result.exit_code == 0, result.output
+        assert "\x1b" not in result.stdout
         return result.stdout
 
     (group,) = json.loads(asked("--format", "json"))["groups"]

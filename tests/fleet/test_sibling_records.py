@@ -13,7 +13,12 @@ from pgwatch_wed.findings import Finding, Grade, Impact, MeasuredTime, Object, R
 from pgwatch_wed.fleet.experiment.canaries import CanaryStep
 from pgwatch_wed.fleet.experiment.canary_facts import canaries_of
 from pgwatch_wed.fleet.experiment.experiments import OpenAdvice, SiblingRecord, Trial
-from pgwatch_wed.fleet.experiment.sibling_records import SameAdvice, by_finding, record_of
+from pgwatch_wed.fleet.experiment.sibling_records import (
+    SameAdvice,
+    by_finding,
+    record_of,
+    records_of,
+)
 from pgwatch_wed.fleet.review.review_formats import whole_review
 from pgwatch_wed.history import advice, store
 from pgwatch_wed.target.collect import collect
@@ -81,6 +86,17 @@ def test_six_of_seven_is_not_enough_and_eight_of_nine_is() -> None:
     assert same(6, trial(9, AdviceOutcome.HARMED)).more_needed == 1
     assert not same(6, trial(9, AdviceOutcome.NO_EFFECT)).is_enough
     assert same(8, trial(9, AdviceOutcome.NO_EFFECT)).is_enough
+
+
+def test_two_rules_that_advise_the_same_are_told_apart() -> None:
+    def advised(rule: str, label: str) -> SameAdvice:
+        return SameAdvice("shops", rule, label, (trial(1, AdviceOutcome.HELPED),), ())
+
+    found = records_of(
+        [advised("vacuum-disabled", "on"), advised("vacuum-never", "on"), advised("other", "off")]
+    )
+    assert [r.label for r in found] == ["off", "on (vacuum-disabled)", "on (vacuum-never)"]
+    assert found[1].told.startswith("on (vacuum-disabled): applied on 1 of 1 cluster")
 
 
 def test_what_is_too_early_proves_nothing() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pgwatch_wed import units
 from pgwatch_wed.errors import HistoryError, UsageError
 from pgwatch_wed.facts import Snapshot
 from pgwatch_wed.fleet import visit_log
@@ -165,7 +166,8 @@ def _ready(
     told = [s for s in spans if not s.reason]
     if len(told) < _LIMITS.least_before:
         least = _LIMITS.least_before
-        return None, f"{len(told)} intervals are known from before, and {least} are needed"
+        known = f"{units.count(len(told), 'interval')} {'is' if len(told) == 1 else 'are'} known"
+        return None, f"{known} from before, and {least} are needed"
     length = median((s.ended_at - s.began_at).total_seconds() for s in told[-20:]) / 86_400
     # the first one after the change is not counted
     days = (_LIMITS.least_after + 1) * length

@@ -3,6 +3,7 @@
 Each cluster counts once. The same means the same structure: an index with these columns, whatever its name.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -52,10 +53,19 @@ def _identity(structure: Structure) -> Hashable:
 
 def records_of(found: Iterable[SameAdvice]) -> tuple[SiblingRecord, ...]:
     """Return the records, those that tell most first. What was applied nowhere has none."""
-    records = (record_of(same) for same in found if same.trials)
+    tried = [same for same in found if same.trials]
+    often = Counter((same.group, same.label) for same in tried)
+    records = (record_of(_apart(same, often)) for same in tried)
     return tuple(
         sorted(records, key=lambda r: (-r.settled, -len(r.trials), -len(r.open_on), r.label))
     )
+
+
+def _apart(same: SameAdvice, often: Counter[tuple[str, str]]) -> SameAdvice:
+    """Name the rule where two advise the same for reasons of their own."""
+    if often[same.group, same.label] == 1:
+        return same
+    return replace(same, label=f"{same.label} ({same.rule})")
 
 
 def record_of(same: SameAdvice) -> SiblingRecord:
