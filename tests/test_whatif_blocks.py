@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from pgwatch_wed.sqltext.plan_trees import walk
 from pgwatch_wed.whatif.choose import counted_blocks, writes
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.gains import Gains
@@ -307,6 +308,30 @@ def test_the_part_of_an_order_that_calls_read_tells_how_many_rows_match(lab: Lab
         found = costs.blocks(measured, frozenset({CUSTOMER}))
         assert found is not None
         assert few < found < most
+
+
+def test_rows_in_the_order_of_an_index_are_known_for_a_list_of_parameters(lab: Lab) -> None:
+    text = "select customer, at from orders where customer in ($1, $2) and at > $3 and note <> 'y'"
+    plan = lab.plan(query(text), [BEHIND])
+    (scan,) = [n for n in walk(plan.tree) if "Index Cond" in n]
+    assert lab.rows_in_order(scan) == pytest.approx(40_000 * 2 / 500 / 3, rel=0.1)
+
+
+def test_tables_that_are_read_whole_do_not_depend_on_values(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    pages = lab.catalog.by_name["public", "orders"].pages
+    for text, certain in (
+        ("select count(*) from orders where note like $1", pages),
+        ("select * from orders where note like $1 limit 3", 0),
+        ("select * from orders where customer = $1", 0),
+        ("delete from orders where customer = $1", 2),
+    ):
+        plan = lab.plan(query(text), [CUSTOMER])
+        assert touched.certain(plan.tree, 2.0, {}) == certain, text
+    # of 100 + 2400 blocks, 100 + 24 were counted: of 100 + 300, there are 103
+    assert counted_blocks.fewer(400.0, 124.0, 2500.0, 100.0, 100.0) == pytest.approx(104)
+    # fewer than the tables have: they are not read as planned
+    assert counted_blocks.fewer(400.0, 50.0, 2500.0, 100.0, 100.0) == pytest.approx(8)
 
 
 def test_fewer_rows_were_found_by_the_index_unless_the_filter_excludes_many(lab: Lab) -> None:

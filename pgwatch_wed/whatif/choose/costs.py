@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from statistics import median
 
+from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.whatif.choose import counted_blocks, workers, writes
 from pgwatch_wed.whatif.choose.late import has_limit, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
@@ -229,18 +230,31 @@ class Costs:
 
     def blocks(self, query: Query, chosen: Configuration) -> float | None:
         """Return how many blocks a call touches with a set by its plan; None if that cannot be planned in time."""
+        tree = self._tree(query, chosen)
+        if tree is None:
+            return None
+        matching = self._matching(query)
+        short = 1.0 if matching is not None and matching == query.rows else short_share(query)
+        added = self._added(query, chosen)
+        return self._touched.blocks(tree, query.rows, added, short=short, matching=matching)
+
+    def certain_blocks(self, query: Query, chosen: Configuration) -> float | None:
+        """Return how many of them are touched whatever the values are; None if that cannot be planned in time."""
+        tree = self._tree(query, chosen)
+        added = self._added(query, chosen)
+        return None if tree is None else self._touched.certain(tree, query.rows, added)
+
+    def _added(self, query: Query, chosen: Configuration) -> Mapping[tuple[str, str], float]:
+        """Return by table how many entries a changed row gets in new indexes."""
+        return writes.entries(chosen, self.oracle.catalog, self._writes.get(query.name, ()))
+
+    def _tree(self, query: Query, chosen: Configuration) -> PlanNode | None:
         known = self.known(query, chosen)
         if known is None or self.left.is_over(1.0):
             return None
-        try:
-            plan = self._planned(query, self._told(query, chosen, known))
-        except PlanError:
-            return None
-        changes = self._writes.get(query.name, ())
-        added = writes.entries(chosen, self.oracle.catalog, changes)
-        matching = self._matching(query)
-        short = 1.0 if matching is not None and matching == query.rows else short_share(query)
-        return self._touched.blocks(plan.tree, query.rows, added, short=short, matching=matching)
+        with suppress(PlanError):
+            return self._planned(query, self._told(query, chosen, known)).tree
+        return None
 
     def _told(self, query: Query, chosen: Configuration, known: Known) -> Configuration:
         """Return the set with which a known plan of ``chosen`` is that of a server that has no other indexes.
@@ -255,28 +269,22 @@ class Costs:
 
     def _matching(self, query: Query) -> float | None:
         """Return how many rows match, of which LIMIT returns some, as the part of an order tells that calls read; None if it does not."""
-        known = self.known(query, frozenset())
-        if known is None or query.rows is None or query.blocks is None or query.of is not None:
+        if query.rows is None or query.blocks is None or query.of is not None:
             return None
-        with suppress(PlanError):
-            tree = self._planned(query, self._told(query, frozenset(), known)).tree
-            whole = self._touched.blocks(tree, short=1.0)
-            part = counted_blocks.part_read(tree, whole, query.blocks, self.oracle.catalog)
-            return None if part is None else query.rows / part
-        return None
+        tree = self._tree(query, frozenset())
+        if tree is None:
+            return None
+        whole = self._touched.blocks(tree, short=1.0)
+        part = counted_blocks.part_read(tree, whole, query.blocks, self.oracle.catalog)
+        return None if part is None else query.rows / part
 
     def looks_up(self, query: Query, chosen: Configuration, blocks: float) -> bool:
         """Tell whether a plan with that many ``blocks`` reads but rows of the values that it looks for, which are not counted."""
-        known = self.known(query, chosen)
-        if known is None or self.left.is_over(1.0):
+        tree = self._tree(query, chosen)
+        if tree is None or any(scans_of_limit(tree)):
             return False
-        with suppress(PlanError):
-            tree = self._planned(query, self._told(query, chosen, known)).tree
-            if any(scans_of_limit(tree)):
-                return False
-            is_counted = query.rows is not None and passing_scan(tree) is not None
-            return not is_counted and counted_blocks.looks_up(tree, blocks, self.oracle.catalog)
-        return False
+        is_counted = query.rows is not None and passing_scan(tree) is not None
+        return not is_counted and counted_blocks.looks_up(tree, blocks, self.oracle.catalog)
 
     def blocks_of(self, query: Query, plan: Plan) -> float:
         """Return how many blocks a call touches by a plan without new indexes."""
@@ -284,13 +292,8 @@ class Costs:
 
     def stops_somewhere(self, query: Query, chosen: Configuration) -> bool | None:
         """Tell whether LIMIT ends a scan that excludes rows; None if that cannot be planned in time."""
-        known = self.known(query, chosen)
-        if known is None or self.left.is_over(1.0):
-            return None
-        with suppress(PlanError):
-            tree = self._planned(query, self._told(query, chosen, known)).tree
-            return any("Filter" in scan for scan in scans_of_limit(tree))
-        return None
+        tree = self._tree(query, chosen)
+        return None if tree is None else any("Filter" in s for s in scans_of_limit(tree))
 
     def most_written(self, query: Query) -> float:
         """Return the most blocks that a call of a write touches beside what its plan reads; infinite if that is not known."""

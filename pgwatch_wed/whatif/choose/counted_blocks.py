@@ -50,9 +50,17 @@ def mean(of: Sequence[float], blocks: Sequence[float | None]) -> float | None:
     return sum(share * each for share, each in zip(of, known, strict=True))
 
 
-def fewer(blocks: float, part: float) -> float:
-    """Return a part of the blocks of a call, but no fewer than it takes to look a row up."""
-    return max(min(blocks, _FEWEST), blocks * part)
+def fewer(
+    blocks: float, counted: float, planned: float, certain: float, certain_now: float
+) -> float:
+    """Return the part of the blocks of a call that was counted of the ``planned`` ones, but no fewer than it takes to look a row up.
+
+    The ``certain`` ones, and ``certain_now`` those of the new plan, do not depend on values, unless fewer were counted.
+    """
+    if counted < certain or planned <= certain:
+        certain = certain_now = 0.0
+    part, open_ = (counted - certain) / (planned - certain), max(0.0, blocks - certain_now)
+    return certain_now + max(min(open_, _FEWEST), open_ * part)
 
 
 def more(blocks: float, times: float) -> float:

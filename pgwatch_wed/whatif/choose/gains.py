@@ -92,7 +92,8 @@ class Gains:
         if after is None or before is None or planned is None:
             return before, after
         if before < planned and self._stop_alike(parts):
-            after = counted_blocks.fewer(after, before / planned)
+            certain = [self._certain(parts, shares, c) for c in (frozenset(), self._chosen)]
+            after = counted_blocks.fewer(after, before, planned, *certain)
         if before > planned and self._look_up(parts, planned, after):
             after = counted_blocks.more(after, before / planned)
         if query.is_write:
@@ -104,6 +105,13 @@ class Gains:
         is_cheaper = sum(self._costs.weighted(p, self._chosen) for p in parts) < present
         # values may be others than those that are assumed, but the server would then have stayed with what it had
         return before, min(before, after) if is_cheaper else after
+
+    def _certain(
+        self, parts: Sequence[Query], shares: Sequence[float], chosen: Configuration
+    ) -> float:
+        """Return the blocks of a call that it touches whatever its values are."""
+        each = [self._costs.certain_blocks(part, chosen) for part in parts]
+        return counted_blocks.mean(shares, each) or 0.0
 
     def _stop_alike(self, parts: Sequence[Query]) -> bool:
         """Tell whether LIMIT ends all plans before and with the set at an unknown row of an order, or none of them."""

@@ -155,6 +155,18 @@ class Touched:
         call = replace(call, shares=self._shares_read(tree, _Run(), call))
         return max(1.0, self._of(tree, _Run(), call))
 
+    def certain(
+        self, tree: PlanNode, counted: float | None, added: Mapping[TableName, float]
+    ) -> float:
+        """Return the blocks of a call that do not depend on values: of tables that are read once and whole, and of changed rows."""
+        names = ((n.get("Schema", ""), n.get("Relation Name", "")) for n in _read_once(tree))
+        by_name = self._catalog.by_name
+        found = sum(by_name[name].pages for name in names if name in by_name)
+        table = by_name.get((tree.get("Schema", ""), tree.get("Relation Name", "")))
+        if tree["Node Type"] != "ModifyTable" or table is None:
+            return found
+        return found + self._written(tree, table, _Call(added, None, 0.0, 1.0, 0.0, counted, None))
+
     def _shares_read(self, node: PlanNode, run: _Run, call: _Call) -> dict[str, float]:
         """Return by name which share of a CTE is read: it is computed as far as that."""
         found: dict[str, float] = {}
@@ -382,6 +394,18 @@ def _together(
 def _mixed(near: float, together: float, scattered: float) -> float:
     """Return the blocks between those of neighbors and those of scattered rows, by the correlation of what decides where they are."""
     return near**2 * together + (1 - near**2) * max(scattered, 1.0)
+
+
+def _read_once(node: PlanNode) -> Iterator[PlanNode]:
+    """Yield the scans of whole tables that neither run in a loop nor are ended by LIMIT."""
+    if node["Node Type"] == "Seq Scan":
+        yield node
+    is_loop = node["Node Type"] == "Nested Loop"
+    for child in inputs(node):
+        is_inner = is_loop and child.get("Parent Relationship") == "Inner"
+        is_ended = node["Node Type"] == "Limit" and child["Node Type"] in (*_STREAMING, "Seq Scan")
+        if not is_inner and not is_ended:
+            yield from _read_once(child)
 
 
 def _in_turn(children: Sequence[PlanNode], flow: _Run) -> Iterator[tuple[PlanNode, _Run]]:

@@ -22,6 +22,7 @@ _EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
 _WITHOUT_VALUES = frozenset({Kind.RANGE, Kind.NOT_NULL, Kind.PREFIX})
 
 _ARRAY = re.compile(r"\b(?:in|any|some)\s*\(", re.IGNORECASE)
+_PARAMETERS = re.compile(r"(.+) = ANY\(ARRAY\[(.*)\]\)")
 _JOINED = 1001  # a number that no other parameter has
 _UNKNOWN_VALUES = 200  # as many as the planner assumes if it does not know
 
@@ -102,6 +103,8 @@ def met(node: PlanNode, kinds: Collection[Kind] | None = None) -> list[str]:
 
 
 def _with_parameter(term: Term, number: int) -> str:
+    if term.kind is Kind.IN and (parameters := _PARAMETERS.fullmatch(term.text)):
+        return f"{parameters[1]} in ({parameters[2]})"  # so that the server finds their types
     is_joined = not term.is_constant and term.kind in (Kind.EQUAL, Kind.RANGE)
     return f"{term.operand.text} {term.operator} ${number}" if is_joined else term.text
 
