@@ -334,6 +334,19 @@ def test_tables_that_are_read_whole_do_not_depend_on_values(lab: Lab) -> None:
     assert counted_blocks.fewer(400.0, 50.0, 2500.0, 100.0, 100.0) == pytest.approx(8)
 
 
+def test_rows_of_a_few_members_are_no_half_of_all_rows(lab: Lab) -> None:
+    mine = "select id from customers where city = 3"
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape)
+    found = {}
+    for word in ("in", "not in"):
+        text = f"select * from orders where (customer {word} ({mine})) is true order by at limit 20"
+        tree = lab.plan(query(text), [TIME]).tree
+        assert "hashed SubPlan" in str(tree)
+        found[word] = touched.blocks(tree)
+    # 20 of those of 12 or 13 of 500 customers are in about 16 blocks
+    assert 2 * found["not in"] < found["in"] < 25
+
+
 def test_fewer_rows_were_found_by_the_index_unless_the_filter_excludes_many(lab: Lab) -> None:
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
     for condition, is_less in (("not is_open", True), ("is_open", False)):

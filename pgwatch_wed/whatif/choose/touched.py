@@ -16,6 +16,7 @@ from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.measured import passing_scan
+from pgwatch_wed.whatif.choose.memberships import members
 from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, nearness, pages_fetched
 from pgwatch_wed.whatif.choose.stored import EQUAL, heap_blocks
@@ -238,6 +239,8 @@ class Touched:
         table = None if scan is None else self._table(scan)
         if scan is None or table is None or "Filter" not in scan:
             return even
+        # those of several values are spread more evenly than those of one, which may all come last
+        even = min(1.0, even / members(scan, table))
         if _is_by_distance(scan) and not call.short:
             return even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
