@@ -3,14 +3,18 @@
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -88,6 +92,78 @@ def test_a_server_without_a_free_slot_is_tried_again(ground: Ground, opened: sto
         assert visited(begun(opened, member), member).ending is VisitEnding.DONE
     finally:
         psql(server.dsn(), "drop role limited")
+
+
+def test_a_server_whose_connections_are_all_in_use_is_tried_again(
+    ground: Ground, opened: store.Store
+) -> None:
+    """As pgwatch and postgres_exporter#529 met it: sorry, too many clients already."""
+    target = ground.primary().dsn("shop", tcp=True)
+    member = Member("shop", (target,))
+    who = begun(opened, member)
+    with ExitStack() as held:
+        with suppress(psycopg.OperationalError):
+            while True:
+                held.enter_context(psycopg.connect(target))
+        full = visited(who, member)
+    assert (full.ending, full.attempts) == (None, 1)
+    assert "too many clients" in full.reason
+    assert "no connection slot is free" in full.mend
+    patiently(lambda: accepts(target))
+    assert visited(who, member).ending is VisitEnding.DONE
+
+
+def accepts(target: str) -> bool:
+    """Tell whether those who left are gone."""
+    try:
+        with psycopg.connect(target) as session:
+            left = session.execute("select count(*) from pg_stat_activity where datname = 'shop'")
+            return left.fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False
+
+
+def patiently(condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never happens")
+
+
+@pytest.mark.parametrize(
+    ("answer", "ending"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", VisitEnding.REFUSED), (b"", None)],
+    ids=["speaks no TLS", "is silent"],
+)
+def test_a_host_that_agrees_to_tls_and_does_not_speak_it_ends_in_one_line(
+    answer: bytes, ending: VisitEnding | None, opened: store.Store
+) -> None:
+    """Old firewalls and proxies do so."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+
+        def answers() -> None:
+            with suppress(OSError):
+                while True:
+                    made, _ = listener.accept()
+                    kept.append(made)
+                    made.recv(8)
+                    made.sendall(b"S")
+                    if made.recv(4096) and answer:
+                        made.sendall(answer)
+
+        kept: list[socket.socket] = []
+        thread = threading.Thread(target=answers, daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        member = Member("shop", (f"host=127.0.0.1 port={port} user=u dbname=d sslmode=require",))
+        who = begun(opened, member)
+        found = visited(who, member)
+        for each in kept:
+            each.close()
+    assert (found.ending, found.attempts) == (ending, 1), found  # what is silent is tried again
+    assert "\n" not in found.reason
 
 
 def test_words_that_are_not_known_are_looked_up_by_code_unless_a_password_was_sent(
