@@ -28,8 +28,8 @@ insert into orders select g, g * 7919::bigint % 500, timestamptz '2024-01-01' + 
     from generate_series(1, 40000) g;
 create table customers (id int primary key, city int not null);
 insert into customers select g, g % 40 from generate_series(0, 499) g;
-create table parts (id int primary key, within int, is_gone bool not null, note text not null);
-insert into parts select g, nullif(g / 8, 0), g % 50 = 7, repeat('x', 100) from generate_series(1, 20000) g;
+create table parts (id int primary key, within int, is_gone bool not null, note text not null, seen int);
+insert into parts select g, nullif(g / 8, 0), g % 50 = 7, repeat('x', 100), case when g % 2 = 0 then g end from generate_series(1, 20000) g;
 create table visits (customer int references customers);
 create function noted() returns trigger language plpgsql as 'begin return new; end';
 create table watched (id int);
@@ -60,6 +60,7 @@ NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
 BEHIND_STATE = Candidate("public", "orders", (Key.of("is_open"), Key.of("customer")))
 IN_TIME = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
+SEEN = Candidate("public", "parts", (Key.of("seen"),))
 EVEN = Candidate("public", "orders", (Key("(customer % 2)"),))
 COMPUTED = Candidate("public", "orders", (Key("(customer * 2)"),))
 PARTS = """
@@ -123,6 +124,10 @@ CASES = {
         "select * from orders where customer = 11 order by id limit 5",
         None,
     ),
+    "those without a value after all others": (
+        "select * from (select * from parts order by seen) p where note like '%x'",
+        SEEN,
+    ),
     "as often as the outer side has rows": (
         "select o.* from customers c join orders o on o.customer = c.id where c.id < 4",
         CUSTOMER,
@@ -152,6 +157,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 BEHIND_STATE,
                 IN_TIME,
                 COMPUTED,
+                SEEN,
                 EVEN,
                 NEWEST,
                 BEHIND,
@@ -441,3 +447,13 @@ def test_blocks_of_now_are_those_of_a_server_that_knows_nothing_of_an_expression
     with_it = costs.blocks(asked, frozenset({EVEN}))
     assert with_it is not None
     assert with_it < now / 5
+
+
+def test_a_pattern_that_hardly_anything_matches_is_searched_for_to_the_end(lab: Lab) -> None:
+    # the planner takes no pattern to match less than four of the rows
+    plan = lab.plan(
+        query("select * from orders where customer::text like '%rarely found%' order by id limit 3")
+    )
+    assert plan.tree["Plans"][0]["Plan Rows"] == 4
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    assert touched.blocks(plan.tree) >= lab.catalog.by_name["public", "orders"].pages

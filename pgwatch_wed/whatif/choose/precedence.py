@@ -119,6 +119,6 @@ def _fear(
         return 0.0
     if column is None or column.correlation is None or follows is None:
         return 1.0
-    if column.distinct < _STATES and max(catalog.common(table, column), default=0.0) > _MOST:
-        return 1.0  # where the few others are, its correlation does not tell
+    if column.distinct < _STATES:
+        return 1.0  # where the few rows in a state are, its correlation does not tell
     return follows * nearness(catalog, table, [column])

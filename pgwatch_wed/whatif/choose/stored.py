@@ -5,7 +5,7 @@ are read in the order of the next key. If that follows the order in which rows a
 and a part of the rows is in a part of the blocks; if not, nearly each row is in another block.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
@@ -17,6 +17,7 @@ from pgwatch_wed.whatif.oracle import IndexShape
 from pgwatch_wed.whatif.spreads import bare, inputs_of
 
 EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
+_WHOLE = 0.99
 # Functions whose result is in the order of what they are given.
 _KEEPING_ORDER = ("coalesce(", "date_trunc(", "cast(")
 
@@ -35,8 +36,12 @@ def heap_blocks(
     equal = bound_columns(scan, table, EQUAL)
     every = max(rows, min(shape.rows, table.rows) if of_equal is None else of_equal)
     among = max(1.0, _region(catalog, table, equal, shape, every) * rows / every)
-    near = _nearness_of_order(catalog, table, scan, shape)
-    return max(1.0, near**2 * pages_fetched(among, rows) + (1 - near**2) * rows)
+    order = _order(table, scan, shape)
+    near = (
+        1.0 if order is None else min((nearness(catalog, table, [c]) for c in order), default=0.0)
+    )
+    in_order = sum(pages_fetched(among, each) for each in _passes(order or (), rows, every))
+    return max(1.0, near**2 * in_order + (1 - near**2) * rows)
 
 
 def order_columns(
@@ -60,17 +65,21 @@ def order_columns(
     return position, inputs_of(table, Key(key)) if is_kept else []
 
 
-def _nearness_of_order(
-    catalog: Catalog, table: CatalogTable, scan: PlanNode, shape: IndexShape
-) -> float:
+def _order(
+    table: CatalogTable, scan: PlanNode, shape: IndexShape
+) -> Sequence[CatalogColumn] | None:
+    """Return the columns whose order a scan follows, or None if its keys are equal, and its rows in the order in which they are stored."""
     if shape.texts:
         position, columns = order_columns(table, scan, shape)
-        if position == len(shape.texts):
-            return 1.0  # equal keys are in the order in which rows are stored
-    else:
-        first = table.columns.get(shape.first or "")
-        columns = [] if first is None else [first]
-    return min((nearness(catalog, table, [c]) for c in columns), default=0.0)
+        return None if position == len(shape.texts) else columns
+    first = table.columns.get(shape.first or "")
+    return [] if first is None else [first]
+
+
+def _passes(order: Sequence[CatalogColumn], rows: float, every: float) -> Iterator[float]:
+    """Yield how many rows are read each time that a scan goes over the table: those without a value come after all others."""
+    empty = order[0].null_fraction if len(order) == 1 and rows > _WHOLE * every else 0.0
+    yield from (rows * share for share in (1 - empty, empty) if share > 0)
 
 
 def _region(

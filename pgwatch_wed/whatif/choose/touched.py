@@ -29,6 +29,7 @@ _UNKNOWN_SHAPE = IndexShape(1000.0, 200_000.0)
 _MOST_ROW = 3.0  # blocks of a table for a row that is changed: of its old and new place, and where there is space
 _ENTRY = 3.0  # blocks from the root to where an entry is put
 _MOST_PASS = 0.5
+_LEAST_MATCHING = 0.00011  # the planner's least is 0.0001, rounded to whole rows
 _ROUNDS = 10.0  # of a recursive query, as the planner assumes
 _GROWTH = 10.0  # and how many times the rows that it begins with each of them has
 _LEADER_BUSY = 0.3  # of the leader for each worker whose rows it takes
@@ -233,10 +234,11 @@ class Touched:
 
     def _limited(self, limit: PlanNode, child: PlanNode, run: _Run, call: _Call) -> float:
         """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
-        returned = max(1.0, float(child["Plan Rows"]) * call.factor)
-        even = min(1.0, float(limit["Plan Rows"]) / returned)
         scan = _driving(child)
         table = None if scan is None else self._table(scan)
+        less = 1.0 if scan is None or table is None else _fewer(scan, table)
+        returned = max(1.0, float(child["Plan Rows"]) * call.factor * less)
+        even = min(1.0, float(limit["Plan Rows"]) / returned)
         if scan is None or table is None or "Filter" not in scan:
             return even
         # those of several values are spread more evenly than those of one, which may all come last
@@ -324,7 +326,7 @@ class Touched:
         return between if is_more and between is not None else fetched
 
     def _bitmap(self, node: PlanNode, table: CatalogTable, more: float, part: float) -> float:
-        rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more))
+        rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more * _fewer(node, table)))
         bitmaps = list(_bitmaps(node))
         # each condition leaves rows out of those that are together
         shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
@@ -459,6 +461,22 @@ def _descent(shape: IndexShape) -> float:
     while pages > _FANOUT ** (levels - 1) + 1 and levels < 6:
         levels += 1
     return 2 * levels - 1 if shape.method == "gist" else levels
+
+
+def _fewer(scan: PlanNode, table: CatalogTable) -> float:
+    """Return how many times the planner's rows a scan finds if these are the least that it takes a pattern to match.
+
+    How many less there are is not known: the geometric mean of that and one.
+    """
+    rows = float(scan["Plan Rows"])
+    if not 1 < rows <= max(1.0, _LEAST_MATCHING * table.rows):
+        return 1.0
+    found = (
+        term.kind is Kind.PATTERN
+        for name in ("Filter", "Recheck Cond", "Index Cond")
+        for term in terms.conditions(str(scan.get(name) or "")).terms
+    )
+    return 1 / math.sqrt(rows) if any(found) else 1.0
 
 
 def _is_by_distance(scan: PlanNode) -> bool:
