@@ -61,7 +61,7 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
     """
     require_queue()
     from pgwatch_wed.fleet import fleet_workers, leftovers, visiting
-    from pgwatch_wed.fleet.queue import queue_tables, queue_worker
+    from pgwatch_wed.fleet.queue import queue_tables, queue_worker, refused_elsewhere
 
     settings = config.load(given["config_file"])
     url = history_url or settings.history
@@ -73,9 +73,14 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
     visits = visit_options(given, settings)
 
     stopping = Event()
+    known = {member.name: member for member in found.members}
+    guards = refused_elsewhere.RunGuards(opened, known, name)
 
     def make(fleet_run_id: int, members: tuple[Member, ...]) -> Visit | None:
-        visitor = visiting.Visitor(opened, fleet_run_id, name, visits, stopping=stopping)
+        guard = guards.of_run(fleet_run_id)
+        visitor = visiting.Visitor(
+            opened, fleet_run_id, name, visits, stopping=stopping, passwords=guard
+        )
         return visiting.visit_members(visitor, members)
 
     options = queue_worker.WorkerOptions(
@@ -85,9 +90,8 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
         until_done=given["until_done"],
         pause_of=lambda attempts: visiting.pause_s(max(attempts, 1)),
     )
-    members = {member.name: member for member in found.members}
     worker = queue_worker.FleetWorker(
-        opened, members, name, make, options, _teller(quiet), is_told_to_stop=stopping
+        opened, known, name, make, options, _teller(quiet), is_told_to_stop=stopping
     )
     leftovers.begin()
     worker.run()

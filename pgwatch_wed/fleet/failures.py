@@ -17,12 +17,18 @@ _ASKED_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a visit ended, why, what mends it, and whether that may pass by itself."""
+    """How a visit ended, why, what mends it, and whether that may pass by itself.
+
+    ``refused_password`` tells whether a password was sent and refused; None if the server did not come to that.
+    ``was_tried`` is false if nobody was asked.
+    """
 
     ending: VisitEnding
     reason: str
     mend: str = ""
     is_temporary: bool = False
+    refused_password: bool | None = None
+    was_tried: bool = True
 
     @property
     def is_silence(self) -> bool:
@@ -87,11 +93,31 @@ def of(error: Error, target: str) -> Failure:
     """Return what an error means that the connection to a target raised."""
     for pattern, ending, is_temporary in _KNOWN:
         if re.search(pattern, error.message, re.IGNORECASE):
-            return Failure(ending, error.message, error.hint, is_temporary)
+            told = _refused_password(error)
+            return Failure(ending, error.message, error.hint, is_temporary, told)
     if isinstance(error, ConnectError) and not error.has_sent_password:
         return _asked_again(error, target)
     is_temporary = isinstance(error, CollectError) and "pooler" not in error.hint
-    return Failure(VisitEnding.REFUSED, error.message, error.hint, is_temporary)
+    told = True if isinstance(error, ConnectError) else None
+    return Failure(VisitEnding.REFUSED, error.message, error.hint, is_temporary, told)
+
+
+# What a server says once it has accepted a password.
+_LET_IN = r"database \".*\"|permission denied for database|not permitted to log in|too many connections for"
+_REFUSED_WORDS = r"authentication failed|password is (?:empty|expired)|SASL|SCRAM"
+
+
+def _refused_password(error: Error) -> bool | None:
+    if not isinstance(error, ConnectError) or not error.has_sent_password:
+        return None
+    if re.search(_REFUSED_WORDS, error.message, re.IGNORECASE):
+        return True
+    return False if re.search(_LET_IN, error.message, re.IGNORECASE) else None
+
+
+def is_of_password(reason: str) -> bool:
+    """Tell whether a visit ended with this reason because a password was refused."""
+    return re.search(_REFUSED_WORDS, reason, re.IGNORECASE) is not None
 
 
 def passes(message: str) -> bool:
@@ -126,6 +152,16 @@ def _made(error: Error, told: Refusal) -> Failure:
 def of_usage(error: UsageError) -> Failure:
     """Return what an invalid target means: another attempt would be the same."""
     return Failure(VisitEnding.REFUSED, error.message, error.hint)
+
+
+def not_tried(user: str, source: str) -> Failure:
+    """Return why a member is not asked whose password others have refused."""
+    return Failure(
+        VisitEnding.REFUSED,
+        f"not tried: other servers refused the same password of {user}, and none accepted it; further attempts could lock the account",
+        f"correct the password in {source}, and run again",
+        was_tried=False,
+    )
 
 
 def unexpected(error: BaseException) -> Failure:

@@ -114,7 +114,7 @@ class FleetEngine:
         """Visit members until each visit has ended; what interrupts it leaves visits that wait."""
         with _beating(self.visitor):
             try:
-                for member in members:
+                for member in fleet_units.mixed(members):
                     self._begin(member)
                 self._gather()
                 while self._looking or not self._is_quiet:
@@ -149,7 +149,8 @@ class FleetEngine:
 
         def work() -> None:
             seconds = max(2, int(min(self.visitor.options.connect_s, self.visitor.left_s)))
-            self._put(_Looked(tuple(probing.probed(m, seconds) for m in members), failed))
+            guard = self.visitor.passwords
+            self._put(_Looked(tuple(probing.probed(m, seconds, guard) for m in members), failed))
 
         self._looks.add(LaneTask(work, addresses_of(members), members=members), delay_s)
 
@@ -275,7 +276,7 @@ class FleetEngine:
         self._visits.add(task, delay)
 
     def _lose(self, members: tuple[Member, ...], failure: Failure, failed: int) -> None:
-        attempts = failed + 1
+        attempts = failed + int(failure.was_tried)
         is_silence = failure.is_silence
         if failure.is_temporary and self._may_look_again(attempts, is_silence=is_silence):
             if is_silence:

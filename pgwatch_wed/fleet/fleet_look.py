@@ -7,6 +7,7 @@ from pgwatch_wed.fleet import fleet_units, probing
 from pgwatch_wed.fleet.fleet_units import VisitPlan, addresses_of
 from pgwatch_wed.fleet.lanes import Lane, LaneLimits, LaneTask
 from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.password_guard import PasswordGuard
 from pgwatch_wed.fleet.probing import ProbedMember
 
 
@@ -14,8 +15,9 @@ def look(members: Sequence[Member], concurrency: int, connect_s: int) -> VisitPl
     """Return what a run would visit now; of one address, one connection is open at a time."""
     came: queue.SimpleQueue[ProbedMember | BaseException] = queue.SimpleQueue()
     lane = Lane(LaneLimits(), concurrency, came.put)
-    for member in members:
-        lane.add(_task(member, connect_s, came))
+    guard = PasswordGuard()
+    for member in fleet_units.mixed(members):
+        lane.add(_task(member, connect_s, guard, came))
     found: list[ProbedMember] = []
     while len(found) < len(members):
         each = came.get()
@@ -27,9 +29,12 @@ def look(members: Sequence[Member], concurrency: int, connect_s: int) -> VisitPl
 
 
 def _task(
-    member: Member, connect_s: int, came: "queue.SimpleQueue[ProbedMember | BaseException]"
+    member: Member,
+    connect_s: int,
+    guard: PasswordGuard,
+    came: "queue.SimpleQueue[ProbedMember | BaseException]",
 ) -> LaneTask:
     def work() -> None:
-        came.put(probing.probed(member, connect_s))
+        came.put(probing.probed(member, connect_s, guard))
 
     return LaneTask(work, addresses_of((member,)))

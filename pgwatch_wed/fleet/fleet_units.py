@@ -3,6 +3,7 @@
 A clone has the system identifier of the original and is a primary itself: it is another cluster. Pure: no connection.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -270,10 +271,22 @@ def why_closed(unit: Unit) -> dict[str, str]:
 
 def _lost(each: ProbedMember) -> Lost:
     """Tell why nothing of a member was reached; what may pass is worth another attempt."""
-    found = sorted(each.failures.values(), key=lambda why: not why.is_temporary)
+    found = sorted(
+        each.failures.values(), key=lambda why: (not why.is_temporary, not why.was_tried)
+    )
     reasons = "; ".join(dict.fromkeys(why.reason for why in found))
     first = found[0]
-    return Lost(each.member, Failure(first.ending, reasons, first.mend, first.is_temporary))
+    was_tried = any(why.was_tried for why in found)
+    lost = Failure(first.ending, reasons, first.mend, first.is_temporary, was_tried=was_tried)
+    return Lost(each.member, lost)
+
+
+def mixed(members: Iterable[Member]) -> list[Member]:
+    """Return members in an order that has nothing to do with their names, the same each time.
+
+    Neighbors by name are often of one place: if that is cut off, those who answer must not wait behind it.
+    """
+    return sorted(members, key=lambda m: hashlib.sha256(m.name.encode("utf-8", "replace")).digest())
 
 
 def host_of(conninfo: str) -> str:

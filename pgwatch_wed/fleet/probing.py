@@ -18,6 +18,8 @@ from pgwatch_wed.fleet import failures
 from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.inventory.service_file import in_full
 from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.password_guard import PasswordGuard
+from pgwatch_wed.fleet.password_sources import password_of
 from pgwatch_wed.target import connect, door, session
 from pgwatch_wed.target.queries import composed
 
@@ -33,7 +35,8 @@ class ProbedServer:
 
     ``system_identifier`` is None where the role may not read it. ``started_us`` is when the server was started, in
     microseconds since 1970: no two servers with the same data were started at the same one. ``databases`` are those
-    that the role may enter, ``closed`` those that it may not; ``sender_host`` and ``sender_port`` tell whom a standby follows, if the role may see it.
+    that the role may enter, ``closed`` those that it may not; ``took_password``: it asked for a password, and accepted it;
+    ``sender_host`` and ``sender_port`` tell whom a standby follows, if the role may see it.
     """
 
     target: str
@@ -51,6 +54,7 @@ class ProbedServer:
     sender_port: int | None
     databases: tuple[str, ...]
     closed: tuple[str, ...] = ()
+    took_password: bool = False
 
     @property
     def node_key(self) -> str:
@@ -67,8 +71,11 @@ class ProbedMember:
     failures: Mapping[str, Failure] = field(default_factory=dict)
 
 
-def probed(member: Member, connect_s: int = CONNECT_S) -> ProbedMember:
-    """Look at all targets of a member, one after another."""
+def probed(
+    member: Member, connect_s: int = CONNECT_S, passwords: PasswordGuard | None = None
+) -> ProbedMember:
+    """Look at all targets of a member, one after another; ``passwords`` keeps wrong ones from being tried again and again."""
+    guard = passwords or PasswordGuard()
     found: list[ProbedServer] = []
     failed: dict[str, Failure] = {}
     for target in member.targets:
@@ -77,7 +84,7 @@ def probed(member: Member, connect_s: int = CONNECT_S) -> ProbedMember:
         except UsageError as error:
             failed[f"target {len(failed) + 1}"] = failures.of_usage(error)
             continue
-        result = probe(conninfo, connect_s)
+        result = _guarded(conninfo, connect_s, guard)
         if isinstance(result, Failure):
             failed[connect.label(conninfo)] = result
         else:
@@ -86,6 +93,25 @@ def probed(member: Member, connect_s: int = CONNECT_S) -> ProbedMember:
         reason = "the inventory names no target"
         failed["target"] = failures.of_usage(UsageError(reason, f"see {member.place}"))
     return ProbedMember(member, tuple(found), failed)
+
+
+def _guarded(conninfo: str, connect_s: int, guard: PasswordGuard) -> ProbedServer | Failure:
+    given = password_of(conninfo)
+    if given is None:
+        return probe(conninfo, connect_s)
+    begun = guard.begin(given)
+    if begun is None:
+        return failures.not_tried(given.user, given.source)
+    refused: bool | None = None
+    try:
+        result = probe(conninfo, connect_s)
+        if isinstance(result, Failure):
+            refused = result.refused_password
+        elif result.took_password:
+            refused = False
+    finally:
+        guard.end(given, begun, refused=refused)
+    return result
 
 
 def probe(conninfo: str, connect_s: int = CONNECT_S) -> ProbedServer | Failure:
@@ -105,6 +131,7 @@ def _asked(conninfo: str, connect_s: int) -> ProbedServer:
             with opened.asking("fleet_probe", settings=_SETTINGS) as connection:
                 cursor = connection.cursor(row_factory=dict_row)
                 row = cursor.execute(composed("target", "fleet_probe")).fetchone()
+                took_password = connection.pgconn.used_password
             assert row is not None
             identifier = _identifier(opened) if row.pop("may_identify") else None
     except psycopg.Error as error:
@@ -113,7 +140,12 @@ def _asked(conninfo: str, connect_s: int) -> ProbedServer:
         raise CollectError(said(error), "is it PostgreSQL 13 or later?") from None
     open_, closed = (tuple(row.pop(key)) for key in ("databases", "closed"))
     return ProbedServer(
-        target=conninfo, system_identifier=identifier, databases=open_, closed=closed, **row
+        target=conninfo,
+        system_identifier=identifier,
+        databases=open_,
+        closed=closed,
+        took_password=took_password,
+        **row,
     )
 
 

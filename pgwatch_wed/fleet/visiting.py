@@ -31,6 +31,7 @@ from pgwatch_wed.fleet import (
 from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.fleet_units import Unit, why_closed
 from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.password_guard import PasswordGuard
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.gather import run as gathering
 from pgwatch_wed.gather.wanted import Wanted
@@ -65,7 +66,7 @@ class VisitOptions:
 class Visitor:
     """Who visits: a worker of a fleet run, with the history that it writes.
 
-    ``until`` is when the time of the run is over, by the monotonic clock. Once ``stopping`` is set, a visit ends before
+    ``until`` is when the time of the run is over, by the monotonic clock; ``passwords`` is for all visits of the run. Once ``stopping`` is set, a visit ends before
     what takes long, and waits for whoever resumes the run.
     """
 
@@ -75,6 +76,7 @@ class Visitor:
     options: VisitOptions = field(default_factory=VisitOptions)
     until: float | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
+    passwords: PasswordGuard = field(default_factory=PasswordGuard)
 
     @property
     def left_s(self) -> float:
@@ -110,7 +112,9 @@ def visit_members(visitor: Visitor, members: tuple[Member, ...]) -> Visit | None
     skipped = why_skipped(first, clock.now())
     if skipped is not None:
         return end_without(visitor, first, skipped)
-    plan = fleet_units.planned(probing.probed(each, visitor.options.connect_s) for each in members)
+    plan = fleet_units.planned(
+        probing.probed(each, visitor.options.connect_s, visitor.passwords) for each in members
+    )
     for double in plan.doubles:
         if double.member.name != first.name:
             end_double(visitor, double)
@@ -118,6 +122,8 @@ def visit_members(visitor: Visitor, members: tuple[Member, ...]) -> Visit | None
     if unit is not None:
         return visit(visitor, unit)
     lost = next(each for each in plan.lost if each.member.name == first.name)
+    if not lost.failure.was_tried:
+        return end_without(visitor, first, lost.failure)
     return fail(visitor, first, lost.failure)
 
 

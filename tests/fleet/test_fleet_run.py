@@ -158,12 +158,12 @@ def test_the_attempt_that_is_under_way_at_a_silent_host_is_not_waited_for(
     asked: list[str] = []
     is_asked_again, has_ended = threading.Event(), threading.Event()
 
-    def probed(member: Member, connect_s: int = 0) -> ProbedMember:
+    def probed(member: Member, *more: Any) -> ProbedMember:
         asked.append(member.name)
         if asked.count("hangs") > 1:
             is_asked_again.set()
             has_ended.wait(60)
-        return look(member, connect_s)
+        return look(member, *more)
 
     def visited(*given: Any) -> Visit | None:
         is_asked_again.wait(60)

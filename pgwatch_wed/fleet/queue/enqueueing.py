@@ -12,6 +12,7 @@ from pgwatch_wed.fleet import fleet_units, probing, visit_log
 from pgwatch_wed.fleet.fleet_units import VisitPlan
 from pgwatch_wed.fleet.lanes import Counted
 from pgwatch_wed.fleet.members import Member
+from pgwatch_wed.fleet.password_guard import PasswordGuard
 from pgwatch_wed.fleet.probing import ProbedMember
 from pgwatch_wed.fleet.queue import queue_jobs
 from pgwatch_wed.fleet.queue.lock_names import lock_names
@@ -88,8 +89,9 @@ def _refuse_second(run: FleetRun | None) -> None:
 def _looked(members: Sequence[Member], connect_s: int) -> list[ProbedMember]:
     if not members:
         return []
+    look = partial(probing.probed, connect_s=connect_s, passwords=PasswordGuard())
     with ThreadPoolExecutor(min(_MOST_LOOKING, len(members)), "look") as threads:
-        return list(threads.map(partial(probing.probed, connect_s=connect_s), members))
+        return list(threads.map(look, fleet_units.mixed(members)))
 
 
 def _visits(members: Sequence[Member], plan: VisitPlan) -> list[tuple[str, ...]]:
