@@ -47,6 +47,15 @@ from pgwatch_wed.render.characters import visible_line
     help="How long a run waits for a worker whose inventory has a cluster, before that is skipped.",
 )
 @click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the queue's server if it cannot be reached at the start.",
+)
+@click.option(
     "--until-done",
     is_flag=True,
     help="End when no cluster is left, instead of waiting for the next run.",
@@ -61,14 +70,28 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
     """
     require_queue()
     from pgwatch_wed.fleet import fleet_workers, leftovers, visiting
-    from pgwatch_wed.fleet.queue import queue_tables, queue_worker, refused_elsewhere
+    from pgwatch_wed.fleet.queue import (
+        queue_jobs,
+        queue_tables,
+        queue_waiting,
+        queue_worker,
+        refused_elsewhere,
+    )
 
     settings = config.load(given["config_file"])
     url = history_url or settings.history
     queue_tables.queue_conninfo(url)
     found = fleet_options.inventory_to_visit(given)
-    opened = store.open_store(url)
-    queue_tables.prepare_queue(opened)
+
+    def open_queue() -> store.Store:
+        made = store.open_store(url)
+        queue_tables.prepare_queue(made)
+        return made
+
+    try:
+        opened = queue_waiting.waited_for(open_queue, _teller(is_quiet=False), given["wait_s"])
+    except queue_waiting.ToldToStopError:
+        return 0
     name = fleet_workers.worker_name()
     visits = visit_options(given, settings)
 
@@ -78,10 +101,21 @@ def command(history_url: str | None, quiet: bool, **given: Any) -> int:
 
     def make(fleet_run_id: int, members: tuple[Member, ...]) -> Visit | None:
         guard = guards.of_run(fleet_run_id)
+        own = (fleet_run_id, members[0].name)
         visitor = visiting.Visitor(
-            opened, fleet_run_id, name, visits, stopping=stopping, passwords=guard
+            opened,
+            fleet_run_id,
+            name,
+            visits,
+            stopping=stopping,
+            passwords=guard,
+            others_go_on=lambda connection, member: queue_jobs.others_go_on(
+                connection, fleet_run_id, member
+            ),
+            in_turn=lambda: worker.in_turn(*own),
         )
-        return visiting.visit_members(visitor, members)
+        with worker.looking(*own):
+            return visiting.visit_members(visitor, members)
 
     options = queue_worker.WorkerOptions(
         concurrency=given["concurrency"],

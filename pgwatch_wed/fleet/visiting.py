@@ -7,8 +7,8 @@ how the visit ended are one transaction: a worker that dies leaves a visit that 
 import math
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -66,7 +66,9 @@ class VisitOptions:
 class Visitor:
     """Who visits: a worker of a fleet run, with the history that it writes.
 
-    ``until`` is when the time of the run is over, by the monotonic clock; ``passwords`` is for all visits of the run. Once ``stopping`` is set, a visit ends before
+    ``until`` is when the time of the run is over, by the monotonic clock; ``passwords`` is for all visits of the run. ``others_go_on``
+    tells whether there is anything to do besides a member that says nothing: else it is not asked again. ``in_turn`` is
+    entered by :func:`visit_members` for what is more than to look. Once ``stopping`` is set, a visit ends before
     what takes long, and waits for whoever resumes the run.
     """
 
@@ -77,6 +79,8 @@ class Visitor:
     until: float | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     passwords: PasswordGuard = field(default_factory=PasswordGuard)
+    others_go_on: Callable[[sa.Connection, str], bool] = lambda _, __: True
+    in_turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def left_s(self) -> float:
@@ -120,7 +124,8 @@ def visit_members(visitor: Visitor, members: tuple[Member, ...]) -> Visit | None
             end_double(visitor, double)
     unit = unit_of(first, plan)
     if unit is not None:
-        return visit(visitor, unit)
+        with visitor.in_turn():
+            return visit(visitor, unit)
     lost = next(each for each in plan.lost if each.member.name == first.name)
     if not lost.failure.was_tried:
         return end_without(visitor, first, lost.failure)
@@ -212,7 +217,13 @@ def fail(
 ) -> Visit | None:
     """Write that a member was not reached: as its ending, or, if that may pass, as the reason why it waits."""
     begun = _claimed(visitor, member, failed_before)
-    return None if begun is None else _failed(visitor, begun, failure)
+    if begun is None:
+        return None
+    if failure.is_silence:
+        with visitor.store.writing() as connection:
+            if not visitor.others_go_on(connection, member.name):
+                return _ended(connection, begun, failure.ending, failure.reason, failure.mend)
+    return _failed(visitor, begun, failure)
 
 
 def end_without(

@@ -1,5 +1,7 @@
 """A worker as a process of its own, whose visits take a moment and leave a mark in the transaction that ends them.
 
+Those that are ``silent`` answer once so many others are done.
+
 ``python -m tests.fleet.queue_process DSN 'JSON'``
 """
 
@@ -22,7 +24,19 @@ def main(dsn: str, given: dict[str, Any]) -> None:
     name = worker_name()
 
     def make(fleet_run: int, members: tuple[Member, ...]) -> Visit | None:
-        member = members[0]
+        own = (fleet_run, members[0].name)
+        with worker.looking(*own):
+            while members[0].name in given.get("silent", ()) and marks() < given["answers_after"]:
+                time.sleep(0.05)
+            with worker.in_turn(*own):
+                return visit(fleet_run, members[0])
+
+    def marks() -> int:
+        with opened.reading() as connection:
+            found = connection.exec_driver_sql("SELECT count(DISTINCT member) FROM marks")
+            return int(found.scalar_one())
+
+    def visit(fleet_run: int, member: Member) -> Visit | None:
         now = datetime.now(UTC)
         with opened.writing() as connection:
             if not visit_log.claim(connection, fleet_run, member.name, name, now):
@@ -42,9 +56,10 @@ def main(dsn: str, given: dict[str, Any]) -> None:
         until_done=given.get("until_done", True),
     )
     members = {name: Member(name, ()) for name in given["members"]}
-    FleetWorker(
+    worker = FleetWorker(
         opened, members, name, make, options, lambda line: print(line, file=sys.stderr, flush=True)
-    ).run()
+    )
+    worker.run()
     opened.close()
 
 

@@ -26,6 +26,7 @@ from pgwatch_wed.fleet import (
     visit_log,
     visiting,
 )
+from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.fleet_engine import EngineOptions
 from pgwatch_wed.fleet.fleet_units import VisitPlan
 from pgwatch_wed.fleet.members import AllowedTime, DatabaseChoice, Inventory, Member
@@ -163,6 +164,8 @@ def test_the_attempt_that_is_under_way_at_a_silent_host_is_not_waited_for(
         if asked.count("hangs") > 1:
             is_asked_again.set()
             has_ended.wait(60)
+            late = Failure(VisitEnding.UNREACHABLE, "timed out", is_temporary=True)
+            return ProbedMember(member, failures={"hangs": late})
         return look(member, *more)
 
     def visited(*given: Any) -> Visit | None:

@@ -130,6 +130,24 @@ def test_an_idle_worker_is_seen_and_ends_by_a_signal(central: str, inventory: st
     assert process.returncode == 0
 
 
+def test_a_worker_waits_for_the_queues_server_as_long_as_it_is_told(inventory: str) -> None:
+    gone = "postgresql://127.0.0.1:1/history"
+    given = [*PROGRAM, "fleet", "worker", "--inventory", inventory, "--history", gone]
+    short = subprocess.run([*given, "--wait", "0.3"], capture_output=True, text=True, timeout=60)
+    assert short.returncode == 3
+    again, last = short.stderr.splitlines()
+    assert "Connection refused" in again
+    assert again.endswith("trying again in 0 s")
+    assert last.startswith("db-analyze: the history postgresql://127.0.0.1:1/history cannot")
+    with subprocess.Popen(given, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        pauses = [process.stderr.readline().rsplit(" in ", 1)[1] for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=30)[1]
+    assert pauses == ["1 s\n", "2 s\n"]
+    assert (process.returncode, said) == (0, "")
+
+
 @pytest.mark.parametrize("command", ["enqueue", "worker", "status"])
 def test_without_the_extra_it_is_one_clear_line(command: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from procrastinate.schema import SchemaManager
 
 from pgwatch_wed import clock
 from pgwatch_wed.errors import HistoryError, UsageError
-from pgwatch_wed.fleet import bundles, visit_log
+from pgwatch_wed.fleet import bundles, visit_log, visiting
+from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.lanes import Counted
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.queue import enqueueing, queue_jobs, queue_tables
 from pgwatch_wed.fleet.queue.enqueueing import EnqueueOptions, UnfinishedRunError
 from pgwatch_wed.fleet.queue.lock_names import lock_names
 from pgwatch_wed.fleet.queue.queue_worker import FleetWorker
+from pgwatch_wed.fleet.visiting import Visitor
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history import runs, store
 from pgwatch_wed.history.schema import SCHEMA
@@ -183,6 +186,35 @@ def test_a_file_stands_for_visits_that_the_queue_ends_itself(opened: store.Store
     assert (crm.ending, crm.run_id) == (VisitEnding.DONE, stored.id)
     assert crm.reason.count("the cluster itself: over budget, 4 workers ended") == 1
     assert shop.ending is VisitEnding.OVER_BUDGET
+
+
+def test_a_silent_host_is_asked_again_only_as_long_as_there_is_other_work(
+    opened: store.Store,
+) -> None:
+    run = enqueued(opened)
+
+    def go_on(connection: sa.Connection) -> bool:
+        return queue_jobs.others_go_on(connection, run.id, "crm")
+
+    assert rows(opened, _FETCH)[0]["member"] == "crm"
+    with opened.reading() as connection:
+        assert go_on(connection)  # it is not yet shop's turn
+    assert rows(opened, _FETCH)[0]["member"] == "shop"
+    with opened.writing() as connection:
+        assert not go_on(connection)  # shop is looked at: it may be silent, too
+        assert visit_log.claim(connection, run.id, "shop", "w", clock.now())
+        assert go_on(connection)
+        silent = Failure(VisitEnding.UNREACHABLE, "connection timeout expired", is_temporary=True)
+    who = Visitor(opened, run.id, "w", others_go_on=lambda own, _: go_on(own))
+    waits = visiting.fail(who, MEMBERS[0], silent)
+    assert waits is not None
+    assert (waits.ending, waits.attempts) == (None, 1)
+    with opened.writing() as connection:
+        end = Visit(run.id, "shop", worker="w", ending=VisitEnding.DONE, ended_at=clock.now())
+        assert visit_log.end(connection, end)
+    ended = visiting.fail(who, MEMBERS[0], silent)
+    assert ended is not None
+    assert (ended.ending, ended.attempts) == (VisitEnding.UNREACHABLE, 2)
 
 
 def test_a_queue_that_was_emptied_gets_its_jobs_back_once(opened: store.Store) -> None:

@@ -139,6 +139,13 @@ def test_two_workers_share_the_visits(dsn: str, worker: StartWorker) -> None:
     assert jobs_left(dsn) == 0
 
 
+def test_hosts_that_say_nothing_hold_up_none_of_the_others(dsn: str, worker: StartWorker) -> None:
+    run = enqueue(dsn, NAMES[:6])
+    finished(worker(dsn, concurrency=1, silent=NAMES[:3], answers_after=3))
+    assert endings(dsn, run) == {VisitEnding.DONE}
+    assert sorted(member for member, _ in marks(dsn)) == list(NAMES[:6])
+
+
 def test_what_a_killed_worker_had_begun_is_done_by_another_and_nothing_twice(
     dsn: str, worker: StartWorker
 ) -> None:

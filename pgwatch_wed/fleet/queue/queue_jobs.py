@@ -99,6 +99,15 @@ def end_unread(connection: sa.Connection, fleet_run_id: int, member: str, failur
     bundles.end_unread(connection, replace(lost, ended_at=server_moment(connection)))
 
 
+def others_go_on(connection: sa.Connection, fleet_run_id: int, member: str) -> bool:
+    """Tell whether other visits of a run are under way, or have yet to have their turn."""
+    with queue_cursor(connection) as cursor:
+        given = {"fleet_run": fleet_run_id, "member": member}
+        row = cursor.execute(_text("others_go_on.sql"), given).fetchone()
+    assert row is not None
+    return bool(row["go_on"])
+
+
 def unfinished(connection: sa.Connection) -> FleetRun | None:
     """Return the newest run of the queue if it has not ended."""
     query = sa.select(

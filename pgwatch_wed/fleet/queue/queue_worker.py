@@ -8,11 +8,12 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 
 import sqlalchemy as sa
 from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
@@ -26,6 +27,7 @@ from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.queue import queue_jobs
+from pgwatch_wed.fleet.queue.lent_slots import MOST_LENT, LendingWorker
 from pgwatch_wed.fleet.queue.queue_connector import QueueConnector
 from pgwatch_wed.fleet.queue.queue_tables import queue_conninfo, queue_cursor
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
@@ -37,6 +39,9 @@ _BUSY_POLL_S = 0.3
 _IDLE_POLL_S = 3.0
 _LONGEST_PAUSE_S = 30.0
 _ENDING_S = 0.5
+_SLOW_S = 1.0
+"""A host that has not answered after so many seconds is waited for beside another visit."""
+
 _PRUNED_A_CLUSTER = 20
 
 MakeVisit = Callable[[int, tuple[Member, ...]], Visit | None]
@@ -98,6 +103,27 @@ class FleetWorker:
     under_way: set[tuple[int, str]] = field(default_factory=set)
     is_told_to_stop: Event = field(default_factory=Event)
     has_written: bool = False
+    _looking: set[tuple[int, str]] = field(default_factory=set)
+    _turns: Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._turns = Semaphore(self.options.concurrency)
+
+    @contextmanager
+    def looking(self, fleet_run_id: int, member: str) -> Iterator[None]:
+        """Say that a visit has begun with a look, which takes long if the host says nothing."""
+        self._looking.add((fleet_run_id, member))
+        try:
+            yield
+        finally:
+            self._looking.discard((fleet_run_id, member))
+
+    @contextmanager
+    def in_turn(self, fleet_run_id: int, member: str) -> Iterator[None]:
+        """Go on from the look: no more visits than asked for do at the same time."""
+        self._looking.discard((fleet_run_id, member))
+        with self._turns:
+            yield
 
     def run(self) -> None:
         """Work; SIGTERM and SIGINT end it when the visits under way have ended, a second one at once."""
@@ -117,7 +143,8 @@ class FleetWorker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, stop, loop)
         pause = 1.0
-        with ThreadPoolExecutor(self.options.concurrency, "visit") as threads:
+        most = self.options.concurrency + MOST_LENT
+        with ThreadPoolExecutor(most, "visit") as threads:
             while not stop.is_set():
                 try:
                     await self._session(threads, stop)
@@ -149,13 +176,21 @@ class FleetWorker:
 
         async def visit(_: JobContext, fleet_run: int, member: str, others: list[str]) -> None:
             loop = asyncio.get_running_loop()
-            later = await loop.run_in_executor(threads, self._visit, fleet_run, member, others)
+            made = loop.run_in_executor(threads, self._visit, fleet_run, member, others)
+            await asyncio.wait([made], timeout=_SLOW_S)
+            is_silent = not made.done() and (fleet_run, member) in self._looking
+            has_lent = is_silent and worker.slots.lend()
+            try:
+                later = await made
+            finally:
+                if has_lent:
+                    worker.slots.end_loan()
             if later is not None:
                 raise HandedBackError(later)
 
         app.task(name=queue_jobs.VISIT_TASK, pass_context=True, retry=_Later())(visit)
         async with app.open_async():
-            worker = Worker(
+            worker = LendingWorker(
                 app,
                 queues=[queue_jobs.QUEUE],
                 name=self.name,
