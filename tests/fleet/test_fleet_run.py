@@ -129,7 +129,15 @@ def test_a_host_that_comes_back_is_reached_by_another_attempt(
 ) -> None:
     monkeypatch.setattr("pgwatch_wed.fleet.visiting.PAUSES_S", (0.3,))
     target = net.through(ground.primary().dsn("shop", tcp=True), Way(resets=True))
-    threading.Timer(0.2, net.change, (target,), {"resets": False}).start()
+
+    pause = threading.Event()
+
+    def come_back() -> None:
+        while not any(each.connections for each in net.tally().values()):
+            pause.wait(0.01)
+        net.change(target, resets=False)
+
+    threading.Thread(target=come_back, daemon=True).start()
     options = replace(QUICK, visits=replace(QUICK.visits, attempts=5))
     shop = run(opened, Member("shop", (target,)), options=options)["shop"]
     assert shop.ending is VisitEnding.DONE
