@@ -14,7 +14,17 @@ from pgwatch_wed.history import store
 from pgwatch_wed.sqltext.statement_link import statement_key
 from pgwatch_wed.target.collect import collect
 from tests import servers
-from tests.fleet.siblings import OTHER, SCHEMA, SLOW, Siblings, judged, labels, of_version, set_to
+from tests.fleet.siblings import (
+    OTHER,
+    SCHEMA,
+    SLOW,
+    Change,
+    Siblings,
+    judged,
+    labels,
+    of_version,
+    set_to,
+)
 from tests.psql import psql
 
 
@@ -184,3 +194,36 @@ def test_a_database_without_a_history_tells_why(base: Snapshot) -> None:
     assert clues_of((base,)).unknown == {base.server.database: "its history was not read"}
     first = replace(base, missing={"statement_shifts": Missing("this is the first run")})
     assert clues_of((first,)).unknown == {base.server.database: "this is the first run"}
+
+
+def test_a_cluster_on_which_it_takes_too_little_time_to_be_judged_is_a_control(
+    base: Snapshot, opened: store.Store
+) -> None:
+    before = next(s for s in base.statements if s.text == SLOW)
+    spent = [0.0, 0.0, 0.0]
+
+    def on(day: int) -> Change:
+        def change(n: int, own: Snapshot) -> Snapshot:
+            # of 6 s a day, nothing is said of one cluster; of a minute, it is
+            spent[n] += 60 * (1000.0 if day > 9 and n < 2 else 100.0)
+            mean = spent[n] / (60 * (day + 1))
+            row = replace(
+                before,
+                calls=60 * (day + 1),
+                rows=60 * (day + 1),
+                total_exec_ms=spent[n],
+                mean_exec_ms=mean,
+                stddev_exec_ms=mean / 10,
+                min_exec_ms=1.0,
+                max_exec_ms=9000.0,
+            )
+            return replace(own, statements=(row,))
+
+        return change
+
+    fleet = Siblings(opened, base, 3, recalls=True)
+    for day in range(13):
+        run = fleet.visited(base.now + timedelta(days=day), on(day))
+    (found,) = fleet.taught(run).regressions
+    assert {s.member for s in found.slower} == {"c0", "c1"}
+    assert (found.others, dict(found.not_compared)) == (("c2",), {})

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from pgwatch_wed.fleet import traits, visit_log
 from pgwatch_wed.fleet.experiment import attribute_dates, shared_regressions, tried_advice
+from pgwatch_wed.fleet.experiment import quiet_controls as quiet
 from pgwatch_wed.fleet.experiment.attributes import ClusterFeatures, features_of, with_indexes
 from pgwatch_wed.fleet.experiment.clues import REGRESSED, SERVER, STEADY, Clues, StatementClue
 from pgwatch_wed.fleet.experiment.experiments import Experiments, SlowerCluster
@@ -26,6 +27,8 @@ from pgwatch_wed.history.schema import (
 _RULE = "query-regression"
 RECENT = timedelta(days=14)
 """A regression that was reported so long ago and is as slow since is the same as one of today."""
+_MOST_QUIET = 100
+"""Of so many clusters that say nothing of a statement, its series is read: as controls, these are enough."""
 _NOT_READ = "not read in this run"
 _NO_CLUES = "not yet visited by this version"
 _SELDOM = "does not run it, or too rarely to be judged"
@@ -149,6 +152,8 @@ def _watched(
         slower = _slower_keys([read[v.member] for v in members if v.member in read], earlier)
         for key in sorted(k for k, n in slower.items() if n >= shared_regressions.LEAST_CLUSTERS):
             seen = tuple(_sighting(v, read.get(v.member), key, earlier, reported) for v in members)
+            if key != SERVER:
+                seen = _with_quiet(connection, seen, read, key)
             text = "" if key == SERVER else _text(read, seen, key, earlier)
             yield WatchedStatement(group, text, seen)
 
@@ -255,6 +260,27 @@ def _sighting(
         clue.is_new_plan,
     )
     return Sighting(visit.member, features, slower)
+
+
+def _with_quiet(
+    connection: sa.Connection, seen: tuple[Sighting, ...], read: Mapping[str, _Read], key: str
+) -> tuple[Sighting, ...]:
+    """Return the sightings, in which clusters where a statement is small, and as fast as before, are controls."""
+    clues = [read[s.member].clues.statements[key] for s in seen if s.slower is not None]
+    begins = [datetime.fromisoformat(c.begins) for c in clues if c.begins]
+    if not begins:
+        return seen
+    tables = next(c.tables for c in clues if c.begins)
+    silent = [s.member for s in seen if s.reason == _SELDOM and s.member in read][:_MOST_QUIET]
+    found = {}
+    for member in silent:
+        own = read[member]
+        until = own.visit.ended_at or max(begins)
+        name = quiet.where_unchanged(connection, own.cluster_id, key, min(begins), until)
+        if name is not None:
+            features = with_indexes(own.features(name), own.traits, name, tables)
+            found[member] = Sighting(member, features)
+    return tuple(found.get(s.member, s) for s in seen)
 
 
 def _why_not(clues: Clues) -> str:
