@@ -339,6 +339,17 @@ def test_entries_of_an_update_that_reads_more_than_planned_cost_no_more(lab: Lab
     assert fast == slow  # an update that takes less than is usual tells what it takes at most
 
 
+@pytest.mark.parametrize(
+    ("rows", "least", "most"), [(None, 1000, 3000), (0.0, 0, 0), (2.5, 2.5, 2.5)]
+)
+def test_entries_are_as_many_as_rows_were_changed(
+    lab: Lab, rows: float | None, least: float, most: float
+) -> None:
+    update = query("update orders set status = 'x' where status = 'open'", rows=rows)
+    (change,) = writes.writes(update, lab.plan(update).tree, lab.catalog)
+    assert least <= change.rows <= most
+
+
 def test_a_set_ends_hot_updates_only_once(lab: Lab) -> None:
     update = query("update orders set status = 'x' where id = 5")
     changes = writes.writes(update, lab.plan(update).tree, lab.catalog)

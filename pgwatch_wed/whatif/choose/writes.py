@@ -40,7 +40,7 @@ class Write:
 
 
 def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
-    """Return what a planned statement changes."""
+    """Return what a planned statement changes: as many rows as were counted, where those are what it returns."""
     found = []
     for node in walk(tree):
         if node["Node Type"] != "ModifyTable" or node.get("Operation") == "Delete":
@@ -49,6 +49,8 @@ def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
         if table is None:
             continue
         rows = max((float(c.get("Plan Rows", 1)) for c in node.get("Plans", ())), default=1.0)
+        if node is tree and query.rows is not None:
+            rows = query.rows
         is_update = node.get("Operation") == "Update"
         root = catalog.root(table)
         found.append(
