@@ -241,8 +241,11 @@ class Touched:
         even = min(1.0, float(limit["Plan Rows"]) / returned)
         if scan is None or table is None or "Filter" not in scan:
             return even
-        # those of several values are spread more evenly than those of one, which may all come last
-        even = min(1.0, even / members(scan, table))
+        among = members(scan, table)
+        if (
+            among != 1
+        ):  # the rows of several values are spread evenly, those of one may all come last
+            return call.short + (1 - call.short) * min(1.0, even / among)
         if _is_by_distance(scan) and not call.short:
             return even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
