@@ -216,14 +216,26 @@ def fail(
     visitor: Visitor, member: Member, failure: Failure, failed_before: int = 0
 ) -> Visit | None:
     """Write that a member was not reached: as its ending, or, if that may pass, as the reason why it waits."""
-    begun = _claimed(visitor, member, failed_before)
-    if begun is None:
-        return None
     if failure.is_silence:
-        with visitor.store.writing() as connection:
-            if not visitor.others_go_on(connection, member.name):
-                return _ended(connection, begun, failure.ending, failure.reason, failure.mend)
-    return _failed(visitor, begun, failure)
+        return _fell_silent(visitor, member, failure, failed_before)
+    begun = _claimed(visitor, member, failed_before)
+    return None if begun is None else _failed(visitor, begun, failure)
+
+
+def _fell_silent(
+    visitor: Visitor, member: Member, failure: Failure, failed_before: int
+) -> Visit | None:
+    """Let a member wait again if there is anything else to do; in one transaction, so that of many none waits for another."""
+    with visitor.store.writing() as connection:
+        begun = _claimed_with(connection, visitor, member, failed_before)
+        if begun is None:
+            return None
+        may = visitor.may_try_again(begun.attempts)
+        if not may or not visitor.others_go_on(connection, member.name):
+            return _ended(connection, begun, failure.ending, failure.reason, failure.mend)
+        waiting = replace(begun, reason=failure.reason, mend=failure.mend)
+        visit_log.release(connection, waiting)
+        return waiting
 
 
 def end_without(
@@ -256,12 +268,17 @@ def _ended_at_once(visitor: Visitor, mine: Visit, failure: Failure, attempts: in
 
 
 def _claimed(visitor: Visitor, member: Member, failed_before: int) -> Visit | None:
-    moment = clock.now()
     with visitor.store.writing() as connection:
-        run = visitor.fleet_run_id
-        if not visit_log.claim(connection, run, member.name, visitor.worker, moment):
-            return None
-        claimed = visit_log.stands(connection, run, member.name)
+        return _claimed_with(connection, visitor, member, failed_before)
+
+
+def _claimed_with(
+    connection: sa.Connection, visitor: Visitor, member: Member, failed_before: int
+) -> Visit | None:
+    run = visitor.fleet_run_id
+    if not visit_log.claim(connection, run, member.name, visitor.worker, clock.now()):
+        return None
+    claimed = visit_log.stands(connection, run, member.name)
     assert claimed is not None
     attempts = max(claimed.attempts, failed_before + 1)
     return replace(claimed, attempts=attempts, reason="", mend="")

@@ -214,6 +214,19 @@ def test_a_silent_host_is_asked_again_only_as_long_as_there_is_other_work(
         assert visit_log.end(connection, end)
     ended = visiting.fail(who, MEMBERS[0], silent)
     assert ended is not None
+    again = enqueued(opened)
+    asked: list[bool] = []
+
+    def shop_falls_silent_meanwhile(connection: sa.Connection, _: str) -> bool:
+        with opened.reading() as another:  # crm's end is under way, and holds up nobody
+            asked.append(queue_jobs.others_go_on(another, again.id, "shop"))
+        return queue_jobs.others_go_on(connection, again.id, "crm")
+
+    rows(opened, "DELETE FROM procrastinate_jobs")
+    who = Visitor(opened, again.id, "w", others_go_on=shop_falls_silent_meanwhile)
+    crm = visiting.fail(who, MEMBERS[0], silent)
+    assert crm is not None
+    assert (crm.ending, asked) == (VisitEnding.UNREACHABLE, [False])
     assert (ended.ending, ended.attempts) == (VisitEnding.UNREACHABLE, 2)
 
 
