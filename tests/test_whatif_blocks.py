@@ -120,10 +120,6 @@ CASES = {
         "select * from orders where at >= '2024-01-27' order by id limit 20",
         None,
     ),
-    "a customer that is everywhere in the order": (
-        "select * from orders where customer = 11 order by id limit 5",
-        None,
-    ),
     "those without a value after all others": (
         "select * from (select * from parts order by seen) p where note like '%x'",
         SEEN,

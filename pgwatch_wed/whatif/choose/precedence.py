@@ -18,6 +18,7 @@ from pgwatch_wed.whatif.oracle import IndexShape
 
 _MOST = 0.5
 _FOLLOWS = 0.7
+_ENDED = 0.5
 _STATES = 20  # a column with fewer values may be a state
 
 RowsMeeting = Callable[..., float | None]
@@ -121,4 +122,5 @@ def _fear(
         return 1.0
     if column.distinct < _STATES:
         return 1.0  # where the few rows in a state are, its correlation does not tell
-    return follows * nearness(catalog, table, [column])
+    # in an order that follows storage, such as that of time, the rows of some values have ended
+    return follows * max(_ENDED, nearness(catalog, table, [column]))

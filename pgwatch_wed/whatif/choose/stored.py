@@ -103,5 +103,6 @@ def _parts(
         yield 1 - nearness(catalog, table, [column]) ** 2 * (1 - share)
     share = min(1.0, shape.rows / table.rows)
     for name in terms.columns(shape.predicate) if shape.predicate else ():
-        if name in table.columns:
+        # where the values are that a column has, does not tell where it has none
+        if name in table.columns and not table.columns[name].null_fraction:
             yield 1 - nearness(catalog, table, [table.columns[name]]) ** 2 * (1 - share)
