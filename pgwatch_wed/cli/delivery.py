@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pgwatch_wed.cli import baseline, report_files
+from pgwatch_wed.cli import baseline, paging, report_files
 from pgwatch_wed.cli.colours import colour_wanted
 from pgwatch_wed.cli.options import Output
 from pgwatch_wed.config import Config
@@ -70,8 +70,7 @@ def _print(
         text = render.text(
             report, snapshots, width=columns, colour=colour, verbose=output.verbose, target=again
         )
-        long = sys.stdout.isatty() and text.count("\n") > shutil.get_terminal_size().lines
-        click.echo_via_pager(text, color=colour) if long else click.echo(text, color=colour)
+        paging.show(text, colour=colour)
     elif len(documents) == 1 and render.FORMATS[name := next(iter(documents))].is_piped:
         sys.stdout.buffer.write(documents[name])
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from pgwatch_wed import clock
-from pgwatch_wed.cli import report_files
+from pgwatch_wed.cli import paging, report_files
 from pgwatch_wed.cli.colours import colour_wanted
 from pgwatch_wed.cli.options import CommaList, FailOnType, FilePath, flat, redacting
 from pgwatch_wed.findings import Standing
@@ -127,8 +127,7 @@ def _print(whole: WholeReview, documents: dict[str, bytes], output: ReviewOutput
         said = review_text.text(
             whole.review, whole.extra, width=columns, colour=colour, verbose=output.verbose
         )
-        long = sys.stdout.isatty() and said.count("\n") > shutil.get_terminal_size().lines
-        click.echo_via_pager(said, color=colour) if long else click.echo(said, color=colour)
+        paging.show(said, colour=colour)
     elif len(documents) == 1:
         name = next(iter(documents))
         if review_formats.FORMATS[name].is_piped:
