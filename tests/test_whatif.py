@@ -350,6 +350,14 @@ def test_entries_are_as_many_as_rows_were_changed(
     assert least <= change.rows <= most
 
 
+def test_the_rows_of_a_load_are_not_entries_of_each_day(lab: Lab) -> None:
+    text = "insert into orders (id) select g from generate_series(1, 50000) g"
+    (planned,) = writes.writes(query(text), lab.plan(query(text)).tree, lab.catalog)
+    counted = query(text, rows=5_000_000.0)
+    (change,) = writes.writes(counted, lab.plan(counted).tree, lab.catalog)
+    assert change.rows == planned.rows
+
+
 def test_a_set_ends_hot_updates_only_once(lab: Lab) -> None:
     update = query("update orders set status = 'x' where id = 5")
     changes = writes.writes(update, lab.plan(update).tree, lab.catalog)

@@ -40,7 +40,7 @@ class Write:
 
 
 def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
-    """Return what a planned statement changes: as many rows as were counted, where those are what it returns."""
+    """Return what a planned statement changes: of an UPDATE, as many rows as were counted."""
     found = []
     for node in walk(tree):
         if node["Node Type"] != "ModifyTable" or node.get("Operation") == "Delete":
@@ -49,9 +49,10 @@ def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
         if table is None:
             continue
         rows = max((float(c.get("Plan Rows", 1)) for c in node.get("Plans", ())), default=1.0)
-        if node is tree and query.rows is not None:
-            rows = query.rows
         is_update = node.get("Operation") == "Update"
+        if is_update and node is tree and query.rows is not None:
+            # an INSERT of many rows is most often a load, which does not come again
+            rows = query.rows
         root = catalog.root(table)
         found.append(
             Write(
