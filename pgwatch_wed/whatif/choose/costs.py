@@ -278,6 +278,12 @@ class Costs:
         part = counted_blocks.part_read(tree, whole, query.blocks, self.oracle.catalog)
         return None if part is None else query.rows / part
 
+    def may_have_read_all(self, query: Query, counted: float) -> bool:
+        """Tell whether calls that touched ``counted`` blocks may have read all tables whole of which the present plan looks some up."""
+        tree = self._tree(query, frozenset())
+        catalog = self.oracle.catalog
+        return tree is not None and counted_blocks.may_have_read_all(tree, counted, catalog)
+
     def looks_up(self, query: Query, chosen: Configuration, blocks: float) -> bool:
         """Tell whether a plan with that many ``blocks`` reads but rows of the values that it looks for, which are not counted."""
         tree = self._tree(query, chosen)

@@ -3,7 +3,8 @@
 If the present plan looks values up, and calls touched fewer blocks than it would for those that are assumed, their values are of
 fewer rows. A new plan touches as many times fewer; or more, if they touched more. If LIMIT ends a scan that excludes rows, the part
 that calls read of it tells how many rows match. If a statement has parts, for frequent and for other values, counted
-blocks between those of the parts tell how many calls are of which.
+blocks between those of the parts tell how many calls are of which. A plan that reads a table whole and looks others up for its rows
+tells nothing if calls touched as many blocks as all of them have: then the server, which knows the values, may have read all whole.
 """
 
 from collections.abc import Sequence
@@ -82,6 +83,16 @@ def part_read(tree: PlanNode, whole: float, counted: float, catalog: Catalog) ->
         return None
     is_table = abs(counted - table.pages) <= _NEAR * table.pages
     return 1.0 if is_table or counted >= _ALL * whole else counted / whole
+
+
+def may_have_read_all(tree: PlanNode, counted: float, catalog: Catalog) -> bool:
+    """Tell whether calls that touched ``counted`` blocks may have read all tables whole of which a plan looks some up."""
+    scans = [node for node in walk(tree) if "Relation Name" in node]
+    if tree["Node Type"] == "ModifyTable" or not any(n["Node Type"] == "Seq Scan" for n in scans):
+        return False
+    names = {(node.get("Schema", ""), node["Relation Name"]) for node in scans}
+    pages = [catalog.by_name[name].pages for name in names if name in catalog.by_name]
+    return len(pages) > 1 and counted >= sum(pages)
 
 
 def looks_up(tree: PlanNode, blocks: float, catalog: Catalog) -> bool:
