@@ -324,7 +324,9 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         ),
     ),
     ("target", "fleet_probe"): (
-        Case(names(ProbedServer, "target", "system_identifier") | {"may_identify"}),
+        Case(
+            names(ProbedServer, "target", "system_identifier", "took_password") | {"may_identify"}
+        ),
     ),
     ("target", "fleet_identity"): (Case({"system_identifier"}),),
     ("target", "lacking"): (
