@@ -604,11 +604,11 @@ class Lab:
         candidate = self._index_by_name.get(name)
         if candidate is None:
             return None
-        table = self.catalog.by_name[candidate.schema, candidate.table]
-        rows = self.catalog.rows(table)
+        leaves = self.catalog.leaves(self.catalog.by_name[candidate.schema, candidate.table])
+        rows = (self._matching.get((t.oid, candidate.predicate), t.rows) for t in leaves)
         return IndexShape(
             self._built[candidate].size_bytes / pages.BLOCK,
-            self._matching.get((table.oid, candidate.predicate), rows),
+            sum(max(0.0, each) for each in rows),
             candidate.method,
             tuple(key.column for key in candidate.keys),
             candidate.predicate,
