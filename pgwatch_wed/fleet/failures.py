@@ -33,10 +33,12 @@ class Failure:
     @property
     def is_silence(self) -> bool:
         """Tell whether nobody answered, so that an attempt takes as long as it may."""
-        return self.is_temporary and re.search(_SILENCE, self.reason, re.IGNORECASE) is not None
+        return self.is_temporary and re.search(SILENCE, self.reason, re.IGNORECASE) is not None
 
 
-_SILENCE = r"timeout expired|timed out|was not resolved"
+SILENCE = r"timeout expired|timed out|was not resolved"
+"""A part of the reason if nobody answered, whatever its case: a pattern for Python and PostgreSQL."""
+
 # The first that matches counts: of several hosts, the message has the failures of all.
 _KNOWN: tuple[tuple[str, VisitEnding, bool], ...] = (
     (

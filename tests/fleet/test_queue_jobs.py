@@ -22,7 +22,7 @@ from pgwatch_wed.fleet.queue import enqueueing, queue_jobs, queue_tables
 from pgwatch_wed.fleet.queue.enqueueing import EnqueueOptions, UnfinishedRunError
 from pgwatch_wed.fleet.queue.lock_names import lock_names
 from pgwatch_wed.fleet.queue.queue_worker import FleetWorker
-from pgwatch_wed.fleet.visiting import Visitor
+from pgwatch_wed.fleet.visiting import VisitOptions, Visitor
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history import runs, store
 from pgwatch_wed.history.schema import SCHEMA
@@ -228,6 +228,84 @@ def test_a_silent_host_is_asked_again_only_as_long_as_there_is_other_work(
     assert crm is not None
     assert (crm.ending, asked) == (VisitEnding.UNREACHABLE, [False])
     assert (ended.ending, ended.attempts) == (VisitEnding.UNREACHABLE, 2)
+
+
+def test_silent_hosts_end_once_nothing_else_is_left_of_their_run(opened: store.Store) -> None:
+    timeout = "could not connect: connection timeout expired"
+    run = enqueued(opened)
+    crm, shop = MEMBERS
+
+    def silent() -> tuple[str, ...]:
+        with opened.writing() as connection:
+            return tuple(visit.member for visit in queue_jobs.end_silent(connection))
+
+    def failed(member: Member, reason: str) -> None:
+        why = Failure(VisitEnding.UNREACHABLE, reason, "see why", is_temporary=True)
+        visiting.fail(Visitor(opened, run.id, "w", VisitOptions(attempts=9)), member, why)
+
+    failed(crm, timeout)
+    assert silent() == ()  # shop has yet to be looked at
+    with opened.writing() as connection:
+        assert visit_log.claim(connection, run.id, "shop", "w", clock.now())
+    assert silent() == ()
+    with opened.writing() as connection:
+        queue_jobs.release(connection, run.id, "shop", "w")
+    for reason in ("could not connect: Connection refused", "the connection was lost: timed out"):
+        failed(shop, reason)
+        assert silent() == ()  # it is asked again, whoever else is silent
+    with opened.writing() as connection:
+        queue_jobs.end_unread(connection, run.id, "shop", Failure(VisitEnding.REFUSED, "no"))
+        queue_jobs.note_answer(connection, run.id, "crm")
+    assert silent() == ()  # it waits for its turn
+    failed(crm, timeout)
+    assert silent() == ("crm",)
+    assert silent() == ()
+    with opened.reading() as connection:
+        (visit, _) = visit_log.visits(connection, run.id)
+        (known, *_) = visit_log.runs_of_fleet(connection)
+        both = queue_jobs.ended(connection, {(run.id, "crm"), (run.id, "shop"), (run.id, "x")})
+    assert (visit.ending, visit.reason, visit.mend, visit.attempts) == (
+        VisitEnding.UNREACHABLE,
+        timeout,
+        "see why",
+        2,
+    )
+    assert known.ended_at is not None
+    assert both == {(run.id, "crm"), (run.id, "shop")}
+
+
+def test_a_host_that_answered_after_a_silence_is_not_silent_when_its_worker_dies(
+    opened: store.Store,
+) -> None:
+    run = enqueued(opened)
+    silence = Failure(VisitEnding.UNREACHABLE, "could not connect: timeout expired", "", True)
+    with opened.writing() as connection:
+        queue_jobs.end_unread(connection, run.id, "shop", silence)
+    visiting.fail(Visitor(opened, run.id, "w"), MEMBERS[0], silence)
+    assert fetch(opened, "one", run) == "crm"
+    assert rescued(opened, NOW).again == ("crm",)
+    with opened.writing() as connection:
+        assert queue_jobs.end_silent(connection) == ()
+
+
+def test_a_host_that_answered_after_a_silence_is_not_silent_while_it_waits_for_its_turn(
+    opened: store.Store,
+) -> None:
+    run = enqueued(opened)
+    silence = Failure(VisitEnding.UNREACHABLE, "could not connect: timeout expired", "", True)
+    with opened.writing() as connection:
+        queue_jobs.end_unread(connection, run.id, "shop", silence)
+    visiting.fail(Visitor(opened, run.id, "w"), MEMBERS[0], silence)
+
+    def make(fleet_run_id: int, members: tuple[Member, ...]) -> Visit | None:
+        with worker.in_turn(fleet_run_id, members[0].name), opened.writing() as connection:
+            silent.append(queue_jobs.end_silent(connection))
+        return None
+
+    silent: list[tuple[Visit, ...]] = []
+    worker = FleetWorker(opened, {each.name: each for each in MEMBERS}, "w", make)
+    worker._visit(run.id, "crm", [])
+    assert silent == [()]
 
 
 def test_a_queue_that_was_emptied_gets_its_jobs_back_once(opened: store.Store) -> None:

@@ -20,6 +20,7 @@ from pgwatch_wed.fleet.queue import queue_jobs, queue_tables
 from pgwatch_wed.fleet.visits import VisitEnding
 from pgwatch_wed.history import store
 from tests.fleet.ground import small
+from tests.fleet.networks import Network, Way
 from tests.test_pgbouncer import PGBOUNCER, pooled
 
 NAMES = tuple(f"member {number:02}" for number in range(12))
@@ -103,12 +104,28 @@ def endings(dsn: str, run: int) -> set[VisitEnding | None]:
     return found
 
 
+def attempts(dsn: str, run: int) -> dict[str, int]:
+    opened = store.open_store(dsn)
+    with opened.reading() as connection:
+        visits = visit_log.visits(connection, run)
+    opened.close()
+    return {visit.member: visit.attempts for visit in visits}
+
+
 def wait_for_marks(dsn: str, number: int) -> None:
     for _ in range(600):
         if len(marks(dsn)) >= number:
             return
         time.sleep(0.05)
     raise AssertionError("the workers make no visits")
+
+
+def wait_for_connections(net: Network, number: int) -> None:
+    for _ in range(600):
+        if sum(each.connections for each in net.tally().values()) >= number:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the host is not asked again")
 
 
 def wait_until_under_way(dsn: str, number: int) -> None:
@@ -144,6 +161,24 @@ def test_hosts_that_say_nothing_hold_up_none_of_the_others(dsn: str, worker: Sta
     finished(worker(dsn, concurrency=1, silent=NAMES[:3], answers_after=3))
     assert endings(dsn, run) == {VisitEnding.DONE}
     assert sorted(member for member, _ in marks(dsn)) == list(NAMES[:6])
+
+
+def test_a_further_attempt_at_a_host_that_says_nothing_ends_with_the_last_visit_of_any_worker(
+    dsn: str, worker: StartWorker, net: Network
+) -> None:
+    hangs = net.through("host=127.0.0.1 port=1 user=x", Way(hangs=True))
+    run = enqueue(dsn, ("other", "silent"))
+    others = worker(dsn, members=["other"], held=["other"])
+    wait_until_under_way(dsn, 1)
+    silent = worker(dsn, members=["silent"], real={"silent": hangs})
+    wait_for_connections(net, 2)
+    with psycopg.connect(dsn) as session:
+        session.execute("INSERT INTO marks VALUES ('let the other end', '')")
+    said = finished(silent, others)
+    assert said.count("silent: unreachable: could not connect: connection timeout expired") == 1
+    assert endings(dsn, run) == {VisitEnding.DONE, VisitEnding.UNREACHABLE}
+    assert attempts(dsn, run)["silent"] == 1
+    assert jobs_left(dsn) == 0
 
 
 def test_what_a_killed_worker_had_begun_is_done_by_another_and_nothing_twice(

@@ -3,9 +3,10 @@
 Functions take the connection of :meth:`Store.writing`, so that a job and what the visit log says change together.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -15,9 +16,9 @@ from psycopg.types.json import Jsonb
 
 from pgwatch_wed import assets
 from pgwatch_wed.fleet import bundles, visit_log
-from pgwatch_wed.fleet.failures import Failure
+from pgwatch_wed.fleet.failures import SILENCE, Failure
 from pgwatch_wed.fleet.queue.queue_tables import queue_cursor
-from pgwatch_wed.fleet.visits import FleetRun, VisitEnding
+from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history.schema import fleet_runs, fleet_visits
 
 VISIT_TASK = "visit"
@@ -27,10 +28,14 @@ ENGINE = "queue"
 MOST_ATTEMPTS = 4
 """So often a visit may end its worker before it is given up."""
 
+# Not of a connection that was lost: whoever was reached is worth another attempt.
+_SAID_NOTHING = rf"^(?:could not connect|the host name).*(?:{SILENCE})"
 _RESCUE_LOCK = 0x70_67_77_72
 
 # The columns of procrastinate_job_to_defer_v1.
 _Job = tuple[str, str, int, str | None, None, Jsonb, None]
+VisitKey = tuple[int, str]
+"""A fleet run and a member."""
 LockOf = Callable[[str], str | None]
 """The name of a lock by member: of visits with the same one, one is made at a time."""
 
@@ -88,6 +93,34 @@ def end_over_budget(connection: sa.Connection) -> tuple[str, ...]:
         over = Failure(VisitEnding.OVER_BUDGET, reason, "start more workers, or increase --budget")
         end_unread(connection, row["fleet_run"], row["member"], over)
     return tuple(row["member"] for row in rows)
+
+
+def end_silent(connection: sa.Connection) -> tuple[Visit, ...]:
+    """End the visits to hosts that said nothing, if nothing else is left of their run; return them.
+
+    Another attempt may be under way: whoever makes it finds that the visit has ended.
+    """
+    with queue_cursor(connection) as cursor:
+        rows = cursor.execute(_text("fell_silent.sql"), {"silence": _SAID_NOTHING}).fetchall()
+    for row in rows:
+        silent = Failure(VisitEnding.UNREACHABLE, row["reason"], row["mend"])
+        end_unread(connection, row["fleet_run"], row["member"], silent)
+    found = (visit_log.stands(connection, row["fleet_run"], row["member"]) for row in rows)
+    return tuple(visit for visit in found if visit is not None)
+
+
+def note_answer(connection: sa.Connection, fleet_run_id: int, member: str) -> None:
+    """Note that a host which had said nothing has answered: its visit is about to begin."""
+    _change(connection, fleet_run_id, member, "", {"reason": "", "mend": ""})
+
+
+def ended(connection: sa.Connection, visits: Collection[VisitKey]) -> frozenset[VisitKey]:
+    """Return those of some visits that have ended."""
+    v = fleet_visits.c
+    query = sa.select(v.fleet_run_id, v.member).where(
+        sa.tuple_(v.fleet_run_id, v.member).in_(list(visits)), v.ending.is_not(None)
+    )
+    return frozenset((row.fleet_run_id, row.member) for row in connection.execute(query))
 
 
 def end_unread(connection: sa.Connection, fleet_run_id: int, member: str, failure: Failure) -> None:
@@ -166,7 +199,23 @@ def rescue(connection: sa.Connection, lost_after: timedelta) -> Rescued:
 
 
 def release(connection: sa.Connection, fleet_run_id: int, member: str, worker: str) -> None:
-    """Take a visit from a worker that does not make it any more: it waits again. The attempt counts."""
+    """Take a visit from a worker that does not make it any more: it waits again. The attempt counts.
+
+    Why an earlier one failed does not count any more: the host has answered since.
+    """
+    if not worker:
+        return  # it waits
+    waits = {"began_at": None, "heartbeat_at": None, "worker": "", "node_key": None}
+    _change(connection, fleet_run_id, member, worker, {**waits, "reason": "", "mend": ""})
+
+
+def _change(
+    connection: sa.Connection,
+    fleet_run_id: int,
+    member: str,
+    worker: str,
+    values: Mapping[str, Any],
+) -> None:
     connection.execute(
         fleet_visits.update()
         .where(
@@ -175,7 +224,7 @@ def release(connection: sa.Connection, fleet_run_id: int, member: str, worker: s
             fleet_visits.c.worker == worker,
             fleet_visits.c.ending.is_(None),
         )
-        .values(began_at=None, heartbeat_at=None, worker="", node_key=None)
+        .values(values)
     )
 
 

@@ -8,9 +8,8 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event, Semaphore, Thread
@@ -27,8 +26,9 @@ from pgwatch_wed.fleet import visit_log
 from pgwatch_wed.fleet.failures import Failure
 from pgwatch_wed.fleet.members import Member
 from pgwatch_wed.fleet.queue import queue_jobs
-from pgwatch_wed.fleet.queue.lent_slots import MOST_LENT, LendingWorker
+from pgwatch_wed.fleet.queue.lent_slots import LendingWorker
 from pgwatch_wed.fleet.queue.queue_connector import QueueConnector
+from pgwatch_wed.fleet.queue.queue_jobs import VisitKey
 from pgwatch_wed.fleet.queue.queue_tables import queue_conninfo, queue_cursor
 from pgwatch_wed.fleet.visits import Visit, VisitEnding
 from pgwatch_wed.history import remembered
@@ -42,11 +42,15 @@ _ENDING_S = 0.5
 _SLOW_S = 1.0
 """A host that has not answered after so many seconds is waited for beside another visit."""
 
+_WATCH_S = 1.0
 _PRUNED_A_CLUSTER = 20
 
 MakeVisit = Callable[[int, tuple[Member, ...]], Visit | None]
 """Visits members that are one cluster, for a fleet run; see :func:`pgwatch_wed.fleet.visiting.visit_members`."""
 Tell = Callable[[str], None]
+NotBefore = datetime | None
+"""When a visit may be tried again, if it has not ended."""
+_MadeNow = tuple[VisitKey, asyncio.Future[NotBefore]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +104,12 @@ class FleetWorker:
     make: MakeVisit
     options: WorkerOptions = field(default_factory=WorkerOptions)
     tell: Tell = lambda _: None
-    under_way: set[tuple[int, str]] = field(default_factory=set)
+    under_way: set[VisitKey] = field(default_factory=set)
     is_told_to_stop: Event = field(default_factory=Event)
     has_written: bool = False
-    _looking: set[tuple[int, str]] = field(default_factory=set)
+    _looking: set[VisitKey] = field(default_factory=set)
+    _asked_again: set[VisitKey] = field(default_factory=set)
+    _made_now: set[_MadeNow] = field(default_factory=set)
     _turns: Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,6 +128,10 @@ class FleetWorker:
     def in_turn(self, fleet_run_id: int, member: str) -> Iterator[None]:
         """Go on from the look: no more visits than asked for do at the same time."""
         self._looking.discard((fleet_run_id, member))
+        if (fleet_run_id, member) in self._asked_again:
+            # while it waits for its turn, it must not be taken for silent
+            with self.store.writing() as connection:
+                queue_jobs.note_answer(connection, fleet_run_id, member)
         with self._turns:
             yield
 
@@ -143,16 +153,16 @@ class FleetWorker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, stop, loop)
         pause = 1.0
-        most = self.options.concurrency + MOST_LENT
-        with ThreadPoolExecutor(most, "visit") as threads:
-            while not stop.is_set():
-                try:
-                    await self._session(threads, stop)
-                    pause = 1.0
-                except Exception as error:  # noqa: BLE001 - a worker goes on, whatever became of the queue
-                    self.tell(f"the queue cannot be reached: {_reason(error)}; trying again")
-                    await _wait(stop, pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE_S)
+        while not stop.is_set():
+            try:
+                await self._session(stop)
+                pause = 1.0
+            except Exception as error:  # noqa: BLE001 - a worker goes on, whatever became of the queue
+                self.tell(f"the queue cannot be reached: {_reason(error)}; trying again")
+                await _wait(stop, pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+        while self._made_now:
+            await asyncio.wait([made for _, made in self._made_now])
 
     def _on_signal(self, stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
         if stop.is_set():
@@ -171,12 +181,11 @@ class FleetWorker:
             door.end_all()
             time.sleep(_ENDING_S)
 
-    async def _session(self, threads: ThreadPoolExecutor, stop: asyncio.Event) -> None:
+    async def _session(self, stop: asyncio.Event) -> None:
         app = App(connector=QueueConnector(queue_conninfo(self.store.place.value)))
 
         async def visit(_: JobContext, fleet_run: int, member: str, others: list[str]) -> None:
-            loop = asyncio.get_running_loop()
-            made = loop.run_in_executor(threads, self._visit, fleet_run, member, others)
+            made = self._begun(fleet_run, member, others)
             await asyncio.wait([made], timeout=_SLOW_S)
             is_silent = not made.done() and (fleet_run, member) in self._looking
             has_lent = is_silent and worker.slots.lend()
@@ -222,6 +231,7 @@ class FleetWorker:
                 left = await asyncio.to_thread(self._round, ours, known)
                 known = ours
                 worker.fetch_job_polling_interval = _BUSY_POLL_S if left else _IDLE_POLL_S
+                await self._leave_ended()
                 if not left and self.has_written:
                     await asyncio.to_thread(self._tidy)
                 if not left and self.options.until_done:
@@ -231,7 +241,33 @@ class FleetWorker:
                 if not said_before:
                     self.tell(f"{_reason(error)}; trying again")
                 said_before = _reason(error)
-            await asyncio.sleep(self.options.beat_s)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait for the next round, or until nothing is left; hosts that say nothing are left alone meanwhile."""
+        times = max(1, round(self.options.beat_s / _WATCH_S))
+        for _ in range(times):
+            await asyncio.sleep(self.options.beat_s / times)
+            with suppress(Exception):  # the next round says why
+                await self._leave_ended()
+                if self.options.until_done and not await asyncio.to_thread(self._left):
+                    return
+
+    def _left(self) -> int:
+        with self.store.reading() as connection:
+            return queue_jobs.left(connection)
+
+    async def _leave_ended(self) -> None:
+        """Wait no longer for hosts that say nothing and whose visits have ended, by whichever worker."""
+        looks = {key: made for key, made in self._made_now if key in self._looking}
+        if not looks:
+            return
+        for key in await asyncio.to_thread(self._ended, looks):
+            _set(looks[key], None)
+
+    def _ended(self, visits: Collection[VisitKey]) -> frozenset[VisitKey]:
+        with self.store.reading() as connection:
+            return queue_jobs.ended(connection, visits)
 
     def _round(self, worker_id: int | None, known: int | None) -> int:
         """Say that we live, and make what others left behind wait again; return how many visits are left."""
@@ -245,6 +281,7 @@ class FleetWorker:
             lost_after = timedelta(seconds=self.options.lost_after_s)
             rescued = queue_jobs.rescue(connection, lost_after)
             over = queue_jobs.end_over_budget(connection)
+            silent = queue_jobs.end_silent(connection)
             left = queue_jobs.left(connection)
         for member in rescued.again:
             self.tell(f"{member}: its worker is gone; it is visited again")
@@ -252,6 +289,7 @@ class FleetWorker:
             self.tell(f"{member}: given up, since it ended each of its workers")
         if over:
             self.tell(f"the time of the run is over: {len(over)} visits are not made")
+        self._tell_ended(*silent)
         return left
 
     def _tidy(self) -> None:
@@ -269,13 +307,38 @@ class FleetWorker:
 
     # --- a visit ----------------------------------------------------------------------------------
 
+    def _begun(self, fleet_run: int, member: str, others: list[str]) -> asyncio.Future[NotBefore]:
+        """Make a visit in a thread that does not keep the program from ending: a look cannot be interrupted."""
+        loop = asyncio.get_running_loop()
+        made: asyncio.Future[NotBefore] = loop.create_future()
+        now = ((fleet_run, member), made)
+        self._made_now.add(now)
+        made.add_done_callback(lambda _: self._made_now.discard(now))
+
+        def work() -> None:
+            later: NotBefore = None
+            try:
+                later = self._visit(fleet_run, member, others)
+            finally:
+                with suppress(RuntimeError):  # nobody waits any more
+                    loop.call_soon_threadsafe(_set, made, later)
+
+        Thread(target=work, name="visit", daemon=True).start()
+        return made
+
     def _visit(self, fleet_run: int, member: str, others: list[str]) -> datetime | None:
         """Make a visit; return when it may be tried again, if it has not ended."""
         try:
             if member not in self.members:
                 return self._pass_on(fleet_run, member)
             is_free, later = self._is_free(fleet_run, member)
-            return self._made(fleet_run, member, others) if is_free else later
+            if not is_free:
+                return later
+            later = self._made(fleet_run, member, others)
+            with self.store.writing() as connection:
+                silent = queue_jobs.end_silent(connection)
+            self._tell_ended(*silent)
+            return later
         except Exception as error:  # noqa: BLE001 - of the history, or a fault of ours: others are visited
             self.tell(f"{member}: {_reason(error)}; it is visited again")
             return clock.now() + timedelta(seconds=self.options.pause_of(1))
@@ -293,6 +356,8 @@ class FleetWorker:
             if (fleet_run, member) in self.under_way:
                 # the queue forgot that we make it, as after a restart of its server
                 return False, queue_jobs.server_moment(connection) + lost_after
+            if stands.attempts:
+                self._asked_again.add((fleet_run, member))
             if stands.began_at is None:
                 return True, None
             moment = queue_jobs.server_moment(connection)
@@ -309,10 +374,9 @@ class FleetWorker:
             done = self.make(fleet_run, named)
         finally:
             self.under_way.discard((fleet_run, member))
+            self._asked_again.discard((fleet_run, member))
         if done is not None and done.ending is not None:
-            self.has_written = True
-            reason = f": {done.reason}" if done.reason else ""
-            self.tell(f"{member}: {done.ending.value}{reason}")
+            self._tell_ended(done)
             return None
         with self.store.writing() as connection:
             stands = visit_log.stands(connection, fleet_run, member)
@@ -320,6 +384,12 @@ class FleetWorker:
                 return None
             pause = timedelta(seconds=self.options.pause_of(stands.attempts))
             return queue_jobs.server_moment(connection) + pause
+
+    def _tell_ended(self, *visits: Visit) -> None:
+        for visit in visits:
+            self.has_written = True
+            reason = f": {visit.reason}" if visit.reason else ""
+            self.tell(f"{visit.member}: {visit.ending}{reason}")
 
     def _pass_on(self, fleet_run: int, member: str) -> datetime | None:
         """Leave a visit to a worker whose inventory has the member; end it if there is none for long."""
@@ -345,6 +415,11 @@ _IN_NO_INVENTORY = Failure(
 async def _stop_with(worker: Worker, stop: asyncio.Event) -> None:
     await stop.wait()
     worker.stop()  # type: ignore[no-untyped-call]
+
+
+def _set(made: asyncio.Future[NotBefore], later: NotBefore) -> None:
+    if not made.done():
+        made.set_result(later)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:
