@@ -290,6 +290,18 @@ def test_a_join_that_may_have_read_all_tables_does_not_tell_that_there_are_fewer
     assert fewest <= (gain.blocks_after or 0.0) <= most
 
 
+def test_what_limit_ends_is_not_less_because_all_is_read_now_and_is_less_than_planned(
+    lab: Lab,
+) -> None:
+    text = "select * from orders where customer = $1 order by at desc limit 20"
+    asked = query(text, blocks=100.0, rows=20.0)  # of 1026: as if partitions were left out
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, costs.plan(asked))
+    (gain,) = Gains(costs, {IN_TIME: "in_time"}).of_queries()
+    assert gain.indexes == ("in_time",)
+    assert 20 < (gain.blocks_after or 0.0) < 25
+
+
 def test_an_order_that_ends_early_tells_nothing_of_another_plan(lab: Lab) -> None:
     text = "select * from orders where customer = $1 order by id limit 20"
     asked = query(text, blocks=12.0, rows=20.0)

@@ -301,6 +301,11 @@ class Costs:
         tree = self._tree(query, chosen)
         return None if tree is None else any("Filter" in s for s in scans_of_limit(tree))
 
+    def ends_early(self, query: Query, chosen: Configuration) -> bool:
+        """Tell whether LIMIT ends a scan, so that it reads as many rows of frequent values as of others."""
+        tree = self._tree(query, chosen)
+        return tree is not None and any(scans_of_limit(tree))
+
     def most_written(self, query: Query) -> float:
         """Return the most blocks that a call of a write touches beside what its plan reads; infinite if that is not known."""
         with suppress(PlanError):

@@ -91,7 +91,7 @@ class Gains:
         after = counted_blocks.mean(shares, self._of_parts(parts, self._chosen))
         if after is None or before is None or planned is None:
             return before, after
-        if before < planned and self._stop_alike(parts) and not self._may_be_other(parts, before):
+        if before < planned and self._are_fewer(parts, before):
             certain = [self._certain(parts, shares, c) for c in (frozenset(), self._chosen)]
             after = counted_blocks.fewer(after, before, planned, *certain)
         if before > planned and self._look_up(parts, planned, after):
@@ -118,9 +118,17 @@ class Gains:
         each = ((part, chosen) for part in parts for chosen in (frozenset(), self._chosen))
         return len({self._costs.stops_somewhere(*one) for one in each}) == 1
 
-    def _may_be_other(self, parts: Sequence[Query], counted: float) -> bool:
-        """Tell whether calls may have another plan than is known, which touches fewer blocks for the same rows."""
-        return any(self._costs.may_have_read_all(part, counted) for part in parts)
+    def _are_fewer(self, parts: Sequence[Query], counted: float) -> bool:
+        """Tell whether fewer ``counted`` blocks than planned mean that there are fewer rows to be read with the set, too."""
+        return self._stop_alike(parts) and not any(
+            self._costs.may_have_read_all(part, counted) or self._ends_but_now(part)
+            for part in parts
+        )
+
+    def _ends_but_now(self, part: Query) -> bool:
+        """Tell whether LIMIT ends the plan with the set, but not the present one, which reads more of frequent values."""
+        ends = self._costs.ends_early
+        return ends(part, self._chosen) and not ends(part, frozenset())
 
     def _look_up(self, parts: Sequence[Query], before: float, after: float) -> bool:
         """Tell whether plans with so many blocks, without and with the set, read what they look for: more of it if its values are frequent."""
