@@ -290,6 +290,15 @@ def test_a_join_that_may_have_read_all_tables_does_not_tell_that_there_are_fewer
     assert fewest <= (gain.blocks_after or 0.0) <= most
 
 
+def test_what_it_takes_to_look_a_row_up_in_each_partition_is_not_more(lab: Lab) -> None:
+    plan = lab.plan(query("select * from stays where at > $1 order by at limit 3"), [STAY])
+    assert plan.used == {STAY}
+    assert counted_blocks.lookups(plan.tree) == 6
+    assert counted_blocks.lookups(lab.plan(query("select * from parts where id = 1")).tree) == 1
+    assert counted_blocks.more(24.0, 10.0, 6) == 24
+    assert counted_blocks.more(24.0, 10.0) == 24 + 20 * 9
+
+
 def test_what_limit_ends_is_not_less_because_all_is_read_now_and_is_less_than_planned(
     lab: Lab,
 ) -> None:

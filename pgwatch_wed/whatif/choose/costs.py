@@ -292,6 +292,11 @@ class Costs:
         is_counted = query.rows is not None and passing_scan(tree) is not None
         return not is_counted and counted_blocks.looks_up(tree, blocks, self.oracle.catalog)
 
+    def lookups(self, query: Query, chosen: Configuration) -> int:
+        """Return in how many partitions a plan looks rows up; 1 if none of its tables is partitioned."""
+        tree = self._tree(query, chosen)
+        return 1 if tree is None else counted_blocks.lookups(tree)
+
     def blocks_of(self, query: Query, plan: Plan) -> float:
         """Return how many blocks a call touches by a plan without new indexes."""
         return self._touched.blocks(plan.tree, query.rows, {}, short=short_share(query))

@@ -64,9 +64,19 @@ def fewer(
     return certain_now + max(min(open_, _FEWEST), open_ * part)
 
 
-def more(blocks: float, times: float) -> float:
-    """Return so many times the blocks of a call, beyond those that it takes to look a row up."""
-    return blocks + max(0.0, blocks - _FEWEST) * (times - 1)
+def more(blocks: float, times: float, lookups: int = 1) -> float:
+    """Return so many times the blocks of a call, beyond those that it takes to look a row up in each of ``lookups`` partitions."""
+    return blocks + max(0.0, blocks - _FEWEST * lookups) * (times - 1)
+
+
+def lookups(tree: PlanNode) -> int:
+    """Return in how many partitions a plan looks rows up; 1 if the table is not partitioned."""
+    scans = (
+        sum("Index Cond" in str(child) for child in inputs(node))
+        for node in walk(tree)
+        if node["Node Type"] in ("Append", "Merge Append")
+    )
+    return max(1, max(scans, default=1))
 
 
 def part_read(tree: PlanNode, whole: float, counted: float, catalog: Catalog) -> float | None:

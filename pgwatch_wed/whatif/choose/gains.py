@@ -95,7 +95,8 @@ class Gains:
             certain = [self._certain(parts, shares, c) for c in (frozenset(), self._chosen)]
             after = counted_blocks.fewer(after, before, planned, *certain)
         if before > planned and self._look_up(parts, planned, after):
-            after = counted_blocks.more(after, before / planned)
+            lookups = max(self._costs.lookups(part, self._chosen) for part in parts)
+            after = counted_blocks.more(after, before / planned, lookups)
         if query.is_write:
             beyond = max(0.0, before - planned)
             if any(self._used(part) for part in parts):
