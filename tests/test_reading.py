@@ -53,19 +53,19 @@ def test_functions_are_named_with_their_schemas_and_look_ups_in_catalogs_count()
 
 
 @pytest.mark.parametrize(
-    ("text", "columns"),
+    ("text", "columns", "constants"),
     [
-        ("update t set a = 1, b = 2", {"a", "b"}),
-        ("insert into t (c) values (1) on conflict (c) do update set a = excluded.a", {"a"}),
-        ("insert into t (c) values (1)", set()),
-        ("with u as (update t set a = 1 returning a) select a from u", {"a"}),
-        (MERGE, {"a"}),
+        ("update t set a = 1, b = null, c = d", {"a", "b", "c"}, (("a", "1"), ("b", None))),
+        ("insert into t (c) values (1) on conflict (c) do update set a = excluded.a", {"a"}, ()),
+        ("insert into t (c) values (1)", set(), ()),
+        ("with u as (update t set a = 1 returning a) select a from u", {"a"}, (("a", "1"),)),
+        (MERGE, {"a"}, ()),
     ],
 )
 def test_an_update_names_its_columns_and_what_an_insert_fills_is_not_updated(
-    text: str, columns: set[str]
+    text: str, columns: set[str], constants: tuple[tuple[str, str | None], ...]
 ) -> None:
-    wanted = (UpdateTarget(None, "t", frozenset(columns)),) if columns else ()
+    wanted = (UpdateTarget(None, "t", frozenset(columns), constants),) if columns else ()
     assert read(text).targets == wanted
 
 
