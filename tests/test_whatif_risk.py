@@ -200,6 +200,19 @@ def test_what_excludes_rows_of_an_order_is_a_key_after_it(forum: str, lab: Lab) 
         connection.rollback()
 
 
+@pytest.mark.parametrize(
+    ("condition", "is_alone"),
+    [("board = $1", False), ("board in (41, 42)", True), ("author < $1", True)],
+)
+def test_no_index_is_an_order_alone_where_a_value_is_given(
+    lab: Lab, condition: str, is_alone: bool
+) -> None:
+    text = f"select body from posts where {condition} order by at desc limit 20"
+    (use,) = usage.uses(lab.plan(query(text)).tree, lab.catalog)
+    made = candidates.candidates(use, lab.catalog, CandidateOptions())
+    assert any(i.columns[0] == "at" and "board" not in i.columns for i in made) is is_alone
+
+
 def test_an_index_for_one_statement_does_not_slow_another(forum: str, lab: Lab) -> None:
     advice = advised(lab, new=100, board=1)
     assert {i.index.columns[0] for i in advice.indexes} == {"at", "board"}

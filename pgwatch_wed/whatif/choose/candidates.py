@@ -31,12 +31,16 @@ Keys = tuple[Key, ...]
 
 @dataclass(slots=True)
 class _Asked:
-    """Keys of a conjunction, by kind of condition; the most selective first."""
+    """Keys of a conjunction, by kind of condition; the most selective first.
+
+    ``has_value``: a column must be equal to one value, so that an index that begins with it can be in any order after it.
+    """
 
     equal: list[Key] = field(default_factory=list)
     joined: list[Key] = field(default_factory=list)
     ranged: list[Key] = field(default_factory=list)
     join_sets: list[Keys] = field(default_factory=list)
+    has_value: bool = False
 
     @property
     def all(self) -> list[Key]:
@@ -115,6 +119,7 @@ def _asked(table: CatalogTable, terms: Iterable[Term], options: CandidateOptions
             continue
         if term.kind in _EQUAL and term.is_constant:
             asked.equal.append(key)
+            asked.has_value |= term.kind is Kind.EQUAL
         elif term.kind is Kind.EQUAL and term.other is not None:
             asked.joined.append(key)
             sets.setdefault(term.other.alias, []).append(key)
@@ -153,10 +158,12 @@ def _sequences(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
         for last in asked.ranged:
             yield from _cut([_joined(head, equal, (last,)), _joined(equal, head, (last,))], width)
     for order in orders:
-        yield from _cut([order, _joined(equal, order), _joined(equal[:1], order)], width)
+        yield from _cut([_joined(equal, order), _joined(equal[:1], order)], width)
         yield from _ordered(equal, order, width)
         yield from _cut([_joined(head, equal, order) for head in heads[1:]], width)
-        yield from _cut([_joined(order, (last,)) for last in asked.ranged], width)
+    for order in _alone(orders, asked):
+        yield from _cut([order, *(_joined(order, (last,)) for last in asked.ranged)], width)
+    for order in orders:
         yield from _cut(_filtered_after(order, asked), width)
 
 
@@ -265,8 +272,16 @@ def _strongest(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
     for order in orders:
         yield from _ordered(equal, order, width)
         yield from _cut(_filtered_after(order, asked), width)
-    yield from _cut(orders, width)
+    yield from _cut(_alone(orders, asked), width)
     yield from ((key,) for key in asked.all)
+
+
+def _alone(orders: Sequence[Keys], asked: _Asked) -> Sequence[Keys]:
+    """Return the orders that may be the whole key, none if a value is given.
+
+    In that order, rows of the value come with luck soon, or last. Those of an index that begins with the value come at once.
+    """
+    return () if asked.has_value else orders
 
 
 def _is_worth_a_predicate(catalog: Catalog, table: CatalogTable, term: Term) -> bool:
