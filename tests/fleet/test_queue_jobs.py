@@ -274,14 +274,20 @@ def test_silent_hosts_end_once_nothing_else_is_left_of_their_run(opened: store.S
     assert both == {(run.id, "crm"), (run.id, "shop")}
 
 
-def test_a_host_that_answered_after_a_silence_is_not_silent_when_its_worker_dies(
-    opened: store.Store,
-) -> None:
+def with_a_silent_host(opened: store.Store) -> FleetRun:
+    """Enqueue a run of which one host said nothing once, and another for good."""
     run = enqueued(opened)
     silence = Failure(VisitEnding.UNREACHABLE, "could not connect: timeout expired", "", True)
     with opened.writing() as connection:
         queue_jobs.end_unread(connection, run.id, "shop", silence)
     visiting.fail(Visitor(opened, run.id, "w"), MEMBERS[0], silence)
+    return run
+
+
+def test_a_host_that_answered_after_a_silence_is_not_silent_when_its_worker_dies(
+    opened: store.Store,
+) -> None:
+    run = with_a_silent_host(opened)
     assert fetch(opened, "one", run) == "crm"
     assert rescued(opened, NOW).again == ("crm",)
     with opened.writing() as connection:
@@ -291,11 +297,7 @@ def test_a_host_that_answered_after_a_silence_is_not_silent_when_its_worker_dies
 def test_a_host_that_answered_after_a_silence_is_not_silent_while_it_waits_for_its_turn(
     opened: store.Store,
 ) -> None:
-    run = enqueued(opened)
-    silence = Failure(VisitEnding.UNREACHABLE, "could not connect: timeout expired", "", True)
-    with opened.writing() as connection:
-        queue_jobs.end_unread(connection, run.id, "shop", silence)
-    visiting.fail(Visitor(opened, run.id, "w"), MEMBERS[0], silence)
+    run = with_a_silent_host(opened)
 
     def make(fleet_run_id: int, members: tuple[Member, ...]) -> Visit | None:
         with worker.in_turn(fleet_run_id, members[0].name), opened.writing() as connection:
