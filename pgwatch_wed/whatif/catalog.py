@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from pgwatch_wed.postgres.btree import Width
+from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.reading import QualifiedName
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif.model import Key
@@ -141,6 +142,10 @@ class Catalog:
     def by_name(self) -> Mapping[tuple[str, str], CatalogTable]:
         """Tables by schema and name."""
         return {(t.schema, t.name): t for t in self.tables.values()}
+
+    def table_of(self, node: PlanNode) -> CatalogTable | None:
+        """Return the table that a node of a plan reads or changes, if it is one that is known."""
+        return self.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
 
     @cached_property
     def indexes_of(self) -> Mapping[int, tuple[ExistingIndex, ...]]:

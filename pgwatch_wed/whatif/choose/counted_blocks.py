@@ -88,7 +88,7 @@ def part_read(tree: PlanNode, whole: float, counted: float, catalog: Catalog) ->
     if tree["Node Type"] != "Limit" or len(below) != 1 or "Filter" not in below[0]:
         return None
     scan = below[0]
-    table = catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+    table = catalog.table_of(scan)
     if table is None or scan["Node Type"] not in _FETCHING or whole <= 1:
         return None
     is_table = abs(counted - table.pages) <= _NEAR * table.pages
@@ -107,10 +107,6 @@ def may_have_read_all(tree: PlanNode, counted: float, catalog: Catalog) -> bool:
 
 def looks_up(tree: PlanNode, blocks: float, catalog: Catalog) -> bool:
     """Tell whether a plan with that many ``blocks`` reads hardly any table as a whole."""
-    names = (
-        (node.get("Schema", ""), node.get("Relation Name", ""))
-        for node in walk(tree)
-        if node["Node Type"] == "Seq Scan"
-    )
-    whole = sum(catalog.by_name[name].pages for name in names if name in catalog.by_name)
+    read = (catalog.table_of(node) for node in walk(tree) if node["Node Type"] == "Seq Scan")
+    whole = sum(table.pages for table in read if table is not None)
     return whole <= _BESIDE * blocks

@@ -25,7 +25,7 @@ def dependent_cost(tree: PlanNode, catalog: Catalog) -> float:
 
 
 def _extra(scan: PlanNode, catalog: Catalog) -> float:
-    table = catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+    table = catalog.table_of(scan)
     if table is None or table.rows < 1:
         return 0.0
     rows = max(1.0, float(scan["Plan Rows"]))

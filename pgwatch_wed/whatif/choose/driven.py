@@ -48,7 +48,7 @@ def driven(tree: PlanNode, counted: float | None, catalog: Catalog) -> Driven:
     chosen = sum(map(_is_found, walk(top)))
     factor = (max(1.0, counted) / max(1.0, float(tree["Plan Rows"]))) ** (1 / chosen)
     factor = factor if factor < 1 else math.sqrt(factor)  # the join may find more for each, too
-    table = catalog.by_name.get((path[-1].get("Schema", ""), path[-1].get("Relation Name", "")))
+    table = catalog.table_of(path[-1])
     if table is not None:
         factor = min(factor, table.rows / max(1.0, float(path[-1]["Plan Rows"])))
     return Driven({id(node): factor for node in path})

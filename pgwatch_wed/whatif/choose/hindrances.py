@@ -175,8 +175,7 @@ def _read(tree: PlanNode, table: CatalogTable, catalog: Catalog) -> tuple[float,
     scans = [
         n
         for n in walk(tree)
-        if (known := catalog.by_name.get((n.get("Schema", ""), n.get("Relation Name", ""))))
-        is not None
+        if (known := catalog.table_of(n)) is not None
         and catalog.root(known) is table
         and n["Node Type"] != "ModifyTable"
     ]

@@ -32,7 +32,7 @@ def with_measured_rows(plan: Plan, query: Query, catalog: Catalog) -> Plan:
     scan = passing_scan(plan.tree)
     if query.rows is None or scan is None:
         return plan
-    table = catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+    table = catalog.table_of(scan)
     if table is None or table.rows < 1 or table.pages < 1:
         return plan
     missing = _missing(scan, table, min(query.rows, table.rows))

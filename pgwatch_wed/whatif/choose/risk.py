@@ -146,7 +146,7 @@ class Judge:
         )
 
     def _is_time(self, node: PlanNode, name: str | None) -> bool:
-        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        table = self._catalog.table_of(node)
         column = None if table is None else table.columns.get(name or "")
         return column is not None and column.category == "D"
 
@@ -170,7 +170,7 @@ class Judge:
             yield _LATE
 
     def _rows_in_order(self, node: PlanNode) -> float | None:
-        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        table = self._catalog.table_of(node)
         if node["Node Type"] == "Seq Scan":
             return None if table is None else table.rows
         if "Filter" not in node and "Index Cond" not in node:
@@ -181,7 +181,7 @@ class Judge:
         return None if table is None else self._share(node, table)[0] * table.rows
 
     def _ranges(self, scan: PlanNode) -> tuple[float, bool]:
-        table = self._catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+        table = self._catalog.table_of(scan)
         if table is None:
             return 1.0, True
         known = precedence(self._catalog, table, scan, self._shape, self._meeting)
@@ -189,7 +189,7 @@ class Judge:
 
     def _hidden(self, probe: _Probe) -> float:
         node = probe.node
-        table = self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        table = self._catalog.table_of(node)
         if table is None or table.pages < 1 or table.rows < 1:
             return 0.0
         fetched, scatter = self._fetched(node, table)

@@ -80,7 +80,7 @@ def pages_fetched(pages: float, tuples: float) -> float:
 
 
 def _extra(scan: PlanNode, catalog: Catalog, shape: IndexShape | None) -> float:
-    table = catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+    table = catalog.table_of(scan)
     if table is None or table.pages < 1 or table.rows < 1:
         return 0.0
     columns = bound_columns(scan, table)

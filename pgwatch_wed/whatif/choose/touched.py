@@ -161,10 +161,9 @@ class Touched:
         self, tree: PlanNode, counted: float | None, added: Mapping[TableName, float]
     ) -> float:
         """Return the blocks of a call that do not depend on values: of tables that are read once and whole, and of changed rows."""
-        names = ((n.get("Schema", ""), n.get("Relation Name", "")) for n in _read_once(tree))
-        by_name = self._catalog.by_name
-        found = sum(by_name[name].pages for name in names if name in by_name)
-        table = by_name.get((tree.get("Schema", ""), tree.get("Relation Name", "")))
+        read = map(self._catalog.table_of, _read_once(tree))
+        found = sum(table.pages for table in read if table is not None)
+        table = self._catalog.table_of(tree)
         if tree["Node Type"] != "ModifyTable" or table is None:
             return found
         return found + self._written(tree, table, _Call(added, None, 0.0, 1.0, 0.0, counted, None))
@@ -235,16 +234,15 @@ class Touched:
     def _limited(self, limit: PlanNode, child: PlanNode, run: _Run, call: _Call) -> float:
         """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
         scan = _driving(child)
-        table = None if scan is None else self._table(scan)
+        table = None if scan is None else self._catalog.table_of(scan)
         less = 1.0 if scan is None or table is None else _fewer(scan, table)
         returned = max(1.0, float(child["Plan Rows"]) * call.factor * less)
         even = min(1.0, float(limit["Plan Rows"]) / returned)
         if scan is None or table is None or "Filter" not in scan:
             return even
         among = members(scan, table)
-        if (
-            among != 1
-        ):  # the rows of several values are spread evenly, those of one may all come last
+        if among != 1:
+            # the rows of several values are spread evenly, those of one may all come last
             return call.short + (1 - call.short) * min(1.0, even / among)
         if _is_by_distance(scan) and not call.short:
             return even
@@ -256,12 +254,9 @@ class Touched:
         before = 0.0 if known.is_first else 1 - known.share
         return call.short + (1 - call.short) * (before + known.share * within)
 
-    def _table(self, node: PlanNode) -> CatalogTable | None:
-        return self._catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
-
     def _passed_over(self, scan: PlanNode) -> float:
         """Return the rows that a scan reads to its end, including those that it excludes."""
-        table = self._table(scan)
+        table = self._catalog.table_of(scan)
         rows = float(scan["Plan Rows"])
         if table is None:
             return rows
@@ -273,7 +268,7 @@ class Touched:
     # What a node touches itself
 
     def _own(self, node: PlanNode, run: _Run, call: _Call) -> float:
-        table = self._table(node)
+        table = self._catalog.table_of(node)
         if table is None:
             return 0.0
         is_shared = bool(node.get("Parallel Aware"))
@@ -325,8 +320,9 @@ class Touched:
         """Return the entries that an index scan walks over: conditions that do not bound it exclude some before their rows are fetched."""
         between = self._rows_in_order(node)
         meeting = None if self._meeting is None else self._meeting(node)
-        is_more = between is not None and meeting is not None and between > meeting
-        return between if is_more and between is not None else fetched
+        if between is None or meeting is None or between <= meeting:
+            return fetched
+        return between
 
     def _bitmap(self, node: PlanNode, table: CatalogTable, more: float, part: float) -> float:
         rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more * _fewer(node, table)))
@@ -365,7 +361,7 @@ class Touched:
 
         That has no limit where triggers, or rows that refer to those deleted, may read anything.
         """
-        table = self._catalog.by_name.get((tree.get("Schema", ""), tree.get("Relation Name", "")))
+        table = self._catalog.table_of(tree)
         if table is None or tree["Node Type"] != "ModifyTable" or table.has_triggers:
             return math.inf
         keys, is_delete = self._catalog.foreign_keys, tree.get("Operation") == "Delete"

@@ -45,7 +45,7 @@ def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
     for node in walk(tree):
         if node["Node Type"] != "ModifyTable" or node.get("Operation") == "Delete":
             continue  # DELETE leaves index entries to VACUUM
-        table = catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        table = catalog.table_of(node)
         if table is None:
             continue
         rows = max((float(c.get("Plan Rows", 1)) for c in node.get("Plans", ())), default=1.0)

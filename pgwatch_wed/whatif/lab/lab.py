@@ -573,7 +573,7 @@ class Lab:
         self, node: PlanNode, conditions: Callable[[PlanNode, BTree], list[str]]
     ) -> float | None:
         tree, name = self._btree(node["Index Name"]), node["Index Name"]
-        table = self.catalog.by_name.get((node.get("Schema", ""), node.get("Relation Name", "")))
+        table = self.catalog.table_of(node)
         if tree is None or table is None:
             return None
         candidate = self._index_by_name.get(name)

@@ -49,7 +49,7 @@ def found(
         return
     for scan in _in_order(tree, is_used=False, is_sorted=_ORDER.search(text) is not None):
         index = btree(scan["Index Name"])
-        table = catalog.by_name.get((scan.get("Schema", ""), scan.get("Relation Name", "")))
+        table = catalog.table_of(scan)
         if index is None or table is None:
             continue
         later = set().union(*(terms.columns(key) for key in index.keys[1:]))

@@ -172,7 +172,7 @@ def is_free(plan: PlanNode, columns: Iterable[str], catalog: Catalog) -> bool:
     """Tell whether no condition of a plan is estimated by how many values any of these columns has."""
     names = frozenset(columns)
     tables = {
-        node["Alias"]: catalog.by_name.get((node.get("Schema", ""), node["Relation Name"]))
+        node["Alias"]: catalog.table_of(node)
         for node in walk(plan)
         if "Alias" in node and "Relation Name" in node
     }
