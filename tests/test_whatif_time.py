@@ -7,6 +7,7 @@ from itertools import combinations
 
 import pytest
 
+from pgwatch_wed.facts.features import Features
 from pgwatch_wed.progress import silent
 from pgwatch_wed.whatif.choose import suggested as suggestions
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, Advisor
@@ -16,6 +17,7 @@ from pgwatch_wed.whatif.choose.suggested import suggested
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.lab.role_settings import PlannerSettings
 from pgwatch_wed.whatif.model import Candidate, Key, Plan, Query, SlowPlanError
 from pgwatch_wed.whatif.workload import Workload
 from tests import servers
@@ -30,6 +32,9 @@ create table big (id int primary key, a int, b int, c int, note text);
 insert into big select g, g % 9000, g % 700, g % 50, repeat('x', 60) from generate_series(1, 40000) g;
 create table leaf (id int primary key, a int);
 insert into leaf select g, g % 1000 from generate_series(1, 3000) g;
+create table visit (seen int, done int, account int, note text);
+insert into visit select g % 3, g % 2, g % 15000, repeat('x', 60) from generate_series(1, 60000) g;
+create index seen_account on visit (seen, account); create index seen_done_account on visit (seen, done, account);
 alter database {db} set join_collapse_limit = 30;
 alter database {db} set from_collapse_limit = 30;
 analyze;
@@ -225,3 +230,20 @@ def test_usual_values_are_read_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(lab, "_guest", None)
     assert len(first) == 50
     assert lab.usual_values(table, "c") == first
+
+
+def test_sessions_that_hide_existing_indexes_do_not_wait_for_each_other(lab: Lab) -> None:
+    """For a target without skip scans, indexes are hidden twice: as the request says, and as the plan shows."""
+    first, second = (i.oid for i in lab.catalog.indexes.values() if i.name.startswith("seen_"))
+    # before 17, each value of the list would read the whole index, which only hiding it prevents
+    text = "select count(*) from visit where account in ({}, 7)"
+    asked = [(query(text.format(n)), (first, second)[n % 3 : n % 3 + 1]) for n in range(90)]
+    try:
+        lab.imitate(PlannerSettings(), Features(16))
+        lab.forget_plans()
+        with ThreadPoolExecutor(3) as pool:
+            plans = list(pool.map(lambda each: lab.plan(each[0], (), each[1], seconds=5), asked))
+    finally:
+        lab.imitate(PlannerSettings(), Features(18))
+        lab.forget_plans()
+    assert not any(plan.used_existing & {first, second} for plan in plans)

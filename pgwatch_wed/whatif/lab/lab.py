@@ -22,10 +22,10 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 from types import TracebackType
 from typing import Any
 
@@ -153,7 +153,7 @@ class Lab:
         self._statistics: dict[expressions.Where, expressions.ExpressionStatistics] = {}
         self.jobs = max(1, min(jobs, MOST_JOBS))
         self._sessions = LabSessions(self.jobs, self._connect)
-        self._counting, self._skipping = Lock(), Lock()
+        self._counting, self._hiding = Lock(), RLock()
         self._planning: dict[str, Lock] = {}
         self._typed: dict[str, TypedStatement | None] = {}
         self._types: dict[tuple[int, str], ValueType | None] = {}
@@ -655,7 +655,7 @@ class Lab:
         Hiding hundreds of indexes takes longer than planning, so it is done only once, except for ON CONFLICT.
         """
         upserts = [q for q in queries if self._arbiters(q)]
-        with self._asking() as session:
+        with self._asking() as session, self._hiding_alone(self.catalog.indexes):
             connection = session.connection
             try:
                 self._show(session, [], list(self.catalog.indexes), seconds)
@@ -716,7 +716,7 @@ class Lab:
         hidden: Sequence[int],
         seconds: float | None,
     ) -> Plan:
-        with self._asking(query.user) as session:
+        with self._asking(query.user) as session, self._hiding_alone(hidden):
             try:
                 self._show(session, [self._built[i] for i in indexes], hidden, seconds)
                 return self._explain(session.connection, query)
@@ -766,6 +766,14 @@ class Lab:
             del self._typed[query.sql]  # with more time, there may be some
             raise
         return self._typed[query.sql] is not None
+
+    def _hiding_alone(self, hidden: Collection[int]) -> AbstractContextManager[object]:
+        """Let no other session hide existing indexes meanwhile, if that may be needed a second time, for skipped keys.
+
+        Whoever holds the entry of one would wait for the lock, and who has the lock for the entry, which no server sees.
+        """
+        needs_lock = hidden and not self._has(Features.has_skip_scan)
+        return self._hiding if needs_lock else nullcontext()
 
     def _show(
         self,
@@ -865,7 +873,7 @@ class Lab:
             return tree
         done: set[Skip] = set()
         # what two sessions change here is the same: they would wait for each other, and may do so for ever
-        with self._skipping, connection.transaction(force_rollback=True):
+        with self._hiding, connection.transaction(force_rollback=True):
             while new - done:
                 for skip in sorted(new - done):
                     self._prevent(connection, query, skip, tree)
