@@ -3,20 +3,18 @@
 import errno
 import gc
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from pgwatch_wed import __version__
+from pgwatch_wed.cli import interrupts
 from pgwatch_wed.cli.summaries import SummarizedGroup
 from pgwatch_wed.errors import Error, redact
 from pgwatch_wed.suggestions import meant
@@ -65,7 +63,7 @@ class Commands(SummarizedGroup):
         """Import a command."""
         if cmd_name not in _COMMANDS:
             return None
-        with _nothing_begun():
+        with interrupts.nothing_begun():
             command: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
         return command
 
@@ -105,12 +103,11 @@ def main(args: list[str] | None = None) -> NoReturn:
     _open_what_is_closed()
     # Facts are hundreds of thousands of objects without cycles: looking for cycles took a fifth of a run.
     gc.set_threshold(100_000, 50, 100)
-    signal.signal(signal.SIGTERM, _terminated)
-    signal.signal(signal.SIGINT, _interrupted)
+    interrupts.listen()
     try:
         _run(args)
     except KeyboardInterrupt:  # between the end of the work and the moment when signals are ignored
-        _ignore_signals()
+        interrupts.ignore()
         sys.exit(130)
 
 
@@ -141,7 +138,7 @@ def _run(args: list[str] | None) -> NoReturn:
         _say(Error(f"could not write output: {error.strerror}", "free some space and try again"))
         sys.exit(3)
     finally:
-        _ignore_signals()
+        interrupts.ignore()
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -178,46 +175,3 @@ def _say_taken_for_target(args: list[str]) -> None:
     with suppress(OSError):
         for each in said:
             click.echo(f"  {redact(each)}", err=True)
-
-
-def _ignore_signals() -> None:
-    # The work is done, what remains is to stop servers of ours. A handler would raise within that, and
-    # while the interpreter ends, Python puts the default action, death, in the place of its handlers.
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, signal.SIG_IGN)
-
-
-@contextmanager
-def _nothing_begun() -> Iterator[None]:
-    """End at once if a signal comes while modules are loaded: Python may lose an exception in there, or print it."""
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    if before != {signal.SIGTERM: _terminated, signal.SIGINT: _interrupted}:
-        yield  # called as a library, by a test or for the documentation: signals are its affair
-        return
-    try:
-        for each in before:
-            signal.signal(each, _ended_while_loading)
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _ended_while_loading(number: int, _frame: FrameType | None) -> NoReturn:
-    said = b"db-analyze: terminated\n" if number == signal.SIGTERM else b"db-analyze: interrupted\n"
-    with suppress(OSError):
-        os.write(2, said)
-    os._exit(128 + number)
-
-
-def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # `finally` blocks run: queries are canceled, embedded servers stopped, incomplete files removed
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    click.echo("db-analyze: terminated", err=True)
-    sys.exit(143)
-
-
-def _interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # users may press Ctrl-C twice; the second must not interrupt the cleanup of the first
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt

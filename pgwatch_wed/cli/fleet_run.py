@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pgwatch_wed import config
-from pgwatch_wed.cli import fleet_options
+from pgwatch_wed.cli import fleet_options, interrupts
 from pgwatch_wed.cli.fleet_delivery import check_writable, deliver, review_output, reviewing
 from pgwatch_wed.cli.fleet_progress import FleetProgress
 from pgwatch_wed.cli.remembering import HISTORY_OPTION
@@ -117,6 +117,7 @@ def command(history_url: str | None, no_progress: bool, **given: Any) -> int:
     )
     progress.begin(begun)
     leftovers.begin()
+    interrupts.end_at_once_when_told_again()  # connections end with the process, and its visits are resumed
     try:
         fleet_engine.run(opened, begun, worker, _options(given, settings), progress.told)
     except (KeyboardInterrupt, SystemExit):
@@ -139,7 +140,11 @@ def _has_ended(opened: store.Store, fleet_run_id: int) -> bool:
 
 def _options(given: dict[str, Any], settings: config.Config) -> EngineOptions:
     names = ("concurrency", "per_host", "per_group", "budget_s", "jitter_s")
-    return EngineOptions(visit_options(given, settings), **{name: given[name] for name in names})
+    return EngineOptions(
+        visit_options(given, settings),
+        end_if_told=interrupts.end_if_told,
+        **{name: given[name] for name in names},
+    )
 
 
 def status(endings: Counter[VisitEnding], found: Inventory, read_before: int) -> int:

@@ -38,12 +38,17 @@ _TICK_S = 0.05
 _PRUNED_A_CLUSTER = 20
 
 
+def _go_on() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How a fleet is visited.
 
     ``per_host`` and ``per_group`` limit how many visits run at the same time; ``budget_s`` is for the whole run, in
-    seconds; each visit begins up to ``jitter_s`` later than it could.
+    seconds; each visit begins up to ``jitter_s`` later than it could. ``end_if_told`` is called again and again, and
+    raises what shall end the run.
     """
 
     visits: VisitOptions = field(default_factory=VisitOptions)
@@ -52,6 +57,7 @@ class EngineOptions:
     per_group: int | None = None
     budget_s: float | None = None
     jitter_s: float = 0.0
+    end_if_told: Callable[[], None] = _go_on
 
 
 TellVisit = Callable[[Visit], None]
@@ -189,6 +195,7 @@ class FleetEngine:
     def _wait(self) -> None:
         self._signal.wait(_TICK_S)
         self._signal.clear()
+        self.options.end_if_told()
 
     def _follow(self, came: _Looked | _Came | BaseException) -> None:
         if isinstance(came, BaseException):

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from types import FrameType
 from typing import TypeVar
 
@@ -27,8 +28,10 @@ def waited_for(work: Callable[[], T], tell: Callable[[str], None], most_s: float
     :class:`ToldToStopError` after SIGTERM.
     """
     until, pause = time.monotonic() + most_s, _FIRST_PAUSE_S
-    with _stoppable():
+    with _stoppable() as told:
         while True:
+            if told.is_set():  # its exception was lost
+                raise ToldToStopError
             try:
                 return work()
             except HistoryPlaceError as error:
@@ -42,12 +45,15 @@ def waited_for(work: Callable[[], T], tell: Callable[[str], None], most_s: float
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def _stoppable() -> Iterator[Event]:
+    told = Event()
+
     def stop(_: int, __: FrameType | None) -> None:
+        told.set()
         raise ToldToStopError
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        yield told
     finally:
         signal.signal(signal.SIGTERM, before)
