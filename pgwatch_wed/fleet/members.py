@@ -1,10 +1,11 @@
 """The members of a fleet: what is to be visited, as an inventory says it."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
+
+from pgwatch_wed.fleet.name_patterns import name_pattern
 
 ALL = "*"
 
@@ -32,7 +33,7 @@ class DatabaseChoice:
 
 def _fits(pattern: str, name: str) -> bool:
     if len(pattern) > 1 and pattern[0] == pattern[-1] == "/":
-        return re.search(pattern[1:-1], name) is not None
+        return name_pattern(pattern[1:-1]).is_in(name)
     return fnmatchcase(name, pattern)
 
 

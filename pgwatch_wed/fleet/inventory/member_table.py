@@ -16,6 +16,7 @@ from psycopg import conninfo as libpq
 from pgwatch_wed import units
 from pgwatch_wed.errors import UsageError
 from pgwatch_wed.fleet.members import ALL, AllowedTime, DatabaseChoice, Member
+from pgwatch_wed.fleet.name_patterns import PatternRefusedError, name_pattern
 from pgwatch_wed.suggestions import meant
 from pgwatch_wed.target import connect
 
@@ -274,12 +275,12 @@ def databases(value: Any) -> DatabaseChoice:
 
 
 def check_pattern(pattern: str) -> None:
-    """Refuse a regular expression between slashes that is none."""
+    """Refuse a regular expression between slashes that is none, or cannot be used."""
     if len(pattern) > 1 and pattern[0] == pattern[-1] == "/":
         try:
-            re.compile(pattern[1:-1])
-        except (re.error, OverflowError, RecursionError):
-            raise WrongEntryError(f"{pattern[:60]!r} is no regular expression") from None
+            name_pattern(pattern[1:-1])
+        except PatternRefusedError as error:
+            raise WrongEntryError(f"{pattern[:60]!r} {error}") from None
 
 
 def _budget(value: Any) -> float | None:
