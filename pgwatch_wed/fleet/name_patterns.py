@@ -104,7 +104,7 @@ class _Matching:
     def _ends_of(self, part: Any, at: int, flags: int) -> frozenset[int]:
         key = id(part), at, flags
         if key not in self._known:
-            self._known[key] = self._one(*part, at, flags)
+            self._known[key] = self._one(part[0], part[1], at, flags)
         return self._known[key]
 
     def _one(self, op: Any, given: Any, at: int, flags: int) -> frozenset[int]:
@@ -119,16 +119,17 @@ class _Matching:
             _, added, removed, parts = given
             return self.ends(parts, frozenset({at}), (flags | (added & _FLAGS)) & ~removed)
         if op in (ops.MAX_REPEAT, ops.MIN_REPEAT):
-            return self._repeated(*given, at, flags)
+            return self._repeated(given, at, flags)
         if op in (ops.ASSERT, ops.ASSERT_NOT):
-            is_there = self._asserted(*given, at, flags)
+            is_there = self._asserted(given, at, flags)
             return frozenset({at} if is_there == (op is ops.ASSERT) else ())
         if op is ops.FAILURE:
             return frozenset()
         fits = at < len(self.name) and _fits(op, given, self.name[at], flags)
         return frozenset({at + 1} if fits else ())
 
-    def _repeated(self, least: int, most: int, parts: Any, at: int, flags: int) -> frozenset[int]:
+    def _repeated(self, given: Any, at: int, flags: int) -> frozenset[int]:
+        least, most, parts = given
         places, found, times = frozenset({at}), frozenset[int](), 0
         while places:
             if times >= least:
@@ -142,7 +143,8 @@ class _Matching:
                 return places | found
         return found
 
-    def _asserted(self, direction: int, parts: Any, at: int, flags: int) -> bool:
+    def _asserted(self, given: Any, at: int, flags: int) -> bool:
+        direction, parts = given
         if direction > 0:
             return bool(self.ends(parts, frozenset({at}), flags))
         start = at - parts.getwidth()[0]  # what lies behind has one width
@@ -165,7 +167,7 @@ def _fits(op: Any, given: Any, char: str, flags: int) -> bool:
         elif kind is ops.LITERAL:
             found = found or _is_in(value, value, char, flags)
         elif kind is ops.RANGE:
-            found = found or _is_in(*value, char, flags)
+            found = found or _is_in(value[0], value[1], char, flags)
         else:
             found = found or re.match(_CLASSES[value], char, flags) is not None
     return found != is_negated
