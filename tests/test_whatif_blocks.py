@@ -32,6 +32,8 @@ create table parts (id int primary key, within int, is_gone bool not null, note 
 insert into parts select g, nullif(g / 8, 0), g % 50 = 7, repeat('x', 100), case when g % 2 = 0 then g end from generate_series(1, 20000) g;
 create table seats (hall int not null, number int not null, note text not null);
 insert into seats select h, g, repeat('x', 100) from generate_series(1, 12) h, generate_series(1, 1500) g order by h, g;
+create table codes (code text not null);
+insert into codes select md5(g::text) from generate_series(1, 8000) g;
 create table visits (customer int references customers);
 create function noted() returns trigger language plpgsql as 'begin return new; end';
 create table watched (id int);
@@ -49,6 +51,7 @@ vacuum analyze orders;
 vacuum analyze customers;
 vacuum analyze parts;
 vacuum analyze seats;
+vacuum analyze codes;
 """
 CUSTOMER = Candidate("public", "orders", (Key.of("customer"),))
 TIME = Candidate("public", "orders", (Key.of("at"),))
@@ -66,6 +69,8 @@ BEHIND_STATE = Candidate("public", "orders", (Key.of("is_open"), Key.of("custome
 IN_TIME = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
 SEAT = Candidate("public", "seats", (Key.of("hall"), Key.of("number")))
 SEEN = Candidate("public", "parts", (Key.of("seen"),))
+CODE = Candidate("public", "codes", (Key.of("code"),))
+LAST_SEEN = Candidate("public", "parts", (Key.of("within"), Key.of("seen")))
 EVEN = Candidate("public", "orders", (Key("(customer % 2)"),))
 COMPUTED = Candidate("public", "orders", (Key("(customer * 2)"),))
 PARTS = """
@@ -163,6 +168,8 @@ def lab(shop: str) -> Iterator[Lab]:
                 IN_TIME,
                 COMPUTED,
                 SEEN,
+                CODE,
+                LAST_SEEN,
                 SEAT,
                 EVEN,
                 NEWEST,
@@ -269,6 +276,62 @@ def test_what_a_call_touched_less_or_more_than_planned_is_also_so_with_an_index(
         (gain,) = Gains(costs, {NUMBERED: "numbered"}).of_queries()
         assert gain.indexes == ("numbered",)
         assert fewest <= (gain.blocks_after or 0.0) <= most
+
+
+def test_what_is_looked_up_beside_a_table_that_is_read_whole_is_more(lab: Lab) -> None:
+    text = (
+        "select sum(n) from (select customer as n from orders where id > $1 and id < $2"
+        " union all select seen from parts where within = $3 offset 0) found"
+    )
+    after = []
+    pages = lab.catalog.by_name["public", "parts"].pages
+    for touched in (pages + 7.0, pages + 70.0):
+        asked = query(text, blocks=touched, rows=1.0)
+        costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+        costs.begin(asked, costs.plan(asked))
+        (gain,) = Gains(costs, {WITHIN: "within"}).of_queries()
+        assert gain.indexes == ("within",)
+        after.append(gain.blocks_after or 0.0)
+    assert after[0] < 15 < 20 < after[1] < 100
+
+
+def test_a_list_that_is_looped_over_is_as_long_as_blocks_tell(lab: Lab) -> None:
+    text = (
+        "select r.id, p.id from unnest(array[$1 /*, ... */]::int[]) r(id),"
+        " lateral (select id from parts where within = r.id order by seen limit 1) p"
+    )
+    pages = lab.catalog.by_name["public", "parts"].pages
+    after = []
+    for number in (2, 6):
+        asked = query(text, blocks=float(number * pages), rows=float(number))
+        costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+        costs.begin(asked, costs.plan(asked))
+        (gain,) = Gains(costs, {LAST_SEEN: "last_seen"}).of_queries()
+        assert gain.indexes == ("last_seen",)
+        after.append(gain.blocks_after or 0.0)
+    assert after[1] == pytest.approx(3 * after[0])
+
+
+def test_rows_before_a_bound_that_is_no_condition_of_the_index_are_read_first(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    found = {}
+    for operator, direction in (("<", ""), (">", ""), (">", "desc")):
+        text = f'select code from codes where code collate "C" {operator} $1 order by code {direction} limit 5'
+        plan = lab.plan(query(text), [CODE])
+        assert plan.used == {CODE}
+        found[operator, direction] = touched.blocks(plan.tree)
+    whole = lab.index_shape(next(n["Index Name"] for n in walk(plan.tree) if "Index Name" in n))
+    assert whole is not None
+    assert found["<", ""] == found[">", "desc"] < 6 < whole.pages / 2 < found[">", ""]
+
+
+def test_nothing_is_feared_of_a_filter_that_most_rows_pass(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    text = "select * from orders where at <= $1 or {} order by customer limit 100"
+    most, few = (lab.plan(query(text.format(other)), [CUSTOMER]) for other in ("at > $2", "id < 9"))
+    assert most.used == few.used == {CUSTOMER}
+    # of 180 or 300 rows, as far as the planner knows, each in another block
+    assert 150 < touched.blocks(most.tree) < 250 < 600 < touched.blocks(few.tree)
 
 
 @pytest.mark.parametrize(

@@ -284,13 +284,22 @@ class Costs:
         catalog = self.oracle.catalog
         return tree is not None and counted_blocks.may_have_read_all(tree, counted, catalog)
 
-    def looks_up(self, query: Query, chosen: Configuration, blocks: float) -> bool:
-        """Tell whether a plan with that many ``blocks`` reads but rows of the values that it looks for, which are not counted."""
+    def is_loop_over_list(self, query: Query) -> bool:
+        """Tell whether the present plan reads tables whole for each element of a list, and nothing else."""
+        tree = self._tree(query, frozenset())
+        if tree is None or any(scans_of_limit(tree)):
+            return False
+        return counted_blocks.is_loop_over_list(tree)
+
+    def looks_up(self, query: Query, chosen: Configuration, planned: float, counted: float) -> bool:
+        """Tell whether a plan of ``planned`` blocks reads but rows of the values that it looks for, of which ``counted`` blocks tell."""
         tree = self._tree(query, chosen)
         if tree is None or any(scans_of_limit(tree)):
             return False
-        is_counted = query.rows is not None and passing_scan(tree) is not None
-        return not is_counted and counted_blocks.looks_up(tree, blocks, self.oracle.catalog)
+        if query.rows is not None and passing_scan(tree) is not None:
+            return False  # they are counted
+        certain = self._touched.certain(tree, query.rows, self._added(query, chosen))
+        return counted_blocks.looks_up(tree, planned, counted, certain, self.oracle.catalog)
 
     def lookups(self, query: Query, chosen: Configuration) -> int:
         """Return in how many partitions a plan looks rows up; 1 if none of its tables is partitioned."""

@@ -3,7 +3,7 @@
 If the present plan looks values up, and calls touched fewer blocks than it would for those that are assumed, their values are of
 fewer rows. A new plan touches as many times fewer; or more, if they touched more. If LIMIT ends a scan that excludes rows, the part
 that calls read of it tells how many rows match. If a statement has parts, for frequent and for other values, counted
-blocks between those of the parts tell how many calls are of which. A plan that reads a table whole and looks others up for its rows
+blocks between those of the parts tell how many calls are of which. Where a list is looped over, they tell how long it is. A plan that reads a table whole and looks others up for its rows
 tells nothing if calls touched as many blocks as all of them have: then the server, which knows the values, may have read all whole.
 """
 
@@ -64,9 +64,9 @@ def fewer(
     return certain_now + max(min(open_, _FEWEST), open_ * part)
 
 
-def more(blocks: float, times: float, lookups: int = 1) -> float:
-    """Return so many times the blocks of a call, beyond those that it takes to look a row up in each of ``lookups`` partitions."""
-    return blocks + max(0.0, blocks - _FEWEST * lookups) * (times - 1)
+def more(blocks: float, times: float, lookups: int = 1, certain: float = 0.0) -> float:
+    """Return so many times the blocks of a call, beyond ``certain`` ones and those that it takes to look a row up in each of ``lookups`` partitions."""
+    return blocks + max(0.0, blocks - certain - _FEWEST * lookups) * (times - 1)
 
 
 def lookups(tree: PlanNode) -> int:
@@ -95,6 +95,20 @@ def part_read(tree: PlanNode, whole: float, counted: float, catalog: Catalog) ->
     return 1.0 if is_table or counted >= _ALL * whole else counted / whole
 
 
+def is_loop_over_list(tree: PlanNode) -> bool:
+    """Tell whether a plan reads tables whole for each element of a list, and nothing else: then blocks tell how long lists are."""
+    node = tree
+    while node["Node Type"] != "Nested Loop":
+        below = inputs(node)
+        if len(below) != 1:
+            return False
+        node = below[0]
+    outer, inner = inputs(node)
+    scans = [each for each in walk(inner) if "Relation Name" in each]
+    is_list = not any("Relation Name" in each or "CTE Name" in each for each in walk(outer))
+    return is_list and bool(scans) and all(each["Node Type"] == "Seq Scan" for each in scans)
+
+
 def may_have_read_all(tree: PlanNode, counted: float, catalog: Catalog) -> bool:
     """Tell whether calls that touched ``counted`` blocks may have read all tables whole of which a plan looks some up."""
     scans = [node for node in walk(tree) if "Relation Name" in node]
@@ -105,8 +119,20 @@ def may_have_read_all(tree: PlanNode, counted: float, catalog: Catalog) -> bool:
     return len(pages) > 1 and counted >= sum(pages)
 
 
-def looks_up(tree: PlanNode, blocks: float, catalog: Catalog) -> bool:
-    """Tell whether a plan with that many ``blocks`` reads hardly any table as a whole."""
-    read = (catalog.table_of(node) for node in walk(tree) if node["Node Type"] == "Seq Scan")
-    whole = sum(table.pages for table in read if table is not None)
-    return whole <= _BESIDE * blocks
+def looks_up(
+    tree: PlanNode, planned: float, counted: float, certain: float, catalog: Catalog
+) -> bool:
+    """Tell whether a plan of ``planned`` blocks reads hardly any table as a whole, or looks up what was ``counted`` beyond the ``certain`` ones.
+
+    Those are of tables that it reads once and whole. If they are many, calls must not have read another table whole, either.
+    """
+    whole, others = 0.0, []
+    for node in walk(tree):
+        table = catalog.table_of(node)
+        if table is not None and node["Node Type"] == "Seq Scan":
+            whole += table.pages
+        elif table is not None:
+            others.append(table.pages)
+    if whole <= _BESIDE * planned:
+        return True
+    return whole <= certain < counted < certain + min(others, default=0.0)

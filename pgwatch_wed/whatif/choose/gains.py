@@ -91,12 +91,13 @@ class Gains:
         after = counted_blocks.mean(shares, self._of_parts(parts, self._chosen))
         if after is None or before is None or planned is None:
             return before, after
+        certain, new = (self._certain(parts, shares, c) for c in (frozenset(), self._chosen))
         if before < planned and self._are_fewer(parts, before):
-            certain = [self._certain(parts, shares, c) for c in (frozenset(), self._chosen)]
-            after = counted_blocks.fewer(after, before, planned, *certain)
-        if before > planned and self._look_up(parts, planned, after):
+            after = counted_blocks.fewer(after, before, planned, certain, new)
+        if before > planned > certain and self._look_up(parts, planned, before, after):
             lookups = max(self._costs.lookups(part, self._chosen) for part in parts)
-            after = counted_blocks.more(after, before / planned, lookups)
+            times = (before - certain) / (planned - certain)
+            after = counted_blocks.more(after, times, lookups, new)
         if query.is_write:
             beyond = max(0.0, before - planned)
             if any(self._used(part) for part in parts):
@@ -121,6 +122,8 @@ class Gains:
 
     def _are_fewer(self, parts: Sequence[Query], counted: float) -> bool:
         """Tell whether fewer ``counted`` blocks than planned mean that there are fewer rows to be read with the set, too."""
+        if all(map(self._costs.is_loop_over_list, parts)):
+            return True
         return self._stop_alike(parts) and not any(
             self._costs.may_have_read_all(part, counted) or self._ends_but_now(part)
             for part in parts
@@ -131,11 +134,11 @@ class Gains:
         ends = self._costs.ends_early
         return ends(part, self._chosen) and not ends(part, frozenset())
 
-    def _look_up(self, parts: Sequence[Query], before: float, after: float) -> bool:
+    def _look_up(self, parts: Sequence[Query], planned: float, before: float, after: float) -> bool:
         """Tell whether plans with so many blocks, without and with the set, read what they look for: more of it if its values are frequent."""
         return all(
-            self._costs.looks_up(part, frozenset(), before)
-            and self._costs.looks_up(part, self._chosen, after)
+            self._costs.looks_up(part, frozenset(), planned, before)
+            and self._costs.looks_up(part, self._chosen, after, after)
             for part in parts
         )
 

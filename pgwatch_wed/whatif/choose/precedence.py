@@ -55,7 +55,8 @@ def precedence(
     bound = {t.operand.text for t in terms.conditions(str(scan.get("Index Cond") or "")).terms}
     open_ = [t for t in group.terms if t.operand.text not in bound]
     follows = min((nearness(catalog, table, [c]) for c in order), default=0.0)
-    ranges = [t for t in open_ if follows > _FOLLOWS and _is_range(catalog, table, t)]
+    own = order[0] if len(order) == 1 else None
+    ranges = [t for t in open_ if _is_followed(catalog, table, t, own, follows)]
     part = share(" AND ".join(f"({t.text})" for t in ranges)) if ranges else None
     if part is None or len({_is_first(table, order, is_descending, t) for t in ranges}) > 1:
         part, ranges = 1.0, []
@@ -93,11 +94,14 @@ def _order(
     return columns, (position in shape.descending) != (scan.get("Scan Direction") == "Backward")
 
 
-def _is_range(catalog: Catalog, table: CatalogTable, term: Term) -> bool:
+def _is_followed(
+    catalog: Catalog, table: CatalogTable, term: Term, own: CatalogColumn | None, follows: float
+) -> bool:
+    """Tell whether the order follows a range: one of its ``own`` column, such as in another collation, or both follow that of storage."""
     column = table.columns.get(term.operand.column or "")
     if term.kind is not Kind.RANGE or column is None:
         return False
-    return nearness(catalog, table, [column]) > _FOLLOWS
+    return column is own or (follows > _FOLLOWS and nearness(catalog, table, [column]) > _FOLLOWS)
 
 
 def _is_first(

@@ -250,6 +250,8 @@ class Touched:
         known = precedence(self._catalog, table, scan, self._shape, self._meeting)
         # a loop asks for all values, and those whose rows are all old take most
         fear = known.fear if run.loops <= run.processes else 1.0
+        if matching > _MOST_PASS:
+            fear = 0.0  # as where most rows meet each condition
         within = part_expected(even, min(1.0, matching / max(known.share, matching)), 0.0, fear)
         before = 0.0 if known.is_first else 1 - known.share
         return call.short + (1 - call.short) * (before + known.share * within)
