@@ -138,6 +138,10 @@ CASES = {
         "select * from seats where hall = 3 order by number limit 300",
         SEAT,
     ),
+    "a subquery for each row that LIMIT returns": (
+        "select c.*, (select count(*) from orders o where o.customer = c.id) from customers c order by c.id limit 3",
+        CUSTOMER,
+    ),
     "as often as the outer side has rows": (
         "select o.* from customers c join orders o on o.customer = c.id where c.id < 4",
         CUSTOMER,

@@ -212,7 +212,7 @@ class Touched:
         kind = child.get("Parent Relationship")
         if kind == "SubPlan":
             is_hashed = f"hashed {child.get('Subplan Name', '')}" in str(node)
-            times = 1.0 if is_hashed else max(1.0, float(node.get("Plan Rows", 1)))
+            times = 1.0 if is_hashed else max(1.0, run.part * float(node.get("Plan Rows", 1)))
             return _Run(run.loops * times if not is_hashed else 1.0)
         if child["Node Type"] in _ONCE:
             return replace(flow, loops=run.processes, part=1.0)
