@@ -148,6 +148,28 @@ def test_a_value_of_one_call_in_an_expression_is_seen(text: str, has: bool) -> N
     assert terms.holds_value(text) is has
 
 
+@pytest.mark.parametrize(
+    ("text", "compared"),
+    [
+        (
+            "CASE WHEN ((state)::text = 'running'::text) THEN 0 ELSE 1 END",
+            (("state", "running"),),
+        ),
+        (
+            "(state = ANY ('{new,ready}'::text[]))",
+            (("state", "new"), ("state", "ready")),
+        ),
+        ("CASE WHEN (id = 7) THEN 0 ELSE 1 END", None),
+        ("CASE WHEN (state = 'new'::text) THEN similarity(name, 'x'::text) ELSE 0 END", None),
+        ("lower(name)", ()),
+    ],
+)
+def test_the_states_in_an_expression_are_told_from_values(
+    text: str, compared: tuple[tuple[str, str], ...] | None
+) -> None:
+    assert terms.compared_texts(text) == compared
+
+
 def test_a_distance_orders_by_the_column_and_not_by_the_value() -> None:
     for text in ("(o.loc <-> '(1,2)'::point)", "(o.loc <-> $1)", "($1 <-> o.loc)"):
         key = terms.sort_key(text)

@@ -114,6 +114,10 @@ SERVED: dict[str, Statement] = {
         "select payload from jobs where deleted_at is null and tenant = 5 order by run_at desc limit 20",
         "USING btree (tenant, run_at) WHERE deleted_at IS NULL",
     ),
+    "a state first, by CASE": (
+        "select payload from jobs where tenant = 5 order by case when state = 'ready' then 0 else 1 end, id desc limit 20",
+        "USING btree (tenant, (CASE WHEN state = CAST('ready' AS text) THEN 0 ELSE 1 END), id DESC)",
+    ),
     "wide values": ("select id from pages where url = 'https://x'", "USING hash (url)"),
     "only wide values": ("select id from messages where body = 'x'", "USING hash (body)"),
     "page after a row": (

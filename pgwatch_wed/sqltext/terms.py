@@ -29,6 +29,7 @@ _EXISTS = re.compile(r"\bEXISTS\(\$\d+\)")
 _RANGES = frozenset({"<", "<=", ">", ">="})
 _PATTERNS = frozenset({"~~", "~~*", "~", "~*"})
 _MATCHES = frozenset({"@@"})
+_EQUALITY = frozenset({"=", "<>"})
 _DIFFERS = frozenset({"<>", "!~~", "!~~*", "!~", "!~*"})
 _FLIPPED = {
     "<": ">",
@@ -312,6 +313,35 @@ def holds_value(text: str) -> bool:
     ``date_trunc('day', at)`` and ``payload ->> 'kind'`` do not, ``loc <-> '(1,2)'`` and ``similarity(name, 'x')`` do.
     """
     return any(_has_value(node) for node in trees.walk(_parse(text)))
+
+
+@lru_cache(maxsize=20_000)
+def compared_texts(text: str) -> tuple[tuple[str, str], ...] | None:
+    """Return each column that an expression compares for equality with a text, and that text; None if it holds any other value.
+
+    ``CASE WHEN state = 'running' THEN 0 ELSE 1 END`` holds the text of a state, with which an index serves every call.
+    """
+    found: list[tuple[str, str]] = []
+    for node in trees.walk(_parse(text)):
+        if _has_value(node):
+            compared = _compared_texts(node)
+            if not compared:
+                return None
+            found += compared
+    return tuple(found)
+
+
+def _compared_texts(given: Any) -> list[tuple[str, str]]:
+    node: Any = given
+    if not isinstance(given, ast.A_Expr) or trees.names(node.name)[-1] not in _EQUALITY:
+        return []
+    for side, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
+        column, value = trees.without_casts(side), trees.without_casts(other)
+        is_text = isinstance(value, ast.A_Const) and isinstance(value.val, ast.String)
+        if isinstance(column, ast.ColumnRef) and is_text:
+            name = trees.names(column.fields)[-1]
+            return [(name, each) for each in _members(str(value.val.sval))]
+    return []
 
 
 def _has_value(given: Any) -> bool:

@@ -58,7 +58,18 @@ def of_operand(table: CatalogTable, operand: Operand) -> Key | None:
         return None if column is None or column.is_virtual else Key.of(operand.column)
     if not operand.columns <= table.columns.keys() or not may_be_indexed(operand):
         return None
-    return None if terms.holds_value(operand.text) else Key(operand.text, None)
+    return Key(operand.text, None) if _serves_all_calls(table, operand.text) else None
+
+
+def _serves_all_calls(table: CatalogTable, text: str) -> bool:
+    """Tell whether an expression holds no value of one call, but at most states."""
+    if not terms.holds_value(text):
+        return True
+    compared = terms.compared_texts(text)
+    return compared is not None and all(
+        (column := table.columns.get(name)) is not None and _names_states(column) and is_name(value)
+        for name, value in compared
+    )
 
 
 def may_be_indexed(operand: Operand) -> bool:
@@ -126,7 +137,13 @@ def has_states(catalog: Catalog, table: CatalogTable, column: CatalogColumn) -> 
         return False
     if column.base_type in _WHOLE:
         return not _is_reference(catalog, table, column)
-    return column.base_type in _TEXTS or column.base_type == "bool" or column.category == "E"
+    return column.base_type == "bool" or _names_states(column)
+
+
+def _names_states(column: CatalogColumn) -> bool:
+    """Tell whether a column has few values, which are texts or those of an enum."""
+    is_text = column.base_type in _TEXTS or column.category == "E"
+    return is_text and column.distinct <= _MOST_STATES and not column.is_virtual
 
 
 def is_name(text: str) -> bool:
