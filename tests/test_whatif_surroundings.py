@@ -226,6 +226,25 @@ def test_the_order_of_an_index_is_not_used_beside_a_list_where_the_version_canno
         connection.rollback()
 
 
+FOR_EACH_ROW = (
+    "select * from things t where t.b < 3 and id in (select max(i.id) from things i where i.b = t.b)",
+    "update things set a = 5 where id in (select i.a from things i where i.b > things.a + 3)",
+)
+
+
+@pytest.mark.pg("< 19")
+def test_a_subquery_that_names_the_outer_query_is_run_for_each_row_where_the_version_joins_none(
+    every_pg: Server, every_db: str
+) -> None:
+    psql(every_db, TABLE)
+    with source.open_lab(every_db) as lab, psycopg.connect(every_db) as connection:
+        for text in FOR_EACH_ROW:
+            plan, real = lab.plan(query(text)), real_plan(connection, text)
+            assert plan.cost == pytest.approx(real["Total Cost"], rel=0.05), text
+            assert ("SubPlan" in str(plan.tree)) is (every_pg.version < 17), text
+            assert "IS TRUE" not in str(plan.tree), text
+
+
 OF_ICU = """
 create collation german (provider = icu, locale = 'de-DE');
 create table names (id int primary key, name text collate german, other text collate "en-x-icu", plain text);

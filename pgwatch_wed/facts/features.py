@@ -124,6 +124,10 @@ class Features:
         """Tell whether UNION may merge inputs that indexes provide in order."""
         return self._since(17, "UNION of ordered inputs")
 
+    def has_joins_of_correlated_lists(self) -> Feature:
+        """Tell whether ``a.x IN (SELECT … WHERE b.y = a.y)`` may become a join, where the subquery was run for each row."""
+        return self._since(17, "joining IN (SELECT …) that refers to the outer query")
+
     def has_tests_of_null_left_out(self) -> Feature:
         """Tell whether ``a IS NOT NULL`` is left out if a is declared NOT NULL, so that a scan need not return a."""
         return self._since(17, "leaving out IS NOT NULL where a column is declared so")

@@ -6,7 +6,7 @@ from typing import Any
 from pglast.parser import ParseError, Token, scan
 
 _OPEN, _CLOSE, _DOT = "ASCII_40", "ASCII_41", "ASCII_46"
-_TRUTH = " IS TRUE"
+TRUTH = " IS TRUE"
 
 
 def unindexed_lists(text: str, columns: Collection[str]) -> str:
@@ -20,21 +20,21 @@ def unindexed_lists(text: str, columns: Collection[str]) -> str:
         return text
     pieces, end = [], 0
     for start, stop in _lists(text, tokens, columns):
-        pieces += [text[end:start], f"(({text[start:stop]}){_TRUTH})"]
+        pieces += [text[end:start], f"(({text[start:stop]}){TRUTH})"]
         end = stop
     return "".join([*pieces, text[end:]])
 
 
 def as_written(tree: Mapping[str, Any], text: str) -> Mapping[str, Any]:
     """Return the plan of what :func:`unindexed_lists` made of a text with the conditions of the text itself."""
-    if _TRUTH in text.upper():
+    if TRUTH in text.upper():
         return tree
     return {name: _as_written(value, text) for name, value in tree.items()}
 
 
 def _as_written(value: Any, text: str) -> Any:
     if isinstance(value, str):
-        return value.replace(f"){_TRUTH}", ")")
+        return value.replace(f"){TRUTH}", ")")
     return [as_written(child, text) for child in value] if _is_nodes(value) else value
 
 
@@ -54,7 +54,7 @@ def _lists(
         first = place - 1
         while first >= 2 and tokens[first - 1].name == _DOT:
             first -= 2
-        last = _closing(tokens, opening)
+        last = closing(tokens, opening)
         if last is not None:
             yield tokens[first].start, tokens[last].end + 1
 
@@ -68,7 +68,8 @@ def _opening(tokens: Sequence[Token], place: int) -> int | None:
     return place + len(words) if is_list and after not in ("SELECT", "VALUES", "WITH") else None
 
 
-def _closing(tokens: Sequence[Token], opening: int) -> int | None:
+def closing(tokens: Sequence[Token], opening: int) -> int | None:
+    """Return which token closes the parenthesis that another one opens; None if there is none."""
     depth = 0
     for place in range(opening, len(tokens)):
         depth += (tokens[place].name == _OPEN) - (tokens[place].name == _CLOSE)

@@ -37,8 +37,9 @@ from pgwatch_wed.errors import said
 from pgwatch_wed.facts.features import Feature, Features
 from pgwatch_wed.postgres import btree
 from pgwatch_wed.quote import ident
-from pgwatch_wed.sqltext import arbiters, statement, unindexed_lists
+from pgwatch_wed.sqltext import arbiters, correlated_lists, statement, unindexed_lists
 from pgwatch_wed.sqltext.arbiters import Conflict
+from pgwatch_wed.sqltext.correlated_lists import Unjoined
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
 from pgwatch_wed.sqltext.plannable import with_lists
 from pgwatch_wed.sqltext.terms import Kind
@@ -923,12 +924,15 @@ class Lab:
         text = with_lists(query.sql) if given is None else given.text
         if tested:
             text = unindexed_lists.unindexed_lists(text, tested)
+        unjoined = Unjoined(text)
+        if not self._has(Features.has_joins_of_correlated_lists):
+            unjoined = correlated_lists.unjoined(text)
         before = f"explain ({generic}verbose, format json) "
         with self._counting:
             self.calls += 1
         try:
             with self._as_its_role(connection, query):
-                row = connection.execute(f"{before}{text}".encode()).fetchone()
+                row = connection.execute(f"{before}{unjoined.text}".encode()).fetchone()
         except psycopg.errors.QueryCanceled as error:
             raise SlowPlanError(said(error)) from None
         except psycopg.Error as error:
@@ -938,12 +942,13 @@ class Lab:
                 said(error),
                 type(error).__name__,
                 lacks_types=lacks_types,
-                position=None if place is None else int(place) - 1 - len(before),
+                position=None if place is None else unjoined.place(int(place) - 1 - len(before)),
             ) from None
         assert row is not None
         tree: PlanNode = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
         self._security.withhold(query, tree)
-        return unindexed_lists.as_written(tree, query.sql) if tested else tree
+        is_changed = tested or unjoined.ends
+        return unindexed_lists.as_written(tree, query.sql) if is_changed else tree
 
     def _plan_of(self, tree: PlanNode) -> Plan:
         names = used_names(tree)
