@@ -90,7 +90,7 @@ def test_one_click_opens_the_finding_in_the_clusters_own_report(
     (page_file,) = folder.glob("fleet-report-*.html")
     page = browser.new_page()
     page.goto(page_file.as_uri())
-    issue = page.locator("#issue-index-duplicate .causes")
+    issue = page.locator("#issue-index-duplicate-info .causes")
     issue.get_by_text("which").click()
     issue.locator("details a").first.click()
     page.wait_for_url("**/clusters/*.html#f-*", timeout=5_000)

@@ -3,17 +3,20 @@
 from dataclasses import replace
 from datetime import datetime
 
+import pytest
 import sqlalchemy as sa
 
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.findings import Severity, Standing
-from pgwatch_wed.fleet.review import recollection, review_text
+from pgwatch_wed.fleet.review import examples, recollection, review_metrics, review_text
 from pgwatch_wed.fleet.review import review_words as words
 from pgwatch_wed.fleet.review.reviewing import reviewed
 from pgwatch_wed.fleet.review.reviews import SILENCE, Review
 from pgwatch_wed.fleet.visits import VisitEnding
 from pgwatch_wed.history import store
 from pgwatch_wed.history.schema import blobs, runs
+from pgwatch_wed.rules import all_rules
+from tests.fleet import story as story_rules
 from tests.fleet.siblings import of_version, set_to
 from tests.fleet.story import COPY, DAY, MONDAY, Change, Story, as_is, without_index
 
@@ -34,6 +37,46 @@ def test_findings_of_a_rule_and_a_cause_are_one(story: Story) -> None:
     assert [(c.label, c.members) for c in issue.causes] == [("public.orders_copy", ("a", "b"))]
     assert words.where(issue, review) == "on 2 of 3 clusters"
     assert issue_of(review, "vacuum-disabled") == ("a", "b", "c")
+
+
+def test_what_is_harmless_does_not_stand_under_what_is_critical(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        story_rules, "_RULES", [r for r in all_rules() if r.id == "config-dangerous"]
+    )
+    safe: Change = lambda snapshot: set_to(snapshot, "fsync", "on")  # noqa: E731
+    no_sums: Change = lambda snapshot: set_to(snapshot, "data_checksums", "off")  # noqa: E731
+    unsafe: Change = lambda snapshot: set_to(no_sums(snapshot), "fsync", "off")  # noqa: E731
+    story.run(MONDAY, {"a": unsafe, "b": lambda s: safe(no_sums(s)), "c": safe})
+    review = review_of(story, MONDAY)
+    assert [(i.severity.value, i.members, [c.label for c in i.causes]) for i in review.issues] == [
+        ("critical", ("a",), ["fsync"]),
+        ("info", ("a", "b"), ["data_checksums"]),
+    ]
+    rule = 'pgwatch_wed_fleet_rule_clusters{rule="config-dangerous"} 2'
+    assert rule in review_metrics.render(review)
+    with story.opened.reading() as connection:
+        found = recollection.recollect(connection)
+        shown = examples.with_examples(connection, review, found).issues
+    assert ["fsync" in str(i.example) for i in shown] == [True, False]
+
+
+def test_an_object_that_is_less_severe_elsewhere_stays_in_one_piece(story: Story) -> None:
+    story.run(MONDAY, {"a": as_is, "b": as_is})
+    with story.opened.reading() as connection:
+        found = recollection.recollect(connection)
+    (first, second), title = found.clusters, "index-duplicate"
+    assert second.run
+    worse = {
+        id_: replace(f, severity=Severity.CRITICAL) if f.rule == title else f
+        for id_, f in second.run.findings.items()
+    }
+    second = replace(second, run=replace(second.run, findings=worse))
+    review = reviewed(replace(found, clusters=(first, second)), MONDAY)
+    (issue,) = (i for i in review.issues if i.rule == title)
+    assert (issue.severity, len(issue.causes)) == (Severity.CRITICAL, 1)
+    assert words.where(issue, review) == "on 2 of 2 clusters, info on 1 of them"
 
 
 def test_what_changed_is_told_since_each_cluster_was_read_before(story: Story) -> None:
@@ -200,11 +243,11 @@ def test_each_reason_why_a_rule_could_not_look_is_told_of_those_whose_it_is(stor
 
 def test_one_object_that_only_one_cluster_has_is_named(story: Story) -> None:
     story.run(MONDAY, {"a": as_is, "b": as_is, "c": set_off})
-    issue = next(i for i in review_of(story, MONDAY).issues if i.rule == "vacuum-disabled")
-    assert [(c.label, c.members) for c in issue.causes] == [
+    issues = [i for i in review_of(story, MONDAY).issues if i.rule == "vacuum-disabled"]
+    assert {(c.label, c.members) for i in issues for c in i.causes} == {
         ("public.orders", ("a", "b", "c")),
         ("autovacuum", ("c",)),
-    ]
+    }
 
 
 def set_off(snapshot: Snapshot) -> Snapshot:

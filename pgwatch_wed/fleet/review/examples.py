@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pgwatch_wed.findings import Severity
 from pgwatch_wed.fleet.review import recollection
 from pgwatch_wed.fleet.review.recollection import Recollection
 from pgwatch_wed.fleet.review.reviews import ClusterFinding, ExampleRemedy, FleetIssue, Review
@@ -18,7 +19,7 @@ MOST = 40
 
 def with_examples(connection: sa.Connection, review: Review, found: Recollection) -> Review:
     """Return the review with a remedy for each of the first issues that have one."""
-    chosen = {issue.rule: _chosen(issue) for issue in review.issues[:MOST]}
+    chosen = {_key(issue): _chosen(issue) for issue in review.issues[:MOST]}
     members = {f.member for f in chosen.values() if f}
     wanted = (c for c in found.clusters if c.visit.member in members)
     remedies: dict[tuple[str, str], Any] = defaultdict(list)
@@ -26,10 +27,14 @@ def with_examples(connection: sa.Connection, review: Review, found: Recollection
         for each in _findings(report):
             remedies[member, each["id"]] = each["remedy"]
     issues = (
-        replace(issue, example=_example(chosen.get(issue.rule), remedies))
+        replace(issue, example=_example(chosen.get(_key(issue)), remedies))
         for issue in review.issues
     )
     return replace(review, issues=tuple(issues))
+
+
+def _key(issue: FleetIssue) -> tuple[str, Severity]:
+    return issue.rule, issue.severity
 
 
 def _chosen(issue: FleetIssue) -> ClusterFinding | None:

@@ -1,6 +1,6 @@
 """The review of a fleet as metrics for Prometheus: labels are rules, severities and the like, never names of clusters."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
@@ -86,8 +86,11 @@ def _metrics(review: Review) -> Iterator[tuple[str, str, Samples]]:
 
 def _rules(review: Review) -> Samples:
     known = {r.id for r in all_rules()} | {SILENCE}
-    found = {i.rule: len(i.members) for i in review.issues if i.rule in known}
-    return {(("rule", rule),): found[rule] for rule in sorted(found)}
+    found: dict[str, set[str]] = defaultdict(set)
+    for issue in review.issues:
+        if issue.rule in known:
+            found[issue.rule].update(issue.members)
+    return {(("rule", rule),): len(found[rule]) for rule in sorted(found)}
 
 
 def _limits(review: Review) -> Samples:

@@ -107,7 +107,18 @@ def where(issue: FleetIssue, review: Review) -> str:
     looked = f", on {stale:,} of them as of an earlier run" if stale else ""
     blind = len(review.clusters) - issue.evaluated - stale
     others = f"; not evaluated on {units.count(blind, 'other')}" if blind > 0 else ""
-    return f"{said}{looked}{others}"
+    return f"{said}{_milder(issue)}{looked}{others}"
+
+
+def _milder(issue: FleetIssue) -> str:
+    """Say on how many clusters it is less severe than the heading says."""
+    worst = {f.member for f in issue.findings if f.severity is issue.severity}
+    milder = [f for f in issue.findings if f.member not in worst]
+    counts = (
+        (s, len({f.member for f in milder if f.severity is s}))
+        for s in (Severity.WARNING, Severity.INFO)
+    )
+    return "".join(f", {s.value} on {n:,} of them" for s, n in counts if n)
 
 
 def gain(issue: FleetIssue) -> str:

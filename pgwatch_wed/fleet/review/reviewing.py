@@ -238,7 +238,7 @@ def _gone(own: RememberedCluster) -> Iterator[GoneFinding]:
 
 
 def _issues(clusters: Iterable[ReviewedCluster]) -> tuple[FleetIssue, ...]:
-    """Group findings by rule and cause, ranked by what they bring over the fleet."""
+    """Group findings by rule, severity and cause, ranked by what they bring over the fleet."""
     by_rule: dict[str, list[ClusterFinding]] = defaultdict(list)
     evaluated: dict[str, int] = defaultdict(int)
     for cluster in clusters:
@@ -250,16 +250,33 @@ def _issues(clusters: Iterable[ReviewedCluster]) -> tuple[FleetIssue, ...]:
     summaries = {r.id: r.summary for r in all_rules()} | {SILENCE: "Clusters were not read."}
     found = (
         _issue(rule, summaries.get(rule, rule), own, evaluated[rule])
-        for rule, own in by_rule.items()
+        for rule, of_rule in by_rule.items()
+        for own in _by_severity(of_rule)
     )
     return tuple(sorted(found, key=lambda issue: (-issue.score, issue.rule)))
+
+
+def _by_severity(of_rule: list[ClusterFinding]) -> Iterable[list[ClusterFinding]]:
+    """Divide the findings of a rule, so that an info does not stand under a critical one; an object stays in one piece."""
+    worst: dict[str, Severity] = {}
+    for each in of_rule:
+        worst[_label(each)] = min(worst.get(_label(each), each.severity), each.severity, key=_rank)
+    found: dict[Severity, list[ClusterFinding]] = defaultdict(list)
+    for each in of_rule:
+        label = _label(each)
+        found[worst[label] if label else each.severity].append(each)
+    return found.values()
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
 
 
 def _issue(rule: str, summary: str, own: list[ClusterFinding], evaluated: int) -> FleetIssue:
     ms, size = sum(f.ms_per_day or 0.0 for f in own), sum(f.bytes or 0 for f in own)
     weighted = sum((f.ms_per_day or 0.0) * f.weight for f in own)
     weighted_size = sum((f.bytes or 0) * f.weight for f in own)
-    worst = min((f.severity for f in own), key=lambda s: s.rank)
+    worst = min((f.severity for f in own), key=_rank)
     points = severity_points(worst) + gain_points(max(weighted, 0.0), max(weighted_size, 0.0))
     spread = gain_points(1000.0 * len({f.member for f in own}), 0.0)
     return FleetIssue(rule, summary, _causes(own), evaluated, points + spread, ms, size)

@@ -119,7 +119,7 @@ class ExampleRemedy:
 
 @dataclass(frozen=True, slots=True)
 class FleetIssue:
-    """The findings of one rule over the fleet, by cause.
+    """The findings of one rule over the fleet, by cause; a rule has one for each severity of its causes.
 
     ``evaluated`` is the number of clusters on which the rule could be evaluated this time. Sums are of what is known.
     """
