@@ -336,6 +336,7 @@ def test_nothing_is_feared_of_a_filter_that_most_rows_pass(lab: Lab) -> None:
     assert most.used == few.used == {CUSTOMER}
     # of 180 or 300 rows, as far as the planner knows, each in another block
     assert 150 < touched.blocks(most.tree) < 250 < 600 < touched.blocks(few.tree)
+    assert 250 < touched.blocks(few.tree, is_even=True) < 400
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.model import Plan, Query
 from pgwatch_wed.whatif.output import as_json
 from pgwatch_wed.whatif.workload import Workload
 from tests import servers
@@ -26,6 +27,10 @@ insert into orders select g, case when g % 3 = 0 then 'Zyx Corp' else 'tenant ' 
     timestamptz '2026-01-01' + g * 7919 % 30000 * interval '1 minute', repeat('x', 200), case when g % 10 = 0 then 'shop ' || g / 10 % 30 else 'Main' end
     from generate_series(1, 30000) g;
 create index orders_tenant on orders (tenant);
+create table posts (tenant text, at int, note text);
+insert into posts select case when g % 3 = 0 then 'Zyx Corp' else 'tenant ' || g % 290 end, g, repeat('x', 200)
+    from generate_series(1, 30000) g;
+create index posts_at on posts (at);
 vacuum analyze;
 """
 NEWEST = "select * from orders where tenant = $1 order by at desc limit $2"
@@ -154,7 +159,7 @@ def test_shares_follow_the_counted_blocks_of_a_call_that_reads(lab: Lab) -> None
         return [part.calls or 0 for part, _ in parts.parts(costs, asked, costs.plan(asked))]
 
     frequent, others = (
-        costs.blocks_of(part, plan)
+        costs.share_blocks(part, plan, is_even=True)
         for part, plan in parts.parts(costs, query(text), costs.plan(query(text)))
     )
     assert frequent > 10 * others
@@ -163,6 +168,38 @@ def test_shares_follow_the_counted_blocks_of_a_call_that_reads(lab: Lab) -> None
     assert shares(frequent * 1.1) == pytest.approx([100, 0])
     assert shares((frequent + others) / 2) == pytest.approx([50, 50])
     assert shares(frequent * 3) == shares(None)
+
+
+def test_shares_are_those_of_rows_that_are_spread_evenly_over_an_order(lab: Lab) -> None:
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    text = "select note from posts where tenant = $1 order by at limit 5"
+
+    def found(blocks: float | None) -> list[tuple[Query, Plan]]:
+        asked = query(text, calls=100.0, rows=5.0, blocks=blocks)
+        return [*parts.parts(costs, asked, costs.plan(asked))]
+
+    frequent, others = (costs.share_blocks(part, plan, is_even=True) for part, plan in found(None))
+    assert others > 10 * frequent
+    assert costs.share_blocks(*found(None)[1], is_even=False) > 2 * others
+    shares = [part.calls or 0 for part, _ in found((frequent + others) / 2)]
+    assert shares == pytest.approx([50, 50])
+
+
+def test_parts_have_the_rows_of_their_values_where_counted_rows_tell_how_many_calls_there_are(
+    lab: Lab,
+) -> None:
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    for condition, counted in (("", 2500.0), (" and at > $2", 500.0)):
+        text = f"select * from orders where tenant = $1{condition}"
+        asked = query(text, calls=100.0, rows=counted, blocks=10.0)
+        found = [part for part, _ in parts.parts(costs, asked, costs.plan(asked))]
+        rows = [part.rows or 0.0 for part in found]
+        if condition:
+            assert max(rows) == counted, "how many rows are in the range is not known"
+        else:
+            assert max(rows) > 3 * counted
+            total = sum((part.calls or 0.0) * each for part, each in zip(found, rows, strict=True))
+            assert total == pytest.approx(100 * counted)
 
 
 def test_parts_of_a_write_change_the_rows_that_were_counted(lab: Lab) -> None:

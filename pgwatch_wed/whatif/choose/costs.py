@@ -228,15 +228,20 @@ class Costs:
                 found |= dict.fromkeys(self._judge.doubts(query, plan))
         return tuple(found)
 
-    def blocks(self, query: Query, chosen: Configuration) -> float | None:
-        """Return how many blocks a call touches with a set by its plan; None if that cannot be planned in time."""
+    def blocks(self, query: Query, chosen: Configuration, *, is_even: bool = False) -> float | None:
+        """Return how many blocks a call touches with a set by its plan; None if that cannot be planned in time.
+
+        With ``is_even``, it is not feared that what LIMIT looks for comes last in an order.
+        """
         tree = self._tree(query, chosen)
         if tree is None:
             return None
         matching = self._matching(query)
         short = 1.0 if matching is not None and matching == query.rows else short_share(query)
         added = self._added(query, chosen)
-        return self._touched.blocks(tree, query.rows, added, short=short, matching=matching)
+        return self._touched.blocks(
+            tree, query.rows, added, short=short, matching=matching, is_even=is_even
+        )
 
     def certain_blocks(self, query: Query, chosen: Configuration) -> float | None:
         """Return how many of them are touched whatever the values are; None if that cannot be planned in time."""
@@ -306,9 +311,10 @@ class Costs:
         tree = self._tree(query, chosen)
         return 1 if tree is None else counted_blocks.lookups(tree)
 
-    def blocks_of(self, query: Query, plan: Plan) -> float:
-        """Return how many blocks a call touches by a plan without new indexes."""
-        return self._touched.blocks(plan.tree, query.rows, {}, short=short_share(query))
+    def share_blocks(self, query: Query, plan: Plan, *, is_even: bool) -> float:
+        """Return how many blocks a call touches by a plan without new indexes, to tell from those that were counted which calls there were."""
+        short = short_share(query)
+        return self._touched.blocks(plan.tree, query.rows, {}, short=short, is_even=is_even)
 
     def stops_somewhere(self, query: Query, chosen: Configuration) -> bool | None:
         """Tell whether LIMIT ends a scan that excludes rows; None if that cannot be planned in time."""

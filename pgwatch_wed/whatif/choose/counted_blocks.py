@@ -24,16 +24,14 @@ _INEXACT = 1.2  # planned blocks are good within this factor
 def shares(
     weights: Sequence[float], planned: Sequence[float | None], counted: float | None
 ) -> list[float]:
-    """Return the shares of the parts of a statement, given their ``planned`` blocks and those of a call that were counted."""
+    """Return the shares of the parts of a statement, given their ``planned`` blocks, or rows, and those of a call that were counted."""
     total = sum(weights)
     found = [w / total for w in weights] if total > 0 else [1 / len(weights) for _ in weights]
     usual = mean(found, planned)
+    if counted is None or usual is None or not tell(planned, counted):
+        return found
     each = [blocks for blocks in planned if blocks is not None]
-    if counted is None or usual is None:
-        return found
     least, most = min(each), max(each)
-    if not least / _INEXACT <= counted <= most * _INEXACT or most < _APART * least:
-        return found
     counted = min(max(counted, least), most)
     nearer = most if counted > usual else least
     if nearer == usual:
@@ -41,6 +39,15 @@ def shares(
     moved = (counted - usual) / (nearer - usual)
     number = each.index(nearer)
     return [(1 - moved) * share + moved * (n == number) for n, share in enumerate(found)]
+
+
+def tell(planned: Sequence[float | None], counted: float | None) -> bool:
+    """Tell whether what was counted of a call lies between what is planned for the parts of a statement, which differ."""
+    each = [number for number in planned if number is not None]
+    if counted is None or len(each) < max(2, len(planned)):
+        return False
+    least, most = min(each), max(each)
+    return least / _INEXACT <= counted <= most * _INEXACT and most >= _APART * least
 
 
 def mean(of: Sequence[float], blocks: Sequence[float | None]) -> float | None:

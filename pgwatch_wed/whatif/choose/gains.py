@@ -1,5 +1,6 @@
 """What each index of a set gains, and each query; divided so that the gains of a set add up."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -82,9 +83,7 @@ class Gains:
         is_changed = any(self._used(part) for part in parts) or query.is_write
         if not is_changed and query.blocks is not None:
             return max(1.0, query.blocks), max(1.0, query.blocks)
-        now = self._of_parts(parts, frozenset())
-        shares = counted_blocks.shares([_weight(p) for p in parts], now, query.blocks)
-        planned = counted_blocks.mean(shares, now)
+        shares, planned = self._shares(query, parts)
         before = planned if query.blocks is None else max(1.0, query.blocks)
         if not is_changed:
             return before, before
@@ -92,9 +91,14 @@ class Gains:
         if after is None or before is None or planned is None:
             return before, after
         certain, new = (self._certain(parts, shares, c) for c in (frozenset(), self._chosen))
-        if before < planned and self._are_fewer(parts, before):
+        is_known = any((part.rows or 0.0) > (query.rows or math.inf) for part in parts)
+        if not is_known and before < planned and self._are_fewer(parts, before):
             after = counted_blocks.fewer(after, before, planned, certain, new)
-        if before > planned > certain and self._look_up(parts, planned, before, after):
+        if (
+            not is_known
+            and before > planned > certain
+            and self._look_up(parts, planned, before, after)
+        ):
             lookups = max(self._costs.lookups(part, self._chosen) for part in parts)
             times = (before - certain) / (planned - certain)
             after = counted_blocks.more(after, times, lookups, new)
@@ -107,6 +111,18 @@ class Gains:
         is_cheaper = sum(self._costs.weighted(p, self._chosen) for p in parts) < present
         # values may be others than those that are assumed, but the server would then have stayed with what it had
         return before, min(before, after) if is_cheaper else after
+
+    def _shares(self, query: Query, parts: Sequence[Query]) -> tuple[list[float], float | None]:
+        """Return the shares of the parts of a query, and the blocks of a call without the set that are planned."""
+        now, weights = self._of_parts(parts, frozenset()), [_weight(part) for part in parts]
+        if query.is_write:
+            shares = counted_blocks.shares(weights, now, query.blocks)
+            return shares, counted_blocks.mean(shares, now)
+        even = [self._costs.blocks(part, frozenset(), is_even=True) for part in parts]
+        shares = counted_blocks.shares(weights, now, None)  # they are those that were counted
+        return shares, counted_blocks.mean(
+            shares, even if counted_blocks.tell(even, query.blocks) else now
+        )
 
     def _certain(
         self, parts: Sequence[Query], shares: Sequence[float], chosen: Configuration

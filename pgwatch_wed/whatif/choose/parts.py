@@ -1,12 +1,15 @@
 """The parts of a statement: its calls with a frequent value of a parameter and the others, planned and weighted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
+from pgwatch_wed.sqltext.terms import Conjunction
 from pgwatch_wed.whatif.choose import counted_blocks, skew
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.late import short_share
+from pgwatch_wed.whatif.choose.stored import EQUAL
 from pgwatch_wed.whatif.model import Plan, PlanError, Query
 
 # What the planner does not charge for, and no index saves: each row is sent to the client, or changed.
@@ -18,6 +21,7 @@ _PASSING = frozenset(
         *("Materialize", "Subquery Scan", "Result"),
     )
 )
+_CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
 _REDUCING = frozenset({"Limit", "Aggregate", "Group", "Unique", "SetOp", "Result"})
 
 
@@ -55,7 +59,10 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
     except PlanError:
         return ()  # its message may contain the value
     whole = weighted(query, costs.expected(query, plan))
-    return _weighted(whole, _as_touched(costs, query, _as_counted(planned, query.rows)))
+    counted = None if query.is_write else _by_rows(planned, query.rows)
+    if counted is None:
+        counted = _as_touched(costs, query, _as_counted(planned, query.rows))
+    return _weighted(whole, counted)
 
 
 def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> _Part:
@@ -68,6 +75,37 @@ def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> 
         rows = min(rows, _returned(plan.tree))
     part = replace(part, rows=rows)
     return _Part(part, plan, costs.expected(part, plan), variant.share)
+
+
+def _by_rows(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part] | None:
+    """Return parts, each with its own rows, and shares of the calls that find as many as were counted; None if that tells nothing.
+
+    It does not if a part compares with a value that is not known otherwise than for equality.
+    """
+    rows = [_rows(part.plan.tree) for part in parts]
+    is_sure = not any(_is_guessed(part.plan.tree) for part in parts)
+    if not is_sure or not counted_blocks.tell(rows, counted):
+        return None
+    shares = counted_blocks.shares([part.share for part in parts], rows, counted)
+    each = zip(parts, shares, rows, strict=True)
+    return [replace(p, share=share, query=replace(p.query, rows=r)) for p, share, r in each]
+
+
+def _is_guessed(tree: PlanNode) -> bool:
+    """Tell whether a plan expects a default share of the rows to meet some condition."""
+    texts = (str(node[name]) for node in walk(tree) for name in _CONDITIONS if name in node)
+    return any(
+        term.kind not in EQUAL and "$" in term.text
+        for text in texts
+        for group in _groups(terms.conditions(text))
+        for term in group.terms
+    )
+
+
+def _groups(group: Conjunction) -> Iterator[Conjunction]:
+    yield group
+    for arm in group.arms:
+        yield from _groups(arm)
 
 
 def _as_counted(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part]:
@@ -97,7 +135,11 @@ def _as_touched(costs: Costs, query: Query, parts: Sequence[_Part]) -> Sequence[
     """Return parts with the shares of the calls that the blocks of a call tell; those of a write are also elsewhere."""
     if query.is_write or not parts:
         return parts
-    planned = [costs.blocks_of(part.query, part.plan) for part in parts]
+    even, feared = (
+        [costs.share_blocks(part.query, part.plan, is_even=is_even) for part in parts]
+        for is_even in (True, False)
+    )
+    planned = even if counted_blocks.tell(even, query.blocks) else feared
     shares = counted_blocks.shares([part.share for part in parts], planned, query.blocks)
     return [replace(p, share=share) for p, share in zip(parts, shares, strict=True)]
 

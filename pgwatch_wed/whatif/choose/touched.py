@@ -68,7 +68,8 @@ class _Call:
     """What is known of a call: new index entries for a changed row, and how many rows it returns if one scan passes them all on.
 
     ``changed`` are the rows that it inserts, updates or deletes, ``found`` those of its recursive query, if they were counted.
-    ``shares`` tells how much of each CTE is read, ``driven`` how many times the planner's rows are joined.
+    ``shares`` tells how much of each CTE is read, ``driven`` how many times the planner's rows are joined. With ``is_even``, rows that
+    match are taken to be spread evenly over an order.
     """
 
     added: Mapping[TableName, float]
@@ -80,6 +81,7 @@ class _Call:
     found: float | None
     shares: Mapping[str, float] = field(default_factory=dict)
     driven: Driven = field(default_factory=Driven)
+    is_even: bool = False
 
     def rows(self, node: PlanNode, planned: float) -> float:
         """Return how many rows a scan returns: those that were counted if it is the one that they come from.
@@ -130,12 +132,13 @@ class Touched:
         *,
         short: float = 0.0,
         matching: float | None = None,
+        is_even: bool = False,
     ) -> float:
         """Return the blocks of a call.
 
         ``counted`` are the rows that a call returns, ``added`` by table the entries that new indexes get for a row that the
         statement inserts or updates. ``short`` is the share of calls that find fewer rows than LIMIT allows. ``matching`` are the
-        rows that it would return without LIMIT, if that is known.
+        rows that it would return without LIMIT, if that is known. With ``is_even``, it is not feared that those that match come last.
         """
         scan = None if counted is None else passing_scan(tree)
         sure = 1.0
@@ -153,7 +156,7 @@ class Touched:
             counted if is_write else None,
             counted if _passes_cte(tree) else None,
         )
-        call = replace(call, driven=driven(tree, counted, self._catalog))
+        call = replace(call, driven=driven(tree, counted, self._catalog), is_even=is_even)
         call = replace(call, shares=self._shares_read(tree, _Run(), call))
         return max(1.0, self._of(tree, _Run(), call))
 
@@ -250,7 +253,7 @@ class Touched:
         known = precedence(self._catalog, table, scan, self._shape, self._meeting)
         # a loop asks for all values, and those whose rows are all old take most
         fear = known.fear if run.loops <= run.processes else 1.0
-        if matching > _MOST_PASS:
+        if call.is_even or matching > _MOST_PASS:
             fear = 0.0  # as where most rows meet each condition
         within = part_expected(even, min(1.0, matching / max(known.share, matching)), 0.0, fear)
         before = 0.0 if known.is_first else 1 - known.share
