@@ -263,7 +263,10 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         ),
     ),
     ("lab", "document_paths"): (
-        Case({"path", "kind"}, values={"schema": "public", "table": "person", "column": "data"}),
+        Case(
+            {"path", "kind", "common_share"},
+            values={"schema": "public", "table": "person", "column": "data"},
+        ),
     ),
     ("lab", "usual_values"): (
         Case(

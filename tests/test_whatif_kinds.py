@@ -56,7 +56,8 @@ insert into events select g, timestamptz '2024-01-01' + g * interval '1 minute',
 from generate_series(1, 40000) g;
 create table sales (id int primary key, data jsonb);
 insert into sales select g, jsonb_build_object('code', 'c' || g, 'price', g + 0.5, 'tags', jsonb_build_array('t' || g % 500),
-    'buyer', jsonb_build_object('name', 'n' || g % 15000), 'pad', repeat('x', 100)) from generate_series(1, 20000) g;
+    'buyer', jsonb_build_object('name', 'n' || g % 15000), 'state', case g % 500 when 0 then 'held' else 'sold' end,
+    'pad', repeat('x', 100)) from generate_series(1, 20000) g;
 vacuum analyze;
 """
 
@@ -202,6 +203,25 @@ def test_the_key_of_a_document_is_inferred_from_the_rows_that_were_counted(lab: 
         first = query(f"{text} order by at limit $3", rows=rows)
         advice = advise.advise(lab, Workload((first,)), options)
         assert any("'ref'" in d for i in advice.indexes for d in i.doubts) is is_inferred
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys"),
+    [(1.2, ["code"]), (38.0, ["code", "state"]), (90.0, ["state"]), (3000.0, [])],
+)
+def test_a_rare_value_of_a_key_may_be_asked_for_and_of_two_keys_neither_is_preferred(
+    lab: Lab, rows: float, keys: list[str]
+) -> None:
+    asked = query("select id from sales where data->>$1 = $2", rows=rows)
+    advice = advise.advise(lab, Workload((asked,)))
+    texts = sorted(i.index.columns[0] for i in advice.indexes)
+    assert texts == [f"data ->> CAST('{key}' AS text)" for key in keys]
+    if len(keys) == 2:
+        said = "with code and with state, it would return as many rows"
+        assert all(said in i.doubts[0] for i in advice.indexes)
+        assert sum(g.weight for g in advice.per_query) == asked.weight
+    if not keys:
+        assert "with the key code" in advice.rejected[0].reason
 
 
 def test_an_update_that_is_no_longer_hot_is_told(lab: Lab) -> None:

@@ -117,7 +117,7 @@ class OpenOperand:
     """A compared expression that contains parameters, so that there can be no index on it.
 
     ``keys`` are the parameters if all are keys that lead into a document in the column ``document``; with ``is_path``, it is one
-    that is a path. ``operator`` is what compares it.
+    that is a path. ``operator`` is what compares it, with the parameter ``value`` unless that is 0.
     """
 
     alias: str
@@ -126,6 +126,7 @@ class OpenOperand:
     keys: tuple[int, ...] = ()
     is_path: bool = False
     operator: str = ""
+    value: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,9 @@ def open_operands(text: str) -> tuple[OpenOperand, ...]:
                 operand = _open_operand(side)
                 if operand is not None and operand.alias not in {a for a, _ in _columns(other)}:
                     operator = trees.names(node.name)[-1]
-                    found[operand.text] = replace(operand, operator=operator)
+                    value = trees.without_casts(other)
+                    number = int(value.number or 0) if isinstance(value, ast.ParamRef) else 0
+                    found[operand.text] = replace(operand, operator=operator, value=number)
     return tuple(found.values())
 
 

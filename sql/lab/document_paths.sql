@@ -1,4 +1,5 @@
--- A row is the path to a value that most documents in the statistics of a column have, and what all its values are, NULL if not the same: no data.
+-- A row is the path to a value that most documents in the statistics of a column have, without data.
+-- With it, what all its values are, NULL if not the same, and the share of those that are the same short string.
 with recursive documents as (
     select row_number() over () as number, v.value::jsonb as document
     from pg_stats s
@@ -18,9 +19,12 @@ with recursive documents as (
 select path, case
     when bool_and(kind in ('number', 'whole number')) then min(kind)
     when count(distinct kind) = 1 then min(kind)
-end as kind
+end as kind, coalesce(max(same) / count(*)::float8, 0) as common_share
 from (
     select path, case
+        when jsonb_typeof(value) = 'string' and length(value #>> '{}') <= 40
+            then count(*) over (partition by path, value)
+    end as same, case
         when jsonb_typeof(value) = 'null' then null
         when jsonb_typeof(value) <> 'number' then jsonb_typeof(value)
         when trunc(value::numeric) = value::numeric then 'whole number'

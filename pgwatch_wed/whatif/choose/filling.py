@@ -99,8 +99,10 @@ class Filling:
                 if isinstance(base, str):
                     self.unplanned[query.name] = base
                 else:
-                    for part, plan in self._parts(*self._with_keys(*base)):
-                        self._costs.begin(part, plan)
+                    matters = self._likely[query.name] >= _MATTERS * sum(self._likely.values())
+                    for one, plan in self._with_keys(*base):
+                        for part, its_plan in self._parts(one, plan, matters=matters):
+                            self._costs.begin(part, its_plan)
             if self._is_late(min(until, EXPLORED)):
                 return
 
@@ -120,25 +122,26 @@ class Filling:
             words = refusals.told(error)
             return f"it cannot be planned: {error}" + (f"; {words}" if words != str(error) else "")
 
-    def _with_keys(self, query: Query, plan: Plan) -> tuple[Query, Plan]:
-        """Return a query with the keys of documents that can be inferred, and its plan."""
+    def _with_keys(self, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]]:
+        """Return a query with the keys of documents that can be inferred, and its plan; two if either of two keys is likely."""
         if not query.has_parameters or query.rows is None:
-            return query, plan
+            return [(query, plan)]
         oracle = self._costs.oracle
-        more = query
+        found: Sequence[Query] = (query,)
         for opening in openings(plan.tree, usage.uses(plan.tree, oracle.catalog)):
-            if opening.operand.keys and self._has_time():
-                more = open_keys.inferred(oracle, more, opening)
-        if more is query:
-            return query, plan
+            if opening.operand.keys and self._has_time() and len(found) == 1:
+                found = open_keys.inferred(oracle, found[0], opening)
+        if found == (query,):
+            return [(query, plan)]
         try:
-            return more, self._costs.plan(more)
+            return [(one, self._costs.plan(one)) for one in found]
         except PlanError:
-            return query, plan
+            return [(query, plan)]
 
-    def _parts(self, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]]:
+    def _parts(self, query: Query, plan: Plan, *, matters: bool) -> Sequence[tuple[Query, Plan]]:
         """Return a query and its plan, weighted; or the parts that it consists of if it matters."""
-        matters = self._likely[query.name] >= _MATTERS * sum(self._likely.values())
+        if query.of is not None:
+            return parts.only(self._costs, query, plan)
         found = parts.parts(self._costs, query, plan) if matters and query.has_parameters else ()
         return found or [(parts.weighted(query, self._costs.expected(query, plan)), plan)]
 

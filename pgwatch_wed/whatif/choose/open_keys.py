@@ -5,7 +5,7 @@ known, so nothing is recommended; but what an index would gain with each key can
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pgwatch_wed import units
@@ -26,6 +26,8 @@ _USEFUL = 0.9
 _ALIKE = 2.5
 _APART = 3.0
 _FEW = 0.002
+_NEARLY_ALL = 0.95
+_UNSEEN = 0.02  # of the documents may be others though none of the hundred in statistics is
 _RANGES = frozenset({"<", "<=", ">", ">="})
 _OF_ARRAYS = frozenset({"?", "?|", "?&", "@>"})
 _NUMBERS = frozenset({"number", "whole number"})
@@ -79,40 +81,89 @@ def told(oracle: Oracle, query: Query, opening: Opening, *, has_time: bool) -> s
     return "; ".join([head, *said, advice])
 
 
-def inferred(oracle: Oracle, query: Query, opening: Opening) -> Query:
+def inferred(oracle: Oracle, query: Query, opening: Opening) -> tuple[Query, ...]:
     """Return a query with the only key whose values are of the kind that is compared, or for which it would return as many rows as it does.
 
-    Itself if there is none. Another key must be much farther from what was counted. What may be the number of a LIMIT tells nothing then.
+    Two of half the calls each if two keys would; itself if there are none, or more. Another key must be much farther from what was
+    counted. What may be the number of a LIMIT tells nothing then. A query that asks for a rare value of a key is a part of the one with the key.
     """
     rows = query.rows
     if rows is None or not opening.operand.keys:
-        return query
+        return (query,)
     paths = _paths(oracle, opening)
     of_kind = [p.names for p in paths if p.kind in _kinds(opening.operand)]
     if len(of_kind) == 1:
-        return _assumed(
-            query, opening, of_kind[0], "no other key that most documents have leads to such values"
-        )
+        why = "no other key that most documents have leads to such values"
+        return (_assumed(query, opening, of_kind[0], why),)
     tried = [t for t in _tried(oracle, query, opening, paths) if t.rows is not None]
     if any(t.is_limited for t in tried) and may_be_limit(rows):
-        return query
+        return (query,)
     most = oracle.catalog.rows(opening.table)
+    fitting, rare = _fitting(opening, paths, tried, rows, most)
+    found = (*fitting, *rare)
+    if len(found) == 1:
+        one, why = query, "with another key, it would return more or fewer rows than were counted"
+    elif len(found) == 2:
+        first, other = sorted(map(".".join, found))
+        one = _half(query)
+        why = f"with {first} and with {other}, it would return as many rows as were counted, so each is assumed for half of the calls"
+    else:
+        return (query,)
+    assumed = {path: _assumed(_called(one, query, path), opening, path, why) for path in found}
+    return tuple(_rare(each, opening) if path in rare else each for path, each in assumed.items())
+
+
+def _fitting(
+    opening: Opening,
+    paths: Sequence[DocumentPath],
+    tried: Sequence[_Tried],
+    rows: float,
+    most: float,
+) -> tuple[list[KeyPath], list[KeyPath]]:
+    """Return the keys with which a statement would return as many rows as were counted: with an average value, and with a rare one.
+
+    A rare value is that of a key of which nearly all documents have the same one; it is not thought of if an average value of another key is exact.
+    """
     distances = sorted((_ratio(t.rows or 0.0, rows, most), t.path) for t in tried)
-    if not distances or distances[0][0] > _ALIKE:
-        return query
-    alike = [path for distance, path in distances if distance < _APART * distances[0][0]]
-    if len(alike) > 1 and not _kinds(opening.operand):
+    alike: list[KeyPath] = []
+    if distances and distances[0][0] <= _ALIKE:
+        alike = [path for distance, path in distances if distance < _APART * distances[0][0]]
+    rare: list[KeyPath] = []
+    is_exact = any(_apart(t.rows or 0.0, rows) <= _ALIKE for t in tried if t.path in alike)
+    if opening.operand.operator == "=" and opening.operand.value and not is_exact:
+        rare = [p.names for p in paths if _has_rare(p, rows / max(most, 1.0))]
+        alike = [path for path in alike if path not in rare]
+    if len(alike) + len(rare) > 1 and not _kinds(opening.operand):
         # what is compared as it is, is more likely to be text than a number
         kinds = {p.names: p.kind for p in paths}
         alike = [path for path in alike if kinds[path] not in ("number", "boolean")]
-    if len(alike) != 1:
-        return query
-    return _assumed(
+    return alike, rare
+
+
+def _has_rare(path: DocumentPath, share: float) -> bool:
+    """Tell whether nearly all documents have the same value, and the others may be as few as a share of all."""
+    return path.common_share >= _NEARLY_ALL and share <= 1 - path.common_share + _UNSEEN
+
+
+def _half(query: Query) -> Query:
+    return replace(
         query,
-        opening,
-        alike[0],
-        "with another key, it would return more or fewer rows than were counted",
+        weight=query.weight / 2,
+        calls=None if query.calls is None else query.calls / 2,
+        total_ms=None if query.total_ms is None else query.total_ms / 2,
     )
+
+
+def _called(one: Query, query: Query, path: KeyPath) -> Query:
+    """Return one of two queries with a name that tells its key."""
+    return one if one is query else replace(one, name=f"{query.name} {'.'.join(path)}")
+
+
+def _rare(query: Query, opening: Opening) -> Query:
+    """Return the part of a query that compares a value which no statistics show."""
+    number = opening.operand.value
+    text = with_values(query.sql, lambda n, _: literal("") if n == number else None)
+    return replace(query, name=f"{query.name} #1", sql=text, of=query)
 
 
 def _assumed(query: Query, opening: Opening, path: KeyPath, why: str) -> Query:
@@ -138,8 +189,10 @@ def _kinds(operand: OpenOperand) -> frozenset[str]:
 
 def _ratio(expected: float, counted: float, most: float) -> float:
     """Return by which factor rows differ; the hundred documents of statistics do not tell more than that there are few."""
-    if max(expected, counted) <= _FEW * most:
-        return 1.0
+    return 1.0 if max(expected, counted) <= _FEW * most else _apart(expected, counted)
+
+
+def _apart(expected: float, counted: float) -> float:
     return (max(expected, counted) + 0.5) / (min(expected, counted) + 0.5)
 
 

@@ -65,6 +65,12 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
     return _weighted(whole, counted)
 
 
+def only(costs: Costs, part: Query, plan: Plan) -> Sequence[tuple[Query, Plan]]:
+    """Return the only part of a query with its plan."""
+    planned = _Part(part, plan, costs.expected(part, plan), 1.0)
+    return _weighted(weighted(part.whole, planned.expected), [planned])
+
+
 def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> _Part:
     """Plan a variant; where its values are known, so are its rows."""
     part = replace(query, name=f"{query.name} #{number}", sql=variant.sql, rows=None, of=query)

@@ -360,7 +360,7 @@ class Lab:
         wanted = {"schema": table.schema, "table": table.name, "column": column}
         with self._guest() as reader:
             rows = reader.execute(queries.composed("lab", "document_paths"), wanted).fetchall()
-        return tuple(DocumentPath(tuple(names), kind or "") for names, kind in rows)
+        return tuple(DocumentPath(tuple(names), kind or "", share) for names, kind, share in rows)
 
     def _build(self, tables: Mapping[CatalogTable, Sequence[Candidate]]) -> None:
         with self._sessions.none(), self._admin() as connection, self._guest() as builder:
