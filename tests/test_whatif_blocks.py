@@ -142,6 +142,14 @@ CASES = {
         "select c.*, (select count(*) from orders o where o.customer = c.id) from customers c order by c.id limit 3",
         CUSTOMER,
     ),
+    "a subquery for each row that is compared with what it returns": (
+        "select * from customers c where city = (select count(*) from orders o where o.customer = c.id)",
+        CUSTOMER,
+    ),
+    "the last of each": (
+        "select * from customers c where c.id < 90 and '2024-01-28' < (select max(o.at) from orders o where o.customer = c.id)",
+        IN_TIME,
+    ),
     "as often as the outer side has rows": (
         "select o.* from customers c join orders o on o.customer = c.id where c.id < 4",
         CUSTOMER,

@@ -12,7 +12,9 @@ from itertools import takewhile
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
+from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.choose import subplans
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.measured import passing_scan
@@ -188,9 +190,9 @@ class Touched:
     # How children are run
 
     def _below(self, node: PlanNode, run: _Run, call: _Call) -> Iterator[tuple[PlanNode, _Run]]:
-        if node["Node Type"] == "Bitmap Heap Scan":
-            return  # its bitmaps are its own
         children = node.get("Plans", ())
+        if node["Node Type"] == "Bitmap Heap Scan":  # its bitmaps are its own
+            children = [c for c in children if c not in inputs(node)]
         flow = replace(run, part=run.part if node["Node Type"] in _STREAMING else 1.0)
         if node["Node Type"] == "Limit" and children:
             read = inputs(node)[0]
@@ -207,16 +209,18 @@ class Touched:
                 yield child, _rounds(children[0], run, call)
             elif child.get("Parent Relationship") == "InitPlan":
                 name = str(child.get("Subplan Name", "")).removeprefix("CTE ")
-                yield child, _Run(part=call.shares.get(name, 1.0))
+                loops = run.loops if _refers_outside(child) else 1.0
+                yield child, _Run(loops, part=call.shares.get(name, 1.0))
             else:
                 yield child, self._child(node, child, run, flow, call)
 
     def _child(self, node: PlanNode, child: PlanNode, run: _Run, flow: _Run, call: _Call) -> _Run:
         kind = child.get("Parent Relationship")
         if kind == "SubPlan":
-            is_hashed = f"hashed {child.get('Subplan Name', '')}" in str(node)
-            times = 1.0 if is_hashed else max(1.0, run.part * float(node.get("Plan Rows", 1)))
-            return _Run(run.loops * times if not is_hashed else 1.0)
+            name = str(child.get("Subplan Name", ""))
+            if f"hashed {name}" in str(node):
+                return _Run()
+            return _Run(run.loops * max(1.0, run.part * self._rows_asking(node, name)))
         if child["Node Type"] in _ONCE:
             return replace(flow, loops=run.processes, part=1.0)
         if node["Node Type"] == "Nested Loop" and kind == "Inner":
@@ -233,6 +237,21 @@ class Touched:
         if node["Node Type"] in ("Hash Join", "Merge Join") and kind == "Inner":
             return replace(flow, part=1.0)
         return flow
+
+    def _rows_asking(self, node: PlanNode, subplan: str) -> float:
+        """Return for how many rows of a node a subplan is run: all that the other conditions do not exclude if its filter asks it."""
+        rows = max(1.0, float(node.get("Plan Rows", 1)))
+        share = subplans.assumed(str(node.get("Filter") or ""), subplan)
+        if share is None or "Alias" not in node:
+            return rows
+        return min(self._before_filter(node, rows), rows / share)
+
+    def _before_filter(self, scan: PlanNode, rows: float) -> float:
+        """Return the rows of a scan before its filter."""
+        table = self._catalog.table_of(scan)
+        if scan["Node Type"] == "Bitmap Heap Scan" and table is not None:
+            return max(rows, _rows_of_bitmap(scan, table))
+        return self._passed_over(scan)
 
     def _limited(self, limit: PlanNode, child: PlanNode, run: _Run, call: _Call) -> float:
         """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
@@ -439,6 +458,13 @@ def _rounds(first: PlanNode, run: _Run, call: _Call) -> _Run:
     return _Run(run.loops * rounds, fresh=found / rounds / (begun * _GROWTH))
 
 
+def _refers_outside(tree: PlanNode) -> bool:
+    """Tell whether a part of a plan compares with columns of what it does not read, so that it is run again for other values of them."""
+    own = {node["Alias"] for node in walk(tree) if "Alias" in node}
+    texts = (text for node in walk(tree) for text in usage.conditions(node))
+    return any(alias and alias not in own for t in texts for alias, _ in terms.references(t))
+
+
 def _is_recursive(node: PlanNode) -> bool:
     """Tell whether a node reads what the last round of a recursive query found."""
     return node["Node Type"] == "WorkTable Scan" or any(
@@ -541,7 +567,7 @@ def _bitmaps(node: PlanNode) -> Iterator[PlanNode]:
 
 def _rows_of_bitmap(node: PlanNode, table: CatalogTable) -> float:
     """Return how many rows a bitmap selects, as far as its plan tells."""
-    top = next((c for c in node.get("Plans", ()) if "Plan Rows" in c), None)
+    top = next((c for c in inputs(node) if "Plan Rows" in c), None)
     if top is None:
         return max(1.0, float(node["Plan Rows"]))
     if top["Node Type"] == "BitmapAnd":
