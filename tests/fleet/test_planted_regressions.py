@@ -10,6 +10,9 @@ import pytest
 
 from pgwatch_wed.facts import Missing, Snapshot
 from pgwatch_wed.fleet.experiment.clues import Clues, clues_of
+from pgwatch_wed.fleet.review import review_formats, review_text
+from pgwatch_wed.fleet.review import review_words as words
+from pgwatch_wed.fleet.review.review_formats import whole_review
 from pgwatch_wed.history import store
 from pgwatch_wed.sqltext.statement_link import statement_key
 from pgwatch_wed.target.collect import collect
@@ -227,3 +230,49 @@ def test_a_cluster_on_which_it_takes_too_little_time_to_be_judged_is_a_control(
     (found,) = fleet.taught(run).regressions
     assert {s.member for s in found.slower} == {"c0", "c1"}
     assert (found.others, dict(found.not_compared)) == (("c2",), {})
+
+
+def test_what_chance_makes_slower_is_in_its_own_report_only(
+    base: Snapshot, opened: store.Store
+) -> None:
+    def by_chance(*slower: int) -> Change:
+        def change(n: int, own: Snapshot) -> Snapshot:
+            own = judged(own, {SLOW: "regressed" if n in slower else "steady", OTHER: "steady"})
+            shifts = (
+                replace(s, grade="C", p_value=0.004, ratio=1.4) if s.is_regressed else s
+                for s in own.statement_shifts
+            )
+            return replace(own, statement_shifts=tuple(shifts))
+
+        return change
+
+    fleet = Siblings(opened, base, 6, unread=frozenset())
+    for day, slower in enumerate(((), (1, 2), (2,))):
+        fleet.visited(base.now + timedelta(days=day), by_chance(*slower))
+        with opened.reading() as connection:
+            whole = whole_review(connection, base.now + timedelta(days=day))
+        assert whole.taught.regressions == ()
+        assert [i for i in whole.review.issues if i.rule == "query-regression"] == []
+        assert words.changes(whole.review) == ()
+        assert [s.member for s in whole.taught.by_chance] == [f"c{n}" for n in slower]
+        own = {c.member: [f.title for f in c.by_chance] for c in whole.review.clusters}
+        assert {member for member, titles in own.items() if titles} == {f"c{n}" for n in slower}
+    pages = dict(review_formats.pages(opened, whole))
+    assert "The report of the fleet does not count this" in pages["c2.html"]
+    assert "The report of the fleet does not count this" not in pages["c1.html"]
+    assert "so not counted" in review_text.text(whole.review, verbose=True)
+    assert "so not counted" not in review_text.text(whole.review)
+
+    # of a cluster that is no longer read, and then of one that reads more blocks since
+    fleet.unread = frozenset((2,))
+    fleet.visited(base.now + timedelta(days=3), by_chance(2))
+    with opened.reading() as connection:
+        whole = whole_review(connection, base.now + timedelta(days=3))
+    assert [i.rule for i in whole.review.issues] == ["fleet-silence"]
+    fleet.unread = frozenset()
+    proven = lambda n, own: judged(own, {SLOW: "regressed" if n == 2 else "steady"})  # noqa: E731
+    fleet.visited(base.now + timedelta(days=4), proven)
+    with opened.reading() as connection:
+        whole = whole_review(connection, base.now + timedelta(days=4))
+    (change,) = (c for c in words.changes(whole.review) if c.rule == "query-regression")
+    assert (change.what, change.members) == ("new", ("c2",))

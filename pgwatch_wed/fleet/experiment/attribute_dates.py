@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from pgwatch_wed.fleet import traits
 from pgwatch_wed.fleet.experiment import regression_words
 from pgwatch_wed.fleet.experiment.attributes import (
-    Attribute,
     ClusterFeatures,
     features_of,
     with_indexes,
@@ -32,13 +31,8 @@ def dated(connection: sa.Connection, found: SharedRegression) -> SharedRegressio
 
 def _dated(found: Association, before: list[ClusterFeatures]) -> Association:
     known = [f for f in before if all(a.kind in f.known for a in found.attributes)]
-    new_on = tuple(sum(not _has(f, a) for f in known) for a in found.attributes)
+    new_on = tuple(sum(not f.has(a) for f in known) for a in found.attributes)
     return replace(found, new_on=new_on, dated=len(known))
-
-
-def _has(features: ClusterFeatures, attribute: Attribute) -> bool:
-    value = features.values.get((attribute.kind, attribute.name))
-    return (value == attribute.value) != attribute.is_other
 
 
 def _before(connection: sa.Connection, slower: SlowerCluster) -> ClusterFeatures | None:

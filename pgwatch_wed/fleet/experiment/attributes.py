@@ -81,6 +81,11 @@ class ClusterFeatures:
     values: dict[FeatureKey, str]
     known: frozenset[AttributeKind] = ALL_KINDS
 
+    def has(self, attribute: "Attribute") -> bool:
+        """Tell whether the cluster has an attribute; what is not known, it has not."""
+        value = self.values.get((attribute.kind, attribute.name))
+        return (value == attribute.value) != attribute.is_other
+
 
 def features_of(traits: Traits, tags: Mapping[str, str], database: str) -> ClusterFeatures:
     """Return what a cluster may share with others, in one of its databases; without indexes."""

@@ -28,7 +28,8 @@ _MOST_TEXT = 500
 class StatementClue:
     """What became of a statement on a cluster, in the database where it became slowest; times are of a call.
 
-    Only of those that became slower there is a text, and when the calls that are slower began (ISO 8601).
+    Only of those that became slower there is a text, when the calls that are slower began (ISO 8601), and how probable that is
+    by chance; ``has_more_work``: a call reads more blocks as well.
     """
 
     outcome: str
@@ -41,6 +42,8 @@ class StatementClue:
     is_new_plan: bool = False
     text: str = ""
     begins: str = ""
+    p_value: float | None = None
+    has_more_work: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ def _of_statement(snapshot: Snapshot, statement: Statement, shift: StatementShif
         shift.is_new_plan,
         (statement.text or "")[:_MOST_TEXT] if shift.is_regressed else "",
         shift.current_begins.isoformat() if shift.is_regressed else "",
+        _rounded(shift.p_value) if shift.is_regressed else None,
+        shift.is_regressed and shift.grade != "C",
     )
 
 

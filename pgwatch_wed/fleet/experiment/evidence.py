@@ -1,7 +1,7 @@
 """Reads what a fleet teaches from its history: :func:`conclusions` of a run."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,11 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwatch_wed.fleet import traits, visit_log
-from pgwatch_wed.fleet.experiment import attribute_dates, shared_regressions, tried_advice
+from pgwatch_wed.fleet.experiment import (
+    attribute_dates,
+    fleet_chance,
+    shared_regressions,
+    tried_advice,
+)
 from pgwatch_wed.fleet.experiment import quiet_controls as quiet
 from pgwatch_wed.fleet.experiment.attributes import ClusterFeatures, features_of, with_indexes
 from pgwatch_wed.fleet.experiment.clues import REGRESSED, SERVER, STEADY, Clues, StatementClue
 from pgwatch_wed.fleet.experiment.experiments import Experiments, SlowerCluster
+from pgwatch_wed.fleet.experiment.fleet_chance import StatementPlace
 from pgwatch_wed.fleet.experiment.shared_regressions import Sighting, WatchedStatement
 from pgwatch_wed.fleet.experiment.sibling_records import records_of
 from pgwatch_wed.fleet.traits import Traits
@@ -76,19 +82,60 @@ _Place = tuple[int, str, str]
 
 
 def conclusions(
-    connection: sa.Connection, run: FleetRun, known: Mapping[str, Traits] | None = None
+    connection: sa.Connection,
+    run: FleetRun,
+    known: Mapping[str, Traits] | None = None,
+    unread: Mapping[str, tuple[int, Traits]] | None = None,
 ) -> Experiments:
-    """Return what a fleet run teaches. ``known`` are traits by member, as far as they have been read already."""
+    """Return what a fleet run teaches. ``known`` are traits by member, as far as they have been read already.
+
+    ``unread`` are clusters that this run did not read, by member, with their last traits: what they reported stays open.
+    """
     visits = visit_log.visits(connection, run.id)
     read = {r.visit.member: r for r in _read(connection, visits, known or {})}
     lacking = dict(_lacking(visits, read))
     reported = _reported(connection, run.began_at - RECENT)
-    watched = tuple(_watched(connection, visits, read, reported))
+    earlier = _earlier(connection, read.values(), reported)
+    watched = tuple(_watched(connection, visits, read, reported, earlier))
+    clues = _clues(read.values(), earlier, unread or {})
+    before = _before(clues, reported, run.began_at)
+    watched, held = shared_regressions.proven(watched, fleet_chance.holding(clues, before))
     shared, compared = shared_regressions.shared(watched)
     regressions = tuple(attribute_dates.dated(connection, each) for each in shared)
     tried = tried_advice.advised_to(connection, visits)
     records = records_of(tried_advice.same_advice(connection, tried))
-    return Experiments(regressions, records, compared, lacking)
+    members = {r.cluster_id: r.visit.member for r in read.values()}
+    members |= {cluster_id: member for member, (cluster_id, _) in (unread or {}).items()}
+    slower = {
+        seen: _slower(members[seen[0]], seen[0], clue, reported)
+        for seen, clue in sorted(clues.items(), key=lambda item: item[0])
+        if clue.outcome == REGRESSED
+    }
+    return Experiments(
+        regressions,
+        records,
+        compared,
+        lacking,
+        tuple(each for seen, each in slower.items() if seen in held),
+        tuple(each for seen, each in slower.items() if seen not in held),
+    )
+
+
+def _clues(
+    read: Iterable[_Read], earlier: "_Earlier", unread: Mapping[str, tuple[int, Traits]]
+) -> dict[StatementPlace, StatementClue]:
+    """Return what is true now of all statements of all clusters, and was true of those that were not read."""
+    now = {
+        (own.cluster_id, key): _now(own, key, clue, earlier)
+        for own in read
+        for key, clue in own.clues.statements.items()
+    }
+    then = {
+        (cluster_id, key): clue
+        for cluster_id, kept in unread.values()
+        for key, clue in Clues.of_json(kept.clues).statements.items()
+    }
+    return then | now
 
 
 def _read(
@@ -102,6 +149,25 @@ def _read(
             own = traits.found(connection, visit.traits)
         if own is not None and own.clues:
             yield _Read(visit, visit.cluster_id, own, Clues.of_json(own.clues))
+
+
+def _before(
+    clues: Mapping[StatementPlace, StatementClue],
+    reported: Mapping[_Place, _Reported],
+    moment: datetime,
+) -> set[StatementPlace]:
+    """Return what clusters reported in an earlier run as well."""
+    found = set()
+    for place, clue in clues.items():
+        known = reported.get(_reported_as(place[0], clue))
+        if known is not None and known.first_seen < moment:
+            found.add(place)
+    return found
+
+
+def _reported_as(cluster_id: int, clue: StatementClue) -> _Place:
+    query_id = str(clue.query_id) if clue.query_id else ""
+    return cluster_id, clue.database if query_id else "", query_id
 
 
 def _lacking(visits: tuple[Visit, ...], read: Mapping[str, _Read]) -> Iterator[tuple[str, str]]:
@@ -141,13 +207,13 @@ def _watched(
     visits: tuple[Visit, ...],
     read: Mapping[str, _Read],
     reported: Mapping[_Place, _Reported],
+    earlier: "_Earlier",
 ) -> Iterator[WatchedStatement]:
     """Yield the statements that are slower on several clusters of a group, with all of its clusters."""
     groups: dict[str, list[Visit]] = defaultdict(list)
     for visit in visits:
         if visit.same_as is None:
             groups[visit.group].append(visit)
-    earlier = _earlier(connection, read.values(), reported)
     for group, members in groups.items():
         slower = _slower_keys([read[v.member] for v in members if v.member in read], earlier)
         for key in sorted(k for k, n in slower.items() if n >= shared_regressions.LEAST_CLUSTERS):
@@ -155,7 +221,7 @@ def _watched(
             if key != SERVER:
                 seen = _with_quiet(connection, seen, read, key)
             text = "" if key == SERVER else _text(read, seen, key, earlier)
-            yield WatchedStatement(group, text, seen)
+            yield WatchedStatement(group, text, seen, key)
 
 
 _Earlier = Mapping[tuple[int, str], StatementClue]
@@ -223,6 +289,8 @@ def _now(own: _Read, key: str, clue: StatementClue, earlier: _Earlier) -> Statem
             clue.ms_after,
             clue.tables,
             then.is_new_plan,
+            p_value=then.p_value,
+            has_more_work=then.has_more_work,
         )
     return StatementClue("mended", tables=clue.tables, database=clue.database)
 
@@ -246,12 +314,16 @@ def _sighting(
     if clue.outcome != REGRESSED:
         reason = "" if clue.outcome == STEADY else _REASONS.get(clue.outcome, clue.outcome)
         return Sighting(visit.member, features, reason=reason)
-    query_id = str(clue.query_id) if clue.query_id else ""
-    place = (own.cluster_id, clue.database if query_id else "", query_id)
-    known = reported.get(place)
-    slower = SlowerCluster(
-        visit.member,
-        own.cluster_id,
+    return Sighting(visit.member, features, _slower(visit.member, own.cluster_id, clue, reported))
+
+
+def _slower(
+    member: str, cluster_id: int, clue: StatementClue, reported: Mapping[_Place, _Reported]
+) -> SlowerCluster:
+    known = reported.get(_reported_as(cluster_id, clue))
+    return SlowerCluster(
+        member,
+        cluster_id,
         clue.database,
         round(clue.ratio, 2),
         clue.query_id,
@@ -259,7 +331,6 @@ def _sighting(
         known.finding_id if known else None,
         clue.is_new_plan,
     )
-    return Sighting(visit.member, features, slower)
 
 
 def _with_quiet(

@@ -147,9 +147,15 @@ class SiblingRecord:
 
 @dataclass(frozen=True, slots=True)
 class Experiments:
-    """All of it, the most telling first. ``compared`` is the number of differences that were tried over all regressions."""
+    """All of it, the most telling first. ``compared`` is the number of differences that were tried over all regressions.
+
+    Of the regressions that clusters report by themselves, ``proven`` are those that hold in a fleet of this size, and
+    ``by_chance`` the others.
+    """
 
     regressions: tuple[SharedRegression, ...] = ()
     records: tuple[SiblingRecord, ...] = ()
     compared: int = 0
     lacking: Mapping[str, str] = field(default_factory=dict)
+    proven: tuple[SlowerCluster, ...] = ()
+    by_chance: tuple[SlowerCluster, ...] = ()

@@ -4,9 +4,11 @@ The unit is the cluster: several databases of one server share its version and s
 All differences over all regressions are corrected for together; a difference that all clusters share is none.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from statistics import median
 
 from pgwatch_wed.fleet.experiment import exact_tests, regression_words
 from pgwatch_wed.fleet.experiment.attributes import (
@@ -22,6 +24,8 @@ from pgwatch_wed.fleet.experiment.experiments import Association, SharedRegressi
 FALSE_ALARMS = 0.05
 """In so many fleets without anything in common, one association may be told."""
 LEAST_CLUSTERS = 2
+BY_CHANCE = "slower by no more than chance makes some of so many"
+"""Why a cluster counts neither as slower nor as a control."""
 _SPECIFIC = 1 / 8
 """Such a share of the slower ones may lack what is specific to them, and of the others have it."""
 _MOST_TOLD = 3
@@ -40,11 +44,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class WatchedStatement:
-    """A statement of a group on all its clusters; no text means the whole server."""
+    """A statement of a group on all its clusters; no text means the whole server. ``key`` is the same on all servers."""
 
     group: str
     text: str
     sightings: tuple[Sighting, ...]
+    key: str = ""
 
     @property
     def slower(self) -> tuple[Sighting, ...]:
@@ -78,6 +83,54 @@ def shared(watched: Iterable[WatchedStatement]) -> tuple[tuple[SharedRegression,
         for n, case in enumerate(cases)
     )
     return tuple(sorted(told, key=_weight)), len(found)
+
+
+def proven(
+    watched: Sequence[WatchedStatement], holding: Set[tuple[int, str]]
+) -> tuple[tuple[WatchedStatement, ...], set[tuple[int, str]]]:
+    """Return the statements with those clusters as slower of which that is proven, and which these are: by cluster and key.
+
+    Those are proven that are among the ones ``holding`` by themselves, and those that have what goes with it: with being slower on these,
+    or, if they have nothing in common, on all. What only the slower ones have is proof for each of them.
+    """
+    held = set(holding)
+    alone = _together_with(tuple(_only(each, held) for each in watched))
+    everywhere = _together_with(watched)
+    for each in watched:
+        name = each.group, each.text
+        for association in alone.get(name) or everywhere.get(name, ()):
+            held |= {
+                (s.slower.cluster_id, each.key)
+                for s in each.slower
+                if s.slower is not None and all(map(s.features.has, association.attributes))
+            }
+    return tuple(_only(each, held) for each in watched), held
+
+
+def _together_with(
+    watched: Sequence[WatchedStatement],
+) -> dict[tuple[str, str], tuple[Association, ...]]:
+    """Return what goes with being slower, by group and statement."""
+    told, _ = shared(watched)
+    return {(e.group, text): e.associations for e in told if e.associations for text in e.texts}
+
+
+def _only(watched: WatchedStatement, held: Set[tuple[int, str]]) -> WatchedStatement:
+    """Return a statement with those as slower that hold; where it is hardly slower compared with them, it is not."""
+    ratios = [
+        s.slower.ratio
+        for s in watched.slower
+        if s.slower is not None and (s.slower.cluster_id, watched.key) in held
+    ]
+    least = math.log(median(ratios)) / 2 if ratios else 0.0
+
+    def judged(s: Sighting) -> Sighting:
+        if s.slower is None or (s.slower.cluster_id, watched.key) in held:
+            return s
+        is_hardly = math.log(max(s.slower.ratio, 1.0)) < least
+        return Sighting(s.member, s.features, reason="" if is_hardly else BY_CHANCE)
+
+    return replace(watched, sightings=tuple(map(judged, watched.sightings)))
 
 
 def _weight(found: SharedRegression) -> tuple[bool, int, tuple[str, ...]]:

@@ -50,7 +50,8 @@ def address(member: str) -> str:
 def render(own: ReviewedCluster, review: Review, report: bytes | None) -> str:
     """Return the page; ``report`` is the JSON report of the cluster's last run, None if it is gone."""
     document = _document(report)
-    by_id = {f.id: f for f in own.findings}
+    shown = (*own.findings, *own.by_chance)
+    by_id = {f.id: f for f in shown}
     css = _css()
     return visible(
         _template().render(
@@ -61,11 +62,11 @@ def render(own: ReviewedCluster, review: Review, report: bytes | None) -> str:
             how=words.silence(own, review) if own.is_silent else "",
             lacking=words.lacking(own),
             known=by_id.get,
-            kept=[f for f in own.findings if not f.grade],
+            kept=[f for f in shown if not f.grade],
+            chance={f.id: words.BY_CHANCE for f in own.by_chance},
             age=lambda finding: words.age(finding, review),
             severities=[
-                (s, sum(f.severity is s for f in own.findings if f.rule != SILENCE))
-                for s in Severity
+                (s, sum(f.severity is s for f in shown if f.rule != SILENCE)) for s in Severity
             ],
             unknown=[v for v in document.get("verdicts", ()) if v["verdict"] == "unknown"],
             evidence=_evidence,

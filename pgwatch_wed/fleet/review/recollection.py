@@ -12,6 +12,7 @@ from pgwatch_wed.errors import UsageError
 from pgwatch_wed.findings import Object, Severity, Verdict
 from pgwatch_wed.fleet import traits as fleet_traits
 from pgwatch_wed.fleet import visit_log
+from pgwatch_wed.fleet.review.regression_proof import RULE
 from pgwatch_wed.fleet.traits import Traits
 from pgwatch_wed.fleet.visits import FleetRun, Visit, VisitEnding
 from pgwatch_wed.history import advice, blobs, kept_findings, kept_verdicts, states
@@ -55,7 +56,7 @@ class RememberedCluster:
     """A member, its last run, and the one before.
 
     ``run`` is of ``visit`` if that read the cluster, else of the last visit that did; None if there was none.
-    ``ending_before`` is how the visit before ended.
+    ``ending_before`` is how the visit before ended. ``traits_before`` are only there if the run before had a regression.
     """
 
     visit: Visit
@@ -64,6 +65,7 @@ class RememberedCluster:
     traits: Traits | None = None
     ending_before: VisitEnding | None = None
     states: Mapping[str, FindingState] = field(default_factory=dict)
+    traits_before: Traits | None = None
 
     @property
     def is_current(self) -> bool:
@@ -98,7 +100,10 @@ def recollect(connection: sa.Connection, fleet_run_id: int | None = None) -> Rec
     shown = {v.run_id for v in last.values() if v}
     known = _remembered(connection, sorted(ids), shown)
     followed = _states(connection, sorted({r.cluster_id for r in known.values()}))
-    compared_by = _traits(connection, [v.traits for v in last.values() if v and v.traits])
+    slower = [v for v in compared.values() if v and _had_regression(known.get(v.run_id or 0))]
+    compared_by = _traits(
+        connection, [v.traits for v in (*last.values(), *slower) if v and v.traits]
+    )
 
     def cluster(visit: Visit) -> RememberedCluster:
         own, was = last[visit.member], compared.get(visit.member)
@@ -110,10 +115,15 @@ def recollect(connection: sa.Connection, fleet_run_id: int | None = None) -> Rec
             compared_by.get(own.traits or "") if own else None,
             endings[visit.member].ending if visit.member in endings else None,
             followed.get(run_.cluster_id, {}) if run_ else {},
+            compared_by.get(was.traits or "") if was else None,
         )
 
     names = tuple(sorted(v.member for v in left))
     return Recollection(run, before, tuple(map(cluster, visits)), names, tuple(map(cluster, gone)))
+
+
+def _had_regression(run: RememberedRun | None) -> bool:
+    return run is not None and any(f.rule == RULE for f in run.findings.values())
 
 
 def _left(

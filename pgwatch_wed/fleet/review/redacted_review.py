@@ -38,7 +38,9 @@ def redacted(review: Review, allowed: Iterable[str] = ()) -> Review:
 
 def document(own: ReviewedCluster) -> bytes:
     """Return what a cluster's own page is made of: its report as JSON, with what a redacted review has of it."""
-    findings = [_reported(f) for f in own.findings if f.rule != SILENCE and f.grade]
+    findings = [
+        _reported(f) for f in (*own.findings, *own.by_chance) if f.rule != SILENCE and f.grade
+    ]
     unknown = [
         {"rule": r, "verdict": "unknown", "reason": REDACTED, "mend": ""} for r in own.unknown
     ]
@@ -107,6 +109,7 @@ class _Redacting:
             mend="",
             lacking={f"{len(own.lacking)} parts": REDACTED} if own.lacking else {},
             findings=tuple(map(self._finding, own.findings)),
+            by_chance=tuple(map(self._finding, own.by_chance)),
             gone=tuple(self._gone(g, n) for n, g in enumerate(own.gone)),
             unknown=dict.fromkeys(own.unknown, REDACTED),
             limits=(),

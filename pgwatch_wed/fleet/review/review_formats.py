@@ -19,6 +19,7 @@ from pgwatch_wed.fleet.review import (
 )
 from pgwatch_wed.fleet.review.examples import with_examples
 from pgwatch_wed.fleet.review.recollection import Recollection
+from pgwatch_wed.fleet.review.regression_proof import RegressionProof
 from pgwatch_wed.fleet.review.reviewing import SiblingsTell, reviewed
 from pgwatch_wed.fleet.review.reviews import Review, ReviewedCluster
 from pgwatch_wed.history.store import Store
@@ -81,8 +82,13 @@ def whole_review(
     is_last = fleet_run_id is None
     moment = now if is_last else found.run.ended_at or found.run.began_at
     known = {c.visit.member: c.traits for c in found.clusters if c.is_current and c.traits}
-    taught = conclusions(connection, found.run, known)
-    review = reviewed(found, moment, _told(taught))
+    unread = {
+        c.visit.member: (c.run.cluster_id, c.traits)
+        for c in found.clusters
+        if c.run and c.traits and not c.is_current
+    }
+    taught = conclusions(connection, found.run, known, unread)
+    review = reviewed(found, moment, _told(taught), RegressionProof.of(taught))
     return WholeReview(with_examples(connection, review, found), found, taught)
 
 

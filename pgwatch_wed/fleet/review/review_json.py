@@ -124,6 +124,7 @@ def _cluster(own: ReviewedCluster) -> dict[str, Any]:
         "version": own.version,
         "is_in_recovery": own.is_in_recovery,
         "findings": {s.value: sum(f.severity is s for f in still) for s in Severity},
+        "by_chance": [_finding(f) for f in own.by_chance],
         "not_evaluated": len(own.unknown),
     }
 

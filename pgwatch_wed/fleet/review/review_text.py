@@ -39,6 +39,9 @@ def text(
     for kind, drifts in words.differing(review.drifts):
         head = f"Unlike most of their group: {_KINDS[kind]}"
         _section(page, head, [words.drift(d) for d in drifts], verbose=verbose)
+    if verbose:
+        head = "No more than chance in so many clusters, and so not counted"
+        _section(page, head, words.by_chance(review), verbose=True)
     _unevaluated(page, review, verbose=verbose)
     if not review.issues and not review.unread:
         page.wrap("Nothing to do.", style="1")

@@ -209,6 +209,22 @@ def first_visits(review: Review) -> tuple[str, ...]:
     return tuple(c.member for c in review.read if c.compared_at is None)
 
 
+def by_chance(review: Review) -> tuple[str, ...]:
+    """Say which findings of clusters' own reports count nowhere."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for own in review.clusters:
+        for f in own.by_chance:
+            found[f.title].append(own.member)
+    return tuple(f"{title}, on {names(members)}" for title, members in sorted(found.items()))
+
+
+BY_CHANCE = (
+    "The report of the fleet does not count this: among so many clusters and statements, some take longer for a while by chance. It does once "
+    "calls read more blocks as well, most of the clusters with something in common have it, or it lasts and is twice as slow or more."
+)
+"""What is said of such a finding in the cluster's own report."""
+
+
 # --- who was not seen -----------------------------------------------------------------------------
 
 

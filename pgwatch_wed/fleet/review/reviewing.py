@@ -9,6 +9,7 @@ from pgwatch_wed.analyse import gain_points, severity_points
 from pgwatch_wed.findings import Grade, Object, Severity, Standing, Verdict, fingerprint
 from pgwatch_wed.fleet.review.drifts import Sibling, drifts, versions
 from pgwatch_wed.fleet.review.recollection import Recollection, RememberedCluster, RememberedRun
+from pgwatch_wed.fleet.review.regression_proof import RULE, RegressionProof, could_count
 from pgwatch_wed.fleet.review.reviews import (
     SILENCE,
     ClusterFinding,
@@ -50,12 +51,15 @@ _PART_OF = "other objects"
 
 
 def reviewed(
-    recollection: Recollection, now: datetime, told: ToldBySiblings | None = None
+    recollection: Recollection,
+    now: datetime,
+    told: ToldBySiblings | None = None,
+    proof: RegressionProof | None = None,
 ) -> Review:
     """Return the review of a fleet run at a time."""
     also = _also(recollection)
     known = [c for c in recollection.clusters if c.visit.same_as is None]
-    clusters = tuple(_cluster(c, now, also, told or {}) for c in known)
+    clusters = tuple(_counted(_cluster(c, now, also, told or {}), c, proof) for c in known)
     siblings = [Sibling(c.visit.member, c.visit.group, c.traits) for c in known if c.traits]
     limits, untold = _limits(clusters)
     return Review(
@@ -113,6 +117,40 @@ def _cluster(
         limits=limits_of(own.traits) if own.traits else (),
         also=tuple(also.get(visit.member, ())),
     )
+
+
+def _counted(
+    own: ReviewedCluster, remembered: RememberedCluster, proof: RegressionProof | None
+) -> ReviewedCluster:
+    """Return a cluster without the regressions that are no more than chance in a fleet, now or the last time."""
+    if proof is None or own.cluster_id is None:
+        return own
+    counts, earlier = [], remembered.before.findings if remembered.before else {}
+    by_chance = []
+    for f in own.findings:
+        if f.rule != RULE:
+            counts.append(f)
+        elif not proof.counts(own.cluster_id, f.object, f.own_grade):
+            by_chance.append(replace(f, standing=None, was=""))
+        elif f.id in earlier and not _may_have_counted(remembered, f.object, f.first_seen):
+            counts.append(replace(f, standing=Standing.NEW, was="", severity_before=None))
+        else:
+            counts.append(f)
+    gone = tuple(g for g in own.gone if _may_be_gone(g, remembered))
+    return replace(own, findings=tuple(counts), by_chance=tuple(by_chance), gone=gone)
+
+
+def _may_be_gone(gone: GoneFinding, remembered: RememberedCluster) -> bool:
+    state = remembered.states.get(gone.id)
+    if gone.rule != RULE or state is None:
+        return True
+    return _may_have_counted(remembered, state.object, state.came_back_at or state.first_seen)
+
+
+def _may_have_counted(own: RememberedCluster, about: Object, since: datetime) -> bool:
+    """Tell whether the review of the run before may have counted a regression."""
+    is_first = own.before is not None and since >= own.before.taken_at
+    return could_count(own.traits_before, about, is_first=is_first)
 
 
 def _silence(own: RememberedCluster, now: datetime) -> Iterator[ClusterFinding]:

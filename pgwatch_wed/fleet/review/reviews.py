@@ -57,7 +57,8 @@ class ReviewedCluster:
 
     ``seen_at`` is when it was last read, None if never, and ``run_id`` that run in the history. ``is_current`` tells
     whether that was in this fleet run. ``compared_at`` is when it had been read before. ``unknown`` are the rules that could not be evaluated,
-    with reasons, ``clear`` the number of those that found nothing.
+    with reasons, ``clear`` the number of those that found nothing. ``by_chance`` are findings of its own report that are no more than
+    chance in a fleet of this size, and count nowhere.
     """
 
     member: str
@@ -77,6 +78,7 @@ class ReviewedCluster:
     version: str = ""
     is_in_recovery: bool = False
     findings: tuple[ClusterFinding, ...] = ()
+    by_chance: tuple[ClusterFinding, ...] = ()
     gone: tuple[GoneFinding, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     verdicts: Mapping[str, str] = field(default_factory=dict)
