@@ -10,9 +10,13 @@ from pgwatch_wed.sqltext.plan_trees import used_names
 from pgwatch_wed.whatif.catalog import Catalog
 from pgwatch_wed.whatif.choose import advise, naming
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
+from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.suggested import suggested
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.choose.varying import varying
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.model import Candidate, Key, Query
 from pgwatch_wed.whatif.workload import Workload
 from tests import servers
 from tests.planning import query
@@ -189,6 +193,20 @@ def test_the_value_of_one_call_is_in_no_index(lab: Lab) -> None:
     )
     assert [i.ddl for i in advice.indexes if "host" in i.ddl or "Red" in i.ddl] == []
     assert [i.index.columns for i in advice.indexes if i.index.table == "jobs"] == [("locked_by",)]
+
+
+def test_a_state_that_not_all_texts_of_a_statement_have_is_in_no_index(lab: Lab) -> None:
+    text = "select payload from jobs where state = '{}' and deleted_at is null order by run_at limit 20"
+    one, other = query(text.format("queued")), query(text.format("running"))
+
+    def predicates(*texts: Query) -> set[str]:
+        costs = Costs(lab, TimeLeft(60.0), guard=True)
+        costs.begin(one, lab.plan(one))
+        found = suggested(costs, [one], 3, varying(texts))
+        return {i.predicate for i in found[one.name].indexes}
+
+    assert any("queued" in p for p in predicates(one))
+    assert {p for p in predicates(one, other) if p} == {"deleted_at IS NULL"}
 
 
 def test_the_key_of_a_document_is_inferred_from_the_rows_that_were_counted(lab: Lab) -> None:

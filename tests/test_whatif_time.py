@@ -166,8 +166,8 @@ def test_what_was_not_built_in_time_or_cannot_be_planned_again_is_not_suggested(
     late = Costs(lab, TimeLeft(1e-9), guard=True)
     begun, gone = query("select b from big where note = 'late' and c = 4"), query("select x from y")
     late.begin(begun, lab.plan(begun))
-    assert suggested(late, [begun], 3) == {}
-    assert suggested(Costs(lab, TimeLeft(60.0), guard=True), [gone], 3) == {}
+    assert suggested(late, [begun], 3, {}) == {}
+    assert suggested(Costs(lab, TimeLeft(60.0), guard=True), [gone], 3, {}) == {}
 
 
 def test_building_finds_no_session_in_use_where_candidates_are_no_longer_made(
@@ -184,7 +184,7 @@ def test_building_finds_no_session_in_use_where_candidates_are_no_longer_made(
     some = [query(f"select b from big where id = 5 and c = {n}") for n in range(3)]
     for each in some:
         late.begin(each, lab.plan(each))
-    suggested(late, some, 3)
+    suggested(late, some, 3, {})
     assert [inspect.getgeneratorstate(each) for each in made] == [inspect.GEN_CLOSED]
 
 

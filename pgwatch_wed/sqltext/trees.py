@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pglast import ast, parse_sql
-from pglast.parser import ParseError, parse_sql_json
+from pglast.parser import ParseError, fingerprint, parse_sql_json
 
 # Shorter texts cannot be nested so deeply that building the tree overflows the stack.
 _LONG = 10_000
@@ -48,6 +48,14 @@ def _raw(text: str) -> tuple[Any, ...]:
         raise UnreadableError(f"PostgreSQL's parser rejects it: {error.args[0]}") from None
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"it cannot be parsed: {error}") from None
+
+
+def form(text: str) -> str:
+    """Return what texts have in common that differ in constants only; the text itself if it is not SQL."""
+    try:
+        return str(fingerprint(text))
+    except ValueError:  # also ParseError
+        return text
 
 
 def walk(node: Any, *closed: type) -> Iterator[Any]:

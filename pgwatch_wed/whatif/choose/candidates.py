@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 from pgwatch_wed.sqltext import forms
-from pgwatch_wed.sqltext.terms import Conjunction, Kind, SortKey, Term
+from pgwatch_wed.sqltext.terms import Conjunction, Kind, SortKey, Term, constants
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose import indexable, methods
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
@@ -244,7 +244,7 @@ def _partial(
 ) -> Iterator[Candidate]:
     """Yield partial candidates, without the rows that constant conditions exclude: each of them, and all together."""
     table = use.table
-    worth = [t for t in terms if _is_worth_a_predicate(catalog, table, t)]
+    worth = [t for t in terms if _is_worth_a_predicate(catalog, table, t, options)]
     sets: list[tuple[Term, ...]] = [(term,) for term in worth]
     sets += [tuple(worth)] if len(worth) > 1 else []
     for chosen in sets:
@@ -284,8 +284,12 @@ def _alone(orders: Sequence[Keys], asked: _Asked) -> Sequence[Keys]:
     return () if asked.has_value else orders
 
 
-def _is_worth_a_predicate(catalog: Catalog, table: CatalogTable, term: Term) -> bool:
+def _is_worth_a_predicate(
+    catalog: Catalog, table: CatalogTable, term: Term, options: CandidateOptions
+) -> bool:
     if not term.is_constant or "$" in term.text or forms.changes_by_call(term.text):
+        return False
+    if not constants(term.text).isdisjoint(options.varying):
         return False
     column = table.columns.get(term.operand.column or "")
     if column is None or column.is_virtual:

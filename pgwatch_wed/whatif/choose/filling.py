@@ -3,7 +3,7 @@
 Planning, making candidates and trying them take turns, so that whenever the time is up, what was tried is what matters most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from pgwatch_wed.progress import Progress
@@ -23,6 +23,7 @@ from pgwatch_wed.whatif.choose.likely_costs import likely_costs
 from pgwatch_wed.whatif.choose.suggested import Suggested, suggested
 from pgwatch_wed.whatif.choose.time_left import ASKED, EXPLORED, SHARED
 from pgwatch_wed.whatif.choose.untried import openings
+from pgwatch_wed.whatif.choose.varying import varying
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query, SlowPlanError
 
 _CALLS_A_QUERY = 34
@@ -45,6 +46,7 @@ class Filling:
         self._max_width = max_width
         self._waiting: list[Query] = []
         self._likely: dict[str, float] = {}
+        self._varying: Mapping[str, frozenset[str]] = {}
         self._begun: set[str] = set()
         self.suggested: dict[str, Suggested] = {}
         self.explored: set[str] = set()
@@ -53,6 +55,7 @@ class Filling:
     def fill(self, queries: Sequence[Query], progress: Progress) -> None:
         """Request plans, as far as there is time."""
         self._likely = likely_costs(queries, self._costs.oracle.catalog)
+        self._varying = varying(q.whole for q in queries)
         self._waiting = self._in_order(queries)
         found: Configuration = frozenset()
         wave, slice_ = 1, _FIRST_SLICE
@@ -155,7 +158,7 @@ class Filling:
     def _tried(self, some: Sequence[Query]) -> Configuration:
         """Make candidates for queries, and try them; return those that helped."""
         self._begun |= {q.name for q in some}
-        new = suggested(self._costs, some, self._max_width)
+        new = suggested(self._costs, some, self._max_width, self._varying)
         self.suggested |= new
         made = [q for q in some if q.name in new]
         found: Configuration = frozenset()

@@ -29,13 +29,15 @@ TypeOf = Callable[[CatalogTable, str], ValueType | None]
 class CandidateOptions:
     """Which kinds of candidates are allowed.
 
-    ``type_of`` tells the type of an expression, if it is known; ``changed`` are columns by table that the workload sets.
+    ``type_of`` tells the type of an expression, if it is known; ``changed`` are columns by table that the workload sets; ``varying`` are
+    constants that other texts of the statement do not have.
     """
 
     max_width: int = 3
     is_c_collation: bool = False
     type_of: TypeOf = lambda _table, _text: None
     changed: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    varying: frozenset[str] = frozenset()
 
 
 def index(table: CatalogTable, keys: tuple[Key, ...], **more: object) -> Candidate:

@@ -1,6 +1,6 @@
 """The candidates of each query, built; and why there are none, or not for all of it."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
@@ -26,8 +26,16 @@ class Suggested:
     ordered: Configuration = frozenset()
 
 
-def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[str, Suggested]:
-    """Return what is suggested for queries, as far as there is time to build some of it."""
+def suggested(
+    costs: Costs,
+    queries: Sequence[Query],
+    max_width: int,
+    varying: Mapping[str, frozenset[str]],
+) -> dict[str, Suggested]:
+    """Return what is suggested for queries, as far as there is time to build some of it.
+
+    ``varying`` are by name constants of a query that no index may contain.
+    """
     oracle = costs.oracle
     allowed = CandidateOptions(max_width, oracle.is_c_collation, oracle.type_of, costs.changed)
     found: dict[str, Suggested] = {}
@@ -40,7 +48,8 @@ def suggested(costs: Costs, queries: Sequence[Query], max_width: int) -> dict[st
     # closed before anything is built: building waits for the session that it holds
     with closing(_without_indexes(costs, wholes)) as plans:
         for query, plan in plans:
-            one = _suggestion(costs, query, plan, allowed, parts[query.name])
+            mine = replace(allowed, varying=varying.get(query.name, frozenset()))
+            one = _suggestion(costs, query, plan, mine, parts[query.name])
             planned += one.indexes
             if found and costs.left.until(EXPLORED) <= costs.build_seconds(planned):
                 break
