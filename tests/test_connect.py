@@ -303,6 +303,32 @@ def test_a_port_that_is_none_is_one_line(port: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "instead"),
+    [
+        ("//db1:5432/shop?user=u&password=s3cret", "//u@db1:5432/shop"),
+        ("//db1/shop?password=s3cret&user=a%40b&ssl=true", "//a%40b@db1/shop?sslmode=verify-full"),
+        ("//db1,db2:5433/shop?targetServerType=primary&sslmode=require", "//db1,db2:5433/shop?sslmode=require"),
+        ("//[::1]:5432/shop", "//[::1]:5432/shop"),
+        ("shop", "///shop"),
+        ("//u:s3cret@db1/shop", "//u@db1/shop"),
+        *((url, "//USER@HOST:PORT/DATABASE") for url in ("//u:s3cret/x@db1/shop", "//u:1?s3cret@db1/shop", "//u:s3cret")),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "driver", ["jdbc:postgresql:", "JDBC:aws-wrapper:postgresql:", "jdbc:pgsql:"]
+)
+def test_a_jdbc_url_is_said_to_be_one_and_how_it_is_written_here(
+    driver: str, url: str, instead: str
+) -> None:
+    with pytest.raises(UsageError, match="JDBC") as caught:
+        connect.resolve(driver + url)
+    assert f"write 'postgresql:{instead}'" in caught.value.hint
+    assert "s3cret" not in str(caught.value)
+    if "USER" not in instead:
+        connect.resolve(f"postgresql:{instead}")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "postgresql://u:{}@h/db",

@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, quote
 
 import psycopg
 from psycopg import conninfo as libpq
@@ -26,6 +27,12 @@ _FORMS = (
     "use postgresql://user@host/database, 'host=… dbname=…' or a service name; in a URI, "
     "write special characters of a password as %40 (@), %2F (/), %25 (%), %20 (space)"
 )
+_JDBC = re.compile(r"jdbc:(?:[\w-]+:)*(?:postgresql|pgsql):", re.IGNORECASE)
+_JDBC_HOSTS = re.compile(
+    r"(?:[\w.-]*|\[[\da-f:.]+\])(?::\d+)?(?:,(?:[\w.-]*|\[[\da-f:.]+\])(?::\d+)?)*", re.IGNORECASE
+)
+_JDBC_NAME = re.compile(r"(?:[\w.~-]|%[\da-f]{2})*", re.IGNORECASE)
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _FILES = (".zst", ".json", ".html", ".sql", ".toml")
 _QUOTED = re.compile(r'".*"', re.DOTALL)  # greedy: what is quoted may contain a quote
 
@@ -35,6 +42,8 @@ def resolve(target: str | None) -> str:
     text = (target or os.environ.get("DATABASE_URL") or "").strip()
     if not text:
         return ""
+    if _JDBC.match(text):
+        raise UsageError("a JDBC URL is not a connection URI of PostgreSQL", _without_jdbc(text))
     text = _DRIVER.sub(r"\1://", text)
     _refuse_file(text)
     if _SERVICE.match(text):
@@ -49,6 +58,26 @@ def resolve(target: str | None) -> str:
             f"invalid connection string: {said}",
             f"did you mean postgresql://{text}?" if _HOST.match(text) else _FORMS,
         ) from None
+
+
+def _without_jdbc(text: str) -> str:
+    """Say how a JDBC URL is written here, without its password."""
+    hint = "write {}, with the password in ~/.pgpass or PGPASSWORD"
+    place, _, query = _JDBC.sub("", text, count=1).partition("?")
+    authority, _, path = place.removeprefix("//").partition("/")
+    if not place.startswith("//"):  # jdbc:postgresql:shop
+        authority, path = "", place
+    userinfo, _, hosts = authority.rpartition("@")
+    # what looks otherwise may be a part of a password
+    given = dict(parse_qsl(query))
+    user = userinfo.partition(":")[0] or quote(given.get("user", ""), safe="")
+    named = _JDBC_NAME.fullmatch(user) and _JDBC_NAME.fullmatch(path)
+    if "@" in query or not named or not _JDBC_HOSTS.fullmatch(hosts):
+        return hint.format("'postgresql://USER@HOST:PORT/DATABASE'")
+    mode = "verify-full" if given.get("ssl") == "true" else ""
+    mode = given["sslmode"] if given.get("sslmode") in _SSL_MODES else mode
+    uri = f"postgresql://{user and f'{user}@'}{hosts}/{path}{mode and f'?sslmode={mode}'}"
+    return hint.format(f"'{uri}'")
 
 
 def _refuse_file(text: str) -> None:

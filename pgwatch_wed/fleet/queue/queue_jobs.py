@@ -3,10 +3,10 @@
 Functions take the connection of :meth:`Store.writing`, so that a job and what the visit log says change together.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import sqlalchemy as sa
@@ -28,7 +28,8 @@ ENGINE = "queue"
 MOST_ATTEMPTS = 4
 """So often a visit may end its worker before it is given up."""
 
-# Not of a connection that was lost: whoever was reached is worth another attempt.
+# Not of a connection that was lost: whoever was reached is worth another attempt. These are words of ours and of psycopg.
+# libpq's stay English as well, whatever the language of this machine, since nothing here sets LC_MESSAGES.
 _SAID_NOTHING = rf"^(?:could not connect|the host name).*(?:{SILENCE})"
 _RESCUE_LOCK = 0x70_67_77_72
 
@@ -85,8 +86,7 @@ def left(connection: sa.Connection) -> int:
 
 def end_over_budget(connection: sa.Connection) -> tuple[str, ...]:
     """End the visits that wait in a run whose time is over; return whose they are."""
-    with queue_cursor(connection) as cursor:
-        rows = cursor.execute(_text("over_budget.sql")).fetchall()
+    rows = _waiting_in_vain(connection, "time")
     for row in rows:
         before = f"; before that: {row['reason']}" if row["reason"] else ""
         reason = f"the time for the whole run was over before its turn{before}"
@@ -100,13 +100,20 @@ def end_silent(connection: sa.Connection) -> tuple[Visit, ...]:
 
     Another attempt may be under way: whoever makes it finds that the visit has ended.
     """
-    with queue_cursor(connection) as cursor:
-        rows = cursor.execute(_text("fell_silent.sql"), {"silence": _SAID_NOTHING}).fetchall()
+    rows = _waiting_in_vain(connection, "silence")
     for row in rows:
         silent = Failure(VisitEnding.UNREACHABLE, row["reason"], row["mend"])
         end_unread(connection, row["fleet_run"], row["member"], silent)
     found = (visit_log.stands(connection, row["fleet_run"], row["member"]) for row in rows)
     return tuple(visit for visit in found if visit is not None)
+
+
+def _waiting_in_vain(
+    connection: sa.Connection, because: Literal["time", "silence"]
+) -> Sequence[DictRow]:
+    given = {"because": because, "silence": _SAID_NOTHING}
+    with queue_cursor(connection) as cursor:
+        return cursor.execute(_text("waiting_in_vain.sql"), given).fetchall()
 
 
 def note_answer(connection: sa.Connection, fleet_run_id: int, member: str) -> None:
