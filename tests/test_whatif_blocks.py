@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pgwatch_wed.sqltext.plan_trees import walk
-from pgwatch_wed.whatif.choose import counted_blocks, writes
+from pgwatch_wed.whatif.choose import counted_blocks, late, writes
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
@@ -34,6 +34,8 @@ create table seats (hall int not null, number int not null, note text not null);
 insert into seats select h, g, repeat('x', 100) from generate_series(1, 12) h, generate_series(1, 1500) g order by h, g;
 create table codes (code text not null);
 insert into codes select md5(g::text) from generate_series(1, 8000) g;
+create table tagged (tags text[] not null, note text not null);
+insert into tagged select array['t' || g % 1000, 't' || (g * 7919 + 13) % 1000], repeat('x', 300) from generate_series(1, 20000) g;
 create table visits (customer int references customers);
 create function noted() returns trigger language plpgsql as 'begin return new; end';
 create table watched (id int);
@@ -52,6 +54,7 @@ vacuum analyze customers;
 vacuum analyze parts;
 vacuum analyze seats;
 vacuum analyze codes;
+vacuum analyze tagged;
 """
 CUSTOMER = Candidate("public", "orders", (Key.of("customer"),))
 TIME = Candidate("public", "orders", (Key.of("at"),))
@@ -70,6 +73,7 @@ IN_TIME = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
 SEAT = Candidate("public", "seats", (Key.of("hall"), Key.of("number")))
 SEEN = Candidate("public", "parts", (Key.of("seen"),))
 CODE = Candidate("public", "codes", (Key.of("code"),))
+TAGS = Candidate("public", "tagged", (Key.of("tags"),), method="gin")
 LAST_SEEN = Candidate("public", "parts", (Key.of("within"), Key.of("seen")))
 EVEN = Candidate("public", "orders", (Key("(customer % 2)"),))
 COMPUTED = Candidate("public", "orders", (Key("(customer * 2)"),))
@@ -181,6 +185,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 COMPUTED,
                 SEEN,
                 CODE,
+                TAGS,
                 LAST_SEEN,
                 SEAT,
                 EVEN,
@@ -335,6 +340,31 @@ def test_rows_before_a_bound_that_is_no_condition_of_the_index_are_read_first(la
     whole = lab.index_shape(next(n["Index Name"] for n in walk(plan.tree) if "Index Name" in n))
     assert whole is not None
     assert found["<", ""] == found[">", "desc"] < 6 < whole.pages / 2 < found[">", ""]
+
+
+def test_an_element_that_is_not_known_is_in_as_many_rows_as_an_average_one(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    found = {}
+    for text in ("tags && array[$1]", "tags @> array[$1]", "tags && array[$1, $1]"):
+        plan = lab.plan(query(f"select * from tagged where {text}"), [TAGS])
+        assert plan.used == {TAGS}
+        found[text] = touched.blocks(plan.tree)
+    one, all_, two = found.values()
+    assert one == pytest.approx(all_, abs=5)
+    # of 200 or 100 rows, as far as the planner knows
+    assert 40 <= one <= 55 < 75 <= two <= 95
+
+
+def test_calls_that_return_few_rows_on_average_seldom_return_a_page(lab: Lab) -> None:
+    found = [late.least_short(*each) for each in ((3.5, 0.5), (8.5, 0.5), (20.0, 0.0), (None, 0.5))]
+    assert found == [0.65, 0.5, 0.0, 0.5]
+    text = "select * from orders where customer = $1 order by at limit 20"
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    asked = query(text, blocks=1026.0, rows=2.5)
+    costs.begin(asked, costs.plan(asked))
+    assert costs.ask(asked, frozenset({CUSTOMER})) < costs.ask(asked, frozenset())
+    # of 80 rows that the planner expects, nearer to 2.5
+    assert 5 < (costs.blocks(asked, frozenset({CUSTOMER})) or 0.0) < 10
 
 
 def test_nothing_is_feared_of_a_filter_that_most_rows_pass(lab: Lab) -> None:

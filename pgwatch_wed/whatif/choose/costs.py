@@ -7,7 +7,7 @@ from statistics import median
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.whatif.choose import counted_blocks, workers, writes
-from pgwatch_wed.whatif.choose.late import has_limit, scans_of_limit, short_share
+from pgwatch_wed.whatif.choose.late import has_limit, least_short, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
@@ -237,7 +237,8 @@ class Costs:
         if tree is None:
             return None
         matching = self._matching(query)
-        short = 1.0 if matching is not None and matching == query.rows else short_share(query)
+        is_all = matching is not None and matching == query.rows
+        short = 1.0 if is_all else least_short(query.rows, short_share(query))
         added = self._added(query, chosen)
         return self._touched.blocks(
             tree, query.rows, added, short=short, matching=matching, is_even=is_even

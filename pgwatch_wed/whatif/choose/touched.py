@@ -15,6 +15,7 @@ from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose import subplans
+from pgwatch_wed.whatif.choose.array_elements import rows_of_elements
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.measured import passing_scan
@@ -298,7 +299,9 @@ class Touched:
         is_shared = bool(node.get("Parallel Aware"))
         loops = run.loops / run.processes if is_shared else run.loops
         planned = max(1.0, float(node.get("Plan Rows", 1))) * (run.processes if is_shared else 1.0)
-        rows = call.rows(node, planned)
+        known = rows_of_elements(self._catalog, table, node)
+        likely = planned if known is None else max(1.0, min(planned, known))
+        rows = call.rows(node, likely)
         match node["Node Type"]:
             case "Seq Scan" | "Sample Scan":
                 return loops * max(1.0, run.part * table.pages)
