@@ -6,7 +6,7 @@ Student's t with three degrees of freedom, and now and then a statement or a ser
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,8 +27,12 @@ from pgwatch_wed.history.regressions import Judgement, Proof, Sides, judge
 BEGINS = datetime(2026, 1, 5, tzinfo=UTC)
 LENGTH = timedelta(minutes=10)
 _CALLS = 500
+_NEW = 8
 _WAITS = 0.005
 """How often a statement, or a server, begins to wait in an interval."""
+
+
+Statements = Mapping[int | str, Sides]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +66,33 @@ def reviewed(
     series = {
         n: _cluster(chance, n, statements, together, release, intervals[0]) for n in range(clusters)
     }
+    new = release.clusters if release else _NEW
+    return review_of(series, lambda n: _earlier(series[n]), frozenset(range(new)))
+
+
+def review_of(
+    series: Mapping[int, Statements], earlier: Callable[[int], Statements], new: Set[int]
+) -> SimulatedReview:
+    """Return the review of clusters with these series; ``earlier`` are a cluster's in the visit before, ``new`` have a new release."""
     clues = {
         (n, key): clue for n, own in series.items() for key, clue in _clues(judge(own, Proof()))
     }
     own = frozenset(place for place, clue in clues.items() if clue.outcome == REGRESSED)
-    before = _before(series, own)
-    holds = holding(clues, before)
-    watched, held = proven(tuple(_watched(clues, clusters, statements, release)), holds)
+    before = {
+        (n, key)
+        for n in {cluster for cluster, _ in own}
+        for key, clue in _clues(judge(earlier(n), Proof()))
+        if clue.outcome == REGRESSED
+    }
+    watched, held = proven(
+        tuple(_watched(clues, sorted(series), sorted({key for _, key in own}), new)),
+        holding(clues, before),
+    )
     return SimulatedReview(own, own & held, shared(watched)[0])
 
 
-def _before(
-    series: Mapping[int, Mapping[int | str, Sides]], own: Set[StatementPlace]
-) -> set[StatementPlace]:
-    """Return what the visit before, with an interval less, said as well."""
-    found = set()
-    for n in {cluster for cluster, _ in own}:
-        earlier = {
-            key: Sides(s.base[:-1], (s.base[-1], *s.current[:-1])) for key, s in series[n].items()
-        }
-        clues = _clues(judge(earlier, Proof()))
-        found |= {(n, key) for key, clue in clues if clue.outcome == REGRESSED}
-    return found
+def _earlier(own: Statements) -> Statements:
+    return {key: Sides(s.base[:-1], (s.base[-1], *s.current[:-1])) for key, s in own.items()}
 
 
 def _student(chance: random.Random) -> float:
@@ -143,7 +152,7 @@ def _clues(found: Judgement) -> Iterator[tuple[str, StatementClue]]:
         yield (
             str(shift.key),
             StatementClue(
-                *(shift.outcome.value, shift.ratio, int(shift.key), "shop"),
+                *(shift.outcome.value, shift.ratio, 1, "shop"),
                 p_value=shift.p_value,
                 has_more_work=shift.grade != "C",
             ),
@@ -152,16 +161,15 @@ def _clues(found: Judgement) -> Iterator[tuple[str, StatementClue]]:
 
 def _watched(
     clues: Mapping[StatementPlace, StatementClue],
-    clusters: int,
-    statements: int,
-    release: Release | None,
+    clusters: Sequence[int],
+    keys: Sequence[str],
+    new: Set[int],
 ) -> Iterator[WatchedStatement]:
     """Yield what is slower on several clusters; they differ in a release, a major version and a zone."""
-    for key in (SERVER, *map(str, range(1, statements + 1))):
+    for key in keys:
         seen = []
-        for n in range(clusters):
-            is_new = n < (release.clusters if release else 8)
-            tags = {"release": "1.1" if is_new else "1.0", "zone": f"z{n % 3}"}
+        for n in clusters:
+            tags = {"release": "1.1" if n in new else "1.0", "zone": f"z{n % 3}"}
             own = features_of(Traits("17.5" if n % 2 else "16.9"), tags, "shop")
             clue = clues.get((n, key))
             if clue is not None and clue.outcome == REGRESSED:

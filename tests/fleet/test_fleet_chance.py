@@ -16,6 +16,7 @@ from pgwatch_wed.fleet.experiment.shared_regressions import (
     shared,
 )
 from pgwatch_wed.fleet.traits import Traits
+from tests.fleet import recorded_fleet as busy
 from tests.fleet.simulated_reviews import Release, reviewed
 
 HERE = (3, "q0")
@@ -133,3 +134,21 @@ def test_of_a_noisy_fleet_nothing_is_said_but_what_is_planted(seed: int) -> None
     assert found.held == {(n, "1") for n in range(5)}
     (only,) = found.shared
     assert [a.value for a in only.associations[0].attributes] == ["1.1"]
+
+
+def test_on_a_busy_machine_nothing_is_said_though_a_cluster_called_something_slower() -> None:
+    found = [busy.review_at(visit) for visit in range(13, busy.QUIET + 1)]
+    assert any(each.own for each in found)
+    assert all((each.held, each.shared) == (frozenset(), ()) for each in found)
+
+
+def test_on_a_busy_machine_what_was_planted_is_said_and_no_more() -> None:
+    found = busy.review_at(20)
+    assert len(found.own) > len(found.held)
+    held = {n for n, text in found.held if text == busy.SLOWED}
+    assert held == busy.ON_RELEASE
+    written = {n for n, text in found.held if text != busy.SLOWED}
+    assert written <= busy.BUILDERS
+    (only,) = (each for each in found.shared if each.texts == (busy.SLOWED,))
+    assert [a.value for a in only.associations[0].attributes] == ["1.1"]
+    assert len(only.slower) == 8
