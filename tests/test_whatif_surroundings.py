@@ -185,10 +185,10 @@ def test_a_path_that_a_setting_of_the_targets_version_cannot_forbid_is_forbidden
 NEWER = {
     "select distinct on (b, a) * from things order by b, a, body limit 5": 16,
     "select a from things where b = 5 or b = 6 order by b, a limit 5": 18,
-    "select * from things where id in (values (5), (66))": 18,
     "select * from generate_series(now(), now() + '1 day', '1 hour')": 18,
     "select b, a from things union select b, a from things order by 1, 2 limit 5": 17,
     "select * from things where a in (7, 9)": 13,
+    "select * from things where id in (values (5), (66))": 13,
 }
 
 
@@ -243,6 +243,24 @@ def test_a_subquery_that_names_the_outer_query_is_run_for_each_row_where_the_ver
             assert plan.cost == pytest.approx(real["Total Cost"], rel=0.05), text
             assert ("SubPlan" in str(plan.tree)) is (every_pg.version < 17), text
             assert "IS TRUE" not in str(plan.tree), text
+
+
+OF_VALUES = (
+    "select * from things where id in (values (5), (66))",
+    "select * from things where b = 5 and a = any (values (7), (9), (11))",
+)
+
+
+@pytest.mark.pg("< 19")
+def test_values_are_joined_where_the_version_makes_no_array_of_them(
+    every_pg: Server, every_db: str
+) -> None:
+    psql(every_db, TABLE)
+    with source.open_lab(every_db) as lab, psycopg.connect(every_db) as connection:
+        for text in OF_VALUES:
+            plan, real = lab.plan(query(text)), real_plan(connection, text)
+            assert plan.cost == pytest.approx(real["Total Cost"], rel=0.02), text
+            assert ("Values Scan" in str(plan.tree)) is (every_pg.version < 18), text
 
 
 OF_ICU = """

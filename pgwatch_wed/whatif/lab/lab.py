@@ -37,9 +37,9 @@ from pgwatch_wed.errors import said
 from pgwatch_wed.facts.features import Feature, Features
 from pgwatch_wed.postgres import btree
 from pgwatch_wed.quote import ident
-from pgwatch_wed.sqltext import arbiters, correlated_lists, statement, unindexed_lists
+from pgwatch_wed.sqltext import arbiters, older_forms, statement, unindexed_lists
 from pgwatch_wed.sqltext.arbiters import Conflict
-from pgwatch_wed.sqltext.correlated_lists import Unjoined
+from pgwatch_wed.sqltext.older_forms import Inserted, Insertion
 from pgwatch_wed.sqltext.plan_trees import PlanNode, used_names
 from pgwatch_wed.sqltext.plannable import with_lists
 from pgwatch_wed.sqltext.terms import Kind
@@ -924,15 +924,13 @@ class Lab:
         text = with_lists(query.sql) if given is None else given.text
         if tested:
             text = unindexed_lists.unindexed_lists(text, tested)
-        unjoined = Unjoined(text)
-        if not self._has(Features.has_joins_of_correlated_lists):
-            unjoined = correlated_lists.unjoined(text)
+        written = Inserted.into(text, self._older_forms(text))
         before = f"explain ({generic}verbose, format json) "
         with self._counting:
             self.calls += 1
         try:
             with self._as_its_role(connection, query):
-                row = connection.execute(f"{before}{unjoined.text}".encode()).fetchone()
+                row = connection.execute(f"{before}{written.text}".encode()).fetchone()
         except psycopg.errors.QueryCanceled as error:
             raise SlowPlanError(said(error)) from None
         except psycopg.Error as error:
@@ -942,13 +940,20 @@ class Lab:
                 said(error),
                 type(error).__name__,
                 lacks_types=lacks_types,
-                position=None if place is None else unjoined.place(int(place) - 1 - len(before)),
+                position=None if place is None else written.place(int(place) - 1 - len(before)),
             ) from None
         assert row is not None
         tree: PlanNode = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
         self._security.withhold(query, tree)
-        is_changed = tested or unjoined.ends
+        is_changed = tested or written.insertions
         return unindexed_lists.as_written(tree, query.sql) if is_changed else tree
+
+    def _older_forms(self, text: str) -> Iterator[Insertion]:
+        """Yield what makes this planner plan a text as the target's version does."""
+        if not self._has(Features.has_joins_of_correlated_lists):
+            yield from older_forms.of_each_row(text)
+        if not self._has(Features.has_arrays_of_values):
+            yield from older_forms.of_values(text)
 
     def _plan_of(self, tree: PlanNode) -> Plan:
         names = used_names(tree)

@@ -4,7 +4,6 @@ What a setting forbids is off in the lab (:func:`pgwatch_wed.whatif.planner.with
 (:mod:`pgwatch_wed.whatif.lab.skips`), as is the order of an index beside an array (:mod:`pgwatch_wed.whatif.lab.ordered_arrays`). What is left is recognized here, and becomes a doubt.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,7 +13,6 @@ from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.lab import skips
 
-_IN_VALUES = re.compile(r"\bin\s*\(\s*values\b", re.IGNORECASE)
 _INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
 
@@ -57,10 +55,6 @@ def _below(parent: str, child: str) -> Callable[[str, PlanNode], bool]:
     )
 
 
-def _is_of_values(text: str, _tree: PlanNode) -> bool:
-    return _IN_VALUES.search(text) is not None
-
-
 def _is_series_of_times(_text: str, tree: PlanNode) -> bool:
     return any(
         node.get("Function Name") == "generate_series"
@@ -77,6 +71,5 @@ _NEW = (
     _NewPath(Features.has_right_semi_joins, _joins("Right Semi")),
     _NewPath(Features.has_incremental_sort_for_joins, _below("Merge Join", "Incremental Sort")),
     _NewPath(Features.has_arrays_of_or, _is_array_of_or),
-    _NewPath(Features.has_arrays_of_values, _is_of_values),
     _NewPath(Features.has_estimated_series, _is_series_of_times),
 )

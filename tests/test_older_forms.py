@@ -1,8 +1,8 @@
-"""Subqueries of IN that a server before 17 runs for each row."""
+"""Conditions that servers of earlier versions plan otherwise."""
 
 import pytest
 
-from pgwatch_wed.sqltext.correlated_lists import unjoined
+from pgwatch_wed.sqltext.older_forms import Inserted, of_each_row, of_values
 
 WRITTEN = {
     "select 1 from a where a.x in (select b.x from b where b.y = a.y) and a.z = 1": (
@@ -29,15 +29,33 @@ WRITTEN = {
 
 @pytest.mark.parametrize("text", WRITTEN)
 def test_subqueries_that_name_a_table_of_the_outer_query_are_no_joins(text: str) -> None:
-    assert unjoined(text).text == (WRITTEN[text] or text)
+    assert Inserted.into(text, of_each_row(text)).text == (WRITTEN[text] or text)
+
+
+OF_VALUES = {
+    "select 1 from a where x in (values (1), (f(2)))": (
+        "select 1 from a where x in (SELECT * FROM (values (1), (f(2))) AS v)"
+    ),
+    "select 1 from a where (x, y) = any ((values ($1, 'ü'))) and z in (values (3))": (
+        "select 1 from a where (x, y) = any (SELECT * FROM ((values ($1, 'ü'))) AS v)"
+        " and z in (SELECT * FROM (values (3)) AS v)"
+    ),
+    "select 1 from a where x in (values (1) limit 1) and x in (select x from b)": None,
+    "select 1 from a join (values (1)) v (x) using (x) where x in (1, 2)": None,
+}
+
+
+@pytest.mark.parametrize("text", OF_VALUES)
+def test_values_are_joined(text: str) -> None:
+    assert Inserted.into(text, of_values(text)).text == (OF_VALUES[text] or text)
 
 
 def test_a_place_is_that_in_the_text_as_it_was() -> None:
     once = "a.x in (select 1 from b where b.y = a.y)"
-    text = f"select 1 from a where {once} and {once} and a.z = $1"
-    found = unjoined(text)
-    assert len(found.ends) == 2
-    for place in (0, text.index("and"), text.rindex("and"), len(text) - 1):
-        word = text[place : place + 3]
-        at = [n for n in range(len(found.text)) if found.place(n) == place]
-        assert any(found.text[n : n + 3] == word for n in at), place
+    text = f"select 1 from a where {once} and x in (values (7)) and {once} and a.z = $1"
+    found = Inserted.into(text, [*of_each_row(text), *of_values(text)])
+    assert len(found.insertions) == 4
+    for word in ("select 1 from a", "values", "(7)", "a.z", "$1"):
+        assert found.place(found.text.index(word)) == text.index(word), word
+    assert found.place(found.text.rindex(once)) == text.rindex(once)
+    assert found.place(found.text.index("FROM (")) == text.index("values")
