@@ -48,6 +48,9 @@ create table stays_4 partition of stays for values from ('2024-04-01') to ('2024
 create table stays_5 partition of stays for values from ('2024-05-01') to ('2024-06-01');
 create table stays_6 partition of stays for values from ('2024-06-01') to ('2024-07-01');
 insert into stays select date '2024-01-01' + g / 5, case when g % 50 > 0 then 'note' end from generate_series(0, 900) g;
+create table coded (code text not null, filler text);
+insert into coded select 'c' || g, repeat('x', 100) from generate_series(1, 9000) g;
+vacuum analyze coded;
 vacuum analyze stays;
 vacuum analyze orders;
 vacuum analyze customers;
@@ -63,6 +66,7 @@ COVERING = Candidate("public", "orders", (Key.of("customer"),), ("at",))
 WITHIN = Candidate("public", "parts", (Key.of("within"),))
 NEWEST = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
 BEHIND = Candidate("public", "orders", (Key.of("customer"), Key.of("at"), Key.of("note")))
+PREFIX = Candidate("public", "coded", (Key.of("code", "text_pattern_ops"),))
 STAY = Candidate("public", "stays", (Key.of("at"),))
 UNNOTED = Candidate("public", "stays", (Key.of("at"),), predicate="note is null")
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
@@ -193,6 +197,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 BEHIND,
                 STAY,
                 UNNOTED,
+                PREFIX,
             ]
         )
         yield lab
@@ -453,6 +458,12 @@ def test_calls_of_frequent_values_are_as_many_as_blocks_tell(
     assert found == pytest.approx([expected, 1 - expected])
 
 
+def test_calls_touch_more_than_is_planned_of_frequent_values() -> None:
+    for counted, expected in ((1900.0, 1.0), (2100.0, 0.1)):
+        found = counted_blocks.shares([10.0, 90.0], [1000.0, 100.0], counted, counted_blocks.BEYOND)
+        assert found == pytest.approx([expected, 1 - expected])
+
+
 def test_parts_that_take_the_same_blocks_are_as_many_as_before() -> None:
     assert counted_blocks.shares([1.0, 3.0], [1000.0, 900.0], 1000.0) == [0.25, 0.75]
     assert counted_blocks.shares([0.0, 0.0], [None, 1.0], 5.0) == [0.5, 0.5]
@@ -463,6 +474,29 @@ def test_limit_ends_the_scan_of_rows_of_which_more_match_than_planned(lab: Lab) 
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
     assert 40 <= touched.blocks(plan.tree, counted=50.0, matching=400.0) < 65
     assert touched.blocks(plan.tree, counted=10.0, matching=10.0) < 20
+
+
+def test_limit_is_not_below_the_rows_that_calls_return(lab: Lab) -> None:
+    # one row, as far as the planner knows, so that the plan of LIMIT has one row, too
+    text = "select * from orders where customer = $1 and at > $2 and at < $3 limit 500"
+    tree = lab.plan(query(text), [IN_TIME]).tree
+    assert [node["Node Type"] for node in walk(tree)] == ["Limit", "Index Scan"]
+    assert tree["Plan Rows"] < 5
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    assert 30 <= touched.blocks(tree, counted=50.0) <= 60
+
+
+def test_a_filter_that_repeats_the_prefix_that_is_searched_for_excludes_nothing(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    for condition, is_less in (
+        ("code like 'c1%'", True),
+        ("code like 'c1%' and code <> 'c11'", False),
+        ("code like 'c1%0%'", False),
+    ):
+        plan = lab.plan(query(f"select code from coded where {condition}"), [PREFIX])
+        assert plan.used == {PREFIX}
+        assert "Filter" in str(plan.tree)
+        assert (touched.blocks(plan.tree, counted=3.0) < 5) is is_less
 
 
 def test_the_part_of_an_order_that_calls_read_tells_how_many_rows_match(lab: Lab) -> None:

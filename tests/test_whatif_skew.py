@@ -8,10 +8,11 @@ from pgwatch_wed.sqltext.equal_parameters import equal_parameters
 from pgwatch_wed.whatif.choose import lists, parts, skew
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, advise
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Plan, Query
+from pgwatch_wed.whatif.model import Candidate, Key, Plan, Query
 from pgwatch_wed.whatif.output import as_json
 from pgwatch_wed.whatif.workload import Workload
 from tests import servers
@@ -148,6 +149,32 @@ def test_shares_do_not_contradict_the_counted_rows(
     assert least <= (found[0].calls or 0) <= most
     assert sum(part.calls or 0 for part in found) == pytest.approx(100)
     assert sum(part.total_ms or 0 for part in found) == pytest.approx(1000)
+
+
+def test_shares_do_not_contradict_the_counted_rows_that_limit_allows(lab: Lab) -> None:
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    text = "select * from orders where tenant = $1 order by at limit 500"
+    for rows, least, most in ((480.0, 90, 100), (200.0, 30, 36)):
+        # the blocks are those of other values
+        asked = query(
+            text, calls=100.0, total_ms=1000.0, rows=rows, blocks=20.0 if rows > 400 else None
+        )
+        found = [part for part, _ in parts.parts(costs, asked, costs.plan(asked))]
+        assert least <= (found[0].calls or 0) <= most
+
+
+def test_what_a_frequent_value_reads_beyond_its_plan_it_also_reads_with_an_index(lab: Lab) -> None:
+    state = Candidate("public", "orders", (Key.of("state"),))
+    lab.add([state])
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    pages = lab.catalog.by_name["public", "orders"].pages
+    text = "select count(note) from orders where state = $1"
+    asked = query(text, calls=100.0, total_ms=1000.0, blocks=1.5 * pages)
+    for part, plan in parts.parts(costs, asked, costs.plan(asked)):
+        costs.begin(part, plan)
+    (gain,) = Gains(costs, {state: "state"}).of_queries()
+    assert gain.indexes == ("state",), "the others use it"
+    assert 1.2 * pages < (gain.blocks_after or 0.0) < 1.5 * pages
 
 
 def test_shares_follow_the_counted_blocks_of_a_call_that_reads(lab: Lab) -> None:

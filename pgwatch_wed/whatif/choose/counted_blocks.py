@@ -18,17 +18,21 @@ _BESIDE = 0.2  # of the blocks of a plan that looks rows up
 _FETCHING = frozenset({"Index Scan", "Seq Scan"})
 _FEWEST = 4.0  # blocks of a call that looks one row up
 _APART = 1.5  # times as many blocks, from which on parts are told from each other
-_INEXACT = 1.2  # planned blocks are good within this factor
+INEXACT = 1.2  # planned blocks are good within this factor
+BEYOND = 2.0  # times the most, as many are still those of frequent values: how far LIMIT reads is not known better
 
 
 def shares(
-    weights: Sequence[float], planned: Sequence[float | None], counted: float | None
+    weights: Sequence[float],
+    planned: Sequence[float | None],
+    counted: float | None,
+    most_times: float = INEXACT,
 ) -> list[float]:
     """Return the shares of the parts of a statement, given their ``planned`` blocks, or rows, and those of a call that were counted."""
     total = sum(weights)
     found = [w / total for w in weights] if total > 0 else [1 / len(weights) for _ in weights]
     usual = mean(found, planned)
-    if counted is None or usual is None or not tell(planned, counted):
+    if counted is None or usual is None or not tell(planned, counted, most_times):
         return found
     each = [blocks for blocks in planned if blocks is not None]
     least, most = min(each), max(each)
@@ -41,13 +45,18 @@ def shares(
     return [(1 - moved) * share + moved * (n == number) for n, share in enumerate(found)]
 
 
-def tell(planned: Sequence[float | None], counted: float | None) -> bool:
-    """Tell whether what was counted of a call lies between what is planned for the parts of a statement, which differ."""
+def tell(
+    planned: Sequence[float | None], counted: float | None, most_times: float = INEXACT
+) -> bool:
+    """Tell whether what was counted of a call lies between what is planned for the parts of a statement, which differ.
+
+    It may be ``most_times`` as much as the most of them.
+    """
     each = [number for number in planned if number is not None]
     if counted is None or len(each) < max(2, len(planned)):
         return False
     least, most = min(each), max(each)
-    return least / _INEXACT <= counted <= most * _INEXACT and most >= _APART * least
+    return least / INEXACT <= counted <= most * most_times and most >= _APART * least
 
 
 def mean(of: Sequence[float], blocks: Sequence[float | None]) -> float | None:

@@ -102,6 +102,8 @@ class Gains:
             lookups = max(self._costs.lookups(part, self._chosen) for part in parts)
             times = (before - certain) / (planned - certain)
             after = counted_blocks.more(after, times, lookups, new)
+        elif before > planned and not query.is_write:
+            after += (before / planned - 1) * self._kept(parts, shares)
         if query.is_write:
             beyond = max(0.0, before - planned)
             if any(self._used(part) for part in parts):
@@ -122,6 +124,14 @@ class Gains:
         shares = counted_blocks.shares(weights, now, None)  # they are those that were counted
         return shares, counted_blocks.mean(
             shares, even if counted_blocks.tell(even, query.blocks) else now
+        )
+
+    def _kept(self, parts: Sequence[Query], shares: Sequence[float]) -> float:
+        """Return the blocks of a call by plans that stay as they are."""
+        return sum(
+            share * (self._costs.blocks(part, frozenset()) or 0.0)
+            for part, share in zip(parts, shares, strict=True)
+            if not self._used(part)
         )
 
     def _certain(

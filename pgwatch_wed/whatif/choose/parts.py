@@ -61,7 +61,7 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
     whole = weighted(query, costs.expected(query, plan))
     counted = None if query.is_write else _by_rows(planned, query.rows)
     if counted is None:
-        counted = _as_touched(costs, query, _as_counted(planned, query.rows))
+        counted = _as_counted(_as_touched(costs, query, planned), query.rows)
     return _weighted(whole, counted)
 
 
@@ -116,7 +116,7 @@ def _groups(group: Conjunction) -> Iterator[Conjunction]:
 
 def _as_counted(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part]:
     """Return parts with shares of the calls that do not contradict the rows of a call that were counted."""
-    each = [_rows(part.plan.tree) for part in parts]
+    each = [_allowed(part.plan.tree) for part in parts]
     if counted is None or None in each or len(parts) < 2:
         return parts
     rows = [r or 0.0 for r in each]
@@ -130,11 +130,21 @@ def _as_counted(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part
         more = loose if sum(loose) > 0 else limits
         limits = [s + taken * m / sum(more) for s, m in zip(limits, more, strict=True)]
     mean = sum(s * r for s, r in zip(limits, rows, strict=True))
-    if counted > _INEXACT * mean and max(rows) > mean:
+    if counted > _INEXACT * mean and max(rows) > mean > 0:
         part = min(1.0, (counted - mean) / (max(rows) - mean))
-        widest = rows.index(max(rows))
-        limits = [(1 - part) * s + part * (n == widest) for n, s in enumerate(limits)]
+        limits = [
+            (1 - part) * s + part * w for s, w in zip(limits, _widest(limits, rows), strict=True)
+        ]
     return [replace(p, share=s) for p, s in zip(parts, limits, strict=True)]
+
+
+def _widest(shares: Sequence[float], rows: Sequence[float]) -> list[float]:
+    """Return the shares of the parts with most rows if all calls are theirs."""
+    most = max(rows)
+    found = [s if r >= most else 0.0 for s, r in zip(shares, rows, strict=True)]
+    if sum(found) <= 0:
+        found = [float(r >= most) for r in rows]
+    return [s / sum(found) for s in found]
 
 
 def _as_touched(costs: Costs, query: Query, parts: Sequence[_Part]) -> Sequence[_Part]:
@@ -146,7 +156,8 @@ def _as_touched(costs: Costs, query: Query, parts: Sequence[_Part]) -> Sequence[
         for is_even in (True, False)
     )
     planned = even if counted_blocks.tell(even, query.blocks) else feared
-    shares = counted_blocks.shares([part.share for part in parts], planned, query.blocks)
+    weights = [part.share for part in parts]
+    shares = counted_blocks.shares(weights, planned, query.blocks, counted_blocks.BEYOND)
     return [replace(p, share=share) for p, share in zip(parts, shares, strict=True)]
 
 
@@ -154,6 +165,11 @@ def _returned(tree: PlanNode) -> float:
     """Return the rows that a plan returns, or changes."""
     changes = tree["Node Type"] == "ModifyTable" and not tree["Plan Rows"]
     return max(float(n["Plan Rows"]) for n in (tree, *(tree.get("Plans", ()) if changes else ())))
+
+
+def _allowed(tree: PlanNode) -> float | None:
+    """Return how many rows the planner expects a call to return or to change, as far as LIMIT allows; None if they are grouped."""
+    return float(tree["Plan Rows"]) if tree["Node Type"] == "Limit" else _rows(tree)
 
 
 def _rows(tree: PlanNode) -> float | None:

@@ -5,6 +5,7 @@ Here, each node is charged the blocks that it looks up in shared buffers, as oft
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -32,6 +33,8 @@ _UNKNOWN_SHAPE = IndexShape(1000.0, 200_000.0)
 _MOST_ROW = 3.0  # blocks of a table for a row that is changed: of its old and new place, and where there is space
 _ENTRY = 3.0  # blocks from the root to where an entry is put
 _MOST_PASS = 0.5
+_FROM = frozenset({">=", "~>=~"})
+_ONLY_PREFIX = re.compile(r" ~~ CAST\('[^%_\\]+%' AS \w+\)$")
 _LEAST_MATCHING = 0.00011  # the planner's least is 0.0001, rounded to whole rows
 _ROUNDS = 10.0  # of a recursive query, as the planner assumes
 _GROWTH = 10.0  # and how many times the rows that it begins with each of them has
@@ -70,7 +73,8 @@ class _Run:
 class _Call:
     """What is known of a call: new index entries for a changed row, and how many rows it returns if one scan passes them all on.
 
-    ``changed`` are the rows that it inserts, updates or deletes, ``found`` those of its recursive query, if they were counted.
+    ``changed`` are the rows that it inserts, updates or deletes, ``found`` those of its recursive query, if they were counted,
+    ``returned`` those that it returns, which LIMIT allows.
     ``shares`` tells how much of each CTE is read, ``driven`` how many times the planner's rows are joined. With ``is_even``, rows that
     match are taken to be spread evenly over an order.
     """
@@ -82,6 +86,7 @@ class _Call:
     short: float
     changed: float | None
     found: float | None
+    returned: float = 0.0
     shares: Mapping[str, float] = field(default_factory=dict)
     driven: Driven = field(default_factory=Driven)
     is_even: bool = False
@@ -158,6 +163,7 @@ class Touched:
             short,
             counted if is_write else None,
             counted if _passes_cte(tree) else None,
+            counted or 0.0,
         )
         call = replace(call, driven=driven(tree, counted, self._catalog), is_even=is_even)
         call = replace(call, shares=self._shares_read(tree, _Run(), call))
@@ -259,8 +265,11 @@ class Touched:
         scan = _driving(child)
         table = None if scan is None else self._catalog.table_of(scan)
         less = 1.0 if scan is None or table is None else _fewer(scan, table)
-        returned = max(1.0, float(child["Plan Rows"]) * call.factor * less)
-        even = min(1.0, float(limit["Plan Rows"]) / returned)
+        planned, wanted = float(child["Plan Rows"]), float(limit["Plan Rows"])
+        returned = max(1.0, planned * call.factor * less)
+        if wanted >= planned:  # it tells no more than that LIMIT is not below what is planned
+            wanted = max(wanted, call.returned)
+        even = min(1.0, wanted / returned)
         if scan is None or table is None or "Filter" not in scan:
             return even
         among = members(scan, table)
@@ -332,7 +341,7 @@ class Touched:
 
     def _fetched(self, node: PlanNode, table: CatalogTable, rows: float) -> float:
         """Return the rows that an index scan fetches, including those that its filter excludes."""
-        if "Filter" not in node:
+        if "Filter" not in node or _repeats_prefix(node):
             return rows
         if _is_by_distance(node):
             return min(table.rows, (self._shape(node["Index Name"]) or _UNKNOWN_SHAPE).rows)
@@ -554,10 +563,22 @@ def _driving(node: PlanNode) -> PlanNode | None:
 
 def _excludes_many(scan: PlanNode, rows: float) -> bool:
     """Tell whether the filter of a scan excludes more than half of the rows, as far as its plan tells."""
-    if "Filter" not in scan:
+    if "Filter" not in scan or _repeats_prefix(scan):
         return False
     found = [float(c["Plan Rows"]) for c in scan.get("Plans", ()) if "Plan Rows" in c]
     return not found or rows < _MOST_PASS * found[0]
+
+
+def _repeats_prefix(scan: PlanNode) -> bool:
+    """Tell whether the filter of a scan only repeats the prefix that is its index condition."""
+    text = str(scan.get("Filter") or "")
+    found = terms.conditions(text).terms
+    bound = terms.conditions(str(scan.get("Index Cond") or "")).terms
+    from_prefix = {t.operand.text for t in bound if t.operator in _FROM}
+    is_all_known = len(found) == 1 + text.count(" AND ") and " OR " not in text
+    return is_all_known and all(
+        t.operand.text in from_prefix and _ONLY_PREFIX.search(t.text) for t in found
+    )
 
 
 def _bitmaps(node: PlanNode) -> Iterator[PlanNode]:
