@@ -259,6 +259,19 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
                 "shares": [0.1],
                 "bounds": ["b", "c"],
                 "ranges": None,
+                "words": None,
+                "word_shares": None,
+            },
+        ),
+    ),
+    ("lab", "word_shares"): (
+        Case(
+            {"word", "share"},
+            values={
+                "values": ["'word'", "'a' 'word'"],
+                "shares": [0.1, 0.1],
+                "are_common": [False, False],
+                "least": 0.15,
             },
         ),
     ),

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pgwatch_wed.sqltext.plan_trees import walk
-from pgwatch_wed.whatif.choose import counted_blocks, late, writes
+from pgwatch_wed.whatif.choose import counted_blocks, late, least, writes
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
@@ -117,6 +117,10 @@ CASES = {
     "some of those that most rows are": (
         "select * from orders where at > '2024-01-05' order by customer limit 20",
         CUSTOMER,
+    ),
+    "many entries behind a key that is skipped": (
+        "select customer from orders where customer between 100 and 300",
+        BEHIND_STATE,
     ),
     "behind a key that is skipped": (
         "select * from orders where customer = 11 and note like '%x'",
@@ -644,6 +648,42 @@ def test_blocks_of_now_are_those_of_a_server_that_knows_nothing_of_an_expression
     with_it = costs.blocks(asked, frozenset({EVEN}))
     assert with_it is not None
     assert with_it < now / 5
+
+
+def test_blocks_of_now_are_those_of_as_many_rows_as_an_expression_is_then_known_to_have(
+    lab: Lab,
+) -> None:
+    asked = query("select * from orders where customer * 2 = 1001 order by id limit 100")
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, lab.plan(asked))
+    told = frozenset({COMPUTED})
+    costs.pool.plan(asked, told)
+    whole = lab.catalog.by_name["public", "orders"].pages
+    blind, now = costs.blocks(asked, frozenset()), costs.blocks(asked, frozenset(), told)
+    assert blind is not None
+    assert blind < 0.8 * whole  # since half a percent of the rows are taken to match
+    assert now is not None
+    assert now >= whole
+
+
+def test_a_plan_may_change_with_what_an_index_that_it_does_not_use_tells(lab: Lab) -> None:
+    asked = query("select * from orders where customer % 2 = 0 order by id limit 200")
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, lab.plan(asked))
+    assert not costs.pool.plan(asked, frozenset({EVEN})).used
+    gain = next(iter(Gains(costs, {EVEN: "even"}).of_queries()))
+    assert gain.blocks_before is not None
+    assert gain.blocks_after is not None
+    assert gain.blocks_after < gain.blocks_before / 2
+
+
+def test_what_hardly_anything_begins_with_is_less_than_the_planner_expects(lab: Lab) -> None:
+    parts, orders = (lab.catalog.by_name["public", name] for name in ("parts", "orders"))
+    scan = {"Node Type": "Index Scan", "Filter": "(note ~~ 'y%'::text)"}
+    assert least.times_planned(lab.catalog, parts, scan, 2.0) == pytest.approx(1 / math.sqrt(2))
+    # one value, if something matches, which has two thousandths of the rows
+    scan = {"Node Type": "Seq Scan", "Filter": "(orders.customer ~~ '9%'::text)"}
+    assert 4 * least.times_planned(lab.catalog, orders, scan, 4.0) == pytest.approx(80, rel=0.1)
 
 
 def test_a_pattern_that_hardly_anything_matches_is_searched_for_to_the_end(lab: Lab) -> None:

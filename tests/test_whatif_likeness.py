@@ -212,6 +212,41 @@ def test_a_range_of_two_columns_has_the_bounds_that_it_will_have(
     assert real / factor <= plan.tree["Plan Rows"] <= real * factor
 
 
+@pytest.mark.parametrize(("rank", "factor"), [(1, 1.3), (4000, 3.0)])
+def test_a_word_has_as_many_rows_as_once_it_is_indexed(
+    things: str, lab: Lab, rank: int, factor: float
+) -> None:
+    index = Candidate(
+        "public", "documents", (Key("to_tsvector('simple'::regconfig, body)"),), method="gin"
+    )
+    lab.add([index])
+    with psycopg.connect(things) as connection:
+        row = connection.execute(f"select left(md5('{rank}'), {3 + rank % 5})".encode()).fetchone()
+        assert row is not None
+        question = f"select * from documents where to_tsvector('simple', body) @@ '{row[0]}'"
+        plan = lab.plan(query(question), [index])
+        connection.execute(index.ddl("real").encode())  # rolled back
+        connection.execute("analyze documents")
+        real = real_plan(connection, question)["Plan Rows"]
+        connection.rollback()
+    assert real / factor <= plan.tree["Plan Rows"] <= real * factor
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "least", "most"),
+    [("people", '"right"(email, 3)', 5, 100), ("order_lines", "upper(status)", 1, 1)],
+    ids=["of some values", "of all values"],
+)
+def test_a_value_that_was_not_tried_may_be_that_of_few_rows(
+    lab: Lab, table: str, text: str, least: float, most: float
+) -> None:
+    index = Candidate("public", table, (Key(text),))
+    lab.add([index])
+    plan = lab.plan(query(f"select * from {table} where {text} = 'com'"), [index])
+    assert plan.used == {index}
+    assert least <= plan.tree["Plan Rows"] <= most
+
+
 def test_an_expression_that_fails_for_a_value_is_left_as_it_is(things: str, lab: Lab) -> None:
     index = Candidate("public", "people", (Key("(1 / (length(town) - 6))"),))
     lab.add([index])

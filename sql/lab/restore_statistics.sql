@@ -10,7 +10,9 @@ select pg_restore_attribute_stats(
     'most_common_vals', %(common)s::text[]::text,
     'most_common_freqs', %(shares)s::real[],
     'histogram_bounds', %(bounds)s::text[]::text,
-    'range_bounds_histogram', %(ranges)s::text[]::text
+    'range_bounds_histogram', %(ranges)s::text[]::text,
+    'most_common_elems', %(words)s::text[]::text,
+    'most_common_elem_freqs', %(word_shares)s::real[]
 ) as is_restored
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace

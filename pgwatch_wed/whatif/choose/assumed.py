@@ -75,7 +75,7 @@ def _fitting(oracle: Oracle, query: Query, values: Mapping[int, Sequence[str]]) 
             plan = oracle.plan(replace(query, sql=_with(query.sql, _chosen(values, number))))
         except PlanError:
             return 0
-        rows = rows_found(plan)
+        rows = rows_found(plan.tree)
         if (
             rows is None
             or query.rows is None

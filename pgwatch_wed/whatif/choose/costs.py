@@ -11,6 +11,7 @@ from pgwatch_wed.whatif.choose.late import has_limit, least_short, scans_of_limi
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import Judge
+from pgwatch_wed.whatif.choose.rows_found import as_told
 from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
 from pgwatch_wed.whatif.choose.writes import Burden, Write
@@ -228,15 +229,25 @@ class Costs:
                 found |= dict.fromkeys(self._judge.doubts(query, plan))
         return tuple(found)
 
-    def blocks(self, query: Query, chosen: Configuration, *, is_even: bool = False) -> float | None:
+    def blocks(
+        self,
+        query: Query,
+        chosen: Configuration,
+        told: Configuration = frozenset(),
+        *,
+        is_even: bool = False,
+    ) -> float | None:
         """Return how many blocks a call touches with a set by its plan; None if that cannot be planned in time.
 
-        With ``is_even``, it is not feared that what LIMIT looks for comes last in an order.
+        What a server with the set ``told`` knows of the rows that match, it knows of the expressions in its indexes. With ``is_even``,
+        it is not feared that what LIMIT looks for comes last in an order.
         """
         tree = self._tree(query, chosen)
         if tree is None:
             return None
         matching = self._matching(query)
+        if query.rows is None and told and has_limit(tree):
+            tree = as_told(tree, self._tree(query, told))
         is_all = matching is not None and matching == query.rows
         short = 1.0 if is_all else least_short(query.rows, short_share(query))
         added = self._added(query, chosen)
@@ -268,10 +279,15 @@ class Costs:
         What it knows of expressions, it knows of indexes on them: others may have led to a plan that uses none of them.
         """
         others = known.asked - chosen
-        tells = any(key.column is None for index in others for key in index.keys)
-        if tells and not self.pool.is_by_value(query):
+        if _has_expression(others) and not self.pool.is_by_value(query):
             return self.pool.relevant(query, chosen)
         return known.asked
+
+    def is_told(self, query: Query, chosen: Configuration) -> bool:
+        """Tell whether the plan of a query may change with what a set tells of expressions, even if it uses none of the indexes."""
+        return _has_expression(self.pool.relevant(query, chosen)) and self._tree(
+            query, chosen
+        ) != self._tree(query, frozenset())
 
     def _matching(self, query: Query) -> float | None:
         """Return how many rows match, of which LIMIT returns some, as the part of an order tells that calls read; None if it does not."""
@@ -356,3 +372,7 @@ class Costs:
             self._build_seconds = (self.left.taken - began) / len(some)
             built += some
         return frozenset(i for i in built if self.oracle.refusal(i) is None)
+
+
+def _has_expression(indexes: Iterable[Candidate]) -> bool:
+    return any(key.column is None for index in indexes for key in index.keys)

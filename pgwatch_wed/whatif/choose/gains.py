@@ -80,14 +80,17 @@ class Gains:
         What a write touches beyond its plan, in other indexes and for foreign keys, it also touches with the set. But what is more
         than its rows can write was read, by a plan that looked further for them than the planner expects.
         """
-        is_changed = any(self._used(part) for part in parts) or query.is_write
+        is_changed = (
+            any(self._used(part) or self._costs.is_told(part, self._chosen) for part in parts)
+            or query.is_write
+        )
         if not is_changed and query.blocks is not None:
             return max(1.0, query.blocks), max(1.0, query.blocks)
         shares, planned = self._shares(query, parts)
         before = planned if query.blocks is None else max(1.0, query.blocks)
         if not is_changed:
             return before, before
-        after = counted_blocks.mean(shares, self._of_parts(parts, self._chosen))
+        after = counted_blocks.mean(shares, [self._costs.blocks(p, self._chosen) for p in parts])
         if after is None or before is None or planned is None:
             return before, after
         certain, new = (self._certain(parts, shares, c) for c in (frozenset(), self._chosen))
@@ -116,7 +119,8 @@ class Gains:
 
     def _shares(self, query: Query, parts: Sequence[Query]) -> tuple[list[float], float | None]:
         """Return the shares of the parts of a query, and the blocks of a call without the set that are planned."""
-        now, weights = self._of_parts(parts, frozenset()), [_weight(part) for part in parts]
+        now = [self._costs.blocks(part, frozenset(), self._chosen) for part in parts]
+        weights = [_weight(part) for part in parts]
         if query.is_write:
             shares = counted_blocks.shares(weights, now, query.blocks)
             return shares, counted_blocks.mean(shares, now)
@@ -167,10 +171,6 @@ class Gains:
             and self._costs.looks_up(part, self._chosen, after, after)
             for part in parts
         )
-
-    def _of_parts(self, parts: Sequence[Query], chosen: Configuration) -> list[float | None]:
-        """Return the blocks of a call of each part by its plan."""
-        return [self._costs.blocks(part, chosen) for part in parts]
 
     def _of_index(self, index: Candidate, users: Sequence[Query]) -> IndexAdvice:
         costs, name = self._costs, self._names[index]

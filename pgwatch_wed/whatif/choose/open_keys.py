@@ -264,7 +264,7 @@ def _try(oracle: Oracle, query: Query, opening: Opening, path: KeyPath) -> _Trie
         return None
     is_limited = any(n["Node Type"] == "Limit" for n in walk(after.tree))
     left = after.cost / max(before.cost, 0.01)
-    return _Tried(path, index, left=left, rows=rows_found(after), is_limited=is_limited)
+    return _Tried(path, index, left=left, rows=rows_found(after.tree), is_limited=is_limited)
 
 
 def _serving(oracle: Oracle, plan: Plan, document: str, key: str) -> str:

@@ -19,6 +19,7 @@ from pgwatch_wed.whatif.choose import subplans
 from pgwatch_wed.whatif.choose.array_elements import rows_of_elements
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
+from pgwatch_wed.whatif.choose.least import times_planned
 from pgwatch_wed.whatif.choose.measured import passing_scan
 from pgwatch_wed.whatif.choose.memberships import members
 from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
@@ -35,7 +36,6 @@ _ENTRY = 3.0  # blocks from the root to where an entry is put
 _MOST_PASS = 0.5
 _FROM = frozenset({">=", "~>=~"})
 _ONLY_PREFIX = re.compile(r" ~~ CAST\('[^%_\\]+%' AS \w+\)$")
-_LEAST_MATCHING = 0.00011  # the planner's least is 0.0001, rounded to whole rows
 _ROUNDS = 10.0  # of a recursive query, as the planner assumes
 _GROWTH = 10.0  # and how many times the rows that it begins with each of them has
 _LEADER_BUSY = 0.3  # of the leader for each worker whose rows it takes
@@ -264,9 +264,11 @@ class Touched:
         """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
         scan = _driving(child)
         table = None if scan is None else self._catalog.table_of(scan)
-        less = 1.0 if scan is None or table is None else _fewer(scan, table)
+        times = 1.0
+        if scan is not None and table is not None and scan is not call.scan:
+            times = self._times(scan, table)
         planned, wanted = float(child["Plan Rows"]), float(limit["Plan Rows"])
-        returned = max(1.0, planned * call.factor * less)
+        returned = max(1.0, planned * call.factor * times)
         if wanted >= planned:  # it tells no more than that LIMIT is not below what is planned
             wanted = max(wanted, call.returned)
         even = min(1.0, wanted / returned)
@@ -287,6 +289,11 @@ class Touched:
         within = part_expected(even, min(1.0, matching / max(known.share, matching)), 0.0, fear)
         before = 0.0 if known.is_first else 1 - known.share
         return call.short + (1 - call.short) * (before + known.share * within)
+
+    def _times(self, scan: PlanNode, table: CatalogTable) -> float:
+        is_bitmap = scan["Node Type"] == "Bitmap Heap Scan"
+        rows = _rows_of_bitmap(scan, table) if is_bitmap else float(scan["Plan Rows"])
+        return times_planned(self._catalog, table, scan, rows)
 
     def _passed_over(self, scan: PlanNode) -> float:
         """Return the rows that a scan reads to its end, including those that it excludes."""
@@ -311,28 +318,34 @@ class Touched:
         known = rows_of_elements(self._catalog, table, node)
         likely = planned if known is None else max(1.0, min(planned, known))
         rows = call.rows(node, likely)
+        times = 1.0 if node is call.scan else self._times(node, table)
         match node["Node Type"]:
             case "Seq Scan" | "Sample Scan":
                 return loops * max(1.0, run.part * table.pages)
             case "Index Scan" | "Index Only Scan":
-                found = loops * self._index_scan(node, table, rows, run.part)
+                found = loops * self._index_scan(node, table, rows, run.part, times)
                 # the visibility map stays pinned
                 return found + 1 if node["Node Type"] == "Index Only Scan" else found
             case "Bitmap Heap Scan":
-                return loops * self._bitmap(node, table, rows / planned, run.part)
+                return loops * self._bitmap(node, table, times * rows / planned, run.part)
             case "ModifyTable":
                 return self._written(node, table, call)
             case _:
                 return 0.0
 
-    def _index_scan(self, node: PlanNode, table: CatalogTable, rows: float, part: float) -> float:
+    def _index_scan(
+        self, node: PlanNode, table: CatalogTable, rows: float, part: float, times: float
+    ) -> float:
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
         fetched = max(rows, self._fetched(node, table, rows))
+        if fetched <= rows:  # its filter excludes none of those that it has found
+            fetched *= times
         walked = max(fetched, self._walked(node, fetched)) * part
         searches = _searches(node, shape)
         blocks = searches * _descent(shape) + max(0.0, walked * _pages_per_row(shape) - searches)
         if shape.skips and walked > fetched * part:
-            blocks = min(blocks, _jumps(node, table, shape) * _descent(shape))
+            jumps = _jumps(node, table, shape) * _descent(shape)
+            blocks = min(blocks, jumps + fetched * part * _pages_per_row(shape))
         if node["Node Type"] == "Index Only Scan":
             return blocks
         equal = bound_columns(node, table, EQUAL)
@@ -361,7 +374,7 @@ class Touched:
         return between
 
     def _bitmap(self, node: PlanNode, table: CatalogTable, more: float, part: float) -> float:
-        rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more * _fewer(node, table)))
+        rows = min(table.rows, max(1.0, _rows_of_bitmap(node, table) * more))
         bitmaps = list(_bitmaps(node))
         # each condition leaves rows out of those that are together
         shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
@@ -503,22 +516,6 @@ def _descent(shape: IndexShape) -> float:
     while pages > _FANOUT ** (levels - 1) + 1 and levels < 6:
         levels += 1
     return 2 * levels - 1 if shape.method == "gist" else levels
-
-
-def _fewer(scan: PlanNode, table: CatalogTable) -> float:
-    """Return how many times the planner's rows a scan finds if these are the least that it takes a pattern to match.
-
-    How many less there are is not known: the geometric mean of that and one.
-    """
-    rows = float(scan["Plan Rows"])
-    if not 1 < rows <= max(1.0, _LEAST_MATCHING * table.rows):
-        return 1.0
-    found = (
-        term.kind is Kind.PATTERN
-        for name in ("Filter", "Recheck Cond", "Index Cond")
-        for term in terms.conditions(str(scan.get(name) or "")).terms
-    )
-    return 1 / math.sqrt(rows) if any(found) else 1.0
 
 
 def _is_by_distance(scan: PlanNode) -> bool:

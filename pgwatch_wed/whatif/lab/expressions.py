@@ -25,6 +25,8 @@ from pgwatch_wed.whatif.model import Candidate, Key
 Where = tuple[int, str]  # a table, and the text of an expression
 
 _COMMON = 100
+_BIN = 0.01  # of the rows: what one bound of a histogram of a hundred bins stands for
+_SEVERAL = 1.5  # bounds
 _RANGE = "R"  # a category of types
 _SHORT = 130  # stored values up to this length have a header of one byte instead of four
 
@@ -39,6 +41,12 @@ class ExpressionStatistics:
     common: tuple[tuple[str, float], ...]
     bounds: tuple[str, ...]
     ranges: tuple[str, ...] = ()  # if the values are ranges: those of the histogram of their bounds
+    words: tuple[
+        tuple[str, float], ...
+    ] = ()  # if they are of full text, with their shares of the rows
+    rarest: float = (
+        0.0  # the share of the rows that ANALYZE would say the least common of the words has
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,15 @@ def _restore(
         "shares": [share for _, share in found.common] or None,
         "bounds": list(found.bounds) or None,
         "ranges": list(found.ranges) or None,
+        "words": [word for word, _ in found.words] or None,
+        # followed by the lowest and the highest, of which the planner takes half of the former for other words
+        "word_shares": [
+            *(share for _, share in found.words),
+            found.rarest,
+            max(share for _, share in found.words),
+        ]
+        if found.words
+        else None,
     }
     connection.execute(queries.composed("lab", "restore_statistics"), stated)
 
@@ -173,6 +190,8 @@ def _expression(
     statistics = _statistics(there, total, nulls, width, distinct, table)
     if kind["category"] == _RANGE:
         statistics = _of_ranges(statistics, there)
+    if kind["base_type"] == "tsvector":
+        statistics = _of_words(connection, statistics, there, table)
     known = CatalogColumn(
         name=key.text,
         number=0,
@@ -228,14 +247,48 @@ def _statistics(
         often = sorted(results, key=lambda r: -r.share)
     common = {r.value: r.share / total for r in often if r.value is not None}
     bounds = [r.value for r in results if r.value is not None and r.value not in common]
+    unseen = _unseen(results, table) if not bounds else 0.0
+    if unseen:
+        distinct += 1
     stated = -distinct / table.rows if distinct > 0.1 * table.rows else distinct
     return ExpressionStatistics(
         max(0.0, nulls),
         max(1, round(width)),
         stated,
-        tuple(common.items()),
+        tuple((value, share * (1 - unseen)) for value, share in common.items()),
         tuple(_thinned(bounds)) if len(bounds) > 1 else (),
     )
+
+
+def _unseen(results: Sequence[_Result], table: CatalogTable) -> float:
+    """Return the share of rows of a value that is in none of those that were tried: between one row and a bound of the histogram.
+
+    There is none if all values of the column are known.
+    """
+    tried = sum(r.share * (1 - r.common / r.times) for r in results)
+    return math.sqrt(_BIN * tried / table.rows) if tried > 0 and table.rows >= 1 else 0.0
+
+
+def _of_words(
+    connection: psycopg.Connection[Any],
+    found: ExpressionStatistics,
+    results: Sequence[_Result],
+    table: CatalogTable,
+) -> ExpressionStatistics:
+    """Return the statistics of full text, of which ANALYZE keeps the words instead of values.
+
+    A word in but one of the values that were tried may be as rare as one in none of them.
+    """
+    values = {
+        "values": [r.value for r in results],
+        "shares": [r.share for r in results],
+        "are_common": [bool(r.common) for r in results],
+        "least": _SEVERAL * _BIN,
+    }
+    rare = 2 * math.sqrt(_BIN / max(1.0, table.rows))
+    rows = connection.execute(queries.composed("lab", "word_shares"), values).fetchall()
+    words = tuple((str(word), float(share)) for word, share in rows) or (("", rare),)
+    return replace(found, common=(), bounds=(), words=words, rarest=rare)
 
 
 def _of_ranges(found: ExpressionStatistics, results: Sequence[_Result]) -> ExpressionStatistics:
