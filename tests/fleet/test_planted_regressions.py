@@ -276,3 +276,28 @@ def test_what_chance_makes_slower_is_in_its_own_report_only(
         whole = whole_review(connection, base.now + timedelta(days=4))
     (change,) = (c for c in words.changes(whole.review) if c.rule == "query-regression")
     assert (change.what, change.members) == ("new", ("c2",))
+
+
+def test_a_little_slower_with_a_cause_in_common_counts_and_is_new_once(
+    base: Snapshot, opened: store.Store
+) -> None:
+    def planted(n: int, own: Snapshot) -> Snapshot:
+        own = judged(of_version(own, "18.2" if n < 4 else "18.1"), {SLOW: "steady"})
+        if n < 4:
+            own = judged(own, {SLOW: "regressed"})
+            (shift,) = own.statement_shifts
+            weak = replace(shift, grade="C", p_value=0.004, ratio=1.4)
+            own = replace(own, statement_shifts=(weak,))
+        return own
+
+    fleet = Siblings(opened, base, 12)
+    fleet.visited(base.now - timedelta(days=1), lambda _, own: judged(own, {SLOW: "steady"}))
+    told = []
+    for day in range(2):
+        fleet.visited(base.now + timedelta(days=day), planted)
+        with opened.reading() as connection:
+            whole = whole_review(connection, base.now + timedelta(days=day))
+        (issue,) = (i for i in whole.review.issues if i.rule == "query-regression")
+        assert issue.members == tuple(f"c{n}" for n in range(4))
+        told.append([c.what for c in words.changes(whole.review) if c.rule == "query-regression"])
+    assert told == [["new"], []]

@@ -132,12 +132,18 @@ def _counted(
             counts.append(f)
         elif not proof.counts(own.cluster_id, f.object, f.own_grade):
             by_chance.append(replace(f, standing=None, was=""))
-        elif f.id in earlier and not _may_have_counted(remembered, f.object, f.first_seen):
+        elif f.id in earlier and _counts_first(remembered, f):
             counts.append(replace(f, standing=Standing.NEW, was="", severity_before=None))
         else:
             counts.append(f)
     gone = tuple(g for g in own.gone if _may_be_gone(g, remembered))
     return replace(own, findings=tuple(counts), by_chance=tuple(by_chance), gone=gone)
+
+
+def _counts_first(own: RememberedCluster, f: ClusterFinding) -> bool:
+    """Tell whether a regression of the run before counts now, by itself, and could not then."""
+    by_itself = could_count(own.traits, f.object, is_first=False)
+    return by_itself and not _may_have_counted(own, f.object, f.first_seen)
 
 
 def _may_be_gone(gone: GoneFinding, remembered: RememberedCluster) -> bool:
