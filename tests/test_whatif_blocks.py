@@ -292,6 +292,23 @@ def test_a_join_begins_with_as_many_rows_as_it_returned(lab: Lab, columns: str) 
     assert 70 < touched.blocks(plan.tree, counted=80.0) < 100 < 250 < touched.blocks(plan.tree)
 
 
+def test_rows_of_a_function_are_as_many_as_the_groups_of_them(lab: Lab) -> None:
+    """The planner expects 1,000 days between two parameters."""
+    text = (
+        "select {} from generate_series($1::date, $2, interval '1 day') as day left join orders o"
+        " on o.customer = 7 and o.at >= day and o.at < day + interval '1 hour' group by {}"
+    )
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+
+    def blocks(columns: str, counted: float | None) -> float:
+        plan = lab.plan(query(text.format(columns, columns)), [IN_TIME])
+        assert plan.used == {IN_TIME}
+        return touched.blocks(plan.tree, counted=counted)
+
+    assert blocks("day", 20.0) == pytest.approx(blocks("day", None) / 50, rel=0.1)
+    assert blocks("day, o.is_open", 20.0) == blocks("day, o.is_open", None)
+
+
 def test_what_a_call_touched_less_or_more_than_planned_is_also_so_with_an_index(lab: Lab) -> None:
     lab.add([NUMBERED])
     text = "select customer from orders where id > $1"

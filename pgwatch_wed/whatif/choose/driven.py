@@ -2,13 +2,15 @@
 
 For values that are not known, the planner expects average ones, and a prefix that is assumed may be that of many rows. If a
 statement returns each joined row, or a group for nearly each, pg_stat_statements has counted them. The scan that drives the
-join has found as many times more or fewer rows, and all that it is joined to is looked up as often.
+join has found as many times more or fewer rows, and all that it is joined to is looked up as often. Of a function whose arguments are
+not known, as generate_series from one day to another, the planner guesses the rows; if the statement returns a group for each, they are counted, too.
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
@@ -20,6 +22,7 @@ _PASSING = frozenset(
 _JOINS = frozenset({"Nested Loop", "Hash Join", "Merge Join"})
 _KEEPING = frozenset({"Inner", "Left"})
 _SCANS = frozenset({"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan"})
+_GROUPS = frozenset({"Aggregate", "Group"})
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
 
 _GROUPED = 0.5  # groups for each row, from which on there are as many more groups as rows
@@ -38,8 +41,15 @@ class Driven:
 
 def driven(tree: PlanNode, counted: float | None, catalog: Catalog) -> Driven:
     """Return what is known of the joins of a plan whose calls return a ``counted`` number of rows."""
+    if counted is None:
+        return Driven()
+    series = _series(tree)
+    if series:
+        # the planner knows no arguments, and guesses
+        factor = max(1.0, counted) / max(1.0, float(series[-1]["Plan Rows"]))
+        return Driven({id(node): factor for node in series})
     top = _join(tree)
-    if counted is None or top is None:
+    if top is None:
         return Driven()
     path = list(_path(top))
     if len(path) < 2 or not _is_found(path[-1]):
@@ -52,6 +62,24 @@ def driven(tree: PlanNode, counted: float | None, catalog: Catalog) -> Driven:
     if table is not None:
         factor = min(factor, table.rows / max(1.0, float(path[-1]["Plan Rows"])))
     return Driven({id(node): factor for node in path})
+
+
+def _series(tree: PlanNode) -> list[PlanNode]:
+    """Return the outer joins from a function, such as generate_series, whose rows are what a plan groups by, down to it; nothing if there are none."""
+    node = tree
+    while node["Node Type"] in _PASSING and "Filter" not in node and len(inputs(node)) == 1:
+        node = inputs(node)[0]
+    keys = node.get("Group Key", ())
+    if node["Node Type"] not in _GROUPS or not keys or "Filter" in node:
+        return []
+    path = list(_path(inputs(node)[0]))
+    end = path[-1]
+    if end["Node Type"] != "Function Scan" or not all(
+        each.get("Join Type", "Left") == "Left" for each in path
+    ):
+        return []
+    # of a column of the function, each row is a group; with other tables' columns, there are more
+    return path if all(key.startswith(f"{ident(end['Alias'])}.") for key in keys) else []
 
 
 def _join(tree: PlanNode) -> PlanNode | None:
@@ -68,7 +96,7 @@ def _join(tree: PlanNode) -> PlanNode | None:
 def _passes(node: PlanNode, child: PlanNode) -> bool:
     if node["Node Type"] in _PASSING:
         return "Filter" not in node
-    is_grouped = node["Node Type"] in ("Aggregate", "Group") and "Group Key" in node
+    is_grouped = node["Node Type"] in _GROUPS and "Group Key" in node
     rows = float(child["Plan Rows"])
     return is_grouped and "Filter" not in node and float(node["Plan Rows"]) >= _GROUPED * rows
 
