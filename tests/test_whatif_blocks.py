@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pgwatch_wed.sqltext.plan_trees import walk
-from pgwatch_wed.whatif.choose import counted_blocks, late, least, writes
+from pgwatch_wed.whatif.choose import counted_blocks, late, least, memberships, writes
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
@@ -36,6 +36,8 @@ create table codes (code text not null);
 insert into codes select md5(g::text) from generate_series(1, 8000) g;
 create table tagged (tags text[] not null, note text not null);
 insert into tagged select array['t' || g % 1000, 't' || (g * 7919 + 13) % 1000], repeat('x', 300) from generate_series(1, 20000) g;
+create table drawn (customer int not null);
+insert into drawn select case when g % 2 = 0 then g % 100 else 1 end from generate_series(1, 5000) g;
 create table visits (customer int references customers);
 create function noted() returns trigger language plpgsql as 'begin return new; end';
 create table watched (id int);
@@ -57,6 +59,7 @@ vacuum analyze customers;
 vacuum analyze parts;
 vacuum analyze seats;
 vacuum analyze codes;
+vacuum analyze drawn;
 vacuum analyze tagged;
 """
 CUSTOMER = Candidate("public", "orders", (Key.of("customer"),))
@@ -569,6 +572,18 @@ def test_rows_of_a_few_members_are_no_half_of_all_rows(lab: Lab) -> None:
         found[word] = touched.blocks(tree)
     # 20 of those of 12 or 13 of 500 customers are in about 16 blocks
     assert 1.5 * found["not in"] < found["in"] < 25
+
+
+def test_members_are_those_of_whom_there_are_many_rows(lab: Lab) -> None:
+    lab.add([Candidate("public", "drawn", (Key.of("customer"),))])  # so that values are read
+    table = lab.catalog.by_name["public", "drawn"]
+    assert lab.catalog.common(table, table.columns["customer"])
+    scan = {
+        "Filter": "(ANY (drawn.customer = (hashed SubPlan 1).col1))",
+        "Plans": [{"Subplan Name": "SubPlan 1", "Plan Rows": 2}],
+    }
+    # two values of 51: one that half of the rows have is asked for in half of the calls
+    assert memberships.members(lab.catalog, table, scan) == pytest.approx(2 * 0.255 / 0.5, rel=0.1)
 
 
 def test_fewer_rows_were_found_by_the_index_unless_the_filter_excludes_many(lab: Lab) -> None:

@@ -274,7 +274,7 @@ class Touched:
         even = min(1.0, wanted / returned)
         if scan is None or table is None or "Filter" not in scan:
             return even
-        among = members(scan, table)
+        among = members(self._catalog, table, scan)
         if among != 1:
             # the rows of several values are spread evenly, those of one may all come last
             return call.short + (1 - call.short) * min(1.0, even / among)
