@@ -16,6 +16,7 @@ def fleet_crontab(plan: FleetPlan) -> str:
         "# Written by db-analyze fleet schedule --print cron, for one user's crontab: add it with crontab -e.",
         "# Passwords belong in ~/.pgpass (mode 0600) of that user, or where the inventory says, never in here.",
         f"# Its user must be able to write to {plan.output}.",
+        *plan.says_which_clusters(),
         "",
         "SHELL=/bin/sh",
         "PATH=/usr/local/bin:/usr/bin:/bin",
@@ -59,6 +60,7 @@ def _line(
 ) -> str:
     command = shlex.join(["flock", *lock, f"{plan.output}/{file}", plan.program, *words])
     silent = " >/dev/null" if is_silent else ""
-    said = shlex.quote(f"db-analyze {' '.join(words[:2])}: see {plan.output}; exit status")
+    reports = f" see {plan.output};" if plan.output in words else ""
+    said = shlex.quote(f"db-analyze {' '.join(words[:2])}:{reports} exit status")
     folder = shlex.quote(plan.output)
     return cron_line(cron, f'umask 077; mkdir -p {folder} && {command}{silent} || echo {said} "$?"')

@@ -48,6 +48,7 @@ def _shards(plan: FleetPlan, image: str) -> dict[str, Any]:
         # requires Kubernetes 1.29
         "backoffLimitPerIndex": 2,
         "maxFailedIndexes": plan.machines,
+        **_never_again("FailIndex"),
     }
     return _cron_job(plan, _NAME, indexed, _pod(command, image, "Never"))
 
@@ -71,7 +72,18 @@ def _queue(plan: FleetPlan, image: str) -> list[dict[str, Any]]:
             },
         },
     }
-    return [_cron_job(plan, f"{_NAME}-enqueue", {"backoffLimit": 2}, enqueue), workers]
+    return [
+        _cron_job(
+            plan, f"{_NAME}-enqueue", {"backoffLimit": 2, **_never_again("FailJob")}, enqueue
+        ),
+        workers,
+    ]
+
+
+def _never_again(action: str) -> dict[str, Any]:
+    # 2: a part of the inventory is wrong. The rest has been visited, and would be again, by a pod that is no better off.
+    codes = {"operator": "In", "values": [2]}
+    return {"podFailurePolicy": {"rules": [{"action": action, "onExitCodes": codes}]}}
 
 
 def _cron_job(

@@ -58,6 +58,13 @@ class FleetPlan:
                 "omit --machines; with --queue, install the same on each machine",
             )
 
+    def says_which_clusters(self) -> tuple[str, ...]:
+        """Return a comment if neither an inventory nor a configuration file is given."""
+        if self.sources or self.config:
+            return ()
+        said = "# Its clusters are the services of that user's pg_service.conf, since neither --inventory nor --config is given."
+        return (said,)
+
     @property
     def _given(self) -> tuple[str, ...]:
         config = ("--config", self.config) if self.config else ()

@@ -68,6 +68,7 @@ def fleet_units(plan: FleetPlan) -> str:
             else []
         ),
         f"# The user {plan.user} must exist; passwords belong in its ~/.pgpass (mode 0600), or where the inventory says.",
+        *plan.says_which_clusters(),
         "set -eu",
         'units="${UNITS:-/etc/systemd/system}"',
         f'[ -n "${{UNITS:-}}" ] || install -d -o {plan.user} -m 0750 {shlex.quote(plan.output)}',

@@ -129,7 +129,7 @@ def yaml_of(value: Any, indent: int = 0) -> str:
     pad = "  " * indent
     if isinstance(value, dict) and value:
         return "".join(f"{pad}{key}:{_below(item, indent)}" for key, item in value.items())
-    if isinstance(value, list) and value and not all(isinstance(v, str) for v in value):
+    if isinstance(value, list) and value and not all(isinstance(v, str | int) for v in value):
         return "".join(f"{pad}- {yaml_of(item, indent + 1).lstrip()}" for item in value)
     return f"{pad}{_scalar(value)}\n"
 

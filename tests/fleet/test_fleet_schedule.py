@@ -229,3 +229,28 @@ def test_the_program_prints_each_form() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "fleet run" in done.stdout
+
+
+@pytest.mark.parametrize("given", [(), ("--machines", "5"), ("--queue",)])
+def test_kubernetes_does_not_visit_all_again_because_of_a_mistake_in_the_inventory(
+    given: tuple[str, ...],
+) -> None:
+    job = next(yaml.safe_load_all(printed("--print", "k8s", *given)))
+    spec = job["spec"]["jobTemplate"]["spec"]
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"] == {"operator": "In", "values": [2]}
+    # of the indexes of a job, only if the job counts by index
+    assert rule["action"] == ("FailIndex" if "backoffLimitPerIndex" in spec else "FailJob")
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@pytest.mark.parametrize("form", ["cron", "systemd"])
+def test_a_schedule_without_an_inventory_says_which_clusters_it_visits(form: str) -> None:
+    assert "pg_service.conf" in printed("--print", form)
+    assert "pg_service.conf" not in printed("--print", form, "--inventory", "fleet.toml")
+    assert "pg_service.conf" not in printed("--print", form, "--config", "pgwatch_wed.toml")
+
+
+def test_cron_sends_nobody_to_reports_that_are_not_written() -> None:
+    assert "see /var/lib/db-analyze" in printed("--print", "cron")
+    assert "see /var/lib/db-analyze" not in printed("--print", "cron", "--queue")
