@@ -444,3 +444,12 @@ def test_a_failed_connection_is_told_once(message: str, said: str) -> None:
     assert failure(message) == said
     both = f"{message} Multiple connection attempts failed: {message}"
     assert failure(both).count("failed") >= 2, "of several hosts, all is told"
+
+
+def test_what_libpq_supposes_of_a_lost_connection_is_left_out() -> None:
+    text = (
+        'connection failed: connection to server at "10.0.0.1", port 5432 failed: server closed the connection unexpectedly\n'
+        "\tThis probably means the server terminated abnormally\n\tbefore or while processing the request."
+    )
+    lost = "could not connect to 10.0.0.1:5432: server closed the connection unexpectedly"
+    assert failure(text) == failure(" ".join(text.split())) == lost

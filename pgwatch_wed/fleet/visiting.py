@@ -141,7 +141,11 @@ def unit_of(first: Member, plan: fleet_units.VisitPlan) -> Unit | None:
 def why_skipped(member: Member, moment: datetime) -> Failure | None:
     """Return why a member is not visited at a moment, if it is not."""
     if not member.is_enabled:
-        return Failure(VisitEnding.SKIPPED, "it is disabled in the inventory", "enabled = true")
+        return Failure(
+            VisitEnding.SKIPPED,
+            "it is disabled in the inventory",
+            "write enabled = true in the inventory",
+        )
     if member.allowed is None or member.allowed.holds(moment):
         return None
     opens = member.allowed.next_opening(moment)

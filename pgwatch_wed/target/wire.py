@@ -157,7 +157,7 @@ _ATTEMPT = re.compile(
     r"(?P<why>(?!.*connection to server ).*)"
 )
 _NOISE = re.compile(
-    r"^connection (?:failed|is bad): |FATAL: +|fe_sendauth: |\[Errno -?\d+\] | Is the server running [^?]*\?"
+    r"^connection (?:failed|is bad): |FATAL: +|fe_sendauth: |\s*This probably means the server terminated abnormally\s+before or while processing the request\.|\[Errno -?\d+\] | Is the server running [^?]*\?"
 )
 
 

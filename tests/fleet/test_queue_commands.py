@@ -56,6 +56,12 @@ def inventory(ground: Ground, tmp_path: Path) -> str:
     return str(path)
 
 
+def test_status_of_a_history_that_has_yet_to_begin(central: str) -> None:
+    done = db_analyze("fleet", "status", "--history", central)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "There are no fleet runs." in done.stdout
+
+
 def test_what_is_enqueued_is_visited_by_a_worker_and_status_shows_it(
     central: str, inventory: str
 ) -> None:

@@ -57,6 +57,8 @@ class QueueState:
 
 def queue_state(opened: Store, lost_after_s: float, limit: int) -> QueueState:
     """Return the state of the newest runs, and of workers; stalled is what was silent for ``lost_after_s``."""
+    if opened.place.kind != "server":  # an empty one stands for a history that has yet to begin
+        return QueueState((), (), ())
     given = {"limit": limit, "lost_after": timedelta(seconds=lost_after_s)}
     with opened.reading() as connection, queue_cursor(connection) as cursor:
         runs = cursor.execute(_text("runs.sql"), given).fetchall()
