@@ -69,6 +69,30 @@ def test_a_loss_of_others_is_named_and_weighed_against_the_gain() -> None:
     assert harmed.lost_ms_per_day == pytest.approx(200_000, rel=0.05)
 
 
+def test_writes_that_read_more_blocks_are_slower_though_times_vary_as_on_a_busy_machine() -> None:
+    # recorded: time of a call, relative to the usual, in 14 intervals before an index was built, one skipped, and 3 after
+    recorded = [0.03, -0.41, 0.17, -0.33, 0.14, -0.09, -0.47, 0.0, 0.34, 0.04, -0.29, 0.16, -0.37]
+    logs = [*recorded, -0.04, 0.4, 0.4, 0.47, 0.43, 0.48]
+    calls = 100_000
+
+    def wrote(blocks: float) -> dict[int, Doings]:
+        each = enumerate(logs)
+        return {
+            9: {
+                n: Work(calls, calls * 5.6 * (blocks if n >= 14 else 1), calls * math.exp(log))
+                for n, log in each
+            }
+        }
+
+    n = len(logs)
+    treated = {1: level(n, 10, 1, 14)}
+    same = measure(times(14, 4), ObservedWork(treated, controls(n), {}, wrote(1.0)))
+    more = measure(times(14, 4), ObservedWork(treated, controls(n), {}, wrote(1.8)))
+    assert (same.outcome, same.harms) == (AdviceOutcome.HELPED, ())
+    assert more.outcome is AdviceOutcome.HARMED
+    assert [round(h.ratio, 1) for h in more.harms] == [1.6]
+
+
 def test_a_loss_of_less_than_ten_seconds_a_day_is_none() -> None:
     n = 12 + 1 + 5
     found = measure(

@@ -74,11 +74,13 @@ class EffectLimits:
 class GroupShift:
     """How a group of statements changed: ``ratio`` is after / before; 1 if nothing can be said of it.
 
-    ``direction`` is 1 if it certainly rose, -1 if it certainly fell, and 0 otherwise.
+    ``direction`` is 1 if it certainly rose, -1 if it certainly fell, and 0 otherwise. ``is_in_order``: by their ranks the intervals
+    differ by more than chance, however much they vary.
     """
 
     ratio: float
     direction: int
+    is_in_order: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,8 +389,11 @@ class _Trial:
         return tuple(sorted(found, key=lambda h: -h.ms_per_day))
 
     def _harm(self, statement: int | None, group: Mapping[int, Doings]) -> Harm | None:
-        _, shift = self._shifts(group)
-        if shift.direction <= 0:
+        blocks, shift = self._shifts(group)
+        # calls that certainly read more do more work: times need not be as steady as elsewhere
+        does_more = blocks.direction > 0 and shift.is_in_order
+        is_slower = does_more and shift.ratio >= self._limits.least_ratio
+        if shift.direction <= 0 and not is_slower:
             return None
         spent = sum(works[n].ms for works in group.values() for n in self._after if n in works)
         lost = self._per_day(spent * (1 - 1 / shift.ratio))
@@ -447,8 +452,9 @@ def _shifted(
     deviation = max(_spread(before, slope), _spread(after, 0.0), limits.least_deviation)
     is_large = abs(shift) > max(math.log(limits.least_ratio), limits.deviations * deviation)
     ordered = _chance(list(before.values()), list(after.values()), rises=shift > 0)
-    is_certain = is_large and ordered <= limits.chance
-    return GroupShift(math.exp(shift), (1 if shift > 0 else -1) if is_certain else 0)
+    is_in_order = ordered <= limits.chance
+    direction = (1 if shift > 0 else -1) if is_large and is_in_order else 0
+    return GroupShift(math.exp(shift), direction, is_in_order)
 
 
 def _trend(values: Mapping[int, float]) -> float:
