@@ -67,6 +67,7 @@ TIME = Candidate("public", "orders", (Key.of("at"),))
 OPEN = Candidate("public", "orders", (Key.of("at"),), predicate="is_open")
 COVERING = Candidate("public", "orders", (Key.of("customer"),), ("at",))
 WITHIN = Candidate("public", "parts", (Key.of("within"),))
+COVERED = Candidate("public", "orders", (Key.of("at"),), ("customer", "note"))
 NEWEST = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
 BEHIND = Candidate("public", "orders", (Key.of("customer"), Key.of("at"), Key.of("note")))
 PREFIX = Candidate("public", "coded", (Key.of("code", "text_pattern_ops"),))
@@ -204,6 +205,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 BEHIND,
                 STAY,
                 UNNOTED,
+                COVERED,
                 PREFIX,
             ]
         )
@@ -399,7 +401,9 @@ def test_calls_that_return_few_rows_on_average_seldom_return_a_page(lab: Lab) ->
 def test_nothing_is_feared_of_a_filter_that_most_rows_pass(lab: Lab) -> None:
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
     text = "select * from orders where at <= $1 or {} order by customer limit 100"
-    most, few = (lab.plan(query(text.format(other)), [CUSTOMER]) for other in ("at > $2", "id < 9"))
+    most, few = (
+        lab.plan(query(text.format(other)), [CUSTOMER]) for other in ("at > $2", "note = 'y'")
+    )
     assert most.used == few.used == {CUSTOMER}
     # of 180 or 300 rows, as far as the planner knows, each in another block
     assert 150 < touched.blocks(most.tree) < 250 < 600 < touched.blocks(few.tree)
@@ -716,6 +720,21 @@ def test_what_hardly_anything_begins_with_is_less_than_the_planner_expects(lab: 
     # one value, if something matches, which has two thousandths of the rows
     scan = {"Node Type": "Seq Scan", "Filter": "(orders.customer ~~ '9%'::text)"}
     assert 4 * least.times_planned(lab.catalog, orders, scan, 4.0) == pytest.approx(80, rel=0.1)
+
+
+def test_rows_of_either_of_two_conditions_are_feared_to_come_late_as_those_of_each(
+    lab: Lab,
+) -> None:
+    def promised(condition: str) -> float:
+        text = f"select at from orders where {condition} order by at limit 5"
+        plan = lab.plan(query(text), [COVERED])
+        assert plan.used == {COVERED}
+        touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+        return touched.blocks(plan.tree)
+
+    # nothing is known of where a product of customers is
+    either, open_ = "customer = 11 or customer > 497", "customer = 11 or customer * 3 = 7"
+    assert promised(either) < promised(open_) / 2
 
 
 def test_a_pattern_that_hardly_anything_matches_is_searched_for_to_the_end(lab: Lab) -> None:

@@ -61,14 +61,12 @@ def precedence(
     if part is None or len({_is_first(table, order, is_descending, t) for t in ranges}) > 1:
         part, ranges = 1.0, []
     is_first = not ranges or _is_first(table, order, is_descending, ranges[0])
-    fears = [
-        _fear(catalog, table, t, follows if order else None, share)
-        for t in open_
-        if t not in ranges
-    ]
-    return Precedence(
-        min(1.0, part), is_first, 1.0 if group.arms or not group.terms else max(fears, default=0.0)
-    )
+    others = [t for t in open_ if t not in ranges]
+    others += (t for arm in group.arms for t in arm.terms)
+    is_unknown = not (group.terms or group.arms) or any(a.arms or not a.terms for a in group.arms)
+    known = follows if order else None
+    fears = (_fear(catalog, table, t, known, share) for t in others)
+    return Precedence(min(1.0, part), is_first, 1.0 if is_unknown else max(fears, default=0.0))
 
 
 def _shares(scan: PlanNode, meeting: RowsMeeting | None) -> Share:
