@@ -440,6 +440,15 @@ def test_rds_instances_are_members_with_their_replicas() -> None:
     assert wrong(found) == ["given.json, DBInstances, entry 7: DBInstanceIdentifier is missing"]
 
 
+def test_rds_instances_may_be_what_a_query_leaves_of_the_answer() -> None:
+    listed = [instance("shop", DBName="shop"), instance("my", Engine="mysql")]
+    found = of_json(listed)  # --query 'DBInstances[]'
+    assert places(found) == {"shop": ["shop.x.rds.amazonaws.com:5432/shop"]}
+    assert why_left_out(found) == [("my", "its engine is mysql")]
+    assert places(of_json(listed[0])).keys() == {"shop"}  # --query 'DBInstances[0]'
+    assert places(of_json(AURORA["DBClusters"])).keys() == {"au"}
+
+
 AURORA = {"DBClusters": [{
     "DBClusterIdentifier": "au", "Engine": "aurora-postgresql", "Status": "available", "Port": 5432,
     "DatabaseName": "app", "Endpoint": "au.cluster-x", "ReaderEndpoint": "au.cluster-ro-x",
@@ -491,7 +500,27 @@ def test_clusters_of_cloudnativepg_are_members_unless_they_sleep() -> None:
     assert places(of_json(cluster("main"), "cnpg:")).keys() == {"shop/main"}
 
 
+def test_a_cluster_of_cloudnativepg_may_do_without_the_service_of_its_standbys() -> None:
+    spec = {"instances": 3, "managed": {"services": {"disabledDefaultServices": ["ro", "r"]}}}
+    assert places(of_json(cluster("main", spec=spec))) == {
+        "shop/main": ["main-rw.shop.svc:5432/app"]
+    }
+
+
 # --- file_sd --------------------------------------------------------------------------------------------
+
+
+def test_file_sd_may_name_databases_as_postgres_exporter_takes_them() -> None:
+    uri = f"postgresql://mon:{SECRET}@db5:5433/shop?sslmode=require"
+    found = of_json([{"targets": ["db4:5432/orders", uri, f"http://u:{SECRET}@x/"]}])
+    assert places(found) == {
+        "db4:5432/orders": ["db4:5432/orders"],
+        "db5:5433/shop": ["db5:5433/shop"],
+    }
+    assert len(wrong(found)) == 1
+    assert (
+        SECRET not in json.dumps(listed.document(found)) + "".join(wrong(found)) + everything_kept()
+    )
 
 
 def test_file_sd_names_servers_and_exporters_are_none() -> None:

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from pgwatch_wed.fleet.inventory.addresses import address
-from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument, entries, mapping_of, text_of
+from pgwatch_wed.fleet.inventory.entries import (
+    Entry,
+    SourceDocument,
+    entries,
+    list_of,
+    mapping_of,
+    text_of,
+)
 from pgwatch_wed.fleet.inventory.listing import Listing, Located
 from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name, tags
 from pgwatch_wed.fleet.members import LeftOut, Member
@@ -66,7 +73,7 @@ def _member(name: str, value: dict[str, Any], entry: Entry) -> Member:
     spec = mapping_of(value.get("spec"))
     services = [text_of(status.get("writeService")) or f"{plain}-rw"]
     instances = spec.get("instances", 1)
-    if isinstance(instances, int) and instances > 1:
+    if isinstance(instances, int) and instances > 1 and "ro" not in _disabled(spec):
         services.append(f"{plain}-ro")  # readService is -r, which may be the primary
     suffix = f".{namespace}.svc" if namespace else ""
     labels = mapping_of(metadata.get("labels"))
@@ -76,6 +83,12 @@ def _member(name: str, value: dict[str, Any], entry: Entry) -> Member:
         tags=tags({key: text for key, text in labels.items() if not key.startswith(_NOISE)}),
         place=entry.place,
     )
+
+
+def _disabled(spec: dict[str, Any]) -> list[Any]:
+    """Return the services that a cluster does without, such as ``ro``."""
+    services = mapping_of(mapping_of(spec.get("managed")).get("services"))
+    return list_of(services.get("disabledDefaultServices"))
 
 
 def _database(spec: dict[str, Any]) -> str:

@@ -1,12 +1,16 @@
-"""Prometheus' file_sd: lists of ``host:port`` with labels; no database, no user, no password."""
+"""Prometheus' file_sd: lists of ``host:port`` with labels; no database, no user, no password.
+
+Where postgres_exporter has many targets, each may be what it takes: ``host:port/database``, or a URI.
+"""
 
 from typing import Any
 
 from pgwatch_wed.fleet.inventory.addresses import address, split_address
 from pgwatch_wed.fleet.inventory.entries import Entry, SourceDocument
 from pgwatch_wed.fleet.inventory.listing import Listing, Located
-from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name, tags
+from pgwatch_wed.fleet.inventory.member_table import WrongEntryError, checked_name, resolved, tags
 from pgwatch_wed.fleet.members import LeftOut, Member
+from pgwatch_wed.target import connect
 
 # Of exporters, by convention: the server listens elsewhere.
 _EXPORTERS = {"9187": "postgres_exporter", "9100": "node_exporter", "9127": "pgbouncer_exporter"}
@@ -51,9 +55,7 @@ def _add(
     try:
         if not isinstance(target, str) or not target.strip():
             raise WrongEntryError("a target must be a text such as 'db1:5432'")
-        host, port = split_address(target.strip())
-        conninfo = address(host, port)
-        name = checked_name(target.strip())
+        conninfo, name, port = _read(target.strip())
     except WrongEntryError as error:
         left_out.append(group.left_out("", str(error), is_wrong=True))
         return
@@ -64,3 +66,13 @@ def _add(
     members.append(
         Member(name, (conninfo,), tags=labels, group=labels.get("group", ""), place=group.place)
     )
+
+
+def _read(target: str) -> tuple[str, str, str | None]:
+    """Return conninfo, name and port of a target; a name has no password."""
+    if "://" in target:
+        conninfo = resolved(target)
+        return conninfo, checked_name(connect.label(conninfo)), None
+    place, _, database = target.partition("/")
+    host, port = split_address(place)
+    return address(host, port, database), checked_name(target), port

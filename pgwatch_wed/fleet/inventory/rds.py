@@ -71,13 +71,27 @@ def rds_members(documents: list[SourceDocument], located: Located) -> Listing:
 
 
 def _all(documents: Iterable[SourceDocument], key: str, label: str) -> list[Entry]:
-    """Return the entries under a key, of each document and of lists of documents, as ``jq -s`` makes them."""
+    """Return the entries under a key, of each document and of lists of documents, as ``jq -s`` makes them.
+
+    Those of a list without the key are what ``--query 'DBInstances[]'`` leaves of it.
+    """
     found: list[Entry] = []
     for document in documents:
-        parts = [document] if isinstance(document, dict) else [e.value for e in document]
+        parts = [Entry(document, label)] if isinstance(document, dict) else document
         for part in parts:
-            found += entries(mapping_of(part).get(key), f"{label}, {key}")
+            value = mapping_of(part.value)
+            if key in value:
+                found += entries(value[key], f"{label}, {key}")
+            elif _key_of(value) == key:
+                found.append(part)
     return found
+
+
+def _key_of(value: dict[str, Any]) -> str:
+    """Return under which key a description usually is: an instance also names its cluster."""
+    if "DBInstanceIdentifier" in value:
+        return "DBInstances"
+    return "DBClusters" if "DBClusterIdentifier" in value else ""
 
 
 def _usable(

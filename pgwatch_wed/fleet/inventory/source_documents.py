@@ -29,6 +29,7 @@ _FOREIGN: Mapping[str, Callable[[list[SourceDocument], Located], Listing]] = {
     "cnpg": cloudnative_members,
     "file_sd": file_sd_members,
 }
+_OF_RDS = {"DBInstances", "DBClusters", "DBInstanceIdentifier", "DBClusterIdentifier"}
 _SECTION = re.compile(r"\[[^\[\]{}\",]+\]\s*\Z")
 _OWN_TOML = re.compile(r"\[\[?\s*(clusters|defaults)\b|(include|defaults)\b[^:]*=")
 _YAML = (".yaml", ".yml")
@@ -93,7 +94,7 @@ def _kind_of(value: dict[str, Any], *, is_whole: bool) -> str:
         raise SourceFailureError(
             "it is an inventory of Ansible's, which names no databases; docs/fleet.md shows how jq makes clusters of it"
         )
-    if value.keys() & {"DBInstances", "DBClusters"}:
+    if value.keys() & _OF_RDS:
         return "rds"
     if "apiVersion" in value:
         return "cnpg"
