@@ -343,6 +343,17 @@ def test_what_is_looked_up_beside_a_table_that_is_read_whole_is_more(lab: Lab) -
     assert after[0] < 15 < 20 < after[1] < 100
 
 
+def test_what_is_looked_up_by_a_unique_key_is_not_more(lab: Lab) -> None:
+    pages = lab.catalog.by_name["public", "parts"].pages
+    text = "select p.seen from orders o join parts p on p.within = o.customer where o.id = $1"
+    asked = query(text, blocks=pages + 70.0, rows=None)
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, costs.plan(asked))
+    (gain,) = Gains(costs, {WITHIN: "within"}).of_queries()
+    assert gain.indexes == ("within",)
+    assert (gain.blocks_after or 0.0) < 12
+
+
 def test_a_list_that_is_looped_over_is_as_long_as_blocks_tell(lab: Lab) -> None:
     text = (
         "select r.id, p.id from unnest(array[$1 /*, ... */]::int[]) r(id),"

@@ -140,15 +140,18 @@ def looks_up(
 ) -> bool:
     """Tell whether a plan of ``planned`` blocks reads hardly any table as a whole, or looks up what was ``counted`` beyond the ``certain`` ones.
 
-    Those are of tables that it reads once and whole. If they are many, calls must not have read another table whole, either.
+    Those are of tables that it reads once and whole. If they are many, calls must not have read another table whole, either, and what
+    they read beyond must be rows of the values: not values that are stored out of line, nor what is looked up by a unique key.
     """
-    whole, others = 0.0, []
+    whole, others, is_open = 0.0, [], True
     for node in walk(tree):
         table = catalog.table_of(node)
         if table is not None and node["Node Type"] == "Seq Scan":
             whole += table.pages
         elif table is not None:
             others.append(table.pages)
+            is_open = is_open and float(node.get("Plan Rows", 0)) > 1
+        is_open = is_open and (table is None or not catalog.has_toast(table))
     if whole <= _BESIDE * planned:
         return True
-    return whole <= certain < counted < certain + min(others, default=0.0)
+    return is_open and whole <= certain < counted < certain + min(others, default=0.0)
