@@ -50,6 +50,9 @@ create table stays_4 partition of stays for values from ('2024-04-01') to ('2024
 create table stays_5 partition of stays for values from ('2024-05-01') to ('2024-06-01');
 create table stays_6 partition of stays for values from ('2024-06-01') to ('2024-07-01');
 insert into stays select date '2024-01-01' + g / 5, case when g % 50 > 0 then 'note' end from generate_series(0, 900) g;
+create table documents (body jsonb not null);
+insert into documents select jsonb_build_object('group', g * 7919::bigint % 2000, 'at', g) from generate_series(1, 40000) g;
+vacuum analyze documents;
 create table coded (code text not null, filler text);
 insert into coded select 'c' || g, repeat('x', 100) from generate_series(1, 9000) g;
 vacuum analyze coded;
@@ -70,6 +73,8 @@ WITHIN = Candidate("public", "parts", (Key.of("within"),))
 COVERED = Candidate("public", "orders", (Key.of("at"),), ("customer", "note"))
 NEWEST = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
 BEHIND = Candidate("public", "orders", (Key.of("customer"), Key.of("at"), Key.of("note")))
+KEYS = Candidate("public", "documents", (Key.of("body"),), method="gin")
+PATHS = Candidate("public", "documents", (Key.of("body", "jsonb_path_ops"),), method="gin")
 PREFIX = Candidate("public", "coded", (Key.of("code", "text_pattern_ops"),))
 STAY = Candidate("public", "stays", (Key.of("at"),))
 UNNOTED = Candidate("public", "stays", (Key.of("at"),), predicate="note is null")
@@ -207,6 +212,8 @@ def lab(shop: str) -> Iterator[Lab]:
                 UNNOTED,
                 COVERED,
                 PREFIX,
+                KEYS,
+                PATHS,
             ]
         )
         yield lab
@@ -438,6 +445,33 @@ def test_a_join_that_may_have_read_all_tables_does_not_tell_that_there_are_fewer
     (gain,) = Gains(costs, {TIME: "time"}).of_queries()
     assert gain.indexes == ("time",)
     assert fewest <= (gain.blocks_after or 0.0) <= most
+
+
+def test_a_table_that_was_read_whole_has_no_fewer_rows_of_the_values_that_an_index_finds(
+    lab: Lab,
+) -> None:
+    pages = lab.catalog.by_name["public", "orders"].pages
+    for text, counted, is_whole in (
+        ("select note from orders where customer = $1", pages + 1.0, True),
+        ("select note from orders where customer = $1", 0.9 * pages, False),
+        ("select note from orders where note like $1", float(pages), False),
+    ):
+        tree = lab.plan(query(text), [CUSTOMER]).tree
+        assert counted_blocks.may_have_read_all(tree, counted, lab.catalog) is is_whole, text
+
+
+def test_rows_of_a_value_in_documents_are_looked_up_among_those_of_its_key(
+    lab: Lab, shop: str
+) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    text = """select * from documents where body @> '{"group": 7}'"""
+    promised = {}
+    for index in (KEYS, PATHS):
+        plan = lab.plan(query(text), [index])
+        assert plan.used == {index}
+        promised[index] = touched.blocks(plan.tree, counted=20.0)
+        assert abs(promised[index] - measured(shop, text, index)) <= 5
+    assert promised[KEYS] > promised[PATHS] + 5
 
 
 def test_what_it_takes_to_look_a_row_up_in_each_partition_is_not_more(lab: Lab) -> None:

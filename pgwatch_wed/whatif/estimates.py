@@ -12,6 +12,7 @@ from pgwatch_wed.whatif.sizes import layout, postings
 from pgwatch_wed.whatif.sizes.postings import Content
 
 BRIN_RANGE = 128
+_MOST = 0.5
 _EXPRESSION = Width(-1, "i", 16.0)
 
 
@@ -72,6 +73,23 @@ def gin(catalog: Catalog, table: CatalogTable, index: Candidate, rows: float) ->
     ]
     width = max(content.key_bytes for content in contents)
     return postings.pages(entries, width + (2 if len(contents) > 1 else 0), table.pages)
+
+
+def common_pages(catalog: Catalog, table: CatalogTable, index: Candidate) -> float:
+    """Return the pages of the rows of the most common key of documents in a GIN index; 0 if most rows have none in common.
+
+    Hashes of paths contain no keys.
+    """
+    found = [
+        each.rows
+        for key in index.keys
+        if index.method == "gin" and "path" not in key.operator_class
+        if (column := catalog.column(table, key)) is not None and column.base_type == "jsonb"
+        if (content := catalog.contents.get((table.oid, key))) is not None
+        for each in content.elements
+    ]
+    most = max(found, default=0.0)
+    return postings.tree_pages(most, table.pages) if most > _MOST * table.rows else 0.0
 
 
 def _guessed(catalog: Catalog, table: CatalogTable, key: Key) -> Content:

@@ -5,6 +5,7 @@ fewer rows. A new plan touches as many times fewer; or more, if they touched mor
 that calls read of it tells how many rows match. If a statement has parts, for frequent and for other values, counted
 blocks between those of the parts tell how many calls are of which. Where a list is looped over, they tell how long it is. A plan that reads a table whole and looks others up for its rows
 tells nothing if calls touched as many blocks as all of them have: then the server, which knows the values, may have read all whole.
+So does one that looks up rows of one table if they touched as many blocks as it has.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pgwatch_wed.whatif.catalog import Catalog
 
 _ALL = 0.8  # of a scan, which the planner's sizes tell no better
 _NEAR = 0.1
+_SAME = 0.02
 _BESIDE = 0.2  # of the blocks of a plan that looks rows up
 _FETCHING = frozenset({"Index Scan", "Seq Scan"})
 _FEWEST = 4.0  # blocks of a call that looks one row up
@@ -128,11 +130,14 @@ def is_loop_over_list(tree: PlanNode) -> bool:
 def may_have_read_all(tree: PlanNode, counted: float, catalog: Catalog) -> bool:
     """Tell whether calls that touched ``counted`` blocks may have read all tables whole of which a plan looks some up."""
     scans = [node for node in walk(tree) if "Relation Name" in node]
-    if tree["Node Type"] == "ModifyTable" or not any(n["Node Type"] == "Seq Scan" for n in scans):
+    if tree["Node Type"] == "ModifyTable":
         return False
     names = {(node.get("Schema", ""), node["Relation Name"]) for node in scans}
     pages = [catalog.by_name[name].pages for name in names if name in catalog.by_name]
-    return len(pages) > 1 and counted >= sum(pages)
+    is_any_whole = any(node["Node Type"] == "Seq Scan" for node in scans)
+    if len(pages) == 1:
+        return not is_any_whole and abs(counted - pages[0]) <= _SAME * pages[0]
+    return is_any_whole and bool(pages) and counted >= sum(pages)
 
 
 def looks_up(

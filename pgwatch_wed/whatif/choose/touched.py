@@ -32,6 +32,7 @@ _RANDOM_PAGE = 4.0  # the planner's charge for a page of an index that is no B-t
 _FANOUT = 250.0  # entries of an inner page of a B-tree
 _UNKNOWN_SHAPE = IndexShape(1000.0, 200_000.0)
 _MOST_ROW = 3.0  # blocks of a table for a row that is changed: of its old and new place, and where there is space
+_TREE = 2.0  # blocks from the root to where a row is in a tree of rows
 _ENTRY = 3.0  # blocks from the root to where an entry is put
 _MOST_PASS = 0.5
 _FROM = frozenset({">=", "~>=~"})
@@ -383,12 +384,16 @@ class Touched:
         together = _together(table, rows, widest, columns, equal)
         near = nearness(self._catalog, table, columns)
         heap = _mixed(near, together, pages_fetched(table.pages, rows))
-        return part * heap + sum(map(self._bitmap_index, bitmaps))
+        return part * heap + sum(self._bitmap_index(each, more) for each in bitmaps)
 
-    def _bitmap_index(self, node: PlanNode) -> float:
+    def _bitmap_index(self, node: PlanNode, more: float) -> float:
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
         if shape.method != "btree":
             paths = _descent(shape) - 1 if shape.method == "gist" else 0.0
+            if " @> " in str(node.get("Index Cond")):
+                # each row with a value is also looked up, from the root, in the tree of those with its key
+                rows = max(1.0, float(node["Plan Rows"]) * more)
+                paths += _TREE * pages_fetched(shape.common_pages, rows)
             return paths + max(1.0, float(node["Total Cost"]) / _RANDOM_PAGE)
         searches = _searches(node, shape)
         rows = max(1.0, float(node["Plan Rows"]))

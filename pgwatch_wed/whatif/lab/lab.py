@@ -605,8 +605,9 @@ class Lab:
         candidate = self._index_by_name.get(name)
         if candidate is None:
             return None
-        leaves = self.catalog.leaves(self.catalog.by_name[candidate.schema, candidate.table])
+        leaves = list(self.catalog.leaves(self.catalog.by_name[candidate.schema, candidate.table]))
         rows = (self._matching.get((t.oid, candidate.predicate), t.rows) for t in leaves)
+        common = (estimates.common_pages(self.catalog, t, candidate) for t in leaves)
         return IndexShape(
             self._built[candidate].size_bytes / pages.BLOCK,
             sum(max(0.0, each) for each in rows),
@@ -616,6 +617,7 @@ class Lab:
             tuple(k.text for k in candidate.keys),
             frozenset(n for n, k in enumerate(candidate.keys) if k.order.startswith("DESC")),
             can_skip,
+            max(common, default=0.0),
         )
 
     def _rows(

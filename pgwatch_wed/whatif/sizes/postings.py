@@ -73,6 +73,12 @@ def pages(elements: Iterable[Elements], key_bytes: float, heap_blocks: int) -> P
     return Pages(max(1, leaves + inner), math.ceil(data_pages), max(1, round(entries)))
 
 
+def tree_pages(rows: float, heap_blocks: int) -> int:
+    """Return the pages of the tree of an entry that this number of rows contain; 0 if they are listed with the entry."""
+    listed = _list_bytes(rows, max(1, heap_blocks))
+    return _tree_pages(listed) if listed > _LONGEST else 0
+
+
 def _list_bytes(rows: float, blocks: int) -> float:
     """Return the size of a compressed list of rows that are spread evenly over the table."""
     touched = blocks * -math.expm1(-rows / blocks)
