@@ -1,11 +1,12 @@
 """What is advised for a small workload is built and measured: hardly more blocks than with an expert's indexes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests import servers
-from tests.bench.index_advice.wild.trial import Advised, BuiltSet, Trial
+from tests.bench.index_advice.wild.trial import Advised, BuiltSet, Promise, Trial
 from tests.bench.index_advice.wild.verdict import (
     GOAL_AGAINST_EXPERT,
     GOAL_PLANNED,
@@ -105,6 +106,9 @@ def assert_good(
     assert outcome.experts < 0.1  # else there is nothing to reach
     assert outcome.against_expert <= most, ours.ddl
     assert outcome.planned >= GOAL_PLANNED
+    exact = {n: Promise(m.blocks, ours.statements[n].blocks) for n, m in sets[0].statements.items()}
+    told = replace(outcome, advised=replace(advised, promises=exact))
+    assert told.predicted == pytest.approx(outcome.remaining)  # weighted as it is
     slower = [n for n, m in ours.statements.items() if is_slower(sets, n, m.blocks)]
     assert not slower
 
