@@ -214,6 +214,19 @@ def test_of_many_runs_one_tidies_up(history: store.Store, taken: Snapshot) -> No
     assert len(kept(history)) == 2
 
 
+def test_a_history_of_many_clusters_that_are_read_one_by_one_does_not_grow_for_ever(
+    history: store.Store, taken: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [NOW - timedelta(days=5, minutes=n) for n in range(8)]
+    fill(history, taken, [*old, *(NOW - timedelta(minutes=n) for n in range(3))])
+    with history.writing() as connection:
+        last = NOW - timedelta(minutes=30)
+        connection.execute(chores.insert().values(name="tidy", begun_at=last))
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    remembered.tidy(history, 1)
+    assert len(kept(history)) == 11 - 2 * 3
+
+
 def test_of_runs_whose_clocks_differ_a_little_one_tidies_up(
     history: store.Store, taken: Snapshot
 ) -> None:
