@@ -15,11 +15,11 @@ from pgwatch_wed.fleet.experiment import (
     shared_regressions,
     tried_advice,
 )
-from pgwatch_wed.fleet.experiment import quiet_controls as quiet
 from pgwatch_wed.fleet.experiment.attributes import ClusterFeatures, features_of, with_indexes
 from pgwatch_wed.fleet.experiment.clues import REGRESSED, SERVER, STEADY, Clues, StatementClue
 from pgwatch_wed.fleet.experiment.experiments import Experiments, SlowerCluster
 from pgwatch_wed.fleet.experiment.fleet_chance import StatementPlace
+from pgwatch_wed.fleet.experiment.quiet_controls import QuietControls
 from pgwatch_wed.fleet.experiment.shared_regressions import Sighting, WatchedStatement
 from pgwatch_wed.fleet.experiment.sibling_records import records_of
 from pgwatch_wed.fleet.traits import Traits
@@ -216,10 +216,12 @@ def _watched(
             groups[visit.group].append(visit)
     for group, members in groups.items():
         slower = _slower_keys([read[v.member] for v in members if v.member in read], earlier)
-        for key in sorted(k for k, n in slower.items() if n >= shared_regressions.LEAST_CLUSTERS):
+        keys = sorted(k for k, n in slower.items() if n >= shared_regressions.LEAST_CLUSTERS)
+        quiet = QuietControls(connection, frozenset(keys))
+        for key in keys:
             seen = tuple(_sighting(v, read.get(v.member), key, earlier, reported) for v in members)
             if key != SERVER:
-                seen = _with_quiet(connection, seen, read, key)
+                seen = _with_quiet(quiet, seen, read, key)
             text = "" if key == SERVER else _text(read, seen, key, earlier)
             yield WatchedStatement(group, text, seen, key)
 
@@ -334,7 +336,7 @@ def _slower(
 
 
 def _with_quiet(
-    connection: sa.Connection, seen: tuple[Sighting, ...], read: Mapping[str, _Read], key: str
+    quiet: QuietControls, seen: tuple[Sighting, ...], read: Mapping[str, _Read], key: str
 ) -> tuple[Sighting, ...]:
     """Return the sightings, in which clusters where a statement is small, and as fast as before, are controls."""
     clues = [read[s.member].clues.statements[key] for s in seen if s.slower is not None]
@@ -347,7 +349,7 @@ def _with_quiet(
     for member in silent:
         own = read[member]
         until = own.visit.ended_at or max(begins)
-        name = quiet.where_unchanged(connection, own.cluster_id, key, min(begins), until)
+        name = quiet.where_unchanged(own.cluster_id, key, min(begins), until)
         if name is not None:
             features = with_indexes(own.features(name), own.traits, name, tables)
             found[member] = Sighting(member, features)

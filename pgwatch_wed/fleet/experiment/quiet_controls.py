@@ -4,7 +4,9 @@ A statement that became slower may have been too small to be judged before, and 
 could be told of it.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 
@@ -20,24 +22,43 @@ _LEAST_CALLS = 30
 _LEAST_RATIO = 1.25
 """As for one cluster: what became slower by less is not called slower."""
 
+_Known = tuple[str, int]
+"""A database, and the statement in it."""
 
-def where_unchanged(
-    connection: sa.Connection, cluster_id: int, key: str, since: datetime, until: datetime
-) -> str | None:
-    """Return the database in which a statement takes no longer since a time than in the week before; None if that is not known."""
-    mine = databases.c.cluster_id == cluster_id
-    query = sa.select(databases.c.id, databases.c.name).where(mine).order_by(databases.c.name)
-    ratios = {
-        str(row.name): ratio
-        for row in connection.execute(query).all()
-        for own in series.known_statements(connection, row.id)
-        if own.text is not None and key in _keys(own.text)
-        for rows in [series.of_statement(connection, own.id, since - _PAST, until)]
-        if (ratio := _ratio(rows, since)) is not None
-    }
-    if any(ratio >= _LEAST_RATIO for ratio in ratios.values()):
-        return None
-    return next(iter(ratios), None)
+
+@dataclass(slots=True)
+class QuietControls:
+    """The statements of some keys, wherever they are: the texts of each cluster are looked at once for all of them."""
+
+    connection: sa.Connection
+    keys: frozenset[str]
+    _found: dict[int, dict[str, list[_Known]]] = field(default_factory=dict)
+
+    def where_unchanged(
+        self, cluster_id: int, key: str, since: datetime, until: datetime
+    ) -> str | None:
+        """Return the database in which a statement takes no longer since a time than in the week before; None if that is not known."""
+        if cluster_id not in self._found:
+            self._found[cluster_id] = self._known(cluster_id)
+        ratios = {
+            database: ratio
+            for database, statement_id in self._found[cluster_id].get(key, ())
+            for rows in [series.of_statement(self.connection, statement_id, since - _PAST, until)]
+            if (ratio := _ratio(rows, since)) is not None
+        }
+        if any(ratio >= _LEAST_RATIO for ratio in ratios.values()):
+            return None
+        return next(iter(ratios), None)
+
+    def _known(self, cluster_id: int) -> dict[str, list[_Known]]:
+        mine = databases.c.cluster_id == cluster_id
+        query = sa.select(databases.c.id, databases.c.name).where(mine).order_by(databases.c.name)
+        found: dict[str, list[_Known]] = defaultdict(list)
+        for row in self.connection.execute(query).all():
+            for own in series.known_statements(self.connection, row.id):
+                for key in self.keys.intersection(_keys(own.text)) if own.text is not None else ():
+                    found[key].append((str(row.name), own.id))
+        return found
 
 
 def _keys(text: str) -> tuple[str, ...]:
