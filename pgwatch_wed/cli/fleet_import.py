@@ -39,6 +39,7 @@ def command(paths: tuple[Path, ...], url: str | None, form: str, **given: Any) -
     done = archive.Imported()
     attached: list[str] = []
     unknown: list[str] = []
+    awaited: set[str] = set()
     for path, read in archive.located_groups(paths, done):
         run = archive.add(opened, read, settings_evaluate(settings), done)
         if run is None:
@@ -49,9 +50,15 @@ def command(paths: tuple[Path, ...], url: str | None, form: str, **given: Any) -
                 unknown.append(f"{path}: no cluster of the inventory; it is kept as {run.label}")
             elif bundles.attach(connection, member, run, read):
                 attached.append(member.name)
+            elif bundles.is_awaited(connection, member):
+                awaited.add(member.name)
     archive.finish(opened, done)
     fleet_options.say_what_is_wrong(found)
-    for line in (*done.refused, *unknown):
+    waits = [
+        f"{name}: its visit has yet to end; if that does not read it, import the file again"
+        for name in sorted(awaited)
+    ]
+    for line in (*done.refused, *unknown, *waits):
         click.echo(f"warning: {visible_line(line)}", err=True)
     document = {
         "added": done.added,
@@ -59,6 +66,7 @@ def command(paths: tuple[Path, ...], url: str | None, form: str, **given: Any) -
         "refused": list(done.refused),
         "clusters": sorted(set(attached)),
         "unknown": unknown,
+        "awaited": sorted(awaited),
     }
     text = (
         f"Added {units.count(done.added, 'run')}; {done.known} known, {len(done.refused)} refused."

@@ -106,6 +106,28 @@ def test_files_count_in_the_newest_run_in_any_order_and_once(
     assert "duplicate" in report.stdout
 
 
+def test_a_file_that_comes_before_the_visit_counts_once_that_was_in_vain(
+    taken: Snapshot, tmp_path: Path
+) -> None:
+    url = str(tmp_path / "history.sqlite3")
+    inventory, file = tmp_path / "fleet.toml", tmp_path / "south-1.json.zst"
+    inventory.write_text('[[clusters]]\nname = "south"\ntarget = "host=192.0.2.2"\n')
+    snapshot_file.save(moved(taken, 2, 5), file)
+    words = (str(file), "--inventory", str(inventory), "--history", url)
+    south = Member("south", ())
+    with store.open_store(url).writing() as connection:
+        run = visit_log.begin(connection, [south], taken.now, {})
+    done, told = imported(*words)
+    assert (done.return_value, told["clusters"], told["awaited"]) == (0, [], ["south"])
+    assert "south: its visit has yet to end" in done.stderr
+    with store.open_store(url).writing() as connection:
+        lost = Visit(run.id, "south", ending=VisitEnding.UNREACHABLE, ended_at=taken.now)
+        visit_log.end(connection, lost)
+    done, told = imported(*words)
+    assert (told["clusters"], told["awaited"], done.stderr) == (["south"], [], "")
+    assert stands(url)["south"].ending is VisitEnding.DONE
+
+
 def test_files_of_nobody_are_kept_and_told(taken: Snapshot, tmp_path: Path) -> None:
     inventory = tmp_path / "fleet.toml"
     inventory.write_text('[[clusters]]\nname = "north"\ntarget = "host=192.0.2.1"\n')
