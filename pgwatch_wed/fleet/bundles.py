@@ -96,7 +96,9 @@ def attach(
 def is_awaited(connection: sa.Connection, member: Member) -> bool:
     """Tell whether the newest fleet run has yet to visit a member: until then, no file of it counts."""
     fleet_run = _newest(connection)
-    known = fleet_run and visit_log.stands(connection, fleet_run.id, member.name)
+    if fleet_run is None:
+        return False
+    known = visit_log.stands(connection, fleet_run.id, member.name)
     return known is not None and known.ending is None and not _gives_way(connection, known)
 
 
