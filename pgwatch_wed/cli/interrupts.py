@@ -37,11 +37,12 @@ def listen() -> None:
 
 
 def ignore() -> None:
-    """Ignore signals: the work is done, what remains is to stop servers of ours."""
+    """Ignore signals, and forget what came: the work is done, what remains is to stop servers of ours."""
     # A handler would raise within that, and while the interpreter ends, Python puts the default action, death, in
     # the place of its handlers.
     for each in _NUMBERS:
         signal.signal(each, signal.SIG_IGN)
+    _first.number = None
 
 
 def end_at_once_when_told_again() -> None:

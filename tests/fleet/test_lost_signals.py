@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,16 @@ from tests.fleet.networks import Network, Way
 
 RAISES = [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)]
 NOBODY = "host=127.0.0.1 port=1 user=x dbname=x"
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays() -> Iterator[None]:
+    """Leave the signals as they were, and no run to be ended by what came here."""
+    before = {each: signal.getsignal(each) for each, _ in RAISES}
+    yield
+    interrupts.ignore()
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 def send_and_lose(number: signal.Signals) -> None:
@@ -68,6 +79,12 @@ def test_a_later_signal_ends_at_once_only_what_can_be_ended_so(
     signal.raise_signal(signal.SIGINT)
     assert ended == [130]
     assert capfd.readouterr().err.splitlines()[-1] == "db-analyze: interrupted"
+
+
+def test_what_came_during_one_run_does_not_end_the_next() -> None:
+    send_and_lose(signal.SIGTERM)
+    interrupts.ignore()
+    interrupts.end_if_told()
 
 
 def test_a_worker_that_waits_for_the_queue_ends_though_the_exception_was_lost() -> None:
