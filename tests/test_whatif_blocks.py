@@ -321,6 +321,27 @@ def test_rows_of_a_function_are_as_many_as_the_groups_of_them(lab: Lab) -> None:
     assert blocks("day, o.is_open", 20.0) == blocks("day, o.is_open", None)
 
 
+@pytest.mark.parametrize(
+    ("condition", "groups"),
+    [("customer in (3, 4, 5)", 3), ("customer in ($1, $2)", 2), ("customer = any($1)", 10)],
+)
+def test_there_are_no_more_groups_than_values_of_a_list(
+    lab: Lab, condition: str, groups: int
+) -> None:
+    """The planner takes as many as the rows found would have if they were of all customers."""
+    text = (
+        "select o.customer, o.note from orders o join (select customer, max(at) as at from orders"
+        f" where {condition} and at < '2024-01-05' group by customer) l on o.customer = l.customer and o.at = l.at"
+    )
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    plan = lab.plan(query(text), [IN_TIME])
+    (group,) = (node for node in walk(plan.tree) if "Group Key" in node)
+    assert plan.tree["Node Type"] == "Nested Loop"
+    assert float(group["Plan Rows"]) > 3 * groups
+    # an order of each is looked up, in two blocks of the index and one of the table, after reading those of each in the index
+    assert 3 * groups < touched.blocks(plan.tree) < 7 * groups + 3
+
+
 def test_what_a_call_touched_less_or_more_than_planned_is_also_so_with_an_index(lab: Lab) -> None:
     lab.add([NUMBERED])
     text = "select customer from orders where id > $1"

@@ -4,6 +4,7 @@ For values that are not known, the planner expects average ones, and a prefix th
 statement returns each joined row, or a group for nearly each, pg_stat_statements has counted them. The scan that drives the
 join has found as many times more or fewer rows, and all that it is joined to is looked up as often. Of a function whose arguments are
 not known, as generate_series from one day to another, the planner guesses the rows; if the statement returns a group for each, they are counted, too.
+Groups that drive a join are no more than the values that their columns may have.
 """
 
 import math
@@ -15,6 +16,7 @@ from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog
+from pgwatch_wed.whatif.choose.listed_groups import factors_of_groups
 
 _PASSING = frozenset(
     {"Sort", "Incremental Sort", "Gather", "Gather Merge", "Materialize", "Subquery Scan"}
@@ -40,20 +42,23 @@ class Driven:
 
 
 def driven(tree: PlanNode, counted: float | None, catalog: Catalog) -> Driven:
-    """Return what is known of the joins of a plan whose calls return a ``counted`` number of rows."""
-    if counted is None:
-        return Driven()
+    """Return what is known of the joins of a plan whose calls return a ``counted`` number of rows, None if they were not counted."""
+    known = {} if counted is None else _by_rows(tree, counted, catalog)
+    return Driven({**factors_of_groups(tree), **known})
+
+
+def _by_rows(tree: PlanNode, counted: float, catalog: Catalog) -> dict[int, float]:
     series = _series(tree)
     if series:
         # the planner knows no arguments, and guesses
         factor = max(1.0, counted) / max(1.0, float(series[-1]["Plan Rows"]))
-        return Driven({id(node): factor for node in series})
+        return {id(node): factor for node in series}
     top = _join(tree)
     if top is None:
-        return Driven()
+        return {}
     path = list(_path(top))
     if len(path) < 2 or not _is_found(path[-1]):
-        return Driven()
+        return {}
     # other conditions may have as much part in it
     chosen = sum(map(_is_found, walk(top)))
     factor = (max(1.0, counted) / max(1.0, float(tree["Plan Rows"]))) ** (1 / chosen)
@@ -61,7 +66,7 @@ def driven(tree: PlanNode, counted: float | None, catalog: Catalog) -> Driven:
     table = catalog.table_of(path[-1])
     if table is not None:
         factor = min(factor, table.rows / max(1.0, float(path[-1]["Plan Rows"])))
-    return Driven({id(node): factor for node in path})
+    return {id(node): factor for node in path}
 
 
 def _series(tree: PlanNode) -> list[PlanNode]:
