@@ -9,6 +9,7 @@ import pytest
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import advise, candidates
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
+from pgwatch_wed.whatif.choose.dependent import UsualValues, times_planned
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.lab import source
@@ -32,7 +33,12 @@ create index posts_author on posts (author);
 create table places (id int primary key, zip int not null, city int not null, state int not null, street text not null);
 insert into places select g, z, z / 4, z / 20, md5(g::text) || repeat('x', 100)
     from (select g, g * 7919 % 200 as z from generate_series(1, 20000) g) as each;
-vacuum analyze posts, places;
+create table facts (place int not null, name text not null, value text not null);
+insert into facts select p, n, case n when 'open' then 'yes' when 'phone' then p::text else 'c' || p % 50 end
+    from generate_series(1, 20000) p, unnest(array['open', 'phone', 'cook']) n;
+create index facts_place on facts (place);
+create index facts_name on facts (name);
+vacuum analyze posts, places, facts;
 """
 BOARD = "select * from posts where board = $1 order by at desc limit 20"
 NOT_DELETED = "select * from posts where not deleted order by at desc limit 20"
@@ -46,6 +52,12 @@ DELETED = Candidate("public", "posts", (Key.of("id"),), predicate="deleted")
 SOME_DELETED = "select * from posts where deleted and id between 10000 and 30000"
 IN_ORDER = "select * from posts where deleted order by id limit 200"
 FIRST_DELETED = "select * from posts where deleted and author < 90 order by id limit 100"
+FACT = Candidate("public", "facts", (Key.of("value"), Key.of("name"), Key.of("place")))
+OPEN = "select p.street from facts f join places p on p.id = f.place + 100 where f.name = 'open' and f.value = 'yes' and f.place < 300"
+OPEN_IDS = OPEN.replace("p.street", "p.id")
+CALENDAR = (
+    "select p.body from places d join posts p on p.id = d.id where d.zip = 77 and d.city = 19"
+)
 OLD = "select * from posts where not archived and author < 90"
 
 
@@ -182,6 +194,32 @@ def test_columns_that_depend_on_each_other_do_not_hide_what_is_sorted(forum: str
         connection.execute(index.ddl.encode())
         assert blocks(connection, text) < 0.3 * sorted_
         connection.rollback()
+
+
+@pytest.mark.parametrize("text", [OPEN, OPEN_IDS])
+def test_values_that_depend_on_each_other_do_not_hide_how_often_a_loop_runs(
+    lab: Lab, text: str
+) -> None:
+    lab.add([FACT])
+    asked = query(text)
+    plan = lab.plan(asked, [FACT])
+    assert plan.tree["Node Type"] == "Nested Loop"
+
+    def valued(*usual: UsualValues) -> float:
+        judge = Judge(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting, *usual)
+        judge.begin(asked, plan)  # of it, only the hidden cost is looked at
+        return judge._costs(asked, plan).hidden
+
+    assert valued(lab.usual_values) > valued() + 0.5 * plan.cost
+
+
+def test_only_values_that_are_more_frequent_than_others_are_feared_to_depend(lab: Lab) -> None:
+    of_calendar = Candidate("public", "places", (Key.of("zip"), Key.of("city")))
+    lab.add([FACT, of_calendar])
+    for text, index, least, most in ((OPEN, FACT, 2.0, 4.0), (CALENDAR, of_calendar, 1.0, 1.0)):
+        plan = lab.plan(query(text), [index])
+        assert plan.used == {index}
+        assert least <= times_planned(plan.tree, lab.catalog, lab.usual_values) <= most
 
 
 def test_what_excludes_rows_of_an_order_is_a_key_after_it(forum: str, lab: Lab) -> None:

@@ -28,8 +28,9 @@ insert into orders select g, case when g % 3 = 0 then 'Zyx Corp' else 'tenant ' 
     timestamptz '2026-01-01' + g * 7919 % 30000 * interval '1 minute', repeat('x', 200), case when g % 10 = 0 then 'shop ' || g / 10 % 30 else 'Main' end
     from generate_series(1, 30000) g;
 create index orders_tenant on orders (tenant);
-create table posts (tenant text, at int, note text);
-insert into posts select case when g % 3 = 0 then 'Zyx Corp' else 'tenant ' || g % 290 end, g, repeat('x', 200)
+create table posts (tenant text, at int, note text, title text);
+insert into posts select case when g % 3 = 0 then 'Zyx Corp' else 'tenant ' || g % 290 end, g, repeat('x', 200),
+    case when g % 10 < 3 then 'Untitled' when g % 10 = 3 then 'News' else 'title ' || g end
     from generate_series(1, 30000) g;
 create index posts_at on posts (at);
 vacuum analyze;
@@ -108,6 +109,28 @@ def test_if_all_values_are_known_one_of_the_others_is_not_the_mean_of_all(lab: L
     rows = [float(plan.tree["Plan Rows"]) for _, plan in found]
     assert rows[0] == pytest.approx(27000, rel=0.05)
     assert rows[1] == pytest.approx(100, rel=0.5), "a thirty-first of all rows would be 968"
+
+
+def test_of_a_join_the_next_frequent_value_is_planned_too(lab: Lab) -> None:
+    head = "select o.id from orders o join posts p on p.at = o.id where"
+    text = f"{head} p.tenant = $1 and p.title = $2"
+    found = [v.others for v in skew.variants(lab, text)]
+    assert {v.sql for v in found if v is not None} == {
+        f"{head} p.tenant = 'Zyx Corp' and p.title = 'News'",
+        f"{head} p.tenant = $1 and p.title = 'News'",
+    }
+    assert found[0] is not None
+    assert found[0].share == pytest.approx(0.1, abs=0.02), "of calls with 3,000 or 9,000 rows"
+    for other in (f"{head} p.title = $1", "select at from posts where tenant = $1 and title = $2"):
+        assert not any(v.others for v in skew.variants(lab, other))
+
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    asked = query(text, calls=100.0, total_ms=1000.0)
+    divided = [part for part, _ in parts.parts(costs, asked, costs.plan(asked))]
+    assert len(divided) == 6
+    assert len({part.name for part in divided}) == 6
+    assert sum(part.calls or 0 for part in divided) == pytest.approx(100)
+    assert sum(part.total_ms or 0 for part in divided) == pytest.approx(1000)
 
 
 def test_parts_are_one_statement_again(advice: Advice) -> None:

@@ -51,6 +51,7 @@ class Costs:
             oracle.rows_in_order,
             oracle.index_shape,
             oracle.rows_meeting,
+            oracle.usual_values,
             is_on=guard,
         )
         self._writes: dict[str, list[Write]] = {}

@@ -6,11 +6,12 @@ that has the order, too, ends at LIMIT, however many rows there are.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
-from pgwatch_wed.sqltext.terms import Kind
-from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.sqltext import terms
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
+from pgwatch_wed.sqltext.terms import Kind, Term
+from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose.scatter import bound_columns
 
 _EQUAL = frozenset({Kind.EQUAL})
@@ -18,10 +19,57 @@ _FETCHING = frozenset({"Index Scan", "Bitmap Heap Scan"})
 _PASSING = frozenset({"LockRows", "Subquery Scan", "Result", "Gather Merge"})
 _ROW = 0.01
 
+# times as many rows as those of an average value
+SKEWED = 4.0
+
+UsualValues = Callable[[CatalogTable, str], Sequence[tuple[str, float]]]
+
 
 def dependent_cost(tree: PlanNode, catalog: Catalog) -> float:
     """Return what a plan costs in addition if the columns that select what it sorts for LIMIT depend on each other."""
     return sum(_extra(scan, catalog) for scan in _sorted_for_limit(tree, is_limited=False))
+
+
+def times_planned(tree: PlanNode, catalog: Catalog, usual: UsualValues) -> float:
+    """Return how many times the planner's rows a plan may return, if a frequent value that selects them with an index depends on another column.
+
+    Of attributes in rows, each key has values of its own: ``name = 'state' AND value = 'new'`` selects as many rows as ``value = 'new'``.
+    It is not feared of columns all of whose values are equally frequent, such as the years and months of a calendar.
+    """
+    return max((_times(node, catalog, usual) for node in walk(tree)), default=1.0)
+
+
+def _times(scan: PlanNode, catalog: Catalog, usual: UsualValues) -> float:
+    table, text = catalog.table_of(scan), scan.get("Index Cond") or scan.get("Recheck Cond")
+    if table is None or table.rows < 1 or not text:
+        return 1.0
+    equal = [
+        (t, column)
+        for t in terms.conditions(str(text)).terms
+        if t.kind is Kind.EQUAL and t.is_constant and (column := _column(t, table)) is not None
+    ]
+    known = [_share(t, c, table, usual) for t, c in equal]
+    if len(equal) < 2 or not any(known):
+        return 1.0
+    shares = [k or _mean_share(c, table) for k, (_, c) in zip(known, equal, strict=True)]
+    at_most = min(shares) * table.rows / max(1.0, float(scan["Plan Rows"]))  # with what it knows
+    return max(1.0, min(at_most, min(shares) / max(math.prod(shares), 1e-9)))
+
+
+def _column(term: Term, table: CatalogTable) -> CatalogColumn | None:
+    return table.columns.get(term.operand.column or "")
+
+
+def _share(term: Term, column: CatalogColumn, table: CatalogTable, usual: UsualValues) -> float:
+    """Return the share of a table's rows that have the value that a column is compared with; 0 unless that is frequent among others."""
+    values = terms.constants(term.text)
+    known = usual(table, column.name) if len(values) == 1 else ()
+    share = next((share for value, share in known if value in values), 0.0)
+    return share if share >= SKEWED * _mean_share(column, table) else 0.0
+
+
+def _mean_share(column: CatalogColumn, table: CatalogTable) -> float:
+    return (1 - column.null_fraction) / max(1.0, min(column.distinct, table.rows))
 
 
 def _extra(scan: PlanNode, catalog: Catalog) -> float:

@@ -1,6 +1,7 @@
 """The parts of a statement: its calls with a frequent value of a parameter and the others, planned and weighted."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.sqltext import terms
@@ -31,6 +32,7 @@ class _Part:
     plan: Plan
     expected: float
     share: float
+    others: skew.Variant | None = None
 
     @property
     def cost(self) -> float:
@@ -62,7 +64,7 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
     counted = None if query.is_write else _by_rows(planned, query.rows)
     if counted is None:
         counted = _as_counted(_as_touched(costs, query, planned), query.rows)
-    return _weighted(whole, counted)
+    return _weighted(whole, _with_others(costs, query, counted))
 
 
 def only(costs: Costs, part: Query, plan: Plan) -> Sequence[tuple[Query, Plan]]:
@@ -80,7 +82,23 @@ def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> 
     if rows is not None and not (plan.tree["Node Type"] == "Limit" and short_share(query) == 0):
         rows = min(rows, _returned(plan.tree))
     part = replace(part, rows=rows)
-    return _Part(part, plan, costs.expected(part, plan), variant.share)
+    return _Part(part, plan, costs.expected(part, plan), variant.share, variant.others)
+
+
+def _with_others(costs: Costs, query: Query, counted: Sequence[_Part]) -> Sequence[_Part]:
+    """Return parts with those for other frequent values, which have a part of the calls; all of them in the order of their names.
+
+    They are not known to be called: what the rows and blocks that were counted tell of frequent values, they tell of all of them.
+    """
+    found = list(counted)
+    for part in () if query.is_write else counted:
+        if part.others is None or part.share <= 0:
+            continue
+        with suppress(PlanError):
+            other = _planned(costs, query, len(found) + 1, part.others)
+            found.append(replace(other, share=other.share * part.share))
+            found[counted.index(part)] = replace(part, share=part.share - found[-1].share)
+    return found
 
 
 def _by_rows(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part] | None:

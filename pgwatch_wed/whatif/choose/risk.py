@@ -15,7 +15,7 @@ from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
-from pgwatch_wed.whatif.choose.dependent import dependent_cost
+from pgwatch_wed.whatif.choose.dependent import UsualValues, dependent_cost, times_planned
 from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost, limited_scans, short_share
 from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
 from pgwatch_wed.whatif.choose.scatter import (
@@ -42,16 +42,18 @@ _MAX_DOUBT = 8.0
 _LATE = "it is assumed that the rows looked for are spread evenly over the order of an index, which is read until LIMIT is satisfied"
 _EQUAL = frozenset({Kind.EQUAL})
 _FETCHING = frozenset({"Index Scan", "Bitmap Heap Scan"})
+_PROBING = _FETCHING | {"Index Only Scan"}
 _JOINS = frozenset({"Nested Loop", "Hash Join", "Merge Join"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """The inner side of a nested loop: a scan, how often it runs, how many joins feed it."""
+    """The inner side of a nested loop: a scan, how often it runs, and the outer side with its number of joins."""
 
     node: PlanNode
     loops: float
     joins: int
+    outer: PlanNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,14 @@ class Judge:
         rows_in_order: RowsInOrder,
         shape: Callable[[str], IndexShape | None],
         meeting: RowsMeeting | None = None,
+        usual: UsualValues = lambda _table, _column: (),
         *,
         page_cost: float = 4.0,
         is_on: bool = True,
     ) -> None:
         self._catalog = catalog
         self._meeting = meeting
+        self._usual = usual
         self._known_rows = rows_in_order
         self._shape = shape
         self._page_cost = page_cost
@@ -189,6 +193,9 @@ class Judge:
 
     def _hidden(self, probe: _Probe) -> float:
         node = probe.node
+        if node["Node Type"] not in _FETCHING:
+            more = min(_MAX_DOUBT, self._of_values(probe)) - 1
+            return more * probe.loops * float(node["Total Cost"])
         table = self._catalog.table_of(node)
         if table is None or table.pages < 1 or table.rows < 1:
             return 0.0
@@ -200,10 +207,13 @@ class Judge:
         missing = max(0.0, real - charged) * probe.loops
         return missing + (loops - probe.loops) * float(node["Total Cost"])
 
-    @staticmethod
-    def _doubt(probe: _Probe) -> float:
+    def _doubt(self, probe: _Probe) -> float:
         """Return the factor by which the rows of the outer side may be underestimated."""
-        return min(_MAX_DOUBT, _DOUBT_PER_JOIN ** max(0, probe.joins - 2))
+        of_joins = _DOUBT_PER_JOIN ** max(0, probe.joins - 2)
+        return min(_MAX_DOUBT, max(of_joins, self._of_values(probe)))
+
+    def _of_values(self, probe: _Probe) -> float:
+        return times_planned(probe.outer, self._catalog, self._usual)
 
     def _fetched(self, node: PlanNode, table: CatalogTable) -> tuple[float, float]:
         """Return the rows that one loop fetches, and the share of them that are scattered."""
@@ -220,14 +230,15 @@ class Judge:
 
 
 def _probes(node: PlanNode, loops: float) -> Iterator[_Probe]:
-    """Yield the fetching scans on the inner sides of nested loops."""
+    """Yield the index scans on the inner sides of nested loops."""
     children = node.get("Plans", ())
     for child in children:
         times = loops
         if node["Node Type"] == "Nested Loop" and child.get("Parent Relationship") == "Inner":
-            times = loops * max(1.0, float(inputs(node)[0].get("Plan Rows", 1)))
-            if child["Node Type"] in _FETCHING:
-                yield _Probe(child, times, _joins(inputs(node)[0]))
+            outer = inputs(node)[0]
+            times = loops * max(1.0, float(outer.get("Plan Rows", 1)))
+            if child["Node Type"] in _PROBING:
+                yield _Probe(child, times, _joins(outer), outer)
         if child["Node Type"] in ("Materialize", "Memoize"):
             times = loops  # it caches: how often it really fetches is not known
         yield from _probes(child, times)

@@ -19,9 +19,9 @@ from pgwatch_wed.sqltext.reading import read
 from pgwatch_wed.sqltext.repairs import with_values
 from pgwatch_wed.sqltext.text import SQUASHED
 from pgwatch_wed.whatif.catalog import CatalogColumn, CatalogTable
+from pgwatch_wed.whatif.choose.dependent import SKEWED
 from pgwatch_wed.whatif.oracle import Oracle
 
-_SKEWED = 4.0  # times as many rows as the planner assumes, or as few
 _LEAST_ROWS = 100.0
 _FEW = 20
 _MOST_COLUMNS = 2  # each doubles the variants
@@ -31,10 +31,14 @@ _IN_LIST = re.compile(r"\$\d+\s*" + re.escape(SQUASHED))
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A statement with values in place of some parameters, and the share of the calls that it stands for."""
+    """A statement with values in place of some parameters, and the share of the calls that it stands for.
+
+    ``others`` is the same with another frequent value, and the part of these calls that it stands for: see :func:`_next`.
+    """
 
     sql: str
     share: float
+    others: "Variant | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class _Skew:
     """A column's most common value, None if it cannot be read, and one of the others if all are known.
 
     ``second`` is the most common one of the others, if the column has few values. ``share`` is that of the calls with the most common one, ``factor`` how far off an average value is.
+    ``next`` is the most common one of the others if it is frequent, too, and ``next_share`` the part of the calls with such values that have another than the most common one.
     """
 
     column: str
@@ -50,6 +55,8 @@ class _Skew:
     second: str | None
     share: float
     factor: float
+    next: str | None = None
+    next_share: float = 0.0
 
 
 def variants(oracle: Oracle, text: str) -> tuple[Variant, ...]:
@@ -89,6 +96,7 @@ def _variants(
 ) -> Iterator[Variant]:
     for is_common in product((True, False), repeat=len(skews)):
         share, values, others = 1.0, dict[int, str](), dict[int, str]()
+        chosen = [s for s, common in zip(skews, is_common, strict=True) if common]
         for skew, common in zip(skews, is_common, strict=True):
             share *= skew.share if common else 1 - skew.share
             value = skew.common if common else skew.other
@@ -99,7 +107,32 @@ def _variants(
                         (p.number for p in parameters[skew.column]), literal(skew.second)
                     )
         if share > 0:
-            yield Variant(_with(text, values, others), share)
+            yield Variant(
+                _with(text, values, others), share, _next(text, values, chosen, parameters)
+            )
+
+
+def _next(
+    text: str,
+    values: Mapping[int, str],
+    common: Sequence[_Skew],
+    parameters: Mapping[str, Sequence[EqualParameter]],
+) -> Variant | None:
+    """Return a variant with the value that comes next after the most common one, of a column beside which another is compared; None if there is no join.
+
+    If the two columns depend on each other, the planner expects too few rows of any frequent value. Whether it takes them for few enough to
+    look each up in another table, which is slow then, depends on which one it is.
+    """
+    if len(read(text).sources) < 2:
+        return None
+    names = {p.column for some in parameters.values() for p in some}
+    for skew in common:
+        some = parameters[skew.column]
+        beside = any(n.alias == p.column.alias and n != p.column for p in some for n in names)
+        if skew.next is not None and beside:
+            found = {p.number: _written(skew.next, p) for p in some}
+            return Variant(_with(text, {**values, **found}, {}), skew.next_share)
+    return None
 
 
 def _with(text: str, values: Mapping[int, str], others: Mapping[int, str]) -> str:
@@ -189,7 +222,19 @@ def _of_column(
     other, rare = others[len(others) // 2] if is_whole and others else (None, average)
     factor = max(most / average, average / rare if is_state else 1.0)
     second = others[0][0] if is_state and others else None
-    return _Skew(name, value, other, second, share, factor) if factor >= _SKEWED else None
+    following, next_share = _following(common, SKEWED * average)
+    if factor < SKEWED:
+        return None
+    return _Skew(name, value, other, second, share, factor, following, next_share)
+
+
+def _following(
+    common: Sequence[tuple[str | None, float]], least: float
+) -> tuple[str | None, float]:
+    """Return the value after the most common one, if it has a least share of the rows, and the part of the calls for such values without the first."""
+    frequent = [(value, share) for value, share in common if share >= least]
+    calls = [share * share for _, share in frequent]
+    return (frequent[1][0], sum(calls[1:]) / sum(calls)) if len(frequent) > 1 else (None, 0.0)
 
 
 def _common(
