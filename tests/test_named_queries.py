@@ -161,6 +161,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
         Case({"method", "name", "input_type", "is_default", "operators", "orders"}),
     ),
     ("whatif", "common_shares"): (Case({"name", "shares"}, values=PERSON),),
+    ("whatif", "times"): (Case({"name", "first", "last", "bounds"}, values=PERSON),),
     ("whatif", "value_sizes"): (Case({"name", "size", "share"}, values={"table_oid": "person"}),),
     ("whatif", "extended_statistics"): (Case(names(Stored), {"expressions": sql.SQL("null")}),),
     ("whatif", "secured"): (Case(names(SecuredRelation)),),

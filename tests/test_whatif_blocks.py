@@ -2,12 +2,20 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from pgwatch_wed.sqltext.plan_trees import walk
-from pgwatch_wed.whatif.choose import counted_blocks, late, least, memberships, writes
+from pgwatch_wed.whatif.choose import (
+    counted_blocks,
+    late,
+    least,
+    memberships,
+    without_value,
+    writes,
+)
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
@@ -55,6 +63,11 @@ insert into documents select jsonb_build_object('group', g * 7919::bigint % 2000
 vacuum analyze documents;
 create table coded (code text not null, filler text);
 insert into coded select 'c' || g, repeat('x', 100) from generate_series(1, 9000) g;
+create table jobs (at timestamptz not null, ended_at timestamptz, told_at timestamp, failed_on date, note text not null);
+insert into jobs select at, case when g <= 15000 then at + interval '3 days' end, case when g > 5000 then at + interval '2 hours' end,
+    case when g % 4 > 0 then at end, repeat('x', 100)
+    from generate_series(1, 20000) g, lateral (select timestamptz '2024-01-01' + g * interval '30 minutes') t (at);
+vacuum analyze jobs;
 vacuum analyze coded;
 vacuum analyze stays;
 vacuum analyze orders;
@@ -83,6 +96,9 @@ NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
 BEHIND_STATE = Candidate("public", "orders", (Key.of("is_open"), Key.of("customer")))
 IN_TIME = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
+UNENDED = Candidate("public", "jobs", (Key.of("at"),), predicate="ended_at is null")
+UNTOLD = Candidate("public", "jobs", (Key.of("at"),), predicate="told_at is null")
+NOT_FAILED = Candidate("public", "jobs", (Key.of("at"),), predicate="failed_on is null")
 SEAT = Candidate("public", "seats", (Key.of("hall"), Key.of("number")))
 SEEN = Candidate("public", "parts", (Key.of("seen"),))
 CODE = Candidate("public", "codes", (Key.of("code"),))
@@ -155,6 +171,18 @@ CASES = {
         "select * from (select * from parts order by seen) p where note like '%x'",
         SEEN,
     ),
+    "those without a value, which are the newest": (
+        "select * from jobs where ended_at is null order by at",
+        UNENDED,
+    ),
+    "those without a value, which are the oldest": (
+        "select * from jobs where told_at is null order by at",
+        UNTOLD,
+    ),
+    "those without a value, which are anywhere": (
+        "select * from jobs where failed_on is null order by at",
+        NOT_FAILED,
+    ),
     "one of few values, each with its rows in order": (
         "select * from seats where hall = 3 order by number limit 300",
         SEAT,
@@ -205,6 +233,9 @@ def lab(shop: str) -> Iterator[Lab]:
                 TAGS,
                 LAST_SEEN,
                 SEAT,
+                UNENDED,
+                UNTOLD,
+                NOT_FAILED,
                 EVEN,
                 NEWEST,
                 BEHIND,
@@ -241,6 +272,24 @@ def test_promised_blocks_are_those_that_a_call_touches(lab: Lab, shop: str, name
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
     promised, real = touched.blocks(plan.tree), measured(shop, text, index)
     assert real / 1.5 - 3 <= promised <= 1.5 * real + 3
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"), [(0.5, "more values than rows in that time"), (0.99, "less than two bins")]
+)
+def test_where_rows_without_a_value_are_is_not_known(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, part: float, reason: str
+) -> None:
+    table = lab.catalog.by_name["public", "jobs"]
+    column = table.columns["ended_at"]
+    assert without_value.share_of_blocks(lab.catalog, table, column) == pytest.approx(
+        0.25, abs=0.01
+    )
+    every = lab.catalog.times[table.oid, "at"]
+    last = every.first + part * (every.last - every.first)
+    own = replace(every, last=last)
+    monkeypatch.setitem(lab.catalog.times, (table.oid, "ended_at"), own)
+    assert without_value.share_of_blocks(lab.catalog, table, column) == 1, reason
 
 
 def test_a_partial_index_of_a_partitioned_table_has_the_rows_of_its_predicate(lab: Lab) -> None:

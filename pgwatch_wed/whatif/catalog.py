@@ -103,6 +103,15 @@ class ForeignKey:
     columns: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class TimesSeen:
+    """The first and the last value of a column of times, and the bounds of its histogram, in seconds."""
+
+    first: float
+    last: float
+    bounds: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Catalog:
     """Tables, indexes and foreign keys of a database."""
@@ -114,6 +123,7 @@ class Catalog:
     tried: set[Hashable] = field(default_factory=set)
     value_sizes: dict[tuple[int, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
     common_shares: dict[tuple[int, str], tuple[float, ...]] = field(default_factory=dict)
+    times: dict[tuple[int, str], TimesSeen] = field(default_factory=dict)
     expressions: dict[tuple[int, str], CatalogColumn] = field(default_factory=dict)
     contents: dict[tuple[int, Key], Content] = field(default_factory=dict)
 
@@ -236,7 +246,7 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
 
 
 def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: CatalogTable) -> None:
-    """Add what statistics tell about the values in a table's columns: sizes, and shares of the most common.
+    """Add what statistics tell about the values in a table's columns: sizes, shares of the most common, and times.
 
     For all tables, it would be too much to keep. Repeated calls do nothing.
     """
@@ -245,6 +255,8 @@ def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: Ca
     asked = {"schema": table.schema, "table": table.name, "is_parent": table.kind == "p"}
     for name, shares in connection.execute(queries.composed("whatif", "common_shares"), asked):
         catalog.common_shares[table.oid, name] = tuple(shares)
+    for name, first, last, bounds in connection.execute(queries.composed("whatif", "times"), asked):
+        catalog.times[table.oid, name] = TimesSeen(first, last, tuple(bounds))
     found: dict[str, list[tuple[int, float]]] = {}
     for name, size, share in connection.execute(
         queries.composed("whatif", "value_sizes"), {"table_oid": table.oid}

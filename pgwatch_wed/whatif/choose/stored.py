@@ -14,6 +14,7 @@ from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose.scatter import bound_columns, nearness, pages_fetched
+from pgwatch_wed.whatif.choose.without_value import share_of_blocks
 from pgwatch_wed.whatif.model import Key
 from pgwatch_wed.whatif.oracle import IndexShape
 from pgwatch_wed.whatif.spreads import bare, inputs_of
@@ -129,6 +130,10 @@ def _parts(
 ) -> Iterator[float]:
     yield from _parts_of_equal(catalog, table, equal)
     share = min(1.0, shape.rows / table.rows)
+    for term in terms.conditions(shape.predicate).terms if shape.predicate else ():
+        column = table.columns.get(bare(term.operand.text))
+        if term.kind is Kind.IS_NULL and column is not None:
+            yield share_of_blocks(catalog, table, column)
     for name in terms.columns(shape.predicate) if shape.predicate else ():
         # where the values are that a column has, does not tell where it has none
         if name in table.columns and not table.columns[name].null_fraction:
