@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from pgwatch_wed.whatif.choose import advise, existing, left_out, writes
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from pgwatch_wed.whatif.choose.choosing import Choosing
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.narrower import without_narrower
 from pgwatch_wed.whatif.choose.pool import Pool
 from pgwatch_wed.whatif.choose.replacements import replacements
 from pgwatch_wed.whatif.choose.risk import ExpectedCost
@@ -474,6 +475,39 @@ def test_an_index_with_the_same_columns_in_other_places_is_planned_for_all_that_
     gap = costs.valued(better, chosen) - costs.valued(better, frozenset({twin}))
     assert 0 < gap < costs.least_gain, "too little for a further index"
     assert replacements(costs, chosen) == [(one, twin)]
+
+
+def kept_of(lab: Lab, indexes: Iterable[Candidate], *texts: str) -> frozenset[Candidate]:
+    costs, chosen = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True), frozenset(indexes)
+    lab.add(chosen)
+    for each in map(query, texts):
+        costs.begin(each, lab.plan(each))
+        costs.ask(each, chosen)
+    assert all(costs.users(chosen).values()), "the planner uses all of them"
+    return without_narrower(costs, chosen)
+
+
+def test_no_index_is_built_beside_one_that_begins_with_it_and_reads_little_more(lab: Lab) -> None:
+    narrow, wide = (
+        Candidate("public", "orders", tuple(map(Key.of, names)))
+        for names in (["placed"], ["placed", "customer_id"])
+    )
+    counted = QUERIES[5]
+    assert kept_of(lab, [narrow, wide], counted, f"{counted} and customer_id < 5000") == {wide}
+
+
+def test_an_index_that_reads_far_less_than_the_wider_one_is_kept(lab: Lab) -> None:
+    placed = Candidate("public", "orders", (Key.of("placed"),))
+    noted = Candidate("public", "orders", (Key.of("placed"), Key.of("note")))
+    counted = QUERIES[5]
+    both = (counted, f"{counted} and note < '1'")
+    assert kept_of(lab, [placed, noted], *both) == {placed, noted}
+    queue = CANDIDATES["partial"]
+    first = "select id from orders where status = 'open' order by placed limit 10"
+    dear = "select count(*) from orders, tiny a, tiny b"  # beside it, nothing costs much
+    assert existing.does_all(placed, queue)
+    assert not existing.does_all(queue, placed)
+    assert kept_of(lab, [placed, queue], first, QUERIES[6], dear) == {placed, queue}
 
 
 def test_little_is_worth_an_index_where_little_remains(lab: Lab) -> None:

@@ -58,6 +58,7 @@ OPEN_IDS = OPEN.replace("p.street", "p.id")
 CALENDAR = (
     "select p.body from places d join posts p on p.id = d.id where d.zip = 77 and d.city = 19"
 )
+BY_AUTHORS = "select p.* from places c join posts p on p.author = c.id where c.id < 40 and p.at > '2024-02-03'"
 OLD = "select * from posts where not archived and author < 90"
 
 
@@ -132,6 +133,13 @@ def test_rows_of_a_partial_index_have_others_between_them(
         connection.rollback()
     assert planned < 0.15 < at_least < remaining
     assert judged > 3 * planned
+
+
+def test_a_loop_fetches_no_rows_that_another_key_excludes(lab: Lab) -> None:
+    of_author = Candidate("public", "posts", (Key.of("author"), Key.of("at")))
+    lab.add([of_author])
+    planned, judged = ratios(lab, BY_AUTHORS, of_author)
+    assert judged == planned < 0.8
 
 
 def test_an_index_of_several_keys_was_charged_for_rows_that_are_no_neighbors_already(

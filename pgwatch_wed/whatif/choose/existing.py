@@ -37,6 +37,19 @@ def made_redundant(catalog: Catalog, index: Candidate) -> list[ExistingIndex]:
     ]
 
 
+def does_all(wider: Candidate, index: Candidate) -> bool:
+    """Tell whether a B-tree can do everything that another could: it begins with its keys, and has its columns and its rows."""
+    one, other = ((i.schema, i.table, i.method) for i in (wider, index))
+    return (
+        one == other
+        and wider != index
+        and index.method == "btree"
+        and wider.predicate in ("", index.predicate)
+        and _begins(candidate_form(index), candidate_form(wider))
+        and set(map(ident, index.include)) <= stored(wider)
+    )
+
+
 def stored(index: Candidate) -> set[str]:
     """Return the columns that a candidate stores, quoted."""
     return {k.text for k in index.keys if k.column} | {ident(n) for n in index.include}

@@ -218,7 +218,10 @@ class Judge:
     def _fetched(self, node: PlanNode, table: CatalogTable) -> tuple[float, float]:
         """Return the rows that one loop fetches, and the share of them that are scattered."""
         share, correlation = self._share(node, table)
-        rows = max(float(node.get("Plan Rows", 1)), share * table.rows if share < 1 else 0.0, 1.0)
+        rows = max(float(node.get("Plan Rows", 1)), 1.0)
+        if "Filter" in node and share < 1:
+            # those that it excludes are fetched, too; without it, all conditions are in the index
+            rows = max(rows, share * table.rows)
         return rows, 1 - correlation**2
 
     @staticmethod
